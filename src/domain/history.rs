@@ -1,0 +1,68 @@
+//! What has happened to a job so far, over all its deliveries that we know of.
+
+use std::time::SystemTime;
+
+use super::verdict::{Failure, ResultLabel};
+
+/// Why a token may already be revoked although no answer said so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ambiguity {
+    /// An attempt of ours ended after the request began to go out.
+    Attempt,
+    /// The broker delivered the job before, and what became of that delivery is not known. It also
+    /// marks jobs that were only ever waiting, so it proves less than [`Ambiguity::Attempt`].
+    Redelivered,
+}
+
+impl Ambiguity {
+    /// Its name in headers and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Attempt => "attempt",
+            Self::Redelivered => "redelivered",
+        }
+    }
+
+    /// The ambiguity of that name, as [`Ambiguity::as_str`] spells it.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Attempt, Self::Redelivered].into_iter().find(|ambiguity| ambiguity.as_str() == name)
+    }
+}
+
+/// A job's past: what travels in our headers through a stay in a retry queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct History {
+    /// Calls known to have been made.
+    pub attempts: u32,
+    /// Stays in a retry queue.
+    pub stays: u32,
+    /// When the first attempt failed.
+    pub first_failed_at: Option<SystemTime>,
+    /// What the last failed attempt came to.
+    pub last_error: Option<ResultLabel>,
+    /// Whether, and why, the token may already be revoked.
+    pub ambiguity: Option<Ambiguity>,
+}
+
+impl History {
+    /// Notes that the broker flags the delivery as seen before. An attempt of ours proves more, so it
+    /// is not overwritten.
+    #[must_use]
+    pub fn redelivered(mut self, redelivered: bool) -> Self {
+        if redelivered {
+            self.ambiguity = self.ambiguity.or(Some(Ambiguity::Redelivered));
+        }
+        self
+    }
+
+    /// Notes one failed attempt, seen at `now`.
+    pub fn failed(&mut self, failure: &Failure, now: SystemTime) {
+        self.first_failed_at.get_or_insert(now);
+        self.last_error = Some(failure.label);
+        if failure.ambiguous {
+            self.ambiguity = Some(Ambiguity::Attempt);
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! A job: one refresh token to revoke, as a producer asked for it.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::Value;
+use thiserror::Error;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use super::fingerprint::Fingerprint;
+
+/// Larger bodies are refused without being parsed, in bytes.
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// The endpoint's limit on its string fields, in characters.
+pub const MAX_TEXT_CHARS: usize = 100;
+
+/// The end of the year 9999, in Unix seconds: what lies beyond is a mistake of unit, not a date.
+const LATEST_UNIX_SECONDS: u64 = 253_402_300_799;
+
+/// What stands in for the fields that a job leaves out.
+#[derive(Debug, Clone, Default)]
+pub struct JobDefaults {
+    /// The audience, if the job names none.
+    pub audience: Arc<str>,
+    /// The client, if the job names none.
+    pub client_id: Option<Arc<str>>,
+}
+
+/// One refresh token to revoke.
+pub struct Job {
+    /// The token, byte for byte as the producer sent it.
+    pub token: SecretString,
+    /// How the token is shown.
+    pub fingerprint: Fingerprint,
+    /// The audience to name to the endpoint.
+    pub audience: Arc<str>,
+    /// The client on whose behalf to call; `None` if neither the job nor the configuration names one.
+    pub client_id: Option<Arc<str>>,
+    /// The merchant's user, if given.
+    pub username: Option<String>,
+    /// When the token dies by itself.
+    pub expires_at: Option<SystemTime>,
+    /// Whether the body carried a client secret, which is never used.
+    pub carried_client_secret: bool,
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Job").field("fingerprint", &self.fingerprint).finish_non_exhaustive()
+    }
+}
+
+impl Job {
+    /// Reads a job from a message body.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidJob`] names what is wrong, and where, without repeating any of the content.
+    pub fn parse(body: &[u8], defaults: &JobDefaults) -> Result<Self, InvalidJob> {
+        let fields = Fields::read(body)?;
+        let token = text("refresh_token", fields.refresh_token)?
+            .ok_or(InvalidJob::Missing("refresh_token"))?;
+        length("refresh_token", &token, 1)?;
+        let token = SecretString::from(token);
+
+        let audience = text("audience", fields.audience)?.map(Arc::from);
+        let client_id = text("client_id", fields.client_id)?;
+        if let Some(client_id) = &client_id {
+            length("client_id", client_id, 1)?;
+        }
+        let username = text("username", fields.username)?;
+        if let Some(username) = &username {
+            length("username", username, 0)?;
+        }
+        if text("action", fields.action)?.is_some_and(|action| action != "revoke") {
+            return Err(InvalidJob::UnknownAction);
+        }
+
+        Ok(Self {
+            fingerprint: Fingerprint::of(token.expose_secret()),
+            token,
+            audience: audience.unwrap_or_else(|| defaults.audience.clone()),
+            client_id: client_id.map(Arc::from).or_else(|| defaults.client_id.clone()),
+            username,
+            expires_at: fields.expires_at.map_or(Ok(None), instant)?,
+            carried_client_secret: fields.client_secret.is_some(),
+        })
+    }
+
+    /// Whether the token has died by itself at `now`.
+    #[must_use]
+    pub fn expired(&self, now: SystemTime) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
+}
+
+/// Why a body is no job. The texts name the fault and its place, never the content: it may be a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum InvalidJob {
+    /// Nothing to read.
+    #[error("the body is empty; a job is one JSON object")]
+    Empty,
+    /// Over [`MAX_BODY_BYTES`].
+    #[error("the body has {0} bytes, the limit is {MAX_BODY_BYTES}")]
+    TooLarge(usize),
+    /// Not text.
+    #[error("the body is not UTF-8: byte {0} begins no character")]
+    NotUtf8(usize),
+    /// JSON, but not an object.
+    #[error("the body is not a JSON object")]
+    NotAnObject,
+    /// Not JSON.
+    #[error("the body is not valid JSON: it goes wrong at line {line}, column {column}")]
+    Syntax {
+        /// Counted from 1.
+        line: usize,
+        /// Counted from 1.
+        column: usize,
+    },
+    /// JSON that ends too early.
+    #[error("the body is cut short: the JSON object does not end")]
+    CutShort,
+    /// The same field twice: nobody can say which is meant.
+    #[error("a field of the job stands twice (line {line}, column {column})")]
+    Duplicate {
+        /// Counted from 1.
+        line: usize,
+        /// Counted from 1.
+        column: usize,
+    },
+    /// A required field is not there, or null.
+    #[error("the field {0} is missing")]
+    Missing(&'static str),
+    /// A field that must be a string is something else.
+    #[error("the field {0} is {1}, not a string")]
+    NotAString(&'static str, &'static str),
+    /// A field that must not be empty is.
+    #[error("the field {0} is empty")]
+    Blank(&'static str),
+    /// A field over [`MAX_TEXT_CHARS`].
+    #[error("the field {0} has {1} characters, the limit is {MAX_TEXT_CHARS}")]
+    TooLong(&'static str, usize),
+    /// An `action` other than `revoke`.
+    #[error("the field action is not \"revoke\"")]
+    UnknownAction,
+    /// Not a point in time.
+    #[error("the field expires_at is neither an RFC 3339 time nor a number of Unix seconds")]
+    NotATime,
+}
+
+/// The fields as they stand in the body. Unknown ones are skipped; a known one that stands twice is an
+/// error of the derived reader.
+#[derive(Deserialize)]
+struct Fields {
+    refresh_token: Option<Value>,
+    audience: Option<Value>,
+    username: Option<Value>,
+    client_id: Option<Value>,
+    expires_at: Option<Value>,
+    action: Option<Value>,
+    client_secret: Option<IgnoredAny>,
+}
+
+impl Fields {
+    fn read(body: &[u8]) -> Result<Self, InvalidJob> {
+        if body.len() > MAX_BODY_BYTES {
+            return Err(InvalidJob::TooLarge(body.len()));
+        }
+        let body = std::str::from_utf8(body).map_err(|e| InvalidJob::NotUtf8(e.valid_up_to()))?;
+        // The derived reader takes an array for a struct as well: only an object is a job.
+        match body.trim_ascii_start().as_bytes().first() {
+            None => return Err(InvalidJob::Empty),
+            Some(b'{') => {}
+            Some(_) => {
+                return Err(serde_json::from_str::<IgnoredAny>(body)
+                    .map_or_else(|e| InvalidJob::from_json(&e), |_| InvalidJob::NotAnObject));
+            }
+        }
+        serde_json::from_str(body).map_err(|e| InvalidJob::from_json(&e))
+    }
+}
+
+impl InvalidJob {
+    /// Keeps the place of a JSON error and drops its text, which may quote the content.
+    fn from_json(error: &serde_json::Error) -> Self {
+        let (line, column) = (error.line(), error.column());
+        match error.classify() {
+            serde_json::error::Category::Eof => Self::CutShort,
+            serde_json::error::Category::Data => Self::Duplicate { line, column },
+            serde_json::error::Category::Syntax | serde_json::error::Category::Io => {
+                Self::Syntax { line, column }
+            }
+        }
+    }
+}
+
+/// The string of a field; `null` counts as left out.
+fn text(name: &'static str, value: Option<Value>) -> Result<Option<String>, InvalidJob> {
+    match value {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(other) => Err(InvalidJob::NotAString(name, kind(&other))),
+    }
+}
+
+fn length(name: &'static str, text: &str, min: usize) -> Result<(), InvalidJob> {
+    match text.chars().count() {
+        chars if chars < min => Err(InvalidJob::Blank(name)),
+        chars if chars > MAX_TEXT_CHARS => Err(InvalidJob::TooLong(name, chars)),
+        _ => Ok(()),
+    }
+}
+
+const fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+fn instant(value: Value) -> Result<Option<SystemTime>, InvalidJob> {
+    match value {
+        Value::Null => Ok(None),
+        Value::String(text) => OffsetDateTime::parse(&text, &Rfc3339)
+            .map(|at| Some(SystemTime::from(at)))
+            .map_err(|_| InvalidJob::NotATime),
+        Value::Number(number) => {
+            let seconds = number.as_f64().ok_or(InvalidJob::NotATime)?;
+            #[allow(clippy::cast_precision_loss, reason = "a bound, not a value")]
+            if !(0.0..=LATEST_UNIX_SECONDS as f64).contains(&seconds) {
+                return Err(InvalidJob::NotATime);
+            }
+            Ok(Some(SystemTime::UNIX_EPOCH + Duration::from_secs_f64(seconds)))
+        }
+        _ => Err(InvalidJob::NotATime),
+    }
+}
+
+#[cfg(test)]
+mod tests;

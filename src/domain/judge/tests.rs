@@ -1,0 +1,140 @@
+use super::*;
+use crate::domain::{backoff::Schedule, verdict::Blame};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn policy(presume: bool) -> Policy {
+    Policy {
+        retry: RetryPolicy {
+            schedule: Schedule {
+                initial: Duration::from_millis(250),
+                multiplier: 2.0,
+                max: Duration::from_secs(15),
+                jitter: 0.0,
+            },
+            hold: MINUTE,
+            park: vec![Duration::from_secs(10), MINUTE],
+            give_up_after: 60 * MINUTE,
+            retry_after_max: 5 * MINUTE,
+        },
+        presume_revoked_after_ambiguity: presume,
+    }
+}
+
+fn around() -> Circumstances {
+    Circumstances {
+        now: SystemTime::UNIX_EPOCH + 1000 * MINUTE,
+        failing_for: Duration::ZERO,
+        others_answered: true,
+        fingerprint: Fingerprint::of("abc"),
+    }
+}
+
+fn rejection() -> Verdict {
+    Verdict::Rejected(Rejection {
+        code: "01".to_owned(),
+        message: Some("no existe".to_owned()),
+        http_status: 200,
+    })
+}
+
+fn history(ambiguity: Option<Ambiguity>) -> History {
+    History { attempts: 1, ambiguity, ..History::default() }
+}
+
+fn dead(judgement: Judgement) -> DeadLetter {
+    match judgement {
+        Judgement::Finish(Outcome::DeadLettered(letter)) => letter,
+        other => panic!("not a dead letter: {other:?}"),
+    }
+}
+
+#[test]
+fn a_success_finishes_the_job() {
+    let judged = judge(Verdict::Revoked, &mut history(None), &policy(false), around());
+    assert_eq!(judged, Judgement::Finish(Outcome::Revoked));
+}
+
+#[test]
+fn a_rejection_is_dead_lettered_and_says_what_the_endpoint_said() {
+    let letter = dead(judge(rejection(), &mut history(None), &policy(true), around()));
+    assert_eq!(letter.reason, Reason::Rejected);
+    assert_eq!(letter.detail, "the endpoint answered 01: no existe");
+    assert_eq!(letter.code.as_deref(), Some("01"));
+    assert_eq!(letter.http_status, Some(200));
+    assert_eq!(letter.history.last_error, Some(ResultLabel::Rejected));
+    assert_eq!(letter.history.first_failed_at, Some(around().now));
+}
+
+#[test]
+fn a_rejection_after_ambiguity_is_presumed_revoked_only_by_choice_and_only_after_an_attempt_of_ours()
+ {
+    let cases = [
+        (Ambiguity::Attempt, false, Some(Reason::RejectedAfterAmbiguity)),
+        (Ambiguity::Attempt, true, None),
+        (Ambiguity::Redelivered, false, Some(Reason::RejectedAfterAmbiguity)),
+        (Ambiguity::Redelivered, true, Some(Reason::RejectedAfterAmbiguity)),
+    ];
+    for (ambiguity, presume, expected) in cases {
+        let judged = judge(rejection(), &mut history(Some(ambiguity)), &policy(presume), around());
+        match expected {
+            Some(reason) => assert_eq!(dead(judged).reason, reason, "{ambiguity:?} {presume}"),
+            None => assert_eq!(judged, Judgement::Finish(Outcome::PresumedRevoked)),
+        }
+    }
+}
+
+#[test]
+fn a_failure_waits_as_long_as_the_server_asks_within_bounds() {
+    let failure = |retry_after| {
+        Verdict::Transient(Failure {
+            label: ResultLabel::Http429,
+            ambiguous: false,
+            http_status: Some(429),
+            retry_after,
+            blame: Blame::Weather,
+        })
+    };
+    for (asked, at_least) in
+        [(None, Duration::ZERO), (Some(MINUTE), MINUTE), (Some(1440 * MINUTE), 5 * MINUTE)]
+    {
+        let mut history = history(None);
+        let judged = judge(failure(asked), &mut history, &policy(false), around());
+        assert_eq!(judged, Judgement::Wait { at_least });
+        assert_eq!(history.last_error, Some(ResultLabel::Http429));
+        assert_eq!(history.ambiguity, None);
+    }
+}
+
+#[test]
+fn a_job_that_fails_past_the_hold_is_parked_with_its_history() {
+    let mut history = history(None);
+    let around = Circumstances { failing_for: MINUTE, ..around() };
+    let failure = Failure::unanswered(ResultLabel::Timeout, true);
+    let Judgement::Finish(Outcome::Parked(parking)) =
+        judge(Verdict::Transient(failure), &mut history, &policy(false), around)
+    else {
+        panic!("not parked");
+    };
+    assert_eq!(parking.delay, Duration::from_secs(10));
+    assert_eq!(parking.history.stays, 1);
+    assert_eq!(parking.history.ambiguity, Some(Ambiguity::Attempt));
+}
+
+#[test]
+fn a_job_is_given_up_only_while_others_are_answered() {
+    let old = History {
+        attempts: 9,
+        stays: 4,
+        first_failed_at: Some(SystemTime::UNIX_EPOCH),
+        ..History::default()
+    };
+    let failure = Verdict::Transient(Failure::unanswered(ResultLabel::Connect, false));
+    let letter = dead(judge(failure.clone(), &mut old.clone(), &policy(false), around()));
+    assert_eq!(letter.reason, Reason::Exhausted);
+    let weather = Circumstances { others_answered: false, ..around() };
+    assert!(matches!(
+        judge(failure, &mut old.clone(), &policy(false), weather),
+        Judgement::Finish(Outcome::Parked(_))
+    ));
+}

@@ -1,0 +1,28 @@
+//! The words of the trade and their rules: job, lane, verdict, retry schedule, outcome, settlement.
+//!
+//! Everything here is pure: no I/O, no clock, no randomness of its own. Time and chance come in as
+//! arguments, so every rule can be tested as a table.
+
+mod arrival;
+mod backoff;
+mod fingerprint;
+mod history;
+mod job;
+mod judge;
+mod lane;
+mod outcome;
+mod redact;
+mod retry;
+mod verdict;
+
+pub use arrival::{Arrival, JobId, TraceContext};
+pub use backoff::{Backoff, Schedule};
+pub use fingerprint::Fingerprint;
+pub use history::{Ambiguity, History};
+pub use job::{InvalidJob, Job, JobDefaults, MAX_BODY_BYTES, MAX_TEXT_CHARS};
+pub use judge::{Circumstances, Judgement, Policy, judge};
+pub use lane::{Lane, PerLane};
+pub use outcome::{DeadLetter, Outcome, Parking, Reason, Settlement};
+pub use redact::{Redactor, cut};
+pub use retry::{Retry, RetryPolicy};
+pub use verdict::{Blame, Failure, Rejection, ResultLabel, Verdict};

@@ -1,0 +1,125 @@
+//! When a failed job waits in hand, when it is parked, and when it is given up.
+
+use std::time::{Duration, SystemTime};
+
+use super::{backoff::Schedule, history::History};
+
+/// The terms of retrying.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RetryPolicy {
+    /// The waits between attempts of a job in hand.
+    pub schedule: Schedule,
+    /// A job that has failed for this long, in hand, is parked.
+    pub hold: Duration,
+    /// The stays in a retry queue: the first, the second, and so on; the last one repeats.
+    pub park: Vec<Duration>,
+    /// A job this long after its first failure is given up, if the endpoint answers others.
+    pub give_up_after: Duration,
+    /// No server's `Retry-After` is obeyed beyond this.
+    pub retry_after_max: Duration,
+}
+
+/// What a failed job does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// Waits in hand.
+    InHand,
+    /// Stays in a retry queue for this long.
+    Park(Duration),
+    /// Is given up.
+    GiveUp,
+}
+
+impl RetryPolicy {
+    /// What a job does after a failed attempt, seen at `now`, that has been failing in hand for
+    /// `failing_for`. `others_answered`: whether the endpoint answered another job meanwhile; without
+    /// that it may be weather, and in weather nothing is given up.
+    #[must_use]
+    pub fn after_failure(
+        &self,
+        history: &History,
+        now: SystemTime,
+        failing_for: Duration,
+        others_answered: bool,
+    ) -> Retry {
+        let age = history
+            .first_failed_at
+            .and_then(|first| now.duration_since(first).ok())
+            .unwrap_or_default();
+        if age >= self.give_up_after && others_answered {
+            Retry::GiveUp
+        } else if history.stays > 0 || failing_for >= self.hold {
+            // Back from a stay a job gets one attempt, then the next stay: what has failed for
+            // longer than the hold is no longer worth a place in hand.
+            Retry::Park(self.stay(history.stays))
+        } else {
+            Retry::InHand
+        }
+    }
+
+    /// How long the stay after `stays` earlier ones lasts.
+    #[must_use]
+    pub fn stay(&self, stays: u32) -> Duration {
+        let last = self.park.len().saturating_sub(1);
+        let index = usize::try_from(stays).unwrap_or(last).min(last);
+        self.park.get(index).copied().unwrap_or(self.hold)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn policy() -> RetryPolicy {
+        RetryPolicy {
+            schedule: Schedule {
+                initial: Duration::from_millis(250),
+                multiplier: 2.0,
+                max: Duration::from_secs(15),
+                jitter: 0.5,
+            },
+            hold: Duration::from_secs(60),
+            park: vec![Duration::from_secs(10), Duration::from_secs(60), HOUR],
+            give_up_after: 24 * HOUR,
+            retry_after_max: Duration::from_secs(300),
+        }
+    }
+
+    #[test]
+    fn a_failure_waits_then_parks_then_is_given_up_in_good_weather_only() {
+        let now = SystemTime::UNIX_EPOCH + 1000 * HOUR;
+        let cases = [
+            // (stays, first failed ago, failing in hand for, others answered) -> what next
+            (0, Duration::ZERO, Duration::ZERO, true, Retry::InHand),
+            (0, Duration::from_secs(59), Duration::from_secs(59), true, Retry::InHand),
+            (
+                0,
+                Duration::from_secs(60),
+                Duration::from_secs(60),
+                true,
+                Retry::Park(Duration::from_secs(10)),
+            ),
+            (1, HOUR, Duration::ZERO, true, Retry::Park(Duration::from_secs(60))),
+            (2, HOUR, Duration::ZERO, false, Retry::Park(HOUR)),
+            (90, 23 * HOUR, Duration::ZERO, true, Retry::Park(HOUR)),
+            (90, 24 * HOUR, Duration::ZERO, true, Retry::GiveUp),
+            (90, 2400 * HOUR, Duration::ZERO, false, Retry::Park(HOUR)),
+            (0, 24 * HOUR, Duration::ZERO, false, Retry::InHand),
+        ];
+        for (stays, ago, failing_for, others_answered, expected) in cases {
+            let history =
+                History { stays, first_failed_at: now.checked_sub(ago), ..History::default() };
+            let next = policy().after_failure(&history, now, failing_for, others_answered);
+            assert_eq!(next, expected, "stays {stays}, first failed {ago:?} ago");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_stepped_back_gives_nothing_up() {
+        let now = SystemTime::UNIX_EPOCH;
+        let history = History { first_failed_at: Some(now + HOUR), ..History::default() };
+        assert_eq!(policy().after_failure(&history, now, Duration::ZERO, true), Retry::InHand);
+    }
+}

@@ -1,0 +1,48 @@
+//! What the endpoint's client is configured with; `config` reads and checks it.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use reqwest::Url;
+use secrecy::SecretString;
+
+/// How the endpoint is called.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The revoke endpoint. HTTPS, or plain HTTP to loopback where that was allowed.
+    pub url: Url,
+    /// The header `ALG-API-VERSION`.
+    pub api_version: String,
+    /// The time limit of DNS, TCP and TLS together.
+    pub connect_timeout: Duration,
+    /// The time limit of one whole call, connecting included.
+    pub timeout: Duration,
+    /// Certificate authorities (PEM) to trust in place of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// A proxy's URL, which may hold a password. None is taken from the environment.
+    pub proxy: Option<SecretString>,
+    /// Whether HTTP/2 is offered. One reset of a shared connection makes all of its calls ambiguous.
+    pub http2: bool,
+    /// Which of the endpoint's messages to keep, for instance `es_PE`.
+    pub locale: String,
+    /// The most calls at a time: the idle pool is sized to it.
+    pub max_concurrency: usize,
+}
+
+/// Where the client secrets come from. A client named in several places takes the first that has it:
+/// the table, then the directory.
+#[derive(Debug, Clone, Default)]
+pub struct CredentialSettings {
+    /// Client id to secret. The default client stands here as well.
+    pub clients: BTreeMap<String, SecretSource>,
+    /// A folder with one file per client id, its content the secret.
+    pub directory: Option<PathBuf>,
+}
+
+/// One secret: given, or in a file.
+#[derive(Debug, Clone)]
+pub enum SecretSource {
+    /// Given in the configuration or the environment.
+    Value(SecretString),
+    /// The path of a file that holds it; one trailing newline is dropped.
+    File(PathBuf),
+}

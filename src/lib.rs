@@ -1,0 +1,18 @@
+//! Revoker: a background worker that revokes refresh tokens.
+//!
+//! Jobs arrive on a RabbitMQ queue; each becomes a call to an OAuth-style revoke endpoint. It never
+//! loses a job, never says "revoked" without proof, and never shows a token.
+//!
+//! Data flows one way: delivery, job, attempts, outcome, settlement. So do imports:
+//! `domain <- metrics, ports <- flow | endpoint | broker <- pipeline <- config, admin <- cli`.
+
+pub mod admin;
+pub mod broker;
+pub mod cli;
+pub mod config;
+pub mod domain;
+pub mod endpoint;
+pub mod flow;
+pub mod metrics;
+pub mod pipeline;
+pub mod ports;

@@ -1,0 +1,3 @@
+//! The binary `revoker`.
+
+fn main() {}

@@ -1,0 +1,111 @@
+//! What the pipeline needs from outside: a source of jobs, a way to settle them, an endpoint, a clock.
+
+use std::{future::Future, time::SystemTime};
+
+use crate::domain::{Arrival, Job, Settlement, TraceContext, Verdict};
+
+/// Where deliveries come from.
+pub trait Source: Send {
+    /// What comes.
+    type Delivery: Delivery;
+
+    /// The next delivery; `None` once the intake was stopped and everything delivered was taken.
+    fn next(&mut self) -> impl Future<Output = Option<Self::Delivery>> + Send;
+}
+
+/// One visit of a job's message. It gets exactly one settlement; dropped without one, it goes back to
+/// where it came from.
+pub trait Delivery: Send + Sync + 'static {
+    /// What came with the body.
+    fn arrival(&self) -> &Arrival;
+
+    /// The body, as the producer sent it.
+    fn body(&self) -> &[u8];
+
+    /// Settles the delivery. It returns only when that is done or can no longer be: a dead letter or
+    /// a parked job is confirmed by its queue before its source is acked, however long that takes.
+    fn settle(self, settlement: Settlement<'_>) -> impl Future<Output = Settled> + Send;
+}
+
+/// Whether a settlement took place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// It did.
+    Done,
+    /// The session it belonged to was lost first: the job will be delivered again.
+    Abandoned,
+}
+
+/// What is called.
+pub trait Endpoint: Send + Sync + 'static {
+    /// Whether a secret is known for the job's client.
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownClient`] if not: no call can be made for this job.
+    fn admit(&self, job: &Job) -> Result<(), UnknownClient>;
+
+    /// Makes one attempt. It always ends: it has a time limit of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownClient`] if the client's secret was withdrawn since the job was admitted; no call was
+    /// made then.
+    fn revoke(
+        &self,
+        job: &Job,
+        trace: Option<&TraceContext>,
+    ) -> impl Future<Output = Result<Verdict, UnknownClient>> + Send;
+}
+
+/// No secret is known for a job's client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum UnknownClient {
+    /// The job names a client that is not configured.
+    #[error("no secret is configured for the job's client_id")]
+    NoSecret,
+    /// Neither the job nor the configuration names a client.
+    #[error("the job names no client_id and credentials.client_id is not set")]
+    NotNamed,
+}
+
+/// The wall clock, apart so that tests can set it.
+pub trait Clock: Send + Sync + 'static {
+    /// The time of day.
+    fn now(&self) -> SystemTime;
+}
+
+/// The clock of the machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+}
+
+/// What one part of the worker says of itself to whoever asks whether it is ready.
+pub trait Report: Send + Sync + 'static {
+    /// Its state now.
+    fn condition(&self) -> Condition;
+}
+
+/// A part's state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// It does its work.
+    Ready,
+    /// It waits on purpose and is well.
+    Waiting {
+        /// Why, in a few words.
+        reason: String,
+        /// Since when.
+        since: SystemTime,
+    },
+    /// It cannot do its work.
+    NotReady {
+        /// Why, in a few words, without secrets.
+        reason: String,
+    },
+}
