@@ -98,12 +98,6 @@ impl Acks {
         self.unflushed == 0
     }
 
-    /// Deliveries that are neither settled nor handed back.
-    #[must_use]
-    pub fn in_hand(&self) -> usize {
-        self.slots.iter().filter(|slot| **slot == Slot::Unsettled).count()
-    }
-
     /// The frames that tell the broker all that was settled since the last flush.
     pub fn flush(&mut self, frames: &mut Vec<Frame>) {
         if self.is_flushed() {

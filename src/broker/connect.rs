@@ -54,10 +54,8 @@ impl Connector {
     ///
     /// [`Unreachable`] tells what the last host said.
     pub async fn connect(&self, purpose: Purpose) -> Result<Connection, Unreachable> {
-        let mut last = Unreachable {
-            host: "broker.url".to_owned(),
-            fault: "it names no host".to_owned(),
-        };
+        let mut last =
+            Unreachable { host: "broker.url".to_owned(), fault: "it names no host".to_owned() };
         for url in &self.settings.urls {
             match self.connect_to(url, purpose).await {
                 Ok(connection) => return Ok(connection),
@@ -85,17 +83,21 @@ impl Connector {
             AMQPScheme::AMQPS => Some(self.tls().map_err(|e| unreachable(e.to_string()))?),
         };
         let runtime = lapin::runtime::default_runtime().map_err(|e| unreachable(fault(&e)))?;
-        let open = async move |uri: AMQPUri, runtime: lapin::runtime::DefaultRuntime| {
-            let host = uri.authority.host;
-            let addresses = runtime.to_socket_addrs((host.clone(), uri.authority.port));
-            let stream = AsyncTcpStream::connect(&runtime, addresses).await?;
-            Ok(match &tls {
-                None => stream,
-                Some(tls) => stream.into_rustls(tls, &host).await?,
-            })
-        };
         // lapin's own limit covers the blocking path only, and none of the AMQP handshake.
-        let connecting = Connection::connector(uri, runtime, open, properties(purpose));
+        let connecting = Connection::connector(
+            uri,
+            runtime,
+            async move |uri, runtime| {
+                let host = uri.authority.host;
+                let addresses = runtime.to_socket_addrs((host.clone(), uri.authority.port));
+                let stream = AsyncTcpStream::connect(&runtime, addresses).await?;
+                Ok(match &tls {
+                    None => stream,
+                    Some(tls) => stream.into_rustls(tls, &host).await?,
+                })
+            },
+            properties(purpose),
+        );
         match timeout(self.settings.connect_timeout, connecting).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => Err(unreachable(fault(&error))),
@@ -115,15 +117,20 @@ impl Connector {
             None => RustlsConnectorConfig::new_with_native_certs()
                 .map_err(|source| TlsFault::SystemRoots { source })?,
         };
-        let identity =
-            self.settings.client_certificate_file.as_ref().zip(self.settings.client_key_file.as_ref());
+        let identity = self
+            .settings
+            .client_certificate_file
+            .as_ref()
+            .zip(self.settings.client_key_file.as_ref());
         let connector = match identity {
             None => config.connector_with_no_client_auth(),
             Some((certificate, key)) => {
                 let chain = certificates("broker.client_certificate_file", certificate)?;
                 let key_file = "broker.client_key_file";
-                let key = PrivateKeyDer::from_pem_file(key)
-                    .map_err(|_| TlsFault::Pem { key: key_file, path: key.display().to_string() })?;
+                let key = PrivateKeyDer::from_pem_file(key).map_err(|_| TlsFault::Pem {
+                    key: key_file,
+                    path: key.display().to_string(),
+                })?;
                 config.connector_with_single_cert(chain, key)
             }
         };
@@ -144,9 +151,8 @@ enum TlsFault {
 
 fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFault> {
     let fault = || TlsFault::Pem { key, path: path.display().to_string() };
-    let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect)
-        .map_err(|_| fault())?;
+    let certificates: Vec<_> =
+        CertificateDer::pem_file_iter(path).and_then(Iterator::collect).map_err(|_| fault())?;
     if certificates.is_empty() { Err(fault()) } else { Ok(certificates) }
 }
 

@@ -1,8 +1,30 @@
 //! The broker: sessions, topology, consuming, publishing, settling. Nothing else may name lapin.
+//!
+//! Two connections, supervised apart: one consumes and acks, one publishes. A blocked connection
+//! writes nothing, not even acks, and a failure to publish must never end the session whose verdicts
+//! are in hand.
 
 mod acks;
+mod batch;
+mod connect;
+mod delivery;
+mod depths;
 mod headers;
+mod lane;
+mod outbox;
+mod publisher;
 mod queues;
+mod receipt;
+mod session;
 mod settings;
+mod supervise;
+mod topology;
 
+pub use connect::{Connector, Purpose, Unreachable};
+pub use delivery::{AmqpDelivery, Exits};
+pub use outbox::Outbox;
+pub use publisher::{Closed, Letter, Publisher, Publishing};
+pub use queues::Queues;
 pub use settings::Settings;
+pub use supervise::{AmqpSource, Consuming, Control, Supervisor};
+pub use topology::TopologyError;

@@ -10,9 +10,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
 use lapin::{
-    BasicProperties, Channel, Confirmation, Connection, Event,
-    options::{BasicPublishOptions, ConfirmSelectOptions},
-    types::ShortString,
+    BasicProperties, Channel, Connection, Event, options::ConfirmSelectOptions, types::ShortString,
 };
 use thiserror::Error;
 use tokio::{
@@ -21,14 +19,15 @@ use tokio::{
 };
 
 use super::{
+    batch::{self, Fate, Unconfirmed},
     connect::{Connector, Purpose, fault},
-    outbox::{Condition, Outbox},
+    outbox::Outbox,
     queues::Queues,
     settings::Settings,
     topology,
 };
 use crate::{
-    domain::Schedule,
+    domain::{Backoff, Schedule},
     metrics::{Metrics, Published, Target},
 };
 
@@ -37,9 +36,6 @@ const INBOX: usize = 256;
 
 /// Letters that go out before their confirms are awaited.
 const BATCH: usize = 128;
-
-/// How often a wait for confirms looks whether the broker blocks the connection.
-const BLOCK_CHECK: Duration = Duration::from_millis(100);
 
 /// The waits between tries: the broker is near, and verdicts wait in hand.
 const RETRY: Schedule = Schedule {
@@ -75,7 +71,7 @@ pub struct Publisher {
 
 /// A letter and whoever waits for its confirm.
 #[derive(Debug)]
-pub(super) struct Posted {
+struct Posted {
     letter: Letter,
     confirmed: oneshot::Sender<()>,
 }
@@ -155,7 +151,8 @@ impl Publishing {
                 }
             };
             self.metrics.broker_blocked(false);
-            self.outbox.failed(failed, self.unpublished());
+            let unpublished = self.unpublished();
+            self.outbox.failed(failed, unpublished);
             if self.closed() {
                 return;
             }
@@ -164,11 +161,7 @@ impl Publishing {
     }
 
     /// Publishes on one channel until it fails.
-    async fn serve(
-        &mut self,
-        connection: &Connection,
-        backoff: &mut crate::domain::Backoff,
-    ) -> Ended {
+    async fn serve(&mut self, connection: &Connection, backoff: &mut Backoff) -> Ended {
         let channel = match self.open(connection).await {
             Ok(channel) => channel,
             Err(error) => return Ended::Failed(fault(&error)),
@@ -193,7 +186,8 @@ impl Publishing {
                 Err(failed) => return Ended::Failed(failed),
                 Ok(None) => backoff.reset(),
                 Ok(Some(refused)) => {
-                    self.outbox.failed(refused, self.unpublished());
+                    let unpublished = self.unpublished();
+                    self.outbox.failed(refused, unpublished);
                     if self.closed() {
                         return Ended::Closed;
                     }
@@ -212,123 +206,65 @@ impl Publishing {
         Ok(channel)
     }
 
-    /// Publishes a batch and awaits all of its confirms; what was refused stays at the front.
-    /// `Ok(Some(why))` if anything was.
+    /// Publishes a batch and tells the senders of what was confirmed; the rest stays at the front.
+    /// `Ok(Some(why))` if anything was refused.
     async fn publish(
         &mut self,
         connection: &Connection,
         channel: &Channel,
     ) -> Result<Option<String>, String> {
-        let mut confirms = Vec::new();
         let batch: Vec<Posted> = self.waiting.drain(..self.waiting.len().min(BATCH)).collect();
-        let mut failed = None;
-        for posted in &batch {
-            let letter = &posted.letter;
-            let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-            let sent = channel
-                .basic_publish(
-                    ShortString::default(),
-                    letter.queue.clone(),
-                    options,
-                    &letter.body,
-                    letter.properties.clone(),
-                )
-                .await;
-            match sent {
-                Ok(confirm) => confirms.push(confirm),
-                Err(error) => {
-                    failed = Some(fault(&error));
-                    break;
-                }
+        let blocked = |blocked| {
+            self.metrics.broker_blocked(blocked);
+            if blocked {
+                self.outbox.failed("the broker blocks publishing".to_owned(), batch.len());
             }
-        }
-        let confirmations = match failed {
-            None => self.confirmations(connection, confirms).await,
-            Some(failed) => Err(failed),
         };
-        match confirmations {
-            Ok(confirmations) => Ok(self.sort(connection, batch, confirmations).await),
-            Err(failed) => {
-                for posted in batch.into_iter().rev() {
-                    self.waiting.push_front(posted);
-                }
-                Err(failed)
-            }
-        }
-    }
-
-    /// Awaits the confirms of a batch, in time. While the broker blocks the connection nothing can
-    /// come, so the deadline stands still.
-    async fn confirmations(
-        &self,
-        connection: &Connection,
-        confirms: Vec<lapin::PublisherConfirm>,
-    ) -> Result<Vec<Confirmation>, String> {
-        let count = confirms.len();
-        let mut all = Box::pin(futures_util::future::try_join_all(confirms));
-        let mut left = self.settings.confirm_timeout;
-        loop {
-            match timeout(BLOCK_CHECK.min(left), &mut all).await {
-                Ok(Ok(confirmations)) => return Ok(confirmations),
-                Ok(Err(error)) => return Err(fault(&error)),
-                Err(_) => {
-                    let blocked = connection.status().blocked();
-                    self.metrics.broker_blocked(blocked);
-                    if blocked {
-                        self.outbox.failed("the broker blocks publishing".to_owned(), count);
-                    } else {
-                        left = left.saturating_sub(BLOCK_CHECK);
+        let letters = batch.iter().map(|posted| &posted.letter);
+        let limit = self.settings.confirm_timeout;
+        let fates = match batch::publish(connection, channel, letters, limit, blocked).await {
+            Ok(fates) => fates,
+            Err(unconfirmed) => {
+                if unconfirmed == Unconfirmed::TimedOut {
+                    for posted in &batch {
+                        self.metrics.published(posted.letter.target, Published::TimedOut);
                     }
                 }
+                self.keep(batch);
+                return Err(unconfirmed.to_string());
             }
-            if left.is_zero() {
-                return Err("the broker does not confirm".to_owned());
-            }
-        }
-    }
-
-    /// Tells the senders of what was confirmed; keeps the rest. A nack belongs to its letter. A
-    /// return does not, for the broker reports it on some confirm of the batch: every letter of the
-    /// returned one's queue counts as returned.
-    async fn sort(
-        &mut self,
-        connection: &Connection,
-        batch: Vec<Posted>,
-        confirmations: Vec<Confirmation>,
-    ) -> Option<String> {
-        let mut returned: Vec<ShortString> = Vec::new();
-        let mut nacked = Vec::with_capacity(confirmations.len());
-        for confirmation in confirmations {
-            nacked.push(confirmation.is_nack());
-            returned.extend(confirmation.take_message().map(|message| message.delivery.routing_key));
-        }
+        };
         let mut refused = None;
         let mut kept = Vec::new();
-        for (posted, nacked) in batch.into_iter().zip(nacked) {
-            let target = posted.letter.target;
-            let queue = &posted.letter.queue;
-            if returned.contains(queue) {
-                self.metrics.published(target, Published::Returned);
-                refused = Some(format!("queue {queue} does not exist"));
-                kept.push(posted);
-            } else if nacked {
-                self.metrics.published(target, Published::Nacked);
-                refused = Some(format!("queue {queue} refuses messages"));
+        for (posted, fate) in batch.into_iter().zip(&fates) {
+            let Letter { target, queue, .. } = &posted.letter;
+            let (counted, why) = match fate {
+                Fate::Confirmed => (Published::Confirmed, None),
+                Fate::Nacked => (Published::Nacked, Some("refuses messages")),
+                Fate::Returned => (Published::Returned, Some("does not exist")),
+            };
+            self.metrics.published(*target, counted);
+            if let Some(why) = why {
+                refused = Some(format!("queue {queue} {why}"));
                 kept.push(posted);
             } else {
-                self.metrics.published(target, Published::Confirmed);
                 // Whoever waited may have gone: the letter stands all the same.
                 let _ = posted.confirmed.send(());
             }
         }
-        for posted in kept.into_iter().rev() {
-            self.waiting.push_front(posted);
-        }
-        if !returned.is_empty() && self.settings.declare {
-            // The queue may have been deleted. If it can't be declared, the next try says so again.
+        self.keep(kept);
+        if fates.contains(&Fate::Returned) && self.settings.declare {
+            // The queue was deleted. If it can't be declared, the next try is returned again.
             let _ = topology::ensure(connection, &self.queues, true).await;
         }
-        refused
+        Ok(refused)
+    }
+
+    /// Puts letters back to the front, in their order.
+    fn keep(&mut self, letters: Vec<Posted>) {
+        for posted in letters.into_iter().rev() {
+            self.waiting.push_front(posted);
+        }
     }
 
     fn take_in(&mut self) {

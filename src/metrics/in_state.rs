@@ -7,6 +7,7 @@ use super::{Metrics, labels::JobState};
 /// Counts one job in one state for as long as it lives, so that no way out of a job, a panic
 /// included, can leave it counted.
 #[must_use = "the job counts only for as long as this lives"]
+#[derive(Debug)]
 pub struct InState {
     metrics: Arc<Metrics>,
     state: JobState,

@@ -11,6 +11,7 @@ mod table;
 mod tests;
 
 use std::{
+    fmt,
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, SystemTime},
 };
@@ -44,6 +45,12 @@ pub struct Metrics {
     registry: Registry,
     table: Table,
     hooks: RwLock<Vec<Hook>>,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
 }
 
 impl Metrics {
