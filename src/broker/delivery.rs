@@ -66,7 +66,12 @@ impl AmqpDelivery {
                 headers::of_parked(&self.properties, lane, parking),
             ),
         };
-        Some(Letter { target, queue: queue.clone(), body: mem::take(&mut self.body), properties })
+        Some(Letter {
+            target: Some(target),
+            queue: queue.clone(),
+            body: mem::take(&mut self.body),
+            properties,
+        })
     }
 }
 

@@ -107,6 +107,15 @@ pub fn of_parked(original: &BasicProperties, lane: Lane, parking: &Parking) -> B
     properties(original, headers)
 }
 
+/// The properties of a job that we produce ourselves.
+#[must_use]
+pub fn of_job(sent_at: SystemTime) -> BasicProperties {
+    BasicProperties::default()
+        .with_content_type("application/json".into())
+        .with_delivery_mode(PERSISTENT)
+        .with_timestamp(unix_seconds(sent_at))
+}
+
 fn put_history(headers: &mut FieldTable, lane: Lane, history: &History) {
     headers.insert(short(LANE), text(lane.as_str()));
     headers.insert(short(ATTEMPTS), count(history.attempts));
@@ -266,7 +275,11 @@ fn count(value: u32) -> AMQPValue {
 }
 
 fn timestamp(time: SystemTime) -> AMQPValue {
-    AMQPValue::Timestamp(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs())
+    AMQPValue::Timestamp(unix_seconds(time))
+}
+
+fn unix_seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 fn at(seconds: u64) -> Option<SystemTime> {

@@ -39,7 +39,7 @@ impl Outbox {
         }
         let mut stuck = self.stuck();
         if stuck.as_ref().is_none_or(|before| before.why != why) {
-            warn!(reason = %why, letters, "verdicts wait in hand: they cannot be published");
+            warn!(reason = %why, letters, "messages wait: they cannot be published");
         }
         *stuck = Some(Stuck { why, letters });
         drop(stuck);
@@ -52,7 +52,7 @@ impl Outbox {
     /// Everything is published.
     pub fn cleared(&self) {
         if self.stuck().take().is_some() {
-            info!("verdicts are published again");
+            info!("messages are published again");
         }
         self.full.send_if_modified(std::mem::take);
     }
@@ -74,7 +74,7 @@ impl Report for Outbox {
         match &*self.stuck() {
             None => Condition::Ready,
             Some(Stuck { why, letters }) => Condition::NotReady {
-                reason: format!("{letters} verdicts wait to be published: {why}"),
+                reason: format!("{letters} messages wait to be published: {why}"),
             },
         }
     }
@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(
             outbox.condition(),
             Condition::NotReady {
-                reason: format!("{MAX_STUCK} verdicts wait to be published: no queue")
+                reason: format!("{MAX_STUCK} messages wait to be published: no queue")
             }
         );
         outbox.cleared();

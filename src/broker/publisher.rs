@@ -48,8 +48,8 @@ const RETRY: Schedule = Schedule {
 /// A message on its way to a queue of ours.
 #[derive(Debug)]
 pub struct Letter {
-    /// Which kind of queue, for the metric.
-    pub target: Target,
+    /// Which kind of queue, for the metric; `None` for a producer's job, which is not counted.
+    pub target: Option<Target>,
     /// The queue.
     pub queue: ShortString,
     /// The body, byte for byte as it came.
@@ -227,7 +227,7 @@ impl Publishing {
             Err(unconfirmed) => {
                 if unconfirmed == Unconfirmed::TimedOut {
                     for posted in &batch {
-                        self.metrics.published(posted.letter.target, Published::TimedOut);
+                        self.count(&posted.letter, Published::TimedOut);
                     }
                 }
                 self.keep(batch);
@@ -237,13 +237,13 @@ impl Publishing {
         let mut refused = None;
         let mut kept = Vec::new();
         for (posted, fate) in batch.into_iter().zip(&fates) {
-            let Letter { target, queue, .. } = &posted.letter;
+            let queue = &posted.letter.queue;
             let (counted, why) = match fate {
                 Fate::Confirmed => (Published::Confirmed, None),
                 Fate::Nacked => (Published::Nacked, Some("refuses messages")),
                 Fate::Returned => (Published::Returned, Some("does not exist")),
             };
-            self.metrics.published(*target, counted);
+            self.count(&posted.letter, counted);
             if let Some(why) = why {
                 refused = Some(format!("queue {queue} {why}"));
                 kept.push(posted);
@@ -258,6 +258,12 @@ impl Publishing {
             let _ = topology::ensure(connection, &self.queues, true).await;
         }
         Ok(refused)
+    }
+
+    fn count(&self, letter: &Letter, published: Published) {
+        if let Some(target) = letter.target {
+            self.metrics.published(target, published);
+        }
     }
 
     /// Puts letters back to the front, in their order.

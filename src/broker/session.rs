@@ -30,6 +30,8 @@ const LINGER: Duration = Duration::from_millis(100);
 pub struct Commands {
     /// Whether jobs are wanted; `false`: the consumers are cancelled, what came before is kept.
     pub intake: watch::Receiver<bool>,
+    /// Cancelled by the session once the consumers are.
+    pub stopped: CancellationToken,
     /// Everything in hand is settled: tell the broker and close.
     pub close: CancellationToken,
 }
@@ -117,6 +119,7 @@ impl Session {
                             return ended_by(&error);
                         }
                     }
+                    commands.stopped.cancel();
                 }
                 Some(part) = self.tasks.join_next() => match part {
                     Ok(Part::Pump(EndedBy::ConsumerCancelled)) if !wanted => {}

@@ -52,6 +52,7 @@ impl Source for AmqpSource {
 #[derive(Debug, Clone)]
 pub struct Control {
     intake: watch::Sender<bool>,
+    stopped: CancellationToken,
     close: CancellationToken,
 }
 
@@ -59,6 +60,11 @@ impl Control {
     /// Stops consuming. The source ends once everything delivered was taken from it.
     pub fn stop_intake(&self) {
         self.intake.send_replace(false);
+    }
+
+    /// Waits until the broker delivers nothing more: what is handed back before that comes again.
+    pub async fn intake_stopped(&self) {
+        self.stopped.cancelled().await;
     }
 
     /// Everything in hand is settled: tells the broker and closes.
@@ -120,7 +126,7 @@ impl Supervisor {
     ) -> (Self, AmqpSource, Control, Consuming) {
         let (intake, deliveries) = mpsc::channel(INTAKE);
         let (wanted, intake_wanted) = watch::channel(true);
-        let close = CancellationToken::new();
+        let (stopped, close) = (CancellationToken::new(), CancellationToken::new());
         let (state, consuming) = watch::channel(State::No("connecting to the broker".to_owned()));
         let supervisor = Self {
             connector: Connector::new(Arc::clone(&settings)),
@@ -128,10 +134,14 @@ impl Supervisor {
             exits,
             metrics,
             intake: Some(intake),
-            commands: Commands { intake: intake_wanted, close: close.clone() },
+            commands: Commands {
+                intake: intake_wanted,
+                stopped: stopped.clone(),
+                close: close.clone(),
+            },
             state,
         };
-        let control = Control { intake: wanted, close };
+        let control = Control { intake: wanted, stopped, close };
         (supervisor, AmqpSource(deliveries), control, Consuming(consuming))
     }
 
@@ -142,6 +152,8 @@ impl Supervisor {
     /// [`TopologyError::Differs`] if the first session finds a queue declared with other arguments: a
     /// fault of configuration. Met later, it is waited out like any other.
     pub async fn run(mut self) -> Result<(), TopologyError> {
+        // However this ends, nothing is delivered any more.
+        let _stopped = self.commands.stopped.clone().drop_guard();
         let mut backoff = RECONNECT.start();
         let mut wanted = self.commands.intake.clone();
         let mut before = false;

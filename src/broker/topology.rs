@@ -71,6 +71,30 @@ pub async fn ensure(
     Ok(())
 }
 
+/// How many messages are ready in a queue, on a channel of the look's own.
+///
+/// # Errors
+///
+/// [`TopologyError::Missing`] if there is no such queue, or what the broker said.
+pub async fn count(connection: &Connection, queue: &ShortString) -> Result<u32, TopologyError> {
+    let looked = async { depth(&connection.create_channel().await?, queue).await };
+    looked.await.map_err(|error| TopologyError::of(queue, &error))
+}
+
+/// Compares the arguments of a queue that exists with those it must have, by declaring it once more.
+///
+/// # Errors
+///
+/// [`TopologyError::Differs`] if they are others, or what the broker said.
+pub async fn compare(
+    connection: &Connection,
+    queue: &ShortString,
+    arguments: FieldTable,
+) -> Result<(), TopologyError> {
+    let declared = async { declare(&connection.create_channel().await?, queue, arguments).await };
+    declared.await.map_err(|error| TopologyError::of(queue, &error))
+}
+
 /// Declares one queue, durable.
 ///
 /// # Errors
