@@ -36,6 +36,14 @@ pub struct Commands {
     pub close: CancellationToken,
 }
 
+impl Commands {
+    /// Waits until no more jobs are wanted.
+    pub async fn unwanted(&mut self) {
+        // The sender lives as long as the worker; if it is gone nothing is wanted any more.
+        let _ = self.intake.wait_for(|wanted| !wanted).await;
+    }
+}
+
 /// A session that consumes.
 #[derive(Debug)]
 pub struct Session {
@@ -111,8 +119,7 @@ impl Session {
         loop {
             tokio::select! {
                 () = &mut sampling => return EndedBy::ConnectionLost,
-                // The sender lives as long as the worker; if it is gone nothing is wanted any more.
-                _ = commands.intake.wait_for(|wanted| !wanted), if wanted => {
+                () = commands.unwanted(), if wanted => {
                     wanted = false;
                     for lane in Lane::ALL {
                         if let Err(error) = self.lanes.get(lane).cancel().await {

@@ -155,12 +155,12 @@ impl Supervisor {
         // However this ends, nothing is delivered any more.
         let _stopped = self.commands.stopped.clone().drop_guard();
         let mut backoff = RECONNECT.start();
-        let mut wanted = self.commands.intake.clone();
+        let mut commands = self.commands.clone();
         let mut before = false;
         while let Some(intake) = self.intake.clone() {
             let began = tokio::select! {
                 began = self.begin() => began,
-                _ = wanted.wait_for(|wanted| !wanted) => break,
+                () = commands.unwanted() => break,
             };
             let ended = match began {
                 Ok(session) => {
@@ -177,7 +177,7 @@ impl Supervisor {
             self.metrics.session_ended(ended);
             tokio::select! {
                 () = sleep(backoff.next(fastrand::f64())) => {}
-                _ = wanted.wait_for(|wanted| !wanted) => break,
+                () = commands.unwanted() => break,
             }
         }
         Ok(())
@@ -204,11 +204,11 @@ impl Supervisor {
         let (exits, metrics) = (Arc::clone(&self.exits), Arc::clone(&self.metrics));
         let running = session.run(&exits, &metrics, intake, self.commands.clone());
         tokio::pin!(running);
-        let mut wanted = self.commands.intake.clone();
+        let mut commands = self.commands.clone();
         let ended = loop {
             tokio::select! {
                 ended = &mut running => break ended,
-                _ = wanted.wait_for(|wanted| !wanted), if self.intake.is_some() => {
+                () = commands.unwanted(), if self.intake.is_some() => {
                     self.intake = None;
                     self.state.send_replace(State::Stopping(SystemTime::now()));
                 }
