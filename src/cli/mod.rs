@@ -1,1 +1,3 @@
 //! The command line: one file per subcommand; wires the parts.
+
+pub mod mock_endpoint;
