@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand; wires the parts.
 
+<<<<<<< HEAD
 pub mod check;
 pub mod enqueue;
 pub mod healthcheck;
@@ -130,3 +131,6 @@ fn fail(error: &dyn std::error::Error) -> ExitCode {
     drop(writeln!(std::io::stderr(), "{error}"));
     ExitCode::FAILURE
 }
+=======
+pub mod mock_endpoint;
+>>>>>>> endpoint
