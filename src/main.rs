@@ -1,3 +1,7 @@
 //! The binary `revoker`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    revoker::cli::main()
+}

@@ -1,5 +1,34 @@
 //! The broker: sessions, topology, consuming, publishing, settling. Nothing else may name lapin.
+//!
+//! Two connections, supervised apart: one consumes and acks, one publishes. A blocked connection
+//! writes nothing, not even acks, and a failure to publish must never end the session whose verdicts
+//! are in hand.
 
+mod acks;
+mod batch;
+mod connect;
+mod delivery;
+mod depths;
+mod headers;
+mod inspect;
+mod lane;
+mod outbox;
+mod producer;
+mod publisher;
+mod queues;
+mod receipt;
+mod session;
 mod settings;
+mod supervise;
+mod topology;
 
+pub use connect::{Connector, Purpose, Unreachable};
+pub use delivery::{AmqpDelivery, Exits};
+pub use inspect::{Found, inspect};
+pub use outbox::Outbox;
+pub use producer::Producer;
+pub use publisher::{Closed, Letter, Publisher, Publishing};
+pub use queues::Queues;
 pub use settings::Settings;
+pub use supervise::{AmqpSource, Consuming, Control, Supervisor};
+pub use topology::TopologyError;

@@ -1,1 +1,136 @@
 //! The command line: one file per subcommand; wires the parts.
+
+<<<<<<< HEAD
+pub mod check;
+pub mod enqueue;
+pub mod healthcheck;
+pub mod run;
+mod signals;
+
+use std::{io::Write as _, path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    config::{Config, Faults, LogFormat},
+    endpoint,
+    logs::{self, Guard},
+};
+
+/// The exit code of a wrong configuration; clap's own, for a wrong command line, is the same.
+const EXIT_USAGE: u8 = 2;
+
+/// Revokes refresh tokens: jobs from RabbitMQ, calls to a revoke endpoint, dead letters, metrics.
+#[derive(Debug, Parser)]
+#[command(
+    name = "revoker",
+    version,
+    after_help = "Example:\n  revoker --config config/production.toml run"
+)]
+struct Cli {
+    /// A configuration file; later ones win over earlier ones
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "REVOKER_CONFIG",
+        action = clap::ArgAction::Append
+    )]
+    config: Vec<PathBuf>,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Works: takes jobs from the queue, calls the endpoint, settles
+    #[command(after_help = "Example:\n  REVOKER_CREDENTIALS__CLIENT_ID=shop \\\n  \
+                            REVOKER_CREDENTIALS__CLIENT_SECRET_FILE=/run/secrets/shop \\\n  \
+                            revoker --config config/production.toml run")]
+    Run,
+    Enqueue(enqueue::Args),
+    /// Checks the configuration, the broker and the endpoint's TLS; changes nothing
+    #[command(after_help = "Example:\n  revoker --config config/production.toml check")]
+    Check,
+    Healthcheck(healthcheck::Args),
+}
+
+/// Runs the command of this process's command line.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    endpoint::install_crypto_provider();
+    match cli.command {
+        Command::Run => with_config(Config::load, &cli.config, run::run),
+        Command::Check => with_config(Config::load, &cli.config, check::run),
+        Command::Enqueue(args) => {
+            with_config(Config::load_without_credentials, &cli.config, |config| {
+                enqueue::run(args, config)
+            })
+        }
+        Command::Healthcheck(args) => match Config::load_without_credentials(&cli.config, env()) {
+            Ok(config) => healthcheck::run(&args, config.admin.listen),
+            Err(faults) => refuse(&faults),
+        },
+    }
+}
+
+type Variables = std::env::VarsOs;
+
+fn env() -> Variables {
+    std::env::vars_os()
+}
+
+/// Loads the configuration, sets up the logs, and runs.
+fn with_config<F: Future<Output = ExitCode>>(
+    load: impl Fn(&[PathBuf], Variables) -> Result<Config, Faults>,
+    files: &[PathBuf],
+    run: impl FnOnce(Config) -> F,
+) -> ExitCode {
+    let config = match load(files, env()) {
+        Ok(config) => config,
+        Err(faults) => return refuse(&faults),
+    };
+    let _guard = match start_logs(&config) {
+        Ok(guard) => guard,
+        Err(error) => return fail(&error),
+    };
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    block_on(run(config))
+}
+
+fn start_logs(config: &Config) -> Result<Guard, logs::InitError> {
+    let format = match config.log.format {
+        LogFormat::Auto => logs::Format::Auto,
+        LogFormat::Text => logs::Format::Text,
+        LogFormat::Json => logs::Format::Json,
+    };
+    let guard = logs::init(config.log.level.into(), format)?;
+    logs::install_panic_hook();
+    Ok(guard)
+}
+
+fn block_on(run: impl Future<Output = ExitCode>) -> ExitCode {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(run),
+        Err(error) => fail(&error),
+    }
+}
+
+/// Says what is wrong with the configuration, every fault of it.
+fn refuse(faults: &Faults) -> ExitCode {
+    // Whoever closed standard error still gets the exit code.
+    drop(writeln!(std::io::stderr(), "{faults}"));
+    ExitCode::from(EXIT_USAGE)
+}
+
+fn fail(error: &dyn std::error::Error) -> ExitCode {
+    drop(writeln!(std::io::stderr(), "{error}"));
+    ExitCode::FAILURE
+}
+=======
+pub mod mock_endpoint;
+>>>>>>> endpoint

@@ -1,1 +1,159 @@
 //! Composes the settings of all parts, checks all of them, reports every fault at once.
+//!
+//! Built-in defaults, then files in their order, then the environment: the later ones win, key by key.
+//! The defaults are a file too (`config/default.toml`, compiled in), so that no default stands anywhere
+//! else and every key is documented in one place.
+
+mod broker;
+mod broker_url;
+mod credentials;
+mod endpoint;
+mod faults;
+mod file;
+mod flow;
+mod key;
+mod layer;
+mod preset;
+mod process;
+mod reader;
+mod retry;
+mod secret;
+mod unknown;
+mod value;
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+use crate::{
+    domain::{JobDefaults, Policy},
+    pipeline,
+};
+
+use self::{credentials::Secrets, layer::Layer, reader::Reader};
+
+pub use self::{
+    faults::{Fault, Faults},
+    process::{AdminSettings, LogFormat, LogSettings, ShutdownSettings},
+};
+
+/// Every key with its default, its unit and its reason.
+const DEFAULTS: &str = include_str!("../../config/default.toml");
+
+/// The settings of all parts, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// How the broker is reached and used.
+    pub broker: crate::broker::Settings,
+    /// How the endpoint is called.
+    pub endpoint: crate::endpoint::Settings,
+    /// On whose behalf the endpoint is called.
+    pub credentials: crate::endpoint::CredentialSettings,
+    /// How many calls may start, and when.
+    pub flow: crate::flow::Settings,
+    /// How jobs are read, judged and remembered.
+    pub pipeline: pipeline::Settings,
+    /// Where the admin server listens.
+    pub admin: AdminSettings,
+    /// What is logged, and how.
+    pub log: LogSettings,
+    /// How the worker ends.
+    pub shutdown: ShutdownSettings,
+    /// What works but deserves a look, one sentence each, to be logged once.
+    pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// Loads the configuration of a worker from `files`, the later ones winning, and the variables of
+    /// the environment, as [`std::env::vars_os`] gives them; those that are not ours are skipped.
+    ///
+    /// # Errors
+    ///
+    /// [`Faults`], all of them: unreadable files, broken syntax, unknown keys, wrong values, settings
+    /// that do not go together, secrets that are missing or cannot be read.
+    pub fn load<N, V>(
+        files: &[PathBuf],
+        environment: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Self, Faults>
+    where
+        N: Into<OsString>,
+        V: Into<OsString>,
+    {
+        Self::load_with(files, environment, Secrets::Needed)
+    }
+
+    /// Loads the configuration for what makes no calls to the endpoint (a producer, a look at dead
+    /// letters, a health check) and may run where the client secrets are not: none has to be given,
+    /// and their files are not opened.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::load`].
+    pub fn load_without_credentials<N, V>(
+        files: &[PathBuf],
+        environment: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Self, Faults>
+    where
+        N: Into<OsString>,
+        V: Into<OsString>,
+    {
+        Self::load_with(files, environment, Secrets::Unneeded)
+    }
+
+    fn load_with<N, V>(
+        files: &[PathBuf],
+        environment: impl IntoIterator<Item = (N, V)>,
+        secrets: Secrets,
+    ) -> Result<Self, Faults>
+    where
+        N: Into<OsString>,
+        V: Into<OsString>,
+    {
+        let variables = environment.into_iter().map(|(name, value)| (name.into(), value.into()));
+        let mut reader = Reader::new(
+            std::iter::once(Layer::defaults(DEFAULTS))
+                .chain(files.iter().map(|path| Layer::file(path)))
+                .chain(std::iter::once(Layer::environment(variables))),
+        );
+        let config = Self::read(&mut reader, secrets);
+        let (faults, warnings) = reader.finish();
+        if faults.is_empty() { Ok(Self { warnings, ..config }) } else { Err(Faults::new(faults)) }
+    }
+
+    fn read(reader: &mut Reader, secrets: Secrets) -> Self {
+        let flow = flow::read(reader);
+        let retry = retry::read(reader);
+        let endpoint = endpoint::read(reader, flow.concurrency_max);
+        let credentials = credentials::read(reader, secrets);
+        Self {
+            broker: broker::read(reader, flow.concurrency_max, retry.park.clone()),
+            endpoint: endpoint.settings,
+            credentials: credentials.settings,
+            flow,
+            pipeline: pipeline::Settings {
+                defaults: JobDefaults {
+                    audience: endpoint.audience,
+                    client_id: credentials.client_id.map(Into::into),
+                },
+                policy: Policy {
+                    retry,
+                    presume_revoked_after_ambiguity: endpoint.presume_revoked_after_ambiguity,
+                },
+                remember: reader.required(
+                    "duplicates.remember",
+                    value::duration(Duration::ZERO..=value::LONGEST),
+                ),
+                remember_capacity: reader
+                    .required("duplicates.capacity", value::count(0..=MAX_REMEMBERED)),
+            },
+            admin: process::admin(reader),
+            log: process::log(reader),
+            shutdown: process::shutdown(reader),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// More remembered tokens than this are a slip of the unit: memory would end first.
+const MAX_REMEMBERED: usize = 100_000_000;
+
+#[cfg(test)]
+mod tests;

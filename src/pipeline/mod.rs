@@ -1,5 +1,187 @@
 //! Joins source, flow and endpoint: one job as one chain of named steps.
+//!
+//! Delivery, job, attempts, outcome, settlement: each step takes what the one before it made. A task
+//! per delivery keeps the chain readable; the prefetch bounds how many there are.
 
+mod account;
+mod case;
+mod chance;
+mod in_hand;
 mod settings;
+mod stop;
+#[cfg(test)]
+mod tests;
 
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use futures_util::FutureExt;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use case::Case;
+pub use chance::Chance;
+use in_hand::InHand;
 pub use settings::Settings;
+pub use stop::Stop;
+
+use crate::{
+    domain::{Circumstances, Job, Judgement, Outcome, Verdict, judge},
+    flow::{Dispatcher, Permit},
+    metrics::{JobState, Metrics},
+    ports::{Clock, Delivery, Endpoint, Settled, Source, UnknownClient},
+};
+
+/// What every job passes through.
+#[derive(Debug)]
+pub struct Pipeline<E, C> {
+    /// How jobs are read and judged.
+    pub settings: Settings,
+    /// What is called.
+    pub endpoint: E,
+    /// The time of day.
+    pub clock: C,
+    /// Jitter.
+    pub chance: Chance,
+    /// Which call may start.
+    pub flow: Arc<Dispatcher>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// When to leave.
+    pub stop: Stop,
+}
+
+impl<E: Endpoint, C: Clock> Pipeline<E, C> {
+    /// Takes every job from the source to its settlement; returns when the source has ended and
+    /// nothing is in hand any more.
+    pub async fn run(self: Arc<Self>, mut source: impl Source) {
+        let in_hand = Arc::new(InHand::default());
+        let oldest = Arc::clone(&in_hand);
+        self.metrics.on_scrape(move |metrics| metrics.oldest_job_in_flight(oldest.oldest()));
+        let jobs = TaskTracker::new();
+        while let Some(delivery) = source.next().await {
+            let ticket = in_hand.enter();
+            let pipeline = Arc::clone(&self);
+            jobs.spawn(async move {
+                pipeline.handle(delivery).await;
+                drop(ticket);
+            });
+        }
+        jobs.close();
+        jobs.wait().await;
+    }
+
+    /// One delivery, from its arrival to its settlement.
+    async fn handle(&self, delivery: impl Delivery) {
+        let mut case = Case::open(delivery.arrival(), &self.metrics);
+        let outcome = self.shielded(&delivery, &mut case).await;
+        let origin = Self::origin(&delivery, &case, &outcome);
+        let settled = self.settle(delivery, &outcome, &mut case).await;
+        self.account(&origin, &case, &outcome, settled);
+    }
+
+    /// A panic inside one job ends that job and nothing else.
+    async fn shielded(&self, delivery: &impl Delivery, case: &mut Case) -> Outcome {
+        let deciding = AssertUnwindSafe(self.decide(delivery, case)).catch_unwind();
+        let decided = tokio::select! {
+            biased;
+            () = self.stop.cut() => Ok(Outcome::HandedBack),
+            decided = deciding => decided,
+        };
+        decided.unwrap_or_else(|_panic| case.internal_error(self.clock.now()))
+    }
+
+    async fn decide(&self, delivery: &impl Delivery, case: &mut Case) -> Outcome {
+        match self.accept(delivery.body(), case) {
+            Ok(job) => self.pursue(&job, case).await,
+            Err(refusal) => refusal,
+        }
+    }
+
+    /// From a body to a job that can be called.
+    fn accept(&self, body: &[u8], case: &mut Case) -> Result<Arc<Job>, Outcome> {
+        let job = Job::parse(body, &self.settings.defaults)
+            .map_err(|invalid| case.invalid(invalid, self.clock.now()))?;
+        if job.carried_client_secret {
+            self.note_ignored_secret();
+        }
+        let job = case.identify(job);
+        self.endpoint.admit(&job).map_err(|unknown| case.unknown(unknown, self.clock.now()))?;
+        Ok(job)
+    }
+
+    /// Attempts until the job ends or has to wait elsewhere.
+    async fn pursue(&self, job: &Job, case: &mut Case) -> Outcome {
+        loop {
+            case.state.switch(JobState::Waiting);
+            let Some(permit) = self.unless_leaving(case, self.flow.start(case.lane)).await else {
+                return Outcome::HandedBack;
+            };
+            if job.expired(self.clock.now()) {
+                return Outcome::Expired;
+            }
+            let judgement = match self.attempt(job, case, permit).await {
+                Ok(judgement) => judgement,
+                Err(unknown) => return case.unknown(unknown, self.clock.now()),
+            };
+            let wait = match judgement {
+                Judgement::Finish(outcome) => return outcome,
+                Judgement::Wait { at_least } => {
+                    case.next_wait(&self.settings.policy.retry.schedule, &self.chance).max(at_least)
+                }
+            };
+            case.state.switch(JobState::BackingOff);
+            if self.unless_leaving(case, tokio::time::sleep(wait)).await.is_none() {
+                return Outcome::HandedBack;
+            }
+        }
+    }
+
+    /// One call and what it means for the job.
+    async fn attempt(
+        &self,
+        job: &Job,
+        case: &mut Case,
+        permit: Permit,
+    ) -> Result<Judgement, UnknownClient> {
+        let calling = case.calling();
+        let began = Instant::now();
+        let verdict = self.endpoint.revoke(job, calling.trace.as_ref()).await;
+        let verdict = calling.called(verdict)?;
+        self.metrics.called(verdict.label(), began.elapsed());
+        let others_answered = permit.others_answered();
+        match verdict {
+            Verdict::Revoked | Verdict::Rejected(_) => permit.answered(),
+            Verdict::Transient(_) => drop(permit),
+        }
+        let around = Circumstances {
+            now: self.clock.now(),
+            failing_for: case.failing_for(),
+            others_answered,
+            fingerprint: job.fingerprint,
+        };
+        Ok(judge(verdict, &mut case.history, &self.settings.policy, around))
+    }
+
+    /// Waits, unless the worker stops or the job has been in hand for too long.
+    async fn unless_leaving<T>(&self, case: &Case, wait: impl Future<Output = T>) -> Option<T> {
+        if self.stop.is_draining() {
+            return None;
+        }
+        tokio::select! {
+            biased;
+            done = wait => Some(done),
+            () = self.stop.drain() => None,
+            () = tokio::time::sleep_until(case.leave_by) => None,
+        }
+    }
+
+    async fn settle(&self, delivery: impl Delivery, outcome: &Outcome, case: &mut Case) -> Settled {
+        case.state.switch(JobState::Settling);
+        tokio::select! {
+            biased;
+            settled = delivery.settle(outcome.settlement()) => settled,
+            // Dropped without a settlement, the delivery goes back.
+            () = self.stop.cut() => Settled::HandedBack,
+        }
+    }
+}

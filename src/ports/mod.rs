@@ -32,6 +32,8 @@ pub trait Delivery: Send + Sync + 'static {
 pub enum Settled {
     /// It did.
     Done,
+    /// It could not be carried out, and the job went back to where it came from.
+    HandedBack,
     /// The session it belonged to was lost first: the job will be delivered again.
     Abandoned,
 }

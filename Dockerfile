@@ -1,0 +1,27 @@
+# syntax=docker/dockerfile:1
+
+# The image of every role: the worker by default, `mock-endpoint`, `enqueue` and the others by their name.
+
+FROM rust:1-slim-bookworm AS build
+WORKDIR /revoker
+# The dependencies in a layer of their own, built around an empty crate: it is built again only when they change.
+COPY Cargo.toml Cargo.lock ./
+RUN mkdir src \
+    && echo 'fn main() {}' > src/main.rs \
+    && touch src/lib.rs \
+    && cargo build --release --locked \
+    && rm -r src
+COPY config config
+COPY src src
+# Cargo compares times, and the files copied are older than the empty crate just built.
+RUN touch src/main.rs src/lib.rs && cargo build --release --locked
+
+# glibc, libgcc and the certificate authorities; no shell, no package manager, not root.
+FROM gcr.io/distroless/cc-debian12:nonroot
+COPY --from=build /revoker/target/release/revoker /usr/local/bin/revoker
+# Inside a container loopback is reachable for nobody else.
+ENV REVOKER_ADMIN__LISTEN=0.0.0.0:9464
+EXPOSE 9464
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["/usr/local/bin/revoker", "healthcheck"]
+ENTRYPOINT ["/usr/local/bin/revoker"]
+CMD ["run"]

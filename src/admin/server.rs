@@ -1,0 +1,78 @@
+//! The admin port: few connections, each short.
+//!
+//! A loop of our own in place of `axum::serve`, which bounds neither how many connections there are
+//! nor how long they last: a slow or hostile scraper could take the file descriptors and the memory
+//! that consuming needs. Here each connection carries one request, has one time limit from its first
+//! byte to its last, and beyond [`MAX_CONNECTIONS`] the kernel's backlog waits.
+
+use std::{sync::Arc, time::Duration};
+
+use hyper::server::conn::http1;
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::routes::{Parts, routes};
+use crate::metrics::Metrics;
+
+/// Connections served at a time: a few scrapers, a few probes, a person.
+pub(super) const MAX_CONNECTIONS: usize = 32;
+
+/// The time limit of one connection, from being accepted to the last byte of its answer.
+pub(super) const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The most of a request that is held, in bytes. hyper takes no less than 8 KiB.
+const MAX_REQUEST_BYTES: usize = 16 * 1024;
+
+/// The wait after a failure to accept: most often the process is out of file descriptors, and to try
+/// at once would only burn the processor.
+const ACCEPT_RETRY: Duration = Duration::from_secs(1);
+
+/// How long answers under way may take once the worker shuts down.
+const CLOSING_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Serves metrics and probes on `listener` until `shutdown`, then ends what is under way. Nothing that
+/// goes wrong here ends the worker.
+pub async fn serve(
+    listener: TcpListener,
+    metrics: Arc<Metrics>,
+    parts: Parts,
+    shutdown: CancellationToken,
+) {
+    let service = TowerToHyperService::new(routes(metrics, parts));
+    let mut connections = JoinSet::new();
+    while let Some(stream) = shutdown.run_until_cancelled(next(&listener, &mut connections)).await {
+        let connection = http1::Builder::new()
+            .keep_alive(false)
+            .max_buf_size(MAX_REQUEST_BYTES)
+            .serve_connection(TokioIo::new(stream), service.clone());
+        // However it ends, it is the scraper who knows and cares.
+        connections.spawn(async { drop(timeout(CONNECTION_TIMEOUT, connection).await) });
+    }
+    drop(listener);
+    drop(
+        timeout(CLOSING_TIMEOUT, async { while connections.join_next().await.is_some() {} }).await,
+    );
+    connections.shutdown().await;
+}
+
+/// The next connection, once there is room for it.
+async fn next(listener: &TcpListener, connections: &mut JoinSet<()>) -> TcpStream {
+    while connections.try_join_next().is_some() {}
+    if connections.len() >= MAX_CONNECTIONS {
+        connections.join_next().await;
+    }
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(error) => {
+                tracing::warn!(%error, "the admin port cannot accept a connection");
+                sleep(ACCEPT_RETRY).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn acks(deliveries: u64) -> Acks {
+    let mut acks = Acks::default();
+    for tag in 1..=deliveries {
+        assert!(acks.delivered(tag));
+    }
+    acks
+}
+
+fn flush(acks: &mut Acks) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    acks.flush(&mut frames);
+    frames
+}
+
+const fn ack(tag: u64, multiple: bool) -> Frame {
+    Frame::Ack { tag, multiple }
+}
+
+#[test]
+fn a_settled_run_costs_one_frame() {
+    let mut acks = acks(64);
+    (1..=64).for_each(|tag| {
+        acks.settle(tag, Settle::Ack);
+    });
+    assert_eq!(flush(&mut acks), [ack(64, true)]);
+    assert_eq!(flush(&mut acks), []);
+}
+
+#[test]
+fn nothing_unsettled_is_ever_acked_with_the_rest() {
+    let mut acks = acks(5);
+    for tag in [1, 2, 4, 5] {
+        acks.settle(tag, Settle::Ack);
+    }
+    assert_eq!(flush(&mut acks), [ack(2, true), ack(4, false), ack(5, false)]);
+    acks.settle(3, Settle::Ack);
+    assert_eq!(flush(&mut acks), [ack(3, false)], "4 and 5 are known already");
+}
+
+#[test]
+fn a_requeue_goes_before_the_ack_that_passes_it() {
+    let mut acks = acks(4);
+    acks.settle(1, Settle::Ack);
+    acks.settle(2, Settle::Requeue);
+    acks.settle(3, Settle::Ack);
+    assert_eq!(flush(&mut acks), [Frame::Requeue { tag: 2 }, ack(3, true)]);
+}
+
+#[test]
+fn the_tag_of_a_multiple_is_one_that_the_broker_still_holds() {
+    let mut acks = acks(3);
+    acks.settle(1, Settle::Ack);
+    acks.settle(2, Settle::Requeue);
+    assert_eq!(flush(&mut acks), [Frame::Requeue { tag: 2 }, ack(1, false)]);
+}
+
+#[test]
+fn a_settlement_counts_once() {
+    let mut acks = acks(1);
+    assert_eq!(acks.settle(1, Settle::Ack), 1);
+    assert_eq!(acks.settle(1, Settle::Requeue), 1);
+    assert_eq!(acks.settle(7, Settle::Ack), 1, "never delivered");
+    assert_eq!(flush(&mut acks), [ack(1, false)]);
+    assert!(!acks.delivered(7), "a gap in the tags is refused");
+}
+
+/// What RabbitMQ does with a frame (`rabbit_channel`, `collect_acks`).
+fn broker(unacked: &mut BTreeMap<u64, ()>, frame: Frame) -> Vec<(u64, Settle)> {
+    let (tag, multiple, settle) = match frame {
+        Frame::Ack { tag, multiple } => (tag, multiple, Settle::Ack),
+        Frame::Requeue { tag } => (tag, false, Settle::Requeue),
+    };
+    assert!(unacked.contains_key(&tag), "unknown delivery tag {tag}: the channel would close");
+    let taken: Vec<u64> =
+        unacked.keys().copied().filter(|t| *t == tag || (multiple && *t < tag)).collect();
+    taken
+        .into_iter()
+        .map(|tag| {
+            unacked.remove(&tag);
+            (tag, settle)
+        })
+        .collect()
+}
+
+proptest! {
+    /// Whatever the order of deliveries, settlements and flushes: the broker learns of each delivery
+    /// exactly what became of it, and never of one in hand.
+    #[test]
+    fn the_broker_learns_exactly_what_was_settled(
+        steps in proptest::collection::vec((0u8..4, any::<prop::sample::Index>()), 1..300)
+    ) {
+        let mut acks = Acks::default();
+        let mut in_hand: Vec<u64> = Vec::new();
+        let mut decided = BTreeMap::new();
+        let mut unacked = BTreeMap::new();
+        let mut learned = BTreeMap::new();
+        let mut next = 1;
+        for (step, which) in steps {
+            match step {
+                0 => {
+                    prop_assert!(acks.delivered(next));
+                    in_hand.push(next);
+                    unacked.insert(next, ());
+                    next += 1;
+                }
+                1 | 2 if !in_hand.is_empty() => {
+                    let tag = in_hand.swap_remove(which.index(in_hand.len()));
+                    let settle = if step == 1 { Settle::Ack } else { Settle::Requeue };
+                    acks.settle(tag, settle);
+                    decided.insert(tag, settle);
+                }
+                _ => {
+                    for frame in flush(&mut acks) {
+                        learned.extend(broker(&mut unacked, frame));
+                    }
+                    prop_assert_eq!(&learned, &decided);
+                }
+            }
+            prop_assert_eq!(unacked.len() + learned.len() + 1, usize::try_from(next).unwrap());
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! One batch of letters: sent together, confirmed together.
+
+use std::time::Duration;
+
+use lapin::{
+    Channel, Confirmation, Connection, PublisherConfirm, options::BasicPublishOptions,
+    types::ShortString,
+};
+use thiserror::Error;
+use tokio::time::timeout;
+
+use super::{connect::fault, publisher::Letter};
+
+/// How often a wait for confirms looks whether the broker blocks the connection.
+const BLOCK_CHECK: Duration = Duration::from_millis(100);
+
+/// What became of one letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// Its queue has it.
+    Confirmed,
+    /// Its queue refuses it.
+    Nacked,
+    /// There is no such queue.
+    Returned,
+}
+
+/// Nothing is known of the whole batch: it may stand in its queues, or not.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Unconfirmed {
+    /// The broker did not confirm in time.
+    #[error("the broker does not confirm")]
+    TimedOut,
+    /// The channel or connection failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Sends the letters, then awaits all of their confirms, `limit` at most. While the broker blocks the
+/// connection nothing can come, so the deadline stands still, and `blocked` is told.
+///
+/// # Errors
+///
+/// [`Unconfirmed`] if the confirms did not come; the channel is of no use any more then.
+pub async fn publish<'a>(
+    connection: &Connection,
+    channel: &Channel,
+    letters: impl Iterator<Item = &'a Letter> + Clone,
+    limit: Duration,
+    blocked: impl Fn(bool),
+) -> Result<Vec<Fate>, Unconfirmed> {
+    let mut confirms = Vec::new();
+    for letter in letters.clone() {
+        confirms.push(send(channel, letter).await?);
+    }
+    let confirmations = confirmations(connection, confirms, limit, blocked).await?;
+    Ok(fates(letters.map(|letter| &letter.queue), confirmations))
+}
+
+async fn send(channel: &Channel, letter: &Letter) -> Result<PublisherConfirm, Unconfirmed> {
+    let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+    channel
+        .basic_publish(
+            ShortString::default(),
+            letter.queue.clone(),
+            options,
+            &letter.body,
+            letter.properties.clone(),
+        )
+        .await
+        .map_err(|error| Unconfirmed::Failed(fault(&error)))
+}
+
+async fn confirmations(
+    connection: &Connection,
+    confirms: Vec<PublisherConfirm>,
+    limit: Duration,
+    blocked: impl Fn(bool),
+) -> Result<Vec<Confirmation>, Unconfirmed> {
+    let mut all = Box::pin(futures_util::future::try_join_all(confirms));
+    let mut left = limit;
+    while !left.is_zero() {
+        let slice = BLOCK_CHECK.min(left);
+        match timeout(slice, &mut all).await {
+            Ok(Ok(confirmations)) => return Ok(confirmations),
+            Ok(Err(error)) => return Err(Unconfirmed::Failed(fault(&error))),
+            Err(_) => {
+                let is_blocked = connection.status().blocked();
+                blocked(is_blocked);
+                if !is_blocked {
+                    left -= slice;
+                }
+            }
+        }
+    }
+    Err(Unconfirmed::TimedOut)
+}
+
+/// A nack belongs to its letter. A return does not, for the broker reports it on some confirm of the
+/// batch: every letter for the returned one's queue counts as returned.
+fn fates<'a>(
+    queues: impl Iterator<Item = &'a ShortString>,
+    confirmations: Vec<Confirmation>,
+) -> Vec<Fate> {
+    let nacked: Vec<bool> = confirmations.iter().map(Confirmation::is_nack).collect();
+    let returned: Vec<ShortString> = confirmations
+        .into_iter()
+        .filter_map(Confirmation::take_message)
+        .map(|message| message.delivery.routing_key)
+        .collect();
+    queues
+        .zip(nacked)
+        .map(|(queue, nacked)| match nacked {
+            _ if returned.contains(queue) => Fate::Returned,
+            true => Fate::Nacked,
+            false => Fate::Confirmed,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use lapin::message::{BasicReturnMessage, Delivery};
+
+    use super::*;
+
+    fn returned(queue: &str) -> Option<BasicReturnMessage> {
+        let delivery = Delivery::mock(0, "".into(), queue.into(), false, Vec::new());
+        Some(BasicReturnMessage { delivery, reply_code: 312, reply_text: "NO_ROUTE".into() })
+    }
+
+    #[test]
+    fn a_return_counts_for_its_queue_whichever_confirm_reports_it() {
+        let queues = ["dead", "retry", "dead"].map(ShortString::from);
+        let confirmations = vec![
+            Confirmation::Ack(None),
+            Confirmation::Ack(returned("dead")),
+            Confirmation::Nack(None),
+        ];
+        let fates = fates(queues.iter(), confirmations);
+        assert_eq!(fates, [Fate::Returned, Fate::Confirmed, Fate::Returned]);
+    }
+
+    #[test]
+    fn a_nack_counts_for_its_letter_alone() {
+        let queues = ["dead", "dead"].map(ShortString::from);
+        let confirmations = vec![Confirmation::Nack(None), Confirmation::Ack(None)];
+        assert_eq!(fates(queues.iter(), confirmations), [Fate::Nacked, Fate::Confirmed]);
+    }
+}

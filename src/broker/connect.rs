@@ -1,0 +1,185 @@
+//! Reaching the broker: every host in order, one deadline over all of it.
+
+use std::{fmt, io, path::Path, sync::Arc};
+
+use lapin::{
+    Connection, ConnectionProperties, ErrorKind,
+    tcp::{AsyncTcpStream, RustlsConnector, RustlsConnectorConfig},
+    uri::{AMQPScheme, AMQPUri},
+};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use secrecy::{ExposeSecret, SecretString};
+use thiserror::Error;
+use tokio::time::timeout;
+
+use super::settings::Settings;
+
+/// Opens connections as configured.
+#[derive(Debug)]
+pub struct Connector {
+    settings: Arc<Settings>,
+}
+
+/// Why no connection could be made. The texts hold no password: they name a host and the fault.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{host}: {fault}")]
+pub struct Unreachable {
+    /// The host and port of the last one tried.
+    pub host: String,
+    /// What went wrong there.
+    pub fault: String,
+}
+
+/// What a connection is for: the broker shows it in its lists.
+#[derive(Debug, Clone, Copy)]
+pub enum Purpose {
+    /// It consumes and acks.
+    Consume,
+    /// It publishes.
+    Publish,
+    /// It looks, and changes nothing.
+    Check,
+}
+
+impl Connector {
+    /// A connector for these settings.
+    #[must_use]
+    pub const fn new(settings: Arc<Settings>) -> Self {
+        Self { settings }
+    }
+
+    /// Tries every host in order.
+    ///
+    /// # Errors
+    ///
+    /// [`Unreachable`] tells what the last host said.
+    pub async fn connect(&self, purpose: Purpose) -> Result<Connection, Unreachable> {
+        let mut last =
+            Unreachable { host: "broker.url".to_owned(), fault: "it names no host".to_owned() };
+        for url in &self.settings.urls {
+            match self.connect_to(url, purpose).await {
+                Ok(connection) => return Ok(connection),
+                Err(unreachable) => last = unreachable,
+            }
+        }
+        Err(last)
+    }
+
+    async fn connect_to(
+        &self,
+        url: &SecretString,
+        purpose: Purpose,
+    ) -> Result<Connection, Unreachable> {
+        let mut uri: AMQPUri = url.expose_secret().parse().map_err(|_| Unreachable {
+            host: "broker.url".to_owned(),
+            fault: "it is not an AMQP URL".to_owned(),
+        })?;
+        let host = format!("{}:{}", uri.authority.host, uri.authority.port);
+        let unreachable = |fault: String| Unreachable { host: host.clone(), fault };
+        uri.query.heartbeat =
+            Some(u16::try_from(self.settings.heartbeat.as_secs()).unwrap_or(u16::MAX));
+        let tls = match uri.scheme {
+            AMQPScheme::AMQP => None,
+            AMQPScheme::AMQPS => Some(self.tls().map_err(|e| unreachable(e.to_string()))?),
+        };
+        let runtime = lapin::runtime::default_runtime().map_err(|e| unreachable(fault(&e)))?;
+        // lapin's own limit covers the blocking path only, and none of the AMQP handshake.
+        let connecting = Connection::connector(
+            uri,
+            runtime,
+            async move |uri, runtime| {
+                let host = uri.authority.host;
+                let addresses = runtime.to_socket_addrs((host.clone(), uri.authority.port));
+                let stream = AsyncTcpStream::connect(&runtime, addresses).await?;
+                Ok(match &tls {
+                    None => stream,
+                    Some(tls) => stream.into_rustls(tls, &host).await?,
+                })
+            },
+            properties(purpose),
+        );
+        match timeout(self.settings.connect_timeout, connecting).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(error)) => Err(unreachable(fault(&error))),
+            Err(_) => Err(unreachable(format!(
+                "no connection within {}",
+                humantime::format_duration(self.settings.connect_timeout)
+            ))),
+        }
+    }
+
+    /// Read anew for each connection: certificates are rotated while the worker runs.
+    fn tls(&self) -> Result<RustlsConnector, TlsFault> {
+        let config = match &self.settings.ca_file {
+            // A configured authority replaces the system's: an image may have none at all.
+            Some(path) => RustlsConnectorConfig::default()
+                .with_parsable_certificates(certificates("broker.ca_file", path)?),
+            None => RustlsConnectorConfig::new_with_native_certs()
+                .map_err(|source| TlsFault::SystemRoots { source })?,
+        };
+        let identity = self
+            .settings
+            .client_certificate_file
+            .as_ref()
+            .zip(self.settings.client_key_file.as_ref());
+        let connector = match identity {
+            None => config.connector_with_no_client_auth(),
+            Some((certificate, key)) => {
+                let chain = certificates("broker.client_certificate_file", certificate)?;
+                let key_file = "broker.client_key_file";
+                let key = PrivateKeyDer::from_pem_file(key).map_err(|_| TlsFault::Pem {
+                    key: key_file,
+                    path: key.display().to_string(),
+                })?;
+                config.connector_with_single_cert(chain, key)
+            }
+        };
+        connector.map_err(|source| TlsFault::Unusable { source })
+    }
+}
+
+/// Why TLS could not be set up.
+#[derive(Debug, Error)]
+enum TlsFault {
+    #[error("{key}: {path} holds no readable PEM")]
+    Pem { key: &'static str, path: String },
+    #[error("the system's certificate authorities cannot be read ({source}); set broker.ca_file")]
+    SystemRoots { source: io::Error },
+    #[error("the certificate and key do not make a TLS identity ({source})")]
+    Unusable { source: io::Error },
+}
+
+fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFault> {
+    let fault = || TlsFault::Pem { key, path: path.display().to_string() };
+    let certificates: Vec<_> =
+        CertificateDer::pem_file_iter(path).and_then(Iterator::collect).map_err(|_| fault())?;
+    if certificates.is_empty() { Err(fault()) } else { Ok(certificates) }
+}
+
+fn properties(purpose: Purpose) -> ConnectionProperties {
+    let name = format!("revoker {} {purpose}", env!("CARGO_PKG_VERSION"));
+    ConnectionProperties::default().with_connection_name(name.into())
+}
+
+impl fmt::Display for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Consume => "consume",
+            Self::Publish => "publish",
+            Self::Check => "check",
+        })
+    }
+}
+
+/// An error of lapin's in few words: what the broker said, or what the network did.
+pub fn fault(error: &lapin::Error) -> String {
+    match error.kind() {
+        ErrorKind::ProtocolError(said) => said.get_message().to_string(),
+        ErrorKind::IOError(error) => error.to_string(),
+        ErrorKind::MissingHeartbeatError => "the broker's heartbeats stopped".to_owned(),
+        ErrorKind::InvalidConnectionState(_) | ErrorKind::InvalidChannelState(..) => {
+            "the connection is gone".to_owned()
+        }
+        other => lapin::Error::from(other.clone()).to_string(),
+    }
+}

@@ -1,0 +1,102 @@
+//! One delivery from the broker, and its ways out.
+
+use std::{mem, sync::Arc};
+
+use lapin::BasicProperties;
+
+use super::{
+    headers,
+    publisher::{Letter, Publisher},
+    queues::Queues,
+    receipt::Receipt,
+};
+use crate::{
+    domain::{Arrival, Settlement},
+    metrics::Target,
+    ports::{Delivery, Settled},
+};
+
+/// Where deliveries can go besides back and away.
+#[derive(Debug, Clone)]
+pub struct Exits {
+    /// The family of queues.
+    pub queues: Arc<Queues>,
+    /// The way to them.
+    pub publisher: Publisher,
+}
+
+/// One delivery of a session.
+#[derive(Debug)]
+pub struct AmqpDelivery {
+    arrival: Arrival,
+    body: Vec<u8>,
+    properties: BasicProperties,
+    receipt: Receipt,
+    exits: Arc<Exits>,
+}
+
+impl AmqpDelivery {
+    /// A delivery as it came.
+    #[must_use]
+    pub const fn new(
+        arrival: Arrival,
+        body: Vec<u8>,
+        properties: BasicProperties,
+        receipt: Receipt,
+        exits: Arc<Exits>,
+    ) -> Self {
+        Self { arrival, body, properties, receipt, exits }
+    }
+
+    /// The message that carries the job to where the settlement sends it; `None` if it goes nowhere.
+    fn letter(&mut self, settlement: Settlement<'_>) -> Option<Letter> {
+        let lane = self.arrival.lane;
+        let (target, queue, properties) = match settlement {
+            Settlement::Done | Settlement::HandBack => return None,
+            Settlement::DeadLetter(letter) => (
+                Target::DeadLetter,
+                self.exits.queues.dead(),
+                headers::of_dead_letter(&self.properties, lane, letter),
+            ),
+            Settlement::Park(parking) => (
+                Target::Retry,
+                // No retry queue at all: the configuration refuses an empty list of stays, so this
+                // falls back to handing the job back.
+                self.exits.queues.retry(lane, parking.delay)?,
+                headers::of_parked(&self.properties, lane, parking),
+            ),
+        };
+        Some(Letter {
+            target: Some(target),
+            queue: queue.clone(),
+            body: mem::take(&mut self.body),
+            properties,
+        })
+    }
+}
+
+impl Delivery for AmqpDelivery {
+    fn arrival(&self) -> &Arrival {
+        &self.arrival
+    }
+
+    fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    async fn settle(mut self, settlement: Settlement<'_>) -> Settled {
+        if matches!(settlement, Settlement::Done) {
+            return self.receipt.ack();
+        }
+        let Some(letter) = self.letter(settlement) else { return self.receipt.requeue() };
+        tokio::select! {
+            biased;
+            // Its ack would mean nothing any more, and the job comes again: one letter is enough.
+            () = self.receipt.lost() => Settled::Abandoned,
+            confirmed = self.exits.publisher.publish(letter) => match confirmed {
+                Ok(()) => self.receipt.ack(),
+                Err(_closed) => self.receipt.requeue(),
+            },
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! What a message says besides its body: read here into an [`Arrival`], and written here again when a
+//! job moves to another queue.
+//!
+//! Only what is listed is copied. Each absence has been seen to do harm: an inherited `expiration`
+//! makes a dead letter vanish, `CC` and `BCC` route it elsewhere, a foreign `user_id` closes the
+//! channel, a forged `x-death` makes the broker drop a parked job as a cycle, headers beyond the frame
+//! close the connection.
+
+use std::time::{Duration, SystemTime};
+
+use lapin::{
+    BasicProperties,
+    types::{AMQPValue, FieldTable, ShortString},
+};
+
+use super::queues::{Queues, short};
+use crate::domain::{
+    Ambiguity, Arrival, DeadLetter, History, Lane, Parking, ResultLabel, TraceContext,
+};
+
+/// Bytes of a producer's headers that are copied, in all.
+const MAX_COPIED_BYTES: usize = 16 * 1024;
+
+/// Beyond this a count in a header is noise.
+const MAX_COUNT: u32 = 1_000_000;
+
+/// The value of the property `delivery_mode` that makes a message survive a restart of the broker.
+const PERSISTENT: u8 = 2;
+
+/// Copied before all others, so that a trace survives whatever else has to stay behind.
+const TRACE_HEADERS: [&str; 2] = ["traceparent", "tracestate"];
+
+/// Never copied, in whatever case they are spelt.
+const DROPPED_HEADERS: [&str; 5] = ["cc", "bcc", "x-death", "x-delivery-count", "x-acquired-count"];
+
+/// Nor is anything that begins so.
+const DROPPED_PREFIXES: [&str; 3] = ["x-first-death-", "x-last-death-", "x-revoker-"];
+
+const ATTEMPTS: &str = "x-revoker-attempts";
+const PARKED: &str = "x-revoker-parked";
+const FIRST_FAILED_AT: &str = "x-revoker-first-failed-at";
+const LAST_ERROR: &str = "x-revoker-last-error";
+const AMBIGUOUS: &str = "x-revoker-ambiguous";
+const AMBIGUITY: &str = "x-revoker-ambiguity";
+const LANE: &str = "x-revoker-lane";
+const REPLAYS: &str = "x-revoker-replays";
+
+/// Reads what came with a message. Our own headers are believed, within bounds, only on a delivery
+/// that the broker says came out of one of our retry queues; anywhere else they are a stranger's.
+#[must_use]
+pub fn read(
+    properties: &BasicProperties,
+    lane: Lane,
+    redelivered: bool,
+    queues: &Queues,
+    now: SystemTime,
+) -> Arrival {
+    let headers = Headers(properties.headers().as_ref());
+    let parked_before =
+        headers.text("x-first-death-queue").is_some_and(|queue| queues.is_retry(queue));
+    let history = if parked_before { headers.history(now) } else { History::default() };
+    Arrival {
+        lane,
+        message_id: properties.message_id().as_ref().map(ToString::to_string),
+        published_at: properties.timestamp().and_then(at),
+        redelivered,
+        trace: headers.text("traceparent").and_then(TraceContext::parse),
+        history,
+    }
+}
+
+/// The properties of a dead letter.
+#[must_use]
+pub fn of_dead_letter(
+    original: &BasicProperties,
+    lane: Lane,
+    letter: &DeadLetter,
+) -> BasicProperties {
+    let mut headers = copied(original);
+    put_history(&mut headers, lane, &letter.history);
+    let mut put = |name: &str, value| {
+        headers.insert(short(name), value);
+    };
+    put("x-revoker-reason", text(letter.reason.as_str()));
+    put("x-revoker-detail", text(&letter.detail));
+    if let Some(code) = &letter.code {
+        put("x-revoker-code", text(code));
+    }
+    if let Some(status) = letter.http_status {
+        put("x-revoker-http-status", AMQPValue::LongInt(status.into()));
+    }
+    let first = letter.history.first_failed_at.unwrap_or(letter.dead_at);
+    put(FIRST_FAILED_AT, timestamp(first));
+    put("x-revoker-dead-at", timestamp(letter.dead_at));
+    if let Some(fingerprint) = letter.fingerprint {
+        put("x-revoker-fingerprint", text(&fingerprint.to_string()));
+    }
+    properties(original, headers)
+}
+
+/// The properties of a job on its way to a retry queue.
+#[must_use]
+pub fn of_parked(original: &BasicProperties, lane: Lane, parking: &Parking) -> BasicProperties {
+    let mut headers = copied(original);
+    put_history(&mut headers, lane, &parking.history);
+    headers.insert(short(PARKED), count(parking.history.stays));
+    properties(original, headers)
+}
+
+/// The properties of a job that we produce ourselves.
+#[must_use]
+pub fn of_job(sent_at: SystemTime) -> BasicProperties {
+    BasicProperties::default()
+        .with_content_type("application/json".into())
+        .with_delivery_mode(PERSISTENT)
+        .with_timestamp(unix_seconds(sent_at))
+}
+
+fn put_history(headers: &mut FieldTable, lane: Lane, history: &History) {
+    headers.insert(short(LANE), text(lane.as_str()));
+    headers.insert(short(ATTEMPTS), count(history.attempts));
+    if let Some(first) = history.first_failed_at {
+        headers.insert(short(FIRST_FAILED_AT), timestamp(first));
+    }
+    if let Some(error) = history.last_error {
+        headers.insert(short(LAST_ERROR), text(error.as_str()));
+    }
+    headers.insert(short(AMBIGUOUS), AMQPValue::Boolean(history.ambiguity.is_some()));
+    if let Some(ambiguity) = history.ambiguity {
+        headers.insert(short(AMBIGUITY), text(ambiguity.as_str()));
+    }
+}
+
+/// The properties that travel, with these headers.
+fn properties(original: &BasicProperties, headers: FieldTable) -> BasicProperties {
+    let mut copy = BasicProperties::default().with_delivery_mode(PERSISTENT).with_headers(headers);
+    if let Some(value) = original.content_type() {
+        copy = copy.with_content_type(value.clone());
+    }
+    if let Some(value) = original.content_encoding() {
+        copy = copy.with_content_encoding(value.clone());
+    }
+    if let Some(value) = original.message_id() {
+        copy = copy.with_message_id(value.clone());
+    }
+    if let Some(value) = original.correlation_id() {
+        copy = copy.with_correlation_id(value.clone());
+    }
+    if let Some(value) = original.timestamp() {
+        copy = copy.with_timestamp(*value);
+    }
+    if let Some(value) = original.kind() {
+        copy = copy.with_type(value.clone());
+    }
+    if let Some(value) = original.app_id() {
+        copy = copy.with_app_id(value.clone());
+    }
+    copy
+}
+
+/// The producer's headers that travel, and a header of ours if some were left out for their size.
+fn copied(original: &BasicProperties) -> FieldTable {
+    let mut copy = FieldTable::default();
+    let Some(original) = original.headers().as_ref() else { return copy };
+    let mut room = MAX_COPIED_BYTES;
+    let mut left_out = false;
+    let is_trace = |name: &ShortString| TRACE_HEADERS.contains(&name.as_str());
+    let first = original.into_iter().filter(|(name, _)| is_trace(name));
+    let others = original.into_iter().filter(|(name, _)| !is_trace(name) && travels(name.as_str()));
+    for (name, value) in first.chain(others) {
+        match room.checked_sub(size(name, value)) {
+            Some(rest) => {
+                room = rest;
+                copy.insert(name.clone(), value.clone());
+            }
+            None => left_out = true,
+        }
+    }
+    if left_out {
+        copy.insert(short("x-revoker-headers-dropped"), AMQPValue::Boolean(true));
+    }
+    if let Some(replays) = Headers(Some(original)).count(REPLAYS) {
+        copy.insert(short(REPLAYS), count(replays));
+    }
+    copy
+}
+
+fn travels(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    !DROPPED_HEADERS.contains(&name.as_str())
+        && !DROPPED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// The bytes of one header on the wire: a length and the name, a type, the value.
+fn size(name: &ShortString, value: &AMQPValue) -> usize {
+    2 + name.as_str().len() + value_size(value)
+}
+
+fn value_size(value: &AMQPValue) -> usize {
+    const LENGTH: usize = 4;
+    match value {
+        AMQPValue::Void => 0,
+        AMQPValue::Boolean(_) | AMQPValue::ShortShortInt(_) | AMQPValue::ShortShortUInt(_) => 1,
+        AMQPValue::ShortInt(_) | AMQPValue::ShortUInt(_) => 2,
+        AMQPValue::LongInt(_) | AMQPValue::LongUInt(_) | AMQPValue::Float(_) => 4,
+        AMQPValue::DecimalValue(_) => 5,
+        AMQPValue::LongLongInt(_) | AMQPValue::Double(_) | AMQPValue::Timestamp(_) => 8,
+        AMQPValue::ShortString(text) => 1 + text.as_str().len(),
+        AMQPValue::LongString(text) => LENGTH + text.len(),
+        AMQPValue::ByteArray(bytes) => LENGTH + bytes.len(),
+        AMQPValue::FieldArray(array) => {
+            LENGTH + array.as_slice().iter().map(|value| 1 + value_size(value)).sum::<usize>()
+        }
+        AMQPValue::FieldTable(table) => {
+            LENGTH + table.into_iter().map(|(name, value)| size(name, value)).sum::<usize>()
+        }
+    }
+}
+
+/// A message's headers, read with suspicion.
+struct Headers<'a>(Option<&'a FieldTable>);
+
+impl<'a> Headers<'a> {
+    fn get(&self, name: &str) -> Option<&'a AMQPValue> {
+        self.0?.inner().get(name)
+    }
+
+    fn text(&self, name: &str) -> Option<&'a str> {
+        match self.get(name)? {
+            AMQPValue::LongString(text) => std::str::from_utf8(text.as_bytes()).ok(),
+            AMQPValue::ShortString(text) => Some(text.as_str()),
+            _ => None,
+        }
+    }
+
+    fn count(&self, name: &str) -> Option<u32> {
+        let value = match self.get(name)? {
+            AMQPValue::ShortShortInt(value) => i64::from(*value),
+            AMQPValue::ShortShortUInt(value) => i64::from(*value),
+            AMQPValue::ShortInt(value) => i64::from(*value),
+            AMQPValue::ShortUInt(value) => i64::from(*value),
+            AMQPValue::LongInt(value) => i64::from(*value),
+            AMQPValue::LongUInt(value) => i64::from(*value),
+            AMQPValue::LongLongInt(value) => *value,
+            _ => return None,
+        };
+        u32::try_from(value.clamp(0, MAX_COUNT.into())).ok()
+    }
+
+    fn time(&self, name: &str) -> Option<SystemTime> {
+        match self.get(name)? {
+            AMQPValue::Timestamp(seconds) => at(*seconds),
+            _ => None,
+        }
+    }
+
+    fn history(&self, now: SystemTime) -> History {
+        History {
+            attempts: self.count(ATTEMPTS).unwrap_or(0),
+            stays: self.count(PARKED).unwrap_or(0).max(1),
+            // A first failure in the future would keep a job from ever being given up.
+            first_failed_at: self.time(FIRST_FAILED_AT).map(|first| first.min(now)),
+            last_error: self.text(LAST_ERROR).and_then(ResultLabel::from_name),
+            ambiguity: self.text(AMBIGUITY).and_then(Ambiguity::from_name),
+        }
+    }
+}
+
+fn text(value: &str) -> AMQPValue {
+    AMQPValue::LongString(value.as_bytes().into())
+}
+
+fn count(value: u32) -> AMQPValue {
+    AMQPValue::LongInt(i32::try_from(value.min(MAX_COUNT)).unwrap_or(i32::MAX))
+}
+
+fn timestamp(time: SystemTime) -> AMQPValue {
+    AMQPValue::Timestamp(unix_seconds(time))
+}
+
+fn unix_seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+fn at(seconds: u64) -> Option<SystemTime> {
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,224 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::{Fingerprint, Reason};
+
+fn queues() -> Queues {
+    Queues::new("q", &[Duration::from_secs(10)])
+}
+
+fn now() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)
+}
+
+fn with(headers: &[(&str, AMQPValue)]) -> BasicProperties {
+    let mut table = FieldTable::default();
+    for (name, value) in headers {
+        table.insert((*name).into(), value.clone());
+    }
+    BasicProperties::default().with_headers(table)
+}
+
+fn history() -> History {
+    History {
+        attempts: 3,
+        stays: 2,
+        first_failed_at: Some(now() - Duration::from_secs(60)),
+        last_error: Some(ResultLabel::Timeout),
+        ambiguity: Some(Ambiguity::Attempt),
+    }
+}
+
+fn parking() -> Parking {
+    Parking { delay: Duration::from_secs(10), history: history() }
+}
+
+/// What the broker adds when a retry queue's time is up.
+fn out_of(queue: &str, parked: &BasicProperties) -> BasicProperties {
+    let mut headers = parked.headers().clone().unwrap_or_default();
+    headers.insert("x-first-death-queue".into(), text(queue));
+    parked.clone().with_headers(headers)
+}
+
+fn names(properties: &BasicProperties) -> Vec<String> {
+    let headers = properties.headers().clone().unwrap_or_default();
+    headers.into_iter().map(|(name, _)| name.to_string()).collect()
+}
+
+#[test]
+fn a_parked_jobs_history_survives_its_stay() {
+    let parked = of_parked(&BasicProperties::default(), Lane::Bulk, &parking());
+    let back = out_of("q.retry.bulk.10s", &parked);
+    assert_eq!(read(&back, Lane::Bulk, false, &queues(), now()).history, history());
+}
+
+#[test]
+fn a_strangers_headers_are_not_believed() {
+    let parked = of_parked(&BasicProperties::default(), Lane::Bulk, &parking());
+    for properties in [parked.clone(), out_of("other.retry.bulk.10s", &parked)] {
+        let read = read(&properties, Lane::Bulk, false, &queues(), now());
+        assert_eq!(read.history, History::default());
+    }
+}
+
+#[test]
+fn what_is_believed_is_clamped() {
+    let wild = with(&[
+        ("x-first-death-queue", text("q.retry.bulk.10s")),
+        (ATTEMPTS, AMQPValue::LongLongInt(i64::MAX)),
+        (PARKED, AMQPValue::LongLongInt(-5)),
+        (FIRST_FAILED_AT, AMQPValue::Timestamp(9_999_999_999)),
+        (LAST_ERROR, text("nonsense")),
+        (AMBIGUITY, AMQPValue::Boolean(true)),
+    ]);
+    let read = read(&wild, Lane::Bulk, false, &queues(), now());
+    assert_eq!(
+        read.history,
+        History {
+            attempts: MAX_COUNT,
+            stays: 1,
+            first_failed_at: Some(now()),
+            last_error: None,
+            ambiguity: None,
+        }
+    );
+}
+
+#[test]
+fn only_harmless_properties_travel() {
+    let original = with(&[("tenant", text("acme"))])
+        .with_content_type("application/json".into())
+        .with_content_encoding("utf-8".into())
+        .with_message_id("id-1".into())
+        .with_correlation_id("c-1".into())
+        .with_timestamp(7)
+        .with_type("logout".into())
+        .with_app_id("app".into())
+        .with_expiration("100".into())
+        .with_user_id("someone".into())
+        .with_reply_to("lane".into())
+        .with_cluster_id("c".into())
+        .with_priority(9);
+    let expected = BasicProperties::default()
+        .with_content_type("application/json".into())
+        .with_content_encoding("utf-8".into())
+        .with_message_id("id-1".into())
+        .with_correlation_id("c-1".into())
+        .with_timestamp(7)
+        .with_type("logout".into())
+        .with_app_id("app".into())
+        .with_delivery_mode(PERSISTENT);
+    let copy = of_parked(&original, Lane::Interactive, &parking());
+    assert!(names(&copy).contains(&"tenant".to_owned()));
+    assert_eq!(
+        copy.with_headers(FieldTable::default()),
+        expected.with_headers(FieldTable::default())
+    );
+}
+
+#[test]
+fn harmful_headers_stay_behind() {
+    let original = with(&[
+        ("CC", text("q")),
+        ("bcc", text("q")),
+        ("x-death", AMQPValue::FieldArray(Vec::new().into())),
+        ("x-first-death-queue", text("q")),
+        ("x-last-death-reason", text("expired")),
+        ("x-delivery-count", AMQPValue::LongLongInt(3)),
+        ("X-Revoker-Reason", text("forged")),
+        ("x-revoker-attempts", AMQPValue::LongInt(99)),
+        ("kept", text("yes")),
+    ]);
+    let parked = of_parked(&original, Lane::Interactive, &parking());
+    assert_eq!(
+        names(&parked),
+        ["kept", AMBIGUITY, AMBIGUOUS, ATTEMPTS, FIRST_FAILED_AT, LANE, LAST_ERROR, PARKED]
+    );
+    assert_eq!(Headers(parked.headers().as_ref()).count(ATTEMPTS), Some(3), "ours");
+}
+
+#[test]
+fn a_count_of_replays_is_kept_within_bounds() {
+    let original = with(&[(REPLAYS, AMQPValue::LongLongInt(i64::MAX))]);
+    let parked = of_parked(&original, Lane::Bulk, &parking());
+    assert_eq!(Headers(parked.headers().as_ref()).count(REPLAYS), Some(MAX_COUNT));
+}
+
+#[test]
+fn headers_beyond_the_limit_are_left_out_and_the_trace_is_not() {
+    let original = with(&[
+        ("big", text(&"x".repeat(MAX_COPIED_BYTES))),
+        ("small", text("kept")),
+        ("traceparent", text("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")),
+    ]);
+    let copy = names(&of_parked(&original, Lane::Bulk, &parking()));
+    assert!(copy.contains(&"small".to_owned()) && copy.contains(&"traceparent".to_owned()));
+    assert!(copy.contains(&"x-revoker-headers-dropped".to_owned()));
+    assert!(!copy.contains(&"big".to_owned()));
+}
+
+#[test]
+fn a_dead_letter_says_why() {
+    let letter = DeadLetter {
+        reason: Reason::RejectedAfterAmbiguity,
+        detail: "the endpoint answered 01".to_owned(),
+        code: Some("01".to_owned()),
+        http_status: Some(200),
+        fingerprint: Some(Fingerprint::of("abc")),
+        history: history(),
+        dead_at: now(),
+    };
+    let properties = of_dead_letter(&BasicProperties::default(), Lane::Bulk, &letter);
+    let headers = properties.headers().clone().unwrap();
+    let expected: &[(&str, AMQPValue)] = &[
+        ("x-revoker-reason", text("rejected_after_ambiguity")),
+        ("x-revoker-detail", text("the endpoint answered 01")),
+        ("x-revoker-code", text("01")),
+        ("x-revoker-http-status", AMQPValue::LongInt(200)),
+        ("x-revoker-attempts", AMQPValue::LongInt(3)),
+        ("x-revoker-first-failed-at", AMQPValue::Timestamp(1_700_000_000 - 60)),
+        ("x-revoker-dead-at", AMQPValue::Timestamp(1_700_000_000)),
+        ("x-revoker-last-error", text("timeout")),
+        ("x-revoker-ambiguous", AMQPValue::Boolean(true)),
+        ("x-revoker-ambiguity", text("attempt")),
+        ("x-revoker-lane", text("bulk")),
+        ("x-revoker-fingerprint", text("ba7816bf8f01")),
+    ];
+    for (name, value) in expected {
+        assert_eq!(headers.inner().get(*name), Some(value), "{name}");
+    }
+    assert_eq!(headers.inner().len(), expected.len());
+}
+
+fn any_value() -> impl Strategy<Value = AMQPValue> {
+    prop_oneof![
+        Just(AMQPValue::Void),
+        any::<bool>().prop_map(AMQPValue::Boolean),
+        any::<i64>().prop_map(AMQPValue::LongLongInt),
+        any::<u64>().prop_map(AMQPValue::Timestamp),
+        any::<Vec<u8>>().prop_map(|bytes| AMQPValue::LongString(bytes.into())),
+        "[a-z_]{0,12}".prop_map(|word| text(&word)),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn no_headers_panic_or_pass_the_limit(
+        headers in proptest::collection::btree_map(
+            prop_oneof!["x-revoker-[a-z-]{1,16}", "x-first-death-queue", ".{0,40}"],
+            any_value(), 0..12),
+        queue in prop_oneof![Just("q.retry.bulk.10s".to_owned()), ".{0,20}"],
+    ) {
+        let mut table = FieldTable::default();
+        for (name, value) in headers {
+            table.insert(short(&name), value);
+        }
+        table.insert("x-first-death-queue".into(), text(&queue));
+        let properties = BasicProperties::default().with_headers(table);
+        let arrival = read(&properties, Lane::Bulk, true, &queues(), now());
+        prop_assert!(arrival.history.attempts <= MAX_COUNT);
+        let copy = of_parked(&properties, Lane::Bulk, &parking());
+        let bytes = copy.headers().clone().unwrap().into_iter().map(|(n, v)| size(n, v)).sum::<usize>();
+        prop_assert!(bytes < MAX_COPIED_BYTES + 1024);
+    }
+}

@@ -1,0 +1,171 @@
+//! The family of queues: names and arguments.
+
+use std::time::Duration;
+
+use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
+
+use crate::domain::{Lane, PerLane};
+
+/// Deliveries of one message before the broker drops it into the dead letters. It must be explicit:
+/// RabbitMQ 4.0 to 4.2 drop after 20 by default, each look at a dead letter counts, and "unlimited" is
+/// spelt -1 on 4.x, which 3.10 takes for "drop at once".
+const DELIVERY_LIMIT: i64 = 1_000_000;
+
+/// The queues of one worker, by name.
+#[derive(Debug, Clone)]
+pub struct Queues {
+    lanes: PerLane<ShortString>,
+    retry: PerLane<Vec<(Duration, ShortString)>>,
+    retry_prefix: String,
+    dead: ShortString,
+}
+
+impl Queues {
+    /// The family of `base`, with a retry queue in each lane for each stay of `park`. Names are cut to
+    /// what AMQP can carry; the configuration refuses a base that would need it.
+    #[must_use]
+    pub fn new(base: &str, park: &[Duration]) -> Self {
+        let retry_prefix = format!("{base}.retry.");
+        let retry = PerLane::from_fn(|lane| {
+            park.iter()
+                .map(|delay| (*delay, short(&format!("{retry_prefix}{lane}.{}", compact(*delay)))))
+                .collect()
+        });
+        Self {
+            lanes: PerLane { interactive: short(base), bulk: short(&format!("{base}.bulk")) },
+            retry,
+            retry_prefix,
+            dead: short(&format!("{base}.dead")),
+        }
+    }
+
+    /// The lane's queue.
+    #[must_use]
+    pub const fn lane(&self, lane: Lane) -> &ShortString {
+        self.lanes.get(lane)
+    }
+
+    /// The dead-letter queue.
+    #[must_use]
+    pub const fn dead(&self) -> &ShortString {
+        &self.dead
+    }
+
+    /// The lane's retry queue for a stay of `delay`; for a delay that has none, the longest below it.
+    #[must_use]
+    pub fn retry(&self, lane: Lane, delay: Duration) -> Option<&ShortString> {
+        let queues = self.retry.get(lane);
+        let fitting = queues.iter().rev().find(|(of, _)| *of <= delay);
+        fitting.or(queues.first()).map(|(_, name)| name)
+    }
+
+    /// Every retry queue of both lanes.
+    pub fn all_retry(&self) -> impl Iterator<Item = &ShortString> {
+        Lane::ALL.into_iter().flat_map(|lane| self.retry.get(lane)).map(|(_, name)| name)
+    }
+
+    /// Whether a queue of that name is a retry queue of this family, of today's delays or of earlier
+    /// ones.
+    #[must_use]
+    pub fn is_retry(&self, name: &str) -> bool {
+        name.starts_with(&self.retry_prefix)
+    }
+
+    /// Every queue with its arguments, those first that others dead-letter to.
+    #[must_use]
+    pub fn all(&self) -> Vec<(ShortString, FieldTable)> {
+        let mut all = vec![(self.dead.clone(), quorum())];
+        for lane in Lane::ALL {
+            let queue = self.lane(lane);
+            all.push((queue.clone(), dead_lettering(quorum(), &self.dead)));
+            for (delay, name) in self.retry.get(lane) {
+                let mut arguments = dead_lettering(quorum(), queue);
+                let ttl = i64::try_from(delay.as_millis()).unwrap_or(i64::MAX);
+                arguments.insert("x-message-ttl".into(), AMQPValue::LongLongInt(ttl));
+                all.push((name.clone(), arguments));
+            }
+        }
+        all
+    }
+}
+
+fn quorum() -> FieldTable {
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), text("quorum"));
+    arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(DELIVERY_LIMIT));
+    arguments
+}
+
+/// At-least-once keeps what the broker itself moves until the target has it; it asks for
+/// `reject-publish`.
+fn dead_lettering(mut arguments: FieldTable, to: &ShortString) -> FieldTable {
+    arguments.insert("x-dead-letter-exchange".into(), text(""));
+    arguments.insert("x-dead-letter-routing-key".into(), text(to.as_str()));
+    arguments.insert("x-dead-letter-strategy".into(), text("at-least-once"));
+    arguments.insert("x-overflow".into(), text("reject-publish"));
+    arguments
+}
+
+fn text(value: &str) -> AMQPValue {
+    AMQPValue::LongString(LongString::from(value.as_bytes()))
+}
+
+/// A duration as queues are named after it: `10s`, `5m`, `1m30s`.
+fn compact(duration: Duration) -> String {
+    humantime::format_duration(duration).to_string().replace(' ', "")
+}
+
+/// A name as AMQP's short string, cut at a character where it is too long (`From` would panic).
+pub fn short(name: &str) -> ShortString {
+    let mut end = name.len().min(usize::from(u8::MAX));
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    ShortString::try_new(&name[..end]).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PARK: [Duration; 3] =
+        [Duration::from_secs(10), Duration::from_secs(90), Duration::from_secs(3600)];
+
+    #[test]
+    fn the_family_is_named_after_its_base() {
+        let queues = Queues::new("revocations", &PARK);
+        let names: Vec<String> = queues.all().iter().map(|(name, _)| name.to_string()).collect();
+        assert_eq!(
+            names,
+            [
+                "revocations.dead",
+                "revocations",
+                "revocations.retry.interactive.10s",
+                "revocations.retry.interactive.1m30s",
+                "revocations.retry.interactive.1h",
+                "revocations.bulk",
+                "revocations.retry.bulk.10s",
+                "revocations.retry.bulk.1m30s",
+                "revocations.retry.bulk.1h",
+            ]
+        );
+        assert!(queues.is_retry("revocations.retry.bulk.7h"), "of an earlier configuration");
+        assert!(!queues.is_retry("other.retry.bulk.10s"));
+    }
+
+    #[test]
+    fn a_stay_goes_to_its_queue_or_to_the_longest_below_it() {
+        let queues = Queues::new("q", &PARK);
+        let retry = |seconds| {
+            queues.retry(Lane::Bulk, Duration::from_secs(seconds)).map(ToString::to_string)
+        };
+        assert_eq!(retry(90).as_deref(), Some("q.retry.bulk.1m30s"));
+        assert_eq!(retry(100).as_deref(), Some("q.retry.bulk.1m30s"));
+        assert_eq!(retry(1).as_deref(), Some("q.retry.bulk.10s"));
+    }
+
+    #[test]
+    fn a_name_is_cut_at_a_character() {
+        assert_eq!(short(&"ñ".repeat(200)).as_str().len(), 254);
+    }
+}

@@ -1,0 +1,140 @@
+//! Making sure that the queues are there, as they must be.
+
+use lapin::{
+    Channel, Connection, ErrorKind,
+    options::QueueDeclareOptions,
+    protocol::{AMQPErrorKind, AMQPSoftError},
+    types::{FieldTable, ShortString},
+};
+use thiserror::Error;
+
+use super::{connect::fault, queues::Queues};
+
+/// Why the queues are not as they must be.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum TopologyError {
+    /// A queue exists with other arguments.
+    #[error(
+        "queue {queue} exists with other arguments ({difference}). Either let it run empty, delete it \
+         and start again, so that it is declared anew; or give the worker queues of its own with \
+         broker.queue"
+    )]
+    Differs {
+        /// The queue.
+        queue: String,
+        /// What the broker says the difference is.
+        difference: String,
+    },
+    /// A queue that was to be there is not.
+    #[error("queue {queue} does not exist, and broker.declare is false")]
+    Missing {
+        /// The queue.
+        queue: String,
+    },
+    /// Anything else: the connection broke, access was refused.
+    #[error("queue {queue}: {fault}")]
+    Failed {
+        /// The queue.
+        queue: String,
+        /// What the broker or the network said.
+        fault: String,
+    },
+}
+
+/// Declares every queue of the family, or checks its presence. It never deletes or changes anything.
+///
+/// # Errors
+///
+/// The first queue that is not as it must be.
+pub async fn ensure(
+    connection: &Connection,
+    queues: &Queues,
+    declare: bool,
+) -> Result<(), TopologyError> {
+    let mut channel = None;
+    for (queue, arguments) in queues.all() {
+        let open = match channel.take() {
+            Some(channel) => channel,
+            None => connection
+                .create_channel()
+                .await
+                .map_err(|error| TopologyError::of(&queue, &error))?,
+        };
+        let done = if declare {
+            self::declare(&open, &queue, arguments).await
+        } else {
+            depth(&open, &queue).await.map(|_| ())
+        };
+        done.map_err(|error| TopologyError::of(&queue, &error))?;
+        channel = Some(open);
+    }
+    Ok(())
+}
+
+/// How many messages are ready in a queue, on a channel of the look's own.
+///
+/// # Errors
+///
+/// [`TopologyError::Missing`] if there is no such queue, or what the broker said.
+pub async fn count(connection: &Connection, queue: &ShortString) -> Result<u32, TopologyError> {
+    let looked = async { depth(&connection.create_channel().await?, queue).await };
+    looked.await.map_err(|error| TopologyError::of(queue, &error))
+}
+
+/// Compares the arguments of a queue that exists with those it must have, by declaring it once more.
+///
+/// # Errors
+///
+/// [`TopologyError::Differs`] if they are others, or what the broker said.
+pub async fn compare(
+    connection: &Connection,
+    queue: &ShortString,
+    arguments: FieldTable,
+) -> Result<(), TopologyError> {
+    let declared = async { declare(&connection.create_channel().await?, queue, arguments).await };
+    declared.await.map_err(|error| TopologyError::of(queue, &error))
+}
+
+/// Declares one queue, durable.
+///
+/// # Errors
+///
+/// The broker's; the channel is closed then.
+pub async fn declare(
+    channel: &Channel,
+    queue: &ShortString,
+    arguments: FieldTable,
+) -> lapin::Result<()> {
+    let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    channel.queue_declare(queue.clone(), options, arguments).await.map(|_| ())
+}
+
+/// How many messages are ready in a queue: a passive declare, whose count does not lag.
+///
+/// # Errors
+///
+/// The broker's; the channel is closed then, also if the queue is only missing.
+pub async fn depth(channel: &Channel, queue: &ShortString) -> lapin::Result<u32> {
+    let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    let found = channel.queue_declare(queue.clone(), options, FieldTable::default()).await?;
+    Ok(found.message_count())
+}
+
+impl TopologyError {
+    fn of(queue: &ShortString, error: &lapin::Error) -> Self {
+        let queue = queue.to_string();
+        let said = match error.kind() {
+            ErrorKind::ProtocolError(said) => Some(said.kind().clone()),
+            _ => None,
+        };
+        match said {
+            Some(AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED)) => {
+                let said = fault(error);
+                let difference = said.strip_prefix("PRECONDITION_FAILED - ").unwrap_or(&said);
+                Self::Differs { queue, difference: difference.to_owned() }
+            }
+            Some(AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND)) => Self::Missing { queue },
+            _ => Self::Failed { queue, fault: fault(error) },
+        }
+    }
+}

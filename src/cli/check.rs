@@ -1,0 +1,101 @@
+//! `revoker check`: the configuration, the broker, the endpoint's TLS. It changes nothing.
+
+use std::{
+    fmt,
+    io::{self, Write as _},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use super::EXIT_USAGE;
+use crate::{
+    broker::{self, Found},
+    config::Config,
+    endpoint::{self, Credentials},
+};
+
+/// One row of the table.
+struct Row {
+    what: String,
+    state: State,
+    detail: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Ok,
+    Note,
+    Fault,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Ok => "ok",
+            Self::Note => "note",
+            Self::Fault => "FAULT",
+        })
+    }
+}
+
+/// Prints a table; exits 0 if nothing is wrong, 2 if something is.
+pub async fn run(config: Config) -> ExitCode {
+    let mut rows = vec![row("configuration", State::Ok, "every key is valid")];
+    rows.extend(config.warnings.iter().map(|warning| row("configuration", State::Note, warning)));
+    rows.push(credentials(&config));
+    rows.push(match endpoint::reach(&config.endpoint).await {
+        Ok(()) => row("endpoint", State::Ok, "reached; nothing was sent"),
+        Err(error) => row("endpoint", State::Fault, &error.to_string()),
+    });
+    rows.extend(queues(&config).await);
+    print(&rows);
+    if rows.iter().any(|row| row.state == State::Fault) {
+        ExitCode::from(EXIT_USAGE)
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+fn credentials(config: &Config) -> Row {
+    match Credentials::load(&config.credentials) {
+        Ok(_) => row("credentials", State::Ok, "every secret can be read"),
+        Err(faults) => {
+            let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+            row("credentials", State::Fault, &faults.join("; "))
+        }
+    }
+}
+
+async fn queues(config: &Config) -> Vec<Row> {
+    let settings = Arc::new(config.broker.clone());
+    let found = match broker::inspect(&settings).await {
+        Ok(found) => found,
+        Err(error) => return vec![row("broker", State::Fault, &error)],
+    };
+    let mut rows = vec![row("broker", State::Ok, "reached")];
+    rows.extend(found.into_iter().map(|(queue, found)| {
+        let what = format!("queue {queue}");
+        match found {
+            Found::Fits(ready) => row(&what, State::Ok, &format!("{ready} messages ready")),
+            Found::Missing if settings.declare => {
+                row(&what, State::Note, "not there yet; the worker will declare it")
+            }
+            Found::Missing => row(&what, State::Fault, "not there, and broker.declare is false"),
+            Found::Faulty(fault) => row(&what, State::Fault, &fault),
+        }
+    }));
+    rows
+}
+
+fn row(what: &str, state: State, detail: &str) -> Row {
+    Row { what: what.to_owned(), state, detail: detail.to_owned() }
+}
+
+fn print(rows: &[Row]) {
+    let width = rows.iter().map(|row| row.what.chars().count()).max().unwrap_or_default();
+    let mut out = io::stdout().lock();
+    for Row { what, state, detail } in rows {
+        // Whoever closed standard output still gets the exit code.
+        drop(writeln!(out, "{what:<width$}  {state:<5}  {detail}"));
+    }
+}

@@ -1,0 +1,144 @@
+//! `revoker healthcheck`: asks the worker's own `/readyz`, for containers without curl.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt::Write as _,
+    io::{self, Read, Write},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use thiserror::Error;
+
+use crate::{
+    admin::{Readiness, State},
+    domain::Redactor,
+};
+
+/// The most of an answer that is read, in bytes: several times what the worker has to say.
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
+
+/// Asks the worker on this machine whether it is ready.
+///
+/// Exits 0 if it is, or waits on purpose; 1 if it is not, or cannot be reached.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "Example:\n  revoker healthcheck --timeout 2s")]
+pub struct Args {
+    /// The worker's admin address, in place of admin.listen
+    #[arg(long, value_name = "IP:PORT")]
+    address: Option<SocketAddr>,
+
+    /// How long to wait for the answer
+    #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = humantime::parse_duration)]
+    timeout: Duration,
+}
+
+/// Asks, prints the answer, and turns it into an exit code. `default_address` is where the worker is
+/// configured to listen.
+#[must_use]
+pub fn run(args: &Args, default_address: SocketAddr) -> ExitCode {
+    let (text, ready) = check(args, default_address);
+    // Whoever closed standard output still gets the exit code.
+    drop(io::stdout().write_all(text.as_bytes()));
+    if ready { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// What to print, and whether the worker is ready.
+fn check(args: &Args, default_address: SocketAddr) -> (String, bool) {
+    let address = reachable(args.address.unwrap_or(default_address));
+    match ask(address, &TimeLimit::start(args.timeout)) {
+        Ok(readiness) => (describe(&readiness), readiness.ready),
+        Err(error) => (format!("no answer from {address}: {error}\n"), false),
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, Error)]
+enum AskError {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("not within the time limit")]
+    TimedOut,
+    #[error("what answered is no revoker")]
+    NotRevoker,
+}
+
+/// An address to listen on as one to connect to: "every address" is nowhere to go.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+fn ask(address: SocketAddr, limit: &TimeLimit) -> Result<Readiness, AskError> {
+    let mut stream = TcpStream::connect_timeout(&address, limit.left()?).map_err(timed)?;
+    stream.set_write_timeout(Some(limit.left()?))?;
+    let request = format!("GET /readyz HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).map_err(timed)?;
+    let mut answer = Vec::new();
+    let mut chunk = [0; 4096];
+    loop {
+        // Each read gets what is left: a server that trickles must not stretch the whole.
+        stream.set_read_timeout(Some(limit.left()?))?;
+        match stream.read(&mut chunk).map_err(timed)? {
+            0 => break,
+            read if answer.len() + read > MAX_ANSWER_BYTES => return Err(AskError::NotRevoker),
+            read => answer.extend_from_slice(&chunk[..read]),
+        }
+    }
+    parse(&answer).ok_or(AskError::NotRevoker)
+}
+
+/// One limit over several steps.
+struct TimeLimit {
+    start: Instant,
+    limit: Duration,
+}
+
+impl TimeLimit {
+    fn start(limit: Duration) -> Self {
+        Self { start: Instant::now(), limit }
+    }
+
+    /// What is left, never nothing: the system takes zero for "no limit".
+    fn left(&self) -> Result<Duration, AskError> {
+        let left = self.limit.saturating_sub(self.start.elapsed());
+        if left.is_zero() { Err(AskError::TimedOut) } else { Ok(left) }
+    }
+}
+
+fn timed(error: io::Error) -> AskError {
+    match error.kind() {
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => AskError::TimedOut,
+        _ => error.into(),
+    }
+}
+
+/// The readiness in an HTTP answer. The status is not asked: the body says the same and more.
+fn parse(answer: &[u8]) -> Option<Readiness> {
+    let (head, body) = std::str::from_utf8(answer).ok()?.split_once("\r\n\r\n")?;
+    head.starts_with("HTTP/1.1 ").then(|| serde_json::from_str(body).ok())?
+}
+
+/// The state, and a line for each part that has a reason to give.
+fn describe(readiness: &Readiness) -> String {
+    let mut text = format!("{}\n", readiness.state.as_str());
+    let one_line = Redactor::default();
+    for (name, part) in &readiness.parts {
+        if part.state == State::Ready {
+            continue;
+        }
+        let reason = part.reason.as_deref().unwrap_or("no reason given");
+        let since = part.since.as_ref().map(|since| format!(" since {since}")).unwrap_or_default();
+        let line = format!("{name}: {}{since}: {reason}", part.state.as_str());
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{}", one_line.clean(&line));
+    }
+    text
+}

@@ -1,0 +1,132 @@
+use super::*;
+use crate::{
+    admin,
+    metrics::{Build, Metrics},
+    ports::{Condition, Report},
+};
+use clap::Parser as _;
+use std::{net::TcpListener, sync::Arc, thread};
+use tokio_util::sync::CancellationToken;
+
+#[derive(clap::Parser)]
+struct Command {
+    #[command(flatten)]
+    args: Args,
+}
+
+fn args(line: &[&str]) -> Args {
+    Command::parse_from([&["healthcheck"], line].concat()).args
+}
+
+struct Part(Condition);
+
+impl Report for Part {
+    fn condition(&self) -> Condition {
+        self.0.clone()
+    }
+}
+
+/// What the check says of a worker whose broker is in this condition.
+async fn check_worker(condition: Condition) -> (String, bool) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listen = SocketAddr::from(([0, 0, 0, 0], listener.local_addr().unwrap().port()));
+    let metrics = Arc::new(Metrics::new(Build { version: "1", revision: "r" }).unwrap());
+    let part: Arc<dyn Report> = Arc::new(Part(condition));
+    let shutdown = CancellationToken::new();
+    let parts = vec![("broker", part)];
+    let server = tokio::spawn(admin::serve(listener, metrics, parts, shutdown.clone()));
+    let said = tokio::task::spawn_blocking(move || check(&args(&[]), listen)).await.unwrap();
+    shutdown.cancel();
+    server.await.unwrap();
+    said
+}
+
+/// More than an answer may hold.
+static ENDLESS: [u8; 2 * MAX_ANSWER_BYTES] = [b'x'; 2 * MAX_ANSWER_BYTES];
+
+/// A server that sends these bytes to whoever connects, and then waits until the other side leaves.
+fn server(answer: &'static [u8], then_close: bool) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        // The other side may leave before it has all.
+        drop(stream.write_all(answer));
+        if then_close {
+            drop(stream.shutdown(std::net::Shutdown::Write));
+        }
+        drop(io::copy(&mut stream, &mut io::sink()));
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_ready_worker_is_healthy() {
+    assert_eq!(check_worker(Condition::Ready).await, ("ready\n".to_owned(), true));
+}
+
+#[tokio::test]
+async fn a_worker_that_waits_on_purpose_is_healthy_and_says_why() {
+    let since = std::time::SystemTime::UNIX_EPOCH;
+    let said = check_worker(Condition::Waiting { reason: "nothing\nanswers".to_owned(), since });
+    let text = "waiting\nbroker: waiting since 1970-01-01T00:00:00Z: nothing answers\n";
+    assert_eq!(said.await, (text.to_owned(), true));
+}
+
+#[tokio::test]
+async fn a_worker_that_is_not_ready_is_not_healthy_and_says_why() {
+    let said = check_worker(Condition::NotReady { reason: "connecting".to_owned() });
+    assert_eq!(said.await, ("not_ready\nbroker: not_ready: connecting\n".to_owned(), false));
+}
+
+#[test]
+fn nobody_there_is_not_healthy() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (text, ready) = check(&args(&[]), free);
+    assert!(!ready);
+    assert!(text.starts_with(&format!("no answer from {free}: ")), "{text}");
+}
+
+#[test]
+fn a_stranger_is_not_healthy() {
+    for answer in [
+        "HTTP/1.1 200 OK\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\n\r\n{\"ready\":true}",
+        "SSH-2.0-OpenSSH_9.2\r\n",
+        "",
+    ] {
+        let address = server(answer.as_bytes(), true);
+        let text = format!("no answer from {address}: what answered is no revoker\n");
+        assert_eq!(check(&args(&[]), address), (text, false), "{answer}");
+    }
+    let endless = server(&ENDLESS, false);
+    assert!(check(&args(&[]), endless).0.ends_with("what answered is no revoker\n"));
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_not_waited_for() {
+    let address = server(b"HTTP/1.1 200 OK\r\n", false);
+    let start = Instant::now();
+    let (text, ready) = check(&args(&["--timeout", "50ms"]), address);
+    assert!(start.elapsed() >= Duration::from_millis(50));
+    assert_eq!(text, format!("no answer from {address}: not within the time limit\n"));
+    assert!(!ready);
+}
+
+#[test]
+fn an_address_on_the_command_line_comes_first() {
+    let address = server(b"", true);
+    let line = ["--address", &address.to_string()];
+    assert!(check(&args(&line), ([127, 0, 0, 1], 1).into()).0.contains(&address.to_string()));
+}
+
+#[test]
+fn every_address_becomes_loopback() {
+    for (listen, expected) in [
+        ("0.0.0.0:9464", "127.0.0.1:9464"),
+        ("[::]:9464", "[::1]:9464"),
+        ("10.1.2.3:9464", "10.1.2.3:9464"),
+    ] {
+        assert_eq!(reachable(listen.parse().unwrap()), expected.parse().unwrap());
+    }
+}

@@ -1,0 +1,256 @@
+//! `revoker run`: the worker, its parts wired together, started and stopped in order.
+
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+use thiserror::Error;
+use tokio::{
+    net::TcpListener,
+    task::{JoinError, JoinHandle},
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::{EXIT_USAGE, signals::Endings};
+use crate::{
+    admin,
+    broker::{
+        AmqpSource, Consuming, Control, Exits, Outbox, Publishing, Queues, Supervisor,
+        TopologyError,
+    },
+    config::Config,
+    endpoint::{ClientError, CredentialFault, Credentials, HttpEndpoint},
+    flow::Dispatcher,
+    metrics::{Build, Metrics},
+    pipeline::{Chance, Pipeline, Stop},
+    ports::SystemClock,
+};
+
+/// The broker's goodbye may take this long; a broker that hangs is not waited for.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// The worker as it starts.
+type Worker = Pipeline<HttpEndpoint, SystemClock>;
+
+/// Why the worker cannot start.
+#[derive(Debug, Error)]
+enum StartError {
+    #[error("{}", faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Credentials { faults: Vec<CredentialFault> },
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error("the metrics cannot be declared: {0}")]
+    Metrics(#[from] prometheus::Error),
+    #[error("admin.listen: {address} cannot be bound: {source}")]
+    Admin { address: std::net::SocketAddr, source: std::io::Error },
+    #[error("signals cannot be listened for: {0}")]
+    Signals(std::io::Error),
+}
+
+impl StartError {
+    /// What the operator can mend in the configuration is wrong usage, the rest a failure.
+    const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Credentials { .. } | Self::Client(_) => EXIT_USAGE,
+            Self::Metrics(_) | Self::Admin { .. } | Self::Signals(_) => 1,
+        }
+    }
+}
+
+/// Runs the worker until a signal ends it.
+pub async fn run(config: Config) -> ExitCode {
+    match start(&config).await {
+        Ok(running) => running.until_ended(config.shutdown.grace).await,
+        Err(refusal) => {
+            error!("{refusal}");
+            ExitCode::from(refusal.exit_code())
+        }
+    }
+}
+
+/// The worker under way: every task that was started, each awaited when it ends.
+struct Running {
+    endings: Endings,
+    stop: Stop,
+    control: Control,
+    supervising: JoinHandle<Result<(), TopologyError>>,
+    publishing: JoinHandle<()>,
+    working: JoinHandle<()>,
+    braking: JoinHandle<()>,
+    serving: JoinHandle<()>,
+    close_admin: CancellationToken,
+}
+
+async fn start(config: &Config) -> Result<Running, StartError> {
+    let endings = Endings::listen().map_err(StartError::Signals)?;
+    let revision = option_env!("REVOKER_REVISION").unwrap_or("unknown");
+    let build = Build { version: env!("CARGO_PKG_VERSION"), revision };
+    let metrics = Arc::new(Metrics::new(build)?);
+
+    let credentials = Credentials::load(&config.credentials)
+        .map_err(|faults| StartError::Credentials { faults })?;
+    let endpoint = HttpEndpoint::new(&config.endpoint, Arc::new(credentials))?;
+    let flow = Arc::new(Dispatcher::new(&config.flow));
+    metrics.concurrency_limit(flow.limit());
+
+    let outbox = Arc::new(Outbox::default());
+    let (broker, publishing) = broker(config, &metrics, &outbox);
+    let Broker { supervisor, source, control, consuming } = broker;
+
+    let close_admin = CancellationToken::new();
+    let parts: admin::Parts =
+        vec![("consumer", Arc::new(consuming)), ("publisher", Arc::clone(&outbox) as _)];
+    let serving = serve_admin(config, &metrics, parts, close_admin.clone()).await?;
+
+    let stop = Stop::default();
+    let worker: Arc<Worker> = Arc::new(Pipeline {
+        settings: config.pipeline.clone(),
+        endpoint,
+        clock: SystemClock,
+        chance: Chance::default(),
+        flow: Arc::clone(&flow),
+        metrics,
+        stop: stop.clone(),
+    });
+    Ok(Running {
+        endings,
+        stop,
+        control,
+        supervising: tokio::spawn(supervisor.run()),
+        publishing: tokio::spawn(publishing.run()),
+        working: tokio::spawn(worker.run(source)),
+        braking: tokio::spawn(brake(outbox, flow)),
+        serving,
+        close_admin,
+    })
+}
+
+/// The consuming side.
+struct Broker {
+    supervisor: Supervisor,
+    source: AmqpSource,
+    control: Control,
+    consuming: Consuming,
+}
+
+fn broker(config: &Config, metrics: &Arc<Metrics>, outbox: &Arc<Outbox>) -> (Broker, Publishing) {
+    let settings = Arc::new(config.broker.clone());
+    let queues = Arc::new(Queues::new(&settings.queue, &settings.park));
+    let (publishing, publisher) = Publishing::new(
+        Arc::clone(&settings),
+        Arc::clone(&queues),
+        Arc::clone(metrics),
+        Arc::clone(outbox),
+    );
+    let exits = Arc::new(Exits { queues, publisher });
+    let (supervisor, source, control, consuming) =
+        Supervisor::new(settings, exits, Arc::clone(metrics));
+    (Broker { supervisor, source, control, consuming }, publishing)
+}
+
+async fn serve_admin(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    parts: admin::Parts,
+    shutdown: CancellationToken,
+) -> Result<JoinHandle<()>, StartError> {
+    let address = config.admin.listen;
+    let refused = |source| StartError::Admin { address, source };
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let address = listener.local_addr().map_err(refused)?;
+    info!(%address, "admin listening");
+    Ok(tokio::spawn(admin::serve(listener, Arc::clone(metrics), parts, shutdown)))
+}
+
+/// Starts no calls while too many verdicts wait to be published: each call could end as one more.
+async fn brake(outbox: Arc<Outbox>, flow: Arc<Dispatcher>) {
+    let mut full = outbox.full();
+    while full.changed().await.is_ok() {
+        let full = *full.borrow_and_update();
+        flow.hold(full);
+    }
+}
+
+impl Running {
+    /// Waits for a signal, or for a part to fail.
+    async fn until_ended(mut self, grace: Duration) -> ExitCode {
+        tokio::select! {
+            () = self.endings.next() => {}
+            ended = &mut self.supervising => return refused(ended),
+            ended = &mut self.working => return failed("the pipeline", ended.err()),
+            ended = &mut self.publishing => return failed("publishing", ended.err()),
+            ended = &mut self.serving => return failed("the admin server", ended.err()),
+        }
+        info!(grace = %humantime::format_duration(grace), "shutting down");
+        let mut endings = self.endings;
+        let leaving = leave(
+            &self.stop,
+            &self.control,
+            grace,
+            [self.working, self.publishing],
+            self.supervising,
+        );
+        let code = tokio::select! {
+            () = leaving => ExitCode::SUCCESS,
+            () = endings.next() => {
+                warn!("ended at once by a second signal: what was in hand is delivered again");
+                ExitCode::FAILURE
+            }
+        };
+        self.braking.abort();
+        // Last, so that the probes answer to the end.
+        self.close_admin.cancel();
+        let _ = self.serving.await;
+        info!("stopped");
+        code
+    }
+}
+
+/// Leaves in order: no new jobs; what waits goes back; what is called and settled is finished, within
+/// the grace; the rest goes back; the publisher's letters, then the acks.
+async fn leave(
+    stop: &Stop,
+    control: &Control,
+    grace: Duration,
+    [mut working, mut publishing]: [JoinHandle<()>; 2],
+    mut supervising: JoinHandle<Result<(), TopologyError>>,
+) {
+    control.stop_intake();
+    // Handed back before the consumers are cancelled, jobs would come straight back.
+    let _ = timeout(GOODBYE, control.intake_stopped()).await;
+    stop.start_draining();
+    tokio::select! {
+        _ = &mut working => {}
+        () = sleep(grace) => {
+            warn!("the grace is over: what is still in hand goes back");
+            stop.cut_off();
+            let _ = working.await;
+        }
+    }
+    control.close();
+    if timeout(GOODBYE, &mut supervising).await.is_err() {
+        warn!("the broker does not answer: its last acks may be lost, and those jobs come again");
+        supervising.abort();
+    }
+    if timeout(GOODBYE, &mut publishing).await.is_err() {
+        publishing.abort();
+    }
+}
+
+/// The supervisor ends by itself only if the topology is not the configured one.
+fn refused(ended: Result<Result<(), TopologyError>, JoinError>) -> ExitCode {
+    match ended {
+        Ok(Err(refusal)) => {
+            error!("{refusal}");
+            ExitCode::from(EXIT_USAGE)
+        }
+        Ok(Ok(())) => failed("consuming", None),
+        Err(panic) => failed("consuming", Some(panic)),
+    }
+}
+
+/// A part that must not end did. Nothing is lost: all that was in hand is delivered again.
+fn failed(part: &str, panic: Option<JoinError>) -> ExitCode {
+    error!(part, panicked = panic.is_some(), "a part of the worker ended");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,160 @@
+//! Whether a broker's URL means what its author meant.
+//!
+//! The client library reads URLs leniently: it connects to `localhost` where it finds no host name, and
+//! takes a password's stray `/` or `#` for the end of the host. What it would misread is refused here.
+
+use std::net::Ipv4Addr;
+
+use url::{Host, Url};
+
+use super::faults::Problem;
+
+/// What stands between us and the broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Link {
+    /// TLS.
+    Encrypted,
+    /// Nothing, but it does not leave the machine.
+    Loopback,
+    /// Nothing.
+    Plain,
+}
+
+/// How a URL should look.
+const FORM: &str = "write it like amqps://user:password@host:5671/vhost; in names and password, write \
+                    %2F for /, %3F for ?, %23 for #, %40 for @, %2C for a comma";
+
+/// Parameters that have keys of their own here, and the keys.
+const OWN_KEYS: [(&str, &str); 2] =
+    [("heartbeat", "broker.heartbeat"), ("connection_timeout", "broker.connect_timeout")];
+
+/// Parameters that the client library reads.
+const PARAMETERS: [&str; 3] = ["auth_mechanism", "channel_max", "frame_max"];
+
+/// Checks one URL.
+pub(super) fn check(text: &str) -> Result<Link, Problem> {
+    let fault = |what: &str| Err(Problem::new(what, FORM));
+    if text.is_empty() {
+        return fault("holds an empty URL");
+    }
+    // The parser would drop line breaks and tabs in silence.
+    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return fault("holds a blank");
+    }
+    let Ok(url) = Url::parse(text) else { return fault("is not a URL") };
+    if !matches!(url.scheme(), "amqp" | "amqps") {
+        return fault("is neither amqp:// nor amqps://");
+    }
+    let host = match url.host() {
+        Some(Host::Domain(host)) if !host.is_empty() => host,
+        // The library connects to `localhost` instead.
+        Some(Host::Ipv6(_)) => {
+            return fault("names its host by an IPv6 address, which is not supported");
+        }
+        _ => return fault("names no host"),
+    };
+    if url.fragment().is_some() || url.path().contains('@') {
+        return fault("holds an unescaped /, ? or # before its host");
+    }
+    // A lone slash asks for the virtual host with the empty name, which nobody has.
+    if url.path() == "/" || url.path().matches('/').count() > 1 {
+        return fault(
+            "names no virtual host that could exist: leave the last / out or write /%2F for the default",
+        );
+    }
+    if ![url.username(), url.password().unwrap_or_default(), url.path()].into_iter().all(is_utf8) {
+        return fault("has escapes that are not UTF-8");
+    }
+    parameters(&url)?;
+    Ok(match url.scheme() {
+        "amqps" => Link::Encrypted,
+        _ if is_loopback(host) => Link::Loopback,
+        _ => Link::Plain,
+    })
+}
+
+fn parameters(url: &Url) -> Result<(), Problem> {
+    for (name, value) in url.query_pairs() {
+        if let Some((name, key)) = OWN_KEYS.iter().find(|(own, _)| *own == name) {
+            let what = format!("holds the parameter {name}");
+            return Err(Problem::new(what, format!("remove it and set {key}")));
+        }
+        if !PARAMETERS.contains(&&*name) {
+            let known = PARAMETERS.join(", ");
+            return Err(Problem::new("holds an unknown parameter", format!("choose of {known}")));
+        }
+        if name.ends_with("_max") && value.parse::<u16>().is_err() {
+            let what = format!("holds a parameter {name} that is not a number of 16 bits");
+            return Err(Problem::new(what, "correct it or leave it out"));
+        }
+    }
+    Ok(())
+}
+
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Whether a part of a URL is UTF-8 once its percent escapes are taken back.
+fn is_utf8(part: &str) -> bool {
+    let mut bytes = Vec::with_capacity(part.len());
+    let mut rest = part.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        let escaped = tail
+            .get(..2)
+            .filter(|_| first == b'%')
+            .and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
+        bytes.push(escaped.unwrap_or(first));
+        rest = if escaped.is_some() { &tail[2..] } else { tail };
+    }
+    std::str::from_utf8(&bytes).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn good_urls_and_what_protects_them() {
+        for (url, link) in [
+            ("amqp://guest:guest@127.0.0.1:5672/%2f", Link::Loopback),
+            ("amqp://127.9.9.9", Link::Loopback),
+            ("amqp://LOCALHOST/jobs", Link::Loopback),
+            ("amqp://localhost.example", Link::Plain),
+            ("amqp://u:p%40ss%2Fw%C3%B6rd@rabbit.example:5673/jobs", Link::Plain),
+            ("amqp://u:100%@rabbit.example", Link::Plain),
+            ("amqps://rabbit.example", Link::Encrypted),
+            ("amqps://rabbit.example/v?auth_mechanism=external&frame_max=8192", Link::Encrypted),
+        ] {
+            assert_eq!(check(url), Ok(link), "{url}");
+        }
+    }
+
+    #[test]
+    fn bad_urls() {
+        for (url, what) in [
+            ("", "empty"),
+            ("rabbit", "not a URL"),
+            ("amqp://ra bbit", "blank"),
+            ("amqp://u:p\n@rabbit", "blank"),
+            ("https://rabbit", "neither"),
+            ("amqp://", "no host"),
+            ("amqp:///vhost", "no host"),
+            ("amqp:rabbit", "no host"),
+            ("amqp://u:p@[2001:db8::1]:5672/%2f", "IPv6"),
+            ("amqp://user:12/34@rabbit/v", "unescaped"),
+            ("amqp://user:12#34@rabbit", "unescaped"),
+            ("amqp://rabbit/", "virtual host"),
+            ("amqp://rabbit/a/b", "virtual host"),
+            ("amqp://u:%ff@rabbit", "UTF-8"),
+            ("amqp://rabbit?heartbeat=5", "the parameter heartbeat"),
+            ("amqp://rabbit?connection_timeout=5", "the parameter connection_timeout"),
+            ("amqp://rabbit?verify=none", "unknown parameter"),
+            ("amqp://rabbit?channel_max=many", "16 bits"),
+        ] {
+            let problem = check(url).unwrap_err();
+            assert!(problem.what.contains(what), "{url}: {problem:?}");
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The section `endpoint`.
+
+use std::{net::IpAddr, sync::Arc};
+
+use http::HeaderValue;
+use reqwest::Url;
+use secrecy::{ExposeSecret, SecretString};
+use url::Host;
+
+use crate::endpoint::Settings;
+
+use super::{
+    faults::Problem,
+    file,
+    preset::{self, Preset},
+    reader::Reader,
+    value::{self, SOME_TIME, Value},
+};
+
+const URL: &str = "endpoint.url";
+const CONNECT_TIMEOUT: &str = "endpoint.connect_timeout";
+const TIMEOUT: &str = "endpoint.timeout";
+
+/// What the section holds.
+pub(super) struct Section {
+    pub(super) settings: Settings,
+    /// Of jobs that name none.
+    pub(super) audience: Arc<str>,
+    pub(super) presume_revoked_after_ambiguity: bool,
+}
+
+pub(super) fn read(reader: &mut Reader, max_concurrency: usize) -> Section {
+    let environment = value::choice(&preset::ENVIRONMENTS);
+    let preset = reader.required_or("endpoint.environment", environment, &preset::DEVELOPMENT);
+    let settings = Settings {
+        url: endpoint_url(reader, preset),
+        api_version: reader.required("endpoint.api_version", header),
+        connect_timeout: reader.required(CONNECT_TIMEOUT, value::duration(SOME_TIME)),
+        timeout: reader.required(TIMEOUT, value::duration(SOME_TIME)),
+        ca_file: reader.file("endpoint.ca_file", file::certificates),
+        proxy: proxy(reader),
+        http2: reader.required("endpoint.http2", value::flag),
+        locale: reader.required("endpoint.locale", value::text),
+        max_concurrency,
+    };
+    let fits = settings.connect_timeout <= settings.timeout;
+    reader.require(&[TIMEOUT, CONNECT_TIMEOUT], fits, || {
+        Problem::new(
+            "does not fit: the time of a whole call is shorter than that of its connecting",
+            format!("choose {TIMEOUT} at least as long as {CONNECT_TIMEOUT}"),
+        )
+    });
+    let audience = reader.optional("endpoint.audience", value::text);
+    Section {
+        settings,
+        audience: audience.map_or_else(|| preset.audience.into(), Arc::from),
+        presume_revoked_after_ambiguity: reader
+            .required("endpoint.presume_revoked_after_ambiguity", value::flag),
+    }
+}
+
+fn endpoint_url(reader: &mut Reader, preset: &Preset) -> Url {
+    let allowed = reader.required("endpoint.allow_plain_http", value::flag);
+    let url = reader.optional(URL, address).unwrap_or_else(|| preset.url());
+    if url.scheme() == "http" && !is_loopback(&url) {
+        if allowed {
+            reader.warn("endpoint.url sends tokens and secrets unencrypted: use https://");
+        }
+        reader.require(&[URL, "endpoint.allow_plain_http"], allowed, || {
+            Problem::new(
+                "is plain HTTP to a host other than this one",
+                "use https://, or set endpoint.allow_plain_http = true where tokens may be read on the way",
+            )
+        });
+    }
+    url
+}
+
+fn address(value: &Value) -> Result<Url, Problem> {
+    let url = web_url(value::string(value)?)?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Problem::new(
+            "holds a user name or password",
+            "remove it: the endpoint knows us by credentials.client_id and its secret",
+        ));
+    }
+    Ok(url)
+}
+
+fn proxy(reader: &mut Reader) -> Option<SecretString> {
+    let secret = reader.secret("endpoint.proxy")?;
+    let value = reader.secret_value(&secret)?;
+    web_url(value.expose_secret()).map_err(|problem| reader.refuse(&secret.key, problem)).ok()?;
+    Some(value)
+}
+
+fn web_url(text: &str) -> Result<Url, Problem> {
+    let fault = |what| Err(Problem::new(what, "write it like https://host/path"));
+    // The parser would drop line breaks and tabs in silence.
+    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return fault("holds a blank");
+    }
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
+        Ok(_) => fault("is neither http:// nor https://"),
+        Err(_) => fault("is not a URL with a host"),
+    }
+}
+
+fn header(value: &Value) -> Result<String, Problem> {
+    let text = value::text(value)?;
+    // The type itself would let bytes beyond ASCII pass, which servers read as they like.
+    if text.is_ascii() && HeaderValue::from_str(&text).is_ok() {
+        Ok(text)
+    } else {
+        Err(Problem::new("cannot stand in a header", "use ASCII characters only"))
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),
+        Some(Host::Ipv6(address)) => IpAddr::from(address).is_loopback(),
+        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        None => false,
+    }
+}

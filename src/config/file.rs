@@ -1,0 +1,77 @@
+//! Files that the configuration is in or points to.
+
+use std::{
+    fs::File,
+    io::{self, ErrorKind, Read},
+    path::Path,
+};
+
+use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer, pem::PemObject};
+use secrecy::SecretString;
+
+use super::faults::Problem;
+
+/// No file of a configuration is larger, in bytes: a path to a device or a log must not fill the memory.
+const MAX_BYTES: u64 = 1024 * 1024;
+
+/// A path as it is printed: on one line, whatever it holds.
+pub(super) fn shown(path: &Path) -> String {
+    path.to_string_lossy().escape_debug().to_string()
+}
+
+/// Reads a whole file of at most [`MAX_BYTES`].
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, Problem> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(|error| unreadable(&error))?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(Problem::new(
+            format!("has more than {MAX_BYTES} bytes"),
+            "check that the path is the right one",
+        ));
+    }
+    Ok(bytes)
+}
+
+/// Reads a file that holds one secret, without the newline that editors end a file with.
+pub(super) fn read_secret(path: &Path) -> Result<SecretString, Problem> {
+    let text = String::from_utf8(read(path)?)
+        .map_err(|_| Problem::new("is not UTF-8", "store the secret as plain text"))?;
+    let secret = text
+        .strip_suffix('\n')
+        .map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
+    if secret.is_empty() {
+        return Err(Problem::new("is empty", "store the secret in it"));
+    }
+    Ok(SecretString::from(secret))
+}
+
+/// Holds at least one certificate.
+pub(super) fn certificates(pem: &[u8]) -> Result<(), Problem> {
+    match CertificateDer::pem_slice_iter(pem).next() {
+        Some(Ok(_)) => Ok(()),
+        _ => Err(Problem::new("holds no certificate", "give certificates in the PEM form")),
+    }
+}
+
+/// Holds a private key.
+pub(super) fn private_key(pem: &[u8]) -> Result<(), Problem> {
+    PrivatePkcs8KeyDer::from_pem_slice(pem).map(|_| ()).map_err(|_| {
+        Problem::new(
+            "holds no unencrypted PKCS#8 private key",
+            "convert the key with `openssl pkcs8 -topk8 -nocrypt`",
+        )
+    })
+}
+
+fn unreadable(error: &io::Error) -> Problem {
+    match error.kind() {
+        ErrorKind::NotFound => Problem::new("does not exist", "correct the path or create it"),
+        ErrorKind::PermissionDenied => {
+            Problem::new("may not be read by this user", "grant the permission to read it")
+        }
+        ErrorKind::IsADirectory => Problem::new("is a directory", "give the path of a file"),
+        _ => Problem::new(format!("cannot be read: {error}"), "check the path"),
+    }
+}

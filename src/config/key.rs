@@ -1,0 +1,129 @@
+//! The name of one setting.
+
+use std::fmt;
+
+/// What the variables of the environment begin with.
+const PREFIX: &str = "REVOKER_";
+
+/// Between two levels of a key in the name of a variable. One underscore would not do: keys hold them.
+const LEVEL: &str = "__";
+
+/// Where a setting stands: `broker.url`.
+///
+/// Kept as segments, because a client id is a segment too and may itself hold dots.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key(Vec<String>);
+
+impl Key {
+    /// The top of a document.
+    pub(super) const fn root() -> Self {
+        Self(Vec::new())
+    }
+
+    /// The key that a variable of the environment sets; `None` if the name is none of ours.
+    ///
+    /// A name that is not in upper case sets no key: it comes back as a key of one segment that nobody
+    /// knows, so that it is reported.
+    pub(super) fn from_variable(name: &str) -> Option<Self> {
+        let path = name.strip_prefix(PREFIX)?;
+        let key = Self(path.split(LEVEL).map(str::to_ascii_lowercase).collect());
+        Some(if key.variable() == name { key } else { Self(vec![name.to_owned()]) })
+    }
+
+    /// The name of the variable that sets this key.
+    pub(super) fn variable(&self) -> String {
+        format!("{PREFIX}{}", self.0.join(LEVEL).to_ascii_uppercase())
+    }
+
+    /// The key one level below.
+    pub(super) fn child(&self, segment: &str) -> Self {
+        let mut segments = self.0.clone();
+        segments.push(segment.to_owned());
+        Self(segments)
+    }
+
+    /// The key that names the file with this key's value: `broker.url_file` for `broker.url`.
+    pub(super) fn in_file(&self) -> Self {
+        let mut segments = self.0.clone();
+        if let Some(last) = segments.last_mut() {
+            last.push_str("_file");
+        }
+        Self(segments)
+    }
+
+    /// Its parts, outermost first.
+    pub(super) fn segments(&self) -> &[String] {
+        &self.0
+    }
+
+    /// Its parts but the last.
+    pub(super) fn section(&self) -> &[String] {
+        self.0.split_last().map_or(&[], |(_, above)| above)
+    }
+
+    /// Whether it is `above` or lies below it.
+    pub(super) fn is_within(&self, above: &Self) -> bool {
+        self.0.starts_with(&above.0)
+    }
+}
+
+impl From<&str> for Key {
+    fn from(path: &str) -> Self {
+        Self(path.split('.').map(str::to_owned).collect())
+    }
+}
+
+impl From<&Self> for Key {
+    fn from(key: &Self) -> Self {
+        key.clone()
+    }
+}
+
+impl fmt::Display for Key {
+    /// As one would write it in TOML; what could break the line or drive the terminal is escaped.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (level, segment) in self.0.iter().enumerate() {
+            if level > 0 {
+                f.write_str(".")?;
+            }
+            let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+            if !segment.is_empty() && segment.chars().all(bare) {
+                f.write_str(segment)?;
+            } else {
+                write!(f, "{segment:?}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_and_its_variable_name_each_other() {
+        for (key, variable) in [
+            ("broker.url", "REVOKER_BROKER__URL"),
+            ("broker.ca_file", "REVOKER_BROKER__CA_FILE"),
+            ("flow.pause.after_failures", "REVOKER_FLOW__PAUSE__AFTER_FAILURES"),
+        ] {
+            assert_eq!(Key::from(key).variable(), variable);
+            assert_eq!(Key::from_variable(variable), Some(Key::from(key)));
+        }
+    }
+
+    #[test]
+    fn only_upper_case_names_set_keys() {
+        assert_eq!(Key::from_variable("PATH"), None);
+        assert_eq!(Key::from_variable("revoker_broker__url"), None);
+        assert_ne!(Key::from_variable("REVOKER_broker__url"), Some(Key::from("broker.url")));
+    }
+
+    #[test]
+    fn shown_as_toml_writes_it() {
+        let client = Key::from("credentials.clients").child("a.b\n").child("client_secret");
+        assert_eq!(client.to_string(), r#"credentials.clients."a.b\n".client_secret"#);
+        assert_eq!(Key::from("broker").child("").to_string(), r#"broker."""#);
+    }
+}

@@ -1,0 +1,186 @@
+//! One source of settings, flattened: every key with its value and where it stood.
+
+use std::{collections::BTreeMap, ffi::OsString, fmt, path::Path, sync::Arc};
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::{
+    faults::{Fault, Problem},
+    file,
+    key::Key,
+    value::Value,
+};
+
+/// Names configuration files, and so is no key itself.
+const FILES_VARIABLE: &str = "REVOKER_CONFIG";
+
+/// Where a value stood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// In the defaults that are compiled in.
+    Default,
+    /// In a file, at a line counted from 1.
+    File(Arc<Path>, usize),
+    /// In the environment, in the variable of this name.
+    Variable(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("built-in default"),
+            Self::File(path, line) => write!(f, "{}:{line}", file::shown(path)),
+            Self::Variable(name) => write!(f, "{}", name.escape_debug()),
+        }
+    }
+}
+
+/// A value and where it stood. Not `Debug`: it may be a secret.
+pub(super) struct Entry {
+    pub(super) value: Value,
+    pub(super) origin: Origin,
+}
+
+/// All that one source sets.
+#[derive(Default)]
+pub(super) struct Layer {
+    pub(super) entries: BTreeMap<Key, Entry>,
+}
+
+impl Layer {
+    /// Reads the defaults that are compiled in.
+    pub(super) fn defaults(text: &str) -> Result<Self, Vec<Fault>> {
+        Self::parse(text, &|_| Origin::Default)
+    }
+
+    /// Reads a file.
+    pub(super) fn file(path: &Path) -> Result<Self, Vec<Fault>> {
+        let fault = |problem| vec![Fault::new(None, Some(file::shown(path)), problem)];
+        let bytes = file::read(path).map_err(fault)?;
+        let text = std::str::from_utf8(&bytes).map_err(|e| {
+            let line = Lines::of(&bytes).line(e.valid_up_to());
+            fault(Problem::new(
+                format!("is not UTF-8 (line {line})"),
+                "save it as UTF-8, which TOML requires",
+            ))
+        })?;
+        let path: Arc<Path> = Arc::from(path);
+        Self::parse(text, &|line| Origin::File(path.clone(), line))
+    }
+
+    /// Takes what is ours from the environment.
+    pub(super) fn environment(
+        variables: impl Iterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, Vec<Fault>> {
+        let mut layer = Self::default();
+        let mut faults = Vec::new();
+        for (name, value) in variables {
+            let name = name.to_string_lossy().into_owned();
+            if name == FILES_VARIABLE {
+                continue;
+            }
+            let Some(key) = Key::from_variable(&name) else { continue };
+            if let Some(value) = value.into_string().ok().map(Value::Raw) {
+                layer.entries.insert(key, Entry { value, origin: Origin::Variable(name) });
+            } else {
+                faults.push(Fault::new(
+                    Some(key.to_string()),
+                    Some(Origin::Variable(name).to_string()),
+                    Problem::new("is not UTF-8", "set it to valid UTF-8"),
+                ));
+            }
+        }
+        if faults.is_empty() { Ok(layer) } else { Err(faults) }
+    }
+
+    fn parse(text: &str, origin: &dyn Fn(usize) -> Origin) -> Result<Self, Vec<Fault>> {
+        let (table, errors) = DeTable::parse_recoverable(text);
+        let lines = Lines::of(text.as_bytes());
+        // What was recovered out of a broken document is guesswork, and a piece of a secret may pass
+        // for a key in it: nothing of it is looked at.
+        if !errors.is_empty() {
+            return Err(syntax_faults(&errors, &lines, origin));
+        }
+        let mut layer = Self::default();
+        layer.flatten(&Key::root(), table.into_inner(), &|byte| origin(lines.line(byte)));
+        Ok(layer)
+    }
+
+    fn flatten(&mut self, above: &Key, table: DeTable<'_>, origin: &dyn Fn(usize) -> Origin) {
+        for (name, value) in table {
+            let key = above.child(name.get_ref());
+            match value.into_inner() {
+                DeValue::Table(table) if !table.is_empty() => self.flatten(&key, table, origin),
+                value => {
+                    let origin = origin(name.span().start);
+                    self.entries.insert(key, Entry { value: convert(value), origin });
+                }
+            }
+        }
+    }
+}
+
+/// One fault per line: the parser stumbles on after its first error, and what it says next of the same
+/// line is noise. Its message names what it expected; its `Display` would quote the line, and so maybe a
+/// secret.
+fn syntax_faults(
+    errors: &[toml::de::Error],
+    lines: &Lines,
+    origin: &dyn Fn(usize) -> Origin,
+) -> Vec<Fault> {
+    let mut faults: Vec<(usize, Fault)> = Vec::new();
+    for error in errors {
+        let start = error.span().map_or(0, |span| span.start);
+        let line = lines.line(start);
+        if faults.iter().any(|(seen, _)| *seen == line) {
+            continue;
+        }
+        let problem = Problem::new(
+            format!("is not valid TOML: {} (column {})", error.message(), lines.column(start)),
+            "correct the line; strings stand in double quotes",
+        );
+        faults.push((line, Fault::new(None, Some(origin(line).to_string()), problem)));
+    }
+    faults.into_iter().map(|(_, fault)| fault).collect()
+}
+
+fn convert(value: DeValue<'_>) -> Value {
+    match value {
+        DeValue::String(text) => Value::Text(text.into_owned()),
+        DeValue::Boolean(flag) => Value::Flag(flag),
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+            .map_or(Value::Other("a number beyond 64 bits"), Value::Integer),
+        DeValue::Float(number) => {
+            number.as_str().parse().map_or(Value::Other("not a number"), Value::Float)
+        }
+        DeValue::Array(items) => {
+            Value::List(items.into_iter().map(Spanned::into_inner).map(convert).collect())
+        }
+        DeValue::Datetime(_) => Value::Other("a date"),
+        DeValue::Table(_) => Value::Table,
+    }
+}
+
+/// Where the lines of a text begin, in bytes.
+struct Lines(Vec<usize>);
+
+impl Lines {
+    fn of(text: &[u8]) -> Self {
+        let after_breaks = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+        Self(std::iter::once(0).chain(after_breaks.map(|(at, _)| at + 1)).collect())
+    }
+
+    /// The line of a byte, counted from 1.
+    fn line(&self, byte: usize) -> usize {
+        self.0.partition_point(|start| *start <= byte)
+    }
+
+    /// The column of a byte, in bytes, counted from 1.
+    fn column(&self, byte: usize) -> usize {
+        let start = self.0.get(self.line(byte).saturating_sub(1)).copied().unwrap_or_default();
+        byte - start + 1
+    }
+}

@@ -1,0 +1,75 @@
+//! The sections of the process itself: `admin`, `log`, `shutdown`.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use tracing::Level;
+
+use super::{
+    reader::Reader,
+    value::{self, SOME_TIME},
+};
+
+/// Where the admin server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminSettings {
+    /// For metrics and probes. It serves no payloads, but has no access control either.
+    pub listen: SocketAddr,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSettings {
+    /// The least important level that is logged.
+    pub level: Level,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    #[default]
+    Auto,
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// How the worker ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShutdownSettings {
+    /// How long calls and settlements in hand may take after the signal to stop.
+    pub grace: Duration,
+}
+
+const LEVELS: [(&str, Level); 5] = [
+    ("error", Level::ERROR),
+    ("warn", Level::WARN),
+    ("info", Level::INFO),
+    ("debug", Level::DEBUG),
+    ("trace", Level::TRACE),
+];
+
+const FORMATS: [(&str, LogFormat); 3] =
+    [("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)];
+
+pub(super) fn admin(reader: &mut Reader) -> AdminSettings {
+    let placeholder = (Ipv4Addr::LOCALHOST, 0).into();
+    AdminSettings { listen: reader.required_or("admin.listen", value::address, placeholder) }
+}
+
+pub(super) fn log(reader: &mut Reader) -> LogSettings {
+    LogSettings {
+        level: reader.required_or("log.level", value::choice(&LEVELS), Level::INFO),
+        format: reader.required("log.format", value::choice(&FORMATS)),
+    }
+}
+
+pub(super) fn shutdown(reader: &mut Reader) -> ShutdownSettings {
+    ShutdownSettings { grace: reader.required("shutdown.grace", value::duration(SOME_TIME)) }
+}

@@ -1,0 +1,170 @@
+//! Reads settings out of layers, key by key.
+//!
+//! A reader never stops at a fault: it notes it and hands out a placeholder, so that one load reports
+//! everything. It also remembers which keys it was asked for; a key that nobody asked for is unknown.
+//! Deriving the reading with serde was turned down: it stops at the first fault and quotes values.
+
+use std::{collections::BTreeSet, path::PathBuf};
+
+use super::{
+    faults::{Fault, Problem},
+    file,
+    key::Key,
+    layer::{Entry, Layer, Origin},
+    unknown,
+    value::{self, Value},
+};
+
+/// The layers of a load, and what has come of reading them so far.
+pub(super) struct Reader {
+    /// The later ones win.
+    layers: Vec<Layer>,
+    known: BTreeSet<Key>,
+    faulty: BTreeSet<Key>,
+    faults: Vec<Fault>,
+    warnings: Vec<String>,
+    /// Whether a source could not be read at all. Nobody can say then what is missing or how settings
+    /// go together, so no such fault is reported.
+    partial: bool,
+}
+
+impl Reader {
+    /// A reader of what could be read of the sources; the rest are faults already.
+    pub(super) fn new(sources: impl IntoIterator<Item = Result<Layer, Vec<Fault>>>) -> Self {
+        let mut reader = Self {
+            layers: Vec::new(),
+            known: BTreeSet::new(),
+            faulty: BTreeSet::new(),
+            faults: Vec::new(),
+            warnings: Vec::new(),
+            partial: false,
+        };
+        for source in sources {
+            match source {
+                Ok(layer) => reader.layers.push(layer),
+                Err(faults) => {
+                    reader.faults.extend(faults);
+                    reader.partial = true;
+                }
+            }
+        }
+        reader
+    }
+
+    /// A setting that may be left out. `None` as well if it is at fault.
+    pub(super) fn optional<T>(
+        &mut self,
+        key: impl Into<Key>,
+        parse: impl Fn(&Value) -> Result<T, Problem>,
+    ) -> Option<T> {
+        let key = key.into();
+        self.known.insert(key.clone());
+        let parsed = parse(&self.find(&key)?.value);
+        parsed.map_err(|problem| self.refuse(&key, problem)).ok()
+    }
+
+    /// A setting that has a default. `placeholder` takes the place of a faulty one; nobody will see it,
+    /// for the load fails.
+    pub(super) fn required_or<T>(
+        &mut self,
+        key: &str,
+        parse: impl Fn(&Value) -> Result<T, Problem>,
+        placeholder: T,
+    ) -> T {
+        let value = self.optional(key, parse);
+        self.require(&[key], value.is_some(), || Problem::new("is missing", "set it"));
+        value.unwrap_or(placeholder)
+    }
+
+    /// [`Reader::required_or`] with the type's own default as the placeholder.
+    pub(super) fn required<T: Default>(
+        &mut self,
+        key: &str,
+        parse: impl Fn(&Value) -> Result<T, Problem>,
+    ) -> T {
+        self.required_or(key, parse, T::default())
+    }
+
+    /// The path of a file whose content passes `check`.
+    pub(super) fn file(
+        &mut self,
+        key: &str,
+        check: impl Fn(&[u8]) -> Result<(), Problem>,
+    ) -> Option<PathBuf> {
+        let path = self.optional(key, value::path)?;
+        match file::read(&path).and_then(|content| check(&content)) {
+            Ok(()) => Some(path),
+            Err(problem) => {
+                self.refuse(key, of_file(problem));
+                None
+            }
+        }
+    }
+
+    /// Demands something of settings taken together. Nothing is said where one of them is at fault by
+    /// itself: the demand would only repeat it.
+    pub(super) fn require(&mut self, keys: &[&str], holds: bool, problem: impl Fn() -> Problem) {
+        let keys: Vec<Key> = keys.iter().copied().map(Key::from).collect();
+        if holds || self.partial || keys.iter().any(|key| self.faulty.contains(key)) {
+            return;
+        }
+        // The one that somebody has set is the one to look at, not the default that it collides with.
+        let chosen = |key: &&Key| self.find(key).is_some_and(|e| e.origin != Origin::Default);
+        if let Some(key) = keys.iter().find(chosen).or(keys.first()).cloned() {
+            self.refuse(&key, problem());
+        }
+    }
+
+    /// Notes a fault of a key that may or may not be set.
+    pub(super) fn refuse(&mut self, key: impl Into<Key>, problem: Problem) {
+        let key = key.into();
+        let set = self.find(&key).filter(|entry| entry.origin != Origin::Default);
+        let place = set.map(|entry| entry.origin.to_string());
+        self.faults.push(Fault::new(Some(key.to_string()), place, problem));
+        self.faulty.insert(key);
+    }
+
+    /// Notes something that works but deserves a look.
+    pub(super) fn warn(&mut self, warning: impl Into<String>) {
+        self.warnings.push(warning.into());
+    }
+
+    /// Whether a fault of this key or of one below it was noted.
+    pub(super) fn has_fault_within(&self, key: &Key) -> bool {
+        self.faulty.iter().any(|faulty| faulty.is_within(key))
+    }
+
+    /// Takes a key for known without reading it.
+    pub(super) fn knows(&mut self, key: impl Into<Key>) {
+        self.known.insert(key.into());
+    }
+
+    /// What the last layer that sets a key says.
+    pub(super) fn find(&self, key: &Key) -> Option<&Entry> {
+        self.layers.iter().rev().find_map(|layer| layer.entries.get(key))
+    }
+
+    /// The layers, the winning ones first.
+    pub(super) fn layers(&self) -> impl Iterator<Item = &Layer> {
+        self.layers.iter().rev()
+    }
+
+    /// All keys that were asked for.
+    #[cfg(test)]
+    pub(super) const fn known(&self) -> &BTreeSet<Key> {
+        &self.known
+    }
+
+    /// Ends the reading: adds the unknown keys to the faults, and returns faults and warnings.
+    pub(super) fn finish(mut self) -> (Vec<Fault>, Vec<String>) {
+        for layer in &self.layers {
+            self.faults.extend(unknown::faults(layer, &self.known, &self.faulty));
+        }
+        (self.faults, self.warnings)
+    }
+}
+
+/// What is wrong with a file, said of the key that names it.
+pub(super) fn of_file(problem: Problem) -> Problem {
+    Problem { what: format!("names a file that {}", problem.what), ..problem }
+}

@@ -1,0 +1,58 @@
+//! Secrets: every key `x` of theirs can be given as `x_file`, the path of a file that holds it.
+
+use secrecy::SecretString;
+
+use crate::endpoint::SecretSource;
+
+use super::{
+    faults::Problem,
+    file,
+    key::Key,
+    reader::{Reader, of_file},
+    value,
+};
+
+/// A secret as it was given.
+pub(super) struct Secret {
+    /// The key that gave it: `x` or `x_file`.
+    pub(super) key: Key,
+    pub(super) source: SecretSource,
+}
+
+impl Reader {
+    /// A secret, whichever way the last layer that has it gives it. Its file is not opened.
+    pub(super) fn secret(&mut self, key: impl Into<Key>) -> Option<Secret> {
+        let plain = key.into();
+        let in_file = plain.in_file();
+        self.knows(&plain);
+        self.knows(&in_file);
+        let (has_plain, has_file) = self.layers().find_map(|layer| {
+            let has = |key| layer.entries.contains_key(key);
+            Some((has(&plain), has(&in_file))).filter(|(plain, file)| *plain || *file)
+        })?;
+        if has_plain && has_file {
+            let what = format!("is given twice in one place, as itself and as {in_file}");
+            self.refuse(&plain, Problem::new(what, "keep one of the two"));
+            return None;
+        }
+        let (key, source) = if has_file {
+            let path = self.optional(&in_file, value::path).map(SecretSource::File);
+            (in_file, path)
+        } else {
+            let secret = |value: &value::Value| value::string(value).map(SecretString::from);
+            let secret = self.optional(&plain, secret).map(SecretSource::Value);
+            (plain, secret)
+        };
+        source.map(|source| Secret { key, source })
+    }
+
+    /// The value of a secret, out of its file if need be.
+    pub(super) fn secret_value(&mut self, secret: &Secret) -> Option<SecretString> {
+        match &secret.source {
+            SecretSource::Value(value) => Some(value.clone()),
+            SecretSource::File(path) => file::read_secret(path)
+                .map_err(|problem| self.refuse(&secret.key, of_file(problem)))
+                .ok(),
+        }
+    }
+}

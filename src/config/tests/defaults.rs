@@ -1,0 +1,130 @@
+//! The documented defaults are the defaults, all of them.
+
+use std::collections::BTreeSet;
+
+use secrecy::ExposeSecret;
+use tracing::Level;
+
+use super::*;
+use crate::config::key::Key;
+
+/// `config/default.toml` with the keys that are commented out put in force.
+fn uncommented() -> String {
+    let key = |line: &str| {
+        let (name, _) = line.split_once(" = ")?;
+        let is_name = name.chars().all(|c| c.is_ascii_lowercase() || matches!(c, '_' | '-' | '.'));
+        is_name.then(|| line.to_owned())
+    };
+    let line =
+        |line: &str| line.strip_prefix("# ").and_then(key).unwrap_or_else(|| line.to_owned());
+    DEFAULTS.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn every_key_is_documented_and_no_other() {
+    let layer = Layer::defaults(&uncommented()).unwrap_or_else(|faults| panic!("{faults:?}"));
+    let documented: BTreeSet<Key> = layer.entries.keys().cloned().collect();
+    let mut reader = Reader::new([Ok(layer)]);
+    Config::read(&mut reader, Secrets::Unneeded);
+    let known = reader.known();
+    // What lies above others is a table, not a setting.
+    let above = |key: &Key| known.iter().any(|other| other != key && other.is_within(key));
+    let known: BTreeSet<Key> = known.iter().filter(|key| !above(key)).cloned().collect();
+    assert_eq!(documented, known);
+}
+
+#[test]
+fn what_is_commented_out_is_a_valid_example() {
+    // Their files do not exist here, and secrets are given as themselves and as files.
+    let folder = Folder::new();
+    let faults = Config::load_without_credentials(
+        &[folder.write("all.toml", uncommented())],
+        Vec::<(String, String)>::new(),
+    )
+    .unwrap_err();
+    for fault in faults.iter() {
+        let line = fault.to_string();
+        let expected = ["names a file that does not exist", "is given twice in one place"];
+        assert!(expected.iter().any(|expected| line.contains(expected)), "{line}");
+    }
+}
+
+#[test]
+fn the_defaults_are_those_that_users_rely_on() {
+    let config = load("").unwrap();
+    let seconds = Duration::from_secs;
+
+    let broker = &config.broker;
+    let urls: Vec<_> = broker.urls.iter().map(ExposeSecret::expose_secret).collect();
+    assert_eq!(urls, ["amqp://guest:guest@127.0.0.1:5672/%2f"]);
+    assert_eq!(
+        (broker.queue.as_str(), broker.declare, broker.prefetch),
+        ("revocations", true, 512)
+    );
+    assert_eq!(broker.heartbeat, seconds(10));
+    assert_eq!(broker.connect_timeout, seconds(10));
+    assert_eq!(broker.confirm_timeout, seconds(10));
+    assert_eq!(broker.ca_file, None);
+
+    let endpoint = &config.endpoint;
+    assert_eq!(endpoint.url.as_str(), "https://auth.wip.alignet.io/revoke");
+    assert_eq!(endpoint.api_version, "1618440906");
+    assert_eq!((endpoint.connect_timeout, endpoint.timeout), (seconds(5), seconds(15)));
+    assert_eq!((endpoint.http2, endpoint.locale.as_str()), (false, "es_PE"));
+    assert!(endpoint.proxy.is_none() && endpoint.ca_file.is_none());
+    assert_eq!(endpoint.max_concurrency, 256);
+
+    let retry = &config.pipeline.policy.retry;
+    assert_eq!(retry.schedule.initial, Duration::from_millis(250));
+    assert_eq!(retry.schedule.max, seconds(15));
+    assert_eq!((retry.schedule.multiplier, retry.schedule.jitter), (2.0, 0.5));
+    assert_eq!(retry.hold, seconds(60));
+    assert_eq!(retry.park, [10, 60, 300, 900, 3600].map(seconds));
+    assert_eq!(broker.park, retry.park);
+    assert_eq!((retry.give_up_after, retry.retry_after_max), (seconds(86_400), seconds(300)));
+    assert!(!config.pipeline.policy.presume_revoked_after_ambiguity);
+
+    let flow = &config.flow;
+    assert_eq!((flow.concurrency_min, flow.concurrency_max, flow.adaptive), (1, 256, true));
+    assert_eq!((flow.rate, flow.bulk_min_share), (None, 0.05));
+    assert_eq!(flow.pause.after_failures, 20);
+    assert_eq!((flow.pause.probe_initial, flow.pause.probe_max), (seconds(1), seconds(30)));
+    assert_eq!(flow.pause.after_rejections, None);
+
+    assert_eq!(config.pipeline.remember, seconds(600));
+    assert_eq!(config.pipeline.remember_capacity, 100_000);
+    assert_eq!(&*config.pipeline.defaults.audience, "https://api.dev.alignet.io");
+    assert_eq!(config.pipeline.defaults.client_id.as_deref(), Some("merchant"));
+    assert_eq!(config.admin.listen.to_string(), "127.0.0.1:9464");
+    assert_eq!((config.log.level, config.log.format), (Level::INFO, LogFormat::Auto));
+    assert_eq!(config.shutdown.grace, seconds(20));
+    assert_eq!(config.warnings, [""; 0]);
+}
+
+#[test]
+fn the_environments_preset_url_and_audience() {
+    for (name, url, audience) in [
+        ("development", "https://auth.wip.alignet.io/revoke", "https://api.dev.alignet.io"),
+        ("pre-production", "https://auth.pp.alignet.io/revoke", "https://api.dev.alignet.io"),
+        ("production", "https://auth.alignet.io/revoke", "https://api.alignet.io"),
+    ] {
+        let config = load(&format!("[endpoint]\nenvironment = \"{name}\"")).unwrap();
+        assert_eq!(config.endpoint.url.as_str(), url);
+        assert_eq!(&*config.pipeline.defaults.audience, audience);
+    }
+}
+
+#[test]
+fn the_files_of_the_environments_load() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("config");
+    for (name, host) in [
+        ("development", "auth.wip.alignet.io"),
+        ("pre-production", "auth.pp.alignet.io"),
+        ("production", "auth.alignet.io"),
+    ] {
+        let file = folder.join(format!("{name}.toml"));
+        let config = Config::load(&[file], CLIENT).unwrap_or_else(|faults| panic!("{faults}"));
+        assert_eq!(config.endpoint.url.host_str(), Some(host));
+        assert_eq!(config.warnings, [""; 0], "{name}");
+    }
+}

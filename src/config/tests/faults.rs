@@ -1,0 +1,272 @@
+//! What is refused, and in which words.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Loads one setting (`section.key` and its value in TOML), and expects exactly one fault: of this key,
+/// on its line, with these words.
+fn assert_refused(key: &str, value: &str, words: &str) {
+    let faults = match load(&format!("# a comment\n{key} = {value}\n")) {
+        Ok(config) => panic!("{key} = {value} was accepted: {config:?}"),
+        Err(faults) => lines(&faults),
+    };
+    assert_eq!(faults.len(), 1, "{key} = {value}: {faults:#?}");
+    assert!(faults[0].starts_with(&format!("{key} (worker.toml:2): ")), "{}", faults[0]);
+    assert!(faults[0].contains(words), "{key} = {value}: {}", faults[0]);
+}
+
+#[test]
+fn wrong_values_are_refused_with_their_line() {
+    for (key, value, words) in [
+        ("broker.url", "5", "is a number, not a string"),
+        ("broker.url", "''", "is empty"),
+        ("broker.url", "'http://rabbit'", "neither amqp:// nor amqps://"),
+        ("broker.url", "'amqp://a.example,,amqp://b.example'", "empty URL (URL 2 of the list)"),
+        ("broker.queue", "''", "is empty"),
+        ("broker.queue", "'amq.revocations'", "begins with \"amq.\""),
+        ("broker.queue", "\"a\\u0007b\"", "control character"),
+        ("broker.declare", "'yes'", "is a string, not a boolean; write it like true or false"),
+        ("broker.prefetch", "0", "choose a value from 1 to 65535"),
+        ("broker.prefetch", "65536", "choose a value from 1 to 65535"),
+        ("broker.prefetch", "-1", "choose a value from 1 to 65535"),
+        ("broker.prefetch", "'512'", "is a string, not a whole number"),
+        ("broker.prefetch", "99999999999999999999", "is a number beyond 64 bits"),
+        ("broker.heartbeat", "'1500ms'", "whole number of seconds"),
+        ("broker.heartbeat", "10", "is not a duration; write a number and its unit"),
+        ("broker.ca_file", "'/nowhere/ca.pem'", "names a file that does not exist"),
+        ("broker.ca_file", "'/'", "names a file that is a directory"),
+        ("broker.ca_file", "'/dev/null'", "names a file that holds no certificate"),
+        ("broker.client_key_file", "'/dev/zero'", "names a file that has more than"),
+        (
+            "endpoint.environment",
+            "'staging'",
+            "choose \"development\", \"pre-production\", \"production\"",
+        ),
+        ("endpoint.url", "'revoke'", "is not a URL"),
+        ("endpoint.url", "'ftp://host/revoke'", "is neither http:// nor https://"),
+        ("endpoint.url", "'https://'", "is not a URL with a host"),
+        ("endpoint.url", "'https://user@host/revoke'", "holds a user name or password"),
+        ("endpoint.url", "'https://:pw@host/revoke'", "holds a user name or password"),
+        ("endpoint.url", "'https://ho st/'", "holds a blank"),
+        (
+            "endpoint.url",
+            "'http://auth.example/revoke'",
+            "plain HTTP to a host other than this one",
+        ),
+        ("endpoint.url", "'http://127.0.0.1.example/'", "plain HTTP to a host other than this one"),
+        ("endpoint.api_version", "1618440906", "is a number, not a string"),
+        ("endpoint.api_version", "'né'", "cannot stand in a header"),
+        ("endpoint.audience", "''", "is empty"),
+        ("endpoint.proxy", "'socks5://proxy:1080'", "is neither http:// nor https://"),
+        ("endpoint.connect_timeout", "'16s'", ""),
+        ("endpoint.timeout", "'4s'", "shorter than that of its connecting"),
+        ("retry.multiplier", "0.99", "choose a value from 1 to 100"),
+        ("retry.multiplier", "inf", "choose a value from 1 to 100"),
+        ("retry.multiplier", "nan", "choose a value from 1 to 100"),
+        ("retry.jitter", "1.01", "choose a value from 0 to 1"),
+        ("retry.initial", "'16s'", "the first wait is above the longest"),
+        ("retry.max", "'249ms'", ""),
+        ("retry.park", "[]", "is empty"),
+        ("retry.park", "'10s'", "is a string, not a list"),
+        ("retry.park", "['10s', '5s']", "does not grow"),
+        ("retry.park", "['10s', '10000ms']", "does not grow"),
+        ("retry.park", "['10s', 'later']", "item 2 is not a duration"),
+        ("retry.park", "['100ms 5us']", "finer than a millisecond"),
+        ("flow.concurrency.min", "0", "choose a value from 1 to 65535"),
+        ("flow.concurrency.min", "257", "the floor is above the ceiling"),
+        ("flow.concurrency.max", "65536", "choose a value from 1 to 65535"),
+        ("flow.concurrency.adaptive", "1", "is a number, not a boolean"),
+        ("flow.rate", "0", "choose a value from 0.01 to 1000000"),
+        ("flow.rate", "-1.5", "choose a value from 0.01 to 1000000"),
+        ("flow.rate", "inf", "choose a value from 0.01 to 1000000"),
+        ("flow.rate", "9223372036854775807", "choose a value from 0.01 to 1000000"),
+        ("flow.bulk_min_share", "1.5", "choose a value from 0 to 1"),
+        ("flow.pause.after_failures", "0", "choose a value from 1 to 4294967295"),
+        ("flow.pause.probe_initial", "'31s'", "the first wait is above the longest"),
+        ("flow.pause.after_rejections", "0", "choose a value from 1 to 4294967295"),
+        ("duplicates.capacity", "-1", "choose a value from 0 to"),
+        ("admin.listen", "'localhost:9464'", "is not an IP address with a port"),
+        ("admin.listen", "9464", "is a number, not a string"),
+        ("log.level", "'INFO'", "choose \"error\", \"warn\", \"info\", \"debug\", \"trace\""),
+        ("log.format", "'xml'", "choose \"auto\", \"text\", \"json\""),
+        ("log.level", "2020-01-01", "is none of the words"),
+    ] {
+        assert_refused(key, value, words);
+    }
+    assert_refused("broker.queue", &format!("'{}'", "q".repeat(201)), "more than 200 bytes");
+}
+
+/// Every duration with its least and greatest value in milliseconds, and what must be set beside it to
+/// reach them.
+const DURATIONS: [(&str, u64, u64, &str); 15] = [
+    ("broker.heartbeat", 1_000, 3_600_000, ""),
+    ("broker.connect_timeout", 1, YEAR, ""),
+    ("broker.confirm_timeout", 1, YEAR, ""),
+    ("endpoint.connect_timeout", 1, YEAR, "endpoint.timeout = '1year'"),
+    ("endpoint.timeout", 1, YEAR, "endpoint.connect_timeout = '1ms'"),
+    ("retry.initial", 1, YEAR, "retry.max = '1year'"),
+    ("retry.max", 1, YEAR, "retry.initial = '1ms'"),
+    ("retry.hold", 1, 600_000, ""),
+    ("retry.give_up_after", 1, YEAR, ""),
+    ("retry.retry_after_max", 1, YEAR, ""),
+    ("flow.pause.probe_initial", 1, YEAR, "flow.pause.probe_max = '1year'"),
+    ("flow.pause.probe_max", 1, YEAR, "flow.pause.probe_initial = '1ms'"),
+    ("duplicates.remember", 0, YEAR, ""),
+    ("shutdown.grace", 1, YEAR, ""),
+    ("retry.park", 100, 24 * 86_400_000, ""),
+];
+
+const YEAR: u64 = 31_557_600_000;
+
+#[test]
+fn durations_are_accepted_within_their_bounds_alone() {
+    for (key, least, greatest, beside) in DURATIONS {
+        let load = |millis: u64| {
+            let value = format!("'{millis}ms'");
+            let value = if key == "retry.park" { format!("[{value}]") } else { value };
+            load(&format!("{key} = {value}\n{beside}"))
+        };
+        for within in [least, greatest] {
+            assert!(load(within).is_ok(), "{key} = {within}ms: {:?}", load(within));
+        }
+        for beyond in least.checked_sub(1).into_iter().chain([greatest + 1]) {
+            let faults = lines(&load(beyond).unwrap_err());
+            assert_eq!(faults.len(), 1, "{key} = {beyond}ms: {faults:#?}");
+            assert!(faults[0].contains("is out of bounds; choose a value from "), "{}", faults[0]);
+        }
+    }
+}
+
+#[test]
+fn numbers_are_accepted_up_to_their_bounds() {
+    for (key, values) in [
+        ("broker.prefetch", &["1", "65535", "0x10"][..]),
+        ("flow.concurrency.max", &["1", "65_535"]),
+        ("flow.bulk_min_share", &["0", "0.0", "1"]),
+        ("flow.rate", &["0.01", "50", "1e6"]),
+        ("retry.multiplier", &["1", "1.0", "100"]),
+        ("retry.jitter", &["0", "1.0"]),
+        ("flow.pause.after_rejections", &["1", "4294967295"]),
+        ("duplicates.capacity", &["0"]),
+    ] {
+        for value in values {
+            let loaded = load(&format!("{key} = {value}"));
+            assert!(loaded.is_ok(), "{key} = {value}: {loaded:?}");
+        }
+    }
+}
+
+#[test]
+fn unknown_keys_name_the_nearest_known_one() {
+    let faults = load_with(
+        "[broker]\nquue = 'q'\n\n[endpont]\ntimeout = '5s'\n[flow.pause.extra]\n[\"lo\\ng\"]\nlevel = 'x'",
+        &[("REVOKER_BROKER__URI", "amqp://x"), ("REVOKER_log__level", "info"), ("REVOKER", "no key")],
+    )
+    .unwrap_err();
+    assert_eq!(
+        lines(&faults),
+        [
+            "broker.quue (worker.toml:2): is an unknown key; the nearest known one is broker.queue",
+            "endpont.timeout (worker.toml:5): is an unknown key; the nearest known one is endpoint.timeout",
+            "flow.pause.extra (worker.toml:6): is an unknown key; the nearest known one is flow.pause.probe_max",
+            "\"lo\\ng\".level (worker.toml:8): is an unknown key; the nearest known one is log.level",
+            "REVOKER_log__level: is an unknown variable; the nearest known one is REVOKER_LOG__LEVEL",
+            "REVOKER_BROKER__URI: is an unknown variable; the nearest known one is REVOKER_BROKER__URL",
+        ]
+    );
+}
+
+#[test]
+fn one_load_reports_every_fault() {
+    let faults = load_with(
+        "[broker]\nprefetch = 0\nhartbeat = '1s'\n[retry]\njitter = 7\nhold = 'soon'\n[log]\nlevel = 3\n",
+        &[("REVOKER_FLOW__RATE", "fast"), ("REVOKER_SHUTDOWN__GRACE", "")],
+    )
+    .unwrap_err();
+    let lines = lines(&faults);
+    for begin in [
+        "broker.prefetch (worker.toml:2): ",
+        "broker.hartbeat (worker.toml:3): ",
+        "retry.jitter (worker.toml:5): ",
+        "retry.hold (worker.toml:6): ",
+        "log.level (worker.toml:8): ",
+        "flow.rate (REVOKER_FLOW__RATE): is not a number; write it like 0.5",
+        "shutdown.grace (REVOKER_SHUTDOWN__GRACE): is not a duration",
+    ] {
+        assert!(lines.iter().any(|line| line.starts_with(begin)), "{begin}: {lines:#?}");
+    }
+    assert_eq!(lines.len(), 7, "{lines:#?}");
+    assert_eq!(faults.to_string().lines().count(), 7);
+    let first = faults.iter().find(|fault| fault.key() == Some("flow.rate")).unwrap();
+    assert_eq!(first.place(), Some("REVOKER_FLOW__RATE"));
+}
+
+#[test]
+fn a_fault_of_one_setting_is_not_repeated_by_its_neighbours() {
+    let faults = load("flow.concurrency.max = 'many'\nflow.concurrency.min = 60000").unwrap_err();
+    assert_eq!(lines(&faults).len(), 1, "{faults}");
+}
+
+#[test]
+fn settings_that_do_not_go_together_are_reported_where_somebody_set_them() {
+    for (file, begin) in [
+        (
+            "endpoint.connect_timeout = '20s'",
+            "endpoint.connect_timeout (worker.toml:1): does not fit",
+        ),
+        ("endpoint.timeout = '2s'", "endpoint.timeout (worker.toml:1): does not fit"),
+        (
+            "flow.concurrency.max = 5\nflow.concurrency.min = 6",
+            "flow.concurrency.min (worker.toml:2)",
+        ),
+        ("retry.max = '100ms'", "retry.max (worker.toml:1): does not fit"),
+    ] {
+        let faults = lines(&load(file).unwrap_err());
+        assert_eq!(faults.len(), 1, "{faults:#?}");
+        assert!(faults[0].starts_with(begin), "{}", faults[0]);
+    }
+}
+
+#[test]
+fn what_works_but_deserves_a_look_is_a_warning() {
+    for (file, words) in [
+        ("broker.url = 'amqp://u:p@a.example, amqp://u:p@b.example'", "unencrypted"),
+        ("broker.prefetch = 511", "less than twice"),
+        ("endpoint.url = 'http://auth.example/'\nendpoint.allow_plain_http = true", "unencrypted"),
+    ] {
+        let warnings = load(file).unwrap().warnings;
+        assert_eq!(warnings.len(), 1, "{warnings:#?}");
+        assert!(warnings[0].contains(words), "{}", warnings[0]);
+    }
+    for quiet in [
+        "broker.url = 'amqps://rabbit.example,amqp://localhost'",
+        "endpoint.url = 'http://127.0.0.1:8080/revoke'",
+        "endpoint.url = 'http://[::1]:8080/revoke'",
+        "endpoint.url = 'http://localhost:8080/revoke'",
+        "broker.prefetch = 512",
+    ] {
+        assert_eq!(load(quiet).unwrap().warnings, [""; 0], "{quiet}");
+    }
+}
+
+proptest! {
+    // Each case is a whole load; more of them find nothing new and take long.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_file_makes_the_reading_panic(text in "(?s).{0,200}") {
+        let _ = load(&text);
+    }
+
+    #[test]
+    fn no_value_makes_the_reading_panic(
+        key in prop::sample::select(vec![
+            "BROKER__URL", "BROKER__HEARTBEAT", "ENDPOINT__URL", "ENDPOINT__PROXY", "RETRY__PARK",
+            "FLOW__RATE", "RETRY__MULTIPLIER", "BROKER__PREFETCH", "ADMIN__LISTEN", "RETRY__HOLD",
+        ]),
+        value in "[ -~é]{0,40}|amqps?://[ -~]{0,40}|https?://[ -~]{0,40}|[0-9.]{1,30}(ms|s|years|e9)?",
+    ) {
+        let _ = load_with("", &[(&format!("REVOKER_{key}"), &value)]);
+    }
+}

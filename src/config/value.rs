@@ -1,0 +1,211 @@
+//! What a setting may be: from a raw value to a typed one.
+//!
+//! Every reader here is a function from [`Value`] to a typed value or a [`Problem`]; those with bounds
+//! take them and return such a function.
+
+use std::{fmt::Display, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
+
+use super::faults::Problem;
+
+/// The longest duration that makes sense anywhere. It also keeps sums with points in time from
+/// overflowing.
+pub(super) const LONGEST: Duration = Duration::from_secs(31_557_600);
+
+/// The shortest duration that is not none.
+pub(super) const SHORTEST: Duration = Duration::from_millis(1);
+
+/// Any duration but none.
+pub(super) const SOME_TIME: RangeInclusive<Duration> = SHORTEST..=LONGEST;
+
+/// A value before anybody has asked what it should be. Not `Debug`: it may be a secret.
+pub(super) enum Value {
+    /// Of a variable of the environment: whoever reads it says of which type it is.
+    Raw(String),
+    Text(String),
+    Integer(i64),
+    Float(f64),
+    Flag(bool),
+    List(Vec<Value>),
+    /// A table without entries; others are flattened.
+    Table,
+    /// What no setting is, in words.
+    Other(&'static str),
+}
+
+impl Value {
+    const fn describe(&self) -> &'static str {
+        match self {
+            Self::Raw(_) | Self::Text(_) => "a string",
+            Self::Integer(_) | Self::Float(_) => "a number",
+            Self::Flag(_) => "a boolean",
+            Self::List(_) => "a list",
+            Self::Table => "a table",
+            Self::Other(what) => what,
+        }
+    }
+
+    fn is_not(&self, wanted: &str, example: &str) -> Problem {
+        let what = match self {
+            Self::Raw(_) => format!("is not {wanted}"),
+            other => format!("is {}, not {wanted}", other.describe()),
+        };
+        Problem::new(what, format!("write it like {example}"))
+    }
+}
+
+/// A string that is not empty. Control characters are refused: what is read here ends up in queue names,
+/// headers and logs.
+pub(super) fn text(value: &Value) -> Result<String, Problem> {
+    let text = string(value)?;
+    if text.chars().any(char::is_control) {
+        return Err(Problem::new("holds a control character", "remove it"));
+    }
+    Ok(text.to_owned())
+}
+
+/// A string that is not empty.
+pub(super) fn string(value: &Value) -> Result<&str, Problem> {
+    match value {
+        Value::Text(text) | Value::Raw(text) if text.is_empty() => {
+            Err(Problem::new("is empty", "give it a value or leave it out"))
+        }
+        Value::Text(text) | Value::Raw(text) => Ok(text),
+        other => Err(other.is_not("a string", "\"text\", in quotes")),
+    }
+}
+
+/// A path; relative ones start at the working directory.
+pub(super) fn path(value: &Value) -> Result<PathBuf, Problem> {
+    string(value).map(PathBuf::from)
+}
+
+/// `true` or `false`.
+pub(super) fn flag(value: &Value) -> Result<bool, Problem> {
+    match value {
+        Value::Flag(flag) => Ok(*flag),
+        Value::Raw(text) if text == "true" => Ok(true),
+        Value::Raw(text) if text == "false" => Ok(false),
+        other => Err(other.is_not("a boolean", "true or false")),
+    }
+}
+
+/// A whole number within `bounds`.
+pub(super) fn count<T>(bounds: RangeInclusive<T>) -> impl Fn(&Value) -> Result<T, Problem>
+where
+    T: TryFrom<i64> + PartialOrd + Display,
+{
+    move |value| {
+        let number = match value {
+            Value::Integer(number) => Some(*number),
+            Value::Raw(text) => text.parse::<i64>().ok(),
+            _ => None,
+        };
+        let number = number.ok_or_else(|| value.is_not("a whole number", "100"))?;
+        T::try_from(number)
+            .ok()
+            .filter(|number| bounds.contains(number))
+            .ok_or_else(|| out_of_bounds(bounds.start(), bounds.end()))
+    }
+}
+
+/// A number within `bounds`, with or without a fraction.
+pub(super) fn number(bounds: RangeInclusive<f64>) -> impl Fn(&Value) -> Result<f64, Problem> {
+    move |value| {
+        let number = match value {
+            Value::Float(number) => Some(*number),
+            // Out of the exact range of a float lies nothing that any bounds allow.
+            Value::Integer(number) => {
+                i32::try_from(*number).map_or(Some(f64::INFINITY), |n| Some(n.into()))
+            }
+            Value::Raw(text) => text.parse().ok(),
+            _ => None,
+        };
+        let number = number.ok_or_else(|| value.is_not("a number", "0.5"))?;
+        // NaN lies within no bounds.
+        if bounds.contains(&number) {
+            Ok(number)
+        } else {
+            Err(out_of_bounds(bounds.start(), bounds.end()))
+        }
+    }
+}
+
+/// A duration with its unit, within `bounds`.
+pub(super) fn duration(
+    bounds: RangeInclusive<Duration>,
+) -> impl Fn(&Value) -> Result<Duration, Problem> {
+    move |value| {
+        let duration = match value {
+            Value::Text(text) | Value::Raw(text) => humantime::parse_duration(text).ok(),
+            _ => None,
+        };
+        let duration = duration.ok_or_else(|| {
+            Problem::new(
+                "is not a duration",
+                "write a number and its unit, like \"250ms\" or \"1h 30m\"",
+            )
+        })?;
+        if !bounds.contains(&duration) {
+            let shown = |duration: &Duration| humantime::format_duration(*duration).to_string();
+            return Err(out_of_bounds(&shown(bounds.start()), &shown(bounds.end())));
+        }
+        Ok(duration)
+    }
+}
+
+/// A list; in the environment, its items are divided by commas.
+pub(super) fn list<T>(
+    item: impl Fn(&Value) -> Result<T, Problem>,
+) -> impl Fn(&Value) -> Result<Vec<T>, Problem> {
+    let numbered = move |(index, value): (usize, &Value)| {
+        item(value).map_err(|problem| Problem {
+            what: format!("item {} {}", index + 1, problem.what),
+            ..problem
+        })
+    };
+    move |value| match value {
+        Value::List(items) => items.iter().enumerate().map(&numbered).collect(),
+        Value::Raw(text) => text
+            .split(',')
+            .map(|item| Value::Raw(item.trim().to_owned()))
+            .enumerate()
+            .map(|(index, value)| numbered((index, &value)))
+            .collect(),
+        other => Err(other.is_not("a list", "[\"first\", \"second\"]")),
+    }
+}
+
+/// One of a few words.
+pub(super) fn choice<T: Copy>(
+    choices: &'static [(&'static str, T)],
+) -> impl Fn(&Value) -> Result<T, Problem> {
+    move |value| {
+        let chosen = match value {
+            Value::Text(text) | Value::Raw(text) => {
+                choices.iter().find(|(name, _)| name == text).map(|(_, choice)| *choice)
+            }
+            _ => None,
+        };
+        chosen.ok_or_else(|| {
+            let names: Vec<_> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+            Problem::new(
+                "is none of the words that it may be",
+                format!("choose {}", names.join(", ")),
+            )
+        })
+    }
+}
+
+/// An address and port to listen on.
+pub(super) fn address(value: &Value) -> Result<SocketAddr, Problem> {
+    string(value)?.parse().map_err(|_| {
+        Problem::new(
+            "is not an IP address with a port",
+            "write it like \"127.0.0.1:9464\" or \"[::1]:9464\"; host names are not looked up",
+        )
+    })
+}
+
+fn out_of_bounds(least: &(impl Display + ?Sized), most: &(impl Display + ?Sized)) -> Problem {
+    Problem::new("is out of bounds", format!("choose a value from {least} to {most}"))
+}

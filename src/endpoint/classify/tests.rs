@@ -1,0 +1,349 @@
+use std::time::Duration;
+
+use http::{HeaderValue, header::RETRY_AFTER};
+use proptest::prelude::*;
+use secrecy::SecretString;
+
+use super::*;
+
+const OK: &str = r#"{"action":"revoke","success":true,"revoke":{"meta":{"status":{"code":"00","message_ilgn":[{"locale":"es_PE","value":"Refresh Token eliminado"}]}}}}"#;
+const NO: &str = r#"{"action":"revoke","success":false,"revoke":{"meta":{"status":{"code":"01","message_ilgn":[{"locale":"es_PE","value":"No existe"}]}}}}"#;
+const HTML: &str = "<html><body>Bad gateway</body></html>";
+
+fn verdict_on(status: u16, retry_after: Option<&'static str>, body: Body<'_>) -> Verdict {
+    let mut headers = HeaderMap::new();
+    if let Some(value) = retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static(value));
+    }
+    let secrets = [SecretString::from("canary-token"), SecretString::from("canary-secret")];
+    let answer = Answer { status: StatusCode::from_u16(status).unwrap(), headers: &headers, body };
+    classify(
+        &answer,
+        &Terms { locale: "es_PE", redactor: Redactor::new(&secrets), now: SystemTime::UNIX_EPOCH },
+    )
+}
+
+fn verdict(status: u16, body: &str) -> Verdict {
+    verdict_on(status, None, Body::Whole(body.as_bytes()))
+}
+
+fn weather(label: ResultLabel, ambiguous: bool, status: u16) -> Verdict {
+    Verdict::Transient(Failure {
+        label,
+        ambiguous,
+        http_status: Some(status),
+        retry_after: None,
+        blame: Blame::Weather,
+    })
+}
+
+fn rejected(status: u16, message: Option<&str>) -> Verdict {
+    Verdict::Rejected(Rejection {
+        code: "01".to_owned(),
+        message: message.map(str::to_owned),
+        http_status: status,
+    })
+}
+
+#[test]
+fn a_status_that_speaks_for_itself_is_weather_whatever_the_body_says() {
+    use ResultLabel::{Http3xx, Http5xx, Http408, Http429};
+    let rows = [
+        (300, Http3xx, false),
+        (301, Http3xx, false),
+        (303, Http3xx, true),
+        (307, Http3xx, false),
+        (399, Http3xx, false),
+        (408, Http408, true),
+        (429, Http429, false),
+        (500, Http5xx, true),
+        (503, Http5xx, true),
+        (599, Http5xx, true),
+    ];
+    for (status, label, ambiguous) in rows {
+        for body in [OK, HTML, ""] {
+            let expected = weather(label, ambiguous, status);
+            assert_eq!(verdict(status, body), expected, "{status} {body}");
+        }
+        assert_eq!(verdict_on(status, None, Body::Unread), weather(label, ambiguous, status));
+        assert_eq!(verdict_on(status, None, Body::TooLarge), weather(label, ambiguous, status));
+    }
+    for (status, label, ambiguous) in
+        [(307, Http3xx, false), (408, Http408, true), (429, Http429, false)]
+    {
+        assert_eq!(verdict(status, NO), weather(label, ambiguous, status), "{status}");
+    }
+}
+
+#[test]
+fn a_5xx_with_a_rejection_is_the_jobs_own_trouble() {
+    for status in [500, 503, 599] {
+        let Verdict::Transient(failure) = verdict(status, NO) else { panic!("{status}") };
+        assert_eq!((failure.label, failure.blame), (ResultLabel::Http5xx, Blame::Job));
+        assert!(failure.ambiguous);
+    }
+    let contradictory = NO.replace("false", "true");
+    assert_eq!(verdict(500, &contradictory), weather(ResultLabel::Http5xx, true, 500));
+}
+
+#[test]
+fn the_endpoints_own_word_decides_at_any_other_status() {
+    for status in [101, 200, 201, 299, 400, 401, 403, 404, 409, 422, 499, 600, 999] {
+        assert_eq!(verdict(status, NO), rejected(status, Some("No existe")), "{status}");
+    }
+    for status in [200, 201, 299] {
+        assert_eq!(verdict(status, OK), Verdict::Revoked, "{status}");
+    }
+    // A success outside 2xx contradicts its status.
+    for status in [101, 400, 404, 600] {
+        assert_eq!(verdict(status, OK), weather(ResultLabel::Unrecognized, true, status));
+    }
+}
+
+fn envelope(success: &str, code: &str) -> String {
+    format!(r#"{{"success":{success},"revoke":{{"meta":{{"status":{{"code":{code}}}}}}}}}"#)
+}
+
+#[test]
+fn success_and_code_must_agree() {
+    enum Is {
+        Revoked,
+        Rejected,
+        Unrecognized,
+    }
+    let rows = [
+        ("true", r#""00""#, Is::Revoked),
+        (r#""true""#, r#""00""#, Is::Revoked),
+        ("true", r#""\u00300""#, Is::Revoked),
+        ("false", r#""01""#, Is::Rejected),
+        (r#""false""#, r#""01""#, Is::Rejected),
+        ("null", r#""01""#, Is::Rejected),
+        ("true", r#""01""#, Is::Unrecognized),
+        ("false", r#""00""#, Is::Unrecognized),
+        ("null", r#""00""#, Is::Unrecognized),
+        ("true", r#""02""#, Is::Unrecognized),
+        ("false", r#""02""#, Is::Unrecognized),
+        ("true", "null", Is::Unrecognized),
+        ("false", "null", Is::Unrecognized),
+        ("true", "0", Is::Unrecognized),
+        ("false", "1", Is::Unrecognized),
+        ("true", r#""0""#, Is::Unrecognized),
+        ("true", r#"" 00""#, Is::Unrecognized),
+        ("true", r#"["00"]"#, Is::Unrecognized),
+        ("true", r#"{"00":"00"}"#, Is::Unrecognized),
+        ("1", r#""00""#, Is::Unrecognized),
+        (r#""TRUE""#, r#""00""#, Is::Unrecognized),
+        (r#""True""#, r#""01""#, Is::Unrecognized),
+        (r#""""#, r#""01""#, Is::Unrecognized),
+        ("0", r#""01""#, Is::Unrecognized),
+        ("[]", r#""01""#, Is::Unrecognized),
+        ("{}", r#""01""#, Is::Unrecognized),
+    ];
+    for (success, code, is) in rows {
+        let body = envelope(success, code);
+        let at_200 = match is {
+            Is::Revoked => Verdict::Revoked,
+            Is::Rejected => rejected(200, None),
+            Is::Unrecognized => weather(ResultLabel::Unrecognized, true, 200),
+        };
+        let at_404 = match is {
+            Is::Rejected => rejected(404, None),
+            Is::Revoked | Is::Unrecognized => weather(ResultLabel::Unrecognized, true, 404),
+        };
+        assert_eq!(verdict(200, &body), at_200, "{body}");
+        assert_eq!(verdict(404, &body), at_404, "{body}");
+    }
+}
+
+#[test]
+fn half_an_envelope_is_still_the_endpoints_and_contradicts_itself() {
+    for body in [
+        r#"{"success":true}"#,
+        r#"{"success":false}"#,
+        r#"{"success":7}"#,
+        r#"{"revoke":{"meta":{"status":{"code":"00"}}}}"#,
+        r#"{"success":true,"revoke":"00"}"#,
+        r#"{"success":true,"revoke":[[["00",null]]]}"#,
+        r#"{"success":true,"revoke":{"meta":[{"code":"00"}]}}"#,
+        r#"{"success":true,"revoke":{"meta":{"status":"00"}}}"#,
+        r#"{"action":"grant","success":true,"revoke":{"meta":{"status":{"code":"00"}}}}"#,
+        r#"{"action":7,"success":true,"revoke":{"meta":{"status":{"code":"00"}}}}"#,
+        r#"{"action":"grant","success":false,"revoke":{"meta":{"status":{"code":"01"}}}}"#,
+    ] {
+        for status in [200, 404] {
+            let expected = weather(ResultLabel::Unrecognized, true, status);
+            assert_eq!(verdict(status, body), expected, "{status} {body}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_envelope_is_unrecognized_in_a_2xx_and_http_4xx_elsewhere() {
+    let deep = format!("{{\"x\":{}", "[".repeat(100_000));
+    let deep_revoke = format!(r#"{{"success":true,"revoke":{}"#, r#"{"meta":"#.repeat(10_000));
+    let cut = &OK[..OK.len() - 1];
+    let trailing = format!("{OK} x");
+    let twice = format!("{OK}{OK}");
+    for body in [
+        "",
+        " ",
+        HTML,
+        "null",
+        "true",
+        "\"00\"",
+        "[]",
+        "{}",
+        r#"["revoke",true,[[["00",null]]]]"#,
+        r#"{"message":"Forbidden"}"#,
+        r#"{"action":"revoke"}"#,
+        r#"{"success":null}"#,
+        r#"{"revoke":{"meta":{"status":{"code":null}}}}"#,
+        r#"{"revoke":{"meta":{"status":{}}}}"#,
+        r#"{"success":true,"success":true,"revoke":{"meta":{"status":{"code":"00"}}}}"#,
+        r#"{"success":true,"revoke":{"meta":{"status":{"code":"00","code":"01"}}}}"#,
+        r#"{"success":false,"revoke":{"meta":{"status":{"code":"01"}}},"revoke":{}}"#,
+        r#"{"success":true,"revoke":{"meta":{"status":{"code":"00"}}},}"#,
+        "\u{feff}{\"success\":true,\"revoke\":{\"meta\":{\"status\":{\"code\":\"00\"}}}}",
+        cut,
+        &trailing,
+        &twice,
+        &deep,
+        &deep_revoke,
+    ] {
+        let shown = body.chars().take(80).collect::<String>();
+        assert_eq!(verdict(200, body), weather(ResultLabel::Unrecognized, true, 200), "{shown}");
+        for status in [101, 400, 403, 404, 600] {
+            assert_eq!(
+                verdict(status, body),
+                weather(ResultLabel::Http4xx, false, status),
+                "{status} {shown}"
+            );
+        }
+    }
+    let too_large = |status| verdict_on(status, None, Body::TooLarge);
+    assert_eq!(too_large(200), weather(ResultLabel::Unrecognized, true, 200));
+    assert_eq!(too_large(404), weather(ResultLabel::Http4xx, false, 404));
+}
+
+#[test]
+fn bytes_that_are_no_text_make_no_envelope() {
+    let mut body = OK.as_bytes().to_vec();
+    let at = OK.find("eliminado").unwrap();
+    body[at] = 0xff;
+    let verdict = verdict_on(200, None, Body::Whole(&body));
+    assert_eq!(verdict, weather(ResultLabel::Unrecognized, true, 200));
+}
+
+#[test]
+fn what_the_endpoint_adds_one_day_is_ignored() {
+    let body = r#"{"id":1,"id":2,"action":"revoke","success":true,"revoke":{"meta":{"trace":[1],"status":{"code":"00","hint":{"code":"01"}}}}}"#;
+    assert_eq!(verdict(200, body), Verdict::Revoked);
+}
+
+#[test]
+fn a_broken_body_wins_over_its_status_and_keeps_it() {
+    for (breakage, label) in
+        [(Breakage::Timeout, ResultLabel::Timeout), (Breakage::Reset, ResultLabel::Reset)]
+    {
+        for status in [200, 307, 404, 408, 500] {
+            let verdict = verdict_on(status, None, Body::Broken(breakage));
+            assert_eq!(verdict, weather(label, true, status));
+        }
+        let Verdict::Transient(failure) = verdict_on(429, Some("7"), Body::Broken(breakage)) else {
+            panic!("{label}")
+        };
+        assert_eq!(failure.retry_after, Some(Duration::from_secs(7)));
+    }
+}
+
+#[test]
+fn a_wait_is_taken_from_429_and_503_only() {
+    for (status, expected) in
+        [(429, Some(7)), (503, Some(7)), (500, None), (408, None), (307, None), (404, None)]
+    {
+        let Verdict::Transient(failure) = verdict_on(status, Some("7"), Body::Whole(b"")) else {
+            panic!("{status}")
+        };
+        assert_eq!(failure.retry_after, expected.map(Duration::from_secs), "{status}");
+    }
+}
+
+#[test]
+fn a_rejection_keeps_its_text_without_what_we_sent() {
+    let message = |json: &str| {
+        let body = format!(
+            r#"{{"success":false,"revoke":{{"meta":{{"status":{{"code":"01","message_ilgn":{json}}}}}}}}}"#
+        );
+        verdict(400, &body)
+    };
+    assert_eq!(
+        message(r#"[{"locale":"es_PE","value":"canary-token con canary-secret"}]"#),
+        rejected(400, Some("[redacted] con [redacted]"))
+    );
+    // A weird text is no text, and no reason to doubt the code beside it.
+    for weird in ["7", "\"x\"", "[[]]", "{}", "null", r#"{"value":"a","value":"b"}"#] {
+        assert_eq!(message(weird), rejected(400, None), "{weird}");
+    }
+}
+
+/// An envelope with every field right, or one or more of them not.
+fn near_envelope() -> impl Strategy<Value = String> {
+    let mostly = |right: &'static str| {
+        prop_oneof![
+            3 => Just(right),
+            1 => prop::sample::select(vec!["true", "\"true\"", "false", "null", "\"01\"", "0", "[]"]),
+        ]
+    };
+    (mostly("\"revoke\""), mostly("true"), mostly("\"00\"")).prop_map(|(action, success, code)| {
+        format!(
+            r#"{{"action":{action},"success":{success},"revoke":{{"meta":{{"status":{{"code":{code}}}}}}}}}"#
+        )
+    })
+}
+
+/// Objects made of the envelope's keys, in whatever order, number and depth.
+fn shuffled_envelope() -> impl Strategy<Value = String> {
+    let key = prop::sample::select(vec!["action", "success", "revoke", "meta", "status", "code"]);
+    let leaf =
+        prop::sample::select(vec!["true", "null", "\"00\"", "\"01\"", "\"revoke\"", "0", "{"]);
+    leaf.prop_map(str::to_owned).prop_recursive(4, 24, 4, move |inner| {
+        prop::collection::vec((key.clone(), inner), 0..4).prop_map(|fields| {
+            let fields: Vec<_> =
+                fields.iter().map(|(key, value)| format!("{key:?}:{value}")).collect();
+            format!("{{{}}}", fields.join(","))
+        })
+    })
+}
+
+/// Whether a body is proof of a revocation, by another reader than the classifier's.
+fn proves(body: &str) -> bool {
+    serde_json::from_str::<serde_json::Value>(body).is_ok_and(|json| {
+        (json["success"] == true || json["success"] == "true")
+            && json["revoke"]["meta"]["status"]["code"] == "00"
+            && (json["action"].is_null() || json["action"] == "revoke")
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic_and_none_revoke(
+        status in 100_u16..1000,
+        body in prop::collection::vec(any::<u8>(), 0..200),
+    ) {
+        prop_assert_ne!(verdict_on(status, None, Body::Whole(&body)), Verdict::Revoked);
+    }
+
+    #[test]
+    fn revoked_is_said_exactly_with_success_true_and_code_00_in_a_2xx(
+        status in prop::sample::select(vec![200_u16, 204, 299, 101, 300, 404, 500]),
+        body in near_envelope(),
+    ) {
+        let expected = proves(&body) && (200..300).contains(&status);
+        prop_assert_eq!(verdict(status, &body) == Verdict::Revoked, expected, "{} {}", status, body);
+    }
+
+    #[test]
+    fn no_disorder_revokes_without_proof(body in shuffled_envelope()) {
+        prop_assert!(verdict(200, &body) != Verdict::Revoked || proves(&body), "{}", body);
+    }
+}

@@ -1,0 +1,157 @@
+//! The client secrets, which may be changed under way.
+
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::settings::{CredentialSettings, SecretSource};
+
+mod fault;
+mod file;
+
+pub use fault::{CredentialFault, FaultKind};
+
+type Secrets = HashMap<String, Arc<SecretString>>;
+
+/// The client secrets in force.
+pub struct Credentials {
+    settings: CredentialSettings,
+    /// Replaced as a whole. It is locked for a look-up or a replacement, never while files are read.
+    secrets: RwLock<Secrets>,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").finish_non_exhaustive()
+    }
+}
+
+/// What a reload changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reloaded {
+    /// Clients with a secret now.
+    pub clients: usize,
+    /// Clients whose secret is new or another one than before.
+    pub changed: usize,
+    /// Clients whose secret was withdrawn.
+    pub withdrawn: usize,
+}
+
+impl Credentials {
+    /// Reads every secret. Blocks on the file system.
+    ///
+    /// # Errors
+    ///
+    /// Every fault there is: a secret that cannot be read, is empty, too long or not text, a folder
+    /// that cannot be read.
+    pub fn load(settings: &CredentialSettings) -> Result<Self, Vec<CredentialFault>> {
+        let found = Found::read(settings);
+        if found.faults.is_empty() {
+            Ok(Self { settings: settings.clone(), secrets: RwLock::new(found.secrets) })
+        } else {
+            Err(found.faults)
+        }
+    }
+
+    /// The secret of a client, if one is known.
+    #[must_use]
+    pub fn secret(&self, client_id: &str) -> Option<Arc<SecretString>> {
+        let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
+        secrets.get(client_id).cloned()
+    }
+
+    /// Reads every secret again. Blocks on the file system. Calls under way keep the secret that they
+    /// began with.
+    ///
+    /// # Errors
+    ///
+    /// Every fault there is. What can be read is in force all the same, and what cannot keeps its old
+    /// secret: a file in the middle of being replaced must not turn its jobs into dead letters.
+    pub fn reload(&self) -> Result<Reloaded, Vec<CredentialFault>> {
+        let mut found = Found::read(&self.settings);
+        let mut secrets = self.secrets.write().unwrap_or_else(PoisonError::into_inner);
+        found.keep_unreadable(&secrets);
+        let reloaded = Reloaded {
+            clients: found.secrets.len(),
+            changed: found.secrets.iter().filter(|(id, new)| !same(secrets.get(*id), new)).count(),
+            withdrawn: secrets.keys().filter(|id| !found.secrets.contains_key(*id)).count(),
+        };
+        *secrets = found.secrets;
+        if found.faults.is_empty() { Ok(reloaded) } else { Err(found.faults) }
+    }
+}
+
+fn same(old: Option<&Arc<SecretString>>, new: &SecretString) -> bool {
+    old.is_some_and(|old| old.expose_secret() == new.expose_secret())
+}
+
+/// What one reading of all the sources found.
+#[derive(Default)]
+struct Found {
+    secrets: Secrets,
+    faults: Vec<CredentialFault>,
+}
+
+impl Found {
+    fn read(settings: &CredentialSettings) -> Self {
+        let mut found = Self::default();
+        for (client_id, source) in &settings.clients {
+            let (path, secret) = match source {
+                SecretSource::Value(secret) => (None, file::check(secret.clone())),
+                SecretSource::File(path) => (Some(path.as_path()), file::read(path)),
+            };
+            found.take(client_id, path, secret);
+        }
+        if let Some(folder) = &settings.directory {
+            found.read_folder(settings, folder);
+        }
+        found
+    }
+
+    fn read_folder(&mut self, settings: &CredentialSettings, folder: &Path) {
+        let files = match file::list(folder) {
+            Ok(files) => files,
+            Err(fault) => return self.faults.push(fault),
+        };
+        for (path, client_id) in files {
+            match client_id {
+                // The table is the nearer word.
+                Some(id) if settings.clients.contains_key(&id) => {}
+                Some(id) => self.take(&id, Some(&path), file::read(&path)),
+                None => self.faults.push(CredentialFault::of_path(&path, FaultKind::NameNotUtf8)),
+            }
+        }
+    }
+
+    fn take(&mut self, id: &str, path: Option<&Path>, secret: Result<SecretString, FaultKind>) {
+        match secret {
+            Ok(secret) => {
+                self.secrets.insert(id.to_owned(), Arc::new(secret));
+            }
+            Err(kind) => self.faults.push(CredentialFault {
+                client_id: Some(id.to_owned()),
+                path: path.map(Path::to_owned),
+                kind,
+            }),
+        }
+    }
+
+    /// Carries over the old secrets of what could not be read: of one client, or of all that a folder
+    /// may have held.
+    fn keep_unreadable(&mut self, old: &Secrets) {
+        let everyone = self.faults.iter().any(|fault| fault.client_id.is_none());
+        for (id, secret) in old {
+            let faulty = || self.faults.iter().any(|fault| fault.client_id.as_ref() == Some(id));
+            if !self.secrets.contains_key(id) && (everyone || faulty()) {
+                self.secrets.insert(id.clone(), Arc::clone(secret));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

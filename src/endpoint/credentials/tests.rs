@@ -1,0 +1,153 @@
+use std::{collections::BTreeMap, error::Error as _, fs, os::unix::fs::symlink, path::Path};
+
+use super::*;
+use crate::domain::MAX_TEXT_CHARS as MAX_CHARS;
+
+fn settings(clients: &[(&str, SecretSource)], directory: Option<&Path>) -> CredentialSettings {
+    CredentialSettings {
+        clients: clients
+            .iter()
+            .map(|(id, source)| ((*id).to_owned(), source.clone()))
+            .collect::<BTreeMap<_, _>>(),
+        directory: directory.map(Path::to_owned),
+    }
+}
+
+fn value(secret: &str) -> SecretSource {
+    SecretSource::Value(secret.into())
+}
+
+fn secret(credentials: &Credentials, client_id: &str) -> Option<String> {
+    credentials.secret(client_id).map(|secret| secret.expose_secret().to_owned())
+}
+
+fn faults(settings: &CredentialSettings) -> Vec<String> {
+    Credentials::load(settings).unwrap_err().iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_file_is_taken_byte_for_byte_less_one_newline() {
+    let folder = tempfile::tempdir().unwrap();
+    let longest = "ñ".repeat(MAX_CHARS);
+    let cases = [
+        ("plain", "s3cret", "s3cret"),
+        ("unix", "s3cret\n", "s3cret"),
+        ("windows", "s3cret\r\n", "s3cret"),
+        ("two", "s3cret\n\n", "s3cret\n"),
+        ("blank", " s3cret ", " s3cret "),
+        ("longest", longest.as_str(), longest.as_str()),
+    ];
+    for (name, content, _) in cases {
+        fs::write(folder.path().join(name), content).unwrap();
+    }
+    let credentials = Credentials::load(&settings(&[], Some(folder.path()))).unwrap();
+    for (name, _, expected) in cases {
+        assert_eq!(secret(&credentials, name).as_deref(), Some(expected), "{name}");
+    }
+    assert_eq!(secret(&credentials, "stranger"), None);
+}
+
+#[test]
+fn every_fault_is_reported_at_once_with_its_path_and_without_content() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a-empty"), "\n").unwrap();
+    fs::write(folder.path().join("b-binary"), b"hunter2\xff").unwrap();
+    fs::write(folder.path().join("c-long"), "hunter2".repeat(MAX_CHARS)).unwrap();
+    fs::write(folder.path().join("d-over"), "x".repeat(MAX_CHARS + 1)).unwrap();
+    let missing = folder.path().join("missing");
+    let settings = settings(
+        &[("none", value("")), ("gone", SecretSource::File(missing.clone()))],
+        Some(folder.path()),
+    );
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    assert_eq!(
+        faults(&settings),
+        [
+            format!(
+                "the secret of client \"gone\" in {}: cannot be read (entity not found)",
+                missing.display()
+            ),
+            "the secret of client \"none\": is empty".to_owned(),
+            format!("the secret of client \"a-empty\" in {}: is empty", at("a-empty")),
+            format!("the secret of client \"b-binary\" in {}: is not UTF-8", at("b-binary")),
+            format!(
+                "the secret of client \"c-long\" in {}: has more than {MAX_CHARS} characters, the endpoint's limit",
+                at("c-long")
+            ),
+            format!(
+                "the secret of client \"d-over\" in {}: has more than {MAX_CHARS} characters, the endpoint's limit",
+                at("d-over")
+            ),
+        ]
+    );
+    let debug = format!("{:?}", Credentials::load(&settings));
+    assert!(!debug.contains("hunter2"), "{debug}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_read_is_a_fault_that_keeps_its_source() {
+    let folder = tempfile::tempdir().unwrap();
+    let faults = Credentials::load(&settings(&[], Some(&folder.path().join("none")))).unwrap_err();
+    assert_eq!(faults.len(), 1);
+    assert!(faults[0].client_id.is_none());
+    assert!(faults[0].source().is_some());
+}
+
+#[test]
+fn a_kubernetes_mount_is_read_through_its_links() {
+    let mount = tempfile::tempdir().unwrap();
+    let version = mount.path().join("..2024_01_01");
+    fs::create_dir(&version).unwrap();
+    fs::write(version.join("shop"), "s3cret").unwrap();
+    symlink("..2024_01_01", mount.path().join("..data")).unwrap();
+    symlink("..data/shop", mount.path().join("shop")).unwrap();
+    fs::create_dir(mount.path().join("folder")).unwrap();
+    let credentials = Credentials::load(&settings(&[], Some(mount.path()))).unwrap();
+    assert_eq!(secret(&credentials, "shop").as_deref(), Some("s3cret"));
+    assert_eq!(credentials.secrets.read().unwrap().len(), 1);
+}
+
+#[test]
+fn the_table_wins_over_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("shop"), "").unwrap();
+    let credentials =
+        Credentials::load(&settings(&[("shop", value("table"))], Some(folder.path()))).unwrap();
+    assert_eq!(secret(&credentials, "shop").as_deref(), Some("table"));
+}
+
+#[test]
+fn a_reload_takes_what_is_new_and_withdraws_what_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    for name in ["same", "rotated", "gone"] {
+        fs::write(file(name), "old").unwrap();
+    }
+    let credentials = Credentials::load(&settings(&[], Some(folder.path()))).unwrap();
+    fs::write(file("rotated"), "new").unwrap();
+    fs::write(file("added"), "new").unwrap();
+    fs::remove_file(file("gone")).unwrap();
+    assert_eq!(credentials.reload().unwrap(), Reloaded { clients: 3, changed: 2, withdrawn: 1 });
+    assert_eq!(secret(&credentials, "rotated").as_deref(), Some("new"));
+    assert_eq!(secret(&credentials, "gone"), None);
+}
+
+#[test]
+fn a_reload_keeps_the_old_secret_of_what_cannot_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    for name in ["emptied", "rotated"] {
+        fs::write(file(name), "old").unwrap();
+    }
+    let credentials = Credentials::load(&settings(&[], Some(folder.path()))).unwrap();
+    fs::write(file("emptied"), "").unwrap();
+    fs::write(file("rotated"), "new").unwrap();
+    assert_eq!(credentials.reload().unwrap_err().len(), 1);
+    assert_eq!(secret(&credentials, "emptied").as_deref(), Some("old"));
+    assert_eq!(secret(&credentials, "rotated").as_deref(), Some("new"));
+
+    fs::remove_dir_all(folder.path()).unwrap();
+    assert_eq!(credentials.reload().unwrap_err().len(), 1);
+    assert_eq!(secret(&credentials, "emptied").as_deref(), Some("old"));
+    assert_eq!(secret(&credentials, "rotated").as_deref(), Some("new"));
+}

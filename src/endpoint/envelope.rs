@@ -1,0 +1,119 @@
+//! The endpoint's own envelope, told apart from everything else that may come with an answer.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::shape::Shape;
+
+/// The only action there is, in requests and answers alike.
+pub(super) const ACTION: &str = "revoke";
+
+/// The endpoint's code for a success.
+const CODE_SUCCESS: &str = "00";
+
+/// The endpoint's code for an error, the only one.
+pub(super) const CODE_ERROR: &str = "01";
+
+/// What a body says.
+#[derive(Debug)]
+pub(super) enum Envelope<'a> {
+    /// It is no envelope: not JSON, not an object, a key that stands twice, or neither `success` nor a
+    /// code in it.
+    Missing,
+    /// `success` true and code `00`.
+    Success,
+    /// Code `01` and `success` not true, with its messages as they stand.
+    Refusal(Option<&'a RawValue>),
+    /// An envelope that contradicts itself, has an unknown code or half its fields.
+    Contradiction,
+}
+
+impl<'a> Envelope<'a> {
+    /// Reads a whole body. The reader bounds the depth of nesting.
+    pub(super) fn read(body: &'a [u8]) -> Self {
+        let fields = std::str::from_utf8(body)
+            .ok()
+            .and_then(|text| serde_json::from_str::<Shape<'_, Fields<'_>>>(text).ok())
+            .and_then(Shape::object);
+        fields.map_or(Self::Missing, Self::judge)
+    }
+
+    fn judge(fields: Fields<'a>) -> Self {
+        let status = fields
+            .revoke
+            .object()
+            .and_then(|revoke| revoke.meta.object())
+            .and_then(|meta| meta.status.object())
+            .unwrap_or_default();
+        let consistent = match &fields.action {
+            Shape::Absent => true,
+            action => action.text() == Some(ACTION),
+        };
+        match (Success::of(&fields.success), &status.code) {
+            (Success::Absent, Shape::Absent) => Self::Missing,
+            _ if !consistent => Self::Contradiction,
+            (Success::True, code) if code.text() == Some(CODE_SUCCESS) => Self::Success,
+            (Success::False | Success::Absent, code) if code.text() == Some(CODE_ERROR) => {
+                Self::Refusal(status.message_ilgn)
+            }
+            _ => Self::Contradiction,
+        }
+    }
+}
+
+/// The field `success`. The endpoint's page shows a boolean, its sibling pages a string.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Success {
+    Absent,
+    True,
+    False,
+    /// Anything else, which contradicts every code.
+    Odd,
+}
+
+impl Success {
+    fn of(field: &Shape<'_>) -> Self {
+        match field {
+            Shape::Absent => Self::Absent,
+            Shape::Bool(true) => Self::True,
+            Shape::Bool(false) => Self::False,
+            Shape::Text(text) => match text.as_ref() {
+                "true" => Self::True,
+                "false" => Self::False,
+                _ => Self::Odd,
+            },
+            Shape::Object(_) | Shape::Other => Self::Odd,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Fields<'a> {
+    #[serde(borrow, default)]
+    action: Shape<'a>,
+    #[serde(borrow, default)]
+    success: Shape<'a>,
+    #[serde(borrow, default)]
+    revoke: Shape<'a, Revoke<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Revoke<'a> {
+    #[serde(borrow, default)]
+    meta: Shape<'a, Meta<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Meta<'a> {
+    #[serde(borrow, default)]
+    status: Shape<'a, Status<'a>>,
+}
+
+#[derive(Deserialize, Default)]
+struct Status<'a> {
+    #[serde(borrow, default)]
+    code: Shape<'a>,
+    /// Left unread: only a refusal's text is kept, and a weird one must not spoil the envelope.
+    #[serde(borrow, default)]
+    message_ilgn: Option<&'a RawValue>,
+}

@@ -1,0 +1,138 @@
+//! Calls the endpoint.
+
+use std::{fmt, sync::Arc, time::SystemTime};
+
+use http::{HeaderName, HeaderValue, Method};
+use reqwest::{Client, Request, Response, Url};
+use secrecy::SecretString;
+use tracing::debug;
+
+use super::{
+    classify::{Answer, Body, Terms, classify},
+    client::{self, ClientError},
+    credentials::Credentials,
+    request,
+    settings::Settings,
+    transport::{self, Chain},
+};
+use crate::{
+    domain::{Failure, Job, Redactor, ResultLabel, TraceContext, Verdict},
+    ports::{Endpoint, UnknownClient},
+};
+
+/// Bytes of an answer that are read. An envelope takes a few hundred; what is longer is none.
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
+
+/// The W3C header of a trace.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// The revoke endpoint over HTTP.
+pub struct HttpEndpoint {
+    client: Client,
+    url: Url,
+    locale: String,
+    credentials: Arc<Credentials>,
+}
+
+impl fmt::Debug for HttpEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpEndpoint").field("host", &self.url.host_str()).finish_non_exhaustive()
+    }
+}
+
+impl HttpEndpoint {
+    /// Builds the client. Nothing is connected yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`] names the setting that it cannot be built with.
+    pub fn new(settings: &Settings, credentials: Arc<Credentials>) -> Result<Self, ClientError> {
+        Ok(Self {
+            client: client::builder(settings)?
+                .build()
+                .map_err(|error| ClientError::Build(error.without_url()))?,
+            url: settings.url.clone(),
+            locale: settings.locale.clone(),
+            credentials,
+        })
+    }
+
+    /// The job's client and its secret.
+    fn account<'a>(&self, job: &'a Job) -> Result<(&'a str, Arc<SecretString>), UnknownClient> {
+        let client_id = job.client_id.as_deref().ok_or(UnknownClient::NotNamed)?;
+        let secret = self.credentials.secret(client_id).ok_or(UnknownClient::NoSecret)?;
+        Ok((client_id, secret))
+    }
+
+    fn request(&self, body: Vec<u8>, trace: Option<&TraceContext>) -> Request {
+        let mut request = Request::new(Method::POST, self.url.clone());
+        if let Some(trace) = trace.and_then(|trace| HeaderValue::from_str(trace.traceparent()).ok())
+        {
+            request.headers_mut().insert(TRACEPARENT, trace);
+        }
+        *request.body_mut() = Some(body.into());
+        request
+    }
+
+    async fn attempt(&self, request: Request, redactor: Redactor<'_>) -> Verdict {
+        match self.client.execute(request).await.map_err(reqwest::Error::without_url) {
+            Ok(response) => self.judge(response, redactor).await,
+            Err(error) => {
+                debug!(error = %Chain(&error), "a call got no answer");
+                Verdict::Transient(transport::failure(&error))
+            }
+        }
+    }
+
+    async fn judge(&self, mut response: Response, redactor: Redactor<'_>) -> Verdict {
+        let mut buffer = Vec::new();
+        let body = read(&mut response, &mut buffer).await;
+        let answer = Answer { status: response.status(), headers: response.headers(), body };
+        classify(&answer, &Terms { locale: &self.locale, redactor, now: SystemTime::now() })
+    }
+}
+
+impl Endpoint for HttpEndpoint {
+    fn admit(&self, job: &Job) -> Result<(), UnknownClient> {
+        self.account(job).map(drop)
+    }
+
+    async fn revoke(
+        &self,
+        job: &Job,
+        trace: Option<&TraceContext>,
+    ) -> Result<Verdict, UnknownClient> {
+        let (client_id, secret) = self.account(job)?;
+        let Ok(body) = request::body(job, client_id, &secret) else {
+            // Strings always serialize. If one did not, nothing was sent.
+            return Ok(Verdict::Transient(Failure::unanswered(ResultLabel::Connect, false)));
+        };
+        let redactor = Redactor::new([&job.token, &*secret]);
+        Ok(self.attempt(self.request(body, trace), redactor).await)
+    }
+}
+
+/// Reads the body chunk by chunk, so that neither a lie about its length nor an endless one takes more
+/// memory than the cap and a chunk.
+async fn read<'a>(response: &mut Response, buffer: &'a mut Vec<u8>) -> Body<'a> {
+    if response.status().is_redirection() {
+        return Body::Unread;
+    }
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if buffer.len() + chunk.len() > MAX_ANSWER_BYTES => {
+                return Body::TooLarge;
+            }
+            Ok(Some(chunk)) => buffer.extend_from_slice(&chunk),
+            Ok(None) => return Body::Whole(buffer),
+            Err(error) => {
+                let error = error.without_url();
+                debug!(error = %Chain(&error), "an answer broke off");
+                return Body::Broken(transport::breakage(&error));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

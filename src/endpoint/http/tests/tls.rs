@@ -1,0 +1,119 @@
+//! TLS, with a private authority. Its servers prefer HTTP/2 wherever it is offered.
+
+use http::Version;
+use tokio_rustls::TlsAcceptor;
+
+use super::*;
+use crate::endpoint::testing::Pki;
+
+/// A server that answers in HTTP/1.1 and reports which protocol each connection agreed on.
+async fn tls_server(acceptor: TlsAcceptor) -> (Server, mpsc::Receiver<Option<Vec<u8>>>) {
+    let (agreed, agreements) = mpsc::channel(8);
+    let server = Server::start(move |stream| {
+        let (acceptor, agreed) = (acceptor.clone(), agreed.clone());
+        async move {
+            let Ok(mut stream) = acceptor.accept(stream).await else { return };
+            let protocol = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
+            agreed.send(protocol).await.unwrap();
+            read_request(&mut stream).await.unwrap();
+            stream.write_all(success().as_bytes()).await.unwrap();
+            stream.shutdown().await.unwrap();
+        }
+    })
+    .await;
+    (server, agreements)
+}
+
+fn secure(server: &Server, pki: &Pki) -> Settings {
+    let mut settings = settings(&format!("https://{}/revoke", server.addr));
+    settings.ca_file = Some(pki.ca_file());
+    settings
+}
+
+#[tokio::test]
+async fn a_private_authority_is_trusted_where_it_is_given_and_http_2_is_not_offered() {
+    let pki = Pki::new("127.0.0.1");
+    let (server, mut agreements) = tls_server(pki.acceptor()).await;
+    assert_eq!(call(&endpoint(&secure(&server, &pki))).await, Verdict::Revoked);
+    assert_eq!(agreements.recv().await.unwrap().as_deref(), Some(b"http/1.1".as_slice()));
+}
+
+#[tokio::test]
+async fn an_unknown_authority_is_refused_before_anything_is_sent() {
+    let pki = Pki::new("127.0.0.1");
+    let (server, mut agreements) = tls_server(pki.acceptor()).await;
+    let other = Pki::new("127.0.0.1");
+    let settings = secure(&server, &other);
+    assert_eq!(call(&endpoint(&settings)).await, weather(ResultLabel::Tls, false, None));
+    assert_eq!(server.connections(), 1);
+    assert!(agreements.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_host_is_refused() {
+    let pki = Pki::new("elsewhere.example");
+    let (server, _agreements) = tls_server(pki.acceptor()).await;
+    let settings = secure(&server, &pki);
+    assert_eq!(call(&endpoint(&settings)).await, weather(ResultLabel::Tls, false, None));
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_peer_that_speaks_no_tls_or_hangs_up_in_the_handshake_was_not_sent_anything() {
+    let pki = Pki::new("127.0.0.1");
+    for greeting in ["SSH-2.0-OpenSSH_9.6\r\n", ""] {
+        let server = Server::start(move |mut stream| async move {
+            // Takes the client's greeting, so that hanging up ends the stream and does not reset it.
+            let mut hello = [0; 4096];
+            assert!(stream.read(&mut hello).await.unwrap() > 0);
+            stream.write_all(greeting.as_bytes()).await.unwrap();
+        })
+        .await;
+        let settings = secure(&server, &pki);
+        let verdict = call(&endpoint(&settings)).await;
+        assert_eq!(verdict, weather(ResultLabel::Tls, false, None), "{greeting}");
+        assert_eq!(server.connections(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_handshake_that_hangs_is_a_connect_time_out() {
+    let pki = Pki::new("127.0.0.1");
+    let server = Server::start(|mut stream| async move {
+        // Listens and says nothing until the client gives up.
+        while stream.read_u8().await.is_ok() {}
+    })
+    .await;
+    let mut settings = secure(&server, &pki);
+    settings.connect_timeout = Duration::from_millis(200);
+    assert_eq!(call(&endpoint(&settings)).await, weather(ResultLabel::Connect, false, None));
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn http_2_is_spoken_where_it_is_enabled_and_shares_a_connection() {
+    let pki = Pki::new("127.0.0.1");
+    let acceptor = pki.acceptor();
+    let (seen, mut versions) = mpsc::channel(8);
+    let server = Server::start(move |stream| {
+        let (acceptor, seen) = (acceptor.clone(), seen.clone());
+        async move {
+            let stream = acceptor.accept(stream).await.unwrap();
+            let mut connection = h2::server::handshake(stream).await.unwrap();
+            while let Some(Ok((request, mut respond))) = connection.accept().await {
+                seen.send(request.version()).await.unwrap();
+                let body = success().split_once("\r\n\r\n").unwrap().1.to_owned();
+                let mut stream = respond.send_response(http::Response::new(()), false).unwrap();
+                stream.send_data(body.into(), true).unwrap();
+            }
+        }
+    })
+    .await;
+    let mut settings = secure(&server, &pki);
+    settings.http2 = true;
+    let endpoint = endpoint(&settings);
+    assert_eq!(call(&endpoint).await, Verdict::Revoked);
+    assert_eq!(call(&endpoint).await, Verdict::Revoked);
+    assert_eq!(versions.recv().await, Some(Version::HTTP_2));
+    assert_eq!(server.connections(), 1);
+}

@@ -1,0 +1,88 @@
+//! The text of a rejection, out of `message_ilgn`: a list of `{locale, value}`, one object, or none.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::shape::Shape;
+use crate::domain::{Redactor, cut};
+
+/// Characters of the endpoint's text that are kept.
+pub(super) const MAX_MESSAGE_CHARS: usize = 240;
+
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(borrow, default)]
+    locale: Shape<'a>,
+    #[serde(borrow, default)]
+    value: Shape<'a>,
+}
+
+/// The message in `locale`, else the first one; `None` where there is no text. It is redacted before
+/// it is cut: what is left of a secret after a cut would not be found any more.
+pub(super) fn pick(messages: &RawValue, locale: &str, redactor: &Redactor<'_>) -> Option<String> {
+    let messages = read(messages.get())?;
+    let texts = || {
+        messages.iter().filter_map(|message| {
+            let text = message.value.text().filter(|text| !text.trim().is_empty())?;
+            Some((message.locale.text(), text))
+        })
+    };
+    let (_, text) = texts().find(|(found, _)| *found == Some(locale)).or_else(|| texts().next())?;
+    Some(cut(&redactor.clean(text), MAX_MESSAGE_CHARS))
+}
+
+/// A weird message is treated as none, and nothing but an object in a list is looked at.
+fn read(json: &str) -> Option<Vec<Message<'_>>> {
+    let messages: Vec<Shape<'_, Message<'_>>> = if json.starts_with('[') {
+        serde_json::from_str(json).ok()?
+    } else {
+        vec![serde_json::from_str(json).ok()?]
+    };
+    Some(messages.into_iter().filter_map(Shape::object).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretString;
+
+    use super::*;
+
+    fn text(json: &str) -> Option<String> {
+        let secret = SecretString::from("s3cret");
+        pick(&RawValue::from_string(json.to_owned()).unwrap(), "es_PE", &Redactor::new([&secret]))
+    }
+
+    #[test]
+    fn the_configured_locale_is_kept_else_the_first() {
+        let cases = [
+            (
+                r#"[{"locale":"en_US","value":"gone"},{"locale":"es_PE","value":"fue"}]"#,
+                Some("fue"),
+            ),
+            (
+                r#"[{"locale":"en_US","value":"gone"},{"locale":"pt_BR","value":"foi"}]"#,
+                Some("gone"),
+            ),
+            (r#"{"locale":"en_US","value":"gone"}"#, Some("gone")),
+            (r#"{"value":"gone"}"#, Some("gone")),
+            (r#"[7,"x",{"locale":"es_PE"},{"value":""},{"value":"gone"}]"#, Some("gone")),
+            (r#"[{"locale":"es_PE","value":7},{"value":"gone"}]"#, Some("gone")),
+            ("[]", None),
+            ("7", None),
+            (r#""gone""#, None),
+            (r#"{"value":["gone"]}"#, None),
+            (r#"{"value":"one","value":"two"}"#, None),
+        ];
+        for (json, expected) in cases {
+            assert_eq!(text(json).as_deref(), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_removed_before_the_text_is_cut() {
+        let padding = "x".repeat(MAX_MESSAGE_CHARS - 3);
+        let kept = text(&format!(r#"{{"value":"{padding}s3cret and more"}}"#)).unwrap();
+        assert!(!kept.contains("s3"), "{kept}");
+        assert_eq!(kept.chars().count(), MAX_MESSAGE_CHARS);
+    }
+}

@@ -1,0 +1,74 @@
+//! Whom to trust, and the one crypto provider.
+
+use std::{path::Path, sync::Arc};
+
+use reqwest::Url;
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use rustls_pki_types::{
+    CertificateDer,
+    pem::{self, PemObject},
+};
+use secrecy::ExposeSecret;
+
+use super::{client::ClientError, settings::Settings};
+
+/// Makes `ring` the provider of every TLS connection of the process, the broker's included. Calling it
+/// again, or after another provider was installed, changes nothing.
+pub fn install_crypto_provider() {
+    // An error means that one is installed already.
+    let _ = ring::default_provider().install_default();
+}
+
+/// The TLS side of the client: `ca_file` in place of the system's roots, HTTP/2 offered or not.
+///
+/// Built here and not by reqwest, which would load the system's roots even for plain HTTP, and fail to
+/// build on a machine that has none.
+pub(super) fn config(settings: &Settings) -> Result<ClientConfig, ClientError> {
+    let roots = match &settings.ca_file {
+        Some(path) => from_file(path)?,
+        None if speaks_tls(settings) => from_system()?,
+        None => RootCertStore::empty(),
+    };
+    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(ClientError::Tls)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = if settings.http2 {
+        vec![b"h2".to_vec(), b"http/1.1".to_vec()]
+    } else {
+        vec![b"http/1.1".to_vec()]
+    };
+    Ok(config)
+}
+
+/// Whether a call passes through TLS, to the endpoint or to the proxy.
+fn speaks_tls(settings: &Settings) -> bool {
+    let proxy = settings.proxy.as_ref().and_then(|url| Url::parse(url.expose_secret()).ok());
+    [Some(&settings.url), proxy.as_ref()].into_iter().flatten().any(|url| url.scheme() == "https")
+}
+
+fn from_file(path: &Path) -> Result<RootCertStore, ClientError> {
+    let pem = std::fs::read(path)
+        .map_err(|source| ClientError::CaUnreadable { path: path.to_owned(), source })?;
+    let certificates = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<Vec<_>, pem::Error>>()
+        .map_err(|_| ClientError::CaNotPem { path: path.to_owned() })?;
+    if certificates.is_empty() {
+        return Err(ClientError::CaEmpty { path: path.to_owned() });
+    }
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates {
+        roots
+            .add(certificate)
+            .map_err(|source| ClientError::CaRefused { path: path.to_owned(), source })?;
+    }
+    Ok(roots)
+}
+
+/// Single certificates that cannot be read are passed over: systems carry odd ones.
+fn from_system() -> Result<RootCertStore, ClientError> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() { Err(ClientError::NoSystemRoots) } else { Ok(roots) }
+}

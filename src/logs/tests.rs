@@ -1,0 +1,149 @@
+use super::*;
+use std::{
+    panic,
+    sync::{Arc, Mutex},
+    thread,
+};
+use tracing::subscriber::with_default;
+
+/// What a writer was given.
+#[derive(Clone, Default)]
+struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What `act` logs.
+fn logged(level: LevelFilter, look: Look, act: impl FnOnce()) -> String {
+    let captured = Captured::default();
+    let writer = captured.clone();
+    with_default(subscriber(level, look, move || writer.clone()), act);
+    let bytes = captured.0.lock().unwrap().clone();
+    String::from_utf8(bytes).unwrap()
+}
+
+/// Logs one line with each of these targets at each level.
+macro_rules! log_as {
+    ($($target:literal),+ $(,)?) => {{$(
+        tracing::error!(target: $target, payload = "canary", "as error");
+        tracing::warn!(target: $target, payload = "canary", "as warn");
+        tracing::info!(target: $target, payload = "canary", "as info");
+        tracing::debug!(target: $target, payload = "canary", "as debug");
+        tracing::trace!(target: $target, payload = "canary", "as trace");
+    )+}};
+}
+
+/// At which levels lines came through.
+fn levels(log: &str) -> Vec<&str> {
+    log.lines().map(|line| line.split("as ").nth(1).unwrap().split(' ').next().unwrap()).collect()
+}
+
+#[test]
+fn crates_that_print_payloads_say_nothing_at_any_level() {
+    let log = logged(LevelFilter::TRACE, Look::Text { colours: false }, || {
+        log_as!(
+            "lapin",
+            "lapin::channel",
+            "lapin::channels",
+            "lapin::connection",
+            "lapin::consumer",
+            "lapin::frames",
+            "lapin::internal_rpc",
+            "lapin::io_loop",
+            "lapin::returned_messages",
+            "amq_protocol::frame::generation",
+            "amq_protocol_tcp",
+            "amq_protocol_types::parsing",
+            "amq_protocol_uri",
+        );
+    });
+    assert_eq!(log, "");
+}
+
+#[test]
+fn other_crates_never_say_more_than_info() {
+    let others = || {
+        log_as!("async_rs", "tcp_stream", "hyper::proto::h1", "h2::codec", "reqwest::connect");
+    };
+    let look = Look::Text { colours: false };
+    let at = |level| logged(level, look, others);
+    for level in [LevelFilter::TRACE, LevelFilter::DEBUG, LevelFilter::INFO] {
+        assert_eq!(levels(&at(level)), ["error", "warn", "info"].repeat(5), "{level}");
+    }
+    assert_eq!(levels(&at(LevelFilter::WARN)), ["error", "warn"].repeat(5));
+    assert_eq!(at(LevelFilter::OFF), "");
+}
+
+#[test]
+fn our_own_lines_follow_the_configured_level() {
+    let ours = || log_as!("revoker::pipeline");
+    let at = |level| logged(level, Look::Text { colours: false }, ours);
+    let all = ["error", "warn", "info", "debug", "trace"];
+    for (level, count) in [
+        (LevelFilter::TRACE, 5),
+        (LevelFilter::DEBUG, 4),
+        (LevelFilter::INFO, 3),
+        (LevelFilter::ERROR, 1),
+    ] {
+        assert_eq!(levels(&at(level)), all[..count], "{level}");
+    }
+}
+
+#[test]
+fn json_lines_are_flat() {
+    let log = logged(LevelFilter::INFO, Look::Json, || {
+        let span = tracing::info_span!("outer", hidden = true);
+        let _entered = span.enter();
+        tracing::info!(target: "revoker::test", lane = "bulk", attempts = 3, "a \"job\"\nended");
+    });
+    let (line, rest) = log.split_once('\n').unwrap();
+    assert_eq!(rest, "");
+    let line: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line).unwrap();
+    let mut keys: Vec<_> = line.keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, ["attempts", "lane", "level", "message", "target", "timestamp"]);
+    assert_eq!(line["message"], "a \"job\"\nended");
+    assert_eq!(line["attempts"], 3);
+    assert_eq!(line["level"], "INFO");
+}
+
+#[test]
+fn text_is_coloured_only_where_colours_are_wanted() {
+    let log =
+        |colours| logged(LevelFilter::INFO, Look::Text { colours }, || tracing::info!("hello"));
+    assert!(log(true).contains('\u{1b}'));
+    assert!(!log(false).contains('\u{1b}'));
+}
+
+#[test]
+fn a_panic_is_logged_without_what_it_said() {
+    let me = thread::current().id();
+    let previous = Arc::new(panic::take_hook());
+    let others = Arc::clone(&previous);
+    // Tests run side by side: the others' panics keep their own report.
+    panic::set_hook(Box::new(move |panic| {
+        if thread::current().id() == me { panics::log(panic) } else { others(panic) }
+    }));
+    let log = logged(LevelFilter::INFO, Look::Json, || {
+        assert!(panic::catch_unwind(|| panic!("canary {}", 1)).is_err());
+    });
+    panic::set_hook(Box::new(move |panic| previous(panic)));
+    assert!(log.contains("src/logs/tests.rs:"), "{log}");
+    assert!(log.contains(r#""thread":"logs::tests::a_panic_is_logged"#), "{log}");
+    assert!(!log.contains("canary"), "{log}");
+}
+
+#[test]
+fn formats_go_by_their_names() {
+    assert_eq!("auto".parse(), Ok(Format::Auto));
+    assert_eq!("text".parse(), Ok(Format::Text));
+    assert_eq!("json".parse(), Ok(Format::Json));
+    assert_eq!("JSON".parse::<Format>(), Err(UnknownFormat));
+}

@@ -1,0 +1,107 @@
+//! One metric with all of its series, resolved once.
+//!
+//! The client library finds a series by hashing its label values, on every use, under a lock. All of
+//! ours are known in advance, so each is looked up once, at the start, and then found by index: to
+//! count is one atomic addition. That is also what makes every series exist, at zero, from the start.
+
+use std::marker::PhantomData;
+
+use prometheus::{
+    Error, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, IntGaugeVec, Opts, Registry, core::Collector,
+};
+
+use super::labels::LabelSet;
+
+/// Stands before every metric's name, with an underscore.
+pub const NAMESPACE: &str = "revoker";
+
+/// What a metric is declared with.
+#[derive(Debug, Clone, Copy)]
+pub struct Declaration {
+    /// Its name without the namespace.
+    pub name: &'static str,
+    /// Its help text.
+    pub help: &'static str,
+    /// The upper bounds of a histogram's buckets; empty for everything else.
+    pub buckets: &'static [f64],
+}
+
+impl Declaration {
+    /// The library's form of it.
+    pub fn opts(self) -> Opts {
+        Opts::new(self.name, self.help.trim()).namespace(NAMESPACE)
+    }
+}
+
+/// Every series of one metric.
+pub struct Family<S, L> {
+    series: Box<[S]>,
+    labels: PhantomData<fn(L)>,
+}
+
+impl<S: Series, L: LabelSet> Family<S, L> {
+    /// Declares the metric and creates all of its series.
+    ///
+    /// # Errors
+    ///
+    /// The library's, if the declaration is invalid or the name is taken.
+    pub fn register(registry: &Registry, declaration: Declaration) -> Result<Self, Error> {
+        let all = S::declare(declaration, L::NAMES)?;
+        registry.register(Box::new(all.clone()))?;
+        let every = L::every();
+        let series = every.iter().map(|values| S::find(&all, values)).collect::<Result<_, _>>()?;
+        Ok(Self { series, labels: PhantomData })
+    }
+
+    /// The series with these labels.
+    pub fn of(&self, labels: L) -> &S {
+        &self.series[labels.index()]
+    }
+}
+
+/// A kind of metric: one series of it.
+pub trait Series: Sized {
+    /// The library's type for all series together.
+    type All: Collector + Clone + 'static;
+
+    /// Declares a metric of this kind.
+    ///
+    /// # Errors
+    ///
+    /// The library's, if the declaration is invalid.
+    fn declare(declaration: Declaration, labels: &[&str]) -> Result<Self::All, Error>;
+
+    /// Finds or creates the series with these label values.
+    ///
+    /// # Errors
+    ///
+    /// The library's, if there are more or fewer values than labels.
+    fn find(all: &Self::All, values: &[&str]) -> Result<Self, Error>;
+}
+
+/// The library's types differ in name only.
+macro_rules! series {
+    ($($one:ident of $all:ident by $opts:expr;)+) => {$(
+        impl Series for $one {
+            type All = $all;
+
+            fn declare(declaration: Declaration, labels: &[&str]) -> Result<$all, Error> {
+                $all::new($opts(declaration), labels)
+            }
+
+            fn find(all: &$all, values: &[&str]) -> Result<Self, Error> {
+                all.get_metric_with_label_values(values)
+            }
+        }
+    )+};
+}
+
+series! {
+    IntCounter of IntCounterVec by Declaration::opts;
+    IntGauge of IntGaugeVec by Declaration::opts;
+    Gauge of GaugeVec by Declaration::opts;
+    Histogram of HistogramVec by |declaration: Declaration| {
+        HistogramOpts::from(declaration.opts()).buckets(declaration.buckets.to_vec())
+    };
+}

@@ -1,0 +1,35 @@
+//! A job's place in the gauge of jobs in hand.
+
+use std::sync::Arc;
+
+use super::{Metrics, labels::JobState};
+
+/// Counts one job in one state for as long as it lives, so that no way out of a job, a panic
+/// included, can leave it counted.
+#[must_use = "the job counts only for as long as this lives"]
+#[derive(Debug)]
+pub struct InState {
+    metrics: Arc<Metrics>,
+    state: JobState,
+}
+
+impl InState {
+    pub(super) fn enter(metrics: Arc<Metrics>, state: JobState) -> Self {
+        metrics.table.in_flight.of(state).inc();
+        Self { metrics, state }
+    }
+
+    /// Moves the job to another state.
+    pub fn switch(&mut self, state: JobState) {
+        // In before out: the sum over the states may show one job too many, never one too few.
+        self.metrics.table.in_flight.of(state).inc();
+        self.metrics.table.in_flight.of(self.state).dec();
+        self.state = state;
+    }
+}
+
+impl Drop for InState {
+    fn drop(&mut self) {
+        self.metrics.table.in_flight.of(self.state).dec();
+    }
+}

@@ -1,0 +1,117 @@
+//! The table of metrics. A line's documentation is the metric's help text, its type says what it
+//! counts by.
+//!
+//! Names and labels are relied on by dashboards and alerts: to add is free, to rename is not.
+
+use prometheus::{Error, Gauge, Histogram, IntCounter, IntGauge, Registry};
+
+use super::{
+    family::{Declaration, Family},
+    labels::{
+        Answer, Deferral, Depth, EndedBy, JobState, Processed, Published, Redelivered, Target,
+    },
+};
+use crate::domain::{Lane, Reason, ResultLabel};
+
+/// Seconds of a call. From an answer out of the same rack, which needs buckets below 50 ms to show
+/// that latency grows, to twice the default time limit, beyond which only a raised limit can lead.
+const CALL_SECONDS: &[f64] =
+    &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0];
+
+/// Seconds from a job's timestamp to its token's end. A logout is to be done within one second, so
+/// there are five bounds up to that; a parked job or a sweep takes minutes to hours, up to the day
+/// after which jobs are given up by default.
+const AGE_SECONDS: &[f64] =
+    &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0];
+
+/// Calls for one job. Nearly all need one; about ten fit into the default stay in hand, and some
+/// thirty more into the stays of a day in retry queues.
+const ATTEMPTS: &[f64] = &[1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0, 34.0, 55.0];
+
+/// Declares each metric once.
+macro_rules! table {
+    (@buckets) => { &[] };
+    (@buckets $buckets:ident) => { $buckets };
+    ($($(#[doc = $help:literal])+ $field:ident: $series:ident<$labels:ty> = $name:literal $(in $buckets:ident)?;)+) => {
+        /// Every metric, by what it tells.
+        pub struct Table {
+            $($(#[doc = $help])+ pub $field: Family<$series, $labels>,)+
+        }
+
+        impl Table {
+            /// Declares all of them.
+            ///
+            /// # Errors
+            ///
+            /// The library's, if a declaration is invalid.
+            pub fn register(registry: &Registry) -> Result<Self, Error> {
+                Ok(Self {$(
+                    $field: Family::register(registry, Declaration {
+                        name: $name,
+                        help: concat!($($help),+),
+                        buckets: table!(@buckets $($buckets)?),
+                    })?,
+                )+})
+            }
+        }
+    };
+}
+
+table! {
+    /// Jobs that ended, by how.
+    processed: IntCounter<(Lane, Processed)> = "revocations_processed_total";
+
+    /// Dead letters, by reason.
+    failed: IntCounter<(Lane, Reason)> = "revocations_failed_total";
+
+    /// Messages taken from the broker. Deliveries = processed + deferrals + in flight.
+    deliveries: IntCounter<(Lane, Redelivered)> = "deliveries_total";
+
+    /// Deliveries that were left without ending their job.
+    deferrals: IntCounter<(Lane, Deferral)> = "deferrals_total";
+
+    /// Calls of the revoke endpoint, by what they came to.
+    calls: IntCounter<ResultLabel> = "endpoint_calls_total";
+
+    /// Seconds that a call took, by whether the endpoint itself answered.
+    call_duration: Histogram<Answer> = "endpoint_call_duration_seconds" in CALL_SECONDS;
+
+    /// Seconds from a job's timestamp, which its producer set, until its token was revoked.
+    age: Histogram<Lane> = "revocation_age_seconds" in AGE_SECONDS;
+
+    /// Calls made for a job until it ended.
+    attempts: Histogram<()> = "job_attempts" in ATTEMPTS;
+
+    /// Jobs in hand, by what they are doing.
+    in_flight: IntGauge<JobState> = "jobs_in_flight";
+
+    /// Seconds that the oldest job in hand has been there; 0 if there is none.
+    oldest: Gauge<()> = "oldest_job_in_flight_seconds";
+
+    /// How many calls may be under way at a time, for now.
+    concurrency_limit: IntGauge<()> = "concurrency_limit";
+
+    /// 1 while calls are paused because nothing answers.
+    paused: IntGauge<()> = "paused";
+
+    /// 1 while jobs are consumed from the broker.
+    broker_connected: IntGauge<()> = "broker_connected";
+
+    /// 1 while the broker takes no messages from us, because it is short of memory or disk.
+    broker_blocked: IntGauge<()> = "broker_blocked";
+
+    /// Sessions with the broker that ended, by what ended them.
+    sessions: IntCounter<EndedBy> = "broker_sessions_total";
+
+    /// Messages that we published, by where to and what the broker made of them.
+    publishes: IntCounter<(Target, Published)> = "broker_publishes_total";
+
+    /// Messages ready in a queue, as last sampled. The same from every replica: use max, not sum.
+    queue_messages: IntGauge<Depth> = "queue_messages";
+
+    /// When a token was last revoked, in Unix seconds; 0 if none was since the start.
+    last_revoked: Gauge<()> = "last_revoked_timestamp_seconds";
+
+    /// Jobs that carried a client secret of their own, which is not used.
+    client_secrets_ignored: IntCounter<()> = "client_secrets_ignored_total";
+}

@@ -1,0 +1,107 @@
+//! The books: what was counted and logged of a delivery once it is settled.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::SystemTime,
+};
+
+use tracing::{debug, warn};
+
+use super::{Pipeline, case::Case};
+use crate::{
+    domain::{DeadLetter, JobId, Outcome, Redactor},
+    metrics::{Deferral, Processed},
+    ports::{Clock, Delivery, Endpoint, Settled},
+};
+
+/// What is still needed of a delivery after its settlement took it.
+#[derive(Debug)]
+pub struct Origin {
+    published_at: Option<SystemTime>,
+    /// Only for a dead letter: nobody asks for the others.
+    job_id: Option<JobId>,
+}
+
+impl<E: Endpoint, C: Clock> Pipeline<E, C> {
+    /// Keeps what the books need of a delivery with this outcome.
+    pub(super) fn origin(delivery: &impl Delivery, case: &Case, outcome: &Outcome) -> Origin {
+        let arrival = delivery.arrival();
+        let job_id = matches!(outcome, Outcome::DeadLettered(_)).then(|| match &case.job {
+            Some(job) => JobId::of(arrival, job),
+            None => JobId::of_invalid(arrival, delivery.body()),
+        });
+        Origin { published_at: arrival.published_at, job_id }
+    }
+
+    /// Counts what became of a delivery: exactly one of processed and deferred.
+    pub(super) fn account(
+        &self,
+        origin: &Origin,
+        case: &Case,
+        outcome: &Outcome,
+        settled: Settled,
+    ) {
+        let deferral = match (settled, outcome) {
+            (Settled::Abandoned, _) => Some(Deferral::Abandoned),
+            (Settled::HandedBack, _) | (Settled::Done, Outcome::HandedBack) => {
+                Some(Deferral::HandedBack)
+            }
+            (Settled::Done, Outcome::Parked(_)) => Some(Deferral::Parked),
+            (Settled::Done, _) => None,
+        };
+        match deferral {
+            Some(how) => self.metrics.deferred(case.lane, how),
+            None => self.ended(origin, case, outcome),
+        }
+    }
+
+    fn ended(&self, origin: &Origin, case: &Case, outcome: &Outcome) {
+        let processed = match outcome {
+            Outcome::Revoked => {
+                let now = self.clock.now();
+                let age = origin.published_at.and_then(|sent| now.duration_since(sent).ok());
+                self.metrics.revoked(case.lane, age, now);
+                Processed::Revoked
+            }
+            Outcome::PresumedRevoked => Processed::PresumedRevoked,
+            Outcome::Duplicate => Processed::Duplicate,
+            Outcome::Expired => Processed::Expired,
+            Outcome::DeadLettered(letter) => {
+                self.metrics.failed(case.lane, letter.reason);
+                log_dead(origin, case, letter);
+                Processed::DeadLettered
+            }
+            Outcome::Parked(_) | Outcome::HandedBack => return,
+        };
+        self.metrics.processed(case.lane, processed);
+        self.metrics.attempts(case.history.attempts);
+        debug!(lane = %case.lane, outcome = ?processed, attempts = case.history.attempts, "job ended");
+    }
+
+    /// A client secret in a job is not used; its producer should not send it.
+    pub(super) fn note_ignored_secret(&self) {
+        static WARNED: AtomicBool = AtomicBool::new(false);
+        self.metrics.client_secret_ignored();
+        if !WARNED.swap(true, Ordering::Relaxed) {
+            warn!("a job carries a client_secret: it is not used, and should not be sent");
+        }
+    }
+}
+
+/// The one line of a job that ends badly.
+fn log_dead(origin: &Origin, case: &Case, letter: &DeadLetter) {
+    // A forged trace may hold the token.
+    let trace_id = case.trace.as_ref().map(|trace| trace.trace_id()).filter(|id| {
+        !case.job.as_ref().is_some_and(|job| Redactor::new([&job.token]).concerns(id))
+    });
+    warn!(
+        job_id = origin.job_id.as_ref().map(JobId::as_str),
+        fingerprint = letter.fingerprint.map(tracing::field::display),
+        lane = %case.lane,
+        reason = %letter.reason,
+        attempts = letter.history.attempts,
+        trace_id,
+        detail = %letter.detail,
+        "job dead-lettered"
+    );
+}

@@ -1,0 +1,134 @@
+//! What the pipeline knows of one delivery while it is in hand.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use tokio::time::Instant;
+
+use super::chance::Chance;
+use crate::{
+    domain::{
+        Ambiguity, Arrival, Backoff, DeadLetter, History, InvalidJob, Job, Lane, Outcome, Reason,
+        Schedule, TraceContext, Verdict,
+    },
+    metrics::{InState, JobState, Metrics},
+    ports::UnknownClient,
+};
+
+/// Whatever has been in hand for this long without an ending goes back: RabbitMQ closes the channel of
+/// a consumer that holds a delivery for longer than its `consumer_timeout`, 30 minutes by default.
+const MAX_IN_HAND: Duration = Duration::from_secs(600);
+
+/// One delivery in hand.
+#[derive(Debug)]
+pub struct Case {
+    /// The lane that it came in.
+    pub lane: Lane,
+    /// What happened to the job so far.
+    pub history: History,
+    /// The trace it belongs to.
+    pub trace: Option<TraceContext>,
+    /// The job, once its body was read.
+    pub job: Option<Arc<Job>>,
+    /// Where it is in the metric of jobs in flight.
+    pub state: InState,
+    /// When it goes back, whatever it waits for.
+    pub leave_by: Instant,
+    in_call: bool,
+    failing_since: Option<Instant>,
+    backoff: Option<Backoff>,
+}
+
+impl Case {
+    /// Opens the case of a delivery that has just arrived.
+    #[must_use]
+    pub fn open(arrival: &Arrival, metrics: &Arc<Metrics>) -> Self {
+        metrics.delivered(arrival.lane, arrival.redelivered);
+        Self {
+            lane: arrival.lane,
+            history: arrival.history.redelivered(arrival.redelivered),
+            trace: arrival.trace.clone(),
+            job: None,
+            state: metrics.enter(JobState::Waiting),
+            leave_by: Instant::now() + MAX_IN_HAND,
+            in_call: false,
+            failing_since: None,
+            backoff: None,
+        }
+    }
+
+    /// Keeps the job that the body turned out to be.
+    pub fn identify(&mut self, job: Job) -> Arc<Job> {
+        Arc::clone(self.job.insert(Arc::new(job)))
+    }
+
+    /// Begins a call. It counts from here on: should this job not come back from it, the token may be
+    /// revoked.
+    pub fn calling(&mut self) -> &mut Self {
+        self.state.switch(JobState::Calling);
+        self.history.attempts = self.history.attempts.saturating_add(1);
+        self.in_call = true;
+        self
+    }
+
+    /// Ends the call; one that was never made does not count.
+    pub fn called(
+        &mut self,
+        verdict: Result<Verdict, UnknownClient>,
+    ) -> Result<Verdict, UnknownClient> {
+        self.in_call = false;
+        match &verdict {
+            Ok(Verdict::Transient(_)) => {
+                self.failing_since.get_or_insert_with(Instant::now);
+            }
+            Ok(Verdict::Revoked | Verdict::Rejected(_)) => {}
+            Err(_) => self.history.attempts -= 1,
+        }
+        verdict
+    }
+
+    /// How long the job has been failing in hand.
+    #[must_use]
+    pub fn failing_for(&self) -> Duration {
+        self.failing_since.map(|since| since.elapsed()).unwrap_or_default()
+    }
+
+    /// The wait before the next attempt.
+    pub fn next_wait(&mut self, schedule: &Schedule, chance: &Chance) -> Duration {
+        self.backoff.get_or_insert_with(|| schedule.start()).next(chance.draw())
+    }
+
+    /// The body is no job.
+    pub fn invalid(&mut self, invalid: InvalidJob, now: SystemTime) -> Outcome {
+        self.dead(Reason::InvalidJob, invalid.to_string(), now)
+    }
+
+    /// The client is not known.
+    pub fn unknown(&mut self, unknown: UnknownClient, now: SystemTime) -> Outcome {
+        self.dead(Reason::UnknownClient, unknown.to_string(), now)
+    }
+
+    /// The worker failed at it.
+    pub fn internal_error(&mut self, now: SystemTime) -> Outcome {
+        if self.in_call {
+            self.history.ambiguity = Some(Ambiguity::Attempt);
+        }
+        let detail = "a fault inside the worker ended this job; its log tells where".to_owned();
+        self.dead(Reason::InternalError, detail, now)
+    }
+
+    fn dead(&mut self, reason: Reason, detail: String, now: SystemTime) -> Outcome {
+        self.history.first_failed_at.get_or_insert(now);
+        Outcome::DeadLettered(DeadLetter {
+            reason,
+            detail,
+            code: None,
+            http_status: None,
+            fingerprint: self.job.as_ref().map(|job| job.fingerprint),
+            history: self.history,
+            dead_at: now,
+        })
+    }
+}

@@ -1,0 +1,416 @@
+//! The chain by itself: a source, an endpoint and settlements made of channels, on a paused clock.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, atomic::AtomicUsize, atomic::Ordering},
+    time::{Duration, SystemTime},
+};
+
+use tokio::sync::{Semaphore, mpsc};
+
+use super::*;
+use crate::{
+    domain::{
+        Ambiguity, Arrival, Failure, History, JobDefaults, Lane, Policy, Reason, Rejection,
+        ResultLabel, RetryPolicy, Schedule, Settlement, TraceContext,
+    },
+    flow::{self, PauseSettings},
+    metrics::Build,
+};
+
+/// A settlement as it came out, with the time since the test began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Out {
+    Done,
+    Dead(Reason, History),
+    Parked(Duration, History),
+    HandedBack,
+    Dropped,
+}
+
+struct TestDelivery {
+    arrival: Arrival,
+    body: Vec<u8>,
+    out: Option<mpsc::UnboundedSender<Out>>,
+    stuck: bool,
+}
+
+impl Delivery for TestDelivery {
+    fn arrival(&self) -> &Arrival {
+        &self.arrival
+    }
+
+    fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    async fn settle(mut self, settlement: Settlement<'_>) -> Settled {
+        if self.stuck {
+            std::future::pending::<()>().await;
+        }
+        let out = match settlement {
+            Settlement::Done => Out::Done,
+            Settlement::DeadLetter(letter) => Out::Dead(letter.reason, letter.history),
+            Settlement::Park(parking) => Out::Parked(parking.delay, parking.history),
+            Settlement::HandBack => Out::HandedBack,
+        };
+        let _ = self.out.take().unwrap().send(out);
+        Settled::Done
+    }
+}
+
+impl Drop for TestDelivery {
+    fn drop(&mut self) {
+        if let Some(out) = self.out.take() {
+            let _ = out.send(Out::Dropped);
+        }
+    }
+}
+
+struct TestSource(mpsc::UnboundedReceiver<TestDelivery>);
+
+impl Source for TestSource {
+    type Delivery = TestDelivery;
+
+    async fn next(&mut self) -> Option<TestDelivery> {
+        self.0.recv().await
+    }
+}
+
+enum Answer {
+    Verdict(Verdict),
+    Panic,
+    /// Waits until the gate opens, then answers.
+    Gated(Verdict),
+}
+
+struct TestEndpoint {
+    answers: Mutex<VecDeque<Answer>>,
+    calls: Mutex<Vec<Instant>>,
+    gate: Semaphore,
+    unknown: bool,
+    began: AtomicUsize,
+}
+
+impl Endpoint for TestEndpoint {
+    fn admit(&self, _job: &Job) -> Result<(), UnknownClient> {
+        if self.unknown { Err(UnknownClient::NoSecret) } else { Ok(()) }
+    }
+
+    async fn revoke(
+        &self,
+        _job: &Job,
+        _trace: Option<&TraceContext>,
+    ) -> Result<Verdict, UnknownClient> {
+        self.calls.lock().unwrap().push(Instant::now());
+        self.began.fetch_add(1, Ordering::SeqCst);
+        let answer = self.answers.lock().unwrap().pop_front();
+        match answer.expect("an answer for each call") {
+            Answer::Verdict(verdict) => Ok(verdict),
+            Answer::Panic => panic!("on purpose"),
+            Answer::Gated(verdict) => {
+                let _open = self.gate.acquire().await.unwrap();
+                Ok(verdict)
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct TestClock(Instant);
+
+impl Clock for TestClock {
+    fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000) + self.0.elapsed()
+    }
+}
+
+struct Bench {
+    pipeline: Arc<Pipeline<TestEndpoint, TestClock>>,
+    deliveries: Option<mpsc::UnboundedSender<TestDelivery>>,
+    running: tokio::task::JoinHandle<()>,
+    out: mpsc::UnboundedReceiver<Out>,
+    send_out: mpsc::UnboundedSender<Out>,
+}
+
+const HOLD: Duration = Duration::from_secs(60);
+const STAY: Duration = Duration::from_secs(10);
+
+fn settings() -> Settings {
+    let schedule = Schedule {
+        initial: Duration::from_millis(250),
+        multiplier: 2.0,
+        max: Duration::from_secs(15),
+        jitter: 0.0,
+    };
+    let retry = RetryPolicy {
+        schedule,
+        hold: HOLD,
+        park: vec![STAY, STAY * 6],
+        give_up_after: HOLD * 60,
+        retry_after_max: HOLD * 5,
+    };
+    Settings {
+        defaults: JobDefaults { audience: "a".into(), client_id: Some("c".into()) },
+        policy: Policy { retry, presume_revoked_after_ambiguity: false },
+        remember: HOLD * 10,
+        remember_capacity: 10,
+    }
+}
+
+fn bench(answers: impl IntoIterator<Item = Answer>) -> Bench {
+    bench_with(answers, 8, false)
+}
+
+fn bench_with(
+    answers: impl IntoIterator<Item = Answer>,
+    concurrency: usize,
+    unknown: bool,
+) -> Bench {
+    let metrics = Arc::new(Metrics::new(Build { version: "0", revision: "0" }).unwrap());
+    let flow = Dispatcher::new(&flow::Settings {
+        concurrency_min: 1,
+        concurrency_max: concurrency,
+        adaptive: false,
+        rate: None,
+        bulk_min_share: 0.0,
+        pause: PauseSettings {
+            after_failures: 20,
+            probe_initial: Duration::from_secs(1),
+            probe_max: Duration::from_secs(30),
+            after_rejections: None,
+        },
+    });
+    let pipeline = Arc::new(Pipeline {
+        settings: settings(),
+        endpoint: TestEndpoint {
+            answers: Mutex::new(answers.into_iter().collect()),
+            calls: Mutex::default(),
+            gate: Semaphore::new(0),
+            unknown,
+            began: AtomicUsize::new(0),
+        },
+        clock: TestClock(Instant::now()),
+        chance: Chance::seeded(1),
+        flow: Arc::new(flow),
+        metrics,
+        stop: Stop::default(),
+    });
+    let (deliveries, source) = mpsc::unbounded_channel();
+    let (send_out, out) = mpsc::unbounded_channel();
+    let running = tokio::spawn(Arc::clone(&pipeline).run(TestSource(source)));
+    Bench { pipeline, deliveries: Some(deliveries), running, out, send_out }
+}
+
+impl Bench {
+    fn deliver_with(&self, body: &str, change: impl FnOnce(&mut TestDelivery)) {
+        let mut delivery = TestDelivery {
+            arrival: Arrival {
+                lane: Lane::Interactive,
+                message_id: None,
+                published_at: None,
+                redelivered: false,
+                trace: None,
+                history: History::default(),
+            },
+            body: body.as_bytes().to_vec(),
+            out: Some(self.send_out.clone()),
+            stuck: false,
+        };
+        change(&mut delivery);
+        assert!(self.deliveries.as_ref().unwrap().send(delivery).is_ok());
+    }
+
+    fn deliver(&self) {
+        self.deliver_with(r#"{"refresh_token":"t"}"#, |_| {});
+    }
+
+    async fn next(&mut self) -> Out {
+        self.out.recv().await.unwrap()
+    }
+
+    async fn until_called(&self, times: usize) {
+        while self.pipeline.endpoint.began.load(Ordering::SeqCst) < times {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn gaps(&self) -> Vec<u128> {
+        let calls = self.pipeline.endpoint.calls.lock().unwrap();
+        calls.windows(2).map(|pair| (pair[1] - pair[0]).as_millis()).collect()
+    }
+
+    /// Ends the source, waits for the chain to run empty, and holds the books against each other.
+    async fn end(mut self) -> String {
+        self.deliveries = None;
+        self.running.await.unwrap();
+        let text = self.pipeline.metrics.render().unwrap();
+        let total = |prefix: &str| -> f64 {
+            let lines = text.lines().filter(|line| line.starts_with(prefix));
+            lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+        };
+        let settled =
+            total("revoker_revocations_processed_total") + total("revoker_deferrals_total");
+        assert!((total("revoker_deliveries_total") - settled).abs() < 0.5, "{text}");
+        assert!(total("revoker_jobs_in_flight").abs() < 0.5, "{text}");
+        text
+    }
+}
+
+fn transient(ambiguous: bool) -> Verdict {
+    Verdict::Transient(Failure::unanswered(ResultLabel::Timeout, ambiguous))
+}
+
+fn rejected() -> Verdict {
+    Verdict::Rejected(Rejection { code: "01".to_owned(), message: None, http_status: 200 })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_is_called_once_and_done() {
+    let mut bench = bench([Answer::Verdict(Verdict::Revoked)]);
+    bench.deliver();
+    assert_eq!(bench.next().await, Out::Done);
+    let metrics = bench.end().await;
+    assert!(metrics.contains(
+        r#"revoker_revocations_processed_total{lane="interactive",outcome="revoked"} 1"#
+    ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transport_failure_is_retried_with_growing_waits() {
+    let mut answers: Vec<_> = (0..4).map(|_| Answer::Verdict(transient(false))).collect();
+    answers.push(Answer::Verdict(Verdict::Revoked));
+    let mut bench = bench(answers);
+    bench.deliver();
+    assert_eq!(bench.next().await, Out::Done);
+    assert_eq!(bench.gaps(), [250, 500, 1000, 2000]);
+    bench.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_waits_holds_no_permit() {
+    let answers = [transient(false), Verdict::Revoked, Verdict::Revoked].map(Answer::Verdict);
+    let mut bench = bench_with(answers, 1, false);
+    bench.deliver();
+    bench.until_called(1).await;
+    bench.deliver();
+    assert_eq!(bench.next().await, Out::Done);
+    assert_eq!(bench.gaps(), [0], "the second job was called while the first one waited");
+    assert_eq!(bench.next().await, Out::Done);
+    bench.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_fails_past_the_hold_is_parked_and_back_from_it_gets_one_attempt() {
+    let mut bench = bench((0..100).map(|_| Answer::Verdict(transient(true))));
+    bench.deliver();
+    let Out::Parked(STAY, history) = bench.next().await else { panic!("not parked") };
+    assert_eq!(history.stays, 1);
+    assert_eq!(history.ambiguity, Some(Ambiguity::Attempt));
+    let calls = history.attempts;
+    bench.deliver_with(r#"{"refresh_token":"t"}"#, |back| back.arrival.history = history);
+    let Out::Parked(delay, history) = bench.next().await else { panic!("not parked") };
+    assert_eq!((delay, history.stays, history.attempts), (STAY * 6, 2, calls + 1));
+    bench.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_out_and_then_a_rejection_is_a_rejection_after_ambiguity() {
+    let mut bench = bench([transient(true), rejected()].map(Answer::Verdict));
+    bench.deliver();
+    let Out::Dead(reason, history) = bench.next().await else { panic!("not dead") };
+    assert_eq!((reason, history.attempts), (Reason::RejectedAfterAmbiguity, 2));
+    bench.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_redelivered_job_that_is_rejected_is_a_rejection_after_ambiguity() {
+    let mut bench = bench([Answer::Verdict(rejected())]);
+    bench.deliver_with(r#"{"refresh_token":"t"}"#, |again| again.arrival.redelivered = true);
+    let Out::Dead(Reason::RejectedAfterAmbiguity, history) = bench.next().await else {
+        panic!("not dead")
+    };
+    assert_eq!(history.ambiguity, Some(Ambiguity::Redelivered));
+    bench.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_no_job_and_an_unknown_client_are_not_called() {
+    let mut invalid = bench([]);
+    invalid.deliver_with("not a job", |_| {});
+    assert!(matches!(invalid.next().await, Out::Dead(Reason::InvalidJob, _)));
+    invalid.end().await;
+    let mut unknown = bench_with([], 1, true);
+    unknown.deliver();
+    assert!(matches!(unknown.next().await, Out::Dead(Reason::UnknownClient, _)));
+    unknown.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expired_token_is_not_called_also_after_a_wait() {
+    let mut bench = bench([Answer::Verdict(transient(false))]);
+    bench.deliver_with(r#"{"refresh_token":"t","expires_at":7}"#, |_| {});
+    assert_eq!(bench.next().await, Out::Done);
+    // Good at its first attempt, dead when its wait is over.
+    bench.deliver_with(r#"{"refresh_token":"t","expires_at":1000000.1}"#, |_| {});
+    assert_eq!(bench.next().await, Out::Done);
+    let metrics = bench.end().await;
+    assert!(metrics.contains(r#"{lane="interactive",outcome="expired"} 2"#));
+    assert!(metrics.contains(r#"revoker_endpoint_calls_total{result="timeout"} 1"#));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_ends_its_own_job_and_nothing_else() {
+    let mut bench = bench([Answer::Panic, Answer::Verdict(Verdict::Revoked)]);
+    bench.deliver();
+    let Out::Dead(Reason::InternalError, history) = bench.next().await else { panic!("not dead") };
+    assert_eq!(history.ambiguity, Some(Ambiguity::Attempt), "it was in a call");
+    bench.deliver();
+    assert_eq!(bench.next().await, Out::Done);
+    bench.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn draining_hands_back_what_waits_and_finishes_what_is_called() {
+    let answers = [Answer::Verdict(transient(false)), Answer::Gated(Verdict::Revoked)];
+    let mut bench = bench_with(answers, 1, false);
+    bench.deliver(); // Fails and waits.
+    bench.until_called(1).await;
+    bench.deliver(); // In its call.
+    bench.until_called(2).await;
+    bench.deliver(); // Waits for a permit.
+    bench.pipeline.stop.start_draining();
+    assert_eq!(bench.next().await, Out::HandedBack);
+    assert_eq!(bench.next().await, Out::HandedBack);
+    bench.pipeline.endpoint.gate.add_permits(1);
+    assert_eq!(bench.next().await, Out::Done);
+    bench.deliver(); // Came too late.
+    assert_eq!(bench.next().await, Out::HandedBack);
+    bench.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_cut_off_calls_and_settlements_are_given_back_too() {
+    let answers = [Answer::Gated(Verdict::Revoked), Answer::Verdict(rejected())];
+    let mut bench = bench(answers);
+    bench.deliver();
+    bench.until_called(1).await;
+    bench.deliver_with(r#"{"refresh_token":"t"}"#, |delivery| delivery.stuck = true);
+    bench.until_called(2).await;
+    bench.pipeline.stop.cut_off();
+    let mut left = [bench.next().await, bench.next().await];
+    left.sort_by_key(|out| *out == Out::Dropped);
+    assert!(matches!(left, [Out::HandedBack | Out::Dropped, Out::Dropped]), "{left:?}");
+    bench.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_been_in_hand_for_ten_minutes_goes_back() {
+    let mut bench = bench([]);
+    bench.pipeline.flow.hold(true);
+    let began = Instant::now();
+    bench.deliver();
+    assert_eq!(bench.next().await, Out::HandedBack);
+    assert_eq!(began.elapsed(), Duration::from_secs(600));
+    bench.end().await;
+}
