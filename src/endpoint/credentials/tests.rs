@@ -1,6 +1,7 @@
 use std::{collections::BTreeMap, error::Error as _, fs, os::unix::fs::symlink, path::Path};
 
 use super::*;
+use crate::domain::MAX_TEXT_CHARS as MAX_CHARS;
 
 fn settings(clients: &[(&str, SecretSource)], directory: Option<&Path>) -> CredentialSettings {
     CredentialSettings {
@@ -45,8 +46,6 @@ fn a_file_is_taken_byte_for_byte_less_one_newline() {
     }
     assert_eq!(secret(&credentials, "stranger"), None);
 }
-
-const MAX_CHARS: usize = crate::domain::MAX_TEXT_CHARS;
 
 #[test]
 fn every_fault_is_reported_at_once_with_its_path_and_without_content() {

@@ -1,0 +1,225 @@
+//! The options of the stand-in.
+
+use std::{collections::BTreeMap, io, net::SocketAddr, path::PathBuf, time::Duration};
+
+use bytes::Bytes;
+use http::StatusCode;
+use secrecy::{ExposeSecret, SecretString};
+use thiserror::Error;
+
+use super::script::{Canned, Script};
+
+/// The page of `--html`: what a captive portal or a broken gateway shows.
+const HTML: &str = "<!DOCTYPE html><html><body><h1>Mantenimiento</h1></body></html>\n";
+
+/// A scripted stand-in for the revoke endpoint, for demos and tests.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  revoker mock-endpoint --latency 20ms --fault-share 0.1 --reject-share 0.02 --seed 1
+  revoker mock-endpoint --status 503 --retry-after 5
+  curl 'http://127.0.0.1:8088/ledger?summary'
+
+POST on any path is the revoke call. GET /ledger tells what was seen, tokens by fingerprint; GET \
+/healthz answers ok. The same seed treats the same tokens in the same way, in whatever order they come.")]
+pub struct Args {
+    /// Where to listen; port 0 for any
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8088")]
+    pub listen: SocketAddr,
+    /// Write the bound address to this file once listening
+    #[arg(long, value_name = "PATH")]
+    pub port_file: Option<PathBuf>,
+    /// How long every call takes
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
+    pub latency: Duration,
+    /// Up to how much longer it may take, evenly spread
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
+    pub latency_jitter: Duration,
+    /// The share of calls that take --slow-latency
+    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
+    pub slow_share: f64,
+    /// How long a slow call takes
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
+    pub slow_latency: Duration,
+    /// The share of tokens that answer 01
+    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
+    pub reject_share: f64,
+    /// Tokens that begin so always answer 01
+    #[arg(long, value_name = "TEXT")]
+    pub reject_prefix: Option<String>,
+    /// The share of calls whose connection is reset without an answer, half of them after revoking
+    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
+    pub fault_share: f64,
+    /// Answer every call with this status and no envelope
+    #[arg(long, value_name = "STATUS", value_parser = clap::value_parser!(u16).range(200..=599))]
+    pub status: Option<u16>,
+    /// Answer every call with the content of this file
+    #[arg(long, value_name = "FILE")]
+    pub body: Option<PathBuf>,
+    /// Answer every call with a page of HTML
+    #[arg(long, conflicts_with = "body")]
+    pub html: bool,
+    /// Repeat the token and the client secret in every message
+    #[arg(long)]
+    pub echo: bool,
+    /// Answer 429 beyond so many calls at a time
+    #[arg(long, value_name = "N")]
+    pub max_parallel: Option<usize>,
+    /// Send Retry-After with 429 and with --status
+    #[arg(long, value_name = "SECONDS")]
+    pub retry_after: Option<u64>,
+    /// Answer 00 to the second revocation of a token too; the real endpoint is assumed to answer 01
+    #[arg(long)]
+    pub idempotent: bool,
+    /// Welcome this client only (repeatable); a wrong secret answers 01
+    #[arg(long = "client", value_name = "ID=SECRET", value_parser = secret)]
+    pub clients: Vec<SecretString>,
+    /// Where chance begins
+    #[arg(long, value_name = "N", default_value = "0")]
+    pub seed: u64,
+}
+
+/// Options that cannot be played.
+#[derive(Debug, Error)]
+pub enum ArgsError {
+    /// A client without its secret. The value may be a secret and is not repeated.
+    #[error("--client: not of the form ID=SECRET")]
+    Client,
+    /// The file of `--body`.
+    #[error("--body: {} cannot be read: {source}", path.display())]
+    Body {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+impl Args {
+    /// The script that the options describe. Reads the file of `--body`.
+    ///
+    /// # Errors
+    ///
+    /// [`ArgsError`] names the option that is wrong.
+    pub fn script(&self) -> Result<Script, ArgsError> {
+        Ok(Script {
+            seed: self.seed,
+            latency: self.latency,
+            latency_jitter: self.latency_jitter,
+            slow_share: self.slow_share,
+            slow_latency: self.slow_latency,
+            reject_share: self.reject_share,
+            reject_prefix: self.reject_prefix.clone(),
+            fault_share: self.fault_share,
+            canned: self.canned()?,
+            echo: self.echo,
+            max_parallel: self.max_parallel,
+            retry_after: self.retry_after,
+            idempotent: self.idempotent,
+            clients: self.clients.iter().map(client).collect::<Result<BTreeMap<_, _>, _>>()?,
+        })
+    }
+
+    fn canned(&self) -> Result<Option<Canned>, ArgsError> {
+        let (content_type, body) = match &self.body {
+            Some(path) => {
+                let body = std::fs::read(path)
+                    .map_err(|source| ArgsError::Body { path: path.clone(), source })?;
+                let json = path.extension().is_some_and(|extension| extension == "json");
+                let content_type = if json { "application/json" } else { "text/html" };
+                (content_type, Bytes::from(body))
+            }
+            None if self.html => ("text/html", Bytes::from_static(HTML.as_bytes())),
+            None if self.status.is_some() => ("text/plain", Bytes::new()),
+            None => return Ok(None),
+        };
+        let status = self.status.and_then(|status| StatusCode::from_u16(status).ok());
+        Ok(Some(Canned { status: status.unwrap_or(StatusCode::OK), content_type, body }))
+    }
+}
+
+fn client(pair: &SecretString) -> Result<(String, SecretString), ArgsError> {
+    match pair.expose_secret().split_once('=') {
+        Some((id, secret)) if !id.is_empty() && !secret.is_empty() => {
+            Ok((id.to_owned(), secret.into()))
+        }
+        _ => Err(ArgsError::Client),
+    }
+}
+
+/// Takes anything: clap would repeat what it refuses.
+#[allow(clippy::unnecessary_wraps, reason = "clap's parsers return a result")]
+fn secret(value: &str) -> Result<SecretString, std::convert::Infallible> {
+    Ok(value.into())
+}
+
+fn share(value: &str) -> Result<f64, &'static str> {
+    value
+        .parse()
+        .ok()
+        .filter(|share| (0.0..=1.0).contains(share))
+        .ok_or("a share is a number from 0 to 1")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn parse(line: &str) -> Result<Args, clap::Error> {
+        Command::try_parse_from(["mock-endpoint"].into_iter().chain(line.split_whitespace()))
+            .map(|command| command.args)
+    }
+
+    #[test]
+    fn the_defaults_are_the_default_script_but_for_slow_calls() {
+        let args = parse("").unwrap();
+        assert_eq!(args.listen, "127.0.0.1:8088".parse().unwrap());
+        let script = Script { slow_latency: Duration::ZERO, ..args.script().unwrap() };
+        assert_eq!(format!("{script:?}"), format!("{:?}", Script::default()));
+    }
+
+    #[test]
+    fn every_option_reaches_the_script() {
+        let script = parse(
+            "--latency 50ms --latency-jitter 5ms --slow-share 0.001 --slow-latency 10s \
+             --reject-share 0.02 --reject-prefix bad --fault-share 0.1 --status 503 --echo \
+             --max-parallel 4 --retry-after 7 --idempotent --client shop=a=b --seed 9",
+        )
+        .unwrap()
+        .script()
+        .unwrap();
+        assert_eq!(script.latency, Duration::from_millis(50));
+        assert_eq!(script.latency_jitter, Duration::from_millis(5));
+        assert_eq!(script.slow_latency, Duration::from_secs(10));
+        assert_eq!(
+            (script.slow_share, script.reject_share, script.fault_share),
+            (0.001, 0.02, 0.1)
+        );
+        assert_eq!(script.canned.as_ref().unwrap().status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!((script.max_parallel, script.retry_after, script.seed), (Some(4), Some(7), 9));
+        assert!(script.echo && script.idempotent && script.condemns("bad-1"));
+        assert!(script.welcomes("shop", "a=b") && !script.welcomes("shop", "a"));
+    }
+
+    #[test]
+    fn what_cannot_be_played_is_refused_without_repeating_a_secret() {
+        for line in ["--fault-share 1.1", "--reject-share -0.1", "--slow-share NaN", "--status 99"]
+        {
+            assert!(parse(line).is_err(), "{line}");
+        }
+        let args = parse("--client hunter2").unwrap();
+        assert!(!format!("{args:?}").contains("hunter2"));
+        let error = args.script().unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("hunter2"));
+        let missing = parse("--body /nowhere/page.html").unwrap().script().unwrap_err();
+        assert!(missing.to_string().contains("/nowhere/page.html"), "{missing}");
+    }
+}
