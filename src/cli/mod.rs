@@ -1,9 +1,9 @@
 //! The command line: one file per subcommand; wires the parts.
 
-<<<<<<< HEAD
 pub mod check;
 pub mod enqueue;
 pub mod healthcheck;
+pub mod mock_endpoint;
 pub mod run;
 mod signals;
 
@@ -54,6 +54,7 @@ enum Command {
     #[command(after_help = "Example:\n  revoker --config config/production.toml check")]
     Check,
     Healthcheck(healthcheck::Args),
+    MockEndpoint(mock_endpoint::Args),
 }
 
 /// Runs the command of this process's command line.
@@ -73,6 +74,7 @@ pub fn main() -> ExitCode {
             Ok(config) => healthcheck::run(&args, config.admin.listen),
             Err(faults) => refuse(&faults),
         },
+        Command::MockEndpoint(args) => block_on(mock_endpoint::run(args)),
     }
 }
 
@@ -131,6 +133,3 @@ fn fail(error: &dyn std::error::Error) -> ExitCode {
     drop(writeln!(std::io::stderr(), "{error}"));
     ExitCode::FAILURE
 }
-=======
-pub mod mock_endpoint;
->>>>>>> endpoint

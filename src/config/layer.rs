@@ -48,65 +48,69 @@ pub(super) struct Entry {
 #[derive(Default)]
 pub(super) struct Layer {
     pub(super) entries: BTreeMap<Key, Entry>,
+    /// Why the source, or a part of it, could not be read. Its entries are incomplete then.
+    pub(super) faults: Vec<Fault>,
 }
 
 impl Layer {
     /// Reads the defaults that are compiled in.
-    pub(super) fn defaults(text: &str) -> Result<Self, Vec<Fault>> {
+    pub(super) fn defaults(text: &str) -> Self {
         Self::parse(text, &|_| Origin::Default)
     }
 
     /// Reads a file.
-    pub(super) fn file(path: &Path) -> Result<Self, Vec<Fault>> {
-        let fault = |problem| vec![Fault::new(None, Some(file::shown(path)), problem)];
-        let bytes = file::read(path).map_err(fault)?;
-        let text = std::str::from_utf8(&bytes).map_err(|e| {
-            let line = Lines::of(&bytes).line(e.valid_up_to());
-            fault(Problem::new(
-                format!("is not UTF-8 (line {line})"),
-                "save it as UTF-8, which TOML requires",
-            ))
-        })?;
-        let path: Arc<Path> = Arc::from(path);
-        Self::parse(text, &|line| Origin::File(path.clone(), line))
+    pub(super) fn file(path: &Path) -> Self {
+        let text = file::read(path).and_then(|bytes| {
+            String::from_utf8(bytes).map_err(|error| {
+                let line = Lines::of(error.as_bytes()).line(error.utf8_error().valid_up_to());
+                Problem::new(
+                    format!("is not UTF-8 (line {line})"),
+                    "save it as UTF-8, which TOML requires",
+                )
+            })
+        });
+        let shared: Arc<Path> = Arc::from(path);
+        match text {
+            Ok(text) => Self::parse(&text, &|line| Origin::File(shared.clone(), line)),
+            Err(problem) => {
+                let fault = Fault::new(None, Some(file::shown(path)), problem);
+                Self { faults: vec![fault], ..Self::default() }
+            }
+        }
     }
 
     /// Takes what is ours from the environment.
-    pub(super) fn environment(
-        variables: impl Iterator<Item = (OsString, OsString)>,
-    ) -> Result<Self, Vec<Fault>> {
+    pub(super) fn environment(variables: impl Iterator<Item = (OsString, OsString)>) -> Self {
         let mut layer = Self::default();
-        let mut faults = Vec::new();
         for (name, value) in variables {
             let name = name.to_string_lossy().into_owned();
             if name == FILES_VARIABLE {
                 continue;
             }
             let Some(key) = Key::from_variable(&name) else { continue };
-            if let Some(value) = value.into_string().ok().map(Value::Raw) {
-                layer.entries.insert(key, Entry { value, origin: Origin::Variable(name) });
+            let origin = Origin::Variable(name);
+            if let Ok(value) = value.into_string() {
+                layer.entries.insert(key, Entry { value: Value::Raw(value), origin });
             } else {
-                faults.push(Fault::new(
-                    Some(key.to_string()),
-                    Some(Origin::Variable(name).to_string()),
-                    Problem::new("is not UTF-8", "set it to valid UTF-8"),
-                ));
+                let problem = Problem::new("is not UTF-8", "set it to valid UTF-8");
+                let fault = Fault::new(Some(key.to_string()), Some(origin.to_string()), problem);
+                layer.faults.push(fault);
             }
         }
-        if faults.is_empty() { Ok(layer) } else { Err(faults) }
+        layer
     }
 
-    fn parse(text: &str, origin: &dyn Fn(usize) -> Origin) -> Result<Self, Vec<Fault>> {
+    fn parse(text: &str, origin: &dyn Fn(usize) -> Origin) -> Self {
         let (table, errors) = DeTable::parse_recoverable(text);
         let lines = Lines::of(text.as_bytes());
+        let mut layer = Self { faults: syntax_faults(&errors, &lines, origin), ..Self::default() };
         // What was recovered out of a broken document is guesswork, and a piece of a secret may pass
         // for a key in it: nothing of it is looked at.
-        if !errors.is_empty() {
-            return Err(syntax_faults(&errors, &lines, origin));
+        if layer.faults.is_empty() {
+            let at = |byte| origin(lines.line(byte));
+            layer.flatten(&Key::root(), table.into_inner(), &at);
         }
-        let mut layer = Self::default();
-        layer.flatten(&Key::root(), table.into_inner(), &|byte| origin(lines.line(byte)));
-        Ok(layer)
+        layer
     }
 
     fn flatten(&mut self, above: &Key, table: DeTable<'_>, origin: &dyn Fn(usize) -> Origin) {

@@ -6,6 +6,7 @@
 
 mod broker;
 mod broker_url;
+mod clients;
 mod credentials;
 mod endpoint;
 mod faults;
@@ -28,7 +29,7 @@ use crate::{
     pipeline,
 };
 
-use self::{credentials::Secrets, layer::Layer, reader::Reader};
+use self::{clients::Secrets, layer::Layer, reader::Reader};
 
 pub use self::{
     faults::{Fault, Faults},
@@ -37,6 +38,9 @@ pub use self::{
 
 /// Every key with its default, its unit and its reason.
 const DEFAULTS: &str = include_str!("../../config/default.toml");
+
+/// More remembered tokens than this are a slip of the unit: memory would end first.
+const MAX_REMEMBERED: usize = 100_000_000;
 
 /// The settings of all parts, checked.
 #[derive(Debug, Clone)]
@@ -151,9 +155,6 @@ impl Config {
         }
     }
 }
-
-/// More remembered tokens than this are a slip of the unit: memory would end first.
-const MAX_REMEMBERED: usize = 100_000_000;
 
 #[cfg(test)]
 mod tests;

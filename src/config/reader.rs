@@ -23,32 +23,25 @@ pub(super) struct Reader {
     faulty: BTreeSet<Key>,
     faults: Vec<Fault>,
     warnings: Vec<String>,
-    /// Whether a source could not be read at all. Nobody can say then what is missing or how settings
-    /// go together, so no such fault is reported.
+    /// Whether a source could not be read. Nobody can say then what is missing or how settings go
+    /// together, so no such fault is reported.
     partial: bool,
 }
 
 impl Reader {
-    /// A reader of what could be read of the sources; the rest are faults already.
-    pub(super) fn new(sources: impl IntoIterator<Item = Result<Layer, Vec<Fault>>>) -> Self {
-        let mut reader = Self {
-            layers: Vec::new(),
+    /// A reader of layers, the later ones winning.
+    pub(super) fn new(layers: impl IntoIterator<Item = Layer>) -> Self {
+        let mut layers: Vec<Layer> = layers.into_iter().collect();
+        let faults: Vec<Fault> =
+            layers.iter_mut().flat_map(|layer| std::mem::take(&mut layer.faults)).collect();
+        Self {
+            layers,
             known: BTreeSet::new(),
             faulty: BTreeSet::new(),
-            faults: Vec::new(),
+            partial: !faults.is_empty(),
+            faults,
             warnings: Vec::new(),
-            partial: false,
-        };
-        for source in sources {
-            match source {
-                Ok(layer) => reader.layers.push(layer),
-                Err(faults) => {
-                    reader.faults.extend(faults);
-                    reader.partial = true;
-                }
-            }
         }
-        reader
     }
 
     /// A setting that may be left out. `None` as well if it is at fault.
@@ -127,6 +120,11 @@ impl Reader {
     /// Notes something that works but deserves a look.
     pub(super) fn warn(&mut self, warning: impl Into<String>) {
         self.warnings.push(warning.into());
+    }
+
+    /// Whether a source could not be read, so that nothing can be said of what is absent.
+    pub(super) const fn is_partial(&self) -> bool {
+        self.partial
     }
 
     /// Whether a fault of this key or of one below it was noted.

@@ -114,6 +114,11 @@ fn incomplete_credentials_are_refused() {
         let fault = only_fault(file);
         assert!(fault.starts_with(begin), "{file}: {fault}");
     }
+    let folder = Folder::new();
+    folder.write("secret", "s");
+    let fault =
+        only_fault(&format!("credentials.client_secret_file = '{}'", folder.path("secret")));
+    assert!(fault.starts_with("credentials.client_secret_file (worker.toml:1): is the secret of"));
     let long = "x".repeat(101);
     let fault = only_fault(&format!("credentials.clients.a.client_secret = '{long}'"));
     assert!(fault.contains("has more than 100 characters"), "{fault}");

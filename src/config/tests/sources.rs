@@ -84,11 +84,14 @@ fn variables_that_are_not_utf_8() {
     environment.push((bytes(b"OTHER\xff"), bytes(b"\xff")));
     assert!(Config::load(&[], environment.clone()).is_ok(), "what is not ours is not looked at");
     environment.push(("REVOKER_BROKER__QUEUE".into(), bytes(b"q\xff")));
-    let faults = Config::load(&[], environment).unwrap_err();
+    environment.push(("REVOKER_LOG__FORMAT".into(), "xml".into()));
+    let faults = lines(&Config::load(&[], environment).unwrap_err());
     assert_eq!(
-        faults.to_string(),
+        faults[0],
         "broker.queue (REVOKER_BROKER__QUEUE): is not UTF-8; set it to valid UTF-8"
     );
+    assert!(faults[1].starts_with("log.format (REVOKER_LOG__FORMAT): "), "{faults:#?}");
+    assert_eq!(faults.len(), 2);
 }
 
 #[test]

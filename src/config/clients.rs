@@ -1,0 +1,121 @@
+//! The table `credentials.clients`: client ids, each with a secret.
+//!
+//! It cannot be set by the environment: ids are case sensitive and may hold anything, and the names of
+//! variables are neither.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use secrecy::ExposeSecret;
+
+use crate::{domain::MAX_TEXT_CHARS, endpoint::SecretSource};
+
+use super::{
+    faults::Problem,
+    key::Key,
+    layer::Origin,
+    reader::{Reader, of_file},
+    secret::Secret,
+    value::{self, Value},
+};
+
+/// Where the table stands.
+pub(super) const TABLE: &str = "credentials.clients";
+
+/// Whether secrets are at hand where the configuration is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Secrets {
+    /// They are needed: their files are opened, and there must be some.
+    Needed,
+    /// They may be absent: no call will be made.
+    Unneeded,
+}
+
+pub(super) fn read(reader: &mut Reader, secrets: Secrets) -> BTreeMap<String, SecretSource> {
+    let top = Key::from(TABLE);
+    reader.optional(&top, |value| match value {
+        Value::Table => Ok(()),
+        _ => Err(Problem::new("is not a table", "write a section [credentials.clients.\"id\"]")),
+    });
+    refuse_variables(reader, &top);
+    let ids: BTreeSet<String> = reader
+        .layers()
+        .flat_map(|layer| layer.entries.iter())
+        .filter(|(key, entry)| key.is_within(&top) && !is_variable(&entry.origin))
+        .filter_map(|(key, _)| key.segments().get(top.segments().len()).cloned())
+        .collect();
+    ids.into_iter()
+        .filter_map(|id| {
+            let key = top.child(&id);
+            if let Err(problem) = client_id(&Value::Text(id.clone())) {
+                reader.refuse(&key, problem);
+            }
+            Some((id, client(reader, &key, secrets)?))
+        })
+        .collect()
+}
+
+fn refuse_variables(reader: &mut Reader, top: &Key) {
+    let variables: Vec<Key> = reader
+        .layers()
+        .flat_map(|layer| layer.entries.iter())
+        .filter(|(key, entry)| *key != top && key.is_within(top) && is_variable(&entry.origin))
+        .map(|(key, _)| key.clone())
+        .collect();
+    for key in variables {
+        let problem = Problem::new(
+            "cannot be set by the environment: client ids are case sensitive",
+            "set it in a file, or use credentials.directory or credentials.client_id",
+        );
+        reader.refuse(key, problem);
+    }
+}
+
+const fn is_variable(origin: &Origin) -> bool {
+    matches!(origin, Origin::Variable(_))
+}
+
+fn client(reader: &mut Reader, key: &Key, secrets: Secrets) -> Option<SecretSource> {
+    let secret_key = key.child("client_secret");
+    reader.optional(key, |value| match value {
+        Value::Table => Ok(()),
+        _ => Err(Problem::new("is not a table", "write { client_secret_file = \"path\" }")),
+    });
+    let secret = client_secret(reader, &secret_key, secrets);
+    if secret.is_none() && !reader.is_partial() && !reader.has_fault_within(key) {
+        let remedy = format!("set {secret_key} or {}", secret_key.in_file());
+        reader.refuse(key, Problem::new("names a client without a secret", remedy));
+    }
+    secret.map(|secret| secret.source)
+}
+
+/// A client's secret, checked, and kept as it was given: its file is read again later.
+pub(super) fn client_secret(
+    reader: &mut Reader,
+    key: impl Into<Key>,
+    secrets: Secrets,
+) -> Option<Secret> {
+    let secret = reader.secret(key)?;
+    if secrets == Secrets::Unneeded {
+        return Some(secret);
+    }
+    let value = reader.secret_value(&secret)?;
+    if value.expose_secret().chars().count() > MAX_TEXT_CHARS {
+        let problem = too_long();
+        let in_file = matches!(secret.source, SecretSource::File(_));
+        reader.refuse(&secret.key, if in_file { of_file(problem) } else { problem });
+    }
+    Some(secret)
+}
+
+/// An id that the endpoint accepts.
+pub(super) fn client_id(value: &Value) -> Result<String, Problem> {
+    let id = value::string(value)?;
+    if id.chars().count() > MAX_TEXT_CHARS { Err(too_long()) } else { Ok(id.to_owned()) }
+}
+
+fn too_long() -> Problem {
+    Problem::new(
+        format!("has more than {MAX_TEXT_CHARS} characters, the endpoint's limit"),
+        "check that it is the right one",
+    )
+}
