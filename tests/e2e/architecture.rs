@@ -29,11 +29,10 @@ const BELOW: [(&str, &[&str]); 11] = [
 const LOWER: [&str; 7] = ["domain", "metrics", "ports", "flow", "endpoint", "broker", "pipeline"];
 
 /// Crates that are kept behind one part, each with the paths under `src` that may name it.
-const KEPT: [(&str, &[&str]); 4] = [
+const KEPT: [(&str, &[&str]); 3] = [
     ("lapin", &["broker/"]),
     ("backoff::", &["domain/backoff.rs"]),
     ("reqwest", &["endpoint/", "cli/"]),
-    ("prometheus", &["metrics/", "admin/"]),
 ];
 
 /// Every source file by its path under `src`, without comments.

@@ -62,6 +62,12 @@ fn assert_disarmed(letter: &Letter) {
     }
 }
 
+/// Takes the copy that the broker made for the producer, as it was asked to: the fault is real. What
+/// is found in the trap from here on is a copy of something that the worker published.
+async fn spring_the_trap(stage: &Stage) {
+    stage.amqp.take(TRAP, 1).await;
+}
+
 /// Waits until a message with the hostile expiration, published now, has expired.
 async fn outlast_the_expiration(stage: &Stage) {
     let arguments = table([
@@ -84,14 +90,12 @@ async fn a_hostile_message_becomes_an_ordinary_dead_letter() {
     let endpoint = Endpoint::start(|_| Answer::rejected()).await;
     let worker = stage.run(&endpoint).ready().await;
     stage.amqp.publish(INTERACTIVE, hostile(&token(1))).await;
+    spring_the_trap(&stage).await;
     stage.amqp.until_ready(DEAD, 1).await;
-    // CC and BCC worked once, for the producer: one copy each, or one for both.
-    let copies = stage.amqp.depth(TRAP).await.unwrap().ready;
-    assert!(copies > 0, "the fault happened");
     outlast_the_expiration(&stage).await;
 
     worker.until_processed("dead_lettered", 1).await;
-    assert_eq!(stage.amqp.depth(TRAP).await.unwrap().ready, copies, "the dead letter was copied");
+    assert_eq!(stage.amqp.depth(TRAP).await.unwrap().ready, 0, "the dead letter was copied");
     let letters = stage.amqp.take(DEAD, 1).await;
     assert_disarmed(&letters[0]);
     for name in ["x-death", "x-first-death-queue", "x-first-death-reason", "x-delivery-count"] {
@@ -121,17 +125,15 @@ async fn a_hostile_message_is_parked_and_comes_back() {
         .await;
     let worker = stage.run(&endpoint).set("retry.hold", "100ms").ready().await;
     stage.amqp.publish(INTERACTIVE, hostile(&token(1))).await;
+    spring_the_trap(&stage).await;
     let parked = r#"deferrals_total{how="parked",lane="interactive"}"#;
     worker.until_metrics("three stays", |metrics| metrics.value(parked) >= 3).await;
     outlast_the_expiration(&stage).await;
-    let copies = stage.amqp.depth(TRAP).await.unwrap().ready;
-    assert!(copies > 0, "the fault happened");
     clear.open();
 
     worker.until_processed("revoked", 1).await;
     worker.stop().await;
-    assert_eq!(stage.amqp.depth(TRAP).await.unwrap().ready, copies, "the parked job was copied");
-    for queue in [INTERACTIVE, RETRY, DEAD] {
+    for queue in [INTERACTIVE, RETRY, DEAD, TRAP] {
         assert_eq!(stage.amqp.after_consumers(queue).await, 0, "{queue}");
     }
 }
@@ -143,9 +145,10 @@ async fn a_parked_hostile_message_is_disarmed() {
     let stage = Stage::new().await;
     stage.amqp.declare(TRAP, FieldTable::default()).await;
     let endpoint = Endpoint::start(|_| Answer::status(503)).await;
-    let launch = stage.run(&endpoint).set("retry.hold", "100ms").set("retry.park", r#"["1h"]"#);
+    let launch = stage.run(&endpoint).set("retry.hold", "100ms").set("retry.park", "1h");
     let worker = launch.ready().await;
     stage.amqp.publish(INTERACTIVE, hostile(&token(1))).await;
+    spring_the_trap(&stage).await;
     let queue = "revocations.retry.interactive.1h";
     stage.amqp.until_ready(queue, 1).await;
     outlast_the_expiration(&stage).await;
@@ -153,6 +156,7 @@ async fn a_parked_hostile_message_is_disarmed() {
     let letters = stage.amqp.take(queue, 1).await;
     assert_disarmed(&letters[0]);
     assert_eq!(letters[0].header("x-death"), None);
+    assert_eq!(stage.amqp.depth(TRAP).await.unwrap().ready, 0, "the parked job was copied");
     worker.stop().await;
     assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
 }

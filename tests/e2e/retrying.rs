@@ -148,12 +148,8 @@ async fn a_parked_job_comes_back_with_its_attempts_kept() {
 async fn a_parked_job_carries_its_history() {
     let stage = Stage::new().await;
     let endpoint = Endpoint::start(|_| Answer::status(503)).await;
-    let worker = stage
-        .run(&endpoint)
-        .set("retry.hold", "100ms")
-        .set("retry.park", r#"["1h"]"#)
-        .ready()
-        .await;
+    let worker =
+        stage.run(&endpoint).set("retry.hold", "100ms").set("retry.park", "1h").ready().await;
     stage.amqp.publish(INTERACTIVE, Message::job(&token(1)).id("job-1")).await;
     stage.amqp.until_ready(LONG_STAY, 1).await;
     worker.stop().await;

@@ -104,28 +104,6 @@ async fn an_expired_token_is_settled_without_a_call() {
     assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
 }
 
-/// The same token twice, at once and again later, makes one call: a second one would be answered
-/// `01`, and a revoked token would look like a failure.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_duplicate_makes_no_second_call() {
-    let stage = Stage::new().await;
-    let endpoint = Endpoint::start(|call| match call.nth {
-        1 => Answer::revoked(),
-        _ => Answer::rejected(),
-    })
-    .await;
-    let worker = stage.run(&endpoint).ready().await;
-    stage.amqp.publish_all(BULK, [1, 1, 1].map(|n| Message::job(&token(n)))).await;
-    worker.until_processed("duplicate", 2).await;
-    stage.amqp.publish(INTERACTIVE, Message::job(&token(1))).await;
-
-    let metrics = worker.until_processed("duplicate", 3).await;
-    assert_eq!(metrics.processed("revoked"), 1);
-    worker.stop().await;
-    assert_eq!(endpoint.count(), 1);
-    assert_eq!(stage.amqp.depth(DEAD).await.unwrap().ready, 0);
-}
-
 /// Two replicas share a queue: each takes part, and no job is called twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_workers_share_a_queue() {

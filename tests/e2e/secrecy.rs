@@ -46,7 +46,7 @@ async fn no_canary_shows_at_trace() {
     let body = serde_json::json!({
         "refresh_token": token(1),
         "client_secret": canary::SECRET,
-        "username": token(7),
+        "username": "commerce@email.com",
         canary::SECRET: canary::SECRET,
     });
     let job = Message::new(body.to_string())
@@ -58,8 +58,9 @@ async fn no_canary_shows_at_trace() {
         .header("token", text(&token(1)));
     stage.amqp.publish(INTERACTIVE, job).await;
     stage.amqp.publish(BULK, Message::job(&token(2))).await;
-    for body in [token(3), format!("{{\"refresh_token\":[\"{}\"]}}", token(4))] {
-        stage.amqp.publish(BULK, Message::new(body).id(&token(3))).await;
+    let no_job = format!("{{\"refresh_token\":[\"{}\"]}}", token(4));
+    for (body, id) in [(token(3), token(3)), (no_job, token(4))] {
+        stage.amqp.publish(BULK, Message::new(body).id(&id)).await;
     }
     let stranger = serde_json::json!({ "refresh_token": token(5), "client_id": token(5) });
     stage.amqp.publish(BULK, Message::new(stranger.to_string())).await;

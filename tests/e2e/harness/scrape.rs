@@ -32,6 +32,13 @@ impl Scrape {
         whole(*value.unwrap_or_else(|| panic!("no series revoker_{series} in\n{}", self.text)))
     }
 
+    /// What is not zero, for the report of a hang.
+    pub fn summary(&self) -> String {
+        let ours = self.samples.iter().filter(|(name, _)| name.starts_with("revoker_"));
+        let told = ours.filter(|(name, value)| **value != 0.0 && !name.contains("_bucket"));
+        told.map(|(name, value)| format!("\n{name} {value}")).collect::<Vec<_>>().concat()
+    }
+
     /// All series of ours.
     pub fn names(&self) -> Vec<&str> {
         let names = self.samples.keys().map(String::as_str);

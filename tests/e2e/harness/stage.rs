@@ -51,7 +51,7 @@ impl Stage {
             .set("admin.listen", "127.0.0.1:0")
             .set("retry.initial", "50ms")
             .set("retry.jitter", "0")
-            .set("retry.park", r#"["1s"]"#)
+            .set("retry.park", "1s")
     }
 
     /// A subcommand that needs the broker alone.

@@ -172,7 +172,7 @@ impl Worker {
     pub async fn until_metrics(&self, what: &str, condition: impl Fn(&Scrape) -> bool) -> Scrape {
         eventually(what, async || {
             let scrape = self.metrics().await;
-            if condition(&scrape) { Ok(scrape) } else { Err(scrape.text) }
+            if condition(&scrape) { Ok(scrape) } else { Err(scrape.summary()) }
         })
         .await
     }
