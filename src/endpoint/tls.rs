@@ -2,11 +2,13 @@
 
 use std::{path::Path, sync::Arc};
 
+use reqwest::Url;
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use rustls_pki_types::{
     CertificateDer,
     pem::{self, PemObject},
 };
+use secrecy::ExposeSecret;
 
 use super::{client::ClientError, settings::Settings};
 
@@ -24,7 +26,7 @@ pub fn install_crypto_provider() {
 pub(super) fn config(settings: &Settings) -> Result<ClientConfig, ClientError> {
     let roots = match &settings.ca_file {
         Some(path) => from_file(path)?,
-        None if settings.url.scheme() == "https" => from_system()?,
+        None if speaks_tls(settings) => from_system()?,
         None => RootCertStore::empty(),
     };
     let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -38,6 +40,12 @@ pub(super) fn config(settings: &Settings) -> Result<ClientConfig, ClientError> {
         vec![b"http/1.1".to_vec()]
     };
     Ok(config)
+}
+
+/// Whether a call passes through TLS, to the endpoint or to the proxy.
+fn speaks_tls(settings: &Settings) -> bool {
+    let proxy = settings.proxy.as_ref().and_then(|url| Url::parse(url.expose_secret()).ok());
+    [Some(&settings.url), proxy.as_ref()].into_iter().flatten().any(|url| url.scheme() == "https")
 }
 
 fn from_file(path: &Path) -> Result<RootCertStore, ClientError> {
@@ -63,4 +71,25 @@ fn from_system() -> Result<RootCertStore, ClientError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() { Err(ClientError::NoSystemRoots) } else { Ok(roots) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::endpoint::testing;
+
+    #[test]
+    fn the_systems_roots_are_loaded_only_where_a_call_passes_through_tls() {
+        let cases = [
+            ("http://127.0.0.1/", None, false),
+            ("http://127.0.0.1/", Some("http://proxy:3128"), false),
+            ("http://127.0.0.1/", Some("HTTPS://user:password@proxy"), true),
+            ("https://127.0.0.1/", None, true),
+            ("https://127.0.0.1/", Some("http://proxy:3128"), true),
+        ];
+        for (url, proxy, expected) in cases {
+            let settings = Settings { proxy: proxy.map(Into::into), ..testing::settings(url) };
+            assert_eq!(speaks_tls(&settings), expected, "{url} {proxy:?}");
+        }
+    }
 }
