@@ -72,3 +72,24 @@ fn from_system() -> Result<RootCertStore, ClientError> {
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() { Err(ClientError::NoSystemRoots) } else { Ok(roots) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::endpoint::testing;
+
+    #[test]
+    fn the_systems_roots_are_loaded_only_where_a_call_passes_through_tls() {
+        let cases = [
+            ("http://127.0.0.1/", None, false),
+            ("http://127.0.0.1/", Some("http://proxy:3128"), false),
+            ("http://127.0.0.1/", Some("HTTPS://user:password@proxy"), true),
+            ("https://127.0.0.1/", None, true),
+            ("https://127.0.0.1/", Some("http://proxy:3128"), true),
+        ];
+        for (url, proxy, expected) in cases {
+            let settings = Settings { proxy: proxy.map(Into::into), ..testing::settings(url) };
+            assert_eq!(speaks_tls(&settings), expected, "{url} {proxy:?}");
+        }
+    }
+}
