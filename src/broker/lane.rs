@@ -5,8 +5,10 @@ use std::{sync::Arc, time::Duration};
 use futures_util::{StreamExt, future::try_join_all};
 use lapin::{
     Channel, Connection, Consumer, ErrorKind,
+    message::Delivery,
     options::{
-        BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
+        BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicGetOptions,
+        BasicNackOptions, BasicQosOptions,
     },
     types::{FieldTable, ShortString},
 };
@@ -34,33 +36,29 @@ const FLUSH_AFTER: Duration = Duration::from_millis(4);
 pub struct LaneChannel {
     lane: Lane,
     channel: Channel,
-    consumer: Consumer,
     ledger: Arc<ChannelLedger>,
 }
 
 impl LaneChannel {
-    /// Opens the channel and begins to consume.
+    /// Opens the channel.
     ///
     /// # Errors
     ///
     /// The broker's, or the connection's.
-    pub async fn open(
-        connection: &Connection,
-        lane: Lane,
-        queue: &ShortString,
-        prefetch: u16,
-    ) -> lapin::Result<Self> {
-        let channel = connection.create_channel().await?;
-        channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
-        let consumer = channel
-            .basic_consume(
-                queue.clone(),
-                ShortString::default(),
-                BasicConsumeOptions::default(),
-                FieldTable::default(),
-            )
-            .await?;
-        Ok(Self { lane, channel, consumer, ledger: Arc::default() })
+    pub async fn open(connection: &Connection, lane: Lane) -> lapin::Result<Self> {
+        Ok(Self { lane, channel: connection.create_channel().await?, ledger: Arc::default() })
+    }
+
+    /// Begins to consume.
+    ///
+    /// # Errors
+    ///
+    /// The broker's, or the connection's.
+    pub async fn consume(&self, queue: &ShortString, prefetch: u16) -> lapin::Result<Consumer> {
+        self.channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
+        let options = BasicConsumeOptions::default();
+        let tag = self.consumer_tag();
+        self.channel.basic_consume(queue.clone(), tag, options, FieldTable::default()).await
     }
 
     /// Stops consuming; what was delivered before still comes out of [`LaneChannel::pump`].
@@ -69,7 +67,27 @@ impl LaneChannel {
     ///
     /// The broker's, or the connection's.
     pub async fn cancel(&self) -> lapin::Result<()> {
-        self.channel.basic_cancel(self.consumer.tag(), BasicCancelOptions::default()).await
+        self.channel.basic_cancel(self.consumer_tag(), BasicCancelOptions::default()).await
+    }
+
+    /// Takes one job out of the queue, if there is any.
+    ///
+    /// # Errors
+    ///
+    /// The broker's, or the connection's.
+    pub async fn fetch(
+        &self,
+        queue: &ShortString,
+        exits: &Arc<Exits>,
+    ) -> lapin::Result<Option<AmqpDelivery>> {
+        let options = BasicGetOptions::default();
+        let got = self.channel.basic_get(queue.clone(), options).await?;
+        Ok(got.and_then(|message| self.receive(message.delivery, exits)))
+    }
+
+    /// A channel has one consumer at most, so its lane names it.
+    fn consumer_tag(&self) -> ShortString {
+        self.lane.as_str().into()
     }
 
     /// Ends the claims of all deliveries: the session is over.
@@ -78,38 +96,39 @@ impl LaneChannel {
     }
 
     /// Passes deliveries on until the consumer ends, and says how it ended.
-    pub async fn pump(&self, exits: Arc<Exits>, intake: mpsc::Sender<AmqpDelivery>) -> EndedBy {
-        let mut consumer = self.consumer.clone();
+    pub async fn pump(
+        &self,
+        mut consumer: Consumer,
+        exits: Arc<Exits>,
+        intake: mpsc::Sender<AmqpDelivery>,
+    ) -> EndedBy {
         while let Some(next) = consumer.next().await {
             let delivery = match next {
                 Ok(delivery) => delivery,
                 Err(error) => return ended_by(&error),
             };
-            if !self.ledger.delivered(delivery.delivery_tag) {
-                // Acks would go astray from here on: only a new channel counts from the start.
+            let Some(delivery) = self.receive(delivery, &exits) else {
                 return EndedBy::ChannelClosed;
-            }
-            let receipt = Receipt::new(delivery.delivery_tag, Arc::clone(&self.ledger));
-            let arrival = headers::read(
-                &delivery.properties,
-                self.lane,
-                delivery.redelivered,
-                &exits.queues,
-                SystemClock.now(),
-            );
-            let delivery = AmqpDelivery::new(
-                arrival,
-                delivery.data,
-                delivery.properties,
-                receipt,
-                Arc::clone(&exits),
-            );
+            };
             if intake.send(delivery).await.is_err() {
                 return EndedBy::Shutdown;
             }
         }
         // The stream of a consumer that the broker cancelled just ends: its queue was deleted.
         EndedBy::ConsumerCancelled
+    }
+
+    /// `None` if the delivery's tag is not the next one: acks would go astray from here on, and only
+    /// a new channel counts from the start.
+    fn receive(&self, delivery: Delivery, exits: &Arc<Exits>) -> Option<AmqpDelivery> {
+        let Delivery { delivery_tag, redelivered, properties, data, .. } = delivery;
+        if !self.ledger.delivered(delivery_tag) {
+            return None;
+        }
+        let receipt = Receipt::new(delivery_tag, Arc::clone(&self.ledger));
+        let now = SystemClock.now();
+        let arrival = headers::read(&properties, self.lane, redelivered, &exits.queues, now);
+        Some(AmqpDelivery::new(arrival, data, properties, receipt, Arc::clone(exits)))
     }
 
     /// Tells the broker what is settled, many at a time, until `closing`; then the rest.

@@ -29,6 +29,7 @@ pub use outbox::Outbox;
 pub use producer::Producer;
 pub use publisher::{Closed, Letter, Publisher, Publishing};
 pub use queues::Queues;
+pub use session::Wanted;
 pub use settings::Settings;
 pub use supervise::{AmqpSource, Consuming, Control, Supervisor};
 pub use topology::TopologyError;

@@ -6,7 +6,7 @@ use lapin::Connection;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -25,22 +25,44 @@ use crate::{
 /// quorum queue when the connection closes right behind them.
 const LINGER: Duration = Duration::from_millis(100);
 
+/// How often empty queues are asked for the one job that is wanted.
+const FETCH_EVERY: Duration = Duration::from_millis(500);
+
+/// How many jobs are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// As many as the prefetch allows.
+    All,
+    /// None for now: the consumers are cancelled, the backlog stays in its queues.
+    None,
+    /// One, interactive lane first; then none.
+    One,
+    /// None any more.
+    Never,
+}
+
 /// What the session is asked to do.
 #[derive(Debug, Clone)]
 pub struct Commands {
-    /// Whether jobs are wanted; `false`: the consumers are cancelled, what came before is kept.
-    pub intake: watch::Receiver<bool>,
-    /// Cancelled by the session once the consumers are.
+    /// How many jobs are wanted.
+    pub wanted: watch::Receiver<Wanted>,
+    /// Cancelled by the session once nothing is delivered any more.
     pub stopped: CancellationToken,
     /// Everything in hand is settled: tell the broker and close.
     pub close: CancellationToken,
 }
 
 impl Commands {
-    /// Waits until no more jobs are wanted.
+    /// Waits until no job is wanted any more.
     pub async fn unwanted(&mut self) {
         // The sender lives as long as the worker; if it is gone nothing is wanted any more.
-        let _ = self.intake.wait_for(|wanted| !wanted).await;
+        let _ = self.wanted.wait_for(|wanted| *wanted == Wanted::Never).await;
+    }
+
+    /// How many jobs are wanted now.
+    #[must_use]
+    pub fn wanted(&self) -> Wanted {
+        *self.wanted.borrow()
     }
 }
 
@@ -48,6 +70,9 @@ impl Commands {
 #[derive(Debug)]
 pub struct Session {
     connection: Connection,
+    prefetch: u16,
+    exits: Arc<Exits>,
+    metrics: Arc<Metrics>,
     lanes: PerLane<Arc<LaneChannel>>,
     tasks: JoinSet<Part>,
 }
@@ -61,7 +86,7 @@ enum Part {
 }
 
 impl Session {
-    /// Begins to consume both lanes on an open connection whose queues are there.
+    /// Opens both lanes on a connection whose queues are there; nothing is consumed yet.
     ///
     /// # Errors
     ///
@@ -70,34 +95,36 @@ impl Session {
         connection: Connection,
         settings: &Settings,
         exits: &Arc<Exits>,
+        metrics: &Arc<Metrics>,
     ) -> lapin::Result<Self> {
-        let open =
-            |lane| LaneChannel::open(&connection, lane, exits.queues.lane(lane), settings.prefetch);
+        let open = |lane| LaneChannel::open(&connection, lane);
         let lanes = PerLane {
             interactive: Arc::new(open(Lane::Interactive).await?),
             bulk: Arc::new(open(Lane::Bulk).await?),
         };
-        Ok(Self { connection, lanes, tasks: JoinSet::new() })
+        Ok(Self {
+            connection,
+            prefetch: settings.prefetch,
+            exits: Arc::clone(exits),
+            metrics: Arc::clone(metrics),
+            lanes,
+            tasks: JoinSet::new(),
+        })
     }
 
-    /// Passes deliveries to `intake` and settlements to the broker, until something ends it.
+    /// Passes deliveries to `intake` and settlements to the broker, until something ends it. The
+    /// intake is given up once no job is wanted any more, so that its receiver ends.
     pub async fn run(
         mut self,
-        exits: &Arc<Exits>,
-        metrics: &Arc<Metrics>,
         intake: mpsc::Sender<AmqpDelivery>,
         mut commands: Commands,
     ) -> EndedBy {
         for lane in Lane::ALL {
             let channel = Arc::clone(self.lanes.get(lane));
-            let (pump, exits, intake) = (Arc::clone(&channel), Arc::clone(exits), intake.clone());
-            self.tasks.spawn(async move { Part::Pump(pump.pump(exits, intake).await) });
             let closing = commands.close.clone();
             self.tasks.spawn(async move { Part::Acker(channel.acker(closing).await) });
         }
-        // The pumps alone hold the intake open now: when both have ended, so does the source.
-        drop(intake);
-        let ended = self.watch(exits, metrics, &mut commands).await;
+        let ended = self.watch(intake, &mut commands).await;
         for lane in Lane::ALL {
             self.lanes.get(lane).lose();
         }
@@ -107,42 +134,107 @@ impl Session {
 
     async fn watch(
         &mut self,
-        exits: &Arc<Exits>,
-        metrics: &Arc<Metrics>,
+        intake: mpsc::Sender<AmqpDelivery>,
         commands: &mut Commands,
     ) -> EndedBy {
-        // Not a task: it ends with the session.
-        let sampling = depths::sample(&self.connection, &exits.queues, metrics);
+        let (exits, metrics) = (Arc::clone(&self.exits), Arc::clone(&self.metrics));
+        // A connection that is lost ends the acker of each lane: sampling need not say so.
+        let sampling = depths::sample(&self.connection, &exits.queues, &metrics);
         tokio::pin!(sampling);
-        let mut wanted = true;
+        let mut intake = Some(intake);
+        let mut fetch = interval(FETCH_EVERY);
+        fetch.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut consuming = false;
+        let mut pumps = 0;
         let mut ackers = Lane::ALL.len();
         loop {
+            let wanted = commands.wanted();
+            if let Some(open) = &intake
+                && consuming != (wanted == Wanted::All)
+                // A lane that was told to stop comes to its end before it starts anew.
+                && (consuming || pumps == 0)
+            {
+                let turned = if consuming {
+                    Self::stop(&self.lanes).await
+                } else {
+                    pumps = Lane::ALL.len();
+                    Self::consume(&self.lanes, &mut self.tasks, &exits, open, self.prefetch).await
+                };
+                if let Err(error) = turned {
+                    return ended_by(&error);
+                }
+                consuming = !consuming;
+            }
+            if wanted == Wanted::Never && intake.take().is_some() {
+                commands.stopped.cancel();
+            }
             tokio::select! {
                 () = &mut sampling => return EndedBy::ConnectionLost,
-                () = commands.unwanted(), if wanted => {
-                    wanted = false;
-                    for lane in Lane::ALL {
-                        if let Err(error) = self.lanes.get(lane).cancel().await {
-                            return ended_by(&error);
-                        }
+                _ = commands.wanted.changed(), if wanted != Wanted::Never => {}
+                _ = fetch.tick(), if wanted == Wanted::One && pumps == 0 => {
+                    let Some(open) = &intake else { continue };
+                    if let Err(error) = Self::fetch(&self.lanes, &exits, open).await {
+                        return ended_by(&error);
                     }
-                    commands.stopped.cancel();
                 }
                 Some(part) = self.tasks.join_next() => match part {
-                    Ok(Part::Pump(EndedBy::ConsumerCancelled)) if !wanted => {}
-                    Ok(Part::Pump(ended)) => return ended,
+                    Ok(Part::Pump(EndedBy::ConsumerCancelled)) if !consuming => pumps -= 1,
                     Ok(Part::Acker(EndedBy::Shutdown)) => {
                         ackers -= 1;
                         if ackers == 0 {
                             return EndedBy::Shutdown;
                         }
                     }
-                    Ok(Part::Acker(ended)) => return ended,
+                    Ok(Part::Pump(ended) | Part::Acker(ended)) => return ended,
                     // A panic in one of them: the session is rebuilt, nothing is lost.
                     Err(_) => return EndedBy::ChannelClosed,
                 },
             }
         }
+    }
+
+    async fn consume(
+        lanes: &PerLane<Arc<LaneChannel>>,
+        tasks: &mut JoinSet<Part>,
+        exits: &Arc<Exits>,
+        intake: &mpsc::Sender<AmqpDelivery>,
+        prefetch: u16,
+    ) -> lapin::Result<()> {
+        for lane in Lane::ALL {
+            let channel = Arc::clone(lanes.get(lane));
+            let consumer = channel.consume(exits.queues.lane(lane), prefetch).await?;
+            let (exits, intake) = (Arc::clone(exits), intake.clone());
+            tasks.spawn(async move { Part::Pump(channel.pump(consumer, exits, intake).await) });
+        }
+        Ok(())
+    }
+
+    async fn stop(lanes: &PerLane<Arc<LaneChannel>>) -> lapin::Result<()> {
+        for lane in Lane::ALL {
+            lanes.get(lane).cancel().await?;
+        }
+        Ok(())
+    }
+
+    /// Takes one job, if there is any. It stays wanted until whoever wanted it says otherwise, so the
+    /// intake must have room: a job that waits there is the one.
+    async fn fetch(
+        lanes: &PerLane<Arc<LaneChannel>>,
+        exits: &Arc<Exits>,
+        intake: &mpsc::Sender<AmqpDelivery>,
+    ) -> lapin::Result<()> {
+        if intake.capacity() < intake.max_capacity() {
+            return Ok(());
+        }
+        for lane in Lane::ALL {
+            let channel = lanes.get(lane);
+            if let Some(delivery) = channel.fetch(exits.queues.lane(lane), exits).await? {
+                // If nobody takes jobs any more, the delivery goes back as it is dropped.
+                let _ = intake.send(delivery).await;
+                break;
+            }
+        }
+        Ok(())
     }
 
     async fn close(&mut self, ended: EndedBy) {

@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use super::{
     connect::{Connector, Purpose, fault},
     delivery::{AmqpDelivery, Exits},
-    session::{Commands, Session},
+    session::{Commands, Session, Wanted},
     settings::Settings,
     topology::{self, TopologyError},
 };
@@ -51,15 +51,22 @@ impl Source for AmqpSource {
 /// What the supervisor of sessions is told to do.
 #[derive(Debug, Clone)]
 pub struct Control {
-    intake: watch::Sender<bool>,
+    wanted: watch::Sender<Wanted>,
     stopped: CancellationToken,
     close: CancellationToken,
 }
 
 impl Control {
-    /// Stops consuming. The source ends once everything delivered was taken from it.
-    pub fn stop_intake(&self) {
-        self.intake.send_replace(false);
+    /// Says how many jobs are wanted. After [`Wanted::Never`] nothing else is listened to, and the
+    /// source ends once everything delivered was taken from it.
+    pub fn want(&self, wanted: Wanted) {
+        self.wanted.send_if_modified(|before| {
+            let changed = *before != Wanted::Never && *before != wanted;
+            if changed {
+                *before = wanted;
+            }
+            changed
+        });
     }
 
     /// Waits until the broker delivers nothing more: what is handed back before that comes again.
@@ -69,7 +76,7 @@ impl Control {
 
     /// Everything in hand is settled: tells the broker and closes.
     pub fn close(&self) {
-        self.stop_intake();
+        self.want(Wanted::Never);
         self.close.cancel();
     }
 }
@@ -125,7 +132,7 @@ impl Supervisor {
         metrics: Arc<Metrics>,
     ) -> (Self, AmqpSource, Control, Consuming) {
         let (intake, deliveries) = mpsc::channel(INTAKE);
-        let (wanted, intake_wanted) = watch::channel(true);
+        let (wanted, commanded) = watch::channel(Wanted::All);
         let (stopped, close) = (CancellationToken::new(), CancellationToken::new());
         let (state, consuming) = watch::channel(State::No("connecting to the broker".to_owned()));
         let supervisor = Self {
@@ -135,13 +142,13 @@ impl Supervisor {
             metrics,
             intake: Some(intake),
             commands: Commands {
-                intake: intake_wanted,
+                wanted: commanded,
                 stopped: stopped.clone(),
                 close: close.clone(),
             },
             state,
         };
-        let control = Control { intake: wanted, stopped, close };
+        let control = Control { wanted, stopped, close };
         (supervisor, AmqpSource(deliveries), control, Consuming(consuming))
     }
 
@@ -192,7 +199,7 @@ impl Supervisor {
         topology::ensure(&connection, &self.exits.queues, self.settings.declare)
             .await
             .map_err(Refused::Topology)?;
-        Session::open(connection, &self.settings, &self.exits)
+        Session::open(connection, &self.settings, &self.exits, &self.metrics)
             .await
             .map_err(|error| Refused::Unreachable(fault(&error)))
     }
@@ -201,8 +208,7 @@ impl Supervisor {
         info!("consuming");
         self.state.send_replace(State::Yes);
         self.metrics.broker_connected(true);
-        let (exits, metrics) = (Arc::clone(&self.exits), Arc::clone(&self.metrics));
-        let running = session.run(&exits, &metrics, intake, self.commands.clone());
+        let running = session.run(intake, self.commands.clone());
         tokio::pin!(running);
         let mut commands = self.commands.clone();
         let ended = loop {

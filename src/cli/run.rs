@@ -16,13 +16,13 @@ use crate::{
     admin,
     broker::{
         AmqpSource, Consuming, Control, Exits, Outbox, Publishing, Queues, Supervisor,
-        TopologyError,
+        TopologyError, Wanted,
     },
     config::Config,
     endpoint::{ClientError, CredentialFault, Credentials, HttpEndpoint},
-    flow::Dispatcher,
+    flow::{Dispatcher, FlowReport, Intake},
     metrics::{Build, Metrics},
-    pipeline::{Chance, Pipeline, Stop},
+    pipeline::{BackingOff, Chance, Pipeline, Stop},
     ports::SystemClock,
 };
 
@@ -76,7 +76,8 @@ struct Running {
     supervising: JoinHandle<Result<(), TopologyError>>,
     publishing: JoinHandle<()>,
     working: JoinHandle<()>,
-    braking: JoinHandle<()>,
+    /// What steers the flow and the intake: it only waits, and is ended when all else has.
+    guiding: [JoinHandle<()>; 3],
     serving: JoinHandle<()>,
     close_admin: CancellationToken,
 }
@@ -90,16 +91,18 @@ async fn start(config: &Config) -> Result<Running, StartError> {
     let credentials = Credentials::load(&config.credentials)
         .map_err(|faults| StartError::Credentials { faults })?;
     let endpoint = HttpEndpoint::new(&config.endpoint, Arc::new(credentials))?;
-    let flow = Arc::new(Dispatcher::new(&config.flow));
-    metrics.concurrency_limit(flow.limit());
+    let flow = Arc::new(Dispatcher::new(&config.flow, Arc::clone(&metrics)));
 
     let outbox = Arc::new(Outbox::default());
     let (broker, publishing) = broker(config, &metrics, &outbox);
     let Broker { supervisor, source, control, consuming } = broker;
 
     let close_admin = CancellationToken::new();
-    let parts: admin::Parts =
-        vec![("consumer", Arc::new(consuming)), ("publisher", Arc::clone(&outbox) as _)];
+    let parts: admin::Parts = vec![
+        ("consumer", Arc::new(consuming)),
+        ("publisher", Arc::clone(&outbox) as _),
+        ("flow", Arc::new(FlowReport(flow.status()))),
+    ];
     let serving = serve_admin(config, &metrics, parts, close_admin.clone()).await?;
 
     let stop = Stop::default();
@@ -108,6 +111,7 @@ async fn start(config: &Config) -> Result<Running, StartError> {
         endpoint,
         clock: SystemClock,
         chance: Chance::default(),
+        backing_off: BackingOff::new(usize::from(config.broker.prefetch) / 2),
         flow: Arc::clone(&flow),
         metrics,
         stop: stop.clone(),
@@ -115,11 +119,15 @@ async fn start(config: &Config) -> Result<Running, StartError> {
     Ok(Running {
         endings,
         stop,
-        control,
+        control: control.clone(),
         supervising: tokio::spawn(supervisor.run()),
         publishing: tokio::spawn(publishing.run()),
         working: tokio::spawn(worker.run(source)),
-        braking: tokio::spawn(brake(outbox, flow)),
+        guiding: [
+            tokio::spawn(brake(outbox, Arc::clone(&flow))),
+            tokio::spawn(take_in(Arc::clone(&flow), control)),
+            tokio::spawn(flow.run(close_admin.clone())),
+        ],
         serving,
         close_admin,
     })
@@ -134,7 +142,9 @@ struct Broker {
 }
 
 fn broker(config: &Config, metrics: &Arc<Metrics>, outbox: &Arc<Outbox>) -> (Broker, Publishing) {
-    let settings = Arc::new(config.broker.clone());
+    let mut settings = config.broker.clone();
+    settings.prefetch = config.flow.prefetch(settings.prefetch);
+    let settings = Arc::new(settings);
     let queues = Arc::new(Queues::new(&settings.queue, &settings.park));
     let (publishing, publisher) = Publishing::new(
         Arc::clone(&settings),
@@ -171,15 +181,28 @@ async fn brake(outbox: Arc<Outbox>, flow: Arc<Dispatcher>) {
     }
 }
 
+/// Asks the broker for as many jobs as the flow wants.
+async fn take_in(flow: Arc<Dispatcher>, control: Control) {
+    let mut status = flow.status();
+    while status.changed().await.is_ok() {
+        let intake = status.borrow_and_update().intake;
+        control.want(match intake {
+            Intake::Open => Wanted::All,
+            Intake::Closed => Wanted::None,
+            Intake::One => Wanted::One,
+        });
+    }
+}
+
 impl Running {
     /// Waits for a signal, or for a part to fail.
     async fn until_ended(mut self, grace: Duration) -> ExitCode {
         tokio::select! {
             () = self.endings.next() => {}
             ended = &mut self.supervising => return refused(ended),
-            ended = &mut self.working => return failed("the pipeline", ended.err()),
-            ended = &mut self.publishing => return failed("publishing", ended.err()),
-            ended = &mut self.serving => return failed("the admin server", ended.err()),
+            ended = &mut self.working => return failed("the pipeline", ended.as_ref().err()),
+            ended = &mut self.publishing => return failed("publishing", ended.as_ref().err()),
+            ended = &mut self.serving => return failed("the admin server", ended.as_ref().err()),
         }
         info!(grace = %humantime::format_duration(grace), "shutting down");
         let mut endings = self.endings;
@@ -197,7 +220,9 @@ impl Running {
                 ExitCode::FAILURE
             }
         };
-        self.braking.abort();
+        for guide in self.guiding {
+            guide.abort();
+        }
         // Last, so that the probes answer to the end.
         self.close_admin.cancel();
         let _ = self.serving.await;
@@ -215,7 +240,7 @@ async fn leave(
     [mut working, mut publishing]: [JoinHandle<()>; 2],
     mut supervising: JoinHandle<Result<(), TopologyError>>,
 ) {
-    control.stop_intake();
+    control.want(Wanted::Never);
     // Handed back before the consumers are cancelled, jobs would come straight back.
     let _ = timeout(GOODBYE, control.intake_stopped()).await;
     stop.start_draining();
@@ -245,12 +270,12 @@ fn refused(ended: Result<Result<(), TopologyError>, JoinError>) -> ExitCode {
             ExitCode::from(EXIT_USAGE)
         }
         Ok(Ok(())) => failed("consuming", None),
-        Err(panic) => failed("consuming", Some(panic)),
+        Err(panic) => failed("consuming", Some(&panic)),
     }
 }
 
 /// A part that must not end did. Nothing is lost: all that was in hand is delivered again.
-fn failed(part: &str, panic: Option<JoinError>) -> ExitCode {
+fn failed(part: &str, panic: Option<&JoinError>) -> ExitCode {
     error!(part, panicked = panic.is_some(), "a part of the worker ended");
     ExitCode::FAILURE
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use super::{
     fingerprint::Fingerprint,
     history::{Ambiguity, History},
-    outcome::{DeadLetter, Outcome, Parking, Reason},
+    outcome::{DeadLetter, Outcome, Reason},
     retry::{Retry, RetryPolicy},
     verdict::{Failure, Rejection, ResultLabel, Verdict},
 };
@@ -115,10 +115,7 @@ fn failed(
         Retry::InHand => Judgement::Wait {
             at_least: failure.retry_after.unwrap_or_default().min(policy.retry.retry_after_max),
         },
-        Retry::Park(delay) => {
-            history.stays = history.stays.saturating_add(1);
-            Judgement::Finish(Outcome::Parked(Parking { delay, history: *history }))
-        }
+        Retry::Park => Judgement::Finish(Outcome::Parked(policy.retry.park(history))),
         Retry::GiveUp => Judgement::Finish(Outcome::DeadLettered(DeadLetter {
             reason: Reason::Exhausted,
             detail: format!(

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{backoff::Schedule, history::History};
+use super::{backoff::Schedule, history::History, outcome::Parking};
 
 /// The terms of retrying.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,8 +24,8 @@ pub struct RetryPolicy {
 pub enum Retry {
     /// Waits in hand.
     InHand,
-    /// Stays in a retry queue for this long.
-    Park(Duration),
+    /// Stays in a retry queue.
+    Park,
     /// Is given up.
     GiveUp,
 }
@@ -51,10 +51,17 @@ impl RetryPolicy {
         } else if history.stays > 0 || failing_for >= self.hold {
             // Back from a stay a job gets one attempt, then the next stay: what has failed for
             // longer than the hold is no longer worth a place in hand.
-            Retry::Park(self.stay(history.stays))
+            Retry::Park
         } else {
             Retry::InHand
         }
+    }
+
+    /// Sends a job to its next stay, and notes it in its history.
+    pub fn park(&self, history: &mut History) -> Parking {
+        let delay = self.stay(history.stays);
+        history.stays = history.stays.saturating_add(1);
+        Parking { delay, history: *history }
     }
 
     /// How long the stay after `stays` earlier ones lasts.
@@ -94,18 +101,11 @@ mod tests {
             // (stays, first failed ago, failing in hand for, others answered) -> what next
             (0, Duration::ZERO, Duration::ZERO, true, Retry::InHand),
             (0, Duration::from_secs(59), Duration::from_secs(59), true, Retry::InHand),
-            (
-                0,
-                Duration::from_secs(60),
-                Duration::from_secs(60),
-                true,
-                Retry::Park(Duration::from_secs(10)),
-            ),
-            (1, HOUR, Duration::ZERO, true, Retry::Park(Duration::from_secs(60))),
-            (2, HOUR, Duration::ZERO, false, Retry::Park(HOUR)),
-            (90, 23 * HOUR, Duration::ZERO, true, Retry::Park(HOUR)),
+            (0, Duration::from_secs(60), Duration::from_secs(60), true, Retry::Park),
+            (1, HOUR, Duration::ZERO, true, Retry::Park),
+            (90, 23 * HOUR, Duration::ZERO, true, Retry::Park),
             (90, 24 * HOUR, Duration::ZERO, true, Retry::GiveUp),
-            (90, 2400 * HOUR, Duration::ZERO, false, Retry::Park(HOUR)),
+            (90, 2400 * HOUR, Duration::ZERO, false, Retry::Park),
             (0, 24 * HOUR, Duration::ZERO, false, Retry::InHand),
         ];
         for (stays, ago, failing_for, others_answered, expected) in cases {
@@ -114,6 +114,14 @@ mod tests {
             let next = policy().after_failure(&history, now, failing_for, others_answered);
             assert_eq!(next, expected, "stays {stays}, first failed {ago:?} ago");
         }
+    }
+
+    #[test]
+    fn each_stay_is_the_next_in_the_list_and_the_last_one_repeats() {
+        let mut history = History::default();
+        let stays: Vec<_> = (0..5).map(|_| policy().park(&mut history).delay.as_secs()).collect();
+        assert_eq!(stays, [10, 60, 3600, 3600, 3600]);
+        assert_eq!(history.stays, 5);
     }
 
     #[test]

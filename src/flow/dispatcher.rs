@@ -1,60 +1,113 @@
 //! The dispatcher: between what has arrived and what may be called.
 //!
-//! It decides whether a call may start now and for which lane, and hands out everything that the call
-//! needs at once, as one [`Permit`]. A semaphore would do for the limit, but its queue knows no lanes:
-//! a freed permit must go to a waiting interactive job first.
+//! It decides whether a call may start now and for which lane, and then takes everything that the call
+//! needs at once: it is not paused, there is room under the limit, the rate allows it. What it hands
+//! out is one [`Permit`]. A semaphore would do for the limit alone, but its queue knows no lanes, and
+//! whoever holds one thing while waiting for another wastes it.
 
-use std::{
-    collections::VecDeque,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
 };
 
-use tokio::sync::oneshot;
+use tokio::{
+    sync::{Notify, oneshot, watch},
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
 
-use super::settings::Settings;
-use crate::domain::{Lane, PerLane};
+use super::{
+    evidence::Evidence,
+    lanes::Lanes,
+    limit::{Limit, Sample},
+    pause::{Phase, Weather},
+    rate::Rate,
+    settings::Settings,
+    status::{Intake, Status},
+};
+use crate::{domain::Lane, metrics::Metrics};
 
 /// Decides which call may start now.
 #[derive(Debug)]
 pub struct Dispatcher {
     state: Mutex<State>,
     answers: AtomicU64,
+    status: watch::Sender<Status>,
+    /// The time of the next change by itself is another one.
+    rescheduled: Notify,
+    metrics: Arc<Metrics>,
 }
 
 #[derive(Debug)]
 struct State {
-    limit: usize,
+    limit: Limit,
+    weather: Weather,
+    rate: Option<Rate>,
+    lanes: Lanes<oneshot::Sender<Permit>>,
     running: usize,
     held: bool,
-    waiting: PerLane<VecDeque<oneshot::Sender<Permit>>>,
+    wake_at: Option<Instant>,
 }
 
 impl Dispatcher {
-    /// A dispatcher with these limits.
+    /// A dispatcher with these limits. It needs [`Dispatcher::run`] beside it.
     #[must_use]
-    pub fn new(settings: &Settings) -> Self {
+    pub fn new(settings: &Settings, metrics: Arc<Metrics>) -> Self {
+        let limit =
+            Limit::new(settings.concurrency_min, settings.concurrency_max, settings.adaptive);
+        metrics.concurrency_limit(limit.current());
         let state = State {
-            limit: settings.concurrency_max,
+            limit,
+            weather: Weather::new(settings.pause.clone()),
+            rate: settings.rate.and_then(Rate::per_second),
+            lanes: Lanes::new(settings.bulk_min_share),
             running: 0,
             held: false,
-            waiting: PerLane::default(),
+            wake_at: None,
         };
-        Self { state: Mutex::new(state), answers: AtomicU64::new(0) }
+        Self {
+            state: Mutex::new(state),
+            answers: AtomicU64::new(0),
+            status: watch::Sender::new(Status::default()),
+            rescheduled: Notify::new(),
+            metrics,
+        }
+    }
+
+    /// Lets starts happen whose time has come: a probe's, or the rate's next. Ends with `shutdown`.
+    pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
+        loop {
+            let wake_at = self.state().wake_at;
+            let due = async {
+                match wake_at {
+                    Some(at) => sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = due => self.dispatch(&mut self.state()),
+                () = self.rescheduled.notified() => {}
+                () = shutdown.cancelled() => return,
+            }
+        }
     }
 
     /// Waits until a call of `lane` may start. Dropping the future leaves the queue.
     pub async fn start(self: &Arc<Self>, lane: Lane) -> Permit {
         let granted = {
             let mut state = self.state();
-            if state.free() && state.waiting.get(lane).is_empty() {
-                state.running += 1;
-                return self.permit();
+            if state.lanes.is_empty()
+                && let Some(permit) = self.begin(&mut state, Instant::now())
+            {
+                if permit.call.probe {
+                    self.publish(&mut state, permit.call.began);
+                }
+                return permit;
             }
             let (grant, granted) = oneshot::channel();
-            state.waiting.get_mut(lane).push_back(grant);
+            state.lanes.join(lane, grant);
+            // A probe that was to be taken fresh has come.
+            self.publish(&mut state, Instant::now());
             granted
         };
         match granted.await {
@@ -66,33 +119,96 @@ impl Dispatcher {
 
     /// Holds all starts, or lets them go on. Calls that run are left alone.
     pub fn hold(self: &Arc<Self>, held: bool) {
-        self.state().held = held;
-        self.dispatch();
-    }
-
-    /// How many calls may run at a time.
-    #[must_use]
-    pub fn limit(&self) -> usize {
-        self.state().limit
-    }
-
-    /// Hands free permits to those who wait, interactive first.
-    fn dispatch(self: &Arc<Self>) {
         let mut state = self.state();
-        while state.free() {
-            let Some(grant) = state.next() else { break };
-            state.running += 1;
-            if let Err(unused) = grant.send(self.permit()) {
-                // Whoever waited has gone. The permit must not free itself: the lock is held here.
-                unused.disarm();
-                state.running -= 1;
+        state.held = held;
+        self.dispatch(&mut state);
+    }
+
+    /// What the flow does, and what it wants of the source.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.subscribe()
+    }
+
+    /// Hands permits to those who wait, for as long as calls may start.
+    fn dispatch(self: &Arc<Self>, state: &mut State) {
+        let now = Instant::now();
+        state.wake_at = None;
+        state.lanes.leave(oneshot::Sender::is_closed);
+        while !state.lanes.is_empty() {
+            let Some(permit) = self.begin(state, now) else { break };
+            let contested = state.lanes.contested();
+            let Some((lane, grant)) = state.lanes.next() else { break };
+            match grant.send(permit) {
+                Ok(()) => state.lanes.served(lane, contested),
+                // Whoever waited left just now. The permit must not end itself: the lock is held.
+                Err(unused) => {
+                    let ended = unused.disarm();
+                    state.end(&ended, None, now);
+                }
             }
         }
+        self.publish(state, now);
     }
 
-    fn permit(self: &Arc<Self>) -> Permit {
+    /// Takes everything that a call needs, or nothing.
+    fn begin(self: &Arc<Self>, state: &mut State, now: Instant) -> Option<Permit> {
+        if state.held || state.running >= state.limit.current() || !state.weather.may_start(now) {
+            return None;
+        }
+        // Last, so that nobody holds a token of the rate while waiting for something else.
+        if let Some(Err(wait)) = state.rate.as_ref().map(Rate::take) {
+            state.wake(now + wait);
+            self.rescheduled.notify_one();
+            return None;
+        }
+        state.running += 1;
+        let call = Call {
+            number: state.limit.started(state.running),
+            began: now,
+            probe: state.weather.started(),
+        };
         let mark = self.answers.load(Ordering::Relaxed);
-        Permit { dispatcher: Some(Arc::clone(self)), mark }
+        Some(Permit { dispatcher: Some(Arc::clone(self)), call, mark })
+    }
+
+    /// Ends a call: `None` if it was never made or nobody knows how it went.
+    fn end(self: &Arc<Self>, call: &Call, evidence: Option<Evidence>) {
+        if evidence.is_some_and(|evidence| evidence.is_answer()) {
+            self.answers.fetch_add(1, Ordering::Relaxed);
+        }
+        let mut state = self.state();
+        state.end(call, evidence, Instant::now());
+        self.dispatch(&mut state);
+    }
+
+    /// Tells whoever watches what changed.
+    fn publish(&self, state: &mut State, now: Instant) {
+        let phase = state.weather.phase(now);
+        if let Phase::Paused(pause) = phase {
+            state.wake(pause.next_probe);
+        }
+        if state.wake_at.is_some() {
+            self.rescheduled.notify_one();
+        }
+        self.metrics.concurrency_limit(state.limit.current());
+        self.metrics.paused(phase != Phase::Running);
+        let intake = match phase {
+            Phase::Running => Intake::Open,
+            Phase::Probing(_) if state.weather.may_start(now) && state.lanes.is_empty() => {
+                Intake::One
+            }
+            Phase::Paused(_) | Phase::Probing(_) => Intake::Closed,
+        };
+        let status = Status { phase, intake };
+        self.status.send_if_modified(|before| {
+            let changed = *before != status;
+            if changed {
+                status.log_since(before);
+                *before = status;
+            }
+            changed
+        });
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -102,28 +218,50 @@ impl Dispatcher {
 }
 
 impl State {
-    const fn free(&self) -> bool {
-        !self.held && self.running < self.limit
+    fn wake(&mut self, at: Instant) {
+        self.wake_at = Some(self.wake_at.map_or(at, |before| before.min(at)));
     }
 
-    fn next(&mut self) -> Option<oneshot::Sender<Permit>> {
-        Lane::ALL.into_iter().find_map(|lane| self.waiting.get_mut(lane).pop_front())
+    fn end(&mut self, call: &Call, evidence: Option<Evidence>, now: Instant) {
+        self.running -= 1;
+        let sample = match evidence {
+            Some(Evidence::Revoked | Evidence::Rejected) => {
+                Sample::Answered { latency: now.saturating_duration_since(call.began) }
+            }
+            Some(Evidence::Failed { overload: true, .. }) => Sample::PushedBack,
+            Some(Evidence::Failed { .. }) | None => Sample::Unknown,
+        };
+        self.limit.ended(call.number, sample);
+        match evidence {
+            Some(evidence) if self.weather.saw(&evidence, call.probe, now) => self.limit.resume(),
+            None if call.probe => self.weather.probe_unused(),
+            Some(_) | None => {}
+        }
     }
 }
 
-/// The right to make one call. Dropped, it frees its place.
+/// A call that was permitted.
+#[derive(Debug, Clone, Copy)]
+struct Call {
+    number: u64,
+    began: Instant,
+    probe: bool,
+}
+
+/// The right to make one call. Dropped, it gives back what it took, as if no call had been made.
 #[derive(Debug)]
-#[must_use = "a dropped permit frees its place at once"]
+#[must_use = "a dropped permit gives its place back at once"]
 pub struct Permit {
     dispatcher: Option<Arc<Dispatcher>>,
+    call: Call,
     mark: u64,
 }
 
 impl Permit {
-    /// The endpoint answered: revoked or rejected, by its own envelope.
-    pub fn answered(self) {
-        if let Some(dispatcher) = &self.dispatcher {
-            dispatcher.answers.fetch_add(1, Ordering::Relaxed);
+    /// The call ended, and showed this.
+    pub fn finish(mut self, evidence: Evidence) {
+        if let Some(dispatcher) = self.dispatcher.take() {
+            dispatcher.end(&self.call, Some(evidence));
         }
     }
 
@@ -135,102 +273,19 @@ impl Permit {
             .is_some_and(|dispatcher| dispatcher.answers.load(Ordering::Relaxed) != self.mark)
     }
 
-    fn disarm(mut self) {
+    fn disarm(mut self) -> Call {
         self.dispatcher = None;
+        self.call
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(dispatcher) = self.dispatcher.take() {
-            dispatcher.state().running -= 1;
-            dispatcher.dispatch();
+            dispatcher.end(&self.call, None);
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use futures_util::FutureExt;
-
-    use super::*;
-    use crate::flow::PauseSettings;
-
-    fn dispatcher(limit: usize) -> Arc<Dispatcher> {
-        Arc::new(Dispatcher::new(&Settings {
-            concurrency_min: 1,
-            concurrency_max: limit,
-            adaptive: false,
-            rate: None,
-            bulk_min_share: 0.0,
-            pause: PauseSettings {
-                after_failures: 20,
-                probe_initial: Duration::from_secs(1),
-                probe_max: Duration::from_secs(30),
-                after_rejections: None,
-            },
-        }))
-    }
-
-    #[tokio::test]
-    async fn no_more_calls_run_than_the_limit_allows() {
-        let dispatcher = dispatcher(2);
-        let first = dispatcher.start(Lane::Bulk).await;
-        let _second = dispatcher.start(Lane::Bulk).await;
-        let mut third = Box::pin(dispatcher.start(Lane::Bulk));
-        assert!(third.as_mut().now_or_never().is_none());
-        drop(first);
-        assert!(third.now_or_never().is_some());
-    }
-
-    #[tokio::test]
-    async fn a_freed_permit_goes_to_a_waiting_interactive_job_first() {
-        let dispatcher = dispatcher(1);
-        let running = dispatcher.start(Lane::Bulk).await;
-        let mut bulk = Box::pin(dispatcher.start(Lane::Bulk));
-        let mut interactive = Box::pin(dispatcher.start(Lane::Interactive));
-        assert!(bulk.as_mut().now_or_never().is_none());
-        assert!(interactive.as_mut().now_or_never().is_none());
-        drop(running);
-        assert!(bulk.as_mut().now_or_never().is_none());
-        drop(interactive.now_or_never().unwrap());
-        assert!(bulk.now_or_never().is_some());
-    }
-
-    #[tokio::test]
-    async fn whoever_stops_waiting_takes_no_permit_along() {
-        let dispatcher = dispatcher(1);
-        let running = dispatcher.start(Lane::Bulk).await;
-        let mut gone = Box::pin(dispatcher.start(Lane::Bulk));
-        let mut granted = Box::pin(dispatcher.start(Lane::Bulk));
-        assert!(gone.as_mut().now_or_never().is_none());
-        assert!(granted.as_mut().now_or_never().is_none());
-        drop(gone);
-        drop(running);
-        // Granted and dropped before it was looked at.
-        drop(granted);
-        assert!(dispatcher.start(Lane::Bulk).now_or_never().is_some());
-    }
-
-    #[tokio::test]
-    async fn nothing_starts_while_held() {
-        let dispatcher = dispatcher(1);
-        dispatcher.hold(true);
-        let mut waiting = Box::pin(dispatcher.start(Lane::Interactive));
-        assert!(waiting.as_mut().now_or_never().is_none());
-        dispatcher.hold(false);
-        assert!(waiting.now_or_never().is_some());
-    }
-
-    #[tokio::test]
-    async fn an_answer_to_another_call_is_seen() {
-        let dispatcher = dispatcher(2);
-        dispatcher.start(Lane::Bulk).await.answered();
-        let own = dispatcher.start(Lane::Bulk).await;
-        assert!(!own.others_answered(), "answered before it began");
-        dispatcher.start(Lane::Bulk).await.answered();
-        assert!(own.others_answered());
-    }
-}
+mod tests;

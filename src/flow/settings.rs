@@ -19,6 +19,20 @@ pub struct Settings {
     pub pause: PauseSettings,
 }
 
+impl Settings {
+    /// The prefetch in force: at most what the rate starts in a minute, so that nothing waits in hand
+    /// for so long that the broker takes it back.
+    #[must_use]
+    pub fn prefetch(&self, configured: u16) -> u16 {
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "saturates; a rate is above 0"
+        )]
+        self.rate.map_or(configured, |rate| ((rate * 60.0) as u16).clamp(1, configured.max(1)))
+    }
+}
+
 /// When to pause, and how to probe.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PauseSettings {
@@ -30,4 +44,34 @@ pub struct PauseSettings {
     pub probe_max: Duration,
     /// So many rejections in a row, with nothing revoked between, pause as well; `None`: off.
     pub after_rejections: Option<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_prefetch_is_at_most_what_the_rate_starts_in_a_minute() {
+        let pause = PauseSettings {
+            after_failures: 20,
+            probe_initial: Duration::from_secs(1),
+            probe_max: Duration::from_secs(30),
+            after_rejections: None,
+        };
+        let prefetch = |rate| {
+            Settings {
+                concurrency_min: 1,
+                concurrency_max: 256,
+                adaptive: true,
+                rate,
+                bulk_min_share: 0.05,
+                pause: pause.clone(),
+            }
+            .prefetch(512)
+        };
+        assert_eq!(prefetch(None), 512);
+        assert_eq!(prefetch(Some(1000.0)), 512);
+        assert_eq!(prefetch(Some(2.0)), 120);
+        assert_eq!(prefetch(Some(0.001)), 1);
+    }
 }

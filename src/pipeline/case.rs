@@ -95,6 +95,12 @@ impl Case {
         self.failing_since.map(|since| since.elapsed()).unwrap_or_default()
     }
 
+    /// Since when the job has been failing in hand.
+    #[must_use]
+    pub fn failing_since(&self) -> Instant {
+        self.failing_since.unwrap_or_else(Instant::now)
+    }
+
     /// The wait before the next attempt.
     pub fn next_wait(&mut self, schedule: &Schedule, chance: &Chance) -> Duration {
         self.backoff.get_or_insert_with(|| schedule.start()).next(chance.draw())

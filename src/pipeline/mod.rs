@@ -4,20 +4,23 @@
 //! per delivery keeps the chain readable; the prefetch bounds how many there are.
 
 mod account;
+mod backing_off;
 mod case;
 mod chance;
+mod evidence;
 mod in_hand;
 mod settings;
 mod stop;
 #[cfg(test)]
 mod tests;
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+pub use backing_off::BackingOff;
 use case::Case;
 pub use chance::Chance;
 use in_hand::InHand;
@@ -25,8 +28,8 @@ pub use settings::Settings;
 pub use stop::Stop;
 
 use crate::{
-    domain::{Circumstances, Job, Judgement, Outcome, Verdict, judge},
-    flow::{Dispatcher, Permit},
+    domain::{Circumstances, Job, Judgement, Outcome, judge},
+    flow::{Dispatcher, Permit, Phase},
     metrics::{JobState, Metrics},
     ports::{Clock, Delivery, Endpoint, Settled, Source, UnknownClient},
 };
@@ -42,6 +45,8 @@ pub struct Pipeline<E, C> {
     pub clock: C,
     /// Jitter.
     pub chance: Chance,
+    /// Room for jobs that wait between attempts.
+    pub backing_off: BackingOff,
     /// Which call may start.
     pub flow: Arc<Dispatcher>,
     /// What is counted.
@@ -129,9 +134,8 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
                     case.next_wait(&self.settings.policy.retry.schedule, &self.chance).max(at_least)
                 }
             };
-            case.state.switch(JobState::BackingOff);
-            if self.unless_leaving(case, tokio::time::sleep(wait)).await.is_none() {
-                return Outcome::HandedBack;
+            if let Some(outcome) = self.back_off(case, wait).await {
+                return outcome;
             }
         }
     }
@@ -149,10 +153,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         let verdict = calling.called(verdict)?;
         self.metrics.called(verdict.label(), began.elapsed());
         let others_answered = permit.others_answered();
-        match verdict {
-            Verdict::Revoked | Verdict::Rejected(_) => permit.answered(),
-            Verdict::Transient(_) => drop(permit),
-        }
+        permit.finish(self.evidence(&verdict));
         let around = Circumstances {
             now: self.clock.now(),
             failing_for: case.failing_for(),
@@ -162,7 +163,26 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         Ok(judge(verdict, &mut case.history, &self.settings.policy, around))
     }
 
-    /// Waits, unless the worker stops or the job has been in hand for too long.
+    /// Waits before the next attempt; ends the delivery if there is no room to wait in, or no time.
+    async fn back_off(&self, case: &mut Case, wait: Duration) -> Option<Outcome> {
+        case.state.switch(JobState::BackingOff);
+        let mut place = self.backing_off.enter(case.lane, case.failing_since());
+        let waiting = async {
+            tokio::select! {
+                () = tokio::time::sleep(wait) => true,
+                () = place.evicted() => false,
+            }
+        };
+        match self.unless_leaving(case, waiting).await {
+            None => Some(Outcome::HandedBack),
+            Some(true) => None,
+            Some(false) => {
+                Some(Outcome::Parked(self.settings.policy.retry.park(&mut case.history)))
+            }
+        }
+    }
+
+    /// Waits, unless the worker stops, or the job has been in hand for too long.
     async fn unless_leaving<T>(&self, case: &Case, wait: impl Future<Output = T>) -> Option<T> {
         if self.stop.is_draining() {
             return None;
@@ -172,6 +192,17 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
             done = wait => Some(done),
             () = self.stop.drain() => None,
             () = tokio::time::sleep_until(case.leave_by) => None,
+            () = self.overstayed() => None,
+        }
+    }
+
+    /// Waits for longer than a job may in a pause. While calls are made it may, for its turn comes.
+    async fn overstayed(&self) {
+        tokio::time::sleep(self.settings.policy.retry.hold).await;
+        let mut status = self.flow.status();
+        if status.wait_for(|status| status.phase != Phase::Running).await.is_err() {
+            // The flow is gone, and the worker with it.
+            std::future::pending::<()>().await;
         }
     }
 

@@ -12,7 +12,7 @@ use super::*;
 use crate::{
     domain::{
         Ambiguity, Arrival, Failure, History, JobDefaults, Lane, Policy, Reason, Rejection,
-        ResultLabel, RetryPolicy, Schedule, Settlement, TraceContext,
+        ResultLabel, RetryPolicy, Schedule, Settlement, TraceContext, Verdict,
     },
     flow::{self, PauseSettings},
     metrics::Build,
@@ -168,7 +168,7 @@ fn bench_with(
     unknown: bool,
 ) -> Bench {
     let metrics = Arc::new(Metrics::new(Build { version: "0", revision: "0" }).unwrap());
-    let flow = Dispatcher::new(&flow::Settings {
+    let flow = flow::Settings {
         concurrency_min: 1,
         concurrency_max: concurrency,
         adaptive: false,
@@ -180,7 +180,8 @@ fn bench_with(
             probe_max: Duration::from_secs(30),
             after_rejections: None,
         },
-    });
+    };
+    let flow = Dispatcher::new(&flow, Arc::clone(&metrics));
     let pipeline = Arc::new(Pipeline {
         settings: settings(),
         endpoint: TestEndpoint {
@@ -192,6 +193,7 @@ fn bench_with(
         },
         clock: TestClock(Instant::now()),
         chance: Chance::seeded(1),
+        backing_off: BackingOff::new(2),
         flow: Arc::new(flow),
         metrics,
         stop: Stop::default(),

@@ -1,0 +1,84 @@
+//! What the flow does, told to the log, to `/readyz`, and to whoever takes jobs in.
+
+use std::time::SystemTime;
+
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use super::pause::{Cause, Pause, Phase};
+use crate::ports::{Condition, Report};
+
+/// What the flow does, and what it wants of the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status {
+    /// Whether calls are made.
+    pub phase: Phase,
+    /// Whether jobs are wanted.
+    pub intake: Intake,
+}
+
+/// How many jobs are wanted of the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intake {
+    /// As many as there are.
+    Open,
+    /// None: the backlog is safe where it is.
+    Closed,
+    /// One, for a probe, with nothing in hand.
+    One,
+}
+
+impl Default for Status {
+    fn default() -> Self {
+        Self { phase: Phase::Running, intake: Intake::Open }
+    }
+}
+
+impl Status {
+    /// One line for each change of the phase.
+    pub(super) fn log_since(&self, before: &Self) {
+        match (before.phase, self.phase) {
+            (Phase::Running, Phase::Paused(pause) | Phase::Probing(pause)) => {
+                warn!(reason = pause.cause.as_str(), "paused");
+            }
+            (Phase::Paused(_), Phase::Probing(_)) => info!("probing"),
+            (Phase::Probing(_), Phase::Paused(pause)) => {
+                let next = pause.next_probe.saturating_duration_since(tokio::time::Instant::now());
+                info!(next_probe_in = ?next, "paused again: the probe failed");
+            }
+            (Phase::Paused(pause) | Phase::Probing(pause), Phase::Running) => {
+                info!(paused_for = ?pause.since.elapsed(), "running again");
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Cause {
+    /// The cause in a few words.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Failures => "the endpoint does not answer",
+            Self::Rejections => "the endpoint rejects every job",
+        }
+    }
+}
+
+/// Whether the flow is paused, for `/readyz`: well, and waiting on purpose.
+#[derive(Debug)]
+pub struct FlowReport(pub watch::Receiver<Status>);
+
+impl Report for FlowReport {
+    fn condition(&self) -> Condition {
+        let phase = self.0.borrow().phase;
+        let (state, Pause { since, cause, .. }) = match phase {
+            Phase::Running => return Condition::Ready,
+            Phase::Paused(pause) => ("paused", pause),
+            Phase::Probing(pause) => ("probing", pause),
+        };
+        let since =
+            SystemTime::now().checked_sub(since.elapsed()).unwrap_or(SystemTime::UNIX_EPOCH);
+        Condition::Waiting { reason: format!("{state}: {}", cause.as_str()), since }
+    }
+}

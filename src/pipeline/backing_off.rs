@@ -1,0 +1,116 @@
+//! Room for jobs that wait between attempts: trouble of some must never block the healthy.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::{sync::oneshot, time::Instant};
+
+use crate::domain::{Lane, PerLane};
+
+/// The jobs that back off, lane by lane. Where they fill the room, the one that has been failing for
+/// the longest has to leave.
+#[derive(Debug)]
+pub struct BackingOff {
+    room: usize,
+    lanes: PerLane<Arc<Mutex<Waiting>>>,
+}
+
+/// Who waits: since when it fails, and a number that tells those of one instant apart.
+type Key = (Instant, u64);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    next: u64,
+    by_age: BTreeMap<Key, oneshot::Sender<()>>,
+}
+
+/// One job's place, until it is dropped.
+#[derive(Debug)]
+pub struct Place {
+    lane: Arc<Mutex<Waiting>>,
+    key: Key,
+    evicted: oneshot::Receiver<()>,
+}
+
+impl BackingOff {
+    /// Room for so many jobs in each lane; at least for one.
+    #[must_use]
+    pub fn new(room: usize) -> Self {
+        Self { room: room.max(1), lanes: PerLane::from_fn(|_| Arc::default()) }
+    }
+
+    /// Takes a place for a job that has been failing since then, and evicts another if it must.
+    #[must_use]
+    pub fn enter(&self, lane: Lane, failing_since: Instant) -> Place {
+        let lane = self.lanes.get(lane);
+        let (evict, evicted) = oneshot::channel();
+        let mut waiting = lock(lane);
+        let key = (failing_since, waiting.next);
+        waiting.next += 1;
+        waiting.by_age.insert(key, evict);
+        if waiting.by_age.len() > self.room
+            && let Some((_, longest)) = waiting.by_age.pop_first()
+        {
+            // It may have ended its wait just now; then there is room as well.
+            let _ = longest.send(());
+        }
+        Place { lane: Arc::clone(lane), key, evicted }
+    }
+}
+
+impl Place {
+    /// Waits until the place is needed by another.
+    pub async fn evicted(&mut self) {
+        if (&mut self.evicted).await.is_err() {
+            // Only a place that is dropped loses its sender, and this one is still here.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        lock(&self.lane).by_age.remove(&self.key);
+    }
+}
+
+fn lock(lane: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
+    // A map, changed in steps that do not panic.
+    lane.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_one_that_fails_for_the_longest_leaves_when_the_room_is_full() {
+        let room = BackingOff::new(2);
+        let early = Instant::now();
+        let late = early + Duration::from_secs(1);
+        let mut newer = room.enter(Lane::Bulk, late);
+        let mut older = room.enter(Lane::Bulk, early);
+        assert!(older.evicted().now_or_never().is_none());
+        let mut newest = room.enter(Lane::Bulk, late);
+        assert!(older.evicted().now_or_never().is_some());
+        assert!(newer.evicted().now_or_never().is_none());
+        assert!(newest.evicted().now_or_never().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_that_is_given_up_makes_room_and_lanes_do_not_share_theirs() {
+        let room = BackingOff::new(1);
+        let first = room.enter(Lane::Bulk, Instant::now());
+        let mut other_lane = room.enter(Lane::Interactive, Instant::now());
+        drop(first);
+        let mut second = room.enter(Lane::Bulk, Instant::now());
+        assert!(second.evicted().now_or_never().is_none());
+        assert!(other_lane.evicted().now_or_never().is_none());
+    }
+}
