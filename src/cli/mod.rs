@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand; wires the parts.
 
 pub mod check;
+pub mod credentials;
 pub mod enqueue;
 pub mod healthcheck;
 pub mod mock_endpoint;

@@ -4,14 +4,14 @@ use std::time::SystemTime;
 
 use super::verdict::{Failure, ResultLabel};
 
-/// Why a token may already be revoked although no answer said so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// Why a token may already be revoked although no answer said so. The greater proves more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Ambiguity {
-    /// An attempt of ours ended after the request began to go out.
-    Attempt,
     /// The broker delivered the job before, and what became of that delivery is not known. It also
     /// marks jobs that were only ever waiting, so it proves less than [`Ambiguity::Attempt`].
     Redelivered,
+    /// An attempt of ours ended after the request began to go out.
+    Attempt,
 }
 
 impl Ambiguity {

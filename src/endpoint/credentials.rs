@@ -64,14 +64,19 @@ impl Credentials {
         secrets.get(client_id).cloned()
     }
 
-    /// Reads every secret again. Blocks on the file system. Calls under way keep the secret that they
-    /// began with.
+    /// Whether any secret comes from a file, and may therefore change under way.
+    #[must_use]
+    pub fn watches_files(&self) -> bool {
+        let from_file = |source| matches!(source, &SecretSource::File(_));
+        self.settings.directory.is_some() || self.settings.clients.values().any(from_file)
+    }
+
+    /// Reads every secret again: what that changed, and every fault there is. Blocks on the file
+    /// system. Calls under way keep the secret that they began with.
     ///
-    /// # Errors
-    ///
-    /// Every fault there is. What can be read is in force all the same, and what cannot keeps its old
-    /// secret: a file in the middle of being replaced must not turn its jobs into dead letters.
-    pub fn reload(&self) -> Result<Reloaded, Vec<CredentialFault>> {
+    /// With faults, what can be read is in force all the same, and what cannot keeps its old secret: a
+    /// file in the middle of being replaced must not turn its jobs into dead letters.
+    pub fn reload(&self) -> (Reloaded, Vec<CredentialFault>) {
         let mut found = Found::read(&self.settings);
         let mut secrets = self.secrets.write().unwrap_or_else(PoisonError::into_inner);
         found.keep_unreadable(&secrets);
@@ -81,7 +86,7 @@ impl Credentials {
             withdrawn: secrets.keys().filter(|id| !found.secrets.contains_key(*id)).count(),
         };
         *secrets = found.secrets;
-        if found.faults.is_empty() { Ok(reloaded) } else { Err(found.faults) }
+        (reloaded, found.faults)
     }
 }
 

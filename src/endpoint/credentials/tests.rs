@@ -127,7 +127,9 @@ fn a_reload_takes_what_is_new_and_withdraws_what_is_gone() {
     fs::write(file("rotated"), "new").unwrap();
     fs::write(file("added"), "new").unwrap();
     fs::remove_file(file("gone")).unwrap();
-    assert_eq!(credentials.reload().unwrap(), Reloaded { clients: 3, changed: 2, withdrawn: 1 });
+    let (reloaded, faults) = credentials.reload();
+    assert_eq!(reloaded, Reloaded { clients: 3, changed: 2, withdrawn: 1 });
+    assert!(faults.is_empty(), "{faults:?}");
     assert_eq!(secret(&credentials, "rotated").as_deref(), Some("new"));
     assert_eq!(secret(&credentials, "gone"), None);
 }
@@ -142,12 +144,30 @@ fn a_reload_keeps_the_old_secret_of_what_cannot_be_read() {
     let credentials = Credentials::load(&settings(&[], Some(folder.path()))).unwrap();
     fs::write(file("emptied"), "").unwrap();
     fs::write(file("rotated"), "new").unwrap();
-    assert_eq!(credentials.reload().unwrap_err().len(), 1);
+    let (reloaded, faults) = credentials.reload();
+    assert_eq!(reloaded, Reloaded { clients: 2, changed: 1, withdrawn: 0 });
+    assert_eq!(faults.len(), 1);
     assert_eq!(secret(&credentials, "emptied").as_deref(), Some("old"));
     assert_eq!(secret(&credentials, "rotated").as_deref(), Some("new"));
 
     fs::remove_dir_all(folder.path()).unwrap();
-    assert_eq!(credentials.reload().unwrap_err().len(), 1);
+    let (reloaded, faults) = credentials.reload();
+    assert_eq!(reloaded, Reloaded { clients: 2, changed: 0, withdrawn: 0 });
+    assert_eq!(faults.len(), 1);
     assert_eq!(secret(&credentials, "emptied").as_deref(), Some("old"));
     assert_eq!(secret(&credentials, "rotated").as_deref(), Some("new"));
+}
+
+#[test]
+fn only_secrets_in_files_are_watched() {
+    let watched = |clients: &[(&str, SecretSource)], directory| {
+        Credentials::load(&settings(clients, directory)).unwrap().watches_files()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("shop");
+    fs::write(&file, "s3cret").unwrap();
+    assert!(!watched(&[], None));
+    assert!(!watched(&[("shop", value("s3cret"))], None));
+    assert!(watched(&[("a", value("s3cret")), ("shop", SecretSource::File(file))], None));
+    assert!(watched(&[("shop", value("s3cret"))], Some(folder.path())));
 }

@@ -1,0 +1,33 @@
+//! Rotated client secrets, taken up without a restart.
+//!
+//! Every secret is read again now and then, and on SIGHUP. Reading is how a change is seen: the files
+//! are small, while their times of change miss a swapped link (how Kubernetes replaces a mounted
+//! secret), and the system's notices of change do not come through every network file system.
+
+mod round;
+mod trigger;
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::endpoint::Credentials;
+use round::Rounds;
+use trigger::Triggers;
+
+/// Keeps the secrets as their files have them, until `shutdown`. It logs what changed, and each fault
+/// once, for as long as it lasts.
+pub async fn keep_fresh(credentials: Arc<Credentials>, shutdown: CancellationToken) {
+    let mut triggers = Triggers::new(credentials.watches_files());
+    let mut rounds = Rounds::new(credentials);
+    let refreshing = async {
+        loop {
+            triggers.next().await;
+            rounds.read().await.log();
+        }
+    };
+    let _: Option<()> = shutdown.run_until_cancelled(refreshing).await;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+use std::{fs, path::Path};
+
+use secrecy::ExposeSecret;
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+
+use super::{round::News, trigger::LOOK_EVERY, *};
+use crate::endpoint::{CredentialSettings, Reloaded};
+
+/// A folder with one secret, that of the client `shop`.
+fn folder() -> (TempDir, Arc<Credentials>) {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("shop"), "hunter2-old").unwrap();
+    let settings = CredentialSettings {
+        directory: Some(folder.path().to_owned()),
+        ..CredentialSettings::default()
+    };
+    let credentials = Arc::new(Credentials::load(&settings).unwrap());
+    (folder, credentials)
+}
+
+fn secret(credentials: &Credentials) -> Option<String> {
+    credentials.secret("shop").map(|secret| secret.expose_secret().to_owned())
+}
+
+/// The fault of a client's file.
+fn fault(folder: &Path, client: &str, what: &str) -> String {
+    let path = folder.join(client);
+    format!("the secret of client {client:?} in {}: {what}", path.display())
+}
+
+fn faults<const N: usize>(faults: [String; N]) -> News {
+    News { faults: faults.into(), ..News::default() }
+}
+
+#[tokio::test]
+async fn each_change_is_told_once() {
+    let (folder, credentials) = folder();
+    let file = |name: &str| folder.path().join(name);
+    let mut rounds = Rounds::new(Arc::clone(&credentials));
+    assert_eq!(rounds.read().await, News::default(), "nothing changed");
+
+    fs::write(file("shop"), "hunter2-new").unwrap();
+    fs::write(file("bakery"), "hunter2-first").unwrap();
+    let replaced = Some(Reloaded { clients: 2, changed: 2, withdrawn: 0 });
+    assert_eq!(rounds.read().await, News { replaced, ..News::default() });
+    assert_eq!(secret(&credentials).as_deref(), Some("hunter2-new"));
+    assert_eq!(rounds.read().await, News::default(), "told before");
+
+    fs::remove_file(file("bakery")).unwrap();
+    let replaced = Some(Reloaded { clients: 1, changed: 0, withdrawn: 1 });
+    assert_eq!(rounds.read().await, News { replaced, ..News::default() });
+}
+
+#[tokio::test]
+async fn each_fault_is_told_as_it_comes_up_and_the_old_secret_stays_in_force() {
+    let (folder, credentials) = folder();
+    let folder = folder.path();
+    let file = |name: &str| folder.join(name);
+    let mut rounds = Rounds::new(Arc::clone(&credentials));
+
+    fs::write(file("shop"), "").unwrap();
+    let emptied = fault(folder, "shop", "is empty; the old secret stays in force");
+    assert_eq!(rounds.read().await, faults([emptied]));
+    assert_eq!(rounds.read().await, News::default(), "the same fault");
+
+    fs::write(file("shop"), b"hunter2\xff").unwrap();
+    fs::write(file("florist"), "").unwrap();
+    let none_before = "is empty; it had none before, so its jobs cannot be called";
+    let not_text = fault(folder, "shop", "is not UTF-8; the old secret stays in force");
+    assert_eq!(rounds.read().await, faults([fault(folder, "florist", none_before), not_text]));
+    assert_eq!(secret(&credentials).as_deref(), Some("hunter2-old"));
+
+    fs::remove_file(file("florist")).unwrap();
+    assert_eq!(rounds.read().await, News::default(), "one fault of two is left");
+    fs::write(file("shop"), "hunter2-old").unwrap();
+    assert_eq!(rounds.read().await, News { mended: true, ..News::default() });
+
+    fs::remove_dir_all(folder).unwrap();
+    let gone = format!(
+        "the client secrets in {}: cannot be read (entity not found); the old secrets stay in force",
+        folder.display()
+    );
+    assert_eq!(rounds.read().await, faults([gone]));
+    assert_eq!(secret(&credentials).as_deref(), Some("hunter2-old"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_file_is_taken_up_until_the_shutdown() {
+    let (folder, credentials) = folder();
+    let shutdown = CancellationToken::new();
+    let keeping = tokio::spawn(keep_fresh(Arc::clone(&credentials), shutdown.clone()));
+    fs::write(folder.path().join("shop"), "hunter2-new").unwrap();
+    let began = Instant::now();
+    while secret(&credentials).as_deref() != Some("hunter2-new") {
+        assert!(began.elapsed() < LOOK_EVERY * 2, "not taken up");
+        sleep(LOOK_EVERY / 10).await;
+    }
+    shutdown.cancel();
+    keeping.await.unwrap();
+}

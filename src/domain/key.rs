@@ -1,0 +1,102 @@
+//! When two jobs are the same call.
+
+use std::fmt;
+
+use secrecy::ExposeSecret;
+use sha2::{Digest, Sha256};
+
+use super::job::Job;
+
+/// What makes two jobs the same call: the SHA-256 over token, client, audience and user.
+///
+/// The full digest, where a [`Fingerprint`](super::Fingerprint) would do to tell tokens apart on a
+/// screen: a job is settled without a call on the strength of this key.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct JobKey([u8; 32]);
+
+/// Unlike a fingerprint it is never shown: logs have no use for it.
+impl fmt::Debug for JobKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JobKey").finish_non_exhaustive()
+    }
+}
+
+impl JobKey {
+    /// Each part goes in behind its length: `ab` and `c` must not be `a` and `bc`. A part that is left
+    /// out is another call than one that is empty.
+    fn of(parts: [Option<&str>; 4]) -> Self {
+        let mut digest = Sha256::new();
+        for part in parts {
+            match part {
+                None => digest.update([0]),
+                Some(part) => {
+                    digest.update([1]);
+                    digest.update(part.len().to_be_bytes());
+                    digest.update(part);
+                }
+            }
+        }
+        Self(digest.finalize().into())
+    }
+}
+
+impl Job {
+    /// The key that this job shares with its duplicates.
+    #[must_use]
+    pub fn key(&self) -> JobKey {
+        JobKey::of([
+            Some(self.token.expose_secret()),
+            self.client_id.as_deref(),
+            Some(&self.audience),
+            self.username.as_deref(),
+        ])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::domain::JobDefaults;
+
+    fn key(body: &str) -> JobKey {
+        let defaults = JobDefaults { audience: "a".into(), client_id: None };
+        Job::parse(body.as_bytes(), &defaults).unwrap().key()
+    }
+
+    #[test]
+    fn jobs_that_differ_in_any_of_the_four_are_different_calls() {
+        let bodies = [
+            r#"{"refresh_token":"t"}"#,
+            r#"{"refresh_token":"T"}"#,
+            r#"{"refresh_token":" t"}"#,
+            r#"{"refresh_token":"t","client_id":"c"}"#,
+            r#"{"refresh_token":"tc"}"#,
+            r#"{"refresh_token":"t","audience":"b"}"#,
+            r#"{"refresh_token":"t","audience":""}"#,
+            r#"{"refresh_token":"t","username":""}"#,
+            r#"{"refresh_token":"t","username":"c"}"#,
+            r#"{"refresh_token":"t","client_id":"c","username":"d"}"#,
+            r#"{"refresh_token":"t","client_id":"cd","username":""}"#,
+            r#"{"refresh_token":"t","client_id":"cd"}"#,
+        ];
+        assert_eq!(bodies.map(key).into_iter().collect::<HashSet<_>>().len(), bodies.len());
+    }
+
+    #[test]
+    fn what_is_not_sent_to_the_endpoint_makes_no_other_call() {
+        let plain = key(r#"{"refresh_token":"t"}"#);
+        for same in [
+            r#"{"refresh_token":"t","audience":"a","expires_at":7}"#,
+            r#"{"action":"revoke","other":1,"client_secret":"s","refresh_token":"t"}"#,
+        ] {
+            assert_eq!(key(same), plain, "{same}");
+        }
+    }
+
+    #[test]
+    fn it_is_never_shown() {
+        assert_eq!(format!("{:?}", key(r#"{"refresh_token":"t"}"#)), "JobKey { .. }");
+    }
+}

@@ -1,0 +1,79 @@
+//! The same from many threads at once, where a follower can leave while it is being made leader.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+
+const KEYS: usize = 40;
+const JOBS_OF_A_KEY: usize = 100;
+/// Of so many followers one leaves as soon as the leads begin to change hands.
+const ONE_LEAVES_OF: usize = 3;
+/// So many leaders leave without a verdict before one has it: fewer than there are that stay.
+const LEADS_BEFORE_THE_VERDICT: usize = 20;
+
+#[derive(Default)]
+struct Seen {
+    leading: AtomicUsize,
+    led: AtomicUsize,
+    answered: AtomicUsize,
+}
+
+async fn lead(mut leader: Leader, verdict: &Verdict, seen: &Seen) {
+    assert_eq!(seen.leading.fetch_add(1, Ordering::SeqCst), 0, "two leaders at once");
+    leader.calling();
+    tokio::task::yield_now().await;
+    seen.leading.fetch_sub(1, Ordering::SeqCst);
+    if seen.led.fetch_add(1, Ordering::SeqCst) == LEADS_BEFORE_THE_VERDICT {
+        leader.called(Some(verdict));
+    }
+}
+
+async fn follow(follower: Follower, verdict: Verdict, seen: Arc<Seen>) {
+    match follower.outcome().await {
+        Followed::Lead(leader) => lead(leader, &verdict, &seen).await,
+        Followed::Duplicate | Followed::Rejected(..) => {
+            seen.answered.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn seen_from_many_threads_one_leads_and_nobody_is_left_waiting() {
+    let duplicates = Arc::new(Duplicates::new(REMEMBER, KEYS));
+    let begin = CancellationToken::new();
+    let mut jobs = JoinSet::new();
+    let mut first = Vec::new();
+    let seen: Vec<_> = (0..KEYS).map(|_| Arc::new(Seen::default())).collect();
+    for (number, seen) in seen.iter().enumerate() {
+        let enter = |lane| duplicates.enter(key(number), lane, None);
+        let verdict = [Verdict::Revoked, Verdict::Rejected(rejection())][number % 2].clone();
+        first.push(enter(Lane::Bulk).leader());
+        for job in 0..JOBS_OF_A_KEY {
+            let Entry::Follower(follower) = enter(Lane::ALL[job % 2]) else {
+                panic!("two leaders")
+            };
+            if job % ONE_LEAVES_OF == 0 {
+                let begin = begin.clone();
+                jobs.spawn(async move {
+                    // Should it be made leader in this moment, it drops the lead.
+                    drop(begin.run_until_cancelled(follower.outcome()).await);
+                });
+            } else {
+                jobs.spawn(follow(follower, verdict.clone(), Arc::clone(seen)));
+            }
+        }
+    }
+    begin.cancel();
+    drop(first);
+    while let Some(ended) = jobs.join_next().await {
+        ended.unwrap();
+    }
+    assert!(nobody_in_hand(&duplicates));
+    for seen in seen {
+        assert!(seen.led.load(Ordering::SeqCst) > LEADS_BEFORE_THE_VERDICT);
+        assert!(seen.answered.load(Ordering::SeqCst) > 0);
+    }
+}
