@@ -11,7 +11,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::{EXIT_USAGE, signals::Endings};
+use super::{EXIT_USAGE, credentials, signals::Endings};
 use crate::{
     admin,
     broker::{
@@ -22,7 +22,7 @@ use crate::{
     endpoint::{ClientError, CredentialFault, Credentials, HttpEndpoint},
     flow::{Dispatcher, FlowReport, Intake},
     metrics::{Build, Metrics},
-    pipeline::{BackingOff, Chance, Pipeline, Stop},
+    pipeline::{BackingOff, Chance, Duplicates, Pipeline, Stop},
     ports::SystemClock,
 };
 
@@ -77,7 +77,7 @@ struct Running {
     publishing: JoinHandle<()>,
     working: JoinHandle<()>,
     /// What steers the flow and the intake: it only waits, and is ended when all else has.
-    guiding: [JoinHandle<()>; 3],
+    guiding: [JoinHandle<()>; 4],
     serving: JoinHandle<()>,
     close_admin: CancellationToken,
 }
@@ -90,7 +90,8 @@ async fn start(config: &Config) -> Result<Running, StartError> {
 
     let credentials = Credentials::load(&config.credentials)
         .map_err(|faults| StartError::Credentials { faults })?;
-    let endpoint = HttpEndpoint::new(&config.endpoint, Arc::new(credentials))?;
+    let credentials = Arc::new(credentials);
+    let endpoint = HttpEndpoint::new(&config.endpoint, Arc::clone(&credentials))?;
     let flow = Arc::new(Dispatcher::new(&config.flow, Arc::clone(&metrics)));
 
     let outbox = Arc::new(Outbox::default());
@@ -111,6 +112,10 @@ async fn start(config: &Config) -> Result<Running, StartError> {
         endpoint,
         clock: SystemClock,
         chance: Chance::default(),
+        duplicates: Arc::new(Duplicates::new(
+            config.pipeline.remember,
+            config.pipeline.remember_capacity,
+        )),
         backing_off: BackingOff::new(usize::from(config.broker.prefetch) / 2),
         flow: Arc::clone(&flow),
         metrics,
@@ -127,6 +132,7 @@ async fn start(config: &Config) -> Result<Running, StartError> {
             tokio::spawn(brake(outbox, Arc::clone(&flow))),
             tokio::spawn(take_in(Arc::clone(&flow), control)),
             tokio::spawn(flow.run(close_admin.clone())),
+            tokio::spawn(credentials::keep_fresh(credentials, close_admin.clone())),
         ],
         serving,
         close_admin,

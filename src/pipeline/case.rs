@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::chance::Chance;
+use super::{chance::Chance, duplicates::Past};
 use crate::{
     domain::{
         Ambiguity, Arrival, Backoff, DeadLetter, History, InvalidJob, Job, Lane, Outcome, Reason,
@@ -87,6 +87,20 @@ impl Case {
             Err(_) => self.history.attempts -= 1,
         }
         verdict
+    }
+
+    /// Takes over what the attempts of other jobs for the same token have shown.
+    pub fn inherit(&mut self, past: Past) {
+        self.suspect(past.ambiguity);
+        self.failing_since = match (self.failing_since, past.failing_since) {
+            (Some(own), Some(theirs)) => Some(own.min(theirs)),
+            (own, theirs) => own.or(theirs),
+        };
+    }
+
+    /// Notes that the token may already be revoked.
+    pub fn suspect(&mut self, ambiguity: Option<Ambiguity>) {
+        self.history.ambiguity = self.history.ambiguity.max(ambiguity);
     }
 
     /// How long the job has been failing in hand.

@@ -7,6 +7,7 @@ mod account;
 mod backing_off;
 mod case;
 mod chance;
+mod duplicates;
 mod evidence;
 mod in_hand;
 mod settings;
@@ -23,12 +24,14 @@ use tokio_util::task::TaskTracker;
 pub use backing_off::BackingOff;
 use case::Case;
 pub use chance::Chance;
+pub use duplicates::Duplicates;
+use duplicates::{Entry, Followed, Leader};
 use in_hand::InHand;
 pub use settings::Settings;
 pub use stop::Stop;
 
 use crate::{
-    domain::{Circumstances, Job, Judgement, Outcome, judge},
+    domain::{Circumstances, Job, Judgement, Outcome, Rejection, Verdict, judge},
     flow::{Dispatcher, Permit, Phase},
     metrics::{JobState, Metrics},
     ports::{Clock, Delivery, Endpoint, Settled, Source, UnknownClient},
@@ -45,6 +48,8 @@ pub struct Pipeline<E, C> {
     pub clock: C,
     /// Jitter.
     pub chance: Chance,
+    /// Which jobs are the same call.
+    pub duplicates: Arc<Duplicates>,
     /// Room for jobs that wait between attempts.
     pub backing_off: BackingOff,
     /// Which call may start.
@@ -97,8 +102,45 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
 
     async fn decide(&self, delivery: &impl Delivery, case: &mut Case) -> Outcome {
         match self.accept(delivery.body(), case) {
-            Ok(job) => self.pursue(&job, case).await,
+            Ok(job) => self.once(&job, case).await,
             Err(refusal) => refusal,
+        }
+    }
+
+    /// Makes one call for all jobs in hand that ask for the same, and none for what was done already.
+    async fn once(&self, job: &Job, case: &mut Case) -> Outcome {
+        let follower = match self.duplicates.enter(job.key(), case.lane, case.history.ambiguity) {
+            Entry::Duplicate => return Outcome::Duplicate,
+            Entry::Leader(leader) => return self.pursue(job, case, leader).await,
+            Entry::Follower(follower) => follower,
+        };
+        // Not handed back when draining starts: the verdict may be under way, and the call that the
+        // job would get elsewhere be rejected for it. A leader that only waits leaves at once, and
+        // its followers lead and leave one after the other.
+        let followed = tokio::select! {
+            biased;
+            followed = follower.outcome() => followed,
+            () = tokio::time::sleep_until(case.leave_by) => return Outcome::HandedBack,
+            () = self.overstayed() => return Outcome::HandedBack,
+        };
+        match followed {
+            Followed::Duplicate => Outcome::Duplicate,
+            Followed::Rejected(rejection, ambiguity) => {
+                case.suspect(ambiguity);
+                self.rejected(rejection, job, case)
+            }
+            Followed::Lead(leader) => self.pursue(job, case, leader).await,
+        }
+    }
+
+    /// The verdict on another job's call for the same token is this one's as well.
+    fn rejected(&self, rejection: Rejection, job: &Job, case: &mut Case) -> Outcome {
+        let around = self.around(job, case, false);
+        let verdict = Verdict::Rejected(rejection);
+        match judge(verdict, &mut case.history, &self.settings.policy, around) {
+            Judgement::Finish(outcome) => outcome,
+            // No rejection is waited out; should that change, the job comes again.
+            Judgement::Wait { .. } => Outcome::HandedBack,
         }
     }
 
@@ -115,16 +157,18 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
     }
 
     /// Attempts until the job ends or has to wait elsewhere.
-    async fn pursue(&self, job: &Job, case: &mut Case) -> Outcome {
+    async fn pursue(&self, job: &Job, case: &mut Case, mut leader: Leader) -> Outcome {
+        case.inherit(leader.past());
         loop {
             case.state.switch(JobState::Waiting);
-            let Some(permit) = self.unless_leaving(case, self.flow.start(case.lane)).await else {
+            let turn = leader.in_lane(|lane| self.flow.start(lane));
+            let Some(permit) = self.unless_leaving(case, turn).await else {
                 return Outcome::HandedBack;
             };
             if job.expired(self.clock.now()) {
                 return Outcome::Expired;
             }
-            let judgement = match self.attempt(job, case, permit).await {
+            let judgement = match self.attempt(job, case, &mut leader, permit).await {
                 Ok(judgement) => judgement,
                 Err(unknown) => return case.unknown(unknown, self.clock.now()),
             };
@@ -145,22 +189,30 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         &self,
         job: &Job,
         case: &mut Case,
+        leader: &mut Leader,
         permit: Permit,
     ) -> Result<Judgement, UnknownClient> {
+        leader.calling();
         let calling = case.calling();
         let began = Instant::now();
         let verdict = self.endpoint.revoke(job, calling.trace.as_ref()).await;
+        let past = leader.called(verdict.as_ref().ok());
         let verdict = calling.called(verdict)?;
+        case.inherit(past);
         self.metrics.called(verdict.label(), began.elapsed());
         let others_answered = permit.others_answered();
         permit.finish(self.evidence(&verdict));
-        let around = Circumstances {
+        let around = self.around(job, case, others_answered);
+        Ok(judge(verdict, &mut case.history, &self.settings.policy, around))
+    }
+
+    fn around(&self, job: &Job, case: &Case, others_answered: bool) -> Circumstances {
+        Circumstances {
             now: self.clock.now(),
             failing_for: case.failing_for(),
             others_answered,
             fingerprint: job.fingerprint,
-        };
-        Ok(judge(verdict, &mut case.history, &self.settings.policy, around))
+        }
     }
 
     /// Waits before the next attempt; ends the delivery if there is no room to wait in, or no time.

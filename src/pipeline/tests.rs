@@ -131,6 +131,7 @@ struct Bench {
     running: tokio::task::JoinHandle<()>,
     out: mpsc::UnboundedReceiver<Out>,
     send_out: mpsc::UnboundedSender<Out>,
+    delivered: AtomicUsize,
 }
 
 const HOLD: Duration = Duration::from_secs(60);
@@ -193,6 +194,7 @@ fn bench_with(
         },
         clock: TestClock(Instant::now()),
         chance: Chance::seeded(1),
+        duplicates: Arc::new(Duplicates::new(HOLD, 10)),
         backing_off: BackingOff::new(2),
         flow: Arc::new(flow),
         metrics,
@@ -201,7 +203,14 @@ fn bench_with(
     let (deliveries, source) = mpsc::unbounded_channel();
     let (send_out, out) = mpsc::unbounded_channel();
     let running = tokio::spawn(Arc::clone(&pipeline).run(TestSource(source)));
-    Bench { pipeline, deliveries: Some(deliveries), running, out, send_out }
+    Bench {
+        pipeline,
+        deliveries: Some(deliveries),
+        running,
+        out,
+        send_out,
+        delivered: AtomicUsize::new(0),
+    }
 }
 
 impl Bench {
@@ -223,8 +232,15 @@ impl Bench {
         assert!(self.deliveries.as_ref().unwrap().send(delivery).is_ok());
     }
 
+    /// A job for a token of its own.
     fn deliver(&self) {
-        self.deliver_with(r#"{"refresh_token":"t"}"#, |_| {});
+        let number = self.delivered.fetch_add(1, Ordering::Relaxed);
+        self.deliver_with(&format!(r#"{{"refresh_token":"t{number}"}}"#), |_| {});
+    }
+
+    /// One more job for the same token.
+    fn deliver_same(&self) {
+        self.deliver_with(r#"{"refresh_token":"same"}"#, |_| {});
     }
 
     async fn next(&mut self) -> Out {
@@ -415,4 +431,87 @@ async fn what_has_been_in_hand_for_ten_minutes_goes_back() {
     assert_eq!(bench.next().await, Out::HandedBack);
     assert_eq!(began.elapsed(), Duration::from_secs(600));
     bench.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_token_a_hundred_times_is_one_call_also_while_draining() {
+    let mut bench = bench([Answer::Gated(Verdict::Revoked)]);
+    (0..100).for_each(|_| bench.deliver_same());
+    bench.until_called(1).await;
+    bench.pipeline.stop.start_draining();
+    tokio::task::yield_now().await;
+    bench.pipeline.endpoint.gate.add_permits(1);
+    for _ in 0..100 {
+        assert_eq!(bench.next().await, Out::Done);
+    }
+    // Long after the first has left: it is remembered.
+    bench.deliver_same();
+    assert_eq!(bench.next().await, Out::Done);
+    let metrics = bench.end().await;
+    assert!(metrics.contains(r#"{lane="interactive",outcome="revoked"} 1"#));
+    assert!(metrics.contains(r#"{lane="interactive",outcome="duplicate"} 100"#));
+}
+
+#[tokio::test(start_paused = true)]
+async fn followers_share_a_rejection_and_the_ambiguity() {
+    let mut bench = bench([transient(true), rejected()].map(Answer::Verdict));
+    (0..3).for_each(|_| bench.deliver_same());
+    for _ in 0..3 {
+        assert!(matches!(bench.next().await, Out::Dead(Reason::RejectedAfterAmbiguity, _)));
+    }
+    bench.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn followers_of_a_token_that_fails_are_parked_after_one_attempt_each() {
+    let mut bench = bench((0..100).map(|_| Answer::Verdict(transient(true))));
+    (0..5).for_each(|_| bench.deliver_same());
+    let began = Instant::now();
+    let mut attempts = Vec::new();
+    for _ in 0..5 {
+        let Out::Parked(STAY, history) = bench.next().await else { panic!("not parked") };
+        attempts.push(history.attempts);
+    }
+    assert!(began.elapsed() < HOLD * 2);
+    assert_eq!(attempts[1..], [1, 1, 1, 1]);
+    bench.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_whose_leader_panicked_calls_for_itself_and_knows_of_the_ambiguity() {
+    let mut bench = bench([Answer::Panic, Answer::Verdict(rejected())]);
+    bench.pipeline.flow.hold(true);
+    (0..2).for_each(|_| bench.deliver_same());
+    // Both have entered before the first is called.
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    bench.pipeline.flow.hold(false);
+    let mut reasons = Vec::new();
+    for _ in 0..2 {
+        let Out::Dead(reason, _) = bench.next().await else { panic!("not dead") };
+        reasons.push(reason);
+    }
+    assert_eq!(reasons, [Reason::InternalError, Reason::RejectedAfterAmbiguity]);
+    bench.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_ends_no_job_and_hands_back_what_waits_past_the_hold() {
+    let mut bench = bench((0..200).map(|_| Answer::Verdict(transient(false))));
+    let clock = tokio_util::sync::CancellationToken::new();
+    let flow = tokio::spawn(Arc::clone(&bench.pipeline.flow).run(clock.clone()));
+    (0..30).for_each(|_| bench.deliver());
+    let mut back = 0;
+    for _ in 0..30 {
+        match bench.next().await {
+            Out::HandedBack => back += 1,
+            Out::Parked(..) => {}
+            other => panic!("an outage ends nothing: {other:?}"),
+        }
+    }
+    assert!(back >= 10, "{back} handed back");
+    bench.end().await;
+    clock.cancel();
+    flow.await.unwrap();
 }
