@@ -1,0 +1,217 @@
+//! How many calls may run at a time: the least that keeps the endpoint busy, and no more than it bears.
+//!
+//! The limit is found as TCP finds a window: doubling from the floor (fast start), then one more per
+//! round while nothing speaks against it, and less as soon as something does. What speaks against it is
+//! the endpoint pushing back, and latency that rises further than its usual spread explains.
+//!
+//! A round judges one limit by calls that began under it: as many answers, to calls that began since
+//! the round did, as the limit allows calls. Calls that began before a decrease are not heard again:
+//! they tell of a load that is gone, and a burst of refusals would otherwise crush the limit.
+//!
+//! Two known designs were turned down. Vector's adaptive request concurrency averages the round-trip
+//! times of all answers, so one call that hangs lowers the limit for everybody; TCP Vegas and the
+//! gradient limiters measure against the least or the long-term latency, and so either never accept that
+//! an endpoint is slower from now on, or follow the queue that they build themselves without end.
+//!
+//! Pure: no clock, no lock, no I/O; whoever calls it measures and locks.
+
+mod latency;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use latency::{Baseline, Latency, Trend};
+
+/// A push-back, or a moderate rise of latency, takes one part in so many off the limit.
+const DECREASE: usize = 10;
+
+/// Fewer answers than this are not judged by their latency: their median is still mostly luck.
+const LEAST_SAMPLES: usize = 16;
+
+/// So many answers at least before a limit is tried at which the endpoint pushed back the last time.
+/// Every such try costs a refusal, and with a low limit a round is over after a handful of calls.
+const PATIENCE: usize = 100;
+
+/// What the end of a call tells about the endpoint's load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sample {
+    /// The endpoint answered, whatever the answer was.
+    Answered {
+        /// From the start of the call to the end of the answer.
+        latency: Duration,
+    },
+    /// The endpoint asked for less (429, 503) or did not keep up (a time-out).
+    PushedBack,
+    /// The call failed in a way that is no evidence of load, or was given up by this side.
+    Unknown,
+}
+
+/// The limit of parallel calls, between a floor and a ceiling.
+#[derive(Debug)]
+pub struct Limit {
+    min: usize,
+    max: usize,
+    adaptive: bool,
+    current: usize,
+    /// Fast start: the limit doubles, until something speaks against it for the first time.
+    starting: bool,
+    /// The number of the next call to start.
+    next: u64,
+    /// The first call since the last decrease.
+    decreased: u64,
+    round: Round,
+    /// Of calls that began in this round; in fast start, of rounds too small to be judged as well.
+    latencies: Vec<Duration>,
+    baseline: Option<Baseline>,
+    /// The limit in force when the endpoint pushed back the last time.
+    refused_at: Option<usize>,
+}
+
+#[derive(Debug, Default)]
+struct Round {
+    /// The first call that began in it.
+    first: u64,
+    /// How many of its calls were answered.
+    answered: usize,
+    /// The most calls under way when one of its calls began.
+    peak: usize,
+}
+
+impl Limit {
+    /// A limit between `min` and `max`. An adaptive one begins at `min`, in fast start; any other one
+    /// stays at `max`. A `min` of zero counts as one, a `max` below `min` as `min`.
+    #[must_use]
+    pub fn new(min: usize, max: usize, adaptive: bool) -> Self {
+        let min = min.max(1);
+        let max = max.max(min);
+        Self {
+            min,
+            max,
+            adaptive,
+            current: if adaptive { min } else { max },
+            starting: true,
+            next: 0,
+            decreased: 0,
+            round: Round::default(),
+            latencies: Vec::new(),
+            baseline: None,
+            refused_at: None,
+        }
+    }
+
+    /// How many calls may run at a time.
+    #[must_use]
+    pub const fn current(&self) -> usize {
+        self.current
+    }
+
+    /// A call starts while `running` calls, this one among them, are under way. Returns its number,
+    /// which comes back with its sample. A call may also end without one.
+    pub fn started(&mut self, running: usize) -> u64 {
+        self.round.peak = self.round.peak.max(running);
+        let number = self.next;
+        self.next += 1;
+        number
+    }
+
+    /// The call of that number ended.
+    pub fn ended(&mut self, number: u64, sample: Sample) {
+        if !self.adaptive {
+            return;
+        }
+        match sample {
+            Sample::PushedBack if number >= self.decreased => {
+                self.refused_at = Some(self.current);
+                self.decrease(DECREASE);
+            }
+            Sample::Answered { latency } if number >= self.round.first => {
+                self.latencies.push(latency);
+                self.round.answered += 1;
+                if self.round.answered >= self.round_length() {
+                    self.end_round();
+                }
+            }
+            Sample::PushedBack | Sample::Answered { .. } | Sample::Unknown => {}
+        }
+    }
+
+    /// Calls go on after a pause: from the lowest limit, in fast start. What was known of the endpoint
+    /// is forgotten; the one that comes back need not be the one that went away.
+    pub fn resume(&mut self) {
+        let mut latencies = std::mem::take(&mut self.latencies);
+        latencies.clear();
+        *self = Self {
+            next: self.next,
+            decreased: self.next,
+            round: Round { first: self.next, ..Round::default() },
+            latencies,
+            ..Self::new(self.min, self.max, self.adaptive)
+        };
+    }
+
+    /// How many answers make the round.
+    fn round_length(&self) -> usize {
+        if self.starting {
+            // As many calls as the last doubling let in. They began together, so a doubling takes as
+            // long as one call; the other half begins only as earlier calls end.
+            self.current.div_ceil(2)
+        } else if self.refused_at == Some(self.current + 1) {
+            self.current.max(PATIENCE)
+        } else {
+            self.current.max(LEAST_SAMPLES)
+        }
+    }
+
+    /// Nothing pushed back in this round, or it would not have come to its end.
+    fn end_round(&mut self) {
+        if self.round.peak < self.current {
+            // A limit that was not reached has been neither proved nor disproved.
+            self.latencies.clear();
+            self.next_round();
+            return;
+        }
+        match self.trend() {
+            Trend::Doubled => self.decrease(2),
+            Trend::Risen => self.decrease(DECREASE),
+            Trend::Holds => {
+                let step = if self.starting { self.current } else { 1 };
+                self.current = self.current.saturating_add(step).min(self.max);
+                self.next_round();
+            }
+        }
+    }
+
+    fn trend(&mut self) -> Trend {
+        if self.latencies.len() < LEAST_SAMPLES {
+            return Trend::Holds;
+        }
+        let latency = Latency::of(&mut self.latencies);
+        self.latencies.clear();
+        let load = self.round.peak;
+        let baseline = self.baseline.get_or_insert_with(|| Baseline::new(latency, load));
+        if self.current > self.min {
+            baseline.judge(latency, load)
+        } else {
+            // Where the limit cannot be lowered, nothing can be tried out.
+            baseline.follow(latency, load);
+            Trend::Holds
+        }
+    }
+
+    /// Takes one part in `parts` off the limit, and at least one call.
+    fn decrease(&mut self, parts: usize) {
+        // Out of fast start the way leads back to the last limit that was good.
+        let parts = if std::mem::take(&mut self.starting) { 2 } else { parts };
+        self.current = (self.current - self.current.div_ceil(parts)).max(self.min);
+        self.decreased = self.next;
+        self.latencies.clear();
+        self.next_round();
+    }
+
+    fn next_round(&mut self) {
+        self.round = Round { first: self.next, ..Round::default() };
+    }
+}
