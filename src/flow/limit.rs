@@ -125,6 +125,9 @@ impl Limit {
         match sample {
             Sample::PushedBack if number >= self.decreased => {
                 self.refused_at = Some(self.current);
+                if let Some(baseline) = &mut self.baseline {
+                    baseline.drop_rise();
+                }
                 self.decrease(DECREASE);
             }
             Sample::Answered { latency } if number >= self.round.first => {
@@ -176,6 +179,10 @@ impl Limit {
         match self.trend() {
             Trend::Doubled => self.decrease(2),
             Trend::Risen => self.decrease(DECREASE),
+            Trend::Cleared(load) => {
+                self.current = load.clamp(self.current, self.max);
+                self.next_round();
+            }
             Trend::Holds => {
                 let step = if self.starting { self.current } else { 1 };
                 self.current = self.current.saturating_add(step).min(self.max);

@@ -20,6 +20,9 @@ const MEAN_WEIGHT: u32 = 8;
 /// The same for the spread, which must widen sooner than the mean moves.
 const SPREAD_WEIGHT: u32 = 4;
 
+/// The same for a spread that narrows: latency that comes and goes is remembered for a while.
+const CALM_WEIGHT: u32 = 32;
+
 /// A rise of so many spreads is no chance.
 const SPREADS: u32 = 4;
 
@@ -59,6 +62,8 @@ pub(super) enum Trend {
     Risen,
     /// More than twice the usual.
     Doubled,
+    /// Beyond it, and not because of the load, which was so much when the rise was seen.
+    Cleared(usize),
 }
 
 /// What is usual.
@@ -77,10 +82,14 @@ pub(super) struct Baseline {
 #[derive(Debug)]
 enum Rise {
     None,
-    /// Seen in a round that it may have begun in the middle of, so its median says only that much.
-    Begun,
-    /// A whole round's load and median.
-    Measured(usize, Duration),
+    /// Seen under this load, in a round in whose midst it may have begun, so that its median says no more.
+    Begun(usize),
+    /// A whole round since, from which the load must fall further.
+    Measured {
+        load: usize,
+        median: Duration,
+        begun: usize,
+    },
 }
 
 impl Baseline {
@@ -92,26 +101,46 @@ impl Baseline {
     /// next round is judged.
     pub(super) fn judge(&mut self, round: Latency, load: usize) -> Trend {
         if round.median <= self.mean + self.usual_rise() {
+            if !matches!(self.rise, Rise::None) {
+                // It went with the load, so it was the load's doing, and what was usual belongs to a
+                // lower load than was thought.
+                self.load = share(load, self.mean, round.median.max(self.mean));
+            }
             self.follow(round, load);
             return Trend::Holds;
         }
         match self.rise {
             Rise::None => {
-                self.rise = Rise::Begun;
+                self.rise = Rise::Begun(load);
                 return Trend::Risen;
             }
-            Rise::Begun => self.rise = Rise::Measured(load, round.median),
-            // Enough of a step to tell a queue, whose wait shrinks with the load, from a slow endpoint.
-            Rise::Measured(before, median) if load <= before - before / 4 => {
-                if is_unmoved(round.median, load, median, before) {
-                    *self = Self::new(round, load);
-                    return Trend::Holds;
-                }
-                self.rise = Rise::Measured(load, round.median);
+            Rise::Begun(begun) => {
+                self.rise = Rise::Measured { load, median: round.median, begun };
             }
-            Rise::Measured(..) => {}
+            // Enough of a step to tell a queue, whose wait shrinks with the load, from a slow endpoint.
+            Rise::Measured { load: before, median, begun } if load <= before - before / 4 => {
+                if is_unmoved(round.median, load, median, before) {
+                    self.accept(round, load);
+                    return Trend::Cleared(begun);
+                }
+                self.rise = Rise::Measured { load, median: round.median, begun: load };
+            }
+            Rise::Measured { .. } => {}
         }
         if round.median > self.mean * 2 { Trend::Doubled } else { Trend::Risen }
+    }
+
+    /// Gives up following a rise: the load was lowered for another reason.
+    pub(super) fn drop_rise(&mut self) {
+        self.rise = Rise::None;
+    }
+
+    /// Takes a round as the new usual. A rise like this one is within the spread from now on, or an
+    /// endpoint whose latency comes and goes would be relieved each time.
+    fn accept(&mut self, round: Latency, load: usize) {
+        let rise = round.median.abs_diff(self.mean);
+        let spread = weigh(self.spread, rise, SPREAD_WEIGHT);
+        *self = Self { spread: spread.max(round.error), ..Self::new(round, load) };
     }
 
     /// Takes a round into what is usual, unless more load may be what made it slower.
@@ -127,7 +156,8 @@ impl Baseline {
             self.rounds = (self.rounds + 1).min(MEAN_WEIGHT);
             self.mean = weigh(self.mean, round.median, self.rounds);
         }
-        self.spread = weigh(self.spread, deviation, SPREAD_WEIGHT);
+        let weight = if deviation > self.spread { SPREAD_WEIGHT } else { CALM_WEIGHT };
+        self.spread = weigh(self.spread, deviation, weight);
     }
 
     fn usual_rise(&self) -> Duration {
@@ -139,6 +169,12 @@ impl Baseline {
 fn is_unmoved(median: Duration, load: usize, begun_median: Duration, begun_load: usize) -> bool {
     let (load, begun_load) = (load as u128, begun_load as u128);
     2 * median.as_nanos() * begun_load > begun_median.as_nanos() * (begun_load + load)
+}
+
+/// `load`, times one duration, by another.
+fn share(load: usize, of: Duration, whole: Duration) -> usize {
+    let part = (load as u128 * of.as_nanos()).checked_div(whole.as_nanos());
+    part.and_then(|part| usize::try_from(part).ok()).unwrap_or(load)
 }
 
 fn weigh(old: Duration, new: Duration, weight: u32) -> Duration {

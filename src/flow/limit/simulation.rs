@@ -7,10 +7,15 @@ use serde::Deserialize;
 
 use super::{Limit, Sample};
 
-/// How long the endpoint takes to refuse a call.
-const REFUSAL_MS: u64 = 2;
+/// Time is counted in microseconds.
+const MILLI: u64 = 1000;
+const SECOND: u64 = 1000 * MILLI;
 
-const MICROS: u64 = 1000;
+/// How long the endpoint takes to refuse a call.
+const REFUSAL: u64 = 2 * MILLI;
+
+/// How long a straggler takes.
+pub const STRAGGLER: u64 = 10 * SECOND;
 
 /// A stretch of time in which neither the endpoint nor the demand changes.
 #[derive(Debug, Clone, Deserialize)]
@@ -24,7 +29,7 @@ pub struct Phase {
     #[serde(default)]
     wander_percent: u64,
     /// So many calls are handled in parallel.
-    capacity: Option<usize>,
+    capacity: Option<u64>,
     /// What becomes of the calls beyond.
     #[serde(default)]
     beyond: Beyond,
@@ -56,22 +61,25 @@ pub struct Expect {
     pub after_ms: u64,
     /// The least and the greatest limit in all of that time.
     pub limit: [usize; 2],
-    /// The fixed limit that does best here: nine tenths of its throughput are due.
+    /// Down to this the limit goes at some time of the phase, settled or not.
+    pub dips_to: Option<usize>,
+    /// The fixed limit that does best here, and nearly whose throughput is due.
     pub best_fixed: Option<usize>,
-    /// Whether any call may be refused; a fixed share of them, then.
-    #[serde(default)]
-    pub refusals: bool,
 }
 
-/// What was seen from the settling of a phase to its end.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What was seen of a phase: from its settling to its end, unless it says otherwise.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
     /// The least and the greatest limit.
     pub limit: [usize; 2],
+    /// The least limit in all of the phase.
+    pub dip: usize,
     /// Calls answered.
     pub answered: u64,
     /// Calls refused.
     pub refused: u64,
+    /// The longest that an answer took.
+    pub slowest: Duration,
 }
 
 /// A call under way, ordered by its end.
@@ -84,41 +92,33 @@ struct Call {
 }
 
 /// Plays the phases one after another and tells what was seen in each.
-pub fn play(phases: &[Phase], mut limit: Limit, seed: u64) -> Vec<Seen> {
-    let mut rng = Rng::with_seed(seed);
+pub fn play(phases: &[Phase], mut limit: Limit, rng_seed: u64) -> Vec<Seen> {
+    let mut rng = Rng::with_seed(rng_seed);
     let mut under_way = BinaryHeap::<Reverse<Call>>::new();
     let mut served = 0;
     let mut now = 0;
     let mut phase_begins = 0;
     let mut seen = Vec::new();
     for phase in phases {
-        let settled = phase_begins + phase.expect.after_ms * MICROS;
-        let phase_ends = phase_begins + phase.seconds * 1000 * MICROS;
-        let mut window = Seen { limit: [usize::MAX, 0], answered: 0, refused: 0 };
+        let settled = phase_begins + phase.expect.after_ms * MILLI;
+        let phase_ends = phase_begins + phase.seconds * SECOND;
+        let mut window = Seen { limit: [usize::MAX, 0], dip: usize::MAX, ..Seen::default() };
         while now < phase_ends {
             while under_way.len() < limit.current().min(phase.demand.unwrap_or(usize::MAX)) {
                 let refused = phase.refuses(served);
-                served += usize::from(!refused);
-                let takes =
-                    if refused { REFUSAL_MS * MICROS } else { phase.takes(served, now, &mut rng) };
+                served += u64::from(!refused);
+                let takes = if refused { REFUSAL } else { phase.takes(served, now, &mut rng) };
                 let number = limit.started(under_way.len() + 1);
                 under_way.push(Reverse(Call { ends: now + takes, number, began: now, refused }));
             }
             let Some(Reverse(call)) = under_way.pop() else { break };
             now = call.ends;
-            let sample = if call.refused {
-                Sample::PushedBack
-            } else {
-                served -= 1;
-                Sample::Answered { latency: Duration::from_micros(now - call.began) }
-            };
-            if now >= settled {
-                let [least, most] = window.limit;
-                window.limit = [least.min(limit.current()), most.max(limit.current())];
-                window.answered += u64::from(!call.refused);
-                window.refused += u64::from(call.refused);
-            }
+            let latency = Duration::from_micros(now - call.began);
+            served -= u64::from(!call.refused);
+            let sample =
+                if call.refused { Sample::PushedBack } else { Sample::Answered { latency } };
             limit.ended(call.number, sample);
+            window.note(limit.current(), (now >= settled).then_some(sample));
         }
         phase_begins = phase_ends;
         seen.push(window);
@@ -126,23 +126,52 @@ pub fn play(phases: &[Phase], mut limit: Limit, seed: u64) -> Vec<Seen> {
     seen
 }
 
+impl Seen {
+    fn note(&mut self, limit: usize, settled: Option<Sample>) {
+        self.dip = self.dip.min(limit);
+        let Some(sample) = settled else { return };
+        let [least, most] = self.limit;
+        self.limit = [least.min(limit), most.max(limit)];
+        match sample {
+            Sample::Answered { latency } => {
+                self.answered += 1;
+                self.slowest = self.slowest.max(latency);
+            }
+            Sample::PushedBack | Sample::Unknown => self.refused += 1,
+        }
+    }
+}
+
 impl Phase {
-    fn refuses(&self, served: usize) -> bool {
-        matches!(self.beyond, Beyond::Refuse)
-            && self.capacity.is_some_and(|capacity| served >= capacity)
+    /// Whether one seed gives the same as any other.
+    pub const fn is_certain(&self) -> bool {
+        let [least, most] = self.latency_ms;
+        least == most && self.wander_percent == 0 && self.straggler_one_in.is_none()
     }
 
-    /// The time that a call takes, in microseconds, with `served` calls under way.
-    fn takes(&self, served: usize, now: u64, rng: &mut Rng) -> u64 {
+    /// Whether some calls take ten seconds.
+    pub const fn has_stragglers(&self) -> bool {
+        self.straggler_one_in.is_some()
+    }
+
+    /// Whether calls beyond the capacity are refused.
+    pub const fn has_refusals(&self) -> bool {
+        matches!(self.beyond, Beyond::Refuse) && self.capacity.is_some()
+    }
+
+    fn refuses(&self, served: u64) -> bool {
+        self.has_refusals() && self.capacity.is_some_and(|capacity| served >= capacity)
+    }
+
+    /// The time that a call takes while `served` calls, this one among them, are handled.
+    fn takes(&self, served: u64, now: u64, rng: &mut Rng) -> u64 {
         if self.straggler_one_in.is_some_and(|calls| rng.u64(0..calls) == 0) {
-            return 10_000 * MICROS;
+            return STRAGGLER;
         }
         let [least, most] = self.latency_ms;
-        let alone = rng.u64(least * MICROS..=most * MICROS);
-        let swing = Rng::with_seed(now / (1000 * MICROS)).u64(0..=2 * self.wander_percent);
+        let alone = rng.u64(least * MILLI..=most * MILLI);
+        let swing = Rng::with_seed(now / SECOND).u64(0..=2 * self.wander_percent);
         let weather = alone * (100 + swing - self.wander_percent) / 100;
-        let queued =
-            self.capacity.map_or(1.0, |capacity| (served as f64 / capacity as f64).max(1.0));
-        Duration::from_micros(weather).mul_f64(queued).as_micros() as u64
+        self.capacity.map_or(weather, |capacity| weather * served.max(capacity) / capacity)
     }
 }

@@ -2,9 +2,18 @@ use proptest::prelude::*;
 use serde::Deserialize;
 
 use super::{
-    simulation::{Phase, play},
+    simulation::{Phase, STRAGGLER, play},
     *,
 };
+
+/// So often is a scenario played in which chance has a part.
+const SEEDS: u64 = 3;
+
+/// Of what the best fixed limit gets done, in per cent.
+const LEAST_THROUGHPUT: u64 = 90;
+
+/// Of all calls, in per cent.
+const MOST_REFUSED: u64 = 2;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,35 +41,229 @@ const fn yes() -> bool {
     true
 }
 
-const SEEDS: std::ops::RangeInclusive<u64> = 1..=3;
-
-/// Of a fixed limit's throughput, in per cent.
-const LEAST_THROUGHPUT: u64 = 90;
-
-/// One refused call in so many.
-const MOST_REFUSED: u64 = 50;
-
 #[test]
 fn scenarios() {
     let Scenarios { scenario } = toml::from_str(include_str!("scenarios.toml")).unwrap();
-    for Scenario { story, min, max, adaptive, phase: phases } in scenario {
-        println!("{story}");
-        for seed in SEEDS {
-            let seen = play(&phases, Limit::new(min, max, adaptive), seed);
-            for (index, (phase, seen)) in phases.iter().zip(seen).enumerate() {
-                let at = format!("{story} (phase {index}, seed {seed})");
-                let expect = &phase.expect;
-                let calls = seen.answered + seen.refused;
-                let refused = seen.refused as f64 * 100.0 / calls as f64;
-                let [least, most] = seen.limit;
-                let bad =
-                    if !(least >= expect.limit[0] && most <= expect.limit[1]) { "BAD" } else { "" };
-                let share = expect.best_fixed.map(|best| {
-                    let fixed = &play(&phases, Limit::new(best, best, false), seed)[index];
-                    seen.answered as f64 * 100.0 / fixed.answered as f64
-                });
-                println!("  {index}: {bad} {least}..{most} {:.1?} % {refused:.2} % refused", share);
-            }
+    let mut failures = Vec::new();
+    for scenario in scenario {
+        let seeds = if scenario.phase.iter().all(Phase::is_certain) { 1 } else { SEEDS };
+        failures.extend((0..seeds).flat_map(|seed| scenario.run(seed)));
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+impl Scenario {
+    /// Prints what was measured, and tells what is not as it should be.
+    fn run(&self, seed: u64) -> Vec<String> {
+        println!("{} (seed {seed})", self.story);
+        let phases = play(&self.phase, Limit::new(self.min, self.max, self.adaptive), seed);
+        let mut failures = Vec::new();
+        for (index, (phase, seen)) in self.phase.iter().zip(&phases).enumerate() {
+            let expect = &phase.expect;
+            let throughput = expect.best_fixed.map(|best| {
+                let fixed = play(&self.phase, Limit::new(best, best, false), seed);
+                seen.answered * 100 / fixed[index].answered
+            });
+            println!(
+                "  phase {index}: {seen:?}, per cent of the best fixed limit's: {throughput:?}"
+            );
+            let mut check = |holds: bool, what: &str| {
+                if !holds {
+                    failures.push(format!(
+                        "{} Seed {seed}, phase {index}: {what}: {seen:?}",
+                        self.story
+                    ));
+                }
+            };
+            let [least, most] = expect.limit;
+            check(seen.limit[0] >= least && seen.limit[1] <= most, "limit");
+            check(expect.dips_to.is_none_or(|dip| seen.dip <= dip), "no dip");
+            check(throughput.is_none_or(|percent| percent >= LEAST_THROUGHPUT), "throughput");
+            let calls = seen.answered + seen.refused;
+            check(
+                !self.adaptive
+                    || self.min == self.max
+                    || seen.refused * 100 <= calls * MOST_REFUSED,
+                "refusals",
+            );
+            check(phase.has_refusals() == (seen.refused > 0), "what was to be refused");
+            let straggled = seen.slowest >= Duration::from_micros(STRAGGLER);
+            check(phase.has_stragglers() == straggled, "what was to straggle");
         }
+        failures
+    }
+}
+
+const CALL: Duration = Duration::from_millis(50);
+
+const ANSWERED: Sample = Sample::Answered { latency: CALL };
+
+/// Starts as many calls as the limit allows.
+fn fill(limit: &mut Limit) -> Vec<u64> {
+    (1..=limit.current()).map(|running| limit.started(running)).collect()
+}
+
+/// Fills the limit and answers, until it is `target`.
+fn grow(limit: &mut Limit, target: usize) {
+    while limit.current() < target {
+        for number in fill(limit) {
+            limit.ended(number, ANSWERED);
+        }
+    }
+}
+
+#[test]
+fn a_burst_of_refusals_counts_once() {
+    let mut limit = Limit::new(1, 100, true);
+    grow(&mut limit, 64);
+    let burst = fill(&mut limit);
+    for number in burst {
+        limit.ended(number, Sample::PushedBack);
+    }
+    assert_eq!(limit.current(), 32, "fast start ends at the last good limit");
+    let burst = fill(&mut limit);
+    for number in burst {
+        limit.ended(number, Sample::PushedBack);
+    }
+    assert_eq!(limit.current(), 28);
+}
+
+#[test]
+fn one_straggler_in_every_round_is_no_rise() {
+    let mut limit = Limit::new(1, 100, true);
+    grow(&mut limit, 64);
+    let straggled = Sample::Answered { latency: 200 * CALL };
+    for _ in 0..100 {
+        let before = limit.current();
+        for (index, number) in fill(&mut limit).into_iter().enumerate() {
+            limit.ended(number, if index == 0 { straggled } else { ANSWERED });
+        }
+        assert!(limit.current() >= before);
+    }
+    assert_eq!(limit.current(), 100);
+}
+
+#[test]
+fn a_failure_that_is_no_evidence_of_load_changes_nothing() {
+    let mut limit = Limit::new(1, 100, true);
+    grow(&mut limit, 64);
+    for number in fill(&mut limit) {
+        limit.ended(number, Sample::Unknown);
+    }
+    assert_eq!(limit.current(), 64);
+}
+
+#[test]
+fn a_pause_ends_at_the_floor_in_fast_start() {
+    let mut limit = Limit::new(2, 100, true);
+    grow(&mut limit, 64);
+    let before = fill(&mut limit);
+    limit.resume();
+    assert_eq!(limit.current(), 2);
+    for number in before {
+        limit.ended(number, Sample::PushedBack);
+    }
+    for number in fill(&mut limit) {
+        limit.ended(number, ANSWERED);
+    }
+    assert_eq!(limit.current(), 4, "what began before the pause no longer counts");
+}
+
+#[test]
+fn a_pause_leaves_a_fixed_limit_alone() {
+    let mut limit = Limit::new(2, 100, false);
+    limit.resume();
+    assert_eq!(limit.current(), 100);
+}
+
+#[test]
+fn a_floor_of_zero_or_above_the_ceiling_is_put_right() {
+    assert_eq!(Limit::new(0, 10, true).current(), 1);
+    assert_eq!(Limit::new(20, 10, true).current(), 20);
+    assert_eq!(Limit::new(0, 0, false).current(), 1);
+}
+
+#[test]
+fn no_call_allocates_once_the_limit_has_been_reached() {
+    let mut limit = Limit::new(1, 100, true);
+    grow(&mut limit, 100);
+    let round = |limit: &mut Limit| {
+        for _ in 0..2 * PATIENCE {
+            let running = limit.current();
+            let number = limit.started(running);
+            limit.ended(number, ANSWERED);
+        }
+        limit.latencies.capacity()
+    };
+    let capacity = round(&mut limit);
+    for _ in 0..10 {
+        assert_eq!(round(&mut limit), capacity);
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Start(usize),
+    End(u64, Sample),
+    Resume,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let latency = prop_oneof![
+        (0..1000_u64).prop_map(Duration::from_millis),
+        Just(Duration::ZERO),
+        Just(Duration::MAX),
+    ];
+    let sample = prop_oneof![
+        12 => latency.prop_map(|latency| Sample::Answered { latency }),
+        1 => Just(Sample::PushedBack),
+        1 => Just(Sample::Unknown),
+    ];
+    prop_oneof![
+        40 => (1..1200_usize).prop_map(Step::Start),
+        // Mostly of the last calls to start, and of some that never did.
+        40 => (0..50_u64, sample).prop_map(|(back, sample)| Step::End(back, sample)),
+        1 => Just(Step::Resume),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn the_limit_stays_between_floor_and_ceiling(
+        min in 1..50_usize,
+        range in 0..1000_usize,
+        adaptive: bool,
+        steps in prop::collection::vec(step(), 1..300),
+    ) {
+        let max = min + range;
+        let mut limit = Limit::new(min, max, adaptive);
+        let mut last = 0;
+        for step in steps {
+            match step {
+                Step::Start(running) => last = limit.started(running),
+                Step::End(back, sample) => limit.ended(last.wrapping_sub(back), sample),
+                Step::Resume => limit.resume(),
+            }
+            prop_assert!((min..=max).contains(&limit.current()));
+            prop_assert!(adaptive || limit.current() == max);
+        }
+    }
+
+    #[test]
+    fn answers_at_a_steady_latency_never_lower_it(
+        min in 1..50_usize,
+        range in 0..60_usize,
+        latency in 0..10_000_u64,
+    ) {
+        let mut limit = Limit::new(min, min + range, true);
+        let latency = Duration::from_millis(latency);
+        for _ in 0..100 {
+            let before = limit.current();
+            for number in fill(&mut limit) {
+                limit.ended(number, Sample::Answered { latency });
+            }
+            prop_assert!(limit.current() >= before);
+        }
+        prop_assert_eq!(limit.current(), min + range);
     }
 }
