@@ -37,6 +37,9 @@ const INBOX: usize = 256;
 /// Letters that go out before their confirms are awaited.
 const BATCH: usize = 128;
 
+/// AMQP's reply code for an orderly close.
+const REPLY_SUCCESS: u16 = 200;
+
 /// The waits between tries: the broker is near, and verdicts wait in hand.
 const RETRY: Schedule = Schedule {
     initial: Duration::from_millis(100),
@@ -162,7 +165,7 @@ impl Publishing {
 
     /// Publishes on one channel until it fails.
     async fn serve(&mut self, connection: &Connection, backoff: &mut Backoff) -> Ended {
-        let channel = match self.open(connection).await {
+        let mut channel = match self.open(connection).await {
             Ok(channel) => channel,
             Err(error) => return Ended::Failed(fault(&error)),
         };
@@ -192,9 +195,13 @@ impl Publishing {
                         return Ended::Closed;
                     }
                     self.wait(backoff.next(fastrand::f64())).await;
-                    if !channel.status().connected() {
-                        return Ended::Failed("the channel was closed".to_owned());
-                    }
+                    // A full quorum queue marks the channels that it refuses, and does not lift the
+                    // mark when its limit is taken away: each try needs a channel without one.
+                    let _ = channel.close(REPLY_SUCCESS, "refused".into()).await;
+                    channel = match self.open(connection).await {
+                        Ok(fresh) => fresh,
+                        Err(error) => return Ended::Failed(fault(&error)),
+                    };
                 }
             }
         }

@@ -3,9 +3,9 @@
 use std::{net::IpAddr, sync::Arc};
 
 use http::HeaderValue;
-use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use url::Host;
+use url::Url;
 
 use crate::endpoint::Settings;
 

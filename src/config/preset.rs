@@ -1,6 +1,6 @@
 //! What the vendor's three environments preset.
 
-use reqwest::Url;
+use url::Url;
 
 /// The presets of one environment.
 #[derive(Debug)]

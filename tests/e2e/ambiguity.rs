@@ -1,0 +1,80 @@
+//! The endpoint is not idempotent: what may have been revoked already must not be called a failure.
+
+use crate::harness::{Answer, DEAD, Endpoint, INTERACTIVE, Launch, Message, Stage, token};
+
+/// Hangs on the first call for a token and rejects every later one, as an endpoint would that had
+/// revoked it the first time.
+async fn hangs_then_rejects() -> Endpoint {
+    Endpoint::start(|call| match call.nth {
+        1 => Answer::Never,
+        _ => Answer::rejected(),
+    })
+    .await
+}
+
+fn impatient(stage: &Stage, endpoint: &Endpoint) -> Launch {
+    stage.run(endpoint).set("endpoint.timeout", "500ms").set("endpoint.connect_timeout", "500ms")
+}
+
+/// A time-out followed by `01`: nobody can say whether the token was revoked, and the dead letter says
+/// exactly that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_time_out_followed_by_01_is_dead_lettered_as_rejected_after_ambiguity() {
+    let stage = Stage::new().await;
+    let endpoint = hangs_then_rejects().await;
+    let worker = impatient(&stage, &endpoint).ready().await;
+    stage.amqp.publish(INTERACTIVE, Message::job(&token(1))).await;
+
+    let letters = stage.amqp.take(DEAD, 1).await;
+    assert_eq!(letters[0].reason(), "rejected_after_ambiguity");
+    assert_eq!(letters[0].flag("x-revoker-ambiguous"), Some(true));
+    assert_eq!(letters[0].text("x-revoker-ambiguity").as_deref(), Some("attempt"));
+    assert_eq!(letters[0].text("x-revoker-code").as_deref(), Some("01"));
+    assert_eq!(letters[0].int("x-revoker-attempts"), Some(2));
+    let metrics = worker.until_processed("dead_lettered", 1).await;
+    assert_eq!(metrics.calls("timeout"), 1, "the fault happened");
+    let series =
+        r#"revocations_failed_total{lane="interactive",reason="rejected_after_ambiguity"}"#;
+    assert_eq!(metrics.value(series), 1);
+    worker.stop().await;
+}
+
+/// The same by the operator's choice: acked, and counted as presumed, never as revoked.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_time_out_followed_by_01_is_presumed_revoked_by_choice() {
+    let stage = Stage::new().await;
+    let endpoint = hangs_then_rejects().await;
+    let worker = impatient(&stage, &endpoint)
+        .set("endpoint.presume_revoked_after_ambiguity", true)
+        .ready()
+        .await;
+    stage.amqp.publish(INTERACTIVE, Message::job(&token(1))).await;
+
+    let metrics = worker.until_processed("presumed_revoked", 1).await;
+    assert_eq!(metrics.calls("timeout"), 1, "the fault happened");
+    assert_eq!(metrics.processed("revoked"), 0);
+    worker.stop().await;
+    assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
+    assert_eq!(stage.amqp.depth(DEAD).await.unwrap().ready, 0);
+}
+
+/// A worker that dies amid a call leaves the same doubt behind. Its successor knows only the broker's
+/// flag, which proves too little to presume anything, whatever the operator chose.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redelivered_job_that_is_rejected_is_never_presumed_revoked() {
+    let stage = Stage::new().await;
+    let endpoint = hangs_then_rejects().await;
+    let launch = stage.run(&endpoint).set("endpoint.presume_revoked_after_ambiguity", true);
+    let worker = launch.ready().await;
+    stage.amqp.publish(INTERACTIVE, Message::job(&token(1))).await;
+    endpoint.until_count(1).await;
+    worker.kill().await;
+
+    let worker = launch.ready().await;
+    let letters = stage.amqp.take(DEAD, 1).await;
+    assert_eq!(letters[0].reason(), "rejected_after_ambiguity");
+    assert_eq!(letters[0].text("x-revoker-ambiguity").as_deref(), Some("redelivered"));
+    let metrics = worker.until_processed("dead_lettered", 1).await;
+    assert_eq!(metrics.value(r#"deliveries_total{lane="interactive",redelivered="true"}"#), 1);
+    worker.stop().await;
+}

@@ -1,0 +1,187 @@
+//! The shape of the code: imports run one way, and what is meant to be in one place is.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Who may import whom: each module with the modules below it. Siblings never import each other.
+const BELOW: [(&str, &[&str]); 11] = [
+    ("domain", &[]),
+    ("metrics", &["domain"]),
+    ("ports", &["domain"]),
+    ("flow", &["domain", "metrics", "ports"]),
+    ("endpoint", &["domain", "metrics", "ports"]),
+    ("broker", &["domain", "metrics", "ports"]),
+    ("pipeline", &["domain", "metrics", "ports", "flow", "endpoint", "broker"]),
+    ("config", &LOWER),
+    ("admin", &LOWER),
+    ("logs", &LOWER),
+    (
+        "cli",
+        &[
+            "domain", "metrics", "ports", "flow", "endpoint", "broker", "pipeline", "config",
+            "admin", "logs",
+        ],
+    ),
+];
+const LOWER: [&str; 7] = ["domain", "metrics", "ports", "flow", "endpoint", "broker", "pipeline"];
+
+/// Crates that are kept behind one part, each with the paths under `src` that may name it.
+const KEPT: [(&str, &[&str]); 3] = [
+    ("lapin", &["broker/"]),
+    ("backoff::", &["domain/backoff.rs"]),
+    ("reqwest", &["endpoint/", "cli/"]),
+];
+
+/// Every source file by its path under `src`, without comments.
+fn sources() -> BTreeMap<String, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut folders: Vec<PathBuf> = vec![root.clone()];
+    let mut sources = BTreeMap::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
+                sources.insert(name, code(&fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    assert!(sources.len() > 10, "the sources were not found");
+    sources
+}
+
+/// The lines of a source that are not comments.
+fn code(source: &str) -> String {
+    let lines = source.lines().filter(|line| !line.trim_start().starts_with("//"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The top-level module that a file belongs to.
+fn module(path: &str) -> &str {
+    path.split('/').next().unwrap().trim_end_matches(".rs")
+}
+
+/// The top-level modules of the crate that a source names, as `crate::name` or inside `crate::{..}`.
+fn named(source: &str) -> Vec<String> {
+    let mut named = Vec::new();
+    for (at, prefix) in source.match_indices("crate::") {
+        let rest = &source[at + prefix.len()..];
+        match rest.strip_prefix('{') {
+            None => named.push(word(rest)),
+            Some(group) => {
+                let mut depth = 0;
+                let mut start = true;
+                for (at, c) in group.char_indices() {
+                    match c {
+                        '{' => depth += 1,
+                        '}' if depth == 0 => break,
+                        '}' => depth -= 1,
+                        ',' if depth == 0 => start = true,
+                        c if start && c.is_alphabetic() => {
+                            named.push(word(&group[at..]));
+                            start = false;
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+    named
+}
+
+fn word(text: &str) -> String {
+    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+}
+
+/// The reader of imports finds what it is there to find.
+#[test]
+fn imports_are_found_in_every_form() {
+    let source = "use crate::domain::Job;\nuse crate::{\n  flow::{self, Permit},\n  ports::Clock,\n};\nlet x = crate::broker::y;";
+    assert_eq!(named(source), ["domain", "flow", "ports", "broker"]);
+}
+
+/// Imports run one way, so that each part can be read, tested and replaced knowing only those below.
+#[test]
+fn imports_run_one_way() {
+    let below: BTreeMap<&str, &[&str]> = BELOW.into_iter().collect();
+    let mut faults = Vec::new();
+    for (path, source) in sources() {
+        let module = module(&path);
+        if matches!(module, "lib" | "main") {
+            continue;
+        }
+        let allowed =
+            below.get(module).unwrap_or_else(|| panic!("{path} has no place in the order"));
+        for name in named(&source) {
+            if name != module
+                && below.contains_key(name.as_str())
+                && !allowed.contains(&name.as_str())
+            {
+                faults.push(format!("src/{path} names crate::{name}"));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// A crate that may have to be replaced is named in one place only.
+#[test]
+fn crates_are_kept_behind_one_part() {
+    let mut faults = Vec::new();
+    for (path, source) in sources() {
+        for (name, places) in KEPT {
+            let outside = !places.iter().any(|place| path.starts_with(place));
+            // `crate::domain::backoff::` is our own module, not the crate of that name.
+            let foreign = source.match_indices(name).any(|(at, _)| {
+                let before = &source[..at];
+                !before.ends_with("::")
+                    && !before.ends_with(|c: char| c.is_alphanumeric() || c == '_')
+            });
+            let own = name == "backoff::" && path.starts_with("domain/");
+            if outside && foreign && !own && !in_a_string(&source, name) {
+                faults.push(format!("src/{path} names {name}"));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// Whether every mention of `name` stands between quotes: a log filter names crates without using them.
+fn in_a_string(source: &str, name: &str) -> bool {
+    source.lines().filter(|line| line.contains(name)).all(|line| {
+        line.match_indices(name).all(|(at, _)| line[..at].matches('"').count() % 2 == 1)
+    })
+}
+
+/// Whoever silences a lint says why.
+#[test]
+fn every_allow_has_a_reason() {
+    for (path, source) in sources() {
+        for attribute in ["allow(", "expect("] {
+            for form in [format!("#[{attribute}"), format!("#![{attribute}")] {
+                for (at, _) in source.match_indices(&form) {
+                    let end =
+                        source[at..].find(")]").unwrap_or_else(|| panic!("src/{path}: {form}"));
+                    let whole = &source[at..at + end];
+                    assert!(whole.contains("reason = \""), "src/{path}: {whole}");
+                }
+            }
+        }
+    }
+}
+
+/// `unsafe` is forbidden by lint, and nobody may lift the lint.
+#[test]
+fn nothing_is_unsafe() {
+    for (path, source) in sources() {
+        for word in ["unsafe {", "unsafe fn", "unsafe impl"] {
+            assert!(!source.contains(word), "src/{path}");
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The broker goes away, closes, cancels or changes under the worker: a new session, soon, and no job
+//! lost.
+
+use lapin::types::FieldTable;
+
+use crate::harness::{
+    Answer, BULK, DEAD, Endpoint, Gate, INTERACTIVE, Message, Said, Stage,
+    amqp::{dead_lettering, quorum},
+    message::{table, text},
+    relay::Relay,
+    token,
+    web::Page,
+};
+
+impl Stage {
+    /// The address of the broker.
+    fn broker_address(&self) -> std::net::SocketAddr {
+        self.host.worker_url().socket_addrs(|| None).unwrap()[0]
+    }
+
+    /// The worker's URL of the broker by way of `relay`.
+    fn url_by(&self, relay: &Relay) -> url::Url {
+        let mut url = self.host.worker_url();
+        url.set_port(Some(relay.address().port())).unwrap();
+        url
+    }
+}
+
+/// No broker at the start: the worker lives, is not ready and says why, tries for ever, and logs the
+/// change and not each try. When the broker comes, it works.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_absent_at_the_start_is_waited_for() {
+    let stage = Stage::new().await;
+    stage.amqp.declare_family().await;
+    stage.amqp.publish(INTERACTIVE, Message::job(&token(1))).await;
+    let endpoint = Endpoint::willing().await;
+    let mut relay = Relay::shut(stage.broker_address()).await;
+    let worker = stage.run(&endpoint).set("broker.url", stage.url_by(&relay)).start();
+
+    let tried = |least: usize| {
+        let worker = &worker;
+        async move {
+            let what = format!("{least} tries");
+            worker.until_metrics(&what, |metrics| metrics.sessions("connect_failed") >= least).await
+        }
+    };
+    tried(2).await;
+    let reason = worker.until_unready().await;
+    assert!(reason.contains(&relay.address().to_string()), "{reason}");
+    assert_eq!(worker.page("/livez").await.status, 200);
+    let lines = worker.log_lines().len();
+    let metrics = tried(6).await;
+    assert_eq!(worker.log_lines().len(), lines, "a line per try:\n{}", worker.stderr());
+    assert_eq!(metrics.value("broker_connected"), 0);
+    assert_eq!(endpoint.count(), 0);
+
+    relay.reopen().await;
+    worker.until_ready().await;
+    worker.until_processed("revoked", 1).await;
+    assert_eq!(worker.metrics().await.value("broker_connected"), 1);
+    worker.stop().await;
+}
+
+/// What a fault does to the worker's session while calls are in hand.
+async fn survives(fault: impl AsyncFnOnce(&mut Stage, &Relay), ended_by: &str) {
+    const JOBS: usize = 10;
+    let mut stage = Stage::new().await;
+    let gate = Gate::default();
+    let held = gate.clone();
+    // The first calls hang until the fault is over; the endpoint then says that it had revoked them.
+    let endpoint = Endpoint::start(move |call| match call.nth {
+        1 => Answer::revoked().after(&held),
+        _ => Answer::rejected(),
+    })
+    .await;
+    let relay = Relay::open(stage.broker_address()).await;
+    let worker = stage
+        .run(&endpoint)
+        .set("broker.url", stage.url_by(&relay))
+        .set("endpoint.timeout", "10m")
+        .ready()
+        .await;
+    stage.amqp.publish_all(INTERACTIVE, (0..JOBS).map(|n| Message::job(&token(n)))).await;
+    endpoint.until_count(JOBS).await;
+
+    fault(&mut stage, &relay).await;
+    worker.until_metrics(ended_by, |metrics| metrics.sessions(ended_by) >= 1).await;
+    gate.open();
+    worker.until_ready().await;
+    stage.amqp.publish(INTERACTIVE, Message::job(&token(JOBS))).await;
+    endpoint.until("the job after the fault", |calls| calls.len() > JOBS).await;
+    worker.until_metrics("nothing in hand", |metrics| metrics.sum("jobs_in_flight") == 0).await;
+    stage.amqp.until_ready(INTERACTIVE, 0).await;
+
+    // Each token of the first ten was revoked; none was acked by a tag of the session that was lost.
+    assert!((0..JOBS).all(|n| endpoint.told(Said::Revoked).contains(&token(n))));
+    assert!(endpoint.of(&token(JOBS)).len() == 1);
+    worker.stop().await;
+    assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
+    for letter in stage.amqp.take_all(DEAD).await {
+        assert_eq!(letter.reason(), "rejected_after_ambiguity");
+    }
+}
+
+/// The network resets every connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_of_every_connection_is_survived() {
+    survives(async |_, relay| relay.reset(), "connection_lost").await;
+}
+
+/// The broker's operator closes every connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_close_by_the_operator_is_survived() {
+    let close = async |stage: &mut Stage, _: &Relay| {
+        let name = stage.host.name().to_owned();
+        stage.host.node().ctl(&["close_all_connections", "-p", &name, "maintenance"]).await;
+        stage.reconnect().await;
+    };
+    survives(close, "connection_lost").await;
+}
+
+/// A lane's queue is deleted: its consumer is cancelled, and the stream of deliveries merely ends. The
+/// queue is declared again, and the other lane goes on as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_consumer_is_survived() {
+    let stage = Stage::new().await;
+    let endpoint = Endpoint::willing().await;
+    let worker = stage.run(&endpoint).ready().await;
+    stage.amqp.delete(INTERACTIVE).await;
+    worker
+        .until_metrics("the end of the session", |metrics| {
+            metrics.sessions("consumer_cancelled") >= 1
+        })
+        .await;
+    stage.amqp.until_depth(INTERACTIVE, "be consumed again", |depth| depth.consumers == 1).await;
+    worker.until_ready().await;
+    for (n, queue) in [INTERACTIVE, BULK].into_iter().enumerate() {
+        stage.amqp.publish(queue, Message::job(&token(n))).await;
+    }
+    worker.until_processed("revoked", 2).await;
+    worker.stop().await;
+}
+
+/// Each queue of the family with an argument that is not ours: the worker ends at the start with exit
+/// code 2, names the queue, the difference and the ways out, and touches nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_declared_with_other_arguments_ends_the_start() {
+    let limited = table([
+        ("x-queue-type", text("quorum")),
+        ("x-delivery-limit", lapin::types::AMQPValue::LongLongInt(20)),
+    ]);
+    let cases: [(&str, FieldTable, &str); 4] = [
+        (INTERACTIVE, FieldTable::default(), "x-dead-letter-exchange"),
+        (BULK, dead_lettering("elsewhere"), "x-dead-letter-routing-key"),
+        (DEAD, limited, "x-delivery-limit"),
+        ("revocations.retry.bulk.1s", quorum(), "x-dead-letter-exchange"),
+    ];
+    let endpoint = Endpoint::willing().await;
+    for (queue, arguments, difference) in cases {
+        let stage = Stage::new().await;
+        stage.amqp.declare(queue, arguments).await;
+        stage.amqp.publish(queue, Message::job(&token(1))).await;
+        let (worker, status) = stage.run(&endpoint).run().await;
+        assert_eq!(status.code(), Some(2), "{queue}: {}", worker.stderr());
+        let said = worker.stderr();
+        for part in [queue, difference, "broker.queue"] {
+            assert!(said.contains(part), "{queue}: no {part} in {said}");
+        }
+        assert_eq!(stage.amqp.depth(queue).await.unwrap().ready, 1, "{queue} was touched");
+        assert_eq!(endpoint.count(), 0);
+    }
+}
+
+/// The same met later, after a lost connection: the worker lives, is not ready, and says why; nothing
+/// is deleted or worked around. It recovers when the queue is as it should be.
+#[tokio::test(flavor = "multi_thread")]
+async fn other_arguments_met_later_make_the_worker_not_ready() {
+    let stage = Stage::new().await;
+    let endpoint = Endpoint::willing().await;
+    let mut relay = Relay::open(stage.broker_address()).await;
+    let worker = stage.run(&endpoint).set("broker.url", stage.url_by(&relay)).ready().await;
+    relay.close();
+    worker.until_unready().await;
+    stage.amqp.delete(BULK).await;
+    stage.amqp.declare(BULK, FieldTable::default()).await;
+    relay.reopen().await;
+
+    worker
+        .until_page("/readyz", "to name the queue", |page| {
+            page.status == 503 && page.body.contains(BULK)
+        })
+        .await;
+    assert!(worker.exited().is_none());
+    assert!(stage.amqp.depth(BULK).await.is_some(), "it was deleted");
+    stage.amqp.delete(BULK).await;
+    worker.until_ready().await;
+    stage.amqp.publish(BULK, Message::job(&token(1))).await;
+    worker.until_processed("revoked", 1).await;
+    worker.stop().await;
+}
+
+/// With `broker.declare = false` nothing is declared: what is absent is named and waited for, and what
+/// is found is used whatever its arguments.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topology_of_somebody_elses_is_only_looked_for() {
+    let stage = Stage::new().await;
+    let endpoint = Endpoint::willing().await;
+    let parked = ["interactive", "bulk"].map(|lane| format!("revocations.retry.{lane}.1s"));
+    for queue in [DEAD, INTERACTIVE, &parked[0], &parked[1]] {
+        stage.amqp.declare(queue, FieldTable::default()).await;
+    }
+    let worker = stage.run(&endpoint).set("broker.declare", false).start();
+    let named = |page: &Page| page.status == 503 && page.body.contains(BULK);
+    worker.until_page("/readyz", "to name the absent queue", named).await;
+    assert_eq!(stage.amqp.depth(BULK).await, None, "it was declared");
+    stage.amqp.declare(BULK, FieldTable::default()).await;
+    worker.until_ready().await;
+    stage.amqp.publish(INTERACTIVE, Message::job(&token(1))).await;
+    worker.until_processed("revoked", 1).await;
+    worker.stop().await;
+}

@@ -1,0 +1,140 @@
+//! The dead-letter queue is gone, refuses, or the broker takes no publishes: the verdict stays in
+//! hand, is published when that is possible again, and the endpoint is not called a second time.
+
+use std::collections::BTreeSet;
+
+use crate::harness::{
+    Answer, DEAD, Endpoint, Gate, INTERACTIVE, Letter, Message, Stage, amqp::quorum,
+    broker::OwnBroker, eventually, scrape::Scrape, token,
+};
+
+/// A deleted dead-letter queue returns the publish; the queue is declared again and takes it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_dead_letter_queue_is_declared_again() {
+    let stage = Stage::new().await;
+    let endpoint = Endpoint::start(|_| Answer::rejected()).await;
+    let worker = stage.run(&endpoint).ready().await;
+    stage.amqp.delete(DEAD).await;
+    stage.amqp.publish(INTERACTIVE, Message::job(&token(1))).await;
+
+    stage.amqp.until_ready(DEAD, 1).await;
+    let metrics = worker.until_processed("dead_lettered", 1).await;
+    assert!(metrics.publishes("dead_letter", "returned") >= 1, "the fault happened");
+    assert_eq!(metrics.sessions("channel_closed"), 0, "the consuming session was ended");
+    worker.stop().await;
+    assert_eq!(endpoint.count(), 1);
+    assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
+}
+
+/// Where the worker may not declare, it waits for whoever may, and says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_queue_that_stays_away_is_waited_for() {
+    let stage = Stage::new().await;
+    let endpoint = Endpoint::start(|_| Answer::rejected()).await;
+    // The first run makes the topology that the second one only looks for.
+    stage.run(&endpoint).ready().await.stop().await;
+    let worker = stage.run(&endpoint).set("broker.declare", false).ready().await;
+    stage.amqp.delete(DEAD).await;
+    stage.amqp.publish(INTERACTIVE, Message::job(&token(1))).await;
+    let returned = |least: usize| {
+        move |metrics: &Scrape| metrics.publishes("dead_letter", "returned") >= least
+    };
+    worker.until_metrics("several returns", returned(3)).await;
+    let reason = worker.until_unready().await;
+    assert!(reason.contains("dead") || reason.contains("publish"), "{reason}");
+    assert_eq!(worker.metrics().await.processed("dead_lettered"), 0);
+
+    stage.amqp.declare(DEAD, quorum()).await;
+    let letters = stage.amqp.take(DEAD, 1).await;
+    assert_eq!(letters[0].token(), token(1));
+    worker.until_processed("dead_lettered", 1).await;
+    worker.until_ready().await;
+    worker.stop().await;
+    assert_eq!(endpoint.count(), 1);
+    assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
+}
+
+/// A full dead-letter queue refuses. Settlements pile up in hand to a bound, past which no new job is
+/// taken; when there is room again, every verdict is published once and nothing was called twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_dead_letter_queue_stops_the_intake_and_loses_nothing() {
+    const JOBS: usize = 200;
+    const PREFETCH: u32 = 32;
+    let stage = Stage::new().await;
+    let endpoint = Endpoint::start(|_| Answer::rejected()).await;
+    let worker = stage
+        .run(&endpoint)
+        .set("broker.prefetch", PREFETCH)
+        .set("flow.concurrency.max", 8)
+        .ready()
+        .await;
+    let name = stage.host.name();
+    let limit = r#"{"max-length":1,"overflow":"reject-publish"}"#;
+    let policy =
+        ["set_policy", "-p", name, "full", r"^revocations\.dead$", limit, "--apply-to", "queues"];
+    stage.host.node().ctl(&policy).await;
+    // The limit is soft: fill until the broker refuses.
+    let mut filled = 0;
+    while stage.amqp.offer(DEAD, &Message::new("filler")).await {
+        filled += 1;
+        assert!(filled < 1_000, "the limit never holds");
+    }
+    stage.amqp.publish_all(INTERACTIVE, (0..JOBS).map(|n| Message::job(&token(n)))).await;
+    worker
+        .until_metrics("refusals", |metrics| metrics.publishes("dead_letter", "nacked") >= 3)
+        .await;
+    let reason = worker.until_unready().await;
+    assert!(reason.contains("dead") || reason.contains("publish"), "{reason}");
+    assert!(endpoint.count() <= PREFETCH as usize, "{} jobs were taken", endpoint.count());
+
+    stage.host.node().ctl(&["clear_policy", "-p", name, "full"]).await;
+    worker.until_processed("dead_lettered", JOBS).await;
+    worker.until_ready().await;
+    worker.stop().await;
+    assert_eq!(endpoint.count(), JOBS, "a job was called twice");
+    let letters = stage.amqp.take_all(DEAD).await;
+    let tokens: BTreeSet<String> =
+        letters.iter().map(Letter::token).filter(|token| !token.is_empty()).collect();
+    assert_eq!(tokens, (0..JOBS).map(token).collect());
+    assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
+}
+
+/// A memory alarm blocks whoever publishes. The confirm deadline stands still, the connection is not
+/// given up, `/readyz` says why, and the dead letter is there once the alarm is over, exactly once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_memory_alarm_is_waited_out() {
+    let broker = OwnBroker::start("", None).await;
+    let stage = Stage::own(&broker).await;
+    let gate = Gate::default();
+    let held = gate.clone();
+    let endpoint = Endpoint::start(move |_| Answer::rejected().after(&held)).await;
+    let worker = stage.run(&endpoint).set("broker.confirm_timeout", "1s").ready().await;
+    stage.amqp.publish(INTERACTIVE, Message::job(&token(1))).await;
+    endpoint.until_count(1).await;
+    broker.node().ctl(&["set_vm_memory_high_watermark", "absolute", "1"]).await;
+    eventually("the alarm", async || {
+        let alarms = broker.node().ctl(&["eval", "rabbit_alarm:get_local_alarms()."]).await;
+        if alarms.contains("memory") { Ok(()) } else { Err(alarms) }
+    })
+    .await;
+    gate.open();
+
+    worker
+        .until_metrics("the blocked connection", |metrics| metrics.value("broker_blocked") == 1)
+        .await;
+    let reason = worker.until_unready().await;
+    assert!(reason.contains("block") || reason.contains("alarm"), "{reason}");
+    // Longer than the confirm deadline, by the worker's own clock.
+    let oldest = "oldest_job_in_flight_seconds";
+    worker.until_metrics("the deadline to pass", |metrics| metrics.value(oldest) >= 3).await;
+    broker.node().ctl(&["set_vm_memory_high_watermark", "absolute", "1GB"]).await;
+
+    let metrics = worker.until_processed("dead_lettered", 1).await;
+    assert_eq!(metrics.publishes("dead_letter", "timed_out"), 0, "the deadline ran on");
+    assert_eq!(metrics.value("broker_blocked"), 0);
+    worker.until_ready().await;
+    worker.stop().await;
+    assert_eq!(endpoint.count(), 1);
+    assert_eq!(stage.amqp.take_all(DEAD).await.len(), 1);
+    assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
+}

@@ -1,0 +1,189 @@
+//! The tests' own connection to the broker: producer, inspector and saboteur.
+
+use std::future::Future;
+
+use lapin::{
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties,
+    message::BasicGetMessage,
+    options::{
+        BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions,
+        QueueDeleteOptions,
+    },
+    types::{AMQPValue, FieldTable},
+};
+
+use super::{
+    BULK, DEAD, INTERACTIVE, Letter, Message, message::table, message::text, wait::eventually,
+};
+
+/// The explicit limit of every queue of the product.
+const DELIVERY_LIMIT: i64 = 1_000_000;
+
+/// What a passive declare tells of a queue. It does not lag, unlike the broker's statistics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Depth {
+    /// Messages that wait; those in somebody's hand are not counted.
+    pub ready: u32,
+    pub consumers: u32,
+}
+
+/// A connection with one confirming channel; whatever may close a channel gets one of its own.
+pub struct Amqp {
+    connection: Connection,
+    publishing: Channel,
+}
+
+impl Amqp {
+    /// Connects.
+    pub async fn connect(url: &str) -> Self {
+        let connection = eventually("the broker to take the test's connection", async || {
+            // Cancelling a connect half-way is safe; lapin's own deadline is not reliable.
+            Connection::connect(url, ConnectionProperties::default())
+                .await
+                .map_err(|error| error.to_string())
+        })
+        .await;
+        let publishing = connection.create_channel().await.unwrap();
+        publishing.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
+        Self { connection, publishing }
+    }
+
+    /// Publishes to a queue and waits for the confirm; whether the broker took it.
+    pub async fn offer(&self, queue: &str, message: &Message) -> bool {
+        let confirm = self.send(queue, message).await.await.unwrap();
+        matches!(confirm, Confirmation::Ack(None))
+    }
+
+    /// Publishes to a queue; the broker must take it.
+    pub async fn publish(&self, queue: &str, message: Message) {
+        assert!(self.offer(queue, &message).await, "{queue} did not take a message");
+    }
+
+    /// Publishes many; the broker must take all of them.
+    pub async fn publish_all(&self, queue: &str, messages: impl IntoIterator<Item = Message>) {
+        let mut confirms = Vec::new();
+        for message in messages {
+            confirms.push(self.send(queue, &message).await);
+        }
+        for confirm in confirms {
+            assert_eq!(confirm.await.unwrap(), Confirmation::Ack(None), "publishing to {queue}");
+        }
+    }
+
+    async fn send(
+        &self,
+        queue: &str,
+        message: &Message,
+    ) -> impl Future<Output = lapin::Result<Confirmation>> + use<> {
+        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+        let properties: BasicProperties = message.properties();
+        self.publishing
+            .basic_publish("".into(), queue.into(), options, &message.body, properties)
+            .await
+            .unwrap()
+    }
+
+    /// Declares a durable queue; the broker must agree.
+    pub async fn declare(&self, queue: &str, arguments: FieldTable) {
+        let channel = self.channel().await;
+        let options = QueueDeclareOptions::durable();
+        channel.queue_declare(queue.into(), options, arguments).await.unwrap();
+        let _ = channel.close(200, "done".into()).await;
+    }
+
+    /// Declares the lanes and the dead-letter queue with the arguments that producers are told to use.
+    pub async fn declare_family(&self) {
+        self.declare(DEAD, quorum()).await;
+        for lane in [INTERACTIVE, BULK] {
+            self.declare(lane, dead_lettering(DEAD)).await;
+        }
+    }
+
+    /// Deletes a queue with all that it holds.
+    pub async fn delete(&self, queue: &str) {
+        let channel = self.channel().await;
+        channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await.unwrap();
+        let _ = channel.close(200, "done".into()).await;
+    }
+
+    /// A queue's depth; `None` if there is no such queue.
+    pub async fn depth(&self, queue: &str) -> Option<Depth> {
+        let channel = self.channel().await;
+        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let found =
+            channel.queue_declare(queue.into(), options, FieldTable::default()).await.ok()?;
+        let _ = channel.close(200, "done".into()).await;
+        Some(Depth { ready: found.message_count(), consumers: found.consumer_count() })
+    }
+
+    /// Waits until exactly so many messages wait in a queue.
+    pub async fn until_ready(&self, queue: &str, count: u32) {
+        self.until_depth(queue, &format!("hold {count}"), |depth| depth.ready == count).await;
+    }
+
+    /// Waits until nobody consumes a queue any more, so that what was in hand is back in it; returns
+    /// how much it holds.
+    pub async fn after_consumers(&self, queue: &str) -> u32 {
+        self.until_depth(queue, "lose its consumers", |depth| depth.consumers == 0).await.ready
+    }
+
+    /// Waits until a queue exists with a depth that fulfils `condition`.
+    pub async fn until_depth(
+        &self,
+        queue: &str,
+        what: &str,
+        condition: impl Fn(Depth) -> bool,
+    ) -> Depth {
+        eventually(&format!("{queue} to {what}"), async || match self.depth(queue).await {
+            Some(depth) if condition(depth) => Ok(depth),
+            other => Err(format!("{other:?}")),
+        })
+        .await
+    }
+
+    /// Takes everything out of a queue.
+    pub async fn take_all(&self, queue: &str) -> Vec<Letter> {
+        let channel = self.channel().await;
+        let options = BasicGetOptions { no_ack: true };
+        let mut letters = Vec::new();
+        while let Some(BasicGetMessage { delivery, .. }) =
+            channel.basic_get(queue.into(), options).await.unwrap()
+        {
+            letters.push(Letter::from(&delivery));
+        }
+        let _ = channel.close(200, "done".into()).await;
+        letters
+    }
+
+    /// Waits until a queue holds exactly so many messages, then takes them.
+    pub async fn take(&self, queue: &str, count: u32) -> Vec<Letter> {
+        self.until_ready(queue, count).await;
+        self.take_all(queue).await
+    }
+
+    async fn channel(&self) -> Channel {
+        self.connection.create_channel().await.unwrap()
+    }
+}
+
+/// The arguments of every queue of the product.
+pub fn quorum() -> FieldTable {
+    table([
+        ("x-queue-type", text("quorum")),
+        ("x-delivery-limit", AMQPValue::LongLongInt(DELIVERY_LIMIT)),
+    ])
+}
+
+/// The arguments of a queue that dead-letters to another one.
+pub fn dead_lettering(target: &str) -> FieldTable {
+    let mut arguments = quorum();
+    for (name, value) in [
+        ("x-dead-letter-exchange", ""),
+        ("x-dead-letter-routing-key", target),
+        ("x-dead-letter-strategy", "at-least-once"),
+        ("x-overflow", "reject-publish"),
+    ] {
+        arguments.insert(name.into(), text(value));
+    }
+    arguments
+}

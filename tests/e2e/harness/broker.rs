@@ -1,0 +1,176 @@
+//! Who gets which node: most tests share one and have a virtual host each; a test that kills, starves
+//! or reconfigures its node has one of its own.
+
+use std::{
+    collections::BTreeSet,
+    env,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncGuard, OnceCell};
+use url::Url;
+
+use super::{canary, node::Node};
+
+/// The worker's user. Its password is a canary, and it is not the user that the tests publish as.
+const WORKER: &str = "worker";
+
+/// Virtual hosts made at a time: each call of `rabbitmqctl` costs a second of CPU.
+const BATCH: usize = 8;
+
+/// A node, and the virtual hosts on it that nobody has used yet.
+pub struct Broker {
+    node: Node,
+    made: AtomicUsize,
+    fresh: AsyncMutex<Vec<String>>,
+    used: Mutex<BTreeSet<String>>,
+}
+
+impl Broker {
+    /// The node that the tests share. `scripts/with-broker` names one that runs; otherwise this
+    /// process starts its own, which ends with it.
+    pub async fn shared() -> Arc<Self> {
+        static SHARED: OnceCell<Arc<Broker>> = OnceCell::const_new();
+        let start = async || {
+            let node =
+                match (env::var("REVOKER_TEST_BROKER_DIR"), env::var("REVOKER_TEST_BROKER_URL")) {
+                    (Ok(dir), Ok(url)) => Node::running(dir.into(), url),
+                    _ => tokio::task::spawn_blocking(|| Node::start("", None)).await.unwrap(),
+                };
+            Arc::new(Self::on(node))
+        };
+        SHARED.get_or_init(start).await.clone()
+    }
+
+    fn on(node: Node) -> Self {
+        Self {
+            node,
+            made: AtomicUsize::new(0),
+            fresh: AsyncMutex::default(),
+            used: Mutex::default(),
+        }
+    }
+
+    /// A virtual host for one test.
+    pub async fn virtual_host(self: &Arc<Self>) -> VirtualHost {
+        let mut fresh = self.fresh.lock().await;
+        if fresh.is_empty() {
+            *fresh = self.make().await;
+        }
+        let name = fresh.pop().expect("just made");
+        VirtualHost { broker: self.clone(), name }
+    }
+
+    /// Makes a batch of virtual hosts and deletes the used ones, in one run of `rabbitmqctl`.
+    async fn make(&self) -> Vec<String> {
+        let first = self.made.fetch_add(BATCH, Ordering::SeqCst);
+        let process = std::process::id();
+        let names: Vec<String> =
+            (first..first + BATCH).map(|n| format!("test-{process}-{n}")).collect();
+        let used = std::mem::take(&mut *self.used.lock().unwrap_or_else(PoisonError::into_inner));
+        let list = |names: &mut dyn Iterator<Item = &String>| {
+            names.map(|name| format!("<<\"{name}\">>")).collect::<Vec<_>>().join(",")
+        };
+        let expression = format!(
+            r#"By = <<"tests">>,
+            catch rabbit_auth_backend_internal:add_user(<<"{WORKER}">>, <<"{}">>, By),
+            [rabbit_vhost:delete(V, By) || V <- [{}]],
+            [begin
+                rabbit_vhost:add(V, By),
+                [ok = rabbit_auth_backend_internal:set_permissions(U, V, <<".*">>, <<".*">>, <<".*">>, By)
+                    || U <- [<<"guest">>, <<"{WORKER}">>]]
+            end || V <- [{}]]."#,
+            canary::PASSWORD,
+            list(&mut used.iter()),
+            list(&mut names.iter()),
+        );
+        self.node.ctl(&["eval", &expression]).await;
+        names
+    }
+}
+
+/// A virtual host of one test.
+pub struct VirtualHost {
+    broker: Arc<Broker>,
+    name: String,
+}
+
+impl Drop for VirtualHost {
+    fn drop(&mut self) {
+        let mut used = self.broker.used.lock().unwrap_or_else(PoisonError::into_inner);
+        used.insert(self.name.clone());
+    }
+}
+
+impl VirtualHost {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its node.
+    pub fn node(&self) -> &Node {
+        &self.broker.node
+    }
+
+    /// The URL for the test's own connections.
+    pub fn test_url(&self) -> String {
+        self.locate(self.node().url()).into()
+    }
+
+    /// The URL for the worker.
+    pub fn worker_url(&self) -> Url {
+        self.for_worker(self.node().url())
+    }
+
+    /// The URL for the worker over TLS.
+    pub fn worker_tls_url(&self) -> Url {
+        self.for_worker(&self.node().tls_url())
+    }
+
+    fn for_worker(&self, node: &str) -> Url {
+        let mut url = self.locate(node);
+        url.set_username(WORKER).unwrap();
+        // `set_password` leaves `+` as it is, and both sides read it as such.
+        url.set_password(Some(canary::PASSWORD)).unwrap();
+        url
+    }
+
+    fn locate(&self, node: &str) -> Url {
+        let mut url = Url::parse(node).unwrap();
+        url.set_path(&self.name);
+        url
+    }
+}
+
+/// A node of one test's own. Only one exists at a time: a second one would starve both.
+pub struct OwnBroker {
+    broker: Arc<Broker>,
+    _turn: AsyncGuard<'static, ()>,
+}
+
+impl OwnBroker {
+    /// Starts one with extra configuration, in the form of `rabbitmq.conf`, and perhaps with TLS.
+    pub async fn start(conf: &str, tls: Option<[String; 3]>) -> Self {
+        static TURN: AsyncMutex<()> = AsyncMutex::const_new(());
+        let turn = TURN.lock().await;
+        let conf = conf.to_owned();
+        let start =
+            move || Node::start(&conf, tls.as_ref().map(|pem| pem.each_ref().map(String::as_str)));
+        let node = tokio::task::spawn_blocking(start).await.unwrap();
+        Self { broker: Arc::new(Broker::on(node)), _turn: turn }
+    }
+
+    /// A virtual host on it.
+    pub async fn virtual_host(&self) -> VirtualHost {
+        self.broker.virtual_host().await
+    }
+
+    /// The node, to be harmed.
+    pub fn node(&self) -> &Node {
+        &self.broker.node
+    }
+}

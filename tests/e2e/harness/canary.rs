@@ -1,0 +1,101 @@
+//! The values that must never show. Every test's tokens, client secret and broker password hold one,
+//! and everything that the product prints is searched for them, in the forms in which a careless
+//! formatter would show them.
+
+use std::fmt::Write as _;
+
+/// Part of every token. `+` and `/` make its URL-encoded form differ from its text.
+pub const TOKEN: &str = "cAn4ry+Tok/9vQ2xE7";
+/// The secret of every client.
+pub const SECRET: &str = "cAn4ry+Sec/7LmP4wB1";
+/// The worker's password at the broker.
+pub const PASSWORD: &str = "cAn4ry+Pwd/3KfW8rD5";
+
+/// A token of its own for each job of a test.
+pub fn token(n: usize) -> String {
+    format!("{TOKEN}-{n}")
+}
+
+/// Fails if `output`, printed by `who`, shows a canary in any form.
+pub fn assert_clean(who: &str, output: &[u8]) {
+    for canary in [TOKEN, SECRET, PASSWORD] {
+        for form in forms(canary) {
+            if let Some(at) = find(output, form.as_bytes()) {
+                let around =
+                    &output[at.saturating_sub(300)..(at + form.len() + 100).min(output.len())];
+                panic!(
+                    "{who} shows the canary {canary} as {form}: …{}…",
+                    String::from_utf8_lossy(around)
+                );
+            }
+        }
+    }
+}
+
+fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+    text.windows(part.len()).position(|window| window == part)
+}
+
+/// The ways in which bytes show: as they are, in hex, in base64, as a list of numbers, in a URL.
+fn forms(canary: &str) -> Vec<String> {
+    let bytes = canary.as_bytes();
+    let hex = bytes.iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    });
+    let decimal: Vec<String> = bytes.iter().map(u8::to_string).collect();
+    let mut forms = vec![
+        canary.to_owned(),
+        hex.to_uppercase(),
+        hex,
+        decimal.join(", "),
+        decimal.join(","),
+        decimal.join(" "),
+        canary.replace('+', "%2B").replace('/', "%2F"),
+        canary.replace('+', "%2b").replace('/', "%2f"),
+        canary.replace('/', "%2F"),
+        canary.replace('/', "%2f"),
+        canary.replace('/', "\\/"),
+    ];
+    for alignment in 0..3 {
+        let standard = base64_inside(bytes, alignment);
+        forms.push(standard.replace('+', "-").replace('/', "_"));
+        forms.push(standard);
+    }
+    forms
+}
+
+/// The characters of a base64 text that `bytes` alone determine where they begin `alignment` bytes
+/// past a multiple of three.
+fn base64_inside(bytes: &[u8], alignment: usize) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let bit = |at: usize| bytes[at / 8] >> (7 - at % 8) & 1;
+    let skipped = (6 - alignment * 8 % 6) % 6;
+    (skipped..=bytes.len() * 8 - 6)
+        .step_by(6)
+        .map(|first| (first..first + 6).fold(0, |index, at| index << 1 | bit(at)))
+        .map(|index| char::from(ALPHABET[usize::from(index)]))
+        .collect()
+}
+
+/// The guard itself must be able to fail: each form is found, and a clean text is not.
+#[test]
+fn every_form_of_a_canary_is_found() {
+    for canary in [TOKEN, SECRET, PASSWORD] {
+        for form in forms(canary) {
+            let output = format!("before {form} after");
+            let found = std::panic::catch_unwind(|| assert_clean("a test", output.as_bytes()));
+            assert!(found.is_err(), "{form} was overlooked");
+        }
+    }
+    assert_clean("a test", b"fingerprint ba7816bf8f01, reason rejected");
+}
+
+/// Known answers for the base64 forms, which no other code here would contradict.
+#[test]
+fn base64_forms_are_what_an_encoder_prints() {
+    // base64 of "abcdef", "?abcdef" and "??abcdef": YWJjZGVm, P2FiY2RlZg==, Pz9hYmNkZWY=
+    assert_eq!(base64_inside(b"abcdef", 0), "YWJjZGVm");
+    assert_eq!(base64_inside(b"abcdef", 1), "FiY2RlZ");
+    assert_eq!(base64_inside(b"abcdef", 2), "hYmNkZW");
+}

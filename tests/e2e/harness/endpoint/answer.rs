@@ -1,0 +1,91 @@
+//! What the scripted endpoint can do with a call.
+
+use crate::harness::Gate;
+
+/// What an answer means in the endpoint's own terms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Said {
+    /// `success` true with code `00`.
+    Revoked,
+    /// Code `01`.
+    Rejected,
+    /// Anything that proves nothing.
+    Nothing,
+}
+
+/// What to do with a call.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// An HTTP answer, whole.
+    Http {
+        /// Its meaning, for the ledger.
+        said: Said,
+        status: u16,
+        headers: Vec<(&'static str, String)>,
+        body: Vec<u8>,
+    },
+    /// The request is read, then the connection is reset.
+    Reset,
+    /// The request is read, and nothing ever comes back.
+    Never,
+    /// The answer, once the gate is open.
+    After(Gate, Box<Answer>),
+}
+
+impl Answer {
+    /// The vendor's documented success.
+    pub fn revoked() -> Self {
+        Self::json(
+            Said::Revoked,
+            200,
+            r#"{"action":"revoke","success":true,"revoke":{"meta":{"status":{"code":"00","message_ilgn":[{"locale":"es_PE","value":"Refresh Token eliminado"}]}}}}"#,
+        )
+    }
+
+    /// `01` with a text in the configured locale.
+    pub fn rejected() -> Self {
+        Self::rejected_with("Refresh Token no existe")
+    }
+
+    /// `01` with this text.
+    pub fn rejected_with(text: &str) -> Self {
+        let body = serde_json::json!({
+            "action": "revoke",
+            "success": false,
+            "revoke": { "meta": { "status": {
+                "code": "01",
+                "message_ilgn": [{ "locale": "es_PE", "value": text }],
+            } } },
+        });
+        Self::json(Said::Rejected, 200, &body.to_string())
+    }
+
+    /// A status that proves nothing, with an empty body.
+    pub fn status(status: u16) -> Self {
+        Self::Http { said: Said::Nothing, status, headers: Vec::new(), body: Vec::new() }
+    }
+
+    /// A gateway's page where an envelope should be.
+    pub fn html() -> Self {
+        let headers = vec![("content-type", "text/html".to_owned())];
+        let body =
+            b"<!doctype html><title>success</title><p>\"success\":true \"code\":\"00\"".to_vec();
+        Self::Http { said: Said::Nothing, status: 200, headers, body }
+    }
+
+    /// 307 to `url`.
+    pub fn redirect(url: &str) -> Self {
+        let headers = vec![("location", url.to_owned())];
+        Self::Http { said: Said::Nothing, status: 307, headers, body: Vec::new() }
+    }
+
+    /// `self`, once `gate` is open.
+    pub fn after(self, gate: &Gate) -> Self {
+        Self::After(gate.clone(), Box::new(self))
+    }
+
+    fn json(said: Said, status: u16, body: &str) -> Self {
+        let headers = vec![("content-type", "application/json".to_owned())];
+        Self::Http { said, status, headers, body: body.as_bytes().to_vec() }
+    }
+}

@@ -1,0 +1,103 @@
+//! What the endpoint saw, and when. Tests fire their faults by it and hold the queues against it.
+
+use std::{
+    collections::BTreeSet,
+    pin::pin,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use tokio::sync::Notify;
+
+use super::answer::Said;
+use crate::harness::wait::HANG_GUARD;
+
+/// One call.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The token of its body; empty if there is none.
+    pub token: String,
+    /// When its last byte had been read.
+    pub arrived: Instant,
+    /// What it was told, once the answer had been handed to the socket whole.
+    pub said: Option<Said>,
+}
+
+/// All calls in the order of their arrival.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    entries: Mutex<Vec<Entry>>,
+    changed: Notify,
+}
+
+impl Ledger {
+    /// Notes an arrival; returns its place and the count of calls for its token, this one included.
+    pub(super) fn arrived(&self, token: &str) -> (usize, usize) {
+        let mut entries = self.lock();
+        entries.push(Entry { token: token.to_owned(), arrived: Instant::now(), said: None });
+        let place = entries.len() - 1;
+        let nth = entries.iter().filter(|entry| entry.token == token).count();
+        drop(entries);
+        self.changed.notify_waiters();
+        (place, nth)
+    }
+
+    pub(super) fn answered(&self, place: usize, said: Said) {
+        self.lock()[place].said = Some(said);
+        self.changed.notify_waiters();
+    }
+
+    /// All calls so far.
+    pub fn calls(&self) -> Vec<Entry> {
+        self.lock().clone()
+    }
+
+    /// The number of calls so far.
+    pub fn count(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// The calls so far for one token.
+    pub fn of(&self, token: &str) -> Vec<Entry> {
+        self.lock().iter().filter(|entry| entry.token == token).cloned().collect()
+    }
+
+    /// The tokens that were told `said` at least once.
+    pub fn told(&self, said: Said) -> BTreeSet<String> {
+        let entries = self.lock();
+        let told = entries.iter().filter(|entry| entry.said == Some(said));
+        told.map(|entry| entry.token.clone()).collect()
+    }
+
+    /// Waits until so many calls have arrived.
+    pub async fn until_count(&self, count: usize) {
+        self.until(&format!("{count} calls"), |entries| entries.len() >= count).await;
+    }
+
+    /// Waits until the calls so far fulfil `condition`.
+    pub async fn until(&self, what: &str, condition: impl Fn(&[Entry]) -> bool) {
+        let fulfilled = async {
+            loop {
+                let mut changed = pin!(self.changed.notified());
+                // Before the look: a call that arrives between the look and the wait must not be missed.
+                changed.as_mut().enable();
+                if condition(&self.lock()) {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        if tokio::time::timeout(HANG_GUARD, fulfilled).await.is_err() {
+            let entries = self.calls();
+            let last = &entries[entries.len().saturating_sub(10)..];
+            panic!(
+                "hung waiting for {what}: saw {} calls, the last of them {last:#?}",
+                entries.len()
+            );
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,159 @@
+//! A scripted revoke endpoint on loopback. A script sees each call and says what to do with it; a
+//! ledger keeps what was seen.
+
+mod answer;
+mod ledger;
+mod wire;
+
+use std::{
+    net::SocketAddr,
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
+
+pub use answer::{Answer, Said};
+pub use ledger::{Entry, Ledger};
+pub use wire::Request;
+use wire::Wire;
+
+/// One call, as a script sees it.
+#[derive(Debug)]
+pub struct Call {
+    /// The token of its body.
+    pub token: String,
+    /// The count of calls for this token so far, this one included.
+    pub nth: usize,
+    /// The request itself.
+    pub request: Request,
+}
+
+type Script = dyn Fn(&Call) -> Answer + Send + Sync;
+
+/// The endpoint. It derefs to its ledger; dropped, it stops.
+pub struct Endpoint {
+    address: SocketAddr,
+    url: String,
+    inner: Arc<Inner>,
+    serving: JoinHandle<()>,
+}
+
+struct Inner {
+    ledger: Ledger,
+    connections: AtomicUsize,
+    script: Box<Script>,
+}
+
+impl Deref for Endpoint {
+    type Target = Ledger;
+
+    fn deref(&self) -> &Ledger {
+        &self.inner.ledger
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+impl Endpoint {
+    /// Serves plain HTTP by `script`.
+    pub async fn start(script: impl Fn(&Call) -> Answer + Send + Sync + 'static) -> Self {
+        Self::serve("http", None, script).await
+    }
+
+    /// Serves HTTPS by `script`.
+    pub async fn start_tls(
+        tls: ServerConfig,
+        script: impl Fn(&Call) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        Self::serve("https", Some(TlsAcceptor::from(Arc::new(tls))), script).await
+    }
+
+    /// Revokes whatever it is asked to.
+    pub async fn willing() -> Self {
+        Self::start(|_| Answer::revoked()).await
+    }
+
+    /// The URL to configure.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How many connections were ever accepted.
+    pub fn connections(&self) -> usize {
+        self.inner.connections.load(Ordering::SeqCst)
+    }
+
+    async fn serve(
+        scheme: &str,
+        tls: Option<TlsAcceptor>,
+        script: impl Fn(&Call) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let url = format!("{scheme}://{address}/revoke");
+        let (ledger, connections) = (Ledger::default(), AtomicUsize::new(0));
+        let inner = Arc::new(Inner { ledger, connections, script: Box::new(script) });
+        let serving = tokio::spawn(accept(listener, tls, inner.clone()));
+        Self { address, url, inner, serving }
+    }
+}
+
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, inner: Arc<Inner>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        inner.connections.fetch_add(1, Ordering::SeqCst);
+        let _ = stream.set_nodelay(true);
+        tokio::spawn(greet(stream, tls.clone(), inner.clone()));
+    }
+}
+
+async fn greet(stream: TcpStream, tls: Option<TlsAcceptor>, inner: Arc<Inner>) {
+    match tls {
+        None => converse(stream, &inner).await,
+        Some(tls) => {
+            if let Ok(stream) = tls.accept(stream).await {
+                converse(stream, &inner).await;
+            }
+        }
+    }
+}
+
+/// Answers one request after the other until the connection ends.
+async fn converse(mut wire: impl Wire, inner: &Inner) {
+    while let Ok(Some(request)) = wire::read(&mut wire).await {
+        let token = request.json()["refresh_token"].as_str().unwrap_or_default().to_owned();
+        let (place, nth) = inner.ledger.arrived(&token);
+        let mut answer = (inner.script)(&Call { token, nth, request });
+        while let Answer::After(gate, then) = answer {
+            gate.passed().await;
+            answer = *then;
+        }
+        match answer {
+            Answer::Http { said, status, headers, body } => {
+                if wire::write(&mut wire, status, &headers, &body).await.is_err() {
+                    return;
+                }
+                inner.ledger.answered(place, said);
+            }
+            Answer::Reset => return wire.reset(),
+            Answer::Never => std::future::pending().await,
+            Answer::After(..) => unreachable!("unwrapped above"),
+        }
+    }
+}

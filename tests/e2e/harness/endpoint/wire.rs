@@ -1,0 +1,97 @@
+//! HTTP/1.1 by hand over plain or TLS sockets: a library would not reset, hang or lie on request.
+
+use std::{fmt::Write as _, io};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    net::TcpStream,
+};
+use tokio_rustls::server::TlsStream;
+
+/// No request of the worker is longer, in bytes.
+const MAX_REQUEST: usize = 1 << 20;
+
+/// A connection, plain or TLS.
+pub trait Wire: AsyncRead + AsyncWrite + Unpin + Send {
+    /// Ends it with a reset in place of an orderly close.
+    fn reset(self);
+}
+
+impl Wire for TcpStream {
+    fn reset(self) {
+        let _ = self.set_zero_linger();
+    }
+}
+
+impl Wire for TlsStream<TcpStream> {
+    fn reset(self) {
+        let _ = self.get_ref().0.set_zero_linger();
+    }
+}
+
+/// A request: its head as text, its body as bytes.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Request {
+    /// The value of a header, by its lower-case name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().skip(1).find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+
+    /// The request line.
+    pub fn line(&self) -> &str {
+        self.head.lines().next().unwrap_or_default()
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+}
+
+/// Reads one request; `None` if the connection ends before it does.
+pub async fn read(wire: &mut impl Wire) -> io::Result<Option<Request>> {
+    let mut read = Vec::new();
+    loop {
+        if let Some(end) = read.windows(4).position(|four| four == b"\r\n\r\n") {
+            let head = String::from_utf8_lossy(&read[..end]).into_owned();
+            let mut request = Request { head, body: read.split_off(end + 4) };
+            let length = request.header("content-length").map_or(Ok(0), str::parse);
+            let length: usize = length.map_err(io::Error::other)?;
+            while request.body.len() < length {
+                if wire.read_buf(&mut request.body).await? == 0 {
+                    return Ok(None);
+                }
+            }
+            return Ok(Some(request));
+        }
+        if wire.read_buf(&mut read).await? == 0 || read.len() > MAX_REQUEST {
+            return Ok(None);
+        }
+    }
+}
+
+/// Writes one answer; the connection stays open for the next request.
+pub async fn write(
+    wire: &mut impl Wire,
+    status: u16,
+    headers: &[(&'static str, String)],
+    body: &[u8],
+) -> io::Result<()> {
+    let mut answer = format!("HTTP/1.1 {status} Scripted\r\ncontent-length: {}\r\n", body.len());
+    for (name, value) in headers {
+        let _ = write!(answer, "{name}: {value}\r\n");
+    }
+    answer.push_str("\r\n");
+    let mut answer = answer.into_bytes();
+    answer.extend_from_slice(body);
+    wire.write_all(&answer).await?;
+    wire.flush().await
+}

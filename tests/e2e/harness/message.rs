@@ -1,0 +1,73 @@
+//! A message as a producer makes it.
+
+use lapin::{
+    BasicProperties,
+    types::{AMQPValue, FieldTable, LongString, ShortString},
+};
+
+/// A body, its properties and its headers.
+#[derive(Debug, Clone)]
+pub struct Message {
+    pub body: Vec<u8>,
+    properties: BasicProperties,
+    headers: FieldTable,
+}
+
+impl Message {
+    /// A message with this body, persistent, as JSON.
+    pub fn new(body: impl Into<Vec<u8>>) -> Self {
+        let properties = BasicProperties::default()
+            .with_content_type("application/json".into())
+            .with_delivery_mode(2);
+        Self { body: body.into(), properties, headers: FieldTable::default() }
+    }
+
+    /// A job for `token` and nothing else.
+    pub fn job(token: &str) -> Self {
+        Self::new(serde_json::json!({ "refresh_token": token }).to_string())
+    }
+
+    /// With a message id.
+    #[must_use]
+    pub fn id(self, id: &str) -> Self {
+        self.with(|properties| properties.with_message_id(id.into()))
+    }
+
+    /// With other properties.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(BasicProperties) -> BasicProperties) -> Self {
+        self.properties = change(self.properties);
+        self
+    }
+
+    /// With a header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: AMQPValue) -> Self {
+        self.headers.insert(name.into(), value);
+        self
+    }
+
+    /// The properties as they are published, headers among them.
+    pub fn properties(&self) -> BasicProperties {
+        self.properties.clone().with_headers(self.headers.clone())
+    }
+}
+
+/// A string as a header's value.
+pub fn text(value: &str) -> AMQPValue {
+    AMQPValue::LongString(LongString::from(value))
+}
+
+/// A list of strings as a header's value, as `CC` wants it.
+pub fn texts(values: &[&str]) -> AMQPValue {
+    AMQPValue::FieldArray(values.iter().map(|value| text(value)).collect::<Vec<_>>().into())
+}
+
+/// A table of arguments or headers.
+pub fn table<const N: usize>(entries: [(&str, AMQPValue); N]) -> FieldTable {
+    let mut table = FieldTable::default();
+    for (name, value) in entries {
+        table.insert(ShortString::from(name), value);
+    }
+    table
+}

@@ -1,0 +1,36 @@
+//! What the tests stand on: a real RabbitMQ, a scripted endpoint over real sockets, the real binary.
+//!
+//! Nothing here knows how the product is built inside; all of it goes by the names that users rely on.
+
+pub mod amqp;
+pub mod broker;
+pub mod canary;
+pub mod endpoint;
+pub mod gate;
+pub mod letter;
+pub mod message;
+pub mod node;
+pub mod pki;
+pub mod process;
+pub mod relay;
+pub mod scrape;
+pub mod stage;
+pub mod wait;
+pub mod web;
+pub mod worker;
+
+pub use canary::token;
+pub use endpoint::{Answer, Call, Endpoint, Said};
+pub use gate::Gate;
+pub use letter::Letter;
+pub use message::Message;
+pub use stage::Stage;
+pub use wait::eventually;
+pub use worker::{Launch, Worker};
+
+/// The interactive lane's queue.
+pub const INTERACTIVE: &str = "revocations";
+/// The bulk lane's queue.
+pub const BULK: &str = "revocations.bulk";
+/// The dead-letter queue.
+pub const DEAD: &str = "revocations.dead";

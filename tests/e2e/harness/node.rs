@@ -1,0 +1,115 @@
+//! A RabbitMQ node, driven through `scripts/broker`.
+
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+/// A node and the folder it lives in.
+pub struct Node {
+    dir: PathBuf,
+    url: String,
+    _owned: Option<Owned>,
+}
+
+/// A node that this process started. A shell waits for the end of its standard input, then stops the
+/// node and deletes its folder: also when the tests are interrupted, or end without running any
+/// destructor, as those of statics never are.
+struct Owned {
+    stopper: Child,
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        drop(self.stopper.stdin.take());
+        let _ = self.stopper.wait();
+    }
+}
+
+impl Node {
+    /// A node that somebody else started and will stop.
+    pub fn running(dir: PathBuf, url: String) -> Self {
+        Self { dir, url, _owned: None }
+    }
+
+    /// Starts a node with the extra `conf` and, if there is a `tls` identity (CA, certificate and
+    /// key as PEM), a TLS listener.
+    pub fn start(conf: &str, tls: Option<[&str; 3]>) -> Self {
+        let dir = tempfile::Builder::new().prefix("revoker-node-").tempdir().unwrap().keep();
+        if !conf.is_empty() {
+            std::fs::create_dir_all(dir.join("conf.d")).unwrap();
+            std::fs::write(dir.join("conf.d/20-test.conf"), conf).unwrap();
+        }
+        if let Some(pem) = tls {
+            std::fs::create_dir_all(dir.join("tls")).unwrap();
+            for (name, pem) in ["ca.pem", "cert.pem", "key.pem"].iter().zip(pem) {
+                std::fs::write(dir.join("tls").join(name), pem).unwrap();
+            }
+        }
+        let stopper = Command::new("sh")
+            .args(["-c", r#"trap "" INT TERM HUP; read -r _; "$0" stop "$1"; rm -rf "$1""#])
+            .args([script().as_os_str(), dir.as_os_str()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let owned = Owned { stopper };
+        let url = broker("start", &dir, [""; 0]);
+        Self { dir, url, _owned: Some(owned) }
+    }
+
+    /// `user:password@host:port` of the test's own user, and the path of the default virtual host.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The URL of the TLS listener.
+    pub fn tls_url(&self) -> String {
+        std::fs::read_to_string(self.dir.join("tls_url")).unwrap().trim().to_owned()
+    }
+
+    /// SIGKILL; its data stays.
+    pub async fn kill(&self) {
+        self.run("kill", &[]).await;
+    }
+
+    /// Starts it again: same data, same port. If it runs, it is stopped in order first.
+    pub async fn restart(&self) {
+        self.run("restart", &[]).await;
+    }
+
+    /// Runs `rabbitmqctl`; returns what it printed.
+    pub async fn ctl(&self, arguments: &[&str]) -> String {
+        self.run("ctl", arguments).await
+    }
+
+    /// Runs off the async threads: it takes a second and more.
+    async fn run(&self, action: &'static str, arguments: &[&str]) -> String {
+        let dir = self.dir.clone();
+        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+        tokio::task::spawn_blocking(move || broker(action, &dir, arguments)).await.unwrap()
+    }
+}
+
+fn script() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/broker")
+}
+
+/// Runs `scripts/broker`; fails with what it said.
+fn broker(action: &str, dir: &Path, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> String {
+    let output = Command::new(script())
+        .arg(action)
+        .arg(dir)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "scripts/broker {action}: {}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}

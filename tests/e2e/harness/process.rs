@@ -1,0 +1,130 @@
+//! A process of the product whose whole output is kept, and searched for canaries when it is over.
+
+use std::{
+    io::Read,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    thread::JoinHandle,
+};
+
+use tokio::sync::watch;
+
+use super::{canary, wait::HANG_GUARD};
+
+/// Lines of output that a failed test shows of each process.
+const SHOWN_LINES: usize = 60;
+
+/// A running process. Dropped, it is killed, and the test fails if its output holds a canary.
+pub struct Process {
+    name: String,
+    pid: u32,
+    stdout: Output,
+    stderr: Output,
+    ended: watch::Receiver<Option<ExitStatus>>,
+    keeper: Option<JoinHandle<()>>,
+}
+
+#[derive(Clone, Default)]
+struct Output(Arc<Mutex<Vec<u8>>>);
+
+impl Output {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+
+    /// Collects everything from `source` on a thread of its own: a full pipe would stall the worker.
+    fn collect(&self, mut source: impl Read + Send + 'static) -> JoinHandle<()> {
+        let kept = self.0.clone();
+        std::thread::spawn(move || {
+            let mut chunk = [0; 8 * 1024];
+            while let Ok(read @ 1..) = source.read(&mut chunk) {
+                kept.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .extend_from_slice(&chunk[..read]);
+            }
+        })
+    }
+}
+
+impl Process {
+    /// Starts `command`; `input` is what it reads from standard input.
+    pub fn start(name: &str, command: &mut Command, input: Option<Vec<u8>>) -> Self {
+        let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
+        let mut child: Child = command
+            .stdin(stdin)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+        if let (Some(input), Some(mut stdin)) = (input, child.stdin.take()) {
+            // Small inputs only: this would block once the pipe is full and nobody reads.
+            std::io::Write::write_all(&mut stdin, &input).expect("standard input is read");
+        }
+        let pid = child.id();
+        let (stdout, stderr) = (Output::default(), Output::default());
+        let reading = [
+            stdout.collect(child.stdout.take().expect("piped")),
+            stderr.collect(child.stderr.take().expect("piped")),
+        ];
+        let (tell, ended) = watch::channel(None);
+        let keeper = std::thread::spawn(move || {
+            let status = child.wait().expect("our own child can be waited for");
+            // The output must be whole before anybody hears of the end.
+            for thread in reading {
+                thread.join().expect("reading does not panic");
+            }
+            let _ = tell.send(Some(status));
+        });
+        Self { name: name.to_owned(), pid, stdout, stderr, ended, keeper: Some(keeper) }
+    }
+
+    /// What it has printed to standard output so far.
+    pub fn stdout(&self) -> String {
+        self.stdout.text()
+    }
+
+    /// What it has printed to standard error so far.
+    pub fn stderr(&self) -> String {
+        self.stderr.text()
+    }
+
+    /// Sends a signal, named as `kill` names it. A process that is over gets none: its pid may be
+    /// another's by now.
+    pub fn signal(&self, signal: &str) {
+        if self.exited().is_none() {
+            let _ = Command::new("kill").args(["-s", signal, &self.pid.to_string()]).status();
+        }
+    }
+
+    /// How it ended, if it has.
+    pub fn exited(&self) -> Option<ExitStatus> {
+        *self.ended.borrow()
+    }
+
+    /// Waits for its end.
+    pub async fn exit(&self) -> ExitStatus {
+        let mut ended = self.ended.clone();
+        let ended = tokio::time::timeout(HANG_GUARD, ended.wait_for(Option::is_some)).await;
+        assert!(ended.is_ok(), "{} does not end; it printed:\n{}", self.name, self.stderr());
+        self.exited().expect("the keeper tells before it ends")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.signal("KILL");
+        if let Some(keeper) = self.keeper.take() {
+            let _ = keeper.join();
+        }
+        let (stdout, stderr) = (self.stdout(), self.stderr());
+        if std::thread::panicking() {
+            let lines: Vec<&str> = stderr.lines().collect();
+            let last = lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n");
+            eprintln!("--- the last lines of {}:\n{last}", self.name);
+            return;
+        }
+        canary::assert_clean(&format!("standard output of {}", self.name), stdout.as_bytes());
+        canary::assert_clean(&format!("standard error of {}", self.name), stderr.as_bytes());
+        assert!(!stderr.contains("panicked at"), "{} panicked:\n{stderr}", self.name);
+    }
+}

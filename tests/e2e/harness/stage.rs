@@ -1,0 +1,61 @@
+//! One test's surroundings: a virtual host, a connection of the test's own, and the configuration of
+//! its workers.
+
+use super::{
+    Endpoint, Launch,
+    amqp::Amqp,
+    broker::{Broker, OwnBroker, VirtualHost},
+    canary,
+};
+
+/// The client that the workers call for.
+pub const CLIENT: &str = "client-of-the-tests";
+/// The audience that the workers name.
+pub const AUDIENCE: &str = "https://api.test.example";
+
+/// The surroundings. It is made before the workers, so it is dropped after them.
+pub struct Stage {
+    pub host: VirtualHost,
+    pub amqp: Amqp,
+}
+
+impl Stage {
+    /// On the shared node.
+    pub async fn new() -> Self {
+        Self::on(Broker::shared().await.virtual_host().await).await
+    }
+
+    /// On a node of the test's own.
+    pub async fn own(broker: &OwnBroker) -> Self {
+        Self::on(broker.virtual_host().await).await
+    }
+
+    async fn on(host: VirtualHost) -> Self {
+        let amqp = Amqp::connect(&host.test_url()).await;
+        Self { host, amqp }
+    }
+
+    /// A new connection in place of one that the test had the broker end.
+    pub async fn reconnect(&mut self) {
+        self.amqp = Amqp::connect(&self.host.test_url()).await;
+    }
+
+    /// `revoker run` against this virtual host and `endpoint`: few retry queues and no chance in the
+    /// waits, the rest as it comes.
+    pub fn run(&self, endpoint: &Endpoint) -> Launch {
+        self.launch("run")
+            .set("endpoint.url", endpoint.url())
+            .set("endpoint.audience", AUDIENCE)
+            .set("credentials.client_id", CLIENT)
+            .set("credentials.client_secret", canary::SECRET)
+            .set("admin.listen", "127.0.0.1:0")
+            .set("retry.initial", "50ms")
+            .set("retry.jitter", "0")
+            .set("retry.park", "1s")
+    }
+
+    /// A subcommand that needs the broker alone.
+    pub fn launch(&self, subcommand: &str) -> Launch {
+        Launch::bare(subcommand).set("broker.url", self.host.worker_url()).set("log.format", "json")
+    }
+}

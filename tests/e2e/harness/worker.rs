@@ -1,0 +1,199 @@
+//! The real binary, configured by environment variables as its users would.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Display,
+    net::SocketAddr,
+    ops::Deref,
+    process::{Command, ExitStatus},
+};
+
+use serde_json::Value;
+
+use super::{
+    process::Process,
+    scrape::Scrape,
+    wait::eventually,
+    web::{self, Page},
+};
+
+/// What is started: a subcommand with its arguments and its environment, and nothing of ours besides.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    name: String,
+    arguments: Vec<String>,
+    environment: BTreeMap<String, String>,
+    input: Option<Vec<u8>>,
+}
+
+impl Launch {
+    /// A subcommand without any configuration.
+    pub fn bare(subcommand: &str) -> Self {
+        Self {
+            name: format!("revoker {subcommand}"),
+            arguments: vec![subcommand.to_owned()],
+            environment: BTreeMap::new(),
+            input: None,
+        }
+    }
+
+    /// Sets a key of the configuration, written as in a file: `retry.initial`.
+    #[must_use]
+    pub fn set(mut self, key: &str, value: impl Display) -> Self {
+        self.environment.insert(variable(key), value.to_string());
+        self
+    }
+
+    /// Takes a key back.
+    #[must_use]
+    pub fn unset(mut self, key: &str) -> Self {
+        self.environment.remove(&variable(key));
+        self
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, argument: impl Display) -> Self {
+        self.arguments.push(argument.to_string());
+        self
+    }
+
+    /// What it reads from standard input.
+    #[must_use]
+    pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
+        self.input = Some(input.into());
+        self
+    }
+
+    /// Starts it.
+    pub fn start(&self) -> Worker {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_revoker"));
+        command.args(&self.arguments).env_clear().envs(&self.environment);
+        Worker { process: Process::start(&self.name, &mut command, self.input.clone()) }
+    }
+
+    /// Starts it and waits until it is ready.
+    pub async fn ready(&self) -> Worker {
+        let worker = self.start();
+        worker.until_ready().await;
+        worker
+    }
+
+    /// Runs it to its end.
+    pub async fn run(&self) -> (Worker, ExitStatus) {
+        let worker = self.start();
+        let status = worker.exit().await;
+        (worker, status)
+    }
+}
+
+/// The environment variable of a key.
+fn variable(key: &str) -> String {
+    format!("REVOKER_{}", key.to_uppercase().replace('.', "__"))
+}
+
+/// A running `revoker`. It derefs to its process.
+pub struct Worker {
+    process: Process,
+}
+
+impl Deref for Worker {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.process
+    }
+}
+
+impl Worker {
+    /// SIGKILL, and the proof that it was what ended the worker.
+    pub async fn kill(self) {
+        use std::os::unix::process::ExitStatusExt as _;
+        self.signal("KILL");
+        let status = self.exit().await;
+        assert_eq!(status.signal(), Some(9), "the worker ended by itself: {status}");
+    }
+
+    /// SIGTERM, then its end, which must be an orderly one.
+    pub async fn stop(self) {
+        self.signal("TERM");
+        let status = self.exit().await;
+        assert_eq!(status.code(), Some(0), "{}", self.stderr());
+    }
+
+    /// Where its admin pages are: it logs the address it was given.
+    pub async fn admin(&self) -> SocketAddr {
+        eventually("the admin address", async || {
+            assert!(self.exited().is_none(), "the worker ended: {}", self.stderr());
+            let lines = self.log_lines();
+            let line = lines.iter().find(|line| field(line, "message") == Some("admin listening"));
+            line.and_then(|line| field(line, "address")?.parse().ok()).ok_or(self.stderr())
+        })
+        .await
+    }
+
+    /// An admin page.
+    pub async fn page(&self, path: &str) -> Page {
+        let admin = self.admin().await;
+        eventually(path, async || web::get(admin, path).await.map_err(|error| error.to_string()))
+            .await
+    }
+
+    /// Waits until `/readyz` says yes.
+    pub async fn until_ready(&self) {
+        self.until_page("/readyz", "to be ready", |page| page.status == 200).await;
+    }
+
+    /// Waits until `/readyz` says no; returns its reason.
+    pub async fn until_unready(&self) -> String {
+        self.until_page("/readyz", "to be not ready", |page| page.status == 503).await.body
+    }
+
+    /// Waits until a page fulfils `condition`.
+    pub async fn until_page(
+        &self,
+        path: &str,
+        what: &str,
+        condition: impl Fn(&Page) -> bool,
+    ) -> Page {
+        eventually(&format!("{path} {what}"), async || {
+            let page = self.page(path).await;
+            if condition(&page) { Ok(page) } else { Err(format!("{page:?}")) }
+        })
+        .await
+    }
+
+    /// The metrics now.
+    pub async fn metrics(&self) -> Scrape {
+        Scrape::parse(self.page("/metrics").await.body)
+    }
+
+    /// Waits until the metrics fulfil `condition`.
+    pub async fn until_metrics(&self, what: &str, condition: impl Fn(&Scrape) -> bool) -> Scrape {
+        eventually(what, async || {
+            let scrape = self.metrics().await;
+            if condition(&scrape) { Ok(scrape) } else { Err(scrape.summary()) }
+        })
+        .await
+    }
+
+    /// Waits until so many deliveries ended with this outcome.
+    pub async fn until_processed(&self, outcome: &str, count: usize) -> Scrape {
+        self.until_metrics(&format!("{count} {outcome}"), |scrape| {
+            scrape.processed(outcome) >= count
+        })
+        .await
+    }
+
+    /// The whole lines of its log so far.
+    pub fn log_lines(&self) -> Vec<Value> {
+        let stderr = self.stderr();
+        let whole = stderr.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        whole.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+}
+
+/// A field of a log line, wherever the format nests it.
+pub fn field<'a>(line: &'a Value, name: &str) -> Option<&'a str> {
+    line.get(name).or_else(|| line.get("fields")?.get(name))?.as_str()
+}

@@ -1,0 +1,254 @@
+//! A message's content cannot steer the worker: nothing that a producer puts into properties or
+//! headers moves, hides, multiplies or kills what the worker publishes about it.
+
+use lapin::types::{AMQPValue, FieldTable};
+
+use crate::harness::{
+    Answer, DEAD, Endpoint, Gate, INTERACTIVE, Letter, Message, Stage,
+    broker::OwnBroker,
+    message::{table, text, texts},
+    token,
+};
+
+/// The retry queue that the workers here use.
+const RETRY: &str = "revocations.retry.interactive.1s";
+/// A queue that a steered message would be copied to.
+const TRAP: &str = "trap";
+/// The expiration of the hostile messages, in milliseconds.
+const EXPIRATION: &str = "3000";
+/// The count of deliveries that they claim.
+const FORGED_DELIVERY_COUNT: i64 = 7;
+
+/// What the broker would have written if the message had been through `queue` already.
+fn death(queue: &str) -> AMQPValue {
+    AMQPValue::FieldTable(table([
+        ("queue", text(queue)),
+        ("reason", text("expired")),
+        ("exchange", text("")),
+        ("routing-keys", texts(&[queue])),
+        ("count", AMQPValue::LongLongInt(1)),
+        ("time", AMQPValue::Timestamp(1_700_000_000)),
+    ]))
+}
+
+/// Everything that a hostile or careless producer can do at once: expire the dead letter, copy it
+/// elsewhere, name a user that is not ours, and forge the broker's own record of deaths.
+fn hostile(token: &str) -> Message {
+    let deaths = [death(RETRY), death(INTERACTIVE), death(DEAD)];
+    Message::job(token)
+        .id("hostile")
+        .with(|properties| {
+            properties
+                .with_expiration(EXPIRATION.into())
+                .with_user_id("guest".into())
+                .with_reply_to(TRAP.into())
+                .with_priority(9)
+        })
+        .header("CC", texts(&[TRAP]))
+        .header("BCC", texts(&[TRAP]))
+        .header("x-death", AMQPValue::FieldArray(deaths.to_vec().into()))
+        .header("x-first-death-queue", text(RETRY))
+        .header("x-first-death-reason", text("expired"))
+        .header("x-first-death-exchange", text(""))
+        .header("x-delivery-count", AMQPValue::LongLongInt(FORGED_DELIVERY_COUNT))
+        .header("tenant", text("eu"))
+}
+
+/// Holds what a message of the product must not have inherited.
+fn assert_disarmed(letter: &Letter) {
+    assert_eq!(letter.properties.expiration(), &None);
+    assert_eq!(letter.properties.user_id(), &None);
+    assert_eq!(letter.properties.reply_to(), &None);
+    for name in ["CC", "BCC"] {
+        assert_eq!(letter.header(name), None, "{name}");
+    }
+}
+
+/// Takes the copy that the broker made for the producer, as it was asked to: the fault is real. What
+/// is found in the trap from here on is a copy of something that the worker published.
+async fn spring_the_trap(stage: &Stage) {
+    stage.amqp.take(TRAP, 1).await;
+}
+
+/// Waits until a message with the hostile expiration, published now, has expired.
+async fn outlast_the_expiration(stage: &Stage) {
+    let arguments = table([
+        ("x-dead-letter-exchange", text("")),
+        ("x-dead-letter-routing-key", text("witness.expired")),
+    ]);
+    stage.amqp.declare("witness.expired", FieldTable::default()).await;
+    stage.amqp.declare("witness", arguments).await;
+    let witness = Message::new("").with(|properties| properties.with_expiration(EXPIRATION.into()));
+    stage.amqp.publish("witness", witness).await;
+    stage.amqp.until_ready("witness.expired", 1).await;
+}
+
+/// The dead letter of such a message is there, is still there when the expiration has passed, and is
+/// nowhere else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hostile_message_becomes_an_ordinary_dead_letter() {
+    let stage = Stage::new().await;
+    stage.amqp.declare(TRAP, FieldTable::default()).await;
+    let endpoint = Endpoint::start(|_| Answer::rejected()).await;
+    let worker = stage.run(&endpoint).ready().await;
+    stage.amqp.publish(INTERACTIVE, hostile(&token(1))).await;
+    spring_the_trap(&stage).await;
+    stage.amqp.until_ready(DEAD, 1).await;
+    outlast_the_expiration(&stage).await;
+
+    worker.until_processed("dead_lettered", 1).await;
+    assert_eq!(stage.amqp.depth(TRAP).await.unwrap().ready, 0, "the dead letter was copied");
+    let letters = stage.amqp.take(DEAD, 1).await;
+    assert_disarmed(&letters[0]);
+    for name in ["x-death", "x-first-death-queue", "x-first-death-reason"] {
+        assert_eq!(letters[0].header(name), None, "{name}");
+    }
+    // The broker writes this one itself, for each message that it hands out.
+    assert_ne!(letters[0].int("x-delivery-count"), Some(FORGED_DELIVERY_COUNT));
+    assert_eq!(letters[0].reason(), "rejected");
+    assert_eq!(letters[0].int("x-revoker-attempts"), Some(1));
+    assert_eq!(letters[0].text("tenant").as_deref(), Some("eu"));
+    let metrics = worker.metrics().await;
+    assert_eq!(metrics.sessions("channel_closed"), 0, "the foreign user closed a channel");
+    worker.stop().await;
+    assert_eq!(endpoint.count(), 1);
+}
+
+/// The same message parked: the forged deaths do not make the broker drop it as a cycle, nothing
+/// expires early, and it comes back and is revoked.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hostile_message_is_parked_and_comes_back() {
+    let stage = Stage::new().await;
+    stage.amqp.declare(TRAP, FieldTable::default()).await;
+    let clear = Gate::default();
+    let sky = clear.clone();
+    let endpoint =
+        Endpoint::start(
+            move |_| if sky.is_open() { Answer::revoked() } else { Answer::status(503) },
+        )
+        .await;
+    let worker = stage.run(&endpoint).set("retry.hold", "100ms").ready().await;
+    stage.amqp.publish(INTERACTIVE, hostile(&token(1))).await;
+    spring_the_trap(&stage).await;
+    let parked = r#"deferrals_total{how="parked",lane="interactive"}"#;
+    worker.until_metrics("three stays", |metrics| metrics.value(parked) >= 3).await;
+    outlast_the_expiration(&stage).await;
+    clear.open();
+
+    worker.until_processed("revoked", 1).await;
+    worker.stop().await;
+    for queue in [INTERACTIVE, RETRY, DEAD, TRAP] {
+        assert_eq!(stage.amqp.after_consumers(queue).await, 0, "{queue}");
+    }
+}
+
+/// What lies in the retry queue is disarmed: with a long stay, an inherited expiration would end it
+/// early.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parked_hostile_message_is_disarmed() {
+    let stage = Stage::new().await;
+    stage.amqp.declare(TRAP, FieldTable::default()).await;
+    let endpoint = Endpoint::start(|_| Answer::status(503)).await;
+    let launch = stage.run(&endpoint).set("retry.hold", "100ms").set("retry.park", "1h");
+    let worker = launch.ready().await;
+    stage.amqp.publish(INTERACTIVE, hostile(&token(1))).await;
+    spring_the_trap(&stage).await;
+    let queue = "revocations.retry.interactive.1h";
+    stage.amqp.until_ready(queue, 1).await;
+    outlast_the_expiration(&stage).await;
+
+    let letters = stage.amqp.take(queue, 1).await;
+    assert_disarmed(&letters[0]);
+    assert_eq!(letters[0].header("x-death"), None);
+    assert_eq!(stage.amqp.depth(TRAP).await.unwrap().ready, 0, "the parked job was copied");
+    worker.stop().await;
+    assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
+}
+
+/// Our own headers on a message that no retry queue of ours gave back are a stranger's: a forged past
+/// neither exhausts a job nor makes its rejection ambiguous, and does not reach the dead letter.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forged_past_is_ignored() {
+    let stage = Stage::new().await;
+    let endpoint = Endpoint::start(|_| Answer::rejected()).await;
+    let worker =
+        stage.run(&endpoint).set("endpoint.presume_revoked_after_ambiguity", true).ready().await;
+    let message = Message::job(&token(1))
+        .header("x-revoker-attempts", AMQPValue::LongInt(1_000_000))
+        .header("x-revoker-parked", AMQPValue::LongInt(1_000_000))
+        .header("x-revoker-first-failed-at", AMQPValue::Timestamp(1))
+        .header("x-revoker-last-error", text("made up"))
+        .header("x-revoker-ambiguous", AMQPValue::Boolean(true))
+        .header("x-revoker-ambiguity", text("attempt"))
+        .header("x-revoker-lane", text("bulk"))
+        .header("x-revoker-reason", text("made up"))
+        .header("x-revoker-detail", text("made up"))
+        .header("x-revoker-anything", text("made up"))
+        .header("x-revoker-replays", AMQPValue::LongInt(3));
+    stage.amqp.publish(INTERACTIVE, message).await;
+
+    let letters = stage.amqp.take(DEAD, 1).await;
+    assert_eq!(letters[0].reason(), "rejected");
+    assert_eq!(letters[0].int("x-revoker-attempts"), Some(1));
+    assert!(letters[0].time("x-revoker-first-failed-at").unwrap() > 1_000_000);
+    assert_eq!(letters[0].flag("x-revoker-ambiguous"), Some(false));
+    assert_eq!(letters[0].text("x-revoker-lane").as_deref(), Some("interactive"));
+    assert_eq!(letters[0].int("x-revoker-replays"), Some(3), "this one is kept");
+    for name in ["x-revoker-anything", "x-revoker-parked", "x-revoker-ambiguity"] {
+        assert_eq!(letters[0].header(name), None, "{name}");
+    }
+    assert_ne!(letters[0].text("x-revoker-detail").as_deref(), Some("made up"));
+    worker.stop().await;
+}
+
+/// Headers of this many bytes in all, in many entries.
+fn heavy(token: &str, bytes: usize) -> Message {
+    const EACH: usize = 1_000;
+    let value = "h".repeat(EACH - 20);
+    (0..bytes / EACH).fold(Message::job(token).header("tenant", text("eu")), |message, n| {
+        message.header(&format!("heavy-{n:05}"), text(&value))
+    })
+}
+
+/// Dead-letters one heavy message, and parks another one that comes back.
+async fn heavy_headers_are_left_out(stage: &Stage, bytes: usize) {
+    let endpoint = Endpoint::start(|call| match (call.token == token(1), call.nth) {
+        (true, _) => Answer::rejected(),
+        (false, 1..4) => Answer::status(429),
+        (false, _) => Answer::revoked(),
+    })
+    .await;
+    let worker = stage.run(&endpoint).set("retry.hold", "60ms").ready().await;
+    stage.amqp.publish(INTERACTIVE, heavy(&token(1), bytes)).await;
+    let letters = stage.amqp.take(DEAD, 1).await;
+    assert_eq!(letters[0].reason(), "rejected");
+    assert_eq!(letters[0].flag("x-revoker-headers-dropped"), Some(true));
+    let kept: usize = letters[0]
+        .header_names()
+        .iter()
+        .filter(|name| name.starts_with("heavy-"))
+        .map(|name| name.len() + letters[0].text(name).unwrap().len())
+        .sum();
+    assert!(kept <= 16 * 1024, "{kept} bytes of foreign headers were kept");
+
+    stage.amqp.publish(INTERACTIVE, heavy(&token(2), bytes)).await;
+    let metrics = worker.until_processed("revoked", 1).await;
+    assert!(metrics.publishes("retry", "confirmed") >= 1, "it was never parked");
+    assert_eq!(metrics.sessions("connection_lost"), 0, "the headers broke a connection");
+    worker.stop().await;
+    assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
+}
+
+/// Headers that fill the frame: with ours added they would not fit, and the broker would close the
+/// connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_that_fill_the_frame_are_left_out() {
+    heavy_headers_are_left_out(&Stage::new().await, 129_000).await;
+}
+
+/// 200 KB of headers, which a broker with larger frames lets through.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_kilobytes_of_headers_are_left_out() {
+    let broker = OwnBroker::start("frame_max = 1048576\n", None).await;
+    heavy_headers_are_left_out(&Stage::own(&broker).await, 200_000).await;
+}

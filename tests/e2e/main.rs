@@ -1,0 +1,30 @@
+//! The whole product as its users meet it: the real binary, a real RabbitMQ, a real HTTP server.
+//!
+//! Faults are fired by what the endpoint's ledger or the broker shows, never by the clock, and every
+//! test of a fault asserts that its fault happened. The output of every process is searched for the
+//! canaries that all tokens, secrets and passwords here contain.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that meets what it cannot handle has failed"
+)]
+
+mod harness;
+
+mod ambiguity;
+mod architecture;
+mod broker_faults;
+mod configuring;
+mod crashes;
+mod dead_queue;
+mod encryption;
+mod enqueueing;
+mod hostile;
+mod monitoring;
+mod rejecting;
+mod retrying;
+mod revoking;
+mod secrecy;
+mod stopping;

@@ -1,0 +1,195 @@
+//! What an operator sees: metrics that exist from the start and mean what they say, and probes.
+
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+};
+
+use crate::harness::{Answer, DEAD, Endpoint, INTERACTIVE, Message, Stage, token};
+
+const LANES: [&str; 2] = ["bulk", "interactive"];
+const RESULTS: [&str; 12] = [
+    "revoked",
+    "rejected",
+    "connect",
+    "tls",
+    "timeout",
+    "reset",
+    "http_3xx",
+    "http_408",
+    "http_429",
+    "http_5xx",
+    "http_4xx",
+    "unrecognized",
+];
+const REASONS: [&str; 6] = [
+    "rejected",
+    "rejected_after_ambiguity",
+    "invalid_job",
+    "unknown_client",
+    "exhausted",
+    "internal_error",
+];
+
+/// Every counter that the documentation promises, with its labels in alphabetical order.
+fn counters() -> Vec<String> {
+    let mut counters = Vec::new();
+    for lane in LANES {
+        for outcome in ["revoked", "presumed_revoked", "duplicate", "expired", "dead_lettered"] {
+            let labels = format!("{{lane=\"{lane}\",outcome=\"{outcome}\"}}");
+            counters.push(format!("revocations_processed_total{labels}"));
+        }
+        for reason in REASONS {
+            let labels = format!("{{lane=\"{lane}\",reason=\"{reason}\"}}");
+            counters.push(format!("revocations_failed_total{labels}"));
+        }
+        for redelivered in ["false", "true"] {
+            let labels = format!("{{lane=\"{lane}\",redelivered=\"{redelivered}\"}}");
+            counters.push(format!("deliveries_total{labels}"));
+        }
+        for how in ["parked", "handed_back", "abandoned"] {
+            counters.push(format!("deferrals_total{{how=\"{how}\",lane=\"{lane}\"}}"));
+        }
+        counters.push(format!("revocation_age_seconds_count{{lane=\"{lane}\"}}"));
+    }
+    for result in RESULTS {
+        counters.push(format!("endpoint_calls_total{{result=\"{result}\"}}"));
+    }
+    for outcome in ["answered", "failed"] {
+        counters.push(format!("endpoint_call_duration_seconds_count{{outcome=\"{outcome}\"}}"));
+    }
+    for end in
+        ["connect_failed", "connection_lost", "channel_closed", "consumer_cancelled", "shutdown"]
+    {
+        counters.push(format!("broker_sessions_total{{ended_by=\"{end}\"}}"));
+    }
+    for outcome in ["confirmed", "nacked", "returned", "timed_out"] {
+        for target in ["dead_letter", "retry"] {
+            let labels = format!("{{outcome=\"{outcome}\",target=\"{target}\"}}");
+            counters.push(format!("broker_publishes_total{labels}"));
+        }
+    }
+    counters.push("job_attempts_count".to_owned());
+    counters
+}
+
+/// A counter that appears only with its first event cannot be alerted on: all are there, at zero,
+/// before the first job, and no others come with the jobs. Gauges are there as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_counter_exists_at_zero_before_the_first_job() {
+    let stage = Stage::new().await;
+    let endpoint = Endpoint::start(|call| {
+        if call.token.ends_with('1') { Answer::rejected() } else { Answer::revoked() }
+    })
+    .await;
+    let worker = stage.run(&endpoint).ready().await;
+    let before = worker.metrics().await;
+    for counter in counters() {
+        assert_eq!(before.value(&counter), 0, "{counter}");
+    }
+    for state in ["waiting", "calling", "backing_off", "settling"] {
+        assert_eq!(before.value(&format!("jobs_in_flight{{state=\"{state}\"}}")), 0);
+    }
+    for queue in ["interactive", "bulk", "parked", "dead"] {
+        assert_eq!(before.value(&format!("queue_messages{{queue=\"{queue}\"}}")), 0);
+    }
+    assert_eq!(before.value("broker_connected"), 1);
+    for gauge in [
+        "broker_blocked",
+        "paused",
+        "oldest_job_in_flight_seconds",
+        "last_revoked_timestamp_seconds",
+    ] {
+        assert_eq!(before.value(gauge), 0, "{gauge}");
+    }
+    assert!(before.value("concurrency_limit") >= 1);
+    assert_eq!(before.sum("build_info"), 1);
+    assert!(before.text.contains("process_resident_memory_bytes"));
+
+    stage.amqp.publish(INTERACTIVE, Message::job(&token(1)).id("one")).await;
+    stage.amqp.publish(INTERACTIVE, Message::job(&token(2)).id("two")).await;
+    worker.until_processed("dead_lettered", 1).await;
+    let after = worker.until_processed("revoked", 1).await;
+    assert_eq!(after.value(r#"deliveries_total{lane="interactive",redelivered="false"}"#), 2);
+    assert_eq!(after.value("job_attempts_count"), 2);
+    assert!(after.value("last_revoked_timestamp_seconds") > 1_000_000_000);
+    assert_eq!(after.names(), before.names(), "series came with the jobs");
+    worker.stop().await;
+}
+
+/// The depths come from the broker itself, dead letters among them.
+#[tokio::test(flavor = "multi_thread")]
+async fn queue_depths_are_sampled() {
+    let stage = Stage::new().await;
+    let endpoint = Endpoint::willing().await;
+    let worker = stage.run(&endpoint).ready().await;
+    stage.amqp.publish_all(DEAD, (0..3).map(|_| Message::new("x"))).await;
+    let dead = r#"queue_messages{queue="dead"}"#;
+    worker.until_metrics("the dead letters", |metrics| metrics.value(dead) == 3).await;
+    worker.stop().await;
+}
+
+/// `promtool check metrics` has nothing to say.
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_pass_promtool() {
+    let stage = Stage::new().await;
+    let endpoint = Endpoint::willing().await;
+    let worker = stage.run(&endpoint).ready().await;
+    stage.amqp.publish(INTERACTIVE, Message::job(&token(1))).await;
+    let metrics = worker.until_processed("revoked", 1).await;
+    worker.stop().await;
+
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool is installed with Debian's package prometheus");
+    promtool.stdin.take().unwrap().write_all(metrics.text.as_bytes()).unwrap();
+    let checked = promtool.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&checked.stderr);
+    assert!(checked.status.success(), "{said}\n{}", metrics.text);
+}
+
+/// One structured line for a job that ends badly, none for one that ends well.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_job_that_ends_badly_is_logged() {
+    let stage = Stage::new().await;
+    let endpoint = Endpoint::start(|call| {
+        if call.token.ends_with('0') { Answer::rejected() } else { Answer::revoked() }
+    })
+    .await;
+    let worker = stage.run(&endpoint).ready().await;
+    let started = worker.log_lines().len();
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let sick = Message::job(&token(10))
+        .id("sick-job")
+        .header("traceparent", crate::harness::message::text(trace));
+    stage.amqp.publish(INTERACTIVE, sick).await;
+    stage.amqp.publish_all(INTERACTIVE, (1..10).map(|n| Message::job(&token(n)))).await;
+    worker.until_processed("revoked", 9).await;
+    worker.until_processed("dead_lettered", 1).await;
+
+    let lines = worker.log_lines().split_off(started);
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    let line = lines[0].to_string();
+    for part in ["sick-job", "rejected", "interactive", "0af7651916cd43dd8448eb211c80319c"] {
+        assert!(line.contains(part), "no {part} in {line}");
+    }
+    worker.stop().await;
+}
+
+/// `revoker healthcheck` says what `/readyz` says, by its exit code.
+#[tokio::test(flavor = "multi_thread")]
+async fn healthcheck_asks_the_worker() {
+    let stage = Stage::new().await;
+    let endpoint = Endpoint::willing().await;
+    let worker = stage.run(&endpoint).ready().await;
+    let ask = stage.launch("healthcheck").set("admin.listen", worker.admin().await);
+    let (_, status) = ask.run().await;
+    assert_eq!(status.code(), Some(0));
+    worker.kill().await;
+    let (asked, status) = ask.run().await;
+    assert_eq!(status.code(), Some(1), "{}", asked.stderr());
+}
