@@ -21,7 +21,8 @@ Examples:
   curl 'http://127.0.0.1:8088/ledger?summary'
 
 POST on any path is the revoke call. GET /ledger tells what was seen, tokens by fingerprint; GET \
-/healthz answers ok. The same seed treats the same tokens in the same way, in whatever order they come.")]
+/healthz answers ok, GET /readyz as a worker does. The same seed treats the same tokens in the same \
+way, in whatever order they come.")]
 pub struct Args {
     /// Where to listen; port 0 for any
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8088")]

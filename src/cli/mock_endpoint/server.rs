@@ -20,7 +20,7 @@ use super::{
     script::{Fault, Plan, Script},
     wire::{Wire, WireListener},
 };
-use crate::domain::Fingerprint;
+use crate::{admin::Readiness, domain::Fingerprint};
 
 /// How long stopping waits for clients that neither finish a request nor leave.
 const STOP_GRACE: Duration = Duration::from_secs(1);
@@ -59,6 +59,7 @@ impl MockEndpoint {
         let router = Router::new()
             .route("/ledger", get(show_ledger).post(revoke))
             .route("/healthz", get(|| async { "ok" }).post(revoke))
+            .route("/readyz", get(ready).post(revoke))
             .fallback_service(post(revoke).with_state(stage.clone()))
             .with_state(stage)
             .into_make_service_with_connect_info::<Wire>();
@@ -167,6 +168,11 @@ struct LedgerPage {
     /// By fingerprint.
     #[serde(skip_serializing_if = "Option::is_none")]
     tokens: Option<BTreeMap<String, TokenTotals>>,
+}
+
+/// `GET /readyz`: what `revoker healthcheck` asks, the health check of the image in every role.
+async fn ready() -> Json<Readiness> {
+    Json(Readiness::of([]))
 }
 
 /// `GET /ledger`, and `GET /ledger?summary` without the tokens.

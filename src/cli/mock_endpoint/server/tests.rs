@@ -81,6 +81,9 @@ async fn the_ledger_is_told_by_fingerprint() {
     assert_eq!(page("").await, expected);
     let health = client.get(format!("http://{}/healthz", endpoint.addr())).send().await.unwrap();
     assert_eq!(health.status(), StatusCode::OK);
+    let ready = client.get(format!("http://{}/readyz", endpoint.addr())).send().await.unwrap();
+    let ready: Readiness = serde_json::from_slice(&ready.bytes().await.unwrap()).unwrap();
+    assert!(ready.ready);
     let elsewhere = client.get(format!("http://{}/other", endpoint.addr())).send().await.unwrap();
     assert_eq!(elsewhere.status(), StatusCode::METHOD_NOT_ALLOWED);
 }
