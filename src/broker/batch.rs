@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use lapin::{
     Channel, Confirmation, Connection, PublisherConfirm, options::BasicPublishOptions,
     types::ShortString,
@@ -49,11 +50,14 @@ pub async fn publish<'a>(
     limit: Duration,
     blocked: impl Fn(bool),
 ) -> Result<Vec<Fate>, Unconfirmed> {
-    let mut confirms = Vec::new();
-    for letter in letters.clone() {
-        confirms.push(send(channel, letter).await?);
-    }
-    let confirmations = confirmations(connection, confirms, limit, blocked).await?;
+    let sent = async {
+        let mut confirms = Vec::new();
+        for letter in letters.clone() {
+            confirms.push(send(channel, letter).await?);
+        }
+        try_join_all(confirms).await.map_err(|error| Unconfirmed::Failed(fault(&error)))
+    };
+    let confirmations = in_time(connection, sent, limit, blocked).await?;
     Ok(fates(letters.map(|letter| &letter.queue), confirmations))
 }
 
@@ -71,26 +75,24 @@ async fn send(channel: &Channel, letter: &Letter) -> Result<PublisherConfirm, Un
         .map_err(|error| Unconfirmed::Failed(fault(&error)))
 }
 
-async fn confirmations(
+/// Sending waits as well while the connection is blocked, so the deadline covers it too.
+async fn in_time(
     connection: &Connection,
-    confirms: Vec<PublisherConfirm>,
+    sent: impl Future<Output = Result<Vec<Confirmation>, Unconfirmed>>,
     limit: Duration,
     blocked: impl Fn(bool),
 ) -> Result<Vec<Confirmation>, Unconfirmed> {
-    let mut all = Box::pin(futures_util::future::try_join_all(confirms));
+    let mut sent = Box::pin(sent);
     let mut left = limit;
     while !left.is_zero() {
         let slice = BLOCK_CHECK.min(left);
-        match timeout(slice, &mut all).await {
-            Ok(Ok(confirmations)) => return Ok(confirmations),
-            Ok(Err(error)) => return Err(Unconfirmed::Failed(fault(&error))),
-            Err(_) => {
-                let is_blocked = connection.status().blocked();
-                blocked(is_blocked);
-                if !is_blocked {
-                    left -= slice;
-                }
-            }
+        if let Ok(confirmed) = timeout(slice, &mut sent).await {
+            return confirmed;
+        }
+        let is_blocked = connection.status().blocked();
+        blocked(is_blocked);
+        if !is_blocked {
+            left -= slice;
         }
     }
     Err(Unconfirmed::TimedOut)
@@ -124,9 +126,9 @@ mod tests {
 
     use super::*;
 
-    fn returned(queue: &str) -> Option<BasicReturnMessage> {
+    fn returned(queue: &str) -> BasicReturnMessage {
         let delivery = Delivery::mock(0, "".into(), queue.into(), false, Vec::new());
-        Some(BasicReturnMessage { delivery, reply_code: 312, reply_text: "NO_ROUTE".into() })
+        BasicReturnMessage { delivery, reply_code: 312, reply_text: "NO_ROUTE".into() }
     }
 
     #[test]
@@ -134,7 +136,7 @@ mod tests {
         let queues = ["dead", "retry", "dead"].map(ShortString::from);
         let confirmations = vec![
             Confirmation::Ack(None),
-            Confirmation::Ack(returned("dead")),
+            Confirmation::Ack(Some(returned("dead"))),
             Confirmation::Nack(None),
         ];
         let fates = fates(queues.iter(), confirmations);

@@ -14,6 +14,9 @@ use tokio::time::timeout;
 
 use super::settings::Settings;
 
+/// What is said of a broker that took a connection and then fell silent.
+pub const NO_ANSWER: &str = "the broker does not answer";
+
 /// Opens connections as configured.
 #[derive(Debug)]
 pub struct Connector {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lapin::{Channel, Connection};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::{queues::Queues, topology};
 use crate::{
@@ -14,6 +14,9 @@ use crate::{
 /// How often the queues are looked at.
 const EVERY: Duration = Duration::from_secs(2);
 
+/// A look takes no longer, or the connection counts as gone.
+const LIMIT: Duration = Duration::from_secs(10);
+
 /// Samples until the connection is gone. It needs a channel of its own, because a look at a queue that
 /// is missing closes the channel.
 pub async fn sample(connection: &Connection, queues: &Queues, metrics: &Metrics) {
@@ -22,12 +25,17 @@ pub async fn sample(connection: &Connection, queues: &Queues, metrics: &Metrics)
     let mut channel = None;
     while connection.status().connected() {
         ticks.tick().await;
-        if channel.as_ref().is_none_or(|channel: &Channel| !channel.status().connected()) {
-            channel = connection.create_channel().await.ok();
-        }
-        if let Some(channel) = &channel {
-            // A missing queue leaves the figures as they are; the consumer or the publisher says so.
-            let _ = look(channel, queues, metrics).await;
+        let looked = timeout(LIMIT, async {
+            if channel.as_ref().is_none_or(|channel: &Channel| !channel.status().connected()) {
+                channel = connection.create_channel().await.ok();
+            }
+            if let Some(channel) = &channel {
+                // A missing queue leaves the figures as they are; whoever needs it says so.
+                let _ = look(channel, queues, metrics).await;
+            }
+        });
+        if looked.await.is_err() {
+            return;
         }
     }
 }

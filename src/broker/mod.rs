@@ -26,7 +26,7 @@ pub use connect::{Connector, Purpose, Unreachable};
 pub use delivery::{AmqpDelivery, Exits};
 pub use inspect::{Found, inspect};
 pub use outbox::Outbox;
-pub use producer::Producer;
+pub use producer::{PrepareError, Producer};
 pub use publisher::{Closed, Letter, Publisher, Publishing};
 pub use queues::Queues;
 pub use session::Wanted;

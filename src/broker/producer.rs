@@ -3,15 +3,26 @@
 use std::{sync::Arc, time::SystemTime};
 
 use super::{
-    connect::{Connector, Purpose},
+    connect::{Connector, Purpose, Unreachable},
     headers,
     outbox::Outbox,
     publisher::{Closed, Letter, Publisher, Publishing},
     queues::Queues,
     settings::Settings,
-    topology,
+    topology::{self, TopologyError},
 };
 use crate::{domain::Lane, metrics::Metrics};
+
+/// Why no job can be published.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// No broker could be reached.
+    #[error(transparent)]
+    Unreachable(#[from] Unreachable),
+    /// A queue is not as it must be.
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
+}
 
 /// Publishes jobs as a producer should: persistent, mandatory, confirmed.
 #[derive(Debug, Clone)]
@@ -38,15 +49,14 @@ impl Producer {
     ///
     /// # Errors
     ///
-    /// One sentence: the broker that cannot be reached, or the queue that is not as it must be.
-    pub async fn prepare(&self, settings: &Arc<Settings>) -> Result<(), String> {
+    /// The broker that cannot be reached, or the queue that is not as it must be.
+    pub async fn prepare(&self, settings: &Arc<Settings>) -> Result<(), PrepareError> {
         let connector = Connector::new(Arc::clone(settings));
-        let connection =
-            connector.connect(Purpose::Publish).await.map_err(|error| error.to_string())?;
+        let connection = connector.connect(Purpose::Publish).await?;
         let ensured = topology::ensure(&connection, &self.queues, settings.declare).await;
         // What was asked for is done; how the goodbye goes does not matter.
         let _ = connection.close(200, "bye".into()).await;
-        ensured.map_err(|error| error.to_string())
+        Ok(ensured?)
     }
 
     /// Publishes one job; returns when its lane has confirmed it, however often it takes.

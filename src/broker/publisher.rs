@@ -20,7 +20,7 @@ use tokio::{
 
 use super::{
     batch::{self, Fate, Unconfirmed},
-    connect::{Connector, Purpose, fault},
+    connect::{Connector, NO_ANSWER, Purpose, fault},
     outbox::Outbox,
     queues::Queues,
     settings::Settings,
@@ -167,7 +167,7 @@ impl Publishing {
     async fn serve(&mut self, connection: &Connection, backoff: &mut Backoff) -> Ended {
         let mut channel = match self.open(connection).await {
             Ok(channel) => channel,
-            Err(error) => return Ended::Failed(fault(&error)),
+            Err(failed) => return Ended::Failed(failed),
         };
         let mut events = Box::pin(connection.events_listener());
         loop {
@@ -197,20 +197,27 @@ impl Publishing {
                     self.wait(backoff.next(fastrand::f64())).await;
                     // A full quorum queue marks the channels that it refuses, and does not lift the
                     // mark when its limit is taken away: each try needs a channel without one.
-                    let _ = channel.close(REPLY_SUCCESS, "refused".into()).await;
+                    let closing = channel.close(REPLY_SUCCESS, "refused".into());
+                    let _ = timeout(self.settings.connect_timeout, closing).await;
                     channel = match self.open(connection).await {
                         Ok(fresh) => fresh,
-                        Err(error) => return Ended::Failed(fault(&error)),
+                        Err(failed) => return Ended::Failed(failed),
                     };
                 }
             }
         }
     }
 
-    async fn open(&self, connection: &Connection) -> lapin::Result<Channel> {
-        let channel = connection.create_channel().await?;
-        channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        Ok(channel)
+    async fn open(&self, connection: &Connection) -> Result<Channel, String> {
+        let opened = async {
+            let channel = connection.create_channel().await?;
+            channel.confirm_select(ConfirmSelectOptions::default()).await?;
+            Ok(channel)
+        };
+        match timeout(self.settings.connect_timeout, opened).await {
+            Ok(opened) => opened.map_err(|error: lapin::Error| fault(&error)),
+            Err(_) => Err(NO_ANSWER.to_owned()),
+        }
     }
 
     /// Publishes a batch and tells the senders of what was confirmed; the rest stays at the front.

@@ -28,6 +28,10 @@ const LINGER: Duration = Duration::from_millis(100);
 /// How often empty queues are asked for the one job that is wanted.
 const FETCH_EVERY: Duration = Duration::from_millis(500);
 
+/// The broker answers a command within this time, or the connection counts as lost: lapin's promises
+/// may stay unkept for ever when it is.
+const COMMAND_LIMIT: Duration = Duration::from_secs(10);
+
 /// How many jobs are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
@@ -155,13 +159,14 @@ impl Session {
                 && (consuming || pumps == 0)
             {
                 let turned = if consuming {
-                    Self::stop(&self.lanes).await
+                    in_time(Self::stop(&self.lanes)).await
                 } else {
                     pumps = Lane::ALL.len();
-                    Self::consume(&self.lanes, &mut self.tasks, &exits, open, self.prefetch).await
+                    let (tasks, prefetch) = (&mut self.tasks, self.prefetch);
+                    in_time(Self::consume(&self.lanes, tasks, &exits, open, prefetch)).await
                 };
-                if let Err(error) = turned {
-                    return ended_by(&error);
+                if let Err(ended) = turned {
+                    return ended;
                 }
                 consuming = !consuming;
             }
@@ -173,8 +178,8 @@ impl Session {
                 _ = commands.wanted.changed(), if wanted != Wanted::Never => {}
                 _ = fetch.tick(), if wanted == Wanted::One && pumps == 0 => {
                     let Some(open) = &intake else { continue };
-                    if let Err(error) = Self::fetch(&self.lanes, &exits, open).await {
-                        return ended_by(&error);
+                    if let Err(ended) = in_time(Self::fetch(&self.lanes, &exits, open)).await {
+                        return ended;
                     }
                 }
                 Some(part) = self.tasks.join_next() => match part {
@@ -244,5 +249,13 @@ impl Session {
         // A connection that failed may hang instead of closing: it is not waited for.
         let _ = timeout(LINGER * 10, self.connection.close(200, "bye".into())).await;
         self.tasks.shutdown().await;
+    }
+}
+
+/// Carries out a command of the session's; an error, or silence, ends it.
+async fn in_time(command: impl Future<Output = lapin::Result<()>>) -> Result<(), EndedBy> {
+    match timeout(COMMAND_LIMIT, command).await {
+        Ok(done) => done.map_err(|error| ended_by(&error)),
+        Err(_) => Err(EndedBy::ConnectionLost),
     }
 }

@@ -7,13 +7,13 @@ use std::{sync::Arc, time::SystemTime};
 
 use tokio::{
     sync::{mpsc, watch},
-    time::sleep,
+    time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
-    connect::{Connector, Purpose, fault},
+    connect::{Connector, NO_ANSWER, Purpose, fault},
     delivery::{AmqpDelivery, Exits},
     session::{Commands, Session, Wanted},
     settings::Settings,
@@ -196,12 +196,18 @@ impl Supervisor {
             .connect(Purpose::Consume)
             .await
             .map_err(|unreachable| Refused::Unreachable(unreachable.to_string()))?;
-        topology::ensure(&connection, &self.exits.queues, self.settings.declare)
+        // A connection that dies in this stretch may leave lapin's promises unkept for ever.
+        let prepared = async {
+            topology::ensure(&connection, &self.exits.queues, self.settings.declare)
+                .await
+                .map_err(Refused::Topology)?;
+            Session::open(connection, &self.settings, &self.exits, &self.metrics)
+                .await
+                .map_err(|error| Refused::Unreachable(fault(&error)))
+        };
+        timeout(self.settings.connect_timeout, prepared)
             .await
-            .map_err(Refused::Topology)?;
-        Session::open(connection, &self.settings, &self.exits, &self.metrics)
-            .await
-            .map_err(|error| Refused::Unreachable(fault(&error)))
+            .unwrap_or_else(|_| Err(Refused::Unreachable(NO_ANSWER.to_owned())))
     }
 
     async fn consume(&mut self, session: Session, intake: mpsc::Sender<AmqpDelivery>) -> EndedBy {

@@ -1,5 +1,7 @@
 //! Making sure that the queues are there, as they must be.
 
+use std::time::Duration;
+
 use lapin::{
     Channel, Connection, ErrorKind,
     options::QueueDeclareOptions,
@@ -8,7 +10,15 @@ use lapin::{
 };
 use thiserror::Error;
 
-use super::{connect::fault, queues::Queues};
+use tokio::time::timeout;
+
+use super::{
+    connect::{NO_ANSWER, fault},
+    queues::Queues,
+};
+
+/// The broker answers about one queue within this time.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 /// Why the queues are not as they must be.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -53,22 +63,35 @@ pub async fn ensure(
 ) -> Result<(), TopologyError> {
     let mut channel = None;
     for (queue, arguments) in queues.all() {
-        let open = match channel.take() {
-            Some(channel) => channel,
-            None => connection
-                .create_channel()
-                .await
-                .map_err(|error| TopologyError::of(&queue, &error))?,
+        let ensured = async {
+            let open = match channel.take() {
+                Some(channel) => channel,
+                None => connection.create_channel().await?,
+            };
+            if declare {
+                self::declare(&open, &queue, arguments).await?;
+            } else {
+                depth(&open, &queue).await?;
+            }
+            Ok(open)
         };
-        let done = if declare {
-            self::declare(&open, &queue, arguments).await
-        } else {
-            depth(&open, &queue).await.map(|_| ())
-        };
-        done.map_err(|error| TopologyError::of(&queue, &error))?;
-        channel = Some(open);
+        channel = Some(in_time(&queue, ensured).await?);
     }
     Ok(())
+}
+
+/// An answer about a queue, or the error that tells what was wrong. lapin's promises may stay unkept
+/// for ever when the connection is lost, so silence is an error too.
+async fn in_time<T>(
+    queue: &ShortString,
+    asked: impl Future<Output = lapin::Result<T>>,
+) -> Result<T, TopologyError> {
+    match timeout(ANSWER_LIMIT, asked).await {
+        Ok(answer) => answer.map_err(|error| TopologyError::of(queue, &error)),
+        Err(_) => {
+            Err(TopologyError::Failed { queue: queue.to_string(), fault: NO_ANSWER.to_owned() })
+        }
+    }
 }
 
 /// How many messages are ready in a queue, on a channel of the look's own.
@@ -77,8 +100,7 @@ pub async fn ensure(
 ///
 /// [`TopologyError::Missing`] if there is no such queue, or what the broker said.
 pub async fn count(connection: &Connection, queue: &ShortString) -> Result<u32, TopologyError> {
-    let looked = async { depth(&connection.create_channel().await?, queue).await };
-    looked.await.map_err(|error| TopologyError::of(queue, &error))
+    in_time(queue, async { depth(&connection.create_channel().await?, queue).await }).await
 }
 
 /// Compares the arguments of a queue that exists with those it must have, by declaring it once more.
@@ -92,7 +114,7 @@ pub async fn compare(
     arguments: FieldTable,
 ) -> Result<(), TopologyError> {
     let declared = async { declare(&connection.create_channel().await?, queue, arguments).await };
-    declared.await.map_err(|error| TopologyError::of(queue, &error))
+    in_time(queue, declared).await
 }
 
 /// Declares one queue, durable.

@@ -8,15 +8,16 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
+use thiserror::Error;
 use tokio::{
     fs::File,
     io::{AsyncBufReadExt, AsyncRead, BufReader},
 };
 use tracing::error;
 
-use super::signals::Endings;
+use super::{EXIT_USAGE, signals::Endings};
 use crate::{
-    broker::Producer,
+    broker::{PrepareError, Producer, TopologyError},
     config::Config,
     domain::Lane,
     metrics::{Build, Metrics},
@@ -69,20 +70,48 @@ pub async fn run(args: Args, config: Config) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(refusal) => {
             error!("{refusal}");
-            ExitCode::FAILURE
+            refusal.exit_code()
         }
     }
 }
 
-async fn interrupted() -> Result<(), String> {
-    match Endings::listen() {
-        Ok(mut endings) => endings.next().await,
-        Err(error) => return Err(format!("signals cannot be listened for: {error}")),
-    }
-    Err("interrupted: a few more jobs than were counted may have reached the queue".to_owned())
+/// Why not every job is in its queue.
+#[derive(Debug, Error)]
+enum EnqueueError {
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    #[error("{0}")]
+    Failed(String),
 }
 
-async fn enqueue(args: &Args, config: Config, count: &mut Count) -> Result<(), String> {
+impl EnqueueError {
+    /// A topology that differs is a fault of configuration.
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Prepare(PrepareError::Topology(TopologyError::Differs { .. })) => {
+                ExitCode::from(EXIT_USAGE)
+            }
+            Self::Prepare(_) | Self::Failed(_) => ExitCode::FAILURE,
+        }
+    }
+}
+
+impl From<String> for EnqueueError {
+    fn from(what: String) -> Self {
+        Self::Failed(what)
+    }
+}
+
+async fn interrupted() -> Result<(), EnqueueError> {
+    match Endings::listen() {
+        Ok(mut endings) => endings.next().await,
+        Err(error) => return Err(format!("signals cannot be listened for: {error}").into()),
+    }
+    let said = "interrupted: a few more jobs than were counted may have reached the queue";
+    Err(said.to_owned().into())
+}
+
+async fn enqueue(args: &Args, config: Config, count: &mut Count) -> Result<(), EnqueueError> {
     let input = open(&args.file).await?;
     let metrics = Metrics::new(Build { version: env!("CARGO_PKG_VERSION"), revision: "unknown" })
         .map_err(|error| format!("the metrics cannot be declared: {error}"))?;
@@ -90,7 +119,7 @@ async fn enqueue(args: &Args, config: Config, count: &mut Count) -> Result<(), S
     let (producer, publishing) = Producer::new(&settings, Arc::new(metrics));
     producer.prepare(&settings).await?;
     let (published, ()) = tokio::join!(publish(args, input, producer, count), publishing.run());
-    published
+    Ok(published?)
 }
 
 /// Takes the producer: when it is dropped, the publishing task ends.

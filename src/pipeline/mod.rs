@@ -117,13 +117,13 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         // Not handed back when draining starts: the verdict may be under way, and the call that the
         // job would get elsewhere be rejected for it. A leader that only waits leaves at once, and
         // its followers lead and leave one after the other.
-        let followed = tokio::select! {
+        let ended = tokio::select! {
             biased;
-            followed = follower.outcome() => followed,
+            ended = follower.outcome() => ended,
             () = tokio::time::sleep_until(case.leave_by) => return Outcome::HandedBack,
             () = self.overstayed() => return Outcome::HandedBack,
         };
-        match followed {
+        match ended {
             Followed::Duplicate => Outcome::Duplicate,
             Followed::Rejected(rejection, ambiguity) => {
                 case.suspect(ambiguity);

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
@@ -71,14 +71,14 @@ fn a_settlement_counts_once() {
 }
 
 /// What RabbitMQ does with a frame (`rabbit_channel`, `collect_acks`).
-fn broker(unacked: &mut BTreeMap<u64, ()>, frame: Frame) -> Vec<(u64, Settle)> {
+fn broker(unacked: &mut BTreeSet<u64>, frame: Frame) -> Vec<(u64, Settle)> {
     let (tag, multiple, settle) = match frame {
         Frame::Ack { tag, multiple } => (tag, multiple, Settle::Ack),
         Frame::Requeue { tag } => (tag, false, Settle::Requeue),
     };
-    assert!(unacked.contains_key(&tag), "unknown delivery tag {tag}: the channel would close");
+    assert!(unacked.contains(&tag), "unknown delivery tag {tag}: the channel would close");
     let taken: Vec<u64> =
-        unacked.keys().copied().filter(|t| *t == tag || (multiple && *t < tag)).collect();
+        unacked.iter().copied().filter(|t| *t == tag || (multiple && *t < tag)).collect();
     taken
         .into_iter()
         .map(|tag| {
@@ -98,7 +98,7 @@ proptest! {
         let mut acks = Acks::default();
         let mut in_hand: Vec<u64> = Vec::new();
         let mut decided = BTreeMap::new();
-        let mut unacked = BTreeMap::new();
+        let mut unacked = BTreeSet::new();
         let mut learned = BTreeMap::new();
         let mut next = 1;
         for (step, which) in steps {
@@ -106,7 +106,7 @@ proptest! {
                 0 => {
                     prop_assert!(acks.delivered(next));
                     in_hand.push(next);
-                    unacked.insert(next, ());
+                    unacked.insert(next);
                     next += 1;
                 }
                 1 | 2 if !in_hand.is_empty() => {
