@@ -177,7 +177,11 @@ impl Running {
         tokio::select! {
             () = self.endings.next() => {}
             ended = &mut self.supervising => return refused(ended),
-            ended = &mut self.working => return failed("the pipeline", ended.err()),
+            ended = &mut self.working => return match ended {
+                Err(panic) => failed("the pipeline", Some(panic)),
+                // It ends with its source, and that with the supervisor: whose word says why.
+                Ok(()) => refused((&mut self.supervising).await),
+            },
             ended = &mut self.publishing => return failed("publishing", ended.err()),
             ended = &mut self.serving => return failed("the admin server", ended.err()),
         }
