@@ -92,6 +92,12 @@ impl Acks {
         self.unflushed
     }
 
+    /// Deliveries that are not settled yet.
+    #[must_use]
+    pub fn in_hand(&self) -> usize {
+        self.slots.iter().filter(|slot| **slot == Slot::Unsettled).count()
+    }
+
     /// Whether anything waits for a flush.
     #[must_use]
     pub const fn is_flushed(&self) -> bool {

@@ -1,6 +1,6 @@
 //! Reaching the broker: every host in order, one deadline over all of it.
 
-use std::{fmt, io, path::Path, sync::Arc};
+use std::{fmt, io, path::Path, pin::Pin, sync::Arc};
 
 use lapin::{
     Connection, ConnectionProperties, ErrorKind,
@@ -18,9 +18,19 @@ use super::settings::Settings;
 pub const NO_ANSWER: &str = "the broker does not answer";
 
 /// Opens connections as configured.
-#[derive(Debug)]
 pub struct Connector {
     settings: Arc<Settings>,
+    /// For each URL the try that ran out of time, if there is one. The client library cannot give a
+    /// handshake up: each abandoned one would keep a thread and a socket. The next try goes on with it.
+    unfinished: Vec<Option<Connecting>>,
+}
+
+type Connecting = Pin<Box<dyn Future<Output = lapin::Result<Connection>> + Send + Sync>>;
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connector").finish_non_exhaustive()
+    }
 }
 
 /// Why no connection could be made. The texts hold no password: they name a host and the fault.
@@ -47,8 +57,9 @@ pub enum Purpose {
 impl Connector {
     /// A connector for these settings.
     #[must_use]
-    pub const fn new(settings: Arc<Settings>) -> Self {
-        Self { settings }
+    pub fn new(settings: Arc<Settings>) -> Self {
+        let unfinished = settings.urls.iter().map(|_| None).collect();
+        Self { settings, unfinished }
     }
 
     /// Tries every host in order.
@@ -56,89 +67,91 @@ impl Connector {
     /// # Errors
     ///
     /// [`Unreachable`] tells what the last host said.
-    pub async fn connect(&self, purpose: Purpose) -> Result<Connection, Unreachable> {
+    pub async fn connect(&mut self, purpose: Purpose) -> Result<Connection, Unreachable> {
         let mut last =
             Unreachable { host: "broker.url".to_owned(), fault: "it names no host".to_owned() };
-        for url in &self.settings.urls {
-            match self.connect_to(url, purpose).await {
+        for (url, unfinished) in self.settings.urls.iter().zip(&mut self.unfinished) {
+            match connect_to(&self.settings, url, unfinished, purpose).await {
                 Ok(connection) => return Ok(connection),
                 Err(unreachable) => last = unreachable,
             }
         }
         Err(last)
     }
+}
 
-    async fn connect_to(
-        &self,
-        url: &SecretString,
-        purpose: Purpose,
-    ) -> Result<Connection, Unreachable> {
-        let mut uri: AMQPUri = url.expose_secret().parse().map_err(|_| Unreachable {
-            host: "broker.url".to_owned(),
-            fault: "it is not an AMQP URL".to_owned(),
-        })?;
-        let host = format!("{}:{}", uri.authority.host, uri.authority.port);
-        let unreachable = |fault: String| Unreachable { host: host.clone(), fault };
-        uri.query.heartbeat =
-            Some(u16::try_from(self.settings.heartbeat.as_secs()).unwrap_or(u16::MAX));
-        let tls = match uri.scheme {
-            AMQPScheme::AMQP => None,
-            AMQPScheme::AMQPS => Some(self.tls().map_err(|e| unreachable(e.to_string()))?),
-        };
-        let runtime = lapin::runtime::default_runtime().map_err(|e| unreachable(fault(&e)))?;
-        // lapin's own limit covers the blocking path only, and none of the AMQP handshake.
-        let connecting = Connection::connector(
-            uri,
-            runtime,
-            async move |uri, runtime| {
-                let host = uri.authority.host;
-                let addresses = runtime.to_socket_addrs((host.clone(), uri.authority.port));
-                let stream = AsyncTcpStream::connect(&runtime, addresses).await?;
-                Ok(match &tls {
-                    None => stream,
-                    Some(tls) => stream.into_rustls(tls, &host).await?,
-                })
-            },
-            properties(purpose),
-        );
-        match timeout(self.settings.connect_timeout, connecting).await {
-            Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(error)) => Err(unreachable(fault(&error))),
-            Err(_) => Err(unreachable(format!(
-                "no connection within {}",
-                humantime::format_duration(self.settings.connect_timeout)
-            ))),
+async fn connect_to(
+    settings: &Settings,
+    url: &SecretString,
+    unfinished: &mut Option<Connecting>,
+    purpose: Purpose,
+) -> Result<Connection, Unreachable> {
+    let mut uri: AMQPUri = url.expose_secret().parse().map_err(|_| Unreachable {
+        host: "broker.url".to_owned(),
+        fault: "it is not an AMQP URL".to_owned(),
+    })?;
+    let host = format!("{}:{}", uri.authority.host, uri.authority.port);
+    let unreachable = |fault: String| Unreachable { host: host.clone(), fault };
+    uri.query.heartbeat = Some(u16::try_from(settings.heartbeat.as_secs()).unwrap_or(u16::MAX));
+    let mut connecting = match unfinished.take() {
+        Some(connecting) => connecting,
+        None => open(settings, uri, purpose).map_err(unreachable)?,
+    };
+    // lapin's own limit covers the blocking path only, and none of the AMQP handshake.
+    match timeout(settings.connect_timeout, &mut connecting).await {
+        Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(error)) => Err(unreachable(fault(&error))),
+        Err(_) => {
+            *unfinished = Some(connecting);
+            let limit = humantime::format_duration(settings.connect_timeout);
+            Err(unreachable(format!("no connection within {limit}")))
         }
     }
+}
 
-    /// Read anew for each connection: certificates are rotated while the worker runs.
-    fn tls(&self) -> Result<RustlsConnector, TlsFault> {
-        let config = match &self.settings.ca_file {
-            // A configured authority replaces the system's: an image may have none at all.
-            Some(path) => RustlsConnectorConfig::default()
-                .with_parsable_certificates(certificates("broker.ca_file", path)?),
-            None => RustlsConnectorConfig::new_with_native_certs()
-                .map_err(|source| TlsFault::SystemRoots { source })?,
-        };
-        let identity = self
-            .settings
-            .client_certificate_file
-            .as_ref()
-            .zip(self.settings.client_key_file.as_ref());
-        let connector = match identity {
-            None => config.connector_with_no_client_auth(),
-            Some((certificate, key)) => {
-                let chain = certificates("broker.client_certificate_file", certificate)?;
-                let key_file = "broker.client_key_file";
-                let key = PrivateKeyDer::from_pem_file(key).map_err(|_| TlsFault::Pem {
-                    key: key_file,
-                    path: key.display().to_string(),
-                })?;
-                config.connector_with_single_cert(chain, key)
-            }
-        };
-        connector.map_err(|source| TlsFault::Unusable { source })
-    }
+fn open(settings: &Settings, uri: AMQPUri, purpose: Purpose) -> Result<Connecting, String> {
+    let tls = match uri.scheme {
+        AMQPScheme::AMQP => None,
+        AMQPScheme::AMQPS => Some(tls(settings).map_err(|error| error.to_string())?),
+    };
+    let runtime = lapin::runtime::default_runtime().map_err(|error| fault(&error))?;
+    Ok(Box::pin(Connection::connector(
+        uri,
+        runtime,
+        async move |uri, runtime| {
+            let host = uri.authority.host;
+            let addresses = runtime.to_socket_addrs((host.clone(), uri.authority.port));
+            let stream = AsyncTcpStream::connect(&runtime, addresses).await?;
+            Ok(match &tls {
+                None => stream,
+                Some(tls) => stream.into_rustls(tls, &host).await?,
+            })
+        },
+        properties(purpose),
+    )))
+}
+
+/// Read anew for each connection: certificates are rotated while the worker runs.
+fn tls(settings: &Settings) -> Result<RustlsConnector, TlsFault> {
+    let config = match &settings.ca_file {
+        // A configured authority replaces the system's: an image may have none at all.
+        Some(path) => RustlsConnectorConfig::default()
+            .with_parsable_certificates(certificates("broker.ca_file", path)?),
+        None => RustlsConnectorConfig::new_with_native_certs()
+            .map_err(|source| TlsFault::SystemRoots { source })?,
+    };
+    let identity = settings.client_certificate_file.as_ref().zip(settings.client_key_file.as_ref());
+    let connector = match identity {
+        None => config.connector_with_no_client_auth(),
+        Some((certificate, key)) => {
+            let chain = certificates("broker.client_certificate_file", certificate)?;
+            let key_file = "broker.client_key_file";
+            let key = PrivateKeyDer::from_pem_file(key)
+                .map_err(|_| TlsFault::Pem { key: key_file, path: key.display().to_string() })?;
+            config.connector_with_single_cert(chain, key)
+        }
+    };
+    connector.map_err(|source| TlsFault::Unusable { source })
 }
 
 /// Why TLS could not be set up.

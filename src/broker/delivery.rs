@@ -1,8 +1,9 @@
 //! One delivery from the broker, and its ways out.
 
-use std::{mem, sync::Arc};
+use std::{fmt, mem, sync::Arc};
 
 use lapin::BasicProperties;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     headers,
@@ -26,13 +27,18 @@ pub struct Exits {
 }
 
 /// One delivery of a session.
-#[derive(Debug)]
 pub struct AmqpDelivery {
     arrival: Arrival,
     body: Vec<u8>,
     properties: BasicProperties,
     receipt: Receipt,
     exits: Arc<Exits>,
+}
+
+impl fmt::Debug for AmqpDelivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AmqpDelivery").field("receipt", &self.receipt).finish_non_exhaustive()
+    }
 }
 
 impl AmqpDelivery {
@@ -84,15 +90,20 @@ impl Delivery for AmqpDelivery {
         &self.body
     }
 
+    fn lost(&self) -> CancellationToken {
+        self.receipt.lost()
+    }
+
     async fn settle(mut self, settlement: Settlement<'_>) -> Settled {
         if matches!(settlement, Settlement::Done) {
             return self.receipt.ack();
         }
         let Some(letter) = self.letter(settlement) else { return self.receipt.requeue() };
+        let lost = self.receipt.lost();
         tokio::select! {
             biased;
             // Its ack would mean nothing any more, and the job comes again: one letter is enough.
-            () = self.receipt.lost() => Settled::Abandoned,
+            () = lost.cancelled() => Settled::Abandoned,
             confirmed = self.exits.publisher.publish(letter) => match confirmed {
                 Ok(()) => self.receipt.ack(),
                 Err(_closed) => self.receipt.requeue(),

@@ -14,7 +14,7 @@ use crate::{
 /// How often the queues are looked at.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// A look takes no longer, or the connection counts as gone.
+/// A look takes no longer; the next one is made on another channel.
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Samples until the connection is gone. It needs a channel of its own, because a look at a queue that
@@ -26,16 +26,17 @@ pub async fn sample(connection: &Connection, queues: &Queues, metrics: &Metrics)
     while connection.status().connected() {
         ticks.tick().await;
         let looked = timeout(LIMIT, async {
+            let channel = &mut channel;
             if channel.as_ref().is_none_or(|channel: &Channel| !channel.status().connected()) {
-                channel = connection.create_channel().await.ok();
+                *channel = connection.create_channel().await.ok();
             }
-            if let Some(channel) = &channel {
+            if let Some(channel) = channel {
                 // A missing queue leaves the figures as they are; whoever needs it says so.
                 let _ = look(channel, queues, metrics).await;
             }
         });
         if looked.await.is_err() {
-            return;
+            channel = None;
         }
     }
 }

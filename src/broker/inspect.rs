@@ -26,7 +26,7 @@ pub enum Found {
 ///
 /// One sentence if the broker cannot be reached.
 pub async fn inspect(settings: &Arc<Settings>) -> Result<Vec<(String, Found)>, String> {
-    let connector = Connector::new(Arc::clone(settings));
+    let mut connector = Connector::new(Arc::clone(settings));
     let connection = connector.connect(Purpose::Check).await.map_err(|error| error.to_string())?;
     let mut found = Vec::new();
     for (queue, arguments) in Queues::new(&settings.queue, &settings.park).all() {

@@ -1,6 +1,12 @@
 //! One lane of a session: a channel, its consumer, its acker.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::{StreamExt, future::try_join_all};
 use lapin::{
@@ -37,6 +43,8 @@ pub struct LaneChannel {
     lane: Lane,
     channel: Channel,
     ledger: Arc<ChannelLedger>,
+    /// How often it began to consume.
+    consumptions: AtomicU64,
 }
 
 impl LaneChannel {
@@ -46,7 +54,8 @@ impl LaneChannel {
     ///
     /// The broker's, or the connection's.
     pub async fn open(connection: &Connection, lane: Lane) -> lapin::Result<Self> {
-        Ok(Self { lane, channel: connection.create_channel().await?, ledger: Arc::default() })
+        let channel = connection.create_channel().await?;
+        Ok(Self { lane, channel, ledger: Arc::default(), consumptions: AtomicU64::new(0) })
     }
 
     /// Begins to consume.
@@ -57,6 +66,9 @@ impl LaneChannel {
     pub async fn consume(&self, queue: &ShortString, prefetch: u16) -> lapin::Result<Consumer> {
         self.channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
         let options = BasicConsumeOptions::default();
+        // RabbitMQ 3.10 crashes the connection when a tag is used again on a channel that still has
+        // unsettled deliveries of its former consumer.
+        self.consumptions.fetch_add(1, Ordering::Relaxed);
         let tag = self.consumer_tag();
         self.channel.basic_consume(queue.clone(), tag, options, FieldTable::default()).await
     }
@@ -74,20 +86,31 @@ impl LaneChannel {
     ///
     /// # Errors
     ///
-    /// The broker's, or the connection's.
+    /// How the session ended.
     pub async fn fetch(
         &self,
         queue: &ShortString,
         exits: &Arc<Exits>,
-    ) -> lapin::Result<Option<AmqpDelivery>> {
+    ) -> Result<Option<AmqpDelivery>, EndedBy> {
         let options = BasicGetOptions::default();
-        let got = self.channel.basic_get(queue.clone(), options).await?;
-        Ok(got.and_then(|message| self.receive(message.delivery, exits)))
+        let got = self.channel.basic_get(queue.clone(), options).await;
+        match got.map_err(|error| ended_by(&error))? {
+            None => Ok(None),
+            Some(message) => {
+                self.receive(message.delivery, exits).map(Some).ok_or(EndedBy::ChannelClosed)
+            }
+        }
     }
 
-    /// A channel has one consumer at most, so its lane names it.
+    /// Deliveries that are not settled yet.
+    #[must_use]
+    pub fn in_hand(&self) -> usize {
+        self.ledger.in_hand()
+    }
+
+    /// The tag of the present consumer: a channel has one at most.
     fn consumer_tag(&self) -> ShortString {
-        self.lane.as_str().into()
+        format!("{}-{}", self.lane, self.consumptions.load(Ordering::Relaxed)).into()
     }
 
     /// Ends the claims of all deliveries: the session is over.

@@ -51,7 +51,7 @@ impl Producer {
     ///
     /// The broker that cannot be reached, or the queue that is not as it must be.
     pub async fn prepare(&self, settings: &Arc<Settings>) -> Result<(), PrepareError> {
-        let connector = Connector::new(Arc::clone(settings));
+        let mut connector = Connector::new(Arc::clone(settings));
         let connection = connector.connect(Purpose::Publish).await?;
         let ensured = topology::ensure(&connection, &self.queues, settings.declare).await;
         // What was asked for is done; how the goodbye goes does not matter.

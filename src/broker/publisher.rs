@@ -6,7 +6,7 @@
 //! over when all of its confirms are in. A failure leaves the letter where it is: it is published
 //! again, the endpoint is not called again.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
 use lapin::{
@@ -40,6 +40,10 @@ const BATCH: usize = 128;
 /// AMQP's reply code for an orderly close.
 const REPLY_SUCCESS: u16 = 200;
 
+/// Letters that the publisher holds; what is beyond waits with its sender. More than can be in hand of
+/// any one queue that refuses its letters, so that others still come through.
+const WAITING: usize = 4096;
+
 /// The waits between tries: the broker is near, and verdicts wait in hand.
 const RETRY: Schedule = Schedule {
     initial: Duration::from_millis(100),
@@ -49,7 +53,6 @@ const RETRY: Schedule = Schedule {
 };
 
 /// A message on its way to a queue of ours.
-#[derive(Debug)]
 pub struct Letter {
     /// Which kind of queue, for the metric; `None` for a producer's job, which is not counted.
     pub target: Option<Target>,
@@ -59,6 +62,12 @@ pub struct Letter {
     pub body: Vec<u8>,
     /// The properties.
     pub properties: BasicProperties,
+}
+
+impl fmt::Debug for Letter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Letter").field("queue", &self.queue.as_str()).finish_non_exhaustive()
+    }
 }
 
 /// The publisher is closed: nothing more is published.
@@ -266,7 +275,8 @@ impl Publishing {
                 let _ = posted.confirmed.send(());
             }
         }
-        self.keep(kept);
+        // Behind the others: a queue that refuses its letters must not hold up another's.
+        self.waiting.extend(kept);
         if fates.contains(&Fate::Returned) && self.settings.declare {
             // The queue was deleted. If it can't be declared, the next try is returned again.
             let _ = topology::ensure(connection, &self.queues, true).await;
@@ -288,7 +298,7 @@ impl Publishing {
     }
 
     fn take_in(&mut self) {
-        while self.waiting.len() < BATCH {
+        while self.waiting.len() < WAITING {
             match self.inbox.try_recv() {
                 Ok(posted) => self.waiting.push_back(posted),
                 Err(_) => break,

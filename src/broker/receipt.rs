@@ -28,6 +28,12 @@ impl ChannelLedger {
         self.acks().delivered(tag)
     }
 
+    /// Deliveries that are not settled yet.
+    #[must_use]
+    pub fn in_hand(&self) -> usize {
+        self.acks().in_hand()
+    }
+
     /// Waits until something is settled.
     pub async fn some(&self) {
         self.some.notified().await;
@@ -88,9 +94,10 @@ impl Receipt {
         self.settle(Settle::Requeue, Settled::HandedBack)
     }
 
-    /// Waits until the session is lost.
-    pub async fn lost(&self) {
-        self.ledger.lost.cancelled().await;
+    /// Cancelled when the session is lost.
+    #[must_use]
+    pub fn lost(&self) -> CancellationToken {
+        self.ledger.lost.clone()
     }
 
     fn settle(&mut self, settle: Settle, settled: Settled) -> Settled {

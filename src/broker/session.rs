@@ -155,8 +155,7 @@ impl Session {
             let wanted = commands.wanted();
             if let Some(open) = &intake
                 && consuming != (wanted == Wanted::All)
-                // A lane that was told to stop comes to its end before it starts anew.
-                && (consuming || pumps == 0)
+                && (consuming || (pumps == 0 && self.has_room()))
             {
                 let turned = if consuming {
                     in_time(Self::stop(&self.lanes)).await
@@ -176,9 +175,14 @@ impl Session {
             tokio::select! {
                 () = &mut sampling => return EndedBy::ConnectionLost,
                 _ = commands.wanted.changed(), if wanted != Wanted::Never => {}
-                _ = fetch.tick(), if wanted == Wanted::One && pumps == 0 => {
-                    let Some(open) = &intake else { continue };
-                    if let Err(ended) = in_time(Self::fetch(&self.lanes, &exits, open)).await {
+                _ = fetch.tick(), if !consuming => {
+                    // Else it is time to look again whether there is room to consume.
+                    let Some(open) = intake.as_ref().filter(|_| wanted == Wanted::One && pumps == 0)
+                    else {
+                        continue;
+                    };
+                    let fetched = timeout(COMMAND_LIMIT, Self::fetch(&self.lanes, &exits, open));
+                    if let Err(ended) = fetched.await.unwrap_or(Err(EndedBy::ConnectionLost)) {
                         return ended;
                     }
                 }
@@ -198,6 +202,13 @@ impl Session {
         }
     }
 
+    /// Whether a consumer may begin: those told to stop have come to their end, and not so much is
+    /// left of what they brought that pause after pause would pile up.
+    fn has_room(&self) -> bool {
+        let most = usize::from(self.prefetch) / 2;
+        Lane::ALL.into_iter().all(|lane| self.lanes.get(lane).in_hand() <= most)
+    }
+
     async fn consume(
         lanes: &PerLane<Arc<LaneChannel>>,
         tasks: &mut JoinSet<Part>,
@@ -205,9 +216,14 @@ impl Session {
         intake: &mpsc::Sender<AmqpDelivery>,
         prefetch: u16,
     ) -> lapin::Result<()> {
-        for lane in Lane::ALL {
+        let consume = |lane| lanes.get(lane).consume(exits.queues.lane(lane), prefetch);
+        // Both or none: jobs of a session that cannot last would be called for nothing.
+        let consumers = [
+            (Lane::Interactive, consume(Lane::Interactive).await?),
+            (Lane::Bulk, consume(Lane::Bulk).await?),
+        ];
+        for (lane, consumer) in consumers {
             let channel = Arc::clone(lanes.get(lane));
-            let consumer = channel.consume(exits.queues.lane(lane), prefetch).await?;
             let (exits, intake) = (Arc::clone(exits), intake.clone());
             tasks.spawn(async move { Part::Pump(channel.pump(consumer, exits, intake).await) });
         }
@@ -227,7 +243,7 @@ impl Session {
         lanes: &PerLane<Arc<LaneChannel>>,
         exits: &Arc<Exits>,
         intake: &mpsc::Sender<AmqpDelivery>,
-    ) -> lapin::Result<()> {
+    ) -> Result<(), EndedBy> {
         if intake.capacity() < intake.max_capacity() {
             return Ok(());
         }

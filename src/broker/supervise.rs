@@ -3,11 +3,14 @@
 //! lapin's automatic recovery stays off. A channel that recovers can ack new jobs by stale tags, and
 //! an outer loop is needed anyway, for topology and for brokers that are absent at the start.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use tokio::{
     sync::{mpsc, watch},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -30,11 +33,14 @@ const INTAKE: usize = 64;
 
 /// The waits between tries. The cap is small: a broker that is back should be used at once.
 const RECONNECT: Schedule = Schedule {
-    initial: std::time::Duration::from_millis(100),
+    initial: Duration::from_millis(100),
     multiplier: 2.0,
-    max: std::time::Duration::from_secs(3),
+    max: Duration::from_secs(3),
     jitter: 0.5,
 };
+
+/// A session that lived for so long was no failed try.
+const STABLE: Duration = Duration::from_secs(10);
 
 /// Deliveries of all sessions, one after the other.
 #[derive(Debug)]
@@ -172,8 +178,13 @@ impl Supervisor {
             let ended = match began {
                 Ok(session) => {
                     before = true;
-                    backoff.reset();
-                    self.consume(session, intake).await
+                    let began = Instant::now();
+                    let ended = self.consume(session, intake).await;
+                    // One that broke at once would be tried again without a pause, for ever.
+                    if began.elapsed() >= STABLE {
+                        backoff.reset();
+                    }
+                    ended
                 }
                 Err(Refused::Topology(error @ TopologyError::Differs { .. })) if !before => {
                     return Err(error);
@@ -190,7 +201,7 @@ impl Supervisor {
         Ok(())
     }
 
-    async fn begin(&self) -> Result<Session, Refused> {
+    async fn begin(&mut self) -> Result<Session, Refused> {
         let connection = self
             .connector
             .connect(Purpose::Consume)

@@ -8,7 +8,7 @@ pub mod mock_endpoint;
 pub mod run;
 mod signals;
 
-use std::{io::Write as _, path::PathBuf, process::ExitCode};
+use std::{io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 
@@ -20,6 +20,9 @@ use crate::{
 
 /// The exit code of a wrong configuration; clap's own, for a wrong command line, is the same.
 const EXIT_USAGE: u8 = 2;
+
+/// What is still running when a command has ended gets this long.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// Revokes refresh tokens: jobs from RabbitMQ, calls to a revoke endpoint, dead letters, metrics.
 #[derive(Debug, Parser)]
@@ -118,7 +121,12 @@ fn start_logs(config: &Config) -> Result<Guard, logs::InitError> {
 
 fn block_on(run: impl Future<Output = ExitCode>) -> ExitCode {
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(run),
+        Ok(runtime) => {
+            let code = runtime.block_on(run);
+            // A look-up of a name or a file that hangs on a blocking thread is not waited for.
+            runtime.shutdown_timeout(LAST_WORDS);
+            code
+        }
         Err(error) => fail(&error),
     }
 }

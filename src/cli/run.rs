@@ -15,7 +15,7 @@ use super::{EXIT_USAGE, credentials, signals::Endings};
 use crate::{
     admin,
     broker::{
-        AmqpSource, Consuming, Control, Exits, Outbox, Publishing, Queues, Supervisor,
+        self, AmqpSource, Consuming, Control, Exits, Outbox, Publishing, Queues, Supervisor,
         TopologyError, Wanted,
     },
     config::Config,
@@ -95,8 +95,8 @@ async fn start(config: &Config) -> Result<Running, StartError> {
     let flow = Arc::new(Dispatcher::new(&config.flow, Arc::clone(&metrics)));
 
     let outbox = Arc::new(Outbox::default());
-    let (broker, publishing) = broker(config, &metrics, &outbox);
-    let Broker { supervisor, source, control, consuming } = broker;
+    let (consumer, publishing) = connect(config, &metrics, &outbox);
+    let Consumer { supervisor, source, control, consuming } = consumer;
 
     let close_admin = CancellationToken::new();
     let parts: admin::Parts = vec![
@@ -116,7 +116,7 @@ async fn start(config: &Config) -> Result<Running, StartError> {
             config.pipeline.remember,
             config.pipeline.remember_capacity,
         )),
-        backing_off: BackingOff::new(usize::from(config.broker.prefetch) / 2),
+        backing_off: BackingOff::new(usize::from(config.flow.prefetch(config.broker.prefetch)) / 2),
         flow: Arc::clone(&flow),
         metrics,
         stop: stop.clone(),
@@ -140,17 +140,20 @@ async fn start(config: &Config) -> Result<Running, StartError> {
 }
 
 /// The consuming side.
-struct Broker {
+struct Consumer {
     supervisor: Supervisor,
     source: AmqpSource,
     control: Control,
     consuming: Consuming,
 }
 
-fn broker(config: &Config, metrics: &Arc<Metrics>, outbox: &Arc<Outbox>) -> (Broker, Publishing) {
-    let mut settings = config.broker.clone();
-    settings.prefetch = config.flow.prefetch(settings.prefetch);
-    let settings = Arc::new(settings);
+fn connect(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    outbox: &Arc<Outbox>,
+) -> (Consumer, Publishing) {
+    let prefetch = config.flow.prefetch(config.broker.prefetch);
+    let settings = Arc::new(broker::Settings { prefetch, ..config.broker.clone() });
     let queues = Arc::new(Queues::new(&settings.queue, &settings.park));
     let (publishing, publisher) = Publishing::new(
         Arc::clone(&settings),
@@ -161,7 +164,7 @@ fn broker(config: &Config, metrics: &Arc<Metrics>, outbox: &Arc<Outbox>) -> (Bro
     let exits = Arc::new(Exits { queues, publisher });
     let (supervisor, source, control, consuming) =
         Supervisor::new(settings, exits, Arc::clone(metrics));
-    (Broker { supervisor, source, control, consuming }, publishing)
+    (Consumer { supervisor, source, control, consuming }, publishing)
 }
 
 async fn serve_admin(
@@ -206,7 +209,11 @@ impl Running {
         tokio::select! {
             () = self.endings.next() => {}
             ended = &mut self.supervising => return refused(ended),
-            ended = &mut self.working => return failed("the pipeline", ended.as_ref().err()),
+            ended = &mut self.working => return match ended {
+                Err(panic) => failed("the pipeline", Some(&panic)),
+                // It ends with its source, and that with the supervisor: whose word says why.
+                Ok(()) => refused((&mut self.supervising).await),
+            },
             ended = &mut self.publishing => return failed("publishing", ended.as_ref().err()),
             ended = &mut self.serving => return failed("the admin server", ended.as_ref().err()),
         }
@@ -255,7 +262,9 @@ async fn leave(
         () = sleep(grace) => {
             warn!("the grace is over: what is still in hand goes back");
             stop.cut_off();
-            let _ = working.await;
+            if timeout(GOODBYE, &mut working).await.is_err() {
+                working.abort();
+            }
         }
     }
     control.close();

@@ -13,6 +13,12 @@ use super::{
 /// Characters of a foreign id that are kept in logs.
 const MAX_ID_CHARS: usize = 128;
 
+/// Bytes of a body that is no job in which its id is looked for.
+const SEARCHED_BYTES: usize = 4096;
+
+/// So many bytes of a token in a row tell something of it.
+const TELLING_BYTES: usize = 6;
+
 /// One delivery's particulars, besides its body.
 #[derive(Debug, Clone)]
 pub struct Arrival {
@@ -53,9 +59,7 @@ impl JobId {
     pub fn of_invalid(arrival: &Arrival, body: &[u8]) -> Self {
         match arrival.message_id.as_deref() {
             None | Some("") => Self("unknown".to_owned()),
-            Some(id) if body.windows(id.len()).any(|part| part == id.as_bytes()) => {
-                Self(Fingerprint::of(id).to_string())
-            }
+            Some(id) if shares_a_part(id, body) => Self(Fingerprint::of(id).to_string()),
             Some(id) => Self(cut(&Redactor::default().clean(id), MAX_ID_CHARS)),
         }
     }
@@ -65,6 +69,14 @@ impl JobId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether a part of the id that could tell something stands in the body's beginning: a body that was
+/// cut off within its token contains no more than a part of an id that is the token.
+fn shares_a_part(id: &str, body: &[u8]) -> bool {
+    let body = &body[..body.len().min(SEARCHED_BYTES)];
+    let id = id.as_bytes();
+    id.windows(id.len().min(TELLING_BYTES)).any(|part| body.windows(part.len()).any(|b| b == part))
 }
 
 impl fmt::Display for JobId {
@@ -145,6 +157,7 @@ mod tests {
         let id = |message_id| JobId::of_invalid(&arrival(message_id), b"not json: abc").to_string();
         assert_eq!(id(Some("logout-7")), "logout-7");
         assert_eq!(id(Some("abc")), "ba7816bf8f01");
+        assert_ne!(id(Some("the json: abcdef")), "the json: abcdef", "a part of the body");
         assert_eq!(id(None), "unknown");
     }
 

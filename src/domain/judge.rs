@@ -109,13 +109,12 @@ fn failed(
     around: Circumstances,
 ) -> Judgement {
     history.failed(failure, around.now);
+    let at_least = failure.retry_after.unwrap_or_default().min(policy.retry.retry_after_max);
     let next =
         policy.retry.after_failure(history, around.now, around.failing_for, around.others_answered);
     match next {
-        Retry::InHand => Judgement::Wait {
-            at_least: failure.retry_after.unwrap_or_default().min(policy.retry.retry_after_max),
-        },
-        Retry::Park => Judgement::Finish(Outcome::Parked(policy.retry.park(history))),
+        Retry::InHand => Judgement::Wait { at_least },
+        Retry::Park => Judgement::Finish(Outcome::Parked(policy.retry.park(history, at_least))),
         Retry::GiveUp => Judgement::Finish(Outcome::DeadLettered(DeadLetter {
             reason: Reason::Exhausted,
             detail: format!(

@@ -57,9 +57,12 @@ impl RetryPolicy {
         }
     }
 
-    /// Sends a job to its next stay, and notes it in its history.
-    pub fn park(&self, history: &mut History) -> Parking {
-        let delay = self.stay(history.stays);
+    /// Sends a job to its next stay, and notes it in its history. The stay is no shorter than
+    /// `at_least`, as far as there is one so long.
+    pub fn park(&self, history: &mut History, at_least: Duration) -> Parking {
+        let next = self.stay(history.stays);
+        let long_enough = self.park.iter().find(|stay| **stay >= at_least).or(self.park.last());
+        let delay = next.max(long_enough.copied().unwrap_or_default());
         history.stays = history.stays.saturating_add(1);
         Parking { delay, history: *history }
     }
@@ -119,9 +122,18 @@ mod tests {
     #[test]
     fn each_stay_is_the_next_in_the_list_and_the_last_one_repeats() {
         let mut history = History::default();
-        let stays: Vec<_> = (0..5).map(|_| policy().park(&mut history).delay.as_secs()).collect();
+        let stays: Vec<_> =
+            (0..5).map(|_| policy().park(&mut history, Duration::ZERO).delay.as_secs()).collect();
         assert_eq!(stays, [10, 60, 3600, 3600, 3600]);
         assert_eq!(history.stays, 5);
+    }
+
+    #[test]
+    fn a_stay_is_no_shorter_than_the_server_asked() {
+        let stay = |asked| policy().park(&mut History::default(), Duration::from_secs(asked)).delay;
+        assert_eq!(stay(0).as_secs(), 10);
+        assert_eq!(stay(11).as_secs(), 60);
+        assert_eq!(stay(86_400).as_secs(), 3600, "the longest there is");
     }
 
     #[test]

@@ -107,7 +107,9 @@ impl Endpoint for HttpEndpoint {
             // Strings always serialize. If one did not, nothing was sent.
             return Ok(Verdict::Transient(Failure::unanswered(ResultLabel::Connect, false)));
         };
-        let redactor = Redactor::new([&job.token, &*secret]);
+        let username = job.username.clone().map(SecretString::from);
+        let own = [&job.token, &*secret].into_iter().chain(&username);
+        let redactor = Redactor::new(own);
         Ok(self.attempt(self.request(body, trace), redactor).await)
     }
 }

@@ -134,8 +134,12 @@ impl Dispatcher {
     fn dispatch(self: &Arc<Self>, state: &mut State) {
         let now = Instant::now();
         state.wake_at = None;
-        state.lanes.leave(oneshot::Sender::is_closed);
-        while !state.lanes.is_empty() {
+        loop {
+            // Nothing is taken for those who have left.
+            state.lanes.leave(oneshot::Sender::is_closed);
+            if state.lanes.is_empty() {
+                break;
+            }
             let Some(permit) = self.begin(state, now) else { break };
             let contested = state.lanes.contested();
             let Some((lane, grant)) = state.lanes.next() else { break };
@@ -194,6 +198,8 @@ impl Dispatcher {
         self.metrics.concurrency_limit(state.limit.current());
         self.metrics.paused(phase != Phase::Running);
         let intake = match phase {
+            // What is held can only wait, and would wait in hand.
+            Phase::Running if state.held => Intake::Closed,
             Phase::Running => Intake::Open,
             Phase::Probing(_) if state.weather.may_start(now) && state.lanes.is_empty() => {
                 Intake::One

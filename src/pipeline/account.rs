@@ -9,7 +9,7 @@ use tracing::{debug, warn};
 
 use super::{Pipeline, case::Case};
 use crate::{
-    domain::{DeadLetter, JobId, Outcome, Redactor, TraceContext},
+    domain::{DeadLetter, JobId, Outcome, TraceContext},
     metrics::{Deferral, Processed},
     ports::{Clock, Delivery, Endpoint, Settled},
 };
@@ -90,10 +90,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
 
 /// The one line of a job that ends badly.
 fn log_dead(origin: &Origin, case: &Case, letter: &DeadLetter) {
-    // A forged trace may hold the token.
-    let trace_id = case.trace.as_ref().map(TraceContext::trace_id).filter(|id| {
-        !case.job.as_ref().is_some_and(|job| Redactor::new([&job.token]).concerns(id))
-    });
+    let trace_id = case.trace.as_ref().map(TraceContext::trace_id);
     warn!(
         job_id = origin.job_id.as_ref().map(JobId::as_str),
         fingerprint = letter.fingerprint.map(tracing::field::display),

@@ -6,12 +6,13 @@ use std::{
 };
 
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::{chance::Chance, duplicates::Past};
 use crate::{
     domain::{
         Ambiguity, Arrival, Backoff, DeadLetter, History, InvalidJob, Job, Lane, Outcome, Reason,
-        Schedule, TraceContext, Verdict,
+        Redactor, Schedule, TraceContext, Verdict,
     },
     metrics::{InState, JobState, Metrics},
     ports::UnknownClient,
@@ -34,6 +35,8 @@ pub struct Case {
     pub job: Option<Arc<Job>>,
     /// Where it is in the metric of jobs in flight.
     pub state: InState,
+    /// Cancelled when it can no longer be settled.
+    pub lost: CancellationToken,
     /// When it goes back, whatever it waits for.
     pub leave_by: Instant,
     in_call: bool,
@@ -44,7 +47,7 @@ pub struct Case {
 impl Case {
     /// Opens the case of a delivery that has just arrived.
     #[must_use]
-    pub fn open(arrival: &Arrival, metrics: &Arc<Metrics>) -> Self {
+    pub fn open(arrival: &Arrival, lost: CancellationToken, metrics: &Arc<Metrics>) -> Self {
         metrics.delivered(arrival.lane, arrival.redelivered);
         Self {
             lane: arrival.lane,
@@ -52,6 +55,7 @@ impl Case {
             trace: arrival.trace.clone(),
             job: None,
             state: metrics.enter(JobState::Waiting),
+            lost,
             leave_by: Instant::now() + MAX_IN_HAND,
             in_call: false,
             failing_since: None,
@@ -59,8 +63,11 @@ impl Case {
         }
     }
 
-    /// Keeps the job that the body turned out to be.
+    /// Keeps the job that the body turned out to be. A trace that shows its token is a forgery: it
+    /// would reach the log and a header of the call.
     pub fn identify(&mut self, job: Job) -> Arc<Job> {
+        let redactor = Redactor::new([&job.token]);
+        self.trace = self.trace.take().filter(|trace| !redactor.concerns(trace.trace_id()));
         Arc::clone(self.job.insert(Arc::new(job)))
     }
 

@@ -31,11 +31,14 @@ pub use settings::Settings;
 pub use stop::Stop;
 
 use crate::{
-    domain::{Circumstances, Job, Judgement, Outcome, Rejection, Verdict, judge},
+    domain::{Ambiguity, Circumstances, Job, Judgement, Outcome, Rejection, Verdict, judge},
     flow::{Dispatcher, Permit, Phase},
     metrics::{JobState, Metrics},
     ports::{Clock, Delivery, Endpoint, Settled, Source, UnknownClient},
 };
+
+/// A settlement has at least this long, however long its job was in hand before.
+const SETTLE_AT_LEAST: Duration = Duration::from_secs(60);
 
 /// What every job passes through.
 #[derive(Debug)]
@@ -82,7 +85,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
 
     /// One delivery, from its arrival to its settlement.
     async fn handle(&self, delivery: impl Delivery) {
-        let mut case = Case::open(delivery.arrival(), &self.metrics);
+        let mut case = Case::open(delivery.arrival(), delivery.lost(), &self.metrics);
         let outcome = self.shielded(&delivery, &mut case).await;
         let origin = Self::origin(&delivery, &case, &outcome);
         let settled = self.settle(delivery, &outcome, &mut case).await;
@@ -120,6 +123,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         let ended = tokio::select! {
             biased;
             ended = follower.outcome() => ended,
+            () = case.lost.cancelled() => return Outcome::HandedBack,
             () = tokio::time::sleep_until(case.leave_by) => return Outcome::HandedBack,
             () = self.overstayed() => return Outcome::HandedBack,
         };
@@ -161,9 +165,12 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         case.inherit(leader.past());
         loop {
             case.state.switch(JobState::Waiting);
+            if job.expired(self.clock.now()) {
+                return Outcome::Expired;
+            }
             let turn = leader.in_lane(|lane| self.flow.start(lane));
             let Some(permit) = self.unless_leaving(case, turn).await else {
-                return Outcome::HandedBack;
+                return self.leave(case);
             };
             if job.expired(self.clock.now()) {
                 return Outcome::Expired;
@@ -226,23 +233,35 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
             }
         };
         match self.unless_leaving(case, waiting).await {
-            None => Some(Outcome::HandedBack),
+            None => Some(self.leave(case)),
             Some(true) => None,
             Some(false) => {
-                Some(Outcome::Parked(self.settings.policy.retry.park(&mut case.history)))
+                Some(Outcome::Parked(self.settings.policy.retry.park(&mut case.history, wait)))
             }
+        }
+    }
+
+    /// Leaves without a verdict. An attempt that may have worked must not be forgotten: parked, the job
+    /// carries it along; handed back, all that is left of it is the broker's flag.
+    fn leave(&self, case: &mut Case) -> Outcome {
+        let goes_on = !self.stop.is_draining() && !case.lost.is_cancelled();
+        if goes_on && case.history.ambiguity == Some(Ambiguity::Attempt) {
+            Outcome::Parked(self.settings.policy.retry.park(&mut case.history, Duration::ZERO))
+        } else {
+            Outcome::HandedBack
         }
     }
 
     /// Waits, unless the worker stops, or the job has been in hand for too long.
     async fn unless_leaving<T>(&self, case: &Case, wait: impl Future<Output = T>) -> Option<T> {
-        if self.stop.is_draining() {
+        if self.stop.is_draining() || case.lost.is_cancelled() {
             return None;
         }
         tokio::select! {
             biased;
             done = wait => Some(done),
             () = self.stop.drain() => None,
+            () = case.lost.cancelled() => None,
             () = tokio::time::sleep_until(case.leave_by) => None,
             () = self.overstayed() => None,
         }
@@ -260,11 +279,14 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
 
     async fn settle(&self, delivery: impl Delivery, outcome: &Outcome, case: &mut Case) -> Settled {
         case.state.switch(JobState::Settling);
+        // A queue that takes no letters for longer than a broker leaves a delivery with its consumer.
+        let leave_by = case.leave_by.max(Instant::now() + SETTLE_AT_LEAST);
         tokio::select! {
             biased;
             settled = delivery.settle(outcome.settlement()) => settled,
             // Dropped without a settlement, the delivery goes back.
             () = self.stop.cut() => Settled::HandedBack,
+            () = tokio::time::sleep_until(leave_by) => Settled::HandedBack,
         }
     }
 }

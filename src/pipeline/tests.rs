@@ -7,6 +7,7 @@ use std::{
 };
 
 use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
@@ -33,6 +34,7 @@ struct TestDelivery {
     body: Vec<u8>,
     out: Option<mpsc::UnboundedSender<Out>>,
     stuck: bool,
+    lost: CancellationToken,
 }
 
 impl Delivery for TestDelivery {
@@ -42,6 +44,10 @@ impl Delivery for TestDelivery {
 
     fn body(&self) -> &[u8] {
         &self.body
+    }
+
+    fn lost(&self) -> CancellationToken {
+        self.lost.clone()
     }
 
     async fn settle(mut self, settlement: Settlement<'_>) -> Settled {
@@ -227,6 +233,7 @@ impl Bench {
             body: body.as_bytes().to_vec(),
             out: Some(self.send_out.clone()),
             stuck: false,
+            lost: CancellationToken::new(),
         };
         change(&mut delivery);
         assert!(self.deliveries.as_ref().unwrap().send(delivery).is_ok());
@@ -499,7 +506,7 @@ async fn a_job_whose_leader_panicked_calls_for_itself_and_knows_of_the_ambiguity
 #[tokio::test(start_paused = true)]
 async fn an_outage_ends_no_job_and_hands_back_what_waits_past_the_hold() {
     let mut bench = bench((0..200).map(|_| Answer::Verdict(transient(false))));
-    let clock = tokio_util::sync::CancellationToken::new();
+    let clock = CancellationToken::new();
     let flow = tokio::spawn(Arc::clone(&bench.pipeline.flow).run(clock.clone()));
     (0..30).for_each(|_| bench.deliver());
     let mut back = 0;
@@ -514,4 +521,18 @@ async fn an_outage_ends_no_job_and_hands_back_what_waits_past_the_hold() {
     bench.end().await;
     clock.cancel();
     flow.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_when_its_session_is_lost_is_not_called_any_more() {
+    let mut bench = bench([]);
+    bench.pipeline.flow.hold(true);
+    let lost = CancellationToken::new();
+    bench.deliver_with(r#"{"refresh_token":"t"}"#, |delivery| delivery.lost = lost.clone());
+    tokio::task::yield_now().await;
+    lost.cancel();
+    assert_eq!(bench.next().await, Out::HandedBack);
+    bench.pipeline.flow.hold(false);
+    assert_eq!(bench.pipeline.endpoint.began.load(Ordering::SeqCst), 0);
+    bench.end().await;
 }

@@ -2,6 +2,8 @@
 
 use std::{future::Future, time::SystemTime};
 
+use tokio_util::sync::CancellationToken;
+
 use crate::domain::{Arrival, Job, Settlement, TraceContext, Verdict};
 
 /// Where deliveries come from.
@@ -21,6 +23,10 @@ pub trait Delivery: Send + Sync + 'static {
 
     /// The body, as the producer sent it.
     fn body(&self) -> &[u8];
+
+    /// Cancelled when the delivery can no longer be settled: its job will be delivered again, and what
+    /// is not under way yet need not begin.
+    fn lost(&self) -> CancellationToken;
 
     /// Settles the delivery. It returns only when that is done or can no longer be: a dead letter or
     /// a parked job is confirmed by its queue before its source is acked, however long that takes.
