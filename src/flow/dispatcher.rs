@@ -271,6 +271,12 @@ impl Permit {
         }
     }
 
+    /// Whether the call is a probe.
+    #[must_use]
+    pub const fn is_probe(&self) -> bool {
+        self.call.probe
+    }
+
     /// Whether the endpoint answered another call since this one was permitted.
     #[must_use]
     pub fn others_answered(&self) -> bool {
