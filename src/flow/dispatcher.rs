@@ -46,6 +46,7 @@ struct State {
     lanes: Lanes<oneshot::Sender<Permit>>,
     running: usize,
     held: bool,
+    latest_probe: Option<u64>,
     wake_at: Option<Instant>,
 }
 
@@ -63,6 +64,7 @@ impl Dispatcher {
             lanes: Lanes::new(settings.bulk_min_share),
             running: 0,
             held: false,
+            latest_probe: None,
             wake_at: None,
         };
         Self {
@@ -115,6 +117,12 @@ impl Dispatcher {
             // A grant is dropped only with the dispatcher, which this borrow keeps alive.
             Err(_) => std::future::pending().await,
         }
+    }
+
+    /// Whether no probe began after the one of that number.
+    #[must_use]
+    pub fn is_latest_probe(&self, number: u64) -> bool {
+        self.state().latest_probe == Some(number)
     }
 
     /// Holds all starts, or lets them go on. Calls that run are left alone.
@@ -172,6 +180,9 @@ impl Dispatcher {
             began: now,
             probe: state.weather.started(),
         };
+        if call.probe {
+            state.latest_probe = Some(call.number);
+        }
         let mark = self.answers.load(Ordering::Relaxed);
         Some(Permit { dispatcher: Some(Arc::clone(self)), call, mark })
     }
@@ -238,6 +249,13 @@ impl State {
             Some(Evidence::Failed { .. }) | None => Sample::Unknown,
         };
         self.limit.ended(call.number, sample);
+        let overshot = matches!(evidence, Some(Evidence::Failed { busy: true, .. }))
+            && self.running > 0
+            && !call.probe;
+        if overshot {
+            // A fast start ends in a burst of refusals, faster than any answer: the limit's affair.
+            return;
+        }
         match evidence {
             Some(evidence) if self.weather.saw(&evidence, call.probe, now) => self.limit.resume(),
             None if call.probe => self.weather.probe_unused(),
@@ -271,10 +289,10 @@ impl Permit {
         }
     }
 
-    /// Whether the call is a probe.
+    /// The number of the call, if it is a probe.
     #[must_use]
-    pub const fn is_probe(&self) -> bool {
-        self.call.probe
+    pub fn probe(&self) -> Option<u64> {
+        self.call.probe.then_some(self.call.number)
     }
 
     /// Whether the endpoint answered another call since this one was permitted.

@@ -13,6 +13,9 @@ pub enum Evidence {
     Failed {
         /// Too many calls at a time: the limit should fall.
         overload: bool,
+        /// The server is up, and says that it has too much to do: while it works on other calls of
+        /// ours, that is no weather.
+        busy: bool,
         /// The job's own trouble, and so no evidence of weather.
         own_trouble: bool,
         /// For how long the server asked to be left alone, clamped.

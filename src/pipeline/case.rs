@@ -39,8 +39,8 @@ pub struct Case {
     pub lost: CancellationToken,
     /// When it goes back, whatever it waits for.
     pub leave_by: Instant,
-    /// Whether one of its attempts was a probe.
-    pub probed: bool,
+    /// The number of its latest attempt that was a probe.
+    pub probe: Option<u64>,
     in_call: bool,
     failing_since: Option<Instant>,
     backoff: Option<Backoff>,
@@ -59,7 +59,7 @@ impl Case {
             state: metrics.enter(JobState::Waiting),
             lost,
             leave_by: Instant::now() + MAX_IN_HAND,
-            probed: false,
+            probe: None,
             in_call: false,
             failing_since: None,
             backoff: None,

@@ -20,6 +20,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
             Verdict::Rejected(_) => Evidence::Rejected,
             Verdict::Transient(failure) => Evidence::Failed {
                 overload: is_overload(failure),
+                busy: failure.label == ResultLabel::Http429,
                 own_trouble: failure.blame == Blame::Job,
                 retry_after: failure.retry_after.map(|wish| {
                     let most = self.settings.policy.retry.retry_after_max;

@@ -200,7 +200,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         permit: Permit,
     ) -> Result<Judgement, UnknownClient> {
         leader.calling();
-        case.probed |= permit.is_probe();
+        case.probe = permit.probe().or(case.probe);
         let calling = case.calling();
         let began = Instant::now();
         let verdict = self.endpoint.revoke(job, calling.trace.as_ref()).await;
@@ -244,11 +244,12 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
 
     /// Leaves without a verdict. Handed back, a job is what it was when it came, but for the broker's
     /// flag; so it is parked instead where something must not be forgotten: an attempt that may have
-    /// worked, or a probe that has failed for the hold and would be at the head of its queue again,
-    /// and the next probe, for ever.
+    /// worked, or the latest probe that has failed for the hold, and would be at the head of its queue
+    /// again, and the next probe, for ever.
     fn leave(&self, case: &mut Case) -> Outcome {
         let retry = &self.settings.policy.retry;
-        let worn_out = case.probed && case.failing_for() >= retry.hold;
+        let is_latest_probe = case.probe.is_some_and(|probe| self.flow.is_latest_probe(probe));
+        let worn_out = is_latest_probe && case.failing_for() >= retry.hold;
         let may_have_worked = case.history.ambiguity == Some(Ambiguity::Attempt);
         let goes_on = !self.stop.is_draining() && !case.lost.is_cancelled();
         if goes_on && (worn_out || may_have_worked) {

@@ -6,7 +6,7 @@ use super::*;
 use crate::{flow::PauseSettings, metrics::Build};
 
 const FAILED: Evidence =
-    Evidence::Failed { overload: false, own_trouble: false, retry_after: None };
+    Evidence::Failed { overload: false, busy: false, own_trouble: false, retry_after: None };
 
 fn settings(limit: usize) -> Settings {
     Settings {
@@ -160,4 +160,22 @@ async fn with_nothing_in_hand_a_probe_is_asked_for() {
     drop(probe);
     status.changed().await.unwrap();
     assert_eq!(status.borrow_and_update().intake, Intake::One);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_overshoot_of_what_the_server_can_take_stops_nothing() {
+    const BUSY: Evidence =
+        Evidence::Failed { overload: true, busy: true, own_trouble: false, retry_after: None };
+    let dispatcher = running(&settings(8));
+    let under_way = dispatcher.start(Lane::Bulk).await;
+    for _ in 0..6 {
+        dispatcher.start(Lane::Bulk).await.finish(BUSY);
+    }
+    assert_eq!(dispatcher.status().borrow().phase, Phase::Running);
+    // With nothing else under way, they are failures like any other.
+    under_way.finish(Evidence::Revoked);
+    for _ in 0..2 {
+        dispatcher.start(Lane::Bulk).await.finish(BUSY);
+    }
+    assert_ne!(dispatcher.status().borrow().phase, Phase::Running);
 }

@@ -7,13 +7,14 @@ use Evidence::{Rejected, Revoked};
 const SECOND: Duration = Duration::from_secs(1);
 
 const FAILED: Evidence =
-    Evidence::Failed { overload: false, own_trouble: false, retry_after: None };
+    Evidence::Failed { overload: false, busy: false, own_trouble: false, retry_after: None };
 const OWN_TROUBLE: Evidence =
-    Evidence::Failed { overload: false, own_trouble: true, retry_after: None };
+    Evidence::Failed { overload: false, busy: false, own_trouble: true, retry_after: None };
 
 const fn retry_after(seconds: u64) -> Evidence {
     Evidence::Failed {
         overload: true,
+        busy: true,
         own_trouble: false,
         retry_after: Some(Duration::from_secs(seconds)),
     }
