@@ -1,8 +1,7 @@
-# The commands for a fresh machine are `make demo`, `make test` and `make bench`; they install what is missing by
-# themselves.
+# The two commands for a fresh machine are `make demo` and `make test`; they install what is missing by themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench build fmt lint doc clean
+.PHONY: help demo test build fmt lint doc clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -12,9 +11,6 @@ demo: ## broker, mock endpoint, worker and jobs: ends with a table, and whether 
 
 test: ## everything that proves the product: format, lints, documentation, unit and end-to-end tests
 	@scripts/test
-
-bench: ## what it can do, in tables of Markdown; docs/performance.md tells what they mean
-	@scripts/bench
 
 build: ## the release binary, target/release/revoker
 	cargo build --release --locked

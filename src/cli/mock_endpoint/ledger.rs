@@ -7,7 +7,6 @@ use std::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Instant,
 };
 
 use serde::Serialize;
@@ -73,7 +72,6 @@ pub struct Ledger {
 struct Books {
     totals: Totals,
     tokens: HashMap<Fingerprint, TokenTotals>,
-    proofs: HashMap<Fingerprint, Instant>,
 }
 
 /// A call under way; dropped with it, however it ends.
@@ -101,12 +99,6 @@ impl Ledger {
     #[must_use]
     pub fn token(&self, token: Fingerprint) -> TokenTotals {
         self.books().tokens.get(&token).copied().unwrap_or_default()
-    }
-
-    /// When the first answer left that said the token is revoked; `None` if none has.
-    #[must_use]
-    pub fn proved_at(&self, token: Fingerprint) -> Option<Instant> {
-        self.books().proofs.get(&token).copied()
     }
 
     /// The counts of every token that was seen.
@@ -157,7 +149,7 @@ impl Ledger {
         idempotent: bool,
     ) -> Ending {
         let mut books = self.books();
-        let Books { totals, tokens, .. } = &mut *books;
+        let Books { totals, tokens } = &mut *books;
         let mut stray = TokenTotals::default();
         let entry = token.and_then(|token| tokens.get_mut(&token)).unwrap_or(&mut stray);
         let again = entry.revoked > 0 && !idempotent;
@@ -187,11 +179,6 @@ impl Ledger {
         drop(books);
         self.changed.notify_waiters();
         ending
-    }
-
-    /// Notes that the answer leaves which says that this token is revoked.
-    pub(super) fn prove(&self, token: Fingerprint) {
-        self.books().proofs.entry(token).or_insert_with(Instant::now);
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {

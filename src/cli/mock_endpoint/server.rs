@@ -136,12 +136,7 @@ async fn revoke(
     let stopped = !plan.delay.is_zero()
         && stop.run_until_cancelled(tokio::time::sleep(plan.delay)).await.is_none();
     match answer {
-        Some(answer) if !stopped => {
-            if ending == Ending::Revoked {
-                ledger.prove(token);
-            }
-            answer
-        }
+        Some(answer) if !stopped => answer,
         _ => {
             wire.cut();
             StatusCode::NO_CONTENT.into_response()

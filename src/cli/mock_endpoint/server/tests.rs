@@ -61,32 +61,6 @@ async fn idempotent_it_answers_00_again() {
 }
 
 #[tokio::test]
-async fn a_proof_is_dated_when_its_answer_leaves() {
-    let latency = Duration::from_millis(20);
-    let (endpoint, client) = start(Script { latency, ..Script::default() }).await;
-    let token = Fingerprint::of("token");
-    assert_eq!(endpoint.ledger().proved_at(token), None);
-    let began = std::time::Instant::now();
-    call(&endpoint, &client, "token").await;
-    let proved = endpoint.ledger().proved_at(token);
-    assert!(proved.is_some_and(|at| at >= began + latency), "{proved:?}");
-    assert_eq!(call(&endpoint, &client, "token").await, "01");
-    assert_eq!(endpoint.ledger().proved_at(token), proved);
-}
-
-#[tokio::test]
-async fn a_revocation_whose_answer_is_lost_is_no_proof() {
-    let (endpoint, client) = start(Script { fault_share: 1.0, ..Script::default() }).await;
-    let tokens: Vec<String> = (0..20).map(|n| format!("token-{n}")).collect();
-    for token in &tokens {
-        post(&endpoint, &client, token).await.unwrap_err();
-    }
-    assert!(endpoint.ledger().totals().revoked_unanswered > 0);
-    let proved = |token: &String| endpoint.ledger().proved_at(Fingerprint::of(token));
-    assert!(tokens.iter().all(|token| proved(token).is_none()));
-}
-
-#[tokio::test]
 async fn the_ledger_is_told_by_fingerprint() {
     let (endpoint, client) = start(Script::default()).await;
     call(&endpoint, &client, "abc").await;
