@@ -209,12 +209,16 @@ impl Running {
         tokio::select! {
             () = self.endings.next() => {}
             ended = &mut self.supervising => return refused(ended),
+            // These two end with the supervisor, and may be seen to end first: its word says why, and
+            // without it a fault of configuration would leave as a failure.
             ended = &mut self.working => return match ended {
                 Err(panic) => failed("the pipeline", Some(&panic)),
-                // It ends with its source, and that with the supervisor: whose word says why.
                 Ok(()) => refused((&mut self.supervising).await),
             },
-            ended = &mut self.publishing => return failed("publishing", ended.as_ref().err()),
+            ended = &mut self.publishing => return match ended {
+                Err(panic) => failed("publishing", Some(&panic)),
+                Ok(()) => refused((&mut self.supervising).await),
+            },
             ended = &mut self.serving => return failed("the admin server", ended.as_ref().err()),
         }
         info!(grace = %humantime::format_duration(grace), "shutting down");
