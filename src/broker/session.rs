@@ -39,7 +39,8 @@ pub enum Wanted {
     All,
     /// None for now: the consumers are cancelled, the backlog stays in its queues.
     None,
-    /// One, interactive lane first; then none.
+    /// One; then none. The first is looked for in the interactive lane first; the lanes take turns
+    /// until all are wanted again.
     One,
     /// None any more.
     Never,
@@ -151,6 +152,7 @@ impl Session {
         let mut consuming = false;
         let mut pumps = 0;
         let mut ackers = Lane::ALL.len();
+        let mut first = Lane::Interactive;
         loop {
             let wanted = commands.wanted();
             if let Some(open) = &intake
@@ -161,6 +163,7 @@ impl Session {
                     in_time(Self::stop(&self.lanes)).await
                 } else {
                     pumps = Lane::ALL.len();
+                    first = Lane::Interactive;
                     let (tasks, prefetch) = (&mut self.tasks, self.prefetch);
                     in_time(Self::consume(&self.lanes, tasks, &exits, open, prefetch)).await
                 };
@@ -181,9 +184,14 @@ impl Session {
                     else {
                         continue;
                     };
-                    let fetched = timeout(COMMAND_LIMIT, Self::fetch(&self.lanes, &exits, open));
-                    if let Err(ended) = fetched.await.unwrap_or(Err(EndedBy::ConnectionLost)) {
-                        return ended;
+                    let fetching = Self::fetch(&self.lanes, &exits, open, first);
+                    let fetched = timeout(COMMAND_LIMIT, fetching).await;
+                    match fetched.unwrap_or(Err(EndedBy::ConnectionLost)) {
+                        // A job that always fails, alone in its lane, is back from its stay before
+                        // the next of these is wanted: it would be the only one ever taken.
+                        Ok(Some(lane)) => first = lane.other(),
+                        Ok(None) => {}
+                        Err(ended) => return ended,
                     }
                 }
                 Some(part) = self.tasks.join_next() => match part {
@@ -237,25 +245,26 @@ impl Session {
         Ok(())
     }
 
-    /// Takes one job, if there is any. It stays wanted until whoever wanted it says otherwise, so the
-    /// intake must have room: a job that waits there is the one.
+    /// Takes one job, if there is any, and says out of which lane. It stays wanted until whoever wanted
+    /// it says otherwise, so the intake must have room: a job that waits there is the one.
     async fn fetch(
         lanes: &PerLane<Arc<LaneChannel>>,
         exits: &Arc<Exits>,
         intake: &mpsc::Sender<AmqpDelivery>,
-    ) -> Result<(), EndedBy> {
+        first: Lane,
+    ) -> Result<Option<Lane>, EndedBy> {
         if intake.capacity() < intake.max_capacity() {
-            return Ok(());
+            return Ok(None);
         }
-        for lane in Lane::ALL {
+        for lane in [first, first.other()] {
             let channel = lanes.get(lane);
             if let Some(delivery) = channel.fetch(exits.queues.lane(lane), exits).await? {
                 // If nobody takes jobs any more, the delivery goes back as it is dropped.
                 let _ = intake.send(delivery).await;
-                break;
+                return Ok(Some(lane));
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     async fn close(&mut self, ended: EndedBy) {

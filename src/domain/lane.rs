@@ -15,6 +15,15 @@ impl Lane {
     /// Both lanes, the favoured one first.
     pub const ALL: [Self; 2] = [Self::Interactive, Self::Bulk];
 
+    /// The one that this is not.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Interactive => Self::Bulk,
+            Self::Bulk => Self::Interactive,
+        }
+    }
+
     /// The lane's name in metrics, headers and logs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
