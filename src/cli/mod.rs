@@ -58,7 +58,7 @@ enum Command {
     #[command(after_help = "Example:\n  revoker --config config/production.toml check")]
     Check,
     Healthcheck(healthcheck::Args),
-    MockEndpoint(mock_endpoint::Args),
+    MockEndpoint(Box<mock_endpoint::Args>),
 }
 
 /// Runs the command of this process's command line.
@@ -78,7 +78,7 @@ pub fn main() -> ExitCode {
             Ok(config) => healthcheck::run(&args, config.admin.listen),
             Err(faults) => refuse(&faults),
         },
-        Command::MockEndpoint(args) => block_on(mock_endpoint::run(args)),
+        Command::MockEndpoint(args) => block_on(mock_endpoint::run(*args)),
     }
 }
 

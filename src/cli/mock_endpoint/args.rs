@@ -7,7 +7,10 @@ use http::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
-use super::script::{Canned, Script};
+use super::{
+    outage::Outage,
+    script::{Canned, Script},
+};
 
 /// The page of `--html`: what a captive portal or a broken gateway shows.
 const HTML: &str = "<!DOCTYPE html><html><body><h1>Mantenimiento</h1></body></html>\n";
@@ -18,6 +21,7 @@ const HTML: &str = "<!DOCTYPE html><html><body><h1>Mantenimiento</h1></body></ht
 Examples:
   revoker mock-endpoint --latency 20ms --fault-share 0.1 --reject-share 0.02 --seed 1
   revoker mock-endpoint --status 503 --retry-after 5
+  revoker mock-endpoint --outage-after 1000 --outage-for 30s
   curl 'http://127.0.0.1:8088/ledger?summary'
 
 POST on any path is the revoke call. GET /ledger tells what was seen, tokens by fingerprint; GET \
@@ -60,6 +64,12 @@ pub struct Args {
     /// Answer every call with a page of HTML
     #[arg(long, conflicts_with = "body")]
     pub html: bool,
+    /// Be away in the middle of the work: answer 503 and revoke nothing from so many calls on
+    #[arg(long, value_name = "CALLS", requires = "outage_for")]
+    pub outage_after: Option<u64>,
+    /// For how long to be away
+    #[arg(long, value_name = "DURATION", requires = "outage_after", value_parser = humantime::parse_duration)]
+    pub outage_for: Option<Duration>,
     /// Repeat the token and the client secret in every message
     #[arg(long)]
     pub echo: bool,
@@ -113,6 +123,10 @@ impl Args {
             reject_prefix: self.reject_prefix.clone(),
             fault_share: self.fault_share,
             canned: self.canned()?,
+            outage: self
+                .outage_after
+                .zip(self.outage_for)
+                .map(|(after, lasts)| Outage { after, lasts }),
             echo: self.echo,
             max_parallel: self.max_parallel,
             retry_after: self.retry_after,
@@ -191,7 +205,7 @@ mod tests {
     fn every_option_reaches_the_script() {
         let script = parse(
             "--latency 50ms --latency-jitter 5ms --slow-share 0.001 --slow-latency 10s \
-             --reject-share 0.02 --reject-prefix bad --fault-share 0.1 --status 503 --echo \
+             --outage-after 100 --outage-for 5s --reject-share 0.02 --reject-prefix bad --fault-share 0.1 --status 503 --echo \
              --max-parallel 4 --retry-after 7 --idempotent --client shop=a=b --seed 9",
         )
         .unwrap()
@@ -206,14 +220,21 @@ mod tests {
         );
         assert_eq!(script.canned.as_ref().unwrap().status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!((script.max_parallel, script.retry_after, script.seed), (Some(4), Some(7), 9));
+        let outage = Outage { after: 100, lasts: Duration::from_secs(5) };
+        assert_eq!(script.outage, Some(outage));
         assert!(script.echo && script.idempotent && script.condemns("bad-1"));
         assert!(script.welcomes("shop", "a=b") && !script.welcomes("shop", "a"));
     }
 
     #[test]
     fn what_cannot_be_played_is_refused_without_repeating_a_secret() {
-        for line in ["--fault-share 1.1", "--reject-share -0.1", "--slow-share NaN", "--status 99"]
-        {
+        for line in [
+            "--fault-share 1.1",
+            "--reject-share -0.1",
+            "--slow-share NaN",
+            "--status 99",
+            "--outage-after 7",
+        ] {
             assert!(parse(line).is_err(), "{line}");
         }
         let args = parse("--client hunter2").unwrap();

@@ -7,6 +7,7 @@ use std::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Instant,
 };
 
 use serde::Serialize;
@@ -72,6 +73,7 @@ pub struct Ledger {
 struct Books {
     totals: Totals,
     tokens: HashMap<Fingerprint, TokenTotals>,
+    proofs: HashMap<Fingerprint, Instant>,
 }
 
 /// A call under way; dropped with it, however it ends.
@@ -80,6 +82,8 @@ pub(super) struct Place<'a> {
     ledger: &'a Ledger,
     /// How many calls are under way, this one included.
     pub(super) number: usize,
+    /// The how manieth call it is, from 1.
+    pub(super) call: u64,
 }
 
 impl Drop for Place<'_> {
@@ -99,6 +103,12 @@ impl Ledger {
     #[must_use]
     pub fn token(&self, token: Fingerprint) -> TokenTotals {
         self.books().tokens.get(&token).copied().unwrap_or_default()
+    }
+
+    /// When the first answer left that said the token is revoked; `None` if none has.
+    #[must_use]
+    pub fn proved_at(&self, token: Fingerprint) -> Option<Instant> {
+        self.books().proofs.get(&token).copied()
     }
 
     /// The counts of every token that was seen.
@@ -129,7 +139,7 @@ impl Ledger {
         let mut books = self.books();
         books.totals.calls += 1;
         books.totals.parallel_peak = books.totals.parallel_peak.max(number);
-        Place { ledger: self, number }
+        Place { ledger: self, number, call: books.totals.calls }
     }
 
     /// Notes that a call names this token; its how manieth visit it is, from 1.
@@ -149,7 +159,7 @@ impl Ledger {
         idempotent: bool,
     ) -> Ending {
         let mut books = self.books();
-        let Books { totals, tokens } = &mut *books;
+        let Books { totals, tokens, .. } = &mut *books;
         let mut stray = TokenTotals::default();
         let entry = token.and_then(|token| tokens.get_mut(&token)).unwrap_or(&mut stray);
         let again = entry.revoked > 0 && !idempotent;
@@ -179,6 +189,11 @@ impl Ledger {
         drop(books);
         self.changed.notify_waiters();
         ending
+    }
+
+    /// Notes that the answer leaves which says that this token is revoked.
+    pub(super) fn prove(&self, token: Fingerprint) {
+        self.books().proofs.entry(token).or_insert_with(Instant::now);
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {

@@ -7,6 +7,7 @@
 mod answer;
 mod args;
 mod ledger;
+mod outage;
 mod script;
 mod server;
 mod wire;
@@ -22,6 +23,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 pub use args::{Args, ArgsError};
 pub use ledger::{Ending, Ledger, TokenTotals, Totals};
+pub use outage::Outage;
 pub use script::{Canned, Fault, Plan, Script};
 pub use server::MockEndpoint;
 

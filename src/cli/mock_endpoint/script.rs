@@ -15,6 +15,7 @@ use fastrand::Rng;
 use http::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::outage::Outage;
 use crate::domain::Fingerprint;
 
 /// How the stand-in behaves. The default answers every call at once, and well.
@@ -39,6 +40,8 @@ pub struct Script {
     pub fault_share: f64,
     /// Answers every call in place of an envelope; nothing is revoked then.
     pub canned: Option<Canned>,
+    /// When it is away.
+    pub outage: Option<Outage>,
     /// Whether messages repeat the token and the client secret that were sent.
     pub echo: bool,
     /// Calls at a time beyond which the answer is 429.

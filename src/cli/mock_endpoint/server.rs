@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     answer::{self, Call},
     ledger::{Ending, Ledger, TokenTotals, Totals},
+    outage::{self, Course},
     script::{Fault, Plan, Script},
     wire::{Wire, WireListener},
 };
@@ -38,6 +39,7 @@ pub struct MockEndpoint {
 struct Stage {
     script: Arc<Script>,
     ledger: Arc<Ledger>,
+    outage: Arc<Course>,
     stop: CancellationToken,
 }
 
@@ -53,6 +55,7 @@ impl MockEndpoint {
         let stage = Stage {
             script: Arc::new(script),
             ledger: Arc::default(),
+            outage: Arc::default(),
             stop: CancellationToken::new(),
         };
         let (ledger, stop) = (Arc::clone(&stage.ledger), stage.stop.clone());
@@ -112,8 +115,12 @@ async fn revoke(
     ConnectInfo(wire): ConnectInfo<Wire>,
     body: Bytes,
 ) -> Response {
-    let Stage { script, ledger, stop } = &stage;
+    let Stage { script, ledger, outage, stop } = &stage;
     let place = ledger.enter();
+    if outage.meets(script.outage, place.call) {
+        ledger.end(None, Ending::Fault, true);
+        return answer::canned(script, &outage::page());
+    }
     let Some(call) = Call::parse(&body) else {
         ledger.end(None, Ending::Rejected, true);
         return answer::malformed();
@@ -136,7 +143,12 @@ async fn revoke(
     let stopped = !plan.delay.is_zero()
         && stop.run_until_cancelled(tokio::time::sleep(plan.delay)).await.is_none();
     match answer {
-        Some(answer) if !stopped => answer,
+        Some(answer) if !stopped => {
+            if ending == Ending::Revoked {
+                ledger.prove(token);
+            }
+            answer
+        }
         _ => {
             wire.cut();
             StatusCode::NO_CONTENT.into_response()

@@ -3,7 +3,7 @@ use reqwest::{Client, Response as Answer, StatusCode};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::cli::mock_endpoint::script::Canned;
+use crate::cli::mock_endpoint::{Outage, script::Canned};
 
 async fn start(script: Script) -> (MockEndpoint, Client) {
     let endpoint = MockEndpoint::start(script, "127.0.0.1:0".parse().unwrap()).await.unwrap();
@@ -58,6 +58,32 @@ async fn idempotent_it_answers_00_again() {
     let (endpoint, client) = start(Script { idempotent: true, ..Script::default() }).await;
     assert_eq!(call(&endpoint, &client, "token").await, "00");
     assert_eq!(call(&endpoint, &client, "token").await, "00");
+}
+
+#[tokio::test]
+async fn a_proof_is_dated_when_its_answer_leaves() {
+    let latency = Duration::from_millis(20);
+    let (endpoint, client) = start(Script { latency, ..Script::default() }).await;
+    let token = Fingerprint::of("token");
+    assert_eq!(endpoint.ledger().proved_at(token), None);
+    let began = std::time::Instant::now();
+    call(&endpoint, &client, "token").await;
+    let proved = endpoint.ledger().proved_at(token);
+    assert!(proved.is_some_and(|at| at >= began + latency), "{proved:?}");
+    assert_eq!(call(&endpoint, &client, "token").await, "01");
+    assert_eq!(endpoint.ledger().proved_at(token), proved);
+}
+
+#[tokio::test]
+async fn a_revocation_whose_answer_is_lost_is_no_proof() {
+    let (endpoint, client) = start(Script { fault_share: 1.0, ..Script::default() }).await;
+    let tokens: Vec<String> = (0..20).map(|n| format!("token-{n}")).collect();
+    for token in &tokens {
+        post(&endpoint, &client, token).await.unwrap_err();
+    }
+    assert!(endpoint.ledger().totals().revoked_unanswered > 0);
+    let proved = |token: &String| endpoint.ledger().proved_at(Fingerprint::of(token));
+    assert!(tokens.iter().all(|token| proved(token).is_none()));
 }
 
 #[tokio::test]
@@ -230,4 +256,16 @@ async fn the_same_seed_answers_the_same_tokens_in_the_same_way_in_any_order() {
     }
     assert_eq!(runs[0], runs[1]);
     assert!(runs[0].0.rejected > 0 && runs[0].0.faults > 0 && runs[0].0.revoked > 0);
+}
+
+#[tokio::test]
+async fn while_it_is_away_a_gateway_answers_and_nothing_is_revoked() {
+    let lasts = std::time::Duration::from_secs(3600);
+    let outage = Some(Outage { after: 1, lasts });
+    let (endpoint, client) = start(Script { outage, ..Script::default() }).await;
+    assert_eq!(call(&endpoint, &client, "before").await, "00");
+    let answer = post(&endpoint, &client, "meanwhile").await.unwrap();
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let totals = endpoint.ledger().totals();
+    assert_eq!((totals.calls, totals.revoked, totals.faults), (2, 1, 1));
 }
