@@ -1,7 +1,8 @@
-# The two commands for a fresh machine are `make demo` and `make test`; they install what is missing by themselves.
+# The commands for a fresh machine are `make demo`, `make test` and `make bench`; they install what is missing by
+# themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build fmt lint doc clean
+.PHONY: help demo test outage bench build fmt lint doc clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -12,6 +13,13 @@ demo: ## broker, mock endpoint, worker and jobs: ends with a table, and whether 
 test: ## everything that proves the product: format, lints, documentation, unit and end-to-end tests
 	@scripts/test
 
+outage: ## the tests of an outage at full length, a minute each, side by side
+	@scripts/install test
+	REVOKER_FULL=1 scripts/with-broker cargo test --locked --test e2e -- outage:: --test-threads 4
+
+bench: ## what it can do, in tables of Markdown; docs/performance.md tells what they mean
+	@scripts/bench
+
 build: ## the release binary, target/release/revoker
 	cargo build --release --locked
 
@@ -19,7 +27,7 @@ fmt: ## formats the code
 	cargo fmt --all
 
 lint: ## clippy, warnings as errors
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --workspace --all-targets -- -D warnings
 
 doc: ## the documentation of the code, target/doc/revoker
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps

@@ -1,5 +1,10 @@
 //! A gate: whatever waits at it goes on when the test opens it, never because time has passed.
 
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
 use tokio_util::sync::CancellationToken;
 
 /// Shut when made, opened once, for everybody.
@@ -20,5 +25,17 @@ impl Gate {
     /// Waits until it is open.
     pub async fn passed(&self) {
         self.0.cancelled().await;
+    }
+}
+
+/// A gate for each token, so that a test lets calls end one by one.
+#[derive(Debug, Clone, Default)]
+pub struct Gates(Arc<Mutex<HashMap<String, Gate>>>);
+
+impl Gates {
+    /// The gate of a token, whoever asks for it first.
+    pub fn of(&self, token: &str) -> Gate {
+        let mut gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        gates.entry(token.to_owned()).or_default().clone()
     }
 }

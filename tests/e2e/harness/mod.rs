@@ -21,7 +21,7 @@ pub mod worker;
 
 pub use canary::token;
 pub use endpoint::{Answer, Call, Endpoint, Said};
-pub use gate::Gate;
+pub use gate::{Gate, Gates};
 pub use letter::Letter;
 pub use message::Message;
 pub use stage::Stage;

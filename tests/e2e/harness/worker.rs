@@ -9,6 +9,7 @@ use std::{
 };
 
 use serde_json::Value;
+use tokio::sync::OnceCell;
 
 use super::{
     process::Process,
@@ -69,7 +70,8 @@ impl Launch {
     pub fn start(&self) -> Worker {
         let mut command = Command::new(env!("CARGO_BIN_EXE_revoker"));
         command.args(&self.arguments).env_clear().envs(&self.environment);
-        Worker { process: Process::start(&self.name, &mut command, self.input.clone()) }
+        let process = Process::start(&self.name, &mut command, self.input.clone());
+        Worker { process, admin: OnceCell::new() }
     }
 
     /// Starts it and waits until it is ready.
@@ -95,6 +97,8 @@ fn variable(key: &str) -> String {
 /// A running `revoker`. It derefs to its process.
 pub struct Worker {
     process: Process,
+    /// Kept: a log of thousands of lines is not read again for each look at a page.
+    admin: OnceCell<SocketAddr>,
 }
 
 impl Deref for Worker {
@@ -123,13 +127,15 @@ impl Worker {
 
     /// Where its admin pages are: it logs the address it was given.
     pub async fn admin(&self) -> SocketAddr {
-        eventually("the admin address", async || {
-            assert!(self.exited().is_none(), "the worker ended: {}", self.stderr());
-            let lines = self.log_lines();
-            let line = lines.iter().find(|line| field(line, "message") == Some("admin listening"));
-            line.and_then(|line| field(line, "address")?.parse().ok()).ok_or(self.stderr())
-        })
-        .await
+        let find = || {
+            eventually("the admin address", async || {
+                assert!(self.exited().is_none(), "the worker ended: {}", self.stderr());
+                let lines = self.said("admin listening");
+                let address = lines.iter().find_map(|line| field(line, "address")?.parse().ok());
+                address.ok_or(self.stderr())
+            })
+        };
+        *self.admin.get_or_init(find).await
     }
 
     /// An admin page.
@@ -183,6 +189,21 @@ impl Worker {
             scrape.processed(outcome) >= count
         })
         .await
+    }
+
+    /// Waits until its log holds so many lines that begin with `message`; returns them.
+    pub async fn until_said(&self, message: &str, count: usize) -> Vec<Value> {
+        eventually(&format!("{count} log lines of {message:?}"), async || {
+            let lines = self.said(message);
+            if lines.len() >= count { Ok(lines) } else { Err(format!("{} of them", lines.len())) }
+        })
+        .await
+    }
+
+    /// The lines of its log so far whose message begins like this.
+    pub fn said(&self, message: &str) -> Vec<Value> {
+        let begins = |line: &Value| field(line, "message").is_some_and(|m| m.starts_with(message));
+        self.log_lines().into_iter().filter(begins).collect()
     }
 
     /// The whole lines of its log so far.

@@ -79,6 +79,20 @@ impl Answer {
         Self::Http { said: Said::Nothing, status: 307, headers, body: Vec::new() }
     }
 
+    /// `self`, an HTTP answer, with another status.
+    pub fn with_status(mut self, other: u16) -> Self {
+        let Self::Http { status, .. } = &mut self else { panic!("{self:?} has no status") };
+        *status = other;
+        self
+    }
+
+    /// `self`, an HTTP answer, with one more header.
+    pub fn with_header(mut self, name: &'static str, value: &impl ToString) -> Self {
+        let Self::Http { headers, .. } = &mut self else { panic!("{self:?} has no headers") };
+        headers.push((name, value.to_string()));
+        self
+    }
+
     /// `self`, once `gate` is open.
     pub fn after(self, gate: &Gate) -> Self {
         Self::After(gate.clone(), Box::new(self))

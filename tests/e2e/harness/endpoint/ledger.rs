@@ -1,7 +1,7 @@
 //! What the endpoint saw, and when. Tests fire their faults by it and hold the queues against it.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     pin::pin,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Instant,
@@ -27,6 +27,8 @@ pub struct Entry {
 #[derive(Debug, Default)]
 pub struct Ledger {
     entries: Mutex<Vec<Entry>>,
+    /// Calls by token: counted anew at each arrival, a backlog of thousands would stall the endpoint.
+    calls: Mutex<HashMap<String, usize>>,
     changed: Notify,
 }
 
@@ -36,7 +38,12 @@ impl Ledger {
         let mut entries = self.lock();
         entries.push(Entry { token: token.to_owned(), arrived: Instant::now(), said: None });
         let place = entries.len() - 1;
-        let nth = entries.iter().filter(|entry| entry.token == token).count();
+        let nth = {
+            let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+            let calls = calls.entry(token.to_owned()).or_default();
+            *calls += 1;
+            *calls
+        };
         drop(entries);
         self.changed.notify_waiters();
         (place, nth)

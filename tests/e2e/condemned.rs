@@ -1,0 +1,80 @@
+//! An endpoint that rejects everything, because our secret is wrong: its own word condemns a job, so
+//! only the operator's limit keeps it from condemning a whole backlog.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use crate::harness::{Answer, BULK, DEAD, Endpoint, Message, Stage, token};
+
+const JOBS: usize = 10_000;
+
+/// With a limit of rejections in a row, intake stops. What is lost to the mistake is the row itself,
+/// what was under way, and a job for each probe; the rest is revoked once the secret is right.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_secret_condemns_a_few_dozen_jobs() {
+    const AFTER_REJECTIONS: usize = 50;
+    const FEW_DOZEN: usize = 64;
+    let stage = Stage::new().await;
+    let right = Arc::new(AtomicBool::new(false));
+    let accepted = right.clone();
+    let endpoint = Endpoint::start(move |_| {
+        if accepted.load(Ordering::SeqCst) { Answer::revoked() } else { Answer::rejected() }
+    })
+    .await;
+    stage.amqp.declare_family().await;
+    stage.amqp.publish_all(BULK, (0..JOBS).map(|n| Message::job(&token(n)))).await;
+    let worker = stage
+        .run(&endpoint)
+        .set("flow.concurrency.adaptive", true)
+        .set("flow.pause.after_rejections", AFTER_REJECTIONS)
+        .set("flow.pause.probe_initial", "200ms")
+        .set("flow.pause.probe_max", "400ms")
+        .ready()
+        .await;
+    worker.until_said("paused again", 4).await;
+    let page = worker.page("/readyz").await;
+    assert_eq!(page.status, 200);
+    assert!(page.body.contains("rejects every job"), "{}", page.body);
+    right.store(true, Ordering::SeqCst);
+
+    worker
+        .until_metrics("all jobs to end", |metrics| {
+            metrics.processed("revoked") + metrics.processed("dead_lettered") == JOBS
+        })
+        .await;
+    let probes = worker.said("paused again").len();
+    worker.stop().await;
+    let dead = usize::try_from(stage.amqp.depth(DEAD).await.unwrap().ready).unwrap();
+    assert!(dead >= AFTER_REJECTIONS, "the mistake happened: {dead} dead letters");
+    assert!(dead <= AFTER_REJECTIONS + FEW_DOZEN + probes, "{dead} dead letters, {probes} probes");
+    assert_eq!(endpoint.count(), JOBS, "a job was called twice");
+    assert_eq!(stage.amqp.after_consumers(BULK).await, 0);
+}
+
+/// Without the limit all are condemned, and all can be replayed: each dead letter is the job, byte for
+/// byte, and says why.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_limit_ten_thousand_dead_letters_keep_their_bodies() {
+    let stage = Stage::new().await;
+    let endpoint = Endpoint::start(|_| Answer::rejected()).await;
+    stage.amqp.declare_family().await;
+    let body = |n: usize| {
+        format!(r#"{{"refresh_token":"{}", "username" : "user-{n}", "more": [{n}]}}"#, token(n))
+    };
+    stage.amqp.publish_all(BULK, (0..JOBS).map(|n| Message::new(body(n)))).await;
+    let worker = stage.run(&endpoint).ready().await;
+    let metrics = worker.until_processed("dead_lettered", JOBS).await;
+    assert_eq!(metrics.calls("rejected"), JOBS);
+    worker.stop().await;
+
+    assert_eq!(stage.amqp.after_consumers(BULK).await, 0);
+    let letters = stage.amqp.take(DEAD, u32::try_from(JOBS).unwrap()).await;
+    assert!(letters.iter().all(|letter| letter.reason() == "rejected"));
+    let bodies: BTreeSet<Vec<u8>> = letters.into_iter().map(|letter| letter.body).collect();
+    assert!(bodies == (0..JOBS).map(|n| body(n).into_bytes()).collect(), "a body was changed");
+}

@@ -1,0 +1,254 @@
+//! A long backlog, and an endpoint that is away for a while: nothing is condemned, next to nothing is
+//! parked, the endpoint is left alone but for a probe now and then, and in the end all is revoked.
+//!
+//! With `REVOKER_FULL` set the outage lasts a minute under the worker's own defaults. Otherwise hold,
+//! probes and outage are scaled down alike, so that every run passes through all that a long one does.
+
+use std::{
+    collections::BTreeSet,
+    env,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use crate::harness::{
+    Answer, BULK, DEAD, Endpoint, INTERACTIVE, Launch, Message, Said, Stage, Worker, relay::Relay,
+    token,
+};
+
+const JOBS: usize = 20_000;
+/// Every so many jobs one is of the interactive lane.
+const INTERACTIVE_EVERY: usize = 10;
+/// The outage begins when so many calls were made: a debug build takes about a second for them.
+const BEFORE: usize = 1_500;
+const PREFETCH: usize = 64;
+const CONCURRENCY: usize = 32;
+const AFTER_FAILURES: usize = 20;
+/// Failed calls until the pause is on: the row itself, what is under way when it is full, and what was
+/// under way when the fault came, whose late answers may break one row.
+const BEFORE_THE_PAUSE: usize = AFTER_FAILURES + 2 * CONCURRENCY;
+
+/// What the endpoint does while it is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    Refused,
+    Hanging,
+    Unavailable,
+    Html,
+}
+
+impl Fault {
+    /// What a call meets that gets through to the endpoint all the same.
+    fn answer(self) -> Answer {
+        match self {
+            // Behind a port that refuses, only calls that were under way are still read.
+            Self::Refused => Answer::Reset,
+            Self::Hanging => Answer::Never,
+            Self::Unavailable => Answer::status(503),
+            Self::Html => Answer::html(),
+        }
+    }
+
+    /// The result that proves that the fault happened.
+    fn result(self) -> &'static str {
+        match self {
+            Self::Refused => "connect",
+            Self::Hanging => "timeout",
+            Self::Unavailable => "http_5xx",
+            Self::Html => "unrecognized",
+        }
+    }
+}
+
+/// How long things take in a run.
+struct Terms {
+    hold: Duration,
+    probe_initial: Duration,
+    probe_max: Duration,
+    lasts: Lasts,
+    /// Whatever else is not as it comes, so that the outage is longer than all of it.
+    others: &'static [(&'static str, &'static str)],
+}
+
+/// When an outage is over.
+enum Lasts {
+    /// When so many probes have failed.
+    Probes(usize),
+    /// When so much time has passed.
+    Time(Duration),
+}
+
+impl Terms {
+    fn chosen() -> Self {
+        if env::var_os("REVOKER_FULL").is_some() {
+            Self {
+                hold: Duration::from_secs(60),
+                probe_initial: Duration::from_secs(1),
+                probe_max: Duration::from_secs(30),
+                lasts: Lasts::Time(Duration::from_secs(60)),
+                others: &[("retry.give_up_after", "30s")],
+            }
+        } else {
+            Self {
+                hold: Duration::from_secs(2),
+                probe_initial: Duration::from_millis(100),
+                probe_max: Duration::from_secs(1),
+                lasts: Lasts::Probes(9),
+                others: &[
+                    ("retry.give_up_after", "1s"),
+                    ("retry.initial", "25ms"),
+                    ("retry.max", "500ms"),
+                    ("endpoint.timeout", "500ms"),
+                    ("endpoint.connect_timeout", "500ms"),
+                ],
+            }
+        }
+    }
+
+    fn set(&self, launch: Launch) -> Launch {
+        let times = [
+            ("retry.hold", self.hold),
+            ("flow.pause.probe_initial", self.probe_initial),
+            ("flow.pause.probe_max", self.probe_max),
+        ];
+        let launch = times
+            .into_iter()
+            .fold(launch, |launch, (key, time)| launch.set(key, format!("{}ms", time.as_millis())));
+        self.others.iter().fold(launch, |launch, (key, value)| launch.set(key, value))
+    }
+
+    /// The time before the last of so many probes begins, at least.
+    fn least(&self, probes: usize) -> Duration {
+        let intervals = std::iter::successors(Some(self.probe_initial), |interval| {
+            Some((*interval * 2).min(self.probe_max))
+        });
+        intervals.take(probes).sum()
+    }
+
+    async fn outlast(&self, worker: &Worker) {
+        match self.lasts {
+            Lasts::Probes(count) => drop(worker.until_said("paused again", count).await),
+            Lasts::Time(time) => tokio::time::sleep(time).await,
+        }
+    }
+}
+
+/// An endpoint that can be away, and the way to it.
+struct Away {
+    fault: Fault,
+    on: Arc<AtomicBool>,
+    endpoint: Endpoint,
+    way: Relay,
+}
+
+impl Away {
+    async fn not_yet(fault: Fault) -> Self {
+        let on = Arc::new(AtomicBool::new(false));
+        let away = on.clone();
+        let script = move |_: &_| {
+            if away.load(Ordering::SeqCst) { fault.answer() } else { Answer::revoked() }
+        };
+        let endpoint = Endpoint::start(script).await;
+        let way = Relay::open(endpoint.address()).await;
+        Self { fault, on, endpoint, way }
+    }
+
+    fn begin(&mut self) {
+        self.on.store(true, Ordering::SeqCst);
+        if self.fault == Fault::Refused {
+            self.way.close();
+        }
+    }
+
+    async fn end(&mut self) {
+        self.on.store(false, Ordering::SeqCst);
+        if self.fault == Fault::Refused {
+            self.way.reopen().await;
+        }
+    }
+}
+
+/// The run. `retry.give_up_after` is below the length of the outage all along.
+async fn a_backlog_outlasts(fault: Fault) {
+    let terms = Terms::chosen();
+    let stage = Stage::new().await;
+    let mut away = Away::not_yet(fault).await;
+    stage.amqp.declare_family().await;
+    for (queue, interactive) in [(INTERACTIVE, true), (BULK, false)] {
+        let jobs = (0..JOBS).filter(|n| n.is_multiple_of(INTERACTIVE_EVERY) == interactive);
+        stage.amqp.publish_all(queue, jobs.map(|n| Message::job(&token(n)))).await;
+    }
+    let launch = stage
+        .run(&away.endpoint)
+        .set("endpoint.url", format!("http://{}/revoke", away.way.address()))
+        .set("broker.prefetch", PREFETCH)
+        .set("flow.concurrency.max", CONCURRENCY)
+        .set("flow.pause.after_failures", AFTER_FAILURES);
+    let worker = terms.set(launch).ready().await;
+
+    away.endpoint.until_count(BEFORE).await;
+    let (began, calls_before) = (Instant::now(), away.endpoint.count());
+    away.begin();
+    terms.outlast(&worker).await;
+    let calls = away.endpoint.count() - calls_before;
+    let during = worker.metrics().await;
+    let failed =
+        during.sum("endpoint_calls_total") - during.calls("revoked") - during.calls("rejected");
+    let probes = worker.said("paused again").len();
+    let lasted = began.elapsed();
+    assert_eq!(during.value("paused"), 1, "{}", during.summary());
+    assert!(during.calls(fault.result()) > AFTER_FAILURES, "{}", during.summary());
+    assert!(terms.least(probes) <= lasted, "{probes} probes in {lasted:?}");
+    // One probe may be under way.
+    for (who, calls) in [("the worker", failed), ("the endpoint", calls)] {
+        let most = BEFORE_THE_PAUSE + probes + 1;
+        assert!(calls <= most, "{who} counts {calls} calls in the outage, {probes} of them probes");
+    }
+    assert!(during.processed("revoked") < JOBS, "the backlog did not outlast the outage");
+    away.end().await;
+
+    let after = worker.until_processed("revoked", JOBS).await;
+    assert_eq!(after.processed("revoked"), JOBS);
+    assert_eq!(after.processed("dead_lettered"), 0);
+    let parked = ["interactive", "bulk"]
+        .map(|lane| after.value(&format!("deferrals_total{{how=\"parked\",lane=\"{lane}\"}}")));
+    let holds = began.elapsed().as_millis().div_ceil(terms.hold.as_millis());
+    let most = 2 * PREFETCH + usize::try_from(holds).unwrap();
+    assert!(parked.iter().sum::<usize>() <= most, "{parked:?} parked in {holds} holds");
+    worker.until_said("running again", 1).await;
+    assert_eq!(worker.metrics().await.value("paused"), 0);
+    worker.stop().await;
+
+    let every: BTreeSet<String> = (0..JOBS).map(token).collect();
+    assert_eq!(away.endpoint.told(Said::Revoked), every);
+    for queue in [INTERACTIVE, BULK, DEAD] {
+        assert_eq!(stage.amqp.after_consumers(queue).await, 0, "{queue}");
+    }
+}
+
+/// Nobody listens where the endpoint was.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_outlasts_refused_connections() {
+    a_backlog_outlasts(Fault::Refused).await;
+}
+
+/// The endpoint takes every request, and answers none.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_outlasts_an_endpoint_that_hangs() {
+    a_backlog_outlasts(Fault::Hanging).await;
+}
+
+/// A gateway says that the endpoint is away.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_outlasts_a_gateway_that_answers_503() {
+    a_backlog_outlasts(Fault::Unavailable).await;
+}
+
+/// A gateway's page, with the status of a success.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_outlasts_html_with_status_200() {
+    a_backlog_outlasts(Fault::Html).await;
+}

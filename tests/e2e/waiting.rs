@@ -1,0 +1,223 @@
+//! A job's own trouble: it waits, is parked or dies of age without holding up anybody else.
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
+
+use time::{OffsetDateTime, macros};
+
+use crate::harness::{
+    Answer, BULK, DEAD, Endpoint, Gate, INTERACTIVE, Message, Said, Stage, token,
+};
+
+/// The bulk lane's retry queue with the longest delay used here.
+const LONG_STAY: &str = "revocations.retry.bulk.1h";
+
+/// A failing job that is alone: parked again and again, whether its trouble looks like weather, and
+/// pauses the intake, or like its own. It is never left in hand, and revoked when its trouble is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_failing_job_in_a_quiet_pipeline_is_parked() {
+    let troubles: [(fn() -> Answer, bool); 2] =
+        [(|| Answer::status(503), true), (|| Answer::rejected().with_status(500), false)];
+    for (trouble, pauses) in troubles {
+        let stage = Stage::new().await;
+        let over = Gate::default();
+        let mended = over.clone();
+        let endpoint =
+            Endpoint::start(move |_| if mended.is_open() { Answer::revoked() } else { trouble() })
+                .await;
+        let worker = stage
+            .run(&endpoint)
+            .set("retry.hold", "500ms")
+            .set("retry.max", "100ms")
+            .set("flow.pause.after_failures", 3)
+            .set("flow.pause.probe_initial", "100ms")
+            .set("flow.pause.probe_max", "200ms")
+            .ready()
+            .await;
+        stage.amqp.publish(INTERACTIVE, Message::job(&token(1))).await;
+        let parked = r#"deferrals_total{how="parked",lane="interactive"}"#;
+        let metrics = worker.until_metrics("stays", |metrics| metrics.value(parked) >= 3).await;
+        assert!(metrics.calls("http_5xx") >= 3, "the fault happened");
+        assert_eq!(worker.said("paused").is_empty(), !pauses);
+        over.open();
+        worker.until_processed("revoked", 1).await;
+        worker.stop().await;
+        assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
+        assert_eq!(stage.amqp.depth(DEAD).await.unwrap().ready, 0);
+    }
+}
+
+/// Forty jobs in trouble of their own in front of twenty healthy ones, and a hand that holds eight:
+/// those that back off never fill more than half of it, so the healthy get through.
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_that_back_off_leave_half_of_the_hand_to_others() {
+    const SICK: usize = 40;
+    const HEALTHY: usize = 20;
+    const PREFETCH: usize = 8;
+    let stage = Stage::new().await;
+    let endpoint = Endpoint::start(|call| {
+        let n: usize = call.token.rsplit('-').next().unwrap().parse().unwrap();
+        if n < SICK { Answer::rejected().with_status(500) } else { Answer::revoked() }
+    })
+    .await;
+    stage.amqp.declare_family().await;
+    stage.amqp.publish_all(BULK, (0..SICK + HEALTHY).map(|n| Message::job(&token(n)))).await;
+    let worker = stage
+        .run(&endpoint)
+        .set("broker.prefetch", PREFETCH)
+        .set("flow.concurrency.max", PREFETCH / 2)
+        .set("retry.initial", "5m")
+        .set("retry.max", "5m")
+        .set("retry.hold", "10m")
+        .set("retry.park", "1h")
+        .ready()
+        .await;
+
+    worker.until_processed("revoked", HEALTHY).await;
+    let parked = u32::try_from(SICK - PREFETCH / 2).unwrap();
+    stage.amqp.until_ready(LONG_STAY, parked).await;
+    let metrics = worker.metrics().await;
+    assert_eq!(metrics.value(r#"jobs_in_flight{state="backing_off"}"#), PREFETCH / 2);
+    assert_eq!(metrics.calls("http_5xx"), SICK, "the fault happened, once for each");
+    assert_eq!(metrics.value("paused"), 0);
+    worker.stop().await;
+}
+
+/// 429 with `Retry-After`, in seconds or as a date: the job waits for that long, and nobody else does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_429_with_retry_after_delays_its_job_alone() {
+    const OTHERS: usize = 50;
+    let date = macros::format_description!(
+        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+    );
+    let stage = Stage::new().await;
+    let limited = [token(0), token(1)];
+    let script = limited.clone();
+    let endpoint = Endpoint::start(move |call| match (call.nth, &call.token) {
+        (1, limited) if *limited == script[0] => Answer::status(429).with_header("retry-after", &2),
+        (1, limited) if *limited == script[1] => {
+            // A date has no fractions: this is two seconds away, and up to three.
+            let at = OffsetDateTime::now_utc() + Duration::from_secs(3);
+            Answer::status(429).with_header("retry-after", &at.format(&date).unwrap())
+        }
+        _ => Answer::revoked(),
+    })
+    .await;
+    let worker = stage.run(&endpoint).ready().await;
+    stage.amqp.publish_all(BULK, (0..=OTHERS + 1).map(|n| Message::job(&token(n)))).await;
+
+    let metrics = worker.until_processed("revoked", OTHERS + 2).await;
+    assert_eq!(metrics.calls("http_429"), 2, "the fault happened");
+    for token in limited {
+        let calls = endpoint.of(&token);
+        let waited = calls[1].arrived - calls[0].arrived;
+        assert!(waited >= Duration::from_secs(2), "{token} waited {waited:?}");
+    }
+    let calls = endpoint.calls();
+    let first_again = calls.iter().position(|call| call.token == calls[0].token).unwrap();
+    assert!(first_again < OTHERS);
+    let order: Vec<&str> = calls.iter().map(|call| call.token.as_str()).collect();
+    let others_done = order.iter().rposition(|name| !is_limited(name)).unwrap();
+    let again = order.iter().rposition(|name| is_limited(name)).unwrap();
+    assert!(others_done < again, "others waited with it: {order:?}");
+    assert_eq!(metrics.value("paused"), 0);
+    worker.stop().await;
+}
+
+fn is_limited(name: &str) -> bool {
+    [token(0), token(1)].iter().any(|limited| limited == name)
+}
+
+/// 503 with `Retry-After` for everybody: the first probe of the pause that follows waits for that
+/// long, whichever job it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_503_with_retry_after_delays_the_first_probe() {
+    const AFTER_FAILURES: usize = 3;
+    let stage = Stage::new().await;
+    let seen = AtomicUsize::new(0);
+    let endpoint = Endpoint::start(move |_| {
+        if seen.fetch_add(1, Ordering::SeqCst) < AFTER_FAILURES {
+            Answer::status(503).with_header("retry-after", &2)
+        } else {
+            Answer::revoked()
+        }
+    })
+    .await;
+    stage.amqp.declare_family().await;
+    stage.amqp.publish_all(BULK, (0..10).map(|n| Message::job(&token(n)))).await;
+    let worker = stage
+        .run(&endpoint)
+        .set("flow.concurrency.max", 1)
+        .set("flow.pause.after_failures", AFTER_FAILURES)
+        .set("flow.pause.probe_initial", "100ms")
+        .ready()
+        .await;
+
+    let metrics = worker.until_processed("revoked", 10).await;
+    assert_eq!(metrics.calls("http_5xx"), AFTER_FAILURES, "the fault happened");
+    worker.until_said("paused", 1).await;
+    let calls = endpoint.calls();
+    let waited = calls[AFTER_FAILURES].arrived - calls[AFTER_FAILURES - 1].arrived;
+    assert!(waited >= Duration::from_secs(2), "the first probe came after {waited:?}");
+    // It was a job that had not been asked to wait by itself.
+    assert!(calls[..AFTER_FAILURES].iter().all(|call| call.token != calls[AFTER_FAILURES].token));
+    worker.stop().await;
+}
+
+/// A day is cut to the limit, and said once, however often it is asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_after_of_a_day_is_clamped_and_logged_once() {
+    const JOBS: usize = 5;
+    let stage = Stage::new().await;
+    let endpoint = Endpoint::start(|call| match call.nth {
+        1 => Answer::status(429).with_header("retry-after", &86_400),
+        2 => Answer::status(503).with_header("retry-after", &"soon, or in -1 seconds"),
+        _ => Answer::revoked(),
+    })
+    .await;
+    let worker = stage.run(&endpoint).set("retry.retry_after_max", "1s").ready().await;
+    stage.amqp.publish_all(BULK, (0..JOBS).map(|n| Message::job(&token(n)))).await;
+
+    let metrics = worker.until_processed("revoked", JOBS).await;
+    assert_eq!(metrics.calls("http_429"), JOBS, "the fault happened");
+    for n in 0..JOBS {
+        let calls = endpoint.of(&token(n));
+        assert!(calls[1].arrived - calls[0].arrived >= Duration::from_secs(1));
+    }
+    assert_eq!(worker.said("the server's Retry-After").len(), 1);
+    worker.stop().await;
+}
+
+/// A token that dies while its job is parked needs no call when it comes back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_expires_in_a_retry_queue_is_not_called_for() {
+    let stage = Stage::new().await;
+    let endpoint = Endpoint::start(|_| Answer::status(429)).await;
+    let worker = stage
+        .run(&endpoint)
+        .set("retry.hold", "200ms")
+        .set("retry.park", "4s")
+        .set("flow.pause.after_failures", 1_000)
+        .ready()
+        .await;
+    let expires = OffsetDateTime::now_utc() + Duration::from_secs(3);
+    let body =
+        serde_json::json!({ "refresh_token": token(1), "expires_at": expires.unix_timestamp() });
+    let published = Instant::now();
+    stage.amqp.publish(INTERACTIVE, Message::new(body.to_string())).await;
+    let parked = r#"deferrals_total{how="parked",lane="interactive"}"#;
+    worker.until_metrics("the stay", |metrics| metrics.value(parked) == 1).await;
+    let calls = endpoint.count();
+    assert!(calls >= 1, "the fault happened");
+
+    let metrics = worker.until_processed("expired", 1).await;
+    assert!(published.elapsed() >= Duration::from_secs(4), "it had no stay");
+    assert_eq!(metrics.value(parked), 1);
+    assert_eq!(metrics.processed("dead_lettered"), 0);
+    worker.stop().await;
+    assert_eq!(endpoint.count(), calls);
+    assert!(endpoint.told(Said::Revoked).is_empty());
+    assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
+}

@@ -1,0 +1,148 @@
+//! A pause while it lasts: what the operator sees, and that no single job can prolong it.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use serde_json::Value;
+
+use crate::harness::{
+    Answer, BULK, DEAD, Endpoint, Gate, INTERACTIVE, Launch, Message, Said, Stage, token,
+    worker::field,
+};
+
+/// The probes come quickly, and the pause begins soon.
+fn impatient(launch: Launch) -> Launch {
+    launch
+        .set("flow.concurrency.max", 4)
+        .set("flow.pause.after_failures", 5)
+        .set("flow.pause.probe_initial", "100ms")
+        .set("flow.pause.probe_max", "400ms")
+}
+
+/// While nothing is answered `/readyz` says yes, and that the flow waits, why and since when; the
+/// metric and the log agree, and each change of the phase is one line.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_is_told_and_is_no_fault() {
+    let stage = Stage::new().await;
+    let clear = Gate::default();
+    let sky = clear.clone();
+    let endpoint =
+        Endpoint::start(
+            move |_| if sky.is_open() { Answer::revoked() } else { Answer::status(503) },
+        )
+        .await;
+    // A cancelled consumer counts for as long as it has something in hand.
+    let worker = impatient(stage.run(&endpoint)).set("retry.hold", "1s").ready().await;
+    let flow = |body: &str| {
+        let body: Value = serde_json::from_str(body).unwrap();
+        (body["state"].clone(), body["parts"]["flow"].clone())
+    };
+    let (ready, part) = flow(&worker.page("/readyz").await.body);
+    assert_eq!((ready.as_str(), part["state"].as_str()), (Some("ready"), Some("ready")));
+    assert_eq!(worker.metrics().await.value("paused"), 0);
+
+    let published = time::OffsetDateTime::now_utc();
+    stage.amqp.publish_all(INTERACTIVE, (0..10).map(|n| Message::job(&token(n)))).await;
+    worker.until_said("paused again", 2).await;
+    let page = worker.page("/readyz").await;
+    let (ready, part) = flow(&page.body);
+    assert_eq!(page.status, 200, "{}", page.body);
+    assert_eq!((ready.as_str(), part["state"].as_str()), (Some("waiting"), Some("waiting")));
+    let reason = part["reason"].as_str().unwrap();
+    assert!(reason.contains("does not answer"), "{reason}");
+    let since = part["since"].as_str().unwrap();
+    let format = &time::format_description::well_known::Rfc3339;
+    let since = time::OffsetDateTime::parse(since, format).unwrap();
+    // To the second.
+    assert!(since >= published.replace_nanosecond(0).unwrap(), "paused since {since}");
+    assert!(since <= time::OffsetDateTime::now_utc(), "paused since {since}");
+    assert_eq!(worker.metrics().await.value("paused"), 1);
+    // The consumers are cancelled: the backlog stays where it is safe.
+    stage.amqp.until_depth(INTERACTIVE, "have no consumer", |depth| depth.consumers == 0).await;
+    clear.open();
+
+    let metrics = worker.until_processed("revoked", 10).await;
+    assert!(metrics.calls("http_5xx") >= 5, "the fault happened");
+    worker.until_said("running again", 1).await;
+    assert_eq!(worker.metrics().await.value("paused"), 0);
+    worker.until_page("/readyz", "ready", |page| flow(&page.body).1["state"] == "ready").await;
+    stage.amqp.until_depth(INTERACTIVE, "have its consumer", |depth| depth.consumers == 1).await;
+    let phases: Vec<String> = worker
+        .log_lines()
+        .iter()
+        .filter_map(|line| field(line, "message"))
+        .filter(|message| ["paused", "probing", "running"].iter().any(|p| message.starts_with(p)))
+        .map(|message| message.split(':').next().unwrap().to_owned())
+        .collect();
+    let failed = worker.said("paused again").len();
+    let mut expected = vec!["paused"];
+    (0..failed).for_each(|_| expected.extend(["probing", "paused again"]));
+    expected.extend(["probing", "running again"]);
+    assert_eq!(phases, expected);
+    worker.stop().await;
+}
+
+/// A poison job at the head of the favoured queue is each probe's first choice. The endpoint comes back
+/// for everybody else; the poison job has failed for the hold, is parked, and the next one ends the
+/// pause.
+async fn a_poison_job_cannot_prolong_a_pause(poison: fn() -> Answer, probe_max: &str) {
+    const OTHERS: usize = 300;
+    let stage = Stage::new().await;
+    let clear = Arc::new(AtomicBool::new(false));
+    let sky = clear.clone();
+    let poisoned = token(0);
+    let endpoint = Endpoint::start(move |call| {
+        if call.token == poisoned {
+            poison()
+        } else if sky.load(Ordering::SeqCst) {
+            Answer::revoked()
+        } else {
+            Answer::status(503)
+        }
+    })
+    .await;
+    stage.amqp.declare_family().await;
+    stage.amqp.publish(INTERACTIVE, Message::job(&token(0))).await;
+    stage.amqp.publish_all(BULK, (1..=OTHERS).map(|n| Message::job(&token(n)))).await;
+    let worker = impatient(stage.run(&endpoint))
+        .set("flow.pause.probe_max", probe_max)
+        .set("retry.hold", "1s")
+        .set("retry.max", "200ms")
+        .ready()
+        .await;
+    worker.until_said("paused again", 1).await;
+    clear.store(true, Ordering::SeqCst);
+
+    let metrics = worker.until_processed("revoked", OTHERS).await;
+    let failed = metrics.calls("http_5xx") + metrics.calls("reset");
+    assert!(metrics.calls("http_5xx") >= 1 && failed > 5, "the outage happened");
+    let parked = r#"deferrals_total{how="parked",lane="interactive"}"#;
+    worker.until_metrics("the poison job's stay", |metrics| metrics.value(parked) >= 1).await;
+    // By its first stay alone, or it would have been the one that ended the pause.
+    assert!(!endpoint.told(Said::Revoked).contains(&token(0)));
+    worker.stop().await;
+    assert_eq!(endpoint.told(Said::Revoked).len(), OTHERS);
+    assert_eq!(stage.amqp.after_consumers(BULK).await, 0);
+    assert_eq!(stage.amqp.depth(DEAD).await.unwrap().ready, 0);
+}
+
+/// A job that the endpoint chokes on, with a status alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_is_always_answered_500_does_not_prolong_a_pause() {
+    a_poison_job_cannot_prolong_a_pause(|| Answer::status(500), "400ms").await;
+}
+
+/// A job whose every call is cut off.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_is_always_reset_does_not_prolong_a_pause() {
+    a_poison_job_cannot_prolong_a_pause(|| Answer::Reset, "400ms").await;
+}
+
+/// Probes further apart than the hold: between two of them the poison job has waited for too long, and
+/// goes. It must not come back as the next probe for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poison_job_does_not_return_as_every_probe() {
+    a_poison_job_cannot_prolong_a_pause(|| Answer::status(500), "3s").await;
+}
