@@ -1,0 +1,113 @@
+//! The queues of one measurement, and the jobs in them.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use lapin::{
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, PublisherConfirm,
+    options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions},
+};
+use revoker::{broker::Queues, domain::Lane};
+
+use super::Fallible;
+
+/// AMQP's delivery mode of messages that are kept on disk.
+const PERSISTENT: u8 = 2;
+
+/// AMQP's reply code for an orderly close.
+const REPLY_SUCCESS: u16 = 200;
+
+/// Jobs on their way that are not confirmed yet: enough to keep the broker busy.
+const UNCONFIRMED: usize = 1000;
+
+/// The stays in a retry queue: the worker is told the same.
+pub const PARK: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(60)];
+
+/// A family of queues of their own, to be deleted at the end.
+#[derive(Debug)]
+pub struct Jobs {
+    connection: Connection,
+    channel: Channel,
+    queues: Queues,
+}
+
+impl Jobs {
+    /// Declares the family of `base`, so that jobs can wait in it before there is a worker.
+    ///
+    /// # Errors
+    ///
+    /// The broker's.
+    pub async fn declare(url: &str, base: &str) -> Fallible<Self> {
+        let connection = Connection::connect(url, ConnectionProperties::default()).await?;
+        let channel = connection.create_channel().await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        let queues = Queues::new(base, &PARK);
+        for (queue, arguments) in queues.all() {
+            channel.queue_declare(queue, QueueDeclareOptions::durable(), arguments).await?;
+        }
+        Ok(Self { connection, channel, queues })
+    }
+
+    /// Publishes a job as a producer should, persistent and mandatory; the confirm comes later.
+    ///
+    /// # Errors
+    ///
+    /// The broker's.
+    pub async fn publish(&self, lane: Lane, token: &str) -> Fallible<PublisherConfirm> {
+        let sent_at = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        let properties = BasicProperties::default()
+            .with_content_type("application/json".into())
+            .with_delivery_mode(PERSISTENT)
+            .with_message_id(token.into())
+            .with_timestamp(sent_at);
+        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+        let queue = self.queues.lane(lane).clone();
+        let body = serde_json::json!({ "refresh_token": token }).to_string();
+        Ok(self
+            .channel
+            .basic_publish("".into(), queue, options, body.as_bytes(), properties)
+            .await?)
+    }
+
+    /// Publishes many jobs; returns when the broker has confirmed all of them.
+    ///
+    /// # Errors
+    ///
+    /// The broker's; it may also have refused one.
+    pub async fn fill(&self, lane: Lane, tokens: &[String]) -> Fallible<()> {
+        for batch in tokens.chunks(UNCONFIRMED) {
+            let mut confirms = Vec::with_capacity(batch.len());
+            for token in batch {
+                confirms.push(self.publish(lane, token).await?);
+            }
+            confirmed(confirms).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes the queues with all that is left in them.
+    ///
+    /// # Errors
+    ///
+    /// The broker's.
+    pub async fn delete(self) -> Fallible<()> {
+        for (queue, _) in self.queues.all() {
+            self.channel.queue_delete(queue, QueueDeleteOptions::default()).await?;
+        }
+        self.connection.close(REPLY_SUCCESS, "done".into()).await?;
+        Ok(())
+    }
+}
+
+/// Waits for confirms.
+///
+/// # Errors
+///
+/// The broker's; it may also have refused a job.
+pub async fn confirmed(confirms: impl IntoIterator<Item = PublisherConfirm>) -> Fallible<()> {
+    for confirm in confirms {
+        if confirm.await? != Confirmation::Ack(None) {
+            return Err("the broker did not take a job".into());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! What the worker can do: its release binary, measured between a real RabbitMQ and a stand-in for the endpoint.
+//!
+//! One module per question, each with the numbers that make the question; the rest sets the stage. A harness that
+//! repeats a function for nanoseconds would be of no use here: what is measured is a process among others, for seconds.
+//!
+//! `scripts/bench` builds, starts the broker and runs this. Tables go to standard output, progress to standard error.
+
+mod figures;
+mod jobs;
+mod lanes;
+mod machine;
+mod options;
+mod saturation;
+mod scene;
+mod scrape;
+mod table;
+mod usage;
+mod window;
+mod worker;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use options::{Bench, Options};
+use scene::Stage;
+
+/// Nothing here is told apart by its error: whatever fails ends the run with one sentence.
+type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match measure(Options::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn measure(options: Options) -> Fallible<()> {
+    println!("{}", machine::describe(&options));
+    let benches = options.benches();
+    let stage = Stage::new(options);
+    for bench in benches {
+        let report = match bench {
+            Bench::Saturation => saturation::measure(&stage).await?,
+            Bench::Lanes => lanes::measure(&stage).await?,
+        };
+        println!("{report}");
+    }
+    Ok(())
+}

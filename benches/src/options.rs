@@ -1,0 +1,68 @@
+//! What to measure, and for how long.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::ValueEnum;
+
+/// Measures what the worker can do and prints tables in Markdown.
+#[derive(Debug, clap::Parser)]
+#[command(after_help = "Example:\n  scripts/bench --only saturation --scale 0.2 --repetitions 1")]
+pub struct Options {
+    /// Only this bench (repeatable)
+    #[arg(long, value_name = "BENCH")]
+    only: Vec<Bench>,
+
+    /// The share of the full size, from 0.01 to 1: jobs and times alike. Small runs find faults, not figures
+    #[arg(long, value_name = "SHARE", env = "BENCH_SCALE", default_value = "1", value_parser = scale)]
+    pub scale: f64,
+
+    /// How often everything is measured, in turns; the tables show medians
+    #[arg(long, value_name = "N", env = "BENCH_REPETITIONS", default_value = "3",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub repetitions: u32,
+
+    /// The binary to measure
+    #[arg(long, value_name = "PATH", env = "BENCH_WORKER")]
+    pub worker: PathBuf,
+
+    /// The broker to use; its queues are named revoker-bench-... and deleted afterwards
+    #[arg(long, value_name = "URL", env = "REVOKER_TEST_BROKER_URL", hide_env_values = true)]
+    pub broker: String,
+}
+
+/// A question, and the module that answers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Bench {
+    /// An endpoint that answers 429 beyond so many calls at a time
+    Saturation,
+    /// Logouts behind a sweep
+    Lanes,
+}
+
+impl Options {
+    /// What is to be measured, in order.
+    pub fn benches(&self) -> Vec<Bench> {
+        let wanted = |bench: &Bench| self.only.is_empty() || self.only.contains(bench);
+        Bench::value_variants().iter().copied().filter(wanted).collect()
+    }
+
+    /// So many jobs or calls, in a smaller run fewer, and at least one.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share of what fits is not negative, and fits"
+    )]
+    pub fn scaled(&self, count: u32) -> u32 {
+        ((f64::from(count) * self.scale) as u32).max(1)
+    }
+
+    /// So long, in a smaller run shorter.
+    pub fn scaled_time(&self, time: Duration) -> Duration {
+        time.mul_f64(self.scale)
+    }
+}
+
+fn scale(value: &str) -> Result<f64, &'static str> {
+    let share = value.parse().ok().filter(|share| (0.01..=1.0).contains(share));
+    share.ok_or("a share of the full size is a number from 0.01 to 1")
+}

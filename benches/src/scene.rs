@@ -1,0 +1,105 @@
+//! One measurement's own broker queues, endpoint and worker, fresh each time.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    process,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use revoker::{
+    cli::mock_endpoint::{Ledger, MockEndpoint, Script},
+    domain::Lane,
+};
+
+use super::{
+    Fallible,
+    jobs::{Jobs, PARK},
+    options::Options,
+    worker::Worker,
+};
+
+/// What all measurements share.
+#[derive(Debug)]
+pub struct Stage {
+    /// What to measure.
+    pub options: Options,
+    scenes: AtomicU32,
+}
+
+impl Stage {
+    /// A stage for these options.
+    pub const fn new(options: Options) -> Self {
+        Self { options, scenes: AtomicU32::new(0) }
+    }
+
+    /// Queues and an endpoint that plays `script`; no worker yet.
+    ///
+    /// # Errors
+    ///
+    /// The broker's, or that no port is free.
+    pub async fn set(&self, script: Script) -> Fallible<Scene> {
+        let number = self.scenes.fetch_add(1, Ordering::Relaxed);
+        let queue = format!("revoker-bench-{}-{number}", process::id());
+        let jobs = Jobs::declare(&self.options.broker, &queue).await?;
+        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let endpoint = MockEndpoint::start(script, anywhere).await?;
+        Ok(Scene { queue, jobs, endpoint })
+    }
+
+    /// Starts the worker on a scene with these settings besides those that it needs.
+    ///
+    /// # Errors
+    ///
+    /// It does not get ready.
+    pub async fn start(&self, scene: &Scene, settings: &[(&str, String)]) -> Fallible<Worker> {
+        let park = PARK.map(|stay| humantime::format_duration(stay).to_string()).join(",");
+        let mut all = vec![
+            ("broker.url", self.options.broker.clone()),
+            ("broker.queue", scene.queue.clone()),
+            ("endpoint.url", scene.endpoint.url()),
+            ("credentials.client_id", "bench".to_owned()),
+            ("credentials.client_secret", "secret-of-the-bench".to_owned()),
+            ("retry.park", park),
+            ("admin.listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).to_string()),
+        ];
+        all.extend_from_slice(settings);
+        Worker::start(&self.options.worker, &all).await
+    }
+}
+
+/// Queues and an endpoint.
+#[derive(Debug)]
+pub struct Scene {
+    queue: String,
+    /// The queues.
+    pub jobs: Jobs,
+    endpoint: MockEndpoint,
+}
+
+impl Scene {
+    /// What the endpoint has seen and done.
+    pub fn ledger(&self) -> &Ledger {
+        self.endpoint.ledger()
+    }
+
+    /// Fills a lane with so many jobs.
+    ///
+    /// # Errors
+    ///
+    /// The broker's.
+    pub async fn fill(&self, lane: Lane, count: u32) -> Fallible<()> {
+        let tokens: Vec<String> = (0..count).map(|number| format!("{lane}-{number}")).collect();
+        self.jobs.fill(lane, &tokens).await
+    }
+
+    /// Ends it, the worker first, and deletes the queues.
+    ///
+    /// # Errors
+    ///
+    /// The broker's.
+    pub async fn strike(self, worker: Worker) -> Fallible<()> {
+        drop(worker);
+        self.endpoint.stop().await;
+        self.jobs.delete().await
+    }
+}

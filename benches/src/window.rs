@@ -1,0 +1,71 @@
+//! A stretch of time, and what the worker did and used in it.
+
+use revoker::cli::mock_endpoint::{Ledger, Totals};
+use tokio::time::Instant;
+
+use super::{Fallible, figures::number, usage::Usage, worker::Worker};
+
+/// CPU time is told for so many jobs.
+const JOBS: f64 = 10_000.0;
+
+const KIB_PER_MIB: f64 = 1024.0;
+
+/// The heads of [`Window::cells`].
+pub const HEADS: [&str; 3] = ["jobs/s", "CPU s per 10,000 jobs", "peak RSS, MiB"];
+
+/// How things stand at one moment.
+#[derive(Debug)]
+pub struct Look {
+    at: Instant,
+    /// The endpoint's books.
+    pub totals: Totals,
+    usage: Usage,
+}
+
+impl Look {
+    /// Now.
+    ///
+    /// # Errors
+    ///
+    /// The worker has ended.
+    pub fn take(ledger: &Ledger, worker: &mut Worker) -> Fallible<Self> {
+        Ok(Self { at: Instant::now(), totals: ledger.totals(), usage: worker.usage()? })
+    }
+}
+
+/// What happened between two looks.
+#[derive(Debug, Clone, Copy)]
+pub struct Window {
+    /// Jobs revoked per second.
+    pub throughput: f64,
+    /// The share of calls that were answered 429.
+    pub throttled: f64,
+    /// CPU seconds of the worker per 10,000 jobs revoked.
+    pub cpu: f64,
+    /// The most memory that the worker had resident since its start, in MiB.
+    pub peak_rss: f64,
+}
+
+impl Window {
+    /// From one look to a later one. What is divided by nothing is no number.
+    pub fn between(before: &Look, after: &Look) -> Self {
+        let revoked = number(after.totals.revoked - before.totals.revoked);
+        let calls = number(after.totals.calls - before.totals.calls);
+        Self {
+            throughput: revoked / (after.at - before.at).as_secs_f64(),
+            throttled: number(after.totals.throttled - before.totals.throttled) / calls,
+            cpu: after.usage.cpu.saturating_sub(before.usage.cpu).as_secs_f64() / revoked * JOBS,
+            peak_rss: number(after.usage.peak_rss) / KIB_PER_MIB,
+        }
+    }
+
+    /// The medians of what every table tells, under [`HEADS`].
+    pub fn cells(windows: &[Self]) -> [String; 3] {
+        let median = |figure: fn(&Self) -> f64| super::figures::median(windows.iter().map(figure));
+        [
+            format!("{:.0}", median(|window| window.throughput)),
+            format!("{:.2}", median(|window| window.cpu)),
+            format!("{:.0}", median(|window| window.peak_rss)),
+        ]
+    }
+}

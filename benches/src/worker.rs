@@ -1,0 +1,145 @@
+//! The worker under measurement: its real binary, configured by environment variables as its users would.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use serde_json::Value;
+use tempfile::NamedTempFile;
+use tokio::time::{Instant, sleep};
+
+use super::{Fallible, scrape, usage::Usage};
+
+/// How long it may take to get ready.
+const READY_LIMIT: Duration = Duration::from_secs(30);
+
+/// How often to look whether it is.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Lines of its log that a failure shows.
+const SHOWN_LINES: usize = 5;
+
+/// A running worker. Dropped, it is killed: what it leaves undone is deleted with its queues.
+#[derive(Debug)]
+pub struct Worker {
+    child: Child,
+    log: NamedTempFile,
+    admin: SocketAddr,
+}
+
+impl Worker {
+    /// Starts it with these settings, keys as in a file, and waits until it is ready.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be started, ends, or does not get ready in time.
+    pub async fn start(binary: &Path, settings: &[(&str, String)]) -> Fallible<Self> {
+        let log = NamedTempFile::new()?;
+        let variables = settings.iter().map(|(key, value)| (variable(key), value));
+        let child = Command::new(binary)
+            .arg("run")
+            .env_clear()
+            .envs(variables)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log.reopen()?)
+            .spawn()
+            .map_err(|error| format!("{} does not start: {error}", binary.display()))?;
+        let mut worker = Self { child, log, admin: SocketAddr::from(([127, 0, 0, 1], 0)) };
+        worker.until_ready().await?;
+        Ok(worker)
+    }
+
+    async fn until_ready(&mut self) -> Fallible<()> {
+        let limit = Instant::now() + READY_LIMIT;
+        while Instant::now() < limit {
+            self.check()?;
+            if let Some(admin) = self.announced() {
+                self.admin = admin;
+                if scrape::page(admin, "/readyz").await.is_ok() {
+                    return Ok(());
+                }
+            }
+            sleep(LOOK).await;
+        }
+        Err(format!("the worker does not get ready; its last words:\n{}", self.last_words()).into())
+    }
+
+    /// Where its admin pages are: it logs the address it was given.
+    fn announced(&self) -> Option<SocketAddr> {
+        let lines = self.log_lines();
+        let line = lines.iter().find(|line| line["message"] == "admin listening")?;
+        line["address"].as_str()?.parse().ok()
+    }
+
+    fn log_lines(&self) -> Vec<Value> {
+        let log = fs::read_to_string(self.log.path()).unwrap_or_default();
+        log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// What it has used so far.
+    ///
+    /// # Errors
+    ///
+    /// It has ended.
+    pub fn usage(&mut self) -> Fallible<Usage> {
+        self.check()?;
+        Usage::of(self.child.id())
+    }
+
+    /// Its metrics, which must tell of nothing but work: no job given up, no session lost.
+    ///
+    /// # Errors
+    ///
+    /// They tell of more, or the worker has ended or does not answer.
+    pub async fn metrics(&mut self) -> Fallible<String> {
+        self.check()?;
+        let metrics = scrape::page(self.admin, "/metrics").await?;
+        let trouble: Vec<String> = ["revocations_failed_total", "broker_sessions_total"]
+            .iter()
+            .flat_map(|name| scrape::nonzero(&metrics, name))
+            .collect();
+        if trouble.is_empty() {
+            return Ok(metrics);
+        }
+        Err(format!("the worker was in trouble:\n{}", trouble.join("\n")).into())
+    }
+
+    /// How often it has paused so far, by its log.
+    pub fn pauses(&self) -> usize {
+        self.log_lines().iter().filter(|line| line["message"] == "paused").count()
+    }
+
+    fn check(&mut self) -> Fallible<()> {
+        match self.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => {
+                let said = self.last_words();
+                Err(format!("the worker ended ({status}); its last words:\n{said}").into())
+            }
+        }
+    }
+
+    fn last_words(&self) -> String {
+        let log = fs::read_to_string(self.log.path()).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n")
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // It may have ended by itself, which is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The environment variable of a key.
+fn variable(key: &str) -> String {
+    format!("REVOKER_{}", key.to_uppercase().replace('.', "__"))
+}
