@@ -38,6 +38,12 @@ impl JobKey {
         }
         Self(digest.finalize().into())
     }
+
+    /// The whole digest, to be kept where jobs are remembered.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; 32] {
+        self.0
+    }
 }
 
 impl Job {
