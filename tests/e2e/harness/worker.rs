@@ -196,12 +196,21 @@ impl Worker {
         .await
     }
 
-    /// Waits until so many deliveries ended with this outcome.
+    /// Waits until so many deliveries ended with this outcome. A long backlog on a busy machine may take
+    /// its time: it hangs when no more of them end.
     pub async fn until_processed(&self, outcome: &str, count: usize) -> Scrape {
-        self.until_metrics(&format!("{count} {outcome}"), |scrape| {
-            scrape.processed(outcome) >= count
-        })
-        .await
+        let mut ended = 0;
+        loop {
+            let scrape = self
+                .until_metrics(&format!("{count} {outcome}, more than {ended}"), |scrape| {
+                    scrape.processed(outcome) >= count.min(ended + 1)
+                })
+                .await;
+            ended = scrape.processed(outcome);
+            if ended >= count {
+                return scrape;
+            }
+        }
     }
 
     /// Waits until its log holds so many lines that begin with `message`; returns them.
