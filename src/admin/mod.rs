@@ -1,7 +1,8 @@
-//! What an operator asks the worker: metrics and probes. Read-only, without payloads.
+//! What an operator asks the worker: metrics, probes, a page. Read-only, without payloads.
 //!
 //! | path | answer |
 //! | --- | --- |
+//! | `/` | the state on one page, for a person |
 //! | `/metrics` | the metrics, in Prometheus' text format |
 //! | `/livez` | 200: the process runs |
 //! | `/readyz` | 200 if every part does its work or waits on purpose, else 503; as JSON, with reasons |
@@ -9,6 +10,7 @@
 mod readiness;
 mod routes;
 mod server;
+mod status;
 #[cfg(test)]
 mod tests;
 

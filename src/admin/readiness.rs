@@ -53,6 +53,9 @@ pub struct PartReadiness {
     /// Since when it waits, as RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
+    /// When it tries again by itself, as RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
 }
 
 impl Readiness {
@@ -71,12 +74,17 @@ impl Readiness {
 impl From<Condition> for PartReadiness {
     fn from(condition: Condition) -> Self {
         match condition {
-            Condition::Ready => Self { state: State::Ready, reason: None, since: None },
-            Condition::Waiting { reason, since } => {
-                Self { state: State::Waiting, reason: Some(reason), since: rfc3339(since) }
+            Condition::Ready => {
+                Self { state: State::Ready, reason: None, since: None, until: None }
             }
+            Condition::Waiting { reason, since, until } => Self {
+                state: State::Waiting,
+                reason: Some(reason),
+                since: rfc3339(since),
+                until: until.and_then(rfc3339),
+            },
             Condition::NotReady { reason } => {
-                Self { state: State::NotReady, reason: Some(reason), since: None }
+                Self { state: State::NotReady, reason: Some(reason), since: None, until: None }
             }
         }
     }

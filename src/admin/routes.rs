@@ -5,12 +5,21 @@ use std::sync::Arc;
 use axum::{
     Json, Router,
     extract::State,
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::{
+        HeaderName, StatusCode,
+        header::{
+            CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
+            X_CONTENT_TYPE_OPTIONS,
+        },
+    },
     response::{IntoResponse, Response},
     routing::get,
 };
 
-use super::readiness::Readiness;
+use super::{
+    readiness::Readiness,
+    status::{self, Status},
+};
 use crate::{
     metrics::{self, Metrics},
     ports::Report,
@@ -23,20 +32,36 @@ pub type Parts = Vec<(&'static str, Arc<dyn Report>)>;
 struct Admin {
     metrics: Arc<Metrics>,
     parts: Parts,
+    status: Arc<Status>,
 }
 
 /// The paths. Everything else is 404, every method but GET and HEAD 405; no request's body is read.
-pub fn routes(metrics: Arc<Metrics>, parts: Parts) -> Router {
+pub fn routes(metrics: Arc<Metrics>, parts: Parts, status: Arc<Status>) -> Router {
     Router::new()
-        .route("/", get(index))
+        .route("/", get(page))
+        .route("/style.css", get(style))
         .route("/metrics", get(scrape))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
-        .with_state(Arc::new(Admin { metrics, parts }))
+        .with_state(Arc::new(Admin { metrics, parts, status }))
 }
 
-async fn index() -> &'static str {
-    "revoker: /metrics, /livez, /readyz\n"
+/// With every page for a browser: what it is is what it says, and nobody keeps or learns of it.
+const GUARDED: [(HeaderName, &str); 4] = [
+    (CONTENT_SECURITY_POLICY, status::CONTENT_SECURITY_POLICY),
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (REFERRER_POLICY, "no-referrer"),
+    (CACHE_CONTROL, "no-store"),
+];
+
+async fn page(State(admin): State<Arc<Admin>>) -> Response {
+    let parts: Vec<_> = admin.parts.iter().map(|(name, part)| (*name, part.condition())).collect();
+    let page = admin.status.page(&parts).into_string();
+    (GUARDED, [(CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response()
+}
+
+async fn style() -> Response {
+    (GUARDED, [(CONTENT_TYPE, "text/css; charset=utf-8")], status::STYLE).into_response()
 }
 
 async fn scrape(State(admin): State<Arc<Admin>>) -> Response {

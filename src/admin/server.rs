@@ -16,7 +16,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::routes::{Parts, routes};
+use super::{
+    routes::{Parts, routes},
+    status::Status,
+};
 use crate::metrics::Metrics;
 
 /// Connections served at a time: a few scrapers, a few probes, a person.
@@ -35,7 +38,7 @@ const ACCEPT_RETRY: Duration = Duration::from_secs(1);
 /// How long answers under way may take once the worker shuts down.
 const CLOSING_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Serves metrics and probes on `listener` until `shutdown`, then ends what is under way. Nothing that
+/// Serves metrics, probes and the page on `listener` until `shutdown`, then ends what is under way. Nothing that
 /// goes wrong here ends the worker.
 pub async fn serve(
     listener: TcpListener,
@@ -43,15 +46,24 @@ pub async fn serve(
     parts: Parts,
     shutdown: CancellationToken,
 ) {
-    let service = TowerToHyperService::new(routes(metrics, parts));
+    let status = Arc::new(Status::new(Arc::clone(&metrics)));
+    let service = TowerToHyperService::new(routes(metrics, parts, Arc::clone(&status)));
     let mut connections = JoinSet::new();
-    while let Some(stream) = shutdown.run_until_cancelled(next(&listener, &mut connections)).await {
-        let connection = http1::Builder::new()
-            .keep_alive(false)
-            .max_buf_size(MAX_REQUEST_BYTES)
-            .serve_connection(TokioIo::new(stream), service.clone());
-        // However it ends, it is the scraper who knows and cares.
-        connections.spawn(async { drop(timeout(CONNECTION_TIMEOUT, connection).await) });
+    let accepting = async {
+        loop {
+            let stream = next(&listener, &mut connections).await;
+            let connection = http1::Builder::new()
+                .keep_alive(false)
+                .max_buf_size(MAX_REQUEST_BYTES)
+                .serve_connection(TokioIo::new(stream), service.clone());
+            // However it ends, it is the scraper who knows and cares.
+            connections.spawn(async { drop(timeout(CONNECTION_TIMEOUT, connection).await) });
+        }
+    };
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        () = accepting => {}
+        () = status.watch() => {}
     }
     drop(listener);
     drop(

@@ -40,7 +40,7 @@ impl Report for Part {
 
 fn waiting() -> Condition {
     let since = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_500);
-    Condition::Waiting { reason: "nothing answers".to_owned(), since }
+    Condition::Waiting { reason: "nothing answers".to_owned(), since, until: Some(since) }
 }
 
 fn not_ready() -> Condition {
@@ -106,11 +106,13 @@ async fn only_the_known_paths_and_methods_are_served() {
     let server = Server::start(Vec::new()).await;
     for (method, path, expected) in [
         ("GET", "/", "200"),
+        ("GET", "/style.css", "200"),
         ("GET", "/livez", "200"),
         ("GET", "/readyz", "200"),
         ("HEAD", "/livez", "200"),
         ("GET", "/metrics/", "404"),
         ("GET", "/../etc/passwd", "404"),
+        ("POST", "/", "405"),
         ("POST", "/metrics", "405"),
         ("DELETE", "/livez", "405"),
     ] {
@@ -137,7 +139,7 @@ async fn readiness_follows_the_worst_part() {
     assert_eq!(status(&answer), "200");
     assert_eq!(
         body(&answer),
-        r#"{"ready":true,"state":"waiting","parts":{"broker":{"state":"ready"},"flow":{"state":"waiting","reason":"nothing answers","since":"2023-11-14T22:13:20Z"}}}"#
+        r#"{"ready":true,"state":"waiting","parts":{"broker":{"state":"ready"},"flow":{"state":"waiting","reason":"nothing answers","since":"2023-11-14T22:13:20Z","until":"2023-11-14T22:13:20Z"}}}"#
     );
 
     flow.turn(Condition::Ready);

@@ -103,9 +103,11 @@ impl Report for Consuming {
         match &*self.0.borrow() {
             State::Yes => Condition::Ready,
             State::No(reason) => Condition::NotReady { reason: reason.clone() },
-            State::Stopping(since) => {
-                Condition::Waiting { reason: "shutting down".to_owned(), since: *since }
-            }
+            State::Stopping(since) => Condition::Waiting {
+                reason: "shutting down".to_owned(),
+                since: *since,
+                until: None,
+            },
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use tracing::{info, warn};
 
 use super::pause::{Cause, Pause, Phase};
@@ -43,7 +43,7 @@ impl Status {
             }
             (Phase::Paused(_), Phase::Probing(_)) => info!("probing"),
             (Phase::Probing(_), Phase::Paused(pause)) => {
-                let next = pause.next_probe.saturating_duration_since(tokio::time::Instant::now());
+                let next = pause.next_probe.saturating_duration_since(Instant::now());
                 info!(next_probe_in = ?next, "paused again: the probe failed");
             }
             (Phase::Paused(pause) | Phase::Probing(pause), Phase::Running) => {
@@ -72,13 +72,17 @@ pub struct FlowReport(pub watch::Receiver<Status>);
 impl Report for FlowReport {
     fn condition(&self) -> Condition {
         let phase = self.0.borrow().phase;
-        let (state, Pause { since, cause, .. }) = match phase {
+        let (state, Pause { since, cause, next_probe }) = match phase {
             Phase::Running => return Condition::Ready,
             Phase::Paused(pause) => ("paused", pause),
             Phase::Probing(pause) => ("probing", pause),
         };
-        let since =
-            SystemTime::now().checked_sub(since.elapsed()).unwrap_or(SystemTime::UNIX_EPOCH);
-        Condition::Waiting { reason: format!("{state}: {}", cause.as_str()), since }
+        let (now, clock) = (Instant::now(), SystemTime::now());
+        let since = now.saturating_duration_since(since);
+        Condition::Waiting {
+            reason: format!("{state}: {}", cause.as_str()),
+            since: clock.checked_sub(since).unwrap_or(SystemTime::UNIX_EPOCH),
+            until: Some(clock + next_probe.saturating_duration_since(now)),
+        }
     }
 }

@@ -6,6 +6,7 @@
 mod family;
 mod in_state;
 mod labels;
+mod snapshot;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -23,7 +24,8 @@ use labels::{Answer, Redelivered};
 use table::Table;
 
 pub use in_state::InState;
-pub use labels::{Deferral, Depth, EndedBy, JobState, Processed, Published, Target};
+pub use labels::{Deferral, Depth, EndedBy, JobState, Label, Processed, Published, Target};
+pub use snapshot::{Counts, Snapshot};
 
 /// The content type of [`Metrics::render`], from the client library: the text format 0.0.4.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -44,6 +46,7 @@ type Hook = Arc<dyn Fn(&Metrics) + Send + Sync>;
 pub struct Metrics {
     registry: Registry,
     table: Table,
+    build: (String, String),
     hooks: RwLock<Vec<Hook>>,
 }
 
@@ -72,7 +75,14 @@ impl Metrics {
         registry.register(Box::new(info))?;
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-        Ok(Self { registry, table, hooks: RwLock::default() })
+        let build = (build.version.to_owned(), build.revision.to_owned());
+        Ok(Self { registry, table, build, hooks: RwLock::default() })
+    }
+
+    /// The version and the revision of this build.
+    #[must_use]
+    pub fn build(&self) -> (&str, &str) {
+        (&self.build.0, &self.build.1)
     }
 
     /// A message came from the broker.

@@ -110,6 +110,8 @@ pub enum Condition {
         reason: String,
         /// Since when.
         since: SystemTime,
+        /// When it tries again by itself, if it does.
+        until: Option<SystemTime>,
     },
     /// It cannot do its work.
     NotReady {

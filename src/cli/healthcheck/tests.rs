@@ -68,7 +68,11 @@ async fn a_ready_worker_is_healthy() {
 #[tokio::test]
 async fn a_worker_that_waits_on_purpose_is_healthy_and_says_why() {
     let since = std::time::SystemTime::UNIX_EPOCH;
-    let said = check_worker(Condition::Waiting { reason: "nothing\nanswers".to_owned(), since });
+    let said = check_worker(Condition::Waiting {
+        reason: "nothing\nanswers".to_owned(),
+        since,
+        until: None,
+    });
     let text = "waiting\nbroker: waiting since 1970-01-01T00:00:00Z: nothing answers\n";
     assert_eq!(said.await, (text.to_owned(), true));
 }

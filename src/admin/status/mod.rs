@@ -1,0 +1,102 @@
+//! `GET /`: the worker's state on one page, for whoever is called at night and has a browser at hand.
+//!
+//! Rendered here, from the numbers that `/metrics` tells and the conditions that `/readyz` tells; it
+//! shows classes of errors and never a payload. It can be looked at and nothing else.
+
+mod history;
+mod page;
+mod sentence;
+mod sparkline;
+mod text;
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use maud::Markup;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::{
+    domain::ResultLabel,
+    metrics::{Metrics, Snapshot},
+    ports::Condition,
+};
+use history::History;
+
+/// The style sheet, which the page asks for.
+pub const STYLE: &str = include_str!("style.css");
+
+/// Nothing is loaded but the style sheet, nothing runs, nothing is sent, nobody frames it.
+pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; \
+                                           form-action 'none'; frame-ancestors 'none'";
+
+/// What the page remembers between two looks.
+#[derive(Debug)]
+pub struct Status {
+    metrics: Arc<Metrics>,
+    history: Mutex<History>,
+}
+
+impl Status {
+    /// With nothing to show of before.
+    #[must_use]
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        Self { metrics, history: Mutex::default() }
+    }
+
+    /// Samples the metrics now and then; never ends.
+    pub async fn watch(&self) {
+        let mut every = interval(history::EVERY);
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let at = every.tick().await;
+            let snapshot = self.metrics.snapshot();
+            self.history().record(at, snapshot);
+        }
+    }
+
+    /// The page, with what the parts say of themselves.
+    #[must_use]
+    pub fn page(&self, parts: &[(&str, Condition)]) -> Markup {
+        let history = self.history();
+        let (now, at) = (self.metrics.snapshot(), SystemTime::now());
+        let errors = errors(&history, &now);
+        // The class that was met last tells best what is wrong.
+        let trouble = errors.iter().min_by_key(|(_, _, ago)| *ago).map(|(result, ..)| *result);
+        page::render(&page::View {
+            sentence: sentence::compose(parts, trouble, at),
+            now,
+            history: &history,
+            errors,
+            build: self.metrics.build(),
+            at: clock(at),
+        })
+    }
+
+    fn history(&self) -> MutexGuard<'_, History> {
+        // Samples in a row; a panic leaves one more or one less.
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The classes of failed calls of the last minutes: how many, and how long ago the last.
+fn errors(history: &History, now: &Snapshot) -> Vec<(ResultLabel, u64, Duration)> {
+    let failed = now.calls.iter().filter(|(result, _)| *result != ResultLabel::Revoked);
+    let grown = failed.filter_map(|(result, _)| {
+        let count = |snapshot: &Snapshot| history::calls(snapshot, *result);
+        let ago = history.last_growth(Instant::now(), count)?;
+        Some((*result, history.grown(count), ago))
+    });
+    grown.collect()
+}
+
+/// To the second.
+fn clock(at: SystemTime) -> String {
+    let at = OffsetDateTime::from(at);
+    at.replace_nanosecond(0).unwrap_or(at).format(&Rfc3339).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

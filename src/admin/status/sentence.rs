@@ -1,0 +1,161 @@
+//! The worker's state in one sentence.
+
+use std::time::{Duration, SystemTime};
+
+use time::OffsetDateTime;
+
+use super::text;
+use crate::{domain::ResultLabel, ports::Condition};
+
+/// How the worker is, for a heading.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sentence {
+    /// How well it is: a class of the style sheet.
+    pub tone: Tone,
+    /// What it does, and why, since when, until when.
+    pub words: String,
+}
+
+/// How well the worker is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// It works.
+    Well,
+    /// It waits on purpose.
+    Waiting,
+    /// It cannot work.
+    Ill,
+}
+
+impl Tone {
+    /// Its name in the style sheet.
+    #[must_use]
+    pub const fn class(self) -> &'static str {
+        match self {
+            Self::Well => "well",
+            Self::Waiting => "waiting",
+            Self::Ill => "ill",
+        }
+    }
+}
+
+/// Puts the parts' conditions in a sentence: what keeps it from working first, then what it waits for.
+/// `trouble` is what calls failed by of late.
+#[must_use]
+pub fn compose(
+    parts: &[(&str, Condition)],
+    trouble: Option<ResultLabel>,
+    now: SystemTime,
+) -> Sentence {
+    let ill = parts.iter().find_map(|(name, condition)| match condition {
+        Condition::NotReady { reason } => Some(format!("Not working: {name}: {reason}.")),
+        _ => None,
+    });
+    let waiting = || {
+        parts.iter().find_map(|(_, condition)| match condition {
+            Condition::Waiting { reason, since, until } => {
+                Some(wait(reason, *since, *until, trouble, now))
+            }
+            _ => None,
+        })
+    };
+    if let Some(words) = ill {
+        return Sentence { tone: Tone::Ill, words };
+    }
+    match waiting() {
+        Some(words) => Sentence { tone: Tone::Waiting, words },
+        None => Sentence { tone: Tone::Well, words: "Running.".to_owned() },
+    }
+}
+
+fn wait(
+    reason: &str,
+    since: SystemTime,
+    until: Option<SystemTime>,
+    trouble: Option<ResultLabel>,
+    now: SystemTime,
+) -> String {
+    let since = OffsetDateTime::from(since);
+    let mut words = format!(
+        "{} (since {:02}:{:02}:{:02} UTC",
+        text::capitalized(reason),
+        since.hour(),
+        since.minute(),
+        since.second()
+    );
+    if let Some(trouble) = trouble {
+        words.push_str(", of late: ");
+        words.push_str(meaning(trouble));
+    }
+    words.push(')');
+    if let Some(until) = until {
+        let left = until.duration_since(now).unwrap_or(Duration::ZERO);
+        words.push_str(&format!(", next probe in {}", text::duration(left)));
+    }
+    words.push('.');
+    words
+}
+
+/// What a class of results means, for a person.
+#[must_use]
+pub const fn meaning(result: ResultLabel) -> &'static str {
+    match result {
+        ResultLabel::Revoked => "revoked",
+        ResultLabel::Rejected => "the endpoint rejects the job",
+        ResultLabel::Connect => "the endpoint refuses connections or is not found",
+        ResultLabel::Tls => "the TLS handshake fails",
+        ResultLabel::Timeout => "the endpoint does not answer in time",
+        ResultLabel::Reset => "the connection breaks during the call",
+        ResultLabel::Http3xx => "a redirect, which is never followed",
+        ResultLabel::Http408 => "408: the request did not arrive in time",
+        ResultLabel::Http429 => "429: too many calls",
+        ResultLabel::Http5xx => "5xx: the endpoint or a gateway fails",
+        ResultLabel::Http4xx => "a wrong URL, a proxy or a firewall answers",
+        ResultLabel::Unrecognized => "what answers is no envelope of the endpoint",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn paused(until: Option<SystemTime>) -> Condition {
+        let reason = "paused: the endpoint does not answer".to_owned();
+        Condition::Waiting { reason, since: at(38_520), until }
+    }
+
+    #[test]
+    fn each_state_is_one_sentence() {
+        let broken = Condition::NotReady { reason: "connection refused".to_owned() };
+        let connect = Some(ResultLabel::Connect);
+        for (parts, trouble, tone, words) in [
+            (vec![("flow", Condition::Ready)], connect, Tone::Well, "Running."),
+            (
+                vec![("flow", paused(Some(at(38_612))))],
+                connect,
+                Tone::Waiting,
+                "Paused: the endpoint does not answer (since 10:42:00 UTC, of late: the endpoint \
+                 refuses connections or is not found), next probe in 12 s.",
+            ),
+            (
+                vec![("flow", paused(None))],
+                None,
+                Tone::Waiting,
+                "Paused: the endpoint does not answer (since 10:42:00 UTC).",
+            ),
+            (
+                vec![("flow", paused(None)), ("consumer", broken)],
+                connect,
+                Tone::Ill,
+                "Not working: consumer: connection refused.",
+            ),
+        ] {
+            let sentence = compose(&parts, trouble, at(38_600));
+            assert_eq!((sentence.tone, sentence.words.as_str()), (tone, words));
+        }
+    }
+}

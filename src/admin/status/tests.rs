@@ -1,0 +1,55 @@
+use super::*;
+use crate::{
+    domain::{Lane, Reason},
+    metrics::{Build, Processed},
+};
+
+fn status() -> (Arc<Metrics>, Status) {
+    let build = Build { version: "1.2.3", revision: "abc" };
+    let metrics = Arc::new(Metrics::new(build).unwrap());
+    (metrics.clone(), Status::new(metrics))
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_page_tells_what_goes_on_and_went_wrong() {
+    let (metrics, status) = status();
+    let looking = async {
+        tokio::time::sleep(history::EVERY / 2).await;
+        (0..50).for_each(|_| metrics.processed(Lane::Interactive, Processed::Revoked));
+        metrics.processed(Lane::Bulk, Processed::DeadLettered);
+        metrics.failed(Lane::Bulk, Reason::UnknownClient);
+        metrics.called(ResultLabel::Connect, Duration::ZERO);
+        tokio::time::sleep(history::EVERY).await;
+        let since = SystemTime::now();
+        let reason = "paused: the endpoint does not answer".to_owned();
+        let until = Some(since + Duration::from_secs(3600));
+        status.page(&[("flow", Condition::Waiting { reason, since, until })]).into_string()
+    };
+    let page = tokio::select! {
+        () = status.watch() => unreachable!("it never ends"),
+        page = looking => page,
+    };
+    for told in [
+        "<!DOCTYPE html>",
+        "class=\"state waiting\">Paused: the endpoint does not answer (since ",
+        "of late: the endpoint refuses connections or is not found)",
+        "next probe in 59 min.",
+        "<dt>Revoked per second</dt><dd>10</dd>",
+        "<th scope=\"row\">unknown client</th><td>1</td>",
+        "<code>connect</code>",
+        "Version 1.2.3, revision abc.",
+        "href=\"metrics\"",
+    ] {
+        assert!(page.contains(told), "no {told} in {page}");
+    }
+    assert_eq!(page.matches("<polyline").count(), 4);
+    assert!(!page.contains("<script"));
+}
+
+#[test]
+fn words_from_outside_are_text_and_no_markup() {
+    let reason = "<script>alert(1)</script> & \"more\"".to_owned();
+    let page = status().1.page(&[("consumer", Condition::NotReady { reason })]).into_string();
+    assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt; &amp;"), "{page}");
+    assert!(!page.contains("<script"), "{page}");
+}

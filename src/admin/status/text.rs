@@ -1,0 +1,57 @@
+//! Numbers and times as a person reads them.
+
+use std::time::Duration;
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+
+/// `18,796`.
+#[must_use]
+pub fn count(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (n, digit) in digits.chars().enumerate() {
+        if n > 0 && (digits.len() - n).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `0.2` or `412`: a rate per second, with a fraction only where it matters.
+#[must_use]
+pub fn rate(per_second: f64) -> String {
+    if per_second < 10.0 { format!("{per_second:.1}") } else { format!("{per_second:.0}") }
+}
+
+/// `12 s`, `3 min`, `5 h`.
+#[must_use]
+pub fn duration(duration: Duration) -> String {
+    match duration.as_secs() {
+        seconds if seconds < 2 * MINUTE => format!("{seconds} s"),
+        seconds if seconds < 2 * HOUR => format!("{} min", seconds / MINUTE),
+        seconds => format!("{} h", seconds / HOUR),
+    }
+}
+
+/// With its first letter as a capital.
+#[must_use]
+pub fn capitalized(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_times_are_short() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([0.0, 0.25, 9.94, 10.4].map(rate), ["0.0", "0.2", "9.9", "10"]);
+        let texts = [0, 119, 120, 7_199, 7_200].map(|s| duration(Duration::from_secs(s)));
+        assert_eq!(texts, ["0 s", "119 s", "2 min", "119 min", "2 h"]);
+        assert_eq!((capitalized("paused"), capitalized("")), ("Paused".to_owned(), String::new()));
+    }
+}

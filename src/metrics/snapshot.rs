@@ -1,0 +1,93 @@
+//! The numbers of one moment, for a person: what a scrape tells, summed up and typed.
+
+use super::{
+    Metrics,
+    family::Family,
+    labels::{Depth, JobState, Label, Processed},
+};
+use crate::domain::{Lane, PerLane, Reason, ResultLabel};
+
+/// A count for each value of a label, in the order in which the label declares them.
+pub type Counts<L> = Vec<(L, u64)>;
+
+/// What the worker has counted so far, and what it holds now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Jobs that ended, over both lanes.
+    pub processed: Counts<Processed>,
+    /// Jobs revoked, by lane.
+    pub revoked: PerLane<u64>,
+    /// Dead letters since the start, over both lanes.
+    pub failed: Counts<Reason>,
+    /// Calls by what they came to.
+    pub calls: Counts<ResultLabel>,
+    /// Jobs in hand.
+    pub in_flight: Counts<JobState>,
+    /// Messages ready in the queues, as last sampled.
+    pub queues: Counts<Depth>,
+    /// How many calls may be under way at a time.
+    pub concurrency_limit: u64,
+}
+
+impl Metrics {
+    /// The numbers of this moment.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let table = &self.table;
+        let revoked = |lane| table.processed.of((lane, Processed::Revoked)).get();
+        Snapshot {
+            processed: over_lanes(|lane, outcome| table.processed.of((lane, outcome)).get()),
+            revoked: PerLane::from_fn(revoked),
+            failed: over_lanes(|lane, reason| table.failed.of((lane, reason)).get()),
+            calls: each(|result| table.calls.of(result).get()),
+            in_flight: each(|state| gauge(&table.in_flight, state)),
+            queues: each(|queue| gauge(&table.queue_messages, queue)),
+            concurrency_limit: gauge(&table.concurrency_limit, ()),
+        }
+    }
+}
+
+fn each<L: Label>(count: impl Fn(L) -> u64) -> Counts<L> {
+    L::ALL.iter().map(|label| (*label, count(*label))).collect()
+}
+
+fn over_lanes<L: Label>(count: impl Fn(Lane, L) -> u64) -> Counts<L> {
+    each(|label| Lane::ALL.into_iter().map(|lane| count(lane, label)).sum())
+}
+
+/// Nothing here is ever below zero but for a moment between two steps.
+fn gauge<L: super::labels::LabelSet>(family: &Family<prometheus::IntGauge, L>, labels: L) -> u64 {
+    u64::try_from(family.of(labels).get()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use super::*;
+    use crate::metrics::Build;
+
+    #[test]
+    fn it_tells_what_was_counted_over_both_lanes() {
+        let metrics = Arc::new(Metrics::new(Build { version: "1", revision: "r" }).unwrap());
+        metrics.processed(Lane::Interactive, Processed::Revoked);
+        metrics.processed(Lane::Bulk, Processed::Revoked);
+        metrics.processed(Lane::Bulk, Processed::DeadLettered);
+        metrics.failed(Lane::Bulk, Reason::Rejected);
+        metrics.called(ResultLabel::Http5xx, Duration::ZERO);
+        metrics.queue_messages(Depth::Dead, 7);
+        metrics.concurrency_limit(40);
+        let _waiting = metrics.enter(JobState::BackingOff);
+
+        let now = metrics.snapshot();
+        let of =
+            |counts: &Counts<Processed>| -> Vec<u64> { counts.iter().map(|(_, n)| *n).collect() };
+        assert_eq!(of(&now.processed), [2, 0, 0, 0, 1]);
+        assert_eq!(now.revoked, PerLane { interactive: 1, bulk: 1 });
+        assert!(now.failed.contains(&(Reason::Rejected, 1)));
+        assert!(now.calls.contains(&(ResultLabel::Http5xx, 1)));
+        assert!(now.in_flight.contains(&(JobState::BackingOff, 1)));
+        assert!(now.queues.contains(&(Depth::Dead, 7)));
+        assert_eq!(now.concurrency_limit, 40);
+    }
+}
