@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod credentials;
+pub mod dead_letters;
 pub mod enqueue;
 pub mod healthcheck;
 pub mod mock_endpoint;
@@ -20,6 +21,9 @@ use crate::{
 
 /// The exit code of a wrong configuration; clap's own, for a wrong command line, is the same.
 const EXIT_USAGE: u8 = 2;
+
+/// The exit code of a command that finished, but for jobs that were refused.
+const EXIT_PARTLY: u8 = 3;
 
 /// What is still running when a command has ended gets this long.
 const LAST_WORDS: Duration = Duration::from_millis(100);
@@ -54,6 +58,7 @@ enum Command {
                             revoker --config config/production.toml run")]
     Run,
     Enqueue(enqueue::Args),
+    DeadLetters(dead_letters::Args),
     /// Checks the configuration, the broker and the endpoint's TLS; changes nothing
     #[command(after_help = "Example:\n  revoker --config config/production.toml check")]
     Check,
@@ -72,6 +77,11 @@ pub fn main() -> ExitCode {
         Command::Enqueue(args) => {
             with_config(Config::load_without_credentials, &cli.config, |config| {
                 enqueue::run(args, config)
+            })
+        }
+        Command::DeadLetters(args) => {
+            with_config(Config::load_without_credentials, &cli.config, |config| {
+                dead_letters::run(args, config)
             })
         }
         Command::Healthcheck(args) => match Config::load_without_credentials(&cli.config, env()) {
@@ -141,4 +151,17 @@ fn refuse(faults: &Faults) -> ExitCode {
 fn fail(error: &dyn std::error::Error) -> ExitCode {
     drop(writeln!(std::io::stderr(), "{error}"));
     ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// What the library finds wrong with a command line only when it is used.
+    #[test]
+    fn every_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
 }
