@@ -161,8 +161,12 @@ pub async fn depth(channel: &Channel, queue: &ShortString) -> lapin::Result<u32>
     look(channel, queue).await.map(|found| found.ready)
 }
 
-/// A passive declare.
-async fn look(channel: &Channel, queue: &ShortString) -> lapin::Result<Occupancy> {
+/// A passive declare. RabbitMQ answers 0 and 0 for a quorum queue that is too busy to tell within 250 ms.
+///
+/// # Errors
+///
+/// The broker's; the channel is closed then, also if the queue is only missing.
+pub async fn look(channel: &Channel, queue: &ShortString) -> lapin::Result<Occupancy> {
     let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
     let found = channel.queue_declare(queue.clone(), options, FieldTable::default()).await?;
     Ok(Occupancy { ready: found.message_count(), consumers: found.consumer_count() })

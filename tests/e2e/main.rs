@@ -18,6 +18,7 @@ mod architecture;
 mod broker_faults;
 mod configuring;
 mod crashes;
+mod dead_letters;
 mod dead_queue;
 mod encryption;
 mod enqueueing;

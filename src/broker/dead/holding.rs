@@ -12,16 +12,16 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     look::Tag,
-    queue::{LookError, asked},
+    queue::{LookError, asked, asked_at_length},
 };
 use crate::broker::{
     acks::{Acks, Frame, Settle},
     session::LINGER,
-    topology::{self, Occupancy},
+    topology,
 };
 
 /// The broker has taken the letters back within this time, or they are not waited for.
-const RETURN_LIMIT: Duration = Duration::from_secs(10);
+const RETURN_LIMIT: Duration = Duration::from_secs(60);
 
 /// How often the broker is asked whether it has.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
@@ -32,25 +32,27 @@ pub struct Holding<'a> {
     connection: &'a Connection,
     channel: Channel,
     queue: &'a ShortString,
-    before: Occupancy,
+    others: u32,
     acks: Acks,
+    /// Letters that were read and not acked.
+    left: u64,
     acked: bool,
 }
 
 impl<'a> Holding<'a> {
-    /// `last` is the highest tag that was seen. What came in behind it is held as well, and never
-    /// acked.
+    /// `others` are the queue's consumers besides those of the look, `last` is the highest tag that was
+    /// seen. What came in behind it is held as well, and never acked.
     pub(super) fn new(
         connection: &'a Connection,
         channel: Channel,
         queue: &'a ShortString,
-        before: Occupancy,
+        others: u32,
         last: u64,
     ) -> Self {
         let mut acks = Acks::default();
         let in_order = (1..=last).all(|tag| acks.delivered(tag));
         debug_assert!(in_order, "the tags of a channel count from one");
-        Self { connection, channel, queue, before, acks, acked: false }
+        Self { connection, channel, queue, others, acks, left: last, acked: false }
     }
 
     /// Takes letters out of the queue for good.
@@ -61,6 +63,7 @@ impl<'a> Holding<'a> {
     pub async fn ack(&mut self, letters: impl IntoIterator<Item = Tag>) -> Result<(), LookError> {
         for Tag(tag) in letters {
             self.acks.settle(tag, Settle::Ack);
+            self.left = self.left.saturating_sub(1);
         }
         let mut frames = Vec::new();
         self.acks.flush(&mut frames);
@@ -79,19 +82,23 @@ impl<'a> Holding<'a> {
     pub async fn close(self) {
         if self.acked {
             // Answered behind the acks: the channel has handled them all. The queue may still not have.
-            let _ = asked(self.channel.basic_qos(0, BasicQosOptions::default())).await;
+            let _ = asked_at_length(self.channel.basic_qos(0, BasicQosOptions::default())).await;
             sleep(LINGER).await;
         }
-        if asked(self.channel.close(200, "done".into())).await.is_ok() {
+        if asked_at_length(self.channel.close(200, "done".into())).await.is_ok() {
             let _ = timeout(RETURN_LIMIT, self.returned()).await;
         }
     }
 
     /// Waits until the queue has lost our consumers: it takes back what they held in the same step.
     async fn returned(&self) {
-        while let Ok(now) = topology::occupancy(self.connection, self.queue).await
-            && now.consumers > self.before.consumers
-        {
+        let Ok(channel) = asked(self.connection.create_channel()).await else { return };
+        while let Ok(now) = asked(topology::look(&channel, self.queue)).await {
+            // RabbitMQ says 0 and 0 of a quorum queue that is busy; with letters left that is no answer.
+            let busy = (now.ready, now.consumers) == (0, 0) && self.left > 0;
+            if now.consumers <= self.others && !busy {
+                break;
+            }
             sleep(ASK_AGAIN).await;
         }
     }

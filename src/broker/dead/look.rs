@@ -1,24 +1,28 @@
 //! One look at the whole queue: every letter is read once, and all stay held.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 
-use futures_util::{StreamExt, future::try_join_all};
+use futures_util::{FutureExt, StreamExt, future::try_join_all, stream::select_all};
 use lapin::{
     BasicProperties, Channel, Connection, Consumer,
+    message::Delivery,
     options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions},
     types::{FieldTable, ShortString},
 };
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{
     holding::Holding,
     identity::Identity,
     particulars::Particulars,
-    queue::{LookError, asked},
+    queue::{LookError, Unanswered, asked, asked_at_length},
     read::Reader,
 };
 use crate::{
-    broker::{connect::fault, topology::Occupancy},
+    broker::{
+        connect::fault,
+        topology::{self, Occupancy},
+    },
     domain::StoredLetter,
 };
 
@@ -27,7 +31,10 @@ use crate::{
 const PREFETCH: u16 = u16::MAX;
 
 /// Letters that were counted and do not come within this time are in somebody else's hand.
-const QUIET: Duration = Duration::from_secs(10);
+const QUIET: Duration = Duration::from_secs(5);
+
+/// How often a queue that is busy is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 /// A delivery's tag on its channel. It means nothing outside the look that it belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,8 +91,15 @@ impl Held {
     }
 }
 
+/// What the broker says once it has handed over all that waited.
+struct Settled {
+    /// Consumers besides ours.
+    others: u32,
+    /// Letters that it hands to nobody, or to none of ours.
+    unreached: u32,
+}
+
 /// A look under way. Dropped, it is over, and the broker takes its letters back.
-#[derive(Debug)]
 pub struct Look<'a> {
     connection: &'a Connection,
     channel: Channel,
@@ -95,8 +109,16 @@ pub struct Look<'a> {
     /// The consumer whose letters come now, and how many it has brought.
     current: (usize, u16),
     found: Occupancy,
+    settling: Pin<Box<dyn Future<Output = Result<Settled, Unanswered>> + Send + 'a>>,
+    settled: Option<Settled>,
     seen: u32,
     last: u64,
+}
+
+impl fmt::Debug for Look<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Look").field("seen", &self.seen).finish_non_exhaustive()
+    }
 }
 
 impl<'a> Look<'a> {
@@ -108,22 +130,32 @@ impl<'a> Look<'a> {
     ) -> Result<Self, LookError> {
         let channel = asked(connection.create_channel()).await?;
         asked(channel.basic_qos(PREFETCH, BasicQosOptions::default())).await?;
-        // As many as it takes to hold the whole queue, asked for in one go: between two of them a part
-        // would be held. The broker puts letters back in the order of their consumers' tags.
-        let needed = match found.ready {
-            0 => 0,
-            ready => ready / u32::from(PREFETCH) + 1,
-        };
+        // More than it takes to hold the whole queue, for the count may be old; and asked for in one go,
+        // for between two of them a part would be held. The broker puts letters back in the order of
+        // their consumers' tags.
+        let needed = found.ready / u32::from(PREFETCH) + 2;
         let asking = (0..needed).map(|n| {
             let (tag, options) = (format!("look-{n:04}").into(), BasicConsumeOptions::default());
             channel.basic_consume(queue.clone(), tag, options, FieldTable::default())
         });
-        let consumers = asked(try_join_all(asking)).await?;
-        let (current, seen, last) = ((0, 0), 0, 0);
-        Ok(Self { connection, channel, queue, reader, consumers, current, found, seen, last })
+        let consumers = asked_at_length(try_join_all(asking)).await?;
+        Ok(Self {
+            connection,
+            settling: Box::pin(settle(channel.clone(), queue.clone(), needed)),
+            channel,
+            queue,
+            reader,
+            consumers,
+            current: (0, 0),
+            found,
+            settled: None,
+            seen: 0,
+            last: 0,
+        })
     }
 
-    /// Letters that waited in the queue when the look began, all of which it should see.
+    /// Letters that waited in the queue when the look began. Under load the broker may say none where
+    /// there are some; they are seen all the same.
     #[must_use]
     pub const fn expected(&self) -> u32 {
         self.found.ready
@@ -135,10 +167,17 @@ impl<'a> Look<'a> {
         self.seen
     }
 
+    /// Letters that waited and were not seen: at the end of the look, those that went to others.
+    #[must_use]
+    pub fn missed(&self) -> u32 {
+        let unreached = self.settled.as_ref().map_or(0, |settled| settled.unreached);
+        self.found.ready.saturating_sub(self.seen).max(unreached)
+    }
+
     /// Consumers of the queue besides this look: what they hold is not seen.
     #[must_use]
-    pub const fn others(&self) -> u32 {
-        self.found.consumers
+    pub fn others(&self) -> u32 {
+        self.settled.as_ref().map_or(self.found.consumers, |settled| settled.others)
     }
 
     /// The next letter in the order of the queue; `None` when all were seen that waited when the look
@@ -148,29 +187,47 @@ impl<'a> Look<'a> {
     ///
     /// [`LookError`]; nothing is held any more then.
     pub async fn next(&mut self) -> Result<Option<Held>, LookError> {
-        if self.seen == self.found.ready {
+        while self.settled.is_none() {
+            if self.current.1 == PREFETCH {
+                self.current = (self.current.0 + 1, 0);
+            }
+            let Some(consumer) = self.consumers.get_mut(self.current.0) else { break };
+            tokio::select! {
+                biased;
+                next = consumer.next() => return self.received(next).map(Some),
+                settled = &mut self.settling => self.settled = Some(settled?),
+            }
+        }
+        // All that was handed over has arrived.
+        while let Some(consumer) = self.consumers.get_mut(self.current.0) {
+            if let Some(next) = consumer.next().now_or_never() {
+                return self.received(next).map(Some);
+            }
+            self.current = (self.current.0 + 1, 0);
+        }
+        if self.missed() == 0 {
             return Ok(None);
         }
-        let (at, brought) = self.current;
-        if brought == PREFETCH {
-            self.current = (at + 1, 0);
-        }
-        let Some(consumer) = self.consumers.get_mut(self.current.0) else { return Ok(None) };
-        let delivery = match timeout(QUIET, consumer.next()).await {
-            Err(_) => return Ok(None),
-            Ok(None) => return Err(LookError::Deleted(self.queue.to_string())),
-            Ok(Some(Err(error))) => return Err(LookError::Lost(fault(&error))),
-            Ok(Some(Ok(delivery))) => delivery,
+        // Unless another node of a cluster hands over, which may lag behind the one that was asked.
+        let late = timeout(QUIET, select_all(self.consumers.iter_mut()).next()).await;
+        late.map_or(Ok(None), |next| self.received(next).map(Some))
+    }
+
+    fn received(&mut self, next: Option<lapin::Result<Delivery>>) -> Result<Held, LookError> {
+        let delivery = match next {
+            None => return Err(LookError::Deleted(self.queue.to_string())),
+            Some(Err(error)) => return Err(LookError::Lost(fault(&error))),
+            Some(Ok(delivery)) => delivery,
         };
-        self.current.1 += 1;
+        self.current.1 = self.current.1.saturating_add(1);
         self.seen += 1;
         self.last = self.last.max(delivery.delivery_tag);
-        Ok(Some(Held {
+        Ok(Held {
             tag: Tag(delivery.delivery_tag),
             body: delivery.data,
             properties: delivery.properties,
             reader: Arc::clone(self.reader),
-        }))
+        })
     }
 
     /// Ends the reading and keeps the letters: from here on they can be acked, and what dies now stays
@@ -181,17 +238,38 @@ impl<'a> Look<'a> {
     /// [`LookError`]; nothing is held any more then.
     pub async fn hold(self) -> Result<Holding<'a>, LookError> {
         for consumer in &self.consumers {
-            let cancelled =
-                self.channel.basic_cancel(consumer.tag(), BasicCancelOptions::default());
-            asked(cancelled).await?;
+            let options = BasicCancelOptions::default();
+            asked(self.channel.basic_cancel(consumer.tag(), options)).await?;
         }
-        Ok(Holding::new(self.connection, self.channel, self.queue, self.found, self.last))
+        Ok(self.into_holding())
     }
 
     /// Ends the look; returns when the broker has its letters back.
     pub async fn close(self) {
-        Holding::new(self.connection, self.channel, self.queue, self.found, self.last)
-            .close()
-            .await;
+        self.into_holding().close().await;
     }
+
+    fn into_holding(self) -> Holding<'a> {
+        let others = self.others();
+        Holding::new(self.connection, self.channel, self.queue, others, self.last)
+    }
+}
+
+/// Waits until the broker has handed all that waited to `ours` consumers, and all of it has arrived: the
+/// queue is asked once more behind them, and then the channel, which answers behind its deliveries.
+async fn settle(channel: Channel, queue: ShortString, ours: u32) -> Result<Settled, Unanswered> {
+    let handed_over = async {
+        loop {
+            let now = topology::look(&channel, &queue).await?;
+            // RabbitMQ says 0 and 0 of a quorum queue that is busy for more than 250 ms. It has our
+            // consumers, so that is no answer.
+            if now.consumers > 0 {
+                channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
+                return Ok(now);
+            }
+            sleep(ASK_AGAIN).await;
+        }
+    };
+    let now = asked_at_length(handed_over).await?;
+    Ok(Settled { others: now.consumers.saturating_sub(ours), unreached: now.ready })
 }

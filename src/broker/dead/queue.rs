@@ -21,6 +21,9 @@ use crate::{
 /// may stay unkept for ever when it is.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
+/// What makes the broker read the whole queue may take this long.
+const LONG_ANSWER_LIMIT: Duration = Duration::from_secs(120);
+
 /// The goodbye may take this long; what it is for is done.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -131,7 +134,25 @@ impl From<Unanswered> for LookError {
 ///
 /// [`Unanswered`], at the latest when the time limit is over.
 pub async fn asked<T>(question: impl Future<Output = lapin::Result<T>>) -> Result<T, Unanswered> {
-    match timeout(ANSWER_LIMIT, question).await {
+    within(ANSWER_LIMIT, question).await
+}
+
+/// An answer of the broker's for which it may have to read the whole queue.
+///
+/// # Errors
+///
+/// As [`asked`].
+pub async fn asked_at_length<T>(
+    question: impl Future<Output = lapin::Result<T>>,
+) -> Result<T, Unanswered> {
+    within(LONG_ANSWER_LIMIT, question).await
+}
+
+async fn within<T>(
+    limit: Duration,
+    question: impl Future<Output = lapin::Result<T>>,
+) -> Result<T, Unanswered> {
+    match timeout(limit, question).await {
         Ok(answer) => answer.map_err(|error| Unanswered(fault(&error))),
         Err(_) => Err(Unanswered(NO_ANSWER.to_owned())),
     }

@@ -2,7 +2,7 @@
 //! standard error, as results go to standard output.
 
 use std::{
-    io::{self, IsTerminal as _, Write as _},
+    io::{self, Write as _},
     time::Duration,
 };
 
@@ -12,8 +12,8 @@ use tokio::time::Instant;
 /// The time between two plain lines.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// The bar: what is done, how far, how fast, how long still.
-const TEMPLATE: &str = "{msg} {wide_bar} {pos}/{len} {per_sec} {eta}";
+/// The bar: what is done, how far, how long still.
+const TEMPLATE: &str = "{msg} {wide_bar} {pos} of {len}, {eta} left";
 
 /// The progress of one action.
 #[derive(Debug)]
@@ -34,13 +34,16 @@ impl Progress {
     /// Begins: `doing` says what, as in "replaying".
     #[must_use]
     pub fn new(doing: &'static str, total: u64) -> Self {
-        let shown = if io::stderr().is_terminal() {
-            let bar = ProgressBar::new(total).with_message(doing);
-            // The template is fixed; one that is wrong leaves the bar as it comes.
-            let style = ProgressStyle::with_template(TEMPLATE);
-            Shown::Bar(style.map_or(bar.clone(), |style| bar.with_style(style)))
-        } else {
+        let mut bar = ProgressBar::new(total).with_message(doing);
+        // The template is fixed; one that is wrong leaves the bar as it comes.
+        if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
+            bar = bar.with_style(style);
+        }
+        let shown = if bar.is_hidden() {
             Shown::Lines { next: Instant::now() + EVERY }
+        } else {
+            bar.tick();
+            Shown::Bar(bar)
         };
         Self { doing, total, done: 0, shown }
     }

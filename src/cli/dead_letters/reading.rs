@@ -59,7 +59,7 @@ pub async fn read(
         }
         let seen = Seen {
             letters: look.seen(),
-            held_by_others: look.expected() - look.seen(),
+            held_by_others: look.missed(),
             other_consumers: look.others(),
         };
         look.close().await;

@@ -25,7 +25,7 @@ use crate::{
 const BATCH: usize = 128;
 
 /// Bytes of letters that are kept in a round.
-const ROOM: usize = 32 * 1024 * 1024;
+const ROOM: usize = 64 * 1024 * 1024;
 
 /// What a letter takes besides its body, in bytes: properties, headers, places in lists.
 const BESIDES_THE_BODY: usize = 2 * 1024;

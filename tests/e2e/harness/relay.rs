@@ -1,10 +1,11 @@
 //! A TCP relay on loopback whose port the worker is given in place of the broker's: it can be away,
-//! and it can break what runs through it.
+//! it can break what runs through it, and it can stop passing it on.
 
-use std::net::SocketAddr;
+use std::{io, net::SocketAddr};
 
+use super::wait::HANG_GUARD;
 use tokio::{
-    io::copy_bidirectional,
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy},
     net::{TcpListener, TcpStream},
     sync::watch,
     task::{JoinHandle, JoinSet},
@@ -16,7 +17,19 @@ pub struct Relay {
     target: SocketAddr,
     /// Counts the resets: a connection ends when the count moves on.
     resets: watch::Sender<usize>,
+    stall: Stall,
+    /// Counts the directions of connections that were stalled.
+    stalled: watch::Sender<usize>,
     serving: Option<JoinHandle<()>>,
+}
+
+/// How many bytes of each connection are passed on, before the relay falls silent and holds it open.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Stall {
+    /// From the product.
+    pub to_target: Option<u64>,
+    /// To the product.
+    pub from_target: Option<u64>,
 }
 
 impl Drop for Relay {
@@ -30,7 +43,23 @@ impl Relay {
     pub async fn shut(target: SocketAddr) -> Self {
         let probe = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = probe.local_addr().unwrap();
-        Self { address, target, resets: watch::Sender::new(0), serving: None }
+        let (resets, stalled) = (watch::Sender::new(0), watch::Sender::new(0));
+        Self { address, target, resets, stall: Stall::default(), stalled, serving: None }
+    }
+
+    /// Listens and relays so much of each connection.
+    pub async fn open_until(target: SocketAddr, stall: Stall) -> Self {
+        let mut relay = Self::shut(target).await;
+        relay.stall = stall;
+        relay.reopen().await;
+        relay
+    }
+
+    /// Waits until a connection was stalled.
+    pub async fn stalled(&self) {
+        let mut stalled = self.stalled.subscribe();
+        let stalled = tokio::time::timeout(HANG_GUARD, stalled.wait_for(|count| *count > 0)).await;
+        assert!(stalled.is_ok(), "nothing was stalled");
     }
 
     /// Listens and relays.
@@ -49,7 +78,13 @@ impl Relay {
     pub async fn reopen(&mut self) {
         // Tokio sets SO_REUSEADDR: the port can be taken again at once.
         let listener = TcpListener::bind(self.address).await.unwrap();
-        self.serving = Some(tokio::spawn(serve(listener, self.target, self.resets.clone())));
+        let way = Way {
+            target: self.target,
+            resets: self.resets.clone(),
+            stall: self.stall,
+            stalled: self.stalled.clone(),
+        };
+        self.serving = Some(tokio::spawn(serve(listener, way)));
     }
 
     /// Resets every connection; new ones are relayed.
@@ -65,36 +100,73 @@ impl Relay {
     }
 }
 
-async fn serve(listener: TcpListener, target: SocketAddr, resets: watch::Sender<usize>) {
+/// What every connection needs.
+#[derive(Clone)]
+struct Way {
+    target: SocketAddr,
+    resets: watch::Sender<usize>,
+    stall: Stall,
+    stalled: watch::Sender<usize>,
+}
+
+async fn serve(listener: TcpListener, way: Way) {
     // Dropped with this task, and with it every connection.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((client, _)) = accepted else { continue };
-                connections.spawn(relay(client, target, resets.subscribe()));
+                connections.spawn(relay(client, way.clone()));
             }
             Some(_) = connections.join_next() => {}
         }
     }
 }
 
-async fn relay(mut client: TcpStream, target: SocketAddr, mut resets: watch::Receiver<usize>) {
-    let Ok(mut server) = TcpStream::connect(target).await else { return };
+async fn relay(mut client: TcpStream, way: Way) {
+    let mut resets = way.resets.subscribe();
+    let Ok(mut server) = TcpStream::connect(way.target).await else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     // However this ends before the orderly end of both directions, both sides see a reset.
     let _ = (client.set_zero_linger(), server.set_zero_linger());
+    let (from_client, to_client) = client.split();
+    let (from_server, to_server) = server.split();
     tokio::select! {
-        _ = copy_bidirectional(&mut client, &mut server) => {}
+        _ = async {
+            tokio::try_join!(
+                pass(from_client, to_server, way.stall.to_target, &way.stalled),
+                pass(from_server, to_client, way.stall.from_target, &way.stalled),
+            )
+        } => {}
         _ = resets.changed() => {}
     }
+}
+
+/// Passes on one direction to its end, or so many bytes and nothing more.
+async fn pass(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    most: Option<u64>,
+    stalled: &watch::Sender<usize>,
+) -> io::Result<()> {
+    let Some(most) = most else {
+        copy(&mut from, &mut to).await?;
+        return to.shutdown().await;
+    };
+    if copy(&mut (&mut from).take(most), &mut to).await? < most {
+        return to.shutdown().await;
+    }
+    stalled.send_modify(|count| *count += 1);
+    // The end of the connection is passed on all the same.
+    let mut rest = [0; 1024];
+    while from.read(&mut rest).await? > 0 {}
+    to.shutdown().await
 }
 
 /// The faults are real: an open connection sees a reset, and a closed port refuses.
 #[tokio::test]
 async fn a_relay_resets_and_refuses() {
     use std::io::ErrorKind;
-    use tokio::io::AsyncReadExt as _;
 
     let server = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let mut relay = Relay::open(server.local_addr().unwrap()).await;
@@ -112,4 +184,24 @@ async fn a_relay_resets_and_refuses() {
         }
     })
     .await;
+}
+
+/// A stalled connection is open, and nothing comes through.
+#[tokio::test]
+async fn a_relay_stalls() {
+    let server = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let stall = Stall { to_target: Some(3), from_target: None };
+    let relay = Relay::open_until(server.local_addr().unwrap(), stall).await;
+    let mut client = TcpStream::connect(relay.address()).await.unwrap();
+    let (mut accepted, _) = server.accept().await.unwrap();
+    client.write_all(b"12345").await.unwrap();
+    relay.stalled().await;
+    accepted.write_all(b"67").await.unwrap();
+    let mut back = [0; 2];
+    client.read_exact(&mut back).await.unwrap();
+    assert_eq!(&back, b"67", "the other direction goes on");
+    client.shutdown().await.unwrap();
+    let mut arrived = Vec::new();
+    accepted.read_to_end(&mut arrived).await.unwrap();
+    assert_eq!(arrived, b"123");
 }

@@ -24,6 +24,7 @@ pub struct Launch {
     arguments: Vec<String>,
     environment: BTreeMap<String, String>,
     input: Option<Vec<u8>>,
+    on_terminal: bool,
 }
 
 impl Launch {
@@ -34,6 +35,7 @@ impl Launch {
             arguments: vec![subcommand.to_owned()],
             environment: BTreeMap::new(),
             input: None,
+            on_terminal: false,
         }
     }
 
@@ -65,10 +67,30 @@ impl Launch {
         self
     }
 
+    /// Gives it a terminal for all three of its streams; the input is typed there, and the output of
+    /// both kinds comes out of standard output.
+    #[must_use]
+    pub fn on_terminal(mut self) -> Self {
+        self.on_terminal = true;
+        self
+    }
+
     /// Starts it.
     pub fn start(&self) -> Worker {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_revoker"));
-        command.args(&self.arguments).env_clear().envs(&self.environment);
+        let binary = env!("CARGO_BIN_EXE_revoker");
+        let mut environment = self.environment.clone();
+        let mut command = Command::new(if self.on_terminal { "script" } else { binary });
+        if self.on_terminal {
+            let words: Vec<String> = std::iter::once(binary)
+                .chain(self.arguments.iter().map(String::as_str))
+                .map(|word| format!("'{word}'"))
+                .collect();
+            command.args(["-q", "-e", "-c", &words.join(" "), "/dev/null"]);
+            environment.insert("TERM".to_owned(), "xterm".to_owned());
+        } else {
+            command.args(&self.arguments);
+        }
+        command.env_clear().envs(&environment);
         Worker { process: Process::start(&self.name, &mut command, self.input.clone()) }
     }
 
