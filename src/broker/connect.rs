@@ -52,6 +52,8 @@ pub enum Purpose {
     Publish,
     /// It looks, and changes nothing.
     Check,
+    /// It holds dead letters while a tool looks at them.
+    DeadLetters,
 }
 
 impl Connector {
@@ -183,6 +185,7 @@ impl fmt::Display for Purpose {
             Self::Consume => "consume",
             Self::Publish => "publish",
             Self::Check => "check",
+            Self::DeadLetters => "dead-letters",
         })
     }
 }

@@ -6,6 +6,8 @@
 //! channel, a forged `x-death` makes the broker drop a parked job as a cycle, headers beyond the frame
 //! close the connection.
 
+pub mod name;
+
 use std::time::{Duration, SystemTime};
 
 use lapin::{
@@ -13,6 +15,10 @@ use lapin::{
     types::{AMQPValue, FieldTable, ShortString},
 };
 
+use self::name::{
+    AMBIGUITY, AMBIGUOUS, ATTEMPTS, CODE, DEAD_AT, DETAIL, FINGERPRINT, FIRST_FAILED_AT,
+    HEADERS_DROPPED, HTTP_STATUS, LANE, LAST_ERROR, PARKED, REASON, REPLAYS,
+};
 use super::queues::{Queues, short};
 use crate::domain::{
     Ambiguity, Arrival, DeadLetter, History, Lane, Parking, ResultLabel, TraceContext,
@@ -34,16 +40,7 @@ const TRACE_HEADERS: [&str; 2] = ["traceparent", "tracestate"];
 const DROPPED_HEADERS: [&str; 5] = ["cc", "bcc", "x-death", "x-delivery-count", "x-acquired-count"];
 
 /// Nor is anything that begins so.
-const DROPPED_PREFIXES: [&str; 3] = ["x-first-death-", "x-last-death-", "x-revoker-"];
-
-const ATTEMPTS: &str = "x-revoker-attempts";
-const PARKED: &str = "x-revoker-parked";
-const FIRST_FAILED_AT: &str = "x-revoker-first-failed-at";
-const LAST_ERROR: &str = "x-revoker-last-error";
-const AMBIGUOUS: &str = "x-revoker-ambiguous";
-const AMBIGUITY: &str = "x-revoker-ambiguity";
-const LANE: &str = "x-revoker-lane";
-const REPLAYS: &str = "x-revoker-replays";
+const DROPPED_PREFIXES: [&str; 3] = ["x-first-death-", "x-last-death-", name::PREFIX];
 
 /// Reads what came with a message. Our own headers are believed, within bounds, only on a delivery
 /// that the broker says came out of one of our retry queues; anywhere else they are a stranger's.
@@ -81,19 +78,19 @@ pub fn of_dead_letter(
     let mut put = |name: &str, value| {
         headers.insert(short(name), value);
     };
-    put("x-revoker-reason", text(letter.reason.as_str()));
-    put("x-revoker-detail", text(&letter.detail));
+    put(REASON, text(letter.reason.as_str()));
+    put(DETAIL, text(&letter.detail));
     if let Some(code) = &letter.code {
-        put("x-revoker-code", text(code));
+        put(CODE, text(code));
     }
     if let Some(status) = letter.http_status {
-        put("x-revoker-http-status", AMQPValue::LongInt(status.into()));
+        put(HTTP_STATUS, AMQPValue::LongInt(status.into()));
     }
     let first = letter.history.first_failed_at.unwrap_or(letter.dead_at);
     put(FIRST_FAILED_AT, timestamp(first));
-    put("x-revoker-dead-at", timestamp(letter.dead_at));
+    put(DEAD_AT, timestamp(letter.dead_at));
     if let Some(fingerprint) = letter.fingerprint {
-        put("x-revoker-fingerprint", text(&fingerprint.to_string()));
+        put(FINGERPRINT, text(&fingerprint.to_string()));
     }
     properties(original, headers)
 }
@@ -104,6 +101,16 @@ pub fn of_parked(original: &BasicProperties, lane: Lane, parking: &Parking) -> B
     let mut headers = copied(original);
     put_history(&mut headers, lane, &parking.history);
     headers.insert(short(PARKED), count(parking.history.stays));
+    properties(original, headers)
+}
+
+/// The properties of a dead letter on its way back into a lane: a fresh job, but for the count of its
+/// replays.
+#[must_use]
+pub fn of_replayed(original: &BasicProperties) -> BasicProperties {
+    let mut headers = copied(original);
+    let before = Headers(original.headers().as_ref()).count(REPLAYS).unwrap_or(0);
+    headers.insert(short(REPLAYS), count(before + 1));
     properties(original, headers)
 }
 
@@ -177,7 +184,7 @@ fn copied(original: &BasicProperties) -> FieldTable {
         }
     }
     if left_out {
-        copy.insert(short("x-revoker-headers-dropped"), AMQPValue::Boolean(true));
+        copy.insert(short(HEADERS_DROPPED), AMQPValue::Boolean(true));
     }
     if let Some(replays) = Headers(Some(original)).count(REPLAYS) {
         copy.insert(short(REPLAYS), count(replays));
@@ -185,7 +192,9 @@ fn copied(original: &BasicProperties) -> FieldTable {
     copy
 }
 
-fn travels(name: &str) -> bool {
+/// Whether a header is one of the producer's that may go on to another queue.
+#[must_use]
+pub fn travels(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     !DROPPED_HEADERS.contains(&name.as_str())
         && !DROPPED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
@@ -218,14 +227,19 @@ fn value_size(value: &AMQPValue) -> usize {
 }
 
 /// A message's headers, read with suspicion.
-struct Headers<'a>(Option<&'a FieldTable>);
+#[derive(Debug, Clone, Copy)]
+pub struct Headers<'a>(pub Option<&'a FieldTable>);
 
 impl<'a> Headers<'a> {
-    fn get(&self, name: &str) -> Option<&'a AMQPValue> {
+    /// The header of that name, whatever it is.
+    #[must_use]
+    pub fn get(self, name: &str) -> Option<&'a AMQPValue> {
         self.0?.inner().get(name)
     }
 
-    fn text(&self, name: &str) -> Option<&'a str> {
+    /// A header that is text.
+    #[must_use]
+    pub fn text(self, name: &str) -> Option<&'a str> {
         match self.get(name)? {
             AMQPValue::LongString(text) => std::str::from_utf8(text.as_bytes()).ok(),
             AMQPValue::ShortString(text) => Some(text.as_str()),
@@ -233,7 +247,9 @@ impl<'a> Headers<'a> {
         }
     }
 
-    fn count(&self, name: &str) -> Option<u32> {
+    /// A header that is a number, brought within bounds.
+    #[must_use]
+    pub fn count(self, name: &str) -> Option<u32> {
         let value = match self.get(name)? {
             AMQPValue::ShortShortInt(value) => i64::from(*value),
             AMQPValue::ShortShortUInt(value) => i64::from(*value),
@@ -247,14 +263,16 @@ impl<'a> Headers<'a> {
         u32::try_from(value.clamp(0, MAX_COUNT.into())).ok()
     }
 
-    fn time(&self, name: &str) -> Option<SystemTime> {
+    /// A header that is a time.
+    #[must_use]
+    pub fn time(self, name: &str) -> Option<SystemTime> {
         match self.get(name)? {
             AMQPValue::Timestamp(seconds) => at(*seconds),
             _ => None,
         }
     }
 
-    fn history(&self, now: SystemTime) -> History {
+    fn history(self, now: SystemTime) -> History {
         History {
             attempts: self.count(ATTEMPTS).unwrap_or(0),
             stays: self.count(PARKED).unwrap_or(0).max(1),
@@ -282,7 +300,9 @@ fn unix_seconds(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-fn at(seconds: u64) -> Option<SystemTime> {
+/// A timestamp of AMQP's, in Unix seconds, as a time.
+#[must_use]
+pub fn at(seconds: u64) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 

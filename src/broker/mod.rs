@@ -8,6 +8,7 @@ mod acks;
 mod batch;
 mod bulk;
 mod connect;
+mod dead;
 mod delivery;
 mod depths;
 mod headers;
@@ -24,6 +25,10 @@ mod supervise;
 mod topology;
 
 pub use connect::{Connector, Purpose, Unreachable};
+pub use dead::{
+    DeadQueue, Held, Holding, Identity, Look, LookError, Particulars, Published, ReplayError,
+    Replayer, Tag, Unanswered,
+};
 pub use delivery::{AmqpDelivery, Exits};
 pub use inspect::{Found, inspect};
 pub use outbox::Outbox;

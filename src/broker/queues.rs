@@ -45,6 +45,12 @@ impl Queues {
         self.lanes.get(lane)
     }
 
+    /// The lane whose queue goes by that name.
+    #[must_use]
+    pub fn lane_of(&self, name: &str) -> Option<Lane> {
+        Lane::ALL.into_iter().find(|lane| self.lane(*lane).as_str() == name)
+    }
+
     /// The dead-letter queue.
     #[must_use]
     pub const fn dead(&self) -> &ShortString {

@@ -23,7 +23,7 @@ use crate::{
 
 /// After the last ack the connection stays open for this long: RabbitMQ 3.10 drops the last acks to a
 /// quorum queue when the connection closes right behind them.
-const LINGER: Duration = Duration::from_millis(100);
+pub const LINGER: Duration = Duration::from_millis(100);
 
 /// How often empty queues are asked for the one job that is wanted.
 const FETCH_EVERY: Duration = Duration::from_millis(500);

@@ -94,13 +94,34 @@ async fn in_time<T>(
     }
 }
 
+/// What a passive declare tells of a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Occupancy {
+    /// Messages that wait; those in a consumer's hand are not counted.
+    pub ready: u32,
+    /// Consumers, those included that were cancelled and still hold messages.
+    pub consumers: u32,
+}
+
+/// What waits in a queue and who consumes it, on a channel of the look's own.
+///
+/// # Errors
+///
+/// [`TopologyError::Missing`] if there is no such queue, or what the broker said.
+pub async fn occupancy(
+    connection: &Connection,
+    queue: &ShortString,
+) -> Result<Occupancy, TopologyError> {
+    in_time(queue, async { look(&connection.create_channel().await?, queue).await }).await
+}
+
 /// How many messages are ready in a queue, on a channel of the look's own.
 ///
 /// # Errors
 ///
 /// [`TopologyError::Missing`] if there is no such queue, or what the broker said.
 pub async fn count(connection: &Connection, queue: &ShortString) -> Result<u32, TopologyError> {
-    in_time(queue, async { depth(&connection.create_channel().await?, queue).await }).await
+    occupancy(connection, queue).await.map(|found| found.ready)
 }
 
 /// Compares the arguments of a queue that exists with those it must have, by declaring it once more.
@@ -137,9 +158,18 @@ pub async fn declare(
 ///
 /// The broker's; the channel is closed then, also if the queue is only missing.
 pub async fn depth(channel: &Channel, queue: &ShortString) -> lapin::Result<u32> {
+    look(channel, queue).await.map(|found| found.ready)
+}
+
+/// A passive declare. RabbitMQ answers 0 and 0 for a quorum queue that is too busy to tell within 250 ms.
+///
+/// # Errors
+///
+/// The broker's; the channel is closed then, also if the queue is only missing.
+pub async fn look(channel: &Channel, queue: &ShortString) -> lapin::Result<Occupancy> {
     let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
     let found = channel.queue_declare(queue.clone(), options, FieldTable::default()).await?;
-    Ok(found.message_count())
+    Ok(Occupancy { ready: found.message_count(), consumers: found.consumer_count() })
 }
 
 impl TopologyError {

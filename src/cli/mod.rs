@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod credentials;
+pub mod dead_letters;
 pub mod enqueue;
 pub mod healthcheck;
 pub mod mock_endpoint;
@@ -58,6 +59,7 @@ enum Command {
                             revoker --config config/production.toml run")]
     Run,
     Enqueue(enqueue::Args),
+    DeadLetters(dead_letters::Args),
     /// Checks the configuration, the broker and the endpoint's TLS; changes nothing
     #[command(after_help = "Example:\n  revoker --config config/production.toml check")]
     Check,
@@ -76,6 +78,11 @@ pub fn main() -> ExitCode {
         Command::Enqueue(args) => {
             with_config(Config::load_without_credentials, &cli.config, |config| {
                 enqueue::run(args, config)
+            })
+        }
+        Command::DeadLetters(args) => {
+            with_config(Config::load_without_credentials, &cli.config, |config| {
+                dead_letters::run(args, config)
             })
         }
         Command::Healthcheck(args) => match Config::load_without_credentials(&cli.config, env()) {
@@ -157,4 +164,17 @@ fn with_sources(error: &dyn std::error::Error) -> String {
 fn fail(error: &dyn std::error::Error) -> ExitCode {
     drop(writeln!(std::io::stderr(), "{error}"));
     ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// What the library finds wrong with a command line only when it is used.
+    #[test]
+    fn every_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
 }

@@ -71,12 +71,14 @@ impl JobId {
     }
 }
 
-/// Whether a part of the id that could tell something stands in the body's beginning: a body that was
-/// cut off within its token contains no more than a part of an id that is the token.
-fn shares_a_part(id: &str, body: &[u8]) -> bool {
+/// Whether a part of a text that could tell something stands in the beginning of a body that is no job:
+/// one that was cut off within its token contains no more than a part of a message id that is the token.
+#[must_use]
+pub fn shares_a_part(text: &str, body: &[u8]) -> bool {
     let body = &body[..body.len().min(SEARCHED_BYTES)];
-    let id = id.as_bytes();
-    id.windows(id.len().min(TELLING_BYTES)).any(|part| body.windows(part.len()).any(|b| b == part))
+    let text = text.as_bytes();
+    text.windows(text.len().clamp(1, TELLING_BYTES))
+        .any(|part| body.windows(part.len()).any(|b| b == part))
 }
 
 impl fmt::Display for JobId {

@@ -21,6 +21,21 @@ impl Fingerprint {
         shown.copy_from_slice(&digest[..SHOWN_BYTES]);
         Self(shown)
     }
+
+    /// Reads a fingerprint as it is shown: a header of ours may hold one. `None` for anything else.
+    #[must_use]
+    pub fn parse(shown: &str) -> Option<Self> {
+        let mut bytes = [0; SHOWN_BYTES];
+        let digits = shown.as_bytes();
+        if digits.len() != 2 * SHOWN_BYTES {
+            return None;
+        }
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            let digit = |at: usize| char::from(pair[at]).to_digit(16);
+            *byte = u8::try_from(digit(0)? << 4 | digit(1)?).ok()?;
+        }
+        Some(Self(bytes))
+    }
 }
 
 impl fmt::Display for Fingerprint {
@@ -44,5 +59,20 @@ mod tests {
         // The digest of "abc" is a test vector of FIPS 180-4.
         assert_eq!(Fingerprint::of("abc").to_string(), "ba7816bf8f01");
         assert_eq!(format!("{:?}", Fingerprint::of("abc")), "ba7816bf8f01");
+    }
+
+    #[test]
+    fn what_is_shown_is_read_again_and_nothing_else_is() {
+        assert_eq!(Fingerprint::parse("ba7816bf8f01"), Some(Fingerprint::of("abc")));
+        for other in [
+            "",
+            "ba7816bf8f0",
+            "ba7816bf8f012",
+            "ba7816bf8f0g",
+            "ba7816bf8f0\u{e9}",
+            "+a7816bf8f01",
+        ] {
+            assert_eq!(Fingerprint::parse(other), None, "{other}");
+        }
     }
 }

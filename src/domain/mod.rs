@@ -14,9 +14,10 @@ mod lane;
 mod outcome;
 mod redact;
 mod retry;
+mod stored_letter;
 mod verdict;
 
-pub use arrival::{Arrival, JobId, TraceContext};
+pub use arrival::{Arrival, JobId, TraceContext, shares_a_part};
 pub use backoff::{Backoff, Schedule};
 pub use fingerprint::Fingerprint;
 pub use history::{Ambiguity, History};
@@ -27,4 +28,5 @@ pub use lane::{Lane, PerLane};
 pub use outcome::{DeadLetter, Outcome, Parking, Reason, Settlement};
 pub use redact::{Redactor, cut};
 pub use retry::{Retry, RetryPolicy};
+pub use stored_letter::{DeadReason, StoredLetter};
 pub use verdict::{Blame, Failure, Rejection, ResultLabel, Verdict};

@@ -95,6 +95,12 @@ impl Reason {
             Self::InternalError => "internal_error",
         }
     }
+
+    /// The reason of that name, as [`Reason::as_str`] spells it.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
+    }
 }
 
 impl fmt::Display for Reason {

@@ -19,6 +19,7 @@ mod broker_faults;
 mod condemned;
 mod configuring;
 mod crashes;
+mod dead_letters;
 mod dead_queue;
 mod duplicates;
 mod encryption;

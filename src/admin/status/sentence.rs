@@ -76,24 +76,15 @@ fn wait(
     now: SystemTime,
 ) -> String {
     let since = OffsetDateTime::from(since);
-    let mut words = format!(
-        "{} (since {:02}:{:02}:{:02} UTC",
-        text::capitalized(reason),
-        since.hour(),
-        since.minute(),
-        since.second()
-    );
-    if let Some(trouble) = trouble {
-        words.push_str(", of late: ");
-        words.push_str(meaning(trouble));
-    }
-    words.push(')');
-    if let Some(until) = until {
+    let began =
+        format!("since {:02}:{:02}:{:02} UTC", since.hour(), since.minute(), since.second());
+    let lately =
+        trouble.map_or_else(String::new, |trouble| format!(", of late: {}", meaning(trouble)));
+    let next = until.map_or_else(String::new, |until| {
         let left = until.duration_since(now).unwrap_or(Duration::ZERO);
-        words.push_str(&format!(", next probe in {}", text::duration(left)));
-    }
-    words.push('.');
-    words
+        format!(", next probe in {}", text::duration(left))
+    });
+    format!("{} ({began}{lately}){next}.", text::capitalized(reason))
 }
 
 /// What a class of results means, for a person.

@@ -145,6 +145,36 @@ fn a_count_of_replays_is_kept_within_bounds() {
 }
 
 #[test]
+fn a_replayed_job_starts_afresh_and_counts_its_replays() {
+    let dead = of_dead_letter(
+        &with(&[("tenant", text("acme")), (REPLAYS, AMQPValue::LongInt(2))])
+            .with_message_id("id-1".into())
+            .with_timestamp(7),
+        Lane::Bulk,
+        &DeadLetter {
+            reason: Reason::Exhausted,
+            detail: "d".to_owned(),
+            code: None,
+            http_status: None,
+            fingerprint: None,
+            history: history(),
+            dead_at: now(),
+        },
+    )
+    .with_expiration("100".into());
+    let back = of_replayed(&dead);
+    assert_eq!(names(&back), ["tenant", REPLAYS]);
+    assert_eq!(Headers(back.headers().as_ref()).count(REPLAYS), Some(3));
+    assert_eq!(back.message_id().as_ref().map(ShortString::as_str), Some("id-1"));
+    assert_eq!((back.timestamp(), back.delivery_mode()), (&Some(7), &Some(PERSISTENT)));
+    assert_eq!(back.expiration(), &None);
+    let read = read(&back, Lane::Bulk, false, &queues(), now());
+    assert_eq!(read.history, History::default());
+    let again = of_replayed(&with(&[(REPLAYS, AMQPValue::LongLongInt(i64::MAX))]));
+    assert_eq!(Headers(again.headers().as_ref()).count(REPLAYS), Some(MAX_COUNT));
+}
+
+#[test]
 fn headers_beyond_the_limit_are_left_out_and_the_trace_is_not() {
     let original = with(&[
         ("big", text(&"x".repeat(MAX_COPIED_BYTES))),

@@ -2,18 +2,22 @@
 
 use std::future::Future;
 
+use futures_util::StreamExt as _;
 use lapin::{
     BasicProperties, Channel, Confirmation, Connection, ConnectionProperties,
     message::BasicGetMessage,
     options::{
-        BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions,
-        QueueDeleteOptions,
+        BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, BasicQosOptions,
+        ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions,
     },
     types::{AMQPValue, FieldTable},
 };
 
 use super::{
-    BULK, DEAD, INTERACTIVE, Letter, Message, message::table, message::text, wait::eventually,
+    BULK, DEAD, INTERACTIVE, Letter, Message,
+    message::table,
+    message::text,
+    wait::{HANG_GUARD, eventually},
 };
 
 /// The explicit limit of every queue of the product.
@@ -153,6 +157,36 @@ impl Amqp {
         }
         let _ = channel.close(200, "done".into()).await;
         letters
+    }
+
+    /// Takes `count` messages out of a queue, many at a time.
+    pub async fn drain(&self, queue: &str, count: u32) -> Vec<Letter> {
+        let channel = self.channel().await;
+        let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
+        let mut consumer = channel
+            .basic_consume(queue.into(), "".into(), options, FieldTable::default())
+            .await
+            .unwrap();
+        let mut letters = Vec::new();
+        while letters.len() < count as usize {
+            let next = tokio::time::timeout(HANG_GUARD, consumer.next()).await;
+            let next = next.unwrap_or_else(|_| panic!("{queue} ended after {}", letters.len()));
+            letters.push(Letter::from(&next.unwrap().unwrap()));
+        }
+        letters
+    }
+
+    /// Consumes a queue and holds one message, for as long as what is returned lives.
+    pub async fn hold_one(&self, queue: &str) -> impl Sized + use<> {
+        let channel = self.channel().await;
+        channel.basic_qos(1, BasicQosOptions::default()).await.unwrap();
+        let options = BasicConsumeOptions::default();
+        let mut consumer = channel
+            .basic_consume(queue.into(), "".into(), options, FieldTable::default())
+            .await
+            .unwrap();
+        let held = consumer.next().await.unwrap().unwrap();
+        (channel, consumer, held)
     }
 
     /// Waits until a queue holds exactly so many messages, then takes them.

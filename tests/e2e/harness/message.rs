@@ -27,6 +27,13 @@ impl Message {
         Self::new(serde_json::json!({ "refresh_token": token }).to_string())
     }
 
+    /// With another body.
+    #[must_use]
+    pub fn with_body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
     /// With a message id.
     #[must_use]
     pub fn id(self, id: &str) -> Self {

@@ -1,8 +1,9 @@
 //! A TCP relay on loopback whose port the worker is given in place of the broker's: it can be away,
-//! it can break what runs through it, and it can hold it.
+//! it can break what runs through it, hold it, and stop passing it on.
 
 use std::{io, net::SocketAddr};
 
+use super::wait::HANG_GUARD;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -18,7 +19,19 @@ pub struct Relay {
     resets: watch::Sender<usize>,
     /// Whether bytes stay where they are.
     held: watch::Sender<bool>,
+    stall: Stall,
+    /// Counts the directions of connections that were stalled.
+    stalled: watch::Sender<usize>,
     serving: Option<JoinHandle<()>>,
+}
+
+/// How many bytes of each connection are passed on, before the relay falls silent and holds it open.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Stall {
+    /// From the product.
+    pub to_target: Option<u64>,
+    /// To the product.
+    pub from_target: Option<u64>,
 }
 
 impl Drop for Relay {
@@ -32,8 +45,30 @@ impl Relay {
     pub async fn shut(target: SocketAddr) -> Self {
         let probe = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = probe.local_addr().unwrap();
-        let (resets, held) = (watch::Sender::new(0), watch::Sender::new(false));
-        Self { address, target, resets, held, serving: None }
+        Self {
+            address,
+            target,
+            resets: watch::Sender::new(0),
+            held: watch::Sender::new(false),
+            stall: Stall::default(),
+            stalled: watch::Sender::new(0),
+            serving: None,
+        }
+    }
+
+    /// Listens and relays so much of each connection.
+    pub async fn open_until(target: SocketAddr, stall: Stall) -> Self {
+        let mut relay = Self::shut(target).await;
+        relay.stall = stall;
+        relay.reopen().await;
+        relay
+    }
+
+    /// Waits until a connection was stalled.
+    pub async fn stalled(&self) {
+        let mut stalled = self.stalled.subscribe();
+        let stalled = tokio::time::timeout(HANG_GUARD, stalled.wait_for(|count| *count > 0)).await;
+        assert!(stalled.is_ok(), "nothing was stalled");
     }
 
     /// Listens and relays.
@@ -52,8 +87,14 @@ impl Relay {
     pub async fn reopen(&mut self) {
         // Tokio sets SO_REUSEADDR: the port can be taken again at once.
         let listener = TcpListener::bind(self.address).await.unwrap();
-        let faults = (self.resets.clone(), self.held.clone());
-        self.serving = Some(tokio::spawn(serve(listener, self.target, faults)));
+        let way = Way {
+            target: self.target,
+            resets: self.resets.clone(),
+            held: self.held.clone(),
+            stall: self.stall,
+            stalled: self.stalled.clone(),
+        };
+        self.serving = Some(tokio::spawn(serve(listener, way)));
     }
 
     /// Resets every connection; new ones are relayed.
@@ -79,62 +120,74 @@ impl Relay {
     }
 }
 
-type Faults = (watch::Sender<usize>, watch::Sender<bool>);
+/// What every connection needs.
+#[derive(Clone)]
+struct Way {
+    target: SocketAddr,
+    resets: watch::Sender<usize>,
+    held: watch::Sender<bool>,
+    stall: Stall,
+    stalled: watch::Sender<usize>,
+}
 
-async fn serve(listener: TcpListener, target: SocketAddr, (resets, held): Faults) {
+async fn serve(listener: TcpListener, way: Way) {
     // Dropped with this task, and with it every connection.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((client, _)) = accepted else { continue };
-                connections.spawn(relay(client, target, resets.subscribe(), held.subscribe()));
+                connections.spawn(relay(client, way.clone()));
             }
             Some(_) = connections.join_next() => {}
         }
     }
 }
 
-async fn relay(
-    mut client: TcpStream,
-    target: SocketAddr,
-    mut resets: watch::Receiver<usize>,
-    held: watch::Receiver<bool>,
-) {
-    let Ok(mut server) = TcpStream::connect(target).await else { return };
+async fn relay(mut client: TcpStream, way: Way) {
+    let mut resets = way.resets.subscribe();
+    let Ok(mut server) = TcpStream::connect(way.target).await else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     // However this ends before the orderly end of both directions, both sides see a reset.
     let _ = (client.set_zero_linger(), server.set_zero_linger());
-    let (mut from_client, mut to_client) = client.split();
-    let (mut from_server, mut to_server) = server.split();
-    let both = async {
-        tokio::try_join!(
-            pump(&mut from_client, &mut to_server, held.clone()),
-            pump(&mut from_server, &mut to_client, held.clone()),
-        )
-    };
+    let (from_client, to_client) = client.split();
+    let (from_server, to_server) = server.split();
     tokio::select! {
-        _ = both => {}
+        _ = async {
+            tokio::try_join!(
+                pass(from_client, to_server, way.stall.to_target, &way),
+                pass(from_server, to_client, way.stall.from_target, &way),
+            )
+        } => {}
         _ = resets.changed() => {}
     }
 }
 
-/// One direction, to its end.
-async fn pump(
-    from: &mut (impl AsyncRead + Unpin),
-    to: &mut (impl AsyncWrite + Unpin),
-    mut held: watch::Receiver<bool>,
+/// Passes on one direction to its end, or so many bytes and nothing more.
+async fn pass(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    most: Option<u64>,
+    way: &Way,
 ) -> io::Result<()> {
+    let mut held = way.held.subscribe();
+    let mut left = most.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
     let mut chunk = vec![0; 16 * 1024];
-    loop {
-        let read = from.read(&mut chunk).await?;
+    while left > 0 {
+        let most = left.min(chunk.len());
+        let read = from.read(&mut chunk[..most]).await?;
         // The relay may be gone before its last connections.
         let _ = held.wait_for(|held| !held).await;
         if read == 0 {
             return to.shutdown().await;
         }
         to.write_all(&chunk[..read]).await?;
+        left -= read;
     }
+    way.stalled.send_modify(|count| *count += 1);
+    // The end of the connection is passed on all the same.
+    while from.read(&mut chunk).await? > 0 {}
+    to.shutdown().await
 }
 
 /// The faults are real: an open connection sees a reset, and a closed port refuses.
@@ -158,6 +211,26 @@ async fn a_relay_resets_and_refuses() {
         }
     })
     .await;
+}
+
+/// A stalled connection is open, and nothing comes through.
+#[tokio::test]
+async fn a_relay_stalls() {
+    let server = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let stall = Stall { to_target: Some(3), from_target: None };
+    let relay = Relay::open_until(server.local_addr().unwrap(), stall).await;
+    let mut client = TcpStream::connect(relay.address()).await.unwrap();
+    let (mut accepted, _) = server.accept().await.unwrap();
+    client.write_all(b"12345").await.unwrap();
+    relay.stalled().await;
+    accepted.write_all(b"67").await.unwrap();
+    let mut back = [0; 2];
+    client.read_exact(&mut back).await.unwrap();
+    assert_eq!(&back, b"67", "the other direction goes on");
+    client.shutdown().await.unwrap();
+    let mut arrived = Vec::new();
+    accepted.read_to_end(&mut arrived).await.unwrap();
+    assert_eq!(arrived, b"123");
 }
 
 /// What is held comes when it is released, and not before.

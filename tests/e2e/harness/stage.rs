@@ -45,6 +45,18 @@ impl Stage {
         self.amqp = Amqp::connect(&self.host.test_url()).await;
     }
 
+    /// The address of the broker.
+    pub fn broker_address(&self) -> SocketAddr {
+        self.host.worker_url().socket_addrs(|| None).unwrap()[0]
+    }
+
+    /// The worker's URL of the broker by way of `relay`.
+    pub fn url_by(&self, relay: &Relay) -> Url {
+        let mut url = self.host.worker_url();
+        url.set_port(Some(relay.address().port())).unwrap();
+        url
+    }
+
     /// `revoker run` against this virtual host and `endpoint`: few retry queues and no chance in the
     /// waits, the rest as it comes.
     pub fn run(&self, endpoint: &Endpoint) -> Launch {
@@ -66,17 +78,5 @@ impl Stage {
     /// A subcommand that needs the broker alone.
     pub fn launch(&self, subcommand: &str) -> Launch {
         Launch::bare(subcommand).set("broker.url", self.host.worker_url()).set("log.format", "json")
-    }
-
-    /// The address of the broker.
-    pub fn broker_address(&self) -> SocketAddr {
-        self.host.worker_url().socket_addrs(|| None).unwrap()[0]
-    }
-
-    /// The worker's URL of the broker by way of `relay`.
-    pub fn url_by(&self, relay: &Relay) -> Url {
-        let mut url = self.host.worker_url();
-        url.set_port(Some(relay.address().port())).unwrap();
-        url
     }
 }

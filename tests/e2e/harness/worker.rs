@@ -27,6 +27,7 @@ pub struct Launch {
     environment: BTreeMap<String, String>,
     input: Option<Vec<u8>>,
     folder: Option<PathBuf>,
+    on_terminal: bool,
 }
 
 impl Launch {
@@ -38,6 +39,7 @@ impl Launch {
             environment: BTreeMap::new(),
             input: None,
             folder: None,
+            on_terminal: false,
         }
     }
 
@@ -76,10 +78,30 @@ impl Launch {
         self
     }
 
+    /// Gives it a terminal for all three of its streams; the input is typed there, and the output of
+    /// both kinds comes out of standard output.
+    #[must_use]
+    pub fn on_terminal(mut self) -> Self {
+        self.on_terminal = true;
+        self
+    }
+
     /// Starts it.
     pub fn start(&self) -> Worker {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_revoker"));
-        command.args(&self.arguments).env_clear().envs(&self.environment);
+        let binary = env!("CARGO_BIN_EXE_revoker");
+        let mut environment = self.environment.clone();
+        let mut command = Command::new(if self.on_terminal { "script" } else { binary });
+        if self.on_terminal {
+            let words: Vec<String> = std::iter::once(binary)
+                .chain(self.arguments.iter().map(String::as_str))
+                .map(|word| format!("'{word}'"))
+                .collect();
+            command.args(["-q", "-e", "-c", &words.join(" "), "/dev/null"]);
+            environment.insert("TERM".to_owned(), "xterm".to_owned());
+        } else {
+            command.args(&self.arguments);
+        }
+        command.env_clear().envs(&environment);
         if let Some(folder) = &self.folder {
             command.current_dir(folder);
         }

@@ -1,0 +1,130 @@
+//! What came with a dead letter besides what its table row tells.
+
+use lapin::{BasicProperties, types::ShortString};
+use secrecy::SecretString;
+use serde_json::Value;
+
+use super::read::{Reader, deaths};
+use crate::{
+    broker::headers::{Headers, travels},
+    domain::{Fingerprint, Job, Redactor, cut, shares_a_part},
+};
+
+/// Characters of a property that are kept: the longest that AMQP can carry.
+const MAX_CHARS: usize = 255;
+
+/// Names of a producer's headers that are kept.
+const MAX_NAMES: usize = 100;
+
+/// What came with a letter. All texts are on one line and show no token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Particulars {
+    /// The properties that are set, by name.
+    pub properties: Vec<(&'static str, String)>,
+    /// The names of the headers that are not ours. Their values are the producer's, and may be secret.
+    pub foreign_headers: Vec<String>,
+    /// What the broker wrote of its deaths, a sentence for each.
+    pub deaths: Vec<String>,
+    /// The job's fields, its token as a fingerprint; `None` if the body is no job: nobody can say then
+    /// which part of it is secret.
+    pub job: Option<Value>,
+    /// How many other fields its body has. They are the producer's, and may be secret.
+    pub other_fields: usize,
+}
+
+/// What may be shown of texts that came with a body.
+struct Veil<'a> {
+    redactor: Redactor<'a>,
+    /// The body, where it is no job.
+    opaque: Option<&'a [u8]>,
+}
+
+impl Veil<'_> {
+    /// The text, cleaned; where it could show a secret, its fingerprint.
+    fn show(&self, text: &str) -> String {
+        if self.redactor.concerns(text) || self.opaque.is_some_and(|body| shares_a_part(text, body))
+        {
+            return format!("[{}]", Fingerprint::of(text));
+        }
+        cut(&self.redactor.clean(text), MAX_CHARS)
+    }
+}
+
+/// The fields of a job that are shown, in the order of the endpoint's page.
+const SHOWN_FIELDS: [&str; 5] = ["action", "username", "audience", "client_id", "expires_at"];
+
+impl Reader {
+    /// Reads what came with one letter.
+    #[must_use]
+    pub fn particulars(&self, properties: &BasicProperties, body: &[u8]) -> Particulars {
+        let job = Job::parse(body, &self.defaults).ok();
+        let fields = match (&job, serde_json::from_slice(body)) {
+            (Some(_), Ok(Value::Object(fields))) => fields,
+            _ => serde_json::Map::new(),
+        };
+        let secret = fields.get("client_secret").and_then(Value::as_str).map(SecretString::from);
+        let veil = Veil {
+            redactor: Redactor::new(job.iter().map(|job| &job.token).chain(&secret)),
+            opaque: job.is_none().then_some(body),
+        };
+        let written = Headers(properties.headers().as_ref());
+        let names = properties.headers().iter().flat_map(|headers| headers.inner().keys());
+        let foreign = names.map(ShortString::as_str).filter(|name| travels(name));
+        Particulars {
+            properties: set(properties, &veil),
+            foreign_headers: foreign.take(MAX_NAMES).map(|name| veil.show(name)).collect(),
+            deaths: deaths(written)
+                .map(|death| {
+                    let sentence = format!("{} in {}", death.reason, death.queue);
+                    format!("{}, {} time(s)", veil.redactor.clean(&sentence), death.count)
+                })
+                .collect(),
+            other_fields: fields.keys().filter(|name| !is_known(name)).count(),
+            job: job.as_ref().map(|job| shown_job(job, &fields, &veil)),
+        }
+    }
+}
+
+fn is_known(name: &str) -> bool {
+    SHOWN_FIELDS.contains(&name) || ["refresh_token", "client_secret"].contains(&name)
+}
+
+fn shown_job(job: &Job, fields: &serde_json::Map<String, Value>, veil: &Veil<'_>) -> Value {
+    let mut shown = serde_json::Map::new();
+    for name in SHOWN_FIELDS {
+        match fields.get(name) {
+            Some(Value::String(text)) => shown.insert(name.to_owned(), veil.show(text).into()),
+            Some(other) => shown.insert(name.to_owned(), other.clone()),
+            None => None,
+        };
+    }
+    if fields.contains_key("client_secret") {
+        shown.insert("client_secret".to_owned(), "[redacted]".into());
+    }
+    let token = format!("[{}]", job.fingerprint);
+    shown.insert("refresh_token".to_owned(), token.into());
+    Value::Object(shown)
+}
+
+/// The properties that are set, but for those that have a place of their own.
+fn set(properties: &BasicProperties, veil: &Veil<'_>) -> Vec<(&'static str, String)> {
+    let texts = [
+        ("content_type", properties.content_type()),
+        ("content_encoding", properties.content_encoding()),
+        ("message_id", properties.message_id()),
+        ("correlation_id", properties.correlation_id()),
+        ("reply_to", properties.reply_to()),
+        ("expiration", properties.expiration()),
+        ("type", properties.kind()),
+        ("user_id", properties.user_id()),
+        ("app_id", properties.app_id()),
+    ];
+    let texts = texts.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+    let mut set: Vec<_> = texts.map(|(name, value)| (name, veil.show(value.as_str()))).collect();
+    for (name, number) in
+        [("delivery_mode", properties.delivery_mode()), ("priority", properties.priority())]
+    {
+        set.extend(number.map(|number| (name, number.to_string())));
+    }
+    set
+}

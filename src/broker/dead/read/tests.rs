@@ -1,0 +1,250 @@
+use std::time::Duration;
+
+use lapin::types::ShortString;
+
+use super::*;
+use crate::{broker::headers::of_dead_letter, domain};
+
+const BODY: &[u8] = br#"{"refresh_token":"abc","client_id":"shop"}"#;
+
+fn reader() -> Reader {
+    Reader {
+        queues: Queues::new("q", &[Duration::from_secs(10)]),
+        defaults: JobDefaults { audience: "a".into(), client_id: Some("default".into()) },
+    }
+}
+
+fn at(seconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+fn text(value: &str) -> AMQPValue {
+    AMQPValue::LongString(value.into())
+}
+
+fn table(entries: &[(&str, AMQPValue)]) -> FieldTable {
+    let mut table = FieldTable::default();
+    for (name, value) in entries {
+        table.insert(ShortString::from(*name), value.clone());
+    }
+    table
+}
+
+fn with(headers: &[(&str, AMQPValue)]) -> BasicProperties {
+    BasicProperties::default().with_headers(table(headers))
+}
+
+/// One entry of `x-death`, as the broker writes it.
+fn entry(reason: &str, queue: &str, time: u64) -> AMQPValue {
+    AMQPValue::FieldTable(table(&[
+        ("reason", text(reason)),
+        ("queue", text(queue)),
+        ("time", AMQPValue::Timestamp(time)),
+        ("count", AMQPValue::LongLongInt(1)),
+    ]))
+}
+
+fn x_death(entries: Vec<AMQPValue>) -> (&'static str, AMQPValue) {
+    ("x-death", AMQPValue::FieldArray(entries.into()))
+}
+
+#[test]
+fn what_a_worker_wrote_is_read_again() {
+    let written = domain::DeadLetter {
+        reason: Reason::RejectedAfterAmbiguity,
+        detail: "the endpoint answered 01".to_owned(),
+        code: Some("01".to_owned()),
+        http_status: Some(200),
+        fingerprint: Some(Fingerprint::of("abc")),
+        history: domain::History {
+            attempts: 3,
+            stays: 1,
+            first_failed_at: Some(at(100)),
+            last_error: Some(domain::ResultLabel::Rejected),
+            ambiguity: Some(Ambiguity::Attempt),
+        },
+        dead_at: at(200),
+    };
+    let original = with(&[("x-revoker-replays", AMQPValue::LongInt(2))])
+        .with_message_id("logout-7".into())
+        .with_timestamp(50);
+    let letter = reader().read(&of_dead_letter(&original, Lane::Bulk, &written), BODY);
+    assert_eq!(letter.id.as_str(), "logout-7");
+    let expected = StoredLetter {
+        reason: DeadReason::Stated(Reason::RejectedAfterAmbiguity),
+        detail: "the endpoint answered 01".to_owned(),
+        id: letter.id.clone(),
+        fingerprint: Some(Fingerprint::of("abc")),
+        is_job: true,
+        body_bytes: BODY.len(),
+        lane: Some(Lane::Bulk),
+        client_id: Some("shop".to_owned()),
+        code: Some("01".to_owned()),
+        http_status: Some(200),
+        attempts: Some(3),
+        last_error: Some("rejected".to_owned()),
+        published_at: Some(at(50)),
+        first_failed_at: Some(at(100)),
+        dead_at: Some(at(200)),
+        ambiguity: Some(Ambiguity::Attempt),
+        replays: 2,
+        headers_dropped: false,
+    };
+    assert_eq!(letter, expected);
+}
+
+#[test]
+fn what_the_broker_dropped_tells_where_and_why() {
+    let nothing = "it says nothing of how it came here: somebody may have published it";
+    let moved = |from: &str| format!("the broker moved it here out of {from}");
+    let lane = |name| ("x-revoker-lane", text(name));
+    let cases = [
+        // (headers) -> detail, lane, died
+        (vec![], nothing.to_owned(), None, None),
+        (vec![x_death(vec![])], nothing.to_owned(), None, None),
+        (vec![("x-death", text("forged"))], nothing.to_owned(), None, None),
+        (
+            vec![x_death(vec![entry("expired", "q", 9)])],
+            format!("{}: expired", moved("q")),
+            Some(Lane::Interactive),
+            Some(at(9)),
+        ),
+        // Parked before, in the other lane's name for all that a stranger says.
+        (
+            vec![
+                x_death(vec![
+                    entry("delivery_limit", "q.bulk", 9),
+                    entry("expired", "q.retry.bulk.10s", 5),
+                ]),
+                lane("interactive"),
+            ],
+            format!("{}: delivery_limit", moved("q.bulk")),
+            Some(Lane::Bulk),
+            Some(at(9)),
+        ),
+        (
+            vec![x_death(vec![entry("expired", "elsewhere", 9)]), lane("bulk")],
+            format!("{}: expired", moved("elsewhere")),
+            Some(Lane::Bulk),
+            Some(at(9)),
+        ),
+        (
+            vec![x_death(vec![AMQPValue::Void, AMQPValue::FieldTable(table(&[]))])],
+            format!("{}: no reason given", moved("an unknown queue")),
+            None,
+            None,
+        ),
+    ];
+    for (headers, detail, lane, dead_at) in cases {
+        let letter = reader().read(&with(&headers), BODY);
+        assert_eq!(letter.reason, DeadReason::BrokerDropped);
+        assert_eq!((letter.detail, letter.lane, letter.dead_at), (detail, lane, dead_at));
+        assert_eq!(letter.client_id.as_deref(), Some("shop"));
+    }
+}
+
+#[test]
+fn a_reason_of_another_version_is_told_as_it_stands() {
+    let letter = reader().read(
+        &with(&[
+            ("x-revoker-reason", text("quarantined")),
+            ("x-revoker-detail", text("so be it")),
+            ("x-revoker-lane", text("express")),
+        ]),
+        BODY,
+    );
+    assert_eq!(
+        (letter.reason, letter.detail.as_str()),
+        (DeadReason::Other, "quarantined: so be it")
+    );
+    assert_eq!(letter.lane, None);
+}
+
+#[test]
+fn no_text_of_a_letter_shows_the_token_or_steers_a_terminal() {
+    let evil = "red \u{1b}[31m and\nabc";
+    let headers = with(&[
+        ("x-revoker-reason", text(evil)),
+        ("x-revoker-detail", text(evil)),
+        ("x-revoker-code", text(evil)),
+        ("x-revoker-last-error", text(evil)),
+        ("x-revoker-fingerprint", text(evil)),
+    ])
+    .with_message_id("abc".into());
+    let body = br#"{"refresh_token":"abc","client_id":"of abc\u001b"}"#;
+    let letter = reader().read(&headers, body);
+    assert_eq!(letter.id.as_str(), "ba7816bf8f01");
+    assert_eq!(letter.fingerprint, Some(Fingerprint::of("abc")), "the body's");
+    let code = letter.code.as_deref().unwrap();
+    assert_eq!(code, "red  [31m and [redacted]");
+    for shown in [
+        letter.detail.as_str(),
+        code,
+        letter.last_error.as_deref().unwrap(),
+        letter.client_id.as_deref().unwrap(),
+    ] {
+        assert!(!shown.contains("abc") && !shown.contains(char::is_control), "{shown}");
+    }
+}
+
+#[test]
+fn what_is_no_job_has_the_fingerprint_that_its_worker_knew() {
+    let body = b"not json: abcdefgh";
+    let headers = with(&[("x-revoker-fingerprint", text("ba7816bf8f01"))]);
+    let letter = reader().read(&headers.clone().with_message_id("abcdefgh".into()), body);
+    assert!(!letter.is_job);
+    assert_eq!(letter.fingerprint, Some(Fingerprint::of("abc")));
+    assert_eq!(letter.id.as_str(), Fingerprint::of("abcdefgh").to_string());
+    assert_eq!(letter.client_id, None);
+    let forged = with(&[("x-revoker-fingerprint", text("abcdefgh"))]);
+    assert_eq!(reader().read(&forged, body).fingerprint, None);
+}
+
+#[test]
+fn particulars_show_what_is_harmless_and_name_the_rest() {
+    let body = br#"{"action":"revoke","refresh_token":"abc","client_id":"shop","username":"abc@x",
+        "client_secret":"hush","expires_at":7,"note":"hush"}"#;
+    let headers = with(&[
+        ("tenant", text("acme")),
+        ("of abc", text("x")),
+        ("x-revoker-reason", text("rejected")),
+        ("x-delivery-count", AMQPValue::LongLongInt(2)),
+        x_death(vec![entry("expired\u{7}", "q", 9)]),
+    ])
+    .with_content_type("application/json".into())
+    .with_message_id("hush".into())
+    .with_type("logout\n".into())
+    .with_delivery_mode(2);
+    let particulars = reader().particulars(&headers, body);
+    assert_eq!(
+        particulars.job.unwrap().to_string(),
+        r#"{"action":"revoke","client_id":"shop","client_secret":"[redacted]","expires_at":7,"refresh_token":"[ba7816bf8f01]","username":"["#
+            .to_owned()
+            + &Fingerprint::of("abc@x").to_string()
+            + r#"]"}"#
+    );
+    assert_eq!(particulars.other_fields, 1);
+    assert_eq!(
+        particulars.properties,
+        [
+            ("content_type", "application/json".to_owned()),
+            ("message_id", format!("[{}]", Fingerprint::of("hush"))),
+            ("type", "logout ".to_owned()),
+            ("delivery_mode", "2".to_owned()),
+        ]
+    );
+    assert_eq!(
+        particulars.foreign_headers,
+        [format!("[{}]", Fingerprint::of("of abc")), "tenant".to_owned()]
+    );
+    assert_eq!(particulars.deaths, ["expired  in q, 1 time(s)"]);
+}
+
+#[test]
+fn nothing_of_a_body_that_is_no_job_is_shown() {
+    let headers = with(&[("plain", text("x"))]).with_app_id("abcdefgh".into());
+    let particulars = reader().particulars(&headers, b"not json: abcdefgh");
+    assert_eq!(particulars.job, None);
+    assert_eq!(particulars.other_fields, 0);
+    assert_eq!(particulars.properties, [("app_id", format!("[{}]", Fingerprint::of("abcdefgh")))]);
+}

@@ -1,0 +1,68 @@
+//! How many letters there are of each reason.
+
+use std::fmt::Write as _;
+
+use serde::{Serialize, Serializer};
+
+use crate::domain::DeadReason;
+
+/// A count for each reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts([u64; DeadReason::ALL.len()]);
+
+impl Counts {
+    /// Counts one letter.
+    pub fn add(&mut self, reason: DeadReason) {
+        for (count, of) in self.0.iter_mut().zip(DeadReason::ALL) {
+            *count += u64::from(of == reason);
+        }
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// A line for each reason that there is.
+    #[must_use]
+    pub fn lines(&self) -> String {
+        let there = || DeadReason::ALL.into_iter().zip(self.0).filter(|(_, count)| *count > 0);
+        let width = there().map(|(reason, _)| reason.as_str().len()).max().unwrap_or_default();
+        let mut lines = String::new();
+        for (reason, count) in there() {
+            // Writing to a string cannot fail.
+            let _ = writeln!(lines, "  {reason:width$}  {count:>9}");
+        }
+        lines
+    }
+}
+
+/// Every reason, those with none too: scripts need not ask whether a name is there.
+impl Serialize for Counts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(DeadReason::ALL.map(DeadReason::as_str).into_iter().zip(self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Reason;
+
+    #[test]
+    fn letters_are_counted_by_reason() {
+        let mut counts = Counts::default();
+        assert_eq!((counts.lines().as_str(), counts.total()), ("", 0));
+        counts.add(DeadReason::BrokerDropped);
+        for _ in 0..12 {
+            counts.add(DeadReason::Stated(Reason::Rejected));
+        }
+        assert_eq!(counts.total(), 13);
+        assert_eq!(counts.lines(), "  rejected               12\n  broker_dropped          1\n");
+        let json = serde_json::to_value(counts).unwrap();
+        assert_eq!(json["rejected"], 12);
+        assert_eq!(json["exhausted"], 0);
+        assert_eq!(json.as_object().unwrap().len(), DeadReason::ALL.len());
+    }
+}

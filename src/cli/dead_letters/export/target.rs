@@ -1,0 +1,125 @@
+//! A file that is there whole or not at all, and that only its owner may read.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File, OpenOptions},
+    io::{self, BufWriter, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+/// Read and write for the owner, nothing for others.
+const OWNER_ONLY: u32 = 0o600;
+
+/// A file that is being written, under another name until it is whole.
+#[derive(Debug)]
+pub struct Target {
+    path: PathBuf,
+    partial: PathBuf,
+    file: BufWriter<File>,
+    kept: bool,
+}
+
+impl Target {
+    /// Begins a file that is to be at `path`.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        let name = path.file_name().ok_or_else(|| io::Error::other("it names no file"))?;
+        let mut partial = OsString::from(".");
+        partial.push(name);
+        partial.push(format!(".{}.partial", std::process::id()));
+        let partial = path.with_file_name(partial);
+        let file =
+            OpenOptions::new().write(true).create_new(true).mode(OWNER_ONLY).open(&partial)?;
+        Ok(Self { path: path.to_owned(), partial, file: BufWriter::new(file), kept: false })
+    }
+
+    /// Writes one line.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn write(&mut self, line: &str) -> io::Result<()> {
+        self.file.write_all(line.as_bytes())?;
+        self.file.write_all(b"\n")
+    }
+
+    /// Gives the file its name. It takes another's place only if `replace` says so.
+    ///
+    /// # Errors
+    ///
+    /// The system's; there is no file then.
+    pub fn keep(mut self, replace: bool) -> io::Result<()> {
+        self.file.flush()?;
+        self.file.get_ref().sync_all()?;
+        if replace {
+            fs::rename(&self.partial, &self.path)?;
+            self.kept = true;
+        } else {
+            // Unlike a rename it fails if the name was taken meanwhile; dropped, the first one goes.
+            fs::hard_link(&self.partial, &self.path)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        if !self.kept {
+            // What cannot be removed is named in no message: there is nobody to tell.
+            let _ = fs::remove_file(&self.partial);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn names(dir: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_file_is_there_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out.ndjson");
+        let mut target = Target::create(&path).unwrap();
+        target.write("one").unwrap();
+        drop(target);
+        assert_eq!(names(dir.path()), [""; 0], "given up");
+
+        let mut target = Target::create(&path).unwrap();
+        target.write("one").unwrap();
+        assert!(!path.exists());
+        target.keep(false).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one\n");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, OWNER_ONLY);
+        assert_eq!(names(dir.path()), ["out.ndjson"]);
+    }
+
+    #[test]
+    fn another_file_is_replaced_only_on_request() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out.ndjson");
+        fs::write(&path, "before").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        let refused = Target::create(&path).unwrap().keep(false).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "before");
+        Target::create(&path).unwrap().keep(true).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, OWNER_ONLY);
+        assert_eq!(names(dir.path()), ["out.ndjson"]);
+    }
+}

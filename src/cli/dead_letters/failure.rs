@@ -1,0 +1,79 @@
+//! Why an action did not come to its end.
+
+use std::{io, path::PathBuf, process::ExitCode};
+
+use thiserror::Error;
+
+use crate::{
+    broker::{LookError, ReplayError, TopologyError},
+    cli::EXIT_USAGE,
+};
+
+/// Why an action did not come to its end. The texts hold no token.
+#[derive(Debug, Error)]
+pub enum Failure {
+    /// The queue could not be looked at.
+    #[error(transparent)]
+    Look(#[from] LookError),
+    /// Letters could not be published.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    /// A lane took no more letters.
+    #[error("{0}: letters that it did not take are still dead letters")]
+    Refused(String),
+    /// Nothing fits what was asked for.
+    #[error("{0}")]
+    NotFound(String),
+    /// The command line asks for what must not be done.
+    #[error("{0}")]
+    Usage(String),
+    /// A signal came.
+    #[error("interrupted: {0}")]
+    Interrupted(&'static str),
+    /// Some of the letters could not be found again.
+    #[error("{0}")]
+    Unfinished(String),
+    /// A file could not be written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The answer could not be asked for.
+    #[error("standard input: {0}")]
+    Input(io::Error),
+    /// The result could not be put into JSON.
+    #[error("the result cannot be written as JSON: {0}")]
+    Unprintable(serde_json::Error),
+}
+
+impl Failure {
+    /// Whether the same may succeed a moment later.
+    #[must_use]
+    pub const fn passes(&self) -> bool {
+        match self {
+            Self::Look(error) => error.passes(),
+            Self::Replay(error) => match error {
+                ReplayError::Topology(error) => matches!(error, TopologyError::Failed { .. }),
+                ReplayError::Unreachable(_)
+                | ReplayError::Unanswered(_)
+                | ReplayError::Unconfirmed { .. } => true,
+            },
+            Self::Refused(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Wrong usage, a topology that differs included, or a failure.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Usage(_) | Self::Replay(ReplayError::Topology(TopologyError::Differs { .. })) => {
+                ExitCode::from(EXIT_USAGE)
+            }
+            _ => ExitCode::FAILURE,
+        }
+    }
+}

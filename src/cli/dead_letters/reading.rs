@@ -1,0 +1,101 @@
+//! Reading every letter of the queue once, and leaving all of them there.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::{failure::Failure, progress::Progress};
+use crate::broker::{DeadQueue, Held};
+
+/// What a look at the whole queue came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Seen {
+    /// Letters that were read.
+    pub letters: u32,
+    /// Letters that waited in the queue when the look began, and went to somebody else.
+    pub held_by_others: u32,
+    /// Consumers of the queue besides the look. What they held before is not counted anywhere.
+    pub other_consumers: u32,
+}
+
+impl Seen {
+    /// What makes the look less than whole, a line for each; nothing if it was whole.
+    #[must_use]
+    pub fn notes(self) -> String {
+        let mut notes = String::new();
+        // Writing to a string cannot fail.
+        if self.held_by_others > 0 {
+            let _ = writeln!(notes, "{} letters are held by another consumer", self.held_by_others);
+        }
+        if self.other_consumers > 0 {
+            let _ = writeln!(
+                notes,
+                "the queue has {} other consumer(s), such as a second `revoker dead-letters`: the letters \
+                 that they hold are not seen here until they are done",
+                self.other_consumers
+            );
+        }
+        notes
+    }
+}
+
+/// Shows every letter to `each`, in the order of the queue.
+///
+/// # Errors
+///
+/// [`Failure`]; the letters are back in the queue all the same.
+pub async fn read(
+    queue: &mut DeadQueue,
+    stop: &CancellationToken,
+    mut each: impl FnMut(&Held) -> Result<(), Failure>,
+) -> Result<Seen, Failure> {
+    unless_stopped(stop, async {
+        let mut look = queue.look().await?;
+        let mut progress = Progress::new("looking", look.expected().into());
+        while let Some(held) = look.next().await? {
+            each(&held)?;
+            progress.add(1);
+        }
+        let seen = Seen {
+            letters: look.seen(),
+            held_by_others: look.missed(),
+            other_consumers: look.others(),
+        };
+        look.close().await;
+        Ok(seen)
+    })
+    .await
+}
+
+/// What comes of `reading`, unless a signal comes first.
+///
+/// # Errors
+///
+/// Its own, and [`Failure::Interrupted`].
+pub async fn unless_stopped<T>(
+    stop: &CancellationToken,
+    reading: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => Err(Failure::Interrupted("every letter is where it was")),
+        read = reading => read,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_that_was_not_whole_says_so() {
+        let seen = |held_by_others, other_consumers| {
+            Seen { letters: 7, held_by_others, other_consumers }.notes()
+        };
+        assert_eq!(seen(0, 0), "");
+        assert_eq!(seen(3, 0), "3 letters are held by another consumer\n");
+        assert!(seen(0, 1).starts_with("the queue has 1 other consumer(s)"));
+        assert_eq!(seen(3, 1).lines().count(), 2);
+    }
+}

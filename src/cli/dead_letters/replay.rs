@@ -1,0 +1,277 @@
+//! `revoker dead-letters replay`: sends letters back into their lanes, as fresh jobs.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use tokio::time::sleep;
+
+use super::{
+    Ended, Tools,
+    counts::Counts,
+    failure::Failure,
+    filter, print, print_json,
+    reading::Seen,
+    rounds::{self, Carried, Deed},
+    selection,
+};
+use crate::{
+    broker::{Held, Letter, Replayer},
+    domain::{DeadReason, Lane, PerLane, Reason},
+    flow::Rate,
+};
+
+/// Letters that are published before their confirms are awaited and the dead letters acked: if this
+/// process dies in between, so many are jobs again and dead letters still.
+const BATCH: usize = 128;
+
+/// Bytes of letters that are kept in a round.
+const ROOM: usize = 64 * 1024 * 1024;
+
+/// What a letter takes besides its body, in bytes: properties, headers, places in lists.
+const BESIDES_THE_BODY: usize = 2 * 1024;
+
+/// Sends dead letters back into their lanes, as fresh jobs
+///
+/// Each is published and confirmed before the dead letter is removed. What is sent back is fixed at the
+/// start: a letter that dies again while this runs is not sent back a second time. The job starts afresh,
+/// its attempts forgotten, with a count of its replays.
+///
+/// Letters that the endpoint itself rejected are left where they are (exit code 3) unless
+/// --include-rejected says otherwise: the same call would be answered the same.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example, after a client's secret was configured that had been missing:\n  \
+                        revoker dead-letters replay --reason unknown_client --client-id shop --dry-run\n  \
+                        revoker dead-letters replay --reason unknown_client --client-id shop --rate 20"
+)]
+pub struct Args {
+    #[command(flatten)]
+    filter: filter::Args,
+
+    /// At most so many, the oldest first
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+
+    /// Send them into this lane; by default each goes where it came from, or to bulk if that is unknown
+    #[arg(long, value_name = "LANE", value_parser = filter::lane())]
+    to_lane: Option<Lane>,
+
+    /// At most so many a second, such as 20 or 0.5
+    #[arg(long, value_name = "PER SECOND", value_parser = rate)]
+    rate: Option<f64>,
+
+    /// Send back those too that the endpoint rejected
+    #[arg(long)]
+    include_rejected: bool,
+
+    /// Say what would be sent back, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Print the summary as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Whether the endpoint itself rejected a letter's job.
+const REJECTED: DeadReason = DeadReason::Stated(Reason::Rejected);
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if Rate::per_second(rate).is_some() => Ok(rate),
+        _ => Err("expected a number above 0, such as 20 or 0.5".to_owned()),
+    }
+}
+
+/// The end of it.
+#[derive(Debug, Serialize)]
+struct Summary {
+    queue: String,
+    #[serde(flatten)]
+    seen: Seen,
+    dry_run: bool,
+    selected: u64,
+    reasons: Counts,
+    replayed: u64,
+    interactive: u64,
+    bulk: u64,
+    left: u64,
+    rejected_left_out: u64,
+}
+
+/// Replays.
+pub async fn run(args: &Args, tools: &mut Tools) -> Result<Ended, Failure> {
+    if args.filter.names_rejected() && !args.include_rejected {
+        return Err(Failure::Usage(
+            "--reason rejected asks for letters that the endpoint itself refused: the same call would be \
+             answered the same; give --include-rejected if something has changed since"
+                .to_owned(),
+        ));
+    }
+    let filter = args.filter.resolve(tools.now);
+    let mut rejected_left_out = 0;
+    let mut selection = selection::select(tools, args.limit, |letter| {
+        let left_out = letter.reason == REJECTED && !args.include_rejected;
+        let fits = filter.fits(letter);
+        rejected_left_out += u64::from(fits && left_out);
+        fits && !left_out
+    })
+    .await?;
+    let selected = selection.letters.left();
+    let mut replaying = Replaying::new(args, Replayer::new(&tools.settings));
+    let mut ended = Ok(());
+    if selected > 0 && !args.dry_run {
+        replaying.replayer.prepare().await?;
+        ended = rounds::run(tools, &mut selection.letters, &mut replaying).await;
+        replaying.replayer.disconnect().await;
+    }
+    let summary = Summary {
+        queue: tools.queue.name().to_owned(),
+        seen: selection.seen,
+        dry_run: args.dry_run,
+        selected,
+        reasons: selection.counts,
+        replayed: selection.letters.finished(),
+        interactive: replaying.replayed.interactive,
+        bulk: replaying.replayed.bulk,
+        left: selection.letters.left(),
+        rejected_left_out,
+    };
+    if args.json {
+        print_json(&summary)?;
+    } else {
+        print(&summary.text());
+    }
+    ended?;
+    if summary.left > 0 && !args.dry_run {
+        let left = summary.left;
+        return Err(Failure::Unfinished(format!(
+            "{left} letters were not found again: somebody else has them"
+        )));
+    }
+    Ok(if rejected_left_out > 0 { Ended::Partly } else { Ended::Well })
+}
+
+impl Summary {
+    fn text(&self) -> String {
+        let Self { queue, selected, replayed, interactive, bulk, left, rejected_left_out, .. } =
+            self;
+        let mut text = if self.dry_run {
+            format!("{selected} dead letters of {queue} would be replayed\n")
+        } else {
+            format!(
+                "{replayed} dead letters of {queue} replayed, {interactive} into interactive and {bulk} \
+                 into bulk; {left} left\n"
+            )
+        };
+        text.push_str(&self.reasons.lines());
+        if *rejected_left_out > 0 {
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                text,
+                "{rejected_left_out} more were left out because the endpoint rejected them; \
+                 --include-rejected replays them too"
+            );
+        }
+        text.push_str(&self.seen.notes());
+        text
+    }
+}
+
+/// Publishing letters into their lanes.
+struct Replaying {
+    replayer: Replayer,
+    to_lane: Option<Lane>,
+    rate: Option<Rate>,
+    /// Letters that the rate has let through and that were not published yet.
+    granted: usize,
+    /// Letters that fit into one round at that rate.
+    most: usize,
+    /// What is kept in this round: letters, and bytes.
+    kept: (usize, usize),
+    replayed: PerLane<u64>,
+}
+
+impl Replaying {
+    fn new(args: &Args, replayer: Replayer) -> Self {
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "saturates, and is at least one"
+        )]
+        let most = |rate: f64| (rate * rounds::LONGEST.as_secs_f64()).max(1.0) as usize;
+        Self {
+            replayer,
+            to_lane: args.to_lane,
+            rate: args.rate.and_then(Rate::per_second),
+            granted: 0,
+            most: args.rate.map_or(usize::MAX, most),
+            kept: (0, 0),
+            replayed: PerLane::default(),
+        }
+    }
+}
+
+impl Deed for Replaying {
+    type Kept = (Lane, Letter);
+
+    const DOING: &'static str = "replaying";
+
+    fn begin(&mut self) {
+        self.kept = (0, 0);
+    }
+
+    fn keep(&mut self, held: Held) -> Option<(Lane, Letter)> {
+        let (letters, bytes) = &mut self.kept;
+        let needed = held.body().len() + BESIDES_THE_BODY;
+        if *letters == self.most || (*letters > 0 && *bytes + needed > ROOM) {
+            return None;
+        }
+        *letters += 1;
+        *bytes += needed;
+        let lane = self.to_lane.or_else(|| held.letter().lane).unwrap_or(Lane::Bulk);
+        Some((lane, self.replayer.letter(held, lane)))
+    }
+
+    async fn permitted(&mut self, most: usize) -> usize {
+        let most = most.min(BATCH);
+        let Some(rate) = &self.rate else { return most };
+        while self.granted < most {
+            match rate.take() {
+                Ok(()) => self.granted += 1,
+                Err(_) if self.granted > 0 => break,
+                Err(wait) => sleep(wait).await,
+            }
+        }
+        self.granted.min(most)
+    }
+
+    async fn carry_out(&mut self, batch: Vec<(Lane, Letter)>) -> Result<Carried, Failure> {
+        self.granted = self.granted.saturating_sub(batch.len());
+        let (lanes, letters): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+        let published = self.replayer.publish(&letters).await?;
+        for (lane, confirmed) in lanes.into_iter().zip(&published.confirmed) {
+            *self.replayed.get_mut(lane) += u64::from(*confirmed);
+        }
+        Ok(Carried { done: published.confirmed, refused: published.refused })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_a_number_above_nothing() {
+        for (text, expected) in [
+            ("20", true),
+            ("0.5", true),
+            ("0", false),
+            ("-1", false),
+            ("NaN", false),
+            ("fast", false),
+        ] {
+            assert_eq!(rate(text).is_ok(), expected, "{text}");
+        }
+    }
+}

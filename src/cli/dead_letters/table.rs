@@ -1,0 +1,126 @@
+//! Letters as a table, one line each.
+
+use std::{
+    fmt::Write as _,
+    time::{Duration, SystemTime},
+};
+
+use crate::domain::{Lane, StoredLetter, cut};
+
+/// The columns.
+const HEAD: [&str; 7] = ["AGE", "REASON", "CODE", "LANE", "FINGERPRINT", "JOB ID", "DETAIL"];
+
+/// Characters of a job id in a line; `show` has all of it.
+const MAX_ID_CHARS: usize = 40;
+
+/// Characters of a detail in a line; `show` has all of it.
+const MAX_DETAIL_CHARS: usize = 80;
+
+/// What stands where a letter tells nothing.
+const NOTHING: &str = "-";
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row([String; HEAD.len()]);
+
+impl Row {
+    /// The line of a letter, its age seen from `now`.
+    #[must_use]
+    pub fn of(letter: &StoredLetter, now: SystemTime) -> Self {
+        let nothing = || NOTHING.to_owned();
+        Self([
+            letter.age(now).map_or_else(nothing, age),
+            letter.reason.to_string(),
+            letter.code.clone().unwrap_or_else(nothing),
+            letter.lane.map_or(NOTHING, Lane::as_str).to_owned(),
+            letter.fingerprint.map_or_else(nothing, |fingerprint| fingerprint.to_string()),
+            cut(letter.id.as_str(), MAX_ID_CHARS),
+            cut(&letter.detail, MAX_DETAIL_CHARS),
+        ])
+    }
+}
+
+/// The table; nothing if there are no rows.
+#[must_use]
+pub fn render(rows: &[Row]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let head = Row(HEAD.map(str::to_owned));
+    let lines = || std::iter::once(&head).chain(rows);
+    let mut widths = [0; HEAD.len()];
+    for Row(cells) in lines() {
+        for (width, cell) in widths.iter_mut().zip(cells) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let mut table = String::new();
+    for Row(cells) in lines() {
+        let mut line = String::new();
+        for (cell, width) in cells.iter().zip(widths) {
+            // Writing to a string cannot fail.
+            let _ = write!(line, "{cell:width$}  ");
+        }
+        let _ = writeln!(table, "{}", line.trim_end());
+    }
+    table
+}
+
+/// A span of time in its two largest units: `3d 4h`, `5m 2s`.
+#[must_use]
+pub fn age(span: Duration) -> String {
+    const UNITS: [(u64, char); 4] = [(86_400, 'd'), (3_600, 'h'), (60, 'm'), (1, 's')];
+    let seconds = span.as_secs();
+    let largest = UNITS.iter().position(|(unit, _)| seconds >= *unit).unwrap_or(UNITS.len() - 1);
+    let (unit, name) = UNITS[largest];
+    let rest = UNITS.get(largest + 1).map(|(next, name)| (seconds % unit / next, *name));
+    match rest {
+        Some((rest @ 1.., next)) => format!("{}{name} {rest}{next}", seconds / unit),
+        _ => format!("{}{name}", seconds / unit),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::dead_letters::filter::tests::{letter, now};
+
+    #[test]
+    fn an_age_shows_its_two_largest_units() {
+        for (seconds, expected) in [
+            (0, "0s"),
+            (59, "59s"),
+            (60, "1m"),
+            (61, "1m 1s"),
+            (3_600, "1h"),
+            (3_659, "1h"),
+            (7_500, "2h 5m"),
+            (86_400, "1d"),
+            (273_600, "3d 4h"),
+            (86_400 * 4_000, "4000d"),
+        ] {
+            assert_eq!(age(Duration::from_secs(seconds)), expected, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell_and_lines_end_with_their_text() {
+        let silent = StoredLetter {
+            fingerprint: None,
+            lane: None,
+            dead_at: None,
+            code: Some("01".to_owned()),
+            detail: "ñ".repeat(MAX_DETAIL_CHARS + 1),
+            ..letter()
+        };
+        let table = render(&[Row::of(&letter(), now()), Row::of(&silent, now())]);
+        let expected = format!(
+            "AGE  REASON     CODE  LANE  FINGERPRINT   JOB ID    DETAIL\n\
+             1m   exhausted  -     bulk  ba7816bf8f01  logout-7  the endpoint answered others\n\
+             -    exhausted  01    -     -             logout-7  {}…\n",
+            "ñ".repeat(MAX_DETAIL_CHARS - 1)
+        );
+        assert_eq!(table, expected);
+        assert_eq!(render(&[]), "");
+    }
+}

@@ -1,0 +1,130 @@
+//! A dead letter as it lies in its queue: what its headers, its body and the broker tell of it.
+
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
+
+use super::{
+    arrival::JobId, fingerprint::Fingerprint, history::Ambiguity, lane::Lane, outcome::Reason,
+};
+
+/// Why a letter lies in the dead-letter queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DeadReason {
+    /// By a worker's word.
+    Stated(Reason),
+    /// The broker put it there by itself: a producer's `expiration`, a delivery limit. It carries no
+    /// reason of ours.
+    BrokerDropped,
+    /// It states a reason that this version does not know.
+    Other,
+}
+
+impl DeadReason {
+    /// Every reason, in the order in which they are counted and shown.
+    pub const ALL: [Self; 8] = [
+        Self::Stated(Reason::Rejected),
+        Self::Stated(Reason::RejectedAfterAmbiguity),
+        Self::Stated(Reason::InvalidJob),
+        Self::Stated(Reason::UnknownClient),
+        Self::Stated(Reason::Exhausted),
+        Self::Stated(Reason::InternalError),
+        Self::BrokerDropped,
+        Self::Other,
+    ];
+
+    /// Its name on the command line and in tables.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stated(reason) => reason.as_str(),
+            Self::BrokerDropped => "broker_dropped",
+            Self::Other => "other",
+        }
+    }
+
+    /// The reason of that name, as [`DeadReason::as_str`] spells it.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
+    }
+}
+
+impl fmt::Display for DeadReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// A dead letter without its body. All texts are on one line and show no token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredLetter {
+    /// Why it is there.
+    pub reason: DeadReason,
+    /// One sentence for a person.
+    pub detail: String,
+    /// The id under which the job appeared in the logs.
+    pub id: JobId,
+    /// The token's fingerprint, if the body or a header of ours tells it.
+    pub fingerprint: Option<Fingerprint>,
+    /// Whether the body is a job.
+    pub is_job: bool,
+    /// The body's length, in bytes.
+    pub body_bytes: usize,
+    /// The lane that it died in, if that is known.
+    pub lane: Option<Lane>,
+    /// The client on whose behalf it would be called.
+    pub client_id: Option<String>,
+    /// The endpoint's code, if it gave one.
+    pub code: Option<String>,
+    /// The HTTP status of the last answer, if there was one.
+    pub http_status: Option<u32>,
+    /// Calls known to have been made.
+    pub attempts: Option<u32>,
+    /// What the last attempt came to.
+    pub last_error: Option<String>,
+    /// When its producer sent it, by the producer's word.
+    pub published_at: Option<SystemTime>,
+    /// When its first attempt failed.
+    pub first_failed_at: Option<SystemTime>,
+    /// When it died.
+    pub dead_at: Option<SystemTime>,
+    /// Why its token may already be revoked, if it may.
+    pub ambiguity: Option<Ambiguity>,
+    /// How often it was replayed.
+    pub replays: u32,
+    /// Whether headers of its producer were left out for their size.
+    pub headers_dropped: bool,
+}
+
+impl StoredLetter {
+    /// How long it has been dead at `now`; nothing if it died in the future of a clock that differs.
+    #[must_use]
+    pub fn age(&self, now: SystemTime) -> Option<Duration> {
+        self.dead_at.map(|at| now.duration_since(at).unwrap_or_default())
+    }
+
+    /// Whether somebody who typed `name`, a job id or a fingerprint, means this letter.
+    #[must_use]
+    pub fn goes_by(&self, name: &str) -> bool {
+        self.id.as_str() == name
+            || self.fingerprint.is_some_and(|fingerprint| fingerprint.to_string() == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_of_a_worker_has_its_place_and_every_name_is_read_again() {
+        for reason in Reason::ALL {
+            assert!(DeadReason::ALL.contains(&DeadReason::Stated(reason)), "{reason}");
+        }
+        for reason in DeadReason::ALL {
+            assert_eq!(DeadReason::from_name(reason.as_str()), Some(reason));
+        }
+        assert_eq!(DeadReason::from_name("nonsense"), None);
+    }
+}

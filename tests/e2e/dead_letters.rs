@@ -1,0 +1,71 @@
+//! `revoker dead-letters`: what the person on call does about what died, against a real broker.
+
+mod discarding;
+mod exporting;
+mod killed;
+mod looking;
+mod replaying;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use lapin::types::AMQPValue;
+use serde_json::Value;
+
+use crate::harness::{DEAD, Launch, Letter, Message, Stage, Worker, message::text, token};
+
+impl Stage {
+    /// An action on this stage's dead letters.
+    fn dead_letters(&self, action: &str) -> Launch {
+        self.launch("dead-letters").arg(action)
+    }
+
+    /// Declares the queues and lays letters into the dead one.
+    async fn bury(&self, letters: impl IntoIterator<Item = Message>) {
+        self.amqp.declare_family().await;
+        self.amqp.publish_all(DEAD, letters).await;
+    }
+}
+
+/// A dead letter as a worker leaves it: of job `n`, dead for a minute.
+fn dead(n: usize, reason: &str) -> Message {
+    let lane = if n.is_multiple_of(2) { "interactive" } else { "bulk" };
+    Message::job(&token(n))
+        .id(&format!("job-{n}"))
+        .header("tenant", text("eu"))
+        .header("x-revoker-reason", text(reason))
+        .header("x-revoker-detail", text(&format!("detail of {n}")))
+        .header("x-revoker-lane", text(lane))
+        .header("x-revoker-attempts", AMQPValue::LongInt(3))
+        .header("x-revoker-last-error", text("timeout"))
+        .header("x-revoker-ambiguous", AMQPValue::Boolean(true))
+        .header("x-revoker-ambiguity", text("attempt"))
+        .dead_for(60)
+}
+
+impl Message {
+    /// Dead for so many seconds.
+    fn dead_for(self, seconds: u64) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        self.header("x-revoker-dead-at", AMQPValue::Timestamp(now - seconds))
+    }
+}
+
+/// What an action printed for a script.
+fn json(action: &Worker) -> Value {
+    let stdout = action.stdout();
+    serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{error}: {stdout}"))
+}
+
+/// The ids of the letters that a listing shows.
+fn shown(listing: &Value) -> Vec<&str> {
+    listing["shown"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|letter| letter["id"].as_str().unwrap())
+        .collect()
+}
+
+fn tokens(letters: &[Letter]) -> Vec<String> {
+    letters.iter().map(Letter::token).collect()
+}

@@ -1,0 +1,190 @@
+//! A tool that is killed, interrupted or cut off midway: nothing is lost, nothing else is touched, and
+//! what stays keeps its order.
+
+use std::collections::BTreeSet;
+
+use super::{dead, json, tokens};
+use crate::harness::{
+    BULK, DEAD, Message, Stage, eventually,
+    relay::{Relay, Stall},
+    token,
+};
+
+/// Letters that a replay may leave both in their lane and here, if it dies.
+const REPLAY_BATCH: usize = 128;
+
+fn all(count: usize) -> Vec<String> {
+    (0..count).map(token).collect()
+}
+
+/// Killed in the middle of its look, and again: the second time the broker has already put every letter
+/// back once, where a look at a part would turn them round.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_list_leaves_every_letter_in_order() {
+    const LETTERS: u32 = 1_000;
+    let stage = Stage::new().await;
+    stage.bury((0..LETTERS as usize).map(|n| dead(n, "exhausted"))).await;
+    for action in ["list", "list", "show"] {
+        let stall = Stall { to_target: None, from_target: Some(100_000) };
+        let relay = Relay::open_until(stage.broker_address(), stall).await;
+        let mut launch = stage.dead_letters(action).set("broker.url", stage.url_by(&relay));
+        if action == "show" {
+            launch = launch.arg("job-1");
+        }
+        let killed = launch.start();
+        relay.stalled().await;
+        stage
+            .amqp
+            .until_depth(DEAD, "be held", |depth| depth.ready == 0 && depth.consumers > 0)
+            .await;
+        killed.kill().await;
+        stage.amqp.until_ready(DEAD, LETTERS).await;
+    }
+    assert_eq!(tokens(&stage.amqp.take_all(DEAD).await), all(LETTERS as usize));
+}
+
+/// More letters than one consumer can hold: they are all seen, in order, and go back in order, also when
+/// the tool is killed.
+#[tokio::test(flavor = "multi_thread")]
+async fn more_letters_than_one_consumer_can_hold_stay_in_order() {
+    const LETTERS: u32 = 66_000;
+    let stage = Stage::new().await;
+    stage.bury((0..LETTERS).map(|n| Message::new(n.to_string()))).await;
+    // Where other tests run beside this one, the broker is silent for long before it has them all.
+    let list = stage.dead_letters("list").set("broker.heartbeat", "60s");
+    let (whole, status) = list.clone().arg("--json").arg("--limit").arg(0).run().await;
+    assert_eq!(status.code(), Some(0), "{}", whole.stderr());
+    assert_eq!(json(&whole)["letters"], LETTERS);
+    stage.amqp.until_ready(DEAD, LETTERS).await;
+
+    let stall = Stall { to_target: None, from_target: Some(1_000_000) };
+    let relay = Relay::open_until(stage.broker_address(), stall).await;
+    let killed = list.set("broker.url", stage.url_by(&relay)).start();
+    relay.stalled().await;
+    stage.amqp.until_depth(DEAD, "be held", |depth| depth.ready == 0 && depth.consumers > 0).await;
+    killed.kill().await;
+    stage.amqp.until_ready(DEAD, LETTERS).await;
+    let letters = stage.amqp.drain(DEAD, LETTERS).await;
+    let numbers = letters.iter().map(|letter| String::from_utf8_lossy(&letter.body).into_owned());
+    assert!(numbers.eq((0..LETTERS).map(|n| n.to_string())), "out of order");
+}
+
+/// Killed while it replays: each letter is in its lane or still here, few are both, and the rest is in
+/// order.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_replay_loses_nothing() {
+    const LETTERS: usize = 300;
+    let stage = Stage::new().await;
+    stage.bury((0..LETTERS).map(|n| dead(n, "exhausted"))).await;
+    let replay =
+        stage.dead_letters("replay").arg("--rate").arg(50).arg("--to-lane").arg("bulk").start();
+    stage.amqp.until_depth(BULK, "get 20", |depth| depth.ready >= 20).await;
+    replay.kill().await;
+
+    stage.amqp.after_consumers(DEAD).await;
+    let left = tokens(&stage.amqp.take_all(DEAD).await);
+    let back = tokens(&stage.amqp.take_all(BULK).await);
+    assert!(!left.is_empty(), "it was killed too late");
+    let union: BTreeSet<_> = left.iter().chain(&back).cloned().collect();
+    assert_eq!(union.len(), LETTERS, "letters were lost");
+    let twice = left.len() + back.len() - LETTERS;
+    assert!(twice <= REPLAY_BATCH, "{twice} are in both queues");
+    let order: Vec<_> = all(LETTERS).into_iter().filter(|token| left.contains(token)).collect();
+    assert_eq!(left, order, "out of order");
+    assert_eq!(back, all(back.len()), "the oldest first, each once");
+}
+
+/// Killed while its acks are on their way: only letters that it was to discard are gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_discard_takes_nothing_else() {
+    const LETTERS: usize = 2_000;
+    let stage = Stage::new().await;
+    let reason = |n: usize| if n.is_multiple_of(2) { "exhausted" } else { "rejected" };
+    stage.bury((0..LETTERS).map(|n| dead(n, reason(n)))).await;
+    // Every second letter is acked by itself: a thousand frames, of which this lets some through.
+    let stall = Stall { to_target: Some(10_000), from_target: None };
+    let relay = Relay::open_until(stage.broker_address(), stall).await;
+    let discard = stage
+        .dead_letters("discard")
+        .arg("--reason")
+        .arg("exhausted")
+        .arg("--yes")
+        .set("broker.url", stage.url_by(&relay))
+        .start();
+    relay.stalled().await;
+    let arguments =
+        ["-q", "list_queues", "-p", stage.host.name(), "--no-table-headers", "name", "messages"];
+    eventually("the broker to take some acks", async || {
+        let listed = stage.host.node().ctl(&arguments).await;
+        let left: Option<usize> =
+            listed.lines().find_map(|line| line.strip_prefix(DEAD)?.trim().parse().ok());
+        match left {
+            Some(left) if left < LETTERS => Ok(()),
+            _ => Err(listed),
+        }
+    })
+    .await;
+    discard.kill().await;
+
+    stage.amqp.after_consumers(DEAD).await;
+    let left = tokens(&stage.amqp.take_all(DEAD).await);
+    let order: Vec<_> = all(LETTERS).into_iter().filter(|token| left.contains(token)).collect();
+    assert_eq!(left, order, "out of order");
+    let kept = (0..LETTERS).filter(|n| n % 2 == 1).map(token).filter(|token| left.contains(token));
+    assert_eq!(kept.count(), LETTERS / 2, "others are gone");
+    assert!((LETTERS / 2 + 1..LETTERS).contains(&left.len()), "{} are left", left.len());
+}
+
+/// A first signal ends a replay in order: what it says was replayed is in the lane, once, and the rest
+/// is here.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_replay_keeps_its_books() {
+    const LETTERS: usize = 300;
+    let stage = Stage::new().await;
+    stage.bury((0..LETTERS).map(|n| dead(n, "exhausted"))).await;
+    let launch = stage.dead_letters("replay").arg("--rate").arg(50).arg("--to-lane").arg("bulk");
+    let replay = launch.arg("--json").start();
+    stage.amqp.until_depth(BULK, "get 20", |depth| depth.ready >= 20).await;
+    replay.signal("INT");
+    let status = replay.exit().await;
+    assert_eq!(status.code(), Some(1), "{}", replay.stderr());
+    assert!(replay.stderr().contains("the same command goes on"), "{}", replay.stderr());
+
+    let summary = json(&replay);
+    let replayed: usize = summary["replayed"].as_u64().unwrap().try_into().unwrap();
+    assert_eq!(summary["left"], LETTERS - replayed);
+    assert!((20..LETTERS).contains(&replayed), "{summary}");
+    let back = tokens(&stage.amqp.take_all(BULK).await);
+    assert_eq!(back, all(replayed));
+    let left = tokens(&stage.amqp.take(DEAD, u32::try_from(LETTERS - replayed).unwrap()).await);
+    assert_eq!(left, all(LETTERS)[replayed..]);
+
+    // A second go takes the rest.
+    stage.bury((replayed..LETTERS).map(|n| dead(n, "exhausted"))).await;
+    let (replay, status) = stage.dead_letters("replay").arg("--to-lane").arg("bulk").run().await;
+    assert_eq!(status.code(), Some(0), "{}", replay.stderr());
+    assert_eq!(tokens(&stage.amqp.take_all(BULK).await), all(LETTERS)[replayed..]);
+}
+
+/// A connection that is lost midway is made anew, and the replay goes on with what is left.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_survives_the_loss_of_its_connections() {
+    const LETTERS: usize = 200;
+    let stage = Stage::new().await;
+    stage.bury((0..LETTERS).map(|n| dead(n, "exhausted"))).await;
+    let way = Relay::open(stage.broker_address()).await;
+    let launch = stage.dead_letters("replay").arg("--rate").arg(50).arg("--to-lane").arg("bulk");
+    let replay = launch.set("broker.url", stage.url_by(&way)).arg("--json").start();
+    for share in [20, 60] {
+        stage.amqp.until_depth(BULK, "get its share", |depth| depth.ready >= share).await;
+        assert!(replay.exited().is_none(), "it was over before: {}", replay.stdout());
+        way.reset();
+    }
+    let status = replay.exit().await;
+    assert_eq!(status.code(), Some(0), "{}", replay.stderr());
+    assert_eq!(json(&replay)["replayed"], LETTERS);
+    let back = tokens(&stage.amqp.take_all(BULK).await);
+    assert_eq!(back.iter().cloned().collect::<BTreeSet<_>>().len(), LETTERS);
+    assert!(back.len() <= LETTERS + 2 * REPLAY_BATCH, "{} were published", back.len());
+    stage.amqp.until_ready(DEAD, 0).await;
+}

@@ -1,0 +1,230 @@
+//! `replay`: letters go back into their lanes, as fresh jobs.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use lapin::types::AMQPValue;
+
+use super::{dead, json, tokens};
+use crate::harness::{
+    Answer, BULK, DEAD, Endpoint, INTERACTIVE, Letter, Message, Said, Stage,
+    message::{text, texts},
+    token,
+};
+
+/// The endpoint rejects everything, until somebody mends what was wrong. The rejected are left out
+/// unless they are asked for; then each is called once more and revoked, and the books balance.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_rejected_is_replayed_on_request_and_revoked() {
+    const JOBS: usize = 20;
+    let stage = Stage::new().await;
+    let mended = Arc::new(AtomicBool::new(false));
+    let is_mended = mended.clone();
+    let endpoint = Endpoint::start(move |_| {
+        if is_mended.load(Ordering::SeqCst) { Answer::revoked() } else { Answer::rejected() }
+    })
+    .await;
+    let worker = stage.run(&endpoint).ready().await;
+    for (n, queue) in (0..JOBS).zip([INTERACTIVE, BULK].into_iter().cycle()) {
+        stage.amqp.publish(queue, Message::job(&token(n)).id(&format!("job-{n}"))).await;
+    }
+    stage.amqp.until_ready(DEAD, u32::try_from(JOBS).unwrap()).await;
+
+    let (replay, status) = stage.dead_letters("replay").run().await;
+    assert_eq!(status.code(), Some(3), "{}", replay.stderr());
+    let said = replay.stdout();
+    assert!(said.starts_with("0 dead letters") && said.contains("20 more were left out"), "{said}");
+    assert!(said.contains("--include-rejected"), "{said}");
+    let (replay, status) = stage.dead_letters("replay").arg("--reason").arg("rejected").run().await;
+    assert_eq!(status.code(), Some(2));
+    assert!(replay.stderr().contains("--include-rejected"), "{}", replay.stderr());
+    stage.amqp.until_ready(DEAD, u32::try_from(JOBS).unwrap()).await;
+    assert_eq!(endpoint.count(), JOBS, "something was replayed");
+
+    mended.store(true, Ordering::SeqCst);
+    let (replay, status) =
+        stage.dead_letters("replay").arg("--include-rejected").arg("--json").run().await;
+    assert_eq!(status.code(), Some(0), "{}", replay.stderr());
+    let summary = json(&replay);
+    assert_eq!((&summary["selected"], &summary["replayed"]), (&JOBS.into(), &JOBS.into()));
+    assert_eq!((&summary["interactive"], &summary["bulk"]), (&10.into(), &10.into()));
+    assert_eq!((&summary["left"], &summary["rejected_left_out"]), (&0.into(), &0.into()));
+    let metrics = worker.until_processed("revoked", JOBS).await;
+    assert_eq!((metrics.processed("revoked"), metrics.processed("dead_lettered")), (JOBS, JOBS));
+    worker.stop().await;
+    assert_eq!(endpoint.count(), 2 * JOBS);
+    assert_eq!(endpoint.told(Said::Revoked), (0..JOBS).map(token).collect());
+    stage.amqp.until_ready(DEAD, 0).await;
+    for queue in [INTERACTIVE, BULK] {
+        assert_eq!(stage.amqp.after_consumers(queue).await, 0, "{queue}");
+    }
+}
+
+/// What dies again while the replay runs is not replayed again by it, and its dead letter counts.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_dies_again_is_not_replayed_in_a_circle() {
+    const JOBS: usize = 30;
+    let stage = Stage::new().await;
+    let endpoint = Endpoint::start(|_| Answer::rejected()).await;
+    let worker = stage.run(&endpoint).ready().await;
+    stage.amqp.publish_all(BULK, (0..JOBS).map(|n| Message::job(&token(n)))).await;
+    stage.amqp.until_ready(DEAD, u32::try_from(JOBS).unwrap()).await;
+    for time in 1..=2 {
+        let launch = stage.dead_letters("replay").arg("--include-rejected").arg("--rate").arg(40);
+        let (replay, status) = launch.arg("--json").run().await;
+        assert_eq!(status.code(), Some(0), "{}", replay.stderr());
+        assert_eq!(json(&replay)["replayed"], JOBS);
+        endpoint.until_count(JOBS * (time + 1)).await;
+        worker.until_processed("dead_lettered", JOBS * (time + 1)).await;
+    }
+    worker.stop().await;
+    assert_eq!(endpoint.count(), JOBS * 3, "a letter was replayed more than once in a go");
+    let letters = stage.amqp.take(DEAD, u32::try_from(JOBS).unwrap()).await;
+    for letter in &letters {
+        assert_eq!(letter.int("x-revoker-replays"), Some(2));
+        assert_eq!(letter.int("x-revoker-attempts"), Some(1), "its attempts began afresh");
+        assert_eq!(letter.reason(), "rejected");
+    }
+}
+
+/// The names of a message's headers, but for the broker's own count of its deliveries.
+fn names(letter: &Letter) -> Vec<String> {
+    letter.header_names().into_iter().filter(|name| name != "x-delivery-count").collect()
+}
+
+/// A replayed job is the one that died, without what could harm it or tell of its death.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replayed_job_is_a_fresh_one() {
+    let stage = Stage::new().await;
+    let letter = dead(1, "exhausted")
+        .with(|properties| {
+            properties
+                .with_correlation_id("c-1".into())
+                .with_timestamp(1_700_000_000)
+                .with_expiration("60000".into())
+                .with_reply_to("somewhere".into())
+        })
+        .header("CC", texts(&[INTERACTIVE]))
+        .header("x-death", AMQPValue::FieldArray(Vec::new().into()))
+        .header("x-revoker-replays", AMQPValue::LongInt(4));
+    stage.bury([letter.clone()]).await;
+    let (replay, status) = stage.dead_letters("replay").run().await;
+    assert_eq!(status.code(), Some(0), "{}", replay.stderr());
+
+    let back = stage.amqp.take(BULK, 1).await.remove(0);
+    assert_eq!(back.body, letter.body);
+    assert_eq!(names(&back), ["tenant", "x-revoker-replays"]);
+    assert_eq!(back.int("x-revoker-replays"), Some(5));
+    let kept = &back.properties;
+    assert_eq!(kept.message_id().as_ref().unwrap().as_str(), "job-1");
+    assert_eq!(kept.correlation_id().as_ref().unwrap().as_str(), "c-1");
+    assert_eq!((kept.timestamp(), kept.delivery_mode()), (&Some(1_700_000_000), &Some(2)));
+    assert_eq!((kept.expiration(), kept.reply_to()), (&None, &None));
+    assert_eq!(stage.amqp.take_all(INTERACTIVE).await.len(), 0, "CC was obeyed");
+    stage.amqp.until_ready(DEAD, 0).await;
+}
+
+/// What the broker dropped goes back where it expired, without its expiration.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_broker_dropped_is_replayed() {
+    let stage = Stage::new().await;
+    stage.amqp.declare_family().await;
+    let expiring = Message::job(&token(1)).with(|job| job.with_expiration("1".into()));
+    stage.amqp.publish(INTERACTIVE, expiring).await;
+    stage.amqp.until_ready(DEAD, 1).await;
+    let (replay, status) = stage.dead_letters("replay").run().await;
+    assert_eq!(status.code(), Some(0), "{}", replay.stderr());
+    let back = stage.amqp.take(INTERACTIVE, 1).await.remove(0);
+    assert_eq!(back.token(), token(1));
+    assert_eq!(names(&back), ["x-revoker-replays"]);
+    assert_eq!(back.properties.expiration(), &None);
+    stage.amqp.until_ready(DEAD, 0).await;
+}
+
+/// The filters of the list, a lane of one's own choice, and a dry run that changes nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_fits_is_replayed() {
+    let stage = Stage::new().await;
+    let reasons =
+        ["exhausted", "unknown_client", "exhausted", "invalid_job", "exhausted", "exhausted"];
+    stage.bury(reasons.into_iter().enumerate().map(|(n, reason)| dead(n, reason))).await;
+    let launch = stage
+        .dead_letters("replay")
+        .arg("--reason")
+        .arg("exhausted")
+        .arg("--lane")
+        .arg("interactive")
+        .arg("--limit")
+        .arg(2)
+        .arg("--to-lane")
+        .arg("bulk");
+    let (replay, status) = launch.clone().arg("--dry-run").run().await;
+    assert_eq!(status.code(), Some(0), "{}", replay.stderr());
+    assert!(replay.stdout().starts_with("2 dead letters of revocations.dead would be replayed\n"));
+    stage.amqp.until_ready(DEAD, 6).await;
+    assert_eq!(stage.amqp.take_all(BULK).await.len(), 0, "a dry run replayed");
+
+    let (replay, status) = launch.run().await;
+    assert_eq!(status.code(), Some(0), "{}", replay.stderr());
+    assert!(
+        replay.stdout().contains("0 into interactive and 2 into bulk; 0 left"),
+        "{}",
+        replay.stdout()
+    );
+    assert_eq!(tokens(&stage.amqp.take(BULK, 2).await), [token(0), token(2)]);
+    let left: Vec<_> = [1, 3, 4, 5].map(token).into();
+    assert_eq!(tokens(&stage.amqp.take(DEAD, 4).await), left);
+}
+
+/// A lane that takes no more: the letters stay dead letters, and the end says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lane_that_refuses_gets_nothing_and_nothing_is_lost() {
+    const LETTERS: usize = 5;
+    let stage = Stage::new().await;
+    stage.bury((0..LETTERS).map(|n| dead(n, "exhausted"))).await;
+    let limit = r#"{"max-length":1,"overflow":"reject-publish"}"#;
+    let policy = ["set_policy", "-p", stage.host.name(), "full", r"^revocations\.bulk$", limit];
+    stage.host.node().ctl(&policy).await;
+    let mut filled = 0;
+    while stage.amqp.offer(BULK, &Message::new("filler")).await {
+        filled += 1;
+        assert!(filled < 1_000, "the limit never holds");
+    }
+    let (replay, status) = stage.dead_letters("replay").arg("--to-lane").arg("bulk").run().await;
+    assert_eq!(status.code(), Some(1), "{}", replay.stdout());
+    assert!(
+        replay.stderr().contains("queue revocations.bulk refuses messages"),
+        "{}",
+        replay.stderr()
+    );
+    stage.amqp.after_consumers(DEAD).await;
+    let left = tokens(&stage.amqp.take_all(DEAD).await);
+    let lane = stage.amqp.take_all(BULK).await;
+    let back: Vec<_> = lane.iter().map(Letter::token).filter(|token| !token.is_empty()).collect();
+    assert!(!left.is_empty(), "nothing was refused");
+    let union: Vec<_> = back.iter().chain(&left).cloned().collect();
+    assert_eq!(union, (0..LETTERS).map(token).collect::<Vec<_>>());
+}
+
+/// Queues that are not as they must be are a fault of configuration; a lane that is not there is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_family_that_differs_is_refused() {
+    let stage = Stage::new().await;
+    stage.amqp.declare(DEAD, crate::harness::amqp::quorum()).await;
+    stage.amqp.declare(BULK, crate::harness::amqp::quorum()).await;
+    stage.amqp.publish(DEAD, dead(1, "exhausted").header("kept", text("yes"))).await;
+    let (replay, status) = stage.dead_letters("replay").run().await;
+    assert_eq!(status.code(), Some(2), "{}", replay.stderr());
+    assert!(
+        replay.stderr().contains("revocations.bulk exists with other arguments"),
+        "{}",
+        replay.stderr()
+    );
+    stage.amqp.delete(BULK).await;
+    let (replay, status) = stage.dead_letters("replay").set("broker.declare", false).run().await;
+    assert_eq!(status.code(), Some(1), "{}", replay.stderr());
+    assert!(replay.stderr().contains("does not exist"), "{}", replay.stderr());
+    stage.amqp.until_ready(DEAD, 1).await;
+}
