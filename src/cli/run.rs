@@ -20,10 +20,10 @@ use crate::{
     },
     config::Config,
     endpoint::{ClientError, CredentialFault, Credentials, HttpEndpoint},
-    flow::{Dispatcher, FlowReport, Intake},
+    flow::{Dispatcher, FlowReport},
     metrics::{Build, Metrics},
     pipeline::{BackingOff, Chance, Duplicates, Pipeline, Stop},
-    ports::SystemClock,
+    ports::{Intake, SystemClock},
 };
 
 /// The broker's goodbye may take this long; a broker that hangs is not waited for.

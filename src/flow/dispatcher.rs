@@ -23,9 +23,9 @@ use super::{
     pause::{Phase, Weather},
     rate::Rate,
     settings::Settings,
-    status::{Intake, Status},
+    status::Status,
 };
-use crate::{domain::Lane, metrics::Metrics};
+use crate::{domain::Lane, metrics::Metrics, ports::Intake};
 
 /// Decides which call may start now.
 #[derive(Debug)]

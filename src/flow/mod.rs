@@ -16,4 +16,4 @@ pub use dispatcher::{Dispatcher, Permit};
 pub use evidence::Evidence;
 pub use pause::{Cause, Pause, Phase};
 pub use settings::{PauseSettings, Settings};
-pub use status::{FlowReport, Intake, Status};
+pub use status::{FlowReport, Status};
