@@ -1,0 +1,120 @@
+//! The list of failed lines, made from the journal: the one file that somebody has to look at afterwards.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, OpenOptions},
+    io::{self, BufRead as _, BufReader, BufWriter, Write as _},
+    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
+    path::Path,
+};
+
+use super::journal::{Record, What};
+
+/// It names clients' trouble: it is its owner's alone.
+const MODE: u32 = 0o600;
+
+/// Where an entry stands in the journal.
+type Place = (u64, usize);
+
+/// Writes the entries of all lines that failed, in the order of the lines, to `path`; takes a former
+/// list away where none failed.
+///
+/// # Errors
+///
+/// The system's.
+pub fn list(journal: &Path, path: &Path) -> io::Result<()> {
+    let journal = File::open(journal)?;
+    let failed = places(&journal)?;
+    if failed.is_empty() {
+        return match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        };
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(MODE);
+    let mut list = BufWriter::new(options.open(path)?);
+    let mut entry = Vec::new();
+    for (offset, length) in failed.into_values() {
+        entry.resize(length, 0);
+        journal.read_exact_at(&mut entry, offset)?;
+        list.write_all(&entry)?;
+    }
+    list.flush()
+}
+
+/// The last entries of the lines that failed.
+fn places(journal: &File) -> io::Result<BTreeMap<u64, Place>> {
+    let mut reader = BufReader::new(journal);
+    let mut failed = BTreeMap::new();
+    let (mut line, mut offset) = (Vec::new(), 0);
+    while reader.read_until(b'\n', &mut line)? > 0 {
+        match Record::read(line.trim_ascii_end()) {
+            Some(Record::Entry(entry)) if matches!(entry.what, What::Failed(_)) => {
+                failed.insert(entry.line, (offset, line.len()));
+            }
+            Some(Record::Entry(entry)) => drop(failed.remove(&entry.line)),
+            Some(Record::Again(lines)) => lines.iter().for_each(|line| drop(failed.remove(line))),
+            // The lines of another input.
+            Some(Record::Header(_)) => failed.clear(),
+            _ => {}
+        }
+        offset += line.len() as u64;
+        line.clear();
+    }
+    Ok(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, time::SystemTime};
+
+    use super::*;
+    use crate::{
+        domain::Ending,
+        sweep::journal::{Entry, Header},
+    };
+
+    fn refused(line: u64, detail: &str) -> Record {
+        Record::Entry(Entry::refused(line, detail.to_owned(), SystemTime::UNIX_EPOCH))
+    }
+
+    fn done(line: u64) -> Record {
+        let what = What::Ended(Ending::Revoked);
+        Record::Entry(Entry::without_a_call(line, None, what, SystemTime::UNIX_EPOCH))
+    }
+
+    #[test]
+    fn the_last_word_on_each_line_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let (journal, path) = (folder.path().join("j"), folder.path().join("failed"));
+        let header = Record::Header(Header::new(None, "https://e".to_owned(), BTreeMap::new()));
+        let records = [
+            header.clone(),
+            refused(9, "of another input"),
+            header,
+            Record::Started(9),
+            refused(7, "second"),
+            refused(3, "former"),
+            refused(5, "mended"),
+            refused(6, "under way"),
+            Record::Again(vec![3, 5, 6]),
+            done(5),
+            refused(3, "first"),
+        ];
+        let mut text = Vec::new();
+        records.iter().for_each(|record| record.write(&mut text));
+        fs::write(&journal, &text).unwrap();
+        list(&journal, &path).unwrap();
+        let listed = fs::read(&path).unwrap();
+        let mut expected = Vec::new();
+        [refused(3, "first"), refused(7, "second")].iter().for_each(|r| r.write(&mut expected));
+        assert_eq!(String::from_utf8(listed).unwrap(), String::from_utf8(expected).unwrap());
+
+        [done(3), done(7)].iter().for_each(|record| record.write(&mut text));
+        fs::write(&journal, &text).unwrap();
+        list(&journal, &path).unwrap();
+        assert!(!path.exists(), "a former list would be believed");
+        list(&journal, &path).unwrap();
+    }
+}

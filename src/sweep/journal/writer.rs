@@ -1,0 +1,153 @@
+//! Appends to the journal, many records with one sync.
+
+use std::{
+    fs::File,
+    io::{self, Write as _},
+    sync::Arc,
+};
+
+use thiserror::Error;
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::{JoinError, spawn_blocking},
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{open::Opened, record::Record};
+use crate::ports::{Condition, Report};
+
+/// Requests that wait for the disk; more than jobs are ever in hand would change nothing.
+const WAITING: usize = 1024;
+
+/// Bytes of a batch after which no more are added.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// The way to the journal, for everybody who writes into it.
+#[derive(Debug, Clone)]
+pub struct Journal {
+    requests: mpsc::Sender<Request>,
+    lost: CancellationToken,
+}
+
+/// Records as they will stand in the file, and who waits for them.
+#[derive(Debug)]
+struct Request {
+    lines: Vec<u8>,
+    synced: oneshot::Sender<()>,
+}
+
+/// The journal can be written no more: what it was to hold may be lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the journal can be written no more")]
+pub struct Lost;
+
+/// Why the journal can be written no more.
+#[derive(Debug, Error)]
+pub enum WriteError {
+    /// The system's fault: mostly a disk that is full.
+    #[error("the journal cannot be written")]
+    Io(#[from] io::Error),
+    /// A fault inside this program.
+    #[error("the writer of the journal failed")]
+    Panic(#[from] JoinError),
+}
+
+impl Journal {
+    /// Writes the records, one after the other; returns once they are on disk.
+    ///
+    /// # Errors
+    ///
+    /// [`Lost`] if they are not, or may not be.
+    pub async fn write(&self, records: &[Record]) -> Result<(), Lost> {
+        let mut lines = Vec::new();
+        records.iter().for_each(|record| record.write(&mut lines));
+        let (synced, done) = oneshot::channel();
+        self.requests.send(Request { lines, synced }).await.map_err(|_| Lost)?;
+        done.await.map_err(|_| Lost)
+    }
+
+    /// Cancelled once the journal can be written no more.
+    #[must_use]
+    pub fn lost(&self) -> CancellationToken {
+        self.lost.clone()
+    }
+}
+
+/// Whether the journal can be written, for `/readyz`.
+impl Report for Journal {
+    fn condition(&self) -> Condition {
+        if self.lost.is_cancelled() {
+            Condition::NotReady { reason: Lost.to_string() }
+        } else {
+            Condition::Ready
+        }
+    }
+}
+
+/// The one who writes.
+#[derive(Debug)]
+pub struct Writer {
+    file: Arc<File>,
+    /// The bytes of the file, all of them on disk.
+    length: u64,
+    requests: mpsc::Receiver<Request>,
+    /// However it ends, what is not on disk then is lost.
+    lost: DropGuard,
+}
+
+impl Writer {
+    /// The writer of an open journal, which has to run, and the way to it.
+    #[must_use]
+    pub fn new(opened: Opened) -> (Self, Journal) {
+        let (sender, requests) = mpsc::channel(WAITING);
+        let lost = CancellationToken::new();
+        let journal = Journal { requests: sender, lost: lost.clone() };
+        let file = Arc::new(opened.file);
+        (Self { file, length: opened.length, requests, lost: lost.drop_guard() }, journal)
+    }
+
+    /// Writes until nobody can ask for more; returns the file, which is still locked.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`] ends it at once: after a failed sync nobody can say what is on disk, and a second
+    /// one may succeed without having written anything.
+    pub async fn run(mut self) -> Result<Arc<File>, WriteError> {
+        while let Some(first) = self.requests.recv().await {
+            let mut lines = Vec::new();
+            Record::Synced(self.length).write(&mut lines);
+            lines.extend_from_slice(&first.lines);
+            let mut waiting = vec![first.synced];
+            while lines.len() < BATCH_BYTES
+                && let Ok(next) = self.requests.try_recv()
+            {
+                lines.extend_from_slice(&next.lines);
+                waiting.push(next.synced);
+            }
+            self.append(lines).await?;
+            for synced in waiting {
+                // Whoever no longer waits loses nothing.
+                let _ = synced.send(());
+            }
+        }
+        drop(self.lost.disarm());
+        Ok(self.file)
+    }
+
+    async fn append(&mut self, lines: Vec<u8>) -> Result<(), WriteError> {
+        let (file, length) = (Arc::clone(&self.file), self.length);
+        self.length += lines.len() as u64;
+        let written = spawn_blocking(move || {
+            let mut end = &*file;
+            end.write_all(&lines).and_then(|()| end.sync_data()).inspect_err(|_| {
+                // Half a batch would be taken for a torn end; better there is none. If this fails as
+                // well, it will be.
+                let _ = end.set_len(length);
+            })
+        });
+        Ok(written.await??)
+    }
+}
+
+#[cfg(test)]
+mod tests;
