@@ -18,3 +18,4 @@ pub mod logs;
 pub mod metrics;
 pub mod pipeline;
 pub mod ports;
+pub mod sweep;

@@ -2,11 +2,14 @@
 
 pub mod check;
 pub mod credentials;
+mod engine;
 pub mod enqueue;
 pub mod healthcheck;
 pub mod mock_endpoint;
+mod progress;
 pub mod run;
 mod signals;
+pub mod sweep;
 
 use std::{io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -20,6 +23,9 @@ use crate::{
 
 /// The exit code of a wrong configuration; clap's own, for a wrong command line, is the same.
 const EXIT_USAGE: u8 = 2;
+
+/// The exit code of what came to its end, but could not take everything: some input was refused.
+const EXIT_PARTLY: u8 = 3;
 
 /// What is still running when a command has ended gets this long.
 const LAST_WORDS: Duration = Duration::from_millis(100);
@@ -54,6 +60,7 @@ enum Command {
                             revoker --config config/production.toml run")]
     Run,
     Enqueue(enqueue::Args),
+    Sweep(sweep::Args),
     /// Checks the configuration, the broker and the endpoint's TLS; changes nothing
     #[command(after_help = "Example:\n  revoker --config config/production.toml check")]
     Check,
@@ -68,6 +75,9 @@ pub fn main() -> ExitCode {
     endpoint::install_crypto_provider();
     match cli.command {
         Command::Run => with_config(Config::load, &cli.config, run::run),
+        Command::Sweep(args) => {
+            with_config(Config::load, &cli.config, |config| sweep::run(args, config))
+        }
         Command::Check => with_config(Config::load, &cli.config, check::run),
         Command::Enqueue(args) => {
             with_config(Config::load_without_credentials, &cli.config, |config| {
@@ -136,6 +146,18 @@ fn refuse(faults: &Faults) -> ExitCode {
     // Whoever closed standard error still gets the exit code.
     drop(writeln!(std::io::stderr(), "{faults}"));
     ExitCode::from(EXIT_USAGE)
+}
+
+/// An error and what it comes from, in one line.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        line.push_str(": ");
+        line.push_str(&error.to_string());
+        source = error.source();
+    }
+    line
 }
 
 fn fail(error: &dyn std::error::Error) -> ExitCode {

@@ -1,8 +1,8 @@
 //! Files of jobs: NDJSON, CSV or one token a line, perhaps compressed, from a file or standard input.
 //!
 //! Every line is judged by the worker's own rules before anything is done with it, and comes out as a
-//! job, a refusal or a duplicate. Reading blocks: who is asynchronous reads on a thread of its own,
-//! and hands many lines on at a time.
+//! job, a refusal or a duplicate. Reading blocks: who is asynchronous takes the lines from a [`Feed`],
+//! which reads on a thread of its own.
 //!
 //! Memory does not grow with the length of a line: what is longer than a job may be is skipped, not
 //! held. It grows with the number of jobs by what [`seen`] keeps of each.
@@ -11,6 +11,7 @@ mod body;
 mod cells;
 mod csv;
 mod error;
+mod feed;
 mod fills;
 mod format;
 mod header;
@@ -32,11 +33,16 @@ use std::{
 
 use crate::domain::{Fingerprint, Job, JobDefaults, JobKey};
 
-use self::{fills::Filler, records::Records, seen::Seen};
+use self::{
+    fills::Filler,
+    records::{Record, Records},
+    seen::Seen,
+};
 
 pub use self::{
     body::Body,
     error::{OpenError, ReadError, Refusal},
+    feed::Feed,
     fills::Fills,
     format::{Format, UnknownFormat},
     header::HeaderFault,
@@ -76,6 +82,7 @@ pub fn open(path: &Path, options: &Options) -> Result<Lines, OpenError> {
         filler,
         defaults: options.defaults.clone(),
         seen: Seen::default(),
+        ahead: None,
         ended: false,
     })
 }
@@ -87,6 +94,8 @@ pub struct Lines {
     defaults: JobDefaults,
     seen: Seen,
     progress: Progress,
+    /// What was read to find where skipping ends.
+    ahead: Option<Record>,
     ended: bool,
 }
 
@@ -151,6 +160,36 @@ impl Lines {
         self.progress.clone()
     }
 
+    /// Skips the lines before this one without judging them; returns how many there were, blank ones
+    /// not counted. They do not count for duplicates.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`], as the iterator's.
+    pub fn skip_before(&mut self, line: u64) -> Result<u64, ReadError> {
+        let mut skipped = 0;
+        while let Some(record) = self.read()? {
+            if record.number >= line {
+                self.ahead = Some(record);
+                break;
+            }
+            skipped += 1;
+        }
+        Ok(skipped)
+    }
+
+    fn read(&mut self) -> Result<Option<Record>, ReadError> {
+        if self.ahead.is_some() {
+            return Ok(self.ahead.take());
+        }
+        if self.ended {
+            return Ok(None);
+        }
+        let read = self.records.next();
+        self.ended = !matches!(read, Ok(Some(_)));
+        read.map_err(|source| ReadError { line: self.records.next_line(), source })
+    }
+
     fn judge(&mut self, body: Vec<u8>) -> Kind {
         let (body, job) = match self.parse(body) {
             Ok(parsed) => parsed,
@@ -182,25 +221,14 @@ impl Iterator for Lines {
     type Item = Result<Line, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.ended {
-            return None;
-        }
-        let record = match self.records.next() {
-            Ok(Some(record)) => record,
-            Ok(None) => {
-                self.ended = true;
-                return None;
-            }
-            Err(source) => {
-                self.ended = true;
-                return Some(Err(ReadError { line: self.records.next_line(), source }));
-            }
-        };
-        let kind = match record.body {
-            Ok(body) => self.judge(body),
-            Err(refusal) => Kind::Refused(refusal),
-        };
-        Some(Ok(Line { number: record.number, kind }))
+        let line = self.read().transpose()?.map(|record| {
+            let kind = match record.body {
+                Ok(body) => self.judge(body),
+                Err(refusal) => Kind::Refused(refusal),
+            };
+            Line { number: record.number, kind }
+        });
+        Some(line)
     }
 }
 

@@ -53,8 +53,10 @@ fn places(journal: &File) -> io::Result<BTreeMap<u64, Place>> {
             Some(Record::Entry(entry)) if matches!(entry.what, What::Failed(_)) => {
                 failed.insert(entry.line, (offset, line.len()));
             }
-            Some(Record::Entry(entry)) => drop(failed.remove(&entry.line)),
-            Some(Record::Again(lines)) => lines.iter().for_each(|line| drop(failed.remove(line))),
+            Some(Record::Entry(entry)) => take(&mut failed, entry.line),
+            Some(Record::Again(lines)) => {
+                lines.into_iter().for_each(|line| take(&mut failed, line))
+            }
             // The lines of another input.
             Some(Record::Header(_)) => failed.clear(),
             _ => {}
@@ -63,6 +65,11 @@ fn places(journal: &File) -> io::Result<BTreeMap<u64, Place>> {
         line.clear();
     }
     Ok(failed)
+}
+
+/// The line has not failed, or not for good.
+fn take(failed: &mut BTreeMap<u64, Place>, line: u64) {
+    failed.remove(&line);
 }
 
 #[cfg(test)]

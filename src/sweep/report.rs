@@ -3,7 +3,7 @@
 use std::{
     fmt,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
@@ -103,6 +103,135 @@ impl Run {
             retries: tally.retries(),
             results: Results(results.filter(|(_, count)| *count > 0).collect()),
             latency: percentiles(),
+        }
+    }
+}
+
+impl Serialize for Counts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for ending in Ending::ALL {
+            map.serialize_entry(ending.as_str(), &self.ended(ending))?;
+        }
+        map.serialize_entry("repeated", &self.repeated())?;
+        map.serialize_entry("failed", &self.failed())?;
+        for reason in Reason::ALL {
+            map.serialize_entry(reason.as_str(), &self.failed_for(reason))?;
+        }
+        map.end()
+    }
+}
+
+impl Serialize for Results {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(result, count)| (result.as_str(), count)))
+    }
+}
+
+fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(duration.as_secs_f64())
+}
+
+/// The report for a person.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", heading(&self.input, self.finished))?;
+        for ending in Ending::ALL {
+            row(f, 2, ending.as_str(), self.lines.ended(ending))?;
+        }
+        row(f, 2, "repeated", self.lines.repeated())?;
+        row(f, 2, "failed", self.lines.failed())?;
+        for reason in Reason::ALL {
+            match self.lines.failed_for(reason) {
+                0 => {}
+                count => row(f, 4, &format!("of these {reason}"), count)?,
+            }
+        }
+        if !self.finished {
+            row(f, 2, "taken up, not ended", self.open)?;
+        }
+        write!(f, "{}", self.this_run)?;
+        if let Some(read) = self.read.filter(|_| !self.finished) {
+            writeln!(f, "{:.1} % of the file was read. The same command goes on.", read * 100.0)?;
+        }
+        write!(f, "The journal is {}", self.journal.display())?;
+        match &self.failed_lines {
+            None => writeln!(f, "."),
+            Some(list) => writeln!(f, "; {} lists the failed lines.", list.display()),
+        }
+    }
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        row(f, 2, "calls in this run", self.calls)?;
+        row(f, 4, "of these retries", self.retries)?;
+        for (result, count) in &self.results.0 {
+            row(f, 4, &format!("of these {result}"), *count)?;
+        }
+        #[allow(clippy::cast_precision_loss, reason = "a rate for people")]
+        let rate = self.calls as f64 / self.took.as_secs_f64().max(f64::MIN_POSITIVE);
+        writeln!(f, "  in {}, {rate:.0} calls per second", shown(self.took))?;
+        let Some(Percentiles { p50, p90, p99, p999, max }) = self.latency else { return Ok(()) };
+        let [p50, p90, p99, p999, max] = [p50, p90, p99, p999, max].map(shown);
+        writeln!(f, "  a call took: p50 {p50}, p90 {p90}, p99 {p99}, p99.9 {p999}, longest {max}")
+    }
+}
+
+fn heading(input: &Path, finished: bool) -> String {
+    let input = match input.as_os_str() == "-" {
+        true => "standard input".to_owned(),
+        false => input.display().to_string(),
+    };
+    format!("{input}: {}", if finished { "every line has ended" } else { "not finished" })
+}
+
+fn row(f: &mut fmt::Formatter<'_>, indent: usize, name: &str, count: u64) -> fmt::Result {
+    writeln!(f, "{:indent$}{name:<width$} {count:>12}", "", width = 34 - indent)
+}
+
+/// To a tenth of a millisecond below a second, else to the millisecond.
+fn shown(duration: Duration) -> humantime::FormattedDuration {
+    let step = if duration < Duration::from_secs(1) { 100_000 } else { 1_000_000 };
+    let nanos = duration.subsec_nanos() / step * step;
+    humantime::format_duration(Duration::new(duration.as_secs(), nanos))
+}
+
+/// Where the parts of a report come from.
+#[derive(Debug)]
+pub struct Sources<'a> {
+    /// The file that was swept.
+    pub input: &'a Path,
+    /// Its journal.
+    pub journal: &'a Path,
+    /// The list of failed lines.
+    pub failed_lines: &'a Path,
+    /// What the journal says, read back.
+    pub past: &'a Past,
+    /// The share of the input that was read.
+    pub read: Option<f64>,
+    /// Whether every line has ended.
+    pub finished: bool,
+}
+
+impl Report {
+    /// The report of a run.
+    #[must_use]
+    pub fn new(sources: &Sources<'_>, this_run: Run) -> Self {
+        let past = sources.past;
+        let lines = Counts::of(past.fates());
+        let failed_lines = (lines.failed() > 0).then(|| sources.failed_lines.to_owned());
+        Self {
+            input: sources.input.to_owned(),
+            id: past.header().input.clone(),
+            journal: sources.journal.to_owned(),
+            failed_lines,
+            endpoint: past.header().endpoint.clone(),
+            finished: sources.finished,
+            lines,
+            open: past.open(),
+            read: sources.read,
+            this_run,
         }
     }
 }

@@ -15,14 +15,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     delivery::{Back, Exits, LineDelivery},
-    feed::{Feed, FeedError, Read},
     journal::{Entry, Journal, Lost, Record},
-    reread::{AtHand, Reread, Rereadable},
-    scan::{BLOCK_LINES, Blocks, Found},
-    stays::{Pace, Stays},
+    loader::{LoadError, Loaded, Loader},
+    reader::{Reader, Rereadable},
+    scan::{Found, Scan},
+    stays::{Due, Pace, Stays},
     tally::Tally,
 };
-use crate::ports::{Clock, Intake, Source, SystemClock};
+use crate::{
+    input,
+    ports::{Clock, Intake, Source, SystemClock},
+};
 
 /// While one job is wanted for a probe, one is given out so often at most: it may end without a call,
 /// and then another one is wanted.
@@ -32,6 +35,10 @@ const PROBE_EVERY: Duration = Duration::from_millis(500);
 /// no more lines are read.
 const KEPT_BYTES: usize = 64 << 20;
 
+/// With so many jobs ready to be given out, no more are loaded: enough for the time that the next block
+/// takes to be read and marked.
+const ENOUGH: usize = 512;
+
 /// How the source ended.
 #[derive(Debug)]
 pub enum End {
@@ -40,7 +47,7 @@ pub enum End {
     /// It was stopped.
     Stopped,
     /// It could not go on.
-    Failed(FeedError),
+    Failed(LoadError),
 }
 
 /// How many jobs are wanted, told from outside.
@@ -71,12 +78,12 @@ impl Control {
 
 /// The source of a sweep.
 pub struct FileSource {
-    lines: Feed,
-    returns: Feed,
-    ready: VecDeque<Ready>,
+    lines: Loader,
+    returns: Loader,
+    ready: VecDeque<Found>,
     stays: Stays,
     pace: Pace,
-    rereadable: Option<Rereadable>,
+    file: Option<Rereadable>,
     exits: Exits,
     backs: mpsc::Receiver<Back>,
     in_hand: usize,
@@ -88,19 +95,14 @@ pub struct FileSource {
     end: Arc<Mutex<Option<End>>>,
 }
 
-/// A job that may be given out.
-struct Ready {
-    found: Found,
-    /// The journal says that it may be called again.
-    returned: bool,
-}
-
 /// What a source is made of.
-pub struct Parts<B> {
-    /// The lines, once.
-    pub blocks: B,
+pub struct Parts {
+    /// The lines.
+    pub lines: input::Feed,
+    /// What is known of them.
+    pub scan: Scan,
     /// How they can be read again; `None` if they cannot.
-    pub rereadable: Option<Rereadable>,
+    pub file: Option<Rereadable>,
     /// Where endings are written.
     pub journal: Journal,
     /// Where they are counted.
@@ -112,21 +114,22 @@ pub struct Parts<B> {
 impl FileSource {
     /// The source, and the way to command it.
     #[must_use]
-    pub fn new(parts: Parts<impl Blocks>) -> (Self, Control) {
+    pub fn new(parts: Parts) -> (Self, Control) {
         let capacity = parts.capacity.max(1);
         // One more for a probe.
         let (back, backs) = mpsc::channel(capacity + 1);
         let (wanted, intake) = watch::channel(Intake::Open);
         let control =
             Control { intake: wanted, stop: CancellationToken::new(), end: Arc::default() };
-        let keep = parts.rereadable.is_none();
+        let keep = parts.file.is_none();
+        let lines = Reader::Lines { feed: parts.lines, scan: parts.scan, file: parts.file.clone() };
         let source = Self {
-            lines: Feed::new(parts.blocks),
-            returns: Feed::default(),
+            lines: Loader::new(lines),
+            returns: Loader::default(),
             ready: VecDeque::new(),
             stays: Stays::default(),
             pace: Pace::default(),
-            rereadable: parts.rereadable,
+            file: parts.file,
             exits: Exits { journal: parts.journal, tally: parts.tally, back, keep },
             backs,
             in_hand: 0,
@@ -152,35 +155,33 @@ impl FileSource {
         }
     }
 
-    fn give_out(&mut self, Ready { found, returned }: Ready) -> LineDelivery {
+    fn give_out(&mut self, found: Found) -> LineDelivery {
         self.next_probe =
             (*self.intake.borrow() == Intake::One).then(|| Instant::now() + PROBE_EVERY);
         self.in_hand += 1;
-        if !returned {
-            self.exits.tally.taken_up(found.line);
-        }
+        self.exits.tally.taken_up(found.line);
         LineDelivery::new(found, self.exits.clone())
     }
 
     /// Begins to load what will be needed soon.
     fn load(&mut self) {
-        if self.ready.len() < BLOCK_LINES / 2 && self.stays.kept_bytes() < KEPT_BYTES {
+        if self.ready.len() < ENOUGH && self.stays.kept_bytes() < KEPT_BYTES {
             self.lines.load(&self.exits.journal);
         }
         let now = Instant::now();
         if self.next_return().is_some_and(|at| at <= now) {
-            let due = self.stays.due(now);
-            self.returns = match &self.rereadable {
-                Some(input) => Feed::new(Reread::new(input.clone(), due.to_read)),
-                None => Feed::new(AtHand::new(due.kept)),
-            };
+            let Due { to_read, kept } = self.stays.due(now);
+            self.returns = Loader::new(match &self.file {
+                Some(file) => Reader::Again(file.clone(), to_read),
+                None => Reader::Kept(kept),
+            });
             self.returns.load(&self.exits.journal);
         }
     }
 
     /// When jobs that were put off may be loaded; `None` while there are none, or no room.
     fn next_return(&self) -> Option<Instant> {
-        let room = self.returns.has_ended() && self.ready.len() < BLOCK_LINES;
+        let room = self.returns.has_ended() && self.ready.len() < ENOUGH;
         let first = self.stays.first().filter(|_| room)?;
         Some(self.pace.not_before().map_or(first, |paced| first.max(paced)))
     }
@@ -208,14 +209,14 @@ impl FileSource {
                 changed.map_err(|_| End::Stopped)?;
                 self.next_probe = None;
             }
-            read = self.lines.loaded() => {
-                self.extend(read.map_err(End::Failed)?, false);
+            loaded = self.lines.loaded() => {
+                self.extend(loaded.map_err(End::Failed)?);
             }
-            read = self.returns.loaded() => {
-                let read = read.map_err(End::Failed)?;
-                self.returns = Feed::default();
-                self.pace.read(read.as_ref().map(|read| read.took).unwrap_or_default());
-                self.extend(read, true);
+            loaded = self.returns.loaded() => {
+                let loaded = loaded.map_err(End::Failed)?;
+                self.returns = Loader::default();
+                self.pace.read(loaded.as_ref().map(|loaded| loaded.took).unwrap_or_default());
+                self.extend(loaded);
             }
             () = at(next_return) => {}
             () = at(next_probe) => self.next_probe = None,
@@ -230,20 +231,17 @@ impl FileSource {
         }
     }
 
-    fn extend(&mut self, read: Option<Read>, returned: bool) {
-        let jobs = read.into_iter().flat_map(|read| read.jobs);
-        self.ready.extend(jobs.map(|found| Ready { found, returned }));
+    fn extend(&mut self, loaded: Option<Loaded>) {
+        self.ready.extend(loaded.into_iter().flat_map(|loaded| loaded.jobs));
     }
 
     /// Takes back the journal's word that jobs may be called again, of those that were not.
     async fn leave(&mut self) {
         let at = SystemClock.now();
-        let entries: Vec<Record> = self
-            .ready
-            .drain(..)
-            .filter(|ready| ready.returned)
-            .map(|Ready { found, .. }| {
-                Record::Entry(Entry::put_back(found.line, found.key, found.history, at))
+        let reopened = self.ready.drain(..).filter(|found| found.reopened);
+        let entries: Vec<Record> = reopened
+            .map(|Found { line, key, history, in_doubt, .. }| {
+                Record::Entry(Entry::put_back(line, key, history.redelivered(in_doubt), at))
             })
             .collect();
         if !entries.is_empty() {
@@ -275,9 +273,9 @@ impl Source for FileSource {
                 break End::Stopped;
             }
             if self.wanted()
-                && let Some(ready) = self.ready.pop_front()
+                && let Some(found) = self.ready.pop_front()
             {
-                return Some(self.give_out(ready));
+                return Some(self.give_out(found));
             }
             if self.is_complete() {
                 break End::Complete;
@@ -286,9 +284,7 @@ impl Source for FileSource {
                 break end;
             }
         };
-        if matches!(end, End::Stopped) {
-            self.leave().await;
-        }
+        self.leave().await;
         self.end.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(end);
         None
     }

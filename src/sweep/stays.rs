@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::scan::{BLOCK_LINES, Found};
+use super::scan::Found;
 use crate::domain::{History, JobKey};
 
 /// A job that was put off.
@@ -35,6 +35,9 @@ impl Kept {
         size_of::<Self>() + self.body.len()
     }
 }
+
+/// So many come again at once at most: their bodies are in memory from then on.
+const AT_ONCE: usize = 1024;
 
 /// The jobs that wait, by when they may come again. Of those that can be read again from their file it
 /// holds some sixty bytes each.
@@ -80,7 +83,7 @@ impl Stays {
     /// Takes out those whose time has come, the longest waiting first, no more than a block of them.
     pub fn due(&mut self, now: Instant) -> Due {
         let mut due = Due::default();
-        while due.len() < BLOCK_LINES
+        while due.len() < AT_ONCE
             && self.first().is_some_and(|until| until <= now)
             && let Some((_, line)) = self.by_time.pop_first()
         {
@@ -88,7 +91,7 @@ impl Stays {
                 Some((history, Some(kept))) => {
                     self.kept_bytes = self.kept_bytes.saturating_sub(kept.bytes());
                     let Kept { key, body } = kept;
-                    due.kept.push(Found { line, key, body, history, in_doubt: false });
+                    due.kept.push(Found::again(line, key, body, history));
                 }
                 Some((history, None)) => {
                     due.to_read.insert(line, history);

@@ -23,4 +23,4 @@ pub use open::{OpenError, Opened, inspect, open};
 pub use past::{Open, Past, Standing};
 pub use record::{Header, InputId, Record};
 pub use recover::{RecoverError, Recovered, recover};
-pub use writer::{Journal, Lost, WriteError, Writer};
+pub use writer::{Health, Journal, Lost, WriteError, Writer};

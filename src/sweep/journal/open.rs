@@ -47,7 +47,9 @@ pub enum OpenError {
     #[error(transparent)]
     Recover(#[from] RecoverError),
     /// What it says was revoked was revoked elsewhere.
-    #[error("it is of calls to {journal}, not to {now}; use another --journal for another endpoint")]
+    #[error(
+        "it is of calls to {journal}, not to {now}; use another --journal for another endpoint"
+    )]
     OtherEndpoint {
         /// The URL that it names.
         journal: String,
@@ -82,6 +84,21 @@ pub enum OpenError {
     },
 }
 
+impl OpenError {
+    /// Whether it can be mended on the command line.
+    #[must_use]
+    pub const fn is_usage(&self) -> bool {
+        match self {
+            Self::OtherEndpoint { .. }
+            | Self::OtherInput
+            | Self::UnknownInput
+            | Self::OtherSetting { .. }
+            | Self::Recover(RecoverError::Stranger | RecoverError::Version(_)) => true,
+            Self::Open(_) | Self::Write(_) | Self::Locked | Self::Recover(_) => false,
+        }
+    }
+}
+
 /// Opens the journal at `path` for the sweep that `header` describes, or makes it. With `force`, a
 /// journal of another input is gone on with.
 ///
@@ -112,17 +129,28 @@ pub fn open(path: &Path, header: &Header, force: bool) -> Result<Opened, OpenErr
     Ok(opened)
 }
 
-/// What the journal at `path` knows, without touching it; `None` if there is none.
+/// What [`open`] would know, without touching the journal; `None` if there is none.
 ///
 /// # Errors
 ///
-/// [`OpenError`] if it cannot be read back.
-pub fn inspect(path: &Path) -> Result<Option<Past>, OpenError> {
-    match File::open(path) {
-        Ok(file) => Ok(recover(BufReader::new(file))?.past),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(OpenError::Open(error)),
+/// [`OpenError`], as [`open`].
+pub fn inspect(path: &Path, header: &Header, force: bool) -> Result<Option<Past>, OpenError> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(OpenError::Open(error)),
+    };
+    let Some(mut past) = recover(BufReader::new(file))?.past else { return Ok(None) };
+    check(past.header(), header, force)?;
+    if begins_again(past.header(), header) {
+        past.begin_again(header.clone());
     }
+    Ok(Some(past))
+}
+
+/// Whether the lines of the journal are not those of this sweep. Standard input is never the same.
+fn begins_again(journal: &Header, now: &Header) -> bool {
+    journal != now || now.input.is_none()
 }
 
 /// Whether a sweep may go on with a journal.
@@ -159,7 +187,8 @@ impl Opened {
             self.file.set_len(self.length)?;
         }
         self.file.seek(SeekFrom::Start(self.length))?;
-        if !self.resumed || self.past.header() != header || header.input.is_none() {
+        let begins_again = begins_again(self.past.header(), header);
+        if !self.resumed || begins_again {
             let mut line = Vec::new();
             if self.resumed {
                 Record::Synced(self.length).write(&mut line);

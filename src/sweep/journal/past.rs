@@ -45,6 +45,14 @@ pub enum Standing {
     Ended(Fate),
 }
 
+impl Standing {
+    /// Whether the line may have been called, with nothing noted of how that ended.
+    #[must_use]
+    pub const fn is_in_doubt(self) -> bool {
+        matches!(self, Self::InDoubt | Self::Open(Open { in_doubt: true, .. }))
+    }
+}
+
 impl Past {
     /// A journal that begins.
     #[must_use]
@@ -91,6 +99,12 @@ impl Past {
         }
     }
 
+    /// Lines that were taken up and have not ended, as far as the journal names them.
+    #[must_use]
+    pub fn open(&self) -> u64 {
+        self.open.len() as u64
+    }
+
     /// Whether a job with this key was revoked, on whatever line of whatever input.
     #[must_use]
     pub fn proves(&self, key: &JobKey) -> bool {
@@ -133,9 +147,7 @@ impl Past {
         self.fates.replace(entry.line, fate);
         match fate {
             Some(_) => self.open.remove(&entry.line),
-            None => {
-                self.open.insert(entry.line, Open { history: entry.history, in_doubt: false })
-            }
+            None => self.open.insert(entry.line, Open { history: entry.history, in_doubt: false }),
         };
         Ok(())
     }

@@ -66,6 +66,12 @@ impl Journal {
         done.await.map_err(|_| Lost)
     }
 
+    /// Whether it can be written; it keeps the writer from nothing.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        Health(self.lost())
+    }
+
     /// Cancelled once the journal can be written no more.
     #[must_use]
     pub fn lost(&self) -> CancellationToken {
@@ -74,9 +80,12 @@ impl Journal {
 }
 
 /// Whether the journal can be written, for `/readyz`.
-impl Report for Journal {
+#[derive(Debug)]
+pub struct Health(CancellationToken);
+
+impl Report for Health {
     fn condition(&self) -> Condition {
-        if self.lost.is_cancelled() {
+        if self.0.is_cancelled() {
             Condition::NotReady { reason: Lost.to_string() }
         } else {
             Condition::Ready
