@@ -53,9 +53,13 @@ fn places(journal: &File) -> io::Result<BTreeMap<u64, Place>> {
             Some(Record::Entry(entry)) if matches!(entry.what, What::Failed(_)) => {
                 failed.insert(entry.line, (offset, line.len()));
             }
-            Some(Record::Entry(entry)) => take(&mut failed, entry.line),
+            Some(Record::Entry(entry)) => {
+                failed.remove(&entry.line);
+            }
             Some(Record::Again(lines)) => {
-                lines.into_iter().for_each(|line| take(&mut failed, line))
+                for line in lines {
+                    failed.remove(&line);
+                }
             }
             // The lines of another input.
             Some(Record::Header(_)) => failed.clear(),
@@ -65,11 +69,6 @@ fn places(journal: &File) -> io::Result<BTreeMap<u64, Place>> {
         line.clear();
     }
     Ok(failed)
-}
-
-/// The line has not failed, or not for good.
-fn take(failed: &mut BTreeMap<u64, Place>, line: u64) {
-    failed.remove(&line);
 }
 
 #[cfg(test)]
@@ -109,16 +108,14 @@ mod tests {
             done(5),
             refused(3, "first"),
         ];
-        let mut text = Vec::new();
-        records.iter().for_each(|record| record.write(&mut text));
+        let mut text = Record::lines(&records);
         fs::write(&journal, &text).unwrap();
         list(&journal, &path).unwrap();
         let listed = fs::read(&path).unwrap();
-        let mut expected = Vec::new();
-        [refused(3, "first"), refused(7, "second")].iter().for_each(|r| r.write(&mut expected));
+        let expected = Record::lines(&[refused(3, "first"), refused(7, "second")]);
         assert_eq!(String::from_utf8(listed).unwrap(), String::from_utf8(expected).unwrap());
 
-        [done(3), done(7)].iter().for_each(|record| record.write(&mut text));
+        text.extend(Record::lines(&[done(3), done(7)]));
         fs::write(&journal, &text).unwrap();
         list(&journal, &path).unwrap();
         assert!(!path.exists(), "a former list would be believed");

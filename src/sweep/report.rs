@@ -9,6 +9,7 @@ use std::{
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
 use super::{
+    begin::STDIN,
     calls::Calls,
     journal::{InputId, Past},
     tally::{Counts, Tally},
@@ -179,9 +180,10 @@ impl fmt::Display for Run {
 }
 
 fn heading(input: &Path, finished: bool) -> String {
-    let input = match input.as_os_str() == "-" {
-        true => "standard input".to_owned(),
-        false => input.display().to_string(),
+    let input = if input == Path::new(STDIN) {
+        "standard input".to_owned()
+    } else {
+        input.display().to_string()
     };
     format!("{input}: {}", if finished { "every line has ended" } else { "not finished" })
 }

@@ -21,13 +21,14 @@ const FAILED: &str = ".failed.ndjson";
 
 /// Revokes the tokens of a file, with no broker: a journal stands in place of the queue.
 ///
-/// Reads NDJSON (one JSON object a line), CSV (a header row with refresh_token; other columns by the
+/// Reads NDJSON (one JSON object a line), CSV (a header row with `refresh_token`; other columns by the
 /// job's field names) or text (one token a line), gzip or zstd as they are. Verdicts, retries, pauses and
 /// limits are those of `revoker run`.
 ///
 /// FILE.journal.ndjson says what became of each line. Started again, also after a crash, the same command
 /// goes on where it was, and calls no token twice that the journal proves revoked.
 #[derive(Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 #[command(after_help = "\
 Examples:
   revoker --config config/production.toml sweep --dry-run leak.csv
@@ -117,6 +118,7 @@ impl Args {
     }
 
     /// The sweep that these options describe.
+    #[must_use]
     pub fn settings(&self, config: &Config, capacity: usize) -> sweep::Settings {
         sweep::Settings {
             input: self.file.clone(),
@@ -130,12 +132,14 @@ impl Args {
     }
 
     /// Where the journal is; `None` if it has to be said.
+    #[must_use]
     pub fn journal(&self) -> Option<PathBuf> {
         let beside = || sweep::is_file(&self.file).then(|| self.beside(JOURNAL));
         self.journal.clone().or_else(beside)
     }
 
     /// Where failed lines are listed: beside the file, or beside the journal of what is none.
+    #[must_use]
     pub fn failed_lines(&self) -> PathBuf {
         match &self.journal {
             Some(journal) if !sweep::is_file(&self.file) => behind(journal, FAILED),

@@ -83,6 +83,16 @@ enum Line {
 }
 
 impl Record {
+    /// The records as lines.
+    #[must_use]
+    pub fn lines<'a>(records: impl IntoIterator<Item = &'a Self>) -> Vec<u8> {
+        let mut lines = Vec::new();
+        for record in records {
+            record.write(&mut lines);
+        }
+        lines
+    }
+
     /// Appends the record to `lines`, with its line break.
     pub fn write(&self, lines: &mut Vec<u8>) {
         let line = match self {

@@ -59,8 +59,7 @@ impl Journal {
     ///
     /// [`Lost`] if they are not, or may not be.
     pub async fn write(&self, records: &[Record]) -> Result<(), Lost> {
-        let mut lines = Vec::new();
-        records.iter().for_each(|record| record.write(&mut lines));
+        let lines = Record::lines(records);
         let (synced, done) = oneshot::channel();
         self.requests.send(Request { lines, synced }).await.map_err(|_| Lost)?;
         done.await.map_err(|_| Lost)
