@@ -281,6 +281,27 @@ fn defaults_decide_what_is_a_duplicate_and_stay_out_of_the_job() {
 }
 
 #[test]
+fn lines_can_be_skipped() {
+    let csv = "refresh_token,note\na,\n\nb,\"two\nlines\"\nc,\na,\na,\n";
+    for (from, skipped, first) in
+        [(0, 0, 2), (1, 0, 2), (2, 0, 2), (3, 1, 4), (5, 2, 6), (6, 2, 6), (7, 3, 7)]
+    {
+        let (_folder, lines) = open_file("a.csv", csv.as_bytes(), &Options::default());
+        let mut lines = lines.unwrap();
+        assert_eq!(lines.skip_before(from).unwrap(), skipped, "from {from}");
+        let rest: Vec<Line> = lines.map(Result::unwrap).collect();
+        assert_eq!(rest[0].number, first, "from {from}");
+        // What is skipped is not known: its duplicate is a job.
+        assert!(matches!(rest[0].kind, Kind::Job(_)), "from {from}");
+        assert!(matches!(rest.last().unwrap().kind, Kind::Duplicate), "from {from}");
+    }
+    let (_folder, lines) = open_file("a.csv", csv.as_bytes(), &Options::default());
+    let mut lines = lines.unwrap();
+    assert_eq!(lines.skip_before(99).unwrap(), 5);
+    assert!(lines.next().is_none());
+}
+
+#[test]
 fn nothing_shows_a_token() {
     let (_folder, lines) =
         open_file("a.txt", b"secret-token\nsecret\ttoken\n", &Options::default());

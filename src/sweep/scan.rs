@@ -64,6 +64,7 @@ impl Scan {
     /// one sync, and its lines are in doubt after a crash.
     #[must_use]
     pub fn block(&self, lines: Vec<Line>, now: SystemTime) -> Block {
+        self.tally.saw(lines.len());
         let mut entries = Vec::new();
         let mut again = Vec::new();
         let mut jobs = Vec::new();

@@ -71,6 +71,7 @@ pub struct Tally {
     retries: AtomicU64,
     put_off: AtomicU64,
     unsettled: AtomicU64,
+    seen: AtomicU64,
     taken_up_to: AtomicU64,
 }
 
@@ -105,10 +106,21 @@ impl Tally {
         self.unsettled.load(Ordering::Relaxed)
     }
 
+    /// Lines that were read so far, blank ones not counted.
+    #[must_use]
+    pub fn seen(&self) -> u64 {
+        self.seen.load(Ordering::Relaxed)
+    }
+
     /// The last line that was given to the pipeline in this run.
     #[must_use]
     pub fn taken_up_to(&self) -> u64 {
         self.taken_up_to.load(Ordering::Relaxed)
+    }
+
+    /// So many more lines were read.
+    pub(super) fn saw(&self, lines: usize) {
+        self.seen.fetch_add(lines as u64, Ordering::Relaxed);
     }
 
     /// A line ended.

@@ -29,7 +29,7 @@ use crate::{
     pipeline::Stop,
     ports::Endpoint,
     sweep::{
-        self, Begun, Control, End, Tally,
+        self, Begun, Control, Counts, End, Tally,
         journal::{Journal, WriteError},
     },
 };
@@ -203,11 +203,10 @@ async fn take_in(flow: Arc<Dispatcher>, control: Control) {
 /// Shows how far it is, until it is ended.
 async fn show(file: input::Progress, tally: Arc<Tally>, flow: Arc<Dispatcher>) {
     let before = tally.counts().all();
-    let progress = Progress::new("sweep", file);
+    let progress = Progress::new("sweep", file.clone());
     let state = || {
         let counts = tally.counts();
         let paused = flow.status().borrow().phase != Phase::Running;
-        let waiting = tally.put_off();
         State {
             done: counts.all().saturating_sub(before),
             counts: format!(
@@ -217,10 +216,19 @@ async fn show(file: input::Progress, tally: Arc<Tally>, flow: Arc<Dispatcher>) {
                 flow.limit(),
                 if paused { ", paused" } else { "" },
             ),
-            detail: format!("{} lines ended, {waiting} jobs put off", counts.all()),
+            detail: format!("{} lines ended, {} jobs put off", counts.all(), tally.put_off()),
+            position: Some(position(file.read(), &counts, tally.seen())),
         }
     };
     match progress.show(state).await {}
+}
+
+/// How far into the file lines have ended. The file is read well ahead of that: a small one is read as a
+/// whole before the first call has ended.
+fn position(read: u64, ended: &Counts, seen: u64) -> u64 {
+    let ended = u128::from(ended.all().min(seen));
+    let position = u128::from(read) * ended / u128::from(seen.max(1));
+    u64::try_from(position).unwrap_or(read)
 }
 
 /// How much of the input was read.

@@ -5,6 +5,7 @@ use std::{
     fmt::Display,
     net::SocketAddr,
     ops::Deref,
+    path::PathBuf,
     process::{Command, ExitStatus},
 };
 
@@ -27,6 +28,7 @@ pub struct Launch {
     environment: BTreeMap<String, String>,
     input: Option<Vec<u8>>,
     largest_file: Option<usize>,
+    folder: Option<PathBuf>,
 }
 
 impl Launch {
@@ -38,6 +40,7 @@ impl Launch {
             environment: BTreeMap::new(),
             input: None,
             largest_file: None,
+            folder: None,
         }
     }
 
@@ -92,6 +95,13 @@ impl Launch {
         self
     }
 
+    /// The folder that it works in.
+    #[must_use]
+    pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = Some(folder.into());
+        self
+    }
+
     /// Starts it.
     pub fn start(&self) -> Worker {
         let binary = env!("CARGO_BIN_EXE_revoker");
@@ -106,6 +116,9 @@ impl Launch {
             }
         };
         command.args(&self.arguments).env_clear().envs(&self.environment);
+        if let Some(folder) = &self.folder {
+            command.current_dir(folder);
+        }
         Worker { process: Process::start(&self.name, &mut command, self.input.clone()) }
     }
 
