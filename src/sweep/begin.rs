@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use super::{
     identity::identify,
-    journal::{self, Header, InputId, Journal, Writer},
+    journal::{self, Header, InputId, Journal, Opened, Writer},
     reader::Rereadable,
     scan::Scan,
     source::{Control, FileSource, Parts},
@@ -123,10 +123,10 @@ pub fn begin(settings: &Settings) -> Result<Begun, BeginError> {
     let journal = settings.journal.as_deref().ok_or(BeginError::NoJournal)?;
     let lines = open_input(settings)?;
     let (header, file) = header(settings)?;
-    let opened = journal::open(journal, &header, settings.force)
-        .map_err(|source| BeginError::journal(journal, source))?;
-    let (past, resumed) = (opened.past.clone(), opened.resumed);
-    let (writer, journal) = Writer::new(opened);
+    let Opened { file: journal_file, length, past, resumed } =
+        journal::open(journal, &header, settings.force)
+            .map_err(|source| BeginError::journal(journal, source))?;
+    let (writer, journal) = Writer::new(journal_file, length);
     let tally = Arc::new(Tally::new(Counts::of(past.fates())));
     let started_before = past.started();
     let progress = lines.progress();

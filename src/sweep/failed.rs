@@ -5,12 +5,12 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, BufRead as _, BufReader, BufWriter, Write as _},
     os::unix::fs::{FileExt as _, OpenOptionsExt as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use super::journal::{Record, What};
 
-/// It names clients' trouble: it is its owner's alone.
+/// As that of the journal that it is made from.
 const MODE: u32 = 0o600;
 
 /// Where an entry stands in the journal.
@@ -26,21 +26,40 @@ pub fn list(journal: &Path, path: &Path) -> io::Result<()> {
     let journal = File::open(journal)?;
     let failed = places(&journal)?;
     if failed.is_empty() {
-        return match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        };
+        return remove(path);
     }
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(MODE);
-    let mut list = BufWriter::new(options.open(path)?);
+    let unfinished = unfinished(path);
+    let mut list = BufWriter::new(create(&unfinished)?);
     let mut entry = Vec::new();
     for (offset, length) in failed.into_values() {
         entry.resize(length, 0);
         journal.read_exact_at(&mut entry, offset)?;
         list.write_all(&entry)?;
     }
-    list.flush()
+    list.flush()?;
+    // In one step, so that nobody reads half a list, and a link of this name is replaced, not followed.
+    fs::rename(unfinished, path)
+}
+
+/// Where the list is until it is whole.
+fn unfinished(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    name.into()
+}
+
+/// Makes a new file in place of one that a killed run left behind.
+fn create(path: &Path) -> io::Result<File> {
+    remove(path)?;
+    OpenOptions::new().write(true).create_new(true).mode(MODE).open(path)
+}
+
+/// Removes a file, if it is there.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// The last entries of the lines that failed.

@@ -17,7 +17,7 @@ use super::{
     delivery::{Back, Exits, LineDelivery},
     journal::{Entry, Journal, Lost, Record},
     loader::{LoadError, Loaded, Loader},
-    reader::{Reader, Rereadable},
+    reader::{InputFault, Reader, Rereadable},
     scan::{Found, Scan},
     stays::{Due, Pace, Stays},
     tally::Tally,
@@ -92,6 +92,8 @@ pub struct FileSource {
     /// No other job is given out for the probe that is wanted until then.
     next_probe: Option<Instant>,
     stop: CancellationToken,
+    /// Why the rest of the lines cannot be read. Those before are swept all the same.
+    unreadable: Option<LoadError>,
     end: Arc<Mutex<Option<End>>>,
 }
 
@@ -137,6 +139,7 @@ impl FileSource {
             intake,
             next_probe: None,
             stop: control.stop.clone(),
+            unreadable: None,
             end: Arc::clone(&control.end),
         };
         (source, control)
@@ -181,8 +184,13 @@ impl FileSource {
 
     /// When jobs that were put off may be loaded; `None` while there are none, or no room.
     fn next_return(&self) -> Option<Instant> {
-        let room = self.returns.has_ended() && self.ready.len() < ENOUGH;
-        let first = self.stays.first().filter(|_| room)?;
+        let room = match *self.intake.borrow() {
+            Intake::Open => self.ready.len() < ENOUGH,
+            // A probe needs one job, and what is loaded for it is in doubt after a crash.
+            Intake::One => self.ready.is_empty(),
+            Intake::Closed => false,
+        };
+        let first = self.stays.first().filter(|_| room && self.returns.has_ended())?;
         Some(self.pace.not_before().map_or(first, |paced| first.max(paced)))
     }
 
@@ -209,9 +217,11 @@ impl FileSource {
                 changed.map_err(|_| End::Stopped)?;
                 self.next_probe = None;
             }
-            loaded = self.lines.loaded() => {
-                self.extend(loaded.map_err(End::Failed)?);
-            }
+            loaded = self.lines.loaded() => match loaded {
+                Ok(loaded) => self.extend(loaded),
+                Err(fault @ LoadError::Input(InputFault::Read(_))) => self.unreadable = Some(fault),
+                Err(fault) => return Err(End::Failed(fault)),
+            },
             loaded = self.returns.loaded() => {
                 let loaded = loaded.map_err(End::Failed)?;
                 self.returns = Loader::default();
@@ -278,7 +288,7 @@ impl Source for FileSource {
                 return Some(self.give_out(found));
             }
             if self.is_complete() {
-                break End::Complete;
+                break self.unreadable.take().map_or(End::Complete, End::Failed);
             }
             if let Err(end) = self.event().await {
                 break end;

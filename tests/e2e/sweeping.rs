@@ -88,7 +88,7 @@ async fn the_books_of_a_mixed_file_balance() {
     assert_eq!(count("failed"), failed.len());
     let endings = ["revoked", "presumed_revoked", "duplicate", "expired", "repeated", "failed"];
     assert_eq!(endings.map(count).iter().sum::<usize>(), lines.len() - 1);
-    assert_eq!(printed["this_run"]["calls"].as_u64().unwrap() as usize, endpoint.count());
+    assert_eq!(printed["this_run"]["calls"], endpoint.count());
     assert_eq!(endpoint.count(), PLAIN);
     assert!(printed["this_run"]["latency_seconds"]["p99"].as_f64().unwrap() > 0.0);
 }
@@ -140,6 +140,29 @@ async fn what_cannot_be_swept_is_refused_at_once() {
     let missing = sweep(&endpoint).arg("/nowhere/leak.csv").run().await;
     assert_eq!(missing.1.code(), Some(2), "{}", missing.0.stderr());
     assert_eq!(endpoint.count(), 0);
+}
+
+/// A download that broke off: what can be read of it is swept, and the rest is missed by name.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_ends_too_early_is_swept_as_far_as_it_goes() {
+    let mut whole = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    whole.write_all(text(1..=5_000).as_bytes()).unwrap();
+    let whole = whole.finish().unwrap();
+    let endpoint = Endpoint::willing().await;
+    let swept = Swept::new("leak.txt.gz", &whole[..whole.len() / 2]);
+    let (run, status) = swept.launch(&endpoint).run().await;
+    assert_eq!(status.code(), Some(1), "{}", run.stderr());
+    let revoked = swept.lines_with("revoked").len();
+    assert!((100..5_000).contains(&revoked), "{revoked} revoked");
+    assert_eq!(endpoint.count(), revoked);
+    let missing = format!("from line {} on", revoked + 1);
+    assert!(run.stderr().contains(&missing), "no {missing} in {}", run.stderr());
+    assert!(run.stdout().contains("not finished"), "{}", run.stdout());
+
+    swept.write(&whole);
+    let (run, status) = swept.launch(&endpoint).arg("--force").run().await;
+    assert_eq!(status.code(), Some(0), "{}", run.stderr());
+    assert_eq!(endpoint.count(), 5_000, "a token was called twice");
 }
 
 #[tokio::test(flavor = "multi_thread")]

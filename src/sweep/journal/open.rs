@@ -35,7 +35,7 @@ pub struct Opened {
 #[derive(Debug, Error)]
 pub enum OpenError {
     /// The system's fault.
-    #[error("cannot be opened")]
+    #[error("cannot be opened; --journal gives it another place")]
     Open(#[source] io::Error),
     /// The system's fault: nothing was called yet.
     #[error("cannot be written")]

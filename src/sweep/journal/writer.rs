@@ -13,7 +13,7 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{open::Opened, record::Record};
+use super::record::Record;
 use crate::ports::{Condition, Report};
 
 /// Requests that wait for the disk; more than jobs are ever in hand would change nothing.
@@ -104,14 +104,14 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// The writer of an open journal, which has to run, and the way to it.
+    /// The writer of a journal, which has to run, and the way to it. The file is at its end, and so many
+    /// bytes long, all of them on disk.
     #[must_use]
-    pub fn new(opened: Opened) -> (Self, Journal) {
+    pub fn new(file: File, length: u64) -> (Self, Journal) {
         let (sender, requests) = mpsc::channel(WAITING);
         let lost = CancellationToken::new();
         let journal = Journal { requests: sender, lost: lost.clone() };
-        let file = Arc::new(opened.file);
-        (Self { file, length: opened.length, requests, lost: lost.drop_guard() }, journal)
+        (Self { file: Arc::new(file), length, requests, lost: lost.drop_guard() }, journal)
     }
 
     /// Writes until nobody can ask for more; returns the file, which is still locked.

@@ -19,7 +19,6 @@ use crate::{
         begin::header,
         end::{close, read_back},
         journal::{Fate, Open, Past, Standing},
-        reader::InputFault,
     },
 };
 
@@ -312,6 +311,7 @@ async fn what_was_not_called_again_is_put_back() {
 async fn what_a_killed_run_had_marked_is_redelivered() {
     let mut first = of_lines(3, 3);
     revoke(first.next().await).await;
+    drop((first.next().await, first.next().await));
     drop((first.source, first.journal));
     first.writing.await.unwrap();
 

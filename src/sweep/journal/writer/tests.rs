@@ -5,11 +5,14 @@ use std::{
 use super::*;
 use crate::{
     domain::Ending,
-    sweep::journal::{Entry, Fate, Header, Past, Standing, What, open, recover},
+    sweep::journal::{Entry, Fate, Header, Opened, Past, Standing, What, open, recover},
 };
 
-fn header() -> Header {
-    Header::new(None, "https://e".to_owned(), BTreeMap::new())
+/// A new journal.
+fn begin(path: &Path) -> (Writer, Journal) {
+    let header = Header::new(None, "https://e".to_owned(), BTreeMap::new());
+    let Opened { file, length, .. } = open(path, &header, false).unwrap();
+    Writer::new(file, length)
 }
 
 fn revoked(line: u64) -> Record {
@@ -27,7 +30,7 @@ async fn a_write_that_returns_is_in_the_file_and_many_share_a_batch() {
     const ENTRIES: u64 = 500;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
-    let (writer, journal) = Writer::new(open(&path, &header(), false).unwrap());
+    let (writer, journal) = begin(&path);
     // All of them wait before the writer begins.
     let first = tokio::spawn({
         let journal = journal.clone();
@@ -60,7 +63,7 @@ async fn a_write_that_returns_is_in_the_file_and_many_share_a_batch() {
 async fn the_file_stays_locked_until_nobody_needs_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
-    let (writer, journal) = Writer::new(open(&path, &header(), false).unwrap());
+    let (writer, journal) = begin(&path);
     let writing = tokio::spawn(writer.run());
     journal.write(&[Record::Started(1)]).await.unwrap();
     drop(journal);
@@ -75,8 +78,7 @@ async fn the_file_stays_locked_until_nobody_needs_it() {
 #[tokio::test]
 async fn a_full_disk_loses_what_waits_and_says_so() {
     let file = OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let opened = Opened { file, length: 0, past: Past::new(header()), resumed: false };
-    let (writer, journal) = Writer::new(opened);
+    let (writer, journal) = Writer::new(file, 0);
     let health = journal.health();
     assert_eq!(health.condition(), Condition::Ready);
     let writing = tokio::spawn(writer.run());
@@ -91,7 +93,7 @@ async fn a_full_disk_loses_what_waits_and_says_so() {
 async fn an_orderly_end_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
-    let (writer, journal) = Writer::new(open(&path, &header(), false).unwrap());
+    let (writer, journal) = begin(&path);
     let lost = journal.lost();
     let writing = tokio::spawn(writer.run());
     drop(journal);
