@@ -1,6 +1,6 @@
 //! What became of a line, as the journal tells it.
 
-use std::time::SystemTime;
+use std::{borrow::Cow, time::SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -104,15 +104,15 @@ const HANDED_BACK: &str = "handed_back";
 /// An entry as it is written, flat; what there is nothing to say of is left out.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct EntryFields {
+pub(super) struct EntryFields<'a> {
     line: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     key: Option<String>,
-    outcome: String,
+    outcome: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
+    reason: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    code: Option<String>,
+    code: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     http_status: Option<u16>,
     attempts: u32,
@@ -121,13 +121,13 @@ pub(super) struct EntryFields {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     first_failed_at: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    last_error: Option<String>,
+    last_error: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    ambiguity: Option<String>,
+    ambiguity: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    fingerprint: Option<String>,
+    fingerprint: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    detail: Option<String>,
+    detail: Option<Cow<'a, str>>,
     at: String,
 }
 
@@ -136,34 +136,30 @@ const fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 
-impl From<&Entry> for EntryFields {
-    fn from(entry: &Entry) -> Self {
-        let outcome = match &entry.what {
-            What::Ended(ending) => ending.as_str(),
-            What::Repeated => REPEATED,
-            What::Failed(_) => FAILED,
-            What::Parked => PARKED,
-            What::HandedBack => HANDED_BACK,
-        };
-        let failed = match &entry.what {
-            What::Failed(failed) => Some(failed.clone()),
-            _ => None,
+impl<'a> From<&'a Entry> for EntryFields<'a> {
+    fn from(entry: &'a Entry) -> Self {
+        let (outcome, failed) = match &entry.what {
+            What::Ended(ending) => (ending.as_str(), None),
+            What::Repeated => (REPEATED, None),
+            What::Failed(failed) => (FAILED, Some(failed)),
+            What::Parked => (PARKED, None),
+            What::HandedBack => (HANDED_BACK, None),
         };
         let History { attempts, stays, first_failed_at, last_error, ambiguity } = entry.history;
         Self {
             line: entry.line,
             key: entry.key.map(JobKey::to_hex),
-            outcome: outcome.to_owned(),
-            reason: failed.as_ref().map(|failed| failed.reason.to_string()),
-            code: failed.as_ref().and_then(|failed| failed.code.clone()),
-            http_status: failed.as_ref().and_then(|failed| failed.http_status),
+            outcome: outcome.into(),
+            reason: failed.map(|failed| failed.reason.as_str().into()),
+            code: failed.and_then(|failed| failed.code.as_deref()).map(Cow::from),
+            http_status: failed.and_then(|failed| failed.http_status),
             attempts,
             parked: stays,
             first_failed_at: first_failed_at.map(rfc3339),
-            last_error: last_error.map(|label| label.to_string()),
-            ambiguity: ambiguity.map(|ambiguity| ambiguity.as_str().to_owned()),
-            fingerprint: failed.as_ref().and_then(|failed| failed.fingerprint.clone()),
-            detail: failed.map(|failed| failed.detail),
+            last_error: last_error.map(|label| label.as_str().into()),
+            ambiguity: ambiguity.map(|ambiguity| ambiguity.as_str().into()),
+            fingerprint: failed.and_then(|failed| failed.fingerprint.as_deref()).map(Cow::from),
+            detail: failed.map(|failed| failed.detail.as_str().into()),
             at: rfc3339(entry.at),
         }
     }
@@ -180,18 +176,18 @@ fn known<T>(
     text.map(|text| read(text).ok_or(NoEntry)).transpose()
 }
 
-impl TryFrom<EntryFields> for Entry {
+impl TryFrom<EntryFields<'_>> for Entry {
     type Error = NoEntry;
 
-    fn try_from(fields: EntryFields) -> Result<Self, NoEntry> {
+    fn try_from(fields: EntryFields<'_>) -> Result<Self, NoEntry> {
         let reason = known(fields.reason.as_deref(), Reason::from_name)?;
-        let what = match (fields.outcome.as_str(), reason) {
+        let what = match (fields.outcome.as_ref(), reason) {
             (FAILED, Some(reason)) => What::Failed(Failed {
                 reason,
-                detail: fields.detail.unwrap_or_default(),
-                code: fields.code,
+                detail: fields.detail.unwrap_or_default().into_owned(),
+                code: fields.code.map(Cow::into_owned),
                 http_status: fields.http_status,
-                fingerprint: fields.fingerprint,
+                fingerprint: fields.fingerprint.map(Cow::into_owned),
             }),
             (REPEATED, None) => What::Repeated,
             (PARKED, None) => What::Parked,

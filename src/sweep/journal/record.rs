@@ -72,14 +72,23 @@ pub struct InputId {
 /// The records as they are written.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
-enum Line {
+enum Line<'a> {
     // Most lines by far are of the first kind: it is tried first.
-    Entry(EntryFields),
-    Synced { synced: u64 },
-    Started { started: u64 },
-    Again { again: Vec<u64> },
+    #[serde(borrow)]
+    Entry(EntryFields<'a>),
+    Synced {
+        synced: u64,
+    },
+    Started {
+        started: u64,
+    },
+    Again {
+        again: Vec<u64>,
+    },
     Header(Header),
-    Finished { finished: String },
+    Finished {
+        finished: String,
+    },
 }
 
 impl Record {

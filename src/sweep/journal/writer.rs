@@ -4,12 +4,14 @@ use std::{
     fs::File,
     io::{self, Write as _},
     sync::Arc,
+    time::Duration,
 };
 
 use thiserror::Error;
 use tokio::{
     sync::{mpsc, oneshot},
     task::{JoinError, spawn_blocking},
+    time::sleep,
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -21,6 +23,13 @@ const WAITING: usize = 1024;
 
 /// Bytes of a batch after which no more are added.
 const BATCH_BYTES: usize = 1 << 20;
+
+/// The longest that a request waits for others to share its sync. A disk that syncs faster than jobs end
+/// would otherwise have one to do for each of them.
+const LINGER: Duration = Duration::from_millis(4);
+
+/// So many requests are written without waiting for more.
+const ENOUGH: usize = 64;
 
 /// The way to the journal, for everybody who writes into it.
 #[derive(Debug, Clone)]
@@ -122,16 +131,7 @@ impl Writer {
     /// one may succeed without having written anything.
     pub async fn run(mut self) -> Result<Arc<File>, WriteError> {
         while let Some(first) = self.requests.recv().await {
-            let mut lines = Vec::new();
-            Record::Synced(self.length).write(&mut lines);
-            lines.extend_from_slice(&first.lines);
-            let mut waiting = vec![first.synced];
-            while lines.len() < BATCH_BYTES
-                && let Ok(next) = self.requests.try_recv()
-            {
-                lines.extend_from_slice(&next.lines);
-                waiting.push(next.synced);
-            }
+            let Batch { lines, waiting } = self.gather(first).await;
             self.append(lines).await?;
             for synced in waiting {
                 // Whoever no longer waits loses nothing.
@@ -140,6 +140,32 @@ impl Writer {
         }
         drop(self.lost.disarm());
         Ok(self.file)
+    }
+
+    /// Everything that waits or comes within a moment.
+    async fn gather(&mut self, first: Request) -> Batch {
+        let mut batch = Batch { lines: Vec::new(), waiting: Vec::new() };
+        Record::Synced(self.length).write(&mut batch.lines);
+        batch.add(first);
+        let lingering = sleep(LINGER);
+        tokio::pin!(lingering);
+        while batch.waiting.len() < ENOUGH {
+            tokio::select! {
+                biased;
+                next = self.requests.recv() => match next {
+                    Some(next) => batch.add(next),
+                    // Nobody can ask for more.
+                    None => break,
+                },
+                () = &mut lingering => break,
+            }
+        }
+        while batch.lines.len() < BATCH_BYTES
+            && let Ok(next) = self.requests.try_recv()
+        {
+            batch.add(next);
+        }
+        batch
     }
 
     async fn append(&mut self, lines: Vec<u8>) -> Result<(), WriteError> {
@@ -154,6 +180,19 @@ impl Writer {
             })
         });
         Ok(written.await??)
+    }
+}
+
+/// What is written with one sync, and who waits for it.
+struct Batch {
+    lines: Vec<u8>,
+    waiting: Vec<oneshot::Sender<()>>,
+}
+
+impl Batch {
+    fn add(&mut self, request: Request) {
+        self.lines.extend_from_slice(&request.lines);
+        self.waiting.push(request.synced);
     }
 }
 

@@ -181,9 +181,9 @@ async fn the_flow_is_obeyed() {
 #[tokio::test(start_paused = true)]
 async fn a_parked_job_comes_back_after_its_delay_with_its_history_and_from_its_file() {
     let mut bench = of_lines(2, 3);
+    let began = Instant::now();
     park(bench.next().await, HOUR).await;
     revoke(bench.next().await).await;
-    let began = Instant::now();
     let back = bench.next().await;
     assert!(began.elapsed() >= HOUR, "{:?}", began.elapsed());
     assert_eq!(body(&back), "t1");
