@@ -24,7 +24,7 @@ use super::{
 /// what was confirmed until the connection broke, or until nobody waited any more, is known.
 #[derive(Default)]
 pub(super) struct Sent {
-    /// In the order of the jobs; of those behind the last one nothing is known.
+    /// In the order of the jobs; shorter while not all are sent.
     confirms: Vec<MaybeDone<PublisherConfirm>>,
 }
 
@@ -77,9 +77,9 @@ impl Sent {
     /// Takes out of `jobs` what stands in the queue, and says what became of the worst of those that
     /// the broker has answered. Nothing is awaited.
     ///
-    /// A returned message is reported on whichever confirm completes next, and always before or on its
-    /// own: where any of the completed ones reports one, none of them counts, and where none does, all
-    /// of them do.
+    /// A returned message is reported on whichever confirm completes next, at the latest on its own.
+    /// So, of all that are completed: where any reports one, none counts, and where none does, all do.
+    /// Where not all were sent there are confirms that nobody has seen, and none counts either.
     pub(super) fn settle<J>(&mut self, jobs: &mut Vec<J>) -> Fate {
         let answers: Vec<Option<Confirmation>> = self
             .confirms
@@ -105,7 +105,7 @@ fn settle<J>(answers: Vec<Option<Confirmation>>, jobs: &mut Vec<J>) -> Fate {
             worst = Fate::Nacked;
         }
     }
-    if worst != Fate::Returned {
+    if worst != Fate::Returned && confirmed.len() == jobs.len() {
         let mut confirmed = confirmed.into_iter();
         jobs.retain(|_| !confirmed.next().unwrap_or(false));
     }
@@ -158,8 +158,13 @@ mod tests {
     fn what_is_confirmed_is_done() {
         let ack = || Some(Confirmation::Ack(None));
         assert_eq!(left(vec![ack(), ack(), ack(), ack()]), (vec![], Fate::Confirmed));
-        assert_eq!(left(vec![ack(), None, ack()]), (vec![2, 4], Fate::Confirmed));
+        assert_eq!(left(vec![ack(), None, ack(), None]), (vec![2, 4], Fate::Confirmed));
+    }
+
+    #[test]
+    fn where_not_all_were_sent_none_is_done() {
         assert_eq!(left(vec![]), (vec![1, 2, 3, 4], Fate::Confirmed));
+        assert_eq!(left(vec![Some(Confirmation::Ack(None))]), (vec![1, 2, 3, 4], Fate::Confirmed));
     }
 
     #[test]

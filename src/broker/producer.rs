@@ -24,6 +24,9 @@ use crate::domain::{Backoff, Lane, Schedule};
 /// AMQP's reply code for an orderly close.
 const REPLY_SUCCESS: u16 = 200;
 
+/// A broker that hangs is not waited for for longer: what was confirmed stands without a goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);
+
 /// The waits between tries.
 const RETRY: Schedule = Schedule {
     initial: Duration::from_millis(100),
@@ -46,8 +49,8 @@ pub enum PrepareError {
 /// Publishes jobs as a producer should: persistent, mandatory, confirmed, again and again until they
 /// are.
 ///
-/// Apart from [`super::publisher`]: that one serves many, who each wait for one letter, from behind a
-/// channel; this one serves a single caller with thousands of jobs at a time.
+/// Apart from [`Publishing`](super::Publishing), which serves many, who each wait for one letter: this
+/// one serves a single caller with thousands of jobs at a time.
 pub struct Producer {
     settings: Arc<Settings>,
     queues: Queues,
@@ -112,7 +115,7 @@ impl Producer {
         }
     }
 
-    /// Says goodbye. What was confirmed stands, however that goes.
+    /// Says goodbye.
     pub async fn close(mut self) {
         self.hang_up().await;
     }
@@ -170,12 +173,12 @@ impl Producer {
         }
     }
 
-    /// A connection that failed may hang instead of closing: it is not waited for long. Nor is a
-    /// channel used again that was refused anything: a full quorum queue marks it for good.
+    /// Ends the connection. It is not used again once anything failed on it: a full quorum queue marks
+    /// the channels that it refuses for good.
     async fn hang_up(&mut self) {
         if let Some((connection, _)) = self.link.take() {
             let closing = connection.close(REPLY_SUCCESS, "bye".into());
-            let _ = timeout(self.settings.connect_timeout, closing).await;
+            let _ = timeout(GOODBYE, closing).await;
         }
     }
 }

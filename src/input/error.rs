@@ -23,6 +23,11 @@ pub enum OpenError {
     /// JSON, but not one object a line.
     #[error("it is JSON, but not one object per line; make it so with jq -c '.[]' or jq -c .")]
     NotPerLine,
+    /// It names a field of a job where a token should be.
+    #[error(
+        "its first line names refresh_token: it is CSV or NDJSON and not one token a line; say it: --format csv or ndjson"
+    )]
+    NotTokens,
     /// The header row of a CSV file does not say where the tokens are.
     #[error(transparent)]
     Header(#[from] HeaderFault),

@@ -36,6 +36,8 @@ struct Shared {
 struct Waiting {
     lines: Vec<Line>,
     bytes: usize,
+    /// The number of the last line.
+    last: u64,
     failed: Option<ReadError>,
     ended: bool,
     /// Nobody takes lines any more.
@@ -96,7 +98,6 @@ impl Shared {
     }
 
     fn read(&self, lines: Lines) {
-        // However this thread ends, whoever waits must hear of it.
         let _ending = Ending(self);
         for line in lines {
             match line {
@@ -120,6 +121,7 @@ impl Shared {
         if let Kind::Job(entry) = &line.kind {
             waiting.bytes += entry.body.as_bytes().len();
         }
+        waiting.last = line.number;
         waiting.lines.push(line);
         let wanted = !waiting.abandoned;
         drop(waiting);
@@ -128,11 +130,19 @@ impl Shared {
     }
 }
 
+/// However the thread ends, whoever waits must hear of it, and must not take a fault of this program
+/// for the end of the file.
 struct Ending<'a>(&'a Shared);
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
-        self.0.lock().ended = true;
+        let mut waiting = self.0.lock();
+        waiting.ended = true;
+        if thread::panicking() {
+            let source = io::Error::other("a fault in this program");
+            waiting.failed = Some(ReadError { line: waiting.last + 1, source });
+        }
+        drop(waiting);
         self.0.arrived.notify_one();
     }
 }
@@ -237,6 +247,21 @@ mod tests {
         assert_eq!(feed.next().await.unwrap().len(), 1);
         assert_eq!(feed.next().await.unwrap_err().line, 2);
         assert!(feed.next().await.unwrap().is_empty());
+    }
+
+    /// A thread that panics is not taken for the end of the file.
+    #[tokio::test]
+    async fn a_reader_that_fails_is_a_fault() {
+        let shared = Arc::<Shared>::default();
+        shared.lock().last = 6;
+        let thread = shared.clone();
+        let failing = thread::spawn(move || {
+            let _ending = Ending(&thread);
+            panic!("on purpose");
+        });
+        assert!(failing.join().is_err());
+        let mut feed = Feed(shared);
+        assert_eq!(feed.next().await.unwrap_err().line, 7);
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@
 //! which reads on a thread of its own.
 //!
 //! Memory does not grow with the length of a line: what is longer than a job may be is skipped, not
-//! held. It grows with the number of jobs by what [`seen`] keeps of each.
+//! held. It grows with the number of jobs by a few dozen bytes for each, to know duplicates by.
 
 mod body;
 mod cells;

@@ -35,7 +35,12 @@ impl Records {
                 }
                 Self::Ndjson(RawLines::new(text))
             }
-            Format::Text => Self::Text(RawLines::new(text)),
+            Format::Text => {
+                if names_the_token(text.fill_buf()?) {
+                    return Err(OpenError::NotTokens);
+                }
+                Self::Text(RawLines::new(text))
+            }
             Format::Csv => {
                 let mut records = CsvRecords::new(text);
                 let columns = match records.next()? {
@@ -114,6 +119,14 @@ fn job(
         }
     }
     Ok(cells.to_json())
+}
+
+/// Whether the first line names the field that it should hold: each line would pass for a token, and
+/// the endpoint would reject all of them.
+fn names_the_token(beginning: &[u8]) -> bool {
+    let line = beginning.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let name = Field::RefreshToken.name().as_bytes();
+    line.to_ascii_lowercase().windows(name.len()).any(|part| part == name)
 }
 
 /// Whether a file begins as one JSON document over many lines: an array, or an object of which the

@@ -194,6 +194,9 @@ fn a_file_that_is_not_what_it_should_be_is_refused_whole() {
     {
         assert!(matches!(fault("a.json", document), OpenError::NotPerLine), "{document}");
     }
+    for structured in ["Refresh_Token,note\na,\n", "{\"refresh_token\":\"a\"}"] {
+        assert!(matches!(fault("a.txt", structured), OpenError::NotTokens), "{structured}");
+    }
     let missing = open(Path::new("/nowhere/leak.csv"), &Options::default()).unwrap_err();
     assert!(matches!(missing, OpenError::Io(_)));
 }

@@ -106,6 +106,12 @@ impl Args {
         self.file == Path::new(STDIN)
     }
 
+    /// The input's name, for people.
+    #[must_use]
+    pub fn input_name(&self) -> String {
+        if self.reads_stdin() { "standard input".into() } else { self.file.display().to_string() }
+    }
+
     /// Where refused lines are listed: beside the file, or in the working directory.
     #[must_use]
     pub fn refused_file(&self) -> PathBuf {

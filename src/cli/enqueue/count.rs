@@ -18,6 +18,8 @@ pub struct Count {
     pub skipped: u64,
     /// Every line before this one is dealt with.
     pub next_line: u64,
+    /// Whether what was refused is listed in a file.
+    pub listed: bool,
 }
 
 impl Count {
@@ -36,9 +38,9 @@ impl Count {
         }
     }
 
-    /// The summary at the end.
-    pub fn report(&self, args: &Args, finished: bool) -> String {
-        let refused_file = (self.refused > 0 && !args.dry_run).then(|| args.refused_file());
+    /// The summary at the end. `go_on` is the command for the rest, if there is one.
+    pub fn report(&self, args: &Args, finished: bool, go_on: Option<&str>) -> String {
+        let refused_file = (self.refused > 0 && self.listed).then(|| args.refused_file());
         if args.json {
             let report = json!({
                 "lane": args.lane.as_str(),
@@ -50,18 +52,24 @@ impl Count {
                 "duplicates": self.duplicates,
                 "skipped": self.skipped,
                 "next_line": self.next_line,
+                "go_on": go_on,
                 "refused_file": refused_file.map(|path| path.display().to_string()),
             });
             return format!("{report}\n");
         }
-        let Self { enqueued, refused, duplicates, skipped, .. } = self;
+        let Self { enqueued, refused, duplicates, skipped, next_line, .. } = self;
         let (lane, read) = (args.lane, self.read());
         let what = if args.dry_run { "would be enqueued" } else { "enqueued" };
         let listed = refused_file
             .map_or_else(String::new, |path| format!("refused lines: {}\n", path.display()));
+        let with = if args.reads_stdin() { " with the same input" } else { "" };
+        let rest = go_on.map_or_else(String::new, |command| {
+            format!("every line before {next_line} is dealt with; to go on{with}: {command}\n")
+        });
         format!(
             "{enqueued} jobs {what} into the {lane} lane\n\
-             {read} lines read, {refused} refused, {duplicates} duplicates, {skipped} skipped\n{listed}"
+             {read} lines read, {refused} refused, {duplicates} duplicates, {skipped} skipped\n\
+             {listed}{rest}"
         )
     }
 }

@@ -11,7 +11,6 @@ use std::{
     convert::Infallible,
     env,
     io::{self, Write as _},
-    path::PathBuf,
     process::ExitCode,
     sync::Arc,
     time::Duration,
@@ -45,14 +44,12 @@ const WORKERS_AUDIENCE: &str = "\0";
 /// Why it ended before the last line.
 #[derive(Debug, Error)]
 enum Failure {
-    #[error("{}", .0.display())]
-    Open(PathBuf, #[source] OpenError),
-    #[error("{}", .0.display())]
-    Read(PathBuf, #[source] ReadError),
+    #[error("{0}")]
+    Open(String, #[source] OpenError),
+    #[error("{0}")]
+    Read(String, #[source] ReadError),
     #[error("the broker does not take jobs")]
     Prepare(#[from] PrepareError),
-    #[error("refused lines cannot be listed in {}", .0.display())]
-    List(PathBuf, #[source] io::Error),
     #[error("the system does not give what is needed")]
     System(#[from] io::Error),
     #[error("interrupted")]
@@ -73,7 +70,7 @@ impl Failure {
 
     /// Whether there is anything to go on from.
     fn ends_midway(&self) -> bool {
-        matches!(self, Self::Read(..) | Self::List(..) | Self::Interrupted)
+        matches!(self, Self::Read(..) | Self::Interrupted)
     }
 }
 
@@ -82,26 +79,23 @@ pub async fn run(args: Args, config: Config) -> ExitCode {
     let counts = watch::Sender::new(Count { next_line: args.from_line.get(), ..Count::default() });
     let result = enqueue(&args, Arc::new(config.broker), &counts).await;
     let count = *counts.borrow();
+    let go_on = match &result {
+        Err(failure) if failure.ends_midway() && !args.dry_run => {
+            Some(resume::command(env::args_os(), count.next_line))
+        }
+        _ => None,
+    };
+    let report = count.report(&args, result.is_ok(), go_on.as_deref());
     // Whoever closed standard output still gets the exit code.
-    drop(io::stdout().write_all(count.report(&args, result.is_ok()).as_bytes()));
+    drop(io::stdout().write_all(report.as_bytes()));
     match result {
         Ok(()) if count.refused > 0 => ExitCode::from(EXIT_PARTLY),
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             error!("{}", with_sources(&failure));
-            if failure.ends_midway() && !args.dry_run {
-                go_on(&args, count.next_line);
-            }
             failure.exit_code()
         }
     }
-}
-
-/// Says how to go on.
-fn go_on(args: &Args, line: u64) {
-    let with = if args.reads_stdin() { ", with the same input" } else { "" };
-    let command = resume::command(env::args_os(), line);
-    error!("every line before {line} is dealt with; to go on{with}: {command}");
 }
 
 async fn enqueue(
@@ -168,11 +162,11 @@ async fn interrupts(
 async fn open(args: &Args) -> Result<(input::Lines, u64), Failure> {
     let defaults = JobDefaults { audience: WORKERS_AUDIENCE.into(), client_id: None };
     let options = Options { format: args.format, fills: args.fills(), defaults };
-    let (file, from_line) = (args.file.clone(), args.from_line.get());
+    let (file, name, from_line) = (args.file.clone(), args.input_name(), args.from_line.get());
     let opening = spawn_blocking(move || {
-        let mut lines =
-            input::open(&file, &options).map_err(|fault| Failure::Open(file.clone(), fault))?;
-        let skipped = lines.skip_before(from_line).map_err(|fault| Failure::Read(file, fault))?;
+        let opened = input::open(&file, &options);
+        let mut lines = opened.map_err(|fault| Failure::Open(name.clone(), fault))?;
+        let skipped = lines.skip_before(from_line).map_err(|fault| Failure::Read(name, fault))?;
         Ok((lines, skipped))
     });
     opening.await.map_err(io::Error::from)?

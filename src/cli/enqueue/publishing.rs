@@ -5,13 +5,9 @@ use std::collections::VecDeque;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
-use super::{Failure, args::Args, count::Count, outlet::Outlet, refused::RefusedFile};
+use super::{Failure, args::Args, count::Count, outlet::Outlet, refused::Refusals};
 use crate::input::{Body, Feed, Kind, Line, Refusal};
-
-/// So many refused lines are logged as well; a file of the wrong kind has millions.
-const LOGGED_REFUSALS: u64 = 10;
 
 /// What is at work.
 pub struct Publishing<'a> {
@@ -54,7 +50,10 @@ impl Publishing<'_> {
     ///
     /// What ended it before.
     pub async fn run(mut self) -> Result<(), Failure> {
-        let mut list = self.list()?;
+        let mut refusals = match self.args {
+            Args { dry_run: true, .. } => Refusals::logged(),
+            args => Refusals::listed(args.refused_file(), args.from_line.get() > 1),
+        };
         let mut lines = VecDeque::new();
         loop {
             if lines.is_empty() {
@@ -68,20 +67,8 @@ impl Publishing<'_> {
                 () = self.stop.cancelled() => return Err(Failure::Interrupted),
                 permits = self.outlet.permits(lines.len()) => permits,
             };
-            self.publish(Step::of(&mut lines, permits), &mut list).await?;
+            self.publish(Step::of(&mut lines, permits), &mut refusals).await?;
         }
-    }
-
-    /// The list of refused lines; a dry run has none.
-    fn list(&self) -> Result<Option<RefusedFile>, Failure> {
-        let path = self.args.refused_file();
-        if self.args.dry_run {
-            return Ok(None);
-        }
-        if self.args.from_line.get() > 1 {
-            return Ok(Some(RefusedFile::continued(path)));
-        }
-        RefusedFile::anew(path.clone()).map(Some).map_err(|fault| Failure::List(path, fault))
     }
 
     async fn read(&mut self) -> Result<Vec<Line>, Failure> {
@@ -89,39 +76,26 @@ impl Publishing<'_> {
             biased;
             () = self.stop.cancelled() => Err(Failure::Interrupted),
             lines = self.feed.next() => {
-                lines.map_err(|fault| Failure::Read(self.args.file.clone(), fault))
+                lines.map_err(|fault| Failure::Read(self.args.input_name(), fault))
             }
         }
     }
 
-    async fn publish(
-        &mut self,
-        mut step: Step,
-        list: &mut Option<RefusedFile>,
-    ) -> Result<(), Failure> {
+    async fn publish(&mut self, mut step: Step, refusals: &mut Refusals) -> Result<(), Failure> {
         let mut count = *self.counts.borrow();
         count.enqueued += step.jobs.len() as u64;
         self.outlet.publish(&mut step.jobs, self.give_up.cancelled()).await;
         count.enqueued -= step.jobs.len() as u64;
         // What was given up is not in its queue, and whoever goes on begins with it.
         let given_up = step.jobs.first().map(|job| job.line);
-        let next_line = given_up.unwrap_or(step.next_line);
-        step.refused.retain(|(line, _)| *line < next_line);
-        step.duplicates.retain(|line| *line < next_line);
-
+        count.next_line = given_up.unwrap_or(step.next_line);
+        step.duplicates.retain(|line| *line < count.next_line);
+        step.refused.retain(|(line, _)| *line < count.next_line);
         count.duplicates += step.duplicates.len() as u64;
-        for (line, refusal) in &step.refused {
-            count.refused += 1;
-            if count.refused <= LOGGED_REFUSALS {
-                warn!(line, reason = %refusal, "refused");
-            }
-        }
-        let listed = list.as_mut().map_or(Ok(()), |list| list.add(&step.refused));
-        if listed.is_ok() {
-            count.next_line = next_line;
-        }
+        count.refused += step.refused.len() as u64;
+        refusals.tell(&step.refused);
+        count.listed = refusals.are_listed();
         self.counts.send_replace(count);
-        listed.map_err(|fault| Failure::List(self.args.refused_file(), fault))?;
         given_up.map_or(Ok(()), |_| Err(Failure::Interrupted))
     }
 }

@@ -148,6 +148,25 @@ async fn refused_lines_of_standard_input_are_listed_too() {
     assert_eq!(tokens(&stage.amqp.take(BULK, 1).await), [token(0)]);
 }
 
+/// Where the list cannot be written, as in a container whose files are read-only, every refused line is
+/// logged in its place, and all jobs are published.
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_lines_that_cannot_be_listed_are_logged() {
+    let stage = Stage::new().await;
+    let content = format!("{}\n{}", token(0), "\t\u{1}\n".repeat(50));
+    let input = Input::new("tokens.txt", content);
+    // A folder of that name is in the way for everybody, root included.
+    fs::create_dir(input.refused_file()).unwrap();
+    let (enqueue, status) = input.enqueue(&stage).run().await;
+    assert_eq!(status.code(), Some(3), "{}", enqueue.stderr());
+    assert_eq!(counts(&enqueue), [51, 1, 50, 0]);
+    assert_eq!(summary(&enqueue)["refused_file"], Value::Null);
+    let refused = enqueue.log_lines().into_iter().filter(|line| line["message"] == "refused");
+    let lines: Vec<u64> = refused.map(|line| line["line"].as_u64().unwrap()).collect();
+    assert_eq!(lines, (2..=51).collect::<Vec<_>>());
+    assert_eq!(tokens(&stage.amqp.take(BULK, 1).await), [token(0)]);
+}
+
 /// A file without a job is no error: a query may find nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_file_has_no_jobs() {
@@ -170,7 +189,7 @@ async fn a_file_of_another_kind_is_refused_whole() {
     let row = format!("{};{}", token(0), token(1));
     let array = [b"[\n", &ndjson(0..3)[..], b"\n]"].concat();
     let binary = [token(0).as_bytes(), b"\0\x01\x02"].concat();
-    let cases: [(&str, Vec<u8>, &str); 8] = [
+    let cases: [(&str, Vec<u8>, &str); 9] = [
         ("a.csv", format!("refresh_token;username\r\n{row}\r\n").into(), "semicolons, not commas"),
         ("b.csv", format!("{row}\r\n{row}\r\n").into(), "semicolons, not commas"),
         ("c.csv", format!("{0}\n{0}\n", token(0)).into(), "must be a header row"),
@@ -179,6 +198,7 @@ async fn a_file_of_another_kind_is_refused_whole() {
         ("f.txt", binary, "binary file"),
         ("g.txt", b"\xff\xfec\0".to_vec(), "UTF-16"),
         ("h.dat", ndjson(0..3), "--format"),
+        ("i.txt", format!("refresh_token\n{}\n", token(0)).into(), "CSV or NDJSON"),
     ];
     for (name, content, sentence) in cases {
         let input = Input::new(name, content);
@@ -215,6 +235,7 @@ async fn a_file_that_breaks_off_is_published_up_to_there() {
     assert_eq!(tokens(&jobs).into_iter().collect::<BTreeSet<_>>().len(), 3000);
     let next_line = summary(&enqueue)["next_line"].as_u64().unwrap();
     assert!(next_line > 3000, "{next_line}");
-    let said = enqueue.stderr();
-    assert!(said.contains(&format!("tokens.txt.gz --from-line {next_line}")), "{said}");
+    let command = summary(&enqueue)["go_on"].as_str().unwrap().to_owned();
+    assert!(command.ends_with(&format!("tokens.txt.gz --from-line {next_line}")), "{command}");
+    assert!(enqueue.stderr().contains("cannot be read from line"), "{}", enqueue.stderr());
 }
