@@ -17,7 +17,7 @@ use super::{
     source::{Control, FileSource, Parts},
     tally::{Counts, Tally},
 };
-use crate::input::{self, Feed, Lines, Options};
+use crate::input::{self, Feed, Format, Lines, Options};
 
 /// The name that means standard input.
 pub const STDIN: &str = "-";
@@ -149,7 +149,7 @@ pub(super) fn open_input(settings: &Settings) -> Result<Lines, BeginError> {
 /// What the journal begins with, and how the input is read again.
 pub(super) fn header(settings: &Settings) -> Result<(Header, Option<Rereadable>), BeginError> {
     let (id, file) = know_again(settings)?;
-    Ok((Header::new(id, settings.endpoint.clone(), meaning(&settings.options)), file))
+    Ok((Header::new(id, settings.endpoint.clone(), meaning(settings)), file))
 }
 
 /// What the input is known again by, and how it is read again. Neither is there for a pipe.
@@ -171,8 +171,9 @@ pub fn is_file(input: &Path) -> bool {
 }
 
 /// The settings that decide which jobs the lines are.
-fn meaning(options: &Options) -> BTreeMap<String, String> {
-    let Options { format, fills, defaults } = options;
+fn meaning(settings: &Settings) -> BTreeMap<String, String> {
+    let Options { format, fills, defaults } = &settings.options;
+    let format = format.or_else(|| Format::of(&settings.input));
     let audience = fills.audience.clone().or_else(|| Some(defaults.audience.to_string()));
     let client_id =
         fills.client_id.clone().or_else(|| defaults.client_id.as_deref().map(str::to_owned));

@@ -55,6 +55,12 @@ impl Loader {
         self.reader.is_none() && self.loading.is_none()
     }
 
+    /// Whether a block is on its way.
+    #[must_use]
+    pub const fn is_loading(&self) -> bool {
+        self.loading.is_some()
+    }
+
     /// Begins to load the next block, unless one is on its way.
     pub fn load(&mut self, journal: &Journal) {
         if let Some(mut reader) = self.reader.take() {

@@ -1,10 +1,6 @@
 //! What is told at the end: of all lines by the journal, of the calls by this run.
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fmt, path::Path, time::Duration};
 
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
@@ -20,14 +16,14 @@ use crate::domain::{Ending, Reason, ResultLabel};
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
     /// The file that was swept, or `-`.
-    pub input: PathBuf,
+    pub input: String,
     /// What it is known again by; `None` if it cannot be.
     #[serde(flatten)]
     pub id: Option<InputId>,
     /// Where each line's ending stands.
-    pub journal: PathBuf,
+    pub journal: String,
     /// The list of failed lines, if there is one.
-    pub failed_lines: Option<PathBuf>,
+    pub failed_lines: Option<String>,
     /// The URL that was called.
     pub endpoint: String,
     /// Whether every line has ended.
@@ -155,10 +151,10 @@ impl fmt::Display for Report {
         if let Some(read) = self.read.filter(|_| !self.finished) {
             writeln!(f, "{:.1} % of the file was read. The same command goes on.", read * 100.0)?;
         }
-        write!(f, "The journal is {}", self.journal.display())?;
+        write!(f, "The journal is {}", self.journal)?;
         match &self.failed_lines {
             None => writeln!(f, "."),
-            Some(list) => writeln!(f, "; {} lists the failed lines.", list.display()),
+            Some(list) => writeln!(f, "; {list} lists the failed lines."),
         }
     }
 }
@@ -179,12 +175,8 @@ impl fmt::Display for Run {
     }
 }
 
-fn heading(input: &Path, finished: bool) -> String {
-    let input = if input == Path::new(STDIN) {
-        "standard input".to_owned()
-    } else {
-        input.display().to_string()
-    };
+fn heading(input: &str, finished: bool) -> String {
+    let input = if input == STDIN { "standard input" } else { input };
     format!("{input}: {}", if finished { "every line has ended" } else { "not finished" })
 }
 
@@ -197,6 +189,11 @@ fn shown(duration: Duration) -> humantime::FormattedDuration {
     let step = if duration < Duration::from_secs(1) { 100_000 } else { 1_000_000 };
     let nanos = duration.subsec_nanos() / step * step;
     humantime::format_duration(Duration::new(duration.as_secs(), nanos))
+}
+
+/// A path as text: JSON has no other.
+fn shown_path(path: &Path) -> String {
+    path.display().to_string()
 }
 
 /// Where the parts of a report come from.
@@ -222,11 +219,11 @@ impl Report {
     pub fn new(sources: &Sources<'_>, this_run: Run) -> Self {
         let past = sources.past;
         let lines = Counts::of(past.fates());
-        let failed_lines = (lines.failed() > 0).then(|| sources.failed_lines.to_owned());
+        let failed_lines = (lines.failed() > 0).then(|| shown_path(sources.failed_lines));
         Self {
-            input: sources.input.to_owned(),
+            input: shown_path(sources.input),
             id: past.header().input.clone(),
-            journal: sources.journal.to_owned(),
+            journal: shown_path(sources.journal),
             failed_lines,
             endpoint: past.header().endpoint.clone(),
             finished: sources.finished,

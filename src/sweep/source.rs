@@ -9,7 +9,7 @@ use std::{
 
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +38,10 @@ const KEPT_BYTES: usize = 64 << 20;
 /// With so many jobs ready to be given out, no more are loaded: enough for the time that the next block
 /// takes to be read and marked.
 const ENOUGH: usize = 512;
+
+/// A block that is on its way when the source ends has this long to come, so that its jobs are not in
+/// doubt for nothing. A pipe may have none for hours.
+const LAST_BLOCK: Duration = Duration::from_millis(250);
 
 /// How the source ended.
 #[derive(Debug)]
@@ -247,6 +251,13 @@ impl FileSource {
 
     /// Takes back the journal's word that jobs may be called again, of those that were not.
     async fn leave(&mut self) {
+        for loader in [&mut self.lines, &mut self.returns] {
+            if loader.is_loading()
+                && let Ok(Ok(Some(last))) = timeout(LAST_BLOCK, loader.loaded()).await
+            {
+                self.ready.extend(last.jobs);
+            }
+        }
         let at = SystemClock.now();
         let reopened = self.ready.drain(..).filter(|found| found.reopened);
         let entries: Vec<Record> = reopened

@@ -118,8 +118,8 @@ impl Due {
     }
 }
 
-/// Reading a file again takes no more than one part in so many of the time: each time reads all of it
-/// up to the last line that is wanted.
+/// After the file was read again it rests for so many times as long: each time reads all of it up to the
+/// last line that is wanted.
 const REST: u32 = 4;
 
 /// When the file may be read again.
@@ -136,5 +136,61 @@ impl Pace {
     /// It was read, and that took so long.
     pub fn read(&mut self, took: Duration) {
         self.0 = Some(Instant::now() + took * REST);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Job, JobDefaults};
+
+    fn kept(bytes: usize) -> Kept {
+        let job = Job::parse(br#"{"refresh_token":"t"}"#, &JobDefaults::default()).unwrap();
+        Kept { key: job.key(), body: vec![b'x'; bytes] }
+    }
+
+    fn stay(line: u64, until: Instant, kept: Option<Kept>) -> Stay {
+        Stay { line, until, history: History { attempts: 7, ..History::default() }, kept }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_whose_time_has_come_leave_the_longest_waiting_first() {
+        let mut stays = Stays::default();
+        let now = Instant::now();
+        let later = now + Duration::from_secs(1);
+        for (line, until) in [(5, now), (9, later), (7, now)] {
+            stays.add(stay(line, until, None));
+        }
+        assert_eq!((stays.len(), stays.first()), (3, Some(now)));
+        let due = stays.due(now);
+        assert_eq!(due.to_read.keys().copied().collect::<Vec<_>>(), [5, 7]);
+        assert_eq!(due.to_read[&5].attempts, 7);
+        assert_eq!((stays.len(), stays.first()), (1, Some(later)));
+        assert!(stays.due(now).to_read.is_empty());
+        assert_eq!(stays.due(later).to_read.len(), 1);
+        assert!(stays.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_kept_is_counted_and_no_more_leave_at_once_than_a_block() {
+        let mut stays = Stays::default();
+        let now = Instant::now();
+        let jobs = AT_ONCE as u64 + 1;
+        for line in 0..jobs {
+            stays.add(stay(line, now, Some(kept(10))));
+        }
+        assert!(stays.kept_bytes() > 10 * AT_ONCE);
+        assert_eq!(stays.due(now).kept.len(), AT_ONCE);
+        assert_eq!(stays.kept_bytes(), kept(10).bytes());
+        assert_eq!(stays.due(now).kept.len(), 1);
+        assert_eq!(stays.kept_bytes(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reading_again_is_paced_by_how_long_it_takes() {
+        let mut pace = Pace::default();
+        assert_eq!(pace.not_before(), None);
+        pace.read(Duration::from_secs(2));
+        assert_eq!(pace.not_before(), Some(Instant::now() + Duration::from_secs(2) * REST));
     }
 }

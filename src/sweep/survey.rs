@@ -17,7 +17,7 @@ const NAMED: usize = 20;
 #[derive(Debug, Default, Serialize)]
 pub struct Survey {
     /// The file.
-    pub input: PathBuf,
+    pub input: String,
     /// Lines that are not blank.
     pub lines: u64,
     /// Jobs that would be called.
@@ -69,7 +69,7 @@ pub fn survey(settings: &Settings) -> Result<Survey, SurveyError> {
             .map_err(|source| BeginError::journal(journal, source))
     };
     let past = settings.journal.as_ref().map(inspect).transpose()?.flatten();
-    let mut survey = Survey { input: settings.input.clone(), ..Survey::default() };
+    let mut survey = Survey { input: settings.input.display().to_string(), ..Survey::default() };
     for line in lines {
         survey.add(line?, past.as_ref(), settings.retry_failed);
     }
@@ -106,7 +106,7 @@ impl Survey {
 /// The survey for a person.
 impl fmt::Display for Survey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}: nothing was called, nothing was written", self.input.display())?;
+        writeln!(f, "{}: nothing was called, nothing was written", self.input)?;
         let rows = [
             ("lines", self.lines),
             ("  to be called", self.to_call),

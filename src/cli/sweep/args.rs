@@ -190,3 +190,44 @@ fn rate(text: &str) -> Result<f64, String> {
         _ => Err("expected a number of calls per second, like 500".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct CommandLine {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn args(arguments: &[&str]) -> Args {
+        let arguments = std::iter::once(&"sweep").chain(arguments);
+        CommandLine::try_parse_from(arguments).unwrap().args
+    }
+
+    #[test]
+    fn journal_and_list_stand_beside_the_file_or_where_they_are_put() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let file = file.path().to_str().unwrap();
+        let beside = |suffix| Some(PathBuf::from(format!("{file}{suffix}")));
+        assert_eq!(args(&[file]).journal(), beside(JOURNAL));
+        assert_eq!(Some(args(&[file]).failed_lines()), beside(FAILED));
+        let elsewhere = args(&[file, "--journal", "j"]);
+        assert_eq!(elsewhere.journal(), Some("j".into()));
+        assert_eq!(Some(elsewhere.failed_lines()), beside(FAILED));
+        assert_eq!(args(&[]).journal(), None, "standard input has no name");
+        let piped = args(&["-", "--journal", "j"]);
+        assert_eq!(piped.failed_lines(), PathBuf::from(format!("j{FAILED}")));
+    }
+
+    #[test]
+    fn what_is_no_rate_is_refused() {
+        for text in ["0", "-1", "inf", "nan", "fast", ""] {
+            assert!(rate(text).is_err(), "{text}");
+        }
+        assert_eq!(rate("0.5"), Ok(0.5));
+    }
+}

@@ -237,3 +237,22 @@ fn share(progress: &input::Progress) -> Option<f64> {
     #[allow(clippy::cast_precision_loss, reason = "a share for people")]
     Some((progress.read() as f64 / total as f64).min(1.0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sweep::journal::{Fate, Fates};
+
+    #[test]
+    fn a_file_that_was_read_is_not_done() {
+        let mut fates = Fates::default();
+        for line in 1..=25 {
+            fates.replace(line, Some(Fate::Repeated));
+        }
+        let ended = Counts::of(&fates);
+        assert_eq!(position(1000, &ended, 100), 250);
+        assert_eq!(position(1000, &ended, 25), 1000);
+        assert_eq!(position(10, &ended, 1), 10, "most of them ended in a run before");
+        assert_eq!(position(0, &ended, 0), 0);
+    }
+}

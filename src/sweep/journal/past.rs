@@ -16,7 +16,7 @@ pub struct Past {
     started: u64,
     fates: Fates,
     open: BTreeMap<u64, Open>,
-    /// Sorted by [`Past::settle`], once all records are in.
+    /// Sorted by [`Past::index`], once all records are in.
     proved: Vec<JobKey>,
     finished: bool,
     /// Jobs of an earlier input may have been called, and nobody knows on which lines they stand now.
@@ -129,7 +129,7 @@ impl Past {
     }
 
     /// All records are in.
-    pub(super) fn settle(&mut self) {
+    pub(super) fn index(&mut self) {
         self.proved.sort_unstable();
         self.proved.dedup();
     }

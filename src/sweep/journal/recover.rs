@@ -79,7 +79,7 @@ pub fn recover(journal: impl BufRead) -> Result<Recovered, RecoverError> {
             (Some(_), _) => {}
         }
     }
-    past.settle();
+    past.index();
     let whole = torn.map_or(reader.offset, |(_, offset)| offset);
     Ok(Recovered { past: Some(past), whole, torn: torn.is_some() })
 }

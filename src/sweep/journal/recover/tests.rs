@@ -71,7 +71,7 @@ fn state(records: &[Record]) -> Past {
     for record in records {
         past.add(record).unwrap();
     }
-    past.settle();
+    past.index();
     past
 }
 
