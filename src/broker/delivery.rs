@@ -58,7 +58,7 @@ impl AmqpDelivery {
     fn letter(&mut self, settlement: Settlement<'_>) -> Option<Letter> {
         let lane = self.arrival.lane;
         let (target, queue, properties) = match settlement {
-            Settlement::Done | Settlement::HandBack => return None,
+            Settlement::Done(..) | Settlement::HandBack(_) => return None,
             Settlement::DeadLetter(letter) => (
                 Target::DeadLetter,
                 self.exits.queues.dead(),
@@ -95,7 +95,7 @@ impl Delivery for AmqpDelivery {
     }
 
     async fn settle(mut self, settlement: Settlement<'_>) -> Settled {
-        if matches!(settlement, Settlement::Done) {
+        if matches!(settlement, Settlement::Done(..)) {
             return self.receipt.ack();
         }
         let Some(letter) = self.letter(settlement) else { return self.receipt.requeue() };

@@ -3,12 +3,14 @@
 pub mod check;
 pub mod credentials;
 pub mod dead_letters;
+mod engine;
 pub mod enqueue;
 pub mod healthcheck;
 pub mod mock_endpoint;
 mod progress;
 pub mod run;
 mod signals;
+pub mod sweep;
 
 use std::{io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -60,6 +62,7 @@ enum Command {
     Run,
     Enqueue(enqueue::Args),
     DeadLetters(dead_letters::Args),
+    Sweep(sweep::Args),
     /// Checks the configuration, the broker and the endpoint's TLS; changes nothing
     #[command(after_help = "Example:\n  revoker --config config/production.toml check")]
     Check,
@@ -74,6 +77,9 @@ pub fn main() -> ExitCode {
     endpoint::install_crypto_provider();
     match cli.command {
         Command::Run => with_config(Config::load, &cli.config, run::run),
+        Command::Sweep(args) => {
+            with_config(Config::load, &cli.config, |config| sweep::run(args, config))
+        }
         Command::Check => with_config(Config::load, &cli.config, check::run),
         Command::Enqueue(args) => {
             with_config(Config::load_without_credentials, &cli.config, |config| {

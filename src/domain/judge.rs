@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use super::{
     fingerprint::Fingerprint,
     history::{Ambiguity, History},
-    outcome::{DeadLetter, Outcome, Reason},
+    outcome::{DeadLetter, Ending, Outcome, Reason},
     retry::{Retry, RetryPolicy},
     verdict::{Failure, Rejection, ResultLabel, Verdict},
 };
@@ -53,7 +53,7 @@ pub fn judge(
     around: Circumstances,
 ) -> Judgement {
     match verdict {
-        Verdict::Revoked => Judgement::Finish(Outcome::Revoked),
+        Verdict::Revoked => Judgement::Finish(Outcome::Done(Ending::Revoked)),
         Verdict::Rejected(rejection) => {
             Judgement::Finish(rejected(rejection, history, policy, around))
         }
@@ -70,7 +70,7 @@ fn rejected(
     // The flag of redelivery alone proves too little to presume success: it also marks jobs that
     // were only ever waiting, and a wrong secret is answered with the same code.
     if policy.presume_revoked_after_ambiguity && history.ambiguity == Some(Ambiguity::Attempt) {
-        return Outcome::PresumedRevoked;
+        return Outcome::Done(Ending::PresumedRevoked);
     }
     history.first_failed_at.get_or_insert(around.now);
     history.last_error = Some(ResultLabel::Rejected);

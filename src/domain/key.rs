@@ -7,14 +7,22 @@ use sha2::{Digest, Sha256};
 
 use super::job::Job;
 
+/// Bytes of a SHA-256.
+const DIGEST_BYTES: usize = 32;
+
+/// Digits of a key in hex.
+const HEX_DIGITS: usize = DIGEST_BYTES * 2;
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
 /// What makes two jobs the same call: the SHA-256 over token, client, audience and user.
 ///
 /// The full digest, where a [`Fingerprint`](super::Fingerprint) would do to tell tokens apart on a
 /// screen: a job is settled without a call on the strength of this key.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct JobKey([u8; 32]);
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct JobKey([u8; DIGEST_BYTES]);
 
-/// Unlike a fingerprint it is never shown: logs have no use for it.
+/// Unlike a fingerprint it is never logged: nobody reads it.
 impl fmt::Debug for JobKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JobKey").finish_non_exhaustive()
@@ -39,9 +47,32 @@ impl JobKey {
         Self(digest.finalize().into())
     }
 
+    /// The key in hex, for a journal that is to know the job again.
+    #[must_use]
+    pub fn to_hex(self) -> String {
+        self.0.iter().fold(String::with_capacity(HEX_DIGITS), |mut hex, byte| {
+            hex.extend([byte >> 4, byte & 0xf].map(|digit| char::from(DIGITS[usize::from(digit)])));
+            hex
+        })
+    }
+
+    /// The key that [`JobKey::to_hex`] wrote so; `None` for anything else.
+    #[must_use]
+    pub fn from_hex(hex: &str) -> Option<Self> {
+        let digit = |c: u8| DIGITS.iter().position(|digit| *digit == c);
+        if hex.len() != HEX_DIGITS {
+            return None;
+        }
+        let mut key = [0; DIGEST_BYTES];
+        for (byte, pair) in key.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
+            *byte = u8::try_from(digit(pair[0])? << 4 | digit(pair[1])?).ok()?;
+        }
+        Some(Self(key))
+    }
+
     /// The whole digest, to be kept where jobs are remembered.
     #[must_use]
-    pub const fn to_bytes(self) -> [u8; 32] {
+    pub const fn to_bytes(self) -> [u8; DIGEST_BYTES] {
         self.0
     }
 }
@@ -102,7 +133,17 @@ mod tests {
     }
 
     #[test]
-    fn it_is_never_shown() {
+    fn it_is_known_again_by_its_hex() {
+        let key = key(r#"{"refresh_token":"t"}"#);
+        let hex = key.to_hex();
+        assert_eq!(JobKey::from_hex(&hex), Some(key));
+        for other in ["", &hex[1..], &format!("{hex}0"), &hex.to_uppercase(), &"é".repeat(32)] {
+            assert_eq!(JobKey::from_hex(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn it_is_never_logged() {
         assert_eq!(format!("{:?}", key(r#"{"refresh_token":"t"}"#)), "JobKey { .. }");
     }
 }

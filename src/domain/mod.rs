@@ -25,7 +25,7 @@ pub use job::{InvalidJob, Job, JobDefaults, MAX_BODY_BYTES, MAX_TEXT_CHARS};
 pub use judge::{Circumstances, Judgement, Policy, judge};
 pub use key::JobKey;
 pub use lane::{Lane, PerLane};
-pub use outcome::{DeadLetter, Outcome, Parking, Reason, Settlement};
+pub use outcome::{DeadLetter, Ending, Outcome, Parking, Reason, Settlement};
 pub use redact::{Redactor, cut};
 pub use retry::{Retry, RetryPolicy};
 pub use stored_letter::{DeadReason, StoredLetter};

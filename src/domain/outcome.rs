@@ -7,9 +7,22 @@ use std::{
 
 use super::{fingerprint::Fingerprint, history::History};
 
-/// How one delivery of a job ended. The first five end the job, the last two put it off.
+/// How one delivery of a job ended. The first two end the job, the last two put it off.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
+    /// Nothing is left to do.
+    Done(Ending),
+    /// It goes to the dead-letter queue.
+    DeadLettered(DeadLetter),
+    /// It goes to a retry queue.
+    Parked(Parking),
+    /// It goes back to the broker as it came.
+    HandedBack,
+}
+
+/// How a job ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ending {
     /// The endpoint said so.
     Revoked,
     /// The endpoint rejected it after an ambiguous attempt of ours, and the operator chose to take
@@ -19,38 +32,54 @@ pub enum Outcome {
     Duplicate,
     /// The token died by itself, by its producer's word.
     Expired,
-    /// It goes to the dead-letter queue.
-    DeadLettered(DeadLetter),
-    /// It goes to a retry queue.
-    Parked(Parking),
-    /// It goes back to the broker as it came.
-    HandedBack,
 }
 
-/// What becomes of the delivery.
+impl Ending {
+    /// Every ending.
+    pub const ALL: [Self; 4] =
+        [Self::Revoked, Self::PresumedRevoked, Self::Duplicate, Self::Expired];
+
+    /// Its name in metrics and journals.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Revoked => "revoked",
+            Self::PresumedRevoked => "presumed_revoked",
+            Self::Duplicate => "duplicate",
+            Self::Expired => "expired",
+        }
+    }
+
+    /// The ending of that name, as [`Ending::as_str`] spells it.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|ending| ending.as_str() == name)
+    }
+}
+
+/// What becomes of the delivery, each with what happened to the job so far. A broker needs that only
+/// where the job goes to another queue; a journal is the only one who keeps it, and needs it always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settlement<'a> {
     /// It is acked.
-    Done,
+    Done(Ending, &'a History),
     /// Its dead letter is published and confirmed, then it is acked.
     DeadLetter(&'a DeadLetter),
     /// It is published to a retry queue and confirmed, then it is acked.
     Park(&'a Parking),
     /// It is requeued.
-    HandBack,
+    HandBack(&'a History),
 }
 
 impl Outcome {
-    /// What becomes of the delivery.
+    /// What becomes of the delivery of a job with this history.
     #[must_use]
-    pub const fn settlement(&self) -> Settlement<'_> {
+    pub const fn settlement<'a>(&'a self, history: &'a History) -> Settlement<'a> {
         match self {
-            Self::Revoked | Self::PresumedRevoked | Self::Duplicate | Self::Expired => {
-                Settlement::Done
-            }
+            Self::Done(ending) => Settlement::Done(*ending, history),
             Self::DeadLettered(letter) => Settlement::DeadLetter(letter),
             Self::Parked(parking) => Settlement::Park(parking),
-            Self::HandedBack => Settlement::HandBack,
+            Self::HandedBack => Settlement::HandBack(history),
         }
     }
 }

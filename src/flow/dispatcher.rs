@@ -23,9 +23,9 @@ use super::{
     pause::{Phase, Weather},
     rate::Rate,
     settings::Settings,
-    status::{Intake, Status},
+    status::Status,
 };
-use crate::{domain::Lane, metrics::Metrics};
+use crate::{domain::Lane, metrics::Metrics, ports::Intake};
 
 /// Decides which call may start now.
 #[derive(Debug)]
@@ -123,6 +123,12 @@ impl Dispatcher {
     #[must_use]
     pub fn is_latest_probe(&self, number: u64) -> bool {
         self.state().latest_probe == Some(number)
+    }
+
+    /// How many calls may run at a time now.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.state().limit.current()
     }
 
     /// Holds all starts, or lets them go on. Calls that run are left alone.

@@ -17,4 +17,4 @@ pub use evidence::Evidence;
 pub use pause::{Cause, Pause, Phase};
 pub use rate::Rate;
 pub use settings::{PauseSettings, Settings};
-pub use status::{FlowReport, Intake, Status};
+pub use status::{FlowReport, Status};

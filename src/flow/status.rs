@@ -6,7 +6,7 @@ use tokio::{sync::watch, time::Instant};
 use tracing::{info, warn};
 
 use super::pause::{Cause, Pause, Phase};
-use crate::ports::{Condition, Report};
+use crate::ports::{Condition, Intake, Report};
 
 /// What the flow does, and what it wants of the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,17 +15,6 @@ pub struct Status {
     pub phase: Phase,
     /// Whether jobs are wanted.
     pub intake: Intake,
-}
-
-/// How many jobs are wanted of the source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Intake {
-    /// As many as there are.
-    Open,
-    /// None: the backlog is safe where it is.
-    Closed,
-    /// One, for a probe, with nothing in hand.
-    One,
 }
 
 impl Default for Status {

@@ -9,7 +9,7 @@ use tracing::{debug, warn};
 
 use super::{Pipeline, case::Case};
 use crate::{
-    domain::{DeadLetter, JobId, Outcome, TraceContext},
+    domain::{DeadLetter, Ending, JobId, Outcome, TraceContext},
     metrics::{Deferral, Processed},
     ports::{Clock, Delivery, Endpoint, Settled},
 };
@@ -57,15 +57,15 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
 
     fn ended(&self, origin: &Origin, case: &Case, outcome: &Outcome) {
         let processed = match outcome {
-            Outcome::Revoked => {
+            Outcome::Done(Ending::Revoked) => {
                 let now = self.clock.now();
                 let age = origin.published_at.and_then(|sent| now.duration_since(sent).ok());
                 self.metrics.revoked(case.lane, age, now);
                 Processed::Revoked
             }
-            Outcome::PresumedRevoked => Processed::PresumedRevoked,
-            Outcome::Duplicate => Processed::Duplicate,
-            Outcome::Expired => Processed::Expired,
+            Outcome::Done(Ending::PresumedRevoked) => Processed::PresumedRevoked,
+            Outcome::Done(Ending::Duplicate) => Processed::Duplicate,
+            Outcome::Done(Ending::Expired) => Processed::Expired,
             Outcome::DeadLettered(letter) => {
                 self.metrics.failed(case.lane, letter.reason);
                 log_dead(origin, case, letter);

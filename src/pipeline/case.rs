@@ -140,6 +140,12 @@ impl Case {
         self.dead(Reason::UnknownClient, unknown.to_string(), now)
     }
 
+    /// The worker leaves, whatever the job was doing: it, or the one that it follows, may be in a call.
+    pub fn cut_off(&mut self) -> Outcome {
+        self.suspect(Some(if self.in_call { Ambiguity::Attempt } else { Ambiguity::Redelivered }));
+        Outcome::HandedBack
+    }
+
     /// The worker failed at it.
     pub fn internal_error(&mut self, now: SystemTime) -> Outcome {
         if self.in_call {

@@ -31,7 +31,9 @@ pub use settings::Settings;
 pub use stop::Stop;
 
 use crate::{
-    domain::{Ambiguity, Circumstances, Job, Judgement, Outcome, Rejection, Verdict, judge},
+    domain::{
+        Ambiguity, Circumstances, Ending, Job, Judgement, Outcome, Rejection, Verdict, judge,
+    },
     flow::{Dispatcher, Permit, Phase},
     metrics::{JobState, Metrics},
     ports::{Clock, Delivery, Endpoint, Settled, Source, UnknownClient},
@@ -97,10 +99,13 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         let deciding = AssertUnwindSafe(self.decide(delivery, case)).catch_unwind();
         let decided = tokio::select! {
             biased;
-            () = self.stop.cut() => Ok(Outcome::HandedBack),
-            decided = deciding => decided,
+            () = self.stop.cut() => None,
+            decided = deciding => Some(decided),
         };
-        decided.unwrap_or_else(|_panic| case.internal_error(self.clock.now()))
+        match decided {
+            None => case.cut_off(),
+            Some(decided) => decided.unwrap_or_else(|_panic| case.internal_error(self.clock.now())),
+        }
     }
 
     async fn decide(&self, delivery: &impl Delivery, case: &mut Case) -> Outcome {
@@ -113,7 +118,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
     /// Makes one call for all jobs in hand that ask for the same, and none for what was done already.
     async fn once(&self, job: &Job, case: &mut Case) -> Outcome {
         let follower = match self.duplicates.enter(job.key(), case.lane, case.history.ambiguity) {
-            Entry::Duplicate => return Outcome::Duplicate,
+            Entry::Duplicate => return Outcome::Done(Ending::Duplicate),
             Entry::Leader(leader) => return self.pursue(job, case, leader).await,
             Entry::Follower(follower) => follower,
         };
@@ -122,13 +127,18 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         // its followers lead and leave one after the other.
         let ended = tokio::select! {
             biased;
-            ended = follower.outcome() => ended,
-            () = case.lost.cancelled() => return Outcome::HandedBack,
-            () = tokio::time::sleep_until(case.leave_by) => return Outcome::HandedBack,
-            () = self.overstayed() => return Outcome::HandedBack,
+            ended = follower.outcome() => Some(ended),
+            () = case.lost.cancelled() => None,
+            () = tokio::time::sleep_until(case.leave_by) => None,
+            () = self.overstayed() => None,
+        };
+        let Some(ended) = ended else {
+            // The other job's call may be under way.
+            case.suspect(Some(Ambiguity::Redelivered));
+            return Outcome::HandedBack;
         };
         match ended {
-            Followed::Duplicate => Outcome::Duplicate,
+            Followed::Duplicate => Outcome::Done(Ending::Duplicate),
             Followed::Rejected(rejection, ambiguity) => {
                 case.suspect(ambiguity);
                 self.rejected(rejection, job, case)
@@ -166,14 +176,14 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         loop {
             case.state.switch(JobState::Waiting);
             if job.expired(self.clock.now()) {
-                return Outcome::Expired;
+                return Outcome::Done(Ending::Expired);
             }
             let turn = leader.in_lane(|lane| self.flow.start(lane));
             let Some(permit) = self.unless_leaving(case, turn).await else {
                 return self.leave(case);
             };
             if job.expired(self.clock.now()) {
-                return Outcome::Expired;
+                return Outcome::Done(Ending::Expired);
             }
             let judgement = match self.attempt(job, case, &mut leader, permit).await {
                 Ok(judgement) => judgement,
@@ -290,7 +300,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         let leave_by = case.leave_by.max(Instant::now() + SETTLE_AT_LEAST);
         tokio::select! {
             biased;
-            settled = delivery.settle(outcome.settlement()) => settled,
+            settled = delivery.settle(outcome.settlement(&case.history)) => settled,
             // Dropped without a settlement, the delivery goes back.
             () = self.stop.cut() => Settled::HandedBack,
             () = tokio::time::sleep_until(leave_by) => Settled::HandedBack,

@@ -25,7 +25,8 @@ enum Out {
     Done,
     Dead(Reason, History),
     Parked(Duration, History),
-    HandedBack,
+    /// With what is known of whether the token may be revoked.
+    HandedBack(Option<Ambiguity>),
     Dropped,
 }
 
@@ -55,10 +56,10 @@ impl Delivery for TestDelivery {
             std::future::pending::<()>().await;
         }
         let out = match settlement {
-            Settlement::Done => Out::Done,
+            Settlement::Done(..) => Out::Done,
             Settlement::DeadLetter(letter) => Out::Dead(letter.reason, letter.history),
             Settlement::Park(parking) => Out::Parked(parking.delay, parking.history),
-            Settlement::HandBack => Out::HandedBack,
+            Settlement::HandBack(history) => Out::HandedBack(history.ambiguity),
         };
         let _ = self.out.take().unwrap().send(out);
         Settled::Done
@@ -405,12 +406,12 @@ async fn draining_hands_back_what_waits_and_finishes_what_is_called() {
     bench.until_called(2).await;
     bench.deliver(); // Waits for a permit.
     bench.pipeline.stop.start_draining();
-    assert_eq!(bench.next().await, Out::HandedBack);
-    assert_eq!(bench.next().await, Out::HandedBack);
+    assert_eq!(bench.next().await, Out::HandedBack(None));
+    assert_eq!(bench.next().await, Out::HandedBack(None));
     bench.pipeline.endpoint.gate.add_permits(1);
     assert_eq!(bench.next().await, Out::Done);
     bench.deliver(); // Came too late.
-    assert_eq!(bench.next().await, Out::HandedBack);
+    assert_eq!(bench.next().await, Out::HandedBack(None));
     bench.end().await;
 }
 
@@ -425,7 +426,27 @@ async fn when_cut_off_calls_and_settlements_are_given_back_too() {
     bench.pipeline.stop.cut_off();
     let mut left = [bench.next().await, bench.next().await];
     left.sort_by_key(|out| *out == Out::Dropped);
-    assert!(matches!(left, [Out::HandedBack | Out::Dropped, Out::Dropped]), "{left:?}");
+    assert!(
+        matches!(left, [Out::HandedBack(Some(Ambiguity::Attempt)) | Out::Dropped, Out::Dropped]),
+        "{left:?}"
+    );
+    bench.end().await;
+}
+
+/// The call that it waits for is another's, and may be under way: it goes back with that doubt, which the
+/// job that makes the call has as well.
+#[tokio::test(start_paused = true)]
+async fn a_duplicate_that_is_cut_off_may_have_been_revoked() {
+    let mut bench = bench([Answer::Gated(Verdict::Revoked)]);
+    bench.deliver_same();
+    bench.until_called(1).await;
+    bench.deliver_same();
+    tokio::task::yield_now().await;
+    bench.pipeline.stop.cut_off();
+    let mut left = [bench.next().await, bench.next().await];
+    left.sort_by_key(|out| *out == Out::HandedBack(Some(Ambiguity::Attempt)));
+    let doubts = [Ambiguity::Redelivered, Ambiguity::Attempt];
+    assert_eq!(left, doubts.map(|doubt| Out::HandedBack(Some(doubt))));
     bench.end().await;
 }
 
@@ -435,7 +456,7 @@ async fn what_has_been_in_hand_for_ten_minutes_goes_back() {
     bench.pipeline.flow.hold(true);
     let began = Instant::now();
     bench.deliver();
-    assert_eq!(bench.next().await, Out::HandedBack);
+    assert_eq!(bench.next().await, Out::HandedBack(None));
     assert_eq!(began.elapsed(), Duration::from_secs(600));
     bench.end().await;
 }
@@ -512,7 +533,7 @@ async fn an_outage_ends_no_job_and_hands_back_what_waits_past_the_hold() {
     let mut back = 0;
     for _ in 0..30 {
         match bench.next().await {
-            Out::HandedBack => back += 1,
+            Out::HandedBack(_) => back += 1,
             Out::Parked(..) => {}
             other => panic!("an outage ends nothing: {other:?}"),
         }
@@ -531,7 +552,7 @@ async fn what_waits_when_its_session_is_lost_is_not_called_any_more() {
     bench.deliver_with(r#"{"refresh_token":"t"}"#, |delivery| delivery.lost = lost.clone());
     tokio::task::yield_now().await;
     lost.cancel();
-    assert_eq!(bench.next().await, Out::HandedBack);
+    assert_eq!(bench.next().await, Out::HandedBack(None));
     bench.pipeline.flow.hold(false);
     assert_eq!(bench.pipeline.endpoint.began.load(Ordering::SeqCst), 0);
     bench.end().await;

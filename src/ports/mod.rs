@@ -15,6 +15,17 @@ pub trait Source: Send {
     fn next(&mut self) -> impl Future<Output = Option<Self::Delivery>> + Send;
 }
 
+/// How many jobs are wanted of the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intake {
+    /// As many as there are.
+    Open,
+    /// None: the backlog is safe where it is.
+    Closed,
+    /// One, for a probe, with nothing in hand.
+    One,
+}
+
 /// One visit of a job's message. It gets exactly one settlement; dropped without one, it goes back to
 /// where it came from.
 pub trait Delivery: Send + Sync + 'static {

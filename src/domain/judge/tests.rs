@@ -52,7 +52,7 @@ fn dead(judgement: Judgement) -> DeadLetter {
 #[test]
 fn a_success_finishes_the_job() {
     let judged = judge(Verdict::Revoked, &mut history(None), &policy(false), around());
-    assert_eq!(judged, Judgement::Finish(Outcome::Revoked));
+    assert_eq!(judged, Judgement::Finish(Outcome::Done(Ending::Revoked)));
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn a_rejection_after_ambiguity_is_presumed_revoked_only_by_choice_and_only_after
         let judged = judge(rejection(), &mut history(Some(ambiguity)), &policy(presume), around());
         match expected {
             Some(reason) => assert_eq!(dead(judged).reason, reason, "{ambiguity:?} {presume}"),
-            None => assert_eq!(judged, Judgement::Finish(Outcome::PresumedRevoked)),
+            None => assert_eq!(judged, Judgement::Finish(Outcome::Done(Ending::PresumedRevoked))),
         }
     }
 }

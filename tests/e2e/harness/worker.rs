@@ -13,8 +13,10 @@ use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use super::{
+    Endpoint, canary,
     process::Process,
     scrape::Scrape,
+    stage::{AUDIENCE, CLIENT},
     wait::eventually,
     web::{self, Page},
 };
@@ -26,6 +28,7 @@ pub struct Launch {
     arguments: Vec<String>,
     environment: BTreeMap<String, String>,
     input: Option<Vec<u8>>,
+    largest_file: Option<usize>,
     folder: Option<PathBuf>,
     on_terminal: bool,
 }
@@ -38,6 +41,7 @@ impl Launch {
             arguments: vec![subcommand.to_owned()],
             environment: BTreeMap::new(),
             input: None,
+            largest_file: None,
             folder: None,
             on_terminal: false,
         }
@@ -48,6 +52,22 @@ impl Launch {
     pub fn set(mut self, key: &str, value: impl Display) -> Self {
         self.environment.insert(variable(key), value.to_string());
         self
+    }
+
+    /// Calls `endpoint`: one delay for all stays and no chance in the waits, the rest as it comes.
+    #[must_use]
+    pub fn calling(self, endpoint: &Endpoint) -> Self {
+        self.set("endpoint.url", endpoint.url())
+            .set("endpoint.audience", AUDIENCE)
+            .set("credentials.client_id", CLIENT)
+            .set("credentials.client_secret", canary::SECRET)
+            // The limit grows with its calls, and calls that a test holds never end; nor do failures on
+            // purpose mean bad weather. Tests of the flow say otherwise.
+            .set("flow.concurrency.adaptive", "false")
+            .set("flow.pause.after_failures", "1000000")
+            .set("retry.initial", "50ms")
+            .set("retry.jitter", "0")
+            .set("retry.park", "1s")
     }
 
     /// Takes a key back.
@@ -71,6 +91,13 @@ impl Launch {
         self
     }
 
+    /// Lets no file of its grow beyond so many blocks of 512 bytes: what a full disk is to it.
+    #[must_use]
+    pub const fn largest_file(mut self, blocks: usize) -> Self {
+        self.largest_file = Some(blocks);
+        self
+    }
+
     /// The folder that it works in.
     #[must_use]
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
@@ -90,17 +117,30 @@ impl Launch {
     pub fn start(&self) -> Worker {
         let binary = env!("CARGO_BIN_EXE_revoker");
         let mut environment = self.environment.clone();
-        let mut command = Command::new(if self.on_terminal { "script" } else { binary });
-        if self.on_terminal {
-            let words: Vec<String> = std::iter::once(binary)
-                .chain(self.arguments.iter().map(String::as_str))
-                .map(|word| format!("'{word}'"))
-                .collect();
-            command.args(["-q", "-e", "-c", &words.join(" "), "/dev/null"]);
-            environment.insert("TERM".to_owned(), "xterm".to_owned());
-        } else {
-            command.args(&self.arguments);
-        }
+        let mut command = match (self.on_terminal, self.largest_file) {
+            (true, _) => {
+                let words: Vec<String> = std::iter::once(binary)
+                    .chain(self.arguments.iter().map(String::as_str))
+                    .map(|word| format!("'{word}'"))
+                    .collect();
+                let mut command = Command::new("script");
+                command.args(["-q", "-e", "-c", &words.join(" "), "/dev/null"]);
+                environment.insert("TERM".to_owned(), "xterm".to_owned());
+                command
+            }
+            (false, Some(blocks)) => {
+                // Without the trap, the system would end it with a signal in place of an error.
+                let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+                let mut command = Command::new("sh");
+                command.args(["-c", &script, binary]).args(&self.arguments);
+                command
+            }
+            (false, None) => {
+                let mut command = Command::new(binary);
+                command.args(&self.arguments);
+                command
+            }
+        };
         command.env_clear().envs(&environment);
         if let Some(folder) = &self.folder {
             command.current_dir(folder);
@@ -248,6 +288,16 @@ impl Worker {
     pub fn said(&self, message: &str) -> Vec<Value> {
         let begins = |line: &Value| field(line, "message").is_some_and(|m| m.starts_with(message));
         self.log_lines().into_iter().filter(begins).collect()
+    }
+
+    /// Waits until it has logged this message.
+    pub async fn until_logged(&self, message: &str) {
+        eventually(message, async || {
+            let lines = self.log_lines();
+            let logged = lines.iter().any(|line| field(line, "message") == Some(message));
+            if logged { Ok(()) } else { Err(self.stderr()) }
+        })
+        .await;
     }
 
     /// The whole lines of its log so far.
