@@ -4,7 +4,7 @@
 //! loses a job, never says "revoked" without proof, and never shows a token.
 //!
 //! Data flows one way: delivery, job, attempts, outcome, settlement. So do imports:
-//! `domain <- metrics, ports <- flow | endpoint | broker <- pipeline <- config, admin, logs <- cli`.
+//! `domain <- metrics, ports <- flow | endpoint | broker | input <- pipeline <- config, admin, logs <- cli`.
 
 pub mod admin;
 pub mod broker;
@@ -13,6 +13,7 @@ pub mod config;
 pub mod domain;
 pub mod endpoint;
 pub mod flow;
+pub mod input;
 pub mod logs;
 pub mod metrics;
 pub mod pipeline;

@@ -1,6 +1,6 @@
 //! One batch of letters: sent together, confirmed together.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use futures_util::future::try_join_all;
 use lapin::{
@@ -57,7 +57,7 @@ pub async fn publish<'a>(
         }
         try_join_all(confirms).await.map_err(|error| Unconfirmed::Failed(fault(&error)))
     };
-    let confirmations = in_time(connection, sent, limit, blocked).await?;
+    let confirmations = in_time(connection, sent, limit, &blocked).await?;
     Ok(fates(letters.map(|letter| &letter.queue), confirmations))
 }
 
@@ -75,19 +75,20 @@ async fn send(channel: &Channel, letter: &Letter) -> Result<PublisherConfirm, Un
         .map_err(|error| Unconfirmed::Failed(fault(&error)))
 }
 
-/// Sending waits as well while the connection is blocked, so the deadline covers it too.
-async fn in_time(
+/// Awaits what the broker has to do, `limit` at most. Sending waits as well while the connection is
+/// blocked, so the deadline covers it too.
+pub(super) async fn in_time<T>(
     connection: &Connection,
-    sent: impl Future<Output = Result<Vec<Confirmation>, Unconfirmed>>,
+    work: impl Future<Output = Result<T, Unconfirmed>>,
     limit: Duration,
-    blocked: impl Fn(bool),
-) -> Result<Vec<Confirmation>, Unconfirmed> {
-    let mut sent = Box::pin(sent);
+    blocked: &impl Fn(bool),
+) -> Result<T, Unconfirmed> {
+    let mut work = pin!(work);
     let mut left = limit;
     while !left.is_zero() {
         let slice = BLOCK_CHECK.min(left);
-        if let Ok(confirmed) = timeout(slice, &mut sent).await {
-            return confirmed;
+        if let Ok(done) = timeout(slice, work.as_mut()).await {
+            return done;
         }
         let is_blocked = connection.status().blocked();
         blocked(is_blocked);

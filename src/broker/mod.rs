@@ -6,6 +6,7 @@
 
 mod acks;
 mod batch;
+mod bulk;
 mod connect;
 mod delivery;
 mod depths;

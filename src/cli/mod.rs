@@ -5,6 +5,7 @@ pub mod credentials;
 pub mod enqueue;
 pub mod healthcheck;
 pub mod mock_endpoint;
+mod progress;
 pub mod run;
 mod signals;
 
@@ -20,6 +21,9 @@ use crate::{
 
 /// The exit code of a wrong configuration; clap's own, for a wrong command line, is the same.
 const EXIT_USAGE: u8 = 2;
+
+/// The exit code of what came to its end, but could not take everything: some input was refused.
+const EXIT_PARTLY: u8 = 3;
 
 /// What is still running when a command has ended gets this long.
 const LAST_WORDS: Duration = Duration::from_millis(100);
@@ -136,6 +140,18 @@ fn refuse(faults: &Faults) -> ExitCode {
     // Whoever closed standard error still gets the exit code.
     drop(writeln!(std::io::stderr(), "{faults}"));
     ExitCode::from(EXIT_USAGE)
+}
+
+/// An error and what it comes from, in one line.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        line.push_str(": ");
+        line.push_str(&error.to_string());
+        source = error.source();
+    }
+    line
 }
 
 fn fail(error: &dyn std::error::Error) -> ExitCode {

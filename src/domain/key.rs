@@ -69,6 +69,12 @@ impl JobKey {
         }
         Some(Self(key))
     }
+
+    /// The whole digest, to be kept where jobs are remembered.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; DIGEST_BYTES] {
+        self.0
+    }
 }
 
 impl Job {

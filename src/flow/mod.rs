@@ -15,5 +15,6 @@ mod status;
 pub use dispatcher::{Dispatcher, Permit};
 pub use evidence::Evidence;
 pub use pause::{Cause, Pause, Phase};
+pub use rate::Rate;
 pub use settings::{PauseSettings, Settings};
 pub use status::{FlowReport, Status};

@@ -2,6 +2,7 @@
 
 mod filter;
 mod panics;
+mod terminal;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -19,6 +20,7 @@ use tracing_subscriber::{
 };
 
 pub use panics::install_panic_hook;
+pub use terminal::{Aside, step_aside};
 pub use writer::Guard;
 
 /// The form of the lines.
@@ -80,7 +82,8 @@ pub fn init(level: LevelFilter, format: Format) -> Result<Guard, InitError> {
         Format::Auto | Format::Text => Look::Text { colours },
     };
     let report_loss = |lines| tracing::warn!(lines, "log lines were lost: nobody was reading them");
-    let (writer, guard) = writer::start(stderr, report_loss).map_err(InitError::Thread)?;
+    let (writer, guard) =
+        writer::start(terminal::Beside(stderr), report_loss).map_err(InitError::Thread)?;
     subscriber(level, look, move || writer.clone()).try_init().map_err(InitError::Twice)?;
     Ok(guard)
 }

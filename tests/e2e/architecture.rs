@@ -7,13 +7,14 @@ use std::{
 };
 
 /// Who may import whom: each module with the modules below it. Siblings never import each other.
-const BELOW: [(&str, &[&str]); 11] = [
+const BELOW: [(&str, &[&str]); 12] = [
     ("domain", &[]),
     ("metrics", &["domain"]),
     ("ports", &["domain"]),
     ("flow", &["domain", "metrics", "ports"]),
     ("endpoint", &["domain", "metrics", "ports"]),
     ("broker", &["domain", "metrics", "ports"]),
+    ("input", &["domain"]),
     ("pipeline", &["domain", "metrics", "ports", "flow", "endpoint", "broker"]),
     ("config", &LOWER),
     ("admin", &LOWER),
@@ -21,8 +22,8 @@ const BELOW: [(&str, &[&str]); 11] = [
     (
         "cli",
         &[
-            "domain", "metrics", "ports", "flow", "endpoint", "broker", "pipeline", "config",
-            "admin", "logs",
+            "domain", "metrics", "ports", "flow", "endpoint", "broker", "input", "pipeline",
+            "config", "admin", "logs",
         ],
     ),
 ];

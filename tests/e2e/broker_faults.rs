@@ -12,20 +12,6 @@ use crate::harness::{
     web::Page,
 };
 
-impl Stage {
-    /// The address of the broker.
-    fn broker_address(&self) -> std::net::SocketAddr {
-        self.host.worker_url().socket_addrs(|| None).unwrap()[0]
-    }
-
-    /// The worker's URL of the broker by way of `relay`.
-    fn url_by(&self, relay: &Relay) -> url::Url {
-        let mut url = self.host.worker_url();
-        url.set_port(Some(relay.address().port())).unwrap();
-        url
-    }
-}
-
 /// No broker at the start: the worker lives, is not ready and says why, tries for ever, and logs the
 /// change and not each try. When the broker comes, it works.
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,52 @@
 //! `revoker enqueue`: a producer for people and scripts.
 
-use crate::harness::{BULK, Endpoint, Message, Said, Stage, token};
+mod files;
+mod interrupting;
 
-fn lines(tokens: impl IntoIterator<Item = usize>) -> Vec<u8> {
+use std::{fs, path::PathBuf};
+
+use serde_json::Value;
+
+use crate::harness::{BULK, Endpoint, Launch, Message, Said, Stage, Worker, token};
+
+/// A file of this name and content, in a folder of its own.
+struct Input {
+    folder: tempfile::TempDir,
+    name: &'static str,
+}
+
+impl Input {
+    fn new(name: &'static str, content: impl AsRef<[u8]>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(name), content).unwrap();
+        Self { folder, name }
+    }
+
+    /// `revoker enqueue` of this file, with a summary that a test can read.
+    fn enqueue(&self, stage: &Stage) -> Launch {
+        stage.launch("enqueue").folder(self.folder.path()).arg("--json").arg(self.name)
+    }
+
+    /// Where refused lines are listed.
+    fn refused_file(&self) -> PathBuf {
+        self.folder.path().join(format!("{}.refused.ndjson", self.name))
+    }
+}
+
+/// The summary that it prints at its end.
+fn summary(enqueue: &Worker) -> Value {
+    serde_json::from_str(&enqueue.stdout()).unwrap_or_else(|error| {
+        panic!("{error} in {:?}; standard error: {}", enqueue.stdout(), enqueue.stderr())
+    })
+}
+
+/// These counts of the summary: read, enqueued, refused, duplicates.
+fn counts(enqueue: &Worker) -> [u64; 4] {
+    let summary = summary(enqueue);
+    ["read", "enqueued", "refused", "duplicates"].map(|name| summary[name].as_u64().unwrap())
+}
+
+fn ndjson(tokens: impl IntoIterator<Item = usize>) -> Vec<u8> {
     let lines: Vec<Vec<u8>> = tokens.into_iter().map(|n| Message::job(&token(n)).body).collect();
     lines.join(&b'\n')
 }
@@ -13,14 +57,13 @@ fn lines(tokens: impl IntoIterator<Item = usize>) -> Vec<u8> {
 async fn jobs_from_a_file_are_published() {
     let stage = Stage::new().await;
     stage.amqp.declare_family().await;
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("jobs.ndjson");
-    std::fs::write(&file, lines(0..37)).unwrap();
-    let (enqueue, status) = stage.launch("enqueue").arg(file.display()).run().await;
+    let input = Input::new("jobs.ndjson", ndjson(0..2137));
+    let path = input.folder.path().join(input.name);
+    let (enqueue, status) = stage.launch("enqueue").arg(path.display()).run().await;
     assert_eq!(status.code(), Some(0), "{}", enqueue.stderr());
-    assert!(enqueue.stdout().contains("37"), "{}", enqueue.stdout());
+    assert!(enqueue.stdout().contains("2137 jobs enqueued into the bulk"), "{}", enqueue.stdout());
 
-    let jobs = stage.amqp.take(BULK, 37).await;
+    let jobs = stage.amqp.take(BULK, 2137).await;
     for (n, job) in jobs.iter().enumerate() {
         assert_eq!(job.token(), token(n), "out of order");
         assert_eq!(job.properties.delivery_mode(), &Some(2));
@@ -35,7 +78,7 @@ async fn jobs_from_standard_input_reach_the_endpoint() {
     let endpoint = Endpoint::willing().await;
     let worker = stage.run(&endpoint).ready().await;
     let enqueue =
-        stage.launch("enqueue").arg("--lane").arg("interactive").arg("-").input(lines(0..5));
+        stage.launch("enqueue").arg("--lane").arg("interactive").arg("-").input(ndjson(0..5));
     let (enqueue, status) = enqueue.run().await;
     assert_eq!(status.code(), Some(0), "{}", enqueue.stderr());
     worker.until_processed("revoked", 5).await;
@@ -50,10 +93,26 @@ async fn jobs_from_standard_input_reach_the_endpoint() {
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_that_no_queue_takes_are_not_counted_as_published() {
     let stage = Stage::new().await;
-    let enqueue = stage.launch("enqueue").set("broker.declare", false).arg("-").input(lines(0..5));
+    let enqueue = stage.launch("enqueue").set("broker.declare", false).arg("-").input(ndjson(0..5));
     let (enqueue, status) = enqueue.run().await;
     assert_eq!(status.code(), Some(1), "{}", enqueue.stdout());
-    assert!(!enqueue.stdout().contains('5'), "{}", enqueue.stdout());
+    assert!(enqueue.stdout().starts_with("0 jobs"), "{}", enqueue.stdout());
     assert!(enqueue.stderr().contains("does not exist"), "{}", enqueue.stderr());
+    assert_eq!(stage.amqp.depth(BULK).await, None, "it was declared");
+}
+
+/// A dry run checks every line and touches neither broker nor folder.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_changes_nothing() {
+    let stage = Stage::new().await;
+    let input =
+        Input::new("jobs.ndjson", [&ndjson(0..3)[..], b"\nno job\n", &ndjson(0..2)].concat());
+    let launch = input.enqueue(&stage).arg("--dry-run");
+    let (enqueue, status) = launch.set("broker.url", "amqp://127.0.0.1:1").run().await;
+    assert_eq!(status.code(), Some(3), "{}", enqueue.stderr());
+    assert_eq!(counts(&enqueue), [6, 3, 1, 2]);
+    assert_eq!(summary(&enqueue)["dry_run"], true);
+    assert!(enqueue.stderr().contains("not valid JSON"), "{}", enqueue.stderr());
+    assert!(!input.refused_file().exists());
     assert_eq!(stage.amqp.depth(BULK).await, None, "it was declared");
 }

@@ -1,10 +1,10 @@
 //! A TCP relay on loopback whose port the worker is given in place of the broker's: it can be away,
-//! and it can break what runs through it.
+//! it can break what runs through it, and it can hold it.
 
-use std::net::SocketAddr;
+use std::{io, net::SocketAddr};
 
 use tokio::{
-    io::copy_bidirectional,
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     sync::watch,
     task::{JoinHandle, JoinSet},
@@ -16,6 +16,8 @@ pub struct Relay {
     target: SocketAddr,
     /// Counts the resets: a connection ends when the count moves on.
     resets: watch::Sender<usize>,
+    /// Whether bytes stay where they are.
+    held: watch::Sender<bool>,
     serving: Option<JoinHandle<()>>,
 }
 
@@ -30,7 +32,8 @@ impl Relay {
     pub async fn shut(target: SocketAddr) -> Self {
         let probe = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = probe.local_addr().unwrap();
-        Self { address, target, resets: watch::Sender::new(0), serving: None }
+        let (resets, held) = (watch::Sender::new(0), watch::Sender::new(false));
+        Self { address, target, resets, held, serving: None }
     }
 
     /// Listens and relays.
@@ -49,12 +52,23 @@ impl Relay {
     pub async fn reopen(&mut self) {
         // Tokio sets SO_REUSEADDR: the port can be taken again at once.
         let listener = TcpListener::bind(self.address).await.unwrap();
-        self.serving = Some(tokio::spawn(serve(listener, self.target, self.resets.clone())));
+        let faults = (self.resets.clone(), self.held.clone());
+        self.serving = Some(tokio::spawn(serve(listener, self.target, faults)));
     }
 
     /// Resets every connection; new ones are relayed.
     pub fn reset(&self) {
         self.resets.send_modify(|count| *count += 1);
+    }
+
+    /// Lets nothing through any more, in either direction; connections stay.
+    pub fn hold(&self) {
+        self.held.send_replace(true);
+    }
+
+    /// Lets through what was held, and everything after it.
+    pub fn release(&self) {
+        self.held.send_replace(false);
     }
 
     /// Resets every connection and refuses new ones.
@@ -65,28 +79,61 @@ impl Relay {
     }
 }
 
-async fn serve(listener: TcpListener, target: SocketAddr, resets: watch::Sender<usize>) {
+type Faults = (watch::Sender<usize>, watch::Sender<bool>);
+
+async fn serve(listener: TcpListener, target: SocketAddr, (resets, held): Faults) {
     // Dropped with this task, and with it every connection.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((client, _)) = accepted else { continue };
-                connections.spawn(relay(client, target, resets.subscribe()));
+                connections.spawn(relay(client, target, resets.subscribe(), held.subscribe()));
             }
             Some(_) = connections.join_next() => {}
         }
     }
 }
 
-async fn relay(mut client: TcpStream, target: SocketAddr, mut resets: watch::Receiver<usize>) {
+async fn relay(
+    mut client: TcpStream,
+    target: SocketAddr,
+    mut resets: watch::Receiver<usize>,
+    held: watch::Receiver<bool>,
+) {
     let Ok(mut server) = TcpStream::connect(target).await else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     // However this ends before the orderly end of both directions, both sides see a reset.
     let _ = (client.set_zero_linger(), server.set_zero_linger());
+    let (mut from_client, mut to_client) = client.split();
+    let (mut from_server, mut to_server) = server.split();
+    let both = async {
+        tokio::try_join!(
+            pump(&mut from_client, &mut to_server, held.clone()),
+            pump(&mut from_server, &mut to_client, held.clone()),
+        )
+    };
     tokio::select! {
-        _ = copy_bidirectional(&mut client, &mut server) => {}
+        _ = both => {}
         _ = resets.changed() => {}
+    }
+}
+
+/// One direction, to its end.
+async fn pump(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    mut held: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let mut chunk = vec![0; 16 * 1024];
+    loop {
+        let read = from.read(&mut chunk).await?;
+        // The relay may be gone before its last connections.
+        let _ = held.wait_for(|held| !held).await;
+        if read == 0 {
+            return to.shutdown().await;
+        }
+        to.write_all(&chunk[..read]).await?;
     }
 }
 
@@ -94,7 +141,6 @@ async fn relay(mut client: TcpStream, target: SocketAddr, mut resets: watch::Rec
 #[tokio::test]
 async fn a_relay_resets_and_refuses() {
     use std::io::ErrorKind;
-    use tokio::io::AsyncReadExt as _;
 
     let server = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let mut relay = Relay::open(server.local_addr().unwrap()).await;
@@ -112,4 +158,21 @@ async fn a_relay_resets_and_refuses() {
         }
     })
     .await;
+}
+
+/// What is held comes when it is released, and not before.
+#[tokio::test]
+async fn a_relay_holds_and_releases() {
+    let server = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let relay = Relay::open(server.local_addr().unwrap()).await;
+    let mut client = TcpStream::connect(relay.address()).await.unwrap();
+    let (mut accepted, _) = server.accept().await.unwrap();
+    client.write_all(b"a").await.unwrap();
+    assert_eq!(accepted.read_u8().await.unwrap(), b'a');
+    relay.hold();
+    client.write_all(b"b").await.unwrap();
+    let held = tokio::time::timeout(std::time::Duration::from_millis(100), accepted.read_u8());
+    assert!(held.await.is_err(), "it came through");
+    relay.release();
+    assert_eq!(accepted.read_u8().await.unwrap(), b'b');
 }

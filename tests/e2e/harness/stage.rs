@@ -1,11 +1,16 @@
 //! One test's surroundings: a virtual host, a connection of the test's own, and the configuration of
 //! its workers.
 
+use std::net::SocketAddr;
+
+use url::Url;
+
 use super::{
     Endpoint, Launch,
     amqp::Amqp,
     broker::{Broker, OwnBroker, VirtualHost},
     canary,
+    relay::Relay,
 };
 
 /// The client that the workers call for.
@@ -61,5 +66,17 @@ impl Stage {
     /// A subcommand that needs the broker alone.
     pub fn launch(&self, subcommand: &str) -> Launch {
         Launch::bare(subcommand).set("broker.url", self.host.worker_url()).set("log.format", "json")
+    }
+
+    /// The address of the broker.
+    pub fn broker_address(&self) -> SocketAddr {
+        self.host.worker_url().socket_addrs(|| None).unwrap()[0]
+    }
+
+    /// The worker's URL of the broker by way of `relay`.
+    pub fn url_by(&self, relay: &Relay) -> Url {
+        let mut url = self.host.worker_url();
+        url.set_port(Some(relay.address().port())).unwrap();
+        url
     }
 }

@@ -5,6 +5,7 @@ use std::{
     fmt::Display,
     net::SocketAddr,
     ops::Deref,
+    path::PathBuf,
     process::{Command, ExitStatus},
 };
 
@@ -24,6 +25,7 @@ pub struct Launch {
     arguments: Vec<String>,
     environment: BTreeMap<String, String>,
     input: Option<Vec<u8>>,
+    folder: Option<PathBuf>,
 }
 
 impl Launch {
@@ -34,6 +36,7 @@ impl Launch {
             arguments: vec![subcommand.to_owned()],
             environment: BTreeMap::new(),
             input: None,
+            folder: None,
         }
     }
 
@@ -65,10 +68,20 @@ impl Launch {
         self
     }
 
+    /// The folder that it works in.
+    #[must_use]
+    pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = Some(folder.into());
+        self
+    }
+
     /// Starts it.
     pub fn start(&self) -> Worker {
         let mut command = Command::new(env!("CARGO_BIN_EXE_revoker"));
         command.args(&self.arguments).env_clear().envs(&self.environment);
+        if let Some(folder) = &self.folder {
+            command.current_dir(folder);
+        }
         Worker { process: Process::start(&self.name, &mut command, self.input.clone()) }
     }
 

@@ -1,0 +1,74 @@
+//! How far it came.
+
+use serde_json::json;
+
+use super::args::Args;
+use crate::cli::progress::State;
+
+/// What became of the lines so far. Blank lines do not count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Confirmed by their queue, or valid in a dry run.
+    pub enqueued: u64,
+    /// No jobs.
+    pub refused: u64,
+    /// Dropped: a line before asks for the same.
+    pub duplicates: u64,
+    /// Before `--from-line`.
+    pub skipped: u64,
+    /// Every line before this one is dealt with.
+    pub next_line: u64,
+    /// Whether what was refused is listed in a file.
+    pub listed: bool,
+}
+
+impl Count {
+    fn read(&self) -> u64 {
+        self.enqueued + self.refused + self.duplicates + self.skipped
+    }
+
+    /// The counts for people who watch.
+    pub fn state(&self) -> State {
+        let Self { enqueued, refused, duplicates, next_line, .. } = self;
+        State {
+            done: *enqueued,
+            counts: format!("{enqueued} enqueued, {refused} refused, {duplicates} duplicates"),
+            detail: format!("every line before {next_line} is dealt with"),
+        }
+    }
+
+    /// The summary at the end. `go_on` is the command for the rest, if there is one.
+    pub fn report(&self, args: &Args, finished: bool, go_on: Option<&str>) -> String {
+        let refused_file = (self.refused > 0 && self.listed).then(|| args.refused_file());
+        if args.json {
+            let report = json!({
+                "lane": args.lane.as_str(),
+                "dry_run": args.dry_run,
+                "finished": finished,
+                "read": self.read(),
+                "enqueued": self.enqueued,
+                "refused": self.refused,
+                "duplicates": self.duplicates,
+                "skipped": self.skipped,
+                "next_line": self.next_line,
+                "go_on": go_on,
+                "refused_file": refused_file.map(|path| path.display().to_string()),
+            });
+            return format!("{report}\n");
+        }
+        let Self { enqueued, refused, duplicates, skipped, next_line, .. } = self;
+        let (lane, read) = (args.lane, self.read());
+        let what = if args.dry_run { "would be enqueued" } else { "enqueued" };
+        let listed = refused_file
+            .map_or_else(String::new, |path| format!("refused lines: {}\n", path.display()));
+        let with = if args.reads_stdin() { " with the same input" } else { "" };
+        let rest = go_on.map_or_else(String::new, |command| {
+            format!("every line before {next_line} is dealt with; to go on{with}: {command}\n")
+        });
+        format!(
+            "{enqueued} jobs {what} into the {lane} lane\n\
+             {read} lines read, {refused} refused, {duplicates} duplicates, {skipped} skipped\n\
+             {listed}{rest}"
+        )
+    }
+}

@@ -1,0 +1,173 @@
+//! `revoker enqueue`: publishes the jobs of a file or of standard input, each confirmed by its queue.
+
+mod args;
+mod count;
+mod outlet;
+mod publishing;
+mod refused;
+mod resume;
+
+use std::{
+    convert::Infallible,
+    env,
+    io::{self, Write as _},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use thiserror::Error;
+use tokio::{sync::watch, task::spawn_blocking, time::sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use super::{EXIT_PARTLY, EXIT_USAGE, progress::Progress, signals::Endings, with_sources};
+use crate::{
+    broker::{self, PrepareError, TopologyError},
+    config::Config,
+    domain::JobDefaults,
+    input::{self, Feed, OpenError, Options, ReadError},
+};
+
+pub use args::Args;
+use count::Count;
+use outlet::Outlet;
+use publishing::Publishing;
+
+/// After the first signal, what was sent and is not confirmed gets this long.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Stands for the worker's own audience. What it will be, nobody here can know, so a job that names
+/// none is never taken for a duplicate of one that does. No audience is a NUL.
+const WORKERS_AUDIENCE: &str = "\0";
+
+/// Why it ended before the last line.
+#[derive(Debug, Error)]
+enum Failure {
+    #[error("{0}")]
+    Open(String, #[source] OpenError),
+    #[error("{0}")]
+    Read(String, #[source] ReadError),
+    #[error("the broker does not take jobs")]
+    Prepare(#[from] PrepareError),
+    #[error("the system does not give what is needed")]
+    System(#[from] io::Error),
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Failure {
+    /// A file that is no file of jobs is wrong usage, a topology that differs a wrong configuration.
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Open(..)
+            | Self::Prepare(PrepareError::Topology(TopologyError::Differs { .. })) => {
+                ExitCode::from(EXIT_USAGE)
+            }
+            _ => ExitCode::FAILURE,
+        }
+    }
+
+    /// Whether there is anything to go on from.
+    fn ends_midway(&self) -> bool {
+        matches!(self, Self::Read(..) | Self::Interrupted)
+    }
+}
+
+/// Publishes every job of the file; exits 3 if lines were refused, 1 if it did not come to the end.
+pub async fn run(args: Args, config: Config) -> ExitCode {
+    let counts = watch::Sender::new(Count { next_line: args.from_line.get(), ..Count::default() });
+    let result = enqueue(&args, Arc::new(config.broker), &counts).await;
+    let count = *counts.borrow();
+    let go_on = match &result {
+        Err(failure) if failure.ends_midway() && !args.dry_run => {
+            Some(resume::command(env::args_os(), count.next_line))
+        }
+        _ => None,
+    };
+    let report = count.report(&args, result.is_ok(), go_on.as_deref());
+    // Whoever closed standard output still gets the exit code.
+    drop(io::stdout().write_all(report.as_bytes()));
+    match result {
+        Ok(()) if count.refused > 0 => ExitCode::from(EXIT_PARTLY),
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            error!("{}", with_sources(&failure));
+            failure.exit_code()
+        }
+    }
+}
+
+async fn enqueue(
+    args: &Args,
+    settings: Arc<broker::Settings>,
+    counts: &watch::Sender<Count>,
+) -> Result<(), Failure> {
+    let endings = Endings::listen()?;
+    let (stop, give_up) = (CancellationToken::new(), CancellationToken::new());
+    let work = async {
+        let prepare = async {
+            let (lines, skipped) = open(args).await?;
+            counts.send_modify(|count| count.skipped = skipped);
+            Ok::<_, Failure>((lines, Outlet::open(args, settings).await?))
+        };
+        let (lines, mut outlet) = tokio::select! {
+            prepared = prepare => prepared?,
+            () = stop.cancelled() => return Err(Failure::Interrupted),
+        };
+        let progress = Progress::new("enqueue", lines.progress());
+        let publishing = Publishing {
+            args,
+            feed: Feed::start(lines)?,
+            outlet: &mut outlet,
+            counts,
+            stop: &stop,
+            give_up: &give_up,
+        };
+        let result = tokio::select! {
+            result = publishing.run() => result,
+            never = progress.show(|| counts.borrow().state()) => match never {},
+        };
+        outlet.close().await;
+        result
+    };
+    tokio::select! {
+        result = work => result,
+        never = interrupts(endings, &stop, &give_up) => match never {},
+    }
+}
+
+/// The first signal stops; some time after it, or with the second, what is not confirmed is given up.
+async fn interrupts(
+    mut endings: Endings,
+    stop: &CancellationToken,
+    give_up: &CancellationToken,
+) -> Infallible {
+    endings.next().await;
+    warn!("interrupted: what was sent gets a moment to be confirmed; a second signal ends that");
+    stop.cancel();
+    tokio::select! {
+        () = endings.next() => {}
+        () = sleep(GRACE) => {}
+    }
+    give_up.cancel();
+    std::future::pending().await
+}
+
+/// Opens the input, whose beginning may be a while in coming, and skips what is done already; returns
+/// how much that was.
+///
+/// What is skipped does not count for duplicates: a job from there on is never dropped for one that
+/// this run did not publish.
+async fn open(args: &Args) -> Result<(input::Lines, u64), Failure> {
+    let defaults = JobDefaults { audience: WORKERS_AUDIENCE.into(), client_id: None };
+    let options = Options { format: args.format, fills: args.fills(), defaults };
+    let (file, name, from_line) = (args.file.clone(), args.input_name(), args.from_line.get());
+    let opening = spawn_blocking(move || {
+        let opened = input::open(&file, &options);
+        let mut lines = opened.map_err(|fault| Failure::Open(name.clone(), fault))?;
+        let skipped = lines.skip_before(from_line).map_err(|fault| Failure::Read(name, fault))?;
+        Ok((lines, skipped))
+    });
+    opening.await.map_err(io::Error::from)?
+}

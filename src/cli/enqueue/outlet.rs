@@ -1,0 +1,119 @@
+//! Where jobs go: a lane of the broker, not too fast, or nowhere.
+
+use std::sync::Arc;
+
+use tokio::time::sleep;
+
+use super::args::Args;
+use crate::{
+    broker::{PrepareError, Producer, Settings},
+    domain::Lane,
+    flow::Rate,
+};
+
+/// Takes jobs.
+pub enum Outlet {
+    /// A dry run: every job is taken, and none is published.
+    Nowhere,
+    /// A lane.
+    Lane {
+        /// Its name.
+        lane: Lane,
+        /// The way into it.
+        producer: Box<Producer>,
+        /// How fast.
+        rate: Option<Rate>,
+    },
+}
+
+impl Outlet {
+    /// Connects to the broker, and declares the queues or checks them; does nothing for a dry run.
+    pub async fn open(args: &Args, settings: Arc<Settings>) -> Result<Self, PrepareError> {
+        if args.dry_run {
+            return Ok(Self::Nowhere);
+        }
+        let mut producer = Box::new(Producer::new(settings));
+        producer.prepare().await?;
+        Ok(Self::Lane { lane: args.lane, producer, rate: args.rate.and_then(Rate::per_second) })
+    }
+
+    /// How many jobs may go now, up to `most`; waits until one may.
+    pub async fn permits(&self, most: usize) -> usize {
+        let Self::Lane { rate: Some(rate), .. } = self else { return most };
+        if most == 0 {
+            return 0;
+        }
+        while let Err(wait) = rate.take() {
+            sleep(wait).await;
+        }
+        1 + (1..most).take_while(|_| rate.take().is_ok()).count()
+    }
+
+    /// Publishes jobs until all are confirmed, or until it is `given_up`: those that are not, stay.
+    pub async fn publish<J: AsRef<[u8]>>(
+        &mut self,
+        jobs: &mut Vec<J>,
+        given_up: impl Future<Output = ()>,
+    ) {
+        match self {
+            Self::Nowhere => jobs.clear(),
+            Self::Lane { lane, producer, .. } => producer.publish(*lane, jobs, given_up).await,
+        }
+    }
+
+    /// Says goodbye to the broker.
+    pub async fn close(self) {
+        if let Self::Lane { producer, .. } = self {
+            producer.close().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    fn lane(rate: Option<f64>) -> Outlet {
+        let settings = Settings {
+            urls: Vec::new(),
+            ca_file: None,
+            client_certificate_file: None,
+            client_key_file: None,
+            queue: "revocations".to_owned(),
+            declare: true,
+            prefetch: 1,
+            heartbeat: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(10),
+            confirm_timeout: Duration::from_secs(10),
+            park: Vec::new(),
+        };
+        let producer = Box::new(Producer::new(Arc::new(settings)));
+        Outlet::Lane { lane: Lane::Bulk, producer, rate: rate.and_then(Rate::per_second) }
+    }
+
+    /// The time that so many permits take, asked for in lots of a batch.
+    async fn time_of(outlet: &Outlet, mut permits: usize) -> Duration {
+        let began = Instant::now();
+        while permits > 0 {
+            let given = outlet.permits(permits.min(2048)).await;
+            assert!((1..=permits.min(2048)).contains(&given), "{given}");
+            permits -= given;
+        }
+        began.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rate_bounds_the_jobs_and_nothing_else_does() {
+        let seconds = time_of(&lane(Some(500.0)), 5000).await.as_secs_f64();
+        assert!((9.8..10.2).contains(&seconds), "{seconds}");
+        let seconds = time_of(&lane(Some(0.5)), 4).await.as_secs_f64();
+        assert!((5.9..6.1).contains(&seconds), "{seconds}");
+        assert_eq!(time_of(&lane(None), 10_000).await, Duration::ZERO);
+        assert_eq!(time_of(&Outlet::Nowhere, 10_000).await, Duration::ZERO);
+        assert_eq!(lane(Some(1.0)).permits(0).await, 0);
+    }
+}

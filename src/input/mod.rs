@@ -1,0 +1,236 @@
+//! Files of jobs: NDJSON, CSV or one token a line, perhaps compressed, from a file or standard input.
+//!
+//! Every line is judged by the worker's own rules before anything is done with it, and comes out as a
+//! job, a refusal or a duplicate. Reading blocks: who is asynchronous takes the lines from a [`Feed`],
+//! which reads on a thread of its own.
+//!
+//! Memory does not grow with the length of a line: what is longer than a job may be is skipped, not
+//! held. It grows with the number of jobs by a few dozen bytes for each, to know duplicates by.
+
+mod body;
+mod cells;
+mod csv;
+mod error;
+mod feed;
+mod fills;
+mod format;
+mod header;
+mod raw;
+mod records;
+mod seen;
+mod sniff;
+mod source;
+mod zstd;
+
+use std::{
+    fmt,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use crate::domain::{Fingerprint, Job, JobDefaults, JobKey};
+
+use self::{
+    fills::Filler,
+    records::{Record, Records},
+    seen::Seen,
+};
+
+pub use self::{
+    body::Body,
+    error::{OpenError, ReadError, Refusal},
+    feed::Feed,
+    fills::Fills,
+    format::{Format, UnknownFormat},
+    header::HeaderFault,
+    sniff::NotText,
+};
+
+/// How a file is read.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Its format; `None` to go by its name.
+    pub format: Option<Format>,
+    /// What stands in for fields that a line lacks: it becomes part of the job.
+    pub fills: Fills,
+    /// What the worker will take for fields that are still missing then. It does not become part of
+    /// the job; it only decides which jobs are the same call.
+    pub defaults: JobDefaults,
+}
+
+/// Opens a file, or standard input for `-`, decompresses it if it is gzip or zstd, and looks at its
+/// beginning. Blocks until there is one.
+///
+/// # Errors
+///
+/// [`OpenError`] if it cannot be read, its format is not known, or it is plainly not what it is said to
+/// be: better than to refuse each of its lines.
+pub fn open(path: &Path, options: &Options) -> Result<Lines, OpenError> {
+    let filler = Filler::new(&options.fills)?;
+    let format = match options.format {
+        Some(format) => format,
+        None if path == source::STDIN => Format::Ndjson,
+        None => Format::of(path).ok_or(OpenError::UnknownFormat)?,
+    };
+    let source = source::open(path)?;
+    Ok(Lines {
+        progress: Progress { read: source.read, total: source.total },
+        records: Records::new(format, source.reader)?,
+        filler,
+        defaults: options.defaults.clone(),
+        seen: Seen::default(),
+        ahead: None,
+        ended: false,
+    })
+}
+
+/// The lines of a file in their order. Blank ones are skipped; after an error there are no more.
+pub struct Lines {
+    records: Records,
+    filler: Filler,
+    defaults: JobDefaults,
+    seen: Seen,
+    progress: Progress,
+    /// What was read to find where skipping ends.
+    ahead: Option<Record>,
+    ended: bool,
+}
+
+/// What it reads holds tokens.
+impl fmt::Debug for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lines").field("progress", &self.progress).finish_non_exhaustive()
+    }
+}
+
+/// One line, judged.
+#[derive(Debug)]
+pub struct Line {
+    /// Its number in the file, from 1; of a CSV record that spans lines, the first.
+    pub number: u64,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// What a line is.
+#[derive(Debug)]
+pub enum Kind {
+    /// A job that no line before asked for.
+    Job(Entry),
+    /// The same call as a line before, to be made until the same time.
+    Duplicate,
+    /// No job.
+    Refused(Refusal),
+}
+
+/// A valid job.
+#[derive(Debug)]
+pub struct Entry {
+    /// The job as it goes on a queue.
+    pub body: Body,
+    /// What it shares with its duplicates.
+    pub key: JobKey,
+    /// How its token is shown.
+    pub fingerprint: Fingerprint,
+}
+
+/// How far a file is read; clones tell the same.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    read: Arc<AtomicU64>,
+    /// The bytes of the file as it lies on disk; `None` for a pipe.
+    pub total: Option<u64>,
+}
+
+impl Progress {
+    /// The bytes read so far, of the file as it lies on disk.
+    #[must_use]
+    pub fn read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+}
+
+impl Lines {
+    /// Tells how far the file is read, also while another thread reads it.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.progress.clone()
+    }
+
+    /// Skips the lines before this one without judging them; returns how many there were, blank ones
+    /// not counted. They do not count for duplicates.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`], as the iterator's.
+    pub fn skip_before(&mut self, line: u64) -> Result<u64, ReadError> {
+        let mut skipped = 0;
+        while let Some(record) = self.read()? {
+            if record.number >= line {
+                self.ahead = Some(record);
+                break;
+            }
+            skipped += 1;
+        }
+        Ok(skipped)
+    }
+
+    fn read(&mut self) -> Result<Option<Record>, ReadError> {
+        if self.ahead.is_some() {
+            return Ok(self.ahead.take());
+        }
+        if self.ended {
+            return Ok(None);
+        }
+        let read = self.records.next();
+        self.ended = !matches!(read, Ok(Some(_)));
+        read.map_err(|source| ReadError { line: self.records.next_line(), source })
+    }
+
+    fn judge(&mut self, body: Vec<u8>) -> Kind {
+        let (body, job) = match self.parse(body) {
+            Ok(parsed) => parsed,
+            Err(refusal) => return Kind::Refused(refusal),
+        };
+        if !self.seen.insert(&job) {
+            return Kind::Duplicate;
+        }
+        Kind::Job(Entry { body: Body::new(body), key: job.key(), fingerprint: job.fingerprint })
+    }
+
+    fn parse(&self, body: Vec<u8>) -> Result<(Vec<u8>, Job), Refusal> {
+        match self.filler.fill(&body) {
+            None => {
+                let job = Job::parse(&body, &self.defaults)?;
+                Ok((body, job))
+            }
+            Some(filled) => {
+                // A fault is told as it stands in the file, not in what was made of it.
+                let job = Job::parse(&filled, &self.defaults)
+                    .or_else(|fault| Job::parse(&body, &self.defaults).and(Err(fault)))?;
+                Ok((filled, job))
+            }
+        }
+    }
+}
+
+impl Iterator for Lines {
+    type Item = Result<Line, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let line = self.read().transpose()?.map(|record| {
+            let kind = match record.body {
+                Ok(body) => self.judge(body),
+                Err(refusal) => Kind::Refused(refusal),
+            };
+            Line { number: record.number, kind }
+        });
+        Some(line)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+//! Which jobs a file has asked for already.
+
+use std::{collections::HashSet, time::UNIX_EPOCH};
+
+use sha2::{Digest, Sha256};
+
+use crate::domain::Job;
+
+/// Bytes of a hash that are kept of each job.
+///
+/// With 16 of them, a file of a thousand million jobs holds two different ones that look the same with
+/// a probability below 10⁻²⁰. With 8 it would be one in forty, and a leaked token would stay alive
+/// without anybody knowing; besides, who chooses their own tokens could make such a pair in minutes.
+const KEPT_BYTES: usize = 16;
+
+/// The jobs so far: [`KEPT_BYTES`] of each, in a table that is between half full and full.
+#[derive(Debug, Default)]
+pub(super) struct Seen(HashSet<[u8; KEPT_BYTES]>);
+
+impl Seen {
+    /// Whether the job is new; it is not from here on.
+    pub(super) fn insert(&mut self, job: &Job) -> bool {
+        self.0.insert(hash(job))
+    }
+}
+
+/// Jobs are the same here if they ask for the same call, to be made until the same time. A job without
+/// an expiry must not be dropped for one that has expired: nobody would make the call.
+fn hash(job: &Job) -> [u8; KEPT_BYTES] {
+    let key = job.key().to_bytes();
+    let hash = match job.expires_at.and_then(|at| at.duration_since(UNIX_EPOCH).ok()) {
+        None => key,
+        Some(expiry) => Sha256::new()
+            .chain_update(key)
+            .chain_update(expiry.as_nanos().to_be_bytes())
+            .finalize()
+            .into(),
+    };
+    let mut kept = [0; KEPT_BYTES];
+    kept.copy_from_slice(&hash[..KEPT_BYTES]);
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::JobDefaults;
+
+    fn job(body: &str) -> Job {
+        let defaults = JobDefaults { audience: "a".into(), client_id: None };
+        Job::parse(body.as_bytes(), &defaults).unwrap()
+    }
+
+    #[test]
+    fn a_job_is_new_once() {
+        let mut seen = Seen::default();
+        assert!(seen.insert(&job(r#"{"refresh_token":"t"}"#)));
+        assert!(!seen.insert(&job(r#"{"refresh_token":"t"}"#)));
+        assert!(!seen.insert(&job(r#"{"refresh_token":"t","audience":"a","other":1}"#)));
+        assert!(seen.insert(&job(r#"{"refresh_token":"u"}"#)));
+        assert!(seen.insert(&job(r#"{"refresh_token":"t","username":"u"}"#)));
+    }
+
+    #[test]
+    fn a_job_with_another_expiry_is_another() {
+        let mut seen = Seen::default();
+        for body in [
+            r#"{"refresh_token":"t","expires_at":7}"#,
+            r#"{"refresh_token":"t"}"#,
+            r#"{"refresh_token":"t","expires_at":8}"#,
+            r#"{"refresh_token":"t","expires_at":7.5}"#,
+        ] {
+            assert!(seen.insert(&job(body)), "{body}");
+            assert!(!seen.insert(&job(body)), "{body}");
+        }
+        assert!(!seen.insert(&job(r#"{"refresh_token":"t","expires_at":"1970-01-01T00:00:07Z"}"#)));
+    }
+}

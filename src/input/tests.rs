@@ -1,0 +1,327 @@
+use std::{io::Write as _, ops::Range, path::PathBuf};
+
+use flate2::{Compression, write::GzEncoder};
+
+use super::*;
+use crate::domain::{InvalidJob, MAX_BODY_BYTES};
+
+/// A file of this name and content, opened, and the folder that holds it.
+fn open_file(
+    name: &str,
+    content: &[u8],
+    options: &Options,
+) -> (tempfile::TempDir, Result<Lines, OpenError>) {
+    let folder = tempfile::tempdir().unwrap();
+    let path: PathBuf = folder.path().join(name);
+    std::fs::write(&path, content).unwrap();
+    let lines = open(&path, options);
+    (folder, lines)
+}
+
+/// Every line of a file: its number, and its job's JSON, `=` for a duplicate, or the refusal's text.
+fn read_with(name: &str, content: impl AsRef<[u8]>, options: &Options) -> Vec<(u64, String)> {
+    let (_folder, lines) = open_file(name, content.as_ref(), options);
+    let shown = |kind| match kind {
+        Kind::Job(entry) => String::from_utf8(entry.body.into_bytes()).unwrap(),
+        Kind::Duplicate => "=".to_owned(),
+        Kind::Refused(refusal) => refusal.to_string(),
+    };
+    lines.unwrap().map(Result::unwrap).map(|line| (line.number, shown(line.kind))).collect()
+}
+
+fn read(name: &str, content: impl AsRef<[u8]>) -> Vec<(u64, String)> {
+    read_with(name, content, &Options::default())
+}
+
+fn fault(name: &str, content: impl AsRef<[u8]>) -> OpenError {
+    open_file(name, content.as_ref(), &Options::default()).1.unwrap_err()
+}
+
+fn gzip(content: &str) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(content.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn zstd(content: &str) -> Vec<u8> {
+    use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+    compress_to_vec(content.as_bytes(), CompressionLevel::Fastest)
+}
+
+fn lines(expected: &[(u64, &str)]) -> Vec<(u64, String)> {
+    expected.iter().map(|(number, text)| (*number, (*text).to_owned())).collect()
+}
+
+#[test]
+fn ndjson_goes_on_byte_for_byte() {
+    let content = "{\"refresh_token\" : \"a\", \"note\":1}\n\n  {\"refresh_token\":\"b\"}\r\n\
+                   no job\n{\"refresh_token\":\"a\"}";
+    assert_eq!(
+        read("jobs.ndjson", content),
+        lines(&[
+            (1, "{\"refresh_token\" : \"a\", \"note\":1}"),
+            (3, "{\"refresh_token\":\"b\"}"),
+            (4, "the body is not valid JSON: it goes wrong at line 1, column 2"),
+            (5, "="),
+        ])
+    );
+}
+
+#[test]
+fn text_is_one_token_a_line() {
+    assert_eq!(
+        read("leak.txt", " begins-with-a-space\r\n\nq\"uote\n \t\na\tb\n q\"uote\nq\"uote\n\u{ff}"),
+        lines(&[
+            (1, r#"{"refresh_token":" begins-with-a-space"}"#),
+            (3, r#"{"refresh_token":"q\"uote"}"#),
+            (5, &Refusal::ControlCharacter("refresh_token").to_string()),
+            (6, r#"{"refresh_token":" q\"uote"}"#),
+            (7, "="),
+            (8, r#"{"refresh_token":"ÿ"}"#),
+        ])
+    );
+    let latin = read("leak.txt", b"abc\xff\n");
+    assert_eq!(latin, lines(&[(1, &Refusal::NotUtf8("refresh_token").to_string())]));
+}
+
+#[test]
+fn csv_is_read_as_spreadsheets_write_it() {
+    let content = "\u{feff}id,Refresh_Token,expires_at,note,username\r\n\
+                   1,\"a,\"\"b\"\"\",1700000000,\"two\r\nlines\",me@example.com\r\n\
+                   2,c,2030-01-01T00:00:00Z,,\r\n\
+                   ,,,,\r\n\
+                   \r\n\
+                   3,,,,\r\n\
+                   4,c,soon,,\r\n\
+                   5,d\r\n\
+                   6,\"e\r\nf\",,,\r\n";
+    assert_eq!(
+        read("leak.csv", content),
+        lines(&[
+            (
+                2,
+                r#"{"refresh_token":"a,\"b\"","username":"me@example.com","expires_at":1700000000}"#
+            ),
+            (4, r#"{"refresh_token":"c","expires_at":"2030-01-01T00:00:00Z"}"#),
+            (7, &InvalidJob::Missing("refresh_token").to_string()),
+            (8, &InvalidJob::NotATime.to_string()),
+            (9, &Refusal::Width { found: 2, expected: 5 }.to_string()),
+            (10, &Refusal::ControlCharacter("refresh_token").to_string()),
+        ])
+    );
+}
+
+/// A quote that nobody closes must not look like the end of the file.
+#[test]
+fn what_an_open_quote_swallows_is_told() {
+    let swallowed = "more,tokens\n".repeat(MAX_BODY_BYTES / 8);
+    let content = format!("refresh_token,note\na,\nb,\"oops\n{swallowed}");
+    let last_line = 3 + (MAX_BODY_BYTES / 8) as u64 + 1;
+    assert_eq!(
+        read("leak.csv", content),
+        lines(&[
+            (2, r#"{"refresh_token":"a"}"#),
+            (3, &Refusal::RecordTooLong { last_line }.to_string()),
+        ])
+    );
+}
+
+#[test]
+fn compressed_files_are_read_as_they_are() {
+    let expected = lines(&[(1, r#"{"refresh_token":"a"}"#), (2, r#"{"refresh_token":"b"}"#)]);
+    let members = [gzip("a\n"), gzip("b\n")].concat();
+    assert_eq!(read("leak.txt.gz", &members), expected);
+    // Some transports unpack and keep the name, some the other way round.
+    assert_eq!(read("leak.txt", &members), expected);
+    assert_eq!(read("leak.txt.gz", "a\nb\n"), expected);
+    assert_eq!(read("leak.txt.zst", [zstd("a\n"), zstd("b")].concat()), expected);
+    let marked = zstd("\u{feff}refresh_token\r\n\"a\"\r\n");
+    assert_eq!(read("leak.csv.zst", marked), lines(&[(2, r#"{"refresh_token":"a"}"#)]));
+}
+
+/// What came before the fault is there; the fault says from where on lines are missing.
+#[test]
+fn a_file_that_is_cut_short_is_read_up_to_there() {
+    let tokens = |range: Range<u32>| {
+        let lines: Vec<String> = range.map(|n| format!("token-{n}\n")).collect();
+        lines.concat()
+    };
+    let (first, second) = (tokens(0..20_000), tokens(20_000..40_000));
+    for (name, whole) in [
+        ("leak.txt.gz", [gzip(&first), gzip(&second)].concat()),
+        ("leak.txt.zst", [zstd(&first), zstd(&second)].concat()),
+    ] {
+        let (_folder, lines) = open_file(name, &whole[..whole.len() - 10], &Options::default());
+        let mut lines = lines.unwrap();
+        let mut last = 0;
+        let error = loop {
+            match lines.next().expect("the fault is told") {
+                Ok(line) => last = line.number,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.line, last + 1, "{name}");
+        assert!((20_000..40_000).contains(&last), "{name}: {last}");
+        assert!(lines.next().is_none(), "{name}");
+    }
+}
+
+#[test]
+fn an_empty_file_has_no_jobs() {
+    for name in ["a.ndjson", "a.csv", "a.txt", "a.csv.gz", "a.txt.zst"] {
+        assert_eq!(read(name, ""), [], "{name}");
+        assert_eq!(read(name, "\u{feff}"), [], "{name}");
+        assert_eq!(read(name, gzip("")), [], "{name}");
+    }
+    assert_eq!(read("a.csv", "refresh_token\r\n"), []);
+    assert_eq!(read("a.ndjson", "\r\n \n"), []);
+}
+
+#[test]
+fn a_file_that_is_not_what_it_should_be_is_refused_whole() {
+    assert!(matches!(fault("leak.dat", "a"), OpenError::UnknownFormat));
+    assert!(matches!(fault("a.txt", b"\x7fELF\x02\0"), OpenError::NotText(NotText::Binary)));
+    assert!(matches!(fault("a.csv", b"PK\x03\x04\x14"), OpenError::NotText(NotText::Zip)));
+    assert!(matches!(
+        fault("a.csv", "refresh_token;username\r\na;b\r\n"),
+        OpenError::Header(HeaderFault::Divided("semicolons"))
+    ));
+    assert!(matches!(
+        fault("a.csv", format!("\"refresh_token{}", "x".repeat(MAX_BODY_BYTES))),
+        OpenError::Header(HeaderFault::TooLong)
+    ));
+    for document in ["[\n{\"refresh_token\":\"a\"}\n]", " [{}]", "{\n  \"refresh_token\": \"a\"\n}"]
+    {
+        assert!(matches!(fault("a.json", document), OpenError::NotPerLine), "{document}");
+    }
+    for structured in ["Refresh_Token,note\na,\n", "{\"refresh_token\":\"a\"}"] {
+        assert!(matches!(fault("a.txt", structured), OpenError::NotTokens), "{structured}");
+    }
+    let missing = open(Path::new("/nowhere/leak.csv"), &Options::default()).unwrap_err();
+    assert!(matches!(missing, OpenError::Io(_)));
+}
+
+#[test]
+fn fills_stand_in_for_what_is_missing() {
+    let fills = Fills {
+        audience: Some("aud".to_owned()),
+        client_id: Some("shop".to_owned()),
+        username: None,
+        expires_at: Some("2000000000".to_owned()),
+    };
+    let options = Options { fills, ..Options::default() };
+    let content = r#"{"refresh_token":"a"}
+{"x": [ 1 ],"refresh_token":"b","audience":null,"client\u005fid":"own","expires_at":"2030-01-01T00:00:00Z"}
+{"refresh_token":"c","audience":null,"audience":null}
+{"refresh_token":7}
+[]
+{}"#;
+    let filled = r#","audience":"aud","client_id":"shop","expires_at":2000000000}"#;
+    assert_eq!(
+        read_with("a.ndjson", content, &options),
+        lines(&[
+            (1, &format!(r#"{{"refresh_token":"a"{filled}"#)),
+            (
+                2,
+                r#"{"x":[ 1 ],"refresh_token":"b","audience":"aud","client_id":"own","expires_at":"2030-01-01T00:00:00Z"}"#
+            ),
+            (3, "a field of the job stands twice (line 1, column 47)"),
+            (4, &InvalidJob::NotAString("refresh_token", "a number").to_string()),
+            (5, &InvalidJob::NotAnObject.to_string()),
+            (6, &InvalidJob::Missing("refresh_token").to_string()),
+        ])
+    );
+    assert_eq!(
+        read_with("a.csv", "refresh_token,client_id\na,\nb,own\n", &options),
+        lines(&[
+            (2, &format!(r#"{{"refresh_token":"a"{filled}"#)),
+            (
+                3,
+                r#"{"refresh_token":"b","client_id":"own","audience":"aud","expires_at":2000000000}"#
+            ),
+        ])
+    );
+    assert_eq!(
+        read_with("a.txt", "a\na\n", &options),
+        lines(&[(1, &format!(r#"{{"refresh_token":"a"{filled}"#)), (2, "=")])
+    );
+}
+
+#[test]
+fn a_fill_that_no_job_may_have_is_refused_at_once() {
+    let long = "x".repeat(101);
+    let cases = [
+        (Fills { username: Some(long), ..Fills::default() }, InvalidJob::TooLong("username", 101)),
+        (
+            Fills { client_id: Some(String::new()), ..Fills::default() },
+            InvalidJob::Blank("client_id"),
+        ),
+        (Fills { expires_at: Some("soon".to_owned()), ..Fills::default() }, InvalidJob::NotATime),
+    ];
+    for (fills, expected) in cases {
+        let options = Options { fills, ..Options::default() };
+        match open_file("a.txt", b"a", &options).1 {
+            Err(OpenError::Fill(fault)) => assert_eq!(fault, expected),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Jobs that will be the same call once the worker fills in its own defaults are the same here.
+#[test]
+fn defaults_decide_what_is_a_duplicate_and_stay_out_of_the_job() {
+    let defaults = JobDefaults { audience: "aud".into(), client_id: Some("shop".into()) };
+    let options = Options { defaults, ..Options::default() };
+    let content = "refresh_token,audience,client_id\na,,\na,aud,shop\na,other,\n";
+    assert_eq!(
+        read_with("a.csv", content, &options),
+        lines(&[
+            (2, r#"{"refresh_token":"a"}"#),
+            (3, "="),
+            (4, r#"{"refresh_token":"a","audience":"other"}"#),
+        ])
+    );
+}
+
+#[test]
+fn lines_can_be_skipped() {
+    let csv = "refresh_token,note\na,\n\nb,\"two\nlines\"\nc,\na,\na,\n";
+    for (from, skipped, first) in
+        [(0, 0, 2), (1, 0, 2), (2, 0, 2), (3, 1, 4), (5, 2, 6), (6, 2, 6), (7, 3, 7)]
+    {
+        let (_folder, lines) = open_file("a.csv", csv.as_bytes(), &Options::default());
+        let mut lines = lines.unwrap();
+        assert_eq!(lines.skip_before(from).unwrap(), skipped, "from {from}");
+        let rest: Vec<Line> = lines.map(Result::unwrap).collect();
+        assert_eq!(rest[0].number, first, "from {from}");
+        // What is skipped is not known: its duplicate is a job.
+        assert!(matches!(rest[0].kind, Kind::Job(_)), "from {from}");
+        assert!(matches!(rest.last().unwrap().kind, Kind::Duplicate), "from {from}");
+    }
+    let (_folder, lines) = open_file("a.csv", csv.as_bytes(), &Options::default());
+    let mut lines = lines.unwrap();
+    assert_eq!(lines.skip_before(99).unwrap(), 5);
+    assert!(lines.next().is_none());
+}
+
+#[test]
+fn nothing_shows_a_token() {
+    let (_folder, lines) =
+        open_file("a.txt", b"secret-token\nsecret\ttoken\n", &Options::default());
+    let mut lines = lines.unwrap();
+    let before = format!("{lines:?}");
+    let shown = format!("{before}{:?}", lines.by_ref().collect::<Vec<_>>());
+    assert!(!shown.contains("secret"), "{shown}");
+    assert!(shown.contains("bytes)"), "{shown}");
+}
+
+#[test]
+fn progress_is_told_in_bytes_of_the_file() {
+    let content = gzip("a\nb\n");
+    let (_folder, lines) = open_file("a.txt.gz", &content, &Options::default());
+    let mut lines = lines.unwrap();
+    let progress = lines.progress();
+    assert_eq!(progress.total, Some(content.len() as u64));
+    assert_eq!(lines.by_ref().count(), 2);
+    assert_eq!(progress.read(), content.len() as u64);
+}
