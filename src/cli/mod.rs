@@ -2,12 +2,14 @@
 
 pub mod check;
 pub mod credentials;
+mod engine;
 pub mod enqueue;
 pub mod healthcheck;
 pub mod mock_endpoint;
 mod progress;
 pub mod run;
 mod signals;
+pub mod sweep;
 
 use std::{io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -58,6 +60,7 @@ enum Command {
                             revoker --config config/production.toml run")]
     Run,
     Enqueue(enqueue::Args),
+    Sweep(sweep::Args),
     /// Checks the configuration, the broker and the endpoint's TLS; changes nothing
     #[command(after_help = "Example:\n  revoker --config config/production.toml check")]
     Check,
@@ -72,6 +75,9 @@ pub fn main() -> ExitCode {
     endpoint::install_crypto_provider();
     match cli.command {
         Command::Run => with_config(Config::load, &cli.config, run::run),
+        Command::Sweep(args) => {
+            with_config(Config::load, &cli.config, |config| sweep::run(args, config))
+        }
         Command::Check => with_config(Config::load, &cli.config, check::run),
         Command::Enqueue(args) => {
             with_config(Config::load_without_credentials, &cli.config, |config| {

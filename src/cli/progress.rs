@@ -30,6 +30,9 @@ pub struct State {
     pub counts: String,
     /// What only a line of its own has room for.
     pub detail: String,
+    /// How far into the file everything is dealt with, in its bytes; `None` where what was read of it is
+    /// as good.
+    pub position: Option<u64>,
 }
 
 /// Shows how far a command is.
@@ -66,13 +69,15 @@ impl Progress {
         ticks.tick().await;
         loop {
             ticks.tick().await;
-            let State { done, counts, detail } = state();
+            let State { done, counts, detail, position } = state();
+            let position = position.unwrap_or_else(|| self.file.read());
             let rate = per_second(done, began.elapsed());
             if let Some((bar, _)) = &self.bar {
-                bar.set_position(self.file.read());
+                bar.set_position(position);
                 bar.set_message(format!("{counts}, {rate}/s"));
             } else {
-                let percent = self.percent().map_or_else(String::new, |p| format!("{p} %, "));
+                let percent =
+                    self.percent(position).map_or_else(String::new, |p| format!("{p} %, "));
                 let line = format!("{}: {percent}{counts}, {rate}/s; {detail}\n", self.name);
                 // Whoever closed standard error has no use for it.
                 drop(io::stderr().write_all(line.as_bytes()));
@@ -80,9 +85,9 @@ impl Progress {
         }
     }
 
-    fn percent(&self) -> Option<u64> {
+    fn percent(&self, position: u64) -> Option<u64> {
         let total = self.file.total.filter(|total| *total > 0)?;
-        Some(self.file.read() * 100 / total)
+        Some(position * 100 / total)
     }
 }
 

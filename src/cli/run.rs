@@ -2,16 +2,18 @@
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use thiserror::Error;
 use tokio::{
-    net::TcpListener,
     task::{JoinError, JoinHandle},
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::{EXIT_USAGE, credentials, signals::Endings};
+use super::{
+    EXIT_USAGE, credentials,
+    engine::{self, Engine, EngineError},
+    signals::Endings,
+};
 use crate::{
     admin,
     broker::{
@@ -19,43 +21,14 @@ use crate::{
         TopologyError, Wanted,
     },
     config::Config,
-    endpoint::{ClientError, CredentialFault, Credentials, HttpEndpoint},
     flow::{Dispatcher, FlowReport},
-    metrics::{Build, Metrics},
-    pipeline::{BackingOff, Chance, Duplicates, Pipeline, Stop},
-    ports::{Intake, SystemClock},
+    metrics::Metrics,
+    pipeline::Stop,
+    ports::Intake,
 };
 
 /// The broker's goodbye may take this long; a broker that hangs is not waited for.
 const GOODBYE: Duration = Duration::from_secs(2);
-
-/// The worker as it starts.
-type Worker = Pipeline<HttpEndpoint, SystemClock>;
-
-/// Why the worker cannot start.
-#[derive(Debug, Error)]
-enum StartError {
-    #[error("{}", faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
-    Credentials { faults: Vec<CredentialFault> },
-    #[error(transparent)]
-    Client(#[from] ClientError),
-    #[error("the metrics cannot be declared: {0}")]
-    Metrics(#[from] prometheus::Error),
-    #[error("admin.listen: {address} cannot be bound: {source}")]
-    Admin { address: std::net::SocketAddr, source: std::io::Error },
-    #[error("signals cannot be listened for: {0}")]
-    Signals(std::io::Error),
-}
-
-impl StartError {
-    /// What the operator can mend in the configuration is wrong usage, the rest a failure.
-    const fn exit_code(&self) -> u8 {
-        match self {
-            Self::Credentials { .. } | Self::Client(_) => EXIT_USAGE,
-            Self::Metrics(_) | Self::Admin { .. } | Self::Signals(_) => 1,
-        }
-    }
-}
 
 /// Runs the worker until a signal ends it.
 pub async fn run(config: Config) -> ExitCode {
@@ -82,17 +55,10 @@ struct Running {
     close_admin: CancellationToken,
 }
 
-async fn start(config: &Config) -> Result<Running, StartError> {
-    let endings = Endings::listen().map_err(StartError::Signals)?;
-    let revision = option_env!("REVOKER_REVISION").unwrap_or("unknown");
-    let build = Build { version: env!("CARGO_PKG_VERSION"), revision };
-    let metrics = Arc::new(Metrics::new(build)?);
-
-    let credentials = Credentials::load(&config.credentials)
-        .map_err(|faults| StartError::Credentials { faults })?;
-    let credentials = Arc::new(credentials);
-    let endpoint = HttpEndpoint::new(&config.endpoint, Arc::clone(&credentials))?;
-    let flow = Arc::new(Dispatcher::new(&config.flow, Arc::clone(&metrics)));
+async fn start(config: &Config) -> Result<Running, EngineError> {
+    let endings = Endings::listen().map_err(EngineError::Signals)?;
+    let Engine { metrics, credentials, flow, pipeline, stop } =
+        engine::assemble(config, |endpoint| endpoint)?;
 
     let outbox = Arc::new(Outbox::default());
     let (consumer, publishing) = connect(config, &metrics, &outbox);
@@ -104,30 +70,15 @@ async fn start(config: &Config) -> Result<Running, StartError> {
         ("publisher", Arc::clone(&outbox) as _),
         ("flow", Arc::new(FlowReport(flow.status()))),
     ];
-    let serving = serve_admin(config, &metrics, parts, close_admin.clone()).await?;
-
-    let stop = Stop::default();
-    let worker: Arc<Worker> = Arc::new(Pipeline {
-        settings: config.pipeline.clone(),
-        endpoint,
-        clock: SystemClock,
-        chance: Chance::default(),
-        duplicates: Arc::new(Duplicates::new(
-            config.pipeline.remember,
-            config.pipeline.remember_capacity,
-        )),
-        backing_off: BackingOff::new(usize::from(config.flow.prefetch(config.broker.prefetch)) / 2),
-        flow: Arc::clone(&flow),
-        metrics,
-        stop: stop.clone(),
-    });
+    let serving =
+        engine::serve_admin(config.admin.listen, &metrics, parts, close_admin.clone()).await?;
     Ok(Running {
         endings,
         stop,
         control: control.clone(),
         supervising: tokio::spawn(supervisor.run()),
         publishing: tokio::spawn(publishing.run()),
-        working: tokio::spawn(worker.run(source)),
+        working: tokio::spawn(pipeline.run(source)),
         guiding: [
             tokio::spawn(brake(outbox, Arc::clone(&flow))),
             tokio::spawn(take_in(Arc::clone(&flow), control)),
@@ -152,7 +103,7 @@ fn connect(
     metrics: &Arc<Metrics>,
     outbox: &Arc<Outbox>,
 ) -> (Consumer, Publishing) {
-    let prefetch = config.flow.prefetch(config.broker.prefetch);
+    let prefetch = engine::prefetch(config);
     let settings = Arc::new(broker::Settings { prefetch, ..config.broker.clone() });
     let queues = Arc::new(Queues::new(&settings.queue, &settings.park));
     let (publishing, publisher) = Publishing::new(
@@ -165,20 +116,6 @@ fn connect(
     let (supervisor, source, control, consuming) =
         Supervisor::new(settings, exits, Arc::clone(metrics));
     (Consumer { supervisor, source, control, consuming }, publishing)
-}
-
-async fn serve_admin(
-    config: &Config,
-    metrics: &Arc<Metrics>,
-    parts: admin::Parts,
-    shutdown: CancellationToken,
-) -> Result<JoinHandle<()>, StartError> {
-    let address = config.admin.listen;
-    let refused = |source| StartError::Admin { address, source };
-    let listener = TcpListener::bind(address).await.map_err(refused)?;
-    let address = listener.local_addr().map_err(refused)?;
-    info!(%address, "admin listening");
-    Ok(tokio::spawn(admin::serve(listener, Arc::clone(metrics), parts, shutdown)))
 }
 
 /// Starts no calls while too many verdicts wait to be published: each call could end as one more.

@@ -125,6 +125,12 @@ impl Dispatcher {
         self.state().latest_probe == Some(number)
     }
 
+    /// How many calls may run at a time now.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.state().limit.current()
+    }
+
     /// Holds all starts, or lets them go on. Calls that run are left alone.
     pub fn hold(self: &Arc<Self>, held: bool) {
         let mut state = self.state();

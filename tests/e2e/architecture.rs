@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Who may import whom: each module with the modules below it. Siblings never import each other.
-const BELOW: [(&str, &[&str]); 12] = [
+const BELOW: [(&str, &[&str]); 13] = [
     ("domain", &[]),
     ("metrics", &["domain"]),
     ("ports", &["domain"]),
@@ -15,6 +15,7 @@ const BELOW: [(&str, &[&str]); 12] = [
     ("endpoint", &["domain", "metrics", "ports"]),
     ("broker", &["domain", "metrics", "ports"]),
     ("input", &["domain"]),
+    ("sweep", &["domain", "metrics", "ports", "input"]),
     ("pipeline", &["domain", "metrics", "ports", "flow", "endpoint", "broker"]),
     ("config", &LOWER),
     ("admin", &LOWER),
@@ -22,8 +23,8 @@ const BELOW: [(&str, &[&str]); 12] = [
     (
         "cli",
         &[
-            "domain", "metrics", "ports", "flow", "endpoint", "broker", "input", "pipeline",
-            "config", "admin", "logs",
+            "domain", "metrics", "ports", "flow", "endpoint", "broker", "input", "sweep",
+            "pipeline", "config", "admin", "logs",
         ],
     ),
 ];

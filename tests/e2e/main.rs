@@ -28,3 +28,6 @@ mod retrying;
 mod revoking;
 mod secrecy;
 mod stopping;
+mod sweep_crashes;
+mod sweep_weather;
+mod sweeping;

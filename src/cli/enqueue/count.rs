@@ -34,6 +34,7 @@ impl Count {
             done: *enqueued,
             counts: format!("{enqueued} enqueued, {refused} refused, {duplicates} duplicates"),
             detail: format!("every line before {next_line} is dealt with"),
+            position: None,
         }
     }
 

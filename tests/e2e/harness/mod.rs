@@ -15,6 +15,7 @@ pub mod process;
 pub mod relay;
 pub mod scrape;
 pub mod stage;
+pub mod swept;
 pub mod wait;
 pub mod web;
 pub mod worker;
@@ -25,6 +26,7 @@ pub use gate::Gate;
 pub use letter::Letter;
 pub use message::Message;
 pub use stage::Stage;
+pub use swept::Swept;
 pub use wait::eventually;
 pub use worker::{Launch, Worker};
 

@@ -9,7 +9,6 @@ use super::{
     Endpoint, Launch,
     amqp::Amqp,
     broker::{Broker, OwnBroker, VirtualHost},
-    canary,
     relay::Relay,
 };
 
@@ -48,19 +47,7 @@ impl Stage {
     /// `revoker run` against this virtual host and `endpoint`: few retry queues and no chance in the
     /// waits, the rest as it comes.
     pub fn run(&self, endpoint: &Endpoint) -> Launch {
-        self.launch("run")
-            .set("endpoint.url", endpoint.url())
-            .set("endpoint.audience", AUDIENCE)
-            .set("credentials.client_id", CLIENT)
-            .set("credentials.client_secret", canary::SECRET)
-            .set("admin.listen", "127.0.0.1:0")
-            // The limit grows with its calls, and calls that a test holds never end; nor do failures on
-            // purpose mean bad weather. Tests of the flow say otherwise.
-            .set("flow.concurrency.adaptive", "false")
-            .set("flow.pause.after_failures", "1000000")
-            .set("retry.initial", "50ms")
-            .set("retry.jitter", "0")
-            .set("retry.park", "1s")
+        self.launch("run").calling(endpoint).set("admin.listen", "127.0.0.1:0")
     }
 
     /// A subcommand that needs the broker alone.

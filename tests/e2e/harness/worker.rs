@@ -12,8 +12,10 @@ use std::{
 use serde_json::Value;
 
 use super::{
+    Endpoint, canary,
     process::Process,
     scrape::Scrape,
+    stage::{AUDIENCE, CLIENT},
     wait::eventually,
     web::{self, Page},
 };
@@ -25,6 +27,7 @@ pub struct Launch {
     arguments: Vec<String>,
     environment: BTreeMap<String, String>,
     input: Option<Vec<u8>>,
+    largest_file: Option<usize>,
     folder: Option<PathBuf>,
 }
 
@@ -36,6 +39,7 @@ impl Launch {
             arguments: vec![subcommand.to_owned()],
             environment: BTreeMap::new(),
             input: None,
+            largest_file: None,
             folder: None,
         }
     }
@@ -45,6 +49,22 @@ impl Launch {
     pub fn set(mut self, key: &str, value: impl Display) -> Self {
         self.environment.insert(variable(key), value.to_string());
         self
+    }
+
+    /// Calls `endpoint`: one delay for all stays and no chance in the waits, the rest as it comes.
+    #[must_use]
+    pub fn calling(self, endpoint: &Endpoint) -> Self {
+        self.set("endpoint.url", endpoint.url())
+            .set("endpoint.audience", AUDIENCE)
+            .set("credentials.client_id", CLIENT)
+            .set("credentials.client_secret", canary::SECRET)
+            // The limit grows with its calls, and calls that a test holds never end; nor do failures on
+            // purpose mean bad weather. Tests of the flow say otherwise.
+            .set("flow.concurrency.adaptive", "false")
+            .set("flow.pause.after_failures", "1000000")
+            .set("retry.initial", "50ms")
+            .set("retry.jitter", "0")
+            .set("retry.park", "1s")
     }
 
     /// Takes a key back.
@@ -68,6 +88,13 @@ impl Launch {
         self
     }
 
+    /// Lets no file of its grow beyond so many blocks of 512 bytes: what a full disk is to it.
+    #[must_use]
+    pub const fn largest_file(mut self, blocks: usize) -> Self {
+        self.largest_file = Some(blocks);
+        self
+    }
+
     /// The folder that it works in.
     #[must_use]
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
@@ -77,7 +104,17 @@ impl Launch {
 
     /// Starts it.
     pub fn start(&self) -> Worker {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_revoker"));
+        let binary = env!("CARGO_BIN_EXE_revoker");
+        let mut command = match self.largest_file {
+            None => Command::new(binary),
+            Some(blocks) => {
+                // Without the trap, the system would end it with a signal in place of an error.
+                let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+                let mut command = Command::new("sh");
+                command.args(["-c", &script, binary]);
+                command
+            }
+        };
         command.args(&self.arguments).env_clear().envs(&self.environment);
         if let Some(folder) = &self.folder {
             command.current_dir(folder);
@@ -196,6 +233,16 @@ impl Worker {
             scrape.processed(outcome) >= count
         })
         .await
+    }
+
+    /// Waits until it has logged this message.
+    pub async fn until_logged(&self, message: &str) {
+        eventually(message, async || {
+            let lines = self.log_lines();
+            let logged = lines.iter().any(|line| field(line, "message") == Some(message));
+            if logged { Ok(()) } else { Err(self.stderr()) }
+        })
+        .await;
     }
 
     /// The whole lines of its log so far.

@@ -1,0 +1,130 @@
+//! The engine that `run` and `sweep` share: everything between a source of jobs and the endpoint, wired
+//! together from the configuration.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use thiserror::Error;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use super::EXIT_USAGE;
+use crate::{
+    admin,
+    config::Config,
+    endpoint::{ClientError, CredentialFault, Credentials, HttpEndpoint},
+    flow::Dispatcher,
+    metrics::{Build, Metrics},
+    pipeline::{BackingOff, Chance, Duplicates, Pipeline, Stop},
+    ports::{Endpoint, SystemClock},
+};
+
+/// The engine, ready to run.
+pub struct Engine<E> {
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Whose secrets are known.
+    pub credentials: Arc<Credentials>,
+    /// Which call may start.
+    pub flow: Arc<Dispatcher>,
+    /// What every job passes through.
+    pub pipeline: Arc<Pipeline<E, SystemClock>>,
+    /// When to leave.
+    pub stop: Stop,
+}
+
+/// Why the engine cannot start.
+#[derive(Debug, Error)]
+pub enum EngineError {
+    /// Secrets that cannot be read.
+    #[error("{}", faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Credentials {
+        /// All of them.
+        faults: Vec<CredentialFault>,
+    },
+    /// The HTTP client cannot be built.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// A fault inside this program.
+    #[error("the metrics cannot be declared: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// The admin port is not to be had.
+    #[error("the admin address {address} cannot be bound: {source}")]
+    Admin {
+        /// The address.
+        address: SocketAddr,
+        /// The system's fault.
+        source: std::io::Error,
+    },
+    /// Signals cannot be listened for.
+    #[error("signals cannot be listened for: {0}")]
+    Signals(std::io::Error),
+}
+
+impl EngineError {
+    /// What the operator can mend in the configuration is wrong usage, the rest a failure.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Credentials { .. } | Self::Client(_) => EXIT_USAGE,
+            Self::Metrics(_) | Self::Admin { .. } | Self::Signals(_) => 1,
+        }
+    }
+}
+
+/// How many jobs may be in hand at a time, of each lane.
+pub fn prefetch(config: &Config) -> u16 {
+    config.flow.prefetch(config.broker.prefetch)
+}
+
+/// Puts the engine together around the configured endpoint, as `wrap` has it.
+///
+/// # Errors
+///
+/// [`EngineError`].
+pub fn assemble<E: Endpoint>(
+    config: &Config,
+    wrap: impl FnOnce(HttpEndpoint) -> E,
+) -> Result<Engine<E>, EngineError> {
+    let revision = option_env!("REVOKER_REVISION").unwrap_or("unknown");
+    let build = Build { version: env!("CARGO_PKG_VERSION"), revision };
+    let metrics = Arc::new(Metrics::new(build)?);
+    let credentials = Credentials::load(&config.credentials)
+        .map_err(|faults| EngineError::Credentials { faults })?;
+    let credentials = Arc::new(credentials);
+    let endpoint = wrap(HttpEndpoint::new(&config.endpoint, Arc::clone(&credentials))?);
+    let flow = Arc::new(Dispatcher::new(&config.flow, Arc::clone(&metrics)));
+    let stop = Stop::default();
+    let pipeline = Arc::new(Pipeline {
+        settings: config.pipeline.clone(),
+        endpoint,
+        clock: SystemClock,
+        chance: Chance::default(),
+        duplicates: Arc::new(Duplicates::new(
+            config.pipeline.remember,
+            config.pipeline.remember_capacity,
+        )),
+        backing_off: BackingOff::new(usize::from(prefetch(config)) / 2),
+        flow: Arc::clone(&flow),
+        metrics: Arc::clone(&metrics),
+        stop: stop.clone(),
+    });
+    Ok(Engine { metrics, credentials, flow, pipeline, stop })
+}
+
+/// Serves metrics and probes at `address` until `shutdown`.
+///
+/// # Errors
+///
+/// [`EngineError::Admin`] if the address is not to be had.
+pub async fn serve_admin(
+    address: SocketAddr,
+    metrics: &Arc<Metrics>,
+    parts: admin::Parts,
+    shutdown: CancellationToken,
+) -> Result<JoinHandle<()>, EngineError> {
+    let refused = |source| EngineError::Admin { address, source };
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let address = listener.local_addr().map_err(refused)?;
+    info!(%address, "admin listening");
+    Ok(tokio::spawn(admin::serve(listener, Arc::clone(metrics), parts, shutdown)))
+}

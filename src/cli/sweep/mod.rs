@@ -1,0 +1,133 @@
+//! `revoker sweep`: the engine on a file, with a journal in place of a queue.
+
+mod args;
+mod dry_run;
+mod finish;
+mod running;
+
+use std::{
+    fmt::Display,
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+};
+
+use serde::Serialize;
+use thiserror::Error;
+use tokio::task::{JoinError, spawn_blocking};
+use tracing::{error, info, warn};
+
+use super::{EXIT_PARTLY, EXIT_USAGE, engine, engine::EngineError, signals::Endings, with_sources};
+use crate::{
+    config::Config,
+    sweep::{
+        self, BeginError, Begun, Calls, Counted, LoadError, Report, SurveyError,
+        journal::{RecoverError, WriteError},
+    },
+};
+
+pub use args::Args;
+use running::Running;
+
+/// Why a sweep did not come to its end.
+#[derive(Debug, Error)]
+enum Failure {
+    #[error(transparent)]
+    Begin(#[from] BeginError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error(transparent)]
+    Survey(#[from] SurveyError),
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    #[error("the journal {}", .0.display())]
+    ReadBack(PathBuf, #[source] RecoverError),
+    #[error("{} cannot be written", .0.display())]
+    Output(PathBuf, #[source] io::Error),
+    #[error("a part of the sweep failed")]
+    Panic(#[from] JoinError),
+    #[error("interrupted before the first call")]
+    Interrupted,
+}
+
+impl Failure {
+    /// What can be mended on the command line or in the configuration is wrong usage.
+    fn exit_code(&self) -> ExitCode {
+        let usage = match self {
+            Self::Begin(begin) | Self::Survey(SurveyError::Begin(begin)) => begin.is_usage(),
+            Self::Engine(engine) => engine.exit_code() == EXIT_USAGE,
+            _ => false,
+        };
+        if usage { ExitCode::from(EXIT_USAGE) } else { ExitCode::FAILURE }
+    }
+}
+
+/// Sweeps, or says what would be swept.
+pub async fn run(args: Args, mut config: Config) -> ExitCode {
+    args.apply(&mut config);
+    let ended =
+        if args.dry_run { dry_run::run(&args, &config).await } else { sweep(&args, &config).await };
+    ended.unwrap_or_else(|failure| {
+        error!("{}", with_sources(&failure));
+        failure.exit_code()
+    })
+}
+
+async fn sweep(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
+    let capacity = usize::from(engine::prefetch(config));
+    let settings = args.settings(config, capacity);
+    let mut endings = Endings::listen().map_err(EngineError::Signals)?;
+    let calls = Arc::<Calls>::default();
+    let counted = Arc::clone(&calls);
+    // Before the journal: a fault of configuration leaves no trace.
+    let engine = engine::assemble(config, |endpoint| Counted::new(endpoint, counted))?;
+    let begun = tokio::select! {
+        begun = spawn_blocking(move || sweep::begin(&settings)) => begun??,
+        () = endings.next() => return Err(Failure::Interrupted),
+    };
+    announce(&begun);
+    let running = Running::start(engine, begun, args.admin).await?;
+    let Some(ended) = running.until_ended(endings, config.shutdown.grace).await? else {
+        warn!(
+            "ended at once by a second signal: the same command goes on, and some calls are made twice"
+        );
+        return Ok(ExitCode::FAILURE);
+    };
+    let report = finish::report(args, &ended, &calls).await?;
+    print(args, &report);
+    ended.result?;
+    Ok(exit_code(&report))
+}
+
+fn announce(begun: &Begun) {
+    if begun.resumed {
+        let counts = begun.tally.counts();
+        info!(ended = counts.all(), failed = counts.failed(), "going on with the journal");
+    }
+}
+
+/// Prints where results go.
+fn print(args: &Args, result: &(impl Serialize + Display)) {
+    let text = if args.json { json(result) } else { result.to_string() };
+    // Whoever closed standard output still gets the exit code.
+    drop(io::stdout().write_all(text.as_bytes()));
+}
+
+/// One JSON object on a line.
+fn json(result: &impl Serialize) -> String {
+    // Numbers and names always serialize.
+    let mut json = serde_json::to_string(result).unwrap_or_default();
+    json.push('\n');
+    json
+}
+
+fn exit_code(report: &Report) -> ExitCode {
+    match (report.finished, report.lines.failed()) {
+        (false, _) => ExitCode::FAILURE,
+        (true, 0) => ExitCode::SUCCESS,
+        (true, _) => ExitCode::from(EXIT_PARTLY),
+    }
+}

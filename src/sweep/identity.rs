@@ -1,0 +1,92 @@
+//! How an input is known again.
+
+use std::{
+    fmt::Write as _,
+    fs::{File, Metadata},
+    io::{self, Read as _},
+    path::Path,
+    time::SystemTime,
+};
+
+use sha2::{Digest, Sha256};
+
+use super::journal::InputId;
+
+/// Bytes that are read and hashed in one go.
+const CHUNK: usize = 256 * 1024;
+
+/// A file as it was when it was hashed. Whoever reads it again can tell by this, without hashing it
+/// again, whether somebody has written to it meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp {
+    size: u64,
+    modified: Option<SystemTime>,
+}
+
+impl Stamp {
+    /// The stamp of the file at `path` now.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        std::fs::metadata(path).map(|about| Self::from(&about))
+    }
+}
+
+impl From<&Metadata> for Stamp {
+    fn from(about: &Metadata) -> Self {
+        Self { size: about.len(), modified: about.modified().ok() }
+    }
+}
+
+/// Reads the whole file at `path` once, as it lies on disk. Blocks for as long as that takes.
+///
+/// # Errors
+///
+/// The system's.
+pub fn identify(path: &Path) -> io::Result<(InputId, Stamp)> {
+    let mut file = File::open(path)?;
+    let stamp = Stamp::from(&file.metadata()?);
+    let mut digest = Sha256::new();
+    let mut chunk = vec![0; CHUNK];
+    let mut size = 0;
+    loop {
+        match file.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(read) => {
+                digest.update(&chunk[..read]);
+                size += read as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let sha256 = digest.finalize().iter().fold(String::new(), |mut hex, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    });
+    Ok((InputId { sha256, size }, stamp))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_known_by_its_content_and_a_change_by_its_stamp() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(b"abc").unwrap();
+        let (id, stamp) = identify(file.path()).unwrap();
+        // The test vector of FIPS 180-4.
+        assert_eq!(id.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(id.size, 3);
+        assert_eq!(Stamp::of(file.path()).unwrap(), stamp);
+        file.write_all(b"d").unwrap();
+        assert_ne!(Stamp::of(file.path()).unwrap(), stamp);
+        assert_ne!(identify(file.path()).unwrap().0, id);
+    }
+}

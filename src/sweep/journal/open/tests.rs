@@ -1,0 +1,157 @@
+use std::{
+    collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::PathBuf, time::SystemTime,
+};
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::{
+    domain::Ending,
+    sweep::journal::{Entry, Fate, InputId, Standing, What},
+};
+
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn journal(&self) -> PathBuf {
+        self.0.path().join("leak.csv.journal.ndjson")
+    }
+
+    fn open(&self, header: &Header) -> Result<Opened, OpenError> {
+        open(&self.journal(), header, false)
+    }
+
+    fn append(&self, records: &[Record]) {
+        let mut bytes = fs::read(self.journal()).unwrap();
+        Record::Synced(bytes.len() as u64).write(&mut bytes);
+        bytes.extend(Record::lines(records));
+        fs::write(self.journal(), bytes).unwrap();
+    }
+
+    fn read(&self) -> String {
+        fs::read_to_string(self.journal()).unwrap()
+    }
+}
+
+fn header() -> Header {
+    let input = InputId { sha256: "ab".repeat(32), size: 7 };
+    let settings = BTreeMap::from([("audience".to_owned(), "a".to_owned())]);
+    Header::new(Some(input), "https://e/revoke".to_owned(), settings)
+}
+
+fn revoked(line: u64) -> Record {
+    let what = What::Ended(Ending::Revoked);
+    Record::Entry(Entry::without_a_call(line, None, what, SystemTime::UNIX_EPOCH))
+}
+
+#[test]
+fn a_new_journal_is_its_owners_alone_and_begins_with_its_header() {
+    let folder = Folder::new();
+    let opened = folder.open(&header()).unwrap();
+    assert!(!opened.resumed);
+    assert_eq!(opened.past, Past::new(header()));
+    assert_eq!(opened.length, folder.read().len() as u64);
+    let mode = fs::metadata(folder.journal()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, MODE);
+    drop(opened);
+    let again = folder.open(&header()).unwrap();
+    assert!(again.resumed);
+    assert_eq!(folder.read().lines().count(), 1, "the header is written once");
+}
+
+#[test]
+fn two_sweeps_never_share_a_journal() {
+    let folder = Folder::new();
+    let first = folder.open(&header()).unwrap();
+    assert!(matches!(folder.open(&header()), Err(OpenError::Locked)));
+    drop(first);
+    assert!(folder.open(&header()).is_ok());
+}
+
+#[test]
+fn a_torn_end_is_cut_off_before_anything_is_added() {
+    let folder = Folder::new();
+    drop(folder.open(&header()).unwrap());
+    folder.append(&[Record::Started(9), revoked(1)]);
+    let whole = folder.read();
+    fs::write(folder.journal(), format!("{whole}{{\"line\":2,\"ou")).unwrap();
+    let opened = folder.open(&header()).unwrap();
+    assert_eq!(opened.past.standing(1), Standing::Ended(Fate::Ended(Ending::Revoked)));
+    assert_eq!(opened.past.standing(2), Standing::InDoubt);
+    assert_eq!(opened.length, whole.len() as u64);
+    assert_eq!(folder.read(), whole);
+}
+
+#[test]
+fn a_torn_header_is_written_anew() {
+    let folder = Folder::new();
+    fs::write(folder.journal(), "{\"revoker_jour").unwrap();
+    let opened = folder.open(&header()).unwrap();
+    assert!(!opened.resumed);
+    drop(opened);
+    assert!(folder.open(&header()).unwrap().resumed);
+}
+
+/// What would be made of each other header, and that nothing is written where it is refused.
+#[test]
+fn a_journal_of_something_else_is_refused() {
+    let folder = Folder::new();
+    drop(folder.open(&header()).unwrap());
+    folder.append(&[Record::Started(9), revoked(1)]);
+    let before = folder.read();
+    let endpoint = Header { endpoint: "https://other/revoke".to_owned(), ..header() };
+    let changed = Header { input: Some(InputId { sha256: "cd".repeat(32), size: 7 }), ..header() };
+    let pipe = Header { input: None, ..header() };
+    let audience = [("audience".to_owned(), "b".to_owned())].into();
+    let audience = Header { settings: audience, ..header() };
+    let client = Header { settings: BTreeMap::new(), ..header() };
+    for (other, text, forced) in [
+        (endpoint, "another --journal", false),
+        (changed, "--force", true),
+        (pipe, "standard input", true),
+        (audience, "audience was a when the sweep began and is b", true),
+        (client, "is not set", true),
+    ] {
+        let refusal = folder.open(&other).unwrap_err();
+        assert!(refusal.to_string().contains(text), "{refusal}");
+        assert!(refusal.is_usage(), "{refusal}");
+        assert!(inspect(&folder.journal(), &other, false).is_err(), "{refusal}");
+        assert_eq!(folder.read(), before, "{refusal}");
+
+        let looked = inspect(&folder.journal(), &other, true);
+        assert_eq!(folder.read(), before, "looked at");
+        let opened = open(&folder.journal(), &other, true);
+        assert_eq!(opened.is_ok(), forced, "{refusal}");
+        if let Ok(opened) = opened {
+            assert_eq!(opened.past.standing(1), Standing::InDoubt, "the lines are other ones");
+            assert_eq!(Some(opened.past), looked.unwrap(), "a look tells the same");
+            assert!(folder.read().starts_with(&before), "the past is kept");
+            drop(opened.file);
+            let read = recover(folder.read().as_bytes()).unwrap();
+            assert!(!read.torn && read.past.is_some_and(|past| *past.header() == other));
+        }
+        fs::write(folder.journal(), &before).unwrap();
+    }
+}
+
+#[test]
+fn a_file_of_something_else_is_left_as_it_was() {
+    let folder = Folder::new();
+    let tokens = "{\"refresh_token\":\"t\"}\n";
+    fs::write(folder.journal(), tokens).unwrap();
+    let refusal = folder.open(&header()).unwrap_err();
+    assert!(refusal.is_usage(), "{refusal}");
+    assert!(!refusal.to_string().contains("refresh_token"), "{refusal}");
+    assert_eq!(folder.read(), tokens);
+}
+
+#[test]
+fn what_is_not_there_is_looked_at_without_being_made() {
+    let folder = Folder::new();
+    assert!(inspect(&folder.journal(), &header(), false).unwrap().is_none());
+    assert!(!folder.journal().exists());
+}

@@ -1,0 +1,316 @@
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
+
+use proptest::{collection::vec, prelude::*};
+
+use super::*;
+use crate::{
+    domain::{Ambiguity, Ending, History, Job, JobDefaults, JobKey, Reason, ResultLabel},
+    sweep::journal::{Entry, Failed, Fate, Header, InputId, Open, Standing, What},
+};
+
+fn header(size: u64) -> Header {
+    let id = InputId { sha256: "ab".repeat(32), size };
+    Header::new(Some(id), "https://e".to_owned(), BTreeMap::new())
+}
+
+fn key(line: u64) -> JobKey {
+    let body = format!(r#"{{"refresh_token":"t{line}"}}"#);
+    Job::parse(body.as_bytes(), &JobDefaults::default()).unwrap().key()
+}
+
+fn at() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(1_770_000_000_123)
+}
+
+fn entry(line: u64, what: What, history: History) -> Record {
+    Record::Entry(Entry { line, key: Some(key(line)), what, history, at: at() })
+}
+
+fn revoked(line: u64) -> Record {
+    entry(line, What::Ended(Ending::Revoked), History { attempts: 1, ..History::default() })
+}
+
+fn failed(line: u64, ambiguity: Option<Ambiguity>) -> Record {
+    let failed = Failed {
+        reason: Reason::Rejected,
+        detail: "the endpoint answered 01: \"no\"".to_owned(),
+        code: Some("01".to_owned()),
+        http_status: Some(200),
+        fingerprint: Some("ba7816bf8f01".to_owned()),
+    };
+    entry(line, What::Failed(failed), History { attempts: 2, ambiguity, ..History::default() })
+}
+
+fn history(ambiguity: Option<Ambiguity>) -> History {
+    History {
+        attempts: 7,
+        stays: 2,
+        first_failed_at: Some(at()),
+        last_error: Some(ResultLabel::Http5xx),
+        ambiguity,
+    }
+}
+
+/// A journal as its writer leaves it: each batch says first what is on disk.
+fn written(batches: &[Vec<Record>]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    Record::Header(header(7)).write(&mut bytes);
+    for batch in batches {
+        Record::Synced(bytes.len() as u64).write(&mut bytes);
+        bytes.extend(Record::lines(batch));
+    }
+    bytes
+}
+
+/// What the records lead to, one by one.
+fn state(records: &[Record]) -> Past {
+    let mut past = Past::new(header(7));
+    for record in records {
+        past.add(record).unwrap();
+    }
+    past.index();
+    past
+}
+
+fn recovered(bytes: &[u8]) -> Recovered {
+    recover(bytes).unwrap()
+}
+
+#[test]
+fn each_line_stands_as_its_last_records_say() {
+    let attempt = Some(Ambiguity::Attempt);
+    let put_off = history(attempt);
+    let batches = [
+        vec![Record::Started(100)],
+        vec![revoked(1), failed(2, None), failed(3, attempt)],
+        vec![entry(4, What::Parked, put_off), entry(5, What::HandedBack, History::default())],
+        vec![entry(6, What::Parked, put_off), failed(7, attempt), revoked(8), failed(9, None)],
+        vec![Record::Again(vec![6, 7, 9])],
+        vec![revoked(9)],
+    ];
+    let past = recovered(&written(&batches)).past.unwrap();
+    let open = |history, in_doubt| Standing::Open(Open { history, in_doubt });
+    let doubtful = History { ambiguity: attempt, ..History::default() };
+    let cases = [
+        (1, Standing::Ended(Fate::Ended(Ending::Revoked))),
+        (2, Standing::Ended(Fate::Failed(Reason::Rejected, None))),
+        (3, Standing::Ended(Fate::Failed(Reason::Rejected, attempt))),
+        (4, open(put_off, false)),
+        (5, open(History::default(), false)),
+        (6, open(put_off, true)),
+        (7, open(doubtful, true)),
+        (8, Standing::Ended(Fate::Ended(Ending::Revoked))),
+        (9, Standing::Ended(Fate::Ended(Ending::Revoked))),
+        (10, Standing::InDoubt),
+        (100, Standing::InDoubt),
+        (101, Standing::Fresh),
+    ];
+    for (line, standing) in cases {
+        assert_eq!(past.standing(line), standing, "line {line}");
+    }
+    assert!([1, 8, 9].iter().all(|line| past.proves(&key(*line))));
+    assert!([2, 3, 4, 10].iter().all(|line| !past.proves(&key(*line))));
+    assert_eq!(past.open(), 4);
+}
+
+#[test]
+fn an_orderly_end_says_which_lines_were_not_called() {
+    let batches = [vec![Record::Started(100)], vec![revoked(1)], vec![Record::Started(40)]];
+    let past = recovered(&written(&batches)).past.unwrap();
+    assert_eq!(past.standing(40), Standing::InDoubt);
+    assert_eq!(past.standing(41), Standing::Fresh);
+    assert_eq!(past.started(), 40);
+}
+
+/// Lines of the input before mean nothing in the next one; what was revoked is known by its key. Whether
+/// anything is in doubt depends on how the sweep before ended.
+#[test]
+fn another_input_begins_again_with_what_is_proved() {
+    let finished = Record::Finished(at());
+    let cases = [
+        (vec![Record::Started(2), revoked(1), failed(2, None), finished.clone()], Standing::Fresh),
+        (vec![Record::Started(2), revoked(1), failed(2, None)], Standing::InDoubt),
+        (
+            vec![Record::Started(2), revoked(1), failed(2, Some(Ambiguity::Redelivered)), finished],
+            Standing::InDoubt,
+        ),
+    ];
+    for (before, standing) in cases {
+        let batches = [before, vec![Record::Header(header(9))]];
+        let past = recovered(&written(&batches)).past.unwrap();
+        assert_eq!(past.header(), &header(9));
+        assert!(past.proves(&key(1)) && !past.proves(&key(2)));
+        assert_eq!((past.standing(1), past.standing(2)), (standing, standing), "{batches:?}");
+        assert_eq!(past.fates().iter().count(), 0);
+    }
+}
+
+#[test]
+fn a_torn_end_is_cut_off_and_nothing_else() {
+    let whole = written(&[vec![Record::Started(9), revoked(1)], vec![revoked(2), revoked(3)]]);
+    let ends = [
+        (&b"{\"line\":4,\"out"[..], "half a record"),
+        (&b"\0\0\0\0\0\0\0"[..], "what a file system leaves of a page that was not written"),
+        (&b"\0\0\0\0\n{\"line\":4}\n"[..], "a gap, and the rest of the batch"),
+        (&b"{\"line\":4,\"outcome\":\"revoked\",\"attempts\":1,\"at\":\"2026\"}\n"[..], "no time"),
+        (&b"{\"synced\":99999}"[..], "a whole record without its line break"),
+    ];
+    for (end, what) in ends {
+        let torn = [&whole, end].concat();
+        let recovered = recovered(&torn);
+        assert!(recovered.torn, "{what}");
+        assert_eq!(recovered.whole, whole.len() as u64, "{what}");
+        let past = recovered.past.unwrap();
+        assert_eq!(past.standing(3), Standing::Ended(Fate::Ended(Ending::Revoked)), "{what}");
+        assert_eq!(past.standing(4), Standing::InDoubt, "{what}");
+    }
+}
+
+#[test]
+fn damage_before_the_end_is_named_and_not_worked_around() {
+    let batches = [vec![Record::Started(9)], vec![revoked(1), revoked(2)], vec![revoked(3)]];
+    let text = String::from_utf8(written(&batches)).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    // Every line of the batches that a later one says are on disk.
+    for damaged in 1..=5 {
+        for garbage in ["", "garbage", "{}", &lines[damaged][1..]] {
+            let mut changed = lines.clone();
+            changed[damaged] = garbage;
+            match recover(changed.join("\n").as_bytes()) {
+                Err(RecoverError::Damaged { line }) => assert_eq!(line, damaged as u64 + 1),
+                other => panic!("line {}, {garbage:?}: {other:?}", damaged + 1),
+            }
+        }
+    }
+}
+
+/// An entry of a line that nobody was allowed to call.
+#[test]
+fn a_record_that_cannot_follow_is_damage() {
+    let batches = [vec![Record::Started(9)], vec![revoked(10)], vec![revoked(1)]];
+    assert!(matches!(recover(&written(&batches)[..]), Err(RecoverError::Damaged { line: 5 })));
+}
+
+#[test]
+fn what_is_no_journal_is_left_alone() {
+    let cases: [(&[u8], &str); 5] = [
+        (b"{\"refresh_token\":\"t\"}\n", "a file of jobs"),
+        (b"token", "a token"),
+        (b"\n", "a blank line"),
+        (b"\0\0\0", "zeros"),
+        (b"{\"revoker_journey\":1}\n", "something similar"),
+    ];
+    for (bytes, what) in cases {
+        assert!(matches!(recover(bytes), Err(RecoverError::Stranger)), "{what}");
+    }
+    let newer = b"{\"revoker_journal\":2,\"something\":\"new\"}\n";
+    assert!(matches!(recover(&newer[..]), Err(RecoverError::Version(2))));
+    let broken = b"{\"revoker_journal\":1}\n";
+    assert!(matches!(recover(&broken[..]), Err(RecoverError::Damaged { line: 1 })));
+}
+
+#[test]
+fn a_journal_that_had_only_just_begun_begins_again() {
+    let whole = written(&[]);
+    for length in 0..whole.len() - 1 {
+        let recovered = recovered(&whole[..length]);
+        assert_eq!(recovered.past, None);
+        assert_eq!((recovered.whole, recovered.torn), (0, length > 0));
+    }
+}
+
+/// Longer than any record of ours: it must not be held in memory as a whole.
+#[test]
+fn an_endless_line_is_no_record() {
+    let mut bytes = written(&[vec![Record::Started(1)]]);
+    let whole = bytes.len() as u64;
+    bytes.resize(bytes.len() + 3 * usize::try_from(MAX_RECORD).unwrap(), b'x');
+    let recovered = recovered(&bytes);
+    assert_eq!((recovered.whole, recovered.torn), (whole, true));
+}
+
+fn any_entry() -> impl Strategy<Value = Record> {
+    let what = prop_oneof![
+        Just(What::Ended(Ending::Revoked)),
+        Just(What::Ended(Ending::Expired)),
+        Just(What::Repeated),
+        Just(What::Parked),
+        Just(What::HandedBack),
+        "[a-z\" \\\\]{0,20}".prop_map(|detail| What::Failed(Failed {
+            reason: Reason::Exhausted,
+            detail,
+            code: None,
+            http_status: None,
+            fingerprint: None,
+        })),
+    ];
+    let ambiguity =
+        prop_oneof![Just(None), Just(Some(Ambiguity::Attempt)), Just(Some(Ambiguity::Redelivered))];
+    (1..30u64, what, ambiguity)
+        .prop_map(|(line, what, ambiguity)| entry(line, what, history(ambiguity)))
+}
+
+fn any_record() -> impl Strategy<Value = Record> {
+    prop_oneof![
+        6 => any_entry(),
+        1 => (30..99u64).prop_map(Record::Started),
+        1 => vec(1..30u64, 1..4).prop_map(Record::Again),
+        1 => Just(Record::Finished(at())),
+        1 => (0..9u64).prop_map(|size| Record::Header(header(size))),
+    ]
+}
+
+/// Every input begins with a mark, as no line may have an entry before it was marked.
+fn any_batches() -> impl Strategy<Value = Vec<Vec<Record>>> {
+    vec(vec(any_record(), 1..5), 0..8).prop_map(|batches| {
+        let mark = |record: Record| match record {
+            header @ Record::Header(_) => vec![header, Record::Started(99)],
+            other => vec![other],
+        };
+        let first = vec![vec![Record::Started(99)]];
+        let rest = batches.into_iter().map(|batch| batch.into_iter().flat_map(mark).collect());
+        first.into_iter().chain(rest).collect()
+    })
+}
+
+proptest! {
+    /// Wherever the writing stopped, what is read back is the state that the whole lines lead to.
+    #[test]
+    fn any_prefix_recovers_to_a_prefix_of_the_state(batches in any_batches(), cut in 0.0..=1.0) {
+        let bytes = written(&batches);
+        #[allow(
+            clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss,
+            reason = "a place in a small file"
+        )]
+        let cut = (bytes.len() as f64 * cut) as usize;
+        let Recovered { past, whole, torn } = recover(&bytes[..cut]).unwrap();
+        let lines = bytes[..cut].split(|byte| *byte == b'\n').count() - 1;
+        let end = bytes[..cut].iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+        prop_assert_eq!(whole, end as u64);
+        prop_assert_eq!(torn, end < cut);
+        let Some(past) = past else {
+            prop_assert_eq!(lines, 0);
+            return Ok(());
+        };
+        let all: Vec<Record> = batches
+            .iter()
+            .flat_map(|batch| std::iter::once(Record::Synced(0)).chain(batch.iter().cloned()))
+            .collect();
+        prop_assert_eq!(past, state(&all[..lines - 1]));
+    }
+
+    /// Whatever stands behind what is known to be on disk, nothing before it is lost.
+    #[test]
+    fn any_torn_end_leaves_what_is_on_disk(
+        batches in any_batches(), end in vec(any::<u8>(), 1..200),
+    ) {
+        let bytes = written(&batches);
+        let torn = [&bytes[..], &end].concat();
+        let Recovered { past, whole, .. } = recover(&torn[..]).unwrap();
+        prop_assert!(whole >= bytes.len() as u64);
+        prop_assert_eq!(past, recover(&bytes[..]).unwrap().past);
+    }
+}

@@ -1,0 +1,102 @@
+use std::{
+    collections::BTreeMap, fs, fs::OpenOptions, io::BufReader, path::Path, time::SystemTime,
+};
+
+use super::*;
+use crate::{
+    domain::Ending,
+    sweep::journal::{Entry, Fate, Header, Opened, Past, Standing, What, open, recover},
+};
+
+/// A new journal.
+fn begin(path: &Path) -> (Writer, Journal) {
+    let header = Header::new(None, "https://e".to_owned(), BTreeMap::new());
+    let Opened { file, length, .. } = open(path, &header, false).unwrap();
+    Writer::new(file, length)
+}
+
+fn revoked(line: u64) -> Record {
+    let what = What::Ended(Ending::Revoked);
+    Record::Entry(Entry::without_a_call(line, None, what, SystemTime::UNIX_EPOCH))
+}
+
+fn past(path: &Path) -> Past {
+    recover(BufReader::new(File::open(path).unwrap())).unwrap().past.unwrap()
+}
+
+/// What was awaited stands in the file, and as many as wait share a batch.
+#[tokio::test]
+async fn a_write_that_returns_is_in_the_file_and_many_share_a_batch() {
+    const ENTRIES: u64 = 500;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let (writer, journal) = begin(&path);
+    // All of them wait before the writer begins.
+    let first = tokio::spawn({
+        let journal = journal.clone();
+        async move { journal.write(&[Record::Started(ENTRIES)]).await }
+    });
+    tokio::task::yield_now().await;
+    let entries: Vec<_> = (1..=ENTRIES)
+        .map(|line| {
+            let journal = journal.clone();
+            tokio::spawn(async move { journal.write(&[revoked(line)]).await })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    let writing = tokio::spawn(writer.run());
+    first.await.unwrap().unwrap();
+    for entry in entries {
+        entry.await.unwrap().unwrap();
+    }
+    let past = past(&path);
+    for line in 1..=ENTRIES {
+        assert_eq!(past.standing(line), Standing::Ended(Fate::Ended(Ending::Revoked)), "{line}");
+    }
+    let batches = fs::read_to_string(&path).unwrap().matches("synced").count();
+    assert!(batches <= 2, "{batches} batches");
+    drop(journal);
+    writing.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn the_file_stays_locked_until_nobody_needs_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let (writer, journal) = begin(&path);
+    let writing = tokio::spawn(writer.run());
+    journal.write(&[Record::Started(1)]).await.unwrap();
+    drop(journal);
+    let file = writing.await.unwrap().unwrap();
+    let other = File::open(&path).unwrap();
+    assert!(other.try_lock().is_err());
+    drop(file);
+    assert!(other.try_lock().is_ok());
+}
+
+/// A disk that is full: whoever waits hears that nothing was kept, and so does everybody after.
+#[tokio::test]
+async fn a_full_disk_loses_what_waits_and_says_so() {
+    let file = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let (writer, journal) = Writer::new(file, 0);
+    let health = journal.health();
+    assert_eq!(health.condition(), Condition::Ready);
+    let writing = tokio::spawn(writer.run());
+    assert_eq!(journal.write(&[revoked(1)]).await, Err(Lost));
+    assert!(matches!(writing.await.unwrap(), Err(WriteError::Io(_))));
+    assert!(journal.lost().is_cancelled());
+    assert_eq!(journal.write(&[revoked(2)]).await, Err(Lost));
+    assert!(matches!(health.condition(), Condition::NotReady { .. }));
+}
+
+#[tokio::test]
+async fn an_orderly_end_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let (writer, journal) = begin(&path);
+    let lost = journal.lost();
+    let writing = tokio::spawn(writer.run());
+    drop(journal);
+    writing.await.unwrap().unwrap();
+    assert!(!lost.is_cancelled());
+}

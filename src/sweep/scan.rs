@@ -1,0 +1,124 @@
+//! From lines to jobs: what ended before is passed over, what is no job is noted, and what may be called
+//! is marked first.
+
+use std::{sync::Arc, time::SystemTime};
+
+use super::{
+    journal::{Entry, Fate, Open, Past, Record, Standing, What},
+    tally::Tally,
+};
+use crate::{
+    domain::{Ending, History, JobKey},
+    input::{Kind, Line},
+};
+
+/// A job to be called.
+pub struct Found {
+    /// Its line.
+    pub line: u64,
+    /// What it is known again by.
+    pub key: JobKey,
+    /// The job.
+    pub body: Vec<u8>,
+    /// What happened to it before.
+    pub history: History,
+    /// It may have been called by a run that did not come to note it.
+    pub in_doubt: bool,
+    /// The journal knew what had become of it, and now says that it may be called again.
+    pub reopened: bool,
+}
+
+impl Found {
+    /// A job of this run that comes again.
+    #[must_use]
+    pub const fn again(line: u64, key: JobKey, body: Vec<u8>, history: History) -> Self {
+        Self { line, key, body, history, in_doubt: false, reopened: true }
+    }
+}
+
+/// The jobs of some lines, and what the journal has to say before they may be called.
+#[derive(Default)]
+pub struct Block {
+    /// To be on disk first.
+    pub records: Vec<Record>,
+    /// The jobs.
+    pub jobs: Vec<Found>,
+}
+
+/// What is known of the lines before they are read.
+#[derive(Debug, Clone)]
+pub struct Scan {
+    past: Arc<Past>,
+    tally: Arc<Tally>,
+    retry_failed: bool,
+}
+
+impl Scan {
+    /// A scan by what the journal knows. With `retry_failed`, lines that failed are taken up again.
+    #[must_use]
+    pub const fn new(past: Arc<Past>, tally: Arc<Tally>, retry_failed: bool) -> Self {
+        Self { past, tally, retry_failed }
+    }
+
+    /// The block of these lines, the next ones of the input. One mark for all of them: each block costs
+    /// one sync, and its lines are in doubt after a crash.
+    #[must_use]
+    pub fn block(&self, lines: Vec<Line>, now: SystemTime) -> Block {
+        self.tally.saw(lines.len());
+        let mut entries = Vec::new();
+        let mut again = Vec::new();
+        let mut jobs = Vec::new();
+        let mut last = None;
+        for Line { number, kind } in lines {
+            let standing = self.past.standing(number);
+            let Some(Open { history, in_doubt }) = self.taken_up(standing) else { continue };
+            last = Some(number);
+            if let Standing::Ended(fate) = standing {
+                self.tally.reopened(fate);
+            }
+            let reopened = matches!(standing, Standing::Ended(_) | Standing::Open(_));
+            if reopened {
+                again.push(number);
+            }
+            match kind {
+                Kind::Job(job) if !self.past.proves(&job.key) => {
+                    let (key, body) = (job.key, job.body.into_bytes());
+                    jobs.push(Found { line: number, key, body, history, in_doubt, reopened });
+                }
+                kind => entries.push(self.without_a_call(number, kind, now)),
+            }
+        }
+        let mark = last.map(|last| Record::Started(last.max(self.past.started())));
+        let again = (!again.is_empty()).then_some(Record::Again(again));
+        Block { records: mark.into_iter().chain(again).chain(entries).collect(), jobs }
+    }
+
+    /// How a line is taken up; `None` if it has ended.
+    fn taken_up(&self, standing: Standing) -> Option<Open> {
+        let fresh = Open { history: History::default(), in_doubt: false };
+        match standing {
+            Standing::Fresh => Some(fresh),
+            Standing::InDoubt => Some(Open { in_doubt: true, ..fresh }),
+            Standing::Open(open) => Some(open),
+            Standing::Ended(Fate::Failed(_, ambiguity)) if self.retry_failed => {
+                Some(Open { history: History { ambiguity, ..fresh.history }, ..fresh })
+            }
+            Standing::Ended(_) => None,
+        }
+    }
+
+    /// The end of a line that needs no call.
+    fn without_a_call(&self, line: u64, kind: Kind, now: SystemTime) -> Record {
+        let entry = match kind {
+            Kind::Job(job) => {
+                Entry::without_a_call(line, Some(job.key), What::Ended(Ending::Duplicate), now)
+            }
+            Kind::Duplicate => Entry::without_a_call(line, None, What::Repeated, now),
+            Kind::Refused(refusal) => Entry::refused(line, refusal.to_string(), now),
+        };
+        if let Some(fate) = Fate::of(&entry.what, None) {
+            self.tally.ended(fate);
+        }
+        Record::Entry(entry)
+    }
+}

@@ -1,0 +1,448 @@
+//! The source by itself: real files and a real journal, settlements by hand, on a clock that can be
+//! paused.
+
+use std::{collections::BTreeMap, fs, path::PathBuf, time::SystemTime};
+
+use futures_util::{FutureExt as _, future::join_all};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::{
+    domain::{
+        Ambiguity, Arrival, DeadLetter, Ending, History, JobDefaults, Parking, Reason, Settlement,
+    },
+    input::{Format, Options},
+    ports::{Delivery, Settled},
+    sweep::{
+        Begun, Settings, begin,
+        begin::header,
+        end::{close, read_back},
+        journal::{Fate, Open, Past, Standing},
+    },
+};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+struct Bench {
+    folder: TempDir,
+    source: FileSource,
+    control: Control,
+    tally: Arc<Tally>,
+    journal: Journal,
+    started_before: u64,
+    writing: JoinHandle<()>,
+}
+
+fn settings(folder: &TempDir, capacity: usize) -> Settings {
+    Settings {
+        input: folder.path().join("tokens.txt"),
+        journal: Some(folder.path().join("journal")),
+        options: Options { format: Some(Format::Text), ..Options::default() },
+        endpoint: "https://e".to_owned(),
+        force: false,
+        retry_failed: false,
+        capacity,
+    }
+}
+
+/// A folder with one token on each of so many lines.
+fn tokens(lines: usize) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let content: Vec<String> = (1..=lines).map(|line| format!("t{line}\n")).collect();
+    fs::write(folder.path().join("tokens.txt"), content.concat()).unwrap();
+    folder
+}
+
+fn bench(folder: TempDir, settings: &Settings) -> Bench {
+    let Begun { source, control, writer, journal, tally, started_before, .. } =
+        begin(settings).unwrap();
+    let writing = tokio::spawn(async move { drop(writer.run().await.unwrap()) });
+    Bench { folder, source, control, tally, journal, started_before, writing }
+}
+
+fn of_lines(lines: usize, capacity: usize) -> Bench {
+    let folder = tokens(lines);
+    let settings = settings(&folder, capacity);
+    bench(folder, &settings)
+}
+
+impl Bench {
+    async fn next(&mut self) -> LineDelivery {
+        self.source.next().await.unwrap()
+    }
+
+    /// Whether the source has a job to give out at this moment.
+    fn is_idle(&mut self) -> bool {
+        self.source.next().now_or_never().is_none()
+    }
+
+    /// The end of the run; the folder to go on with, and what its journal says.
+    async fn end(mut self) -> (TempDir, Past, bool) {
+        assert!(self.source.next().await.is_none());
+        let end = self.control.take_end();
+        let finished = close(&self.journal, &self.tally, end.as_ref(), self.started_before).await;
+        drop((self.source, self.journal));
+        self.writing.await.unwrap();
+        let past = read_back(&self.folder.path().join("journal")).unwrap();
+        (self.folder, past, finished)
+    }
+}
+
+async fn revoke(delivery: LineDelivery) {
+    let history = History { attempts: 1, ..History::default() };
+    let settled = delivery.settle(Settlement::Done(Ending::Revoked, &history)).await;
+    assert_eq!(settled, Settled::Done);
+}
+
+async fn park(delivery: LineDelivery, delay: Duration) {
+    let history = History {
+        attempts: 3,
+        stays: 1,
+        ambiguity: Some(Ambiguity::Attempt),
+        ..History::default()
+    };
+    assert_eq!(delivery.settle(Settlement::Park(&Parking { delay, history })).await, Settled::Done);
+}
+
+fn body(delivery: &LineDelivery) -> String {
+    let body: serde_json::Value = serde_json::from_slice(delivery.body()).unwrap();
+    body["refresh_token"].as_str().unwrap().to_owned()
+}
+
+fn journal(folder: &TempDir) -> PathBuf {
+    folder.path().join("journal")
+}
+
+#[tokio::test]
+async fn every_line_is_given_out_once_and_then_the_source_ends() {
+    const LINES: usize = 5_000;
+    const ROOM: usize = 500;
+    let mut bench = of_lines(LINES, ROOM);
+    let mut in_hand = Vec::new();
+    for line in 1..=LINES {
+        let delivery = bench.next().await;
+        assert_eq!(body(&delivery), format!("t{line}"));
+        assert!(!delivery.arrival().redelivered);
+        in_hand.push(revoke(delivery));
+        if in_hand.len() == ROOM {
+            join_all(in_hand.drain(..)).await;
+        }
+    }
+    let (_, past, finished) = bench.end().await;
+    assert!(finished);
+    assert_eq!(past.fates().iter().count(), LINES);
+}
+
+/// The mark of a job is on disk before anybody holds the job, so a kill at any moment leaves it in doubt.
+#[tokio::test]
+async fn a_job_is_marked_before_it_is_given_out() {
+    let mut bench = of_lines(3, 64);
+    let first = bench.next().await;
+    let past = read_back(&journal(&bench.folder)).unwrap();
+    assert_eq!(past.standing(1), Standing::InDoubt);
+    drop(first);
+}
+
+#[tokio::test]
+async fn no_more_are_in_hand_than_there_is_room_for() {
+    let mut bench = of_lines(10, 3);
+    let mut in_hand = vec![bench.next().await, bench.next().await, bench.next().await];
+    assert!(bench.is_idle());
+    revoke(in_hand.remove(0)).await;
+    let fourth = bench.next().await;
+    assert_eq!(body(&fourth), "t4");
+    assert!(bench.is_idle());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_flow_is_obeyed() {
+    let mut bench = of_lines(10, 3);
+    bench.control.want(Intake::Closed);
+    assert!(bench.is_idle());
+    bench.control.want(Intake::One);
+    let probe = bench.next().await;
+    assert!(bench.is_idle(), "one was wanted");
+    // It ended without a call, and one is still wanted.
+    tokio::time::advance(PROBE_EVERY).await;
+    let second = bench.next().await;
+    assert!(bench.is_idle());
+    bench.control.want(Intake::Closed);
+    bench.control.want(Intake::One);
+    let third = bench.next().await;
+    assert!(bench.is_idle(), "another probe is another one");
+    bench.control.want(Intake::Open);
+    revoke(probe).await;
+    let _fourth = bench.next().await;
+    assert!(bench.is_idle(), "three are in hand");
+    drop((second, third));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parked_job_comes_back_after_its_delay_with_its_history_and_from_its_file() {
+    let mut bench = of_lines(2, 3);
+    let began = Instant::now();
+    park(bench.next().await, HOUR).await;
+    revoke(bench.next().await).await;
+    let back = bench.next().await;
+    assert!(began.elapsed() >= HOUR, "{:?}", began.elapsed());
+    assert_eq!(body(&back), "t1");
+    let Arrival { history, redelivered, .. } = back.arrival();
+    assert_eq!((history.attempts, history.stays), (3, 1));
+    assert_eq!(history.ambiguity, Some(Ambiguity::Attempt));
+    assert!(!redelivered);
+    assert_eq!(
+        read_back(&journal(&bench.folder)).unwrap().standing(1),
+        Standing::Open(Open { history: *history, in_doubt: true }),
+        "killed now, it may have been called again"
+    );
+    revoke(back).await;
+    let (_, _, finished) = bench.end().await;
+    assert!(finished);
+}
+
+/// Where the input cannot be read again, its jobs are kept.
+#[tokio::test(start_paused = true)]
+async fn a_parked_job_of_a_pipe_comes_back_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("tokens.txt");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let filling = std::thread::spawn(move || fs::write(pipe, "t1\nt2\n").unwrap());
+    let settings = settings(&folder, 3);
+    let mut bench = bench(folder, &settings);
+    filling.join().unwrap();
+    park(bench.next().await, HOUR).await;
+    revoke(bench.next().await).await;
+    let back = bench.next().await;
+    assert_eq!(body(&back), "t1");
+    assert!(bench.source.stays.is_empty() && bench.source.stays.kept_bytes() == 0);
+    revoke(back).await;
+    assert!(bench.end().await.2);
+}
+
+/// What is put off comes in time although the file is still being read.
+#[tokio::test(start_paused = true)]
+async fn jobs_come_back_amid_the_others() {
+    let mut bench = of_lines(20_000, 3);
+    park(bench.next().await, Duration::ZERO).await;
+    let mut before = 0;
+    loop {
+        let delivery = bench.next().await;
+        let token = body(&delivery);
+        revoke(delivery).await;
+        if token == "t1" {
+            break;
+        }
+        before += 1;
+    }
+    assert!(before < 19_999, "it was the last one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_is_handed_back_is_given_out_again() {
+    let mut bench = of_lines(1, 3);
+    let delivery = bench.next().await;
+    let history = History { attempts: 2, ..History::default() };
+    assert_eq!(delivery.settle(Settlement::HandBack(&history)).await, Settled::HandedBack);
+    let again = bench.next().await;
+    assert_eq!(again.arrival().history, history);
+    revoke(again).await;
+    assert!(bench.end().await.2);
+}
+
+/// A settlement that was broken off may have reached the disk: the line is left to the next run, which
+/// asks the journal, and nothing is said that would make it look fresh.
+#[tokio::test]
+async fn a_delivery_that_is_dropped_is_left_to_the_next_run() {
+    let mut bench = of_lines(2, 3);
+    drop(bench.next().await);
+    revoke(bench.next().await).await;
+    let tally = Arc::clone(&bench.tally);
+    let (_, past, finished) = bench.end().await;
+    assert_eq!(tally.unsettled(), 1);
+    assert!(!finished);
+    assert_eq!(past.standing(1), Standing::InDoubt);
+}
+
+/// Stopped in order, a sweep knows which lines were not called, although they were marked: none is in
+/// doubt but those that are so from a run before.
+#[tokio::test(start_paused = true)]
+async fn an_orderly_stop_leaves_no_doubt() {
+    let mut bench = of_lines(100, 3);
+    revoke(bench.next().await).await;
+    park(bench.next().await, HOUR).await;
+    bench.control.stop();
+    let (folder, past, finished) = bench.end().await;
+    assert!(!finished);
+    assert_eq!(past.standing(1), Standing::Ended(Fate::Ended(Ending::Revoked)));
+    assert!(matches!(past.standing(2), Standing::Open(open) if !open.in_doubt));
+    assert_eq!(past.standing(3), Standing::Fresh);
+
+    let settings = settings(&folder, 3);
+    let mut bench = self::bench(folder, &settings);
+    let second = bench.next().await;
+    assert_eq!((body(&second).as_str(), second.arrival().history.attempts), ("t2", 3));
+    revoke(second).await;
+    let third = bench.next().await;
+    assert_eq!(body(&third), "t3");
+    assert!(!third.arrival().redelivered);
+}
+
+/// Jobs that came back and were not given out again before the stop: the journal had said that they may be
+/// called, and takes it back.
+#[tokio::test(start_paused = true)]
+async fn what_was_not_called_again_is_put_back() {
+    let mut bench = of_lines(3, 3);
+    for _ in 0..3 {
+        park(bench.next().await, HOUR).await;
+    }
+    let first = bench.next().await;
+    revoke(first).await;
+    bench.control.stop();
+    let (_, past, _) = bench.end().await;
+    for line in [2, 3] {
+        assert!(matches!(past.standing(line), Standing::Open(open) if !open.in_doubt), "{line}");
+    }
+}
+
+/// Killed, in other words without a last word: what was given out is in doubt, and stays so until it has
+/// ended, through an orderly stop as well.
+#[tokio::test]
+async fn what_a_killed_run_had_marked_is_redelivered() {
+    let mut first = of_lines(3, 3);
+    revoke(first.next().await).await;
+    drop((first.next().await, first.next().await));
+    drop((first.source, first.journal));
+    first.writing.await.unwrap();
+
+    let settings = settings(&first.folder, 3);
+    let mut second = bench(first.folder, &settings);
+    let delivery = second.next().await;
+    assert_eq!(body(&delivery), "t2");
+    assert!(delivery.arrival().redelivered);
+    revoke(delivery).await;
+    second.control.stop();
+    let (folder, past, _) = second.end().await;
+    assert_eq!(past.standing(3), Standing::InDoubt);
+
+    let mut third = bench(folder, &settings);
+    let delivery = third.next().await;
+    assert_eq!(body(&delivery), "t3");
+    assert!(delivery.arrival().redelivered);
+    revoke(delivery).await;
+    assert!(third.end().await.2);
+}
+
+#[tokio::test]
+async fn failed_lines_are_taken_up_again_when_asked_for() {
+    let mut first = of_lines(2, 3);
+    let letter = DeadLetter {
+        reason: Reason::RejectedAfterAmbiguity,
+        detail: "no".to_owned(),
+        code: None,
+        http_status: None,
+        fingerprint: None,
+        history: History { ambiguity: Some(Ambiguity::Attempt), ..History::default() },
+        dead_at: SystemTime::UNIX_EPOCH,
+    };
+    first.next().await.settle(Settlement::DeadLetter(&letter)).await;
+    revoke(first.next().await).await;
+    let (folder, past, finished) = first.end().await;
+    assert!(finished, "a failure is an end");
+    let reason = Reason::RejectedAfterAmbiguity;
+    assert_eq!(past.standing(1), Standing::Ended(Fate::Failed(reason, Some(Ambiguity::Attempt))));
+
+    let once = settings(&folder, 3);
+    let (folder, _, finished) = bench(folder, &once).end().await;
+    assert!(finished, "nothing is left to do");
+
+    let again = Settings { retry_failed: true, ..once };
+    let mut bench = bench(folder, &again);
+    assert_eq!(bench.tally.counts().failed(), 1);
+    let delivery = bench.next().await;
+    assert_eq!(body(&delivery), "t1");
+    assert_eq!(delivery.arrival().history.ambiguity, Some(Ambiguity::Attempt));
+    assert_eq!(bench.tally.counts().failed(), 0);
+    revoke(delivery).await;
+    let (_, past, finished) = bench.end().await;
+    assert!(finished);
+    assert_eq!(past.standing(1), Standing::Ended(Fate::Ended(Ending::Revoked)));
+}
+
+/// The second line asks for what the journal proves: with another expiry it is no repetition for the
+/// reader of the file, but the token is the same.
+#[tokio::test]
+async fn what_the_journal_proves_is_not_called_on_another_line_either() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = folder.path().join("tokens.txt");
+    let lines =
+        "{\"refresh_token\":\"t1\"}\n{\"refresh_token\":\"t1\",\"expires_at\":9999999999}\n";
+    fs::write(&input, lines).unwrap();
+    let options = Options {
+        format: Some(Format::Ndjson),
+        defaults: JobDefaults::default(),
+        ..Options::default()
+    };
+    let settings = Settings { options, ..settings(&folder, 3) };
+    let mut first = bench(folder, &settings);
+    revoke(first.next().await).await;
+    first.control.stop();
+    let (folder, ..) = first.end().await;
+    let (_, past, finished) = bench(folder, &settings).end().await;
+    assert!(finished);
+    assert_eq!(past.standing(2), Standing::Ended(Fate::Ended(Ending::Duplicate)));
+}
+
+#[tokio::test]
+async fn lines_that_need_no_call_have_entries_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let long = "x".repeat(101);
+    fs::write(folder.path().join("tokens.txt"), format!("t1\n\nt1\n{long}\n")).unwrap();
+    let settings = settings(&folder, 3);
+    let mut bench = bench(folder, &settings);
+    revoke(bench.next().await).await;
+    let (_, past, finished) = bench.end().await;
+    assert!(finished);
+    let ended = |line| match past.standing(line) {
+        Standing::Ended(fate) => Some(fate),
+        _ => None,
+    };
+    assert_eq!(ended(2), None, "a blank line is no line");
+    assert_eq!(ended(3), Some(Fate::Repeated));
+    assert_eq!(ended(4), Some(Fate::Failed(Reason::InvalidJob, None)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_input_that_changes_under_the_sweep_ends_it() {
+    let mut bench = of_lines(2, 3);
+    park(bench.next().await, HOUR).await;
+    revoke(bench.next().await).await;
+    fs::write(bench.folder.path().join("tokens.txt"), "another\nfile\n").unwrap();
+    assert!(bench.source.next().await.is_none());
+    match bench.control.take_end() {
+        Some(End::Failed(LoadError::Input(InputFault::Changed))) => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A folder in which no line stands is done at once.
+#[tokio::test]
+async fn an_empty_file_is_done() {
+    let (_, past, finished) = of_lines(0, 3).end().await;
+    assert!(finished);
+    assert_eq!(past.fates().iter().count(), 0);
+}
+
+/// The journal's settings, so that a run with other ones is noticed.
+#[test]
+fn the_settings_that_make_jobs_of_lines_are_in_the_header() {
+    let folder = tokens(1);
+    let mut settings = settings(&folder, 1);
+    settings.options.fills.username = Some("u".to_owned());
+    settings.options.defaults.audience = "a".into();
+    let (header, _) = header(&settings).unwrap();
+    let expected = [("format", "text"), ("audience", "a"), ("username", "u")];
+    let expected: BTreeMap<String, String> =
+        expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    assert_eq!(header.settings, expected);
+}
