@@ -183,4 +183,15 @@ mod tests {
     fn every_command_line_is_sound() {
         Cli::command().debug_assert();
     }
+
+    /// Who asks for help is shown how it is done.
+    #[test]
+    fn every_help_has_an_example() {
+        fn look(command: &clap::Command) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Example"), "{} has none", command.get_name());
+            command.get_subcommands().for_each(look);
+        }
+        look(&Cli::command());
+    }
 }

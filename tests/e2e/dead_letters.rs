@@ -58,7 +58,7 @@ fn json(action: &Worker) -> Value {
 
 /// The ids of the letters that a listing shows.
 fn shown(listing: &Value) -> Vec<&str> {
-    listing["shown"]
+    listing["letters"]
         .as_array()
         .unwrap()
         .iter()

@@ -239,7 +239,7 @@ impl<'a> Look<'a> {
     pub async fn hold(self) -> Result<Holding<'a>, LookError> {
         for consumer in &self.consumers {
             let options = BasicCancelOptions::default();
-            asked(self.channel.basic_cancel(consumer.tag(), options)).await?;
+            asked_at_length(self.channel.basic_cancel(consumer.tag(), options)).await?;
         }
         Ok(self.into_holding())
     }
@@ -250,7 +250,7 @@ impl<'a> Look<'a> {
     }
 
     fn into_holding(self) -> Holding<'a> {
-        let others = self.others();
+        let others = self.others().max(self.found.consumers);
         Holding::new(self.connection, self.channel, self.queue, others, self.last)
     }
 }

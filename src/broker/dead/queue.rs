@@ -52,7 +52,9 @@ pub enum LookError {
     #[error("queue {0} was deleted meanwhile")]
     Deleted(String),
     /// The connection or the channel failed.
-    #[error("the dead letters went back to their queue before the work was done: {0}")]
+    #[error(
+        "the look at the dead letters was cut short, and what was left of them is where it was: {0}"
+    )]
     Lost(String),
 }
 

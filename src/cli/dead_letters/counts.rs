@@ -6,6 +6,13 @@ use serde::{Serialize, Serializer};
 
 use crate::domain::DeadReason;
 
+/// A number of things, the word as it goes with it: `1 letter`, `2 letters`.
+#[must_use]
+pub fn several(count: u64, thing: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{plural}")
+}
+
 /// A count for each reason.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts([u64; DeadReason::ALL.len()]);
@@ -49,6 +56,12 @@ impl Serialize for Counts {
 mod tests {
     use super::*;
     use crate::domain::Reason;
+
+    #[test]
+    fn a_word_goes_with_its_number() {
+        let words = [0, 1, 2].map(|count| several(count, "letter"));
+        assert_eq!(words, ["0 letters", "1 letter", "2 letters"]);
+    }
 
     #[test]
     fn letters_are_counted_by_reason() {

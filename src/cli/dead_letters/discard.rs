@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     Ended, Tools, confirmation,
-    counts::Counts,
+    counts::{Counts, several},
     failure::Failure,
     filter, print, print_json,
     reading::Seen,
@@ -97,10 +97,7 @@ pub async fn run(args: &Args, tools: &mut Tools) -> Result<Ended, Failure> {
     }
     ended?;
     if summary.left > 0 && !args.dry_run {
-        let left = summary.left;
-        return Err(Failure::Unfinished(format!(
-            "{left} letters were not found again: somebody else has them"
-        )));
+        return Err(Failure::Unfinished(summary.left));
     }
     Ok(Ended::Well)
 }
@@ -109,9 +106,10 @@ impl Summary {
     fn text(&self) -> String {
         let Self { queue, seen, selected, discarded, left, .. } = self;
         let first = if self.dry_run {
-            format!("{selected} dead letters of {queue} would be thrown away")
+            format!("{} of {queue} would be thrown away", several(*selected, "dead letter"))
         } else {
-            format!("{discarded} dead letters of {queue} thrown away, {left} left")
+            let discarded = several(*discarded, "dead letter");
+            format!("{discarded} of {queue} thrown away, {left} left")
         };
         format!("{first}\n{}{}", self.reasons.lines(), seen.notes())
     }

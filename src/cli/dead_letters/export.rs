@@ -13,7 +13,7 @@ use serde::Serialize;
 use self::target::Target;
 use super::{
     Ended, Tools,
-    counts::Counts,
+    counts::{Counts, several},
     failure::Failure,
     filter, print, print_json,
     reading::{self, Seen},
@@ -128,11 +128,12 @@ impl Summary {
         } else {
             "without tokens; --reveal writes them"
         };
-        let mut text = format!("{exported} dead letters of {queue} written to {file}, {how}\n");
+        let mut text =
+            format!("{} of {queue} written to {file}, {how}\n", several(*exported, "dead letter"));
         text.push_str(&self.reasons.lines());
         if *no_jobs > 0 {
             // Writing to a string cannot fail.
-            let _ = writeln!(text, "{no_jobs} more were left out: their bodies are no jobs");
+            let _ = writeln!(text, "left out, because their bodies are no jobs: {no_jobs}");
         }
         text.push_str(&self.seen.notes());
         text

@@ -4,6 +4,7 @@ use std::{io, path::PathBuf, process::ExitCode};
 
 use thiserror::Error;
 
+use super::counts::several;
 use crate::{
     broker::{LookError, ReplayError, TopologyError},
     cli::EXIT_USAGE,
@@ -30,9 +31,13 @@ pub enum Failure {
     /// A signal came.
     #[error("interrupted: {0}")]
     Interrupted(&'static str),
-    /// Some of the letters could not be found again.
-    #[error("{0}")]
-    Unfinished(String),
+    /// Some of the chosen letters could not be found again.
+    #[error(
+        "{} not found again: somebody else has taken what was chosen, or holds it; the same command goes \
+         on with what is there",
+        several(*.0, "letter")
+    )]
+    Unfinished(u64),
     /// A file could not be written.
     #[error("{}: {source}", path.display())]
     File {

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     Ended, Tools,
-    counts::Counts,
+    counts::{Counts, several},
     failure::Failure,
     filter, print, print_json,
     reading::{self, Seen},
@@ -45,7 +45,7 @@ struct Listing {
     seen: Seen,
     matching: u64,
     reasons: Counts,
-    shown: Vec<Record>,
+    letters: Vec<Record>,
 }
 
 /// Lists.
@@ -71,7 +71,7 @@ pub async fn run(args: &Args, tools: &mut Tools) -> Result<Ended, Failure> {
     let queue = tools.queue.name().to_owned();
     if args.json {
         let (matching, reasons) = (counts.total(), counts);
-        print_json(&Listing { queue, seen, matching, reasons, shown: records })?;
+        print_json(&Listing { queue, seen, matching, reasons, letters: records })?;
     } else {
         print(&page(&queue, seen, &counts, &rows));
     }
@@ -80,11 +80,11 @@ pub async fn run(args: &Args, tools: &mut Tools) -> Result<Ended, Failure> {
 
 /// The counts, the table, and what is not in it.
 fn page(queue: &str, seen: Seen, counts: &Counts, rows: &[Row]) -> String {
-    let (letters, matching) = (u64::from(seen.letters), counts.total());
-    let mut page = format!("{queue}: {letters} dead letters");
+    let (letters, matching) = (u64::from(seen.looked_at), counts.total());
+    let mut page = format!("{queue}: {}", several(letters, "dead letter"));
     if matching != letters {
         // Writing to a string cannot fail.
-        let _ = write!(page, ", {matching} of them fit");
+        let _ = write!(page, ", of which {matching} fit");
     }
     page.push('\n');
     page.push_str(&seen.notes());
@@ -113,19 +113,19 @@ mod tests {
 
     #[test]
     fn the_page_says_what_it_leaves_out() {
-        let seen = |letters| Seen { letters, held_by_others: 0, other_consumers: 0 };
+        let seen = |looked_at| Seen { looked_at, held_by_others: 0, other_consumers: 0 };
         let row = Row::of(&letter(), now());
         assert_eq!(page("q.dead", seen(0), &counts(0), &[]), "q.dead: 0 dead letters\n");
         let whole = page("q.dead", seen(1), &counts(1), std::slice::from_ref(&row));
         assert!(
-            whole.starts_with("q.dead: 1 dead letters\n  exhausted          1\n\nAGE  "),
+            whole.starts_with("q.dead: 1 dead letter\n  exhausted          1\n\nAGE  "),
             "{whole}"
         );
         assert!(!whole.contains("more"), "{whole}");
         let part = page("q.dead", seen(9), &counts(3), &[row]);
-        assert!(part.starts_with("q.dead: 9 dead letters, 3 of them fit\n"), "{part}");
+        assert!(part.starts_with("q.dead: 9 dead letters, of which 3 fit\n"), "{part}");
         assert!(part.ends_with("... and 2 more; --limit shows more of them\n"), "{part}");
-        let held = Seen { letters: 0, held_by_others: 4, other_consumers: 1 };
-        assert!(page("q.dead", held, &counts(0), &[]).contains("\n4 letters are held by"));
+        let held = Seen { looked_at: 0, held_by_others: 4, other_consumers: 1 };
+        assert!(page("q.dead", held, &counts(0), &[]).contains("\n4 letters held by"));
     }
 }

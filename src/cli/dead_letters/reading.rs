@@ -5,14 +5,14 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::{failure::Failure, progress::Progress};
+use super::{counts::several, failure::Failure, progress::Progress};
 use crate::broker::{DeadQueue, Held};
 
 /// What a look at the whole queue came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Seen {
     /// Letters that were read.
-    pub letters: u32,
+    pub looked_at: u32,
     /// Letters that waited in the queue when the look began, and went to somebody else.
     pub held_by_others: u32,
     /// Consumers of the queue besides the look. What they held before is not counted anywhere.
@@ -26,14 +26,15 @@ impl Seen {
         let mut notes = String::new();
         // Writing to a string cannot fail.
         if self.held_by_others > 0 {
-            let _ = writeln!(notes, "{} letters are held by another consumer", self.held_by_others);
+            let held = several(self.held_by_others.into(), "letter");
+            let _ = writeln!(notes, "{held} held by another consumer");
         }
         if self.other_consumers > 0 {
             let _ = writeln!(
                 notes,
-                "the queue has {} other consumer(s), such as a second `revoker dead-letters`: the letters \
-                 that they hold are not seen here until they are done",
-                self.other_consumers
+                "{} of the queue, such as a second `revoker dead-letters`: what it holds is not seen here \
+                 until it is done",
+                several(self.other_consumers.into(), "other consumer")
             );
         }
         notes
@@ -58,7 +59,7 @@ pub async fn read(
             progress.add(1);
         }
         let seen = Seen {
-            letters: look.seen(),
+            looked_at: look.seen(),
             held_by_others: look.missed(),
             other_consumers: look.others(),
         };
@@ -91,11 +92,11 @@ mod tests {
     #[test]
     fn a_look_that_was_not_whole_says_so() {
         let seen = |held_by_others, other_consumers| {
-            Seen { letters: 7, held_by_others, other_consumers }.notes()
+            Seen { looked_at: 7, held_by_others, other_consumers }.notes()
         };
         assert_eq!(seen(0, 0), "");
-        assert_eq!(seen(3, 0), "3 letters are held by another consumer\n");
-        assert!(seen(0, 1).starts_with("the queue has 1 other consumer(s)"));
+        assert_eq!(seen(3, 0), "3 letters held by another consumer\n");
+        assert!(seen(0, 1).starts_with("1 other consumer of the queue, "));
         assert_eq!(seen(3, 1).lines().count(), 2);
     }
 }

@@ -3,14 +3,16 @@
 use std::fmt::Write as _;
 
 use serde::Serialize;
-use tokio::time::sleep;
 
 use super::{
     Ended, Tools,
-    counts::Counts,
+    counts::{Counts, several},
     failure::Failure,
-    filter, print, print_json,
+    filter,
+    pace::Pace,
+    print, print_json,
     reading::Seen,
+    room::Room,
     rounds::{self, Carried, Deed},
     selection,
 };
@@ -19,16 +21,6 @@ use crate::{
     domain::{DeadReason, Lane, PerLane, Reason},
     flow::Rate,
 };
-
-/// Letters that are published before their confirms are awaited and the dead letters acked: if this
-/// process dies in between, so many are jobs again and dead letters still.
-const BATCH: usize = 128;
-
-/// Bytes of letters that are kept in a round.
-const ROOM: usize = 64 * 1024 * 1024;
-
-/// What a letter takes besides its body, in bytes: properties, headers, places in lists.
-const BESIDES_THE_BODY: usize = 2 * 1024;
 
 /// Sends dead letters back into their lanes, as fresh jobs
 ///
@@ -144,10 +136,7 @@ pub async fn run(args: &Args, tools: &mut Tools) -> Result<Ended, Failure> {
     }
     ended?;
     if summary.left > 0 && !args.dry_run {
-        let left = summary.left;
-        return Err(Failure::Unfinished(format!(
-            "{left} letters were not found again: somebody else has them"
-        )));
+        return Err(Failure::Unfinished(summary.left));
     }
     Ok(if rejected_left_out > 0 { Ended::Partly } else { Ended::Well })
 }
@@ -157,11 +146,12 @@ impl Summary {
         let Self { queue, selected, replayed, interactive, bulk, left, rejected_left_out, .. } =
             self;
         let mut text = if self.dry_run {
-            format!("{selected} dead letters of {queue} would be replayed\n")
+            format!("{} of {queue} would be replayed\n", several(*selected, "dead letter"))
         } else {
+            let replayed = several(*replayed, "dead letter");
             format!(
-                "{replayed} dead letters of {queue} replayed, {interactive} into interactive and {bulk} \
-                 into bulk; {left} left\n"
+                "{replayed} of {queue} replayed: {interactive} into interactive, {bulk} into bulk; {left} \
+                 left\n"
             )
         };
         text.push_str(&self.reasons.lines());
@@ -169,8 +159,8 @@ impl Summary {
             // Writing to a string cannot fail.
             let _ = writeln!(
                 text,
-                "{rejected_left_out} more were left out because the endpoint rejected them; \
-                 --include-rejected replays them too"
+                "left out, because the endpoint rejected them (--include-rejected replays them too): \
+                 {rejected_left_out}"
             );
         }
         text.push_str(&self.seen.notes());
@@ -182,13 +172,9 @@ impl Summary {
 struct Replaying {
     replayer: Replayer,
     to_lane: Option<Lane>,
-    rate: Option<Rate>,
-    /// Letters that the rate has let through and that were not published yet.
-    granted: usize,
-    /// Letters that fit into one round at that rate.
-    most: usize,
-    /// What is kept in this round: letters, and bytes.
-    kept: (usize, usize),
+    pace: Pace,
+    /// The room of every round, and what is left of this one's.
+    room: (Room, Room),
     replayed: PerLane<u64>,
 }
 
@@ -199,14 +185,13 @@ impl Replaying {
             clippy::cast_sign_loss,
             reason = "saturates, and is at least one"
         )]
-        let most = |rate: f64| (rate * rounds::LONGEST.as_secs_f64()).max(1.0) as usize;
+        let in_a_round = |rate: f64| (rate * rounds::LONGEST.as_secs_f64()).max(1.0) as usize;
+        let room = Room::of(args.rate.map_or(usize::MAX, in_a_round));
         Self {
             replayer,
             to_lane: args.to_lane,
-            rate: args.rate.and_then(Rate::per_second),
-            granted: 0,
-            most: args.rate.map_or(usize::MAX, most),
-            kept: (0, 0),
+            pace: Pace::new(args.rate.and_then(Rate::per_second)),
+            room: (room, room),
             replayed: PerLane::default(),
         }
     }
@@ -218,36 +203,23 @@ impl Deed for Replaying {
     const DOING: &'static str = "replaying";
 
     fn begin(&mut self) {
-        self.kept = (0, 0);
+        self.room.1 = self.room.0;
     }
 
     fn keep(&mut self, held: Held) -> Option<(Lane, Letter)> {
-        let (letters, bytes) = &mut self.kept;
-        let needed = held.body().len() + BESIDES_THE_BODY;
-        if *letters == self.most || (*letters > 0 && *bytes + needed > ROOM) {
+        if !self.room.1.take(held.body().len()) {
             return None;
         }
-        *letters += 1;
-        *bytes += needed;
         let lane = self.to_lane.or_else(|| held.letter().lane).unwrap_or(Lane::Bulk);
         Some((lane, self.replayer.letter(held, lane)))
     }
 
     async fn permitted(&mut self, most: usize) -> usize {
-        let most = most.min(BATCH);
-        let Some(rate) = &self.rate else { return most };
-        while self.granted < most {
-            match rate.take() {
-                Ok(()) => self.granted += 1,
-                Err(_) if self.granted > 0 => break,
-                Err(wait) => sleep(wait).await,
-            }
-        }
-        self.granted.min(most)
+        self.pace.permitted(most).await
     }
 
     async fn carry_out(&mut self, batch: Vec<(Lane, Letter)>) -> Result<Carried, Failure> {
-        self.granted = self.granted.saturating_sub(batch.len());
+        self.pace.spend(batch.len());
         let (lanes, letters): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
         let published = self.replayer.publish(&letters).await?;
         for (lane, confirmed) in lanes.into_iter().zip(&published.confirmed) {

@@ -63,7 +63,7 @@ pub async fn run(args: &Args, tools: &mut Tools) -> Result<Ended, Failure> {
     })
     .await?;
     if found.is_empty() {
-        let (queue, letters) = (tools.queue.name(), seen.letters);
+        let (queue, letters) = (tools.queue.name(), seen.looked_at);
         let notes = seen.notes();
         return Err(Failure::NotFound(format!(
             "none of the {letters} letters in {queue} goes by that job id or fingerprint; list shows them. \

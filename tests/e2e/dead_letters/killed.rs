@@ -54,7 +54,7 @@ async fn more_letters_than_one_consumer_can_hold_stay_in_order() {
     let list = stage.dead_letters("list").set("broker.heartbeat", "60s");
     let (whole, status) = list.clone().arg("--json").arg("--limit").arg(0).run().await;
     assert_eq!(status.code(), Some(0), "{}", whole.stderr());
-    assert_eq!(json(&whole)["letters"], LETTERS);
+    assert_eq!(json(&whole)["looked_at"], LETTERS);
     stage.amqp.until_ready(DEAD, LETTERS).await;
 
     let stall = Stall { to_target: None, from_target: Some(1_000_000) };

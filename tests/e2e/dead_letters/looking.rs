@@ -67,7 +67,7 @@ async fn letters_are_listed_and_stay_as_they_were() {
         let listing = json(&list);
         let expected: Vec<&str> = expected.iter().map(|n| all[*n]).collect();
         assert_eq!(shown(&listing), expected, "{options}");
-        assert_eq!(listing["letters"], 5, "{options}");
+        assert_eq!(listing["looked_at"], 5, "{options}");
         assert_eq!(listing["matching"], expected.len(), "{options}");
     }
     let (list, _) = stage.dead_letters("list").arg("--json").arg("--limit").arg(2).run().await;
@@ -98,7 +98,7 @@ async fn what_the_broker_dropped_is_listed_with_its_reason() {
     let (list, _) = stage.dead_letters("list").arg("--json").run().await;
     let listing = json(&list);
     assert_eq!(listing["reasons"]["broker_dropped"], 1);
-    let letter = &listing["shown"][0];
+    let letter = &listing["letters"][0];
     assert_eq!((&letter["id"], &letter["lane"]), (&"late".into(), &"interactive".into()));
     assert_eq!(letter["detail"], "the broker moved it here out of revocations: expired");
     assert!(letter["dead_at"].is_string() && letter["attempts"].is_null(), "{letter}");
@@ -127,7 +127,7 @@ async fn a_letter_is_shown_whole_but_for_its_secrets() {
         .header("x-revoker-replays", AMQPValue::LongInt(2));
     stage.bury([dead(0, "exhausted"), letter]).await;
     let (list, _) = stage.dead_letters("list").arg("--id").arg("job-1").arg("--json").run().await;
-    let fingerprint = json(&list)["shown"][0]["fingerprint"].as_str().unwrap().to_owned();
+    let fingerprint = json(&list)["letters"][0]["fingerprint"].as_str().unwrap().to_owned();
 
     let (show, status) = stage.dead_letters("show").arg(&fingerprint).run().await;
     assert_eq!(status.code(), Some(0), "{}", show.stderr());
@@ -196,7 +196,7 @@ async fn hostile_letters_are_shown_harmlessly() {
     assert_eq!(page.lines().count(), 5 + 5, "a line each: {page}");
     let (list, _) = stage.dead_letters("list").arg("--json").run().await;
     let listing = json(&list);
-    for letter in listing["shown"].as_array().unwrap() {
+    for letter in listing["letters"].as_array().unwrap() {
         let id = letter["id"].as_str().unwrap();
         let (show, status) =
             stage.dead_letters("show").arg(id).set("log.level", "trace").run().await;
@@ -242,11 +242,14 @@ async fn a_second_tool_says_that_another_holds_letters() {
     let (second, status) = stage.dead_letters("list").arg("--json").run().await;
     assert_eq!(status.code(), Some(0), "{}", second.stderr());
     let listing = json(&second);
-    assert_eq!(listing["letters"], 0);
+    assert_eq!(listing["looked_at"], 0);
     assert!(listing["other_consumers"].as_u64().unwrap() >= 1, "{listing}");
     let (second, _) = stage.dead_letters("list").run().await;
     let page = second.stdout();
-    assert!(page.contains("0 dead letters") && page.contains("other consumer(s)"), "{page}");
+    assert!(
+        page.contains("0 dead letters") && page.contains("other consumers of the queue"),
+        "{page}"
+    );
     first.kill().await;
     let letters = stage.amqp.take(DEAD, 500).await;
     assert_eq!(tokens(&letters), (0..500).map(token).collect::<Vec<_>>());
@@ -266,6 +269,6 @@ async fn letters_that_wait_for_another_consumer_are_counted() {
     let (list, status) = stage.dead_letters("list").set("broker.declare", false).run().await;
     assert_eq!(status.code(), Some(0), "{}", list.stderr());
     let page = list.stdout();
-    assert!(page.contains("2 letters are held by another consumer"), "{page}");
+    assert!(page.contains("2 letters held by another consumer"), "{page}");
     drop(holding);
 }

@@ -35,7 +35,10 @@ async fn what_was_rejected_is_replayed_on_request_and_revoked() {
     let (replay, status) = stage.dead_letters("replay").run().await;
     assert_eq!(status.code(), Some(3), "{}", replay.stderr());
     let said = replay.stdout();
-    assert!(said.starts_with("0 dead letters") && said.contains("20 more were left out"), "{said}");
+    assert!(
+        said.starts_with("0 dead letters") && said.contains("replays them too): 20\n"),
+        "{said}"
+    );
     assert!(said.contains("--include-rejected"), "{said}");
     let (replay, status) = stage.dead_letters("replay").arg("--reason").arg("rejected").run().await;
     assert_eq!(status.code(), Some(2));
@@ -110,6 +113,8 @@ async fn a_replayed_job_is_a_fresh_one() {
         .header("x-death", AMQPValue::FieldArray(Vec::new().into()))
         .header("x-revoker-replays", AMQPValue::LongInt(4));
     stage.bury([letter.clone()]).await;
+    // The broker obeyed CC when the test laid the letter there.
+    assert_eq!(stage.amqp.take(INTERACTIVE, 1).await.len(), 1);
     let (replay, status) = stage.dead_letters("replay").run().await;
     assert_eq!(status.code(), Some(0), "{}", replay.stderr());
 
@@ -169,7 +174,7 @@ async fn only_what_fits_is_replayed() {
     let (replay, status) = launch.run().await;
     assert_eq!(status.code(), Some(0), "{}", replay.stderr());
     assert!(
-        replay.stdout().contains("0 into interactive and 2 into bulk; 0 left"),
+        replay.stdout().contains("0 into interactive, 2 into bulk; 0 left"),
         "{}",
         replay.stdout()
     );
