@@ -5,7 +5,10 @@
 //!
 //! `scripts/bench` builds, starts the broker and runs this. Tables go to standard output, progress to standard error.
 
+mod client;
+mod command;
 mod figures;
+mod hands;
 mod jobs;
 mod lanes;
 mod machine;
@@ -41,12 +44,14 @@ async fn main() -> ExitCode {
 
 async fn measure(options: Options) -> Fallible<()> {
     println!("{}", machine::describe(&options));
+    revoker::endpoint::install_crypto_provider();
     let benches = options.benches();
     let stage = Stage::new(options);
     for bench in benches {
         let report = match bench {
             Bench::Saturation => saturation::measure(&stage).await?,
             Bench::Lanes => lanes::measure(&stage).await?,
+            Bench::Hands => hands::measure(&stage).await?,
         };
         println!("{report}");
     }

@@ -37,6 +37,8 @@ pub enum Bench {
     Saturation,
     /// Logouts behind a sweep
     Lanes,
+    /// A file into the queue, and a file without one
+    Hands,
 }
 
 impl Options {

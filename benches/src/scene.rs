@@ -52,8 +52,15 @@ impl Stage {
     ///
     /// It does not get ready.
     pub async fn start(&self, scene: &Scene, settings: &[(&str, String)]) -> Fallible<Worker> {
+        let mut all: Vec<(&str, String)> = self.settings(scene);
+        all.extend_from_slice(settings);
+        Worker::start(&self.options.worker, &all).await
+    }
+
+    /// What the worker's binary needs on a scene, in whatever command.
+    pub fn settings(&self, scene: &Scene) -> Vec<(&'static str, String)> {
         let park = PARK.map(|stay| humantime::format_duration(stay).to_string()).join(",");
-        let mut all = vec![
+        vec![
             ("broker.url", self.options.broker.clone()),
             ("broker.queue", scene.queue.clone()),
             ("endpoint.url", scene.endpoint.url()),
@@ -61,9 +68,7 @@ impl Stage {
             ("credentials.client_secret", "secret-of-the-bench".to_owned()),
             ("retry.park", park),
             ("admin.listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).to_string()),
-        ];
-        all.extend_from_slice(settings);
-        Worker::start(&self.options.worker, &all).await
+        ]
     }
 }
 
@@ -80,6 +85,11 @@ impl Scene {
     /// What the endpoint has seen and done.
     pub fn ledger(&self) -> &Ledger {
         self.endpoint.ledger()
+    }
+
+    /// Where the endpoint is.
+    pub fn url(&self) -> String {
+        self.endpoint.url()
     }
 
     /// Fills a lane with so many jobs.
@@ -99,6 +109,15 @@ impl Scene {
     /// The broker's.
     pub async fn strike(self, worker: Worker) -> Fallible<()> {
         drop(worker);
+        self.clear().await
+    }
+
+    /// Ends it, and deletes the queues.
+    ///
+    /// # Errors
+    ///
+    /// The broker's.
+    pub async fn clear(self) -> Fallible<()> {
         self.endpoint.stop().await;
         self.jobs.delete().await
     }

@@ -140,6 +140,6 @@ impl Drop for Worker {
 }
 
 /// The environment variable of a key.
-fn variable(key: &str) -> String {
+pub fn variable(key: &str) -> String {
     format!("REVOKER_{}", key.to_uppercase().replace('.', "__"))
 }

@@ -106,7 +106,7 @@ async fn a_replayed_job_is_a_fresh_one() {
             properties
                 .with_correlation_id("c-1".into())
                 .with_timestamp(1_700_000_000)
-                .with_expiration("60000".into())
+                .with_expiration("86400000".into())
                 .with_reply_to("somewhere".into())
         })
         .header("CC", texts(&[INTERACTIVE]))

@@ -1,0 +1,58 @@
+//! A command that runs to its end, and what it took.
+
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep};
+
+use super::{Fallible, usage::Usage, worker::variable};
+
+/// How often to look what it has used: a process that has ended tells nothing any more.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// What a command took.
+#[derive(Debug, Clone, Copy)]
+pub struct Taken {
+    /// From its start to its end.
+    pub time: Duration,
+    /// What it had used when it was last looked at, a moment before its end.
+    pub usage: Usage,
+    /// Its exit code.
+    pub code: Option<i32>,
+}
+
+/// Runs the worker's binary with these arguments and settings.
+///
+/// # Errors
+///
+/// It cannot be started.
+pub async fn run(
+    binary: &Path,
+    arguments: &[&str],
+    settings: &[(&str, String)],
+) -> Fallible<Taken> {
+    let variables = settings.iter().map(|(key, value)| (variable(key), value));
+    let began = Instant::now();
+    let mut child = Command::new(binary)
+        .args(arguments)
+        .env_clear()
+        .envs(variables)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let mut usage = Usage { cpu: Duration::ZERO, peak_rss: 0 };
+    loop {
+        // Between its end and the next look it is a name without memory.
+        if let Ok(now) = Usage::of(child.id()) {
+            usage = now;
+        }
+        if let Some(status) = child.try_wait()? {
+            return Ok(Taken { time: began.elapsed(), usage, code: status.code() });
+        }
+        sleep(LOOK).await;
+    }
+}
