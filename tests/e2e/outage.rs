@@ -63,6 +63,22 @@ impl Fault {
     }
 }
 
+/// Scaled down, so that the outage is longer than all of it.
+const OTHERS: Others =
+    &[("retry.give_up_after", "1s"), ("retry.initial", "25ms"), ("retry.max", "500ms")];
+/// The time limit too, but no lower than what a busy machine needs to answer: past `give_up_after` a
+/// job must not fail once the endpoint is back.
+const HANGING: Others = &[
+    ("retry.give_up_after", "1s"),
+    ("retry.initial", "25ms"),
+    ("retry.max", "500ms"),
+    ("endpoint.timeout", "4s"),
+    ("endpoint.connect_timeout", "4s"),
+];
+
+/// Keys and their values.
+type Others = &'static [(&'static str, &'static str)];
+
 /// How long things take in a run.
 struct Terms {
     hold: Duration,
@@ -70,7 +86,7 @@ struct Terms {
     probe_max: Duration,
     lasts: Lasts,
     /// Whatever else is not as it comes, so that the outage is longer than all of it.
-    others: &'static [(&'static str, &'static str)],
+    others: Others,
 }
 
 /// When an outage is over.
@@ -82,7 +98,7 @@ enum Lasts {
 }
 
 impl Terms {
-    fn chosen() -> Self {
+    fn chosen(fault: Fault) -> Self {
         if env::var_os("REVOKER_FULL").is_some() {
             Self {
                 hold: Duration::from_secs(60),
@@ -92,18 +108,14 @@ impl Terms {
                 others: &[("retry.give_up_after", "30s")],
             }
         } else {
+            let hangs = fault == Fault::Hanging;
             Self {
                 hold: Duration::from_secs(2),
                 probe_initial: Duration::from_millis(100),
                 probe_max: Duration::from_secs(1),
-                lasts: Lasts::Probes(9),
-                others: &[
-                    ("retry.give_up_after", "1s"),
-                    ("retry.initial", "25ms"),
-                    ("retry.max", "500ms"),
-                    ("endpoint.timeout", "500ms"),
-                    ("endpoint.connect_timeout", "500ms"),
-                ],
+                // A probe of one that hangs takes the whole time limit.
+                lasts: Lasts::Probes(if hangs { 4 } else { 9 }),
+                others: if hangs { HANGING } else { OTHERS },
             }
         }
     }
@@ -173,7 +185,7 @@ impl Away {
 
 /// The run. `retry.give_up_after` is below the length of the outage all along.
 async fn a_backlog_outlasts(fault: Fault) {
-    let terms = Terms::chosen();
+    let terms = Terms::chosen(fault);
     let stage = Stage::new().await;
     let mut away = Away::not_yet(fault).await;
     stage.amqp.declare_family().await;
