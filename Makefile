@@ -1,16 +1,25 @@
 # The two commands for a fresh machine are `make demo` and `make test`; they install what is missing by themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build fmt lint doc clean
+.PHONY: help demo test simulate fuzz instructions build fmt lint doc clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## broker, mock endpoint, worker and jobs: ends with a table, and whether the books balance
 	@scripts/demo
 
 test: ## everything that proves the product: format, lints, documentation, unit and end-to-end tests
 	@scripts/test
+
+simulate: ## 100,000 schedules of faults in memory (REVOKER_SCHEDULES), from a seed (REVOKER_SEED)
+	@scripts/simulate
+
+fuzz: ## each reader of what comes from outside against libFuzzer, FUZZ_SECONDS for each
+	@scripts/fuzz
+
+instructions: ## the instructions that one job costs, against the number on record
+	@scripts/instructions
 
 build: ## the release binary, target/release/revoker
 	cargo build --release --locked

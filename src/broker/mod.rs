@@ -24,6 +24,8 @@ mod topology;
 
 pub use connect::{Connector, Purpose, Unreachable};
 pub use delivery::{AmqpDelivery, Exits};
+#[cfg(any(test, fuzzing))]
+pub use headers::invariants as header_invariants;
 pub use inspect::{Found, inspect};
 pub use outbox::Outbox;
 pub use producer::{PrepareError, Producer};
@@ -33,3 +35,13 @@ pub use session::Wanted;
 pub use settings::Settings;
 pub use supervise::{AmqpSource, Consuming, Control, Supervisor};
 pub use topology::TopologyError;
+
+/// What of a session and of publishing needs no socket: for whoever plays the broker's side of them.
+pub mod seams {
+    pub use super::{
+        acks::Frame,
+        headers::read as read_arrival,
+        publisher::Posted,
+        receipt::{ChannelLedger, Receipt},
+    };
+}

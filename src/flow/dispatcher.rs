@@ -33,6 +33,9 @@ pub struct Dispatcher {
     state: Mutex<State>,
     answers: AtomicU64,
     status: watch::Sender<Status>,
+    /// Beside the watch, which wakes those who wait in any order: jobs that leave in a pause go back
+    /// in the order in which they came.
+    changed: Notify,
     /// The time of the next change by itself is another one.
     rescheduled: Notify,
     metrics: Arc<Metrics>,
@@ -71,6 +74,7 @@ impl Dispatcher {
             state: Mutex::new(state),
             answers: AtomicU64::new(0),
             status: watch::Sender::new(Status::default()),
+            changed: Notify::new(),
             rescheduled: Notify::new(),
             metrics,
         }
@@ -86,10 +90,12 @@ impl Dispatcher {
                     None => std::future::pending().await,
                 }
             };
+            // In a fixed order: the same calls at the same times give the same starts.
             tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
                 () = due => self.dispatch(&mut self.state()),
                 () = self.rescheduled.notified() => {}
-                () = shutdown.cancelled() => return,
             }
         }
     }
@@ -130,6 +136,17 @@ impl Dispatcher {
         let mut state = self.state();
         state.held = held;
         self.dispatch(&mut state);
+    }
+
+    /// Waits until calls are not made freely, but paused or probed for.
+    pub async fn not_running(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if self.status.borrow().phase != Phase::Running {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// What the flow does, and what it wants of the source.
@@ -218,7 +235,7 @@ impl Dispatcher {
             Phase::Paused(_) | Phase::Probing(_) => Intake::Closed,
         };
         let status = Status { phase, intake };
-        self.status.send_if_modified(|before| {
+        let changed = self.status.send_if_modified(|before| {
             let changed = *before != status;
             if changed {
                 status.log_since(before);
@@ -226,6 +243,9 @@ impl Dispatcher {
             }
             changed
         });
+        if changed {
+            self.changed.notify_waiters();
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

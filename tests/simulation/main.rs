@@ -1,0 +1,156 @@
+//! A worker in a world of its own: pipeline, flow and settlements as they are, and around them a
+//! broker, an endpoint, producers and a clock that exist in memory alone. Faults are drawn at random
+//! from a seed, time is virtual, and one thread does everything, so a seed is one schedule, always the
+//! same. Every schedule is held against the rules of `witness`.
+//!
+//! `REVOKER_SEED` is the first seed and `REVOKER_SCHEDULES` the number of schedules, each with the next
+//! seed. Without them a short cut is played: always the same seeds, then as many that nobody played
+//! before.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that meets what it cannot handle has failed"
+)]
+
+mod broker;
+mod campaign;
+mod clock;
+mod delivery;
+mod dice;
+mod endpoint;
+mod life;
+mod mutants;
+mod plan;
+mod schedule;
+mod witness;
+mod world;
+
+use std::{env, time::Instant};
+
+use mutants::Mutant;
+use schedule::play;
+use witness::Tally;
+
+/// The first of the seeds that are always the same.
+const FIXED_SEED: u64 = 1;
+
+/// Schedules of the short cut, from each of its two seeds.
+const SHORT_CUT: u64 = 200;
+
+/// Schedules within which every mutant must be caught.
+const ENOUGH: u64 = 400;
+
+/// What schedules bring: over the short cut all of it happens.
+const HAPPENS: [(&str, &[&str]); 7] = [
+    (
+        "call",
+        &[
+            "revoked",
+            "rejected",
+            "connect",
+            "tls",
+            "timeout",
+            "reset",
+            "http_3xx",
+            "http_429",
+            "http_5xx",
+            "http_4xx",
+            "unrecognized",
+            "panic",
+        ],
+    ),
+    ("delivery", &["delivered", "acked", "requeued"]),
+    ("letter", &["stored", "refused", "confirm lost"]),
+    ("session", &["closed", "lost", "half open"]),
+    (
+        "settlement",
+        &[
+            "revoked",
+            "presumed revoked",
+            "duplicate or expired",
+            "rejected",
+            "rejected_after_ambiguity",
+            "invalid_job",
+            "unknown_client",
+            "exhausted",
+            "internal_error",
+            "parked",
+            "handed back",
+            "abandoned",
+            "given up",
+        ],
+    ),
+    (
+        "trouble",
+        &[
+            "broker down",
+            "clock stepped",
+            "dead-letter queue refuses",
+            "published twice",
+            "publishing blocked",
+            "retry queues refuse",
+            "secret withdrawn",
+        ],
+    ),
+    ("worker", &["started", "killed", "terminated", "cut off", "books compared"]),
+];
+
+/// A number out of the environment.
+fn given(name: &str) -> Option<u64> {
+    let text = env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} is not a number")))
+}
+
+fn campaign(first: u64, schedules: u64) -> Tally {
+    let began = Instant::now();
+    println!("{schedules} schedules from seed {first}");
+    let tally = campaign::run(first, schedules).unwrap_or_else(|story| panic!("{story}"));
+    println!("{schedules} schedules from seed {first} in {:.1} s", began.elapsed().as_secs_f64());
+    tally
+}
+
+#[test]
+fn no_schedule_breaks_a_rule() {
+    let (seed, schedules) = (given("REVOKER_SEED"), given("REVOKER_SCHEDULES"));
+    let first = seed.unwrap_or(FIXED_SEED);
+    let tally = campaign(first, schedules.unwrap_or(SHORT_CUT));
+    for ((kind, what), times) in &tally {
+        println!("  {kind:<10} {what:<30} {times:>10}");
+    }
+    if seed.is_none() && schedules.is_none() {
+        campaign(fastrand::u64(..), SHORT_CUT);
+        // Faults that never strike prove nothing.
+        for (kind, all) in HAPPENS {
+            let missing: Vec<_> =
+                all.iter().filter(|what| !tally.contains_key(&(kind, **what))).collect();
+            assert!(missing.is_empty(), "{kind}: never happened: {missing:?}");
+        }
+    }
+}
+
+#[test]
+fn a_seed_is_one_schedule() {
+    for seed in FIXED_SEED..FIXED_SEED + 20 {
+        let [once, again] = [(); 2].map(|()| play(seed, None, true));
+        assert!(once.notes.len() > 3, "seed {seed}: nothing happened");
+        let differs = once.notes.iter().zip(&again.notes).find(|(one, other)| one != other);
+        assert_eq!(differs, None, "seed {seed}");
+        assert_eq!(once.notes.len(), again.notes.len(), "seed {seed}");
+    }
+}
+
+#[test]
+fn every_mutant_is_caught() {
+    let mut survivors = Vec::new();
+    for mutant in Mutant::ALL {
+        match campaign::survived(mutant, FIXED_SEED, ENOUGH) {
+            Some((survived, violation)) => {
+                println!("{mutant:?}: {} schedules: {violation}", survived + 1)
+            }
+            None => survivors.push(mutant),
+        }
+    }
+    assert!(survivors.is_empty(), "not caught: {survivors:?}");
+}
