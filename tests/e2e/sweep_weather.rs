@@ -89,7 +89,13 @@ async fn sigterm_finishes_what_is_called_and_the_next_run_goes_on() {
     .await;
     let swept = Swept::tokens(LINES);
     let launch = swept.launch(&endpoint).set("flow.concurrency.max", CALLING);
-    let first = launch.start();
+    let first = launch.clone().arg("--admin").arg("127.0.0.1:0").start();
+    first
+        .until_metrics("every line to be in hand", |metrics| {
+            let in_hand = |state| metrics.value(&format!("jobs_in_flight{{state=\"{state}\"}}"));
+            in_hand("calling") == CALLING && in_hand("waiting") == LINES - CALLING
+        })
+        .await;
     endpoint.until_count(CALLING).await;
     first.signal("TERM");
     swept
