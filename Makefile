@@ -2,7 +2,7 @@
 # themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test outage bench build fmt lint doc clean
+.PHONY: help demo test outage bench build fmt lint doc pictures clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,11 @@ lint: ## clippy, warnings as errors
 
 doc: ## the documentation of the code, target/doc/revoker
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+
+pictures: ## takes the pictures of the README anew; takes some minutes
+	@scripts/install test
+	cargo build --locked
+	@scripts/pictures
 
 clean: ## deletes what was built and what the scripts left
 	cargo clean

@@ -40,6 +40,12 @@ impl History {
         }
     }
 
+    /// Whether it is enough for a line: a worker that has just started has one sample.
+    #[must_use]
+    pub fn has_lines(&self) -> bool {
+        self.0.len() > 1
+    }
+
     /// How much `counter` grew per second, between each two samples.
     pub fn rates(&self, counter: impl Fn(&Snapshot) -> u64) -> Vec<f64> {
         let samples = self.0.iter().zip(self.0.iter().skip(1));
@@ -145,6 +151,7 @@ mod tests {
         let metrics = Arc::new(Metrics::new(Build { version: "1", revision: "r" }).unwrap());
         let mut history = History::default();
         assert!(history.rate_now(revoked).abs() < f64::EPSILON, "nothing was sampled yet");
+        assert!(!history.has_lines());
         for jobs in [0, 10, 30, 0] {
             (0..jobs).for_each(|_| metrics.processed(Lane::Bulk, Processed::Revoked));
             metrics.queue_messages(Depth::Bulk, jobs);
@@ -156,6 +163,7 @@ mod tests {
         assert!((history.rate_now(revoked) - 40.0 / 15.0).abs() < 1e-9);
         assert_eq!(history.grown(revoked), 40);
         assert_eq!(history.span(), EVERY * 3);
+        assert!(history.has_lines());
         assert_eq!(history.last_growth(Instant::now(), revoked), Some(EVERY * 2));
         assert_eq!(history.last_growth(Instant::now(), dead_lettered), None);
     }

@@ -63,8 +63,9 @@ impl Status {
         let history = self.history();
         let (now, at) = (self.metrics.snapshot(), SystemTime::now());
         let errors = errors(&history, &now);
-        // The class that was met last tells best what is wrong.
-        let trouble = errors.iter().min_by_key(|(_, _, ago)| *ago).map(|(result, ..)| *result);
+        // The class that was met last tells best what is wrong; a rejection is an answer.
+        let unanswered = errors.iter().filter(|(result, ..)| *result != ResultLabel::Rejected);
+        let trouble = unanswered.min_by_key(|(_, _, ago)| *ago).map(|(result, ..)| *result);
         page::render(&page::View {
             sentence: sentence::compose(parts, trouble, at),
             now,

@@ -56,7 +56,6 @@ pub fn render(view: &View<'_>) -> Markup {
                 }
                 main {
                     (numbers(view))
-                    (lines(view.history))
                     (tables(view))
                 }
                 footer {
@@ -71,22 +70,23 @@ pub fn render(view: &View<'_>) -> Markup {
     }
 }
 
-/// What matters now.
+/// What matters now, with what went before where that tells more than a number.
 fn numbers(view: &View<'_>) -> Markup {
     let View { now, history, .. } = view;
-    let rate_of = |lane| text::rate(history.rate_now(|snapshot| *snapshot.revoked.get(lane)));
+    let interactive = history.rate_now(|snapshot| *snapshot.revoked.get(Lane::Interactive));
     let tiles = [
-        ("Revoked per second", text::rate(history.rate_now(history::revoked))),
-        ("Of these interactive", rate_of(Lane::Interactive)),
-        ("Failed calls per second", text::rate(history.rate_now(history::failed_calls))),
+        ("Of these interactive, per second", text::number(interactive)),
         ("Jobs in flight", text::count(history::in_flight(now))),
-        ("Calls at a time, at most", text::count(now.concurrency_limit)),
-        ("Waiting in the queues", text::count(history::backlog(now))),
         ("Revoked since the start", text::count(history::revoked(now))),
         ("Dead letters since the start", text::count(history::dead_lettered(now))),
     ];
     html! {
-        section aria-label="Now" {
+        section {
+            h2 {
+                "Now"
+                @if history.has_lines() { ", and the last " (text::duration(history.span())) }
+            }
+            div class="tiles" { (charts(view)) }
             dl class="tiles" {
                 @for (name, value) in tiles {
                     div { dt { (name) } dd { (value) } }
@@ -96,25 +96,41 @@ fn numbers(view: &View<'_>) -> Markup {
     }
 }
 
-/// What went before.
-fn lines(history: &History) -> Markup {
-    let lines = [
-        ("Revoked per second", history.rates(history::revoked)),
-        ("Failed calls per second", history.rates(history::failed_calls)),
-        ("Waiting in the queues", history.levels(history::backlog)),
-        ("Calls at a time, at most", history.levels(|snapshot| snapshot.concurrency_limit)),
+/// The numbers that have a line.
+fn charts(view: &View<'_>) -> Markup {
+    let View { now, history, .. } = view;
+    let charts = [
+        (
+            "Revoked per second",
+            text::number(history.rate_now(history::revoked)),
+            history.rates(history::revoked),
+        ),
+        (
+            "Failed calls per second",
+            text::number(history.rate_now(history::failed_calls)),
+            history.rates(history::failed_calls),
+        ),
+        (
+            "Waiting in the queues",
+            text::count(history::backlog(now)),
+            history.levels(history::backlog),
+        ),
+        (
+            "Calls at a time, at most",
+            text::count(now.concurrency_limit),
+            history.levels(|snapshot| snapshot.concurrency_limit),
+        ),
     ];
     html! {
-        section {
-            h2 { "The last " (text::duration(history.span())) }
-            div class="lines" {
-                @for (name, values) in lines {
-                    figure {
-                        figcaption {
-                            (name) ", up to " (text::rate(values.iter().copied().fold(0.0, f64::max)))
-                        }
-                        (PreEscaped(sparkline::draw(name, &values)))
-                    }
+        @for (name, value, line) in charts {
+            figure {
+                figcaption { (name) }
+                p class="value" { (value) }
+                @if history.has_lines() {
+                    (PreEscaped(sparkline::draw(name, &line)))
+                    p class="hint" { "up to " (text::number(line.into_iter().fold(0.0, f64::max))) }
+                } @else {
+                    p class="hint" { "a line follows in a few seconds" }
                 }
             }
         }
@@ -132,14 +148,14 @@ fn tables(view: &View<'_>) -> Markup {
             section class="wide" {
                 h2 { "Failed calls of late" }
                 @if errors.is_empty() {
-                    p { "None." }
+                    p class="none" { "None." }
                 } @else {
                     table {
                         @for (result, count, ago) in errors {
                             tr {
                                 th scope="row" { code { (result.as_str()) } ": " (meaning(*result)) }
                                 td { (text::count(*count)) }
-                                td { "last " (text::duration(*ago)) " ago" }
+                                td class="hint" { "last " (text::duration(*ago)) " ago" }
                             }
                         }
                     }
@@ -155,7 +171,7 @@ fn table<L: Label>(title: &str, counts: &Counts<L>) -> Markup {
             h2 { (title) }
             table {
                 @for (label, count) in counts {
-                    tr {
+                    tr class=[(*count == 0).then_some("none")] {
                         th scope="row" { (label.value().replace('_', " ")) }
                         td { (text::count(*count)) }
                     }

@@ -7,6 +7,9 @@ use time::OffsetDateTime;
 use super::text;
 use crate::{domain::ResultLabel, ports::Condition};
 
+/// From here on a time of day is another day's.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// How the worker is, for a heading.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sentence {
@@ -75,16 +78,27 @@ fn wait(
     trouble: Option<ResultLabel>,
     now: SystemTime,
 ) -> String {
-    let since = OffsetDateTime::from(since);
-    let began =
-        format!("since {:02}:{:02}:{:02} UTC", since.hour(), since.minute(), since.second());
-    let lately =
-        trouble.map_or_else(String::new, |trouble| format!(", of late: {}", meaning(trouble)));
-    let next = until.map_or_else(String::new, |until| {
-        let left = until.duration_since(now).unwrap_or(Duration::ZERO);
-        format!(", next probe in {}", text::duration(left))
-    });
-    format!("{} ({began}{lately}){next}.", text::capitalized(reason))
+    let (state, cause) = reason.split_once(": ").unwrap_or((reason, ""));
+    let why = match (cause, trouble.map(meaning)) {
+        ("", _) => String::new(),
+        (cause, None) => format!(" because {cause}"),
+        (cause, Some(trouble)) => format!(" because {cause} (of late: {trouble})"),
+    };
+    let next = match until.map(|until| until.duration_since(now).unwrap_or(Duration::ZERO)) {
+        None => String::new(),
+        Some(Duration::ZERO) => ", a probe is due now".to_owned(),
+        Some(left) => format!(", next probe in {}", text::duration(left)),
+    };
+    format!("{} since {}{why}{next}.", text::capitalized(state), moment(since, now))
+}
+
+/// The time of day, with the date where that alone would mislead.
+fn moment(at: SystemTime, now: SystemTime) -> String {
+    let long_ago = now.duration_since(at).is_ok_and(|ago| ago >= DAY);
+    let at = OffsetDateTime::from(at);
+    let (hour, minute, second) = at.to_hms();
+    let date = if long_ago { format!("{} ", at.date()) } else { String::new() };
+    format!("{date}{hour:02}:{minute:02}:{second:02} UTC")
 }
 
 /// What a class of results means, for a person.
@@ -123,20 +137,31 @@ mod tests {
     fn each_state_is_one_sentence() {
         let broken = Condition::NotReady { reason: "connection refused".to_owned() };
         let connect = Some(ResultLabel::Connect);
+        let stopping = Condition::Waiting {
+            reason: "shutting down".to_owned(),
+            since: at(38_520),
+            until: None,
+        };
         for (parts, trouble, tone, words) in [
             (vec![("flow", Condition::Ready)], connect, Tone::Well, "Running."),
             (
                 vec![("flow", paused(Some(at(38_612))))],
                 connect,
                 Tone::Waiting,
-                "Paused: the endpoint does not answer (since 10:42:00 UTC, of late: the endpoint \
-                 refuses connections or is not found), next probe in 12 s.",
+                "Paused since 10:42:00 UTC because the endpoint does not answer (of late: the \
+                 endpoint refuses connections or is not found), next probe in 12 s.",
             ),
             (
-                vec![("flow", paused(None))],
+                vec![("flow", paused(Some(at(38_599))))],
                 None,
                 Tone::Waiting,
-                "Paused: the endpoint does not answer (since 10:42:00 UTC).",
+                "Paused since 10:42:00 UTC because the endpoint does not answer, a probe is due now.",
+            ),
+            (
+                vec![("consumer", stopping)],
+                connect,
+                Tone::Waiting,
+                "Shutting down since 10:42:00 UTC.",
             ),
             (
                 vec![("flow", paused(None)), ("consumer", broken)],
@@ -148,5 +173,11 @@ mod tests {
             let sentence = compose(&parts, trouble, at(38_600));
             assert_eq!((sentence.tone, sentence.words.as_str()), (tone, words));
         }
+    }
+
+    #[test]
+    fn a_pause_of_more_than_a_day_tells_the_date() {
+        let yesterday = at(38_520);
+        assert_eq!(moment(yesterday, yesterday + DAY), "1970-01-01 10:42:00 UTC");
     }
 }

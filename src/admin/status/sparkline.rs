@@ -1,4 +1,4 @@
-//! A small line of the last minutes, as SVG inside the page: no script, no image to load.
+//! A small line of the last minutes and the area below it, as SVG inside the page: no script, no image to load.
 
 use std::fmt::Write as _;
 
@@ -13,6 +13,8 @@ const MARGIN: f64 = 2.0;
 /// see it.
 #[must_use]
 pub fn draw(what: &str, values: &[f64]) -> String {
+    // A single one is a level, and no slope down to nothing.
+    let values = if let &[only] = values { &[only, only] } else { values };
     let highest = values.iter().copied().fold(0.0, f64::max);
     let scale = if highest > 0.0 { (HEIGHT - 2.0 * MARGIN) / highest } else { 0.0 };
     let steps = values.len().saturating_sub(1).max(1);
@@ -23,10 +25,11 @@ pub fn draw(what: &str, values: &[f64]) -> String {
         // Writing to a string does not fail.
         let _ = write!(points, "{x:.1},{y:.1} ");
     }
+    let points = points.trim_end();
     format!(
         "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" preserveAspectRatio=\"none\" role=\"img\" \
-         aria-label=\"{what}\"><polyline points=\"{}\"/></svg>",
-        points.trim_end()
+         aria-label=\"{what}\"><polygon points=\"0,{HEIGHT} {points} {WIDTH},{HEIGHT}\"/>\
+         <polyline points=\"{points}\"/></svg>"
     )
 }
 
@@ -42,14 +45,15 @@ mod tests {
     #[test]
     fn the_highest_is_at_the_top_and_zero_at_the_bottom() {
         let drawn = draw("jobs", &[0.0, 5.0, 10.0]);
-        assert!(drawn.contains("points=\"0.0,38.0 120.0,20.0 240.0,2.0\""), "{drawn}");
+        assert!(drawn.contains("<polyline points=\"0.0,38.0 120.0,20.0 240.0,2.0\""), "{drawn}");
+        assert!(drawn.contains("=\"0,40 0.0,38.0 120.0,20.0 240.0,2.0 240,40\""), "{drawn}");
         assert!(drawn.contains("aria-label=\"jobs\""), "{drawn}");
     }
 
     #[test]
-    fn nothing_and_nothing_but_zeros_are_a_flat_line() {
-        assert!(draw("jobs", &[]).contains("points=\"\""));
-        assert!(draw("jobs", &[0.0]).contains("points=\"0.0,38.0\""));
-        assert!(draw("jobs", &[0.0, 0.0]).contains("points=\"0.0,38.0 240.0,38.0\""));
+    fn nothing_one_value_and_nothing_but_zeros_are_flat() {
+        assert!(draw("jobs", &[]).contains("<polyline points=\"\""));
+        assert!(draw("jobs", &[5.0]).contains("<polyline points=\"0.0,2.0 240.0,2.0\""));
+        assert!(draw("jobs", &[0.0, 0.0]).contains("<polyline points=\"0.0,38.0 240.0,38.0\""));
     }
 }

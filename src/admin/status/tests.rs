@@ -31,11 +31,13 @@ async fn the_page_tells_what_goes_on_and_went_wrong() {
     };
     for told in [
         "<!DOCTYPE html>",
-        "class=\"state waiting\">Paused: the endpoint does not answer (since ",
-        "of late: the endpoint refuses connections or is not found)",
-        "next probe in 59 min.",
-        "<dt>Revoked per second</dt><dd>10</dd>",
-        "<th scope=\"row\">unknown client</th><td>1</td>",
+        "class=\"state waiting\">Paused since ",
+        " because the endpoint does not answer (of late: the endpoint refuses connections or is not \
+         found), next probe in 59 min.",
+        "<h2>Now, and the last 5 s</h2>",
+        "<figcaption>Revoked per second</figcaption><p class=\"value\">10</p>",
+        "<tr><th scope=\"row\">unknown client</th><td>1</td>",
+        "<tr class=\"none\"><th scope=\"row\">exhausted</th><td>0</td>",
         "<code>connect</code>",
         "Version 1.2.3, revision abc.",
         "href=\"metrics\"",
@@ -44,6 +46,14 @@ async fn the_page_tells_what_goes_on_and_went_wrong() {
     }
     assert_eq!(page.matches("<polyline").count(), 4);
     assert!(!page.contains("<script"));
+}
+
+#[test]
+fn a_worker_that_has_just_started_has_numbers_and_no_lines_yet() {
+    let page = status().1.page(&[]).into_string();
+    assert!(page.contains("<h2>Now</h2>"), "{page}");
+    assert!(!page.contains("<svg"), "{page}");
+    assert_eq!(page.matches("a line follows in a few seconds").count(), 4);
 }
 
 #[test]

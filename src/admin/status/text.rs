@@ -25,6 +25,21 @@ pub fn rate(per_second: f64) -> String {
     if per_second < 10.0 { format!("{per_second:.1}") } else { format!("{per_second:.0}") }
 }
 
+/// `34` or `2.8`: a level or a rate, with a fraction only where there is one that matters.
+#[must_use]
+pub fn number(value: f64) -> String {
+    if value.fract() == 0.0 { count(whole(value)) } else { rate(value) }
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a count of jobs, which no worker lives to bring beyond what a float tells exactly"
+)]
+const fn whole(value: f64) -> u64 {
+    value as u64
+}
+
 /// `12 s`, `3 min`, `5 h`.
 #[must_use]
 pub fn duration(duration: Duration) -> String {
@@ -50,6 +65,7 @@ mod tests {
     fn numbers_and_times_are_short() {
         assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([0.0, 0.25, 9.94, 10.4].map(rate), ["0.0", "0.2", "9.9", "10"]);
+        assert_eq!([0.0, 10_735.0, 2.84, 51.7].map(number), ["0", "10,735", "2.8", "52"]);
         let texts = [0, 119, 120, 7_199, 7_200].map(|s| duration(Duration::from_secs(s)));
         assert_eq!(texts, ["0 s", "119 s", "2 min", "119 min", "2 h"]);
         assert_eq!((capitalized("paused"), capitalized("")), ("Paused".to_owned(), String::new()));
