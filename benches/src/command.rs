@@ -1,7 +1,8 @@
 //! A command that runs to its end, and what it took.
 
 use std::{
-    path::Path,
+    env,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
 };
@@ -24,7 +25,7 @@ pub struct Taken {
     pub code: Option<i32>,
 }
 
-/// Runs the worker's binary with these arguments and settings.
+/// Runs a binary with these arguments, and settings of the worker.
 ///
 /// # Errors
 ///
@@ -55,4 +56,13 @@ pub async fn run(
         }
         sleep(LOOK).await;
     }
+}
+
+/// A binary that was built with this one.
+///
+/// # Errors
+///
+/// This one has no name.
+pub fn sibling(name: &str) -> Fallible<PathBuf> {
+    Ok(env::current_exe()?.with_file_name(name))
 }

@@ -22,8 +22,14 @@ pub fn median_of<T>(repetitions: &[T], figure: impl Fn(&T) -> f64) -> f64 {
 }
 
 /// The least value that `percent` of all do not exceed (the nearest rank); `sorted` must be.
-pub fn percentile(sorted: &[Duration], percent: usize) -> Duration {
-    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a rank is at most the count, and not negative"
+)]
+pub fn percentile(sorted: &[Duration], percent: f64) -> Duration {
+    let rank = ((sorted.len() as f64 * percent / 100.0).ceil() as usize).max(1);
     sorted.get(rank - 1).copied().unwrap_or_default()
 }
 

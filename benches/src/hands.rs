@@ -10,7 +10,7 @@ use std::{
 use revoker::cli::mock_endpoint::Script;
 
 use super::{
-    Fallible, client,
+    Fallible,
     command::{self, Taken},
     figures::number,
     scene::{Scene, Stage},
@@ -92,7 +92,7 @@ async fn compare(stage: &Stage, scene: &Scene, folder: &Path) -> Fallible<(f64, 
     let mut bare = Duration::MAX;
     let mut best: Option<Taken> = None;
     for repetition in 0..stage.options.repetitions {
-        bare = bare.min(client::call(&scene.url(), calls, AT_A_TIME).await?);
+        bare = bare.min(bare_client(scene, calls).await?);
         let file = folder.join(format!("compared-{repetition}.ndjson"));
         write(&file, &format!("compared-{repetition}"), calls)?;
         let taken = run(stage, scene, &["sweep", "--concurrency", "256"], &file, 0).await?;
@@ -102,6 +102,14 @@ async fn compare(stage: &Stage, scene: &Scene, folder: &Path) -> Fallible<(f64, 
     }
     let best = best.ok_or("nothing was measured")?;
     Ok((bare.as_secs_f64() / best.time.as_secs_f64(), best))
+}
+
+/// How long the bare HTTP client takes for so many calls.
+async fn bare_client(scene: &Scene, calls: u32) -> Fallible<Duration> {
+    let arguments = [scene.url(), calls.to_string(), AT_A_TIME.to_string()];
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let taken = command::run(&command::sibling("bare-client")?, &arguments, &[]).await?;
+    if taken.code == Some(0) { Ok(taken.time) } else { Err("the bare client fails".into()) }
 }
 
 fn write(path: &Path, name: &str, lines: u32) -> Fallible<()> {

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use lapin::{
     BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, PublisherConfirm,
     options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions},
+    types::FieldTable,
 };
 use revoker::{broker::Queues, domain::Lane};
 
@@ -82,6 +83,22 @@ impl Jobs {
             confirmed(confirms).await?;
         }
         Ok(())
+    }
+
+    /// The name of a lane's queue.
+    pub fn queue(&self, lane: Lane) -> &str {
+        self.queues.lane(lane).as_str()
+    }
+
+    /// How many dead letters there are.
+    ///
+    /// # Errors
+    ///
+    /// The broker's.
+    pub async fn dead(&self) -> Fallible<u32> {
+        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
+        let queue = self.queues.dead().clone();
+        Ok(self.channel.queue_declare(queue, passive, FieldTable::default()).await?.message_count())
     }
 
     /// Deletes the queues with all that is left in them.

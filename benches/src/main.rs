@@ -5,17 +5,24 @@
 //!
 //! `scripts/bench` builds, starts the broker and runs this. Tables go to standard output, progress to standard error.
 
-mod client;
+mod bound;
+mod broker;
 mod command;
+mod condemned;
+mod drain;
 mod figures;
+mod growth;
 mod hands;
 mod jobs;
 mod lanes;
+mod latency;
 mod machine;
 mod options;
 mod saturation;
 mod scene;
 mod scrape;
+mod speed;
+mod start;
 mod table;
 mod usage;
 mod window;
@@ -49,9 +56,15 @@ async fn measure(options: Options) -> Fallible<()> {
     let stage = Stage::new(options);
     for bench in benches {
         let report = match bench {
+            Bench::Speed => speed::measure(&stage).await?,
+            Bench::Bound => bound::measure(&stage).await?,
+            Bench::Latency => latency::measure(&stage).await?,
+            Bench::Growth => growth::measure(&stage).await?,
+            Bench::Condemned => condemned::measure(&stage).await?,
             Bench::Saturation => saturation::measure(&stage).await?,
             Bench::Lanes => lanes::measure(&stage).await?,
             Bench::Hands => hands::measure(&stage).await?,
+            Bench::Start => start::measure(&stage).await?,
         };
         println!("{report}");
     }

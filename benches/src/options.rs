@@ -33,12 +33,24 @@ pub struct Options {
 /// A question, and the module that answers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Bench {
+    /// An endpoint that answers at once, beside three references
+    Speed,
+    /// An endpoint that takes its time, with many calls at a time
+    Bound,
+    /// From publish to revoked, at a share of the most
+    Latency,
+    /// Backlogs of growing length
+    Growth,
+    /// An endpoint that rejects everything
+    Condemned,
     /// An endpoint that answers 429 beyond so many calls at a time
     Saturation,
     /// Logouts behind a sweep
     Lanes,
     /// A file into the queue, and a file without one
     Hands,
+    /// From a start, and from the broker's return, to the first job revoked
+    Start,
 }
 
 impl Options {

@@ -4,12 +4,14 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     process,
     sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
 };
 
 use revoker::{
     cli::mock_endpoint::{Ledger, MockEndpoint, Script},
-    domain::Lane,
+    domain::{Fingerprint, Lane},
 };
+use tokio::time::{sleep, timeout};
 
 use super::{
     Fallible,
@@ -17,6 +19,12 @@ use super::{
     options::Options,
     worker::Worker,
 };
+
+/// How long a job may take to be revoked, once it is looked for.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// How often to look whether it is. What is measured is dated by the ledger.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// What all measurements share.
 #[derive(Debug)]
@@ -85,6 +93,29 @@ impl Scene {
     /// What the endpoint has seen and done.
     pub fn ledger(&self) -> &Ledger {
         self.endpoint.ledger()
+    }
+
+    /// When the endpoint's answer to the job of this token left.
+    ///
+    /// # Errors
+    ///
+    /// None does within [`LIMIT`].
+    pub async fn proved(&self, token: &str) -> Fallible<Instant> {
+        let token = Fingerprint::of(token);
+        let proved = async {
+            loop {
+                match self.ledger().proved_at(token) {
+                    Some(at) => break at,
+                    None => sleep(LOOK).await,
+                }
+            }
+        };
+        Ok(timeout(LIMIT, proved).await.map_err(|_| "a job is not revoked")?)
+    }
+
+    /// The name that all its queues begin with.
+    pub fn family(&self) -> &str {
+        &self.queue
     }
 
     /// Where the endpoint is.

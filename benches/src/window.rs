@@ -3,7 +3,7 @@
 use revoker::cli::mock_endpoint::{Ledger, Totals};
 use tokio::time::Instant;
 
-use super::{Fallible, figures::number, usage::Usage, worker::Worker};
+use super::{Fallible, command::Taken, figures::number, usage::Usage, worker::Worker};
 
 /// CPU time is told for so many jobs.
 const JOBS: f64 = 10_000.0;
@@ -36,11 +36,11 @@ impl Look {
 /// What happened between two looks.
 #[derive(Debug, Clone, Copy)]
 pub struct Window {
-    /// Jobs revoked per second.
+    /// Jobs answered per second, revoked or rejected.
     pub throughput: f64,
     /// The share of calls that were answered 429.
     pub throttled: f64,
-    /// CPU seconds of the worker per 10,000 jobs revoked.
+    /// CPU seconds of the worker per 10,000 jobs answered.
     pub cpu: f64,
     /// The most memory that the worker had resident since its start, in MiB.
     pub peak_rss: f64,
@@ -49,13 +49,24 @@ pub struct Window {
 impl Window {
     /// From one look to a later one. What is divided by nothing is no number.
     pub fn between(before: &Look, after: &Look) -> Self {
-        let revoked = number(after.totals.revoked - before.totals.revoked);
+        let answered = |look: &Look| look.totals.revoked + look.totals.rejected;
+        let jobs = number(answered(after) - answered(before));
         let calls = number(after.totals.calls - before.totals.calls);
         Self {
-            throughput: revoked / (after.at - before.at).as_secs_f64(),
+            throughput: jobs / (after.at - before.at).as_secs_f64(),
             throttled: number(after.totals.throttled - before.totals.throttled) / calls,
-            cpu: after.usage.cpu.saturating_sub(before.usage.cpu).as_secs_f64() / revoked * JOBS,
+            cpu: after.usage.cpu.saturating_sub(before.usage.cpu).as_secs_f64() / jobs * JOBS,
             peak_rss: number(after.usage.peak_rss) / KIB_PER_MIB,
+        }
+    }
+
+    /// Of a command that ended so many jobs, its start and end included.
+    pub fn of_command(taken: &Taken, jobs: u32) -> Self {
+        Self {
+            throughput: f64::from(jobs) / taken.time.as_secs_f64(),
+            throttled: 0.0,
+            cpu: taken.usage.cpu.as_secs_f64() / f64::from(jobs) * JOBS,
+            peak_rss: number(taken.usage.peak_rss) / KIB_PER_MIB,
         }
     }
 

@@ -69,8 +69,10 @@ impl Case {
     /// Keeps the job that the body turned out to be. A trace that shows its token is a forgery: it
     /// would reach the log and a header of the call.
     pub fn identify(&mut self, job: Job) -> Arc<Job> {
-        let redactor = Redactor::new([&job.token]);
-        self.trace = self.trace.take().filter(|trace| !redactor.concerns(trace.trace_id()));
+        self.trace = self
+            .trace
+            .take()
+            .filter(|trace| !Redactor::new([&job.token]).concerns(trace.trace_id()));
         Arc::clone(self.job.insert(Arc::new(job)))
     }
 

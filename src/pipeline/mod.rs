@@ -76,10 +76,11 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         while let Some(delivery) = source.next().await {
             let ticket = in_hand.enter();
             let pipeline = Arc::clone(&self);
-            jobs.spawn(async move {
+            // Boxed, for a job's whole course is a future of some KiB, and spawning moves it several times.
+            jobs.spawn(Box::pin(async move {
                 pipeline.handle(delivery).await;
                 drop(ticket);
-            });
+            }));
         }
         jobs.close();
         jobs.wait().await;

@@ -1,0 +1,71 @@
+//! A plain worker, as one would write it in an afternoon: consume, call, ack each. No retries, no metrics, no dead
+//! letters, and no promise: what fails ends it.
+//!
+//! usage: plain-worker BROKER_URL QUEUE ENDPOINT_URL JOBS
+
+use std::{env, error::Error};
+
+use futures_util::StreamExt as _;
+use lapin::{
+    Connection, ConnectionProperties,
+    message::Delivery,
+    options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions},
+    types::FieldTable,
+};
+use reqwest::Client;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+/// Jobs in hand, and so calls at a time.
+const PREFETCH: u16 = 256;
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+#[tokio::main]
+async fn main() -> Result<(), Failure> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let [broker, queue, endpoint, jobs] = arguments.as_slice() else {
+        return Err("four arguments".into());
+    };
+    let jobs: u32 = jobs.parse()?;
+    revoker::endpoint::install_crypto_provider();
+    let client = Client::builder().no_proxy().tls_certs_only([]).build()?;
+    let connection = Connection::connect(broker, ConnectionProperties::default()).await?;
+    let channel = connection.create_channel().await?;
+    channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
+    let (consume, none) = (BasicConsumeOptions::default(), FieldTable::default());
+    let mut consumer =
+        channel.basic_consume(queue.as_str().into(), "plain".into(), consume, none).await?;
+    let mut working = JoinSet::new();
+    for _ in 0..jobs {
+        let delivery = consumer.next().await.ok_or("the consumer ended")??;
+        working.spawn(revoke(client.clone(), endpoint.clone(), delivery));
+        while let Some(worked) = working.try_join_next() {
+            worked??;
+        }
+    }
+    while let Some(worked) = working.join_next().await {
+        worked??;
+    }
+    connection.close(200, "done".into()).await?;
+    Ok(())
+}
+
+async fn revoke(client: Client, endpoint: String, delivery: Delivery) -> Result<(), Failure> {
+    let job: Value = serde_json::from_slice(&delivery.data)?;
+    let call = json!({
+        "action": "revoke",
+        "refresh_token": job["refresh_token"],
+        "audience": "https://api.dev.alignet.io",
+        "client_id": "bench",
+        "client_secret": "secret-of-the-bench",
+    });
+    let request = client.post(endpoint).header("Content-Type", "application/json");
+    let answer = request.body(call.to_string()).send().await?.bytes().await?;
+    let answer: Value = serde_json::from_slice(&answer)?;
+    if answer["revoke"]["meta"]["status"]["code"] != "00" {
+        return Err("not revoked".into());
+    }
+    delivery.ack(BasicAckOptions::default()).await?;
+    Ok(())
+}

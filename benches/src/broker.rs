@@ -1,0 +1,45 @@
+//! The private node, where there is one: a broker that was given is not ours to kill.
+
+use std::{env, process::Command};
+
+use super::Fallible;
+
+/// The folder of the private node, which `scripts/with-broker` names.
+const DIR: &str = "REVOKER_TEST_BROKER_DIR";
+
+/// Whether there is a private node.
+pub fn is_ours() -> bool {
+    env::var_os(DIR).is_some()
+}
+
+/// SIGKILL; its data stays.
+///
+/// # Errors
+///
+/// What `scripts/broker` says.
+pub async fn kill() -> Fallible<()> {
+    run("kill").await
+}
+
+/// Starts it again, and returns when it is up.
+///
+/// # Errors
+///
+/// What `scripts/broker` says.
+pub async fn restart() -> Fallible<()> {
+    run("restart").await
+}
+
+async fn run(action: &'static str) -> Fallible<()> {
+    let dir = env::var(DIR)?;
+    let status = tokio::task::spawn_blocking(move || {
+        Command::new("scripts/broker")
+            .args([action, &dir])
+            .stdout(std::process::Stdio::null())
+            .status()
+    });
+    match status.await?? {
+        status if status.success() => Ok(()),
+        status => Err(format!("scripts/broker {action} ended with {status}").into()),
+    }
+}

@@ -1,0 +1,151 @@
+//! An endpoint that answers at once: what does the worker itself cost, and what of it do its parts cost alone?
+//!
+//! Beside it run three references, each a process of its own: the bare HTTP client and the bare consumer, which do half
+//! of the work each and nothing of the rest, and a plain worker, which does both and promises nothing.
+
+use std::time::Duration;
+
+use revoker::{cli::mock_endpoint::Script, domain::Lane};
+
+use super::{
+    Fallible, command,
+    drain::drain,
+    figures::median_of,
+    scene::{Scene, Stage},
+    table::{Table, met},
+    window::{HEADS, Window},
+};
+
+/// Jobs of each measurement.
+const JOBS: u32 = 60_000;
+
+/// Calls at a time, or deliveries in hand, of the references: the worker's own limit.
+const AT_A_TIME: u32 = 256;
+
+/// A call in so many is slow, and so slow.
+const STRAGGLERS: f64 = 0.001;
+const STRAGGLER: Duration = Duration::from_secs(10);
+
+/// The aim: so many times what client and consumer take together.
+const AIM_CPU: f64 = 1.25;
+
+/// Who does the work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Worker,
+    WithStragglers,
+    PlainWorker,
+    BareClient,
+    BareConsumer,
+}
+
+const SIDES: [Side; 5] =
+    [Side::Worker, Side::WithStragglers, Side::PlainWorker, Side::BareClient, Side::BareConsumer];
+
+/// Measures every side in turns, and reports.
+///
+/// # Errors
+///
+/// What keeps it from being measured.
+pub async fn measure(stage: &Stage) -> Fallible<String> {
+    let mut runs = SIDES.map(|side| (side, Vec::new()));
+    for repetition in 1..=stage.options.repetitions {
+        for (side, runs) in &mut runs {
+            let window = run(stage, *side).await?;
+            eprintln!(
+                "speed, repetition {repetition}, {}: {:.0}/s, {:.3} CPU s per 10,000",
+                side.name(),
+                window.throughput,
+                window.cpu
+            );
+            runs.push(window);
+        }
+    }
+    Ok(report(stage, &runs))
+}
+
+async fn run(stage: &Stage, side: Side) -> Fallible<Window> {
+    let jobs = stage.options.scaled(JOBS);
+    let script = match side {
+        Side::WithStragglers => {
+            Script { slow_share: STRAGGLERS, slow_latency: STRAGGLER, ..Script::default() }
+        }
+        _ => Script::default(),
+    };
+    let scene = stage.set(script).await?;
+    if side != Side::BareClient {
+        scene.fill(Lane::Bulk, jobs).await?;
+    }
+    let (broker, queue, count) =
+        (stage.options.broker.as_str(), scene.jobs.queue(Lane::Bulk).to_owned(), jobs.to_string());
+    let (url, at_a_time) = (scene.url(), AT_A_TIME.to_string());
+    let window = match side {
+        Side::Worker | Side::WithStragglers => {
+            drain(&mut stage.start(&scene, &[]).await?, &scene, jobs).await?
+        }
+        Side::PlainWorker => {
+            reference("plain-worker", &[broker, &queue, &url, &count], jobs).await?
+        }
+        Side::BareClient => reference("bare-client", &[&url, &count, &at_a_time], jobs).await?,
+        Side::BareConsumer => reference("bare-consumer", &[broker, &queue, &count], jobs).await?,
+    };
+    check(&scene, side, jobs)?;
+    scene.clear().await?;
+    Ok(window)
+}
+
+/// Runs a reference to its end.
+async fn reference(name: &str, arguments: &[&str], jobs: u32) -> Fallible<Window> {
+    let taken = command::run(&command::sibling(name)?, arguments, &[]).await?;
+    if taken.code != Some(0) {
+        return Err(format!("{name} ended with {:?}", taken.code).into());
+    }
+    Ok(Window::of_command(&taken, jobs))
+}
+
+/// Who calls has called for every job, and once.
+fn check(scene: &Scene, side: Side, jobs: u32) -> Fallible<()> {
+    let calls = scene.ledger().totals().calls;
+    let wanted = if side == Side::BareConsumer { 0 } else { u64::from(jobs) };
+    if calls == wanted {
+        Ok(())
+    } else {
+        Err(format!("{}: {calls} calls in place of {wanted}", side.name()).into())
+    }
+}
+
+impl Side {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Worker => "revoker",
+            Self::WithStragglers => "revoker, one call in 1,000 takes 10 s",
+            Self::PlainWorker => "a plain worker",
+            Self::BareClient => "the bare HTTP client",
+            Self::BareConsumer => "the bare consumer",
+        }
+    }
+}
+
+fn report(stage: &Stage, runs: &[(Side, Vec<Window>)]) -> String {
+    let mut table = Table::new(["who"].into_iter().chain(HEADS));
+    for (side, windows) in runs {
+        table.row([side.name().to_owned()].into_iter().chain(Window::cells(windows)));
+    }
+    let median = |wanted: Side, figure: fn(&Window) -> f64| {
+        let of_side = runs.iter().find(|(side, _)| *side == wanted);
+        of_side.map_or(f64::NAN, |(_, windows)| median_of(windows, figure))
+    };
+    let cpu = |side| median(side, |window| window.cpu);
+    let rate = |side| median(side, |window| window.throughput);
+    let limit = cpu(Side::BareClient) + cpu(Side::BareConsumer);
+    let times = cpu(Side::Worker) / limit;
+    let of_plain = rate(Side::Worker) / rate(Side::PlainWorker);
+    format!(
+        "### At full speed\n\n{} jobs; the endpoint answers at once.\n\n{table}\nCPU per job: {times:.2} times the \
+         bare client's and the bare consumer's together (aim: at most {AIM_CPU}, {}). Rate: {of_plain:.2} times the \
+         plain worker's (aim: above 1, {}).\n",
+        stage.options.scaled(JOBS),
+        met(times <= AIM_CPU),
+        met(of_plain > 1.0),
+    )
+}
