@@ -13,6 +13,7 @@
 
 mod harness;
 
+mod admin_port;
 mod ambiguity;
 mod architecture;
 mod broker_faults;
