@@ -39,6 +39,7 @@ mod stopping;
 mod sweep_crashes;
 mod sweep_weather;
 mod sweeping;
+mod traces;
 mod turns;
 mod waiting;
 mod weather;
