@@ -2,16 +2,20 @@
 # themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test outage bench build fmt lint doc pictures clean
+.PHONY: help demo test test-cluster outage bench build fmt lint doc pictures clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## broker, mock endpoint, worker and jobs: ends with a table, and whether the books balance
 	@scripts/demo
 
 test: ## everything that proves the product: format, lints, documentation, unit and end-to-end tests
 	@scripts/test
+
+test-cluster: ## three workers on a cluster of three RabbitMQ nodes that are killed, and what that costs
+	@scripts/install test
+	scripts/with-broker cargo test --locked --test e2e -- cluster:: --ignored --nocapture
 
 outage: ## the tests of an outage at full length, a minute each, side by side
 	@scripts/install test

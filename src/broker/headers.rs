@@ -33,8 +33,12 @@ const MAX_COUNT: u32 = 1_000_000;
 /// The value of the property `delivery_mode` that makes a message survive a restart of the broker.
 const PERSISTENT: u8 = 2;
 
+/// The W3C headers of a trace.
+const TRACEPARENT: &str = "traceparent";
+const TRACESTATE: &str = "tracestate";
+
 /// Copied before all others, so that a trace survives whatever else has to stay behind.
-const TRACE_HEADERS: [&str; 2] = ["traceparent", "tracestate"];
+const TRACE_HEADERS: [&str; 2] = [TRACEPARENT, TRACESTATE];
 
 /// Never copied, in whatever case they are spelt.
 const DROPPED_HEADERS: [&str; 5] = ["cc", "bcc", "x-death", "x-delivery-count", "x-acquired-count"];
@@ -61,7 +65,9 @@ pub fn read(
         message_id: properties.message_id().as_ref().map(ToString::to_string),
         published_at: properties.timestamp().and_then(at),
         redelivered,
-        trace: headers.text("traceparent").and_then(TraceContext::parse),
+        trace: headers
+            .text(TRACEPARENT)
+            .and_then(|traceparent| TraceContext::parse(traceparent, headers.text(TRACESTATE))),
         history,
     }
 }

@@ -8,6 +8,7 @@ use super::{
     job::Job,
     lane::Lane,
     redact::{Redactor, cut},
+    trace::TraceContext,
 };
 
 /// Characters of a foreign id that are kept in logs.
@@ -87,46 +88,6 @@ impl fmt::Display for JobId {
     }
 }
 
-/// A W3C `traceparent` that was checked: version 00, lower-case hex, no field all zeros.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TraceContext(String);
-
-impl TraceContext {
-    /// Reads a `traceparent`; `None` for anything malformed, which is dropped.
-    ///
-    /// Source: W3C Trace Context, section 3.2.
-    #[must_use]
-    pub fn parse(traceparent: &str) -> Option<Self> {
-        let mut fields = traceparent.split('-');
-        let (version, trace, parent, flags) =
-            (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
-        let hex = |field: &str, len| {
-            field.len() == len && field.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-        };
-        let told = |field: &str| field.bytes().any(|b| b != b'0');
-        let sound = fields.next().is_none()
-            && version == "00"
-            && hex(trace, 32)
-            && told(trace)
-            && hex(parent, 16)
-            && told(parent)
-            && hex(flags, 2);
-        sound.then(|| Self(traceparent.to_owned()))
-    }
-
-    /// The whole header value.
-    #[must_use]
-    pub fn traceparent(&self) -> &str {
-        &self.0
-    }
-
-    /// The trace id, 32 hex digits.
-    #[must_use]
-    pub fn trace_id(&self) -> &str {
-        self.0.split('-').nth(1).unwrap_or_default()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,26 +122,5 @@ mod tests {
         assert_eq!(id(Some("abc")), "ba7816bf8f01");
         assert_ne!(id(Some("the json: abcdef")), "the json: abcdef", "a part of the body");
         assert_eq!(id(None), "unknown");
-    }
-
-    #[test]
-    fn only_a_sound_traceparent_is_kept() {
-        let sound = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        let trace = TraceContext::parse(sound).unwrap();
-        assert_eq!(trace.trace_id(), "0af7651916cd43dd8448eb211c80319c");
-        assert_eq!(trace.traceparent(), sound);
-        for malformed in [
-            "",
-            "00",
-            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
-            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x",
-            "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-            "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
-            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
-            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
-            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-zz",
-        ] {
-            assert_eq!(TraceContext::parse(malformed), None, "{malformed}");
-        }
     }
 }

@@ -15,9 +15,10 @@ mod outcome;
 mod redact;
 mod retry;
 mod stored_letter;
+mod trace;
 mod verdict;
 
-pub use arrival::{Arrival, JobId, TraceContext, shares_a_part};
+pub use arrival::{Arrival, JobId, shares_a_part};
 pub use backoff::{Backoff, Schedule};
 pub use fingerprint::Fingerprint;
 pub use history::{Ambiguity, History};
@@ -29,4 +30,5 @@ pub use outcome::{DeadLetter, Ending, Outcome, Parking, Reason, Settlement};
 pub use redact::{Redactor, cut};
 pub use retry::{Retry, RetryPolicy};
 pub use stored_letter::{DeadReason, StoredLetter};
+pub use trace::TraceContext;
 pub use verdict::{Blame, Failure, Rejection, ResultLabel, Verdict};

@@ -23,8 +23,9 @@ use crate::{
 /// Bytes of an answer that are read. An envelope takes a few hundred; what is longer is none.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
-/// The W3C header of a trace.
+/// The W3C headers of a trace.
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// The revoke endpoint over HTTP.
 pub struct HttpEndpoint {
@@ -66,30 +67,43 @@ impl HttpEndpoint {
 
     fn request(&self, body: Vec<u8>, trace: Option<&TraceContext>) -> Request {
         let mut request = Request::new(Method::POST, self.url.clone());
-        if let Some(trace) = trace.and_then(|trace| HeaderValue::from_str(trace.traceparent()).ok())
-        {
-            request.headers_mut().insert(TRACEPARENT, trace);
+        // As they came: this worker is no span of the trace, and says nothing of its own.
+        if let Some(trace) = trace {
+            let values =
+                [(TRACEPARENT, Some(trace.traceparent())), (TRACESTATE, trace.tracestate())];
+            for (name, value) in values {
+                if let Some(Ok(value)) = value.map(HeaderValue::from_str) {
+                    request.headers_mut().insert(name, value);
+                }
+            }
         }
         *request.body_mut() = Some(body.into());
         request
     }
 
-    async fn attempt(&self, request: Request, redactor: Redactor<'_>) -> Verdict {
+    async fn attempt(&self, request: Request, called: Called<'_>) -> Verdict {
         match self.client.execute(request).await.map_err(reqwest::Error::without_url) {
-            Ok(response) => self.judge(response, redactor).await,
+            Ok(response) => self.judge(response, called).await,
             Err(error) => {
-                debug!(error = %Chain(&error), "a call got no answer");
+                debug!(error = %Chain(&error), trace_id = called.trace_id, "a call got no answer");
                 Verdict::Transient(transport::failure(&error))
             }
         }
     }
 
-    async fn judge(&self, mut response: Response, redactor: Redactor<'_>) -> Verdict {
+    async fn judge(&self, mut response: Response, called: Called<'_>) -> Verdict {
+        let Called { redactor, trace_id } = called;
         let mut buffer = Vec::new();
-        let body = read(&mut response, &mut buffer).await;
+        let body = read(&mut response, &mut buffer, trace_id).await;
         let answer = Answer { status: response.status(), headers: response.headers(), body };
         classify(&answer, &Terms { locale: &self.locale, redactor, now: SystemTime::now() })
     }
+}
+
+/// For whom a call is made, as far as its answer and its log lines need it.
+struct Called<'a> {
+    redactor: Redactor<'a>,
+    trace_id: Option<&'a str>,
 }
 
 impl Endpoint for HttpEndpoint {
@@ -109,14 +123,19 @@ impl Endpoint for HttpEndpoint {
         };
         let username = job.username.clone().map(SecretString::from);
         let own = [&job.token, &*secret].into_iter().chain(&username);
-        let redactor = Redactor::new(own);
-        Ok(self.attempt(self.request(body, trace), redactor).await)
+        let called =
+            Called { redactor: Redactor::new(own), trace_id: trace.map(TraceContext::trace_id) };
+        Ok(self.attempt(self.request(body, trace), called).await)
     }
 }
 
 /// Reads the body chunk by chunk, so that neither a lie about its length nor an endless one takes more
 /// memory than the cap and a chunk.
-async fn read<'a>(response: &mut Response, buffer: &'a mut Vec<u8>) -> Body<'a> {
+async fn read<'a>(
+    response: &mut Response,
+    buffer: &'a mut Vec<u8>,
+    trace_id: Option<&str>,
+) -> Body<'a> {
     if response.status().is_redirection() {
         return Body::Unread;
     }
@@ -129,7 +148,7 @@ async fn read<'a>(response: &mut Response, buffer: &'a mut Vec<u8>) -> Body<'a> 
             Ok(None) => return Body::Whole(buffer),
             Err(error) => {
                 let error = error.without_url();
-                debug!(error = %Chain(&error), "an answer broke off");
+                debug!(error = %Chain(&error), trace_id, "an answer broke off");
                 return Body::Broken(transport::breakage(&error));
             }
         }

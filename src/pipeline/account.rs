@@ -9,7 +9,7 @@ use tracing::{debug, warn};
 
 use super::{Pipeline, case::Case};
 use crate::{
-    domain::{DeadLetter, Ending, JobId, Outcome, TraceContext},
+    domain::{DeadLetter, Ending, JobId, Outcome},
     metrics::{Deferral, Processed},
     ports::{Clock, Delivery, Endpoint, Settled},
 };
@@ -75,7 +75,13 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         };
         self.metrics.processed(case.lane, processed);
         self.metrics.attempts(case.history.attempts);
-        debug!(lane = %case.lane, outcome = ?processed, attempts = case.history.attempts, "job ended");
+        debug!(
+            lane = %case.lane,
+            outcome = ?processed,
+            attempts = case.history.attempts,
+            trace_id = case.trace_id(),
+            "job ended"
+        );
     }
 
     /// A client secret in a job is not used; its producer should not send it.
@@ -90,14 +96,13 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
 
 /// The one line of a job that ends badly.
 fn log_dead(origin: &Origin, case: &Case, letter: &DeadLetter) {
-    let trace_id = case.trace.as_ref().map(TraceContext::trace_id);
     warn!(
         job_id = origin.job_id.as_ref().map(JobId::as_str),
         fingerprint = letter.fingerprint.map(tracing::field::display),
         lane = %case.lane,
         reason = %letter.reason,
         attempts = letter.history.attempts,
-        trace_id,
+        trace_id = case.trace_id(),
         detail = %letter.detail,
         "job dead-lettered"
     );

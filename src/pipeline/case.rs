@@ -66,14 +66,20 @@ impl Case {
         }
     }
 
-    /// Keeps the job that the body turned out to be. A trace that shows its token is a forgery: it
-    /// would reach the log and a header of the call.
+    /// Keeps the job that the body turned out to be. What shows its token in a trace is a forgery: it
+    /// would reach the log and the headers of the call.
     pub fn identify(&mut self, job: Job) -> Arc<Job> {
-        self.trace = self
-            .trace
-            .take()
-            .filter(|trace| !Redactor::new([&job.token]).concerns(trace.trace_id()));
+        self.trace = self.trace.take().and_then(|trace| {
+            let redactor = Redactor::new([&job.token]);
+            trace.without(|part| redactor.concerns(part))
+        });
         Arc::clone(self.job.insert(Arc::new(job)))
+    }
+
+    /// The id of the trace that it belongs to, for the log.
+    #[must_use]
+    pub fn trace_id(&self) -> Option<&str> {
+        self.trace.as_ref().map(TraceContext::trace_id)
     }
 
     /// Begins a call. It counts from here on: should this job not come back from it, the token may be

@@ -13,9 +13,11 @@
 
 mod harness;
 
+mod admin_port;
 mod ambiguity;
 mod architecture;
 mod broker_faults;
+mod cluster;
 mod condemned;
 mod configuring;
 mod crashes;
@@ -37,6 +39,7 @@ mod stopping;
 mod sweep_crashes;
 mod sweep_weather;
 mod sweeping;
+mod traces;
 mod turns;
 mod waiting;
 mod weather;

@@ -75,7 +75,8 @@ async fn the_request_is_the_vendors_sample_byte_for_byte() {
     );
     let endpoint = HttpEndpoint::new(&settings(&server.url()), credentials).unwrap();
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    let verdict = endpoint.revoke(&job, TraceContext::parse(trace).as_ref()).await;
+    let verdict =
+        endpoint.revoke(&job, TraceContext::parse(trace, Some("vendor=1")).as_ref()).await;
     assert_eq!(verdict, Ok(Verdict::Revoked));
 
     let (head, body) = requests.recv().await.unwrap();
@@ -92,6 +93,7 @@ async fn the_request_is_the_vendors_sample_byte_for_byte() {
             "content-type: application/json".to_owned(),
             format!("host: {}", server.addr),
             format!("traceparent: {trace}"),
+            "tracestate: vendor=1".to_owned(),
             format!("user-agent: revoker/{}", env!("CARGO_PKG_VERSION")),
         ]
     );

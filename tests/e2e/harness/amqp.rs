@@ -1,6 +1,6 @@
 //! The tests' own connection to the broker: producer, inspector and saboteur.
 
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
 use futures_util::StreamExt as _;
 use lapin::{
@@ -13,15 +13,20 @@ use lapin::{
     types::{AMQPValue, FieldTable},
 };
 
+use tokio::time::{sleep, timeout};
+
 use super::{
     BULK, DEAD, INTERACTIVE, Letter, Message,
     message::table,
     message::text,
-    wait::{HANG_GUARD, eventually},
+    wait::{BETWEEN_LOOKS, HANG_GUARD, eventually},
 };
 
 /// The explicit limit of every queue of the product.
 const DELIVERY_LIMIT: i64 = 1_000_000;
+
+/// A node that does not answer within this time is left for the next one, or asked again.
+const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 
 /// What a passive declare tells of a queue. It does not lag, unlike the broker's statistics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,21 +45,36 @@ pub struct Amqp {
 impl Amqp {
     /// Connects.
     pub async fn connect(url: &str) -> Self {
-        let connection = eventually("the broker to take the test's connection", async || {
-            // Cancelling a connect half-way is safe; lapin's own deadline is not reliable.
-            Connection::connect(url, ConnectionProperties::default())
-                .await
-                .map_err(|error| error.to_string())
-        })
-        .await;
-        let publishing = connection.create_channel().await.unwrap();
-        publishing.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
-        Self { connection, publishing }
+        Self::connect_any(&[url.to_owned()]).await
+    }
+
+    /// Connects to the first that takes it.
+    pub async fn connect_any(urls: &[String]) -> Self {
+        let connecting = async {
+            loop {
+                for url in urls {
+                    // A node that dies in the middle may leave lapin's promise unkept for ever; cancelling
+                    // a connect half-way is safe.
+                    if let Ok(Ok(amqp)) = timeout(CONNECT_LIMIT, Self::try_connect(url)).await {
+                        return amqp;
+                    }
+                }
+                sleep(BETWEEN_LOOKS).await;
+            }
+        };
+        timeout(HANG_GUARD, connecting).await.expect("the broker takes the test's connection")
+    }
+
+    async fn try_connect(url: &str) -> lapin::Result<Self> {
+        let connection = Connection::connect(url, ConnectionProperties::default()).await?;
+        let publishing = connection.create_channel().await?;
+        publishing.confirm_select(ConfirmSelectOptions::default()).await?;
+        Ok(Self { connection, publishing })
     }
 
     /// Publishes to a queue and waits for the confirm; whether the broker took it.
     pub async fn offer(&self, queue: &str, message: &Message) -> bool {
-        let confirm = self.send(queue, message).await.await.unwrap();
+        let confirm = self.send(queue, message).await.unwrap().await.unwrap();
         matches!(confirm, Confirmation::Ack(None))
     }
 
@@ -65,26 +85,33 @@ impl Amqp {
 
     /// Publishes many; the broker must take all of them.
     pub async fn publish_all(&self, queue: &str, messages: impl IntoIterator<Item = Message>) {
+        let messages = messages.into_iter().map(|message| (queue, message)).collect();
+        assert!(self.try_publish_all(messages).await.unwrap(), "{queue} did not take a message");
+    }
+
+    /// Publishes each to its queue; whether the broker took all of them.
+    pub async fn try_publish_all(&self, messages: Vec<(&str, Message)>) -> lapin::Result<bool> {
         let mut confirms = Vec::new();
-        for message in messages {
-            confirms.push(self.send(queue, &message).await);
+        for (queue, message) in messages {
+            confirms.push(self.send(queue, &message).await?);
         }
+        let mut taken = true;
         for confirm in confirms {
-            assert_eq!(confirm.await.unwrap(), Confirmation::Ack(None), "publishing to {queue}");
+            taken &= matches!(confirm.await?, Confirmation::Ack(None));
         }
+        Ok(taken)
     }
 
     async fn send(
         &self,
         queue: &str,
         message: &Message,
-    ) -> impl Future<Output = lapin::Result<Confirmation>> + use<> {
+    ) -> lapin::Result<impl Future<Output = lapin::Result<Confirmation>> + use<>> {
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         let properties: BasicProperties = message.properties();
         self.publishing
             .basic_publish("".into(), queue.into(), options, &message.body, properties)
             .await
-            .unwrap()
     }
 
     /// Declares a durable queue; the broker must agree.

@@ -45,13 +45,19 @@ impl Broker {
         SHARED.get_or_init(start).await.clone()
     }
 
-    fn on(node: Node) -> Self {
+    /// On a node that runs.
+    pub(super) fn on(node: Node) -> Self {
         Self {
             node,
             made: AtomicUsize::new(0),
             fresh: AsyncMutex::default(),
             used: Mutex::default(),
         }
+    }
+
+    /// The node.
+    pub(super) const fn node(&self) -> &Node {
+        &self.node
     }
 
     /// A virtual host for one test.
@@ -118,12 +124,22 @@ impl VirtualHost {
 
     /// The URL for the test's own connections.
     pub fn test_url(&self) -> String {
-        self.locate(self.node().url()).into()
+        self.test_url_by(self.node())
+    }
+
+    /// The same by way of another node of its cluster.
+    pub fn test_url_by(&self, node: &Node) -> String {
+        self.locate(node.url()).into()
     }
 
     /// The URL for the worker.
     pub fn worker_url(&self) -> Url {
-        self.for_worker(self.node().url())
+        self.worker_url_by(self.node())
+    }
+
+    /// The same by way of another node of its cluster.
+    pub fn worker_url_by(&self, node: &Node) -> Url {
+        self.for_worker(node.url())
     }
 
     /// The URL for the worker over TLS.
@@ -146,7 +162,13 @@ impl VirtualHost {
     }
 }
 
-/// A node of one test's own. Only one exists at a time: a second one would starve both.
+/// Who holds this may start nodes of its own: those of two tests at once would starve each other.
+pub(super) async fn turn() -> AsyncGuard<'static, ()> {
+    static TURN: AsyncMutex<()> = AsyncMutex::const_new(());
+    TURN.lock().await
+}
+
+/// A node of one test's own. Only one exists at a time.
 pub struct OwnBroker {
     broker: Arc<Broker>,
     _turn: AsyncGuard<'static, ()>,
@@ -155,8 +177,7 @@ pub struct OwnBroker {
 impl OwnBroker {
     /// Starts one with extra configuration, in the form of `rabbitmq.conf`, and perhaps with TLS.
     pub async fn start(conf: &str, tls: Option<[String; 3]>) -> Self {
-        static TURN: AsyncMutex<()> = AsyncMutex::const_new(());
-        let turn = TURN.lock().await;
+        let turn = turn().await;
         let conf = conf.to_owned();
         let start =
             move || Node::start(&conf, tls.as_ref().map(|pem| pem.each_ref().map(String::as_str)));

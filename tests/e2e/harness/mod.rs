@@ -5,7 +5,9 @@
 pub mod amqp;
 pub mod broker;
 pub mod canary;
+pub mod cluster;
 pub mod endpoint;
+pub mod feed;
 pub mod gate;
 pub mod letter;
 pub mod message;

@@ -20,6 +20,20 @@ struct Owned {
     stopper: Child,
 }
 
+impl Owned {
+    /// Of the node in `dir`, which may be started from now on.
+    fn of(dir: &Path) -> Self {
+        let stopper = Command::new("sh")
+            .args(["-c", r#"trap "" INT TERM HUP; read -r _; "$0" stop "$1"; rm -rf "$1""#])
+            .args([script().as_os_str(), dir.as_os_str()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self { stopper }
+    }
+}
+
 impl Drop for Owned {
     fn drop(&mut self) {
         drop(self.stopper.stdin.take());
@@ -36,7 +50,7 @@ impl Node {
     /// Starts a node with the extra `conf` and, if there is a `tls` identity (CA, certificate and
     /// key as PEM), a TLS listener.
     pub fn start(conf: &str, tls: Option<[&str; 3]>) -> Self {
-        let dir = tempfile::Builder::new().prefix("revoker-node-").tempdir().unwrap().keep();
+        let dir = folder();
         if !conf.is_empty() {
             std::fs::create_dir_all(dir.join("conf.d")).unwrap();
             std::fs::write(dir.join("conf.d/20-test.conf"), conf).unwrap();
@@ -47,16 +61,27 @@ impl Node {
                 std::fs::write(dir.join("tls").join(name), pem).unwrap();
             }
         }
-        let stopper = Command::new("sh")
-            .args(["-c", r#"trap "" INT TERM HUP; read -r _; "$0" stop "$1"; rm -rf "$1""#])
-            .args([script().as_os_str(), dir.as_os_str()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let owned = Owned { stopper };
+        let owned = Owned::of(&dir);
         let url = broker("start", &dir, [""; 0]);
         Self { dir, url, _owned: Some(owned) }
+    }
+
+    /// Starts a member of the cluster that `first` began.
+    pub fn join(first: &Path) -> Self {
+        let dir = folder();
+        let owned = Owned::of(&dir);
+        let url = broker("join", &dir, [first]);
+        Self { dir, url, _owned: Some(owned) }
+    }
+
+    /// The folder that it lives in.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Its name in a cluster.
+    pub fn name(&self) -> String {
+        std::fs::read_to_string(self.dir.join("name")).unwrap().trim().to_owned()
     }
 
     /// `user:password@host:port` of the test's own user, and the path of the default virtual host.
@@ -90,6 +115,11 @@ impl Node {
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
         tokio::task::spawn_blocking(move || broker(action, &dir, arguments)).await.unwrap()
     }
+}
+
+/// A folder for a node. Not deleted with a value of this process: its [`Owned`] does that.
+fn folder() -> PathBuf {
+    tempfile::Builder::new().prefix("revoker-node-").tempdir().unwrap().keep()
 }
 
 fn script() -> PathBuf {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 pub const HANG_GUARD: Duration = Duration::from_secs(120);
 
 /// The pause between two looks.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(25);
+pub const BETWEEN_LOOKS: Duration = Duration::from_millis(25);
 
 /// Looks until there is something to see, and returns that. `look` says what it saw instead as the
 /// error, for the report of a hang.

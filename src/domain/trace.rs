@@ -1,0 +1,143 @@
+//! The trace that a job belongs to: what its producer sent by the rules of W3C Trace Context.
+//!
+//! Both values go on to the endpoint and into the log, so nothing passes that the rules do not spell
+//! out, and neither value can grow with what a stranger sends.
+
+/// The version of `traceparent` that is spoken here.
+const VERSION: &str = "00";
+
+/// The length of a `traceparent` of that version, in characters.
+const PARENT_CHARS: usize = 55;
+
+/// The longest `tracestate` that goes on: what everybody has to pass on, by section 3.3.1.5.
+const MAX_STATE_CHARS: usize = 512;
+
+/// The most members of a `tracestate`, by section 3.3.1.1.
+const MAX_STATE_MEMBERS: usize = 32;
+
+/// The longest key and the longest value of a member.
+const MAX_MEMBER_CHARS: usize = 256;
+
+/// A checked `traceparent`, and the `tracestate` beside it if that was sound as well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TraceContext {
+    parent: String,
+    state: Option<String>,
+}
+
+impl TraceContext {
+    /// Reads both headers; `None` without a sound `traceparent`. A malformed or huge `tracestate` is
+    /// dropped alone.
+    ///
+    /// Source: <https://www.w3.org/TR/trace-context/>, sections 3.2 and 3.3.
+    #[must_use]
+    pub fn parse(traceparent: &str, tracestate: Option<&str>) -> Option<Self> {
+        let parent = parent(traceparent)?;
+        let state = tracestate.filter(|state| is_state(state)).map(str::to_owned);
+        Some(Self { parent, state })
+    }
+
+    /// The value of the header `traceparent`.
+    #[must_use]
+    pub fn traceparent(&self) -> &str {
+        &self.parent
+    }
+
+    /// The value of the header `tracestate`.
+    #[must_use]
+    pub fn tracestate(&self) -> Option<&str> {
+        self.state.as_deref()
+    }
+
+    /// The trace id, 32 hex digits.
+    #[must_use]
+    pub fn trace_id(&self) -> &str {
+        self.parent.split('-').nth(1).unwrap_or_default()
+    }
+
+    /// What is left of it without the parts that show a secret, as `shows` finds. Version and flags are
+    /// too short to show any.
+    #[must_use]
+    pub fn without(mut self, shows: impl Fn(&str) -> bool) -> Option<Self> {
+        let mut ids = self.parent.split('-').filter(|field| field.len() > VERSION.len());
+        if ids.any(&shows) || shows(&self.parent) {
+            return None;
+        }
+        self.state = self.state.filter(|state| !shows(state));
+        Some(self)
+    }
+}
+
+/// A `traceparent` as it goes on. One of a later version is read as far as this one goes and written
+/// as this one, which is what section 3.2.4 asks for; of its flags only "sampled" is known.
+fn parent(value: &str) -> Option<String> {
+    let (head, rest) = value.split_at_checked(PARENT_CHARS)?;
+    let mut fields = head.split('-');
+    let (version, trace, parent, flags) =
+        (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+    let sound = fields.next().is_none()
+        && is_hex(version, 2)
+        && is_hex(trace, 32)
+        && is_hex(parent, 16)
+        && is_hex(flags, 2)
+        && told(trace)
+        && told(parent);
+    match version {
+        _ if !sound => None,
+        VERSION => rest.is_empty().then(|| head.to_owned()),
+        "ff" => None,
+        _ if !rest.is_empty() && !rest.starts_with('-') => None,
+        _ => {
+            let sampled = u8::from_str_radix(flags, 16).ok()? & 1;
+            Some(format!("{VERSION}-{trace}-{parent}-{sampled:02x}"))
+        }
+    }
+}
+
+fn is_hex(field: &str, length: usize) -> bool {
+    field.len() == length && field.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// All zeros mean that nothing is known.
+fn told(field: &str) -> bool {
+    field.bytes().any(|b| b != b'0')
+}
+
+fn is_state(value: &str) -> bool {
+    if value.len() > MAX_STATE_CHARS {
+        return false;
+    }
+    let mut keys: Vec<&str> = Vec::new();
+    for member in value.split(',') {
+        let member = member.trim_matches([' ', '\t']);
+        // An empty member is allowed, and counts for nothing.
+        if member.is_empty() {
+            continue;
+        }
+        let Some((key, value)) = member.split_once('=') else { return false };
+        let sound = is_key(key) && is_value(value) && !keys.contains(&key);
+        if !sound || keys.len() == MAX_STATE_MEMBERS {
+            return false;
+        }
+        keys.push(key);
+    }
+    !keys.is_empty()
+}
+
+fn is_key(key: &str) -> bool {
+    let begins = key.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
+    begins
+        && key.len() <= MAX_MEMBER_CHARS
+        && key
+            .bytes()
+            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'*' | b'/' | b'@'))
+}
+
+fn is_value(value: &str) -> bool {
+    !value.is_empty()
+        && value.len() <= MAX_MEMBER_CHARS
+        && value.bytes().all(|b| matches!(b, b' '..=b'~') && b != b',' && b != b'=')
+}
+
+#[cfg(test)]
+mod tests;

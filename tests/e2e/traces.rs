@@ -1,0 +1,116 @@
+//! The trace that a job belongs to: with every call, in every log line of the job, and wherever the job
+//! goes.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use crate::harness::{
+    Answer, Call, DEAD, Endpoint, INTERACTIVE, Message, Stage, message::text, token, worker::field,
+};
+
+const TRACE_ID: &str = "0af7651916cd43dd8448eb211c80319c";
+const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+const STATE: &str = "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE";
+
+/// The headers of a trace as a call carried them.
+type Carried = (Option<String>, Option<String>);
+
+/// What the calls for each token carried, in their order.
+#[derive(Clone, Default)]
+struct Seen(Arc<Mutex<BTreeMap<String, Vec<Carried>>>>);
+
+impl Seen {
+    fn note(&self, call: &Call) {
+        let header = |name| call.request.header(name).map(str::to_owned);
+        let carried = (header("traceparent"), header("tracestate"));
+        self.0.lock().unwrap().entry(call.token.clone()).or_default().push(carried);
+    }
+
+    fn of(&self, token: &str) -> Vec<Carried> {
+        self.0.lock().unwrap().get(token).cloned().unwrap_or_default()
+    }
+}
+
+fn traced(n: usize, parent: &str, state: &str) -> Message {
+    let message = Message::job(&token(n)).id(&format!("job-{n}"));
+    message.header("traceparent", text(parent)).header("tracestate", text(state))
+}
+
+/// Calls that break, a stay in a retry queue, another call, a dead letter: the trace goes through all
+/// of it, and every line about the job names it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trace_goes_with_every_call_and_log_line_and_through_a_stay() {
+    // The second call that breaks ends the hold.
+    const BROKEN: usize = 2;
+    let stage = Stage::new().await;
+    let seen = Seen::default();
+    let notes = seen.clone();
+    let endpoint = Endpoint::start(move |call| {
+        notes.note(call);
+        if call.nth <= BROKEN { Answer::Reset } else { Answer::rejected() }
+    })
+    .await;
+    let worker =
+        stage.run(&endpoint).set("retry.hold", "1ms").set("log.level", "debug").ready().await;
+    stage.amqp.publish(INTERACTIVE, traced(1, PARENT, STATE)).await;
+    let letter = stage.amqp.take(DEAD, 1).await.remove(0);
+    let metrics = worker.until_processed("dead_lettered", 1).await;
+    assert_eq!(metrics.publishes("retry", "confirmed"), 1, "it was not parked");
+
+    let whole = (Some(PARENT.to_owned()), Some(STATE.to_owned()));
+    assert_eq!(seen.of(&token(1)), vec![whole; BROKEN + 1]);
+    assert_eq!(letter.text("traceparent").as_deref(), Some(PARENT));
+    assert_eq!(letter.text("tracestate").as_deref(), Some(STATE));
+
+    // The log is written by a thread of its own: it is whole when the worker has ended.
+    worker.signal("TERM");
+    worker.exit().await;
+    for (message, count) in
+        [("a call got no answer", BROKEN), ("job dead-lettered", 1), ("job ended", 1)]
+    {
+        let lines = worker.said(message);
+        assert_eq!(lines.len(), count, "{message}: {lines:?}");
+        for line in &lines {
+            assert_eq!(field(line, "trace_id"), Some(TRACE_ID), "{message}");
+        }
+    }
+}
+
+/// What a stranger may put into these headers, and what of it goes on to the endpoint: a malformed or
+/// huge value is dropped and harms nothing, and so is one that shows the token.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_is_sound_and_shows_no_token_reaches_the_endpoint() {
+    let huge = format!("a={}", "x".repeat(100_000));
+    let showing = format!("a={}", token(6));
+    let parent = Some(PARENT);
+    let cases = [
+        (PARENT, STATE, (parent, Some(STATE))),
+        (PARENT, "a=1\r\nx-evil: 1", (parent, None)),
+        (PARENT, huge.as_str(), (parent, None)),
+        ("00-00000000000000000000000000000000-b7ad6b7169203331-01", STATE, (None, None)),
+        (huge.as_str(), STATE, (None, None)),
+        ("00-x\r\nx-evil: 1", STATE, (None, None)),
+        (PARENT, showing.as_str(), (parent, None)),
+    ];
+    let stage = Stage::new().await;
+    let seen = Seen::default();
+    let notes = seen.clone();
+    let endpoint = Endpoint::start(move |call| {
+        notes.note(call);
+        assert_eq!(call.request.header("x-evil"), None);
+        Answer::revoked()
+    })
+    .await;
+    let worker = stage.run(&endpoint).ready().await;
+    for (n, (parent, state, _)) in cases.iter().enumerate() {
+        stage.amqp.publish(INTERACTIVE, traced(n, parent, state)).await;
+    }
+    worker.until_processed("revoked", cases.len()).await;
+    for (n, (_, _, (parent, state))) in cases.iter().enumerate() {
+        let expected = (parent.map(str::to_owned), state.map(str::to_owned));
+        assert_eq!(seen.of(&token(n)), [expected], "case {n}");
+    }
+    worker.stop().await;
+}
