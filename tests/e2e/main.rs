@@ -16,6 +16,7 @@ mod harness;
 mod ambiguity;
 mod architecture;
 mod broker_faults;
+mod chaos;
 mod condemned;
 mod configuring;
 mod crashes;

@@ -78,6 +78,11 @@ impl Process {
         Self { name: name.to_owned(), pid, stdout, stderr, ended, keeper: Some(keeper) }
     }
 
+    /// Its number, which `/proc` knows it by.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
     /// What it has printed to standard output so far.
     pub fn stdout(&self) -> String {
         self.stdout.text()

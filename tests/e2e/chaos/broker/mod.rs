@@ -1,0 +1,3 @@
+//! The broker goes away, changes its mind, or runs out of something.
+
+mod sessions;

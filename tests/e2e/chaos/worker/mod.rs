@@ -1,0 +1,3 @@
+//! The worker dies, stands still, runs out of something, or is stopped.
+
+mod killed;
