@@ -24,8 +24,8 @@ pub const CONDEMNED: Ending = Ending::Dead(&["rejected", "rejected_after_ambigui
 #[derive(Debug, Default)]
 pub struct Books {
     jobs: BTreeMap<String, (String, Ending)>,
-    /// Reasons for which a job that was to be revoked may be dead instead, by the nature of the fault.
-    spared: Vec<&'static str>,
+    /// Reasons for which any job may be dead, by the nature of the fault.
+    allowed: Vec<&'static str>,
 }
 
 /// What the audit found.
@@ -45,9 +45,9 @@ impl Books {
         assert!(before.is_none(), "two jobs have one id");
     }
 
-    /// Lets jobs that were to be revoked be dead for `reason` as well.
+    /// Lets jobs be dead for `reason` as well.
     pub fn allow(&mut self, reason: &'static str) {
-        self.spared.push(reason);
+        self.allowed.push(reason);
     }
 
     /// How many jobs there are.
@@ -93,11 +93,12 @@ impl Books {
         let mut lost = Vec::new();
         for (id, (token, ending)) in &self.jobs {
             let reasons = dead.get(id).map_or(&[][..], Vec::as_slice);
-            let fits = |reason: &String| match ending {
-                Ending::Dead(fitting) => fitting.contains(&reason.as_str()),
-                Ending::Revoked => {
-                    reason == "rejected_after_ambiguity" || self.spared.contains(&reason.as_str())
-                }
+            let fitting = match ending {
+                Ending::Dead(fitting) => fitting,
+                Ending::Revoked => &["rejected_after_ambiguity"][..],
+            };
+            let fits = |reason: &String| {
+                fitting.contains(&reason.as_str()) || self.allowed.contains(&reason.as_str())
             };
             assert!(reasons.iter().all(fits), "{id} was to be {ending:?}, and is {reasons:?}");
             let is_revoked = *ending == Ending::Revoked && revoked.contains(token.as_str());

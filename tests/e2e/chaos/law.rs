@@ -2,11 +2,11 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use super::seed::mix;
-use crate::harness::{Answer, Call};
+use crate::harness::{Answer, Call, Gate};
 
 /// One token of so many is condemned.
 const CONDEMNED_OF: u64 = 7;
@@ -20,13 +20,21 @@ pub struct Law(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     seed: u64,
-    revoked: Mutex<HashSet<String>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    calls: usize,
+    revoked: HashSet<String>,
+    /// From which call on answers wait, and for what.
+    held: Option<(usize, Gate)>,
 }
 
 impl Law {
     /// A law that draws the condemned from `seed`.
     pub fn new(seed: u64) -> Self {
-        Self(Arc::new(Inner { seed, revoked: Mutex::default() }))
+        Self(Arc::new(Inner { seed, state: Mutex::default() }))
     }
 
     /// Whether a token is condemned.
@@ -37,10 +45,33 @@ impl Law {
     /// The answer to a call that nothing is in the way of. It takes effect: the token is revoked from here
     /// on, also if the answer never arrives.
     pub fn answer(&self, call: &Call) -> Answer {
-        if self.condemns(&call.token) {
-            return Answer::rejected();
+        let mut state = self.lock();
+        state.calls += 1;
+        let answer = if !self.condemns(&call.token) && state.revoked.insert(call.token.clone()) {
+            Answer::revoked()
+        } else {
+            Answer::rejected()
+        };
+        match &state.held {
+            Some((from, gate)) if state.calls > *from => answer.after(gate),
+            _ => answer,
         }
-        let mut revoked = self.0.revoked.lock().unwrap_or_else(PoisonError::into_inner);
-        if revoked.insert(call.token.clone()) { Answer::revoked() } else { Answer::rejected() }
+    }
+
+    /// Lets so many calls be answered in all, and the others wait: what a slow fault is to meet must not be
+    /// over before it strikes.
+    pub fn hold_after(&self, calls: usize) {
+        self.lock().held = Some((calls, Gate::default()));
+    }
+
+    /// Answers what waits, and what comes.
+    pub fn release(&self) {
+        if let Some((_, gate)) = self.lock().held.take() {
+            gate.open();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -19,9 +19,9 @@ mod trial;
 mod broker;
 mod worker;
 
-pub use books::Ending;
+pub use books::{BROKER_DROPPED, Ending};
 pub use law::Law;
-pub use plan::{Area, Plan};
+pub use plan::{Area, Plan, lawful};
 pub use row::Evidence;
 pub use trial::Trial;
 

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::harness::{
     BULK, DEAD, Endpoint, INTERACTIVE, Launch, Letter, Message, Said, Stage, Worker, canary,
-    scrape::Scrape, token, wait::HANG_GUARD,
+    eventually, scrape::Scrape, token, wait::HANG_GUARD,
 };
 
 /// Jobs that are published before their confirms are awaited.
@@ -37,6 +37,7 @@ pub struct Trial {
     plan: Plan,
     books: Books,
     published: usize,
+    letters: Vec<Letter>,
     series: Option<Vec<String>>,
     redelivered: BTreeMap<u32, usize>,
     began: Instant,
@@ -47,7 +48,12 @@ impl Trial {
         let launch = stage
             .run(&endpoint)
             .set("broker.prefetch", plan.prefetch)
-            .set("flow.concurrency.max", plan.concurrency);
+            .set("flow.concurrency.max", plan.concurrency)
+            // A busy machine must not be one more fault: each of these, run out, would do a job twice.
+            .set("broker.heartbeat", "60s")
+            .set("broker.confirm_timeout", "60s")
+            .set("endpoint.connect_timeout", "60s")
+            .set("endpoint.timeout", "10m");
         Self {
             stage,
             endpoint,
@@ -57,6 +63,7 @@ impl Trial {
             plan,
             books: Books::default(),
             published: 0,
+            letters: Vec::new(),
             series: None,
             redelivered: BTreeMap::new(),
             began: Instant::now(),
@@ -89,7 +96,6 @@ impl Trial {
     }
 
     /// Publishes a message of the case's own, for `token`, to a queue; the broker confirms it.
-    #[allow(dead_code, reason = "for cases about what producers send")]
     pub async fn publish_own(
         &mut self,
         queue: &str,
@@ -108,8 +114,7 @@ impl Trial {
         message.id(&id)
     }
 
-    /// Lets jobs that were to be revoked be dead for `reason` instead, by the nature of the fault.
-    #[allow(dead_code, reason = "for faults that move jobs by themselves")]
+    /// Lets jobs be dead for `reason` as well, by the nature of the fault.
     pub fn allow(&mut self, reason: &'static str) {
         self.books.allow(reason);
     }
@@ -145,6 +150,40 @@ impl Trial {
         self.endpoint.until_count(self.part(share)).await;
     }
 
+    /// Has the endpoint answer `share` of the planned jobs, and no more until [`Law::release`].
+    pub fn hold_at(&self, share: f64) {
+        self.law.hold_after(self.part(share));
+    }
+
+    /// Waits until a worker that makes as many calls as it may is held up with all of them, behind `share`.
+    pub async fn until_held_at(&self, share: f64) {
+        self.endpoint.until_count(self.part(share) + self.plan.concurrency).await;
+    }
+
+    /// Waits until what was published so far is accounted for; `workers` are those that live.
+    pub async fn until_settled(&self, workers: &[&Worker]) {
+        self.until_accounted(workers).await;
+    }
+
+    /// Waits until so many jobs wait in the lanes, in nobody's hand.
+    pub async fn until_waiting(&self, count: usize) {
+        eventually(&format!("{count} jobs to wait"), async || {
+            let mut ready = 0;
+            for queue in [INTERACTIVE, BULK] {
+                ready += self.stage.amqp.depth(queue).await.map_or(0, |depth| depth.ready) as usize;
+            }
+            if ready == count { Ok(()) } else { Err(format!("{ready}")) }
+        })
+        .await;
+    }
+
+    /// Takes the dead letters of now out of their queue, which a case is about to harm; the audit has them.
+    pub async fn save_letters(&mut self) {
+        if let Some(depth) = self.stage.amqp.depth(DEAD).await {
+            self.letters.extend(self.stage.amqp.drain(DEAD, depth.ready).await);
+        }
+    }
+
     /// So much of the planned jobs.
     #[allow(
         clippy::cast_possible_truncation,
@@ -154,6 +193,11 @@ impl Trial {
     )]
     pub fn part(&self, share: f64) -> usize {
         (self.plan.jobs as f64 * share) as usize
+    }
+
+    /// Calls that a worker makes at a time.
+    pub fn calls_at_a_time(&self) -> usize {
+        self.plan.concurrency
     }
 
     /// A bound for the calls that `faults` faults may have made twice, if at each of them everything that
@@ -172,7 +216,7 @@ impl Trial {
     ) {
         let workers: Vec<Worker> = workers.into_iter().collect();
         assert!(!workers.is_empty(), "somebody has to finish the work");
-        self.until_accounted(&workers).await;
+        self.until_accounted(&workers.iter().collect::<Vec<_>>()).await;
         for worker in workers {
             worker.until_metrics("the books to balance", balanced).await;
             self.look(&worker).await;
@@ -181,7 +225,8 @@ impl Trial {
         for queue in [INTERACTIVE, BULK] {
             assert_eq!(self.stage.amqp.after_consumers(queue).await, 0, "{queue}");
         }
-        let letters = self.letters().await;
+        self.save_letters().await;
+        let letters = std::mem::take(&mut self.letters);
         let calls = self.endpoint.calls();
         let audit = self.books.audit(&calls, &letters);
         for (what, twice) in [("calls", audit.calls_twice), ("letters", audit.letters_twice)] {
@@ -204,17 +249,9 @@ impl Trial {
         row.leave();
     }
 
-    /// Takes all dead letters.
-    async fn letters(&self) -> Vec<Letter> {
-        match self.stage.amqp.depth(DEAD).await {
-            Some(depth) => self.stage.amqp.drain(DEAD, depth.ready).await,
-            None => Vec::new(),
-        }
-    }
-
     /// Waits until nothing is on its way any more and every job has its ending. It hangs only when
     /// nothing moves: a long backlog on a busy machine takes its time.
-    async fn until_accounted(&self, workers: &[Worker]) {
+    async fn until_accounted(&self, workers: &[&Worker]) {
         let (mut seen, mut since) = (None, Instant::now());
         loop {
             let standing = self.standing(workers).await;
@@ -229,19 +266,20 @@ impl Trial {
         }
     }
 
-    fn is_accounted(&self, dead: u32) -> bool {
+    fn is_accounted(&self, dead: usize) -> bool {
         // A job called twice may be in a letter alone, beyond those that must be.
-        let beyond = (dead as usize).saturating_sub(self.books.doomed());
+        let beyond = dead.saturating_sub(self.books.doomed());
         let revoked: BTreeSet<String> = self.endpoint.told(Said::Revoked);
         self.books.unrevoked(&revoked) <= beyond
     }
 
-    async fn standing(&self, workers: &[Worker]) -> Standing {
+    async fn standing(&self, workers: &[&Worker]) -> Standing {
         let mut standing = Standing { calls: self.endpoint.count(), ..Standing::default() };
         for queue in [INTERACTIVE, BULK].iter().chain(&PARKED) {
             standing.waiting += self.stage.amqp.depth(queue).await.map_or(0, |depth| depth.ready);
         }
-        standing.dead = self.stage.amqp.depth(DEAD).await.map_or(0, |depth| depth.ready);
+        let dead = self.stage.amqp.depth(DEAD).await.map_or(0, |depth| depth.ready);
+        standing.dead = self.letters.len() + dead as usize;
         for worker in workers {
             let ended = worker.exited();
             assert!(ended.is_none(), "a worker ended: {ended:?}\n{}", worker.stderr());
@@ -258,12 +296,13 @@ struct Standing {
     /// In the lanes and parked.
     waiting: u32,
     in_hand: usize,
-    dead: u32,
+    /// Saved ones among them.
+    dead: usize,
 }
 
 impl Standing {
     fn is_over(&self, doomed: usize) -> bool {
-        self.waiting == 0 && self.in_hand == 0 && self.dead as usize >= doomed
+        self.waiting == 0 && self.in_hand == 0 && self.dead >= doomed
     }
 }
 

@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeSet,
     env,
+    ops::Deref,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -146,10 +147,11 @@ impl VirtualHost {
     }
 }
 
-/// A node of one test's own. Only one exists at a time: a second one would starve both.
+/// A node that one test may harm: its own, of which only one exists at a time, as a second one would
+/// starve both; or one that is lent.
 pub struct OwnBroker {
     broker: Arc<Broker>,
-    _turn: AsyncGuard<'static, ()>,
+    _turn: Option<AsyncGuard<'static, ()>>,
 }
 
 impl OwnBroker {
@@ -157,11 +159,28 @@ impl OwnBroker {
     pub async fn start(conf: &str, tls: Option<[String; 3]>) -> Self {
         static TURN: AsyncMutex<()> = AsyncMutex::const_new(());
         let turn = TURN.lock().await;
+        let broker = Self::launch(conf, tls).await;
+        Self { broker, _turn: Some(turn) }
+    }
+
+    /// One that tests harm in turn, and leave as they found it: a start takes longer than most of what is
+    /// done to it.
+    pub async fn lent() -> LentBroker {
+        static LENT: AsyncMutex<Option<OwnBroker>> = AsyncMutex::const_new(None);
+        let mut place = LENT.lock().await;
+        let broker = match place.take() {
+            Some(broker) => broker,
+            None => Self { broker: Self::launch("", None).await, _turn: None },
+        };
+        LentBroker { place, broker: Some(broker) }
+    }
+
+    async fn launch(conf: &str, tls: Option<[String; 3]>) -> Arc<Broker> {
         let conf = conf.to_owned();
         let start =
             move || Node::start(&conf, tls.as_ref().map(|pem| pem.each_ref().map(String::as_str)));
         let node = tokio::task::spawn_blocking(start).await.unwrap();
-        Self { broker: Arc::new(Broker::on(node)), _turn: turn }
+        Arc::new(Broker::on(node))
     }
 
     /// A virtual host on it.
@@ -172,5 +191,27 @@ impl OwnBroker {
     /// The node, to be harmed.
     pub fn node(&self) -> &Node {
         &self.broker.node
+    }
+}
+
+/// A node that is lent. A test that fails may leave it in any state, and so does not give it back.
+pub struct LentBroker {
+    place: AsyncGuard<'static, Option<OwnBroker>>,
+    broker: Option<OwnBroker>,
+}
+
+impl Deref for LentBroker {
+    type Target = OwnBroker;
+
+    fn deref(&self) -> &OwnBroker {
+        self.broker.as_ref().expect("it is here until it is dropped")
+    }
+}
+
+impl Drop for LentBroker {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            *self.place = self.broker.take();
+        }
     }
 }
