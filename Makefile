@@ -2,7 +2,7 @@
 # themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster outage bench build fmt lint doc pictures clean
+.PHONY: help demo test test-cluster outage chaos bench build fmt lint doc pictures clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ test-cluster: ## three workers on a cluster of three RabbitMQ nodes that are kil
 outage: ## the tests of an outage at full length, a minute each, side by side
 	@scripts/install test
 	REVOKER_FULL=1 scripts/with-broker cargo test --locked --test e2e -- outage:: --test-threads 4
+
+chaos: ## every fault of docs/reliability.md at full size: ends with its table, and fails if a job is lost
+	@scripts/chaos
 
 bench: ## what it can do, in tables of Markdown; docs/performance.md tells what they mean
 	@scripts/bench

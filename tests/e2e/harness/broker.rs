@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeSet,
     env,
+    ops::Deref,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -168,21 +169,39 @@ pub(super) async fn turn() -> AsyncGuard<'static, ()> {
     TURN.lock().await
 }
 
-/// A node of one test's own. Only one exists at a time.
+/// A node that one test may harm: its own, of which only one exists at a time, as a second one would
+/// starve both; or one that is lent.
 pub struct OwnBroker {
     broker: Arc<Broker>,
-    _turn: AsyncGuard<'static, ()>,
+    _turn: Option<AsyncGuard<'static, ()>>,
 }
 
 impl OwnBroker {
     /// Starts one with extra configuration, in the form of `rabbitmq.conf`, and perhaps with TLS.
     pub async fn start(conf: &str, tls: Option<[String; 3]>) -> Self {
         let turn = turn().await;
+        let broker = Self::launch(conf, tls).await;
+        Self { broker, _turn: Some(turn) }
+    }
+
+    /// One that tests harm in turn, and leave as they found it: a start takes longer than most of what is
+    /// done to it.
+    pub async fn lent() -> LentBroker {
+        static LENT: AsyncMutex<Option<OwnBroker>> = AsyncMutex::const_new(None);
+        let mut place = LENT.lock().await;
+        let broker = match place.take() {
+            Some(broker) => broker,
+            None => Self { broker: Self::launch("", None).await, _turn: None },
+        };
+        LentBroker { place, broker: Some(broker) }
+    }
+
+    async fn launch(conf: &str, tls: Option<[String; 3]>) -> Arc<Broker> {
         let conf = conf.to_owned();
         let start =
             move || Node::start(&conf, tls.as_ref().map(|pem| pem.each_ref().map(String::as_str)));
         let node = tokio::task::spawn_blocking(start).await.unwrap();
-        Self { broker: Arc::new(Broker::on(node)), _turn: turn }
+        Arc::new(Broker::on(node))
     }
 
     /// A virtual host on it.
@@ -193,5 +212,27 @@ impl OwnBroker {
     /// The node, to be harmed.
     pub fn node(&self) -> &Node {
         &self.broker.node
+    }
+}
+
+/// A node that is lent. A test that fails may leave it in any state, and so does not give it back.
+pub struct LentBroker {
+    place: AsyncGuard<'static, Option<OwnBroker>>,
+    broker: Option<OwnBroker>,
+}
+
+impl Deref for LentBroker {
+    type Target = OwnBroker;
+
+    fn deref(&self) -> &OwnBroker {
+        self.broker.as_ref().expect("it is here until it is dropped")
+    }
+}
+
+impl Drop for LentBroker {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            *self.place = self.broker.take();
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! A process of the product whose whole output is kept, and searched for canaries when it is over.
 
 use std::{
+    fs,
     io::Read,
+    net::{Ipv4Addr, SocketAddr},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Condvar, Mutex, PoisonError},
     thread::JoinHandle,
 };
 
@@ -25,22 +27,42 @@ pub struct Process {
 }
 
 #[derive(Clone, Default)]
-struct Output(Arc<Mutex<Vec<u8>>>);
+struct Output(Arc<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    bytes: Mutex<Vec<u8>>,
+    ignored: Mutex<bool>,
+    changed: Condvar,
+}
 
 impl Output {
     fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+        let bytes = self.0.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    fn ignore(&self, ignored: bool) {
+        *self.0.ignored.lock().unwrap_or_else(PoisonError::into_inner) = ignored;
+        self.0.changed.notify_all();
+    }
+
+    /// Waits until somebody wants to hear.
+    fn heard(&self) {
+        let ignored = self.0.ignored.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.0.changed.wait_while(ignored, |ignored| *ignored));
     }
 
     /// Collects everything from `source` on a thread of its own: a full pipe would stall the worker.
     fn collect(&self, mut source: impl Read + Send + 'static) -> JoinHandle<()> {
-        let kept = self.0.clone();
+        let kept = self.clone();
         std::thread::spawn(move || {
             let mut chunk = [0; 8 * 1024];
             while let Ok(read @ 1..) = source.read(&mut chunk) {
-                kept.lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .extend_from_slice(&chunk[..read]);
+                let mut bytes = kept.0.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+                bytes.extend_from_slice(&chunk[..read]);
+                drop(bytes);
+                kept.heard();
             }
         })
     }
@@ -78,6 +100,11 @@ impl Process {
         Self { name: name.to_owned(), pid, stdout, stderr, ended, keeper: Some(keeper) }
     }
 
+    /// Its number, which `/proc` knows it by.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
     /// What it has printed to standard output so far.
     pub fn stdout(&self) -> String {
         self.stdout.text()
@@ -86,6 +113,34 @@ impl Process {
     /// What it has printed to standard error so far.
     pub fn stderr(&self) -> String {
         self.stderr.text()
+    }
+
+    /// Reads nothing of what it prints to standard error any more: the pipe fills, and then blocks.
+    pub fn ignore_stderr(&self) {
+        self.stderr.ignore(true);
+    }
+
+    /// Reads on.
+    pub fn hear_stderr(&self) {
+        self.stderr.ignore(false);
+    }
+
+    /// The port on loopback that it listens on, by what the system knows.
+    pub fn listening(&self) -> Option<SocketAddr> {
+        const LISTENS: &str = "0A";
+        let files = fs::read_dir(format!("/proc/{}/fd", self.pid)).ok()?;
+        let files: Vec<String> = files
+            .filter_map(|file| fs::read_link(file.ok()?.path()).ok()?.to_str().map(str::to_owned))
+            .collect();
+        let sockets = fs::read_to_string(format!("/proc/{}/net/tcp", self.pid)).ok()?;
+        let port = sockets.lines().find_map(|line| {
+            // sl, local address, remote address, state, …, inode tenth.
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let ours = files.contains(&format!("socket:[{}]", fields.get(9)?));
+            let (_, port) = fields[1].split_once(':')?;
+            (ours && fields[3] == LISTENS).then(|| u16::from_str_radix(port, 16).ok())?
+        });
+        Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port?)))
     }
 
     /// Sends a signal, named as `kill` names it. A process that is over gets none: its pid may be
@@ -113,6 +168,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.signal("KILL");
+        self.hear_stderr();
         if let Some(keeper) = self.keeper.take() {
             let _ = keeper.join();
         }

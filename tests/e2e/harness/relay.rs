@@ -1,7 +1,11 @@
 //! A TCP relay on loopback whose port the worker is given in place of the broker's: it can be away,
 //! it can break what runs through it, hold it, and stop passing it on.
 
-use std::{io, net::SocketAddr};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Mutex, PoisonError},
+};
 
 use super::wait::HANG_GUARD;
 use tokio::{
@@ -17,12 +21,50 @@ pub struct Relay {
     target: SocketAddr,
     /// Counts the resets: a connection ends when the count moves on.
     resets: watch::Sender<usize>,
-    /// Whether bytes stay where they are.
-    held: watch::Sender<bool>,
+    held: watch::Sender<Held>,
     stall: Stall,
     /// Counts the directions of connections that were stalled.
     stalled: watch::Sender<usize>,
     serving: Option<JoinHandle<()>>,
+}
+
+/// Which connections' bytes stay where they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Held {
+    None,
+    All,
+    /// Those whose first words hold these.
+    Named(&'static str),
+}
+
+impl Held {
+    fn holds(self, greeting: &Greeting) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::Named(name) => greeting.says(name),
+        }
+    }
+}
+
+/// The first words of a connection from the product.
+#[derive(Debug, Default)]
+struct Greeting(Mutex<Vec<u8>>);
+
+impl Greeting {
+    /// Bytes that are kept: the protocol's header and the properties of the client.
+    const LONGEST: usize = 2_048;
+
+    fn hear(&self, words: &[u8]) {
+        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = Self::LONGEST.saturating_sub(heard.len());
+        heard.extend_from_slice(&words[..words.len().min(room)]);
+    }
+
+    fn says(&self, name: &str) -> bool {
+        let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.windows(name.len()).any(|words| words == name.as_bytes())
+    }
 }
 
 /// How many bytes of each connection are passed on, before the relay falls silent and holds it open.
@@ -49,7 +91,7 @@ impl Relay {
             address,
             target,
             resets: watch::Sender::new(0),
-            held: watch::Sender::new(false),
+            held: watch::Sender::new(Held::None),
             stall: Stall::default(),
             stalled: watch::Sender::new(0),
             serving: None,
@@ -104,12 +146,18 @@ impl Relay {
 
     /// Lets nothing through any more, in either direction; connections stay.
     pub fn hold(&self) {
-        self.held.send_replace(true);
+        self.held.send_replace(Held::All);
+    }
+
+    /// The same for those connections alone that named themselves so as they began: the worker tells the
+    /// broker what each of its connections is for.
+    pub fn hold_named(&self, name: &'static str) {
+        self.held.send_replace(Held::Named(name));
     }
 
     /// Lets through what was held, and everything after it.
     pub fn release(&self) {
-        self.held.send_replace(false);
+        self.held.send_replace(Held::None);
     }
 
     /// Resets every connection and refuses new ones.
@@ -125,9 +173,16 @@ impl Relay {
 struct Way {
     target: SocketAddr,
     resets: watch::Sender<usize>,
-    held: watch::Sender<bool>,
+    held: watch::Sender<Held>,
     stall: Stall,
     stalled: watch::Sender<usize>,
+}
+
+/// Where bytes come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Product,
+    Target,
 }
 
 async fn serve(listener: TcpListener, way: Way) {
@@ -150,13 +205,14 @@ async fn relay(mut client: TcpStream, way: Way) {
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     // However this ends before the orderly end of both directions, both sides see a reset.
     let _ = (client.set_zero_linger(), server.set_zero_linger());
+    let greeting = Greeting::default();
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = server.split();
     tokio::select! {
         _ = async {
             tokio::try_join!(
-                pass(from_client, to_server, way.stall.to_target, &way),
-                pass(from_server, to_client, way.stall.from_target, &way),
+                pass(from_client, to_server, way.stall.to_target, &way, &greeting, Side::Product),
+                pass(from_server, to_client, way.stall.from_target, &way, &greeting, Side::Target),
             )
         } => {}
         _ = resets.changed() => {}
@@ -169,6 +225,8 @@ async fn pass(
     mut to: impl AsyncWrite + Unpin,
     most: Option<u64>,
     way: &Way,
+    greeting: &Greeting,
+    side: Side,
 ) -> io::Result<()> {
     let mut held = way.held.subscribe();
     let mut left = most.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
@@ -176,8 +234,11 @@ async fn pass(
     while left > 0 {
         let most = left.min(chunk.len());
         let read = from.read(&mut chunk[..most]).await?;
+        if side == Side::Product {
+            greeting.hear(&chunk[..read]);
+        }
         // The relay may be gone before its last connections.
-        let _ = held.wait_for(|held| !held).await;
+        let _ = held.wait_for(|held| !held.holds(greeting)).await;
         if read == 0 {
             return to.shutdown().await;
         }
@@ -248,4 +309,28 @@ async fn a_relay_holds_and_releases() {
     assert!(held.await.is_err(), "it came through");
     relay.release();
     assert_eq!(accepted.read_u8().await.unwrap(), b'b');
+}
+
+/// A connection is held by the words that it began with, and another one goes on.
+#[tokio::test]
+async fn a_relay_holds_one_connection_by_its_first_words() {
+    let server = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let relay = Relay::open(server.local_addr().unwrap()).await;
+    let mut ends = Vec::new();
+    for words in [b"I consume", b"I publish"] {
+        let mut client = TcpStream::connect(relay.address()).await.unwrap();
+        let (mut accepted, _) = server.accept().await.unwrap();
+        client.write_all(words).await.unwrap();
+        accepted.read_exact(&mut [0; 9]).await.unwrap();
+        ends.push((client, accepted));
+    }
+    relay.hold_named("consume");
+    for (client, _) in &mut ends {
+        client.write_all(b"x").await.unwrap();
+    }
+    assert_eq!(ends[1].1.read_u8().await.unwrap(), b'x');
+    let held = tokio::time::timeout(std::time::Duration::from_millis(100), ends[0].1.read_u8());
+    assert!(held.await.is_err(), "it came through");
+    relay.reset();
+    assert!(ends[0].1.read_u8().await.is_err(), "what was held came out of a reset connection");
 }

@@ -28,7 +28,7 @@ pub struct Launch {
     arguments: Vec<String>,
     environment: BTreeMap<String, String>,
     input: Option<Vec<u8>>,
-    largest_file: Option<usize>,
+    prelude: Option<String>,
     folder: Option<PathBuf>,
     on_terminal: bool,
 }
@@ -41,7 +41,7 @@ impl Launch {
             arguments: vec![subcommand.to_owned()],
             environment: BTreeMap::new(),
             input: None,
-            largest_file: None,
+            prelude: None,
             folder: None,
             on_terminal: false,
         }
@@ -93,8 +93,22 @@ impl Launch {
 
     /// Lets no file of its grow beyond so many blocks of 512 bytes: what a full disk is to it.
     #[must_use]
-    pub const fn largest_file(mut self, blocks: usize) -> Self {
-        self.largest_file = Some(blocks);
+    pub fn largest_file(self, blocks: usize) -> Self {
+        // Without the trap, the system would end it with a signal in place of an error.
+        self.after(&format!("trap '' XFSZ; ulimit -f {blocks}"))
+    }
+
+    /// Runs commands of the shell before it, in the same process: limits and redirections.
+    #[must_use]
+    pub fn after(mut self, prelude: &str) -> Self {
+        self.prelude = Some(prelude.to_owned());
+        self
+    }
+
+    /// Sets a variable of the environment that is no key of the configuration.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: impl Display) -> Self {
+        self.environment.insert(name.to_owned(), value.to_string());
         self
     }
 
@@ -117,7 +131,7 @@ impl Launch {
     pub fn start(&self) -> Worker {
         let binary = env!("CARGO_BIN_EXE_revoker");
         let mut environment = self.environment.clone();
-        let mut command = match (self.on_terminal, self.largest_file) {
+        let mut command = match (self.on_terminal, &self.prelude) {
             (true, _) => {
                 let words: Vec<String> = std::iter::once(binary)
                     .chain(self.arguments.iter().map(String::as_str))
@@ -128,9 +142,8 @@ impl Launch {
                 environment.insert("TERM".to_owned(), "xterm".to_owned());
                 command
             }
-            (false, Some(blocks)) => {
-                // Without the trap, the system would end it with a signal in place of an error.
-                let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+            (false, Some(prelude)) => {
+                let script = format!("{prelude}; exec \"$0\" \"$@\"");
                 let mut command = Command::new("sh");
                 command.args(["-c", &script, binary]).args(&self.arguments);
                 command
@@ -200,14 +213,15 @@ impl Worker {
         assert_eq!(status.code(), Some(0), "{}", self.stderr());
     }
 
-    /// Where its admin pages are: it logs the address it was given.
+    /// Where its admin pages are: it logs the address it was given, or where its log is out of reach, the
+    /// system tells.
     pub async fn admin(&self) -> SocketAddr {
         let find = || {
             eventually("the admin address", async || {
                 assert!(self.exited().is_none(), "the worker ended: {}", self.stderr());
                 let lines = self.said("admin listening");
                 let address = lines.iter().find_map(|line| field(line, "address")?.parse().ok());
-                address.ok_or(self.stderr())
+                address.or_else(|| self.listening()).ok_or(self.stderr())
             })
         };
         *self.admin.get_or_init(find).await

@@ -1,0 +1,148 @@
+//! Which jobs a producer's confirm covers, and how each of them must end.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::harness::{Letter, Said, endpoint::Entry};
+
+/// The reason for what the broker put into the dead-letter queue by itself.
+pub const BROKER_DROPPED: &str = "broker_dropped";
+
+/// How a job must end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Told so by the endpoint; or, where it was called again and the first answer was lost, a dead letter
+    /// that says so.
+    Revoked,
+    /// In a dead letter with one of these reasons.
+    Dead(&'static [&'static str]),
+}
+
+/// The endpoint rejects it, whatever happened before.
+pub const CONDEMNED: Ending = Ending::Dead(&["rejected", "rejected_after_ambiguity"]);
+
+/// The jobs by their message id.
+#[derive(Debug, Default)]
+pub struct Books {
+    jobs: BTreeMap<String, (String, Ending)>,
+    /// Reasons for which any job may be dead, by the nature of the fault.
+    allowed: Vec<&'static str>,
+}
+
+/// What the audit found.
+#[derive(Debug)]
+pub struct Audit {
+    pub revoked: usize,
+    /// Calls for a token whose verdict had been told before.
+    pub calls_twice: usize,
+    /// Dead letters of a job that had one already.
+    pub letters_twice: usize,
+}
+
+impl Books {
+    /// Enters a job.
+    pub fn enter(&mut self, id: String, token: String, ending: Ending) {
+        let before = self.jobs.insert(id, (token, ending));
+        assert!(before.is_none(), "two jobs have one id");
+    }
+
+    /// Lets jobs be dead for `reason` as well.
+    pub fn allow(&mut self, reason: &'static str) {
+        self.allowed.push(reason);
+    }
+
+    /// How many jobs there are.
+    pub fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// How many must be in a dead letter.
+    pub fn doomed(&self) -> usize {
+        self.jobs.values().filter(|(_, ending)| *ending != Ending::Revoked).count()
+    }
+
+    /// Jobs that were to be revoked, and whose token was not told to be.
+    pub fn unrevoked(&self, revoked: &BTreeSet<String>) -> usize {
+        let missing = |(token, ending): &&(String, Ending)| {
+            *ending == Ending::Revoked && !revoked.contains(token)
+        };
+        self.jobs.values().filter(missing).count()
+    }
+
+    /// Holds every job against the endpoint's ledger and the dead-letter queue. Fails if one is lost, or
+    /// dead for a reason that does not fit.
+    pub fn audit(&self, calls: &[Entry], letters: &[Letter]) -> Audit {
+        let mut verdicts: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut revoked = BTreeSet::new();
+        for call in calls {
+            if matches!(call.said, Some(Said::Revoked | Said::Rejected)) {
+                *verdicts.entry(&call.token).or_default() += 1;
+            }
+            if call.said == Some(Said::Revoked) {
+                revoked.insert(call.token.as_str());
+            }
+        }
+        let mut dead: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for letter in letters {
+            let id = letter.properties.message_id().as_ref().map(ToString::to_string);
+            let reason = letter.text("x-revoker-reason").unwrap_or(BROKER_DROPPED.to_owned());
+            dead.entry(id.unwrap_or_default()).or_default().push(reason);
+        }
+        let strangers: Vec<_> = dead.keys().filter(|id| !self.jobs.contains_key(*id)).collect();
+        assert!(strangers.is_empty(), "dead letters of no job: {strangers:?}");
+
+        let mut lost = Vec::new();
+        for (id, (token, ending)) in &self.jobs {
+            let reasons = dead.get(id).map_or(&[][..], Vec::as_slice);
+            let fitting = match ending {
+                Ending::Dead(fitting) => fitting,
+                Ending::Revoked => &["rejected_after_ambiguity"][..],
+            };
+            let fits = |reason: &String| {
+                fitting.contains(&reason.as_str()) || self.allowed.contains(&reason.as_str())
+            };
+            assert!(reasons.iter().all(fits), "{id} was to be {ending:?}, and is {reasons:?}");
+            let is_revoked = *ending == Ending::Revoked && revoked.contains(token.as_str());
+            if reasons.is_empty() && !is_revoked {
+                lost.push(id);
+            }
+        }
+        assert!(lost.is_empty(), "{} jobs were lost: {lost:?}", lost.len());
+        Audit {
+            revoked: revoked.len(),
+            calls_twice: verdicts.values().map(|told| told - 1).sum(),
+            letters_twice: letters.len() - dead.len(),
+        }
+    }
+}
+
+/// The audit can fail: for a job that is nowhere, and for a reason that does not fit.
+#[test]
+fn a_lost_job_and_a_wrong_reason_are_found() {
+    use crate::harness::Message;
+
+    let called = |said| Entry { token: "a".to_owned(), arrived: std::time::Instant::now(), said };
+    let letter = |reason: &str| Letter {
+        body: Vec::new(),
+        properties: Message::new("")
+            .id("1")
+            .header("x-revoker-reason", crate::harness::message::text(reason))
+            .properties(),
+        redelivered: false,
+    };
+    let audit = |ending, calls: Vec<Entry>, letters: Vec<Letter>| {
+        let mut books = Books::default();
+        books.enter("1".to_owned(), "a".to_owned(), ending);
+        std::panic::catch_unwind(move || books.audit(&calls, &letters)).ok()
+    };
+    let revoked = Some(Said::Revoked);
+    assert!(audit(Ending::Revoked, vec![], vec![]).is_none(), "it is nowhere");
+    assert!(audit(Ending::Revoked, vec![called(None)], vec![]).is_none(), "it was told nothing");
+    assert!(audit(Ending::Revoked, vec![], vec![letter("rejected")]).is_none(), "it is no stray");
+    assert!(audit(CONDEMNED, vec![called(Some(Said::Rejected))], vec![]).is_none(), "no letter");
+    assert!(audit(CONDEMNED, vec![], vec![letter("exhausted")]).is_none(), "another reason");
+    let twice = vec![called(revoked), called(Some(Said::Rejected))];
+    let found = audit(Ending::Revoked, twice, vec![letter("rejected_after_ambiguity")]).unwrap();
+    assert_eq!((found.revoked, found.calls_twice, found.letters_twice), (1, 1, 0));
+    let found = audit(CONDEMNED, vec![], vec![letter("rejected"), letter("rejected")]).unwrap();
+    assert_eq!(found.letters_twice, 1);
+}

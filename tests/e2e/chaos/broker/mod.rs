@@ -1,0 +1,11 @@
+//! The broker goes away, changes its mind, or runs out of something.
+//!
+//! Faults of a whole node are for a node that these cases harm in turn; its restarts and alarms take
+//! seconds each, so `make chaos` alone runs those.
+
+mod alarms;
+mod limits;
+mod queues;
+mod restarts;
+mod rights;
+mod sessions;

@@ -1,0 +1,60 @@
+//! Queues go away, or take nothing more.
+
+use super::sessions::until_over;
+use crate::{
+    chaos::{Area, Evidence, Plan},
+    harness::{BULK, DEAD, INTERACTIVE},
+};
+
+/// Every queue of the family is deleted under a worker that has settled what there was. It declares them
+/// again, and the producer goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn queue_deleted() {
+    let mut trial = Plan::new(Area::Broker, "queue deleted").jobs(1_200).begin().await;
+    let half = trial.part(0.5);
+    trial.publish(half).await;
+    let worker = trial.ready().await;
+    trial.until_settled(&[&worker]).await;
+    trial.save_letters().await;
+    let parked = ["interactive", "bulk"].map(|lane| format!("revocations.retry.{lane}.1s"));
+    for queue in [DEAD, &parked[0], &parked[1], INTERACTIVE, BULK] {
+        trial.stage.amqp.delete(queue).await;
+    }
+    for queue in [INTERACTIVE, BULK] {
+        trial.stage.amqp.until_depth(queue, "be consumed", |depth| depth.consumers == 1).await;
+    }
+    trial.publish_all().await;
+    until_over(trial, worker, "consumer_cancelled").await;
+}
+
+/// The dead-letter queue is deleted, empty, while jobs that need it are under way.
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letter_queue_gone() {
+    let mut trial = Plan::new(Area::Broker, "dead-letter queue gone").begin().await;
+    let worker = trial.ready().await;
+    trial.stage.amqp.delete(DEAD).await;
+    trial.publish_all().await;
+    trial.until_settled(&[&worker]).await;
+    let returned = worker.metrics().await.publishes("dead_letter", "returned");
+    trial.close([worker], Evidence::of(returned, "letters returned"), 0).await;
+}
+
+/// The dead-letter queue refuses by policy: verdicts wait in hand until there is room.
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letter_queue_full() {
+    const REFUSALS: usize = 3;
+    let mut trial = Plan::new(Area::Broker, "dead-letter queue full").begin().await;
+    let worker = trial.ready().await;
+    let name = trial.stage.host.name().to_owned();
+    let limit = r#"{"max-length":1,"overflow":"reject-publish"}"#;
+    let pattern = r"^revocations\.dead$";
+    let policy = ["set_policy", "-p", &name, "full", pattern, limit, "--apply-to", "queues"];
+    trial.stage.host.node().ctl(&policy).await;
+    trial.publish_all().await;
+    let metrics = worker
+        .until_metrics("refusals", |metrics| metrics.publishes("dead_letter", "nacked") >= REFUSALS)
+        .await;
+    let refused = metrics.publishes("dead_letter", "nacked");
+    trial.stage.host.node().ctl(&["clear_policy", "-p", &name, "full"]).await;
+    trial.close([worker], Evidence::of(refused, "letters refused"), 0).await;
+}

@@ -1,0 +1,109 @@
+//! The broker ends what the worker has open, or is not there yet.
+
+use crate::{
+    chaos::{Area, Evidence, Law, Plan, Trial},
+    harness::{BULK, Endpoint, Gate, INTERACTIVE, Stage, Worker, broker::OwnBroker, relay::Relay},
+};
+
+/// Nobody listens where the broker will be.
+#[tokio::test(flavor = "multi_thread")]
+async fn absent_at_start() {
+    const TRIES: usize = 4;
+    let mut trial = Plan::new(Area::Broker, "absent at start").begin().await;
+    let mut relay = Relay::shut(trial.stage.broker_address()).await;
+    trial.launch = trial.launch.set("broker.url", trial.stage.url_by(&relay));
+    trial.publish_all().await;
+    let worker = trial.start();
+    let metrics =
+        worker.until_metrics("tries", |metrics| metrics.sessions("connect_failed") >= TRIES).await;
+    let tries = metrics.sessions("connect_failed");
+    trial.look(&worker).await;
+    relay.reopen().await;
+    trial.close([worker], Evidence::of(tries, "connections refused"), 0).await;
+}
+
+/// The broker's operator closes every connection while calls are under way, three times.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_connections_closed() {
+    let mut trial = Plan::new(Area::Broker, "all connections closed").begin().await;
+    trial.hold_at(0.2);
+    trial.publish_all().await;
+    let worker = trial.ready().await;
+    let name = trial.stage.host.name().to_owned();
+    for (before, (share, next)) in [(0.2, 0.4), (0.4, 0.6), (0.6, 1.0)].into_iter().enumerate() {
+        trial.until_held_at(share).await;
+        trial.stage.host.node().ctl(&["close_all_connections", "-p", &name, "maintenance"]).await;
+        let lost = "connection_lost";
+        worker.until_metrics(lost, |metrics| metrics.sessions(lost) > before).await;
+        trial.law.release();
+        trial.hold_at(next);
+        worker.until_ready().await;
+    }
+    trial.law.release();
+    trial.stage.reconnect().await;
+    until_over(trial, worker, "connection_lost").await;
+}
+
+/// A lane goes away under its consumer, and is there again; the other one is busy.
+#[tokio::test(flavor = "multi_thread")]
+async fn consumer_cancelled() {
+    let mut trial = Plan::new(Area::Broker, "consumer cancelled").jobs(2_000).begin().await;
+    trial.publish(20).await;
+    let worker = trial.ready().await;
+    trial.until_settled(&[&worker]).await;
+    for (before, queue) in [INTERACTIVE, BULK].into_iter().enumerate() {
+        trial.stage.amqp.delete(queue).await;
+        let cancelled = "consumer_cancelled";
+        worker.until_metrics(cancelled, |metrics| metrics.sessions(cancelled) > before).await;
+        trial.stage.amqp.until_depth(queue, "be consumed", |depth| depth.consumers == 1).await;
+        let half = trial.part(0.4);
+        trial.publish(half).await;
+        trial.until_settled(&[&worker]).await;
+    }
+    trial.publish_all().await;
+    until_over(trial, worker, "consumer_cancelled").await;
+}
+
+/// A call takes longer than the broker leaves a delivery with a consumer: it closes the channel, and every
+/// job in hand goes back to its queue.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a node of its own: make chaos runs it"]
+async fn ack_timed_out() {
+    let node = OwnBroker::lent().await;
+    let patience = async |timeout: u32, tick: u32| {
+        let set = format!(
+            "application:set_env(rabbit, consumer_timeout, {timeout}), \
+             application:set_env(rabbit, channel_tick_interval, {tick})."
+        );
+        node.node().ctl(&["eval", &set]).await;
+    };
+    patience(3_000, 500).await;
+    let gate = Gate::default();
+    let held = gate.clone();
+    let endpoint = async |law: Law| {
+        Endpoint::start(move |call| {
+            let answer = law.answer(call);
+            if call.nth == 1 && call.token.ends_with('5') { answer.after(&held) } else { answer }
+        })
+        .await
+    };
+    let plan = Plan::new(Area::Broker, "ack time-out at a few seconds");
+    let mut trial = plan.begin_on(Stage::own(&node).await, endpoint).await;
+    let worker = trial.ready().await;
+    trial.publish_all().await;
+    let closed = "channel_closed";
+    worker.until_metrics(closed, |metrics| metrics.sessions(closed) >= 1).await;
+    gate.open();
+    patience(1_800_000, 60_000).await;
+    until_over(trial, worker, closed).await;
+}
+
+/// The rest of the work, and the audit: what was in hand at the end of each such session may be called
+/// twice.
+pub async fn until_over(trial: Trial, worker: Worker, ended_by: &str) {
+    trial.until_settled(&[&worker]).await;
+    let sessions = worker.metrics().await.sessions(ended_by);
+    let bound = trial.in_hand_at(sessions);
+    let evidence = Evidence::of(sessions, &format!("sessions ended by {ended_by}"));
+    trial.close([worker], evidence, bound).await;
+}

@@ -1,0 +1,77 @@
+//! What the endpoint decides about a token, apart from what a fault makes of its answers.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use super::seed::mix;
+use crate::harness::{Answer, Call, Gate};
+
+/// One token of so many is condemned.
+const CONDEMNED_OF: u64 = 7;
+
+/// The endpoint's mind. Condemned tokens are rejected at every call. The others are revoked once, and
+/// rejected from then on, as the vendor's endpoint has to be expected to do: a call that is made twice
+/// shows.
+#[derive(Debug, Clone)]
+pub struct Law(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    seed: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    calls: usize,
+    revoked: HashSet<String>,
+    /// From which call on answers wait, and for what.
+    held: Option<(usize, Gate)>,
+}
+
+impl Law {
+    /// A law that draws the condemned from `seed`.
+    pub fn new(seed: u64) -> Self {
+        Self(Arc::new(Inner { seed, state: Mutex::default() }))
+    }
+
+    /// Whether a token is condemned.
+    pub fn condemns(&self, token: &str) -> bool {
+        mix(self.0.seed, token.as_bytes()).is_multiple_of(CONDEMNED_OF)
+    }
+
+    /// The answer to a call that nothing is in the way of. It takes effect: the token is revoked from here
+    /// on, also if the answer never arrives.
+    pub fn answer(&self, call: &Call) -> Answer {
+        let mut state = self.lock();
+        state.calls += 1;
+        let answer = if !self.condemns(&call.token) && state.revoked.insert(call.token.clone()) {
+            Answer::revoked()
+        } else {
+            Answer::rejected()
+        };
+        match &state.held {
+            Some((from, gate)) if state.calls > *from => answer.after(gate),
+            _ => answer,
+        }
+    }
+
+    /// Lets so many calls be answered in all, and the others wait: what a slow fault is to meet must not be
+    /// over before it strikes.
+    pub fn hold_after(&self, calls: usize) {
+        self.lock().held = Some((calls, Gate::default()));
+    }
+
+    /// Answers what waits, and what comes.
+    pub fn release(&self) {
+        if let Some((_, gate)) = self.lock().held.take() {
+            gate.open();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,70 @@
+//! The clock of the machine is set while the worker runs.
+
+use std::{fs, path::Path, time::SystemTime};
+
+use crate::{
+    chaos::{Area, Evidence, Plan},
+    harness::{Worker, eventually},
+};
+
+/// Where distributions put libfaketime.
+const LIBRARIES: [&str; 3] = [
+    "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
+    "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
+    "/usr/lib64/faketime/libfaketime.so.1",
+];
+const HOUR: u64 = 3600;
+
+/// Sets the clock of whoever reads `file`, in one step.
+fn step(file: &Path, to: &str) {
+    let written = file.with_extension("new");
+    fs::write(&written, to).unwrap();
+    fs::rename(written, file).unwrap();
+}
+
+/// Waits until the worker says that it has revoked something at an hour that fulfils `condition`, in
+/// seconds ahead of ours.
+async fn until_revoked_at(worker: &Worker, what: &str, condition: impl Fn(i64) -> bool) {
+    eventually(what, async || {
+        let metrics = worker.metrics().await;
+        let at = metrics.value("last_revoked_timestamp_seconds");
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        let ahead = i64::try_from(at).unwrap() - i64::try_from(now).unwrap();
+        if condition(ahead) { Ok(()) } else { Err(format!("{ahead} s ahead")) }
+    })
+    .await;
+}
+
+/// An hour ahead and an hour back, as by an operator or a broken time server: no wait, no deadline and no
+/// job depends on the time of day.
+#[tokio::test(flavor = "multi_thread")]
+async fn clock_stepped_by_an_hour() {
+    let half = i64::try_from(HOUR / 2).unwrap();
+    let library = LIBRARIES.iter().find(|path| Path::new(path).exists());
+    let library = library.expect("libfaketime is there: scripts/install installs it");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("clock");
+    step(&file, "+0");
+    let mut trial = Plan::new(Area::Worker, "clock stepped by an hour").jobs(1_500).begin().await;
+    trial.launch = trial
+        .launch
+        .environment("LD_PRELOAD", library)
+        .environment("FAKETIME_TIMESTAMP_FILE", file.display())
+        .environment("FAKETIME_NO_CACHE", 1)
+        // What a step does: the clock that waits go by runs on.
+        .environment("FAKETIME_DONT_FAKE_MONOTONIC", 1);
+    let worker = trial.ready().await;
+    let third = trial.part(1.0 / 3.0);
+    trial.publish(third).await;
+    until_revoked_at(&worker, "a revocation in our hour", |ahead| ahead.abs() < half).await;
+    let mut steps = 0;
+    step(&file, &format!("+{HOUR}"));
+    trial.publish(third).await;
+    until_revoked_at(&worker, "a revocation an hour ahead", |ahead| ahead > half).await;
+    steps += 1;
+    step(&file, "+0");
+    trial.publish_all().await;
+    until_revoked_at(&worker, "a revocation in our hour again", |ahead| ahead.abs() < half).await;
+    steps += 1;
+    trial.close([worker], Evidence::of(steps, "steps seen by the worker"), 0).await;
+}

@@ -1,0 +1,69 @@
+//! The system gives the worker no more of something.
+
+use std::{fs, os::unix::process::ExitStatusExt as _, process::Command};
+
+use crate::{
+    chaos::{Area, Ending, Evidence, Plan},
+    harness::{INTERACTIVE, Message, Worker, token},
+};
+
+/// A limit of a process that runs, as `prlimit` names it.
+fn limit(worker: &Worker, resource: &str, to: impl std::fmt::Display) {
+    let pid = worker.pid().to_string();
+    let status = Command::new("prlimit")
+        .args(["--pid", &pid, &format!("--{resource}={to}")])
+        .status()
+        .expect("prlimit is there");
+    assert!(status.success(), "the limit could not be set");
+}
+
+/// The address space of a process in bytes.
+fn address_space(worker: &Worker) -> usize {
+    let status = fs::read_to_string(format!("/proc/{}/status", worker.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmSize:")).unwrap();
+    1024 * line.trim().trim_end_matches(" kB").parse::<usize>().unwrap()
+}
+
+/// No more memory, and then messages that need some: it aborts in the middle of its work, as any program
+/// does that the system refuses memory. The next one has more, and finishes.
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_limit_hit() {
+    const HEAVY: usize = 8;
+    const HEAVY_BYTES: usize = 4 * 1024 * 1024;
+    const SIGABRT: i32 = 6;
+    let mut trial = Plan::new(Area::Worker, "memory limit hit").jobs(1_000).begin().await;
+    // Otherwise the allocator has reserved space beforehand, and the limit is far away.
+    trial.launch = trial.launch.environment("MALLOC_ARENA_MAX", 1);
+    trial.publish_all().await;
+    let worker = trial.ready().await;
+    trial.until_called_for(0.2).await;
+    limit(&worker, "as", address_space(&worker) + HEAVY_BYTES / 4);
+    for n in 0..HEAVY {
+        let heavy = Message::new(vec![b'x'; HEAVY_BYTES]);
+        let ending = Ending::Dead(&["invalid_job"]);
+        trial.publish_own(INTERACTIVE, heavy, &token(1_000 + n), ending).await;
+    }
+    let status = worker.exit().await;
+    assert_eq!(status.signal(), Some(SIGABRT), "{status}: {}", worker.stderr());
+    assert!(worker.stderr().contains("memory allocation"), "{}", worker.stderr());
+    drop(worker);
+    let next = trial.ready().await;
+    let bound = trial.in_hand_at(1);
+    trial.close([next], Evidence::of(1, "abort for want of memory"), bound).await;
+}
+
+/// No more sockets than a quarter of the calls need: the rest fail before they are sent and are tried
+/// again, and the work goes on over those that there are.
+#[tokio::test(flavor = "multi_thread")]
+async fn descriptor_limit_hit() {
+    let mut trial = Plan::new(Area::Worker, "descriptor limit hit").begin().await;
+    let worker = trial.ready().await;
+    let open = fs::read_dir(format!("/proc/{}/fd", worker.pid())).unwrap().count();
+    let limited = open + trial.calls_at_a_time() / 4;
+    limit(&worker, "nofile", format!("{limited}:"));
+    trial.publish_all().await;
+    trial.until_called_for(0.5).await;
+    limit(&worker, "nofile", format!("{}:", limited + 100));
+    let failed = worker.metrics().await.calls("connect");
+    trial.close([worker], Evidence::of(failed, "calls without a socket"), 0).await;
+}

@@ -1,0 +1,42 @@
+//! Nobody takes the worker's log: it goes on without.
+
+use std::fs;
+
+use crate::chaos::{Area, Evidence, Plan, sized};
+
+/// What a pipe of the system holds, in bytes: a process that writes more to it without a reader is blocked.
+const PIPE: usize = 64 * 1024;
+
+/// Whoever reads the log stops reading.
+#[tokio::test(flavor = "multi_thread")]
+async fn log_pipe_blocked() {
+    let plan = Plan::new(Area::Worker, "log pipe blocked").jobs(sized(1_000, 10_000));
+    let mut trial = plan.begin().await;
+    trial.launch = trial.launch.set("log.level", "trace");
+    let worker = trial.ready().await;
+    worker.ignore_stderr();
+    trial.publish_all().await;
+    trial.until_settled(&[&worker]).await;
+    let read = worker.stderr().len();
+    worker.hear_stderr();
+    let late = crate::harness::eventually("the rest of the log", async || {
+        let late = worker.stderr().len() - read;
+        if late > 2 * PIPE { Ok(late) } else { Err(format!("{late} bytes")) }
+    })
+    .await;
+    let evidence = Evidence::of(late / PIPE, "pipes full of log that waited");
+    trial.close([worker], evidence, 0).await;
+}
+
+/// Every write of the log fails.
+#[tokio::test(flavor = "multi_thread")]
+async fn log_disk_full() {
+    const FULL: &str = "/dev/full";
+    let mut trial = Plan::new(Area::Worker, "log disk full").begin().await;
+    trial.launch = trial.launch.set("log.level", "trace").after(&format!("exec 2>{FULL}"));
+    trial.publish_all().await;
+    let worker = trial.ready().await;
+    let log = fs::read_link(format!("/proc/{}/fd/2", worker.pid())).unwrap();
+    let full = usize::from(log.to_str() == Some(FULL));
+    trial.close([worker], Evidence::of(full, "log on a full disk from the start"), 0).await;
+}
