@@ -4,7 +4,7 @@
 //! loses a job, never says "revoked" without proof, and never shows a token.
 //!
 //! Data flows one way: delivery, job, attempts, outcome, settlement. So do imports:
-//! `domain <- metrics, ports <- flow | endpoint | broker | input <- sweep, pipeline <- config, admin, logs <- cli`.
+//! `domain <- metrics, ports <- flow | endpoint | broker | spans | input <- sweep, pipeline <- config, admin, logs <- cli`.
 
 pub mod admin;
 pub mod broker;
@@ -18,4 +18,5 @@ pub mod logs;
 pub mod metrics;
 pub mod pipeline;
 pub mod ports;
+pub mod spans;
 pub mod sweep;

@@ -17,6 +17,7 @@ use crate::{
     metrics::{Build, Metrics},
     pipeline::{BackingOff, Chance, Duplicates, Pipeline, Stop},
     ports::{Endpoint, SystemClock},
+    spans::Spans,
 };
 
 /// The engine, ready to run.
@@ -83,6 +84,7 @@ pub fn prefetch(config: &Config) -> u16 {
 /// [`EngineError`].
 pub fn assemble<E: Endpoint>(
     config: &Config,
+    spans: Spans,
     wrap: impl FnOnce(HttpEndpoint) -> E,
 ) -> Result<Engine<E>, EngineError> {
     let revision = option_env!("REVOKER_REVISION").unwrap_or("unknown");
@@ -106,6 +108,7 @@ pub fn assemble<E: Endpoint>(
         backing_off: BackingOff::new(usize::from(prefetch(config)) / 2),
         flow: Arc::clone(&flow),
         metrics: Arc::clone(&metrics),
+        spans,
         stop: stop.clone(),
     });
     Ok(Engine { metrics, credentials, flow, pipeline, stop })

@@ -13,6 +13,7 @@ use super::{
     EXIT_USAGE, credentials,
     engine::{self, Engine, EngineError},
     signals::Endings,
+    with_sources,
 };
 use crate::{
     admin,
@@ -21,10 +22,12 @@ use crate::{
         TopologyError, Wanted,
     },
     config::Config,
+    domain::PerLane,
     flow::{Dispatcher, FlowReport},
     metrics::Metrics,
     pipeline::Stop,
     ports::Intake,
+    spans::{self, Spans},
 };
 
 /// The broker's goodbye may take this long; a broker that hangs is not waited for.
@@ -32,13 +35,24 @@ const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Runs the worker until a signal ends it.
 pub async fn run(config: Config) -> ExitCode {
-    match start(&config).await {
+    let queues = Queues::new(&config.broker.queue, &[]);
+    let queues = PerLane::from_fn(|lane| queues.lane(lane).to_string());
+    let (spans, exporting) = match spans::begin(queues, &config.endpoint.url) {
+        Ok(begun) => begun,
+        Err(refusal) => {
+            error!("{}", with_sources(&refusal));
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    let code = match start(&config, spans).await {
         Ok(running) => running.until_ended(config.shutdown.grace).await,
         Err(refusal) => {
             error!("{refusal}");
             ExitCode::from(refusal.exit_code())
         }
-    }
+    };
+    exporting.end().await;
+    code
 }
 
 /// The worker under way: every task that was started, each awaited when it ends.
@@ -55,10 +69,10 @@ struct Running {
     close_admin: CancellationToken,
 }
 
-async fn start(config: &Config) -> Result<Running, EngineError> {
+async fn start(config: &Config, spans: Spans) -> Result<Running, EngineError> {
     let endings = Endings::listen().map_err(EngineError::Signals)?;
     let Engine { metrics, credentials, flow, pipeline, stop } =
-        engine::assemble(config, |endpoint| endpoint)?;
+        engine::assemble(config, spans, |endpoint| endpoint)?;
 
     let outbox = Arc::new(Outbox::default());
     let (consumer, publishing) = connect(config, &metrics, &outbox);

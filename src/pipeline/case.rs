@@ -16,6 +16,7 @@ use crate::{
     },
     metrics::{InState, JobState, Metrics},
     ports::UnknownClient,
+    spans::JobSpan,
 };
 
 /// Whatever has been in hand for this long without an ending goes back: RabbitMQ closes the channel of
@@ -31,6 +32,8 @@ pub struct Case {
     pub history: History,
     /// The trace it belongs to.
     pub trace: Option<TraceContext>,
+    /// Its span, once its body was read.
+    pub span: JobSpan,
     /// The job, once its body was read.
     pub job: Option<Arc<Job>>,
     /// Where it is in the metric of jobs in flight.
@@ -55,6 +58,7 @@ impl Case {
             lane: arrival.lane,
             history: arrival.history.redelivered(arrival.redelivered),
             trace: arrival.trace.clone(),
+            span: JobSpan::none(),
             job: None,
             state: metrics.enter(JobState::Waiting),
             lost,

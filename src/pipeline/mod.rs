@@ -37,6 +37,7 @@ use crate::{
     flow::{Dispatcher, Permit, Phase},
     metrics::{JobState, Metrics},
     ports::{Clock, Delivery, Endpoint, Settled, Source, UnknownClient},
+    spans::Spans,
 };
 
 /// A settlement has at least this long, however long its job was in hand before.
@@ -61,6 +62,8 @@ pub struct Pipeline<E, C> {
     pub flow: Arc<Dispatcher>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What is told of jobs and calls to who follows a trace.
+    pub spans: Spans,
     /// When to leave.
     pub stop: Stop,
 }
@@ -93,6 +96,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         let origin = Self::origin(&delivery, &case, &outcome);
         let settled = self.settle(delivery, &outcome, &mut case).await;
         self.account(&origin, &case, &outcome, settled);
+        case.span.end(&outcome, settled);
     }
 
     /// A panic inside one job ends that job and nothing else.
@@ -167,6 +171,8 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
             self.note_ignored_secret();
         }
         let job = case.identify(job);
+        case.span = self.spans.job(case.lane, job.fingerprint, case.trace.as_ref());
+        case.trace = case.trace.take().or_else(|| case.span.context());
         self.endpoint.admit(&job).map_err(|unknown| case.unknown(unknown, self.clock.now()))?;
         Ok(job)
     }
@@ -214,7 +220,11 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         case.probe = permit.probe().or(case.probe);
         let calling = case.calling();
         let began = Instant::now();
-        let verdict = self.endpoint.revoke(job, calling.trace.as_ref()).await;
+        let span = calling.span.call(calling.history.attempts);
+        let context = span.context();
+        let trace = context.as_ref().or(calling.trace.as_ref());
+        let verdict = self.endpoint.revoke(job, trace).await;
+        span.end(verdict.as_ref().ok());
         let past = leader.called(verdict.as_ref().ok());
         let verdict = calling.called(verdict)?;
         case.inherit(past);

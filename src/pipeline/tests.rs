@@ -17,6 +17,7 @@ use crate::{
     },
     flow::{self, PauseSettings},
     metrics::Build,
+    spans::Spans,
 };
 
 /// A settlement as it came out, with the time since the test began.
@@ -203,6 +204,7 @@ fn bench_with(
         chance: Chance::seeded(1),
         duplicates: Arc::new(Duplicates::new(HOLD, 10)),
         backing_off: BackingOff::new(2),
+        spans: Spans::none(),
         flow: Arc::new(flow),
         metrics,
         stop: Stop::default(),

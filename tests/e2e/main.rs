@@ -29,6 +29,8 @@ mod encryption;
 mod enqueueing;
 mod hostile;
 mod monitoring;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod outage;
 mod rejecting;
 mod replicas;

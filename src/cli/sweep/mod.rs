@@ -21,6 +21,7 @@ use tracing::{error, info, warn};
 use super::{EXIT_PARTLY, EXIT_USAGE, engine, engine::EngineError, signals::Endings, with_sources};
 use crate::{
     config::Config,
+    spans::Spans,
     sweep::{
         self, BeginError, Begun, Calls, Counted, LoadError, Report, SurveyError,
         journal::{RecoverError, WriteError},
@@ -83,7 +84,8 @@ async fn sweep(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
     let calls = Arc::<Calls>::default();
     let counted = Arc::clone(&calls);
     // Before the journal: a fault of configuration leaves no trace.
-    let engine = engine::assemble(config, |endpoint| Counted::new(endpoint, counted))?;
+    let engine =
+        engine::assemble(config, Spans::none(), |endpoint| Counted::new(endpoint, counted))?;
     let begun = tokio::select! {
         begun = spawn_blocking(move || sweep::begin(&settings)) => begun??,
         () = endings.next() => return Err(Failure::Interrupted),

@@ -14,6 +14,8 @@ pub mod message;
 pub mod node;
 pub mod pki;
 pub mod process;
+#[cfg(feature = "otlp")]
+pub mod protobuf;
 pub mod relay;
 pub mod scrape;
 pub mod stage;

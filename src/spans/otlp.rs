@@ -1,0 +1,271 @@
+//! A build that exports spans by OTLP, over HTTP as protobuf, to where the environment says.
+
+mod client;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use opentelemetry::{
+    Context, KeyValue,
+    trace::{
+        Span as _, SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceContextExt as _,
+        TraceFlags, TraceId, TraceState, Tracer as _, TracerProvider as _,
+    },
+};
+use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithHttpConfig as _};
+use opentelemetry_sdk::{
+    Resource,
+    trace::{SdkTracer, SdkTracerProvider, Span},
+};
+use thiserror::Error;
+use url::Url;
+
+use self::client::Client;
+use crate::{
+    domain::{Fingerprint, Lane, Outcome, PerLane, TraceContext, Verdict},
+    ports::Settled,
+};
+
+/// The variables that name a collector. Without one of them nothing is exported: a default address
+/// would have every worker knock at its own machine.
+const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+
+/// The variable that turns everything of OpenTelemetry off.
+const DISABLED: &str = "OTEL_SDK_DISABLED";
+
+/// How long the last spans may take when the worker ends.
+const LAST: Duration = Duration::from_secs(5);
+
+/// Why spans cannot be exported.
+#[derive(Debug, Error)]
+pub enum InitError {
+    /// The client cannot be built.
+    #[error("the HTTP client for spans cannot be set up")]
+    Client(#[source] reqwest::Error),
+    /// A variable of the environment is wrong.
+    #[error("spans cannot be exported; look at the variables OTEL_EXPORTER_OTLP_*")]
+    Exporter(#[source] ExporterBuildError),
+}
+
+/// The export, to be ended after all else.
+#[derive(Debug)]
+pub struct Exporting(Option<SdkTracerProvider>);
+
+impl Exporting {
+    /// Sends what is left.
+    pub async fn end(self) {
+        let Some(provider) = self.0 else { return };
+        // It blocks, and its client needs this runtime meanwhile.
+        let ending = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(LAST));
+        if !matches!(ending.await, Ok(Ok(()))) {
+            tracing::warn!("the last spans may be lost: the collector did not take them in time");
+        }
+    }
+}
+
+/// Begins to export to the collector that the environment names, if it names one: jobs out of `queues`,
+/// calls to `endpoint`.
+///
+/// # Errors
+///
+/// [`InitError`].
+pub fn begin(queues: PerLane<String>, endpoint: &Url) -> Result<(Spans, Exporting), InitError> {
+    let named = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let disabled = std::env::var(DISABLED).is_ok_and(|value| value.eq_ignore_ascii_case("true"));
+    if disabled || !ENDPOINTS.iter().any(named) {
+        return Ok((Spans::none(), Exporting(None)));
+    }
+    let exporter = SpanExporter::builder()
+        .with_http()
+        .with_http_client(Client::new().map_err(InitError::Client)?)
+        .build()
+        .map_err(InitError::Exporter)?;
+    // The environment's OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win over these.
+    let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
+    let resource = match std::env::var_os("OTEL_SERVICE_NAME") {
+        Some(_) => Resource::builder(),
+        None => Resource::builder().with_service_name("revoker"),
+    };
+    let provider = SdkTracerProvider::builder()
+        .with_batch_exporter(exporter)
+        .with_resource(resource.with_attribute(version).build())
+        .build();
+    let tracer = provider.tracer("revoker");
+    let address = endpoint.host_str().unwrap_or_default().to_owned();
+    let port = endpoint.port_or_known_default().unwrap_or_default();
+    let export = Arc::new(Export { tracer, queues, address, port });
+    Ok((Spans(Some(export)), Exporting(Some(provider))))
+}
+
+/// Where spans go, if anywhere.
+#[derive(Clone)]
+pub struct Spans(Option<Arc<Export>>);
+
+struct Export {
+    tracer: SdkTracer,
+    queues: PerLane<String>,
+    /// Of the endpoint.
+    address: String,
+    port: u16,
+}
+
+impl fmt::Debug for Spans {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Spans").field(&self.0.is_some()).finish()
+    }
+}
+
+impl Spans {
+    /// Nowhere.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self(None)
+    }
+
+    /// The span of a job that has just arrived.
+    #[must_use]
+    pub fn job(
+        &self,
+        lane: Lane,
+        fingerprint: Fingerprint,
+        producer: Option<&TraceContext>,
+    ) -> JobSpan {
+        let Some(export) = &self.0 else { return JobSpan::none() };
+        let queue = export.queues.get(lane).clone();
+        let builder = SpanBuilder::from_name(format!("process {queue}"))
+            .with_kind(SpanKind::Consumer)
+            .with_attributes([
+                KeyValue::new("messaging.system", "rabbitmq"),
+                KeyValue::new("messaging.operation.name", "process"),
+                KeyValue::new("messaging.operation.type", "process"),
+                KeyValue::new("messaging.destination.name", queue),
+                KeyValue::new("revoker.lane", lane.as_str()),
+                KeyValue::new("revoker.fingerprint", fingerprint.to_string()),
+            ]);
+        let parent = producer.and_then(remote).map_or_else(Context::new, |producer| {
+            Context::new().with_remote_span_context(producer)
+        });
+        let span = export.tracer.build_with_context(builder, &parent);
+        JobSpan(Some((Arc::clone(export), span)))
+    }
+}
+
+/// The span of a delivery; dropped, it ends.
+pub struct JobSpan(Option<(Arc<Export>, Span)>);
+
+impl fmt::Debug for JobSpan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("JobSpan").field(&self.0.is_some()).finish()
+    }
+}
+
+impl JobSpan {
+    /// Of a delivery that is not a job yet.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self(None)
+    }
+
+    /// The trace that the job is given where its producer named none.
+    #[must_use]
+    pub fn context(&self) -> Option<TraceContext> {
+        named(self.0.as_ref()?.1.span_context())
+    }
+
+    /// The span of its next call, counted from 1.
+    #[must_use]
+    pub fn call(&self, attempt: u32) -> CallSpan {
+        let Some((export, job)) = &self.0 else { return CallSpan(None) };
+        let mut attributes = vec![
+            KeyValue::new("http.request.method", "POST"),
+            KeyValue::new("server.address", export.address.clone()),
+            KeyValue::new("server.port", i64::from(export.port)),
+        ];
+        if attempt > 1 {
+            attributes.push(KeyValue::new("http.request.resend_count", i64::from(attempt - 1)));
+        }
+        let builder =
+            SpanBuilder::from_name("POST").with_kind(SpanKind::Client).with_attributes(attributes);
+        let parent = Context::new().with_remote_span_context(job.span_context().clone());
+        CallSpan(Some(export.tracer.build_with_context(builder, &parent)))
+    }
+
+    /// Ends it.
+    pub fn end(&mut self, outcome: &Outcome, settled: Settled) {
+        let Some((_, mut span)) = self.0.take() else { return };
+        let name = match outcome {
+            _ if settled == Settled::Abandoned => "abandoned",
+            _ if settled == Settled::HandedBack => "handed_back",
+            Outcome::Done(ending) => ending.as_str(),
+            Outcome::DeadLettered(letter) => {
+                span.set_attribute(KeyValue::new("error.type", letter.reason.as_str()));
+                span.set_status(Status::error(""));
+                "dead_lettered"
+            }
+            Outcome::Parked(_) => "parked",
+            Outcome::HandedBack => "handed_back",
+        };
+        span.set_attribute(KeyValue::new("revoker.outcome", name));
+        span.end();
+    }
+}
+
+/// The span of a call; dropped, it ends.
+pub struct CallSpan(Option<Span>);
+
+impl fmt::Debug for CallSpan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CallSpan").field(&self.0.is_some()).finish()
+    }
+}
+
+impl CallSpan {
+    /// The trace as the call should name it; `None` to pass on the job's.
+    #[must_use]
+    pub fn context(&self) -> Option<TraceContext> {
+        named(self.0.as_ref()?.span_context())
+    }
+
+    /// Ends it; `None` for a call that was not made.
+    pub fn end(self, verdict: Option<&Verdict>) {
+        let Some(mut span) = self.0 else { return };
+        if let Some(verdict) = verdict {
+            let status = match verdict {
+                Verdict::Revoked => None,
+                Verdict::Rejected(rejection) => Some(rejection.http_status),
+                Verdict::Transient(failure) => failure.http_status,
+            };
+            if let Some(status) = status {
+                span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status)));
+            }
+            span.set_attribute(KeyValue::new("revoker.result", verdict.label().as_str()));
+            if let Verdict::Transient(failure) = verdict {
+                span.set_attribute(KeyValue::new("error.type", failure.label.as_str()));
+                span.set_status(Status::error(""));
+            }
+        }
+        span.end();
+    }
+}
+
+/// A span of ours, as headers name it.
+fn named(span: &SpanContext) -> Option<TraceContext> {
+    let flags = span.trace_flags().to_u8();
+    let parent = format!("00-{}-{}-{flags:02x}", span.trace_id(), span.span_id());
+    TraceContext::parse(&parent, Some(&span.trace_state().header()))
+}
+
+/// The producer's span.
+fn remote(trace: &TraceContext) -> Option<SpanContext> {
+    let mut fields = trace.traceparent().split('-').skip(1);
+    let (id, span, flags) = (fields.next()?, fields.next()?, fields.next()?);
+    let members = trace.tracestate().unwrap_or_default().split(',').filter_map(|member| {
+        member.trim().split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()))
+    });
+    Some(SpanContext::new(
+        TraceId::from_hex(id).ok()?,
+        SpanId::from_hex(span).ok()?,
+        TraceFlags::new(u8::from_str_radix(flags, 16).ok()?),
+        true,
+        TraceState::from_key_value(members).unwrap_or_default(),
+    ))
+}
