@@ -10,7 +10,7 @@ use crate::{
 /// again, and the producer goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn queue_deleted() {
-    let mut trial = Plan::new(Area::Broker, "queue deleted").jobs(1_200).begin().await;
+    let mut trial = Plan::new(Area::Broker, "queue deleted").begin().await;
     let half = trial.part(0.5);
     trial.publish(half).await;
     let worker = trial.ready().await;

@@ -33,7 +33,7 @@ async fn locked_out(mut trial: Trial, lock: &[&str], unlock: &[&str]) {
 /// The user may do nothing in the virtual host, then may again.
 #[tokio::test(flavor = "multi_thread")]
 async fn permissions_revoked() {
-    let trial = Plan::new(Area::Broker, "permissions revoked").jobs(1_200).begin().await;
+    let trial = Plan::new(Area::Broker, "permissions revoked").begin().await;
     let host = trial.stage.host.name().to_owned();
     let lock = ["clear_permissions", "-p", &host, USER];
     let unlock = ["set_permissions", "-p", &host, USER, ".*", ".*", ".*"];

@@ -45,7 +45,7 @@ async fn clock_stepped_by_an_hour() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("clock");
     step(&file, "+0");
-    let mut trial = Plan::new(Area::Worker, "clock stepped by an hour").jobs(1_500).begin().await;
+    let mut trial = Plan::new(Area::Worker, "clock stepped by an hour").begin().await;
     trial.launch = trial
         .launch
         .environment("LD_PRELOAD", library)

@@ -8,7 +8,7 @@ use crate::{
 /// Killed again and again, at moments that are drawn: another one takes its place each time.
 #[tokio::test(flavor = "multi_thread")]
 async fn sigkill_at_random() {
-    let (jobs, kills) = sized((3_000, 6), (100_000, 200));
+    let (jobs, kills) = sized((2_000, 5), (100_000, 200));
     let plan = Plan::new(Area::Worker, "SIGKILL at random").jobs(jobs);
     let mut trial = plan.prefetch(64).concurrency(32).begin().await;
     trial.publish_all().await;

@@ -10,7 +10,7 @@ const PIPE: usize = 64 * 1024;
 /// Whoever reads the log stops reading.
 #[tokio::test(flavor = "multi_thread")]
 async fn log_pipe_blocked() {
-    let plan = Plan::new(Area::Worker, "log pipe blocked").jobs(sized(1_000, 10_000));
+    let plan = Plan::new(Area::Worker, "log pipe blocked").jobs(sized(1_000, 5_000));
     let mut trial = plan.begin().await;
     trial.launch = trial.launch.set("log.level", "trace");
     let worker = trial.ready().await;

@@ -1,7 +1,7 @@
 //! Stopped for a while, or for good.
 
 use crate::{
-    chaos::{Area, Evidence, Plan, Trial},
+    chaos::{Area, Evidence, Plan, Trial, sized},
     harness::{BULK, INTERACTIVE, Worker},
 };
 
@@ -75,7 +75,7 @@ async fn two_sigterms() {
 /// Three workers, each replaced in turn while the others go on.
 #[tokio::test(flavor = "multi_thread")]
 async fn rolling_restart_of_three() {
-    let plan = Plan::new(Area::Worker, "rolling restart of three").jobs(3_000);
+    let plan = Plan::new(Area::Worker, "rolling restart of three").jobs(sized(1_500, 5_000));
     let mut trial = plan.begin().await;
     trial.publish_all().await;
     let mut workers = Vec::new();
