@@ -12,7 +12,11 @@ use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 use tokio::time::timeout;
 
-use super::settings::Settings;
+use super::{leash::Leash, settings::Settings};
+
+/// A try may run out of time so often. Then whoever took the connection may be gone without a word, and
+/// would be waited for in vain while others would answer.
+const MOST_OVERRUNS: u32 = 3;
 
 /// What is said of a broker that took a connection and then fell silent.
 pub const NO_ANSWER: &str = "the broker does not answer";
@@ -20,12 +24,20 @@ pub const NO_ANSWER: &str = "the broker does not answer";
 /// Opens connections as configured.
 pub struct Connector {
     settings: Arc<Settings>,
-    /// For each URL the try that ran out of time, if there is one. The client library cannot give a
-    /// handshake up: each abandoned one would keep a thread and a socket. The next try goes on with it.
-    unfinished: Vec<Option<Connecting>>,
+    /// For each URL the try that ran out of time, if there is one. A broker that is slow gets its
+    /// time: the next try goes on with it.
+    unfinished: Vec<Option<Unfinished>>,
 }
 
 type Connecting = Pin<Box<dyn Future<Output = lapin::Result<Connection>> + Send + Sync>>;
+
+/// A try under way.
+struct Unfinished {
+    connecting: Connecting,
+    leash: Leash,
+    /// How often its time ran out.
+    overruns: u32,
+}
 
 impl fmt::Debug for Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -85,7 +97,7 @@ impl Connector {
 async fn connect_to(
     settings: &Settings,
     url: &SecretString,
-    unfinished: &mut Option<Connecting>,
+    unfinished: &mut Option<Unfinished>,
     purpose: Purpose,
 ) -> Result<Connection, Unreachable> {
     let mut uri: AMQPUri = url.expose_secret().parse().map_err(|_| Unreachable {
@@ -100,37 +112,46 @@ async fn connect_to(
         None => open(settings, uri, purpose).map_err(unreachable)?,
     };
     // lapin's own limit covers the blocking path only, and none of the AMQP handshake.
-    match timeout(settings.connect_timeout, &mut connecting).await {
-        Ok(Ok(connection)) => Ok(connection),
-        Ok(Err(error)) => Err(unreachable(fault(&error))),
-        Err(_) => {
+    let ended = timeout(settings.connect_timeout, &mut connecting.connecting).await;
+    let Ok(ended) = ended else {
+        connecting.overruns += 1;
+        // Before there is a socket, the resolver and the kernel have limits of their own.
+        if connecting.overruns < MOST_OVERRUNS || !connecting.leash.cut() {
             *unfinished = Some(connecting);
-            let limit = humantime::format_duration(settings.connect_timeout);
-            Err(unreachable(format!("no connection within {limit}")))
         }
-    }
+        let limit = humantime::format_duration(settings.connect_timeout);
+        return Err(unreachable(format!("no connection within {limit}")));
+    };
+    connecting.leash.release();
+    ended.map_err(|error| unreachable(fault(&error)))
 }
 
-fn open(settings: &Settings, uri: AMQPUri, purpose: Purpose) -> Result<Connecting, String> {
+fn open(settings: &Settings, uri: AMQPUri, purpose: Purpose) -> Result<Unfinished, String> {
     let tls = match uri.scheme {
         AMQPScheme::AMQP => None,
         AMQPScheme::AMQPS => Some(tls(settings).map_err(|error| error.to_string())?),
     };
     let runtime = lapin::runtime::default_runtime().map_err(|error| fault(&error))?;
-    Ok(Box::pin(Connection::connector(
+    let leash = Leash::default();
+    let held = leash.clone();
+    let connecting = Connection::connector(
         uri,
         runtime,
         async move |uri, runtime| {
             let host = uri.authority.host;
             let addresses = runtime.to_socket_addrs((host.clone(), uri.authority.port));
             let stream = AsyncTcpStream::connect(&runtime, addresses).await?;
+            if let AsyncTcpStream::Plain(socket) = &stream {
+                held.hold(socket.get_ref());
+            }
             Ok(match &tls {
                 None => stream,
                 Some(tls) => stream.into_rustls(tls, &host).await?,
             })
         },
         properties(purpose),
-    )))
+    );
+    Ok(Unfinished { connecting: Box::pin(connecting), leash, overruns: 0 })
 }
 
 /// Read anew for each connection: certificates are rotated while the worker runs.

@@ -14,6 +14,7 @@ mod depths;
 mod headers;
 mod inspect;
 mod lane;
+mod leash;
 mod outbox;
 mod producer;
 mod publisher;

@@ -12,11 +12,13 @@ pub mod gate;
 pub mod letter;
 pub mod message;
 pub mod node;
+pub mod old_tls;
 pub mod pki;
 pub mod process;
 #[cfg(feature = "otlp")]
 pub mod protobuf;
 pub mod relay;
+pub mod resolver;
 pub mod scrape;
 pub mod stage;
 pub mod swept;

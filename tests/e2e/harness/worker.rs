@@ -54,14 +54,6 @@ impl Launch {
         self
     }
 
-    /// Sets a variable of the environment that is not ours.
-    #[cfg(feature = "otlp")]
-    #[must_use]
-    pub fn environment(mut self, name: &str, value: &str) -> Self {
-        self.environment.insert(name.to_owned(), value.to_owned());
-        self
-    }
-
     /// Calls `endpoint`: one delay for all stays and no chance in the waits, the rest as it comes.
     #[must_use]
     pub fn calling(self, endpoint: &Endpoint) -> Self {
