@@ -17,6 +17,10 @@ mod seed;
 mod trial;
 
 mod broker;
+mod configuration;
+mod endpoint;
+mod network;
+mod producer;
 mod worker;
 
 pub use books::{BROKER_DROPPED, Ending};

@@ -38,10 +38,16 @@ impl Authority {
 
     /// An identity for these names, for servers and clients.
     pub fn identity(&self, names: &[&str]) -> Identity {
-        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        let mut params = CertificateParams::new(names).unwrap();
-        params.extended_key_usages =
-            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate().unwrap();
+        let certificate = server_params(names).signed_by(&key, &self.issuer).unwrap().pem();
+        Identity { certificate, key: key.serialize_pem() }
+    }
+
+    /// An identity for these names that was good for two years, long ago.
+    pub fn expired(&self, names: &[&str]) -> Identity {
+        let mut params = server_params(names);
+        params.not_before = rcgen::date_time_ymd(2014, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2016, 1, 1);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap().pem();
         Identity { certificate, key: key.serialize_pem() }
@@ -65,7 +71,23 @@ impl Authority {
     }
 }
 
+/// What a server and a client may show.
+fn server_params(names: &[&str]) -> CertificateParams {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let mut params = CertificateParams::new(names).unwrap();
+    params.extended_key_usages =
+        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    params
+}
+
 impl Identity {
+    /// One for these names that vouches for itself.
+    pub fn self_signed(names: &[&str]) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let certificate = server_params(names).self_signed(&key).unwrap().pem();
+        Self { certificate, key: key.serialize_pem() }
+    }
+
     /// What a server needs to show it.
     pub fn server(&self) -> ServerConfig {
         let chain = CertificateDer::pem_slice_iter(self.certificate.as_bytes());

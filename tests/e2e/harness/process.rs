@@ -151,6 +151,14 @@ impl Process {
         }
     }
 
+    /// The most memory that it has had resident so far, in KiB.
+    pub fn peak_memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = peak.and_then(|peak| peak.trim().strip_suffix(" kB")?.parse().ok());
+        peak.expect("Linux tells the peak of a process that runs")
+    }
+
     /// How it ended, if it has.
     pub fn exited(&self) -> Option<ExitStatus> {
         *self.ended.borrow()

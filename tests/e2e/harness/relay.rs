@@ -1,10 +1,15 @@
 //! A TCP relay on loopback whose port the worker is given in place of the broker's: it can be away,
-//! it can break what runs through it, hold it, and stop passing it on.
+//! break what runs through it, hold, swallow, slow, slice or tear it, and stop passing it on.
+
+mod frames;
+mod held;
+mod line;
+#[cfg(test)]
+mod tests;
 
 use std::{
     io,
-    net::SocketAddr,
-    sync::{Mutex, PoisonError},
+    net::{Ipv4Addr, SocketAddr},
 };
 
 use super::wait::HANG_GUARD;
@@ -15,56 +20,17 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
-/// A port that leads to `target` while the relay is open.
+use frames::Frames;
+pub use frames::{Frame, Torn};
+use held::{Greeting, Held};
+use line::Wire;
+pub use line::{Carried, Line};
+
+/// A port that leads to a target while the relay is open.
 pub struct Relay {
     address: SocketAddr,
-    target: SocketAddr,
-    /// Counts the resets: a connection ends when the count moves on.
-    resets: watch::Sender<usize>,
-    held: watch::Sender<Held>,
-    stall: Stall,
-    /// Counts the directions of connections that were stalled.
-    stalled: watch::Sender<usize>,
+    passage: Passage,
     serving: Option<JoinHandle<()>>,
-}
-
-/// Which connections' bytes stay where they are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Held {
-    None,
-    All,
-    /// Those whose first words hold these.
-    Named(&'static str),
-}
-
-impl Held {
-    fn holds(self, greeting: &Greeting) -> bool {
-        match self {
-            Self::None => false,
-            Self::All => true,
-            Self::Named(name) => greeting.says(name),
-        }
-    }
-}
-
-/// The first words of a connection from the product.
-#[derive(Debug, Default)]
-struct Greeting(Mutex<Vec<u8>>);
-
-impl Greeting {
-    /// Bytes that are kept: the protocol's header and the properties of the client.
-    const LONGEST: usize = 2_048;
-
-    fn hear(&self, words: &[u8]) {
-        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = Self::LONGEST.saturating_sub(heard.len());
-        heard.extend_from_slice(&words[..words.len().min(room)]);
-    }
-
-    fn says(&self, name: &str) -> bool {
-        let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.windows(name.len()).any(|words| words == name.as_bytes())
-    }
 }
 
 /// How many bytes of each connection are passed on, before the relay falls silent and holds it open.
@@ -76,6 +42,15 @@ pub struct Stall {
     pub from_target: Option<u64>,
 }
 
+/// A direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// From the product.
+    ToTarget,
+    /// To the product.
+    FromTarget,
+}
+
 impl Drop for Relay {
     fn drop(&mut self) {
         self.close();
@@ -85,32 +60,30 @@ impl Drop for Relay {
 impl Relay {
     /// Takes a port and does not listen on it yet: connections to it are refused.
     pub async fn shut(target: SocketAddr) -> Self {
-        let probe = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        Self::shut_at((Ipv4Addr::LOCALHOST, 0).into(), target).await
+    }
+
+    /// The same at an address of this machine's own; with port 0 at one that is free.
+    pub async fn shut_at(address: SocketAddr, target: SocketAddr) -> Self {
+        let probe = TcpListener::bind(address).await.unwrap();
         let address = probe.local_addr().unwrap();
-        Self {
-            address,
-            target,
-            resets: watch::Sender::new(0),
-            held: watch::Sender::new(Held::None),
-            stall: Stall::default(),
-            stalled: watch::Sender::new(0),
-            serving: None,
-        }
+        Self { address, passage: Passage::to(target), serving: None }
     }
 
     /// Listens and relays so much of each connection.
     pub async fn open_until(target: SocketAddr, stall: Stall) -> Self {
         let mut relay = Self::shut(target).await;
-        relay.stall = stall;
+        relay.passage.stall = stall;
         relay.reopen().await;
         relay
     }
 
-    /// Waits until a connection was stalled.
-    pub async fn stalled(&self) {
-        let mut stalled = self.stalled.subscribe();
-        let stalled = tokio::time::timeout(HANG_GUARD, stalled.wait_for(|count| *count > 0)).await;
-        assert!(stalled.is_ok(), "nothing was stalled");
+    /// Listens and relays over a bad line.
+    pub async fn open_over(target: SocketAddr, line: Line) -> Self {
+        let mut relay = Self::shut(target).await;
+        relay.passage.line = line;
+        relay.reopen().await;
+        relay
     }
 
     /// Listens and relays.
@@ -129,35 +102,74 @@ impl Relay {
     pub async fn reopen(&mut self) {
         // Tokio sets SO_REUSEADDR: the port can be taken again at once.
         let listener = TcpListener::bind(self.address).await.unwrap();
-        let way = Way {
-            target: self.target,
-            resets: self.resets.clone(),
-            held: self.held.clone(),
-            stall: self.stall,
-            stalled: self.stalled.clone(),
-        };
-        self.serving = Some(tokio::spawn(serve(listener, way)));
+        self.serving = Some(tokio::spawn(serve(listener, self.passage.clone())));
+    }
+
+    /// Leads connections made from now on to another target.
+    pub fn lead_to(&self, target: SocketAddr) {
+        self.passage.target.send_replace(target);
     }
 
     /// Resets every connection; new ones are relayed.
     pub fn reset(&self) {
-        self.resets.send_modify(|count| *count += 1);
+        self.passage.resets.send_modify(|count| *count += 1);
     }
 
     /// Lets nothing through any more, in either direction; connections stay.
     pub fn hold(&self) {
-        self.held.send_replace(Held::All);
+        self.passage.held.send_replace(Held::All);
     }
 
     /// The same for those connections alone that named themselves so as they began: the worker tells the
     /// broker what each of its connections is for.
     pub fn hold_named(&self, name: &'static str) {
-        self.held.send_replace(Held::Named(name));
+        self.passage.held.send_replace(Held::Named(name));
     }
 
     /// Lets through what was held, and everything after it.
     pub fn release(&self) {
-        self.held.send_replace(Held::None);
+        self.passage.held.send_replace(Held::None);
+    }
+
+    /// Loses whatever is sent over the connections there are, their ends included; neither side is told.
+    /// New ones are relayed.
+    pub fn swallow(&self) {
+        self.passage.holes.send_modify(|count| *count += 1);
+    }
+
+    /// Swallows every connection made from now on as well, or no longer.
+    pub fn swallow_new(&self, swallow: bool) {
+        self.passage.swallows_new.send_replace(swallow);
+    }
+
+    /// How many bytes were swallowed so far.
+    pub fn swallowed(&self) -> usize {
+        *self.passage.swallowed.borrow()
+    }
+
+    /// Cuts the next AMQP frame of this type that goes this way in two, and resets its connection.
+    pub fn tear(&self, way: Way, frame: Frame) {
+        self.passage.torn.send_replace(None);
+        self.passage.tearing.send_replace(Some((way, frame)));
+    }
+
+    /// Waits until a frame was torn; returns it.
+    pub async fn torn(&self) -> Torn {
+        let mut torn = self.passage.torn.subscribe();
+        let torn = tokio::time::timeout(HANG_GUARD, torn.wait_for(Option::is_some)).await;
+        torn.expect("nothing was torn").unwrap().expect("just seen")
+    }
+
+    /// Waits until a connection was stalled.
+    pub async fn stalled(&self) {
+        let mut stalled = self.passage.stalled.subscribe();
+        let stalled = tokio::time::timeout(HANG_GUARD, stalled.wait_for(|count| *count > 0)).await;
+        assert!(stalled.is_ok(), "nothing was stalled");
+    }
+
+    /// What has run over its line.
+    pub fn carried(&self) -> &Carried {
+        &self.passage.carried
     }
 
     /// Resets every connection and refuses new ones.
@@ -170,167 +182,152 @@ impl Relay {
 
 /// What every connection needs.
 #[derive(Clone)]
-struct Way {
-    target: SocketAddr,
+struct Passage {
+    target: watch::Sender<SocketAddr>,
+    /// Counts the resets: a connection ends when the count moves on.
     resets: watch::Sender<usize>,
     held: watch::Sender<Held>,
+    /// Counts the holes: what a connection carries is lost when the count moves on.
+    holes: watch::Sender<usize>,
+    swallows_new: watch::Sender<bool>,
+    swallowed: watch::Sender<usize>,
+    tearing: watch::Sender<Option<(Way, Frame)>>,
+    torn: watch::Sender<Option<Torn>>,
     stall: Stall,
+    /// Counts the directions of connections that were stalled.
     stalled: watch::Sender<usize>,
+    line: Line,
+    carried: Carried,
 }
 
-/// Where bytes come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Side {
-    Product,
-    Target,
+impl Passage {
+    fn to(target: SocketAddr) -> Self {
+        Self {
+            target: watch::Sender::new(target),
+            resets: watch::Sender::new(0),
+            held: watch::Sender::new(Held::None),
+            holes: watch::Sender::new(0),
+            swallows_new: watch::Sender::new(false),
+            swallowed: watch::Sender::new(0),
+            tearing: watch::Sender::new(None),
+            torn: watch::Sender::new(None),
+            stall: Stall::default(),
+            stalled: watch::Sender::new(0),
+            line: Line::default(),
+            carried: Carried::default(),
+        }
+    }
 }
 
-async fn serve(listener: TcpListener, way: Way) {
+async fn serve(listener: TcpListener, passage: Passage) {
     // Dropped with this task, and with it every connection.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((client, _)) = accepted else { continue };
-                connections.spawn(relay(client, way.clone()));
+                connections.spawn(relay(client, passage.clone()));
             }
             Some(_) = connections.join_next() => {}
         }
     }
 }
 
-async fn relay(mut client: TcpStream, way: Way) {
-    let mut resets = way.resets.subscribe();
-    let Ok(mut server) = TcpStream::connect(way.target).await else { return };
+async fn relay(mut client: TcpStream, passage: Passage) {
+    let mut resets = passage.resets.subscribe();
+    let (mut to_holes, mut from_holes) = (passage.holes.subscribe(), passage.holes.subscribe());
+    if *passage.swallows_new.borrow() {
+        to_holes.mark_changed();
+        from_holes.mark_changed();
+    }
+    let target = *passage.target.borrow();
+    let Ok(mut server) = TcpStream::connect(target).await else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     // However this ends before the orderly end of both directions, both sides see a reset.
     let _ = (client.set_zero_linger(), server.set_zero_linger());
-    let greeting = Greeting::default();
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = server.split();
+    let (passage, greeting) = (&passage, &Greeting::default());
+    let to_target = Direction { way: Way::ToTarget, passage, greeting, holes: to_holes };
+    let from_target = Direction { way: Way::FromTarget, passage, greeting, holes: from_holes };
     tokio::select! {
         _ = async {
             tokio::try_join!(
-                pass(from_client, to_server, way.stall.to_target, &way, &greeting, Side::Product),
-                pass(from_server, to_client, way.stall.from_target, &way, &greeting, Side::Target),
+                to_target.pass(from_client, to_server),
+                from_target.pass(from_server, to_client),
             )
         } => {}
         _ = resets.changed() => {}
     }
 }
 
-/// Passes on one direction to its end, or so many bytes and nothing more.
-async fn pass(
-    mut from: impl AsyncRead + Unpin,
-    mut to: impl AsyncWrite + Unpin,
-    most: Option<u64>,
-    way: &Way,
-    greeting: &Greeting,
-    side: Side,
-) -> io::Result<()> {
-    let mut held = way.held.subscribe();
-    let mut left = most.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
-    let mut chunk = vec![0; 16 * 1024];
-    while left > 0 {
-        let most = left.min(chunk.len());
-        let read = from.read(&mut chunk[..most]).await?;
-        if side == Side::Product {
-            greeting.hear(&chunk[..read]);
+/// One direction of one connection.
+struct Direction<'a> {
+    way: Way,
+    passage: &'a Passage,
+    greeting: &'a Greeting,
+    holes: watch::Receiver<usize>,
+}
+
+impl Direction<'_> {
+    /// Passes it on to its end, or so many bytes and nothing more.
+    async fn pass(
+        mut self,
+        mut from: impl AsyncRead + Unpin,
+        mut to: impl AsyncWrite + Unpin,
+    ) -> io::Result<()> {
+        let Passage { stall, line, carried, .. } = self.passage;
+        let (most, mut frames) = match self.way {
+            Way::ToTarget => (stall.to_target, Frames::of_client()),
+            Way::FromTarget => (stall.from_target, Frames::of_broker()),
+        };
+        let mut held = self.passage.held.subscribe();
+        let mut wire = Wire::new(*line, carried.clone());
+        let mut left = most.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
+        let mut chunk = vec![0; 16 * 1024];
+        while left > 0 {
+            let most = left.min(chunk.len());
+            let read = tokio::select! {
+                biased;
+                _ = self.holes.changed() => return self.lose(from).await,
+                read = from.read(&mut chunk[..most]) => read?,
+            };
+            if self.way == Way::ToTarget {
+                self.greeting.hear(&chunk[..read]);
+            }
+            // The relay may be gone before its last connections.
+            let _ = held.wait_for(|held| !held.holds(self.greeting)).await;
+            if read == 0 {
+                return to.shutdown().await;
+            }
+            let chunk = &chunk[..read];
+            if let Some((middle, torn)) = frames.middle(chunk, self.wanted()) {
+                self.passage.tearing.send_replace(None);
+                to.write_all(&chunk[..middle]).await?;
+                self.passage.torn.send_replace(Some(torn));
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
+            wire.carry(&mut to, chunk).await?;
+            left -= read;
         }
-        // The relay may be gone before its last connections.
-        let _ = held.wait_for(|held| !held.holds(greeting)).await;
-        if read == 0 {
-            return to.shutdown().await;
+        self.passage.stalled.send_modify(|count| *count += 1);
+        // The end of the connection is passed on all the same.
+        while from.read(&mut chunk).await? > 0 {}
+        to.shutdown().await
+    }
+
+    /// The type of frame to be torn this way.
+    fn wanted(&self) -> Option<Frame> {
+        let tearing = *self.passage.tearing.borrow();
+        tearing.filter(|(way, _)| *way == self.way).map(|(_, frame)| frame)
+    }
+
+    /// Reads what comes, and tells nobody; not even that it has ended.
+    async fn lose(&self, mut from: impl AsyncRead + Unpin) -> io::Result<()> {
+        let mut chunk = vec![0; 16 * 1024];
+        while let Ok(read @ 1..) = from.read(&mut chunk).await {
+            self.passage.swallowed.send_modify(|count| *count += read);
         }
-        to.write_all(&chunk[..read]).await?;
-        left -= read;
+        std::future::pending().await
     }
-    way.stalled.send_modify(|count| *count += 1);
-    // The end of the connection is passed on all the same.
-    while from.read(&mut chunk).await? > 0 {}
-    to.shutdown().await
-}
-
-/// The faults are real: an open connection sees a reset, and a closed port refuses.
-#[tokio::test]
-async fn a_relay_resets_and_refuses() {
-    use std::io::ErrorKind;
-
-    let server = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let mut relay = Relay::open(server.local_addr().unwrap()).await;
-    let mut client = TcpStream::connect(relay.address()).await.unwrap();
-    let (mut accepted, _) = server.accept().await.unwrap();
-    relay.reset();
-    for side in [&mut client, &mut accepted] {
-        assert_eq!(side.read_u8().await.unwrap_err().kind(), ErrorKind::ConnectionReset);
-    }
-    relay.close();
-    crate::harness::eventually("the port to refuse", async || {
-        match TcpStream::connect(relay.address()).await.map_err(|error| error.kind()) {
-            Err(ErrorKind::ConnectionRefused) => Ok(()),
-            other => Err(format!("{other:?}")),
-        }
-    })
-    .await;
-}
-
-/// A stalled connection is open, and nothing comes through.
-#[tokio::test]
-async fn a_relay_stalls() {
-    let server = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let stall = Stall { to_target: Some(3), from_target: None };
-    let relay = Relay::open_until(server.local_addr().unwrap(), stall).await;
-    let mut client = TcpStream::connect(relay.address()).await.unwrap();
-    let (mut accepted, _) = server.accept().await.unwrap();
-    client.write_all(b"12345").await.unwrap();
-    relay.stalled().await;
-    accepted.write_all(b"67").await.unwrap();
-    let mut back = [0; 2];
-    client.read_exact(&mut back).await.unwrap();
-    assert_eq!(&back, b"67", "the other direction goes on");
-    client.shutdown().await.unwrap();
-    let mut arrived = Vec::new();
-    accepted.read_to_end(&mut arrived).await.unwrap();
-    assert_eq!(arrived, b"123");
-}
-
-/// What is held comes when it is released, and not before.
-#[tokio::test]
-async fn a_relay_holds_and_releases() {
-    let server = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let relay = Relay::open(server.local_addr().unwrap()).await;
-    let mut client = TcpStream::connect(relay.address()).await.unwrap();
-    let (mut accepted, _) = server.accept().await.unwrap();
-    client.write_all(b"a").await.unwrap();
-    assert_eq!(accepted.read_u8().await.unwrap(), b'a');
-    relay.hold();
-    client.write_all(b"b").await.unwrap();
-    let held = tokio::time::timeout(std::time::Duration::from_millis(100), accepted.read_u8());
-    assert!(held.await.is_err(), "it came through");
-    relay.release();
-    assert_eq!(accepted.read_u8().await.unwrap(), b'b');
-}
-
-/// A connection is held by the words that it began with, and another one goes on.
-#[tokio::test]
-async fn a_relay_holds_one_connection_by_its_first_words() {
-    let server = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let relay = Relay::open(server.local_addr().unwrap()).await;
-    let mut ends = Vec::new();
-    for words in [b"I consume", b"I publish"] {
-        let mut client = TcpStream::connect(relay.address()).await.unwrap();
-        let (mut accepted, _) = server.accept().await.unwrap();
-        client.write_all(words).await.unwrap();
-        accepted.read_exact(&mut [0; 9]).await.unwrap();
-        ends.push((client, accepted));
-    }
-    relay.hold_named("consume");
-    for (client, _) in &mut ends {
-        client.write_all(b"x").await.unwrap();
-    }
-    assert_eq!(ends[1].1.read_u8().await.unwrap(), b'x');
-    let held = tokio::time::timeout(std::time::Duration::from_millis(100), ends[0].1.read_u8());
-    assert!(held.await.is_err(), "it came through");
-    relay.reset();
-    assert!(ends[0].1.read_u8().await.is_err(), "what was held came out of a reset connection");
 }

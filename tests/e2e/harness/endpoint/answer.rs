@@ -1,6 +1,11 @@
 //! What the scripted endpoint can do with a call.
 
+use std::{io::Write as _, sync::LazyLock, time::Duration};
+
 use crate::harness::Gate;
+
+/// Bytes that [`Answer::gzip_bomb`] unpacks to. Packed it is within what a client may read.
+pub const GZIP_BOMB: usize = 48 << 20;
 
 /// What an answer means in the endpoint's own terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +33,14 @@ pub enum Answer {
     Reset,
     /// The request is read, and nothing ever comes back.
     Never,
+    /// The answer, an HTTP one, a byte at a time with this pause between.
+    Drip(Duration, Box<Answer>),
+    /// A success whose body never ends.
+    Endless,
+    /// The stream is refused as if it had never been looked at: RFC 9113, section 8.7. HTTP/2 alone.
+    Refuse,
+    /// The whole connection is ended with an error, other streams with it: section 6.8. HTTP/2 alone.
+    GoAway,
     /// The answer, once the gate is open.
     After(Gate, Box<Answer>),
 }
@@ -79,6 +92,12 @@ impl Answer {
         Self::Http { said: Said::Nothing, status: 307, headers, body: Vec::new() }
     }
 
+    /// 200 with this body.
+    pub fn body(content_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        let headers = vec![("content-type", content_type.to_owned())];
+        Self::Http { said: Said::Nothing, status: 200, headers, body: body.into() }
+    }
+
     /// `self`, an HTTP answer, with another status.
     pub fn with_status(mut self, other: u16) -> Self {
         let Self::Http { status, .. } = &mut self else { panic!("{self:?} has no status") };
@@ -91,6 +110,27 @@ impl Answer {
         let Self::Http { headers, .. } = &mut self else { panic!("{self:?} has no headers") };
         headers.push((name, value.to_string()));
         self
+    }
+
+    /// `self`, a byte at a time with `pause` between.
+    pub fn dripping(self, pause: Duration) -> Self {
+        Self::Drip(pause, Box::new(self))
+    }
+
+    /// A success that a client which unpacks it has no memory for.
+    pub fn gzip_bomb() -> Self {
+        static PACKED: LazyLock<Vec<u8>> = LazyLock::new(|| {
+            let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+            for _ in 0..GZIP_BOMB >> 20 {
+                packed.write_all(&[b' '; 1 << 20]).unwrap();
+            }
+            packed.finish().unwrap()
+        });
+        let headers = vec![
+            ("content-type", "application/json".to_owned()),
+            ("content-encoding", "gzip".to_owned()),
+        ];
+        Self::Http { said: Said::Nothing, status: 200, headers, body: PACKED.clone() }
     }
 
     /// `self`, once `gate` is open.

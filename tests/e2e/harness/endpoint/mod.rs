@@ -2,6 +2,7 @@
 //! ledger keeps what was seen.
 
 mod answer;
+mod http2;
 mod ledger;
 mod wire;
 
@@ -20,7 +21,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 
-pub use answer::{Answer, Said};
+pub use answer::{Answer, GZIP_BOMB, Said};
 pub use ledger::{Entry, Ledger};
 pub use wire::Request;
 use wire::Wire;
@@ -80,6 +81,15 @@ impl Endpoint {
         Self::serve("https", Some(TlsAcceptor::from(Arc::new(tls))), script).await
     }
 
+    /// Serves HTTP/2 by `script`, to clients that offer it.
+    pub async fn start_http2(
+        mut tls: ServerConfig,
+        script: impl Fn(&Call) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        tls.alpn_protocols = vec![http2::ALPN.to_vec()];
+        Self::start_tls(tls, script).await
+    }
+
     /// Revokes whatever it is asked to.
     pub async fn willing() -> Self {
         Self::start(|_| Answer::revoked()).await
@@ -127,7 +137,10 @@ async fn greet(stream: TcpStream, tls: Option<TlsAcceptor>, inner: Arc<Inner>) {
     match tls {
         None => converse(stream, &inner).await,
         Some(tls) => {
-            if let Ok(stream) = tls.accept(stream).await {
+            let Ok(stream) = tls.accept(stream).await else { return };
+            if stream.get_ref().1.alpn_protocol() == Some(http2::ALPN) {
+                let _ = http2::converse(stream, &inner).await;
+            } else {
                 converse(stream, &inner).await;
             }
         }
@@ -137,23 +150,39 @@ async fn greet(stream: TcpStream, tls: Option<TlsAcceptor>, inner: Arc<Inner>) {
 /// Answers one request after the other until the connection ends.
 async fn converse(mut wire: impl Wire, inner: &Inner) {
     while let Ok(Some(request)) = wire::read(&mut wire).await {
-        let token = request.json()["refresh_token"].as_str().unwrap_or_default().to_owned();
+        let token = request.token();
         let (place, nth) = inner.ledger.arrived(&token);
         let mut answer = (inner.script)(&Call { token, nth, request });
         while let Answer::After(gate, then) = answer {
             gate.passed().await;
             answer = *then;
         }
+        let pause = match answer {
+            Answer::Drip(pause, whole) => {
+                answer = *whole;
+                Some(pause)
+            }
+            _ => None,
+        };
         match answer {
             Answer::Http { said, status, headers, body } => {
-                if wire::write(&mut wire, status, &headers, &body).await.is_err() {
+                let written = match pause {
+                    None => wire::write(&mut wire, status, &headers, &body).await,
+                    Some(pause) => wire::drip(&mut wire, pause, status, &headers, &body).await,
+                };
+                if written.is_err() {
                     return;
                 }
                 inner.ledger.answered(place, said);
             }
+            Answer::Endless => {
+                let _ = wire::flood(&mut wire).await;
+                return;
+            }
             Answer::Reset => return wire.reset(),
             Answer::Never => std::future::pending().await,
-            Answer::After(..) => unreachable!("unwrapped above"),
+            Answer::After(..) | Answer::Drip(..) => unreachable!("unwrapped above"),
+            Answer::Refuse | Answer::GoAway => unreachable!("HTTP/1.1 cannot say this"),
         }
     }
 }

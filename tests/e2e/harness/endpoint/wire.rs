@@ -1,10 +1,11 @@
 //! HTTP/1.1 by hand over plain or TLS sockets: a library would not reset, hang or lie on request.
 
-use std::{fmt::Write as _, io};
+use std::{fmt::Write as _, io, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
+    time::sleep,
 };
 use tokio_rustls::server::TlsStream;
 
@@ -43,6 +44,11 @@ impl Request {
             let (key, value) = line.split_once(':')?;
             key.eq_ignore_ascii_case(name).then(|| value.trim())
         })
+    }
+
+    /// The token of its body; empty if there is none.
+    pub fn token(&self) -> String {
+        self.json()["refresh_token"].as_str().unwrap_or_default().to_owned()
     }
 
     /// The request line.
@@ -85,6 +91,37 @@ pub async fn write(
     headers: &[(&'static str, String)],
     body: &[u8],
 ) -> io::Result<()> {
+    wire.write_all(&render(status, headers, body)).await?;
+    wire.flush().await
+}
+
+/// Writes one answer a byte at a time.
+pub async fn drip(
+    wire: &mut impl Wire,
+    pause: Duration,
+    status: u16,
+    headers: &[(&'static str, String)],
+    body: &[u8],
+) -> io::Result<()> {
+    for byte in render(status, headers, body) {
+        wire.write_all(&[byte]).await?;
+        wire.flush().await?;
+        sleep(pause).await;
+    }
+    Ok(())
+}
+
+/// Writes a body in chunks until the peer has had enough.
+pub async fn flood(wire: &mut impl Wire) -> io::Result<()> {
+    wire.write_all(b"HTTP/1.1 200 Scripted\r\ntransfer-encoding: chunked\r\n\r\n").await?;
+    let chunk = [&b"4000\r\n"[..], &[b' '; 0x4000], b"\r\n"].concat();
+    loop {
+        wire.write_all(&chunk).await?;
+    }
+}
+
+/// One answer as bytes.
+fn render(status: u16, headers: &[(&'static str, String)], body: &[u8]) -> Vec<u8> {
     let mut answer = format!("HTTP/1.1 {status} Scripted\r\ncontent-length: {}\r\n", body.len());
     for (name, value) in headers {
         let _ = write!(answer, "{name}: {value}\r\n");
@@ -92,6 +129,5 @@ pub async fn write(
     answer.push_str("\r\n");
     let mut answer = answer.into_bytes();
     answer.extend_from_slice(body);
-    wire.write_all(&answer).await?;
-    wire.flush().await
+    answer
 }

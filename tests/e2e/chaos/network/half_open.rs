@@ -1,0 +1,85 @@
+//! Connections that are dead and do not say so: a firewall forgot them, a machine lost its power.
+
+use super::{broker_by, endpoint_by};
+use crate::{
+    chaos::{Area, Evidence, Plan, sized},
+    harness::relay::Relay,
+};
+
+/// What was open to the broker falls silent for good. The heartbeats are missed, on both sides, and the
+/// worker connects anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_broker_falls_silent() {
+    let (jobs, times) = sized((400, 1), (10_000, 10));
+    let mut trial = Plan::new(Area::Network, "broker: half-open link").jobs(jobs).begin().await;
+    let relay = Relay::open(trial.stage.broker_address()).await;
+    broker_by(&mut trial, &relay);
+    trial.launch = trial.launch.set("broker.heartbeat", "1s");
+    trial.publish_all().await;
+    let worker = trial.ready().await;
+    for time in 1..=times {
+        trial.endpoint.until_count(jobs / (times + 1) * time).await;
+        relay.swallow();
+        worker
+            .until_metrics("the end of the session", |metrics| {
+                metrics.sessions("connection_lost") >= time
+            })
+            .await;
+    }
+    let lost = worker.metrics().await.sessions("connection_lost");
+    let evidence = Evidence::of(lost, "sessions ended for want of a heartbeat")
+        .and(relay.swallowed(), "bytes lost without a word");
+    let bound = trial.in_hand_at(lost);
+    trial.close([worker], evidence, bound).await;
+}
+
+/// Whoever takes the connection never says a word, and vanishes for good. The worker must not go on
+/// waiting for that one when others would be answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_broker_never_greets() {
+    let mut trial = Plan::new(Area::Network, "broker: silent from the start, and gone")
+        .jobs(sized(200, 2_000))
+        .begin()
+        .await;
+    let relay = Relay::open(trial.stage.broker_address()).await;
+    broker_by(&mut trial, &relay);
+    trial.launch =
+        trial.launch.set("broker.connect_timeout", "500ms").set("broker.heartbeat", "1s");
+    trial.publish_all().await;
+    relay.swallow_new(true);
+    let worker = trial.start();
+    let metrics = worker
+        .until_metrics("connections in vain", |metrics| metrics.sessions("connect_failed") >= 2)
+        .await;
+    relay.swallow_new(false);
+    worker.until_ready().await;
+    let evidence = Evidence::of(metrics.sessions("connect_failed"), "connections in vain")
+        .and(relay.swallowed(), "bytes lost without a word");
+    trial.close([worker], evidence, 0).await;
+}
+
+/// What was open to the endpoint falls silent for good. Its calls run out of time, and what comes after
+/// them goes over new connections.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_endpoint_falls_silent() {
+    let (jobs, times) = sized((400, 1), (10_000, 10));
+    let mut trial = Plan::new(Area::Network, "endpoint: half-open link").jobs(jobs).begin().await;
+    let relay = Relay::open(trial.endpoint.address()).await;
+    endpoint_by(&mut trial, &relay);
+    trial.launch = trial.launch.set("endpoint.connect_timeout", "2s").set("endpoint.timeout", "2s");
+    trial.publish_all().await;
+    let worker = trial.ready().await;
+    for time in 1..=times {
+        trial.endpoint.until_count(jobs / (times + 1) * time).await;
+        let before = worker.metrics().await.calls("timeout");
+        relay.swallow();
+        worker
+            .until_metrics("calls without an answer", |metrics| metrics.calls("timeout") > before)
+            .await;
+    }
+    let lost = worker.metrics().await.calls("timeout");
+    let evidence = Evidence::of(lost, "calls that came to `timeout`")
+        .and(relay.swallowed(), "bytes lost without a word");
+    let bound = trial.in_hand_at(times);
+    trial.close([worker], evidence, bound).await;
+}

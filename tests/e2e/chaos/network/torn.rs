@@ -1,0 +1,81 @@
+//! Connections that are reset in the middle of what they carry.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::{broker_by, endpoint_by};
+use crate::{
+    chaos::{Area, Evidence, Plan, sized},
+    harness::{
+        Endpoint, Gate, Stage,
+        relay::{Frame, Relay, Way},
+    },
+};
+
+/// Half of a delivery, half of an ack, half of a dead letter, in turn: the rest never comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn reset_in_the_middle_of_a_frame() {
+    const FRAMES: [(Way, Frame); 3] = [
+        (Way::FromTarget, Frame::Body),
+        (Way::ToTarget, Frame::Method),
+        (Way::ToTarget, Frame::Body),
+    ];
+    let (jobs, rounds) = sized((900, 2), (20_000, 20));
+    let mut trial = Plan::new(Area::Network, "broker: reset in mid-frame").jobs(jobs).begin().await;
+    let relay = Relay::open(trial.stage.broker_address()).await;
+    broker_by(&mut trial, &relay);
+    trial.publish_all().await;
+    let worker = trial.ready().await;
+    let times = rounds * FRAMES.len();
+    let mut cut = 0;
+    for (way, frame) in FRAMES.iter().cycle().take(times) {
+        // Each in its own share of the work, or there may be nothing left to tear.
+        let share = trial.part(1.0) / (times + 1);
+        trial.endpoint.until_count(share * (cut + 1)).await;
+        relay.tear(*way, *frame);
+        let torn = relay.torn().await;
+        assert!((8..torn.length).contains(&torn.passed), "not in its middle: {torn:?}");
+        cut += 1;
+    }
+    let evidence = Evidence::of(cut, "frames of deliveries, acks and dead letters cut in two")
+        .and(worker.metrics().await.sessions("connection_lost"), "sessions lost");
+    let bound = trial.in_hand_at(times);
+    trial.close([worker], evidence, bound).await;
+}
+
+/// All connections to the endpoint at once, again and again, each time while an answer is on its way.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_are_reset_under_way() {
+    let (jobs, times) = sized((400, 4), (10_000, 60));
+    let share = jobs / (times + 1);
+    let gates: Vec<Gate> = (0..times).map(|_| Gate::default()).collect();
+    let (held, arrived) = (gates.clone(), AtomicUsize::new(0));
+    let mut trial = Plan::new(Area::Network, "endpoint: all connections reset")
+        .jobs(jobs)
+        .begin_on(Stage::new().await, async move |law| {
+            Endpoint::start(move |call| {
+                let nth = arrived.fetch_add(1, Ordering::SeqCst) + 1;
+                let answer = law.answer(call);
+                // The last call of each share waits for its reset.
+                match held.get((nth / share).wrapping_sub(1)) {
+                    Some(gate) if nth.is_multiple_of(share) => answer.after(gate),
+                    _ => answer,
+                }
+            })
+            .await
+        })
+        .await;
+    let relay = Relay::open(trial.endpoint.address()).await;
+    endpoint_by(&mut trial, &relay);
+    trial.publish_all().await;
+    let worker = trial.ready().await;
+    for (time, gate) in gates.iter().enumerate() {
+        trial.endpoint.until_count(share * (time + 1)).await;
+        let before = worker.metrics().await.calls("reset");
+        relay.reset();
+        worker.until_metrics("a broken call", |now| now.calls("reset") > before).await;
+        gate.open();
+    }
+    let broken = worker.metrics().await.calls("reset");
+    let bound = trial.in_hand_at(times);
+    trial.close([worker], Evidence::of(broken, "calls that came to `reset`"), bound).await;
+}

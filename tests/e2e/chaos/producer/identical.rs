@@ -1,0 +1,33 @@
+//! One token, again and again.
+
+use crate::{
+    chaos::{Area, Ending, Evidence, Plan, plan::lawful, sized},
+    harness::{BULK, INTERACTIVE, Message, Stage, token},
+};
+
+/// Messages that are published before their confirms are awaited.
+const AT_A_TIME: usize = 5_000;
+
+/// A producer in a loop: one call, and every other job is known to be a duplicate of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn identical_tokens() {
+    let (jobs, fault) =
+        sized((3_000, "3,000 identical tokens"), (1_000_000, "a million identical tokens"));
+    let plan = Plan::new(Area::Producer, fault).prefetch(512);
+    let mut trial = plan.begin_on(Stage::new().await, lawful).await;
+    let token = (0..jobs).map(token).find(|token| !trial.law.condemns(token)).unwrap();
+    for first in (0..jobs).step_by(AT_A_TIME) {
+        let lane = if trial.chance.bool() { INTERACTIVE } else { BULK };
+        let messages: Vec<Message> = (first..jobs.min(first + AT_A_TIME))
+            .map(|_| trial.enter(Message::job(&token), &token, Ending::Revoked))
+            .collect();
+        trial.stage.amqp.publish_all(lane, messages).await;
+    }
+    // However long it takes to work them off.
+    trial.launch = trial.launch.set("duplicates.remember", "1d");
+    let worker = trial.ready().await;
+    let metrics = worker.until_processed("duplicate", jobs - 1).await;
+    assert_eq!(trial.endpoint.count(), 1, "a token was called for twice");
+    let evidence = Evidence::of(metrics.processed("duplicate"), "duplicates of one call");
+    trial.close([worker], evidence, 0).await;
+}

@@ -1,0 +1,90 @@
+//! Names that a test steers: the product asks the system's resolver as ever, and a small library,
+//! preloaded in front of it, answers for the names of the test.
+//!
+//! `/etc/hosts` and a server of names would need rights and a machine of the test's own; this works
+//! wherever the tests can be linked, for the linker's compiler builds it.
+
+use std::{
+    fs,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use tempfile::TempDir;
+
+use super::Launch;
+
+/// What a name comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Name {
+    /// This address.
+    Is(IpAddr),
+    /// There is no such name.
+    Unknown,
+    /// No server of names answers, and the resolver has given up.
+    Failing,
+    /// No server of names answers, and the resolver still waits.
+    Hanging,
+}
+
+/// One name, and what it comes to for the processes that are launched with it.
+pub struct Resolver {
+    name: &'static str,
+    folder: TempDir,
+}
+
+impl Resolver {
+    /// Builds the library; `name` comes to `what`.
+    pub fn new(name: &'static str, what: Name) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let resolver = Self { name, folder };
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/harness/resolver.c");
+        let built = Command::new("cc")
+            .args(["-shared", "-fPIC", "-Wall", "-Werror", "-o"])
+            .args([resolver.path("resolver.so"), source])
+            .arg("-ldl")
+            .status()
+            .expect("a C compiler, which Rust needs to link as well");
+        assert!(built.success(), "resolver.c does not compile: {built}");
+        resolver.now(what);
+        resolver
+    }
+
+    /// From now on the name comes to `what`.
+    pub fn now(&self, what: Name) {
+        let answer = answer(what);
+        let next = self.path("next");
+        fs::write(&next, format!("{} {answer}\n", self.name)).unwrap();
+        // In one step: a look-up must never find half a file.
+        fs::rename(next, self.path("names")).unwrap();
+    }
+
+    /// How many look-ups so far met this.
+    pub fn met(&self, what: Name) -> usize {
+        let lookups = fs::read_to_string(self.path("lookups")).unwrap_or_default();
+        let line = format!("{} {}", self.name, answer(what));
+        lookups.lines().filter(|lookup| **lookup == line).count()
+    }
+
+    /// `launch`, steered by this.
+    pub fn steer(&self, launch: Launch) -> Launch {
+        launch
+            .variable("LD_PRELOAD", self.path("resolver.so").display())
+            .variable("STEERED_NAMES", self.path("names").display())
+            .variable("STEERED_LOOKUPS", self.path("lookups").display())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+}
+
+fn answer(what: Name) -> String {
+    match what {
+        Name::Is(address) => address.to_string(),
+        Name::Unknown => "unknown".to_owned(),
+        Name::Failing => "failing".to_owned(),
+        Name::Hanging => "hanging".to_owned(),
+    }
+}
