@@ -34,7 +34,7 @@ impl Setting {
 
     /// Whether it is a duration, or a list of them.
     pub fn is_duration(&self) -> bool {
-        let is_one = |value: &Value| value.as_str().is_some_and(|text| humantime_like(text));
+        let is_one = |value: &Value| value.as_str().is_some_and(humantime_like);
         match &self.value {
             Value::Array(items) => items.iter().all(is_one),
             value => is_one(value),

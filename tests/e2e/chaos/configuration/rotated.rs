@@ -40,15 +40,13 @@ async fn secrets_rotated_under_load() {
             Endpoint::start(move |call| {
                 let newest = known.load(Ordering::SeqCst);
                 let shown = generation(&call.request.json()["client_secret"]);
-                match shown.filter(|shown| (newest.saturating_sub(2)..=newest).contains(shown)) {
-                    Some(shown) => {
-                        count[shown].fetch_add(1, Ordering::SeqCst);
-                        law.answer(call)
-                    }
-                    None => {
-                        stale.fetch_add(1, Ordering::SeqCst);
-                        Answer::rejected_with("wrong secret")
-                    }
+                let is_known = |shown: &usize| (newest.saturating_sub(2)..=newest).contains(shown);
+                if let Some(shown) = shown.filter(is_known) {
+                    count[shown].fetch_add(1, Ordering::SeqCst);
+                    law.answer(call)
+                } else {
+                    stale.fetch_add(1, Ordering::SeqCst);
+                    Answer::rejected_with("wrong secret")
                 }
             })
             .await

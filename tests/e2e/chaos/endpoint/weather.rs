@@ -44,10 +44,11 @@ impl Weather {
         let above = sky.clone();
         let mut trial = plan
             .begin_on(Stage::new().await, async move |law| {
-                Endpoint::start(move |call| match above.meets() {
-                    true => (self.answer)(call),
-                    false => law.answer(call),
-                })
+                Endpoint::start(
+                    move |call| {
+                        if above.meets() { (self.answer)(call) } else { law.answer(call) }
+                    },
+                )
                 .await
             })
             .await;

@@ -15,7 +15,7 @@ async fn identical_tokens() {
         sized((3_000, "3,000 identical tokens"), (1_000_000, "a million identical tokens"));
     let plan = Plan::new(Area::Producer, fault).prefetch(512);
     let mut trial = plan.begin_on(Stage::new().await, lawful).await;
-    let token = (0..).map(token).find(|token| !trial.law.condemns(token)).unwrap();
+    let token = (0..jobs).map(token).find(|token| !trial.law.condemns(token)).unwrap();
     for first in (0..jobs).step_by(AT_A_TIME) {
         let lane = if trial.chance.bool() { INTERACTIVE } else { BULK };
         let messages: Vec<Message> = (first..jobs.min(first + AT_A_TIME))

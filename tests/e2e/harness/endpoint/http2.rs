@@ -20,7 +20,7 @@ pub(super) async fn converse(
     inner: &Arc<Inner>,
 ) -> Result<(), h2::Error> {
     let mut connection = server::handshake(stream).await?;
-    let (send_away, mut sent_away) = mpsc::channel(1);
+    let (send_away, mut asked) = mpsc::channel(1);
     loop {
         tokio::select! {
             accepted = connection.accept() => match accepted {
@@ -31,7 +31,7 @@ pub(super) async fn converse(
                 }
                 None => return Ok(()),
             },
-            Some(()) = sent_away.recv() => connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM),
+            Some(()) = asked.recv() => connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM),
         }
     }
 }
