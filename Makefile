@@ -2,10 +2,10 @@
 # themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test outage bench build fmt lint doc clean
+.PHONY: help demo test outage bench instructions build fmt lint doc clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## broker, mock endpoint, worker and jobs: ends with a table, and whether the books balance
 	@scripts/demo
@@ -19,6 +19,9 @@ outage: ## the tests of an outage at full length, a minute each, side by side
 
 bench: ## what it can do, in tables of Markdown; docs/performance.md tells what they mean
 	@scripts/bench
+
+instructions: ## the instructions that one job costs, against the number on record
+	@scripts/instructions
 
 build: ## the release binary, target/release/revoker
 	cargo build --release --locked

@@ -39,3 +39,13 @@ pub use session::Wanted;
 pub use settings::Settings;
 pub use supervise::{AmqpSource, Consuming, Control, Supervisor};
 pub use topology::TopologyError;
+
+/// What of a session and of publishing needs no socket: for whoever plays the broker's side of them.
+pub mod seams {
+    pub use super::{
+        acks::Frame,
+        headers::read as read_arrival,
+        publisher::Posted,
+        receipt::{ChannelLedger, Receipt},
+    };
+}
