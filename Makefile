@@ -2,7 +2,7 @@
 # themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test outage bench instructions build fmt lint doc clean
+.PHONY: help demo test outage bench simulate instructions build fmt lint doc clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ outage: ## the tests of an outage at full length, a minute each, side by side
 
 bench: ## what it can do, in tables of Markdown; docs/performance.md tells what they mean
 	@scripts/bench
+
+simulate: ## 100,000 schedules of faults in memory (REVOKER_SCHEDULES), from a seed (REVOKER_SEED)
+	@scripts/simulate
 
 instructions: ## the instructions that one job costs, against the number on record
 	@scripts/instructions
