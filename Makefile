@@ -2,7 +2,7 @@
 # themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test outage bench simulate instructions build fmt lint doc clean
+.PHONY: help demo test outage bench simulate fuzz instructions build fmt lint doc clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ bench: ## what it can do, in tables of Markdown; docs/performance.md tells what 
 
 simulate: ## 100,000 schedules of faults in memory (REVOKER_SCHEDULES), from a seed (REVOKER_SEED)
 	@scripts/simulate
+
+fuzz: ## each reader of what comes from outside against libFuzzer, FUZZ_SECONDS for each
+	@scripts/fuzz
 
 instructions: ## the instructions that one job costs, against the number on record
 	@scripts/instructions

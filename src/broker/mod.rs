@@ -30,6 +30,8 @@ pub use dead::{
     Replayer, Tag, Unanswered,
 };
 pub use delivery::{AmqpDelivery, Exits};
+#[cfg(any(test, fuzzing))]
+pub use headers::invariants as header_invariants;
 pub use inspect::{Found, inspect};
 pub use outbox::Outbox;
 pub use producer::{PrepareError, Producer};
