@@ -6,10 +6,11 @@ FROM rust:1-slim-bookworm AS build
 WORKDIR /revoker
 # The dependencies in a layer of their own, built around an empty crate: it is built again only when they change.
 COPY Cargo.toml Cargo.lock ./
-# A member of the workspace that the image does not build; Cargo wants to see that it is there.
+# Members of the workspace that the image does not build; Cargo wants to see that they are there.
 COPY benches/Cargo.toml benches/
+COPY benches/instructions/Cargo.toml benches/instructions/
 RUN mkdir src benches/src \
-    && echo 'fn main() {}' | tee benches/src/main.rs > src/main.rs \
+    && echo 'fn main() {}' | tee benches/src/main.rs benches/instructions/main.rs > src/main.rs \
     && touch src/lib.rs \
     && cargo build --release --locked \
     && rm -r src

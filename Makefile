@@ -2,7 +2,7 @@
 # themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster test-otlp outage chaos bench build fmt lint doc pictures clean
+.PHONY: help demo test test-cluster test-otlp outage chaos bench simulate fuzz instructions build fmt lint doc pictures clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,15 @@ chaos: ## every fault of docs/reliability.md at full size: ends with its table, 
 
 bench: ## what it can do, in tables of Markdown; docs/performance.md tells what they mean
 	@scripts/bench
+
+simulate: ## 100,000 schedules of faults in memory (REVOKER_SCHEDULES), from a seed (REVOKER_SEED)
+	@scripts/simulate
+
+fuzz: ## each reader of what comes from outside against libFuzzer, FUZZ_SECONDS for each
+	@scripts/fuzz
+
+instructions: ## the instructions that one job costs, against the number on record
+	@scripts/instructions
 
 build: ## the release binary, target/release/revoker
 	cargo build --release --locked

@@ -13,6 +13,8 @@ pub mod config;
 pub mod domain;
 pub mod endpoint;
 pub mod flow;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod input;
 pub mod logs;
 pub mod metrics;

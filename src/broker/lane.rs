@@ -1,11 +1,8 @@
 //! One lane of a session: a channel, its consumer, its acker.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
 use futures_util::{StreamExt, future::try_join_all};
@@ -18,7 +15,7 @@ use lapin::{
     },
     types::{FieldTable, ShortString},
 };
-use tokio::{sync::mpsc, time::sleep};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -32,9 +29,6 @@ use crate::{
     metrics::EndedBy,
     ports::{Clock, SystemClock},
 };
-
-/// The longest that a settlement waits for others to be told together with it.
-const FLUSH_AFTER: Duration = Duration::from_millis(4);
 
 /// A consuming channel. Each lane has its own, so that a straggler of one never holds up the acks of
 /// the other.
@@ -158,17 +152,7 @@ impl LaneChannel {
     pub async fn acker(&self, closing: CancellationToken) -> EndedBy {
         let mut frames = Vec::new();
         loop {
-            let last = tokio::select! {
-                () = self.ledger.some() => false,
-                () = closing.cancelled() => true,
-            };
-            if !last {
-                tokio::select! {
-                    () = self.ledger.many() => {}
-                    () = sleep(FLUSH_AFTER) => {}
-                    () = closing.cancelled() => {}
-                }
-            }
+            let last = self.ledger.due(&closing).await;
             self.ledger.flush(&mut frames);
             if let Err(error) = self.tell(&frames).await {
                 return ended_by(&error);

@@ -31,6 +31,8 @@ pub use dead::{
     Replayer, Tag, Unanswered,
 };
 pub use delivery::{AmqpDelivery, Exits};
+#[cfg(any(test, fuzzing))]
+pub use headers::invariants as header_invariants;
 pub use inspect::{Found, inspect};
 pub use outbox::Outbox;
 pub use producer::{PrepareError, Producer};
@@ -40,3 +42,13 @@ pub use session::Wanted;
 pub use settings::Settings;
 pub use supervise::{AmqpSource, Consuming, Control, Supervisor};
 pub use topology::TopologyError;
+
+/// What of a session and of publishing needs no socket: for whoever plays the broker's side of them.
+pub mod seams {
+    pub use super::{
+        acks::Frame,
+        headers::read as read_arrival,
+        publisher::Posted,
+        receipt::{ChannelLedger, Receipt},
+    };
+}

@@ -83,12 +83,21 @@ pub struct Publisher {
 
 /// A letter and whoever waits for its confirm.
 #[derive(Debug)]
-struct Posted {
-    letter: Letter,
-    confirmed: oneshot::Sender<()>,
+pub struct Posted {
+    /// The letter.
+    pub letter: Letter,
+    /// To be told once the letter's queue has confirmed it.
+    pub confirmed: oneshot::Sender<()>,
 }
 
 impl Publisher {
+    /// A handle, and where its letters arrive.
+    #[must_use]
+    pub fn pair() -> (Self, mpsc::Receiver<Posted>) {
+        let (sender, inbox) = mpsc::channel(INBOX);
+        (Self { inbox: sender }, inbox)
+    }
+
     /// Publishes a letter; returns when its queue has confirmed it. Dropping the future gives the
     /// letter up, though it may be on its way already.
     ///
@@ -132,7 +141,7 @@ impl Publishing {
         metrics: Arc<Metrics>,
         outbox: Arc<Outbox>,
     ) -> (Self, Publisher) {
-        let (sender, inbox) = mpsc::channel(INBOX);
+        let (publisher, inbox) = Publisher::pair();
         let task = Self {
             connector: Connector::new(settings.clone()),
             settings,
@@ -142,7 +151,7 @@ impl Publishing {
             inbox,
             waiting: VecDeque::new(),
         };
-        (task, Publisher { inbox: sender })
+        (task, publisher)
     }
 
     /// Publishes until closed.

@@ -1,8 +1,11 @@
 //! One delivery's claim on its channel: settled once, or given back when dropped.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::acks::{Acks, Frame, Settle};
@@ -10,6 +13,9 @@ use crate::ports::Settled;
 
 /// So many settlements are told to the broker at once, without waiting for more.
 const FLUSH_COUNT: usize = 64;
+
+/// The longest that a settlement waits for others to be told together with it.
+const FLUSH_AFTER: Duration = Duration::from_millis(4);
 
 /// The settlements of one channel, shared by its deliveries and its acker. It belongs to one session:
 /// no ack ever crosses into the next, where the same tag means another job.
@@ -34,14 +40,21 @@ impl ChannelLedger {
         self.acks().in_hand()
     }
 
-    /// Waits until something is settled.
-    pub async fn some(&self) {
-        self.some.notified().await;
-    }
-
-    /// Waits until so much is settled that it should be told at once.
-    pub async fn many(&self) {
-        self.many.notified().await;
+    /// Waits until the broker should be told: of many settlements at once, of a few in a moment, of
+    /// whatever there is at `closing`. `true` says that it closes, and this is the last time.
+    pub async fn due(&self, closing: &CancellationToken) -> bool {
+        tokio::select! {
+            biased;
+            () = self.some.notified() => {}
+            () = closing.cancelled() => return true,
+        }
+        tokio::select! {
+            biased;
+            () = self.many.notified() => {}
+            () = closing.cancelled() => {}
+            () = sleep(FLUSH_AFTER) => {}
+        }
+        false
     }
 
     /// What to tell the broker now.
@@ -85,11 +98,13 @@ impl Receipt {
     }
 
     /// Acks the delivery, if its session still lives.
+    #[must_use]
     pub fn ack(mut self) -> Settled {
         self.settle(Settle::Ack, Settled::Done)
     }
 
     /// Gives the delivery back, if its session still lives.
+    #[must_use]
     pub fn requeue(mut self) -> Settled {
         self.settle(Settle::Requeue, Settled::HandedBack)
     }
@@ -116,5 +131,62 @@ impl Drop for Receipt {
         if !self.settled {
             self.settle(Settle::Requeue, Settled::HandedBack);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// A channel with so many deliveries, all of them done.
+    fn settled(deliveries: u64) -> Arc<ChannelLedger> {
+        let ledger = Arc::new(ChannelLedger::default());
+        for tag in 1..=deliveries {
+            assert!(ledger.delivered(tag));
+            assert_eq!(Receipt::new(tag, Arc::clone(&ledger)).ack(), Settled::Done);
+        }
+        ledger
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_few_settlements_wait_a_moment_for_more_and_many_do_not() {
+        for (deliveries, wait) in [(1, FLUSH_AFTER), (FLUSH_COUNT as u64, Duration::ZERO)] {
+            let ledger = settled(deliveries);
+            let began = Instant::now();
+            assert!(!ledger.due(&CancellationToken::new()).await);
+            assert_eq!(began.elapsed(), wait, "{deliveries}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn at_closing_nothing_waits_and_what_is_settled_comes_before_the_last_time() {
+        let (ledger, closing) = (settled(1), CancellationToken::new());
+        closing.cancel();
+        let began = Instant::now();
+        assert!(!ledger.due(&closing).await, "something is to be told first");
+        let mut frames = Vec::new();
+        ledger.flush(&mut frames);
+        assert_eq!(frames.len(), 1);
+        assert!(ledger.due(&closing).await);
+        assert_eq!(began.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn what_nobody_settled_goes_back_and_in_a_lost_session_nothing_does() {
+        let ledger = Arc::new(ChannelLedger::default());
+        let receipt = |tag| {
+            assert!(ledger.delivered(tag));
+            Receipt::new(tag, Arc::clone(&ledger))
+        };
+        let (dropped, late) = (receipt(1), receipt(2));
+        drop(dropped);
+        ledger.lose();
+        assert!(late.lost().is_cancelled());
+        assert_eq!(late.ack(), Settled::Abandoned);
+        let mut frames = Vec::new();
+        ledger.flush(&mut frames);
+        assert_eq!(frames, [Frame::Requeue { tag: 1 }]);
     }
 }

@@ -100,7 +100,8 @@ impl Layer {
         layer
     }
 
-    fn parse(text: &str, origin: &dyn Fn(usize) -> Origin) -> Self {
+    /// Reads a document in the form of TOML; `origin` says where a line of it stands.
+    pub(super) fn parse(text: &str, origin: &dyn Fn(usize) -> Origin) -> Self {
         let (table, errors) = DeTable::parse_recoverable(text);
         let lines = Lines::of(text.as_bytes());
         let mut layer = Self { faults: syntax_faults(&errors, &lines, origin), ..Self::default() };

@@ -12,6 +12,8 @@ mod endpoint;
 mod faults;
 mod file;
 mod flow;
+#[cfg(any(test, fuzzing))]
+pub mod invariants;
 mod key;
 mod layer;
 mod preset;

@@ -246,5 +246,7 @@ fn instant(value: Value) -> Result<Option<SystemTime>, InvalidJob> {
     }
 }
 
+#[cfg(any(test, fuzzing))]
+pub mod invariants;
 #[cfg(test)]
 mod tests;

@@ -22,6 +22,8 @@ pub use arrival::{Arrival, JobId, shares_a_part};
 pub use backoff::{Backoff, Schedule};
 pub use fingerprint::Fingerprint;
 pub use history::{Ambiguity, History};
+#[cfg(any(test, fuzzing))]
+pub use job::invariants as job_invariants;
 pub use job::{InvalidJob, Job, JobDefaults, MAX_BODY_BYTES, MAX_TEXT_CHARS};
 pub use judge::{Circumstances, Judgement, Policy, judge};
 pub use key::JobKey;

@@ -98,5 +98,7 @@ pub(super) fn classify(answer: &Answer<'_>, terms: &Terms<'_>) -> Verdict {
     }
 }
 
+#[cfg(any(test, fuzzing))]
+pub mod invariants;
 #[cfg(test)]
 mod tests;

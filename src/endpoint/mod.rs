@@ -21,6 +21,8 @@ mod testing;
 mod tls;
 mod transport;
 
+#[cfg(any(test, fuzzing))]
+pub use classify::invariants as answer_invariants;
 pub use client::ClientError;
 pub use credentials::{CredentialFault, Credentials, FaultKind, Reloaded};
 pub use http::HttpEndpoint;

@@ -33,6 +33,9 @@ pub struct Dispatcher {
     state: Mutex<State>,
     answers: AtomicU64,
     status: watch::Sender<Status>,
+    /// Beside the watch, which wakes those who wait in any order: jobs that leave in a pause go back
+    /// in the order in which they came.
+    changed: Notify,
     /// The time of the next change by itself is another one.
     rescheduled: Notify,
     metrics: Arc<Metrics>,
@@ -71,6 +74,7 @@ impl Dispatcher {
             state: Mutex::new(state),
             answers: AtomicU64::new(0),
             status: watch::Sender::new(Status::default()),
+            changed: Notify::new(),
             rescheduled: Notify::new(),
             metrics,
         }
@@ -86,10 +90,12 @@ impl Dispatcher {
                     None => std::future::pending().await,
                 }
             };
+            // In a fixed order: the same calls at the same times give the same starts.
             tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
                 () = due => self.dispatch(&mut self.state()),
                 () = self.rescheduled.notified() => {}
-                () = shutdown.cancelled() => return,
             }
         }
     }
@@ -136,6 +142,17 @@ impl Dispatcher {
         let mut state = self.state();
         state.held = held;
         self.dispatch(&mut state);
+    }
+
+    /// Waits until calls are not made freely, but paused or probed for.
+    pub async fn not_running(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if self.status.borrow().phase != Phase::Running {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// What the flow does, and what it wants of the source.
@@ -224,7 +241,7 @@ impl Dispatcher {
             Phase::Paused(_) | Phase::Probing(_) => Intake::Closed,
         };
         let status = Status { phase, intake };
-        self.status.send_if_modified(|before| {
+        let changed = self.status.send_if_modified(|before| {
             let changed = *before != status;
             if changed {
                 status.log_since(before);
@@ -232,6 +249,9 @@ impl Dispatcher {
             }
             changed
         });
+        if changed {
+            self.changed.notify_waiters();
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -255,16 +275,18 @@ impl State {
             Some(Evidence::Failed { .. }) | None => Sample::Unknown,
         };
         self.limit.ended(call.number, sample);
+        // One of an earlier pause, ending when another probe runs, is a call like any other.
+        let probe = call.probe && self.latest_probe == Some(call.number);
         let overshot = matches!(evidence, Some(Evidence::Failed { busy: true, .. }))
             && self.running > 0
-            && !call.probe;
+            && !probe;
         if overshot {
             // A fast start ends in a burst of refusals, faster than any answer: the limit's affair.
             return;
         }
         match evidence {
-            Some(evidence) if self.weather.saw(&evidence, call.probe, now) => self.limit.resume(),
-            None if call.probe => self.weather.probe_unused(),
+            Some(evidence) if self.weather.saw(&evidence, probe, now) => self.limit.resume(),
+            None if probe => self.weather.probe_unused(),
             Some(_) | None => {}
         }
     }

@@ -34,7 +34,7 @@ use crate::{
     domain::{
         Ambiguity, Circumstances, Ending, Job, Judgement, Outcome, Rejection, Verdict, judge,
     },
-    flow::{Dispatcher, Permit, Phase},
+    flow::{Dispatcher, Permit},
     metrics::{JobState, Metrics},
     ports::{Clock, Delivery, Endpoint, Settled, Source, UnknownClient},
     spans::Spans,
@@ -250,6 +250,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         let mut place = self.backing_off.enter(case.lane, case.failing_since());
         let waiting = async {
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(wait) => true,
                 () = place.evicted() => false,
             }
@@ -298,11 +299,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
     /// Waits for longer than a job may in a pause. While calls are made it may, for its turn comes.
     async fn overstayed(&self) {
         tokio::time::sleep(self.settings.policy.retry.hold).await;
-        let mut status = self.flow.status();
-        if status.wait_for(|status| status.phase != Phase::Running).await.is_err() {
-            // The flow is gone, and the worker with it.
-            std::future::pending::<()>().await;
-        }
+        self.flow.not_running().await;
     }
 
     async fn settle(&self, delivery: impl Delivery, outcome: &Outcome, case: &mut Case) -> Settled {

@@ -19,6 +19,8 @@ const BELOW: [(&str, &[&str]); 14] = [
     ("sweep", &["domain", "metrics", "ports", "input"]),
     ("pipeline", &["domain", "metrics", "ports", "flow", "endpoint", "broker", "spans"]),
     ("config", &LOWER),
+    // In no build but for tests: what `fuzz/` calls.
+    ("fuzzing", &["domain", "endpoint", "broker", "config"]),
     ("admin", &LOWER),
     ("logs", &LOWER),
     (

@@ -35,9 +35,7 @@ fn parking() -> Parking {
 
 /// What the broker adds when a retry queue's time is up.
 fn out_of(queue: &str, parked: &BasicProperties) -> BasicProperties {
-    let mut headers = parked.headers().clone().unwrap_or_default();
-    headers.insert("x-first-death-queue".into(), text(queue));
-    parked.clone().with_headers(headers)
+    invariants::out_of(&short(queue), parked)
 }
 
 fn names(properties: &BasicProperties) -> Vec<String> {
@@ -233,7 +231,7 @@ fn any_value() -> impl Strategy<Value = AMQPValue> {
 
 proptest! {
     #[test]
-    fn no_headers_panic_or_pass_the_limit(
+    fn all_headers_keep_to_the_invariants(
         headers in proptest::collection::btree_map(
             prop_oneof!["x-revoker-[a-z-]{1,16}", "x-first-death-queue", ".{0,40}"],
             any_value(), 0..12),
@@ -245,10 +243,6 @@ proptest! {
         }
         table.insert("x-first-death-queue".into(), text(&queue));
         let properties = BasicProperties::default().with_headers(table);
-        let arrival = read(&properties, Lane::Bulk, true, &queues(), now());
-        prop_assert!(arrival.history.attempts <= MAX_COUNT);
-        let copy = of_parked(&properties, Lane::Bulk, &parking());
-        let bytes = copy.headers().clone().unwrap().into_iter().map(|(n, v)| size(n, v)).sum::<usize>();
-        prop_assert!(bytes < MAX_COPIED_BYTES + 1024);
+        invariants::hold_of(&properties, Lane::Bulk, &queues());
     }
 }

@@ -1,5 +1,7 @@
 //! What is refused, and in which words.
 
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -250,13 +252,61 @@ fn what_works_but_deserves_a_look_is_a_warning() {
     }
 }
 
+/// Lines that set keys there are, to what they may or may not be, and variables behind them.
+fn near_file() -> impl Strategy<Value = String> {
+    let key = prop::sample::select(vec![
+        "broker.url",
+        "broker.queue",
+        "broker.prefetch",
+        "broker.heartbeat",
+        "endpoint.url",
+        "endpoint.proxy",
+        "endpoint.timeout",
+        "retry.park",
+        "retry.max",
+        "flow.rate",
+        "flow.concurrency.max",
+        "credentials.client_secret",
+        "credentials.clients.a",
+        "log.level",
+    ]);
+    let value = prop::sample::select(vec![
+        "'SECRET'",
+        "'amqps://u:SECRET@rabbit'",
+        "'https://u:SECRET@host/'",
+        "'https://host/'",
+        "'5s'",
+        "['5s', '1m']",
+        "['SECRET']",
+        "0",
+        "1",
+        "7",
+        "1e9",
+        "{ client_secret = 'SECRET' }",
+        "true",
+    ]);
+    proptest::collection::vec((key, value, any::<bool>()), 0..5).prop_map(|settings| {
+        let (mut file, mut variables) = (String::new(), String::new());
+        for (key, value, in_file) in settings {
+            if in_file {
+                let _ = writeln!(file, "{key} = {value}");
+            } else {
+                let name = key.to_ascii_uppercase().replace('.', "__");
+                let value = value.trim_matches('\'');
+                let _ = writeln!(variables, "REVOKER_{name}={value}");
+            }
+        }
+        format!("{file}\n---\n{variables}")
+    })
+}
+
 proptest! {
     // Each case is a whole load; more of them find nothing new and take long.
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn no_file_makes_the_reading_panic(text in "(?s).{0,200}") {
-        let _ = load(&text);
+    fn every_file_keeps_to_the_invariants(text in prop_oneof!["(?s).{0,200}", near_file()]) {
+        invariants::hold(text.as_bytes());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::key::Key;
+use crate::config::{invariants::is_secret, key::Key};
 
 /// Every key that a reader knows, as the defaults document them.
 fn keys() -> Vec<Key> {
@@ -28,11 +28,6 @@ const SHAPES: [&str; 12] = [
     "ftp://{}",
     "\"{}",
 ];
-
-/// Keys whose value is a secret, all of it or a part.
-fn is_secret(key: &str) -> bool {
-    ["broker.url", "endpoint.proxy"].contains(&key) || key.ends_with("client_secret")
-}
 
 proptest! {
     // Each case loads every key twice.

@@ -4,7 +4,10 @@ use http::{HeaderValue, header::RETRY_AFTER};
 use proptest::prelude::*;
 use secrecy::SecretString;
 
-use super::*;
+use super::{
+    invariants::{SECRETS, hold, proves},
+    *,
+};
 
 const OK: &str = r#"{"action":"revoke","success":true,"revoke":{"meta":{"status":{"code":"00","message_ilgn":[{"locale":"es_PE","value":"Refresh Token eliminado"}]}}}}"#;
 const NO: &str = r#"{"action":"revoke","success":false,"revoke":{"meta":{"status":{"code":"01","message_ilgn":[{"locale":"es_PE","value":"No existe"}]}}}}"#;
@@ -15,7 +18,7 @@ fn verdict_on(status: u16, retry_after: Option<&'static str>, body: Body<'_>) ->
     if let Some(value) = retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from_static(value));
     }
-    let secrets = [SecretString::from("canary-token"), SecretString::from("canary-secret")];
+    let secrets = SECRETS.map(SecretString::from);
     let answer = Answer { status: StatusCode::from_u16(status).unwrap(), headers: &headers, body };
     classify(
         &answer,
@@ -315,15 +318,6 @@ fn shuffled_envelope() -> impl Strategy<Value = String> {
     })
 }
 
-/// Whether a body is proof of a revocation, by another reader than the classifier's.
-fn proves(body: &str) -> bool {
-    serde_json::from_str::<serde_json::Value>(body).is_ok_and(|json| {
-        (json["success"] == true || json["success"] == "true")
-            && json["revoke"]["meta"]["status"]["code"] == "00"
-            && (json["action"].is_null() || json["action"] == "revoke")
-    })
-}
-
 proptest! {
     #[test]
     fn no_bytes_panic_and_none_revoke(
@@ -345,5 +339,18 @@ proptest! {
     #[test]
     fn no_disorder_revokes_without_proof(body in shuffled_envelope()) {
         prop_assert!(verdict(200, &body) != Verdict::Revoked || proves(&body), "{}", body);
+    }
+
+    #[test]
+    fn every_answer_keeps_to_the_invariants(
+        status in prop_oneof![
+            100_u16..1000,
+            prop::sample::select(vec![200_u16, 303, 404, 408, 429, 500, 503]),
+        ],
+        came in prop::sample::select(vec!["", " unread", " too-large", " timeout", " reset"]),
+        retry_after in "[0-9a-zA-Z, :-]{0,30}",
+        body in prop_oneof![near_envelope(), shuffled_envelope(), ".{0,60}"],
+    ) {
+        hold(format!("{status}{came}\nRetry-After: {retry_after}\n\n{body}").as_bytes());
     }
 }

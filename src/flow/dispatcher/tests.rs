@@ -179,3 +179,48 @@ async fn one_overshoot_of_what_the_server_can_take_stops_nothing() {
     }
     assert_ne!(dispatcher.status().borrow().phase, Phase::Running);
 }
+
+#[tokio::test(start_paused = true)]
+async fn those_who_wait_for_a_pause_are_woken_in_the_order_of_coming() {
+    let dispatcher = running(&settings(2));
+    let (woken, mut order) = tokio::sync::mpsc::unbounded_channel();
+    for number in 0..20 {
+        let (dispatcher, woken) = (Arc::clone(&dispatcher), woken.clone());
+        tokio::spawn(async move {
+            dispatcher.not_running().await;
+            woken.send(number).unwrap();
+        });
+    }
+    tokio::task::yield_now().await;
+    assert!(order.try_recv().is_err(), "calls are made freely");
+    for _ in 0..settings(2).pause.after_failures {
+        dispatcher.start(Lane::Bulk).await.finish(FAILED);
+    }
+    for number in 0..20 {
+        assert_eq!(order.recv().await, Some(number));
+    }
+    // In the pause nobody waits for it.
+    assert!(dispatcher.not_running().now_or_never().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_of_an_earlier_pause_lets_no_second_one_begin_as_it_ends() {
+    let settings = settings(10);
+    let dispatcher = running(&settings);
+    let early = dispatcher.start(Lane::Bulk).await;
+    for _ in 0..settings.pause.after_failures {
+        dispatcher.start(Lane::Bulk).await.finish(FAILED);
+    }
+    let stale = dispatcher.start(Lane::Bulk).await;
+    early.finish(Evidence::Revoked);
+    for _ in 0..settings.pause.after_failures {
+        dispatcher.start(Lane::Bulk).await.finish(FAILED);
+    }
+    let probe = dispatcher.start(Lane::Bulk).await;
+    stale.finish(FAILED);
+    let longer_than_any_wait = settings.pause.probe_max * 2;
+    let second = tokio::time::timeout(longer_than_any_wait, dispatcher.start(Lane::Bulk)).await;
+    assert!(second.is_err(), "two probes at a time");
+    probe.finish(Evidence::Revoked);
+    assert!(dispatcher.start(Lane::Bulk).now_or_never().is_some());
+}

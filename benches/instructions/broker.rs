@@ -1,0 +1,126 @@
+//! The broker's side without a socket: deliveries out of memory, acks counted.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use lapin::{
+    BasicProperties,
+    types::{AMQPValue, FieldTable},
+};
+use revoker::{
+    broker::{
+        AmqpDelivery, Exits, Publisher, Queues,
+        seams::{ChannelLedger, Frame, Receipt, read_arrival},
+    },
+    domain::Lane,
+    ports::{Clock, Source, SystemClock},
+};
+
+/// Deliveries that are not acked yet, at most.
+pub const PREFETCH: usize = 256;
+
+/// As many jobs as were asked for, as a session would deliver them. It hears the acks itself, whenever no
+/// more may be delivered: an acker's timer would go by the time that the machine takes.
+pub struct Backlog {
+    left: usize,
+    delivered: u64,
+    ledger: Arc<ChannelLedger>,
+    exits: Arc<Exits>,
+    frames: Vec<Frame>,
+    /// Whether each delivery above `mark` was acked, in their order.
+    acked: VecDeque<bool>,
+    mark: u64,
+    in_hand: usize,
+}
+
+impl Backlog {
+    pub fn new(jobs: usize) -> Self {
+        let (publisher, _) = Publisher::pair();
+        Self {
+            left: jobs,
+            delivered: 0,
+            ledger: Arc::default(),
+            exits: Arc::new(Exits { queues: Arc::new(Queues::new("q", &[])), publisher }),
+            frames: Vec::new(),
+            acked: VecDeque::new(),
+            mark: 0,
+            in_hand: 0,
+        }
+    }
+
+    fn hear_acks(&mut self) {
+        let mut frames = std::mem::take(&mut self.frames);
+        self.ledger.flush(&mut frames);
+        for frame in frames.drain(..) {
+            match frame {
+                Frame::Ack { tag, multiple } => self.in_hand -= self.ack(tag, multiple),
+                Frame::Requeue { .. } => panic!("a job was given back"),
+            }
+        }
+        self.frames = frames;
+    }
+
+    /// How many deliveries a frame acks.
+    fn ack(&mut self, tag: u64, multiple: bool) -> usize {
+        let above = usize::try_from(tag - self.mark).expect("a small number");
+        if above > self.acked.len() {
+            self.acked.resize(above, false);
+        }
+        if multiple {
+            self.mark = tag;
+            return self.acked.drain(..above).filter(|acked| !acked).count();
+        }
+        usize::from(!std::mem::replace(&mut self.acked[above - 1], true))
+    }
+
+    fn deliver(&mut self) -> AmqpDelivery {
+        self.left -= 1;
+        self.in_hand += 1;
+        self.delivered += 1;
+        assert!(self.ledger.delivered(self.delivered), "the tags are in order");
+        let (properties, body) = (properties(self.delivered), body(self.delivered));
+        let now = SystemClock.now();
+        let arrival = read_arrival(&properties, Lane::Bulk, false, &self.exits.queues, now);
+        let receipt = Receipt::new(self.delivered, Arc::clone(&self.ledger));
+        AmqpDelivery::new(arrival, body, properties, receipt, Arc::clone(&self.exits))
+    }
+}
+
+impl Source for Backlog {
+    type Delivery = AmqpDelivery;
+
+    /// Ends when everything was delivered and acked.
+    async fn next(&mut self) -> Option<AmqpDelivery> {
+        loop {
+            if self.left > 0 && self.in_hand < PREFETCH {
+                return Some(self.deliver());
+            }
+            self.hear_acks();
+            if self.left == 0 && self.in_hand == 0 {
+                return None;
+            }
+            if self.in_hand >= PREFETCH || self.left == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+}
+
+/// A body of the size that the endpoint's own page shows.
+fn body(number: u64) -> Vec<u8> {
+    format!(
+        r#"{{"action":"revoke","username":"commerce@email.com","refresh_token":"OqLWq5BoSm3ZHbfaY_D3J_XuKB1TOdrHl{number:010}","client_id":"yhaPE3jtHXHMKUZBBFr9QS1x1FaXxr"}}"#
+    )
+    .into_bytes()
+}
+
+fn properties(number: u64) -> BasicProperties {
+    let mut headers = FieldTable::default();
+    let trace = format!("00-{number:032x}-00f067aa0ba902b7-01");
+    headers.insert("traceparent".into(), AMQPValue::LongString(trace.as_bytes().into()));
+    BasicProperties::default()
+        .with_content_type("application/json".into())
+        .with_delivery_mode(2)
+        .with_message_id(format!("job-{number}").into())
+        .with_timestamp(1_700_000_000)
+        .with_headers(headers)
+}

@@ -1,0 +1,114 @@
+//! Jobs through the worker, from the bytes of their messages to their acks, for a count of its
+//! instructions by `scripts/instructions`: everything but sockets, TLS and HTTP.
+//!
+//! One thread, fixed seeds, and nothing that waits for a time or goes by one: two runs execute nearly the
+//! same instructions. What is left are the seeds of the standard library's hash maps, and where timers
+//! stand that never fire. Time is not paused as in tests, for that would take another build of the whole
+//! worker than the release.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a count of what did not work is no count")]
+
+mod broker;
+
+use std::{env, sync::Arc, time::Duration};
+
+use revoker::{
+    domain::{Job, JobDefaults, Policy, RetryPolicy, Schedule, TraceContext, Verdict},
+    flow::{self, Dispatcher, PauseSettings},
+    metrics::{Build, Metrics},
+    pipeline::{self, BackingOff, Chance, Duplicates, Pipeline, Stop},
+    ports::{Endpoint, SystemClock, UnknownClient},
+};
+use tokio_util::sync::CancellationToken;
+
+use broker::Backlog;
+
+/// Calls at a time.
+const CONCURRENCY: usize = 64;
+
+/// The endpoint of a good day.
+struct Willing;
+
+impl Endpoint for Willing {
+    fn admit(&self, _job: &Job) -> Result<(), UnknownClient> {
+        Ok(())
+    }
+
+    async fn revoke(
+        &self,
+        _job: &Job,
+        _trace: Option<&TraceContext>,
+    ) -> Result<Verdict, UnknownClient> {
+        // As a call would, so that others begin meanwhile.
+        tokio::task::yield_now().await;
+        Ok(Verdict::Revoked)
+    }
+}
+
+fn main() {
+    let jobs = env::args().find_map(|argument| argument.parse().ok()).unwrap_or(1000);
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    runtime.block_on(work(jobs));
+}
+
+/// Does so many jobs; returns when all of them are acked.
+async fn work(jobs: usize) {
+    let build = Build { version: "0", revision: "0" };
+    let metrics = Arc::new(Metrics::new(build).expect("the table is sound"));
+    let flow = Arc::new(Dispatcher::new(&flow_settings(), Arc::clone(&metrics)));
+    let settings = pipeline_settings();
+    let pipeline = Arc::new(Pipeline {
+        duplicates: Arc::new(Duplicates::new(settings.remember, settings.remember_capacity)),
+        settings,
+        endpoint: Willing,
+        clock: SystemClock,
+        chance: Chance::seeded(1),
+        backing_off: BackingOff::new(broker::PREFETCH / 2),
+        flow: Arc::clone(&flow),
+        metrics,
+        stop: Stop::default(),
+    });
+    let flowing = tokio::spawn(flow.run(CancellationToken::new()));
+    pipeline.run(Backlog::new(jobs)).await;
+    flowing.abort();
+}
+
+fn flow_settings() -> flow::Settings {
+    flow::Settings {
+        concurrency_min: 1,
+        concurrency_max: CONCURRENCY,
+        // It goes by the time that calls take.
+        adaptive: false,
+        rate: None,
+        bulk_min_share: 0.05,
+        pause: PauseSettings {
+            after_failures: 20,
+            probe_initial: Duration::from_secs(1),
+            probe_max: Duration::from_secs(30),
+            after_rejections: None,
+        },
+    }
+}
+
+fn pipeline_settings() -> pipeline::Settings {
+    let retry = RetryPolicy {
+        schedule: Schedule {
+            initial: Duration::from_millis(250),
+            multiplier: 2.0,
+            max: Duration::from_secs(15),
+            jitter: 0.5,
+        },
+        hold: Duration::from_secs(60),
+        park: vec![Duration::from_secs(10)],
+        give_up_after: Duration::from_secs(86_400),
+        retry_after_max: Duration::from_secs(300),
+    };
+    pipeline::Settings {
+        defaults: JobDefaults { audience: "audience".into(), client_id: Some("client".into()) },
+        policy: Policy { retry, presume_revoked_after_ambiguity: false },
+        remember: Duration::from_secs(600),
+        // Fewer than there are jobs: what is remembered neither grows nor is the map rebuilt for it.
+        remember_capacity: 500,
+    }
+}

@@ -1,0 +1,128 @@
+//! What holds of every message's properties: for property tests and for `fuzz/`.
+
+use lapin::protocol::basic::parse_properties;
+
+use super::*;
+use crate::domain::{Fingerprint, Reason};
+
+/// Headers of ours take no more than this beside what is copied, in bytes.
+const MAX_OWN_BYTES: usize = 1024;
+
+/// What our own headers begin with.
+const OURS: &str = "x-revoker-";
+
+/// The stays that the worker of these invariants has retry queues for.
+const STAYS: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(60)];
+
+/// The time of day in these invariants, in Unix seconds.
+const NOW: u64 = 1_700_000_000;
+
+/// Reads properties as they came over the wire. The first byte says in which lane they came, and whether
+/// the broker says of them that they stayed in one of our retry queues.
+///
+/// # Panics
+///
+/// Where something does not hold.
+pub fn hold(bytes: &[u8]) {
+    let Some((circumstances, wire)) = bytes.split_first() else { return };
+    let Ok((_, properties)) = parse_properties(wire) else { return };
+    let lane = Lane::ALL[usize::from(circumstances & 1)];
+    let queues = Queues::new("q", &STAYS);
+    let properties = match queues.retry(lane, STAYS[0]) {
+        Some(queue) if circumstances & 2 != 0 => out_of(queue, &properties),
+        _ => properties,
+    };
+    hold_of(&properties, lane, &queues);
+}
+
+/// Reads properties, sends them on, and reads them again.
+///
+/// # Panics
+///
+/// Where something does not hold.
+pub fn hold_of(properties: &BasicProperties, lane: Lane, queues: &Queues) {
+    let arrival = read(properties, lane, true, queues, now());
+    hold_of_arrival(&arrival, properties, queues);
+
+    let mut history = arrival.history;
+    history.stays += 1;
+    let parking = Parking { delay: STAYS[0], history };
+    let parked = of_parked(properties, lane, &parking);
+    hold_of_copy(&parked, properties);
+    let Some(queue) = queues.retry(lane, STAYS[0]) else { unreachable!("there are retry queues") };
+    let back = out_of(queue, &parked);
+    let expected = History { stays: history.stays.min(MAX_COUNT), ..history };
+    assert_eq!(read(&back, lane, false, queues, now()).history, expected);
+
+    let letter = DeadLetter {
+        reason: Reason::Rejected,
+        detail: "the endpoint answered 01".to_owned(),
+        code: Some("01".to_owned()),
+        http_status: Some(200),
+        fingerprint: Some(Fingerprint::of("token")),
+        history,
+        dead_at: now(),
+    };
+    let dead = of_dead_letter(properties, lane, &letter);
+    hold_of_copy(&dead, properties);
+    // A stranger to whoever reads it next, and nothing is lost by copying it again.
+    assert_eq!(read(&dead, lane, false, queues, now()).history, History::default());
+    assert_eq!(strangers(&of_parked(&dead, lane, &parking)), strangers(&dead));
+}
+
+/// What is read is within bounds, and no stranger's headers are believed.
+fn hold_of_arrival(arrival: &Arrival, properties: &BasicProperties, queues: &Queues) {
+    let headers = Headers(properties.headers().as_ref());
+    let ours = headers.text("x-first-death-queue").is_some_and(|queue| queues.is_retry(queue));
+    let history = arrival.history;
+    assert!(ours || history == History::default(), "a stranger is believed: {history:?}");
+    assert!(history.attempts <= MAX_COUNT && history.stays <= MAX_COUNT);
+    assert_eq!(ours, history.stays > 0);
+    assert!(history.first_failed_at.is_none_or(|first| first <= now()));
+    if let Some(trace) = &arrival.trace {
+        assert_eq!(headers.text("traceparent"), Some(trace.traceparent()));
+        assert!(trace.traceparent().bytes().all(|b| b == b'-' || b.is_ascii_hexdigit()));
+    }
+}
+
+/// What is sent on does no harm, and is no larger than a frame bears.
+fn hold_of_copy(copy: &BasicProperties, original: &BasicProperties) {
+    assert_eq!(copy.content_type(), original.content_type());
+    assert_eq!(copy.content_encoding(), original.content_encoding());
+    assert_eq!(copy.message_id(), original.message_id());
+    assert_eq!(copy.correlation_id(), original.correlation_id());
+    assert_eq!(copy.timestamp(), original.timestamp());
+    assert_eq!(copy.kind(), original.kind());
+    assert_eq!(copy.app_id(), original.app_id());
+    assert_eq!(*copy.delivery_mode(), Some(PERSISTENT));
+    assert!(copy.expiration().is_none() && copy.user_id().is_none() && copy.reply_to().is_none());
+    assert!(copy.priority().is_none() && copy.cluster_id().is_none());
+    let strangers = strangers(copy);
+    for (name, value) in &strangers {
+        assert!(travels(name.as_str()), "{name} travels");
+        let theirs = original.headers().as_ref().and_then(|headers| headers.inner().get(name));
+        assert_eq!(theirs, Some(value), "{name} was changed");
+    }
+    let all = copy.headers().clone().unwrap_or_default();
+    let bytes: usize = all.inner().iter().map(|(name, value)| size(name, value)).sum();
+    assert!(bytes <= MAX_COPIED_BYTES + MAX_OWN_BYTES, "{bytes} bytes of headers");
+}
+
+/// The headers that are not ours.
+fn strangers(properties: &BasicProperties) -> Vec<(ShortString, AMQPValue)> {
+    let headers = properties.headers().clone().unwrap_or_default();
+    let strangers = headers.inner().iter().filter(|(name, _)| !name.as_str().starts_with(OURS));
+    strangers.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// What the broker makes of a message whose stay in `queue` is over.
+#[must_use]
+pub fn out_of(queue: &ShortString, parked: &BasicProperties) -> BasicProperties {
+    let mut headers = parked.headers().clone().unwrap_or_default();
+    headers.insert("x-first-death-queue".into(), text(queue.as_str()));
+    parked.clone().with_headers(headers)
+}
+
+fn now() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(NOW)
+}

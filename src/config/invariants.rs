@@ -1,0 +1,119 @@
+//! What holds of every configuration, sound or not: for property tests and for `fuzz/`.
+
+use std::{collections::BTreeSet, path::Path, sync::Arc};
+
+use super::{
+    key::Key,
+    layer::{Entry, Origin},
+    value::Value,
+    *,
+};
+use crate::broker::Queues;
+
+/// Stands in an input wherever a secret may stand.
+const PLACE: &str = "SECRET";
+
+/// The secret that takes its place: in no text of ours, and the same after a URL was normalized.
+const CANARY: &str = "zqcanary7wvxk";
+
+/// Between the file and the variables of the environment.
+const DIVIDER: &str = "\n---\n";
+
+/// A client, for what is read need not be one.
+const CLIENT: &str =
+    "credentials.client_id = 'client'\ncredentials.client_secret = 'of the client'";
+
+/// No queue's name is longer (AMQP 0-9-1), in bytes.
+const MAX_NAME_BYTES: usize = 255;
+
+/// Loads a configuration, and holds what came of it against what was given.
+///
+/// # Panics
+///
+/// Where something does not hold.
+pub fn hold(input: &[u8]) {
+    let input = String::from_utf8_lossy(input).replace(PLACE, CANARY);
+    // Whatever it names is opened, and a device may never come to an end.
+    if ["/dev", "/proc", "/sys"].iter().any(|devices| input.contains(devices)) {
+        return;
+    }
+    let (file, variables) = input.split_once(DIVIDER).unwrap_or((&input, ""));
+    let file_name: Arc<Path> = Arc::from(Path::new("worker.toml"));
+    let variables = variables.lines().filter_map(|line| line.split_once('='));
+    let layers = [
+        Layer::defaults(DEFAULTS),
+        Layer::defaults(CLIENT),
+        Layer::parse(file, &|line| Origin::File(Arc::clone(&file_name), line)),
+        Layer::environment(variables.map(|(name, value)| (name.into(), value.into()))),
+    ];
+    // Keys are shown: a secret that is one is nobody's fault but its author's.
+    let mut keys = layers.iter().flat_map(|layer| layer.entries.keys());
+    if keys.any(|key| key.to_string().to_lowercase().contains(CANARY)) {
+        return;
+    }
+    let only_in_secrets = layers.iter().flat_map(|layer| &layer.entries).all(holds_it_rightly);
+
+    let mut reader = Reader::new(layers);
+    let config = Config::read(&mut reader, Secrets::Needed);
+    let (faults, warnings) = reader.finish();
+    for line in faults.iter().map(ToString::to_string).chain(warnings) {
+        assert!(!line.to_lowercase().contains(CANARY), "a value is shown: {line}");
+        assert!(!line.chars().any(char::is_control), "more than a line: {line:?}");
+    }
+    assert!(!format!("{faults:?}").to_lowercase().contains(CANARY), "a value is shown");
+    if faults.is_empty() {
+        hold_of_sound(&config);
+        let shown = format!("{config:?}").to_lowercase();
+        assert!(!only_in_secrets || !shown.contains(CANARY), "a secret is shown: {shown}");
+    }
+}
+
+/// Keys whose value is a secret, all of it or a part.
+pub(super) fn is_secret(key: &str) -> bool {
+    ["broker.url", "endpoint.proxy"].contains(&key) || key.ends_with("client_secret")
+}
+
+/// Whether an entry holds the canary in no place but a secret's.
+fn holds_it_rightly((key, entry): (&Key, &Entry)) -> bool {
+    is_secret(&key.to_string()) || !holds_it(&entry.value)
+}
+
+fn holds_it(value: &Value) -> bool {
+    match value {
+        Value::Raw(text) | Value::Text(text) => text.to_lowercase().contains(CANARY),
+        Value::List(items) => items.iter().any(holds_it),
+        Value::Integer(_) | Value::Float(_) | Value::Flag(_) | Value::Table | Value::Other(_) => {
+            false
+        }
+    }
+}
+
+/// What loads without a fault is what the other parts rely on.
+fn hold_of_sound(config: &Config) {
+    let flow = &config.flow;
+    assert!(1 <= flow.concurrency_min && flow.concurrency_min <= flow.concurrency_max);
+    assert!(flow.rate.is_none_or(|rate| rate.is_finite() && rate > 0.0));
+    assert!((0.0..=1.0).contains(&flow.bulk_min_share));
+    assert!(flow.pause.after_failures > 0 && flow.pause.after_rejections != Some(0));
+    assert!(Duration::ZERO < flow.pause.probe_initial);
+    assert!(flow.pause.probe_initial <= flow.pause.probe_max);
+    assert!(config.broker.prefetch > 0 && flow.prefetch(config.broker.prefetch) > 0);
+
+    let retry = &config.pipeline.policy.retry;
+    assert!(!retry.park.is_empty() && retry.park.is_sorted_by(|one, next| one < next));
+    assert_eq!(retry.park, config.broker.park);
+    let mut waits = retry.schedule.start();
+    assert!((0..50).all(|_| waits.next(1.0) <= retry.schedule.max));
+
+    let queues = Queues::new(&config.broker.queue, &retry.park).all();
+    let names: Vec<&str> = queues.iter().map(|(name, _)| name.as_str()).collect();
+    assert!(names.iter().all(|name| name.len() <= MAX_NAME_BYTES), "{names:?}");
+    let different: BTreeSet<_> = names.iter().collect();
+    assert_eq!(different.len(), names.len(), "two queues of one name: {names:?}");
+
+    assert!(!config.broker.urls.is_empty());
+    assert!(config.endpoint.connect_timeout <= config.endpoint.timeout);
+    assert_eq!(config.endpoint.max_concurrency, flow.concurrency_max);
+    assert!(matches!(config.endpoint.url.scheme(), "http" | "https"));
+    assert!(config.endpoint.url.password().is_none() && config.endpoint.url.username().is_empty());
+}

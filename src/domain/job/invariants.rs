@@ -1,0 +1,122 @@
+//! What holds of every body, sound or not: for property tests and for `fuzz/`.
+
+use std::{collections::BTreeSet, sync::LazyLock};
+
+use super::*;
+use crate::domain::{Arrival, History, JobId, Lane};
+
+/// Every text that a fault can have, its digits left out: lengths and places are all that a fault takes
+/// from a body.
+static TEXTS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+    let fields = ["refresh_token", "audience", "username", "client_id", "expires_at", "action"];
+    let of_field = |field| {
+        let kinds = ["null", "a boolean", "a number", "a string", "an array", "an object"];
+        let not_a_string = kinds.map(|kind| InvalidJob::NotAString(field, kind));
+        let others =
+            [InvalidJob::Missing(field), InvalidJob::Blank(field), InvalidJob::TooLong(field, 0)];
+        others.into_iter().chain(not_a_string)
+    };
+    let of_body = [
+        InvalidJob::Empty,
+        InvalidJob::TooLarge(0),
+        InvalidJob::NotUtf8(0),
+        InvalidJob::NotAnObject,
+        InvalidJob::Syntax { line: 0, column: 0 },
+        InvalidJob::CutShort,
+        InvalidJob::Duplicate { line: 0, column: 0 },
+        InvalidJob::UnknownAction,
+        InvalidJob::NotATime,
+    ];
+    let all = of_body.into_iter().chain(fields.into_iter().flat_map(of_field));
+    all.map(|fault| without_digits(&fault.to_string())).collect()
+});
+
+/// Reads a body as a job, and holds what came of it against the body.
+pub fn hold(body: &[u8]) {
+    let defaults =
+        JobDefaults { audience: "its audience".into(), client_id: Some("its client".into()) };
+    match Job::parse(body, &defaults) {
+        Err(fault) => {
+            hold_of_fault(fault, body);
+            hold_of_id(body);
+        }
+        Ok(job) => {
+            hold_of_job(&job, body, &defaults);
+            hold_of_copy(&job, &defaults);
+        }
+    }
+}
+
+/// A fault names itself and its place, and repeats nothing.
+fn hold_of_fault(fault: InvalidJob, body: &[u8]) {
+    let text = fault.to_string();
+    assert!(TEXTS.contains(&without_digits(&text)), "{text}");
+    match fault {
+        InvalidJob::TooLarge(bytes) => assert!(bytes == body.len() && bytes > MAX_BODY_BYTES),
+        InvalidJob::NotUtf8(valid) => assert!(std::str::from_utf8(&body[..valid]).is_ok()),
+        InvalidJob::Syntax { line, column } | InvalidJob::Duplicate { line, column } => {
+            assert!(line <= body.split(|byte| *byte == b'\n').count());
+            assert!(column <= body.len() + 1);
+        }
+        _ => {}
+    }
+}
+
+/// The id of what is no job shows nothing of the body, even where the producer wrote it into both.
+fn hold_of_id(body: &[u8]) {
+    let Some(Ok(id)) = body.get(..12).map(std::str::from_utf8) else { return };
+    let shown = JobId::of_invalid(&arrival(id), body);
+    assert_eq!(shown.as_str(), Fingerprint::of(id).to_string());
+}
+
+/// A job holds what its body says, by another reader's word, and shows none of it.
+fn hold_of_job(job: &Job, body: &[u8], defaults: &JobDefaults) {
+    let token = job.token.expose_secret();
+    assert!(body.len() <= MAX_BODY_BYTES);
+    assert!((1..=MAX_TEXT_CHARS).contains(&token.chars().count()));
+    assert_eq!(job.fingerprint, Fingerprint::of(token));
+    assert_eq!(format!("{job:?}"), format!("Job {{ fingerprint: {}, .. }}", job.fingerprint));
+    for id in [token.to_owned(), format!("logout of {token}")] {
+        assert_eq!(JobId::of(&arrival(&id), job).as_str(), job.fingerprint.to_string());
+    }
+    // The other reader refuses more: what is skipped here may be no value there.
+    let Ok(json) = serde_json::from_slice::<Value>(body) else { return };
+    let text = |name: &str| json[name].as_str();
+    assert_eq!(text("refresh_token"), Some(token));
+    assert_eq!(text("audience").unwrap_or(&defaults.audience), &*job.audience);
+    assert_eq!(text("client_id").or(defaults.client_id.as_deref()), job.client_id.as_deref());
+    assert_eq!(text("username"), job.username.as_deref());
+    assert!(json["action"].is_null() || json["action"] == "revoke");
+    assert_eq!(json["expires_at"].is_null(), job.expires_at.is_none());
+    assert_eq!(json.get("client_secret").is_some_and(|v| !v.is_null()), job.carried_client_secret);
+}
+
+/// A body written from a job is the same job.
+fn hold_of_copy(job: &Job, defaults: &JobDefaults) {
+    let copy = serde_json::json!({
+        "refresh_token": job.token.expose_secret(),
+        "audience": &*job.audience,
+        "client_id": job.client_id.as_deref(),
+        "username": job.username,
+    });
+    match Job::parse(copy.to_string().as_bytes(), defaults) {
+        Ok(copy) => assert!(copy.key() == job.key() && copy.fingerprint == job.fingerprint),
+        // The only text without a limit of its own may be longer as it is escaped.
+        Err(fault) => assert!(matches!(fault, InvalidJob::TooLarge(_)), "{fault}"),
+    }
+}
+
+fn arrival(message_id: &str) -> Arrival {
+    Arrival {
+        lane: Lane::Bulk,
+        message_id: Some(message_id.to_owned()),
+        published_at: None,
+        redelivered: false,
+        trace: None,
+        history: History::default(),
+    }
+}
+
+fn without_digits(text: &str) -> String {
+    text.chars().filter(|c| !c.is_ascii_digit()).collect()
+}

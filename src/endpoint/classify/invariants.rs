@@ -1,0 +1,157 @@
+//! What holds of every answer and the verdict on it: for property tests and for `fuzz/`.
+
+use http::{HeaderName, HeaderValue};
+use secrecy::SecretString;
+use serde_json::Value;
+
+use super::{
+    super::{envelope::ACTION, message::MAX_MESSAGE_CHARS},
+    *,
+};
+
+/// What the call sent, and an answer may echo.
+pub const SECRETS: [&str; 2] = ["canary-token", "canary-secret"];
+
+/// Judges an answer: its status in the first line, and how its body came if it is not whole; then its
+/// headers, an empty line, the body.
+pub fn hold(answer: &[u8]) {
+    let split = answer.windows(2).position(|pair| pair == b"\n\n");
+    let (head, body) = split.map_or((answer, &b""[..]), |at| (&answer[..at], &answer[at + 2..]));
+    let head = String::from_utf8_lossy(head);
+    let mut lines = head.lines();
+    let mut first = lines.next().unwrap_or_default().split(' ');
+    let status = first.next().and_then(|status| StatusCode::from_bytes(status.as_bytes()).ok());
+    let came = match first.next() {
+        Some("unread") => Body::Unread,
+        Some("too-large") => Body::TooLarge,
+        Some("timeout") => Body::Broken(Breakage::Timeout),
+        Some("reset") => Body::Broken(Breakage::Reset),
+        _ => Body::Whole(body),
+    };
+    let mut headers = HeaderMap::new();
+    for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
+        let name = HeaderName::try_from(name).ok();
+        if let Some((name, value)) = name.zip(HeaderValue::from_str(value).ok()) {
+            headers.append(name, value);
+        }
+    }
+    let answer = Answer { status: status.unwrap_or_default(), headers: &headers, body: came };
+    hold_of(&answer);
+    if matches!(came, Body::Whole(_)) {
+        hold_of_rewritten(&answer, body);
+    }
+}
+
+/// The verdict claims no more than the answer says.
+fn hold_of(answer: &Answer<'_>) {
+    let (says, may_say): (Word, fn(Word, Word) -> bool) = match answer.body {
+        // Where the other reader cannot read, it is no witness.
+        Body::Whole(body) => match word(body) {
+            Some(word) => (word, |word, wanted| word == wanted),
+            None => (Word::Nothing, |_, _| true),
+        },
+        _ => (Word::Nothing, |word, wanted| word == wanted),
+    };
+    match judge(answer) {
+        Verdict::Revoked => {
+            assert!(may_say(says, Word::Success), "revoked without the endpoint's own word");
+            assert!(answer.status.is_success(), "revoked with {}", answer.status);
+        }
+        Verdict::Rejected(rejection) => {
+            assert!(may_say(says, Word::Refusal), "rejected without the endpoint's own word");
+            assert!(!speaks_for_itself(answer.status), "rejected with {}", answer.status);
+            assert_eq!(rejection.code, CODE_ERROR);
+            assert_eq!(rejection.http_status, answer.status.as_u16());
+            rejection.message.iter().for_each(|message| hold_of_message(message));
+        }
+        Verdict::Transient(failure) => {
+            hold_of_failure(&failure, answer.status);
+            let own_trouble = failure.blame == Blame::Job;
+            assert!(!own_trouble || may_say(says, Word::Refusal), "blamed without its own word");
+        }
+    }
+}
+
+/// The text of a rejection is one short line without anything that the call sent.
+fn hold_of_message(message: &str) {
+    assert!(message.chars().count() <= MAX_MESSAGE_CHARS, "{message}");
+    assert!(!message.chars().any(char::is_control), "{message}");
+    assert!(SECRETS.iter().all(|secret| !message.contains(secret)), "{message}");
+}
+
+/// A failure says what the status says, and doubts wherever the call may have worked.
+fn hold_of_failure(failure: &Failure, status: StatusCode) {
+    let ambiguous = match failure.label {
+        ResultLabel::Timeout
+        | ResultLabel::Reset
+        | ResultLabel::Http408
+        | ResultLabel::Http5xx
+        | ResultLabel::Unrecognized => true,
+        ResultLabel::Http3xx => status == StatusCode::SEE_OTHER,
+        ResultLabel::Http429 | ResultLabel::Http4xx => false,
+        other => unreachable!("{other} is no failure of an answer"),
+    };
+    assert_eq!(failure.ambiguous, ambiguous);
+    assert_eq!(failure.http_status, Some(status.as_u16()));
+    assert!(failure.retry_after.is_none() || matches!(status.as_u16(), 429 | 503));
+    assert!(failure.blame == Blame::Weather || status.is_server_error());
+}
+
+/// Written anew, with no key twice and nothing that readers disagree on, the verdict says exactly what
+/// the answer says.
+fn hold_of_rewritten(answer: &Answer<'_>, body: &[u8]) {
+    let Ok(json) = serde_json::from_slice::<Value>(body) else { return };
+    let body = json.to_string();
+    let answer = Answer { body: Body::Whole(body.as_bytes()), ..*answer };
+    hold_of(&answer);
+    let label = judge(&answer).label();
+    let spoken = !speaks_for_itself(answer.status);
+    let expected = match word(body.as_bytes()) {
+        Some(Word::Success) if answer.status.is_success() => Some(ResultLabel::Revoked),
+        Some(Word::Success) if spoken => Some(ResultLabel::Unrecognized),
+        Some(Word::Refusal) if spoken => Some(ResultLabel::Rejected),
+        _ => None,
+    };
+    let own_word = [ResultLabel::Revoked, ResultLabel::Rejected].contains(&label);
+    assert!(expected.map_or(!own_word, |expected| label == expected), "{label} of {body}");
+}
+
+/// Whether a status is weather whatever its body says.
+fn speaks_for_itself(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 300..=399 | 408 | 429 | 500..=599)
+}
+
+/// What a body says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word {
+    Success,
+    Refusal,
+    Nothing,
+}
+
+/// What a body says by another reader's word; `None` for what it cannot read, and for a key that stands
+/// twice it takes the last.
+fn word(body: &[u8]) -> Option<Word> {
+    let json = serde_json::from_slice::<Value>(body).ok()?;
+    let (code, success) = (&json["revoke"]["meta"]["status"]["code"], &json["success"]);
+    let ours = json["action"].is_null() || json["action"] == ACTION;
+    let refused = success.is_null() || *success == false || success == "false";
+    Some(match code.as_str() {
+        Some("00") if ours && (*success == true || success == "true") => Word::Success,
+        Some("01") if ours && refused => Word::Refusal,
+        _ => Word::Nothing,
+    })
+}
+
+/// Whether a body is proof of a revocation, by another reader's word.
+#[cfg(test)]
+#[must_use]
+pub fn proves(body: &str) -> bool {
+    word(body.as_bytes()) == Some(Word::Success)
+}
+
+fn judge(answer: &Answer<'_>) -> Verdict {
+    let secrets = SECRETS.map(SecretString::from);
+    let redactor = Redactor::new(&secrets);
+    classify(answer, &Terms { locale: "es_PE", redactor, now: SystemTime::UNIX_EPOCH })
+}

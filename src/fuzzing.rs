@@ -1,0 +1,53 @@
+//! What holds of everything that comes from outside, one function for each reader. The targets in
+//! `fuzz/` call them with whatever libFuzzer makes up; they panic where something does not hold.
+
+use crate::{broker, config, domain, endpoint};
+
+/// Reads bytes as a job's body.
+pub fn job(bytes: &[u8]) {
+    domain::job_invariants::hold(bytes);
+}
+
+/// Reads bytes as an answer: its status in the first line, then its headers, an empty line, the body.
+pub fn answer(bytes: &[u8]) {
+    endpoint::answer_invariants::hold(bytes);
+}
+
+/// Reads bytes as the properties of a message on the wire, behind one byte of circumstances.
+pub fn headers(bytes: &[u8]) {
+    broker::header_invariants::hold(bytes);
+}
+
+/// Reads bytes as a configuration: a file, and behind a line `---` the variables of the environment.
+pub fn configuration(bytes: &[u8]) {
+    config::invariants::hold(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::*;
+
+    type Target = fn(&[u8]);
+
+    /// The targets by the names of their files, and of the folders with their corpus.
+    const TARGETS: [(&str, Target); 4] =
+        [("job", job), ("answer", answer), ("headers", headers), ("configuration", configuration)];
+
+    #[test]
+    fn the_corpus_holds() {
+        let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+        for (name, hold) in TARGETS {
+            let mut inputs = 0;
+            for entry in fs::read_dir(fuzz.join("corpus").join(name)).unwrap() {
+                let path = entry.unwrap().path();
+                println!("{}", path.display());
+                hold(&fs::read(&path).unwrap());
+                inputs += 1;
+            }
+            assert!(inputs > 0, "{name} has no corpus");
+            assert!(fuzz.join("fuzz_targets").join(name).with_extension("rs").exists(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! A consuming connection as the broker sees it: what it delivered on it, and was not told of yet.
+
+use std::collections::BTreeMap;
+
+use revoker::{
+    broker::seams::Frame,
+    domain::{Lane, PerLane},
+};
+
+use super::Message;
+use crate::witness::Number;
+
+/// Connections in the order in which they were opened.
+pub type LinkNumber = u64;
+
+/// A consuming connection with a channel for each lane.
+#[derive(Default)]
+pub struct Link(PerLane<Channel>);
+
+#[derive(Default)]
+struct Channel {
+    delivered: u64,
+    unacked: BTreeMap<u64, (Number, Message)>,
+}
+
+impl Link {
+    pub fn in_hand(&self, lane: Lane) -> usize {
+        self.0.get(lane).unacked.len()
+    }
+
+    pub fn is_idle(&self) -> bool {
+        Lane::ALL.into_iter().all(|lane| self.in_hand(lane) == 0)
+    }
+
+    /// Gives a message its tag.
+    pub fn deliver(&mut self, lane: Lane, number: Number, message: Message) -> u64 {
+        let channel = self.0.get_mut(lane);
+        channel.delivered += 1;
+        channel.unacked.insert(channel.delivered, (number, message));
+        channel.delivered
+    }
+
+    /// Takes what a frame settles. A tag that is not in hand closes the channel of a real broker: it is
+    /// a fault of whoever sent it.
+    pub fn told(&mut self, lane: Lane, frame: Frame) -> Result<Vec<(Number, Message)>, String> {
+        let unacked = &mut self.0.get_mut(lane).unacked;
+        let (tag, multiple) = match frame {
+            Frame::Ack { tag, multiple } => (tag, multiple),
+            Frame::Requeue { tag } => (tag, false),
+        };
+        let Some(one) = unacked.remove(&tag) else {
+            return Err(format!("the broker was told of a tag that is not in hand: {frame:?}"));
+        };
+        let mut settled = Vec::new();
+        if multiple {
+            let above = unacked.split_off(&tag);
+            settled.extend(std::mem::replace(unacked, above).into_values());
+        }
+        settled.push(one);
+        Ok(settled)
+    }
+
+    /// Everything in hand, the latest first: put to the front of its queue one by one, it stands there
+    /// in the order in which it was delivered.
+    pub fn unacked_last_first(self) -> impl Iterator<Item = (Lane, Number, Message)> {
+        let PerLane { interactive, bulk } = self.0;
+        let of = |lane, channel: Channel| {
+            channel
+                .unacked
+                .into_values()
+                .rev()
+                .map(move |(number, message)| (lane, number, message))
+        };
+        of(Lane::Interactive, interactive).chain(of(Lane::Bulk, bulk))
+    }
+}

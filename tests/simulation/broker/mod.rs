@@ -1,0 +1,208 @@
+//! The broker, as far as a worker can tell: queues that keep what is not acked, retry queues whose time
+//! runs out, sessions that end without notice.
+
+mod link;
+mod message;
+mod publishing;
+mod session;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use revoker::{
+    broker::{Letter, Queues, seams::Frame},
+    domain::{History, Lane, PerLane},
+};
+use tokio::{
+    sync::{Notify, futures::Notified},
+    time::{Instant, sleep_until},
+};
+
+pub use link::LinkNumber;
+pub use message::Message;
+pub use publishing::{Outgoing, publish};
+pub use session::consume;
+
+use crate::{
+    witness::{Number, Witness},
+    world::lock,
+};
+use link::Link;
+
+/// The queues are named after it.
+const FAMILY: &str = "q";
+
+/// The broker.
+pub struct Broker {
+    pub queues: Arc<Queues>,
+    /// The delays that there are retry queues for.
+    stays: Vec<Duration>,
+    state: Mutex<State>,
+    arrived: Notify,
+    parked: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    lanes: PerLane<VecDeque<Message>>,
+    /// Parked messages by the time at which their stay ends.
+    parked: BTreeMap<(Instant, u64), (Lane, Message)>,
+    dead: Vec<Message>,
+    links: BTreeMap<LinkNumber, Link>,
+    next: u64,
+}
+
+impl Broker {
+    pub fn new(stays: &[Duration]) -> Self {
+        Self {
+            queues: Arc::new(Queues::new(FAMILY, stays)),
+            stays: stays.to_vec(),
+            state: Mutex::default(),
+            arrived: Notify::new(),
+            parked: Notify::new(),
+        }
+    }
+
+    /// A producer's message.
+    pub fn publish(&self, lane: Lane, message: Message) {
+        self.state().lanes.get_mut(lane).push_back(message);
+        self.arrived.notify_waiters();
+    }
+
+    /// Whether nothing is left of any job but dead letters.
+    pub fn is_idle(&self) -> bool {
+        let state = self.state();
+        Lane::ALL.into_iter().all(|lane| state.lanes.get(lane).is_empty())
+            && state.parked.is_empty()
+            && state.links.values().all(Link::is_idle)
+    }
+
+    /// Resolves when a message arrives after this call.
+    pub fn arrival(&self) -> Notified<'_> {
+        self.arrived.notified()
+    }
+
+    pub fn has_messages(&self, lane: Lane) -> bool {
+        !self.state().lanes.get(lane).is_empty()
+    }
+
+    /// Which stay a retry queue is for; `None` for the dead-letter queue.
+    pub fn stay_of(&self, letter: &Letter) -> Option<(Lane, Duration)> {
+        let of = |lane| self.stays.iter().map(move |stay| (lane, *stay));
+        let mut all = Lane::ALL.into_iter().flat_map(of);
+        all.find(|(lane, stay)| self.queues.retry(*lane, *stay) == Some(&letter.queue))
+    }
+
+    /// A queue takes a letter that a worker made of `from`.
+    pub fn store(&self, letter: &Letter, from: &Message, parked: Option<History>) {
+        let copy = from.copied(letter, parked);
+        let mut state = self.state();
+        state.next += 1;
+        let number = state.next;
+        match self.stay_of(letter) {
+            None => state.dead.push(copy),
+            Some((lane, stay)) => {
+                state.parked.insert((Instant::now() + stay, number), (lane, copy));
+                self.parked.notify_one();
+            }
+        }
+    }
+
+    /// Brings parked messages back to their lanes, each at its time, for ever.
+    pub async fn run_stays(&self, forgetful: bool) {
+        loop {
+            let next = self.state().parked.first_key_value().map(|((at, _), _)| *at);
+            let due = async {
+                match next {
+                    Some(at) => sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = due => {}
+                () = self.parked.notified() => continue,
+            }
+            let came = self.state().parked.pop_first();
+            if let Some((_, (lane, mut message))) = came {
+                let queue = self.stays.first().and_then(|stay| self.queues.retry(lane, *stay));
+                message.come_back(queue, forgetful);
+                self.publish(lane, message);
+            }
+        }
+    }
+
+    /// A consuming connection.
+    pub fn open(&self) -> LinkNumber {
+        let mut state = self.state();
+        state.next += 1;
+        let number = state.next;
+        state.links.insert(number, Link::default());
+        number
+    }
+
+    /// Delivers the next message of a lane, if there is one and the prefetch allows it. `note` gives the
+    /// delivery its number.
+    pub fn deliver(
+        &self,
+        link: LinkNumber,
+        lane: Lane,
+        prefetch: usize,
+        note: impl FnOnce(&Message) -> Number,
+    ) -> Option<(u64, Number, Message)> {
+        let mut state = self.state();
+        let state = &mut *state;
+        let open = state.links.get_mut(&link)?;
+        if open.in_hand(lane) >= prefetch {
+            return None;
+        }
+        let message = state.lanes.get_mut(lane).pop_front()?;
+        let number = note(&message);
+        let tag = open.deliver(lane, number, message.clone());
+        Some((tag, number, message))
+    }
+
+    /// A worker tells what it settled.
+    pub fn told(&self, link: LinkNumber, lane: Lane, frame: Frame, witness: &Witness) {
+        let mut state = self.state();
+        let state = &mut *state;
+        let Some(open) = state.links.get_mut(&link) else { return };
+        match open.told(lane, frame) {
+            Err(fault) => witness.violated(fault),
+            Ok(settled) => {
+                for (number, mut message) in settled {
+                    let acked = matches!(frame, Frame::Ack { .. });
+                    witness.told(number, acked);
+                    if !acked {
+                        message.redelivered = true;
+                        state.lanes.get_mut(lane).push_front(message);
+                    }
+                }
+            }
+        }
+        self.arrived.notify_waiters();
+    }
+
+    /// A consuming connection ends, orderly or not: what is not acked goes back to where it stood.
+    /// Returns the deliveries that were still in hand.
+    pub fn close(&self, link: LinkNumber) -> Vec<Number> {
+        let mut state = self.state();
+        let state = &mut *state;
+        let Some(link) = state.links.remove(&link) else { return Vec::new() };
+        let mut lost = Vec::new();
+        for (lane, number, mut message) in link.unacked_last_first() {
+            lost.push(number);
+            message.redelivered = true;
+            state.lanes.get_mut(lane).push_front(message);
+        }
+        self.arrived.notify_waiters();
+        lost
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}

@@ -1,0 +1,120 @@
+//! The publishing connection of one worker: it loses confirms, meets queues that refuse, is blocked and
+//! breaks, and publishes again until a queue has said yes.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use revoker::{
+    broker::{Outbox, seams::Posted},
+    domain::History,
+};
+use tokio::{
+    sync::mpsc,
+    time::{sleep, sleep_until},
+};
+
+use super::Message;
+use crate::{
+    mutants::Mutant,
+    witness::Number,
+    world::{Condition, World},
+};
+
+/// Letters that go out before their confirms are awaited.
+const BATCH: usize = 4;
+
+/// The waits between tries, from the first to the longest.
+const WAITS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(2)];
+
+/// A letter, and the delivery that it was made of.
+pub struct Outgoing {
+    pub posted: Posted,
+    pub number: Number,
+    pub message: Message,
+    /// The history with which it goes to a retry queue.
+    pub parked: Option<History>,
+}
+
+/// Publishes what comes until nothing more can come.
+pub async fn publish(
+    world: Arc<World>,
+    outbox: Arc<Outbox>,
+    mut inbox: mpsc::UnboundedReceiver<Outgoing>,
+) {
+    let mut waiting = VecDeque::new();
+    let mut wait = WAITS[0];
+    loop {
+        if waiting.is_empty() {
+            outbox.cleared();
+            match inbox.recv().await {
+                Some(outgoing) => waiting.push_back(outgoing),
+                None => return,
+            }
+        }
+        world.dice.dawdle().await;
+        while let Ok(outgoing) = inbox.try_recv() {
+            waiting.push_back(outgoing);
+        }
+        let Err(why) = batch(&world, &mut waiting).await else {
+            wait = WAITS[0];
+            continue;
+        };
+        // What nobody waits for any more is dropped, as the worker drops it.
+        waiting.retain(|outgoing| !outgoing.posted.confirmed.is_closed());
+        outbox.failed(why.to_owned(), waiting.len());
+        sleep(wait).await;
+        wait = (wait * 2).min(WAITS[1]);
+    }
+}
+
+/// Sends a batch and awaits its confirms; what was not confirmed is put back.
+async fn batch(world: &World, waiting: &mut VecDeque<Outgoing>) -> Result<(), &'static str> {
+    let batch: Vec<Outgoing> = waiting.drain(..waiting.len().min(BATCH)).collect();
+    sleep(world.dice.up_to(Duration::from_millis(30))).await;
+    if let Some(until) = world.until(Condition::Blocked) {
+        sleep_until(until).await;
+    }
+    if world.has(Condition::Down) {
+        batch.into_iter().rev().for_each(|outgoing| waiting.push_front(outgoing));
+        return Err("the broker is gone");
+    }
+    if world.bad_luck(12) {
+        // The connection breaks: some letters stand in their queues, and nobody will ever say so.
+        for outgoing in batch.into_iter().rev() {
+            if world.dice.one_in(2) {
+                world.witness.count("letter", "confirm lost");
+                store(world, &outgoing);
+            }
+            waiting.push_front(outgoing);
+        }
+        return Err("the connection is gone");
+    }
+    let mut refused = Ok(());
+    for outgoing in batch {
+        if refuses(world, &outgoing) {
+            world.witness.count("letter", "refused");
+            waiting.push_back(outgoing);
+            refused = Err("a queue refuses its letters");
+            continue;
+        }
+        if !world.is(Mutant::TakesSilenceForConfirm) {
+            store(world, &outgoing);
+        }
+        // Whoever waited may have gone: the letter stands all the same.
+        let _ = outgoing.posted.confirmed.send(());
+    }
+    refused
+}
+
+/// A nack, or a return.
+fn refuses(world: &World, outgoing: &Outgoing) -> bool {
+    let condition = match world.broker.stay_of(&outgoing.posted.letter) {
+        None => Condition::DeadRefuses,
+        Some(_) => Condition::RetryRefuses,
+    };
+    world.has(condition) || world.bad_luck(20)
+}
+
+fn store(world: &World, outgoing: &Outgoing) {
+    world.witness.stored(outgoing.number, &outgoing.posted.letter, &outgoing.message);
+    world.broker.store(&outgoing.posted.letter, &outgoing.message, outgoing.parked);
+}

@@ -1,0 +1,159 @@
+//! Deliveries: the worker's own type with its own receipt, watched from outside.
+
+use std::{mem, sync::Arc, time::Duration};
+
+use revoker::{
+    broker::{
+        AmqpDelivery, Exits, Publisher,
+        seams::{ChannelLedger, Posted, Receipt, read_arrival},
+    },
+    domain::{Arrival, History, Lane, Settlement},
+    ports::{Delivery, Settled, Source},
+};
+use tokio::{sync::mpsc, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    broker::{Message, Outgoing},
+    life::Life,
+    mutants::Mutant,
+    witness::{Number, trace_of},
+};
+
+/// A lost session is mostly followed by the next one within this time.
+const RECOVERY: Duration = Duration::from_millis(300);
+
+/// Where a delivery stands in its session.
+pub struct Ticket {
+    pub number: Number,
+    pub lane: Lane,
+    pub tag: u64,
+    pub ledger: Arc<ChannelLedger>,
+}
+
+/// One delivery.
+pub struct SimDelivery {
+    life: Arc<Life>,
+    ticket: Ticket,
+    message: Message,
+    inner: AmqpDelivery,
+    /// Its letter: each delivery has a publisher of its own, so that the letter is known by it.
+    posted: mpsc::Receiver<Posted>,
+}
+
+impl SimDelivery {
+    pub fn new(life: &Arc<Life>, ticket: Ticket, message: Message) -> Self {
+        let world = &life.world;
+        let (publisher, posted) = Publisher::pair();
+        let queues = Arc::clone(&world.broker.queues);
+        let properties = message.traced(&trace_of(ticket.number));
+        let now = world.clock.now();
+        let arrival = read_arrival(&properties, ticket.lane, message.redelivered, &queues, now);
+        world.witness.arrived(ticket.number, &arrival);
+        let receipt = Receipt::new(ticket.tag, Arc::clone(&ticket.ledger));
+        let exits = Arc::new(Exits { queues, publisher });
+        let inner = AmqpDelivery::new(arrival, message.body.clone(), properties, receipt, exits);
+        Self { life: Arc::clone(life), ticket, message, inner, posted }
+    }
+
+    /// What a broken worker does when a settlement is decided; `Some` if that is all it does.
+    async fn sabotage(&self, settlement: Settlement<'_>) -> Option<Settled> {
+        let Ticket { tag, ref ledger, .. } = self.ticket;
+        let done = matches!(settlement, Settlement::Done(..));
+        let moves = matches!(settlement, Settlement::DeadLetter(_) | Settlement::Park(_));
+        match self.life.world.mutant? {
+            Mutant::AcksBeforeConfirm if moves => {
+                let _ = Receipt::new(tag, Arc::clone(ledger)).ack();
+                None
+            }
+            Mutant::AcksTheNeighbour if done => {
+                let _ = Receipt::new(tag + 1, Arc::clone(ledger)).ack();
+                None
+            }
+            Mutant::AcksAcrossSessions if done && self.inner.lost().is_cancelled() => {
+                // As a channel does that is recovered under the hands of those who use it.
+                sleep(RECOVERY).await;
+                let present = self.life.present_ledger(self.ticket.lane)?;
+                Some(Receipt::new(tag, present).ack())
+            }
+            Mutant::LosesSettlements if done => Some(Settled::Done),
+            _ => None,
+        }
+    }
+}
+
+impl Delivery for SimDelivery {
+    fn arrival(&self) -> &Arrival {
+        self.inner.arrival()
+    }
+
+    fn body(&self) -> &[u8] {
+        self.life.world.witness.entered(self.ticket.number);
+        self.inner.body()
+    }
+
+    fn lost(&self) -> CancellationToken {
+        match self.life.world.mutant {
+            Some(Mutant::MissesLostSessions) => CancellationToken::new(),
+            _ => self.inner.lost(),
+        }
+    }
+
+    async fn settle(mut self, settlement: Settlement<'_>) -> Settled {
+        let life = Arc::clone(&self.life);
+        let witness = &life.world.witness;
+        let watched = witness.settling(self.ticket.number, settlement);
+        life.world.dice.dawdle().await;
+        if let Some(settled) = self.sabotage(settlement).await {
+            // Its own receipt would give it back.
+            mem::forget(self.inner);
+            return watched.settled(settled);
+        }
+        let settling = self.inner.settle(settlement);
+        tokio::pin!(settling);
+        let settled = loop {
+            tokio::select! {
+                biased;
+                settled = &mut settling => break settled,
+                Some(posted) = self.posted.recv() => life.send(Outgoing {
+                    posted,
+                    number: self.ticket.number,
+                    message: self.message.clone(),
+                    parked: parked(settlement),
+                }),
+            }
+        };
+        match settled {
+            Settled::HandedBack | Settled::Abandoned
+                if life.world.is(Mutant::MisreportsSettlements) =>
+            {
+                watched.settled(settled);
+                Settled::Done
+            }
+            settled => watched.settled(settled),
+        }
+    }
+}
+
+fn parked(settlement: Settlement<'_>) -> Option<History> {
+    match settlement {
+        Settlement::Park(parking) => Some(parking.history),
+        _ => None,
+    }
+}
+
+/// Deliveries of all sessions of one worker, one after the other.
+pub struct SimSource {
+    pub life: Arc<Life>,
+    pub intake: mpsc::Receiver<SimDelivery>,
+}
+
+impl Source for SimSource {
+    type Delivery = SimDelivery;
+
+    async fn next(&mut self) -> Option<SimDelivery> {
+        let next = self.intake.recv().await;
+        self.life.world.dice.dawdle().await;
+        next
+    }
+}

@@ -1,0 +1,133 @@
+//! The endpoint: it answers as its sky and the truth of its tokens have it, and is watched.
+
+use std::sync::Arc;
+
+use revoker::{
+    domain::{Failure, Job, Rejection, ResultLabel, TraceContext, Verdict},
+    ports::{Endpoint, UnknownClient},
+};
+use tokio::time::sleep;
+
+use crate::{
+    life::Life,
+    mutants::Mutant,
+    plan::{Reply, Says, has_secret},
+    witness::{Number, number_of},
+    world::Condition,
+};
+
+/// The endpoint as one worker reaches it.
+pub struct SimEndpoint(pub Arc<Life>);
+
+/// What breaks a worker on purpose.
+struct OnPurpose;
+
+impl SimEndpoint {
+    fn account(&self, job: &Job) -> Result<(), UnknownClient> {
+        let client = job.client_id.as_deref().ok_or(UnknownClient::NotNamed)?;
+        let withdrawn = self.0.world.has(Condition::Withdrawn);
+        if has_secret(client, withdrawn) { Ok(()) } else { Err(UnknownClient::NoSecret) }
+    }
+
+    /// What the job's call shows; the worker may die meanwhile, and the endpoint not notice.
+    async fn call(&self, number: Number, reply: Reply) -> Verdict {
+        let Life { world, .. } = &*self.0;
+        let mut call = Call { life: &self.0, number, reply: Some(reply) };
+        world.dice.dawdle().await;
+        sleep(reply.after / 2).await;
+        if world.bad_luck(30) {
+            // Where it matters most: while an answer is on its way.
+            self.0.severed.notify_one();
+        }
+        sleep(reply.after / 2).await;
+        if self.0.is_dead() {
+            drop(call);
+            return std::future::pending().await;
+        }
+        call.reply = None;
+        let effect = reply.takes_effect && world.revokes(world.witness.token_of(number));
+        match reply.says {
+            Says::Truth if effect => {
+                world.witness.called(number, Some(&Verdict::Revoked));
+                Verdict::Revoked
+            }
+            Says::Truth | Says::No => {
+                world.witness.called(number, Some(&rejected()));
+                rejected()
+            }
+            Says::Failure(failure) => {
+                world.witness.called(number, Some(&Verdict::Transient(failure)));
+                self.misread(failure)
+            }
+            Says::Panic => {
+                world.witness.called(number, None);
+                // Past the hook: nobody needs to read of it.
+                std::panic::resume_unwind(Box::new(OnPurpose))
+            }
+        }
+    }
+
+    /// What a broken worker takes a failure for.
+    fn misread(&self, failure: Failure) -> Verdict {
+        let unrecognized = failure.label == ResultLabel::Unrecognized;
+        match self.0.world.mutant {
+            Some(Mutant::TakesWeatherForSuccess) if unrecognized => Verdict::Revoked,
+            Some(Mutant::TakesWeatherForRejection) if unrecognized => rejected(),
+            Some(Mutant::IgnoresRetryAfter) => {
+                Verdict::Transient(Failure { retry_after: None, ..failure })
+            }
+            _ => Verdict::Transient(failure),
+        }
+    }
+}
+
+impl Endpoint for SimEndpoint {
+    fn admit(&self, job: &Job) -> Result<(), UnknownClient> {
+        self.account(job)
+    }
+
+    async fn revoke(
+        &self,
+        job: &Job,
+        trace: Option<&TraceContext>,
+    ) -> Result<Verdict, UnknownClient> {
+        let Life { world, number: life, .. } = &*self.0;
+        if self.0.is_dead() {
+            return std::future::pending().await;
+        }
+        let Some(number) = trace.and_then(number_of) else {
+            world.witness.violated("a call came without its job's trace".to_owned());
+            return Err(UnknownClient::NotNamed);
+        };
+        if let Err(unknown) = self.account(job) {
+            world.witness.refused(number);
+            return Err(unknown);
+        }
+        let others = world.witness.calling(*life, number, &self.0.status());
+        let reply = world.plan.sky(world.clock.elapsed()).reply(others, &world.dice);
+        Ok(self.call(number, reply).await)
+    }
+}
+
+/// A call under way; dropped before its end it is one whose answer nobody heard.
+struct Call<'a> {
+    life: &'a Life,
+    number: Number,
+    reply: Option<Reply>,
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        let world = &self.life.world;
+        if let Some(reply) = self.reply.take() {
+            if reply.takes_effect && world.dice.one_in(2) {
+                world.revokes(world.witness.token_of(self.number));
+            }
+            world.witness.hung_up(self.number);
+        }
+    }
+}
+
+fn rejected() -> Verdict {
+    Verdict::Rejected(Rejection { code: "01".to_owned(), message: None, http_status: 200 })
+}

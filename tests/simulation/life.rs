@@ -1,0 +1,266 @@
+//! One life of a worker: its parts wired together as `revoker run` wires them, started, killed, or
+//! stopped in order.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use revoker::{
+    broker::{Outbox, Wanted, seams::ChannelLedger},
+    domain::{Lane, PerLane},
+    flow::{self, Dispatcher, Status},
+    metrics::{Build, Metrics},
+    pipeline::{BackingOff, Chance, Duplicates, Pipeline, Stop},
+    ports::Intake,
+};
+use tokio::{
+    sync::{Notify, mpsc, watch},
+    task::{JoinHandle, JoinSet},
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    broker::{LinkNumber, Outgoing, consume, publish},
+    clock::WorkersClock,
+    delivery::SimSource,
+    endpoint::SimEndpoint,
+    mutants::Mutant,
+    witness::LifeNumber,
+    world::{World, lock},
+};
+
+/// Deliveries between a session and the pipeline.
+const INTAKE: usize = 64;
+
+/// A part that was told to end does so within this time.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// What all parts of one worker share, and what the world sees of it.
+pub struct Life {
+    pub world: Arc<World>,
+    pub number: LifeNumber,
+    pub wanted: watch::Sender<Wanted>,
+    /// Cancelled when nothing is delivered any more.
+    pub stopped: CancellationToken,
+    /// Everything in hand is settled: the broker is told, and the session ends.
+    pub close: CancellationToken,
+    /// The consuming connection breaks.
+    pub severed: Notify,
+    flow: Arc<Dispatcher>,
+    letters: mpsc::UnboundedSender<Outgoing>,
+    session: Mutex<Option<(LinkNumber, PerLane<Arc<ChannelLedger>>)>>,
+    dead: AtomicBool,
+}
+
+impl Life {
+    /// A session was opened.
+    pub fn opened(&self, link: LinkNumber, ledgers: PerLane<Arc<ChannelLedger>>) {
+        *lock(&self.session) = Some((link, ledgers));
+    }
+
+    /// The ledger of a lane in the latest session.
+    pub fn present_ledger(&self, lane: Lane) -> Option<Arc<ChannelLedger>> {
+        lock(&self.session).as_ref().map(|(_, ledgers)| Arc::clone(ledgers.get(lane)))
+    }
+
+    /// Sends a letter to the publishing connection.
+    pub fn send(&self, letter: Outgoing) {
+        // With the connection gone for good the letter is dropped, and its delivery goes back.
+        let _ = self.letters.send(letter);
+    }
+
+    pub fn status(&self) -> Status {
+        *self.flow.status().borrow()
+    }
+
+    /// Whether it was killed: nothing that it still does reaches the world.
+    pub fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Relaxed)
+    }
+}
+
+/// A worker under way.
+pub struct Running {
+    pub life: Arc<Life>,
+    stop: Stop,
+    metrics: Arc<Metrics>,
+    working: JoinHandle<()>,
+    consuming: JoinHandle<()>,
+    publishing: JoinHandle<()>,
+    guiding: JoinSet<()>,
+}
+
+impl Running {
+    pub fn start(world: &Arc<World>) -> Self {
+        let plan = &world.plan.worker;
+        let build = Build { version: "0", revision: "0" };
+        let metrics = Arc::new(Metrics::new(build).expect("the table is sound"));
+        let excess = usize::from(world.is(Mutant::ExceedsTheLimit));
+        let settings = flow::Settings {
+            concurrency_max: plan.flow.concurrency_max + excess,
+            ..plan.flow.clone()
+        };
+        let flow = Arc::new(Dispatcher::new(&settings, Arc::clone(&metrics)));
+        let (letters, inbox) = mpsc::unbounded_channel();
+        let life = Arc::new(Life {
+            number: world.witness.born(),
+            world: Arc::clone(world),
+            wanted: watch::Sender::new(Wanted::All),
+            stopped: CancellationToken::new(),
+            close: CancellationToken::new(),
+            severed: Notify::new(),
+            flow: Arc::clone(&flow),
+            letters,
+            session: Mutex::default(),
+            dead: AtomicBool::new(false),
+        });
+        let stop = Stop::default();
+        let pipeline = Arc::new(pipeline(&life, &metrics, stop.clone()));
+        let (intake, deliveries) = mpsc::channel(INTAKE);
+        let source = SimSource { life: Arc::clone(&life), intake: deliveries };
+        let outbox = Arc::new(Outbox::default());
+        let mut guiding = JoinSet::new();
+        guiding.spawn(Arc::clone(&flow).run(CancellationToken::new()));
+        guiding.spawn(brake(Arc::clone(&outbox), Arc::clone(&flow)));
+        guiding.spawn(take_in(Arc::clone(&life)));
+        Self {
+            stop,
+            metrics,
+            working: tokio::spawn(pipeline.run(source)),
+            consuming: tokio::spawn(consume(Arc::clone(&life), intake)),
+            publishing: tokio::spawn(publish(Arc::clone(world), outbox, inbox)),
+            guiding,
+            life,
+        }
+    }
+
+    /// SIGKILL: from now on nothing that it does reaches anybody.
+    pub fn kill(mut self) {
+        let Life { world, number, .. } = &*self.life;
+        world.witness.books_hold(*number, &self.metrics, false);
+        world.witness.died(*number);
+        self.life.dead.store(true, Ordering::Relaxed);
+        self.consuming.abort();
+        self.publishing.abort();
+        self.working.abort();
+        self.guiding.abort_all();
+        if let Some((link, ledgers)) = lock(&self.life.session).take() {
+            // Its tasks are told as well, or they would wait in vain until the schedule ends.
+            for lane in Lane::ALL {
+                ledgers.get(lane).lose();
+            }
+            world.broker.close(link);
+        }
+    }
+
+    /// SIGTERM, and a second one after so long where somebody is in a hurry.
+    pub async fn terminate(mut self, second: Option<Duration>) {
+        let hurry = async {
+            match second {
+                Some(after) => sleep(after).await,
+                None => std::future::pending().await,
+            }
+        };
+        let orderly = tokio::select! {
+            biased;
+            () = self.leave() => true,
+            () = hurry => false,
+        };
+        if orderly {
+            let Life { world, number, .. } = &*self.life;
+            world.witness.books_hold(*number, &self.metrics, true);
+            world.witness.died(*number);
+            self.guiding.shutdown().await;
+        } else {
+            self.kill();
+        }
+    }
+
+    /// The order of `revoker run`: no new jobs; what waits goes back; what is called and settled is
+    /// finished, within the grace; the rest goes back; then the acks.
+    async fn leave(&mut self) {
+        let life = Arc::clone(&self.life);
+        let Life { world, number, wanted, stopped, close, .. } = &*life;
+        wanted.send_replace(Wanted::Never);
+        let _ = timeout(GOODBYE, stopped.cancelled()).await;
+        world.witness.draining(*number);
+        self.stop.start_draining();
+        if !world.is(Mutant::LeavesTooSoon)
+            && !ends(&mut self.working, world.plan.worker.grace).await
+        {
+            world.witness.cut_off(*number);
+            self.stop.cut_off();
+            if !ends(&mut self.working, GOODBYE).await {
+                world.witness.violated("the pipeline was cut off, and goes on".to_owned());
+            }
+        }
+        close.cancel();
+        if !ends(&mut self.consuming, GOODBYE).await {
+            world.witness.violated("the session was closed, and goes on".to_owned());
+        }
+    }
+}
+
+/// Whether a part of the worker ends by itself, and soon enough.
+async fn ends(part: &mut JoinHandle<()>, within: Duration) -> bool {
+    timeout(within, part).await.is_ok_and(|ended| ended.is_ok())
+}
+
+fn pipeline(
+    life: &Arc<Life>,
+    metrics: &Arc<Metrics>,
+    stop: Stop,
+) -> Pipeline<SimEndpoint, WorkersClock> {
+    let world = &life.world;
+    let plan = &world.plan.worker;
+    let slow = world.is(Mutant::ReadsASlowClock);
+    let capacity =
+        if world.is(Mutant::ForgetsDuplicates) { 0 } else { plan.pipeline.remember_capacity };
+    Pipeline {
+        settings: plan.pipeline.clone(),
+        endpoint: SimEndpoint(Arc::clone(life)),
+        clock: WorkersClock {
+            wall: Arc::clone(&world.clock),
+            slow_by: if slow { Duration::from_secs(60) } else { Duration::ZERO },
+        },
+        chance: Chance::seeded(world.plan.seed),
+        duplicates: Arc::new(Duplicates::new(plan.pipeline.remember, capacity)),
+        backing_off: BackingOff::new(plan.room()),
+        flow: Arc::clone(&life.flow),
+        metrics: Arc::clone(metrics),
+        stop,
+    }
+}
+
+/// Starts no calls while too many verdicts wait to be published.
+async fn brake(outbox: Arc<Outbox>, flow: Arc<Dispatcher>) {
+    let mut full = outbox.full();
+    while full.changed().await.is_ok() {
+        let full = *full.borrow_and_update();
+        flow.hold(full);
+    }
+}
+
+/// Asks for as many jobs as the flow wants.
+async fn take_in(life: Arc<Life>) {
+    let mut status = life.flow.status();
+    while status.changed().await.is_ok() {
+        let wanted = match status.borrow_and_update().intake {
+            Intake::Open => Wanted::All,
+            Intake::Closed => Wanted::None,
+            Intake::One => Wanted::One,
+        };
+        life.wanted.send_if_modified(|before| {
+            let changes = *before != Wanted::Never && *before != wanted;
+            if changes {
+                *before = wanted;
+            }
+            changes
+        });
+    }
+}

@@ -1,0 +1,57 @@
+//! Broken workers: each breaks one promise, where a port or the wiring lets it. A simulation that does
+//! not catch them proves nothing.
+
+/// What is broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mutant {
+    /// Acks a dead letter or a parked job before its queue has confirmed it.
+    AcksBeforeConfirm,
+    /// Forgets to tell the broker that a job is done.
+    LosesSettlements,
+    /// Acks the next delivery beside its own.
+    AcksTheNeighbour,
+    /// Acks in the present session what came in a lost one.
+    AcksAcrossSessions,
+    /// Says that a settlement took place whatever became of it.
+    MisreportsSettlements,
+    /// Takes a dead letter for confirmed that was never published.
+    TakesSilenceForConfirm,
+    /// Forgets in a retry queue that an attempt may have worked.
+    ForgetsAmbiguity,
+    /// Takes any 2xx for a success.
+    TakesWeatherForSuccess,
+    /// Takes an answer without an envelope for a rejection.
+    TakesWeatherForRejection,
+    /// Does not hear `Retry-After`.
+    IgnoresRetryAfter,
+    /// Makes one call more at a time than it may.
+    ExceedsTheLimit,
+    /// Remembers no revoked token.
+    ForgetsDuplicates,
+    /// Its clock is slow, so it calls for tokens that have died.
+    ReadsASlowClock,
+    /// Does not notice that a session is lost.
+    MissesLostSessions,
+    /// Ends without waiting for what is in hand.
+    LeavesTooSoon,
+}
+
+impl Mutant {
+    pub const ALL: [Self; 15] = [
+        Self::AcksBeforeConfirm,
+        Self::LosesSettlements,
+        Self::AcksTheNeighbour,
+        Self::AcksAcrossSessions,
+        Self::MisreportsSettlements,
+        Self::TakesSilenceForConfirm,
+        Self::ForgetsAmbiguity,
+        Self::TakesWeatherForSuccess,
+        Self::TakesWeatherForRejection,
+        Self::IgnoresRetryAfter,
+        Self::ExceedsTheLimit,
+        Self::ForgetsDuplicates,
+        Self::ReadsASlowClock,
+        Self::MissesLostSessions,
+        Self::LeavesTooSoon,
+    ];
+}

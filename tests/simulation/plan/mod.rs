@@ -1,0 +1,163 @@
+//! What a schedule is made of, all of it drawn before it begins.
+
+mod settings;
+mod sky;
+mod trouble;
+
+use std::time::{Duration, SystemTime};
+
+use revoker::domain::{Lane, MAX_TEXT_CHARS};
+
+pub use settings::{DEFAULT_CLIENT, WorkerPlan};
+pub use sky::{LONGEST_CALL, Reply, Says, Sky};
+pub use trouble::{Fault, Trouble};
+
+use crate::dice::Dice;
+
+/// A client whose secret is withdrawn now and then.
+const ROTATING: &str = "rotating";
+
+/// A client that nobody configured.
+const STRANGER: &str = "stranger";
+
+/// One schedule.
+pub struct Plan {
+    pub seed: u64,
+    pub worker: WorkerPlan,
+    pub replicas: usize,
+    pub jobs: Vec<JobPlan>,
+    /// By number: whether the endpoint knows the token at all.
+    pub tokens: Vec<bool>,
+    /// The endpoint's weather: each sky until its time.
+    pub skies: Vec<(Duration, Sky)>,
+    pub troubles: Vec<Trouble>,
+    /// After this nothing goes wrong any more, and everything has to come to its end.
+    pub calm_after: Duration,
+}
+
+/// One job as its producer publishes it.
+#[derive(Debug, Clone)]
+pub struct JobPlan {
+    pub at: Duration,
+    pub lane: Lane,
+    pub token: usize,
+    pub kind: Kind,
+    /// Its producer pretends that it was called before.
+    pub forged: bool,
+    /// Its producer saw no confirm and publishes it once more.
+    pub twice: bool,
+}
+
+/// What sort of a job it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Sound,
+    /// The token dies so long after the job was published.
+    Expiring(Duration),
+    /// Of a client whose secret comes and goes.
+    Rotating,
+    Stranger,
+    /// Its body is no job.
+    NoJob,
+}
+
+/// What makes two jobs of a plan the same call: token and client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key {
+    pub token: usize,
+    rotating: bool,
+}
+
+impl Plan {
+    pub fn draw(seed: u64) -> Self {
+        let dice = &Dice::new(seed);
+        let calm_after = dice.pick(&[5, 30, 120, 600, 1800]);
+        let calm_after = dice.time(Duration::from_secs(2), Duration::from_secs(calm_after));
+        let tokens: Vec<bool> = (0..dice.between(1, 12)).map(|_| !dice.one_in(6)).collect();
+        let jobs = (0..dice.between(1, 30)).map(|_| job(dice, tokens.len(), calm_after)).collect();
+        let replicas = if dice.one_in(4) { 2 } else { 1 };
+        Self {
+            seed,
+            worker: WorkerPlan::draw(dice),
+            replicas,
+            jobs,
+            tokens,
+            skies: sky::draw(dice, calm_after),
+            troubles: trouble::draw(dice, calm_after, replicas),
+            calm_after,
+        }
+    }
+
+    /// The endpoint's weather after so much time.
+    pub fn sky(&self, elapsed: Duration) -> Sky {
+        let now = self.skies.iter().find(|(until, _)| elapsed < *until);
+        now.map_or(Sky::Fair, |(_, sky)| *sky)
+    }
+}
+
+impl JobPlan {
+    /// The key, if the job makes calls at all.
+    pub fn key(&self) -> Option<Key> {
+        match self.kind {
+            Kind::NoJob | Kind::Stranger => None,
+            Kind::Sound | Kind::Expiring(_) => Some(Key { token: self.token, rotating: false }),
+            Kind::Rotating => Some(Key { token: self.token, rotating: true }),
+        }
+    }
+
+    /// When the token dies by itself, in Unix seconds, for a job that was published at `published`.
+    fn expires_at(&self, published: SystemTime) -> Option<u64> {
+        let Kind::Expiring(after) = self.kind else { return None };
+        let since_epoch = published.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Some(since_epoch.as_secs() + after.as_secs())
+    }
+
+    /// Whether the token has died by itself, for a job that was published at `published`.
+    pub fn expired(&self, published: SystemTime, now: SystemTime) -> bool {
+        let at = self.expires_at(published).map(Duration::from_secs);
+        at.is_some_and(|at| SystemTime::UNIX_EPOCH + at <= now)
+    }
+
+    /// The message's body.
+    pub fn body(&self, number: usize, published: SystemTime) -> Vec<u8> {
+        let token = format!("token-{}", self.token);
+        match self.kind {
+            Kind::Sound => format!(r#"{{"refresh_token":"{token}","other":{number}}}"#),
+            Kind::Expiring(_) => {
+                let at = self.expires_at(published).unwrap_or_default();
+                format!(r#"{{"refresh_token":"{token}","expires_at":{at}}}"#)
+            }
+            Kind::Rotating => format!(r#"{{"refresh_token":"{token}","client_id":"{ROTATING}"}}"#),
+            Kind::Stranger => format!(r#"{{"refresh_token":"{token}","client_id":"{STRANGER}"}}"#),
+            Kind::NoJob => match number % 4 {
+                0 => String::new(),
+                1 => format!(r#"{{"refresh_token":"{token}""#),
+                2 => format!(r#"{{"refresh_token":{number}}}"#),
+                _ => format!(r#"{{"refresh_token":"{}"}}"#, "x".repeat(MAX_TEXT_CHARS + 1)),
+            },
+        }
+        .into_bytes()
+    }
+}
+
+/// Whether a secret is there for this client, while the rotating one's is or is not.
+pub fn has_secret(client: &str, withdrawn: bool) -> bool {
+    client == DEFAULT_CLIENT || (client == ROTATING && !withdrawn)
+}
+
+fn job(dice: &Dice, tokens: usize, calm_after: Duration) -> JobPlan {
+    JobPlan {
+        at: dice.up_to(if dice.one_in(3) { calm_after } else { calm_after / 10 }),
+        lane: dice.pick(&Lane::ALL),
+        token: dice.between(0, tokens - 1),
+        kind: match dice.between(0, 19) {
+            0 => Kind::NoJob,
+            1 => Kind::Stranger,
+            2 | 3 => Kind::Rotating,
+            4 | 5 => Kind::Expiring(Duration::from_secs(dice.between(0, 120) as u64)),
+            _ => Kind::Sound,
+        },
+        forged: dice.one_in(10),
+        twice: dice.one_in(20),
+    }
+}

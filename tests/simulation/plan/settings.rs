@@ -1,0 +1,87 @@
+//! How the workers of a schedule are set up.
+
+use std::time::Duration;
+
+use revoker::{
+    domain::{JobDefaults, Policy, RetryPolicy, Schedule},
+    flow::{self, PauseSettings},
+    pipeline,
+};
+
+use crate::dice::Dice;
+
+/// The client of the jobs that name none.
+pub const DEFAULT_CLIENT: &str = "default";
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// The settings of every worker of one schedule.
+pub struct WorkerPlan {
+    pub pipeline: pipeline::Settings,
+    pub flow: flow::Settings,
+    pub prefetch: u16,
+    /// How long a worker that was asked to stop may finish what it does.
+    pub grace: Duration,
+}
+
+impl WorkerPlan {
+    pub fn draw(dice: &Dice) -> Self {
+        let flow = flow(dice);
+        let grace = Duration::from_millis(dice.pick(&[100, 1000, 20_000]));
+        let prefetch = flow.prefetch(dice.pick(&[1, 2, 8, 32]));
+        Self { pipeline: pipeline(dice), flow, prefetch, grace }
+    }
+
+    /// Room for jobs that wait between attempts, as the worker measures it.
+    pub fn room(&self) -> usize {
+        usize::from(self.prefetch) / 2
+    }
+
+    /// The longest stay in a retry queue.
+    pub fn longest_stay(&self) -> Duration {
+        self.pipeline.policy.retry.park.last().copied().unwrap_or_default()
+    }
+}
+
+fn pipeline(dice: &Dice) -> pipeline::Settings {
+    let stays: [&[u64]; 3] = [&[10], &[1, 10, 60], &[10, 60, 300, 900, 3600]];
+    let retry = RetryPolicy {
+        schedule: Schedule {
+            initial: Duration::from_millis(dice.pick(&[50, 250])),
+            multiplier: 2.0,
+            max: seconds(dice.pick(&[1, 15])),
+            jitter: dice.pick(&[0.0, 0.5]),
+        },
+        hold: seconds(dice.pick(&[2, 20, 60])),
+        park: dice.pick(&stays).iter().copied().map(seconds).collect(),
+        give_up_after: seconds(dice.pick(&[10, 60, 600, 86_400])),
+        retry_after_max: seconds(dice.pick(&[5, 300])),
+    };
+    pipeline::Settings {
+        defaults: JobDefaults {
+            audience: "audience".into(),
+            client_id: Some(DEFAULT_CLIENT.into()),
+        },
+        policy: Policy { retry, presume_revoked_after_ambiguity: dice.one_in(2) },
+        remember: seconds(dice.pick(&[0, 10, 600])),
+        remember_capacity: dice.pick(&[1, 1000]),
+    }
+}
+
+fn flow(dice: &Dice) -> flow::Settings {
+    flow::Settings {
+        concurrency_min: 1,
+        concurrency_max: dice.pick(&[1, 2, 4, 16]),
+        adaptive: dice.one_in(2),
+        rate: dice.one_in(4).then(|| dice.pick(&[0.5, 5.0, 100.0])),
+        bulk_min_share: dice.pick(&[0.0, 0.05, 0.5]),
+        pause: PauseSettings {
+            after_failures: dice.pick(&[2, 5, 20]),
+            probe_initial: Duration::from_millis(dice.pick(&[200, 1000])),
+            probe_max: seconds(dice.pick(&[5, 30])),
+            after_rejections: dice.one_in(5).then(|| dice.pick(&[1, 3])),
+        },
+    }
+}

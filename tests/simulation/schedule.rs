@@ -1,0 +1,163 @@
+//! One schedule, from its seed to its end.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{Instant, sleep, sleep_until},
+};
+
+use crate::{
+    broker::Message,
+    life::Running,
+    mutants::Mutant,
+    plan::{Fault, Plan},
+    witness::Report,
+    world::{Condition, World},
+};
+
+/// Once nothing goes wrong any more, one message after the other ends within the longest stay and this. All
+/// of them may take longer: in a pause for rejections each is a probe of its own.
+const PATIENCE: Duration = Duration::from_secs(3600);
+
+/// How often somebody looks whether it has.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// A worker is started again within this time.
+const DOWNTIME: Duration = Duration::from_secs(20);
+
+/// What happens to a worker.
+enum Blow {
+    Sever,
+    Kill,
+    Terminate(Option<Duration>),
+}
+
+/// Plays the schedule of a seed, on a clock of its own that runs as fast as the work is done.
+pub fn play(seed: u64, mutant: Option<Mutant>, recording: bool) -> Report {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let world = World::new(Plan::draw(seed), mutant, recording);
+        run(&world).await;
+        world.witness.conclude(world.plan.jobs.len())
+    })
+}
+
+async fn run(world: &Arc<World>) {
+    let began = Instant::now();
+    let mut around = JoinSet::new();
+    let forgetful = world.is(Mutant::ForgetsAmbiguity);
+    let broker = Arc::clone(world);
+    around.spawn(async move { broker.broker.run_stays(forgetful).await });
+    for number in 0..world.plan.jobs.len() {
+        around.spawn(produce(Arc::clone(world), number));
+    }
+    let mut replicas = JoinSet::new();
+    let mut blows = Vec::new();
+    for _ in 0..world.plan.replicas {
+        let (blow, feels) = mpsc::unbounded_channel();
+        blows.push(blow);
+        replicas.spawn(keep_alive(Arc::clone(world), feels));
+    }
+    make_trouble(world, began, &blows).await;
+    sleep_until(began + world.plan.calm_after).await;
+    world.becomes_calm();
+
+    until_idle(world, &mut around).await;
+    // Without their senders the replicas stop in order, and for good.
+    drop(blows);
+    while let Some(ended) = replicas.join_next().await {
+        ended.expect("no worker panics");
+    }
+}
+
+/// Waits until every job is published and nothing is left of any but dead letters.
+async fn until_idle(world: &World, around: &mut JoinSet<()>) {
+    // All but the broker's own task end by themselves.
+    while around.len() > 1 {
+        around.join_next().await.expect("a task").expect("no producer panics");
+    }
+    let patience = world.plan.worker.longest_stay() + PATIENCE;
+    let (mut ended, mut since) = (world.witness.ended(), Instant::now());
+    while !world.broker.is_idle() && !world.witness.is_violated() {
+        sleep(LOOK_EVERY).await;
+        let before = std::mem::replace(&mut ended, world.witness.ended());
+        if before != ended {
+            since = Instant::now();
+        } else if since.elapsed() > patience {
+            world.witness.violated(format!("nothing ended within {patience:?} of calm"));
+        }
+    }
+}
+
+/// Publishes one job at its time, and once more where its producer saw no confirm.
+async fn produce(world: Arc<World>, number: usize) {
+    let job = &world.plan.jobs[number];
+    sleep(job.at).await;
+    let message = Message::new(number, job, world.clock.now());
+    world.witness.count("job", "published");
+    world.witness.note(|| format!("job {number} is {job:?}"));
+    if job.twice {
+        world.witness.count("trouble", "published twice");
+        world.broker.publish(job.lane, message.clone());
+        sleep(world.dice.up_to(LOOK_EVERY)).await;
+    }
+    world.broker.publish(job.lane, message);
+}
+
+async fn make_trouble(world: &World, began: Instant, blows: &[mpsc::UnboundedSender<Blow>]) {
+    for trouble in &world.plan.troubles {
+        sleep_until(began + trouble.at).await;
+        let blow = |worker: usize, blow| {
+            // A worker that nobody keeps alive any more feels nothing.
+            let _ = blows[worker].send(blow);
+        };
+        world.witness.note(|| format!("{:?}", trouble.fault));
+        match trouble.fault {
+            Fault::Sever(worker) => blow(worker, Blow::Sever),
+            Fault::Kill(worker) => blow(worker, Blow::Kill),
+            Fault::Terminate { worker, second } => blow(worker, Blow::Terminate(second)),
+            Fault::DeadRefuses(a_while) => world.set(Condition::DeadRefuses, a_while),
+            Fault::RetryRefuses(a_while) => world.set(Condition::RetryRefuses, a_while),
+            Fault::Blocked(a_while) => world.set(Condition::Blocked, a_while),
+            Fault::Withdrawn(a_while) => world.set(Condition::Withdrawn, a_while),
+            Fault::Down(a_while) => {
+                world.set(Condition::Down, a_while);
+                (0..blows.len()).for_each(|worker| blow(worker, Blow::Sever));
+            }
+            Fault::Step(seconds) => {
+                world.witness.count("trouble", "clock stepped");
+                world.clock.step(seconds);
+            }
+        }
+    }
+}
+
+/// One worker after the other, until nobody deals blows any more.
+async fn keep_alive(world: Arc<World>, mut blows: mpsc::UnboundedReceiver<Blow>) {
+    loop {
+        sleep(world.dice.up_to(DOWNTIME)).await;
+        let running = Running::start(&world);
+        loop {
+            match blows.recv().await {
+                None => return running.terminate(None).await,
+                Some(Blow::Sever) => running.life.severed.notify_one(),
+                Some(Blow::Kill) => {
+                    world.witness.count("worker", "killed");
+                    running.kill();
+                    break;
+                }
+                Some(Blow::Terminate(second)) => {
+                    world.witness.count("worker", "terminated");
+                    running.terminate(second).await;
+                    break;
+                }
+            }
+        }
+    }
+}

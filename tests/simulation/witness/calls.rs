@@ -1,0 +1,179 @@
+//! The rules of calls: when one may begin, and what it shows.
+
+use std::time::Duration;
+
+use revoker::{
+    domain::{ResultLabel, Verdict},
+    flow::{Phase, Status},
+};
+use tokio::time::Instant;
+
+use super::{LifeNumber, Number, State, Witness, record::Conclusion};
+use crate::plan::Plan;
+
+impl Witness {
+    /// A call begins; returns how many others are under way, of all workers.
+    pub fn calling(&self, life: LifeNumber, number: Number, status: &Status) -> usize {
+        self.note(|| format!("{number}: calling"));
+        let mut state = self.state();
+        let others = state.lives.iter().filter(|life| !life.dead).map(|life| life.calling).sum();
+        let expired = {
+            let record = state.record(number);
+            self.plan.jobs[record.job].expired(record.published, self.clock.now())
+        };
+        let mut faults = state.faults_of_call(number, &self.plan, expired);
+        faults.extend(state.faults_of_flow(life, number, &self.plan, status));
+        let known = state.flight(number).is_some_and(|flight| {
+            flight.calling = Some(number);
+            flight.ambiguous
+        });
+        let now = Instant::now();
+        let record = state.record(number);
+        record.calls += 1;
+        record.calling = Some(now);
+        record.called = Some(now);
+        record.failed = false;
+        record.may_have_worked |= known;
+        drop(state);
+        self.all_violated(faults);
+        others
+    }
+
+    /// A call ended with this; `None` for a fault of the worker's own.
+    pub fn called(&self, number: Number, verdict: Option<&Verdict>) {
+        self.note(|| format!("{number}: called: {:?}", verdict.map(Verdict::label)));
+        let mut state = self.state();
+        state.ends_call(number);
+        state.count("call", verdict.map_or("panic", |verdict| verdict.label().as_str()));
+        if let Some(verdict) = verdict {
+            state.life(number).books.called(verdict.label());
+        }
+        match verdict {
+            None => {
+                state.suspect(number);
+                state.record(number).panicked = true;
+            }
+            Some(Verdict::Transient(failure)) => {
+                let retry = &self.plan.worker.pipeline.policy.retry;
+                let wish = failure.retry_after.unwrap_or_default().min(retry.retry_after_max);
+                let least = retry.schedule.initial.mul_f64(1.0 - retry.schedule.jitter);
+                let record = state.record(number);
+                record.failed = true;
+                record.not_before = Some(Instant::now() + wish.max(least));
+                if failure.ambiguous {
+                    state.suspect(number);
+                }
+            }
+            Some(answer) => {
+                state.life(number).answers.push((Instant::now(), number));
+                state.conclude(
+                    number,
+                    if answer.label() == ResultLabel::Revoked {
+                        Conclusion::Revoked
+                    } else {
+                        Conclusion::Rejected
+                    },
+                );
+            }
+        }
+    }
+
+    /// Nobody waits for a call's end any more.
+    pub fn hung_up(&self, number: Number) {
+        self.count("call", "hung up");
+        let mut state = self.state();
+        state.ends_call(number);
+        state.suspect(number);
+    }
+
+    /// A call was not made, for there is no secret any more.
+    pub fn refused(&self, number: Number) {
+        self.count("call", "not made for want of a secret");
+        self.state().record(number).refused = true;
+    }
+}
+
+impl State {
+    fn ends_call(&mut self, number: Number) {
+        self.record(number).calling = None;
+        if let Some(flight) = self.flight(number) {
+            flight.calling = None;
+        }
+        let life = self.life(number);
+        life.calling -= 1;
+        life.probing = life.probing.filter(|(probe, _)| *probe != number);
+    }
+
+    /// Whether this job may be called now.
+    fn faults_of_call(&mut self, number: Number, plan: &Plan, expired: bool) -> Vec<String> {
+        let now = Instant::now();
+        let mut faults = Vec::new();
+        let must_remember = self.must_remember(number, plan);
+        let at_once = self.flight(number).and_then(|flight| flight.calling);
+        let record = self.record(number);
+        let mut fault = |broken: bool, rule: &str| {
+            if broken {
+                faults.push(format!("{number}: {rule}"));
+            }
+        };
+        fault(!record.taken, "called before it was read");
+        fault(record.decided.is_some(), "called after its settlement");
+        fault(record.verdict.is_some(), "called after its verdict");
+        fault(record.panicked, "called after it broke the worker");
+        fault(expired, "called after its token died");
+        fault(must_remember, "called though the token was revoked a short while ago");
+        fault(at_once.is_some(), "called while a call for the same token is under way");
+        fault(record.lost.is_some_and(|at| at < now), "called after its session was lost");
+        fault(record.not_before.is_some_and(|at| now < at), "called before its wait was over");
+        fault(record.calls > 0 && record.history.stays > 0, "called twice after a stay");
+        faults
+    }
+
+    /// Whether any call may begin now.
+    fn faults_of_flow(
+        &mut self,
+        life: LifeNumber,
+        number: Number,
+        plan: &Plan,
+        status: &Status,
+    ) -> Vec<String> {
+        let now = Instant::now();
+        let life = &mut self.lives[life];
+        let mut faults = Vec::new();
+        let mut fault = |broken: bool, rule: &str| {
+            if broken {
+                faults.push(format!("{number}: {rule}"));
+            }
+        };
+        life.calling += 1;
+        life.starts.push(now);
+        fault(life.calling > plan.worker.flow.concurrency_max, "one call too many at a time");
+        fault(life.draining.is_some_and(|at| at < now), "called while the worker leaves");
+        fault(too_fast(&life.starts, plan.worker.flow.rate), "called faster than the rate");
+        match status.phase {
+            // What was permitted before the pause may begin in the instant in which it begins.
+            Phase::Paused(pause) => fault(pause.since < now, "called in a pause"),
+            Phase::Probing(pause) if pause.since < now => {
+                let before = life.probing.replace((number, pause.since));
+                // One of an earlier pause may still be under way.
+                let second = before.is_some_and(|(_, since)| since == pause.since);
+                fault(second, "a second probe at a time");
+            }
+            Phase::Probing(_) | Phase::Running => {}
+        }
+        faults
+    }
+}
+
+/// Whether the latest start came before its time: so many at once, then one per period.
+fn too_fast(starts: &[Instant], rate: Option<f64>) -> bool {
+    let (Some(rate), Some(latest)) = (rate, starts.last()) else { return false };
+    // The configured rate allows what it starts in 20 ms at once, and one at least.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number")]
+    let burst = (rate * 0.02).max(1.0) as usize;
+    starts.iter().rev().enumerate().skip(burst).take(20).any(|(back, earlier)| {
+        #[allow(clippy::cast_precision_loss, reason = "a small number")]
+        let due = Duration::from_secs_f64((back + 1 - burst) as f64 / rate);
+        latest.duration_since(*earlier) + Duration::from_millis(1) < due
+    })
+}

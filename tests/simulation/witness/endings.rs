@@ -1,0 +1,161 @@
+//! What a delivery may end as, for what its job and the endpoint have shown.
+
+use revoker::domain::{
+    Ambiguity, DeadLetter, Ending, History, Parking, Reason, ResultLabel, Settlement,
+};
+
+use super::{
+    Number, State,
+    record::{Conclusion, Record},
+};
+use crate::{
+    clock::WallClock,
+    plan::{Kind, Plan},
+};
+
+impl State {
+    /// Whether a delivery may end like this.
+    pub fn faults_of_ending(
+        &mut self,
+        number: Number,
+        settlement: Settlement<'_>,
+        plan: &Plan,
+        clock: &WallClock,
+    ) -> Vec<String> {
+        let cut_off = self.life(number).cut_off;
+        let leaves = cut_off || self.life(number).draining.is_some();
+        let others = self.others_answered(number);
+        let suspected = self.record(number).key.is_some_and(|key| self.ambiguous.contains(&key));
+        let record = self.record(number);
+        let job = &plan.jobs[record.job];
+        let expired = job.expired(record.published, clock.now());
+        let mut faults = Vec::new();
+        let mut fault = |broken: bool, rule: &str| {
+            if broken {
+                faults.push(format!("{number}: {rule}: {settlement:?}"));
+            }
+        };
+        fault(record.calling.is_some(), "settled in the midst of a call");
+        match settlement {
+            Settlement::Done(ending, _) => {
+                fault(!record.is_proved(ending, plan, expired), "done without proof");
+            }
+            Settlement::DeadLetter(letter) => {
+                let rule = record.fault_of_dead_letter(letter, plan, job.kind, others);
+                fault(rule.is_some(), rule.unwrap_or_default());
+            }
+            Settlement::Park(parking) => {
+                let rule = record.fault_of_stay(parking, plan);
+                fault(rule.is_some(), rule.unwrap_or_default());
+            }
+            Settlement::HandBack(_) => {
+                let hold = plan.worker.pipeline.policy.retry.hold;
+                let asked = leaves || record.lost.is_some() || record.at.elapsed() >= hold;
+                fault(!asked, "handed back though nothing asked for it");
+                fault(record.verdict.is_some() && !cut_off, "handed back in spite of its verdict");
+                fault(record.panicked && !cut_off, "handed back after it broke the worker");
+            }
+        }
+        let history = history(settlement);
+        let attempts = record.history.attempts + record.calls;
+        fault(history.attempts != attempts, "its calls were not counted");
+        let attempt = history.ambiguity == Some(Ambiguity::Attempt);
+        fault(attempt && !suspected, "claims an attempt that may have worked");
+        // What is done needs no doubt any more.
+        let forgets =
+            !attempt && record.may_have_worked && !matches!(settlement, Settlement::Done(..));
+        fault(forgets, "forgets an attempt that may have worked");
+        faults
+    }
+
+    /// Whether the endpoint answered another job since this one's latest call began.
+    fn others_answered(&mut self, number: Number) -> bool {
+        let Some(began) = self.record(number).called else { return false };
+        self.life(number).answers.iter().any(|(at, who)| *at >= began && *who != number)
+    }
+}
+
+impl Record {
+    fn is_proved(&self, ending: Ending, plan: &Plan, expired: bool) -> bool {
+        let presumes = plan.worker.pipeline.policy.presume_revoked_after_ambiguity;
+        match (ending, self.verdict) {
+            (Ending::Revoked, Some(Conclusion::Revoked)) => self.own,
+            (Ending::Duplicate, Some(Conclusion::Revoked)) => !self.own,
+            (Ending::Duplicate, None) => self.remembered,
+            (Ending::PresumedRevoked, Some(Conclusion::Rejected)) => {
+                presumes && self.may_have_worked
+            }
+            (Ending::Expired, None) => expired && self.key.is_some(),
+            _ => false,
+        }
+    }
+
+    /// The rule that a dead letter breaks.
+    fn fault_of_dead_letter(
+        &self,
+        letter: &DeadLetter,
+        plan: &Plan,
+        kind: Kind,
+        others_answered: bool,
+    ) -> Option<&'static str> {
+        let policy = &plan.worker.pipeline.policy;
+        let age =
+            letter.history.first_failed_at.and_then(|at| letter.dead_at.duration_since(at).ok());
+        let rejected = self.verdict == Some(Conclusion::Rejected);
+        let doubtful = self.may_have_worked || self.redelivered || self.history.ambiguity.is_some();
+        let rules = match letter.reason {
+            Reason::InvalidJob => vec![(kind == Kind::NoJob, "a sound job called invalid")],
+            Reason::UnknownClient => vec![
+                (matches!(kind, Kind::Stranger | Kind::Rotating), "a known client called unknown"),
+                (self.calls == 0 || self.refused, "a client called unknown after a call"),
+            ],
+            Reason::Rejected => vec![
+                (rejected, "condemned without the endpoint's word"),
+                (!doubtful, "condemned without a word of the attempt that may have worked"),
+            ],
+            Reason::RejectedAfterAmbiguity => {
+                let presumed = policy.presume_revoked_after_ambiguity && self.may_have_worked;
+                vec![
+                    (rejected, "condemned without the endpoint's word"),
+                    (letter.history.ambiguity.is_some(), "its ambiguity is not told"),
+                    (!presumed, "condemned though it is to be presumed revoked"),
+                ]
+            }
+            Reason::Exhausted => vec![
+                (self.failed, "given up without a failure"),
+                (others_answered, "given up in weather"),
+                (age.is_some_and(|age| age >= policy.retry.give_up_after), "given up too early"),
+            ],
+            Reason::InternalError => vec![(self.panicked, "a fault that there was not")],
+        };
+        rules.into_iter().find(|(kept, _)| !kept).map(|(_, rule)| rule)
+    }
+
+    /// The rule that a stay in a retry queue breaks.
+    fn fault_of_stay(&self, parking: &Parking, plan: &Plan) -> Option<&'static str> {
+        let retry = &plan.worker.pipeline.policy.retry;
+        let failed = self.failed || parking.history.ambiguity == Some(Ambiguity::Attempt);
+        let rules = [
+            (self.verdict.is_none(), "parked in spite of its verdict"),
+            (!self.panicked, "parked after it broke the worker"),
+            (failed, "parked without a failure"),
+            (parking.history.stays == self.history.stays + 1, "its stays were not counted"),
+            (retry.park.contains(&parking.delay), "parked for a time that no queue is for"),
+            (parking.delay >= retry.stay(self.history.stays), "parked for too short a time"),
+            (
+                parking.history.last_error != Some(ResultLabel::Revoked),
+                "parked for an error that is none",
+            ),
+        ];
+        rules.into_iter().find(|(kept, _)| !kept).map(|(_, rule)| rule)
+    }
+}
+
+/// What a settlement tells of the job's past.
+fn history(settlement: Settlement<'_>) -> History {
+    match settlement {
+        Settlement::DeadLetter(letter) => letter.history,
+        Settlement::Park(parking) => parking.history,
+        Settlement::Done(_, history) | Settlement::HandBack(history) => *history,
+    }
+}

@@ -1,0 +1,87 @@
+//! The deliveries in hand of one worker that are the same call.
+
+use tokio::time::Instant;
+
+use super::{LifeNumber, Number, State, record::Conclusion};
+use crate::plan::{Key, Plan};
+
+/// As many remembered tokens as no schedule has: none is ever pushed out.
+const ROOMY: usize = 1000;
+
+/// Deliveries that share the next verdict.
+#[derive(Default)]
+pub struct Flight {
+    members: Vec<Number>,
+    /// Whether an attempt of theirs may have worked.
+    pub ambiguous: bool,
+    pub calling: Option<Number>,
+}
+
+impl State {
+    /// A delivery joins those with its key.
+    pub fn enter(&mut self, number: Number, key: Key, plan: &Plan) {
+        let life = self.record(number).life;
+        let settings = &plan.worker.pipeline;
+        let fresh =
+            self.proofs.get(&(life, key)).is_some_and(|at| at.elapsed() < settings.remember);
+        let record = self.record(number);
+        record.remembered = fresh;
+        let knows = record.may_have_worked;
+        let flight = self.flights.entry((life, key)).or_default();
+        flight.members.push(number);
+        // What one of them knows of the token concerns all of them.
+        flight.ambiguous |= knows;
+    }
+
+    /// Whether a call is one too many: the worker has to remember that the token is revoked.
+    pub fn must_remember(&mut self, number: Number, plan: &Plan) -> bool {
+        plan.worker.pipeline.remember_capacity >= ROOMY && self.record(number).remembered
+    }
+
+    pub fn flight(&mut self, number: Number) -> Option<&mut Flight> {
+        let record = self.record(number);
+        let key = (record.life, record.key?);
+        self.flights.get_mut(&key)
+    }
+
+    /// A delivery leaves, with a verdict or without.
+    pub fn leave(&mut self, number: Number) {
+        let record = self.record(number);
+        let Some(key) = record.key else { return };
+        let key = (record.life, key);
+        if let Some(flight) = self.flights.get_mut(&key) {
+            flight.members.retain(|member| *member != number);
+            if flight.members.is_empty() {
+                self.flights.remove(&key);
+            }
+        }
+    }
+
+    /// An attempt may have worked.
+    pub fn suspect(&mut self, number: Number) {
+        if let Some(key) = self.record(number).key {
+            self.ambiguous.insert(key);
+        }
+        if let Some(flight) = self.flight(number) {
+            flight.ambiguous = true;
+        }
+        self.record(number).may_have_worked = true;
+    }
+
+    /// The endpoint's own word concerns every member, and whoever comes later begins anew.
+    pub fn conclude(&mut self, number: Number, conclusion: Conclusion) {
+        let record = self.record(number);
+        record.own = true;
+        let Some(key) = record.key else { return };
+        let life: LifeNumber = record.life;
+        if conclusion == Conclusion::Revoked {
+            self.proofs.insert((life, key), Instant::now());
+        }
+        let Some(flight) = self.flights.remove(&(life, key)) else { return };
+        for member in flight.members {
+            let record = self.record(member);
+            record.verdict = Some(conclusion);
+            record.may_have_worked |= flight.ambiguous;
+        }
+    }
+}

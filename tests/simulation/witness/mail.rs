@@ -1,0 +1,72 @@
+//! What the broker is told, and what it keeps: nothing is acked that is not proved or safe elsewhere.
+
+use revoker::broker::Letter;
+
+use super::{LifeNumber, Number, Witness, record::Decided};
+use crate::broker::Message;
+use tokio::time::Instant;
+
+impl Witness {
+    /// A queue takes a letter that was made of a delivery.
+    pub fn stored(&self, number: Number, letter: &Letter, original: &Message) {
+        self.note(|| format!("{number}: stored in {}", letter.queue));
+        let mut state = self.state();
+        state.count("letter", "stored");
+        let record = state.record(number);
+        record.stored = true;
+        let decided = record.decided.map(|(decided, _)| decided);
+        drop(state);
+        if !matches!(decided, Some(Decided::Dead(_) | Decided::Parked)) {
+            self.violated(format!("{number}: a letter of a delivery that is {decided:?}"));
+        }
+        if letter.body != original.body {
+            self.violated(format!("{number}: the body was changed on its way to another queue"));
+        }
+        let id = original.properties.message_id();
+        if letter.properties.message_id() != id || letter.properties.expiration().is_some() {
+            self.violated(format!("{number}: properties of its letter: {:?}", letter.properties));
+        }
+    }
+
+    /// The broker learns that a delivery is settled: acked, or given back.
+    pub fn told(&self, number: Number, acked: bool) {
+        self.note(|| {
+            format!("{number}: the broker is told: {}", if acked { "ack" } else { "requeue" })
+        });
+        let mut state = self.state();
+        state.count("delivery", if acked { "acked" } else { "requeued" });
+        let record = state.record(number);
+        let decided = record.decided.map(|(decided, _)| decided);
+        let (allowed, ends) = match decided {
+            Some(Decided::Done(_)) => (acked || record.given_up, acked),
+            Some(Decided::Dead(_)) => (if acked { record.stored } else { record.given_up }, acked),
+            Some(Decided::Parked) => (if acked { record.stored } else { record.given_up }, false),
+            Some(Decided::HandedBack) | None => (!acked, false),
+        };
+        if ends {
+            let job = record.job;
+            *state.ended.entry(job).or_default() += 1;
+        }
+        drop(state);
+        if !allowed {
+            let how = if acked { "acked" } else { "given back" };
+            self.violated(format!("{number}: {how} though it was decided as {decided:?}"));
+        }
+    }
+
+    /// A session ended: its deliveries that the broker was not told of are delivered again.
+    pub fn session_ended(&self, life: LifeNumber, lost: &[Number], orderly: bool) {
+        self.count("session", if orderly { "closed" } else { "lost" });
+        self.note(|| format!("worker {life}: {} deliveries lost with the session", lost.len()));
+        let mut left = Vec::new();
+        for number in lost {
+            let mut state = self.state();
+            let record = state.record(*number);
+            record.lost.get_or_insert_with(Instant::now);
+            if orderly && !record.settled {
+                left.push(format!("{number}: in hand as the worker closes in order"));
+            }
+        }
+        self.all_violated(left);
+    }
+}

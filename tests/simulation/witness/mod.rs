@@ -1,0 +1,268 @@
+//! Sees everything that passes the ports, and holds it against the rules.
+//!
+//! It never panics: the pipeline takes a panic for a fault of its own and goes on. What breaks a rule is
+//! noted, and the schedule fails at its end.
+
+mod books;
+mod calls;
+mod endings;
+mod flight;
+mod mail;
+mod record;
+mod settling;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use revoker::domain::{Arrival, History, Lane, TraceContext};
+use tokio::time::Instant;
+
+use crate::{
+    broker::Message,
+    clock::WallClock,
+    plan::{Key, Plan},
+    world::lock,
+};
+use books::Books;
+use flight::Flight;
+use record::Record;
+
+/// One life of a worker.
+pub type LifeNumber = usize;
+
+/// One delivery, counted over a whole schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Number(u64);
+
+/// The trace under which a delivery's calls are known.
+pub fn trace_of(number: Number) -> String {
+    format!("00-{:032x}-{:016x}-01", number.0, 1)
+}
+
+/// The delivery whose trace this is.
+pub fn number_of(trace: &TraceContext) -> Option<Number> {
+    u64::from_str_radix(trace.trace_id(), 16).ok().map(Number)
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "delivery {}", self.0)
+    }
+}
+
+/// The witness of one schedule.
+pub struct Witness {
+    plan: Arc<Plan>,
+    clock: Arc<WallClock>,
+    recording: bool,
+    state: Mutex<State>,
+}
+
+/// What was seen so far.
+#[derive(Default)]
+struct State {
+    lives: Vec<LifeRecord>,
+    /// By number, counted from 1.
+    records: Vec<Record>,
+    flights: BTreeMap<(LifeNumber, Key), Flight>,
+    /// When a life had the proof that a token is revoked.
+    proofs: BTreeMap<(LifeNumber, Key), Instant>,
+    /// What calls were made for of which nobody knows whether they worked.
+    ambiguous: BTreeSet<Key>,
+    /// How often each job ended, by its number in the plan.
+    ended: BTreeMap<usize, usize>,
+    report: Report,
+}
+
+/// What was seen of one life of a worker.
+#[derive(Default)]
+struct LifeRecord {
+    dead: bool,
+    draining: Option<Instant>,
+    cut_off: bool,
+    /// Calls under way.
+    calling: usize,
+    /// The latest probe, and since when the pause lasts that it is of.
+    probing: Option<(Number, Instant)>,
+    starts: Vec<Instant>,
+    answers: Vec<(Instant, Number)>,
+    books: Books,
+}
+
+/// What came of a schedule.
+#[derive(Default)]
+pub struct Report {
+    pub violations: Vec<String>,
+    /// What happened, line by line, if somebody wanted to know.
+    pub notes: Vec<String>,
+    /// How often what happened.
+    pub tally: Tally,
+}
+
+/// How often what happened, by its kind.
+pub type Tally = BTreeMap<(&'static str, &'static str), u64>;
+
+impl Witness {
+    pub fn new(plan: Arc<Plan>, clock: Arc<WallClock>, recording: bool) -> Self {
+        Self { plan, clock, recording, state: Mutex::default() }
+    }
+
+    /// Notes a line of what happens.
+    pub fn note(&self, line: impl FnOnce() -> String) {
+        if self.recording {
+            self.state().note(self.clock.elapsed(), &line());
+        }
+    }
+
+    /// Counts something that happened.
+    pub fn count(&self, kind: &'static str, what: &'static str) {
+        self.state().count(kind, what);
+        self.note(|| format!("{kind}: {what}"));
+    }
+
+    /// A rule is broken.
+    pub fn violated(&self, rule: String) {
+        self.note(|| format!("VIOLATED: {rule}"));
+        self.state().report.violations.push(rule);
+    }
+
+    fn all_violated(&self, rules: Vec<String>) {
+        for rule in rules {
+            self.violated(rule);
+        }
+    }
+
+    pub fn is_violated(&self) -> bool {
+        !self.state().report.violations.is_empty()
+    }
+
+    /// How many messages came to an end so far: the copies of a job are counted each.
+    pub fn ended(&self) -> usize {
+        self.state().ended.values().sum()
+    }
+
+    /// A worker is started.
+    pub fn born(&self) -> LifeNumber {
+        let mut state = self.state();
+        state.lives.push(LifeRecord::default());
+        state.count("worker", "started");
+        state.lives.len() - 1
+    }
+
+    /// A worker is gone: what its remains still do reaches nobody.
+    pub fn died(&self, life: LifeNumber) {
+        self.note(|| format!("worker {life} is gone"));
+        self.state().lives[life].dead = true;
+    }
+
+    /// A worker gives back what only waits.
+    pub fn draining(&self, life: LifeNumber) {
+        self.note(|| format!("worker {life} drains"));
+        self.state().lives[life].draining = Some(Instant::now());
+    }
+
+    /// A worker gives back everything.
+    pub fn cut_off(&self, life: LifeNumber) {
+        self.count("worker", "cut off");
+        self.state().lives[life].cut_off = true;
+    }
+
+    /// A message goes to a worker.
+    pub fn delivered(&self, life: LifeNumber, lane: Lane, message: &Message) -> Number {
+        let mut state = self.state();
+        let number = Number(state.records.len() as u64 + 1);
+        let key = self.plan.jobs[message.job].key();
+        state.records.push(Record::new(life, lane, key, message));
+        state.count("delivery", "delivered");
+        drop(state);
+        self.note(|| format!("{number} of job {} to worker {life}, {lane}, {key:?}", message.job));
+        number
+    }
+
+    /// How the worker read what came with a delivery: it believes its own headers out of its own retry
+    /// queues, and nobody else's.
+    pub fn arrived(&self, number: Number, arrival: &Arrival) {
+        let mut state = self.state();
+        let record = state.record(number);
+        let expected = record.parked.map_or_else(History::default, |parked| History {
+            // Times travel in whole seconds, and none is believed that is still to come.
+            first_failed_at: arrival.history.first_failed_at,
+            ..parked
+        });
+        record.arrived_with(arrival.history);
+        let parked = record.parked.is_some();
+        drop(state);
+        if arrival.history != expected {
+            let came = arrival.history;
+            self.violated(format!("{number} came as {came:?}, parked ({parked}) as {expected:?}"));
+        }
+    }
+
+    /// The worker begins to read a delivery's body.
+    pub fn entered(&self, number: Number) {
+        let mut state = self.state();
+        if state.takes(number)
+            && let Some(key) = state.record(number).key
+        {
+            state.enter(number, key, &self.plan);
+        }
+    }
+
+    /// The token that a delivery is about.
+    pub fn token_of(&self, number: Number) -> usize {
+        let job = self.state().record(number).job;
+        self.plan.jobs[job].token
+    }
+
+    /// The end of the schedule: whether every job came to its own.
+    pub fn conclude(&self, published: usize) -> Report {
+        for job in 0..published {
+            if !self.state().ended.contains_key(&job) {
+                self.violated(format!("job {job} is lost: {:?}", self.plan.jobs[job]));
+            }
+        }
+        std::mem::take(&mut self.state().report)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+impl State {
+    fn record(&mut self, Number(number): Number) -> &mut Record {
+        let index = usize::try_from(number - 1).expect("an index");
+        &mut self.records[index]
+    }
+
+    fn life(&mut self, number: Number) -> &mut LifeRecord {
+        let life = self.record(number).life;
+        &mut self.lives[life]
+    }
+
+    fn is_dead(&mut self, number: Number) -> bool {
+        self.life(number).dead
+    }
+
+    fn count(&mut self, kind: &'static str, what: &'static str) {
+        *self.report.tally.entry((kind, what)).or_default() += 1;
+    }
+
+    fn note(&mut self, at: std::time::Duration, line: &str) {
+        self.report.notes.push(format!("{:>12.3}  {line}", at.as_secs_f64()));
+    }
+
+    /// The worker takes a delivery in hand: `false` if it did so before.
+    fn takes(&mut self, number: Number) -> bool {
+        let record = self.record(number);
+        let first = !std::mem::replace(&mut record.taken, true);
+        if first {
+            let (lane, redelivered) = (record.lane, record.redelivered);
+            self.life(number).books.delivered(lane, redelivered);
+        }
+        first
+    }
+}

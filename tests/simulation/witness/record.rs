@@ -1,0 +1,112 @@
+//! What was seen of one delivery.
+
+use revoker::domain::{Ambiguity, Ending, History, Lane, Reason};
+use tokio::time::Instant;
+
+use super::LifeNumber;
+use crate::{broker::Message, plan::Key};
+
+/// One delivery.
+#[allow(clippy::struct_excessive_bools, reason = "what was seen, each thing by itself")]
+pub struct Record {
+    pub life: LifeNumber,
+    pub lane: Lane,
+    /// The job's number in the plan.
+    pub job: usize,
+    pub published: std::time::SystemTime,
+    pub key: Option<Key>,
+    pub at: Instant,
+    pub redelivered: bool,
+    /// What was sent with it into the retry queue that it came out of.
+    pub parked: Option<History>,
+    /// What the worker read of its past.
+    pub history: History,
+    /// Whether the worker took it in hand.
+    pub taken: bool,
+    /// Whether the token's proof was fresh when it came to that.
+    pub remembered: bool,
+    /// When its session was lost.
+    pub lost: Option<Instant>,
+    /// Calls made for it.
+    pub calls: u32,
+    /// Since when a call is under way.
+    pub calling: Option<Instant>,
+    /// When the latest call began.
+    pub called: Option<Instant>,
+    /// No call before this.
+    pub not_before: Option<Instant>,
+    /// Whether its latest call failed.
+    pub failed: bool,
+    /// Whether an attempt may have worked, for all that the worker has to know.
+    pub may_have_worked: bool,
+    /// What the endpoint said of the token, to it or to the job that it followed.
+    pub verdict: Option<Conclusion>,
+    /// Whether that was the answer to its own call.
+    pub own: bool,
+    /// Whether its call broke the worker.
+    pub panicked: bool,
+    /// Whether its call was refused for want of a secret.
+    pub refused: bool,
+    pub decided: Option<(Decided, Instant)>,
+    /// Whether a settlement ended, one way or the other.
+    pub settled: bool,
+    /// Whether a settlement was given up, so that the delivery goes back.
+    pub given_up: bool,
+    /// Whether its letter stands in its queue.
+    pub stored: bool,
+}
+
+/// The endpoint's own word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conclusion {
+    Revoked,
+    Rejected,
+}
+
+/// What the worker decided to do with a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decided {
+    Done(Ending),
+    Dead(Reason),
+    Parked,
+    HandedBack,
+}
+
+impl Record {
+    pub fn new(life: LifeNumber, lane: Lane, key: Option<Key>, message: &Message) -> Self {
+        Self {
+            life,
+            lane,
+            job: message.job,
+            published: message.published,
+            key,
+            at: Instant::now(),
+            redelivered: message.redelivered,
+            parked: message.parked,
+            history: History::default(),
+            taken: false,
+            remembered: false,
+            lost: None,
+            calls: 0,
+            calling: None,
+            called: None,
+            not_before: None,
+            failed: false,
+            may_have_worked: false,
+            verdict: None,
+            own: false,
+            panicked: false,
+            refused: false,
+            decided: None,
+            settled: false,
+            given_up: false,
+            stored: false,
+        }
+    }
+
+    /// Takes note of the past that the worker read.
+    pub fn arrived_with(&mut self, history: History) {
+        self.history = history;
+        self.may_have_worked = history.ambiguity == Some(Ambiguity::Attempt);
+    }
+}

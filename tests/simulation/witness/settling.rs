@@ -1,0 +1,124 @@
+//! Settlements: one for each delivery, and none without its reason.
+
+use revoker::{domain::Settlement, ports::Settled};
+use tokio::time::Instant;
+
+use super::{Number, State, Witness, record::Decided};
+use crate::plan::LONGEST_CALL;
+
+/// The longest that a delivery stays in hand while it waits.
+const MAX_IN_HAND: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// The least time that a settlement is given.
+const SETTLE_AT_LEAST: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// What the adapters of a schedule may add to that.
+const SLACK: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// A settlement under way. Dropped before its end it was given up, and the delivery goes back.
+pub struct Watched<'a> {
+    witness: &'a Witness,
+    number: Number,
+    over: bool,
+}
+
+impl Witness {
+    /// The worker has decided what becomes of a delivery.
+    pub fn settling(&self, number: Number, settlement: Settlement<'_>) -> Watched<'_> {
+        self.note(|| format!("{number}: {settlement:?}"));
+        let decided = decided(settlement);
+        let mut state = self.state();
+        state.takes(number);
+        let faults = if state.is_dead(number) {
+            Vec::new()
+        } else {
+            let mut faults = state.faults_of_ending(number, settlement, &self.plan, &self.clock);
+            let record = state.record(number);
+            if record.decided.is_some() {
+                faults.push(format!("{number}: settled twice"));
+            }
+            faults
+        };
+        state.record(number).decided = Some((decided, Instant::now()));
+        state.leave(number);
+        drop(state);
+        self.all_violated(faults);
+        Watched { witness: self, number, over: false }
+    }
+}
+
+impl Watched<'_> {
+    /// The settlement ended like this.
+    pub fn settled(mut self, settled: Settled) -> Settled {
+        self.over = true;
+        self.witness.note(|| format!("{}: settled: {settled:?}", self.number));
+        let mut state = self.witness.state();
+        let record = state.record(self.number);
+        record.settled = true;
+        let decided = record.decided.map_or(Decided::HandedBack, |(decided, _)| decided);
+        let lane = record.lane;
+        state.life(self.number).books.settled(lane, decided, settled);
+        state.count("settlement", name(decided, settled));
+        let faults = state.faults_of_stay(self.number);
+        drop(state);
+        self.witness.all_violated(faults);
+        settled
+    }
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        if self.over {
+            return;
+        }
+        self.witness.note(|| format!("{}: its settlement is given up", self.number));
+        let mut state = self.witness.state();
+        let record = state.record(self.number);
+        record.settled = true;
+        record.given_up = true;
+        let lane = record.lane;
+        let waited = record.decided.map(|(_, at)| at.elapsed()).unwrap_or_default();
+        state.count("settlement", "given up");
+        let life = state.life(self.number);
+        life.books.settled(lane, Decided::HandedBack, Settled::HandedBack);
+        let early = !life.dead && !life.cut_off && waited < SETTLE_AT_LEAST;
+        let mut faults = state.faults_of_stay(self.number);
+        if early {
+            faults.push(format!("{}: its settlement was given up early", self.number));
+        }
+        drop(state);
+        self.witness.all_violated(faults);
+    }
+}
+
+impl State {
+    /// Nothing stays in hand for so long that the broker takes it away.
+    fn faults_of_stay(&mut self, number: Number) -> Vec<String> {
+        let stayed = self.record(number).at.elapsed();
+        let most = MAX_IN_HAND + SETTLE_AT_LEAST + LONGEST_CALL + SLACK;
+        if self.is_dead(number) || stayed <= most {
+            return Vec::new();
+        }
+        vec![format!("{number}: in hand for {stayed:?}")]
+    }
+}
+
+/// What came of a delivery, in a word.
+fn name(decided: Decided, settled: Settled) -> &'static str {
+    match (settled, decided) {
+        (Settled::Abandoned, _) => "abandoned",
+        (Settled::HandedBack, _) | (Settled::Done, Decided::HandedBack) => "handed back",
+        (Settled::Done, Decided::Parked) => "parked",
+        (Settled::Done, Decided::Dead(reason)) => reason.as_str(),
+        (Settled::Done, Decided::Done(ending)) => ending.as_str(),
+    }
+}
+
+fn decided(settlement: Settlement<'_>) -> Decided {
+    match settlement {
+        Settlement::Done(ending, _) => Decided::Done(ending),
+        Settlement::DeadLetter(letter) => Decided::Dead(letter.reason),
+        Settlement::Park(_) => Decided::Parked,
+        Settlement::HandBack(_) => Decided::HandedBack,
+    }
+}
