@@ -18,6 +18,7 @@ use revoker::{
     metrics::{Build, Metrics},
     pipeline::{self, BackingOff, Chance, Duplicates, Pipeline, Stop},
     ports::{Endpoint, SystemClock, UnknownClient},
+    spans::Spans,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -67,6 +68,7 @@ async fn work(jobs: usize) {
         backing_off: BackingOff::new(broker::PREFETCH / 2),
         flow: Arc::clone(&flow),
         metrics,
+        spans: Spans::none(),
         stop: Stop::default(),
     });
     let flowing = tokio::spawn(flow.run(CancellationToken::new()));

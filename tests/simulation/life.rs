@@ -16,6 +16,7 @@ use revoker::{
     metrics::{Build, Metrics},
     pipeline::{BackingOff, Chance, Duplicates, Pipeline, Stop},
     ports::Intake,
+    spans::Spans,
 };
 use tokio::{
     sync::{Notify, mpsc, watch},
@@ -233,6 +234,7 @@ fn pipeline(
         backing_off: BackingOff::new(plan.room()),
         flow: Arc::clone(&life.flow),
         metrics: Arc::clone(metrics),
+        spans: Spans::none(),
         stop,
     }
 }

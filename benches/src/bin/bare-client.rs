@@ -1,6 +1,6 @@
 //! The bare HTTP client: the same calls, and nothing but the calls. No worker can be faster.
 //!
-//! usage: bare-client URL CALLS AT_A_TIME
+//! usage: `bare-client URL CALLS AT_A_TIME`
 
 use std::{
     env,

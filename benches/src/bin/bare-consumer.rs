@@ -1,7 +1,7 @@
 //! The bare consumer: takes deliveries and acks them, many with one ack, and calls nobody. No worker can take its jobs
 //! for less.
 //!
-//! usage: bare-consumer BROKER_URL QUEUE DELIVERIES
+//! usage: `bare-consumer BROKER_URL QUEUE DELIVERIES`
 
 use std::{env, error::Error};
 

@@ -1,7 +1,7 @@
 //! A plain worker, as one would write it in an afternoon: consume, call, ack each. No retries, no metrics, no dead
 //! letters, and no promise: what fails ends it.
 //!
-//! usage: plain-worker BROKER_URL QUEUE ENDPOINT_URL JOBS
+//! usage: `plain-worker BROKER_URL QUEUE ENDPOINT_URL JOBS`
 
 use std::{env, error::Error};
 

@@ -54,13 +54,6 @@ impl Launch {
         self
     }
 
-    /// Sets a variable of the environment that is no key's.
-    #[must_use]
-    pub fn variable(mut self, name: &str, value: impl Display) -> Self {
-        self.environment.insert(name.to_owned(), value.to_string());
-        self
-    }
-
     /// Calls `endpoint`: one delay for all stays and no chance in the waits, the rest as it comes.
     #[must_use]
     pub fn calling(self, endpoint: &Endpoint) -> Self {
