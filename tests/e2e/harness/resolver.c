@@ -1,7 +1,7 @@
 /* getaddrinfo(3) for a process under test, preloaded: names that stand in the file $STEERED_NAMES are answered as it
  * says at that moment, all others by the system. A line holds a name and an address, or a name and what goes wrong:
  * "unknown" (there is no such name), "failing" (no server answers), "hanging" (no answer until the line changes).
- * Every look-up of such a name is noted in $STEERED_LOOKUPS. */
+ * Every look-up of such a name is noted in $STEERED_LOOKUPS, and one that hung once more with what it came to. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -45,6 +45,7 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
   while (!strcmp(answer, "hanging")) {
     usleep(BETWEEN_LOOKS_US);
     if (!answer_of(name, answer)) return EAI_NONAME;
+    if (strcmp(answer, "hanging")) note(name, answer);
   }
   if (!strcmp(answer, "unknown")) return EAI_NONAME;
   if (!strcmp(answer, "failing")) return EAI_AGAIN;
