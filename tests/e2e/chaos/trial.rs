@@ -50,8 +50,6 @@ impl Trial {
             .set("broker.prefetch", plan.prefetch)
             .set("flow.concurrency.max", plan.concurrency)
             // A busy machine must not be one more fault: each of these, run out, would do a job twice.
-            .set("broker.heartbeat", "60s")
-            .set("broker.confirm_timeout", "60s")
             .set("endpoint.connect_timeout", "60s")
             .set("endpoint.timeout", "10m");
         Self {

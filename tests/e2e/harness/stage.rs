@@ -59,7 +59,13 @@ impl Stage {
     /// `revoker run` against this virtual host and `endpoint`: few retry queues and no chance in the
     /// waits, the rest as it comes.
     pub fn run(&self, endpoint: &Endpoint) -> Launch {
-        self.launch("run").calling(endpoint).set("admin.listen", "127.0.0.1:0")
+        self.launch("run")
+            .calling(endpoint)
+            .set("admin.listen", "127.0.0.1:0")
+            // A machine that is busy must not be a fault that no test has asked for.
+            .set("broker.connect_timeout", "60s")
+            .set("broker.confirm_timeout", "60s")
+            .set("broker.heartbeat", "60s")
     }
 
     /// A subcommand that needs the broker alone.
