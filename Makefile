@@ -2,7 +2,7 @@
 # themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster test-otlp outage chaos bench simulate fuzz instructions build fmt lint doc pictures clean
+.PHONY: help demo test test-cluster outage chaos bench simulate fuzz instructions build fmt lint doc pictures clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,11 +16,6 @@ test: ## everything that proves the product: format, lints, documentation, unit 
 test-cluster: ## three workers on a cluster of three RabbitMQ nodes that are killed, and what that costs
 	@scripts/install test
 	scripts/with-broker cargo test --locked --test e2e -- cluster:: --ignored --nocapture
-
-test-otlp: ## the build that exports spans by OTLP: lints, and spans as a collector gets them
-	@scripts/install test
-	cargo clippy --locked --all-targets --features otlp -- -D warnings
-	scripts/with-broker cargo test --locked --features otlp --test e2e -- otlp:: traces::
 
 outage: ## the tests of an outage at full length, a minute each, side by side
 	@scripts/install test
