@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Input, counts, ndjson, summary};
-use crate::harness::{BULK, Launch, Letter, Stage, Worker, eventually, relay::Relay, token};
+use crate::harness::{
+    BULK, Launch, Letter, Stage, Worker, eventually, relay::Relay, token, wait::HANG_GUARD,
+};
 
 /// Jobs of a file that takes a while at [`RATE`].
 const JOBS: u32 = 4000;
@@ -180,13 +182,16 @@ async fn a_connection_that_is_lost_at_full_speed_leaves_no_gap() {
     let enqueue = scene.launch().start();
     let mut cuts = 0;
     // By what has gone past, which the relay knows at once: a look at the queue may come too late.
-    while enqueue.exited().is_none() && cuts < 3 {
-        if scene.relay.carried().octets() > (cuts + 1) * BETWEEN_CUTS {
-            scene.relay.reset();
-            cuts += 1;
+    let cutting = async {
+        while enqueue.exited().is_none() && cuts < 3 {
+            if scene.relay.carried().octets() > (cuts + 1) * BETWEEN_CUTS {
+                scene.relay.reset();
+                cuts += 1;
+            }
+            tokio::task::yield_now().await;
         }
-        tokio::task::yield_now().await;
-    }
+    };
+    tokio::time::timeout(HANG_GUARD, cutting).await.expect("it neither sends nor ends");
     let status = enqueue.exit().await;
     assert_eq!(status.code(), Some(0), "{}", enqueue.stderr());
     assert!(cuts > 0, "it was never cut");

@@ -8,6 +8,7 @@ use crate::{
         Worker,
         relay::Relay,
         resolver::{Name, Resolver},
+        scrape::Scrape,
     },
 };
 
@@ -52,54 +53,44 @@ async fn until_met(resolver: &Resolver, what: Name) -> usize {
     .await
 }
 
-/// The endpoint's host moves: its address refuses, its name is not known, then not answered for, and
-/// then it is another address.
+/// The endpoint's host moves.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_endpoint_moves() {
-    let jobs = sized(300, 5_000);
-    let mut trial =
-        Plan::new(Area::Network, "endpoint: DNS failing and changing").jobs(jobs).begin().await;
-    let resolver = Resolver::new(NAME, Name::Is(BEFORE));
-    let [mut first, mut second] = ways(trial.endpoint.address()).await;
-    endpoint_by_name(&mut trial, first.address().port(), &resolver);
-    trial.publish_all().await;
-    let worker = trial.ready().await;
-    trial.until_called_for(0.3).await;
-    let fails = async |what| {
-        let before = worker.metrics().await.calls("connect");
-        resolver.now(what);
-        until_met(&resolver, what).await;
-        worker.until_metrics("failed calls", |now| now.calls("connect") > before).await;
-    };
-    first.close();
-    fails(Name::Unknown).await;
-    fails(Name::Failing).await;
-    fails(Name::Hanging).await;
-    second.reopen().await;
-    resolver.now(Name::Is(AFTER));
-    let evidence = moved(&resolver, &worker).await;
-    let bound = trial.in_hand_at(1);
-    trial.close([worker], evidence, bound).await;
-    assert!(second.carried().octets() > 0, "nothing went to the new address");
+    let trial = begun("endpoint: DNS failing and changing").await;
+    let ways = ways(trial.endpoint.address()).await;
+    moves(trial, ways, endpoint_by_name, |now| now.calls("connect")).await;
 }
 
-/// The broker's host moves in the same way.
+/// The broker's host moves.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_broker_moves() {
-    let jobs = sized(300, 5_000);
-    let mut trial =
-        Plan::new(Area::Network, "broker: DNS failing and changing").jobs(jobs).begin().await;
+    let trial = begun("broker: DNS failing and changing").await;
+    let ways = ways(trial.stage.broker_address()).await;
+    moves(trial, ways, broker_by_name, |now| now.sessions("connect_failed")).await;
+}
+
+async fn begun(fault: &'static str) -> Trial {
+    Plan::new(Area::Network, fault).jobs(sized(300, 5_000)).begin().await
+}
+
+/// A host moves in the midst of the work: its address refuses, its name is not known, then not answered
+/// for, and then it is another address. `failures` counts the tries in vain.
+async fn moves(
+    mut trial: Trial,
+    [mut first, mut second]: [Relay; 2],
+    by_name: fn(&mut Trial, u16, &Resolver),
+    failures: fn(&Scrape) -> usize,
+) {
     let resolver = Resolver::new(NAME, Name::Is(BEFORE));
-    let [mut first, mut second] = ways(trial.stage.broker_address()).await;
-    broker_by_name(&mut trial, first.address().port(), &resolver);
+    by_name(&mut trial, first.address().port(), &resolver);
     trial.publish_all().await;
     let worker = trial.ready().await;
     trial.until_called_for(0.3).await;
     let fails = async |what| {
-        let before = worker.metrics().await.sessions("connect_failed");
+        let before = failures(&worker.metrics().await);
         resolver.now(what);
         until_met(&resolver, what).await;
-        worker.until_metrics("failed tries", |now| now.sessions("connect_failed") > before).await;
+        worker.until_metrics("tries in vain", |now| failures(now) > before).await;
     };
     first.close();
     fails(Name::Unknown).await;
