@@ -1,19 +1,18 @@
 //! One batch of letters: sent together, confirmed together.
 
-use std::{pin::pin, time::Duration};
+use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use lapin::{
     Channel, Confirmation, Connection, PublisherConfirm, options::BasicPublishOptions,
     types::ShortString,
 };
-use thiserror::Error;
-use tokio::time::timeout;
 
-use super::{connect::fault, publisher::Letter};
-
-/// How often a wait for confirms looks whether the broker blocks the connection.
-const BLOCK_CHECK: Duration = Duration::from_millis(100);
+use super::{
+    confirm::{self, Link, Unconfirmed},
+    connect::fault,
+    publisher::Letter,
+};
 
 /// What became of one letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,17 +23,6 @@ pub enum Fate {
     Nacked,
     /// There is no such queue.
     Returned,
-}
-
-/// Nothing is known of the whole batch: it may stand in its queues, or not.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum Unconfirmed {
-    /// The broker did not confirm in time.
-    #[error("the broker does not confirm")]
-    TimedOut,
-    /// The channel or connection failed.
-    #[error("{0}")]
-    Failed(String),
 }
 
 /// Sends the letters, then awaits all of their confirms, `limit` at most. While the broker blocks the
@@ -57,7 +45,7 @@ pub async fn publish<'a>(
         }
         try_join_all(confirms).await.map_err(|error| Unconfirmed::Failed(fault(&error)))
     };
-    let confirmations = in_time(connection, sent, limit, &blocked).await?;
+    let confirmations = confirm::in_time(|| Link::of(connection), sent, limit, &blocked).await?;
     Ok(fates(letters.map(|letter| &letter.queue), confirmations))
 }
 
@@ -73,30 +61,6 @@ async fn send(channel: &Channel, letter: &Letter) -> Result<PublisherConfirm, Un
         )
         .await
         .map_err(|error| Unconfirmed::Failed(fault(&error)))
-}
-
-/// Awaits what the broker has to do, `limit` at most. Sending waits as well while the connection is
-/// blocked, so the deadline covers it too.
-pub(super) async fn in_time<T>(
-    connection: &Connection,
-    work: impl Future<Output = Result<T, Unconfirmed>>,
-    limit: Duration,
-    blocked: &impl Fn(bool),
-) -> Result<T, Unconfirmed> {
-    let mut work = pin!(work);
-    let mut left = limit;
-    while !left.is_zero() {
-        let slice = BLOCK_CHECK.min(left);
-        if let Ok(done) = timeout(slice, work.as_mut()).await {
-            return done;
-        }
-        let is_blocked = connection.status().blocked();
-        blocked(is_blocked);
-        if !is_blocked {
-            left -= slice;
-        }
-    }
-    Err(Unconfirmed::TimedOut)
 }
 
 /// A nack belongs to its letter. A return does not, for the broker reports it on some confirm of the

@@ -16,7 +16,8 @@ use lapin::{
 };
 
 use super::{
-    batch::{self, Fate, Unconfirmed},
+    batch::Fate,
+    confirm::{self, Link, Unconfirmed},
     connect::fault,
 };
 
@@ -45,6 +46,7 @@ impl Sent {
         limit: Duration,
         blocked: impl Fn(bool),
     ) -> Result<(), Unconfirmed> {
+        let look = || Link::of(connection);
         self.confirms.clear();
         let mut sending: Vec<_> = jobs
             .iter()
@@ -58,7 +60,7 @@ impl Sent {
                 // It is there: nobody has taken it before.
                 sent.as_mut().take_output().unwrap_or(Err(Unconfirmed::TimedOut))
             };
-            let confirm = batch::in_time(connection, taken, limit, &blocked).await?;
+            let confirm = confirm::in_time(look, taken, limit, &blocked).await?;
             self.confirms.push(maybe_done(confirm));
         }
         for confirm in &mut self.confirms {
@@ -69,7 +71,7 @@ impl Sent {
                     _ => Ok(()),
                 }
             };
-            batch::in_time(connection, confirmed, limit, &blocked).await?;
+            confirm::in_time(look, confirmed, limit, &blocked).await?;
         }
         Ok(())
     }

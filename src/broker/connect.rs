@@ -21,6 +21,9 @@ const MOST_OVERRUNS: u32 = 3;
 /// What is said of a broker that took a connection and then fell silent.
 pub const NO_ANSWER: &str = "the broker does not answer";
 
+/// What is said of a connection that was there.
+pub const GONE: &str = "the connection is gone";
+
 /// Opens connections as configured.
 pub struct Connector {
     settings: Arc<Settings>,
@@ -218,7 +221,7 @@ pub fn fault(error: &lapin::Error) -> String {
         ErrorKind::IOError(error) => error.to_string(),
         ErrorKind::MissingHeartbeatError => "the broker's heartbeats stopped".to_owned(),
         ErrorKind::InvalidConnectionState(_) | ErrorKind::InvalidChannelState(..) => {
-            "the connection is gone".to_owned()
+            GONE.to_owned()
         }
         other => lapin::Error::from(other.clone()).to_string(),
     }

@@ -7,6 +7,7 @@
 mod acks;
 mod batch;
 mod bulk;
+mod confirm;
 mod connect;
 mod dead;
 mod delivery;

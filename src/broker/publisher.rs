@@ -19,8 +19,9 @@ use tokio::{
 };
 
 use super::{
-    batch::{self, Fate, Unconfirmed},
-    connect::{Connector, NO_ANSWER, Purpose, fault},
+    batch::{self, Fate},
+    confirm::Unconfirmed,
+    connect::{Connector, GONE, NO_ANSWER, Purpose, fault},
     outbox::Outbox,
     queues::Queues,
     settings::Settings,
@@ -333,7 +334,7 @@ impl Publishing {
 
     fn note(&self, event: Option<Event>) -> Option<String> {
         match event {
-            None => Some("the connection is gone".to_owned()),
+            None => Some(GONE.to_owned()),
             Some(Event::Error(error)) => Some(fault(&error)),
             Some(Event::ConnectionBlocked(_)) => {
                 self.metrics.broker_blocked(true);
