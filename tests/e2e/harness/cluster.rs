@@ -19,7 +19,7 @@ pub struct Cluster {
     /// The later ones before the first, which is dropped last: its epmd is theirs.
     later: Vec<Node>,
     first: Arc<Broker>,
-    pub host: VirtualHost,
+    pub host: Arc<VirtualHost>,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -34,7 +34,7 @@ impl Cluster {
         });
         let later = try_join_all(joining).await.unwrap();
         let first = Arc::new(Broker::on(first));
-        let host = first.virtual_host().await;
+        let host = Arc::new(first.virtual_host().await);
         Self { later, first, host, _turn: turn }
     }
 

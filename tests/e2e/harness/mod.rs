@@ -7,6 +7,7 @@ pub mod broker;
 pub mod canary;
 pub mod cluster;
 pub mod endpoint;
+pub mod failing_clock;
 pub mod feed;
 pub mod gate;
 pub mod letter;
@@ -14,6 +15,7 @@ pub mod message;
 pub mod node;
 pub mod old_tls;
 pub mod pki;
+pub mod preload;
 pub mod process;
 #[cfg(feature = "otlp")]
 pub mod protobuf;

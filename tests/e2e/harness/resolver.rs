@@ -1,19 +1,13 @@
 //! Names that a test steers: the product asks the system's resolver as ever, and a small library,
 //! preloaded in front of it, answers for the names of the test.
 //!
-//! `/etc/hosts` and a server of names would need rights and a machine of the test's own; this works
-//! wherever the tests can be linked, for the linker's compiler builds it.
+//! `/etc/hosts` and a server of names would need rights and a machine of the test's own.
 
-use std::{
-    fs,
-    net::IpAddr,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, net::IpAddr, path::PathBuf};
 
 use tempfile::TempDir;
 
-use super::Launch;
+use super::{Launch, preload};
 
 /// What a name comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,14 +33,7 @@ impl Resolver {
     pub fn new(name: &'static str, what: Name) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let resolver = Self { name, folder };
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/harness/resolver.c");
-        let built = Command::new("cc")
-            .args(["-shared", "-fPIC", "-Wall", "-Werror", "-o"])
-            .args([resolver.path("resolver.so"), source])
-            .arg("-ldl")
-            .status()
-            .expect("a C compiler, which Rust needs to link as well");
-        assert!(built.success(), "resolver.c does not compile: {built}");
+        preload::build("resolver.c", &resolver.path("resolver.so"));
         resolver.now(what);
         resolver
     }
@@ -69,8 +56,7 @@ impl Resolver {
 
     /// `launch`, steered by this.
     pub fn steer(&self, launch: Launch) -> Launch {
-        launch
-            .environment("LD_PRELOAD", self.path("resolver.so").display())
+        preload::preloaded(launch, &self.path("resolver.so"))
             .environment("STEERED_NAMES", self.path("names").display())
             .environment("STEERED_LOOKUPS", self.path("lookups").display())
     }

@@ -1,7 +1,7 @@
 //! One test's surroundings: a virtual host, a connection of the test's own, and the configuration of
 //! its workers.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use url::Url;
 
@@ -9,6 +9,7 @@ use super::{
     Endpoint, Launch,
     amqp::Amqp,
     broker::{Broker, OwnBroker, VirtualHost},
+    cluster::Cluster,
     relay::Relay,
 };
 
@@ -19,7 +20,7 @@ pub const AUDIENCE: &str = "https://api.test.example";
 
 /// The surroundings. It is made before the workers, so it is dropped after them.
 pub struct Stage {
-    pub host: VirtualHost,
+    pub host: Arc<VirtualHost>,
     pub amqp: Amqp,
 }
 
@@ -34,9 +35,15 @@ impl Stage {
         Self::on(broker.virtual_host().await).await
     }
 
+    /// On a cluster, by way of the first node that answers, from `place` on.
+    pub async fn clustered(cluster: &Cluster, place: usize) -> Self {
+        let amqp = Amqp::connect_any(&cluster.test_urls(place)).await;
+        Self { host: cluster.host.clone(), amqp }
+    }
+
     async fn on(host: VirtualHost) -> Self {
         let amqp = Amqp::connect(&host.test_url()).await;
-        Self { host, amqp }
+        Self { host: Arc::new(host), amqp }
     }
 
     /// A new connection in place of one that the test had the broker end.

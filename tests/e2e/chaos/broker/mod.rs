@@ -4,6 +4,7 @@
 //! seconds each, so `make chaos` alone runs those.
 
 mod alarms;
+mod cluster;
 mod limits;
 mod queues;
 mod restarts;

@@ -4,4 +4,5 @@ mod clock;
 mod killed;
 mod limits;
 mod logs;
+mod panics;
 mod stopped;

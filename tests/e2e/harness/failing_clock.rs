@@ -1,0 +1,42 @@
+//! A clock that fails once: Rust's own library panics over it, wherever the product asked for the time.
+//!
+//! No input makes the product panic, and a back door for a test would be one more thing to go wrong.
+
+use std::{fs, path::PathBuf};
+
+use tempfile::TempDir;
+
+use super::{Launch, preload};
+
+/// The clock of the processes that are launched with it.
+pub struct FailingClock(TempDir);
+
+impl FailingClock {
+    /// One that works so far.
+    pub fn new() -> Self {
+        let clock = Self(tempfile::tempdir().unwrap());
+        preload::build("clock.c", &clock.path("clock.so"));
+        clock
+    }
+
+    /// `launch`, with this clock, which gives the time of day for so many more times once it is to fail.
+    pub fn steer(&self, launch: Launch, after: usize) -> Launch {
+        preload::preloaded(launch, &self.path("clock.so"))
+            .environment("FAILING_CLOCK", self.path("fail").display())
+            .environment("FAILING_CLOCK_AFTER", after)
+    }
+
+    /// It is to fail.
+    pub fn fail(&self) {
+        fs::write(self.path("fail"), "").unwrap();
+    }
+
+    /// Whether somebody met the failure that was ordered.
+    pub fn has_failed(&self) -> bool {
+        !self.path("fail").exists()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+}
