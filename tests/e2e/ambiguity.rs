@@ -30,9 +30,11 @@ async fn a_time_out_followed_by_01_is_dead_lettered_as_rejected_after_ambiguity(
     assert_eq!(letters[0].flag("x-revoker-ambiguous"), Some(true));
     assert_eq!(letters[0].text("x-revoker-ambiguity").as_deref(), Some("attempt"));
     assert_eq!(letters[0].text("x-revoker-code").as_deref(), Some("01"));
-    assert_eq!(letters[0].int("x-revoker-attempts"), Some(2));
     let metrics = worker.until_processed("dead_lettered", 1).await;
-    assert_eq!(metrics.calls("timeout"), 1, "the fault happened");
+    assert!(metrics.calls("timeout") >= 1, "the fault happened");
+    // On a slow machine the time runs out for other calls as well.
+    let calls = i64::try_from(metrics.sum("endpoint_calls_total")).unwrap();
+    assert_eq!(letters[0].int("x-revoker-attempts"), Some(calls));
     let series =
         r#"revocations_failed_total{lane="interactive",reason="rejected_after_ambiguity"}"#;
     assert_eq!(metrics.value(series), 1);
@@ -51,8 +53,9 @@ async fn a_time_out_followed_by_01_is_presumed_revoked_by_choice() {
     stage.amqp.publish(INTERACTIVE, Message::job(&token(1))).await;
 
     let metrics = worker.until_processed("presumed_revoked", 1).await;
-    assert_eq!(metrics.calls("timeout"), 1, "the fault happened");
+    assert!(metrics.calls("timeout") >= 1, "the fault happened");
     assert_eq!(metrics.processed("revoked"), 0);
+    stage.until_acked(&[INTERACTIVE]).await;
     worker.stop().await;
     assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
     assert_eq!(stage.amqp.depth(DEAD).await.unwrap().ready, 0);

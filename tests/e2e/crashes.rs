@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::harness::{
     Answer, BULK, DEAD, Endpoint, Gate, INTERACTIVE, Letter, Message, Said, Stage,
-    broker::OwnBroker, eventually, token,
+    broker::OwnBroker, token,
 };
 
 /// What dies when the ledger has seen the next share of the jobs.
@@ -93,7 +93,7 @@ async fn five_thousand_jobs_survive_ten_kills_and_three_broker_restarts() {
             calls.iter().map(|call| &call.token).collect::<BTreeSet<_>>().len() == JOBS
         })
         .await;
-    worker.until_metrics("nothing in hand", |metrics| metrics.sum("jobs_in_flight") == 0).await;
+    stage.until_acked(&[INTERACTIVE, BULK]).await;
     worker.stop().await;
     for queue in [INTERACTIVE, BULK] {
         assert_eq!(stage.amqp.after_consumers(queue).await, 0, "{queue}");
@@ -138,8 +138,7 @@ async fn a_straggler_among_a_thousand_quick_jobs_alone_comes_back() {
     let worker = stage.run(&endpoint).set("endpoint.timeout", "10m").ready().await;
     let metrics = worker.until_processed("revoked", QUICK).await;
     assert_eq!(metrics.processed("revoked"), QUICK);
-    // The broker's own count, which lags but does not run ahead: it began above one.
-    until_unacknowledged(&stage, INTERACTIVE, 1).await;
+    stage.until_stored(&[INTERACTIVE], "hold one", |count| count == 1).await;
     assert!(!held.is_open());
     assert_eq!(endpoint.of(&straggler).len(), 1);
     worker.kill().await;
@@ -178,17 +177,4 @@ async fn nothing_is_acked_before_it_is_settled() {
         .collect();
     assert_eq!(lost, Vec::<String>::new(), "acked without a verdict");
     assert!((0..JOBS).step_by(3).all(|n| back.contains(&token(n))), "a held job was acked");
-}
-
-/// Waits until the broker reports so many unacknowledged messages of a queue.
-async fn until_unacknowledged(stage: &Stage, queue: &str, count: usize) {
-    let name = stage.host.name();
-    let arguments =
-        ["-q", "list_queues", "-p", name, "--no-table-headers", "name", "messages_unacknowledged"];
-    let expected = format!("{queue}\t{count}");
-    eventually("the broker to count the acks", async || {
-        let listed = stage.host.node().ctl(&arguments).await;
-        if listed.lines().any(|line| line == expected) { Ok(()) } else { Err(listed) }
-    })
-    .await;
 }

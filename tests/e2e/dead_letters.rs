@@ -16,7 +16,12 @@ use crate::harness::{DEAD, Launch, Letter, Message, Stage, Worker, message::text
 impl Stage {
     /// An action on this stage's dead letters.
     fn dead_letters(&self, action: &str) -> Launch {
-        self.launch("dead-letters").arg(action)
+        self.launch("dead-letters")
+            .arg(action)
+            // A broker that is slow, or held up by a test, must not count as gone.
+            .set("broker.connect_timeout", "60s")
+            .set("broker.confirm_timeout", "60s")
+            .set("broker.heartbeat", "60s")
     }
 
     /// Declares the queues and lays letters into the dead one.

@@ -6,8 +6,7 @@ use std::time::Duration;
 use lapin::types::AMQPValue;
 
 use crate::harness::{
-    Answer, DEAD, Endpoint, Gate, INTERACTIVE, Message, Said, Stage, endpoint::Entry, relay::Relay,
-    token,
+    Answer, DEAD, Endpoint, Gate, Gates, INTERACTIVE, Message, Said, Stage, relay::Relay, token,
 };
 
 /// The retry queue of the interactive lane with the longest delay used here.
@@ -38,6 +37,7 @@ async fn a_transport_failure_is_retried_with_growing_delays_and_then_revoked() {
     for (wait, least) in waits.iter().zip([100, 200, 400]) {
         assert!(*wait >= Duration::from_millis(least), "waited {wait:?}, not {least} ms");
     }
+    stage.until_acked(&[INTERACTIVE]).await;
     worker.stop().await;
     assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
 }
@@ -110,35 +110,51 @@ async fn a_refused_connection_is_retried() {
 async fn a_parked_job_comes_back_with_its_attempts_kept() {
     let stage = Stage::new().await;
     // 429 is not ambiguous: the rejection at the end must be a plain one.
-    let failing = Gate::default();
-    let over = failing.clone();
-    let endpoint =
-        Endpoint::start(
-            move |_| if over.is_open() { Answer::rejected() } else { Answer::status(429) },
-        )
-        .await;
+    let (failing, gates) = (Gate::default(), Gates::default());
+    let (over, each) = (failing.clone(), gates.clone());
+    let endpoint = Endpoint::start(move |call| {
+        if over.is_open() {
+            Answer::rejected()
+        } else {
+            Answer::status(429).after(&each.of(&call.nth.to_string()))
+        }
+    })
+    .await;
     let worker = stage.run(&endpoint).set("retry.hold", "200ms").ready().await;
     stage.amqp.publish(INTERACTIVE, Message::job(&token(1)).id("job-1")).await;
-    let parked = r#"deferrals_total{how="parked",lane="interactive"}"#;
-    worker.until_metrics("two stays", |metrics| metrics.value(parked) >= 2).await;
-    failing.open();
+    // The deliveries so far at each call, which is held meanwhile: two stays, and a third one.
+    let mut deliveries: Vec<usize> = Vec::new();
+    while deliveries.last() != Some(&3) {
+        let nth = deliveries.len() + 1;
+        endpoint.until_count(nth).await;
+        deliveries.push(worker.metrics().await.sum("deliveries_total"));
+        if deliveries.last() == Some(&3) {
+            failing.open();
+        }
+        gates.of(&nth.to_string()).open();
+    }
 
     let letters = stage.amqp.take(DEAD, 1).await;
     let calls = endpoint.of(&token(1));
-    let metrics = worker.until_processed("dead_lettered", 1).await;
-    let stays = metrics.value(parked);
+    let parked = r#"deferrals_total{how="parked",lane="interactive"}"#;
+    worker.until_processed("dead_lettered", 1).await;
+    let metrics = worker.until_metrics("its stays", |metrics| metrics.value(parked) >= 3).await;
     assert_eq!(letters[0].reason(), "rejected");
     assert_eq!(letters[0].int("x-revoker-attempts"), Some(i64::try_from(calls.len()).unwrap()));
     let failed = letters[0].time("x-revoker-first-failed-at").unwrap();
     let dead = letters[0].time("x-revoker-dead-at").unwrap();
     assert!(dead - failed >= 2, "the first failure is forgotten: {failed}, dead {dead}");
     assert_eq!(letters[0].properties.message_id().as_ref().unwrap().as_str(), "job-1");
-    assert_eq!(metrics.publishes("retry", "confirmed"), stays);
+    assert_eq!(metrics.value(parked), 3);
+    assert_eq!(metrics.publishes("retry", "confirmed"), 3);
     // Once back from its first stay, a job has one attempt between two stays.
-    let long = |pair: &&[Entry]| pair[1].arrived - pair[0].arrived >= Duration::from_secs(1);
-    assert_eq!(calls.windows(2).filter(long).count(), stays);
-    let first = calls.windows(2).position(|pair| long(&pair)).unwrap();
-    assert!(calls.windows(2).skip(first).all(|pair| long(&pair)), "{calls:#?}");
+    let back = deliveries.iter().position(|count| *count == 2).expect("it came back");
+    assert_eq!(deliveries[back..], [2, 3]);
+    assert_eq!(calls.len(), deliveries.len() + 1);
+    for pair in calls[back - 1..].windows(2) {
+        assert!(pair[1].arrived - pair[0].arrived >= Duration::from_secs(1), "{calls:#?}");
+    }
+    stage.until_acked(&[INTERACTIVE]).await;
     worker.stop().await;
     assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
 }
@@ -152,6 +168,7 @@ async fn a_parked_job_carries_its_history() {
         stage.run(&endpoint).set("retry.hold", "100ms").set("retry.park", "1h").ready().await;
     stage.amqp.publish(INTERACTIVE, Message::job(&token(1)).id("job-1")).await;
     stage.amqp.until_ready(LONG_STAY, 1).await;
+    stage.until_acked(&[INTERACTIVE]).await;
     worker.stop().await;
 
     let letters = stage.amqp.take_all(LONG_STAY).await;
@@ -185,7 +202,7 @@ async fn a_job_that_fails_while_others_are_answered_is_given_up_as_exhausted() {
         .run(&endpoint)
         .set("retry.initial", "100ms")
         .set("retry.max", "100ms")
-        .set("retry.give_up_after", "1s")
+        .set("retry.give_up_after", "2s")
         .ready()
         .await;
     stage.amqp.publish(INTERACTIVE, Message::job(&sick)).await;
@@ -206,8 +223,9 @@ async fn a_job_that_fails_while_others_are_answered_is_given_up_as_exhausted() {
     assert_eq!(letters[0].flag("x-revoker-ambiguous"), Some(true));
     let calls = endpoint.of(&sick);
     assert_eq!(letters[0].int("x-revoker-attempts"), Some(i64::try_from(calls.len()).unwrap()));
-    let failing = calls.last().unwrap().arrived - calls[0].arrived;
-    assert!(failing >= Duration::from_millis(900), "given up after {failing:?}");
+    let failed = letters[0].time("x-revoker-first-failed-at").unwrap();
+    let dead = letters[0].time("x-revoker-dead-at").unwrap();
+    assert!(dead - failed >= 2, "given up too early: failed at {failed}, dead at {dead}");
     worker.stop().await;
 }
 

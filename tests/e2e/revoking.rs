@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::harness::{
-    Answer, BULK, DEAD, Endpoint, INTERACTIVE, Message, Said, Stage, canary, eventually,
+    Answer, BULK, DEAD, Endpoint, Gate, INTERACTIVE, Message, Said, Stage, canary, eventually,
     stage::{AUDIENCE, CLIENT},
     token,
 };
@@ -48,6 +48,7 @@ async fn a_job_is_revoked() {
         assert_eq!(metrics.value(&format!("revocations_processed_total{series}")), 1);
     }
     assert_eq!(metrics.calls("revoked"), 2);
+    stage.until_acked(&[INTERACTIVE, BULK]).await;
     worker.stop().await;
     assert_eq!(endpoint.count(), 2);
     for queue in [INTERACTIVE, BULK, DEAD] {
@@ -78,7 +79,8 @@ async fn a_200_that_is_html_is_never_counted_as_revoked() {
 async fn nothing_but_html_revokes_nothing() {
     let stage = Stage::new().await;
     let endpoint = Endpoint::start(|_| Answer::html()).await;
-    let worker = stage.run(&endpoint).ready().await;
+    // However slow the calls are, it is not parked.
+    let worker = stage.run(&endpoint).set("retry.hold", "10m").ready().await;
     stage.amqp.publish(INTERACTIVE, Message::job(&token(1))).await;
     endpoint.until_count(5).await;
 
@@ -99,6 +101,7 @@ async fn an_expired_token_is_settled_without_a_call() {
     stage.amqp.publish(INTERACTIVE, Message::new(body.to_string())).await;
 
     worker.until_processed("expired", 1).await;
+    stage.until_acked(&[INTERACTIVE]).await;
     worker.stop().await;
     assert_eq!(endpoint.count(), 0);
     assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
@@ -108,12 +111,19 @@ async fn an_expired_token_is_settled_without_a_call() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_workers_share_a_queue() {
     const JOBS: usize = 400;
+    const CONCURRENCY: usize = 4;
     let stage = Stage::new().await;
-    let endpoint = Endpoint::willing().await;
+    let gate = Gate::default();
+    let held = gate.clone();
+    let endpoint = Endpoint::start(move |_| Answer::revoked().after(&held)).await;
     // A small prefetch: the first one would take everything in hand otherwise.
-    let launch = stage.run(&endpoint).set("broker.prefetch", 8).set("flow.concurrency.max", 4);
+    let launch =
+        stage.run(&endpoint).set("broker.prefetch", 8).set("flow.concurrency.max", CONCURRENCY);
     let workers = [launch.ready().await, launch.ready().await];
     stage.amqp.publish_all(BULK, (0..JOBS).map(|n| Message::job(&token(n)))).await;
+    // Each makes all the calls that it may before any is answered.
+    endpoint.until_count(workers.len() * CONCURRENCY).await;
+    gate.open();
     endpoint.until_count(JOBS).await;
 
     let shares = eventually("all to be counted", async || {
@@ -123,6 +133,7 @@ async fn two_workers_share_a_queue() {
     })
     .await;
     assert!(shares.iter().all(|share| *share >= 1), "one had nothing to do: {shares:?}");
+    stage.until_acked(&[BULK]).await;
     for worker in workers {
         worker.stop().await;
     }

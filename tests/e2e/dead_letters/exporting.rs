@@ -44,7 +44,9 @@ async fn an_export_can_be_fed_in_again_if_its_tokens_are_revealed() {
     assert!(!text.contains(canary::SECRET), "the client's secret is spread");
     assert_eq!(fs::metadata(&revealed).unwrap().permissions().mode() & 0o777, 0o600);
 
-    let (enqueue, status) = stage.launch("enqueue").arg(revealed.display()).run().await;
+    let enqueue = stage.launch("enqueue").arg(revealed.display());
+    let enqueue = enqueue.set("broker.connect_timeout", "60s").set("broker.confirm_timeout", "60s");
+    let (enqueue, status) = enqueue.run().await;
     assert_eq!(status.code(), Some(0), "{}", enqueue.stderr());
     let jobs = stage.amqp.take(BULK, 2).await;
     assert_eq!(tokens(&jobs), [token(0), token(1)]);

@@ -5,13 +5,17 @@ use std::collections::BTreeSet;
 
 use super::{dead, json, tokens};
 use crate::harness::{
-    BULK, DEAD, Message, Stage, eventually,
+    BULK, DEAD, Message, Stage,
     relay::{Relay, Stall},
     token,
 };
 
 /// Letters that a replay may leave both in their lane and here, if it dies.
 const REPLAY_BATCH: usize = 128;
+
+/// Letters, and how many of them a second, of a replay that is to be ended midway: it would take longer than
+/// any wait of a test.
+const LONG_REPLAY: (usize, usize) = (1_000, 8);
 
 fn all(count: usize) -> Vec<String> {
     (0..count).map(token).collect()
@@ -50,8 +54,7 @@ async fn more_letters_than_one_consumer_can_hold_stay_in_order() {
     const LETTERS: u32 = 66_000;
     let stage = Stage::new().await;
     stage.bury((0..LETTERS).map(|n| Message::new(n.to_string()))).await;
-    // Where other tests run beside this one, the broker is silent for long before it has them all.
-    let list = stage.dead_letters("list").set("broker.heartbeat", "60s");
+    let list = stage.dead_letters("list");
     let (whole, status) = list.clone().arg("--json").arg("--limit").arg(0).run().await;
     assert_eq!(status.code(), Some(0), "{}", whole.stderr());
     assert_eq!(json(&whole)["looked_at"], LETTERS);
@@ -73,11 +76,11 @@ async fn more_letters_than_one_consumer_can_hold_stay_in_order() {
 /// order.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_replay_loses_nothing() {
-    const LETTERS: usize = 300;
+    const LETTERS: usize = LONG_REPLAY.0;
     let stage = Stage::new().await;
     stage.bury((0..LETTERS).map(|n| dead(n, "exhausted"))).await;
-    let replay =
-        stage.dead_letters("replay").arg("--rate").arg(50).arg("--to-lane").arg("bulk").start();
+    let launch = stage.dead_letters("replay").arg("--rate").arg(LONG_REPLAY.1);
+    let replay = launch.arg("--to-lane").arg("bulk").start();
     stage.amqp.until_depth(BULK, "get 20", |depth| depth.ready >= 20).await;
     replay.kill().await;
 
@@ -112,18 +115,7 @@ async fn a_killed_discard_takes_nothing_else() {
         .set("broker.url", stage.url_by(&relay))
         .start();
     relay.stalled().await;
-    let arguments =
-        ["-q", "list_queues", "-p", stage.host.name(), "--no-table-headers", "name", "messages"];
-    eventually("the broker to take some acks", async || {
-        let listed = stage.host.node().ctl(&arguments).await;
-        let left: Option<usize> =
-            listed.lines().find_map(|line| line.strip_prefix(DEAD)?.trim().parse().ok());
-        match left {
-            Some(left) if left < LETTERS => Ok(()),
-            _ => Err(listed),
-        }
-    })
-    .await;
+    stage.until_stored(&[DEAD], "lose some", |left| left < LETTERS).await;
     discard.kill().await;
 
     stage.amqp.after_consumers(DEAD).await;
@@ -139,11 +131,11 @@ async fn a_killed_discard_takes_nothing_else() {
 /// is here.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_replay_keeps_its_books() {
-    const LETTERS: usize = 300;
+    const LETTERS: usize = LONG_REPLAY.0;
     let stage = Stage::new().await;
     stage.bury((0..LETTERS).map(|n| dead(n, "exhausted"))).await;
-    let launch = stage.dead_letters("replay").arg("--rate").arg(50).arg("--to-lane").arg("bulk");
-    let replay = launch.arg("--json").start();
+    let launch = stage.dead_letters("replay").arg("--rate").arg(LONG_REPLAY.1);
+    let replay = launch.arg("--to-lane").arg("bulk").arg("--json").start();
     stage.amqp.until_depth(BULK, "get 20", |depth| depth.ready >= 20).await;
     replay.signal("INT");
     let status = replay.exit().await;
@@ -166,25 +158,36 @@ async fn an_interrupted_replay_keeps_its_books() {
     assert_eq!(tokens(&stage.amqp.take_all(BULK).await), all(LETTERS)[replayed..]);
 }
 
-/// A connection that is lost midway is made anew, and the replay goes on with what is left.
+/// A connection that is lost midway is made anew, and the replay goes on with what is left. Here every
+/// connection falls silent after a part of the letters, until it is reset.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replay_survives_the_loss_of_its_connections() {
     const LETTERS: usize = 200;
     let stage = Stage::new().await;
     stage.bury((0..LETTERS).map(|n| dead(n, "exhausted"))).await;
-    let way = Relay::open(stage.broker_address()).await;
+    let stall = Stall { to_target: Some(12_000), from_target: None };
+    let way = Relay::open_until(stage.broker_address(), stall).await;
     let launch = stage.dead_letters("replay").arg("--rate").arg(50).arg("--to-lane").arg("bulk");
     let replay = launch.set("broker.url", stage.url_by(&way)).arg("--json").start();
-    for share in [20, 60] {
-        stage.amqp.until_depth(BULK, "get its share", |depth| depth.ready >= share).await;
-        assert!(replay.exited().is_none(), "it was over before: {}", replay.stdout());
-        way.reset();
-    }
-    let status = replay.exit().await;
+    let mut losses = 0;
+    let status = loop {
+        tokio::select! {
+            status = replay.exit() => break status,
+            () = way.stalled_often(losses + 1) => {
+                losses += 1;
+                // A look made before the broker has the letters back would miss them.
+                way.hold();
+                way.reset();
+                stage.amqp.after_consumers(DEAD).await;
+                way.release();
+            }
+        }
+    };
+    assert!(losses >= 2, "{losses} connections were lost");
     assert_eq!(status.code(), Some(0), "{}", replay.stderr());
     assert_eq!(json(&replay)["replayed"], LETTERS);
     let back = tokens(&stage.amqp.take_all(BULK).await);
     assert_eq!(back.iter().cloned().collect::<BTreeSet<_>>().len(), LETTERS);
-    assert!(back.len() <= LETTERS + 2 * REPLAY_BATCH, "{} were published", back.len());
+    assert!(back.len() <= LETTERS + losses * REPLAY_BATCH, "{} were published", back.len());
     stage.amqp.until_ready(DEAD, 0).await;
 }

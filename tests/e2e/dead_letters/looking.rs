@@ -39,7 +39,10 @@ async fn letters_are_listed_and_stay_as_they_were() {
     assert_eq!(lines[2].split_whitespace().collect::<Vec<_>>(), ["exhausted", "2"]);
     assert_eq!(lines[3].split_whitespace().collect::<Vec<_>>(), ["other", "1"]);
     assert!(lines[5].starts_with("AGE "), "{page}");
-    assert!(lines[6].starts_with("2h 5m ") && lines[6].contains(" exhausted "), "{page}");
+    // The minutes go on while the list is made.
+    let age: Vec<&str> = lines[6].split_whitespace().take(2).collect();
+    assert!(age[0] == "2h" && age[1].ends_with('m'), "{page}");
+    assert!(lines[6].contains(" exhausted "), "{page}");
     let row: Vec<&str> =
         lines[7].split_whitespace().skip_while(|word| *word != "rejected").collect();
     assert_eq!(row[..3], ["rejected", "01", "bulk"], "{page}");

@@ -9,7 +9,7 @@ use lapin::types::AMQPValue;
 
 use super::{dead, json, tokens};
 use crate::harness::{
-    Answer, BULK, DEAD, Endpoint, INTERACTIVE, Letter, Message, Said, Stage,
+    Answer, BULK, DEAD, Endpoint, INTERACTIVE, Letter, Message, Said, Stage, eventually,
     message::{text, texts},
     token,
 };
@@ -31,6 +31,7 @@ async fn what_was_rejected_is_replayed_on_request_and_revoked() {
         stage.amqp.publish(queue, Message::job(&token(n)).id(&format!("job-{n}"))).await;
     }
     stage.amqp.until_ready(DEAD, u32::try_from(JOBS).unwrap()).await;
+    worker.until_processed("dead_lettered", JOBS).await;
 
     let (replay, status) = stage.dead_letters("replay").run().await;
     assert_eq!(status.code(), Some(3), "{}", replay.stderr());
@@ -56,6 +57,7 @@ async fn what_was_rejected_is_replayed_on_request_and_revoked() {
     assert_eq!((&summary["left"], &summary["rejected_left_out"]), (&0.into(), &0.into()));
     let metrics = worker.until_processed("revoked", JOBS).await;
     assert_eq!((metrics.processed("revoked"), metrics.processed("dead_lettered")), (JOBS, JOBS));
+    stage.until_acked(&[INTERACTIVE, BULK]).await;
     worker.stop().await;
     assert_eq!(endpoint.count(), 2 * JOBS);
     assert_eq!(endpoint.told(Said::Revoked), (0..JOBS).map(token).collect());
@@ -73,8 +75,9 @@ async fn what_dies_again_is_not_replayed_in_a_circle() {
     let endpoint = Endpoint::start(|_| Answer::rejected()).await;
     let worker = stage.run(&endpoint).ready().await;
     stage.amqp.publish_all(BULK, (0..JOBS).map(|n| Message::job(&token(n)))).await;
-    stage.amqp.until_ready(DEAD, u32::try_from(JOBS).unwrap()).await;
     for time in 1..=2 {
+        worker.until_processed("dead_lettered", JOBS * time).await;
+        stage.amqp.until_ready(DEAD, u32::try_from(JOBS).unwrap()).await;
         let launch = stage.dead_letters("replay").arg("--include-rejected").arg("--rate").arg(40);
         let (replay, status) = launch.arg("--json").run().await;
         assert_eq!(status.code(), Some(0), "{}", replay.stderr());
@@ -192,11 +195,11 @@ async fn a_lane_that_refuses_gets_nothing_and_nothing_is_lost() {
     let limit = r#"{"max-length":1,"overflow":"reject-publish"}"#;
     let policy = ["set_policy", "-p", stage.host.name(), "full", r"^revocations\.bulk$", limit];
     stage.host.node().ctl(&policy).await;
-    let mut filled = 0;
-    while stage.amqp.offer(BULK, &Message::new("filler")).await {
-        filled += 1;
-        assert!(filled < 1_000, "the limit never holds");
-    }
+    eventually("the limit to hold", async || {
+        let taken = stage.amqp.offer(BULK, &Message::new("filler")).await;
+        if taken { Err("a filler that was taken".to_owned()) } else { Ok(()) }
+    })
+    .await;
     let (replay, status) = stage.dead_letters("replay").arg("--to-lane").arg("bulk").run().await;
     assert_eq!(status.code(), Some(1), "{}", replay.stdout());
     assert!(

@@ -1,6 +1,9 @@
 //! The tests' own connection to the broker: producer, inspector and saboteur.
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
 
 use futures_util::StreamExt as _;
 use lapin::{
@@ -27,6 +30,10 @@ const DELIVERY_LIMIT: i64 = 1_000_000;
 
 /// A node that does not answer within this time is left for the next one, or asked again.
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
+
+/// A quorum queue that does not answer the broker within this time counts as empty and unused: a depth
+/// of nothing is believed only where it came sooner.
+const QUEUE_LIMIT: Duration = Duration::from_millis(250);
 
 /// What a passive declare tells of a queue. It does not lag, unlike the broker's statistics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,12 +146,21 @@ impl Amqp {
 
     /// A queue's depth; `None` if there is no such queue.
     pub async fn depth(&self, queue: &str) -> Option<Depth> {
-        let channel = self.channel().await;
-        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-        let found =
-            channel.queue_declare(queue.into(), options, FieldTable::default()).await.ok()?;
-        let _ = channel.close(200, "done".into()).await;
-        Some(Depth { ready: found.message_count(), consumers: found.consumer_count() })
+        let deadline = Instant::now() + HANG_GUARD;
+        loop {
+            let channel = self.channel().await;
+            let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+            let asked = Instant::now();
+            let found =
+                channel.queue_declare(queue.into(), options, FieldTable::default()).await.ok()?;
+            let told_at_once = asked.elapsed() < QUEUE_LIMIT;
+            let _ = channel.close(200, "done".into()).await;
+            let depth = Depth { ready: found.message_count(), consumers: found.consumer_count() };
+            if told_at_once || depth != (Depth { ready: 0, consumers: 0 }) {
+                return Some(depth);
+            }
+            assert!(Instant::now() < deadline, "{queue} is too busy to tell its depth");
+        }
     }
 
     /// Waits until exactly so many messages wait in a queue.

@@ -4,7 +4,13 @@ use std::{
     ffi::OsStr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    time::Instant,
 };
+
+use super::wait::HANG_GUARD;
+
+/// The exit code of a `rabbitmqctl` that could not reach its node.
+const UNREACHED: i32 = 69;
 
 /// A node and the folder it lives in.
 pub struct Node {
@@ -128,13 +134,14 @@ fn script() -> PathBuf {
 
 /// Runs `scripts/broker`; fails with what it said.
 fn broker(action: &str, dir: &Path, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> String {
-    let output = Command::new(script())
-        .arg(action)
-        .arg(dir)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
+    let mut command = Command::new(script());
+    command.arg(action).arg(dir).args(arguments).stdin(Stdio::null());
+    let deadline = Instant::now() + HANG_GUARD;
+    let mut output = command.output().unwrap();
+    // A node that is busy may be too slow to shake hands with `rabbitmqctl`, which then gives up at once.
+    while action == "ctl" && output.status.code() == Some(UNREACHED) && Instant::now() < deadline {
+        output = command.output().unwrap();
+    }
     assert!(
         output.status.success(),
         "scripts/broker {action}: {}{}",

@@ -15,7 +15,7 @@ use std::{
 use super::wait::HANG_GUARD;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::watch,
     task::{JoinHandle, JoinSet},
 };
@@ -29,6 +29,9 @@ pub use line::{Carried, Line};
 /// A port that leads to a target while the relay is open.
 pub struct Relay {
     address: SocketAddr,
+    /// Does not listen: while the relay does not either, connections are refused and nobody else gets the
+    /// port.
+    _port: TcpSocket,
     passage: Passage,
     serving: Option<JoinHandle<()>>,
 }
@@ -64,10 +67,14 @@ impl Relay {
     }
 
     /// The same at an address of this machine's own; with port 0 at one that is free.
+    #[allow(clippy::unused_async, reason = "awaited like every other way to make a relay")]
     pub async fn shut_at(address: SocketAddr, target: SocketAddr) -> Self {
-        let probe = TcpListener::bind(address).await.unwrap();
-        let address = probe.local_addr().unwrap();
-        Self { address, passage: Passage::to(target), serving: None }
+        let port = TcpSocket::new_v4().unwrap();
+        // Else the relay could not listen at it beside this.
+        port.set_reuseaddr(true).unwrap();
+        port.bind(address).unwrap();
+        let address = port.local_addr().unwrap();
+        Self { address, _port: port, passage: Passage::to(target), serving: None }
     }
 
     /// Listens and relays so much of each connection.
@@ -162,9 +169,15 @@ impl Relay {
 
     /// Waits until a connection was stalled.
     pub async fn stalled(&self) {
+        self.stalled_often(1).await;
+    }
+
+    /// Waits until so many were, one after the other or at once.
+    pub async fn stalled_often(&self, times: usize) {
         let mut stalled = self.passage.stalled.subscribe();
-        let stalled = tokio::time::timeout(HANG_GUARD, stalled.wait_for(|count| *count > 0)).await;
-        assert!(stalled.is_ok(), "nothing was stalled");
+        let often = stalled.wait_for(|count| *count >= times);
+        let stalled = tokio::time::timeout(HANG_GUARD, often).await.is_ok();
+        assert!(stalled, "less than {times} were stalled");
     }
 
     /// What has run over its line.

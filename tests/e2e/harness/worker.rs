@@ -65,6 +65,10 @@ impl Launch {
             // purpose mean bad weather. Tests of the flow say otherwise.
             .set("flow.concurrency.adaptive", "false")
             .set("flow.pause.after_failures", "1000000")
+            // A machine that is busy must not be a fault that no test has asked for: each of these, run
+            // out, is one more call.
+            .set("endpoint.connect_timeout", "60s")
+            .set("endpoint.timeout", "10m")
             .set("retry.initial", "50ms")
             .set("retry.jitter", "0")
             .set("retry.park", "1s")

@@ -56,9 +56,15 @@ async fn answer(
                 head.header(header.0, &header.1)
             });
             let head = head.body(()).map_err(io::Error::other)?;
-            let mut stream = respond.send_response(head, false).map_err(io::Error::other)?;
-            stream.send_data(body.into(), true).map_err(io::Error::other)?;
-            inner.ledger.answered(place, said);
+            // Before it goes out: the ledger must not lag behind whoever gets the answer.
+            inner.ledger.answered(place, Some(said));
+            let sent = respond
+                .send_response(head, false)
+                .and_then(|mut stream| stream.send_data(body.into(), true));
+            if sent.is_err() {
+                inner.ledger.answered(place, None);
+            }
+            sent.map_err(io::Error::other)?;
         }
         Answer::Refuse => respond.send_reset(Reason::REFUSED_STREAM),
         // Others may have asked for the same: once is enough.

@@ -167,13 +167,17 @@ async fn converse(mut wire: impl Wire, inner: &Inner) {
         match answer {
             Answer::Http { said, status, headers, body } => {
                 let written = match pause {
-                    None => wire::write(&mut wire, status, &headers, &body).await,
+                    None => {
+                        // Before it goes out: the ledger must not lag behind whoever gets the answer.
+                        inner.ledger.answered(place, Some(said));
+                        wire::write(&mut wire, status, &headers, &body).await
+                    }
                     Some(pause) => wire::drip(&mut wire, pause, status, &headers, &body).await,
                 };
+                inner.ledger.answered(place, written.is_ok().then_some(said));
                 if written.is_err() {
                     return;
                 }
-                inner.ledger.answered(place, said);
             }
             Answer::Endless => {
                 let _ = wire::flood(&mut wire).await;
