@@ -24,7 +24,7 @@ impl Input {
 
     /// `revoker enqueue` of this file, with a summary that a test can read.
     fn enqueue(&self, stage: &Stage) -> Launch {
-        stage.launch("enqueue").folder(self.folder.path()).arg("--json").arg(self.name)
+        stage.enqueue().folder(self.folder.path()).arg("--json").arg(self.name)
     }
 
     /// Where refused lines are listed.
@@ -59,7 +59,7 @@ async fn jobs_from_a_file_are_published() {
     stage.amqp.declare_family().await;
     let input = Input::new("jobs.ndjson", ndjson(0..2137));
     let path = input.folder.path().join(input.name);
-    let (enqueue, status) = stage.launch("enqueue").arg(path.display()).run().await;
+    let (enqueue, status) = stage.enqueue().arg(path.display()).run().await;
     assert_eq!(status.code(), Some(0), "{}", enqueue.stderr());
     assert!(enqueue.stdout().contains("2137 jobs enqueued into the bulk"), "{}", enqueue.stdout());
 
@@ -77,8 +77,7 @@ async fn jobs_from_standard_input_reach_the_endpoint() {
     let stage = Stage::new().await;
     let endpoint = Endpoint::willing().await;
     let worker = stage.run(&endpoint).ready().await;
-    let enqueue =
-        stage.launch("enqueue").arg("--lane").arg("interactive").arg("-").input(ndjson(0..5));
+    let enqueue = stage.enqueue().arg("--lane").arg("interactive").arg("-").input(ndjson(0..5));
     let (enqueue, status) = enqueue.run().await;
     assert_eq!(status.code(), Some(0), "{}", enqueue.stderr());
     worker.until_processed("revoked", 5).await;
@@ -93,7 +92,7 @@ async fn jobs_from_standard_input_reach_the_endpoint() {
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_that_no_queue_takes_are_not_counted_as_published() {
     let stage = Stage::new().await;
-    let enqueue = stage.launch("enqueue").set("broker.declare", false).arg("-").input(ndjson(0..5));
+    let enqueue = stage.enqueue().set("broker.declare", false).arg("-").input(ndjson(0..5));
     let (enqueue, status) = enqueue.run().await;
     assert_eq!(status.code(), Some(1), "{}", enqueue.stdout());
     assert!(enqueue.stdout().starts_with("0 jobs"), "{}", enqueue.stdout());

@@ -6,6 +6,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use crate::harness::{
     Answer, DEAD, Endpoint, Gate, INTERACTIVE, Letter, Message, Stage,
     broker::OwnBroker,
+    eventually,
     message::{table, text, texts},
     token,
 };
@@ -14,6 +15,8 @@ use crate::harness::{
 const RETRY: &str = "revocations.retry.interactive.1s";
 /// A queue that a steered message would be copied to.
 const TRAP: &str = "trap";
+/// Where a copy goes that expires in the trap before anybody has looked.
+const SPRUNG: &str = "trap.sprung";
 /// The expiration of the hostile messages, in milliseconds.
 const EXPIRATION: &str = "3000";
 /// The count of deliveries that they claim.
@@ -64,20 +67,38 @@ fn assert_disarmed(letter: &Letter) {
     }
 }
 
-/// Takes the copy that the broker made for the producer, as it was asked to: the fault is real. What
-/// is found in the trap from here on is a copy of something that the worker published.
+/// Publishes the hostile message, and takes the copy that the broker made for the producer, as it was
+/// asked to: the fault is real. What is found in the trap from here on is a copy of something that the
+/// worker published.
 async fn spring_the_trap(stage: &Stage) {
-    stage.amqp.take(TRAP, 1).await;
+    stage.amqp.declare(SPRUNG, FieldTable::default()).await;
+    stage.amqp.declare(TRAP, expiring_into(SPRUNG)).await;
+    // A worker is ready a moment before it consumes, and until then the message could expire in the lane.
+    stage.amqp.until_depth(INTERACTIVE, "be consumed", |depth| depth.consumers == 1).await;
+    stage.amqp.publish(INTERACTIVE, hostile(&token(1))).await;
+    eventually("the copy", async || {
+        let copies = [stage.amqp.take_all(TRAP).await, stage.amqp.take_all(SPRUNG).await].concat();
+        if copies.len() == 1 { Ok(()) } else { Err(format!("{} copies", copies.len())) }
+    })
+    .await;
+}
+
+/// Holds that nothing that the worker published was copied.
+async fn assert_nothing_in_the_trap(stage: &Stage) {
+    for queue in [TRAP, SPRUNG] {
+        assert_eq!(stage.amqp.depth(queue).await.unwrap().ready, 0, "{queue} holds a copy");
+    }
+}
+
+/// The arguments of a queue whose messages go to another one as they expire.
+fn expiring_into(queue: &str) -> FieldTable {
+    table([("x-dead-letter-exchange", text("")), ("x-dead-letter-routing-key", text(queue))])
 }
 
 /// Waits until a message with the hostile expiration, published now, has expired.
 async fn outlast_the_expiration(stage: &Stage) {
-    let arguments = table([
-        ("x-dead-letter-exchange", text("")),
-        ("x-dead-letter-routing-key", text("witness.expired")),
-    ]);
     stage.amqp.declare("witness.expired", FieldTable::default()).await;
-    stage.amqp.declare("witness", arguments).await;
+    stage.amqp.declare("witness", expiring_into("witness.expired")).await;
     let witness = Message::new("").with(|properties| properties.with_expiration(EXPIRATION.into()));
     stage.amqp.publish("witness", witness).await;
     stage.amqp.until_ready("witness.expired", 1).await;
@@ -88,16 +109,14 @@ async fn outlast_the_expiration(stage: &Stage) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hostile_message_becomes_an_ordinary_dead_letter() {
     let stage = Stage::new().await;
-    stage.amqp.declare(TRAP, FieldTable::default()).await;
     let endpoint = Endpoint::start(|_| Answer::rejected()).await;
     let worker = stage.run(&endpoint).ready().await;
-    stage.amqp.publish(INTERACTIVE, hostile(&token(1))).await;
     spring_the_trap(&stage).await;
     stage.amqp.until_ready(DEAD, 1).await;
     outlast_the_expiration(&stage).await;
 
     worker.until_processed("dead_lettered", 1).await;
-    assert_eq!(stage.amqp.depth(TRAP).await.unwrap().ready, 0, "the dead letter was copied");
+    assert_nothing_in_the_trap(&stage).await;
     let letters = stage.amqp.take(DEAD, 1).await;
     assert_disarmed(&letters[0]);
     for name in ["x-death", "x-first-death-queue", "x-first-death-reason"] {
@@ -119,7 +138,6 @@ async fn a_hostile_message_becomes_an_ordinary_dead_letter() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hostile_message_is_parked_and_comes_back() {
     let stage = Stage::new().await;
-    stage.amqp.declare(TRAP, FieldTable::default()).await;
     let clear = Gate::default();
     let sky = clear.clone();
     let endpoint =
@@ -128,7 +146,6 @@ async fn a_hostile_message_is_parked_and_comes_back() {
         )
         .await;
     let worker = stage.run(&endpoint).set("retry.hold", "100ms").ready().await;
-    stage.amqp.publish(INTERACTIVE, hostile(&token(1))).await;
     spring_the_trap(&stage).await;
     let parked = r#"deferrals_total{how="parked",lane="interactive"}"#;
     worker.until_metrics("three stays", |metrics| metrics.value(parked) >= 3).await;
@@ -136,10 +153,12 @@ async fn a_hostile_message_is_parked_and_comes_back() {
     clear.open();
 
     worker.until_processed("revoked", 1).await;
+    stage.until_acked(&[INTERACTIVE, RETRY]).await;
     worker.stop().await;
-    for queue in [INTERACTIVE, RETRY, DEAD, TRAP] {
+    for queue in [INTERACTIVE, RETRY, DEAD] {
         assert_eq!(stage.amqp.after_consumers(queue).await, 0, "{queue}");
     }
+    assert_nothing_in_the_trap(&stage).await;
 }
 
 /// What lies in the retry queue is disarmed: with a long stay, an inherited expiration would end it
@@ -147,11 +166,9 @@ async fn a_hostile_message_is_parked_and_comes_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_parked_hostile_message_is_disarmed() {
     let stage = Stage::new().await;
-    stage.amqp.declare(TRAP, FieldTable::default()).await;
     let endpoint = Endpoint::start(|_| Answer::status(503)).await;
     let launch = stage.run(&endpoint).set("retry.hold", "100ms").set("retry.park", "1h");
     let worker = launch.ready().await;
-    stage.amqp.publish(INTERACTIVE, hostile(&token(1))).await;
     spring_the_trap(&stage).await;
     let queue = "revocations.retry.interactive.1h";
     stage.amqp.until_ready(queue, 1).await;
@@ -160,7 +177,8 @@ async fn a_parked_hostile_message_is_disarmed() {
     let letters = stage.amqp.take(queue, 1).await;
     assert_disarmed(&letters[0]);
     assert_eq!(letters[0].header("x-death"), None);
-    assert_eq!(stage.amqp.depth(TRAP).await.unwrap().ready, 0, "the parked job was copied");
+    assert_nothing_in_the_trap(&stage).await;
+    stage.until_acked(&[INTERACTIVE]).await;
     worker.stop().await;
     assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
 }
@@ -235,6 +253,7 @@ async fn heavy_headers_are_left_out(stage: &Stage, bytes: usize) {
     let metrics = worker.until_processed("revoked", 1).await;
     assert!(metrics.publishes("retry", "confirmed") >= 1, "it was never parked");
     assert_eq!(metrics.sessions("connection_lost"), 0, "the headers broke a connection");
+    stage.until_acked(&[INTERACTIVE]).await;
     worker.stop().await;
     assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
 }

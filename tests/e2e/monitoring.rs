@@ -6,7 +6,8 @@ use std::{
 };
 
 use crate::harness::{
-    Answer, DEAD, Endpoint, INTERACTIVE, Message, Stage, message::text, token, worker::field,
+    Answer, DEAD, Endpoint, INTERACTIVE, Message, Stage, message::text, scrape::Scrape, token,
+    worker::field,
 };
 
 const LANES: [&str; 2] = ["bulk", "interactive"];
@@ -85,7 +86,9 @@ async fn every_counter_exists_at_zero_before_the_first_job() {
     })
     .await;
     let worker = stage.run(&endpoint).ready().await;
-    let before = worker.metrics().await;
+    // It is ready a moment before this is counted.
+    let connected = |metrics: &Scrape| metrics.value("broker_connected") == 1;
+    let before = worker.until_metrics("the connection", connected).await;
     for counter in counters() {
         assert_eq!(before.value(&counter), 0, "{counter}");
     }
@@ -95,7 +98,6 @@ async fn every_counter_exists_at_zero_before_the_first_job() {
     for queue in ["interactive", "bulk", "parked", "dead"] {
         assert_eq!(before.value(&format!("queue_messages{{queue=\"{queue}\"}}")), 0);
     }
-    assert_eq!(before.value("broker_connected"), 1);
     for gauge in [
         "broker_blocked",
         "paused",
@@ -110,10 +112,11 @@ async fn every_counter_exists_at_zero_before_the_first_job() {
 
     stage.amqp.publish(INTERACTIVE, Message::job(&token(1)).id("one")).await;
     stage.amqp.publish(INTERACTIVE, Message::job(&token(2)).id("two")).await;
-    worker.until_processed("dead_lettered", 1).await;
-    let after = worker.until_processed("revoked", 1).await;
+    // The last thing that is counted of a job.
+    let counted = |metrics: &Scrape| metrics.value("job_attempts_count") == 2;
+    let after = worker.until_metrics("both jobs in the books", counted).await;
+    assert_eq!((after.processed("dead_lettered"), after.processed("revoked")), (1, 1));
     assert_eq!(after.value(r#"deliveries_total{lane="interactive",redelivered="false"}"#), 2);
-    assert_eq!(after.value("job_attempts_count"), 2);
     assert!(after.value("last_revoked_timestamp_seconds") > 1_000_000_000);
     assert_eq!(after.names(), before.names(), "series came with the jobs");
     worker.stop().await;
@@ -176,6 +179,7 @@ async fn only_a_job_that_ends_badly_is_logged() {
     stage.amqp.publish_all(INTERACTIVE, (1..=GOOD).map(|n| Message::job(&token(n)))).await;
     worker.until_processed("revoked", GOOD).await;
     worker.until_processed("dead_lettered", 1).await;
+    worker.until_said("job dead-lettered", 1).await;
     // The log is written by a thread of its own: it is whole when the worker has ended.
     worker.signal("TERM");
     worker.exit().await;
@@ -197,6 +201,7 @@ async fn healthcheck_asks_the_worker() {
     let endpoint = Endpoint::willing().await;
     let worker = stage.run(&endpoint).ready().await;
     let ask = stage.launch("healthcheck").set("admin.listen", worker.admin().await);
+    let ask = ask.arg("--timeout").arg("60s");
     let (_, status) = ask.run().await;
     assert_eq!(status.code(), Some(0));
     worker.kill().await;

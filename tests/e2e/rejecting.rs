@@ -89,6 +89,7 @@ async fn a_rejected_job_is_dead_lettered_after_one_call_with_every_header() {
     assert_eq!(metrics.value(r#"revocations_failed_total{lane="bulk",reason="rejected"}"#), 1);
     assert_eq!(metrics.publishes("dead_letter", "confirmed"), 1);
     assert_eq!(metrics.processed("revoked"), 0);
+    stage.until_acked(&[BULK]).await;
     worker.stop().await;
     assert_eq!(endpoint.count(), 1);
     assert_eq!(stage.amqp.after_consumers(BULK).await, 0);
@@ -182,9 +183,11 @@ async fn malformed_bodies_are_dead_lettered_and_the_next_job_goes_on() {
         canary::assert_clean(name, detail.as_bytes());
         assert!(!detail.contains("xxxx"), "{name} quotes the content: {detail}");
     }
-    let metrics = worker.metrics().await;
+    // A letter is in its queue before it is counted.
+    let metrics = worker.until_processed("dead_lettered", malformed.len()).await;
     let series = r#"revocations_failed_total{lane="interactive",reason="invalid_job"}"#;
     assert_eq!(metrics.value(series), malformed.len());
+    stage.until_acked(&[INTERACTIVE]).await;
     worker.stop().await;
     assert_eq!(endpoint.count(), 1, "an invalid job was called for");
     assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);

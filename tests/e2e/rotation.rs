@@ -110,8 +110,9 @@ async fn a_pause_for_rejections_ends_with_the_right_secret() {
     let launch = from_file(stage.run(&endpoint), &file.path())
         .set("flow.concurrency.max", 2)
         .set("flow.pause.after_rejections", 5)
+        // Each wait is twice the one before: however long the new secret takes, jobs are left for it.
         .set("flow.pause.probe_initial", "100ms")
-        .set("flow.pause.probe_max", "200ms");
+        .set("flow.pause.probe_max", "10m");
     stage.amqp.declare_family().await;
     stage.amqp.publish_all(BULK, (0..JOBS).map(|n| Message::job(&token(n)))).await;
     let worker = launch.ready().await;

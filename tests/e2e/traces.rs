@@ -42,7 +42,7 @@ fn traced(n: usize, parent: &str, state: &str) -> Message {
 /// of it, and every line about the job names it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trace_goes_with_every_call_and_log_line_and_through_a_stay() {
-    // The second call that breaks ends the hold.
+    // The second call that breaks ends the hold. On a machine that stands still the first one may.
     const BROKEN: usize = 2;
     let stage = Stage::new().await;
     let seen = Seen::default();
@@ -53,17 +53,18 @@ async fn a_trace_goes_with_every_call_and_log_line_and_through_a_stay() {
     })
     .await;
     let worker =
-        stage.run(&endpoint).set("retry.hold", "1ms").set("log.level", "debug").ready().await;
+        stage.run(&endpoint).set("retry.hold", "40ms").set("log.level", "debug").ready().await;
     stage.amqp.publish(INTERACTIVE, traced(1, PARENT, STATE)).await;
     let letter = stage.amqp.take(DEAD, 1).await.remove(0);
     let metrics = worker.until_processed("dead_lettered", 1).await;
-    assert_eq!(metrics.publishes("retry", "confirmed"), 1, "it was not parked");
+    assert!((1..=BROKEN).contains(&metrics.publishes("retry", "confirmed")), "it was not parked");
 
     let whole = (Some(PARENT.to_owned()), Some(STATE.to_owned()));
     assert_eq!(seen.of(&token(1)), vec![whole; BROKEN + 1]);
     assert_eq!(letter.text("traceparent").as_deref(), Some(PARENT));
     assert_eq!(letter.text("tracestate").as_deref(), Some(STATE));
 
+    worker.until_said("job ended", 1).await;
     // The log is written by a thread of its own: it is whole when the worker has ended.
     worker.signal("TERM");
     worker.exit().await;

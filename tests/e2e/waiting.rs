@@ -8,7 +8,7 @@ use std::{
 use time::{OffsetDateTime, macros};
 
 use crate::harness::{
-    Answer, BULK, DEAD, Endpoint, Gate, INTERACTIVE, Message, Said, Stage, token,
+    Answer, BULK, DEAD, Endpoint, Gate, INTERACTIVE, Message, Said, Stage, scrape::Scrape, token,
 };
 
 /// The bulk lane's retry queue with the longest delay used here.
@@ -40,10 +40,15 @@ async fn a_single_failing_job_in_a_quiet_pipeline_is_parked() {
         let parked = r#"deferrals_total{how="parked",lane="interactive"}"#;
         let metrics = worker.until_metrics("stays", |metrics| metrics.value(parked) >= 3).await;
         assert!(metrics.calls("http_5xx") >= 3, "the fault happened");
-        assert_eq!(worker.said("paused").is_empty(), !pauses);
+        if pauses {
+            worker.until_said("paused", 1).await;
+        }
         over.open();
         worker.until_processed("revoked", 1).await;
-        worker.stop().await;
+        stage.until_acked(&[INTERACTIVE]).await;
+        worker.signal("TERM");
+        assert_eq!(worker.exit().await.code(), Some(0), "{}", worker.stderr());
+        assert_eq!(worker.said("paused").is_empty(), !pauses);
         assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
         assert_eq!(stage.amqp.depth(DEAD).await.unwrap().ready, 0);
     }
@@ -85,7 +90,8 @@ async fn jobs_that_back_off_leave_half_of_the_hand_to_others() {
     worker.stop().await;
 }
 
-/// 429 with `Retry-After`, in seconds or as a date: the job waits for that long, and nobody else does.
+/// 429 with `Retry-After`, in seconds or as a date: the job waits for that long, and nobody else does,
+/// while a third one is to wait for longer than the test does.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_429_with_retry_after_delays_its_job_alone() {
     const OTHERS: usize = 50;
@@ -94,7 +100,8 @@ async fn a_429_with_retry_after_delays_its_job_alone() {
     );
     let stage = Stage::new().await;
     let limited = [token(0), token(1)];
-    let script = limited.clone();
+    let patient = token(2);
+    let script = [token(0), token(1), token(2)];
     let endpoint = Endpoint::start(move |call| match (call.nth, &call.token) {
         (1, limited) if *limited == script[0] => Answer::status(429).with_header("retry-after", &2),
         (1, limited) if *limited == script[1] => {
@@ -102,32 +109,26 @@ async fn a_429_with_retry_after_delays_its_job_alone() {
             let at = OffsetDateTime::now_utc() + Duration::from_secs(3);
             Answer::status(429).with_header("retry-after", &at.format(&date).unwrap())
         }
+        (1, limited) if *limited == script[2] => {
+            Answer::status(429).with_header("retry-after", &300)
+        }
         _ => Answer::revoked(),
     })
     .await;
     let worker = stage.run(&endpoint).ready().await;
-    stage.amqp.publish_all(BULK, (0..=OTHERS + 1).map(|n| Message::job(&token(n)))).await;
+    stage.amqp.publish_all(BULK, (0..OTHERS + 3).map(|n| Message::job(&token(n)))).await;
 
-    let metrics = worker.until_processed("revoked", OTHERS + 2).await;
-    assert_eq!(metrics.calls("http_429"), 2, "the fault happened");
+    worker.until_processed("revoked", OTHERS + 2).await;
+    let faults = |metrics: &Scrape| metrics.calls("http_429") == 3;
+    let metrics = worker.until_metrics("the faults", faults).await;
+    assert_eq!(endpoint.of(&patient).len(), 1, "it did not wait");
     for token in limited {
         let calls = endpoint.of(&token);
         let waited = calls[1].arrived - calls[0].arrived;
         assert!(waited >= Duration::from_secs(2), "{token} waited {waited:?}");
     }
-    let calls = endpoint.calls();
-    let first_again = calls.iter().position(|call| call.token == calls[0].token).unwrap();
-    assert!(first_again < OTHERS);
-    let order: Vec<&str> = calls.iter().map(|call| call.token.as_str()).collect();
-    let others_done = order.iter().rposition(|name| !is_limited(name)).unwrap();
-    let again = order.iter().rposition(|name| is_limited(name)).unwrap();
-    assert!(others_done < again, "others waited with it: {order:?}");
     assert_eq!(metrics.value("paused"), 0);
     worker.stop().await;
-}
-
-fn is_limited(name: &str) -> bool {
-    [token(0), token(1)].iter().any(|limited| limited == name)
 }
 
 /// 503 with `Retry-After` for everybody: the first probe of the pause that follows waits for that
@@ -135,27 +136,35 @@ fn is_limited(name: &str) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_503_with_retry_after_delays_the_first_probe() {
     const AFTER_FAILURES: usize = 3;
+    const JOBS: usize = 10;
     let stage = Stage::new().await;
     let seen = AtomicUsize::new(0);
+    let all_wait = Gate::default();
+    let gate = all_wait.clone();
     let endpoint = Endpoint::start(move |_| {
         if seen.fetch_add(1, Ordering::SeqCst) < AFTER_FAILURES {
-            Answer::status(503).with_header("retry-after", &2)
+            Answer::status(503).with_header("retry-after", &2).after(&gate)
         } else {
             Answer::revoked()
         }
     })
     .await;
     stage.amqp.declare_family().await;
-    stage.amqp.publish_all(BULK, (0..10).map(|n| Message::job(&token(n)))).await;
+    stage.amqp.publish_all(BULK, (0..JOBS).map(|n| Message::job(&token(n)))).await;
     let worker = stage
         .run(&endpoint)
+        .on_one_thread()
         .set("flow.concurrency.max", 1)
         .set("flow.pause.after_failures", AFTER_FAILURES)
         .set("flow.pause.probe_initial", "100ms")
         .ready()
         .await;
 
-    let metrics = worker.until_processed("revoked", 10).await;
+    // Those that are asked to wait stand behind all others from then on.
+    let series = r#"deliveries_total{lane="bulk",redelivered="false"}"#;
+    worker.until_metrics("all jobs in the lane", |metrics| metrics.value(series) == JOBS).await;
+    all_wait.open();
+    let metrics = worker.until_processed("revoked", JOBS).await;
     assert_eq!(metrics.calls("http_5xx"), AFTER_FAILURES, "the fault happened");
     worker.until_said("paused", 1).await;
     let calls = endpoint.calls();
@@ -186,38 +195,46 @@ async fn a_retry_after_of_a_day_is_clamped_and_logged_once() {
         let calls = endpoint.of(&token(n));
         assert!(calls[1].arrived - calls[0].arrived >= Duration::from_secs(1));
     }
-    assert_eq!(worker.said("the server's Retry-After").len(), 1);
+    assert_eq!(worker.until_said("the server's Retry-After", 1).await.len(), 1);
     worker.stop().await;
 }
 
-/// A token that dies while its job is parked needs no call when it comes back.
+/// A token that dies while its job is parked needs no call when it comes back. The job is called at once,
+/// and parked when another one takes its place among those that back off, whatever the time is then.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_expires_in_a_retry_queue_is_not_called_for() {
+    const LIFE: Duration = Duration::from_secs(10);
+    const STAY: Duration = Duration::from_secs(11);
     let stage = Stage::new().await;
     let endpoint = Endpoint::start(|_| Answer::status(429)).await;
     let worker = stage
         .run(&endpoint)
-        .set("retry.hold", "200ms")
-        .set("retry.park", "4s")
-        .set("flow.pause.after_failures", 1_000)
+        .set("broker.prefetch", 2)
+        .set("flow.concurrency.max", 1)
+        .set("retry.initial", "5m")
+        .set("retry.max", "5m")
+        .set("retry.hold", "10m")
+        .set("retry.park", humantime::format_duration(STAY))
         .ready()
         .await;
-    let expires = OffsetDateTime::now_utc() + Duration::from_secs(3);
+    let expires = OffsetDateTime::now_utc() + LIFE;
     let body =
         serde_json::json!({ "refresh_token": token(1), "expires_at": expires.unix_timestamp() });
     let published = Instant::now();
     stage.amqp.publish(INTERACTIVE, Message::new(body.to_string())).await;
+    let backing_off = r#"jobs_in_flight{state="backing_off"}"#;
+    worker.until_metrics("the fault", |metrics| metrics.value(backing_off) == 1).await;
+    stage.amqp.publish(INTERACTIVE, Message::job(&token(2))).await;
     let parked = r#"deferrals_total{how="parked",lane="interactive"}"#;
     worker.until_metrics("the stay", |metrics| metrics.value(parked) == 1).await;
-    let calls = endpoint.count();
-    assert!(calls >= 1, "the fault happened");
 
     let metrics = worker.until_processed("expired", 1).await;
-    assert!(published.elapsed() >= Duration::from_secs(4), "it had no stay");
+    assert!(published.elapsed() >= STAY, "it had no stay");
     assert_eq!(metrics.value(parked), 1);
     assert_eq!(metrics.processed("dead_lettered"), 0);
+    stage.until_stored(&[INTERACTIVE], "hold the other one", |count| count == 1).await;
     worker.stop().await;
-    assert_eq!(endpoint.count(), calls);
+    assert_eq!(endpoint.of(&token(1)).len(), 1, "it was called for again");
     assert!(endpoint.told(Said::Revoked).is_empty());
-    assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
+    assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 1, "the other one alone comes back");
 }

@@ -69,18 +69,18 @@ async fn a_pause_is_told_and_is_no_fault() {
     assert_eq!(worker.metrics().await.value("paused"), 0);
     worker.until_page("/readyz", "ready", |page| flow(&page.body).1["state"] == "ready").await;
     stage.amqp.until_depth(INTERACTIVE, "have its consumer", |depth| depth.consumers == 1).await;
-    let phases: Vec<String> = worker
-        .log_lines()
+    let lines = worker.log_lines();
+    let phases: Vec<&str> = lines
         .iter()
         .filter_map(|line| field(line, "message"))
         .filter(|message| ["paused", "probing", "running"].iter().any(|p| message.starts_with(p)))
-        .map(|message| message.split(':').next().unwrap().to_owned())
+        .map(|message| message.split(':').next().unwrap())
         .collect();
-    let failed = worker.said("paused again").len();
-    let mut expected = vec!["paused"];
-    (0..failed).for_each(|_| expected.extend(["probing", "paused again"]));
-    expected.extend(["probing", "running again"]);
-    assert_eq!(phases, expected);
+    // The time of the next probe may come before the phase in front of it is told.
+    let [first, middle @ .., last] = phases.as_slice() else { panic!("{phases:?}") };
+    assert_eq!((*first, *last), ("paused", "running again"), "{phases:?}");
+    assert!(middle.iter().all(|phase| ["probing", "paused again"].contains(phase)), "{phases:?}");
+    assert!(phases.windows(2).all(|pair| pair[0] != pair[1]), "told twice: {phases:?}");
     worker.stop().await;
 }
 
@@ -122,6 +122,7 @@ async fn a_poison_job_cannot_prolong_a_pause(poison: fn() -> Answer, probe_max: 
     worker.until_metrics("the poison job's stay", |metrics| metrics.value(parked) >= 1).await;
     // By its first stay alone, or it would have been the one that ended the pause.
     assert!(!endpoint.told(Said::Revoked).contains(&token(0)));
+    stage.until_acked(&[BULK]).await;
     worker.stop().await;
     assert_eq!(endpoint.told(Said::Revoked).len(), OTHERS);
     assert_eq!(stage.amqp.after_consumers(BULK).await, 0);

@@ -137,7 +137,7 @@ async fn refused_lines_are_listed_and_duplicates_dropped() {
 async fn refused_lines_of_standard_input_are_listed_too() {
     let stage = Stage::new().await;
     let folder = tempfile::tempdir().unwrap();
-    let launch = stage.launch("enqueue").folder(folder.path()).arg("--format").arg("text");
+    let launch = stage.enqueue().folder(folder.path()).arg("--format").arg("text");
     let launch = launch.input(format!("{}\n{}\tb\n", token(0), token(1)));
     let (enqueue, status) = launch.run().await;
     assert_eq!(status.code(), Some(3), "{}", enqueue.stderr());

@@ -133,6 +133,19 @@ impl Relay {
         self.passage.held.send_replace(Held::Named(name));
     }
 
+    /// Holds everything as soon as so many octets more have come from the product; the rest of what it
+    /// sent then is held as well.
+    pub fn hold_after(&self, octets: usize) {
+        self.passage.until_held.send_replace(Some(octets));
+    }
+
+    /// Waits until that has come about.
+    pub async fn held(&self) {
+        let mut held = self.passage.held.subscribe();
+        let held = tokio::time::timeout(HANG_GUARD, held.wait_for(|held| *held == Held::All)).await;
+        assert!(held.is_ok(), "nothing was held");
+    }
+
     /// Lets through what was held, and everything after it.
     pub fn release(&self) {
         self.passage.held.send_replace(Held::None);
@@ -200,6 +213,8 @@ struct Passage {
     /// Counts the resets: a connection ends when the count moves on.
     resets: watch::Sender<usize>,
     held: watch::Sender<Held>,
+    /// Octets from the product that may still pass before everything is held.
+    until_held: watch::Sender<Option<usize>>,
     /// Counts the holes: what a connection carries is lost when the count moves on.
     holes: watch::Sender<usize>,
     swallows_new: watch::Sender<bool>,
@@ -219,6 +234,7 @@ impl Passage {
             target: watch::Sender::new(target),
             resets: watch::Sender::new(0),
             held: watch::Sender::new(Held::None),
+            until_held: watch::Sender::new(None),
             holes: watch::Sender::new(0),
             swallows_new: watch::Sender::new(false),
             swallowed: watch::Sender::new(0),
@@ -229,6 +245,18 @@ impl Passage {
             line: Line::default(),
             carried: Carried::default(),
         }
+    }
+
+    /// Counts octets from the product that are about to pass, and holds them if they are too many.
+    fn count_down(&self, octets: usize) {
+        self.until_held.send_modify(|left| match left.map(|left| left.checked_sub(octets)) {
+            Some(None) => {
+                *left = None;
+                self.held.send_replace(Held::All);
+            }
+            Some(less) => *left = less,
+            None => {}
+        });
     }
 }
 
@@ -307,6 +335,7 @@ impl Direction<'_> {
             };
             if self.way == Way::ToTarget {
                 self.greeting.hear(&chunk[..read]);
+                self.passage.count_down(read);
             }
             // The relay may be gone before its last connections.
             let _ = held.wait_for(|held| !held.holds(self.greeting)).await;

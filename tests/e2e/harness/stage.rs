@@ -103,17 +103,24 @@ impl Stage {
     /// `revoker run` against this virtual host and `endpoint`: few retry queues and no chance in the
     /// waits, the rest as it comes.
     pub fn run(&self, endpoint: &Endpoint) -> Launch {
-        self.launch("run")
-            .calling(endpoint)
-            .set("admin.listen", "127.0.0.1:0")
-            // A machine that is busy must not be a fault that no test has asked for.
-            .set("broker.connect_timeout", "60s")
-            .set("broker.confirm_timeout", "60s")
-            .set("broker.heartbeat", "60s")
+        unhurried(self.launch("run")).calling(endpoint).set("admin.listen", "127.0.0.1:0")
+    }
+
+    /// `revoker enqueue` into this virtual host.
+    pub fn enqueue(&self) -> Launch {
+        unhurried(self.launch("enqueue"))
     }
 
     /// A subcommand that needs the broker alone.
     pub fn launch(&self, subcommand: &str) -> Launch {
         Launch::bare(subcommand).set("broker.url", self.host.worker_url()).set("log.format", "json")
     }
+}
+
+/// A machine that is busy must not be a fault that no test has asked for.
+fn unhurried(launch: Launch) -> Launch {
+    launch
+        .set("broker.connect_timeout", "60s")
+        .set("broker.confirm_timeout", "60s")
+        .set("broker.heartbeat", "60s")
 }

@@ -74,6 +74,13 @@ impl Launch {
             .set("retry.park", "1s")
     }
 
+    /// Does all of its work on one thread. A delivery is counted before it joins its lane, and other
+    /// threads could be between the two; so what a look at the metrics counts has joined.
+    #[must_use]
+    pub fn on_one_thread(self) -> Self {
+        self.environment("TOKIO_WORKER_THREADS", 1)
+    }
+
     /// Takes a key back.
     #[must_use]
     pub fn unset(mut self, key: &str) -> Self {

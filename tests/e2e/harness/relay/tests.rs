@@ -67,6 +67,21 @@ async fn a_relay_holds_and_releases() {
     assert_eq!(accepted.read_u8().await.unwrap(), b'b');
 }
 
+/// So many octets pass, and what comes with the one too many is held with it.
+#[tokio::test]
+async fn a_relay_holds_by_itself() {
+    let (relay, mut client, mut accepted) = connected(Relay::open).await;
+    relay.hold_after(2);
+    client.write_all(b"ab").await.unwrap();
+    accepted.read_exact(&mut [0; 2]).await.unwrap();
+    client.write_all(b"c").await.unwrap();
+    relay.held().await;
+    let held = tokio::time::timeout(std::time::Duration::from_millis(100), accepted.read_u8());
+    assert!(held.await.is_err(), "it came through");
+    relay.release();
+    assert_eq!(accepted.read_u8().await.unwrap(), b'c');
+}
+
 /// A server, a relay to it, and both ends of a connection through it.
 async fn connected(relay: impl AsyncFnOnce(SocketAddr) -> Relay) -> (Relay, TcpStream, TcpStream) {
     let server = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
