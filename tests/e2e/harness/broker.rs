@@ -14,7 +14,7 @@ use std::{
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncGuard, OnceCell};
 use url::Url;
 
-use super::{canary, node::Node};
+use super::{canary, node::Node, wait::eventually};
 
 /// The worker's user. Its password is a canary, and it is not the user that the tests publish as.
 const WORKER: &str = "worker";
@@ -121,6 +121,28 @@ impl VirtualHost {
     /// Its node.
     pub fn node(&self) -> &Node {
         &self.broker.node
+    }
+
+    /// Waits until the broker has nothing left in these queues, in nobody's hand either: not before that it
+    /// has read every ack. A worker that is stopped earlier may lose its last ones on a broker that is
+    /// slow, and their jobs come back.
+    pub async fn until_all_acked(&self, queues: &[&str]) {
+        let names: Vec<String> = queues.iter().map(|queue| format!("<<\"{queue}\">>")).collect();
+        let names = names.join(",");
+        // Asked of the queue itself: the broker's statistics lag. One that does not answer is asked again.
+        let expression = format!(
+            r#"lists:sum([case ra:local_query(amqqueue:get_pid(Q), fun rabbit_fifo:query_messages_total/1) of
+                {{ok, {{_, Count}}, _}} -> Count;
+                _ -> 1
+            end || Name <- [{names}],
+                {{ok, Q}} <- [rabbit_amqqueue:lookup(rabbit_misc:r(<<"{}">>, queue, Name))]])."#,
+            self.name,
+        );
+        eventually("every ack to be read", async || {
+            let left = self.node().ctl(&["eval", &expression]).await;
+            if left == "0" { Ok(()) } else { Err(left) }
+        })
+        .await;
     }
 
     /// The URL for the test's own connections.

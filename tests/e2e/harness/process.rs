@@ -79,8 +79,11 @@ impl Process {
             .spawn()
             .unwrap_or_else(|error| panic!("{name} does not start: {error}"));
         if let (Some(input), Some(mut stdin)) = (input, child.stdin.take()) {
-            // Small inputs only: this would block once the pipe is full and nobody reads.
-            std::io::Write::write_all(&mut stdin, &input).expect("standard input is read");
+            // Small inputs only: this would block once the pipe is full and nobody reads. Who ends without
+            // reading may be gone already.
+            let written = std::io::Write::write_all(&mut stdin, &input);
+            let gone = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
+            assert!(written.as_ref().err().is_none_or(gone), "{name}: {written:?}");
         }
         let pid = child.id();
         let (stdout, stderr) = (Output::default(), Output::default());

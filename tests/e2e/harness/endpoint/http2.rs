@@ -1,7 +1,10 @@
 //! HTTP/2, by the library that clients use as well: streams that are refused, and connections that are
 //! sent away with all of their streams.
 
-use std::{io, sync::Arc};
+use std::{
+    io,
+    sync::{Arc, atomic::Ordering},
+};
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream, server, server::SendResponse};
@@ -21,6 +24,7 @@ pub(super) async fn converse(
 ) -> Result<(), h2::Error> {
     let mut connection = server::handshake(stream).await?;
     let (send_away, mut asked) = mpsc::channel(1);
+    let mut sent_away = false;
     loop {
         tokio::select! {
             accepted = connection.accept() => match accepted {
@@ -31,7 +35,11 @@ pub(super) async fn converse(
                 }
                 None => return Ok(()),
             },
-            Some(()) = asked.recv() => connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM),
+            Some(()) = asked.recv(), if !sent_away => {
+                sent_away = true;
+                inner.sent_away.fetch_add(1, Ordering::SeqCst);
+                connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+            }
         }
     }
 }
@@ -57,8 +65,12 @@ async fn answer(
             });
             let head = head.body(()).map_err(io::Error::other)?;
             let mut stream = respond.send_response(head, false).map_err(io::Error::other)?;
-            stream.send_data(body.into(), true).map_err(io::Error::other)?;
-            inner.ledger.answered(place, said);
+            // Before the end of the answer goes out, as in HTTP/1.1.
+            inner.ledger.answered(place, Some(said));
+            stream.send_data(body.into(), true).map_err(|error| {
+                inner.ledger.answered(place, None);
+                io::Error::other(error)
+            })?;
         }
         Answer::Refuse => respond.send_reset(Reason::REFUSED_STREAM),
         // Others may have asked for the same: once is enough.
