@@ -262,8 +262,12 @@ impl Trial {
     async fn until_accounted(&self, workers: &[&Worker]) {
         let (mut seen, mut since) = (None, Instant::now());
         loop {
-            let standing = self.standing(workers).await;
-            if standing.is_over(self.books.doomed()) && self.is_accounted(standing.dead) {
+            let (standing, doomed) = (self.standing(workers).await, self.books.doomed());
+            if standing.is_over(doomed)
+                && self.is_accounted(standing.dead)
+                // What came and was told since the first look may still be in hand.
+                && self.standing(workers).await.is_over(doomed)
+            {
                 return;
             }
             if seen != Some(standing) {
