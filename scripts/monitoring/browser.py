@@ -17,6 +17,7 @@ from pathlib import Path
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 LIMIT = 300  # seconds of one answer: for what hangs, not for what is slow
+NOT_YET = "the page is being loaded"
 
 FLAGS = (
     "--headless",
@@ -107,8 +108,10 @@ class Browser:
     def open(self, url):
         """Loads a page, with all that it asks for."""
         self._events.clear()
-        if why := self._call("Page.navigate", url=url).get("errorText"):
-            raise BrowserError(f"{url}: {why}")
+        while why := self._call("Page.navigate", url=url).get("errorText"):
+            # A page that asks for itself anew may do so at this very moment, and is in the way.
+            if why != "net::ERR_ABORTED":
+                raise BrowserError(f"{url}: {why}")
         self.await_load()
 
     def await_load(self):
@@ -117,10 +120,13 @@ class Browser:
             self._receive()
 
     def evaluate(self, expression):
-        """The value of an expression of JavaScript in the page."""
-        while True:
+        """The value of an expression of JavaScript in the page, once all of it is there."""
+        # In one step: the page may ask for itself anew at any time, and then half of it is there.
+        whole = f'document.readyState === "complete" ? (\n{expression.strip().rstrip(";")}\n) : "{NOT_YET}"'
+        deadline = time.monotonic() + LIMIT
+        while time.monotonic() < deadline:
             try:
-                answer = self._call("Runtime.evaluate", expression=expression, returnByValue=True)
+                answer = self._call("Runtime.evaluate", expression=whole, returnByValue=True)
             except BrowserError as error:
                 # The page had just asked for itself anew, and the next one is there soon.
                 if "context" in str(error):
@@ -128,7 +134,10 @@ class Browser:
                 raise
             if "exceptionDetails" in answer:
                 raise BrowserError(f"{expression[:60]}: {answer['exceptionDetails']}")
-            return answer["result"].get("value")
+            if answer["result"].get("value") != NOT_YET:
+                return answer["result"].get("value")
+            time.sleep(0.05)
+        raise BrowserError(f"the page is not whole after {LIMIT} s")
 
     def complaints(self):
         """What it has put on its console since the page was opened: violations of the page's policy above all."""

@@ -6,7 +6,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-TIMEOUT = 30  # seconds of one request
+TIMEOUT = 300  # seconds of one request: for what hangs, not for what is slow
 
 
 class QueryError(Exception):

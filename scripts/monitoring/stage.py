@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -59,16 +58,21 @@ def await_that(what, condition, limit=START_LIMIT):
     return result
 
 
-def free_port():
-    """A port that nobody listens on, below those that outgoing connections are given."""
-    for port in range(20000 + os.getpid() % 10000, 32000):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise StageError("no port is free")
+ANY_PORT = "127.0.0.1:0"  # one that was free a moment ago may be somebody else's by now
+LISTENS = "0A"  # a socket's state in /proc/net/tcp
+
+
+def listening(pid):
+    """The address on loopback that a process listens on, by what the system knows, or None."""
+    try:
+        files = {os.readlink(file) for file in Path(f"/proc/{pid}/fd").iterdir()}
+    except OSError:  # a file was closed meanwhile, or the process has ended
+        return None
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[3] == LISTENS and f"socket:[{fields[9]}]" in files:
+            return f"127.0.0.1:{int(fields[1].split(':')[1], 16)}"
+    return None
 
 
 class Stage:
@@ -116,18 +120,18 @@ class Stage:
         clients.mkdir()
         for client in CLIENTS:
             (clients / client).write_text("secret-of-the-stage\n")
-        self.admin = f"127.0.0.1:{free_port()}"
         self.environment = {
             "REVOKER_BROKER__URL": url,
             "REVOKER_CREDENTIALS__CLIENT_ID": CLIENTS[0],
             "REVOKER_CREDENTIALS__DIRECTORY": str(clients),
             "REVOKER_ENDPOINT__TIMEOUT": "2s",
             "REVOKER_ENDPOINT__CONNECT_TIMEOUT": "1s",
-            "REVOKER_ADMIN__LISTEN": self.admin,
+            "REVOKER_ADMIN__LISTEN": ANY_PORT,
             **self.settings,
         }
         self.start_endpoint()
         self._spawn("worker", [self.revoker, "run"])
+        self.admin = self._address("worker")
         self._await_answer("worker", f"http://{self.admin}/readyz")
         if self.watched:
             self._start_prometheus()
@@ -168,7 +172,6 @@ class Stage:
         self.environment["REVOKER_ENDPOINT__URL"] = f"http://{self.endpoint}/revoke"
 
     def _start_prometheus(self):
-        address = f"127.0.0.1:{free_port()}"
         config = self.folder / "prometheus.yml"
         config.write_text(PROMETHEUS_CONFIG.format(interval=SCRAPE_INTERVAL, root=ROOT, worker=self.admin))
         self._spawn(
@@ -177,11 +180,11 @@ class Stage:
                 "prometheus",
                 f"--config.file={config}",
                 f"--storage.tsdb.path={self.folder / 'tsdb'}",
-                f"--web.listen-address={address}",
+                f"--web.listen-address={ANY_PORT}",
                 "--log.level=warn",
             ],
         )
-        self.prometheus = Prometheus(f"http://{address}")
+        self.prometheus = Prometheus(f"http://{self._address('prometheus')}")
         await_that("Prometheus", lambda: self._alive("prometheus") and self.prometheus.ready())
 
     def enqueue(self, lines, lane):
@@ -210,7 +213,7 @@ class Stage:
 
     def metrics(self):
         """What the worker exports now, as text."""
-        with LOOPBACK.open(f"http://{self.admin}/metrics", timeout=5) as answer:
+        with LOOPBACK.open(f"http://{self.admin}/metrics", timeout=START_LIMIT) as answer:
             return answer.read().decode()
 
     def stop(self, name):
@@ -248,6 +251,11 @@ class Stage:
         # A developer's own settings would change the scene.
         kept = {key: value for key, value in os.environ.items() if not key.startswith("REVOKER_")}
         return kept | self.environment
+
+    def _address(self, name):
+        """Where one of the processes listens, once it does."""
+        process = self._processes[name]
+        return await_that(f"the address of {name}", lambda: self._alive(name) and listening(process.pid))
 
     def _alive(self, name):
         process = self._processes[name]

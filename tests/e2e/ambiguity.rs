@@ -55,7 +55,7 @@ async fn a_time_out_followed_by_01_is_presumed_revoked_by_choice() {
     let metrics = worker.until_processed("presumed_revoked", 1).await;
     assert!(metrics.calls("timeout") >= 1, "the fault happened");
     assert_eq!(metrics.processed("revoked"), 0);
-    stage.until_acked(&[INTERACTIVE]).await;
+    stage.host.until_acked(&[INTERACTIVE]).await;
     worker.stop().await;
     assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
     assert_eq!(stage.amqp.depth(DEAD).await.unwrap().ready, 0);

@@ -80,7 +80,7 @@ async fn survives(fault: impl AsyncFnOnce(&mut Stage, &Relay), ended_by: &str) {
     stage.amqp.publish(INTERACTIVE, Message::job(&token(JOBS))).await;
     let after = |calls: &[Entry]| calls.iter().any(|call| call.token == token(JOBS));
     endpoint.until("the job after the fault", after).await;
-    stage.until_acked(&[INTERACTIVE]).await;
+    stage.host.until_acked(&[INTERACTIVE]).await;
 
     // Each token of the first ten was revoked; none was acked by a tag of the session that was lost.
     assert!((0..JOBS).all(|n| endpoint.told(Said::Revoked).contains(&token(n))));

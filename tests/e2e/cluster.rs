@@ -140,6 +140,7 @@ impl Run {
                 calls.iter().map(|call| &call.token).collect::<BTreeSet<_>>().len() == fed.confirmed
             })
             .await;
+        cluster.host.until_acked(&QUEUES).await;
         // That of the worker that was killed.
         let mut lost_sessions = 1;
         for worker in self.workers {

@@ -47,7 +47,7 @@ async fn a_wrong_secret_condemns_a_few_dozen_jobs() {
             metrics.processed("revoked") + metrics.processed("dead_lettered") == JOBS
         })
         .await;
-    stage.until_acked(&[BULK]).await;
+    stage.host.until_acked(&[BULK]).await;
     // The log is written by a thread of its own: it is whole when the worker has ended.
     worker.signal("TERM");
     assert_eq!(worker.exit().await.code(), Some(0), "{}", worker.stderr());
@@ -73,7 +73,7 @@ async fn without_a_limit_ten_thousand_dead_letters_keep_their_bodies() {
     let worker = stage.run(&endpoint).ready().await;
     let metrics = worker.until_processed("dead_lettered", JOBS).await;
     assert_eq!(metrics.calls("rejected"), JOBS);
-    stage.until_acked(&[BULK]).await;
+    stage.host.until_acked(&[BULK]).await;
     worker.stop().await;
 
     assert_eq!(stage.amqp.after_consumers(BULK).await, 0);

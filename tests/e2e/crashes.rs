@@ -93,7 +93,7 @@ async fn five_thousand_jobs_survive_ten_kills_and_three_broker_restarts() {
             calls.iter().map(|call| &call.token).collect::<BTreeSet<_>>().len() == JOBS
         })
         .await;
-    stage.until_acked(&[INTERACTIVE, BULK]).await;
+    stage.host.until_acked(&[INTERACTIVE, BULK]).await;
     worker.stop().await;
     for queue in [INTERACTIVE, BULK] {
         assert_eq!(stage.amqp.after_consumers(queue).await, 0, "{queue}");
@@ -138,7 +138,7 @@ async fn a_straggler_among_a_thousand_quick_jobs_alone_comes_back() {
     let worker = stage.run(&endpoint).set("endpoint.timeout", "10m").ready().await;
     let metrics = worker.until_processed("revoked", QUICK).await;
     assert_eq!(metrics.processed("revoked"), QUICK);
-    stage.until_stored(&[INTERACTIVE], "hold one", |count| count == 1).await;
+    stage.host.until_stored(&[INTERACTIVE], "hold one", |count| count == 1).await;
     assert!(!held.is_open());
     assert_eq!(endpoint.of(&straggler).len(), 1);
     worker.kill().await;

@@ -21,7 +21,7 @@ async fn a_deleted_dead_letter_queue_is_declared_again() {
     let metrics = worker.until_processed("dead_lettered", 1).await;
     assert!(metrics.publishes("dead_letter", "returned") >= 1, "the fault happened");
     assert_eq!(metrics.sessions("channel_closed"), 0, "the consuming session was ended");
-    stage.until_acked(&[INTERACTIVE]).await;
+    stage.host.until_acked(&[INTERACTIVE]).await;
     worker.stop().await;
     assert_eq!(endpoint.count(), 1);
     assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
@@ -50,7 +50,7 @@ async fn a_dead_letter_queue_that_stays_away_is_waited_for() {
     assert_eq!(letters[0].token(), token(1));
     worker.until_processed("dead_lettered", 1).await;
     worker.until_ready().await;
-    stage.until_acked(&[INTERACTIVE]).await;
+    stage.host.until_acked(&[INTERACTIVE]).await;
     worker.stop().await;
     assert_eq!(endpoint.count(), 1);
     assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
@@ -92,7 +92,7 @@ async fn a_full_dead_letter_queue_stops_the_intake_and_loses_nothing() {
     stage.host.node().ctl(&["clear_policy", "-p", name, "full"]).await;
     worker.until_processed("dead_lettered", JOBS).await;
     worker.until_ready().await;
-    stage.until_acked(&[INTERACTIVE]).await;
+    stage.host.until_acked(&[INTERACTIVE]).await;
     worker.stop().await;
     assert_eq!(endpoint.count(), JOBS, "a job was called twice");
     let letters = stage.amqp.take_all(DEAD).await;
@@ -141,7 +141,7 @@ async fn a_memory_alarm_is_waited_out() {
     let metrics = worker.until_processed("dead_lettered", 1).await;
     worker.until_metrics("the block to end", |now| now.value("broker_blocked") == 0).await;
     worker.until_ready().await;
-    stage.until_acked(&[INTERACTIVE]).await;
+    stage.host.until_acked(&[INTERACTIVE]).await;
     worker.stop().await;
     assert_eq!(endpoint.count(), 1);
     let letters = stage.amqp.take_all(DEAD).await.len();

@@ -45,7 +45,7 @@ async fn one_token_queued_a_hundred_times_is_one_call() {
     assert_eq!(metrics.processed("duplicate"), COPIES);
     assert_eq!(metrics.processed("revoked"), 1);
     assert_eq!(metrics.processed("dead_lettered"), 0);
-    stage.until_acked(&[INTERACTIVE, BULK]).await;
+    stage.host.until_acked(&[INTERACTIVE, BULK]).await;
     worker.stop().await;
     assert_eq!(endpoint.count(), 1);
     for queue in [INTERACTIVE, BULK, DEAD] {
@@ -117,7 +117,7 @@ async fn a_leader_that_is_parked_is_succeeded() {
     assert!(metrics.calls("http_429") >= COPIES, "the fault happened");
     assert_eq!(metrics.processed("revoked"), 1);
     assert_eq!(metrics.processed("dead_lettered"), 0);
-    stage.until_acked(&[BULK]).await;
+    stage.host.until_acked(&[BULK]).await;
     worker.stop().await;
     for queue in [BULK, DEAD] {
         assert_eq!(stage.amqp.after_consumers(queue).await, 0, "{queue}");

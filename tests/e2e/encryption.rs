@@ -31,7 +31,7 @@ async fn tls_to_both_sides_with_private_authorities() {
     let worker = launch.ready().await;
     stage.amqp.publish(INTERACTIVE, Message::job(&token(1))).await;
     worker.until_processed("revoked", 1).await;
-    stage.until_acked(&[INTERACTIVE]).await;
+    stage.host.until_acked(&[INTERACTIVE]).await;
     worker.stop().await;
 
     // Another authority's endpoint, with the right name: no request goes out, and the job stays.

@@ -153,7 +153,7 @@ async fn a_hostile_message_is_parked_and_comes_back() {
     clear.open();
 
     worker.until_processed("revoked", 1).await;
-    stage.until_acked(&[INTERACTIVE, RETRY]).await;
+    stage.host.until_acked(&[INTERACTIVE, RETRY]).await;
     worker.stop().await;
     for queue in [INTERACTIVE, RETRY, DEAD] {
         assert_eq!(stage.amqp.after_consumers(queue).await, 0, "{queue}");
@@ -178,7 +178,7 @@ async fn a_parked_hostile_message_is_disarmed() {
     assert_disarmed(&letters[0]);
     assert_eq!(letters[0].header("x-death"), None);
     assert_nothing_in_the_trap(&stage).await;
-    stage.until_acked(&[INTERACTIVE]).await;
+    stage.host.until_acked(&[INTERACTIVE]).await;
     worker.stop().await;
     assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
 }
@@ -253,7 +253,7 @@ async fn heavy_headers_are_left_out(stage: &Stage, bytes: usize) {
     let metrics = worker.until_processed("revoked", 1).await;
     assert!(metrics.publishes("retry", "confirmed") >= 1, "it was never parked");
     assert_eq!(metrics.sessions("connection_lost"), 0, "the headers broke a connection");
-    stage.until_acked(&[INTERACTIVE]).await;
+    stage.host.until_acked(&[INTERACTIVE]).await;
     worker.stop().await;
     assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
 }

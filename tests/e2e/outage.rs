@@ -9,27 +9,27 @@ use std::{
     env,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use crate::harness::{
-    Answer, BULK, DEAD, Endpoint, INTERACTIVE, Launch, Message, Said, Stage, Worker, relay::Relay,
-    token,
+    Answer, BULK, DEAD, Endpoint, Gate, INTERACTIVE, Launch, Message, Said, Stage, Worker,
+    relay::Relay, token,
 };
 
 const JOBS: usize = 20_000;
 /// Every so many jobs one is of the interactive lane.
 const INTERACTIVE_EVERY: usize = 10;
-/// The outage begins when so many calls were made: a debug build takes about a second for them.
+/// The outage begins after so many calls: a debug build takes about a second for them.
 const BEFORE: usize = 1_500;
 const PREFETCH: usize = 64;
 const CONCURRENCY: usize = 32;
 const AFTER_FAILURES: usize = 20;
-/// Failed calls until the pause is on: the row itself, what is under way when it is full, and what was
-/// under way when the fault came, whose late answers may break one row.
-const BEFORE_THE_PAUSE: usize = AFTER_FAILURES + 2 * CONCURRENCY;
+/// Failed calls until the pause is on: the row itself, and what is under way when it is full. No answer from
+/// before the outage breaks the row: the calls that are under way when it comes fail with the others.
+const BEFORE_THE_PAUSE: usize = AFTER_FAILURES + CONCURRENCY;
 
 /// What the endpoint does while it is away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,17 +63,22 @@ impl Fault {
     }
 }
 
-/// Scaled down, so that the outage is longer than all of it.
-const OTHERS: Others =
-    &[("retry.give_up_after", "1s"), ("retry.initial", "25ms"), ("retry.max", "500ms")];
-/// The time limit too, but no lower than what a busy machine needs to answer: past `give_up_after` a
-/// job must not fail once the endpoint is back.
+/// Scaled down, so that the outage is longer than all of it; but no call may run out of time on a machine
+/// that stands still for a while: past `give_up_after` a job must not fail once the endpoint is back.
+const OTHERS: Others = &[
+    ("retry.give_up_after", "1s"),
+    ("retry.initial", "25ms"),
+    ("retry.max", "500ms"),
+    ("endpoint.timeout", "10m"),
+    ("endpoint.connect_timeout", "60s"),
+];
+/// The time limit is scaled down too, but as little as the outage allows.
 const HANGING: Others = &[
     ("retry.give_up_after", "1s"),
     ("retry.initial", "25ms"),
     ("retry.max", "500ms"),
-    ("endpoint.timeout", "4s"),
-    ("endpoint.connect_timeout", "4s"),
+    ("endpoint.timeout", "20s"),
+    ("endpoint.connect_timeout", "20s"),
 ];
 
 /// Keys and their values.
@@ -114,7 +119,7 @@ impl Terms {
                 probe_initial: Duration::from_millis(100),
                 probe_max: Duration::from_secs(1),
                 // A probe of one that hangs takes the whole time limit.
-                lasts: Lasts::Probes(if hangs { 4 } else { 9 }),
+                lasts: Lasts::Probes(if hangs { 2 } else { 9 }),
                 others: if hangs { HANGING } else { OTHERS },
             }
         }
@@ -152,27 +157,31 @@ impl Terms {
 struct Away {
     fault: Fault,
     on: Arc<AtomicBool>,
+    /// Calls beyond [`BEFORE`] wait here for the outage: it must not come when all is done.
+    begun: Gate,
     endpoint: Endpoint,
     way: Relay,
 }
 
 impl Away {
     async fn not_yet(fault: Fault) -> Self {
-        let on = Arc::new(AtomicBool::new(false));
-        let away = on.clone();
+        let (on, begun) = (Arc::new(AtomicBool::new(true)), Gate::default());
+        let (away, outage, calls) = (on.clone(), begun.clone(), AtomicUsize::new(0));
         let script = move |_: &_| {
-            if away.load(Ordering::SeqCst) { fault.answer() } else { Answer::revoked() }
+            let early = calls.fetch_add(1, Ordering::SeqCst) < BEFORE;
+            let answers = early || !away.load(Ordering::SeqCst);
+            if answers { Answer::revoked() } else { fault.answer().after(&outage) }
         };
         let endpoint = Endpoint::start(script).await;
         let way = Relay::open(endpoint.address()).await;
-        Self { fault, on, endpoint, way }
+        Self { fault, on, begun, endpoint, way }
     }
 
-    fn begin(&mut self) {
-        self.on.store(true, Ordering::SeqCst);
+    async fn begin(&mut self) {
         if self.fault == Fault::Refused {
-            self.way.close();
+            self.way.closed().await;
         }
+        self.begun.open();
     }
 
     async fn end(&mut self) {
@@ -201,10 +210,12 @@ async fn a_backlog_outlasts(fault: Fault) {
         .set("flow.pause.after_failures", AFTER_FAILURES);
     let worker = terms.set(launch).ready().await;
 
-    away.endpoint.until_count(BEFORE).await;
+    // Every call that may be made at a time is under way, so there will be no other before the outage.
+    away.endpoint.until_count(BEFORE + CONCURRENCY).await;
     let (began, calls_before) = (Instant::now(), away.endpoint.count());
-    away.begin();
+    away.begin().await;
     terms.outlast(&worker).await;
+    let ended_probes = worker.said("paused again").len();
     let calls = away.endpoint.count() - calls_before;
     let during = worker.metrics().await;
     let failed =
@@ -212,7 +223,9 @@ async fn a_backlog_outlasts(fault: Fault) {
     let probes = worker.said("paused again").len();
     let lasted = began.elapsed();
     assert_eq!(during.value("paused"), 1, "{}", during.summary());
-    assert!(during.calls(fault.result()) > AFTER_FAILURES, "{}", during.summary());
+    // What was under way may have been cut off by it; the probes have met the fault itself.
+    assert!(failed > AFTER_FAILURES, "{}", during.summary());
+    assert!(during.calls(fault.result()) >= ended_probes.max(1), "{}", during.summary());
     assert!(terms.least(probes) <= lasted, "{probes} probes in {lasted:?}");
     // One probe may be under way.
     for (who, calls) in [("the worker", failed), ("the endpoint", calls)] {
@@ -232,6 +245,7 @@ async fn a_backlog_outlasts(fault: Fault) {
     assert!(parked.iter().sum::<usize>() <= most, "{parked:?} parked in {holds} holds");
     worker.until_said("running again", 1).await;
     assert_eq!(worker.metrics().await.value("paused"), 0);
+    stage.host.until_acked(&[INTERACTIVE, BULK]).await;
     worker.stop().await;
 
     let every: BTreeSet<String> = (0..JOBS).map(token).collect();

@@ -89,7 +89,7 @@ async fn a_rejected_job_is_dead_lettered_after_one_call_with_every_header() {
     assert_eq!(metrics.value(r#"revocations_failed_total{lane="bulk",reason="rejected"}"#), 1);
     assert_eq!(metrics.publishes("dead_letter", "confirmed"), 1);
     assert_eq!(metrics.processed("revoked"), 0);
-    stage.until_acked(&[BULK]).await;
+    stage.host.until_acked(&[BULK]).await;
     worker.stop().await;
     assert_eq!(endpoint.count(), 1);
     assert_eq!(stage.amqp.after_consumers(BULK).await, 0);
@@ -187,7 +187,7 @@ async fn malformed_bodies_are_dead_lettered_and_the_next_job_goes_on() {
     let metrics = worker.until_processed("dead_lettered", malformed.len()).await;
     let series = r#"revocations_failed_total{lane="interactive",reason="invalid_job"}"#;
     assert_eq!(metrics.value(series), malformed.len());
-    stage.until_acked(&[INTERACTIVE]).await;
+    stage.host.until_acked(&[INTERACTIVE]).await;
     worker.stop().await;
     assert_eq!(endpoint.count(), 1, "an invalid job was called for");
     assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);

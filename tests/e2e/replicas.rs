@@ -51,7 +51,7 @@ async fn a_killed_replica_loses_nothing() {
                 && calls.iter().map(|call| &call.token).collect::<BTreeSet<_>>().len() == JOBS
         })
         .await;
-    stage.until_acked(&[INTERACTIVE, BULK]).await;
+    stage.host.until_acked(&[INTERACTIVE, BULK]).await;
     second.stop().await;
     let every: BTreeSet<String> = (0..JOBS).map(token).collect();
     assert_eq!(endpoint.told(Said::Revoked), every);

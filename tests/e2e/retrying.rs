@@ -37,7 +37,7 @@ async fn a_transport_failure_is_retried_with_growing_delays_and_then_revoked() {
     for (wait, least) in waits.iter().zip([100, 200, 400]) {
         assert!(*wait >= Duration::from_millis(least), "waited {wait:?}, not {least} ms");
     }
-    stage.until_acked(&[INTERACTIVE]).await;
+    stage.host.until_acked(&[INTERACTIVE]).await;
     worker.stop().await;
     assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
 }
@@ -154,7 +154,7 @@ async fn a_parked_job_comes_back_with_its_attempts_kept() {
     for pair in calls[back - 1..].windows(2) {
         assert!(pair[1].arrived - pair[0].arrived >= Duration::from_secs(1), "{calls:#?}");
     }
-    stage.until_acked(&[INTERACTIVE]).await;
+    stage.host.until_acked(&[INTERACTIVE]).await;
     worker.stop().await;
     assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
 }
@@ -168,7 +168,7 @@ async fn a_parked_job_carries_its_history() {
         stage.run(&endpoint).set("retry.hold", "100ms").set("retry.park", "1h").ready().await;
     stage.amqp.publish(INTERACTIVE, Message::job(&token(1)).id("job-1")).await;
     stage.amqp.until_ready(LONG_STAY, 1).await;
-    stage.until_acked(&[INTERACTIVE]).await;
+    stage.host.until_acked(&[INTERACTIVE]).await;
     worker.stop().await;
 
     let letters = stage.amqp.take_all(LONG_STAY).await;

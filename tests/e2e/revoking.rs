@@ -48,7 +48,7 @@ async fn a_job_is_revoked() {
         assert_eq!(metrics.value(&format!("revocations_processed_total{series}")), 1);
     }
     assert_eq!(metrics.calls("revoked"), 2);
-    stage.until_acked(&[INTERACTIVE, BULK]).await;
+    stage.host.until_acked(&[INTERACTIVE, BULK]).await;
     worker.stop().await;
     assert_eq!(endpoint.count(), 2);
     for queue in [INTERACTIVE, BULK, DEAD] {
@@ -101,7 +101,7 @@ async fn an_expired_token_is_settled_without_a_call() {
     stage.amqp.publish(INTERACTIVE, Message::new(body.to_string())).await;
 
     worker.until_processed("expired", 1).await;
-    stage.until_acked(&[INTERACTIVE]).await;
+    stage.host.until_acked(&[INTERACTIVE]).await;
     worker.stop().await;
     assert_eq!(endpoint.count(), 0);
     assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
@@ -133,7 +133,7 @@ async fn two_workers_share_a_queue() {
     })
     .await;
     assert!(shares.iter().all(|share| *share >= 1), "one had nothing to do: {shares:?}");
-    stage.until_acked(&[BULK]).await;
+    stage.host.until_acked(&[BULK]).await;
     for worker in workers {
         worker.stop().await;
     }

@@ -55,7 +55,7 @@ async fn sigterm_drains_and_calls_nothing_twice() {
 
     let next = launch.ready().await;
     next.until_processed("revoked", JOBS - CALLING).await;
-    stage.until_acked(&[BULK]).await;
+    stage.host.until_acked(&[BULK]).await;
     next.stop().await;
     assert_eq!(endpoint.count(), JOBS, "a token was called twice");
     let every: BTreeSet<String> = (0..JOBS).map(token).collect();

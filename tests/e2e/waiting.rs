@@ -45,7 +45,7 @@ async fn a_single_failing_job_in_a_quiet_pipeline_is_parked() {
         }
         over.open();
         worker.until_processed("revoked", 1).await;
-        stage.until_acked(&[INTERACTIVE]).await;
+        stage.host.until_acked(&[INTERACTIVE]).await;
         worker.signal("TERM");
         assert_eq!(worker.exit().await.code(), Some(0), "{}", worker.stderr());
         assert_eq!(worker.said("paused").is_empty(), !pauses);
@@ -232,7 +232,7 @@ async fn a_token_that_expires_in_a_retry_queue_is_not_called_for() {
     assert!(published.elapsed() >= STAY, "it had no stay");
     assert_eq!(metrics.value(parked), 1);
     assert_eq!(metrics.processed("dead_lettered"), 0);
-    stage.until_stored(&[INTERACTIVE], "hold the other one", |count| count == 1).await;
+    stage.host.until_stored(&[INTERACTIVE], "hold the other one", |count| count == 1).await;
     worker.stop().await;
     assert_eq!(endpoint.of(&token(1)).len(), 1, "it was called for again");
     assert!(endpoint.told(Said::Revoked).is_empty());

@@ -122,7 +122,7 @@ async fn a_poison_job_cannot_prolong_a_pause(poison: fn() -> Answer, probe_max: 
     worker.until_metrics("the poison job's stay", |metrics| metrics.value(parked) >= 1).await;
     // By its first stay alone, or it would have been the one that ended the pause.
     assert!(!endpoint.told(Said::Revoked).contains(&token(0)));
-    stage.until_acked(&[BULK]).await;
+    stage.host.until_acked(&[BULK]).await;
     worker.stop().await;
     assert_eq!(endpoint.told(Said::Revoked).len(), OTHERS);
     assert_eq!(stage.amqp.after_consumers(BULK).await, 0);

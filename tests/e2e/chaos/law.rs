@@ -59,9 +59,13 @@ impl Law {
     }
 
     /// Lets so many calls be answered in all, and the others wait: what a slow fault is to meet must not be
-    /// over before it strikes.
+    /// over before it strikes. What waited before is answered.
     pub fn hold_after(&self, calls: usize) {
-        self.lock().held = Some((calls, Gate::default()));
+        // In one step: else there would be a moment in which all of the work might slip through.
+        let before = self.lock().held.replace((calls, Gate::default()));
+        if let Some((_, gate)) = before {
+            gate.open();
+        }
     }
 
     /// Answers what waits, and what comes.

@@ -115,7 +115,7 @@ async fn a_killed_discard_takes_nothing_else() {
         .set("broker.url", stage.url_by(&relay))
         .start();
     relay.stalled().await;
-    stage.until_stored(&[DEAD], "lose some", |left| left < LETTERS).await;
+    stage.host.until_stored(&[DEAD], "lose some", |left| left < LETTERS).await;
     discard.kill().await;
 
     stage.amqp.after_consumers(DEAD).await;

@@ -57,7 +57,7 @@ async fn what_was_rejected_is_replayed_on_request_and_revoked() {
     assert_eq!((&summary["left"], &summary["rejected_left_out"]), (&0.into(), &0.into()));
     let metrics = worker.until_processed("revoked", JOBS).await;
     assert_eq!((metrics.processed("revoked"), metrics.processed("dead_lettered")), (JOBS, JOBS));
-    stage.until_acked(&[INTERACTIVE, BULK]).await;
+    stage.host.until_acked(&[INTERACTIVE, BULK]).await;
     worker.stop().await;
     assert_eq!(endpoint.count(), 2 * JOBS);
     assert_eq!(endpoint.told(Said::Revoked), (0..JOBS).map(token).collect());

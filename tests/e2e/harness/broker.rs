@@ -14,7 +14,7 @@ use std::{
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncGuard, OnceCell};
 use url::Url;
 
-use super::{canary, node::Node};
+use super::{canary, node::Node, wait::eventually};
 
 /// The worker's user. Its password is a canary, and it is not the user that the tests publish as.
 const WORKER: &str = "worker";
@@ -121,6 +121,42 @@ impl VirtualHost {
     /// Its node.
     pub fn node(&self) -> &Node {
         &self.broker.node
+    }
+
+    /// Waits until nothing is left of these queues, in nobody's hand either: the broker has read every ack.
+    /// A worker that is stopped earlier may lose its last ones with its connection where it or the broker is
+    /// slow, and their jobs come back.
+    pub async fn until_acked(&self, queues: &[&str]) {
+        self.until_stored(queues, "be acked", |count| count == 0).await;
+    }
+
+    /// Waits until the broker has so many messages of these queues, those in somebody's hand included. It
+    /// asks the queues themselves, as the broker's statistics lag; one that does not exist has none.
+    pub async fn until_stored(
+        &self,
+        queues: &[&str],
+        what: &str,
+        condition: impl Fn(usize) -> bool,
+    ) {
+        let names: Vec<String> = queues.iter().map(|queue| format!("<<\"{queue}\">>")).collect();
+        let expression = format!(
+            r#"catch lists:sum([begin
+                {{ok, Count, _}} =
+                    ra:consistent_query(amqqueue:get_pid(Queue), fun rabbit_fifo:query_messages_total/1),
+                Count
+            end || Name <- [{}],
+                {{ok, Queue}} <- [rabbit_amqqueue:lookup(rabbit_misc:r(<<"{}">>, queue, Name))]])."#,
+            names.join(","),
+            self.name,
+        );
+        eventually(&format!("{} to {what}", queues.join(" and ")), async || {
+            let said = self.node().ctl(&["eval", &expression]).await;
+            match said.parse::<usize>() {
+                Ok(count) if condition(count) => Ok(()),
+                _ => Err(said),
+            }
+        })
+        .await;
     }
 
     /// The URL for the test's own connections.

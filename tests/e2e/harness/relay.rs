@@ -19,6 +19,7 @@ use tokio::{
     sync::watch,
     task::{JoinHandle, JoinSet},
 };
+use tokio_util::sync::CancellationToken;
 
 use frames::Frames;
 pub use frames::{Frame, Torn};
@@ -29,11 +30,11 @@ pub use line::{Carried, Line};
 /// A port that leads to a target while the relay is open.
 pub struct Relay {
     address: SocketAddr,
-    /// Does not listen: while the relay does not either, connections are refused and nobody else gets the
-    /// port.
-    _port: TcpSocket,
     passage: Passage,
-    serving: Option<JoinHandle<()>>,
+    /// Bound, and never listening: nobody else is given the port while the relay is shut, neither to
+    /// listen on nor to call from.
+    _port: TcpSocket,
+    serving: Option<(CancellationToken, JoinHandle<()>)>,
 }
 
 /// How many bytes of each connection are passed on, before the relay falls silent and holds it open.
@@ -67,14 +68,14 @@ impl Relay {
     }
 
     /// The same at an address of this machine's own; with port 0 at one that is free.
-    #[allow(clippy::unused_async, reason = "awaited like every other way to make a relay")]
+    #[allow(clippy::unused_async, reason = "as the others that make one")]
     pub async fn shut_at(address: SocketAddr, target: SocketAddr) -> Self {
         let port = TcpSocket::new_v4().unwrap();
-        // Else the relay could not listen at it beside this.
+        // As the listeners have it: only then they may share the port.
         port.set_reuseaddr(true).unwrap();
         port.bind(address).unwrap();
         let address = port.local_addr().unwrap();
-        Self { address, _port: port, passage: Passage::to(target), serving: None }
+        Self { address, passage: Passage::to(target), _port: port, serving: None }
     }
 
     /// Listens and relays so much of each connection.
@@ -107,9 +108,12 @@ impl Relay {
 
     /// Begins to listen.
     pub async fn reopen(&mut self) {
-        // Tokio sets SO_REUSEADDR: the port can be taken again at once.
+        // Two cannot listen at once.
+        self.closed().await;
         let listener = TcpListener::bind(self.address).await.unwrap();
-        self.serving = Some(tokio::spawn(serve(listener, self.passage.clone())));
+        let closing = CancellationToken::new();
+        let serving = tokio::spawn(serve(listener, self.passage.clone(), closing.clone()));
+        self.serving = Some((closing, serving));
     }
 
     /// Leads connections made from now on to another target.
@@ -198,10 +202,18 @@ impl Relay {
         &self.passage.carried
     }
 
-    /// Resets every connection and refuses new ones.
+    /// Resets every connection and refuses new ones, as soon as its task comes to it.
     pub fn close(&mut self) {
-        if let Some(serving) = self.serving.take() {
-            serving.abort();
+        if let Some((closing, _)) = &self.serving {
+            closing.cancel();
+        }
+    }
+
+    /// Closes it, and waits until every connection is reset and new ones are refused.
+    pub async fn closed(&mut self) {
+        self.close();
+        if let Some((_, serving)) = self.serving.take() {
+            serving.await.unwrap();
         }
     }
 }
@@ -260,11 +272,12 @@ impl Passage {
     }
 }
 
-async fn serve(listener: TcpListener, passage: Passage) {
+async fn serve(listener: TcpListener, passage: Passage, closing: CancellationToken) {
     // Dropped with this task, and with it every connection.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
+            () = closing.cancelled() => break,
             accepted = listener.accept() => {
                 let Ok((client, _)) = accepted else { continue };
                 connections.spawn(relay(client, passage.clone()));
@@ -272,6 +285,8 @@ async fn serve(listener: TcpListener, passage: Passage) {
             Some(_) = connections.join_next() => {}
         }
     }
+    drop(listener);
+    connections.shutdown().await;
 }
 
 async fn relay(mut client: TcpStream, passage: Passage) {
@@ -292,13 +307,15 @@ async fn relay(mut client: TcpStream, passage: Passage) {
     let to_target = Direction { way: Way::ToTarget, passage, greeting, holes: to_holes };
     let from_target = Direction { way: Way::FromTarget, passage, greeting, holes: from_holes };
     tokio::select! {
+        biased;
+        // First: what is held when the connection is reset is lost, also if it is released at once.
+        _ = resets.changed() => {}
         _ = async {
             tokio::try_join!(
                 to_target.pass(from_client, to_server),
                 from_target.pass(from_server, to_client),
             )
         } => {}
-        _ = resets.changed() => {}
     }
 }
 

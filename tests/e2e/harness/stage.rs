@@ -10,7 +10,6 @@ use super::{
     amqp::Amqp,
     broker::{Broker, OwnBroker, VirtualHost},
     cluster::Cluster,
-    eventually,
     relay::Relay,
 };
 
@@ -50,42 +49,6 @@ impl Stage {
     /// A new connection in place of one that the test had the broker end.
     pub async fn reconnect(&mut self) {
         self.amqp = Amqp::connect(&self.host.test_url()).await;
-    }
-
-    /// Waits until nothing is left of these queues: every delivery was acked. Looked at before the worker
-    /// stops, for where it or the broker is slow, its last acks are lost with its connection.
-    pub async fn until_acked(&self, queues: &[&str]) {
-        self.until_stored(queues, "be acked", |count| count == 0).await;
-    }
-
-    /// Waits until the broker has so many messages of these queues, those in somebody's hand included. It
-    /// asks the queues themselves, as the broker's statistics lag.
-    pub async fn until_stored(
-        &self,
-        queues: &[&str],
-        what: &str,
-        condition: impl Fn(usize) -> bool,
-    ) {
-        let names: Vec<String> = queues.iter().map(|queue| format!("<<\"{queue}\">>")).collect();
-        let expression = format!(
-            r#"catch lists:sum([begin
-                {{ok, Queue}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"{}">>, queue, Name)),
-                Leader = amqqueue:get_pid(Queue),
-                {{ok, Count, _}} =
-                    ra:consistent_query(Leader, fun rabbit_fifo:query_messages_total/1),
-                Count
-            end || Name <- [{}]])."#,
-            self.host.name(),
-            names.join(",")
-        );
-        eventually(&format!("{} to {what}", queues.join(" and ")), async || {
-            let said = self.host.node().ctl(&["eval", &expression]).await;
-            match said.parse::<usize>() {
-                Ok(count) if condition(count) => Ok(()),
-                _ => Err(said),
-            }
-        })
-        .await;
     }
 
     /// The address of the broker.

@@ -1,9 +1,14 @@
 //! The broker runs out of memory or disk: it reads nothing more from whoever publishes.
 
+use std::time::{Duration, Instant};
+
 use crate::{
     chaos::{Area, Evidence, Plan, lawful},
-    harness::{Stage, broker::OwnBroker, eventually},
+    harness::{Stage, broker::OwnBroker, eventually, scrape::Scrape},
 };
+
+/// `broker.confirm_timeout`, no lower than what a busy machine needs to confirm a letter.
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Raises an alarm in the middle of the work, and lifts it when letters have waited for longer than a confirm
 /// may take.
@@ -11,7 +16,8 @@ async fn an_alarm(fault: &'static str, raise: &[&str], lift: &[&str]) {
     let node = OwnBroker::lent().await;
     let plan = Plan::new(Area::Broker, fault).jobs(2_000);
     let mut trial = plan.begin_on(Stage::own(&node).await, lawful).await;
-    trial.launch = trial.launch.set("broker.confirm_timeout", "5s");
+    let limit = humantime::format_duration(CONFIRM_TIMEOUT);
+    trial.launch = trial.launch.set("broker.confirm_timeout", limit);
     trial.hold_at(0.2);
     trial.publish_all().await;
     let worker = trial.ready().await;
@@ -23,14 +29,17 @@ async fn an_alarm(fault: &'static str, raise: &[&str], lift: &[&str]) {
     })
     .await;
     trial.law.release();
+    let letters = |metrics: &Scrape| metrics.value(r#"jobs_in_flight{state="settling"}"#);
     worker
-        .until_metrics("the blocked connection", |metrics| metrics.value("broker_blocked") == 1)
+        .until_metrics("letters on a blocked connection", |metrics| {
+            metrics.value("broker_blocked") == 1 && letters(metrics) > 0
+        })
         .await;
-    // Longer than the confirm deadline, by the worker's own clock.
-    let oldest = "oldest_job_in_flight_seconds";
-    let metrics =
-        worker.until_metrics("a letter to wait", |metrics| metrics.value(oldest) >= 8).await;
-    let waiting = metrics.value(r#"jobs_in_flight{state="settling"}"#);
+    let since = Instant::now();
+    let metrics = worker
+        .until_metrics("a deadline to pass", |_| since.elapsed() > CONFIRM_TIMEOUT * 4 / 3)
+        .await;
+    let waiting = letters(&metrics);
     node.node().ctl(lift).await;
     trial.until_settled(&[&worker]).await;
     let timed_out = worker.metrics().await.publishes("dead_letter", "timed_out");

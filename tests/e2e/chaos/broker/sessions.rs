@@ -35,7 +35,6 @@ async fn all_connections_closed() {
         trial.stage.host.node().ctl(&["close_all_connections", "-p", &name, "maintenance"]).await;
         let lost = "connection_lost";
         worker.until_metrics(lost, |metrics| metrics.sessions(lost) > before).await;
-        trial.law.release();
         trial.hold_at(next);
         worker.until_ready().await;
     }

@@ -57,9 +57,12 @@ async fn goaway() {
         over_http2("HTTP/2: GOAWAY under way", || Answer::GoAway, times).await;
     let worker = trial.ready().await;
     worker.until_metrics("broken calls", |metrics| metrics.calls("reset") >= times).await;
-    let connections = trial.endpoint.connections();
-    assert!(connections > times, "{connections} connections, so many sent away");
-    let evidence = Evidence::of(fired.load(Ordering::SeqCst), "connections sent away")
+    // What was broken is called again, on a connection that is made for it.
+    trial.until_settled(&[&worker]).await;
+    let (connections, sent_away) = (trial.endpoint.connections(), trial.endpoint.sent_away());
+    assert!(connections > sent_away, "{connections} connections, {sent_away} of them sent away");
+    let evidence = Evidence::of(sent_away, "connections sent away")
+        .and(fired.load(Ordering::SeqCst), "calls that asked for it")
         .and(worker.metrics().await.calls("reset"), "calls that came to `reset`");
     let bound = trial.in_hand_at(times);
     trial.close([worker], evidence, bound).await;

@@ -36,10 +36,12 @@ async fn refused() {
     let mut way = Relay::open(trial.endpoint.address()).await;
     let url = format!("http://{}/revoke", way.address());
     trial.launch = impatient(trial.launch).set("endpoint.url", url);
+    trial.hold_at(1.0 / 3.0);
     trial.publish_all().await;
     let worker = trial.ready().await;
-    trial.until_called_for(1.0 / 3.0).await;
-    way.close();
+    trial.until_held_at(1.0 / 3.0).await;
+    way.closed().await;
+    trial.law.release();
     let evidence = REFUSED.is_met(&worker).await;
     way.reopen().await;
     let bound = trial.in_hand_at(1);

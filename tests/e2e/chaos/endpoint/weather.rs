@@ -7,7 +7,7 @@ use std::sync::{
 
 use crate::{
     chaos::{Area, Evidence, Plan, Trial, sized},
-    harness::{Answer, Call, Endpoint, Launch, Stage, Worker},
+    harness::{Answer, Call, Endpoint, Launch, Stage, Worker, eventually},
 };
 
 /// Failed calls in a row that begin a pause.
@@ -53,11 +53,18 @@ impl Weather {
             })
             .await;
         trial.launch = set(impatient(trial.launch));
+        trial.hold_at(1.0 / 3.0);
         trial.publish_all().await;
         let worker = trial.ready().await;
-        trial.until_called_for(1.0 / 3.0).await;
+        trial.until_held_at(1.0 / 3.0).await;
         look(&worker).await;
         sky.breaks();
+        trial.law.release();
+        eventually("a call into the weather", async || match sky.met() {
+            0 => Err("none".to_owned()),
+            _ => Ok(()),
+        })
+        .await;
         let evidence = self.is_met(&worker).await.and(sky.met(), "calls into the weather");
         look(&worker).await;
         sky.clears();

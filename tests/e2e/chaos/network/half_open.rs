@@ -75,16 +75,21 @@ async fn the_endpoint_falls_silent() {
     let relay = Relay::open(trial.endpoint.address()).await;
     endpoint_by(&mut trial, &relay);
     trial.launch = trial.launch.set("endpoint.connect_timeout", "5s").set("endpoint.timeout", "5s");
+    let share = jobs / (times + 1);
+    trial.law.hold_after(share);
     trial.publish_all().await;
     let worker = trial.ready().await;
     for time in 1..=times {
-        trial.endpoint.until_count(jobs / (times + 1) * time).await;
+        trial.endpoint.until_count(share * time + trial.calls_at_a_time()).await;
         let before = worker.metrics().await.calls("timeout");
         relay.swallow();
+        // The answers that waited come, and go into the hole.
+        trial.law.hold_after(share * (time + 1));
         worker
             .until_metrics("calls without an answer", |metrics| metrics.calls("timeout") > before)
             .await;
     }
+    trial.law.release();
     // As above: whatever ran out of time may have been revoked, and is called again.
     trial.until_settled(&[&worker]).await;
     let lost = worker.metrics().await.calls("timeout");

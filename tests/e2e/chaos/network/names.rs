@@ -83,19 +83,21 @@ async fn moves(
 ) {
     let resolver = Resolver::new(NAME, Name::Is(BEFORE));
     by_name(&mut trial, first.address().port(), &resolver);
+    trial.hold_at(0.3);
     trial.publish_all().await;
     let worker = trial.ready().await;
-    trial.until_called_for(0.3).await;
+    trial.until_held_at(0.3).await;
     let fails = async |what| {
         let before = failures(&worker.metrics().await);
         resolver.now(what);
         until_met(&resolver, what).await;
         worker.until_metrics("tries in vain", |now| failures(now) > before).await;
     };
-    first.close();
+    first.closed().await;
     fails(Name::Unknown).await;
     fails(Name::Failing).await;
     fails(Name::Hanging).await;
+    trial.law.release();
     second.reopen().await;
     resolver.now(Name::Is(AFTER));
     worker.until_ready().await;

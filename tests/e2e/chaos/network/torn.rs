@@ -25,19 +25,22 @@ async fn reset_in_the_middle_of_a_frame() {
     broker_by(&mut trial, &relay);
     // Longer than the case may last: a publisher that noticed its loss by this alone would hang.
     trial.launch = trial.launch.set("broker.confirm_timeout", "10m");
+    let times = rounds * FRAMES.len();
+    let share = trial.part(1.0) / (times + 1);
+    trial.law.hold_after(share);
     trial.publish_all().await;
     let worker = trial.ready().await;
-    let times = rounds * FRAMES.len();
     let mut cut = 0;
     for (way, frame) in FRAMES.iter().cycle().take(times) {
         // Each in its own share of the work, or there may be nothing left to tear.
-        let share = trial.part(1.0) / (times + 1);
-        trial.endpoint.until_count(share * (cut + 1)).await;
+        trial.endpoint.until_count(share * (cut + 1) + trial.calls_at_a_time()).await;
         relay.tear(*way, *frame);
+        trial.law.hold_after(share * (cut + 2));
         let torn = relay.torn().await;
         assert!((8..torn.length).contains(&torn.passed), "not in its middle: {torn:?}");
         cut += 1;
     }
+    trial.law.release();
     let evidence = Evidence::of(cut, "frames of deliveries, acks and dead letters cut in two")
         .and(worker.metrics().await.sessions("connection_lost"), "sessions lost");
     let bound = trial.in_hand_at(times);

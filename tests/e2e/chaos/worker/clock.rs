@@ -3,7 +3,7 @@
 use std::{fs, path::Path, time::SystemTime};
 
 use crate::{
-    chaos::{Area, Evidence, Plan},
+    chaos::{Area, Evidence, Plan, Trial},
     harness::{Worker, eventually},
 };
 
@@ -14,6 +14,8 @@ const LIBRARIES: [&str; 3] = [
     "/usr/lib64/faketime/libfaketime.so.1",
 ];
 const HOUR: u64 = 3600;
+/// Jobs that come late, enough for some of them to be revoked, whatever the seed.
+const LATE: usize = 40;
 
 /// Sets the clock of whoever reads `file`, in one step.
 fn step(file: &Path, to: &str) {
@@ -22,9 +24,22 @@ fn step(file: &Path, to: &str) {
     fs::rename(written, file).unwrap();
 }
 
-/// Waits until the worker says that it has revoked something at an hour that fulfils `condition`, in
-/// seconds ahead of ours.
-async fn until_revoked_at(worker: &Worker, what: &str, condition: impl Fn(i64) -> bool) {
+/// Steps while a third of the jobs is under way, and waits until the worker says that it has revoked
+/// something at an hour that fulfils `condition`, in seconds ahead of ours.
+async fn revoked_after(
+    trial: &mut Trial,
+    worker: &Worker,
+    file: &Path,
+    to: &str,
+    what: &str,
+    condition: impl Fn(i64) -> bool,
+) {
+    trial.publish(trial.part(1.0 / 3.0) - LATE).await;
+    step(file, to);
+    // What was in hand at the step may end last, and tell an hour from before it. So the last word is left
+    // to jobs that come when all others are over.
+    trial.until_settled(&[worker]).await;
+    trial.publish(LATE).await;
     eventually(what, async || {
         let metrics = worker.metrics().await;
         let at = metrics.value("last_revoked_timestamp_seconds");
@@ -54,17 +69,15 @@ async fn clock_stepped_by_an_hour() {
         // What a step does: the clock that waits go by runs on.
         .environment("FAKETIME_DONT_FAKE_MONOTONIC", 1);
     let worker = trial.ready().await;
-    let third = trial.part(1.0 / 3.0);
-    trial.publish(third).await;
-    until_revoked_at(&worker, "a revocation in our hour", |ahead| ahead.abs() < half).await;
+    let ours = |ahead: i64| ahead.abs() < half;
+    revoked_after(&mut trial, &worker, &file, "+0", "a revocation in our hour", ours).await;
     let mut steps = 0;
-    step(&file, &format!("+{HOUR}"));
-    trial.publish(third).await;
-    until_revoked_at(&worker, "a revocation an hour ahead", |ahead| ahead > half).await;
+    let hour = format!("+{HOUR}");
+    let next = |ahead: i64| ahead > half;
+    revoked_after(&mut trial, &worker, &file, &hour, "a revocation an hour ahead", next).await;
     steps += 1;
-    step(&file, "+0");
+    revoked_after(&mut trial, &worker, &file, "+0", "one in our hour again", ours).await;
+    steps += 1;
     trial.publish_all().await;
-    until_revoked_at(&worker, "a revocation in our hour again", |ahead| ahead.abs() < half).await;
-    steps += 1;
     trial.close([worker], Evidence::of(steps, "steps seen by the worker"), 0).await;
 }

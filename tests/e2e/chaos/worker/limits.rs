@@ -4,7 +4,7 @@ use std::{fs, os::unix::process::ExitStatusExt as _, process::Command};
 
 use crate::{
     chaos::{Area, Ending, Evidence, Plan},
-    harness::{INTERACTIVE, Message, Worker, token},
+    harness::{INTERACTIVE, Message, Worker, scrape::Scrape, token},
 };
 
 /// A limit of a process that runs, as `prlimit` names it.
@@ -57,13 +57,25 @@ async fn memory_limit_hit() {
 #[tokio::test(flavor = "multi_thread")]
 async fn descriptor_limit_hit() {
     let mut trial = Plan::new(Area::Worker, "descriptor limit hit").begin().await;
+    trial.launch = trial.launch.set("log.level", "debug");
+    trial.hold_at(0.0);
     let worker = trial.ready().await;
+    // The connection for letters is made beside the other, and must have its socket as well.
+    let ending = Ending::Dead(&["invalid_job"]);
+    trial.publish_own(INTERACTIVE, Message::new(""), &token(1_000), ending).await;
+    let confirmed = |metrics: &Scrape| metrics.publishes("dead_letter", "confirmed");
+    worker.until_metrics("a letter", |metrics| confirmed(metrics) > 0).await;
     let open = fs::read_dir(format!("/proc/{}/fd", worker.pid())).unwrap().count();
     let limited = open + trial.calls_at_a_time() / 4;
     limit(&worker, "nofile", format!("{limited}:"));
     trial.publish_all().await;
+    // As many calls as it may make, and none of them is answered: there is no socket for the rest. Its
+    // metrics would need one as well.
+    worker.until_said("a call got no answer", 1).await;
+    trial.law.release();
     trial.until_called_for(0.5).await;
     limit(&worker, "nofile", format!("{}:", limited + 100));
-    let failed = worker.metrics().await.calls("connect");
+    let failed = |metrics: &Scrape| metrics.calls("connect");
+    let failed = failed(&worker.until_metrics("failed calls", |now| failed(now) > 0).await);
     trial.close([worker], Evidence::of(failed, "calls without a socket"), 0).await;
 }

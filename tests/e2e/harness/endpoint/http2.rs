@@ -1,7 +1,10 @@
 //! HTTP/2, by the library that clients use as well: streams that are refused, and connections that are
 //! sent away with all of their streams.
 
-use std::{io, sync::Arc};
+use std::{
+    io,
+    sync::{Arc, atomic::Ordering},
+};
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream, server, server::SendResponse};
@@ -21,6 +24,7 @@ pub(super) async fn converse(
 ) -> Result<(), h2::Error> {
     let mut connection = server::handshake(stream).await?;
     let (send_away, mut asked) = mpsc::channel(1);
+    let mut gone = false;
     loop {
         tokio::select! {
             accepted = connection.accept() => match accepted {
@@ -31,7 +35,11 @@ pub(super) async fn converse(
                 }
                 None => return Ok(()),
             },
-            Some(()) = asked.recv() => connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM),
+            Some(()) = asked.recv(), if !gone => {
+                gone = true;
+                inner.sent_away.fetch_add(1, Ordering::SeqCst);
+                connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+            }
         }
     }
 }
@@ -56,15 +64,13 @@ async fn answer(
                 head.header(header.0, &header.1)
             });
             let head = head.body(()).map_err(io::Error::other)?;
-            // Before it goes out: the ledger must not lag behind whoever gets the answer.
+            let mut stream = respond.send_response(head, false).map_err(io::Error::other)?;
+            // Before the end of the answer goes out, as in HTTP/1.1.
             inner.ledger.answered(place, Some(said));
-            let sent = respond
-                .send_response(head, false)
-                .and_then(|mut stream| stream.send_data(body.into(), true));
-            if sent.is_err() {
+            stream.send_data(body.into(), true).map_err(|error| {
                 inner.ledger.answered(place, None);
-            }
-            sent.map_err(io::Error::other)?;
+                io::Error::other(error)
+            })?;
         }
         Answer::Refuse => respond.send_reset(Reason::REFUSED_STREAM),
         // Others may have asked for the same: once is enough.

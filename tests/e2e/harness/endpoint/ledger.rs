@@ -19,7 +19,8 @@ pub struct Entry {
     pub token: String,
     /// When its last byte had been read.
     pub arrived: Instant,
-    /// What it is told; nothing if the answer could not be handed to the socket whole.
+    /// What it was told, once the answer had been handed to the socket but for its last byte: whoever has
+    /// heard it whole finds it here.
     pub said: Option<Said>,
 }
 
@@ -49,7 +50,7 @@ impl Ledger {
         (place, nth)
     }
 
-    /// Notes what a call is told, or that it could not be told.
+    /// Notes what a call is told; nothing, if the answer could not be handed over after all.
     pub(super) fn answered(&self, place: usize, said: Option<Said>) {
         self.lock()[place].said = said;
         self.changed.notify_waiters();

@@ -50,6 +50,7 @@ pub struct Endpoint {
 struct Inner {
     ledger: Ledger,
     connections: AtomicUsize,
+    sent_away: AtomicUsize,
     script: Box<Script>,
 }
 
@@ -110,6 +111,11 @@ impl Endpoint {
         self.inner.connections.load(Ordering::SeqCst)
     }
 
+    /// How many of them were ended by [`Answer::GoAway`].
+    pub fn sent_away(&self) -> usize {
+        self.inner.sent_away.load(Ordering::SeqCst)
+    }
+
     async fn serve(
         scheme: &str,
         tls: Option<TlsAcceptor>,
@@ -118,8 +124,12 @@ impl Endpoint {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let address = listener.local_addr().unwrap();
         let url = format!("{scheme}://{address}/revoke");
-        let (ledger, connections) = (Ledger::default(), AtomicUsize::new(0));
-        let inner = Arc::new(Inner { ledger, connections, script: Box::new(script) });
+        let inner = Arc::new(Inner {
+            ledger: Ledger::default(),
+            connections: AtomicUsize::new(0),
+            sent_away: AtomicUsize::new(0),
+            script: Box::new(script),
+        });
         let serving = tokio::spawn(accept(listener, tls, inner.clone()));
         Self { address, url, inner, serving }
     }
@@ -166,16 +176,14 @@ async fn converse(mut wire: impl Wire, inner: &Inner) {
         };
         match answer {
             Answer::Http { said, status, headers, body } => {
+                let answer = wire::render(status, &headers, &body);
+                let note = || inner.ledger.answered(place, Some(said));
                 let written = match pause {
-                    None => {
-                        // Before it goes out: the ledger must not lag behind whoever gets the answer.
-                        inner.ledger.answered(place, Some(said));
-                        wire::write(&mut wire, status, &headers, &body).await
-                    }
-                    Some(pause) => wire::drip(&mut wire, pause, status, &headers, &body).await,
+                    None => wire::write(&mut wire, &answer, note).await,
+                    Some(pause) => wire::drip(&mut wire, pause, &answer, note).await,
                 };
-                inner.ledger.answered(place, written.is_ok().then_some(said));
                 if written.is_err() {
+                    inner.ledger.answered(place, None);
                     return;
                 }
             }

@@ -84,31 +84,36 @@ pub async fn read(wire: &mut impl Wire) -> io::Result<Option<Request>> {
     }
 }
 
-/// Writes one answer; the connection stays open for the next request.
+/// Writes one answer, and calls `note` before its last byte; the connection stays open for the next
+/// request.
 pub async fn write(
     wire: &mut impl Wire,
-    status: u16,
-    headers: &[(&'static str, String)],
-    body: &[u8],
+    answer: &[u8],
+    note: impl FnOnce() + Send,
 ) -> io::Result<()> {
-    wire.write_all(&render(status, headers, body)).await?;
+    let (most, last) = answer.split_at(answer.len() - 1);
+    wire.write_all(most).await?;
+    note();
+    wire.write_all(last).await?;
     wire.flush().await
 }
 
-/// Writes one answer a byte at a time.
+/// The same a byte at a time.
 pub async fn drip(
     wire: &mut impl Wire,
     pause: Duration,
-    status: u16,
-    headers: &[(&'static str, String)],
-    body: &[u8],
+    answer: &[u8],
+    note: impl FnOnce() + Send,
 ) -> io::Result<()> {
-    for byte in render(status, headers, body) {
-        wire.write_all(&[byte]).await?;
+    let (most, last) = answer.split_at(answer.len() - 1);
+    for byte in most {
+        wire.write_all(&[*byte]).await?;
         wire.flush().await?;
         sleep(pause).await;
     }
-    Ok(())
+    note();
+    wire.write_all(last).await?;
+    wire.flush().await
 }
 
 /// Writes a body in chunks until the peer has had enough.
@@ -121,7 +126,7 @@ pub async fn flood(wire: &mut impl Wire) -> io::Result<()> {
 }
 
 /// One answer as bytes.
-fn render(status: u16, headers: &[(&'static str, String)], body: &[u8]) -> Vec<u8> {
+pub fn render(status: u16, headers: &[(&'static str, String)], body: &[u8]) -> Vec<u8> {
     let mut answer = format!("HTTP/1.1 {status} Scripted\r\ncontent-length: {}\r\n", body.len());
     for (name, value) in headers {
         let _ = write!(answer, "{name}: {value}\r\n");

@@ -36,6 +36,7 @@ pub struct Carried(Arc<Counts>);
 struct Counts {
     octets: AtomicUsize,
     writes: AtomicUsize,
+    largest: AtomicUsize,
     waited: AtomicUsize,
     longest: AtomicUsize,
 }
@@ -49,6 +50,11 @@ impl Carried {
     /// Writes that carried them.
     pub fn writes(&self) -> usize {
         self.0.writes.load(Ordering::SeqCst)
+    }
+
+    /// The most octets that travelled together.
+    pub fn largest(&self) -> usize {
+        self.0.largest.load(Ordering::SeqCst)
     }
 
     /// How often something was made to wait, for its latency or for the rate.
@@ -94,6 +100,7 @@ impl Wire {
         for octets in octets.chunks(slice) {
             to.write_all(octets).await?;
             to.flush().await?;
+            self.carried.0.largest.fetch_max(octets.len(), Ordering::SeqCst);
             self.carried.0.writes.fetch_add(1, Ordering::SeqCst);
             self.carried.0.octets.fetch_add(octets.len(), Ordering::SeqCst);
         }
