@@ -9,7 +9,7 @@ use lapin::{
 };
 
 use super::{
-    confirm::{self, Link, Unconfirmed},
+    confirm::{self, Unconfirmed},
     connect::fault,
     publisher::Letter,
 };
@@ -45,7 +45,7 @@ pub async fn publish<'a>(
         }
         try_join_all(confirms).await.map_err(|error| Unconfirmed::Failed(fault(&error)))
     };
-    let confirmations = confirm::in_time(|| Link::of(connection), sent, limit, &blocked).await?;
+    let confirmations = confirm::in_time(connection, sent, limit, &blocked).await?;
     Ok(fates(letters.map(|letter| &letter.queue), confirmations))
 }
 

@@ -17,7 +17,7 @@ use lapin::{
 
 use super::{
     batch::Fate,
-    confirm::{self, Link, Unconfirmed},
+    confirm::{self, Unconfirmed},
     connect::fault,
 };
 
@@ -46,7 +46,6 @@ impl Sent {
         limit: Duration,
         blocked: impl Fn(bool),
     ) -> Result<(), Unconfirmed> {
-        let look = || Link::of(connection);
         self.confirms.clear();
         let mut sending: Vec<_> = jobs
             .iter()
@@ -60,7 +59,7 @@ impl Sent {
                 // It is there: nobody has taken it before.
                 sent.as_mut().take_output().unwrap_or(Err(Unconfirmed::TimedOut))
             };
-            let confirm = confirm::in_time(look, taken, limit, &blocked).await?;
+            let confirm = confirm::in_time(connection, taken, limit, &blocked).await?;
             self.confirms.push(maybe_done(confirm));
         }
         for confirm in &mut self.confirms {
@@ -71,7 +70,7 @@ impl Sent {
                     _ => Ok(()),
                 }
             };
-            confirm::in_time(look, confirmed, limit, &blocked).await?;
+            confirm::in_time(connection, confirmed, limit, &blocked).await?;
         }
         Ok(())
     }

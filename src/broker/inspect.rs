@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     connect::{Connector, Purpose},
+    link,
     queues::Queues,
     settings::Settings,
     topology::{self, TopologyError},
@@ -42,6 +43,7 @@ pub async fn inspect(settings: &Arc<Settings>) -> Result<Vec<(String, Found)>, S
         };
         found.push((queue.to_string(), seen));
     }
-    let _ = connection.close(200, "bye".into()).await;
+    let closing = connection.close(200, "bye".into());
+    let _ = link::answer(connection.status(), settings.connect_timeout, closing).await;
     Ok(found)
 }

@@ -16,6 +16,7 @@ mod headers;
 mod inspect;
 mod lane;
 mod leash;
+mod link;
 mod outbox;
 mod producer;
 mod publisher;

@@ -7,13 +7,13 @@ use std::{
 };
 
 use lapin::{Channel, Connection, options::ConfirmSelectOptions};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::{
     batch::Fate,
     bulk::Sent,
-    connect::{Connector, NO_ANSWER, Purpose, Unreachable, fault},
-    headers,
+    connect::{Connector, Purpose, Unreachable, fault},
+    headers, link,
     outbox::Outbox,
     queues::Queues,
     settings::Settings,
@@ -178,7 +178,7 @@ impl Producer {
     async fn hang_up(&mut self) {
         if let Some((connection, _)) = self.link.take() {
             let closing = connection.close(REPLY_SUCCESS, "bye".into());
-            let _ = timeout(GOODBYE, closing).await;
+            let _ = link::answer(connection.status(), GOODBYE, closing).await;
         }
     }
 }
@@ -199,8 +199,6 @@ async fn open(connection: &Connection, settings: &Settings) -> Result<Channel, S
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
         Ok(channel)
     };
-    match timeout(settings.connect_timeout, opened).await {
-        Ok(opened) => opened.map_err(|error: lapin::Error| fault(&error)),
-        Err(_) => Err(NO_ANSWER.to_owned()),
-    }
+    let opened = link::answer(connection.status(), settings.connect_timeout, opened).await;
+    opened.map_err(|silence| silence.to_string())?.map_err(|error: lapin::Error| fault(&error))
 }

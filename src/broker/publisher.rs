@@ -15,13 +15,14 @@ use lapin::{
 use thiserror::Error;
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{sleep, timeout},
+    time::sleep,
 };
 
 use super::{
     batch::{self, Fate},
     confirm::Unconfirmed,
-    connect::{Connector, GONE, NO_ANSWER, Purpose, fault},
+    connect::{Connector, GONE, Purpose, fault},
+    link::{self, Silence},
     outbox::Outbox,
     queues::Queues,
     settings::Settings,
@@ -163,9 +164,8 @@ impl Publishing {
                 Err(unreachable) => unreachable.to_string(),
                 Ok(connection) => {
                     let ended = self.serve(&connection, &mut backoff).await;
-                    // A connection that failed may hang instead of closing: it is not waited for.
                     let closing = connection.close(0, "".into());
-                    let _ = timeout(self.settings.connect_timeout, closing).await;
+                    let _ = self.answer(&connection, closing).await;
                     match ended {
                         Ended::Closed => return,
                         Ended::Failed(fault) => fault,
@@ -217,7 +217,7 @@ impl Publishing {
                     // A full quorum queue marks the channels that it refuses, and does not lift the
                     // mark when its limit is taken away: each try needs a channel without one.
                     let closing = channel.close(REPLY_SUCCESS, "refused".into());
-                    let _ = timeout(self.settings.connect_timeout, closing).await;
+                    let _ = self.answer(connection, closing).await;
                     channel = match self.open(connection).await {
                         Ok(fresh) => fresh,
                         Err(failed) => return Ended::Failed(failed),
@@ -233,10 +233,17 @@ impl Publishing {
             channel.confirm_select(ConfirmSelectOptions::default()).await?;
             Ok(channel)
         };
-        match timeout(self.settings.connect_timeout, opened).await {
-            Ok(opened) => opened.map_err(|error: lapin::Error| fault(&error)),
-            Err(_) => Err(NO_ANSWER.to_owned()),
-        }
+        let opened =
+            self.answer(connection, opened).await.map_err(|silence| silence.to_string())?;
+        opened.map_err(|error: lapin::Error| fault(&error))
+    }
+
+    async fn answer<T>(
+        &self,
+        connection: &Connection,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Silence> {
+        link::answer(connection.status(), self.settings.connect_timeout, work).await
     }
 
     /// Publishes a batch and tells the senders of what was confirmed; the rest stays at the front.

@@ -2,11 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use lapin::Connection;
+use lapin::{Connection, ConnectionStatus};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
-    time::{MissedTickBehavior, interval, sleep, timeout},
+    time::{MissedTickBehavior, interval, sleep},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +14,7 @@ use super::{
     delivery::{AmqpDelivery, Exits},
     depths,
     lane::{LaneChannel, ended_by},
+    link,
     settings::Settings,
 };
 use crate::{
@@ -28,8 +29,7 @@ pub const LINGER: Duration = Duration::from_millis(100);
 /// How often empty queues are asked for the one job that is wanted.
 const FETCH_EVERY: Duration = Duration::from_millis(500);
 
-/// The broker answers a command within this time, or the connection counts as lost: lapin's promises
-/// may stay unkept for ever when it is.
+/// The broker answers a command within this time, or the connection counts as lost.
 const COMMAND_LIMIT: Duration = Duration::from_secs(10);
 
 /// How many jobs are wanted.
@@ -160,12 +160,13 @@ impl Session {
                 && (consuming || (pumps == 0 && self.has_room()))
             {
                 let turned = if consuming {
-                    in_time(Self::stop(&self.lanes)).await
+                    in_time(self.connection.status(), Self::stop(&self.lanes)).await
                 } else {
                     pumps = Lane::ALL.len();
                     first = Lane::Interactive;
                     let (tasks, prefetch) = (&mut self.tasks, self.prefetch);
-                    in_time(Self::consume(&self.lanes, tasks, &exits, open, prefetch)).await
+                    let consume = Self::consume(&self.lanes, tasks, &exits, open, prefetch);
+                    in_time(self.connection.status(), consume).await
                 };
                 if let Err(ended) = turned {
                     return ended;
@@ -185,7 +186,7 @@ impl Session {
                         continue;
                     };
                     let fetching = Self::fetch(&self.lanes, &exits, open, first);
-                    let fetched = timeout(COMMAND_LIMIT, fetching).await;
+                    let fetched = link::answer(self.connection.status(), COMMAND_LIMIT, fetching).await;
                     match fetched.unwrap_or(Err(EndedBy::ConnectionLost)) {
                         // A job that always fails, alone in its lane, is back from its stay before
                         // the next of these is wanted: it would be the only one ever taken.
@@ -271,15 +272,18 @@ impl Session {
         if ended == EndedBy::Shutdown {
             sleep(LINGER).await;
         }
-        // A connection that failed may hang instead of closing: it is not waited for.
-        let _ = timeout(LINGER * 10, self.connection.close(200, "bye".into())).await;
+        let closing = self.connection.close(200, "bye".into());
+        let _ = link::answer(self.connection.status(), LINGER * 10, closing).await;
         self.tasks.shutdown().await;
     }
 }
 
 /// Carries out a command of the session's; an error, or silence, ends it.
-async fn in_time(command: impl Future<Output = lapin::Result<()>>) -> Result<(), EndedBy> {
-    match timeout(COMMAND_LIMIT, command).await {
+async fn in_time(
+    status: &ConnectionStatus,
+    command: impl Future<Output = lapin::Result<()>>,
+) -> Result<(), EndedBy> {
+    match link::answer(status, COMMAND_LIMIT, command).await {
         Ok(done) => done.map_err(|error| ended_by(&error)),
         Err(_) => Err(EndedBy::ConnectionLost),
     }

@@ -10,14 +10,15 @@ use std::{
 
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
-    connect::{Connector, NO_ANSWER, Purpose, fault},
+    connect::{Connector, Purpose, fault},
     delivery::{AmqpDelivery, Exits},
+    link,
     session::{Commands, Session, Wanted},
     settings::Settings,
     topology::{self, TopologyError},
@@ -209,7 +210,7 @@ impl Supervisor {
             .connect(Purpose::Consume)
             .await
             .map_err(|unreachable| Refused::Unreachable(unreachable.to_string()))?;
-        // A connection that dies in this stretch may leave lapin's promises unkept for ever.
+        let status = connection.status().clone();
         let prepared = async {
             topology::ensure(&connection, &self.exits.queues, self.settings.declare)
                 .await
@@ -218,9 +219,9 @@ impl Supervisor {
                 .await
                 .map_err(|error| Refused::Unreachable(fault(&error)))
         };
-        timeout(self.settings.connect_timeout, prepared)
+        link::answer(&status, self.settings.connect_timeout, prepared)
             .await
-            .unwrap_or_else(|_| Err(Refused::Unreachable(NO_ANSWER.to_owned())))
+            .unwrap_or_else(|silence| Err(Refused::Unreachable(silence.to_string())))
     }
 
     async fn consume(&mut self, session: Session, intake: mpsc::Sender<AmqpDelivery>) -> EndedBy {

@@ -10,10 +10,9 @@ use lapin::{
 };
 use thiserror::Error;
 
-use tokio::time::timeout;
-
 use super::{
-    connect::{NO_ANSWER, fault},
+    connect::fault,
+    link::{self, Silence},
     queues::Queues,
 };
 
@@ -75,23 +74,23 @@ pub async fn ensure(
             }
             Ok(open)
         };
-        channel = Some(in_time(&queue, ensured).await?);
+        channel = Some(in_time(connection, &queue, ensured).await?);
     }
     Ok(())
 }
 
-/// An answer about a queue, or the error that tells what was wrong. lapin's promises may stay unkept
-/// for ever when the connection is lost, so silence is an error too.
+/// An answer about a queue, or the error that tells what was wrong; silence is one too.
 async fn in_time<T>(
+    connection: &Connection,
     queue: &ShortString,
     asked: impl Future<Output = lapin::Result<T>>,
 ) -> Result<T, TopologyError> {
-    match timeout(ANSWER_LIMIT, asked).await {
-        Ok(answer) => answer.map_err(|error| TopologyError::of(queue, &error)),
-        Err(_) => {
-            Err(TopologyError::Failed { queue: queue.to_string(), fault: NO_ANSWER.to_owned() })
-        }
-    }
+    let failed = |silence: Silence| TopologyError::Failed {
+        queue: queue.to_string(),
+        fault: silence.to_string(),
+    };
+    let answer = link::answer(connection.status(), ANSWER_LIMIT, asked).await.map_err(failed)?;
+    answer.map_err(|error| TopologyError::of(queue, &error))
 }
 
 /// What a passive declare tells of a queue.
@@ -112,7 +111,8 @@ pub async fn occupancy(
     connection: &Connection,
     queue: &ShortString,
 ) -> Result<Occupancy, TopologyError> {
-    in_time(queue, async { look(&connection.create_channel().await?, queue).await }).await
+    in_time(connection, queue, async { look(&connection.create_channel().await?, queue).await })
+        .await
 }
 
 /// How many messages are ready in a queue, on a channel of the look's own.
@@ -135,7 +135,7 @@ pub async fn compare(
     arguments: FieldTable,
 ) -> Result<(), TopologyError> {
     let declared = async { declare(&connection.create_channel().await?, queue, arguments).await };
-    in_time(queue, declared).await
+    in_time(connection, queue, declared).await
 }
 
 /// Declares one queue, durable.

@@ -131,7 +131,7 @@ impl VirtualHost {
     }
 
     /// Waits until the broker has so many messages of these queues, those in somebody's hand included. It
-    /// asks the queues themselves, as the broker's statistics lag; one that does not exist has none.
+    /// asks the queues' leaders, as the broker's statistics lag; a queue that does not exist has none.
     pub async fn until_stored(
         &self,
         queues: &[&str],
@@ -141,8 +141,8 @@ impl VirtualHost {
         let names: Vec<String> = queues.iter().map(|queue| format!("<<\"{queue}\">>")).collect();
         let expression = format!(
             r#"catch lists:sum([begin
-                {{ok, Count, _}} =
-                    ra:consistent_query(amqqueue:get_pid(Queue), fun rabbit_fifo:query_messages_total/1),
+                {{ok, {{_, Count}}, _}} =
+                    ra:local_query(amqqueue:get_pid(Queue), fun rabbit_fifo:query_messages_total/1),
                 Count
             end || Name <- [{}],
                 {{ok, Queue}} <- [rabbit_amqqueue:lookup(rabbit_misc:r(<<"{}">>, queue, Name))]])."#,

@@ -19,8 +19,8 @@ pub struct Entry {
     pub token: String,
     /// When its last byte had been read.
     pub arrived: Instant,
-    /// What it was told, once the answer had been handed to the socket but for its last byte: whoever has
-    /// heard it whole finds it here.
+    /// What it was told, once the socket had taken the answer but for its last byte: whoever has heard it
+    /// whole finds it here. One that nobody hears any more may be here as well.
     pub said: Option<Said>,
 }
 

@@ -183,7 +183,6 @@ async fn converse(mut wire: impl Wire, inner: &Inner) {
                     Some(pause) => wire::drip(&mut wire, pause, &answer, note).await,
                 };
                 if written.is_err() {
-                    inner.ledger.answered(place, None);
                     return;
                 }
             }
