@@ -10,6 +10,7 @@
 //! which every case prints. With `REVOKER_FULL` set the cases have their full size.
 
 mod books;
+mod documented;
 mod law;
 mod plan;
 mod row;

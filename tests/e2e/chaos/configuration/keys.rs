@@ -5,9 +5,9 @@ use std::time::Instant;
 use futures_util::{StreamExt as _, stream};
 use toml::Value;
 
-use super::{Check, assert_refused, documented::Setting, leave};
+use super::{Check, assert_refused, leave};
 use crate::{
-    chaos::Evidence,
+    chaos::{Evidence, documented::Setting},
     harness::{Launch, canary},
 };
 

@@ -1,6 +1,5 @@
 //! What is wrong in a configuration is told before anything is touched, and secrets change under load.
 
-mod documented;
 mod keys;
 mod rotated;
 mod secret_files;

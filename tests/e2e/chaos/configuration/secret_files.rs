@@ -7,8 +7,11 @@ use std::{
     time::Instant,
 };
 
-use super::{Check, assert_refused, documented::Setting, leave};
-use crate::{chaos::Evidence, harness::canary};
+use super::{Check, assert_refused, leave};
+use crate::{
+    chaos::{Evidence, documented::Setting},
+    harness::canary,
+};
 
 /// A path for each way in which a secret cannot be had: nothing there, a folder, nothing in it, a mere
 /// newline, no text, no end, a link to nothing and one to itself.

@@ -3,7 +3,7 @@
 use toml::{Table, Value};
 
 /// The file that documents every key.
-const DEFAULTS: &str = include_str!("../../../../config/default.toml");
+const DEFAULTS: &str = include_str!("../../../config/default.toml");
 
 /// A documented setting.
 #[derive(Debug, Clone)]
