@@ -76,6 +76,16 @@ impl LaneChannel {
         self.channel.basic_cancel(self.consumer_tag(), BasicCancelOptions::default()).await
     }
 
+    /// Waits until the broker has read all that was sent here so far, acks above all. It answers in order,
+    /// so any answer will do; this question changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// The broker's, or the connection's.
+    pub async fn until_read(&self, prefetch: u16) -> lapin::Result<()> {
+        self.channel.basic_qos(prefetch, BasicQosOptions::default()).await
+    }
+
     /// Takes one job out of the queue, if there is any.
     ///
     /// # Errors

@@ -22,8 +22,8 @@ use crate::{
     metrics::{EndedBy, Metrics},
 };
 
-/// After the last ack the connection stays open for this long: RabbitMQ 3.10 drops the last acks to a
-/// quorum queue when the connection closes right behind them.
+/// After the broker has read the last ack the connection stays open for this long: RabbitMQ 3.10 drops the
+/// last acks to a quorum queue when the connection closes right behind them.
 pub const LINGER: Duration = Duration::from_millis(100);
 
 /// How often empty queues are asked for the one job that is wanted.
@@ -270,6 +270,10 @@ impl Session {
 
     async fn close(&mut self, ended: EndedBy) {
         if ended == EndedBy::Shutdown {
+            for lane in Lane::ALL {
+                let read = self.lanes.get(lane).until_read(self.prefetch);
+                let _ = in_time(self.connection.status(), read).await;
+            }
             sleep(LINGER).await;
         }
         let closing = self.connection.close(200, "bye".into());

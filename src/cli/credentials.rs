@@ -16,17 +16,23 @@ use round::Rounds;
 use trigger::Triggers;
 
 /// Keeps the secrets as their files have them, until `shutdown`. It logs what changed, and each fault
-/// once, for as long as it lasts.
-pub async fn keep_fresh(credentials: Arc<Credentials>, shutdown: CancellationToken) {
+/// once, for as long as it lasts. SIGHUP is listened to from this call on, not from the first poll: before
+/// that it would end the process.
+pub fn keep_fresh(
+    credentials: Arc<Credentials>,
+    shutdown: CancellationToken,
+) -> impl Future<Output = ()> + Send + use<> {
     let mut triggers = Triggers::new(credentials.watches_files());
     let mut rounds = Rounds::new(credentials);
-    let refreshing = async {
-        loop {
-            triggers.next().await;
-            rounds.read().await.log();
-        }
-    };
-    let _: Option<()> = shutdown.run_until_cancelled(refreshing).await;
+    async move {
+        let refreshing = async {
+            loop {
+                triggers.next().await;
+                rounds.read().await.log();
+            }
+        };
+        let _: Option<()> = shutdown.run_until_cancelled(refreshing).await;
+    }
 }
 
 #[cfg(test)]
