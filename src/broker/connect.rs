@@ -1,6 +1,14 @@
 //! Reaching the broker: every host in order, one deadline over all of it.
 
-use std::{fmt, io, path::Path, pin::Pin, sync::Arc};
+use std::{
+    fmt, io,
+    path::Path,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 
 use lapin::{
     Connection, ConnectionProperties, ErrorKind,
@@ -10,16 +18,26 @@ use lapin::{
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
-use tokio::time::timeout;
 
-use super::{leash::Leash, settings::Settings};
+use super::{
+    leash::Leash,
+    link::{self, Link, Silence},
+    settings::Settings,
+};
 
 /// A try may run out of time so often. Then whoever took the connection may be gone without a word, and
 /// would be waited for in vain while others would answer.
 const MOST_OVERRUNS: u32 = 3;
 
+/// So many looks in a row find that the broker has hung up. Then lapin has had the time to say why, and the
+/// one who waits for it may wait for ever: a broker that stops hangs up in the midst of handshakes.
+const MOST_LOOKS: u32 = 10;
+
 /// What is said of a broker that took a connection and then fell silent.
 pub const NO_ANSWER: &str = "the broker does not answer";
+
+/// What is said of a broker that ended a connection before it was made.
+const HUNG_UP: &str = "the broker hung up in the handshake";
 
 /// What is said of a connection that was there.
 pub const GONE: &str = "the connection is gone";
@@ -114,19 +132,34 @@ async fn connect_to(
         Some(connecting) => connecting,
         None => open(settings, uri, purpose).map_err(unreachable)?,
     };
-    // lapin's own limit covers the blocking path only, and none of the AMQP handshake.
-    let ended = timeout(settings.connect_timeout, &mut connecting.connecting).await;
-    let Ok(ended) = ended else {
-        connecting.overruns += 1;
-        // Before there is a socket, the resolver and the kernel have limits of their own.
-        if connecting.overruns < MOST_OVERRUNS || !connecting.leash.cut() {
-            *unfinished = Some(connecting);
-        }
-        let limit = humantime::format_duration(settings.connect_timeout);
-        return Err(unreachable(format!("no connection within {limit}")));
+    let leash = connecting.leash.clone();
+    let over = AtomicU32::new(0);
+    let look = || {
+        let looks = if leash.is_over() { over.fetch_add(1, Ordering::Relaxed) + 1 } else { 0 };
+        over.store(looks, Ordering::Relaxed);
+        if looks < MOST_LOOKS { Link::Up } else { Link::Gone }
     };
-    connecting.leash.release();
-    ended.map_err(|error| unreachable(fault(&error)))
+    // lapin's own limit covers the blocking path only, and none of the AMQP handshake.
+    let limit = settings.connect_timeout;
+    match link::await_with(look, limit, &mut connecting.connecting, |_| true).await {
+        Ok(ended) => {
+            leash.release();
+            ended.map_err(|error| unreachable(fault(&error)))
+        }
+        Err(Silence::Gone) => {
+            leash.cut();
+            Err(unreachable(HUNG_UP.to_owned()))
+        }
+        Err(Silence::TooLong) => {
+            connecting.overruns += 1;
+            // Before there is a socket, the resolver and the kernel have limits of their own.
+            if connecting.overruns < MOST_OVERRUNS || !leash.cut() {
+                *unfinished = Some(connecting);
+            }
+            let limit = humantime::format_duration(limit);
+            Err(unreachable(format!("no connection within {limit}")))
+        }
+    }
 }
 
 fn open(settings: &Settings, uri: AMQPUri, purpose: Purpose) -> Result<Unfinished, String> {

@@ -136,7 +136,7 @@ async fn a_logout_lends_its_lane_to_the_sweeps_call() {
         .run(&endpoint)
         // A delivery is counted before its job stands in line: with one thread, whatever came later
         // and is done with tells that everything before it stands there.
-        .environment("TOKIO_WORKER_THREADS", 1)
+        .on_one_thread()
         .set("flow.concurrency.max", 1)
         .set("flow.bulk_min_share", "0")
         .set("endpoint.timeout", "10m")

@@ -83,7 +83,8 @@ impl Stage {
 /// A machine that is busy must not be a fault that no test has asked for.
 fn unhurried(launch: Launch) -> Launch {
     launch
-        .set("broker.connect_timeout", "60s")
+        // It goes on with a connection that takes longer, and gives it up after a few of these.
+        .set("broker.connect_timeout", "20s")
         .set("broker.confirm_timeout", "60s")
         .set("broker.heartbeat", "60s")
 }
