@@ -81,6 +81,15 @@ const HANGING: Others = &[
     ("endpoint.connect_timeout", "20s"),
 ];
 
+/// As the worker comes, but for what must be shorter than an outage of a minute.
+const AS_IT_COMES: Others = &[("retry.give_up_after", "30s")];
+/// With the worker's own time limits as well, where these are what shows the outage.
+const HANGING_AS_IT_COMES: Others = &[
+    ("retry.give_up_after", "30s"),
+    ("endpoint.timeout", "15s"),
+    ("endpoint.connect_timeout", "5s"),
+];
+
 /// Keys and their values.
 type Others = &'static [(&'static str, &'static str)];
 
@@ -104,16 +113,16 @@ enum Lasts {
 
 impl Terms {
     fn chosen(fault: Fault) -> Self {
+        let hangs = fault == Fault::Hanging;
         if env::var_os("REVOKER_FULL").is_some() {
             Self {
                 hold: Duration::from_secs(60),
                 probe_initial: Duration::from_secs(1),
                 probe_max: Duration::from_secs(30),
                 lasts: Lasts::Time(Duration::from_secs(60)),
-                others: &[("retry.give_up_after", "30s")],
+                others: if hangs { HANGING_AS_IT_COMES } else { AS_IT_COMES },
             }
         } else {
-            let hangs = fault == Fault::Hanging;
             Self {
                 hold: Duration::from_secs(2),
                 probe_initial: Duration::from_millis(100),
