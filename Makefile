@@ -15,7 +15,7 @@ test: ## everything that proves the product: format, lints, documentation, unit 
 
 test-cluster: ## three workers on a cluster of three RabbitMQ nodes that are killed, and what that costs
 	@scripts/install test
-	scripts/with-broker cargo test --locked --test e2e -- cluster:: --ignored --nocapture
+	scripts/with-broker cargo test --locked --test e2e -- cluster:: --ignored --nocapture --skip chaos::
 
 outage: ## the tests of an outage at full length, a minute each, side by side
 	@scripts/install test
