@@ -80,7 +80,10 @@ fn hold_of_arrival(arrival: &Arrival, properties: &BasicProperties, queues: &Que
     assert_eq!(ours, history.stays > 0);
     assert!(history.first_failed_at.is_none_or(|first| first <= now()));
     if let Some(trace) = &arrival.trace {
-        assert_eq!(headers.text("traceparent"), Some(trace.traceparent()));
+        // Of a later version the ids are read, and written as the version that is spoken here.
+        let ids =
+            |value: &str| value.split('-').skip(1).take(2).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(headers.text("traceparent").map(ids), Some(ids(trace.traceparent())));
         assert!(trace.traceparent().bytes().all(|b| b == b'-' || b.is_ascii_hexdigit()));
     }
 }
