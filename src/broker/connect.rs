@@ -1,14 +1,6 @@
 //! Reaching the broker: every host in order, one deadline over all of it.
 
-use std::{
-    fmt, io,
-    path::Path,
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-};
+use std::{fmt, io, path::Path, pin::Pin, sync::Arc};
 
 use lapin::{
     Connection, ConnectionProperties, ErrorKind,
@@ -133,11 +125,10 @@ async fn connect_to(
         None => open(settings, uri, purpose).map_err(unreachable)?,
     };
     let leash = connecting.leash.clone();
-    let over = AtomicU32::new(0);
+    let mut over = 0;
     let look = || {
-        let looks = if leash.is_over() { over.fetch_add(1, Ordering::Relaxed) + 1 } else { 0 };
-        over.store(looks, Ordering::Relaxed);
-        if looks < MOST_LOOKS { Link::Up } else { Link::Gone }
+        over = if leash.is_over() { over + 1 } else { 0 };
+        if over < MOST_LOOKS { Link::Up } else { Link::Gone }
     };
     // lapin's own limit covers the blocking path only, and none of the AMQP handshake.
     let limit = settings.connect_timeout;

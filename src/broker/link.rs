@@ -70,7 +70,7 @@ pub async fn answer<T>(
 ///
 /// [`Silence`].
 pub async fn await_with<T>(
-    look: impl Fn() -> Link,
+    mut look: impl FnMut() -> Link,
     limit: Duration,
     work: impl Future<Output = T>,
     counts: impl Fn(Link) -> bool,

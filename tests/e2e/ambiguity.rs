@@ -12,8 +12,9 @@ async fn hangs_then_rejects() -> Endpoint {
     .await
 }
 
+/// No more patient than a call needs that is answered at once, on a machine that is busy.
 fn impatient(stage: &Stage, endpoint: &Endpoint) -> Launch {
-    stage.run(endpoint).set("endpoint.timeout", "500ms").set("endpoint.connect_timeout", "500ms")
+    stage.run(endpoint).set("endpoint.timeout", "5s").set("endpoint.connect_timeout", "5s")
 }
 
 /// A time-out followed by `01`: nobody can say whether the token was revoked, and the dead letter says
@@ -31,10 +32,8 @@ async fn a_time_out_followed_by_01_is_dead_lettered_as_rejected_after_ambiguity(
     assert_eq!(letters[0].text("x-revoker-ambiguity").as_deref(), Some("attempt"));
     assert_eq!(letters[0].text("x-revoker-code").as_deref(), Some("01"));
     let metrics = worker.until_processed("dead_lettered", 1).await;
-    assert!(metrics.calls("timeout") >= 1, "the fault happened");
-    // On a slow machine the time runs out for other calls as well.
-    let calls = i64::try_from(metrics.sum("endpoint_calls_total")).unwrap();
-    assert_eq!(letters[0].int("x-revoker-attempts"), Some(calls));
+    assert_eq!(metrics.calls("timeout"), 1, "the fault happened");
+    assert_eq!(letters[0].int("x-revoker-attempts"), Some(2));
     let series =
         r#"revocations_failed_total{lane="interactive",reason="rejected_after_ambiguity"}"#;
     assert_eq!(metrics.value(series), 1);
@@ -53,7 +52,7 @@ async fn a_time_out_followed_by_01_is_presumed_revoked_by_choice() {
     stage.amqp.publish(INTERACTIVE, Message::job(&token(1))).await;
 
     let metrics = worker.until_processed("presumed_revoked", 1).await;
-    assert!(metrics.calls("timeout") >= 1, "the fault happened");
+    assert_eq!(metrics.calls("timeout"), 1, "the fault happened");
     assert_eq!(metrics.processed("revoked"), 0);
     stage.host.until_acked(&[INTERACTIVE]).await;
     worker.stop().await;

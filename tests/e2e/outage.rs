@@ -234,6 +234,10 @@ async fn a_backlog_outlasts(fault: Fault) {
     assert_eq!(during.value("paused"), 1, "{}", during.summary());
     // What was under way may have been cut off by it; the probes have met the fault itself.
     assert!(failed > AFTER_FAILURES, "{}", during.summary());
+    if fault != Fault::Refused {
+        // What was under way meets the fault itself, as it is not cut off.
+        assert!(during.calls(fault.result()) > AFTER_FAILURES, "{}", during.summary());
+    }
     assert!(during.calls(fault.result()) >= ended_probes.max(1), "{}", during.summary());
     assert!(terms.least(probes) <= lasted, "{probes} probes in {lasted:?}");
     // One probe may be under way.

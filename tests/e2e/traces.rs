@@ -57,7 +57,9 @@ async fn a_trace_goes_with_every_call_and_log_line_and_through_a_stay() {
     stage.amqp.publish(INTERACTIVE, traced(1, PARENT, STATE)).await;
     let letter = stage.amqp.take(DEAD, 1).await.remove(0);
     let metrics = worker.until_processed("dead_lettered", 1).await;
-    assert!((1..=BROKEN).contains(&metrics.publishes("retry", "confirmed")), "it was not parked");
+    let stays = metrics.value(r#"deferrals_total{how="parked",lane="interactive"}"#);
+    assert!((1..=BROKEN).contains(&stays), "it was not parked");
+    assert_eq!(metrics.publishes("retry", "confirmed"), stays);
 
     let whole = (Some(PARENT.to_owned()), Some(STATE.to_owned()));
     assert_eq!(seen.of(&token(1)), vec![whole; BROKEN + 1]);

@@ -147,4 +147,6 @@ async fn the_rate_is_kept_and_logouts_go_first() {
     worker.stop().await;
     let told = endpoint.told(Said::Revoked);
     assert!(logouts.map(token).all(|logout| told.contains(&logout)));
+    let left = stage.amqp.after_consumers(BULK).await as usize;
+    assert_eq!(told.len() + left, BULK_JOBS + LOGOUTS, "a job of the sweep is nowhere");
 }

@@ -19,7 +19,7 @@ async fn reset_in_the_middle_of_a_frame() {
         (Way::ToTarget, Frame::Method),
         (Way::ToTarget, Frame::Body),
     ];
-    let (jobs, rounds) = sized((900, 2), (10_000, 8));
+    let (jobs, rounds) = sized((900, 2), (20_000, 20));
     let mut trial = Plan::new(Area::Network, "broker: reset in mid-frame").jobs(jobs).begin().await;
     let relay = Relay::open(trial.stage.broker_address()).await;
     broker_by(&mut trial, &relay);

@@ -55,8 +55,7 @@ async fn sigterm_with_slow_calls() {
     let status = worker.exit().await;
     assert_eq!(status.code(), Some(0), "{}", worker.stderr());
     let next = trial.ready().await;
-    // The broker may lose the last acks before a connection closes.
-    let bound = trial.in_hand_at(1);
+    let bound = trial.calls_at_a_time();
     trial.close([next], Evidence::of(calls, "calls open at the signal"), bound).await;
 }
 
@@ -69,7 +68,7 @@ async fn two_sigterms() {
     worker.exit().await;
     trial.law.release();
     let next = trial.ready().await;
-    let bound = trial.in_hand_at(1);
+    let bound = trial.calls_at_a_time();
     trial.close([next], Evidence::of(calls, "calls cut off by the second signal"), bound).await;
 }
 
@@ -90,7 +89,6 @@ async fn rolling_restart_of_three() {
         workers.push(trial.ready().await);
         restarts += 1;
     }
-    // As above: the broker may lose the last acks of each.
-    let bound = trial.in_hand_at(restarts);
+    let bound = restarts * trial.calls_at_a_time();
     trial.close(workers, Evidence::of(restarts, "workers replaced"), bound).await;
 }
