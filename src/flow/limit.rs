@@ -1,8 +1,9 @@
 //! How many calls may run at a time: the least that keeps the endpoint busy, and no more than it bears.
 //!
 //! The limit is found as TCP finds a window: doubling from the floor (fast start), then one more per
-//! round while nothing speaks against it, and less as soon as something does. What speaks against it is
-//! the endpoint pushing back, and latency that rises further than its usual spread explains.
+//! round while nothing speaks against it, after a calm stretch by a share of itself (as CUBIC leaves what
+//! once was too much behind), and less as soon as something speaks against it. That is the endpoint
+//! pushing back, and latency that rises further than its usual spread explains.
 //!
 //! A round judges one limit by calls that began under it: as many answers, to calls that began since
 //! the round did, as the limit allows calls. Calls that began before a decrease are not heard again:
@@ -34,6 +35,15 @@ const LEAST_SAMPLES: usize = 16;
 /// So many answers at least before a limit is tried at which the endpoint pushed back the last time.
 /// Every such try costs a refusal, and with a low limit a round is over after a handful of calls.
 const PATIENCE: usize = 100;
+
+/// After so many rounds in a row that spoke for more, the limit is far from where it hurts: it grows by a
+/// share of itself from then on. One more per round alone would need minutes to a limit of a thousand, if
+/// a hiccup ended fast start early.
+const CALM: usize = 8;
+
+/// That share: one part in so many. Less than a rise of latency that counts, so that a leap too far is
+/// noticed by what it does, and taken back.
+const LEAP: usize = 8;
 
 /// What the end of a call tells about the endpoint's load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +78,8 @@ pub struct Limit {
     baseline: Option<Baseline>,
     /// The limit in force when the endpoint pushed back the last time.
     refused_at: Option<usize>,
+    /// So many rounds in a row spoke for more, since the last decrease.
+    calm: usize,
 }
 
 #[derive(Debug, Default)]
@@ -99,6 +111,7 @@ impl Limit {
             latencies: Vec::new(),
             baseline: None,
             refused_at: None,
+            calm: 0,
         }
     }
 
@@ -184,10 +197,25 @@ impl Limit {
                 self.next_round();
             }
             Trend::Holds => {
-                let step = if self.starting { self.current } else { 1 };
-                self.current = self.current.saturating_add(step).min(self.max);
+                self.current = self.current.saturating_add(self.step()).min(self.max);
+                self.calm = self.calm.saturating_add(1);
                 self.next_round();
             }
+        }
+    }
+
+    /// By how much the limit grows after a round that speaks for more.
+    fn step(&self) -> usize {
+        if self.starting {
+            return self.current;
+        }
+        let step = if self.calm < CALM { 1 } else { (self.current / LEAP).max(1) };
+        match self.refused_at {
+            // Up to where the endpoint pushed back, and from there as carefully as ever.
+            Some(refused) if self.current < refused => {
+                step.min((refused - self.current - 1).max(1))
+            }
+            _ => step,
         }
     }
 
@@ -214,6 +242,7 @@ impl Limit {
         let parts = if std::mem::take(&mut self.starting) { 2 } else { parts };
         self.current = (self.current - self.current.div_ceil(parts)).max(self.min);
         self.decreased = self.next;
+        self.calm = 0;
         self.latencies.clear();
         self.next_round();
     }
