@@ -28,11 +28,17 @@ pub struct Exits {
 
 /// One delivery of a session.
 pub struct AmqpDelivery {
+    /// Boxed: a delivery changes hands often on its way, and this is most of it.
+    message: Box<Message>,
+    receipt: Receipt,
+    exits: Arc<Exits>,
+}
+
+/// What was delivered.
+struct Message {
     arrival: Arrival,
     body: Vec<u8>,
     properties: BasicProperties,
-    receipt: Receipt,
-    exits: Arc<Exits>,
 }
 
 impl fmt::Debug for AmqpDelivery {
@@ -44,38 +50,39 @@ impl fmt::Debug for AmqpDelivery {
 impl AmqpDelivery {
     /// A delivery as it came.
     #[must_use]
-    pub const fn new(
+    pub fn new(
         arrival: Arrival,
         body: Vec<u8>,
         properties: BasicProperties,
         receipt: Receipt,
         exits: Arc<Exits>,
     ) -> Self {
-        Self { arrival, body, properties, receipt, exits }
+        Self { message: Box::new(Message { arrival, body, properties }), receipt, exits }
     }
 
     /// The message that carries the job to where the settlement sends it; `None` if it goes nowhere.
     fn letter(&mut self, settlement: Settlement<'_>) -> Option<Letter> {
-        let lane = self.arrival.lane;
+        let Message { arrival: Arrival { lane, .. }, body, properties } = &mut *self.message;
+        let lane = *lane;
         let (target, queue, properties) = match settlement {
             Settlement::Done(..) | Settlement::HandBack(_) => return None,
             Settlement::DeadLetter(letter) => (
                 Target::DeadLetter,
                 self.exits.queues.dead(),
-                headers::of_dead_letter(&self.properties, lane, letter),
+                headers::of_dead_letter(properties, lane, letter),
             ),
             Settlement::Park(parking) => (
                 Target::Retry,
                 // No retry queue at all: the configuration refuses an empty list of stays, so this
                 // falls back to handing the job back.
                 self.exits.queues.retry(lane, parking.delay)?,
-                headers::of_parked(&self.properties, lane, parking),
+                headers::of_parked(properties, lane, parking),
             ),
         };
         Some(Letter {
             target: Some(target),
             queue: queue.clone(),
-            body: mem::take(&mut self.body),
+            body: mem::take(body),
             properties,
         })
     }
@@ -83,11 +90,11 @@ impl AmqpDelivery {
 
 impl Delivery for AmqpDelivery {
     fn arrival(&self) -> &Arrival {
-        &self.arrival
+        &self.message.arrival
     }
 
     fn body(&self) -> &[u8] {
-        &self.body
+        &self.message.body
     }
 
     fn lost(&self) -> CancellationToken {
@@ -100,11 +107,13 @@ impl Delivery for AmqpDelivery {
         }
         let Some(letter) = self.letter(settlement) else { return self.receipt.requeue() };
         let lost = self.receipt.lost();
+        // Boxed, so that jobs which need no letter, nearly all of them, take no room for its way.
+        let confirmed = Box::pin(self.exits.publisher.publish(letter));
         tokio::select! {
             biased;
             // Its ack would mean nothing any more, and the job comes again: one letter is enough.
             () = lost.cancelled() => Settled::Abandoned,
-            confirmed = self.exits.publisher.publish(letter) => match confirmed {
+            confirmed = confirmed => match confirmed {
                 Ok(()) => self.receipt.ack(),
                 Err(_closed) => self.receipt.requeue(),
             },

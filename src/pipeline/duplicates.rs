@@ -84,8 +84,8 @@ impl Duplicates {
         state.tickets += 1;
         match state.flights.entry(key) {
             hash_map::Entry::Vacant(free) => {
-                let flight = free.insert(Flight::new(lane, ambiguity));
-                Entry::Leader(Leader::new(Arc::clone(self), key, flight.lane()))
+                let flight = free.insert(Flight::new(ambiguity));
+                Entry::Leader(Leader::new(self, key, lane, flight))
             }
             hash_map::Entry::Occupied(mut flight) => {
                 let verdict = flight.get_mut().join(ticket, lane, ambiguity);

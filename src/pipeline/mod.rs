@@ -134,8 +134,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
             biased;
             ended = follower.outcome() => Some(ended),
             () = case.lost.cancelled() => None,
-            () = tokio::time::sleep_until(case.leave_by) => None,
-            () = self.overstayed() => None,
+            () = self.overstayed(case.leave_by) => None,
         };
         let Some(ended) = ended else {
             // The other job's call may be under way.
@@ -182,14 +181,14 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         case.inherit(leader.past());
         loop {
             case.state.switch(JobState::Waiting);
-            if job.expired(self.clock.now()) {
+            if self.expired(job) {
                 return Outcome::Done(Ending::Expired);
             }
             let turn = leader.in_lane(|lane| self.flow.start(lane));
             let Some(permit) = self.unless_leaving(case, turn).await else {
                 return self.leave(case);
             };
-            if job.expired(self.clock.now()) {
+            if self.expired(job) {
                 return Outcome::Done(Ending::Expired);
             }
             let judgement = match self.attempt(job, case, &mut leader, permit).await {
@@ -206,6 +205,11 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
                 return outcome;
             }
         }
+    }
+
+    /// Whether the token has died by itself. Most name no such moment, and need no look at the clock.
+    fn expired(&self, job: &Job) -> bool {
+        job.expires_at.is_some() && job.expired(self.clock.now())
     }
 
     /// One call and what it means for the job.
@@ -291,27 +295,38 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
             done = wait => Some(done),
             () = self.stop.drain() => None,
             () = case.lost.cancelled() => None,
-            () = tokio::time::sleep_until(case.leave_by) => None,
-            () = self.overstayed() => None,
+            () = self.overstayed(case.leave_by) => None,
         }
     }
 
-    /// Waits for longer than a job may in a pause. While calls are made it may, for its turn comes.
-    async fn overstayed(&self) {
-        tokio::time::sleep(self.settings.policy.retry.hold).await;
-        self.flow.not_running().await;
+    /// Waits for longer than a job may in a pause, and at most until `leave_by`. While calls are made it
+    /// may wait, for its turn comes. One timer at a time: this stands beside every wait of every job.
+    async fn overstayed(&self, leave_by: Instant) {
+        let hold = self.settings.policy.retry.hold;
+        let left = leave_by.saturating_duration_since(Instant::now());
+        tokio::time::sleep(hold.min(left)).await;
+        if hold < left {
+            tokio::select! {
+                biased;
+                () = self.flow.not_running() => {}
+                () = tokio::time::sleep_until(leave_by) => {}
+            }
+        }
     }
 
     async fn settle(&self, delivery: impl Delivery, outcome: &Outcome, case: &mut Case) -> Settled {
         case.state.switch(JobState::Settling);
         // A queue that takes no letters for longer than a broker leaves a delivery with its consumer.
-        let leave_by = case.leave_by.max(Instant::now() + SETTLE_AT_LEAST);
+        let overdue = async {
+            let leave_by = case.leave_by.max(Instant::now() + SETTLE_AT_LEAST);
+            tokio::time::sleep_until(leave_by).await;
+        };
         tokio::select! {
             biased;
             settled = delivery.settle(outcome.settlement(&case.history)) => settled,
             // Dropped without a settlement, the delivery goes back.
             () = self.stop.cut() => Settled::HandedBack,
-            () = tokio::time::sleep_until(leave_by) => Settled::HandedBack,
+            () = overdue => Settled::HandedBack,
         }
     }
 }

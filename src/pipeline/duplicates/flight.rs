@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tokio::{
-    sync::{oneshot, watch},
-    time::Instant,
-};
+use tokio::{sync::oneshot, time::Instant};
 
 use super::Followed;
 use crate::domain::{Ambiguity, Failure, Lane, PerLane};
@@ -36,25 +33,25 @@ impl Past {
 /// One call, wanted by one leader and its followers.
 pub(super) struct Flight {
     pub(super) past: Past,
-    /// The lane of the call: the leader's own, until an interactive follower lends it a better one.
-    lane: watch::Sender<Lane>,
+    /// Tells a leader of the bulk lane that an interactive follower lends it a better one; once.
+    promotion: Option<oneshot::Sender<()>>,
     /// The followers by their ticket, the longest waiting first.
     waiting: PerLane<BTreeMap<u64, oneshot::Sender<Followed>>>,
 }
 
 impl Flight {
-    /// A leader alone.
-    pub(super) fn new(lane: Lane, ambiguity: Option<Ambiguity>) -> Self {
-        Self {
-            past: Past { ambiguity, failing_since: None },
-            lane: watch::Sender::new(lane),
-            waiting: PerLane::default(),
-        }
+    /// A call that nobody leads yet.
+    pub(super) fn new(ambiguity: Option<Ambiguity>) -> Self {
+        let past = Past { ambiguity, failing_since: None };
+        Self { past, promotion: None, waiting: PerLane::default() }
     }
 
-    /// The lane of the present leader's call, now and as it changes.
-    pub(super) fn lane(&self) -> watch::Receiver<Lane> {
-        self.lane.subscribe()
+    /// A job of that lane leads from now on. Returns what it waits for to be promoted; `None` if it is in
+    /// the better lane already. A channel for one message: there is one to each job, and it is cheap.
+    pub(super) fn led_from(&mut self, lane: Lane) -> Option<oneshot::Receiver<()>> {
+        let (promotion, promoted) = oneshot::channel();
+        self.promotion = (lane == Lane::Bulk).then_some(promotion);
+        self.promotion.is_some().then_some(promoted)
     }
 
     /// One more follower.
@@ -65,8 +62,11 @@ impl Flight {
         ambiguity: Option<Ambiguity>,
     ) -> oneshot::Receiver<Followed> {
         self.past.suspect(ambiguity);
-        if lane == Lane::Interactive {
-            self.lane.send_if_modified(|of_call| std::mem::replace(of_call, lane) != lane);
+        if lane == Lane::Interactive
+            && let Some(promotion) = self.promotion.take()
+        {
+            // A leader that does not listen any more makes no call that could be promoted.
+            let _ = promotion.send(());
         }
         let (answer, verdict) = oneshot::channel();
         self.waiting.get_mut(lane).insert(ticket, answer);
@@ -78,12 +78,11 @@ impl Flight {
         self.waiting.get_mut(lane).remove(&ticket);
     }
 
-    /// Takes out the next leader, and makes its lane that of the call.
-    pub(super) fn succeed(&mut self) -> Option<oneshot::Sender<Followed>> {
+    /// Takes out the next leader, with its lane.
+    pub(super) fn succeed(&mut self) -> Option<(Lane, oneshot::Sender<Followed>)> {
         Lane::ALL.into_iter().find_map(|lane| {
             let (_, next) = self.waiting.get_mut(lane).pop_first()?;
-            self.lane = watch::Sender::new(lane);
-            Some(next)
+            Some((lane, next))
         })
     }
 

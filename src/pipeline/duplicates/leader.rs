@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use tokio::{
-    sync::{oneshot, watch},
-    time::Instant,
-};
+use tokio::{sync::oneshot, time::Instant};
 
-use super::{Duplicates, Followed, flight::Past};
+use super::{
+    Duplicates, Followed,
+    flight::{Flight, Past},
+};
 use crate::domain::{Ambiguity, JobKey, Lane, Verdict};
 
 /// The one job with its key that may make a call. Dropped without a verdict, it is succeeded by the
@@ -17,7 +17,8 @@ use crate::domain::{Ambiguity, JobKey, Lane, Verdict};
 pub struct Leader {
     duplicates: Arc<Duplicates>,
     key: JobKey,
-    lane: watch::Receiver<Lane>,
+    /// In the bulk lane: comes once an interactive follower has joined.
+    promoted: Option<oneshot::Receiver<()>>,
     duty: Duty,
 }
 
@@ -31,39 +32,40 @@ enum Duty {
 }
 
 impl Leader {
+    /// A job of that lane leads the flight.
     pub(super) fn new(
-        duplicates: Arc<Duplicates>,
+        duplicates: &Arc<Duplicates>,
         key: JobKey,
-        lane: watch::Receiver<Lane>,
+        lane: Lane,
+        flight: &mut Flight,
     ) -> Self {
-        Self { duplicates, key, lane, duty: Duty::Waiting }
+        let promoted = flight.led_from(lane);
+        Self { duplicates: Arc::clone(duplicates), key, promoted, duty: Duty::Waiting }
     }
 
     /// The lane of the call: the job's own, or interactive once an interactive follower has joined.
     #[must_use]
     pub fn lane(&self) -> Lane {
-        *self.lane.borrow()
-    }
-
-    /// Waits until the call is in the interactive lane; at once if it is.
-    async fn promoted(&self) {
-        let mut lane = self.lane.clone();
-        if lane.wait_for(|lane| *lane == Lane::Interactive).await.is_err() {
-            // The flight outlives the lead, and nobody promotes without it.
-            std::future::pending::<()>().await;
+        match &self.promoted {
+            Some(promoted) if promoted.is_empty() => Lane::Bulk,
+            _ => Lane::Interactive,
         }
     }
 
     /// Waits in the lane of the call. If an interactive follower lends its lane meanwhile, the wait
     /// begins again in that one. Dropping the future drops the wait.
-    pub async fn in_lane<F: Future>(&self, wait: impl Fn(Lane) -> F) -> F::Output {
-        if self.lane() == Lane::Bulk {
+    pub async fn in_lane<F: Future>(&mut self, wait: impl Fn(Lane) -> F) -> F::Output {
+        if self.lane() == Lane::Bulk
+            && let Some(promoted) = &mut self.promoted
+        {
             tokio::select! {
                 biased;
                 done = wait(Lane::Bulk) => return done,
-                () = self.promoted() => {}
+                // Once the flight is over nobody promotes; then the wait is all there is.
+                Ok(()) = &mut *promoted, if !promoted.is_terminated() => {}
             }
         }
+        self.promoted = None;
         wait(Lane::Interactive).await
     }
 
@@ -131,11 +133,11 @@ impl Leader {
         let mut state = self.duplicates.state();
         let flight = state.flights.get_mut(&self.key)?;
         flight.past.suspect(ambiguity);
-        let Some(next) = flight.succeed() else {
+        let Some((lane, next)) = flight.succeed() else {
             state.flights.remove(&self.key);
             return None;
         };
-        Some((next, Self::new(Arc::clone(&self.duplicates), self.key, flight.lane())))
+        Some((next, Self::new(&self.duplicates, self.key, lane, flight)))
     }
 }
 

@@ -261,7 +261,7 @@ async fn a_leader_that_panics_is_succeeded() {
 #[tokio::test(start_paused = true)]
 async fn an_interactive_follower_lends_its_lane_also_while_the_leader_waits() {
     let duplicates = duplicates();
-    let leader = enter(&duplicates, Lane::Bulk).leader();
+    let mut leader = enter(&duplicates, Lane::Bulk).leader();
     let began = Cell::new(Vec::new());
     let never_in_bulk = |lane| {
         began.set([began.take(), vec![lane]].concat());
@@ -282,7 +282,7 @@ async fn an_interactive_follower_lends_its_lane_also_while_the_leader_waits() {
 #[tokio::test(start_paused = true)]
 async fn a_wait_in_the_lane_of_the_call_ends_by_itself_too() {
     for lane in Lane::ALL {
-        let leader = enter(&duplicates(), lane).leader();
+        let mut leader = enter(&duplicates(), lane).leader();
         assert_eq!(leader.in_lane(std::future::ready).now_or_never(), Some(lane));
     }
 }
