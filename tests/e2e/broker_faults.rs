@@ -21,7 +21,7 @@ async fn a_broker_absent_at_the_start_is_waited_for() {
     stage.amqp.declare_family().await;
     stage.amqp.publish(INTERACTIVE, Message::job(&token(1))).await;
     let endpoint = Endpoint::willing().await;
-    let mut relay = Relay::shut(stage.broker_address()).await;
+    let mut relay = Relay::shut(stage.broker_address());
     let worker = stage.run(&endpoint).set("broker.url", stage.url_by(&relay)).start();
 
     let tried = |least: usize| {

@@ -92,7 +92,7 @@ async fn a_307_sends_no_byte_to_another_host() {
 async fn a_refused_connection_is_retried() {
     let stage = Stage::new().await;
     let endpoint = Endpoint::willing().await;
-    let mut way = Relay::shut(endpoint.address()).await;
+    let mut way = Relay::shut(endpoint.address());
     let url = format!("http://{}/revoke", way.address());
     let worker = stage.run(&endpoint).set("endpoint.url", url).ready().await;
     stage.amqp.publish(INTERACTIVE, Message::job(&token(1))).await;

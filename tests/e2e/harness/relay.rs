@@ -63,13 +63,12 @@ impl Drop for Relay {
 
 impl Relay {
     /// Takes a port and does not listen on it yet: connections to it are refused.
-    pub async fn shut(target: SocketAddr) -> Self {
-        Self::shut_at((Ipv4Addr::LOCALHOST, 0).into(), target).await
+    pub fn shut(target: SocketAddr) -> Self {
+        Self::shut_at((Ipv4Addr::LOCALHOST, 0).into(), target)
     }
 
     /// The same at an address of this machine's own; with port 0 at one that is free.
-    #[allow(clippy::unused_async, reason = "as the others that make one")]
-    pub async fn shut_at(address: SocketAddr, target: SocketAddr) -> Self {
+    pub fn shut_at(address: SocketAddr, target: SocketAddr) -> Self {
         let port = TcpSocket::new_v4().unwrap();
         // As the listeners have it: only then they may share the port.
         port.set_reuseaddr(true).unwrap();
@@ -80,7 +79,7 @@ impl Relay {
 
     /// Listens and relays so much of each connection.
     pub async fn open_until(target: SocketAddr, stall: Stall) -> Self {
-        let mut relay = Self::shut(target).await;
+        let mut relay = Self::shut(target);
         relay.passage.stall = stall;
         relay.reopen().await;
         relay
@@ -88,7 +87,7 @@ impl Relay {
 
     /// Listens and relays over a bad line.
     pub async fn open_over(target: SocketAddr, line: Line) -> Self {
-        let mut relay = Self::shut(target).await;
+        let mut relay = Self::shut(target);
         relay.passage.line = line;
         relay.reopen().await;
         relay
@@ -96,7 +95,7 @@ impl Relay {
 
     /// Listens and relays.
     pub async fn open(target: SocketAddr) -> Self {
-        let mut relay = Self::shut(target).await;
+        let mut relay = Self::shut(target);
         relay.reopen().await;
         relay
     }

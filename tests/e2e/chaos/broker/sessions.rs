@@ -10,7 +10,7 @@ use crate::{
 async fn absent_at_start() {
     const TRIES: usize = 4;
     let mut trial = Plan::new(Area::Broker, "absent at start").begin().await;
-    let mut relay = Relay::shut(trial.stage.broker_address()).await;
+    let mut relay = Relay::shut(trial.stage.broker_address());
     trial.launch = trial.launch.set("broker.url", trial.stage.url_by(&relay));
     trial.publish_all().await;
     let worker = trial.start();

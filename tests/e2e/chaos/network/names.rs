@@ -22,7 +22,7 @@ const AFTER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 async fn ways(target: SocketAddr) -> [Relay; 2] {
     let first = Relay::open(target).await;
     let port = first.address().port();
-    [first, Relay::shut_at((AFTER, port).into(), target).await]
+    [first, Relay::shut_at((AFTER, port).into(), target)]
 }
 
 fn endpoint_by_name(trial: &mut Trial, port: u16, resolver: &Resolver) {
