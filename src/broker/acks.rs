@@ -92,6 +92,12 @@ impl Acks {
         self.unflushed
     }
 
+    /// How many deliveries there were.
+    #[must_use]
+    pub fn delivered_so_far(&self) -> u64 {
+        self.low - FIRST_TAG + self.slots.len() as u64
+    }
+
     /// Deliveries that are not settled yet.
     #[must_use]
     pub fn in_hand(&self) -> usize {

@@ -62,8 +62,8 @@ impl AmqpDelivery {
 
     /// The message that carries the job to where the settlement sends it; `None` if it goes nowhere.
     fn letter(&mut self, settlement: Settlement<'_>) -> Option<Letter> {
-        let Message { arrival: Arrival { lane, .. }, body, properties } = &mut *self.message;
-        let lane = *lane;
+        let lane = self.message.arrival.lane;
+        let Message { body, properties, .. } = &mut *self.message;
         let (target, queue, properties) = match settlement {
             Settlement::Done(..) | Settlement::HandBack(_) => return None,
             Settlement::DeadLetter(letter) => (
@@ -108,12 +108,12 @@ impl Delivery for AmqpDelivery {
         let Some(letter) = self.letter(settlement) else { return self.receipt.requeue() };
         let lost = self.receipt.lost();
         // Boxed, so that jobs which need no letter, nearly all of them, take no room for its way.
-        let confirmed = Box::pin(self.exits.publisher.publish(letter));
+        let publishing = Box::pin(self.exits.publisher.publish(letter));
         tokio::select! {
             biased;
             // Its ack would mean nothing any more, and the job comes again: one letter is enough.
             () = lost.cancelled() => Settled::Abandoned,
-            confirmed = confirmed => match confirmed {
+            confirmed = publishing => match confirmed {
                 Ok(()) => self.receipt.ack(),
                 Err(_closed) => self.receipt.requeue(),
             },

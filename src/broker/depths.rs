@@ -1,13 +1,14 @@
-//! How full the queues are, sampled by passive declares: their counts do not lag.
+//! How full the queues are, sampled by passive declares: their counts do not lag. A consumer that gets
+//! nothing out of a queue that has something is found by the way.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use lapin::{Channel, Connection};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::{queues::Queues, topology};
+use super::{lane::LaneChannel, queues::Queues, starvation::Starvation, topology};
 use crate::{
-    domain::Lane,
+    domain::{Lane, PerLane},
     metrics::{Depth, Metrics},
 };
 
@@ -17,12 +18,27 @@ const EVERY: Duration = Duration::from_secs(2);
 /// A look takes no longer; the next one is made on another channel.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Samples until the connection is gone. It needs a channel of its own, because a look at a queue that
-/// is missing closes the channel.
-pub async fn sample(connection: &Connection, queues: &Queues, metrics: &Metrics) {
+/// Why there are no more samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// The connection is gone.
+    Gone,
+    /// The consumer of this lane starves.
+    Starving(Lane),
+}
+
+/// Samples until the connection is gone, or a consumer starves. It needs a channel of its own, because a
+/// look at a queue that is missing closes the channel.
+pub async fn sample(
+    connection: &Connection,
+    queues: &Queues,
+    lanes: &PerLane<Arc<LaneChannel>>,
+    metrics: &Metrics,
+) -> Ended {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut channel = None;
+    let mut starvation = PerLane::<Starvation>::default();
     while connection.status().connected() {
         ticks.tick().await;
         let looked = timeout(LIMIT, async {
@@ -30,20 +46,34 @@ pub async fn sample(connection: &Connection, queues: &Queues, metrics: &Metrics)
             if channel.as_ref().is_none_or(|channel: &Channel| !channel.status().connected()) {
                 *channel = connection.create_channel().await.ok();
             }
-            if let Some(channel) = channel {
-                // A missing queue leaves the figures as they are; whoever needs it says so.
-                let _ = look(channel, queues, metrics).await;
-            }
+            // A missing queue leaves the figures as they are; whoever needs it says so.
+            look(channel.as_ref()?, queues, metrics).await.ok()
         });
-        if looked.await.is_err() {
-            channel = None;
+        match looked.await {
+            Ok(waiting) => {
+                for lane in Lane::ALL {
+                    let waiting = waiting.as_ref().map_or(0, |waiting| *waiting.get(lane));
+                    if starvation.get_mut(lane).lasts(lanes.get(lane).serving(waiting)) {
+                        return Ended::Starving(lane);
+                    }
+                }
+            }
+            Err(_) => channel = None,
         }
     }
+    Ended::Gone
 }
 
-async fn look(channel: &Channel, queues: &Queues, metrics: &Metrics) -> lapin::Result<()> {
+/// Returns how many jobs wait in the lanes.
+async fn look(
+    channel: &Channel,
+    queues: &Queues,
+    metrics: &Metrics,
+) -> lapin::Result<PerLane<u32>> {
+    let mut waiting = PerLane::default();
     for (lane, depth) in [(Lane::Interactive, Depth::Interactive), (Lane::Bulk, Depth::Bulk)] {
         let ready = topology::depth(channel, queues.lane(lane)).await?;
+        *waiting.get_mut(lane) = ready;
         metrics.queue_messages(depth, ready.into());
     }
     let dead = topology::depth(channel, queues.dead()).await?;
@@ -53,5 +83,5 @@ async fn look(channel: &Channel, queues: &Queues, metrics: &Metrics) -> lapin::R
         parked += u64::from(topology::depth(channel, queue).await?);
     }
     metrics.queue_messages(Depth::Parked, parked);
-    Ok(())
+    Ok(waiting)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use futures_util::{StreamExt, future::try_join_all};
@@ -23,6 +23,7 @@ use super::{
     delivery::{AmqpDelivery, Exits},
     headers,
     receipt::{ChannelLedger, Receipt},
+    starvation::Serving,
 };
 use crate::{
     domain::Lane,
@@ -39,6 +40,7 @@ pub struct LaneChannel {
     ledger: Arc<ChannelLedger>,
     /// How often it began to consume.
     consumptions: AtomicU64,
+    consuming: AtomicBool,
 }
 
 impl LaneChannel {
@@ -49,7 +51,13 @@ impl LaneChannel {
     /// The broker's, or the connection's.
     pub async fn open(connection: &Connection, lane: Lane) -> lapin::Result<Self> {
         let channel = connection.create_channel().await?;
-        Ok(Self { lane, channel, ledger: Arc::default(), consumptions: AtomicU64::new(0) })
+        Ok(Self {
+            lane,
+            channel,
+            ledger: Arc::default(),
+            consumptions: AtomicU64::new(0),
+            consuming: AtomicBool::new(false),
+        })
     }
 
     /// Begins to consume.
@@ -64,7 +72,10 @@ impl LaneChannel {
         // unsettled deliveries of its former consumer.
         self.consumptions.fetch_add(1, Ordering::Relaxed);
         let tag = self.consumer_tag();
-        self.channel.basic_consume(queue.clone(), tag, options, FieldTable::default()).await
+        let arguments = FieldTable::default();
+        let consumer = self.channel.basic_consume(queue.clone(), tag, options, arguments).await?;
+        self.consuming.store(true, Ordering::Relaxed);
+        Ok(consumer)
     }
 
     /// Stops consuming; what was delivered before still comes out of [`LaneChannel::pump`].
@@ -73,6 +84,7 @@ impl LaneChannel {
     ///
     /// The broker's, or the connection's.
     pub async fn cancel(&self) -> lapin::Result<()> {
+        self.consuming.store(false, Ordering::Relaxed);
         self.channel.basic_cancel(self.consumer_tag(), BasicCancelOptions::default()).await
     }
 
@@ -110,6 +122,17 @@ impl LaneChannel {
     #[must_use]
     pub fn in_hand(&self) -> usize {
         self.ledger.in_hand()
+    }
+
+    /// How its consumer is served, while so many jobs wait in the queue.
+    #[must_use]
+    pub fn serving(&self, waiting: u32) -> Serving {
+        Serving {
+            consuming: self.consuming.load(Ordering::Relaxed),
+            waiting,
+            in_hand: self.ledger.in_hand(),
+            delivered: self.ledger.delivered_so_far(),
+        }
     }
 
     /// The tag of the present consumer: a channel has one at most.

@@ -24,6 +24,7 @@ mod queues;
 mod receipt;
 mod session;
 mod settings;
+mod starvation;
 mod supervise;
 mod topology;
 

@@ -34,6 +34,12 @@ impl ChannelLedger {
         self.acks().delivered(tag)
     }
 
+    /// How many deliveries there were.
+    #[must_use]
+    pub fn delivered_so_far(&self) -> u64 {
+        self.acks().delivered_so_far()
+    }
+
     /// Deliveries that are not settled yet.
     #[must_use]
     pub fn in_hand(&self) -> usize {

@@ -9,6 +9,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use super::{
     delivery::{AmqpDelivery, Exits},
@@ -144,7 +145,7 @@ impl Session {
     ) -> EndedBy {
         let (exits, metrics) = (Arc::clone(&self.exits), Arc::clone(&self.metrics));
         // A connection that is lost ends the acker of each lane: sampling need not say so.
-        let sampling = depths::sample(&self.connection, &exits.queues, &metrics);
+        let sampling = depths::sample(&self.connection, &exits.queues, &self.lanes, &metrics);
         tokio::pin!(sampling);
         let mut intake = Some(intake);
         let mut fetch = interval(FETCH_EVERY);
@@ -177,7 +178,13 @@ impl Session {
                 commands.stopped.cancel();
             }
             tokio::select! {
-                () = &mut sampling => return EndedBy::ConnectionLost,
+                ended = &mut sampling => return match ended {
+                    depths::Ended::Gone => EndedBy::ConnectionLost,
+                    depths::Ended::Starving(lane) => {
+                        warn!(lane = lane.as_str(), "jobs wait, and the broker delivers none");
+                        EndedBy::ConsumerCancelled
+                    }
+                },
                 _ = commands.wanted.changed(), if wanted != Wanted::Never => {}
                 _ = fetch.tick(), if !consuming => {
                     // Else it is time to look again whether there is room to consume.

@@ -243,7 +243,9 @@ impl Supervisor {
         self.metrics.broker_connected(false);
         if ended != EndedBy::Shutdown {
             self.no(match ended {
-                EndedBy::ConsumerCancelled => "the broker cancelled a consumer",
+                EndedBy::ConsumerCancelled => {
+                    "the broker cancelled a consumer, or serves it no more"
+                }
                 EndedBy::ChannelClosed => "the broker closed a channel",
                 _ => "the connection to the broker was lost",
             });

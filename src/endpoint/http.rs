@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::SystemTime};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method};
 use reqwest::{Client, Request, Response, Url};
 use secrecy::SecretString;
 use tracing::debug;
@@ -22,10 +22,6 @@ use crate::{
 
 /// Bytes of an answer that are read. An envelope takes a few hundred; what is longer is none.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
-
-/// Headers of a request without a trace: the four of the client, and host and length by what sends it. With
-/// room for them from the start they move once less.
-const HEADERS: usize = 6;
 
 /// The W3C headers of a trace.
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -71,7 +67,6 @@ impl HttpEndpoint {
 
     fn request(&self, body: Vec<u8>, trace: Option<&TraceContext>) -> Request {
         let mut request = Request::new(Method::POST, self.url.clone());
-        *request.headers_mut() = HeaderMap::with_capacity(HEADERS);
         // As they came: this worker is no span of the trace, and says nothing of its own.
         if let Some(trace) = trace {
             let values =

@@ -281,7 +281,7 @@ impl State {
             && self.running > 0
             && !probe;
         if overshot {
-            // A fast start ends in a burst of refusals, faster than any answer: the limit's affair.
+            // A fast start or a leap ends in a burst of refusals, faster than any answer: the limit's affair.
             return;
         }
         match evidence {

@@ -36,14 +36,13 @@ const LEAST_SAMPLES: usize = 16;
 /// Every such try costs a refusal, and with a low limit a round is over after a handful of calls.
 const PATIENCE: usize = 100;
 
-/// After so many rounds in a row that spoke for more, the limit is far from where it hurts: it grows by a
-/// share of itself from then on. One more per round alone would need minutes to a limit of a thousand, if
-/// a hiccup ended fast start early.
-const CALM: usize = 8;
+/// After so many rounds in a row that spoke for more, the limit grows by a share of itself. One more per
+/// round alone would need minutes to a limit of a thousand, if a hiccup ended fast start early.
+const CALM_ROUNDS: usize = 8;
 
-/// That share: one part in so many. Less than a rise of latency that counts, so that a leap too far is
-/// noticed by what it does, and taken back.
-const LEAP: usize = 8;
+/// That share: one part in so many. No more than a decrease takes off, so that one push-back takes a leap
+/// back whole; latency may need two leaps to tell.
+const LEAP: usize = DECREASE;
 
 /// What the end of a call tells about the endpoint's load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +77,8 @@ pub struct Limit {
     baseline: Option<Baseline>,
     /// The limit in force when the endpoint pushed back the last time.
     refused_at: Option<usize>,
-    /// So many rounds in a row spoke for more, since the last decrease.
+    /// So many rounds in a row spoke for more: since the last decrease, the last round that did not reach
+    /// the limit, and the last time that the limit was where the endpoint pushed back.
     calm: usize,
 }
 
@@ -185,6 +185,7 @@ impl Limit {
     fn end_round(&mut self) {
         if self.round.peak < self.current {
             // A limit that was not reached has been neither proved nor disproved.
+            self.calm = 0;
             self.latencies.clear();
             self.next_round();
             return;
@@ -198,7 +199,8 @@ impl Limit {
             }
             Trend::Holds => {
                 self.current = self.current.saturating_add(self.step()).min(self.max);
-                self.calm = self.calm.saturating_add(1);
+                let refused = self.refused_at == Some(self.current);
+                self.calm = if refused { 0 } else { self.calm.saturating_add(1) };
                 self.next_round();
             }
         }
@@ -209,11 +211,12 @@ impl Limit {
         if self.starting {
             return self.current;
         }
-        let step = if self.calm < CALM { 1 } else { (self.current / LEAP).max(1) };
+        let step = if self.calm < CALM_ROUNDS { 1 } else { (self.current / LEAP).max(1) };
         match self.refused_at {
-            // Up to where the endpoint pushed back, and from there as carefully as ever.
+            // Half of the way at most, and one by one in the end: what was too much is met by one call,
+            // not by a burst.
             Some(refused) if self.current < refused => {
-                step.min((refused - self.current - 1).max(1))
+                step.min((refused - self.current) / 2).max(1)
             }
             _ => step,
         }

@@ -181,14 +181,14 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         case.inherit(leader.past());
         loop {
             case.state.switch(JobState::Waiting);
-            if self.expired(job) {
+            if job.expired(|| self.clock.now()) {
                 return Outcome::Done(Ending::Expired);
             }
             let turn = leader.in_lane(|lane| self.flow.start(lane));
             let Some(permit) = self.unless_leaving(case, turn).await else {
                 return self.leave(case);
             };
-            if self.expired(job) {
+            if job.expired(|| self.clock.now()) {
                 return Outcome::Done(Ending::Expired);
             }
             let judgement = match self.attempt(job, case, &mut leader, permit).await {
@@ -205,11 +205,6 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
                 return outcome;
             }
         }
-    }
-
-    /// Whether the token has died by itself. Most name no such moment, and need no look at the clock.
-    fn expired(&self, job: &Job) -> bool {
-        job.expires_at.is_some() && job.expired(self.clock.now())
     }
 
     /// One call and what it means for the job.

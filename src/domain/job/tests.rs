@@ -52,8 +52,8 @@ fn both_spellings_of_a_time_are_read() {
 fn a_token_expires_at_its_time_and_not_before() {
     let job = parse(r#"{"refresh_token":"a","expires_at":100}"#).unwrap();
     let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-    assert!(!job.expired(at(99)));
-    assert!(job.expired(at(100)));
+    assert!(!job.expired(|| at(99)));
+    assert!(job.expired(|| at(100)));
 }
 
 #[test]

@@ -128,6 +128,79 @@ fn a_burst_of_refusals_counts_once() {
     assert_eq!(limit.current(), 28);
 }
 
+/// One round: fills the limit, and every call is answered.
+fn round(limit: &mut Limit) -> usize {
+    for number in fill(limit) {
+        limit.ended(number, ANSWERED);
+    }
+    limit.current()
+}
+
+/// A limit out of fast start, that was refused at `at`.
+fn refused(at: usize) -> Limit {
+    let mut limit = Limit::new(1, 10_000, true);
+    grow(&mut limit, at);
+    let last = fill(&mut limit).pop().unwrap();
+    limit.ended(last, Sample::PushedBack);
+    limit
+}
+
+#[test]
+fn after_a_calm_stretch_the_limit_leaps() {
+    let mut limit = refused(512);
+    limit.refused_at = None;
+    let calm: Vec<usize> = (0..CALM_ROUNDS).map(|_| round(&mut limit)).collect();
+    assert_eq!(calm, (257..=264).collect::<Vec<_>>());
+    assert_eq!(round(&mut limit), 264 + 264 / LEAP);
+    assert_eq!(round(&mut limit), 290 + 290 / LEAP);
+}
+
+#[test]
+fn a_decrease_and_a_round_that_does_not_reach_the_limit_end_the_calm() {
+    for ends_it in ["refused", "idle", "resumed"] {
+        let mut limit = refused(512);
+        limit.refused_at = None;
+        grow(&mut limit, 256 + CALM_ROUNDS);
+        match ends_it {
+            "refused" => {
+                let last = fill(&mut limit).pop().unwrap();
+                limit.ended(last, Sample::PushedBack);
+                limit.refused_at = None;
+            }
+            "idle" => {
+                for _ in 0..limit.current() {
+                    let number = limit.started(1);
+                    limit.ended(number, ANSWERED);
+                }
+            }
+            _ => {
+                limit.resume();
+                limit.starting = false;
+            }
+        }
+        let before = limit.current();
+        grow(&mut limit, before + 1);
+        assert_eq!(limit.current(), before + 1, "{ends_it}");
+    }
+}
+
+#[test]
+fn what_was_too_much_is_neared_by_halves_then_met_and_passed_one_by_one() {
+    let mut limit = refused(512);
+    let mut before = limit.current();
+    let mut steps = Vec::new();
+    while before < 512 + CALM_ROUNDS {
+        // Where it was refused a round takes patience.
+        while round(&mut limit) == before {}
+        steps.push(limit.current() - before);
+        before = limit.current();
+    }
+    assert!(steps.iter().any(|step| *step > 1), "{steps:?}");
+    let around = steps.len() - CALM_ROUNDS - 1;
+    assert!(steps[around..].iter().all(|step| *step == 1), "{steps:?}");
+    assert_eq!(steps.iter().sum::<usize>(), before - 256);
+}
+
 #[test]
 fn one_straggler_in_every_round_is_no_rise() {
     let mut limit = Limit::new(1, 100, true);

@@ -47,11 +47,15 @@ impl Flight {
     }
 
     /// A job of that lane leads from now on. Returns what it waits for to be promoted; `None` if it is in
-    /// the better lane already. A channel for one message: there is one to each job, and it is cheap.
+    /// the better lane already. A channel for one message, for nearly every job of the bulk lane has one.
     pub(super) fn led_from(&mut self, lane: Lane) -> Option<oneshot::Receiver<()>> {
+        self.promotion = None;
+        if lane == Lane::Interactive {
+            return None;
+        }
         let (promotion, promoted) = oneshot::channel();
-        self.promotion = (lane == Lane::Bulk).then_some(promotion);
-        self.promotion.is_some().then_some(promoted)
+        self.promotion = Some(promotion);
+        Some(promoted)
     }
 
     /// One more follower.

@@ -159,6 +159,25 @@ impl VirtualHost {
         .await;
     }
 
+    /// Makes the broker forget every consumer of these queues, and tell nobody. Returns how many.
+    pub async fn forget_consumers(&self, queues: &[&str]) -> usize {
+        let names: Vec<String> = queues.iter().map(|queue| format!("<<\"{queue}\">>")).collect();
+        let expression = format!(
+            r#"lists:sum([begin
+                Server = amqqueue:get_pid(Queue),
+                {{ok, {{_, Consumers}}, _}} = ra:local_query(Server, fun rabbit_fifo:query_consumers/1),
+                [{{ok, _, _}} = ra:process_command(Server, rabbit_fifo:make_checkout(Id, cancel, #{{}}))
+                    || Id <- maps:keys(Consumers)],
+                maps:size(Consumers)
+            end || Name <- [{}],
+                {{ok, Queue}} <- [rabbit_amqqueue:lookup(rabbit_misc:r(<<"{}">>, queue, Name))]])."#,
+            names.join(","),
+            self.name,
+        );
+        let said = self.node().ctl(&["eval", &expression]).await;
+        said.parse().unwrap_or_else(|_| panic!("the broker forgets nobody: {said}"))
+    }
+
     /// The URL for the test's own connections.
     pub fn test_url(&self) -> String {
         self.test_url_by(self.node())

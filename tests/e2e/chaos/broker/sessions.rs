@@ -63,6 +63,20 @@ async fn consumer_cancelled() {
     until_over(trial, worker, "consumer_cancelled").await;
 }
 
+/// The broker forgets both consumers and tells nobody, as it did where a cluster had lost its majority for a
+/// while: jobs wait, and none is delivered. The worker finds that out by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn consumers_forgotten() {
+    let mut trial = Plan::new(Area::Broker, "consumers forgotten").begin().await;
+    trial.publish(20).await;
+    let worker = trial.ready().await;
+    trial.until_settled(&[&worker]).await;
+    let forgotten = trial.stage.host.forget_consumers(&[INTERACTIVE, BULK]).await;
+    assert_eq!(forgotten, 2);
+    trial.publish_all().await;
+    until_over(trial, worker, "consumer_cancelled").await;
+}
+
 /// A call takes longer than the broker leaves a delivery with a consumer: it closes the channel, and every
 /// job in hand goes back to its queue.
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use crate::{
     },
 };
 
-/// Whoever takes a delivery from the broker asks for the time of day once; then its job asks.
+/// Whoever takes a delivery from the broker asks for the time of day once; then its job may.
 const BY_THE_SESSION: usize = 1;
 
 /// A worker with calls held open and nothing else in hand, whose clock fails after so many looks. Nobody
@@ -44,7 +44,9 @@ async fn a_panic_in_one_job() {
     let dead = trial.stage.amqp.depth(DEAD).await.map_or(0, |depth| depth.ready);
     clock.fail();
     let victim = token(usize::MAX);
-    let job = Message::job(&victim);
+    // Far from its end; but a job whose token has one looks at the clock before its call.
+    let job = serde_json::json!({ "refresh_token": victim, "expires_at": 4_000_000_000_u64 });
+    let job = Message::new(job.to_string());
     trial.publish_own(INTERACTIVE, job, &victim, Ending::Dead(&[REASON])).await;
     let one_more = |depth: crate::harness::amqp::Depth| depth.ready == dead + 1;
     trial.stage.amqp.until_depth(DEAD, "get the job", one_more).await;
