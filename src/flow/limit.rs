@@ -9,6 +9,8 @@
 //! the round did, as the limit allows calls. Calls that began before a decrease are not heard again:
 //! they tell of a load that is gone, and a burst of refusals would otherwise crush the limit.
 //!
+//! A call that hangs while others are answered holds no place: it is no load that could be told from this.
+//!
 //! Two known designs were turned down. Vector's adaptive request concurrency averages the round-trip
 //! times of all answers, so one call that hangs lowers the limit for everybody; TCP Vegas and the
 //! gradient limiters measure against the least or the long-term latency, and so either never accept that
@@ -19,12 +21,14 @@
 mod latency;
 #[cfg(test)]
 mod simulation;
+mod stragglers;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
 use latency::{Baseline, Latency, Trend};
+use stragglers::Stragglers;
 
 /// A push-back, or a moderate rise of latency, takes one part in so many off the limit.
 const DECREASE: usize = 10;
@@ -69,6 +73,7 @@ pub struct Limit {
     starting: bool,
     /// The number of the next call to start.
     next: u64,
+    stragglers: Stragglers,
     /// The first call since the last decrease.
     decreased: u64,
     round: Round,
@@ -106,6 +111,7 @@ impl Limit {
             current: if adaptive { min } else { max },
             starting: true,
             next: 0,
+            stragglers: Stragglers::default(),
             decreased: 0,
             round: Round::default(),
             latencies: Vec::new(),
@@ -115,16 +121,20 @@ impl Limit {
         }
     }
 
-    /// How many calls may run at a time.
+    /// How many calls may run at a time, stragglers among them, and never more than the ceiling.
     #[must_use]
-    pub const fn current(&self) -> usize {
-        self.current
+    pub fn current(&self) -> usize {
+        self.current.saturating_add(self.stragglers.count()).min(self.max)
     }
 
     /// A call starts while `running` calls, this one among them, are under way. Returns its number,
     /// which comes back with its sample. A call may also end without one.
     pub fn started(&mut self, running: usize) -> u64 {
-        self.round.peak = self.round.peak.max(running);
+        if self.adaptive {
+            self.stragglers.began(running);
+            let load = running.saturating_sub(self.stragglers.count());
+            self.round.peak = self.round.peak.max(load);
+        }
         let number = self.next;
         self.next += 1;
         number
@@ -135,6 +145,7 @@ impl Limit {
         if !self.adaptive {
             return;
         }
+        self.stragglers.ended(number, matches!(sample, Sample::Answered { .. }));
         match sample {
             Sample::PushedBack if number >= self.decreased => {
                 self.refused_at = Some(self.current);
@@ -161,6 +172,7 @@ impl Limit {
         latencies.clear();
         *self = Self {
             next: self.next,
+            stragglers: std::mem::take(&mut self.stragglers),
             decreased: self.next,
             round: Round { first: self.next, ..Round::default() },
             latencies,

@@ -33,7 +33,7 @@ pub struct Phase {
     /// What becomes of the calls beyond.
     #[serde(default)]
     beyond: Beyond,
-    /// One call in so many takes ten seconds.
+    /// One call in so many takes ten seconds, and nothing of the capacity.
     straggler_one_in: Option<u64>,
     /// No more jobs than this are there at a time; without it, an endless backlog.
     demand: Option<usize>,
@@ -88,7 +88,15 @@ struct Call {
     ends: u64,
     number: u64,
     began: u64,
-    refused: bool,
+    kind: Kind,
+}
+
+/// What the endpoint does with a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Refused,
+    Handled,
+    Straggling,
 }
 
 /// Plays the phases one after another and tells what was seen in each.
@@ -105,18 +113,18 @@ pub fn play(phases: &[Phase], mut limit: Limit, rng_seed: u64) -> Vec<Seen> {
         let mut window = Seen { limit: [usize::MAX, 0], dip: usize::MAX, ..Seen::default() };
         while now < phase_ends {
             while under_way.len() < limit.current().min(phase.demand.unwrap_or(usize::MAX)) {
-                let refused = phase.refuses(served);
-                served += u64::from(!refused);
-                let takes = if refused { REFUSAL } else { phase.takes(served, now, &mut rng) };
+                let (kind, takes) = phase.receives(&mut served, now, &mut rng);
                 let number = limit.started(under_way.len() + 1);
-                under_way.push(Reverse(Call { ends: now + takes, number, began: now, refused }));
+                under_way.push(Reverse(Call { ends: now + takes, number, began: now, kind }));
             }
             let Some(Reverse(call)) = under_way.pop() else { break };
             now = call.ends;
             let latency = Duration::from_micros(now - call.began);
-            served -= u64::from(!call.refused);
-            let sample =
-                if call.refused { Sample::PushedBack } else { Sample::Answered { latency } };
+            served -= u64::from(call.kind == Kind::Handled);
+            let sample = match call.kind {
+                Kind::Refused => Sample::PushedBack,
+                Kind::Handled | Kind::Straggling => Sample::Answered { latency },
+            };
             limit.ended(call.number, sample);
             window.note(limit.current(), (now >= settled).then_some(sample));
         }
@@ -159,15 +167,20 @@ impl Phase {
         matches!(self.beyond, Beyond::Refuse) && self.capacity.is_some()
     }
 
-    fn refuses(&self, served: u64) -> bool {
-        self.has_refusals() && self.capacity.is_some_and(|capacity| served >= capacity)
+    /// What becomes of a call while `served` are handled, and the time that it takes.
+    fn receives(&self, served: &mut u64, now: u64, rng: &mut Rng) -> (Kind, u64) {
+        if self.has_refusals() && self.capacity.is_some_and(|capacity| *served >= capacity) {
+            return (Kind::Refused, REFUSAL);
+        }
+        if self.straggler_one_in.is_some_and(|calls| rng.u64(0..calls) == 0) {
+            return (Kind::Straggling, STRAGGLER);
+        }
+        *served += 1;
+        (Kind::Handled, self.takes(*served, now, rng))
     }
 
     /// The time that a call takes while `served` calls, this one among them, are handled.
     fn takes(&self, served: u64, now: u64, rng: &mut Rng) -> u64 {
-        if self.straggler_one_in.is_some_and(|calls| rng.u64(0..calls) == 0) {
-            return STRAGGLER;
-        }
         let [least, most] = self.latency_ms;
         let alone = rng.u64(least * MILLI..=most * MILLI);
         let swing = Rng::with_seed(now / SECOND).u64(0..=2 * self.wander_percent);

@@ -136,12 +136,20 @@ fn round(limit: &mut Limit) -> usize {
     limit.current()
 }
 
+/// Fills the limit, and one call is refused.
+fn refuse(limit: &mut Limit) {
+    let mut calls = fill(limit);
+    limit.ended(calls.pop().unwrap(), Sample::PushedBack);
+    for number in calls {
+        limit.ended(number, Sample::Unknown);
+    }
+}
+
 /// A limit out of fast start, that was refused at `at`.
 fn refused(at: usize) -> Limit {
     let mut limit = Limit::new(1, 10_000, true);
     grow(&mut limit, at);
-    let last = fill(&mut limit).pop().unwrap();
-    limit.ended(last, Sample::PushedBack);
+    refuse(&mut limit);
     limit
 }
 
@@ -163,8 +171,7 @@ fn a_decrease_and_a_round_that_does_not_reach_the_limit_end_the_calm() {
         grow(&mut limit, 256 + CALM_ROUNDS);
         match ends_it {
             "refused" => {
-                let last = fill(&mut limit).pop().unwrap();
-                limit.ended(last, Sample::PushedBack);
+                refuse(&mut limit);
                 limit.refused_at = None;
             }
             "idle" => {
