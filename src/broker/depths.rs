@@ -41,40 +41,41 @@ pub async fn sample(
     let mut starvation = PerLane::<Starvation>::default();
     while connection.status().connected() {
         ticks.tick().await;
+        let mut waiting = PerLane::<Option<u32>>::default();
         let looked = timeout(LIMIT, async {
             let channel = &mut channel;
             if channel.as_ref().is_none_or(|channel: &Channel| !channel.status().connected()) {
                 *channel = connection.create_channel().await.ok();
             }
-            // A missing queue leaves the figures as they are; whoever needs it says so.
-            look(channel.as_ref()?, queues, metrics).await.ok()
-        });
-        match looked.await {
-            Ok(waiting) => {
-                for lane in Lane::ALL {
-                    let waiting = waiting.as_ref().map_or(0, |waiting| *waiting.get(lane));
-                    if starvation.get_mut(lane).lasts(lanes.get(lane).serving(waiting)) {
-                        return Ended::Starving(lane);
-                    }
-                }
+            if let Some(channel) = channel {
+                // A missing queue leaves the figures as they are; whoever needs it says so.
+                let _ = look(channel, queues, metrics, &mut waiting).await;
             }
-            Err(_) => channel = None,
+        });
+        if looked.await.is_err() {
+            channel = None;
+        }
+        for lane in Lane::ALL {
+            if starvation.get_mut(lane).lasts(lanes.get(lane).serving(*waiting.get(lane))) {
+                return Ended::Starving(lane);
+            }
         }
     }
     Ended::Gone
 }
 
-/// Returns how many jobs wait in the lanes.
+/// Notes as well what is found of the lanes.
 async fn look(
     channel: &Channel,
     queues: &Queues,
     metrics: &Metrics,
-) -> lapin::Result<PerLane<u32>> {
-    let mut waiting = PerLane::default();
+    waiting: &mut PerLane<Option<u32>>,
+) -> lapin::Result<()> {
     for (lane, depth) in [(Lane::Interactive, Depth::Interactive), (Lane::Bulk, Depth::Bulk)] {
-        let ready = topology::depth(channel, queues.lane(lane)).await?;
-        *waiting.get_mut(lane) = ready;
-        metrics.queue_messages(depth, ready.into());
+        let found = topology::look(channel, queues.lane(lane)).await?;
+        // No consumer, not even our own: the queue was too busy to tell.
+        *waiting.get_mut(lane) = (found.consumers > 0 || found.ready > 0).then_some(found.ready);
+        metrics.queue_messages(depth, found.ready.into());
     }
     let dead = topology::depth(channel, queues.dead()).await?;
     metrics.queue_messages(Depth::Dead, dead.into());
@@ -83,5 +84,5 @@ async fn look(
         parked += u64::from(topology::depth(channel, queue).await?);
     }
     metrics.queue_messages(Depth::Parked, parked);
-    Ok(waiting)
+    Ok(())
 }

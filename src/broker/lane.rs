@@ -124,9 +124,9 @@ impl LaneChannel {
         self.ledger.in_hand()
     }
 
-    /// How its consumer is served, while so many jobs wait in the queue.
+    /// How its consumer is served, while so many jobs wait in the queue, if that is known.
     #[must_use]
-    pub fn serving(&self, waiting: u32) -> Serving {
+    pub fn serving(&self, waiting: Option<u32>) -> Serving {
         Serving {
             consuming: self.consuming.load(Ordering::Relaxed),
             waiting,

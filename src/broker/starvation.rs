@@ -1,19 +1,20 @@
 //! A consumer that starves: jobs wait in its queue, it has none in hand, and yet none is delivered.
 //!
 //! The broker believes that the worker has its fill, or has forgotten it, and tells nobody. It was met with
-//! RabbitMQ 3.10.8 after a cluster had lost its majority and got it back. Left alone it would last until
-//! `consumer_timeout`, half an hour by default; a new session ends it.
+//! RabbitMQ 3.10.8 after a cluster had lost its majority and got it back. Nothing else would end it: with
+//! nothing in hand not even `consumer_timeout` does. A new session is served, or learns why not.
 
-/// So many looks in a row must find it so. A consumer that is served gets a job within milliseconds.
-pub const LOOKS: u32 = 10;
+/// So many looks in a row must find it so, a minute's. A consumer that is served gets a job within
+/// milliseconds; but a queue without a majority serves nobody, and sessions that could wait for it should.
+pub const LOOKS: u32 = 30;
 
 /// How a consumer is served at one moment.
 #[derive(Debug, Clone, Copy)]
 pub struct Serving {
     /// Whether the lane consumes.
     pub consuming: bool,
-    /// Jobs that wait in its queue.
-    pub waiting: u32,
+    /// Jobs that wait in its queue; `None` if the broker did not tell.
+    pub waiting: Option<u32>,
     /// Deliveries that are not settled yet.
     pub in_hand: usize,
     /// Deliveries so far, in this session.
@@ -28,12 +29,12 @@ pub struct Starvation {
 }
 
 impl Starvation {
-    /// Whether it starves, as it is seen now. One that never had a delivery in its session does
-    /// not: another session would not help it, and each costs what the other lane has in hand.
+    /// Whether it starves, as it is seen now. What the broker does not tell counts neither way.
     pub fn lasts(&mut self, now: Serving) -> bool {
-        let idle = now.in_hand == 0 && now.delivered == self.delivered && now.delivered > 0;
+        let Some(waiting) = now.waiting else { return false };
+        let idle = now.in_hand == 0 && now.delivered == self.delivered;
         self.delivered = now.delivered;
-        self.looks = if now.consuming && now.waiting > 0 && idle { self.looks + 1 } else { 0 };
+        self.looks = if now.consuming && waiting > 0 && idle { self.looks + 1 } else { 0 };
         self.looks >= LOOKS
     }
 }
@@ -42,17 +43,19 @@ impl Starvation {
 mod tests {
     use super::*;
 
-    const STARVING: Serving = Serving { consuming: true, waiting: 5, in_hand: 0, delivered: 7 };
+    const STARVING: Serving =
+        Serving { consuming: true, waiting: Some(5), in_hand: 0, delivered: 7 };
 
-    /// How many looks it takes after the first; `None` if it is never so.
+    /// After how many looks it is so; `None` if it never is.
     fn looks(mut serving: impl FnMut(u32) -> Serving) -> Option<u32> {
         let mut starvation = Starvation::default();
-        (0..10 * LOOKS).find(|number| starvation.lasts(serving(*number)))
+        (1..10 * LOOKS).find(|number| starvation.lasts(serving(*number)))
     }
 
     #[test]
     fn a_consumer_that_gets_nothing_of_what_waits_starves() {
-        assert_eq!(looks(|_| STARVING), Some(LOOKS));
+        assert_eq!(looks(|_| STARVING), Some(LOOKS + 1), "the first shows that there were some");
+        assert_eq!(looks(|_| Serving { delivered: 0, ..STARVING }), Some(LOOKS));
     }
 
     #[test]
@@ -60,20 +63,20 @@ mod tests {
         assert_eq!(looks(|number| Serving { delivered: number.into(), ..STARVING }), None);
         assert_eq!(looks(|_| Serving { in_hand: 1, ..STARVING }), None);
         assert_eq!(looks(|_| Serving { consuming: false, ..STARVING }), None);
-        assert_eq!(looks(|_| Serving { waiting: 0, ..STARVING }), None);
+        assert_eq!(looks(|_| Serving { waiting: Some(0), ..STARVING }), None);
     }
 
     #[test]
     fn it_must_be_so_in_every_look() {
-        let now_and_then = |number: u32| number.is_multiple_of(LOOKS);
-        assert_eq!(
-            looks(|number| Serving { waiting: u32::from(!now_and_then(number)), ..STARVING }),
-            None
-        );
+        let waiting = |number: u32| Some(u32::from(!number.is_multiple_of(LOOKS)));
+        assert_eq!(looks(|number| Serving { waiting: waiting(number), ..STARVING }), None);
     }
 
     #[test]
-    fn one_that_never_had_a_delivery_is_left_alone() {
-        assert_eq!(looks(|_| Serving { delivered: 0, ..STARVING }), None);
+    fn what_is_not_told_counts_neither_way() {
+        let waiting = |number: u32| (!number.is_multiple_of(2)).then_some(5);
+        let serving = |number| Serving { waiting: waiting(number), delivered: 0, ..STARVING };
+        assert_eq!(looks(serving), Some(2 * LOOKS - 1));
+        assert_eq!(looks(|_| Serving { waiting: None, ..STARVING }), None);
     }
 }

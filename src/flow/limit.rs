@@ -45,7 +45,7 @@ const PATIENCE: usize = 100;
 const CALM_ROUNDS: usize = 8;
 
 /// That share: one part in so many. No more than a decrease takes off, so that one push-back takes a leap
-/// back whole; latency may need two leaps to tell.
+/// back whole; latency may need three leaps to tell.
 const LEAP: usize = DECREASE;
 
 /// What the end of a call tells about the endpoint's load.

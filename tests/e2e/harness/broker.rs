@@ -166,8 +166,9 @@ impl VirtualHost {
             r#"lists:sum([begin
                 Server = amqqueue:get_pid(Queue),
                 {{ok, {{_, Consumers}}, _}} = ra:local_query(Server, fun rabbit_fifo:query_consumers/1),
-                [{{ok, _, _}} = ra:process_command(Server, rabbit_fifo:make_checkout(Id, cancel, #{{}}))
-                    || Id <- maps:keys(Consumers)],
+                [{{ok, _, _}} = ra:process_command(Server,
+                        rabbit_fifo:make_checkout({{element(2, C), element(1, C)}}, cancel, #{{}}))
+                    || C <- maps:values(Consumers)],
                 maps:size(Consumers)
             end || Name <- [{}],
                 {{ok, Queue}} <- [rabbit_amqqueue:lookup(rabbit_misc:r(<<"{}">>, queue, Name))]])."#,
