@@ -4,9 +4,13 @@
 //! RabbitMQ 3.10.8 after a cluster had lost its majority and got it back. Nothing else would end it: with
 //! nothing in hand not even `consumer_timeout` does. A new session is served, or learns why not.
 
-/// So many looks in a row must find it so, a minute's. A consumer that is served gets a job within
+/// So many looks in a row must find it so, a minute's at least. A consumer that is served gets a job within
 /// milliseconds; but a queue without a majority serves nobody, and sessions that could wait for it should.
 pub const LOOKS: u32 = 30;
+
+/// So many for one that never had a delivery in its session: another session may be no better off, as where
+/// somebody else's queue serves one consumer at a time, and each costs what the other lane has in hand.
+pub const LOOKS_UNSERVED: u32 = 10 * LOOKS;
 
 /// How a consumer is served at one moment.
 #[derive(Debug, Clone, Copy)]
@@ -31,11 +35,14 @@ pub struct Starvation {
 impl Starvation {
     /// Whether it starves, as it is seen now. What the broker does not tell counts neither way.
     pub fn lasts(&mut self, now: Serving) -> bool {
-        let Some(waiting) = now.waiting else { return false };
-        let idle = now.in_hand == 0 && now.delivered == self.delivered;
+        let idle = now.consuming && now.in_hand == 0 && now.delivered == self.delivered;
         self.delivered = now.delivered;
-        self.looks = if now.consuming && waiting > 0 && idle { self.looks + 1 } else { 0 };
-        self.looks >= LOOKS
+        self.looks = match now.waiting {
+            Some(1..) if idle => self.looks + 1,
+            None if idle => self.looks,
+            Some(_) | None => 0,
+        };
+        self.looks >= if now.delivered == 0 { LOOKS_UNSERVED } else { LOOKS }
     }
 }
 
@@ -49,13 +56,13 @@ mod tests {
     /// After how many looks it is so; `None` if it never is.
     fn looks(mut serving: impl FnMut(u32) -> Serving) -> Option<u32> {
         let mut starvation = Starvation::default();
-        (1..10 * LOOKS).find(|number| starvation.lasts(serving(*number)))
+        (1..2 * LOOKS_UNSERVED).find(|number| starvation.lasts(serving(*number)))
     }
 
     #[test]
     fn a_consumer_that_gets_nothing_of_what_waits_starves() {
         assert_eq!(looks(|_| STARVING), Some(LOOKS + 1), "the first shows that there were some");
-        assert_eq!(looks(|_| Serving { delivered: 0, ..STARVING }), Some(LOOKS));
+        assert_eq!(looks(|_| Serving { delivered: 0, ..STARVING }), Some(LOOKS_UNSERVED));
     }
 
     #[test]
@@ -75,8 +82,10 @@ mod tests {
     #[test]
     fn what_is_not_told_counts_neither_way() {
         let waiting = |number: u32| (!number.is_multiple_of(2)).then_some(5);
-        let serving = |number| Serving { waiting: waiting(number), delivered: 0, ..STARVING };
-        assert_eq!(looks(serving), Some(2 * LOOKS - 1));
+        assert_eq!(
+            looks(|number| Serving { waiting: waiting(number), ..STARVING }),
+            Some(2 * LOOKS + 1)
+        );
         assert_eq!(looks(|_| Serving { waiting: None, ..STARVING }), None);
     }
 }

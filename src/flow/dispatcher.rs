@@ -131,7 +131,7 @@ impl Dispatcher {
         self.state().latest_probe == Some(number)
     }
 
-    /// How many calls may run at a time now.
+    /// How many calls may run at a time now, but for those that hang while others are answered.
     #[must_use]
     pub fn limit(&self) -> usize {
         self.state().limit.current()
@@ -188,7 +188,7 @@ impl Dispatcher {
 
     /// Takes everything that a call needs, or nothing.
     fn begin(self: &Arc<Self>, state: &mut State, now: Instant) -> Option<Permit> {
-        if state.held || state.running >= state.limit.current() || !state.weather.may_start(now) {
+        if state.held || state.running >= state.limit.allowed() || !state.weather.may_start(now) {
             return None;
         }
         // Last, so that nobody holds a token of the rate while waiting for something else.
@@ -278,7 +278,7 @@ impl State {
         // One of an earlier pause, ending when another probe runs, is a call like any other.
         let probe = call.probe && self.latest_probe == Some(call.number);
         let overshot = matches!(evidence, Some(Evidence::Failed { busy: true, .. }))
-            && self.running > 0
+            && self.running > self.limit.stragglers()
             && !probe;
         if overshot {
             // A fast start or a leap ends in a burst of refusals, faster than any answer: the limit's affair.

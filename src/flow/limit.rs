@@ -9,7 +9,7 @@
 //! the round did, as the limit allows calls. Calls that began before a decrease are not heard again:
 //! they tell of a load that is gone, and a burst of refusals would otherwise crush the limit.
 //!
-//! A call that hangs while others are answered holds no place: it is no load that could be told from this.
+//! A call that hangs while others are answered holds no place, as long as such calls are few.
 //!
 //! Two known designs were turned down. Vector's adaptive request concurrency averages the round-trip
 //! times of all answers, so one call that hangs lowers the limit for everybody; TCP Vegas and the
@@ -93,8 +93,10 @@ struct Round {
     first: u64,
     /// How many of its calls were answered.
     answered: usize,
-    /// The most calls under way when one of its calls began.
+    /// The most calls under way when one of its calls began, stragglers not counted.
     peak: usize,
+    /// Whether there was no room for one more.
+    reached: bool,
 }
 
 impl Limit {
@@ -121,10 +123,22 @@ impl Limit {
         }
     }
 
-    /// How many calls may run at a time, stragglers among them, and never more than the ceiling.
+    /// The limit: how many calls may run at a time, stragglers not counted.
     #[must_use]
-    pub fn current(&self) -> usize {
+    pub const fn current(&self) -> usize {
+        self.current
+    }
+
+    /// How many calls may run at a time, stragglers among them: never more than the ceiling.
+    #[must_use]
+    pub fn allowed(&self) -> usize {
         self.current.saturating_add(self.stragglers.count()).min(self.max)
+    }
+
+    /// How many calls under way hang while others are answered.
+    #[must_use]
+    pub const fn stragglers(&self) -> usize {
+        self.stragglers.count()
     }
 
     /// A call starts while `running` calls, this one among them, are under way. Returns its number,
@@ -134,6 +148,7 @@ impl Limit {
             self.stragglers.began(running);
             let load = running.saturating_sub(self.stragglers.count());
             self.round.peak = self.round.peak.max(load);
+            self.round.reached |= running >= self.allowed();
         }
         let number = self.next;
         self.next += 1;
@@ -195,7 +210,7 @@ impl Limit {
 
     /// Nothing pushed back in this round, or it would not have come to its end.
     fn end_round(&mut self) {
-        if self.round.peak < self.current {
+        if !self.round.reached {
             // A limit that was not reached has been neither proved nor disproved.
             self.calm = 0;
             self.latencies.clear();

@@ -33,7 +33,7 @@ pub struct Phase {
     /// What becomes of the calls beyond.
     #[serde(default)]
     beyond: Beyond,
-    /// One call in so many takes ten seconds, and nothing of the capacity.
+    /// One call in so many takes ten seconds, and no part of the capacity.
     straggler_one_in: Option<u64>,
     /// No more jobs than this are there at a time; without it, an endless backlog.
     demand: Option<usize>,
@@ -112,7 +112,7 @@ pub fn play(phases: &[Phase], mut limit: Limit, rng_seed: u64) -> Vec<Seen> {
         let phase_ends = phase_begins + phase.seconds * SECOND;
         let mut window = Seen { limit: [usize::MAX, 0], dip: usize::MAX, ..Seen::default() };
         while now < phase_ends {
-            while under_way.len() < limit.current().min(phase.demand.unwrap_or(usize::MAX)) {
+            while under_way.len() < limit.allowed().min(phase.demand.unwrap_or(usize::MAX)) {
                 let (kind, takes) = phase.receives(&mut served, now, &mut rng);
                 let number = limit.started(under_way.len() + 1);
                 under_way.push(Reverse(Call { ends: now + takes, number, began: now, kind }));

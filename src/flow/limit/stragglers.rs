@@ -1,17 +1,20 @@
 //! Calls that hang while others are answered.
 //!
-//! Such a call tells nothing of the endpoint's load, and holds its place for as long as it hangs. Where one
-//! call in a thousand takes ten seconds and the others a millisecond, these would soon hold every place of
-//! a low limit, and all others would wait for them.
+//! Such a call holds its place for as long as it hangs. Where one call in a thousand takes ten seconds and
+//! the others a millisecond, these would soon hold every place of a low limit, and all others would wait
+//! for them.
 //!
-//! It is not asked how long a call takes, but how many others were answered meanwhile. In an outage nobody
-//! is answered, so no call becomes a straggler, and an endpoint that is down gets no more of them.
+//! It is not asked how long a call takes, but how many others were answered meanwhile: in an outage nobody
+//! is, and no call becomes a straggler. And they are few by definition. Where latency scatters some calls
+//! always see many others pass them, and those are load like any other.
 
 use std::collections::VecDeque;
 
-/// So many answers make a call that began before them a straggler, beyond one to each call that was under
-/// way with it.
-const PATIENCE: usize = 100;
+/// A call that so many times the calls under way with it were answered after, and [`ONE_IN`] more, hangs.
+const TIMES: usize = 3;
+
+/// One in so many answered calls may be a straggler, and no more.
+const ONE_IN: usize = 100;
 
 /// Which calls under way are stragglers.
 #[derive(Debug, Default)]
@@ -20,6 +23,8 @@ pub(super) struct Stragglers {
     count: usize,
     /// Answers so far.
     answers: usize,
+    /// The count of answers from which on there may be one more.
+    next_at: usize,
     /// The number of the first of `others`.
     first: u64,
     /// The calls since the oldest that is under way and no straggler, in the order in which they began.
@@ -41,7 +46,8 @@ impl Stragglers {
 
     /// The next call begins: `running`, this one among them, are under way.
     pub(super) fn began(&mut self, running: usize) {
-        let patience = self.answers.saturating_add(running).saturating_add(PATIENCE);
+        let others = running.saturating_mul(TIMES).saturating_add(ONE_IN);
+        let patience = self.answers.saturating_add(others);
         self.others.push_back(Call { patience, ended: false });
     }
 
@@ -55,10 +61,11 @@ impl Stragglers {
         self.answers = self.answers.saturating_add(usize::from(answered));
         while let Some(oldest) = self.others.front() {
             if !oldest.ended {
-                if oldest.patience > self.answers {
+                if self.answers < oldest.patience.max(self.next_at) {
                     break;
                 }
                 self.count += 1;
+                self.next_at = self.answers.saturating_add(ONE_IN);
             }
             self.others.pop_front();
             self.first += 1;
@@ -70,43 +77,66 @@ impl Stragglers {
 mod tests {
     use super::*;
 
-    /// So many calls, one after the other beside what hangs, answered or not. Returns the next number.
-    fn calls(stragglers: &mut Stragglers, numbers: std::ops::Range<u64>, answered: bool) -> u64 {
-        for number in numbers.clone() {
-            stragglers.began(2);
-            stragglers.ended(number, answered);
+    /// Calls that begin one after the other, by number.
+    #[derive(Default)]
+    struct Calls {
+        stragglers: Stragglers,
+        next: u64,
+    }
+
+    impl Calls {
+        fn hang(&mut self) -> u64 {
+            self.stragglers.began(1);
+            self.next += 1;
+            self.next - 1
         }
-        numbers.end
+
+        fn end(&mut self, count: usize, answered: bool) {
+            for _ in 0..count {
+                let number = self.hang();
+                self.stragglers.ended(number, answered);
+            }
+        }
     }
 
     #[test]
     fn a_call_that_hangs_while_others_are_answered_is_one_until_it_ends() {
-        let mut stragglers = Stragglers::default();
-        stragglers.began(1);
-        let next = calls(&mut stragglers, 1..PATIENCE as u64 + 1, true);
-        assert_eq!(stragglers.count(), 0, "as many as began with it, and patience");
-        calls(&mut stragglers, next..next + 1, true);
-        assert_eq!(stragglers.count(), 1);
-        stragglers.ended(0, true);
-        assert_eq!(stragglers.count(), 0);
+        let mut calls = Calls::default();
+        let hanging = calls.hang();
+        calls.end(TIMES + ONE_IN - 1, true);
+        assert_eq!(calls.stragglers.count(), 0);
+        calls.end(1, true);
+        assert_eq!(calls.stragglers.count(), 1);
+        calls.stragglers.ended(hanging, true);
+        assert_eq!(calls.stragglers.count(), 0);
     }
 
     #[test]
     fn where_nobody_is_answered_nobody_is_one() {
-        let mut stragglers = Stragglers::default();
-        stragglers.began(1);
-        calls(&mut stragglers, 1..10 * PATIENCE as u64, false);
-        assert_eq!(stragglers.count(), 0);
+        let mut calls = Calls::default();
+        calls.hang();
+        calls.end(10 * ONE_IN, false);
+        assert_eq!(calls.stragglers.count(), 0);
+    }
+
+    #[test]
+    fn there_is_one_in_a_hundred_at_most() {
+        let mut calls = Calls::default();
+        for _ in 0..50 {
+            calls.hang();
+        }
+        calls.end(TIMES + 10 * ONE_IN, true);
+        assert_eq!(calls.stragglers.count(), 10);
     }
 
     #[test]
     fn of_what_has_ended_nothing_is_kept() {
-        let mut stragglers = Stragglers::default();
-        let mut next = 0;
+        let mut calls = Calls::default();
         for _ in 0..3 {
-            stragglers.began(1);
-            next = calls(&mut stragglers, next + 1..next + 10 * PATIENCE as u64, true);
+            calls.hang();
+            calls.end(10 * ONE_IN, true);
         }
-        assert_eq!((stragglers.count(), stragglers.others.len()), (3, 0));
+        assert_eq!((calls.stragglers.count(), calls.stragglers.others.len()), (3, 0));
+        assert_eq!(calls.stragglers.first, calls.next);
     }
 }
