@@ -130,7 +130,13 @@ impl Session {
             let closing = commands.close.clone();
             self.tasks.spawn(async move { Part::Acker(channel.acker(closing).await) });
         }
-        let ended = self.watch(intake, &mut commands).await;
+        let ended = match self.watch(intake, &mut commands).await {
+            // An ack that is the first to find the connection gone is told that its channel is closed.
+            EndedBy::ChannelClosed if !self.connection.status().connected() => {
+                EndedBy::ConnectionLost
+            }
+            ended => ended,
+        };
         for lane in Lane::ALL {
             self.lanes.get(lane).lose();
         }

@@ -134,7 +134,8 @@ labels! {
         ConnectionLost = "connection_lost",
         /// The broker closed a channel.
         ChannelClosed = "channel_closed",
-        /// The broker cancelled a consumer (its queue was deleted or moved), or delivered it nothing of what waits.
+        /// The broker cancelled a consumer, as its queue was deleted or moved; or delivered it nothing of
+        /// what waits.
         ConsumerCancelled = "consumer_cancelled",
         /// The worker stopped.
         Shutdown = "shutdown",

@@ -2,7 +2,7 @@
 
 use crate::{
     chaos::{Area, Evidence, Plan, Trial, sized},
-    harness::{BULK, INTERACTIVE, Worker, scrape::Scrape},
+    harness::{BULK, INTERACTIVE, Worker},
 };
 
 /// Stopped by SIGSTOP until the broker has given its session up, then let go on: it must not ack by the
@@ -20,16 +20,15 @@ async fn sigstop_past_two_heartbeats() {
         trial.stage.amqp.after_consumers(queue).await;
     }
     worker.signal("CONT");
-    // The first to find the connection gone may be an ack, which is told that its channel is closed.
-    let ended =
-        |metrics: &Scrape| metrics.sessions("connection_lost") + metrics.sessions("channel_closed");
-    let metrics =
-        worker.until_metrics("the end of the session", |metrics| ended(metrics) >= 1).await;
-    let lost = ended(&metrics);
+    let metrics = worker
+        .until_metrics("the end of the session", |metrics| metrics.sessions("connection_lost") >= 1)
+        .await;
+    let lost = metrics.sessions("connection_lost");
     // On a busy machine a second of silence may come again by itself, so the bound is set at the end.
     trial.until_settled(&[&worker]).await;
-    let bound = trial.in_hand_at(ended(&worker.metrics().await));
-    trial.close([worker], Evidence::of(lost, "sessions ended"), bound).await;
+    let sessions = worker.metrics().await.sessions("connection_lost");
+    let bound = trial.in_hand_at(sessions);
+    trial.close([worker], Evidence::of(lost, "sessions ended by connection_lost"), bound).await;
 }
 
 /// A worker with all its calls held open, which was told to stop.
