@@ -9,7 +9,7 @@ use super::{backoff::Schedule, history::History, outcome::Parking};
 pub struct RetryPolicy {
     /// The waits between attempts of a job in hand.
     pub schedule: Schedule,
-    /// A job that has failed for this long, in hand, is parked.
+    /// A job that has failed for this long, its stays included, is parked.
     pub hold: Duration,
     /// The stays in a retry queue: the first, the second, and so on; the last one repeats.
     pub park: Vec<Duration>,
@@ -32,7 +32,9 @@ pub enum Retry {
 
 impl RetryPolicy {
     /// What a job does after a failed attempt, seen at `now`, that has been failing in hand for
-    /// `failing_for`. `others_answered`: whether the endpoint answered another job meanwhile; without
+    /// `failing_for`. A stay counts towards the hold as well: back from one past it, a job gets one
+    /// attempt, then the next stay, and one that was parked early, for want of room, has what is left
+    /// of the hold. `others_answered`: whether the endpoint answered another job meanwhile; without
     /// that it may be weather, and in weather nothing is given up.
     #[must_use]
     pub fn after_failure(
@@ -46,11 +48,12 @@ impl RetryPolicy {
             .first_failed_at
             .and_then(|first| now.duration_since(first).ok())
             .unwrap_or_default();
+        // By the wall clock, which may be stepped, only where no other clock saw it all.
+        let failing_for = if history.stays > 0 { failing_for.max(age) } else { failing_for };
         if age >= self.give_up_after && others_answered {
             Retry::GiveUp
-        } else if history.stays > 0 || failing_for >= self.hold {
-            // Back from a stay a job gets one attempt, then the next stay: what has failed for
-            // longer than the hold is no longer worth a place in hand.
+        } else if failing_for >= self.hold {
+            // What has failed for so long is no longer worth a place in hand.
             Retry::Park
         } else {
             Retry::InHand
@@ -106,6 +109,9 @@ mod tests {
             (0, Duration::from_secs(59), Duration::from_secs(59), true, Retry::InHand),
             (0, Duration::from_secs(60), Duration::from_secs(60), true, Retry::Park),
             (1, HOUR, Duration::ZERO, true, Retry::Park),
+            (1, Duration::from_secs(60), Duration::ZERO, true, Retry::Park),
+            (1, Duration::from_secs(59), Duration::from_secs(49), true, Retry::InHand),
+            (1, Duration::ZERO, Duration::from_secs(60), true, Retry::Park),
             (90, 23 * HOUR, Duration::ZERO, true, Retry::Park),
             (90, 24 * HOUR, Duration::ZERO, true, Retry::GiveUp),
             (90, 2400 * HOUR, Duration::ZERO, false, Retry::Park),

@@ -343,6 +343,20 @@ async fn a_job_that_fails_past_the_hold_is_parked_and_back_from_it_gets_one_atte
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_job_that_was_parked_before_the_hold_has_the_rest_of_it() {
+    let answers = [transient(false), transient(false), Verdict::Revoked].map(Answer::Verdict);
+    let mut bench = bench(answers);
+    let first = bench.pipeline.clock.now().checked_sub(STAY);
+    bench.deliver_with(r#"{"refresh_token":"t"}"#, |back| {
+        back.arrival.history =
+            History { attempts: 1, stays: 1, first_failed_at: first, ..History::default() };
+    });
+    assert_eq!(bench.next().await, Out::Done);
+    assert_eq!(bench.gaps(), [250, 500]);
+    bench.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_time_out_and_then_a_rejection_is_a_rejection_after_ambiguity() {
     let mut bench = bench([transient(true), rejected()].map(Answer::Verdict));
     bench.deliver();

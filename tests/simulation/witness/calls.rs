@@ -57,8 +57,13 @@ impl Witness {
                 let retry = &self.plan.worker.pipeline.policy.retry;
                 let wish = failure.retry_after.unwrap_or_default().min(retry.retry_after_max);
                 let least = retry.schedule.initial.mul_f64(1.0 - retry.schedule.jitter);
+                let now = self.clock.now();
                 let record = state.record(number);
+                let first = record.history.first_failed_at;
+                let age = first.and_then(|first| now.duration_since(first).ok());
                 record.failed = true;
+                record.worn_out =
+                    record.history.stays > 0 && age.is_some_and(|age| age >= retry.hold);
                 record.not_before = Some(Instant::now() + wish.max(least));
                 if failure.ambiguous {
                     state.suspect(number);
@@ -125,7 +130,7 @@ impl State {
         fault(at_once.is_some(), "called while a call for the same token is under way");
         fault(record.lost.is_some_and(|at| at < now), "called after its session was lost");
         fault(record.not_before.is_some_and(|at| now < at), "called before its wait was over");
-        fault(record.calls > 0 && record.history.stays > 0, "called twice after a stay");
+        fault(record.worn_out, "called twice after a stay, past the hold");
         faults
     }
 

@@ -37,6 +37,8 @@ pub struct Record {
     pub not_before: Option<Instant>,
     /// Whether its latest call failed.
     pub failed: bool,
+    /// Whether it did so past the hold, after a stay.
+    pub worn_out: bool,
     /// Whether an attempt may have worked, for all that the worker has to know.
     pub may_have_worked: bool,
     /// What the endpoint said of the token, to it or to the job that it followed.
@@ -92,6 +94,7 @@ impl Record {
             called: None,
             not_before: None,
             failed: false,
+            worn_out: false,
             may_have_worked: false,
             verdict: None,
             own: false,
