@@ -57,9 +57,9 @@ impl History {
         self
     }
 
-    /// Notes one failed attempt, seen at `now`.
-    pub fn failed(&mut self, failure: &Failure, now: SystemTime) {
-        self.first_failed_at.get_or_insert(now);
+    /// Notes one failed attempt of a job that has been failing since then.
+    pub fn failed(&mut self, failure: &Failure, since: SystemTime) {
+        self.first_failed_at.get_or_insert(since);
         self.last_error = Some(failure.label);
         if failure.ambiguous {
             self.ambiguity = Some(Ambiguity::Attempt);

@@ -31,28 +31,38 @@ pub enum Retry {
 }
 
 impl RetryPolicy {
+    /// How long a job has been failing that fails in hand for `in_hand`. Stays count as well: back from
+    /// one past the hold, it gets one attempt, then the next stay; one that was parked early, for want
+    /// of room, has what is left of the hold.
+    #[must_use]
+    pub fn failing_for(&self, history: &History, now: SystemTime, in_hand: Duration) -> Duration {
+        // The wall clock can be stepped, so it counts only where no other clock saw it all.
+        match history.first_failed_at.filter(|_| history.stays > 0) {
+            None => in_hand,
+            // A first failure that is still to come: stepped back, the clock would grant a whole hold
+            // at each return until it has caught up.
+            Some(first) => now.duration_since(first).unwrap_or(self.hold).max(in_hand),
+        }
+    }
+
     /// What a job does after a failed attempt, seen at `now`, that has been failing in hand for
-    /// `failing_for`. A stay counts towards the hold as well: back from one past it, a job gets one
-    /// attempt, then the next stay, and one that was parked early, for want of room, has what is left
-    /// of the hold. `others_answered`: whether the endpoint answered another job meanwhile; without
+    /// `in_hand`. `others_answered`: whether the endpoint answered another job meanwhile; without
     /// that it may be weather, and in weather nothing is given up.
     #[must_use]
     pub fn after_failure(
         &self,
         history: &History,
         now: SystemTime,
-        failing_for: Duration,
+        in_hand: Duration,
         others_answered: bool,
     ) -> Retry {
         let age = history
             .first_failed_at
             .and_then(|first| now.duration_since(first).ok())
             .unwrap_or_default();
-        // By the wall clock, which may be stepped, only where no other clock saw it all.
-        let failing_for = if history.stays > 0 { failing_for.max(age) } else { failing_for };
         if age >= self.give_up_after && others_answered {
             Retry::GiveUp
-        } else if failing_for >= self.hold {
+        } else if self.failing_for(history, now, in_hand) >= self.hold {
             // What has failed for so long is no longer worth a place in hand.
             Retry::Park
         } else {
@@ -104,7 +114,7 @@ mod tests {
     fn a_failure_waits_then_parks_then_is_given_up_in_good_weather_only() {
         let now = SystemTime::UNIX_EPOCH + 1000 * HOUR;
         let cases = [
-            // (stays, first failed ago, failing in hand for, others answered) -> what next
+            // (stays, first failed ago, in hand for, others answered) -> what next
             (0, Duration::ZERO, Duration::ZERO, true, Retry::InHand),
             (0, Duration::from_secs(59), Duration::from_secs(59), true, Retry::InHand),
             (0, Duration::from_secs(60), Duration::from_secs(60), true, Retry::Park),
@@ -117,10 +127,10 @@ mod tests {
             (90, 2400 * HOUR, Duration::ZERO, false, Retry::Park),
             (0, 24 * HOUR, Duration::ZERO, false, Retry::InHand),
         ];
-        for (stays, ago, failing_for, others_answered, expected) in cases {
+        for (stays, ago, in_hand, others_answered, expected) in cases {
             let history =
                 History { stays, first_failed_at: now.checked_sub(ago), ..History::default() };
-            let next = policy().after_failure(&history, now, failing_for, others_answered);
+            let next = policy().after_failure(&history, now, in_hand, others_answered);
             assert_eq!(next, expected, "stays {stays}, first failed {ago:?} ago");
         }
     }
@@ -143,9 +153,11 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_stepped_back_gives_nothing_up() {
+    fn a_clock_that_stepped_back_gives_nothing_up_and_grants_no_other_hold() {
         let now = SystemTime::UNIX_EPOCH;
-        let history = History { first_failed_at: Some(now + HOUR), ..History::default() };
-        assert_eq!(policy().after_failure(&history, now, Duration::ZERO, true), Retry::InHand);
+        let first = History { first_failed_at: Some(now + HOUR), ..History::default() };
+        assert_eq!(policy().after_failure(&first, now, Duration::ZERO, true), Retry::InHand);
+        let back = History { stays: 1, ..first };
+        assert_eq!(policy().after_failure(&back, now, Duration::ZERO, true), Retry::Park);
     }
 }

@@ -12,7 +12,7 @@ use super::{chance::Chance, duplicates::Past};
 use crate::{
     domain::{
         Ambiguity, Arrival, Backoff, DeadLetter, History, InvalidJob, Job, Lane, Outcome, Reason,
-        Redactor, Schedule, TraceContext, Verdict,
+        Redactor, RetryPolicy, Schedule, TraceContext, Verdict,
     },
     metrics::{InState, JobState, Metrics},
     ports::UnknownClient,
@@ -131,10 +131,12 @@ impl Case {
         self.failing_since.map(|since| since.elapsed()).unwrap_or_default()
     }
 
-    /// Since when the job has been failing in hand.
+    /// Since when the job has been failing, its stays included.
     #[must_use]
-    pub fn failing_since(&self) -> Instant {
-        self.failing_since.unwrap_or_else(Instant::now)
+    pub fn failing_since(&self, retry: &RetryPolicy, now: SystemTime) -> Instant {
+        let failing_for = retry.failing_for(&self.history, now, self.failing_for());
+        let now = Instant::now();
+        now.checked_sub(failing_for).unwrap_or(now)
     }
 
     /// The wait before the next attempt.

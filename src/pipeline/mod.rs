@@ -246,7 +246,8 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
     /// Waits before the next attempt; ends the delivery if there is no room to wait in, or no time.
     async fn back_off(&self, case: &mut Case, wait: Duration) -> Option<Outcome> {
         case.state.switch(JobState::BackingOff);
-        let mut place = self.backing_off.enter(case.lane, case.failing_since());
+        let failing_since = case.failing_since(&self.settings.policy.retry, self.clock.now());
+        let mut place = self.backing_off.enter(case.lane, failing_since);
         let waiting = async {
             tokio::select! {
                 biased;

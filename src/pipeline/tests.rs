@@ -511,13 +511,17 @@ async fn followers_of_a_token_that_fails_are_parked_after_one_attempt_each() {
     let mut bench = bench((0..100).map(|_| Answer::Verdict(transient(true))));
     (0..5).for_each(|_| bench.deliver_same());
     let began = Instant::now();
-    let mut attempts = Vec::new();
+    let mut pasts = Vec::new();
     for _ in 0..5 {
         let Out::Parked(STAY, history) = bench.next().await else { panic!("not parked") };
-        attempts.push(history.attempts);
+        pasts.push(history);
     }
     assert!(began.elapsed() < HOLD * 2);
-    assert_eq!(attempts[1..], [1, 1, 1, 1]);
+    assert!(pasts[1..].iter().all(|past| past.attempts == 1), "{pasts:?}");
+    // Back from its stay, the token has failed for the hold, whoever made the attempts.
+    bench.deliver_with(r#"{"refresh_token":"t"}"#, |back| back.arrival.history = pasts[4]);
+    let Out::Parked(_, history) = bench.next().await else { panic!("not parked") };
+    assert_eq!((history.stays, history.attempts), (2, 2));
     bench.end().await;
 }
 

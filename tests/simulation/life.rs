@@ -222,8 +222,12 @@ fn pipeline(
     let slow = world.is(Mutant::ReadsASlowClock);
     let capacity =
         if world.is(Mutant::ForgetsDuplicates) { 0 } else { plan.pipeline.remember_capacity };
+    let mut settings = plan.pipeline.clone();
+    if world.is(Mutant::OutstaysTheHold) {
+        settings.policy.retry.hold *= 2;
+    }
     Pipeline {
-        settings: plan.pipeline.clone(),
+        settings,
         endpoint: SimEndpoint(Arc::clone(life)),
         clock: WorkersClock {
             wall: Arc::clone(&world.clock),

@@ -28,6 +28,8 @@ pub enum Mutant {
     ExceedsTheLimit,
     /// Remembers no revoked token.
     ForgetsDuplicates,
+    /// Tries in hand what has failed for longer than the hold.
+    OutstaysTheHold,
     /// Its clock is slow, so it calls for tokens that have died.
     ReadsASlowClock,
     /// Does not notice that a session is lost.
@@ -37,7 +39,7 @@ pub enum Mutant {
 }
 
 impl Mutant {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::AcksBeforeConfirm,
         Self::LosesSettlements,
         Self::AcksTheNeighbour,
@@ -50,6 +52,7 @@ impl Mutant {
         Self::IgnoresRetryAfter,
         Self::ExceedsTheLimit,
         Self::ForgetsDuplicates,
+        Self::OutstaysTheHold,
         Self::ReadsASlowClock,
         Self::MissesLostSessions,
         Self::LeavesTooSoon,

@@ -59,11 +59,12 @@ impl Witness {
                 let least = retry.schedule.initial.mul_f64(1.0 - retry.schedule.jitter);
                 let now = self.clock.now();
                 let record = state.record(number);
-                let first = record.history.first_failed_at;
-                let age = first.and_then(|first| now.duration_since(first).ok());
+                let first = record.history.first_failed_at.filter(|_| record.history.stays > 0);
+                let has_time = |first| now.duration_since(first).is_ok_and(|age| age < retry.hold);
+                let in_hand = record.failing_since.get_or_insert_with(Instant::now).elapsed();
                 record.failed = true;
                 record.worn_out =
-                    record.history.stays > 0 && age.is_some_and(|age| age >= retry.hold);
+                    in_hand >= retry.hold || first.is_some_and(|first| !has_time(first));
                 record.not_before = Some(Instant::now() + wish.max(least));
                 if failure.ambiguous {
                     state.suspect(number);
@@ -130,7 +131,7 @@ impl State {
         fault(at_once.is_some(), "called while a call for the same token is under way");
         fault(record.lost.is_some_and(|at| at < now), "called after its session was lost");
         fault(record.not_before.is_some_and(|at| now < at), "called before its wait was over");
-        fault(record.worn_out, "called twice after a stay, past the hold");
+        fault(record.worn_out, "called again past the hold");
         faults
     }
 

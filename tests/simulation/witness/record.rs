@@ -37,7 +37,9 @@ pub struct Record {
     pub not_before: Option<Instant>,
     /// Whether its latest call failed.
     pub failed: bool,
-    /// Whether it did so past the hold, after a stay.
+    /// Since when its calls have been failing.
+    pub failing_since: Option<Instant>,
+    /// Whether the latest one did so past the hold.
     pub worn_out: bool,
     /// Whether an attempt may have worked, for all that the worker has to know.
     pub may_have_worked: bool,
@@ -94,6 +96,7 @@ impl Record {
             called: None,
             not_before: None,
             failed: false,
+            failing_since: None,
             worn_out: false,
             may_have_worked: false,
             verdict: None,
