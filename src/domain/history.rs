@@ -38,7 +38,7 @@ pub struct History {
     pub attempts: u32,
     /// Stays in a retry queue.
     pub stays: u32,
-    /// When the first attempt failed.
+    /// When the first attempt failed, its own or that of a job that it followed.
     pub first_failed_at: Option<SystemTime>,
     /// What the last failed attempt came to.
     pub last_error: Option<ResultLabel>,
@@ -57,9 +57,9 @@ impl History {
         self
     }
 
-    /// Notes one failed attempt of a job that has been failing since then.
-    pub fn failed(&mut self, failure: &Failure, since: SystemTime) {
-        self.first_failed_at.get_or_insert(since);
+    /// Notes one failed attempt, seen at `now`.
+    pub fn failed(&mut self, failure: &Failure, now: SystemTime) {
+        self.first_failed_at.get_or_insert(now);
         self.last_error = Some(failure.label);
         if failure.ambiguous {
             self.ambiguity = Some(Ambiguity::Attempt);

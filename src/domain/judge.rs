@@ -24,7 +24,7 @@ pub struct Policy {
 pub struct Circumstances {
     /// The wall clock.
     pub now: SystemTime,
-    /// How long the job, or the one that it followed, has been failing in hand.
+    /// How long the job has been failing in hand.
     pub failing_for: Duration,
     /// Whether the endpoint answered another job since this attempt began.
     pub others_answered: bool,
@@ -108,10 +108,7 @@ fn failed(
     policy: &Policy,
     around: Circumstances,
 ) -> Judgement {
-    // What failed for another job with the same token has failed for this one too. Without it, a
-    // follower back from its stay would seem to fail since a moment ago, and hold the rest for long.
-    let since = around.now.checked_sub(around.failing_for).unwrap_or(around.now);
-    history.failed(failure, since);
+    history.failed(failure, around.now);
     let at_least = failure.retry_after.unwrap_or_default().min(policy.retry.retry_after_max);
     let next =
         policy.retry.after_failure(history, around.now, around.failing_for, around.others_answered);

@@ -39,8 +39,8 @@ impl RetryPolicy {
         // The wall clock can be stepped, so it counts only where no other clock saw it all.
         match history.first_failed_at.filter(|_| history.stays > 0) {
             None => in_hand,
-            // A first failure that is still to come: stepped back, the clock would grant a whole hold
-            // at each return until it has caught up.
+            // A first failure that is still to come: the clock was stepped back since. A journal keeps
+            // it as it is, and the hold would begin anew at each return until the clock has caught up.
             Some(first) => now.duration_since(first).unwrap_or(self.hold).max(in_hand),
         }
     }

@@ -111,13 +111,18 @@ impl Case {
         verdict
     }
 
-    /// Takes over what the attempts of other jobs for the same token have shown.
-    pub fn inherit(&mut self, past: Past) {
+    /// Takes over what the attempts of other jobs for the same token have shown. Since when they failed
+    /// goes with the job into its stay, or back from there it would have a whole hold again; no more than
+    /// the hold, for it is given up by its own age.
+    pub fn inherit(&mut self, past: Past, hold: Duration, now: impl FnOnce() -> SystemTime) {
         self.suspect(past.ambiguity);
-        self.failing_since = match (self.failing_since, past.failing_since) {
-            (Some(own), Some(theirs)) => Some(own.min(theirs)),
-            (own, theirs) => own.or(theirs),
-        };
+        let Some(theirs) = past.failing_since else { return };
+        let since = self.failing_since.map_or(theirs, |own| own.min(theirs));
+        self.failing_since = Some(since);
+        self.history.first_failed_at.get_or_insert_with(|| {
+            let now = now();
+            now.checked_sub(since.elapsed().min(hold)).unwrap_or(now)
+        });
     }
 
     /// Notes that the token may already be revoked.

@@ -178,7 +178,8 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
 
     /// Attempts until the job ends or has to wait elsewhere.
     async fn pursue(&self, job: &Job, case: &mut Case, mut leader: Leader) -> Outcome {
-        case.inherit(leader.past());
+        let hold = self.settings.policy.retry.hold;
+        case.inherit(leader.past(), hold, || self.clock.now());
         loop {
             case.state.switch(JobState::Waiting);
             if job.expired(|| self.clock.now()) {
@@ -226,7 +227,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         span.end(verdict.as_ref().ok());
         let past = leader.called(verdict.as_ref().ok());
         let verdict = calling.called(verdict)?;
-        case.inherit(past);
+        case.inherit(past, self.settings.policy.retry.hold, || self.clock.now());
         self.metrics.called(verdict.label(), began.elapsed());
         let others_answered = permit.others_answered();
         permit.finish(self.evidence(&verdict));

@@ -15,6 +15,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{Arc, Mutex, MutexGuard},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use revoker::domain::{Arrival, History, Lane, TraceContext};
@@ -185,11 +186,12 @@ impl Witness {
     /// How the worker read what came with a delivery: it believes its own headers out of its own retry
     /// queues, and nobody else's.
     pub fn arrived(&self, number: Number, arrival: &Arrival) {
+        let now = self.clock.now();
         let mut state = self.state();
         let record = state.record(number);
         let expected = record.parked.map_or_else(History::default, |parked| History {
             // Times travel in whole seconds, and none is believed that is still to come.
-            first_failed_at: arrival.history.first_failed_at,
+            first_failed_at: parked.first_failed_at.map(|first| whole_seconds(first).min(now)),
             ..parked
         });
         record.arrived_with(arrival.history);
@@ -251,7 +253,7 @@ impl State {
         *self.report.tally.entry((kind, what)).or_default() += 1;
     }
 
-    fn note(&mut self, at: std::time::Duration, line: &str) {
+    fn note(&mut self, at: Duration, line: &str) {
         self.report.notes.push(format!("{:>12.3}  {line}", at.as_secs_f64()));
     }
 
@@ -265,4 +267,10 @@ impl State {
         }
         first
     }
+}
+
+/// A time as a header tells it.
+fn whole_seconds(time: SystemTime) -> SystemTime {
+    let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    UNIX_EPOCH + Duration::from_secs(since_epoch.as_secs())
 }
