@@ -21,8 +21,9 @@ use super::{
 /// would be waited for in vain while others would answer.
 const MOST_OVERRUNS: u32 = 3;
 
-/// So many looks in a row find that the broker has hung up. Then lapin has had the time to say why, and the
-/// one who waits for it may wait for ever: a broker that stops hangs up in the midst of handshakes.
+/// So many looks in a row find that the broker has hung up, or could not be reached. Then lapin has had the
+/// time to say why, and the one who waits for it may wait for ever: a broker that stops hangs up in the midst
+/// of handshakes, and what fails at once may fail before lapin has noted who waits for it.
 const MOST_LOOKS: u32 = 10;
 
 /// What is said of a broker that took a connection and then fell silent.
@@ -138,8 +139,9 @@ async fn connect_to(
             ended.map_err(|error| unreachable(fault(&error)))
         }
         Err(Silence::Gone) => {
+            let fault = leash.failure().unwrap_or_else(|| HUNG_UP.to_owned());
             leash.cut();
-            Err(unreachable(HUNG_UP.to_owned()))
+            Err(unreachable(fault))
         }
         Err(Silence::TooLong) => {
             connecting.overruns += 1;
@@ -166,15 +168,19 @@ fn open(settings: &Settings, uri: AMQPUri, purpose: Purpose) -> Result<Unfinishe
         runtime,
         async move |uri, runtime| {
             let host = uri.authority.host;
-            let addresses = runtime.to_socket_addrs((host.clone(), uri.authority.port));
-            let stream = AsyncTcpStream::connect(&runtime, addresses).await?;
-            if let AsyncTcpStream::Plain(socket) = &stream {
-                held.hold(socket.get_ref());
+            let reached: io::Result<_> = async {
+                let addresses = runtime.to_socket_addrs((host.clone(), uri.authority.port));
+                let stream = AsyncTcpStream::connect(&runtime, addresses).await?;
+                if let AsyncTcpStream::Plain(socket) = &stream {
+                    held.hold(socket.get_ref());
+                }
+                match &tls {
+                    None => Ok(stream),
+                    Some(tls) => stream.into_rustls(tls, &host).await,
+                }
             }
-            Ok(match &tls {
-                None => stream,
-                Some(tls) => stream.into_rustls(tls, &host).await?,
-            })
+            .await;
+            Ok(reached.inspect_err(|error| held.fail(error.to_string()))?)
         },
         properties(purpose),
     );
@@ -248,5 +254,54 @@ pub fn fault(error: &lapin::Error) -> String {
             GONE.to_owned()
         }
         other => lapin::Error::from(other.clone()).to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::pending, time::Duration};
+
+    use super::*;
+
+    /// A connector whose try under way failed for good, while lapin's promise stays unkept.
+    fn forgotten(connect_timeout: Duration) -> Connector {
+        let mut connector = Connector::new(Arc::new(Settings {
+            urls: vec!["amqp://127.0.0.1:1".into()],
+            ca_file: None,
+            client_certificate_file: None,
+            client_key_file: None,
+            queue: "revocations".to_owned(),
+            declare: true,
+            prefetch: 1,
+            heartbeat: Duration::from_secs(1),
+            connect_timeout,
+            confirm_timeout: Duration::from_secs(1),
+            park: vec![Duration::from_secs(1)],
+        }));
+        let leash = Leash::default();
+        leash.fail("no such name".to_owned());
+        connector.unfinished[0] =
+            Some(Unfinished { connecting: Box::pin(pending()), leash, overruns: 0 });
+        connector
+    }
+
+    async fn fault_of(connector: &mut Connector) -> String {
+        connector.connect(Purpose::Check).await.expect_err("there is nobody").fault
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_that_lapin_never_tells_is_told_and_the_next_try_is_a_new_one() {
+        let mut connector = forgotten(Duration::from_secs(10));
+        assert_eq!(fault_of(&mut connector).await, "no such name");
+        assert!(connector.unfinished[0].is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_given_up_as_well_where_the_limit_is_shorter_than_the_looks() {
+        let mut connector = forgotten(Duration::from_millis(200));
+        for _ in 0..MOST_OVERRUNS {
+            assert_eq!(fault_of(&mut connector).await, "no connection within 200ms");
+        }
+        assert!(connector.unfinished[0].is_none());
     }
 }
