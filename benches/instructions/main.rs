@@ -13,7 +13,7 @@ mod broker;
 use std::{env, sync::Arc, time::Duration};
 
 use revoker::{
-    domain::{Job, JobDefaults, Policy, RetryPolicy, Schedule, TraceContext, Verdict},
+    domain::{ClientKey, Job, JobDefaults, Policy, RetryPolicy, Schedule, TraceContext, Verdict},
     flow::{self, Dispatcher, PauseSettings},
     metrics::{Build, Metrics},
     pipeline::{self, BackingOff, Chance, Duplicates, Pipeline, Stop},
@@ -31,8 +31,8 @@ const CONCURRENCY: usize = 64;
 struct Willing;
 
 impl Endpoint for Willing {
-    fn admit(&self, _job: &Job) -> Result<(), UnknownClient> {
-        Ok(())
+    fn admit(&self, _job: &Job) -> Result<ClientKey, UnknownClient> {
+        Ok(ClientKey::default())
     }
 
     async fn revoke(
@@ -89,6 +89,7 @@ fn flow_settings() -> flow::Settings {
             probe_initial: Duration::from_secs(1),
             probe_max: Duration::from_secs(30),
             after_rejections: None,
+            first_rejections: 0,
         },
     }
 }

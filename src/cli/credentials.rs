@@ -11,24 +11,27 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::endpoint::Credentials;
+use crate::endpoint::{Credentials, Reloaded};
 use round::Rounds;
 use trigger::Triggers;
 
-/// Keeps the secrets as their files have them, until `shutdown`. It logs what changed, and each fault
+/// Keeps the secrets as their files have them, until `shutdown`, and tells `changed` of each change. It logs what changed, and each fault
 /// once, for as long as it lasts. SIGHUP is listened to from this call on, not from the first poll: before
 /// that it would end the process.
 pub fn keep_fresh(
     credentials: Arc<Credentials>,
+    changed: impl Fn(&Reloaded) + Send + Sync,
     shutdown: CancellationToken,
-) -> impl Future<Output = ()> + Send + use<> {
+) -> impl Future<Output = ()> + Send {
     let mut triggers = Triggers::new(credentials.watches_files());
     let mut rounds = Rounds::new(credentials);
     async move {
         let refreshing = async {
             loop {
                 triggers.next().await;
-                rounds.read().await.log();
+                let news = rounds.read().await;
+                news.replaced.iter().for_each(&changed);
+                news.log();
             }
         };
         let _: Option<()> = shutdown.run_until_cancelled(refreshing).await;

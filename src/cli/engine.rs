@@ -12,7 +12,7 @@ use super::EXIT_USAGE;
 use crate::{
     admin,
     config::Config,
-    endpoint::{ClientError, CredentialFault, Credentials, HttpEndpoint},
+    endpoint::{ClientError, CredentialFault, Credentials, HttpEndpoint, Reloaded},
     flow::Dispatcher,
     metrics::{Build, Metrics},
     pipeline::{BackingOff, Chance, Duplicates, Pipeline, Stop},
@@ -95,6 +95,7 @@ pub fn assemble<E: Endpoint>(
     let credentials = Arc::new(credentials);
     let endpoint = wrap(HttpEndpoint::new(&config.endpoint, Arc::clone(&credentials))?);
     let flow = Arc::new(Dispatcher::new(&config.flow, Arc::clone(&metrics)));
+    flow.know(credentials.clients(), &[]);
     let stop = Stop::default();
     let pipeline = Arc::new(Pipeline {
         settings: config.pipeline.clone(),
@@ -112,6 +113,12 @@ pub fn assemble<E: Endpoint>(
         stop: stop.clone(),
     });
     Ok(Engine { metrics, credentials, flow, pipeline, stop })
+}
+
+/// Tells the flow whose secrets were read anew.
+pub fn renew(flow: &Arc<Dispatcher>) -> impl Fn(&Reloaded) + Send + Sync + use<> {
+    let flow = Arc::clone(flow);
+    move |reloaded| flow.know(reloaded.clients, &reloaded.renewed)
 }
 
 /// Serves metrics and probes at `address` until `shutdown`.

@@ -74,6 +74,7 @@ async fn start(config: &Config, spans: Spans) -> Result<Running, EngineError> {
     let Engine { metrics, credentials, flow, pipeline, stop } =
         engine::assemble(config, spans, |endpoint| endpoint)?;
 
+    let renewing = engine::renew(&flow);
     let outbox = Arc::new(Outbox::default());
     let (consumer, publishing) = connect(config, &metrics, &outbox);
     let Consumer { supervisor, source, control, consuming } = consumer;
@@ -97,7 +98,7 @@ async fn start(config: &Config, spans: Spans) -> Result<Running, EngineError> {
             tokio::spawn(brake(outbox, Arc::clone(&flow))),
             tokio::spawn(take_in(Arc::clone(&flow), control)),
             tokio::spawn(flow.run(close_admin.clone())),
-            tokio::spawn(credentials::keep_fresh(credentials, close_admin.clone())),
+            tokio::spawn(credentials::keep_fresh(credentials, renewing, close_admin.clone())),
         ],
         serving,
         close_admin,

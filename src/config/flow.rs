@@ -38,6 +38,7 @@ pub(super) fn read(reader: &mut Reader) -> Settings {
             probe_max: reader.required(PROBE_MAX, value::duration(SOME_TIME)),
             after_rejections: reader
                 .optional("flow.pause.after_rejections", value::count(1..=u32::MAX)),
+            first_rejections: 0,
         },
     };
     let ordered = settings.concurrency_min <= settings.concurrency_max;

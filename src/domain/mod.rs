@@ -5,6 +5,7 @@
 
 mod arrival;
 mod backoff;
+mod client_key;
 mod fingerprint;
 mod history;
 mod job;
@@ -20,6 +21,7 @@ mod verdict;
 
 pub use arrival::{Arrival, JobId, shares_a_part};
 pub use backoff::{Backoff, Schedule};
+pub use client_key::ClientKey;
 pub use fingerprint::Fingerprint;
 pub use history::{Ambiguity, History};
 #[cfg(any(test, fuzzing))]

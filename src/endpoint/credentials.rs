@@ -3,12 +3,13 @@
 use std::{
     collections::HashMap,
     path::Path,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
 };
 
 use secrecy::{ExposeSecret, SecretString};
 
 use super::settings::{CredentialSettings, SecretSource};
+use crate::domain::ClientKey;
 
 mod fault;
 mod file;
@@ -17,11 +18,18 @@ pub use fault::{CredentialFault, FaultKind};
 
 type Secrets = HashMap<String, Arc<SecretString>>;
 
+/// The secrets, and the number of every client that ever had one.
+#[derive(Default)]
+struct Known {
+    secrets: Secrets,
+    keys: HashMap<String, ClientKey>,
+}
+
 /// The client secrets in force.
 pub struct Credentials {
     settings: CredentialSettings,
     /// Replaced as a whole. It is locked for a look-up or a replacement, never while files are read.
-    secrets: RwLock<Secrets>,
+    known: RwLock<Known>,
 }
 
 impl std::fmt::Debug for Credentials {
@@ -31,7 +39,7 @@ impl std::fmt::Debug for Credentials {
 }
 
 /// What a reload changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reloaded {
     /// Clients with a secret now.
     pub clients: usize,
@@ -39,6 +47,21 @@ pub struct Reloaded {
     pub changed: usize,
     /// Clients whose secret was withdrawn.
     pub withdrawn: usize,
+    /// The numbers of those whose secret is new or another one than before.
+    pub renewed: Vec<ClientKey>,
+}
+
+impl Known {
+    /// Takes new secrets; their clients keep their numbers.
+    fn replace(&mut self, secrets: Secrets) {
+        let mut ids: Vec<&String> = secrets.keys().collect();
+        ids.sort_unstable();
+        for id in ids {
+            let next = u32::try_from(self.keys.len()).unwrap_or(u32::MAX);
+            self.keys.entry(id.clone()).or_insert(ClientKey(next));
+        }
+        self.secrets = secrets;
+    }
 }
 
 impl Credentials {
@@ -51,7 +74,9 @@ impl Credentials {
     pub fn load(settings: &CredentialSettings) -> Result<Self, Vec<CredentialFault>> {
         let found = Found::read(settings);
         if found.faults.is_empty() {
-            Ok(Self { settings: settings.clone(), secrets: RwLock::new(found.secrets) })
+            let mut known = Known::default();
+            known.replace(found.secrets);
+            Ok(Self { settings: settings.clone(), known: RwLock::new(known) })
         } else {
             Err(found.faults)
         }
@@ -60,8 +85,30 @@ impl Credentials {
     /// The secret of a client, if one is known.
     #[must_use]
     pub fn secret(&self, client_id: &str) -> Option<Arc<SecretString>> {
-        let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
-        secrets.get(client_id).cloned()
+        self.known().secrets.get(client_id).cloned()
+    }
+
+    /// The number of a client with a secret.
+    #[must_use]
+    pub fn key(&self, client_id: &str) -> Option<ClientKey> {
+        let known = self.known();
+        known.keys.get(client_id).filter(|_| known.secrets.contains_key(client_id)).copied()
+    }
+
+    /// The client of that number, by its id.
+    #[must_use]
+    pub fn client_id(&self, key: ClientKey) -> Option<String> {
+        self.known().keys.iter().find(|(_, known)| **known == key).map(|(id, _)| id.clone())
+    }
+
+    /// How many clients have a secret.
+    #[must_use]
+    pub fn clients(&self) -> usize {
+        self.known().secrets.len()
+    }
+
+    fn known(&self) -> RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether any secret comes from a file, and may therefore change under way.
@@ -78,15 +125,17 @@ impl Credentials {
     /// file in the middle of being replaced must not turn its jobs into dead letters.
     pub fn reload(&self) -> (Reloaded, Vec<CredentialFault>) {
         let mut found = Found::read(&self.settings);
-        let mut secrets = self.secrets.write().unwrap_or_else(PoisonError::into_inner);
-        found.keep_unreadable(&secrets);
-        let reloaded = Reloaded {
-            clients: found.secrets.len(),
-            changed: found.secrets.iter().filter(|(id, new)| !same(secrets.get(*id), new)).count(),
-            withdrawn: secrets.keys().filter(|id| !found.secrets.contains_key(*id)).count(),
-        };
-        *secrets = found.secrets;
-        (reloaded, found.faults)
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let secrets = &known.secrets;
+        found.keep_unreadable(secrets);
+        let changed = found.secrets.iter().filter(|(id, new)| !same(secrets.get(*id), new));
+        let mut changed: Vec<String> = changed.map(|(id, _)| id.clone()).collect();
+        changed.sort_unstable();
+        let withdrawn = secrets.keys().filter(|id| !found.secrets.contains_key(*id)).count();
+        known.replace(found.secrets);
+        let renewed = changed.iter().filter_map(|id| known.keys.get(id).copied()).collect();
+        let clients = known.secrets.len();
+        (Reloaded { clients, changed: changed.len(), withdrawn, renewed }, found.faults)
     }
 }
 

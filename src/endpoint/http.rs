@@ -16,7 +16,7 @@ use super::{
     transport::{self, Chain},
 };
 use crate::{
-    domain::{Failure, Job, Redactor, ResultLabel, TraceContext, Verdict},
+    domain::{ClientKey, Failure, Job, Redactor, ResultLabel, TraceContext, Verdict},
     ports::{Endpoint, UnknownClient},
 };
 
@@ -107,8 +107,9 @@ struct Called<'a> {
 }
 
 impl Endpoint for HttpEndpoint {
-    fn admit(&self, job: &Job) -> Result<(), UnknownClient> {
-        self.account(job).map(drop)
+    fn admit(&self, job: &Job) -> Result<ClientKey, UnknownClient> {
+        let client_id = job.client_id.as_deref().ok_or(UnknownClient::NotNamed)?;
+        self.credentials.key(client_id).ok_or(UnknownClient::NoSecret)
     }
 
     async fn revoke(

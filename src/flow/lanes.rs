@@ -1,79 +1,67 @@
 //! Who waits, and whose turn it is.
 
-use std::collections::VecDeque;
+use super::fair::FairQueue;
+use crate::domain::{ClientKey, Lane, PerLane};
 
-use crate::domain::{Lane, PerLane};
-
-/// Two queues, one turn at a time. The interactive lane goes first; while both wait, the bulk lane
-/// still gets its least share of the turns, so that a stream of logouts never starves a sweep.
+/// Two lanes, one turn at a time. The interactive lane goes first; while both could be served, the bulk lane still
+/// gets its least share of the turns, so that a stream of logouts never starves a sweep.
 #[derive(Debug)]
 pub struct Lanes<T> {
-    waiting: PerLane<VecDeque<T>>,
+    waiting: PerLane<FairQueue<T>>,
     bulk_min_share: f64,
     /// What the bulk lane is owed, in turns.
     owed: f64,
 }
 
+/// A turn: whose it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn {
+    /// The lane.
+    pub lane: Lane,
+    /// The client.
+    pub client: ClientKey,
+    /// Whether the other lane could have been served as well.
+    pub contested: bool,
+}
+
 impl<T> Lanes<T> {
     /// Empty lanes with this least share for the bulk lane, from 0 to 1.
     #[must_use]
-    pub const fn new(bulk_min_share: f64) -> Self {
-        let waiting = PerLane { interactive: VecDeque::new(), bulk: VecDeque::new() };
-        Self { waiting, bulk_min_share, owed: 0.0 }
+    pub fn new(bulk_min_share: f64) -> Self {
+        Self { waiting: PerLane::from_fn(|_| FairQueue::default()), bulk_min_share, owed: 0.0 }
     }
 
-    /// Joins the lane's queue at its end.
-    pub fn join(&mut self, lane: Lane, waiter: T) {
-        self.waiting.get_mut(lane).push_back(waiter);
+    /// The jobs of a lane.
+    pub const fn lane(&mut self, lane: Lane) -> &mut FairQueue<T> {
+        self.waiting.get_mut(lane)
     }
 
-    /// Removes those that have gone; only the front is looked at, the rest is met when its turn comes.
-    pub fn leave(&mut self, gone: impl Fn(&T) -> bool) {
-        for lane in Lane::ALL {
-            let queue = self.waiting.get_mut(lane);
-            while queue.front().is_some_and(&gone) {
-                queue.pop_front();
+    /// Whose turn it is, of the clients that `may` be served.
+    pub fn next(&self, mut may: impl FnMut(ClientKey) -> bool) -> Option<Turn> {
+        let mut next = |lane| self.waiting.get(lane).next(&mut may);
+        let first = next(Lane::Interactive);
+        let bulk_first = self.owed + self.bulk_min_share >= 1.0;
+        match (first, next(Lane::Bulk)) {
+            (Some(_), Some(client)) if bulk_first => {
+                Some(Turn { lane: Lane::Bulk, client, contested: true })
             }
+            (Some(client), bulk) => {
+                Some(Turn { lane: Lane::Interactive, client, contested: bulk.is_some() })
+            }
+            (None, Some(client)) => Some(Turn { lane: Lane::Bulk, client, contested: false }),
+            (None, None) => None,
         }
     }
 
-    /// Whether nobody waits.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        Lane::ALL.into_iter().all(|lane| self.waiting.get(lane).is_empty())
-    }
-
-    /// Whose turn it is; the turn counts only when [`Lanes::served`] says that it was taken.
-    pub fn next(&mut self) -> Option<(Lane, T)> {
-        let lane = self.turn()?;
-        self.waiting.get_mut(lane).pop_front().map(|waiter| (lane, waiter))
-    }
-
-    /// Counts a turn that was taken, `contested` if the other lane waited as well.
-    pub fn served(&mut self, lane: Lane, contested: bool) {
-        if contested {
+    /// Counts a turn that was taken.
+    pub fn served(&mut self, turn: Turn) {
+        if turn.contested {
             self.owed += self.bulk_min_share;
         }
-        if lane == Lane::Bulk {
+        if turn.lane == Lane::Bulk {
             // Turns that the bulk lane had to itself earn the interactive one nothing back.
             self.owed = (self.owed - 1.0).max(0.0);
         }
-    }
-
-    /// Whether both lanes wait.
-    #[must_use]
-    pub fn contested(&self) -> bool {
-        Lane::ALL.into_iter().all(|lane| !self.waiting.get(lane).is_empty())
-    }
-
-    fn turn(&self) -> Option<Lane> {
-        let bulk_first = self.owed + self.bulk_min_share >= 1.0;
-        let [first, second] = if bulk_first && self.contested() {
-            [Lane::Bulk, Lane::Interactive]
-        } else {
-            [Lane::Interactive, Lane::Bulk]
-        };
-        [first, second].into_iter().find(|lane| !self.waiting.get(*lane).is_empty())
     }
 }
 
@@ -81,17 +69,19 @@ impl<T> Lanes<T> {
 mod tests {
     use super::*;
 
+    const CLIENT: ClientKey = ClientKey(0);
+
     fn turns(share: f64, interactive: usize, bulk: usize) -> Vec<Lane> {
         let mut lanes = Lanes::new(share);
-        (0..interactive).for_each(|_| lanes.join(Lane::Interactive, ()));
-        (0..bulk).for_each(|_| lanes.join(Lane::Bulk, ()));
+        (0..interactive).for_each(|_| lanes.lane(Lane::Interactive).join(CLIENT, ()));
+        (0..bulk).for_each(|_| lanes.lane(Lane::Bulk).join(CLIENT, ()));
         let mut turns = Vec::new();
-        loop {
-            let contested = lanes.contested();
-            let Some((lane, ())) = lanes.next() else { return turns };
-            lanes.served(lane, contested);
-            turns.push(lane);
+        while let Some(turn) = lanes.next(|_| true) {
+            lanes.lane(turn.lane).take(turn.client);
+            lanes.served(turn);
+            turns.push(turn.lane);
         }
+        turns
     }
 
     #[test]
@@ -119,12 +109,22 @@ mod tests {
     fn a_sweep_earns_no_debt_while_it_is_alone() {
         let mut lanes = Lanes::new(0.05);
         for _ in 0..1000 {
-            lanes.join(Lane::Bulk, ());
-            let (lane, ()) = lanes.next().unwrap();
-            lanes.served(lane, false);
+            lanes.lane(Lane::Bulk).join(CLIENT, ());
+            let turn = lanes.next(|_| true).unwrap();
+            lanes.lane(turn.lane).take(turn.client);
+            lanes.served(turn);
         }
-        lanes.join(Lane::Bulk, ());
-        lanes.join(Lane::Interactive, ());
-        assert_eq!(lanes.next().unwrap().0, Lane::Interactive);
+        lanes.lane(Lane::Bulk).join(CLIENT, ());
+        lanes.lane(Lane::Interactive).join(CLIENT, ());
+        assert_eq!(lanes.next(|_| true).unwrap().lane, Lane::Interactive);
+    }
+
+    #[test]
+    fn a_lane_whose_clients_are_all_paused_contests_nothing() {
+        let mut lanes = Lanes::new(1.0);
+        lanes.lane(Lane::Interactive).join(CLIENT, ());
+        lanes.lane(Lane::Bulk).join(ClientKey(1), ());
+        let turn = lanes.next(|client| client == CLIENT).unwrap();
+        assert_eq!(turn, Turn { lane: Lane::Interactive, client: CLIENT, contested: false });
     }
 }

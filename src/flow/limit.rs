@@ -1,9 +1,9 @@
 //! How many calls may run at a time: the least that keeps the endpoint busy, and no more than it bears.
 //!
-//! The limit is found as TCP finds a window: doubling from the floor (fast start), then one more per
-//! round while nothing speaks against it, after a calm stretch by a share of itself (as CUBIC leaves what
-//! once was too much behind), and less as soon as something speaks against it. That is the endpoint
-//! pushing back, and latency that rises further than its usual spread explains.
+//! The limit is found as TCP finds a window: it doubles from the floor (fast start), then grows by one per
+//! round, and after a calm stretch by a share of itself (as CUBIC leaves behind what once was too much). It
+//! falls when latency rises further than its usual spread explains. It also falls when the endpoint pushes
+//! back more often than usual, but only on trial: a lower limit that does not help is taken back.
 //!
 //! A round judges one limit by calls that began under it: as many answers, to calls that began since
 //! the round did, as the limit allows calls. Calls that began before a decrease are not heard again:
@@ -11,26 +11,31 @@
 //!
 //! A call that hangs while others are answered holds no place, as long as such calls are few.
 //!
-//! Two known designs were turned down. Vector's adaptive request concurrency averages the round-trip
-//! times of all answers, so one call that hangs lowers the limit for everybody; TCP Vegas and the
+//! Two known designs were turned down. Vector's adaptive request concurrency takes each push-back for
+//! congestion, so one backend of ten that answers 503 holds the limit at the floor. It also averages the
+//! round-trip times of all answers, so one call that hangs lowers the limit for everybody. TCP Vegas and the
 //! gradient limiters measure against the least or the long-term latency, and so either never accept that
 //! an endpoint is slower from now on, or follow the queue that they build themselves without end.
 //!
 //! Pure: no clock, no lock, no I/O; whoever calls it measures and locks.
 
 mod latency;
+mod pushback;
 #[cfg(test)]
 mod simulation;
 mod stragglers;
 #[cfg(test)]
 mod tests;
+mod trial;
 
 use std::time::Duration;
 
 use latency::{Baseline, Latency, Trend};
+use pushback::{Background, Tally};
 use stragglers::Stragglers;
+use trial::Trial;
 
-/// A push-back, or a moderate rise of latency, takes one part in so many off the limit.
+/// A moderate rise of latency takes one part in so many off the limit.
 const DECREASE: usize = 10;
 
 /// Fewer answers than this are not judged by their latency: their median is still mostly luck.
@@ -44,9 +49,12 @@ const PATIENCE: usize = 100;
 /// round alone would need minutes to a limit of a thousand, if a hiccup ended fast start early.
 const CALM_ROUNDS: usize = 8;
 
-/// That share: one part in so many. No more than a decrease takes off, so that one push-back takes a leap
+/// That share: one part in so many. No more than a decrease takes off, so that one decrease takes a leap
 /// back whole; latency may need three leaps to tell.
 const LEAP: usize = DECREASE;
+
+/// A round with more push-backs than expected is up to so many times as long before the limit grows.
+const SUSPECT_ROUNDS: usize = 3;
 
 /// What the end of a call tells about the endpoint's load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +65,10 @@ pub enum Sample {
         latency: Duration,
     },
     /// The endpoint asked for less (429, 503) or did not keep up (a time-out).
-    PushedBack,
+    PushedBack {
+        /// From the start of the call to its end.
+        after: Duration,
+    },
     /// The call failed in a way that is no evidence of load, or was given up by this side.
     Unknown,
 }
@@ -80,19 +91,47 @@ pub struct Limit {
     /// Of calls that began in this round; in fast start, of rounds too small to be judged as well.
     latencies: Vec<Duration>,
     baseline: Option<Baseline>,
+    /// The share of push-backs that does not depend on the limit.
+    background: Background,
+    /// A lower limit on trial, for push-backs beyond that share.
+    trial: Option<Trial>,
     /// The limit in force when the endpoint pushed back the last time.
     refused_at: Option<usize>,
+    /// What lowered the limit the last time.
+    lowered_by: Option<LoweredBy>,
     /// So many rounds in a row spoke for more: since the last decrease, the last round that did not reach
     /// the limit, and the last time that the limit was where the endpoint pushed back.
     calm: usize,
+}
+
+/// What lowered the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LoweredBy {
+    PushBacks,
+    Latency,
+}
+
+/// Why the limit is what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitReason {
+    /// It is at its ceiling, or does not adapt.
+    Ceiling,
+    /// It grows, and nothing has lowered it yet.
+    Climbing,
+    /// The endpoint pushed back (429, 503, time-outs).
+    PushBacks,
+    /// The endpoint became slower under load.
+    Latency,
 }
 
 #[derive(Debug, Default)]
 struct Round {
     /// The first call that began in it.
     first: u64,
-    /// How many of its calls were answered.
-    answered: usize,
+    /// How many of its calls began.
+    started: usize,
+    /// How they ended.
+    tally: Tally,
     /// The most calls under way when one of its calls began, stragglers not counted.
     peak: usize,
     /// Whether there was no room for one more.
@@ -118,7 +157,10 @@ impl Limit {
             round: Round::default(),
             latencies: Vec::new(),
             baseline: None,
+            background: Background::default(),
+            trial: None,
             refused_at: None,
+            lowered_by: None,
             calm: 0,
         }
     }
@@ -129,10 +171,33 @@ impl Limit {
         self.current
     }
 
+    /// Why the limit is what it is.
+    #[must_use]
+    pub const fn reason(&self) -> LimitReason {
+        match self.lowered_by {
+            _ if self.current == self.max => LimitReason::Ceiling,
+            None => LimitReason::Climbing,
+            Some(LoweredBy::PushBacks) => LimitReason::PushBacks,
+            Some(LoweredBy::Latency) => LimitReason::Latency,
+        }
+    }
+
+    /// The ceiling.
+    #[must_use]
+    pub const fn ceiling(&self) -> usize {
+        self.max
+    }
+
     /// How many calls may run at a time, stragglers among them: never more than the ceiling.
     #[must_use]
     pub fn allowed(&self) -> usize {
         self.current.saturating_add(self.stragglers.count()).min(self.max)
+    }
+
+    /// The number of the next call to start.
+    #[must_use]
+    pub const fn next_number(&self) -> u64 {
+        self.next
     }
 
     /// How many calls under way hang while others are answered.
@@ -149,6 +214,7 @@ impl Limit {
             let load = running.saturating_sub(self.stragglers.count());
             self.round.peak = self.round.peak.max(load);
             self.round.reached |= running >= self.allowed();
+            self.round.started += 1;
         }
         let number = self.next;
         self.next += 1;
@@ -162,21 +228,38 @@ impl Limit {
         }
         self.stragglers.ended(number, matches!(sample, Sample::Answered { .. }));
         match sample {
-            Sample::PushedBack if number >= self.decreased => {
-                self.refused_at = Some(self.current);
-                if let Some(baseline) = &mut self.baseline {
-                    baseline.drop_rise();
-                }
-                self.decrease(DECREASE);
-            }
-            Sample::Answered { latency } if number >= self.round.first => {
-                self.latencies.push(latency);
-                self.round.answered += 1;
-                if self.round.answered >= self.round_length() {
-                    self.end_round();
-                }
-            }
-            Sample::PushedBack | Sample::Answered { .. } | Sample::Unknown => {}
+            Sample::PushedBack { after } => self.pushed_back(number, after),
+            Sample::Answered { latency } => self.answered(number, latency),
+            Sample::Unknown => {}
+        }
+    }
+
+    fn pushed_back(&mut self, number: u64, after: Duration) {
+        if let Some(tally) = self.tried(number) {
+            tally.push(after);
+            return self.weigh();
+        }
+        if number < self.round.first {
+            return;
+        }
+        self.round.tally.push(after);
+        if self.background.is_exceeded(self.round.tally.pushed, self.round.started) {
+            self.try_less();
+        }
+    }
+
+    fn answered(&mut self, number: u64, latency: Duration) {
+        if let Some(tally) = self.tried(number) {
+            tally.answer(latency);
+            return self.weigh();
+        }
+        if number < self.round.first {
+            return;
+        }
+        self.latencies.push(latency);
+        self.round.tally.answer(latency);
+        if self.round.tally.answered >= self.round_length() {
+            self.end_round();
         }
     }
 
@@ -208,8 +291,16 @@ impl Limit {
         }
     }
 
-    /// Nothing pushed back in this round, or it would not have come to its end.
+    /// As many calls were answered as make the round.
     fn end_round(&mut self) {
+        let tally = self.round.tally;
+        if self.round.reached
+            && self.background.is_suspect(tally.pushed, self.round.started)
+            && tally.answered < SUSPECT_ROUNDS * self.round_length()
+        {
+            return;
+        }
+        self.background.learn(&tally);
         if !self.round.reached {
             // A limit that was not reached has been neither proved nor disproved.
             self.calm = 0;
@@ -218,8 +309,8 @@ impl Limit {
             return;
         }
         match self.trend() {
-            Trend::Doubled => self.decrease(2),
-            Trend::Risen => self.decrease(DECREASE),
+            Trend::Doubled => self.decrease(2, LoweredBy::Latency),
+            Trend::Risen => self.decrease(DECREASE, LoweredBy::Latency),
             Trend::Cleared(load) => {
                 self.current = load.clamp(self.current, self.max);
                 self.next_round();
@@ -267,10 +358,11 @@ impl Limit {
     }
 
     /// Takes one part in `parts` off the limit, and at least one call.
-    fn decrease(&mut self, parts: usize) {
+    fn decrease(&mut self, parts: usize, lowered_by: LoweredBy) {
         // Out of fast start the way leads back to the last limit that was good.
         let parts = if std::mem::take(&mut self.starting) { 2 } else { parts };
         self.current = (self.current - self.current.div_ceil(parts)).max(self.min);
+        self.lowered_by = Some(lowered_by);
         self.decreased = self.next;
         self.calm = 0;
         self.latencies.clear();

@@ -1,20 +1,28 @@
 //! May a call start now, and for which job? Ignorant of HTTP and AMQP.
 //!
-//! [`Dispatcher`] joins the parts, each of which decides one thing by itself: `pause` (is it weather?),
-//! `limit` (how many at a time?), `rate` (how many a second?), `lanes` (whose turn is it?).
+//! [`Dispatcher`] joins the parts, each of which decides one thing by itself: `breakers` (is a client, or the worker,
+//! paused?), `limit` (how many at a time?), `rate` (how many a second?), `lanes` and `fair` (whose turn is it?),
+//! `early` (what if the very first calls hang?).
 
+mod breakers;
+mod call_outcome;
+mod circuit;
 mod dispatcher;
-mod evidence;
+mod early;
+mod fair;
 mod lanes;
 mod limit;
-mod pause;
+mod permit;
 mod rate;
 mod settings;
+mod state;
 mod status;
 
-pub use dispatcher::{Dispatcher, Permit};
-pub use evidence::Evidence;
-pub use pause::{Cause, Pause, Phase};
+pub use call_outcome::CallOutcome;
+pub use circuit::{Cause, Pause, Phase};
+pub use dispatcher::Dispatcher;
+pub use limit::LimitReason;
+pub use permit::{Admission, Permit};
 pub use rate::Rate;
 pub use settings::{PauseSettings, Settings};
 pub use status::{FlowReport, Status};

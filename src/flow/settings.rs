@@ -34,7 +34,7 @@ impl Settings {
 }
 
 /// When to pause, and how to probe.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PauseSettings {
     /// So many failed calls in a row, with no answer between, are weather.
     pub after_failures: u32,
@@ -44,6 +44,8 @@ pub struct PauseSettings {
     pub probe_max: Duration,
     /// So many rejections in a row, with nothing revoked between, pause as well; `None`: off.
     pub after_rejections: Option<u32>,
+    /// So many rejections pause a client for which nothing was revoked since its secret was read; 0: off.
+    pub first_rejections: u32,
 }
 
 #[cfg(test)]
@@ -57,6 +59,7 @@ mod tests {
             probe_initial: Duration::from_secs(1),
             probe_max: Duration::from_secs(30),
             after_rejections: None,
+            first_rejections: 0,
         };
         let prefetch = |rate| {
             Settings {

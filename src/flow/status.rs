@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use tokio::{sync::watch, time::Instant};
 use tracing::{info, warn};
 
-use super::pause::{Cause, Pause, Phase};
+use super::circuit::{Cause, Pause, Phase};
 use crate::ports::{Condition, Intake, Report};
 
 /// What the flow does, and what it wants of the source.
@@ -15,11 +15,13 @@ pub struct Status {
     pub phase: Phase,
     /// Whether jobs are wanted.
     pub intake: Intake,
+    /// How many clients are paused.
+    pub clients_paused: usize,
 }
 
 impl Default for Status {
     fn default() -> Self {
-        Self { phase: Phase::Running, intake: Intake::Open }
+        Self { phase: Phase::Running, intake: Intake::Open, clients_paused: 0 }
     }
 }
 
@@ -50,6 +52,7 @@ impl Cause {
         match self {
             Self::Failures => "the endpoint does not answer",
             Self::Rejections => "the endpoint rejects every job",
+            Self::NothingRevoked => "nothing was revoked since the client's secret was read",
         }
     }
 }

@@ -141,6 +141,11 @@ impl Metrics {
         self.table.paused.of(()).set(paused.into());
     }
 
+    /// So many clients are paused.
+    pub fn clients_paused(&self, clients: usize) {
+        self.table.clients_paused.of(()).set(i64::try_from(clients).unwrap_or(i64::MAX));
+    }
+
     /// Whether jobs are consumed.
     pub fn broker_connected(&self, connected: bool) {
         self.table.broker_connected.of(()).set(connected.into());

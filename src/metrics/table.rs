@@ -93,6 +93,8 @@ table! {
 
     /// 1 while calls are paused because nothing answers.
     paused: IntGauge<()> = "paused";
+    /// Clients whose calls are paused while others are served, or that are all paused.
+    clients_paused: IntGauge<()> = "clients_paused";
 
     /// 1 while jobs are consumed from the broker.
     broker_connected: IntGauge<()> = "broker_connected";

@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::{chance::Chance, duplicates::Past};
 use crate::{
     domain::{
-        Ambiguity, Arrival, Backoff, DeadLetter, History, InvalidJob, Job, Lane, Outcome, Reason,
-        Redactor, RetryPolicy, Schedule, TraceContext, Verdict,
+        Ambiguity, Arrival, Backoff, ClientKey, DeadLetter, History, InvalidJob, Job, Lane,
+        Outcome, Reason, Redactor, RetryPolicy, Schedule, TraceContext, Verdict,
     },
     metrics::{InState, JobState, Metrics},
     ports::UnknownClient,
@@ -42,8 +42,8 @@ pub struct Case {
     pub lost: CancellationToken,
     /// When it goes back, whatever it waits for.
     pub leave_by: Instant,
-    /// The number of its latest attempt that was a probe.
-    pub probe: Option<u64>,
+    /// Its client, once its body was read.
+    pub client: ClientKey,
     in_call: bool,
     failing_since: Option<Instant>,
     backoff: Option<Backoff>,
@@ -63,7 +63,7 @@ impl Case {
             state: metrics.enter(JobState::Waiting),
             lost,
             leave_by: Instant::now() + MAX_IN_HAND,
-            probe: None,
+            client: ClientKey::default(),
             in_call: false,
             failing_since: None,
             backoff: None,

@@ -5,10 +5,10 @@
 
 mod account;
 mod backing_off;
+mod call_outcome;
 mod case;
 mod chance;
 mod duplicates;
-mod evidence;
 mod in_hand;
 mod settings;
 mod stop;
@@ -34,7 +34,7 @@ use crate::{
     domain::{
         Ambiguity, Circumstances, Ending, Job, Judgement, Outcome, Rejection, Verdict, judge,
     },
-    flow::{Dispatcher, Permit},
+    flow::{Admission, Dispatcher, Permit},
     metrics::{JobState, Metrics},
     ports::{Clock, Delivery, Endpoint, Settled, Source, UnknownClient},
     spans::Spans,
@@ -130,16 +130,24 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         // Not handed back when draining starts: the verdict may be under way, and the call that the
         // job would get elsewhere be rejected for it. A leader that only waits leaves at once, and
         // its followers lead and leave one after the other.
+        // It takes a place of those that wait: copies of one stuck token must not fill the lane.
+        let mut place = self.backing_off.enter(case.lane, Instant::now());
         let ended = tokio::select! {
             biased;
-            ended = follower.outcome() => Some(ended),
-            () = case.lost.cancelled() => None,
-            () = self.overstayed(case.leave_by) => None,
+            ended = follower.outcome() => Ok(ended),
+            () = place.evicted() => Err(true),
+            () = case.lost.cancelled() => Err(false),
+            () = self.overstayed(case.leave_by) => Err(false),
         };
-        let Some(ended) = ended else {
-            // The other job's call may be under way.
-            case.suspect(Some(Ambiguity::Redelivered));
-            return Outcome::HandedBack;
+        drop(place);
+        let ended = match ended {
+            Ok(ended) => ended,
+            Err(no_room) => {
+                // The other job's call may be under way.
+                case.suspect(Some(Ambiguity::Redelivered));
+                let parks = no_room && !self.stop.is_draining();
+                return if parks { self.park(case, Duration::ZERO) } else { Outcome::HandedBack };
+            }
         };
         match ended {
             Followed::Duplicate => Outcome::Done(Ending::Duplicate),
@@ -172,7 +180,8 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         let job = case.identify(job);
         case.span = self.spans.job(case.lane, job.fingerprint, case.trace.as_ref());
         case.trace = case.trace.take().or_else(|| case.span.context());
-        self.endpoint.admit(&job).map_err(|unknown| case.unknown(unknown, self.clock.now()))?;
+        case.client =
+            self.endpoint.admit(&job).map_err(|unknown| case.unknown(unknown, self.clock.now()))?;
         Ok(job)
     }
 
@@ -185,10 +194,13 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
             if job.expired(|| self.clock.now()) {
                 return Outcome::Done(Ending::Expired);
             }
-            let turn = leader.in_lane(|lane| self.flow.start(lane));
-            let Some(permit) = self.unless_leaving(case, turn).await else {
-                return self.leave(case);
+            let turn = leader.in_lane(|lane| self.flow.start(lane, case.client));
+            let permit = match self.unless_leaving(case, turn).await {
+                Some(Admission::Granted(permit)) => permit,
+                Some(Admission::Stalled(wait)) => return self.park(case, wait),
+                None => return self.leave(case),
             };
+            let probe = permit.is_probe();
             if job.expired(|| self.clock.now()) {
                 return Outcome::Done(Ending::Expired);
             }
@@ -198,6 +210,8 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
             };
             let wait = match judgement {
                 Judgement::Finish(outcome) => return outcome,
+                // The next probe is another job's, of another client if there is one.
+                Judgement::Wait { at_least } if probe => return self.park(case, at_least),
                 Judgement::Wait { at_least } => {
                     case.next_wait(&self.settings.policy.retry.schedule, &self.chance).max(at_least)
                 }
@@ -217,7 +231,6 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         permit: Permit,
     ) -> Result<Judgement, UnknownClient> {
         leader.calling();
-        case.probe = permit.probe().or(case.probe);
         let calling = case.calling();
         let began = Instant::now();
         let span = calling.span.call(calling.history.attempts);
@@ -230,7 +243,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         case.inherit(past, self.settings.policy.retry.hold, || self.clock.now());
         self.metrics.called(verdict.label(), began.elapsed());
         let others_answered = permit.others_answered();
-        permit.finish(self.evidence(&verdict));
+        permit.finish(self.call_outcome(&verdict));
         let around = self.around(job, case, others_answered);
         Ok(judge(verdict, &mut case.history, &self.settings.policy, around))
     }
@@ -259,24 +272,22 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         match self.unless_leaving(case, waiting).await {
             None => Some(self.leave(case)),
             Some(true) => None,
-            Some(false) => {
-                Some(Outcome::Parked(self.settings.policy.retry.park(&mut case.history, wait)))
-            }
+            Some(false) => Some(self.park(case, wait)),
         }
     }
 
+    /// Sends the job to its next stay in a retry queue, for `wait` at least.
+    fn park(&self, case: &mut Case, wait: Duration) -> Outcome {
+        Outcome::Parked(self.settings.policy.retry.park(&mut case.history, wait))
+    }
+
     /// Leaves without a verdict. Handed back, a job is what it was when it came, but for the broker's
-    /// flag; so it is parked instead where something must not be forgotten: an attempt that may have
-    /// worked, or the latest probe that has failed for the hold, and would be at the head of its queue
-    /// again, and the next probe, for ever.
+    /// flag. So it is parked instead where an attempt may have worked, for that must not be forgotten.
     fn leave(&self, case: &mut Case) -> Outcome {
-        let retry = &self.settings.policy.retry;
-        let is_latest_probe = case.probe.is_some_and(|probe| self.flow.is_latest_probe(probe));
-        let worn_out = is_latest_probe && case.failing_for() >= retry.hold;
         let may_have_worked = case.history.ambiguity == Some(Ambiguity::Attempt);
         let goes_on = !self.stop.is_draining() && !case.lost.is_cancelled();
-        if goes_on && (worn_out || may_have_worked) {
-            Outcome::Parked(retry.park(&mut case.history, Duration::ZERO))
+        if goes_on && may_have_worked {
+            self.park(case, Duration::ZERO)
         } else {
             Outcome::HandedBack
         }

@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::{
     domain::{
-        Ambiguity, Arrival, Failure, History, JobDefaults, Lane, Policy, Reason, Rejection,
-        ResultLabel, RetryPolicy, Schedule, Settlement, TraceContext, Verdict,
+        Ambiguity, Arrival, ClientKey, Failure, History, JobDefaults, Lane, Policy, Reason,
+        Rejection, ResultLabel, RetryPolicy, Schedule, Settlement, TraceContext, Verdict,
     },
     flow::{self, PauseSettings},
     metrics::Build,
@@ -101,8 +101,8 @@ struct TestEndpoint {
 }
 
 impl Endpoint for TestEndpoint {
-    fn admit(&self, _job: &Job) -> Result<(), UnknownClient> {
-        if self.unknown { Err(UnknownClient::NoSecret) } else { Ok(()) }
+    fn admit(&self, _job: &Job) -> Result<ClientKey, UnknownClient> {
+        if self.unknown { Err(UnknownClient::NoSecret) } else { Ok(ClientKey::default()) }
     }
 
     async fn revoke(
@@ -188,6 +188,7 @@ fn bench_with(
             probe_initial: Duration::from_secs(1),
             probe_max: Duration::from_secs(30),
             after_rejections: None,
+            first_rejections: 0,
         },
     };
     let flow = Dispatcher::new(&flow, Arc::clone(&metrics));
@@ -203,7 +204,7 @@ fn bench_with(
         clock: TestClock(Instant::now()),
         chance: Chance::seeded(1),
         duplicates: Arc::new(Duplicates::new(HOLD, 10)),
-        backing_off: BackingOff::new(2),
+        backing_off: BackingOff::new(128),
         spans: Spans::none(),
         flow: Arc::new(flow),
         metrics,

@@ -4,7 +4,7 @@ use std::{future::Future, time::SystemTime};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Arrival, Job, Settlement, TraceContext, Verdict};
+use crate::domain::{Arrival, ClientKey, Job, Settlement, TraceContext, Verdict};
 
 /// Where deliveries come from.
 pub trait Source: Send {
@@ -57,12 +57,12 @@ pub enum Settled {
 
 /// What is called.
 pub trait Endpoint: Send + Sync + 'static {
-    /// Whether a secret is known for the job's client.
+    /// The client of the job, if a secret is known for it.
     ///
     /// # Errors
     ///
     /// [`UnknownClient`] if not: no call can be made for this job.
-    fn admit(&self, job: &Job) -> Result<(), UnknownClient>;
+    fn admit(&self, job: &Job) -> Result<ClientKey, UnknownClient>;
 
     /// Makes one attempt. It always ends: it has a time limit of its own.
     ///

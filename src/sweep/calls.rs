@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::latency::Latencies;
 use crate::{
-    domain::{Job, ResultLabel, TraceContext, Verdict},
+    domain::{ClientKey, Job, ResultLabel, TraceContext, Verdict},
     ports::{Endpoint, UnknownClient},
 };
 
@@ -56,7 +56,7 @@ impl<E> Counted<E> {
 }
 
 impl<E: Endpoint> Endpoint for Counted<E> {
-    fn admit(&self, job: &Job) -> Result<(), UnknownClient> {
+    fn admit(&self, job: &Job) -> Result<ClientKey, UnknownClient> {
         self.endpoint.admit(job)
     }
 

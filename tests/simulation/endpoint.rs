@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use revoker::{
-    domain::{Failure, Job, Rejection, ResultLabel, TraceContext, Verdict},
+    domain::{ClientKey, Failure, Job, Rejection, ResultLabel, TraceContext, Verdict},
     ports::{Endpoint, UnknownClient},
 };
 use tokio::time::sleep;
@@ -82,8 +82,8 @@ impl SimEndpoint {
 }
 
 impl Endpoint for SimEndpoint {
-    fn admit(&self, job: &Job) -> Result<(), UnknownClient> {
-        self.account(job)
+    fn admit(&self, job: &Job) -> Result<ClientKey, UnknownClient> {
+        self.account(job).map(|()| ClientKey::default())
     }
 
     async fn revoke(

@@ -70,7 +70,7 @@ impl Rounds {
 impl News {
     /// Says it; nothing if there is none.
     pub(super) fn log(&self) {
-        if let Some(Reloaded { clients, changed, withdrawn }) = self.replaced {
+        if let Some(Reloaded { clients, changed, withdrawn, .. }) = &self.replaced {
             info!(clients, changed, withdrawn, "client secrets replaced");
         }
         for fault in &self.faults {

@@ -5,7 +5,10 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 use super::{round::News, trigger::LOOK_EVERY, *};
-use crate::endpoint::{CredentialSettings, Reloaded};
+use crate::{
+    domain::ClientKey,
+    endpoint::{CredentialSettings, Reloaded},
+};
 
 /// A folder with one secret, that of the client `shop`.
 fn folder() -> (TempDir, Arc<Credentials>) {
@@ -42,13 +45,18 @@ async fn each_change_is_told_once() {
 
     fs::write(file("shop"), "hunter2-new").unwrap();
     fs::write(file("bakery"), "hunter2-first").unwrap();
-    let replaced = Some(Reloaded { clients: 2, changed: 2, withdrawn: 0 });
+    let replaced = Some(Reloaded {
+        clients: 2,
+        changed: 2,
+        withdrawn: 0,
+        renewed: vec![ClientKey(1), ClientKey(0)],
+    });
     assert_eq!(rounds.read().await, News { replaced, ..News::default() });
     assert_eq!(secret(&credentials).as_deref(), Some("hunter2-new"));
     assert_eq!(rounds.read().await, News::default(), "told before");
 
     fs::remove_file(file("bakery")).unwrap();
-    let replaced = Some(Reloaded { clients: 1, changed: 0, withdrawn: 1 });
+    let replaced = Some(Reloaded { clients: 1, changed: 0, withdrawn: 1, renewed: Vec::new() });
     assert_eq!(rounds.read().await, News { replaced, ..News::default() });
 }
 
@@ -89,7 +97,7 @@ async fn each_fault_is_told_as_it_comes_up_and_the_old_secret_stays_in_force() {
 async fn a_changed_file_is_taken_up_until_the_shutdown() {
     let (folder, credentials) = folder();
     let shutdown = CancellationToken::new();
-    let keeping = tokio::spawn(keep_fresh(Arc::clone(&credentials), shutdown.clone()));
+    let keeping = tokio::spawn(keep_fresh(Arc::clone(&credentials), |_| {}, shutdown.clone()));
     fs::write(folder.path().join("shop"), "hunter2-new").unwrap();
     let began = Instant::now();
     while secret(&credentials).as_deref() != Some("hunter2-new") {

@@ -75,6 +75,7 @@ impl Running {
         admin: Option<SocketAddr>,
     ) -> Result<Self, Failure> {
         let Engine { metrics, credentials, flow, pipeline, stop } = engine;
+        let renewing = engine::renew(&flow);
         let Begun { source, control, writer, journal, tally, progress, started_before, .. } = begun;
         let close_admin = CancellationToken::new();
         let serving = match admin {
@@ -91,7 +92,7 @@ impl Running {
             tokio::spawn(take_in(Arc::clone(&flow), control.clone())),
             tokio::spawn(show(progress.clone(), Arc::clone(&tally), Arc::clone(&flow))),
             tokio::spawn(flow.run(close_admin.clone())),
-            tokio::spawn(credentials::keep_fresh(credentials, close_admin.clone())),
+            tokio::spawn(credentials::keep_fresh(credentials, renewing, close_admin.clone())),
         ];
         Ok(Self {
             stop,

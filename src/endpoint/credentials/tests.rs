@@ -104,7 +104,7 @@ fn a_kubernetes_mount_is_read_through_its_links() {
     fs::create_dir(mount.path().join("folder")).unwrap();
     let credentials = Credentials::load(&settings(&[], Some(mount.path()))).unwrap();
     assert_eq!(secret(&credentials, "shop").as_deref(), Some("s3cret"));
-    assert_eq!(credentials.secrets.read().unwrap().len(), 1);
+    assert_eq!(credentials.clients(), 1);
 }
 
 #[test]
@@ -128,7 +128,11 @@ fn a_reload_takes_what_is_new_and_withdraws_what_is_gone() {
     fs::write(file("added"), "new").unwrap();
     fs::remove_file(file("gone")).unwrap();
     let (reloaded, faults) = credentials.reload();
-    assert_eq!(reloaded, Reloaded { clients: 3, changed: 2, withdrawn: 1 });
+    assert_eq!((reloaded.clients, reloaded.changed, reloaded.withdrawn), (3, 2, 1));
+    let renewed = ["added", "rotated"].map(|id| credentials.key(id).unwrap());
+    assert!(renewed.iter().all(|key| reloaded.renewed.contains(key)));
+    assert_eq!(reloaded.renewed.len(), renewed.len());
+    assert_eq!(credentials.key("gone"), None);
     assert!(faults.is_empty(), "{faults:?}");
     assert_eq!(secret(&credentials, "rotated").as_deref(), Some("new"));
     assert_eq!(secret(&credentials, "gone"), None);
@@ -145,14 +149,14 @@ fn a_reload_keeps_the_old_secret_of_what_cannot_be_read() {
     fs::write(file("emptied"), "").unwrap();
     fs::write(file("rotated"), "new").unwrap();
     let (reloaded, faults) = credentials.reload();
-    assert_eq!(reloaded, Reloaded { clients: 2, changed: 1, withdrawn: 0 });
+    assert_eq!((reloaded.clients, reloaded.changed, reloaded.withdrawn), (2, 1, 0));
     assert_eq!(faults.len(), 1);
     assert_eq!(secret(&credentials, "emptied").as_deref(), Some("old"));
     assert_eq!(secret(&credentials, "rotated").as_deref(), Some("new"));
 
     fs::remove_dir_all(folder.path()).unwrap();
     let (reloaded, faults) = credentials.reload();
-    assert_eq!(reloaded, Reloaded { clients: 2, changed: 0, withdrawn: 0 });
+    assert_eq!((reloaded.clients, reloaded.changed, reloaded.withdrawn), (2, 0, 0));
     assert_eq!(faults.len(), 1);
     assert_eq!(secret(&credentials, "emptied").as_deref(), Some("old"));
     assert_eq!(secret(&credentials, "rotated").as_deref(), Some("new"));

@@ -10,7 +10,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 
 use super::*;
 use crate::{
-    domain::{Blame, JobDefaults, Rejection},
+    domain::{Blame, ClientKey, JobDefaults, Rejection},
     endpoint::testing::{
         CLIENT_ID, CLIENT_SECRET, Server, TOKEN, credentials, endpoint, job, read_request,
         settings, success,
@@ -125,7 +125,7 @@ async fn a_client_without_a_secret_is_not_called_for() {
     let of = |body: &str| Job::parse(body.as_bytes(), &JobDefaults::default()).unwrap();
     let stranger = of(r#"{"refresh_token":"t","client_id":"stranger"}"#);
     let nobody = of(r#"{"refresh_token":"t"}"#);
-    assert_eq!(endpoint.admit(&job()), Ok(()));
+    assert_eq!(endpoint.admit(&job()), Ok(ClientKey(0)));
     assert_eq!(endpoint.admit(&stranger), Err(UnknownClient::NoSecret));
     assert_eq!(endpoint.admit(&nobody), Err(UnknownClient::NotNamed));
     assert_eq!(endpoint.revoke(&stranger, None).await, Err(UnknownClient::NoSecret));

@@ -5,8 +5,8 @@ use futures_util::FutureExt;
 use super::*;
 use crate::{flow::PauseSettings, metrics::Build};
 
-const FAILED: Evidence =
-    Evidence::Failed { overload: false, busy: false, own_trouble: false, retry_after: None };
+const FAILED: CallOutcome =
+    CallOutcome::Failed { overload: false, busy: false, own_trouble: false, retry_after: None };
 
 fn settings(limit: usize) -> Settings {
     Settings {
@@ -20,6 +20,7 @@ fn settings(limit: usize) -> Settings {
             probe_initial: Duration::from_secs(1),
             probe_max: Duration::from_secs(4),
             after_rejections: None,
+            first_rejections: 0,
         },
     }
 }
@@ -27,6 +28,21 @@ fn settings(limit: usize) -> Settings {
 fn dispatcher(settings: &Settings) -> Arc<Dispatcher> {
     let metrics = Metrics::new(Build { version: "0", revision: "0" }).unwrap();
     Arc::new(Dispatcher::new(settings, Arc::new(metrics)))
+}
+
+const CLIENT: ClientKey = ClientKey(0);
+
+/// Waits for a call of the one client.
+async fn start(dispatcher: &Arc<Dispatcher>, lane: Lane) -> Permit {
+    start_of(dispatcher, lane, CLIENT).await.expect("the client is paused")
+}
+
+/// Waits for a call of a client; `None` if its job should wait elsewhere.
+async fn start_of(dispatcher: &Arc<Dispatcher>, lane: Lane, client: ClientKey) -> Option<Permit> {
+    match dispatcher.start(lane, client).await {
+        Admission::Granted(permit) => Some(permit),
+        Admission::Stalled(_) => None,
+    }
 }
 
 /// A dispatcher with its clock running beside it.
@@ -39,9 +55,9 @@ fn running(settings: &Settings) -> Arc<Dispatcher> {
 #[tokio::test]
 async fn no_more_calls_run_than_the_limit_allows() {
     let dispatcher = dispatcher(&settings(2));
-    let first = dispatcher.start(Lane::Bulk).await;
-    let _second = dispatcher.start(Lane::Bulk).await;
-    let mut third = Box::pin(dispatcher.start(Lane::Bulk));
+    let first = start(&dispatcher, Lane::Bulk).await;
+    let _second = start(&dispatcher, Lane::Bulk).await;
+    let mut third = Box::pin(start(&dispatcher, Lane::Bulk));
     assert!(third.as_mut().now_or_never().is_none());
     drop(first);
     assert!(third.now_or_never().is_some());
@@ -50,9 +66,9 @@ async fn no_more_calls_run_than_the_limit_allows() {
 #[tokio::test]
 async fn a_freed_permit_goes_to_a_waiting_interactive_job_first() {
     let dispatcher = dispatcher(&settings(1));
-    let running = dispatcher.start(Lane::Bulk).await;
-    let mut bulk = Box::pin(dispatcher.start(Lane::Bulk));
-    let mut interactive = Box::pin(dispatcher.start(Lane::Interactive));
+    let running = start(&dispatcher, Lane::Bulk).await;
+    let mut bulk = Box::pin(start(&dispatcher, Lane::Bulk));
+    let mut interactive = Box::pin(start(&dispatcher, Lane::Interactive));
     assert!(bulk.as_mut().now_or_never().is_none());
     assert!(interactive.as_mut().now_or_never().is_none());
     drop(running);
@@ -64,23 +80,23 @@ async fn a_freed_permit_goes_to_a_waiting_interactive_job_first() {
 #[tokio::test]
 async fn whoever_stops_waiting_takes_no_permit_along() {
     let dispatcher = dispatcher(&settings(1));
-    let running = dispatcher.start(Lane::Bulk).await;
-    let mut gone = Box::pin(dispatcher.start(Lane::Bulk));
-    let mut granted = Box::pin(dispatcher.start(Lane::Bulk));
+    let running = start(&dispatcher, Lane::Bulk).await;
+    let mut gone = Box::pin(start(&dispatcher, Lane::Bulk));
+    let mut granted = Box::pin(start(&dispatcher, Lane::Bulk));
     assert!(gone.as_mut().now_or_never().is_none());
     assert!(granted.as_mut().now_or_never().is_none());
     drop(gone);
     drop(running);
     // Granted and dropped before it was looked at.
     drop(granted);
-    assert!(dispatcher.start(Lane::Bulk).now_or_never().is_some());
+    assert!(start(&dispatcher, Lane::Bulk).now_or_never().is_some());
 }
 
 #[tokio::test]
 async fn nothing_starts_while_held() {
     let dispatcher = dispatcher(&settings(1));
     dispatcher.hold(true);
-    let mut waiting = Box::pin(dispatcher.start(Lane::Interactive));
+    let mut waiting = Box::pin(start(&dispatcher, Lane::Interactive));
     assert!(waiting.as_mut().now_or_never().is_none());
     dispatcher.hold(false);
     assert!(waiting.now_or_never().is_some());
@@ -89,10 +105,10 @@ async fn nothing_starts_while_held() {
 #[tokio::test]
 async fn an_answer_to_another_call_is_seen() {
     let dispatcher = dispatcher(&settings(2));
-    dispatcher.start(Lane::Bulk).await.finish(Evidence::Revoked);
-    let own = dispatcher.start(Lane::Bulk).await;
+    start(&dispatcher, Lane::Bulk).await.finish(CallOutcome::Revoked);
+    let own = start(&dispatcher, Lane::Bulk).await;
     assert!(!own.others_answered(), "answered before it began");
-    dispatcher.start(Lane::Bulk).await.finish(Evidence::Rejected);
+    start(&dispatcher, Lane::Bulk).await.finish(CallOutcome::Rejected);
     assert!(own.others_answered());
 }
 
@@ -100,16 +116,16 @@ async fn an_answer_to_another_call_is_seen() {
 async fn the_rate_holds_over_both_lanes_and_interactive_jobs_go_first() {
     let dispatcher = running(&Settings { rate: Some(10.0), ..settings(100) });
     let began = Instant::now();
-    drop(dispatcher.start(Lane::Bulk).await);
+    drop(start(&dispatcher, Lane::Bulk).await);
     let bulk = tokio::spawn({
         let dispatcher = Arc::clone(&dispatcher);
         async move {
-            drop(dispatcher.start(Lane::Bulk).await);
+            drop(start(&dispatcher, Lane::Bulk).await);
             began.elapsed().as_millis()
         }
     });
     tokio::task::yield_now().await;
-    drop(dispatcher.start(Lane::Interactive).await);
+    drop(start(&dispatcher, Lane::Interactive).await);
     assert_eq!(began.elapsed().as_millis(), 100);
     assert_eq!(bulk.await.unwrap(), 200);
 }
@@ -119,15 +135,15 @@ async fn a_pause_probes_on_its_own_and_the_answer_lets_everything_go() {
     let dispatcher = running(&settings(8));
     let began = Instant::now();
     for _ in 0..2 {
-        dispatcher.start(Lane::Bulk).await.finish(FAILED);
+        start(&dispatcher, Lane::Bulk).await.finish(FAILED);
     }
     let waiting: Vec<_> = (0..4)
         .map(|_| {
             let dispatcher = Arc::clone(&dispatcher);
             tokio::spawn(async move {
-                let permit = dispatcher.start(Lane::Bulk).await;
+                let permit = start(&dispatcher, Lane::Bulk).await;
                 let waited = began.elapsed().as_secs();
-                permit.finish(if waited < 3 { FAILED } else { Evidence::Revoked });
+                permit.finish(if waited < 3 { FAILED } else { CallOutcome::Revoked });
                 waited
             })
         })
@@ -146,14 +162,14 @@ async fn with_nothing_in_hand_a_probe_is_asked_for() {
     let dispatcher = running(&settings(8));
     let mut status = dispatcher.status();
     for _ in 0..2 {
-        dispatcher.start(Lane::Bulk).await.finish(FAILED);
+        start(&dispatcher, Lane::Bulk).await.finish(FAILED);
     }
     assert_eq!(status.borrow_and_update().intake, Intake::Closed);
     let began = Instant::now();
     status.changed().await.unwrap();
     assert_eq!(status.borrow_and_update().intake, Intake::One);
     assert_eq!(began.elapsed().as_secs(), 1);
-    let probe = dispatcher.start(Lane::Interactive).await;
+    let probe = start(&dispatcher, Lane::Interactive).await;
     status.changed().await.unwrap();
     assert_eq!(status.borrow_and_update().intake, Intake::Closed, "it has come");
     // It turned out to need no call: the next one is asked for.
@@ -164,18 +180,18 @@ async fn with_nothing_in_hand_a_probe_is_asked_for() {
 
 #[tokio::test(start_paused = true)]
 async fn one_overshoot_of_what_the_server_can_take_stops_nothing() {
-    const BUSY: Evidence =
-        Evidence::Failed { overload: true, busy: true, own_trouble: false, retry_after: None };
+    const BUSY: CallOutcome =
+        CallOutcome::Failed { overload: true, busy: true, own_trouble: false, retry_after: None };
     let dispatcher = running(&settings(8));
-    let under_way = dispatcher.start(Lane::Bulk).await;
+    let under_way = start(&dispatcher, Lane::Bulk).await;
     for _ in 0..6 {
-        dispatcher.start(Lane::Bulk).await.finish(BUSY);
+        start(&dispatcher, Lane::Bulk).await.finish(BUSY);
     }
     assert_eq!(dispatcher.status().borrow().phase, Phase::Running);
     // With nothing else under way, they are failures like any other.
-    under_way.finish(Evidence::Revoked);
+    under_way.finish(CallOutcome::Revoked);
     for _ in 0..2 {
-        dispatcher.start(Lane::Bulk).await.finish(BUSY);
+        start(&dispatcher, Lane::Bulk).await.finish(BUSY);
     }
     assert_ne!(dispatcher.status().borrow().phase, Phase::Running);
 }
@@ -194,7 +210,7 @@ async fn those_who_wait_for_a_pause_are_woken_in_the_order_of_coming() {
     tokio::task::yield_now().await;
     assert!(order.try_recv().is_err(), "calls are made freely");
     for _ in 0..settings(2).pause.after_failures {
-        dispatcher.start(Lane::Bulk).await.finish(FAILED);
+        start(&dispatcher, Lane::Bulk).await.finish(FAILED);
     }
     for number in 0..20 {
         assert_eq!(order.recv().await, Some(number));
@@ -207,20 +223,108 @@ async fn those_who_wait_for_a_pause_are_woken_in_the_order_of_coming() {
 async fn a_probe_of_an_earlier_pause_lets_no_second_one_begin_as_it_ends() {
     let settings = settings(10);
     let dispatcher = running(&settings);
-    let early = dispatcher.start(Lane::Bulk).await;
+    let early = start(&dispatcher, Lane::Bulk).await;
     for _ in 0..settings.pause.after_failures {
-        dispatcher.start(Lane::Bulk).await.finish(FAILED);
+        start(&dispatcher, Lane::Bulk).await.finish(FAILED);
     }
-    let stale = dispatcher.start(Lane::Bulk).await;
-    early.finish(Evidence::Revoked);
+    let stale = start(&dispatcher, Lane::Bulk).await;
+    early.finish(CallOutcome::Revoked);
     for _ in 0..settings.pause.after_failures {
-        dispatcher.start(Lane::Bulk).await.finish(FAILED);
+        start(&dispatcher, Lane::Bulk).await.finish(FAILED);
     }
-    let probe = dispatcher.start(Lane::Bulk).await;
+    let probe = start(&dispatcher, Lane::Bulk).await;
     stale.finish(FAILED);
     let longer_than_any_wait = settings.pause.probe_max * 2;
-    let second = tokio::time::timeout(longer_than_any_wait, dispatcher.start(Lane::Bulk)).await;
+    let second = tokio::time::timeout(longer_than_any_wait, start(&dispatcher, Lane::Bulk)).await;
     assert!(second.is_err(), "two probes at a time");
-    probe.finish(Evidence::Revoked);
-    assert!(dispatcher.start(Lane::Bulk).now_or_never().is_some());
+    probe.finish(CallOutcome::Revoked);
+    assert!(start(&dispatcher, Lane::Bulk).now_or_never().is_some());
+}
+
+/// Pauses client 1 of two: all its calls fail, those of client 0 are answered.
+async fn pause_one(dispatcher: &Arc<Dispatcher>) {
+    dispatcher.know(2, &[]);
+    for _ in 0..2 {
+        start(dispatcher, Lane::Bulk).await.finish(CallOutcome::Revoked);
+        start_of(dispatcher, Lane::Bulk, BROKEN).await.unwrap().finish(FAILED);
+    }
+}
+
+const BROKEN: ClientKey = ClientKey(1);
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_fails_while_others_are_answered_is_paused_alone() {
+    let dispatcher = running(&settings(8));
+    pause_one(&dispatcher).await;
+    let status = *dispatcher.status().borrow();
+    assert_eq!(
+        (status.phase, status.intake, status.clients_paused),
+        (Phase::Running, Intake::Open, 1)
+    );
+    assert!(start(&dispatcher, Lane::Bulk).now_or_never().is_some());
+    let mut probe = Box::pin(start_of(&dispatcher, Lane::Bulk, BROKEN));
+    assert!(probe.as_mut().now_or_never().is_none(), "it waits for its probe");
+    let began = Instant::now();
+    let probe = probe.await.unwrap();
+    assert_eq!(began.elapsed().as_secs(), 1);
+    assert!(probe.is_probe());
+    probe.finish(CallOutcome::Rejected);
+    assert_eq!(*dispatcher.status().borrow(), Status::default(), "an answer ends it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn most_jobs_of_a_paused_client_wait_elsewhere() {
+    let dispatcher = running(&settings(8));
+    pause_one(&dispatcher).await;
+    let mut waiting: Vec<_> =
+        (0..1000).map(|_| Box::pin(start_of(&dispatcher, Lane::Bulk, BROKEN))).collect();
+    let sent_away = waiting.iter_mut().filter_map(|wait| wait.as_mut().now_or_never());
+    let sent_away = sent_away.inspect(|sent_away| assert!(sent_away.is_none())).count();
+    assert!(sent_away > 900, "{sent_away}");
+    assert!(start(&dispatcher, Lane::Bulk).now_or_never().is_some(), "others notice nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_nobody_else_is_answered_a_backlog_is_not_parked_without_end() {
+    let dispatcher = running(&settings(8));
+    dispatcher.know(2, &[]);
+    for _ in 0..2 {
+        start_of(&dispatcher, Lane::Bulk, BROKEN).await.unwrap().finish(FAILED);
+    }
+    assert_eq!(dispatcher.status().borrow().intake, Intake::Open, "another client is looked for");
+    let mut sent_away = 0;
+    while dispatcher.status().borrow().intake == Intake::Open {
+        let wait = Box::pin(start_of(&dispatcher, Lane::Bulk, BROKEN));
+        match wait.now_or_never() {
+            Some(sent) => assert!(sent.is_none()),
+            // Dropped, it no longer waits, but is only forgotten when its turn comes.
+            None => {}
+        }
+        sent_away += 1;
+        assert!(sent_away < 10_000);
+    }
+    assert!(sent_away >= 1000, "a thousand jobs of one client hide the next: {sent_away}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_of_the_next_client_pauses_the_worker() {
+    let dispatcher = running(&settings(8));
+    dispatcher.know(2, &[]);
+    for _ in 0..2 {
+        start_of(&dispatcher, Lane::Bulk, BROKEN).await.unwrap().finish(FAILED);
+    }
+    assert_eq!(dispatcher.status().borrow().phase, Phase::Running);
+    start(&dispatcher, Lane::Bulk).await.finish(FAILED);
+    assert!(matches!(dispatcher.status().borrow().phase, Phase::Paused(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_hang_at_the_start_let_others_begin_within_a_second() {
+    let dispatcher = running(&Settings { adaptive: true, ..settings(8) });
+    let _hanging = start(&dispatcher, Lane::Interactive).await;
+    let began = Instant::now();
+    let other = start(&dispatcher, Lane::Interactive).await;
+    assert!(began.elapsed() < Duration::from_secs(1));
+    other.finish(CallOutcome::Revoked);
+    assert!(start(&dispatcher, Lane::Interactive).now_or_never().is_some(), "nor do they later");
 }

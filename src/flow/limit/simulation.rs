@@ -33,6 +33,12 @@ pub struct Phase {
     /// What becomes of the calls beyond.
     #[serde(default)]
     beyond: Beyond,
+    /// So many calls in a hundred are pushed back, whatever the load, after as long as a call takes.
+    #[serde(default)]
+    noise_percent: u64,
+    /// The same, at once.
+    #[serde(default)]
+    quick_noise_percent: u64,
     /// One call in so many takes ten seconds, and no part of the capacity.
     straggler_one_in: Option<u64>,
     /// No more jobs than this are there at a time; without it, an endless backlog.
@@ -95,6 +101,7 @@ struct Call {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Refused,
+    Noise,
     Handled,
     Straggling,
 }
@@ -122,7 +129,7 @@ pub fn play(phases: &[Phase], mut limit: Limit, rng_seed: u64) -> Vec<Seen> {
             let latency = Duration::from_micros(now - call.began);
             served -= u64::from(call.kind == Kind::Handled);
             let sample = match call.kind {
-                Kind::Refused => Sample::PushedBack,
+                Kind::Refused | Kind::Noise => Sample::PushedBack { after: latency },
                 Kind::Handled | Kind::Straggling => Sample::Answered { latency },
             };
             limit.ended(call.number, sample);
@@ -145,7 +152,7 @@ impl Seen {
                 self.answered += 1;
                 self.slowest = self.slowest.max(latency);
             }
-            Sample::PushedBack | Sample::Unknown => self.refused += 1,
+            Sample::PushedBack { .. } | Sample::Unknown => self.refused += 1,
         }
     }
 }
@@ -154,12 +161,20 @@ impl Phase {
     /// Whether one seed gives the same as any other.
     pub const fn is_certain(&self) -> bool {
         let [least, most] = self.latency_ms;
-        least == most && self.wander_percent == 0 && self.straggler_one_in.is_none()
+        least == most
+            && self.wander_percent == 0
+            && self.noise_percent + self.quick_noise_percent == 0
+            && self.straggler_one_in.is_none()
     }
 
     /// Whether some calls take ten seconds.
     pub const fn has_stragglers(&self) -> bool {
         self.straggler_one_in.is_some()
+    }
+
+    /// Whether calls are pushed back whatever the load.
+    pub const fn has_noise(&self) -> bool {
+        self.noise_percent + self.quick_noise_percent > 0
     }
 
     /// Whether calls beyond the capacity are refused.
@@ -171,6 +186,12 @@ impl Phase {
     fn receives(&self, served: &mut u64, now: u64, rng: &mut Rng) -> (Kind, u64) {
         if self.has_refusals() && self.capacity.is_some_and(|capacity| *served >= capacity) {
             return (Kind::Refused, REFUSAL);
+        }
+        if self.quick_noise_percent > 0 && rng.u64(0..100) < self.quick_noise_percent {
+            return (Kind::Noise, REFUSAL);
+        }
+        if self.noise_percent > 0 && rng.u64(0..100) < self.noise_percent {
+            return (Kind::Noise, self.takes(*served, now, rng));
         }
         if self.straggler_one_in.is_some_and(|calls| rng.u64(0..calls) == 0) {
             return (Kind::Straggling, STRAGGLER);

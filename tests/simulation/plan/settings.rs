@@ -82,6 +82,7 @@ fn flow(dice: &Dice) -> flow::Settings {
             probe_initial: Duration::from_millis(dice.pick(&[200, 1000])),
             probe_max: seconds(dice.pick(&[5, 30])),
             after_rejections: dice.one_in(5).then(|| dice.pick(&[1, 3])),
+            first_rejections: 0,
         },
     }
 }

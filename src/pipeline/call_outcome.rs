@@ -8,17 +8,17 @@ use tracing::warn;
 use super::Pipeline;
 use crate::{
     domain::{Blame, Failure, ResultLabel, Verdict},
-    flow::Evidence,
+    flow::CallOutcome,
     ports::{Clock, Endpoint},
 };
 
 impl<E: Endpoint, C: Clock> Pipeline<E, C> {
     /// What the flow learns from a verdict.
-    pub(super) fn evidence(&self, verdict: &Verdict) -> Evidence {
+    pub(super) fn call_outcome(&self, verdict: &Verdict) -> CallOutcome {
         match verdict {
-            Verdict::Revoked => Evidence::Revoked,
-            Verdict::Rejected(_) => Evidence::Rejected,
-            Verdict::Transient(failure) => Evidence::Failed {
+            Verdict::Revoked => CallOutcome::Revoked,
+            Verdict::Rejected(_) => CallOutcome::Rejected,
+            Verdict::Transient(failure) => CallOutcome::Failed {
                 overload: is_overload(failure),
                 busy: failure.label == ResultLabel::Http429,
                 own_trouble: failure.blame == Blame::Job,

@@ -1,18 +1,23 @@
 //! Scenarios as data: what calls show, second by second, and the phase that follows.
 
+use std::time::Duration;
+
 use super::*;
 
-use Evidence::{Rejected, Revoked};
+use CallOutcome::{Rejected, Revoked};
+
+const A: ClientKey = ClientKey(0);
+const B: ClientKey = ClientKey(1);
 
 const SECOND: Duration = Duration::from_secs(1);
 
-const FAILED: Evidence =
-    Evidence::Failed { overload: false, busy: false, own_trouble: false, retry_after: None };
-const OWN_TROUBLE: Evidence =
-    Evidence::Failed { overload: false, busy: false, own_trouble: true, retry_after: None };
+const FAILED: CallOutcome =
+    CallOutcome::Failed { overload: false, busy: false, own_trouble: false, retry_after: None };
+const OWN_TROUBLE: CallOutcome =
+    CallOutcome::Failed { overload: false, busy: false, own_trouble: true, retry_after: None };
 
-const fn retry_after(seconds: u64) -> Evidence {
-    Evidence::Failed {
+const fn retry_after(seconds: u64) -> CallOutcome {
+    CallOutcome::Failed {
         overload: true,
         busy: true,
         own_trouble: false,
@@ -23,9 +28,9 @@ const fn retry_after(seconds: u64) -> Evidence {
 /// What happens, and when, in seconds since the start.
 enum Step {
     /// A call that was under way showed this.
-    Call(u64, Evidence),
+    Call(u64, CallOutcome),
     /// The probe may start; it does, and shows this.
-    Probe(u64, Evidence),
+    Probe(u64, CallOutcome),
     /// No call may start.
     Still(u64),
     /// Calls may start.
@@ -63,7 +68,7 @@ const SCENARIOS: &[Scenario] = &[
         ],
     },
     Scenario {
-        sentence: "A job's own trouble is no evidence of weather, however often it comes.",
+        sentence: "A job's own trouble is no evidence of an outage, however often it comes.",
         after_rejections: None,
         steps: &[
             Call(0, OWN_TROUBLE),
@@ -167,33 +172,37 @@ const SCENARIOS: &[Scenario] = &[
 fn scenarios() {
     for Scenario { sentence, after_rejections, steps } in SCENARIOS {
         let start = Instant::now();
-        let mut weather = Weather::new(PauseSettings {
+        let mut breakers = Breakers::new(PauseSettings {
             after_failures: 3,
             probe_initial: SECOND,
             probe_max: SECOND * 4,
             after_rejections: *after_rejections,
+            first_rejections: 0,
         });
         for (number, step) in steps.iter().enumerate() {
             let place = format!("{sentence} (step {number})");
             match step {
-                Call(at, evidence) => {
-                    weather.saw(evidence, false, start + SECOND * u32::try_from(*at).unwrap());
-                }
-                Probe(at, evidence) => {
+                Call(at, outcome) => {
                     let now = start + SECOND * u32::try_from(*at).unwrap();
-                    assert!(weather.may_start(now), "{place}: no probe may start");
-                    assert!(weather.started(), "{place}: not a probe");
-                    assert!(!weather.may_start(now), "{place}: a second probe may start");
-                    weather.saw(evidence, true, now);
+                    breakers.started(A, Start::Free);
+                    breakers.saw((A, Start::Free), outcome, false, now);
+                }
+                Probe(at, outcome) => {
+                    let now = start + SECOND * u32::try_from(*at).unwrap();
+                    let role = breakers.may_start(A, now).expect(&place);
+                    assert_ne!(role, Start::Free, "{place}: not a probe");
+                    breakers.started(A, role);
+                    assert_eq!(breakers.may_start(A, now), None, "{place}: a second probe");
+                    breakers.saw((A, role), outcome, false, now);
                 }
                 Still(at) => {
                     let now = start + SECOND * u32::try_from(*at).unwrap();
-                    assert!(!weather.may_start(now), "{place}: a call may start");
+                    assert_eq!(breakers.may_start(A, now), None, "{place}: a call may start");
                 }
                 Running(at) => {
                     let now = start + SECOND * u32::try_from(*at).unwrap();
-                    assert_eq!(weather.phase(now), Phase::Running, "{place}");
-                    assert!(weather.may_start(now), "{place}");
+                    assert_eq!(breakers.phase(now), Phase::Running, "{place}");
+                    assert_eq!(breakers.may_start(A, now), Some(Start::Free), "{place}");
                 }
             }
         }
@@ -203,15 +212,84 @@ fn scenarios() {
 #[test]
 fn a_probe_that_was_never_called_leaves_its_turn_to_the_next() {
     let start = Instant::now();
-    let mut weather = Weather::new(PauseSettings {
+    let mut breakers = Breakers::new(PauseSettings {
         after_failures: 1,
         probe_initial: SECOND,
         probe_max: SECOND,
         after_rejections: None,
+        first_rejections: 0,
     });
-    weather.saw(&FAILED, false, start);
-    assert!(weather.may_start(start + SECOND));
-    assert!(weather.started());
-    weather.probe_unused();
-    assert!(weather.may_start(start + SECOND), "at once");
+    breakers.started(A, Start::Free);
+    breakers.saw((A, Start::Free), &FAILED, false, start);
+    let role = breakers.may_start(A, start + SECOND).unwrap();
+    breakers.started(A, role);
+    breakers.unused(A, role);
+    assert_eq!(breakers.may_start(A, start + SECOND), Some(role), "at once");
+}
+
+fn guarded() -> Breakers {
+    Breakers::new(PauseSettings {
+        after_failures: 3,
+        probe_initial: SECOND,
+        probe_max: SECOND * 4,
+        after_rejections: None,
+        first_rejections: 5,
+    })
+}
+
+/// Starts calls of A until no more may start, and lets all be answered.
+fn answer_all(breakers: &mut Breakers, outcome: CallOutcome, now: Instant) -> u32 {
+    let mut calls = 0;
+    while let Some(role) = breakers.may_start(A, now) {
+        breakers.started(A, role);
+        calls += 1;
+        assert!(calls < 1000);
+    }
+    for _ in 0..calls {
+        breakers.saw((A, Start::Free), &outcome, false, now);
+    }
+    calls
+}
+
+#[test]
+fn a_client_for_which_nothing_was_ever_revoked_is_paused_after_its_first_rejections() {
+    let (mut breakers, now) = (guarded(), Instant::now());
+    breakers.know(2);
+    assert_eq!(answer_all(&mut breakers, Rejected, now), 5, "no more than that could be condemned");
+    assert_eq!(
+        breakers.pauses().next().map(|(key, pause)| (key, pause.cause)),
+        Some((A, Cause::NothingRevoked))
+    );
+    assert_eq!(breakers.may_start(B, now), Some(Start::Free));
+    breakers.renew(A);
+    assert_eq!(breakers.paused(), 0, "a new secret begins anew");
+    assert_eq!(breakers.may_start(A, now), Some(Start::Free));
+}
+
+#[test]
+fn one_success_ends_the_guard_for_good() {
+    let (mut breakers, now) = (guarded(), Instant::now());
+    breakers.started(A, Start::Free);
+    breakers.saw((A, Start::Free), &Revoked, false, now);
+    for _ in 0..100 {
+        breakers.started(A, Start::Free);
+        breakers.saw((A, Start::Free), &Rejected, false, now);
+    }
+    assert_eq!(breakers.paused(), 0);
+}
+
+#[test]
+fn refusals_of_an_overshoot_pause_no_client_and_lasting_ones_do() {
+    let (mut breakers, now) = (guarded(), Instant::now());
+    breakers.know(2);
+    let refused =
+        CallOutcome::Failed { overload: true, busy: true, own_trouble: false, retry_after: None };
+    for _ in 0..100 {
+        breakers.started(A, Start::Free);
+        breakers.saw((A, Start::Free), &refused, true, now);
+    }
+    assert_eq!(breakers.paused(), 0);
+    breakers.started(A, Start::Free);
+    breakers.saw((A, Start::Free), &refused, true, now + SECOND);
+    assert_eq!(breakers.paused(), 1);
 }

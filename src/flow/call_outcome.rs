@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// What a call showed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Evidence {
+pub enum CallOutcome {
     /// The endpoint did what it was asked.
     Revoked,
     /// The endpoint answered, and refused.
@@ -23,7 +23,7 @@ pub enum Evidence {
     },
 }
 
-impl Evidence {
+impl CallOutcome {
     /// Whether the endpoint answered by its own word.
     #[must_use]
     pub const fn is_answer(&self) -> bool {

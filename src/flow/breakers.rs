@@ -1,0 +1,361 @@
+//! Which calls are paused: those of one client, or all.
+//!
+//! The client is the unit of failure. A client whose calls fail while others are answered is paused and probed
+//! alone. The worker pauses as a whole where failures span the clients that were tried, or where there is only
+//! one. Calls are known only by their client and by what they showed; time comes in as an argument.
+
+use tokio::time::Instant;
+
+use super::{
+    call_outcome::CallOutcome,
+    circuit::{Cause, Circuit, Pause, Phase},
+    settings::PauseSettings,
+};
+use crate::domain::ClientKey;
+
+/// While one client fails and nobody else is answered, the others have to be found behind its jobs. So many of its
+/// jobs are parked for that between two probes. An outage of everything must not park a whole backlog.
+const MOST_PARKED: usize = 2048;
+
+/// The circuit breakers of the worker and of its clients.
+#[derive(Debug)]
+pub struct Breakers {
+    settings: PauseSettings,
+    worker: Circuit,
+    /// By their key.
+    clients: Vec<Client>,
+    /// Clients with a secret.
+    known: usize,
+    /// Clients that are paused.
+    paused: usize,
+    row: Row,
+    /// How many jobs of a paused client may still be parked, while nobody else is answered.
+    may_park: usize,
+}
+
+/// Calls that failed since the last answer to anybody.
+#[derive(Debug, Default)]
+struct Row {
+    failures: u32,
+    first: Option<ClientKey>,
+    /// Of more than one client.
+    several: bool,
+    /// When the server wishes to be called again: the first probe respects it.
+    not_before: Option<Instant>,
+}
+
+/// What is known of one client.
+#[derive(Debug, Default)]
+struct Client {
+    circuit: Circuit,
+    /// Calls that failed since its last answer, and since when.
+    failures: u32,
+    failing_since: Option<Instant>,
+    not_before: Option<Instant>,
+    /// Rejections since its last success.
+    rejections: u32,
+    /// Whether anything was revoked for it since its secret was read.
+    proved: bool,
+    /// Calls under way.
+    running: u32,
+}
+
+/// As what a call starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// As one of many.
+    Free,
+    /// As the probe of its client.
+    ClientProbe,
+    /// As the probe of the worker.
+    WorkerProbe,
+}
+
+/// What the end of a call changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// The worker resumed.
+    pub resumed: bool,
+    /// Its client was paused, or its probe failed: most of its waiting jobs should leave.
+    pub stalled: bool,
+}
+
+impl Breakers {
+    /// Everything runs; one client is known.
+    #[must_use]
+    pub fn new(settings: PauseSettings) -> Self {
+        Self {
+            settings,
+            worker: Circuit::default(),
+            clients: Vec::new(),
+            known: 1,
+            paused: 0,
+            row: Row::default(),
+            may_park: 0,
+        }
+    }
+
+    /// So many clients have a secret.
+    pub const fn know(&mut self, clients: usize) {
+        self.known = clients;
+    }
+
+    /// A client's secret is new: what its calls showed is forgotten, and its pause for rejections ends.
+    pub fn renew(&mut self, key: ClientKey) {
+        let client = self.client(key);
+        (client.proved, client.rejections) = (false, 0);
+        if client.circuit.pause().is_some_and(|pause| pause.cause != Cause::Failures) {
+            self.resume(key);
+        }
+    }
+
+    /// The phase of the worker as a whole. Where every client is paused it is that of the one whose probe is next.
+    pub fn phase(&mut self, now: Instant) -> Phase {
+        let phase = self.worker.phase(now);
+        if phase != Phase::Running || self.paused == 0 || self.paused < self.known {
+            return phase;
+        }
+        let next = self
+            .clients
+            .iter_mut()
+            .filter(|client| client.circuit.pause().is_some())
+            .min_by_key(|client| client.circuit.pause().map(|pause| pause.next_probe));
+        next.map_or(Phase::Running, |client| client.circuit.phase(now))
+    }
+
+    /// How many clients are paused.
+    #[must_use]
+    pub const fn paused(&self) -> usize {
+        self.paused
+    }
+
+    /// The clients that are paused.
+    pub fn pauses(&self) -> impl Iterator<Item = (ClientKey, Pause)> {
+        (0..)
+            .zip(&self.clients)
+            .filter_map(|(key, client)| client.circuit.pause().map(|pause| (ClientKey(key), pause)))
+    }
+
+    /// The pause of this client, if it is paused while others are served.
+    #[must_use]
+    pub fn stalled(&self, key: ClientKey) -> Option<Pause> {
+        let alone = self.worker.pause().is_none() && self.paused < self.known;
+        self.at(key).filter(|_| alone).and_then(|client| client.circuit.pause())
+    }
+
+    /// Whether a probe is due that any job, or any of some client, could be.
+    pub fn may_probe(&mut self, now: Instant) -> bool {
+        if self.worker.pause().is_some() {
+            return self.worker.may_probe(now);
+        }
+        self.clients.iter_mut().any(|client| client.circuit.may_probe(now))
+    }
+
+    /// Whether more jobs may be taken in, though one client fails and nobody else has been answered since.
+    #[must_use]
+    pub const fn may_take_in(&self) -> bool {
+        self.may_park > 0 || self.row.failures < self.settings.after_failures
+    }
+
+    /// A job of a paused client is parked.
+    pub const fn parked(&mut self) {
+        self.may_park = self.may_park.saturating_sub(1);
+    }
+
+    /// When the next probe is due, of the worker or of any client.
+    #[must_use]
+    pub fn next_probe(&self, now: Instant) -> Option<Instant> {
+        let pauses = self.clients.iter().filter_map(|client| client.circuit.pause());
+        let pause = self.worker.pause();
+        pause
+            .into_iter()
+            .chain(pauses.filter(|_| pause.is_none()))
+            .map(|pause| pause.next_probe)
+            .filter(|at| *at > now)
+            .min()
+    }
+
+    /// As what a call of this client may start now, if it may.
+    pub fn may_start(&mut self, key: ClientKey, now: Instant) -> Option<Start> {
+        match self.worker.phase(now) {
+            Phase::Running => {}
+            Phase::Paused(_) => return None,
+            Phase::Probing(_) => return self.worker.may_probe(now).then_some(Start::WorkerProbe),
+        }
+        let guard = self.settings.first_rejections;
+        let client = self.client(key);
+        match client.circuit.phase(now) {
+            // Each call under way could end as one more rejection.
+            Phase::Running if guard > 0 && !client.proved => {
+                (client.rejections + client.running < guard).then_some(Start::Free)
+            }
+            Phase::Running => Some(Start::Free),
+            Phase::Paused(_) => None,
+            Phase::Probing(_) => client.circuit.may_probe(now).then_some(Start::ClientProbe),
+        }
+    }
+
+    /// A call starts.
+    pub fn started(&mut self, key: ClientKey, start: Start) {
+        let client = self.client(key);
+        client.running += 1;
+        match start {
+            Start::Free => {}
+            Start::ClientProbe => client.circuit.probe_started(),
+            Start::WorkerProbe => self.worker.probe_started(),
+        }
+    }
+
+    /// A call ended without having been made.
+    pub fn unused(&mut self, key: ClientKey, start: Start) {
+        let client = self.client(key);
+        client.running = client.running.saturating_sub(1);
+        match start {
+            Start::Free => {}
+            Start::ClientProbe => client.circuit.probe_unused(),
+            Start::WorkerProbe => self.worker.probe_unused(),
+        }
+    }
+
+    /// A call ended. `busy` says that it was refused for want of room which other calls of ours fill: that proves
+    /// nothing of the endpoint as a whole.
+    pub fn saw(
+        &mut self,
+        (key, start): (ClientKey, Start),
+        outcome: &CallOutcome,
+        busy: bool,
+        now: Instant,
+    ) -> Changes {
+        self.client(key).running = self.client(key).running.saturating_sub(1);
+        match outcome {
+            CallOutcome::Revoked => self.answered(key, true, start, now),
+            CallOutcome::Rejected => self.answered(key, false, start, now),
+            // It says nothing of others, not even on a probe.
+            CallOutcome::Failed { own_trouble: true, .. } => self.probe_failed(key, start, now),
+            CallOutcome::Failed { retry_after, .. } => {
+                let not_before = retry_after.map(|wish| now + wish);
+                let client = self.client(key);
+                client.failures = client.failures.saturating_add(1);
+                client.failing_since.get_or_insert(now);
+                client.not_before = client.not_before.max(not_before);
+                if !busy {
+                    self.row.note(key, not_before);
+                }
+                match start {
+                    Start::Free => self.judge(key, busy, now),
+                    Start::ClientProbe | Start::WorkerProbe => self.probe_failed(key, start, now),
+                }
+            }
+        }
+    }
+
+    /// An answer ends every pause for failures that it speaks against. Only a success ends one for rejections.
+    fn answered(&mut self, key: ClientKey, revoked: bool, start: Start, now: Instant) -> Changes {
+        self.row = Row::default();
+        let resumed = self.worker.resume().is_some();
+        let settings = self.settings;
+        let client = self.client(key);
+        (client.failures, client.failing_since, client.not_before) = (0, None, None);
+        if revoked {
+            (client.rejections, client.proved) = (0, true);
+            self.resume(key);
+            return Changes { resumed, stalled: false };
+        }
+        client.rejections = client.rejections.saturating_add(1);
+        let unproved = settings.first_rejections > 0
+            && !client.proved
+            && client.rejections >= settings.first_rejections;
+        let many = settings.after_rejections.is_some_and(|limit| client.rejections >= limit);
+        let stalled = match client.circuit.pause().map(|pause| pause.cause) {
+            None if unproved => self.open(key, Cause::NothingRevoked, now),
+            None if many => self.open(key, Cause::Rejections, now),
+            None => false,
+            Some(Cause::Failures) => {
+                self.resume(key);
+                false
+            }
+            Some(_) => {
+                start != Start::Free && self.probe_failed(key, Start::ClientProbe, now).stalled
+            }
+        };
+        Changes { resumed, stalled }
+    }
+
+    /// Whether a failure pauses, and whom.
+    fn judge(&mut self, key: ClientKey, busy: bool, now: Instant) -> Changes {
+        let settings = self.settings;
+        if self.worker.pause().is_some() {
+            return Changes::default();
+        }
+        let (known, row) =
+            (self.known, (self.row.failures >= settings.after_failures, self.row.several));
+        let client = self.client(key);
+        let fails = client.failures >= settings.after_failures;
+        // A burst of refusals beyond a capacity is over after one call's time.
+        let lasts = !busy
+            || client.failing_since.is_some_and(|since| now - since >= settings.probe_initial);
+        if row == (true, true) || (row.0 && known <= 1) {
+            self.worker.open(Cause::Failures, settings.probe_initial, self.row.not_before, now);
+        } else if fails && lasts && known > 1 && client.circuit.pause().is_none() {
+            let stalled = self.open(key, Cause::Failures, now);
+            return Changes { stalled, ..Changes::default() };
+        }
+        Changes::default()
+    }
+
+    /// Pauses a client.
+    fn open(&mut self, key: ClientKey, cause: Cause, now: Instant) -> bool {
+        let first = self.settings.probe_initial;
+        let client = self.client(key);
+        client.circuit.open(cause, first, client.not_before, now);
+        self.paused += 1;
+        self.may_park = MOST_PARKED;
+        true
+    }
+
+    /// Ends the pause of a client, if there is one.
+    fn resume(&mut self, key: ClientKey) {
+        let paused = self.client(key).circuit.resume().is_some();
+        self.paused -= usize::from(paused);
+    }
+
+    fn probe_failed(&mut self, key: ClientKey, start: Start, now: Instant) -> Changes {
+        let longest = self.settings.probe_max;
+        match start {
+            Start::Free => Changes::default(),
+            Start::WorkerProbe => {
+                self.worker.probe_failed(longest, self.row.not_before, now);
+                Changes::default()
+            }
+            Start::ClientProbe => {
+                let client = self.client(key);
+                client.circuit.probe_failed(longest, client.not_before, now);
+                self.may_park = MOST_PARKED;
+                Changes { stalled: true, ..Changes::default() }
+            }
+        }
+    }
+
+    fn at(&self, ClientKey(key): ClientKey) -> Option<&Client> {
+        self.clients.get(key as usize)
+    }
+
+    fn client(&mut self, ClientKey(key): ClientKey) -> &mut Client {
+        let index = key as usize;
+        if index >= self.clients.len() {
+            self.clients.resize_with(index + 1, Client::default);
+        }
+        &mut self.clients[index]
+    }
+}
+
+impl Row {
+    fn note(&mut self, key: ClientKey, not_before: Option<Instant>) {
+        self.failures = self.failures.saturating_add(1);
+        self.several |= *self.first.get_or_insert(key) != key;
+        self.not_before = self.not_before.max(not_before);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+//! The jobs of one lane that wait, client by client.
+//!
+//! The next job is one of the client with the fewest calls under way; among equals, of the client that was served
+//! longest ago. So while several clients wait none holds more than its share of the places, calls that hang count
+//! for the client that made them, and a client alone gets every place.
+
+use std::collections::VecDeque;
+
+use crate::domain::ClientKey;
+
+/// The jobs that wait. All that is known of one is its client.
+#[derive(Debug)]
+pub struct FairQueue<T> {
+    /// By their key.
+    clients: Vec<Client<T>>,
+    /// The clients with jobs that wait.
+    active: Vec<ClientKey>,
+    turn: u64,
+}
+
+#[derive(Debug)]
+struct Client<T> {
+    waiting: VecDeque<T>,
+    running: usize,
+    served: u64,
+}
+
+impl<T> Default for FairQueue<T> {
+    fn default() -> Self {
+        Self { clients: Vec::new(), active: Vec::new(), turn: 0 }
+    }
+}
+
+impl<T> FairQueue<T> {
+    /// How many jobs of a client wait.
+    #[must_use]
+    pub fn waiting(&self, ClientKey(key): ClientKey) -> usize {
+        self.clients.get(key as usize).map_or(0, |client| client.waiting.len())
+    }
+
+    /// A job joins at the end of its client's.
+    pub fn join(&mut self, key: ClientKey, job: T) {
+        let client = self.client(key);
+        client.waiting.push_back(job);
+        if client.waiting.len() == 1 {
+            self.active.push(key);
+        }
+    }
+
+    /// A call of this client starts.
+    pub fn started(&mut self, key: ClientKey) {
+        self.turn += 1;
+        let turn = self.turn;
+        let client = self.client(key);
+        client.running += 1;
+        client.served = turn;
+    }
+
+    /// A call of this client ended.
+    pub fn ended(&mut self, key: ClientKey) {
+        let client = self.client(key);
+        client.running = client.running.saturating_sub(1);
+    }
+
+    /// The client whose turn it is, of those that `may` be served.
+    pub fn next(&self, mut may: impl FnMut(ClientKey) -> bool) -> Option<ClientKey> {
+        let order = |ClientKey(key): &ClientKey| {
+            self.clients.get(*key as usize).map(|client| (client.running, client.served))
+        };
+        match self.active.as_slice() {
+            [] => None,
+            [only] => may(*only).then_some(*only),
+            several => {
+                several.iter().filter(|key| may(**key)).min_by_key(|key| order(key)).copied()
+            }
+        }
+    }
+
+    /// Takes the oldest job of a client.
+    pub fn take(&mut self, key: ClientKey) -> Option<T> {
+        let taken = self.client(key).waiting.pop_front();
+        self.leave_empty(key);
+        taken
+    }
+
+    /// Takes the youngest jobs of a client, until `left` are left.
+    pub fn take_beyond(&mut self, key: ClientKey, left: usize) -> Vec<T> {
+        let waiting = &mut self.client(key).waiting;
+        let taken = waiting.split_off(left.min(waiting.len())).into();
+        self.leave_empty(key);
+        taken
+    }
+
+    /// Removes the jobs of a client that are gone, as far as they stand at its front.
+    pub fn forget(&mut self, key: ClientKey, gone: impl Fn(&T) -> bool) {
+        let waiting = &mut self.client(key).waiting;
+        while waiting.front().is_some_and(&gone) {
+            waiting.pop_front();
+        }
+        self.leave_empty(key);
+    }
+
+    fn leave_empty(&mut self, key: ClientKey) {
+        if self.waiting(key) == 0
+            && let Some(place) = self.active.iter().position(|active| *active == key)
+        {
+            self.active.swap_remove(place);
+        }
+    }
+
+    fn client(&mut self, ClientKey(key): ClientKey) -> &mut Client<T> {
+        let index = key as usize;
+        if index >= self.clients.len() {
+            let new = || Client { waiting: VecDeque::new(), running: 0, served: 0 };
+            self.clients.resize_with(index + 1, new);
+        }
+        &mut self.clients[index]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: ClientKey = ClientKey(0);
+    const B: ClientKey = ClientKey(7);
+
+    fn filled(jobs: &[(ClientKey, usize)]) -> FairQueue<u32> {
+        let mut queue = FairQueue::default();
+        for (key, count) in jobs {
+            (0..*count).for_each(|_| queue.join(*key, key.0));
+        }
+        queue
+    }
+
+    /// Serves the next job; its call goes on.
+    fn serve(queue: &mut FairQueue<u32>) -> Option<ClientKey> {
+        let key = queue.next(|_| true)?;
+        queue.started(key);
+        queue.take(key).map(ClientKey)
+    }
+
+    #[test]
+    fn ten_jobs_of_one_client_do_not_wait_behind_a_thousand_of_another() {
+        let mut queue = filled(&[(A, 1000), (B, 10)]);
+        let served: Vec<_> = (0..20).filter_map(|_| serve(&mut queue)).collect();
+        assert_eq!(served.iter().filter(|key| **key == B).count(), 10);
+    }
+
+    #[test]
+    fn a_client_alone_gets_every_place() {
+        let mut queue = filled(&[(A, 100)]);
+        assert_eq!((0..200).filter_map(|_| serve(&mut queue)).count(), 100);
+        assert_eq!(queue.next(|_| true), None);
+    }
+
+    #[test]
+    fn calls_that_hang_count_for_the_client_that_made_them() {
+        let mut queue = filled(&[(A, 100), (B, 100)]);
+        (0..10).for_each(|_| queue.started(A));
+        let served: Vec<_> = (0..10).filter_map(|_| serve(&mut queue)).collect();
+        assert_eq!(served, [B; 10]);
+    }
+
+    #[test]
+    fn whoever_may_not_be_served_holds_up_nobody() {
+        let mut queue = filled(&[(A, 2), (B, 2)]);
+        assert_eq!(queue.next(|key| key != A), Some(B));
+        assert_eq!(queue.next(|_| false), None);
+        assert_eq!(queue.take_beyond(A, 1), [A.0]);
+        assert_eq!((queue.waiting(A), queue.waiting(B)), (1, 2));
+    }
+}

@@ -1,0 +1,75 @@
+//! The right to make one call.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{breakers::Start, call_outcome::CallOutcome, dispatcher::Dispatcher};
+use crate::domain::{ClientKey, Lane};
+
+/// What became of the wait for a call.
+#[derive(Debug)]
+pub enum Admission {
+    /// It may be made.
+    Granted(Permit),
+    /// The job's client is paused, and too many of its jobs wait already: this one should wait elsewhere for so long.
+    Stalled(Duration),
+}
+
+/// A call that was permitted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Call {
+    pub(super) number: u64,
+    pub(super) began: Instant,
+    pub(super) lane: Lane,
+    pub(super) client: ClientKey,
+    pub(super) start: Start,
+}
+
+/// The right to make one call. Dropped, it gives back what it took, as if no call had been made.
+#[derive(Debug)]
+#[must_use = "a dropped permit gives its place back at once"]
+pub struct Permit {
+    dispatcher: Option<Arc<Dispatcher>>,
+    call: Call,
+    mark: u64,
+}
+
+impl Permit {
+    pub(super) const fn new(dispatcher: Arc<Dispatcher>, call: Call, mark: u64) -> Self {
+        Self { dispatcher: Some(dispatcher), call, mark }
+    }
+
+    /// Ends the call and reports its outcome to the flow.
+    pub fn finish(mut self, outcome: CallOutcome) {
+        if let Some(dispatcher) = self.dispatcher.take() {
+            dispatcher.end(&self.call, Some(outcome));
+        }
+    }
+
+    /// Whether the call is a probe, of its client or of the worker.
+    #[must_use]
+    pub fn is_probe(&self) -> bool {
+        self.call.start != Start::Free
+    }
+
+    /// Whether the endpoint answered another call since this one was permitted.
+    #[must_use]
+    pub fn others_answered(&self) -> bool {
+        self.dispatcher.as_ref().is_some_and(|dispatcher| dispatcher.answered_since(self.mark))
+    }
+
+    /// Takes the call out, so that dropping the permit ends nothing.
+    pub(super) fn disarm(mut self) -> Call {
+        self.dispatcher = None;
+        self.call
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if let Some(dispatcher) = self.dispatcher.take() {
+            dispatcher.end(&self.call, None);
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! What the dispatcher knows, behind its lock: who waits, what runs, what may start. Time comes in as an argument.
+
+use std::time::Duration;
+
+use tokio::{sync::oneshot, time::Instant};
+
+use super::{
+    breakers::{Breakers, Start},
+    call_outcome::CallOutcome,
+    early::Early,
+    lanes::{Lanes, Turn},
+    limit::{Limit, Sample},
+    permit::{Admission, Call},
+    rate::Rate,
+    settings::Settings,
+};
+use crate::domain::{ClientKey, Lane};
+
+/// So many jobs of a paused client wait in each lane for its next probe; the others wait in a retry queue.
+const STALLED_ROOM: usize = 64;
+
+/// So many once it has been paused for long.
+const STALLED_ROOM_LATER: usize = 2;
+
+/// A client that was paused for this long is paused for long.
+const LONG: Duration = Duration::from_secs(60);
+
+/// Who waits, what runs, what may start.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) limit: Limit,
+    pub(super) breakers: Breakers,
+    pub(super) lanes: Lanes<oneshot::Sender<Admission>>,
+    pub(super) held: bool,
+    pub(super) latest_probe: Option<u64>,
+    pub(super) wake_at: Option<Instant>,
+    early: Early,
+    rate: Option<Rate>,
+    running: usize,
+}
+
+impl State {
+    pub(super) fn new(settings: &Settings, now: Instant) -> Self {
+        Self {
+            limit: Limit::new(
+                settings.concurrency_min,
+                settings.concurrency_max,
+                settings.adaptive,
+            ),
+            breakers: Breakers::new(settings.pause),
+            lanes: Lanes::new(settings.bulk_min_share),
+            held: false,
+            latest_probe: None,
+            wake_at: None,
+            early: Early::new(now),
+            rate: settings.rate.and_then(Rate::per_second),
+            running: 0,
+        }
+    }
+
+    /// Notes that something changes by itself at that time.
+    pub(super) fn wake(&mut self, at: Instant) {
+        self.wake_at = Some(self.wake_at.map_or(at, |before| before.min(at)));
+    }
+
+    /// Whose turn it is, of those whose calls may start.
+    pub(super) fn next(&mut self, now: Instant) -> Option<Turn> {
+        let Self { lanes, breakers, .. } = self;
+        lanes.next(|client| breakers.may_start(client, now).is_some())
+    }
+
+    /// Whether a probe is due for which no job waits.
+    pub(super) fn wants_probe(&mut self, now: Instant) -> bool {
+        self.next(now).is_none() && self.breakers.may_probe(now)
+    }
+
+    /// Whether a job of a client that is paused has to wait elsewhere, and for how long.
+    pub(super) fn has_no_room(
+        &mut self,
+        lane: Lane,
+        client: ClientKey,
+        now: Instant,
+    ) -> Option<Duration> {
+        let (room, wait) = self.stalled(client, now)?;
+        if self.lanes.lane(lane).waiting(client) < room {
+            return None;
+        }
+        self.breakers.parked();
+        Some(wait)
+    }
+
+    /// How many jobs of a client that is paused may wait, and for how long the others should wait elsewhere.
+    fn stalled(&self, client: ClientKey, now: Instant) -> Option<(usize, Duration)> {
+        let pause = self.breakers.stalled(client)?;
+        let long = now.saturating_duration_since(pause.since) >= LONG;
+        let room = if long { STALLED_ROOM_LATER } else { STALLED_ROOM };
+        Some((room, pause.next_probe.saturating_duration_since(now)))
+    }
+
+    /// Takes everything that a call needs, or nothing.
+    pub(super) fn begin(&mut self, lane: Lane, client: ClientKey, now: Instant) -> Option<Call> {
+        if self.held {
+            return None;
+        }
+        let start = self.breakers.may_start(client, now)?;
+        let allowed = self.limit.allowed();
+        if self.running >= allowed.saturating_add(self.early.beyond(now)).min(self.limit.ceiling())
+        {
+            if self.running < self.limit.ceiling()
+                && let Some(at) = self.early.next()
+            {
+                self.wake(at);
+            }
+            return None;
+        }
+        // Last, so that nobody holds a token of the rate while waiting for something else.
+        if let Some(Err(wait)) = self.rate.as_ref().map(Rate::take) {
+            self.wake(now + wait);
+            return None;
+        }
+        self.running += 1;
+        self.early.started(now);
+        self.breakers.started(client, start);
+        self.lanes.lane(lane).started(client);
+        let number = self.limit.started(self.running);
+        if start == Start::WorkerProbe {
+            self.latest_probe = Some(number);
+        }
+        Some(Call { number, began: now, lane, client, start })
+    }
+
+    /// A call ended without having been made.
+    pub(super) fn unused(&mut self, call: &Call) {
+        self.leave(call, false, Sample::Unknown);
+        self.breakers.unused(call.client, self.role(call));
+    }
+
+    /// A call ended.
+    pub(super) fn ended(&mut self, call: &Call, outcome: &CallOutcome, now: Instant) {
+        let took = now.saturating_duration_since(call.began);
+        let sample = match outcome {
+            CallOutcome::Revoked | CallOutcome::Rejected => Sample::Answered { latency: took },
+            // A probe of one client tells of that client.
+            CallOutcome::Failed { overload: true, .. } if call.start != Start::ClientProbe => {
+                Sample::PushedBack { after: took }
+            }
+            CallOutcome::Failed { .. } => Sample::Unknown,
+        };
+        self.leave(call, outcome.is_answer(), sample);
+        let role = self.role(call);
+        // Fast start ends in a burst of refusals, faster than any answer. That is the limit's affair.
+        let busy = matches!(outcome, CallOutcome::Failed { busy: true, .. })
+            && self.running > self.limit.stragglers()
+            && role == Start::Free;
+        let changes = self.breakers.saw((call.client, role), outcome, busy, now);
+        if changes.resumed {
+            self.limit.resume();
+            self.early = Early::new(now);
+        }
+        if changes.stalled {
+            self.send_away(call.client, now);
+        }
+    }
+
+    fn leave(&mut self, call: &Call, answered: bool, sample: Sample) {
+        self.running -= 1;
+        self.lanes.lane(call.lane).ended(call.client);
+        self.limit.ended(call.number, sample);
+        self.early.ended(call.number, answered, self.running, self.limit.next_number());
+    }
+
+    /// As what a call ends. A probe of an earlier pause, ending when another probe runs, is a call like any other.
+    fn role(&self, call: &Call) -> Start {
+        match call.start {
+            Start::WorkerProbe if self.latest_probe != Some(call.number) => Start::Free,
+            start => start,
+        }
+    }
+
+    /// Lets most jobs of a paused client wait elsewhere, so that they take no room from others.
+    fn send_away(&mut self, client: ClientKey, now: Instant) {
+        let Some((room, wait)) = self.stalled(client, now) else { return };
+        for lane in Lane::ALL {
+            for job in self.lanes.lane(lane).take_beyond(client, room) {
+                // One that cannot be told has left.
+                if job.send(Admission::Stalled(wait)).is_ok() {
+                    self.breakers.parked();
+                }
+            }
+        }
+    }
+}
