@@ -80,6 +80,13 @@ impl RetryPolicy {
         Parking { delay, history: *history }
     }
 
+    /// Sends a job elsewhere for `wait`, for no failure of its own: its stays are not counted.
+    #[must_use]
+    pub fn set_aside(&self, history: &History, wait: Duration) -> Parking {
+        let long_enough = self.park.iter().find(|stay| **stay >= wait).or(self.park.last());
+        Parking { delay: long_enough.copied().unwrap_or_default(), history: *history }
+    }
+
     /// How long the stay after `stays` earlier ones lasts.
     #[must_use]
     pub fn stay(&self, stays: u32) -> Duration {
@@ -142,6 +149,14 @@ mod tests {
             (0..5).map(|_| policy().park(&mut history, Duration::ZERO).delay.as_secs()).collect();
         assert_eq!(stays, [10, 60, 3600, 3600, 3600]);
         assert_eq!(history.stays, 5);
+    }
+
+    #[test]
+    fn a_job_that_is_set_aside_has_no_stay_counted() {
+        let history = History { stays: 2, ..History::default() };
+        let aside = |wait| policy().set_aside(&history, Duration::from_secs(wait));
+        assert_eq!([0, 11, 86_400].map(|wait| aside(wait).delay.as_secs()), [10, 60, 3600]);
+        assert_eq!(aside(0).history, history);
     }
 
     #[test]

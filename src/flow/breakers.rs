@@ -284,19 +284,22 @@ impl Breakers {
     /// Whether a failure pauses, and whom.
     fn judge(&mut self, key: ClientKey, busy: bool, now: Instant) -> Changes {
         let settings = self.settings;
-        if self.worker.pause().is_some() {
+        let many = self.row.failures >= settings.after_failures;
+        let client = self.client(key);
+        if client.circuit.pause().is_some() {
             return Changes::default();
         }
-        let (known, row) =
-            (self.known, (self.row.failures >= settings.after_failures, self.row.several));
-        let client = self.client(key);
-        let fails = client.failures >= settings.after_failures;
         // A burst of refusals beyond a capacity is over after one call's time.
         let lasts = !busy
             || client.failing_since.is_some_and(|since| now - since >= settings.probe_initial);
-        if row == (true, true) || (row.0 && known <= 1) {
+        let fails = client.failures >= settings.after_failures && lasts;
+        let nobody_else = self.paused + 1 >= self.known;
+        if self.worker.pause().is_some() {
+            return Changes::default();
+        }
+        if many && (self.row.several || nobody_else) || fails && nobody_else {
             self.worker.open(Cause::Failures, settings.probe_initial, self.row.not_before, now);
-        } else if fails && lasts && known > 1 && client.circuit.pause().is_none() {
+        } else if fails {
             let stalled = self.open(key, Cause::Failures, now);
             return Changes { stalled, ..Changes::default() };
         }

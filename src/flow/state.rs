@@ -25,6 +25,9 @@ const STALLED_ROOM_LATER: usize = 2;
 /// A client that was paused for this long is paused for long.
 const LONG: Duration = Duration::from_secs(60);
 
+/// The longest that a job waits elsewhere for its client: afterwards its turn comes within this time.
+const LONGEST_ASIDE: Duration = Duration::from_secs(300);
+
 /// Who waits, what runs, what may start.
 #[derive(Debug)]
 pub(super) struct State {
@@ -94,7 +97,9 @@ impl State {
         let pause = self.breakers.stalled(client)?;
         let long = now.saturating_duration_since(pause.since) >= LONG;
         let room = if long { STALLED_ROOM_LATER } else { STALLED_ROOM };
-        Some((room, pause.next_probe.saturating_duration_since(now)))
+        // As long as the pause has lasted so far, or jobs of a client that stays broken would go round and round.
+        let wait = now.saturating_duration_since(pause.since).min(LONGEST_ASIDE);
+        Some((room, wait.max(pause.next_probe.saturating_duration_since(now))))
     }
 
     /// Takes everything that a call needs, or nothing.

@@ -146,7 +146,11 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
                 // The other job's call may be under way.
                 case.suspect(Some(Ambiguity::Redelivered));
                 let parks = no_room && !self.stop.is_draining();
-                return if parks { self.park(case, Duration::ZERO) } else { Outcome::HandedBack };
+                return if parks {
+                    self.set_aside(case, Duration::ZERO)
+                } else {
+                    Outcome::HandedBack
+                };
             }
         };
         match ended {
@@ -197,7 +201,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
             let turn = leader.in_lane(|lane| self.flow.start(lane, case.client));
             let permit = match self.unless_leaving(case, turn).await {
                 Some(Admission::Granted(permit)) => permit,
-                Some(Admission::Stalled(wait)) => return self.park(case, wait),
+                Some(Admission::Stalled(wait)) => return self.set_aside(case, wait),
                 None => return self.leave(case),
             };
             let probe = permit.is_probe();
@@ -279,6 +283,11 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
     /// Sends the job to its next stay in a retry queue, for `wait` at least.
     fn park(&self, case: &mut Case, wait: Duration) -> Outcome {
         Outcome::Parked(self.settings.policy.retry.park(&mut case.history, wait))
+    }
+
+    /// Sends the job to a retry queue for `wait`, for no failure of its own.
+    fn set_aside(&self, case: &Case, wait: Duration) -> Outcome {
+        Outcome::Parked(self.settings.policy.retry.set_aside(&case.history, wait))
     }
 
     /// Leaves without a verdict. Handed back, a job is what it was when it came, but for the broker's

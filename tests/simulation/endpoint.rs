@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use crate::{
     life::Life,
     mutants::Mutant,
-    plan::{Reply, Says, has_secret},
+    plan::{self, Reply, Says},
     witness::{Number, number_of},
     world::Condition,
 };
@@ -23,10 +23,10 @@ pub struct SimEndpoint(pub Arc<Life>);
 struct OnPurpose;
 
 impl SimEndpoint {
-    fn account(&self, job: &Job) -> Result<(), UnknownClient> {
+    fn account(&self, job: &Job) -> Result<ClientKey, UnknownClient> {
         let client = job.client_id.as_deref().ok_or(UnknownClient::NotNamed)?;
         let withdrawn = self.0.world.has(Condition::Withdrawn);
-        if has_secret(client, withdrawn) { Ok(()) } else { Err(UnknownClient::NoSecret) }
+        plan::client(client, withdrawn).ok_or(UnknownClient::NoSecret)
     }
 
     /// What the job's call shows; the worker may die meanwhile, and the endpoint not notice.
@@ -83,7 +83,9 @@ impl SimEndpoint {
 
 impl Endpoint for SimEndpoint {
     fn admit(&self, job: &Job) -> Result<ClientKey, UnknownClient> {
-        self.account(job).map(|()| ClientKey::default())
+        let client = self.account(job)?;
+        let one_for_all = self.0.world.is(Mutant::TakesAllClientsForOne);
+        Ok(if one_for_all { ClientKey::default() } else { client })
     }
 
     async fn revoke(
@@ -99,12 +101,20 @@ impl Endpoint for SimEndpoint {
             world.witness.violated("a call came without its job's trace".to_owned());
             return Err(UnknownClient::NotNamed);
         };
-        if let Err(unknown) = self.account(job) {
-            world.witness.refused(number);
-            return Err(unknown);
-        }
+        let client = match self.account(job) {
+            Ok(client) => client,
+            Err(unknown) => {
+                world.witness.refused(number);
+                return Err(unknown);
+            }
+        };
         let others = world.witness.calling(*life, number, &self.0.status());
-        let reply = world.plan.sky(world.clock.elapsed()).reply(others, &world.dice);
+        let elapsed = world.clock.elapsed();
+        let bad_luck = world.plan.bad_luck.filter(|_| elapsed < world.plan.calm_after);
+        let reply = match bad_luck {
+            Some(failure) if plan::is_unlucky(client) => plan::fail(failure, &world.dice),
+            _ => world.plan.sky(elapsed).reply(others, &world.dice),
+        };
         Ok(self.call(number, reply).await)
     }
 }

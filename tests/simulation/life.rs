@@ -31,6 +31,7 @@ use crate::{
     delivery::SimSource,
     endpoint::SimEndpoint,
     mutants::Mutant,
+    plan::CLIENTS,
     witness::LifeNumber,
     world::{World, lock},
 };
@@ -107,6 +108,8 @@ impl Running {
             ..plan.flow.clone()
         };
         let flow = Arc::new(Dispatcher::new(&settings, Arc::clone(&metrics)));
+        let clients = if world.is(Mutant::TakesAllClientsForOne) { 1 } else { CLIENTS };
+        flow.know(clients, &[]);
         let (letters, inbox) = mpsc::unbounded_channel();
         let life = Arc::new(Life {
             number: world.witness.born(),

@@ -36,10 +36,12 @@ pub enum Mutant {
     MissesLostSessions,
     /// Ends without waiting for what is in hand.
     LeavesTooSoon,
+    /// Takes all clients for one, and pauses all of them for it.
+    TakesAllClientsForOne,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::AcksBeforeConfirm,
         Self::LosesSettlements,
         Self::AcksTheNeighbour,
@@ -56,5 +58,6 @@ impl Mutant {
         Self::ReadsASlowClock,
         Self::MissesLostSessions,
         Self::LeavesTooSoon,
+        Self::TakesAllClientsForOne,
     ];
 }

@@ -6,16 +6,19 @@ mod trouble;
 
 use std::time::{Duration, SystemTime};
 
-use revoker::domain::{Lane, MAX_TEXT_CHARS};
+use revoker::domain::{ClientKey, Failure, Lane, MAX_TEXT_CHARS};
 
 pub use settings::{DEFAULT_CLIENT, WorkerPlan};
-pub use sky::{LONGEST_CALL, Reply, Says, Sky};
+pub use sky::{LONGEST_CALL, Reply, Says, Sky, fail};
 pub use trouble::{Fault, Trouble};
 
 use crate::dice::Dice;
 
 /// A client whose secret is withdrawn now and then.
 const ROTATING: &str = "rotating";
+
+/// A client whose calls may all fail while those of others are answered.
+const UNLUCKY: &str = "unlucky";
 
 /// A client that nobody configured.
 const STRANGER: &str = "stranger";
@@ -30,6 +33,8 @@ pub struct Plan {
     pub tokens: Vec<bool>,
     /// The endpoint's weather: each sky until its time.
     pub skies: Vec<(Duration, Sky)>,
+    /// How the calls of the unlucky client fail, until the calm.
+    pub bad_luck: Option<Failure>,
     pub troubles: Vec<Trouble>,
     /// After this nothing goes wrong any more, and everything has to come to its end.
     pub calm_after: Duration,
@@ -56,6 +61,8 @@ pub enum Kind {
     Expiring(Duration),
     /// Of a client whose secret comes and goes.
     Rotating,
+    /// Of a client whose calls may all fail.
+    Unlucky,
     Stranger,
     /// Its body is no job.
     NoJob,
@@ -65,7 +72,7 @@ pub enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
     pub token: usize,
-    rotating: bool,
+    client: ClientKey,
 }
 
 impl Plan {
@@ -83,6 +90,7 @@ impl Plan {
             jobs,
             tokens,
             skies: sky::draw(dice, calm_after),
+            bad_luck: dice.one_in(2).then(|| sky::failure(dice)),
             troubles: trouble::draw(dice, calm_after, replicas),
             calm_after,
         }
@@ -100,8 +108,18 @@ impl JobPlan {
     pub fn key(&self) -> Option<Key> {
         match self.kind {
             Kind::NoJob | Kind::Stranger => None,
-            Kind::Sound | Kind::Expiring(_) => Some(Key { token: self.token, rotating: false }),
-            Kind::Rotating => Some(Key { token: self.token, rotating: true }),
+            Kind::Sound | Kind::Expiring(_) | Kind::Rotating | Kind::Unlucky => {
+                Some(Key { token: self.token, client: self.client() })
+            }
+        }
+    }
+
+    /// The client, as the flow knows it.
+    pub const fn client(&self) -> ClientKey {
+        match self.kind {
+            Kind::Rotating => ClientKey(1),
+            Kind::Unlucky => ClientKey(2),
+            _ => ClientKey(0),
         }
     }
 
@@ -128,6 +146,7 @@ impl JobPlan {
                 format!(r#"{{"refresh_token":"{token}","expires_at":{at}}}"#)
             }
             Kind::Rotating => format!(r#"{{"refresh_token":"{token}","client_id":"{ROTATING}"}}"#),
+            Kind::Unlucky => format!(r#"{{"refresh_token":"{token}","client_id":"{UNLUCKY}"}}"#),
             Kind::Stranger => format!(r#"{{"refresh_token":"{token}","client_id":"{STRANGER}"}}"#),
             Kind::NoJob => match number % 4 {
                 0 => String::new(),
@@ -140,9 +159,22 @@ impl JobPlan {
     }
 }
 
-/// Whether a secret is there for this client, while the rotating one's is or is not.
-pub fn has_secret(client: &str, withdrawn: bool) -> bool {
-    client == DEFAULT_CLIENT || (client == ROTATING && !withdrawn)
+/// How many clients are configured.
+pub const CLIENTS: usize = 3;
+
+/// The client of that name, if there is a secret for it; the rotating one's may be withdrawn.
+pub fn client(id: &str, withdrawn: bool) -> Option<ClientKey> {
+    match id {
+        DEFAULT_CLIENT => Some(ClientKey(0)),
+        ROTATING => (!withdrawn).then_some(ClientKey(1)),
+        UNLUCKY => Some(ClientKey(2)),
+        _ => None,
+    }
+}
+
+/// Whether all calls of this client may fail while those of others are answered.
+pub fn is_unlucky(client: ClientKey) -> bool {
+    client == ClientKey(2)
 }
 
 fn job(dice: &Dice, tokens: usize, calm_after: Duration) -> JobPlan {
@@ -154,6 +186,7 @@ fn job(dice: &Dice, tokens: usize, calm_after: Duration) -> JobPlan {
             0 => Kind::NoJob,
             1 => Kind::Stranger,
             2 | 3 => Kind::Rotating,
+            6..9 => Kind::Unlucky,
             4 | 5 => Kind::Expiring(Duration::from_secs(dice.between(0, 120) as u64)),
             _ => Kind::Sound,
         },

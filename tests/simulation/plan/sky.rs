@@ -70,7 +70,7 @@ impl Sky {
 }
 
 /// A call that fails after the endpoint may have done what it was asked, if it is ambiguous.
-fn fail(failure: Failure, dice: &Dice) -> Reply {
+pub fn fail(failure: Failure, dice: &Dice) -> Reply {
     let after = match failure.label {
         ResultLabel::Timeout => LONGEST_CALL,
         _ => dice.up_to(Duration::from_millis(500)),
@@ -79,7 +79,7 @@ fn fail(failure: Failure, dice: &Dice) -> Reply {
 }
 
 /// The rows of the classifier's table that are no answer.
-fn failure(dice: &Dice) -> Failure {
+pub fn failure(dice: &Dice) -> Failure {
     match dice.between(0, 11) {
         0 => Failure::unanswered(ResultLabel::Connect, false),
         1 => Failure::unanswered(ResultLabel::Tls, false),

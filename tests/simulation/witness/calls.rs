@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use revoker::{
-    domain::{ResultLabel, Verdict},
-    flow::{Phase, Status},
+    domain::{Blame, ResultLabel, Verdict},
+    flow::{Cause, Phase, Status},
 };
 use tokio::time::Instant;
 
 use super::{LifeNumber, Number, State, Witness, record::Conclusion};
-use crate::plan::Plan;
+use crate::plan::{self, Plan};
 
 impl Witness {
     /// A call begins; returns how many others are under way, of all workers.
@@ -54,6 +54,10 @@ impl Witness {
                 state.record(number).panicked = true;
             }
             Some(Verdict::Transient(failure)) => {
+                if failure.blame != Blame::Job {
+                    let client = self.plan.jobs[state.record(number).job].client();
+                    state.life(number).failing.insert(client);
+                }
                 let retry = &self.plan.worker.pipeline.policy.retry;
                 let wish = failure.retry_after.unwrap_or_default().min(retry.retry_after_max);
                 let least = retry.schedule.initial.mul_f64(1.0 - retry.schedule.jitter);
@@ -71,7 +75,9 @@ impl Witness {
                 }
             }
             Some(answer) => {
-                state.life(number).answers.push((Instant::now(), number));
+                let life = state.life(number);
+                life.answers.push((Instant::now(), number));
+                life.failing.clear();
                 state.conclude(
                     number,
                     if answer.label() == ResultLabel::Revoked {
@@ -151,6 +157,14 @@ impl State {
                 faults.push(format!("{number}: {rule}"));
             }
         };
+        let alone = life.failing.len() == 1 && life.failing.iter().copied().all(plan::is_unlucky);
+        let paused = match status.phase {
+            Phase::Paused(pause) | Phase::Probing(pause) => pause.cause == Cause::Failures,
+            Phase::Running => false,
+        };
+        // Unless the others are paused as well, each for itself.
+        let others_run = status.clients_paused == 0;
+        fault(paused && alone && others_run, "all are paused for one client");
         life.calling += 1;
         life.starts.push(now);
         fault(life.calling > plan.worker.flow.concurrency_max, "one call too many at a time");
@@ -159,7 +173,8 @@ impl State {
         match status.phase {
             // What was permitted before the pause may begin in the instant in which it begins.
             Phase::Paused(pause) => fault(pause.since < now, "called in a pause"),
-            Phase::Probing(pause) if pause.since < now => {
+            // Clients that are all paused for their rejections are each probed.
+            Phase::Probing(pause) if pause.since < now && pause.cause == Cause::Failures => {
                 let before = life.probing.replace((number, pause.since));
                 // One of an earlier pause may still be under way.
                 let second = before.is_some_and(|(_, since)| since == pause.since);

@@ -135,13 +135,21 @@ impl Record {
     fn fault_of_stay(&self, parking: &Parking, plan: &Plan) -> Option<&'static str> {
         let retry = &plan.worker.pipeline.policy.retry;
         let failed = self.failed || parking.history.ambiguity == Some(Ambiguity::Attempt);
+        // One that follows another job's call, or whose client is paused, is set aside for want of room.
+        let aside = parking.history.stays == self.history.stays;
         let rules = [
             (self.verdict.is_none(), "parked in spite of its verdict"),
             (!self.panicked, "parked after it broke the worker"),
-            (failed, "parked without a failure"),
-            (parking.history.stays == self.history.stays + 1, "its stays were not counted"),
+            (failed || aside, "parked without a failure"),
+            (
+                aside || parking.history.stays == self.history.stays + 1,
+                "its stays were not counted",
+            ),
             (retry.park.contains(&parking.delay), "parked for a time that no queue is for"),
-            (parking.delay >= retry.stay(self.history.stays), "parked for too short a time"),
+            (
+                aside || parking.delay >= retry.stay(self.history.stays),
+                "parked for too short a time",
+            ),
             (
                 parking.history.last_error != Some(ResultLabel::Revoked),
                 "parked for an error that is none",

@@ -18,7 +18,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use revoker::domain::{Arrival, History, Lane, TraceContext};
+use revoker::domain::{Arrival, ClientKey, History, Lane, TraceContext};
 use tokio::time::Instant;
 
 use crate::{
@@ -88,6 +88,8 @@ struct LifeRecord {
     calling: usize,
     /// The latest probe, and since when the pause lasts that it is of.
     probing: Option<(Number, Instant)>,
+    /// The clients whose calls failed since anybody was answered.
+    failing: BTreeSet<ClientKey>,
     starts: Vec<Instant>,
     answers: Vec<(Instant, Number)>,
     books: Books,
@@ -192,6 +194,8 @@ impl Witness {
         let expected = record.parked.map_or_else(History::default, |parked| History {
             // Times travel in whole seconds, and none is believed that is still to come.
             first_failed_at: parked.first_failed_at.map(|first| whole_seconds(first).min(now)),
+            // It comes out of a retry queue, so it was there once at least.
+            stays: parked.stays.max(1),
             ..parked
         });
         record.arrived_with(arrival.history);
