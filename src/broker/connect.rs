@@ -16,6 +16,7 @@ use super::{
     link::{self, Link, Silence},
     settings::Settings,
 };
+use crate::domain::Lane;
 
 /// A try may run out of time so often. Then whoever took the connection may be gone without a word, and
 /// would be waited for in vain while others would answer.
@@ -72,8 +73,8 @@ pub struct Unreachable {
 /// What a connection is for: the broker shows it in its lists.
 #[derive(Debug, Clone, Copy)]
 pub enum Purpose {
-    /// It consumes and acks.
-    Consume,
+    /// It consumes a lane and acks.
+    Consume(Lane),
     /// It publishes.
     Publish,
     /// It looks, and changes nothing.
@@ -235,12 +236,12 @@ fn properties(purpose: Purpose) -> ConnectionProperties {
 
 impl fmt::Display for Purpose {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Consume => "consume",
-            Self::Publish => "publish",
-            Self::Check => "check",
-            Self::DeadLetters => "dead-letters",
-        })
+        match self {
+            Self::Consume(lane) => write!(f, "consume {lane}"),
+            Self::Publish => f.write_str("publish"),
+            Self::Check => f.write_str("check"),
+            Self::DeadLetters => f.write_str("dead-letters"),
+        }
     }
 }
 

@@ -141,7 +141,7 @@ impl Metrics {
         self.table.paused.of(()).set(paused.into());
     }
 
-    /// Whether jobs are consumed.
+    /// Whether both lanes are consumed.
     pub fn broker_connected(&self, connected: bool) {
         self.table.broker_connected.of(()).set(connected.into());
     }
@@ -151,7 +151,7 @@ impl Metrics {
         self.table.broker_blocked.of(()).set(blocked.into());
     }
 
-    /// A session with the broker ended.
+    /// A lane's session with the broker ended.
     pub fn session_ended(&self, by: EndedBy) {
         self.table.sessions.of(by).inc();
     }

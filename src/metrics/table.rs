@@ -94,13 +94,13 @@ table! {
     /// 1 while calls are paused because nothing answers.
     paused: IntGauge<()> = "paused";
 
-    /// 1 while jobs are consumed from the broker.
+    /// 1 while both lanes are consumed from the broker.
     broker_connected: IntGauge<()> = "broker_connected";
 
     /// 1 while the broker takes no messages from us, because it is short of memory or disk.
     broker_blocked: IntGauge<()> = "broker_blocked";
 
-    /// Sessions with the broker that ended, by what ended them.
+    /// Sessions with the broker that ended, of either lane, by what ended them.
     sessions: IntCounter<EndedBy> = "broker_sessions_total";
 
     /// Messages that we published, by where to and what the broker made of them.
