@@ -29,6 +29,7 @@ mod encryption;
 mod enqueueing;
 mod handshakes;
 mod hostile;
+mod lanes;
 mod monitoring;
 #[cfg(feature = "otlp")]
 mod otlp;
