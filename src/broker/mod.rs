@@ -7,15 +7,16 @@
 mod acks;
 mod batch;
 mod bulk;
+mod cause;
 mod confirm;
 mod connect;
+mod connection;
 mod dead;
 mod delivery;
 mod depths;
 mod headers;
 mod inspect;
 mod lane;
-mod leash;
 mod link;
 mod outbox;
 mod producer;
@@ -25,9 +26,11 @@ mod receipt;
 mod session;
 mod settings;
 mod starvation;
+mod stream;
 mod supervise;
 mod topology;
 
+pub use cause::Cause;
 pub use connect::{Connector, Purpose, Unreachable};
 pub use dead::{
     DeadQueue, Held, Holding, Identity, Look, LookError, Particulars, Published, ReplayError,

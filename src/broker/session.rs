@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use lapin::{Connection, ConnectionStatus};
+use lapin::ConnectionStatus;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{
+    connection::Connection,
     delivery::{AmqpDelivery, Exits},
     depths,
     lane::{LaneChannel, ended_by},

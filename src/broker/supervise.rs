@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
-    connect::{Connector, Purpose, fault},
+    cause::fault,
+    connect::{Connector, Purpose},
     delivery::{AmqpDelivery, Exits},
     link,
     session::{Commands, Session, Wanted},

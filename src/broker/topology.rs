@@ -11,7 +11,7 @@ use lapin::{
 use thiserror::Error;
 
 use super::{
-    connect::fault,
+    cause::fault,
     link::{self, Silence},
     queues::Queues,
 };
