@@ -129,7 +129,7 @@ struct TestClock(Instant);
 
 impl Clock for TestClock {
     fn now(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000) + self.0.elapsed()
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000) + self.0.elapsed()
     }
 }
 
@@ -391,10 +391,10 @@ async fn a_body_that_is_no_job_and_an_unknown_client_are_not_called() {
 #[tokio::test(start_paused = true)]
 async fn an_expired_token_is_not_called_also_after_a_wait() {
     let mut bench = bench([Answer::Verdict(transient(false))]);
-    bench.deliver_with(r#"{"refresh_token":"t","expires_at":7}"#, |_| {});
+    bench.deliver_with(r#"{"refresh_token":"t","expires_at":999999940}"#, |_| {});
     assert_eq!(bench.next().await, Out::Done);
     // Good at its first attempt, dead when its wait is over.
-    bench.deliver_with(r#"{"refresh_token":"t","expires_at":1000000.1}"#, |_| {});
+    bench.deliver_with(r#"{"refresh_token":"t","expires_at":999999940.1}"#, |_| {});
     assert_eq!(bench.next().await, Out::Done);
     let metrics = bench.end().await;
     assert!(metrics.contains(r#"{lane="interactive",outcome="expired"} 2"#));
