@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use lapin::{Connection, ConnectionStatus, types::ShortString};
+use lapin::types::ShortString;
 use tokio::time::timeout;
 
 use super::{
-    cause::{self, Errors, Suspicion},
-    connect::{GONE, NO_ANSWER},
+    advice::{Suspicion, suspicion},
+    announced::{Errors, is_aftermath},
+    cause::{Cause, GONE},
+    connect::NO_ANSWER,
+    connection::Connection,
     link::Silence,
     topology::{self, TopologyError},
 };
@@ -57,10 +60,10 @@ impl End {
         let status = connection.status();
         match broken {
             Break::Closed => Self::new(EndedBy::Shutdown, "the worker stopped"),
-            Break::Failed(error) => Self::failed(&errors.cause_of(error, status).await, status),
+            Break::Failed(error) => Self::failed(&errors.cause_of(error, status).await, connection),
             // Nobody tells the stream of deliveries why it ends.
-            Break::Cancelled if !status.connected() => Self::lost(errors, status, GONE).await,
-            Break::Silent(Silence::Gone) => Self::lost(errors, status, GONE).await,
+            Break::Cancelled if !status.connected() => Self::lost(errors, connection).await,
+            Break::Silent(Silence::Gone) => Self::lost(errors, connection).await,
             Break::Silent(Silence::TooLong) => Self::new(EndedBy::ConnectionLost, NO_ANSWER),
             Break::Cancelled => Self::new(EndedBy::ConsumerCancelled, place.why_cancelled().await),
             Break::Starving => Self::new(
@@ -74,17 +77,29 @@ impl End {
         }
     }
 
-    fn failed(error: &lapin::Error, status: &ConnectionStatus) -> Self {
-        let of_channel =
-            error.is_amqp_soft_error() || (cause::is_aftermath(error) && status.connected());
-        let by = if of_channel { EndedBy::ChannelClosed } else { EndedBy::ConnectionLost };
-        Self { by, cause: cause::told(error), suspicion: cause::suspicion(error) }
+    fn failed(error: &lapin::Error, connection: &Connection) -> Self {
+        let unexplained = is_aftermath(error);
+        if unexplained && connection.status().connected() {
+            return Self::new(EndedBy::ChannelClosed, "the broker closed the channel");
+        }
+        let by = if error.is_amqp_soft_error() {
+            EndedBy::ChannelClosed
+        } else {
+            EndedBy::ConnectionLost
+        };
+        // Of a stream that breaks, the stream itself knows more than lapin.
+        let by_stream = (unexplained || error.is_io_error()).then(|| connection.cause()).flatten();
+        let cause = by_stream.unwrap_or_else(|| Cause::of(error));
+        Self { by, cause: cause.to_string(), suspicion: suspicion(error) }
     }
 
-    async fn lost(errors: &mut Errors, status: &ConnectionStatus, unknown: &str) -> Self {
-        match errors.behind(status).await {
-            Some(error) => Self::failed(&error, status),
-            None => Self::new(EndedBy::ConnectionLost, unknown),
+    async fn lost(errors: &mut Errors, connection: &Connection) -> Self {
+        match errors.behind(connection.status()).await {
+            Some(error) => Self::failed(&error, connection),
+            None => {
+                let cause = connection.cause().unwrap_or_else(|| Cause::told(GONE));
+                Self::new(EndedBy::ConnectionLost, cause.to_string())
+            }
         }
     }
 }

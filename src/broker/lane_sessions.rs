@@ -11,7 +11,7 @@ use std::{
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
-    cause::{Suspicion, advised},
+    advice::{Suspicion, advised},
     commands::{Commands, Intake},
     connect::{Connector, Purpose},
     consuming::Lanes,

@@ -5,12 +5,15 @@
 //! verdicts are in hand; and what breaks one lane's connection must not stop the other lane.
 
 mod acks;
+mod advice;
+mod announced;
 mod batch;
 mod bulk;
 mod cause;
 mod commands;
 mod confirm;
 mod connect;
+mod connection;
 mod consuming;
 mod consumption;
 mod dead;
@@ -21,7 +24,6 @@ mod headers;
 mod inspect;
 mod lane;
 mod lane_sessions;
-mod leash;
 mod link;
 mod one_job;
 mod outbox;
@@ -33,9 +35,11 @@ mod receipt;
 mod session;
 mod settings;
 mod starvation;
+mod stream;
 mod supervise;
 mod topology;
 
+pub use cause::Cause;
 pub use commands::{Control, Wanted};
 pub use connect::{Connector, Purpose, Unreachable};
 pub use consuming::Consuming;

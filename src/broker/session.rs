@@ -2,7 +2,6 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use lapin::Connection;
 use thiserror::Error;
 use tokio::{
     sync::mpsc,
@@ -10,8 +9,10 @@ use tokio::{
 };
 
 use super::{
-    cause::{Errors, told},
+    announced::Errors,
+    cause::Cause,
     commands::{Commands, Intake, Wanted},
+    connection::Connection,
     consumption::Consumption,
     delivery::Exits,
     depths::Depths,
@@ -79,7 +80,7 @@ impl Session {
             }
             Consumption::open(&connection, lane, settings.prefetch, Arc::clone(&exits))
                 .await
-                .map_err(|error| Refused::Unreachable(told(&error)))
+                .map_err(|error| Refused::Unreachable(Cause::of(&error).to_string()))
         };
         let prepared = link::answer(&status, settings.connect_timeout, prepared)
             .await
@@ -88,7 +89,7 @@ impl Session {
             Ok(consumption) => Ok(Self { lane, connection, errors, settings, exits, consumption }),
             Err(differs @ Refused::Topology(TopologyError::Differs { .. })) => Err(differs),
             Err(refused) if !status.connected() => match errors.behind(&status).await {
-                Some(error) => Err(Refused::Unreachable(told(&error))),
+                Some(error) => Err(Refused::Unreachable(Cause::of(&error).to_string())),
                 None => Err(refused),
             },
             Err(refused) => Err(refused),

@@ -12,8 +12,7 @@ use thiserror::Error;
 use tokio::time::timeout;
 
 use super::{
-    cause::told,
-    connect::fault,
+    cause::{Cause, fault},
     link::{self, Silence},
     queues::Queues,
 };
@@ -233,7 +232,7 @@ impl TopologyError {
                 Self::Differs { queue, difference: difference.to_owned() }
             }
             Some(AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND)) => Self::Missing { queue },
-            _ => Self::Failed { queue, fault: told(error) },
+            _ => Self::Failed { queue, fault: Cause::of(error).to_string() },
         }
     }
 }

@@ -79,6 +79,13 @@ table! {
     /// Seconds from a job's timestamp, which its producer set, until its token was revoked.
     age: Histogram<Lane> = "revocation_age_seconds" in AGE_SECONDS;
 
+    /// Jobs revoked whose message has no timestamp that could be their age: none, zero, or one in the
+    /// future. They are in no bucket of revocation_age_seconds.
+    without_age: IntCounter<Lane> = "revocations_without_age_total";
+
+    /// Dead letters whose message has no timestamp that could be their age, by reason.
+    failed_without_age: IntCounter<(Lane, Reason)> = "revocations_failed_without_age_total";
+
     /// Calls made for a job until it ended.
     attempts: Histogram<()> = "job_attempts" in ATTEMPTS;
 

@@ -27,6 +27,7 @@ mod dead_queue;
 mod duplicates;
 mod encryption;
 mod enqueueing;
+mod expiring;
 mod handshakes;
 mod hostile;
 mod lanes;

@@ -1,9 +1,10 @@
-//! Causes are found whichever command meets an end first, and are told in the broker's words.
-
-use std::sync::Arc;
+//! Causes are found whichever command meets an end first.
 
 use futures_util::stream;
-use lapin::{ChannelState, protocol::AMQPError};
+use lapin::{
+    ChannelState,
+    protocol::{AMQPError, AMQPHardError},
+};
 use tokio::time::Instant;
 
 use super::*;
@@ -40,38 +41,6 @@ fn announced(errors: impl IntoIterator<Item = lapin::Error>) -> Errors {
 /// Of a connection that is not there.
 fn gone() -> ConnectionStatus {
     ConnectionStatus::default()
-}
-
-#[test]
-fn what_the_broker_said_is_told_with_its_code() {
-    assert_eq!(told(&forced()), "320 CONNECTION_FORCED - maintenance");
-    assert_eq!(told(&said(AMQPHardError::INTERNALERROR, "INTERNAL_ERROR")), "541 INTERNAL_ERROR");
-    assert_eq!(told(&ErrorKind::MissingHeartbeatError.into()), "the broker's heartbeats stopped");
-    let reset = io::Error::from_raw_os_error(104);
-    assert!(told(&reset.into()).contains("os error 104"));
-    let ended = io::Error::from(IoErrorKind::ConnectionAborted);
-    assert_eq!(told(&ended.into()), "the connection ended without a word from the broker");
-}
-
-#[test]
-fn what_can_be_done_is_told_where_something_can() {
-    let refused = advised("403 ACCESS_REFUSED - read access refused".to_owned());
-    assert!(refused.ends_with("; check the user, its password and its rights"), "{refused}");
-    assert_eq!(advised("541 INTERNAL_ERROR".to_owned()), "541 INTERNAL_ERROR");
-}
-
-#[test]
-fn what_one_side_could_not_read_may_be_a_message() {
-    let io = ErrorKind::IOError(Arc::new(io::Error::other("cut"))).into();
-    for (error, suspected) in [
-        (said(AMQPHardError::FRAMEERROR, "FRAME_ERROR"), Suspicion::Strong),
-        (said(AMQPHardError::INTERNALERROR, "INTERNAL_ERROR"), Suspicion::Some),
-        (io, Suspicion::Some),
-        (forced(), Suspicion::None),
-        (timed_out(), Suspicion::None),
-    ] {
-        assert_eq!(suspicion(&error), suspected, "{error}");
-    }
 }
 
 #[tokio::test(start_paused = true)]
