@@ -95,6 +95,8 @@ pub fn assemble<E: Endpoint>(
     let credentials = Arc::new(credentials);
     let endpoint = wrap(HttpEndpoint::new(&config.endpoint, Arc::clone(&credentials))?);
     let flow = Arc::new(Dispatcher::new(&config.flow, Arc::clone(&metrics)));
+    let names = Arc::clone(&credentials);
+    flow.name_clients(move |client| names.client_id(client));
     flow.know(credentials.clients(), &[]);
     let stop = Stop::default();
     let pipeline = Arc::new(Pipeline {

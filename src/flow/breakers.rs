@@ -31,6 +31,8 @@ pub struct Breakers {
     row: Row,
     /// How many jobs of a paused client may still be parked, while nobody else is answered.
     may_park: usize,
+    /// Clients that were paused, each with the cause, or resumed, since this was asked the last time.
+    news: Vec<(ClientKey, Option<Cause>)>,
 }
 
 /// Calls that failed since the last answer to anybody.
@@ -92,6 +94,7 @@ impl Breakers {
             paused: 0,
             row: Row::default(),
             may_park: 0,
+            news: Vec::new(),
         }
     }
 
@@ -121,6 +124,11 @@ impl Breakers {
             .filter(|client| client.circuit.pause().is_some())
             .min_by_key(|client| client.circuit.pause().map(|pause| pause.next_probe));
         next.map_or(Phase::Running, |client| client.circuit.phase(now))
+    }
+
+    /// The clients that were paused, each with the cause, or resumed, since this was asked the last time.
+    pub fn news(&mut self) -> Vec<(ClientKey, Option<Cause>)> {
+        std::mem::take(&mut self.news)
     }
 
     /// How many clients are paused.
@@ -313,13 +321,17 @@ impl Breakers {
         client.circuit.open(cause, first, client.not_before, now);
         self.paused += 1;
         self.may_park = MOST_PARKED;
+        self.news.push((key, Some(cause)));
         true
     }
 
     /// Ends the pause of a client, if there is one.
     fn resume(&mut self, key: ClientKey) {
         let paused = self.client(key).circuit.resume().is_some();
-        self.paused -= usize::from(paused);
+        if paused {
+            self.paused -= 1;
+            self.news.push((key, None));
+        }
     }
 
     fn probe_failed(&mut self, key: ClientKey, start: Start, now: Instant) -> Changes {

@@ -5,9 +5,12 @@
 //! A semaphore would do for the limit alone, but its queue knows neither lanes nor clients, and whoever holds one
 //! thing while waiting for another wastes it.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use tokio::{
@@ -15,10 +18,11 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
 
 use super::{
     call_outcome::CallOutcome,
-    circuit::Phase,
+    circuit::{Cause, Phase},
     permit::{Admission, Call, Permit},
     settings::Settings,
     state::State,
@@ -29,6 +33,15 @@ use crate::{
     metrics::Metrics,
     ports::Intake,
 };
+
+/// How clients are called in the log.
+struct Names(Box<dyn Fn(ClientKey) -> Option<String> + Send + Sync>);
+
+impl fmt::Debug for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Names")
+    }
+}
 
 /// Decides which call may start now.
 #[derive(Debug)]
@@ -42,6 +55,8 @@ pub struct Dispatcher {
     /// The time of the next change by itself is another one.
     rescheduled: Notify,
     metrics: Arc<Metrics>,
+    /// The client of a number, for the log.
+    names: OnceLock<Names>,
 }
 
 impl Dispatcher {
@@ -57,6 +72,7 @@ impl Dispatcher {
             changed: Notify::new(),
             rescheduled: Notify::new(),
             metrics,
+            names: OnceLock::new(),
         }
     }
 
@@ -109,6 +125,11 @@ impl Dispatcher {
             // A grant is dropped only with the dispatcher, which this borrow keeps alive.
             Err(_) => std::future::pending().await,
         }
+    }
+
+    /// Sets how the log names clients. The first names stay.
+    pub fn name_clients(&self, names: impl Fn(ClientKey) -> Option<String> + Send + Sync + 'static) {
+        let _ = self.names.set(Names(Box::new(names)));
     }
 
     /// So many clients have a secret; those of `renewed` have a new one.
@@ -228,6 +249,9 @@ impl Dispatcher {
         if state.wake_at.is_some() {
             self.rescheduled.notify_one();
         }
+        for (client, cause) in state.breakers.news() {
+            self.tell(client, cause);
+        }
         let paused = state.breakers.paused();
         self.metrics.concurrency_limit(state.limit.current());
         self.metrics.paused(phase != Phase::Running);
@@ -252,6 +276,15 @@ impl Dispatcher {
         });
         if changed {
             self.changed.notify_waiters();
+        }
+    }
+
+    /// One line for each client that is paused or resumes.
+    fn tell(&self, client: ClientKey, cause: Option<Cause>) {
+        let name = self.names.get().and_then(|Names(of)| of(client)).unwrap_or_default();
+        match cause {
+            Some(cause) => warn!(client = name, reason = cause.as_str(), "client paused"),
+            None => info!(client = name, "client running again"),
         }
     }
 
