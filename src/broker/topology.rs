@@ -52,7 +52,8 @@ pub enum TopologyError {
     },
 }
 
-/// Declares every queue of the family, or checks its presence. It never deletes or changes anything.
+/// Declares every queue of the family, or checks its presence. It never deletes or changes anything. What is
+/// wrong with one lane's queues does not keep it from the other's.
 ///
 /// # Errors
 ///
@@ -62,7 +63,9 @@ pub async fn ensure(
     queues: &Queues,
     declare: bool,
 ) -> Result<(), TopologyError> {
-    ensure_these(connection, queues.all(), declare).await
+    let interactive = ensure_lane(connection, queues, Lane::Interactive, declare).await;
+    let bulk = ensure_lane(connection, queues, Lane::Bulk, declare).await;
+    interactive.and(bulk)
 }
 
 /// The same for the queues that one lane needs: what is wrong with the other's does not stop it.
