@@ -91,7 +91,7 @@ impl Producer {
     /// The broker that cannot be reached, or the queue that is not as it must be.
     pub async fn prepare(&mut self) -> Result<(), PrepareError> {
         let connection = self.connector.connect(Purpose::Publish).await?;
-        topology::ensure(&connection, &self.queues, self.settings.declare).await?;
+        topology::ensure_for_publishing(&connection, &self.queues, self.settings.declare).await?;
         let channel = open(&connection, &self.settings)
             .await
             .map_err(|fault| Unreachable { host: "the broker".to_owned(), fault })?;

@@ -17,6 +17,7 @@ mod admin_port;
 mod ambiguity;
 mod architecture;
 mod broker_faults;
+mod broker_versions;
 mod chaos;
 mod cluster;
 mod condemned;

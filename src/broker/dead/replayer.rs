@@ -91,7 +91,7 @@ impl Replayer {
     /// The broker that cannot be reached, or the queue that is not as it must be.
     pub async fn prepare(&mut self) -> Result<(), ReplayError> {
         let (connection, channel) = self.connected().await?;
-        topology::ensure(&connection, &self.queues, self.settings.declare).await?;
+        topology::ensure_for_publishing(&connection, &self.queues, self.settings.declare).await?;
         self.link = Some((connection, channel));
         Ok(())
     }
