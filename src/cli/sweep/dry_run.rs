@@ -11,6 +11,6 @@ use crate::{config::Config, sweep};
 pub(super) async fn run(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
     let settings = args.settings(config, 1);
     let survey = spawn_blocking(move || sweep::survey(&settings)).await??;
-    print(args, &survey);
+    print(args, &survey)?;
     Ok(if survey.refused > 0 { ExitCode::from(EXIT_PARTLY) } else { ExitCode::SUCCESS })
 }
