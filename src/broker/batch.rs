@@ -9,8 +9,8 @@ use lapin::{
 };
 
 use super::{
+    cause::fault,
     confirm::{self, Unconfirmed},
-    connect::fault,
     publisher::Letter,
 };
 

@@ -17,8 +17,8 @@ use lapin::{
 
 use super::{
     batch::Fate,
+    cause::fault,
     confirm::{self, Unconfirmed},
-    connect::fault,
 };
 
 /// Jobs that were sent on one channel, and what is known of each. It outlives the waiting, so that

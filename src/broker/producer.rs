@@ -6,13 +6,15 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use lapin::{Channel, Connection, options::ConfirmSelectOptions};
+use lapin::{Channel, options::ConfirmSelectOptions};
 use tokio::time::sleep;
 
 use super::{
     batch::Fate,
     bulk::Sent,
-    connect::{Connector, Purpose, Unreachable, fault},
+    cause::fault,
+    connect::{Connector, Purpose, Unreachable},
+    connection::Connection,
     headers, link,
     outbox::Outbox,
     queues::Queues,

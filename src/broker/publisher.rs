@@ -9,9 +9,7 @@
 use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
-use lapin::{
-    BasicProperties, Channel, Connection, Event, options::ConfirmSelectOptions, types::ShortString,
-};
+use lapin::{BasicProperties, Channel, Event, options::ConfirmSelectOptions, types::ShortString};
 use thiserror::Error;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -20,8 +18,10 @@ use tokio::{
 
 use super::{
     batch::{self, Fate},
+    cause::{GONE, fault},
     confirm::Unconfirmed,
-    connect::{Connector, GONE, Purpose, fault},
+    connect::{Connector, Purpose},
+    connection::Connection,
     link::{self, Silence},
     outbox::Outbox,
     queues::Queues,

@@ -9,12 +9,14 @@ use lapin::{
     types::{FieldTable, ShortString},
 };
 use thiserror::Error;
+use tokio::time::timeout;
 
 use super::{
-    connect::fault,
+    cause::{Cause, fault},
     link::{self, Silence},
     queues::Queues,
 };
+use crate::domain::Lane;
 
 /// The broker answers about one queue within this time.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
@@ -50,7 +52,8 @@ pub enum TopologyError {
     },
 }
 
-/// Declares every queue of the family, or checks its presence. It never deletes or changes anything.
+/// Declares every queue of the family, or checks its presence. It never deletes or changes anything. What is
+/// wrong with one lane's queues does not keep it from the other's.
 ///
 /// # Errors
 ///
@@ -60,8 +63,54 @@ pub async fn ensure(
     queues: &Queues,
     declare: bool,
 ) -> Result<(), TopologyError> {
+    let interactive = ensure_lane(connection, queues, Lane::Interactive, declare).await;
+    let bulk = ensure_lane(connection, queues, Lane::Bulk, declare).await;
+    interactive.and(bulk)
+}
+
+/// The same for the queues that one lane needs: what is wrong with the other's does not stop it.
+///
+/// # Errors
+///
+/// The first queue that is not as it must be.
+pub async fn ensure_lane(
+    connection: &Connection,
+    queues: &Queues,
+    lane: Lane,
+    declare: bool,
+) -> Result<(), TopologyError> {
+    ensure_these(connection, queues.needed_by(lane), declare).await
+}
+
+/// Compares the arguments of a lane's queues with those that they must have, as far as the broker answers.
+///
+/// # Errors
+///
+/// [`TopologyError::Differs`] alone: of everything else the lane tells itself.
+pub async fn compare_lane(
+    connection: &Connection,
+    queues: &Queues,
+    lane: Lane,
+) -> Result<(), TopologyError> {
+    let compared = async {
+        for (queue, arguments) in queues.own(lane) {
+            let compared = compare(connection, &queue, arguments).await;
+            if matches!(compared, Err(TopologyError::Differs { .. })) {
+                return compared;
+            }
+        }
+        Ok(())
+    };
+    timeout(ANSWER_LIMIT, compared).await.unwrap_or(Ok(()))
+}
+
+async fn ensure_these(
+    connection: &Connection,
+    queues: Vec<(ShortString, FieldTable)>,
+    declare: bool,
+) -> Result<(), TopologyError> {
     let mut channel = None;
-    for (queue, arguments) in queues.all() {
+    for (queue, arguments) in queues {
         let ensured = async {
             let open = match channel.take() {
                 Some(channel) => channel,
@@ -186,7 +235,7 @@ impl TopologyError {
                 Self::Differs { queue, difference: difference.to_owned() }
             }
             Some(AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND)) => Self::Missing { queue },
-            _ => Self::Failed { queue, fault: fault(error) },
+            _ => Self::Failed { queue, fault: Cause::of(error).to_string() },
         }
     }
 }

@@ -27,8 +27,10 @@ mod dead_queue;
 mod duplicates;
 mod encryption;
 mod enqueueing;
+mod expiring;
 mod handshakes;
 mod hostile;
+mod lanes;
 mod monitoring;
 #[cfg(feature = "otlp")]
 mod otlp;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use lapin::{Channel, Connection, options::ConfirmSelectOptions};
+use lapin::{Channel, options::ConfirmSelectOptions};
 use thiserror::Error;
 use tokio::time::timeout;
 
@@ -14,6 +14,7 @@ use crate::{
     broker::{
         batch::{self, Fate},
         connect::{Connector, Purpose, Unreachable},
+        connection::Connection,
         headers,
         publisher::Letter,
         queues::Queues,

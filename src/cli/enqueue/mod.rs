@@ -85,6 +85,9 @@ pub async fn run(args: Args, config: Config) -> ExitCode {
         _ => None,
     };
     let printed = output::print(&count.report(&args, result.is_ok(), go_on.as_ref()));
+    if let Some(expired) = count.expiry() {
+        warn!("{expired}");
+    }
     if printed.is_err() && !args.dry_run {
         // Who took this for a failure to publish would publish everything twice.
         let Count { enqueued, refused, next_line, .. } = count;

@@ -1,7 +1,7 @@
 //! The loop: take what was read, publish it, and only then count it and list what was refused. So at
 //! every moment there is one line before which everything is dealt with: the line to go on from.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::SystemTime};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +36,7 @@ struct Step {
 struct Numbered {
     line: u64,
     body: Body,
+    expired: bool,
 }
 
 impl AsRef<[u8]> for Numbered {
@@ -84,9 +85,12 @@ impl Publishing<'_> {
 
     async fn publish(&mut self, mut step: Step, refusals: &mut Refusals) -> Result<(), Failure> {
         let mut count = self.counts.borrow().clone();
+        let expired = |jobs: &[Numbered]| jobs.iter().filter(|job| job.expired).count() as u64;
         count.enqueued += step.jobs.len() as u64;
+        count.expired += expired(&step.jobs);
         self.outlet.publish(&mut step.jobs, self.give_up.cancelled()).await;
         count.enqueued -= step.jobs.len() as u64;
+        count.expired -= expired(&step.jobs);
         // What was given up is not in its queue, and whoever goes on begins with it.
         let given_up = step.jobs.first().map(|job| job.line);
         count.next_line = given_up.unwrap_or(step.next_line);
@@ -107,12 +111,14 @@ impl Step {
     /// Takes lines off the front, up to so many jobs.
     fn of(lines: &mut VecDeque<Line>, most: usize) -> Self {
         let mut step = Self::default();
+        let now = SystemTime::now();
         while let Some(line) = lines.pop_front() {
             step.next_line = line.last_line + 1;
             step.remarks.extend(line.remark());
             match line.kind {
                 Kind::Job(entry) => {
-                    step.jobs.push(Numbered { line: line.number, body: entry.body });
+                    let expired = entry.has_expired(now);
+                    step.jobs.push(Numbered { line: line.number, body: entry.body, expired });
                     if step.jobs.len() >= most {
                         break;
                     }

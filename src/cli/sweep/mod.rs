@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     config::Config,
+    input::Expired,
     spans::Spans,
     sweep::{
         self, BeginError, Begun, Calls, Counted, InputFault, LoadError, Report, SurveyError,
@@ -115,6 +116,7 @@ async fn sweep(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
     };
     let Told { report, faults } = finish::report(args, &ended, &calls).await?;
     let printed = print(args, &report);
+    warn_of_expired(report.expiry());
     let faults: Vec<Failure> =
         faults.into_iter().chain(printed.err()).chain(ended.result.err()).collect();
     faults.iter().for_each(tell);
@@ -129,6 +131,13 @@ fn announce(begun: &Begun) {
     if begun.resumed {
         let counts = begun.tally.counts();
         info!(ended = counts.all(), failed = counts.failed(), "going on with the journal");
+    }
+}
+
+/// Says it among the logs as well: the report may go to a script, or to a file that nobody reads.
+fn warn_of_expired(expired: Option<Expired>) {
+    if let Some(expired) = expired {
+        warn!("{expired}");
     }
 }
 

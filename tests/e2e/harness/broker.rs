@@ -179,6 +179,46 @@ impl VirtualHost {
         said.parse().unwrap_or_else(|_| panic!("the broker forgets nobody: {said}"))
     }
 
+    /// Has the broker close the worker's connection of that purpose, for this reason.
+    pub async fn close_connection(&self, purpose: &str, reason: &str) {
+        let close = format!(r#"rabbit_networking:close_connection(Pid, "{reason}")"#);
+        self.with_connection(purpose, &close).await;
+    }
+
+    /// Crashes the channels of the worker's connection of that purpose, as a fault in the broker would.
+    pub async fn crash_channels(&self, purpose: &str) {
+        let crash = "[exit(Channel, crashed) || Channel <- rabbit_channel:list_local(), \
+                     [{connection, Pid}] == rabbit_channel:info(Channel, [connection])]";
+        self.with_connection(purpose, crash).await;
+    }
+
+    /// Evaluates an expression about the one connection, `Pid`, that the worker has for this purpose.
+    async fn with_connection(&self, purpose: &str, expression: &str) {
+        let found = format!(
+            r#"Of = fun(Pid) ->
+                [{{_, Host}}, {{_, Properties}}] = rabbit_networking:connection_info(Pid, [vhost, client_properties]),
+                {{_, _, Name}} = lists:keyfind(<<"connection_name">>, 1, Properties ++ [{{<<"connection_name">>, s, <<>>}}]),
+                Host == <<"{}">> andalso binary:match(Name, <<" {purpose}">>) =/= nomatch
+            end,
+            length([begin {expression} end || Pid <- rabbit_networking:local_connections(), catch Of(Pid) == true])."#,
+            self.name,
+        );
+        eventually(&format!("the connection to {purpose}"), async || {
+            match self.node().ctl(&["eval", &found]).await.as_str() {
+                "1" => Ok(()),
+                other => Err(other.to_owned()),
+            }
+        })
+        .await;
+    }
+
+    /// Lets the worker do what it likes with the queues of this pattern alone.
+    pub async fn grant(&self, queues: &str) {
+        let exchange = format!(r"{queues}|^amq\.default$");
+        let rights = ["set_permissions", "-p", &self.name, WORKER, queues, &exchange, queues];
+        self.node().ctl(&rights).await;
+    }
+
     /// The URL for the test's own connections.
     pub fn test_url(&self) -> String {
         self.test_url_by(self.node())
