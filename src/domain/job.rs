@@ -19,6 +19,16 @@ pub const MAX_BODY_BYTES: usize = 64 * 1024;
 /// The endpoint's limit on its string fields, in characters.
 pub const MAX_TEXT_CHARS: usize = 100;
 
+/// Some programs write it in front of all that they write as UTF-8. It is no part of the JSON.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// A body without a byte order mark in front.
+#[must_use]
+pub fn without_mark(body: &[u8]) -> &[u8] {
+    let mut mark = [0; 3];
+    body.strip_prefix(BYTE_ORDER_MARK.encode_utf8(&mut mark).as_bytes()).unwrap_or(body)
+}
+
 /// What stands in for the fields that a job leaves out.
 #[derive(Debug, Clone, Default)]
 pub struct JobDefaults {
@@ -170,6 +180,7 @@ impl Fields {
             return Err(InvalidJob::TooLarge(body.len()));
         }
         let body = std::str::from_utf8(body).map_err(|e| InvalidJob::NotUtf8(e.valid_up_to()))?;
+        let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
         // The derived reader takes an array for a struct as well: only an object is a job.
         match body.trim_ascii_start().as_bytes().first() {
             None => return Err(InvalidJob::Empty),

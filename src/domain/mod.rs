@@ -25,7 +25,9 @@ pub use fingerprint::Fingerprint;
 pub use history::{Ambiguity, History};
 #[cfg(any(test, fuzzing))]
 pub use job::invariants as job_invariants;
-pub use job::{ExpiryFault, InvalidJob, Job, JobDefaults, MAX_BODY_BYTES, MAX_TEXT_CHARS};
+pub use job::{
+    ExpiryFault, InvalidJob, Job, JobDefaults, MAX_BODY_BYTES, MAX_TEXT_CHARS, without_mark,
+};
 pub use judge::{Circumstances, Judgement, Policy, judge};
 pub use key::JobKey;
 pub use lane::{Lane, PerLane};

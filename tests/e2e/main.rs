@@ -36,6 +36,7 @@ mod monitoring;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod outage;
+mod output;
 mod rejecting;
 mod replicas;
 mod retrying;
@@ -44,6 +45,7 @@ mod rotation;
 mod secrecy;
 mod stopping;
 mod sweep_crashes;
+mod sweep_files;
 mod sweep_weather;
 mod sweeping;
 mod traces;

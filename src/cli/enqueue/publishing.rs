@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{Failure, args::Args, count::Count, outlet::Outlet, refused::Refusals};
-use crate::input::{Body, Feed, Kind, Line, Refusal};
+use crate::input::{Body, Feed, Kind, Line, Refusal, Remark};
 
 /// What is at work.
 pub struct Publishing<'a> {
@@ -28,6 +28,7 @@ struct Step {
     jobs: Vec<Numbered>,
     refused: Vec<(u64, Refusal)>,
     duplicates: Vec<u64>,
+    remarks: Vec<Remark>,
     next_line: u64,
 }
 
@@ -83,7 +84,7 @@ impl Publishing<'_> {
     }
 
     async fn publish(&mut self, mut step: Step, refusals: &mut Refusals) -> Result<(), Failure> {
-        let mut count = *self.counts.borrow();
+        let mut count = self.counts.borrow().clone();
         let expired = |jobs: &[Numbered]| jobs.iter().filter(|job| job.expired).count() as u64;
         count.enqueued += step.jobs.len() as u64;
         count.expired += expired(&step.jobs);
@@ -97,6 +98,8 @@ impl Publishing<'_> {
         step.refused.retain(|(line, _)| *line < count.next_line);
         count.duplicates += step.duplicates.len() as u64;
         count.refused += step.refused.len() as u64;
+        let dealt_with = step.remarks.iter().filter(|remark| remark.line() < count.next_line);
+        dealt_with.for_each(|remark| count.remarks.add(*remark));
         refusals.tell(&step.refused);
         count.listed = refusals.are_listed();
         self.counts.send_replace(count);
@@ -110,7 +113,8 @@ impl Step {
         let mut step = Self::default();
         let now = SystemTime::now();
         while let Some(line) = lines.pop_front() {
-            step.next_line = line.number + 1;
+            step.next_line = line.last_line + 1;
+            step.remarks.extend(line.remark());
             match line.kind {
                 Kind::Job(entry) => {
                     let expired = entry.has_expired(now);

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, BufWriter, ErrorKind, Write as _},
+    io::{self, BufWriter, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::PathBuf,
 };
@@ -85,8 +85,9 @@ struct List {
 impl List {
     fn delete(&self) -> io::Result<()> {
         match fs::remove_file(&self.path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            deleted => deleted,
+            // Read-only media say so also of what is not there.
+            Err(error) if self.path.symlink_metadata().is_ok() => Err(error),
+            _ => Ok(()),
         }
     }
 

@@ -37,6 +37,19 @@ fn the_endpoints_whole_request_body_is_a_job() {
     assert!(job.carried_client_secret);
 }
 
+/// Some programs write it in front of whatever they write: a file with one is read, and so is a body.
+#[test]
+fn a_byte_order_mark_in_front_is_no_part_of_a_body() {
+    assert_eq!(parse("\u{feff} {\"refresh_token\":\"abc\"}").unwrap().token.expose_secret(), "abc");
+    let inside = parse("{\"refresh_token\":\"\u{feff}abc\"}").unwrap();
+    assert_eq!(inside.token.expose_secret(), "\u{feff}abc", "kept byte for byte");
+    assert_eq!(parse("\u{feff}").unwrap_err(), InvalidJob::Empty);
+    let twice = parse("\u{feff}\u{feff}{\"refresh_token\":\"abc\"}").unwrap_err();
+    assert_eq!(twice, InvalidJob::Syntax { line: 1, column: 1 });
+    assert_eq!(without_mark("\u{feff}{}".as_bytes()), b"{}");
+    assert_eq!(without_mark(b"{}"), b"{}");
+}
+
 #[test]
 fn null_counts_as_left_out() {
     let job = parse(r#"{"refresh_token":"abc","audience":null,"expires_at":null,"username":null}"#);
