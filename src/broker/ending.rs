@@ -94,13 +94,11 @@ impl End {
     }
 
     async fn lost(errors: &mut Errors, connection: &Connection) -> Self {
-        match errors.behind(connection.status()).await {
-            Some(error) => Self::failed(&error, connection),
-            None => {
-                let cause = connection.cause().unwrap_or_else(|| Cause::told(GONE));
-                Self::new(EndedBy::ConnectionLost, cause.to_string())
-            }
+        if let Some(error) = errors.behind(connection.status()).await {
+            return Self::failed(&error, connection);
         }
+        let cause = connection.cause().unwrap_or_else(|| Cause::told(GONE));
+        Self::new(EndedBy::ConnectionLost, cause.to_string())
     }
 }
 

@@ -104,7 +104,7 @@ impl LaneSessions {
                     return Err(error);
                 }
                 Err(refused) => {
-                    self.shared.lanes.fails(self.lane, advised(refused.to_string()));
+                    self.shared.lanes.fails(self.lane, &advised(refused.to_string()));
                     EndedBy::ConnectFailed
                 }
             };
@@ -137,7 +137,7 @@ impl LaneSessions {
         self.pace.lived(began.elapsed(), end.suspicion != Suspicion::None);
         if end.by != EndedBy::Shutdown {
             let cause = self.judge(&end);
-            self.shared.lanes.fails(self.lane, cause);
+            self.shared.lanes.fails(self.lane, &cause);
         }
         end.by
     }
