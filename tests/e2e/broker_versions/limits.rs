@@ -59,7 +59,7 @@ async fn give_back(stage: &Stage, queue: &str, way: Way) {
             channel.basic_nack(tag, options).await.unwrap();
         }
         Way::Reject => {
-            channel.basic_reject(tag, BasicRejectOptions { requeue: true }).await.unwrap()
+            channel.basic_reject(tag, BasicRejectOptions { requeue: true }).await.unwrap();
         }
         Way::ClosedChannel => channel.close(200, "done".into()).await.unwrap(),
         Way::ClosedConnection => {}
