@@ -62,9 +62,7 @@ impl Failure {
             Self::Look(error) => error.passes(),
             Self::Replay(error) => match error {
                 ReplayError::Topology(error) => matches!(error, TopologyError::Failed { .. }),
-                ReplayError::Unreachable(_)
-                | ReplayError::Unanswered(_)
-                | ReplayError::Unconfirmed { .. } => true,
+                ReplayError::Unreachable(_) | ReplayError::Unanswered(_) => true,
             },
             Self::Refused(_) => true,
             _ => false,
