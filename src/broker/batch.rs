@@ -104,16 +104,13 @@ pub trait Watch {
 /// to the next.
 pub async fn publish<'a>(
     (connection, channel): (&Connection, &Channel),
-    messages: impl Iterator<Item = Outgoing<'a>>,
+    messages: impl Iterator<Item = Outgoing<'a>> + Clone,
     patience: &Patience,
     watch: &impl Watch,
     given_up: impl Future<Output = ()>,
 ) -> Published {
-    let mut queues = Vec::new();
-    let mut answers: Vec<_> = messages
-        .inspect(|message| queues.push(message.queue))
-        .map(|message| Box::pin(maybe_done(send(channel, message))))
-        .collect();
+    let mut answers: Vec<_> =
+        messages.clone().map(|message| Box::pin(maybe_done(send(channel, message)))).collect();
     hand_over(&mut answers).await;
     let mut late = false;
     let waiting = async {
@@ -129,7 +126,7 @@ pub async fn publish<'a>(
         () = given_up => Some(CutShort::GivenUp),
     };
     late |= cut_short == Some(CutShort::Silent);
-    Published { fates: fates(&queues, collect(&mut answers)), cut_short, late }
+    Published { fates: fates(messages, collect(&mut answers)), cut_short, late }
 }
 
 type Answer<F> = Pin<Box<MaybeDone<F>>>;
@@ -228,32 +225,47 @@ fn collect<F: Future<Output = lapin::Result<Confirmation>>>(
     (taken, returned)
 }
 
-/// A nack belongs to its message. A return does not: every message for the returned one's queue counts as
-/// returned, for what the queue had taken of them went with it.
-fn fates(
-    queues: &[&ShortString],
+/// A nack belongs to its message. A return belongs to the message that came back, whichever confirm
+/// reports it; one that is none of these counts for every message of its queue.
+fn fates<'a>(
+    messages: impl Iterator<Item = Outgoing<'a>>,
     (confirmations, mut returned): (Vec<Option<Confirmation>>, Vec<BasicReturnMessage>),
 ) -> Vec<Fate> {
-    let fates: Vec<Fate> = confirmations
-        .into_iter()
-        .map(|confirmation| {
-            let fate = match &confirmation {
-                None => Fate::Unknown,
-                Some(Confirmation::Nack(_)) => Fate::Nacked,
-                Some(Confirmation::Ack(_) | Confirmation::NotRequested) => Fate::Confirmed,
-            };
-            returned.extend(confirmation.and_then(Confirmation::take_message));
-            fate
-        })
-        .collect();
-    let is_gone =
-        |queue: &ShortString| returned.iter().any(|back| back.delivery.routing_key == *queue);
-    let gone: Vec<bool> = queues.iter().map(|queue| is_gone(queue)).collect();
+    let mut fates = Vec::with_capacity(confirmations.len());
+    for confirmation in confirmations {
+        fates.push(match &confirmation {
+            None => Fate::Unknown,
+            Some(Confirmation::Nack(_)) => Fate::Nacked,
+            Some(Confirmation::Ack(_) | Confirmation::NotRequested) => Fate::Confirmed,
+        });
+        returned.extend(confirmation.and_then(Confirmation::take_message));
+    }
+    if returned.is_empty() {
+        return fates;
+    }
+    let messages: Vec<_> = messages.collect();
+    for back in returned {
+        let is_for_its_queue = |message: &Outgoing<'_>| *message.queue == back.delivery.routing_key;
+        // Messages that are the same in everything are the same message twice: any of them will do.
+        let own = messages.iter().zip(&mut fates).find(|(message, fate)| {
+            **fate != Fate::Returned && is_for_its_queue(message) && is_the_same(message, &back)
+        });
+        if let Some((_, fate)) = own {
+            *fate = Fate::Returned;
+            continue;
+        }
+        for (message, fate) in messages.iter().zip(&mut fates) {
+            if is_for_its_queue(message) && *fate != Fate::Unknown {
+                *fate = Fate::Returned;
+            }
+        }
+    }
     fates
-        .into_iter()
-        .zip(gone)
-        .map(|(fate, gone)| if gone && fate != Fate::Unknown { Fate::Returned } else { fate })
-        .collect()
+}
+
+/// Whether a message came back.
+fn is_the_same(message: &Outgoing<'_>, back: &BasicReturnMessage) -> bool {
+    message.body == back.delivery.data && message.properties == back.delivery.properties
 }
 
 #[cfg(test)]
@@ -264,37 +276,62 @@ mod tests {
 
     use super::*;
 
-    fn returned(queue: &str) -> BasicReturnMessage {
-        let delivery = Delivery::mock(0, "".into(), queue.into(), false, Vec::new());
+    fn returned(queue: &str, body: &str) -> BasicReturnMessage {
+        let delivery = Delivery::mock(0, "".into(), queue.into(), false, body.into());
         BasicReturnMessage { delivery, reply_code: 312, reply_text: "NO_ROUTE".into() }
     }
 
     fn fates_of<const N: usize>(
-        queues: [&str; N],
-        confirmations: [Option<Confirmation>; N],
-        returned: Vec<BasicReturnMessage>,
+        messages: [(&str, &str); N],
+        answers: (Vec<Option<Confirmation>>, Vec<BasicReturnMessage>),
     ) -> Vec<Fate> {
-        let queues = queues.map(ShortString::from);
-        let queues: Vec<&ShortString> = queues.iter().collect();
-        fates(&queues, (confirmations.into(), returned))
+        let queues = messages.map(|(queue, _)| ShortString::from(queue));
+        let outgoing = queues.iter().zip(messages).map(|(queue, (_, body))| Outgoing {
+            queue,
+            body: body.as_bytes(),
+            properties: BasicProperties::default(),
+        });
+        fates(outgoing, answers)
     }
 
     #[test]
-    fn a_return_counts_for_its_queue_whichever_confirm_reports_it() {
-        let confirmations = [
+    fn a_return_counts_for_its_message_whichever_confirm_reports_it() {
+        let messages = [("dead", "a"), ("retry", "b"), ("dead", "b"), ("dead", "c")];
+        let confirmations = vec![
             Some(Confirmation::Ack(None)),
-            Some(Confirmation::Ack(Some(returned("dead")))),
-            Some(Confirmation::Nack(None)),
+            Some(Confirmation::Ack(Some(returned("dead", "b")))),
+            Some(Confirmation::Ack(None)),
             None,
         ];
-        let fates = fates_of(["dead", "retry", "dead", "dead"], confirmations, Vec::new());
-        assert_eq!(fates, [Fate::Returned, Fate::Confirmed, Fate::Returned, Fate::Unknown]);
+        let fates = fates_of(messages, (confirmations, Vec::new()));
+        assert_eq!(fates, [Fate::Confirmed, Fate::Confirmed, Fate::Returned, Fate::Unknown]);
+    }
+
+    #[test]
+    fn of_messages_that_are_the_same_as_many_count_as_came_back() {
+        let ack = || Some(Confirmation::Ack(None));
+        let back = || vec![returned("dead", "a"), returned("dead", "a")];
+        let fates = fates_of([("dead", "a"); 3], (vec![ack(), ack(), ack()], back()));
+        assert_eq!(fates.iter().filter(|fate| **fate == Fate::Returned).count(), 2);
+    }
+
+    #[test]
+    fn a_return_of_an_unknown_message_counts_for_its_queue() {
+        let messages = [("dead", "a"), ("retry", "b"), ("dead", "c")];
+        let confirmations = vec![
+            Some(Confirmation::Ack(None)),
+            Some(Confirmation::Ack(None)),
+            Some(Confirmation::Nack(None)),
+        ];
+        let fates = fates_of(messages, (confirmations, vec![returned("dead", "other")]));
+        assert_eq!(fates, [Fate::Returned, Fate::Confirmed, Fate::Returned]);
     }
 
     #[test]
     fn a_nack_counts_for_its_message_alone() {
-        let confirmations = [Some(Confirmation::Nack(None)), Some(Confirmation::Ack(None)), None];
-        let fates = fates_of(["dead"; 3], confirmations, Vec::new());
+        let confirmations =
+            vec![Some(Confirmation::Nack(None)), Some(Confirmation::Ack(None)), None];
+        let fates = fates_of([("dead", "a"); 3], (confirmations, Vec::new()));
         assert_eq!(fates, [Fate::Nacked, Fate::Confirmed, Fate::Unknown]);
     }
 
@@ -306,7 +343,7 @@ mod tests {
         let seen = Rc::clone(&completed);
         let first = poll_fn(move |_| match seen.get() {
             false => Poll::Pending,
-            true => Poll::Ready(Ok(Confirmation::Ack(Some(returned("dead"))))),
+            true => Poll::Ready(Ok(Confirmation::Ack(Some(returned("dead", "b"))))),
         });
         let second = poll_fn(move |_| {
             completed.set(true);
@@ -316,8 +353,8 @@ mod tests {
         let both: [Boxed; 3] =
             [Box::pin(first), Box::pin(second), Box::pin(ready(Ok(Confirmation::Nack(None))))];
         let mut answers: Vec<_> = both.into_iter().map(|one| Box::pin(maybe_done(one))).collect();
-        let queue = ShortString::from("dead");
-        let fates = fates(&[&queue; 3], collect(&mut answers));
-        assert_eq!(fates, [Fate::Unknown, Fate::Returned, Fate::Returned]);
+        let messages = [("dead", "a"), ("dead", "b"), ("dead", "c")];
+        let fates = fates_of(messages, collect(&mut answers));
+        assert_eq!(fates, [Fate::Unknown, Fate::Returned, Fate::Nacked]);
     }
 }

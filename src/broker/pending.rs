@@ -1,12 +1,13 @@
 //! What waits to be published to one queue, what goes next, and which message breaks its channel.
 //!
 //! A broker that refuses a message by closing the channel names no message, and what it had stored of the
-//! same batch may stay unconfirmed and be stored twice. So the largest message goes alone while nothing
-//! of its size was confirmed before: size is what a broker refuses a message for. Where a channel breaks
-//! all the same, each message of the batch that was not confirmed goes alone. One that breaks its channel
-//! alone, and twice, is unpublishable; the others go on between its two tries.
+//! same batch may stay unconfirmed and be stored twice. So a message that is larger than all that were
+//! confirmed before goes alone: size is what a broker refuses a message for. Where a channel breaks all
+//! the same, each message of the batch that was not confirmed goes alone. One that breaks its channel
+//! alone, and twice, is unpublishable; the others go on between its two tries. The messages keep their
+//! order as long as none is refused.
 
-use std::{cmp::Reverse, collections::VecDeque};
+use std::collections::VecDeque;
 
 use super::{
     batch::{CutShort, Fate, Published},
@@ -118,15 +119,10 @@ impl<M> Pending<M> {
         let is_due = |entry: &Entry<M>| {
             entry.suspect && (!others_wait || entry.broke_at.is_none_or(|at| at < confirmed))
         };
-        if let Some(suspect) = self.foremost(self.entries.len(), is_due) {
-            return self.alone(suspect);
-        }
-        let window = self.window();
-        match self.foremost(window, |entry| !entry.suspect) {
-            Some(largest) if window > 1 && self.entries[largest].size > self.proven => {
-                self.alone(largest)
-            }
-            _ => self.first(window),
+        let due = self.entries.iter().enumerate().filter(|(_, entry)| is_due(entry));
+        match due.min_by_key(|(_, entry)| entry.breaks).map(|(place, _)| place) {
+            Some(suspect) => self.entries.remove(suspect).into_iter().collect(),
+            None => self.first(self.window()),
         }
     }
 
@@ -220,26 +216,20 @@ impl<M> Pending<M> {
 
     /// How many of the first messages make a batch; suspects among them stay behind.
     fn window(&self) -> usize {
-        let (mut messages, mut bytes) = (0, 0_usize);
+        let (mut messages, mut bytes, mut alone) = (0, 0_usize, false);
         let ends = self.entries.iter().position(|entry| {
             if entry.suspect {
                 return false;
             }
             messages += 1;
             bytes = bytes.saturating_add(entry.size);
-            messages > 1 && (messages > self.limits.messages || bytes > self.limits.bytes)
+            let is_larger = entry.size > self.proven;
+            let is_full = messages > self.limits.messages || bytes > self.limits.bytes;
+            let ends = messages > 1 && (alone || is_larger || is_full);
+            alone |= is_larger;
+            ends
         });
         ends.unwrap_or(self.entries.len())
-    }
-
-    /// The place of the largest message among the first `window` that fit and broke the fewest channels.
-    fn foremost(&self, window: usize, fits: impl Fn(&Entry<M>) -> bool) -> Option<usize> {
-        let fitting = self.entries.iter().take(window).enumerate().filter(|(_, entry)| fits(entry));
-        fitting.max_by_key(|(_, entry)| (Reverse(entry.breaks), entry.size)).map(|(place, _)| place)
-    }
-
-    fn alone(&mut self, place: usize) -> Vec<Entry<M>> {
-        self.entries.remove(place).into_iter().collect()
     }
 
     fn first(&mut self, window: usize) -> Vec<Entry<M>> {

@@ -20,12 +20,17 @@ const FRAME: usize = 8;
 /// Octets of a content header before its properties: class, weight and the body's size.
 const BEFORE_PROPERTIES: usize = 12;
 
+/// Octets that stay free for what the broker adds when a stay in a retry queue is over: `x-death` and the
+/// headers beside it, with the names of the queues. A message that grew beyond the frame would break the
+/// connection of every consumer.
+const ADDED_BY_THE_BROKER: usize = 1536;
+
 /// The properties as they fit a frame of `frame_max` octets. The producer's headers are left out first,
 /// those of a trace last of them; then the detail of a dead letter is cut.
 #[must_use]
 pub fn fit(properties: &BasicProperties, frame_max: u32) -> BasicProperties {
     let frame_max = usize::try_from(frame_max).unwrap_or(usize::MAX);
-    let most = frame_max.saturating_sub(FRAME + BEFORE_PROPERTIES);
+    let most = frame_max.saturating_sub(FRAME + BEFORE_PROPERTIES + ADDED_BY_THE_BROKER);
     let fitting = properties.clone();
     if octets(&fitting) <= most {
         return fitting;
@@ -88,10 +93,42 @@ mod tests {
     /// The least that AMQP lets two sides negotiate.
     const LEAST: u32 = 4096;
 
-    /// The octets of the whole frame, counted apart from `fit`.
+    /// The octets of the whole frame once the broker has added its own, counted apart from `fit`.
     fn frame(properties: &BasicProperties) -> usize {
         let payload = 2 + 2 + 8 + octets(properties);
-        1 + 2 + 4 + payload + 1
+        1 + 2 + 4 + payload + 1 + ADDED_BY_THE_BROKER
+    }
+
+    /// What RabbitMQ adds to a parked job whose queues have the longest names there are.
+    #[test]
+    fn the_room_that_is_left_is_enough_for_the_deaths_of_a_parked_job() {
+        let queue = "q".repeat(255);
+        let table = |entries: &[(&str, AMQPValue)]| {
+            let entries = entries.iter().map(|(name, value)| (short(name), value.clone()));
+            FieldTable::from(entries.collect::<std::collections::BTreeMap<_, _>>())
+        };
+        let death = table(&[
+            ("count", AMQPValue::LongLongInt(1)),
+            ("reason", text("expired")),
+            ("queue", text(&queue)),
+            ("time", AMQPValue::Timestamp(1)),
+            ("exchange", text("")),
+            ("routing-keys", AMQPValue::FieldArray(vec![text(&queue)].into())),
+            ("original-expiration", text("18446744073709551615")),
+        ]);
+        let added = table(&[
+            ("x-death", AMQPValue::FieldArray(vec![AMQPValue::FieldTable(death)].into())),
+            ("x-first-death-reason", text("expired")),
+            ("x-first-death-queue", text(&queue)),
+            ("x-first-death-exchange", text("")),
+            ("x-last-death-reason", text("expired")),
+            ("x-last-death-queue", text(&queue)),
+            ("x-last-death-exchange", text("")),
+            ("x-delivery-count", AMQPValue::LongLongInt(1)),
+            ("x-acquired-count", AMQPValue::LongLongInt(1)),
+        ]);
+        let added = octets(&BasicProperties::default().with_headers(added));
+        assert!(added <= ADDED_BY_THE_BROKER, "{added}");
     }
 
     fn letter(detail: &str) -> DeadLetter {
@@ -126,7 +163,7 @@ mod tests {
 
     #[test]
     fn the_producers_headers_go_first_and_those_of_a_trace_last() {
-        let headers = [("a", 9), ("b", 4000), ("traceparent", 55), ("c", 9)];
+        let headers = [("a", 9), ("b", 2500), ("traceparent", 55), ("c", 9)];
         let properties = of_dead_letter(&original(&headers), Lane::Bulk, &letter("why"));
         let fitting = fit(&properties, LEAST);
         assert!(frame(&fitting) <= LEAST as usize);

@@ -104,7 +104,7 @@ fn others_pass_between_the_two_tries_of_a_message_that_breaks_its_channel() {
     let mut pending = pending(&[900, 100, 100]);
     let mut broker = Broker::refusing(500);
     let first = pending.next(0);
-    assert_eq!(first.len(), 1, "the largest goes alone");
+    assert_eq!(first.len(), 1, "nothing of its size was confirmed");
     let published = broker.publish(&first);
     assert_eq!(pending.apply(first, published, 0).next, Next::Reopen("406 too large".to_owned()));
     let second = pending.next(0);
@@ -223,6 +223,16 @@ proptest! {
             prop_assert_eq!(outcome.confirmed.contains(&message), !is_poison);
             prop_assert!(broker.copies(message) <= 2, "{} copies", broker.copies(message));
         }
+    }
+
+    /// Where nothing is refused, all go out in the order in which they came.
+    #[test]
+    fn the_order_is_kept_where_nothing_is_refused(
+        sizes in proptest::collection::vec(1usize..400, 1..60),
+    ) {
+        let mut broker = Broker::default();
+        run(&mut pending(&sizes), &mut broker, 1000);
+        prop_assert_eq!(broker.stored, (0..).take(sizes.len()).collect::<Vec<u32>>());
     }
 
     /// Messages that were left come out in the order in which they came.
