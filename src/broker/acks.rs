@@ -46,8 +46,8 @@ pub enum Frame {
         /// Whether everything below is settled with it.
         multiple: bool,
     },
-    /// `basic.nack` with requeue. Never `basic.reject`: RabbitMQ 4.3 counts that one alone against the
-    /// delivery limit.
+    /// `basic.nack` with requeue, which RabbitMQ 4.3 does not count towards the delivery limit. It does count
+    /// `basic.reject`, a closed channel and a lost connection; before 4.3 it counts all four.
     Requeue {
         /// The delivery.
         tag: u64,

@@ -8,13 +8,13 @@ use futures_util::{
     future::{MaybeDone, maybe_done},
 };
 use lapin::{
-    BasicProperties, Channel, Confirmation, Connection,
+    BasicProperties, Channel, Confirmation,
     message::BasicReturnMessage,
     options::{BasicPublishOptions, BasicQosOptions},
     types::ShortString,
 };
 
-use super::{broken::Broken, confirm, link::Silence, patience::Patience};
+use super::{broken::Broken, confirm, connection::Connection, link::Silence, patience::Patience};
 
 /// A message on its way out.
 #[derive(Debug)]

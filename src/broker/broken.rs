@@ -5,7 +5,7 @@ use lapin::{
     protocol::{AMQPError, AMQPErrorKind, AMQPHardError, AMQPSoftError},
 };
 
-use super::connect::fault;
+use super::cause::fault;
 
 /// Why a channel ended before all of its confirms came.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use lapin::Connection;
-
-use super::link::{self, Link, Silence};
+use super::{
+    connection::Connection,
+    link::{self, Link, Silence},
+};
 
 /// Awaits what is to be sent and confirmed, `limit` at most. While the broker blocks the connection nothing
 /// can come, so the deadline stands still, and `blocked` is told. Sending waits as well then, so the deadline

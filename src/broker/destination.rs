@@ -6,7 +6,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use lapin::{Channel, Connection, options::ConfirmSelectOptions};
+use lapin::{Channel, options::ConfirmSelectOptions};
 use tokio::{
     sync::{mpsc, watch},
     time::sleep,
@@ -14,7 +14,8 @@ use tokio::{
 
 use super::{
     batch::{self, CutShort, Fate, Outgoing, Published, Wait, Watch},
-    connect::fault,
+    cause::fault,
+    connection::Connection,
     headers, link,
     outbox::Outbox,
     patience::Patience,

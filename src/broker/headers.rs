@@ -24,6 +24,7 @@ use self::name::{
 use super::queues::{Queues, short};
 use crate::domain::{
     Ambiguity, Arrival, DeadLetter, History, Lane, Parking, ResultLabel, TraceContext,
+    timestamp as timestamp_of_producer,
 };
 
 /// Bytes of a producer's headers that are copied, in all.
@@ -65,7 +66,7 @@ pub fn read(
     Arrival {
         lane,
         message_id: properties.message_id().as_ref().map(ToString::to_string),
-        published_at: properties.timestamp().and_then(at),
+        published_at: properties.timestamp().and_then(timestamp_of_producer),
         redelivered,
         trace: headers
             .text(TRACEPARENT)

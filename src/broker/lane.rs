@@ -7,7 +7,7 @@ use std::sync::{
 
 use futures_util::{StreamExt, future::try_join_all};
 use lapin::{
-    Channel, Connection, Consumer, ErrorKind,
+    Channel, Connection, Consumer,
     message::Delivery,
     options::{
         BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicGetOptions,
@@ -21,18 +21,17 @@ use tokio_util::sync::CancellationToken;
 use super::{
     acks::Frame,
     delivery::{AmqpDelivery, Exits},
+    ending::Break,
     headers,
     receipt::{ChannelLedger, Receipt},
     starvation::Serving,
 };
 use crate::{
     domain::Lane,
-    metrics::EndedBy,
     ports::{Clock, SystemClock},
 };
 
-/// A consuming channel. Each lane has its own, so that a straggler of one never holds up the acks of
-/// the other.
+/// A consuming channel, on the connection of its lane.
 #[derive(Debug)]
 pub struct LaneChannel {
     lane: Lane,
@@ -102,18 +101,18 @@ impl LaneChannel {
     ///
     /// # Errors
     ///
-    /// How the session ended.
+    /// What ends the session.
     pub async fn fetch(
         &self,
         queue: &ShortString,
         exits: &Arc<Exits>,
-    ) -> Result<Option<AmqpDelivery>, EndedBy> {
+    ) -> Result<Option<AmqpDelivery>, Break> {
         let options = BasicGetOptions::default();
         let got = self.channel.basic_get(queue.clone(), options).await;
-        match got.map_err(|error| ended_by(&error))? {
+        match got.map_err(Break::Failed)? {
             None => Ok(None),
             Some(message) => {
-                self.receive(message.delivery, exits).map(Some).ok_or(EndedBy::ChannelClosed)
+                self.receive(message.delivery, exits).map(Some).ok_or(Break::OutOfOrder)
             }
         }
     }
@@ -151,21 +150,21 @@ impl LaneChannel {
         mut consumer: Consumer,
         exits: Arc<Exits>,
         intake: mpsc::Sender<AmqpDelivery>,
-    ) -> EndedBy {
+    ) -> Break {
         while let Some(next) = consumer.next().await {
             let delivery = match next {
                 Ok(delivery) => delivery,
-                Err(error) => return ended_by(&error),
+                Err(error) => return Break::Failed(error),
             };
             let Some(delivery) = self.receive(delivery, &exits) else {
-                return EndedBy::ChannelClosed;
+                return Break::OutOfOrder;
             };
             if intake.send(delivery).await.is_err() {
-                return EndedBy::Shutdown;
+                return Break::Closed;
             }
         }
-        // The stream of a consumer that the broker cancelled just ends: its queue was deleted.
-        EndedBy::ConsumerCancelled
+        // The stream of a consumer just ends, whoever cancelled it.
+        Break::Cancelled
     }
 
     /// `None` if the delivery's tag is not the next one: acks would go astray from here on, and only
@@ -182,17 +181,17 @@ impl LaneChannel {
     }
 
     /// Tells the broker what is settled, many at a time, until `closing`; then the rest.
-    pub async fn acker(&self, closing: CancellationToken) -> EndedBy {
+    pub async fn acker(&self, closing: CancellationToken) -> Break {
         let mut frames = Vec::new();
         loop {
             let last = self.ledger.due(&closing).await;
             self.ledger.flush(&mut frames);
             if let Err(error) = self.tell(&frames).await {
-                return ended_by(&error);
+                return Break::Failed(error);
             }
             frames.clear();
             if last {
-                return EndedBy::Shutdown;
+                return Break::Closed;
             }
         }
     }
@@ -217,14 +216,5 @@ impl LaneChannel {
         });
         try_join_all(acks).await?;
         Ok(())
-    }
-}
-
-/// What an error of the channel or the connection means for the session.
-pub fn ended_by(error: &lapin::Error) -> EndedBy {
-    match error.kind() {
-        ErrorKind::ProtocolError(_) if error.is_amqp_soft_error() => EndedBy::ChannelClosed,
-        ErrorKind::InvalidChannelState(..) => EndedBy::ChannelClosed,
-        _ => EndedBy::ConnectionLost,
     }
 }

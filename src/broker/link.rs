@@ -9,7 +9,7 @@ use lapin::ConnectionStatus;
 use thiserror::Error;
 use tokio::time::timeout;
 
-use super::connect::{GONE, NO_ANSWER};
+use super::{cause::GONE, connect::NO_ANSWER};
 
 /// How often a wait looks at its connection.
 const LOOK_EVERY: Duration = Duration::from_millis(100);

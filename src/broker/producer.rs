@@ -7,12 +7,13 @@ use std::{
 };
 
 use futures_util::FutureExt as _;
-use lapin::{Channel, Connection, types::ShortString};
+use lapin::{Channel, types::ShortString};
 use tokio::time::sleep;
 
 use super::{
     batch::{self, CutShort, Fate, Outgoing, Wait, Watch},
     connect::{Connector, Purpose, Unreachable},
+    connection::Connection,
     destination::open,
     headers, link,
     outbox::Outbox,
@@ -106,7 +107,7 @@ impl Producer {
     /// The broker that cannot be reached, or the queue that is not as it must be.
     pub async fn prepare(&mut self) -> Result<(), PrepareError> {
         let connection = self.connector.connect(Purpose::Publish).await?;
-        topology::ensure(&connection, &self.queues, self.settings.declare).await?;
+        topology::ensure_for_publishing(&connection, &self.queues, self.settings.declare).await?;
         let channel = open(&connection, &self.settings)
             .await
             .map_err(|fault| Unreachable { host: "the broker".to_owned(), fault })?;

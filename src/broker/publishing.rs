@@ -13,7 +13,7 @@ use std::{
 };
 
 use futures_util::{Stream, StreamExt as _, future::join_all};
-use lapin::{Connection, Event};
+use lapin::Event;
 use tokio::{
     sync::watch,
     time::{Instant, interval, sleep},
@@ -21,7 +21,9 @@ use tokio::{
 
 use super::{
     broken::Broken,
-    connect::{Connector, GONE, Purpose},
+    cause::GONE,
+    connect::{Connector, Purpose},
+    connection::Connection,
     destination::{Destination, Line, RETRY, Shared},
     link,
     outbox::Outbox,

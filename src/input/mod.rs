@@ -11,6 +11,7 @@ mod body;
 mod cells;
 mod csv;
 mod error;
+mod expired;
 mod feed;
 mod fills;
 mod format;
@@ -29,9 +30,10 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::SystemTime,
 };
 
-use crate::domain::{Fingerprint, Job, JobDefaults, JobKey};
+use crate::domain::{Fingerprint, Job, JobDefaults, JobKey, has_passed};
 
 use self::{
     fills::Filler,
@@ -42,6 +44,7 @@ use self::{
 pub use self::{
     body::Body,
     error::{OpenError, ReadError, Refusal},
+    expired::Expired,
     feed::Feed,
     fills::Fills,
     format::{Format, UnknownFormat},
@@ -135,6 +138,16 @@ pub struct Entry {
     pub key: JobKey,
     /// How its token is shown.
     pub fingerprint: Fingerprint,
+    /// When its token dies by itself.
+    pub expires_at: Option<SystemTime>,
+}
+
+impl Entry {
+    /// Whether its token has died by itself: no call is made then.
+    #[must_use]
+    pub fn has_expired(&self, now: SystemTime) -> bool {
+        self.expires_at.is_some_and(|at| has_passed(at, now))
+    }
 }
 
 /// How far a file is read; clones tell the same.
@@ -198,7 +211,12 @@ impl Lines {
         if !self.seen.insert(&job) {
             return Kind::Duplicate;
         }
-        Kind::Job(Entry { body: Body::new(body), key: job.key(), fingerprint: job.fingerprint })
+        Kind::Job(Entry {
+            body: Body::new(body),
+            key: job.key(),
+            fingerprint: job.fingerprint,
+            expires_at: job.expires_at,
+        })
     }
 
     fn parse(&self, body: Vec<u8>) -> Result<(Vec<u8>, Job), Refusal> {

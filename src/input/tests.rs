@@ -3,7 +3,7 @@ use std::{io::Write as _, ops::Range, path::PathBuf};
 use flate2::{Compression, write::GzEncoder};
 
 use super::*;
-use crate::domain::{InvalidJob, MAX_BODY_BYTES};
+use crate::domain::{ExpiryFault, InvalidJob, MAX_BODY_BYTES, TimeUnit};
 
 /// A file of this name and content, opened, and the folder that holds it.
 fn open_file(
@@ -104,7 +104,7 @@ fn csv_is_read_as_spreadsheets_write_it() {
             ),
             (4, r#"{"refresh_token":"c","expires_at":"2030-01-01T00:00:00Z"}"#),
             (7, &InvalidJob::Missing("refresh_token").to_string()),
-            (8, &InvalidJob::NotATime.to_string()),
+            (8, &InvalidJob::Expiry(ExpiryFault::NotATime).to_string()),
             (9, &Refusal::Width { found: 2, expected: 5 }.to_string()),
             (10, &Refusal::ControlCharacter("refresh_token").to_string()),
         ])
@@ -250,13 +250,22 @@ fn fills_stand_in_for_what_is_missing() {
 #[test]
 fn a_fill_that_no_job_may_have_is_refused_at_once() {
     let long = "x".repeat(101);
+    let expiring = |time: &str, fault| {
+        let fills = Fills { expires_at: Some(time.to_owned()), ..Fills::default() };
+        (fills, InvalidJob::Expiry(fault))
+    };
     let cases = [
         (Fills { username: Some(long), ..Fills::default() }, InvalidJob::TooLong("username", 101)),
         (
             Fills { client_id: Some(String::new()), ..Fills::default() },
             InvalidJob::Blank("client_id"),
         ),
-        (Fills { expires_at: Some("soon".to_owned()), ..Fills::default() }, InvalidJob::NotATime),
+        expiring("soon", ExpiryFault::NotATime),
+        expiring("0", ExpiryFault::Zero),
+        expiring("-1", ExpiryFault::Negative),
+        expiring("3600", ExpiryFault::Lifetime),
+        expiring("0001-01-01T00:00:00Z", ExpiryFault::EarlyDate),
+        expiring("2000000000000", ExpiryFault::Unit(TimeUnit::Milliseconds)),
     ];
     for (fills, expected) in cases {
         let options = Options { fills, ..Options::default() };

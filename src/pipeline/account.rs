@@ -2,14 +2,14 @@
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use tracing::{debug, warn};
 
 use super::{Pipeline, case::Case};
 use crate::{
-    domain::{DeadLetter, Ending, JobId, Outcome},
+    domain::{DeadLetter, Ending, JobId, Outcome, age},
     metrics::{Deferral, Processed},
     ports::{Clock, Delivery, Endpoint, Settled, Unpublishable},
 };
@@ -20,6 +20,13 @@ pub struct Origin {
     published_at: Option<SystemTime>,
     /// Only for a dead letter: nobody asks for the others.
     job_id: Option<JobId>,
+}
+
+impl Origin {
+    /// How old the job is; `None` if its message has no timestamp that could be its age.
+    fn age(&self, now: SystemTime) -> Option<Duration> {
+        self.published_at.and_then(|sent| age(sent, now))
+    }
 }
 
 impl<E: Endpoint, C: Clock> Pipeline<E, C> {
@@ -69,8 +76,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         let processed = match outcome {
             Outcome::Done(Ending::Revoked) => {
                 let now = self.clock.now();
-                let age = origin.published_at.and_then(|sent| now.duration_since(sent).ok());
-                self.metrics.revoked(case.lane, age, now);
+                self.metrics.revoked(case.lane, origin.age(now), now);
                 Processed::Revoked
             }
             Outcome::Done(Ending::PresumedRevoked) => Processed::PresumedRevoked,
@@ -78,6 +84,9 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
             Outcome::Done(Ending::Expired) => Processed::Expired,
             Outcome::DeadLettered(letter) => {
                 self.metrics.failed(case.lane, letter.reason);
+                if origin.age(letter.dead_at).is_none() {
+                    self.metrics.failed_without_age(case.lane, letter.reason);
+                }
                 log_dead(origin, case, letter, refusal);
                 Processed::DeadLettered
             }

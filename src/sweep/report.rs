@@ -10,7 +10,10 @@ use super::{
     journal::{InputId, Past},
     tally::{Counts, Tally},
 };
-use crate::domain::{Ending, Reason, ResultLabel};
+use crate::{
+    domain::{Ending, Reason, ResultLabel},
+    input::Expired,
+};
 
 /// The end of a sweep, or of a part of it.
 #[derive(Debug, Clone, Serialize)]
@@ -153,9 +156,10 @@ impl fmt::Display for Report {
         }
         write!(f, "The journal is {}", self.journal)?;
         match &self.failed_lines {
-            None => writeln!(f, "."),
-            Some(list) => writeln!(f, "; {list} lists the failed lines."),
+            None => writeln!(f, ".")?,
+            Some(list) => writeln!(f, "; {list} lists the failed lines.")?,
         }
+        self.expiry().map_or(Ok(()), |expired| writeln!(f, "{expired}"))
     }
 }
 
@@ -214,6 +218,14 @@ pub struct Sources<'a> {
 }
 
 impl Report {
+    /// What to say of the expired jobs, among all that have ended. What is repeated or no job is none.
+    #[must_use]
+    pub fn expiry(&self) -> Option<Expired> {
+        let lines = &self.lines;
+        let no_jobs = lines.repeated() + lines.failed_for(Reason::InvalidJob);
+        Expired::of(lines.ended(Ending::Expired), lines.all().saturating_sub(no_jobs))
+    }
+
     /// The report of a run.
     #[must_use]
     pub fn new(sources: &Sources<'_>, this_run: Run) -> Self {

@@ -1,6 +1,6 @@
 //! What a sweep would do: every line judged, nothing called, nothing written.
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, path::PathBuf, time::SystemTime};
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use super::{
     begin::{BeginError, Settings, header, open_input},
     journal::{self, Fate, Past, Standing},
 };
-use crate::input::{Kind, Line, ReadError};
+use crate::input::{Expired, Kind, Line, ReadError};
 
 /// Refused lines that are named one by one; the rest is counted.
 const NAMED: usize = 20;
@@ -24,6 +24,8 @@ pub struct Survey {
     pub to_call: u64,
     /// Those of them that may have been called already.
     pub in_doubt: u64,
+    /// Jobs whose token has expired: they would end without a call.
+    pub expired: u64,
     /// Lines that ask for the same as a line before.
     pub repeated: u64,
     /// Lines that are no jobs.
@@ -70,14 +72,27 @@ pub fn survey(settings: &Settings) -> Result<Survey, SurveyError> {
     };
     let past = settings.journal.as_ref().map(inspect).transpose()?.flatten();
     let mut survey = Survey { input: settings.input.display().to_string(), ..Survey::default() };
+    let now = SystemTime::now();
     for line in lines {
-        survey.add(line?, past.as_ref(), settings.retry_failed);
+        survey.add(line?, past.as_ref(), settings.retry_failed, now);
     }
     Ok(survey)
 }
 
 impl Survey {
-    fn add(&mut self, Line { number, kind }: Line, past: Option<&Past>, retry_failed: bool) {
+    /// What to say of the expired jobs, among all that would be taken up.
+    #[must_use]
+    pub fn expiry(&self) -> Option<Expired> {
+        Expired::of(self.expired, self.expired + self.to_call)
+    }
+
+    fn add(
+        &mut self,
+        Line { number, kind }: Line,
+        past: Option<&Past>,
+        retry_failed: bool,
+        now: SystemTime,
+    ) {
         self.lines += 1;
         let standing = past.map_or(Standing::Fresh, |past| past.standing(number));
         let failed = matches!(standing, Standing::Ended(Fate::Failed(..)));
@@ -88,6 +103,7 @@ impl Survey {
         }
         match kind {
             Kind::Job(job) if past.is_some_and(|past| past.proves(&job.key)) => self.repeated += 1,
+            Kind::Job(job) if job.has_expired(now) => self.expired += 1,
             Kind::Job(_) => {
                 self.to_call += 1;
                 self.in_doubt += u64::from(standing.is_in_doubt());
@@ -111,6 +127,7 @@ impl fmt::Display for Survey {
             ("lines", self.lines),
             ("  to be called", self.to_call),
             ("    of these perhaps called before", self.in_doubt),
+            ("  expired, not to be called", self.expired),
             ("  repeated", self.repeated),
             ("  refused", self.refused),
             ("  ended before, by the journal", self.ended_before),
@@ -123,8 +140,9 @@ impl fmt::Display for Survey {
             writeln!(f, "line {line}: {detail}")?;
         }
         match self.refused.saturating_sub(self.refused_lines.len() as u64) {
-            0 => Ok(()),
-            more => writeln!(f, "and {more} more"),
+            0 => {}
+            more => writeln!(f, "and {more} more")?,
         }
+        self.expiry().map_or(Ok(()), |expired| writeln!(f, "{expired}"))
     }
 }

@@ -17,6 +17,7 @@ mod admin_port;
 mod ambiguity;
 mod architecture;
 mod broker_faults;
+mod broker_versions;
 mod chaos;
 mod cluster;
 mod condemned;
@@ -27,8 +28,10 @@ mod dead_queue;
 mod duplicates;
 mod encryption;
 mod enqueueing;
+mod expiring;
 mod handshakes;
 mod hostile;
+mod lanes;
 mod monitoring;
 #[cfg(feature = "otlp")]
 mod otlp;

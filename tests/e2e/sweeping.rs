@@ -58,7 +58,7 @@ async fn the_books_of_a_mixed_file_balance() {
         String::new(),
         "not a job".to_owned(),
         format!("{{\"refresh_token\":[\"{}\"]}}", token(300)),
-        format!("{{\"refresh_token\":\"{}\",\"expires_at\":7}}", token(301)),
+        format!("{{\"refresh_token\":\"{}\",\"expires_at\":1000000000}}", token(301)),
         format!("{{\"refresh_token\":\"{}\",\"client_id\":\"stranger\"}}", token(302)),
     ]);
     let swept = Swept::new("leak.ndjson", lines.join("\n"));

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     broker::{
-        connect::fault,
+        cause::fault,
         topology::{self, Occupancy},
     },
     domain::StoredLetter,

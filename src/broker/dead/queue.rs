@@ -2,14 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use lapin::{Connection, types::ShortString};
+use lapin::types::ShortString;
 use thiserror::Error;
 use tokio::time::timeout;
 
 use super::{look::Look, read::Reader};
 use crate::{
     broker::{
-        connect::{Connector, NO_ANSWER, Purpose, Unreachable, fault},
+        cause::fault,
+        connect::{Connector, NO_ANSWER, Purpose, Unreachable},
+        connection::Connection,
         queues::Queues,
         settings::Settings,
         topology::{self, TopologyError},

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use lapin::{Channel, Connection, options::ConfirmSelectOptions};
+use lapin::{Channel, options::ConfirmSelectOptions};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use tokio::time::{sleep, timeout};
@@ -16,6 +16,7 @@ use crate::{
     broker::{
         batch::{self, CutShort, Fate, Outgoing, Wait, Watch},
         connect::{Connector, Purpose, Unreachable},
+        connection::Connection,
         headers,
         patience::Patience,
         pending::{Entry, Limits, Next, Pending},
@@ -106,7 +107,7 @@ impl Replayer {
     /// The broker that cannot be reached, or the queue that is not as it must be.
     pub async fn prepare(&mut self) -> Result<(), ReplayError> {
         let (connection, channel) = self.connected().await?;
-        topology::ensure(&connection, &self.queues, self.settings.declare).await?;
+        topology::ensure_for_publishing(&connection, &self.queues, self.settings.declare).await?;
         self.link = Some((connection, channel));
         Ok(())
     }

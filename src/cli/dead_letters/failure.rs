@@ -61,7 +61,9 @@ impl Failure {
         match self {
             Self::Look(error) => error.passes(),
             Self::Replay(error) => match error {
-                ReplayError::Topology(error) => matches!(error, TopologyError::Failed { .. }),
+                ReplayError::Topology(error) => {
+                    matches!(error, TopologyError::Refused { .. } | TopologyError::Failed { .. })
+                }
                 ReplayError::Unreachable(_) | ReplayError::Unanswered(_) => true,
             },
             Self::Refused(_) => true,

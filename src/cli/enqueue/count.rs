@@ -3,13 +3,15 @@
 use serde_json::json;
 
 use super::args::Args;
-use crate::cli::progress::State;
+use crate::{cli::progress::State, input::Expired};
 
 /// What became of the lines so far. Blank lines do not count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Count {
     /// Confirmed by their queue, or valid in a dry run.
     pub enqueued: u64,
+    /// Those of them whose token has expired: the worker will not call for them.
+    pub expired: u64,
     /// No jobs.
     pub refused: u64,
     /// Dropped: a line before asks for the same.
@@ -48,6 +50,7 @@ impl Count {
                 "finished": finished,
                 "read": self.read(),
                 "enqueued": self.enqueued,
+                "expired": self.expired,
                 "refused": self.refused,
                 "duplicates": self.duplicates,
                 "skipped": self.skipped,
@@ -66,10 +69,16 @@ impl Count {
         let rest = go_on.map_or_else(String::new, |command| {
             format!("every line before {next_line} is dealt with; to go on{with}: {command}\n")
         });
+        let expired = self.expiry().map_or_else(String::new, |expired| format!("{expired}\n"));
         format!(
             "{enqueued} jobs {what} into the {lane} lane\n\
              {read} lines read, {refused} refused, {duplicates} duplicates, {skipped} skipped\n\
-             {listed}{rest}"
+             {listed}{rest}{expired}"
         )
+    }
+
+    /// What to say of the expired jobs.
+    pub fn expiry(&self) -> Option<Expired> {
+        Expired::of(self.expired, self.enqueued)
     }
 }

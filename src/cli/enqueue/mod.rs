@@ -88,6 +88,9 @@ pub async fn run(args: Args, config: Config) -> ExitCode {
     let report = count.report(&args, result.is_ok(), go_on.as_deref());
     // Whoever closed standard output still gets the exit code.
     drop(io::stdout().write_all(report.as_bytes()));
+    if let Some(expired) = count.expiry() {
+        warn!("{expired}");
+    }
     match result {
         Ok(()) if count.refused > 0 => ExitCode::from(EXIT_PARTLY),
         Ok(()) => ExitCode::SUCCESS,

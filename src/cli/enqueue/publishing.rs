@@ -1,7 +1,7 @@
 //! The loop: take what was read, publish it, and only then count it and list what was refused. So at
 //! every moment there is one line before which everything is dealt with: the line to go on from.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::SystemTime};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -35,6 +35,7 @@ struct Step {
 struct Numbered {
     line: u64,
     body: Body,
+    expired: bool,
 }
 
 impl AsRef<[u8]> for Numbered {
@@ -83,11 +84,16 @@ impl Publishing<'_> {
 
     async fn publish(&mut self, mut step: Step, refusals: &mut Refusals) -> Result<(), Failure> {
         let mut count = *self.counts.borrow();
+        let expired = |jobs: &[Numbered]| jobs.iter().filter(|job| job.expired).count() as u64;
         count.enqueued += step.jobs.len() as u64;
+        count.expired += expired(&step.jobs);
         let refused = self.outlet.publish(&mut step.jobs, self.give_up.cancelled()).await;
+        let (refused, why): (Vec<_>, Vec<_>) = refused.into_iter().unzip();
         count.enqueued -= (step.jobs.len() + refused.len()) as u64;
+        count.expired -= expired(&step.jobs) + expired(&refused);
         let mut not_taken: Vec<_> = refused
-            .into_iter()
+            .iter()
+            .zip(why)
             .map(|(job, refusal)| (job.line, format!("the broker refuses it: {}", refusal.why)))
             .collect();
         // What was given up is not in its queue, and whoever goes on begins with it.
@@ -110,11 +116,13 @@ impl Step {
     /// Takes lines off the front, up to so many jobs.
     fn of(lines: &mut VecDeque<Line>, most: usize) -> Self {
         let mut step = Self::default();
+        let now = SystemTime::now();
         while let Some(line) = lines.pop_front() {
             step.next_line = line.number + 1;
             match line.kind {
                 Kind::Job(entry) => {
-                    step.jobs.push(Numbered { line: line.number, body: entry.body });
+                    let expired = entry.has_expired(now);
+                    step.jobs.push(Numbered { line: line.number, body: entry.body, expired });
                     if step.jobs.len() >= most {
                         break;
                     }

@@ -21,6 +21,7 @@ use tracing::{error, info, warn};
 use super::{EXIT_PARTLY, EXIT_USAGE, engine, engine::EngineError, signals::Endings, with_sources};
 use crate::{
     config::Config,
+    input::Expired,
     spans::Spans,
     sweep::{
         self, BeginError, Begun, Calls, Counted, LoadError, Report, SurveyError,
@@ -100,6 +101,7 @@ async fn sweep(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
     };
     let report = finish::report(args, &ended, &calls).await?;
     print(args, &report);
+    warn_of_expired(report.expiry());
     ended.result?;
     Ok(exit_code(&report))
 }
@@ -108,6 +110,13 @@ fn announce(begun: &Begun) {
     if begun.resumed {
         let counts = begun.tally.counts();
         info!(ended = counts.all(), failed = counts.failed(), "going on with the journal");
+    }
+}
+
+/// Says it among the logs as well: the report may go to a script, or to a file that nobody reads.
+fn warn_of_expired(expired: Option<Expired>) {
+    if let Some(expired) = expired {
+        warn!("{expired}");
     }
 }
 

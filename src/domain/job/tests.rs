@@ -1,5 +1,9 @@
-use super::*;
+use std::time::Duration;
+
 use proptest::prelude::*;
+
+use super::*;
+use crate::domain::TimeUnit;
 
 fn defaults() -> JobDefaults {
     JobDefaults { audience: "https://api.example".into(), client_id: Some("default-client".into()) }
@@ -49,11 +53,12 @@ fn both_spellings_of_a_time_are_read() {
 }
 
 #[test]
-fn a_token_expires_at_its_time_and_not_before() {
-    let job = parse(r#"{"refresh_token":"a","expires_at":100}"#).unwrap();
+fn a_token_expires_a_clocks_skew_after_its_time_and_not_before() {
+    let job = parse(r#"{"refresh_token":"a","expires_at":1000000000}"#).unwrap();
     let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-    assert!(!job.expired(|| at(99)));
-    assert!(job.expired(|| at(100)));
+    assert!(!job.expired(|| at(999_999_999)));
+    assert!(!job.expired(|| at(1_000_000_059)), "by another clock it may still live");
+    assert!(job.expired(|| at(1_000_000_060)));
 }
 
 #[test]
@@ -90,9 +95,15 @@ fn every_malformed_body_gets_its_own_fault() {
         ),
         (br#"{"refresh_token":"a","client_id":""}"#, InvalidJob::Blank("client_id")),
         (br#"{"refresh_token":"a","action":"issue"}"#, InvalidJob::UnknownAction),
-        (br#"{"refresh_token":"a","expires_at":"soon"}"#, InvalidJob::NotATime),
-        (br#"{"refresh_token":"a","expires_at":-1}"#, InvalidJob::NotATime),
-        (br#"{"refresh_token":"a","expires_at":1700000000000}"#, InvalidJob::NotATime),
+        (
+            br#"{"refresh_token":"a","expires_at":"soon"}"#,
+            InvalidJob::Expiry(ExpiryFault::NotATime),
+        ),
+        (br#"{"refresh_token":"a","expires_at":-1}"#, InvalidJob::Expiry(ExpiryFault::Negative)),
+        (
+            br#"{"refresh_token":"a","expires_at":1700000000000}"#,
+            InvalidJob::Expiry(ExpiryFault::Unit(TimeUnit::Milliseconds)),
+        ),
         (br#"{"refresh_token":"\ud800"}"#, InvalidJob::Syntax { line: 1, column: 25 }),
         (b"{\"refresh_token\":\"a\nb\"}", InvalidJob::Syntax { line: 2, column: 0 }),
     ];
@@ -137,7 +148,8 @@ fn near_job() -> impl Strategy<Value = String> {
         4 => "\\PC{0,12}".prop_map(|text| serde_json::Value::String(text).to_string()),
         1 => prop::sample::select(vec![
             "null", "true", "7", "-1", "1e999", "[[]]", "{}", "\"revoke\"", "\"\"",
-            "\"2030-01-01T00:00:00Z\"", "\"\\ud800\"",
+            "\"2030-01-01T00:00:00Z\"", "\"0001-01-01T00:00:00Z\"", "1700000000", "1700000000000",
+            "\"\\ud800\"",
         ]).prop_map(str::to_owned),
     ];
     proptest::collection::vec((field, value), 0..6).prop_map(|fields| {

@@ -225,6 +225,25 @@ impl Relay {
         torn.expect("nothing was torn").unwrap().expect("just seen")
     }
 
+    /// Cuts each connection that named itself so as it began, whenever it is brought a piece of a message's
+    /// body; `None` cuts no more.
+    pub fn cut_deliveries_of(&self, name: Option<&'static str>) {
+        self.passage.cutting.send_replace(name);
+    }
+
+    /// Waits until so many connections were cut as they were brought something.
+    pub async fn cut_often(&self, times: usize) {
+        let mut cuts = self.passage.cuts.subscribe();
+        let often = cuts.wait_for(|count| *count >= times);
+        let often = tokio::time::timeout(HANG_GUARD, often).await.is_ok();
+        assert!(often, "less than {times} were cut");
+    }
+
+    /// How many connections were cut as they were brought something.
+    pub fn cuts(&self) -> usize {
+        *self.passage.cuts.borrow()
+    }
+
     /// Waits until a connection was stalled.
     pub async fn stalled(&self) {
         self.stalled_often(1).await;
@@ -280,6 +299,9 @@ struct Passage {
     withheld: watch::Sender<u64>,
     tearing: watch::Sender<Option<(Way, Frame)>>,
     torn: watch::Sender<Option<Torn>>,
+    /// The name of the connections that are cut at each body.
+    cutting: watch::Sender<Option<&'static str>>,
+    cuts: watch::Sender<usize>,
     stall: Stall,
     /// Counts the directions of connections that were stalled.
     stalled: watch::Sender<usize>,
@@ -303,6 +325,8 @@ impl Passage {
             withheld: watch::Sender::new(0),
             tearing: watch::Sender::new(None),
             torn: watch::Sender::new(None),
+            cutting: watch::Sender::new(None),
+            cuts: watch::Sender::new(0),
             stall: Stall::default(),
             stalled: watch::Sender::new(0),
             line: Line::default(),
@@ -429,6 +453,10 @@ impl Direction<'_> {
                 return to.shutdown().await;
             }
             let chunk = &chunk[..read];
+            if self.is_cut() && frames.clone().middle(chunk, Some(Frame::Body)).is_some() {
+                self.passage.cuts.send_modify(|count| *count += 1);
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
             if let Some((middle, torn)) = frames.middle(chunk, self.wanted()) {
                 self.passage.tearing.send_replace(None);
                 to.write_all(&chunk[..middle]).await?;
@@ -454,6 +482,12 @@ impl Direction<'_> {
     fn wanted(&self) -> Option<Frame> {
         let tearing = *self.passage.tearing.borrow();
         tearing.filter(|(way, _)| *way == self.way).map(|(_, frame)| frame)
+    }
+
+    /// Whether a body is to cut this connection.
+    fn is_cut(&self) -> bool {
+        let cutting = *self.passage.cutting.borrow();
+        self.way == Way::FromTarget && cutting.is_some_and(|name| self.greeting.says(name))
     }
 
     /// Reads what comes, and tells nobody; not even that it has ended.

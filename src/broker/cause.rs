@@ -1,0 +1,59 @@
+//! Why a connection or a channel ended, in the words of whoever ended it.
+
+use std::fmt;
+
+use lapin::ErrorKind;
+
+/// What is said of a connection that was there.
+pub const GONE: &str = "the connection is gone";
+
+/// A cause, as the broker, the client library or the network told it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause {
+    /// The broker's reply code, if it gave one: 320 is `CONNECTION_FORCED`.
+    pub code: Option<u16>,
+    /// What was said.
+    pub text: String,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.code {
+            Some(code) => write!(f, "{} (reply code {code})", self.text),
+            None => f.write_str(&self.text),
+        }
+    }
+}
+
+impl Cause {
+    /// A cause that has no reply code.
+    #[must_use]
+    pub fn told(text: impl Into<String>) -> Self {
+        Self { code: None, text: text.into() }
+    }
+
+    /// What an error of lapin's tells: what the broker said, or what the network did.
+    #[must_use]
+    pub fn of(error: &lapin::Error) -> Self {
+        match error.kind() {
+            ErrorKind::ProtocolError(said) => {
+                Self { code: Some(said.get_id()), text: said.get_message().to_string() }
+            }
+            ErrorKind::IOError(error) => Self::told(error.to_string()),
+            ErrorKind::MissingHeartbeatError => Self::told("the broker's heartbeats stopped"),
+            ErrorKind::ParsingError(_) => {
+                Self::told(format!("the client library cannot read what the broker sent: {error}"))
+            }
+            ErrorKind::InvalidConnectionState(_) | ErrorKind::InvalidChannelState(..) => {
+                Self::told(GONE)
+            }
+            _ => Self::told(error.to_string()),
+        }
+    }
+}
+
+/// The text of an error of lapin's, without its code.
+#[must_use]
+pub fn fault(error: &lapin::Error) -> String {
+    Cause::of(error).text
+}

@@ -1,0 +1,117 @@
+//! A stream as it is seen from outside: it can be ended, and tells how it ended.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Waker,
+    time::Duration,
+};
+
+use futures_util::task::AtomicWaker;
+use tokio::{sync::watch, time::Instant};
+
+/// How a stream ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// The peer closed it.
+    Closed,
+    /// Reading or writing failed, for this reason.
+    Failed(String),
+    /// It was ended from here.
+    GivenUp,
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("the broker closed the connection"),
+            Self::Failed(why) => f.write_str(why),
+            Self::GivenUp => f.write_str("the connection was given up"),
+        }
+    }
+}
+
+/// The handle of one stream. Its clones are of the same stream.
+#[derive(Debug, Clone, Default)]
+pub struct Handle(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    ended: watch::Sender<Option<Ended>>,
+    /// Whether `deadline` is set: what the stream looks at for each read.
+    ordered: AtomicBool,
+    deadline: Mutex<Option<Instant>>,
+    reader: AtomicWaker,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            ended: watch::Sender::new(None),
+            ordered: AtomicBool::new(false),
+            deadline: Mutex::new(None),
+            reader: AtomicWaker::new(),
+        }
+    }
+}
+
+impl Handle {
+    /// Ends the stream at once, whatever its peer does.
+    pub fn give_up(&self) {
+        self.end_within(Duration::ZERO);
+    }
+
+    /// Ends the stream after `grace` at the latest. The earliest such order counts.
+    pub fn end_within(&self, grace: Duration) {
+        let deadline = Instant::now() + grace;
+        {
+            let mut ordered = self.0.deadline.lock().unwrap_or_else(PoisonError::into_inner);
+            *ordered = Some(ordered.map_or(deadline, |before| before.min(deadline)));
+        }
+        self.0.ordered.store(true, Ordering::Release);
+        self.0.reader.wake();
+    }
+
+    /// Waits until the stream has ended, and says how.
+    pub async fn ended(&self) -> Ended {
+        let mut ended = self.0.ended.subscribe();
+        match ended.wait_for(Option::is_some).await.map(|ended| ended.clone()) {
+            Ok(Some(ended)) => ended,
+            // The sender lives as long as this handle.
+            Ok(None) | Err(_) => Ended::GivenUp,
+        }
+    }
+
+    /// How the stream ended, if it has.
+    #[must_use]
+    pub fn end(&self) -> Option<Ended> {
+        self.0.ended.borrow().clone()
+    }
+
+    /// When the stream has to end, if it has been told so.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        if !self.0.ordered.load(Ordering::Acquire) {
+            return None;
+        }
+        *self.0.deadline.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the reader woken when it is told to end.
+    pub(super) fn watch(&self, reader: &Waker) {
+        self.0.reader.register(reader);
+    }
+
+    /// Notes how the stream ended. The first word counts.
+    pub(super) fn note(&self, how: Ended) {
+        self.0.ended.send_if_modified(|ended| {
+            let first = ended.is_none();
+            if first {
+                *ended = Some(how);
+            }
+            first
+        });
+    }
+}

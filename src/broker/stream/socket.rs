@@ -1,0 +1,74 @@
+//! TCP: every address in turn, each with its share of the time.
+
+use std::{fmt, io, net::SocketAddr, time::Duration};
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout},
+};
+
+use super::{Deadline, OpenError};
+
+/// A connection is probed after so long without traffic. The heartbeats of AMQP find a dead peer sooner, but
+/// not while nothing is read.
+const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_secs(30))
+    .with_interval(Duration::from_secs(10))
+    .with_retries(3);
+
+/// Where to connect to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// A name, or an IPv4 or IPv6 address without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// Whether TLS is spoken there.
+    pub tls: bool,
+}
+
+/// Connects to the first address that answers. Each gets an equal share of what remains of the time, so that
+/// a silent one does not use up what the others need.
+///
+/// # Errors
+///
+/// [`OpenError::Tcp`] tells what each address said; [`OpenError::TooLong`] if the only one said nothing.
+pub async fn connect(addresses: &[SocketAddr], deadline: Deadline) -> Result<TcpStream, OpenError> {
+    let mut faults = Vec::new();
+    for (index, address) in addresses.iter().enumerate() {
+        let left = deadline.at.saturating_duration_since(Instant::now());
+        let others = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
+        match timeout(left / others, connect_to(*address)).await {
+            Ok(Ok(socket)) => return Ok(socket),
+            Ok(Err(error)) => faults.push((address, error.to_string())),
+            Err(_) if addresses.len() == 1 => return Err(deadline.missed("the host")),
+            Err(_) => faults.push((address, "no answer".to_owned())),
+        }
+    }
+    Err(OpenError::Tcp(match faults.as_slice() {
+        [(_, fault)] => fault.clone(),
+        faults => {
+            let told: Vec<_> =
+                faults.iter().map(|(address, fault)| format!("{address}: {fault}")).collect();
+            told.join("; ")
+        }
+    }))
+}
+
+async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = TcpStream::connect(address).await?;
+    socket.set_nodelay(true)?;
+    SockRef::from(&socket).set_tcp_keepalive(&KEEPALIVE)?;
+    Ok(socket)
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port, .. } = self;
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+//! TLS: whom to trust, and who we are.
+
+use std::{path::Path, sync::Arc};
+
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use rustls_pki_types::{
+    CertificateDer, PrivateKeyDer, ServerName,
+    pem::{self, PemObject},
+};
+use thiserror::Error;
+
+use crate::broker::settings::Settings;
+
+/// Why TLS could not be set up.
+#[derive(Debug, Error)]
+pub enum TlsFault {
+    /// A file cannot be read, or is no PEM.
+    #[error("{key}: {path} holds no readable PEM")]
+    Pem {
+        /// The key that names the file.
+        key: &'static str,
+        /// The file.
+        path: String,
+    },
+    /// There is nobody to trust.
+    #[error("the system's certificate authorities cannot be read; set broker.ca_file")]
+    SystemRoots,
+    /// The certificate or its key is of no use.
+    #[error("the certificate and key do not make a TLS identity ({source})")]
+    Unusable {
+        /// What the library says of it.
+        source: rustls::Error,
+    },
+    /// The host cannot stand in a certificate.
+    #[error("the host is no name that a certificate could be for")]
+    Host,
+}
+
+/// The client's side of TLS. Its files are read for each connection: certificates are rotated while the
+/// worker runs.
+///
+/// # Errors
+///
+/// [`TlsFault`].
+pub fn config(settings: &Settings) -> Result<Arc<ClientConfig>, TlsFault> {
+    let roots = match &settings.ca_file {
+        // A configured authority replaces the system's: an image may have none at all.
+        Some(path) => from_file("broker.ca_file", path)?,
+        None => from_system()?,
+    };
+    let unusable = |source| TlsFault::Unusable { source };
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(unusable)?
+        .with_root_certificates(roots);
+    let identity = settings.client_certificate_file.as_ref().zip(settings.client_key_file.as_ref());
+    let config = match identity {
+        None => config.with_no_client_auth(),
+        Some((certificate, key)) => {
+            let chain = certificates("broker.client_certificate_file", certificate)?;
+            let key = PrivateKeyDer::from_pem_file(key)
+                .map_err(|_| fault("broker.client_key_file", key))?;
+            config.with_client_auth_cert(chain, key).map_err(unusable)?
+        }
+    };
+    Ok(Arc::new(config))
+}
+
+/// The name that the broker's certificate must be for.
+///
+/// # Errors
+///
+/// [`TlsFault::Host`].
+pub fn server_name(host: &str) -> Result<ServerName<'static>, TlsFault> {
+    ServerName::try_from(host.to_owned()).map_err(|_| TlsFault::Host)
+}
+
+fn fault(key: &'static str, path: &Path) -> TlsFault {
+    TlsFault::Pem { key, path: path.display().to_string() }
+}
+
+fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFault> {
+    let read = |path| CertificateDer::pem_file_iter(path)?.collect::<Result<Vec<_>, pem::Error>>();
+    match read(path) {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        _ => Err(fault(key, path)),
+    }
+}
+
+fn from_file(key: &'static str, path: &Path) -> Result<RootCertStore, TlsFault> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(certificates(key, path)?);
+    if roots.is_empty() { Err(fault(key, path)) } else { Ok(roots) }
+}
+
+/// Single certificates that cannot be read are passed over: systems carry odd ones.
+fn from_system() -> Result<RootCertStore, TlsFault> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() { Err(TlsFault::SystemRoots) } else { Ok(roots) }
+}
