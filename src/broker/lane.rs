@@ -196,22 +196,23 @@ impl LaneChannel {
         }
     }
 
-    /// Writes the frames. Requeues first, and written before the acks: one with `multiple` past them
-    /// would ack what is to come back.
+    /// Writes the frames. Nacks first, and written before the acks: one with `multiple` past them
+    /// would ack what is to come back, or what the broker is to keep as a dead letter.
     async fn tell(&self, frames: &[Frame]) -> lapin::Result<()> {
-        let requeues = frames.iter().filter_map(|frame| match frame {
-            Frame::Requeue { tag } => {
-                let options = BasicNackOptions { requeue: true, multiple: false };
-                Some(self.channel.basic_nack(*tag, options))
-            }
+        let nack = |tag: u64, requeue| {
+            self.channel.basic_nack(tag, BasicNackOptions { requeue, multiple: false })
+        };
+        let nacks = frames.iter().filter_map(|frame| match frame {
+            Frame::Requeue { tag } => Some(nack(*tag, true)),
+            Frame::DeadLetter { tag } => Some(nack(*tag, false)),
             Frame::Ack { .. } => None,
         });
-        try_join_all(requeues).await?;
+        try_join_all(nacks).await?;
         let acks = frames.iter().filter_map(|frame| match frame {
             Frame::Ack { tag, multiple } => {
                 Some(self.channel.basic_ack(*tag, BasicAckOptions { multiple: *multiple }))
             }
-            Frame::Requeue { .. } => None,
+            Frame::Requeue { .. } | Frame::DeadLetter { .. } => None,
         });
         try_join_all(acks).await?;
         Ok(())

@@ -37,6 +37,7 @@ mod monitoring;
 mod otlp;
 mod outage;
 mod output;
+mod publishing;
 mod rejecting;
 mod replicas;
 mod retrying;
