@@ -35,7 +35,7 @@ use self::{clients::Secrets, layer::Layer, reader::Reader};
 
 pub use self::{
     faults::{Fault, Faults},
-    process::{AdminSettings, LogFormat, LogSettings, ShutdownSettings},
+    process::{AdminSettings, LogFormat, LogSettings, ProcessSettings, ShutdownSettings},
 };
 
 /// Every key with its default, its unit and its reason.
@@ -63,6 +63,8 @@ pub struct Config {
     pub log: LogSettings,
     /// How the worker ends.
     pub shutdown: ShutdownSettings,
+    /// What the process may leave behind.
+    pub process: ProcessSettings,
     /// What works but deserves a look, one sentence each, to be logged once.
     pub warnings: Vec<String>,
 }
@@ -153,6 +155,7 @@ impl Config {
             admin: process::admin(reader),
             log: process::log(reader),
             shutdown: process::shutdown(reader),
+            process: process::process(reader),
             warnings: Vec::new(),
         }
     }

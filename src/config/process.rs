@@ -1,4 +1,4 @@
-//! The sections of the process itself: `admin`, `log`, `shutdown`.
+//! The sections of the process itself: `admin`, `log`, `shutdown`, `process`.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -47,6 +47,13 @@ pub struct ShutdownSettings {
     pub grace: Duration,
 }
 
+/// What the process may leave behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessSettings {
+    /// Whether a crash may write its memory, tokens included, to a core dump.
+    pub core_dumps: bool,
+}
+
 const LEVELS: [(&str, Level); 5] = [
     ("error", Level::ERROR),
     ("warn", Level::WARN),
@@ -68,6 +75,10 @@ pub(super) fn log(reader: &mut Reader) -> LogSettings {
         level: reader.required_or("log.level", value::choice(&LEVELS), Level::INFO),
         format: reader.required("log.format", value::choice(&FORMATS)),
     }
+}
+
+pub(super) fn process(reader: &mut Reader) -> ProcessSettings {
+    ProcessSettings { core_dumps: reader.required("process.core_dumps", value::flag) }
 }
 
 pub(super) fn shutdown(reader: &mut Reader) -> ShutdownSettings {
