@@ -24,8 +24,7 @@ impl CoreDumps {
     /// Forbids them: before the configuration is read, which holds secrets and says whether to allow them.
     pub(super) fn forbid() -> Self {
         let limit_before = getrlimit(Resource::Core);
-        let limited =
-            setrlimit(Resource::Core, Rlimit { current: Some(0), ..limit_before.clone() });
+        let limited = setrlimit(Resource::Core, Rlimit { current: Some(0), ..limit_before });
         let forbidden = dumpable(false).and(limited.map_err(io::Error::from));
         Self { limit_before, forbidden }
     }

@@ -21,6 +21,7 @@ mod process;
 mod reader;
 mod retry;
 mod secret;
+mod service_links;
 mod unknown;
 mod value;
 
@@ -131,6 +132,7 @@ impl Config {
         let retry = retry::read(reader);
         let endpoint = endpoint::read(reader, flow.concurrency_max);
         let credentials = credentials::read(reader, secrets);
+        let shutdown = process::shutdown(reader, endpoint.settings.timeout);
         Self {
             broker: broker::read(reader, flow.concurrency_max, retry.park.clone()),
             endpoint: endpoint.settings,
@@ -154,7 +156,7 @@ impl Config {
             },
             admin: process::admin(reader),
             log: process::log(reader),
-            shutdown: process::shutdown(reader),
+            shutdown,
             process: process::process(reader),
             warnings: Vec::new(),
         }
