@@ -23,6 +23,7 @@ use tokio_util::task::TaskTracker;
 
 pub use backing_off::BackingOff;
 use case::Case;
+pub use case::MAX_IN_HAND;
 pub use chance::Chance;
 pub use duplicates::Duplicates;
 use duplicates::{Entry, Followed, Leader};

@@ -99,6 +99,7 @@ fn the_defaults_are_those_that_users_rely_on() {
     assert_eq!(config.admin.listen.to_string(), "127.0.0.1:9464");
     assert_eq!((config.log.level, config.log.format), (Level::INFO, LogFormat::Auto));
     assert_eq!(config.shutdown.grace, seconds(20));
+    assert!(!config.process.core_dumps);
     assert_eq!(config.warnings, [""; 0]);
 }
 
