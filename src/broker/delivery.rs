@@ -10,6 +10,7 @@ use super::{
     publisher::{Letter, Publisher},
     queues::Queues,
     receipt::Receipt,
+    stream::Charge,
 };
 use crate::{
     domain::{Arrival, Settlement},
@@ -32,6 +33,8 @@ pub struct AmqpDelivery {
     message: Box<Message>,
     receipt: Receipt,
     exits: Arc<Exits>,
+    /// Its share of the bytes in flight: given back with the delivery, when its settlement is known.
+    charge: Option<Charge>,
 }
 
 /// What was delivered.
@@ -57,7 +60,15 @@ impl AmqpDelivery {
         receipt: Receipt,
         exits: Arc<Exits>,
     ) -> Self {
-        Self { message: Box::new(Message { arrival, body, properties }), receipt, exits }
+        let message = Box::new(Message { arrival, body, properties });
+        Self { message, receipt, exits, charge: None }
+    }
+
+    /// With its share of the bytes in flight.
+    #[must_use]
+    pub fn charged(mut self, charge: Option<Charge>) -> Self {
+        self.charge = charge;
+        self
     }
 
     /// The message that carries the job to where the settlement sends it; `None` if it goes nowhere.

@@ -3,10 +3,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use lapin::{Channel, Connection};
+use lapin::Channel;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::{lane::LaneChannel, queues::Queues, starvation::Starvation, topology};
+use super::{
+    connection::Connection, lane::LaneChannel, link::Link, queues::Queues, starvation::Starvation,
+    topology,
+};
 use crate::{
     domain::{Lane, PerLane},
     metrics::{Depth, Metrics},
@@ -41,6 +44,10 @@ pub async fn sample(
     let mut starvation = PerLane::<Starvation>::default();
     while connection.status().connected() {
         ticks.tick().await;
+        if connection.link() == Link::Stalled {
+            // The answer would wait behind what is not read.
+            continue;
+        }
         let mut waiting = PerLane::<Option<u32>>::default();
         let looked = timeout(LIMIT, async {
             let channel = &mut channel;

@@ -176,7 +176,8 @@ fn copied(original: &BasicProperties) -> FieldTable {
     let mut copy = FieldTable::default();
     let Some(original) = original.headers().as_ref() else { return copy };
     let mut room = MAX_COPIED_BYTES;
-    let mut left_out = false;
+    // The stream says so of headers that were larger than a frame. A stranger may say so too: it harms nobody.
+    let mut left_out = original.inner().get(HEADERS_DROPPED) == Some(&AMQPValue::Boolean(true));
     let is_trace = |name: &ShortString| TRACE_HEADERS.contains(&name.as_str());
     let first = original.into_iter().filter(|(name, _)| is_trace(name));
     let others = original.into_iter().filter(|(name, _)| !is_trace(name) && travels(name.as_str()));

@@ -14,6 +14,7 @@ mod connection;
 mod dead;
 mod delivery;
 mod depths;
+mod handshake;
 mod headers;
 mod inspect;
 mod lane;
@@ -46,6 +47,9 @@ pub use publisher::{Closed, Letter, Publisher, Publishing};
 pub use queues::Queues;
 pub use session::Wanted;
 pub use settings::Settings;
+#[cfg(any(test, fuzzing))]
+pub use stream::invariants as stream_invariants;
+pub use stream::{Budget, Charge};
 pub use supervise::{AmqpSource, Consuming, Control, Supervisor};
 pub use topology::TopologyError;
 

@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use lapin::ConnectionStatus;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -168,13 +167,13 @@ impl Session {
                 && (consuming || (pumps == 0 && self.has_room()))
             {
                 let turned = if consuming {
-                    in_time(self.connection.status(), Self::stop(&self.lanes)).await
+                    in_time(&self.connection, Self::stop(&self.lanes)).await
                 } else {
                     pumps = Lane::ALL.len();
                     first = Lane::Interactive;
                     let (tasks, prefetch) = (&mut self.tasks, self.prefetch);
                     let consume = Self::consume(&self.lanes, tasks, &exits, open, prefetch);
-                    in_time(self.connection.status(), consume).await
+                    in_time(&self.connection, consume).await
                 };
                 if let Err(ended) = turned {
                     return ended;
@@ -200,7 +199,7 @@ impl Session {
                         continue;
                     };
                     let fetching = Self::fetch(&self.lanes, &exits, open, first);
-                    let fetched = link::answer(self.connection.status(), COMMAND_LIMIT, fetching).await;
+                    let fetched = link::answer_read(&self.connection, COMMAND_LIMIT, fetching).await;
                     match fetched.unwrap_or(Err(EndedBy::ConnectionLost)) {
                         // A job that always fails, alone in its lane, is back from its stay before
                         // the next of these is wanted: it would be the only one ever taken.
@@ -286,7 +285,7 @@ impl Session {
         if ended == EndedBy::Shutdown {
             for lane in Lane::ALL {
                 let read = self.lanes.get(lane).until_read(self.prefetch);
-                let _ = in_time(self.connection.status(), read).await;
+                let _ = in_time(&self.connection, read).await;
             }
             sleep(LINGER).await;
         }
@@ -298,10 +297,10 @@ impl Session {
 
 /// Carries out a command of the session's; an error, or silence, ends it.
 async fn in_time(
-    status: &ConnectionStatus,
+    connection: &Connection,
     command: impl Future<Output = lapin::Result<()>>,
 ) -> Result<(), EndedBy> {
-    match link::answer(status, COMMAND_LIMIT, command).await {
+    match link::answer_read(connection, COMMAND_LIMIT, command).await {
         Ok(done) => done.map_err(|error| ended_by(&error)),
         Err(_) => Err(EndedBy::ConnectionLost),
     }

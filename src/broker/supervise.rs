@@ -22,6 +22,7 @@ use super::{
     link,
     session::{Commands, Session, Wanted},
     settings::Settings,
+    stream::Budget,
     topology::{self, TopologyError},
 };
 use crate::{
@@ -145,8 +146,12 @@ impl Supervisor {
         let (wanted, commanded) = watch::channel(Wanted::All);
         let (stopped, close) = (CancellationToken::new(), CancellationToken::new());
         let (state, consuming) = watch::channel(State::No("connecting to the broker".to_owned()));
+        let budget = Budget::new(settings.in_flight_bytes);
+        let connector = Connector::new(Arc::clone(&settings));
+        let connector = connector.within(Arc::clone(&budget)).counting(Arc::clone(&metrics));
+        metrics.on_scrape(move |metrics| metrics.in_flight_bytes(budget.in_flight()));
         let supervisor = Self {
-            connector: Connector::new(Arc::clone(&settings)),
+            connector,
             settings,
             exits,
             metrics,

@@ -2,6 +2,7 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
+use bytesize::ByteSize;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::broker::Settings;
@@ -23,6 +24,9 @@ const RESERVED: &str = "amq.";
 /// The protocol counts the heartbeat in whole seconds, 16 bits wide.
 const HEARTBEAT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 
+/// Less would be used up by the jobs of an ordinary prefetch.
+const IN_FLIGHT: RangeInclusive<ByteSize> = ByteSize::mib(1)..=ByteSize::gib(64);
+
 const CERTIFICATE: &str = "broker.client_certificate_file";
 const KEY: &str = "broker.client_key_file";
 
@@ -35,6 +39,7 @@ pub(super) fn read(reader: &mut Reader, concurrency_max: usize, park: Vec<Durati
         queue: reader.required("broker.queue", queue),
         declare: reader.required("broker.declare", value::flag),
         prefetch: reader.required("broker.prefetch", value::count(1..=u16::MAX)),
+        in_flight_bytes: reader.required("broker.in_flight_bytes", value::size(IN_FLIGHT)).as_u64(),
         heartbeat: reader.required("broker.heartbeat", heartbeat),
         connect_timeout: reader.required("broker.connect_timeout", value::duration(SOME_TIME)),
         confirm_timeout: reader.required("broker.confirm_timeout", value::duration(SOME_TIME)),

@@ -33,6 +33,7 @@ mod monitoring;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod outage;
+mod poison;
 mod rejecting;
 mod replicas;
 mod retrying;
