@@ -2,7 +2,7 @@
 # themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster outage chaos bench simulate fuzz instructions build fmt lint doc pictures clean
+.PHONY: help demo test test-brokers test-cluster outage chaos bench simulate fuzz instructions build fmt lint doc pictures clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -12,6 +12,9 @@ demo: ## broker, mock endpoint, worker and jobs: ends with a table, and whether 
 
 test: ## everything that proves the product: format, lints, documentation, unit and end-to-end tests
 	@scripts/test
+
+test-brokers: ## end-to-end tests and demo on RabbitMQ 4.0 and on the newest, from Debian's packages
+	@scripts/test-brokers
 
 test-cluster: ## three workers on a cluster of three RabbitMQ nodes that are killed, and what that costs
 	@scripts/install test

@@ -15,7 +15,7 @@ use super::{
         self, Account, Agreed, Budget, Deadline, Handle, Listener, Names, Reader, Stream, Target,
     },
 };
-use crate::metrics::Metrics;
+use crate::{domain::Lane, metrics::Metrics};
 
 /// What is said of a broker that took a connection and then fell silent.
 pub const NO_ANSWER: &str = "the broker does not answer";
@@ -54,8 +54,8 @@ pub struct Unreachable {
 /// What a connection is for: the broker shows it in its lists.
 #[derive(Debug, Clone, Copy)]
 pub enum Purpose {
-    /// It consumes and acks.
-    Consume,
+    /// It consumes a lane and acks.
+    Consume(Lane),
     /// It publishes.
     Publish,
     /// It looks, and changes nothing.
@@ -150,12 +150,12 @@ fn parse(url: &SecretString) -> Option<(AMQPUri, Target)> {
 
 impl fmt::Display for Purpose {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Consume => "consume",
-            Self::Publish => "publish",
-            Self::Check => "check",
-            Self::DeadLetters => "dead-letters",
-        })
+        match self {
+            Self::Consume(lane) => write!(f, "consume {lane}"),
+            Self::Publish => f.write_str("publish"),
+            Self::Check => f.write_str("check"),
+            Self::DeadLetters => f.write_str("dead-letters"),
+        }
     }
 }
 

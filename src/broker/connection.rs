@@ -2,7 +2,10 @@
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 
-use lapin::types::{ReplyCode, ShortString};
+use lapin::{
+    ConnectionStatus,
+    types::{ReplyCode, ShortString},
+};
 
 use super::{
     cause::Cause,
@@ -22,6 +25,24 @@ pub struct Connection {
     connection: lapin::Connection,
     stream: Handle,
     claims: Claims,
+}
+
+/// Tells whoever waits for an answer what can be expected of a connection.
+#[derive(Debug, Clone)]
+pub struct Outlook {
+    status: ConnectionStatus,
+    stream: Handle,
+}
+
+impl Outlook {
+    /// What can be expected now.
+    #[must_use]
+    pub fn link(&self) -> Link {
+        match Link::of(&self.status) {
+            Link::Up if self.stream.is_stalled() => Link::Stalled,
+            link => link,
+        }
+    }
 }
 
 /// The way to the charges of one connection, for whoever takes deliveries from it.
@@ -70,13 +91,10 @@ impl Connection {
         &self.claims
     }
 
-    /// What can be expected of the connection now.
+    /// What can be expected of the connection, from now on.
     #[must_use]
-    pub fn link(&self) -> Link {
-        match Link::of(self.status()) {
-            Link::Up if self.stream.is_stalled() => Link::Stalled,
-            link => link,
-        }
+    pub fn outlook(&self) -> Outlook {
+        Outlook { status: self.status().clone(), stream: self.stream.clone() }
     }
 }
 

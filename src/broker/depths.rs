@@ -1,14 +1,28 @@
 //! How full the queues are, sampled by passive declares: their counts do not lag. A consumer that gets
 //! nothing out of a queue that has something is found by the way.
+//!
+//! Each lane's session samples its own queue. The queues of both, and that of a lane without a session, are
+//! sampled by one session alone.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use lapin::Channel;
+use lapin::{Channel, types::ShortString};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::{
-    connection::Connection, lane::LaneChannel, link::Link, queues::Queues, starvation::Starvation,
-    topology,
+    connection::Connection,
+    ending::Break,
+    lane::LaneChannel,
+    link::{Link, Silence},
+    queues::Queues,
+    starvation::Starvation,
+    topology::{self, Occupancy},
 };
 use crate::{
     domain::{Lane, PerLane},
@@ -21,75 +35,159 @@ const EVERY: Duration = Duration::from_secs(2);
 /// A look takes no longer; the next one is made on another channel.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Why there are no more samples.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// The connection is gone.
-    Gone,
-    /// The consumer of this lane starves.
-    Starving(Lane),
+/// Which lanes have a session that samples.
+#[derive(Debug, Clone, Default)]
+pub struct Samplers(Arc<PerLane<AtomicBool>>);
+
+/// A lane's session samples as long as this lives.
+struct Sampler<'a>(&'a AtomicBool);
+
+impl Samplers {
+    fn enter(&self, lane: Lane) -> Sampler<'_> {
+        let sampler = Sampler(self.0.get(lane));
+        sampler.0.store(true, Ordering::Relaxed);
+        sampler
+    }
+
+    /// The lanes whose queues the session of `lane` samples, its own first.
+    fn lanes(&self, lane: Lane) -> impl Iterator<Item = Lane> {
+        let alone = !self.0.get(lane.other()).load(Ordering::Relaxed);
+        [Some(lane), alone.then_some(lane.other())].into_iter().flatten()
+    }
+
+    /// Whether the session of `lane` samples the queues that belong to both.
+    fn samples_shared(&self, lane: Lane) -> bool {
+        lane == Lane::Interactive || !self.0.get(Lane::Interactive).load(Ordering::Relaxed)
+    }
 }
 
-/// Samples until the connection is gone, or a consumer starves. It needs a channel of its own, because a
-/// look at a queue that is missing closes the channel.
-pub async fn sample(
-    connection: &Connection,
-    queues: &Queues,
-    lanes: &PerLane<Arc<LaneChannel>>,
-    metrics: &Metrics,
-) -> Ended {
-    let mut ticks = interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut channel = None;
-    let mut starvation = PerLane::<Starvation>::default();
-    while connection.status().connected() {
-        ticks.tick().await;
-        if connection.link() == Link::Stalled {
-            // The answer would wait behind what is not read.
-            continue;
-        }
-        let mut waiting = PerLane::<Option<u32>>::default();
-        let looked = timeout(LIMIT, async {
-            let channel = &mut channel;
-            if channel.as_ref().is_none_or(|channel: &Channel| !channel.status().connected()) {
-                *channel = connection.create_channel().await.ok();
+impl Drop for Sampler<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+/// What the sessions of a lane sample.
+#[derive(Debug)]
+pub struct Depths {
+    /// The lane.
+    pub lane: Lane,
+    /// The family of queues.
+    pub queues: Arc<Queues>,
+    /// Where the figures go.
+    pub metrics: Arc<Metrics>,
+    /// Who else samples.
+    pub samplers: Samplers,
+}
+
+impl Depths {
+    /// Samples until the connection is gone, or the consumer of the lane starves.
+    pub async fn sample(&self, connection: &Connection, consumer: &LaneChannel) -> Break {
+        let _sampler = self.samplers.enter(self.lane);
+        let outlook = connection.outlook();
+        let mut ticks = interval(EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut looks = Looks { connection, channel: None };
+        let mut starvation = Starvation::default();
+        while connection.status().connected() {
+            ticks.tick().await;
+            if outlook.link() == Link::Stalled {
+                // The answer would wait behind what is not read.
+                continue;
             }
-            if let Some(channel) = channel {
-                // A missing queue leaves the figures as they are; whoever needs it says so.
-                let _ = look(channel, queues, metrics, &mut waiting).await;
+            let mut waiting = None;
+            if timeout(LIMIT, self.look(&mut looks, &mut waiting)).await.is_err() {
+                looks.channel = None;
             }
-        });
-        if looked.await.is_err() {
-            channel = None;
+            if starvation.lasts(consumer.serving(waiting)) {
+                return Break::Starving;
+            }
         }
+        Break::Silent(Silence::Gone)
+    }
+
+    /// Notes as well how many jobs are found to wait in the lane. A queue that cannot be looked at leaves its
+    /// figure as it is; whoever needs it says so.
+    async fn look(&self, looks: &mut Looks<'_>, waiting: &mut Option<u32>) {
+        for lane in self.samplers.lanes(self.lane) {
+            let Some(found) = looks.at(self.queues.lane(lane)).await else { continue };
+            if lane == self.lane {
+                // No consumer, not even our own: the queue was too busy to tell.
+                *waiting = (found.consumers > 0 || found.ready > 0).then_some(found.ready);
+            }
+            self.metrics.queue_messages(depth_of(lane), found.ready.into());
+        }
+        if self.samplers.samples_shared(self.lane) {
+            if let Some(found) = looks.at(self.queues.dead()).await {
+                self.metrics.queue_messages(Depth::Dead, found.ready.into());
+            }
+            let mut parked = Some(0);
+            for queue in self.queues.all_retry() {
+                let found = looks.at(queue).await;
+                parked = parked.zip(found).map(|(sum, found)| sum + u64::from(found.ready));
+            }
+            if let Some(parked) = parked {
+                self.metrics.queue_messages(Depth::Parked, parked);
+            }
+        }
+    }
+}
+
+const fn depth_of(lane: Lane) -> Depth {
+    match lane {
+        Lane::Interactive => Depth::Interactive,
+        Lane::Bulk => Depth::Bulk,
+    }
+}
+
+/// Looks on a channel of their own, because a look at a queue that is missing closes the channel.
+struct Looks<'a> {
+    connection: &'a Connection,
+    channel: Option<Channel>,
+}
+
+impl Looks<'_> {
+    /// What is found of a queue, if anything.
+    async fn at(&mut self, queue: &ShortString) -> Option<Occupancy> {
+        if self.channel.as_ref().is_none_or(|channel| !channel.status().connected()) {
+            self.channel = self.connection.create_channel().await.ok();
+        }
+        let found = topology::look(self.channel.as_ref()?, queue).await.ok();
+        if found.is_none() {
+            self.channel = None;
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lanes(samplers: &Samplers, lane: Lane) -> Vec<Lane> {
+        samplers.lanes(lane).collect()
+    }
+
+    #[test]
+    fn each_session_samples_its_own_lane_and_the_shared_queues_are_sampled_once() {
+        let samplers = Samplers::default();
+        let (_interactive, _bulk) = (samplers.enter(Lane::Interactive), samplers.enter(Lane::Bulk));
         for lane in Lane::ALL {
-            if starvation.get_mut(lane).lasts(lanes.get(lane).serving(*waiting.get(lane))) {
-                return Ended::Starving(lane);
-            }
+            assert_eq!(lanes(&samplers, lane), [lane]);
         }
+        let shared = Lane::ALL.map(|lane| samplers.samples_shared(lane));
+        assert_eq!(shared, [true, false]);
     }
-    Ended::Gone
-}
 
-/// Notes as well what is found of the lanes.
-async fn look(
-    channel: &Channel,
-    queues: &Queues,
-    metrics: &Metrics,
-    waiting: &mut PerLane<Option<u32>>,
-) -> lapin::Result<()> {
-    for (lane, depth) in [(Lane::Interactive, Depth::Interactive), (Lane::Bulk, Depth::Bulk)] {
-        let found = topology::look(channel, queues.lane(lane)).await?;
-        // No consumer, not even our own: the queue was too busy to tell.
-        *waiting.get_mut(lane) = (found.consumers > 0 || found.ready > 0).then_some(found.ready);
-        metrics.queue_messages(depth, found.ready.into());
+    #[test]
+    fn whoever_is_left_samples_everything() {
+        let samplers = Samplers::default();
+        let (interactive, bulk) = (samplers.enter(Lane::Interactive), samplers.enter(Lane::Bulk));
+        drop(interactive);
+        assert_eq!(lanes(&samplers, Lane::Bulk), [Lane::Bulk, Lane::Interactive]);
+        assert!(samplers.samples_shared(Lane::Bulk));
+        let _interactive = samplers.enter(Lane::Interactive);
+        drop(bulk);
+        assert_eq!(lanes(&samplers, Lane::Interactive), [Lane::Interactive, Lane::Bulk]);
     }
-    let dead = topology::depth(channel, queues.dead()).await?;
-    metrics.queue_messages(Depth::Dead, dead.into());
-    let mut parked = 0;
-    for queue in queues.all_retry() {
-        parked += u64::from(topology::depth(channel, queue).await?);
-    }
-    metrics.queue_messages(Depth::Parked, parked);
-    Ok(())
 }

@@ -7,7 +7,7 @@ use std::sync::{
 
 use futures_util::{StreamExt, future::try_join_all};
 use lapin::{
-    Channel, Consumer, ErrorKind,
+    Channel, Consumer,
     message::Delivery,
     options::{
         BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicGetOptions,
@@ -22,18 +22,17 @@ use super::{
     acks::Frame,
     connection::{Claims, Connection},
     delivery::{AmqpDelivery, Exits},
+    ending::Break,
     headers,
     receipt::{ChannelLedger, Receipt},
     starvation::Serving,
 };
 use crate::{
     domain::Lane,
-    metrics::EndedBy,
     ports::{Clock, SystemClock},
 };
 
-/// A consuming channel. Each lane has its own, so that a straggler of one never holds up the acks of
-/// the other.
+/// A consuming channel, on the connection of its lane.
 #[derive(Debug)]
 pub struct LaneChannel {
     lane: Lane,
@@ -105,18 +104,18 @@ impl LaneChannel {
     ///
     /// # Errors
     ///
-    /// How the session ended.
+    /// What ends the session.
     pub async fn fetch(
         &self,
         queue: &ShortString,
         exits: &Arc<Exits>,
-    ) -> Result<Option<AmqpDelivery>, EndedBy> {
+    ) -> Result<Option<AmqpDelivery>, Break> {
         let options = BasicGetOptions::default();
         let got = self.channel.basic_get(queue.clone(), options).await;
-        match got.map_err(|error| ended_by(&error))? {
+        match got.map_err(Break::Failed)? {
             None => Ok(None),
             Some(message) => {
-                self.receive(message.delivery, exits).map(Some).ok_or(EndedBy::ChannelClosed)
+                self.receive(message.delivery, exits).map(Some).ok_or(Break::OutOfOrder)
             }
         }
     }
@@ -154,21 +153,21 @@ impl LaneChannel {
         mut consumer: Consumer,
         exits: Arc<Exits>,
         intake: mpsc::Sender<AmqpDelivery>,
-    ) -> EndedBy {
+    ) -> Break {
         while let Some(next) = consumer.next().await {
             let delivery = match next {
                 Ok(delivery) => delivery,
-                Err(error) => return ended_by(&error),
+                Err(error) => return Break::Failed(error),
             };
             let Some(delivery) = self.receive(delivery, &exits) else {
-                return EndedBy::ChannelClosed;
+                return Break::OutOfOrder;
             };
             if intake.send(delivery).await.is_err() {
-                return EndedBy::Shutdown;
+                return Break::Closed;
             }
         }
-        // The stream of a consumer that the broker cancelled just ends: its queue was deleted.
-        EndedBy::ConsumerCancelled
+        // The stream of a consumer just ends, whoever cancelled it.
+        Break::Cancelled
     }
 
     /// `None` if the delivery's tag is not the next one: acks would go astray from here on, and only
@@ -188,48 +187,40 @@ impl LaneChannel {
     }
 
     /// Tells the broker what is settled, many at a time, until `closing`; then the rest.
-    pub async fn acker(&self, closing: CancellationToken) -> EndedBy {
+    pub async fn acker(&self, closing: CancellationToken) -> Break {
         let mut frames = Vec::new();
         loop {
             let last = self.ledger.due(&closing).await;
             self.ledger.flush(&mut frames);
             if let Err(error) = self.tell(&frames).await {
-                return ended_by(&error);
+                return Break::Failed(error);
             }
             frames.clear();
             if last {
-                return EndedBy::Shutdown;
+                return Break::Closed;
             }
         }
     }
 
-    /// Writes the frames. Requeues first, and written before the acks: one with `multiple` past them
-    /// would ack what is to come back.
+    /// Writes the frames. Nacks first, and written before the acks: one with `multiple` past them
+    /// would ack what is to come back, or what the broker is to keep as a dead letter.
     async fn tell(&self, frames: &[Frame]) -> lapin::Result<()> {
-        let requeues = frames.iter().filter_map(|frame| match frame {
-            Frame::Requeue { tag } => {
-                let options = BasicNackOptions { requeue: true, multiple: false };
-                Some(self.channel.basic_nack(*tag, options))
-            }
+        let nack = |tag: u64, requeue| {
+            self.channel.basic_nack(tag, BasicNackOptions { requeue, multiple: false })
+        };
+        let nacks = frames.iter().filter_map(|frame| match frame {
+            Frame::Requeue { tag } => Some(nack(*tag, true)),
+            Frame::DeadLetter { tag } => Some(nack(*tag, false)),
             Frame::Ack { .. } => None,
         });
-        try_join_all(requeues).await?;
+        try_join_all(nacks).await?;
         let acks = frames.iter().filter_map(|frame| match frame {
             Frame::Ack { tag, multiple } => {
                 Some(self.channel.basic_ack(*tag, BasicAckOptions { multiple: *multiple }))
             }
-            Frame::Requeue { .. } => None,
+            Frame::Requeue { .. } | Frame::DeadLetter { .. } => None,
         });
         try_join_all(acks).await?;
         Ok(())
-    }
-}
-
-/// What an error of the channel or the connection means for the session.
-pub fn ended_by(error: &lapin::Error) -> EndedBy {
-    match error.kind() {
-        ErrorKind::ProtocolError(_) if error.is_amqp_soft_error() => EndedBy::ChannelClosed,
-        ErrorKind::InvalidChannelState(..) => EndedBy::ChannelClosed,
-        _ => EndedBy::ConnectionLost,
     }
 }

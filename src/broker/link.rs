@@ -9,7 +9,7 @@ use lapin::ConnectionStatus;
 use thiserror::Error;
 use tokio::time::timeout;
 
-use super::{cause::GONE, connect::NO_ANSWER, connection::Connection};
+use super::{cause::GONE, connect::NO_ANSWER, connection::Outlook};
 
 /// How often a wait looks at its connection.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -72,11 +72,11 @@ pub async fn answer<T>(
 ///
 /// [`Silence`].
 pub async fn answer_read<T>(
-    connection: &Connection,
+    outlook: &Outlook,
     limit: Duration,
     work: impl Future<Output = T>,
 ) -> Result<T, Silence> {
-    await_with(|| connection.link(), limit, work, |link| link != Link::Stalled).await
+    await_with(|| outlook.link(), limit, work, |link| link != Link::Stalled).await
 }
 
 /// Awaits `work` on a connection that is as `look` says. The time goes by while `counts` says so of what was

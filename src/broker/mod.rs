@@ -1,27 +1,40 @@
 //! The broker: sessions, topology, consuming, publishing, settling. Nothing else may name lapin.
 //!
-//! Two connections, supervised apart: one consumes and acks, one publishes. A blocked connection
-//! writes nothing, not even acks, and a failure to publish must never end the session whose verdicts
-//! are in hand.
+//! Three connections, supervised apart: each lane consumes and acks on one of its own, and one publishes. A
+//! blocked connection writes nothing, not even acks; a failure to publish must never end the session whose
+//! verdicts are in hand; and what breaks one lane's connection must not stop the other lane.
 
 mod acks;
+mod advice;
+mod announced;
 mod batch;
-mod bulk;
+mod broken;
 mod cause;
+mod commands;
 mod confirm;
 mod connect;
 mod connection;
+mod consuming;
+mod consumption;
 mod dead;
 mod delivery;
 mod depths;
+mod destination;
+mod ending;
 mod handshake;
 mod headers;
 mod inspect;
 mod lane;
+mod lane_sessions;
 mod link;
+mod one_job;
 mod outbox;
+mod pace;
+mod patience;
+mod pending;
 mod producer;
 mod publisher;
+mod publishing;
 mod queues;
 mod receipt;
 mod session;
@@ -32,7 +45,9 @@ mod supervise;
 mod topology;
 
 pub use cause::Cause;
+pub use commands::{Control, Wanted};
 pub use connect::{Connector, Purpose, Unreachable};
+pub use consuming::Consuming;
 pub use dead::{
     DeadQueue, Held, Holding, Identity, Look, LookError, Particulars, Published, ReplayError,
     Replayer, Tag, Unanswered,
@@ -43,14 +58,14 @@ pub use headers::invariants as header_invariants;
 pub use inspect::{Found, inspect};
 pub use outbox::Outbox;
 pub use producer::{PrepareError, Producer};
-pub use publisher::{Closed, Letter, Publisher, Publishing};
+pub use publisher::{Letter, NotPublished, Publisher};
+pub use publishing::Publishing;
 pub use queues::Queues;
-pub use session::Wanted;
 pub use settings::Settings;
 #[cfg(any(test, fuzzing))]
 pub use stream::invariants as stream_invariants;
 pub use stream::{Budget, Charge};
-pub use supervise::{AmqpSource, Consuming, Control, Supervisor};
+pub use supervise::{AmqpSource, Supervisor};
 pub use topology::TopologyError;
 
 /// What of a session and of publishing needs no socket: for whoever plays the broker's side of them.

@@ -7,8 +7,8 @@ use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 use crate::domain::{Lane, PerLane};
 
 /// Deliveries of one message before the broker drops it into the dead letters. It must be explicit:
-/// RabbitMQ 4.0 to 4.2 drop after 20 by default, each look at a dead letter counts, and "unlimited" is
-/// spelt -1 on 4.x, which 3.10 takes for "drop at once".
+/// RabbitMQ 4 drops after 20 by default, each look at a dead letter counts, and "unlimited" is spelt -1 on
+/// 4.x, which 3.10 takes for "drop at once".
 const DELIVERY_LIMIT: i64 = 1_000_000;
 
 /// The queues of one worker, by name.
@@ -80,18 +80,32 @@ impl Queues {
     /// Every queue with its arguments, those first that others dead-letter to.
     #[must_use]
     pub fn all(&self) -> Vec<(ShortString, FieldTable)> {
-        let mut all = vec![(self.dead.clone(), quorum())];
-        for lane in Lane::ALL {
-            let queue = self.lane(lane);
-            all.push((queue.clone(), dead_lettering(quorum(), &self.dead)));
-            for (delay, name) in self.retry.get(lane) {
-                let mut arguments = dead_lettering(quorum(), queue);
-                let ttl = i64::try_from(delay.as_millis()).unwrap_or(i64::MAX);
-                arguments.insert("x-message-ttl".into(), AMQPValue::LongLongInt(ttl));
-                all.push((name.clone(), arguments));
-            }
-        }
-        all
+        let lanes = Lane::ALL.into_iter().flat_map(|lane| self.own(lane));
+        [self.dead_with_arguments()].into_iter().chain(lanes).collect()
+    }
+
+    /// The queues that a lane needs, with their arguments, those first that others dead-letter to.
+    #[must_use]
+    pub fn needed_by(&self, lane: Lane) -> Vec<(ShortString, FieldTable)> {
+        [self.dead_with_arguments()].into_iter().chain(self.own(lane)).collect()
+    }
+
+    /// The queues of a lane alone, with their arguments.
+    #[must_use]
+    pub fn own(&self, lane: Lane) -> Vec<(ShortString, FieldTable)> {
+        let queue = self.lane(lane);
+        let retry = self.retry.get(lane).iter().map(|(delay, name)| {
+            let mut arguments = dead_lettering(quorum(), queue);
+            let ttl = i64::try_from(delay.as_millis()).unwrap_or(i64::MAX);
+            arguments.insert("x-message-ttl".into(), AMQPValue::LongLongInt(ttl));
+            (name.clone(), arguments)
+        });
+        let own = (queue.clone(), dead_lettering(quorum(), &self.dead));
+        [own].into_iter().chain(retry).collect()
+    }
+
+    fn dead_with_arguments(&self) -> (ShortString, FieldTable) {
+        (self.dead.clone(), quorum())
     }
 }
 
@@ -156,6 +170,10 @@ mod tests {
             ]
         );
         assert!(queues.is_retry("revocations.retry.bulk.7h"), "of an earlier configuration");
+        let needed: Vec<_> =
+            queues.needed_by(Lane::Bulk).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(needed.len(), 5, "{needed:?}");
+        assert!(needed.contains(queues.dead()) && !needed.contains(queues.lane(Lane::Interactive)));
         assert!(!queues.is_retry("other.retry.bulk.10s"));
     }
 

@@ -9,12 +9,14 @@ use lapin::{
     types::{FieldTable, ShortString},
 };
 use thiserror::Error;
+use tokio::time::timeout;
 
 use super::{
-    cause::fault,
+    cause::{Cause, fault},
     link::{self, Silence},
     queues::Queues,
 };
+use crate::domain::Lane;
 
 /// The broker answers about one queue within this time.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
@@ -40,7 +42,15 @@ pub enum TopologyError {
         /// The queue.
         queue: String,
     },
-    /// Anything else: the connection broke, access was refused.
+    /// The user has not the right to do or to know that.
+    #[error("queue {queue}: {fault}")]
+    Refused {
+        /// The queue.
+        queue: String,
+        /// What the broker said.
+        fault: String,
+    },
+    /// Anything else: the connection broke.
     #[error("queue {queue}: {fault}")]
     Failed {
         /// The queue.
@@ -50,7 +60,8 @@ pub enum TopologyError {
     },
 }
 
-/// Declares every queue of the family, or checks its presence. It never deletes or changes anything.
+/// Declares every queue of the family, or checks its presence. It never deletes or changes anything. What is
+/// wrong with one lane's queues does not keep it from the other's.
 ///
 /// # Errors
 ///
@@ -60,8 +71,54 @@ pub async fn ensure(
     queues: &Queues,
     declare: bool,
 ) -> Result<(), TopologyError> {
+    let interactive = ensure_lane(connection, queues, Lane::Interactive, declare).await;
+    let bulk = ensure_lane(connection, queues, Lane::Bulk, declare).await;
+    interactive.and(bulk)
+}
+
+/// The same for the queues that one lane needs: what is wrong with the other's does not stop it.
+///
+/// # Errors
+///
+/// The first queue that is not as it must be.
+pub async fn ensure_lane(
+    connection: &Connection,
+    queues: &Queues,
+    lane: Lane,
+    declare: bool,
+) -> Result<(), TopologyError> {
+    ensure_these(connection, queues.needed_by(lane), declare).await
+}
+
+/// Compares the arguments of a lane's queues with those that they must have, as far as the broker answers.
+///
+/// # Errors
+///
+/// [`TopologyError::Differs`] alone: of everything else the lane tells itself.
+pub async fn compare_lane(
+    connection: &Connection,
+    queues: &Queues,
+    lane: Lane,
+) -> Result<(), TopologyError> {
+    let compared = async {
+        for (queue, arguments) in queues.own(lane) {
+            let compared = compare(connection, &queue, arguments).await;
+            if matches!(compared, Err(TopologyError::Differs { .. })) {
+                return compared;
+            }
+        }
+        Ok(())
+    };
+    timeout(ANSWER_LIMIT, compared).await.unwrap_or(Ok(()))
+}
+
+async fn ensure_these(
+    connection: &Connection,
+    queues: Vec<(ShortString, FieldTable)>,
+    declare: bool,
+) -> Result<(), TopologyError> {
     let mut channel = None;
-    for (queue, arguments) in queues.all() {
+    for (queue, arguments) in queues {
         let ensured = async {
             let open = match channel.take() {
                 Some(channel) => channel,
@@ -77,6 +134,25 @@ pub async fn ensure(
         channel = Some(in_time(connection, &queue, ensured).await?);
     }
     Ok(())
+}
+
+/// As [`ensure`], for a user that publishes and may have no right on the queues themselves.
+///
+/// Since 4.2.7 and 4.3.1 RabbitMQ tells of a queue only to users that have some right on it; before, it told
+/// everybody. A refusal proves nothing then, and the messages of a queue that is absent are returned.
+///
+/// # Errors
+///
+/// As [`ensure`].
+pub async fn ensure_for_publishing(
+    connection: &Connection,
+    queues: &Queues,
+    declare: bool,
+) -> Result<(), TopologyError> {
+    match ensure(connection, queues, declare).await {
+        Err(TopologyError::Refused { .. }) if !declare => Ok(()),
+        ensured => ensured,
+    }
 }
 
 /// An answer about a queue, or the error that tells what was wrong; silence is one too.
@@ -186,7 +262,10 @@ impl TopologyError {
                 Self::Differs { queue, difference: difference.to_owned() }
             }
             Some(AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND)) => Self::Missing { queue },
-            _ => Self::Failed { queue, fault: fault(error) },
+            Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)) => {
+                Self::Refused { queue, fault: Cause::of(error).to_string() }
+            }
+            _ => Self::Failed { queue, fault: Cause::of(error).to_string() },
         }
     }
 }

@@ -1,13 +1,8 @@
 //! `revoker check`: the configuration, the broker, the endpoint's TLS. It changes nothing.
 
-use std::{
-    fmt,
-    io::{self, Write as _},
-    process::ExitCode,
-    sync::Arc,
-};
+use std::{fmt, process::ExitCode, sync::Arc};
 
-use super::EXIT_USAGE;
+use super::{EXIT_USAGE, output};
 use crate::{
     broker::{self, Found},
     config::Config,
@@ -48,12 +43,9 @@ pub async fn run(config: Config) -> ExitCode {
         Err(error) => row("endpoint", State::Fault, &error.to_string()),
     });
     rows.extend(queues(&config).await);
-    print(&rows);
-    if rows.iter().any(|row| row.state == State::Fault) {
-        ExitCode::from(EXIT_USAGE)
-    } else {
-        ExitCode::SUCCESS
-    }
+    let fault = rows.iter().any(|row| row.state == State::Fault);
+    let code = if fault { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS };
+    output::exit_code(output::print(&table(&rows)), code)
 }
 
 fn credentials(config: &Config) -> Row {
@@ -91,11 +83,9 @@ fn row(what: &str, state: State, detail: &str) -> Row {
     Row { what: what.to_owned(), state, detail: detail.to_owned() }
 }
 
-fn print(rows: &[Row]) {
+fn table(rows: &[Row]) -> String {
     let width = rows.iter().map(|row| row.what.chars().count()).max().unwrap_or_default();
-    let mut out = io::stdout().lock();
-    for Row { what, state, detail } in rows {
-        // Whoever closed standard output still gets the exit code.
-        drop(writeln!(out, "{what:<width$}  {state:<5}  {detail}"));
-    }
+    let line =
+        |Row { what, state, detail }: &Row| format!("{what:<width$}  {state:<5}  {detail}\n");
+    rows.iter().map(line).collect()
 }

@@ -7,6 +7,7 @@ mod engine;
 pub mod enqueue;
 pub mod healthcheck;
 pub mod mock_endpoint;
+mod output;
 mod progress;
 pub mod run;
 mod signals;
@@ -73,7 +74,10 @@ enum Command {
 /// Runs the command of this process's command line.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(answer) => return tell(&answer),
+    };
     endpoint::install_crypto_provider();
     match cli.command {
         Command::Run => with_config(Config::load, &cli.config, run::run),
@@ -96,6 +100,18 @@ pub fn main() -> ExitCode {
             Err(faults) => refuse(&faults),
         },
         Command::MockEndpoint(args) => block_on(mock_endpoint::run(*args)),
+    }
+}
+
+/// Says what is wrong with a command line, or what was asked of it: its help or its version.
+fn tell(answer: &clap::Error) -> ExitCode {
+    let printed = answer.print();
+    if answer.use_stderr() {
+        return ExitCode::from(EXIT_USAGE);
+    }
+    match output::printed(printed) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => fail(&failure),
     }
 }
 
@@ -168,7 +184,7 @@ fn with_sources(error: &dyn std::error::Error) -> String {
 }
 
 fn fail(error: &dyn std::error::Error) -> ExitCode {
-    drop(writeln!(std::io::stderr(), "{error}"));
+    drop(writeln!(std::io::stderr(), "{}", with_sources(error)));
     ExitCode::FAILURE
 }
 

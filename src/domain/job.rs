@@ -1,18 +1,17 @@
 //! A job: one refresh token to revoke, as a producer asked for it.
 
-use std::{
-    fmt,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{fmt, sync::Arc, time::SystemTime};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value;
 use thiserror::Error;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::fingerprint::Fingerprint;
+use super::{fingerprint::Fingerprint, unix_time};
+
+mod expiry;
+
+pub use expiry::ExpiryFault;
 
 /// Larger bodies are refused without being parsed, in bytes.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -20,8 +19,15 @@ pub const MAX_BODY_BYTES: usize = 64 * 1024;
 /// The endpoint's limit on its string fields, in characters.
 pub const MAX_TEXT_CHARS: usize = 100;
 
-/// The end of the year 9999, in Unix seconds: what lies beyond is a mistake of unit, not a date.
-const LATEST_UNIX_SECONDS: u64 = 253_402_300_799;
+/// Some programs write it in front of all that they write as UTF-8. It is no part of the JSON.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// A body without a byte order mark in front.
+#[must_use]
+pub fn without_mark(body: &[u8]) -> &[u8] {
+    let mut mark = [0; 3];
+    body.strip_prefix(BYTE_ORDER_MARK.encode_utf8(&mut mark).as_bytes()).unwrap_or(body)
+}
 
 /// What stands in for the fields that a job leaves out.
 #[derive(Debug, Clone, Default)]
@@ -88,15 +94,16 @@ impl Job {
             audience: audience.unwrap_or_else(|| defaults.audience.clone()),
             client_id: client_id.map(Arc::from).or_else(|| defaults.client_id.clone()),
             username,
-            expires_at: fields.expires_at.map_or(Ok(None), instant)?,
+            expires_at: fields.expires_at.as_ref().map_or(Ok(None), expiry::read)?,
             carried_client_secret: fields.client_secret.is_some(),
         })
     }
 
-    /// Whether the token has died by itself; most name no such moment, and need no look at the clock.
+    /// Whether the token has died by itself, by every clock within the allowed skew. Most jobs name no
+    /// such moment, and need no look at the clock.
     #[must_use]
     pub fn expired(&self, now: impl FnOnce() -> SystemTime) -> bool {
-        self.expires_at.is_some_and(|at| at <= now())
+        self.expires_at.is_some_and(|at| unix_time::has_passed(at, now()))
     }
 }
 
@@ -149,9 +156,9 @@ pub enum InvalidJob {
     /// An `action` other than `revoke`.
     #[error("the field action is not \"revoke\"")]
     UnknownAction,
-    /// Not a point in time.
-    #[error("the field expires_at is neither an RFC 3339 time nor a number of Unix seconds")]
-    NotATime,
+    /// Not a moment at which a token can expire.
+    #[error("the field expires_at {0}")]
+    Expiry(ExpiryFault),
 }
 
 /// The fields as they stand in the body. Unknown ones are skipped; a known one that stands twice is an
@@ -173,6 +180,7 @@ impl Fields {
             return Err(InvalidJob::TooLarge(body.len()));
         }
         let body = std::str::from_utf8(body).map_err(|e| InvalidJob::NotUtf8(e.valid_up_to()))?;
+        let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
         // The derived reader takes an array for a struct as well: only an object is a job.
         match body.trim_ascii_start().as_bytes().first() {
             None => return Err(InvalidJob::Empty),
@@ -225,24 +233,6 @@ const fn kind(value: &Value) -> &'static str {
         Value::String(_) => "a string",
         Value::Array(_) => "an array",
         Value::Object(_) => "an object",
-    }
-}
-
-fn instant(value: Value) -> Result<Option<SystemTime>, InvalidJob> {
-    match value {
-        Value::Null => Ok(None),
-        Value::String(text) => OffsetDateTime::parse(&text, &Rfc3339)
-            .map(|at| Some(SystemTime::from(at)))
-            .map_err(|_| InvalidJob::NotATime),
-        Value::Number(number) => {
-            let seconds = number.as_f64().ok_or(InvalidJob::NotATime)?;
-            #[allow(clippy::cast_precision_loss, reason = "a bound, not a value")]
-            if !(0.0..=LATEST_UNIX_SECONDS as f64).contains(&seconds) {
-                return Err(InvalidJob::NotATime);
-            }
-            Ok(Some(SystemTime::UNIX_EPOCH + Duration::from_secs_f64(seconds)))
-        }
-        _ => Err(InvalidJob::NotATime),
     }
 }
 

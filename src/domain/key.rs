@@ -125,7 +125,7 @@ mod tests {
     fn what_is_not_sent_to_the_endpoint_makes_no_other_call() {
         let plain = key(r#"{"refresh_token":"t"}"#);
         for same in [
-            r#"{"refresh_token":"t","audience":"a","expires_at":7}"#,
+            r#"{"refresh_token":"t","audience":"a","expires_at":1000000007}"#,
             r#"{"action":"revoke","other":1,"client_secret":"s","refresh_token":"t"}"#,
         ] {
             assert_eq!(key(same), plain, "{same}");

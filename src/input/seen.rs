@@ -65,14 +65,14 @@ mod tests {
     fn a_job_with_another_expiry_is_another() {
         let mut seen = Seen::default();
         for body in [
-            r#"{"refresh_token":"t","expires_at":7}"#,
+            r#"{"refresh_token":"t","expires_at":1000000007}"#,
             r#"{"refresh_token":"t"}"#,
-            r#"{"refresh_token":"t","expires_at":8}"#,
-            r#"{"refresh_token":"t","expires_at":7.5}"#,
+            r#"{"refresh_token":"t","expires_at":1000000008}"#,
+            r#"{"refresh_token":"t","expires_at":1000000007.5}"#,
         ] {
             assert!(seen.insert(&job(body)), "{body}");
             assert!(!seen.insert(&job(body)), "{body}");
         }
-        assert!(!seen.insert(&job(r#"{"refresh_token":"t","expires_at":"1970-01-01T00:00:07Z"}"#)));
+        assert!(!seen.insert(&job(r#"{"refresh_token":"t","expires_at":"2001-09-09T01:46:47Z"}"#)));
     }
 }

@@ -113,10 +113,16 @@ impl Metrics {
         self.table.call_duration.of(Answer::from(result)).observe(took.as_secs_f64());
     }
 
+    /// A dead letter's message has no timestamp that could be its age. It is also [`Metrics::failed`].
+    pub fn failed_without_age(&self, lane: Lane, reason: Reason) {
+        self.table.failed_without_age.of((lane, reason)).inc();
+    }
+
     /// A token was revoked `at` this time, `age` after its job was sent, if the job says when.
     pub fn revoked(&self, lane: Lane, age: Option<Duration>, at: SystemTime) {
-        if let Some(age) = age {
-            self.table.age.of(lane).observe(age.as_secs_f64());
+        match age {
+            Some(age) => self.table.age.of(lane).observe(age.as_secs_f64()),
+            None => self.table.without_age.of(lane).inc(),
         }
         if let Ok(since_epoch) = at.duration_since(SystemTime::UNIX_EPOCH) {
             self.table.last_revoked.of(()).set(since_epoch.as_secs_f64());
@@ -153,7 +159,7 @@ impl Metrics {
         self.table.in_flight_bytes.of(()).set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
-    /// Whether jobs are consumed.
+    /// Whether both lanes are consumed.
     pub fn broker_connected(&self, connected: bool) {
         self.table.broker_connected.of(()).set(connected.into());
     }
@@ -163,7 +169,7 @@ impl Metrics {
         self.table.broker_blocked.of(()).set(blocked.into());
     }
 
-    /// A session with the broker ended.
+    /// A lane's session with the broker ended.
     pub fn session_ended(&self, by: EndedBy) {
         self.table.sessions.of(by).inc();
     }

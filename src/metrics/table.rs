@@ -80,6 +80,13 @@ table! {
     /// Seconds from a job's timestamp, which its producer set, until its token was revoked.
     age: Histogram<Lane> = "revocation_age_seconds" in AGE_SECONDS;
 
+    /// Jobs revoked whose message has no timestamp that could be their age: none, zero, or one in the
+    /// future. They are in no bucket of revocation_age_seconds.
+    without_age: IntCounter<Lane> = "revocations_without_age_total";
+
+    /// Dead letters whose message has no timestamp that could be their age, by reason.
+    failed_without_age: IntCounter<(Lane, Reason)> = "revocations_failed_without_age_total";
+
     /// Calls made for a job until it ended.
     attempts: Histogram<()> = "job_attempts" in ATTEMPTS;
 
@@ -101,13 +108,13 @@ table! {
     /// Bytes of the messages in hand, and of those on their way to it.
     in_flight_bytes: IntGauge<()> = "in_flight_bytes";
 
-    /// 1 while jobs are consumed from the broker.
+    /// 1 while both lanes are consumed from the broker.
     broker_connected: IntGauge<()> = "broker_connected";
 
     /// 1 while the broker takes no messages from us, because it is short of memory or disk.
     broker_blocked: IntGauge<()> = "broker_blocked";
 
-    /// Sessions with the broker that ended, by what ended them.
+    /// Sessions with the broker that ended, of either lane, by what ended them.
     sessions: IntCounter<EndedBy> = "broker_sessions_total";
 
     /// Messages that we published, by where to and what the broker made of them.

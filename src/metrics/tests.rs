@@ -42,6 +42,7 @@ fn use_everything(metrics: &Arc<Metrics>) {
         metrics.revoked(lane, None, now);
         each(|outcome| metrics.processed(lane, outcome));
         each(|reason| metrics.failed(lane, reason));
+        each(|reason| metrics.failed_without_age(lane, reason));
         each(|how| metrics.deferred(lane, how));
     }
     each(|target| each(|outcome| metrics.published(target, outcome)));
@@ -100,6 +101,8 @@ fn the_names_and_labels_are_those_that_dashboards_rely_on() {
         r#"endpoint_call_duration_seconds_bucket{outcome="answered",le="0.005"}"#,
         r#"endpoint_call_duration_seconds_bucket{outcome="failed",le="30"}"#,
         r#"revocation_age_seconds_bucket{lane="interactive",le="86400"}"#,
+        r#"revocations_without_age_total{lane="interactive"}"#,
+        r#"revocations_failed_without_age_total{lane="bulk",reason="invalid_job"}"#,
         r#"job_attempts_bucket{le="1"}"#,
         r#"jobs_in_flight{state="backing_off"}"#,
         "oldest_job_in_flight_seconds",

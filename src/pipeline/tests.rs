@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::{
     domain::{
-        Ambiguity, Arrival, Failure, History, JobDefaults, Lane, Policy, Reason, Rejection,
-        ResultLabel, RetryPolicy, Schedule, Settlement, TraceContext, Verdict,
+        ALLOWED_SKEW, Ambiguity, Arrival, Failure, History, JobDefaults, Lane, Policy, Reason,
+        Rejection, ResultLabel, RetryPolicy, Schedule, Settlement, TraceContext, Verdict,
     },
     flow::{self, PauseSettings},
     metrics::Build,
@@ -129,7 +129,7 @@ struct TestClock(Instant);
 
 impl Clock for TestClock {
     fn now(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000) + self.0.elapsed()
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000) + self.0.elapsed()
     }
 }
 
@@ -281,6 +281,15 @@ impl Bench {
             total("revoker_revocations_processed_total") + total("revoker_deferrals_total");
         assert!((total("revoker_deliveries_total") - settled).abs() < 0.5, "{text}");
         assert!(total("revoker_jobs_in_flight").abs() < 0.5, "{text}");
+        // Every revoked job has an age, or is counted as one without.
+        let revoked = |lane: &str| {
+            let ages = total(&format!("revoker_revocation_age_seconds_count{{lane=\"{lane}\"}}"));
+            let without =
+                total(&format!("revoker_revocations_without_age_total{{lane=\"{lane}\"}}"));
+            let labels = format!("{{lane=\"{lane}\",outcome=\"revoked\"}}");
+            ages + without - total(&format!("revoker_revocations_processed_total{labels}"))
+        };
+        assert!(Lane::ALL.iter().all(|lane| revoked(lane.as_str()).abs() < 0.5), "{text}");
         text
     }
 }
@@ -391,14 +400,49 @@ async fn a_body_that_is_no_job_and_an_unknown_client_are_not_called() {
 #[tokio::test(start_paused = true)]
 async fn an_expired_token_is_not_called_also_after_a_wait() {
     let mut bench = bench([Answer::Verdict(transient(false))]);
-    bench.deliver_with(r#"{"refresh_token":"t","expires_at":7}"#, |_| {});
+    bench.deliver_with(r#"{"refresh_token":"t","expires_at":999999940}"#, |_| {});
     assert_eq!(bench.next().await, Out::Done);
     // Good at its first attempt, dead when its wait is over.
-    bench.deliver_with(r#"{"refresh_token":"t","expires_at":1000000.1}"#, |_| {});
+    bench.deliver_with(r#"{"refresh_token":"t","expires_at":999999940.1}"#, |_| {});
     assert_eq!(bench.next().await, Out::Done);
     let metrics = bench.end().await;
     assert!(metrics.contains(r#"{lane="interactive",outcome="expired"} 2"#));
     assert!(metrics.contains(r#"revoker_endpoint_calls_total{result="timeout"} 1"#));
+}
+
+/// A job's age is what its producer's clock makes it; where that clock is ahead by more than two clocks may
+/// differ, or says nothing, the job has none, and is counted as such however it ends.
+#[tokio::test(start_paused = true)]
+async fn a_job_has_an_age_or_is_counted_as_one_without() {
+    let now = TestClock(Instant::now()).now();
+    let second = Duration::from_secs(1);
+    let sent = [
+        Some(now - 7 * second),
+        Some(now),
+        Some(now + ALLOWED_SKEW),
+        Some(now + ALLOWED_SKEW + second),
+        None,
+    ];
+    let answers = [Verdict::Revoked, rejected()].into_iter().flat_map(|v| vec![v; sent.len()]);
+    let mut bench = bench(answers.map(Answer::Verdict));
+    for round in 0..2 {
+        for (n, published_at) in sent.into_iter().enumerate() {
+            let body = format!(r#"{{"refresh_token":"t{round}{n}"}}"#);
+            bench.deliver_with(&body, |delivery| delivery.arrival.published_at = published_at);
+            bench.next().await;
+        }
+    }
+    let metrics = bench.end().await;
+    for line in [
+        r#"revoker_revocation_age_seconds_count{lane="interactive"} 3"#,
+        r#"revoker_revocation_age_seconds_sum{lane="interactive"} 7"#,
+        r#"revoker_revocations_without_age_total{lane="interactive"} 2"#,
+        r#"revoker_revocations_failed_total{lane="interactive",reason="rejected"} 5"#,
+        r#"revoker_revocations_failed_without_age_total{lane="interactive",reason="rejected"} 2"#,
+        r#"revoker_revocations_failed_without_age_total{lane="bulk",reason="rejected"} 0"#,
+    ] {
+        assert!(metrics.contains(&format!("{line}\n")), "no {line} in {metrics}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

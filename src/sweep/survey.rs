@@ -1,6 +1,6 @@
 //! What a sweep would do: every line judged, nothing called, nothing written.
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, path::PathBuf, time::SystemTime};
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use super::{
     begin::{BeginError, Settings, header, open_input},
     journal::{self, Fate, Past, Standing},
 };
-use crate::input::{Kind, Line, ReadError};
+use crate::input::{self, Expired, Kind, Line, ReadError, Remarks};
 
 /// Refused lines that are named one by one; the rest is counted.
 const NAMED: usize = 20;
@@ -24,12 +24,16 @@ pub struct Survey {
     pub to_call: u64,
     /// Those of them that may have been called already.
     pub in_doubt: u64,
+    /// Jobs whose token has expired: they would end without a call.
+    pub expired: u64,
     /// Lines that ask for the same as a line before.
     pub repeated: u64,
     /// Lines that are no jobs.
     pub refused: u64,
     /// The first of them.
     pub refused_lines: Vec<Refused>,
+    /// What is to be said of all lines besides.
+    pub remarks: Remarks,
     /// Lines that ended before, by the journal.
     pub ended_before: u64,
     /// Those of them that failed, and would not be taken up again.
@@ -64,21 +68,34 @@ pub enum SurveyError {
 pub fn survey(settings: &Settings) -> Result<Survey, SurveyError> {
     let lines = open_input(settings)?;
     let (header, _) = header(settings)?;
+    let has_lone_returns = || input::has_lone_returns(&settings.input);
+    let sweep = journal::Sweep {
+        header: &header,
+        force: settings.force,
+        has_lone_returns: &has_lone_returns,
+    };
     let inspect = |journal: &PathBuf| {
-        journal::inspect(journal, &header, settings.force)
-            .map_err(|source| BeginError::journal(journal, source))
+        journal::inspect(journal, &sweep).map_err(|source| BeginError::journal(journal, source))
     };
     let past = settings.journal.as_ref().map(inspect).transpose()?.flatten();
     let mut survey = Survey { input: settings.input.display().to_string(), ..Survey::default() };
+    let now = SystemTime::now();
     for line in lines {
-        survey.add(line?, past.as_ref(), settings.retry_failed);
+        survey.add(line?, past.as_ref(), settings.retry_failed, now);
     }
     Ok(survey)
 }
 
 impl Survey {
-    fn add(&mut self, Line { number, kind }: Line, past: Option<&Past>, retry_failed: bool) {
+    /// What to say of the expired jobs, among all that would be taken up.
+    #[must_use]
+    pub fn expiry(&self) -> Option<Expired> {
+        Expired::of(self.expired, self.expired + self.to_call)
+    }
+
+    fn add(&mut self, line: Line, past: Option<&Past>, retry_failed: bool, now: SystemTime) {
         self.lines += 1;
+        let number = line.number;
         let standing = past.map_or(Standing::Fresh, |past| past.standing(number));
         let failed = matches!(standing, Standing::Ended(Fate::Failed(..)));
         if matches!(standing, Standing::Ended(_)) && !(failed && retry_failed) {
@@ -86,8 +103,12 @@ impl Survey {
             self.failed_before += u64::from(failed);
             return;
         }
-        match kind {
+        if let Some(remark) = line.remark() {
+            self.remarks.add(remark);
+        }
+        match line.kind {
             Kind::Job(job) if past.is_some_and(|past| past.proves(&job.key)) => self.repeated += 1,
+            Kind::Job(job) if job.has_expired(now) => self.expired += 1,
             Kind::Job(_) => {
                 self.to_call += 1;
                 self.in_doubt += u64::from(standing.is_in_doubt());
@@ -111,20 +132,29 @@ impl fmt::Display for Survey {
             ("lines", self.lines),
             ("  to be called", self.to_call),
             ("    of these perhaps called before", self.in_doubt),
+            ("  expired, not to be called", self.expired),
             ("  repeated", self.repeated),
             ("  refused", self.refused),
+        ];
+        let by_journal = [
             ("  ended before, by the journal", self.ended_before),
             ("    of these failed", self.failed_before),
         ];
-        for (name, count) in rows {
+        let rows = rows.map(|(name, count)| (name.to_owned(), count)).into_iter();
+        let kinds = self.remarks.refused();
+        let kinds = kinds.map(|(kind, count)| (format!("    of these {kind}"), count));
+        let by_journal = by_journal.map(|(name, count)| (name.to_owned(), count));
+        for (name, count) in rows.chain(kinds).chain(by_journal) {
             writeln!(f, "  {name:<34} {count:>12}")?;
         }
+        write!(f, "{}", self.remarks)?;
         for Refused { line, detail } in &self.refused_lines {
             writeln!(f, "line {line}: {detail}")?;
         }
         match self.refused.saturating_sub(self.refused_lines.len() as u64) {
-            0 => Ok(()),
-            more => writeln!(f, "and {more} more"),
+            0 => {}
+            more => writeln!(f, "and {more} more")?,
         }
+        self.expiry().map_or(Ok(()), |expired| writeln!(f, "{expired}"))
     }
 }

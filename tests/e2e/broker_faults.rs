@@ -11,6 +11,7 @@ use crate::harness::{
     relay::Relay,
     token,
     web::Page,
+    worker::field,
 };
 
 /// No broker at the start: the worker lives, is not ready and says why, tries for ever, and logs the
@@ -46,9 +47,12 @@ async fn a_broker_absent_at_the_start_is_waited_for() {
     // The log is written by a thread of its own: it is whole when the worker has ended.
     worker.signal("TERM");
     worker.exit().await;
-    let log = worker.stderr();
-    let refused = log.lines().filter(|line| line.contains(&relay.address().to_string()));
-    assert_eq!(refused.count(), 1, "a line for each change, not for each try:\n{log}");
+    let refused = worker.said("not consuming");
+    let mut lanes: Vec<_> = refused.iter().filter_map(|line| field(line, "lane")).collect();
+    lanes.sort_unstable();
+    assert_eq!(lanes, ["bulk", "interactive"], "a line for each change, not for each try");
+    let address = relay.address().to_string();
+    assert!(refused.iter().all(|line| field(line, "cause").unwrap().contains(&address)));
 }
 
 /// What a fault does to the worker's session while calls are in hand.

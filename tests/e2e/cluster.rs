@@ -22,8 +22,6 @@ use crate::harness::{
 const WORKERS: usize = 3;
 const QUEUES: [&str; 3] = [INTERACTIVE, BULK, DEAD];
 const PREFETCH: usize = 32;
-/// What a worker holds at most: the prefetch of both lanes.
-const IN_HAND: usize = 2 * PREFETCH;
 /// Calls a second of one worker: few, so that jobs are in hand and waiting at every fault.
 const RATE: usize = 100;
 /// Calls from one fault to the next, so that each strikes workers that are at work.
@@ -141,8 +139,8 @@ impl Run {
             })
             .await;
         cluster.host.until_acked(&QUEUES).await;
-        // That of the worker that was killed.
-        let mut lost_sessions = 1;
+        // Those of the worker that was killed.
+        let mut lost_sessions = 2;
         for worker in self.workers {
             let metrics =
                 worker.until_metrics("nothing in hand", |m| m.sum("jobs_in_flight") == 0).await;
@@ -157,7 +155,8 @@ impl Run {
 
         let every: BTreeSet<String> = (0..fed.confirmed).map(token).collect();
         assert_eq!(self.endpoint.told(Said::Revoked), every);
-        let most = lost_sessions * IN_HAND + fed.again;
+        // A session holds the prefetch of its lane at most.
+        let most = lost_sessions * PREFETCH + fed.again;
         assert!(repeated <= most, "{repeated} calls were repeated, at most {most} may be");
         let amqp = Amqp::connect_any(&cluster.test_urls(0)).await;
         for queue in QUEUES {

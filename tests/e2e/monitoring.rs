@@ -3,6 +3,7 @@
 use std::{
     io::Write as _,
     process::{Command, Stdio},
+    time::SystemTime,
 };
 
 use crate::harness::{
@@ -45,6 +46,7 @@ fn counters() -> Vec<String> {
         for reason in REASONS {
             let labels = format!("{{lane=\"{lane}\",reason=\"{reason}\"}}");
             counters.push(format!("revocations_failed_total{labels}"));
+            counters.push(format!("revocations_failed_without_age_total{labels}"));
         }
         for redelivered in ["false", "true"] {
             let labels = format!("{{lane=\"{lane}\",redelivered=\"{redelivered}\"}}");
@@ -54,6 +56,7 @@ fn counters() -> Vec<String> {
             counters.push(format!("deferrals_total{{how=\"{how}\",lane=\"{lane}\"}}"));
         }
         counters.push(format!("revocation_age_seconds_count{{lane=\"{lane}\"}}"));
+        counters.push(format!("revocations_without_age_total{{lane=\"{lane}\"}}"));
     }
     for result in RESULTS {
         counters.push(format!("endpoint_calls_total{{result=\"{result}\"}}"));
@@ -120,6 +123,50 @@ async fn every_counter_exists_at_zero_before_the_first_job() {
     assert!(after.value("last_revoked_timestamp_seconds") > 1_000_000_000);
     assert_eq!(after.names(), before.names(), "series came with the jobs");
     worker.stop().await;
+}
+
+/// The age of a job is what its timestamp makes it, in whatever unit its producer counts. Where there is none,
+/// or one that nothing can have been sent at, the job is counted as one without an age.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_without_a_usable_timestamp_is_counted_as_one_without_an_age() {
+    let stage = Stage::new().await;
+    let endpoint = Endpoint::start(|call| {
+        if call.token == token(9) { Answer::rejected() } else { Answer::revoked() }
+    })
+    .await;
+    let worker = stage.run(&endpoint).ready().await;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let hour = 3600;
+    let seconds = now.as_secs();
+    let ages = [
+        Some(seconds - hour),
+        Some(1_000 * (seconds - hour)),
+        Some(1_000_000 * (seconds - hour)),
+        // By a clock that is ahead of ours by less than clocks may differ.
+        Some(seconds + 30),
+    ];
+    let none = [Some(seconds + hour), Some(1_000 * (seconds + hour)), Some(0), Some(7), None];
+    for (n, timestamp) in ages.into_iter().chain(none).enumerate() {
+        let message = Message::job(&token(n)).with(|properties| match timestamp {
+            Some(timestamp) => properties.with_timestamp(timestamp),
+            None => properties,
+        });
+        stage.amqp.publish(INTERACTIVE, message).await;
+    }
+    let dead = Message::job(&token(9)).with(|properties| properties.with_timestamp(0));
+    stage.amqp.publish(INTERACTIVE, dead).await;
+
+    worker.until_processed("dead_lettered", 1).await;
+    let metrics = worker.until_processed("revoked", ages.len() + none.len()).await;
+    worker.stop().await;
+    let of_lane = |name: &str| metrics.value(&format!("{name}{{lane=\"interactive\"}}"));
+    assert_eq!(of_lane("revocation_age_seconds_count"), ages.len());
+    let bucket = |le| format!("revocation_age_seconds_bucket{{lane=\"interactive\",le=\"{le}\"}}");
+    assert_eq!(metrics.value(&bucket("900")), 1, "the clock that is ahead");
+    assert_eq!(metrics.value(&bucket("14400")), ages.len(), "an hour old");
+    assert_eq!(of_lane("revocations_without_age_total"), none.len());
+    let dead = r#"revocations_failed_without_age_total{lane="interactive",reason="rejected"}"#;
+    assert_eq!(metrics.value(dead), 1);
 }
 
 /// The depths come from the broker itself, dead letters among them.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::read::{Reader, deaths};
 use crate::{
     broker::headers::{Headers, travels},
-    domain::{Fingerprint, Job, Redactor, cut, shares_a_part},
+    domain::{Fingerprint, Job, Redactor, cut, shares_a_part, without_mark},
 };
 
 /// Characters of a property that are kept: the longest that AMQP can carry.
@@ -58,7 +58,7 @@ impl Reader {
     #[must_use]
     pub fn particulars(&self, properties: &BasicProperties, body: &[u8]) -> Particulars {
         let job = Job::parse(body, &self.defaults).ok();
-        let fields = match (&job, serde_json::from_slice(body)) {
+        let fields = match (&job, serde_json::from_slice(without_mark(body))) {
             (Some(_), Ok(Value::Object(fields))) => fields,
             _ => serde_json::Map::new(),
         };

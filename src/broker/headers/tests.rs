@@ -82,6 +82,26 @@ fn what_is_believed_is_clamped() {
     );
 }
 
+/// Producers count in seconds, as AMQP has it, or in something finer, or set nothing.
+#[test]
+fn a_timestamp_is_read_in_its_own_unit_and_travels_as_it_is() {
+    let seconds = Duration::from_secs(1_700_000_000);
+    for (sent, expected) in [
+        (1_700_000_000, Some(seconds)),
+        (1_700_000_000_250, Some(seconds + Duration::from_millis(250))),
+        (1_700_000_000_000_001, Some(seconds + Duration::from_micros(1))),
+        (0, None),
+        (7, None),
+    ] {
+        let properties = BasicProperties::default().with_timestamp(sent);
+        let arrival = read(&properties, Lane::Bulk, false, &queues(), now());
+        let expected = expected.map(|since_epoch| SystemTime::UNIX_EPOCH + since_epoch);
+        assert_eq!(arrival.published_at, expected, "{sent}");
+        let parked = of_parked(&properties, Lane::Bulk, &parking());
+        assert_eq!(parked.timestamp(), &Some(sent));
+    }
+}
+
 #[test]
 fn only_harmless_properties_travel() {
     let original = with(&[("tenant", text("acme"))])

@@ -26,6 +26,7 @@ mod wire;
 
 pub use self::{
     budget::{Account, Budget, Charge, Delivered},
+    frames::Fault,
     handle::{Ended, Handle},
     io::Stream,
     kit::Kit,

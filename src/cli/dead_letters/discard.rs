@@ -90,12 +90,9 @@ pub async fn run(args: &Args, tools: &mut Tools) -> Result<Ended, Failure> {
         discarded: selection.letters.finished(),
         left: selection.letters.left(),
     };
-    if args.json {
-        print_json(&summary)?;
-    } else {
-        print(&summary.text());
-    }
+    let printed = if args.json { print_json(&summary) } else { print(&summary.text()) };
     ended?;
+    printed?;
     if summary.left > 0 && !args.dry_run {
         return Err(Failure::Unfinished(summary.left));
     }

@@ -115,7 +115,7 @@ pub async fn run(args: &Args, tools: &mut Tools) -> Result<Ended, Failure> {
     if args.json {
         print_json(&summary)?;
     } else {
-        print(&summary.text());
+        print(&summary.text())?;
     }
     Ok(if no_jobs > 0 { Ended::Partly } else { Ended::Well })
 }

@@ -73,7 +73,7 @@ pub async fn run(args: &Args, tools: &mut Tools) -> Result<Ended, Failure> {
         let (matching, reasons) = (counts.total(), counts);
         print_json(&Listing { queue, seen, matching, reasons, letters: records })?;
     } else {
-        print(&page(&queue, seen, &counts, &rows));
+        print(&page(&queue, seen, &counts, &rows))?;
     }
     Ok(Ended::Well)
 }

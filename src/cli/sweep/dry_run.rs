@@ -4,13 +4,15 @@ use std::process::ExitCode;
 
 use tokio::task::spawn_blocking;
 
-use super::{Args, EXIT_PARTLY, Failure, print};
+use super::{Args, EXIT_PARTLY, Failure, print, warn_of_expired};
 use crate::{config::Config, sweep};
 
 /// Surveys input and journal; exits 3 if there are refused lines, as the sweep would.
 pub(super) async fn run(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
     let settings = args.settings(config, 1);
     let survey = spawn_blocking(move || sweep::survey(&settings)).await??;
-    print(args, &survey);
+    let printed = print(args, &survey);
+    warn_of_expired(survey.expiry());
+    printed?;
     Ok(if survey.refused > 0 { ExitCode::from(EXIT_PARTLY) } else { ExitCode::SUCCESS })
 }

@@ -210,9 +210,10 @@ async fn show(file: input::Progress, tally: Arc<Tally>, flow: Arc<Dispatcher>) {
         State {
             done: counts.all().saturating_sub(before),
             counts: format!(
-                "{} revoked, {} failed, limit {}{}",
+                "{} revoked, {} failed, {}limit {}{}",
                 counts.ended(Ending::Revoked),
                 counts.failed(),
+                expired(&counts),
                 flow.limit(),
                 if paused { ", paused" } else { "" },
             ),
@@ -221,6 +222,14 @@ async fn show(file: input::Progress, tally: Arc<Tally>, flow: Arc<Dispatcher>) {
         }
     };
     match progress.show(state).await {}
+}
+
+/// The lines that ended without a call, if there are any: nobody expects them.
+fn expired(counts: &Counts) -> String {
+    match counts.ended(Ending::Expired) {
+        0 => String::new(),
+        expired => format!("{expired} expired, "),
+    }
 }
 
 /// How far into the file lines have ended. The file is read well ahead of that: a small one is read as a

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::LazyLock};
 
 use super::*;
-use crate::domain::{Arrival, History, JobId, Lane};
+use crate::domain::{Arrival, History, JobId, Lane, TimeUnit};
 
 /// Every text that a fault can have, its digits left out: lengths and places are all that a fault takes
 /// from a body.
@@ -25,9 +25,22 @@ static TEXTS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
         InvalidJob::CutShort,
         InvalidJob::Duplicate { line: 0, column: 0 },
         InvalidJob::UnknownAction,
-        InvalidJob::NotATime,
     ];
-    let all = of_body.into_iter().chain(fields.into_iter().flat_map(of_field));
+    let units = [TimeUnit::Milliseconds, TimeUnit::Microseconds, TimeUnit::Nanoseconds];
+    let of_expiry = [
+        ExpiryFault::Zero,
+        ExpiryFault::Negative,
+        ExpiryFault::Lifetime,
+        ExpiryFault::EarlyDate,
+        ExpiryFault::TooLate,
+        ExpiryFault::Quoted,
+        ExpiryFault::NotATime,
+    ];
+    let of_expiry = of_expiry.into_iter().chain(units.map(ExpiryFault::Unit));
+    let all = of_body
+        .into_iter()
+        .chain(of_expiry.map(InvalidJob::Expiry))
+        .chain(fields.into_iter().flat_map(of_field));
     all.map(|fault| without_digits(&fault.to_string())).collect()
 });
 

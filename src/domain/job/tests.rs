@@ -1,5 +1,9 @@
-use super::*;
+use std::time::Duration;
+
 use proptest::prelude::*;
+
+use super::*;
+use crate::domain::TimeUnit;
 
 fn defaults() -> JobDefaults {
     JobDefaults { audience: "https://api.example".into(), client_id: Some("default-client".into()) }
@@ -33,6 +37,19 @@ fn the_endpoints_whole_request_body_is_a_job() {
     assert!(job.carried_client_secret);
 }
 
+/// Some programs write it in front of whatever they write: a file with one is read, and so is a body.
+#[test]
+fn a_byte_order_mark_in_front_is_no_part_of_a_body() {
+    assert_eq!(parse("\u{feff} {\"refresh_token\":\"abc\"}").unwrap().token.expose_secret(), "abc");
+    let inside = parse("{\"refresh_token\":\"\u{feff}abc\"}").unwrap();
+    assert_eq!(inside.token.expose_secret(), "\u{feff}abc", "kept byte for byte");
+    assert_eq!(parse("\u{feff}").unwrap_err(), InvalidJob::Empty);
+    let twice = parse("\u{feff}\u{feff}{\"refresh_token\":\"abc\"}").unwrap_err();
+    assert_eq!(twice, InvalidJob::Syntax { line: 1, column: 1 });
+    assert_eq!(without_mark("\u{feff}{}".as_bytes()), b"{}");
+    assert_eq!(without_mark(b"{}"), b"{}");
+}
+
 #[test]
 fn null_counts_as_left_out() {
     let job = parse(r#"{"refresh_token":"abc","audience":null,"expires_at":null,"username":null}"#);
@@ -49,11 +66,12 @@ fn both_spellings_of_a_time_are_read() {
 }
 
 #[test]
-fn a_token_expires_at_its_time_and_not_before() {
-    let job = parse(r#"{"refresh_token":"a","expires_at":100}"#).unwrap();
+fn a_token_expires_a_clocks_skew_after_its_time_and_not_before() {
+    let job = parse(r#"{"refresh_token":"a","expires_at":1000000000}"#).unwrap();
     let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-    assert!(!job.expired(|| at(99)));
-    assert!(job.expired(|| at(100)));
+    assert!(!job.expired(|| at(999_999_999)));
+    assert!(!job.expired(|| at(1_000_000_059)), "by another clock it may still live");
+    assert!(job.expired(|| at(1_000_000_060)));
 }
 
 #[test]
@@ -90,9 +108,15 @@ fn every_malformed_body_gets_its_own_fault() {
         ),
         (br#"{"refresh_token":"a","client_id":""}"#, InvalidJob::Blank("client_id")),
         (br#"{"refresh_token":"a","action":"issue"}"#, InvalidJob::UnknownAction),
-        (br#"{"refresh_token":"a","expires_at":"soon"}"#, InvalidJob::NotATime),
-        (br#"{"refresh_token":"a","expires_at":-1}"#, InvalidJob::NotATime),
-        (br#"{"refresh_token":"a","expires_at":1700000000000}"#, InvalidJob::NotATime),
+        (
+            br#"{"refresh_token":"a","expires_at":"soon"}"#,
+            InvalidJob::Expiry(ExpiryFault::NotATime),
+        ),
+        (br#"{"refresh_token":"a","expires_at":-1}"#, InvalidJob::Expiry(ExpiryFault::Negative)),
+        (
+            br#"{"refresh_token":"a","expires_at":1700000000000}"#,
+            InvalidJob::Expiry(ExpiryFault::Unit(TimeUnit::Milliseconds)),
+        ),
         (br#"{"refresh_token":"\ud800"}"#, InvalidJob::Syntax { line: 1, column: 25 }),
         (b"{\"refresh_token\":\"a\nb\"}", InvalidJob::Syntax { line: 2, column: 0 }),
     ];
@@ -137,7 +161,8 @@ fn near_job() -> impl Strategy<Value = String> {
         4 => "\\PC{0,12}".prop_map(|text| serde_json::Value::String(text).to_string()),
         1 => prop::sample::select(vec![
             "null", "true", "7", "-1", "1e999", "[[]]", "{}", "\"revoke\"", "\"\"",
-            "\"2030-01-01T00:00:00Z\"", "\"\\ud800\"",
+            "\"2030-01-01T00:00:00Z\"", "\"0001-01-01T00:00:00Z\"", "1700000000", "1700000000000",
+            "\"\\ud800\"",
         ]).prop_map(str::to_owned),
     ];
     proptest::collection::vec((field, value), 0..6).prop_map(|fields| {

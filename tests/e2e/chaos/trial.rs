@@ -202,7 +202,12 @@ impl Trial {
     /// A bound for the calls that `faults` faults may have made twice, if at each of them everything that
     /// one worker may hold of both lanes was settled and not acked.
     pub fn in_hand_at(&self, faults: usize) -> usize {
-        2 * self.plan.prefetch * faults
+        self.in_hand_of(2 * faults)
+    }
+
+    /// The same for the loss of so many sessions, each of one lane.
+    pub fn in_hand_of(&self, sessions: usize) -> usize {
+        self.plan.prefetch * sessions
     }
 
     /// Waits until every job is accounted for, stops the workers in order, audits, and leaves the row.

@@ -259,7 +259,12 @@ impl Amqp {
         let _ = channel.close(200, "done".into()).await;
     }
 
-    /// A channel of its own.
+    /// Ends the connection, and all that was in hand on it.
+    pub async fn close(self) {
+        self.connection.close(200, "done".into()).await.unwrap();
+    }
+
+    /// A channel of its own, for what the other methods do not do.
     pub async fn channel(&self) -> Channel {
         self.connection.create_channel().await.unwrap()
     }

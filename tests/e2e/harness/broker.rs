@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeSet,
     env,
+    ffi::OsString,
     ops::Deref,
     sync::{
         Arc, Mutex, PoisonError,
@@ -179,6 +180,60 @@ impl VirtualHost {
         said.parse().unwrap_or_else(|_| panic!("the broker forgets nobody: {said}"))
     }
 
+    /// Has the broker close the worker's connection of that purpose, for this reason.
+    pub async fn close_connection(&self, purpose: &str, reason: &str) {
+        let close = format!(r#"rabbit_networking:close_connection(Pid, "{reason}")"#);
+        self.with_connection(purpose, &close).await;
+    }
+
+    /// Crashes the channels of the worker's connection of that purpose, as a fault in the broker would.
+    pub async fn crash_channels(&self, purpose: &str) {
+        let crash = "[exit(Channel, crashed) || Channel <- rabbit_channel:list_local(), \
+                     [{connection, Pid}] == rabbit_channel:info(Channel, [connection])]";
+        self.with_connection(purpose, crash).await;
+    }
+
+    /// Evaluates an expression about the one connection, `Pid`, that the worker has for this purpose.
+    async fn with_connection(&self, purpose: &str, expression: &str) {
+        let found = format!(
+            r#"Of = fun(Pid) ->
+                [{{_, Host}}, {{_, Properties}}] = rabbit_networking:connection_info(Pid, [vhost, client_properties]),
+                {{_, _, Name}} = lists:keyfind(<<"connection_name">>, 1, Properties ++ [{{<<"connection_name">>, s, <<>>}}]),
+                Host == <<"{}">> andalso binary:match(Name, <<" {purpose}">>) =/= nomatch
+            end,
+            length([begin {expression} end || Pid <- rabbit_networking:local_connections(), catch Of(Pid) == true])."#,
+            self.name,
+        );
+        eventually(&format!("the connection to {purpose}"), async || {
+            match self.node().ctl(&["eval", &found]).await.as_str() {
+                "1" => Ok(()),
+                other => Err(other.to_owned()),
+            }
+        })
+        .await;
+    }
+
+    /// Lets the worker do what it likes with the queues of this pattern alone.
+    pub async fn grant(&self, queues: &str) {
+        let exchange = format!(r"{queues}|^amq\.default$");
+        let rights = ["set_permissions", "-p", &self.name, WORKER, queues, &exchange, queues];
+        self.node().ctl(&rights).await;
+    }
+
+    /// Has each of these queues apply a command that changes nothing. A queue sets its timers after a command.
+    pub async fn nudge(&self, queues: &[&str]) {
+        let names: Vec<String> = queues.iter().map(|queue| format!("<<\"{queue}\">>")).collect();
+        let expression = format!(
+            r#"[{{ok, _, _}} = ra:process_command(amqqueue:get_pid(Queue),
+                    rabbit_fifo:make_garbage_collection())
+                || Name <- [{}],
+                {{ok, Queue}} <- [rabbit_amqqueue:lookup(rabbit_misc:r(<<"{}">>, queue, Name))]]."#,
+            names.join(","),
+            self.name,
+        );
+        self.node().ctl(&["eval", &expression]).await;
+    }
+
     /// The URL for the test's own connections.
     pub fn test_url(&self) -> String {
         self.test_url_by(self.node())
@@ -250,6 +305,13 @@ impl OwnBroker {
             None => Self { broker: Self::launch("", None).await, _turn: None },
         };
         LentBroker { place, broker: Some(broker) }
+    }
+
+    /// Starts one of the RabbitMQ in `packages`, a folder of `scripts/rabbitmq`.
+    pub async fn start_of(packages: OsString) -> Self {
+        let turn = turn().await;
+        let node = tokio::task::spawn_blocking(move || Node::start_of(&packages)).await.unwrap();
+        Self { broker: Arc::new(Broker::on(node)), _turn: Some(turn) }
     }
 
     async fn launch(conf: &str, tls: Option<[String; 3]>) -> Arc<Broker> {

@@ -6,7 +6,7 @@ mod trouble;
 
 use std::time::{Duration, SystemTime};
 
-use revoker::domain::{Lane, MAX_TEXT_CHARS};
+use revoker::domain::{Lane, MAX_TEXT_CHARS, has_passed};
 
 pub use settings::{DEFAULT_CLIENT, WorkerPlan};
 pub use sky::{LONGEST_CALL, Reply, Says, Sky};
@@ -115,7 +115,7 @@ impl JobPlan {
     /// Whether the token has died by itself, for a job that was published at `published`.
     pub fn expired(&self, published: SystemTime, now: SystemTime) -> bool {
         let at = self.expires_at(published).map(Duration::from_secs);
-        at.is_some_and(|at| SystemTime::UNIX_EPOCH + at <= now)
+        at.is_some_and(|at| has_passed(SystemTime::UNIX_EPOCH + at, now))
     }
 
     /// The message's body.

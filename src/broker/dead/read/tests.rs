@@ -203,7 +203,7 @@ fn what_is_no_job_has_the_fingerprint_that_its_worker_knew() {
 #[test]
 fn particulars_show_what_is_harmless_and_name_the_rest() {
     let body = br#"{"action":"revoke","refresh_token":"abc","client_id":"shop","username":"abc@x",
-        "client_secret":"hush","expires_at":7,"note":"hush"}"#;
+        "client_secret":"hush","expires_at":1700000000,"note":"hush"}"#;
     let headers = with(&[
         ("tenant", text("acme")),
         ("of abc", text("x")),
@@ -218,7 +218,7 @@ fn particulars_show_what_is_harmless_and_name_the_rest() {
     let particulars = reader().particulars(&headers, body);
     assert_eq!(
         particulars.job.unwrap().to_string(),
-        r#"{"action":"revoke","client_id":"shop","client_secret":"[redacted]","expires_at":7,"refresh_token":"[ba7816bf8f01]","username":"["#
+        r#"{"action":"revoke","client_id":"shop","client_secret":"[redacted]","expires_at":1700000000,"refresh_token":"[ba7816bf8f01]","username":"["#
             .to_owned()
             + &Fingerprint::of("abc@x").to_string()
             + r#"]"}"#

@@ -69,6 +69,6 @@ async fn majority_lost() {
     let sessions = ["connection_lost", "channel_closed", "consumer_cancelled"];
     let now = worker.metrics().await;
     let lost: usize = sessions.iter().map(|ended_by| now.sessions(ended_by)).sum();
-    let bound = trial.in_hand_at(lost + 1);
+    let bound = trial.in_hand_of(lost) + trial.in_hand_at(1);
     trial.close([worker], evidence, bound).await;
 }

@@ -26,7 +26,7 @@ async fn locked_out(mut trial: Trial, lock: &[&str], unlock: &[&str]) {
     trial.until_settled(&[&worker]).await;
     let metrics = worker.metrics().await;
     let refused = Evidence::of(metrics.sessions("connect_failed"), "connections refused");
-    let bound = trial.in_hand_at(metrics.sessions("connection_lost"));
+    let bound = trial.in_hand_of(metrics.sessions("connection_lost"));
     trial.close([worker], refused, bound).await;
 }
 

@@ -2,7 +2,10 @@
 
 use crate::{
     chaos::{Area, Evidence, Law, Plan, Trial},
-    harness::{BULK, Endpoint, Gate, INTERACTIVE, Stage, Worker, broker::OwnBroker, relay::Relay},
+    harness::{
+        BULK, Endpoint, Gate, INTERACTIVE, Stage, Worker, broker::OwnBroker, relay::Relay,
+        wait::eventually,
+    },
 };
 
 /// Nobody listens where the broker will be.
@@ -34,7 +37,8 @@ async fn all_connections_closed() {
         trial.until_held_at(share).await;
         trial.stage.host.node().ctl(&["close_all_connections", "-p", &name, "maintenance"]).await;
         let lost = "connection_lost";
-        worker.until_metrics(lost, |metrics| metrics.sessions(lost) > before).await;
+        // Both lanes.
+        worker.until_metrics(lost, |metrics| metrics.sessions(lost) >= 2 * (before + 1)).await;
         trial.hold_at(next);
         worker.until_ready().await;
     }
@@ -76,14 +80,21 @@ async fn consumers_forgotten() {
     assert_eq!(forgotten, 2);
     trial.publish_all().await;
     trial.until_settled(&[&worker]).await;
-    // One that is served again is left alone; and nothing was in hand.
-    assert_eq!(worker.metrics().await.sessions("consumer_cancelled"), 1);
+    // Each lane finds out by itself. One that is served again is left alone; and nothing was in hand.
+    assert_eq!(worker.metrics().await.sessions("consumer_cancelled"), 2);
     let evidence = Evidence::of(forgotten, "consumers forgotten");
     trial.close([worker], evidence, 0).await;
 }
 
-/// A call takes longer than the broker leaves a delivery with a consumer: it closes the channel, and every
+/// How a session ends over an ack that comes too late: RabbitMQ closes its channel, or, from 4.3 on, cancels
+/// the consumer and leaves the channel open.
+const TIMED_OUT: [&str; 2] = ["channel_closed", "consumer_cancelled"];
+
+/// A call takes longer than the broker leaves a delivery with a consumer: it ends the consumer, and every
 /// job in hand goes back to its queue.
+///
+/// In a few per cent of cases RabbitMQ 4.3 forgets its timer, where the queue was busy in the very millisecond
+/// in which it ran out. It remembers when the queue is next told something; here nothing else would tell it.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a node of its own: make chaos runs it"]
 async fn ack_timed_out() {
@@ -109,19 +120,26 @@ async fn ack_timed_out() {
     let mut trial = plan.begin_on(Stage::own(&node).await, endpoint).await;
     let worker = trial.ready().await;
     trial.publish_all().await;
-    let closed = "channel_closed";
-    worker.until_metrics(closed, |metrics| metrics.sessions(closed) >= 1).await;
+    let ended = eventually("the time-out of an ack", async || {
+        let metrics = worker.metrics().await;
+        if let Some(ended) = TIMED_OUT.into_iter().find(|by| metrics.sessions(by) >= 1) {
+            return Ok(ended);
+        }
+        trial.stage.host.nudge(&[INTERACTIVE, BULK]).await;
+        Err("no session that ended".to_owned())
+    })
+    .await;
     gate.open();
     patience(1_800_000, 60_000).await;
-    until_over(trial, worker, closed).await;
+    until_over(trial, worker, ended).await;
 }
 
-/// The rest of the work, and the audit: what was in hand at the end of each such session may be called
-/// twice.
+/// The rest of the work, and the audit: what was in hand of its lane at the end of each such session may be
+/// called twice.
 pub async fn until_over(trial: Trial, worker: Worker, ended_by: &str) {
     trial.until_settled(&[&worker]).await;
     let sessions = worker.metrics().await.sessions(ended_by);
-    let bound = trial.in_hand_at(sessions);
+    let bound = trial.in_hand_of(sessions);
     let evidence = Evidence::of(sessions, &format!("sessions ended by {ended_by}"));
     trial.close([worker], evidence, bound).await;
 }

@@ -21,8 +21,8 @@ async fn the_broker_falls_silent() {
         trial.endpoint.until_count(jobs / (times + 1) * time).await;
         relay.swallow();
         worker
-            .until_metrics("the end of the session", |metrics| {
-                metrics.sessions("connection_lost") >= time
+            .until_metrics("the end of both sessions", |metrics| {
+                metrics.sessions("connection_lost") >= 2 * time
             })
             .await;
     }
@@ -37,7 +37,7 @@ async fn the_broker_falls_silent() {
     let lost = worker.metrics().await.sessions("connection_lost");
     let evidence = Evidence::of(lost, "sessions ended for want of a heartbeat")
         .and(relay.swallowed(), "bytes lost without a word");
-    let bound = trial.in_hand_at(lost);
+    let bound = trial.in_hand_of(lost);
     trial.close([worker], evidence, bound).await;
 }
 

@@ -43,7 +43,8 @@ async fn reset_in_the_middle_of_a_frame() {
     trial.law.release();
     let evidence = Evidence::of(cut, "frames of deliveries, acks and dead letters cut in two")
         .and(worker.metrics().await.sessions("connection_lost"), "sessions lost");
-    let bound = trial.in_hand_at(times);
+    // Each cut ends the connection of one lane at most.
+    let bound = trial.in_hand_of(times);
     trial.close([worker], evidence, bound).await;
 }
 

@@ -63,6 +63,6 @@ async fn a_panic_in_the_session() {
     worker.until_said("a panic", 1).await;
     let lost = "channel_closed";
     worker.until_metrics(lost, |metrics| metrics.sessions(lost) > 0).await;
-    let bound = trial.in_hand_at(1);
+    let bound = trial.in_hand_of(1);
     go_on(trial, worker, clock, bound).await;
 }

@@ -21,13 +21,15 @@ async fn sigstop_past_two_heartbeats() {
     }
     worker.signal("CONT");
     let metrics = worker
-        .until_metrics("the end of the session", |metrics| metrics.sessions("connection_lost") >= 1)
+        .until_metrics("the end of both sessions", |metrics| {
+            metrics.sessions("connection_lost") >= 2
+        })
         .await;
     let lost = metrics.sessions("connection_lost");
     // On a busy machine a second of silence may come again by itself, so the bound is set at the end.
     trial.until_settled(&[&worker]).await;
     let sessions = worker.metrics().await.sessions("connection_lost");
-    let bound = trial.in_hand_at(sessions);
+    let bound = trial.in_hand_of(sessions);
     trial.close([worker], Evidence::of(lost, "sessions ended by connection_lost"), bound).await;
 }
 

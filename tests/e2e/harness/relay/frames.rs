@@ -26,7 +26,7 @@ pub struct Torn {
 }
 
 /// One direction of a connection, followed from its first octet.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Frames {
     greeting: usize,
     head: Vec<u8>,

@@ -37,7 +37,8 @@ impl Greeting {
         heard.extend_from_slice(&words[..words.len().min(room)]);
     }
 
-    fn says(&self, name: &str) -> bool {
+    /// Whether they hold this name.
+    pub fn says(&self, name: &str) -> bool {
         let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         heard.windows(name.len()).any(|words| words == name.as_bytes())
     }

@@ -181,3 +181,23 @@ async fn a_relay_holds_one_connection_by_its_first_words() {
     relay.reset();
     assert!(ends[0].1.read_u8().await.is_err(), "what was held came out of a reset connection");
 }
+
+/// A connection is cut by what it is brought, if it named itself so; another one goes on.
+#[tokio::test]
+async fn a_relay_cuts_one_connection_at_each_body() {
+    let server = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let relay = Relay::open(server.local_addr().unwrap()).await;
+    relay.cut_deliveries_of(Some("consume"));
+    let (method, body) = ([1, 0, 1, 0, 0, 0, 1, 9, 0xCE], [3, 0, 1, 0, 0, 0, 1, 9, 0xCE]);
+    for (words, cut) in [(b"I consume", true), (b"I publish", false)] {
+        let mut client = TcpStream::connect(relay.address()).await.unwrap();
+        let (mut accepted, _) = server.accept().await.unwrap();
+        client.write_all(words).await.unwrap();
+        accepted.read_exact(&mut [0; 9]).await.unwrap();
+        accepted.write_all(&method).await.unwrap();
+        client.read_exact(&mut [0; 9]).await.unwrap();
+        accepted.write_all(&body).await.unwrap();
+        assert_eq!(client.read_exact(&mut [0; 9]).await.is_err(), cut);
+    }
+    assert_eq!(relay.cuts(), 1);
+}

@@ -1,0 +1,93 @@
+//! What a cause means for whoever is on call: what to do, and whether a message may be behind it.
+
+use lapin::{
+    ErrorKind,
+    protocol::{AMQPErrorKind, AMQPHardError},
+};
+
+use super::stream::Fault;
+
+/// What can be done, by a word of the cause.
+const ADVICE: [(&str, &str); 4] = [
+    ("ACCESS_REFUSED", "check the user, its password and its rights"),
+    ("NOT_ALLOWED", "check the virtual host and the user's right to it"),
+    ("CONNECTION_FORCED", "the worker connects again by itself"),
+    ("broker.declare is false", "whoever provisions the queues has to declare it"),
+];
+
+/// A cause with what can be done about it, where something can.
+#[must_use]
+pub fn advised(cause: String) -> String {
+    match ADVICE.iter().find(|(word, _)| cause.contains(word)) {
+        Some((_, advice)) => format!("{cause}; {advice}"),
+        None => cause,
+    }
+}
+
+/// Whether the messages of a lane may have ended its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Suspicion {
+    /// Something else did.
+    None,
+    /// Nobody knows what did.
+    Some,
+    /// One side could not read what the other sent.
+    Strong,
+}
+
+/// Whether a message may be behind this error.
+#[must_use]
+pub fn suspicion(error: &lapin::Error) -> Suspicion {
+    let said = match error.kind() {
+        ErrorKind::ProtocolError(said) => said,
+        ErrorKind::ParsingError(_) => return Suspicion::Strong,
+        ErrorKind::IOError(error) if error.get_ref().is_some_and(|error| error.is::<Fault>()) => {
+            return Suspicion::Strong;
+        }
+        _ => return Suspicion::Some,
+    };
+    match said.kind() {
+        AMQPErrorKind::Soft(_) | AMQPErrorKind::Hard(AMQPHardError::CONNECTIONFORCED) => {
+            Suspicion::None
+        }
+        AMQPErrorKind::Hard(
+            AMQPHardError::FRAMEERROR | AMQPHardError::SYNTAXERROR | AMQPHardError::UNEXPECTEDFRAME,
+        ) => Suspicion::Strong,
+        AMQPErrorKind::Hard(_) => Suspicion::Some,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io, sync::Arc};
+
+    use lapin::protocol::{AMQPError, AMQPSoftError};
+
+    use super::*;
+
+    #[test]
+    fn what_can_be_done_is_told_where_something_can() {
+        let refused = advised("ACCESS_REFUSED - read access refused".to_owned());
+        assert!(refused.ends_with("; check the user, its password and its rights"), "{refused}");
+        assert_eq!(advised("INTERNAL_ERROR".to_owned()), "INTERNAL_ERROR");
+    }
+
+    #[test]
+    fn what_one_side_could_not_read_may_be_a_message() {
+        let said =
+            |kind: AMQPErrorKind| ErrorKind::ProtocolError(AMQPError::new(kind, "".into())).into();
+        for (error, suspected) in [
+            (said(AMQPHardError::FRAMEERROR.into()), Suspicion::Strong),
+            (said(AMQPHardError::INTERNALERROR.into()), Suspicion::Some),
+            (ErrorKind::IOError(Arc::new(io::Error::other("cut"))).into(), Suspicion::Some),
+            (
+                ErrorKind::IOError(Arc::new(io::Error::other(Fault::NoEnd))).into(),
+                Suspicion::Strong,
+            ),
+            (said(AMQPHardError::CONNECTIONFORCED.into()), Suspicion::None),
+            (said(AMQPSoftError::PRECONDITIONFAILED.into()), Suspicion::None),
+        ] {
+            assert_eq!(suspicion(&error), suspected, "{error}");
+        }
+    }
+}

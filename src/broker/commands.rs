@@ -1,0 +1,130 @@
+//! What the consuming side is told: how many jobs are wanted, and when to close.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::delivery::AmqpDelivery;
+
+/// How many jobs are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// As many as the prefetch allows.
+    All,
+    /// None for now: the consumers are cancelled, the backlog stays in its queues.
+    None,
+    /// One; then none. The interactive lane is asked first; the lanes take turns until all are wanted
+    /// again.
+    One,
+    /// None any more.
+    Never,
+}
+
+/// What the worker tells its lanes by.
+#[derive(Debug, Clone)]
+pub struct Control {
+    wanted: watch::Sender<Wanted>,
+    stopped: CancellationToken,
+    close: CancellationToken,
+}
+
+/// What a lane is told.
+#[derive(Debug, Clone)]
+pub struct Commands {
+    wanted: watch::Receiver<Wanted>,
+    /// Everything in hand is settled: tell the broker and close.
+    pub close: CancellationToken,
+}
+
+/// Where a lane's deliveries go. When the last clone is dropped, the broker delivers nothing more.
+#[derive(Debug, Clone)]
+pub struct Intake {
+    /// The deliveries of both lanes.
+    pub deliveries: mpsc::Sender<AmqpDelivery>,
+    _open: Arc<DropGuard>,
+}
+
+impl Control {
+    /// A control, and both ends that a lane needs.
+    #[must_use]
+    pub fn new(deliveries: mpsc::Sender<AmqpDelivery>) -> (Self, Commands, Intake) {
+        let (wanted, commanded) = watch::channel(Wanted::All);
+        let (stopped, close) = (CancellationToken::new(), CancellationToken::new());
+        let open = Arc::new(stopped.clone().drop_guard());
+        let commands = Commands { wanted: commanded, close: close.clone() };
+        (Self { wanted, stopped, close }, commands, Intake { deliveries, _open: open })
+    }
+
+    /// Says how many jobs are wanted. After [`Wanted::Never`] nothing else is listened to, and the
+    /// source ends once everything delivered was taken from it.
+    pub fn want(&self, wanted: Wanted) {
+        self.wanted.send_if_modified(|before| {
+            let changed = *before != Wanted::Never && *before != wanted;
+            if changed {
+                *before = wanted;
+            }
+            changed
+        });
+    }
+
+    /// Waits until the broker delivers nothing more: what is handed back before that comes again.
+    pub async fn intake_stopped(&self) {
+        self.stopped.cancelled().await;
+    }
+
+    /// Everything in hand is settled: tells the broker and closes.
+    pub fn close(&self) {
+        self.want(Wanted::Never);
+        self.close.cancel();
+    }
+}
+
+impl Commands {
+    /// How many jobs are wanted now.
+    pub fn wanted(&mut self) -> Wanted {
+        *self.wanted.borrow_and_update()
+    }
+
+    /// Waits until something was said since [`Commands::wanted`]; for ever, once no job is wanted any more.
+    pub async fn changed(&mut self) {
+        let over =
+            *self.wanted.borrow() == Wanted::Never && !self.wanted.has_changed().unwrap_or(false);
+        if over || self.wanted.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Waits until no job is wanted any more.
+    pub async fn unwanted(&mut self) {
+        // The sender lives as long as the worker; if it is gone nothing is wanted any more.
+        let _ = self.wanted.wait_for(|wanted| *wanted == Wanted::Never).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_intake_has_stopped_when_the_last_lane_gave_it_up() {
+        let (control, _, interactive) = Control::new(mpsc::channel(1).0);
+        let bulk = interactive.clone();
+        drop(interactive);
+        assert!(!control.stopped.is_cancelled());
+        drop(bulk);
+        control.intake_stopped().await;
+    }
+
+    #[tokio::test]
+    async fn after_never_nothing_else_is_listened_to() {
+        let (control, mut commands, _) = Control::new(mpsc::channel(1).0);
+        control.want(Wanted::None);
+        commands.changed().await;
+        control.close();
+        control.want(Wanted::All);
+        assert_eq!(commands.wanted(), Wanted::Never);
+        assert!(commands.close.is_cancelled());
+        commands.unwanted().await;
+    }
+}

@@ -1,0 +1,184 @@
+//! Whether each lane consumes: for `/readyz`, for the log, for the metric, and for the other lane.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use tokio::{sync::watch, time::Instant};
+use tracing::{info, warn};
+
+use crate::{
+    domain::{Lane, PerLane},
+    metrics::Metrics,
+    ports::{Condition, Report},
+};
+
+/// One lane's state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    /// It consumes, or would but for a pause.
+    Yes(Instant),
+    /// It does not, for this cause.
+    No(String),
+    /// The worker stops.
+    Stopping(SystemTime),
+}
+
+/// The states of both lanes, as their sessions tell them.
+#[derive(Debug)]
+pub struct Lanes {
+    states: watch::Sender<PerLane<State>>,
+    metrics: Arc<Metrics>,
+}
+
+impl Lanes {
+    /// No lane consumes yet.
+    #[must_use]
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        let connecting = |_| State::No("connecting to the broker".to_owned());
+        Self { states: watch::Sender::new(PerLane::from_fn(connecting)), metrics }
+    }
+
+    /// What is told of them to whoever asks whether the worker is ready.
+    #[must_use]
+    pub fn report(&self) -> Consuming {
+        Consuming(self.states.subscribe())
+    }
+
+    /// A lane consumes.
+    pub fn consumes(&self, lane: Lane) {
+        self.set(lane, State::Yes(Instant::now()));
+        info!(lane = lane.as_str(), "consuming");
+    }
+
+    /// A lane does not consume. One line in the log for each change, not one for each try.
+    pub fn fails(&self, lane: Lane, cause: &str) {
+        if self.set(lane, State::No(cause.to_owned())) {
+            warn!(lane = lane.as_str(), cause, "not consuming");
+        }
+    }
+
+    /// A lane stops with the worker.
+    pub fn stops(&self, lane: Lane) {
+        self.set(lane, State::Stopping(SystemTime::now()));
+    }
+
+    /// Whether a lane has been consuming for so long.
+    pub fn has_consumed_for(&self, lane: Lane, least: Duration) -> bool {
+        matches!(self.states.borrow().get(lane), State::Yes(since) if since.elapsed() >= least)
+    }
+
+    /// Whether that is a change.
+    fn set(&self, lane: Lane, state: State) -> bool {
+        self.states.send_if_modified(|states| {
+            let changed = *states.get(lane) != state;
+            *states.get_mut(lane) = state;
+            // Here, where the lanes change one after the other.
+            let both = Lane::ALL.into_iter().all(|lane| matches!(states.get(lane), State::Yes(_)));
+            self.metrics.broker_connected(both);
+            changed
+        })
+    }
+}
+
+/// Whether the worker consumes, for `/readyz`.
+#[derive(Debug)]
+pub struct Consuming(watch::Receiver<PerLane<State>>);
+
+impl Report for Consuming {
+    fn condition(&self) -> Condition {
+        let PerLane { interactive, bulk } = &*self.0.borrow();
+        match (interactive, bulk) {
+            (State::Stopping(since), _) | (_, State::Stopping(since)) => Condition::Waiting {
+                reason: "shutting down".to_owned(),
+                since: *since,
+                until: None,
+            },
+            (State::Yes(_), State::Yes(_)) => Condition::Ready,
+            (State::No(cause), State::Yes(_)) => only_one(Lane::Interactive, cause),
+            (State::Yes(_), State::No(cause)) => only_one(Lane::Bulk, cause),
+            (State::No(one), State::No(other)) if one == other => {
+                Condition::NotReady { reason: format!("neither lane consumes: {one}") }
+            }
+            (State::No(interactive), State::No(bulk)) => Condition::NotReady {
+                reason: format!(
+                    "neither lane consumes: the interactive lane: {interactive}; the bulk lane: {bulk}"
+                ),
+            },
+        }
+    }
+}
+
+fn only_one(lane: Lane, cause: &str) -> Condition {
+    let other = lane.other();
+    let reason = format!("the {lane} lane does not consume: {cause}; the {other} lane goes on");
+    Condition::NotReady { reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Build;
+
+    fn lanes() -> Lanes {
+        Lanes::new(Arc::new(Metrics::new(Build { version: "1", revision: "r" }).unwrap()))
+    }
+
+    fn connected(lanes: &Lanes) -> bool {
+        lanes.metrics.render().unwrap().contains("\nrevoker_broker_connected 1\n")
+    }
+
+    fn reason(lanes: &Lanes) -> String {
+        match lanes.report().condition() {
+            Condition::NotReady { reason } | Condition::Waiting { reason, .. } => reason,
+            Condition::Ready => "ready".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_worker_is_ready_and_connected_only_while_both_lanes_consume() {
+        let lanes = lanes();
+        assert_eq!(reason(&lanes), "neither lane consumes: connecting to the broker");
+        lanes.consumes(Lane::Interactive);
+        assert!(!connected(&lanes));
+        lanes.consumes(Lane::Bulk);
+        assert_eq!((reason(&lanes).as_str(), connected(&lanes)), ("ready", true));
+        lanes.fails(Lane::Bulk, "541 INTERNAL_ERROR");
+        assert!(!connected(&lanes));
+    }
+
+    #[test]
+    fn the_reason_names_each_lane_that_fails_and_its_cause() {
+        let lanes = lanes();
+        lanes.consumes(Lane::Interactive);
+        lanes.fails(Lane::Bulk, "541 INTERNAL_ERROR");
+        assert_eq!(
+            reason(&lanes),
+            "the bulk lane does not consume: 541 INTERNAL_ERROR; the interactive lane goes on"
+        );
+        lanes.fails(Lane::Interactive, "connection refused");
+        assert_eq!(
+            reason(&lanes),
+            "neither lane consumes: the interactive lane: connection refused; the bulk lane: 541 \
+             INTERNAL_ERROR"
+        );
+        lanes.fails(Lane::Bulk, "connection refused");
+        assert_eq!(reason(&lanes), "neither lane consumes: connection refused");
+        lanes.stops(Lane::Interactive);
+        assert_eq!(reason(&lanes), "shutting down");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn how_long_a_lane_has_consumed_counts_from_its_last_beginning() {
+        const LEAST: Duration = Duration::from_secs(10);
+        let lanes = lanes();
+        lanes.consumes(Lane::Bulk);
+        tokio::time::advance(LEAST).await;
+        assert!(lanes.has_consumed_for(Lane::Bulk, LEAST));
+        assert!(!lanes.has_consumed_for(Lane::Interactive, LEAST));
+        lanes.fails(Lane::Bulk, "cut");
+        lanes.consumes(Lane::Bulk);
+        assert!(!lanes.has_consumed_for(Lane::Bulk, LEAST));
+    }
+}

@@ -1,0 +1,194 @@
+//! A lane in one session: its consumer, its acker, and the one job that a pause asks for.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    commands::{Intake, Wanted},
+    connection::{Connection, Outlook},
+    delivery::Exits,
+    ending::Break,
+    lane::LaneChannel,
+    link,
+    one_job::Answer,
+};
+use crate::domain::Lane;
+
+/// The broker answers a command within this time, or the connection counts as lost.
+const COMMAND_LIMIT: Duration = Duration::from_secs(10);
+
+/// The consumer and the acker of a lane.
+#[derive(Debug)]
+pub struct Consumption {
+    lane: Lane,
+    channel: Arc<LaneChannel>,
+    outlook: Outlook,
+    prefetch: u16,
+    exits: Arc<Exits>,
+    tasks: JoinSet<Part>,
+    consuming: bool,
+    /// The last consumer may still bring deliveries.
+    pumping: bool,
+}
+
+/// A task that ended.
+#[derive(Debug)]
+enum Part {
+    /// It passed deliveries on.
+    Pump(Break),
+    /// It told the broker of settlements.
+    Acker(Break),
+}
+
+impl Consumption {
+    /// Opens the lane; nothing is consumed yet.
+    ///
+    /// # Errors
+    ///
+    /// The broker's, or the connection's.
+    pub async fn open(
+        connection: &Connection,
+        lane: Lane,
+        prefetch: u16,
+        exits: Arc<Exits>,
+    ) -> lapin::Result<Self> {
+        Ok(Self {
+            lane,
+            channel: Arc::new(LaneChannel::open(connection, lane).await?),
+            outlook: connection.outlook(),
+            prefetch,
+            exits,
+            tasks: JoinSet::new(),
+            consuming: false,
+            pumping: false,
+        })
+    }
+
+    /// The lane's channel.
+    pub const fn channel(&self) -> &Arc<LaneChannel> {
+        &self.channel
+    }
+
+    /// Tells the broker what is settled, from now on until `closing`; then the rest.
+    pub fn settle_until(&mut self, closing: CancellationToken) {
+        let channel = Arc::clone(&self.channel);
+        self.tasks.spawn(async move { Part::Acker(channel.acker(closing).await) });
+    }
+
+    /// Begins or stops to consume, as is wanted now.
+    ///
+    /// # Errors
+    ///
+    /// What ends the session.
+    pub async fn follow(&mut self, wanted: Wanted, intake: Option<&Intake>) -> Result<(), Break> {
+        if self.consuming && wanted != Wanted::All {
+            self.in_time(self.channel.cancel()).await?;
+            self.consuming = false;
+        } else if let Some(intake) = intake
+            && self.waits_for_room(wanted)
+            && self.has_room()
+        {
+            let queue = self.exits.queues.lane(self.lane);
+            let consumer = self.in_time(self.channel.consume(queue, self.prefetch)).await?;
+            let (channel, exits) = (Arc::clone(&self.channel), Arc::clone(&self.exits));
+            let deliveries = intake.deliveries.clone();
+            self.tasks
+                .spawn(async move { Part::Pump(channel.pump(consumer, exits, deliveries).await) });
+            (self.consuming, self.pumping) = (true, true);
+        }
+        Ok(())
+    }
+
+    /// Whether it would consume, if there was room.
+    pub fn waits_for_room(&self, wanted: Wanted) -> bool {
+        wanted == Wanted::All && !self.consuming
+    }
+
+    /// Whether a consumer may begin: the one told to stop has come to its end, and not so much is left of
+    /// what it brought that pause after pause would pile up.
+    fn has_room(&self) -> bool {
+        !self.pumping && has_room(self.channel.in_hand(), self.prefetch)
+    }
+
+    /// Takes the one job that is wanted, if there is any. It stays wanted until whoever wanted it says
+    /// otherwise, so the intake must have room: a job that waits there is the one.
+    ///
+    /// # Errors
+    ///
+    /// What ends the session.
+    pub async fn fetch(&self, wanted: Wanted, intake: Option<&Intake>) -> Result<Answer, Break> {
+        let Some(Intake { deliveries, .. }) = intake else { return Ok(Answer::NotNow) };
+        let waits = deliveries.capacity() < deliveries.max_capacity();
+        if wanted != Wanted::One || self.consuming || self.pumping || waits {
+            return Ok(Answer::NotNow);
+        }
+        let fetching = self.channel.fetch(self.exits.queues.lane(self.lane), &self.exits);
+        match link::answer_read(&self.outlook, COMMAND_LIMIT, fetching)
+            .await
+            .map_err(Break::Silent)??
+        {
+            None => Ok(Answer::None),
+            Some(delivery) => {
+                // If nobody takes jobs any more, the delivery goes back as it is dropped.
+                let _ = deliveries.send(delivery).await;
+                Ok(Answer::Job)
+            }
+        }
+    }
+
+    /// Waits until a task ends; what that means for the session, if anything.
+    pub async fn next_end(&mut self) -> Option<Break> {
+        match self.tasks.join_next().await {
+            Some(Ok(Part::Pump(Break::Cancelled))) if !self.consuming => {
+                self.pumping = false;
+                None
+            }
+            Some(Ok(Part::Pump(broken) | Part::Acker(broken))) => Some(broken),
+            // The session is rebuilt, and nothing is lost.
+            Some(Err(_)) => Some(Break::Panicked),
+            // The acker lives as long as the session.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Waits until the broker has read everything that it was told.
+    pub async fn until_read(&self) {
+        let _ = self.in_time(self.channel.until_read(self.prefetch)).await;
+    }
+
+    /// Ends its tasks.
+    pub async fn end(&mut self) {
+        self.tasks.shutdown().await;
+    }
+
+    /// Carries out a command; an error, or silence, ends the session.
+    async fn in_time<T>(
+        &self,
+        command: impl Future<Output = lapin::Result<T>>,
+    ) -> Result<T, Break> {
+        link::answer_read(&self.outlook, COMMAND_LIMIT, command)
+            .await
+            .map_err(Break::Silent)?
+            .map_err(Break::Failed)
+    }
+}
+
+/// Whether a lane that holds so many deliveries may consume again after a pause.
+const fn has_room(in_hand: usize, prefetch: u16) -> bool {
+    in_hand <= prefetch as usize / 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_consumes_again_when_it_holds_half_a_prefetch_at_most() {
+        for (in_hand, room) in [(0, true), (8, true), (9, false), (16, false)] {
+            assert_eq!(has_room(in_hand, 16), room, "{in_hand}");
+        }
+        assert!(has_room(0, 1), "a prefetch of one");
+    }
+}

@@ -1,0 +1,134 @@
+//! How a session ends.
+
+use std::time::Duration;
+
+use lapin::types::ShortString;
+use tokio::time::timeout;
+
+use super::{
+    advice::{Suspicion, suspicion},
+    announced::{Errors, is_aftermath},
+    cause::{Cause, GONE},
+    connect::NO_ANSWER,
+    connection::Connection,
+    link::Silence,
+    topology::{self, TopologyError},
+};
+use crate::metrics::EndedBy;
+
+/// Whether a queue is still there is asked for so long: the session is over, and the next one waits.
+const ASKED_FOR: Duration = Duration::from_secs(2);
+
+/// What ended a session.
+#[derive(Debug)]
+pub enum Break {
+    /// The worker stops, and everything is told.
+    Closed,
+    /// A consumer, an acker or a command got this error, or it was announced.
+    Failed(lapin::Error),
+    /// The consumer's deliveries came to an end, and nobody here had asked for that.
+    Cancelled,
+    /// The broker did not answer.
+    Silent(Silence),
+    /// Jobs wait, and none is delivered.
+    Starving,
+    /// A delivery's tag was not the next one: acks would go astray.
+    OutOfOrder,
+    /// A task of the session panicked.
+    Panicked,
+}
+
+/// A session's end, for the metric and for a person.
+#[derive(Debug, PartialEq, Eq)]
+pub struct End {
+    /// What ended it.
+    pub by: EndedBy,
+    /// The cause, in the words of the broker or of the client library.
+    pub cause: String,
+    /// Whether a message may be behind it.
+    pub suspicion: Suspicion,
+}
+
+impl End {
+    fn new(by: EndedBy, cause: impl Into<String>) -> Self {
+        Self { by, cause: cause.into(), suspicion: Suspicion::None }
+    }
+
+    /// Finds the cause of a break.
+    pub async fn of(broken: Break, errors: &mut Errors, place: &Place<'_>) -> Self {
+        let Place { connection, queue, .. } = place;
+        let status = connection.status();
+        match broken {
+            Break::Closed => Self::new(EndedBy::Shutdown, "the worker stopped"),
+            Break::Failed(error) => Self::failed(&errors.cause_of(error, status).await, connection),
+            // Nobody tells the stream of deliveries why it ends.
+            Break::Cancelled if !status.connected() => Self::lost(errors, connection).await,
+            Break::Silent(Silence::Gone) => Self::lost(errors, connection).await,
+            Break::Silent(Silence::TooLong) => Self::new(EndedBy::ConnectionLost, NO_ANSWER),
+            Break::Cancelled => Self::new(EndedBy::ConsumerCancelled, place.why_cancelled().await),
+            Break::Starving => Self::new(
+                EndedBy::ConsumerCancelled,
+                format!("jobs wait in {queue}, and the broker delivers none"),
+            ),
+            Break::OutOfOrder => {
+                Self::new(EndedBy::ChannelClosed, "a delivery came with a tag out of order")
+            }
+            Break::Panicked => Self::new(EndedBy::ChannelClosed, "a task of the session panicked"),
+        }
+    }
+
+    fn failed(error: &lapin::Error, connection: &Connection) -> Self {
+        let unexplained = is_aftermath(error);
+        if unexplained && connection.status().connected() {
+            return Self::new(EndedBy::ChannelClosed, "the broker closed the channel");
+        }
+        let by = if error.is_amqp_soft_error() {
+            EndedBy::ChannelClosed
+        } else {
+            EndedBy::ConnectionLost
+        };
+        // Of a stream that breaks, the stream itself knows more than lapin.
+        let by_stream = (unexplained || error.is_io_error()).then(|| connection.cause()).flatten();
+        let cause = by_stream.unwrap_or_else(|| Cause::of(error));
+        Self { by, cause: cause.to_string(), suspicion: suspicion(error) }
+    }
+
+    async fn lost(errors: &mut Errors, connection: &Connection) -> Self {
+        if let Some(error) = errors.behind(connection.status()).await {
+            return Self::failed(&error, connection);
+        }
+        let cause = connection.cause().unwrap_or_else(|| Cause::told(GONE));
+        Self::new(EndedBy::ConnectionLost, cause.to_string())
+    }
+}
+
+/// Where a session ended.
+#[derive(Debug)]
+pub struct Place<'a> {
+    /// Its connection, which may be gone.
+    pub connection: &'a Connection,
+    /// The queue that it consumed.
+    pub queue: &'a ShortString,
+    /// Whether the worker declares the queue.
+    pub declare: bool,
+}
+
+impl Place<'_> {
+    /// The broker cancels a consumer without a reason; whether its queue is still there tells most of it.
+    async fn why_cancelled(&self) -> String {
+        let queue = self.queue;
+        match timeout(ASKED_FOR, topology::occupancy(self.connection, queue)).await {
+            Ok(Err(TopologyError::Missing { .. })) if self.declare => {
+                format!("queue {queue} was deleted; it is declared again by itself")
+            }
+            Ok(Err(TopologyError::Missing { .. })) => {
+                format!("queue {queue} was deleted, and broker.declare is false")
+            }
+            Ok(Ok(_)) => format!(
+                "the broker cancelled the consumer of {queue}: the queue moved, or a delivery was held \
+                 for longer than the broker's consumer_timeout"
+            ),
+            Ok(Err(_)) | Err(_) => format!("the broker cancelled the consumer of {queue}"),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The one job that is wanted at a time while a pause is probed: out of which lane it is taken.
+//!
+//! One task asks the lanes' sessions one after the other, so that there are never two at once, also where
+//! the lanes have connections of their own. A lane that has no job, or no session, leaves its turn to the other.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::sleep,
+};
+
+use super::commands::{Commands, Wanted};
+use crate::domain::{Lane, PerLane};
+
+/// How often empty queues are asked for the one job that is wanted.
+pub const ASK_EVERY: Duration = Duration::from_millis(500);
+
+/// What a session answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// It took one.
+    Job,
+    /// Its queue has none.
+    None,
+    /// There may be one already, or none is wanted any more: ask nobody else now.
+    NotNow,
+}
+
+/// A question, to be answered once.
+pub type Question = oneshot::Sender<Answer>;
+
+/// Where each lane's present session is asked.
+#[derive(Debug, Clone, Default)]
+pub struct Sessions(Arc<PerLane<Mutex<Option<mpsc::Sender<Question>>>>>);
+
+impl Sessions {
+    /// From now on a lane's questions come here, until the receiver is dropped with its session.
+    #[must_use]
+    pub fn attend(&self, lane: Lane) -> mpsc::Receiver<Question> {
+        let (questions, asked) = mpsc::channel(1);
+        *self.of(lane) = Some(questions);
+        asked
+    }
+
+    /// A lane's answer; `None` if it has no session, or that ends first.
+    async fn ask(&self, lane: Lane) -> Option<Answer> {
+        let questions = self.of(lane).clone()?;
+        let (question, answer) = oneshot::channel();
+        questions.send(question).await.ok()?;
+        answer.await.ok()
+    }
+
+    fn of(&self, lane: Lane) -> MutexGuard<'_, Option<mpsc::Sender<Question>>> {
+        // A plain value, replaced whole.
+        self.0.get(lane).lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The task that asks.
+#[derive(Debug)]
+pub struct OneJob {
+    sessions: Sessions,
+    commands: Commands,
+    /// Whose turn it is.
+    turn: Lane,
+}
+
+impl OneJob {
+    /// A task that asks these sessions whenever one job is wanted.
+    #[must_use]
+    pub const fn new(sessions: Sessions, commands: Commands) -> Self {
+        Self { sessions, commands, turn: Lane::Interactive }
+    }
+
+    /// Asks as long as jobs are wanted.
+    pub async fn run(mut self) {
+        loop {
+            let wanted = self.commands.wanted();
+            match wanted {
+                Wanted::Never => return,
+                Wanted::All => self.turn = Lane::Interactive,
+                Wanted::None => {}
+                Wanted::One => self.take_one().await,
+            }
+            tokio::select! {
+                () = self.commands.changed() => {}
+                () = sleep(ASK_EVERY), if wanted == Wanted::One => {}
+            }
+        }
+    }
+
+    async fn take_one(&mut self) {
+        for lane in [self.turn, self.turn.other()] {
+            match self.sessions.ask(lane).await {
+                // A job that always fails, alone in its lane, is back from its stay before the next of these
+                // is wanted: it would be the only one ever taken.
+                Some(Answer::Job) => {
+                    self.turn = lane.other();
+                    return;
+                }
+                Some(Answer::NotNow) => return,
+                Some(Answer::None) | None => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

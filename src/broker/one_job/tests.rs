@@ -1,0 +1,149 @@
+//! Whose turn it is, and that there are never two at once.
+
+use std::collections::VecDeque;
+
+use tokio::{
+    task::JoinSet,
+    time::{Instant, advance},
+};
+
+use super::*;
+use crate::broker::commands::Control;
+use Lane::{Bulk, Interactive};
+
+/// Both lanes' sessions as the asking task meets them, and what they were asked.
+struct Scene {
+    control: Control,
+    sessions: Sessions,
+    asked: mpsc::UnboundedReceiver<Lane>,
+    asking: mpsc::UnboundedSender<Lane>,
+    tasks: JoinSet<()>,
+}
+
+impl Scene {
+    /// Both without a session, with one job wanted.
+    fn new() -> Self {
+        let (control, commands, _) = Control::new(mpsc::channel(1).0);
+        control.want(Wanted::One);
+        let sessions = Sessions::default();
+        let (asking, asked) = mpsc::unbounded_channel();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(OneJob::new(sessions.clone(), commands).run());
+        Self { control, sessions, asked, asking, tasks }
+    }
+
+    /// A session that gives these answers, then ends with a question unanswered.
+    fn session(&mut self, lane: Lane, answers: impl IntoIterator<Item = Answer>) {
+        let mut answers: VecDeque<Answer> = answers.into_iter().collect();
+        let (mut questions, asking) = (self.sessions.attend(lane), self.asking.clone());
+        self.tasks.spawn(async move {
+            while let Some(question) = questions.recv().await {
+                asking.send(lane).unwrap();
+                let Some(answer) = answers.pop_front() else { return };
+                question.send(answer).unwrap();
+            }
+        });
+    }
+
+    /// Who is asked next.
+    async fn next(&mut self) -> Lane {
+        self.asked.recv().await.unwrap()
+    }
+
+    async fn order<const N: usize>(&mut self) -> [Lane; N] {
+        let mut order = [Lane::Bulk; N];
+        for lane in &mut order {
+            *lane = self.next().await;
+        }
+        order
+    }
+
+    /// Says that so many are wanted, and lets that be heard.
+    async fn want(&self, wanted: Wanted) {
+        self.control.want(wanted);
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_interactive_lane_is_first_and_the_lanes_take_turns() {
+    let mut scene = Scene::new();
+    scene.session(Interactive, [Answer::Job; 9]);
+    scene.session(Bulk, [Answer::Job; 9]);
+    assert_eq!(scene.order().await, [Interactive, Bulk, Interactive]);
+    // A pause within the pause changes nothing.
+    scene.want(Wanted::None).await;
+    scene.want(Wanted::One).await;
+    assert_eq!(scene.order().await, [Bulk, Interactive]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_turns_begin_anew_when_all_are_wanted_again() {
+    let mut scene = Scene::new();
+    scene.session(Interactive, [Answer::Job; 9]);
+    scene.session(Bulk, [Answer::Job; 9]);
+    assert_eq!(scene.next().await, Interactive);
+    scene.want(Wanted::All).await;
+    scene.want(Wanted::One).await;
+    assert_eq!(scene.next().await, Interactive, "and not the bulk lane");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_without_a_job_leaves_its_turn_to_the_other() {
+    let mut scene = Scene::new();
+    scene.session(Interactive, [Answer::None; 9]);
+    scene.session(Bulk, [Answer::Job; 9]);
+    assert_eq!(scene.order().await, [Interactive, Bulk, Interactive, Bulk]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_without_a_session_leaves_its_turn_to_the_other() {
+    let mut scene = Scene::new();
+    scene.session(Bulk, [Answer::Job; 2]);
+    assert_eq!(scene.order().await, [Bulk, Bulk]);
+    // One whose session ends over the question leaves it as well.
+    scene.session(Interactive, []);
+    assert_eq!(scene.order().await, [Interactive, Bulk]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_else_is_asked_while_one_may_have_a_job() {
+    let mut scene = Scene::new();
+    scene.session(Interactive, [Answer::NotNow; 3]);
+    scene.session(Bulk, [Answer::Job; 9]);
+    assert_eq!(scene.order().await, [Interactive; 3]);
+
+    let mut scene = Scene::new();
+    scene.session(Bulk, [Answer::Job; 9]);
+    let mut questions = scene.sessions.attend(Interactive);
+    let question = questions.recv().await.unwrap();
+    advance(10 * ASK_EVERY).await;
+    assert!(scene.asked.try_recv().is_err(), "the bulk lane was asked as well");
+    question.send(Answer::None).unwrap();
+    assert_eq!(scene.next().await, Bulk);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_one_is_still_wanted_the_next_is_asked_for_after_a_while() {
+    let mut scene = Scene::new();
+    scene.session(Interactive, [Answer::Job; 9]);
+    assert_eq!(scene.next().await, Interactive);
+    let began = Instant::now();
+    scene.want(Wanted::One).await;
+    // There is no bulk session, so its turn is the interactive lane's.
+    assert_eq!(scene.next().await, Interactive);
+    assert_eq!(began.elapsed(), ASK_EVERY);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_asked_when_none_is_wanted_and_it_ends_when_none_ever_is() {
+    let mut scene = Scene::new();
+    scene.session(Interactive, [Answer::None; 9]);
+    assert_eq!(scene.next().await, Interactive);
+    scene.want(Wanted::None).await;
+    advance(10 * ASK_EVERY).await;
+    assert!(scene.asked.try_recv().is_err());
+    scene.want(Wanted::Never).await;
+    // The task that asks was the first.
+    assert!(scene.tasks.join_next().await.is_some());
+}

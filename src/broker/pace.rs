@@ -1,0 +1,92 @@
+//! How soon a lane's next session is tried, by how its sessions last.
+
+use std::time::Duration;
+
+use crate::domain::{Backoff, Schedule};
+
+/// The waits between tries. The cap is small: a broker that is back should be used at once.
+const RECONNECT: Schedule = Schedule {
+    initial: Duration::from_millis(100),
+    multiplier: 2.0,
+    max: Duration::from_secs(3),
+    jitter: 0.5,
+};
+
+/// A session that lived for so long was no failed try.
+pub const STABLE: Duration = Duration::from_secs(10);
+
+/// So many lost sessions in a row that were not stable are no accident.
+const AGAIN_AND_AGAIN: u32 = 3;
+
+/// The pace of one lane.
+#[derive(Debug)]
+pub struct Pace {
+    backoff: Backoff,
+    /// Sessions in a row that were lost and had not been stable.
+    short: u32,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { backoff: RECONNECT.start(), short: 0 }
+    }
+}
+
+impl Pace {
+    /// A session ended that lived for so long. `lost` says whether its connection was lost.
+    pub fn lived(&mut self, lived: Duration, lost: bool) {
+        if lived >= STABLE {
+            // One that broke at once would be tried again without a pause, for ever.
+            self.backoff.reset();
+            self.short = 0;
+        } else if lost {
+            self.short = self.short.saturating_add(1);
+        }
+    }
+
+    /// Whether sessions break again and again, soon after their beginning.
+    #[must_use]
+    pub const fn breaks_again_and_again(&self) -> bool {
+        self.short >= AGAIN_AND_AGAIN
+    }
+
+    /// How long to wait before the next try. `chance` is drawn evenly from 0 to 1.
+    pub fn wait(&mut self, chance: f64) -> Duration {
+        self.backoff.next(chance)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHORT: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn the_waits_grow_until_a_session_is_stable() {
+        let mut pace = Pace::default();
+        let waits = [(); 7].map(|()| {
+            pace.lived(SHORT, true);
+            pace.wait(0.5)
+        });
+        assert!(waits.is_sorted(), "{waits:?}");
+        assert_eq!((waits[0], waits[6]), (RECONNECT.initial, RECONNECT.max));
+        pace.lived(STABLE, true);
+        assert_eq!(pace.wait(0.5), RECONNECT.initial);
+    }
+
+    #[test]
+    fn only_connections_lost_soon_and_in_a_row_break_again_and_again() {
+        let after = |lives: &[(Duration, bool)]| {
+            let mut pace = Pace::default();
+            for (lived, lost) in lives {
+                pace.lived(*lived, *lost);
+            }
+            pace.breaks_again_and_again()
+        };
+        assert!(after(&[(SHORT, true); 3]));
+        assert!(!after(&[(SHORT, true); 2]));
+        assert!(!after(&[(SHORT, false); 9]));
+        assert!(!after(&[(SHORT, true), (SHORT, true), (STABLE, true), (SHORT, true)]));
+    }
+}

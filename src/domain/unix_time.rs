@@ -1,0 +1,167 @@
+//! Numbers that claim to be a moment, and how far the clocks of two machines may differ.
+//!
+//! Moments from outside arrive as bare numbers, and nobody says in which unit. The bounds of
+//! [`PLAUSIBLE_SECONDS`] are less than a thousand times apart, so a number is plausible in one unit at
+//! most, and no value has to be guessed.
+
+use std::{
+    ops::RangeInclusive,
+    time::{Duration, SystemTime},
+};
+
+/// How far the clock of another machine may be ahead of or behind ours. Synchronized clocks differ by
+/// milliseconds; a minute also covers a machine whose synchronization has failed for some weeks.
+pub const ALLOWED_SKEW: Duration = Duration::from_secs(60);
+
+/// The moments that a job may name, in Unix seconds: from the year 2000 to the end of 9999.
+///
+/// Nobody holds a refresh token that expired before 2000: the first draft of OAuth is of 2007. All that
+/// producers write by mistake lies below: zero values of dates and numbers, -1, and every lifetime in
+/// seconds of up to thirty years. The far end is no lower than the last date of RFC 3339, because
+/// 9999-12-31 is a common way to write "never", and a job with it loses nothing: its call is made.
+pub const PLAUSIBLE_SECONDS: RangeInclusive<u64> = 946_684_800..=253_402_300_799;
+
+/// The unit that a number of time units since the Unix epoch is counted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeUnit {
+    /// As AMQP's timestamps and `expires_at` are defined.
+    Seconds,
+    /// As JavaScript and Java count.
+    Milliseconds,
+    /// As many databases count.
+    Microseconds,
+    /// As Go counts.
+    Nanoseconds,
+}
+
+impl TimeUnit {
+    const ALL: [Self; 4] =
+        [Self::Seconds, Self::Milliseconds, Self::Microseconds, Self::Nanoseconds];
+
+    /// The only unit in which a number is a plausible moment, if there is one.
+    #[must_use]
+    pub fn of(number: u64) -> Option<Self> {
+        Self::ALL.into_iter().find(|unit| PLAUSIBLE_SECONDS.contains(&(number / unit.per_second())))
+    }
+
+    /// The unit's name, for a sentence.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Seconds => "seconds",
+            Self::Milliseconds => "milliseconds",
+            Self::Microseconds => "microseconds",
+            Self::Nanoseconds => "nanoseconds",
+        }
+    }
+
+    const fn per_second(self) -> u64 {
+        match self {
+            Self::Seconds => 1,
+            Self::Milliseconds => 1_000,
+            Self::Microseconds => 1_000_000,
+            Self::Nanoseconds => 1_000_000_000,
+        }
+    }
+}
+
+/// The moment of a message's timestamp, whatever unit its producer counts in. `None` for zero and for
+/// every other number that is no plausible moment.
+///
+/// AMQP defines seconds. Many producers send milliseconds: taken for seconds, these lie in the far
+/// future, and the age of every job would be lost.
+#[must_use]
+pub fn timestamp(number: u64) -> Option<SystemTime> {
+    let per_second = TimeUnit::of(number)?.per_second();
+    let nanos = (number % per_second) * (TimeUnit::Nanoseconds.per_second() / per_second);
+    let since_epoch = Duration::new(number / per_second, u32::try_from(nanos).ok()?);
+    SystemTime::UNIX_EPOCH.checked_add(since_epoch)
+}
+
+/// How long ago a producer's moment was. A moment that is ahead by no more than [`ALLOWED_SKEW`] is now;
+/// beyond that it is no moment at which anything can have happened, and there is no age.
+#[must_use]
+pub fn age(moment: SystemTime, now: SystemTime) -> Option<Duration> {
+    match now.duration_since(moment) {
+        Ok(age) => Some(age),
+        Err(ahead) => (ahead.duration() <= ALLOWED_SKEW).then_some(Duration::ZERO),
+    }
+}
+
+/// Whether a producer's moment has passed by every clock that is off by no more than [`ALLOWED_SKEW`].
+#[must_use]
+pub fn has_passed(moment: SystemTime, now: SystemTime) -> bool {
+    now.duration_since(moment).is_ok_and(|ago| ago >= ALLOWED_SKEW)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: u64 = 1_700_000_000;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_timestamp_is_read_in_the_unit_that_it_is_plausible_in() {
+        let precise = at(NOW) + Duration::from_nanos(123_456_789);
+        for (number, moment) in [
+            (NOW, Some(at(NOW))),
+            (1_700_000_000_123, Some(at(NOW) + Duration::from_millis(123))),
+            (1_700_000_000_123_456, Some(at(NOW) + Duration::from_micros(123_456))),
+            (1_700_000_000_123_456_789, Some(precise)),
+            (*PLAUSIBLE_SECONDS.start(), Some(at(946_684_800))),
+            (*PLAUSIBLE_SECONDS.end(), Some(at(253_402_300_799))),
+            (0, None),
+            (1, None),
+            (3600, None),
+            (PLAUSIBLE_SECONDS.start() - 1, None),
+            (PLAUSIBLE_SECONDS.end() + 1, None),
+            (PLAUSIBLE_SECONDS.start() * 1_000 - 1, None),
+            (u64::MAX, Some(SystemTime::UNIX_EPOCH + Duration::from_nanos(u64::MAX))),
+        ] {
+            assert_eq!(timestamp(number), moment, "{number}");
+        }
+    }
+
+    #[test]
+    fn a_moment_ahead_of_us_is_now_within_the_skew_and_none_beyond() {
+        let skew = ALLOWED_SKEW.as_secs();
+        assert_eq!(age(at(NOW), at(NOW + 7)), Some(Duration::from_secs(7)));
+        assert_eq!(age(at(NOW), at(NOW)), Some(Duration::ZERO));
+        assert_eq!(age(at(NOW + skew), at(NOW)), Some(Duration::ZERO));
+        assert_eq!(age(at(NOW + skew + 1), at(NOW)), None);
+    }
+
+    #[test]
+    fn a_moment_has_passed_when_it_has_by_every_clock() {
+        let skew = ALLOWED_SKEW.as_secs();
+        assert!(!has_passed(at(NOW + 1), at(NOW)));
+        assert!(!has_passed(at(NOW), at(NOW)));
+        assert!(!has_passed(at(NOW), at(NOW + skew - 1)));
+        assert!(has_passed(at(NOW), at(NOW + skew)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_number_is_plausible_in_two_units(number: u64) {
+            let plausible = |unit: &TimeUnit| {
+                PLAUSIBLE_SECONDS.contains(&(number / unit.per_second()))
+            };
+            prop_assert!(TimeUnit::ALL.iter().filter(|unit| plausible(unit)).count() <= 1);
+        }
+
+        #[test]
+        fn a_moment_is_known_again_in_every_unit(seconds in PLAUSIBLE_SECONDS) {
+            for unit in TimeUnit::ALL {
+                if let Some(number) = seconds.checked_mul(unit.per_second()) {
+                    prop_assert_eq!(timestamp(number), Some(at(seconds)));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Tokens that have died by themselves, by their producer's word, and what only looks like that.
+
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+
+use crate::harness::{
+    DEAD, Endpoint, INTERACTIVE, Launch, Message, Said, Stage, Swept, Worker, token,
+};
+
+/// How far clocks may differ, as the README has it.
+const ALLOWED_SKEW: Duration = Duration::from_secs(60);
+
+/// Further from the present than a test may take, and well within the allowed skew.
+const MARGIN: Duration = Duration::from_secs(30);
+
+/// What stands in `expires_at` where no moment does, and a word of the sentence that says so.
+const NO_MOMENTS: [(&str, &str); 6] = [
+    ("0", "is 0"),
+    ("-1", "negative"),
+    ("3600", "lifetime"),
+    ("\"0001-01-01T00:00:00Z\"", "before the year 2000"),
+    ("4000000000000", "milliseconds"),
+    ("\"4000000000\"", "in quotes"),
+];
+
+fn unix(moment: SystemTime) -> u64 {
+    moment.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
+}
+
+fn job(n: usize, expires_at: &Value) -> String {
+    json!({ "refresh_token": token(n), "expires_at": expires_at }).to_string()
+}
+
+/// The summary of a command with `--json`.
+fn summary(worker: &Worker) -> Value {
+    serde_json::from_str(&worker.stdout()).unwrap_or_else(|error| {
+        panic!("{error} in {:?}; standard error: {}", worker.stdout(), worker.stderr())
+    })
+}
+
+/// A live token is not taken for a dead one: the job is a dead letter that names the unit.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_be_no_expiry_is_a_dead_letter_that_names_the_unit() {
+    let stage = Stage::new().await;
+    let endpoint = Endpoint::willing().await;
+    let worker = stage.run(&endpoint).ready().await;
+    for (n, (expires_at, _)) in NO_MOMENTS.iter().enumerate() {
+        let body = job(n, &serde_json::from_str(expires_at).unwrap());
+        stage.amqp.publish(INTERACTIVE, Message::new(body).id(expires_at)).await;
+    }
+    let letters = stage.amqp.take(DEAD, u32::try_from(NO_MOMENTS.len()).unwrap()).await;
+    for (letter, (expires_at, words)) in letters.iter().zip(NO_MOMENTS) {
+        assert_eq!(letter.reason(), "invalid_job", "{expires_at}");
+        let detail = letter.text("x-revoker-detail").unwrap();
+        assert!(detail.starts_with("the field expires_at "), "{detail}");
+        assert!(detail.contains(words), "{expires_at}: {detail}");
+    }
+    let metrics = worker.until_processed("dead_lettered", NO_MOMENTS.len()).await;
+    assert_eq!(metrics.processed("expired"), 0);
+    worker.stop().await;
+    assert_eq!(endpoint.count(), 0);
+}
+
+/// Whoever issued the token may have a clock that is behind ours: within the allowed skew it is called.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_called_for_until_it_has_expired_by_every_clock() {
+    let stage = Stage::new().await;
+    let endpoint = Endpoint::willing().await;
+    let worker = stage.run(&endpoint).ready().await;
+    let now = SystemTime::now();
+    let perhaps_alive = job(1, &json!(unix(now - ALLOWED_SKEW + MARGIN)));
+    let dead = job(2, &json!(unix(now - ALLOWED_SKEW - MARGIN)));
+    for body in [perhaps_alive, dead] {
+        stage.amqp.publish(INTERACTIVE, Message::new(body)).await;
+    }
+    worker.until_processed("revoked", 1).await;
+    worker.until_processed("expired", 1).await;
+    worker.stop().await;
+    assert_eq!(endpoint.told(Said::Revoked), [token(1)].into());
+}
+
+/// A file whose dates are a year old is not called for. That it looks done must not go unnoticed: a row
+/// of its own, a sentence in the report, and a warning in the log.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_of_expired_tokens_says_so_in_dry_run_report_and_log() {
+    let endpoint = Endpoint::willing().await;
+    let year_ago = unix(SystemTime::now() - Duration::from_secs(365 * 86_400));
+    let of = |lines: &[String]| Swept::new("leak.ndjson", lines.join("\n"));
+    let expired = |n| job(n, &json!(year_ago));
+    let all = [expired(1), expired(2)];
+    let some = [expired(1), job(2, &Value::Null), expired(3), expired(1), "no job".to_owned()];
+    for (lines, counts, words) in [
+        (&all[..], [0, 2], "every job has expired by its expires_at (2 of 2)"),
+        (&some, [1, 2], "2 of 3 jobs have expired by their expires_at"),
+    ] {
+        let swept = of(lines);
+        let (look, _) = swept.launch(&endpoint).arg("--dry-run").run().await;
+        let table = look.stdout();
+        let row = |name| table.lines().find(|line| line.trim_start().starts_with(name)).unwrap();
+        assert!(row("expired, not to be called").ends_with(&format!(" {}", counts[1])), "{table}");
+        assert!(row("to be called").ends_with(&format!(" {}", counts[0])), "{table}");
+        assert!(table.contains(words) && look.stderr().contains(words), "{table}{}", look.stderr());
+        let (look, _) = swept.launch(&endpoint).arg("--dry-run").arg("--json").run().await;
+        assert_eq!(
+            [&summary(&look)["to_call"], &summary(&look)["expired"]],
+            counts.map(Value::from).each_ref()
+        );
+        assert!(look.stderr().contains(words), "{}", look.stderr());
+        assert_eq!(endpoint.count(), 0);
+
+        let (run, _) = swept.launch(&endpoint).run().await;
+        assert!(run.stdout().contains(words) && run.stderr().contains(words), "{}", run.stdout());
+        assert_eq!(swept.lines_with("expired").len(), counts[1]);
+        assert_eq!(endpoint.count(), counts[0]);
+        let (again, _) = swept.launch(&endpoint).arg("--json").run().await;
+        assert_eq!(summary(&again)["lines"]["expired"], counts[1]);
+        assert!(again.stderr().contains(words), "{}", again.stderr());
+        assert_eq!(endpoint.count(), counts[0]);
+    }
+}
+
+/// The same of what is published: the worker will settle it without a call.
+#[tokio::test(flavor = "multi_thread")]
+async fn enqueue_counts_what_has_expired_by_itself() {
+    let stage = Stage::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let lines = [job(1, &json!("2020-01-01T00:00:00Z")), job(2, &json!(4_000_000_000_u64))];
+    std::fs::write(folder.path().join("jobs.ndjson"), lines.join("\n")).unwrap();
+    let enqueue = || stage.enqueue().folder(folder.path()).arg("jobs.ndjson");
+    let words = "1 of 2 jobs have expired by their expires_at";
+    for launch in [enqueue().arg("--dry-run"), enqueue()] {
+        let (said, status) = launch.clone().run().await;
+        assert_eq!(status.code(), Some(0), "{}", said.stderr());
+        assert!(
+            said.stdout().contains(words) && said.stderr().contains(words),
+            "{}",
+            said.stdout()
+        );
+        let (said, _) = launch.arg("--json").run().await;
+        assert_eq!(
+            (&summary(&said)["enqueued"], &summary(&said)["expired"]),
+            (&2.into(), &1.into())
+        );
+        assert!(said.stderr().contains(words), "{}", said.stderr());
+    }
+}
+
+/// What no job may hold is no option either: exit code 2, with the sentence, before anything is done.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_option_takes_no_expiry_that_a_job_may_not_have() {
+    let endpoint = Endpoint::willing().await;
+    let swept = Swept::tokens(3);
+    let nowhere = |launch: Launch| launch.set("broker.url", "amqp://127.0.0.1:1");
+    for (given, words) in [
+        ("0", "is 0"),
+        ("-1", "negative"),
+        ("3600", "lifetime"),
+        ("0001-01-01T00:00:00Z", "before the year 2000"),
+        ("4000000000000", "milliseconds"),
+        ("tomorrow", "neither an RFC 3339 time nor a number of Unix seconds"),
+    ] {
+        let enqueue = nowhere(Launch::bare("enqueue")).arg(swept.input().display());
+        for launch in [swept.launch(&endpoint), enqueue] {
+            for launch in [launch.clone(), launch.arg("--dry-run")] {
+                let (said, status) = launch.arg(format!("--expires-at={given}")).run().await;
+                assert_eq!(status.code(), Some(2), "{given}: {}", said.stderr());
+                let said = said.stderr();
+                assert!(said.contains("expires_at") && said.contains(words), "{given}: {said}");
+            }
+        }
+    }
+    assert_eq!(endpoint.count(), 0);
+    assert!(!swept.journal().exists());
+}
