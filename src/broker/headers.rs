@@ -179,7 +179,8 @@ fn copied(original: &BasicProperties) -> FieldTable {
     let mut copy = FieldTable::default();
     let Some(original) = original.headers().as_ref() else { return copy };
     let mut room = MAX_COPIED_BYTES;
-    let mut left_out = false;
+    // The stream says so of headers that were larger than a frame. A stranger may say so too: it harms nobody.
+    let mut left_out = original.inner().get(HEADERS_DROPPED) == Some(&AMQPValue::Boolean(true));
     for (name, value) in in_order_of_worth(original) {
         match room.checked_sub(size(name, value)) {
             Some(rest) => {

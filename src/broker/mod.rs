@@ -21,6 +21,7 @@ mod delivery;
 mod depths;
 mod destination;
 mod ending;
+mod handshake;
 mod headers;
 mod inspect;
 mod lane;
@@ -61,6 +62,9 @@ pub use publisher::{Letter, NotPublished, Publisher};
 pub use publishing::Publishing;
 pub use queues::Queues;
 pub use settings::Settings;
+#[cfg(any(test, fuzzing))]
+pub use stream::invariants as stream_invariants;
+pub use stream::{Budget, Charge};
 pub use supervise::{AmqpSource, Supervisor};
 pub use topology::TopologyError;
 

@@ -2,6 +2,7 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
+use bytesize::ByteSize;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::broker::Settings;
@@ -28,6 +29,10 @@ const PATIENT: Duration = Duration::from_secs(300);
 
 const HEARTBEAT_KEY: &str = "broker.heartbeat";
 const CA_FILE: &str = "broker.ca_file";
+
+/// Less would be used up by the jobs of an ordinary prefetch.
+const IN_FLIGHT: RangeInclusive<ByteSize> = ByteSize::mib(1)..=ByteSize::gib(64);
+
 const CERTIFICATE: &str = "broker.client_certificate_file";
 const KEY: &str = "broker.client_key_file";
 
@@ -41,6 +46,7 @@ pub(super) fn read(reader: &mut Reader, concurrency_max: usize, park: Vec<Durati
         queue: reader.required("broker.queue", queue),
         declare: reader.required("broker.declare", value::flag),
         prefetch: reader.required("broker.prefetch", value::count(1..=u16::MAX)),
+        in_flight_bytes: reader.required("broker.in_flight_bytes", value::size(IN_FLIGHT)).as_u64(),
         heartbeat: reader.required(HEARTBEAT_KEY, heartbeat),
         connect_timeout: reader.required("broker.connect_timeout", value::duration(WHILE_IN_HAND)),
         confirm_timeout: reader.required("broker.confirm_timeout", value::duration(WHILE_IN_HAND)),

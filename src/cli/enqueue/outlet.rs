@@ -91,6 +91,7 @@ mod tests {
             queue: "revocations".to_owned(),
             declare: true,
             prefetch: 1,
+            in_flight_bytes: 1,
             heartbeat: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(10),
             confirm_timeout: Duration::from_secs(10),

@@ -62,6 +62,7 @@ fn the_defaults_are_those_that_users_rely_on() {
         (broker.queue.as_str(), broker.declare, broker.prefetch),
         ("revocations", true, 512)
     );
+    assert_eq!(broker.in_flight_bytes, 64 * 1024 * 1024);
     assert_eq!(broker.heartbeat, seconds(10));
     assert_eq!(broker.connect_timeout, seconds(10));
     assert_eq!(broker.confirm_timeout, seconds(10));
