@@ -26,7 +26,7 @@ fn every_key_is_documented_and_no_other() {
     assert_eq!(layer.faults, []);
     let documented: BTreeSet<Key> = layer.entries.keys().cloned().collect();
     let mut reader = Reader::new([layer]);
-    Config::read(&mut reader, Secrets::Unneeded);
+    Config::read(&mut reader, Needs::NONE);
     let known = reader.known();
     // What lies above others is a table, not a setting.
     let above = |key: &Key| known.iter().any(|other| other != key && other.is_within(key));
