@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     headers,
+    history_keys::HistoryKeys,
     outbox::Outbox,
     publisher::{Letter, NotPublished, Publisher},
     queues::Queues,
@@ -31,6 +32,8 @@ pub struct Exits {
     /// Whether the lanes are declared by us, so that they are known to have a dead-lettering of their own
     /// that loses nothing.
     pub declared: bool,
+    /// What signs and verifies the history of parked jobs.
+    pub history_keys: Arc<HistoryKeys>,
 }
 
 /// One delivery of a session.
@@ -93,7 +96,14 @@ impl AmqpDelivery {
                 // No retry queue at all: the configuration refuses an empty list of stays, so this
                 // falls back to handing the job back.
                 self.exits.queues.retry(lane, parking.delay)?,
-                headers::of_parked(properties, lane, parking),
+                headers::of_parked(
+                    properties,
+                    body,
+                    lane,
+                    parking,
+                    &self.exits.queues,
+                    &self.exits.history_keys,
+                ),
             ),
         };
         Some(Letter {

@@ -181,7 +181,13 @@ impl LaneChannel {
         }
         let receipt = Receipt::new(delivery_tag, Arc::clone(&self.ledger));
         let now = SystemClock.now();
-        let arrival = headers::read(&properties, self.lane, redelivered, &exits.queues, now);
+        let received = headers::Received {
+            properties: &properties,
+            body: &data,
+            lane: self.lane,
+            redelivered,
+        };
+        let arrival = headers::read(received, &exits.queues, &exits.history_keys, now);
         let exits = Arc::clone(exits);
         Some(AmqpDelivery::new(arrival, data, properties, receipt, exits).charged(charge))
     }

@@ -29,6 +29,8 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// How long a publish may stay unconfirmed.
     pub confirm_timeout: Duration,
+    /// The keys of the MAC over a parked job's history, if it has one.
+    pub history_key_file: Option<PathBuf>,
     /// The stays for which there is a retry queue in each lane.
     pub park: Vec<Duration>,
 }

@@ -81,7 +81,7 @@ table! {
     age: Histogram<Lane> = "revocation_age_seconds" in AGE_SECONDS;
 
     /// Jobs revoked whose message has no timestamp that could be their age: none, zero, or one in the
-    /// future. They are in no bucket of revocation_age_seconds.
+    /// future.
     without_age: IntCounter<Lane> = "revocations_without_age_total";
 
     /// Dead letters whose message has no timestamp that could be their age, by reason.

@@ -22,6 +22,7 @@ mod chaos;
 mod cluster;
 mod condemned;
 mod configuring;
+mod core_dumps;
 mod crashes;
 mod dead_letters;
 mod dead_queue;

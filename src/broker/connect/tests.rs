@@ -27,6 +27,7 @@ async fn connector(connect_timeout: Duration) -> (Connector, TcpListener) {
         heartbeat: Duration::from_secs(1),
         connect_timeout,
         confirm_timeout: Duration::from_secs(1),
+        history_key_file: None,
         park: vec![Duration::from_secs(1)],
     };
     (Connector::new(Arc::new(settings)), listener)

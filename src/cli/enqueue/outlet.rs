@@ -95,6 +95,7 @@ mod tests {
             heartbeat: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(10),
             confirm_timeout: Duration::from_secs(10),
+            history_key_file: None,
             park: Vec::new(),
         };
         let producer = Box::new(Producer::new(Arc::new(settings)));
