@@ -42,6 +42,8 @@ impl Backlog {
             exits: Arc::new(Exits {
                 queues: Arc::new(Queues::new("q", &[])),
                 publisher,
+                outbox: Arc::default(),
+                declared: true,
                 history_keys: Arc::new(HistoryKeys::none()),
             }),
             frames: Vec::new(),
@@ -57,7 +59,7 @@ impl Backlog {
         for frame in frames.drain(..) {
             match frame {
                 Frame::Ack { tag, multiple } => self.in_hand -= self.ack(tag, multiple),
-                Frame::Requeue { .. } => panic!("a job was given back"),
+                Frame::Requeue { .. } | Frame::DeadLetter { .. } => panic!("a job was given back"),
             }
         }
         self.frames = frames;
