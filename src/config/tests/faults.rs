@@ -40,7 +40,7 @@ fn wrong_values_are_refused_with_their_line() {
         ("broker.prefetch", "-1", "choose a value from 1 to 65535"),
         ("broker.prefetch", "'512'", "is a string, not a whole number"),
         ("broker.prefetch", "99999999999999999999", "is a number beyond 64 bits"),
-        ("broker.url", "'amqp://rabbit?frame_max=1'", "choose a number from 8192 to 1048576"),
+        ("broker.url", "'amqp://rabbit?frame_max=1'", "choose a number from 4096 to 1048576"),
         ("broker.in_flight_bytes", "'512KiB'", "choose a value from 1.0 MiB to 64.0 GiB"),
         ("broker.in_flight_bytes", "'many'", "write a number and its unit, like \"64MiB\""),
         ("broker.in_flight_bytes", "67108864", "is not a number of bytes"),
