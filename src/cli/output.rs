@@ -11,6 +11,7 @@ use std::{
 
 use serde::Serialize;
 use thiserror::Error;
+use tokio::io::AsyncWriteExt as _;
 use tracing::error;
 
 use super::with_sources;
@@ -27,6 +28,20 @@ pub struct OutputError(#[source] io::Error);
 /// [`OutputError`], unless nobody reads any more.
 pub fn print(text: &str) -> Result<(), OutputError> {
     write(&mut io::stdout().lock(), text)
+}
+
+/// Writes a part of a result to standard output. The reader may take its time, and a signal can end the wait.
+///
+/// # Errors
+///
+/// [`OutputError`], unless nobody reads any more.
+pub async fn print_part(text: &str) -> Result<(), OutputError> {
+    let mut stdout = tokio::io::stdout();
+    let printed = async {
+        stdout.write_all(text.as_bytes()).await?;
+        stdout.flush().await
+    };
+    told(printed.await)
 }
 
 /// Has something else print to standard output.

@@ -24,7 +24,6 @@ mod table;
 use std::{process::ExitCode, sync::Arc, time::SystemTime};
 
 use serde::Serialize;
-use tokio::io::AsyncWriteExt as _;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
@@ -135,14 +134,9 @@ fn print(text: &str) -> Result<(), Failure> {
     Ok(output::print(text)?)
 }
 
-/// Prints a part of a result, and empties it. Whoever reads it may take its time: meanwhile a signal ends the wait.
+/// Prints a part of a result, and empties it.
 async fn print_on(text: &mut String) -> Result<(), Failure> {
-    let mut stdout = tokio::io::stdout();
-    let printed = async {
-        stdout.write_all(text.as_bytes()).await?;
-        stdout.flush().await
-    };
-    output::printed(printed.await)?;
+    output::print_part(text).await?;
     text.clear();
     Ok(())
 }
