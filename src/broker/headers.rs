@@ -6,6 +6,7 @@
 //! channel, a forged `x-death` makes the broker drop a parked job as a cycle, headers beyond the frame
 //! close the connection.
 
+mod fit;
 pub mod name;
 
 use std::time::{Duration, SystemTime};
@@ -15,6 +16,7 @@ use lapin::{
     types::{AMQPValue, FieldTable, ShortString},
 };
 
+pub use self::fit::fit;
 use self::name::{
     AMBIGUITY, AMBIGUOUS, ATTEMPTS, CODE, DEAD_AT, DETAIL, FINGERPRINT, FIRST_FAILED_AT,
     HEADERS_DROPPED, HTTP_STATUS, LANE, LAST_ERROR, PARKED, REASON, REPLAYS,
@@ -177,11 +179,9 @@ fn copied(original: &BasicProperties) -> FieldTable {
     let mut copy = FieldTable::default();
     let Some(original) = original.headers().as_ref() else { return copy };
     let mut room = MAX_COPIED_BYTES;
-    let mut left_out = false;
-    let is_trace = |name: &ShortString| TRACE_HEADERS.contains(&name.as_str());
-    let first = original.into_iter().filter(|(name, _)| is_trace(name));
-    let others = original.into_iter().filter(|(name, _)| !is_trace(name) && travels(name.as_str()));
-    for (name, value) in first.chain(others) {
+    // The stream says so of headers that were larger than a frame. A stranger may say so too: it harms nobody.
+    let mut left_out = original.inner().get(HEADERS_DROPPED) == Some(&AMQPValue::Boolean(true));
+    for (name, value) in in_order_of_worth(original) {
         match room.checked_sub(size(name, value)) {
             Some(rest) => {
                 room = rest;
@@ -197,6 +197,15 @@ fn copied(original: &BasicProperties) -> FieldTable {
         copy.insert(short(REPLAYS), count(replays));
     }
     copy
+}
+
+/// The producer's headers that travel, those first that are to be kept where not all can be.
+fn in_order_of_worth(headers: &FieldTable) -> impl Iterator<Item = (&ShortString, &AMQPValue)> {
+    let is_trace = |name: &ShortString| TRACE_HEADERS.contains(&name.as_str());
+    let first = headers.into_iter().filter(move |(name, _)| is_trace(name));
+    let others =
+        headers.into_iter().filter(move |(name, _)| !is_trace(name) && travels(name.as_str()));
+    first.chain(others)
 }
 
 /// Whether a header is one of the producer's that may go on to another queue.

@@ -21,6 +21,8 @@ pub struct Settings {
     pub declare: bool,
     /// The most unacked deliveries of each lane.
     pub prefetch: u16,
+    /// The most bytes of messages in flight, over both lanes.
+    pub in_flight_bytes: u64,
     /// The AMQP heartbeat, in whole seconds on the wire.
     pub heartbeat: Duration,
     /// The time limit of connecting to one host, TCP, TLS and AMQP together.

@@ -6,7 +6,7 @@ use super::{EXIT_USAGE, output};
 use crate::{
     broker::{self, Found},
     config::Config,
-    endpoint::{self, Credentials},
+    endpoint::{self, CredentialFault, Credentials},
 };
 
 /// One row of the table.
@@ -37,7 +37,7 @@ impl fmt::Display for State {
 pub async fn run(config: Config) -> ExitCode {
     let mut rows = vec![row("configuration", State::Ok, "every key is valid")];
     rows.extend(config.warnings.iter().map(|warning| row("configuration", State::Note, warning)));
-    rows.push(credentials(&config));
+    rows.extend(credentials(&config));
     rows.push(match endpoint::reach(&config.endpoint).await {
         Ok(()) => row("endpoint", State::Ok, "reached; nothing was sent"),
         Err(error) => row("endpoint", State::Fault, &error.to_string()),
@@ -48,13 +48,17 @@ pub async fn run(config: Config) -> ExitCode {
     output::exit_code(output::print(&table(&rows)), code)
 }
 
-fn credentials(config: &Config) -> Row {
+fn credentials(config: &Config) -> Vec<Row> {
+    let rows = |state, faults: &[CredentialFault]| -> Vec<Row> {
+        faults.iter().map(|fault| row("credentials", state, &fault.to_string())).collect()
+    };
     match Credentials::load(&config.credentials) {
-        Ok(_) => row("credentials", State::Ok, "every secret can be read"),
-        Err(faults) => {
-            let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
-            row("credentials", State::Fault, &faults.join("; "))
+        Ok(credentials) => {
+            let mut all = vec![row("credentials", State::Ok, "every secret can be read")];
+            all.extend(rows(State::Note, credentials.oddities()));
+            all
         }
+        Err(faults) => rows(State::Fault, &faults),
     }
 }
 

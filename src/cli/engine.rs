@@ -6,7 +6,7 @@ use std::{net::SocketAddr, sync::Arc};
 use thiserror::Error;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::EXIT_USAGE;
 use crate::{
@@ -92,6 +92,9 @@ pub fn assemble<E: Endpoint>(
     let metrics = Arc::new(Metrics::new(build)?);
     let credentials = Credentials::load(&config.credentials)
         .map_err(|faults| EngineError::Credentials { faults })?;
+    for odd in credentials.oddities() {
+        warn!("{odd}");
+    }
     let credentials = Arc::new(credentials);
     let endpoint = wrap(HttpEndpoint::new(&config.endpoint, Arc::clone(&credentials))?);
     let flow = Arc::new(Dispatcher::new(&config.flow, Arc::clone(&metrics)));

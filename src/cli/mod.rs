@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand; wires the parts.
 
 pub mod check;
+mod core_dumps;
 pub mod credentials;
 pub mod dead_letters;
 mod engine;
@@ -22,6 +23,7 @@ use crate::{
     endpoint,
     logs::{self, Guard},
 };
+use core_dumps::CoreDumps;
 
 /// The exit code of a wrong configuration; clap's own, for a wrong command line, is the same.
 const EXIT_USAGE: u8 = 2;
@@ -74,24 +76,25 @@ enum Command {
 /// Runs the command of this process's command line.
 #[must_use]
 pub fn main() -> ExitCode {
+    let core_dumps = CoreDumps::forbid();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(answer) => return tell(&answer),
     };
     endpoint::install_crypto_provider();
     match cli.command {
-        Command::Run => with_config(Config::load, &cli.config, run::run),
+        Command::Run => with_config(Config::load, &cli.config, core_dumps, run::run),
         Command::Sweep(args) => {
-            with_config(Config::load, &cli.config, |config| sweep::run(args, config))
+            with_config(Config::load, &cli.config, core_dumps, |config| sweep::run(args, config))
         }
-        Command::Check => with_config(Config::load, &cli.config, check::run),
+        Command::Check => with_config(Config::load, &cli.config, core_dumps, check::run),
         Command::Enqueue(args) => {
-            with_config(Config::load_without_credentials, &cli.config, |config| {
+            with_config(Config::load_without_credentials, &cli.config, core_dumps, |config| {
                 enqueue::run(args, config)
             })
         }
         Command::DeadLetters(args) => {
-            with_config(Config::load_without_credentials, &cli.config, |config| {
+            with_config(Config::load_without_credentials, &cli.config, core_dumps, |config| {
                 dead_letters::run(args, config)
             })
         }
@@ -121,10 +124,11 @@ fn env() -> Variables {
     std::env::vars_os()
 }
 
-/// Loads the configuration, sets up the logs, and runs.
+/// Loads the configuration, sets up the logs, allows core dumps if the configuration does, and runs.
 fn with_config<F: Future<Output = ExitCode>>(
     load: impl Fn(&[PathBuf], Variables) -> Result<Config, Faults>,
     files: &[PathBuf],
+    core_dumps: CoreDumps,
     run: impl FnOnce(Config) -> F,
 ) -> ExitCode {
     let config = match load(files, env()) {
@@ -137,6 +141,9 @@ fn with_config<F: Future<Output = ExitCode>>(
     };
     for warning in &config.warnings {
         tracing::warn!("{warning}");
+    }
+    if let Err(error) = core_dumps.allow_if(config.process.core_dumps) {
+        tracing::warn!(%error, "the system refuses to change whether this process leaves a core dump");
     }
     block_on(run(config))
 }

@@ -126,7 +126,8 @@ fn connect(
         Arc::clone(metrics),
         Arc::clone(outbox),
     );
-    let exits = Arc::new(Exits { queues, publisher });
+    let declared = settings.declare;
+    let exits = Arc::new(Exits { queues, publisher, outbox: Arc::clone(outbox), declared });
     let (supervisor, source, control, consuming) =
         Supervisor::new(settings, exits, Arc::clone(metrics));
     (Consumer { supervisor, source, control, consuming }, publishing)

@@ -21,6 +21,7 @@ mod process;
 mod reader;
 mod retry;
 mod secret;
+mod service_links;
 mod unknown;
 mod value;
 
@@ -35,7 +36,7 @@ use self::{clients::Secrets, layer::Layer, reader::Reader};
 
 pub use self::{
     faults::{Fault, Faults},
-    process::{AdminSettings, LogFormat, LogSettings, ShutdownSettings},
+    process::{AdminSettings, LogFormat, LogSettings, ProcessSettings, ShutdownSettings},
 };
 
 /// Every key with its default, its unit and its reason.
@@ -63,6 +64,8 @@ pub struct Config {
     pub log: LogSettings,
     /// How the worker ends.
     pub shutdown: ShutdownSettings,
+    /// What the process may leave behind.
+    pub process: ProcessSettings,
     /// What works but deserves a look, one sentence each, to be logged once.
     pub warnings: Vec<String>,
 }
@@ -129,6 +132,7 @@ impl Config {
         let retry = retry::read(reader);
         let endpoint = endpoint::read(reader, flow.concurrency_max);
         let credentials = credentials::read(reader, secrets);
+        let shutdown = process::shutdown(reader, endpoint.settings.timeout);
         Self {
             broker: broker::read(reader, flow.concurrency_max, retry.park.clone()),
             endpoint: endpoint.settings,
@@ -152,7 +156,8 @@ impl Config {
             },
             admin: process::admin(reader),
             log: process::log(reader),
-            shutdown: process::shutdown(reader),
+            shutdown,
+            process: process::process(reader),
             warnings: Vec::new(),
         }
     }

@@ -21,7 +21,7 @@ use crate::{
 
 /// Whatever has been in hand for this long without an ending goes back: RabbitMQ ends the consumer
 /// that holds a delivery for longer than its `consumer_timeout`, 30 minutes by default.
-const MAX_IN_HAND: Duration = Duration::from_secs(600);
+pub const MAX_IN_HAND: Duration = Duration::from_secs(600);
 
 /// One delivery in hand.
 #[derive(Debug)]

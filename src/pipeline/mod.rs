@@ -23,6 +23,7 @@ use tokio_util::task::TaskTracker;
 
 pub use backing_off::BackingOff;
 use case::Case;
+pub use case::MAX_IN_HAND;
 pub use chance::Chance;
 pub use duplicates::Duplicates;
 use duplicates::{Entry, Followed, Leader};
@@ -95,8 +96,8 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         let outcome = self.shielded(&delivery, &mut case).await;
         let origin = Self::origin(&delivery, &case, &outcome);
         let settled = self.settle(delivery, &outcome, &mut case).await;
-        self.account(&origin, &case, &outcome, settled);
-        case.span.end(&outcome, settled);
+        self.account(&origin, &case, &outcome, &settled);
+        case.span.end(&outcome, &settled);
     }
 
     /// A panic inside one job ends that job and nothing else.

@@ -83,7 +83,7 @@ impl JobSpan {
     }
 
     /// Ends it.
-    pub fn end(&mut self, _: &Outcome, _: Settled) {}
+    pub fn end(&mut self, _: &Outcome, _: &Settled) {}
 }
 
 impl CallSpan {

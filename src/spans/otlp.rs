@@ -190,11 +190,11 @@ impl JobSpan {
     }
 
     /// Ends it.
-    pub fn end(&mut self, outcome: &Outcome, settled: Settled) {
+    pub fn end(&mut self, outcome: &Outcome, settled: &Settled) {
         let Some((_, mut span)) = self.0.take() else { return };
         let name = match outcome {
-            _ if settled == Settled::Abandoned => "abandoned",
-            _ if settled == Settled::HandedBack => "handed_back",
+            _ if *settled == Settled::Abandoned => "abandoned",
+            _ if *settled == Settled::HandedBack => "handed_back",
             Outcome::Done(ending) => ending.as_str(),
             Outcome::DeadLettered(letter) => {
                 span.set_attribute(KeyValue::new("error.type", letter.reason.as_str()));

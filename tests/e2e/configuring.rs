@@ -64,6 +64,82 @@ async fn a_missing_secret_file_is_reported() {
     assert!(worker.stderr().contains("credentials.client_secret_file"), "{}", worker.stderr());
 }
 
+/// A pod gets variables for a service called like the worker. Exit code 2 alone would send people looking
+/// for a typing error of theirs.
+#[tokio::test(flavor = "multi_thread")]
+async fn links_of_kubernetes_are_refused_with_the_switch_that_turns_them_off() {
+    for subcommand in ["run", "check", "healthcheck", "enqueue"] {
+        let (worker, status) = Launch::bare(subcommand)
+            .environment("REVOKER_PORT", "tcp://10.96.0.7:9464")
+            .environment("REVOKER_SERVICE_HOST", "10.96.0.7")
+            .environment("REVOKER_PORT_9464_TCP_ADDR", "10.96.0.7")
+            .set("credentials.client_id", "client")
+            .set("credentials.client_secret", canary::SECRET)
+            .run()
+            .await;
+        assert_eq!(status.code(), Some(2), "{subcommand}: {}", worker.stderr());
+        let said = worker.stderr();
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(
+            said.contains("REVOKER_PORT") && said.contains("enableServiceLinks: false"),
+            "{said}"
+        );
+    }
+}
+
+/// A secret with something around it that nobody sees is as wrong as another secret. What it can never
+/// hold is refused by every command that makes calls; what is odd is told by each, and by `check` in a row.
+#[tokio::test(flavor = "multi_thread")]
+async fn characters_around_a_secret_are_told() {
+    use crate::harness::{Endpoint, Swept};
+
+    let endpoint = Endpoint::willing().await;
+    let folder = tempfile::tempdir().unwrap();
+    let swept = Swept::tokens(1);
+    let file = folder.path().join("shop");
+    let nowhere = "amqp://127.0.0.1:1/%2f";
+    let launch = |subcommand: &str| {
+        Launch::bare(subcommand)
+            .calling(&endpoint)
+            .set("broker.url", nowhere)
+            .set("broker.connect_timeout", "60s")
+            .unset("credentials.client_secret")
+            .unset("credentials.client_id")
+            .set("credentials.directory", folder.path().display())
+    };
+    let sweep = || launch("sweep").arg("--client-id").arg("shop").arg(swept.input().display());
+    let secret = canary::SECRET;
+    for (content, words) in [
+        (format!("\u{feff}{secret}\n"), "holds a byte order mark"),
+        (format!("{secret}\0"), "holds a NUL"),
+        (format!("{secret}\n\n"), "holds a line break"),
+    ] {
+        std::fs::write(&file, content).unwrap();
+        for launch in [launch("run"), sweep(), launch("check")] {
+            let (worker, status) = launch.run().await;
+            assert_eq!(status.code(), Some(2), "{words}: {}", worker.stderr());
+            let said = worker.stdout() + &worker.stderr();
+            assert!(said.contains(words) && said.contains("shop"), "{said}");
+        }
+    }
+    assert_eq!(endpoint.count(), 0);
+
+    for (content, words) in [
+        (format!(" {secret}\n"), "begins or ends with a blank"),
+        (format!("\"{secret}\""), "stands in quotes"),
+    ] {
+        std::fs::write(&file, content).unwrap();
+        let (check, _) = launch("check").run().await;
+        let row = check.stdout();
+        let row = row.lines().find(|row| row.starts_with("credentials") && row.contains("note"));
+        assert!(row.is_some_and(|row| row.contains(words)), "{}", check.stdout());
+        let (run, status) = sweep().arg("--force").run().await;
+        assert_eq!(status.code(), Some(0), "{}", run.stderr());
+        assert!(run.stderr().contains(words), "{}", run.stderr());
+    }
+    assert_eq!(endpoint.count(), 1, "it is used as it is");
+}
+
 /// Wrong usage is told on standard error with exit code 2; help goes to standard output and exits 0.
 #[tokio::test(flavor = "multi_thread")]
 async fn usage_is_explained() {

@@ -51,7 +51,9 @@ impl SimDelivery {
         let arrival = read_arrival(&properties, ticket.lane, message.redelivered, &queues, now);
         world.witness.arrived(ticket.number, &arrival);
         let receipt = Receipt::new(ticket.tag, Arc::clone(&ticket.ledger));
-        let exits = Arc::new(Exits { queues, publisher });
+        let declared = world.plan.worker.declared || world.is(Mutant::TrustsForeignLanes);
+        let outbox = Arc::clone(&life.outbox);
+        let exits = Arc::new(Exits { queues, publisher, outbox, declared });
         let inner = AmqpDelivery::new(arrival, message.body.clone(), properties, receipt, exits);
         Self { life: Arc::clone(life), ticket, message, inner, posted }
     }
@@ -127,7 +129,7 @@ impl Delivery for SimDelivery {
             Settled::HandedBack | Settled::Abandoned
                 if life.world.is(Mutant::MisreportsSettlements) =>
             {
-                watched.settled(settled);
+                let _ = watched.settled(settled);
                 Settled::Done
             }
             settled => watched.settled(settled),

@@ -53,6 +53,7 @@ pub struct Life {
     /// The consuming connection breaks.
     pub severed: Notify,
     flow: Arc<Dispatcher>,
+    pub outbox: Arc<Outbox>,
     letters: mpsc::UnboundedSender<Outgoing>,
     session: Mutex<Option<(LinkNumber, PerLane<Arc<ChannelLedger>>)>>,
     dead: AtomicBool,
@@ -108,6 +109,7 @@ impl Running {
         };
         let flow = Arc::new(Dispatcher::new(&settings, Arc::clone(&metrics)));
         let (letters, inbox) = mpsc::unbounded_channel();
+        let outbox = Arc::new(Outbox::default());
         let life = Arc::new(Life {
             number: world.witness.born(),
             world: Arc::clone(world),
@@ -116,6 +118,7 @@ impl Running {
             close: CancellationToken::new(),
             severed: Notify::new(),
             flow: Arc::clone(&flow),
+            outbox: Arc::clone(&outbox),
             letters,
             session: Mutex::default(),
             dead: AtomicBool::new(false),
@@ -124,7 +127,6 @@ impl Running {
         let pipeline = Arc::new(pipeline(&life, &metrics, stop.clone()));
         let (intake, deliveries) = mpsc::channel(INTAKE);
         let source = SimSource { life: Arc::clone(&life), intake: deliveries };
-        let outbox = Arc::new(Outbox::default());
         let mut guiding = JoinSet::new();
         guiding.spawn(Arc::clone(&flow).run(CancellationToken::new()));
         guiding.spawn(brake(Arc::clone(&outbox), Arc::clone(&flow)));

@@ -16,6 +16,8 @@ pub enum Mutant {
     MisreportsSettlements,
     /// Takes a dead letter for confirmed that was never published.
     TakesSilenceForConfirm,
+    /// Leaves to the broker what it cannot publish, in lanes that somebody else has declared.
+    TrustsForeignLanes,
     /// Forgets in a retry queue that an attempt may have worked.
     ForgetsAmbiguity,
     /// Takes any 2xx for a success.
@@ -39,13 +41,14 @@ pub enum Mutant {
 }
 
 impl Mutant {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::AcksBeforeConfirm,
         Self::LosesSettlements,
         Self::AcksTheNeighbour,
         Self::AcksAcrossSessions,
         Self::MisreportsSettlements,
         Self::TakesSilenceForConfirm,
+        Self::TrustsForeignLanes,
         Self::ForgetsAmbiguity,
         Self::TakesWeatherForSuccess,
         Self::TakesWeatherForRejection,

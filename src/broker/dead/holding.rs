@@ -72,7 +72,7 @@ impl<'a> Holding<'a> {
             Frame::Ack { tag, multiple } => {
                 Some(self.channel.basic_ack(tag, BasicAckOptions { multiple }))
             }
-            Frame::Requeue { .. } => None,
+            Frame::Requeue { .. } | Frame::DeadLetter { .. } => None,
         })))
         .await?;
         Ok(())

@@ -10,6 +10,8 @@ use crate::endpoint::{CredentialFault, Credentials, Reloaded};
 pub(super) struct Rounds {
     credentials: Arc<Credentials>,
     told: BTreeSet<String>,
+    /// Whether any of these is more than odd.
+    faulty: bool,
 }
 
 /// What one reading showed that was not so before. No text holds a secret.
@@ -24,7 +26,9 @@ pub(super) struct News {
 
 impl Rounds {
     pub(super) fn new(credentials: Arc<Credentials>) -> Self {
-        Self { credentials, told: BTreeSet::new() }
+        // Told at the start.
+        let told = credentials.oddities().iter().map(ToString::to_string).collect();
+        Self { credentials, told, faulty: false }
     }
 
     /// Reads every secret once, apart from the runtime's own threads: a slow file system must not hold
@@ -40,7 +44,8 @@ impl Rounds {
 
     /// A fault is news when it comes up, not each time it is met.
     fn news(&mut self, reloaded: Reloaded, faults: &[CredentialFault]) -> News {
-        let had_faults = !self.told.is_empty();
+        let was_faulty =
+            std::mem::replace(&mut self.faulty, faults.iter().any(CredentialFault::is_wrong));
         let before = std::mem::take(&mut self.told);
         let mut news = News::default();
         for fault in faults {
@@ -51,13 +56,14 @@ impl Rounds {
             self.told.insert(text);
         }
         news.replaced = (reloaded.changed > 0 || reloaded.withdrawn > 0).then_some(reloaded);
-        news.mended = had_faults && self.told.is_empty();
+        news.mended = was_faulty && !self.faulty;
         news
     }
 
     /// What a client with a faulty secret is called with.
     fn meanwhile(&self, fault: &CredentialFault) -> &'static str {
         match &fault.client_id {
+            _ if !fault.is_wrong() => "it is in force as it is",
             Some(client_id) if self.credentials.secret(client_id).is_none() => {
                 "it had none before, so its jobs cannot be called"
             }

@@ -85,6 +85,32 @@ async fn each_fault_is_told_as_it_comes_up_and_the_old_secret_stays_in_force() {
     assert_eq!(secret(&credentials).as_deref(), Some("hunter2-old"));
 }
 
+#[tokio::test]
+async fn a_secret_that_is_odd_is_told_once_and_in_force() {
+    let (folder, credentials) = folder();
+    let mut rounds = Rounds::new(Arc::clone(&credentials));
+    fs::write(folder.path().join("shop"), "\"hunter2-new\"").unwrap();
+    let news = rounds.read().await;
+    assert_eq!(news.replaced, Some(Reloaded { clients: 1, changed: 1, withdrawn: 0 }));
+    assert_eq!(news.faults.len(), 1);
+    let said = &news.faults[0];
+    assert!(
+        said.contains(": stands in quotes; ") && said.ends_with("; it is in force as it is"),
+        "{said}"
+    );
+    assert_eq!(secret(&credentials).as_deref(), Some("\"hunter2-new\""));
+    assert_eq!(rounds.read().await, News::default(), "told before");
+    // At a start with it, whoever starts tells it.
+    let again = CredentialSettings {
+        directory: Some(folder.path().to_owned()),
+        ..CredentialSettings::default()
+    };
+    let mut rounds = Rounds::new(Arc::new(Credentials::load(&again).unwrap()));
+    assert_eq!(rounds.read().await, News::default());
+    fs::write(folder.path().join("shop"), "hunter2-new").unwrap();
+    assert!(!rounds.read().await.mended, "it was no fault");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_changed_file_is_taken_up_until_the_shutdown() {
     let (folder, credentials) = folder();

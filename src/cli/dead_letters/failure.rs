@@ -67,9 +67,7 @@ impl Failure {
                 ReplayError::Topology(error) => {
                     matches!(error, TopologyError::Refused { .. } | TopologyError::Failed { .. })
                 }
-                ReplayError::Unreachable(_)
-                | ReplayError::Unanswered(_)
-                | ReplayError::Unconfirmed { .. } => true,
+                ReplayError::Unreachable(_) | ReplayError::Unanswered(_) => true,
             },
             Self::Refused(_) => true,
             _ => false,

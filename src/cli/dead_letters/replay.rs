@@ -89,6 +89,7 @@ struct Summary {
     bulk: u64,
     left: u64,
     rejected_left_out: u64,
+    refused_by_broker: u64,
 }
 
 /// Replays.
@@ -117,6 +118,7 @@ pub async fn run(args: &Args, tools: &mut Tools) -> Result<Ended, Failure> {
         ended = rounds::run(tools, &mut selection.letters, &mut replaying).await;
         replaying.replayer.disconnect().await;
     }
+    let refused_by_broker = replaying.refused;
     let summary = Summary {
         queue: tools.queue.name().to_owned(),
         seen: selection.seen,
@@ -128,18 +130,25 @@ pub async fn run(args: &Args, tools: &mut Tools) -> Result<Ended, Failure> {
         bulk: replaying.replayed.bulk,
         left: selection.letters.left(),
         rejected_left_out,
+        refused_by_broker,
     };
-    let printed = if args.json { print_json(&summary) } else { print(&summary.text()) };
+    let printed = if args.json {
+        print_json(&summary)
+    } else {
+        print(&summary.text(replaying.replayer.refusal()))
+    };
     ended?;
     printed?;
-    if summary.left > 0 && !args.dry_run {
-        return Err(Failure::Unfinished(summary.left));
+    let not_found = summary.left.saturating_sub(refused_by_broker);
+    if not_found > 0 && !args.dry_run {
+        return Err(Failure::Unfinished(not_found));
     }
-    Ok(if rejected_left_out > 0 { Ended::Partly } else { Ended::Well })
+    Ok(if rejected_left_out + refused_by_broker > 0 { Ended::Partly } else { Ended::Well })
 }
 
 impl Summary {
-    fn text(&self) -> String {
+    /// For people; `why` is what the broker said of the latest letter that it refused.
+    fn text(&self, why: &str) -> String {
         let Self { queue, selected, replayed, interactive, bulk, left, rejected_left_out, .. } =
             self;
         let mut text = if self.dry_run {
@@ -160,6 +169,13 @@ impl Summary {
                  {rejected_left_out}"
             );
         }
+        if self.refused_by_broker > 0 {
+            let _ = writeln!(
+                text,
+                "still dead letters, because the broker refuses them: {} ({why})",
+                self.refused_by_broker
+            );
+        }
         text.push_str(&self.seen.notes());
         text
     }
@@ -173,6 +189,8 @@ struct Replaying {
     /// The room of every round, and what is left of this one's.
     room: (Room, Room),
     replayed: PerLane<u64>,
+    /// Letters of this round that the broker has refused before.
+    refused: u64,
 }
 
 impl Replaying {
@@ -190,6 +208,7 @@ impl Replaying {
             pace: Pace::new(args.rate.and_then(Rate::per_second)),
             room: (room, room),
             replayed: PerLane::default(),
+            refused: 0,
         }
     }
 }
@@ -201,9 +220,15 @@ impl Deed for Replaying {
 
     fn begin(&mut self) {
         self.room.1 = self.room.0;
+        self.refused = 0;
     }
 
     fn keep(&mut self, held: Held) -> Option<(Lane, Letter)> {
+        // It stays a dead letter: to send it again would break the channel of the others again.
+        if self.replayer.refuses(&held) {
+            self.refused += 1;
+            return None;
+        }
         if !self.room.1.take(held.body().len()) {
             return None;
         }

@@ -88,19 +88,27 @@ impl Publishing<'_> {
         let expired = |jobs: &[Numbered]| jobs.iter().filter(|job| job.expired).count() as u64;
         count.enqueued += step.jobs.len() as u64;
         count.expired += expired(&step.jobs);
-        self.outlet.publish(&mut step.jobs, self.give_up.cancelled()).await;
-        count.enqueued -= step.jobs.len() as u64;
-        count.expired -= expired(&step.jobs);
+        let refused = self.outlet.publish(&mut step.jobs, self.give_up.cancelled()).await;
+        let (refused, why): (Vec<_>, Vec<_>) = refused.into_iter().unzip();
+        count.enqueued -= (step.jobs.len() + refused.len()) as u64;
+        count.expired -= expired(&step.jobs) + expired(&refused);
+        let mut not_taken: Vec<_> = refused
+            .iter()
+            .zip(why)
+            .map(|(job, refusal)| (job.line, format!("the broker refuses it: {}", refusal.why)))
+            .collect();
         // What was given up is not in its queue, and whoever goes on begins with it.
         let given_up = step.jobs.first().map(|job| job.line);
         count.next_line = given_up.unwrap_or(step.next_line);
         step.duplicates.retain(|line| *line < count.next_line);
         step.refused.retain(|(line, _)| *line < count.next_line);
+        not_taken.retain(|(line, _)| *line < count.next_line);
         count.duplicates += step.duplicates.len() as u64;
-        count.refused += step.refused.len() as u64;
+        count.refused += (step.refused.len() + not_taken.len()) as u64;
         let dealt_with = step.remarks.iter().filter(|remark| remark.line() < count.next_line);
         dealt_with.for_each(|remark| count.remarks.add(*remark));
         refusals.tell(&step.refused);
+        refusals.tell(&not_taken);
         count.listed = refusals.are_listed();
         self.counts.send_replace(count);
         given_up.map_or(Ok(()), |_| Err(Failure::Interrupted))

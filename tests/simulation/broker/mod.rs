@@ -174,11 +174,14 @@ impl Broker {
             Err(fault) => witness.violated(fault),
             Ok(settled) => {
                 for (number, mut message) in settled {
-                    let acked = matches!(frame, Frame::Ack { .. });
-                    witness.told(number, acked);
-                    if !acked {
-                        message.redelivered = true;
-                        state.lanes.get_mut(lane).push_front(message);
+                    witness.told(number, frame);
+                    match frame {
+                        Frame::Ack { .. } => {}
+                        Frame::Requeue { .. } => {
+                            message.redelivered = true;
+                            state.lanes.get_mut(lane).push_front(message);
+                        }
+                        Frame::DeadLetter { .. } => state.dead.push(message),
                     }
                 }
             }

@@ -24,6 +24,8 @@ pub struct WorkerPlan {
     pub prefetch: u16,
     /// How long a worker that was asked to stop may finish what it does.
     pub grace: Duration,
+    /// Whether the workers declare the lanes, with a dead-lettering that loses nothing.
+    pub declared: bool,
 }
 
 impl WorkerPlan {
@@ -31,7 +33,8 @@ impl WorkerPlan {
         let flow = flow(dice);
         let grace = Duration::from_millis(dice.pick(&[100, 1000, 20_000]));
         let prefetch = flow.prefetch(dice.pick(&[1, 2, 8, 32]));
-        Self { pipeline: pipeline(dice), flow, prefetch, grace }
+        let declared = !dice.one_in(3);
+        Self { pipeline: pipeline(dice), flow, prefetch, grace, declared }
     }
 
     /// Room for jobs that wait between attempts, as the worker measures it.
