@@ -88,15 +88,12 @@ impl Remarks {
 /// A sentence a line, on what a person might overlook; nothing where there is nothing to say.
 impl fmt::Display for Remarks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.swallowed_lines {
-            0 => {}
-            lines => {
-                writeln!(f, "lines behind a stray quote, none of them read as a job: {lines}")?
-            }
+        let (swallowed, quoted) = (self.swallowed_lines, self.lines_inside_quotes);
+        if swallowed > 0 {
+            writeln!(f, "lines behind a stray quote, none of them read as a job: {swallowed}")?;
         }
-        match self.lines_inside_quotes {
-            0 => {}
-            lines => writeln!(f, "lines inside quotes, part of the line before: {lines}")?,
+        if quoted > 0 {
+            writeln!(f, "lines inside quotes, part of the line before: {quoted}")?;
         }
         if self.byte_order_marks > 0 {
             let lines: Vec<String> = self.marked_lines.iter().map(u64::to_string).collect();

@@ -57,7 +57,7 @@ pub struct Args {
     #[arg(long)]
     pub format: Option<Format>,
 
-    /// The column of a CSV file that holds a field, where it has another name: refresh_token=token;
+    /// The column of a CSV file that holds a field, where it has another name: `refresh_token=token`;
     /// repeat it for more fields
     #[arg(long, value_name = "FIELD=COLUMN")]
     pub column: Vec<Column>,

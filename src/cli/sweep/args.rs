@@ -58,7 +58,7 @@ pub struct Args {
     #[arg(long)]
     format: Option<Format>,
 
-    /// The column of a CSV file that holds a field, where it has another name: refresh_token=token;
+    /// The column of a CSV file that holds a field, where it has another name: `refresh_token=token`;
     /// repeat it for more fields
     #[arg(long, value_name = "FIELD=COLUMN")]
     column: Vec<Column>,
@@ -228,7 +228,7 @@ mod tests {
         let beside = |suffix| Some(PathBuf::from(format!("{file}{suffix}")));
         assert_eq!(args(&[file]).journal(), beside(JOURNAL));
         let beside_file = beside(FAILED).unwrap();
-        assert_eq!(args(&[file]).failed_lines(), [beside_file.clone()]);
+        assert_eq!(args(&[file]).failed_lines(), std::slice::from_ref(&beside_file));
         let elsewhere = args(&[file, "--journal", "j"]);
         assert_eq!(elsewhere.journal(), Some("j".into()));
         let beside_journal = PathBuf::from(format!("j{FAILED}"));

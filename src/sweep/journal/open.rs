@@ -139,15 +139,12 @@ pub fn open(path: &Path, sweep: &Sweep<'_>) -> Result<Opened, OpenError> {
     // Behind the lock: whoever made the file a moment ago has written its header.
     let Recovered { past, whole, torn } = recover(BufReader::new(&file))?;
     let Sweep { header, .. } = *sweep;
-    let (going, mut opened) = match past {
-        Some(past) => {
-            let going = sweep.check(past.header())?;
-            (going, Opened { file, length: whole, past, resumed: true })
-        }
-        None => {
-            let past = Past::new(header.clone());
-            (Going::On, Opened { file, length: 0, past, resumed: false })
-        }
+    let (going, mut opened) = if let Some(past) = past {
+        let going = sweep.check(past.header())?;
+        (going, Opened { file, length: whole, past, resumed: true })
+    } else {
+        let past = Past::new(header.clone());
+        (Going::On, Opened { file, length: 0, past, resumed: false })
     };
     opened.prepare(header, going, torn).map_err(OpenError::Write)?;
     if !opened.resumed {
