@@ -31,6 +31,9 @@ const OWN_KEYS: [(&str, &str); 2] =
 /// Parameters that the client library reads.
 const PARAMETERS: [&str; 3] = ["auth_mechanism", "channel_max", "frame_max"];
 
+/// The smallest frame in octets that RabbitMQ agrees to, from 4.1 on; before, 4096.
+const LEAST_FRAME: u32 = 8192;
+
 /// Checks one URL.
 pub(super) fn check(text: &str) -> Result<Link, Problem> {
     let fault = |what: &str| Err(Problem::new(what, FORM));
@@ -83,9 +86,16 @@ fn parameters(url: &Url) -> Result<(), Problem> {
             let known = PARAMETERS.join(", ");
             return Err(Problem::new("holds an unknown parameter", format!("choose of {known}")));
         }
-        if name.ends_with("_max") && value.parse::<u16>().is_err() {
-            let what = format!("holds a parameter {name} that is not a number of 16 bits");
+        if name == "channel_max" && value.parse::<u16>().is_err() {
+            let what = "holds a parameter channel_max that is not a number of 16 bits";
             return Err(Problem::new(what, "correct it or leave it out"));
+        }
+        if name == "frame_max"
+            && !value.parse::<u32>().is_ok_and(|octets| octets == 0 || octets >= LEAST_FRAME)
+        {
+            let what =
+                format!("holds a parameter frame_max that is not 0 or at least {LEAST_FRAME}");
+            return Err(Problem::new(what, "leave it out: the broker names a size"));
         }
     }
     Ok(())
@@ -126,6 +136,8 @@ mod tests {
             ("amqp://u:100%@rabbit.example", Link::Plain),
             ("amqps://rabbit.example", Link::Encrypted),
             ("amqps://rabbit.example/v?auth_mechanism=external&frame_max=8192", Link::Encrypted),
+            ("amqps://rabbit.example?frame_max=131072", Link::Encrypted),
+            ("amqps://rabbit.example?frame_max=0&channel_max=100", Link::Encrypted),
         ] {
             assert_eq!(check(url), Ok(link), "{url}");
         }
@@ -152,6 +164,9 @@ mod tests {
             ("amqp://rabbit?connection_timeout=5", "the parameter connection_timeout"),
             ("amqp://rabbit?verify=none", "unknown parameter"),
             ("amqp://rabbit?channel_max=many", "16 bits"),
+            ("amqp://rabbit?frame_max=1", "0 or at least 8192"),
+            ("amqp://rabbit?frame_max=8191", "0 or at least 8192"),
+            ("amqp://rabbit?frame_max=-1", "0 or at least 8192"),
         ] {
             let problem = check(url).unwrap_err();
             assert!(problem.what.contains(what), "{url}: {problem:?}");
