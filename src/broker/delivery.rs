@@ -7,10 +7,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     headers,
+    history_keys::HistoryKeys,
     outbox::Outbox,
     publisher::{Letter, NotPublished, Publisher},
     queues::Queues,
     receipt::Receipt,
+    stream::Charge,
 };
 use crate::{
     domain::{Arrival, Settlement},
@@ -30,6 +32,8 @@ pub struct Exits {
     /// Whether the lanes are declared by us, so that they are known to have a dead-lettering of their own
     /// that loses nothing.
     pub declared: bool,
+    /// What signs and verifies the history of parked jobs.
+    pub history_keys: Arc<HistoryKeys>,
 }
 
 /// One delivery of a session.
@@ -38,6 +42,8 @@ pub struct AmqpDelivery {
     message: Box<Message>,
     receipt: Receipt,
     exits: Arc<Exits>,
+    /// Its share of the bytes in flight: given back with the delivery, when its settlement is known.
+    charge: Option<Charge>,
 }
 
 /// What was delivered.
@@ -63,7 +69,15 @@ impl AmqpDelivery {
         receipt: Receipt,
         exits: Arc<Exits>,
     ) -> Self {
-        Self { message: Box::new(Message { arrival, body, properties }), receipt, exits }
+        let message = Box::new(Message { arrival, body, properties });
+        Self { message, receipt, exits, charge: None }
+    }
+
+    /// With its share of the bytes in flight.
+    #[must_use]
+    pub fn charged(mut self, charge: Option<Charge>) -> Self {
+        self.charge = charge;
+        self
     }
 
     /// The message that carries the job to where the settlement sends it; `None` if it goes nowhere.
@@ -82,7 +96,14 @@ impl AmqpDelivery {
                 // No retry queue at all: the configuration refuses an empty list of stays, so this
                 // falls back to handing the job back.
                 self.exits.queues.retry(lane, parking.delay)?,
-                headers::of_parked(properties, lane, parking),
+                headers::of_parked(
+                    properties,
+                    body,
+                    lane,
+                    parking,
+                    &self.exits.queues,
+                    &self.exits.history_keys,
+                ),
             ),
         };
         Some(Letter {
@@ -99,10 +120,17 @@ impl AmqpDelivery {
     /// dead-lettering, which keeps the job but cannot say why. Anything else stays in flight: a lane that
     /// somebody else declared may drop what is rejected, and nobody has condemned a job that was to be
     /// parked. It goes back to its lane with its session, or when it has been in hand for too long.
-    async fn unpublishable(self, refusal: Unpublishable, is_dead: bool, queue: &str) -> Settled {
+    async fn unpublishable(
+        mut self,
+        refusal: Unpublishable,
+        is_dead: bool,
+        queue: &str,
+    ) -> Settled {
         if is_dead && self.exits.declared {
             return self.receipt.leave_to_broker(refusal);
         }
+        // Its body is gone: the letter had it.
+        self.charge = None;
         let _aside = self.exits.outbox.set_aside(queue, &refusal);
         self.receipt.lost().cancelled().await;
         Settled::Abandoned

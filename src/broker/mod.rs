@@ -21,7 +21,9 @@ mod delivery;
 mod depths;
 mod destination;
 mod ending;
+mod handshake;
 mod headers;
+mod history_keys;
 mod inspect;
 mod lane;
 mod lane_sessions;
@@ -54,6 +56,7 @@ pub use dead::{
 pub use delivery::{AmqpDelivery, Exits};
 #[cfg(any(test, fuzzing))]
 pub use headers::invariants as header_invariants;
+pub use history_keys::{HistoryKeyFault, HistoryKeys};
 pub use inspect::{Found, inspect};
 pub use outbox::Outbox;
 pub use producer::{PrepareError, Producer};
@@ -61,6 +64,9 @@ pub use publisher::{Letter, NotPublished, Publisher};
 pub use publishing::Publishing;
 pub use queues::Queues;
 pub use settings::Settings;
+#[cfg(any(test, fuzzing))]
+pub use stream::invariants as stream_invariants;
+pub use stream::{Budget, Charge};
 pub use supervise::{AmqpSource, Supervisor};
 pub use topology::TopologyError;
 
@@ -68,7 +74,7 @@ pub use topology::TopologyError;
 pub mod seams {
     pub use super::{
         acks::Frame,
-        headers::read as read_arrival,
+        headers::{Received, read as read_arrival},
         publisher::Posted,
         receipt::{ChannelLedger, Receipt},
     };

@@ -85,7 +85,9 @@ pub fn main() -> ExitCode {
     match cli.command {
         Command::Run => with_config(Config::load, &cli.config, core_dumps, run::run),
         Command::Sweep(args) => {
-            with_config(Config::load, &cli.config, core_dumps, |config| sweep::run(args, config))
+            with_config(Config::load_without_broker, &cli.config, core_dumps, |config| {
+                sweep::run(args, config)
+            })
         }
         Command::Check => with_config(Config::load, &cli.config, core_dumps, check::run),
         Command::Enqueue(args) => {

@@ -2,12 +2,14 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
+use bytesize::ByteSize;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::broker::Settings;
+use crate::broker::{HistoryKeyFault, HistoryKeys, Settings};
 
 use super::{
     broker_url::{self, Link},
+    clients::Secrets,
     faults::Problem,
     file,
     reader::Reader,
@@ -28,10 +30,25 @@ const PATIENT: Duration = Duration::from_secs(300);
 
 const HEARTBEAT_KEY: &str = "broker.heartbeat";
 const CA_FILE: &str = "broker.ca_file";
+
+/// Less would be used up by the jobs of an ordinary prefetch.
+const IN_FLIGHT: RangeInclusive<ByteSize> = ByteSize::mib(1)..=ByteSize::gib(64);
+
 const CERTIFICATE: &str = "broker.client_certificate_file";
 const KEY: &str = "broker.client_key_file";
 
-pub(super) fn read(reader: &mut Reader, concurrency_max: usize, park: Vec<Duration>) -> Settings {
+/// The keys of the MAC over a parked job's history.
+pub(super) const HISTORY_KEY_FILE: &str = "broker.history_key_file";
+
+/// A command that makes a key.
+pub(super) const MAKES_A_KEY: &str = "`openssl rand -hex 32`";
+
+pub(super) fn read(
+    reader: &mut Reader,
+    concurrency_max: usize,
+    park: Vec<Duration>,
+    secrets: Secrets,
+) -> Settings {
     let (urls, encrypted) = urls(reader);
     let settings = Settings {
         urls,
@@ -41,9 +58,14 @@ pub(super) fn read(reader: &mut Reader, concurrency_max: usize, park: Vec<Durati
         queue: reader.required("broker.queue", queue),
         declare: reader.required("broker.declare", value::flag),
         prefetch: reader.required("broker.prefetch", value::count(1..=u16::MAX)),
+        in_flight_bytes: reader.required("broker.in_flight_bytes", value::size(IN_FLIGHT)).as_u64(),
         heartbeat: reader.required(HEARTBEAT_KEY, heartbeat),
         connect_timeout: reader.required("broker.connect_timeout", value::duration(WHILE_IN_HAND)),
         confirm_timeout: reader.required("broker.confirm_timeout", value::duration(WHILE_IN_HAND)),
+        history_key_file: match secrets {
+            Secrets::Needed => reader.file(HISTORY_KEY_FILE, history_keys),
+            Secrets::Unneeded => reader.optional(HISTORY_KEY_FILE, value::path),
+        },
         park,
     };
     let pair = settings.client_certificate_file.is_some() == settings.client_key_file.is_some();
@@ -117,6 +139,16 @@ fn urls(reader: &mut Reader) -> (Vec<SecretString>, bool) {
         );
     }
     (urls.into_iter().map(SecretString::from).collect(), encrypted)
+}
+
+fn history_keys(text: &[u8]) -> Result<(), Problem> {
+    HistoryKeys::check(text).map_err(|fault| {
+        let remedy = match fault {
+            HistoryKeyFault::TooMany => "keep the key in force and the one before it".to_owned(),
+            _ => format!("write one key a line, each made with {MAKES_A_KEY}"),
+        };
+        Problem::new(fault.to_string(), remedy)
+    })
 }
 
 fn queue(value: &Value) -> Result<String, Problem> {

@@ -25,6 +25,7 @@ const QUICK: Duration = Duration::from_secs(1);
 
 const CONNECT_TIMEOUT: &str = "endpoint.connect_timeout";
 pub(super) const TIMEOUT: &str = "endpoint.timeout";
+pub(super) const PRESUME: &str = "endpoint.presume_revoked_after_ambiguity";
 
 /// What the section holds.
 pub(super) struct Section {
@@ -69,8 +70,7 @@ pub(super) fn read(reader: &mut Reader, max_concurrency: usize) -> Section {
     Section {
         settings,
         audience: audience.map_or_else(|| preset.audience.into(), Arc::from),
-        presume_revoked_after_ambiguity: reader
-            .required("endpoint.presume_revoked_after_ambiguity", value::flag),
+        presume_revoked_after_ambiguity: reader.required(PRESUME, value::flag),
     }
 }
 

@@ -54,7 +54,7 @@ pub fn hold(input: &[u8]) {
     let only_in_secrets = layers.iter().flat_map(|layer| &layer.entries).all(holds_it_rightly);
 
     let mut reader = Reader::new(layers);
-    let config = Config::read(&mut reader, Secrets::Needed);
+    let config = Config::read(&mut reader, Needs::ALL);
     let (faults, warnings) = reader.finish();
     for line in faults.iter().map(ToString::to_string).chain(warnings) {
         assert!(!line.to_lowercase().contains(CANARY), "a value is shown: {line}");
@@ -114,6 +114,8 @@ fn hold_of_sound(config: &Config) {
     let different: BTreeSet<_> = names.iter().collect();
     assert_eq!(different.len(), names.len(), "two queues of one name: {names:?}");
 
+    let presumes = config.pipeline.policy.presume_revoked_after_ambiguity;
+    assert!(!presumes || config.broker.history_key_file.is_some(), "presumes on a stranger's word");
     assert!(!config.broker.urls.is_empty());
     assert!(config.endpoint.connect_timeout <= config.endpoint.timeout);
     assert_eq!(config.endpoint.max_concurrency, flow.concurrency_max);

@@ -5,6 +5,8 @@
 
 use std::{fmt::Display, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
+use bytesize::ByteSize;
+
 use crate::{domain::Stray, pipeline::MAX_IN_HAND};
 
 use super::faults::Problem;
@@ -170,6 +172,26 @@ pub(super) fn duration(
             return Err(out_of_bounds(&shown(bounds.start()), &shown(bounds.end())));
         }
         Ok(duration)
+    }
+}
+
+/// A number of bytes with its unit, within `bounds`.
+pub(super) fn size(
+    bounds: RangeInclusive<ByteSize>,
+) -> impl Fn(&Value) -> Result<ByteSize, Problem> {
+    move |value| {
+        let size = match value {
+            Value::Text(text) | Value::Raw(text) => text.parse::<ByteSize>().ok(),
+            _ => None,
+        };
+        let size = size.ok_or_else(|| {
+            Problem::new("is not a number of bytes", "write a number and its unit, like \"64MiB\"")
+        })?;
+        if bounds.contains(&size) {
+            Ok(size)
+        } else {
+            Err(out_of_bounds(bounds.start(), bounds.end()))
+        }
     }
 }
 

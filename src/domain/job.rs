@@ -7,7 +7,7 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value;
 use thiserror::Error;
 
-use super::{fingerprint::Fingerprint, unix_time};
+use super::{fingerprint::Fingerprint, redact::Redactor, unix_time};
 
 mod expiry;
 
@@ -52,8 +52,8 @@ pub struct Job {
     pub username: Option<String>,
     /// When the token dies by itself.
     pub expires_at: Option<SystemTime>,
-    /// Whether the body carried a client secret, which is never used.
-    pub carried_client_secret: bool,
+    /// The client secret that the body carried. It is never used, but it must not be shown either.
+    pub carried_client_secret: Option<SecretString>,
 }
 
 impl fmt::Debug for Job {
@@ -95,8 +95,14 @@ impl Job {
             client_id: client_id.map(Arc::from).or_else(|| defaults.client_id.clone()),
             username,
             expires_at: fields.expires_at.as_ref().map_or(Ok(None), expiry::read)?,
-            carried_client_secret: fields.client_secret.is_some(),
+            carried_client_secret: fields.client_secret.and_then(carried),
         })
+    }
+
+    /// Finds the job's own secrets in texts that came from elsewhere.
+    #[must_use]
+    pub fn redactor(&self) -> Redactor<'_> {
+        Redactor::new([&self.token].into_iter().chain(&self.carried_client_secret))
     }
 
     /// Whether the token has died by itself, by every clock within the allowed skew. Most jobs name no
@@ -171,7 +177,7 @@ struct Fields {
     client_id: Option<Value>,
     expires_at: Option<Value>,
     action: Option<Value>,
-    client_secret: Option<IgnoredAny>,
+    client_secret: Option<Value>,
 }
 
 impl Fields {
@@ -214,6 +220,15 @@ fn text(name: &'static str, value: Option<Value>) -> Result<Option<String>, Inva
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
         Some(other) => Err(InvalidJob::NotAString(name, kind(&other))),
+    }
+}
+
+/// A client secret that a body carries, whatever its type.
+fn carried(value: Value) -> Option<SecretString> {
+    match value {
+        Value::Null => None,
+        Value::String(secret) => Some(SecretString::from(secret)),
+        other => Some(SecretString::from(other.to_string())),
     }
 }
 

@@ -20,7 +20,7 @@ mod trace;
 mod unix_time;
 mod verdict;
 
-pub use arrival::{Arrival, JobId, shares_a_part};
+pub use arrival::{Arrival, JobId};
 pub use backoff::{Backoff, Schedule};
 pub use fingerprint::Fingerprint;
 pub use history::{Ambiguity, History};

@@ -8,7 +8,8 @@ use prometheus::{Error, Gauge, Histogram, IntCounter, IntGauge, Registry};
 use super::{
     family::{Declaration, Family},
     labels::{
-        Answer, Deferral, Depth, EndedBy, JobState, Processed, Published, Redelivered, Target,
+        Answer, Deferral, Depth, EndedBy, JobState, Mending, Processed, Published, Redelivered,
+        Target,
     },
 };
 use crate::domain::{Lane, Reason, ResultLabel};
@@ -100,6 +101,12 @@ table! {
 
     /// 1 while calls are paused because nothing answers.
     paused: IntGauge<()> = "paused";
+
+    /// Deliveries that the client library could not have read, and what of them was mended.
+    mended: IntCounter<Mending> = "messages_mended_total";
+
+    /// Bytes of the messages in hand, and of those on their way to it.
+    in_flight_bytes: IntGauge<()> = "in_flight_bytes";
 
     /// 1 while both lanes are consumed from the broker.
     broker_connected: IntGauge<()> = "broker_connected";

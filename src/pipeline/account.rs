@@ -35,7 +35,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         let arrival = delivery.arrival();
         let job_id = matches!(outcome, Outcome::DeadLettered(_)).then(|| match &case.job {
             Some(job) => JobId::of(arrival, job),
-            None => JobId::of_invalid(arrival, delivery.body()),
+            None => JobId::of_invalid(arrival),
         });
         Origin { published_at: arrival.published_at, job_id }
     }

@@ -167,11 +167,11 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
     fn accept(&self, body: &[u8], case: &mut Case) -> Result<Arc<Job>, Outcome> {
         let job = Job::parse(body, &self.settings.defaults)
             .map_err(|invalid| case.invalid(invalid, self.clock.now()))?;
-        if job.carried_client_secret {
+        if job.carried_client_secret.is_some() {
             self.note_ignored_secret();
         }
         let job = case.identify(job);
-        case.span = self.spans.job(case.lane, job.fingerprint, case.trace.as_ref());
+        case.span = self.spans.job(case.lane, job.fingerprint, || case.exported());
         case.trace = case.trace.take().or_else(|| case.span.context());
         self.endpoint.admit(&job).map_err(|unknown| case.unknown(unknown, self.clock.now()))?;
         Ok(job)

@@ -51,6 +51,62 @@ async fn a_fault_in_a_file_is_reported_with_its_line() {
     assert!(worker.stderr().contains("absent.toml"), "{}", worker.stderr());
 }
 
+/// Presuming rests on what a parked job says of its past. Without a key any producer can write that, so the
+/// worker refuses to start, and says how to make one.
+#[tokio::test(flavor = "multi_thread")]
+async fn presuming_without_a_key_is_refused() {
+    let presuming = |command: &str| {
+        Launch::bare(command)
+            .set("credentials.client_id", "client")
+            .set("credentials.client_secret", canary::SECRET)
+            .set("endpoint.presume_revoked_after_ambiguity", "true")
+    };
+    for command in ["run", "check"] {
+        let (worker, status) = presuming(command).run().await;
+        assert_eq!(status.code(), Some(2), "{}", worker.stderr());
+        let said = worker.stderr();
+        for part in [
+            "endpoint.presume_revoked_after_ambiguity (REVOKER_ENDPOINT__PRESUME_REVOKED_AFTER_AMBIGUITY)",
+            "broker.history_key_file",
+            "openssl rand -hex 32",
+        ] {
+            assert!(said.contains(part), "no {part} in {said}");
+        }
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+    // What takes no jobs from a broker has its own record of what it called.
+    let (worker, status) = presuming("sweep")
+        .arg("--dry-run")
+        .arg("--format")
+        .arg("text")
+        .arg("-")
+        .input("a-token\n")
+        .run()
+        .await;
+    assert_eq!(status.code(), Some(0), "{}", worker.stderr());
+}
+
+/// A file of keys that cannot be used is a fault, with the line and without the key.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_key_that_is_too_short_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys");
+    std::fs::write(&path, format!("{}\n{}\n", canary::HISTORY_KEY, canary::SECRET)).unwrap();
+    let (worker, status) = Launch::bare("run")
+        .set("credentials.client_id", "client")
+        .set("credentials.client_secret", canary::SECRET)
+        .set("broker.history_key_file", path.display())
+        .run()
+        .await;
+    assert_eq!(status.code(), Some(2), "{}", worker.stderr());
+    let said = worker.stderr();
+    for part in
+        ["broker.history_key_file", "fewer than 32 characters in line 2", "openssl rand -hex 32"]
+    {
+        assert!(said.contains(part), "no {part} in {said}");
+    }
+}
+
 /// A secret's file that is not there is a fault of the configuration, named by its key: the path is
 /// not repeated, since a secret may have been put where its path belongs.
 #[tokio::test(flavor = "multi_thread")]

@@ -20,6 +20,8 @@ pub enum Mutant {
     TrustsForeignLanes,
     /// Forgets in a retry queue that an attempt may have worked.
     ForgetsAmbiguity,
+    /// Believes a past without looking at its MAC.
+    BelievesStrangers,
     /// Takes any 2xx for a success.
     TakesWeatherForSuccess,
     /// Takes an answer without an envelope for a rejection.
@@ -41,7 +43,7 @@ pub enum Mutant {
 }
 
 impl Mutant {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::AcksBeforeConfirm,
         Self::LosesSettlements,
         Self::AcksTheNeighbour,
@@ -50,6 +52,7 @@ impl Mutant {
         Self::TakesSilenceForConfirm,
         Self::TrustsForeignLanes,
         Self::ForgetsAmbiguity,
+        Self::BelievesStrangers,
         Self::TakesWeatherForSuccess,
         Self::TakesWeatherForRejection,
         Self::IgnoresRetryAfter,

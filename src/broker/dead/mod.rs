@@ -14,6 +14,7 @@ mod particulars;
 mod queue;
 mod read;
 mod replayer;
+mod veil;
 
 pub use holding::Holding;
 pub use identity::Identity;

@@ -91,9 +91,11 @@ mod tests {
             queue: "revocations".to_owned(),
             declare: true,
             prefetch: 1,
+            in_flight_bytes: 1,
             heartbeat: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(10),
             confirm_timeout: Duration::from_secs(10),
+            history_key_file: None,
             park: Vec::new(),
         };
         let producer = Box::new(Producer::new(Arc::new(settings)));

@@ -40,12 +40,19 @@ fn wrong_values_are_refused_with_their_line() {
         ("broker.prefetch", "-1", "choose a value from 1 to 65535"),
         ("broker.prefetch", "'512'", "is a string, not a whole number"),
         ("broker.prefetch", "99999999999999999999", "is a number beyond 64 bits"),
+        ("broker.url", "'amqp://rabbit?frame_max=1'", "choose a number from 8192 to 1048576"),
+        ("broker.in_flight_bytes", "'512KiB'", "choose a value from 1.0 MiB to 64.0 GiB"),
+        ("broker.in_flight_bytes", "'many'", "write a number and its unit, like \"64MiB\""),
+        ("broker.in_flight_bytes", "67108864", "is not a number of bytes"),
         ("broker.heartbeat", "'1500ms'", "whole number of seconds"),
         ("broker.heartbeat", "10", "is not a duration; write a number and its unit"),
         ("broker.ca_file", "'/nowhere/ca.pem'", "names a file that does not exist"),
         ("broker.ca_file", "'/'", "names a file that is a directory"),
         ("broker.ca_file", "'/dev/null'", "names a file that holds no certificate"),
         ("broker.client_key_file", "'/dev/zero'", "names a file that has more than"),
+        ("broker.history_key_file", "'/nowhere/keys'", "names a file that does not exist"),
+        ("broker.history_key_file", "'/dev/null'", "names a file that holds no key; write one"),
+        ("endpoint.presume_revoked_after_ambiguity", "true", "needs broker.history_key_file"),
         (
             "endpoint.environment",
             "'staging'",
@@ -251,6 +258,36 @@ fn settings_that_do_not_go_together_are_reported_where_somebody_set_them() {
         let faults = lines(&load(file).unwrap_err());
         assert_eq!(faults.len(), 1, "{faults:#?}");
         assert!(faults[0].starts_with(begin), "{}", faults[0]);
+    }
+}
+
+#[test]
+fn presuming_needs_a_key_where_jobs_come_from_a_broker() {
+    let presuming = "endpoint.presume_revoked_after_ambiguity = true\n";
+    let folder = Folder::new();
+    folder.write("keys", "0123456789abcdef0123456789abcdef\n");
+    folder.write("short", "0123456789abcdef0123456789abcde\n");
+    let with =
+        |name: &str| format!("{presuming}broker.history_key_file = '{}'\n", folder.path(name));
+
+    let config = load(&with("keys")).unwrap();
+    assert!(config.pipeline.policy.presume_revoked_after_ambiguity);
+    assert!(config.broker.history_key_file.is_some());
+    let refused = lines(&load(presuming).unwrap_err());
+    assert_eq!(refused.len(), 1, "{refused:#?}");
+    assert!(refused[0].contains("make a key with `openssl rand -hex 32`"), "{}", refused[0]);
+    let faulty = lines(&load(&with("short")).unwrap_err());
+    assert_eq!(faulty.len(), 1, "{faulty:#?}");
+    assert!(faulty[0].starts_with("broker.history_key_file (worker.toml:2): "), "{}", faulty[0]);
+    assert!(faulty[0].contains("fewer than 32 characters in line 1"), "{}", faulty[0]);
+
+    // A sweep has a journal of its own, and a tool presumes nothing: neither opens the file.
+    let files =
+        [folder.write("alone.toml", presuming), folder.write("absent.toml", with("absent"))];
+    for file in files {
+        let file = &[file];
+        assert!(Config::load_without_broker(file, variables(&CLIENT)).is_ok());
+        assert!(Config::load_without_credentials(file, variables(&[])).is_ok());
     }
 }
 

@@ -22,7 +22,7 @@ fn a_token_alone_is_a_job() {
     assert_eq!(job.client_id.as_deref(), Some("default-client"));
     assert_eq!(job.username, None);
     assert_eq!(job.expires_at, None);
-    assert!(!job.carried_client_secret);
+    assert!(job.carried_client_secret.is_none());
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn the_endpoints_whole_request_body_is_a_job() {
     assert!(job.token.expose_secret().starts_with(' '), "kept byte for byte");
     assert_eq!(job.username.as_deref(), Some("commerce@email.com"));
     assert_eq!(&*job.audience, "https://api.dev.alignet.io");
-    assert!(job.carried_client_secret);
+    assert!(job.carried_client_secret.is_some());
 }
 
 /// Some programs write it in front of whatever they write: a file with one is read, and so is a body.

@@ -74,6 +74,19 @@ impl Launch {
             .set("retry.park", "1s")
     }
 
+    /// Gives it the key of the history headers, and has it take a rejection after an attempt that may have
+    /// worked for success.
+    #[must_use]
+    pub fn presuming(self) -> Self {
+        self.with_history_key().set("endpoint.presume_revoked_after_ambiguity", true)
+    }
+
+    /// Gives it the key of the history headers.
+    #[must_use]
+    pub fn with_history_key(self) -> Self {
+        self.set("broker.history_key_file", canary::history_key_file().display())
+    }
+
     /// Does all of its work on one thread. A delivery is counted before it joins its lane, and other
     /// threads could be between the two; so what a look at the metrics counts has joined.
     #[must_use]

@@ -67,7 +67,7 @@ mod tests {
         let (before, after) = (before.unwrap(), after.unwrap());
         assert!(before.key() == after.key());
         assert_eq!(before.expires_at, after.expires_at);
-        assert!(!after.carried_client_secret);
+        assert!(after.carried_client_secret.is_none());
         assert!(line.contains(r#""note":"hush""#), "the producer's own field: {line}");
     }
 
