@@ -50,8 +50,8 @@ pub use commands::{Control, Wanted};
 pub use connect::{Connector, Purpose, Unreachable};
 pub use consuming::Consuming;
 pub use dead::{
-    DeadQueue, Held, Holding, Identity, Look, LookError, Particulars, Published, ReplayError,
-    Replayer, Tag, Unanswered,
+    Aim, DeadQueue, Held, Identity, Look, LookError, Particulars, Published, ReplayError, Replayer,
+    Tag, Unanswered,
 };
 pub use delivery::{AmqpDelivery, Exits};
 #[cfg(any(test, fuzzing))]

@@ -31,9 +31,9 @@ const OWN_KEYS: [(&str, &str); 2] =
 /// Parameters that the client library reads.
 const PARAMETERS: [&str; 3] = ["auth_mechanism", "channel_max", "frame_max"];
 
-/// Bytes of the largest frame. A dead letter's properties must fit into one, ours and what its job brings;
-/// AMQP's own floor of 4096 has no room for that. The client library reserves memory for 64 of the largest.
-const FRAME_MAX: RangeInclusive<u32> = 8_192..=1_048_576;
+/// Bytes of the largest frame, from AMQP's own floor: what a dead letter brings along is made to fit. The client
+/// library reserves memory for 64 of the largest.
+const FRAME_MAX: RangeInclusive<u32> = 4_096..=1_048_576;
 
 /// Channels of one connection. Each lane has one, and so has each look at the queues.
 const CHANNEL_MAX: RangeInclusive<u32> = 16..=65_535;
@@ -149,7 +149,7 @@ mod tests {
             ("amqp://u:p%40ss%2Fw%C3%B6rd@rabbit.example:5673/jobs", Link::Plain),
             ("amqp://u:100%@rabbit.example", Link::Plain),
             ("amqps://rabbit.example", Link::Encrypted),
-            ("amqps://rabbit.example/v?auth_mechanism=EXTERNAL&frame_max=8192", Link::Encrypted),
+            ("amqps://rabbit.example/v?auth_mechanism=EXTERNAL&frame_max=4096", Link::Encrypted),
             ("amqps://rabbit.example?frame_max=1048576&channel_max=16", Link::Encrypted),
             ("amqp://[::1]:5672/%2f", Link::Loopback),
             ("amqp://u:p@[2001:db8::1]:5672/%2f", Link::Plain),
@@ -183,7 +183,7 @@ mod tests {
             ("amqp://rabbit?channel_max=1", "channel_max that cannot work"),
             ("amqp://rabbit?channel_max=65536", "channel_max that cannot work"),
             ("amqp://rabbit?frame_max=1", "frame_max that cannot work"),
-            ("amqp://rabbit?frame_max=8191", "frame_max that cannot work"),
+            ("amqp://rabbit?frame_max=4095", "frame_max that cannot work"),
             ("amqp://rabbit?frame_max=4294967296", "frame_max that cannot work"),
             ("amqp://rabbit?frame_max=9000&frame_max=1", "frame_max twice"),
             ("amqp://rabbit?auth_mechanism=kerberos", "auth_mechanism that cannot work"),

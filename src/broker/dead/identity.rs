@@ -14,7 +14,7 @@ const KEPT_BYTES: usize = 16;
 /// Letters have no id of their own, and their places change as others leave. A letter that was replayed
 /// and died again is another one: the count of its replays is among its headers. Two letters that are
 /// the same in everything are the same job twice, and it does not matter which of them is meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Identity([u8; KEPT_BYTES]);
 
 impl Identity {
@@ -79,7 +79,7 @@ mod tests {
             (with(&[("a", AMQPValue::LongString(vec![0xff].into()))]), "body"),
             (with(&[("a", AMQPValue::LongString(vec![0xfe].into()))]), "body"),
         ];
-        let identities: std::collections::HashSet<_> = letters
+        let identities: std::collections::BTreeSet<_> = letters
             .iter()
             .map(|(properties, body)| Identity::of(properties, body.as_bytes()))
             .collect();

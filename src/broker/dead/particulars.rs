@@ -42,8 +42,9 @@ impl Reader {
     #[must_use]
     pub fn particulars(&self, properties: &BasicProperties, body: &[u8]) -> Particulars {
         let job = Job::parse(body, &self.defaults).ok();
-        let fields = match (&job, serde_json::from_slice(without_mark(body))) {
-            (Some(_), Ok(Value::Object(fields))) => fields,
+        // A body that is no job may be of any size: it is not read.
+        let fields = match job.as_ref().map(|_| serde_json::from_slice(without_mark(body))) {
+            Some(Ok(Value::Object(fields))) => fields,
             _ => serde_json::Map::new(),
         };
         let veil = Veil::of(job.as_ref());

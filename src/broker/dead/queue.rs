@@ -6,7 +6,10 @@ use lapin::types::ShortString;
 use thiserror::Error;
 use tokio::time::timeout;
 
-use super::{look::Look, read::Reader};
+use super::{
+    look::{Aim, Look},
+    read::Reader,
+};
 use crate::{
     broker::{
         cause::fault,
@@ -102,7 +105,7 @@ impl DeadQueue {
     /// # Errors
     ///
     /// [`LookError`].
-    pub async fn look(&mut self) -> Result<Look<'_>, LookError> {
+    pub async fn look(&mut self, aim: Aim) -> Result<Look<'_>, LookError> {
         if self.connection.as_ref().is_none_or(|connection| !connection.status().connected()) {
             self.connection = Some(self.connector.connect(Purpose::DeadLetters).await?);
         }
@@ -110,7 +113,7 @@ impl DeadQueue {
             return Err(LookError::Lost(NO_ANSWER.to_owned()));
         };
         let found = topology::occupancy(connection, &self.name).await?;
-        Look::begin(connection, &self.name, &self.reader, found).await
+        Look::begin(connection, &self.name, &self.reader, found, aim).await
     }
 
     /// Ends the connection. One that failed may hang instead of closing: it is not waited for long.

@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 use tracing::warn;
 
 use super::{
-    look::Held,
+    held::Held,
     queue::{Unanswered, asked},
 };
 use crate::{

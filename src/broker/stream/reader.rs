@@ -171,9 +171,7 @@ impl Reader {
         let left_out = count.min(self.left_out);
         self.left_out -= left_out;
         self.held.push(&part[left_out..count]);
-        if self.held.waiting().len() >= needs {
-            self.scan_held();
-        }
+        self.scan_held();
         Poll::Ready(Ok(false))
     }
 

@@ -24,6 +24,7 @@ mod table;
 use std::{process::ExitCode, sync::Arc, time::SystemTime};
 
 use serde::Serialize;
+use tokio::io::AsyncWriteExt as _;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
@@ -132,6 +133,18 @@ async fn act(action: Action, mut tools: Tools) -> ExitCode {
 /// Prints a result.
 fn print(text: &str) -> Result<(), Failure> {
     Ok(output::print(text)?)
+}
+
+/// Prints a part of a result, and empties it. Whoever reads it may take its time: meanwhile a signal ends the wait.
+async fn print_on(text: &mut String) -> Result<(), Failure> {
+    let mut stdout = tokio::io::stdout();
+    let printed = async {
+        stdout.write_all(text.as_bytes()).await?;
+        stdout.flush().await
+    };
+    output::printed(printed.await)?;
+    text.clear();
+    Ok(())
 }
 
 /// Prints a result for a script, as one JSON document.

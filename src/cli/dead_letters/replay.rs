@@ -9,10 +9,9 @@ use super::{
     counts::{Counts, several},
     failure::Failure,
     filter,
-    pace::Pace,
+    pace::{self, Pace},
     print, print_json,
     reading::Seen,
-    room::Room,
     rounds::{self, Carried, Deed},
     selection,
 };
@@ -186,8 +185,7 @@ struct Replaying {
     replayer: Replayer,
     to_lane: Option<Lane>,
     pace: Pace,
-    /// The room of every round, and what is left of this one's.
-    room: (Room, Room),
+    in_a_round: usize,
     replayed: PerLane<u64>,
     /// Letters of this round that the broker has refused before.
     refused: u64,
@@ -201,12 +199,11 @@ impl Replaying {
             reason = "saturates, and is at least one"
         )]
         let in_a_round = |rate: f64| (rate * rounds::LONGEST.as_secs_f64()).max(1.0) as usize;
-        let room = Room::of(args.rate.map_or(usize::MAX, in_a_round));
         Self {
             replayer,
             to_lane: args.to_lane,
             pace: Pace::new(args.rate.and_then(Rate::per_second)),
-            room: (room, room),
+            in_a_round: args.rate.map_or(usize::MAX, in_a_round),
             replayed: PerLane::default(),
             refused: 0,
         }
@@ -218,22 +215,30 @@ impl Deed for Replaying {
 
     const DOING: &'static str = "replaying";
 
+    const BATCH: usize = pace::BATCH;
+
+    fn in_a_round(&self) -> usize {
+        self.in_a_round
+    }
+
     fn begin(&mut self) {
-        self.room.1 = self.room.0;
         self.refused = 0;
     }
 
-    fn keep(&mut self, held: Held) -> Option<(Lane, Letter)> {
+    fn refuses(&mut self, held: &Held) -> bool {
         // It stays a dead letter: to send it again would break the channel of the others again.
-        if self.replayer.refuses(&held) {
-            self.refused += 1;
-            return None;
-        }
-        if !self.room.1.take(held.body().len()) {
-            return None;
-        }
+        let refuses = self.replayer.refuses(held);
+        self.refused += u64::from(refuses);
+        refuses
+    }
+
+    fn keep(&self, held: Held) -> (Lane, Letter) {
         let lane = self.to_lane.or_else(|| held.letter().lane).unwrap_or(Lane::Bulk);
-        Some((lane, self.replayer.letter(held, lane)))
+        (lane, self.replayer.letter(held, lane))
+    }
+
+    fn permitted_now(&mut self, most: usize) -> usize {
+        self.pace.permitted_now(most)
     }
 
     async fn permitted(&mut self, most: usize) -> usize {

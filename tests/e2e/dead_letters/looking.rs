@@ -255,7 +255,7 @@ async fn a_second_tool_says_that_another_holds_letters() {
     let (second, _) = stage.dead_letters("list").run().await;
     let page = second.stdout();
     assert!(
-        page.contains("0 dead letters") && page.contains("other consumers of the queue"),
+        page.contains("0 dead letters") && page.contains("1 other consumer of the queue"),
         "{page}"
     );
     first.kill().await;

@@ -31,7 +31,15 @@ pub struct Launch {
     prelude: Option<String>,
     folder: Option<PathBuf>,
     on_terminal: bool,
+    meter: Option<PathBuf>,
 }
+
+/// Runs a command, and writes the most memory that it had resident, in KiB, to a file. The system tells that of a
+/// process that is over, to its parent alone.
+const METER: &str = "import resource, subprocess, sys; \
+    status = subprocess.run(sys.argv[2:]).returncode; \
+    open(sys.argv[1], 'w').write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)); \
+    sys.exit(status)";
 
 impl Launch {
     /// A subcommand without any configuration.
@@ -44,6 +52,7 @@ impl Launch {
             prelude: None,
             folder: None,
             on_terminal: false,
+            meter: None,
         }
     }
 
@@ -156,6 +165,11 @@ impl Launch {
         let binary = env!("CARGO_BIN_EXE_revoker");
         let mut environment = self.environment.clone();
         let mut command = match (self.on_terminal, &self.prelude) {
+            _ if self.meter.is_some() => {
+                let mut command = Command::new("python3");
+                command.args(["-c", METER]).args(&self.meter).arg(binary).args(&self.arguments);
+                command
+            }
             (true, _) => {
                 let words: Vec<String> = std::iter::once(binary)
                     .chain(self.arguments.iter().map(String::as_str))
@@ -198,6 +212,18 @@ impl Launch {
         let worker = self.start();
         let status = worker.exit().await;
         (worker, status)
+    }
+
+    /// Runs it to its end, and says as well how much memory it had resident at most, in KiB. It may take as long
+    /// as it goes on printing.
+    pub async fn run_metered(mut self) -> (Worker, ExitStatus, usize) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("peak");
+        self.meter = Some(file.clone());
+        let worker = self.start();
+        let status = worker.exit_in_its_time().await;
+        let peak = std::fs::read_to_string(file).unwrap().parse().unwrap();
+        (worker, status, peak)
     }
 }
 

@@ -67,7 +67,7 @@ fn what_a_worker_wrote_is_read_again() {
     };
     let original = with(&[("x-revoker-replays", AMQPValue::LongInt(2))])
         .with_message_id("logout-7".into())
-        .with_timestamp(50);
+        .with_timestamp(1_000_000_050);
     let letter = reader().read(&of_dead_letter(&original, Lane::Bulk, &written), BODY);
     assert_eq!(letter.id.as_str(), "logout-7");
     let expected = StoredLetter {
@@ -83,7 +83,7 @@ fn what_a_worker_wrote_is_read_again() {
         http_status: Some(200),
         attempts: Some(3),
         last_error: Some("rejected".to_owned()),
-        published_at: Some(at(50)),
+        published_at: Some(at(1_000_000_050)),
         first_failed_at: Some(at(100)),
         dead_at: Some(at(200)),
         ambiguity: Some(Ambiguity::Attempt),

@@ -96,6 +96,7 @@ fn every_short_property_is_mended() {
         }
         let flags = 1 << 15 >> place;
         let mut payload = header(flags, &short(NO_TEXT));
+        assert!(parse_properties(&payload[12..]).is_err(), "lapin reads it unmended");
         assert_eq!(mended(&mut payload), TEXT, "{place}");
         assert_eq!(payload, header(flags, &short(MENDED_TEXT)));
     }
