@@ -9,7 +9,7 @@ use lapin::{
 };
 
 use super::{identity::Identity, particulars::Particulars, read::Reader};
-use crate::domain::StoredLetter;
+use crate::{broker::stream::Charge, domain::StoredLetter};
 
 /// What a property, a header or a value takes in memory besides its text: places in maps, pointers, lengths.
 const BESIDES_A_TEXT: usize = 96;
@@ -27,6 +27,8 @@ pub struct Held {
     body: Vec<u8>,
     properties: BasicProperties,
     reader: Arc<Reader>,
+    /// As long as it lasts, its bytes are not free for the next letters.
+    _charge: Option<Charge>,
 }
 
 impl fmt::Debug for Held {
@@ -36,13 +38,14 @@ impl fmt::Debug for Held {
 }
 
 impl Held {
-    /// What was delivered.
-    pub(super) fn new(delivery: Delivery, reader: &Arc<Reader>) -> Self {
+    /// What was delivered, for that charge.
+    pub(super) fn new(delivery: Delivery, reader: &Arc<Reader>, charge: Option<Charge>) -> Self {
         Self {
             tag: Tag(delivery.delivery_tag),
             body: delivery.data,
             properties: delivery.properties,
             reader: Arc::clone(reader),
+            _charge: charge,
         }
     }
 
@@ -82,7 +85,7 @@ impl Held {
         self.body.len() + weight_of(&self.properties)
     }
 
-    /// Its body and properties, for another queue.
+    /// Its body and properties, for another queue. They count among the letters in flight no longer.
     pub(super) fn into_parts(self) -> (Vec<u8>, BasicProperties) {
         (self.body, self.properties)
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use lapin::{
-    Channel, Connection,
+    Channel,
     options::{BasicAckOptions, BasicNackOptions, BasicQosOptions},
     types::ShortString,
 };
@@ -14,7 +14,7 @@ use super::{
     held::Tag,
     queue::{LookError, Unanswered, asked, asked_at_length},
 };
-use crate::broker::{link, session::LINGER, topology};
+use crate::broker::{connection::Connection, link, session::LINGER, topology};
 
 /// The broker has taken acks and letters within this time, or they are not waited for.
 const LIMIT: Duration = Duration::from_secs(60);

@@ -8,7 +8,7 @@ use futures_util::{
     stream::select_all,
 };
 use lapin::{
-    Channel, Connection, Consumer,
+    Channel, Consumer,
     message::Delivery,
     options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions},
     types::{FieldTable, ShortString},
@@ -25,6 +25,7 @@ use super::{
 };
 use crate::broker::{
     cause::fault,
+    connection::{Claims, Connection},
     topology::{self, Occupancy},
 };
 
@@ -56,6 +57,7 @@ type Settling<'a> = Pin<Box<dyn Future<Output = Result<Settled, Unanswered>> + S
 /// A look under way. Dropped, it is over, and the broker takes its letters back.
 pub struct Look<'a> {
     aim: Aim,
+    claims: &'a Claims,
     holding: Holding<'a>,
     queue: &'a ShortString,
     reader: &'a Arc<Reader>,
@@ -91,6 +93,7 @@ impl<'a> Look<'a> {
         asked(channel.basic_qos(plan.prefetch, BasicQosOptions::default())).await?;
         let mut look = Self {
             aim,
+            claims: connection.claims(),
             holding: Holding::new(connection, channel, queue, found.consumers),
             queue,
             reader,
@@ -201,8 +204,15 @@ impl<'a> Look<'a> {
         let mut consumers = std::mem::take(&mut self.consumers);
         let tags: Vec<_> = consumers.iter().map(Consumer::tag).collect();
         let cancelled = asked_at_length(cancel(self.holding.channel(), &tags));
-        // What came behind the last letter that was read is held as well. It is in the way of the answer.
-        let unread = select_all(consumers.iter_mut()).for_each(|_| ready(()));
+        // What came behind the last letter that was read is held as well. The answer stands behind it, so it has to
+        // be taken out of the way: it uses up what may be in flight.
+        let (claims, channel) = (self.claims, self.holding.channel().id());
+        let unread = select_all(consumers.iter_mut()).for_each(|unread| {
+            if let Ok(delivery) = unread {
+                drop(claims.claim(channel, delivery.delivery_tag));
+            }
+            ready(())
+        });
         tokio::select! {
             biased;
             cancelled = cancelled => cancelled?,
@@ -285,7 +295,8 @@ impl<'a> Look<'a> {
         self.windows.brought(consumer, delivery.delivery_tag);
         self.order.note(delivery.delivery_tag, &delivery.properties);
         self.holding.add();
-        Ok(Held::new(delivery, self.reader))
+        let charge = self.claims.claim(self.holding.channel().id(), delivery.delivery_tag);
+        Ok(Held::new(delivery, self.reader, charge))
     }
 }
 

@@ -17,6 +17,7 @@ use crate::{
         connection::Connection,
         queues::Queues,
         settings::Settings,
+        stream::Budget,
         topology::{self, TopologyError},
     },
     domain::JobDefaults,
@@ -28,6 +29,10 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 /// What makes the broker read the whole queue may take this long.
 const LONG_ANSWER_LIMIT: Duration = Duration::from_secs(120);
+
+/// Bytes of letters that the client library may hold at a time, what they take there besides included. The rest waits
+/// with the broker, which reads no more of the queue than it hands over.
+const IN_FLIGHT: u64 = 8 * 1024 * 1024;
 
 /// The goodbye may take this long; what it is for is done.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -87,7 +92,7 @@ impl DeadQueue {
     pub fn new(settings: &Arc<Settings>, defaults: JobDefaults) -> Self {
         let queues = Queues::new(&settings.queue, &settings.park);
         Self {
-            connector: Connector::new(Arc::clone(settings)),
+            connector: Connector::new(Arc::clone(settings)).within(Budget::new(IN_FLIGHT)),
             connection: None,
             name: queues.dead().clone(),
             reader: Arc::new(Reader { queues, defaults }),
