@@ -206,7 +206,7 @@ async fn a_lane_that_refuses_gets_nothing_and_nothing_is_lost() {
     let (replay, status) = stage.dead_letters("replay").arg("--to-lane").arg("bulk").run().await;
     assert_eq!(status.code(), Some(1), "{}", replay.stdout());
     assert!(
-        replay.stderr().contains("queue revocations.bulk refuses messages"),
+        replay.stderr().contains("queue revocations.bulk: it refuses messages"),
         "{}",
         replay.stderr()
     );
