@@ -41,7 +41,9 @@ pub fn suspicion(error: &lapin::Error) -> Suspicion {
     let said = match error.kind() {
         ErrorKind::ProtocolError(said) => said,
         ErrorKind::ParsingError(_) => return Suspicion::Strong,
-        ErrorKind::IOError(error) if error.get_ref().is_some_and(|error| error.is::<Fault>()) => {
+        ErrorKind::IOError(error)
+            if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Fault>) =>
+        {
             return Suspicion::Strong;
         }
         _ => return Suspicion::Some,

@@ -339,17 +339,20 @@ mod tests {
     /// second, of the message that came back, before that one is asked for.
     #[test]
     fn a_return_on_a_confirm_that_completes_meanwhile_is_not_missed() {
+        type Boxed = Pin<Box<dyn Future<Output = lapin::Result<Confirmation>>>>;
         let completed = Rc::new(Cell::new(false));
         let seen = Rc::clone(&completed);
-        let first = poll_fn(move |_| match seen.get() {
-            false => Poll::Pending,
-            true => Poll::Ready(Ok(Confirmation::Ack(Some(returned("dead", "b"))))),
+        let first = poll_fn(move |_| {
+            if seen.get() {
+                Poll::Ready(Ok(Confirmation::Ack(Some(returned("dead", "b")))))
+            } else {
+                Poll::Pending
+            }
         });
         let second = poll_fn(move |_| {
             completed.set(true);
             Poll::Ready(Ok(Confirmation::Ack(None)))
         });
-        type Boxed = Pin<Box<dyn Future<Output = lapin::Result<Confirmation>>>>;
         let both: [Boxed; 3] =
             [Box::pin(first), Box::pin(second), Box::pin(ready(Ok(Confirmation::Nack(None))))];
         let mut answers: Vec<_> = both.into_iter().map(|one| Box::pin(maybe_done(one))).collect();

@@ -22,7 +22,7 @@ const GOODBYE: Duration = Duration::from_secs(10);
 /// keeps a thread and the socket meanwhile. So the stream ends a while after the connection does.
 #[derive(Debug)]
 pub struct Connection {
-    connection: lapin::Connection,
+    inner: lapin::Connection,
     stream: Handle,
     claims: Claims,
 }
@@ -66,7 +66,7 @@ impl Connection {
         stream: Handle,
         account: Option<Arc<Account>>,
     ) -> Self {
-        Self { connection, stream, claims: Claims(account) }
+        Self { inner: connection, stream, claims: Claims(account) }
     }
 
     /// Closes the connection in order.
@@ -76,7 +76,7 @@ impl Connection {
     /// lapin's, if the connection is closed already or breaks.
     pub async fn close(&self, code: ReplyCode, text: ShortString) -> lapin::Result<()> {
         self.stream.end_within(GOODBYE);
-        self.connection.close(code, text).await
+        self.inner.close(code, text).await
     }
 
     /// Why the connection ended, if it has: what the broker said, or what the stream met.
@@ -102,7 +102,7 @@ impl Deref for Connection {
     type Target = lapin::Connection;
 
     fn deref(&self) -> &lapin::Connection {
-        &self.connection
+        &self.inner
     }
 }
 

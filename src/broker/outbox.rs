@@ -125,9 +125,10 @@ impl Report for Outbox {
                  latest for {why_aside}"
             ));
         }
-        match reasons.is_empty() {
-            true => Condition::Ready,
-            false => Condition::NotReady { reason: reasons.join("; ") },
+        if reasons.is_empty() {
+            Condition::Ready
+        } else {
+            Condition::NotReady { reason: reasons.join("; ") }
         }
     }
 }

@@ -36,9 +36,12 @@ async fn what_lapin_cannot_read_is_done_like_any_other_job() {
     let kinds = all();
     let rejected: Vec<String> = (0..kinds.len()).map(|n| token(2 * HEALTHY + 2 * n)).collect();
     let refuses = rejected.clone();
-    let endpoint = Endpoint::start(move |call| match refuses.contains(&call.token) {
-        true => crate::harness::Answer::rejected(),
-        false => crate::harness::Answer::revoked(),
+    let endpoint = Endpoint::start(move |call| {
+        if refuses.contains(&call.token) {
+            crate::harness::Answer::rejected()
+        } else {
+            crate::harness::Answer::revoked()
+        }
     })
     .await;
 
@@ -57,9 +60,10 @@ async fn what_lapin_cannot_read_is_done_like_any_other_job() {
     let worker = stage.run(&endpoint).ready().await;
     let done = sent + kinds.len();
     let metrics = worker.until_processed("revoked", done).await;
-    let metrics = match metrics.processed("dead_lettered") == kinds.len() {
-        true => metrics,
-        false => worker.until_processed("dead_lettered", kinds.len()).await,
+    let metrics = if metrics.processed("dead_lettered") == kinds.len() {
+        metrics
+    } else {
+        worker.until_processed("dead_lettered", kinds.len()).await
     };
     assert_eq!(metrics.sum("broker_sessions_total"), 0, "a session ended");
     assert_eq!(endpoint.count(), sent + 2 * kinds.len(), "a job was called again");

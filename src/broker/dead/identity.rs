@@ -1,6 +1,6 @@
 //! What tells one dead letter from another.
 
-use lapin::BasicProperties;
+use lapin::{BasicProperties, types::FieldTable};
 use sha2::{Digest, Sha256};
 
 /// The broker counts its deliveries of a message in these headers.
@@ -25,7 +25,7 @@ impl Identity {
         digest.update(body.len().to_be_bytes());
         digest.update(body);
         // A letter without headers gets some from the broker: none at all is as good as none of its own.
-        let headers = properties.headers().iter().flat_map(|headers| headers.inner());
+        let headers = properties.headers().iter().flat_map(FieldTable::inner);
         let kept = headers.filter(|(name, _)| !COUNTED_BY_THE_BROKER.contains(&name.as_str()));
         let kept: std::collections::BTreeMap<_, _> =
             kept.map(|(name, value)| (name.clone(), value.clone())).collect();
@@ -40,7 +40,7 @@ impl Identity {
 
 #[cfg(test)]
 mod tests {
-    use lapin::types::{AMQPValue, FieldTable};
+    use lapin::types::AMQPValue;
 
     use super::*;
 

@@ -151,12 +151,12 @@ impl<'a> Look<'a> {
             }
             match &self.settled {
                 None => {
-                    if let Some(held) = self.settle().await? {
+                    if let Some(held) = Box::pin(self.settle()).await? {
                         return Ok(Some(held));
                     }
                 }
                 Some(settled) if settled.left > 0 && self.windows.all_are_full() => {
-                    self.ask_for(1).await?;
+                    Box::pin(self.ask_for(1)).await?;
                 }
                 Some(_) => break,
             }
@@ -224,10 +224,11 @@ impl<'a> Look<'a> {
     /// Ends the look; returns when the broker has its letters back.
     pub async fn close(mut self) {
         self.holding.others = self.others().max(self.found.consumers);
-        if self.hold().await.is_ok() && self.aim == Aim::Reading {
-            self.holding.give_back(self.order.ahead()).await;
+        // Boxed, as are the rarer steps of `next`: each command would carry the size of all of them.
+        if Box::pin(self.hold()).await.is_ok() && self.aim == Aim::Reading {
+            Box::pin(self.holding.give_back(self.order.ahead())).await;
         }
-        self.holding.close().await;
+        Box::pin(self.holding.close()).await;
     }
 
     /// A letter that has arrived. As long as letters may be on their way, only that of the consumer whose turn
@@ -274,7 +275,7 @@ impl<'a> Look<'a> {
             channel.basic_consume(self.queue.clone(), tag, options, FieldTable::default())
         });
         let asking = try_join(cancel(channel, &full), try_join_all(asking));
-        (_, self.consumers) = asked_at_length(asking).await?;
+        ((), self.consumers) = asked_at_length(asking).await?;
         self.windows.end();
         self.consumers.iter().for_each(|_| self.windows.asked(self.plan.prefetch));
         (self.current, self.settled) = (0, None);

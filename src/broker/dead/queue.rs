@@ -112,13 +112,14 @@ impl DeadQueue {
     /// [`LookError`].
     pub async fn look(&mut self, aim: Aim) -> Result<Look<'_>, LookError> {
         if self.connection.as_ref().is_none_or(|connection| !connection.status().connected()) {
-            self.connection = Some(self.connector.connect(Purpose::DeadLetters).await?);
+            self.connection = Some(Box::pin(self.connector.connect(Purpose::DeadLetters)).await?);
         }
         let Some(connection) = &self.connection else {
             return Err(LookError::Lost(NO_ANSWER.to_owned()));
         };
         let found = topology::occupancy(connection, &self.name).await?;
-        Look::begin(connection, &self.name, &self.reader, found, aim).await
+        // Boxed: it is long, and every command would carry its size.
+        Box::pin(Look::begin(connection, &self.name, &self.reader, found, aim)).await
     }
 
     /// Ends the connection. One that failed may hang instead of closing: it is not waited for long.

@@ -214,7 +214,7 @@ impl Replayer {
         {
             return Ok((connection, channel));
         }
-        let connection = self.connector.connect(Purpose::Publish).await?;
+        let connection = Box::pin(self.connector.connect(Purpose::Publish)).await?;
         let channel = asked(async {
             let channel = connection.create_channel().await?;
             channel.confirm_select(ConfirmSelectOptions::default()).await?;

@@ -46,19 +46,16 @@ pub fn fit(properties: &BasicProperties, frame_max: u32) -> BasicProperties {
     if all.inner().keys().any(|name| travels(name.as_str())) {
         kept.insert(short(HEADERS_DROPPED), AMQPValue::Boolean(true));
     }
-    match most.checked_sub(octets(&fitting.clone().with_headers(kept.clone()))) {
-        Some(mut room) => {
-            for (name, value) in in_order_of_worth(&all) {
-                if let Some(rest) = room.checked_sub(size(name, value)) {
-                    room = rest;
-                    kept.insert(name.clone(), value.clone());
-                }
+    let least = octets(&fitting.clone().with_headers(kept.clone()));
+    if let Some(mut room) = most.checked_sub(least) {
+        for (name, value) in in_order_of_worth(&all) {
+            if let Some(rest) = room.checked_sub(size(name, value)) {
+                room = rest;
+                kept.insert(name.clone(), value.clone());
             }
         }
-        None => {
-            let excess = octets(&fitting.clone().with_headers(kept.clone())) - most;
-            cut_detail(&mut kept, excess);
-        }
+    } else {
+        cut_detail(&mut kept, least - most);
     }
     fitting.with_headers(kept)
 }
@@ -67,7 +64,10 @@ pub fn fit(properties: &BasicProperties, frame_max: u32) -> BasicProperties {
 fn cut_detail(headers: &mut FieldTable, excess: usize) {
     let Some(AMQPValue::LongString(detail)) = headers.inner().get(DETAIL) else { return };
     let detail = String::from_utf8_lossy(detail.as_bytes()).into_owned();
-    let end = detail.floor_char_boundary(detail.len().saturating_sub(excess));
+    let mut end = detail.len().saturating_sub(excess);
+    while !detail.is_char_boundary(end) {
+        end -= 1;
+    }
     headers.insert(short(DETAIL), text(&detail[..end]));
 }
 

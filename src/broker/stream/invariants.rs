@@ -1,5 +1,7 @@
 //! What holds of everything that a broker could send: for property tests and for `fuzz/`.
 
+#![allow(clippy::panic, reason = "an invariant that does not hold ends the test")]
+
 use std::{
     io,
     task::{Context, Poll, Waker},

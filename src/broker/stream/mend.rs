@@ -90,14 +90,12 @@ const fn arguments(class: u16, method: u16) -> Option<&'static [Field]> {
     Some(match (class, method) {
         // connection.start: versions, properties, mechanisms, locales.
         (10, 10) => &[Bytes(2), Table, Long, Long],
-        // connection.open-ok, connection.blocked.
-        (10, 41 | 60) => &[Short],
+        // connection.open-ok, connection.blocked; basic.consume-ok, basic.cancel-ok: tag; basic.get-empty: cluster.
+        (10, 41 | 60) | (60, 21 | 31 | 72) => &[Short],
         // connection.close, channel.close: code, text, class, method.
         (10, 50) | (20, 40) => &[Bytes(2), Short, Bytes(4)],
         // queue.declare-ok: queue, messages, consumers.
         (50, 11) => &[Short, Bytes(8)],
-        // basic.consume-ok, basic.cancel-ok: tag.
-        (60, 21 | 31) => &[Short],
         // basic.cancel: tag, no-wait.
         (60, 30) => &[Short, Bytes(1)],
         // basic.return: code, text, exchange, routing key.
@@ -106,8 +104,6 @@ const fn arguments(class: u16, method: u16) -> Option<&'static [Field]> {
         (60, 60) => &[Short, Bytes(9), Short, Short],
         // basic.get-ok: tag of the delivery, redelivered, exchange, routing key, messages.
         (60, 71) => &[Bytes(9), Short, Short, Bytes(4)],
-        // basic.get-empty: cluster.
-        (60, 72) => &[Short],
         _ => return None,
     })
 }

@@ -242,9 +242,8 @@ impl<D: Deed> Round<'_, D> {
     /// Does one batch of `most` letters at most. Each is acked once it is done.
     async fn take_batch(&mut self, most: usize) -> Result<(), Failure> {
         let (mut batch, mut kept, mut bytes) = (Vec::new(), Vec::new(), 0);
-        while let Some(turn) =
-            self.turns.pop_front_if(|_| batch.len() < most && bytes < BATCH_BYTES)
-        {
+        while batch.len() < most && bytes < BATCH_BYTES {
+            let Some(turn) = self.turns.pop_front() else { break };
             self.room.give_back(turn.bytes);
             bytes += turn.bytes;
             batch.push((turn.tag, turn.identity));
@@ -257,7 +256,9 @@ impl<D: Deed> Round<'_, D> {
         let done = batch.into_iter().zip(done).filter(|(_, done)| *done);
         let (tags, identities): (Vec<_>, Vec<_>) = done.map(|(letter, _)| letter).unzip();
         // Before the ack: a letter that comes back for want of one must not be done again.
-        identities.iter().for_each(|identity| self.letters.done(identity));
+        for identity in &identities {
+            self.letters.done(identity);
+        }
         self.look.ack(&tags).await?;
         self.progress.add(tags.len() as u64);
         refused.map_or(Ok(()), |why| Err(Failure::Refused(why)))

@@ -35,7 +35,7 @@ async fn bury(stage: &Stage, count: usize, bytes: usize) {
 async fn within(limit: usize, what: &str, action: Launch) -> String {
     let (action, status, peak) = action.run_metered().await;
     assert_eq!(status.code(), Some(0), "{what}: {}", action.stderr());
-    println!("{what}: at most {:.1} MiB resident", peak as f64 / 1024.0);
+    println!("{what}: at most {peak} KiB resident");
     assert!(peak <= limit, "{what} took {peak} KiB");
     action.stdout()
 }
@@ -57,7 +57,7 @@ async fn every_action(stage: &Stage, folder: &Path, count: usize, limit: usize) 
     let replay = stage.dead_letters("replay").arg("--to-lane").arg("bulk").arg("--json");
     let (replay, status, peak) = replay.arg("--reason").arg("exhausted").run_metered().await;
     assert_eq!(status.code(), Some(0), "{}", replay.stderr());
-    println!("replay of each second letter: at most {:.1} MiB resident", peak as f64 / 1024.0);
+    println!("replay of each second letter: at most {peak} KiB resident");
     assert!(peak <= limit, "replay took {peak} KiB");
     assert_eq!(json(&replay)["replayed"], half);
     stage.amqp.until_ready(BULK, u32::try_from(half).unwrap()).await;

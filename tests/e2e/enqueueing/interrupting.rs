@@ -171,8 +171,9 @@ async fn interrupted_in_peace_it_leaves_nothing_open() {
 /// none is passed over that was not published.
 #[tokio::test(flavor = "multi_thread")]
 async fn lines_that_end_with_a_carriage_return_are_gone_on_with() {
-    let rows: String = (0..ALL).map(|n| format!("\r{}", token(n))).collect();
-    let scene = Scene::of(Input::new("leak.csv", format!("refresh_token{rows}"))).await;
+    let rows: Vec<String> = (0..ALL).map(token).collect();
+    let file = format!("refresh_token\r{}", rows.join("\r"));
+    let scene = Scene::of(Input::new("leak.csv", file)).await;
     let enqueue = scene.held_in_the_middle().await;
     interrupted(&enqueue, "TERM").await;
     scene.relay.release();

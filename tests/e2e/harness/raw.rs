@@ -86,7 +86,7 @@ impl Raw {
         raw.until(10, 30).await;
         let limits = [&[7, 255][..], &FRAME_MAX.to_be_bytes(), &[0, 0]].concat();
         raw.method(0, 10, 31, &limits).await;
-        let host = [&short(url.path()[1..].as_bytes())[..], &[0, 0]].concat();
+        let host = [&short(&url.path().as_bytes()[1..])[..], &[0, 0]].concat();
         raw.method(0, 10, 40, &host).await;
         raw.until(10, 41).await;
         raw.method(1, 20, 10, &[0]).await;

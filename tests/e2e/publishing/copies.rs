@@ -62,9 +62,9 @@ impl Scene {
         let relay = Relay::open_to_broker(stage.broker_address()).await;
         let gate = Gate::default();
         let held = gate.clone();
-        let endpoint = Endpoint::start(move |call| match call.token == token(FIRST) {
-            true => Answer::rejected(),
-            false => Answer::rejected().after(&held),
+        let endpoint = Endpoint::start(move |call| {
+            let answer = Answer::rejected();
+            if call.token == token(FIRST) { answer } else { answer.after(&held) }
         })
         .await;
         let worker = stage
@@ -222,7 +222,7 @@ async fn a_lost_connection_leaves_the_dead_letters_alone_that_were_confirmed_in_
     stage.amqp.publish_all(DEAD, (0..LETTERS).map(letter)).await;
     let relay = Relay::open_to_broker(stage.broker_address()).await;
     relay.confirm_up_to(CONFIRMED as u64);
-    let replay = stage
+    let command = stage
         .launch("dead-letters")
         .arg("replay")
         .set("broker.url", stage.url_by(&relay))
@@ -231,7 +231,7 @@ async fn a_lost_connection_leaves_the_dead_letters_alone_that_were_confirmed_in_
     relay.withheld(LETTERS as u64).await;
     lose_publishing(&stage).await;
     relay.release_confirms();
-    assert_eq!(replay.exit().await.code(), Some(0), "{}", replay.stderr());
+    assert_eq!(command.exit().await.code(), Some(0), "{}", command.stderr());
     let copies = copies(stage.amqp.take_all(BULK).await);
     let of = |times: usize| copies.values().filter(|copies| **copies == times).count();
     assert_eq!((of(1), of(2)), (CONFIRMED, LETTERS - CONFIRMED), "{copies:?}");

@@ -84,6 +84,7 @@ impl Cursor<'_> {
 
     /// Passes over one entry of a table or an array; into it where it has entries itself, and then it is
     /// returned. `None` if it cannot be read.
+    #[allow(clippy::option_option, reason = "unreadable, flat, or one with entries of its own")]
     fn entry(&mut self, level: Level) -> Option<Option<Level>> {
         if level.named {
             let [length] = self.within(level.end)?;
