@@ -73,7 +73,7 @@ impl Connector {
     }
 
     /// With a budget for the bytes in flight on its connections. Whoever takes deliveries from such a
-    /// connection claims them with [`Connection::claims`].
+    /// connection claims them.
     #[must_use]
     pub fn within(mut self, budget: Arc<Budget>) -> Self {
         self.watch.budget = Some(budget);
