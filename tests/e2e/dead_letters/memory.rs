@@ -17,6 +17,11 @@ const SHORT_LIMIT: usize = 64 * 1024;
 /// For letters of 16 MiB: one that comes, one that goes, and what the client library makes of each.
 const LARGE_LIMIT: usize = 128 * 1024;
 
+/// The id of a letter. With more digits in common with its token it would be shown as the token's fingerprint.
+fn id(n: usize) -> String {
+    format!("job-{n:x}")
+}
+
 /// Buries letters of jobs 0 to `count`, each second one `exhausted`, the others `rejected`.
 async fn bury(stage: &Stage, count: usize, bytes: usize) {
     stage.amqp.declare_family().await;
@@ -25,7 +30,7 @@ async fn bury(stage: &Stage, count: usize, bytes: usize) {
         let letter = |n: usize| {
             let body = serde_json::json!({ "refresh_token": token(n), "note": note });
             let reason = if n.is_multiple_of(2) { "exhausted" } else { "rejected" };
-            dead(n, reason).with_body(body.to_string())
+            dead(n, reason).with_body(body.to_string()).id(&id(n))
         };
         stage.amqp.publish_all(DEAD, (first..count.min(first + PART)).map(letter)).await;
     }
@@ -45,8 +50,7 @@ async fn every_action(stage: &Stage, folder: &Path, count: usize, limit: usize) 
     let half = count / 2;
     let page = within(limit, "list", stage.dead_letters("list")).await;
     assert!(page.starts_with(&format!("revocations.dead: {count} dead letters\n")), "{page}");
-    // An id with more digits in common with its token would be shown as the token's fingerprint.
-    let show = stage.dead_letters("show").arg("job-9999");
+    let show = stage.dead_letters("show").arg(id(count - 1));
     let page = within(limit, "show", show).await;
     assert!(page.contains("  reason                  rejected\n"), "{page}");
     let file = folder.join("all.ndjson");
@@ -86,7 +90,7 @@ async fn no_action_keeps_the_letters_that_it_has_dealt_with() {
     let listing = within(SHORT_LIMIT, "list of all as JSON", all.arg("--json")).await;
     let listing: serde_json::Value = serde_json::from_str(&listing).unwrap();
     let ids = super::shown(&listing);
-    assert!(ids.into_iter().eq((0..LETTERS).map(|n| format!("job-{n}"))), "out of order");
+    assert!(ids.into_iter().eq((0..LETTERS).map(id)), "out of order");
     let folder = tempfile::tempdir().unwrap();
     every_action(&stage, folder.path(), LETTERS, SHORT_LIMIT).await;
 }
