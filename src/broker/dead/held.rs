@@ -28,7 +28,7 @@ pub struct Held {
     properties: BasicProperties,
     reader: Arc<Reader>,
     /// As long as it lasts, its bytes are not free for the next letters.
-    _charge: Option<Charge>,
+    charge: Option<Charge>,
 }
 
 impl fmt::Debug for Held {
@@ -45,7 +45,7 @@ impl Held {
             body: delivery.data,
             properties: delivery.properties,
             reader: Arc::clone(reader),
-            _charge: charge,
+            charge,
         }
     }
 
@@ -83,6 +83,11 @@ impl Held {
     #[must_use]
     pub fn size(&self) -> usize {
         self.body.len() + weight_of(&self.properties)
+    }
+
+    /// Its charge against the bytes in flight. While it is kept, they count, also if the letter is gone.
+    pub const fn take_charge(&mut self) -> Option<Charge> {
+        self.charge.take()
     }
 
     /// Its body and properties, for another queue. They count among the letters in flight no longer.

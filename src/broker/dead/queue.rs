@@ -32,7 +32,7 @@ const LONG_ANSWER_LIMIT: Duration = Duration::from_secs(120);
 
 /// Bytes of letters that the client library may hold at a time, what they take there besides included. The rest waits
 /// with the broker, which reads no more of the queue than it hands over.
-const IN_FLIGHT: u64 = 8 * 1024 * 1024;
+const IN_FLIGHT: u64 = 4 * 1024 * 1024;
 
 /// The goodbye may take this long; what it is for is done.
 const GOODBYE: Duration = Duration::from_secs(1);

@@ -19,7 +19,7 @@ use super::{
     room::Room,
 };
 use crate::{
-    broker::{Aim, Held, Identity, Look, Tag},
+    broker::{Aim, Charge, Held, Identity, Look, Tag},
     domain::Schedule,
 };
 
@@ -166,6 +166,8 @@ struct Turn<K> {
     identity: Identity,
     bytes: usize,
     kept: K,
+    /// Kept while the letter is done at once: a large one must not be joined by the next.
+    charge: Option<Charge>,
 }
 
 /// A round under way.
@@ -208,17 +210,22 @@ impl<D: Deed> Round<'_, D> {
                     }
                 }
             }
+            // A letter that waits on must not keep the next one from coming.
+            if let Some(turn) = self.turns.back_mut() {
+                turn.charge = None;
+            }
             self.progress.read(self.look.seen(), self.look.expected());
         }
         self.progress.has_read();
         Ok(self.look.hold().await?)
     }
 
-    fn line_up(&mut self, held: Held) {
+    fn line_up(&mut self, mut held: Held) {
         let bytes = held.size();
         if Instant::now() < self.end && self.room.take(bytes) {
             let (tag, identity) = (held.tag(), held.identity());
-            self.turns.push_back(Turn { tag, identity, bytes, kept: self.deed.keep(held) });
+            let charge = held.take_charge();
+            self.turns.push_back(Turn { tag, identity, bytes, kept: self.deed.keep(held), charge });
         }
     }
 
@@ -241,18 +248,20 @@ impl<D: Deed> Round<'_, D> {
 
     /// Does one batch of `most` letters at most. Each is acked once it is done.
     async fn take_batch(&mut self, most: usize) -> Result<(), Failure> {
-        let (mut batch, mut kept, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let (mut batch, mut kept, mut charges, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), 0);
         while batch.len() < most && bytes < BATCH_BYTES {
             let Some(turn) = self.turns.pop_front() else { break };
             self.room.give_back(turn.bytes);
             bytes += turn.bytes;
             batch.push((turn.tag, turn.identity));
             kept.push(turn.kept);
+            charges.push(turn.charge);
         }
         if batch.is_empty() {
             return Ok(());
         }
         let Carried { done, refused } = self.deed.carry_out(kept).await?;
+        drop(charges);
         let done = batch.into_iter().zip(done).filter(|(_, done)| *done);
         let (tags, identities): (Vec<_>, Vec<_>) = done.map(|(letter, _)| letter).unzip();
         // Before the ack: a letter that comes back for want of one must not be done again.
