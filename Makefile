@@ -2,7 +2,7 @@
 # themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster outage chaos bench simulate fuzz instructions build fmt lint doc pictures clean
+.PHONY: help demo test test-brokers test-cluster test-dead-letters outage chaos bench simulate fuzz instructions build fmt lint doc pictures clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,9 +13,16 @@ demo: ## broker, mock endpoint, worker and jobs: ends with a table, and whether 
 test: ## everything that proves the product: format, lints, documentation, unit and end-to-end tests
 	@scripts/test
 
+test-brokers: ## end-to-end tests and demo on RabbitMQ 4.0 and on the newest, from Debian's packages
+	@scripts/test-brokers
+
 test-cluster: ## three workers on a cluster of three RabbitMQ nodes that are killed, and what that costs
 	@scripts/install test
 	scripts/with-broker cargo test --locked --test e2e -- cluster:: --ignored --nocapture --skip chaos::
+
+test-dead-letters: ## 300,000 dead letters listed, exported, replayed and discarded: prints the memory of each
+	@scripts/install test
+	scripts/with-broker cargo test --locked --test e2e -- dead_letters::memory --ignored --nocapture
 
 outage: ## the tests of an outage at full length, a minute each, side by side
 	@scripts/install test

@@ -18,6 +18,11 @@ pub fn headers(bytes: &[u8]) {
     broker::header_invariants::hold(bytes);
 }
 
+/// Reads bytes as what a broker sends, behind one byte that says how they are cut.
+pub fn stream(bytes: &[u8]) {
+    broker::stream_invariants::hold(bytes);
+}
+
 /// Reads bytes as a configuration: a file, and behind a line `---` the variables of the environment.
 pub fn configuration(bytes: &[u8]) {
     config::invariants::hold(bytes);
@@ -32,8 +37,13 @@ mod tests {
     type Target = fn(&[u8]);
 
     /// The targets by the names of their files, and of the folders with their corpus.
-    const TARGETS: [(&str, Target); 4] =
-        [("job", job), ("answer", answer), ("headers", headers), ("configuration", configuration)];
+    const TARGETS: [(&str, Target); 5] = [
+        ("job", job),
+        ("answer", answer),
+        ("headers", headers),
+        ("stream", stream),
+        ("configuration", configuration),
+    ];
 
     #[test]
     fn the_corpus_holds() {

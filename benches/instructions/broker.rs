@@ -8,8 +8,8 @@ use lapin::{
 };
 use revoker::{
     broker::{
-        AmqpDelivery, Exits, Publisher, Queues,
-        seams::{ChannelLedger, Frame, Receipt, read_arrival},
+        AmqpDelivery, Exits, HistoryKeys, Publisher, Queues,
+        seams::{ChannelLedger, Frame, Receipt, Received, read_arrival},
     },
     domain::Lane,
     ports::{Clock, Source, SystemClock},
@@ -39,7 +39,13 @@ impl Backlog {
             left: jobs,
             delivered: 0,
             ledger: Arc::default(),
-            exits: Arc::new(Exits { queues: Arc::new(Queues::new("q", &[])), publisher }),
+            exits: Arc::new(Exits {
+                queues: Arc::new(Queues::new("q", &[])),
+                publisher,
+                outbox: Arc::default(),
+                declared: true,
+                history_keys: Arc::new(HistoryKeys::none()),
+            }),
             frames: Vec::new(),
             acked: VecDeque::new(),
             mark: 0,
@@ -53,7 +59,7 @@ impl Backlog {
         for frame in frames.drain(..) {
             match frame {
                 Frame::Ack { tag, multiple } => self.in_hand -= self.ack(tag, multiple),
-                Frame::Requeue { .. } => panic!("a job was given back"),
+                Frame::Requeue { .. } | Frame::DeadLetter { .. } => panic!("a job was given back"),
             }
         }
         self.frames = frames;
@@ -79,7 +85,9 @@ impl Backlog {
         assert!(self.ledger.delivered(self.delivered), "the tags are in order");
         let (properties, body) = (properties(self.delivered), body(self.delivered));
         let now = SystemClock.now();
-        let arrival = read_arrival(&properties, Lane::Bulk, false, &self.exits.queues, now);
+        let received =
+            Received { properties: &properties, body: &body, lane: Lane::Bulk, redelivered: false };
+        let arrival = read_arrival(received, &self.exits.queues, &self.exits.history_keys, now);
         let receipt = Receipt::new(self.delivered, Arc::clone(&self.ledger));
         AmqpDelivery::new(arrival, body, properties, receipt, Arc::clone(&self.exits))
     }

@@ -45,7 +45,7 @@ fn revision() -> String {
 /// The private node's version; a broker that was given keeps its own to itself.
 fn broker() -> String {
     match env::var("REVOKER_TEST_BROKER_DIR") {
-        Ok(dir) => output("scripts/broker", &["ctl", &dir, "version"]),
+        Ok(dir) => output("scripts/broker", &["version", &dir]),
         Err(_) => "a broker that was given".to_owned(),
     }
 }

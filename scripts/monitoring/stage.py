@@ -127,6 +127,8 @@ class Stage:
             "REVOKER_ENDPOINT__TIMEOUT": "2s",
             "REVOKER_ENDPOINT__CONNECT_TIMEOUT": "1s",
             "REVOKER_ADMIN__LISTEN": ANY_PORT,
+            # Else /proc/PID/fd, by which its port is found, is root's.
+            "REVOKER_PROCESS__CORE_DUMPS": "true",
             **self.settings,
         }
         self.start_endpoint()

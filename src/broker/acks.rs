@@ -19,6 +19,8 @@ enum Slot {
     Done,
     /// To be requeued with the next flush.
     HandBack,
+    /// To be dead-lettered by the broker with the next flush.
+    DeadLetter,
     /// The broker knows.
     Told,
 }
@@ -30,6 +32,8 @@ pub enum Settle {
     Ack,
     /// It goes back.
     Requeue,
+    /// The broker dead-letters it, by the arguments of its queue.
+    DeadLetter,
 }
 
 /// One frame for the broker.
@@ -42,9 +46,15 @@ pub enum Frame {
         /// Whether everything below is settled with it.
         multiple: bool,
     },
-    /// `basic.nack` with requeue. Never `basic.reject`: RabbitMQ 4.3 counts that one alone against the
-    /// delivery limit.
+    /// `basic.nack` with requeue, which RabbitMQ 4.3 does not count towards the delivery limit. It does count
+    /// `basic.reject`, a closed channel and a lost connection; before 4.3 it counts all four.
     Requeue {
+        /// The delivery.
+        tag: u64,
+    },
+    /// `basic.nack` without requeue: the queue's own dead-lettering takes the message. In a queue that
+    /// has none, the message is lost.
+    DeadLetter {
         /// The delivery.
         tag: u64,
     },
@@ -86,6 +96,7 @@ impl Acks {
             *slot = match settle {
                 Settle::Ack => Slot::Done,
                 Settle::Requeue => Slot::HandBack,
+                Settle::DeadLetter => Slot::DeadLetter,
             };
             self.unflushed += 1;
         }
@@ -117,12 +128,15 @@ impl Acks {
         }
         let settled = self.slots.iter().take_while(|slot| **slot != Slot::Unsettled).count();
         let mark = self.slots.range(..settled).rposition(|slot| *slot == Slot::Done);
-        // Requeues first: an ack with `multiple` past them would ack what is to come back.
+        // Nacks first: an ack with `multiple` past them would ack what is to come back, or what the
+        // broker is to keep as a dead letter.
         for (slot, tag) in self.slots.iter_mut().zip(self.low..) {
-            if *slot == Slot::HandBack {
-                *slot = Slot::Told;
-                frames.push(Frame::Requeue { tag });
-            }
+            frames.push(match slot {
+                Slot::HandBack => Frame::Requeue { tag },
+                Slot::DeadLetter => Frame::DeadLetter { tag },
+                Slot::Unsettled | Slot::Done | Slot::Told => continue,
+            });
+            *slot = Slot::Told;
         }
         if let Some(mark) = mark {
             let below = self.slots.range(..mark).any(|slot| *slot == Slot::Done);

@@ -5,6 +5,8 @@ use lapin::{
     protocol::{AMQPErrorKind, AMQPHardError},
 };
 
+use super::stream::Fault;
+
 /// What can be done, by a word of the cause.
 const ADVICE: [(&str, &str); 4] = [
     ("ACCESS_REFUSED", "check the user, its password and its rights"),
@@ -36,9 +38,15 @@ pub enum Suspicion {
 /// Whether a message may be behind this error.
 #[must_use]
 pub fn suspicion(error: &lapin::Error) -> Suspicion {
-    let ErrorKind::ProtocolError(said) = error.kind() else {
-        let unreadable = matches!(error.kind(), ErrorKind::ParsingError(_));
-        return if unreadable { Suspicion::Strong } else { Suspicion::Some };
+    let said = match error.kind() {
+        ErrorKind::ProtocolError(said) => said,
+        ErrorKind::ParsingError(_) => return Suspicion::Strong,
+        ErrorKind::IOError(error)
+            if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Fault>) =>
+        {
+            return Suspicion::Strong;
+        }
+        _ => return Suspicion::Some,
     };
     match said.kind() {
         AMQPErrorKind::Soft(_) | AMQPErrorKind::Hard(AMQPHardError::CONNECTIONFORCED) => {
@@ -74,6 +82,10 @@ mod tests {
             (said(AMQPHardError::FRAMEERROR.into()), Suspicion::Strong),
             (said(AMQPHardError::INTERNALERROR.into()), Suspicion::Some),
             (ErrorKind::IOError(Arc::new(io::Error::other("cut"))).into(), Suspicion::Some),
+            (
+                ErrorKind::IOError(Arc::new(io::Error::other(Fault::NoEnd))).into(),
+                Suspicion::Strong,
+            ),
             (said(AMQPHardError::CONNECTIONFORCED.into()), Suspicion::None),
             (said(AMQPSoftError::PRECONDITIONFAILED.into()), Suspicion::None),
         ] {

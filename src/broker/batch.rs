@@ -1,20 +1,33 @@
-//! One batch of letters: sent together, confirmed together.
+//! One batch of messages on one channel: all of their frames are handed over, then their confirms are
+//! awaited, and each that came counts, however the wait ends.
 
-use std::time::Duration;
+use std::{fmt, future::poll_fn, pin::Pin, task::Poll};
 
-use futures_util::future::try_join_all;
+use futures_util::{
+    FutureExt as _,
+    future::{MaybeDone, maybe_done},
+};
 use lapin::{
-    Channel, Confirmation, Connection, PublisherConfirm, options::BasicPublishOptions,
+    BasicProperties, Channel, Confirmation,
+    message::BasicReturnMessage,
+    options::{BasicPublishOptions, BasicQosOptions},
     types::ShortString,
 };
 
-use super::{
-    cause::fault,
-    confirm::{self, Unconfirmed},
-    publisher::Letter,
-};
+use super::{broken::Broken, confirm, connection::Connection, link::Silence, patience::Patience};
 
-/// What became of one letter.
+/// A message on its way out.
+#[derive(Debug)]
+pub struct Outgoing<'a> {
+    /// The queue.
+    pub queue: &'a ShortString,
+    /// The body.
+    pub body: &'a [u8],
+    /// The properties.
+    pub properties: BasicProperties,
+}
+
+/// What became of one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     /// Its queue has it.
@@ -23,95 +36,328 @@ pub enum Fate {
     Nacked,
     /// There is no such queue.
     Returned,
+    /// Nobody said: it may stand in its queue, or not.
+    Unknown,
 }
 
-/// Sends the letters, then awaits all of their confirms, `limit` at most. While the broker blocks the
-/// connection nothing can come, so the deadline stands still, and `blocked` is told.
-///
-/// # Errors
-///
-/// [`Unconfirmed`] if the confirms did not come; the channel is of no use any more then.
+impl Fate {
+    /// What a refusal says of the queue.
+    pub const fn refusal(self) -> Option<&'static str> {
+        match self {
+            Self::Confirmed | Self::Unknown => None,
+            Self::Nacked => Some("it refuses messages"),
+            Self::Returned => Some("it does not exist"),
+        }
+    }
+}
+
+/// Why the wait ended before all confirms came. The channel is of no use any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CutShort {
+    /// The channel or its connection ended.
+    Broken(Broken),
+    /// The broker did not confirm for too long.
+    Silent,
+    /// Nobody waits any more.
+    GivenUp,
+}
+
+impl fmt::Display for CutShort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Broken(Broken { why, .. }) => why,
+            Self::Silent => "the broker does not confirm",
+            Self::GivenUp => "given up",
+        })
+    }
+}
+
+/// What became of a batch.
+#[derive(Debug)]
+pub struct Published {
+    /// For each message, in their order.
+    pub fates: Vec<Fate>,
+    /// Why some of them are unknown.
+    pub cut_short: Option<CutShort>,
+    /// Whether a confirm came after the time-out, or not at all.
+    pub late: bool,
+}
+
+/// How a confirm is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// It is not late.
+    InTime,
+    /// The broker blocks the connection: nothing can come, and no time-out runs.
+    Blocked,
+    /// It is late.
+    Late,
+}
+
+/// What is told while confirms are awaited.
+pub trait Watch {
+    /// How the next confirm is waited for, again and again while it does not come.
+    fn waits(&self, how: Wait);
+}
+
+/// Publishes messages, mandatory, and awaits their confirms: each for as long as `patience` says, from one
+/// to the next.
 pub async fn publish<'a>(
+    (connection, channel): (&Connection, &Channel),
+    messages: impl Iterator<Item = Outgoing<'a>> + Clone,
+    patience: &Patience,
+    watch: &impl Watch,
+    given_up: impl Future<Output = ()>,
+) -> Published {
+    let mut answers: Vec<_> =
+        messages.clone().map(|message| Box::pin(maybe_done(send(channel, message)))).collect();
+    hand_over(&mut answers).await;
+    let mut late = false;
+    let waiting = async {
+        for answer in &mut answers {
+            let timely = wait(connection, channel, patience, watch, answer.as_mut()).await?;
+            late |= !timely;
+        }
+        Ok(())
+    };
+    let cut_short = tokio::select! {
+        biased;
+        waited = waiting => waited.err(),
+        () = given_up => Some(CutShort::GivenUp),
+    };
+    late |= cut_short == Some(CutShort::Silent);
+    Published { fates: fates(messages, collect(&mut answers)), cut_short, late }
+}
+
+type Answer<F> = Pin<Box<MaybeDone<F>>>;
+
+/// Sends one message and awaits its confirm. One future for both: polled once, it has put its frames into
+/// the connection's queue.
+async fn send(channel: &Channel, message: Outgoing<'_>) -> lapin::Result<Confirmation> {
+    let Outgoing { queue, body, properties } = message;
+    let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+    let exchange = ShortString::default();
+    channel.basic_publish(exchange, queue.clone(), options, body, properties).await?.await
+}
+
+/// Polls each once, in order. To wait for each until the system has taken it would cost two switches
+/// between threads.
+async fn hand_over<F: Future>(answers: &mut [Answer<F>]) {
+    poll_fn(|context| {
+        for answer in &mut *answers {
+            let _ = answer.as_mut().poll(context);
+        }
+        Poll::Ready(())
+    })
+    .await;
+}
+
+/// Waits for one confirm; says whether it came in time. One that is late is waited for on: to publish
+/// again what the broker still has to confirm would make a copy of it.
+async fn wait<F: Future<Output = lapin::Result<Confirmation>>>(
     connection: &Connection,
     channel: &Channel,
-    letters: impl Iterator<Item = &'a Letter> + Clone,
-    limit: Duration,
-    blocked: impl Fn(bool),
-) -> Result<Vec<Fate>, Unconfirmed> {
-    let sent = async {
-        let mut confirms = Vec::new();
-        for letter in letters.clone() {
-            confirms.push(send(channel, letter).await?);
+    patience: &Patience,
+    watch: &impl Watch,
+    mut answer: Pin<&mut MaybeDone<F>>,
+) -> Result<bool, CutShort> {
+    let told = |wait| move |blocked| watch.waits(if blocked { Wait::Blocked } else { wait });
+    let timeout = patience.timeout();
+    let in_time = told(Wait::InTime);
+    match confirm::in_time(connection, answer.as_mut(), timeout, &in_time).await {
+        Err(Silence::TooLong) => {}
+        ended => return ended.map_err(gone).and_then(|()| outcome(answer)).map(|()| true),
+    }
+    let late = told(Wait::Late);
+    late(false);
+    // Answered behind all that was published here: the broker has read it, and works.
+    let asking = channel.basic_qos(0, BasicQosOptions::default());
+    tokio::select! {
+        biased;
+        () = answer.as_mut() => return outcome(answer).map(|()| false),
+        asked = confirm::in_time(connection, asking, timeout, &late) => {
+            asked.map_err(gone)?.map_err(|error| CutShort::Broken(Broken::of(&error)))?;
         }
-        try_join_all(confirms).await.map_err(|error| Unconfirmed::Failed(fault(&error)))
+    }
+    let left = patience.limit().saturating_sub(timeout);
+    confirm::in_time(connection, answer.as_mut(), left, &late).await.map_err(gone)?;
+    outcome(answer).map(|()| false)
+}
+
+fn gone(silence: Silence) -> CutShort {
+    match silence {
+        Silence::Gone => CutShort::Broken(Broken::by_nobody(silence.to_string())),
+        Silence::TooLong => CutShort::Silent,
+    }
+}
+
+/// An answer that is there: an error of it ended the channel.
+fn outcome<F: Future<Output = lapin::Result<Confirmation>>>(
+    answer: Pin<&mut MaybeDone<F>>,
+) -> Result<(), CutShort> {
+    match answer.output_mut() {
+        Some(Err(error)) => Err(CutShort::Broken(Broken::of(error))),
+        _ => Ok(()),
+    }
+}
+
+/// The answers that are there, and every message that came back. Nothing is awaited.
+fn collect<F: Future<Output = lapin::Result<Confirmation>>>(
+    answers: &mut [Answer<F>],
+) -> (Vec<Option<Confirmation>>, Vec<BasicReturnMessage>) {
+    let take = |answer: &mut Answer<F>| {
+        answer.as_mut().now_or_never()?;
+        answer.as_mut().take_output()?.ok()
     };
-    let confirmations = confirm::in_time(connection, sent, limit, &blocked).await?;
-    Ok(fates(letters.map(|letter| &letter.queue), confirmations))
+    let mut pending = Vec::new();
+    let mut taken = Vec::with_capacity(answers.len());
+    for answer in answers {
+        let confirmation = take(answer);
+        if confirmation.is_none() && !matches!(**answer, MaybeDone::Gone) {
+            pending.push(answer);
+        }
+        taken.push(confirmation);
+    }
+    // A return is reported on whichever confirm completes next, at the latest on its own. So it may be on
+    // one that was not there as it was asked for, and completed before another that was seen to be.
+    let returned = pending.into_iter().filter_map(|answer| take(answer)?.take_message());
+    let returned = returned.collect();
+    (taken, returned)
 }
 
-async fn send(channel: &Channel, letter: &Letter) -> Result<PublisherConfirm, Unconfirmed> {
-    let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-    channel
-        .basic_publish(
-            ShortString::default(),
-            letter.queue.clone(),
-            options,
-            &letter.body,
-            letter.properties.clone(),
-        )
-        .await
-        .map_err(|error| Unconfirmed::Failed(fault(&error)))
-}
-
-/// A nack belongs to its letter. A return does not, for the broker reports it on some confirm of the
-/// batch: every letter for the returned one's queue counts as returned.
+/// A nack belongs to its message. A return belongs to the message that came back, whichever confirm
+/// reports it; one that is none of these counts for every message of its queue.
 fn fates<'a>(
-    queues: impl Iterator<Item = &'a ShortString>,
-    confirmations: Vec<Confirmation>,
+    messages: impl Iterator<Item = Outgoing<'a>>,
+    (confirmations, mut returned): (Vec<Option<Confirmation>>, Vec<BasicReturnMessage>),
 ) -> Vec<Fate> {
-    let nacked: Vec<bool> = confirmations.iter().map(Confirmation::is_nack).collect();
-    let returned: Vec<ShortString> = confirmations
-        .into_iter()
-        .filter_map(Confirmation::take_message)
-        .map(|message| message.delivery.routing_key)
-        .collect();
-    queues
-        .zip(nacked)
-        .map(|(queue, nacked)| match nacked {
-            _ if returned.contains(queue) => Fate::Returned,
-            true => Fate::Nacked,
-            false => Fate::Confirmed,
-        })
-        .collect()
+    let mut fates = Vec::with_capacity(confirmations.len());
+    for confirmation in confirmations {
+        fates.push(match &confirmation {
+            None => Fate::Unknown,
+            Some(Confirmation::Nack(_)) => Fate::Nacked,
+            Some(Confirmation::Ack(_) | Confirmation::NotRequested) => Fate::Confirmed,
+        });
+        returned.extend(confirmation.and_then(Confirmation::take_message));
+    }
+    if returned.is_empty() {
+        return fates;
+    }
+    let messages: Vec<_> = messages.collect();
+    for back in returned {
+        let is_for_its_queue = |message: &Outgoing<'_>| *message.queue == back.delivery.routing_key;
+        // Messages that are the same in everything are the same message twice: any of them will do.
+        let own = messages.iter().zip(&mut fates).find(|(message, fate)| {
+            **fate != Fate::Returned && is_for_its_queue(message) && is_the_same(message, &back)
+        });
+        if let Some((_, fate)) = own {
+            *fate = Fate::Returned;
+            continue;
+        }
+        for (message, fate) in messages.iter().zip(&mut fates) {
+            if is_for_its_queue(message) && *fate != Fate::Unknown {
+                *fate = Fate::Returned;
+            }
+        }
+    }
+    fates
+}
+
+/// Whether a message came back.
+fn is_the_same(message: &Outgoing<'_>, back: &BasicReturnMessage) -> bool {
+    message.body == back.delivery.data && message.properties == back.delivery.properties
 }
 
 #[cfg(test)]
 mod tests {
-    use lapin::message::{BasicReturnMessage, Delivery};
+    use std::{cell::Cell, future::ready, rc::Rc};
+
+    use lapin::message::Delivery;
 
     use super::*;
 
-    fn returned(queue: &str) -> BasicReturnMessage {
-        let delivery = Delivery::mock(0, "".into(), queue.into(), false, Vec::new());
+    fn returned(queue: &str, body: &str) -> BasicReturnMessage {
+        let delivery = Delivery::mock(0, "".into(), queue.into(), false, body.into());
         BasicReturnMessage { delivery, reply_code: 312, reply_text: "NO_ROUTE".into() }
     }
 
+    fn fates_of<const N: usize>(
+        messages: [(&str, &str); N],
+        answers: (Vec<Option<Confirmation>>, Vec<BasicReturnMessage>),
+    ) -> Vec<Fate> {
+        let queues = messages.map(|(queue, _)| ShortString::from(queue));
+        let outgoing = queues.iter().zip(messages).map(|(queue, (_, body))| Outgoing {
+            queue,
+            body: body.as_bytes(),
+            properties: BasicProperties::default(),
+        });
+        fates(outgoing, answers)
+    }
+
     #[test]
-    fn a_return_counts_for_its_queue_whichever_confirm_reports_it() {
-        let queues = ["dead", "retry", "dead"].map(ShortString::from);
+    fn a_return_counts_for_its_message_whichever_confirm_reports_it() {
+        let messages = [("dead", "a"), ("retry", "b"), ("dead", "b"), ("dead", "c")];
         let confirmations = vec![
-            Confirmation::Ack(None),
-            Confirmation::Ack(Some(returned("dead"))),
-            Confirmation::Nack(None),
+            Some(Confirmation::Ack(None)),
+            Some(Confirmation::Ack(Some(returned("dead", "b")))),
+            Some(Confirmation::Ack(None)),
+            None,
         ];
-        let fates = fates(queues.iter(), confirmations);
+        let fates = fates_of(messages, (confirmations, Vec::new()));
+        assert_eq!(fates, [Fate::Confirmed, Fate::Confirmed, Fate::Returned, Fate::Unknown]);
+    }
+
+    #[test]
+    fn of_messages_that_are_the_same_as_many_count_as_came_back() {
+        let ack = || Some(Confirmation::Ack(None));
+        let back = || vec![returned("dead", "a"), returned("dead", "a")];
+        let fates = fates_of([("dead", "a"); 3], (vec![ack(), ack(), ack()], back()));
+        assert_eq!(fates.iter().filter(|fate| **fate == Fate::Returned).count(), 2);
+    }
+
+    #[test]
+    fn a_return_of_an_unknown_message_counts_for_its_queue() {
+        let messages = [("dead", "a"), ("retry", "b"), ("dead", "c")];
+        let confirmations = vec![
+            Some(Confirmation::Ack(None)),
+            Some(Confirmation::Ack(None)),
+            Some(Confirmation::Nack(None)),
+        ];
+        let fates = fates_of(messages, (confirmations, vec![returned("dead", "other")]));
         assert_eq!(fates, [Fate::Returned, Fate::Confirmed, Fate::Returned]);
     }
 
     #[test]
-    fn a_nack_counts_for_its_letter_alone() {
-        let queues = ["dead", "dead"].map(ShortString::from);
-        let confirmations = vec![Confirmation::Nack(None), Confirmation::Ack(None)];
-        assert_eq!(fates(queues.iter(), confirmations), [Fate::Nacked, Fate::Confirmed]);
+    fn a_nack_counts_for_its_message_alone() {
+        let confirmations =
+            vec![Some(Confirmation::Nack(None)), Some(Confirmation::Ack(None)), None];
+        let fates = fates_of([("dead", "a"); 3], (confirmations, Vec::new()));
+        assert_eq!(fates, [Fate::Nacked, Fate::Confirmed, Fate::Unknown]);
+    }
+
+    /// The library completes the first confirm, which carries the return, after it was asked for; and the
+    /// second, of the message that came back, before that one is asked for.
+    #[test]
+    fn a_return_on_a_confirm_that_completes_meanwhile_is_not_missed() {
+        type Boxed = Pin<Box<dyn Future<Output = lapin::Result<Confirmation>>>>;
+        let completed = Rc::new(Cell::new(false));
+        let seen = Rc::clone(&completed);
+        let first = poll_fn(move |_| {
+            if seen.get() {
+                Poll::Ready(Ok(Confirmation::Ack(Some(returned("dead", "b")))))
+            } else {
+                Poll::Pending
+            }
+        });
+        let second = poll_fn(move |_| {
+            completed.set(true);
+            Poll::Ready(Ok(Confirmation::Ack(None)))
+        });
+        let both: [Boxed; 3] =
+            [Box::pin(first), Box::pin(second), Box::pin(ready(Ok(Confirmation::Nack(None))))];
+        let mut answers: Vec<_> = both.into_iter().map(|one| Box::pin(maybe_done(one))).collect();
+        let messages = [("dead", "a"), ("dead", "b"), ("dead", "c")];
+        let fates = fates_of(messages, collect(&mut answers));
+        assert_eq!(fates, [Fate::Unknown, Fate::Returned, Fate::Nacked]);
     }
 }

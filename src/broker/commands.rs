@@ -91,7 +91,7 @@ impl Commands {
         let over =
             *self.wanted.borrow() == Wanted::Never && !self.wanted.has_changed().unwrap_or(false);
         if over || self.wanted.changed().await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

@@ -53,8 +53,8 @@ impl Lanes {
     }
 
     /// A lane does not consume. One line in the log for each change, not one for each try.
-    pub fn fails(&self, lane: Lane, cause: String) {
-        if self.set(lane, State::No(cause.clone())) {
+    pub fn fails(&self, lane: Lane, cause: &str) {
+        if self.set(lane, State::No(cause.to_owned())) {
             warn!(lane = lane.as_str(), cause, "not consuming");
         }
     }
@@ -144,7 +144,7 @@ mod tests {
         assert!(!connected(&lanes));
         lanes.consumes(Lane::Bulk);
         assert_eq!((reason(&lanes).as_str(), connected(&lanes)), ("ready", true));
-        lanes.fails(Lane::Bulk, "541 INTERNAL_ERROR".to_owned());
+        lanes.fails(Lane::Bulk, "541 INTERNAL_ERROR");
         assert!(!connected(&lanes));
     }
 
@@ -152,18 +152,18 @@ mod tests {
     fn the_reason_names_each_lane_that_fails_and_its_cause() {
         let lanes = lanes();
         lanes.consumes(Lane::Interactive);
-        lanes.fails(Lane::Bulk, "541 INTERNAL_ERROR".to_owned());
+        lanes.fails(Lane::Bulk, "541 INTERNAL_ERROR");
         assert_eq!(
             reason(&lanes),
             "the bulk lane does not consume: 541 INTERNAL_ERROR; the interactive lane goes on"
         );
-        lanes.fails(Lane::Interactive, "connection refused".to_owned());
+        lanes.fails(Lane::Interactive, "connection refused");
         assert_eq!(
             reason(&lanes),
             "neither lane consumes: the interactive lane: connection refused; the bulk lane: 541 \
              INTERNAL_ERROR"
         );
-        lanes.fails(Lane::Bulk, "connection refused".to_owned());
+        lanes.fails(Lane::Bulk, "connection refused");
         assert_eq!(reason(&lanes), "neither lane consumes: connection refused");
         lanes.stops(Lane::Interactive);
         assert_eq!(reason(&lanes), "shutting down");
@@ -177,7 +177,7 @@ mod tests {
         tokio::time::advance(LEAST).await;
         assert!(lanes.has_consumed_for(Lane::Bulk, LEAST));
         assert!(!lanes.has_consumed_for(Lane::Interactive, LEAST));
-        lanes.fails(Lane::Bulk, "cut".to_owned());
+        lanes.fails(Lane::Bulk, "cut");
         lanes.consumes(Lane::Bulk);
         assert!(!lanes.has_consumed_for(Lane::Bulk, LEAST));
     }

@@ -2,12 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use lapin::{Connection, ConnectionStatus};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     commands::{Intake, Wanted},
+    connection::{Connection, Outlook},
     delivery::Exits,
     ending::Break,
     lane::LaneChannel,
@@ -24,7 +24,7 @@ const COMMAND_LIMIT: Duration = Duration::from_secs(10);
 pub struct Consumption {
     lane: Lane,
     channel: Arc<LaneChannel>,
-    status: ConnectionStatus,
+    outlook: Outlook,
     prefetch: u16,
     exits: Arc<Exits>,
     tasks: JoinSet<Part>,
@@ -57,7 +57,7 @@ impl Consumption {
         Ok(Self {
             lane,
             channel: Arc::new(LaneChannel::open(connection, lane).await?),
-            status: connection.status().clone(),
+            outlook: connection.outlook(),
             prefetch,
             exits,
             tasks: JoinSet::new(),
@@ -125,7 +125,10 @@ impl Consumption {
             return Ok(Answer::NotNow);
         }
         let fetching = self.channel.fetch(self.exits.queues.lane(self.lane), &self.exits);
-        match link::answer(&self.status, COMMAND_LIMIT, fetching).await.map_err(Break::Silent)?? {
+        match link::answer_read(&self.outlook, COMMAND_LIMIT, fetching)
+            .await
+            .map_err(Break::Silent)??
+        {
             None => Ok(Answer::None),
             Some(delivery) => {
                 // If nobody takes jobs any more, the delivery goes back as it is dropped.
@@ -165,7 +168,7 @@ impl Consumption {
         &self,
         command: impl Future<Output = lapin::Result<T>>,
     ) -> Result<T, Break> {
-        link::answer(&self.status, COMMAND_LIMIT, command)
+        link::answer_read(&self.outlook, COMMAND_LIMIT, command)
             .await
             .map_err(Break::Silent)?
             .map_err(Break::Failed)

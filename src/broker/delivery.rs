@@ -7,14 +7,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     headers,
-    publisher::{Letter, Publisher},
+    history_keys::HistoryKeys,
+    outbox::Outbox,
+    publisher::{Letter, NotPublished, Publisher},
     queues::Queues,
     receipt::Receipt,
+    stream::Charge,
 };
 use crate::{
     domain::{Arrival, Settlement},
     metrics::Target,
-    ports::{Delivery, Settled},
+    ports::{Delivery, Settled, Unpublishable},
 };
 
 /// Where deliveries can go besides back and away.
@@ -24,6 +27,13 @@ pub struct Exits {
     pub queues: Arc<Queues>,
     /// The way to them.
     pub publisher: Publisher,
+    /// Where it is told what cannot go there.
+    pub outbox: Arc<Outbox>,
+    /// Whether the lanes are declared by us, so that they are known to have a dead-lettering of their own
+    /// that loses nothing.
+    pub declared: bool,
+    /// What signs and verifies the history of parked jobs.
+    pub history_keys: Arc<HistoryKeys>,
 }
 
 /// One delivery of a session.
@@ -32,6 +42,8 @@ pub struct AmqpDelivery {
     message: Box<Message>,
     receipt: Receipt,
     exits: Arc<Exits>,
+    /// Its share of the bytes in flight: given back with the delivery, when its settlement is known.
+    charge: Option<Charge>,
 }
 
 /// What was delivered.
@@ -57,7 +69,15 @@ impl AmqpDelivery {
         receipt: Receipt,
         exits: Arc<Exits>,
     ) -> Self {
-        Self { message: Box::new(Message { arrival, body, properties }), receipt, exits }
+        let message = Box::new(Message { arrival, body, properties });
+        Self { message, receipt, exits, charge: None }
+    }
+
+    /// With its share of the bytes in flight.
+    #[must_use]
+    pub fn charged(mut self, charge: Option<Charge>) -> Self {
+        self.charge = charge;
+        self
     }
 
     /// The message that carries the job to where the settlement sends it; `None` if it goes nowhere.
@@ -76,7 +96,14 @@ impl AmqpDelivery {
                 // No retry queue at all: the configuration refuses an empty list of stays, so this
                 // falls back to handing the job back.
                 self.exits.queues.retry(lane, parking.delay)?,
-                headers::of_parked(properties, lane, parking),
+                headers::of_parked(
+                    properties,
+                    body,
+                    lane,
+                    parking,
+                    &self.exits.queues,
+                    &self.exits.history_keys,
+                ),
             ),
         };
         Some(Letter {
@@ -85,6 +112,28 @@ impl AmqpDelivery {
             body: mem::take(body),
             properties,
         })
+    }
+}
+
+impl AmqpDelivery {
+    /// What is left where the broker takes no letter of the delivery. A dead letter goes by the lane's own
+    /// dead-lettering, which keeps the job but cannot say why. Anything else stays in flight: a lane that
+    /// somebody else declared may drop what is rejected, and nobody has condemned a job that was to be
+    /// parked. It goes back to its lane with its session, or when it has been in hand for too long.
+    async fn unpublishable(
+        mut self,
+        refusal: Unpublishable,
+        is_dead: bool,
+        queue: &str,
+    ) -> Settled {
+        if is_dead && self.exits.declared {
+            return self.receipt.leave_to_broker(refusal);
+        }
+        // Its body is gone: the letter had it.
+        self.charge = None;
+        let _aside = self.exits.outbox.set_aside(queue, &refusal);
+        self.receipt.lost().cancelled().await;
+        Settled::Abandoned
     }
 }
 
@@ -106,16 +155,20 @@ impl Delivery for AmqpDelivery {
             return self.receipt.ack();
         }
         let Some(letter) = self.letter(settlement) else { return self.receipt.requeue() };
-        let lost = self.receipt.lost();
+        let (lost, queue) = (self.receipt.lost(), letter.queue.clone());
         // Boxed, so that jobs which need no letter, nearly all of them, take no room for its way.
         let publishing = Box::pin(self.exits.publisher.publish(letter));
         tokio::select! {
             biased;
             // Its ack would mean nothing any more, and the job comes again: one letter is enough.
             () = lost.cancelled() => Settled::Abandoned,
-            confirmed = publishing => match confirmed {
+            published = publishing => match published {
                 Ok(()) => self.receipt.ack(),
-                Err(_closed) => self.receipt.requeue(),
+                Err(NotPublished::Closed) => self.receipt.requeue(),
+                Err(NotPublished::Unpublishable(refusal)) => {
+                    let is_dead = matches!(settlement, Settlement::DeadLetter(_));
+                    Box::pin(self.unpublishable(refusal, is_dead, queue.as_str())).await
+                }
             },
         }
     }

@@ -12,13 +12,14 @@ use std::{
     time::Duration,
 };
 
-use lapin::{Channel, Connection, types::ShortString};
+use lapin::{Channel, types::ShortString};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::{
+    connection::Connection,
     ending::Break,
     lane::LaneChannel,
-    link::Silence,
+    link::{Link, Silence},
     queues::Queues,
     starvation::Starvation,
     topology::{self, Occupancy},
@@ -83,12 +84,17 @@ impl Depths {
     /// Samples until the connection is gone, or the consumer of the lane starves.
     pub async fn sample(&self, connection: &Connection, consumer: &LaneChannel) -> Break {
         let _sampler = self.samplers.enter(self.lane);
+        let outlook = connection.outlook();
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut looks = Looks { connection, channel: None };
         let mut starvation = Starvation::default();
         while connection.status().connected() {
             ticks.tick().await;
+            if outlook.link() == Link::Stalled {
+                // The answer would wait behind what is not read.
+                continue;
+            }
             let mut waiting = None;
             if timeout(LIMIT, self.look(&mut looks, &mut waiting)).await.is_err() {
                 looks.channel = None;

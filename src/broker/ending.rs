@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lapin::types::ShortString;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     advice::{Suspicion, suspicion},
@@ -18,6 +18,12 @@ use crate::metrics::EndedBy;
 
 /// Whether a queue is still there is asked for so long: the session is over, and the next one waits.
 const ASKED_FOR: Duration = Duration::from_secs(2);
+
+/// A queue that is being deleted is gone within this time.
+const SETTLES_WITHIN: Duration = Duration::from_millis(500);
+
+/// How often it is asked.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 /// What ended a session.
 #[derive(Debug)]
@@ -94,13 +100,11 @@ impl End {
     }
 
     async fn lost(errors: &mut Errors, connection: &Connection) -> Self {
-        match errors.behind(connection.status()).await {
-            Some(error) => Self::failed(&error, connection),
-            None => {
-                let cause = connection.cause().unwrap_or_else(|| Cause::told(GONE));
-                Self::new(EndedBy::ConnectionLost, cause.to_string())
-            }
+        if let Some(error) = errors.behind(connection.status()).await {
+            return Self::failed(&error, connection);
         }
+        let cause = connection.cause().unwrap_or_else(|| Cause::told(GONE));
+        Self::new(EndedBy::ConnectionLost, cause.to_string())
     }
 }
 
@@ -119,7 +123,7 @@ impl Place<'_> {
     /// The broker cancels a consumer without a reason; whether its queue is still there tells most of it.
     async fn why_cancelled(&self) -> String {
         let queue = self.queue;
-        match timeout(ASKED_FOR, topology::occupancy(self.connection, queue)).await {
+        match timeout(ASKED_FOR, self.presence()).await {
             Ok(Err(TopologyError::Missing { .. })) if self.declare => {
                 format!("queue {queue} was deleted; it is declared again by itself")
             }
@@ -131,6 +135,20 @@ impl Place<'_> {
                  for longer than the broker's consumer_timeout"
             ),
             Ok(Err(_)) | Err(_) => format!("the broker cancelled the consumer of {queue}"),
+        }
+    }
+
+    /// Whether the queue is there. RabbitMQ 4.3 cancels the consumers of a queue that is deleted before the queue is
+    /// gone, so one that is there is asked about again for a while.
+    async fn presence(&self) -> Result<topology::Occupancy, TopologyError> {
+        let settled = Instant::now() + SETTLES_WITHIN;
+        loop {
+            let answer = topology::occupancy(self.connection, self.queue).await;
+            let missing = matches!(answer, Err(TopologyError::Missing { .. }));
+            if missing || Instant::now() >= settled || !self.connection.status().connected() {
+                return answer;
+            }
+            sleep(ASK_AGAIN).await;
         }
     }
 }

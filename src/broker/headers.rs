@@ -6,6 +6,8 @@
 //! channel, a forged `x-death` makes the broker drop a parked job as a cycle, headers beyond the frame
 //! close the connection.
 
+mod fit;
+mod mac;
 pub mod name;
 
 use std::time::{Duration, SystemTime};
@@ -15,11 +17,15 @@ use lapin::{
     types::{AMQPValue, FieldTable, ShortString},
 };
 
+pub use self::fit::fit;
 use self::name::{
     AMBIGUITY, AMBIGUOUS, ATTEMPTS, CODE, DEAD_AT, DETAIL, FINGERPRINT, FIRST_FAILED_AT,
-    HEADERS_DROPPED, HTTP_STATUS, LANE, LAST_ERROR, PARKED, REASON, REPLAYS,
+    HEADERS_DROPPED, HTTP_STATUS, LANE, LAST_ERROR, MAC, PARKED, REASON, REPLAYS,
 };
-use super::queues::{Queues, short};
+use super::{
+    history_keys::HistoryKeys,
+    queues::{Queues, short},
+};
 use crate::domain::{
     Ambiguity, Arrival, DeadLetter, History, Lane, Parking, ResultLabel, TraceContext,
     timestamp as timestamp_of_producer,
@@ -47,20 +53,47 @@ const DROPPED_HEADERS: [&str; 5] = ["cc", "bcc", "x-death", "x-delivery-count", 
 /// Nor is anything that begins so.
 const DROPPED_PREFIXES: [&str; 3] = ["x-first-death-", "x-last-death-", name::PREFIX];
 
-/// Reads what came with a message. Our own headers are believed, within bounds, only on a delivery
-/// that the broker says came out of one of our retry queues; anywhere else they are a stranger's.
+/// A message as it came out of a queue.
+#[derive(Debug, Clone, Copy)]
+pub struct Received<'a> {
+    /// Its properties.
+    pub properties: &'a BasicProperties,
+    /// Its body.
+    pub body: &'a [u8],
+    /// The lane whose queue it came out of.
+    pub lane: Lane,
+    /// Whether the broker delivered it before.
+    pub redelivered: bool,
+}
+
+/// Reads what came with a message. Our own history headers are believed, within bounds:
+///
+/// - with keys, if their MAC is right: then a worker of ours wrote them, for this job;
+/// - without, on a message that came out of one of our retry queues. Its producer can forge that, so such a
+///   history must never buy a better ending: the configuration refuses to presume anything without a key.
+///
+/// Anywhere else they are a stranger's.
 #[must_use]
 pub fn read(
-    properties: &BasicProperties,
-    lane: Lane,
-    redelivered: bool,
+    received: Received<'_>,
     queues: &Queues,
+    keys: &HistoryKeys,
     now: SystemTime,
 ) -> Arrival {
+    let headers = Headers(received.properties.headers().as_ref());
+    let believed = if keys.are_given() {
+        mac::is_right(received, queues, keys)
+    } else {
+        headers.text("x-first-death-queue").is_some_and(|queue| queues.is_retry(queue))
+    };
+    let arrival = arrival(received.properties, received.lane, received.redelivered);
+    if believed { Arrival { history: headers.history(now), ..arrival } } else { arrival }
+}
+
+/// Reads what came with a message but for its history.
+#[must_use]
+pub fn arrival(properties: &BasicProperties, lane: Lane, redelivered: bool) -> Arrival {
     let headers = Headers(properties.headers().as_ref());
-    let parked_before =
-        headers.text("x-first-death-queue").is_some_and(|queue| queues.is_retry(queue));
-    let history = if parked_before { headers.history(now) } else { History::default() };
     Arrival {
         lane,
         message_id: properties.message_id().as_ref().map(ToString::to_string),
@@ -69,7 +102,7 @@ pub fn read(
         trace: headers
             .text(TRACEPARENT)
             .and_then(|traceparent| TraceContext::parse(traceparent, headers.text(TRACESTATE))),
-        history,
+        history: History::default(),
     }
 }
 
@@ -102,13 +135,26 @@ pub fn of_dead_letter(
     properties(original, headers)
 }
 
-/// The properties of a job on its way to a retry queue.
+/// The properties of a job on its way to a retry queue; with keys, its history is signed.
 #[must_use]
-pub fn of_parked(original: &BasicProperties, lane: Lane, parking: &Parking) -> BasicProperties {
+pub fn of_parked(
+    original: &BasicProperties,
+    body: &[u8],
+    lane: Lane,
+    parking: &Parking,
+    queues: &Queues,
+    keys: &HistoryKeys,
+) -> BasicProperties {
     let mut headers = copied(original);
     put_history(&mut headers, lane, &parking.history);
     headers.insert(short(PARKED), count(parking.history.stays));
-    properties(original, headers)
+    let mut properties = properties(original, headers.clone());
+    let parked = Received { properties: &properties, body, lane, redelivered: false };
+    if let Some(mac) = mac::of(parked, queues, keys) {
+        headers.insert(short(MAC), text(&mac));
+        properties = properties.with_headers(headers);
+    }
+    properties
 }
 
 /// The properties of a dead letter on its way back into a lane: a fresh job, but for the count of its
@@ -177,11 +223,9 @@ fn copied(original: &BasicProperties) -> FieldTable {
     let mut copy = FieldTable::default();
     let Some(original) = original.headers().as_ref() else { return copy };
     let mut room = MAX_COPIED_BYTES;
-    let mut left_out = false;
-    let is_trace = |name: &ShortString| TRACE_HEADERS.contains(&name.as_str());
-    let first = original.into_iter().filter(|(name, _)| is_trace(name));
-    let others = original.into_iter().filter(|(name, _)| !is_trace(name) && travels(name.as_str()));
-    for (name, value) in first.chain(others) {
+    // The stream says so of headers that were larger than a frame. A stranger may say so too: it harms nobody.
+    let mut left_out = original.inner().get(HEADERS_DROPPED) == Some(&AMQPValue::Boolean(true));
+    for (name, value) in in_order_of_worth(original) {
         match room.checked_sub(size(name, value)) {
             Some(rest) => {
                 room = rest;
@@ -197,6 +241,15 @@ fn copied(original: &BasicProperties) -> FieldTable {
         copy.insert(short(REPLAYS), count(replays));
     }
     copy
+}
+
+/// The producer's headers that travel, those first that are to be kept where not all can be.
+fn in_order_of_worth(headers: &FieldTable) -> impl Iterator<Item = (&ShortString, &AMQPValue)> {
+    let is_trace = |name: &ShortString| TRACE_HEADERS.contains(&name.as_str());
+    let first = headers.into_iter().filter(move |(name, _)| is_trace(name));
+    let others =
+        headers.into_iter().filter(move |(name, _)| !is_trace(name) && travels(name.as_str()));
+    first.chain(others)
 }
 
 /// Whether a header is one of the producer's that may go on to another queue.

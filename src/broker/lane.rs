@@ -7,7 +7,7 @@ use std::sync::{
 
 use futures_util::{StreamExt, future::try_join_all};
 use lapin::{
-    Channel, Connection, Consumer,
+    Channel, Consumer,
     message::Delivery,
     options::{
         BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicGetOptions,
@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     acks::Frame,
+    connection::{Claims, Connection},
     delivery::{AmqpDelivery, Exits},
     ending::Break,
     headers,
@@ -36,6 +37,7 @@ use crate::{
 pub struct LaneChannel {
     lane: Lane,
     channel: Channel,
+    claims: Claims,
     ledger: Arc<ChannelLedger>,
     /// How often it began to consume.
     consumptions: AtomicU64,
@@ -53,6 +55,7 @@ impl LaneChannel {
         Ok(Self {
             lane,
             channel,
+            claims: connection.claims().clone(),
             ledger: Arc::default(),
             consumptions: AtomicU64::new(0),
             consuming: AtomicBool::new(false),
@@ -171,13 +174,22 @@ impl LaneChannel {
     /// a new channel counts from the start.
     fn receive(&self, delivery: Delivery, exits: &Arc<Exits>) -> Option<AmqpDelivery> {
         let Delivery { delivery_tag, redelivered, properties, data, .. } = delivery;
+        // First of all, so that its bytes are given back whatever becomes of it.
+        let charge = self.claims.claim(self.channel.id(), delivery_tag);
         if !self.ledger.delivered(delivery_tag) {
             return None;
         }
         let receipt = Receipt::new(delivery_tag, Arc::clone(&self.ledger));
         let now = SystemClock.now();
-        let arrival = headers::read(&properties, self.lane, redelivered, &exits.queues, now);
-        Some(AmqpDelivery::new(arrival, data, properties, receipt, Arc::clone(exits)))
+        let received = headers::Received {
+            properties: &properties,
+            body: &data,
+            lane: self.lane,
+            redelivered,
+        };
+        let arrival = headers::read(received, &exits.queues, &exits.history_keys, now);
+        let exits = Arc::clone(exits);
+        Some(AmqpDelivery::new(arrival, data, properties, receipt, exits).charged(charge))
     }
 
     /// Tells the broker what is settled, many at a time, until `closing`; then the rest.
@@ -196,22 +208,23 @@ impl LaneChannel {
         }
     }
 
-    /// Writes the frames. Requeues first, and written before the acks: one with `multiple` past them
-    /// would ack what is to come back.
+    /// Writes the frames. Nacks first, and written before the acks: one with `multiple` past them
+    /// would ack what is to come back, or what the broker is to keep as a dead letter.
     async fn tell(&self, frames: &[Frame]) -> lapin::Result<()> {
-        let requeues = frames.iter().filter_map(|frame| match frame {
-            Frame::Requeue { tag } => {
-                let options = BasicNackOptions { requeue: true, multiple: false };
-                Some(self.channel.basic_nack(*tag, options))
-            }
+        let nack = |tag: u64, requeue| {
+            self.channel.basic_nack(tag, BasicNackOptions { requeue, multiple: false })
+        };
+        let nacks = frames.iter().filter_map(|frame| match frame {
+            Frame::Requeue { tag } => Some(nack(*tag, true)),
+            Frame::DeadLetter { tag } => Some(nack(*tag, false)),
             Frame::Ack { .. } => None,
         });
-        try_join_all(requeues).await?;
+        try_join_all(nacks).await?;
         let acks = frames.iter().filter_map(|frame| match frame {
             Frame::Ack { tag, multiple } => {
                 Some(self.channel.basic_ack(*tag, BasicAckOptions { multiple: *multiple }))
             }
-            Frame::Requeue { .. } => None,
+            Frame::Requeue { .. } | Frame::DeadLetter { .. } => None,
         });
         try_join_all(acks).await?;
         Ok(())

@@ -22,6 +22,7 @@ use super::{
     pace::{Pace, STABLE},
     session::{Refused, Session},
     settings::Settings,
+    stream::Budget,
     topology::TopologyError,
 };
 use crate::{
@@ -62,18 +63,20 @@ pub struct LaneSessions {
 }
 
 impl LaneSessions {
-    /// The task of `lane`.
+    /// The task of `lane`, with a budget of the bytes that it may have in flight.
     #[must_use]
     pub fn new(
         lane: Lane,
         shared: Shared,
+        budget: Arc<Budget>,
         depths: Depths,
         intake: Intake,
         commands: Commands,
     ) -> Self {
+        let connector = Connector::new(Arc::clone(&shared.settings));
         Self {
             lane,
-            connector: Connector::new(Arc::clone(&shared.settings)),
+            connector: connector.within(budget).counting(Arc::clone(&shared.metrics)),
             shared,
             depths,
             intake: Some(intake),
@@ -104,7 +107,7 @@ impl LaneSessions {
                     return Err(error);
                 }
                 Err(refused) => {
-                    self.shared.lanes.fails(self.lane, advised(refused.to_string()));
+                    self.shared.lanes.fails(self.lane, &advised(refused.to_string()));
                     EndedBy::ConnectFailed
                 }
             };
@@ -137,7 +140,7 @@ impl LaneSessions {
         self.pace.lived(began.elapsed(), end.suspicion != Suspicion::None);
         if end.by != EndedBy::Shutdown {
             let cause = self.judge(&end);
-            self.shared.lanes.fails(self.lane, cause);
+            self.shared.lanes.fails(self.lane, &cause);
         }
         end.by
     }

@@ -9,7 +9,7 @@ use lapin::ConnectionStatus;
 use thiserror::Error;
 use tokio::time::timeout;
 
-use super::{cause::GONE, connect::NO_ANSWER};
+use super::{cause::GONE, connect::NO_ANSWER, connection::Outlook};
 
 /// How often a wait looks at its connection.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -21,6 +21,8 @@ pub enum Link {
     Up,
     /// Answers, but for what is published: that is not read for now.
     Blocked,
+    /// Answers, but nothing is read: too much of what it delivered is still in hand.
+    Stalled,
     /// Nothing any more.
     Gone,
 }
@@ -61,6 +63,20 @@ pub async fn answer<T>(
     work: impl Future<Output = T>,
 ) -> Result<T, Silence> {
     await_with(|| Link::of(status), limit, work, |_| true).await
+}
+
+/// The same on a connection that may not be read for a while: such time does not count, for the answers wait
+/// behind what is not read.
+///
+/// # Errors
+///
+/// [`Silence`].
+pub async fn answer_read<T>(
+    outlook: &Outlook,
+    limit: Duration,
+    work: impl Future<Output = T>,
+) -> Result<T, Silence> {
+    await_with(|| outlook.link(), limit, work, |link| link != Link::Stalled).await
 }
 
 /// Awaits `work` on a connection that is as `look` says. The time goes by while `counts` says so of what was

@@ -8,7 +8,7 @@ mod acks;
 mod advice;
 mod announced;
 mod batch;
-mod bulk;
+mod broken;
 mod cause;
 mod commands;
 mod confirm;
@@ -19,8 +19,11 @@ mod consumption;
 mod dead;
 mod delivery;
 mod depths;
+mod destination;
 mod ending;
+mod handshake;
 mod headers;
+mod history_keys;
 mod inspect;
 mod lane;
 mod lane_sessions;
@@ -28,8 +31,11 @@ mod link;
 mod one_job;
 mod outbox;
 mod pace;
+mod patience;
+mod pending;
 mod producer;
 mod publisher;
+mod publishing;
 mod queues;
 mod receipt;
 mod session;
@@ -44,18 +50,23 @@ pub use commands::{Control, Wanted};
 pub use connect::{Connector, Purpose, Unreachable};
 pub use consuming::Consuming;
 pub use dead::{
-    DeadQueue, Held, Holding, Identity, Look, LookError, Particulars, Published, ReplayError,
-    Replayer, Tag, Unanswered,
+    Aim, DeadQueue, Held, Identity, Look, LookError, Particulars, Published, ReplayError, Replayer,
+    Tag, Unanswered,
 };
 pub use delivery::{AmqpDelivery, Exits};
 #[cfg(any(test, fuzzing))]
 pub use headers::invariants as header_invariants;
+pub use history_keys::{HistoryKeyFault, HistoryKeys};
 pub use inspect::{Found, inspect};
 pub use outbox::Outbox;
 pub use producer::{PrepareError, Producer};
-pub use publisher::{Closed, Letter, Publisher, Publishing};
+pub use publisher::{Letter, NotPublished, Publisher};
+pub use publishing::Publishing;
 pub use queues::Queues;
 pub use settings::Settings;
+#[cfg(any(test, fuzzing))]
+pub use stream::invariants as stream_invariants;
+pub use stream::{Budget, Charge};
 pub use supervise::{AmqpSource, Supervisor};
 pub use topology::TopologyError;
 
@@ -63,7 +74,7 @@ pub use topology::TopologyError;
 pub mod seams {
     pub use super::{
         acks::Frame,
-        headers::read as read_arrival,
+        headers::{Received, read as read_arrival},
         publisher::Posted,
         receipt::{ChannelLedger, Receipt},
     };

@@ -1,22 +1,35 @@
 //! What waits to be published, and whether it can be: told to `/readyz`, to the log, and to whoever
 //! must stop taking jobs while verdicts pile up.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::ports::{Condition, Report};
+use crate::ports::{Condition, Report, Unpublishable};
 
-/// So many verdicts may wait for a queue that takes none before no new calls are started: each of
-/// them could end as one more.
+/// So many verdicts may wait for queues that take none before no new calls are started: each of
+/// them could end as one more. As many messages may stay in flight that can never be published.
 const MAX_STUCK: usize = 64;
 
 /// The state of publishing.
 #[derive(Debug)]
 pub struct Outbox {
-    stuck: Mutex<Option<Stuck>>,
+    state: Mutex<State>,
     full: watch::Sender<bool>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// By queue: letters that wait for it, and why.
+    stuck: BTreeMap<String, Stuck>,
+    /// Messages that can never be published and stay in flight.
+    aside: usize,
+    /// Why the latest of them cannot.
+    why_aside: String,
 }
 
 #[derive(Debug)]
@@ -27,34 +40,55 @@ struct Stuck {
 
 impl Default for Outbox {
     fn default() -> Self {
-        Self { stuck: Mutex::default(), full: watch::Sender::new(false) }
+        Self { state: Mutex::default(), full: watch::Sender::new(false) }
+    }
+}
+
+/// A message that can never be published and stays in flight until this is dropped.
+#[derive(Debug)]
+pub struct Aside(Arc<Outbox>);
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.aside -= 1;
+        self.0.note(&state);
     }
 }
 
 impl Outbox {
-    /// Publishing failed, and so many letters wait. With none waiting nothing is stuck.
-    pub fn failed(&self, why: String, letters: usize) {
+    /// Publishing to a queue failed, and so many letters wait for it. With none waiting nothing is stuck.
+    pub fn failed(&self, queue: &str, why: String, letters: usize) {
         if letters == 0 {
-            return self.cleared();
+            return self.cleared(queue);
         }
-        let mut stuck = self.stuck();
-        if stuck.as_ref().is_none_or(|before| before.why != why) {
-            warn!(reason = %why, letters, "messages wait: they cannot be published");
+        let mut state = self.state();
+        if state.stuck.get(queue).is_none_or(|before| before.why != why) {
+            warn!(queue, reason = %why, letters, "messages wait: they cannot be published");
         }
-        *stuck = Some(Stuck { why, letters });
-        drop(stuck);
-        self.full.send_if_modified(|full| {
-            let before = std::mem::replace(full, letters >= MAX_STUCK);
-            before != *full
-        });
+        state.stuck.insert(queue.to_owned(), Stuck { why, letters });
+        self.note(&state);
     }
 
-    /// Everything is published.
-    pub fn cleared(&self) {
-        if self.stuck().take().is_some() {
-            info!("messages are published again");
+    /// Everything for a queue is published.
+    pub fn cleared(&self, queue: &str) {
+        let mut state = self.state();
+        if state.stuck.remove(queue).is_some() {
+            info!(queue, "messages are published again");
         }
-        self.full.send_if_modified(std::mem::take);
+        self.note(&state);
+    }
+
+    /// A message for a queue can never be published, and stays in flight for as long as the value lives.
+    #[must_use]
+    pub fn set_aside(self: &Arc<Self>, queue: &str, refusal: &Unpublishable) -> Aside {
+        let Unpublishable { size, why } = refusal;
+        let mut state = self.state();
+        warn!(queue, reason = %why, size, "a message can never be published: its job stays in flight");
+        state.aside += 1;
+        state.why_aside = format!("queue {queue}: {why}");
+        self.note(&state);
+        Aside(Arc::clone(self))
     }
 
     /// Whether so much is stuck that no new calls should start.
@@ -63,19 +97,38 @@ impl Outbox {
         self.full.subscribe()
     }
 
-    fn stuck(&self) -> MutexGuard<'_, Option<Stuck>> {
-        // A plain value, replaced whole: nothing can be left half done.
-        self.stuck.lock().unwrap_or_else(PoisonError::into_inner)
+    fn note(&self, state: &State) {
+        let stuck: usize = state.stuck.values().map(|stuck| stuck.letters).sum();
+        let now = stuck >= MAX_STUCK || state.aside >= MAX_STUCK;
+        self.full.send_if_modified(|full| std::mem::replace(full, now) != now);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing in it panics halfway through a change.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Report for Outbox {
     fn condition(&self) -> Condition {
-        match &*self.stuck() {
-            None => Condition::Ready,
-            Some(Stuck { why, letters }) => Condition::NotReady {
-                reason: format!("{letters} messages wait to be published: {why}"),
-            },
+        let state = self.state();
+        let State { stuck, aside, why_aside } = &*state;
+        let mut reasons: Vec<String> = stuck
+            .iter()
+            .map(|(queue, Stuck { why, letters })| {
+                format!("{letters} messages wait to be published to {queue}: {why}")
+            })
+            .collect();
+        if *aside > 0 {
+            reasons.push(format!(
+                "{aside} jobs stay in flight, because what is to be published of them is refused; the \
+                 latest for {why_aside}"
+            ));
+        }
+        if reasons.is_empty() {
+            Condition::Ready
+        } else {
+            Condition::NotReady { reason: reasons.join("; ") }
         }
     }
 }
@@ -85,28 +138,53 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_full_at_the_bound_and_open_again_when_cleared() {
+    fn it_is_full_at_the_bound_of_all_queues_and_open_again_when_one_is_cleared() {
         let outbox = Outbox::default();
         let full = outbox.full();
-        outbox.failed("no queue".to_owned(), MAX_STUCK - 1);
+        outbox.failed("dead", "no queue".to_owned(), MAX_STUCK - 1);
         assert!(!*full.borrow());
-        outbox.failed("no queue".to_owned(), MAX_STUCK);
+        outbox.failed("retry", "not confirmed".to_owned(), 1);
         assert!(*full.borrow());
         assert_eq!(
             outbox.condition(),
             Condition::NotReady {
-                reason: format!("{MAX_STUCK} messages wait to be published: no queue")
+                reason: format!(
+                    "{} messages wait to be published to dead: no queue; \
+                     1 messages wait to be published to retry: not confirmed",
+                    MAX_STUCK - 1
+                )
             }
         );
-        outbox.cleared();
+        outbox.cleared("dead");
         assert!(!*full.borrow());
+        outbox.cleared("retry");
         assert_eq!(outbox.condition(), Condition::Ready);
     }
 
     #[test]
     fn a_failure_with_nothing_waiting_is_no_trouble() {
         let outbox = Outbox::default();
-        outbox.failed("connection refused".to_owned(), 0);
+        outbox.failed("dead", "connection refused".to_owned(), 0);
+        assert_eq!(outbox.condition(), Condition::Ready);
+    }
+
+    #[test]
+    fn a_message_set_aside_is_told_and_fills_nothing_unless_there_are_many() {
+        let outbox = Arc::new(Outbox::default());
+        let full = outbox.full();
+        let refusal = Unpublishable { size: 9, why: "406 too large".to_owned() };
+        outbox.failed("dead", "not confirmed".to_owned(), MAX_STUCK - 1);
+        let mut aside = vec![outbox.set_aside("dead", &refusal)];
+        outbox.cleared("dead");
+        let reason = "1 jobs stay in flight, because what is to be published of them is refused; \
+                      the latest for queue dead: 406 too large"
+            .to_owned();
+        assert_eq!(outbox.condition(), Condition::NotReady { reason });
+        assert!(!*full.borrow());
+        aside.extend((1..MAX_STUCK).map(|_| outbox.set_aside("dead", &refusal)));
+        assert!(*full.borrow());
+        aside.clear();
+        assert!(!*full.borrow());
         assert_eq!(outbox.condition(), Condition::Ready);
     }
 }

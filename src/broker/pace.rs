@@ -79,7 +79,9 @@ mod tests {
     fn only_connections_lost_soon_and_in_a_row_break_again_and_again() {
         let after = |lives: &[(Duration, bool)]| {
             let mut pace = Pace::default();
-            lives.iter().for_each(|(lived, lost)| pace.lived(*lived, *lost));
+            for (lived, lost) in lives {
+                pace.lived(*lived, *lost);
+            }
             pace.breaks_again_and_again()
         };
         assert!(after(&[(SHORT, true); 3]));

@@ -7,8 +7,8 @@ use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 use crate::domain::{Lane, PerLane};
 
 /// Deliveries of one message before the broker drops it into the dead letters. It must be explicit:
-/// RabbitMQ 4.0 to 4.2 drop after 20 by default, each look at a dead letter counts, and "unlimited" is
-/// spelt -1 on 4.x, which 3.10 takes for "drop at once".
+/// RabbitMQ 4 drops after 20 by default, each look at a dead letter counts, and "unlimited" is spelt -1 on
+/// 4.x, which 3.10 takes for "drop at once".
 const DELIVERY_LIMIT: i64 = 1_000_000;
 
 /// The queues of one worker, by name.

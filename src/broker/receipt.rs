@@ -9,7 +9,7 @@ use tokio::{sync::Notify, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::acks::{Acks, Frame, Settle};
-use crate::ports::Settled;
+use crate::ports::{Settled, Unpublishable};
 
 /// So many settlements are told to the broker at once, without waiting for more.
 const FLUSH_COUNT: usize = 64;
@@ -115,6 +115,12 @@ impl Receipt {
         self.settle(Settle::Requeue, Settled::HandedBack)
     }
 
+    /// Leaves the delivery to its queue's own dead-lettering, if its session still lives.
+    #[must_use]
+    pub fn leave_to_broker(mut self, refusal: Unpublishable) -> Settled {
+        self.settle(Settle::DeadLetter, Settled::LeftToBroker(refusal))
+    }
+
     /// Cancelled when the session is lost.
     #[must_use]
     pub fn lost(&self) -> CancellationToken {
@@ -135,7 +141,7 @@ impl Drop for Receipt {
     fn drop(&mut self) {
         // A job that nobody settled, for whatever reason, must not wait for the channel to end.
         if !self.settled {
-            self.settle(Settle::Requeue, Settled::HandedBack);
+            let _ = self.settle(Settle::Requeue, Settled::HandedBack);
         }
     }
 }

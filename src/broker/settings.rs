@@ -21,12 +21,16 @@ pub struct Settings {
     pub declare: bool,
     /// The most unacked deliveries of each lane.
     pub prefetch: u16,
+    /// The most bytes of messages in flight, over both lanes.
+    pub in_flight_bytes: u64,
     /// The AMQP heartbeat, in whole seconds on the wire.
     pub heartbeat: Duration,
     /// The time limit of connecting to one host, TCP, TLS and AMQP together.
     pub connect_timeout: Duration,
     /// How long a publish may stay unconfirmed.
     pub confirm_timeout: Duration,
+    /// The keys of the MAC over a parked job's history, if it has one.
+    pub history_key_file: Option<PathBuf>,
     /// The stays for which there is a retry queue in each lane.
     pub park: Vec<Duration>,
 }

@@ -9,7 +9,7 @@
 pub const LOOKS: u32 = 30;
 
 /// So many for one that never had a delivery in its session: another session may be no better off, as where
-/// somebody else's queue serves one consumer at a time, and each costs what the other lane has in hand.
+/// somebody else's queue serves one consumer at a time.
 pub const LOOKS_UNSERVED: u32 = 10 * LOOKS;
 
 /// How a consumer is served at one moment.

@@ -16,6 +16,7 @@ use super::{
     lane_sessions::{LaneSessions, Shared},
     one_job::{OneJob, Sessions},
     settings::Settings,
+    stream::Budget,
     topology::TopologyError,
 };
 use crate::{domain::PerLane, metrics::Metrics, ports::Source};
@@ -92,6 +93,7 @@ impl Supervisor {
 
 fn of_both(shared: &Shared, intake: &Intake, commands: &Commands) -> PerLane<LaneSessions> {
     let samplers = Samplers::default();
+    let budgets = budgets(&shared.settings, &shared.metrics);
     PerLane::from_fn(|lane| {
         let depths = Depths {
             lane,
@@ -99,6 +101,17 @@ fn of_both(shared: &Shared, intake: &Intake, commands: &Commands) -> PerLane<Lan
             metrics: Arc::clone(&shared.metrics),
             samplers: samplers.clone(),
         };
-        LaneSessions::new(lane, shared.clone(), depths, intake.clone(), commands.clone())
+        let (budget, shared) = (Arc::clone(budgets.get(lane)), shared.clone());
+        LaneSessions::new(lane, shared, budget, depths, intake.clone(), commands.clone())
     })
+}
+
+/// Half of the bytes in flight for each lane: what one lane holds must not stop the other.
+fn budgets(settings: &Settings, metrics: &Metrics) -> PerLane<Arc<Budget>> {
+    let budgets = PerLane::from_fn(|_| Budget::new(settings.in_flight_bytes / 2));
+    let PerLane { interactive, bulk } = budgets.clone();
+    metrics.on_scrape(move |metrics| {
+        metrics.in_flight_bytes(interactive.in_flight() + bulk.in_flight());
+    });
+    budgets
 }

@@ -42,7 +42,15 @@ pub enum TopologyError {
         /// The queue.
         queue: String,
     },
-    /// Anything else: the connection broke, access was refused.
+    /// The user has not the right to do or to know that.
+    #[error("queue {queue}: {fault}")]
+    Refused {
+        /// The queue.
+        queue: String,
+        /// What the broker said.
+        fault: String,
+    },
+    /// Anything else: the connection broke.
     #[error("queue {queue}: {fault}")]
     Failed {
         /// The queue.
@@ -52,7 +60,8 @@ pub enum TopologyError {
     },
 }
 
-/// Declares every queue of the family, or checks its presence. It never deletes or changes anything.
+/// Declares every queue of the family, or checks its presence. It never deletes or changes anything. What is
+/// wrong with one lane's queues does not keep it from the other's.
 ///
 /// # Errors
 ///
@@ -62,7 +71,9 @@ pub async fn ensure(
     queues: &Queues,
     declare: bool,
 ) -> Result<(), TopologyError> {
-    ensure_these(connection, queues.all(), declare).await
+    let interactive = ensure_lane(connection, queues, Lane::Interactive, declare).await;
+    let bulk = ensure_lane(connection, queues, Lane::Bulk, declare).await;
+    interactive.and(bulk)
 }
 
 /// The same for the queues that one lane needs: what is wrong with the other's does not stop it.
@@ -123,6 +134,25 @@ async fn ensure_these(
         channel = Some(in_time(connection, &queue, ensured).await?);
     }
     Ok(())
+}
+
+/// As [`ensure`], for a user that publishes and may have no right on the queues themselves.
+///
+/// Since 4.2.7 and 4.3.1 RabbitMQ tells of a queue only to users that have some right on it; before, it told
+/// everybody. A refusal proves nothing then, and the messages of a queue that is absent are returned.
+///
+/// # Errors
+///
+/// As [`ensure`].
+pub async fn ensure_for_publishing(
+    connection: &Connection,
+    queues: &Queues,
+    declare: bool,
+) -> Result<(), TopologyError> {
+    match ensure(connection, queues, declare).await {
+        Err(TopologyError::Refused { .. }) if !declare => Ok(()),
+        ensured => ensured,
+    }
 }
 
 /// An answer about a queue, or the error that tells what was wrong; silence is one too.
@@ -232,6 +262,9 @@ impl TopologyError {
                 Self::Differs { queue, difference: difference.to_owned() }
             }
             Some(AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND)) => Self::Missing { queue },
+            Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)) => {
+                Self::Refused { queue, fault: Cause::of(error).to_string() }
+            }
             _ => Self::Failed { queue, fault: Cause::of(error).to_string() },
         }
     }

@@ -1,17 +1,12 @@
 //! `revoker check`: the configuration, the broker, the endpoint's TLS. It changes nothing.
 
-use std::{
-    fmt,
-    io::{self, Write as _},
-    process::ExitCode,
-    sync::Arc,
-};
+use std::{fmt, process::ExitCode, sync::Arc};
 
-use super::EXIT_USAGE;
+use super::{EXIT_USAGE, output};
 use crate::{
     broker::{self, Found},
     config::Config,
-    endpoint::{self, Credentials},
+    endpoint::{self, CredentialFault, Credentials},
 };
 
 /// One row of the table.
@@ -42,27 +37,28 @@ impl fmt::Display for State {
 pub async fn run(config: Config) -> ExitCode {
     let mut rows = vec![row("configuration", State::Ok, "every key is valid")];
     rows.extend(config.warnings.iter().map(|warning| row("configuration", State::Note, warning)));
-    rows.push(credentials(&config));
+    rows.extend(credentials(&config));
     rows.push(match endpoint::reach(&config.endpoint).await {
         Ok(()) => row("endpoint", State::Ok, "reached; nothing was sent"),
         Err(error) => row("endpoint", State::Fault, &error.to_string()),
     });
     rows.extend(queues(&config).await);
-    print(&rows);
-    if rows.iter().any(|row| row.state == State::Fault) {
-        ExitCode::from(EXIT_USAGE)
-    } else {
-        ExitCode::SUCCESS
-    }
+    let fault = rows.iter().any(|row| row.state == State::Fault);
+    let code = if fault { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS };
+    output::exit_code(output::print(&table(&rows)), code)
 }
 
-fn credentials(config: &Config) -> Row {
+fn credentials(config: &Config) -> Vec<Row> {
+    let rows = |state, faults: &[CredentialFault]| -> Vec<Row> {
+        faults.iter().map(|fault| row("credentials", state, &fault.to_string())).collect()
+    };
     match Credentials::load(&config.credentials) {
-        Ok(_) => row("credentials", State::Ok, "every secret can be read"),
-        Err(faults) => {
-            let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
-            row("credentials", State::Fault, &faults.join("; "))
+        Ok(credentials) => {
+            let mut all = vec![row("credentials", State::Ok, "every secret can be read")];
+            all.extend(rows(State::Note, credentials.oddities()));
+            all
         }
+        Err(faults) => rows(State::Fault, &faults),
     }
 }
 
@@ -91,11 +87,9 @@ fn row(what: &str, state: State, detail: &str) -> Row {
     Row { what: what.to_owned(), state, detail: detail.to_owned() }
 }
 
-fn print(rows: &[Row]) {
+fn table(rows: &[Row]) -> String {
     let width = rows.iter().map(|row| row.what.chars().count()).max().unwrap_or_default();
-    let mut out = io::stdout().lock();
-    for Row { what, state, detail } in rows {
-        // Whoever closed standard output still gets the exit code.
-        drop(writeln!(out, "{what:<width$}  {state:<5}  {detail}"));
-    }
+    let line =
+        |Row { what, state, detail }: &Row| format!("{what:<width$}  {state:<5}  {detail}\n");
+    rows.iter().map(line).collect()
 }

@@ -6,11 +6,12 @@ use std::{net::SocketAddr, sync::Arc};
 use thiserror::Error;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::EXIT_USAGE;
 use crate::{
     admin,
+    broker::HistoryKeyFault,
     config::Config,
     endpoint::{ClientError, CredentialFault, Credentials, HttpEndpoint, Reloaded},
     flow::Dispatcher,
@@ -43,6 +44,9 @@ pub enum EngineError {
         /// All of them.
         faults: Vec<CredentialFault>,
     },
+    /// The keys of the history headers cannot be read.
+    #[error("broker.history_key_file names a file that {0}")]
+    HistoryKeys(#[source] HistoryKeyFault),
     /// The HTTP client cannot be built.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -66,7 +70,7 @@ impl EngineError {
     /// What the operator can mend in the configuration is wrong usage, the rest a failure.
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Credentials { .. } | Self::Client(_) => EXIT_USAGE,
+            Self::Credentials { .. } | Self::HistoryKeys(_) | Self::Client(_) => EXIT_USAGE,
             Self::Metrics(_) | Self::Admin { .. } | Self::Signals(_) => 1,
         }
     }
@@ -92,6 +96,9 @@ pub fn assemble<E: Endpoint>(
     let metrics = Arc::new(Metrics::new(build)?);
     let credentials = Credentials::load(&config.credentials)
         .map_err(|faults| EngineError::Credentials { faults })?;
+    for odd in credentials.oddities() {
+        warn!("{odd}");
+    }
     let credentials = Arc::new(credentials);
     let endpoint = wrap(HttpEndpoint::new(&config.endpoint, Arc::clone(&credentials))?);
     let flow = Arc::new(Dispatcher::new(&config.flow, Arc::clone(&metrics)));

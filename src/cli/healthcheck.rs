@@ -13,6 +13,7 @@ use std::{
 
 use thiserror::Error;
 
+use super::{fail, output};
 use crate::{
     admin::{Readiness, State},
     domain::Redactor,
@@ -41,9 +42,11 @@ pub struct Args {
 #[must_use]
 pub fn run(args: &Args, default_address: SocketAddr) -> ExitCode {
     let (text, ready) = check(args, default_address);
-    // Whoever closed standard output still gets the exit code.
-    drop(io::stdout().write_all(text.as_bytes()));
-    if ready { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    match output::print(&text) {
+        Err(failure) => fail(&failure),
+        Ok(()) if ready => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::FAILURE,
+    }
 }
 
 /// What to print, and whether the worker is ready.

@@ -1,12 +1,14 @@
 //! The command line: one file per subcommand; wires the parts.
 
 pub mod check;
+mod core_dumps;
 pub mod credentials;
 pub mod dead_letters;
 mod engine;
 pub mod enqueue;
 pub mod healthcheck;
 pub mod mock_endpoint;
+mod output;
 mod progress;
 pub mod run;
 mod signals;
@@ -21,6 +23,7 @@ use crate::{
     endpoint,
     logs::{self, Guard},
 };
+use core_dumps::CoreDumps;
 
 /// The exit code of a wrong configuration; clap's own, for a wrong command line, is the same.
 const EXIT_USAGE: u8 = 2;
@@ -73,21 +76,27 @@ enum Command {
 /// Runs the command of this process's command line.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let core_dumps = CoreDumps::forbid();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(answer) => return tell(&answer),
+    };
     endpoint::install_crypto_provider();
     match cli.command {
-        Command::Run => with_config(Config::load, &cli.config, run::run),
+        Command::Run => with_config(Config::load, &cli.config, core_dumps, run::run),
         Command::Sweep(args) => {
-            with_config(Config::load, &cli.config, |config| sweep::run(args, config))
+            with_config(Config::load_without_broker, &cli.config, core_dumps, |config| {
+                sweep::run(args, config)
+            })
         }
-        Command::Check => with_config(Config::load, &cli.config, check::run),
+        Command::Check => with_config(Config::load, &cli.config, core_dumps, check::run),
         Command::Enqueue(args) => {
-            with_config(Config::load_without_credentials, &cli.config, |config| {
+            with_config(Config::load_without_credentials, &cli.config, core_dumps, |config| {
                 enqueue::run(args, config)
             })
         }
         Command::DeadLetters(args) => {
-            with_config(Config::load_without_credentials, &cli.config, |config| {
+            with_config(Config::load_without_credentials, &cli.config, core_dumps, |config| {
                 dead_letters::run(args, config)
             })
         }
@@ -99,16 +108,29 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Says what is wrong with a command line, or what was asked of it: its help or its version.
+fn tell(answer: &clap::Error) -> ExitCode {
+    let printed = answer.print();
+    if answer.use_stderr() {
+        return ExitCode::from(EXIT_USAGE);
+    }
+    match output::printed(printed) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => fail(&failure),
+    }
+}
+
 type Variables = std::env::VarsOs;
 
 fn env() -> Variables {
     std::env::vars_os()
 }
 
-/// Loads the configuration, sets up the logs, and runs.
+/// Loads the configuration, sets up the logs, allows core dumps if the configuration does, and runs.
 fn with_config<F: Future<Output = ExitCode>>(
     load: impl Fn(&[PathBuf], Variables) -> Result<Config, Faults>,
     files: &[PathBuf],
+    core_dumps: CoreDumps,
     run: impl FnOnce(Config) -> F,
 ) -> ExitCode {
     let config = match load(files, env()) {
@@ -121,6 +143,9 @@ fn with_config<F: Future<Output = ExitCode>>(
     };
     for warning in &config.warnings {
         tracing::warn!("{warning}");
+    }
+    if let Err(error) = core_dumps.allow_if(config.process.core_dumps) {
+        tracing::warn!(%error, "the system refuses to change whether this process leaves a core dump");
     }
     block_on(run(config))
 }
@@ -168,7 +193,7 @@ fn with_sources(error: &dyn std::error::Error) -> String {
 }
 
 fn fail(error: &dyn std::error::Error) -> ExitCode {
-    drop(writeln!(std::io::stderr(), "{error}"));
+    drop(writeln!(std::io::stderr(), "{}", with_sources(error)));
     ExitCode::FAILURE
 }
 

@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::{
-    EXIT_USAGE, credentials,
+    EXIT_USAGE,
+    credentials::{self, Secrets},
     engine::{self, Engine, EngineError},
     signals::Endings,
     with_sources,
@@ -18,8 +19,8 @@ use super::{
 use crate::{
     admin,
     broker::{
-        self, AmqpSource, Consuming, Control, Exits, Outbox, Publishing, Queues, Supervisor,
-        TopologyError, Wanted,
+        self, AmqpSource, Consuming, Control, Exits, HistoryKeys, Outbox, Publishing, Queues,
+        Supervisor, TopologyError, Wanted,
     },
     config::Config,
     domain::PerLane,
@@ -74,11 +75,14 @@ async fn start(config: &Config, spans: Spans) -> Result<Running, EngineError> {
     let Engine { metrics, credentials, flow, pipeline, stop } =
         engine::assemble(config, spans, |endpoint| endpoint)?;
 
+    let history_keys = HistoryKeys::load(config.broker.history_key_file.as_deref());
+    let history_keys = Arc::new(history_keys.map_err(EngineError::HistoryKeys)?);
     let renewing = engine::renew(&flow);
     let outbox = Arc::new(Outbox::default());
-    let (consumer, publishing) = connect(config, &metrics, &outbox);
+    let (consumer, publishing) = connect(config, &metrics, &outbox, &history_keys);
     let Consumer { supervisor, source, control, consuming } = consumer;
 
+    let secrets = Secrets { credentials, history_keys };
     let close_admin = CancellationToken::new();
     let parts: admin::Parts = vec![
         ("consumer", Arc::new(consuming)),
@@ -98,7 +102,7 @@ async fn start(config: &Config, spans: Spans) -> Result<Running, EngineError> {
             tokio::spawn(brake(outbox, Arc::clone(&flow))),
             tokio::spawn(take_in(Arc::clone(&flow), control)),
             tokio::spawn(flow.run(close_admin.clone())),
-            tokio::spawn(credentials::keep_fresh(credentials, renewing, close_admin.clone())),
+            tokio::spawn(credentials::keep_fresh(secrets, renewing, close_admin.clone())),
         ],
         serving,
         close_admin,
@@ -117,6 +121,7 @@ fn connect(
     config: &Config,
     metrics: &Arc<Metrics>,
     outbox: &Arc<Outbox>,
+    history_keys: &Arc<HistoryKeys>,
 ) -> (Consumer, Publishing) {
     let prefetch = engine::prefetch(config);
     let settings = Arc::new(broker::Settings { prefetch, ..config.broker.clone() });
@@ -127,7 +132,9 @@ fn connect(
         Arc::clone(metrics),
         Arc::clone(outbox),
     );
-    let exits = Arc::new(Exits { queues, publisher });
+    let declared = settings.declare;
+    let (outbox, history_keys) = (Arc::clone(outbox), Arc::clone(history_keys));
+    let exits = Arc::new(Exits { queues, publisher, outbox, declared, history_keys });
     let (supervisor, source, control, consuming) =
         Supervisor::new(settings, exits, Arc::clone(metrics));
     (Consumer { supervisor, source, control, consuming }, publishing)

@@ -2,16 +2,18 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
+use bytesize::ByteSize;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::broker::Settings;
+use crate::broker::{HistoryKeyFault, HistoryKeys, Settings};
 
 use super::{
     broker_url::{self, Link},
+    clients::Secrets,
     faults::Problem,
     file,
     reader::Reader,
-    value::{self, SOME_TIME, Value},
+    value::{self, Value, WHILE_IN_HAND},
 };
 
 /// In bytes: AMQP allows a queue's name 255, and ours get suffixes.
@@ -23,21 +25,47 @@ const RESERVED: &str = "amq.";
 /// The protocol counts the heartbeat in whole seconds, 16 bits wide.
 const HEARTBEAT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 
+/// The longest heartbeat that is not odd.
+const PATIENT: Duration = Duration::from_secs(300);
+
+const HEARTBEAT_KEY: &str = "broker.heartbeat";
+const CA_FILE: &str = "broker.ca_file";
+
+/// Less would be used up by the jobs of an ordinary prefetch.
+const IN_FLIGHT: RangeInclusive<ByteSize> = ByteSize::mib(1)..=ByteSize::gib(64);
+
 const CERTIFICATE: &str = "broker.client_certificate_file";
 const KEY: &str = "broker.client_key_file";
 
-pub(super) fn read(reader: &mut Reader, concurrency_max: usize, park: Vec<Duration>) -> Settings {
+/// The keys of the MAC over a parked job's history.
+pub(super) const HISTORY_KEY_FILE: &str = "broker.history_key_file";
+
+/// A command that makes a key.
+pub(super) const MAKES_A_KEY: &str = "`openssl rand -hex 32`";
+
+pub(super) fn read(
+    reader: &mut Reader,
+    concurrency_max: usize,
+    park: Vec<Duration>,
+    secrets: Secrets,
+) -> Settings {
+    let (urls, encrypted) = urls(reader);
     let settings = Settings {
-        urls: urls(reader),
-        ca_file: reader.file("broker.ca_file", file::certificates),
+        urls,
+        ca_file: reader.file(CA_FILE, file::certificates),
         client_certificate_file: reader.file(CERTIFICATE, file::certificates),
         client_key_file: reader.file(KEY, file::private_key),
         queue: reader.required("broker.queue", queue),
         declare: reader.required("broker.declare", value::flag),
         prefetch: reader.required("broker.prefetch", value::count(1..=u16::MAX)),
-        heartbeat: reader.required("broker.heartbeat", heartbeat),
-        connect_timeout: reader.required("broker.connect_timeout", value::duration(SOME_TIME)),
-        confirm_timeout: reader.required("broker.confirm_timeout", value::duration(SOME_TIME)),
+        in_flight_bytes: reader.required("broker.in_flight_bytes", value::size(IN_FLIGHT)).as_u64(),
+        heartbeat: reader.required(HEARTBEAT_KEY, heartbeat),
+        connect_timeout: reader.required("broker.connect_timeout", value::duration(WHILE_IN_HAND)),
+        confirm_timeout: reader.required("broker.confirm_timeout", value::duration(WHILE_IN_HAND)),
+        history_key_file: match secrets {
+            Secrets::Needed => reader.file(HISTORY_KEY_FILE, history_keys),
+            Secrets::Unneeded => reader.optional(HISTORY_KEY_FILE, value::path),
+        },
         park,
     };
     let pair = settings.client_certificate_file.is_some() == settings.client_key_file.is_some();
@@ -47,6 +75,7 @@ pub(super) fn read(reader: &mut Reader, concurrency_max: usize, park: Vec<Durati
             format!("set both of {CERTIFICATE} and {KEY}, or neither"),
         )
     });
+    look_for_oddities(reader, &settings, encrypted);
     if usize::from(settings.prefetch) < concurrency_max.saturating_mul(2) {
         reader.warn(format!(
             "broker.prefetch ({}) is less than twice flow.concurrency.max ({concurrency_max}): jobs \
@@ -57,14 +86,43 @@ pub(super) fn read(reader: &mut Reader, concurrency_max: usize, park: Vec<Durati
     settings
 }
 
-fn urls(reader: &mut Reader) -> Vec<SecretString> {
-    let Some(secret) = reader.secret("broker.url") else { return Vec::new() };
-    let Some(list) = reader.secret_value(&secret) else { return Vec::new() };
+/// What works, but hardly as it was meant. `encrypted`: whether TLS protects any of the URLs.
+fn look_for_oddities(reader: &mut Reader, settings: &Settings, encrypted: bool) {
+    reader.look_for_strays("broker.queue", &settings.queue);
+    reader.expect(&[HEARTBEAT_KEY], settings.heartbeat <= PATIENT, || {
+        Problem::new(
+            "is long: a connection that breaks without a word is noticed after twice as long",
+            "lower it unless the unit is meant",
+        )
+    });
+    for (key, file) in
+        [(CA_FILE, &settings.ca_file), (CERTIFICATE, &settings.client_certificate_file)]
+    {
+        reader.expect(&[key, "broker.url"], encrypted || file.is_none(), || {
+            Problem::new("is not used, because no URL is amqps://", "use amqps://, or remove it")
+        });
+    }
+}
+
+/// The URLs, and whether TLS protects any of them.
+fn urls(reader: &mut Reader) -> (Vec<SecretString>, bool) {
+    let list = reader.secret("broker.url").and_then(|secret| {
+        let list = reader.secret_value(&secret)?;
+        Some((secret, list))
+    });
+    let Some((secret, list)) = list else { return (Vec::new(), false) };
+    if let Err(problem) = value::without_strays(list.expose_secret()) {
+        reader.refuse(&secret.key, problem);
+        return (Vec::new(), false);
+    }
     let urls: Vec<&str> = list.expose_secret().split(',').map(str::trim).collect();
-    let mut plain = false;
+    let (mut plain, mut encrypted) = (false, false);
     for (index, url) in urls.iter().enumerate() {
         match broker_url::check(url) {
-            Ok(link) => plain |= link == Link::Plain,
+            Ok(link) => {
+                plain |= link == Link::Plain;
+                encrypted |= link == Link::Encrypted;
+            }
             Err(problem) => {
                 let what = match urls.len() {
                     1 => problem.what,
@@ -80,7 +138,17 @@ fn urls(reader: &mut Reader) -> Vec<SecretString> {
              use amqps://",
         );
     }
-    urls.into_iter().map(SecretString::from).collect()
+    (urls.into_iter().map(SecretString::from).collect(), encrypted)
+}
+
+fn history_keys(text: &[u8]) -> Result<(), Problem> {
+    HistoryKeys::check(text).map_err(|fault| {
+        let remedy = match fault {
+            HistoryKeyFault::TooMany => "keep the key in force and the one before it".to_owned(),
+            _ => format!("write one key a line, each made with {MAKES_A_KEY}"),
+        };
+        Problem::new(fault.to_string(), remedy)
+    })
 }
 
 fn queue(value: &Value) -> Result<String, Problem> {

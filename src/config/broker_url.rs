@@ -3,7 +3,7 @@
 //! The client library reads URLs leniently: it connects to `localhost` where it finds no host name, and
 //! takes a password's stray `/` or `#` for the end of the host. What it would misread is refused here.
 
-use std::net::Ipv4Addr;
+use std::{net::Ipv4Addr, ops::RangeInclusive};
 
 use url::{Host, Url};
 
@@ -31,6 +31,16 @@ const OWN_KEYS: [(&str, &str); 2] =
 /// Parameters that the client library reads.
 const PARAMETERS: [&str; 3] = ["auth_mechanism", "channel_max", "frame_max"];
 
+/// Bytes of the largest frame, from AMQP's own floor: what a dead letter brings along is made to fit. The client
+/// library reserves memory for 64 of the largest.
+const FRAME_MAX: RangeInclusive<u32> = 4_096..=1_048_576;
+
+/// Channels of one connection. Each lane has one, and so has each look at the queues.
+const CHANNEL_MAX: RangeInclusive<u32> = 16..=65_535;
+
+/// What the client library can log in by.
+const MECHANISMS: [&str; 5] = ["plain", "external", "amqplain", "anonymous", "rabbit-cr-demo"];
+
 /// Checks one URL.
 pub(super) fn check(text: &str) -> Result<Link, Problem> {
     let fault = |what: &str| Err(Problem::new(what, FORM));
@@ -45,12 +55,10 @@ pub(super) fn check(text: &str) -> Result<Link, Problem> {
     if !matches!(url.scheme(), "amqp" | "amqps") {
         return fault("is neither amqp:// nor amqps://");
     }
-    let host = match url.host() {
-        Some(Host::Domain(host)) if !host.is_empty() => host,
+    let loopback = match url.host() {
+        Some(Host::Domain(host)) if !host.is_empty() => is_loopback(host),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
         // The library connects to `localhost` instead.
-        Some(Host::Ipv6(_)) => {
-            return fault("names its host by an IPv6 address, which is not supported");
-        }
         _ => return fault("names no host"),
     };
     if url.fragment().is_some() || url.path().contains('@') {
@@ -68,7 +76,7 @@ pub(super) fn check(text: &str) -> Result<Link, Problem> {
     parameters(&url)?;
     Ok(match url.scheme() {
         "amqps" => Link::Encrypted,
-        _ if is_loopback(host) => Link::Loopback,
+        _ if loopback => Link::Loopback,
         _ => Link::Plain,
     })
 }
@@ -83,12 +91,28 @@ fn parameters(url: &Url) -> Result<(), Problem> {
             let known = PARAMETERS.join(", ");
             return Err(Problem::new("holds an unknown parameter", format!("choose of {known}")));
         }
-        if name.ends_with("_max") && value.parse::<u16>().is_err() {
-            let what = format!("holds a parameter {name} that is not a number of 16 bits");
-            return Err(Problem::new(what, "correct it or leave it out"));
+        // Of two the library takes the first.
+        if url.query_pairs().filter(|(other, _)| *other == name).count() > 1 {
+            return Err(Problem::new(format!("holds the parameter {name} twice"), "remove one"));
+        }
+        let choices = match &*name {
+            "frame_max" => within(&value, FRAME_MAX),
+            "channel_max" => within(&value, CHANNEL_MAX),
+            _ if MECHANISMS.contains(&&*value.to_ascii_lowercase()) => None,
+            _ => Some(MECHANISMS.join(", ")),
+        };
+        if let Some(choices) = choices {
+            let what = format!("holds a parameter {name} that cannot work");
+            return Err(Problem::new(what, format!("choose {choices}, or leave it out")));
         }
     }
     Ok(())
+}
+
+/// `None` if it is a number within these bounds; else what it may be.
+fn within(value: &str, bounds: RangeInclusive<u32>) -> Option<String> {
+    let fits = value.parse().is_ok_and(|number: u32| bounds.contains(&number));
+    (!fits).then(|| format!("a number from {} to {}", bounds.start(), bounds.end()))
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -125,7 +149,11 @@ mod tests {
             ("amqp://u:p%40ss%2Fw%C3%B6rd@rabbit.example:5673/jobs", Link::Plain),
             ("amqp://u:100%@rabbit.example", Link::Plain),
             ("amqps://rabbit.example", Link::Encrypted),
-            ("amqps://rabbit.example/v?auth_mechanism=external&frame_max=8192", Link::Encrypted),
+            ("amqps://rabbit.example/v?auth_mechanism=EXTERNAL&frame_max=4096", Link::Encrypted),
+            ("amqps://rabbit.example?frame_max=1048576&channel_max=16", Link::Encrypted),
+            ("amqp://[::1]:5672/%2f", Link::Loopback),
+            ("amqp://u:p@[2001:db8::1]:5672/%2f", Link::Plain),
+            ("amqps://[2001:db8::1]", Link::Encrypted),
         ] {
             assert_eq!(check(url), Ok(link), "{url}");
         }
@@ -142,7 +170,7 @@ mod tests {
             ("amqp://", "no host"),
             ("amqp:///vhost", "no host"),
             ("amqp:rabbit", "no host"),
-            ("amqp://u:p@[2001:db8::1]:5672/%2f", "IPv6"),
+            ("amqp://[2001:db8::1:5672", "not a URL"),
             ("amqp://user:12/34@rabbit/v", "unescaped"),
             ("amqp://user:12#34@rabbit", "unescaped"),
             ("amqp://rabbit/", "virtual host"),
@@ -151,7 +179,15 @@ mod tests {
             ("amqp://rabbit?heartbeat=5", "the parameter heartbeat"),
             ("amqp://rabbit?connection_timeout=5", "the parameter connection_timeout"),
             ("amqp://rabbit?verify=none", "unknown parameter"),
-            ("amqp://rabbit?channel_max=many", "16 bits"),
+            ("amqp://rabbit?channel_max=many", "channel_max that cannot work"),
+            ("amqp://rabbit?channel_max=1", "channel_max that cannot work"),
+            ("amqp://rabbit?channel_max=65536", "channel_max that cannot work"),
+            ("amqp://rabbit?frame_max=1", "frame_max that cannot work"),
+            ("amqp://rabbit?frame_max=4095", "frame_max that cannot work"),
+            ("amqp://rabbit?frame_max=4294967296", "frame_max that cannot work"),
+            ("amqp://rabbit?frame_max=9000&frame_max=1", "frame_max twice"),
+            ("amqp://rabbit?auth_mechanism=kerberos", "auth_mechanism that cannot work"),
+            ("amqp://rabbit?auth_mechanism", "auth_mechanism that cannot work"),
         ] {
             let problem = check(url).unwrap_err();
             assert!(problem.what.contains(what), "{url}: {problem:?}");

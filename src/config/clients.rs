@@ -7,7 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use secrecy::ExposeSecret;
 
-use crate::{domain::MAX_TEXT_CHARS, endpoint::SecretSource};
+use crate::{
+    domain::{MAX_TEXT_CHARS, Stray},
+    endpoint::SecretSource,
+};
 
 use super::{
     faults::Problem,
@@ -46,8 +49,9 @@ pub(super) fn read(reader: &mut Reader, secrets: Secrets) -> BTreeMap<String, Se
     ids.into_iter()
         .filter_map(|id| {
             let key = top.child(&id);
-            if let Err(problem) = client_id(&Value::Text(id.clone())) {
-                reader.refuse(&key, problem);
+            match client_id(&Value::Text(id.clone())) {
+                Ok(id) => reader.look_for_strays(&key, &id),
+                Err(problem) => reader.refuse(&key, problem),
             }
             Some((id, client(reader, &key, secrets)?))
         })
@@ -99,18 +103,29 @@ pub(super) fn client_secret(
         return Some(secret);
     }
     let value = reader.secret_value(&secret)?;
-    if value.expose_secret().chars().count() > MAX_TEXT_CHARS {
-        let problem = too_long();
+    // What is merely odd is told when the secrets are loaded, those of a folder among them.
+    if let Err(problem) = check(value.expose_secret()) {
         let in_file = matches!(secret.source, SecretSource::File(_));
         reader.refuse(&secret.key, if in_file { of_file(problem) } else { problem });
     }
     Some(secret)
 }
 
+/// Whether the endpoint can take a secret or an id.
+fn check(text: &str) -> Result<(), Problem> {
+    if text.chars().count() > MAX_TEXT_CHARS {
+        return Err(too_long());
+    }
+    match Stray::of(text).filter(|stray| stray.is_wrong()) {
+        Some(stray) => Err(Problem::new(stray.to_string(), stray.remedy())),
+        None => Ok(()),
+    }
+}
+
 /// An id that the endpoint accepts.
 pub(super) fn client_id(value: &Value) -> Result<String, Problem> {
     let id = value::string(value)?;
-    if id.chars().count() > MAX_TEXT_CHARS { Err(too_long()) } else { Ok(id.to_owned()) }
+    check(id).map(|()| id.to_owned())
 }
 
 fn too_long() -> Problem {

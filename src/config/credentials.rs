@@ -27,6 +27,9 @@ pub(super) struct Section {
 
 pub(super) fn read(reader: &mut Reader, secrets: Secrets) -> Section {
     let client_id = reader.optional(CLIENT_ID, client_id);
+    if let Some(id) = &client_id {
+        reader.look_for_strays(CLIENT_ID, id);
+    }
     let default = client_secret(reader, CLIENT_SECRET, secrets);
     let directory = reader.optional(DIRECTORY, value::path);
     let mut clients = clients::read(reader, secrets);

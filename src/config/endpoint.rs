@@ -1,6 +1,6 @@
 //! The section `endpoint`.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
@@ -14,12 +14,18 @@ use super::{
     file,
     preset::{self, Preset},
     reader::Reader,
-    value::{self, SOME_TIME, Value},
+    value::{self, Value, WHILE_IN_HAND},
 };
 
 const URL: &str = "endpoint.url";
+const CA_FILE: &str = "endpoint.ca_file";
+const AUDIENCE: &str = "endpoint.audience";
+/// Shorter calls than this are cut off by a busy network, or the unit is not the one that was meant.
+const QUICK: Duration = Duration::from_secs(1);
+
 const CONNECT_TIMEOUT: &str = "endpoint.connect_timeout";
-const TIMEOUT: &str = "endpoint.timeout";
+pub(super) const TIMEOUT: &str = "endpoint.timeout";
+pub(super) const PRESUME: &str = "endpoint.presume_revoked_after_ambiguity";
 
 /// What the section holds.
 pub(super) struct Section {
@@ -35,9 +41,9 @@ pub(super) fn read(reader: &mut Reader, max_concurrency: usize) -> Section {
     let settings = Settings {
         url: endpoint_url(reader, preset),
         api_version: reader.required("endpoint.api_version", header),
-        connect_timeout: reader.required(CONNECT_TIMEOUT, value::duration(SOME_TIME)),
-        timeout: reader.required(TIMEOUT, value::duration(SOME_TIME)),
-        ca_file: reader.file("endpoint.ca_file", file::certificates),
+        connect_timeout: reader.required(CONNECT_TIMEOUT, value::duration(WHILE_IN_HAND)),
+        timeout: reader.required(TIMEOUT, value::duration(WHILE_IN_HAND)),
+        ca_file: reader.file(CA_FILE, file::certificates),
         proxy: proxy(reader),
         http2: reader.required("endpoint.http2", value::flag),
         locale: reader.required("endpoint.locale", value::text),
@@ -50,12 +56,51 @@ pub(super) fn read(reader: &mut Reader, max_concurrency: usize) -> Section {
             format!("choose {TIMEOUT} at least as long as {CONNECT_TIMEOUT}"),
         )
     });
-    let audience = reader.optional("endpoint.audience", value::text);
+    let audience = reader.optional(AUDIENCE, value::text);
+    for (key, text) in [
+        ("endpoint.api_version", Some(&settings.api_version)),
+        ("endpoint.locale", Some(&settings.locale)),
+        (AUDIENCE, audience.as_ref()),
+    ] {
+        if let Some(text) = text {
+            reader.look_for_strays(key, text);
+        }
+    }
+    look_for_oddities(reader, &settings, preset, audience.is_some());
     Section {
         settings,
         audience: audience.map_or_else(|| preset.audience.into(), Arc::from),
-        presume_revoked_after_ambiguity: reader
-            .required("endpoint.presume_revoked_after_ambiguity", value::flag),
+        presume_revoked_after_ambiguity: reader.required(PRESUME, value::flag),
+    }
+}
+
+/// What works, but hardly as it was meant.
+fn look_for_oddities(
+    reader: &mut Reader,
+    settings: &Settings,
+    preset: &Preset,
+    has_audience: bool,
+) {
+    reader.expect(&[TIMEOUT], settings.timeout >= QUICK, || {
+        Problem::new(
+            "is short: each call that it cuts off may have worked, and its retry may be rejected",
+            "raise it unless the unit is meant",
+        )
+    });
+    let encrypted = settings.url.scheme() == "https";
+    reader.expect(&[CA_FILE, URL], encrypted || settings.ca_file.is_none(), || {
+        Problem::new("is not used, because the endpoint is called without TLS", "remove it")
+    });
+    let others = preset::ENVIRONMENTS.iter().filter(|(_, other)| !std::ptr::eq(*other, preset));
+    let host = settings.url.host_str();
+    for (name, other) in others.filter(|(_, other)| other.url().host_str() == host) {
+        let fits = has_audience || other.audience == preset.audience;
+        reader.expect(&[URL, "endpoint.environment"], fits, || {
+            Problem::new(
+                format!("is the endpoint of {name}, while the audience is of another environment"),
+                format!("set endpoint.environment = \"{name}\", or {AUDIENCE}"),
+            )
+        });
     }
 }
 
@@ -78,6 +123,12 @@ fn endpoint_url(reader: &mut Reader, preset: &Preset) -> Url {
 
 fn address(value: &Value) -> Result<Url, Problem> {
     let url = web_url(value::string(value)?)?;
+    if url.fragment().is_some() {
+        return Err(Problem::new(
+            "holds a fragment",
+            "remove # and what follows: it is never sent",
+        ));
+    }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(Problem::new(
             "holds a user name or password",
@@ -96,6 +147,7 @@ fn proxy(reader: &mut Reader) -> Option<SecretString> {
 
 fn web_url(text: &str) -> Result<Url, Problem> {
     let fault = |what| Err(Problem::new(what, "write it like https://host/path"));
+    value::without_strays(text)?;
     // The parser would drop line breaks and tabs in silence.
     if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return fault("holds a blank");

@@ -1,6 +1,6 @@
 //! The section `flow`.
 
-use std::ops::RangeInclusive;
+use std::{ops::RangeInclusive, time::Duration};
 
 use crate::flow::{PauseSettings, Settings};
 
@@ -19,6 +19,13 @@ const RATE: RangeInclusive<f64> = 0.01..=1_000_000.0;
 
 const SHARE: RangeInclusive<f64> = 0.0..=1.0;
 
+/// The longest wait between probes that is not odd.
+const SELDOM: Duration = Duration::from_secs(3600);
+
+/// The largest share of the lane that nobody waits for that is not odd.
+const HALF: f64 = 0.5;
+
+const BULK_MIN_SHARE: &str = "flow.bulk_min_share";
 const MIN: &str = "flow.concurrency.min";
 const MAX: &str = "flow.concurrency.max";
 const PROBE_INITIAL: &str = "flow.pause.probe_initial";
@@ -30,7 +37,7 @@ pub(super) fn read(reader: &mut Reader) -> Settings {
         concurrency_max: reader.required(MAX, value::count(CONCURRENCY)),
         adaptive: reader.required("flow.concurrency.adaptive", value::flag),
         rate: reader.optional("flow.rate", value::number(RATE)),
-        bulk_min_share: reader.required("flow.bulk_min_share", value::number(SHARE)),
+        bulk_min_share: reader.required(BULK_MIN_SHARE, value::number(SHARE)),
         pause: PauseSettings {
             after_failures: reader
                 .required("flow.pause.after_failures", value::count(1..=u32::MAX)),
@@ -53,6 +60,18 @@ pub(super) fn read(reader: &mut Reader) -> Settings {
         Problem::new(
             "does not fit: the first wait is above the longest",
             format!("choose {PROBE_INITIAL} at most {PROBE_MAX}"),
+        )
+    });
+    reader.expect(&[PROBE_MAX], settings.pause.probe_max <= SELDOM, || {
+        Problem::new(
+            "is long: an endpoint that is back is not noticed for as long",
+            "lower it unless the unit is meant",
+        )
+    });
+    reader.expect(&[BULK_MIN_SHARE], settings.bulk_min_share <= HALF, || {
+        Problem::new(
+            "puts sweeps before logouts: the interactive lane gets what is left while both wait",
+            "choose at most 0.5",
         )
     });
     settings

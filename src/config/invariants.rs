@@ -54,7 +54,7 @@ pub fn hold(input: &[u8]) {
     let only_in_secrets = layers.iter().flat_map(|layer| &layer.entries).all(holds_it_rightly);
 
     let mut reader = Reader::new(layers);
-    let config = Config::read(&mut reader, Secrets::Needed);
+    let config = Config::read(&mut reader, Needs::ALL);
     let (faults, warnings) = reader.finish();
     for line in faults.iter().map(ToString::to_string).chain(warnings) {
         assert!(!line.to_lowercase().contains(CANARY), "a value is shown: {line}");
@@ -100,6 +100,9 @@ fn hold_of_sound(config: &Config) {
     assert!(config.broker.prefetch > 0 && flow.prefetch(config.broker.prefetch) > 0);
 
     let retry = &config.pipeline.policy.retry;
+    assert!(retry.hold <= retry.give_up_after);
+    let in_hand = [retry.hold, retry.schedule.max, retry.retry_after_max, config.endpoint.timeout];
+    assert!(in_hand.iter().all(|time| *time <= pipeline::MAX_IN_HAND), "{in_hand:?}");
     assert!(!retry.park.is_empty() && retry.park.is_sorted_by(|one, next| one < next));
     assert_eq!(retry.park, config.broker.park);
     let mut waits = retry.schedule.start();
@@ -111,6 +114,8 @@ fn hold_of_sound(config: &Config) {
     let different: BTreeSet<_> = names.iter().collect();
     assert_eq!(different.len(), names.len(), "two queues of one name: {names:?}");
 
+    let presumes = config.pipeline.policy.presume_revoked_after_ambiguity;
+    assert!(!presumes || config.broker.history_key_file.is_some(), "presumes on a stranger's word");
     assert!(!config.broker.urls.is_empty());
     assert!(config.endpoint.connect_timeout <= config.endpoint.timeout);
     assert_eq!(config.endpoint.max_concurrency, flow.concurrency_max);

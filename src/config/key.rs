@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// What the variables of the environment begin with.
-const PREFIX: &str = "REVOKER_";
+pub(super) const PREFIX: &str = "REVOKER_";
 
 /// Between two levels of a key in the name of a variable. One underscore would not do: keys hold them.
 const LEVEL: &str = "__";

@@ -21,6 +21,7 @@ mod process;
 mod reader;
 mod retry;
 mod secret;
+mod service_links;
 mod unknown;
 mod value;
 
@@ -31,11 +32,11 @@ use crate::{
     pipeline,
 };
 
-use self::{clients::Secrets, layer::Layer, reader::Reader};
+use self::{clients::Secrets, faults::Problem, layer::Layer, reader::Reader};
 
 pub use self::{
     faults::{Fault, Faults},
-    process::{AdminSettings, LogFormat, LogSettings, ShutdownSettings},
+    process::{AdminSettings, LogFormat, LogSettings, ProcessSettings, ShutdownSettings},
 };
 
 /// Every key with its default, its unit and its reason.
@@ -63,6 +64,8 @@ pub struct Config {
     pub log: LogSettings,
     /// How the worker ends.
     pub shutdown: ShutdownSettings,
+    /// What the process may leave behind.
+    pub process: ProcessSettings,
     /// What works but deserves a look, one sentence each, to be logged once.
     pub warnings: Vec<String>,
 }
@@ -83,7 +86,24 @@ impl Config {
         N: Into<OsString>,
         V: Into<OsString>,
     {
-        Self::load_with(files, environment, Secrets::Needed)
+        Self::load_with(files, environment, Needs::ALL)
+    }
+
+    /// Loads the configuration for what takes no jobs from a broker (a sweep): the keys of
+    /// `broker.history_key_file` are neither needed nor read.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::load`].
+    pub fn load_without_broker<N, V>(
+        files: &[PathBuf],
+        environment: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Self, Faults>
+    where
+        N: Into<OsString>,
+        V: Into<OsString>,
+    {
+        Self::load_with(files, environment, Needs { history_keys: Secrets::Unneeded, ..Needs::ALL })
     }
 
     /// Loads the configuration for what makes no calls to the endpoint (a producer, a look at dead
@@ -101,13 +121,13 @@ impl Config {
         N: Into<OsString>,
         V: Into<OsString>,
     {
-        Self::load_with(files, environment, Secrets::Unneeded)
+        Self::load_with(files, environment, Needs::NONE)
     }
 
     fn load_with<N, V>(
         files: &[PathBuf],
         environment: impl IntoIterator<Item = (N, V)>,
-        secrets: Secrets,
+        needs: Needs,
     ) -> Result<Self, Faults>
     where
         N: Into<OsString>,
@@ -119,18 +139,25 @@ impl Config {
                 .chain(files.iter().map(|path| Layer::file(path)))
                 .chain(std::iter::once(Layer::environment(variables))),
         );
-        let config = Self::read(&mut reader, secrets);
+        let config = Self::read(&mut reader, needs);
         let (faults, warnings) = reader.finish();
         if faults.is_empty() { Ok(Self { warnings, ..config }) } else { Err(Faults::new(faults)) }
     }
 
-    fn read(reader: &mut Reader, secrets: Secrets) -> Self {
+    fn read(reader: &mut Reader, needs: Needs) -> Self {
         let flow = flow::read(reader);
         let retry = retry::read(reader);
         let endpoint = endpoint::read(reader, flow.concurrency_max);
-        let credentials = credentials::read(reader, secrets);
+        let credentials = credentials::read(reader, needs.client_secrets);
+        let park = retry.park.clone();
+        let broker = broker::read(reader, flow.concurrency_max, park, needs.history_keys);
+        if needs.history_keys == Secrets::Needed {
+            let presumes = endpoint.presume_revoked_after_ambiguity;
+            require_history_key(reader, !presumes || broker.history_key_file.is_some());
+        }
+        let shutdown = process::shutdown(reader, endpoint.settings.timeout);
         Self {
-            broker: broker::read(reader, flow.concurrency_max, retry.park.clone()),
+            broker,
             endpoint: endpoint.settings,
             credentials: credentials.settings,
             flow,
@@ -152,10 +179,44 @@ impl Config {
             },
             admin: process::admin(reader),
             log: process::log(reader),
-            shutdown: process::shutdown(reader),
+            shutdown,
+            process: process::process(reader),
             warnings: Vec::new(),
         }
     }
+}
+
+/// Which secrets a command needs.
+#[derive(Debug, Clone, Copy)]
+struct Needs {
+    /// Of the clients.
+    client_secrets: Secrets,
+    /// Of the history of parked jobs.
+    history_keys: Secrets,
+}
+
+impl Needs {
+    /// A worker.
+    const ALL: Self = Self { client_secrets: Secrets::Needed, history_keys: Secrets::Needed };
+    /// What makes no calls.
+    const NONE: Self = Self { client_secrets: Secrets::Unneeded, history_keys: Secrets::Unneeded };
+}
+
+/// Presuming rests on what a parked job says of its past, and without a key its producer can write that.
+fn require_history_key(reader: &mut Reader, holds: bool) {
+    reader.require(&[endpoint::PRESUME, broker::HISTORY_KEY_FILE], holds, || {
+        Problem::new(
+            format!(
+                "needs {}: without a key, any producer can claim that an earlier call of ours may have \
+                 worked",
+                broker::HISTORY_KEY_FILE
+            ),
+            format!(
+                "make a key with {}, store it in a file, and name that file in every worker of these queues",
+                broker::MAKES_A_KEY
+            ),
+        )
+    });
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The sections of the process itself: `admin`, `log`, `shutdown`.
+//! The sections of the process itself: `admin`, `log`, `shutdown`, `process`.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -7,7 +7,11 @@ use std::{
 
 use tracing::Level;
 
+use crate::pipeline::MAX_IN_HAND;
+
 use super::{
+    endpoint::TIMEOUT,
+    faults::Problem,
     reader::Reader,
     value::{self, SOME_TIME},
 };
@@ -47,6 +51,15 @@ pub struct ShutdownSettings {
     pub grace: Duration,
 }
 
+/// What the process may leave behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessSettings {
+    /// Whether a crash may write its memory, tokens included, to a core dump.
+    pub core_dumps: bool,
+}
+
+const GRACE: &str = "shutdown.grace";
+
 const LEVELS: [(&str, Level); 5] = [
     ("error", Level::ERROR),
     ("warn", Level::WARN),
@@ -70,6 +83,25 @@ pub(super) fn log(reader: &mut Reader) -> LogSettings {
     }
 }
 
-pub(super) fn shutdown(reader: &mut Reader) -> ShutdownSettings {
-    ShutdownSettings { grace: reader.required("shutdown.grace", value::duration(SOME_TIME)) }
+pub(super) fn process(reader: &mut Reader) -> ProcessSettings {
+    ProcessSettings { core_dumps: reader.required("process.core_dumps", value::flag) }
+}
+
+/// `timeout`: how long a call may take.
+pub(super) fn shutdown(reader: &mut Reader, timeout: Duration) -> ShutdownSettings {
+    let grace = reader.required(GRACE, value::duration(SOME_TIME));
+    reader.expect(&[GRACE, TIMEOUT], grace >= timeout, || {
+        Problem::new(
+            "lets no call finish that takes as long as it may: the job comes again, and its token may be \
+             revoked already",
+            format!("choose {GRACE} at least as long as {TIMEOUT}"),
+        )
+    });
+    reader.expect(&[GRACE], grace <= MAX_IN_HAND, || {
+        Problem::new(
+            "is longer than a job may be in hand",
+            format!("choose at most {}", humantime::format_duration(MAX_IN_HAND)),
+        )
+    });
+    ShutdownSettings { grace }
 }

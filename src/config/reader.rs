@@ -6,6 +6,8 @@
 
 use std::{collections::BTreeSet, path::PathBuf};
 
+use crate::domain::Stray;
+
 use super::{
     faults::{Fault, Problem},
     file,
@@ -97,29 +99,59 @@ impl Reader {
     /// Demands something of settings taken together. Nothing is said where one of them is at fault by
     /// itself: the demand would only repeat it.
     pub(super) fn require(&mut self, keys: &[&str], holds: bool, problem: impl Fn() -> Problem) {
+        if let Some(key) = self.breaks(keys, holds) {
+            self.refuse(&key, problem());
+        }
+    }
+
+    /// The key that breaks a demand on some keys, if it is broken and none of them is at fault by itself.
+    fn breaks(&self, keys: &[&str], holds: bool) -> Option<Key> {
         let keys: Vec<Key> = keys.iter().copied().map(Key::from).collect();
         if holds || self.partial || keys.iter().any(|key| self.faulty.contains(key)) {
-            return;
+            return None;
         }
         // The one that somebody has set is the one to look at, not the default that it collides with.
         let chosen = |key: &&Key| self.find(key).is_some_and(|e| e.origin != Origin::Default);
-        if let Some(key) = keys.iter().find(chosen).or(keys.first()).cloned() {
-            self.refuse(&key, problem());
-        }
+        keys.iter().find(chosen).or(keys.first()).cloned()
     }
 
     /// Notes a fault of a key that may or may not be set.
     pub(super) fn refuse(&mut self, key: impl Into<Key>, problem: Problem) {
         let key = key.into();
-        let set = self.find(&key).filter(|entry| entry.origin != Origin::Default);
-        let place = set.map(|entry| entry.origin.to_string());
-        self.faults.push(Fault::new(Some(key.to_string()), place, problem));
+        let fault = self.fault(&key, problem);
+        self.faults.push(fault);
         self.faulty.insert(key);
+    }
+
+    fn fault(&self, key: &Key, problem: Problem) -> Fault {
+        let set = self.find(key).filter(|entry| entry.origin != Origin::Default);
+        let place = set.map(|entry| entry.origin.to_string());
+        Fault::new(Some(key.to_string()), place, problem)
     }
 
     /// Notes something that works but deserves a look.
     pub(super) fn warn(&mut self, warning: impl Into<String>) {
         self.warnings.push(warning.into());
+    }
+
+    /// Notes that a setting works but is odd, in the words of a fault.
+    pub(super) fn odd(&mut self, key: impl Into<Key>, problem: Problem) {
+        let fault = self.fault(&key.into(), problem);
+        self.warnings.push(fault.to_string());
+    }
+
+    /// Notes that settings taken together are odd. Nothing is said where one of them is at fault.
+    pub(super) fn expect(&mut self, keys: &[&str], holds: bool, problem: impl Fn() -> Problem) {
+        if let Some(key) = self.breaks(keys, holds) {
+            self.odd(&key, problem());
+        }
+    }
+
+    /// Notes characters that do not belong to a text, where these are merely odd.
+    pub(super) fn look_for_strays(&mut self, key: impl Into<Key>, text: &str) {
+        if let Some(stray) = Stray::of(text).filter(|stray| !stray.is_wrong()) {
+            self.odd(key, Problem::new(stray.to_string(), stray.remedy()));
+        }
     }
 
     /// Whether a source could not be read, so that nothing can be said of what is absent.

@@ -7,11 +7,8 @@ use crate::domain::{RetryPolicy, Schedule};
 use super::{
     faults::Problem,
     reader::Reader,
-    value::{self, LONGEST, SHORTEST, SOME_TIME, Value},
+    value::{self, LONGEST, SHORTEST, Value, WHILE_IN_HAND},
 };
-
-/// What has been in hand for ten minutes is handed back anyway.
-const HOLD: RangeInclusive<Duration> = SHORTEST..=Duration::from_secs(600);
 
 /// `x-message-ttl` is counted in milliseconds, and beyond 31 bits of them brokers differ.
 const STAY: RangeInclusive<Duration> =
@@ -23,25 +20,42 @@ const JITTER: RangeInclusive<f64> = 0.0..=1.0;
 
 const INITIAL: &str = "retry.initial";
 const MAX: &str = "retry.max";
+const HOLD: &str = "retry.hold";
+const PARK: &str = "retry.park";
+const GIVE_UP_AFTER: &str = "retry.give_up_after";
 
 pub(super) fn read(reader: &mut Reader) -> RetryPolicy {
     let policy = RetryPolicy {
         schedule: Schedule {
-            initial: reader.required(INITIAL, value::duration(SOME_TIME)),
+            initial: reader.required(INITIAL, value::duration(WHILE_IN_HAND)),
             multiplier: reader.required("retry.multiplier", value::number(MULTIPLIER)),
-            max: reader.required(MAX, value::duration(SOME_TIME)),
+            max: reader.required(MAX, value::duration(WHILE_IN_HAND)),
             jitter: reader.required("retry.jitter", value::number(JITTER)),
         },
-        hold: reader.required("retry.hold", value::duration(HOLD)),
-        park: reader.required("retry.park", stays),
-        give_up_after: reader.required("retry.give_up_after", value::duration(SHORTEST..=LONGEST)),
-        retry_after_max: reader.required("retry.retry_after_max", value::duration(SOME_TIME)),
+        hold: reader.required(HOLD, value::duration(WHILE_IN_HAND)),
+        park: reader.required(PARK, stays),
+        give_up_after: reader.required(GIVE_UP_AFTER, value::duration(SHORTEST..=LONGEST)),
+        retry_after_max: reader.required("retry.retry_after_max", value::duration(WHILE_IN_HAND)),
     };
     let ordered = policy.schedule.initial <= policy.schedule.max;
     reader.require(&[INITIAL, MAX], ordered, || {
         Problem::new(
             "does not fit: the first wait is above the longest",
             format!("choose {INITIAL} at most {MAX}"),
+        )
+    });
+    let parks = policy.give_up_after >= policy.hold;
+    reader.require(&[GIVE_UP_AFTER, HOLD], parks, || {
+        Problem::new(
+            "does not fit: a job would be given up before it is ever parked",
+            format!("choose {GIVE_UP_AFTER} at least as long as {HOLD}"),
+        )
+    });
+    let returns = policy.park.first().is_none_or(|first| *first <= policy.give_up_after);
+    reader.expect(&[GIVE_UP_AFTER, PARK], !parks || returns, || {
+        Problem::new(
+            "is odd: a job that was parked is given up after one attempt more",
+            format!("choose {GIVE_UP_AFTER} longer than the first stay of {PARK}"),
         )
     });
     policy

@@ -6,6 +6,7 @@ mod faults;
 mod precedence;
 mod secrets;
 mod sources;
+mod warnings;
 
 use std::{ffi::OsString, fs, path::PathBuf};
 

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use super::{
     faults::{Fault, Problem},
     key::Key,
-    layer::{Layer, Origin},
+    layer::{Entry, Layer, Origin},
+    service_links,
     value::Value,
 };
 
@@ -13,7 +14,8 @@ use super::{
 /// looks is a known key of the same section.
 const SAME_SECTION: f64 = 0.1;
 
-/// A fault for every key of `layer` that is neither known nor reported already.
+/// A fault for every key of `layer` that is neither known nor reported already; one for all links to
+/// services.
 pub(super) fn faults(layer: &Layer, known: &BTreeSet<Key>, reported: &BTreeSet<Key>) -> Vec<Fault> {
     let is_section = |key: &Key| known.iter().any(|other| other != key && other.is_within(key));
     let settings: Vec<&Key> = known.iter().filter(|key| !is_section(key)).collect();
@@ -24,6 +26,9 @@ pub(super) fn faults(layer: &Layer, known: &BTreeSet<Key>, reported: &BTreeSet<K
             || matches!(value, Value::Table) && is_section(key)
     };
     let unknown = layer.entries.iter().filter(|(key, entry)| !is_fine(key, &entry.value));
+    let (links, unknown): (Vec<_>, Vec<_>) = unknown.partition(|(_, entry)| link(entry).is_some());
+    let links: Vec<&str> = links.into_iter().filter_map(|(_, entry)| link(entry)).collect();
+    let unknown = unknown.into_iter();
     unknown
         .map(|(key, entry)| {
             let place = Some(entry.origin.to_string());
@@ -39,7 +44,16 @@ pub(super) fn faults(layer: &Layer, known: &BTreeSet<Key>, reported: &BTreeSet<K
                 }
             }
         })
+        .chain(service_links::fault(&links))
         .collect()
+}
+
+/// The name of a variable that is a link to a service.
+fn link(entry: &Entry) -> Option<&str> {
+    match &entry.origin {
+        Origin::Variable(name) if service_links::is_link(name, &entry.value) => Some(name),
+        _ => None,
+    }
 }
 
 fn unknown_one(kind: &str, nearest: Option<String>) -> Problem {

@@ -5,6 +5,10 @@
 
 use std::{fmt::Display, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
+use bytesize::ByteSize;
+
+use crate::{domain::Stray, pipeline::MAX_IN_HAND};
+
 use super::faults::Problem;
 
 /// The longest duration that makes sense anywhere. It also keeps sums with points in time from
@@ -13,6 +17,10 @@ pub(super) const LONGEST: Duration = Duration::from_secs(31_557_600);
 
 /// The shortest duration that is not none.
 pub(super) const SHORTEST: Duration = Duration::from_millis(1);
+
+/// What happens to a job between its delivery and its settlement: longer than it may be in hand, it
+/// would never come to its end.
+pub(super) const WHILE_IN_HAND: RangeInclusive<Duration> = SHORTEST..=MAX_IN_HAND;
 
 /// Any duration but none.
 pub(super) const SOME_TIME: RangeInclusive<Duration> = SHORTEST..=LONGEST;
@@ -53,14 +61,14 @@ impl Value {
     }
 }
 
-/// A string that is not empty. Control characters are refused: what is read here ends up in queue names,
-/// headers and logs.
+/// A string that is not empty. Control characters and byte order marks are refused: what is read here
+/// ends up in queue names, headers and logs.
 pub(super) fn text(value: &Value) -> Result<String, Problem> {
     let text = string(value)?;
-    if text.chars().any(char::is_control) {
-        return Err(Problem::new("holds a control character", "remove it"));
+    match Stray::of(text).filter(|stray| stray.is_wrong()) {
+        Some(stray) => Err(Problem::new(stray.to_string(), "remove it")),
+        None => Ok(text.to_owned()),
     }
-    Ok(text.to_owned())
 }
 
 /// A string that is not empty.
@@ -71,6 +79,15 @@ pub(super) fn string(value: &Value) -> Result<&str, Problem> {
         }
         Value::Text(text) | Value::Raw(text) => Ok(text),
         other => Err(other.is_not("a string", "\"text\", in quotes")),
+    }
+}
+
+/// Refuses what an author of a URL cannot have meant, and what a parser would call no URL at all.
+pub(super) fn without_strays(url: &str) -> Result<(), Problem> {
+    match Stray::of(url) {
+        // Of these the parsers of URLs say more.
+        None | Some(Stray::Blank | Stray::LineBreak | Stray::Control) => Ok(()),
+        Some(stray) => Err(Problem::new(stray.to_string(), "remove it")),
     }
 }
 
@@ -135,10 +152,15 @@ pub(super) fn duration(
     bounds: RangeInclusive<Duration>,
 ) -> impl Fn(&Value) -> Result<Duration, Problem> {
     move |value| {
-        let duration = match value {
-            Value::Text(text) | Value::Raw(text) => humantime::parse_duration(text).ok(),
+        let text = match value {
+            Value::Text(text) | Value::Raw(text) => Some(text),
             _ => None,
         };
+        let duration = text.and_then(|text| humantime::parse_duration(text).ok());
+        // No setting here is counted in months, and minutes are one key away.
+        if duration.is_some() && text.is_some_and(|text| text.contains('M')) {
+            return Err(Problem::new("is in months: that is what M means", "write m for minutes"));
+        }
         let duration = duration.ok_or_else(|| {
             Problem::new(
                 "is not a duration",
@@ -150,6 +172,26 @@ pub(super) fn duration(
             return Err(out_of_bounds(&shown(bounds.start()), &shown(bounds.end())));
         }
         Ok(duration)
+    }
+}
+
+/// A number of bytes with its unit, within `bounds`.
+pub(super) fn size(
+    bounds: RangeInclusive<ByteSize>,
+) -> impl Fn(&Value) -> Result<ByteSize, Problem> {
+    move |value| {
+        let size = match value {
+            Value::Text(text) | Value::Raw(text) => text.parse::<ByteSize>().ok(),
+            _ => None,
+        };
+        let size = size.ok_or_else(|| {
+            Problem::new("is not a number of bytes", "write a number and its unit, like \"64MiB\"")
+        })?;
+        if bounds.contains(&size) {
+            Ok(size)
+        } else {
+            Err(out_of_bounds(bounds.start(), bounds.end()))
+        }
     }
 }
 

@@ -3,22 +3,12 @@
 use std::{fmt, time::SystemTime};
 
 use super::{
-    fingerprint::Fingerprint,
-    history::History,
-    job::Job,
-    lane::Lane,
-    redact::{Redactor, cut},
+    fingerprint::Fingerprint, history::History, job::Job, lane::Lane, redact::cut,
     trace::TraceContext,
 };
 
 /// Characters of a foreign id that are kept in logs.
 const MAX_ID_CHARS: usize = 128;
-
-/// Bytes of a body that is no job in which its id is looked for.
-const SEARCHED_BYTES: usize = 4096;
-
-/// So many bytes of a token in a row tell something of it.
-const TELLING_BYTES: usize = 6;
 
 /// One delivery's particulars, besides its body.
 #[derive(Debug, Clone)]
@@ -42,10 +32,11 @@ pub struct Arrival {
 pub struct JobId(String);
 
 impl JobId {
-    /// The producer's message id, or the fingerprint where that is missing or would show the token.
+    /// The producer's message id, or the token's fingerprint where that is missing or tells something of a
+    /// secret of the job.
     #[must_use]
     pub fn of(arrival: &Arrival, job: &Job) -> Self {
-        let redactor = Redactor::new([&job.token]);
+        let redactor = job.redactor();
         match arrival.message_id.as_deref() {
             Some(id) if !id.is_empty() && !redactor.concerns(id) => {
                 Self(cut(&redactor.clean(id), MAX_ID_CHARS))
@@ -54,14 +45,13 @@ impl JobId {
         }
     }
 
-    /// The id of a message whose body is no job: the producer's message id, unless the body contains
-    /// it (it may be the token), then its fingerprint.
+    /// The id of a message whose body is no job: the fingerprint of the producer's message id. That may be
+    /// the token, and nobody can find it in a body that cannot be read: compressed, encoded, too large.
     #[must_use]
-    pub fn of_invalid(arrival: &Arrival, body: &[u8]) -> Self {
+    pub fn of_invalid(arrival: &Arrival) -> Self {
         match arrival.message_id.as_deref() {
             None | Some("") => Self("unknown".to_owned()),
-            Some(id) if shares_a_part(id, body) => Self(Fingerprint::of(id).to_string()),
-            Some(id) => Self(cut(&Redactor::default().clean(id), MAX_ID_CHARS)),
+            Some(id) => Self(Fingerprint::of(id).to_string()),
         }
     }
 
@@ -70,16 +60,6 @@ impl JobId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-}
-
-/// Whether a part of a text that could tell something stands in the beginning of a body that is no job:
-/// one that was cut off within its token contains no more than a part of a message id that is the token.
-#[must_use]
-pub fn shares_a_part(text: &str, body: &[u8]) -> bool {
-    let body = &body[..body.len().min(SEARCHED_BYTES)];
-    let text = text.as_bytes();
-    text.windows(text.len().clamp(1, TELLING_BYTES))
-        .any(|part| body.windows(part.len()).any(|b| b == part))
 }
 
 impl fmt::Display for JobId {
@@ -105,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_goes_by_its_message_id_unless_that_shows_the_token() {
+    fn a_job_goes_by_its_message_id_unless_that_tells_of_a_secret() {
         let job = Job::parse(br#"{"refresh_token":"abc"}"#, &JobDefaults::default()).unwrap();
         let id = |message_id| JobId::of(&arrival(message_id), &job).to_string();
         assert_eq!(id(Some("logout-7")), "logout-7");
@@ -115,12 +95,36 @@ mod tests {
         assert_eq!(id(None), "ba7816bf8f01");
     }
 
+    /// Each id tells something of the token or of the client's secret: a part, an encoded form, or a secret
+    /// that contains the id.
     #[test]
-    fn an_invalid_job_goes_by_its_message_id_unless_the_body_contains_it() {
-        let id = |message_id| JobId::of_invalid(&arrival(message_id), b"not json: abc").to_string();
-        assert_eq!(id(Some("logout-7")), "logout-7");
+    fn an_id_that_shares_a_part_with_a_secret_of_the_job_is_a_fingerprint() {
+        let body = br#"{"refresh_token":"qX7+Vb/9zTkLw4Rj","client_secret":"hunter2-hunter2"}"#;
+        let job = Job::parse(body, &JobDefaults::default()).unwrap();
+        let id = |message_id| JobId::of(&arrival(Some(message_id)), &job).to_string();
+        for telling in [
+            "qX7+Vb/9zTkLw4Rj",
+            "logout-9zTkLw",
+            "QX7+VB/9ZTKLW4RJ",
+            "7+Vb",
+            "cVg3K1ZiLzl6VGtMdzRSag==",
+            "7158372b56622f397a546b4c7734526a",
+            "qX7%2BVb%2F9zTkLw4Rj",
+            "hunter2-hunter2",
+            "of-hunter2",
+        ] {
+            assert_eq!(id(telling), job.fingerprint.to_string(), "{telling}");
+        }
+        for plain in ["logout-7", "3f2a7c1e-0b9d-4e57-8a61-5d0c9b8e7f12"] {
+            assert_eq!(id(plain), plain);
+        }
+    }
+
+    #[test]
+    fn an_invalid_job_goes_by_the_fingerprint_of_its_message_id() {
+        let id = |message_id| JobId::of_invalid(&arrival(message_id)).to_string();
         assert_eq!(id(Some("abc")), "ba7816bf8f01");
-        assert_ne!(id(Some("the json: abcdef")), "the json: abcdef", "a part of the body");
+        assert_eq!(id(Some("")), "unknown");
         assert_eq!(id(None), "unknown");
     }
 }

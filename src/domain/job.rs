@@ -7,7 +7,7 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value;
 use thiserror::Error;
 
-use super::{fingerprint::Fingerprint, unix_time};
+use super::{fingerprint::Fingerprint, redact::Redactor, unix_time};
 
 mod expiry;
 
@@ -18,6 +18,16 @@ pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// The endpoint's limit on its string fields, in characters.
 pub const MAX_TEXT_CHARS: usize = 100;
+
+/// Some programs write it in front of all that they write as UTF-8. It is no part of the JSON.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// A body without a byte order mark in front.
+#[must_use]
+pub fn without_mark(body: &[u8]) -> &[u8] {
+    let mut mark = [0; 3];
+    body.strip_prefix(BYTE_ORDER_MARK.encode_utf8(&mut mark).as_bytes()).unwrap_or(body)
+}
 
 /// What stands in for the fields that a job leaves out.
 #[derive(Debug, Clone, Default)]
@@ -42,8 +52,8 @@ pub struct Job {
     pub username: Option<String>,
     /// When the token dies by itself.
     pub expires_at: Option<SystemTime>,
-    /// Whether the body carried a client secret, which is never used.
-    pub carried_client_secret: bool,
+    /// The client secret that the body carried. It is never used, but it must not be shown either.
+    pub carried_client_secret: Option<SecretString>,
 }
 
 impl fmt::Debug for Job {
@@ -85,8 +95,14 @@ impl Job {
             client_id: client_id.map(Arc::from).or_else(|| defaults.client_id.clone()),
             username,
             expires_at: fields.expires_at.as_ref().map_or(Ok(None), expiry::read)?,
-            carried_client_secret: fields.client_secret.is_some(),
+            carried_client_secret: fields.client_secret.and_then(carried),
         })
+    }
+
+    /// Finds the job's own secrets in texts that came from elsewhere.
+    #[must_use]
+    pub fn redactor(&self) -> Redactor<'_> {
+        Redactor::new([&self.token].into_iter().chain(&self.carried_client_secret))
     }
 
     /// Whether the token has died by itself, by every clock within the allowed skew. Most jobs name no
@@ -161,7 +177,7 @@ struct Fields {
     client_id: Option<Value>,
     expires_at: Option<Value>,
     action: Option<Value>,
-    client_secret: Option<IgnoredAny>,
+    client_secret: Option<Value>,
 }
 
 impl Fields {
@@ -170,6 +186,7 @@ impl Fields {
             return Err(InvalidJob::TooLarge(body.len()));
         }
         let body = std::str::from_utf8(body).map_err(|e| InvalidJob::NotUtf8(e.valid_up_to()))?;
+        let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
         // The derived reader takes an array for a struct as well: only an object is a job.
         match body.trim_ascii_start().as_bytes().first() {
             None => return Err(InvalidJob::Empty),
@@ -203,6 +220,15 @@ fn text(name: &'static str, value: Option<Value>) -> Result<Option<String>, Inva
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
         Some(other) => Err(InvalidJob::NotAString(name, kind(&other))),
+    }
+}
+
+/// A client secret that a body carries, whatever its type.
+fn carried(value: Value) -> Option<SecretString> {
+    match value {
+        Value::Null => None,
+        Value::String(secret) => Some(SecretString::from(secret)),
+        other => Some(SecretString::from(other.to_string())),
     }
 }
 

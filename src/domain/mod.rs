@@ -16,18 +16,21 @@ mod outcome;
 mod redact;
 mod retry;
 mod stored_letter;
+mod stray;
 mod trace;
 mod unix_time;
 mod verdict;
 
-pub use arrival::{Arrival, JobId, shares_a_part};
+pub use arrival::{Arrival, JobId};
 pub use backoff::{Backoff, Schedule};
 pub use client_key::ClientKey;
 pub use fingerprint::Fingerprint;
 pub use history::{Ambiguity, History};
 #[cfg(any(test, fuzzing))]
 pub use job::invariants as job_invariants;
-pub use job::{ExpiryFault, InvalidJob, Job, JobDefaults, MAX_BODY_BYTES, MAX_TEXT_CHARS};
+pub use job::{
+    ExpiryFault, InvalidJob, Job, JobDefaults, MAX_BODY_BYTES, MAX_TEXT_CHARS, without_mark,
+};
 pub use judge::{Circumstances, Judgement, Policy, judge};
 pub use key::JobKey;
 pub use lane::{Lane, PerLane};
@@ -35,6 +38,7 @@ pub use outcome::{DeadLetter, Ending, Outcome, Parking, Reason, Settlement};
 pub use redact::{Redactor, cut};
 pub use retry::{Retry, RetryPolicy};
 pub use stored_letter::{DeadReason, StoredLetter};
+pub use stray::Stray;
 pub use trace::TraceContext;
 pub use unix_time::{ALLOWED_SKEW, TimeUnit, age, has_passed, timestamp};
 pub use verdict::{Blame, Failure, Rejection, ResultLabel, Verdict};

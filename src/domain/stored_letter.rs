@@ -105,10 +105,12 @@ impl StoredLetter {
         self.dead_at.map(|at| now.duration_since(at).unwrap_or_default())
     }
 
-    /// Whether somebody who typed `name`, a job id or a fingerprint, means this letter.
+    /// Whether somebody who typed `name`, a job id or a fingerprint, means this letter. A message id that is
+    /// shown as its fingerprint may be typed as it is.
     #[must_use]
     pub fn goes_by(&self, name: &str) -> bool {
         self.id.as_str() == name
+            || (!self.is_job && self.id.as_str() == Fingerprint::of(name).to_string())
             || self.fingerprint.is_some_and(|fingerprint| fingerprint.to_string() == name)
     }
 }

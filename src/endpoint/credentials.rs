@@ -9,7 +9,7 @@ use std::{
 use secrecy::{ExposeSecret, SecretString};
 
 use super::settings::{CredentialSettings, SecretSource};
-use crate::domain::ClientKey;
+use crate::domain::{ClientKey, Stray};
 
 mod fault;
 mod file;
@@ -30,6 +30,7 @@ pub struct Credentials {
     settings: CredentialSettings,
     /// Replaced as a whole. It is locked for a look-up or a replacement, never while files are read.
     known: RwLock<Known>,
+    odd: Vec<CredentialFault>,
 }
 
 impl std::fmt::Debug for Credentials {
@@ -69,17 +70,25 @@ impl Credentials {
     ///
     /// # Errors
     ///
-    /// Every fault there is: a secret that cannot be read, is empty, too long or not text, a folder
-    /// that cannot be read.
+    /// Every fault there is: a secret that cannot be read, is empty, too long or not text, or holds what
+    /// no secret can, a folder that cannot be read.
     pub fn load(settings: &CredentialSettings) -> Result<Self, Vec<CredentialFault>> {
-        let found = Found::read(settings);
-        if found.faults.is_empty() {
+        let Found { secrets, faults } = Found::read(settings);
+        let (wrong, odd): (Vec<_>, Vec<_>) =
+            faults.into_iter().partition(CredentialFault::is_wrong);
+        if wrong.is_empty() {
             let mut known = Known::default();
-            known.replace(found.secrets);
-            Ok(Self { settings: settings.clone(), known: RwLock::new(known) })
+            known.replace(secrets);
+            Ok(Self { settings: settings.clone(), known: RwLock::new(known), odd })
         } else {
-            Err(found.faults)
+            Err(wrong)
         }
+    }
+
+    /// What was odd about secrets and client ids when they were loaded.
+    #[must_use]
+    pub fn oddities(&self) -> &[CredentialFault] {
+        &self.odd
     }
 
     /// The secret of a client, if one is known.
@@ -118,8 +127,8 @@ impl Credentials {
         self.settings.directory.is_some() || self.settings.clients.values().any(from_file)
     }
 
-    /// Reads every secret again: what that changed, and every fault there is. Blocks on the file
-    /// system. Calls under way keep the secret that they began with.
+    /// Reads every secret again: what that changed, and every fault and oddity there is. Blocks on the
+    /// file system. Calls under way keep the secret that they began with.
     ///
     /// With faults, what can be read is in force all the same, and what cannot keeps its old secret: a
     /// file in the middle of being replaced must not turn its jobs into dead letters.
@@ -147,6 +156,7 @@ fn same(old: Option<&Arc<SecretString>>, new: &SecretString) -> bool {
 #[derive(Default)]
 struct Found {
     secrets: Secrets,
+    /// Oddities among them.
     faults: Vec<CredentialFault>,
 }
 
@@ -175,7 +185,17 @@ impl Found {
             match client_id {
                 // The table is the nearer word.
                 Some(id) if settings.clients.contains_key(&id) => {}
-                Some(id) => self.take(&id, Some(&path), file::read(&path)),
+                Some(id) => match Stray::of(&id) {
+                    Some(stray) if stray.is_wrong() => {
+                        self.note(&id, Some(&path), FaultKind::Name(stray));
+                    }
+                    stray => {
+                        self.take(&id, Some(&path), file::read(&path));
+                        if let Some(stray) = stray {
+                            self.note(&id, Some(&path), FaultKind::Name(stray));
+                        }
+                    }
+                },
                 None => self.faults.push(CredentialFault::of_path(&path, FaultKind::NameNotUtf8)),
             }
         }
@@ -184,14 +204,18 @@ impl Found {
     fn take(&mut self, id: &str, path: Option<&Path>, secret: Result<SecretString, FaultKind>) {
         match secret {
             Ok(secret) => {
+                if let Some(stray) = Stray::of(secret.expose_secret()) {
+                    self.note(id, path, FaultKind::Stray(stray));
+                }
                 self.secrets.insert(id.to_owned(), Arc::new(secret));
             }
-            Err(kind) => self.faults.push(CredentialFault {
-                client_id: Some(id.to_owned()),
-                path: path.map(Path::to_owned),
-                kind,
-            }),
+            Err(kind) => self.note(id, path, kind),
         }
+    }
+
+    fn note(&mut self, id: &str, path: Option<&Path>, kind: FaultKind) {
+        let (client_id, path) = (Some(id.to_owned()), path.map(Path::to_owned));
+        self.faults.push(CredentialFault { client_id, path, kind });
     }
 
     /// Carries over the old secrets of what could not be read: of one client, or of all that a folder

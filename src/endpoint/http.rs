@@ -85,25 +85,44 @@ impl HttpEndpoint {
         match self.client.execute(request).await.map_err(reqwest::Error::without_url) {
             Ok(response) => self.judge(response, called).await,
             Err(error) => {
-                debug!(error = %Chain(&error), trace_id = called.trace_id, "a call got no answer");
+                debug!(
+                    error = called.told(&error),
+                    trace_id = called.trace_id(),
+                    "a call got no answer"
+                );
                 Verdict::Transient(transport::failure(&error))
             }
         }
     }
 
     async fn judge(&self, mut response: Response, called: Called<'_>) -> Verdict {
-        let Called { redactor, trace_id } = called;
         let mut buffer = Vec::new();
-        let body = read(&mut response, &mut buffer, trace_id).await;
+        let body = read(&mut response, &mut buffer, &called).await;
         let answer = Answer { status: response.status(), headers: response.headers(), body };
-        classify(&answer, &Terms { locale: &self.locale, redactor, now: SystemTime::now() })
+        let terms =
+            Terms { locale: &self.locale, redactor: called.redactor, now: SystemTime::now() };
+        classify(&answer, &terms)
     }
 }
 
 /// For whom a call is made, as far as its answer and its log lines need it.
 struct Called<'a> {
     redactor: Redactor<'a>,
-    trace_id: Option<&'a str>,
+    trace: Option<&'a TraceContext>,
+}
+
+impl Called<'_> {
+    /// What went wrong, for the log. A server can put a text of its own into an error: HTTP/2 carries one
+    /// with a GOAWAY.
+    fn told(&self, error: &reqwest::Error) -> String {
+        self.redactor.clean(&Chain(error).to_string())
+    }
+
+    /// The id of the job's trace, for the log.
+    fn trace_id(&self) -> Option<&str> {
+        let id = self.trace?.trace_id();
+        (!self.redactor.concerns(id)).then_some(id)
+    }
 }
 
 impl Endpoint for HttpEndpoint {
@@ -124,8 +143,7 @@ impl Endpoint for HttpEndpoint {
         };
         let username = job.username.clone().map(SecretString::from);
         let own = [&job.token, &*secret].into_iter().chain(&username);
-        let called =
-            Called { redactor: Redactor::new(own), trace_id: trace.map(TraceContext::trace_id) };
+        let called = Called { redactor: Redactor::new(own), trace };
         Ok(self.attempt(self.request(body, trace), called).await)
     }
 }
@@ -135,7 +153,7 @@ impl Endpoint for HttpEndpoint {
 async fn read<'a>(
     response: &mut Response,
     buffer: &'a mut Vec<u8>,
-    trace_id: Option<&str>,
+    called: &Called<'_>,
 ) -> Body<'a> {
     if response.status().is_redirection() {
         return Body::Unread;
@@ -149,7 +167,11 @@ async fn read<'a>(
             Ok(None) => return Body::Whole(buffer),
             Err(error) => {
                 let error = error.without_url();
-                debug!(error = %Chain(&error), trace_id, "an answer broke off");
+                debug!(
+                    error = called.told(&error),
+                    trace_id = called.trace_id(),
+                    "an answer broke off"
+                );
                 return Body::Broken(transport::breakage(&error));
             }
         }

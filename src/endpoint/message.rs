@@ -9,6 +9,10 @@ use crate::domain::{Redactor, cut};
 /// Characters of the endpoint's text that are kept.
 pub(super) const MAX_MESSAGE_CHARS: usize = 240;
 
+/// Characters of it that are searched for secrets: what lies behind them shows only where nearly all before
+/// them is redacted, and then no more of a secret than tells nothing.
+const MAX_SEARCHED_CHARS: usize = 1024;
+
 #[derive(Deserialize)]
 struct Message<'a> {
     #[serde(borrow, default)]
@@ -28,7 +32,7 @@ pub(super) fn pick(messages: &RawValue, locale: &str, redactor: &Redactor<'_>) -
         })
     };
     let (_, text) = texts().find(|(found, _)| *found == Some(locale)).or_else(|| texts().next())?;
-    Some(cut(&redactor.clean(text), MAX_MESSAGE_CHARS))
+    Some(cut(&redactor.clean(&cut(text, MAX_SEARCHED_CHARS)), MAX_MESSAGE_CHARS))
 }
 
 /// A weird message is treated as none, and nothing but an object in a list is looked at.
@@ -84,5 +88,12 @@ mod tests {
         let kept = text(&format!(r#"{{"value":"{padding}s3cret and more"}}"#)).unwrap();
         assert!(!kept.contains("s3"), "{kept}");
         assert_eq!(kept.chars().count(), MAX_MESSAGE_CHARS);
+    }
+
+    #[test]
+    fn a_secret_behind_many_others_is_removed_as_well() {
+        let kept = text(&format!(r#"{{"value":"{}"}}"#, "s3cret, ".repeat(10_000))).unwrap();
+        assert!(!kept.contains("s3c"), "{kept}");
+        assert!(kept.starts_with("[redacted], [redacted]"), "{kept}");
     }
 }

@@ -44,6 +44,11 @@ impl Field {
         Self::Action,
     ];
 
+    /// The field of this name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|field| field.name() == name)
+    }
+
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::RefreshToken => "refresh_token",

@@ -6,25 +6,37 @@
 //!
 //! Memory does not grow with the length of a line: what is longer than a job may be is skipped, not
 //! held. It grows with the number of jobs by a few dozen bytes for each, to know duplicates by.
+//!
+//! A line is known by its number, as an editor counts: a line feed, a carriage return, or both in this
+//! order end one. Numbers grow strictly from line to line, which is checked here for everybody.
 
+mod ascending;
 mod body;
 mod cells;
+mod columns;
 mod csv;
 mod error;
 mod expired;
 mod feed;
 mod fills;
 mod format;
+mod gzip;
 mod header;
+mod line_ends;
+mod options;
+mod padding;
 mod raw;
 mod records;
+mod remarks;
 mod seen;
 mod sniff;
 mod source;
+mod table;
+mod token;
 mod zstd;
 
 use std::{
-    fmt,
+    fmt, io,
     path::Path,
     sync::{
         Arc,
@@ -32,6 +44,8 @@ use std::{
     },
     time::SystemTime,
 };
+
+use secrecy::ExposeSecret as _;
 
 use crate::domain::{Fingerprint, Job, JobDefaults, JobKey, has_passed};
 
@@ -42,52 +56,59 @@ use self::{
 };
 
 pub use self::{
+    ascending::{Ascending, NotAscending},
     body::Body,
+    columns::{Ambiguous, Column, ColumnFault, Columns, Delimiter, UnknownDelimiter},
     error::{OpenError, ReadError, Refusal},
     expired::Expired,
     feed::Feed,
     fills::Fills,
     format::{Format, UnknownFormat},
     header::HeaderFault,
+    options::Options,
+    remarks::{Remark, Remarks},
     sniff::NotText,
+    source::{check as check_path, has_lone_returns},
 };
 
-/// How a file is read.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// Its format; `None` to go by its name.
-    pub format: Option<Format>,
-    /// What stands in for fields that a line lacks: it becomes part of the job.
-    pub fills: Fills,
-    /// What the worker will take for fields that are still missing then. It does not become part of
-    /// the job; it only decides which jobs are the same call.
-    pub defaults: JobDefaults,
-}
-
 /// Opens a file, or standard input for `-`, decompresses it if it is gzip or zstd, and looks at its
-/// beginning. Blocks until there is one.
+/// beginning. Blocks until there is a line.
 ///
 /// # Errors
 ///
-/// [`OpenError`] if it cannot be read, its format is not known, or it is plainly not what it is said to
-/// be: better than to refuse each of its lines.
+/// [`OpenError`] if it cannot be read, its format is not known, it is plainly not what it is said to be,
+/// which is better than to refuse each of its lines, or it has no line at all.
 pub fn open(path: &Path, options: &Options) -> Result<Lines, OpenError> {
     let filler = Filler::new(&options.fills)?;
-    let format = match options.format {
+    options.columns.check()?;
+    // A name that leads nowhere is not told to lack an extension.
+    check_path(path)?;
+    let format = match options.format_of(path) {
         Some(format) => format,
         None if path == source::STDIN => Format::Ndjson,
-        None => Format::of(path).ok_or(OpenError::UnknownFormat)?,
+        None => return Err(OpenError::UnknownFormat),
     };
+    if options.speak_of_columns() && format != Format::Csv {
+        return Err(OpenError::NoColumns(format));
+    }
     let source = source::open(path)?;
-    Ok(Lines {
+    let delimiter = options.delimiter.unwrap_or_default();
+    let mut lines = Lines {
         progress: Progress { read: source.read, total: source.total },
-        records: Records::new(format, source.reader)?,
+        records: Records::new(format, &options.columns, delimiter, source.reader)?,
+        numbers: Ascending::default(),
         filler,
         defaults: options.defaults.clone(),
         seen: Seen::default(),
         ahead: None,
         ended: false,
-    })
+    };
+    lines.ahead = match lines.read() {
+        Ok(None) => return Err(OpenError::NoRecord),
+        // A fault is told behind the lines before it, also where there are none.
+        first => Some(first),
+    };
+    Ok(lines)
 }
 
 /// The lines of a file in their order. Blank ones are skipped; after an error there are no more.
@@ -97,8 +118,9 @@ pub struct Lines {
     defaults: JobDefaults,
     seen: Seen,
     progress: Progress,
-    /// What was read to find where skipping ends.
-    ahead: Option<Record>,
+    numbers: Ascending,
+    /// What was read already: the first line, or what was read to find where skipping ends.
+    ahead: Option<Result<Option<Record>, ReadError>>,
     ended: bool,
 }
 
@@ -112,8 +134,13 @@ impl fmt::Debug for Lines {
 /// One line, judged.
 #[derive(Debug)]
 pub struct Line {
-    /// Its number in the file, from 1; of a CSV record that spans lines, the first.
+    /// Its number in the file, from 1, as an editor counts; of a CSV record that spans lines, the first.
+    /// It is greater than that of the line before.
     pub number: u64,
+    /// The number of the last line that it spans.
+    pub last_line: u64,
+    /// Whether a byte order mark stands in front of it, which was left out: another file begins there.
+    pub marked: bool,
     /// What it is.
     pub kind: Kind,
 }
@@ -183,7 +210,7 @@ impl Lines {
         let mut skipped = 0;
         while let Some(record) = self.read()? {
             if record.number >= line {
-                self.ahead = Some(record);
+                self.ahead = Some(Ok(Some(record)));
                 break;
             }
             skipped += 1;
@@ -192,13 +219,17 @@ impl Lines {
     }
 
     fn read(&mut self) -> Result<Option<Record>, ReadError> {
-        if self.ahead.is_some() {
-            return Ok(self.ahead.take());
+        if let Some(ahead) = self.ahead.take() {
+            return ahead;
         }
         if self.ended {
             return Ok(None);
         }
-        let read = self.records.next();
+        let read = self.records.next().and_then(|record| {
+            let number = record.as_ref().map(|record| record.number);
+            number.map_or(Ok(()), |number| self.numbers.pass(number)).map_err(io::Error::other)?;
+            Ok(record)
+        });
         self.ended = !matches!(read, Ok(Some(_)));
         read.map_err(|source| ReadError { line: self.records.next_line(), source })
     }
@@ -220,18 +251,20 @@ impl Lines {
     }
 
     fn parse(&self, body: Vec<u8>) -> Result<(Vec<u8>, Job), Refusal> {
-        match self.filler.fill(&body) {
+        let (body, job) = match self.filler.fill(&body) {
             None => {
                 let job = Job::parse(&body, &self.defaults)?;
-                Ok((body, job))
+                (body, job)
             }
             Some(filled) => {
                 // A fault is told as it stands in the file, not in what was made of it.
                 let job = Job::parse(&filled, &self.defaults)
                     .or_else(|fault| Job::parse(&body, &self.defaults).and(Err(fault)))?;
-                Ok((filled, job))
+                (filled, job)
             }
-        }
+        };
+        token::check(job.token.expose_secret())?;
+        Ok((body, job))
     }
 }
 
@@ -240,11 +273,12 @@ impl Iterator for Lines {
 
     fn next(&mut self) -> Option<Self::Item> {
         let line = self.read().transpose()?.map(|record| {
-            let kind = match record.body {
+            let Record { number, last_line, marked, body } = record;
+            let kind = match body {
                 Ok(body) => self.judge(body),
                 Err(refusal) => Kind::Refused(refusal),
             };
-            Line { number: record.number, kind }
+            Line { number, last_line, marked, kind }
         });
         Some(line)
     }

@@ -1,21 +1,22 @@
 //! Lines of bytes, of which none is held that is longer than a job may be.
 
-use std::io::{self, BufRead, Read as _};
+use std::io::{self, BufRead, ErrorKind};
+
+use memchr::memchr2;
 
 use crate::domain::MAX_BODY_BYTES;
 
-const NEWLINE: u8 = b'\n';
-const RETURN: u8 = b'\r';
+use super::line_ends::{NEWLINE, RETURN};
 
-/// The longest line that is held, its end and one byte to tell that it is too long included.
-const MAX_HELD: u64 = MAX_BODY_BYTES as u64 + 3;
-
-/// Splits at line feeds; a carriage return in front of one belongs to the end of the line.
+/// Splits at line feeds, carriage returns, and both in this order.
 #[derive(Debug)]
 pub(super) struct RawLines<R> {
     reader: R,
-    /// Lines that were begun.
-    begun: u64,
+    /// Lines that were read.
+    number: u64,
+    /// The last line ended with a carriage return: a line feed behind it belongs to its end. It is
+    /// skipped with the next line, for a pipe may have nothing more to say for hours.
+    after_return: bool,
     held: Vec<u8>,
 }
 
@@ -30,37 +31,54 @@ pub(super) enum RawLine<'a> {
 
 impl<R: BufRead> RawLines<R> {
     pub(super) fn new(reader: R) -> Self {
-        Self { reader, begun: 0, held: Vec::new() }
+        Self { reader, number: 0, after_return: false, held: Vec::new() }
     }
 
     /// The number of the line that was read last, from 1; 0 before the first.
     pub(super) fn number(&self) -> u64 {
-        self.begun
+        self.number
     }
 
     /// Reads the next line; `None` at the end.
     pub(super) fn next(&mut self) -> io::Result<Option<RawLine<'_>>> {
         self.held.clear();
-        // An error leaves the number at the line before: this one was not read.
-        if (&mut self.reader).take(MAX_HELD).read_until(NEWLINE, &mut self.held)? == 0 {
+        let (mut begun, mut too_long, mut ended) = (false, false, false);
+        while !ended {
+            // An error leaves the number at the line before: this one was not read.
+            let buffer = match self.reader.fill_buf() {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                buffer => buffer?,
+            };
+            if std::mem::take(&mut self.after_return) && buffer.first() == Some(&NEWLINE) {
+                self.reader.consume(1);
+                continue;
+            }
+            if buffer.is_empty() {
+                break;
+            }
+            begun = true;
+            let end = memchr2(NEWLINE, RETURN, buffer);
+            let part = &buffer[..end.unwrap_or(buffer.len())];
+            // One byte more tells that it is too long.
+            let room = MAX_BODY_BYTES + 1 - self.held.len();
+            self.held.extend_from_slice(&part[..part.len().min(room)]);
+            too_long = self.held.len() > MAX_BODY_BYTES;
+            ended = end.is_some();
+            self.after_return = end.is_some_and(|end| buffer[end] == RETURN);
+            let read = part.len() + usize::from(ended);
+            self.reader.consume(read);
+        }
+        if !begun {
             return Ok(None);
         }
-        let ended = self.held.pop_if(|last| *last == NEWLINE).is_some();
-        if ended {
-            self.held.pop_if(|last| *last == RETURN);
-        }
-        let too_long = self.held.len() > MAX_BODY_BYTES;
-        if too_long && !ended {
-            self.reader.skip_until(NEWLINE)?;
-        }
-        self.begun += 1;
+        self.number += 1;
         Ok(Some(if too_long { RawLine::TooLong } else { RawLine::Whole(&self.held) }))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::BufReader;
+    use std::io::{BufReader, Read as _};
 
     use proptest::prelude::*;
 
@@ -89,13 +107,13 @@ mod tests {
         assert_eq!(lines(b"", 8), whole(&[]));
         assert_eq!(lines(b"a", 8), whole(&["a"]));
         assert_eq!(lines(b"a\r\n\nb\n", 8), whole(&["a", "", "b"]));
-        assert_eq!(lines(b"a\rb\r\r\n", 8), whole(&["a\rb\r"]));
+        assert_eq!(lines(b"a\rb\r\r\n\n", 8), whole(&["a", "b", "", ""]));
     }
 
     #[test]
     fn a_line_is_whole_up_to_the_limit_and_skipped_beyond() {
         let (most, more) = ("x".repeat(MAX_BODY_BYTES), "x".repeat(MAX_BODY_BYTES + 1));
-        for end in ["\n", "\r\n"] {
+        for end in ["\n", "\r\n", "\r"] {
             let text = format!("{most}{end}{more}{end}{more}{more}{more}{end}b{end}{more}");
             let expected = [Some(most.clone().into_bytes()), None, None, Some(b"b".into()), None];
             assert_eq!(lines(text.as_bytes(), 4096), expected);
@@ -105,7 +123,7 @@ mod tests {
     /// A line without an end costs no more memory than the longest that is held.
     #[test]
     fn an_endless_line_is_not_held() {
-        let endless = io::repeat(b'x').take(100 * MAX_HELD);
+        let endless = io::repeat(b'x').take(100 * MAX_BODY_BYTES as u64);
         let mut raw = RawLines::new(BufReader::new(endless));
         assert_eq!(raw.next().unwrap(), Some(RawLine::TooLong));
         assert!(raw.held.capacity() <= 4 * MAX_BODY_BYTES, "{}", raw.held.capacity());
@@ -113,10 +131,12 @@ mod tests {
     }
 
     proptest! {
-        /// However the bytes come, nothing is lost, and the lines are those of the standard library.
+        /// However the bytes come, nothing is lost. The lines are those of the standard library, to which
+        /// a carriage return alone is no end.
         #[test]
         fn lines_do_not_depend_on_the_buffer(text in "[ab\r\n]{0,60}", buffer in 1..9usize) {
-            let expected: Vec<_> = text.lines().map(|line| Some(line.as_bytes().to_vec())).collect();
+            let ends = text.replace("\r\n", "\n").replace('\r', "\n");
+            let expected: Vec<_> = ends.lines().map(|line| Some(line.as_bytes().to_vec())).collect();
             prop_assert_eq!(lines(text.as_bytes(), buffer), expected);
         }
     }

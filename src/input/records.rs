@@ -4,30 +4,41 @@ use std::io::{self, BufRead as _};
 
 use super::{
     cells::{Cells, Field},
-    csv::{CsvRecords, Extent},
+    columns::{Columns, Delimiter},
     error::{OpenError, Refusal},
     format::Format,
-    header::{self, HeaderFault},
+    line_ends::{NEWLINE, RETURN},
     raw::{RawLine, RawLines},
+    sniff::UTF_8_MARK,
     source::Text,
+    table::Table,
 };
 
 /// The jobs of a file.
 pub(super) enum Records {
     Ndjson(RawLines<Text>),
-    Csv { records: CsvRecords<Text>, columns: Vec<Option<Field>> },
+    Csv(Table),
     Text(RawLines<Text>),
 }
 
 /// A line that is not blank.
 pub(super) struct Record {
     pub(super) number: u64,
+    /// The line on which it ends.
+    pub(super) last_line: u64,
+    /// Whether a byte order mark stands in front of it, which was left out.
+    pub(super) marked: bool,
     /// What may be a job, or why it cannot be one.
     pub(super) body: Result<Vec<u8>, Refusal>,
 }
 
 impl Records {
-    pub(super) fn new(format: Format, mut text: Text) -> Result<Self, OpenError> {
+    pub(super) fn new(
+        format: Format,
+        columns: &Columns,
+        delimiter: Delimiter,
+        mut text: Text,
+    ) -> Result<Self, OpenError> {
         Ok(match format {
             Format::Ndjson => {
                 if begins_a_document(text.fill_buf()?) {
@@ -41,16 +52,7 @@ impl Records {
                 }
                 Self::Text(RawLines::new(text))
             }
-            Format::Csv => {
-                let mut records = CsvRecords::new(text);
-                let columns = match records.next()? {
-                    // A file without even a header has no jobs, like any other that is empty.
-                    None => Vec::new(),
-                    Some(Extent { fields: None, .. }) => Err(HeaderFault::TooLong)?,
-                    Some(extent) => header::read(&records.fields(extent).collect::<Vec<_>>())?,
-                };
-                Self::Csv { records, columns }
-            }
+            Format::Csv => Self::Csv(Table::new(text, columns, delimiter)?),
         })
     }
 
@@ -58,7 +60,7 @@ impl Records {
     pub(super) fn next_line(&self) -> u64 {
         match self {
             Self::Ndjson(lines) | Self::Text(lines) => lines.number() + 1,
-            Self::Csv { records, .. } => records.next_line(),
+            Self::Csv(table) => table.next_line(),
         }
     }
 
@@ -66,22 +68,15 @@ impl Records {
     pub(super) fn next(&mut self) -> io::Result<Option<Record>> {
         match self {
             Self::Ndjson(lines) => next_of(lines, |line| Ok(line.trim_ascii().to_vec())),
-            // A token is kept byte for byte: one may begin with a space.
-            Self::Text(lines) => next_of(lines, |token| {
+            Self::Text(lines) => next_of(lines, |line| {
+                if is_a_header(line) {
+                    return Err(Refusal::HeaderRow);
+                }
                 let mut cells = Cells::default();
-                cells.set(Field::RefreshToken, token)?;
+                cells.set(Field::RefreshToken, line)?;
                 Ok(cells.to_json())
             }),
-            Self::Csv { records, columns } => loop {
-                let Some(extent) = records.next()? else { return Ok(None) };
-                // Spreadsheets write rows of nothing but commas.
-                let blank = |records: &CsvRecords<_>| records.fields(extent).all(<[u8]>::is_empty);
-                if extent.fields.is_some() && blank(records) {
-                    continue;
-                }
-                let body = job(records, columns, extent);
-                return Ok(Some(Record { number: extent.first_line, body }));
-            },
+            Self::Csv(table) => table.next(),
         }
     }
 }
@@ -91,42 +86,52 @@ fn next_of(
     body: impl Fn(&[u8]) -> Result<Vec<u8>, Refusal>,
 ) -> io::Result<Option<Record>> {
     loop {
-        let body = match lines.next()? {
+        let (body, marked) = match lines.next()? {
             None => return Ok(None),
-            Some(RawLine::Whole(line)) if line.trim_ascii().is_empty() => continue,
-            Some(RawLine::Whole(line)) => body(line),
-            Some(RawLine::TooLong) => Err(Refusal::LineTooLong),
+            Some(RawLine::Whole(line)) => {
+                let (line, marked) = without_marks(line);
+                if line.trim_ascii().is_empty() {
+                    continue;
+                }
+                (body(line), marked)
+            }
+            Some(RawLine::TooLong) => (Err(Refusal::LineTooLong), false),
         };
-        return Ok(Some(Record { number: lines.number(), body }));
+        let number = lines.number();
+        return Ok(Some(Record { number, last_line: number, marked, body }));
     }
 }
 
-fn job(
-    records: &CsvRecords<Text>,
-    columns: &[Option<Field>],
-    extent: Extent,
-) -> Result<Vec<u8>, Refusal> {
-    let Some(found) = extent.fields else {
-        return Err(Refusal::RecordTooLong { last_line: extent.last_line });
-    };
-    if found != columns.len() {
-        return Err(Refusal::Width { found, expected: columns.len() });
+/// A line without the byte order marks in front of it, and whether there was one: where files were
+/// joined, each may have brought its own.
+fn without_marks(mut line: &[u8]) -> (&[u8], bool) {
+    let mut marked = false;
+    while let Some(rest) = line.strip_prefix(UTF_8_MARK) {
+        (line, marked) = (rest, true);
     }
-    let mut cells = Cells::default();
-    for (column, cell) in columns.iter().zip(records.fields(extent)) {
-        if let Some(field) = column {
-            cells.set(*field, cell)?;
-        }
-    }
-    Ok(cells.to_json())
+    (line, marked)
+}
+
+/// The first line of a text, without its end.
+fn first_line(beginning: &[u8]) -> &[u8] {
+    beginning.split(|byte| matches!(*byte, NEWLINE | RETURN)).next().unwrap_or_default()
 }
 
 /// Whether the first line names the field that it should hold: each line would pass for a token, and
 /// the endpoint would reject all of them.
 fn names_the_token(beginning: &[u8]) -> bool {
-    let line = beginning.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let name = Field::RefreshToken.name().as_bytes();
-    line.to_ascii_lowercase().windows(name.len()).any(|part| part == name)
+    first_line(beginning).to_ascii_lowercase().windows(name.len()).any(|part| part == name)
+}
+
+/// Whether a line of tokens is the header row of a second file: the name of the token's field stands by
+/// itself between what divides columns. Inside a token it may stand.
+fn is_a_header(line: &[u8]) -> bool {
+    let divides = |byte: &u8| Delimiter::ALL.iter().any(|delimiter| delimiter.byte() == *byte);
+    let none = Columns::default();
+    // Most cells are too long for a name, which takes no allocation to see.
+    let names = |cell: &[u8]| none.is_name(cell) && none.field(cell) == Some(Field::RefreshToken);
+    line.split(divides).any(names)
 }
 
 /// Whether a file begins as one JSON document over many lines: an array, or an object of which the
@@ -136,8 +141,8 @@ fn begins_a_document(beginning: &[u8]) -> bool {
     match beginning.first() {
         Some(b'[') => true,
         Some(b'{') => {
-            let line = beginning[1..].split(|byte| *byte == b'\n').next().unwrap_or_default();
-            line.trim_ascii().is_empty() && beginning.contains(&b'\n')
+            let line = first_line(&beginning[1..]);
+            line.trim_ascii().is_empty() && line.len() + 1 < beginning.len()
         }
         _ => false,
     }

@@ -6,7 +6,7 @@ use thiserror::Error;
 pub(super) const UTF_8_MARK: &[u8] = &[0xEF, 0xBB, 0xBF];
 
 /// How compressed files begin.
-const GZIP: &[u8] = &[0x1F, 0x8B];
+pub(super) const GZIP: &[u8] = &[0x1F, 0x8B];
 const ZSTD: &[u8] = &[0x28, 0xB5, 0x2F, 0xFD];
 
 /// Skippable zstd frames begin with any of sixteen such marks (RFC 8878, 3.1.2); pzstd writes one first.

@@ -10,10 +10,12 @@ use std::{
     },
 };
 
-use flate2::bufread::MultiGzDecoder;
+use memchr::memchr_iter;
 
 use super::{
-    error::OpenError,
+    error::{OpenError, is_of_the_content},
+    gzip::Gzip,
+    line_ends::{NEWLINE, RETURN},
     sniff::{self, Compression, UTF_8_MARK},
     zstd::Zstd,
 };
@@ -36,11 +38,24 @@ pub(super) struct Source {
     pub(super) total: Option<u64>,
 }
 
+/// Fails where nothing can be read by this name: there is nothing, or a directory.
+///
+/// # Errors
+///
+/// [`OpenError`], with a sentence for either.
+pub fn check(path: &Path) -> Result<(), OpenError> {
+    if path == Path::new(STDIN) {
+        return Ok(());
+    }
+    let about = std::fs::metadata(path).map_err(OpenError::of)?;
+    if about.is_dir() { Err(OpenError::Directory) } else { Ok(()) }
+}
+
 pub(super) fn open(path: &Path) -> Result<Source, OpenError> {
     let (raw, total): (Box<dyn Read + Send>, _) = if path == Path::new(STDIN) {
         (Box::new(io::stdin()), None)
     } else {
-        let file = File::open(path)?;
+        let file = File::open(path).map_err(OpenError::of)?;
         let about = file.metadata()?;
         (Box::new(file), about.is_file().then_some(about.len()))
     };
@@ -54,7 +69,7 @@ pub(super) fn open(path: &Path) -> Result<Source, OpenError> {
 fn text(mut raw: impl BufRead + Send + 'static) -> Result<Text, OpenError> {
     let mut reader: Text = match sniff::compression(raw.fill_buf()?) {
         Compression::None => Box::new(raw),
-        Compression::Gzip => Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(raw))),
+        Compression::Gzip => Box::new(BufReader::with_capacity(BUFFER, Gzip::new(raw))),
         Compression::Zstd => Box::new(BufReader::with_capacity(BUFFER, Zstd::new(raw))),
     };
     let beginning = reader.fill_buf()?;
@@ -63,6 +78,37 @@ fn text(mut raw: impl BufRead + Send + 'static) -> Result<Text, OpenError> {
         reader.consume(UTF_8_MARK.len());
     }
     Ok(reader)
+}
+
+/// Whether somewhere in a file a carriage return stands without a line feed behind it. Where none does, a
+/// count of line feeds numbers the lines in the same way.
+///
+/// # Errors
+///
+/// [`OpenError`], as when the file is swept.
+pub fn has_lone_returns(path: &Path) -> Result<bool, OpenError> {
+    let mut text = open(path)?.reader;
+    let mut after_return = false;
+    loop {
+        let part = match text.fill_buf() {
+            // Nobody has come further.
+            Err(error) if is_of_the_content(&error) => return Ok(false),
+            part => part?,
+        };
+        if part.is_empty() {
+            return Ok(after_return);
+        }
+        if after_return && part[0] != NEWLINE {
+            return Ok(true);
+        }
+        let last = part.len() - 1;
+        if memchr_iter(RETURN, &part[..last]).any(|at| part[at + 1] != NEWLINE) {
+            return Ok(true);
+        }
+        after_return = part[last] == RETURN;
+        let read = part.len();
+        text.consume(read);
+    }
 }
 
 /// Counts what it reads.

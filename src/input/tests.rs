@@ -5,6 +5,9 @@ use flate2::{Compression, write::GzEncoder};
 use super::*;
 use crate::domain::{ExpiryFault, InvalidJob, MAX_BODY_BYTES, TimeUnit};
 
+mod joined;
+mod odd;
+
 /// A file of this name and content, opened, and the folder that holds it.
 fn open_file(
     name: &str,
@@ -70,12 +73,12 @@ fn ndjson_goes_on_byte_for_byte() {
 #[test]
 fn text_is_one_token_a_line() {
     assert_eq!(
-        read("leak.txt", " begins-with-a-space\r\n\nq\"uote\n \t\na\tb\n q\"uote\nq\"uote\n\u{ff}"),
+        read("leak.txt", "two words\r\n\nq\"uote\n \t\na\tb\n 'quote\nq\"uote\n\u{ff}"),
         lines(&[
-            (1, r#"{"refresh_token":" begins-with-a-space"}"#),
+            (1, r#"{"refresh_token":"two words"}"#),
             (3, r#"{"refresh_token":"q\"uote"}"#),
             (5, &Refusal::ControlCharacter("refresh_token").to_string()),
-            (6, r#"{"refresh_token":" q\"uote"}"#),
+            (6, &Refusal::Surrounded("a space").to_string()),
             (7, "="),
             (8, r#"{"refresh_token":"ÿ"}"#),
         ])
@@ -116,12 +119,12 @@ fn csv_is_read_as_spreadsheets_write_it() {
 fn what_an_open_quote_swallows_is_told() {
     let swallowed = "more,tokens\n".repeat(MAX_BODY_BYTES / 8);
     let content = format!("refresh_token,note\na,\nb,\"oops\n{swallowed}");
-    let last_line = 3 + (MAX_BODY_BYTES / 8) as u64 + 1;
+    let last_line = 3 + (MAX_BODY_BYTES / 8) as u64;
     assert_eq!(
         read("leak.csv", content),
         lines(&[
             (2, r#"{"refresh_token":"a"}"#),
-            (3, &Refusal::RecordTooLong { last_line }.to_string()),
+            (3, &Refusal::Swallowed { opened: 3, last_line }.to_string()),
         ])
     );
 }
@@ -167,14 +170,18 @@ fn a_file_that_is_cut_short_is_read_up_to_there() {
 }
 
 #[test]
-fn an_empty_file_has_no_jobs() {
+fn a_file_without_a_line_is_refused() {
+    let blank = ["", "\u{feff}", "\r\n\r\r\n", "\u{feff}\n\u{feff}"];
     for name in ["a.ndjson", "a.csv", "a.txt", "a.csv.gz", "a.txt.zst"] {
-        assert_eq!(read(name, ""), [], "{name}");
-        assert_eq!(read(name, "\u{feff}"), [], "{name}");
-        assert_eq!(read(name, gzip("")), [], "{name}");
+        for content in blank {
+            assert!(matches!(fault(name, content), OpenError::NoRecord), "{name}: {content:?}");
+            assert!(matches!(fault(name, gzip(content)), OpenError::NoRecord), "{name}, packed");
+        }
     }
-    assert_eq!(read("a.csv", "refresh_token\r\n"), []);
-    assert_eq!(read("a.ndjson", "\r\n \n"), []);
+    for content in ["refresh_token", "refresh_token,x\r\n\r\n,\r\n", "sep=,\nrefresh_token\n"] {
+        assert!(matches!(fault("a.csv", content), OpenError::NoRecord), "{content:?}");
+    }
+    assert!(matches!(fault("a.txt", " \n\t\n"), OpenError::NoRecord));
 }
 
 #[test]
@@ -184,7 +191,7 @@ fn a_file_that_is_not_what_it_should_be_is_refused_whole() {
     assert!(matches!(fault("a.csv", b"PK\x03\x04\x14"), OpenError::NotText(NotText::Zip)));
     assert!(matches!(
         fault("a.csv", "refresh_token;username\r\na;b\r\n"),
-        OpenError::Header(HeaderFault::Divided("semicolons"))
+        OpenError::Header(HeaderFault::Divided { by: Delimiter::Semicolon, not: Delimiter::Comma })
     ));
     assert!(matches!(
         fault("a.csv", format!("\"refresh_token{}", "x".repeat(MAX_BODY_BYTES))),
@@ -198,7 +205,10 @@ fn a_file_that_is_not_what_it_should_be_is_refused_whole() {
         assert!(matches!(fault("a.txt", structured), OpenError::NotTokens), "{structured}");
     }
     let missing = open(Path::new("/nowhere/leak.csv"), &Options::default()).unwrap_err();
-    assert!(matches!(missing, OpenError::Io(_)));
+    assert!(matches!(missing, OpenError::NotThere));
+    let folder = tempfile::tempdir().unwrap();
+    let directory = open(folder.path(), &Options::default()).unwrap_err();
+    assert!(matches!(directory, OpenError::Directory));
 }
 
 #[test]

@@ -5,8 +5,8 @@
 //! behind each other, as `zstd` appends and `pzstd` writes them, are put together here.
 
 use std::{
-    fmt,
-    io::{self, BufRead, Read},
+    error::Error,
+    io::{self, BufRead, ErrorKind, Read},
 };
 
 use ruzstd::decoding::{
@@ -14,8 +14,13 @@ use ruzstd::decoding::{
     errors::{FrameDecoderError, ReadFrameHeaderError},
 };
 
-/// Reads the content of every frame. Memory is what the file asks for as its window, which the decoder
-/// bounds at 128 MiB, as the command line tool does.
+use super::padding;
+
+/// The largest window that a frame may ask for, in bytes: it is held in memory. The command line tool
+/// reads no larger one either unless it is told to.
+const MAX_WINDOW: u64 = 128 << 20;
+
+/// Reads the content of every frame.
 pub(super) struct Zstd<R> {
     raw: R,
     decoder: FrameDecoder,
@@ -23,13 +28,16 @@ pub(super) struct Zstd<R> {
 
 impl<R: BufRead> Zstd<R> {
     pub(super) fn new(raw: R) -> Self {
-        Self { raw, decoder: FrameDecoder::new() }
+        let mut decoder = FrameDecoder::new();
+        decoder.set_max_window_size(MAX_WINDOW);
+        Self { raw, decoder }
     }
 
     /// Begins the next frame; `false` if there is none.
     fn begin(&mut self) -> io::Result<bool> {
         loop {
-            if self.raw.fill_buf()?.is_empty() {
+            // Zeros fill up the last block of a tape.
+            if !padding::skip(&mut self.raw)? {
                 return Ok(false);
             }
             match self.decoder.reset(&mut self.raw) {
@@ -38,9 +46,14 @@ impl<R: BufRead> Zstd<R> {
                     length,
                     ..
                 })) => {
-                    io::copy(&mut (&mut self.raw).take(length.into()), &mut io::sink())?;
+                    let length = u64::from(length);
+                    let skipped = io::copy(&mut (&mut self.raw).take(length), &mut io::sink())?;
+                    if skipped < length {
+                        return Err(cut_short());
+                    }
                 }
-                Err(error) => return Err(broken(error)),
+                Err(FrameDecoderError::WindowSizeTooBig { .. }) => return Err(too_large()),
+                Err(error) => return Err(broken(&error)),
             }
         }
     }
@@ -48,9 +61,10 @@ impl<R: BufRead> Zstd<R> {
     /// The checksum that a frame may end with.
     fn verify(&self) -> io::Result<()> {
         match (self.decoder.get_checksum_from_data(), self.decoder.get_calculated_checksum()) {
-            (Some(written), Some(calculated)) if written != calculated => {
-                Err(broken("a checksum does not match"))
-            }
+            (Some(written), Some(calculated)) if written != calculated => Err(io::Error::new(
+                ErrorKind::InvalidData,
+                "the zstd data is broken: a checksum does not match",
+            )),
             _ => Ok(()),
         }
     }
@@ -66,7 +80,7 @@ impl<R: BufRead> Read for Zstd<R> {
             while self.decoder.can_collect() == 0 && !self.decoder.is_finished() {
                 self.decoder
                     .decode_blocks(&mut self.raw, BlockDecodingStrategy::UptoBlocks(1))
-                    .map_err(broken)?;
+                    .map_err(|error| broken(&error))?;
             }
             let read = self.decoder.read(buffer)?;
             if read > 0 {
@@ -80,9 +94,40 @@ impl<R: BufRead> Read for Zstd<R> {
     }
 }
 
-/// The decoder's errors quote marks and sizes of the format, never content.
-fn broken(error: impl fmt::Display) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("the zstd data is broken: {error}"))
+/// The decoder's errors quote marks and sizes of the format, never content. What the system said keeps
+/// its kind.
+fn broken(error: &FrameDecoderError) -> io::Error {
+    match of_the_system(error) {
+        Some(error) if error.kind() == ErrorKind::UnexpectedEof => cut_short(),
+        Some(error) => io::Error::new(error.kind(), error.to_string()),
+        None => io::Error::new(ErrorKind::InvalidData, format!("the zstd data is broken: {error}")),
+    }
+}
+
+/// The system's error that another one comes from.
+fn of_the_system<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
+    let mut source = Some(error);
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref() {
+            return Some(error);
+        }
+        source = error.source();
+    }
+    None
+}
+
+fn cut_short() -> io::Error {
+    io::Error::new(ErrorKind::UnexpectedEof, "the zstd data is cut short")
+}
+
+fn too_large() -> io::Error {
+    io::Error::new(
+        ErrorKind::InvalidData,
+        format!(
+            "the zstd data needs a window of more than {} MiB; unpack it with zstd -d --long=31",
+            MAX_WINDOW >> 20
+        ),
+    )
 }
 
 #[cfg(test)]
@@ -112,12 +157,54 @@ mod tests {
     #[test]
     fn what_is_cut_short_or_changed_is_an_error() {
         let raw = frame(&"0123456789abcdefghij".repeat(1000));
-        for cut in [3, raw.len() / 2, raw.len() - 1] {
-            assert!(read(&raw[..cut]).is_err(), "cut at {cut}");
+        for cut in 1..raw.len() {
+            let error = read(&raw[..cut]).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::UnexpectedEof, "cut at {cut}: {error}");
         }
+        let skippable = [0x5A, 0x2A, 0x4D, 0x18, 3, 0, 0, 0, b'a', b'b'];
+        assert_eq!(read(&skippable).unwrap_err().kind(), ErrorKind::UnexpectedEof);
         let mut changed = raw.clone();
         *changed.last_mut().unwrap() ^= 1;
         assert!(read(&changed).unwrap_err().to_string().contains("checksum"));
-        assert!(read(&[&raw[..], b"rest"].concat()).is_err());
+        let junk = read(&[&raw[..], b"rest"].concat()).unwrap_err();
+        assert_eq!(junk.kind(), ErrorKind::InvalidData, "{junk}");
+    }
+
+    #[test]
+    fn zeros_behind_a_frame_are_padding() {
+        let zeros = [0; 1000];
+        let raw = [&frame("one ")[..], &zeros, &frame("two"), &zeros].concat();
+        assert_eq!(read(&raw).unwrap(), "one two");
+    }
+
+    /// Memory is asked for by the file: in a window, or in a frame that is said to be all of one piece.
+    #[test]
+    fn a_window_is_bounded() {
+        let magic = [0x28, 0xB5, 0x2F, 0xFD];
+        // 2 to the power of 10 and of what stands in the upper five bits.
+        let window = |exponent: u8| [&magic[..], &[0, (exponent - 10) << 3]].concat();
+        let in_one_piece = [&magic[..], &[0b1110_0000], &(MAX_WINDOW + 1).to_le_bytes()].concat();
+        for raw in [window(28), window(41), in_one_piece] {
+            let error = read(&raw).unwrap_err();
+            assert!(error.to_string().contains("--long"), "{error}");
+        }
+        assert_eq!(read(&window(27)).unwrap_err().kind(), ErrorKind::UnexpectedEof, "it may be so");
+    }
+
+    /// A disk that fails is no fault of the file.
+    #[test]
+    fn the_systems_own_fault_stays_its_own() {
+        struct Failing;
+        impl Read for Failing {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(ErrorKind::TimedOut.into())
+            }
+        }
+        let raw = frame(&"0123456789abcdefghij".repeat(1000));
+        for cut in [2, 5, raw.len() / 2, raw.len() - 2] {
+            let raw = io::BufReader::new(raw[..cut].chain(Failing));
+            let error = io::copy(&mut Zstd::new(raw), &mut io::sink()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::TimedOut, "cut at {cut}: {error}");
+        }
     }
 }

@@ -161,6 +161,16 @@ labels! {
         TimedOut = "timed_out",
     }
 
+    /// What of a message the client library could not have read.
+    pub enum Mending = "what" {
+        /// Text that was no UTF-8.
+        Text = "text",
+        /// Tables or arrays that were nested too deep.
+        Nesting = "nesting",
+        /// Headers that were larger than a frame.
+        Size = "size",
+    }
+
     /// Which queue's depth.
     pub enum Depth = "queue" {
         /// The interactive lane's.

@@ -24,7 +24,9 @@ use labels::{Answer, Redelivered};
 use table::Table;
 
 pub use in_state::InState;
-pub use labels::{Deferral, Depth, EndedBy, JobState, Label, Processed, Published, Target};
+pub use labels::{
+    Deferral, Depth, EndedBy, JobState, Label, Mending, Processed, Published, Target,
+};
 pub use snapshot::{Counts, Snapshot};
 
 /// The content type of [`Metrics::render`], from the client library: the text format 0.0.4.
@@ -150,6 +152,16 @@ impl Metrics {
     /// So many clients are paused.
     pub fn clients_paused(&self, clients: usize) {
         self.table.clients_paused.of(()).set(i64::try_from(clients).unwrap_or(i64::MAX));
+    }
+
+    /// A delivery was mended.
+    pub fn message_mended(&self, what: Mending) {
+        self.table.mended.of(what).inc();
+    }
+
+    /// So many bytes are in flight.
+    pub fn in_flight_bytes(&self, bytes: u64) {
+        self.table.in_flight_bytes.of(()).set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     /// Whether both lanes are consumed.

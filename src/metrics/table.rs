@@ -8,7 +8,8 @@ use prometheus::{Error, Gauge, Histogram, IntCounter, IntGauge, Registry};
 use super::{
     family::{Declaration, Family},
     labels::{
-        Answer, Deferral, Depth, EndedBy, JobState, Processed, Published, Redelivered, Target,
+        Answer, Deferral, Depth, EndedBy, JobState, Mending, Processed, Published, Redelivered,
+        Target,
     },
 };
 use crate::domain::{Lane, Reason, ResultLabel};
@@ -80,7 +81,7 @@ table! {
     age: Histogram<Lane> = "revocation_age_seconds" in AGE_SECONDS;
 
     /// Jobs revoked whose message has no timestamp that could be their age: none, zero, or one in the
-    /// future. They are in no bucket of revocation_age_seconds.
+    /// future.
     without_age: IntCounter<Lane> = "revocations_without_age_total";
 
     /// Dead letters whose message has no timestamp that could be their age, by reason.
@@ -102,6 +103,12 @@ table! {
     paused: IntGauge<()> = "paused";
     /// Clients whose calls are paused while others are served, or that are all paused.
     clients_paused: IntGauge<()> = "clients_paused";
+
+    /// Deliveries that the client library could not have read, and what of them was mended.
+    mended: IntCounter<Mending> = "messages_mended_total";
+
+    /// Bytes of the messages in hand, and of those on their way to it.
+    in_flight_bytes: IntGauge<()> = "in_flight_bytes";
 
     /// 1 while both lanes are consumed from the broker.
     broker_connected: IntGauge<()> = "broker_connected";

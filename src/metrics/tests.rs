@@ -50,6 +50,8 @@ fn use_everything(metrics: &Arc<Metrics>) {
     each(|by| metrics.session_ended(by));
     each(|queue| metrics.queue_messages(queue, u64::MAX));
     each(|state| drop(metrics.enter(state)));
+    each(|what| metrics.message_mended(what));
+    metrics.in_flight_bytes(u64::MAX);
     metrics.attempts(3);
     metrics.concurrency_limit(usize::MAX);
     metrics.paused(true);
@@ -106,6 +108,8 @@ fn the_names_and_labels_are_those_that_dashboards_rely_on() {
         "oldest_job_in_flight_seconds",
         "concurrency_limit",
         "paused",
+        r#"messages_mended_total{what="text"}"#,
+        "in_flight_bytes",
         "broker_connected",
         "broker_blocked",
         r#"broker_sessions_total{ended_by="consumer_cancelled"}"#,

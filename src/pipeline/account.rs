@@ -11,7 +11,7 @@ use super::{Pipeline, case::Case};
 use crate::{
     domain::{DeadLetter, Ending, JobId, Outcome, age},
     metrics::{Deferral, Processed},
-    ports::{Clock, Delivery, Endpoint, Settled},
+    ports::{Clock, Delivery, Endpoint, Settled, Unpublishable},
 };
 
 /// What is still needed of a delivery after its settlement took it.
@@ -35,7 +35,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         let arrival = delivery.arrival();
         let job_id = matches!(outcome, Outcome::DeadLettered(_)).then(|| match &case.job {
             Some(job) => JobId::of(arrival, job),
-            None => JobId::of_invalid(arrival, delivery.body()),
+            None => JobId::of_invalid(arrival),
         });
         Origin { published_at: arrival.published_at, job_id }
     }
@@ -46,7 +46,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         origin: &Origin,
         case: &Case,
         outcome: &Outcome,
-        settled: Settled,
+        settled: &Settled,
     ) {
         let deferral = match (settled, outcome) {
             (Settled::Abandoned, _) => Some(Deferral::Abandoned),
@@ -54,15 +54,25 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
                 Some(Deferral::HandedBack)
             }
             (Settled::Done, Outcome::Parked(_)) => Some(Deferral::Parked),
-            (Settled::Done, _) => None,
+            (Settled::Done | Settled::LeftToBroker(_), _) => None,
+        };
+        let refusal = match settled {
+            Settled::LeftToBroker(refusal) => Some(refusal),
+            _ => None,
         };
         match deferral {
             Some(how) => self.metrics.deferred(case.lane, how),
-            None => self.ended(origin, case, outcome),
+            None => self.ended(origin, case, outcome, refusal),
         }
     }
 
-    fn ended(&self, origin: &Origin, case: &Case, outcome: &Outcome) {
+    fn ended(
+        &self,
+        origin: &Origin,
+        case: &Case,
+        outcome: &Outcome,
+        refusal: Option<&Unpublishable>,
+    ) {
         let processed = match outcome {
             Outcome::Done(Ending::Revoked) => {
                 let now = self.clock.now();
@@ -77,7 +87,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
                 if origin.age(letter.dead_at).is_none() {
                     self.metrics.failed_without_age(case.lane, letter.reason);
                 }
-                log_dead(origin, case, letter);
+                log_dead(origin, case, letter, refusal);
                 Processed::DeadLettered
             }
             Outcome::Parked(_) | Outcome::HandedBack => return,
@@ -103,8 +113,12 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
     }
 }
 
-/// The one line of a job that ends badly.
-fn log_dead(origin: &Origin, case: &Case, letter: &DeadLetter) {
+/// The one line of a job that ends badly. `refusal` is why its dead letter could not be published.
+fn log_dead(origin: &Origin, case: &Case, letter: &DeadLetter, refusal: Option<&Unpublishable>) {
+    let message = match refusal {
+        None => "job dead-lettered",
+        Some(_) => "job dead-lettered by the broker itself: its dead letter cannot be published",
+    };
     warn!(
         job_id = origin.job_id.as_ref().map(JobId::as_str),
         fingerprint = letter.fingerprint.map(tracing::field::display),
@@ -113,6 +127,8 @@ fn log_dead(origin: &Origin, case: &Case, letter: &DeadLetter) {
         attempts = letter.history.attempts,
         trace_id = case.trace_id(),
         detail = %letter.detail,
-        "job dead-lettered"
+        refusal = refusal.map(|refusal| refusal.why.as_str()),
+        size = refusal.map(|refusal| refusal.size),
+        "{message}"
     );
 }

@@ -12,16 +12,16 @@ use super::{chance::Chance, duplicates::Past};
 use crate::{
     domain::{
         Ambiguity, Arrival, Backoff, ClientKey, DeadLetter, History, InvalidJob, Job, Lane,
-        Outcome, Reason, Redactor, RetryPolicy, Schedule, TraceContext, Verdict,
+        Outcome, Reason, RetryPolicy, Schedule, TraceContext, Verdict,
     },
     metrics::{InState, JobState, Metrics},
     ports::UnknownClient,
     spans::JobSpan,
 };
 
-/// Whatever has been in hand for this long without an ending goes back: RabbitMQ closes the channel of
-/// a consumer that holds a delivery for longer than its `consumer_timeout`, 30 minutes by default.
-const MAX_IN_HAND: Duration = Duration::from_secs(600);
+/// Whatever has been in hand for this long without an ending goes back: RabbitMQ ends the consumer
+/// that holds a delivery for longer than its `consumer_timeout`, 30 minutes by default.
+pub const MAX_IN_HAND: Duration = Duration::from_secs(600);
 
 /// One delivery in hand.
 #[derive(Debug)]
@@ -71,19 +71,31 @@ impl Case {
     }
 
     /// Keeps the job that the body turned out to be. What shows its token in a trace is a forgery: it
-    /// would reach the log and the headers of the call.
+    /// would reach the headers of the call. Every job passes here, so only the token as it stands is looked
+    /// for; [`Case::trace_id`] and [`Case::exported`] look for all of its forms.
     pub fn identify(&mut self, job: Job) -> Arc<Job> {
         self.trace = self.trace.take().and_then(|trace| {
-            let redactor = Redactor::new([&job.token]);
-            trace.without(|part| redactor.concerns(part))
+            let redactor = job.redactor();
+            trace.without(|part| redactor.shows(part))
         });
         Arc::clone(self.job.insert(Arc::new(job)))
     }
 
-    /// The id of the trace that it belongs to, for the log.
+    /// The id of the trace that it belongs to, for the log. None of a body that is no job: the id may be its
+    /// token, and nobody can tell.
     #[must_use]
     pub fn trace_id(&self) -> Option<&str> {
-        self.trace.as_ref().map(TraceContext::trace_id)
+        let (job, trace) = self.job.as_ref().zip(self.trace.as_ref())?;
+        let id = trace.trace_id();
+        (!job.redactor().concerns(id)).then_some(id)
+    }
+
+    /// The trace as it may leave with a span: without the parts that tell something of a secret.
+    #[must_use]
+    pub fn exported(&self) -> Option<TraceContext> {
+        let (job, trace) = self.job.as_ref().zip(self.trace.as_ref())?;
+        let redactor = job.redactor();
+        trace.clone().without(|part| redactor.concerns(part))
     }
 
     /// Begins a call. It counts from here on: should this job not come back from it, the token may be

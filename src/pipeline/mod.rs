@@ -23,6 +23,7 @@ use tokio_util::task::TaskTracker;
 
 pub use backing_off::BackingOff;
 use case::Case;
+pub use case::MAX_IN_HAND;
 pub use chance::Chance;
 pub use duplicates::Duplicates;
 use duplicates::{Entry, Followed, Leader};
@@ -95,8 +96,8 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         let outcome = self.shielded(&delivery, &mut case).await;
         let origin = Self::origin(&delivery, &case, &outcome);
         let settled = self.settle(delivery, &outcome, &mut case).await;
-        self.account(&origin, &case, &outcome, settled);
-        case.span.end(&outcome, settled);
+        self.account(&origin, &case, &outcome, &settled);
+        case.span.end(&outcome, &settled);
     }
 
     /// A panic inside one job ends that job and nothing else.
@@ -178,11 +179,11 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
     fn accept(&self, body: &[u8], case: &mut Case) -> Result<Arc<Job>, Outcome> {
         let job = Job::parse(body, &self.settings.defaults)
             .map_err(|invalid| case.invalid(invalid, self.clock.now()))?;
-        if job.carried_client_secret {
+        if job.carried_client_secret.is_some() {
             self.note_ignored_secret();
         }
         let job = case.identify(job);
-        case.span = self.spans.job(case.lane, job.fingerprint, case.trace.as_ref());
+        case.span = self.spans.job(case.lane, job.fingerprint, || case.exported());
         case.trace = case.trace.take().or_else(|| case.span.context());
         case.client =
             self.endpoint.admit(&job).map_err(|unknown| case.unknown(unknown, self.clock.now()))?;

@@ -45,14 +45,25 @@ pub trait Delivery: Send + Sync + 'static {
 }
 
 /// Whether a settlement took place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settled {
     /// It did.
     Done,
+    /// Its dead letter cannot be published: the broker's own dead-lettering keeps the job.
+    LeftToBroker(Unpublishable),
     /// It could not be carried out, and the job went back to where it came from.
     HandedBack,
     /// The session it belonged to was lost first: the job will be delivered again.
     Abandoned,
+}
+
+/// A message that the broker will not take, however often it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unpublishable {
+    /// The size of its body, in bytes.
+    pub size: usize,
+    /// The broker's reply code and text.
+    pub why: String,
 }
 
 /// What is called.

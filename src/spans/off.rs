@@ -58,7 +58,12 @@ impl Spans {
 
     /// The span of a job that has just arrived.
     #[must_use]
-    pub fn job(&self, _: Lane, _: Fingerprint, _producer: Option<&TraceContext>) -> JobSpan {
+    pub fn job(
+        &self,
+        _: Lane,
+        _: Fingerprint,
+        _producer: impl FnOnce() -> Option<TraceContext>,
+    ) -> JobSpan {
         JobSpan
     }
 }
@@ -83,7 +88,7 @@ impl JobSpan {
     }
 
     /// Ends it.
-    pub fn end(&mut self, _: &Outcome, _: Settled) {}
+    pub fn end(&mut self, _: &Outcome, _: &Settled) {}
 }
 
 impl CallSpan {

@@ -127,7 +127,7 @@ impl Spans {
         &self,
         lane: Lane,
         fingerprint: Fingerprint,
-        producer: Option<&TraceContext>,
+        producer: impl FnOnce() -> Option<TraceContext>,
     ) -> JobSpan {
         let Some(export) = &self.0 else { return JobSpan::none() };
         let queue = export.queues.get(lane).clone();
@@ -141,7 +141,7 @@ impl Spans {
                 KeyValue::new("revoker.lane", lane.as_str()),
                 KeyValue::new("revoker.fingerprint", fingerprint.to_string()),
             ]);
-        let parent = producer.and_then(remote).map_or_else(Context::new, |producer| {
+        let parent = producer().as_ref().and_then(remote).map_or_else(Context::new, |producer| {
             Context::new().with_remote_span_context(producer)
         });
         let span = export.tracer.build_with_context(builder, &parent);
@@ -190,11 +190,11 @@ impl JobSpan {
     }
 
     /// Ends it.
-    pub fn end(&mut self, outcome: &Outcome, settled: Settled) {
+    pub fn end(&mut self, outcome: &Outcome, settled: &Settled) {
         let Some((_, mut span)) = self.0.take() else { return };
         let name = match outcome {
-            _ if settled == Settled::Abandoned => "abandoned",
-            _ if settled == Settled::HandedBack => "handed_back",
+            _ if *settled == Settled::Abandoned => "abandoned",
+            _ if *settled == Settled::HandedBack => "handed_back",
             Outcome::Done(ending) => ending.as_str(),
             Outcome::DeadLettered(letter) => {
                 span.set_attribute(KeyValue::new("error.type", letter.reason.as_str()));

@@ -17,7 +17,7 @@ use super::{
     source::{Control, FileSource, Parts},
     tally::{Counts, Tally},
 };
-use crate::input::{self, Feed, Format, Lines, Options};
+use crate::input::{self, Delimiter, Feed, Lines, Options};
 
 /// The name that means standard input.
 pub const STDIN: &str = "-";
@@ -120,12 +120,21 @@ impl BeginError {
 ///
 /// [`BeginError`]. Nothing was called then, and the journal says nothing that it did not say before.
 pub fn begin(settings: &Settings) -> Result<Begun, BeginError> {
-    let journal = settings.journal.as_deref().ok_or(BeginError::NoJournal)?;
+    let Some(journal) = settings.journal.as_deref() else {
+        // What cannot be read is told first: a name that leads nowhere is no pipe.
+        input::check_path(&settings.input).map_err(|source| input_fault(settings, source))?;
+        return Err(BeginError::NoJournal);
+    };
     let lines = open_input(settings)?;
     let (header, file) = header(settings)?;
+    let has_lone_returns = || input::has_lone_returns(&settings.input);
+    let sweep = journal::Sweep {
+        header: &header,
+        force: settings.force,
+        has_lone_returns: &has_lone_returns,
+    };
     let Opened { file: journal_file, length, past, resumed } =
-        journal::open(journal, &header, settings.force)
-            .map_err(|source| BeginError::journal(journal, source))?;
+        journal::open(journal, &sweep).map_err(|source| BeginError::journal(journal, source))?;
     let (writer, journal) = Writer::new(journal_file, length);
     let tally = Arc::new(Tally::new(Counts::of(past.fates())));
     let started_before = past.started();
@@ -142,8 +151,11 @@ pub fn begin(settings: &Settings) -> Result<Begun, BeginError> {
 }
 
 pub(super) fn open_input(settings: &Settings) -> Result<Lines, BeginError> {
-    input::open(&settings.input, &settings.options)
-        .map_err(|source| BeginError::Input { input: settings.input.clone(), source })
+    input::open(&settings.input, &settings.options).map_err(|source| input_fault(settings, source))
+}
+
+fn input_fault(settings: &Settings, source: input::OpenError) -> BeginError {
+    BeginError::Input { input: settings.input.clone(), source }
 }
 
 /// What the journal begins with, and how the input is read again.
@@ -172,13 +184,16 @@ pub fn is_file(input: &Path) -> bool {
 
 /// The settings that decide which jobs the lines are.
 fn meaning(settings: &Settings) -> BTreeMap<String, String> {
-    let Options { format, fills, defaults } = &settings.options;
-    let format = format.or_else(|| Format::of(&settings.input));
+    let Options { columns, delimiter, fills, defaults, .. } = &settings.options;
+    let format = settings.options.format_of(&settings.input);
+    let delimiter = delimiter.filter(|delimiter| *delimiter != Delimiter::default());
     let audience = fills.audience.clone().or_else(|| Some(defaults.audience.to_string()));
     let client_id =
         fills.client_id.clone().or_else(|| defaults.client_id.as_deref().map(str::to_owned));
     let settings = [
         ("format", format.map(|format| format.to_string())),
+        ("columns", columns.meaning()),
+        ("delimiter", delimiter.map(|delimiter| delimiter.to_string())),
         ("audience", audience),
         ("client_id", client_id),
         ("username", fills.username.clone()),

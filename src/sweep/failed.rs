@@ -16,13 +16,42 @@ const MODE: u32 = 0o600;
 /// Where an entry stands in the journal.
 type Place = (u64, usize);
 
-/// Writes the entries of all lines that failed, in the order of the lines, to `path`; takes a former
-/// list away where none failed.
+/// A list that was written, and where it could not be.
+#[derive(Debug)]
+pub struct Listed {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The places before that one, and why each did not do.
+    pub refused: Vec<(PathBuf, io::Error)>,
+}
+
+/// Writes the entries of all lines that failed to the first of the places where that can be done: beside
+/// the input there may be read-only media. A former list at a later place is taken away, for somebody
+/// would believe it.
 ///
 /// # Errors
 ///
-/// The system's.
-pub fn list(journal: &Path, path: &Path) -> io::Result<()> {
+/// Each place, and why it did not do.
+pub fn list_at(journal: &Path, places: &[PathBuf]) -> Result<Listed, Vec<(PathBuf, io::Error)>> {
+    let mut refused = Vec::new();
+    for (n, path) in places.iter().enumerate() {
+        match list(journal, path) {
+            Ok(()) => {
+                for former in &places[n + 1..] {
+                    // It may be another's folder by now.
+                    let _ = remove(former);
+                }
+                return Ok(Listed { path: path.clone(), refused });
+            }
+            Err(error) => refused.push((path.clone(), error)),
+        }
+    }
+    Err(refused)
+}
+
+/// Writes the entries of all lines that failed, in the order of the lines, to `path`; takes a former
+/// list away where none failed.
+fn list(journal: &Path, path: &Path) -> io::Result<()> {
     let journal = File::open(journal)?;
     let failed = places(&journal)?;
     if failed.is_empty() {
@@ -57,7 +86,8 @@ fn create(path: &Path) -> io::Result<File> {
 /// Removes a file, if it is there.
 fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        // Read-only media say so also of what is not there.
+        Err(error) if path.symlink_metadata().is_ok() => Err(error),
         _ => Ok(()),
     }
 }
@@ -139,5 +169,23 @@ mod tests {
         list(&journal, &path).unwrap();
         assert!(!path.exists(), "a former list would be believed");
         list(&journal, &path).unwrap();
+    }
+
+    #[test]
+    fn the_list_goes_where_it_can_be_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |name: &str| folder.path().join(name);
+        let journal = place("j");
+        let header = Record::Header(Header::new(None, "https://e".to_owned(), BTreeMap::new()));
+        fs::write(&journal, Record::lines(&[header, Record::Started(9), refused(7, "x")])).unwrap();
+        let places = [place("nowhere/failed"), place("failed"), place("j.failed")];
+        fs::write(&places[2], "of a former run").unwrap();
+
+        let listed = list_at(&journal, &places).unwrap();
+        assert_eq!(listed.path, places[1]);
+        assert_eq!(listed.refused.len(), 1);
+        assert_eq!(listed.refused[0].0, places[0]);
+        assert!(places[1].exists() && !places[2].exists());
+        assert_eq!(list_at(&journal, &places[..1]).unwrap_err().len(), 1);
     }
 }

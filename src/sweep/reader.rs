@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     domain::History,
-    input::{self, Feed, Kind, OpenError, Options, ReadError},
+    input::{self, Feed, Kind, NotAscending, OpenError, Options, ReadError},
     ports::{Clock, SystemClock},
 };
 
@@ -29,6 +29,9 @@ pub enum InputFault {
     /// It cannot be read to its end.
     #[error("the input")]
     Read(#[from] ReadError),
+    /// Its lines are not in order, which is this program's fault.
+    #[error("the input cannot be swept any further; nothing was called of what comes next")]
+    Order(#[from] NotAscending),
     /// Somebody wrote to it.
     #[error("the input was changed while it was swept; what was done so far stands in the journal")]
     Changed,
@@ -99,7 +102,7 @@ impl Reader {
                     file.as_ref().map_or(Ok(()), Rereadable::check)?;
                     return Ok(None);
                 }
-                Ok(Some(scan.block(lines, SystemClock.now())))
+                Ok(Some(scan.block(lines, SystemClock.now())?))
             }
             Self::Again(_, wanted) if wanted.is_empty() => Ok(None),
             Self::Again(file, wanted) => {

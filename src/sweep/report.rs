@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     domain::{Ending, Reason, ResultLabel},
-    input::Expired,
+    input::{Expired, Remarks},
 };
 
 /// The end of a sweep, or of a part of it.
@@ -37,8 +37,35 @@ pub struct Report {
     pub open: u64,
     /// The share of the input that was read, from 0 to 1; `None` if its size is not known.
     pub read: Option<f64>,
+    /// What goes on with it; `None` once it is finished.
+    pub goes_on: Option<GoesOn>,
     /// This run alone.
     pub this_run: Run,
+}
+
+/// What goes on with a sweep that is not finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GoesOn {
+    /// The same command.
+    SameCommand,
+    /// The same command with `--force`, for nobody can tell whether a pipe brings the same once more.
+    SameInput,
+    /// The same command with `--force`, once the input can be read: it ends at the same place until then.
+    MendedInput,
+}
+
+impl fmt::Display for GoesOn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SameCommand => "The same command goes on.",
+            Self::SameInput => "With the same input, the same command with --force goes on.",
+            Self::MendedInput => {
+                "The input has to be mended first: until then, this command ends at the same place. \
+                 After that, it goes on with --force."
+            }
+        })
+    }
 }
 
 /// One run of a sweep.
@@ -51,6 +78,8 @@ pub struct Run {
     pub calls: u64,
     /// Calls that were not the first one for their job.
     pub retries: u64,
+    /// What is to be said of the lines that were read.
+    pub remarks: Remarks,
     /// Calls by what they came to.
     pub results: Results,
     /// How long calls took; `None` without any.
@@ -101,6 +130,7 @@ impl Run {
             took,
             calls: calls.all(),
             retries: tally.retries(),
+            remarks: tally.remarks(),
             results: Results(results.filter(|(_, count)| *count > 0).collect()),
             latency: percentiles(),
         }
@@ -151,8 +181,12 @@ impl fmt::Display for Report {
             row(f, 2, "taken up, not ended", self.open)?;
         }
         write!(f, "{}", self.this_run)?;
-        if let Some(read) = self.read.filter(|_| !self.finished) {
-            writeln!(f, "{:.1} % of the file was read. The same command goes on.", read * 100.0)?;
+        write!(f, "{}", self.this_run.remarks)?;
+        if let Some(goes_on) = self.goes_on {
+            if let Some(read) = self.read {
+                write!(f, "{:.1} % of the file was read. ", read * 100.0)?;
+            }
+            writeln!(f, "{goes_on}")?;
         }
         write!(f, "The journal is {}", self.journal)?;
         match &self.failed_lines {
@@ -207,14 +241,16 @@ pub struct Sources<'a> {
     pub input: &'a Path,
     /// Its journal.
     pub journal: &'a Path,
-    /// The list of failed lines.
-    pub failed_lines: &'a Path,
+    /// The list of failed lines; `None` if it could not be written.
+    pub failed_lines: Option<&'a Path>,
     /// What the journal says, read back.
     pub past: &'a Past,
     /// The share of the input that was read.
     pub read: Option<f64>,
     /// Whether every line has ended.
     pub finished: bool,
+    /// Whether the input cannot be read to its end as it is.
+    pub input_is_broken: bool,
 }
 
 impl Report {
@@ -231,10 +267,17 @@ impl Report {
     pub fn new(sources: &Sources<'_>, this_run: Run) -> Self {
         let past = sources.past;
         let lines = Counts::of(past.fates());
-        let failed_lines = (lines.failed() > 0).then(|| shown_path(sources.failed_lines));
+        let failed_lines = sources.failed_lines.filter(|_| lines.failed() > 0).map(shown_path);
+        let id = past.header().input.clone();
+        let goes_on = match (sources.input_is_broken, &id) {
+            (true, _) => GoesOn::MendedInput,
+            (false, None) => GoesOn::SameInput,
+            (false, Some(_)) => GoesOn::SameCommand,
+        };
         Self {
             input: shown_path(sources.input),
-            id: past.header().input.clone(),
+            id,
+            goes_on: (!sources.finished).then_some(goes_on),
             journal: shown_path(sources.journal),
             failed_lines,
             endpoint: past.header().endpoint.clone(),

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     domain::{Ending, History, JobKey},
-    input::{Kind, Line},
+    input::{Ascending, Kind, Line, NotAscending},
 };
 
 /// A job to be called.
@@ -51,25 +51,33 @@ pub struct Scan {
     past: Arc<Past>,
     tally: Arc<Tally>,
     retry_failed: bool,
+    numbers: Ascending,
 }
 
 impl Scan {
     /// A scan by what the journal knows. With `retry_failed`, lines that failed are taken up again.
     #[must_use]
-    pub const fn new(past: Arc<Past>, tally: Arc<Tally>, retry_failed: bool) -> Self {
-        Self { past, tally, retry_failed }
+    pub fn new(past: Arc<Past>, tally: Arc<Tally>, retry_failed: bool) -> Self {
+        Self { past, tally, retry_failed, numbers: Ascending::default() }
     }
 
     /// The block of these lines, the next ones of the input. One mark for all of them: each block costs
     /// one sync, and its lines are in doubt after a crash.
-    #[must_use]
-    pub fn block(&self, lines: Vec<Line>, now: SystemTime) -> Block {
-        self.tally.saw(lines.len());
+    ///
+    /// # Errors
+    ///
+    /// [`NotAscending`], before anything is written of these lines: to the journal, two lines of one
+    /// number are one line.
+    pub fn block(&mut self, lines: Vec<Line>, now: SystemTime) -> Result<Block, NotAscending> {
+        for line in &lines {
+            self.numbers.pass(line.number)?;
+        }
+        self.tally.saw(&lines);
         let mut entries = Vec::new();
         let mut again = Vec::new();
         let mut jobs = Vec::new();
         let mut last = None;
-        for Line { number, kind } in lines {
+        for Line { number, kind, .. } in lines {
             let standing = self.past.standing(number);
             let Some(Open { history, in_doubt }) = self.taken_up(standing) else { continue };
             last = Some(number);
@@ -90,7 +98,7 @@ impl Scan {
         }
         let mark = last.map(|last| Record::Started(last.max(self.past.started())));
         let again = (!again.is_empty()).then_some(Record::Again(again));
-        Block { records: mark.into_iter().chain(again).chain(entries).collect(), jobs }
+        Ok(Block { records: mark.into_iter().chain(again).chain(entries).collect(), jobs })
     }
 
     /// How a line is taken up; `None` if it has ended.

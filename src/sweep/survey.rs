@@ -8,7 +8,7 @@ use super::{
     begin::{BeginError, Settings, header, open_input},
     journal::{self, Fate, Past, Standing},
 };
-use crate::input::{Expired, Kind, Line, ReadError};
+use crate::input::{self, Expired, Kind, Line, ReadError, Remarks};
 
 /// Refused lines that are named one by one; the rest is counted.
 const NAMED: usize = 20;
@@ -32,6 +32,8 @@ pub struct Survey {
     pub refused: u64,
     /// The first of them.
     pub refused_lines: Vec<Refused>,
+    /// What is to be said of all lines besides.
+    pub remarks: Remarks,
     /// Lines that ended before, by the journal.
     pub ended_before: u64,
     /// Those of them that failed, and would not be taken up again.
@@ -66,9 +68,14 @@ pub enum SurveyError {
 pub fn survey(settings: &Settings) -> Result<Survey, SurveyError> {
     let lines = open_input(settings)?;
     let (header, _) = header(settings)?;
+    let has_lone_returns = || input::has_lone_returns(&settings.input);
+    let sweep = journal::Sweep {
+        header: &header,
+        force: settings.force,
+        has_lone_returns: &has_lone_returns,
+    };
     let inspect = |journal: &PathBuf| {
-        journal::inspect(journal, &header, settings.force)
-            .map_err(|source| BeginError::journal(journal, source))
+        journal::inspect(journal, &sweep).map_err(|source| BeginError::journal(journal, source))
     };
     let past = settings.journal.as_ref().map(inspect).transpose()?.flatten();
     let mut survey = Survey { input: settings.input.display().to_string(), ..Survey::default() };
@@ -86,14 +93,9 @@ impl Survey {
         Expired::of(self.expired, self.expired + self.to_call)
     }
 
-    fn add(
-        &mut self,
-        Line { number, kind }: Line,
-        past: Option<&Past>,
-        retry_failed: bool,
-        now: SystemTime,
-    ) {
+    fn add(&mut self, line: Line, past: Option<&Past>, retry_failed: bool, now: SystemTime) {
         self.lines += 1;
+        let number = line.number;
         let standing = past.map_or(Standing::Fresh, |past| past.standing(number));
         let failed = matches!(standing, Standing::Ended(Fate::Failed(..)));
         if matches!(standing, Standing::Ended(_)) && !(failed && retry_failed) {
@@ -101,7 +103,10 @@ impl Survey {
             self.failed_before += u64::from(failed);
             return;
         }
-        match kind {
+        if let Some(remark) = line.remark() {
+            self.remarks.add(remark);
+        }
+        match line.kind {
             Kind::Job(job) if past.is_some_and(|past| past.proves(&job.key)) => self.repeated += 1,
             Kind::Job(job) if job.has_expired(now) => self.expired += 1,
             Kind::Job(_) => {
@@ -130,12 +135,19 @@ impl fmt::Display for Survey {
             ("  expired, not to be called", self.expired),
             ("  repeated", self.repeated),
             ("  refused", self.refused),
+        ];
+        let by_journal = [
             ("  ended before, by the journal", self.ended_before),
             ("    of these failed", self.failed_before),
         ];
-        for (name, count) in rows {
+        let rows = rows.map(|(name, count)| (name.to_owned(), count)).into_iter();
+        let kinds = self.remarks.refused();
+        let kinds = kinds.map(|(kind, count)| (format!("    of these {kind}"), count));
+        let by_journal = by_journal.map(|(name, count)| (name.to_owned(), count));
+        for (name, count) in rows.chain(kinds).chain(by_journal) {
             writeln!(f, "  {name:<34} {count:>12}")?;
         }
+        write!(f, "{}", self.remarks)?;
         for Refused { line, detail } in &self.refused_lines {
             writeln!(f, "line {line}: {detail}")?;
         }

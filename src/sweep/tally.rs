@@ -6,7 +6,10 @@ use std::sync::{
 };
 
 use super::journal::{Fate, Fates};
-use crate::domain::{Ending, Reason};
+use crate::{
+    domain::{Ending, Reason},
+    input::{Line, Remarks},
+};
 
 /// How many lines met which fate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -68,6 +71,7 @@ impl Counts {
 #[derive(Debug, Default)]
 pub struct Tally {
     counts: Mutex<Counts>,
+    remarks: Mutex<Remarks>,
     retries: AtomicU64,
     put_off: AtomicU64,
     unsettled: AtomicU64,
@@ -118,9 +122,17 @@ impl Tally {
         self.taken_up_to.load(Ordering::Relaxed)
     }
 
-    /// So many more lines were read.
-    pub(super) fn saw(&self, lines: usize) {
-        self.seen.fetch_add(lines as u64, Ordering::Relaxed);
+    /// What is to be said of the lines that were read in this run.
+    #[must_use]
+    pub fn remarks(&self) -> Remarks {
+        self.remarks.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// These lines were read.
+    pub(super) fn saw(&self, lines: &[Line]) {
+        self.seen.fetch_add(lines.len() as u64, Ordering::Relaxed);
+        let mut remarks = self.remarks.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().filter_map(Line::remark).for_each(|remark| remarks.add(remark));
     }
 
     /// A line ended.

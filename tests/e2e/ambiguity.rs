@@ -45,10 +45,7 @@ async fn a_time_out_followed_by_01_is_dead_lettered_as_rejected_after_ambiguity(
 async fn a_time_out_followed_by_01_is_presumed_revoked_by_choice() {
     let stage = Stage::new().await;
     let endpoint = hangs_then_rejects().await;
-    let worker = impatient(&stage, &endpoint)
-        .set("endpoint.presume_revoked_after_ambiguity", true)
-        .ready()
-        .await;
+    let worker = impatient(&stage, &endpoint).presuming().ready().await;
     stage.amqp.publish(INTERACTIVE, Message::job(&token(1))).await;
 
     let metrics = worker.until_processed("presumed_revoked", 1).await;
@@ -66,7 +63,7 @@ async fn a_time_out_followed_by_01_is_presumed_revoked_by_choice() {
 async fn a_redelivered_job_that_is_rejected_is_never_presumed_revoked() {
     let stage = Stage::new().await;
     let endpoint = hangs_then_rejects().await;
-    let launch = stage.run(&endpoint).set("endpoint.presume_revoked_after_ambiguity", true);
+    let launch = stage.run(&endpoint).presuming();
     let worker = launch.ready().await;
     stage.amqp.publish(INTERACTIVE, Message::job(&token(1))).await;
     endpoint.until_count(1).await;

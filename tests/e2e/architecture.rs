@@ -158,6 +158,24 @@ fn crates_are_kept_behind_one_part() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
+/// Where a result cannot be written, one place says so, and for every command.
+#[test]
+fn standard_output_is_written_in_one_place() {
+    const PLACES: [&str; 2] = ["cli/output.rs", "fuzzing.rs"];
+    let mut faults = Vec::new();
+    let products = |path: &String| !path.ends_with("tests.rs") && !path.contains("/tests/");
+    for (path, source) in sources().into_iter().filter(|(path, _)| products(path)) {
+        for way in ["stdout()", "println!(", " print!("] {
+            // Standard error is for logs, which nothing may wait for.
+            let used = source.replace("eprintln!(", "").contains(way);
+            if used && !PLACES.contains(&path.as_str()) {
+                faults.push(format!("src/{path} has {way}"));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
 /// Whether every mention of `name` stands between quotes: a log filter names crates without using them.
 fn in_a_string(source: &str, name: &str) -> bool {
     source.lines().filter(|line| line.contains(name)).all(|line| {

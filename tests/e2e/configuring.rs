@@ -51,6 +51,62 @@ async fn a_fault_in_a_file_is_reported_with_its_line() {
     assert!(worker.stderr().contains("absent.toml"), "{}", worker.stderr());
 }
 
+/// Presuming rests on what a parked job says of its past. Without a key any producer can write that, so the
+/// worker refuses to start, and says how to make one.
+#[tokio::test(flavor = "multi_thread")]
+async fn presuming_without_a_key_is_refused() {
+    let presuming = |command: &str| {
+        Launch::bare(command)
+            .set("credentials.client_id", "client")
+            .set("credentials.client_secret", canary::SECRET)
+            .set("endpoint.presume_revoked_after_ambiguity", "true")
+    };
+    for command in ["run", "check"] {
+        let (worker, status) = presuming(command).run().await;
+        assert_eq!(status.code(), Some(2), "{}", worker.stderr());
+        let said = worker.stderr();
+        for part in [
+            "endpoint.presume_revoked_after_ambiguity (REVOKER_ENDPOINT__PRESUME_REVOKED_AFTER_AMBIGUITY)",
+            "broker.history_key_file",
+            "openssl rand -hex 32",
+        ] {
+            assert!(said.contains(part), "no {part} in {said}");
+        }
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+    // What takes no jobs from a broker has its own record of what it called.
+    let (worker, status) = presuming("sweep")
+        .arg("--dry-run")
+        .arg("--format")
+        .arg("text")
+        .arg("-")
+        .input("a-token\n")
+        .run()
+        .await;
+    assert_eq!(status.code(), Some(0), "{}", worker.stderr());
+}
+
+/// A file of keys that cannot be used is a fault, with the line and without the key.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_key_that_is_too_short_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys");
+    std::fs::write(&path, format!("{}\n{}\n", canary::HISTORY_KEY, canary::SECRET)).unwrap();
+    let (worker, status) = Launch::bare("run")
+        .set("credentials.client_id", "client")
+        .set("credentials.client_secret", canary::SECRET)
+        .set("broker.history_key_file", path.display())
+        .run()
+        .await;
+    assert_eq!(status.code(), Some(2), "{}", worker.stderr());
+    let said = worker.stderr();
+    for part in
+        ["broker.history_key_file", "fewer than 32 characters in line 2", "openssl rand -hex 32"]
+    {
+        assert!(said.contains(part), "no {part} in {said}");
+    }
+}
+
 /// A secret's file that is not there is a fault of the configuration, named by its key: the path is
 /// not repeated, since a secret may have been put where its path belongs.
 #[tokio::test(flavor = "multi_thread")]
@@ -62,6 +118,82 @@ async fn a_missing_secret_file_is_reported() {
         .await;
     assert_eq!(status.code(), Some(2), "{}", worker.stderr());
     assert!(worker.stderr().contains("credentials.client_secret_file"), "{}", worker.stderr());
+}
+
+/// A pod gets variables for a service called like the worker. Exit code 2 alone would send people looking
+/// for a typing error of theirs.
+#[tokio::test(flavor = "multi_thread")]
+async fn links_of_kubernetes_are_refused_with_the_switch_that_turns_them_off() {
+    for subcommand in ["run", "check", "healthcheck", "enqueue"] {
+        let (worker, status) = Launch::bare(subcommand)
+            .environment("REVOKER_PORT", "tcp://10.96.0.7:9464")
+            .environment("REVOKER_SERVICE_HOST", "10.96.0.7")
+            .environment("REVOKER_PORT_9464_TCP_ADDR", "10.96.0.7")
+            .set("credentials.client_id", "client")
+            .set("credentials.client_secret", canary::SECRET)
+            .run()
+            .await;
+        assert_eq!(status.code(), Some(2), "{subcommand}: {}", worker.stderr());
+        let said = worker.stderr();
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(
+            said.contains("REVOKER_PORT") && said.contains("enableServiceLinks: false"),
+            "{said}"
+        );
+    }
+}
+
+/// A secret with something around it that nobody sees is as wrong as another secret. What it can never
+/// hold is refused by every command that makes calls; what is odd is told by each, and by `check` in a row.
+#[tokio::test(flavor = "multi_thread")]
+async fn characters_around_a_secret_are_told() {
+    use crate::harness::{Endpoint, Swept};
+
+    let endpoint = Endpoint::willing().await;
+    let folder = tempfile::tempdir().unwrap();
+    let swept = Swept::tokens(1);
+    let file = folder.path().join("shop");
+    let nowhere = "amqp://127.0.0.1:1/%2f";
+    let launch = |subcommand: &str| {
+        Launch::bare(subcommand)
+            .calling(&endpoint)
+            .set("broker.url", nowhere)
+            .set("broker.connect_timeout", "60s")
+            .unset("credentials.client_secret")
+            .unset("credentials.client_id")
+            .set("credentials.directory", folder.path().display())
+    };
+    let sweep = || launch("sweep").arg("--client-id").arg("shop").arg(swept.input().display());
+    let secret = canary::SECRET;
+    for (content, words) in [
+        (format!("\u{feff}{secret}\n"), "holds a byte order mark"),
+        (format!("{secret}\0"), "holds a NUL"),
+        (format!("{secret}\n\n"), "holds a line break"),
+    ] {
+        std::fs::write(&file, content).unwrap();
+        for launch in [launch("run"), sweep(), launch("check")] {
+            let (worker, status) = launch.run().await;
+            assert_eq!(status.code(), Some(2), "{words}: {}", worker.stderr());
+            let said = worker.stdout() + &worker.stderr();
+            assert!(said.contains(words) && said.contains("shop"), "{said}");
+        }
+    }
+    assert_eq!(endpoint.count(), 0);
+
+    for (content, words) in [
+        (format!(" {secret}\n"), "begins or ends with a blank"),
+        (format!("\"{secret}\""), "stands in quotes"),
+    ] {
+        std::fs::write(&file, content).unwrap();
+        let (check, _) = launch("check").run().await;
+        let row = check.stdout();
+        let row = row.lines().find(|row| row.starts_with("credentials") && row.contains("note"));
+        assert!(row.is_some_and(|row| row.contains(words)), "{}", check.stdout());
+        let (run, status) = sweep().arg("--force").run().await;
+        assert_eq!(status.code(), Some(0), "{}", run.stderr());
+        assert!(run.stderr().contains(words), "{}", run.stderr());
+    }
+    assert_eq!(endpoint.count(), 1, "it is used as it is");
 }
 
 /// Wrong usage is told on standard error with exit code 2; help goes to standard output and exits 0.

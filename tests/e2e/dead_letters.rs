@@ -4,6 +4,7 @@ mod discarding;
 mod exporting;
 mod killed;
 mod looking;
+mod memory;
 mod replaying;
 
 use std::time::{SystemTime, UNIX_EPOCH};

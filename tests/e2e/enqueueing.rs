@@ -2,6 +2,7 @@
 
 mod files;
 mod interrupting;
+mod odd_files;
 
 use std::{fs, path::PathBuf};
 

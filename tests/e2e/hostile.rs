@@ -183,39 +183,168 @@ async fn a_parked_hostile_message_is_disarmed() {
     assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
 }
 
-/// Our own headers on a message that no retry queue of ours gave back are a stranger's: a forged past
-/// neither exhausts a job nor makes its rejection ambiguous, and does not reach the dead letter.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_forged_past_is_ignored() {
-    let stage = Stage::new().await;
-    let endpoint = Endpoint::start(|_| Answer::rejected()).await;
-    let worker =
-        stage.run(&endpoint).set("endpoint.presume_revoked_after_ambiguity", true).ready().await;
-    let message = Message::job(&token(1))
+/// A past that would exhaust the job, excuse its rejection, or name its reason; with a MAC that is made up.
+fn forged(token: &str) -> Message {
+    Message::job(token)
         .header("x-revoker-attempts", AMQPValue::LongInt(1_000_000))
         .header("x-revoker-parked", AMQPValue::LongInt(1_000_000))
         .header("x-revoker-first-failed-at", AMQPValue::Timestamp(1))
-        .header("x-revoker-last-error", text("made up"))
+        .header("x-revoker-last-error", text("timeout"))
         .header("x-revoker-ambiguous", AMQPValue::Boolean(true))
         .header("x-revoker-ambiguity", text("attempt"))
-        .header("x-revoker-lane", text("bulk"))
+        .header("x-revoker-lane", text("interactive"))
+        .header("x-revoker-mac", text(&format!("v1:{}", "0f".repeat(32))))
         .header("x-revoker-reason", text("made up"))
         .header("x-revoker-detail", text("made up"))
         .header("x-revoker-anything", text("made up"))
-        .header("x-revoker-replays", AMQPValue::LongInt(3));
-    stage.amqp.publish(INTERACTIVE, message).await;
+        .header("x-revoker-replays", AMQPValue::LongInt(3))
+}
 
-    let letters = stage.amqp.take(DEAD, 1).await;
-    assert_eq!(letters[0].reason(), "rejected");
-    assert_eq!(letters[0].int("x-revoker-attempts"), Some(1));
-    assert!(letters[0].time("x-revoker-first-failed-at").unwrap() > 1_000_000);
-    assert_eq!(letters[0].flag("x-revoker-ambiguous"), Some(false));
-    assert_eq!(letters[0].text("x-revoker-lane").as_deref(), Some("interactive"));
-    assert_eq!(letters[0].int("x-revoker-replays"), Some(3), "this one is kept");
-    for name in ["x-revoker-anything", "x-revoker-parked", "x-revoker-ambiguity"] {
-        assert_eq!(letters[0].header(name), None, "{name}");
+/// A forged past neither exhausts a job, nor makes its rejection ambiguous, nor has it presumed revoked, and
+/// does not reach the dead letter. However it comes: with our headers alone; with the broker's record of a
+/// stay, which it leaves as a producer wrote it; through a retry queue, where the record is real; with the
+/// whole history of another job, MAC included.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forged_past_is_ignored() {
+    let stage = Stage::new().await;
+    let endpoint = Endpoint::start(|call| {
+        if call.token == token(0) { Answer::status(503) } else { Answer::rejected() }
+    })
+    .await;
+    let worker = stage.run(&endpoint).presuming().set("retry.hold", "100ms").ready().await;
+    // A job whose past is real, to steal from.
+    stage.amqp.publish(INTERACTIVE, Message::job(&token(0)).id("stolen")).await;
+    let parked = r#"deferrals_total{how="parked",lane="interactive"}"#;
+    worker.until_metrics("a stay", |metrics| metrics.value(parked) >= 1).await;
+    let stolen = take_parked(&stage).await;
+    assert!(stolen.text("x-revoker-mac").unwrap().starts_with("v1:"));
+    assert_eq!(stolen.text("x-revoker-ambiguity").as_deref(), Some("attempt"));
+    let theft = |token: &str| {
+        let headers = stolen.properties.headers().clone().unwrap();
+        headers.into_iter().fold(Message::job(token).id("stolen"), |message, (name, value)| {
+            message.header(name.as_str(), value.clone())
+        })
+    };
+
+    let out_of_retry = |message: Message| {
+        message
+            .header("x-first-death-queue", text(RETRY))
+            .header("x-first-death-reason", text("expired"))
+            .header("x-first-death-exchange", text(""))
+    };
+    let forgeries = [
+        (INTERACTIVE, forged(&token(1))),
+        (INTERACTIVE, out_of_retry(forged(&token(2)))),
+        (RETRY, forged(&token(3))),
+        (INTERACTIVE, theft(&token(4))),
+        (RETRY, theft(&token(5))),
+    ];
+    let count = u32::try_from(forgeries.len()).unwrap();
+    for (queue, forgery) in forgeries {
+        stage.amqp.publish(queue, forgery).await;
     }
-    assert_ne!(letters[0].text("x-revoker-detail").as_deref(), Some("made up"));
+
+    let letters = stage.amqp.take(DEAD, count).await;
+    for letter in &letters {
+        let token = letter.token();
+        assert_eq!(letter.reason(), "rejected", "{token}");
+        assert_eq!(letter.int("x-revoker-attempts"), Some(1), "{token}");
+        assert!(letter.time("x-revoker-first-failed-at").unwrap() > 1_000_000, "{token}");
+        assert_eq!(letter.flag("x-revoker-ambiguous"), Some(false), "{token}");
+        assert_eq!(letter.text("x-revoker-lane").as_deref(), Some("interactive"));
+        for name in ["anything", "parked", "ambiguity", "mac"] {
+            assert_eq!(letter.header(&format!("x-revoker-{name}")), None, "{name} of {token}");
+        }
+        assert_ne!(letter.text("x-revoker-detail").as_deref(), Some("made up"));
+    }
+    let replays = letters.iter().filter(|letter| letter.int("x-revoker-replays") == Some(3));
+    assert_eq!(replays.count(), 3, "this one is kept");
+    let metrics = worker.until_processed("dead_lettered", count as usize).await;
+    assert_eq!(metrics.processed("presumed_revoked"), 0);
+    worker.stop().await;
+}
+
+/// Takes the one job that is parked, or is about to be.
+async fn take_parked(stage: &Stage) -> Letter {
+    eventually("a parked job", async || {
+        stage.amqp.take_all(RETRY).await.into_iter().next().ok_or_else(|| "none".to_owned())
+    })
+    .await
+}
+
+/// With the key, what a worker itself wrote of a job is believed after its stay, and by another worker: the
+/// attempt that may have worked excuses the rejection.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_past_is_believed_by_its_mac() {
+    let stage = Stage::new().await;
+    let failing = Gate::default();
+    let over = failing.clone();
+    let endpoint =
+        Endpoint::start(
+            move |_| {
+                if over.is_open() { Answer::rejected() } else { Answer::status(503) }
+            },
+        )
+        .await;
+    let launch = stage.run(&endpoint).presuming().set("retry.hold", "100ms");
+    let first = launch.ready().await;
+    stage.amqp.publish(INTERACTIVE, Message::job(&token(1)).id("job-1")).await;
+    let parked = r#"deferrals_total{how="parked",lane="interactive"}"#;
+    first.until_metrics("a stay", |metrics| metrics.value(parked) >= 1).await;
+    first.stop().await;
+    let calls = endpoint.count();
+    failing.open();
+
+    let second = launch.ready().await;
+    let metrics = second.until_processed("presumed_revoked", 1).await;
+    assert_eq!(metrics.calls("rejected"), 1);
+    assert_eq!(
+        endpoint.count(),
+        calls + 1,
+        "the attempt that may have worked was the other worker's"
+    );
+    second.stop().await;
+    assert_eq!(stage.amqp.depth(DEAD).await.unwrap().ready, 0);
+}
+
+/// Without a key, the broker's record of a stay has to do, and a producer can write it. All that buys it is a
+/// dead letter of its own job, after the call that every job gets.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_key_a_forged_past_costs_its_producer_a_dead_letter() {
+    let stage = Stage::new().await;
+    let sick = token(1);
+    let is_sick = sick.clone();
+    let endpoint = Endpoint::start(move |call| {
+        if call.token == is_sick { Answer::status(429) } else { Answer::rejected() }
+    })
+    .await;
+    let launch = stage.run(&endpoint).set("retry.hold", "100ms");
+    let worker = launch.ready().await;
+    let out_of_retry = |message: Message| message.header("x-first-death-queue", text(RETRY));
+    stage.amqp.publish(INTERACTIVE, out_of_retry(forged(&token(0)))).await;
+    let letters = stage.amqp.take(DEAD, 1).await;
+    assert_eq!(letters[0].reason(), "rejected_after_ambiguity");
+
+    stage.amqp.publish(INTERACTIVE, out_of_retry(forged(&sick))).await;
+    // Given up while others are answered.
+    let mut others = 1;
+    let exhausted = loop {
+        others += 1;
+        stage.amqp.publish(INTERACTIVE, Message::job(&token(others))).await;
+        let dead = worker.until_processed("dead_lettered", others).await;
+        let series = r#"revocations_failed_total{lane="interactive",reason="exhausted"}"#;
+        if dead.value(series) == 1 {
+            break stage.amqp.take_all(DEAD).await;
+        }
+    };
+    let letter = exhausted.iter().find(|letter| letter.token() == sick).expect("it is dead");
+    assert_eq!(letter.reason(), "exhausted");
+    assert!(
+        exhausted
+            .iter()
+            .filter(|letter| letter.token() != sick)
+            .all(|letter| letter.reason() == "rejected")
+    );
     worker.stop().await;
 }
 

@@ -227,3 +227,43 @@ async fn a_lane_whose_deliveries_break_its_connection_does_not_stop_the_other() 
     worker.stop().await;
     assert_eq!(stage.amqp.depth(DEAD).await.unwrap().ready, 0);
 }
+
+/// After a pause each lane consumes again by itself: logouts do not wait for bulk jobs whose calls hang.
+#[tokio::test(flavor = "multi_thread")]
+async fn logouts_do_not_wait_for_bulk_jobs_in_hand_after_a_pause() {
+    const PREFETCH: usize = 8;
+    const FAILING: usize = 6;
+    let stage = Stage::new().await;
+    let (clear, over) = (Gate::default(), Gate::default());
+    let (sky, end) = (clear.clone(), over.clone());
+    let bulk: Vec<String> = (0..PREFETCH).map(token).collect();
+    let hanging = bulk.clone();
+    let endpoint = Endpoint::start(move |call| match (hanging.contains(&call.token), &sky) {
+        (true, _) => Answer::revoked().after(&end),
+        (false, sky) if sky.is_open() => Answer::revoked(),
+        (false, _) => Answer::status(503),
+    })
+    .await;
+    let worker = stage
+        .run(&endpoint)
+        .set("broker.prefetch", PREFETCH)
+        .set("flow.concurrency.max", 4 * PREFETCH)
+        .set("flow.pause.after_failures", FAILING)
+        .set("flow.pause.probe_initial", "100ms")
+        .ready()
+        .await;
+    stage.amqp.publish_all(BULK, bulk.iter().map(|token| Message::job(token))).await;
+    endpoint.until_count(PREFETCH).await;
+    let failing = (0..FAILING).map(|n| Message::job(&token(PREFETCH + n)));
+    stage.amqp.publish_all(INTERACTIVE, failing).await;
+    worker.until_said("paused again", 1).await;
+    clear.open();
+    worker.until_processed("revoked", FAILING).await;
+
+    goes_on(&stage, &worker, &endpoint, INTERACTIVE, JOBS).await;
+    let in_hand = worker.metrics().await.value("jobs_in_flight{state=\"calling\"}");
+    assert_eq!(in_hand, PREFETCH, "the bulk jobs did not hang");
+    over.open();
+    worker.until_processed("revoked", FAILING + JOBS + PREFETCH).await;
+    worker.stop().await;
+}

@@ -66,7 +66,7 @@ impl Fault {
 /// Scaled down, so that the outage is longer than all of it; but no call may run out of time on a machine
 /// that stands still for a while: past `give_up_after` a job must not fail once the endpoint is back.
 const OTHERS: Others = &[
-    ("retry.give_up_after", "1s"),
+    ("retry.give_up_after", "2s"),
     ("retry.initial", "25ms"),
     ("retry.max", "500ms"),
     ("endpoint.timeout", "10m"),
@@ -74,7 +74,7 @@ const OTHERS: Others = &[
 ];
 /// The time limit is scaled down too, but as little as the outage allows.
 const HANGING: Others = &[
-    ("retry.give_up_after", "1s"),
+    ("retry.give_up_after", "2s"),
     ("retry.initial", "25ms"),
     ("retry.max", "500ms"),
     ("endpoint.timeout", "20s"),
@@ -116,7 +116,8 @@ impl Terms {
         let hangs = fault == Fault::Hanging;
         if env::var_os("REVOKER_FULL").is_some() {
             Self {
-                hold: Duration::from_secs(60),
+                // No longer than the limit behind which a job is given up.
+                hold: Duration::from_secs(30),
                 probe_initial: Duration::from_secs(1),
                 probe_max: Duration::from_secs(30),
                 lasts: Lasts::Time(Duration::from_secs(60)),

@@ -202,6 +202,7 @@ async fn a_job_that_fails_while_others_are_answered_is_given_up_as_exhausted() {
         .run(&endpoint)
         .set("retry.initial", "100ms")
         .set("retry.max", "100ms")
+        .set("retry.hold", "2s")
         .set("retry.give_up_after", "2s")
         .ready()
         .await;

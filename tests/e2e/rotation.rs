@@ -9,7 +9,7 @@ use std::{
 use tempfile::TempDir;
 
 use crate::harness::{
-    Answer, BULK, DEAD, Endpoint, INTERACTIVE, Launch, Message, Stage, Worker, canary, token,
+    Answer, BULK, DEAD, Endpoint, Gate, INTERACTIVE, Launch, Message, Stage, Worker, canary, token,
     worker::field,
 };
 
@@ -130,4 +130,52 @@ async fn a_pause_for_rejections_ends_with_the_right_secret() {
     worker.stop().await;
     assert_eq!(endpoint.count(), JOBS, "a rejected job was called again");
     assert_eq!(stage.amqp.take_all(DEAD).await.len(), dead);
+}
+
+/// The key of the history headers, rotated as the documentation says: the new one behind the old one, then
+/// before it, then alone. A job that is parked all the while keeps its whole past.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotated_history_key_forgets_no_parked_job() {
+    let stage = Stage::new().await;
+    let failing = Gate::default();
+    let over = failing.clone();
+    let endpoint =
+        Endpoint::start(
+            move |_| {
+                if over.is_open() { Answer::rejected() } else { Answer::status(503) }
+            },
+        )
+        .await;
+    let (old, new) = (format!("{}-1", canary::HISTORY_KEY), format!("{}-2", canary::HISTORY_KEY));
+    let file = SecretFile::with(&old);
+    let worker = stage
+        .run(&endpoint)
+        .set("broker.history_key_file", file.path().display())
+        .set("retry.hold", "100ms")
+        .ready()
+        .await;
+    stage.amqp.publish(INTERACTIVE, Message::job(&token(1))).await;
+    let parked = r#"deferrals_total{how="parked",lane="interactive"}"#;
+    let another_stay = async || {
+        let before = worker.metrics().await.value(parked);
+        // The one under way may have been signed before the keys were replaced.
+        let later = |metrics: &crate::harness::scrape::Scrape| metrics.value(parked) >= before + 2;
+        worker.until_metrics("two more stays", later).await;
+    };
+    another_stay().await;
+    for (nth, keys) in
+        [format!("{old}\n{new}\n"), format!("{new}\n{old}\n"), new].iter().enumerate()
+    {
+        file.replace(keys);
+        worker.signal("HUP");
+        worker.until_said("history keys replaced", nth + 1).await;
+        another_stay().await;
+    }
+    failing.open();
+
+    let letters = stage.amqp.take(DEAD, 1).await;
+    assert_eq!(letters[0].reason(), "rejected_after_ambiguity");
+    let calls = i64::try_from(endpoint.count()).unwrap();
+    assert_eq!(letters[0].int("x-revoker-attempts"), Some(calls), "its past was forgotten");
+    worker.stop().await;
 }

@@ -1,9 +1,11 @@
 //! What the worker carries never shows. The harness searches the output of every process of every
 //! test; here everything that could make it show is provoked at once, at the most talkative level.
 
+use std::io::Write as _;
+
 use crate::harness::{
-    Answer, BULK, Call, DEAD, Endpoint, INTERACTIVE, Letter, Message, Stage, canary,
-    endpoint::Said, message::text, token,
+    Answer, BULK, Call, DEAD, Endpoint, INTERACTIVE, Launch, Letter, Message, Stage, canary,
+    endpoint::Said, message::text, token, worker::field,
 };
 
 /// Answers with all that it was sent, head and body, in the rejection's text and in every other place
@@ -78,6 +80,157 @@ async fn no_canary_shows_at_trace() {
     for path in ["/readyz", "/livez", "/nothing"] {
         canary::assert_clean(path, worker.page(path).await.body.as_bytes());
     }
+    worker.stop().await;
+}
+
+/// The token and the secret of the jobs below, whole, in each form and cut.
+fn forms_of(value: &str) -> Vec<String> {
+    let cut =
+        [value[..12].to_owned(), value[value.len() - 12..].to_owned(), value[3..15].to_owned()];
+    canary::forms(value).into_iter().chain(cut).collect()
+}
+
+/// An endpoint that echoes the token and the secret in every encoding, escaped and cut: neither the dead
+/// letters nor the log hold one of them, and the rest of what it said is kept.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_echo_in_any_form_is_redacted() {
+    let stage = Stage::new().await;
+    let jobs = forms_of(&token(0)).len();
+    let endpoint = Endpoint::start(|call| {
+        let n: usize = call.token.rsplit('-').next().unwrap().parse().unwrap();
+        let (token, secret) = (&forms_of(&call.token)[n], &forms_of(canary::SECRET)[n]);
+        Answer::rejected_with(&format!("no such token <{token}> of the client <{secret}>"))
+    })
+    .await;
+    let worker = stage.run(&endpoint).set("log.level", "trace").ready().await;
+    stage.amqp.publish_all(BULK, (0..jobs).map(|n| Message::job(&token(n)))).await;
+
+    let letters = stage.amqp.take(DEAD, u32::try_from(jobs).unwrap()).await;
+    let metrics = worker.until_processed("dead_lettered", jobs).await;
+    assert_eq!(metrics.calls("rejected"), jobs);
+    for letter in &letters {
+        assert_own_headers_clean(letter);
+        let detail = letter.text("x-revoker-detail").unwrap();
+        assert!(detail.starts_with("the endpoint answered 01: no such token <"), "{detail}");
+        assert_eq!(detail.matches("[redacted]").count(), 2, "{detail}");
+        assert!(detail.contains("> of the client <"), "{detail}");
+    }
+    worker.stop().await;
+}
+
+/// A body that is no job, in which nobody can find the token that its producer wrote into the ids as well.
+fn unreadable(n: usize) -> Vec<(&'static str, Vec<u8>)> {
+    let job = serde_json::json!({ "refresh_token": token(n) }).to_string();
+    let escaped = canary::escaped(&token(n));
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(job.as_bytes()).unwrap();
+    let filler = "x".repeat(5_000);
+    vec![
+        (
+            "over 64 KiB",
+            serde_json::json!({ "refresh_token": token(n), "x": "x".repeat(70_000) })
+                .to_string()
+                .into(),
+        ),
+        ("gzip", gzip.finish().unwrap()),
+        ("base64", base64_of(&job).into()),
+        ("UTF-16", job.encode_utf16().flat_map(u16::to_le_bytes).collect()),
+        (
+            "behind other fields",
+            format!(r#"{{"x":"{filler}","refresh_token":"{}","action":"other"}}"#, token(n)).into(),
+        ),
+        ("escaped", format!(r#"{{"refresh_token":"{escaped}","action":"other"}}"#).into()),
+    ]
+}
+
+fn base64_of(text: &str) -> String {
+    canary::base64_inside(text.as_bytes(), 0)
+}
+
+/// Such a message is shown by fingerprints alone, in the log and by every command that looks at dead letters;
+/// and it is found by its id all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ids_of_what_is_no_job_are_shown_as_fingerprints() {
+    let stage = Stage::new().await;
+    let endpoint = Endpoint::willing().await;
+    let worker = stage.run(&endpoint).set("log.level", "trace").ready().await;
+    let bodies = unreadable(1);
+    let count = u32::try_from(bodies.len()).unwrap();
+    for (_, body) in &bodies {
+        let message = Message::new(body.clone())
+            .id(&token(1))
+            .with(|properties| {
+                properties
+                    .with_correlation_id(token(1).into())
+                    .with_app_id(token(1).into())
+                    .with_type(token(1).into())
+                    .with_content_encoding(token(1).into())
+                    .with_reply_to(token(1).into())
+            })
+            .header(&token(1), text(&token(1)));
+        stage.amqp.publish(BULK, message).await;
+    }
+    worker.until_processed("dead_lettered", bodies.len()).await;
+    worker.stop().await;
+    assert_eq!(endpoint.count(), 0);
+    stage.amqp.until_ready(DEAD, count).await;
+
+    // The harness searches what they print.
+    let (list, _) = stage.launch("dead-letters").arg("list").arg("--json").run().await;
+    let listing: serde_json::Value = serde_json::from_str(&list.stdout()).unwrap();
+    let id = listing["letters"][0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(id.len(), 12, "{id}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("letters").display().to_string();
+    // A body that is no job is left out of an export, and the exit code says so.
+    let commands: [(&[&str], i32); 4] = [
+        (&["list"], 0),
+        (&["show", &id], 0),
+        (&["show", &id, "--json"], 0),
+        (&["export", &file], 3),
+    ];
+    for (arguments, code) in commands {
+        let launch = stage.launch("dead-letters");
+        let launch = arguments.iter().fold(launch, Launch::arg);
+        let (command, status) = launch.run().await;
+        assert_eq!(status.code(), Some(code), "{arguments:?}: {}", command.stderr());
+        assert!(!command.stdout().is_empty(), "{arguments:?}");
+    }
+    canary::assert_clean("the export", &std::fs::read(&file).unwrap());
+    let clear = token(1);
+    let (show, status) = stage.launch("dead-letters").arg("show").arg(&clear).run().await;
+    assert_eq!(status.code(), Some(0), "{}", show.stderr());
+    assert_eq!(show.stdout().matches("invalid_job").count(), bodies.len());
+    let replay = stage.launch("dead-letters").arg("replay").arg("--reason").arg("invalid_job");
+    let (replay, status) = replay.arg("--id").arg(&clear).run().await;
+    assert_eq!(status.code(), Some(0), "{}", replay.stderr());
+    assert_eq!(stage.amqp.depth(DEAD).await.unwrap().ready, 0);
+}
+
+/// A message id that holds a part of the token, as it is or encoded, is not shown either.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_that_tells_of_the_token_is_not_shown() {
+    let stage = Stage::new().await;
+    let endpoint = Endpoint::start(|_| Answer::rejected()).await;
+    let worker = stage.run(&endpoint).ready().await;
+    let ids =
+        |token: &str| forms_of(token).into_iter().filter(|id| id.len() < 200).collect::<Vec<_>>();
+    let jobs = ids(&token(0)).len();
+    for n in 0..jobs {
+        let id = &ids(&token(n))[n];
+        stage.amqp.publish(BULK, Message::job(&token(n)).id(id)).await;
+    }
+    worker.until_processed("dead_lettered", jobs).await;
+    let lines = worker.log_lines();
+    let dead = lines.iter().filter(|line| field(line, "message") == Some("job dead-lettered"));
+    let mut seen = 0;
+    for line in dead {
+        assert_eq!(field(line, "job_id"), field(line, "fingerprint"), "{line}");
+        seen += 1;
+    }
+    assert_eq!(seen, jobs);
+    let (list, status) = stage.launch("dead-letters").arg("list").run().await;
+    assert_eq!(status.code(), Some(0), "{}", list.stderr());
     worker.stop().await;
 }
 

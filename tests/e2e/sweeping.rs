@@ -137,8 +137,24 @@ async fn what_cannot_be_swept_is_refused_at_once() {
         assert!(run.stderr().contains(word), "{name}: {}", run.stderr());
         assert!(!swept.journal().exists(), "{name}");
     }
-    let missing = sweep(&endpoint).arg("/nowhere/leak.csv").run().await;
-    assert_eq!(missing.1.code(), Some(2), "{}", missing.0.stderr());
+    let folder = tempfile::tempdir().unwrap();
+    for (path, sentence) in [
+        (folder.path().join("leak.csv"), "there is no such file"),
+        (folder.path().join("leak"), "there is no such file"),
+        (folder.path().to_owned(), "it is a directory"),
+    ] {
+        for option in ["--json", "--dry-run"] {
+            let launch = sweep(&endpoint).arg(path.display()).arg(option);
+            let (run, status) = launch.run().await;
+            assert_eq!(status.code(), Some(2), "{}", run.stderr());
+            assert!(run.stderr().contains(sentence), "{}", run.stderr());
+            let journal = launch.arg("--journal").arg(folder.path().join("j").display());
+            let (run, status) = journal.run().await;
+            assert_eq!(status.code(), Some(2), "{}", run.stderr());
+            assert!(run.stderr().contains(sentence), "{}", run.stderr());
+        }
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "a journal was made");
     assert_eq!(endpoint.count(), 0);
 }
 
@@ -165,13 +181,22 @@ async fn a_file_that_ends_too_early_is_swept_as_far_as_it_goes() {
     assert_eq!(endpoint.count(), 5_000, "a token was called twice");
 }
 
+/// A file without a line is most likely another one than was meant: "every line has ended" would be a
+/// lie to whoever waits for tokens to die.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_empty_file_is_done_at_once() {
+async fn an_input_without_a_line_is_refused() {
     let endpoint = Endpoint::willing().await;
-    let swept = Swept::new("leak.csv.gz", "");
-    let (run, status) = swept.launch(&endpoint).run().await;
-    assert_eq!(status.code(), Some(0), "{}", run.stderr());
-    assert!(run.stdout().contains("every line has ended"), "{}", run.stdout());
+    for (name, content) in
+        [("leak.csv.gz", ""), ("leak.csv", "refresh_token\r\n"), ("leak.txt", "\n \r\n")]
+    {
+        let swept = Swept::new(name, content);
+        for option in ["--dry-run", "--json"] {
+            let (run, status) = swept.launch(&endpoint).arg(option).run().await;
+            assert_eq!(status.code(), Some(2), "{name}: {}", run.stderr());
+            assert!(run.stderr().contains("it holds no jobs"), "{name}: {}", run.stderr());
+            assert!(!swept.journal().exists(), "{name}");
+        }
+    }
 }
 
 /// A look calls nothing and writes nothing, and tells the truth of what would be done, by the journal as

@@ -4,8 +4,8 @@ use std::{mem, sync::Arc, time::Duration};
 
 use revoker::{
     broker::{
-        AmqpDelivery, Exits, Publisher,
-        seams::{ChannelLedger, Posted, Receipt, read_arrival},
+        AmqpDelivery, Exits, HistoryKeys, Publisher,
+        seams::{ChannelLedger, Posted, Receipt, Received, read_arrival},
     },
     domain::{Arrival, History, Lane, Settlement},
     ports::{Delivery, Settled, Source},
@@ -48,10 +48,23 @@ impl SimDelivery {
         let queues = Arc::clone(&world.broker.queues);
         let properties = message.traced(&trace_of(ticket.number));
         let now = world.clock.now();
-        let arrival = read_arrival(&properties, ticket.lane, message.redelivered, &queues, now);
+        let history_keys = Arc::clone(&world.plan.worker.history_keys);
+        let received = Received {
+            properties: &properties,
+            body: &message.body,
+            lane: ticket.lane,
+            redelivered: message.redelivered,
+        };
+        let arrival = if world.is(Mutant::BelievesStrangers) {
+            read_arrival(received, &queues, &HistoryKeys::none(), now)
+        } else {
+            read_arrival(received, &queues, &history_keys, now)
+        };
         world.witness.arrived(ticket.number, &arrival);
         let receipt = Receipt::new(ticket.tag, Arc::clone(&ticket.ledger));
-        let exits = Arc::new(Exits { queues, publisher });
+        let declared = world.plan.worker.declared || world.is(Mutant::TrustsForeignLanes);
+        let outbox = Arc::clone(&life.outbox);
+        let exits = Arc::new(Exits { queues, publisher, outbox, declared, history_keys });
         let inner = AmqpDelivery::new(arrival, message.body.clone(), properties, receipt, exits);
         Self { life: Arc::clone(life), ticket, message, inner, posted }
     }
@@ -127,7 +140,7 @@ impl Delivery for SimDelivery {
             Settled::HandedBack | Settled::Abandoned
                 if life.world.is(Mutant::MisreportsSettlements) =>
             {
-                watched.settled(settled);
+                let _ = watched.settled(settled);
                 Settled::Done
             }
             settled => watched.settled(settled),

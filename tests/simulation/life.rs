@@ -54,6 +54,7 @@ pub struct Life {
     /// The consuming connection breaks.
     pub severed: Notify,
     flow: Arc<Dispatcher>,
+    pub outbox: Arc<Outbox>,
     letters: mpsc::UnboundedSender<Outgoing>,
     session: Mutex<Option<(LinkNumber, PerLane<Arc<ChannelLedger>>)>>,
     dead: AtomicBool,
@@ -111,6 +112,7 @@ impl Running {
         let clients = if world.is(Mutant::TakesAllClientsForOne) { 1 } else { CLIENTS };
         flow.know(clients, &[]);
         let (letters, inbox) = mpsc::unbounded_channel();
+        let outbox = Arc::new(Outbox::default());
         let life = Arc::new(Life {
             number: world.witness.born(),
             world: Arc::clone(world),
@@ -119,6 +121,7 @@ impl Running {
             close: CancellationToken::new(),
             severed: Notify::new(),
             flow: Arc::clone(&flow),
+            outbox: Arc::clone(&outbox),
             letters,
             session: Mutex::default(),
             dead: AtomicBool::new(false),
@@ -127,7 +130,6 @@ impl Running {
         let pipeline = Arc::new(pipeline(&life, &metrics, stop.clone()));
         let (intake, deliveries) = mpsc::channel(INTAKE);
         let source = SimSource { life: Arc::clone(&life), intake: deliveries };
-        let outbox = Arc::new(Outbox::default());
         let mut guiding = JoinSet::new();
         guiding.spawn(Arc::clone(&flow).run(CancellationToken::new()));
         guiding.spawn(brake(Arc::clone(&outbox), Arc::clone(&flow)));

@@ -64,8 +64,8 @@ const HAPPENS: [(&str, &[&str]); 7] = [
             "panic",
         ],
     ),
-    ("delivery", &["delivered", "acked", "requeued"]),
-    ("letter", &["stored", "refused", "confirm lost"]),
+    ("delivery", &["delivered", "acked", "requeued", "dead-lettered"]),
+    ("letter", &["stored", "refused", "unpublishable", "confirm lost"]),
     ("session", &["closed", "lost", "half open"]),
     (
         "settlement",
@@ -80,6 +80,7 @@ const HAPPENS: [(&str, &[&str]); 7] = [
             "unknown_client",
             "exhausted",
             "internal_error",
+            "left to the broker",
             "parked",
             "handed back",
             "abandoned",

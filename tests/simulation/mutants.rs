@@ -16,8 +16,12 @@ pub enum Mutant {
     MisreportsSettlements,
     /// Takes a dead letter for confirmed that was never published.
     TakesSilenceForConfirm,
+    /// Leaves to the broker what it cannot publish, in lanes that somebody else has declared.
+    TrustsForeignLanes,
     /// Forgets in a retry queue that an attempt may have worked.
     ForgetsAmbiguity,
+    /// Believes a past without looking at its MAC.
+    BelievesStrangers,
     /// Takes any 2xx for a success.
     TakesWeatherForSuccess,
     /// Takes an answer without an envelope for a rejection.
@@ -41,14 +45,16 @@ pub enum Mutant {
 }
 
 impl Mutant {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::AcksBeforeConfirm,
         Self::LosesSettlements,
         Self::AcksTheNeighbour,
         Self::AcksAcrossSessions,
         Self::MisreportsSettlements,
         Self::TakesSilenceForConfirm,
+        Self::TrustsForeignLanes,
         Self::ForgetsAmbiguity,
+        Self::BelievesStrangers,
         Self::TakesWeatherForSuccess,
         Self::TakesWeatherForRejection,
         Self::IgnoresRetryAfter,

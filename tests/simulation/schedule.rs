@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use crate::{
-    broker::Message,
+    broker::{Message, forged},
     life::Running,
     mutants::Mutant,
     plan::{Fault, Plan},
@@ -99,7 +99,10 @@ async fn until_idle(world: &World, around: &mut JoinSet<()>) {
 async fn produce(world: Arc<World>, number: usize) {
     let job = &world.plan.jobs[number];
     sleep(job.at).await;
-    let message = Message::new(number, job, world.clock.now());
+    // Without a key a worker has to believe where a message claims to come from.
+    let keyed = world.plan.worker.history_keys.are_given();
+    let from = world.broker.retry_queue(job.lane).filter(|_| keyed);
+    let message = Message::new(number, job, world.clock.now(), forged(from));
     world.witness.count("job", "published");
     world.witness.note(|| format!("job {number} is {job:?}"));
     if job.twice {

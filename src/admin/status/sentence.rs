@@ -51,7 +51,7 @@ pub fn compose(
     now: SystemTime,
 ) -> Sentence {
     let ill = parts.iter().find_map(|(name, condition)| match condition {
-        Condition::NotReady { reason } => Some(format!("Not working: {name}: {reason}.")),
+        Condition::NotReady { reason } => Some(format!("Not ready: {name}: {reason}.")),
         _ => None,
     });
     let waiting = || {
@@ -167,7 +167,7 @@ mod tests {
                 vec![("flow", paused(None)), ("consumer", broken)],
                 connect,
                 Tone::Ill,
-                "Not working: consumer: connection refused.",
+                "Not ready: consumer: connection refused.",
             ),
         ] {
             let sentence = compose(&parts, trouble, at(38_600));

@@ -53,6 +53,15 @@ fn a_requeue_goes_before_the_ack_that_passes_it() {
 }
 
 #[test]
+fn a_dead_letter_of_the_broker_goes_before_the_ack_that_passes_it() {
+    let mut acks = acks(3);
+    acks.settle(1, Settle::Ack);
+    acks.settle(2, Settle::DeadLetter);
+    acks.settle(3, Settle::Ack);
+    assert_eq!(flush(&mut acks), [Frame::DeadLetter { tag: 2 }, ack(3, true)]);
+}
+
+#[test]
 fn the_tag_of_a_multiple_is_one_that_the_broker_still_holds() {
     let mut acks = acks(3);
     acks.settle(1, Settle::Ack);
@@ -75,6 +84,7 @@ fn broker(unacked: &mut BTreeSet<u64>, frame: Frame) -> Vec<(u64, Settle)> {
     let (tag, multiple, settle) = match frame {
         Frame::Ack { tag, multiple } => (tag, multiple, Settle::Ack),
         Frame::Requeue { tag } => (tag, false, Settle::Requeue),
+        Frame::DeadLetter { tag } => (tag, false, Settle::DeadLetter),
     };
     assert!(unacked.contains(&tag), "unknown delivery tag {tag}: the channel would close");
     let taken: Vec<u64> =
@@ -93,7 +103,7 @@ proptest! {
     /// exactly what became of it, and never of one in hand.
     #[test]
     fn the_broker_learns_exactly_what_was_settled(
-        steps in proptest::collection::vec((0u8..4, any::<prop::sample::Index>()), 1..300)
+        steps in proptest::collection::vec((0u8..5, any::<prop::sample::Index>()), 1..300)
     ) {
         let mut acks = Acks::default();
         let mut in_hand: Vec<u64> = Vec::new();
@@ -109,9 +119,10 @@ proptest! {
                     unacked.insert(next);
                     next += 1;
                 }
-                1 | 2 if !in_hand.is_empty() => {
+                1..=3 if !in_hand.is_empty() => {
                     let tag = in_hand.swap_remove(which.index(in_hand.len()));
-                    let settle = if step == 1 { Settle::Ack } else { Settle::Requeue };
+                    let settle = [Settle::Ack, Settle::Requeue, Settle::DeadLetter]
+                        [usize::from(step) - 1];
                     acks.settle(tag, settle);
                     decided.insert(tag, settle);
                 }

@@ -6,6 +6,7 @@ use tokio::{
 };
 
 use super::*;
+use crate::broker::handshake::HUNG_UP;
 
 /// What a client says first.
 const GREETING: &[u8] = b"AMQP\x00\x00\x09\x01";
@@ -22,9 +23,11 @@ async fn connector(connect_timeout: Duration) -> (Connector, TcpListener) {
         queue: "revocations".to_owned(),
         declare: true,
         prefetch: 1,
+        in_flight_bytes: 1,
         heartbeat: Duration::from_secs(1),
         connect_timeout,
         confirm_timeout: Duration::from_secs(1),
+        history_key_file: None,
         park: vec![Duration::from_secs(1)],
     };
     (Connector::new(Arc::new(settings)), listener)

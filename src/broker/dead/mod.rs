@@ -7,17 +7,21 @@
 //! before, and a look at a part would turn the queue round by that part. `basic.get` and nacks do that
 //! with every letter.
 
+mod held;
 mod holding;
 mod identity;
 mod look;
+mod order;
 mod particulars;
 mod queue;
 mod read;
 mod replayer;
+mod veil;
+mod window;
 
-pub use holding::Holding;
+pub use held::{Held, Tag};
 pub use identity::Identity;
-pub use look::{Held, Look, Tag};
+pub use look::{Aim, Look};
 pub use particulars::Particulars;
 pub use queue::{DeadQueue, LookError, Unanswered};
 pub use replayer::{Published, ReplayError, Replayer};

@@ -1,13 +1,15 @@
 //! What came with a dead letter besides what its table row tells.
 
 use lapin::{BasicProperties, types::ShortString};
-use secrecy::SecretString;
 use serde_json::Value;
 
-use super::read::{Reader, deaths};
+use super::{
+    read::{Reader, deaths},
+    veil::Veil,
+};
 use crate::{
     broker::headers::{Headers, travels},
-    domain::{Fingerprint, Job, Redactor, cut, shares_a_part},
+    domain::{Job, without_mark},
 };
 
 /// Characters of a property that are kept: the longest that AMQP can carry.
@@ -32,24 +34,6 @@ pub struct Particulars {
     pub other_fields: usize,
 }
 
-/// What may be shown of texts that came with a body.
-struct Veil<'a> {
-    redactor: Redactor<'a>,
-    /// The body, where it is no job.
-    opaque: Option<&'a [u8]>,
-}
-
-impl Veil<'_> {
-    /// The text, cleaned; where it could show a secret, its fingerprint.
-    fn show(&self, text: &str) -> String {
-        if self.redactor.concerns(text) || self.opaque.is_some_and(|body| shares_a_part(text, body))
-        {
-            return format!("[{}]", Fingerprint::of(text));
-        }
-        cut(&self.redactor.clean(text), MAX_CHARS)
-    }
-}
-
 /// The fields of a job that are shown, in the order of the endpoint's page.
 const SHOWN_FIELDS: [&str; 5] = ["action", "username", "audience", "client_id", "expires_at"];
 
@@ -58,25 +42,22 @@ impl Reader {
     #[must_use]
     pub fn particulars(&self, properties: &BasicProperties, body: &[u8]) -> Particulars {
         let job = Job::parse(body, &self.defaults).ok();
-        let fields = match (&job, serde_json::from_slice(body)) {
-            (Some(_), Ok(Value::Object(fields))) => fields,
+        // A body that is no job may be of any size: it is not read.
+        let fields = match job.as_ref().map(|_| serde_json::from_slice(without_mark(body))) {
+            Some(Ok(Value::Object(fields))) => fields,
             _ => serde_json::Map::new(),
         };
-        let secret = fields.get("client_secret").and_then(Value::as_str).map(SecretString::from);
-        let veil = Veil {
-            redactor: Redactor::new(job.iter().map(|job| &job.token).chain(&secret)),
-            opaque: job.is_none().then_some(body),
-        };
+        let veil = Veil::of(job.as_ref());
         let written = Headers(properties.headers().as_ref());
         let names = properties.headers().iter().flat_map(|headers| headers.inner().keys());
         let foreign = names.map(ShortString::as_str).filter(|name| travels(name));
         Particulars {
             properties: set(properties, &veil),
-            foreign_headers: foreign.take(MAX_NAMES).map(|name| veil.show(name)).collect(),
+            foreign_headers: foreign.take(MAX_NAMES).map(|name| veil.id(name, MAX_CHARS)).collect(),
             deaths: deaths(written)
                 .map(|death| {
-                    let sentence = format!("{} in {}", death.reason, death.queue);
-                    format!("{}, {} time(s)", veil.redactor.clean(&sentence), death.count)
+                    let (reason, queue) = self.shown_death(&death, &veil);
+                    format!("{reason} in {queue}, {} time(s)", death.count)
                 })
                 .collect(),
             other_fields: fields.keys().filter(|name| !is_known(name)).count(),
@@ -93,7 +74,9 @@ fn shown_job(job: &Job, fields: &serde_json::Map<String, Value>, veil: &Veil<'_>
     let mut shown = serde_json::Map::new();
     for name in SHOWN_FIELDS {
         match fields.get(name) {
-            Some(Value::String(text)) => shown.insert(name.to_owned(), veil.show(text).into()),
+            Some(Value::String(text)) => {
+                shown.insert(name.to_owned(), veil.id(text, MAX_CHARS).into())
+            }
             Some(other) => shown.insert(name.to_owned(), other.clone()),
             None => None,
         };
@@ -120,7 +103,8 @@ fn set(properties: &BasicProperties, veil: &Veil<'_>) -> Vec<(&'static str, Stri
         ("app_id", properties.app_id()),
     ];
     let texts = texts.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
-    let mut set: Vec<_> = texts.map(|(name, value)| (name, veil.show(value.as_str()))).collect();
+    let mut set: Vec<_> =
+        texts.map(|(name, value)| (name, veil.id(value.as_str(), MAX_CHARS))).collect();
     for (name, number) in
         [("delivery_mode", properties.delivery_mode()), ("priority", properties.priority())]
     {

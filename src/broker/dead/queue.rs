@@ -6,7 +6,10 @@ use lapin::types::ShortString;
 use thiserror::Error;
 use tokio::time::timeout;
 
-use super::{look::Look, read::Reader};
+use super::{
+    look::{Aim, Look},
+    read::Reader,
+};
 use crate::{
     broker::{
         cause::fault,
@@ -14,6 +17,7 @@ use crate::{
         connection::Connection,
         queues::Queues,
         settings::Settings,
+        stream::Budget,
         topology::{self, TopologyError},
     },
     domain::JobDefaults,
@@ -25,6 +29,10 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 /// What makes the broker read the whole queue may take this long.
 const LONG_ANSWER_LIMIT: Duration = Duration::from_secs(120);
+
+/// Bytes of letters that the client library may hold at a time, what they take there besides included. The rest waits
+/// with the broker, which reads no more of the queue than it hands over.
+const IN_FLIGHT: u64 = 4 * 1024 * 1024;
 
 /// The goodbye may take this long; what it is for is done.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -84,7 +92,7 @@ impl DeadQueue {
     pub fn new(settings: &Arc<Settings>, defaults: JobDefaults) -> Self {
         let queues = Queues::new(&settings.queue, &settings.park);
         Self {
-            connector: Connector::new(Arc::clone(settings)),
+            connector: Connector::new(Arc::clone(settings)).within(Budget::new(IN_FLIGHT)),
             connection: None,
             name: queues.dead().clone(),
             reader: Arc::new(Reader { queues, defaults }),
@@ -102,15 +110,16 @@ impl DeadQueue {
     /// # Errors
     ///
     /// [`LookError`].
-    pub async fn look(&mut self) -> Result<Look<'_>, LookError> {
+    pub async fn look(&mut self, aim: Aim) -> Result<Look<'_>, LookError> {
         if self.connection.as_ref().is_none_or(|connection| !connection.status().connected()) {
-            self.connection = Some(self.connector.connect(Purpose::DeadLetters).await?);
+            self.connection = Some(Box::pin(self.connector.connect(Purpose::DeadLetters)).await?);
         }
         let Some(connection) = &self.connection else {
             return Err(LookError::Lost(NO_ANSWER.to_owned()));
         };
         let found = topology::occupancy(connection, &self.name).await?;
-        Look::begin(connection, &self.name, &self.reader, found).await
+        // Boxed: it is long, and every command would carry its size.
+        Box::pin(Look::begin(connection, &self.name, &self.reader, found, aim)).await
     }
 
     /// Ends the connection. One that failed may hang instead of closing: it is not waited for long.

@@ -1,21 +1,25 @@
 //! Dead letters on their way back into a lane.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use lapin::{Channel, options::ConfirmSelectOptions};
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
+use tracing::warn;
 
 use super::{
-    look::Held,
+    held::Held,
     queue::{Unanswered, asked},
 };
 use crate::{
     broker::{
-        batch::{self, Fate},
+        batch::{self, CutShort, Fate, Outgoing, Wait, Watch},
         connect::{Connector, Purpose, Unreachable},
         connection::Connection,
         headers,
+        patience::Patience,
+        pending::{Entry, Limits, Next, Pending},
         publisher::Letter,
         queues::Queues,
         settings::Settings,
@@ -23,6 +27,12 @@ use crate::{
     },
     domain::Lane,
 };
+
+/// What goes out before its confirms are awaited: mostly all that a caller brings.
+const BATCH: Limits = Limits { messages: usize::MAX, bytes: 16 * 1024 * 1024 };
+
+/// More letters than these are refused only where the broker refuses everything.
+const MOST_REFUSED: usize = 10_000;
 
 /// The broker may block publishing for so long before it is given up: the letters are held meanwhile,
 /// and `consumer_timeout` (30 minutes by default) must not strike.
@@ -43,14 +53,6 @@ pub enum ReplayError {
     /// No channel could be opened.
     #[error(transparent)]
     Unanswered(#[from] Unanswered),
-    /// Nothing is known of the last batch: it may stand in its lane, or not.
-    #[error("up to {letters} letters may have gone back twice: {why}")]
-    Unconfirmed {
-        /// The size of the batch.
-        letters: usize,
-        /// What went wrong.
-        why: String,
-    },
 }
 
 /// What became of a batch.
@@ -58,7 +60,8 @@ pub enum ReplayError {
 pub struct Published {
     /// For each letter, whether its lane has it.
     pub confirmed: Vec<bool>,
-    /// Why the others were refused.
+    /// Why the others were refused, or nothing is known of them; `None` where the rest can never be
+    /// published.
     pub refused: Option<String>,
 }
 
@@ -70,6 +73,17 @@ pub struct Replayer {
     settings: Arc<Settings>,
     queues: Queues,
     link: Option<(Connection, Channel)>,
+    patience: Patience,
+    refused: Refused,
+}
+
+/// Letters that the broker will not take back.
+#[derive(Debug, Default)]
+struct Refused {
+    /// Digests of their bodies.
+    bodies: HashSet<[u8; 32]>,
+    /// What the broker said of the latest.
+    why: String,
 }
 
 impl Replayer {
@@ -81,6 +95,8 @@ impl Replayer {
             settings: Arc::clone(settings),
             queues: Queues::new(&settings.queue, &settings.park),
             link: None,
+            patience: Patience::new(settings.confirm_timeout),
+            refused: Refused::default(),
         }
     }
 
@@ -91,7 +107,7 @@ impl Replayer {
     /// The broker that cannot be reached, or the queue that is not as it must be.
     pub async fn prepare(&mut self) -> Result<(), ReplayError> {
         let (connection, channel) = self.connected().await?;
-        topology::ensure(&connection, &self.queues, self.settings.declare).await?;
+        topology::ensure_for_publishing(&connection, &self.queues, self.settings.declare).await?;
         self.link = Some((connection, channel));
         Ok(())
     }
@@ -104,35 +120,83 @@ impl Replayer {
         Letter { target: None, queue: self.queues.lane(lane).clone(), body, properties }
     }
 
-    /// Publishes a batch and awaits all of its confirms.
+    /// Whether the broker has refused this letter before, and would again.
+    #[must_use]
+    pub fn refuses(&self, held: &Held) -> bool {
+        !self.refused.bodies.is_empty() && self.refused.bodies.contains(&digest(held.body()))
+    }
+
+    /// What the broker said of the latest letter that it refused.
+    #[must_use]
+    pub fn refusal(&self) -> &str {
+        &self.refused.why
+    }
+
+    /// Publishes a batch and awaits its confirms. Each that came counts. A letter that breaks its channel
+    /// is found and left out, and the others go on.
     ///
     /// # Errors
     ///
-    /// [`ReplayError`]; the next batch goes over a new connection.
+    /// [`ReplayError`] if none was sent.
     pub async fn publish(&mut self, letters: &[Letter]) -> Result<Published, ReplayError> {
-        let (connection, channel) = self.connected().await?;
-        let limit = self.settings.confirm_timeout;
-        let publishing = batch::publish(&connection, &channel, letters.iter(), limit, |_| {});
-        let unconfirmed = |why| ReplayError::Unconfirmed { letters: letters.len(), why };
-        let fates = timeout(BLOCKED_LIMIT, publishing)
-            .await
-            .map_err(|_| unconfirmed("the broker blocks publishing".to_owned()))?
-            .map_err(|error| unconfirmed(error.to_string()))?;
-        let mut refused = None;
-        for (letter, fate) in letters.iter().zip(&fates) {
-            let why = match fate {
-                Fate::Confirmed => continue,
-                Fate::Nacked => "refuses messages",
-                Fate::Returned => "does not exist",
-            };
-            refused = Some(format!("queue {} {why}", letter.queue));
+        let mut link = self.connected().await?;
+        let mut sending = Sending::of(letters);
+        let refused = loop {
+            if sending.pending.is_empty() {
+                self.link = Some(link);
+                break None;
+            }
+            match self.attempt(&link, &mut sending).await {
+                Next::Continue => {}
+                Next::Reopen(_) if self.refused.bodies.len() < MOST_REFUSED => {
+                    match self.connected().await {
+                        Ok(fresh) => link = fresh,
+                        Err(error) => break Some(error.to_string()),
+                    }
+                }
+                Next::Reopen(why) | Next::Wait(why) => break Some(why),
+            }
+        };
+        Ok(Published { confirmed: sending.confirmed, refused })
+    }
+
+    /// Publishes once what goes next.
+    async fn attempt(&mut self, link: &(Connection, Channel), sending: &mut Sending<'_>) -> Next {
+        let letters = sending.letters;
+        let batch = sending.pending.next(sending.count);
+        let frame_max = link.0.configuration().frame_max();
+        let outgoing = batch.iter().map(|Entry { message: place, .. }| {
+            let Letter { queue, body, properties, .. } = &letters[*place];
+            Outgoing { queue, body, properties: headers::fit(properties, frame_max) }
+        });
+        let (link, given_up) = ((&link.0, &link.1), sleep(BLOCKED_LIMIT));
+        let published = batch::publish(link, outgoing, &self.patience, &Untold, given_up).await;
+        self.patience.note(&published);
+        let gave_up = published.cut_short == Some(CutShort::GivenUp);
+        let unknown = published.fates.iter().filter(|fate| **fate == Fate::Unknown).count();
+        let mut refusals = batch.iter().zip(&published.fates).filter_map(|(entry, fate)| {
+            fate.refusal()
+                .map(|refusal| format!("queue {}: {refusal}", letters[entry.message].queue))
+        });
+        let refusal = refusals.next();
+        let applied = sending.pending.apply(batch, published, sending.count);
+        sending.count += applied.confirmed.len() as u64;
+        for place in applied.confirmed {
+            sending.confirmed[place] = true;
         }
-        if refused.is_none() {
-            // A full quorum queue marks the channels that it refuses: one that was refused is not kept.
-            self.link = Some((connection, channel));
+        let condemned = applied.unpublishable.len();
+        for (place, refusal) in applied.unpublishable {
+            self.refused.bodies.insert(digest(&letters[place].body));
+            self.refused.why = refusal.why;
         }
-        let confirmed = fates.iter().map(|fate| *fate == Fate::Confirmed).collect();
-        Ok(Published { confirmed, refused })
+        if unknown > condemned {
+            warn!(letters = unknown - condemned, "so many letters may go back twice");
+        }
+        match applied.next {
+            Next::Wait(_) if gave_up => Next::Wait("the broker blocks publishing".to_owned()),
+            Next::Wait(why) => Next::Wait(refusal.unwrap_or(why)),
+            next => next,
+        }
     }
 
     /// Ends the connection.
@@ -150,7 +214,7 @@ impl Replayer {
         {
             return Ok((connection, channel));
         }
-        let connection = self.connector.connect(Purpose::Publish).await?;
+        let connection = Box::pin(self.connector.connect(Purpose::Publish)).await?;
         let channel = asked(async {
             let channel = connection.create_channel().await?;
             channel.confirm_select(ConfirmSelectOptions::default()).await?;
@@ -159,4 +223,34 @@ impl Replayer {
         .await?;
         Ok((connection, channel))
     }
+}
+
+/// The letters of one call.
+struct Sending<'a> {
+    letters: &'a [Letter],
+    /// By their places.
+    pending: Pending<usize>,
+    confirmed: Vec<bool>,
+    count: u64,
+}
+
+impl<'a> Sending<'a> {
+    fn of(letters: &'a [Letter]) -> Self {
+        let mut pending = Pending::new(BATCH);
+        for (place, letter) in letters.iter().enumerate() {
+            pending.push(place, letter.body.len());
+        }
+        Self { letters, pending, confirmed: vec![false; letters.len()], count: 0 }
+    }
+}
+
+fn digest(body: &[u8]) -> [u8; 32] {
+    Sha256::digest(body).into()
+}
+
+/// Nobody is told how a batch waits: the command shows how far it is.
+struct Untold;
+
+impl Watch for Untold {
+    fn waits(&self, _: Wait) {}
 }

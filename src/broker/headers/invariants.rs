@@ -1,6 +1,6 @@
 //! What holds of every message's properties: for property tests and for `fuzz/`.
 
-use std::fmt::Debug;
+use std::{fmt::Debug, sync::LazyLock};
 
 use lapin::protocol::basic::parse_properties;
 
@@ -16,11 +16,21 @@ const OURS: &str = "x-revoker-";
 /// The stays that the worker of these invariants has retry queues for.
 const STAYS: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(60)];
 
+/// The body of every message of these invariants.
+const BODY: &[u8] = br#"{"refresh_token":"token"}"#;
+
+/// The keys of a worker that has some. Nobody who makes up a message knows them.
+static KEYS: LazyLock<HistoryKeys> =
+    LazyLock::new(|| match HistoryKeys::from_text(b"a-key-that-nobody-else-can-know-1234567890") {
+        Ok(keys) => keys,
+        Err(fault) => unreachable!("{fault}"),
+    });
+
 /// The time of day in these invariants, in Unix seconds.
 const NOW: u64 = 1_700_000_000;
 
-/// Reads properties as they came over the wire. The first byte says in which lane they came, and whether
-/// the broker says of them that they stayed in one of our retry queues.
+/// Reads properties as they came over the wire. The first byte says in which lane they came, whether the
+/// broker says of them that they stayed in one of our retry queues, and whether the worker has keys.
 ///
 /// # Panics
 ///
@@ -34,7 +44,8 @@ pub fn hold(bytes: &[u8]) {
         Some(queue) if circumstances & 2 != 0 => out_of(queue, &properties),
         _ => properties,
     };
-    hold_of(&properties, lane, &queues);
+    let none = HistoryKeys::none();
+    hold_of(&properties, lane, &queues, if circumstances & 4 == 0 { &none } else { &KEYS });
 }
 
 /// Reads properties, sends them on, and reads them again.
@@ -42,19 +53,29 @@ pub fn hold(bytes: &[u8]) {
 /// # Panics
 ///
 /// Where something does not hold.
-pub fn hold_of(properties: &BasicProperties, lane: Lane, queues: &Queues) {
-    let arrival = read(properties, lane, true, queues, now());
-    hold_of_arrival(&arrival, properties, queues);
+pub fn hold_of(properties: &BasicProperties, lane: Lane, queues: &Queues, keys: &HistoryKeys) {
+    let read = |properties: &BasicProperties, lane, body: &[u8]| {
+        read(Received { properties, body, lane, redelivered: true }, queues, keys, now())
+    };
+    let arrival = read(properties, lane, BODY);
+    hold_of_arrival(&arrival, properties, queues, keys);
 
     let mut history = arrival.history;
     history.stays += 1;
     let parking = Parking { delay: STAYS[0], history };
-    let parked = of_parked(properties, lane, &parking);
+    let parked = of_parked(properties, BODY, lane, &parking, queues, keys);
     hold_of_copy(&parked, properties);
     let Some(queue) = queues.retry(lane, STAYS[0]) else { unreachable!("there are retry queues") };
     let back = out_of(queue, &parked);
     let expected = History { stays: history.stays.min(MAX_COUNT), ..history };
-    assert_eq!(read(&back, lane, false, queues, now()).history, expected);
+    assert_eq!(read(&back, lane, BODY).history, expected);
+    if keys.are_given() {
+        // The MAC is enough, and it is that of this job in this lane alone.
+        assert_eq!(read(&parked, lane, BODY).history, expected);
+        let other_lane = Lane::ALL[usize::from(lane == Lane::ALL[0])];
+        assert_eq!(read(&back, other_lane, BODY).history, History::default());
+        assert_eq!(read(&back, lane, b"another body").history, History::default());
+    }
 
     let letter = DeadLetter {
         reason: Reason::Rejected,
@@ -68,8 +89,9 @@ pub fn hold_of(properties: &BasicProperties, lane: Lane, queues: &Queues) {
     let dead = of_dead_letter(properties, lane, &letter);
     hold_of_copy(&dead, properties);
     // A stranger to whoever reads it next, and nothing is lost by copying it again.
-    assert_eq!(read(&dead, lane, false, queues, now()).history, History::default());
-    assert_eq!(shown(&strangers(&of_parked(&dead, lane, &parking))), shown(&strangers(&dead)));
+    assert_eq!(read(&dead, lane, BODY).history, History::default());
+    let again = of_parked(&dead, BODY, lane, &parking, queues, keys);
+    assert_eq!(shown(&strangers(&again)), shown(&strangers(&dead)));
 }
 
 /// For comparisons: a float that is no number equals nothing, itself included.
@@ -78,9 +100,16 @@ fn shown(value: &impl Debug) -> String {
 }
 
 /// What is read is within bounds, and no stranger's headers are believed.
-fn hold_of_arrival(arrival: &Arrival, properties: &BasicProperties, queues: &Queues) {
+fn hold_of_arrival(
+    arrival: &Arrival,
+    properties: &BasicProperties,
+    queues: &Queues,
+    keys: &HistoryKeys,
+) {
     let headers = Headers(properties.headers().as_ref());
-    let ours = headers.text("x-first-death-queue").is_some_and(|queue| queues.is_retry(queue));
+    let came_out = headers.text("x-first-death-queue").is_some_and(|queue| queues.is_retry(queue));
+    // With keys, wherever it claims to come from.
+    let ours = came_out && !keys.are_given();
     let history = arrival.history;
     assert!(ours || history == History::default(), "a stranger is believed: {history:?}");
     assert!(history.attempts <= MAX_COUNT && history.stays <= MAX_COUNT);

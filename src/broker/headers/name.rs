@@ -25,6 +25,8 @@ pub const LAST_ERROR: &str = "x-revoker-last-error";
 pub const AMBIGUOUS: &str = "x-revoker-ambiguous";
 /// Why it may.
 pub const AMBIGUITY: &str = "x-revoker-ambiguity";
+/// The MAC over a parked job and its history.
+pub const MAC: &str = "x-revoker-mac";
 /// The job's lane.
 pub const LANE: &str = "x-revoker-lane";
 /// The token's fingerprint.

@@ -3,6 +3,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::{Fingerprint, Reason};
 
+const KEY: &[u8] = b"0123456789abcdef0123456789abcdef";
+const BODY: &[u8] = br#"{"refresh_token":"abc"}"#;
+
 fn queues() -> Queues {
     Queues::new("q", &[Duration::from_secs(10)])
 }
@@ -29,6 +32,21 @@ fn history() -> History {
     }
 }
 
+/// What a worker without keys parks.
+fn parked(original: &BasicProperties, lane: Lane, parking: &Parking) -> BasicProperties {
+    of_parked(original, BODY, lane, parking, &queues(), &HistoryKeys::none())
+}
+
+/// The history that a worker without keys believes.
+fn believed(properties: &BasicProperties) -> History {
+    let received = Received { properties, body: BODY, lane: Lane::Bulk, redelivered: false };
+    read(received, &queues(), &HistoryKeys::none(), now()).history
+}
+
+fn keys() -> HistoryKeys {
+    HistoryKeys::from_text(KEY).unwrap()
+}
+
 fn parking() -> Parking {
     Parking { delay: Duration::from_secs(10), history: history() }
 }
@@ -45,17 +63,16 @@ fn names(properties: &BasicProperties) -> Vec<String> {
 
 #[test]
 fn a_parked_jobs_history_survives_its_stay() {
-    let parked = of_parked(&BasicProperties::default(), Lane::Bulk, &parking());
+    let parked = parked(&BasicProperties::default(), Lane::Bulk, &parking());
     let back = out_of("q.retry.bulk.10s", &parked);
-    assert_eq!(read(&back, Lane::Bulk, false, &queues(), now()).history, history());
+    assert_eq!(believed(&back), history());
 }
 
 #[test]
 fn a_strangers_headers_are_not_believed() {
-    let parked = of_parked(&BasicProperties::default(), Lane::Bulk, &parking());
+    let parked = parked(&BasicProperties::default(), Lane::Bulk, &parking());
     for properties in [parked.clone(), out_of("other.retry.bulk.10s", &parked)] {
-        let read = read(&properties, Lane::Bulk, false, &queues(), now());
-        assert_eq!(read.history, History::default());
+        assert_eq!(believed(&properties), History::default());
     }
 }
 
@@ -69,9 +86,8 @@ fn what_is_believed_is_clamped() {
         (LAST_ERROR, text("nonsense")),
         (AMBIGUITY, AMQPValue::Boolean(true)),
     ]);
-    let read = read(&wild, Lane::Bulk, false, &queues(), now());
     assert_eq!(
-        read.history,
+        believed(&wild),
         History {
             attempts: MAX_COUNT,
             stays: 1,
@@ -94,10 +110,10 @@ fn a_timestamp_is_read_in_its_own_unit_and_travels_as_it_is() {
         (7, None),
     ] {
         let properties = BasicProperties::default().with_timestamp(sent);
-        let arrival = read(&properties, Lane::Bulk, false, &queues(), now());
+        let arrival = arrival(&properties, Lane::Bulk, false);
         let expected = expected.map(|since_epoch| SystemTime::UNIX_EPOCH + since_epoch);
         assert_eq!(arrival.published_at, expected, "{sent}");
-        let parked = of_parked(&properties, Lane::Bulk, &parking());
+        let parked = parked(&properties, Lane::Bulk, &parking());
         assert_eq!(parked.timestamp(), &Some(sent));
     }
 }
@@ -126,7 +142,7 @@ fn only_harmless_properties_travel() {
         .with_type("logout".into())
         .with_app_id("app".into())
         .with_delivery_mode(PERSISTENT);
-    let copy = of_parked(&original, Lane::Interactive, &parking());
+    let copy = parked(&original, Lane::Interactive, &parking());
     assert!(names(&copy).contains(&"tenant".to_owned()));
     assert_eq!(
         copy.with_headers(FieldTable::default()),
@@ -147,7 +163,7 @@ fn harmful_headers_stay_behind() {
         ("x-revoker-attempts", AMQPValue::LongInt(99)),
         ("kept", text("yes")),
     ]);
-    let parked = of_parked(&original, Lane::Interactive, &parking());
+    let parked = parked(&original, Lane::Interactive, &parking());
     assert_eq!(
         names(&parked),
         ["kept", AMBIGUITY, AMBIGUOUS, ATTEMPTS, FIRST_FAILED_AT, LANE, LAST_ERROR, PARKED]
@@ -158,7 +174,7 @@ fn harmful_headers_stay_behind() {
 #[test]
 fn a_count_of_replays_is_kept_within_bounds() {
     let original = with(&[(REPLAYS, AMQPValue::LongLongInt(i64::MAX))]);
-    let parked = of_parked(&original, Lane::Bulk, &parking());
+    let parked = parked(&original, Lane::Bulk, &parking());
     assert_eq!(Headers(parked.headers().as_ref()).count(REPLAYS), Some(MAX_COUNT));
 }
 
@@ -186,8 +202,7 @@ fn a_replayed_job_starts_afresh_and_counts_its_replays() {
     assert_eq!(back.message_id().as_ref().map(ShortString::as_str), Some("id-1"));
     assert_eq!((back.timestamp(), back.delivery_mode()), (&Some(7), &Some(PERSISTENT)));
     assert_eq!(back.expiration(), &None);
-    let read = read(&back, Lane::Bulk, false, &queues(), now());
-    assert_eq!(read.history, History::default());
+    assert_eq!(believed(&back), History::default());
     let again = of_replayed(&with(&[(REPLAYS, AMQPValue::LongLongInt(i64::MAX))]));
     assert_eq!(Headers(again.headers().as_ref()).count(REPLAYS), Some(MAX_COUNT));
 }
@@ -199,7 +214,7 @@ fn headers_beyond_the_limit_are_left_out_and_the_trace_is_not() {
         ("small", text("kept")),
         ("traceparent", text("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")),
     ]);
-    let copy = names(&of_parked(&original, Lane::Bulk, &parking()));
+    let copy = names(&parked(&original, Lane::Bulk, &parking()));
     assert!(copy.contains(&"small".to_owned()) && copy.contains(&"traceparent".to_owned()));
     assert!(copy.contains(&"x-revoker-headers-dropped".to_owned()));
     assert!(!copy.contains(&"big".to_owned()));
@@ -256,6 +271,7 @@ proptest! {
             prop_oneof!["x-revoker-[a-z-]{1,16}", "x-first-death-queue", ".{0,40}"],
             any_value(), 0..12),
         queue in prop_oneof![Just("q.retry.bulk.10s".to_owned()), ".{0,20}"],
+        keyed in any::<bool>(),
     ) {
         let mut table = FieldTable::default();
         for (name, value) in headers {
@@ -263,6 +279,7 @@ proptest! {
         }
         table.insert("x-first-death-queue".into(), text(&queue));
         let properties = BasicProperties::default().with_headers(table);
-        invariants::hold_of(&properties, Lane::Bulk, &queues());
+        let keys = if keyed { keys() } else { HistoryKeys::none() };
+        invariants::hold_of(&properties, Lane::Bulk, &queues(), &keys);
     }
 }

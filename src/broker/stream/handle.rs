@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     task::Waker,
@@ -12,6 +12,8 @@ use std::{
 
 use futures_util::task::AtomicWaker;
 use tokio::{sync::watch, time::Instant};
+
+use crate::broker::cause::Cause;
 
 /// How a stream ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +47,10 @@ struct Shared {
     ordered: AtomicBool,
     deadline: Mutex<Option<Instant>>,
     reader: AtomicWaker,
+    /// What the broker said as it closed the connection.
+    said: OnceLock<Cause>,
+    /// The stream is not read: too much of what came is still held.
+    stalled: AtomicBool,
 }
 
 impl Default for Shared {
@@ -54,6 +60,8 @@ impl Default for Shared {
             ordered: AtomicBool::new(false),
             deadline: Mutex::new(None),
             reader: AtomicWaker::new(),
+            said: OnceLock::new(),
+            stalled: AtomicBool::new(false),
         }
     }
 }
@@ -91,6 +99,31 @@ impl Handle {
         self.0.ended.borrow().clone()
     }
 
+    /// Why the stream ended, if it has, or is about to: what the broker said, or what the stream met.
+    #[must_use]
+    pub fn cause(&self) -> Option<Cause> {
+        let said = self.0.said.get().cloned();
+        said.or_else(|| self.end().map(|ended| Cause::told(ended.to_string())))
+    }
+
+    /// Whether the stream is not read, because too much of what came is still held. Answers of the broker have
+    /// to wait for that too.
+    #[must_use]
+    pub fn is_stalled(&self) -> bool {
+        self.0.stalled.load(Ordering::Relaxed)
+    }
+
+    /// The broker closes the connection, for this reason.
+    pub(super) fn said(&self, cause: Cause) {
+        // The first word counts.
+        let _ = self.0.said.set(cause);
+    }
+
+    /// Whether the stream is read.
+    pub(super) fn stall(&self, stalled: bool) {
+        self.0.stalled.store(stalled, Ordering::Relaxed);
+    }
+
     /// When the stream has to end, if it has been told so.
     pub(super) fn deadline(&self) -> Option<Instant> {
         if !self.0.ordered.load(Ordering::Acquire) {
@@ -105,7 +138,11 @@ impl Handle {
     }
 
     /// Notes how the stream ended. The first word counts.
-    pub(super) fn note(&self, how: Ended) {
+    pub(super) fn note(&self, mut how: Ended) {
+        // A broker closes a connection that reads nothing for a while.
+        if self.is_stalled() && how != Ended::GivenUp {
+            how = Ended::Failed(format!("{how}, while broker.in_flight_bytes is used up"));
+        }
         self.0.ended.send_if_modified(|ended| {
             let first = ended.is_none();
             if first {

@@ -1,20 +1,39 @@
 //! The stream under the client library: from a host's name to the bytes that lapin reads and writes.
 //!
-//! lapin takes any stream, through a [`kit`] that stands for its runtime. So connecting is ours: one deadline
-//! covers names, TCP, TLS and AMQP, and a connection can be ended from outside at any time.
+//! lapin takes any stream, through a kit that stands for its runtime. So connecting is ours: one deadline covers
+//! names, TCP, TLS and AMQP, and a connection can be ended from outside at any time. And so is reading: what lapin
+//! cannot read is mended on its way to it, and what it is given has a bound in bytes.
+//!
+//! A fork of lapin would have to be kept up with it, and a proxy of our own would copy every body.
 
+mod budget;
+mod frames;
 mod handle;
+mod held;
+#[cfg(any(test, fuzzing))]
+pub mod invariants;
 mod io;
 mod kit;
+mod listener;
+mod mend;
+mod methods;
 mod names;
+mod oversized;
+mod reader;
 mod socket;
 mod tls;
+mod wire;
 
 pub use self::{
+    budget::{Account, Budget, Charge, Delivered},
+    frames::Fault,
     handle::{Ended, Handle},
     io::Stream,
     kit::Kit,
+    listener::Listener,
+    methods::Agreed,
     names::Names,
+    reader::Reader,
     socket::Target,
     tls::TlsFault,
 };
@@ -95,7 +114,7 @@ impl Deadline {
     }
 }
 
-/// Connects to a host, and shakes hands by TLS where its scheme says so.
+/// Connects to a host, by TLS where its scheme says so.
 ///
 /// # Errors
 ///
@@ -105,19 +124,18 @@ pub async fn open(
     target: &Target,
     names: &mut Names,
     deadline: Deadline,
-) -> Result<Stream, OpenError> {
+) -> Result<Transport, OpenError> {
     // First: a certificate that cannot be read should not cost the broker a connection.
     let tls = if target.tls { Some(tls::config(settings)?) } else { None };
     let asking = names.addresses(&target.host, target.port);
     let addresses = deadline.wait("the resolver", asking).await?.map_err(OpenError::Name)?;
     let socket = socket::connect(&addresses, deadline).await?;
-    let transport = match tls {
+    Ok(match tls {
         None => Either::Left(socket),
         Some(config) => Either::Right(Box::new(
             deadline.wait("the TLS handshake", shake_hands(config, target, socket)).await??,
         )),
-    };
-    Ok(Stream::new(transport))
+    })
 }
 
 async fn shake_hands(

@@ -1,21 +1,29 @@
 //! One reading of the secrets, and what there is to say of it.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, path::Path};
 
 use tracing::{info, warn};
 
-use crate::endpoint::{CredentialFault, Credentials, Reloaded};
+use super::Secrets;
+use crate::{
+    broker::HistoryKeyFault,
+    endpoint::{CredentialFault, Reloaded},
+};
 
 /// Reads the secrets again and again; knows which faults were told before.
 pub(super) struct Rounds {
-    credentials: Arc<Credentials>,
+    secrets: Secrets,
     told: BTreeSet<String>,
+    /// Whether any of these is more than odd.
+    faulty: bool,
 }
 
 /// What one reading showed that was not so before. No text holds a secret.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct News {
     pub(super) replaced: Option<Reloaded>,
+    /// How many history keys there are, if they are others than before.
+    pub(super) history_keys: Option<usize>,
     /// The faults that have come up, each with what that means for its client.
     pub(super) faults: Vec<String>,
     /// The last of the faults is gone.
@@ -23,47 +31,68 @@ pub(super) struct News {
 }
 
 impl Rounds {
-    pub(super) fn new(credentials: Arc<Credentials>) -> Self {
-        Self { credentials, told: BTreeSet::new() }
+    pub(super) fn new(secrets: Secrets) -> Self {
+        // Told at the start.
+        let told = secrets.credentials.oddities().iter().map(ToString::to_string).collect();
+        Self { secrets, told, faulty: false }
     }
 
     /// Reads every secret once, apart from the runtime's own threads: a slow file system must not hold
     /// up calls.
     pub(super) async fn read(&mut self) -> News {
-        let credentials = Arc::clone(&self.credentials);
-        match tokio::task::spawn_blocking(move || credentials.reload()).await {
-            Ok((reloaded, faults)) => self.news(reloaded, &faults),
+        let Secrets { credentials, history_keys } = self.secrets.clone();
+        let reading = move || (credentials.reload(), history_keys.reload());
+        match tokio::task::spawn_blocking(reading).await {
+            Ok(((reloaded, faults), keys)) => self.news(reloaded, &faults, keys),
             // A panic there has a line of its own; the next round tries again.
             Err(_) => News::default(),
         }
     }
 
     /// A fault is news when it comes up, not each time it is met.
-    fn news(&mut self, reloaded: Reloaded, faults: &[CredentialFault]) -> News {
-        let had_faults = !self.told.is_empty();
+    fn news(
+        &mut self,
+        reloaded: Reloaded,
+        faults: &[CredentialFault],
+        keys: Result<Option<usize>, HistoryKeyFault>,
+    ) -> News {
+        let is_faulty = keys.is_err() || faults.iter().any(CredentialFault::is_wrong);
+        let was_faulty = std::mem::replace(&mut self.faulty, is_faulty);
         let before = std::mem::take(&mut self.told);
         let mut news = News::default();
-        for fault in faults {
-            let text = fault.to_string();
+        let of_clients = faults.iter().map(|fault| (fault.to_string(), self.meanwhile(fault)));
+        let mut all: Vec<_> = of_clients.collect();
+        match keys {
+            Ok(changed) => news.history_keys = changed,
+            Err(fault) => all.push((self.of_the_keys(&fault), "the old keys stay in force")),
+        }
+        for (text, meanwhile) in all {
             if !before.contains(&text) {
-                news.faults.push(format!("{text}; {}", self.meanwhile(fault)));
+                news.faults.push(format!("{text}; {meanwhile}"));
             }
             self.told.insert(text);
         }
         news.replaced = (reloaded.changed > 0 || reloaded.withdrawn > 0).then_some(reloaded);
-        news.mended = had_faults && self.told.is_empty();
+        news.mended = was_faulty && !self.faulty;
         news
     }
 
     /// What a client with a faulty secret is called with.
     fn meanwhile(&self, fault: &CredentialFault) -> &'static str {
         match &fault.client_id {
-            Some(client_id) if self.credentials.secret(client_id).is_none() => {
+            _ if !fault.is_wrong() => "it is in force as it is",
+            Some(client_id) if self.secrets.credentials.secret(client_id).is_none() => {
                 "it had none before, so its jobs cannot be called"
             }
             Some(_) => "the old secret stays in force",
             None => "the old secrets stay in force",
         }
+    }
+
+    /// What is wrong with the file of the history keys.
+    fn of_the_keys(&self, fault: &HistoryKeyFault) -> String {
+        let path = self.secrets.history_keys.path().unwrap_or_else(|| Path::new(""));
+        format!("the history keys: {} {fault}", path.display())
     }
 }
 
@@ -73,11 +102,14 @@ impl News {
         if let Some(Reloaded { clients, changed, withdrawn, .. }) = &self.replaced {
             info!(clients, changed, withdrawn, "client secrets replaced");
         }
+        if let Some(keys) = self.history_keys {
+            info!(keys, "history keys replaced");
+        }
         for fault in &self.faults {
             warn!("{fault}");
         }
         if self.mended {
-            info!("every client secret can be read again");
+            info!("every secret can be read again");
         }
     }
 }

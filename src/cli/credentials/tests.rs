@@ -6,6 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{round::News, trigger::LOOK_EVERY, *};
 use crate::{
+    broker::HistoryKeys,
     domain::ClientKey,
     endpoint::{CredentialSettings, Reloaded},
 };
@@ -40,7 +41,7 @@ fn faults<const N: usize>(faults: [String; N]) -> News {
 async fn each_change_is_told_once() {
     let (folder, credentials) = folder();
     let file = |name: &str| folder.path().join(name);
-    let mut rounds = Rounds::new(Arc::clone(&credentials));
+    let mut rounds = Rounds::new(Arc::clone(&credentials).into());
     assert_eq!(rounds.read().await, News::default(), "nothing changed");
 
     fs::write(file("shop"), "hunter2-new").unwrap();
@@ -65,7 +66,7 @@ async fn each_fault_is_told_as_it_comes_up_and_the_old_secret_stays_in_force() {
     let (folder, credentials) = folder();
     let folder = folder.path();
     let file = |name: &str| folder.join(name);
-    let mut rounds = Rounds::new(Arc::clone(&credentials));
+    let mut rounds = Rounds::new(Arc::clone(&credentials).into());
 
     fs::write(file("shop"), "").unwrap();
     let emptied = fault(folder, "shop", "is empty; the old secret stays in force");
@@ -93,11 +94,68 @@ async fn each_fault_is_told_as_it_comes_up_and_the_old_secret_stays_in_force() {
     assert_eq!(secret(&credentials).as_deref(), Some("hunter2-old"));
 }
 
+#[tokio::test]
+async fn a_secret_that_is_odd_is_told_once_and_in_force() {
+    let (folder, credentials) = folder();
+    let mut rounds = Rounds::new(Arc::clone(&credentials).into());
+    fs::write(folder.path().join("shop"), "\"hunter2-new\"").unwrap();
+    let news = rounds.read().await;
+    assert_eq!(news.replaced, Some(Reloaded { clients: 1, changed: 1, withdrawn: 0 }));
+    assert_eq!(news.faults.len(), 1);
+    let said = &news.faults[0];
+    assert!(
+        said.contains(": stands in quotes; ") && said.ends_with("; it is in force as it is"),
+        "{said}"
+    );
+    assert_eq!(secret(&credentials).as_deref(), Some("\"hunter2-new\""));
+    assert_eq!(rounds.read().await, News::default(), "told before");
+    // At a start with it, whoever starts tells it.
+    let again = CredentialSettings {
+        directory: Some(folder.path().to_owned()),
+        ..CredentialSettings::default()
+    };
+    let mut rounds = Rounds::new(Arc::new(Credentials::load(&again).unwrap()).into());
+    assert_eq!(rounds.read().await, News::default());
+    fs::write(folder.path().join("shop"), "hunter2-new").unwrap();
+    assert!(!rounds.read().await.mended, "it was no fault");
+}
+
+#[tokio::test]
+async fn changed_history_keys_are_told_once_and_a_fault_keeps_the_old_ones() {
+    let (folder, credentials) = folder();
+    let path = folder.path().join(".history-keys");
+    let (old, new) = ("hunter2-old".repeat(3), "hunter2-new".repeat(3));
+    fs::write(&path, &old).unwrap();
+    let history_keys = Arc::new(HistoryKeys::load(Some(&path)).unwrap());
+    let mac = history_keys.sign(b"a history").unwrap();
+    let secrets = Secrets { credentials, history_keys: Arc::clone(&history_keys) };
+    let mut rounds = Rounds::new(secrets);
+    assert_eq!(rounds.read().await, News::default(), "nothing changed");
+
+    fs::write(&path, format!("{new}\n{old}\n")).unwrap();
+    assert_eq!(rounds.read().await, News { history_keys: Some(2), ..News::default() });
+    assert_ne!(history_keys.sign(b"a history").unwrap().as_ref(), mac.as_ref());
+    assert!(history_keys.verify(b"a history", mac.as_ref()), "the old key verifies");
+
+    fs::write(&path, "").unwrap();
+    let emptied =
+        format!("the history keys: {} holds no key; the old keys stay in force", path.display());
+    assert_eq!(rounds.read().await, faults([emptied]));
+    assert_eq!(rounds.read().await, News::default(), "the same fault");
+    assert!(history_keys.verify(b"a history", mac.as_ref()));
+
+    fs::write(&path, &new).unwrap();
+    let replaced = News { history_keys: Some(1), mended: true, ..News::default() };
+    assert_eq!(rounds.read().await, replaced);
+    assert!(!history_keys.verify(b"a history", mac.as_ref()), "the old key is gone");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_changed_file_is_taken_up_until_the_shutdown() {
     let (folder, credentials) = folder();
     let shutdown = CancellationToken::new();
-    let keeping = tokio::spawn(keep_fresh(Arc::clone(&credentials), |_| {}, shutdown.clone()));
+    let keeping =
+        tokio::spawn(keep_fresh(Arc::clone(&credentials).into(), |_| {}, shutdown.clone()));
     fs::write(folder.path().join("shop"), "hunter2-new").unwrap();
     let began = Instant::now();
     while secret(&credentials).as_deref() != Some("hunter2-new") {

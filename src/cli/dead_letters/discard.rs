@@ -13,9 +13,6 @@ use super::{
 };
 use crate::broker::Held;
 
-/// Letters that are acked at once: a signal need not wait long, and the broker is told of many together.
-const BATCH: usize = 1024;
-
 /// Throws dead letters away for good
 ///
 /// Their tokens are not revoked by it, and nothing keeps them: export them before. Asks for their number
@@ -90,12 +87,9 @@ pub async fn run(args: &Args, tools: &mut Tools) -> Result<Ended, Failure> {
         discarded: selection.letters.finished(),
         left: selection.letters.left(),
     };
-    if args.json {
-        print_json(&summary)?;
-    } else {
-        print(&summary.text());
-    }
+    let printed = if args.json { print_json(&summary) } else { print(&summary.text()) };
     ended?;
+    printed?;
     if summary.left > 0 && !args.dry_run {
         return Err(Failure::Unfinished(summary.left));
     }
@@ -123,14 +117,21 @@ impl Deed for Discarding {
 
     const DOING: &'static str = "discarding";
 
-    fn begin(&mut self) {}
+    // A signal need not wait long, and the broker is told of many together.
+    const BATCH: usize = 1024;
 
-    fn keep(&mut self, _: Held) -> Option<()> {
-        Some(())
+    fn in_a_round(&self) -> usize {
+        usize::MAX
+    }
+
+    fn keep(&self, _: Held) {}
+
+    fn permitted_now(&mut self, most: usize) -> usize {
+        most.min(Self::BATCH)
     }
 
     async fn permitted(&mut self, most: usize) -> usize {
-        most.min(BATCH)
+        most.min(Self::BATCH)
     }
 
     async fn carry_out(&mut self, batch: Vec<()>) -> Result<Carried, Failure> {

@@ -91,12 +91,13 @@ pub async fn run(args: &Args, tools: &mut Tools) -> Result<Ended, Failure> {
     let seen = reading::read(&mut tools.queue, &tools.stop, |held| {
         let letter = held.letter();
         if args.limit.is_none_or(|limit| reasons.total() < limit) && filter.fits(&letter) {
-            match line::of(held.body(), args.reveal) {
-                Some(line) if letter.is_job => {
+            // A body that is no job may be of any size: it is not read.
+            match letter.is_job.then(|| line::of(held.body(), args.reveal)).flatten() {
+                Some(line) => {
                     target.write(&line).map_err(failed)?;
                     reasons.add(letter.reason);
                 }
-                _ => no_jobs += 1,
+                None => no_jobs += 1,
             }
         }
         Ok(())
@@ -115,7 +116,7 @@ pub async fn run(args: &Args, tools: &mut Tools) -> Result<Ended, Failure> {
     if args.json {
         print_json(&summary)?;
     } else {
-        print(&summary.text());
+        print(&summary.text())?;
     }
     Ok(if no_jobs > 0 { Ended::Partly } else { Ended::Well })
 }

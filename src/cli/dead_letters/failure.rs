@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::counts::several;
 use crate::{
     broker::{LookError, ReplayError, TopologyError},
-    cli::EXIT_USAGE,
+    cli::{EXIT_USAGE, output::OutputError, with_sources},
 };
 
 /// Why an action did not come to its end. The texts hold no token.
@@ -49,6 +49,9 @@ pub enum Failure {
     /// The answer could not be asked for.
     #[error("standard input: {0}")]
     Input(io::Error),
+    /// The result could not be printed.
+    #[error("{}", with_sources(.0))]
+    Output(#[from] OutputError),
     /// The result could not be put into JSON.
     #[error("the result cannot be written as JSON: {0}")]
     Unprintable(serde_json::Error),
@@ -61,10 +64,10 @@ impl Failure {
         match self {
             Self::Look(error) => error.passes(),
             Self::Replay(error) => match error {
-                ReplayError::Topology(error) => matches!(error, TopologyError::Failed { .. }),
-                ReplayError::Unreachable(_)
-                | ReplayError::Unanswered(_)
-                | ReplayError::Unconfirmed { .. } => true,
+                ReplayError::Topology(error) => {
+                    matches!(error, TopologyError::Refused { .. } | TopologyError::Failed { .. })
+                }
+                ReplayError::Unreachable(_) | ReplayError::Unanswered(_) => true,
             },
             Self::Refused(_) => true,
             _ => false,

@@ -21,19 +21,14 @@ mod selection;
 mod show;
 mod table;
 
-use std::{
-    io::{self, Write as _},
-    process::ExitCode,
-    sync::Arc,
-    time::SystemTime,
-};
+use std::{process::ExitCode, sync::Arc, time::SystemTime};
 
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use self::failure::Failure;
-use super::{EXIT_PARTLY, signals::Endings};
+use super::{EXIT_PARTLY, output, signals::Endings};
 use crate::{
     broker::{self, DeadQueue},
     config::Config,
@@ -134,15 +129,21 @@ async fn act(action: Action, mut tools: Tools) -> ExitCode {
     }
 }
 
-/// Prints a result. Whoever closed standard output still gets the exit code.
-fn print(text: &str) {
-    drop(io::stdout().lock().write_all(text.as_bytes()));
+/// Prints a result.
+fn print(text: &str) -> Result<(), Failure> {
+    Ok(output::print(text)?)
+}
+
+/// Prints a part of a result, and empties it.
+async fn print_on(text: &mut String) -> Result<(), Failure> {
+    output::print_part(text).await?;
+    text.clear();
+    Ok(())
 }
 
 /// Prints a result for a script, as one JSON document.
 fn print_json(result: &impl Serialize) -> Result<(), Failure> {
     let mut text = serde_json::to_string_pretty(result).map_err(Failure::Unprintable)?;
     text.push('\n');
-    print(&text);
-    Ok(())
+    print(&text)
 }

@@ -6,7 +6,7 @@ use crate::flow::Rate;
 
 /// Letters that are published before their confirms are awaited and the dead letters acked: if this
 /// process dies in between, so many are jobs again and dead letters still.
-const BATCH: usize = 128;
+pub const BATCH: usize = 128;
 
 /// The size of the next batch, by the rate that was asked for.
 #[derive(Debug, Default)]
@@ -34,6 +34,16 @@ impl Pace {
                 Err(_) if self.granted > 0 => break,
                 Err(wait) => sleep(wait).await,
             }
+        }
+        self.granted.min(most)
+    }
+
+    /// How many may be published at this moment, `most` at most.
+    pub fn permitted_now(&mut self, most: usize) -> usize {
+        let most = most.min(BATCH);
+        let Some(rate) = &self.rate else { return most };
+        while self.granted < most && rate.take().is_ok() {
+            self.granted += 1;
         }
         self.granted.min(most)
     }
@@ -82,5 +92,17 @@ mod tests {
         let start = Instant::now();
         assert_eq!(pace.permitted(5).await, 1, "the same one");
         assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_does_not_wait_gets_what_the_rate_has_let_through() {
+        assert_eq!(Pace::new(None).permitted_now(1_000_000), BATCH);
+        let mut pace = Pace::new(Rate::per_second(10.0));
+        assert_eq!(pace.permitted_now(5), 1);
+        pace.spend(1);
+        assert_eq!(pace.permitted_now(5), 0);
+        tokio::time::advance(Duration::from_millis(100)).await;
+        assert_eq!(pace.permitted_now(5), 1);
+        assert_eq!(pace.permitted_now(5), 1, "the same one");
     }
 }

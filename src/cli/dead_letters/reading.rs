@@ -6,7 +6,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::{counts::several, failure::Failure, progress::Progress};
-use crate::broker::{DeadQueue, Held};
+use crate::broker::{Aim, DeadQueue, Held, Look};
 
 /// What a look at the whole queue came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -41,6 +41,51 @@ impl Seen {
     }
 }
 
+/// A look at every letter, with its progress shown.
+#[derive(Debug)]
+pub struct Reading<'a> {
+    look: Look<'a>,
+    progress: Progress,
+}
+
+impl<'a> Reading<'a> {
+    /// Begins.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`].
+    pub async fn begin(queue: &'a mut DeadQueue) -> Result<Self, Failure> {
+        let look = queue.look(Aim::Reading).await?;
+        let progress = Progress::new("looking", look.expected().into());
+        Ok(Self { look, progress })
+    }
+
+    /// The next letter, in the order of the queue.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`]; the letters are back in the queue all the same.
+    pub async fn next(&mut self) -> Result<Option<Held>, Failure> {
+        let next = self.look.next().await?;
+        if next.is_some() {
+            self.progress.set_total(self.look.expected().into());
+            self.progress.add(1);
+        }
+        Ok(next)
+    }
+
+    /// Ends it, and says what it came to.
+    pub async fn end(mut self) -> Seen {
+        let seen = Seen {
+            looked_at: self.look.seen(),
+            held_by_others: self.look.missed(),
+            other_consumers: self.look.others(),
+        };
+        self.progress.giving_back(self.look.close()).await;
+        seen
+    }
+}
+
 /// Shows every letter to `each`, in the order of the queue.
 ///
 /// # Errors
@@ -52,19 +97,11 @@ pub async fn read(
     mut each: impl FnMut(&Held) -> Result<(), Failure>,
 ) -> Result<Seen, Failure> {
     unless_stopped(stop, async {
-        let mut look = queue.look().await?;
-        let mut progress = Progress::new("looking", look.expected().into());
-        while let Some(held) = look.next().await? {
+        let mut reading = Reading::begin(queue).await?;
+        while let Some(held) = reading.next().await? {
             each(&held)?;
-            progress.add(1);
         }
-        let seen = Seen {
-            looked_at: look.seen(),
-            held_by_others: look.missed(),
-            other_consumers: look.others(),
-        };
-        look.close().await;
-        Ok(seen)
+        Ok(reading.end().await)
     })
     .await
 }

@@ -9,10 +9,9 @@ use super::{
     counts::{Counts, several},
     failure::Failure,
     filter,
-    pace::Pace,
+    pace::{self, Pace},
     print, print_json,
     reading::Seen,
-    room::Room,
     rounds::{self, Carried, Deed},
     selection,
 };
@@ -89,6 +88,7 @@ struct Summary {
     bulk: u64,
     left: u64,
     rejected_left_out: u64,
+    refused_by_broker: u64,
 }
 
 /// Replays.
@@ -117,6 +117,7 @@ pub async fn run(args: &Args, tools: &mut Tools) -> Result<Ended, Failure> {
         ended = rounds::run(tools, &mut selection.letters, &mut replaying).await;
         replaying.replayer.disconnect().await;
     }
+    let refused_by_broker = replaying.refused;
     let summary = Summary {
         queue: tools.queue.name().to_owned(),
         seen: selection.seen,
@@ -128,21 +129,25 @@ pub async fn run(args: &Args, tools: &mut Tools) -> Result<Ended, Failure> {
         bulk: replaying.replayed.bulk,
         left: selection.letters.left(),
         rejected_left_out,
+        refused_by_broker,
     };
-    if args.json {
-        print_json(&summary)?;
+    let printed = if args.json {
+        print_json(&summary)
     } else {
-        print(&summary.text());
-    }
+        print(&summary.text(replaying.replayer.refusal()))
+    };
     ended?;
-    if summary.left > 0 && !args.dry_run {
-        return Err(Failure::Unfinished(summary.left));
+    printed?;
+    let not_found = summary.left.saturating_sub(refused_by_broker);
+    if not_found > 0 && !args.dry_run {
+        return Err(Failure::Unfinished(not_found));
     }
-    Ok(if rejected_left_out > 0 { Ended::Partly } else { Ended::Well })
+    Ok(if rejected_left_out + refused_by_broker > 0 { Ended::Partly } else { Ended::Well })
 }
 
 impl Summary {
-    fn text(&self) -> String {
+    /// For people; `why` is what the broker said of the latest letter that it refused.
+    fn text(&self, why: &str) -> String {
         let Self { queue, selected, replayed, interactive, bulk, left, rejected_left_out, .. } =
             self;
         let mut text = if self.dry_run {
@@ -163,6 +168,13 @@ impl Summary {
                  {rejected_left_out}"
             );
         }
+        if self.refused_by_broker > 0 {
+            let _ = writeln!(
+                text,
+                "still dead letters, because the broker refuses them: {} ({why})",
+                self.refused_by_broker
+            );
+        }
         text.push_str(&self.seen.notes());
         text
     }
@@ -173,9 +185,10 @@ struct Replaying {
     replayer: Replayer,
     to_lane: Option<Lane>,
     pace: Pace,
-    /// The room of every round, and what is left of this one's.
-    room: (Room, Room),
+    in_a_round: usize,
     replayed: PerLane<u64>,
+    /// Letters of this round that the broker has refused before.
+    refused: u64,
 }
 
 impl Replaying {
@@ -186,13 +199,13 @@ impl Replaying {
             reason = "saturates, and is at least one"
         )]
         let in_a_round = |rate: f64| (rate * rounds::LONGEST.as_secs_f64()).max(1.0) as usize;
-        let room = Room::of(args.rate.map_or(usize::MAX, in_a_round));
         Self {
             replayer,
             to_lane: args.to_lane,
             pace: Pace::new(args.rate.and_then(Rate::per_second)),
-            room: (room, room),
+            in_a_round: args.rate.map_or(usize::MAX, in_a_round),
             replayed: PerLane::default(),
+            refused: 0,
         }
     }
 }
@@ -202,16 +215,30 @@ impl Deed for Replaying {
 
     const DOING: &'static str = "replaying";
 
-    fn begin(&mut self) {
-        self.room.1 = self.room.0;
+    const BATCH: usize = pace::BATCH;
+
+    fn in_a_round(&self) -> usize {
+        self.in_a_round
     }
 
-    fn keep(&mut self, held: Held) -> Option<(Lane, Letter)> {
-        if !self.room.1.take(held.body().len()) {
-            return None;
-        }
+    fn begin(&mut self) {
+        self.refused = 0;
+    }
+
+    fn refuses(&mut self, held: &Held) -> bool {
+        // It stays a dead letter: to send it again would break the channel of the others again.
+        let refuses = self.replayer.refuses(held);
+        self.refused += u64::from(refuses);
+        refuses
+    }
+
+    fn keep(&self, held: Held) -> (Lane, Letter) {
         let lane = self.to_lane.or_else(|| held.letter().lane).unwrap_or(Lane::Bulk);
-        Some((lane, self.replayer.letter(held, lane)))
+        (lane, self.replayer.letter(held, lane))
+    }
+
+    fn permitted_now(&mut self, most: usize) -> usize {
+        self.pace.permitted_now(most)
     }
 
     async fn permitted(&mut self, most: usize) -> usize {

@@ -1,28 +1,34 @@
-//! Doing something with the letters that were chosen, in rounds: each looks at the whole queue, finds
-//! those still to do, does as many as fit, and gives the rest back.
+//! Doing something with the letters that were chosen, in rounds: each reads the whole queue, finds those still to
+//! do, does as many as it has time for while it reads, and gives the rest back.
 //!
 //! Not all in one look: the broker takes letters back that are held for too long (`consumer_timeout`, 30
-//! minutes by default), and their bodies would all be in memory. The last round finds none left, which
-//! proves that the acks arrived: a quorum queue can lose those that the end of a connection follows.
+//! minutes by default). The last round finds none left, which proves that the acks arrived: a quorum queue can
+//! lose those that the end of a connection follows.
 
 use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Tools,
     failure::Failure,
-    frozen::{Claim, Frozen, Sightings},
+    frozen::{Claim, Frozen},
     progress::Progress,
     reading::unless_stopped,
+    room::Room,
 };
 use crate::{
-    broker::{Held, Holding, Identity, Tag},
+    broker::{Aim, Charge, Held, Identity, Look, Tag},
     domain::Schedule,
 };
 
-/// No letter is held longer than it takes to end this and the batch under way.
+/// No letter is held longer than it takes to end this, to read what is left of the queue, and to end the batch
+/// under way.
 pub const LONGEST: Duration = Duration::from_secs(300);
+
+/// Letters that wait for their turn and take more bytes than this are done, however few they are.
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// So many rounds may fail one after the other with nothing done between.
 const MAX_FAILURES: u32 = 5;
@@ -43,11 +49,25 @@ pub trait Deed {
     /// How it is called while it is done: "replaying".
     const DOING: &'static str;
 
-    /// A round begins: nothing is kept.
-    fn begin(&mut self);
+    /// So many are done together, at most.
+    const BATCH: usize;
 
-    /// What to keep of a letter; `None` if this round has no room for it.
-    fn keep(&mut self, held: Held) -> Option<Self::Kept>;
+    /// The most letters that one round has the time to do.
+    fn in_a_round(&self) -> usize;
+
+    /// A round begins.
+    fn begin(&mut self) {}
+
+    /// Whether this letter stays where it is, for another reason than want of time.
+    fn refuses(&mut self, _held: &Held) -> bool {
+        false
+    }
+
+    /// What to keep of a letter.
+    fn keep(&self, held: Held) -> Self::Kept;
+
+    /// How many may be done at this moment, `most` at most.
+    fn permitted_now(&mut self, most: usize) -> usize;
 
     /// Waits until at least one may be done; says how many, `most` at most.
     async fn permitted(&mut self, most: usize) -> usize;
@@ -67,13 +87,6 @@ pub struct Carried {
     pub done: Vec<bool>,
     /// Why the others were not.
     pub refused: Option<String>,
-}
-
-/// A letter whose turn comes in this round.
-struct Turn<K> {
-    tag: Tag,
-    identity: Identity,
-    kept: K,
 }
 
 /// Does `deed` to every chosen letter, until all are done, none is found any more, or a signal comes.
@@ -121,75 +134,142 @@ async fn round<D: Deed>(
     letters: &mut Frozen<Identity>,
     deed: &mut D,
     progress: &mut Progress,
-) -> Result<usize, Failure> {
+) -> Result<u64, Failure> {
     let Tools { queue, stop, .. } = tools;
-    deed.begin();
-    let mut turns = VecDeque::new();
-    let mut back = Vec::new();
     let look = unless_stopped(stop, async {
         if letters.left() > 0 {
             // Waited for here, where nothing is held: a slow rate may make it long.
             deed.permitted(1).await;
         }
-        let mut look = queue.look().await?;
-        let mut sightings = Sightings::default();
-        while let Some(held) = look.next().await? {
-            let (tag, identity) = (held.tag(), held.identity());
-            match letters.claim(&mut sightings, identity) {
-                Claim::Left => {
-                    turns.extend(deed.keep(held).map(|kept| Turn { tag, identity, kept }));
-                }
-                Claim::Done => back.push(tag),
-                Claim::Foreign => {}
-            }
-        }
-        Ok(look)
+        Ok(queue.look(Aim::Taking).await?)
     })
     .await?;
-    let found = turns.len() + back.len();
-    let mut holding = look.hold().await?;
-    let taken = async {
-        holding.ack(back).await?;
-        take(turns, &mut holding, stop, letters, deed, progress).await
+    deed.begin();
+    let room = Room::of(deed.in_a_round());
+    let end = Instant::now() + LONGEST;
+    let turns = VecDeque::new();
+    let mut round = Round { look, turns, room, found: 0, end, letters, deed, progress };
+    let ended = match round.read(stop).await {
+        Ok(()) => round.take(stop).await,
+        failed => failed,
     };
-    let taken = taken.await;
-    holding.close().await;
-    taken.map(|()| found)
+    let Round { look, found, progress, .. } = round;
+    if !matches!(ended, Err(Failure::Look(_))) {
+        progress.giving_back(look.close()).await;
+    }
+    ended.map(|()| found)
 }
 
-/// Does the letters of one round, batch by batch. Each is acked once it is done.
-async fn take<D: Deed>(
-    mut turns: VecDeque<Turn<D::Kept>>,
-    holding: &mut Holding<'_>,
-    stop: &tokio_util::sync::CancellationToken,
-    letters: &mut Frozen<Identity>,
-    deed: &mut D,
-    progress: &mut Progress,
-) -> Result<(), Failure> {
-    let end = Instant::now() + LONGEST;
-    while !turns.is_empty() && Instant::now() < end {
-        let most = tokio::select! {
-            biased;
-            () = stop.cancelled() => return Ok(()),
-            most = deed.permitted(turns.len()) => most.min(turns.len()),
-        };
-        let (mut batch, mut kept) = (Vec::with_capacity(most), Vec::with_capacity(most));
-        for turn in turns.drain(..most) {
-            batch.push((turn.tag, turn.identity));
-            kept.push(turn.kept);
+/// A letter that waits for its turn.
+struct Turn<K> {
+    tag: Tag,
+    identity: Identity,
+    bytes: usize,
+    kept: K,
+    /// Kept while the letter is done at once: a large one must not be joined by the next.
+    charge: Option<Charge>,
+}
+
+/// A round under way.
+struct Round<'a, D: Deed> {
+    look: Look<'a>,
+    turns: VecDeque<Turn<D::Kept>>,
+    room: Room,
+    found: u64,
+    end: Instant,
+    letters: &'a mut Frozen<Identity>,
+    deed: &'a mut D,
+    progress: &'a mut Progress,
+}
+
+impl<D: Deed> Round<'_, D> {
+    /// Reads the queue, and does on the way what may be done without a wait: the broker must not wait for the
+    /// reader. What there is no room for is for the next round.
+    async fn read(&mut self, stop: &CancellationToken) -> Result<(), Failure> {
+        let mut sightings = self.letters.unseen();
+        loop {
+            let next = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                next = self.look.next() => next?,
+            };
+            let Some(held) = next else { break };
+            match self.letters.claim(&mut sightings, &held.identity()) {
+                Claim::Foreign => {}
+                Claim::Done => {
+                    self.found += 1;
+                    self.look.ack(&[held.tag()]).await?;
+                }
+                Claim::Left if self.deed.refuses(&held) => {}
+                Claim::Left => {
+                    self.found += 1;
+                    self.line_up(held);
+                    if self.is_due() {
+                        let most = self.deed.permitted_now(self.turns.len());
+                        self.take_batch(most).await?;
+                    }
+                }
+            }
+            // A letter that waits on must not keep the next one from coming.
+            if let Some(turn) = self.turns.back_mut() {
+                turn.charge = None;
+            }
+            self.progress.read(self.look.seen(), self.look.expected());
         }
-        let Carried { done, refused } = deed.carry_out(kept).await?;
-        let done = batch.into_iter().zip(done).filter(|(_, done)| *done);
-        let done: Vec<_> = done.map(|(letter, _)| letter).collect();
-        // Before the ack: a letter that comes back for want of one must not be done again.
-        for (_, identity) in &done {
-            letters.done(*identity);
-        }
-        holding.ack(done.iter().map(|(tag, _)| *tag)).await?;
-        progress.add(done.len() as u64);
-        if let Some(why) = refused {
-            return Err(Failure::Refused(why));
+        self.progress.has_read();
+        Ok(self.look.hold().await?)
+    }
+
+    fn line_up(&mut self, mut held: Held) {
+        let bytes = held.size();
+        if Instant::now() < self.end && self.room.take(bytes) {
+            let (tag, identity) = (held.tag(), held.identity());
+            let charge = held.take_charge();
+            self.turns.push_back(Turn { tag, identity, bytes, kept: self.deed.keep(held), charge });
         }
     }
-    Ok(())
+
+    fn is_due(&self) -> bool {
+        self.turns.len() >= D::BATCH || self.room.bytes() >= BATCH_BYTES
+    }
+
+    /// Does the letters that wait, batch by batch.
+    async fn take(&mut self, stop: &CancellationToken) -> Result<(), Failure> {
+        while !self.turns.is_empty() && Instant::now() < self.end {
+            let most = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                most = self.deed.permitted(self.turns.len()) => most,
+            };
+            self.take_batch(most).await?;
+        }
+        Ok(())
+    }
+
+    /// Does one batch of `most` letters at most. Each is acked once it is done.
+    async fn take_batch(&mut self, most: usize) -> Result<(), Failure> {
+        let (mut batch, mut kept, mut charges, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        while batch.len() < most && bytes < BATCH_BYTES {
+            let Some(turn) = self.turns.pop_front() else { break };
+            self.room.give_back(turn.bytes);
+            bytes += turn.bytes;
+            batch.push((turn.tag, turn.identity));
+            kept.push(turn.kept);
+            charges.push(turn.charge);
+        }
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let Carried { done, refused } = self.deed.carry_out(kept).await?;
+        drop(charges);
+        let done = batch.into_iter().zip(done).filter(|(_, done)| *done);
+        let (tags, identities): (Vec<_>, Vec<_>) = done.map(|(letter, _)| letter).unzip();
+        // Before the ack: a letter that comes back for want of one must not be done again.
+        for identity in &identities {
+            self.letters.done(identity);
+        }
+        self.look.ack(&tags).await?;
+        self.progress.add(tags.len() as u64);
+        refused.map_or(Ok(()), |why| Err(Failure::Refused(why)))
+    }
 }

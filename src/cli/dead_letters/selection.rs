@@ -31,16 +31,16 @@ pub async fn select(
     limit: Option<u64>,
     mut choose: impl FnMut(&StoredLetter) -> bool,
 ) -> Result<Selection, Failure> {
-    let mut letters = Frozen::default();
+    let mut letters = Vec::new();
     let mut counts = Counts::default();
     let seen = reading::read(&mut tools.queue, &tools.stop, |held| {
         let letter = held.letter();
-        if limit.is_none_or(|limit| letters.left() < limit) && choose(&letter) {
-            letters.add(held.identity());
+        if limit.is_none_or(|limit| counts.total() < limit) && choose(&letter) {
+            letters.push(held.identity());
             counts.add(letter.reason);
         }
         Ok(())
     })
     .await?;
-    Ok(Selection { seen, letters, counts })
+    Ok(Selection { seen, letters: Frozen::of(letters), counts })
 }

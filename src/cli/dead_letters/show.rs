@@ -74,9 +74,9 @@ pub async fn run(args: &Args, tools: &mut Tools) -> Result<Ended, Failure> {
         print_json(&found.into_iter().map(Whole::from).collect::<Vec<_>>())?;
     } else {
         let pages: Vec<_> = found.iter().map(|found| page(found, tools.now)).collect();
-        print(&pages.join("\n"));
+        print(&pages.join("\n"))?;
         if more > 0 {
-            print(&format!("\n... and {more} more go by that name\n"));
+            print(&format!("\n... and {more} more go by that name\n"))?;
         }
     }
     Ok(Ended::Well)

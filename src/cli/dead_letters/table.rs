@@ -40,30 +40,42 @@ impl Row {
     }
 }
 
-/// The table; nothing if there are no rows.
-#[must_use]
-pub fn render(rows: &[Row]) -> String {
-    if rows.is_empty() {
-        return String::new();
+/// A table, part by part. The first part says how wide its columns are.
+#[derive(Debug, Default)]
+pub struct Table(Option<[usize; HEAD.len()]>);
+
+impl Table {
+    /// Whether a part was rendered.
+    #[must_use]
+    pub const fn is_begun(&self) -> bool {
+        self.0.is_some()
     }
-    let head = Row(HEAD.map(str::to_owned));
-    let lines = || std::iter::once(&head).chain(rows);
-    let mut widths = [0; HEAD.len()];
-    for Row(cells) in lines() {
-        for (width, cell) in widths.iter_mut().zip(cells) {
-            *width = cell.chars().count().max(*width);
+
+    /// Adds the next rows to a text, the names of the columns before the first ones; nothing if there are none.
+    pub fn render(&mut self, text: &mut String, rows: &[Row]) {
+        if rows.is_empty() {
+            return;
+        }
+        let head = self.0.is_none().then(|| Row(HEAD.map(str::to_owned)));
+        let lines = || head.iter().chain(rows);
+        let widths = *self.0.get_or_insert_with(|| {
+            let mut widths = [0; HEAD.len()];
+            for Row(cells) in lines() {
+                for (width, cell) in widths.iter_mut().zip(cells) {
+                    *width = cell.chars().count().max(*width);
+                }
+            }
+            widths
+        });
+        for Row(cells) in lines() {
+            let mut line = String::new();
+            for (cell, width) in cells.iter().zip(widths) {
+                // Writing to a string cannot fail.
+                let _ = write!(line, "{cell:width$}  ");
+            }
+            let _ = writeln!(text, "{}", line.trim_end());
         }
     }
-    let mut table = String::new();
-    for Row(cells) in lines() {
-        let mut line = String::new();
-        for (cell, width) in cells.iter().zip(widths) {
-            // Writing to a string cannot fail.
-            let _ = write!(line, "{cell:width$}  ");
-        }
-        let _ = writeln!(table, "{}", line.trim_end());
-    }
-    table
 }
 
 /// A span of time in its two largest units: `3d 4h`, `5m 2s`.
@@ -113,14 +125,19 @@ mod tests {
             detail: "ñ".repeat(MAX_DETAIL_CHARS + 1),
             ..letter()
         };
-        let table = render(&[Row::of(&letter(), now()), Row::of(&silent, now())]);
+        let (mut table, mut text) = (Table::default(), String::new());
+        table.render(&mut text, &[]);
+        assert!(text.is_empty() && !table.is_begun());
+        table.render(&mut text, &[Row::of(&letter(), now()), Row::of(&silent, now())]);
         let expected = format!(
             "AGE  REASON     CODE  LANE  FINGERPRINT   JOB ID    DETAIL\n\
              1m   exhausted  -     bulk  ba7816bf8f01  logout-7  the endpoint answered others\n\
              -    exhausted  01    -     -             logout-7  {}…\n",
             "ñ".repeat(MAX_DETAIL_CHARS - 1)
         );
-        assert_eq!(table, expected);
-        assert_eq!(render(&[]), "");
+        assert_eq!(text, expected);
+        text.clear();
+        table.render(&mut text, &[Row::of(&letter(), now())]);
+        assert_eq!(text, format!("{}\n", expected.lines().nth(1).unwrap()), "the same columns");
     }
 }

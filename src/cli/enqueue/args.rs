@@ -7,8 +7,8 @@ use std::{
 };
 
 use crate::{
-    domain::Lane,
-    input::{Fills, Format},
+    domain::{JobDefaults, Lane},
+    input::{Column, Columns, Delimiter, Fills, Format, Options},
 };
 
 /// The name that means standard input.
@@ -34,6 +34,8 @@ Examples:
       Publishes into the bulk lane; the client and the audience are for lines that name none.
   revoker enqueue --rate 500 --expires-at 2030-01-31T00:00:00Z tokens.txt
       One token a line, 500 a second at most; after that date none is called.
+  revoker enqueue --delimiter semicolon --column refresh_token=token export.csv
+      Reads a file with other columns: tokens stand in its column token.
   psql -qAtc 'SELECT token FROM leaked' | revoker enqueue --format text -
   revoker enqueue --from-line 52001 leak.csv
       Goes on after an interruption, as its last words say. Lines before are neither checked nor \
@@ -54,6 +56,15 @@ pub struct Args {
     /// input
     #[arg(long)]
     pub format: Option<Format>,
+
+    /// The column of a CSV file that holds a field, where it has another name: `refresh_token=token`;
+    /// repeat it for more fields
+    #[arg(long, value_name = "FIELD=COLUMN")]
+    pub column: Vec<Column>,
+
+    /// What divides the columns of a CSV file: comma, semicolon, tab or bar, or the character itself
+    #[arg(long, value_name = "CHARACTER")]
+    pub delimiter: Option<Delimiter>,
 
     /// The audience for lines that name none
     #[arg(long, value_name = "URL")]
@@ -89,15 +100,17 @@ pub struct Args {
 }
 
 impl Args {
-    /// What lines may lack.
+    /// How the file is read.
     #[must_use]
-    pub fn fills(&self) -> Fills {
-        Fills {
+    pub fn options(&self, defaults: JobDefaults) -> Options {
+        let fills = Fills {
             audience: self.audience.clone(),
             client_id: self.client_id.clone(),
             username: self.username.clone(),
             expires_at: self.expires_at.clone(),
-        }
+        };
+        let columns = Columns::from(self.column.clone());
+        Options { format: self.format, columns, delimiter: self.delimiter, fills, defaults }
     }
 
     /// Whether it reads standard input.

@@ -7,30 +7,23 @@ mod publishing;
 mod refused;
 mod resume;
 
-use std::{
-    convert::Infallible,
-    env,
-    io::{self, Write as _},
-    process::ExitCode,
-    sync::Arc,
-    time::Duration,
-};
+use std::{convert::Infallible, env, io, process::ExitCode, sync::Arc, time::Duration};
 
 use thiserror::Error;
 use tokio::{sync::watch, task::spawn_blocking, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use super::{EXIT_PARTLY, EXIT_USAGE, progress::Progress, signals::Endings, with_sources};
+use super::{EXIT_PARTLY, EXIT_USAGE, output, progress::Progress, signals::Endings, with_sources};
 use crate::{
     broker::{self, PrepareError, TopologyError},
     config::Config,
     domain::JobDefaults,
-    input::{self, Feed, OpenError, Options, ReadError},
+    input::{self, Feed, OpenError, ReadError},
 };
 
 pub use args::Args;
-use count::Count;
+use count::{Count, GoOn};
 use outlet::Outlet;
 use publishing::Publishing;
 
@@ -68,6 +61,11 @@ impl Failure {
         }
     }
 
+    /// Whether the file ends at the same place until it is mended.
+    fn is_of_the_content(&self) -> bool {
+        matches!(self, Self::Read(_, fault) if fault.is_of_the_content())
+    }
+
     /// Whether there is anything to go on from.
     fn ends_midway(&self) -> bool {
         matches!(self, Self::Read(..) | Self::Interrupted)
@@ -78,27 +76,35 @@ impl Failure {
 pub async fn run(args: Args, config: Config) -> ExitCode {
     let counts = watch::Sender::new(Count { next_line: args.from_line.get(), ..Count::default() });
     let result = enqueue(&args, Arc::new(config.broker), &counts).await;
-    let count = *counts.borrow();
+    let count = counts.borrow().clone();
     let go_on = match &result {
-        Err(failure) if failure.ends_midway() && !args.dry_run => {
-            Some(resume::command(env::args_os(), count.next_line))
-        }
+        Err(failure) if failure.ends_midway() && !args.dry_run => Some(GoOn {
+            command: resume::command(env::args_os(), count.next_line),
+            mended: failure.is_of_the_content(),
+        }),
         _ => None,
     };
-    let report = count.report(&args, result.is_ok(), go_on.as_deref());
-    // Whoever closed standard output still gets the exit code.
-    drop(io::stdout().write_all(report.as_bytes()));
+    let printed = output::print(&count.report(&args, result.is_ok(), go_on.as_ref()));
     if let Some(expired) = count.expiry() {
         warn!("{expired}");
     }
-    match result {
+    if printed.is_err() && !args.dry_run {
+        // Who took this for a failure to publish would publish everything twice.
+        let Count { enqueued, refused, next_line, .. } = count;
+        warn!(
+            enqueued,
+            refused, "the summary is lost; every line before {next_line} is dealt with"
+        );
+    }
+    let code = match result {
         Ok(()) if count.refused > 0 => ExitCode::from(EXIT_PARTLY),
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             error!("{}", with_sources(&failure));
             failure.exit_code()
         }
-    }
+    };
+    output::exit_code(printed, code)
 }
 
 async fn enqueue(
@@ -164,7 +170,7 @@ async fn interrupts(
 /// this run did not publish.
 async fn open(args: &Args) -> Result<(input::Lines, u64), Failure> {
     let defaults = JobDefaults { audience: WORKERS_AUDIENCE.into(), client_id: None };
-    let options = Options { format: args.format, fills: args.fills(), defaults };
+    let options = args.options(defaults);
     let (file, name, from_line) = (args.file.clone(), args.input_name(), args.from_line.get());
     let opening = spawn_blocking(move || {
         let opened = input::open(&file, &options);

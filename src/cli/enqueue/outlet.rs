@@ -9,6 +9,7 @@ use crate::{
     broker::{PrepareError, Producer, Settings},
     domain::Lane,
     flow::Rate,
+    ports::Unpublishable,
 };
 
 /// Takes jobs.
@@ -50,13 +51,17 @@ impl Outlet {
     }
 
     /// Publishes jobs until all are confirmed, or until it is `given_up`: those that are not, stay.
+    /// Returns those that the broker refuses.
     pub async fn publish<J: AsRef<[u8]>>(
         &mut self,
         jobs: &mut Vec<J>,
         given_up: impl Future<Output = ()>,
-    ) {
+    ) -> Vec<(J, Unpublishable)> {
         match self {
-            Self::Nowhere => jobs.clear(),
+            Self::Nowhere => {
+                jobs.clear();
+                Vec::new()
+            }
             Self::Lane { lane, producer, .. } => producer.publish(*lane, jobs, given_up).await,
         }
     }
@@ -86,9 +91,11 @@ mod tests {
             queue: "revocations".to_owned(),
             declare: true,
             prefetch: 1,
+            in_flight_bytes: 1,
             heartbeat: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(10),
             confirm_timeout: Duration::from_secs(10),
+            history_key_file: None,
             park: Vec::new(),
         };
         let producer = Box::new(Producer::new(Arc::new(settings)));

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{Failure, args::Args, count::Count, outlet::Outlet, refused::Refusals};
-use crate::input::{Body, Feed, Kind, Line, Refusal};
+use crate::input::{Body, Feed, Kind, Line, Refusal, Remark};
 
 /// What is at work.
 pub struct Publishing<'a> {
@@ -28,6 +28,7 @@ struct Step {
     jobs: Vec<Numbered>,
     refused: Vec<(u64, Refusal)>,
     duplicates: Vec<u64>,
+    remarks: Vec<Remark>,
     next_line: u64,
 }
 
@@ -83,21 +84,31 @@ impl Publishing<'_> {
     }
 
     async fn publish(&mut self, mut step: Step, refusals: &mut Refusals) -> Result<(), Failure> {
-        let mut count = *self.counts.borrow();
+        let mut count = self.counts.borrow().clone();
         let expired = |jobs: &[Numbered]| jobs.iter().filter(|job| job.expired).count() as u64;
         count.enqueued += step.jobs.len() as u64;
         count.expired += expired(&step.jobs);
-        self.outlet.publish(&mut step.jobs, self.give_up.cancelled()).await;
-        count.enqueued -= step.jobs.len() as u64;
-        count.expired -= expired(&step.jobs);
+        let refused = self.outlet.publish(&mut step.jobs, self.give_up.cancelled()).await;
+        let (refused, why): (Vec<_>, Vec<_>) = refused.into_iter().unzip();
+        count.enqueued -= (step.jobs.len() + refused.len()) as u64;
+        count.expired -= expired(&step.jobs) + expired(&refused);
+        let mut not_taken: Vec<_> = refused
+            .iter()
+            .zip(why)
+            .map(|(job, refusal)| (job.line, format!("the broker refuses it: {}", refusal.why)))
+            .collect();
         // What was given up is not in its queue, and whoever goes on begins with it.
         let given_up = step.jobs.first().map(|job| job.line);
         count.next_line = given_up.unwrap_or(step.next_line);
         step.duplicates.retain(|line| *line < count.next_line);
         step.refused.retain(|(line, _)| *line < count.next_line);
+        not_taken.retain(|(line, _)| *line < count.next_line);
         count.duplicates += step.duplicates.len() as u64;
-        count.refused += step.refused.len() as u64;
+        count.refused += (step.refused.len() + not_taken.len()) as u64;
+        let dealt_with = step.remarks.iter().filter(|remark| remark.line() < count.next_line);
+        dealt_with.for_each(|remark| count.remarks.add(*remark));
         refusals.tell(&step.refused);
+        refusals.tell(&not_taken);
         count.listed = refusals.are_listed();
         self.counts.send_replace(count);
         given_up.map_or(Ok(()), |_| Err(Failure::Interrupted))
@@ -110,7 +121,8 @@ impl Step {
         let mut step = Self::default();
         let now = SystemTime::now();
         while let Some(line) = lines.pop_front() {
-            step.next_line = line.number + 1;
+            step.next_line = line.last_line + 1;
+            step.remarks.extend(line.remark());
             match line.kind {
                 Kind::Job(entry) => {
                     let expired = entry.has_expired(now);

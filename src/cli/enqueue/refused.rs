@@ -1,16 +1,15 @@
 //! What is told of refused lines, beside the input and in the log: line and reason, never content.
 
 use std::{
+    fmt::Display,
     fs::{self, File, OpenOptions},
-    io::{self, BufWriter, ErrorKind, Write as _},
+    io::{self, BufWriter, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::PathBuf,
 };
 
 use serde_json::json;
 use tracing::{error, warn};
-
-use crate::input::Refusal;
 
 /// Read and written by its owner alone: even without tokens it tells which files hold some.
 const MODE: u32 = 0o600;
@@ -52,7 +51,7 @@ impl Refusals {
     }
 
     /// Tells of these, each with its number.
-    pub fn tell(&mut self, refused: &[(u64, Refusal)]) {
+    pub fn tell(&mut self, refused: &[(u64, impl Display)]) {
         let added = self.list.as_mut().map_or(Ok(()), |list| list.add(refused));
         if let Err(error) = added {
             self.give_list_up(&error);
@@ -85,12 +84,13 @@ struct List {
 impl List {
     fn delete(&self) -> io::Result<()> {
         match fs::remove_file(&self.path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            deleted => deleted,
+            // Read-only media say so also of what is not there.
+            Err(error) if self.path.symlink_metadata().is_ok() => Err(error),
+            _ => Ok(()),
         }
     }
 
-    fn add(&mut self, refused: &[(u64, Refusal)]) -> io::Result<()> {
+    fn add(&mut self, refused: &[(u64, impl Display)]) -> io::Result<()> {
         if refused.is_empty() {
             return Ok(());
         }
@@ -115,6 +115,7 @@ mod tests {
     use std::{os::unix::fs::PermissionsExt as _, path::Path};
 
     use super::*;
+    use crate::input::Refusal;
 
     const REFUSED: [(u64, Refusal); 1] = [(7, Refusal::LineTooLong)];
 

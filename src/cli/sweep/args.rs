@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     config::Config,
-    input::{Fills, Format, Options},
+    input::{Column, Columns, Delimiter, Fills, Format, Options},
     sweep::{self, STDIN},
 };
 
@@ -37,11 +37,13 @@ Examples:
       Revokes all of them. Interrupted, the same command goes on.
   revoker --config config/production.toml sweep --retry-failed leak.csv
       Takes up the failed lines again; leak.csv.failed.ndjson lists them.
+  revoker sweep --delimiter semicolon --column refresh_token=token export.csv
+      Reads a file with other columns: tokens stand in its column token.
   gpg -d leak.txt.gpg | revoker sweep --format text --journal leak.journal.ndjson -
       Standard input cannot be known again, so an interrupted sweep of it goes on with --force alone.
 
-Exit codes: 0 every token is dealt with; 1 interrupted or failed: the same command goes on; 2 wrong \
-usage, configuration or file; 3 every line has ended, but some failed or were refused.")]
+Exit codes: 0 every token is dealt with; 1 interrupted or failed, and the last words say what goes on; \
+2 wrong usage, configuration or file; 3 every line has ended, but some failed or were refused.")]
 pub struct Args {
     /// The file to read; - for standard input
     #[arg(value_name = "FILE|-", default_value = STDIN)]
@@ -55,6 +57,15 @@ pub struct Args {
     /// input
     #[arg(long)]
     format: Option<Format>,
+
+    /// The column of a CSV file that holds a field, where it has another name: `refresh_token=token`;
+    /// repeat it for more fields
+    #[arg(long, value_name = "FIELD=COLUMN")]
+    column: Vec<Column>,
+
+    /// What divides the columns of a CSV file: comma, semicolon, tab or bar, or the character itself
+    #[arg(long, value_name = "CHARACTER")]
+    delimiter: Option<Delimiter>,
 
     /// The audience for lines that name none
     #[arg(long, value_name = "URL")]
@@ -141,13 +152,13 @@ impl Args {
         self.journal.clone().or_else(beside)
     }
 
-    /// Where failed lines are listed: beside the file, or beside the journal of what is none.
+    /// Where failed lines are listed: beside the file, or where that cannot be, and for what is no file,
+    /// beside the journal that was given. The first place that does is taken.
     #[must_use]
-    pub fn failed_lines(&self) -> PathBuf {
-        match &self.journal {
-            Some(journal) if !sweep::is_file(&self.file) => behind(journal, FAILED),
-            _ => self.beside(FAILED),
-        }
+    pub fn failed_lines(&self) -> Vec<PathBuf> {
+        let beside_file = sweep::is_file(&self.file).then(|| self.beside(FAILED));
+        let beside_journal = self.journal.as_ref().map(|journal| behind(journal, FAILED));
+        beside_file.into_iter().chain(beside_journal).collect()
     }
 
     fn beside(&self, suffix: &str) -> PathBuf {
@@ -157,6 +168,8 @@ impl Args {
     fn options(&self, config: &Config) -> Options {
         Options {
             format: self.format,
+            columns: Columns::from(self.column.clone()),
+            delimiter: self.delimiter,
             fills: Fills {
                 audience: self.audience.clone(),
                 client_id: self.client_id.clone(),
@@ -214,13 +227,15 @@ mod tests {
         let file = file.path().to_str().unwrap();
         let beside = |suffix| Some(PathBuf::from(format!("{file}{suffix}")));
         assert_eq!(args(&[file]).journal(), beside(JOURNAL));
-        assert_eq!(Some(args(&[file]).failed_lines()), beside(FAILED));
+        let beside_file = beside(FAILED).unwrap();
+        assert_eq!(args(&[file]).failed_lines(), std::slice::from_ref(&beside_file));
         let elsewhere = args(&[file, "--journal", "j"]);
         assert_eq!(elsewhere.journal(), Some("j".into()));
-        assert_eq!(Some(elsewhere.failed_lines()), beside(FAILED));
+        let beside_journal = PathBuf::from(format!("j{FAILED}"));
+        assert_eq!(elsewhere.failed_lines(), [beside_file, beside_journal.clone()]);
         assert_eq!(args(&[]).journal(), None, "standard input has no name");
         let piped = args(&["-", "--journal", "j"]);
-        assert_eq!(piped.failed_lines(), PathBuf::from(format!("j{FAILED}")));
+        assert_eq!(piped.failed_lines(), [beside_journal]);
     }
 
     #[test]

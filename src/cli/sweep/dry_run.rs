@@ -11,7 +11,8 @@ use crate::{config::Config, sweep};
 pub(super) async fn run(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
     let settings = args.settings(config, 1);
     let survey = spawn_blocking(move || sweep::survey(&settings)).await??;
-    print(args, &survey);
+    let printed = print(args, &survey);
     warn_of_expired(survey.expiry());
+    printed?;
     Ok(if survey.refused > 0 { ExitCode::from(EXIT_PARTLY) } else { ExitCode::SUCCESS })
 }

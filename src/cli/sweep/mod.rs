@@ -5,31 +5,32 @@ mod dry_run;
 mod finish;
 mod running;
 
-use std::{
-    fmt::Display,
-    io::{self, Write as _},
-    path::PathBuf,
-    process::ExitCode,
-    sync::Arc,
-};
+use std::{fmt::Display, io, path::PathBuf, process::ExitCode, sync::Arc};
 
 use serde::Serialize;
 use thiserror::Error;
 use tokio::task::{JoinError, spawn_blocking};
 use tracing::{error, info, warn};
 
-use super::{EXIT_PARTLY, EXIT_USAGE, engine, engine::EngineError, signals::Endings, with_sources};
+use super::{
+    EXIT_PARTLY, EXIT_USAGE, engine,
+    engine::EngineError,
+    output::{self, OutputError},
+    signals::Endings,
+    with_sources,
+};
 use crate::{
     config::Config,
     input::Expired,
     spans::Spans,
     sweep::{
-        self, BeginError, Begun, Calls, Counted, LoadError, Report, SurveyError,
+        self, BeginError, Begun, Calls, Counted, InputFault, LoadError, Report, SurveyError,
         journal::{RecoverError, WriteError},
     },
 };
 
 pub use args::Args;
+use finish::Told;
 use running::Running;
 
 /// Why a sweep did not come to its end.
@@ -49,6 +50,8 @@ enum Failure {
     ReadBack(PathBuf, #[source] RecoverError),
     #[error("{} cannot be written", .0.display())]
     Output(PathBuf, #[source] io::Error),
+    #[error(transparent)]
+    Print(#[from] OutputError),
     #[error("a part of the sweep failed")]
     Panic(#[from] JoinError),
     #[error("interrupted before the first call")]
@@ -56,6 +59,18 @@ enum Failure {
 }
 
 impl Failure {
+    /// Whether the input cannot be swept to its end as it is: a second run would end at the same place.
+    fn is_of_the_input(&self) -> bool {
+        match self {
+            Self::Load(LoadError::Input(fault)) => match fault {
+                InputFault::Read(error) => error.is_of_the_content(),
+                InputFault::Open(_) | InputFault::Changed => true,
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
     /// What can be mended on the command line or in the configuration is wrong usage.
     fn exit_code(&self) -> ExitCode {
         let usage = match self {
@@ -73,7 +88,7 @@ pub async fn run(args: Args, mut config: Config) -> ExitCode {
     let ended =
         if args.dry_run { dry_run::run(&args, &config).await } else { sweep(&args, &config).await };
     ended.unwrap_or_else(|failure| {
-        error!("{}", with_sources(&failure));
+        tell(&failure);
         failure.exit_code()
     })
 }
@@ -99,11 +114,17 @@ async fn sweep(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
         );
         return Ok(ExitCode::FAILURE);
     };
-    let report = finish::report(args, &ended, &calls).await?;
-    print(args, &report);
+    let Told { report, faults } = finish::report(args, &ended, &calls).await?;
+    let printed = print(args, &report);
     warn_of_expired(report.expiry());
-    ended.result?;
-    Ok(exit_code(&report))
+    let faults: Vec<Failure> =
+        faults.into_iter().chain(printed.err()).chain(ended.result.err()).collect();
+    faults.iter().for_each(tell);
+    Ok(if faults.is_empty() { exit_code(&report) } else { ExitCode::FAILURE })
+}
+
+fn tell(failure: &Failure) {
+    error!("{}", with_sources(failure));
 }
 
 fn announce(begun: &Begun) {
@@ -121,18 +142,9 @@ fn warn_of_expired(expired: Option<Expired>) {
 }
 
 /// Prints where results go.
-fn print(args: &Args, result: &(impl Serialize + Display)) {
-    let text = if args.json { json(result) } else { result.to_string() };
-    // Whoever closed standard output still gets the exit code.
-    drop(io::stdout().write_all(text.as_bytes()));
-}
-
-/// One JSON object on a line.
-fn json(result: &impl Serialize) -> String {
-    // Numbers and names always serialize.
-    let mut json = serde_json::to_string(result).unwrap_or_default();
-    json.push('\n');
-    json
+fn print(args: &Args, result: &(impl Serialize + Display)) -> Result<(), Failure> {
+    let text = if args.json { output::json(result) } else { result.to_string() };
+    Ok(output::print(&text)?)
 }
 
 fn exit_code(report: &Report) -> ExitCode {

@@ -92,7 +92,11 @@ impl Running {
             tokio::spawn(take_in(Arc::clone(&flow), control.clone())),
             tokio::spawn(show(progress.clone(), Arc::clone(&tally), Arc::clone(&flow))),
             tokio::spawn(flow.run(close_admin.clone())),
-            tokio::spawn(credentials::keep_fresh(credentials, renewing, close_admin.clone())),
+            tokio::spawn(credentials::keep_fresh(
+                credentials.into(),
+                renewing,
+                close_admin.clone(),
+            )),
         ];
         Ok(Self {
             stop,

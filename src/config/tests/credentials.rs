@@ -126,6 +126,84 @@ fn incomplete_credentials_are_refused() {
     assert!(fault.contains("has more than 100 characters"), "{fault}");
 }
 
+/// Each would be rejected for every job: as wrong as a wrong secret, and unseen.
+#[test]
+fn what_no_secret_and_no_id_can_hold_is_refused_where_it_stands() {
+    let folder = Folder::new();
+    folder.write("bom", "\u{feff}hunter2\n");
+    folder.write("lines", "hunter2\nhunter3\n");
+    folder.write("wide", "h\0u\0n\0t\0");
+    let in_file =
+        |name| format!("credentials.clients.a.client_secret_file = '{}'", folder.path(name));
+    for (file, begin) in [
+        (
+            in_file("bom"),
+            "credentials.clients.a.client_secret_file (worker.toml:1): names a file that holds a byte order mark; remove it",
+        ),
+        (
+            in_file("lines"),
+            "credentials.clients.a.client_secret_file (worker.toml:1): names a file that holds a line break",
+        ),
+        (
+            in_file("wide"),
+            "credentials.clients.a.client_secret_file (worker.toml:1): names a file that holds a NUL",
+        ),
+        (
+            "credentials.clients.a.client_secret = \"hunter2\\n\"".to_owned(),
+            "credentials.clients.a.client_secret (worker.toml:1): holds a line break; remove it",
+        ),
+        (
+            "credentials.clients.\"\\uFEFFa\".client_secret = 's'".to_owned(),
+            "credentials.clients.\"\\u{feff}a\": holds a byte order mark",
+        ),
+        (
+            "credentials.clients.\"a\\n\".client_secret = 's'".to_owned(),
+            "credentials.clients.\"a\\n\": holds a line break",
+        ),
+    ] {
+        let fault = only_fault(&file);
+        assert!(fault.starts_with(begin), "{file}: {fault}");
+        assert!(!fault.contains("hunter"), "{fault}");
+    }
+    // Of the environment, as `echo | base64` leaves it.
+    for (key, value) in [
+        ("CLIENT_SECRET", "hunter2\n"),
+        ("CLIENT_ID", "\u{feff}merchant"),
+        ("CLIENT_ID", "merchant\n"),
+    ] {
+        let faults =
+            lines(&load_with("", &[(&format!("REVOKER_CREDENTIALS__{key}"), value)]).unwrap_err());
+        let begin =
+            format!("credentials.{} (REVOKER_CREDENTIALS__{key}): holds a ", key.to_lowercase());
+        assert!(faults.iter().any(|fault| fault.starts_with(&begin)), "{faults:#?}");
+    }
+}
+
+/// A client id with a blank or in quotes may be right: it is a warning. Of a secret, whoever loads it tells.
+#[test]
+fn odd_ids_are_warnings() {
+    for (id, words) in
+        [("a ", "begins or ends with a blank"), ("'a'", "stands in quotes"), ("a\u{a0}", "blank")]
+    {
+        let config =
+            load_alone(&format!("credentials.clients.\"{id}\".client_secret = ' s '")).unwrap();
+        assert_eq!(config.warnings.len(), 1, "{:#?}", config.warnings);
+        assert!(config.warnings[0].contains(words), "{}", config.warnings[0]);
+        let credentials = crate::endpoint::Credentials::load(&config.credentials).unwrap();
+        let odd: Vec<String> = credentials.oddities().iter().map(ToString::to_string).collect();
+        assert_eq!(odd.len(), 1, "{odd:#?}");
+        assert!(odd[0].contains("begins or ends with a blank"), "{odd:#?}");
+    }
+    let default = "credentials.client_id = 'a '\ncredentials.client_secret = 's'";
+    let warnings = load_alone(default).unwrap().warnings;
+    assert_eq!(warnings.len(), 1, "{warnings:#?}");
+    assert!(
+        file_names(&warnings[0])
+            .starts_with("credentials.client_id (worker.toml:1): begins or ends"),
+        "{warnings:#?}"
+    );
+}
+
 #[test]
 fn clients_cannot_be_set_by_the_environment() {
     let faults =

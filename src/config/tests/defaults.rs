@@ -26,7 +26,7 @@ fn every_key_is_documented_and_no_other() {
     assert_eq!(layer.faults, []);
     let documented: BTreeSet<Key> = layer.entries.keys().cloned().collect();
     let mut reader = Reader::new([layer]);
-    Config::read(&mut reader, Secrets::Unneeded);
+    Config::read(&mut reader, Needs::NONE);
     let known = reader.known();
     // What lies above others is a table, not a setting.
     let above = |key: &Key| known.iter().any(|other| other != key && other.is_within(key));
@@ -62,6 +62,7 @@ fn the_defaults_are_those_that_users_rely_on() {
         (broker.queue.as_str(), broker.declare, broker.prefetch),
         ("revocations", true, 512)
     );
+    assert_eq!(broker.in_flight_bytes, 64 * 1024 * 1024);
     assert_eq!(broker.heartbeat, seconds(10));
     assert_eq!(broker.connect_timeout, seconds(10));
     assert_eq!(broker.confirm_timeout, seconds(10));
@@ -99,6 +100,7 @@ fn the_defaults_are_those_that_users_rely_on() {
     assert_eq!(config.admin.listen.to_string(), "127.0.0.1:9464");
     assert_eq!((config.log.level, config.log.format), (Level::INFO, LogFormat::Auto));
     assert_eq!(config.shutdown.grace, seconds(20));
+    assert!(!config.process.core_dumps);
     assert_eq!(config.warnings, [""; 0]);
 }
 

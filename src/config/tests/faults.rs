@@ -28,18 +28,30 @@ fn wrong_values_are_refused_with_their_line() {
         ("broker.queue", "''", "is empty"),
         ("broker.queue", "'amq.revocations'", "begins with \"amq.\""),
         ("broker.queue", "\"a\\u0007b\"", "control character"),
+        ("broker.queue", "\"\\uFEFFa\"", "holds a byte order mark"),
+        ("broker.url", "\"\\uFEFFamqp://rabbit\"", "holds a byte order mark"),
+        ("broker.url", "\"'amqp://a.example,amqp://b.example'\"", "stands in quotes"),
+        ("broker.connect_timeout", "'11m'", "choose a value from 1ms to 10m"),
+        ("broker.confirm_timeout", "'1h'", "choose a value from 1ms to 10m"),
         ("broker.declare", "'yes'", "is a string, not a boolean; write it like true or false"),
         ("broker.prefetch", "0", "choose a value from 1 to 65535"),
         ("broker.prefetch", "65536", "choose a value from 1 to 65535"),
         ("broker.prefetch", "-1", "choose a value from 1 to 65535"),
         ("broker.prefetch", "'512'", "is a string, not a whole number"),
         ("broker.prefetch", "99999999999999999999", "is a number beyond 64 bits"),
+        ("broker.url", "'amqp://rabbit?frame_max=1'", "choose a number from 4096 to 1048576"),
+        ("broker.in_flight_bytes", "'512KiB'", "choose a value from 1.0 MiB to 64.0 GiB"),
+        ("broker.in_flight_bytes", "'many'", "write a number and its unit, like \"64MiB\""),
+        ("broker.in_flight_bytes", "67108864", "is not a number of bytes"),
         ("broker.heartbeat", "'1500ms'", "whole number of seconds"),
         ("broker.heartbeat", "10", "is not a duration; write a number and its unit"),
         ("broker.ca_file", "'/nowhere/ca.pem'", "names a file that does not exist"),
         ("broker.ca_file", "'/'", "names a file that is a directory"),
         ("broker.ca_file", "'/dev/null'", "names a file that holds no certificate"),
         ("broker.client_key_file", "'/dev/zero'", "names a file that has more than"),
+        ("broker.history_key_file", "'/nowhere/keys'", "names a file that does not exist"),
+        ("broker.history_key_file", "'/dev/null'", "names a file that holds no key; write one"),
+        ("endpoint.presume_revoked_after_ambiguity", "true", "needs broker.history_key_file"),
         (
             "endpoint.environment",
             "'staging'",
@@ -51,6 +63,13 @@ fn wrong_values_are_refused_with_their_line() {
         ("endpoint.url", "'https://user@host/revoke'", "holds a user name or password"),
         ("endpoint.url", "'https://:pw@host/revoke'", "holds a user name or password"),
         ("endpoint.url", "'https://ho st/'", "holds a blank"),
+        ("endpoint.url", "'https://host/revoke#part'", "holds a fragment"),
+        ("endpoint.url", "\"'https://host/revoke'\"", "stands in quotes"),
+        ("endpoint.url", "\"\\u200Bhttps://host/revoke\"", "holds an invisible character"),
+        ("endpoint.proxy", "\"\\uFEFFhttp://proxy:3128\"", "holds a byte order mark"),
+        ("endpoint.timeout", "'15000s'", "choose a value from 1ms to 10m"),
+        ("endpoint.timeout", "'15M'", "is in months: that is what M means; write m for minutes"),
+        ("endpoint.audience", "\"a\\nb\"", "holds a line break"),
         (
             "endpoint.url",
             "'http://auth.example/revoke'",
@@ -69,6 +88,10 @@ fn wrong_values_are_refused_with_their_line() {
         ("retry.jitter", "1.01", "choose a value from 0 to 1"),
         ("retry.initial", "'16s'", "the first wait is above the longest"),
         ("retry.max", "'249ms'", ""),
+        ("retry.max", "'11m'", "choose a value from 1ms to 10m"),
+        ("retry.retry_after_max", "'1h'", "choose a value from 1ms to 10m"),
+        ("retry.give_up_after", "'59s'", "a job would be given up before it is ever parked"),
+        ("retry.park", "['10s', '1M']", "item 2 is in months"),
         ("retry.park", "[]", "is empty"),
         ("retry.park", "'10s'", "is a string, not a list"),
         ("retry.park", "['10s', '5s']", "does not grow"),
@@ -103,15 +126,15 @@ fn wrong_values_are_refused_with_their_line() {
 /// reach them.
 const DURATIONS: [(&str, u64, u64, &str); 15] = [
     ("broker.heartbeat", 1_000, 3_600_000, ""),
-    ("broker.connect_timeout", 1, YEAR, ""),
-    ("broker.confirm_timeout", 1, YEAR, ""),
-    ("endpoint.connect_timeout", 1, YEAR, "endpoint.timeout = '1year'"),
-    ("endpoint.timeout", 1, YEAR, "endpoint.connect_timeout = '1ms'"),
-    ("retry.initial", 1, YEAR, "retry.max = '1year'"),
-    ("retry.max", 1, YEAR, "retry.initial = '1ms'"),
-    ("retry.hold", 1, 600_000, ""),
-    ("retry.give_up_after", 1, YEAR, ""),
-    ("retry.retry_after_max", 1, YEAR, ""),
+    ("broker.connect_timeout", 1, IN_HAND, ""),
+    ("broker.confirm_timeout", 1, IN_HAND, ""),
+    ("endpoint.connect_timeout", 1, IN_HAND, "endpoint.timeout = '10m'"),
+    ("endpoint.timeout", 1, IN_HAND, "endpoint.connect_timeout = '1ms'"),
+    ("retry.initial", 1, IN_HAND, "retry.max = '10m'"),
+    ("retry.max", 1, IN_HAND, "retry.initial = '1ms'"),
+    ("retry.hold", 1, IN_HAND, ""),
+    ("retry.give_up_after", 1, YEAR, "retry.hold = '1ms'"),
+    ("retry.retry_after_max", 1, IN_HAND, ""),
     ("flow.pause.probe_initial", 1, YEAR, "flow.pause.probe_max = '1year'"),
     ("flow.pause.probe_max", 1, YEAR, "flow.pause.probe_initial = '1ms'"),
     ("duplicates.remember", 0, YEAR, ""),
@@ -119,6 +142,8 @@ const DURATIONS: [(&str, u64, u64, &str); 15] = [
     ("retry.park", 100, 24 * 86_400_000, ""),
 ];
 
+/// As long as a job may be in hand.
+const IN_HAND: u64 = 600_000;
 const YEAR: u64 = 31_557_600_000;
 
 #[test]
@@ -223,6 +248,11 @@ fn settings_that_do_not_go_together_are_reported_where_somebody_set_them() {
             "flow.concurrency.min (worker.toml:2)",
         ),
         ("retry.max = '100ms'", "retry.max (worker.toml:1): does not fit"),
+        ("retry.give_up_after = '30s'", "retry.give_up_after (worker.toml:1): does not fit"),
+        (
+            "retry.give_up_after = '2m'\nretry.hold = '3m'",
+            "retry.give_up_after (worker.toml:1): does not fit",
+        ),
     ] {
         let faults = lines(&load(file).unwrap_err());
         assert_eq!(faults.len(), 1, "{faults:#?}");
@@ -231,25 +261,65 @@ fn settings_that_do_not_go_together_are_reported_where_somebody_set_them() {
 }
 
 #[test]
-fn what_works_but_deserves_a_look_is_a_warning() {
-    for (file, words) in [
-        ("broker.url = 'amqp://u:p@a.example, amqp://u:p@b.example'", "unencrypted"),
-        ("broker.prefetch = 511", "less than twice"),
-        ("endpoint.url = 'http://auth.example/'\nendpoint.allow_plain_http = true", "unencrypted"),
-    ] {
-        let warnings = load(file).unwrap().warnings;
-        assert_eq!(warnings.len(), 1, "{warnings:#?}");
-        assert!(warnings[0].contains(words), "{}", warnings[0]);
+fn presuming_needs_a_key_where_jobs_come_from_a_broker() {
+    let presuming = "endpoint.presume_revoked_after_ambiguity = true\n";
+    let folder = Folder::new();
+    folder.write("keys", "0123456789abcdef0123456789abcdef\n");
+    folder.write("short", "0123456789abcdef0123456789abcde\n");
+    let with =
+        |name: &str| format!("{presuming}broker.history_key_file = '{}'\n", folder.path(name));
+
+    let config = load(&with("keys")).unwrap();
+    assert!(config.pipeline.policy.presume_revoked_after_ambiguity);
+    assert!(config.broker.history_key_file.is_some());
+    let refused = lines(&load(presuming).unwrap_err());
+    assert_eq!(refused.len(), 1, "{refused:#?}");
+    assert!(refused[0].contains("make a key with `openssl rand -hex 32`"), "{}", refused[0]);
+    let faulty = lines(&load(&with("short")).unwrap_err());
+    assert_eq!(faulty.len(), 1, "{faulty:#?}");
+    assert!(faulty[0].starts_with("broker.history_key_file (worker.toml:2): "), "{}", faulty[0]);
+    assert!(faulty[0].contains("fewer than 32 characters in line 1"), "{}", faulty[0]);
+
+    // A sweep has a journal of its own, and a tool presumes nothing: neither opens the file.
+    let files =
+        [folder.write("alone.toml", presuming), folder.write("absent.toml", with("absent"))];
+    for file in files {
+        let file = &[file];
+        assert!(Config::load_without_broker(file, variables(&CLIENT)).is_ok());
+        assert!(Config::load_without_credentials(file, variables(&[])).is_ok());
     }
-    for quiet in [
-        "broker.url = 'amqps://rabbit.example,amqp://localhost'",
-        "endpoint.url = 'http://127.0.0.1:8080/revoke'",
-        "endpoint.url = 'http://[::1]:8080/revoke'",
-        "endpoint.url = 'http://localhost:8080/revoke'",
-        "broker.prefetch = 512",
-    ] {
-        assert_eq!(load(quiet).unwrap().warnings, [""; 0], "{quiet}");
-    }
+}
+/// Kubernetes sets variables for a service called `revoker`, which begin as ours do: one fault for all of
+/// them, which names what has to be set. Others stay what they are, and no value is shown.
+#[test]
+fn links_of_kubernetes_are_one_fault_that_names_the_switch() {
+    let links = [
+        ("REVOKER_PORT", "tcp://10.0.0.1:9464"),
+        ("REVOKER_PORT_9464_TCP", "tcp://10.0.0.1:9464"),
+        ("REVOKER_PORT_9464_TCP_ADDR", "10.0.0.1"),
+        ("REVOKER_PORT_9464_TCP_PORT", "9464"),
+        ("REVOKER_PORT_9464_TCP_PROTO", "tcp"),
+        ("REVOKER_SERVICE_HOST", "10.0.0.1"),
+        ("REVOKER_SERVICE_PORT", "9464"),
+        ("REVOKER_SERVICE_PORT_METRICS", "9464"),
+    ];
+    let all = lines(&load_with("", &links).unwrap_err());
+    assert_eq!(
+        all,
+        ["REVOKER_PORT: is one of 8 variables that Kubernetes sets as links to a service; set \
+          enableServiceLinks: false in the spec of the pod, or give the service another name"]
+    );
+    let one = lines(&load_with("", &links[5..6]).unwrap_err());
+    assert!(
+        one[0].starts_with("REVOKER_SERVICE_HOST: is a variable that Kubernetes sets"),
+        "{one:?}"
+    );
+    let mixed = [&links[..], &[("REVOKER_BROKER__URI", "amqp://x")]].concat();
+    let mixed = lines(&load_with("", &mixed).unwrap_err());
+    assert_eq!(mixed.len(), 2, "{mixed:#?}");
+    assert!(mixed[0].starts_with("REVOKER_BROKER__URI: is an unknown variable"), "{mixed:#?}");
+    let ours = lines(&load_with("", &[("REVOKER_PORT", "9464")]).unwrap_err());
+    assert!(ours[0].starts_with("REVOKER_PORT: is an unknown variable"), "{ours:?}");
 }
 
 /// Lines that set keys there are, to what they may or may not be, and variables behind them.

@@ -8,7 +8,7 @@ use crate::config::{invariants::is_secret, key::Key};
 /// Every key that a reader knows, as the defaults document them.
 fn keys() -> Vec<Key> {
     let mut reader = Reader::new([Layer::defaults(DEFAULTS)]);
-    Config::read(&mut reader, Secrets::Unneeded);
+    Config::read(&mut reader, Needs::NONE);
     let keys = reader.known().iter().filter(|key| **key != Key::from("credentials.clients"));
     keys.cloned().chain([Key::from("credentials.clients.some.client_secret")]).collect()
 }

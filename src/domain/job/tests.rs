@@ -22,7 +22,7 @@ fn a_token_alone_is_a_job() {
     assert_eq!(job.client_id.as_deref(), Some("default-client"));
     assert_eq!(job.username, None);
     assert_eq!(job.expires_at, None);
-    assert!(!job.carried_client_secret);
+    assert!(job.carried_client_secret.is_none());
 }
 
 #[test]
@@ -34,7 +34,20 @@ fn the_endpoints_whole_request_body_is_a_job() {
     assert!(job.token.expose_secret().starts_with(' '), "kept byte for byte");
     assert_eq!(job.username.as_deref(), Some("commerce@email.com"));
     assert_eq!(&*job.audience, "https://api.dev.alignet.io");
-    assert!(job.carried_client_secret);
+    assert!(job.carried_client_secret.is_some());
+}
+
+/// Some programs write it in front of whatever they write: a file with one is read, and so is a body.
+#[test]
+fn a_byte_order_mark_in_front_is_no_part_of_a_body() {
+    assert_eq!(parse("\u{feff} {\"refresh_token\":\"abc\"}").unwrap().token.expose_secret(), "abc");
+    let inside = parse("{\"refresh_token\":\"\u{feff}abc\"}").unwrap();
+    assert_eq!(inside.token.expose_secret(), "\u{feff}abc", "kept byte for byte");
+    assert_eq!(parse("\u{feff}").unwrap_err(), InvalidJob::Empty);
+    let twice = parse("\u{feff}\u{feff}{\"refresh_token\":\"abc\"}").unwrap_err();
+    assert_eq!(twice, InvalidJob::Syntax { line: 1, column: 1 });
+    assert_eq!(without_mark("\u{feff}{}".as_bytes()), b"{}");
+    assert_eq!(without_mark(b"{}"), b"{}");
 }
 
 #[test]

@@ -7,9 +7,9 @@ use std::{
 
 use thiserror::Error;
 
-use crate::domain::MAX_TEXT_CHARS;
+use crate::domain::{MAX_TEXT_CHARS, Stray};
 
-/// One secret, or one folder of them, that cannot be used.
+/// One secret, or one folder of them, that cannot be used, or is odd.
 #[derive(Debug)]
 pub struct CredentialFault {
     /// The client whose secret it is; `None` for a folder, or a file in it that names nobody.
@@ -21,6 +21,15 @@ pub struct CredentialFault {
 }
 
 impl CredentialFault {
+    /// Whether the secret cannot be used. One that is odd is in force all the same.
+    #[must_use]
+    pub const fn is_wrong(&self) -> bool {
+        match &self.kind {
+            FaultKind::Stray(stray) | FaultKind::Name(stray) => stray.is_wrong(),
+            _ => true,
+        }
+    }
+
     pub(super) fn of_path(path: &Path, kind: FaultKind) -> Self {
         Self { client_id: None, path: Some(path.to_owned()), kind }
     }
@@ -33,7 +42,7 @@ impl fmt::Display for CredentialFault {
             None => f.write_str("the client secrets")?,
         }
         if let Some(path) = &self.path {
-            write!(f, " in {}", path.display())?;
+            write!(f, " in {}", path.to_string_lossy().escape_debug())?;
         }
         write!(f, ": {}", self.kind)
     }
@@ -60,6 +69,12 @@ pub enum FaultKind {
     /// Longer than the endpoint takes.
     #[error("has more than {MAX_TEXT_CHARS} characters, the endpoint's limit")]
     TooLong,
+    /// Characters in it that do not belong there.
+    #[error("{0}; {remedy}", remedy = .0.remedy())]
+    Stray(Stray),
+    /// The same of the name of a file, which is a client id.
+    #[error("its file's name {0}; {remedy}", remedy = .0.remedy())]
+    Name(Stray),
     /// A file whose name can be no client id.
     #[error("a file's name is not UTF-8; it must be a client id")]
     NameNotUtf8,

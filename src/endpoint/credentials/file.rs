@@ -9,7 +9,7 @@ use std::{
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{CredentialFault, FaultKind};
-use crate::domain::MAX_TEXT_CHARS;
+use crate::domain::{MAX_TEXT_CHARS, Stray};
 
 /// Bytes of a file that are read: the longest secret in the widest characters, a newline, and one more
 /// byte that shows that there is more. A path to something endless does not fill the memory.
@@ -39,7 +39,10 @@ pub(super) fn check(secret: SecretString) -> Result<SecretString, FaultKind> {
     match secret.expose_secret().chars().count() {
         0 => Err(FaultKind::Empty),
         chars if chars > MAX_TEXT_CHARS => Err(FaultKind::TooLong),
-        _ => Ok(secret),
+        _ => match Stray::of(secret.expose_secret()) {
+            Some(stray) if stray.is_wrong() => Err(FaultKind::Stray(stray)),
+            _ => Ok(secret),
+        },
     }
 }
 

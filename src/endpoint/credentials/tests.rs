@@ -33,7 +33,6 @@ fn a_file_is_taken_byte_for_byte_less_one_newline() {
         ("plain", "s3cret", "s3cret"),
         ("unix", "s3cret\n", "s3cret"),
         ("windows", "s3cret\r\n", "s3cret"),
-        ("two", "s3cret\n\n", "s3cret\n"),
         ("blank", " s3cret ", " s3cret "),
         ("longest", longest.as_str(), longest.as_str()),
     ];
@@ -82,6 +81,69 @@ fn every_fault_is_reported_at_once_with_its_path_and_without_content() {
     );
     let debug = format!("{:?}", Credentials::load(&settings));
     assert!(!debug.contains("hunter2"), "{debug}");
+}
+
+#[test]
+fn what_no_secret_can_hold_is_a_fault_and_what_is_odd_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in [
+        ("a-bom", "\u{feff}hunter2"),
+        ("b-nul", "hunter2\0\n"),
+        ("c-lines", "hunter2\n\n"),
+        ("d-tab", "\thunter2"),
+        ("e-blank", " hunter2 \n"),
+        ("f-quotes", "\"hunter2\""),
+        ("g\u{a0}", "hunter2"),
+        ("h\u{feff}", "hunter2"),
+    ] {
+        fs::write(folder.path().join(name), content).unwrap();
+    }
+    let said = |faults: &[CredentialFault]| -> Vec<String> {
+        faults
+            .iter()
+            .map(|fault| fault.to_string().replace(folder.path().to_str().unwrap(), ""))
+            .collect()
+    };
+    let settings = settings(&[("inline", value("hunter2\r\n"))], Some(folder.path()));
+    let wrong = said(&Credentials::load(&settings).unwrap_err());
+    let remedy = "remove it: the endpoint would reject every job";
+    assert_eq!(
+        wrong,
+        [
+            format!("the secret of client \"inline\": holds a line break; {remedy}"),
+            format!("the secret of client \"a-bom\" in /a-bom: holds a byte order mark; {remedy}"),
+            format!("the secret of client \"b-nul\" in /b-nul: holds a NUL; {remedy}"),
+            format!("the secret of client \"c-lines\" in /c-lines: holds a line break; {remedy}"),
+            format!(
+                "the secret of client \"d-tab\" in /d-tab: holds a control character; {remedy}"
+            ),
+            format!(
+                "the secret of client \"h\\u{{feff}}\" in /h\\u{{feff}}: its file's name holds a byte \
+                 order mark; {remedy}"
+            ),
+        ]
+    );
+
+    for wrong in ["a-bom", "b-nul", "c-lines", "d-tab", "h\u{feff}"] {
+        fs::remove_file(folder.path().join(wrong)).unwrap();
+    }
+    let settings =
+        CredentialSettings { directory: settings.directory, ..CredentialSettings::default() };
+    let credentials = Credentials::load(&settings).unwrap();
+    let odd = said(credentials.oddities());
+    assert_eq!(odd.len(), 3, "{odd:#?}");
+    assert!(odd[0].starts_with(
+        "the secret of client \"e-blank\" in /e-blank: begins or ends with a blank; "
+    ));
+    assert!(
+        odd[1].starts_with("the secret of client \"f-quotes\" in /f-quotes: stands in quotes; ")
+    );
+    assert!(odd[2].contains(": its file's name begins or ends with a blank; "), "{}", odd[2]);
+    // They are in force as they are.
+    assert_eq!(secret(&credentials, "e-blank").as_deref(), Some(" hunter2 "));
+    assert_eq!(secret(&credentials, "g\u{a0}").as_deref(), Some("hunter2"));
+    let (_, again) = credentials.reload();
+    assert_eq!(said(&again), odd);
 }
 
 #[test]

@@ -19,7 +19,7 @@ mod writer;
 
 pub use entry::{Entry, Failed, What};
 pub use fates::{Fate, Fates};
-pub use open::{OpenError, Opened, inspect, open};
+pub use open::{OpenError, Opened, Sweep, inspect, open};
 pub use past::{Open, Past, Standing};
 pub use record::{Header, InputId, Record};
 pub use recover::{RecoverError, Recovered, recover};

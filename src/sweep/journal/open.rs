@@ -14,6 +14,7 @@ use super::{
     record::{Header, Record},
     recover::{RecoverError, Recovered, recover},
 };
+use crate::input;
 
 /// The journal names clients and users: it is its owner's alone.
 const MODE: u32 = 0o600;
@@ -82,6 +83,16 @@ pub enum OpenError {
         /// Its value now, or "not set".
         now: String,
     },
+    /// The form before this one counted line feeds alone.
+    #[error(
+        "an earlier version wrote it, which did not count the carriage returns that end lines in this \
+         input: several lines had one number, and nobody can say which of them have ended; with --force, \
+         what is known to be revoked is not called again, and all other lines are taken up"
+    )]
+    OtherNumbers,
+    /// The input cannot be read.
+    #[error("the input")]
+    Input(#[from] input::OpenError),
 }
 
 impl OpenError {
@@ -93,19 +104,31 @@ impl OpenError {
             | Self::OtherInput
             | Self::UnknownInput
             | Self::OtherSetting { .. }
+            | Self::OtherNumbers
+            | Self::Input(_)
             | Self::Recover(RecoverError::Stranger | RecoverError::Version(_)) => true,
             Self::Open(_) | Self::Write(_) | Self::Locked | Self::Recover(_) => false,
         }
     }
 }
 
-/// Opens the journal at `path` for the sweep that `header` describes, or makes it. With `force`, a
-/// journal of another input is gone on with.
+/// A sweep that may go on with a journal.
+pub struct Sweep<'a> {
+    /// What is swept, and where to.
+    pub header: &'a Header,
+    /// Whether to go on with a journal that was begun with another input.
+    pub force: bool,
+    /// Tells whether a carriage return ends a line of the input by itself. It reads all of it, and is
+    /// asked only if a journal is there that did not count such lines.
+    pub has_lone_returns: &'a dyn Fn() -> Result<bool, input::OpenError>,
+}
+
+/// Opens the journal at `path` for a sweep, or makes it.
 ///
 /// # Errors
 ///
 /// [`OpenError`]; then nothing of the journal was changed.
-pub fn open(path: &Path, header: &Header, force: bool) -> Result<Opened, OpenError> {
+pub fn open(path: &Path, sweep: &Sweep<'_>) -> Result<Opened, OpenError> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(MODE);
     let file = options.open(path).map_err(OpenError::Open)?;
@@ -115,14 +138,15 @@ pub fn open(path: &Path, header: &Header, force: bool) -> Result<Opened, OpenErr
     })?;
     // Behind the lock: whoever made the file a moment ago has written its header.
     let Recovered { past, whole, torn } = recover(BufReader::new(&file))?;
-    if let Some(past) = &past {
-        check(past.header(), header, force)?;
-    }
-    let mut opened = match past {
-        Some(past) => Opened { file, length: whole, past, resumed: true },
-        None => Opened { file, length: 0, past: Past::new(header.clone()), resumed: false },
+    let Sweep { header, .. } = *sweep;
+    let (going, mut opened) = if let Some(past) = past {
+        let going = sweep.check(past.header())?;
+        (going, Opened { file, length: whole, past, resumed: true })
+    } else {
+        let past = Past::new(header.clone());
+        (Going::On, Opened { file, length: 0, past, resumed: false })
     };
-    opened.prepare(header, torn).map_err(OpenError::Write)?;
+    opened.prepare(header, going, torn).map_err(OpenError::Write)?;
     if !opened.resumed {
         sync_folder(path).map_err(OpenError::Write)?;
     }
@@ -134,61 +158,74 @@ pub fn open(path: &Path, header: &Header, force: bool) -> Result<Opened, OpenErr
 /// # Errors
 ///
 /// [`OpenError`], as [`open`].
-pub fn inspect(path: &Path, header: &Header, force: bool) -> Result<Option<Past>, OpenError> {
+pub fn inspect(path: &Path, sweep: &Sweep<'_>) -> Result<Option<Past>, OpenError> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(OpenError::Open(error)),
     };
     let Some(mut past) = recover(BufReader::new(file))?.past else { return Ok(None) };
-    check(past.header(), header, force)?;
-    if begins_again(past.header(), header) {
-        past.begin_again(header.clone());
+    if sweep.check(past.header())? == Going::Anew {
+        past.begin_again(sweep.header.clone());
     }
     Ok(Some(past))
 }
 
-/// Whether the lines of the journal are not those of this sweep. Standard input is never the same.
-fn begins_again(journal: &Header, now: &Header) -> bool {
-    journal != now || now.input.is_none()
+/// How a sweep goes on with a journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Going {
+    /// Its lines are those of the input.
+    On,
+    /// Its lines are those of another input, or their numbers are counted in another way.
+    Anew,
 }
 
-/// Whether a sweep may go on with a journal.
-fn check(journal: &Header, now: &Header, force: bool) -> Result<(), OpenError> {
-    if journal.endpoint != now.endpoint {
-        let (journal, now) = (journal.endpoint.clone(), now.endpoint.clone());
-        return Err(OpenError::OtherEndpoint { journal, now });
+impl Sweep<'_> {
+    /// Tells how the sweep goes on with a journal that begins like this, if it may.
+    fn check(&self, journal: &Header) -> Result<Going, OpenError> {
+        let now = self.header;
+        if journal.endpoint != now.endpoint {
+            let (journal, now) = (journal.endpoint.clone(), now.endpoint.clone());
+            return Err(OpenError::OtherEndpoint { journal, now });
+        }
+        // Standard input is never the same.
+        let known = now.input.is_some() && journal.is_of_the_same_sweep(now);
+        if !known && !self.force {
+            return Err(other(journal, now));
+        }
+        if !known {
+            return Ok(Going::Anew);
+        }
+        if !journal.counts_line_feeds() || !(self.has_lone_returns)()? {
+            return Ok(Going::On);
+        }
+        if self.force { Ok(Going::Anew) } else { Err(OpenError::OtherNumbers) }
     }
-    if force {
-        return Ok(());
-    }
+}
+
+/// Why a journal is not of this sweep, whose endpoint it has.
+fn other(journal: &Header, now: &Header) -> OpenError {
     if now.input.is_none() {
-        return Err(OpenError::UnknownInput);
+        return OpenError::UnknownInput;
     }
     if journal.input != now.input {
-        return Err(OpenError::OtherInput);
+        return OpenError::OtherInput;
     }
     let names = journal.settings.keys().chain(now.settings.keys());
-    for name in names {
-        let (before, now) = (journal.settings.get(name), now.settings.get(name));
-        if before != now {
-            let told = |value: Option<&String>| value.map_or("not set".to_owned(), Clone::clone);
-            let (before, now) = (told(before), told(now));
-            return Err(OpenError::OtherSetting { name: name.clone(), before, now });
-        }
-    }
-    Ok(())
+    let mut names = names.filter(|name| journal.settings.get(*name) != now.settings.get(*name));
+    let name = names.next().cloned().unwrap_or_default();
+    let told = |header: &Header| header.settings.get(&name).map_or("not set".into(), Clone::clone);
+    OpenError::OtherSetting { before: told(journal), now: told(now), name }
 }
 
 impl Opened {
     /// Cuts off a torn end, and writes the header where it is missing or another one.
-    fn prepare(&mut self, header: &Header, torn: bool) -> io::Result<()> {
+    fn prepare(&mut self, header: &Header, going: Going, torn: bool) -> io::Result<()> {
         if torn {
             self.file.set_len(self.length)?;
         }
         self.file.seek(SeekFrom::Start(self.length))?;
-        let begins_again = begins_again(self.past.header(), header);
-        if !self.resumed || begins_again {
+        if !self.resumed || going == Going::Anew {
             let mut line = Vec::new();
             if self.resumed {
                 Record::Synced(self.length).write(&mut line);

@@ -165,7 +165,9 @@ impl Past {
     /// The lines of the input before mean nothing in the next one. What was revoked stays so.
     pub(super) fn begin_again(&mut self, header: Header) {
         let doubtful = self.fates.iter().any(|fate| fate.ambiguity().is_some());
-        self.all_in_doubt |= !self.finished || doubtful;
+        // Lines that shared a number hid each other's doubts.
+        let renumbered = self.header.counts_line_feeds() && !header.counts_line_feeds();
+        self.all_in_doubt |= !self.finished || doubtful || renumbered;
         self.header = header;
         self.started = 0;
         self.fates = Fates::new();

@@ -11,7 +11,11 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use super::entry::{Entry, EntryFields};
 
 /// The version of the form that [`Header`] names.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
+
+/// The version before. A line is what ends with a line feed there; now it may end with a carriage return
+/// as well, so the numbers of the two differ in a file in which one stands alone.
+pub(super) const LINE_FEEDS: u32 = 1;
 
 /// How every journal begins, byte for byte: the header's first field.
 pub(super) const BEGINNING: &[u8] = b"{\"revoker_journal\":";
@@ -48,6 +52,17 @@ pub struct Header {
 }
 
 impl Header {
+    /// Whether its lines end with line feeds alone.
+    pub(super) const fn counts_line_feeds(&self) -> bool {
+        self.version == LINE_FEEDS
+    }
+
+    /// Whether the other describes the same sweep.
+    pub(super) fn is_of_the_same_sweep(&self, other: &Self) -> bool {
+        let Self { version: _, input, endpoint, settings } = self;
+        (input, endpoint, settings) == (&other.input, &other.endpoint, &other.settings)
+    }
+
     /// A header of the present version.
     #[must_use]
     pub const fn new(
@@ -166,7 +181,7 @@ mod tests {
             (Record::Finished(at), r#"{"finished":"2026-03-01T12:00:00.25Z"}"#),
             (
                 Record::Header(Header::new(None, "https://e".to_owned(), BTreeMap::new())),
-                r#"{"revoker_journal":1,"input":null,"endpoint":"https://e","settings":{}}"#,
+                r#"{"revoker_journal":2,"input":null,"endpoint":"https://e","settings":{}}"#,
             ),
         ];
         for (record, line) in cases {

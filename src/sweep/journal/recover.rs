@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use super::{
     past::Past,
-    record::{BEGINNING, Record, VERSION},
+    record::{BEGINNING, LINE_FEEDS, Record, VERSION},
 };
 
 /// No record is longer, in bytes.
@@ -113,7 +113,7 @@ impl<R: BufRead> Reader<R> {
             return Ok(None);
         }
         let version = version(line).ok_or(RecoverError::Damaged { line: self.number })?;
-        if version != VERSION {
+        if ![LINE_FEEDS, VERSION].contains(&version) {
             return Err(RecoverError::Version(version));
         }
         match Record::read(line.trim_ascii_end()) {

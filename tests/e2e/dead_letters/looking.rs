@@ -9,6 +9,7 @@ use crate::harness::{
     DEAD, INTERACTIVE, Launch, Message, Stage,
     amqp::quorum,
     canary,
+    letter::COUNTED_BY_THE_BROKER,
     message::text,
     relay::{Relay, Stall},
     token,
@@ -83,9 +84,12 @@ async fn letters_are_listed_and_stay_as_they_were() {
         assert_eq!(found.body, letter.body);
         let headers = found.properties.headers().clone().unwrap();
         let mut headers: BTreeMap<_, _> = headers.inner().clone();
-        // The broker's own count of its deliveries.
-        let looks = headers.remove("x-delivery-count");
-        assert_eq!(looks, Some(AMQPValue::LongLongInt(11)), "it was looked at eleven times");
+        let counts = COUNTED_BY_THE_BROKER.map(|name| headers.remove(name));
+        let counted = counts.into_iter().flatten().collect::<Vec<_>>();
+        assert!(!counted.is_empty(), "the broker counts nothing");
+        for count in counted {
+            assert_eq!(count, AMQPValue::LongLongInt(11), "it was looked at eleven times");
+        }
         assert_eq!(found.properties.clone().with_headers(headers.into()), letter.properties());
     }
 }
@@ -251,7 +255,7 @@ async fn a_second_tool_says_that_another_holds_letters() {
     let (second, _) = stage.dead_letters("list").run().await;
     let page = second.stdout();
     assert!(
-        page.contains("0 dead letters") && page.contains("other consumers of the queue"),
+        page.contains("0 dead letters") && page.contains("1 other consumer of the queue"),
         "{page}"
     );
     first.kill().await;

@@ -167,20 +167,6 @@ async fn refused_lines_that_cannot_be_listed_are_logged() {
     assert_eq!(tokens(&stage.amqp.take(BULK, 1).await), [token(0)]);
 }
 
-/// A file without a job is no error: a query may find nothing.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_empty_file_has_no_jobs() {
-    let stage = Stage::new().await;
-    for (name, content) in [
-        ("jobs.ndjson", Vec::new()),
-        ("leak.csv", Vec::new()),
-        ("leak.csv", b"refresh_token\r\n".to_vec()),
-        ("tokens.txt.gz", gzip("")),
-    ] {
-        assert!(published(&stage, name, content).await.is_empty(), "{name}");
-    }
-}
-
 /// A file that is plainly something else is refused at once, with a sentence that says what to do, and
 /// without a word of its content.
 #[tokio::test(flavor = "multi_thread")]
@@ -217,7 +203,14 @@ async fn a_file_of_another_kind_is_refused_whole() {
     fs::remove_file(missing.folder.path().join(missing.name)).unwrap();
     let (enqueue, status) = missing.enqueue(&stage).run().await;
     assert_eq!(status.code(), Some(2), "{}", enqueue.stderr());
-    assert!(enqueue.stderr().contains("here.ndjson: cannot be read"), "{}", enqueue.stderr());
+    assert!(
+        enqueue.stderr().contains("here.ndjson: there is no such file"),
+        "{}",
+        enqueue.stderr()
+    );
+    let (enqueue, status) = stage.enqueue().arg(missing.folder.path().display()).run().await;
+    assert_eq!(status.code(), Some(2), "{}", enqueue.stderr());
+    assert!(enqueue.stderr().contains("it is a directory"), "{}", enqueue.stderr());
     assert_eq!(stage.amqp.depth(BULK).await, None, "it was declared");
 }
 
@@ -238,4 +231,11 @@ async fn a_file_that_breaks_off_is_published_up_to_there() {
     let command = summary(&enqueue)["go_on"].as_str().unwrap().to_owned();
     assert!(command.ends_with(&format!("tokens.txt.gz --from-line {next_line}")), "{command}");
     assert!(enqueue.stderr().contains("cannot be read from line"), "{}", enqueue.stderr());
+
+    let path = input.folder.path().join(input.name);
+    let (enqueue, status) = stage.enqueue().arg("--dry-run").arg(path.display()).run().await;
+    assert_eq!(status.code(), Some(1), "{}", enqueue.stderr());
+    let (enqueue, _) = stage.enqueue().arg(path.display()).run().await;
+    let said = enqueue.stdout();
+    assert!(said.contains("is dealt with; mend the rest of the file, and go on with"), "{said}");
 }

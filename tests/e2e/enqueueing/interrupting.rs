@@ -44,10 +44,14 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
+        Self::of(Input::new("jobs.ndjson", ndjson(0..ALL))).await
+    }
+
+    async fn of(input: Input) -> Self {
         let stage = Stage::new().await;
         stage.amqp.declare_family().await;
         let relay = Relay::open(stage.broker_address()).await;
-        Self { stage, relay, input: Input::new("jobs.ndjson", ndjson(0..ALL)) }
+        Self { stage, relay, input }
     }
 
     fn launch(&self) -> Launch {
@@ -161,6 +165,31 @@ async fn interrupted_in_peace_it_leaves_nothing_open() {
     if in_peace {
         assert_eq!((first, twice), (line - 1, 0));
     }
+}
+
+/// Lines that end with carriage returns, as a spreadsheet on a Mac writes them, are lines to go on from:
+/// none is passed over that was not published.
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_that_end_with_a_carriage_return_are_gone_on_with() {
+    let rows: Vec<String> = (0..ALL).map(token).collect();
+    let file = format!("refresh_token\r{}", rows.join("\r"));
+    let scene = Scene::of(Input::new("leak.csv", file)).await;
+    let enqueue = scene.held_in_the_middle().await;
+    interrupted(&enqueue, "TERM").await;
+    scene.relay.release();
+    assert_eq!(enqueue.exit().await.code(), Some(1), "{}", enqueue.stderr());
+    let (line, _) = last_words(&enqueue);
+    let [_, first, ..] = counts(&enqueue);
+    assert!(0 < first && first < u64::from(JOBS), "{first} of all were published");
+    // The header row stands on the first line.
+    assert!(2 < line && line <= first + 2, "{line} after {first}");
+
+    let launch = scene.input.enqueue(&scene.stage).arg("--from-line").arg(line);
+    let (enqueue, status) = launch.run().await;
+    assert_eq!(status.code(), Some(0), "{}", enqueue.stderr());
+    assert_eq!(summary(&enqueue)["skipped"], line - 2);
+    assert_eq!(counts(&enqueue)[..2], [u64::from(JOBS), u64::from(JOBS) - (line - 2)]);
+    scene.all_published().await;
 }
 
 /// SIGKILL: the last line of progress says from where to go on, and a few jobs are published twice.

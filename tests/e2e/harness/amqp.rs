@@ -7,11 +7,12 @@ use std::{
 
 use futures_util::StreamExt as _;
 use lapin::{
-    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties,
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind,
     message::BasicGetMessage,
     options::{
         BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, BasicQosOptions,
-        ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions,
+        ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+        QueueDeleteOptions,
     },
     types::{AMQPValue, FieldTable},
 };
@@ -238,7 +239,33 @@ impl Amqp {
         self.take_all(queue).await
     }
 
-    async fn channel(&self) -> Channel {
+    /// Declares a topic exchange, and binds each queue to it by a pattern.
+    pub async fn bind_all(&self, exchange: &str, bindings: &[(&str, &str)]) {
+        let channel = self.channel().await;
+        let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+        let arguments = FieldTable::default();
+        channel
+            .exchange_declare(exchange.into(), ExchangeKind::Topic, options, arguments.clone())
+            .await
+            .unwrap();
+        for (queue, pattern) in bindings {
+            let (queue, pattern) = ((*queue).into(), (*pattern).into());
+            let options = QueueBindOptions::default();
+            channel
+                .queue_bind(queue, exchange.into(), pattern, options, arguments.clone())
+                .await
+                .unwrap();
+        }
+        let _ = channel.close(200, "done".into()).await;
+    }
+
+    /// Ends the connection, and all that was in hand on it.
+    pub async fn close(self) {
+        self.connection.close(200, "done".into()).await.unwrap();
+    }
+
+    /// A channel of its own, for what the other methods do not do.
+    pub async fn channel(&self) -> Channel {
         self.connection.create_channel().await.unwrap()
     }
 }

@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeSet,
     env,
+    ffi::OsString,
     ops::Deref,
     sync::{
         Arc, Mutex, PoisonError,
@@ -219,6 +220,20 @@ impl VirtualHost {
         self.node().ctl(&rights).await;
     }
 
+    /// Has each of these queues apply a command that changes nothing. A queue sets its timers after a command.
+    pub async fn nudge(&self, queues: &[&str]) {
+        let names: Vec<String> = queues.iter().map(|queue| format!("<<\"{queue}\">>")).collect();
+        let expression = format!(
+            r#"[{{ok, _, _}} = ra:process_command(amqqueue:get_pid(Queue),
+                    rabbit_fifo:make_garbage_collection())
+                || Name <- [{}],
+                {{ok, Queue}} <- [rabbit_amqqueue:lookup(rabbit_misc:r(<<"{}">>, queue, Name))]]."#,
+            names.join(","),
+            self.name,
+        );
+        self.node().ctl(&["eval", &expression]).await;
+    }
+
     /// The URL for the test's own connections.
     pub fn test_url(&self) -> String {
         self.test_url_by(self.node())
@@ -290,6 +305,13 @@ impl OwnBroker {
             None => Self { broker: Self::launch("", None).await, _turn: None },
         };
         LentBroker { place, broker: Some(broker) }
+    }
+
+    /// Starts one of the RabbitMQ in `packages`, a folder of `scripts/rabbitmq`.
+    pub async fn start_of(packages: OsString) -> Self {
+        let turn = turn().await;
+        let node = tokio::task::spawn_blocking(move || Node::start_of(&packages)).await.unwrap();
+        Self { broker: Arc::new(Broker::on(node)), _turn: Some(turn) }
     }
 
     async fn launch(conf: &str, tls: Option<[String; 3]>) -> Arc<Broker> {

@@ -2,7 +2,10 @@
 //! and everything that the product prints is searched for them, in the forms in which a careless
 //! formatter would show them.
 
-use std::fmt::Write as _;
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 /// Part of every token. `+` and `/` make its URL-encoded form differ from its text.
 pub const TOKEN: &str = "cAn4ry+Tok/9vQ2xE7";
@@ -11,6 +14,22 @@ pub const SECRET: &str = "cAn4ry+Sec/7LmP4wB1";
 /// The worker's password at the broker.
 pub const PASSWORD: &str = "cAn4ry+Pwd/3KfW8rD5";
 
+/// The key of the history headers, of the workers that have one.
+pub const HISTORY_KEY: &str = "cAn4ry+Key/6ZtX5nG9Jd8RqW3cVy7LbT1kF4h";
+
+/// Characters of a canary that a cut leaves: each such piece of one tells enough to be found.
+const CUT: usize = 12;
+
+/// A file with the history key.
+pub fn history_key_file() -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("history-keys");
+    // Whoever reads it meanwhile finds it whole: it is put in its place in one step.
+    let unfinished = path.with_extension(std::process::id().to_string());
+    std::fs::write(&unfinished, HISTORY_KEY).unwrap();
+    std::fs::rename(&unfinished, &path).unwrap();
+    path
+}
+
 /// A token of its own for each job of a test.
 pub fn token(n: usize) -> String {
     format!("{TOKEN}-{n}")
@@ -18,8 +37,8 @@ pub fn token(n: usize) -> String {
 
 /// Fails if `output`, printed by `who`, shows a canary in any form.
 pub fn assert_clean(who: &str, output: &[u8]) {
-    for canary in [TOKEN, SECRET, PASSWORD] {
-        for form in forms(canary) {
+    for canary in [TOKEN, SECRET, PASSWORD, HISTORY_KEY] {
+        for form in forms(canary).into_iter().chain(cuts(canary)) {
             if let Some(at) = find(output, form.as_bytes()) {
                 let around =
                     &output[at.saturating_sub(300)..(at + form.len() + 100).min(output.len())];
@@ -36,8 +55,24 @@ fn find(text: &[u8], part: &[u8]) -> Option<usize> {
     text.windows(part.len()).position(|window| window == part)
 }
 
-/// The ways in which bytes show: as they are, in hex, in base64, as a list of numbers, in a URL.
-fn forms(canary: &str) -> Vec<String> {
+/// The pieces that a cut leaves of a canary that is shown as it is.
+fn cuts(canary: &str) -> Vec<String> {
+    (0..=canary.len() - CUT).map(|from| canary[from..from + CUT].to_owned()).collect()
+}
+
+/// Each character of a canary, written in another way.
+fn each(canary: &str, write: impl Fn(char) -> String) -> String {
+    canary.chars().map(write).collect()
+}
+
+/// Each character as JSON may escape it.
+pub fn escaped(text: &str) -> String {
+    each(text, |c| format!("\\u{:04x}", u32::from(c)))
+}
+
+/// The ways in which bytes show: as they are, in another case, in hex, in base64, as a list of numbers, in a
+/// URL, in HTML, in JSON.
+pub fn forms(canary: &str) -> Vec<String> {
     let bytes = canary.as_bytes();
     let hex = bytes.iter().fold(String::new(), |mut hex, byte| {
         let _ = write!(hex, "{byte:02x}");
@@ -56,6 +91,21 @@ fn forms(canary: &str) -> Vec<String> {
         canary.replace('/', "%2F"),
         canary.replace('/', "%2f"),
         canary.replace('/', "\\/"),
+        canary.to_uppercase(),
+        canary.to_lowercase(),
+        each(canary, |c| format!("%{:02X}", u32::from(c))),
+        each(canary, |c| format!("%{:02x}", u32::from(c))),
+        escaped(canary),
+        each(canary, |c| format!("\\u{:04X}", u32::from(c))),
+        each(canary, |c| format!("\\x{:02x}", u32::from(c))),
+        each(canary, |c| format!("&#{};", u32::from(c))),
+        each(canary, |c| format!("&#x{:X};", u32::from(c))),
+        canary.replace('+', "\\u002b").replace('/', "\\u002f"),
+        canary.replace('+', "\\u002B").replace('/', "\\u002F"),
+        canary.replace('+', "&#43;").replace('/', "&#47;"),
+        canary.replace('+', "&#x2B;").replace('/', "&#x2F;"),
+        canary.replace('+', "&plus;").replace('/', "&sol;"),
+        canary.replace('+', " "),
     ];
     for alignment in 0..3 {
         let standard = base64_inside(bytes, alignment);
@@ -67,7 +117,7 @@ fn forms(canary: &str) -> Vec<String> {
 
 /// The characters of a base64 text that `bytes` alone determine where they begin `alignment` bytes
 /// past a multiple of three.
-fn base64_inside(bytes: &[u8], alignment: usize) -> String {
+pub fn base64_inside(bytes: &[u8], alignment: usize) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let bit = |at: usize| bytes[at / 8] >> (7 - at % 8) & 1;
     let skipped = (6 - alignment * 8 % 6) % 6;
@@ -81,8 +131,8 @@ fn base64_inside(bytes: &[u8], alignment: usize) -> String {
 /// The guard itself must be able to fail: each form is found, and a clean text is not.
 #[test]
 fn every_form_of_a_canary_is_found() {
-    for canary in [TOKEN, SECRET, PASSWORD] {
-        for form in forms(canary) {
+    for canary in [TOKEN, SECRET, PASSWORD, HISTORY_KEY] {
+        for form in forms(canary).into_iter().chain(cuts(canary)) {
             let output = format!("before {form} after");
             let found = std::panic::catch_unwind(|| assert_clean("a test", output.as_bytes()));
             assert!(found.is_err(), "{form} was overlooked");

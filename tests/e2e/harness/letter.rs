@@ -2,6 +2,9 @@
 
 use lapin::{BasicProperties, message::Delivery, types::AMQPValue};
 
+/// Headers in which a quorum queue counts its deliveries of a message. RabbitMQ 4.3 added the second.
+pub const COUNTED_BY_THE_BROKER: [&str; 2] = ["x-delivery-count", "x-acquired-count"];
+
 /// A dead letter or a parked job.
 #[derive(Debug, Clone)]
 pub struct Letter {

@@ -19,6 +19,7 @@ pub mod preload;
 pub mod process;
 #[cfg(feature = "otlp")]
 pub mod protobuf;
+pub mod raw;
 pub mod relay;
 pub mod resolver;
 pub mod scrape;

@@ -72,6 +72,15 @@ impl Node {
         Self { dir, url, _owned: Some(owned) }
     }
 
+    /// Starts a node of the RabbitMQ in `packages`, a folder of `scripts/rabbitmq`. A restart takes the one
+    /// that all other nodes are of.
+    pub fn start_of(packages: &OsStr) -> Self {
+        let dir = folder();
+        let owned = Owned::of(&dir);
+        let url = broker_of(Some(packages), "start", &dir, [""; 0]);
+        Self { dir, url, _owned: Some(owned) }
+    }
+
     /// Starts a member of the cluster that `first` began.
     pub fn join(first: &Path) -> Self {
         let dir = folder();
@@ -115,6 +124,13 @@ impl Node {
         self.run("ctl", arguments).await
     }
 
+    /// The version that the running node tells: major, minor and patch.
+    pub async fn version(&self) -> [u32; 3] {
+        let told = self.run("version", &[]).await;
+        let parts: Vec<u32> = told.split('.').filter_map(|part| part.parse().ok()).collect();
+        parts.try_into().unwrap_or_else(|_| panic!("{told} is no version"))
+    }
+
     /// Runs off the async threads: it takes a second and more.
     async fn run(&self, action: &'static str, arguments: &[&str]) -> String {
         let dir = self.dir.clone();
@@ -128,18 +144,33 @@ fn folder() -> PathBuf {
     tempfile::Builder::new().prefix("revoker-node-").tempdir().unwrap().keep()
 }
 
-fn script() -> PathBuf {
+/// `scripts/broker`.
+pub fn script() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/broker")
 }
 
 /// Runs `scripts/broker`; fails with what it said.
 fn broker(action: &str, dir: &Path, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> String {
+    broker_of(None, action, dir, arguments)
+}
+
+/// The same with the RabbitMQ of `packages` in place of the one that the tests run on.
+fn broker_of(
+    packages: Option<&OsStr>,
+    action: &str,
+    dir: &Path,
+    arguments: impl IntoIterator<Item: AsRef<OsStr>>,
+) -> String {
     let mut command = Command::new(script());
     command.arg(action).arg(dir).args(arguments).stdin(Stdio::null());
+    if let Some(packages) = packages {
+        command.env("BROKER_PACKAGES", packages);
+    }
     let deadline = Instant::now() + HANG_GUARD;
     let mut output = command.output().unwrap();
     // A node that is busy may be too slow to shake hands with `rabbitmqctl`, which then gives up at once.
-    while action == "ctl" && output.status.code() == Some(UNREACHED) && Instant::now() < deadline {
+    let asks = action == "ctl" || action == "version";
+    while asks && output.status.code() == Some(UNREACHED) && Instant::now() < deadline {
         output = command.output().unwrap();
     }
     assert!(

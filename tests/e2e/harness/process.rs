@@ -42,6 +42,10 @@ impl Output {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    fn length(&self) -> usize {
+        self.0.bytes.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     fn ignore(&self, ignored: bool) {
         *self.0.ignored.lock().unwrap_or_else(PoisonError::into_inner) = ignored;
         self.0.changed.notify_all();
@@ -173,6 +177,20 @@ impl Process {
         let ended = tokio::time::timeout(HANG_GUARD, ended.wait_for(Option::is_some)).await;
         assert!(ended.is_ok(), "{} does not end; it printed:\n{}", self.name, self.stderr());
         self.exited().expect("the keeper tells before it ends")
+    }
+
+    /// Waits for its end for as long as it goes on printing.
+    pub async fn exit_in_its_time(&self) -> ExitStatus {
+        let mut printed = 0;
+        loop {
+            let before =
+                std::mem::replace(&mut printed, self.stdout.length() + self.stderr.length());
+            let mut ended = self.ended.clone();
+            let ended = tokio::time::timeout(HANG_GUARD, ended.wait_for(Option::is_some)).await;
+            if ended.is_ok() || before == printed {
+                return self.exit().await;
+            }
+        }
     }
 }
 

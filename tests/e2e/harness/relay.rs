@@ -1,6 +1,7 @@
 //! A TCP relay on loopback whose port the worker is given in place of the broker's: it can be away,
 //! break what runs through it, hold, swallow, slow, slice or tear it, and stop passing it on.
 
+mod confirms;
 mod frames;
 mod held;
 mod line;
@@ -21,6 +22,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use confirms::Confirms;
 use frames::Frames;
 pub use frames::{Frame, Torn};
 use held::{Greeting, Held};
@@ -93,6 +95,14 @@ impl Relay {
         relay
     }
 
+    /// Listens and relays AMQP, so that confirms can be withheld.
+    pub async fn open_to_broker(target: SocketAddr) -> Self {
+        let mut relay = Self::shut(target);
+        relay.passage.knows_confirms = true;
+        relay.reopen().await;
+        relay
+    }
+
     /// Listens and relays.
     pub async fn open(target: SocketAddr) -> Self {
         let mut relay = Self::shut(target);
@@ -152,6 +162,38 @@ impl Relay {
     /// Lets through what was held, and everything after it.
     pub fn release(&self) {
         self.passage.held.send_replace(Held::None);
+    }
+
+    /// Withholds the confirms of the broker beyond this tag of each channel.
+    pub fn confirm_up_to(&self, tag: u64) {
+        assert!(self.passage.knows_confirms, "it does not know a confirm when it sees one");
+        self.passage.confirmed_up_to.send_replace(Some(tag));
+    }
+
+    /// Waits until the product was told that the tags up to this one are confirmed on some channel.
+    pub async fn confirmed(&self, tag: u64) {
+        let mut confirmed = self.passage.confirmed.subscribe();
+        let confirmed =
+            tokio::time::timeout(HANG_GUARD, confirmed.wait_for(|highest| *highest >= tag)).await;
+        assert!(confirmed.is_ok(), "{tag} was not confirmed");
+    }
+
+    /// Waits until the broker has confirmed that tag on some channel, and the product was not told.
+    pub async fn withheld(&self, tag: u64) {
+        let mut withheld = self.passage.withheld.subscribe();
+        let withheld =
+            tokio::time::timeout(HANG_GUARD, withheld.wait_for(|highest| *highest >= tag)).await;
+        assert!(withheld.is_ok(), "no confirm of {tag} was withheld");
+    }
+
+    /// The highest tag whose confirm was withheld so far.
+    pub fn highest_withheld(&self) -> u64 {
+        *self.passage.withheld.borrow()
+    }
+
+    /// Passes on the confirms that were withheld, and everything after them.
+    pub fn release_confirms(&self) {
+        self.passage.confirmed_up_to.send_replace(None);
     }
 
     /// Loses whatever is sent over the connections there are, their ends included; neither side is told.
@@ -249,6 +291,12 @@ struct Passage {
     holes: watch::Sender<usize>,
     swallows_new: watch::Sender<bool>,
     swallowed: watch::Sender<usize>,
+    knows_confirms: bool,
+    /// The tag of each channel beyond which confirms are withheld.
+    confirmed_up_to: watch::Sender<Option<u64>>,
+    /// The highest tag whose confirm was passed on, and the highest that was withheld.
+    confirmed: watch::Sender<u64>,
+    withheld: watch::Sender<u64>,
     tearing: watch::Sender<Option<(Way, Frame)>>,
     torn: watch::Sender<Option<Torn>>,
     /// The name of the connections that are cut at each body.
@@ -271,6 +319,10 @@ impl Passage {
             holes: watch::Sender::new(0),
             swallows_new: watch::Sender::new(false),
             swallowed: watch::Sender::new(0),
+            knows_confirms: false,
+            confirmed_up_to: watch::Sender::new(None),
+            confirmed: watch::Sender::new(0),
+            withheld: watch::Sender::new(0),
             tearing: watch::Sender::new(None),
             torn: watch::Sender::new(None),
             cutting: watch::Sender::new(None),
@@ -280,6 +332,13 @@ impl Passage {
             line: Line::default(),
             carried: Carried::default(),
         }
+    }
+
+    /// Tells how far confirms were passed on and withheld.
+    fn tell(&self, confirms: &Confirms) {
+        let (confirmed, withheld) = (confirms.highest_passed(), confirms.highest());
+        self.confirmed.send_modify(|before| *before = confirmed.max(*before));
+        self.withheld.send_modify(|before| *before = withheld.max(*before));
     }
 
     /// Counts octets from the product that are about to pass, and holds them if they are too many.
@@ -366,11 +425,22 @@ impl Direction<'_> {
         let mut wire = Wire::new(*line, carried.clone());
         let mut left = most.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
         let mut chunk = vec![0; 16 * 1024];
+        let reads_confirms = self.passage.knows_confirms && self.way == Way::FromTarget;
+        let mut confirms = reads_confirms.then(Confirms::default);
+        let mut confirmed_up_to = self.passage.confirmed_up_to.subscribe();
         while left > 0 {
             let most = left.min(chunk.len());
             let read = tokio::select! {
                 biased;
                 _ = self.holes.changed() => return self.lose(from).await,
+                Ok(()) = confirmed_up_to.changed(), if reads_confirms => {
+                    let up_to = *confirmed_up_to.borrow();
+                    if let Some(confirms) = &mut confirms {
+                        to.write_all(&confirms.release(up_to)).await?;
+                        self.passage.tell(confirms);
+                    }
+                    continue;
+                }
                 read = from.read(&mut chunk[..most]) => read?,
             };
             if self.way == Way::ToTarget {
@@ -393,8 +463,14 @@ impl Direction<'_> {
                 self.passage.torn.send_replace(Some(torn));
                 return Err(io::ErrorKind::ConnectionReset.into());
             }
-            wire.carry(&mut to, chunk).await?;
             left -= read;
+            let Some(confirms) = &mut confirms else {
+                wire.carry(&mut to, chunk).await?;
+                continue;
+            };
+            let up_to = *confirmed_up_to.borrow();
+            to.write_all(&confirms.pass(chunk, up_to)).await?;
+            self.passage.tell(confirms);
         }
         self.passage.stalled.send_modify(|count| *count += 1);
         // The end of the connection is passed on all the same.

@@ -31,7 +31,15 @@ pub struct Launch {
     prelude: Option<String>,
     folder: Option<PathBuf>,
     on_terminal: bool,
+    meter: Option<PathBuf>,
 }
+
+/// Runs a command, and writes the most memory that it had resident, in KiB, to a file. The system tells that of a
+/// process that is over, to its parent alone.
+const METER: &str = "import resource, subprocess, sys; \
+    status = subprocess.run(sys.argv[2:]).returncode; \
+    open(sys.argv[1], 'w').write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)); \
+    sys.exit(status)";
 
 impl Launch {
     /// A subcommand without any configuration.
@@ -44,6 +52,7 @@ impl Launch {
             prelude: None,
             folder: None,
             on_terminal: false,
+            meter: None,
         }
     }
 
@@ -72,6 +81,19 @@ impl Launch {
             .set("retry.initial", "50ms")
             .set("retry.jitter", "0")
             .set("retry.park", "1s")
+    }
+
+    /// Gives it the key of the history headers, and has it take a rejection after an attempt that may have
+    /// worked for success.
+    #[must_use]
+    pub fn presuming(self) -> Self {
+        self.with_history_key().set("endpoint.presume_revoked_after_ambiguity", true)
+    }
+
+    /// Gives it the key of the history headers.
+    #[must_use]
+    pub fn with_history_key(self) -> Self {
+        self.set("broker.history_key_file", canary::history_key_file().display())
     }
 
     /// Does all of its work on one thread. A delivery is counted before it joins its lane, and other
@@ -143,6 +165,11 @@ impl Launch {
         let binary = env!("CARGO_BIN_EXE_revoker");
         let mut environment = self.environment.clone();
         let mut command = match (self.on_terminal, &self.prelude) {
+            _ if self.meter.is_some() => {
+                let mut command = Command::new("python3");
+                command.args(["-c", METER]).args(&self.meter).arg(binary).args(&self.arguments);
+                command
+            }
             (true, _) => {
                 let words: Vec<String> = std::iter::once(binary)
                     .chain(self.arguments.iter().map(String::as_str))
@@ -185,6 +212,18 @@ impl Launch {
         let worker = self.start();
         let status = worker.exit().await;
         (worker, status)
+    }
+
+    /// Runs it to its end, and says as well how much memory it had resident at most, in KiB. It may take as long
+    /// as it goes on printing.
+    pub async fn run_metered(mut self) -> (Worker, ExitStatus, usize) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("peak");
+        self.meter = Some(file.clone());
+        let worker = self.start();
+        let status = worker.exit_in_its_time().await;
+        let peak = std::fs::read_to_string(file).unwrap().parse().unwrap();
+        (worker, status, peak)
     }
 }
 

@@ -46,7 +46,7 @@ impl Link {
         let unacked = &mut self.0.get_mut(lane).unacked;
         let (tag, multiple) = match frame {
             Frame::Ack { tag, multiple } => (tag, multiple),
-            Frame::Requeue { tag } => (tag, false),
+            Frame::Requeue { tag } | Frame::DeadLetter { tag } => (tag, false),
         };
         let Some(one) = unacked.remove(&tag) else {
             return Err(format!("the broker was told of a tag that is not in hand: {frame:?}"));

@@ -29,14 +29,14 @@ pub struct Message {
 }
 
 impl Message {
-    /// A job as its producer publishes it.
-    pub fn new(number: usize, job: &JobPlan, published: SystemTime) -> Self {
+    /// A job as its producer publishes it; one that forges a past writes these headers.
+    pub fn new(number: usize, job: &JobPlan, published: SystemTime, forged: FieldTable) -> Self {
         let properties = BasicProperties::default().with_message_id(format!("job-{number}").into());
         Self {
             job: number,
             published,
             body: job.body(number, published),
-            properties: if job.forged { properties.with_headers(forged()) } else { properties },
+            properties: if job.forged { properties.with_headers(forged) } else { properties },
             redelivered: false,
             parked: None,
         }
@@ -76,13 +76,18 @@ impl Message {
     }
 }
 
-/// What a stranger writes to pass for a job that was called before.
-fn forged() -> FieldTable {
+/// What a stranger writes to pass for a job that was called before. `from`: the retry queue that it
+/// claims to come out of, with a MAC that it makes up.
+pub fn forged(from: Option<&ShortString>) -> FieldTable {
     let mut headers = FieldTable::default();
     headers.insert(AMBIGUITY.into(), text(Ambiguity::Attempt.as_str()));
     headers.insert("x-revoker-last-error".into(), text(ResultLabel::Timeout.as_str()));
     headers.insert("x-revoker-parked".into(), AMQPValue::LongInt(7));
     headers.insert("x-revoker-first-failed-at".into(), AMQPValue::Timestamp(1));
+    if let Some(queue) = from {
+        headers.insert("x-first-death-queue".into(), text(queue.as_str()));
+        headers.insert("x-revoker-mac".into(), text(&format!("v1:{}", "0".repeat(64))));
+    }
     headers
 }
 

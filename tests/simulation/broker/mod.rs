@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use lapin::types::ShortString;
 use revoker::{
     broker::{Letter, Queues, seams::Frame},
     domain::{History, Lane, PerLane},
@@ -22,7 +23,7 @@ use tokio::{
 };
 
 pub use link::LinkNumber;
-pub use message::Message;
+pub use message::{Message, forged};
 pub use publishing::{Outgoing, publish};
 pub use session::consume;
 
@@ -64,6 +65,11 @@ impl Broker {
             arrived: Notify::new(),
             parked: Notify::new(),
         }
+    }
+
+    /// A retry queue of a lane, as anybody can name it.
+    pub fn retry_queue(&self, lane: Lane) -> Option<&ShortString> {
+        self.stays.first().and_then(|stay| self.queues.retry(lane, *stay))
     }
 
     /// A producer's message.
@@ -128,8 +134,7 @@ impl Broker {
             }
             let came = self.state().parked.pop_first();
             if let Some((_, (lane, mut message))) = came {
-                let queue = self.stays.first().and_then(|stay| self.queues.retry(lane, *stay));
-                message.come_back(queue, forgetful);
+                message.come_back(self.retry_queue(lane), forgetful);
                 self.publish(lane, message);
             }
         }
@@ -174,11 +179,14 @@ impl Broker {
             Err(fault) => witness.violated(fault),
             Ok(settled) => {
                 for (number, mut message) in settled {
-                    let acked = matches!(frame, Frame::Ack { .. });
-                    witness.told(number, acked);
-                    if !acked {
-                        message.redelivered = true;
-                        state.lanes.get_mut(lane).push_front(message);
+                    witness.told(number, frame);
+                    match frame {
+                        Frame::Ack { .. } => {}
+                        Frame::Requeue { .. } => {
+                            message.redelivered = true;
+                            state.lanes.get_mut(lane).push_front(message);
+                        }
+                        Frame::DeadLetter { .. } => state.dead.push(message),
                     }
                 }
             }

@@ -6,6 +6,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use revoker::{
     broker::{Outbox, seams::Posted},
     domain::History,
+    ports::Unpublishable,
 };
 use tokio::{
     sync::mpsc,
@@ -18,6 +19,9 @@ use crate::{
     witness::Number,
     world::{Condition, World},
 };
+
+/// What the outbox is told of: all queues alike.
+const QUEUES: &str = "all";
 
 /// Letters that go out before their confirms are awaited.
 const BATCH: usize = 4;
@@ -44,7 +48,7 @@ pub async fn publish(
     let mut wait = WAITS[0];
     loop {
         if waiting.is_empty() {
-            outbox.cleared();
+            outbox.cleared(QUEUES);
             match inbox.recv().await {
                 Some(outgoing) => waiting.push_back(outgoing),
                 None => return,
@@ -59,8 +63,8 @@ pub async fn publish(
             continue;
         };
         // What nobody waits for any more is dropped, as the worker drops it.
-        waiting.retain(|outgoing| !outgoing.posted.confirmed.is_closed());
-        outbox.failed(why.to_owned(), waiting.len());
+        waiting.retain(|outgoing| !outgoing.posted.published.is_closed());
+        outbox.failed(QUEUES, why.to_owned(), waiting.len());
         sleep(wait).await;
         wait = (wait * 2).min(WAITS[1]);
     }
@@ -96,11 +100,19 @@ async fn batch(world: &World, waiting: &mut VecDeque<Outgoing>) -> Result<(), &'
             refused = Err("a queue refuses its letters");
             continue;
         }
+        if world.bad_luck(40) {
+            // The broker takes the others, and never this one.
+            world.witness.unpublishable(outgoing.number);
+            let size = outgoing.posted.letter.body.len();
+            let refusal = Unpublishable { size, why: "it is too large".to_owned() };
+            let _ = outgoing.posted.published.send(Err(refusal));
+            continue;
+        }
         if !world.is(Mutant::TakesSilenceForConfirm) {
             store(world, &outgoing);
         }
         // Whoever waited may have gone: the letter stands all the same.
-        let _ = outgoing.posted.confirmed.send(());
+        let _ = outgoing.posted.published.send(Ok(()));
     }
     refused
 }

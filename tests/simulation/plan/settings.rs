@@ -1,8 +1,9 @@
 //! How the workers of a schedule are set up.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use revoker::{
+    broker::HistoryKeys,
     domain::{JobDefaults, Policy, RetryPolicy, Schedule},
     flow::{self, PauseSettings},
     pipeline,
@@ -13,6 +14,9 @@ use crate::dice::Dice;
 /// The client of the jobs that name none.
 pub const DEFAULT_CLIENT: &str = "default";
 
+/// The key of the workers that have one.
+const HISTORY_KEY: &[u8] = b"a-key-that-no-producer-knows-0123456789";
+
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
@@ -22,8 +26,12 @@ pub struct WorkerPlan {
     pub pipeline: pipeline::Settings,
     pub flow: flow::Settings,
     pub prefetch: u16,
+    /// What signs the history of a parked job, if anything does.
+    pub history_keys: Arc<HistoryKeys>,
     /// How long a worker that was asked to stop may finish what it does.
     pub grace: Duration,
+    /// Whether the workers declare the lanes, with a dead-lettering that loses nothing.
+    pub declared: bool,
 }
 
 impl WorkerPlan {
@@ -31,7 +39,16 @@ impl WorkerPlan {
         let flow = flow(dice);
         let grace = Duration::from_millis(dice.pick(&[100, 1000, 20_000]));
         let prefetch = flow.prefetch(dice.pick(&[1, 2, 8, 32]));
-        Self { pipeline: pipeline(dice), flow, prefetch, grace }
+        let declared = !dice.one_in(3);
+        let pipeline = pipeline(dice);
+        // Without a key nothing is presumed: the configuration refuses it.
+        let presumes = pipeline.policy.presume_revoked_after_ambiguity;
+        let history_keys = if presumes || dice.one_in(2) {
+            HistoryKeys::from_text(HISTORY_KEY).expect("a key")
+        } else {
+            HistoryKeys::none()
+        };
+        Self { pipeline, flow, prefetch, history_keys: Arc::new(history_keys), grace, declared }
     }
 
     /// Room for jobs that wait between attempts, as the worker measures it.

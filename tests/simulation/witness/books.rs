@@ -43,13 +43,14 @@ impl Books {
         self.one_more(format!(r#"revoker_endpoint_calls_total{{result="{label}"}}"#));
     }
 
-    pub fn settled(&mut self, lane: Lane, decided: Decided, settled: Settled) {
+    pub fn settled(&mut self, lane: Lane, decided: Decided, settled: &Settled) {
         self.left += 1;
         let deferred = match (settled, decided) {
             (Settled::Abandoned, _) => Some("abandoned"),
             (Settled::HandedBack, _) | (Settled::Done, Decided::HandedBack) => Some("handed_back"),
             (Settled::Done, Decided::Parked) => Some("parked"),
-            (Settled::Done, Decided::Done(_) | Decided::Dead(_)) => None,
+            (Settled::Done, Decided::Done(_) | Decided::Dead(_))
+            | (Settled::LeftToBroker(_), _) => None,
         };
         if let Some(how) = deferred {
             self.one_more(format!(r#"revoker_deferrals_total{{how="{how}",lane="{lane}"}}"#));

@@ -1,6 +1,6 @@
 //! What the broker is told, and what it keeps: nothing is acked that is not proved or safe elsewhere.
 
-use revoker::broker::Letter;
+use revoker::broker::{Letter, seams::Frame};
 
 use super::{LifeNumber, Number, Witness, record::Decided};
 use crate::broker::Message;
@@ -28,20 +28,35 @@ impl Witness {
         }
     }
 
-    /// The broker learns that a delivery is settled: acked, or given back.
-    pub fn told(&self, number: Number, acked: bool) {
-        self.note(|| {
-            format!("{number}: the broker is told: {}", if acked { "ack" } else { "requeue" })
-        });
+    /// The broker will never take the letter of a delivery.
+    pub fn unpublishable(&self, number: Number) {
+        self.count("letter", "unpublishable");
+        self.state().record(number).unpublishable = true;
+    }
+
+    /// The broker learns that a delivery is settled: acked, given back, or left to its own dead-lettering.
+    pub fn told(&self, number: Number, frame: Frame) {
+        let how = match frame {
+            Frame::Ack { .. } => "acked",
+            Frame::Requeue { .. } => "requeued",
+            Frame::DeadLetter { .. } => "dead-lettered",
+        };
+        self.note(|| format!("{number}: the broker is told: {how}"));
+        let declared = self.plan.worker.declared;
         let mut state = self.state();
-        state.count("delivery", if acked { "acked" } else { "requeued" });
+        state.count("delivery", how);
         let record = state.record(number);
         let decided = record.decided.map(|(decided, _)| decided);
-        let (allowed, ends) = match decided {
-            Some(Decided::Done(_)) => (acked || record.given_up, acked),
-            Some(Decided::Dead(_)) => (if acked { record.stored } else { record.given_up }, acked),
-            Some(Decided::Parked) => (if acked { record.stored } else { record.given_up }, false),
-            Some(Decided::HandedBack) | None => (!acked, false),
+        let (allowed, ends) = match (decided, frame) {
+            (Some(Decided::Done(_)), Frame::Ack { .. }) => (true, true),
+            (Some(Decided::Dead(_)), Frame::Ack { .. }) => (record.stored, true),
+            (Some(Decided::Dead(_)), Frame::DeadLetter { .. }) => {
+                (record.unpublishable && declared, true)
+            }
+            (Some(Decided::Parked), Frame::Ack { .. }) => (record.stored, false),
+            (Some(Decided::HandedBack) | None, Frame::Requeue { .. }) => (true, false),
+            (Some(_), Frame::Requeue { .. }) => (record.given_up, false),
+            (_, Frame::Ack { .. } | Frame::DeadLetter { .. }) => (false, false),
         };
         if ends {
             let job = record.job;
@@ -49,7 +64,6 @@ impl Witness {
         }
         drop(state);
         if !allowed {
-            let how = if acked { "acked" } else { "given back" };
             self.violated(format!("{number}: {how} though it was decided as {decided:?}"));
         }
     }

@@ -58,6 +58,8 @@ pub struct Record {
     pub given_up: bool,
     /// Whether its letter stands in its queue.
     pub stored: bool,
+    /// Whether the broker will never take its letter.
+    pub unpublishable: bool,
 }
 
 /// The endpoint's own word.
@@ -107,6 +109,7 @@ impl Record {
             settled: false,
             given_up: false,
             stored: false,
+            unpublishable: false,
         }
     }
 

@@ -57,8 +57,8 @@ impl Watched<'_> {
         record.settled = true;
         let decided = record.decided.map_or(Decided::HandedBack, |(decided, _)| decided);
         let lane = record.lane;
-        state.life(self.number).books.settled(lane, decided, settled);
-        state.count("settlement", name(decided, settled));
+        state.life(self.number).books.settled(lane, decided, &settled);
+        state.count("settlement", name(decided, &settled));
         let faults = state.faults_of_stay(self.number);
         drop(state);
         self.witness.all_violated(faults);
@@ -80,7 +80,7 @@ impl Drop for Watched<'_> {
         let waited = record.decided.map(|(_, at)| at.elapsed()).unwrap_or_default();
         state.count("settlement", "given up");
         let life = state.life(self.number);
-        life.books.settled(lane, Decided::HandedBack, Settled::HandedBack);
+        life.books.settled(lane, Decided::HandedBack, &Settled::HandedBack);
         let early = !life.dead && !life.cut_off && waited < SETTLE_AT_LEAST;
         let mut faults = state.faults_of_stay(self.number);
         if early {
@@ -104,8 +104,9 @@ impl State {
 }
 
 /// What came of a delivery, in a word.
-fn name(decided: Decided, settled: Settled) -> &'static str {
+fn name(decided: Decided, settled: &Settled) -> &'static str {
     match (settled, decided) {
+        (Settled::LeftToBroker(_), _) => "left to the broker",
         (Settled::Abandoned, _) => "abandoned",
         (Settled::HandedBack, _) | (Settled::Done, Decided::HandedBack) => "handed back",
         (Settled::Done, Decided::Parked) => "parked",

@@ -67,7 +67,7 @@ fn what_a_worker_wrote_is_read_again() {
     };
     let original = with(&[("x-revoker-replays", AMQPValue::LongInt(2))])
         .with_message_id("logout-7".into())
-        .with_timestamp(50);
+        .with_timestamp(1_000_000_050);
     let letter = reader().read(&of_dead_letter(&original, Lane::Bulk, &written), BODY);
     assert_eq!(letter.id.as_str(), "logout-7");
     let expected = StoredLetter {
@@ -83,7 +83,7 @@ fn what_a_worker_wrote_is_read_again() {
         http_status: Some(200),
         attempts: Some(3),
         last_error: Some("rejected".to_owned()),
-        published_at: Some(at(50)),
+        published_at: Some(at(1_000_000_050)),
         first_failed_at: Some(at(100)),
         dead_at: Some(at(200)),
         ambiguity: Some(Ambiguity::Attempt),
@@ -247,4 +247,67 @@ fn nothing_of_a_body_that_is_no_job_is_shown() {
     assert_eq!(particulars.job, None);
     assert_eq!(particulars.other_fields, 0);
     assert_eq!(particulars.properties, [("app_id", format!("[{}]", Fingerprint::of("abcdefgh")))]);
+    assert_eq!(particulars.foreign_headers, [format!("[{}]", Fingerprint::of("plain"))]);
+}
+
+/// A body that nobody can read may hold any of these texts as its token. What is said of it is read off the
+/// body itself, or is a word that is known.
+#[test]
+fn no_text_that_came_with_a_body_that_is_no_job_is_shown() {
+    let token = "qX7+Vb/9zTkLw4Rj";
+    let said = |name| (name, text(token));
+    let headers = with(&[
+        ("x-revoker-reason", text("invalid_job")),
+        said("x-revoker-detail"),
+        said("x-revoker-code"),
+        said("x-revoker-last-error"),
+        said("x-revoker-lane"),
+        said(token),
+        x_death(vec![entry(token, token, 9), entry("expired", "q.retry.bulk.10s", 5)]),
+    ])
+    .with_message_id(token.into())
+    .with_correlation_id(token.into())
+    .with_content_type("application/json".into())
+    .with_content_encoding(token.into())
+    .with_reply_to(token.into())
+    .with_type(token.into())
+    .with_expiration(token.into());
+    let gzip = b"\x1f\x8b\x08whatever";
+    let letter = reader().read(&headers, gzip);
+    assert_eq!(letter.id.as_str(), Fingerprint::of(token).to_string());
+    assert_eq!(letter.reason, DeadReason::Stated(Reason::InvalidJob));
+    assert_eq!(letter.detail, "the body is not UTF-8: byte 1 begins no character");
+    let particulars = reader().particulars(&headers, gzip);
+    let shown = format!("{letter:?}{particulars:?}");
+    assert!(!shown.contains(token), "{shown}");
+    assert!(shown.contains("expired in q.retry.bulk.10s, 1 time(s)"), "{shown}");
+    assert!(shown.contains(r#"("content_type", "application/json")"#), "{shown}");
+
+    let others =
+        [("internal_error", DeadReason::Stated(Reason::InternalError)), (token, DeadReason::Other)];
+    for (stated, reason) in others {
+        let headers = with(&[("x-revoker-reason", text(stated)), said("x-revoker-detail")]);
+        let letter = reader().read(&headers, gzip);
+        assert_eq!(letter.reason, reason);
+        assert!(letter.detail.contains("not shown, for the body is no job"), "{letter:?}");
+        assert!(!format!("{letter:?}").contains(token), "{letter:?}");
+    }
+    let dropped = reader().read(&with(&[x_death(vec![entry(token, token, 9)])]), gzip);
+    assert!(!format!("{dropped:?}").contains(token), "{dropped:?}");
+}
+
+/// What an endpoint echoes in another form is not shown by a command either, should a worker of an earlier
+/// version have written it.
+#[test]
+fn no_text_of_a_letter_shows_an_encoded_token() {
+    let headers = with(&[
+        ("x-revoker-reason", text("rejected")),
+        ("x-revoker-detail", text("no such token: 7158372b56622f397a546b4c7734526a")),
+        ("x-revoker-code", text("QX7+VB/9ZTKLW4RJ")),
+    ])
+    .with_message_id("cVg3K1ZiLzl6VGtMdzRSag".into());
+    let letter = reader().read(&headers, br#"{"refresh_token":"qX7+Vb/9zTkLw4Rj"}"#);
+    assert_eq!(letter.detail, "no such token: [redacted]");
+    assert_eq!(letter.code.as_deref(), Some("[redacted]"));
+    assert_eq!(Some(letter.id.to_string()), letter.fingerprint.map(|of| of.to_string()));
 }

@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
-use crate::domain::{Fingerprint, Redactor};
+use crate::domain::{Fingerprint, Redactor, without_mark};
 
 /// The field that holds the token.
 const TOKEN: &str = "refresh_token";
@@ -20,6 +20,7 @@ const HARMLESS: [&str; 5] = ["action", "audience", "username", "client_id", "exp
 /// The job in `body`, on one line, with or without its token. `None` if it is none.
 #[must_use]
 pub fn of(body: &[u8], reveal: bool) -> Option<String> {
+    let body = without_mark(body);
     let Ok(Value::Object(mut fields)) = serde_json::from_slice(body) else { return None };
     let token = fields.get(TOKEN)?.as_str()?.to_owned();
     let secret = fields.remove(CLIENT_SECRET);
@@ -66,7 +67,7 @@ mod tests {
         let (before, after) = (before.unwrap(), after.unwrap());
         assert!(before.key() == after.key());
         assert_eq!(before.expires_at, after.expires_at);
-        assert!(!after.carried_client_secret);
+        assert!(after.carried_client_secret.is_none());
         assert!(line.contains(r#""note":"hush""#), "the producer's own field: {line}");
     }
 
@@ -81,6 +82,12 @@ mod tests {
             )
         );
         assert!(Job::parse(line.as_bytes(), &JobDefaults::default()).is_err());
+    }
+
+    #[test]
+    fn a_byte_order_mark_in_front_of_a_body_is_left_out() {
+        let line = of("\u{feff}{\"refresh_token\":\"abc\"}".as_bytes(), true);
+        assert_eq!(line.as_deref(), Some(r#"{"refresh_token":"abc"}"#));
     }
 
     #[test]

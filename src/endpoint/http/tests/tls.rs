@@ -117,3 +117,43 @@ async fn http_2_is_spoken_where_it_is_enabled_and_shares_a_connection() {
     assert_eq!(versions.recv().await, Some(Version::HTTP_2));
     assert_eq!(server.connections(), 1);
 }
+
+/// HTTP/2 lets a server say why it hangs up. It may say what it was sent, and the error of the client
+/// repeats that.
+#[tokio::test]
+async fn a_goaway_that_echoes_the_token_does_not_show_it_in_the_log() {
+    /// Section 6.8 of RFC 9113: no stream was taken up, and the error is an internal one.
+    const GOAWAY: [u8; 17] = [0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
+    /// Section 6.5: nothing is set.
+    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    let pki = Pki::new("127.0.0.1");
+    let acceptor = pki.acceptor();
+    let server = Server::start(move |stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            let mut stream = acceptor.accept(stream).await.unwrap();
+            stream.write_all(&SETTINGS).await.unwrap();
+            let mut sent = Vec::new();
+            while !sent.windows(TOKEN.len()).any(|part| part == TOKEN.as_bytes()) {
+                stream.read_buf(&mut sent).await.unwrap();
+            }
+            let echo = format!("no such token: {TOKEN}");
+            let mut frame = GOAWAY;
+            frame[2] = u8::try_from(GOAWAY.len() - SETTINGS.len() + echo.len()).unwrap();
+            stream.write_all(&[&frame, echo.as_bytes()].concat()).await.unwrap();
+            // Until the client has read it.
+            while stream.read_u8().await.is_ok() {}
+        }
+    })
+    .await;
+    let mut settings = secure(&server, &pki);
+    settings.http2 = true;
+    let (endpoint, job) = (endpoint(&settings), job());
+    let body = request::body(&job, CLIENT_ID, &CLIENT_SECRET.into()).unwrap();
+    let error = endpoint.client.execute(endpoint.request(body, None)).await.unwrap_err();
+    let raw = Chain(&error).to_string();
+    assert!(raw.contains(TOKEN), "the fault did not happen: {raw}");
+    let called = Called { redactor: job.redactor(), trace: None };
+    let told = called.told(&error);
+    assert!(!told.contains(TOKEN) && told.contains("no such token: [redacted]"), "{told}");
+}

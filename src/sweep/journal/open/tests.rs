@@ -10,6 +10,11 @@ use crate::{
     sweep::journal::{Entry, Fate, InputId, Standing, What},
 };
 
+/// A sweep of an input in which no carriage return stands alone.
+fn sweep(header: &Header, force: bool) -> Sweep<'_> {
+    Sweep { header, force, has_lone_returns: &|| Ok(false) }
+}
+
 struct Folder(TempDir);
 
 impl Folder {
@@ -22,7 +27,7 @@ impl Folder {
     }
 
     fn open(&self, header: &Header) -> Result<Opened, OpenError> {
-        open(&self.journal(), header, false)
+        open(&self.journal(), &sweep(header, false))
     }
 
     fn append(&self, records: &[Record]) {
@@ -119,12 +124,12 @@ fn a_journal_of_something_else_is_refused() {
         let refusal = folder.open(&other).unwrap_err();
         assert!(refusal.to_string().contains(text), "{refusal}");
         assert!(refusal.is_usage(), "{refusal}");
-        assert!(inspect(&folder.journal(), &other, false).is_err(), "{refusal}");
+        assert!(inspect(&folder.journal(), &sweep(&other, false)).is_err(), "{refusal}");
         assert_eq!(folder.read(), before, "{refusal}");
 
-        let looked = inspect(&folder.journal(), &other, true);
+        let looked = inspect(&folder.journal(), &sweep(&other, true));
         assert_eq!(folder.read(), before, "looked at");
-        let opened = open(&folder.journal(), &other, true);
+        let opened = open(&folder.journal(), &sweep(&other, true));
         assert_eq!(opened.is_ok(), forced, "{refusal}");
         if let Ok(opened) = opened {
             assert_eq!(opened.past.standing(1), Standing::InDoubt, "the lines are other ones");
@@ -152,6 +157,57 @@ fn a_file_of_something_else_is_left_as_it_was() {
 #[test]
 fn what_is_not_there_is_looked_at_without_being_made() {
     let folder = Folder::new();
-    assert!(inspect(&folder.journal(), &header(), false).unwrap().is_none());
+    assert!(inspect(&folder.journal(), &sweep(&header(), false)).unwrap().is_none());
     assert!(!folder.journal().exists());
+}
+
+/// A journal of the form before, which counted line feeds alone: its numbers are those of now unless a
+/// carriage return ends a line by itself.
+#[test]
+fn a_journal_that_counted_line_feeds_is_gone_on_with_where_that_is_the_same() {
+    let folder = Folder::new();
+    drop(folder.open(&header()).unwrap());
+    folder.append(&[Record::Started(9), revoked(1), Record::Finished(SystemTime::UNIX_EPOCH)]);
+    let former = folder.read().replacen(":2,", ":1,", 1);
+    assert!(former.starts_with("{\"revoker_journal\":1,"), "{former}");
+    fs::write(folder.journal(), &former).unwrap();
+
+    let opened = folder.open(&header()).unwrap();
+    assert!(opened.resumed);
+    assert_eq!(opened.past.standing(1), Standing::Ended(Fate::Ended(Ending::Revoked)));
+    assert_eq!(folder.read(), former, "nothing is to be said");
+    drop(opened);
+
+    let lone = |force| Sweep { has_lone_returns: &|| Ok(true), ..sweep_of(force) };
+    let refusal = open(&folder.journal(), &lone(false)).unwrap_err();
+    assert!(matches!(refusal, OpenError::OtherNumbers), "{refusal}");
+    assert!(refusal.is_usage() && refusal.to_string().contains("--force"), "{refusal}");
+    assert!(inspect(&folder.journal(), &lone(false)).is_err());
+    assert_eq!(folder.read(), former);
+
+    let looked = inspect(&folder.journal(), &lone(true)).unwrap();
+    let opened = open(&folder.journal(), &lone(true)).unwrap();
+    assert_eq!(opened.past.standing(1), Standing::InDoubt, "another line may have had this number");
+    assert_eq!(Some(opened.past), looked);
+    drop(opened.file);
+    let opened = open(&folder.journal(), &lone(false)).unwrap();
+    assert_eq!(opened.past.standing(9), Standing::InDoubt, "and so it is after a restart");
+}
+
+/// The same, with an input that cannot be read: nothing is said of the journal then.
+#[test]
+fn an_input_that_cannot_be_read_is_no_fault_of_the_journal() {
+    let folder = Folder::new();
+    drop(folder.open(&header()).unwrap());
+    let former = folder.read().replacen(":2,", ":1,", 1);
+    fs::write(folder.journal(), &former).unwrap();
+    let unreadable = || Err(input::OpenError::NotThere);
+    let sweep = Sweep { has_lone_returns: &unreadable, ..sweep_of(false) };
+    assert!(matches!(open(&folder.journal(), &sweep), Err(OpenError::Input(_))));
+}
+
+/// A sweep with the header of these tests.
+fn sweep_of(force: bool) -> Sweep<'static> {
+    static HEADER: std::sync::LazyLock<Header> = std::sync::LazyLock::new(header);
+    sweep(&HEADER, force)
 }

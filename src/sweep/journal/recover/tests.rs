@@ -206,8 +206,8 @@ fn what_is_no_journal_is_left_alone() {
     for (bytes, what) in cases {
         assert!(matches!(recover(bytes), Err(RecoverError::Stranger)), "{what}");
     }
-    let newer = b"{\"revoker_journal\":2,\"something\":\"new\"}\n";
-    assert!(matches!(recover(&newer[..]), Err(RecoverError::Version(2))));
+    let newer = b"{\"revoker_journal\":3,\"something\":\"new\"}\n";
+    assert!(matches!(recover(&newer[..]), Err(RecoverError::Version(3))));
     let broken = b"{\"revoker_journal\":1}\n";
     assert!(matches!(recover(&broken[..]), Err(RecoverError::Damaged { line: 1 })));
 }

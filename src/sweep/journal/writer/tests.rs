@@ -5,13 +5,14 @@ use std::{
 use super::*;
 use crate::{
     domain::Ending,
-    sweep::journal::{Entry, Fate, Header, Opened, Past, Standing, What, open, recover},
+    sweep::journal::{Entry, Fate, Header, Opened, Past, Standing, Sweep, What, open, recover},
 };
 
 /// A new journal.
 fn begin(path: &Path) -> (Writer, Journal) {
     let header = Header::new(None, "https://e".to_owned(), BTreeMap::new());
-    let Opened { file, length, .. } = open(path, &header, false).unwrap();
+    let sweep = Sweep { header: &header, force: false, has_lone_returns: &|| Ok(false) };
+    let Opened { file, length, .. } = open(path, &sweep).unwrap();
     Writer::new(file, length)
 }
 

@@ -2,7 +2,10 @@
 
 use crate::{
     chaos::{Area, Evidence, Law, Plan, Trial},
-    harness::{BULK, Endpoint, Gate, INTERACTIVE, Stage, Worker, broker::OwnBroker, relay::Relay},
+    harness::{
+        BULK, Endpoint, Gate, INTERACTIVE, Stage, Worker, broker::OwnBroker, relay::Relay,
+        wait::eventually,
+    },
 };
 
 /// Nobody listens where the broker will be.
@@ -83,8 +86,15 @@ async fn consumers_forgotten() {
     trial.close([worker], evidence, 0).await;
 }
 
-/// A call takes longer than the broker leaves a delivery with a consumer: it closes the channel, and every
+/// How a session ends over an ack that comes too late: RabbitMQ closes its channel, or, from 4.3 on, cancels
+/// the consumer and leaves the channel open.
+const TIMED_OUT: [&str; 2] = ["channel_closed", "consumer_cancelled"];
+
+/// A call takes longer than the broker leaves a delivery with a consumer: it ends the consumer, and every
 /// job in hand goes back to its queue.
+///
+/// In a few per cent of cases RabbitMQ 4.3 forgets its timer, where the queue was busy in the very millisecond
+/// in which it ran out. It remembers when the queue is next told something; here nothing else would tell it.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a node of its own: make chaos runs it"]
 async fn ack_timed_out() {
@@ -110,11 +120,18 @@ async fn ack_timed_out() {
     let mut trial = plan.begin_on(Stage::own(&node).await, endpoint).await;
     let worker = trial.ready().await;
     trial.publish_all().await;
-    let closed = "channel_closed";
-    worker.until_metrics(closed, |metrics| metrics.sessions(closed) >= 1).await;
+    let ended = eventually("the time-out of an ack", async || {
+        let metrics = worker.metrics().await;
+        if let Some(ended) = TIMED_OUT.into_iter().find(|by| metrics.sessions(by) >= 1) {
+            return Ok(ended);
+        }
+        trial.stage.host.nudge(&[INTERACTIVE, BULK]).await;
+        Err("no session that ended".to_owned())
+    })
+    .await;
     gate.open();
     patience(1_800_000, 60_000).await;
-    until_over(trial, worker, closed).await;
+    until_over(trial, worker, ended).await;
 }
 
 /// The rest of the work, and the audit: what was in hand of its lane at the end of each such session may be

@@ -34,6 +34,8 @@ async fn log_disk_full() {
     const FULL: &str = "/dev/full";
     let mut trial = Plan::new(Area::Worker, "log disk full").begin().await;
     trial.launch = trial.launch.set("log.level", "trace").after(&format!("exec 2>{FULL}"));
+    // Else /proc/PID/fd is closed to whoever runs this and is not root.
+    trial.launch = trial.launch.set("process.core_dumps", true);
     trial.publish_all().await;
     let worker = trial.ready().await;
     let log = fs::read_link(format!("/proc/{}/fd/2", worker.pid())).unwrap();

@@ -1,0 +1,94 @@
+//! The AMQP handshake, over a stream that is connected.
+
+use std::{
+    io,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use lapin::{ConnectionProperties, tcp::AsyncTcpStream, uri::AMQPUri};
+use tokio::time::{timeout, timeout_at};
+
+use super::{
+    cause::Cause,
+    connect::Purpose,
+    stream::{Deadline, Ended, Handle, Kit, Stream},
+};
+
+/// lapin may have more to say of a handshake whose stream has ended, such as what the broker said before. It
+/// says so at once, or never.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
+/// What is said of a broker that ended a connection before it was made.
+pub const HUNG_UP: &str = "the broker closed the connection in the middle of the handshake";
+
+/// Shakes hands. lapin's promise may stay unkept where the stream ends at the wrong moment, so the stream is
+/// watched beside it.
+///
+/// # Errors
+///
+/// What the broker said, or what the stream met; the stream is given up then.
+pub async fn handshake(
+    uri: AMQPUri,
+    stream: Stream,
+    handle: &Handle,
+    purpose: Purpose,
+    deadline: Deadline,
+) -> Result<lapin::Connection, String> {
+    // However this ends but well, lapin's thread must not go on without anybody.
+    let abandoned = Abandoned(Some(handle));
+    let stream = Mutex::new(Some(stream));
+    let connect = async move |_, _| {
+        // lapin asks once: its own repetitions are off.
+        let stream = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let spent = || lapin::Error::from(io::Error::from(io::ErrorKind::NotConnected));
+        stream.map(AsyncTcpStream::Plain).ok_or_else(spent)
+    };
+    let runtime = Kit::current().into();
+    let shaking = lapin::Connection::connector(uri, runtime, connect, properties(purpose));
+    let mut shaking = std::pin::pin!(shaking);
+    let ended = async {
+        tokio::select! {
+            biased;
+            done = &mut shaking => Some(done),
+            _ = handle.ended() => timeout(LAST_WORD, &mut shaking).await.ok(),
+        }
+    };
+    match timeout_at(deadline.at, ended).await {
+        Ok(Some(Ok(connection))) => {
+            abandoned.keep();
+            Ok(connection)
+        }
+        Ok(Some(Err(error))) if !error.is_io_error() => Err(Cause::of(&error).text),
+        Ok(_) => Err(match handle.cause() {
+            Some(cause) if handle.end() != Some(Ended::Closed) || cause.code.is_some() => {
+                cause.text
+            }
+            _ => HUNG_UP.to_owned(),
+        }),
+        Err(_) => Err(deadline.missed("the broker").to_string()),
+    }
+}
+
+/// Gives a stream up when dropped.
+struct Abandoned<'a>(Option<&'a Handle>);
+
+impl Abandoned<'_> {
+    /// The stream is kept.
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Abandoned<'_> {
+    fn drop(&mut self) {
+        if let Some(handle) = self.0 {
+            handle.give_up();
+        }
+    }
+}
+
+fn properties(purpose: Purpose) -> ConnectionProperties {
+    let name = format!("revoker {} {purpose}", env!("CARGO_PKG_VERSION"));
+    ConnectionProperties::default().with_connection_name(name.into())
+}

@@ -1,0 +1,205 @@
+//! The keys of the MAC over our own history headers, which may be changed while the worker runs.
+//!
+//! A file holds them, one a line: the first signs, all of them verify. So a new key can be known to every
+//! worker before one signs with it, and an old one verifies until the last job parked under it is back.
+
+use std::{
+    fmt,
+    fs::File,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use ring::hmac;
+use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
+use thiserror::Error;
+
+/// Characters of the shortest key: what 16 random bytes take in hex.
+const MIN_KEY_CHARS: usize = 32;
+
+/// Characters of the longest key.
+const MAX_KEY_CHARS: usize = 1024;
+
+/// Keys of one file. Each is tried on a message that claims a history.
+const MAX_KEYS: usize = 8;
+
+/// Bytes of a file that are read: a path to something endless does not fill the memory.
+const MAX_FILE_BYTES: usize = MAX_KEYS * (MAX_KEY_CHARS + 2);
+
+/// Why a file holds no usable keys. No text repeats a key.
+#[derive(Debug, Error)]
+pub enum HistoryKeyFault {
+    /// It cannot be read.
+    #[error("cannot be read ({})", .0.kind())]
+    Unreadable(#[source] io::Error),
+    /// It holds no key.
+    #[error("holds no key")]
+    Empty,
+    /// It is too large, or holds too many keys.
+    #[error("holds more than {MAX_KEYS} keys of at most {MAX_KEY_CHARS} characters")]
+    TooMany,
+    /// A key is too easy to guess.
+    #[error("has a key of fewer than {MIN_KEY_CHARS} characters in line {0}")]
+    TooShort(usize),
+    /// A blank, a byte order mark or binary data: an editor could change it unseen.
+    #[error("has something in line {0} that is no letter, digit or punctuation mark of ASCII")]
+    NotPrintable(usize),
+}
+
+/// One key.
+struct Key {
+    text: SecretString,
+    mac: hmac::Key,
+}
+
+type Keys = Arc<[Key]>;
+
+/// The keys in force.
+pub struct HistoryKeys {
+    path: Option<PathBuf>,
+    /// Asked of every delivery, so apart from the lock. It never changes: a file that is emptied keeps its
+    /// former keys in force.
+    are_given: bool,
+    /// Replaced as a whole. It is locked for a look-up or a replacement, never while the file is read.
+    keys: RwLock<Keys>,
+}
+
+impl fmt::Debug for HistoryKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HistoryKeys").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl HistoryKeys {
+    /// No keys: nothing is signed.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { path: None, are_given: false, keys: RwLock::new(Arc::from([])) }
+    }
+
+    /// Reads the keys of a file; without a path there are none. Blocks on the file system.
+    ///
+    /// # Errors
+    ///
+    /// [`HistoryKeyFault`].
+    pub fn load(path: Option<&Path>) -> Result<Self, HistoryKeyFault> {
+        let Some(path) = path else { return Ok(Self::none()) };
+        let keys = RwLock::new(read(path)?);
+        Ok(Self { path: Some(path.to_owned()), are_given: true, keys })
+    }
+
+    /// Keys out of a text, for tests and for whoever has no file.
+    ///
+    /// # Errors
+    ///
+    /// [`HistoryKeyFault`].
+    pub fn from_text(text: &[u8]) -> Result<Self, HistoryKeyFault> {
+        Ok(Self { path: None, are_given: true, keys: RwLock::new(parse(text)?) })
+    }
+
+    /// Whether a text holds keys that can be used.
+    ///
+    /// # Errors
+    ///
+    /// [`HistoryKeyFault`].
+    pub fn check(text: &[u8]) -> Result<(), HistoryKeyFault> {
+        parse(text).map(drop)
+    }
+
+    /// The file that they come from.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// Whether there are any.
+    #[must_use]
+    pub const fn are_given(&self) -> bool {
+        self.are_given
+    }
+
+    /// Reads the file again; returns how many keys there are now, if that changed anything. Blocks on the file
+    /// system.
+    ///
+    /// # Errors
+    ///
+    /// [`HistoryKeyFault`]; the former keys stay in force.
+    pub fn reload(&self) -> Result<Option<usize>, HistoryKeyFault> {
+        let Some(path) = &self.path else { return Ok(None) };
+        let keys = read(path)?;
+        if same(&keys, &self.keys()) {
+            return Ok(None);
+        }
+        let count = keys.len();
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+        Ok(Some(count))
+    }
+
+    /// The MAC over `message` by the first key; `None` without keys.
+    #[must_use]
+    pub fn sign(&self, message: &[u8]) -> Option<hmac::Tag> {
+        self.keys().first().map(|key| hmac::sign(&key.mac, message))
+    }
+
+    /// Whether `tag` is the MAC over `message` by any of the keys.
+    #[must_use]
+    pub fn verify(&self, message: &[u8], tag: &[u8]) -> bool {
+        self.keys().iter().any(|key| hmac::verify(&key.mac, message, tag).is_ok())
+    }
+
+    fn keys(&self) -> Keys {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn same(one: &[Key], other: &[Key]) -> bool {
+    one.iter()
+        .map(|key| key.text.expose_secret())
+        .eq(other.iter().map(|key| key.text.expose_secret()))
+}
+
+fn read(path: &Path) -> Result<Keys, HistoryKeyFault> {
+    let mut content = Zeroizing::new(Vec::with_capacity(MAX_FILE_BYTES + 1));
+    File::open(path)
+        .and_then(|file| file.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut content))
+        .map_err(HistoryKeyFault::Unreadable)?;
+    parse(&content)
+}
+
+/// The keys of a text, one a line; lines without anything are passed over.
+fn parse(text: &[u8]) -> Result<Keys, HistoryKeyFault> {
+    if text.len() > MAX_FILE_BYTES {
+        return Err(HistoryKeyFault::TooMany);
+    }
+    let mut keys = Vec::new();
+    for (line, number) in text.split(|byte| *byte == b'\n').zip(1..) {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if !line.is_empty() {
+            keys.push(key(line, number)?);
+        }
+    }
+    match keys.len() {
+        0 => Err(HistoryKeyFault::Empty),
+        1..=MAX_KEYS => Ok(keys.into()),
+        _ => Err(HistoryKeyFault::TooMany),
+    }
+}
+
+fn key(line: &[u8], number: usize) -> Result<Key, HistoryKeyFault> {
+    let text = std::str::from_utf8(line).ok().filter(|text| {
+        // What is not seen in an editor is not kept by one either.
+        text.bytes().all(|byte| byte.is_ascii_graphic())
+    });
+    let text = text.ok_or(HistoryKeyFault::NotPrintable(number))?;
+    match text.len() {
+        0..MIN_KEY_CHARS => Err(HistoryKeyFault::TooShort(number)),
+        MIN_KEY_CHARS..=MAX_KEY_CHARS => {
+            Ok(Key { text: SecretString::from(text), mac: hmac::Key::new(hmac::HMAC_SHA256, line) })
+        }
+        _ => Err(HistoryKeyFault::TooMany),
+    }
+}
+
+#[cfg(test)]
+mod tests;

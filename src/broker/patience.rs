@@ -1,0 +1,110 @@
+//! How long a confirm is waited for, and when a channel that brings none is given up.
+//!
+//! A channel that is given up costs copies: what it did not confirm is published again, and may stand in
+//! its queue already. So a late confirm is waited for on its own channel for as long as the broker answers
+//! there, and each channel that is given up makes the next wait twice as long.
+
+use std::time::Duration;
+
+use super::batch::{CutShort, Published};
+
+/// A channel whose broker answers, but does not confirm, is given up after so many time-outs.
+const KEPT_FOR: u32 = 10;
+
+/// The time-out doubles up to this; a configured one that is longer stays as it is.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// The time-outs of the channels that serve one queue, one after the other.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    normal: Duration,
+    timeout: Duration,
+}
+
+impl Patience {
+    /// Begins with the configured time-out.
+    #[must_use]
+    pub const fn new(confirm_timeout: Duration) -> Self {
+        Self { normal: confirm_timeout, timeout: confirm_timeout }
+    }
+
+    /// Past this a confirm is late, and the broker is asked whether it answers at all: it has as long
+    /// again for that.
+    #[must_use]
+    pub const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Past this a channel is given up although the broker answers on it.
+    #[must_use]
+    pub fn limit(&self) -> Duration {
+        self.timeout.saturating_mul(KEPT_FOR)
+    }
+
+    /// Notes how a batch went. The time-out doubles where its channel was given up, and is the configured
+    /// one again where every confirm came in time.
+    pub fn note(&mut self, published: &Published) {
+        if published.cut_short == Some(CutShort::Silent) {
+            self.timeout = self.timeout.saturating_mul(2).min(LONGEST).max(self.normal);
+        } else if !published.late {
+            self.timeout = self.normal;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn given_up() -> Published {
+        Published { fates: Vec::new(), cut_short: Some(CutShort::Silent), late: true }
+    }
+
+    fn confirmed(late: bool) -> Published {
+        Published { fates: Vec::new(), cut_short: None, late }
+    }
+
+    /// Copies of a message that a broker stores and never confirms, while its delivery is in hand.
+    fn copies(confirm_timeout: Duration, in_hand: Duration, answers: bool) -> usize {
+        let mut patience = Patience::new(confirm_timeout);
+        let mut copies = 0;
+        let mut passed = Duration::ZERO;
+        while passed < in_hand {
+            copies += 1;
+            passed += if answers { patience.limit() } else { patience.timeout() * 2 };
+            patience.note(&given_up());
+        }
+        copies
+    }
+
+    /// The bounds that the README and docs/queues.md state, for the default time-out and the longest that
+    /// a settled delivery stays in hand.
+    #[test]
+    fn copies_are_bounded_while_a_delivery_is_in_hand() {
+        let (timeout, in_hand) = (10 * SECOND, 660 * SECOND);
+        assert_eq!(copies(timeout, in_hand, true), 3);
+        assert_eq!(copies(timeout, in_hand, false), 8);
+    }
+
+    #[test]
+    fn the_timeout_doubles_up_to_a_bound_and_is_the_configured_one_again_after_confirms_in_time() {
+        let mut patience = Patience::new(10 * SECOND);
+        for expected in [20, 40, 60, 60] {
+            patience.note(&given_up());
+            assert_eq!(patience.timeout(), expected * SECOND);
+        }
+        patience.note(&confirmed(true));
+        assert_eq!(patience.timeout(), 60 * SECOND, "late");
+        patience.note(&confirmed(false));
+        assert_eq!(patience.timeout(), 10 * SECOND);
+    }
+
+    #[test]
+    fn a_configured_timeout_beyond_the_bound_stays_as_it_is() {
+        let mut patience = Patience::new(600 * SECOND);
+        patience.note(&given_up());
+        assert_eq!(patience.timeout(), 600 * SECOND);
+    }
+}

@@ -1,0 +1,249 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const LIMITS: Limits = Limits { messages: 8, bytes: 1000 };
+
+/// The broker, as far as a publisher of one queue can tell.
+#[derive(Default)]
+struct Broker {
+    /// Messages with a larger body break their channel.
+    largest: Option<usize>,
+    /// Messages that break it whatever their size.
+    poison: Vec<u32>,
+    /// What such a break is.
+    suspicion: Option<Suspicion>,
+    /// Of a batch that breaks, the first so many messages are confirmed before; the others in front of the
+    /// culprit are stored, and nobody says so.
+    confirms: usize,
+    /// What it stores, each copy.
+    stored: Vec<u32>,
+}
+
+impl Broker {
+    fn refusing(largest: usize) -> Self {
+        Self { largest: Some(largest), ..Self::default() }
+    }
+
+    fn poisoned(poison: &[u32], suspicion: Suspicion) -> Self {
+        Self { poison: poison.to_vec(), suspicion: Some(suspicion), ..Self::default() }
+    }
+
+    fn publish(&mut self, batch: &[Entry<u32>]) -> Published {
+        let breaks = |entry: &Entry<u32>| {
+            self.poison.contains(&entry.message)
+                || self.largest.is_some_and(|largest| entry.size > largest)
+        };
+        let culprit = batch.iter().position(breaks);
+        let taken = culprit.unwrap_or(batch.len());
+        self.stored.extend(batch.iter().take(taken).map(|entry| entry.message));
+        let confirmed = if culprit.is_some() { self.confirms.min(taken) } else { taken };
+        let fates = (0..batch.len())
+            .map(|place| if place < confirmed { Fate::Confirmed } else { Fate::Unknown })
+            .collect();
+        let suspicion = self.suspicion.unwrap_or(Suspicion::Message);
+        let broken = Broken { why: "406 too large".to_owned(), suspicion };
+        Published { fates, cut_short: culprit.map(|_| CutShort::Broken(broken)), late: false }
+    }
+
+    fn copies(&self, message: u32) -> usize {
+        self.stored.iter().filter(|stored| **stored == message).count()
+    }
+}
+
+/// What became of messages of these sizes, each named by its place.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Outcome {
+    confirmed: Vec<u32>,
+    unpublishable: Vec<u32>,
+    waits: usize,
+}
+
+fn pending(sizes: &[usize]) -> Pending<u32> {
+    let mut pending = Pending::new(LIMITS);
+    for (message, size) in (0..).zip(sizes) {
+        pending.push(message, *size);
+    }
+    pending
+}
+
+/// Publishes all; gives up after so many batches.
+fn run(pending: &mut Pending<u32>, broker: &mut Broker, batches: usize) -> Outcome {
+    let mut outcome = Outcome::default();
+    for _ in 0..batches {
+        if pending.is_empty() {
+            break;
+        }
+        let confirmed = outcome.confirmed.len() as u64;
+        let batch = pending.next(confirmed);
+        assert!(!batch.is_empty(), "something waits, and nothing goes");
+        let published = broker.publish(&batch);
+        let now = published.fates.iter().filter(|fate| **fate == Fate::Confirmed).count() as u64;
+        let applied = pending.apply(batch, published, confirmed + now);
+        outcome.confirmed.extend(applied.confirmed);
+        outcome.unpublishable.extend(applied.unpublishable.iter().map(|(message, _)| message));
+        outcome.waits += usize::from(matches!(applied.next, Next::Wait(_)));
+    }
+    outcome
+}
+
+#[test]
+fn the_only_message_that_is_too_large_is_found_and_no_other_is_stored_twice() {
+    let mut sizes = vec![100; 41];
+    sizes[17] = 2000;
+    let mut broker = Broker::refusing(1000);
+    let outcome = run(&mut pending(&sizes), &mut broker, 100);
+    assert_eq!(outcome.unpublishable, [17]);
+    assert_eq!(outcome.confirmed.len(), 40);
+    assert!((0..41).filter(|message| *message != 17).all(|message| broker.copies(message) == 1));
+    assert_eq!((broker.copies(17), outcome.waits), (0, 0));
+}
+
+#[test]
+fn others_pass_between_the_two_tries_of_a_message_that_breaks_its_channel() {
+    let mut pending = pending(&[900, 100, 100]);
+    let mut broker = Broker::refusing(500);
+    let first = pending.next(0);
+    assert_eq!(first.len(), 1, "nothing of its size was confirmed");
+    let published = broker.publish(&first);
+    assert_eq!(pending.apply(first, published, 0).next, Next::Reopen("406 too large".to_owned()));
+    let second = pending.next(0);
+    assert!(second.iter().all(|entry| entry.message != 0), "{second:?}");
+}
+
+#[test]
+fn a_lowered_limit_is_found_out_and_what_it_still_lets_pass_is_stored_twice_at_most() {
+    let mut broker = Broker { confirms: 2, ..Broker::refusing(1000) };
+    let mut pending = pending(&[800; 8]);
+    assert_eq!(run(&mut pending, &mut broker, 10).confirmed.len(), 8);
+    broker.largest = Some(300);
+    broker.stored.clear();
+    for (message, size) in (0..).zip([100, 200, 300, 400, 100, 500]) {
+        pending.push(message, size);
+    }
+    let outcome = run(&mut pending, &mut broker, 100);
+    let (mut confirmed, mut unpublishable) = (outcome.confirmed, outcome.unpublishable);
+    confirmed.sort_unstable();
+    unpublishable.sort_unstable();
+    assert_eq!((confirmed, unpublishable), (vec![0, 1, 2, 4], vec![3, 5]));
+    // The third of the first batch was stored, and its confirm did not come.
+    assert_eq!([0, 1, 2, 4].map(|message| broker.copies(message)), [1, 1, 2, 1]);
+}
+
+/// Whoever fails over everything condemns nothing.
+#[test]
+fn a_broker_that_fails_over_everything_condemns_no_message() {
+    let mut broker = Broker::poisoned(&[0, 1, 2, 3], Suspicion::Perhaps);
+    let mut pending = pending(&[100; 4]);
+    let outcome = run(&mut pending, &mut broker, 50);
+    assert_eq!((outcome.unpublishable, pending.len()), (vec![], 4));
+    assert!(outcome.waits > 40, "it is not asked again without a wait: {}", outcome.waits);
+}
+
+#[test]
+fn a_message_over_which_the_broker_fails_is_found_while_others_pass() {
+    let mut broker = Broker::poisoned(&[2], Suspicion::Perhaps);
+    let outcome = run(&mut pending(&[100; 4]), &mut broker, 50);
+    assert_eq!(outcome.unpublishable, [2]);
+    assert_eq!(outcome.confirmed.len(), 3);
+}
+
+#[test]
+fn a_lost_connection_makes_no_suspect_and_what_was_confirmed_is_not_sent_again() {
+    let mut pending = pending(&[100; 4]);
+    let alone = pending.next(0);
+    let published = Broker::default().publish(&alone);
+    pending.apply(alone, published, 0);
+    let batch = pending.next(1);
+    assert_eq!(batch.len(), 3);
+    let fates = vec![Fate::Confirmed, Fate::Unknown, Fate::Confirmed];
+    let cut_short = Some(CutShort::Broken(Broken::by_nobody("reset".to_owned())));
+    let unconfirmed = batch[1].message;
+    let applied = pending.apply(batch, Published { fates, cut_short, late: false }, 1);
+    assert_eq!(applied.next, Next::Wait("reset".to_owned()));
+    assert_eq!(applied.confirmed.len(), 2);
+    let again: Vec<u32> = pending.next(3).into_iter().map(|entry| entry.message).collect();
+    assert_eq!(again, [unconfirmed]);
+}
+
+#[test]
+fn a_refusal_of_the_queue_is_no_fault_of_the_message() {
+    let mut pending = pending(&[100]);
+    for fate in [Fate::Nacked, Fate::Returned] {
+        let batch = pending.next(0);
+        let published = Published { fates: vec![fate], cut_short: None, late: false };
+        let applied = pending.apply(batch, published, 0);
+        assert_eq!(applied.next, Next::Wait(fate.refusal().unwrap().to_owned()));
+        assert_eq!(pending.len(), 1);
+    }
+}
+
+#[test]
+fn a_batch_is_bounded_by_messages_and_by_bytes() {
+    for (sizes, expected) in [(vec![1; 20], 8), (vec![300; 20], 3), (vec![5000; 2], 1)] {
+        let mut pending = pending(&sizes);
+        pending.proven = usize::MAX;
+        assert_eq!(pending.next(0).len(), expected, "{sizes:?}");
+    }
+}
+
+proptest! {
+    /// Whatever is too large, in whatever order it comes, and however many confirms come before a channel
+    /// breaks: exactly the messages that are too large are found, all others are confirmed, and none of
+    /// them is stored twice, for nothing went together with a message larger than what had passed.
+    #[test]
+    fn what_is_too_large_is_found_and_the_others_are_stored_once(
+        sizes in proptest::collection::vec(1usize..400, 1..40),
+        largest in 1usize..400,
+        confirms in 0usize..8,
+    ) {
+        let mut broker = Broker { confirms, ..Broker::refusing(largest) };
+        let outcome = run(&mut pending(&sizes), &mut broker, 1000);
+        for (message, size) in (0..).zip(&sizes) {
+            let fits = *size <= largest;
+            prop_assert_eq!(outcome.confirmed.contains(&message), fits);
+            prop_assert_eq!(outcome.unpublishable.contains(&message), !fits);
+            prop_assert_eq!(broker.copies(message), usize::from(fits));
+        }
+    }
+
+    /// The same where nothing tells the culprits beforehand: each break costs the others one copy at most.
+    #[test]
+    fn culprits_of_any_size_are_found_and_a_break_costs_one_copy_at_most(
+        poison in proptest::collection::btree_set(0u32..30, 0..4),
+        confirms in 0usize..8,
+    ) {
+        let poison: Vec<u32> = poison.into_iter().collect();
+        let mut broker =
+            Broker { confirms, ..Broker::poisoned(&poison, Suspicion::Message) };
+        let outcome = run(&mut pending(&[100; 30]), &mut broker, 1000);
+        for message in 0..30 {
+            let is_poison = poison.contains(&message);
+            prop_assert_eq!(outcome.unpublishable.contains(&message), is_poison);
+            prop_assert_eq!(outcome.confirmed.contains(&message), !is_poison);
+            prop_assert!(broker.copies(message) <= 2, "{} copies", broker.copies(message));
+        }
+    }
+
+    /// Where nothing is refused, all go out in the order in which they came.
+    #[test]
+    fn the_order_is_kept_where_nothing_is_refused(
+        sizes in proptest::collection::vec(1usize..400, 1..60),
+    ) {
+        let mut broker = Broker::default();
+        run(&mut pending(&sizes), &mut broker, 1000);
+        prop_assert_eq!(broker.stored, (0..).take(sizes.len()).collect::<Vec<u32>>());
+    }
+
+    /// Messages that were left come out in the order in which they came.
+    #[test]
+    fn what_is_left_is_in_its_order(sizes in proptest::collection::vec(1usize..400, 1..30)) {
+        let mut pending = pending(&sizes);
+        let batch = pending.next(0);
+        let fates = vec![Fate::Unknown; batch.len()];
+        let cut_short = Some(CutShort::GivenUp);
+        pending.apply(batch, Published { fates, cut_short, late: false }, 0);
+        let left = pending.into_messages();
+        prop_assert_eq!(left, (0..).take(sizes.len()).collect::<Vec<u32>>());
+    }
+}

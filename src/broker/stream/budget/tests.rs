@@ -1,0 +1,92 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::*;
+
+const LIMIT: u64 = 100;
+
+const fn delivered(channel: u16, tag: u64) -> Delivered {
+    Delivered { channel, tag }
+}
+
+/// A waker that counts.
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl std::task::Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn what_does_not_fit_waits_until_something_ends() {
+    let budget = Budget::new(LIMIT);
+    let account = Account::new(Arc::clone(&budget));
+    let woken = Arc::new(Woken::default());
+    assert!(account.charge(delivered(1, 1), 60));
+    assert!(account.charge(delivered(1, 2), 40));
+    assert!(!account.charge(delivered(1, 3), 1));
+    let reader = Arc::clone(&woken).into();
+    account.wait(&reader);
+    account.wait(&reader);
+    assert_eq!(budget.in_flight(), LIMIT);
+    drop(account.claim(delivered(1, 1)));
+    assert_eq!(woken.0.load(Ordering::SeqCst), 1);
+    assert_eq!(budget.in_flight(), 40);
+    assert!(account.charge(delivered(1, 3), 60));
+}
+
+#[test]
+fn one_that_is_larger_than_all_passes_alone() {
+    let budget = Budget::new(LIMIT);
+    let (account, other) = (Account::new(Arc::clone(&budget)), Account::new(Arc::clone(&budget)));
+    assert!(account.charge(delivered(1, 1), 1));
+    assert!(!account.charge(delivered(1, 2), 10 * LIMIT));
+    drop(account.claim(delivered(1, 1)));
+    assert!(account.charge(delivered(1, 2), 10 * LIMIT));
+    assert!(!account.charge(delivered(1, 3), 1));
+    // Another connection can always have one message in flight: it does not wait for this one.
+    assert!(other.charge(delivered(1, 1), 1));
+    assert!(!other.charge(delivered(1, 2), 1));
+}
+
+#[test]
+fn a_charge_lasts_as_long_as_its_claim() {
+    let budget = Budget::new(LIMIT);
+    let account = Account::new(Arc::clone(&budget));
+    assert!(account.charge(delivered(1, 1), 10));
+    assert!(account.charge(delivered(2, 1), 20));
+    let claim = account.claim(delivered(2, 1));
+    drop(account.claim(delivered(2, 1)));
+    drop(account.claim(delivered(3, 1)));
+    assert_eq!(budget.in_flight(), 30, "it can be claimed once");
+    drop(claim);
+    assert_eq!(budget.in_flight(), 10);
+}
+
+#[test]
+fn what_nobody_claims_ends_with_its_channel_or_connection() {
+    let budget = Budget::new(LIMIT);
+    let account = Account::new(Arc::clone(&budget));
+    for channel in 1..=3 {
+        assert!(account.charge(delivered(channel, 1), 10));
+    }
+    let claimed = account.claim(delivered(1, 1));
+    account.close(Some(1));
+    account.close(Some(2));
+    assert_eq!(budget.in_flight(), 20);
+    account.close(None);
+    assert_eq!(budget.in_flight(), 10, "what is held still counts");
+    assert!(!account.charge(delivered(3, 2), 1), "nothing comes any more");
+    drop(account.claim(delivered(3, 1)));
+    drop(claimed);
+    assert_eq!(budget.in_flight(), 0);
+}
+
+#[test]
+fn large_headers_count_for_what_they_are_in_memory() {
+    assert_eq!(cost(100, 1_000), 1_100);
+    assert_eq!(cost(PLAIN_HEADERS, 0), 1_024);
+    assert!(cost(128 * 1024, 0) > 6 * 1024 * 1024);
+    assert_eq!(cost(usize::MAX, u64::MAX), u64::MAX);
+}

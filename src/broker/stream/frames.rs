@@ -1,0 +1,262 @@
+//! Finds the frames in what was read, and has them mended before lapin gets them.
+//!
+//! A body passes by its length alone, as it comes. Any other frame passes as a whole: what lapin has cannot be
+//! changed any more. So what is left of a buffer may be the beginning of a frame, which waits for its rest.
+
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use super::{
+    budget::{Account, Delivered, cost},
+    listener::Listener,
+    mend::{self, Malformed, Mended},
+    methods::{self, Agreed, DEFAULT_FRAME_MAX, Notice},
+};
+
+/// Type, channel and length of a frame.
+pub const HEAD: usize = 7;
+
+/// The byte that ends a frame.
+const END: u8 = 0xCE;
+
+/// What is around the payload of a frame.
+pub const AROUND: usize = HEAD + 1;
+
+/// AMQP's own floor of what a frame may be: lapin takes no lower one.
+const LEAST_FRAME_MAX: u32 = 4096;
+
+/// A broker that does not speak our version of AMQP answers with a header that begins so and is so long.
+const OTHER_VERSION: (u8, usize) = (b'A', 8);
+
+const METHOD: u8 = 1;
+const HEADER: u8 = 2;
+const BODY: u8 = 3;
+const HEARTBEAT: u8 = 8;
+
+/// A heartbeat.
+pub const SIGN_OF_LIFE: [u8; AROUND] = [HEARTBEAT, 0, 0, 0, 0, 0, 0, END];
+
+/// What is no stream of frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Fault {
+    /// A frame of a type that AMQP does not know.
+    #[error("the peer sent a frame of type {0}: it may not speak AMQP 0-9-1, or speaks TLS")]
+    Type(u8),
+    /// A frame that is larger than was agreed.
+    #[error("the broker sent a frame of {size} bytes, and frame_max of this connection is {limit}")]
+    TooLarge {
+        /// The whole frame.
+        size: u64,
+        /// The most that was agreed on.
+        limit: usize,
+    },
+    /// A frame without its end.
+    #[error("the broker sent a frame that does not end where it says")]
+    NoEnd,
+    /// A frame whose payload cannot be read.
+    #[error("the broker sent {what} that cannot be read: {fault}")]
+    Payload {
+        /// The kind of frame.
+        what: &'static str,
+        /// What is wrong with it.
+        fault: Malformed,
+    },
+}
+
+/// What follows the bytes that may pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// A frame of which at least so many bytes are needed.
+    Needs(usize),
+    /// A message that has to wait for bytes of the budget.
+    Waits,
+    /// A content header that is larger than a frame may be.
+    Oversized,
+    /// What ends the connection.
+    Fault(Fault),
+}
+
+/// A place in the stream of a connection.
+#[derive(Debug)]
+pub struct Scanner {
+    agreed: Agreed,
+    /// So many bytes pass unseen.
+    opaque: usize,
+    /// The last of them ends a frame.
+    ends: bool,
+    /// Nothing has been read yet.
+    fresh: bool,
+    /// The message whose content header is to follow, and what was mended of it.
+    coming: Option<Coming>,
+    account: Option<Arc<Account>>,
+    listener: Listener,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Coming {
+    delivered: Delivered,
+    mended: Mended,
+}
+
+impl Scanner {
+    /// The beginning of a stream. `ours` is what we would agree on.
+    #[must_use]
+    pub const fn new(ours: Agreed, account: Option<Arc<Account>>, listener: Listener) -> Self {
+        Self { agreed: ours, opaque: 0, ends: false, fresh: true, coming: None, account, listener }
+    }
+
+    /// What was agreed on; what we would agree on, before.
+    #[must_use]
+    pub const fn agreed(&self) -> Agreed {
+        self.agreed
+    }
+
+    /// The largest frame that may come now.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        let limit = match self.agreed.frame_max {
+            // Nothing was agreed on yet.
+            0 => DEFAULT_FRAME_MAX,
+            agreed => agreed.max(LEAST_FRAME_MAX),
+        };
+        usize::try_from(limit).unwrap_or(usize::MAX)
+    }
+
+    /// Goes through bytes that follow those that passed. Returns how many of them may pass, and what follows.
+    pub fn scan(&mut self, bytes: &mut [u8]) -> (usize, Next) {
+        let mut passed = 0;
+        let next = loop {
+            passed += match self.pass_unseen(&bytes[passed..]) {
+                Ok(count) => count,
+                Err(fault) => break Next::Fault(fault),
+            };
+            if self.opaque > 0 {
+                break Next::Needs(1);
+            }
+            match self.frame(&mut bytes[passed..]) {
+                Ok(count) => passed += count,
+                Err(next) => break next,
+            }
+        };
+        (passed, next)
+    }
+
+    /// Passes what needs not be seen.
+    fn pass_unseen(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
+        let count = self.opaque.min(bytes.len());
+        if count > 0 && count == self.opaque && self.ends && bytes[count - 1] != END {
+            return Err(Fault::NoEnd);
+        }
+        self.opaque -= count;
+        Ok(count)
+    }
+
+    /// Passes the frame at the beginning of these bytes, or its head, and then the rest passes unseen. Or
+    /// tells why not.
+    fn frame(&mut self, bytes: &mut [u8]) -> Result<usize, Next> {
+        if let (Some(&kind), true) = (bytes.first(), self.fresh) {
+            self.fresh = false;
+            if kind == OTHER_VERSION.0 {
+                (self.opaque, self.ends) = (OTHER_VERSION.1, false);
+                return Ok(0);
+            }
+        }
+        let Some(&[kind, channel @ .., l0, l1, l2, l3]) = bytes.first_chunk::<HEAD>() else {
+            // Known by its first byte alone: it might be the beginning of anything.
+            return Err(match bytes.first() {
+                Some(&kind) if !is_known(kind) => Next::Fault(Fault::Type(kind)),
+                _ => Next::Needs(HEAD),
+            });
+        };
+        let length = u64::from(u32::from_be_bytes([l0, l1, l2, l3]));
+        let (size, limit) = (length + AROUND as u64, self.limit());
+        let whole = usize::try_from(size).ok().filter(|whole| *whole <= limit);
+        match (kind, whole) {
+            (HEADER, None) => Err(Next::Oversized),
+            (METHOD | BODY | HEARTBEAT, None) => Err(Next::Fault(Fault::TooLarge { size, limit })),
+            (BODY | HEARTBEAT, Some(whole)) => {
+                (self.opaque, self.ends) = (whole - HEAD, true);
+                Ok(HEAD)
+            }
+            (METHOD | HEADER, Some(whole)) => {
+                let Some(frame) = bytes.get_mut(..whole) else { return Err(Next::Needs(whole)) };
+                let [_, _, _, _, _, _, _, payload @ .., END] = frame else {
+                    return Err(Next::Fault(Fault::NoEnd));
+                };
+                let channel = u16::from_be_bytes(channel);
+                if kind == METHOD {
+                    self.method(channel, payload)?;
+                } else {
+                    self.header(channel, payload)?;
+                }
+                Ok(whole)
+            }
+            (other, _) => Err(Next::Fault(Fault::Type(other))),
+        }
+    }
+
+    fn method(&mut self, channel: u16, payload: &mut [u8]) -> Result<(), Next> {
+        let mended = mend::method(payload)
+            .map_err(|fault| Next::Fault(Fault::Payload { what: "a method", fault }))?;
+        match methods::notice(payload) {
+            Notice::Delivery(tag) => {
+                self.coming = Some(Coming { delivered: Delivered { channel, tag }, mended });
+            }
+            Notice::OtherContent => self.coming = None,
+            Notice::ChannelClosed => {
+                if let Some(account) = &self.account {
+                    account.close(Some(channel));
+                }
+            }
+            Notice::Closing(cause) => self.listener.closing(cause),
+            Notice::Tune => {
+                self.agreed = methods::tune(payload, self.agreed).unwrap_or(self.agreed);
+            }
+            Notice::Nothing => {}
+        }
+        Ok(())
+    }
+
+    fn header(&mut self, channel: u16, payload: &mut [u8]) -> Result<(), Next> {
+        let coming = self.coming.filter(|coming| coming.delivered.channel == channel);
+        if let (Some(account), Some(coming)) = (&self.account, coming)
+            && !account.charge(coming.delivered, cost(payload.len(), body_size(payload)))
+        {
+            return Err(Next::Waits);
+        }
+        let mended = mend::content_header(payload)
+            .map_err(|fault| Next::Fault(Fault::Payload { what: "a content header", fault }))?;
+        if let Some(coming) = coming {
+            self.listener.delivered(coming.mended | mended);
+            self.coming = None;
+        }
+        Ok(())
+    }
+
+    /// Notes that the headers of the message that follows were left out.
+    pub const fn left_out(&mut self) {
+        if let Some(coming) = &mut self.coming {
+            coming.mended.size = true;
+        }
+    }
+
+    /// The stream is gone: what was not claimed of it never will be.
+    pub fn close(&self) {
+        if let Some(account) = &self.account {
+            account.close(None);
+        }
+    }
+}
+
+const fn is_known(kind: u8) -> bool {
+    matches!(kind, METHOD | HEADER | BODY | HEARTBEAT)
+}
+
+/// The size of the body that a content header tells; 0 if it is too short for that, as is found out behind.
+fn body_size(header: &[u8]) -> u64 {
+    header.get(4..12).and_then(|size| size.first_chunk()).copied().map_or(0, u64::from_be_bytes)
+}
+
+#[cfg(test)]
+mod tests;

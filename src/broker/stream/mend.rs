@@ -1,0 +1,166 @@
+//! Makes the payload of one frame readable for the client library: in place, at the same length.
+//!
+//! RabbitMQ passes on short strings that are not UTF-8, and tables nested as deep as a frame has room. lapin
+//! takes the first for the end of the connection, and reads the second by recursion, which ends the process.
+//! What is sound stays as it is, byte for byte.
+
+mod cursor;
+mod table;
+
+use std::ops::BitOr;
+
+use thiserror::Error;
+
+use self::cursor::Cursor;
+
+/// What had to be mended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Mended {
+    /// A short string was no UTF-8: each byte that is none became `?`.
+    pub text: bool,
+    /// A table or an array was nested too deep, or could not be read: it became an array of bytes.
+    pub nesting: bool,
+    /// The headers were larger than a frame, and were left out.
+    pub size: bool,
+}
+
+impl BitOr for Mended {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self {
+            text: self.text | other.text,
+            nesting: self.nesting | other.nesting,
+            size: self.size | other.size,
+        }
+    }
+}
+
+/// A payload that is not what its frame says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Malformed {
+    /// It ends too soon.
+    #[error("it ends in the middle of a field")]
+    Short,
+    /// Something follows its last field.
+    #[error("it goes on behind its last field")]
+    Long,
+    /// The entries of its table cannot be told apart.
+    #[error("its table cannot be read")]
+    Table,
+}
+
+/// An argument of a method, or a property.
+#[derive(Debug, Clone, Copy)]
+enum Field {
+    /// So many bytes that can hold anything.
+    Bytes(usize),
+    /// A short string.
+    Short,
+    /// A long string, which can hold anything.
+    Long,
+    /// A table.
+    Table,
+}
+
+/// The properties of a content header, in order of their flags from the highest bit.
+const PROPERTIES: [Field; 14] = {
+    use Field::{Bytes, Short, Table};
+    [
+        Short,    // content type
+        Short,    // content encoding
+        Table,    // headers
+        Bytes(1), // delivery mode
+        Bytes(1), // priority
+        Short,    // correlation id
+        Short,    // reply to
+        Short,    // expiration
+        Short,    // message id
+        Bytes(8), // timestamp
+        Short,    // type
+        Short,    // user id
+        Short,    // app id
+        Short,    // cluster id
+    ]
+};
+
+/// The arguments of the methods that a broker sends and that hold text or tables; `None` for all others.
+const fn arguments(class: u16, method: u16) -> Option<&'static [Field]> {
+    use Field::{Bytes, Long, Short, Table};
+    Some(match (class, method) {
+        // connection.start: versions, properties, mechanisms, locales.
+        (10, 10) => &[Bytes(2), Table, Long, Long],
+        // connection.open-ok, connection.blocked; basic.consume-ok, basic.cancel-ok: tag; basic.get-empty: cluster.
+        (10, 41 | 60) | (60, 21 | 31 | 72) => &[Short],
+        // connection.close, channel.close: code, text, class, method.
+        (10, 50) | (20, 40) => &[Bytes(2), Short, Bytes(4)],
+        // queue.declare-ok: queue, messages, consumers.
+        (50, 11) => &[Short, Bytes(8)],
+        // basic.cancel: tag, no-wait.
+        (60, 30) => &[Short, Bytes(1)],
+        // basic.return: code, text, exchange, routing key.
+        (60, 50) => &[Bytes(2), Short, Short, Short],
+        // basic.deliver: tag of the consumer and of the delivery, redelivered, exchange, routing key.
+        (60, 60) => &[Short, Bytes(9), Short, Short],
+        // basic.get-ok: tag of the delivery, redelivered, exchange, routing key, messages.
+        (60, 71) => &[Bytes(9), Short, Short, Bytes(4)],
+        _ => return None,
+    })
+}
+
+/// Whether a method is looked into: then lapin can read it.
+#[cfg(any(test, fuzzing))]
+pub const fn is_mended(class: u16, method: u16) -> bool {
+    arguments(class, method).is_some()
+}
+
+/// Mends a method.
+///
+/// # Errors
+///
+/// [`Malformed`].
+pub fn method(payload: &mut [u8]) -> Result<Mended, Malformed> {
+    let mut cursor = Cursor::new(payload);
+    let (class, method) = (cursor.u16()?, cursor.u16()?);
+    let Some(arguments) = arguments(class, method) else { return Ok(Mended::default()) };
+    for field in arguments {
+        cursor.field(*field)?;
+    }
+    cursor.end()
+}
+
+/// Mends a content header.
+///
+/// # Errors
+///
+/// [`Malformed`].
+pub fn content_header(payload: &mut [u8]) -> Result<Mended, Malformed> {
+    let mut cursor = Cursor::new(payload);
+    // Class, weight, and the size of the body.
+    cursor.skip(2 + 2 + 8)?;
+    // Two of the sixteen flags stand for nothing here; lapin ignores them as well.
+    let flags = cursor.u16()?;
+    for (place, property) in PROPERTIES.iter().enumerate() {
+        if flags & (1 << 15 >> place) != 0 {
+            cursor.field(*property)?;
+        }
+    }
+    cursor.end()
+}
+
+impl Cursor<'_> {
+    fn field(&mut self, field: Field) -> Result<(), Malformed> {
+        match field {
+            Field::Bytes(count) => self.skip(count).map(drop),
+            Field::Short => self.short_string(),
+            Field::Long => {
+                let length = self.u32()?;
+                self.skip(length).map(drop)
+            }
+            Field::Table => self.table(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

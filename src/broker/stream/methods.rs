@@ -1,0 +1,90 @@
+//! What the stream itself takes from the methods that pass through it. They were found to be whole before.
+
+use crate::broker::cause::Cause;
+
+/// What a method tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// A message with this delivery tag follows.
+    Delivery(u64),
+    /// A message follows that was delivered to nobody here.
+    OtherContent,
+    /// The channel is closed: by the broker, or as we asked.
+    ChannelClosed,
+    /// The broker closes the connection, for this reason.
+    Closing(Cause),
+    /// What the connection may be at most. See [`tune`].
+    Tune,
+    /// Nothing of interest.
+    Nothing,
+}
+
+/// Reads a method.
+pub fn notice(payload: &[u8]) -> Notice {
+    match payload {
+        [0, 10, 0, 30, ..] => Notice::Tune,
+        [0, 10, 0, 50, code @ ..] => closing(code).map_or(Notice::Nothing, Notice::Closing),
+        [0, 20, 0, 40 | 41, ..] => Notice::ChannelClosed,
+        [0, 60, 0, 50, ..] => Notice::OtherContent,
+        [0, 60, 0, 60, consumer, rest @ ..] => delivery(rest.get(usize::from(*consumer)..)),
+        [0, 60, 0, 71, rest @ ..] => delivery(Some(rest)),
+        _ => Notice::Nothing,
+    }
+}
+
+fn delivery(tag: Option<&[u8]>) -> Notice {
+    let tag = tag.and_then(|rest| rest.first_chunk()).copied();
+    tag.map_or(Notice::OtherContent, |tag| Notice::Delivery(u64::from_be_bytes(tag)))
+}
+
+fn closing(arguments: &[u8]) -> Option<Cause> {
+    let (code, rest) = arguments.split_first_chunk()?;
+    let (length, rest) = rest.split_first()?;
+    let text = rest.get(..usize::from(*length))?;
+    Some(Cause {
+        code: Some(u16::from_be_bytes(*code)),
+        text: String::from_utf8_lossy(text).into_owned(),
+    })
+}
+
+/// What was agreed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Agreed {
+    /// The largest frame, in bytes; 0 for no limit.
+    pub frame_max: u32,
+    /// Seconds of silence after which the connection is in doubt; 0 for none.
+    pub heartbeat: u16,
+}
+
+/// Frames of this size are RabbitMQ's default.
+pub const DEFAULT_FRAME_MAX: u32 = 131_072;
+
+/// lapin reserves room for 64 frames. Where the broker sets no limit, or a high one, that would be all there is.
+const MOST_FRAME_MAX: u32 = 1_048_576;
+
+/// Lowers the largest frame that the broker offers to what lapin has room for, and says what it and lapin will
+/// agree on: the lower of two limits, where nought is none.
+///
+/// Returns `None` if the method is too short.
+pub fn tune(payload: &mut [u8], ours: Agreed) -> Option<Agreed> {
+    let offered = payload.get_mut(6..10)?.first_chunk_mut()?;
+    let frame_max = match u32::from_be_bytes(*offered) {
+        0 => DEFAULT_FRAME_MAX,
+        offered => offered.min(MOST_FRAME_MAX),
+    };
+    *offered = frame_max.to_be_bytes();
+    let heartbeat = u16::from_be_bytes(*payload.get(10..12)?.first_chunk()?);
+    Some(Agreed {
+        frame_max: lower(ours.frame_max, frame_max),
+        heartbeat: lower(ours.heartbeat, heartbeat),
+    })
+}
+
+/// The lower of two limits, where nought is none.
+fn lower<T: Ord + Default>(ours: T, theirs: T) -> T {
+    let none = T::default();
+    if ours == none || theirs == none { ours.max(theirs) } else { ours.min(theirs) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,233 @@
+//! What lapin reads: the bytes of the broker, as far as they may pass.
+//!
+//! The transport is read straight into lapin's buffer, and looked through there. What may not pass yet is moved
+//! out of it: the beginning of a frame, or what is behind a message that has to wait.
+
+use std::{
+    io,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    budget::Account,
+    frames::{HEAD, Next, SIGN_OF_LIFE, Scanner},
+    handle::Handle,
+    held::Held,
+    listener::Listener,
+    methods::Agreed,
+    oversized::{self, Cut},
+    wire::Source,
+};
+
+/// The beginning of a frame that is smaller is read on together with all that follows it; it is copied twice
+/// for that. Of a larger one only the rest is read.
+const SMALL: usize = 4096;
+
+/// One read takes no more, and so no more is ever held for a message that has to wait.
+const MOST_READ: usize = 512 * 1024;
+
+/// The rest of a frame is read in parts of this size at most.
+const PART: usize = 32 * 1024;
+
+/// The reading side of a stream.
+#[derive(Debug)]
+pub struct Reader {
+    scanner: Scanner,
+    account: Option<Arc<Account>>,
+    handle: Handle,
+    held: Held,
+    /// What follows what may pass.
+    next: Next,
+    /// So many bytes that come next are left out.
+    left_out: usize,
+    /// Room for a part of a frame, once one was needed.
+    part: Option<Box<[u8]>>,
+    /// So much is left of a heartbeat that is being handed on.
+    sign: usize,
+    /// When lapin last got anything.
+    last: Instant,
+}
+
+impl Reader {
+    /// The reading side of a stream that is read for the first time. `ours` is what we would agree on.
+    #[must_use]
+    pub fn new(
+        ours: Agreed,
+        account: Option<Arc<Account>>,
+        handle: Handle,
+        listener: Listener,
+    ) -> Self {
+        Self {
+            scanner: Scanner::new(ours, account.clone(), listener),
+            account,
+            handle,
+            held: Held::default(),
+            next: Next::Needs(HEAD),
+            left_out: 0,
+            part: None,
+            sign: 0,
+            last: Instant::now(),
+        }
+    }
+
+    /// Reads into `out`; `Ok(0)` is the end.
+    ///
+    /// # Errors
+    ///
+    /// The transport's, or what the broker sent that cannot be read.
+    pub fn poll(
+        &mut self,
+        source: &mut impl Source,
+        cx: &mut Context<'_>,
+        out: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let count = ready!(self.read(source, cx, out))?;
+        self.last = Instant::now();
+        Poll::Ready(Ok(count))
+    }
+
+    fn read(
+        &mut self,
+        source: &mut impl Source,
+        cx: &mut Context<'_>,
+        out: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            if self.sign > 0 {
+                return Poll::Ready(Ok(self.hand_on_sign(out)));
+            }
+            if self.held.is_ready() {
+                return Poll::Ready(Ok(self.held.hand_on(out)));
+            }
+            match self.next {
+                Next::Fault(fault) => {
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, fault)));
+                }
+                Next::Waits => ready!(self.wait(source, cx))?,
+                Next::Oversized => self.cut(),
+                Next::Needs(count) if self.fits(count, out) => {
+                    let read = ready!(self.read_through(source, cx, out))?;
+                    if let Some(count) = read {
+                        return Poll::Ready(Ok(count));
+                    }
+                }
+                Next::Needs(count) => {
+                    if ready!(self.read_on(source, cx, count))? {
+                        return Poll::Ready(Ok(0));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether `out` has room for a frame that needs so many bytes, and it is worth to read it there.
+    fn fits(&self, needs: usize, out: &[u8]) -> bool {
+        let held = self.held.waiting().len();
+        self.left_out == 0 && held < SMALL && held < out.len() && needs <= out.len()
+    }
+
+    /// Reads into `out`, behind what is held. `None` if nothing of it may pass yet.
+    fn read_through(
+        &mut self,
+        source: &mut impl Source,
+        cx: &mut Context<'_>,
+        out: &mut [u8],
+    ) -> Poll<io::Result<Option<usize>>> {
+        let held = self.held.waiting();
+        let begin = held.len();
+        let end = out.len().min(begin + MOST_READ);
+        let out = &mut out[..end];
+        out[..begin].copy_from_slice(held);
+        let count = ready!(source.receive(cx, &mut out[begin..]))?;
+        if count == 0 {
+            return Poll::Ready(Ok(Some(0)));
+        }
+        self.held.clear();
+        let read = &mut out[..begin + count];
+        let (passed, next) = self.scanner.scan(read);
+        self.held.push(&read[passed..]);
+        self.next = next;
+        Poll::Ready(Ok((passed > 0).then_some(passed)))
+    }
+
+    /// Reads the rest of a frame that needs so many bytes; whether this is the end.
+    fn read_on(
+        &mut self,
+        source: &mut impl Source,
+        cx: &mut Context<'_>,
+        needs: usize,
+    ) -> Poll<io::Result<bool>> {
+        let missing = needs.saturating_sub(self.held.waiting().len()).max(1);
+        let part = self.part.get_or_insert_with(|| vec![0; PART].into_boxed_slice());
+        let room = self.left_out.saturating_add(missing).min(PART);
+        let count = ready!(source.receive(cx, &mut part[..room]))?;
+        if count == 0 {
+            return Poll::Ready(Ok(true));
+        }
+        let left_out = count.min(self.left_out);
+        self.left_out -= left_out;
+        self.held.push(&part[left_out..count]);
+        self.scan_held();
+        Poll::Ready(Ok(false))
+    }
+
+    fn scan_held(&mut self) {
+        let (passed, next) = self.scanner.scan(self.held.waiting_mut());
+        self.held.release(passed);
+        self.next = next;
+    }
+
+    /// Leaves out the headers of the frame that waits.
+    fn cut(&mut self) {
+        let limit = self.scanner.limit();
+        match self.held.edit(|held| oversized::cut(held, limit)) {
+            Ok(Cut::Needs(count)) => self.next = Next::Needs(count),
+            Ok(Cut::Done { left_out }) => {
+                self.left_out = left_out;
+                self.scanner.left_out();
+                self.scan_held();
+            }
+            Err(fault) => self.next = Next::Fault(fault),
+        }
+    }
+
+    /// Waits until there are bytes for the message that waits, or lapin is due a sign of life: it takes a stream
+    /// that says nothing for dead, and this one is not read.
+    fn wait(&mut self, source: &mut impl Source, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(account) = &self.account {
+            account.wait(cx.waker());
+        }
+        self.scan_held();
+        if self.next != Next::Waits || self.held.is_ready() {
+            self.handle.stall(false);
+            return Poll::Ready(Ok(()));
+        }
+        self.handle.stall(true);
+        let heartbeat = Duration::from_secs(self.scanner.agreed().heartbeat.into()) / 2;
+        let due = (!heartbeat.is_zero()).then(|| self.last + heartbeat);
+        ready!(source.rest(cx, due))?;
+        self.sign = SIGN_OF_LIFE.len();
+        Poll::Ready(Ok(()))
+    }
+
+    fn hand_on_sign(&mut self, out: &mut [u8]) -> usize {
+        let rest = &SIGN_OF_LIFE[SIGN_OF_LIFE.len() - self.sign..];
+        let count = rest.len().min(out.len());
+        out[..count].copy_from_slice(&rest[..count]);
+        self.sign -= count;
+        count
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.scanner.close();
+    }
+}
+
+#[cfg(test)]
+mod tests;

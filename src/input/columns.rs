@@ -1,0 +1,258 @@
+//! CSV files of other people's making: what their columns are called, and what divides them.
+
+use std::{fmt, str::FromStr};
+
+use thiserror::Error;
+
+use super::cells::Field;
+
+/// What stands between the columns of a CSV file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Delimiter {
+    /// The one of RFC 4180.
+    #[default]
+    Comma,
+    /// What spreadsheets write where the comma divides decimals.
+    Semicolon,
+    /// As in files that end in `.tsv`.
+    Tab,
+    /// As some databases write.
+    Bar,
+}
+
+impl Delimiter {
+    /// All of them; the comma last, for it stands in the text of other files as well.
+    pub(super) const ALL: [Self; 4] = [Self::Semicolon, Self::Tab, Self::Bar, Self::Comma];
+
+    pub(super) const fn byte(self) -> u8 {
+        match self {
+            Self::Comma => b',',
+            Self::Semicolon => b';',
+            Self::Tab => b'\t',
+            Self::Bar => b'|',
+        }
+    }
+
+    /// Its name on a command line.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Comma => "comma",
+            Self::Semicolon => "semicolon",
+            Self::Tab => "tab",
+            Self::Bar => "bar",
+        }
+    }
+}
+
+impl fmt::Display for Delimiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// No delimiter goes by that name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("expected a comma, a semicolon, a tab or a bar, as the character or by that name")]
+pub struct UnknownDelimiter;
+
+impl FromStr for Delimiter {
+    type Err = UnknownDelimiter;
+
+    fn from_str(name: &str) -> Result<Self, UnknownDelimiter> {
+        let by_name = |delimiter: &Self| {
+            name == delimiter.as_str() || name.as_bytes() == [delimiter.byte()].as_slice()
+        };
+        match Self::ALL.into_iter().find(by_name) {
+            Some(delimiter) => Ok(delimiter),
+            // What a shell leaves of a tab that somebody spelt.
+            None if name == r"\t" => Ok(Self::Tab),
+            None => Err(UnknownDelimiter),
+        }
+    }
+}
+
+/// The name that the column of a field has in a file, written `refresh_token=token`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    pub(super) field: Field,
+    /// Without blanks around it, in lower case.
+    name: String,
+}
+
+/// Why a text names no column.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ColumnFault {
+    /// Half of it is missing.
+    #[error("expected FIELD=COLUMN, like refresh_token=token")]
+    Form,
+    /// A job has no such field.
+    #[error(
+        "a job has no field {0}; its fields are refresh_token, audience, username, client_id, \
+         expires_at and action"
+    )]
+    Field(String),
+}
+
+impl FromStr for Column {
+    type Err = ColumnFault;
+
+    fn from_str(text: &str) -> Result<Self, ColumnFault> {
+        let (field, name) = text.split_once('=').ok_or(ColumnFault::Form)?;
+        let name = normal(name.as_bytes());
+        if name.is_empty() {
+            return Err(ColumnFault::Form);
+        }
+        let field = Field::named(field.trim()).ok_or_else(|| ColumnFault::Field(field.into()))?;
+        Ok(Self { field, name })
+    }
+}
+
+/// The columns whose names are not those of the fields that they hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Columns(Vec<Column>);
+
+/// The same field, or the same column, stands there twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("--column gives two columns for one field, or one column for two fields: {0}")]
+pub struct Ambiguous(&'static str);
+
+impl From<Vec<Column>> for Columns {
+    fn from(columns: Vec<Column>) -> Self {
+        Self(columns)
+    }
+}
+
+impl Columns {
+    /// Fails if a field or a column stands there twice.
+    pub(super) fn check(&self) -> Result<(), Ambiguous> {
+        for (n, Column { field, name }) in self.0.iter().enumerate() {
+            let clash = |other: &Column| other.field == *field || other.name == *name;
+            if self.0[..n].iter().any(clash) {
+                return Err(Ambiguous(field.name()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether none was given.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What they change in the meaning of a file, in one text that is the same however they were written;
+    /// `None` if they change nothing.
+    #[must_use]
+    pub fn meaning(&self) -> Option<String> {
+        let changed = self.0.iter().filter(|column| column.name != column.field.name());
+        let mut changed: Vec<_> =
+            changed.map(|Column { field, name }| format!("{}={name}", field.name())).collect();
+        changed.sort_unstable();
+        (!changed.is_empty()).then(|| changed.join(","))
+    }
+
+    /// The field that a column of this name holds. A column that was given for a field stands in place of
+    /// the one that has the field's own name.
+    pub(super) fn field(&self, cell: &[u8]) -> Option<Field> {
+        let name = normal(cell);
+        match self.0.iter().find(|column| column.name == name) {
+            Some(column) => Some(column.field),
+            None => Field::named(&name)
+                .filter(|field| !self.0.iter().any(|column| column.field == *field)),
+        }
+    }
+
+    /// The fields whose columns were given.
+    pub(super) fn fields(&self) -> impl Iterator<Item = Field> + '_ {
+        self.0.iter().map(|column| column.field)
+    }
+
+    /// Whether a cell holds the name of a column of a job, and so no content of one.
+    pub(super) fn is_name(&self, cell: &[u8]) -> bool {
+        // Most cells are too long for it.
+        let longest = self.0.iter().map(|column| column.name.len()).max().unwrap_or_default();
+        cell.len() <= longest.max(LONGEST_NAME) + SLACK && {
+            let name = normal(cell);
+            Field::named(&name).is_some() || self.0.iter().any(|column| column.name == name)
+        }
+    }
+}
+
+/// Of a field's own name.
+const LONGEST_NAME: usize = Field::RefreshToken.name().len();
+
+/// Bytes of blanks and quotes around a name.
+const SLACK: usize = 16;
+
+/// A name without what people and programs put around it: they differ in case and blanks, and mean the
+/// same.
+fn normal(cell: &[u8]) -> String {
+    let around = |c: char| c.is_whitespace() || c == '"' || super::token::invisible(c).is_some();
+    String::from_utf8_lossy(cell).trim_matches(around).to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn columns(texts: &[&str]) -> Columns {
+        Columns(texts.iter().map(|text| text.parse().unwrap()).collect())
+    }
+
+    #[test]
+    fn a_delimiter_is_read_as_it_is_written() {
+        for delimiter in Delimiter::ALL {
+            assert_eq!(delimiter.to_string().parse(), Ok(delimiter));
+            assert_eq!(char::from(delimiter.byte()).to_string().parse(), Ok(delimiter));
+        }
+        assert_eq!(r"\t".parse(), Ok(Delimiter::Tab));
+        for text in ["", ";;", "x", "Tab", "\""] {
+            assert_eq!(text.parse::<Delimiter>(), Err(UnknownDelimiter), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_column_is_a_field_and_a_name() {
+        let column: Column = "refresh_token= Leaked = Token ".parse().unwrap();
+        assert_eq!((column.field, column.name.as_str()), (Field::RefreshToken, "leaked = token"));
+        for text in ["", "refresh_token", "refresh_token=", "refresh_token= "] {
+            assert_eq!(text.parse::<Column>(), Err(ColumnFault::Form), "{text}");
+        }
+        let fault = "token=refresh_token".parse::<Column>().unwrap_err();
+        assert_eq!(fault, ColumnFault::Field("token".to_owned()));
+    }
+
+    #[test]
+    fn what_is_given_stands_in_place_of_a_fields_own_name() {
+        let columns = columns(&["refresh_token=token", "username=client_id"]);
+        assert_eq!(columns.field(b" TOKEN\xc2\xa0"), Some(Field::RefreshToken));
+        assert_eq!(columns.field(b"refresh_token"), None);
+        assert_eq!(columns.field(b"client_id"), Some(Field::Username));
+        assert_eq!(columns.field(b"username"), None);
+        assert_eq!(columns.field(b"\"Audience\""), Some(Field::Audience));
+        for name in ["token", "Refresh_Token", " username "] {
+            assert!(columns.is_name(name.as_bytes()), "{name}");
+        }
+        assert!(!columns.is_name(b"tokens"));
+        assert!(!columns.is_name(&[b'x'; 100]));
+    }
+
+    #[test]
+    fn what_is_given_twice_is_refused() {
+        assert!(columns(&["refresh_token=a", "refresh_token=b"]).check().is_err());
+        assert!(columns(&["username=a", "client_id=A"]).check().is_err());
+        assert!(columns(&["username=a", "client_id=b"]).check().is_ok());
+    }
+
+    #[test]
+    fn the_meaning_is_what_is_changed() {
+        assert_eq!(columns(&[]).meaning(), None);
+        assert_eq!(columns(&["refresh_token=Refresh_Token"]).meaning(), None);
+        let (one, other) =
+            (["username=Mail", "refresh_token=T"], ["refresh_token=t", "username=mail"]);
+        let meaning = columns(&one).meaning();
+        assert_eq!(meaning.as_deref(), Some("refresh_token=t,username=mail"));
+        assert_eq!(columns(&other).meaning(), meaning);
+    }
+}

@@ -1,0 +1,198 @@
+//! Files as other people and programs make them.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn numbers(name: &str, content: &str) -> Vec<u64> {
+    read(name, content).into_iter().map(|(number, _)| number).collect()
+}
+
+/// Lines that end with a carriage return are lines, each with a number of its own, in every format.
+#[test]
+fn a_carriage_return_ends_a_line() {
+    let csv = "refresh_token,x\ra,\rb,\"1\r2\"\r\rc,\r\nd,\n\re,\r";
+    assert_eq!(numbers("a.csv", csv), [2, 3, 6, 7, 9]);
+    assert_eq!(numbers("a.txt", "a\rb\r\r\nc\n\rd"), [1, 2, 4, 6]);
+    let ndjson = "{\"refresh_token\":\"a\"}\r{\"refresh_token\":\"b\"}\r\n[]";
+    assert_eq!(numbers("a.ndjson", ndjson), [1, 2, 3]);
+}
+
+/// Whether a carriage return stands alone is found wherever the pieces of a file are cut.
+#[test]
+fn a_lone_carriage_return_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.txt.gz");
+    let lone = |content: &str| {
+        std::fs::write(&path, gzip(content)).unwrap();
+        has_lone_returns(&path).unwrap()
+    };
+    let crlf = "token\r\n".repeat(40_000);
+    assert!(!lone("") && !lone("a\n") && !lone("a\r\n") && !lone(&crlf));
+    assert!(lone("\r") && lone("a\rb") && lone("\r\r\n"));
+    // Some piece ends between the two.
+    assert!(!lone(&format!("x{crlf}")) && !lone(&format!("xy{crlf}")));
+    for before in 0..7 {
+        let shift = "x".repeat(before);
+        assert!(lone(&format!("{shift}{crlf}\r{crlf}")), "{before}");
+        assert!(lone(&format!("{shift}{crlf}\r")), "{before}");
+    }
+    // What nobody could read has given no line a number.
+    std::fs::write(&path, &gzip(&crlf)[..200]).unwrap();
+    assert!(!has_lone_returns(&path).unwrap());
+    assert!(matches!(has_lone_returns(Path::new("/nowhere")), Err(OpenError::NotThere)));
+}
+
+/// What stands around a token would go to the endpoint with it.
+#[test]
+fn what_is_put_around_a_token_is_refused_in_every_format() {
+    let cases = [
+        ("t ", Refusal::Surrounded("a space")),
+        ("\u{a0}t", Refusal::Surrounded("a no-break space")),
+        ("t\u{200b}", Refusal::Surrounded("a zero-width space")),
+        ("'t'", Refusal::Quoted),
+        ("\u{201c}t\u{201d}", Refusal::Quoted),
+    ];
+    for (token, refusal) in cases {
+        let refused = lines(&[(2, &refusal.to_string())]);
+        assert_eq!(read("a.txt", format!("\n{token}\n")), refused, "{token}");
+        assert_eq!(read("a.csv", format!("refresh_token\n{token}\n")), refused, "{token}");
+        let ndjson = format!("\n{{\"refresh_token\":\"{token}\",\"username\":\" u \"}}\n");
+        assert_eq!(read("a.ndjson", &ndjson), refused, "{token}");
+        let fills = Fills { client_id: Some("c".to_owned()), ..Fills::default() };
+        let filled = Options { fills, ..Options::default() };
+        assert_eq!(read_with("a.ndjson", &ndjson, &filled), refused, "{token}");
+    }
+}
+
+/// A quote that is closed only by the next stray one would have the rows between vanish.
+#[test]
+fn rows_that_a_stray_quote_swallows_are_told() {
+    let swallowed = |opened, last_line| Refusal::Swallowed { opened, last_line }.to_string();
+    let rows = |count: usize| "b,\n".repeat(count);
+    // Up to the quote that opens a later field, up to the end of the file, on one line alone.
+    assert_eq!(
+        read("a.csv", "refresh_token,x\na,\"oops\nb,\nc,\"y\"\nd,\n"),
+        lines(&[(2, &swallowed(2, 4)), (5, r#"{"refresh_token":"d"}"#)])
+    );
+    assert_eq!(
+        read("a.csv", format!("refresh_token,x\n\"a,\n{}", rows(1000))),
+        lines(&[(2, &swallowed(2, 1002))])
+    );
+    assert_eq!(
+        read("a.csv", "refresh_token,x\n\"a\"b,\nc,\n"),
+        lines(&[
+            (2, &Refusal::StrayQuote { line: 2 }.to_string()),
+            (3, r#"{"refresh_token":"c"}"#)
+        ])
+    );
+    // Sound by itself: two quotes, one of them a hundred lines below the other.
+    let long = |lines: usize| format!("refresh_token,x\na,\"{}\"\nc,\n", rows(lines));
+    assert_eq!(read("a.csv", long(99)).len(), 2);
+    assert_eq!(read("a.csv", long(99))[0].1, r#"{"refresh_token":"a"}"#);
+    assert_eq!(read("a.csv", long(100))[0], (2, swallowed(2, 102)));
+    // And too wide.
+    assert_eq!(read("a.csv", "refresh_token,x\n1,\"2\n3\",4\na,\n")[0], (2, swallowed(2, 3)));
+}
+
+/// As many as in the worst file that was seen.
+#[test]
+fn a_quote_that_swallows_a_file_is_told_with_its_lines() {
+    let rest = "token-of-a-user,user@example.com\r\n".repeat(99_002);
+    let content = format!("refresh_token,username\r\nfirst,u\r\n\"second,u\r\n{rest}");
+    let read = read("leak.csv", content);
+    assert_eq!(read.len(), 2);
+    let told = &read[1].1;
+    assert!(
+        told.contains("opens on line 3 ") && told.contains(" line 99005: 99002 lines"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_line_knows_how_far_it_goes() {
+    let csv = "refresh_token,x\na,\"1\r\n2\n3\"\nb,\n";
+    let (_folder, lines) = open_file("a.csv", csv.as_bytes(), &Options::default());
+    let spans: Vec<_> =
+        lines.unwrap().map(Result::unwrap).map(|line| (line.number, line.last_line)).collect();
+    assert_eq!(spans, [(2, 4), (5, 5)]);
+}
+
+fn csv_options(columns: &[&str], delimiter: Option<Delimiter>) -> Options {
+    let columns: Vec<Column> = columns.iter().map(|column| column.parse().unwrap()).collect();
+    Options { columns: columns.into(), delimiter, ..Options::default() }
+}
+
+#[test]
+fn columns_and_delimiters_of_other_peoples_making_are_read_when_told() {
+    let job = |token: &str| format!("{{\"refresh_token\":\"{token}\",\"username\":\"u\"}}");
+    let columns = ["refresh_token=Leaked Token", "username=mail"];
+    for (delimiter, byte) in [
+        (None, ','),
+        (Some(Delimiter::Semicolon), ';'),
+        (Some(Delimiter::Tab), '\t'),
+        (Some(Delimiter::Bar), '|'),
+    ] {
+        let content = "sep=;\nrefresh_token;leaked token;Mail\nhash;a,b;u\nhash;\"c;d\";u\n";
+        let content = content.replace("a,b", "a.b").replace(';', &byte.to_string());
+        let read = read_with("leak.csv", content, &csv_options(&columns, delimiter));
+        // A tab inside a field is no part of a token, whatever quotes it.
+        let second = match delimiter {
+            Some(Delimiter::Tab) => Refusal::ControlCharacter("refresh_token").to_string(),
+            _ => job(&format!("c{byte}d")),
+        };
+        assert_eq!(read, lines(&[(3, &job("a.b")), (4, &second)]), "{byte}");
+    }
+    // What is said of columns says that there are some.
+    let tabs = csv_options(&[], Some(Delimiter::Tab));
+    assert_eq!(read_with("leak.tsv", "refresh_token\tx\na\t\n", &tabs).len(), 1);
+    let folder_and_lines = open_file("leak.txt", b"a\n", &tabs);
+    assert!(matches!(folder_and_lines.1, Err(OpenError::NoColumns(Format::Text))));
+    let twice = csv_options(&["username=a", "client_id=a"], None);
+    assert!(matches!(open_file("a.csv", b"a\n", &twice).1, Err(OpenError::Columns(_))));
+}
+
+/// A second header row is one by the names that were given as well.
+#[test]
+fn a_second_header_row_is_known_by_the_given_names() {
+    let options = csv_options(&["refresh_token=token"], None);
+    let read = read_with("a.csv", "token,x\na,\nTOKEN,y\nb,\n", &options);
+    assert_eq!(read[1], (3, Refusal::HeaderRow.to_string()));
+    assert_eq!(read.len(), 3);
+}
+
+/// What a file can ask for in memory or depth has a bound: lines of JSON, too, with fields to fill in.
+#[test]
+fn deep_json_is_refused() {
+    let deep = |depth: usize| {
+        let (open, close) = ("[".repeat(depth), "]".repeat(depth));
+        format!("{{\"refresh_token\":\"a\",\"x\":{open}{close},\"username\":{open}{close}}}\n")
+    };
+    let fills = Fills { client_id: Some("c".to_owned()), ..Fills::default() };
+    for options in [Options::default(), Options { fills, ..Options::default() }] {
+        let read = read_with("a.ndjson", deep(15_000), &options);
+        assert!(read[0].1.contains("not valid JSON"), "{read:?}");
+    }
+}
+
+proptest! {
+    /// Whatever stands in a file, its lines are read to the end, and their numbers grow strictly and are
+    /// those of an editor.
+    #[test]
+    fn numbers_grow_strictly_whatever_stands_in_a_file(
+        name in proptest::sample::select(vec!["a.csv", "a.txt", "a.ndjson"]),
+        content in "(a|,|\"|\r|\n|\u{feff}| |\\{|\\}|\"refresh_token\"|refresh_token|\\{\"refresh_token\":\"t\"\\}){0,40}",
+    ) {
+        let header = if name == "a.csv" { "refresh_token,x\r" } else { "t\r" };
+        let content = format!("{header}{content}");
+        let editor = content.replace("\r\n", "\n").replace('\r', "\n").lines().count() as u64;
+        let (_folder, lines) = open_file(name, content.as_bytes(), &Options::default());
+        let mut last = 0;
+        for line in lines.into_iter().flatten() {
+            let line = line.unwrap();
+            prop_assert!(last < line.number, "{} behind {last}", line.number);
+            prop_assert!(line.number <= line.last_line && line.last_line <= editor);
+            last = line.last_line;
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What can be no token, although it fits into the field.
+//!
+//! A token is kept byte for byte, so what a spreadsheet, a web page or a script put around it would go to
+//! the endpoint with it. The endpoint would reject every such token, and each would stay alive.
+
+use super::{cells::Field, error::Refusal};
+
+/// Quotes as they open and close, of which some languages have their own.
+const QUOTES: [(char, char); 9] = [
+    ('"', '"'),
+    ('\'', '\''),
+    ('`', '`'),
+    ('\u{201c}', '\u{201d}'),
+    ('\u{201e}', '\u{201c}'),
+    ('\u{201d}', '\u{201d}'),
+    ('\u{2018}', '\u{2019}'),
+    ('\u{2019}', '\u{2019}'),
+    ('\u{ab}', '\u{bb}'),
+];
+
+/// What a character is called that nobody sees.
+pub(super) const fn invisible(c: char) -> Option<&'static str> {
+    match c {
+        '\u{ad}' => Some("a soft hyphen"),
+        '\u{200b}' => Some("a zero-width space"),
+        '\u{180e}' | '\u{200c}' | '\u{200d}' | '\u{2060}' => Some("a zero-width character"),
+        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+            Some("a direction mark")
+        }
+        '\u{feff}' => Some("a byte order mark"),
+        _ => None,
+    }
+}
+
+/// Fails for what can be no token.
+pub(super) fn check(token: &str) -> Result<(), Refusal> {
+    let mut chars = token.chars();
+    let (first, last) = (chars.next(), chars.next_back());
+    if let Some(blank) = first.into_iter().chain(last).find_map(blank) {
+        return Err(Refusal::Surrounded(blank));
+    }
+    if first.zip(last).is_some_and(|ends| QUOTES.contains(&ends)) {
+        return Err(Refusal::Quoted);
+    }
+    if token.eq_ignore_ascii_case(Field::RefreshToken.name()) {
+        return Err(Refusal::HeaderRow);
+    }
+    token.chars().find_map(invisible).map_or(Ok(()), |name| Err(Refusal::Invisible(name)))
+}
+
+/// What a blank is called.
+fn blank(c: char) -> Option<&'static str> {
+    match c {
+        ' ' => Some("a space"),
+        '\u{a0}' | '\u{202f}' | '\u{2007}' => Some("a no-break space"),
+        c if c.is_whitespace() => Some("a blank"),
+        c => invisible(c),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_stands_around_a_token_is_named() {
+        let cases = [
+            (" t", Refusal::Surrounded("a space")),
+            ("t ", Refusal::Surrounded("a space")),
+            (" ", Refusal::Surrounded("a space")),
+            ("t\u{a0}", Refusal::Surrounded("a no-break space")),
+            ("\u{2003}t", Refusal::Surrounded("a blank")),
+            ("t\u{3000}", Refusal::Surrounded("a blank")),
+            ("\tt", Refusal::Surrounded("a blank")),
+            ("\u{200b}t", Refusal::Surrounded("a zero-width space")),
+            ("t\u{feff}", Refusal::Surrounded("a byte order mark")),
+            ("t\u{feff}u", Refusal::Invisible("a byte order mark")),
+            ("t\u{200b}u", Refusal::Invisible("a zero-width space")),
+            ("t\u{202c}", Refusal::Surrounded("a direction mark")),
+            ("Refresh_Token", Refusal::HeaderRow),
+            ("\"t\"", Refusal::Quoted),
+            ("'t'", Refusal::Quoted),
+            ("''", Refusal::Quoted),
+            ("\u{201c}t\u{201d}", Refusal::Quoted),
+            ("\u{201e}t\u{201c}", Refusal::Quoted),
+            ("\u{ab}t\u{bb}", Refusal::Quoted),
+        ];
+        for (token, refusal) in cases {
+            assert_eq!(check(token), Err(refusal), "{token:?}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_a_token_is_one() {
+        for token in
+            ["t", "a b", "\"t", "t'", "t\"u\"", "\"", "ÿ", "a\u{a0}b", "=t=", "\"t'", "-t."]
+        {
+            assert_eq!(check(token), Ok(()), "{token:?}");
+        }
+    }
+
+    proptest! {
+        /// Every text of the characters that RFC 6749 allows in a token is one, unless a space or a pair
+        /// of quotes stands around it.
+        #[test]
+        fn the_tokens_of_the_standard_pass(token in "[!#-&(-_a-~][ -~]{0,40}[!#-&(-_a-~]") {
+            prop_assert_eq!(check(&token), Ok(()));
+        }
+    }
+}
