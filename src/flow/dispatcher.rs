@@ -128,7 +128,10 @@ impl Dispatcher {
     }
 
     /// Sets how the log names clients. The first names stay.
-    pub fn name_clients(&self, names: impl Fn(ClientKey) -> Option<String> + Send + Sync + 'static) {
+    pub fn name_clients(
+        &self,
+        names: impl Fn(ClientKey) -> Option<String> + Send + Sync + 'static,
+    ) {
         let _ = self.names.set(Names(Box::new(names)));
     }
 

@@ -100,7 +100,10 @@ async fn a_secret_that_is_odd_is_told_once_and_in_force() {
     let mut rounds = Rounds::new(Arc::clone(&credentials).into());
     fs::write(folder.path().join("shop"), "\"hunter2-new\"").unwrap();
     let news = rounds.read().await;
-    assert_eq!(news.replaced, Some(Reloaded { clients: 1, changed: 1, withdrawn: 0 }));
+    assert_eq!(
+        news.replaced,
+        Some(Reloaded { clients: 1, changed: 1, withdrawn: 0, renewed: vec![ClientKey(0)] })
+    );
     assert_eq!(news.faults.len(), 1);
     let said = &news.faults[0];
     assert!(
