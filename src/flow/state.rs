@@ -36,6 +36,8 @@ pub(super) struct State {
     pub(super) lanes: Lanes<oneshot::Sender<Admission>>,
     pub(super) held: bool,
     pub(super) latest_probe: Option<u64>,
+    /// Whose job it was.
+    last_probed: Option<ClientKey>,
     pub(super) wake_at: Option<Instant>,
     early: Early,
     rate: Option<Rate>,
@@ -54,6 +56,7 @@ impl State {
             lanes: Lanes::new(settings.bulk_min_share),
             held: false,
             latest_probe: None,
+            last_probed: None,
             wake_at: None,
             early: Early::new(now),
             rate: settings.rate.and_then(Rate::per_second),
@@ -67,9 +70,15 @@ impl State {
     }
 
     /// Whose turn it is, of those whose calls may start.
+    ///
+    /// A probe is of another client than the last one, if a job of another waits in either lane: one client that
+    /// fails must not keep the worker paused for the others.
     pub(super) fn next(&mut self, now: Instant) -> Option<Turn> {
-        let Self { lanes, breakers, .. } = self;
-        lanes.next(|client| breakers.may_start(client, now).is_some())
+        let Self { lanes, breakers, last_probed, .. } = self;
+        let probed = last_probed.filter(|_| breakers.pause().is_some());
+        let mut may = |client| breakers.may_start(client, now).is_some();
+        let other = probed.and_then(|last| lanes.next(|client| client != last && may(client)));
+        other.or_else(|| lanes.next(may))
     }
 
     /// Whether a probe is due for which no job waits.
@@ -130,6 +139,7 @@ impl State {
         let number = self.limit.started(self.running);
         if start == Start::WorkerProbe {
             self.latest_probe = Some(number);
+            self.last_probed = Some(client);
         }
         Some(Call { number, began: now, lane, client, start })
     }

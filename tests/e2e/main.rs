@@ -19,6 +19,7 @@ mod architecture;
 mod broker_faults;
 mod broker_versions;
 mod chaos;
+mod clients;
 mod cluster;
 mod condemned;
 mod configuring;
