@@ -25,7 +25,12 @@ async fn one_client_that_fails_is_paused_alone(failure: Answer, timeout: &str) {
     .await;
     let stage = &clients.stage;
     stage.amqp.publish_all(INTERACTIVE, mixed()).await;
-    let worker = clients.launch(&endpoint).set("endpoint.timeout", timeout).ready().await;
+    let worker = clients
+        .launch(&endpoint)
+        .set("endpoint.timeout", timeout)
+        .set("endpoint.connect_timeout", timeout)
+        .ready()
+        .await;
 
     worker.until_processed("revoked", 2 * JOBS).await;
     let paused = worker.until_said("client paused", 1).await;
@@ -85,6 +90,7 @@ async fn fifty_behind_a_thousand(failure: Answer, timeout: &str) {
     let worker = clients
         .launch(&endpoint)
         .set("endpoint.timeout", timeout)
+        .set("endpoint.connect_timeout", timeout)
         .set("flow.concurrency.max", MOST_AT_A_TIME)
         .set("flow.pause.probe_initial", "1s")
         .set("flow.pause.probe_max", "30s")

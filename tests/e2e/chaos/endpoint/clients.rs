@@ -69,7 +69,8 @@ async fn the_other_is_served(fault: &'static str, failure: Answer, timeout: &str
     let mended = Gate::default();
     let plan = Plan::new(Area::Endpoint, fault).jobs(failing + healthy).prefetch(512);
     let (mut trial, _secrets) = begin(plan, is_broken, failure, &mended).await;
-    trial.launch = trial.launch.set("endpoint.timeout", timeout);
+    trial.launch =
+        trial.launch.set("endpoint.timeout", timeout).set("endpoint.connect_timeout", timeout);
     publish(&mut trial, BROKEN, 0, failing).await;
     publish(&mut trial, HEALTHY, failing, healthy).await;
     let worker = trial.ready().await;
@@ -118,8 +119,11 @@ async fn the_first_calls_hang() {
     let mended = Gate::default();
     let plan = Plan::new(Area::Endpoint, "the first ten calls hang").jobs(jobs).prefetch(512);
     let (mut trial, _secrets) = begin(plan, is_among_the_first, Answer::Never, &mended).await;
-    trial.launch =
-        trial.launch.set("endpoint.timeout", "5s").set("flow.pause.after_failures", 1_000);
+    trial.launch = trial
+        .launch
+        .set("endpoint.timeout", "5s")
+        .set("endpoint.connect_timeout", "5s")
+        .set("flow.pause.after_failures", 1_000);
     publish(&mut trial, HEALTHY, 0, jobs).await;
     let worker = trial.ready().await;
     crate::harness::eventually("the verdicts of the others", async || {
@@ -145,8 +149,11 @@ async fn copies_of_a_token_whose_call_hangs() {
         .prefetch(512);
     let (mut trial, _secrets) =
         begin(plan, |call| call.token == token(0), Answer::Never, &mended).await;
-    trial.launch =
-        trial.launch.set("endpoint.timeout", "5s").set("flow.pause.after_failures", 1_000);
+    trial.launch = trial
+        .launch
+        .set("endpoint.timeout", "5s")
+        .set("endpoint.connect_timeout", "5s")
+        .set("flow.pause.after_failures", 1_000);
     let ending = if trial.law.condemns(&token(0)) { CONDEMNED } else { Ending::Revoked };
     for _ in 0..copies {
         let body = json!({ "refresh_token": token(0), "client_id": HEALTHY });
