@@ -109,11 +109,12 @@ pub enum Refusal {
         /// Its line.
         line: u64,
     },
-    /// A quote has made one record of lines that look like records: it is not closed as it should be, or
-    /// the record is longer or wider than one may be.
+    /// A quote has made one record of lines that look like records: it is not closed as it should be, the
+    /// record is longer or wider than one may be, or a line of it could be a row by itself.
     #[error(
         "a quote that opens on line {opened} runs on to line {last_line}: {} lines behind it were not \
-         read as jobs; is its closing quote missing?",
+         read as jobs; close the quote on its line, or, if these lines belong to the field, write it on \
+         one line",
         self.swallowed()
     )]
     Swallowed {
