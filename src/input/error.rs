@@ -148,6 +148,21 @@ pub enum Refusal {
         /// The line of that header row.
         line: u64,
     },
+    /// The header row of a table in a file of one token a line.
+    #[error(
+        "it is the header row of a CSV file, and the file is read as one token a line; the lines below it \
+         are refused: say --format csv, or split the file here"
+    )]
+    TableHeader,
+    /// A line below such a row: nobody can say what of it is the token.
+    #[error(
+        "it stands below the header row of a CSV file, on line {line}, and the file is read as one token a \
+         line; say --format csv, or split the file there"
+    )]
+    TableRow {
+        /// The line of that header row.
+        line: u64,
+    },
     /// A field in another encoding.
     #[error("the field {0} is not UTF-8")]
     NotUtf8(&'static str),
@@ -180,7 +195,11 @@ impl Refusal {
             Self::LineTooLong | Self::RecordTooLong => "too_long",
             Self::StrayQuote { .. } | Self::Swallowed { .. } => "stray_quote",
             Self::Width { .. } => "wrong_width",
-            Self::HeaderRow | Self::OtherHeaderRow | Self::OtherColumns { .. } => "header_row",
+            Self::HeaderRow
+            | Self::OtherHeaderRow
+            | Self::OtherColumns { .. }
+            | Self::TableHeader
+            | Self::TableRow { .. } => "header_row",
             Self::NotUtf8(_) | Self::ControlCharacter(_) => "bad_text",
             Self::Surrounded(_) | Self::Quoted | Self::Invisible(_) => "odd_token",
         }
