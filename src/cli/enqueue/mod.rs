@@ -88,6 +88,9 @@ pub async fn run(args: Args, config: Config) -> ExitCode {
     if let Some(expired) = count.expiry() {
         warn!("{expired}");
     }
+    if let Some(warning) = count.remarks.warning() {
+        warn!("{warning}");
+    }
     if printed.is_err() && !args.dry_run {
         // Who took this for a failure to publish would publish everything twice.
         let Count { enqueued, refused, next_line, .. } = count;

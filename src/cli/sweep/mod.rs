@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    input::Expired,
+    input::{Expired, Remarks},
     spans::Spans,
     sweep::{
         self, BeginError, Begun, Calls, Counted, InputFault, LoadError, Report, SurveyError,
@@ -116,7 +116,7 @@ async fn sweep(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
     };
     let Told { report, faults } = finish::report(args, &ended, &calls).await?;
     let printed = print(args, &report);
-    warn_of_expired(report.expiry());
+    warn_of_lines(report.expiry(), &report.this_run.remarks);
     let faults: Vec<Failure> =
         faults.into_iter().chain(printed.err()).chain(ended.result.err()).collect();
     faults.iter().for_each(tell);
@@ -135,9 +135,12 @@ fn announce(begun: &Begun) {
 }
 
 /// Says it among the logs as well: the report may go to a script, or to a file that nobody reads.
-fn warn_of_expired(expired: Option<Expired>) {
+fn warn_of_lines(expired: Option<Expired>, remarks: &Remarks) {
     if let Some(expired) = expired {
         warn!("{expired}");
+    }
+    if let Some(warning) = remarks.warning() {
+        warn!("{warning}");
     }
 }
 

@@ -35,6 +35,8 @@ async fn what_is_wrong_with_joined_files_is_told_and_the_rest_is_published() {
             "refused_by_kind": { "header_row": 1, "odd_token": 1, "stray_quote": 1 },
             "swallowed_lines": 2,
             "lines_inside_quotes": 1,
+            "records_over_lines": 1,
+            "spanning_lines": [2],
             "byte_order_marks": 1,
             "marked_lines": [4],
         })
@@ -50,7 +52,7 @@ async fn what_is_wrong_with_joined_files_is_told_and_the_rest_is_published() {
     for sentence in [
         "refused: 1 header_row, 1 odd_token, 1 stray_quote\n",
         "lines behind a stray quote, none of them read as a job: 2\n",
-        "lines inside quotes, part of the line before: 1\n",
+        "lines inside quotes, part of the record before them: 1, behind line 2\n",
         "files seem to be joined there: line 4\n",
     ] {
         assert!(said.contains(sentence), "no {sentence:?} in {said}");
