@@ -14,5 +14,8 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<ExitCode, Failur
     let printed = print(args, &survey);
     warn_of_lines(survey.expiry(), &survey.remarks);
     printed?;
+    if let Some(fault) = survey.fault {
+        return Err(Failure::Read(fault));
+    }
     Ok(if survey.refused > 0 { ExitCode::from(EXIT_PARTLY) } else { ExitCode::SUCCESS })
 }

@@ -21,10 +21,10 @@ use super::{
 };
 use crate::{
     config::Config,
-    input::{Expired, Remarks},
+    input::{Expired, ReadError, Remarks},
     spans::Spans,
     sweep::{
-        self, BeginError, Begun, Calls, Counted, InputFault, LoadError, Report, SurveyError,
+        self, BeginError, Begun, Calls, Counted, InputFault, LoadError, Report,
         journal::{RecoverError, WriteError},
     },
 };
@@ -42,8 +42,8 @@ enum Failure {
     Engine(#[from] EngineError),
     #[error(transparent)]
     Load(#[from] LoadError),
-    #[error(transparent)]
-    Survey(#[from] SurveyError),
+    #[error("the input")]
+    Read(#[source] ReadError),
     #[error(transparent)]
     Write(#[from] WriteError),
     #[error("the journal {}", .0.display())]
@@ -74,7 +74,7 @@ impl Failure {
     /// What can be mended on the command line or in the configuration is wrong usage.
     fn exit_code(&self) -> ExitCode {
         let usage = match self {
-            Self::Begin(begin) | Self::Survey(SurveyError::Begin(begin)) => begin.is_usage(),
+            Self::Begin(begin) => begin.is_usage(),
             Self::Engine(engine) => engine.exit_code() == EXIT_USAGE,
             _ => false,
         };
