@@ -3,6 +3,7 @@
 mod args;
 mod dry_run;
 mod finish;
+mod report_file;
 mod running;
 
 use std::{fmt::Display, io, path::PathBuf, process::ExitCode, sync::Arc};
@@ -16,6 +17,7 @@ use super::{
     EXIT_PARTLY, EXIT_USAGE, engine,
     engine::EngineError,
     output::{self, OutputError},
+    places::SameFile,
     signals::Endings,
     with_sources,
 };
@@ -44,6 +46,8 @@ enum Failure {
     Load(#[from] LoadError),
     #[error("the input")]
     Read(#[source] ReadError),
+    #[error(transparent)]
+    Places(#[from] SameFile),
     #[error(transparent)]
     Write(#[from] WriteError),
     #[error("the journal {}", .0.display())]
@@ -76,6 +80,7 @@ impl Failure {
         let usage = match self {
             Self::Begin(begin) => begin.is_usage(),
             Self::Engine(engine) => engine.exit_code() == EXIT_USAGE,
+            Self::Places(_) => true,
             _ => false,
         };
         if usage { ExitCode::from(EXIT_USAGE) } else { ExitCode::FAILURE }
@@ -85,8 +90,11 @@ impl Failure {
 /// Sweeps, or says what would be swept.
 pub async fn run(args: Args, mut config: Config) -> ExitCode {
     args.apply(&mut config);
-    let ended =
-        if args.dry_run { dry_run::run(&args, &config).await } else { sweep(&args, &config).await };
+    let ended = match args.check_places() {
+        Err(fault) => Err(fault.into()),
+        Ok(()) if args.dry_run => dry_run::run(&args, &config).await,
+        Ok(()) => sweep(&args, &config).await,
+    };
     ended.unwrap_or_else(|failure| {
         tell(&failure);
         failure.exit_code()

@@ -125,3 +125,18 @@ async fn an_input_without_a_line_is_refused() {
     assert_eq!(status.code(), Some(2), "{}", enqueue.stderr());
     assert_eq!(stage.amqp.depth(BULK).await, None, "it was declared");
 }
+
+/// The list of refused lines would be written into the input, or delete it: nothing is published then.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_list_of_refused_lines_is_never_the_input() {
+    let stage = Stage::new().await;
+    let content = format!("{}\n \n x\n", token(0));
+    let input = Input::new("leak.txt", &content);
+    std::fs::hard_link(input.folder.path().join(input.name), input.refused_file()).unwrap();
+    let (enqueue, status) = input.enqueue(&stage).run().await;
+    assert_eq!(status.code(), Some(2), "{}", enqueue.stderr());
+    let said = enqueue.stderr();
+    assert!(said.contains("the input and the list of refused lines at once"), "{said}");
+    assert_eq!(counts(&enqueue), [0; 4]);
+    assert_eq!(std::fs::read_to_string(input.refused_file()).unwrap(), content);
+}
