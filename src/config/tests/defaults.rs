@@ -89,6 +89,7 @@ fn the_defaults_are_those_that_users_rely_on() {
     let flow = &config.flow;
     assert_eq!((flow.concurrency_min, flow.concurrency_max, flow.adaptive), (1, 256, true));
     assert_eq!((flow.rate, flow.bulk_min_share), (None, 0.05));
+    assert_eq!(flow.rate_scope, RateScope::Replica);
     assert_eq!(flow.pause.after_failures, 20);
     assert_eq!((flow.pause.probe_initial, flow.pause.probe_max), (seconds(1), seconds(30)));
     assert_eq!(flow.pause.after_rejections, None);

@@ -3,7 +3,10 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use super::*;
-use crate::{flow::PauseSettings, metrics::Build};
+use crate::{
+    flow::{PauseSettings, RateScope},
+    metrics::Build,
+};
 
 const FAILED: CallOutcome =
     CallOutcome::Failed { overload: false, busy: false, own_trouble: false, retry_after: None };
@@ -14,6 +17,7 @@ fn settings(limit: usize) -> Settings {
         concurrency_max: limit,
         adaptive: false,
         rate: None,
+        rate_scope: RateScope::Replica,
         bulk_min_share: 0.0,
         pause: PauseSettings {
             after_failures: 2,
