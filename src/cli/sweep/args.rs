@@ -9,6 +9,7 @@ use std::{
 
 use crate::{
     config::Config,
+    flow::RateScope,
     input::{Column, Columns, Delimiter, Fills, Format, Options},
     sweep::{self, STDIN},
 };
