@@ -46,8 +46,7 @@ pub(super) fn read(reader: &mut Reader, max_concurrency: usize) -> Section {
         api_version: reader.required("endpoint.api_version", header),
         connect_timeout: reader.required(CONNECT_TIMEOUT, value::duration(WHILE_IN_HAND)),
         timeout: reader.required(TIMEOUT, value::duration(WHILE_IN_HAND)),
-        connection_max_age: reader
-            .required("endpoint.connection_max_age", value::duration(AGE)),
+        connection_max_age: reader.required("endpoint.connection_max_age", value::duration(AGE)),
         ca_file: reader.file(CA_FILE, file::certificates),
         proxy: proxy(reader),
         http2: reader.required("endpoint.http2", value::flag),

@@ -109,7 +109,10 @@ mod tests {
         tokio::time::advance(Duration::from_secs(100)).await;
         assert_eq!(limiter.take(Instant::now()), Err(Duration::MAX));
         limiter.share(1.0, Instant::now());
-        assert!(started(&mut limiter, Duration::from_secs(1)).await <= 11.0, "nothing was saved up");
+        assert!(
+            started(&mut limiter, Duration::from_secs(1)).await <= 11.0,
+            "nothing was saved up"
+        );
     }
 
     #[test]

@@ -94,7 +94,10 @@ async fn a_fleet_keeps_one_rate_while_replicas_come_and_die() {
     let calls = arrivals(&endpoint);
     for (index, from) in calls.iter().enumerate() {
         let count = in_window(&calls[index..], *from);
-        assert!(count <= PER_WINDOW + WORKERS, "{count} calls within {WINDOW:?}, from call {index}");
+        assert!(
+            count <= PER_WINDOW + WORKERS,
+            "{count} calls within {WINDOW:?}, from call {index}"
+        );
     }
 }
 

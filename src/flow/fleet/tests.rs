@@ -174,7 +174,8 @@ impl Model {
     /// Asks, now and then late; some answers are lost, others late, some tell nothing.
     fn ask(&mut self, index: usize) {
         let now = self.now;
-        let counts = |lane| self.replicas.iter().filter(|other| other.counted.contains(&lane)).count();
+        let counts =
+            |lane| self.replicas.iter().filter(|other| other.counted.contains(&lane)).count();
         let counts = PerLane::from_fn(|lane| u32::try_from(counts(lane)).unwrap());
         let dice = &mut self.dice;
         let replica = &mut self.replicas[index];
