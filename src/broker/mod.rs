@@ -17,6 +17,7 @@ mod connect;
 mod connection;
 mod consuming;
 mod consumption;
+mod counting;
 mod dead;
 mod delivery;
 mod depths;

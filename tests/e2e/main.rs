@@ -31,6 +31,7 @@ mod duplicates;
 mod encryption;
 mod enqueueing;
 mod expiring;
+mod fleet;
 mod handshakes;
 mod hostile;
 mod lanes;

@@ -10,6 +10,7 @@ use std::{
 use crate::{
     cli::places::{self, Place, SameFile},
     config::Config,
+    flow::RateScope,
     input::{Column, Columns, Delimiter, Fills, Format, Options},
     sweep::{self, STDIN},
 };
@@ -122,6 +123,8 @@ impl Args {
     /// Puts the options that have a key of their own into the configuration.
     pub fn apply(&self, config: &mut Config) {
         config.flow.rate = self.rate.or(config.flow.rate);
+        // No broker counts a sweep.
+        config.flow.rate_scope = RateScope::Replica;
         if let Some(concurrency) = self.concurrency {
             config.flow.concurrency_max = concurrency.get();
             config.flow.concurrency_min = config.flow.concurrency_min.min(concurrency.get());
