@@ -4,6 +4,8 @@
 //! alone. The worker pauses as a whole where failures span the clients that were tried, or where there is only
 //! one. Calls are known only by their client and by what they showed; time comes in as an argument.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::{
@@ -17,6 +19,18 @@ use crate::domain::ClientKey;
 /// jobs are parked for that between two probes. An outage of everything must not park a whole backlog.
 const MOST_PARKED: usize = 2048;
 
+/// So many calls of a client in a row have to fail before the failures can be its own.
+const OWN_FAILURES: u32 = 4;
+
+/// They are, if others were answered so many times as often as their calls failed meanwhile.
+const OTHERS_ANSWERED: u64 = 4;
+
+/// A client is stuck if none of its calls is answered for so many times as long as an answer usually takes, and for
+/// [`LEAST_SILENCE`], while others get [`OTHERS_MEANWHILE`] answers.
+const SILENCE: u32 = 4;
+const LEAST_SILENCE: Duration = Duration::from_secs(2);
+const OTHERS_MEANWHILE: u64 = 20;
+
 /// The circuit breakers of the worker and of its clients.
 #[derive(Debug)]
 pub struct Breakers {
@@ -29,6 +43,11 @@ pub struct Breakers {
     /// Clients that are paused.
     paused: usize,
     row: Row,
+    /// Calls that were answered, and that failed, of all clients.
+    answers: u64,
+    failures: u64,
+    /// How long an answer takes, on average.
+    latency: Duration,
     /// How many jobs of a paused client may still be parked, while nobody else is answered.
     may_park: usize,
     /// Clients that were paused, each with the cause, or resumed, since this was asked the last time.
@@ -53,6 +72,8 @@ struct Client {
     /// Calls that failed since its last answer, and since when.
     failures: u32,
     failing_since: Option<Instant>,
+    /// The first of them, by its number, and how many calls were answered and had failed before.
+    first_failure: Failing,
     not_before: Option<Instant>,
     /// Rejections since its last success.
     rejections: u32,
@@ -60,6 +81,20 @@ struct Client {
     proved: bool,
     /// Calls under way.
     running: u32,
+    /// Since when it has calls under way of which none was answered, and how many answers there were before.
+    silent_since: Option<(Instant, u64)>,
+    /// How long its answers take, on average.
+    latency: Duration,
+}
+
+/// Where the failures of a client began.
+#[derive(Debug, Clone, Copy, Default)]
+struct Failing {
+    number: u64,
+    answers: u64,
+    failures: u64,
+    /// Whether the failures were found to be the client's own.
+    own: bool,
 }
 
 /// As what a call starts.
@@ -80,6 +115,8 @@ pub struct Changes {
     pub resumed: bool,
     /// Its client was paused, or its probe failed: most of its waiting jobs should leave.
     pub stalled: bool,
+    /// The failures of its client are found to be its own, from the call with this number on.
+    pub own_since: Option<u64>,
 }
 
 impl Breakers {
@@ -93,6 +130,9 @@ impl Breakers {
             known: 1,
             paused: 0,
             row: Row::default(),
+            answers: 0,
+            failures: 0,
+            latency: Duration::ZERO,
             may_park: 0,
             news: Vec::new(),
         }
@@ -151,6 +191,18 @@ impl Breakers {
         self.at(key).filter(|_| alone).and_then(|client| client.circuit.pause())
     }
 
+    /// Since when the calls of this client hang while others are answered, if they do. Such a client gets no more
+    /// places: without a bound its calls would fill all of them before the first one has timed out.
+    #[must_use]
+    pub fn stuck_since(&self, key: ClientKey, now: Instant) -> Option<Instant> {
+        let client = self.at(key)?;
+        let (since, answers) = client.silent_since?;
+        let usual = self.latency.max(client.latency).saturating_mul(SILENCE).max(LEAST_SILENCE);
+        let silent = now.saturating_duration_since(since) > usual;
+        let others = self.answers - answers >= OTHERS_MEANWHILE;
+        (silent && others && client.running >= OWN_FAILURES).then_some(since)
+    }
+
     /// Whether a probe is due that any job, or any of some client, could be.
     pub fn may_probe(&mut self, now: Instant) -> bool {
         if self.worker.pause().is_some() {
@@ -196,6 +248,9 @@ impl Breakers {
             Phase::Paused(_) => return None,
             Phase::Probing(_) => return self.worker.may_probe(now).then_some(Start::WorkerProbe),
         }
+        if self.stuck_since(key, now).is_some() {
+            return None;
+        }
         let guard = self.settings.first_rejections;
         let client = self.client(key);
         match client.circuit.phase(now) {
@@ -210,9 +265,14 @@ impl Breakers {
     }
 
     /// A call starts.
-    pub fn started(&mut self, key: ClientKey, start: Start) {
+    pub fn started(&mut self, key: ClientKey, start: Start, now: Instant) {
+        let answers = self.answers;
         let client = self.client(key);
+        if client.running == 0 {
+            client.silent_since = None;
+        }
         client.running += 1;
+        client.silent_since.get_or_insert((now, answers));
         match start {
             Start::Free => {}
             Start::ClientProbe => client.circuit.probe_started(),
@@ -231,16 +291,43 @@ impl Breakers {
         }
     }
 
+    /// Whether the failures of this client were found to be its own: others are answered meanwhile.
+    #[must_use]
+    pub fn fails_alone(&self, key: ClientKey) -> bool {
+        self.at(key).is_some_and(|client| client.first_failure.own)
+    }
+
+    /// Notes a failed call with that number; says from which on the failures are found to be the client's own.
+    fn note_failing(&mut self, key: ClientKey, number: u64) -> Option<u64> {
+        self.failures += 1;
+        let (answers, failures) = (self.answers, self.failures);
+        let client = self.client(key);
+        if client.failures == 1 {
+            client.first_failure = Failing { number, answers, failures: failures - 1, own: false };
+        }
+        let before = client.first_failure;
+        let answered = answers - before.answers;
+        let failed = (failures - before.failures).saturating_sub(client.failures.into());
+        let own = client.failures >= OWN_FAILURES && answered >= OTHERS_ANSWERED * failed.max(1);
+        let found = own && !before.own;
+        client.first_failure.own |= own;
+        found.then_some(before.number)
+    }
+
     /// A call ended. `busy` says that it was refused for want of room which other calls of ours fill: that proves
     /// nothing of the endpoint as a whole.
     pub fn saw(
         &mut self,
-        (key, start): (ClientKey, Start),
+        (key, start, number): (ClientKey, Start, u64),
+        took: Duration,
         outcome: &CallOutcome,
         busy: bool,
         now: Instant,
     ) -> Changes {
         self.client(key).running = self.client(key).running.saturating_sub(1);
+        if outcome.is_answer() {
+            self.heard(key, took);
+        }
         match outcome {
             CallOutcome::Revoked => self.answered(key, true, start, now),
             CallOutcome::Rejected => self.answered(key, false, start, now),
@@ -252,28 +339,40 @@ impl Breakers {
                 client.failures = client.failures.saturating_add(1);
                 client.failing_since.get_or_insert(now);
                 client.not_before = client.not_before.max(not_before);
+                let own_since = self.note_failing(key, number);
                 if !busy {
                     self.row.note(key, not_before);
                 }
-                match start {
+                let changes = match start {
                     Start::Free => self.judge(key, busy, now),
                     Start::ClientProbe | Start::WorkerProbe => self.probe_failed(key, start, now),
-                }
+                };
+                Changes { own_since, ..changes }
             }
         }
+    }
+
+    /// Notes how long an answer took.
+    fn heard(&mut self, key: ClientKey, took: Duration) {
+        average(&mut self.latency, took);
+        let client = self.client(key);
+        average(&mut client.latency, took);
+        client.silent_since = None;
     }
 
     /// An answer ends every pause for failures that it speaks against. Only a success ends one for rejections.
     fn answered(&mut self, key: ClientKey, revoked: bool, start: Start, now: Instant) -> Changes {
         self.row = Row::default();
+        self.answers += 1;
         let resumed = self.worker.resume().is_some();
         let settings = self.settings;
         let client = self.client(key);
         (client.failures, client.failing_since, client.not_before) = (0, None, None);
+        client.first_failure.own = false;
         if revoked {
             (client.rejections, client.proved) = (0, true);
             self.resume(key);
-            return Changes { resumed, stalled: false };
+            return Changes { resumed, ..Changes::default() };
         }
         client.rejections = client.rejections.saturating_add(1);
         let unproved = settings.first_rejections > 0
@@ -292,7 +391,7 @@ impl Breakers {
                 start != Start::Free && self.probe_failed(key, Start::ClientProbe, now).stalled
             }
         };
-        Changes { resumed, stalled }
+        Changes { resumed, stalled, own_since: None }
     }
 
     /// Whether a failure pauses, and whom.
@@ -368,6 +467,11 @@ impl Breakers {
         }
         &mut self.clients[index]
     }
+}
+
+/// Moves an average by an eighth of the difference.
+fn average(mean: &mut Duration, took: Duration) {
+    *mean = if mean.is_zero() { took } else { (*mean * 7 + took) / 8 };
 }
 
 impl Row {

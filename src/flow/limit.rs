@@ -28,12 +28,12 @@ mod stragglers;
 mod tests;
 mod trial;
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use latency::{Baseline, Latency, Trend};
 use pushback::{Background, Tally};
 use stragglers::Stragglers;
-use trial::Trial;
+use trial::{Lowering, Trial};
 
 /// A moderate rise of latency takes one part in so many off the limit.
 const DECREASE: usize = 10;
@@ -95,6 +95,8 @@ pub struct Limit {
     background: Background,
     /// A lower limit on trial, for push-backs beyond that share.
     trial: Option<Trial>,
+    /// The latest lowerings for push-backs, the oldest first.
+    lowerings: VecDeque<Lowering>,
     /// The limit in force when the endpoint pushed back the last time.
     refused_at: Option<usize>,
     /// What lowered the limit the last time.
@@ -159,6 +161,7 @@ impl Limit {
             baseline: None,
             background: Background::default(),
             trial: None,
+            lowerings: VecDeque::new(),
             refused_at: None,
             lowered_by: None,
             calm: 0,

@@ -115,6 +115,10 @@ impl State {
 
     /// How many jobs of a client that is paused may wait, and for how long the others should wait elsewhere.
     fn stalled(&self, client: ClientKey, now: Instant) -> Option<(usize, Duration)> {
+        if let Some(since) = self.breakers.stuck_since(client, now) {
+            let wait = now.saturating_duration_since(since).min(LONGEST_ASIDE);
+            return Some((STALLED_ROOM, wait));
+        }
         let pause = self.breakers.stalled(client)?;
         let long = now.saturating_duration_since(pause.since) >= LONG;
         let room = if long { STALLED_ROOM_LATER } else { STALLED_ROOM };
@@ -145,7 +149,7 @@ impl State {
         }
         self.running += 1;
         self.early.started(now);
-        self.breakers.started(client, start);
+        self.breakers.started(client, start, now);
         self.lanes.lane(lane).started(client);
         let number = self.limit.started(self.running);
         if start == Start::WorkerProbe {
@@ -193,8 +197,10 @@ impl State {
         let took = now.saturating_duration_since(call.began);
         let sample = match outcome {
             CallOutcome::Revoked | CallOutcome::Rejected => Sample::Answered { latency: took },
-            // A probe of one client tells of that client.
-            CallOutcome::Failed { overload: true, .. } if call.start != Start::ClientProbe => {
+            // Failures of one client alone, and its probes, tell of that client.
+            CallOutcome::Failed { overload: true, .. }
+                if call.start != Start::ClientProbe && !self.breakers.fails_alone(call.client) =>
+            {
                 Sample::PushedBack { after: took }
             }
             CallOutcome::Failed { .. } => Sample::Unknown,
@@ -205,7 +211,10 @@ impl State {
         let busy = matches!(outcome, CallOutcome::Failed { busy: true, .. })
             && self.running > self.limit.stragglers()
             && role == Start::Free;
-        let changes = self.breakers.saw((call.client, role), outcome, busy, now);
+        let changes = self.breakers.saw((call.client, role, call.number), took, outcome, busy, now);
+        if let Some(number) = changes.own_since {
+            self.limit.forget_since(number);
+        }
         if changes.resumed {
             self.limit.resume();
             self.early = Early::new(now);

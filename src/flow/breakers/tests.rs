@@ -184,16 +184,16 @@ fn scenarios() {
             match step {
                 Call(at, outcome) => {
                     let now = start + SECOND * u32::try_from(*at).unwrap();
-                    breakers.started(A, Start::Free);
-                    breakers.saw((A, Start::Free), outcome, false, now);
+                    breakers.started(A, Start::Free, now);
+                    breakers.saw((A, Start::Free, 0), Duration::ZERO, outcome, false, now);
                 }
                 Probe(at, outcome) => {
                     let now = start + SECOND * u32::try_from(*at).unwrap();
                     let role = breakers.may_start(A, now).expect(&place);
                     assert_ne!(role, Start::Free, "{place}: not a probe");
-                    breakers.started(A, role);
+                    breakers.started(A, role, now);
                     assert_eq!(breakers.may_start(A, now), None, "{place}: a second probe");
-                    breakers.saw((A, role), outcome, false, now);
+                    breakers.saw((A, role, 0), Duration::ZERO, outcome, false, now);
                 }
                 Still(at) => {
                     let now = start + SECOND * u32::try_from(*at).unwrap();
@@ -219,10 +219,10 @@ fn a_probe_that_was_never_called_leaves_its_turn_to_the_next() {
         after_rejections: None,
         first_rejections: 0,
     });
-    breakers.started(A, Start::Free);
-    breakers.saw((A, Start::Free), &FAILED, false, start);
+    breakers.started(A, Start::Free, start);
+    breakers.saw((A, Start::Free, 0), Duration::ZERO, &FAILED, false, start);
     let role = breakers.may_start(A, start + SECOND).unwrap();
-    breakers.started(A, role);
+    breakers.started(A, role, start);
     breakers.unused(A, role);
     assert_eq!(breakers.may_start(A, start + SECOND), Some(role), "at once");
 }
@@ -241,12 +241,12 @@ fn guarded() -> Breakers {
 fn answer_all(breakers: &mut Breakers, outcome: CallOutcome, now: Instant) -> u32 {
     let mut calls = 0;
     while let Some(role) = breakers.may_start(A, now) {
-        breakers.started(A, role);
+        breakers.started(A, role, now);
         calls += 1;
         assert!(calls < 1000);
     }
     for _ in 0..calls {
-        breakers.saw((A, Start::Free), &outcome, false, now);
+        breakers.saw((A, Start::Free, 0), Duration::ZERO, &outcome, false, now);
     }
     calls
 }
@@ -269,11 +269,11 @@ fn a_client_for_which_nothing_was_ever_revoked_is_paused_after_its_first_rejecti
 #[test]
 fn one_success_ends_the_guard_for_good() {
     let (mut breakers, now) = (guarded(), Instant::now());
-    breakers.started(A, Start::Free);
-    breakers.saw((A, Start::Free), &Revoked, false, now);
+    breakers.started(A, Start::Free, now);
+    breakers.saw((A, Start::Free, 0), Duration::ZERO, &Revoked, false, now);
     for _ in 0..100 {
-        breakers.started(A, Start::Free);
-        breakers.saw((A, Start::Free), &Rejected, false, now);
+        breakers.started(A, Start::Free, now);
+        breakers.saw((A, Start::Free, 0), Duration::ZERO, &Rejected, false, now);
     }
     assert_eq!(breakers.paused(), 0);
 }
@@ -285,11 +285,11 @@ fn refusals_of_an_overshoot_pause_no_client_and_lasting_ones_do() {
     let refused =
         CallOutcome::Failed { overload: true, busy: true, own_trouble: false, retry_after: None };
     for _ in 0..100 {
-        breakers.started(A, Start::Free);
-        breakers.saw((A, Start::Free), &refused, true, now);
+        breakers.started(A, Start::Free, now);
+        breakers.saw((A, Start::Free, 0), Duration::ZERO, &refused, true, now);
     }
     assert_eq!(breakers.paused(), 0);
-    breakers.started(A, Start::Free);
-    breakers.saw((A, Start::Free), &refused, true, now + SECOND);
+    breakers.started(A, Start::Free, now);
+    breakers.saw((A, Start::Free, 0), Duration::ZERO, &refused, true, now + SECOND);
     assert_eq!(breakers.paused(), 1);
 }

@@ -395,3 +395,84 @@ async fn jobs_leave_where_they_keep_a_replica_from_its_share() {
     dispatcher.hold(true);
     assert!(leave());
 }
+
+/// How the calls of the first of ten clients end.
+#[derive(Debug, Clone, Copy)]
+enum Broken {
+    /// Like those of the others.
+    Not,
+    /// With 429, at once.
+    Refused,
+    /// With 502, at once.
+    Failing,
+    /// With a time-out, after so long.
+    Hanging,
+}
+
+/// Calls a second of the nine other clients, in the seconds `from` to `until`, of a backlog of all ten. Calls take
+/// one second.
+async fn rate_of_the_others(broken: Broken, (from, until): (u64, u64)) -> f64 {
+    const CLIENTS: u32 = 10;
+    const IN_FLIGHT: u32 = 512;
+    let defaults = settings(256);
+    let settings = Settings {
+        adaptive: true,
+        pause: PauseSettings {
+            after_failures: 20,
+            probe_max: Duration::from_secs(30),
+            ..defaults.pause
+        },
+        ..defaults
+    };
+    let dispatcher = running(&settings);
+    dispatcher.know(CLIENTS as usize, &[]);
+    let began = Instant::now();
+    let answered = Arc::new(AtomicU64::new(0));
+    let next = Arc::new(AtomicU64::new(0));
+    let jobs = tokio_util::task::TaskTracker::new();
+    for _ in 0..IN_FLIGHT {
+        let (dispatcher, answered) = (Arc::clone(&dispatcher), Arc::clone(&answered));
+        let next = Arc::clone(&next);
+        jobs.spawn(async move {
+            while began.elapsed() < Duration::from_secs(until) {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let client = ClientKey(u32::try_from(number % u64::from(CLIENTS)).unwrap());
+                let Some(permit) = start_of(&dispatcher, Lane::Bulk, client).await else {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    continue;
+                };
+                let broken = if client == ClientKey(0) { broken } else { Broken::Not };
+                let failed = |overload, busy| CallOutcome::Failed {
+                    overload,
+                    busy,
+                    own_trouble: false,
+                    retry_after: None,
+                };
+                let (took, outcome) = match broken {
+                    Broken::Not => (1_000, CallOutcome::Revoked),
+                    Broken::Refused => (1, failed(true, true)),
+                    Broken::Failing => (1, failed(false, false)),
+                    Broken::Hanging => (15_000, failed(true, false)),
+                };
+                tokio::time::sleep(Duration::from_millis(took)).await;
+                if client != ClientKey(0) && began.elapsed() >= Duration::from_secs(from) {
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+                permit.finish(outcome);
+            }
+        });
+    }
+    tokio::time::sleep(Duration::from_secs(until)).await;
+    let answered = answered.load(Ordering::Relaxed);
+    answered as f64 / (until - from) as f64
+}
+
+/// Push-backs of one client are that client's: the limit is what it is without it.
+#[tokio::test(start_paused = true)]
+async fn one_client_that_is_broken_costs_the_others_next_to_nothing() {
+    let whole = rate_of_the_others(Broken::Not, (10, 40)).await;
+    for broken in [Broken::Refused, Broken::Failing, Broken::Hanging] {
+        let rate = rate_of_the_others(broken, (10, 40)).await;
+        assert!(rate >= 0.95 * whole, "{broken:?}: {rate} of {whole} calls a second");
+    }
+}

@@ -49,6 +49,18 @@ pub(super) struct Trial {
     lowered_by: Option<LoweredBy>,
 }
 
+/// So many lowerings are remembered.
+const LOWERINGS: usize = 8;
+
+/// A limit that was lowered for push-backs: what it was, and from which call on it is lower.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lowering {
+    number: u64,
+    from: usize,
+    starting: bool,
+    lowered_by: Option<LoweredBy>,
+}
+
 /// What a trial has shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Finding {
@@ -118,6 +130,10 @@ impl Limit {
             self.background.learn(&before);
             return;
         }
+        if self.lowerings.len() == LOWERINGS {
+            self.lowerings.pop_front();
+        }
+        self.lowerings.push_back(Lowering { number: self.decreased, from, starting, lowered_by });
         self.trial = Some(Trial {
             from,
             first,
@@ -127,6 +143,19 @@ impl Limit {
             starting,
             lowered_by,
         });
+    }
+
+    /// Push-backs of calls from `number` on turned out to be one client's own: what they lowered is raised again.
+    pub(crate) fn forget_since(&mut self, number: u64) {
+        let first = self.lowerings.iter().position(|lowering| lowering.number > number);
+        if let Some(lowering) = first.and_then(|first| self.lowerings.drain(first..).next()) {
+            self.current = self.current.max(lowering.from);
+            (self.starting, self.lowered_by) = (lowering.starting, lowering.lowered_by);
+            self.refused_at = None;
+        }
+        self.trial = None;
+        self.latencies.clear();
+        self.next_round();
     }
 
     /// Looks at what the trial has shown so far.
