@@ -66,7 +66,7 @@ mod tests {
         Published { fates: Vec::new(), cut_short: None, late }
     }
 
-    /// Copies of a message that a broker stores and never confirms, while its delivery is in hand.
+    /// Copies of a message that a broker stores and never confirms, while its delivery is in flight.
     fn copies(confirm_timeout: Duration, in_hand: Duration, answers: bool) -> usize {
         let mut patience = Patience::new(confirm_timeout);
         let mut copies = 0;
@@ -80,7 +80,7 @@ mod tests {
     }
 
     /// The bounds that the README and docs/queues.md state, for the default time-out and the longest that
-    /// a settled delivery stays in hand.
+    /// a settled delivery stays in flight.
     #[test]
     fn copies_are_bounded_while_a_delivery_is_in_hand() {
         let (timeout, in_hand) = (10 * SECOND, 660 * SECOND);

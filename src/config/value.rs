@@ -18,7 +18,7 @@ pub(super) const LONGEST: Duration = Duration::from_secs(31_557_600);
 /// The shortest duration that is not none.
 pub(super) const SHORTEST: Duration = Duration::from_millis(1);
 
-/// What happens to a job between its delivery and its settlement: longer than it may be in hand, it
+/// What happens to a job between its delivery and its settlement: longer than it may be in flight, it
 /// would never come to its end.
 pub(super) const WHILE_IN_HAND: RangeInclusive<Duration> = SHORTEST..=MAX_IN_HAND;
 

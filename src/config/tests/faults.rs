@@ -142,7 +142,7 @@ const DURATIONS: [(&str, u64, u64, &str); 15] = [
     ("retry.park", 100, 24 * 86_400_000, ""),
 ];
 
-/// As long as a job may be in hand.
+/// As long as a job may be in flight.
 const IN_HAND: u64 = 600_000;
 const YEAR: u64 = 31_557_600_000;
 

@@ -20,7 +20,7 @@ fn what_works_but_is_odd_is_a_warning() {
         ("shutdown.grace = '14s'", "shutdown.grace (worker.toml:1): lets no call finish"),
         (
             "shutdown.grace = '20000s'",
-            "shutdown.grace (worker.toml:1): is longer than a job may be in hand",
+            "shutdown.grace (worker.toml:1): is longer than a job may be in flight",
         ),
         ("flow.pause.probe_max = '30000s'", "flow.pause.probe_max (worker.toml:1): is long"),
         (
