@@ -13,7 +13,7 @@ const FIRST_TAG: u64 = 1;
 /// What the broker has been told of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Slot {
-    /// In hand.
+    /// In flight.
     Unsettled,
     /// To be acked with the next flush.
     Done,

@@ -117,7 +117,7 @@ impl AmqpDelivery {
     /// What is left where the broker takes no letter of the delivery. A dead letter goes by the lane's own
     /// dead-lettering, which keeps the job but cannot say why. Anything else stays in flight: a lane that
     /// somebody else declared may drop what is rejected, and nobody has condemned a job that was to be
-    /// parked. It goes back to its lane with its session, or when it has been in hand for too long.
+    /// parked. It goes back to its lane with its session, or when it has been in flight for too long.
     async fn unpublishable(self, refusal: Unpublishable, is_dead: bool, queue: &str) -> Settled {
         if is_dead && self.exits.declared {
             return self.receipt.leave_to_broker(refusal);

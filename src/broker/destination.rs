@@ -40,7 +40,7 @@ const TAKEN_IN: usize = 256;
 /// AMQP's reply code for an orderly close.
 const REPLY_SUCCESS: u16 = 200;
 
-/// The waits between tries: the broker is near, and verdicts wait in hand.
+/// The waits between tries: the broker is near, and verdicts wait in flight.
 pub const RETRY: Schedule = Schedule {
     initial: std::time::Duration::from_millis(100),
     multiplier: 2.0,

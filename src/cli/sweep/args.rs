@@ -129,7 +129,7 @@ impl Args {
             config.flow.concurrency_max = concurrency.get();
             config.flow.concurrency_min = config.flow.concurrency_min.min(concurrency.get());
             config.endpoint.max_concurrency = concurrency.get();
-            // As many jobs in hand as keep all permits in use while some wait for a retry.
+            // As many jobs in flight as keep all permits in use while some wait for a retry.
             let in_hand = u16::try_from(concurrency.get().saturating_mul(2)).unwrap_or(u16::MAX);
             config.broker.prefetch = config.broker.prefetch.max(in_hand);
         }

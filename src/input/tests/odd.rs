@@ -121,7 +121,7 @@ fn rows_between_two_stray_quotes_are_told() {
             _ => format!("{token},x,"),
         };
         let content = format!("{header}\n{}\n{quoted}\n{}\n", row("t1"), row("t6"));
-        let end = content.replace("\r\n", "\n").replace("\r", "\n");
+        let end = content.replace("\r\n", "\n").replace('\r', "\n");
         let t6 = end.lines().position(|line| line.contains("t6")).unwrap() as u64 + 1;
         assert_eq!(
             read("a.csv", content),
