@@ -20,7 +20,7 @@ use super::{
     outbox::Outbox,
     patience::Patience,
     pending::{Applied, Entry, Limits, Next, Pending},
-    publisher::Posted,
+    publisher::{Letter, Posted},
     queues::Queues,
     settings::Settings,
     topology,
@@ -127,21 +127,28 @@ impl Destination {
 
     /// Publishes one batch.
     async fn publish(&mut self, connection: &Connection, channel: &Channel) -> Next {
-        let confirmed = self.shared.confirmed.load(Ordering::Relaxed);
-        let batch = self.pending.next(confirmed);
+        let (batch, letters) = self.take_out();
+        if batch.is_empty() {
+            return Next::Continue;
+        }
         let frame_max = connection.configuration().frame_max();
-        let letters = batch.iter().map(|Entry { message: Posted { letter, .. }, .. }| Outgoing {
-            queue: &letter.queue,
-            body: &letter.body,
-            properties: headers::fit(&letter.properties, frame_max),
+        let outgoing = letters.iter().map(|Letter { queue, body, properties, .. }| Outgoing {
+            queue,
+            body,
+            properties: headers::fit(properties, frame_max),
         });
         let watch = Told { destination: self, letters: batch.len() };
         // Nobody gives a batch up: whoever waited may have gone, but the others have not.
         let forever = std::future::pending();
         let link = (connection, channel);
-        let published = batch::publish(link, letters, &self.patience, &watch, forever).await;
-        self.count(&batch, &published);
+        let published = batch::publish(link, outgoing, &self.patience, &watch, forever).await;
+        self.count(&letters, &published);
         self.patience.note(&published);
+        for ((entry, letter), fate) in batch.iter().zip(letters).zip(&published.fates) {
+            if *fate != Fate::Confirmed {
+                entry.message.put_back(letter);
+            }
+        }
         let is_gone = published.fates.contains(&Fate::Returned);
         let confirmed = self.shared.confirmed.load(Ordering::Relaxed);
         let applied = self.pending.apply(batch, published, confirmed);
@@ -153,10 +160,25 @@ impl Destination {
         next
     }
 
+    /// Takes out what goes next, and its letters. What its senders have given up by now is left out: their jobs
+    /// come again, and a letter would be one copy more.
+    fn take_out(&mut self) -> (Vec<Entry<Posted>>, Vec<Letter>) {
+        self.pending.retain(Posted::is_awaited);
+        let mut batch = self.pending.next(self.shared.confirmed.load(Ordering::Relaxed));
+        let mut letters = Vec::with_capacity(batch.len());
+        batch.retain(|entry| {
+            let letter = entry.message.take();
+            let is_there = letter.is_some();
+            letters.extend(letter);
+            is_there
+        });
+        (batch, letters)
+    }
+
     /// Counts what became of the letters of a batch.
-    fn count(&self, batch: &[Entry<Posted>], published: &Published) {
+    fn count(&self, letters: &[Letter], published: &Published) {
         let silent = published.cut_short == Some(CutShort::Silent);
-        for (entry, fate) in batch.iter().zip(&published.fates) {
+        for (letter, fate) in letters.iter().zip(&published.fates) {
             let counted = match fate {
                 Fate::Confirmed => metrics::Published::Confirmed,
                 Fate::Nacked => metrics::Published::Nacked,
@@ -167,20 +189,19 @@ impl Destination {
             if *fate == Fate::Confirmed {
                 self.shared.confirmed.fetch_add(1, Ordering::Relaxed);
             }
-            if let Some(target) = entry.message.letter.target {
+            if let Some(target) = letter.target {
                 self.shared.metrics.published(target, counted);
             }
         }
     }
 
-    /// Tells the senders what became of their letters. One who has gone is missed by nobody: a letter that
-    /// is stored stands all the same, and the delivery of one that is not comes again.
+    /// Tells the senders what became of their letters.
     fn tell(applied: Applied<Posted>) -> Next {
-        for Posted { published, .. } in applied.confirmed {
-            let _ = published.send(Ok(()));
+        for posted in applied.confirmed {
+            posted.tell(Ok(()));
         }
-        for (Posted { published, .. }, refusal) in applied.unpublishable {
-            let _ = published.send(Err(refusal));
+        for (posted, refusal) in applied.unpublishable {
+            posted.tell(Err(refusal));
         }
         applied.next
     }
@@ -233,7 +254,7 @@ impl Destination {
     }
 
     fn keep(&mut self, posted: Posted) {
-        let size = posted.letter.body.len();
+        let size = posted.size();
         self.pending.push(posted, size);
     }
 
@@ -248,7 +269,7 @@ impl Destination {
 
     /// Letters that somebody still waits for; the others are dropped.
     fn unpublished(&mut self) -> usize {
-        self.pending.retain(|posted| !posted.published.is_closed());
+        self.pending.retain(Posted::is_awaited);
         self.pending.len() + self.inbox.len()
     }
 

@@ -117,7 +117,8 @@ impl Replayer {
     pub fn letter(&self, held: Held, lane: Lane) -> Letter {
         let (body, original) = held.into_parts();
         let properties = headers::of_replayed(&original);
-        Letter { target: None, queue: self.queues.lane(lane).clone(), body, properties }
+        let queue = self.queues.lane(lane).clone();
+        Letter { target: None, queue, body, properties, charge: None }
     }
 
     /// Whether the broker has refused this letter before, and would again.
