@@ -13,13 +13,14 @@ use tokio::{
 };
 
 use super::{
+    apart::{Apart, Link},
     batch::{self, CutShort, Fate, Outgoing, Published, Wait, Watch},
     cause::fault,
     connection::Connection,
     headers, link,
     outbox::Outbox,
     patience::Patience,
-    pending::{Applied, Entry, Limits, Next, Pending},
+    pending::{Applied, Entry, Limits, Next, Pending, Scope},
     publisher::{Letter, Posted},
     queues::Queues,
     settings::Settings,
@@ -76,7 +77,9 @@ pub struct Destination {
     shared: Arc<Shared>,
     inbox: mpsc::Receiver<Posted>,
     line: watch::Receiver<Line>,
-    channel: Option<(Arc<Connection>, Channel)>,
+    channel: Option<Link>,
+    /// For a message that may have broken the shared connection.
+    apart: Apart,
     pending: Pending<Posted>,
     patience: Patience,
     backoff: Backoff,
@@ -92,7 +95,8 @@ impl Destination {
     ) -> Self {
         let patience = Patience::new(shared.settings.confirm_timeout);
         let (pending, backoff) = (Pending::new(BATCH), RETRY.start());
-        Self { name, shared, inbox, line, channel: None, pending, patience, backoff }
+        let apart = Apart::new(&shared.settings);
+        Self { name, shared, inbox, line, channel: None, apart, pending, patience, backoff }
     }
 
     /// Publishes what comes until nothing more can come.
@@ -106,11 +110,15 @@ impl Destination {
                 }
             }
             self.take_in();
-            let Some((connection, channel)) = self.connected().await else { continue };
-            match self.publish(&connection, &channel).await {
+            let goes_apart = self.pending.goes_apart(self.confirmed());
+            let connected =
+                if goes_apart { self.connected_apart().await } else { self.connected().await };
+            let Some((connection, channel)) = connected else { continue };
+            match self.publish(&connection, &channel, goes_apart).await {
                 Next::Continue => {
                     self.backoff.reset();
-                    self.channel = Some((connection, channel));
+                    let link = (connection, channel);
+                    if goes_apart { self.apart.keep(link) } else { self.channel = Some(link) }
                 }
                 Next::Reopen(why) => {
                     self.failed(why);
@@ -125,8 +133,13 @@ impl Destination {
         }
     }
 
-    /// Publishes one batch.
-    async fn publish(&mut self, connection: &Connection, channel: &Channel) -> Next {
+    /// Publishes one batch, over the connection that all queues share or over the one apart.
+    async fn publish(
+        &mut self,
+        connection: &Connection,
+        channel: &Channel,
+        is_apart: bool,
+    ) -> Next {
         let (batch, letters) = self.take_out();
         if batch.is_empty() {
             return Next::Continue;
@@ -150,8 +163,8 @@ impl Destination {
             }
         }
         let is_gone = published.fates.contains(&Fate::Returned);
-        let confirmed = self.shared.confirmed.load(Ordering::Relaxed);
-        let applied = self.pending.apply(batch, published, confirmed);
+        let scope = if is_apart { Scope::Apart } else { Scope::Shared };
+        let applied = self.pending.apply(batch, published, scope, self.confirmed());
         let next = Self::tell(applied);
         if is_gone && self.shared.settings.declare {
             // The queue was deleted. If it can't be declared, the next try is returned again.
@@ -164,7 +177,7 @@ impl Destination {
     /// come again, and a letter would be one copy more.
     fn take_out(&mut self) -> (Vec<Entry<Posted>>, Vec<Letter>) {
         self.pending.retain(Posted::is_awaited);
-        let mut batch = self.pending.next(self.shared.confirmed.load(Ordering::Relaxed));
+        let mut batch = self.pending.next(self.confirmed());
         let mut letters = Vec::with_capacity(batch.len());
         batch.retain(|entry| {
             let letter = entry.message.take();
@@ -206,8 +219,23 @@ impl Destination {
         applied.next
     }
 
-    /// A connection and a channel on it; `None` after a failure, once it is time for another try.
-    async fn connected(&mut self) -> Option<(Arc<Connection>, Channel)> {
+    /// A connection apart and a channel on it; `None` after a failure, once it is time for another try. The
+    /// messages that can go over the shared connection go first then.
+    async fn connected_apart(&mut self) -> Option<Link> {
+        match self.apart.take().await {
+            Ok(link) => Some(link),
+            Err(why) => {
+                self.pending.put_off(self.confirmed());
+                self.failed(why);
+                self.wait().await;
+                None
+            }
+        }
+    }
+
+    /// The shared connection and a channel on it; `None` after a failure, once it is time for another try.
+    async fn connected(&mut self) -> Option<Link> {
+        self.apart.end();
         if let Some((connection, channel)) = self.channel.take()
             && connection.status().connected()
             && channel.status().connected()
@@ -276,6 +304,11 @@ impl Destination {
     fn failed(&mut self, why: String) {
         let letters = self.unpublished();
         self.shared.outbox.failed(&self.name, why, letters);
+    }
+
+    /// Letters that the broker has confirmed so far, of any queue.
+    fn confirmed(&self) -> u64 {
+        self.shared.confirmed.load(Ordering::Relaxed)
     }
 
     fn is_closed(&self) -> bool {

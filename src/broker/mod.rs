@@ -7,6 +7,7 @@
 mod acks;
 mod advice;
 mod announced;
+mod apart;
 mod batch;
 mod broken;
 mod cause;

@@ -3,4 +3,5 @@
 
 mod abandoned;
 mod copies;
+mod poisoned;
 mod refused;

@@ -19,7 +19,7 @@ use crate::{
         connection::Connection,
         headers,
         patience::Patience,
-        pending::{Entry, Limits, Next, Pending},
+        pending::{Entry, Limits, Next, Pending, Scope},
         publisher::Letter,
         queues::Queues,
         settings::Settings,
@@ -180,7 +180,7 @@ impl Replayer {
                 .map(|refusal| format!("queue {}: {refusal}", letters[entry.message].queue))
         });
         let refusal = refusals.next();
-        let applied = sending.pending.apply(batch, published, sending.count);
+        let applied = sending.pending.apply(batch, published, Scope::Apart, sending.count);
         sending.count += applied.confirmed.len() as u64;
         for place in applied.confirmed {
             sending.confirmed[place] = true;
