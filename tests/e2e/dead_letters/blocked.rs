@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::dead;
 use crate::harness::{
-    BULK, DEAD, INTERACTIVE, Letter, Stage, amqp::Depth, broker::OwnBroker, eventually, token,
+    BULK, DEAD, INTERACTIVE, Letter, Stage, broker::OwnBroker, eventually, token,
 };
 
 /// Dead letters: far more bytes than one batch, and than fit in the buffers of a connection that is not read.
@@ -19,13 +19,15 @@ const BODY: usize = 10_000;
 async fn a_replay_waits_out_a_memory_alarm_and_keeps_its_letters() {
     // Sooner than by default, the broker closes a connection that is not read.
     let broker = OwnBroker::start("tcp_listen_options.send_timeout = 10000\n", None).await;
-    let stage = Stage::own(&broker).await;
+    let mut stage = Stage::own(&broker).await;
     let large = |n: usize| {
         let head = format!(r#"{{"refresh_token":"{}","padding":""#, token(n));
         let padding = "x".repeat(BODY - head.len() - 2);
         dead(n, "exhausted").with_body(format!(r#"{head}{padding}"}}"#))
     };
     stage.bury((0..LETTERS).map(large)).await;
+    // The broker blocks connections that have published, and reads nothing from them.
+    stage.reconnect().await;
     broker.node().ctl(&["set_vm_memory_high_watermark", "absolute", "1"]).await;
     eventually("the alarm", async || {
         let alarms = broker.node().ctl(&["eval", "rabbit_alarm:get_local_alarms()."]).await;
@@ -41,9 +43,21 @@ async fn a_replay_waits_out_a_memory_alarm_and_keeps_its_letters() {
         if states.contains("blocked") { Ok(()) } else { Err(states) }
     })
     .await;
-    // A connection that is lost gives its letters back.
-    let is_held = |depth: Depth| depth.consumers == 0 && (depth.ready as usize) < LETTERS;
-    stage.amqp.until_depth(DEAD, "be held, with its reading ended", is_held).await;
+    // The queue's own count of consumers holds those that were cancelled and keep letters.
+    let consumers = format!(
+        r#"{{ok, Queue}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"{}">>, queue, <<"{DEAD}">>)),
+            length(rabbit_amqqueue:consumers(Queue))."#,
+        stage.host.name()
+    );
+    eventually("the reading to be ended with its letters held", async || {
+        let before = broker.node().ctl(&["eval", &consumers]).await;
+        // A connection that is lost gives its letters back.
+        let ready = stage.amqp.depth(DEAD).await.unwrap().ready as usize;
+        let after = broker.node().ctl(&["eval", &consumers]).await;
+        let is_held = before == "0" && ready < LETTERS && after == "0";
+        if is_held { Ok(()) } else { Err(format!("{before} {ready} {after}")) }
+    })
+    .await;
     broker.node().ctl(&["set_vm_memory_high_watermark", "absolute", "1GB"]).await;
     assert_eq!(replay.exit().await.code(), Some(0), "{}", replay.stderr());
     let mut back = stage.amqp.take_all(BULK).await;

@@ -16,6 +16,7 @@ const CONSUMER: &str = "consume interactive";
 struct Scene {
     stage: Stage,
     relay: Relay,
+    _endpoint: Endpoint,
     worker: Worker,
     lost: usize,
 }
@@ -30,11 +31,10 @@ impl Scene {
             .run(&endpoint)
             .set("broker.url", stage.url_by(&relay))
             .set("broker.confirm_timeout", "10m")
-            .set("flow.guard.first_rejections", 0)
             .ready()
             .await;
         stage.amqp.publish_all(INTERACTIVE, jobs).await;
-        let scene = Self { stage, relay, worker, lost: 0 };
+        let scene = Self { stage, relay, _endpoint: endpoint, worker, lost: 0 };
         scene.relay.withheld(1).await;
         scene
     }
