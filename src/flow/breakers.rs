@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::{
     call_outcome::CallOutcome,
     circuit::{Cause, Circuit, Pause, Phase},
+    client_pause::ClientPause,
     settings::PauseSettings,
 };
 use crate::domain::ClientKey;
@@ -31,8 +32,8 @@ pub struct Breakers {
     row: Row,
     /// How many jobs of a paused client may still be parked, while nobody else is answered.
     may_park: usize,
-    /// Clients that were paused, each with the cause, or resumed, since this was asked the last time.
-    news: Vec<(ClientKey, Option<Cause>)>,
+    /// Clients that were paused, each with its pause, or resumed, since this was asked the last time.
+    news: Vec<(ClientKey, Option<ClientPause>)>,
 }
 
 /// Calls that failed since the last answer to anybody.
@@ -54,9 +55,10 @@ struct Client {
     failures: u32,
     failing_since: Option<Instant>,
     not_before: Option<Instant>,
-    /// Rejections since its last success.
+    /// Rejections since its last success, and since when.
     rejections: u32,
-    /// Whether anything was revoked for it since its secret was read.
+    rejected_since: Option<Instant>,
+    /// Whether anything was revoked for it since its secret was read, or the guard was lifted.
     proved: bool,
     /// Calls under way.
     running: u32,
@@ -106,8 +108,17 @@ impl Breakers {
     /// A client's secret is new: what its calls showed is forgotten, and its pause for rejections ends.
     pub fn renew(&mut self, key: ClientKey) {
         let client = self.client(key);
-        (client.proved, client.rejections) = (false, 0);
+        (client.proved, client.rejections, client.rejected_since) = (false, 0, None);
         if client.circuit.pause().is_some_and(|pause| pause.cause != Cause::Failures) {
+            self.resume(key);
+        }
+    }
+
+    /// Rejections of a client for which nothing was revoked no longer pause it, until its secret is new.
+    pub fn lift_guard(&mut self, key: ClientKey) {
+        let client = self.client(key);
+        client.proved = true;
+        if client.circuit.pause().is_some_and(|pause| pause.cause == Cause::NothingRevoked) {
             self.resume(key);
         }
     }
@@ -126,8 +137,8 @@ impl Breakers {
         next.map_or(Phase::Running, |client| client.circuit.phase(now))
     }
 
-    /// The clients that were paused, each with the cause, or resumed, since this was asked the last time.
-    pub fn news(&mut self) -> Vec<(ClientKey, Option<Cause>)> {
+    /// The clients that were paused, each with its pause, or resumed, since this was asked the last time.
+    pub fn news(&mut self) -> Vec<(ClientKey, Option<ClientPause>)> {
         std::mem::take(&mut self.news)
     }
 
@@ -138,10 +149,8 @@ impl Breakers {
     }
 
     /// The clients that are paused.
-    pub fn pauses(&self) -> impl Iterator<Item = (ClientKey, Pause)> {
-        (0..)
-            .zip(&self.clients)
-            .filter_map(|(key, client)| client.circuit.pause().map(|pause| (ClientKey(key), pause)))
+    pub fn pauses(&self) -> impl Iterator<Item = ClientPause> {
+        (0..).zip(&self.clients).filter_map(|(key, client)| client.told(ClientKey(key)))
     }
 
     /// The pause of this client, if it is paused while others are served.
@@ -265,11 +274,12 @@ impl Breakers {
         let client = self.client(key);
         (client.failures, client.failing_since, client.not_before) = (0, None, None);
         if revoked {
-            (client.rejections, client.proved) = (0, true);
+            (client.rejections, client.rejected_since, client.proved) = (0, None, true);
             self.resume(key);
             return Changes { resumed, stalled: false };
         }
         client.rejections = client.rejections.saturating_add(1);
+        client.rejected_since.get_or_insert(now);
         let unproved = settings.first_rejections > 0
             && !client.proved
             && client.rejections >= settings.first_rejections;
@@ -319,9 +329,10 @@ impl Breakers {
         let first = self.settings.probe_initial;
         let client = self.client(key);
         client.circuit.open(cause, first, client.not_before, now);
+        let told = client.told(key);
         self.paused += 1;
         self.may_park = MOST_PARKED;
-        self.news.push((key, Some(cause)));
+        self.news.push((key, told));
         true
     }
 
@@ -361,6 +372,13 @@ impl Breakers {
             self.clients.resize_with(index + 1, Client::default);
         }
         &mut self.clients[index]
+    }
+}
+
+impl Client {
+    fn told(&self, client: ClientKey) -> Option<ClientPause> {
+        let pause = self.circuit.pause()?;
+        Some(ClientPause { client, pause, rejected_since: self.rejected_since })
     }
 }
 

@@ -18,11 +18,11 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
 
 use super::{
     call_outcome::CallOutcome,
-    circuit::{Cause, Phase},
+    circuit::Phase,
+    client_pause::ClientPause,
     permit::{Admission, Call, Permit},
     settings::Settings,
     state::State,
@@ -34,12 +34,12 @@ use crate::{
     ports::Intake,
 };
 
-/// How clients are called in the log.
-struct Names(Box<dyn Fn(ClientKey) -> Option<String> + Send + Sync>);
+/// Who is told of clients that are paused or resume.
+struct Listener(Box<dyn Fn(ClientKey, Option<&ClientPause>) + Send + Sync>);
 
-impl fmt::Debug for Names {
+impl fmt::Debug for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Names")
+        f.write_str("Listener")
     }
 }
 
@@ -55,8 +55,7 @@ pub struct Dispatcher {
     /// The time of the next change by itself is another one.
     rescheduled: Notify,
     metrics: Arc<Metrics>,
-    /// The client of a number, for the log.
-    names: OnceLock<Names>,
+    listener: OnceLock<Listener>,
 }
 
 impl Dispatcher {
@@ -72,7 +71,7 @@ impl Dispatcher {
             changed: Notify::new(),
             rescheduled: Notify::new(),
             metrics,
-            names: OnceLock::new(),
+            listener: OnceLock::new(),
         }
     }
 
@@ -127,12 +126,20 @@ impl Dispatcher {
         }
     }
 
-    /// Sets how the log names clients. The first names stay.
-    pub fn name_clients(
+    /// Has each client told that is paused, with its pause, or that resumes. The first listener stays. It is called
+    /// under the lock, so it must neither wait nor call the dispatcher.
+    pub fn tell_of_clients(
         &self,
-        names: impl Fn(ClientKey) -> Option<String> + Send + Sync + 'static,
+        listener: impl Fn(ClientKey, Option<&ClientPause>) + Send + Sync + 'static,
     ) {
-        let _ = self.names.set(Names(Box::new(names)));
+        let _ = self.listener.set(Listener(Box::new(listener)));
+    }
+
+    /// Lets a client's calls start though nothing was revoked for it, until its secret is new.
+    pub fn lift_guard(self: &Arc<Self>, client: ClientKey) {
+        let mut state = self.state();
+        state.breakers.lift_guard(client);
+        self.dispatch(&mut state);
     }
 
     /// So many clients have a secret; those of `renewed` have a new one.
@@ -147,7 +154,7 @@ impl Dispatcher {
 
     /// The clients that are paused, and why.
     #[must_use]
-    pub fn pauses(&self) -> Vec<(ClientKey, super::Pause)> {
+    pub fn pauses(&self) -> Vec<ClientPause> {
         self.state().breakers.pauses().collect()
     }
 
@@ -252,8 +259,10 @@ impl Dispatcher {
         if state.wake_at.is_some() {
             self.rescheduled.notify_one();
         }
-        for (client, cause) in state.breakers.news() {
-            self.tell(client, cause);
+        for (client, pause) in state.breakers.news() {
+            if let Some(Listener(tell)) = self.listener.get() {
+                tell(client, pause.as_ref());
+            }
         }
         let paused = state.breakers.paused();
         self.metrics.concurrency_limit(state.limit.current());
@@ -279,15 +288,6 @@ impl Dispatcher {
         });
         if changed {
             self.changed.notify_waiters();
-        }
-    }
-
-    /// One line for each client that is paused or resumes.
-    fn tell(&self, client: ClientKey, cause: Option<Cause>) {
-        let name = self.names.get().and_then(|Names(of)| of(client)).unwrap_or_default();
-        match cause {
-            Some(cause) => warn!(client = name, reason = cause.as_str(), "client paused"),
-            None => info!(client = name, "client running again"),
         }
     }
 

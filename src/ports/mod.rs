@@ -1,10 +1,14 @@
 //! What the pipeline needs from outside: a source of jobs, a way to settle them, an endpoint, a clock.
 
+mod paused_client;
+
 use std::{future::Future, time::SystemTime};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{Arrival, ClientKey, Job, Settlement, TraceContext, Verdict};
+
+pub use paused_client::{PausedClient, PausedClients};
 
 /// Where deliveries come from.
 pub trait Source: Send {
@@ -119,6 +123,11 @@ impl Clock for SystemClock {
 pub trait Report: Send + Sync + 'static {
     /// Its state now.
     fn condition(&self) -> Condition;
+
+    /// The clients that are paused in it.
+    fn paused_clients(&self) -> PausedClients {
+        PausedClients::default()
+    }
 }
 
 /// A part's state.
