@@ -55,3 +55,4 @@ mod traces;
 mod turns;
 mod waiting;
 mod weather;
+mod wrong_secret;

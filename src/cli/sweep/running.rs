@@ -221,26 +221,26 @@ async fn take_in(flow: Arc<Dispatcher>, control: Control) {
 
 /// Shows how far it is, until it is ended. While a question is open, the bar is gone.
 async fn show(file: input::Progress, tally: Arc<Tally>, flow: Arc<Dispatcher>, guard: Arc<Guard>) {
-    let before = tally.counts().all();
-    let state = || {
-        let counts = tally.counts();
-        let paused = flow.status().borrow().phase != Phase::Running;
-        State {
-            done: counts.all().saturating_sub(before),
-            counts: format!(
-                "{} revoked, {} failed, {}limit {}{}",
-                counts.ended(Ending::Revoked),
-                counts.failed(),
-                expired(&counts),
-                flow.limit(),
-                if paused { ", paused" } else { "" },
-            ),
-            detail: format!("{} lines ended, {} jobs put off", counts.all(), tally.put_off()),
-            position: Some(position(file.read(), &counts, tally.seen())),
-        }
-    };
     let mut screen = guard.screen().subscribe();
     loop {
+        let before = tally.counts().all();
+        let state = || {
+            let counts = tally.counts();
+            let paused = flow.status().borrow().phase != Phase::Running;
+            State {
+                done: counts.all().saturating_sub(before),
+                counts: format!(
+                    "{} revoked, {} failed, {}limit {}{}",
+                    counts.ended(Ending::Revoked),
+                    counts.failed(),
+                    expired(&counts),
+                    flow.limit(),
+                    if paused { ", paused" } else { "" },
+                ),
+                detail: format!("{} lines ended, {} jobs put off", counts.all(), tally.put_off()),
+                position: Some(position(file.read(), &counts, tally.seen())),
+            }
+        };
         let progress = Progress::new("sweep", file.clone());
         let asked = tokio::select! {
             never = progress.show(state) => match never {},
