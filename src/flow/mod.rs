@@ -1,8 +1,8 @@
 //! May a call start now, and for which job? Ignorant of HTTP and AMQP.
 //!
 //! [`Dispatcher`] joins the parts, each of which decides one thing by itself: `breakers` (is a client, or the worker,
-//! paused?), `limit` (how many at a time?), `rate` (how many a second?), `lanes` and `fair` (whose turn is it?),
-//! `early` (what if the very first calls hang?).
+//! paused?), `limit` (how many at a time?), `rate` (how many a second?), `fleet` (which share of that is ours?),
+//! `lanes` and `fair` (whose turn is it?), `early` (what if the very first calls hang?).
 
 mod breakers;
 mod call_outcome;
@@ -11,6 +11,7 @@ mod client_pause;
 mod dispatcher;
 mod early;
 mod fair;
+mod fleet;
 mod lanes;
 mod limit;
 mod permit;
@@ -26,5 +27,5 @@ pub use dispatcher::Dispatcher;
 pub use limit::LimitReason;
 pub use permit::{Admission, Permit};
 pub use rate::Rate;
-pub use settings::{PauseSettings, Settings};
+pub use settings::{PauseSettings, RateScope, Settings};
 pub use status::{FlowReport, Status};

@@ -42,10 +42,14 @@ pub enum Mutant {
     LeavesTooSoon,
     /// Takes all clients for one, and pauses all of them for it.
     TakesAllClientsForOne,
+    /// Takes two clients for one, so that the jobs of one stand before those of the other.
+    LetsOneClientHoldAllPlaces,
+    /// Mistakes each second job of a client for one of another, and probes the same client again.
+    ProbesTheSameClientAgain,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::AcksBeforeConfirm,
         Self::LosesSettlements,
         Self::AcksTheNeighbour,
@@ -65,5 +69,7 @@ impl Mutant {
         Self::MissesLostSessions,
         Self::LeavesTooSoon,
         Self::TakesAllClientsForOne,
+        Self::LetsOneClientHoldAllPlaces,
+        Self::ProbesTheSameClientAgain,
     ];
 }
