@@ -72,19 +72,19 @@ impl ClientPauses {
         };
         let reason = pause.pause.cause.as_str();
         let (audience, endpoint) = self.environment();
-        match self.commands(&id, pause) {
-            Some(DeadLetterCommands { list, replay }) => warn!(
-                client = id,
-                reason,
-                audience,
-                endpoint,
-                list,
-                replay,
-                "client paused: check its secret and the environment; `list` shows what was rejected, \
-                 `replay` sends it back once the cause is mended"
-            ),
-            None => warn!(client = id, reason, audience, endpoint, "client paused"),
-        }
+        let Some(DeadLetterCommands { list, replay }) = self.commands(&id, pause) else {
+            return warn!(client = id, reason, audience, endpoint, "client paused");
+        };
+        warn!(
+            client = id,
+            reason,
+            audience,
+            endpoint,
+            list,
+            replay,
+            "client paused: check its secret and the environment; `list` shows what was rejected, `replay` sends it \
+             back once the cause is mended"
+        );
     }
 
     /// The commands that bring back what was rejected before the pause.

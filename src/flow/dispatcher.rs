@@ -37,7 +37,9 @@ use crate::{
 };
 
 /// Who is told of clients that are paused or resume.
-struct Listener(Box<dyn Fn(ClientKey, Option<&ClientPause>) + Send + Sync>);
+struct Listener(Box<Tell>);
+
+type Tell = dyn Fn(ClientKey, Option<&ClientPause>) + Send + Sync;
 
 impl fmt::Debug for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

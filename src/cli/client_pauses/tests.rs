@@ -14,7 +14,7 @@ use crate::{
 const NOTHING: [(&str, &str); 0] = [];
 
 /// A flow with so many clients, `client-0` and on, whose guard allows one rejection.
-async fn flow_of(clients: usize, files: Option<Vec<PathBuf>>) -> (Arc<Dispatcher>, FlowState) {
+fn flow_of(clients: usize, files: Option<Vec<PathBuf>>) -> (Arc<Dispatcher>, FlowState) {
     let mut config = Config::load_without_credentials(&[], NOTHING).unwrap();
     config.flow.pause.first_rejections = 1;
     let secret = || SecretSource::Value(SecretString::from("s3cret"));
@@ -39,7 +39,7 @@ async fn reject(flow: &Arc<Dispatcher>, clients: std::ops::Range<u32>) {
 
 #[tokio::test]
 async fn a_client_for_which_nothing_was_revoked_is_named_with_its_cause_and_commands() {
-    let (flow, state) = flow_of(2, Some(vec!["my config.toml".into()])).await;
+    let (flow, state) = flow_of(2, Some(vec!["my config.toml".into()]));
     assert_eq!(state.condition(), Condition::Ready);
     assert_eq!(state.paused_clients(), PausedClients::default());
     reject(&flow, 0..1).await;
@@ -59,7 +59,7 @@ async fn a_client_for_which_nothing_was_revoked_is_named_with_its_cause_and_comm
 
 #[tokio::test]
 async fn a_worker_whose_every_client_is_paused_is_paused() {
-    let (flow, state) = flow_of(1, None).await;
+    let (flow, state) = flow_of(1, None);
     reject(&flow, 0..1).await;
     let Condition::Waiting { reason, .. } = state.condition() else { panic!() };
     assert_eq!(reason, "paused: nothing was revoked since the client's secret was read");
@@ -68,7 +68,7 @@ async fn a_worker_whose_every_client_is_paused_is_paused() {
 
 #[tokio::test]
 async fn no_more_than_ten_are_named() {
-    let (flow, state) = flow_of(14, None).await;
+    let (flow, state) = flow_of(14, None);
     reject(&flow, 0..13).await;
     let told = state.paused_clients();
     assert_eq!((told.named.len(), told.more), (10, 3));

@@ -133,7 +133,9 @@ async fn sweep(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
         faults.into_iter().chain(printed.err()).chain(ended.result.err()).collect();
     faults.iter().for_each(tell);
     let nothing_revoked = guard.sentence();
-    nothing_revoked.iter().for_each(|sentence| error!("{sentence}"));
+    if let Some(sentence) = &nothing_revoked {
+        error!("{sentence}");
+    }
     Ok(match (faults.is_empty(), nothing_revoked) {
         (false, _) => ExitCode::FAILURE,
         (true, Some(_)) => ExitCode::from(EXIT_NOTHING_REVOKED),
