@@ -118,7 +118,7 @@ async fn a_wrong_secret_condemns_at_most_a_hundred_and_the_printed_commands_brin
     let tools = |command: &str| {
         let words = arguments(command);
         let launch = stage.launch(&words[0]).set("credentials.client_id", CLIENT);
-        words[1..].iter().fold(launch, |launch, word| launch.arg(word))
+        words[1..].iter().fold(launch, Launch::arg)
     };
     let (listed, status) = tools(list).run().await;
     assert_eq!(status.code(), Some(0), "{}", listed.stderr());

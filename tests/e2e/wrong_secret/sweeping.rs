@@ -37,7 +37,7 @@ async fn a_wrong_secret_ends_a_sweep_and_the_printed_command_brings_all_to_an_en
     let words = command_of(&sentence);
     assert_eq!(words[0], "sweep");
     let again = secret.given_to(sweep(&endpoint));
-    let again = words[1..].iter().fold(again, |launch, word| launch.arg(word));
+    let again = words[1..].iter().fold(again, Launch::arg);
     let (run, status) = again.run().await;
     assert_eq!(status.code(), Some(0), "{}", run.stderr());
     assert_eq!(endpoint.told(Said::Revoked), (1..=JOBS).map(token).collect());
@@ -59,7 +59,7 @@ async fn a_wrong_secret_ends_a_sweep_of_a_pipe_and_the_printed_command_goes_on()
     secret.mend();
     let again = secret.given_to(sweep(&endpoint)).input(input);
     let words = command_of(&sentence);
-    let again = words[1..].iter().fold(again, |launch, word| launch.arg(word));
+    let again = words[1..].iter().fold(again, Launch::arg);
     let (run, status) = again.run().await;
     assert_eq!(status.code(), Some(0), "{}", run.stderr());
     assert_eq!(endpoint.told(Said::Revoked), (1..=200).map(token).collect());
