@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::SystemTime};
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::ports::Condition;
+use crate::ports::{Condition, PausedClient, PausedClients};
 
 /// How ready something is, the worst last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -56,36 +56,99 @@ pub struct PartReadiness {
     /// When it tries again by itself, as RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
+    /// The first of its clients that are paused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paused_clients: Vec<ClientReadiness>,
+    /// How many more are paused.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more_paused_clients: usize,
+}
+
+/// A client that is paused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientReadiness {
+    /// Its id.
+    pub client: String,
+    /// Why.
+    pub reason: String,
+    /// Since when, as RFC 3339.
+    pub since: Option<String>,
+    /// When the next probe is due, as RFC 3339.
+    pub until: Option<String>,
+    /// The audience of jobs that name none.
+    pub audience: String,
+    /// The URL that is called.
+    pub endpoint: String,
+    /// What to type.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Readiness {
     /// The worker is as ready as its worst part. To wait on purpose is to be ready: restarting or
     /// bypassing the worker would change nothing.
-    pub fn of<'a>(conditions: impl IntoIterator<Item = (&'a str, Condition)>) -> Self {
-        let parts: BTreeMap<_, _> = conditions
+    pub fn of<'a>(parts: impl IntoIterator<Item = (&'a str, Condition, PausedClients)>) -> Self {
+        let parts: BTreeMap<_, _> = parts
             .into_iter()
-            .map(|(name, condition)| (name.to_owned(), PartReadiness::from(condition)))
+            .map(|(name, condition, clients)| {
+                (name.to_owned(), PartReadiness::from(condition).with(clients))
+            })
             .collect();
         let state = parts.values().map(|part| part.state).max().unwrap_or(State::Ready);
         Self { ready: state <= State::Waiting, state, parts }
     }
 }
 
+impl PartReadiness {
+    fn bare(state: State) -> Self {
+        Self {
+            state,
+            reason: None,
+            since: None,
+            until: None,
+            paused_clients: Vec::new(),
+            more_paused_clients: 0,
+        }
+    }
+
+    fn with(self, PausedClients { named, more }: PausedClients) -> Self {
+        let paused_clients = named.into_iter().map(ClientReadiness::from).collect();
+        Self { paused_clients, more_paused_clients: more, ..self }
+    }
+}
+
 impl From<Condition> for PartReadiness {
     fn from(condition: Condition) -> Self {
         match condition {
-            Condition::Ready => {
-                Self { state: State::Ready, reason: None, since: None, until: None }
-            }
+            Condition::Ready => Self::bare(State::Ready),
             Condition::Waiting { reason, since, until } => Self {
-                state: State::Waiting,
                 reason: Some(reason),
                 since: rfc3339(since),
                 until: until.and_then(rfc3339),
+                ..Self::bare(State::Waiting)
             },
             Condition::NotReady { reason } => {
-                Self { state: State::NotReady, reason: Some(reason), since: None, until: None }
+                Self { reason: Some(reason), ..Self::bare(State::NotReady) }
             }
+        }
+    }
+}
+
+impl From<PausedClient> for ClientReadiness {
+    fn from(paused: PausedClient) -> Self {
+        Self {
+            client: paused.id,
+            reason: paused.reason,
+            since: rfc3339(paused.since),
+            until: rfc3339(paused.next_probe),
+            audience: paused.audience,
+            endpoint: paused.endpoint,
+            commands: paused.commands.into_iter().map(|(_, command)| command).collect(),
         }
     }
 }

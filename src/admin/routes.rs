@@ -56,7 +56,8 @@ const GUARDED: [(HeaderName, &str); 4] = [
 
 async fn page(State(admin): State<Arc<Admin>>) -> Response {
     let parts: Vec<_> = admin.parts.iter().map(|(name, part)| (*name, part.condition())).collect();
-    let page = admin.status.page(&parts).into_string();
+    let clients: Vec<_> = admin.parts.iter().map(|(_, part)| part.paused_clients()).collect();
+    let page = admin.status.page(&parts, &clients).into_string();
     (GUARDED, [(CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response()
 }
 
@@ -79,7 +80,9 @@ async fn livez() -> &'static str {
 }
 
 async fn readyz(State(admin): State<Arc<Admin>>) -> (StatusCode, Json<Readiness>) {
-    let readiness = Readiness::of(admin.parts.iter().map(|(name, part)| (*name, part.condition())));
+    let parts = admin.parts.iter();
+    let parts = parts.map(|(name, part)| (*name, part.condition(), part.paused_clients()));
+    let readiness = Readiness::of(parts);
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(readiness))
 }

@@ -8,7 +8,10 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::EXIT_USAGE;
+use super::{
+    EXIT_USAGE,
+    client_pauses::{ClientPauses, FlowState},
+};
 use crate::{
     admin,
     broker::HistoryKeyFault,
@@ -29,6 +32,8 @@ pub struct Engine<E> {
     pub credentials: Arc<Credentials>,
     /// Which call may start.
     pub flow: Arc<Dispatcher>,
+    /// What is said of clients that are paused.
+    pub client_pauses: Arc<ClientPauses>,
     /// What every job passes through.
     pub pipeline: Arc<Pipeline<E, SystemClock>>,
     /// When to leave.
@@ -81,7 +86,15 @@ pub fn prefetch(config: &Config) -> u16 {
     config.flow.prefetch(config.broker.prefetch)
 }
 
-/// Puts the engine together around the configured endpoint, as `wrap` has it.
+impl<E> Engine<E> {
+    /// The flow, for `/readyz` and the page.
+    pub fn flow_state(&self) -> Arc<FlowState> {
+        Arc::new(FlowState::new(Arc::clone(&self.flow), Arc::clone(&self.client_pauses)))
+    }
+}
+
+/// Puts the engine together around the configured endpoint, as `wrap` has it. `has_dead_letters` says whether
+/// rejected jobs are dead letters in a queue.
 ///
 /// # Errors
 ///
@@ -89,6 +102,7 @@ pub fn prefetch(config: &Config) -> u16 {
 pub fn assemble<E: Endpoint>(
     config: &Config,
     spans: Spans,
+    has_dead_letters: bool,
     wrap: impl FnOnce(HttpEndpoint) -> E,
 ) -> Result<Engine<E>, EngineError> {
     let revision = option_env!("REVOKER_REVISION").unwrap_or("unknown");
@@ -102,8 +116,10 @@ pub fn assemble<E: Endpoint>(
     let credentials = Arc::new(credentials);
     let endpoint = wrap(HttpEndpoint::new(&config.endpoint, Arc::clone(&credentials))?);
     let flow = Arc::new(Dispatcher::new(&config.flow, Arc::clone(&metrics)));
-    let names = Arc::clone(&credentials);
-    flow.name_clients(move |client| names.client_id(client));
+    let client_pauses =
+        Arc::new(ClientPauses::new(config, Arc::clone(&credentials), has_dead_letters));
+    let telling = Arc::clone(&client_pauses);
+    flow.tell_of_clients(move |client, pause| telling.log(client, pause));
     flow.know(credentials.clients(), &[]);
     let stop = Stop::default();
     let pipeline = Arc::new(Pipeline {
@@ -121,7 +137,7 @@ pub fn assemble<E: Endpoint>(
         spans,
         stop: stop.clone(),
     });
-    Ok(Engine { metrics, credentials, flow, pipeline, stop })
+    Ok(Engine { metrics, credentials, flow, client_pauses, pipeline, stop })
 }
 
 /// Tells the flow whose secrets were read anew.

@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand; wires the parts.
 
 pub mod check;
+mod client_pauses;
 mod core_dumps;
 pub mod credentials;
 pub mod dead_letters;
@@ -31,6 +32,9 @@ const EXIT_USAGE: u8 = 2;
 
 /// The exit code of what came to its end, but could not take everything: some input was refused.
 const EXIT_PARTLY: u8 = 3;
+
+/// The exit code of a sweep that ended because nothing was revoked for a client.
+const EXIT_NOTHING_REVOKED: u8 = 4;
 
 /// What is still running when a command has ended gets this long.
 const LAST_WORDS: Duration = Duration::from_millis(100);

@@ -24,7 +24,7 @@ use crate::{
     },
     config::Config,
     domain::PerLane,
-    flow::{Dispatcher, FlowReport},
+    flow::Dispatcher,
     metrics::Metrics,
     pipeline::Stop,
     ports::{Consumers, Intake},
@@ -72,8 +72,9 @@ struct Running {
 
 async fn start(config: &Config, spans: Spans) -> Result<Running, EngineError> {
     let endings = Endings::listen().map_err(EngineError::Signals)?;
-    let Engine { metrics, credentials, flow, pipeline, stop } =
-        engine::assemble(config, spans, |endpoint| endpoint)?;
+    let engine = engine::assemble(config, spans, true, |endpoint| endpoint)?;
+    let flow_state = engine.flow_state();
+    let Engine { metrics, credentials, flow, pipeline, stop, .. } = engine;
 
     let history_keys = HistoryKeys::load(config.broker.history_key_file.as_deref());
     let history_keys = Arc::new(history_keys.map_err(EngineError::HistoryKeys)?);
@@ -91,7 +92,7 @@ async fn start(config: &Config, spans: Spans) -> Result<Running, EngineError> {
     let parts: admin::Parts = vec![
         ("consumer", Arc::new(consuming)),
         ("publisher", Arc::clone(&outbox) as _),
-        ("flow", Arc::new(FlowReport(flow.status()))),
+        ("flow", flow_state),
     ];
     let serving =
         engine::serve_admin(config.admin.listen, &metrics, parts, close_admin.clone()).await?;

@@ -51,7 +51,8 @@ pub(super) fn read(reader: &mut Reader) -> Settings {
             probe_max: reader.required(PROBE_MAX, value::duration(SOME_TIME)),
             after_rejections: reader
                 .optional("flow.pause.after_rejections", value::count(1..=u32::MAX)),
-            first_rejections: 0,
+            first_rejections: reader
+                .required("flow.guard.first_rejections", value::count(0..=u32::MAX)),
         },
     };
     let useful = settings.rate.is_some() || settings.rate_scope == RateScope::Replica;

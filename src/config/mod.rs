@@ -66,6 +66,8 @@ pub struct Config {
     pub shutdown: ShutdownSettings,
     /// What the process may leave behind.
     pub process: ProcessSettings,
+    /// The files that it was read from, in their order.
+    pub files: Vec<PathBuf>,
     /// What works but deserves a look, one sentence each, to be logged once.
     pub warnings: Vec<String>,
 }
@@ -141,7 +143,11 @@ impl Config {
         );
         let config = Self::read(&mut reader, needs);
         let (faults, warnings) = reader.finish();
-        if faults.is_empty() { Ok(Self { warnings, ..config }) } else { Err(Faults::new(faults)) }
+        if faults.is_empty() {
+            Ok(Self { warnings, files: files.to_vec(), ..config })
+        } else {
+            Err(Faults::new(faults))
+        }
     }
 
     fn read(reader: &mut Reader, needs: Needs) -> Self {
@@ -181,6 +187,7 @@ impl Config {
             log: process::log(reader),
             shutdown,
             process: process::process(reader),
+            files: Vec::new(),
             warnings: Vec::new(),
         }
     }

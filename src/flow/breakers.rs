@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::{
     call_outcome::CallOutcome,
     circuit::{Cause, Circuit, Pause, Phase},
+    client_pause::ClientPause,
     settings::PauseSettings,
 };
 use crate::domain::ClientKey;
@@ -50,8 +51,8 @@ pub struct Breakers {
     latency: Duration,
     /// How many jobs of a paused client may still be parked, while nobody else is answered.
     may_park: usize,
-    /// Clients that were paused, each with the cause, or resumed, since this was asked the last time.
-    news: Vec<(ClientKey, Option<Cause>)>,
+    /// Clients that were paused, each with its pause, or resumed, since this was asked the last time.
+    news: Vec<(ClientKey, Option<ClientPause>)>,
 }
 
 /// Calls that failed since the last answer to anybody.
@@ -75,9 +76,10 @@ struct Client {
     /// The first of them, by its number, and how many calls were answered and had failed before.
     first_failure: Failing,
     not_before: Option<Instant>,
-    /// Rejections since its last success.
+    /// Rejections since its last success, and since when.
     rejections: u32,
-    /// Whether anything was revoked for it since its secret was read.
+    rejected_since: Option<Instant>,
+    /// Whether anything was revoked for it since its secret was read, or the guard was lifted.
     proved: bool,
     /// Calls under way.
     running: u32,
@@ -146,8 +148,17 @@ impl Breakers {
     /// A client's secret is new: what its calls showed is forgotten, and its pause for rejections ends.
     pub fn renew(&mut self, key: ClientKey) {
         let client = self.client(key);
-        (client.proved, client.rejections) = (false, 0);
+        (client.proved, client.rejections, client.rejected_since) = (false, 0, None);
         if client.circuit.pause().is_some_and(|pause| pause.cause != Cause::Failures) {
+            self.resume(key);
+        }
+    }
+
+    /// Rejections of a client for which nothing was revoked no longer pause it, until its secret is new.
+    pub fn lift_guard(&mut self, key: ClientKey) {
+        let client = self.client(key);
+        client.proved = true;
+        if client.circuit.pause().is_some_and(|pause| pause.cause == Cause::NothingRevoked) {
             self.resume(key);
         }
     }
@@ -166,8 +177,8 @@ impl Breakers {
         next.map_or(Phase::Running, |client| client.circuit.phase(now))
     }
 
-    /// The clients that were paused, each with the cause, or resumed, since this was asked the last time.
-    pub fn news(&mut self) -> Vec<(ClientKey, Option<Cause>)> {
+    /// The clients that were paused, each with its pause, or resumed, since this was asked the last time.
+    pub fn news(&mut self) -> Vec<(ClientKey, Option<ClientPause>)> {
         std::mem::take(&mut self.news)
     }
 
@@ -178,10 +189,8 @@ impl Breakers {
     }
 
     /// The clients that are paused.
-    pub fn pauses(&self) -> impl Iterator<Item = (ClientKey, Pause)> {
-        (0..)
-            .zip(&self.clients)
-            .filter_map(|(key, client)| client.circuit.pause().map(|pause| (ClientKey(key), pause)))
+    pub fn pauses(&self) -> impl Iterator<Item = ClientPause> {
+        (0..).zip(&self.clients).filter_map(|(key, client)| client.told(ClientKey(key)))
     }
 
     /// The pause of this client, if it is paused while others are served.
@@ -370,11 +379,12 @@ impl Breakers {
         (client.failures, client.failing_since, client.not_before) = (0, None, None);
         client.first_failure.own = false;
         if revoked {
-            (client.rejections, client.proved) = (0, true);
+            (client.rejections, client.rejected_since, client.proved) = (0, None, true);
             self.resume(key);
             return Changes { resumed, ..Changes::default() };
         }
         client.rejections = client.rejections.saturating_add(1);
+        client.rejected_since.get_or_insert(now);
         let unproved = settings.first_rejections > 0
             && !client.proved
             && client.rejections >= settings.first_rejections;
@@ -424,9 +434,10 @@ impl Breakers {
         let first = self.settings.probe_initial;
         let client = self.client(key);
         client.circuit.open(cause, first, client.not_before, now);
+        let told = client.told(key);
         self.paused += 1;
         self.may_park = MOST_PARKED;
-        self.news.push((key, Some(cause)));
+        self.news.push((key, told));
         true
     }
 
@@ -472,6 +483,13 @@ impl Breakers {
 /// Moves an average by an eighth of the difference.
 fn average(mean: &mut Duration, took: Duration) {
     *mean = if mean.is_zero() { took } else { (*mean * 7 + took) / 8 };
+}
+
+impl Client {
+    fn told(&self, client: ClientKey) -> Option<ClientPause> {
+        let pause = self.circuit.pause()?;
+        Some(ClientPause { client, pause, rejected_since: self.rejected_since })
+    }
 }
 
 impl Row {

@@ -18,11 +18,12 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::{
     call_outcome::CallOutcome,
-    circuit::{Cause, Phase},
+    circuit::Phase,
+    client_pause::ClientPause,
     fleet::Fleet,
     permit::{Admission, Call, Permit},
     settings::Settings,
@@ -35,12 +36,14 @@ use crate::{
     ports::{Consumers, Intake},
 };
 
-/// How clients are called in the log.
-struct Names(Box<dyn Fn(ClientKey) -> Option<String> + Send + Sync>);
+/// Who is told of clients that are paused or resume.
+struct Listener(Box<Tell>);
 
-impl fmt::Debug for Names {
+type Tell = dyn Fn(ClientKey, Option<&ClientPause>) + Send + Sync;
+
+impl fmt::Debug for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Names")
+        f.write_str("Listener")
     }
 }
 
@@ -59,8 +62,7 @@ pub struct Dispatcher {
     shares_rate: bool,
     /// The share of the fleet's rate that the log was told of, as bits.
     share: AtomicU64,
-    /// The client of a number, for the log.
-    names: OnceLock<Names>,
+    listener: OnceLock<Listener>,
 }
 
 impl Dispatcher {
@@ -78,7 +80,7 @@ impl Dispatcher {
             changed: Notify::new(),
             rescheduled: Notify::new(),
             metrics,
-            names: OnceLock::new(),
+            listener: OnceLock::new(),
         }
     }
 
@@ -133,12 +135,20 @@ impl Dispatcher {
         }
     }
 
-    /// Sets how the log names clients. The first names stay.
-    pub fn name_clients(
+    /// Has each client told that is paused, with its pause, or that resumes. The first listener stays. It is called
+    /// under the lock, so it must neither wait nor call the dispatcher.
+    pub fn tell_of_clients(
         &self,
-        names: impl Fn(ClientKey) -> Option<String> + Send + Sync + 'static,
+        listener: impl Fn(ClientKey, Option<&ClientPause>) + Send + Sync + 'static,
     ) {
-        let _ = self.names.set(Names(Box::new(names)));
+        let _ = self.listener.set(Listener(Box::new(listener)));
+    }
+
+    /// Lets a client's calls start though nothing was revoked for it, until its secret is new.
+    pub fn lift_guard(self: &Arc<Self>, client: ClientKey) {
+        let mut state = self.state();
+        state.breakers.lift_guard(client);
+        self.dispatch(&mut state);
     }
 
     /// So many clients have a secret; those of `renewed` have a new one.
@@ -153,7 +163,7 @@ impl Dispatcher {
 
     /// The clients that are paused, and why.
     #[must_use]
-    pub fn pauses(&self) -> Vec<(ClientKey, super::Pause)> {
+    pub fn pauses(&self) -> Vec<ClientPause> {
         self.state().breakers.pauses().collect()
     }
 
@@ -266,8 +276,10 @@ impl Dispatcher {
         if state.wake_at.is_some() {
             self.rescheduled.notify_one();
         }
-        for (client, cause) in state.breakers.news() {
-            self.tell(client, cause);
+        for (client, pause) in state.breakers.news() {
+            if let Some(Listener(tell)) = self.listener.get() {
+                tell(client, pause.as_ref());
+            }
         }
         let paused = state.breakers.paused();
         self.metrics.concurrency_limit(state.limit.current());
@@ -294,15 +306,6 @@ impl Dispatcher {
         });
         if changed {
             self.changed.notify_waiters();
-        }
-    }
-
-    /// One line for each client that is paused or resumes.
-    fn tell(&self, client: ClientKey, cause: Option<Cause>) {
-        let name = self.names.get().and_then(|Names(of)| of(client)).unwrap_or_default();
-        match cause {
-            Some(cause) => warn!(client = name, reason = cause.as_str(), "client paused"),
-            None => info!(client = name, "client running again"),
         }
     }
 

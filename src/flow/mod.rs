@@ -7,6 +7,7 @@
 mod breakers;
 mod call_outcome;
 mod circuit;
+mod client_pause;
 mod dispatcher;
 mod early;
 mod fair;
@@ -21,6 +22,7 @@ mod status;
 
 pub use call_outcome::CallOutcome;
 pub use circuit::{Cause, Pause, Phase};
+pub use client_pause::ClientPause;
 pub use dispatcher::Dispatcher;
 pub use limit::LimitReason;
 pub use permit::{Admission, Permit};

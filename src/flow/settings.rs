@@ -81,7 +81,7 @@ mod tests {
                 rate,
                 rate_scope: RateScope::Replica,
                 bulk_min_share: 0.05,
-                pause: pause.clone(),
+                pause,
             }
             .prefetch(512)
         };

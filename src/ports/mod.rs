@@ -1,5 +1,7 @@
 //! What the pipeline needs from outside: a source of jobs, a way to settle them, an endpoint, a clock.
 
+mod paused_client;
+
 use std::{
     fmt,
     future::Future,
@@ -10,6 +12,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{Arrival, ClientKey, Job, Lane, Settlement, TraceContext, Verdict};
+
+pub use paused_client::{PausedClient, PausedClients};
 
 /// Where deliveries come from.
 pub trait Source: Send {
@@ -137,6 +141,11 @@ impl Clock for SystemClock {
 pub trait Report: Send + Sync + 'static {
     /// Its state now.
     fn condition(&self) -> Condition;
+
+    /// The clients that are paused in it.
+    fn paused_clients(&self) -> PausedClients {
+        PausedClients::default()
+    }
 }
 
 /// A part's state.

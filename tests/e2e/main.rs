@@ -57,3 +57,4 @@ mod traces;
 mod turns;
 mod waiting;
 mod weather;
+mod wrong_secret;

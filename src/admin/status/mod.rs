@@ -5,6 +5,7 @@
 
 mod history;
 mod page;
+mod paused_clients;
 mod sentence;
 mod sparkline;
 mod text;
@@ -21,7 +22,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use crate::{
     domain::ResultLabel,
     metrics::{Metrics, Snapshot},
-    ports::Condition,
+    ports::{Condition, PausedClients},
 };
 use history::History;
 
@@ -57,9 +58,9 @@ impl Status {
         }
     }
 
-    /// The page, with what the parts say of themselves.
+    /// The page, with what the parts say of themselves and of paused clients.
     #[must_use]
-    pub fn page(&self, parts: &[(&str, Condition)]) -> Markup {
+    pub fn page(&self, parts: &[(&str, Condition)], clients: &[PausedClients]) -> Markup {
         let history = self.history();
         let (now, at) = (self.metrics.snapshot(), SystemTime::now());
         let errors = errors(&history, &now);
@@ -71,6 +72,8 @@ impl Status {
             now,
             history: &history,
             errors,
+            clients,
+            clock: at,
             build: self.metrics.build(),
             at: clock(at),
         })

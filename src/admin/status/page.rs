@@ -1,17 +1,19 @@
 //! The page: read without a script, on a phone and at night.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::{
     history::{self, History},
+    paused_clients,
     sentence::{Sentence, meaning},
     sparkline, text,
 };
 use crate::{
     domain::{Lane, ResultLabel},
     metrics::{Counts, Label, Snapshot},
+    ports::PausedClients,
 };
 
 /// How often the page asks for itself again.
@@ -28,6 +30,10 @@ pub struct View<'a> {
     pub history: &'a History,
     /// How long ago each class of failed calls last grew, for those that did in the last minutes.
     pub errors: Vec<(ResultLabel, u64, Duration)>,
+    /// The clients that are paused, of each part.
+    pub clients: &'a [PausedClients],
+    /// The time of day.
+    pub clock: SystemTime,
     /// The version and the revision of this build.
     pub build: (&'a str, &'a str),
     /// The time of day, as text.
@@ -55,6 +61,7 @@ pub fn render(view: &View<'_>) -> Markup {
                     p class={ "state " (sentence.tone.class()) } { (sentence.words) }
                 }
                 main {
+                    @for clients in view.clients { (paused_clients::render(clients, view.clock)) }
                     (numbers(view))
                     (tables(view))
                 }

@@ -84,16 +84,21 @@ fn wait(
         (cause, None) => format!(" because {cause}"),
         (cause, Some(trouble)) => format!(" because {cause} (of late: {trouble})"),
     };
-    let next = match until.map(|until| until.duration_since(now).unwrap_or(Duration::ZERO)) {
-        None => String::new(),
-        Some(Duration::ZERO) => ", a probe is due now".to_owned(),
-        Some(left) => format!(", next probe in {}", text::duration(left)),
-    };
+    let next = next_probe(until, now);
     format!("{} since {}{why}{next}.", text::capitalized(state), moment(since, now))
 }
 
+/// When the next probe is due, as the end of a sentence.
+pub(super) fn next_probe(until: Option<SystemTime>, now: SystemTime) -> String {
+    match until.map(|until| until.duration_since(now).unwrap_or(Duration::ZERO)) {
+        None => String::new(),
+        Some(Duration::ZERO) => ", a probe is due now".to_owned(),
+        Some(left) => format!(", next probe in {}", text::duration(left)),
+    }
+}
+
 /// The time of day, with the date where that alone would mislead.
-fn moment(at: SystemTime, now: SystemTime) -> String {
+pub(super) fn moment(at: SystemTime, now: SystemTime) -> String {
     let long_ago = now.duration_since(at).is_ok_and(|ago| ago >= DAY);
     let at = OffsetDateTime::from(at);
     let (hour, minute, second) = at.to_hms();

@@ -27,6 +27,8 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
+pub(super) use self::moment::rfc3339;
+
 use self::failure::Failure;
 use super::{EXIT_PARTLY, output, signals::Endings};
 use crate::{

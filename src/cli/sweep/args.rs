@@ -8,6 +8,7 @@ use std::{
 };
 
 use crate::{
+    cli::client_pauses::endpoint,
     cli::places::{self, Place, SameFile},
     config::Config,
     flow::RateScope,
@@ -45,7 +46,9 @@ Examples:
       Standard input cannot be known again, so an interrupted sweep of it goes on with --force alone.
 
 Exit codes: 0 every token is dealt with; 1 interrupted or failed, and the last words say what goes on; \
-2 wrong usage, configuration or file; 3 every line has ended, but some failed or were refused.")]
+2 wrong usage, configuration or file; 3 every line has ended, but some failed or were refused; 4 nothing was \
+revoked for a client whose first answers were all rejections (flow.guard.first_rejections): check its secret \
+and the environment, and the last words say what goes on.")]
 pub struct Args {
     /// The file to read; - for standard input
     #[arg(value_name = "FILE|-", default_value = STDIN)]
@@ -102,6 +105,10 @@ pub struct Args {
     #[arg(long)]
     force: bool,
 
+    /// Go on although nothing is revoked: for a list of tokens that are dead already
+    #[arg(long)]
+    expect_dead: bool,
+
     /// Check every line and say what is left to do; call nothing, write nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -123,6 +130,9 @@ impl Args {
     /// Puts the options that have a key of their own into the configuration.
     pub fn apply(&self, config: &mut Config) {
         config.flow.rate = self.rate.or(config.flow.rate);
+        if self.expect_dead {
+            config.flow.pause.first_rejections = 0;
+        }
         // No broker counts a sweep.
         config.flow.rate_scope = RateScope::Replica;
         if let Some(concurrency) = self.concurrency {
@@ -201,13 +211,6 @@ impl Args {
             defaults: config.pipeline.defaults.clone(),
         }
     }
-}
-
-/// The URL without its query, in which somebody may have put a key.
-fn endpoint(config: &Config) -> String {
-    let mut url = config.endpoint.url.clone();
-    url.set_query(None);
-    url.to_string()
 }
 
 fn behind(path: &Path, suffix: &str) -> PathBuf {

@@ -1,8 +1,10 @@
 //! `revoker sweep`: the engine on a file, with a journal in place of a queue.
 
+mod again;
 mod args;
 mod dry_run;
 mod finish;
+mod guard;
 mod report_file;
 mod running;
 
@@ -14,7 +16,7 @@ use tokio::task::{JoinError, spawn_blocking};
 use tracing::{error, info, warn};
 
 use super::{
-    EXIT_PARTLY, EXIT_USAGE, engine,
+    EXIT_NOTHING_REVOKED, EXIT_PARTLY, EXIT_USAGE, engine,
     engine::EngineError,
     output::{self, OutputError},
     places::SameFile,
@@ -33,6 +35,7 @@ use crate::{
 
 pub use args::Args;
 use finish::Told;
+use guard::Guard;
 use running::Running;
 
 /// Why a sweep did not come to its end.
@@ -109,13 +112,14 @@ async fn sweep(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
     let counted = Arc::clone(&calls);
     // Before the journal: a fault of configuration leaves no trace.
     let engine =
-        engine::assemble(config, Spans::none(), |endpoint| Counted::new(endpoint, counted))?;
+        engine::assemble(config, Spans::none(), false, |endpoint| Counted::new(endpoint, counted))?;
+    let guard = Arc::new(Guard::new(engine.flow.clone(), engine.client_pauses.clone(), &args.file));
     let begun = tokio::select! {
         begun = spawn_blocking(move || sweep::begin(&settings)) => begun??,
         () = endings.next() => return Err(Failure::Interrupted),
     };
     announce(&begun);
-    let running = Running::start(engine, begun, args.admin).await?;
+    let running = Running::start(engine, begun, Arc::clone(&guard), args.admin).await?;
     let Some(ended) = running.until_ended(endings, config.shutdown.grace).await? else {
         warn!(
             "ended at once by a second signal: the same command goes on, and some calls are made twice"
@@ -128,7 +132,15 @@ async fn sweep(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
     let faults: Vec<Failure> =
         faults.into_iter().chain(printed.err()).chain(ended.result.err()).collect();
     faults.iter().for_each(tell);
-    Ok(if faults.is_empty() { exit_code(&report) } else { ExitCode::FAILURE })
+    let nothing_revoked = guard.sentence();
+    if let Some(sentence) = &nothing_revoked {
+        error!("{sentence}");
+    }
+    Ok(match (faults.is_empty(), nothing_revoked) {
+        (false, _) => ExitCode::FAILURE,
+        (true, Some(_)) => ExitCode::from(EXIT_NOTHING_REVOKED),
+        (true, None) => exit_code(&report),
+    })
 }
 
 fn tell(failure: &Failure) {

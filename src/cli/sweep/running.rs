@@ -14,7 +14,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::Failure;
+use super::{
+    Failure,
+    guard::{Guard, Screen},
+};
 use crate::{
     admin,
     cli::{
@@ -24,7 +27,7 @@ use crate::{
         signals::Endings,
     },
     domain::Ending,
-    flow::{Dispatcher, FlowReport, Phase},
+    flow::{Dispatcher, Phase},
     input,
     pipeline::Stop,
     ports::Endpoint,
@@ -49,6 +52,7 @@ pub(super) struct Running {
     guiding: Vec<JoinHandle<()>>,
     serving: Option<JoinHandle<()>>,
     close_admin: CancellationToken,
+    guard: Arc<Guard>,
 }
 
 /// A sweep that is over, or interrupted.
@@ -72,25 +76,30 @@ impl Running {
     pub(super) async fn start<E: Endpoint>(
         engine: Engine<E>,
         begun: Begun,
+        guard: Arc<Guard>,
         admin: Option<SocketAddr>,
     ) -> Result<Self, Failure> {
-        let Engine { metrics, credentials, flow, pipeline, stop } = engine;
+        let flow_state = engine.flow_state();
+        let Engine { metrics, credentials, flow, pipeline, stop, .. } = engine;
         let renewing = engine::renew(&flow);
         let Begun { source, control, writer, journal, tally, progress, started_before, .. } = begun;
         let close_admin = CancellationToken::new();
         let serving = match admin {
             None => None,
             Some(address) => {
-                let parts: admin::Parts = vec![
-                    ("journal", Arc::new(journal.health())),
-                    ("flow", Arc::new(FlowReport(flow.status()))),
-                ];
+                let parts: admin::Parts =
+                    vec![("journal", Arc::new(journal.health())), ("flow", flow_state)];
                 Some(engine::serve_admin(address, &metrics, parts, close_admin.clone()).await?)
             }
         };
         let guiding = vec![
             tokio::spawn(take_in(Arc::clone(&flow), control.clone())),
-            tokio::spawn(show(progress.clone(), Arc::clone(&tally), Arc::clone(&flow))),
+            tokio::spawn(show(
+                progress.clone(),
+                Arc::clone(&tally),
+                Arc::clone(&flow),
+                Arc::clone(&guard),
+            )),
             tokio::spawn(flow.run(close_admin.clone())),
             tokio::spawn(credentials::keep_fresh(
                 credentials.into(),
@@ -111,16 +120,19 @@ impl Running {
             guiding,
             serving,
             close_admin,
+            guard,
         })
     }
 
-    /// Waits for the end, or for a signal; `None` if a second signal ended it.
+    /// Waits for the end, for a signal, or for a client for which nothing is revoked; `None` if a second signal ended
+    /// it.
     pub(super) async fn until_ended(
         mut self,
         mut endings: Endings,
         grace: Duration,
     ) -> Result<Option<Ended>, Failure> {
         let lost = self.journal.lost();
+        let guard = Arc::clone(&self.guard);
         let worked = tokio::select! {
             worked = &mut self.working => worked,
             () = lost.cancelled() => {
@@ -128,7 +140,9 @@ impl Running {
                 self.stop.cut_off();
                 (&mut self.working).await
             }
-            () = endings.next() => {
+            () = async {
+                tokio::select! { () = endings.next() => {}, () = guard.until_refused() => {} }
+            } => {
                 info!(grace = %humantime::format_duration(grace), "stopping");
                 tokio::select! {
                     worked = leave(&self.control, &self.stop, grace, &mut self.working) => worked,
@@ -205,28 +219,42 @@ async fn take_in(flow: Arc<Dispatcher>, control: Control) {
     }
 }
 
-/// Shows how far it is, until it is ended.
-async fn show(file: input::Progress, tally: Arc<Tally>, flow: Arc<Dispatcher>) {
-    let before = tally.counts().all();
-    let progress = Progress::new("sweep", file.clone());
-    let state = || {
-        let counts = tally.counts();
-        let paused = flow.status().borrow().phase != Phase::Running;
-        State {
-            done: counts.all().saturating_sub(before),
-            counts: format!(
-                "{} revoked, {} failed, {}limit {}{}",
-                counts.ended(Ending::Revoked),
-                counts.failed(),
-                expired(&counts),
-                flow.limit(),
-                if paused { ", paused" } else { "" },
-            ),
-            detail: format!("{} lines ended, {} jobs put off", counts.all(), tally.put_off()),
-            position: Some(position(file.read(), &counts, tally.seen())),
+/// Shows how far it is, until it is ended. While a question is open, the bar is gone.
+async fn show(file: input::Progress, tally: Arc<Tally>, flow: Arc<Dispatcher>, guard: Arc<Guard>) {
+    let mut screen = guard.screen().subscribe();
+    loop {
+        let before = tally.counts().all();
+        let state = || {
+            let counts = tally.counts();
+            let paused = flow.status().borrow().phase != Phase::Running;
+            State {
+                done: counts.all().saturating_sub(before),
+                counts: format!(
+                    "{} revoked, {} failed, {}limit {}{}",
+                    counts.ended(Ending::Revoked),
+                    counts.failed(),
+                    expired(&counts),
+                    flow.limit(),
+                    if paused { ", paused" } else { "" },
+                ),
+                detail: format!("{} lines ended, {} jobs put off", counts.all(), tally.put_off()),
+                position: Some(position(file.read(), &counts, tally.seen())),
+            }
+        };
+        let progress = Progress::new("sweep", file.clone());
+        let asked = tokio::select! {
+            never = progress.show(state) => match never {},
+            asked = screen.wait_for(|screen| *screen == Screen::Clearing) => asked.is_ok(),
+        };
+        drop(progress);
+        if !asked {
+            return;
         }
-    };
-    match progress.show(state).await {}
+        guard.screen().send_replace(Screen::Question);
+        if screen.wait_for(|screen| *screen == Screen::Bar).await.is_err() {
+            return;
+        }
+    }
 }
 
 /// The lines that ended without a call, if there are any: nobody expects them.

@@ -93,7 +93,7 @@ fn the_defaults_are_those_that_users_rely_on() {
     assert_eq!(flow.rate_scope, RateScope::Replica);
     assert_eq!(flow.pause.after_failures, 20);
     assert_eq!((flow.pause.probe_initial, flow.pause.probe_max), (seconds(1), seconds(30)));
-    assert_eq!(flow.pause.after_rejections, None);
+    assert_eq!((flow.pause.after_rejections, flow.pause.first_rejections), (None, 50));
 
     assert_eq!(config.pipeline.remember, seconds(600));
     assert_eq!(config.pipeline.remember_capacity, 100_000);

@@ -256,14 +256,49 @@ fn a_client_for_which_nothing_was_ever_revoked_is_paused_after_its_first_rejecti
     let (mut breakers, now) = (guarded(), Instant::now());
     breakers.know(2);
     assert_eq!(answer_all(&mut breakers, Rejected, now), 5, "no more than that could be condemned");
-    assert_eq!(
-        breakers.pauses().next().map(|(key, pause)| (key, pause.cause)),
-        Some((A, Cause::NothingRevoked))
-    );
+    let told = breakers.pauses().next().unwrap();
+    assert_eq!((told.client, told.pause.cause), (A, Cause::NothingRevoked));
+    assert_eq!(told.rejected_since, Some(now));
     assert_eq!(breakers.may_start(B, now), Some(Start::Free));
     breakers.renew(A);
     assert_eq!(breakers.paused(), 0, "a new secret begins anew");
     assert_eq!(breakers.may_start(A, now), Some(Start::Free));
+}
+
+#[test]
+fn a_pause_tells_when_the_first_of_its_rejections_came() {
+    let (mut breakers, start) = (guarded(), Instant::now());
+    breakers.know(2);
+    for second in 0..5 {
+        breakers.started(A, Start::Free, start);
+        breakers.saw(
+            (A, Start::Free, 0),
+            Duration::ZERO,
+            &Rejected,
+            false,
+            start + SECOND * second,
+        );
+    }
+    let news = breakers.news();
+    let [(A, Some(told))] = news.as_slice() else { panic!("{news:?}") };
+    assert_eq!((told.rejected_since, told.pause.since), (Some(start), start + SECOND * 4));
+}
+
+#[test]
+fn a_lifted_guard_resumes_its_client_until_the_secret_is_new() {
+    let (mut breakers, now) = (guarded(), Instant::now());
+    breakers.know(2);
+    answer_all(&mut breakers, Rejected, now);
+    breakers.lift_guard(A);
+    assert_eq!(breakers.paused(), 0);
+    for _ in 0..100 {
+        assert_eq!(breakers.may_start(A, now), Some(Start::Free));
+        breakers.started(A, Start::Free, now);
+        breakers.saw((A, Start::Free, 0), Duration::ZERO, &Rejected, false, now);
+    }
+    breakers.renew(A);
+    assert_eq!(answer_all(&mut breakers, Rejected, now), 5, "a new secret begins anew");
+    assert_eq!(breakers.paused(), 1);
 }
 
 #[test]

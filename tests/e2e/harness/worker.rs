@@ -74,6 +74,9 @@ impl Launch {
             // purpose mean bad weather. Tests of the flow say otherwise.
             .set("flow.concurrency.adaptive", "false")
             .set("flow.pause.after_failures", "1000000")
+            // Nor do rejections on purpose mean a wrong secret, and calls that a test holds before any success are
+            // not to end at fifty. Tests of the guard take this back.
+            .set("flow.guard.first_rejections", 0)
             // A machine that is busy must not be a fault that no test has asked for: each of these, run
             // out, is one more call.
             .set("endpoint.connect_timeout", "60s")

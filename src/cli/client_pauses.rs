@@ -1,0 +1,192 @@
+//! What is said of clients that are paused: in the log, at `/readyz` and on the page.
+//!
+//! The flow knows clients by number. Their ids, the URL and the commands that help come from the configuration.
+
+mod commands;
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use crate::{
+    config::Config,
+    domain::ClientKey,
+    endpoint::Credentials,
+    flow::{Cause, ClientPause, Dispatcher, FlowReport},
+    ports::{Condition, PausedClient, PausedClients, Report},
+};
+use commands::DeadLetterCommands;
+
+pub(super) use commands::join;
+
+/// So many paused clients are named; the others are counted.
+const NAMED: usize = 10;
+
+/// The wall clock and the dead letters' time stamps may differ by so much.
+const MARGIN: Duration = Duration::from_secs(1);
+
+/// What is said of clients that are paused.
+#[derive(Debug)]
+pub struct ClientPauses {
+    credentials: Arc<Credentials>,
+    audience: String,
+    endpoint: String,
+    /// The configuration's files, for the commands; `None` without a dead-letter queue.
+    files: Option<Vec<PathBuf>>,
+}
+
+impl ClientPauses {
+    /// Of the clients with these secrets. `has_dead_letters` says whether rejected jobs are dead letters in a queue.
+    #[must_use]
+    pub fn new(config: &Config, credentials: Arc<Credentials>, has_dead_letters: bool) -> Self {
+        Self {
+            credentials,
+            audience: config.pipeline.defaults.audience.to_string(),
+            endpoint: endpoint(config),
+            files: has_dead_letters.then(|| config.files.clone()),
+        }
+    }
+
+    /// The audience of jobs that name none, and the URL that is called.
+    #[must_use]
+    pub fn environment(&self) -> (&str, &str) {
+        (&self.audience, &self.endpoint)
+    }
+
+    /// The id of a client.
+    #[must_use]
+    pub fn id(&self, client: ClientKey) -> String {
+        self.credentials.client_id(client).unwrap_or_default()
+    }
+
+    /// Logs one line for a client that is paused, or that resumes.
+    pub fn log(&self, client: ClientKey, pause: Option<&ClientPause>) {
+        let id = self.id(client);
+        let Some(pause) = pause else {
+            return info!(client = id, "client running again");
+        };
+        let reason = pause.pause.cause.as_str();
+        let (audience, endpoint) = self.environment();
+        let Some(DeadLetterCommands { list, replay }) = self.commands(&id, pause) else {
+            return warn!(client = id, reason, audience, endpoint, "client paused");
+        };
+        warn!(
+            client = id,
+            reason,
+            audience,
+            endpoint,
+            list,
+            replay,
+            "client paused: check its secret and the environment; `list` shows what was rejected, `replay` sends it \
+             back once the cause is mended"
+        );
+    }
+
+    /// The commands that bring back what was rejected before the pause.
+    fn commands(&self, id: &str, pause: &ClientPause) -> Option<DeadLetterCommands> {
+        let files = self.files.as_deref()?;
+        let since = pause.rejected_since.filter(|_| pause.pause.cause != Cause::Failures)?;
+        let since = clock(since);
+        Some(DeadLetterCommands::new(files, id, since.checked_sub(MARGIN).unwrap_or(since)))
+    }
+
+    fn describe(&self, pause: &ClientPause) -> PausedClient {
+        let id = self.id(pause.client);
+        let commands = self.commands(&id, pause).map_or_else(Vec::new, |commands| {
+            vec![
+                ("Lists what was rejected", commands.list),
+                ("Sends it back, once the cause is mended", commands.replay),
+            ]
+        });
+        PausedClient {
+            id,
+            reason: pause.pause.cause.as_str().to_owned(),
+            since: clock(pause.pause.since),
+            next_probe: clock(pause.pause.next_probe),
+            audience: self.audience.clone(),
+            endpoint: self.endpoint.clone(),
+            commands,
+        }
+    }
+}
+
+/// The endpoint's URL without its query, in which somebody may have put a key.
+#[must_use]
+pub fn endpoint(config: &Config) -> String {
+    let mut url = config.endpoint.url.clone();
+    url.set_query(None);
+    url.to_string()
+}
+
+/// A moment by the wall clock.
+fn clock(at: Instant) -> SystemTime {
+    let (now, clock) = (Instant::now(), SystemTime::now());
+    if at > now {
+        return clock + (at - now);
+    }
+    clock.checked_sub(now - at).unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+/// The flow at `/readyz` and on the page: paused as a whole, or for some clients.
+#[derive(Debug)]
+pub struct FlowState {
+    flow: Arc<Dispatcher>,
+    pauses: Arc<ClientPauses>,
+}
+
+impl FlowState {
+    /// Of this flow.
+    #[must_use]
+    pub const fn new(flow: Arc<Dispatcher>, pauses: Arc<ClientPauses>) -> Self {
+        Self { flow, pauses }
+    }
+}
+
+impl Report for FlowState {
+    fn condition(&self) -> Condition {
+        match FlowReport(self.flow.status()).condition() {
+            Condition::Ready => self.pauses.condition(&self.flow.pauses()),
+            paused => paused,
+        }
+    }
+
+    fn paused_clients(&self) -> PausedClients {
+        let pauses = self.flow.pauses();
+        PausedClients {
+            named: pauses.iter().take(NAMED).map(|pause| self.pauses.describe(pause)).collect(),
+            more: pauses.len().saturating_sub(NAMED),
+        }
+    }
+}
+
+impl ClientPauses {
+    /// The condition of a flow in which these clients are paused while others are served.
+    fn condition(&self, pauses: &[ClientPause]) -> Condition {
+        let (Some(since), Some(next)) = (
+            pauses.iter().map(|pause| pause.pause.since).min(),
+            pauses.iter().map(|pause| pause.pause.next_probe).min(),
+        ) else {
+            return Condition::Ready;
+        };
+        let who = match pauses {
+            [only] => format!("client {} is", self.id(only.client)),
+            several => format!("{} clients are", several.len()),
+        };
+        let mut causes: Vec<&str> = pauses.iter().map(|pause| pause.pause.cause.as_str()).collect();
+        causes.sort_unstable();
+        causes.dedup();
+        Condition::Waiting {
+            reason: format!("running, but {who} paused: {}", causes.join("; ")),
+            since: clock(since),
+            until: Some(clock(next)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
