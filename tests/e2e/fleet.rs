@@ -27,7 +27,7 @@ fn sharing(launch: Launch) -> Launch {
 
 /// How many calls arrived in the window that begins at `from`.
 fn in_window(calls: &[Instant], from: Instant) -> usize {
-    calls.iter().filter(|at| (from..from + WINDOW).contains(at)).count()
+    calls.iter().filter(|at| (from..from + WINDOW).contains(*at)).count()
 }
 
 fn arrivals(endpoint: &Endpoint) -> Vec<Instant> {
