@@ -125,6 +125,8 @@ async fn a_paused_replica_with_its_prefetch_full_gets_its_share_back() {
     }
     let worker = sharing(stage.run(&endpoint))
         .set("broker.prefetch", PREFETCH)
+        // Longer than the test waits: these jobs must leave for the sake of the share.
+        .set("retry.hold", "10m")
         .set("flow.pause.after_failures", 2)
         .set("flow.pause.probe_initial", "5s")
         .ready()
