@@ -115,7 +115,9 @@ async fn a_call_under_way_ends_well_and_its_old_connection_with_it() {
     answer.notify_one();
     old.await.unwrap();
     assert_eq!(ends.recv().await.unwrap(), old_connection);
-    others.iter().for_each(|_| answer.notify_one());
+    for _ in &others {
+        answer.notify_one();
+    }
     for other in others {
         other.await.unwrap();
     }

@@ -340,13 +340,17 @@ fn of_fleet() -> Arc<Dispatcher> {
 /// Tells that so many replicas consume both lanes, for as long as it takes to get a share.
 async fn settle(dispatcher: &Arc<Dispatcher>, replicas: u32) {
     for _ in 0..20 {
-        Lane::ALL.into_iter().for_each(|lane| dispatcher.counted(lane, Instant::now(), replicas));
+        for lane in Lane::ALL {
+            dispatcher.counted(lane, Instant::now(), replicas);
+        }
         tokio::time::advance(Duration::from_millis(500)).await;
     }
 }
 
 fn absent(dispatcher: &Arc<Dispatcher>) {
-    Lane::ALL.into_iter().for_each(|lane| dispatcher.absent(lane));
+    for lane in Lane::ALL {
+        dispatcher.absent(lane);
+    }
 }
 
 #[tokio::test(start_paused = true)]

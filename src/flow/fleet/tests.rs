@@ -8,7 +8,9 @@ const EVERY: Duration = Duration::from_millis(500);
 fn counted(fleet: &mut Fleet, from: Instant, time: Duration, consumers: u32) -> Instant {
     let mut at = from;
     while at < from + time {
-        Lane::ALL.into_iter().for_each(|lane| fleet.counted(lane, at, consumers));
+        for lane in Lane::ALL {
+            fleet.counted(lane, at, consumers);
+        }
         at += EVERY;
     }
     at
@@ -47,8 +49,9 @@ async fn a_share_that_falls_applies_at_once() {
 async fn a_share_grows_only_when_the_higher_count_is_old() {
     let (mut fleet, fallen) = settled(4);
     let last_high = fallen - EVERY;
-    let now = counted(&mut fleet, fallen, SETTLED, 2);
-    assert_share(&fleet, last_high + SETTLED - Duration::from_millis(1), 0.25);
+    let now = counted(&mut fleet, fallen, SETTLED.saturating_sub(EVERY), 2);
+    assert_eq!(now, last_high + SETTLED);
+    assert_share(&fleet, now - Duration::from_millis(1), 0.25);
     assert_share(&fleet, now, 0.5);
 }
 
@@ -65,7 +68,7 @@ async fn a_count_that_dips_lets_nothing_grow() {
 #[tokio::test(start_paused = true)]
 async fn a_queue_too_busy_to_tell_changes_nothing() {
     let (mut fleet, now) = settled(2);
-    let after = counted(&mut fleet, now, GOOD_FOR - EVERY, 0);
+    let after = counted(&mut fleet, now, GOOD_FOR.saturating_sub(EVERY), 0);
     assert_share(&fleet, after, 0.5);
     counted(&mut fleet, after, EVERY, 2);
     assert_share(&fleet, after + GOOD_FOR, 0.5);
@@ -84,7 +87,9 @@ async fn a_replica_that_is_told_nothing_has_no_share_and_begins_anew() {
 #[tokio::test(start_paused = true)]
 async fn a_consumer_that_was_cancelled_begins_anew() {
     let (mut fleet, now) = settled(1);
-    Lane::ALL.into_iter().for_each(|lane| fleet.absent(lane));
+    for lane in Lane::ALL {
+        fleet.absent(lane);
+    }
     assert!(!fleet.consumes());
     assert_share(&fleet, now, 0.0);
     let back = counted(&mut fleet, now, SETTLED, 1);
@@ -162,7 +167,9 @@ impl Model {
             // The broker notices what has gone, sooner or later.
             26..126 if replica.cut_off || replica.killed => replica.counted.clear(),
             126..136 if replica.cut_off && replica.counted.is_empty() => {
-                Lane::ALL.into_iter().for_each(|lane| replica.fleet.absent(lane));
+                for lane in Lane::ALL {
+                    replica.fleet.absent(lane);
+                }
                 replica.believes.clear();
                 replica.answers.clear();
                 replica.cut_off = false;
@@ -213,14 +220,14 @@ impl Model {
 async fn the_shares_never_add_up_to_more_than_the_rate() {
     let mut highest = 0.0_f64;
     let mut shared = 0;
-    for seed in 0..200 {
+    for seed in 0..100 {
         let dice = fastrand::Rng::with_seed(seed);
         let mut model = Model { now: Instant::now(), replicas: Vec::new(), dice };
         for step in 0..3000 {
             model.step();
-            let shares = model.shares();
-            assert!(shares < 1.0 + 1e-9, "seed {seed}, step {step}: {shares}");
-            highest = highest.max(shares);
+            let sum = model.shares();
+            assert!(sum < 1.0 + 1e-9, "seed {seed}, step {step}: {sum}");
+            highest = highest.max(sum);
             let with = model.replicas.iter().filter(|replica| replica.fleet.share(model.now) > 0.0);
             shared += usize::from(with.count() > 1);
         }
