@@ -92,6 +92,8 @@ pub struct Delivered {
 #[derive(Debug)]
 pub struct Account {
     budget: Arc<Budget>,
+    /// The connection ends with its consuming channel.
+    of_lane: bool,
     charges: Mutex<Charges>,
 }
 
@@ -106,10 +108,16 @@ struct Charges {
 }
 
 impl Account {
-    /// An account of that budget.
+    /// An account of that budget, for a connection whose consuming channels come and go.
     #[must_use]
     pub fn new(budget: Arc<Budget>) -> Arc<Self> {
-        Arc::new(Self { budget, charges: Mutex::default() })
+        Arc::new(Self { budget, of_lane: false, charges: Mutex::default() })
+    }
+
+    /// An account of that budget, for a connection that ends with its only consuming channel, as a lane's does.
+    #[must_use]
+    pub fn of_lane(budget: Arc<Budget>) -> Arc<Self> {
+        Arc::new(Self { budget, of_lane: true, charges: Mutex::default() })
     }
 
     /// Charges a delivery; `false` if it has to wait for others of this connection to end. One that has no
@@ -132,9 +140,23 @@ impl Account {
         }
     }
 
-    /// Drops the charges of deliveries that nobody claimed: their channel, or with `None` the connection, is
-    /// closed.
-    pub(super) fn close(&self, channel: Option<u16>) {
+    /// A channel is closed: drops the charges of its deliveries that nobody claimed.
+    ///
+    /// The client library still hands out what it has of them. So in a lane they count until the stream ends, or
+    /// as much again would be let in meanwhile. Elsewhere the connection goes on, and nobody else would drop them.
+    pub(super) fn channel_closed(&self, channel: u16) {
+        if !self.of_lane {
+            self.drop_unclaimed(Some(channel));
+        }
+    }
+
+    /// The stream has ended: drops the charges of deliveries that nobody claimed.
+    pub(super) fn close(&self) {
+        self.drop_unclaimed(None);
+    }
+
+    /// Of one channel; with `None` of all, and nothing is charged any more.
+    fn drop_unclaimed(&self, channel: Option<u16>) {
         let mut lost = 0_u64;
         let mut charges = self.charges();
         charges.closed |= channel.is_none();
