@@ -7,6 +7,7 @@ mod account;
 mod backing_off;
 mod case;
 mod chance;
+mod crowding;
 mod duplicates;
 mod evidence;
 mod in_hand;
@@ -25,6 +26,7 @@ pub use backing_off::BackingOff;
 use case::Case;
 pub use case::MAX_IN_HAND;
 pub use chance::Chance;
+use crowding::TURN_COMES_WITHIN;
 pub use duplicates::Duplicates;
 use duplicates::{Entry, Followed, Leader};
 use in_hand::InHand;
@@ -135,7 +137,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
             biased;
             ended = follower.outcome() => Some(ended),
             () = case.lost.cancelled() => None,
-            () = self.overstayed(case.leave_by) => None,
+            () = self.overstayed(case) => None,
         };
         let Some(ended) = ended else {
             // The other job's call may be under way.
@@ -269,14 +271,16 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
     /// Leaves without a verdict. Handed back, a job is what it was when it came, but for the broker's
     /// flag; so it is parked instead where something must not be forgotten: an attempt that may have
     /// worked, or the latest probe that has failed for the hold, and would be at the head of its queue
-    /// again, and the next probe, for ever.
+    /// again, and the next probe, for ever. The same holds of a job that has failed in a crowded lane.
     fn leave(&self, case: &mut Case) -> Outcome {
         let retry = &self.settings.policy.retry;
         let is_latest_probe = case.probe.is_some_and(|probe| self.flow.is_latest_probe(probe));
         let worn_out = is_latest_probe && case.failing_for() >= retry.hold;
         let may_have_worked = case.history.ambiguity == Some(Ambiguity::Attempt);
+        let crowded_out =
+            self.backing_off.is_crowded(case.lane) && case.failing_for() > Duration::ZERO;
         let goes_on = !self.stop.is_draining() && !case.lost.is_cancelled();
-        if goes_on && (worn_out || may_have_worked) {
+        if goes_on && (worn_out || may_have_worked || crowded_out) {
             Outcome::Parked(retry.park(&mut case.history, Duration::ZERO))
         } else {
             Outcome::HandedBack
@@ -293,22 +297,32 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
             done = wait => Some(done),
             () = self.stop.drain() => None,
             () = case.lost.cancelled() => None,
-            () = self.overstayed(case.leave_by) => None,
+            () = self.overstayed(case) => None,
         }
     }
 
-    /// Waits for longer than a job may in a pause, and at most until `leave_by`. While calls are made it
-    /// may wait, for its turn comes. One timer at a time: this stands beside every wait of every job.
-    async fn overstayed(&self, leave_by: Instant) {
+    /// Waits for longer than a job may in a pause or in a crowded lane, and at most until it has to leave. While
+    /// calls are made it may wait, for its turn comes. One timer at a time: this stands beside every wait of
+    /// every job.
+    async fn overstayed(&self, case: &Case) {
+        let left = case.leave_by.saturating_duration_since(Instant::now());
         let hold = self.settings.policy.retry.hold;
-        let left = leave_by.saturating_duration_since(Instant::now());
-        tokio::time::sleep(hold.min(left)).await;
-        if hold < left {
-            tokio::select! {
-                biased;
-                () = self.flow.not_running() => {}
-                () = tokio::time::sleep_until(leave_by) => {}
+        let at_first = TURN_COMES_WITHIN.min(hold).min(left);
+        tokio::time::sleep(at_first).await;
+        let too_long = async {
+            tokio::time::sleep(hold.min(left).saturating_sub(at_first)).await;
+            if hold < left {
+                tokio::select! {
+                    biased;
+                    () = self.flow.not_running() => {}
+                    () = tokio::time::sleep_until(case.leave_by) => {}
+                }
             }
+        };
+        tokio::select! {
+            biased;
+            () = too_long => {}
+            () = self.backing_off.crowded_out(case.lane) => {}
         }
     }
 

@@ -10,6 +10,8 @@ use std::{
     task::Waker,
 };
 
+use tokio::sync::watch;
+
 /// Headers up to this size count as they are; they are mostly text.
 const PLAIN_HEADERS: usize = 1024;
 
@@ -21,6 +23,8 @@ const DECODED: u64 = 48;
 pub struct Budget {
     limit: u64,
     used: Mutex<Used>,
+    /// Whether a stream is not read.
+    stalled: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -28,19 +32,37 @@ struct Used {
     bytes: u64,
     /// Streams that wait for bytes; one entry for each at most.
     waiting: Vec<Waker>,
+    /// So many streams are not read.
+    stalled: usize,
 }
 
 impl Budget {
     /// A budget of so many bytes.
     #[must_use]
     pub fn new(limit: u64) -> Arc<Self> {
-        Arc::new(Self { limit, used: Mutex::default() })
+        let (used, stalled) = (Mutex::default(), watch::Sender::new(false));
+        Arc::new(Self { limit, used, stalled })
     }
 
     /// Bytes in flight now.
     #[must_use]
     pub fn in_flight(&self) -> u64 {
         self.used().bytes
+    }
+
+    /// Tells whether a stream is not read, because its next message does not fit.
+    #[must_use]
+    pub fn stalls(&self) -> watch::Receiver<bool> {
+        self.stalled.subscribe()
+    }
+
+    /// A stream is not read any more, or is read again.
+    fn stall(&self, stalled: bool) {
+        let mut used = self.used();
+        used.stalled = used.stalled.saturating_add_signed(if stalled { 1 } else { -1 });
+        let any = used.stalled > 0;
+        // Under the lock, so that the last word is the present one.
+        self.stalled.send_if_modified(|stalled| std::mem::replace(stalled, any) != any);
     }
 
     fn used(&self) -> MutexGuard<'_, Used> {
@@ -101,6 +123,8 @@ pub struct Account {
 struct Charges {
     /// The stream is gone: nothing is charged any more.
     closed: bool,
+    /// The stream is not read.
+    stalled: bool,
     /// Bytes of this connection, claimed or not.
     bytes: u64,
     /// Deliveries on their way through the client library, in order.
@@ -140,6 +164,14 @@ impl Account {
         }
     }
 
+    /// Notes whether the stream is read.
+    pub(super) fn stall(&self, stalled: bool) {
+        let changed = std::mem::replace(&mut self.charges().stalled, stalled) != stalled;
+        if changed {
+            self.budget.stall(stalled);
+        }
+    }
+
     /// A channel is closed: drops the charges of its deliveries that nobody claimed.
     ///
     /// The client library still hands out what it has of them. So in a lane they count until the stream ends, or
@@ -152,6 +184,7 @@ impl Account {
 
     /// The stream has ended: drops the charges of deliveries that nobody claimed.
     pub(super) fn close(&self) {
+        self.stall(false);
         self.drop_unclaimed(None);
     }
 

@@ -101,6 +101,27 @@ fn in_a_lane_what_nobody_claims_counts_until_the_stream_ends() {
 }
 
 #[test]
+fn a_budget_tells_whether_any_of_its_streams_is_not_read() {
+    let budget = Budget::new(LIMIT);
+    let (account, other) = (Account::new(Arc::clone(&budget)), Account::new(Arc::clone(&budget)));
+    let mut stalls = budget.stalls();
+    let mut told = || {
+        let changed = stalls.has_changed().unwrap();
+        (changed, *stalls.borrow_and_update())
+    };
+    assert_eq!(told(), (false, false));
+    account.stall(true);
+    account.stall(true);
+    assert_eq!(told(), (true, true));
+    other.stall(true);
+    account.stall(false);
+    assert_eq!(told(), (false, true), "the other is not read");
+    other.close();
+    other.stall(false);
+    assert_eq!(told(), (true, false));
+}
+
+#[test]
 fn large_headers_count_for_what_they_are_in_memory() {
     assert_eq!(cost(100, 1_000), 1_100);
     assert_eq!(cost(PLAIN_HEADERS, 0), 1_024);
