@@ -33,7 +33,7 @@ pub struct Control {
 #[derive(Debug, Clone)]
 pub struct Commands {
     wanted: watch::Receiver<Wanted>,
-    /// Everything in hand is settled: tell the broker and close.
+    /// Everything in flight is settled: tell the broker and close.
     pub close: CancellationToken,
 }
 
@@ -73,7 +73,7 @@ impl Control {
         self.stopped.cancelled().await;
     }
 
-    /// Everything in hand is settled: tells the broker and closes.
+    /// Everything in flight is settled: tells the broker and closes.
     pub fn close(&self) {
         self.want(Wanted::Never);
         self.close.cancel();

@@ -21,7 +21,7 @@ pub enum Link {
     Up,
     /// Answers, but for what is published: that is not read for now.
     Blocked,
-    /// Answers, but nothing is read: too much of what it delivered is still in hand.
+    /// Answers, but nothing is read: too much of what it delivered is still in flight.
     Stalled,
     /// Nothing any more.
     Gone,

@@ -2,11 +2,12 @@
 //!
 //! Three connections, supervised apart: each lane consumes and acks on one of its own, and one publishes. A
 //! blocked connection writes nothing, not even acks; a failure to publish must never end the session whose
-//! verdicts are in hand; and what breaks one lane's connection must not stop the other lane.
+//! verdicts are in flight; and what breaks one lane's connection must not stop the other lane.
 
 mod acks;
 mod advice;
 mod announced;
+mod apart;
 mod batch;
 mod broken;
 mod cause;

@@ -68,7 +68,7 @@ impl ChannelLedger {
         self.acks().flush(frames);
     }
 
-    /// Ends it: the session is lost, and whatever is in hand will be delivered again.
+    /// Ends it: the session is lost, and whatever is in flight will be delivered again.
     pub fn lose(&self) {
         self.lost.cancel();
     }

@@ -1,8 +1,8 @@
-//! A consumer that starves: jobs wait in its queue, it has none in hand, and yet none is delivered.
+//! A consumer that starves: jobs wait in its queue, it has none in flight, and yet none is delivered.
 //!
 //! The broker believes that the worker has its fill, or has forgotten it, and tells nobody. It was met with
 //! RabbitMQ 3.10.8 after a cluster had lost its majority and got it back. Nothing else would end it: with
-//! nothing in hand not even `consumer_timeout` does. A new session is served, or learns why not.
+//! nothing in flight not even `consumer_timeout` does. A new session is served, or learns why not.
 
 /// So many looks in a row must find it so, a minute's at least. A consumer that is served gets a job within
 /// milliseconds; but a queue without a majority serves nobody, and sessions that could wait for it should.

@@ -76,7 +76,7 @@ impl EngineError {
     }
 }
 
-/// How many jobs may be in hand at a time, of each lane.
+/// How many jobs may be in flight at a time, of each lane.
 pub fn prefetch(config: &Config) -> u16 {
     config.flow.prefetch(config.broker.prefetch)
 }

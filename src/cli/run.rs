@@ -193,7 +193,7 @@ impl Running {
         let code = tokio::select! {
             () = leaving => ExitCode::SUCCESS,
             () = endings.next() => {
-                warn!("ended at once by a second signal: what was in hand is delivered again");
+                warn!("ended at once by a second signal: what was in flight is delivered again");
                 ExitCode::FAILURE
             }
         };
@@ -224,7 +224,7 @@ async fn leave(
     tokio::select! {
         _ = &mut working => {}
         () = sleep(grace) => {
-            warn!("the grace is over: what is still in hand goes back");
+            warn!("the grace is over: what is still in flight goes back");
             stop.cut_off();
             if timeout(GOODBYE, &mut working).await.is_err() {
                 working.abort();
@@ -253,7 +253,7 @@ fn refused(ended: Result<Result<(), TopologyError>, JoinError>) -> ExitCode {
     }
 }
 
-/// A part that must not end did. Nothing is lost: all that was in hand is delivered again.
+/// A part that must not end did. Nothing is lost: all that was in flight is delivered again.
 fn failed(part: &str, panic: Option<&JoinError>) -> ExitCode {
     error!(part, panicked = panic.is_some(), "a part of the worker ended");
     ExitCode::FAILURE

@@ -13,7 +13,7 @@ use super::{
     faults::Problem,
     file,
     reader::Reader,
-    value::{self, Value, WHILE_IN_HAND},
+    value::{self, CONNECTING, QUICK, Value},
 };
 
 /// In bytes: AMQP allows a queue's name 255, and ours get suffixes.
@@ -28,6 +28,11 @@ const HEARTBEAT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::f
 /// The longest heartbeat that is not odd.
 const PATIENT: Duration = Duration::from_secs(300);
 
+/// How long a confirm may take. A shorter limit makes more copies of a live token than the documents state. At
+/// a longer one, a channel that confirms nothing is still in use when its jobs are handed back.
+const CONFIRM: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60);
+
+const CONNECT_TIMEOUT: &str = "broker.connect_timeout";
 const HEARTBEAT_KEY: &str = "broker.heartbeat";
 const CA_FILE: &str = "broker.ca_file";
 
@@ -60,8 +65,8 @@ pub(super) fn read(
         prefetch: reader.required("broker.prefetch", value::count(1..=u16::MAX)),
         in_flight_bytes: reader.required("broker.in_flight_bytes", value::size(IN_FLIGHT)).as_u64(),
         heartbeat: reader.required(HEARTBEAT_KEY, heartbeat),
-        connect_timeout: reader.required("broker.connect_timeout", value::duration(WHILE_IN_HAND)),
-        confirm_timeout: reader.required("broker.confirm_timeout", value::duration(WHILE_IN_HAND)),
+        connect_timeout: reader.required(CONNECT_TIMEOUT, value::duration(CONNECTING)),
+        confirm_timeout: reader.required("broker.confirm_timeout", value::duration(CONFIRM)),
         history_key_file: match secrets {
             Secrets::Needed => reader.file(HISTORY_KEY_FILE, history_keys),
             Secrets::Unneeded => reader.optional(HISTORY_KEY_FILE, value::path),
@@ -93,6 +98,12 @@ fn look_for_oddities(reader: &mut Reader, settings: &Settings, encrypted: bool) 
         Problem::new(
             "is long: a connection that breaks without a word is noticed after twice as long",
             "lower it unless the unit is meant",
+        )
+    });
+    reader.expect(&[CONNECT_TIMEOUT], settings.connect_timeout >= QUICK, || {
+        Problem::new(
+            "is short: a broker that is slow to answer is never connected to",
+            "raise it unless the unit is meant",
         )
     });
     for (key, file) in

@@ -1,6 +1,6 @@
 //! The section `endpoint`.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc};
 
 use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
@@ -14,15 +14,12 @@ use super::{
     file,
     preset::{self, Preset},
     reader::Reader,
-    value::{self, Value, WHILE_IN_HAND},
+    value::{self, CONNECTING, QUICK, Value, WHILE_IN_HAND},
 };
 
 const URL: &str = "endpoint.url";
 const CA_FILE: &str = "endpoint.ca_file";
 const AUDIENCE: &str = "endpoint.audience";
-/// Shorter calls than this are cut off by a busy network, or the unit is not the one that was meant.
-const QUICK: Duration = Duration::from_secs(1);
-
 const CONNECT_TIMEOUT: &str = "endpoint.connect_timeout";
 pub(super) const TIMEOUT: &str = "endpoint.timeout";
 pub(super) const PRESUME: &str = "endpoint.presume_revoked_after_ambiguity";
@@ -41,7 +38,7 @@ pub(super) fn read(reader: &mut Reader, max_concurrency: usize) -> Section {
     let settings = Settings {
         url: endpoint_url(reader, preset),
         api_version: reader.required("endpoint.api_version", header),
-        connect_timeout: reader.required(CONNECT_TIMEOUT, value::duration(WHILE_IN_HAND)),
+        connect_timeout: reader.required(CONNECT_TIMEOUT, value::duration(CONNECTING)),
         timeout: reader.required(TIMEOUT, value::duration(WHILE_IN_HAND)),
         ca_file: reader.file(CA_FILE, file::certificates),
         proxy: proxy(reader),
@@ -84,6 +81,14 @@ fn look_for_oddities(
     reader.expect(&[TIMEOUT], settings.timeout >= QUICK, || {
         Problem::new(
             "is short: each call that it cuts off may have worked, and its retry may be rejected",
+            "raise it unless the unit is meant",
+        )
+    });
+    let connects = settings.connect_timeout >= QUICK;
+    // A whole call that is short is a warning by itself, and no connecting may take longer.
+    reader.expect(&[CONNECT_TIMEOUT], connects || settings.timeout < QUICK, || {
+        Problem::new(
+            "is short: an endpoint that is slow to answer is never connected to",
             "raise it unless the unit is meant",
         )
     });

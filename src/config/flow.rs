@@ -13,7 +13,7 @@ use super::{
 /// As many calls at a time as one host has ports for.
 const CONCURRENCY: RangeInclusive<usize> = 1..=65_535;
 
-/// Calls per second. Slower, a job would not get its turn in the time that one may be in hand; faster,
+/// Calls per second. Slower, a job would not get its turn in the time that one may be in flight; faster,
 /// the rate limits nothing.
 const RATE: RangeInclusive<f64> = 0.01..=1_000_000.0;
 

@@ -47,7 +47,7 @@ pub enum LogFormat {
 /// How the worker ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShutdownSettings {
-    /// How long calls and settlements in hand may take after the signal to stop.
+    /// How long calls and settlements in flight may take after the signal to stop.
     pub grace: Duration,
 }
 
@@ -99,7 +99,7 @@ pub(super) fn shutdown(reader: &mut Reader, timeout: Duration) -> ShutdownSettin
     });
     reader.expect(&[GRACE], grace <= MAX_IN_HAND, || {
         Problem::new(
-            "is longer than a job may be in hand",
+            "is longer than a job may be in flight",
             format!("choose at most {}", humantime::format_duration(MAX_IN_HAND)),
         )
     });

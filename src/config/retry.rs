@@ -66,7 +66,7 @@ fn stays(value: &Value) -> Result<Vec<Duration>, Problem> {
     if stays.is_empty() {
         return Err(Problem::new(
             "is empty",
-            "name one stay at least: without any, trouble would fill the hand",
+            "name one stay at least: without any, every failing job would stay in flight",
         ));
     }
     if stays.iter().any(|stay| stay.subsec_nanos() % 1_000_000 != 0) {

@@ -18,9 +18,15 @@ pub(super) const LONGEST: Duration = Duration::from_secs(31_557_600);
 /// The shortest duration that is not none.
 pub(super) const SHORTEST: Duration = Duration::from_millis(1);
 
-/// What happens to a job between its delivery and its settlement: longer than it may be in hand, it
+/// What happens to a job between its delivery and its settlement: longer than it may be in flight, it
 /// would never come to its end.
 pub(super) const WHILE_IN_HAND: RangeInclusive<Duration> = SHORTEST..=MAX_IN_HAND;
+
+/// The time to connect: longer than this, a server that does not answer is down.
+pub(super) const CONNECTING: RangeInclusive<Duration> = SHORTEST..=Duration::from_secs(60);
+
+/// A limit below this cuts off what a busy network still completes, or the unit is not the intended one.
+pub(super) const QUICK: Duration = Duration::from_secs(1);
 
 /// Any duration but none.
 pub(super) const SOME_TIME: RangeInclusive<Duration> = SHORTEST..=LONGEST;

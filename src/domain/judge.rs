@@ -24,7 +24,7 @@ pub struct Policy {
 pub struct Circumstances {
     /// The wall clock.
     pub now: SystemTime,
-    /// How long the job has been failing in hand.
+    /// How long the job has been failing in flight.
     pub failing_for: Duration,
     /// Whether the endpoint answered another job since this attempt began.
     pub others_answered: bool,
@@ -37,7 +37,7 @@ pub struct Circumstances {
 pub enum Judgement {
     /// This delivery is over.
     Finish(Outcome),
-    /// It waits in hand and is tried again.
+    /// It waits, still in flight, and is tried again.
     Wait {
         /// The server's wish, clamped: the wait is no shorter.
         at_least: Duration,

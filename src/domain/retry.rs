@@ -1,4 +1,4 @@
-//! When a failed job waits in hand, when it is parked, and when it is given up.
+//! When a failed job waits in flight, when it is parked, and when it is given up.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,7 +7,7 @@ use super::{backoff::Schedule, history::History, outcome::Parking};
 /// The terms of retrying.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RetryPolicy {
-    /// The waits between attempts of a job in hand.
+    /// The waits between attempts of a job in flight.
     pub schedule: Schedule,
     /// A job that has failed for this long, its stays included, is parked.
     pub hold: Duration,
@@ -22,7 +22,7 @@ pub struct RetryPolicy {
 /// What a failed job does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
-    /// Waits in hand.
+    /// Waits in flight.
     InHand,
     /// Stays in a retry queue.
     Park,
@@ -31,7 +31,7 @@ pub enum Retry {
 }
 
 impl RetryPolicy {
-    /// How long a job has been failing that fails in hand for `in_hand`. Stays count as well: back from
+    /// How long a job has been failing that fails in flight for `in_hand`. Stays count as well: back from
     /// one past the hold, it gets one attempt, then the next stay; one that was parked early, for want
     /// of room, has what is left of the hold.
     #[must_use]
@@ -45,7 +45,7 @@ impl RetryPolicy {
         }
     }
 
-    /// What a job does after a failed attempt, seen at `now`, that has been failing in hand for
+    /// What a job does after a failed attempt, seen at `now`, that has been failing in flight for
     /// `in_hand`. `others_answered`: whether the endpoint answered another job meanwhile; without
     /// that it may be weather, and in weather nothing is given up.
     #[must_use]
@@ -63,7 +63,7 @@ impl RetryPolicy {
         if age >= self.give_up_after && others_answered {
             Retry::GiveUp
         } else if self.failing_for(history, now, in_hand) >= self.hold {
-            // What has failed for so long is no longer worth a place in hand.
+            // What has failed for so long is no longer worth a place in flight.
             Retry::Park
         } else {
             Retry::InHand
@@ -114,7 +114,7 @@ mod tests {
     fn a_failure_waits_then_parks_then_is_given_up_in_good_weather_only() {
         let now = SystemTime::UNIX_EPOCH + 1000 * HOUR;
         let cases = [
-            // (stays, first failed ago, in hand for, others answered) -> what next
+            // (stays, first failed ago, in flight for, others answered) -> what next
             (0, Duration::ZERO, Duration::ZERO, true, Retry::InHand),
             (0, Duration::from_secs(59), Duration::from_secs(59), true, Retry::InHand),
             (0, Duration::from_secs(60), Duration::from_secs(60), true, Retry::Park),

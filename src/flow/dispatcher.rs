@@ -232,7 +232,7 @@ impl Dispatcher {
         self.metrics.concurrency_limit(state.limit.current());
         self.metrics.paused(phase != Phase::Running);
         let intake = match phase {
-            // What is held can only wait, and would wait in hand.
+            // What is held can only wait, and would wait in flight.
             Phase::Running if state.held => Intake::Closed,
             Phase::Running => Intake::Open,
             Phase::Probing(_) if state.weather.may_start(now) && state.lanes.is_empty() => {

@@ -20,7 +20,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The prefetch in force: at most what the rate starts in a minute, so that nothing waits in hand
+    /// The prefetch in force: at most what the rate starts in a minute, so that nothing waits in flight
     /// for so long that the broker takes it back.
     #[must_use]
     pub fn prefetch(&self, configured: u16) -> u16 {

@@ -1,4 +1,4 @@
-//! A job's place in the gauge of jobs in hand.
+//! A job's place in the gauge of jobs in flight.
 
 use std::sync::Arc;
 

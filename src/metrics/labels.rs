@@ -114,7 +114,7 @@ labels! {
         Failed = "failed",
     }
 
-    /// What a job in hand is doing.
+    /// What a job in flight is doing.
     pub enum JobState = "state" {
         /// It may be called as soon as the flow lets it.
         Waiting = "waiting",

@@ -189,7 +189,7 @@ impl Metrics {
         self.table.client_secrets_ignored.of(()).inc();
     }
 
-    /// The oldest job in hand has been there for `age`.
+    /// The oldest job in flight has been there for `age`.
     pub fn oldest_job_in_flight(&self, age: Duration) {
         self.table.oldest.of(()).set(age.as_secs_f64());
     }

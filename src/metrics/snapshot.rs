@@ -21,7 +21,7 @@ pub struct Snapshot {
     pub failed: Counts<Reason>,
     /// Calls by what they came to.
     pub calls: Counts<ResultLabel>,
-    /// Jobs in hand.
+    /// Jobs in flight.
     pub in_flight: Counts<JobState>,
     /// Messages ready in the queues, as last sampled.
     pub queues: Counts<Depth>,

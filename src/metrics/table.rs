@@ -25,7 +25,7 @@ const CALL_SECONDS: &[f64] =
 const AGE_SECONDS: &[f64] =
     &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0];
 
-/// Calls for one job. Nearly all need one; about ten fit into the default stay in hand, and some
+/// Calls for one job. Nearly all need one; about ten fit into the default stay in flight, and some
 /// thirty more into the stays of a day in retry queues.
 const ATTEMPTS: &[f64] = &[1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0, 34.0, 55.0];
 
@@ -90,10 +90,10 @@ table! {
     /// Calls made for a job until it ended.
     attempts: Histogram<()> = "job_attempts" in ATTEMPTS;
 
-    /// Jobs in hand, by what they are doing.
+    /// Jobs in flight, by what they are doing.
     in_flight: IntGauge<JobState> = "jobs_in_flight";
 
-    /// Seconds that the oldest job in hand has been there; 0 if there is none.
+    /// Seconds that the oldest job in flight has been there; 0 if there is none.
     oldest: Gauge<()> = "oldest_job_in_flight_seconds";
 
     /// How many calls may be under way at a time, for now.
@@ -105,7 +105,7 @@ table! {
     /// Deliveries that the client library could not have read, and what of them was mended.
     mended: IntCounter<Mending> = "messages_mended_total";
 
-    /// Bytes of the messages in hand, and of those on their way to it.
+    /// Bytes of the messages in flight, and of those on their way to it.
     in_flight_bytes: IntGauge<()> = "in_flight_bytes";
 
     /// 1 while both lanes are consumed from the broker.

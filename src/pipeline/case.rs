@@ -1,4 +1,4 @@
-//! What the pipeline knows of one delivery while it is in hand.
+//! What the pipeline knows of one delivery while it is in flight.
 
 use std::{
     sync::Arc,
@@ -19,11 +19,11 @@ use crate::{
     spans::JobSpan,
 };
 
-/// Whatever has been in hand for this long without an ending goes back: RabbitMQ ends the consumer
+/// Whatever has been in flight for this long without an ending goes back: RabbitMQ ends the consumer
 /// that holds a delivery for longer than its `consumer_timeout`, 30 minutes by default.
 pub const MAX_IN_HAND: Duration = Duration::from_secs(600);
 
-/// One delivery in hand.
+/// One delivery in flight.
 #[derive(Debug)]
 pub struct Case {
     /// The lane that it came in.
@@ -142,7 +142,7 @@ impl Case {
         self.history.ambiguity = self.history.ambiguity.max(ambiguity);
     }
 
-    /// How long the job has been failing in hand.
+    /// How long the job has been failing in flight.
     #[must_use]
     pub fn failing_for(&self) -> Duration {
         self.failing_since.map(|since| since.elapsed()).unwrap_or_default()

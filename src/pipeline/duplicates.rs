@@ -1,7 +1,7 @@
 //! Duplicates: jobs that are the same call, made once.
 //!
 //! The endpoint is not idempotent as far as anyone knows: the second of two calls for one token may be
-//! rejected because the first one worked. So of the jobs in hand with one key the first leads and makes
+//! rejected because the first one worked. So of the jobs in flight with one key the first leads and makes
 //! the call, the others follow: they wait for its verdict, which is theirs as well. A leader that leaves
 //! without one is succeeded by the longest waiting follower, interactive ones first. What was revoked a
 //! short while ago is remembered, and its duplicates are settled without a call.
@@ -36,7 +36,7 @@ use crate::domain::{Ambiguity, JobKey, Lane};
 use flight::Flight;
 use recent::Recent;
 
-/// The jobs in hand by their key, and the keys that were revoked a short while ago.
+/// The jobs in flight by their key, and the keys that were revoked a short while ago.
 pub struct Duplicates(Mutex<State>);
 
 struct State {

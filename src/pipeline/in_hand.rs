@@ -1,4 +1,4 @@
-//! Which jobs are in hand, and since when: the age of the oldest is what an operator watches.
+//! Which jobs are in flight, and since when: the age of the oldest is what an operator watches.
 
 use std::{
     collections::BTreeMap,
@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::Instant;
 
-/// The jobs in hand, in the order of their arrival.
+/// The jobs in flight, in the order of their arrival.
 #[derive(Debug, Default)]
 pub struct InHand(Mutex<Entries>);
 
@@ -35,7 +35,7 @@ impl InHand {
         Ticket { in_hand: Arc::clone(self), number }
     }
 
-    /// How long the oldest has been in hand; zero with none.
+    /// How long the oldest has been in flight; zero with none.
     #[must_use]
     pub fn oldest(&self) -> Duration {
         self.entries().since.first_key_value().map(|(_, since)| since.elapsed()).unwrap_or_default()

@@ -43,7 +43,7 @@ use crate::{
     spans::Spans,
 };
 
-/// A settlement has at least this long, however long its job was in hand before.
+/// A settlement has at least this long, however long its job was in flight before.
 const SETTLE_AT_LEAST: Duration = Duration::from_secs(60);
 
 /// What every job passes through.
@@ -73,7 +73,7 @@ pub struct Pipeline<E, C> {
 
 impl<E: Endpoint, C: Clock> Pipeline<E, C> {
     /// Takes every job from the source to its settlement; returns when the source has ended and
-    /// nothing is in hand any more.
+    /// nothing is in flight any more.
     pub async fn run(self: Arc<Self>, mut source: impl Source) {
         let in_hand = Arc::new(InHand::default());
         let oldest = Arc::clone(&in_hand);
@@ -123,7 +123,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         }
     }
 
-    /// Makes one call for all jobs in hand that ask for the same, and none for what was done already.
+    /// Makes one call for all jobs in flight that ask for the same, and none for what was done already.
     async fn once(&self, job: &Job, case: &mut Case) -> Outcome {
         let follower = match self.duplicates.enter(job.key(), case.lane, case.history.ambiguity) {
             Entry::Duplicate => return Outcome::Done(Ending::Duplicate),
@@ -287,7 +287,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         }
     }
 
-    /// Waits, unless the worker stops, or the job has been in hand for too long.
+    /// Waits, unless the worker stops, or the job has been in flight for too long.
     async fn unless_leaving<T>(&self, case: &Case, wait: impl Future<Output = T>) -> Option<T> {
         if self.stop.is_draining() || case.lost.is_cancelled() {
             return None;

@@ -22,7 +22,7 @@ pub enum Intake {
     Open,
     /// None: the backlog is safe where it is.
     Closed,
-    /// One, for a probe, with nothing in hand.
+    /// One, for a probe, with nothing in flight.
     One,
 }
 

@@ -37,7 +37,7 @@ pub struct Settings {
     pub force: bool,
     /// Whether lines that failed are taken up again.
     pub retry_failed: bool,
-    /// Jobs in hand at most.
+    /// Jobs in flight at most.
     pub capacity: usize,
 }
 

@@ -1,4 +1,4 @@
-//! One job of the sweep in hand, and its ways out: an entry in the journal, and perhaps a stay.
+//! One job of the sweep that is in flight, and its ways out: an entry in the journal, and perhaps a stay.
 
 use std::{fmt, time::Duration};
 
@@ -32,13 +32,13 @@ pub struct Exits {
     pub journal: Journal,
     /// What counts them.
     pub tally: Arc<Tally>,
-    /// Where they come from. It has room for each delivery that is in hand.
+    /// Where they come from. It has room for each delivery that is in flight.
     pub back: mpsc::Sender<Back>,
     /// Whether bodies have to be kept through a stay, for they cannot be read again.
     pub keep: bool,
 }
 
-/// A job of the sweep in hand.
+/// A job of the sweep that is in flight.
 pub struct LineDelivery {
     arrival: Arrival,
     found: Found,

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::ports::{Clock, SystemClock};
 
-/// Says in the journal what is certain now that nothing is in hand any more: that every line has ended,
+/// Says in the journal what is certain now that nothing is in flight any more: that every line has ended,
 /// or else beyond which line none was called. Without it the lines that were marked and never called
 /// would be in doubt. Returns whether every line has ended.
 ///

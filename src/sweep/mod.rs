@@ -2,7 +2,7 @@
 //!
 //! The engine is the one that works on a queue. [`FileSource`] is its source, and a settlement is an
 //! entry in the [`journal`]. What a broker does besides is done here: jobs that are parked or handed back
-//! wait in `stays` and come again, no more are in hand than the prefetch allows, and what may have been
+//! wait in `stays` and come again, no more are in flight than the prefetch allows, and what may have been
 //! called before a crash is delivered as redelivered.
 //!
 //! Data flows like this: [`begin`] opens input and journal; `scan` makes blocks of jobs out of lines;
@@ -35,5 +35,5 @@ pub use loader::LoadError;
 pub use reader::InputFault;
 pub use report::{GoesOn, Percentiles, Report, Results, Run, Sources};
 pub use source::{Control, End, FileSource};
-pub use survey::{Refused, Survey, SurveyError, survey};
+pub use survey::{Refused, Survey, survey};
 pub use tally::{Counts, Tally};

@@ -1,4 +1,4 @@
-//! The lines of the input as a source of jobs: as many as the flow wants, as many in hand as it may
+//! The lines of the input as a source of jobs: as many as the flow wants, as many in flight as it may
 //! have, and those that were put off when their time has come.
 
 use std::{
@@ -113,7 +113,7 @@ pub struct Parts {
     pub journal: Journal,
     /// Where they are counted.
     pub tally: Arc<Tally>,
-    /// Jobs in hand at most.
+    /// Jobs in flight at most.
     pub capacity: usize,
 }
 
@@ -153,7 +153,7 @@ impl FileSource {
     fn wanted(&self) -> bool {
         match *self.intake.borrow() {
             Intake::Open => self.in_hand < self.capacity,
-            // What is in hand waits for its own next attempt, so a probe may be one more.
+            // What is in flight waits for its own next attempt, so a probe may be one more.
             Intake::One => {
                 self.in_hand <= self.capacity
                     && self.next_probe.is_none_or(|next| next <= Instant::now())

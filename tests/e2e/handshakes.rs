@@ -46,7 +46,7 @@ async fn a_broker_that_hangs_up_in_the_handshake_is_tried_again() {
     });
 
     let launch = stage.run(&endpoint).set("broker.url", url);
-    let worker = launch.set("broker.connect_timeout", "10m").ready().await;
+    let worker = launch.set("broker.connect_timeout", "60s").ready().await;
     worker.until_processed("revoked", 1).await;
     assert_eq!(hung_up.load(Ordering::SeqCst), FRAMES.len(), "the fault happened");
     worker.stop().await;

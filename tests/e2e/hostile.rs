@@ -4,7 +4,7 @@
 use lapin::types::{AMQPValue, FieldTable};
 
 use crate::harness::{
-    Answer, DEAD, Endpoint, Gate, INTERACTIVE, Letter, Message, Stage,
+    Answer, DEAD, Endpoint, INTERACTIVE, Letter, Message, Stage,
     broker::OwnBroker,
     eventually,
     message::{table, text, texts},
@@ -138,13 +138,7 @@ async fn a_hostile_message_becomes_an_ordinary_dead_letter() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hostile_message_is_parked_and_comes_back() {
     let stage = Stage::new().await;
-    let clear = Gate::default();
-    let sky = clear.clone();
-    let endpoint =
-        Endpoint::start(
-            move |_| if sky.is_open() { Answer::revoked() } else { Answer::status(503) },
-        )
-        .await;
+    let (endpoint, clear) = Endpoint::failing(Answer::revoked).await;
     let worker = stage.run(&endpoint).set("retry.hold", "100ms").ready().await;
     spring_the_trap(&stage).await;
     let parked = r#"deferrals_total{how="parked",lane="interactive"}"#;
@@ -193,7 +187,7 @@ fn forged(token: &str) -> Message {
         .header("x-revoker-ambiguous", AMQPValue::Boolean(true))
         .header("x-revoker-ambiguity", text("attempt"))
         .header("x-revoker-lane", text("interactive"))
-        .header("x-revoker-mac", text(&format!("v1:{}", "0f".repeat(32))))
+        .header("x-revoker-mac", text(&format!("v2:{}", "0f".repeat(32))))
         .header("x-revoker-reason", text("made up"))
         .header("x-revoker-detail", text("made up"))
         .header("x-revoker-anything", text("made up"))
@@ -217,7 +211,7 @@ async fn a_forged_past_is_ignored() {
     let parked = r#"deferrals_total{how="parked",lane="interactive"}"#;
     worker.until_metrics("a stay", |metrics| metrics.value(parked) >= 1).await;
     let stolen = take_parked(&stage).await;
-    assert!(stolen.text("x-revoker-mac").unwrap().starts_with("v1:"));
+    assert!(stolen.text("x-revoker-mac").unwrap().starts_with("v2:"));
     assert_eq!(stolen.text("x-revoker-ambiguity").as_deref(), Some("attempt"));
     let theft = |token: &str| {
         let headers = stolen.properties.headers().clone().unwrap();
@@ -277,15 +271,7 @@ async fn take_parked(stage: &Stage) -> Letter {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_past_is_believed_by_its_mac() {
     let stage = Stage::new().await;
-    let failing = Gate::default();
-    let over = failing.clone();
-    let endpoint =
-        Endpoint::start(
-            move |_| {
-                if over.is_open() { Answer::rejected() } else { Answer::status(503) }
-            },
-        )
-        .await;
+    let (endpoint, failing) = Endpoint::failing(Answer::rejected).await;
     let launch = stage.run(&endpoint).presuming().set("retry.hold", "100ms");
     let first = launch.ready().await;
     stage.amqp.publish(INTERACTIVE, Message::job(&token(1)).id("job-1")).await;

@@ -154,13 +154,7 @@ async fn the_reason_of_a_close_is_told() {
 async fn the_reason_of_a_close_is_told_without_a_consumer() {
     const FEW: usize = 10;
     let stage = Stage::new().await;
-    let clear = Gate::default();
-    let sky = clear.clone();
-    let endpoint =
-        Endpoint::start(
-            move |_| if sky.is_open() { Answer::revoked() } else { Answer::status(503) },
-        )
-        .await;
+    let (endpoint, clear) = Endpoint::failing(Answer::revoked).await;
     let launch = stage.run(&endpoint).set("flow.pause.after_failures", 5);
     let worker = launch.set("flow.pause.probe_initial", "100ms").ready().await;
     stage.amqp.publish_all(INTERACTIVE, (0..FEW).map(|n| Message::job(&token(n)))).await;

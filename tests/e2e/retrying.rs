@@ -235,13 +235,7 @@ async fn a_job_that_fails_while_others_are_answered_is_given_up_as_exhausted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn in_weather_nothing_is_given_up() {
     let stage = Stage::new().await;
-    let clear = Gate::default();
-    let sky = clear.clone();
-    let endpoint =
-        Endpoint::start(
-            move |_| if sky.is_open() { Answer::revoked() } else { Answer::status(503) },
-        )
-        .await;
+    let (endpoint, clear) = Endpoint::failing(Answer::revoked).await;
     let worker = stage
         .run(&endpoint)
         .set("retry.hold", "300ms")

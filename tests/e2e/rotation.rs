@@ -9,7 +9,7 @@ use std::{
 use tempfile::TempDir;
 
 use crate::harness::{
-    Answer, BULK, DEAD, Endpoint, Gate, INTERACTIVE, Launch, Message, Stage, Worker, canary, token,
+    Answer, BULK, DEAD, Endpoint, INTERACTIVE, Launch, Message, Stage, Worker, canary, token,
     worker::field,
 };
 
@@ -137,15 +137,7 @@ async fn a_pause_for_rejections_ends_with_the_right_secret() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotated_history_key_forgets_no_parked_job() {
     let stage = Stage::new().await;
-    let failing = Gate::default();
-    let over = failing.clone();
-    let endpoint =
-        Endpoint::start(
-            move |_| {
-                if over.is_open() { Answer::rejected() } else { Answer::status(503) }
-            },
-        )
-        .await;
+    let (endpoint, failing) = Endpoint::failing(Answer::rejected).await;
     let (old, new) = (format!("{}-1", canary::HISTORY_KEY), format!("{}-2", canary::HISTORY_KEY));
     let file = SecretFile::with(&old);
     let worker = stage

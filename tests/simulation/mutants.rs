@@ -32,13 +32,13 @@ pub enum Mutant {
     ExceedsTheLimit,
     /// Remembers no revoked token.
     ForgetsDuplicates,
-    /// Tries in hand what has failed for longer than the hold.
+    /// Tries in flight what has failed for longer than the hold.
     OutstaysTheHold,
     /// Its clock is slow, so it calls for tokens that have died.
     ReadsASlowClock,
     /// Does not notice that a session is lost.
     MissesLostSessions,
-    /// Ends without waiting for what is in hand.
+    /// Ends without waiting for what is in flight.
     LeavesTooSoon,
 }
 

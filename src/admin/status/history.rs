@@ -125,7 +125,7 @@ pub fn dead_lettered(snapshot: &Snapshot) -> u64 {
     of(&snapshot.processed, Processed::DeadLettered)
 }
 
-/// Jobs in hand.
+/// Jobs in flight.
 pub fn in_flight(snapshot: &Snapshot) -> u64 {
     snapshot.in_flight.iter().map(|(_, count)| count).sum()
 }

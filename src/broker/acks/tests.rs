@@ -120,7 +120,7 @@ fn broker(unacked: &mut BTreeSet<u64>, frame: Frame) -> Vec<(u64, Settle)> {
 
 proptest! {
     /// Whatever the order of deliveries, settlements and flushes: the broker learns of each delivery
-    /// exactly what became of it, and never of one in hand.
+    /// exactly what became of it, and never of one in flight.
     #[test]
     fn the_broker_learns_exactly_what_was_settled(
         steps in proptest::collection::vec((0u8..5, any::<prop::sample::Index>()), 1..300)

@@ -1,4 +1,4 @@
-//! Which consumers take the queue's letters in hand, and how many at a time.
+//! Which consumers take the queue's letters, and how many at a time.
 //!
 //! Every letter stays held until the end, so the queue is taken by one consumer behind the other: each holds as
 //! many letters as its prefetch says. One for all would not do, for a prefetch is a 16-bit number. All at once
@@ -19,7 +19,7 @@ const WINDOW: u16 = 10_000;
 /// come meanwhile.
 const MOST_WINDOWS: u32 = 28;
 
-/// How a queue is taken in hand.
+/// How a queue is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
     /// The prefetch of each consumer.

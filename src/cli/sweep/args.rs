@@ -8,6 +8,7 @@ use std::{
 };
 
 use crate::{
+    cli::places::{self, Place, SameFile},
     config::Config,
     input::{Column, Columns, Delimiter, Fills, Format, Options},
     sweep::{self, STDIN},
@@ -125,7 +126,7 @@ impl Args {
             config.flow.concurrency_max = concurrency.get();
             config.flow.concurrency_min = config.flow.concurrency_min.min(concurrency.get());
             config.endpoint.max_concurrency = concurrency.get();
-            // As many jobs in hand as keep all permits in use while some wait for a retry.
+            // As many jobs in flight as keep all permits in use while some wait for a retry.
             let in_hand = u16::try_from(concurrency.get().saturating_mul(2)).unwrap_or(u16::MAX);
             config.broker.prefetch = config.broker.prefetch.max(in_hand);
         }
@@ -159,6 +160,24 @@ impl Args {
         let beside_file = sweep::is_file(&self.file).then(|| self.beside(FAILED));
         let beside_journal = self.journal.as_ref().map(|journal| behind(journal, FAILED));
         beside_file.into_iter().chain(beside_journal).collect()
+    }
+
+    /// Checks that nothing is written over the input, and no file is two of those that are written.
+    ///
+    /// # Errors
+    ///
+    /// [`SameFile`].
+    pub fn check_places(&self) -> Result<(), SameFile> {
+        let (journal, failed) = (self.journal(), self.failed_lines());
+        let lists = failed.iter().map(|path| ("the list of failed lines", path.as_path()));
+        let places: Vec<Place<'_>> = [("the input", self.file.as_path())]
+            .into_iter()
+            .chain(journal.as_deref().map(|path| ("the journal", path)))
+            .chain(lists)
+            .chain(self.report.as_deref().map(|path| ("the report", path)))
+            .map(|(role, path)| Place { role, path })
+            .collect();
+        places::check(&places)
     }
 
     fn beside(&self, suffix: &str) -> PathBuf {

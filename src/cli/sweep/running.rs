@@ -183,7 +183,7 @@ async fn leave(
         () = sleep(grace) => {}
     }
     warn!(
-        "the grace is over: what is still in hand may have been revoked, and is called again later"
+        "the grace is over: what is still in flight may have been revoked, and is called again later"
     );
     stop.cut_off();
     working.await

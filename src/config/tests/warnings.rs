@@ -16,11 +16,16 @@ fn what_works_but_is_odd_is_a_warning() {
             "endpoint.timeout = '15ms'\nendpoint.connect_timeout = '15ms'",
             "endpoint.timeout (worker.toml:1): is short",
         ),
+        (
+            "endpoint.connect_timeout = '999ms'",
+            "endpoint.connect_timeout (worker.toml:1): is short",
+        ),
+        ("broker.connect_timeout = '999ms'", "broker.connect_timeout (worker.toml:1): is short"),
         ("endpoint.timeout = '30s'", "endpoint.timeout (worker.toml:1): lets no call finish"),
         ("shutdown.grace = '14s'", "shutdown.grace (worker.toml:1): lets no call finish"),
         (
             "shutdown.grace = '20000s'",
-            "shutdown.grace (worker.toml:1): is longer than a job may be in hand",
+            "shutdown.grace (worker.toml:1): is longer than a job may be in flight",
         ),
         ("flow.pause.probe_max = '30000s'", "flow.pause.probe_max (worker.toml:1): is long"),
         (
@@ -58,6 +63,7 @@ fn what_works_but_is_odd_is_a_warning() {
         "endpoint.url = 'http://[::1]:8080/revoke'",
         "endpoint.url = 'http://localhost:8080/revoke'",
         "broker.prefetch = 512",
+        "broker.connect_timeout = '1s'\nendpoint.connect_timeout = '1s'",
         "retry.give_up_after = '1m'",
         "endpoint.timeout = '20s'",
         "shutdown.grace = '10m'",

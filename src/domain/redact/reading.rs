@@ -1,6 +1,9 @@
-//! A text as its readers see it: without escapes, and whatever the case of its letters.
+//! A text as its readers see it: without escapes, decoded, and whatever the case of its letters.
 
+mod bytes;
+mod decoded;
 mod escapes;
+mod marks;
 
 use escapes::Family;
 
@@ -17,15 +20,61 @@ pub(super) struct Glyph {
 const MOST_ROUNDS: usize = 8;
 
 /// Escapes of one family or of all of them, undone until none is left.
-const FAMILIES: [&[Family]; 4] =
-    [&[Family::Percent], &[Family::Backslash], &[Family::Entity], &Family::ALL];
+const FAMILIES: [&[Family]; 5] =
+    [&[Family::Percent], &[Family::Backslash], &[Family::Entity], &[Family::Quoted], &Family::ALL];
+
+/// A text, read in one way, with all letters in one case.
+pub(super) struct Reading {
+    /// Whether only its letters and digits are left.
+    pub(super) is_bare: bool,
+    pub(super) glyphs: Vec<Glyph>,
+}
+
+/// Every way to read a text. A decoded text is left out where it cannot hold a run of `shortest` characters.
+///
+/// Plain ones first: as it stands, without escapes, without tags. Then letters and digits alone, because
+/// encodings and echoes differ in their punctuation and in their line breaks. Then what it is decoded to.
+pub(super) fn ways_to_read(text: &str, shortest: usize) -> impl Iterator<Item = Reading> {
+    let readings = readings(text);
+    let last = readings.last().cloned().unwrap_or_default();
+    let unmarked = marks::remove(&last);
+    let decoded = decoded::all(&last)
+        .chain(unmarked.iter().flat_map(|text| decoded::all(text)).collect::<Vec<_>>());
+    let plain: Vec<Vec<Glyph>> =
+        readings.iter().chain(&unmarked).map(|glyphs| fold(glyphs)).collect();
+    let mut bare: Vec<Vec<Glyph>> = readings
+        .first()
+        .into_iter()
+        .chain([&last])
+        .chain(&unmarked)
+        .map(|glyphs| bare(&fold(glyphs)))
+        .collect();
+    bare.dedup_by(|one, other| one.iter().map(|glyph| glyph.c).eq(other.iter().map(|g| g.c)));
+    let decoded = decoded.map(|glyphs| fold(&glyphs));
+    let decoded = decoded.filter(move |glyphs| decoded::may_be_text(glyphs, shortest));
+    let plain = plain.into_iter().map(|glyphs| Reading { is_bare: false, glyphs });
+    let bare_ones = bare.into_iter().map(|glyphs| Reading { is_bare: true, glyphs });
+    let decoded = decoded.flat_map(|glyphs| {
+        let bare = Reading { is_bare: true, glyphs: self::bare(&glyphs) };
+        [Reading { is_bare: false, glyphs }, bare]
+    });
+    plain.chain(bare_ones).chain(decoded)
+}
+
+/// The readings of a secret that differ most: as it stands, and with all that looks like an escape undone.
+/// Between them lie readings of a text that was escaped less often.
+pub(super) fn of_a_secret(secret: &str) -> impl Iterator<Item = Vec<Glyph>> {
+    let mut readings = readings(secret);
+    let last = if readings.len() > 1 { readings.pop() } else { None };
+    readings.into_iter().take(1).chain(last).map(|glyphs| fold(&glyphs))
+}
 
 /// A text as it stands, then with escapes undone. Each round is a reading of its own, and so is each family of
 /// escapes, for what looks like an escape may be a part of a secret. The last one has none left.
-pub(super) fn readings(text: &str) -> Vec<Vec<Glyph>> {
+fn readings(text: &str) -> Vec<Vec<Glyph>> {
     let glyphs: Vec<Glyph> =
         text.char_indices().map(|(at, c)| Glyph { c, from: at, to: at + c.len_utf8() }).collect();
-    let mut readings = vec![fold(&glyphs)];
+    let mut readings = vec![glyphs.clone()];
     if !escapes::may_hold_one(&glyphs) {
         return readings;
     }
@@ -33,18 +82,16 @@ pub(super) fn readings(text: &str) -> Vec<Vec<Glyph>> {
         let mut before = glyphs.clone();
         for _ in 0..MOST_ROUNDS {
             let Some(undone) = escapes::undo(&before, families) else { break };
-            readings.push(fold(&undone));
+            readings.push(undone.clone());
             before = undone;
         }
     }
     readings
 }
 
-/// The letters and digits of a text whose escapes are undone. Encodings differ in their punctuation and in
-/// their line breaks.
-pub(super) fn bare(readings: &[Vec<Glyph>]) -> Vec<Glyph> {
-    let unescaped = readings.last().into_iter().flatten();
-    unescaped.filter(|glyph| glyph.c.is_alphanumeric()).copied().collect()
+/// The letters and digits alone.
+pub(super) fn bare(glyphs: &[Glyph]) -> Vec<Glyph> {
+    glyphs.iter().filter(|glyph| glyph.c.is_alphanumeric()).copied().collect()
 }
 
 /// All letters in one case, and without characters that nobody sees. By way of the upper case: `ß` becomes
@@ -62,7 +109,10 @@ fn fold(glyphs: &[Glyph]) -> Vec<Glyph> {
     folded
 }
 
-/// Soft hyphen, zero-width characters, byte order mark.
+/// Soft hyphen, zero-width characters, byte order mark; and NUL, which UTF-16 puts between ASCII characters.
 const fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}')
+    matches!(
+        c,
+        '\0' | '\u{ad}' | '\u{34f}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}'
+    )
 }

@@ -95,7 +95,8 @@ impl Runs {
         let table = &tables[nth].1;
         // A run that repeats itself in both, as in "aaaa", is told once.
         let mut told = vec![false; table.places.len()];
-        for (hash, characters) in form.hashes.iter().zip(form.characters.windows(form.run)) {
+        let rows = form.hashes.iter().zip(form.characters.windows(form.run)).enumerate();
+        for (_, (hash, characters)) in rows.filter(|(nth, _)| form.counts(*nth)) {
             for candidate in table.candidates(*hash) {
                 let place = table.places[candidate].1;
                 if told[candidate] {

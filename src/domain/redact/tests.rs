@@ -1,3 +1,5 @@
+mod echoes;
+
 use std::fmt::Write as _;
 
 use base64::{
@@ -141,7 +143,7 @@ fn every_form_of_a_secret_is_replaced_and_the_text_around_it_stays() {
     // Of what stands around it in one group of base64, a character or two may be left.
     for encoded in [STANDARD.encode(&of_the_client), URL_SAFE_NO_PAD.encode(&of_the_client)] {
         let shown = clean(&[TOKEN], &format!("Basic {encoded}"));
-        assert!(shown.starts_with("Basic Y2xpZW50On[redacted]"), "{shown}");
+        assert!(shown.starts_with("Basic Y2xpZW50O[redacted]"), "{shown}");
     }
 }
 
@@ -163,7 +165,7 @@ fn short_secrets_are_replaced_as_well() {
     );
     assert_eq!(clean(&[" tok"], "token 'tok'!"), "[redacted]en '[redacted]'!");
     assert_eq!(clean(&["a\"b"], r#"said a\"b"#), "said [redacted]");
-    assert_eq!(clean(&["abc"], "hex 616263, base64 YWJj"), "hex [redacted], base64 YWJj");
+    assert_eq!(clean(&["abc"], "hex 616263, base64 YWJj"), "hex [redacted], base64 [redacted]");
     assert_eq!(clean(&[""], "nothing to hide"), "nothing to hide");
 }
 

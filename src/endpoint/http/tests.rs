@@ -314,7 +314,7 @@ async fn a_connection_is_used_again() {
     assert_eq!(server.connections(), 1);
 }
 
-/// The server hangs up on a pooled connection with its second request in hand.
+/// The server hangs up on a pooled connection with its second request in flight.
 #[tokio::test]
 async fn a_stale_connection_makes_no_hidden_second_call() {
     let requests: Arc<Mutex<usize>> = Arc::default();

@@ -1,4 +1,4 @@
-//! What the jobs in hand with one key share while one of them makes the call.
+//! What the jobs in flight with one key share while one of them makes the call.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::domain::{Ambiguity, Failure, Lane, PerLane};
 pub struct Past {
     /// Whether, and why, the token may already be revoked.
     pub ambiguity: Option<Ambiguity>,
-    /// When the first of the attempts in hand failed. A successor that counted anew would keep a place
+    /// When the first of the attempts in flight failed. A successor that counted anew would keep a place
     /// for another full `retry.hold`, and so would each of its followers after it.
     pub failing_since: Option<Instant>,
 }

@@ -18,7 +18,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::record::Record;
 use crate::ports::{Condition, Report};
 
-/// Requests that wait for the disk; more than jobs are ever in hand would change nothing.
+/// Requests that wait for the disk; more than jobs are ever in flight would change nothing.
 const WAITING: usize = 1024;
 
 /// Bytes of a batch after which no more are added.

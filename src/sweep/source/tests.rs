@@ -174,7 +174,7 @@ async fn the_flow_is_obeyed() {
     bench.control.want(Intake::Open);
     revoke(probe).await;
     let _fourth = bench.next().await;
-    assert!(bench.is_idle(), "three are in hand");
+    assert!(bench.is_idle(), "three are in flight");
     drop((second, third));
 }
 

@@ -58,8 +58,8 @@ impl Scene {
         self.input
             .enqueue(&self.stage)
             .set("broker.url", self.stage.url_by(&self.relay))
-            // However long a test takes over what it does while the relay holds.
-            .set("broker.confirm_timeout", "10m")
+            // As long as it may be: a test takes its time over what it does while the relay holds.
+            .set("broker.confirm_timeout", "60s")
             .set("broker.heartbeat", "10m")
     }
 

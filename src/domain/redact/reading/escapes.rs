@@ -1,9 +1,13 @@
-//! Undoes escapes: percent-encoding, HTML entities, the backslashes of JSON and of debug output.
+//! Undoes escapes: percent-encoding, HTML entities, the backslashes of JSON and of debug output,
+//! quoted-printable.
 //!
 //! Each character that comes out keeps the place of the escape that it was, which is why no library does
 //! this: what is found has to be replaced in the text as it stood.
 
-use super::Glyph;
+use super::{
+    Glyph,
+    bytes::{Byte, characters},
+};
 
 /// A family of escapes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,10 +18,12 @@ pub(super) enum Family {
     Backslash,
     /// Of HTML: `&plus;`, `&#43;`.
     Entity,
+    /// Of mail: `=2B`.
+    Quoted,
 }
 
 impl Family {
-    pub(super) const ALL: [Self; 3] = [Self::Percent, Self::Backslash, Self::Entity];
+    pub(super) const ALL: [Self; 4] = [Self::Percent, Self::Backslash, Self::Entity, Self::Quoted];
 
     /// The family whose escapes begin so.
     const fn of(begins: char) -> Option<Self> {
@@ -25,13 +31,24 @@ impl Family {
             '%' => Some(Self::Percent),
             '\\' => Some(Self::Backslash),
             '&' => Some(Self::Entity),
+            '=' => Some(Self::Quoted),
             _ => None,
         }
     }
 }
 
-/// HTML's names of the ASCII characters that it has names for.
-const ENTITIES: [(&str, char); 43] = [
+/// HTML's names of the ASCII characters that it has names for, and of characters that divide a word without
+/// being seen.
+const ENTITIES: [(&str, char); 52] = [
+    ("shy", '\u{ad}'),
+    ("zwnj", '\u{200c}'),
+    ("zwj", '\u{200d}'),
+    ("ZeroWidthSpace", '\u{200b}'),
+    ("NoBreak", '\u{2060}'),
+    ("ensp", ' '),
+    ("emsp", ' '),
+    ("thinsp", ' '),
+    ("hairsp", ' '),
     ("Tab", '\t'),
     ("NewLine", '\n'),
     ("nbsp", ' '),
@@ -110,36 +127,24 @@ pub(super) fn undo(glyphs: &[Glyph], families: &[Family]) -> Option<Vec<Glyph>> 
 /// Undoes a row of escapes that stand for bytes, and puts it behind what comes `before` it; returns how
 /// many characters the row takes.
 fn bytes(rest: &[Glyph], undone: &mut Vec<Glyph>, before: &[Glyph]) -> Option<usize> {
-    let mut row: Vec<(u8, usize)> = Vec::new();
+    let mut row: Vec<Byte> = Vec::new();
     let mut length = 0;
     while let Some((byte, more)) = byte(&rest[length..])
         && rest[length].c == rest[0].c
     {
+        let from = rest[length].from;
         length += more;
-        row.push((byte, length));
+        row.push(Byte { value: byte, from, to: rest[length - 1].to });
     }
     if row.is_empty() {
         return None;
     }
     undone.extend_from_slice(before);
-    let raw: Vec<u8> = row.iter().map(|(byte, _)| *byte).collect();
-    let mut begins = 0;
-    let mut taken = 0;
-    let mut push = |c: char, count: usize| {
-        taken += count;
-        let ends = row[taken - 1].1;
-        undone.push(Glyph { c, from: rest[begins].from, to: rest[ends - 1].to });
-        begins = ends;
-    };
-    for chunk in raw.utf8_chunks() {
-        chunk.valid().chars().for_each(|c| push(c, c.len_utf8()));
-        // Bytes that are no UTF-8 are most likely Latin-1.
-        chunk.invalid().iter().for_each(|byte| push(char::from(*byte), 1));
-    }
+    characters(&row, undone);
     Some(length)
 }
 
-/// The byte of an escape, `%2B`, `\x2b` or `\053`, and how many characters it takes.
+/// The byte of an escape, `%2B`, `=2B`, `\x2b` or `\053`, and how many characters it takes.
 fn byte(rest: &[Glyph]) -> Option<(u8, usize)> {
     let at = |nth: usize| rest.get(nth).map(|glyph| glyph.c);
     let number = |from: usize, length: usize, radix: u32| {
@@ -147,7 +152,7 @@ fn byte(rest: &[Glyph]) -> Option<(u8, usize)> {
         u8::try_from(digits.reduce(|high, low| Some(high? * radix + low?))??).ok()
     };
     match (at(0)?, at(1)?) {
-        ('%', _) => Some((number(1, 2, 16)?, 3)),
+        ('%' | '=', _) => Some((number(1, 2, 16)?, 3)),
         ('\\', 'x' | 'X') => Some((number(2, 2, 16)?, 4)),
         ('\\', '0'..='3') => Some((number(1, 3, 8)?, 4)),
         _ => None,
@@ -177,15 +182,24 @@ fn backslash(rest: &[Glyph]) -> Option<(char, usize)> {
         't' => '\t',
         'b' => '\u{8}',
         'f' => '\u{c}',
-        'u' | 'U' if rest.get(2)?.c == '{' => {
-            let digits = digits(&rest[3..], 16, 6)?;
+        'u' | 'U' | 'x' | 'X' if rest.get(2)?.c == '{' => {
+            let digits = number(&rest[3..], 16, 6)?;
             let closed = rest.get(3 + digits.1)?.c == '}';
             return closed.then_some((char::from_u32(digits.0)?, 4 + digits.1));
         }
-        'u' | 'U' => return utf16(rest),
+        'U' => return utf32(rest).or_else(|| utf16(rest)),
+        'u' => return utf16(rest),
         _ => return None,
     };
     Some((c, 2))
+}
+
+/// `\U000000e9`.
+fn utf32(rest: &[Glyph]) -> Option<(char, usize)> {
+    match digits(rest.get(2..)?, 16, 8)? {
+        (number, 8) => Some((char::from_u32(number)?, 10)),
+        _ => None,
+    }
 }
 
 /// `\u00e9` or `%u00e9`, and two of them for what lies beyond 16 bits.
@@ -213,7 +227,7 @@ fn entity(rest: &[Glyph]) -> Option<(char, usize)> {
     let at = |nth: usize| rest.get(nth).map(|glyph| glyph.c);
     if at(1)? == '#' {
         let (begins, radix) = if matches!(at(2)?, 'x' | 'X') { (3, 16) } else { (2, 10) };
-        let (number, length) = digits(&rest[begins..], radix, 7)?;
+        let (number, length) = number(&rest[begins..], radix, 7)?;
         let end = begins + length;
         return Some((char::from_u32(number)?, end + usize::from(at(end) == Some(';'))));
     }
@@ -221,6 +235,16 @@ fn entity(rest: &[Glyph]) -> Option<(char, usize)> {
         let fits = name.chars().chain([';']).enumerate().all(|(nth, c)| at(nth + 1) == Some(c));
         fits.then_some((*c, name.len() + 2))
     })
+}
+
+/// The number at the beginning, of so many digits at most behind any count of zeros, and how many characters
+/// it takes.
+fn number(rest: &[Glyph], radix: u32, most: usize) -> Option<(u32, usize)> {
+    let zeros = rest.iter().take_while(|glyph| glyph.c == '0').count();
+    match digits(&rest[zeros..], radix, most) {
+        Some((number, length)) => Some((number, zeros + length)),
+        None => (zeros > 0).then_some((0, zeros)),
+    }
 }
 
 /// The number at the beginning, of so many digits at most, and how many it has.

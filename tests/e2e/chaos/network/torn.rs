@@ -23,8 +23,8 @@ async fn reset_in_the_middle_of_a_frame() {
     let mut trial = Plan::new(Area::Network, "broker: reset in mid-frame").jobs(jobs).begin().await;
     let relay = Relay::open(trial.stage.broker_address()).await;
     broker_by(&mut trial, &relay);
-    // Longer than the case may last: a publisher that noticed its loss by this alone would hang.
-    trial.launch = trial.launch.set("broker.confirm_timeout", "10m");
+    // As long as it may be: a publisher that noticed each loss by this alone would hang.
+    trial.launch = trial.launch.set("broker.confirm_timeout", "60s");
     let times = rounds * FRAMES.len();
     let share = trial.part(1.0) / (times + 1);
     trial.law.hold_after(share);

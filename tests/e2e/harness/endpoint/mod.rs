@@ -21,6 +21,8 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 
+use super::Gate;
+
 pub use answer::{Answer, GZIP_BOMB, Said};
 pub use ledger::{Entry, Ledger};
 pub use wire::Request;
@@ -94,6 +96,16 @@ impl Endpoint {
     /// Revokes whatever it is asked to.
     pub async fn willing() -> Self {
         Self::start(|_| Answer::revoked()).await
+    }
+
+    /// Answers 503 to every call until the gate is opened, then with `then`.
+    pub async fn failing(then: fn() -> Answer) -> (Self, Gate) {
+        let gate = Gate::default();
+        let recovered = gate.clone();
+        let script = move |_: &Call| {
+            if recovered.is_open() { then() } else { Answer::status(503) }
+        };
+        (Self::start(script).await, gate)
     }
 
     /// The URL to configure.
