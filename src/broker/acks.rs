@@ -10,21 +10,6 @@ use std::collections::VecDeque;
 /// The tags of a channel count from here (AMQP 0-9-1).
 const FIRST_TAG: u64 = 1;
 
-/// What the broker has been told of a delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Slot {
-    /// In flight.
-    Unsettled,
-    /// To be acked with the next flush.
-    Done,
-    /// To be requeued with the next flush.
-    HandBack,
-    /// To be dead-lettered by the broker with the next flush.
-    DeadLetter,
-    /// The broker knows.
-    Told,
-}
-
 /// How a delivery was settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settle {
@@ -61,17 +46,23 @@ pub enum Frame {
 }
 
 /// The deliveries of one channel since the lowest that is not settled.
+///
+/// One delivery that is kept for minutes keeps everything above it here. So nothing that happens often goes through
+/// all of it: what was settled since the last flush is in a list of its own, and what is in flight is counted.
 #[derive(Debug)]
 pub struct Acks {
     /// The tag of the first slot.
     low: u64,
-    slots: VecDeque<Slot>,
-    unflushed: usize,
+    /// Whether each delivery is settled. The first is not, or waits for a flush.
+    slots: VecDeque<bool>,
+    in_hand: usize,
+    /// What the broker is to be told with the next flush.
+    unflushed: Vec<(u64, Settle)>,
 }
 
 impl Default for Acks {
     fn default() -> Self {
-        Self { low: FIRST_TAG, slots: VecDeque::new(), unflushed: 0 }
+        Self { low: FIRST_TAG, slots: VecDeque::new(), in_hand: 0, unflushed: Vec::new() }
     }
 }
 
@@ -82,7 +73,8 @@ impl Acks {
     pub fn delivered(&mut self, tag: u64) -> bool {
         let next = self.low + self.slots.len() as u64;
         if tag == next {
-            self.slots.push_back(Slot::Unsettled);
+            self.slots.push_back(false);
+            self.in_hand += 1;
         }
         tag == next
     }
@@ -92,15 +84,12 @@ impl Acks {
         let slot = tag
             .checked_sub(self.low)
             .and_then(|index| self.slots.get_mut(usize::try_from(index).ok()?));
-        if let Some(slot @ Slot::Unsettled) = slot {
-            *slot = match settle {
-                Settle::Ack => Slot::Done,
-                Settle::Requeue => Slot::HandBack,
-                Settle::DeadLetter => Slot::DeadLetter,
-            };
-            self.unflushed += 1;
+        if let Some(settled @ false) = slot {
+            *settled = true;
+            self.in_hand -= 1;
+            self.unflushed.push((tag, settle));
         }
-        self.unflushed
+        self.unflushed.len()
     }
 
     /// How many deliveries there were.
@@ -111,14 +100,14 @@ impl Acks {
 
     /// Deliveries that are not settled yet.
     #[must_use]
-    pub fn in_hand(&self) -> usize {
-        self.slots.iter().filter(|slot| **slot == Slot::Unsettled).count()
+    pub const fn in_hand(&self) -> usize {
+        self.in_hand
     }
 
-    /// Whether anything waits for a flush.
+    /// Whether nothing waits for a flush.
     #[must_use]
     pub const fn is_flushed(&self) -> bool {
-        self.unflushed == 0
+        self.unflushed.is_empty()
     }
 
     /// The frames that tell the broker all that was settled since the last flush.
@@ -126,31 +115,26 @@ impl Acks {
         if self.is_flushed() {
             return;
         }
-        let settled = self.slots.iter().take_while(|slot| **slot != Slot::Unsettled).count();
-        let mark = self.slots.range(..settled).rposition(|slot| *slot == Slot::Done);
+        while self.slots.front() == Some(&true) {
+            self.slots.pop_front();
+            self.low += 1;
+        }
+        self.unflushed.sort_unstable_by_key(|(tag, _)| *tag);
         // Nacks first: an ack with `multiple` past them would ack what is to come back, or what the
         // broker is to keep as a dead letter.
-        for (slot, tag) in self.slots.iter_mut().zip(self.low..) {
-            frames.push(match slot {
-                Slot::HandBack => Frame::Requeue { tag },
-                Slot::DeadLetter => Frame::DeadLetter { tag },
-                Slot::Unsettled | Slot::Done | Slot::Told => continue,
-            });
-            *slot = Slot::Told;
+        frames.extend(self.unflushed.iter().filter_map(|(tag, settle)| match settle {
+            Settle::Ack => None,
+            Settle::Requeue => Some(Frame::Requeue { tag: *tag }),
+            Settle::DeadLetter => Some(Frame::DeadLetter { tag: *tag }),
+        }));
+        self.unflushed.retain(|(_, settle)| *settle == Settle::Ack);
+        let below = self.unflushed.partition_point(|(tag, _)| *tag < self.low);
+        if let Some((mark, _)) = self.unflushed[..below].last() {
+            frames.push(Frame::Ack { tag: *mark, multiple: below > 1 });
         }
-        if let Some(mark) = mark {
-            let below = self.slots.range(..mark).any(|slot| *slot == Slot::Done);
-            frames.push(Frame::Ack { tag: self.low + mark as u64, multiple: below });
-        }
-        self.slots.drain(..settled);
-        self.low += settled as u64;
-        for (slot, tag) in self.slots.iter_mut().zip(self.low..) {
-            if *slot == Slot::Done {
-                *slot = Slot::Told;
-                frames.push(Frame::Ack { tag, multiple: false });
-            }
-        }
-        self.unflushed = 0;
+        let above = self.unflushed[below..].iter();
+        frames.extend(above.map(|(tag, _)| Frame::Ack { tag: *tag, multiple: false }));
+        self.unflushed.clear();
     }
 }
 

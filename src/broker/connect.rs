@@ -124,7 +124,10 @@ async fn connect_to(
         let opened = stream::open(settings, &target, names, deadline).await;
         let transport = opened.map_err(|error| error.to_string())?;
         let handle = Handle::default();
-        let account = watch.budget.as_ref().map(|budget| Account::new(Arc::clone(budget)));
+        let account = watch.budget.clone().map(|budget| match purpose {
+            Purpose::Consume(_) => Account::of_lane(budget),
+            Purpose::Publish | Purpose::Check | Purpose::DeadLetters => Account::new(budget),
+        });
         let listener = Listener::new(handle.clone(), watch.metrics.clone());
         let ours = Agreed { frame_max, heartbeat };
         let reader = Reader::new(ours, account.clone(), handle.clone(), listener);

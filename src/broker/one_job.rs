@@ -4,6 +4,7 @@
 //! the lanes have connections of their own. A lane that has no job, or no session, leaves its turn to the other.
 
 use std::{
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -19,6 +20,9 @@ use crate::domain::{Lane, PerLane};
 /// How often empty queues are asked for the one job that is wanted.
 pub const ASK_EVERY: Duration = Duration::from_millis(500);
 
+/// How often a lane that is busy with a command looks whether it stalls.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
 /// What a session answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
@@ -32,6 +36,67 @@ pub enum Answer {
 
 /// A question, to be answered once.
 pub type Question = oneshot::Sender<Answer>;
+
+/// Awaits `work`. While the lane stalls meanwhile, it leaves its turn to the other lane: the broker's answer to
+/// `work` waits behind what is not read, and a question must not wait with it.
+pub async fn leaving_turns<T>(
+    questions: &mut mpsc::Receiver<Question>,
+    stalls: impl Fn() -> bool,
+    work: impl Future<Output = T>,
+) -> T {
+    let mut work = pin!(work);
+    loop {
+        if stalls() {
+            while let Ok(question) = questions.try_recv() {
+                give(question, Answer::None);
+            }
+        }
+        tokio::select! {
+            biased;
+            done = work.as_mut() => return done,
+            () = sleep(LOOK_EVERY) => {}
+        }
+    }
+}
+
+/// Answers a question with what `fetching` comes to; with [`Answer::None`], if the lane stalls first. Then a job that
+/// was asked for already may still come, beside one of the other lane.
+///
+/// # Errors
+///
+/// That of `fetching`.
+pub async fn answer<E>(
+    question: Question,
+    stalls: impl Fn() -> bool,
+    fetching: impl Future<Output = Result<Answer, E>>,
+) -> Result<(), E> {
+    // Before anything is asked of the broker.
+    if stalls() {
+        give(question, Answer::None);
+        return Ok(());
+    }
+    let mut fetching = pin!(fetching);
+    let fetched = loop {
+        tokio::select! {
+            biased;
+            fetched = fetching.as_mut() => break Ok(fetched?),
+            () = sleep(LOOK_EVERY) => if stalls() { break Err(fetching) },
+        }
+    };
+    match fetched {
+        Ok(answer) => give(question, answer),
+        Err(fetching) => {
+            give(question, Answer::None);
+            fetching.await?;
+        }
+    }
+    Ok(())
+}
+
+fn give(question: Question, answer: Answer) {
+    // Whoever asked may have gone.
+    let _ = question.send(answer);
+}
 
 /// Where each lane's present session is asked.
 #[derive(Debug, Clone, Default)]

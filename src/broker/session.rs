@@ -17,8 +17,8 @@ use super::{
     delivery::Exits,
     depths::Depths,
     ending::{Break, End, Place},
-    link,
-    one_job::Question,
+    link::{self, Link},
+    one_job::{self, Question},
     settings::Settings,
     topology::{self, TopologyError},
 };
@@ -127,13 +127,16 @@ impl Session {
     ) -> Break {
         let Self { connection, errors, consumption, .. } = self;
         let channel = Arc::clone(consumption.channel());
+        let outlook = connection.outlook();
+        let stalls = || outlook.link() == Link::Stalled;
         let mut sampling = pin!(depths.sample(connection, &channel));
         let mut intake = Some(intake);
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let wanted = commands.wanted();
-            if let Err(broken) = consumption.follow(wanted, intake.as_ref()).await {
+            let following = consumption.follow(wanted, intake.as_ref());
+            if let Err(broken) = one_job::leaving_turns(&mut questions, stalls, following).await {
                 return broken;
             }
             if wanted == Wanted::Never {
@@ -145,10 +148,11 @@ impl Session {
                 () = commands.changed() => {}
                 _ = look.tick(), if consumption.waits_for_room(wanted) => {}
                 Some(question) = questions.recv() => {
-                    match consumption.fetch(commands.wanted(), intake.as_ref()).await {
-                        // Whoever asked may have gone.
-                        Ok(answer) => drop(question.send(answer)),
-                        Err(broken) => return broken,
+                    let fetching = consumption.fetch(commands.wanted(), intake.as_ref());
+                    let answering = one_job::answer(question, stalls, fetching);
+                    let answered = one_job::leaving_turns(&mut questions, stalls, answering);
+                    if let Err(broken) = answered.await {
+                        return broken;
                     }
                 }
                 ended = consumption.next_end() => {

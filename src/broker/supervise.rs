@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::{
     commands::{Commands, Control, Intake},
@@ -44,6 +44,7 @@ impl Source for AmqpSource {
 #[derive(Debug)]
 pub struct Supervisor {
     lanes: PerLane<LaneSessions>,
+    stalls: PerLane<watch::Receiver<bool>>,
     one_job: OneJob,
 }
 
@@ -68,8 +69,10 @@ impl Supervisor {
             sessions: sessions.clone(),
             begun: Arc::default(),
         };
+        let budgets = budgets(&shared.settings, &shared.metrics);
         let supervisor = Self {
-            lanes: of_both(&shared, &intake, &commands),
+            lanes: of_both(&shared, &budgets, &intake, &commands),
+            stalls: PerLane::from_fn(|lane| budgets.get(lane).stalls()),
             one_job: OneJob::new(sessions, commands),
         };
         (supervisor, AmqpSource(source), control, consuming)
@@ -82,6 +85,12 @@ impl Supervisor {
             self.lanes.get_mut(lane).tell(Arc::clone(consumers));
         }
         self
+    }
+
+    /// Tells of each lane whether its connection is not read, because `broker.in_flight_bytes` is used up.
+    #[must_use]
+    pub fn stalls(&self) -> PerLane<watch::Receiver<bool>> {
+        self.stalls.clone()
     }
 
     /// Runs sessions until told to stop.
@@ -104,9 +113,13 @@ impl Supervisor {
     }
 }
 
-fn of_both(shared: &Shared, intake: &Intake, commands: &Commands) -> PerLane<LaneSessions> {
+fn of_both(
+    shared: &Shared,
+    budgets: &PerLane<Arc<Budget>>,
+    intake: &Intake,
+    commands: &Commands,
+) -> PerLane<LaneSessions> {
     let samplers = Samplers::default();
-    let budgets = budgets(&shared.settings, &shared.metrics);
     PerLane::from_fn(|lane| {
         let depths = Depths {
             lane,

@@ -65,7 +65,7 @@ struct Running {
     publishing: JoinHandle<()>,
     working: JoinHandle<()>,
     /// What steers the flow and the intake: it only waits, and is ended when all else has.
-    guiding: [JoinHandle<()>; 4],
+    guiding: [JoinHandle<()>; 5],
     serving: JoinHandle<()>,
     close_admin: CancellationToken,
 }
@@ -96,16 +96,18 @@ async fn start(config: &Config, spans: Spans) -> Result<Running, EngineError> {
     ];
     let serving =
         engine::serve_admin(config.admin.listen, &metrics, parts, close_admin.clone()).await?;
+    let stalls = supervisor.stalls();
     Ok(Running {
         endings,
         stop,
         control: control.clone(),
         supervising: tokio::spawn(supervisor.run()),
         publishing: tokio::spawn(publishing.run()),
-        working: tokio::spawn(pipeline.run(source)),
+        working: tokio::spawn(Arc::clone(&pipeline).run(source)),
         guiding: [
             tokio::spawn(brake(outbox, Arc::clone(&flow))),
             tokio::spawn(take_in(Arc::clone(&flow), control)),
+            tokio::spawn(async move { pipeline.make_room(stalls).await }),
             tokio::spawn(flow.run(close_admin.clone())),
             tokio::spawn(credentials::keep_fresh(secrets, renewing, close_admin.clone())),
         ],

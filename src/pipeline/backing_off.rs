@@ -7,6 +7,7 @@ use std::{
 
 use tokio::{sync::oneshot, time::Instant};
 
+use super::crowding::Crowd;
 use crate::domain::{Lane, PerLane};
 
 /// The jobs that back off, lane by lane. Where they fill the room, the one that has been failing for
@@ -15,6 +16,7 @@ use crate::domain::{Lane, PerLane};
 pub struct BackingOff {
     room: usize,
     lanes: PerLane<Arc<Mutex<Waiting>>>,
+    pub(super) crowds: PerLane<Crowd>,
 }
 
 /// Who waits: since when it fails, and a number that tells those of one instant apart.
@@ -38,7 +40,17 @@ impl BackingOff {
     /// Room for so many jobs in each lane; at least for one.
     #[must_use]
     pub fn new(room: usize) -> Self {
-        Self { room: room.max(1), lanes: PerLane::from_fn(|_| Arc::default()) }
+        let lanes = PerLane::from_fn(|_| Arc::default());
+        Self { room: room.max(1), lanes, crowds: PerLane::from_fn(|_| Crowd::default()) }
+    }
+
+    /// Evicts the job that has been failing for the longest, if any waits.
+    pub fn evict(&self, lane: Lane) {
+        let longest = lock(self.lanes.get(lane)).by_age.pop_first();
+        if let Some((_, longest)) = longest {
+            // It may have ended its wait just now.
+            let _ = longest.send(());
+        }
     }
 
     /// Takes a place for a job that has been failing since then, and evicts another if it must.

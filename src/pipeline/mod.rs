@@ -8,6 +8,7 @@ mod backing_off;
 mod call_outcome;
 mod case;
 mod chance;
+mod crowding;
 mod duplicates;
 mod in_hand;
 mod settings;
@@ -25,6 +26,7 @@ pub use backing_off::BackingOff;
 use case::Case;
 pub use case::MAX_IN_HAND;
 pub use chance::Chance;
+use crowding::TURN_COMES_WITHIN;
 pub use duplicates::Duplicates;
 use duplicates::{Entry, Followed, Leader};
 use in_hand::InHand;
@@ -142,7 +144,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
             ended = follower.outcome() => Ok(ended),
             () = place.evicted() => Err(true),
             () = case.lost.cancelled() => Err(false),
-            () = self.overstayed(self.settings.policy.retry.hold, case.leave_by) => Err(false),
+            () = self.overstayed(self.settings.policy.retry.hold, case) => Err(false),
         };
         drop(place);
         let ended = match ended {
@@ -297,11 +299,14 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
     }
 
     /// Leaves without a verdict. Handed back, a job is what it was when it came, but for the broker's
-    /// flag. So it is parked instead where an attempt may have worked, for that must not be forgotten.
+    /// flag. So it is parked instead where something must not be forgotten: an attempt that may have worked.
+    /// The same holds of a job that has failed in a crowded lane.
     fn leave(&self, case: &mut Case) -> Outcome {
         let may_have_worked = case.history.ambiguity == Some(Ambiguity::Attempt);
+        let crowded_out =
+            self.backing_off.is_crowded(case.lane) && case.failing_for() > Duration::ZERO;
         let goes_on = !self.stop.is_draining() && !case.lost.is_cancelled();
-        if goes_on && may_have_worked {
+        if goes_on && (may_have_worked || crowded_out) {
             self.park(case, Duration::ZERO)
         } else {
             Outcome::HandedBack
@@ -323,7 +328,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
             done = wait => Some(done),
             () = self.stop.drain() => None,
             () = case.lost.cancelled() => None,
-            () = self.overstayed(in_pause, case.leave_by) => None,
+            () = self.overstayed(in_pause, case) => None,
         }
     }
 
@@ -334,17 +339,27 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         if self.flow.shares_rate() { hold.min(IN_PAUSE_SHARING) } else { hold }
     }
 
-    /// Waits for longer than a job may in a pause, and at most until `leave_by`. While calls are made it
-    /// may wait, for its turn comes. One timer at a time: this stands beside every wait of every job.
-    async fn overstayed(&self, hold: Duration, leave_by: Instant) {
-        let left = leave_by.saturating_duration_since(Instant::now());
-        tokio::time::sleep(hold.min(left)).await;
-        if hold < left {
-            tokio::select! {
-                biased;
-                () = self.flow.not_running() => {}
-                () = tokio::time::sleep_until(leave_by) => {}
+    /// Waits for longer than a job may in a pause (`hold`) or in a crowded lane, and at most until it has to leave.
+    /// While calls are made it may wait, for its turn comes. One timer at a time: this stands beside every wait of
+    /// every job.
+    async fn overstayed(&self, hold: Duration, case: &Case) {
+        let left = case.leave_by.saturating_duration_since(Instant::now());
+        let at_first = TURN_COMES_WITHIN.min(hold).min(left);
+        tokio::time::sleep(at_first).await;
+        let too_long = async {
+            tokio::time::sleep(hold.min(left).saturating_sub(at_first)).await;
+            if hold < left {
+                tokio::select! {
+                    biased;
+                    () = self.flow.not_running() => {}
+                    () = tokio::time::sleep_until(case.leave_by) => {}
+                }
             }
+        };
+        tokio::select! {
+            biased;
+            () = too_long => {}
+            () = self.backing_off.crowded_out(case.lane) => {}
         }
     }
 

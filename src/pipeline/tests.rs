@@ -21,6 +21,8 @@ use crate::{
 };
 
 /// A settlement as it came out, with the time since the test began.
+mod crowding;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Out {
     Done,

@@ -69,6 +69,26 @@ fn the_tag_of_a_multiple_is_one_that_the_broker_still_holds() {
     assert_eq!(flush(&mut acks), [Frame::Requeue { tag: 2 }, ack(1, false)]);
 }
 
+/// One that is set aside for minutes, under a window that has grown large meanwhile.
+#[test]
+fn a_delivery_that_is_kept_keeps_none_above_it_from_being_told_once() {
+    const MANY: u64 = 1_000;
+    let mut acks = acks(MANY);
+    for first in (2..=MANY).step_by(9) {
+        let run: Vec<u64> = (first..(first + 9).min(MANY + 1)).collect();
+        for tag in run.iter().rev() {
+            acks.settle(*tag, Settle::Ack);
+        }
+        let told: Vec<Frame> = run.iter().map(|tag| ack(*tag, false)).collect();
+        assert_eq!(flush(&mut acks), told);
+    }
+    assert_eq!(acks.in_hand(), 1);
+    acks.settle(1, Settle::Ack);
+    assert_eq!(flush(&mut acks), [ack(1, false)]);
+    assert_eq!((acks.in_hand(), acks.delivered_so_far()), (0, MANY));
+    assert!(acks.delivered(MANY + 1), "the tags go on");
+}
+
 #[test]
 fn a_settlement_counts_once() {
     let mut acks = acks(1);
@@ -133,6 +153,7 @@ proptest! {
                     prop_assert_eq!(&learned, &decided);
                 }
             }
+            prop_assert_eq!(acks.in_hand(), in_hand.len());
             prop_assert_eq!(unacked.len() + learned.len() + 1, usize::try_from(next).unwrap());
         }
     }

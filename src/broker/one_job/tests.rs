@@ -1,8 +1,12 @@
 //! Whose turn it is, and that there are never two at once.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use tokio::{
+    sync::Notify,
     task::JoinSet,
     time::{Instant, advance},
 };
@@ -146,4 +150,58 @@ async fn nobody_is_asked_when_none_is_wanted_and_it_ends_when_none_ever_is() {
     scene.want(Wanted::Never).await;
     // The task that asks was the first.
     assert!(scene.tasks.join_next().await.is_some());
+}
+
+/// The lane's session is at a command whose answer waits behind what is not read.
+#[tokio::test(start_paused = true)]
+async fn a_lane_that_stalls_over_a_command_leaves_its_turns_to_the_other() {
+    let mut scene = Scene::new();
+    scene.session(Bulk, [Answer::Job; 9]);
+    let mut questions = scene.sessions.attend(Interactive);
+    let (stalls, told) = (AtomicBool::new(false), Notify::new());
+    let following =
+        leaving_turns(&mut questions, || stalls.load(Ordering::Relaxed), told.notified());
+    let asked = async {
+        sleep(10 * ASK_EVERY).await;
+        assert!(scene.asked.try_recv().is_err(), "it does not stall yet");
+        stalls.store(true, Ordering::Relaxed);
+        assert_eq!(scene.order().await, [Bulk; 3]);
+        stalls.store(false, Ordering::Relaxed);
+        sleep(10 * ASK_EVERY).await;
+        told.notify_one();
+    };
+    tokio::join!(following, asked);
+    assert!(scene.asked.try_recv().is_err(), "its turn was left although it does not stall");
+    questions.recv().await.unwrap().send(Answer::Job).unwrap();
+    assert_eq!(scene.next().await, Bulk);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_that_stalls_asks_the_broker_for_no_job_and_answers_at_once() {
+    for (stalls, expected) in [(false, Answer::Job), (true, Answer::None)] {
+        let (question, answered) = oneshot::channel();
+        let fetched = AtomicBool::new(false);
+        let fetching = async {
+            fetched.store(true, Ordering::Relaxed);
+            Ok::<_, ()>(Answer::Job)
+        };
+        answer(question, || stalls, fetching).await.unwrap();
+        assert_eq!(answered.await, Ok(expected));
+        assert_eq!(fetched.load(Ordering::Relaxed), !stalls);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_that_stalls_while_it_fetches_leaves_its_turn_and_the_job_still_comes() {
+    let (question, answered) = oneshot::channel();
+    let stalls = AtomicBool::new(false);
+    let (got, getting) = oneshot::channel();
+    let asking = async {
+        sleep(10 * ASK_EVERY).await;
+        stalls.store(true, Ordering::Relaxed);
+        assert_eq!(answered.await, Ok(Answer::None));
+        got.send(Answer::Job).unwrap();
+    };
+    let answering = answer(question, || stalls.load(Ordering::Relaxed), getting);
+    assert_eq!(tokio::join!(answering, asking).0, Ok(()), "the job was not waited for");
 }

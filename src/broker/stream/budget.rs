@@ -10,6 +10,8 @@ use std::{
     task::Waker,
 };
 
+use tokio::sync::watch;
+
 /// Headers up to this size count as they are; they are mostly text.
 const PLAIN_HEADERS: usize = 1024;
 
@@ -21,6 +23,8 @@ const DECODED: u64 = 48;
 pub struct Budget {
     limit: u64,
     used: Mutex<Used>,
+    /// Whether a stream is not read.
+    stalled: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -28,19 +32,37 @@ struct Used {
     bytes: u64,
     /// Streams that wait for bytes; one entry for each at most.
     waiting: Vec<Waker>,
+    /// So many streams are not read.
+    stalled: usize,
 }
 
 impl Budget {
     /// A budget of so many bytes.
     #[must_use]
     pub fn new(limit: u64) -> Arc<Self> {
-        Arc::new(Self { limit, used: Mutex::default() })
+        let (used, stalled) = (Mutex::default(), watch::Sender::new(false));
+        Arc::new(Self { limit, used, stalled })
     }
 
     /// Bytes in flight now.
     #[must_use]
     pub fn in_flight(&self) -> u64 {
         self.used().bytes
+    }
+
+    /// Tells whether a stream is not read, because its next message does not fit.
+    #[must_use]
+    pub fn stalls(&self) -> watch::Receiver<bool> {
+        self.stalled.subscribe()
+    }
+
+    /// A stream is not read any more, or is read again.
+    fn stall(&self, stalled: bool) {
+        let mut used = self.used();
+        used.stalled = used.stalled.saturating_add_signed(if stalled { 1 } else { -1 });
+        let any = used.stalled > 0;
+        // Under the lock, so that the last word is the present one.
+        self.stalled.send_if_modified(|stalled| std::mem::replace(stalled, any) != any);
     }
 
     fn used(&self) -> MutexGuard<'_, Used> {
@@ -92,6 +114,8 @@ pub struct Delivered {
 #[derive(Debug)]
 pub struct Account {
     budget: Arc<Budget>,
+    /// The connection ends with its consuming channel.
+    of_lane: bool,
     charges: Mutex<Charges>,
 }
 
@@ -99,6 +123,8 @@ pub struct Account {
 struct Charges {
     /// The stream is gone: nothing is charged any more.
     closed: bool,
+    /// The stream is not read.
+    stalled: bool,
     /// Bytes of this connection, claimed or not.
     bytes: u64,
     /// Deliveries on their way through the client library, in order.
@@ -106,10 +132,16 @@ struct Charges {
 }
 
 impl Account {
-    /// An account of that budget.
+    /// An account of that budget, for a connection whose consuming channels come and go.
     #[must_use]
     pub fn new(budget: Arc<Budget>) -> Arc<Self> {
-        Arc::new(Self { budget, charges: Mutex::default() })
+        Arc::new(Self { budget, of_lane: false, charges: Mutex::default() })
+    }
+
+    /// An account of that budget, for a connection that ends with its only consuming channel, as a lane's does.
+    #[must_use]
+    pub fn of_lane(budget: Arc<Budget>) -> Arc<Self> {
+        Arc::new(Self { budget, of_lane: true, charges: Mutex::default() })
     }
 
     /// Charges a delivery; `false` if it has to wait for others of this connection to end. One that has no
@@ -132,9 +164,32 @@ impl Account {
         }
     }
 
-    /// Drops the charges of deliveries that nobody claimed: their channel, or with `None` the connection, is
-    /// closed.
-    pub(super) fn close(&self, channel: Option<u16>) {
+    /// Notes whether the stream is read.
+    pub(super) fn stall(&self, stalled: bool) {
+        let changed = std::mem::replace(&mut self.charges().stalled, stalled) != stalled;
+        if changed {
+            self.budget.stall(stalled);
+        }
+    }
+
+    /// A channel is closed: drops the charges of its deliveries that nobody claimed.
+    ///
+    /// The client library still hands out what it has of them. So in a lane they count until the stream ends, or
+    /// as much again would be let in meanwhile. Elsewhere the connection goes on, and nobody else would drop them.
+    pub(super) fn channel_closed(&self, channel: u16) {
+        if !self.of_lane {
+            self.drop_unclaimed(Some(channel));
+        }
+    }
+
+    /// The stream has ended: drops the charges of deliveries that nobody claimed.
+    pub(super) fn close(&self) {
+        self.stall(false);
+        self.drop_unclaimed(None);
+    }
+
+    /// Of one channel; with `None` of all, and nothing is charged any more.
+    fn drop_unclaimed(&self, channel: Option<u16>) {
         let mut lost = 0_u64;
         let mut charges = self.charges();
         charges.closed |= channel.is_none();

@@ -206,7 +206,7 @@ impl Scanner {
             Notice::OtherContent => self.coming = None,
             Notice::ChannelClosed => {
                 if let Some(account) = &self.account {
-                    account.close(Some(channel));
+                    account.channel_closed(channel);
                 }
             }
             Notice::Closing(cause) => self.listener.closing(cause),
@@ -244,7 +244,7 @@ impl Scanner {
     /// The stream is gone: what was not claimed of it never will be.
     pub fn close(&self) {
         if let Some(account) = &self.account {
-            account.close(None);
+            account.close();
         }
     }
 }

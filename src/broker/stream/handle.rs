@@ -80,7 +80,7 @@ impl Handle {
             *ordered = Some(ordered.map_or(deadline, |before| before.min(deadline)));
         }
         self.0.ordered.store(true, Ordering::Release);
-        self.0.reader.wake();
+        self.wake();
     }
 
     /// Waits until the stream has ended, and says how.
@@ -132,7 +132,12 @@ impl Handle {
         *self.0.deadline.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has the reader woken when it is told to end.
+    /// Wakes the reader.
+    pub(super) fn wake(&self) {
+        self.0.reader.wake();
+    }
+
+    /// Has the reader woken when it is told to end, or by [`Handle::wake`].
     pub(super) fn watch(&self, reader: &Waker) {
         self.0.reader.register(reader);
     }

@@ -59,17 +59,21 @@ pub struct Agreed {
 /// Frames of this size are RabbitMQ's default.
 pub const DEFAULT_FRAME_MAX: u32 = 131_072;
 
-/// lapin reserves room for 64 frames. Where the broker sets no limit, or a high one, that would be all there is.
+/// lapin reserves room for 64 frames of each connection, so this is what the operator may choose at most.
 const MOST_FRAME_MAX: u32 = 1_048_576;
 
-/// Lowers the largest frame that the broker offers to what lapin has room for, and says what it and lapin will
-/// agree on: the lower of two limits, where nought is none.
+/// Lowers the largest frame that the broker offers, and says what it and lapin will agree on: the lower of two
+/// limits, where nought is none.
+///
+/// The memory that lapin reserves for frames is beside `broker.in_flight_bytes`. So a frame above RabbitMQ's default
+/// is agreed on only where the operator asks for one, and never because of the broker's limit alone.
 ///
 /// Returns `None` if the method is too short.
 pub fn tune(payload: &mut [u8], ours: Agreed) -> Option<Agreed> {
     let offered = payload.get_mut(6..10)?.first_chunk_mut()?;
     let frame_max = match u32::from_be_bytes(*offered) {
         0 => DEFAULT_FRAME_MAX,
+        offered if ours.frame_max == 0 => offered.min(DEFAULT_FRAME_MAX),
         offered => offered.min(MOST_FRAME_MAX),
     };
     *offered = frame_max.to_be_bytes();

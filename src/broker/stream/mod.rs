@@ -6,6 +6,7 @@
 //!
 //! A fork of lapin would have to be kept up with it, and a proxy of our own would copy every body.
 
+mod alarm;
 mod budget;
 mod frames;
 mod handle;

@@ -203,15 +203,23 @@ impl Reader {
         }
         self.scan_held();
         if self.next != Next::Waits || self.held.is_ready() {
-            self.handle.stall(false);
+            self.stall(false);
             return Poll::Ready(Ok(()));
         }
-        self.handle.stall(true);
+        self.stall(true);
         let heartbeat = Duration::from_secs(self.scanner.agreed().heartbeat.into()) / 2;
         let due = (!heartbeat.is_zero()).then(|| self.last + heartbeat);
         ready!(source.rest(cx, due))?;
         self.sign = SIGN_OF_LIFE.len();
         Poll::Ready(Ok(()))
+    }
+
+    /// Tells whether the stream is read.
+    fn stall(&self, stalled: bool) {
+        self.handle.stall(stalled);
+        if let Some(account) = &self.account {
+            account.stall(stalled);
+        }
     }
 
     fn hand_on_sign(&mut self, out: &mut [u8]) -> usize {

@@ -4,18 +4,17 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Instant, Sleep, sleep},
+    time::Instant,
 };
 
-use super::handle::{Ended, Handle};
-
-/// An alarm that is not set.
-const NEVER: Duration = Duration::from_secs(365 * 86_400);
+use super::{
+    alarm::Alarm,
+    handle::{Ended, Handle},
+};
 
 /// Where bytes come from.
 pub trait Source {
@@ -31,13 +30,13 @@ pub trait Source {
 pub struct Wire<T> {
     transport: T,
     handle: Handle,
-    alarm: Pin<Box<Sleep>>,
+    alarm: Alarm,
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
     /// The transport, ended by that handle.
     pub fn new(transport: T, handle: Handle) -> Self {
-        Self { transport, handle, alarm: Box::pin(sleep(NEVER)) }
+        Self { transport, handle, alarm: Alarm::new() }
     }
 
     /// Does something to the transport, and notes how it failed.
@@ -56,15 +55,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
         }
     }
 
-    /// Whether it has to end now, or until then comes `until`. The reader is woken when either does.
-    fn ring(&mut self, cx: &mut Context<'_>, until: Option<Instant>) -> Poll<io::Result<()>> {
+    /// Whether it has to end now, or until then comes `until`. The reader, if it watches, is woken when either does.
+    fn ring(&mut self, until: Option<Instant>) -> Poll<io::Result<()>> {
         let deadline = self.handle.deadline();
         let Some(at) = deadline.into_iter().chain(until).min() else { return Poll::Pending };
         if at > Instant::now() {
-            if self.alarm.deadline() != at {
-                self.alarm.as_mut().reset(at);
-            }
-            ready!(self.alarm.as_mut().poll(cx));
+            self.alarm.set(at, &self.handle);
+            return Poll::Pending;
         }
         if deadline.is_some_and(|deadline| deadline <= at) {
             self.handle.note(Ended::GivenUp);
@@ -77,7 +74,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
 impl<T: AsyncRead + AsyncWrite + Unpin> Source for Wire<T> {
     fn receive(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         if self.handle.deadline().is_some()
-            && let Poll::Ready(Err(given_up)) = self.ring(cx, None)
+            && let Poll::Ready(Err(given_up)) = self.ring(None)
         {
             return Poll::Ready(Err(given_up));
         }
@@ -85,7 +82,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Source for Wire<T> {
         if self.with(|transport| transport.poll_read(cx, &mut into))?.is_pending() {
             self.handle.watch(cx.waker());
             // Between the first look and this, it may have been told to end.
-            return match self.ring(cx, None) {
+            return match self.ring(None) {
                 Poll::Ready(Err(given_up)) => Poll::Ready(Err(given_up)),
                 _ => Poll::Pending,
             };
@@ -99,12 +96,43 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Source for Wire<T> {
 
     fn rest(&mut self, cx: &mut Context<'_>, until: Option<Instant>) -> Poll<io::Result<()>> {
         self.handle.watch(cx.waker());
-        self.ring(cx, until)
+        self.ring(until)
     }
 }
 
 impl<T> Drop for Wire<T> {
     fn drop(&mut self) {
         self.handle.note(Ended::GivenUp);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{task::Waker, time::Duration};
+
+    use futures_util::FutureExt;
+    use tokio::{io::duplex, runtime::Runtime};
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// lapin's own thread reads on while the runtime shuts down at the end of the process.
+    #[test]
+    fn a_stream_that_is_read_after_its_runtime_is_gone_does_not_panic() {
+        let runtime = Runtime::new().unwrap();
+        let handle = Handle::default();
+        let (ours, _theirs) = duplex(64);
+        let mut wire = runtime.block_on(async { Wire::new(ours, handle.clone()) });
+        let mut cx = Context::from_waker(Waker::noop());
+        handle.end_within(HOUR);
+        assert!(wire.receive(&mut cx, &mut [0; 8]).is_pending());
+        drop(runtime);
+        assert!(wire.receive(&mut cx, &mut [0; 8]).is_pending());
+        assert!(wire.rest(&mut cx, Some(Instant::now() + HOUR / 2)).is_pending());
+        handle.give_up();
+        let ended = wire.receive(&mut cx, &mut [0; 8]);
+        assert!(matches!(ended, Poll::Ready(Err(_))), "{ended:?}");
+        assert_eq!(handle.ended().now_or_never(), Some(Ended::GivenUp));
     }
 }

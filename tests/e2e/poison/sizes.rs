@@ -2,7 +2,7 @@
 
 use super::{kinds::entry, mended};
 use crate::harness::{
-    Answer, DEAD, Endpoint, INTERACTIVE, Message, Stage,
+    Answer, BULK, DEAD, Endpoint, INTERACTIVE, Message, Stage,
     broker::OwnBroker,
     raw::{Properties, long},
     token,
@@ -75,4 +75,55 @@ async fn large_bodies_are_held_within_a_bound_of_bytes() {
     assert!(peak < 2 * BOUND.max(3 * BODY) + 96 * MIB, "{} MiB were held", peak / MIB);
     worker.stop().await;
     assert_eq!(stage.amqp.depth(DEAD).await.unwrap().ready as usize, BODIES + 1);
+}
+
+/// Jobs whose calls fail use up a lane's bytes in flight, so that its connection is not read. They are parked with
+/// what is known of them, long before their hold, and the job behind them is done.
+#[tokio::test(flavor = "multi_thread")]
+async fn failing_jobs_that_use_up_the_bytes_in_flight_are_parked_and_the_next_is_done() {
+    // Three of these use up a lane's half of the bound.
+    const HEADERS: usize = 100_000;
+    const FAILING: usize = 6;
+    const IN_FLIGHT: usize = 3;
+    let stage = Stage::new().await;
+    stage.amqp.declare_family().await;
+    let healthy = token(FAILING);
+    let only = healthy.clone();
+    let endpoint =
+        Endpoint::start(
+            move |call| {
+                if call.token == only { Answer::revoked() } else { Answer::status(503) }
+            },
+        )
+        .await;
+    let mut raw = stage.raw().await;
+    let value = [b"S", &long(&vec![b'h'; HEADERS])[..]].concat();
+    let properties = Properties::of_a_job().headers(&entry(b"filler", &value));
+    for n in 0..FAILING {
+        raw.publish(BULK, &properties, &Message::job(&token(n)).body).await;
+    }
+    stage.amqp.publish(BULK, Message::job(&healthy)).await;
+    let worker = stage
+        .run(&endpoint)
+        .set("broker.in_flight_bytes", "32MiB")
+        .set("retry.hold", "10m")
+        .set("retry.park", "10m")
+        .set("flow.pause.after_failures", 10_000)
+        .ready()
+        .await;
+    worker.until_processed("revoked", 1).await;
+    // A delivery is dropped before its job is counted.
+    let parked = r#"deferrals_total{how="parked",lane="bulk"}"#;
+    let room = FAILING - IN_FLIGHT;
+    let metrics = worker
+        .until_metrics("failing jobs to make room", |metrics| metrics.value(parked) >= room)
+        .await;
+    assert_eq!(metrics.sum("broker_sessions_total"), 0, "a session ended");
+    worker.stop().await;
+    let letters = stage.amqp.take_all("revocations.retry.bulk.10m").await;
+    assert!(letters.len() >= room, "{}", letters.len());
+    for letter in letters {
+        assert!(letter.int("x-revoker-attempts") > Some(0));
+        assert!(letter.header("x-revoker-first-failed-at").is_some());
+    }
 }

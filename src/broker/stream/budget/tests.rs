@@ -72,15 +72,53 @@ fn what_nobody_claims_ends_with_its_channel_or_connection() {
         assert!(account.charge(delivered(channel, 1), 10));
     }
     let claimed = account.claim(delivered(1, 1));
-    account.close(Some(1));
-    account.close(Some(2));
+    account.channel_closed(1);
+    account.channel_closed(2);
     assert_eq!(budget.in_flight(), 20);
-    account.close(None);
+    account.close();
     assert_eq!(budget.in_flight(), 10, "what is held still counts");
     assert!(!account.charge(delivered(3, 2), 1), "nothing comes any more");
     drop(account.claim(delivered(3, 1)));
     drop(claimed);
     assert_eq!(budget.in_flight(), 0);
+}
+
+/// lapin hands out what came before its channel was closed.
+#[test]
+fn in_a_lane_what_nobody_claims_counts_until_the_stream_ends() {
+    let budget = Budget::new(LIMIT);
+    let account = Account::of_lane(Arc::clone(&budget));
+    assert!(account.charge(delivered(1, 1), 60));
+    assert!(account.charge(delivered(1, 2), 40));
+    account.channel_closed(1);
+    assert_eq!(budget.in_flight(), LIMIT);
+    let late = account.claim(delivered(1, 1));
+    assert_eq!(budget.in_flight(), LIMIT, "it is handed out uncharged");
+    account.close();
+    assert_eq!(budget.in_flight(), 60);
+    drop(late);
+    assert_eq!(budget.in_flight(), 0);
+}
+
+#[test]
+fn a_budget_tells_whether_any_of_its_streams_is_not_read() {
+    let budget = Budget::new(LIMIT);
+    let (account, other) = (Account::new(Arc::clone(&budget)), Account::new(Arc::clone(&budget)));
+    let mut stalls = budget.stalls();
+    let mut told = || {
+        let changed = stalls.has_changed().unwrap();
+        (changed, *stalls.borrow_and_update())
+    };
+    assert_eq!(told(), (false, false));
+    account.stall(true);
+    account.stall(true);
+    assert_eq!(told(), (true, true));
+    other.stall(true);
+    account.stall(false);
+    assert_eq!(told(), (false, true), "the other is not read");
+    other.close();
+    other.stall(false);
+    assert_eq!(told(), (true, false));
 }
 
 #[test]

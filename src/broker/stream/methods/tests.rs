@@ -42,7 +42,12 @@ fn the_lower_of_two_limits_is_agreed_on() {
         (65_536, 32_768, 32_768),
         // No limit, or a high one: lapin would reserve memory for 64 such frames.
         (0, 0, DEFAULT_FRAME_MAX),
-        (0, u32::MAX, MOST_FRAME_MAX),
+        (0, MOST_FRAME_MAX, DEFAULT_FRAME_MAX),
+        (0, u32::MAX, DEFAULT_FRAME_MAX),
+        // The operator asks for more.
+        (MOST_FRAME_MAX, MOST_FRAME_MAX, MOST_FRAME_MAX),
+        (MOST_FRAME_MAX, 262_144, 262_144),
+        (u32::MAX, u32::MAX, MOST_FRAME_MAX),
         (8_192, 0, 8_192),
     ] {
         let mut payload = tuning(offered, 60);

@@ -1,0 +1,95 @@
+//! Wakes a stream's reader at a given time.
+//!
+//! The reader may be polled by lapin's own thread, which can outlive the runtime at the end of the process. A timer
+//! of tokio that is polled there panics once its runtime shuts down. So a task of the runtime waits instead: where
+//! the runtime is gone, the task is cancelled, and nothing is left to wake.
+
+use tokio::{runtime, time::Instant};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::handle::Handle;
+
+/// The alarm of one stream. Dropped, it wakes nobody.
+#[derive(Debug)]
+pub struct Alarm {
+    runtime: runtime::Handle,
+    set: Option<(Instant, AbortOnDropHandle<()>)>,
+}
+
+impl Alarm {
+    /// An alarm that is not set. Its timers are those of the runtime that this is called in.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    pub fn new() -> Self {
+        Self { runtime: runtime::Handle::current(), set: None }
+    }
+
+    /// Has the stream's reader woken at that time, and no longer at an earlier one.
+    pub fn set(&mut self, at: Instant, stream: &Handle) {
+        if self.set.as_ref().is_none_or(|(set, _)| *set != at) {
+            let stream = stream.clone();
+            let waking = self.runtime.spawn(async move {
+                tokio::time::sleep_until(at).await;
+                stream.wake();
+            });
+            self.set = Some((at, AbortOnDropHandle::new(waking)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{Arc, Mutex},
+        task::{Wake, Waker},
+        time::Duration,
+    };
+
+    use tokio::time::sleep;
+
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    /// A reader that notes when it was woken.
+    struct Reader(Mutex<Vec<Duration>>, Instant);
+
+    impl Wake for Reader {
+        fn wake(self: Arc<Self>) {
+            self.0.lock().unwrap().push(self.1.elapsed());
+        }
+    }
+
+    /// When the reader is woken within an hour, if an alarm is used so.
+    async fn woken(work: impl FnOnce(Alarm, &Handle, Instant) -> Option<Alarm>) -> Vec<Duration> {
+        let (stream, now) = (Handle::default(), Instant::now());
+        let reader = Arc::new(Reader(Mutex::default(), now));
+        stream.watch(&Waker::from(Arc::clone(&reader)));
+        let alarm = work(Alarm::new(), &stream, now);
+        sleep(60 * MINUTE).await;
+        drop(alarm);
+        reader.0.lock().unwrap().clone()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_reader_is_woken_at_the_time_that_was_set_last() {
+        let woken = woken(|mut alarm, stream, now| {
+            for minutes in [1, 3, 2, 2] {
+                alarm.set(now + minutes * MINUTE, stream);
+            }
+            Some(alarm)
+        });
+        assert_eq!(woken.await, [2 * MINUTE]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_alarm_that_is_dropped_wakes_nobody() {
+        let woken = woken(|mut alarm, stream, now| {
+            alarm.set(now + MINUTE, stream);
+            None
+        });
+        assert!(woken.await.is_empty());
+    }
+}
