@@ -11,6 +11,7 @@ use std::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::{
@@ -151,6 +152,13 @@ impl Dispatcher {
         self.state().breakers.pauses().collect()
     }
 
+    /// How long calls of a client were paused within the `last` time, by its pauses and the worker's, with those
+    /// under way. Time in which starts were held counts as well, and so does the time before the dispatcher was made.
+    #[must_use]
+    pub fn paused_within(&self, client: ClientKey, last: Duration) -> Duration {
+        self.state().pauses.within(client, last, Instant::now())
+    }
+
     /// How many calls may run at a time now, but for those that hang while others are answered.
     #[must_use]
     pub fn limit(&self) -> usize {
@@ -253,8 +261,10 @@ impl Dispatcher {
             self.rescheduled.notify_one();
         }
         for (client, cause) in state.breakers.news() {
+            state.pauses.client(client, cause.is_some(), now);
             self.tell(client, cause);
         }
+        state.pauses.worker(phase != Phase::Running || state.held, now);
         let paused = state.breakers.paused();
         self.metrics.concurrency_limit(state.limit.current());
         self.metrics.paused(phase != Phase::Running);

@@ -2,7 +2,7 @@
 //!
 //! [`Dispatcher`] joins the parts, each of which decides one thing by itself: `breakers` (is a client, or the worker,
 //! paused?), `limit` (how many at a time?), `rate` (how many a second?), `lanes` and `fair` (whose turn is it?),
-//! `early` (what if the very first calls hang?).
+//! `early` (what if the very first calls hang?), `pauses` (how long was nothing called?).
 
 mod breakers;
 mod call_outcome;
@@ -12,6 +12,7 @@ mod early;
 mod fair;
 mod lanes;
 mod limit;
+mod pauses;
 mod permit;
 mod rate;
 mod settings;

@@ -92,8 +92,11 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
 
     /// One delivery, from its arrival to its settlement.
     async fn handle(&self, delivery: impl Delivery) {
-        let mut case = Case::open(delivery.arrival(), delivery.lost(), &self.metrics);
+        let mut case = Case::open(delivery.arrival(), delivery.lost(), &self.metrics, &self.clock);
         let outcome = self.shielded(&delivery, &mut case).await;
+        if matches!(outcome, Outcome::HandedBack) {
+            self.put_off(&mut case);
+        }
         let origin = Self::origin(&delivery, &case, &outcome);
         let settled = self.settle(delivery, &outcome, &mut case).await;
         self.account(&origin, &case, &outcome, &settled);
@@ -249,6 +252,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         self.metrics.called(verdict.label(), began.elapsed());
         let others_answered = permit.others_answered();
         permit.finish(self.call_outcome(&verdict));
+        self.count_pauses(case);
         let around = self.around(job, case, others_answered);
         Ok(judge(verdict, &mut case.history, &self.settings.policy, around))
     }
@@ -283,12 +287,27 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
 
     /// Sends the job to its next stay in a retry queue, for `wait` at least.
     fn park(&self, case: &mut Case, wait: Duration) -> Outcome {
-        Outcome::Parked(self.settings.policy.retry.park(&mut case.history, wait))
+        self.count_pauses(case);
+        let now = self.clock.now();
+        Outcome::Parked(self.settings.policy.retry.park(&mut case.history, wait, now))
     }
 
     /// Sends the job to a retry queue for `wait`, for no failure of its own.
-    fn set_aside(&self, case: &Case, wait: Duration) -> Outcome {
-        Outcome::Parked(self.settings.policy.retry.set_aside(&case.history, wait))
+    fn set_aside(&self, case: &mut Case, wait: Duration) -> Outcome {
+        self.count_pauses(case);
+        let now = self.clock.now();
+        Outcome::Parked(self.settings.policy.retry.set_aside(&case.history, wait, now))
+    }
+
+    /// Notes when the job goes back, for a source that keeps its history: a queue keeps the message as it was.
+    fn put_off(&self, case: &mut Case) {
+        self.count_pauses(case);
+        case.history.parked_at = Some(self.clock.now());
+    }
+
+    /// Brings the pauses in the job's history up to date.
+    fn count_pauses(&self, case: &mut Case) {
+        case.count_pauses(|client, last| self.flow.paused_within(client, last));
     }
 
     /// Leaves without a verdict. Handed back, a job is what it was when it came, but for the broker's
