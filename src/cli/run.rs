@@ -87,7 +87,7 @@ async fn start(config: &Config, spans: Spans) -> Result<Running, EngineError> {
     let parts: admin::Parts = vec![
         ("consumer", Arc::new(consuming)),
         ("publisher", Arc::clone(&outbox) as _),
-        ("flow", Arc::new(FlowReport(flow.status()))),
+        ("flow", Arc::new(FlowReport(Arc::clone(&flow)))),
     ];
     let serving =
         engine::serve_admin(config.admin.listen, &metrics, parts, close_admin.clone()).await?;

@@ -24,6 +24,7 @@ use tracing::{info, warn};
 use super::{
     call_outcome::CallOutcome,
     circuit::{Cause, Phase},
+    limit_state::LimitState,
     permit::{Admission, Call, Permit},
     settings::Settings,
     state::State,
@@ -167,9 +168,8 @@ impl Dispatcher {
 
     /// The limit, its ceiling, and why it is what it is.
     #[must_use]
-    pub fn limit_reason(&self) -> (usize, usize, super::LimitReason) {
-        let state = self.state();
-        (state.limit.current(), state.limit.ceiling(), state.limit.reason())
+    pub fn limit_state(&self) -> LimitState {
+        self.state().limit_state()
     }
 
     /// Holds all starts, or lets them go on. Calls that run are left alone.
@@ -245,7 +245,10 @@ impl Dispatcher {
                 if outcome.is_answer() {
                     self.answers.fetch_add(1, Ordering::Relaxed);
                 }
-                state.ended(call, &outcome, Instant::now());
+                let now = Instant::now();
+                state.ended(call, &outcome, now);
+                let limit = state.limit_state();
+                state.limit_log.call_ended(limit, now);
             }
         }
         self.dispatch(&mut state);

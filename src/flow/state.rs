@@ -10,6 +10,7 @@ use super::{
     early::Early,
     lanes::{Lanes, Turn},
     limit::{Limit, Sample},
+    limit_state::{LimitLog, LimitState},
     pauses::Pauses,
     permit::{Admission, Call},
     rate::Rate,
@@ -37,6 +38,7 @@ pub(super) struct State {
     pub(super) lanes: Lanes<oneshot::Sender<Admission>>,
     pub(super) held: bool,
     pub(super) pauses: Pauses,
+    pub(super) limit_log: LimitLog,
     pub(super) latest_probe: Option<u64>,
     pub(super) wake_at: Option<Instant>,
     early: Early,
@@ -56,12 +58,19 @@ impl State {
             lanes: Lanes::new(settings.bulk_min_share),
             held: false,
             pauses: Pauses::new(now),
+            limit_log: LimitLog::default(),
             latest_probe: None,
             wake_at: None,
             early: Early::new(now),
             rate: settings.rate.and_then(Rate::per_second),
             running: 0,
         }
+    }
+
+    /// The limit, and why it is what it is.
+    pub(super) const fn limit_state(&self) -> LimitState {
+        let limit = &self.limit;
+        LimitState { limit: limit.current(), ceiling: limit.ceiling(), reason: limit.reason() }
     }
 
     /// Notes that something changes by itself at that time.

@@ -119,6 +119,11 @@ impl Clock for SystemClock {
 pub trait Report: Send + Sync + 'static {
     /// Its state now.
     fn condition(&self) -> Condition;
+
+    /// What it says of the limit of parallel calls, if it has one: a few words, without secrets.
+    fn limit(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A part's state.

@@ -57,9 +57,9 @@ impl Status {
         }
     }
 
-    /// The page, with what the parts say of themselves.
+    /// The page, with what the parts say of themselves and of the limit of parallel calls.
     #[must_use]
-    pub fn page(&self, parts: &[(&str, Condition)]) -> Markup {
+    pub fn page(&self, parts: &[(&str, Condition)], limit: Option<&str>) -> Markup {
         let history = self.history();
         let (now, at) = (self.metrics.snapshot(), SystemTime::now());
         let errors = errors(&history, &now);
@@ -71,6 +71,7 @@ impl Status {
             now,
             history: &history,
             errors,
+            limit,
             build: self.metrics.build(),
             at: clock(at),
         })

@@ -83,7 +83,7 @@ impl Running {
             Some(address) => {
                 let parts: admin::Parts = vec![
                     ("journal", Arc::new(journal.health())),
-                    ("flow", Arc::new(FlowReport(flow.status()))),
+                    ("flow", Arc::new(FlowReport(Arc::clone(&flow)))),
                 ];
                 Some(engine::serve_admin(address, &metrics, parts, close_admin.clone()).await?)
             }
