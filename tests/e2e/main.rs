@@ -38,6 +38,7 @@ mod monitoring;
 mod otlp;
 mod outage;
 mod output;
+mod pauses;
 mod poison;
 mod publishing;
 mod rejecting;

@@ -40,12 +40,14 @@ pub enum Mutant {
     MissesLostSessions,
     /// Ends without waiting for what is in hand.
     LeavesTooSoon,
+    /// Forgets in a retry queue how long calls were paused, and so counts a pause as failing.
+    CountsAPauseAsFailing,
     /// Takes all clients for one, and pauses all of them for it.
     TakesAllClientsForOne,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::AcksBeforeConfirm,
         Self::LosesSettlements,
         Self::AcksTheNeighbour,
@@ -64,6 +66,7 @@ impl Mutant {
         Self::ReadsASlowClock,
         Self::MissesLostSessions,
         Self::LeavesTooSoon,
+        Self::CountsAPauseAsFailing,
         Self::TakesAllClientsForOne,
     ];
 }
