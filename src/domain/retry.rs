@@ -182,14 +182,15 @@ mod tests {
     fn time_in_a_pause_counts_towards_neither_the_end_nor_the_hold() {
         let now = SystemTime::UNIX_EPOCH + 1000 * HOUR;
         let second = Duration::from_secs(1);
+        let almost_all = (30 * HOUR).saturating_sub(59 * second);
         let cases = [
             // (stays, first failed ago, paused for, in hand for) -> what next
             (5, 30 * HOUR, Duration::ZERO, second, Retry::GiveUp),
             (5, 30 * HOUR, 6 * HOUR, second, Retry::GiveUp),
             (5, 30 * HOUR, 6 * HOUR + second, second, Retry::Park),
-            (5, 30 * HOUR, 30 * HOUR - 59 * second, second, Retry::InHand),
+            (5, 30 * HOUR, almost_all, second, Retry::InHand),
             // The hold is over by what no pause has interrupted.
-            (5, 30 * HOUR, 30 * HOUR - 59 * second, 60 * second, Retry::Park),
+            (5, 30 * HOUR, almost_all, 60 * second, Retry::Park),
             (0, 30 * HOUR, 30 * HOUR, second, Retry::InHand),
             // More than there can have been, as after a step of the clock.
             (5, 30 * HOUR, 400 * HOUR, second, Retry::InHand),

@@ -84,8 +84,6 @@ impl LimitLog {
 mod tests {
     use super::*;
 
-    const SECOND: Duration = Duration::from_secs(1);
-
     #[test]
     fn each_reason_is_one_sentence() {
         let texts = [
@@ -109,7 +107,7 @@ mod tests {
     /// The seconds at which a line is written, where a call ends each second.
     fn lines(reason: impl Fn(u64) -> LimitReason, seconds: u64) -> Vec<u64> {
         let (mut log, start) = (LimitLog::default(), Instant::now());
-        let due = |log: &mut LimitLog, at| log.is_due(reason(at), start + SECOND * at as u32);
+        let due = |log: &mut LimitLog, at| log.is_due(reason(at), start + Duration::from_secs(at));
         (0..seconds).filter(|at| due(&mut log, *at)).collect()
     }
 

@@ -120,7 +120,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
     async fn decide(&self, delivery: &impl Delivery, case: &mut Case) -> Outcome {
         match self.accept(delivery.body(), case) {
             Ok(job) => self.once(&job, case).await,
-            Err(refusal) => refusal,
+            Err(refusal) => *refusal,
         }
     }
 
@@ -179,17 +179,19 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
     }
 
     /// From a body to a job that can be called.
-    fn accept(&self, body: &[u8], case: &mut Case) -> Result<Arc<Job>, Outcome> {
+    fn accept(&self, body: &[u8], case: &mut Case) -> Result<Arc<Job>, Box<Outcome>> {
         let job = Job::parse(body, &self.settings.defaults)
-            .map_err(|invalid| case.invalid(invalid, self.clock.now()))?;
+            .map_err(|invalid| Box::new(case.invalid(invalid, self.clock.now())))?;
         if job.carried_client_secret.is_some() {
             self.note_ignored_secret();
         }
         let job = case.identify(job);
         case.span = self.spans.job(case.lane, job.fingerprint, || case.exported());
         case.trace = case.trace.take().or_else(|| case.span.context());
-        case.client =
-            self.endpoint.admit(&job).map_err(|unknown| case.unknown(unknown, self.clock.now()))?;
+        case.client = self
+            .endpoint
+            .admit(&job)
+            .map_err(|unknown| Box::new(case.unknown(unknown, self.clock.now())))?;
         Ok(job)
     }
 
