@@ -83,6 +83,7 @@ fn flow_settings() -> flow::Settings {
         // It goes by the time that calls take.
         adaptive: false,
         rate: None,
+        rate_scope: flow::RateScope::Replica,
         bulk_min_share: 0.05,
         pause: PauseSettings {
             after_failures: 20,

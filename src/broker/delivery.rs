@@ -42,7 +42,7 @@ pub struct AmqpDelivery {
     message: Box<Message>,
     receipt: Receipt,
     exits: Arc<Exits>,
-    /// Its share of the bytes in flight: given back with the delivery, when its settlement is known.
+    /// Its share of the bytes in flight: given back with the delivery, or with the letter that is made of it.
     charge: Option<Charge>,
 }
 
@@ -80,7 +80,8 @@ impl AmqpDelivery {
         self
     }
 
-    /// The message that carries the job to where the settlement sends it; `None` if it goes nowhere.
+    /// The message that carries the job to where the settlement sends it; `None` if it goes nowhere. It takes
+    /// the body, the headers and their charge along.
     fn letter(&mut self, settlement: Settlement<'_>) -> Option<Letter> {
         let lane = self.message.arrival.lane;
         let Message { body, properties, .. } = &mut *self.message;
@@ -106,12 +107,9 @@ impl AmqpDelivery {
                 ),
             ),
         };
-        Some(Letter {
-            target: Some(target),
-            queue: queue.clone(),
-            body: mem::take(body),
-            properties,
-        })
+        let (queue, body) = (queue.clone(), mem::take(body));
+        self.message.properties = BasicProperties::default();
+        Some(Letter { target: Some(target), queue, body, properties, charge: self.charge.take() })
     }
 }
 
@@ -120,17 +118,10 @@ impl AmqpDelivery {
     /// dead-lettering, which keeps the job but cannot say why. Anything else stays in flight: a lane that
     /// somebody else declared may drop what is rejected, and nobody has condemned a job that was to be
     /// parked. It goes back to its lane with its session, or when it has been in hand for too long.
-    async fn unpublishable(
-        mut self,
-        refusal: Unpublishable,
-        is_dead: bool,
-        queue: &str,
-    ) -> Settled {
+    async fn unpublishable(self, refusal: Unpublishable, is_dead: bool, queue: &str) -> Settled {
         if is_dead && self.exits.declared {
             return self.receipt.leave_to_broker(refusal);
         }
-        // Its body is gone: the letter had it.
-        self.charge = None;
         let _aside = self.exits.outbox.set_aside(queue, &refusal);
         self.receipt.lost().cancelled().await;
         Settled::Abandoned

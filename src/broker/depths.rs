@@ -17,6 +17,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::{
     connection::Connection,
+    counting::Counting,
     ending::Break,
     lane::LaneChannel,
     link::{Link, Silence},
@@ -78,16 +79,28 @@ pub struct Depths {
     pub metrics: Arc<Metrics>,
     /// Who else samples.
     pub samplers: Samplers,
+    /// Counts the lane's consumers besides, where somebody wants to know.
+    pub counting: Option<Counting>,
 }
 
 impl Depths {
     /// Samples until the connection is gone, or the consumer of the lane starves.
     pub async fn sample(&self, connection: &Connection, consumer: &LaneChannel) -> Break {
+        let Some(counting) = &self.counting else {
+            return self.sample_depths(connection, consumer).await;
+        };
+        tokio::select! {
+            broken = self.sample_depths(connection, consumer) => broken,
+            broken = counting.run(connection, consumer) => broken,
+        }
+    }
+
+    async fn sample_depths(&self, connection: &Connection, consumer: &LaneChannel) -> Break {
         let _sampler = self.samplers.enter(self.lane);
         let outlook = connection.outlook();
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut looks = Looks { connection, channel: None };
+        let mut looks = Looks::on(connection);
         let mut starvation = Starvation::default();
         while connection.status().connected() {
             ticks.tick().await;
@@ -97,7 +110,7 @@ impl Depths {
             }
             let mut waiting = None;
             if timeout(LIMIT, self.look(&mut looks, &mut waiting)).await.is_err() {
-                looks.channel = None;
+                looks.forget();
             }
             if starvation.lasts(consumer.serving(waiting)) {
                 return Break::Starving;
@@ -141,14 +154,25 @@ const fn depth_of(lane: Lane) -> Depth {
 }
 
 /// Looks on a channel of their own, because a look at a queue that is missing closes the channel.
-struct Looks<'a> {
+#[derive(Debug)]
+pub struct Looks<'a> {
     connection: &'a Connection,
     channel: Option<Channel>,
 }
 
-impl Looks<'_> {
+impl<'a> Looks<'a> {
+    /// Looks by this connection.
+    pub const fn on(connection: &'a Connection) -> Self {
+        Self { connection, channel: None }
+    }
+
+    /// Makes the next look on another channel: this one has not answered.
+    pub fn forget(&mut self) {
+        self.channel = None;
+    }
+
     /// What is found of a queue, if anything.
-    async fn at(&mut self, queue: &ShortString) -> Option<Occupancy> {
+    pub async fn at(&mut self, queue: &ShortString) -> Option<Occupancy> {
         if self.channel.as_ref().is_none_or(|channel| !channel.status().connected()) {
             self.channel = self.connection.create_channel().await.ok();
         }

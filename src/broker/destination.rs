@@ -13,14 +13,15 @@ use tokio::{
 };
 
 use super::{
+    apart::{Apart, Link},
     batch::{self, CutShort, Fate, Outgoing, Published, Wait, Watch},
     cause::fault,
     connection::Connection,
     headers, link,
     outbox::Outbox,
     patience::Patience,
-    pending::{Applied, Entry, Limits, Next, Pending},
-    publisher::Posted,
+    pending::{Applied, Entry, Limits, Next, Pending, Scope},
+    publisher::{Letter, Posted},
     queues::Queues,
     settings::Settings,
     topology,
@@ -76,7 +77,9 @@ pub struct Destination {
     shared: Arc<Shared>,
     inbox: mpsc::Receiver<Posted>,
     line: watch::Receiver<Line>,
-    channel: Option<(Arc<Connection>, Channel)>,
+    channel: Option<Link>,
+    /// For a message that may have broken the shared connection.
+    apart: Apart,
     pending: Pending<Posted>,
     patience: Patience,
     backoff: Backoff,
@@ -92,7 +95,8 @@ impl Destination {
     ) -> Self {
         let patience = Patience::new(shared.settings.confirm_timeout);
         let (pending, backoff) = (Pending::new(BATCH), RETRY.start());
-        Self { name, shared, inbox, line, channel: None, pending, patience, backoff }
+        let apart = Apart::new(&shared.settings);
+        Self { name, shared, inbox, line, channel: None, apart, pending, patience, backoff }
     }
 
     /// Publishes what comes until nothing more can come.
@@ -106,11 +110,15 @@ impl Destination {
                 }
             }
             self.take_in();
-            let Some((connection, channel)) = self.connected().await else { continue };
-            match self.publish(&connection, &channel).await {
+            let goes_apart = self.pending.goes_apart(self.confirmed());
+            let connected =
+                if goes_apart { self.connected_apart().await } else { self.connected().await };
+            let Some((connection, channel)) = connected else { continue };
+            match self.publish(&connection, &channel, goes_apart).await {
                 Next::Continue => {
                     self.backoff.reset();
-                    self.channel = Some((connection, channel));
+                    let link = (connection, channel);
+                    if goes_apart { self.apart.keep(link) } else { self.channel = Some(link) }
                 }
                 Next::Reopen(why) => {
                     self.failed(why);
@@ -125,26 +133,38 @@ impl Destination {
         }
     }
 
-    /// Publishes one batch.
-    async fn publish(&mut self, connection: &Connection, channel: &Channel) -> Next {
-        let confirmed = self.shared.confirmed.load(Ordering::Relaxed);
-        let batch = self.pending.next(confirmed);
+    /// Publishes one batch, over the connection that all queues share or over the one apart.
+    async fn publish(
+        &mut self,
+        connection: &Connection,
+        channel: &Channel,
+        is_apart: bool,
+    ) -> Next {
+        let (batch, letters) = self.take_out();
+        if batch.is_empty() {
+            return Next::Continue;
+        }
         let frame_max = connection.configuration().frame_max();
-        let letters = batch.iter().map(|Entry { message: Posted { letter, .. }, .. }| Outgoing {
-            queue: &letter.queue,
-            body: &letter.body,
-            properties: headers::fit(&letter.properties, frame_max),
+        let outgoing = letters.iter().map(|Letter { queue, body, properties, .. }| Outgoing {
+            queue,
+            body,
+            properties: headers::fit(properties, frame_max),
         });
         let watch = Told { destination: self, letters: batch.len() };
         // Nobody gives a batch up: whoever waited may have gone, but the others have not.
         let forever = std::future::pending();
         let link = (connection, channel);
-        let published = batch::publish(link, letters, &self.patience, &watch, forever).await;
-        self.count(&batch, &published);
+        let published = batch::publish(link, outgoing, &self.patience, &watch, forever).await;
+        self.count(&letters, &published);
         self.patience.note(&published);
+        for ((entry, letter), fate) in batch.iter().zip(letters).zip(&published.fates) {
+            if *fate != Fate::Confirmed {
+                entry.message.put_back(letter);
+            }
+        }
         let is_gone = published.fates.contains(&Fate::Returned);
-        let confirmed = self.shared.confirmed.load(Ordering::Relaxed);
-        let applied = self.pending.apply(batch, published, confirmed);
+        let scope = if is_apart { Scope::Apart } else { Scope::Shared };
+        let applied = self.pending.apply(batch, published, scope, self.confirmed());
         let next = Self::tell(applied);
         if is_gone && self.shared.settings.declare {
             // The queue was deleted. If it can't be declared, the next try is returned again.
@@ -153,10 +173,25 @@ impl Destination {
         next
     }
 
+    /// Takes out what goes next, and its letters. What its senders have given up by now is left out: their jobs
+    /// come again, and a letter would be one copy more.
+    fn take_out(&mut self) -> (Vec<Entry<Posted>>, Vec<Letter>) {
+        self.pending.retain(Posted::is_awaited);
+        let mut batch = self.pending.next(self.confirmed());
+        let mut letters = Vec::with_capacity(batch.len());
+        batch.retain(|entry| {
+            let letter = entry.message.take();
+            let is_there = letter.is_some();
+            letters.extend(letter);
+            is_there
+        });
+        (batch, letters)
+    }
+
     /// Counts what became of the letters of a batch.
-    fn count(&self, batch: &[Entry<Posted>], published: &Published) {
+    fn count(&self, letters: &[Letter], published: &Published) {
         let silent = published.cut_short == Some(CutShort::Silent);
-        for (entry, fate) in batch.iter().zip(&published.fates) {
+        for (letter, fate) in letters.iter().zip(&published.fates) {
             let counted = match fate {
                 Fate::Confirmed => metrics::Published::Confirmed,
                 Fate::Nacked => metrics::Published::Nacked,
@@ -167,26 +202,40 @@ impl Destination {
             if *fate == Fate::Confirmed {
                 self.shared.confirmed.fetch_add(1, Ordering::Relaxed);
             }
-            if let Some(target) = entry.message.letter.target {
+            if let Some(target) = letter.target {
                 self.shared.metrics.published(target, counted);
             }
         }
     }
 
-    /// Tells the senders what became of their letters. One who has gone is missed by nobody: a letter that
-    /// is stored stands all the same, and the delivery of one that is not comes again.
+    /// Tells the senders what became of their letters.
     fn tell(applied: Applied<Posted>) -> Next {
-        for Posted { published, .. } in applied.confirmed {
-            let _ = published.send(Ok(()));
+        for posted in applied.confirmed {
+            posted.tell(Ok(()));
         }
-        for (Posted { published, .. }, refusal) in applied.unpublishable {
-            let _ = published.send(Err(refusal));
+        for (posted, refusal) in applied.unpublishable {
+            posted.tell(Err(refusal));
         }
         applied.next
     }
 
-    /// A connection and a channel on it; `None` after a failure, once it is time for another try.
-    async fn connected(&mut self) -> Option<(Arc<Connection>, Channel)> {
+    /// A connection apart and a channel on it; `None` after a failure, once it is time for another try. The
+    /// messages that can go over the shared connection go first then.
+    async fn connected_apart(&mut self) -> Option<Link> {
+        match self.apart.take().await {
+            Ok(link) => Some(link),
+            Err(why) => {
+                self.pending.put_off(self.confirmed());
+                self.failed(why);
+                self.wait().await;
+                None
+            }
+        }
+    }
+
+    /// The shared connection and a channel on it; `None` after a failure, once it is time for another try.
+    async fn connected(&mut self) -> Option<Link> {
+        self.apart.end();
         if let Some((connection, channel)) = self.channel.take()
             && connection.status().connected()
             && channel.status().connected()
@@ -233,7 +282,7 @@ impl Destination {
     }
 
     fn keep(&mut self, posted: Posted) {
-        let size = posted.letter.body.len();
+        let size = posted.size();
         self.pending.push(posted, size);
     }
 
@@ -248,13 +297,18 @@ impl Destination {
 
     /// Letters that somebody still waits for; the others are dropped.
     fn unpublished(&mut self) -> usize {
-        self.pending.retain(|posted| !posted.published.is_closed());
+        self.pending.retain(Posted::is_awaited);
         self.pending.len() + self.inbox.len()
     }
 
     fn failed(&mut self, why: String) {
         let letters = self.unpublished();
         self.shared.outbox.failed(&self.name, why, letters);
+    }
+
+    /// Letters that the broker has confirmed so far, of any queue.
+    fn confirmed(&self) -> u64 {
+        self.shared.confirmed.load(Ordering::Relaxed)
     }
 
     fn is_closed(&self) -> bool {

@@ -126,6 +126,13 @@ impl LaneChannel {
         self.ledger.in_hand()
     }
 
+    /// The number of the consumer that is in force, if one is.
+    #[must_use]
+    pub fn consumption(&self) -> Option<u64> {
+        let consuming = self.consuming.load(Ordering::Relaxed);
+        consuming.then(|| self.consumptions.load(Ordering::Relaxed))
+    }
+
     /// How its consumer is served, while so many jobs wait in the queue, if that is known.
     #[must_use]
     pub fn serving(&self, waiting: Option<u32>) -> Serving {

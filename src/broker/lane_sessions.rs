@@ -15,6 +15,7 @@ use super::{
     commands::{Commands, Intake},
     connect::{Connector, Purpose},
     consuming::Lanes,
+    counting::Counting,
     delivery::Exits,
     depths::Depths,
     ending::End,
@@ -28,6 +29,7 @@ use super::{
 use crate::{
     domain::Lane,
     metrics::{EndedBy, Metrics},
+    ports::Consumers,
 };
 
 /// What both lanes share.
@@ -84,6 +86,12 @@ impl LaneSessions {
             pace: Pace::default(),
             suspect: false,
         }
+    }
+
+    /// Tells `consumers` how many consumers the broker counts on the lane.
+    pub fn tell(&mut self, consumers: Arc<dyn Consumers>) {
+        let queues = Arc::clone(&self.shared.exits.queues);
+        self.depths.counting = Some(Counting { lane: self.lane, queues, told: consumers });
     }
 
     /// Runs sessions until told to stop.

@@ -7,6 +7,7 @@
 mod acks;
 mod advice;
 mod announced;
+mod apart;
 mod batch;
 mod broken;
 mod cause;
@@ -16,6 +17,7 @@ mod connect;
 mod connection;
 mod consuming;
 mod consumption;
+mod counting;
 mod dead;
 mod delivery;
 mod depths;

@@ -6,6 +6,9 @@
 //! the same, each message of the batch that was not confirmed goes alone. One that breaks its channel
 //! alone, and twice, is unpublishable; the others go on between its two tries. The messages keep their
 //! order as long as none is refused.
+//!
+//! Where the broker fails and closes the connection, the culprit may be a message of any queue. Such a break
+//! counts only against a message that was alone on its connection.
 
 use std::collections::VecDeque;
 
@@ -47,10 +50,21 @@ pub struct Entry<M> {
     place: u64,
     /// Whether it was unconfirmed as a channel broke over a message.
     suspect: bool,
+    /// Whether the connection broke that others share, so that it is alone only on another.
+    apart: bool,
     /// How many channels it broke alone.
     breaks: u32,
-    /// How many messages were confirmed as it last did so.
-    broke_at: Option<u64>,
+    /// How many messages were confirmed as it was last tried alone.
+    tried_at: Option<u64>,
+}
+
+/// Who else may have had messages on their way over the connection of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Nobody.
+    Apart,
+    /// Whoever publishes to other queues.
+    Shared,
 }
 
 /// What became of a batch.
@@ -85,8 +99,8 @@ impl<M> Pending<M> {
     pub fn push(&mut self, message: M, size: usize) {
         let place = self.came;
         self.came += 1;
-        let (suspect, breaks, broke_at) = (false, 0, None);
-        self.entries.push_back(Entry { message, size, place, suspect, breaks, broke_at });
+        let (suspect, apart, breaks, tried_at) = (false, false, 0, None);
+        self.entries.push_back(Entry { message, size, place, suspect, apart, breaks, tried_at });
     }
 
     /// Messages that wait.
@@ -115,15 +129,32 @@ impl<M> Pending<M> {
     /// far, to any queue: a message that broke its channel alone waits until others have passed, if there
     /// are any.
     pub fn next(&mut self, confirmed: u64) -> Vec<Entry<M>> {
-        let others_wait = self.entries.iter().any(|entry| !entry.suspect);
-        let is_due = |entry: &Entry<M>| {
-            entry.suspect && (!others_wait || entry.broke_at.is_none_or(|at| at < confirmed))
-        };
-        let due = self.entries.iter().enumerate().filter(|(_, entry)| is_due(entry));
-        match due.min_by_key(|(_, entry)| entry.breaks).map(|(place, _)| place) {
+        match self.due(confirmed) {
             Some(suspect) => self.entries.remove(suspect).into_iter().collect(),
             None => self.first(self.window()),
         }
+    }
+
+    /// Whether what goes next needs a connection over which nothing else goes.
+    pub fn goes_apart(&self, confirmed: u64) -> bool {
+        self.due(confirmed).and_then(|place| self.entries.get(place)).is_some_and(|due| due.apart)
+    }
+
+    /// Lets others go before the messages that need a connection apart: there is none for now.
+    pub fn put_off(&mut self, confirmed: u64) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.apart) {
+            entry.tried_at = Some(confirmed);
+        }
+    }
+
+    /// The place of the suspect that goes next, if one does.
+    fn due(&self, confirmed: u64) -> Option<usize> {
+        let others_wait = self.entries.iter().any(|entry| !entry.suspect);
+        let is_due = |entry: &Entry<M>| {
+            entry.suspect && (!others_wait || entry.tried_at.is_none_or(|at| at < confirmed))
+        };
+        let due = self.entries.iter().enumerate().filter(|(_, entry)| is_due(entry));
+        due.min_by_key(|(_, entry)| entry.breaks).map(|(place, _)| place)
     }
 
     /// Notes what became of a batch; what is still to be published waits again.
@@ -131,6 +162,7 @@ impl<M> Pending<M> {
         &mut self,
         batch: Vec<Entry<M>>,
         published: Published,
+        scope: Scope,
         confirmed: u64,
     ) -> Applied<M> {
         let alone = batch.len() == 1;
@@ -146,7 +178,7 @@ impl<M> Pending<M> {
                 Fate::Unknown => unknown.push(entry),
                 Fate::Nacked | Fate::Returned => {
                     // The channel bears it. Behind the others, which another try may reach first.
-                    entry.suspect = false;
+                    (entry.suspect, entry.apart) = (false, false);
                     self.entries.push_back(entry);
                     refused = refused.max(fate.refusal());
                 }
@@ -156,6 +188,7 @@ impl<M> Pending<M> {
             (Some(CutShort::Broken(Broken { why, suspicion })), _)
                 if suspicion != Suspicion::Nobody =>
             {
+                let alone = alone && (suspicion == Suspicion::Message || scope == Scope::Apart);
                 self.broke(unknown, alone, suspicion, &why, confirmed, &mut applied)
             }
             (Some(cut_short), _) => {
@@ -182,6 +215,7 @@ impl<M> Pending<M> {
         self.proven = 0;
         for entry in &mut unknown {
             entry.suspect = true;
+            entry.apart = suspicion == Suspicion::Perhaps;
         }
         let mut next = Next::Reopen(why.to_owned());
         if alone && let Some(mut entry) = unknown.pop() {
@@ -189,13 +223,13 @@ impl<M> Pending<M> {
             // A broker that fails over everything condemns nothing.
             let is_proved = match suspicion {
                 Suspicion::Message => true,
-                Suspicion::Perhaps => entry.broke_at.is_some_and(|at| at < confirmed),
+                Suspicion::Perhaps => entry.tried_at.is_some_and(|at| at < confirmed),
                 Suspicion::Nobody => false,
             };
             if suspicion == Suspicion::Perhaps {
                 next = Next::Wait(why.to_owned());
             }
-            entry.broke_at = Some(confirmed);
+            entry.tried_at = Some(confirmed);
             if is_proved && entry.breaks >= MOST_BREAKS {
                 let refusal = Unpublishable { size: entry.size, why: why.to_owned() };
                 applied.unpublishable.push((entry.message, refusal));

@@ -18,7 +18,7 @@ use super::{
     headers, link,
     outbox::Outbox,
     patience::Patience,
-    pending::{Entry, Limits, Next, Pending},
+    pending::{Entry, Limits, Next, Pending, Scope},
     queues::Queues,
     settings::Settings,
     topology::{self, TopologyError},
@@ -195,7 +195,7 @@ impl Producer {
             // The queue was deleted. If it can't be declared, the next try is returned again.
             let _ = topology::ensure(connection, &self.queues, true).await;
         }
-        let applied = sending.pending.apply(batch, published, sending.confirmed);
+        let applied = sending.pending.apply(batch, published, Scope::Apart, sending.confirmed);
         sending.confirmed += applied.confirmed.len() as u64;
         sending.refused.extend(applied.unpublishable);
         applied.next

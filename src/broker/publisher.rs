@@ -1,11 +1,16 @@
 //! The way to the publishing task: whoever has a letter waits here for what becomes of it.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use lapin::{BasicProperties, types::ShortString};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
+use super::stream::Charge;
 use crate::{metrics::Target, ports::Unpublishable};
 
 /// Letters on their way to the task of one queue; more wait with their senders.
@@ -21,6 +26,8 @@ pub struct Letter {
     pub body: Vec<u8>,
     /// The properties.
     pub properties: BasicProperties,
+    /// Its share of the bytes in flight, given back with the letter.
+    pub charge: Option<Charge>,
 }
 
 impl fmt::Debug for Letter {
@@ -41,12 +48,85 @@ pub enum NotPublished {
 }
 
 /// A letter and whoever waits for its confirm.
+///
+/// The sender may give the letter up at any time, and its job comes again. So both sides share the slot that
+/// holds the letter, and the sender empties it: neither the body nor the message itself outlives the sender,
+/// unless a batch has taken the letter out and is on its way.
 #[derive(Debug)]
 pub struct Posted {
-    /// The letter.
-    pub letter: Letter,
-    /// To be told once the letter's queue has confirmed it, or never will.
-    pub published: oneshot::Sender<Result<(), Unpublishable>>,
+    slot: Arc<Slot>,
+    size: usize,
+    published: Outcome,
+}
+
+/// Where a letter waits while it is not on its way.
+type Slot = Mutex<Option<Letter>>;
+
+/// Tells the sender that its letter's queue has confirmed the letter, or never will.
+type Outcome = oneshot::Sender<Result<(), Unpublishable>>;
+
+impl Posted {
+    /// The bytes of the letter's body.
+    #[must_use]
+    pub const fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Whether the sender still waits. Otherwise there is no letter any more, or it is on its way.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        !self.published.is_closed()
+    }
+
+    /// Takes the letter out, to be sent; `None` if the sender has given it up.
+    #[must_use]
+    pub fn take(&self) -> Option<Letter> {
+        slot(&self.slot).take()
+    }
+
+    /// Puts back a letter that has to be sent again. If the sender has given it up meanwhile, it is dropped.
+    pub fn put_back(&self, letter: Letter) {
+        let mut slot = slot(&self.slot);
+        // Asked under the lock: the sender closes its side before it empties the slot.
+        if self.is_awaited() {
+            *slot = Some(letter);
+        }
+    }
+
+    /// Tells the sender what became of the letter, if it still waits.
+    pub fn tell(self, outcome: Result<(), Unpublishable>) {
+        // A sender that is gone needs no word: a letter that is stored is stored, and the delivery of any
+        // other comes again.
+        let _ = self.published.send(outcome);
+    }
+}
+
+fn slot(slot: &Slot) -> MutexGuard<'_, Option<Letter>> {
+    // Nothing panics between taking and putting.
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The sender's side of a letter; dropped, it gives the letter up.
+struct Awaited {
+    slot: Arc<Slot>,
+    outcome: oneshot::Receiver<Result<(), Unpublishable>>,
+}
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        self.outcome.close();
+        let letter = slot(&self.slot).take();
+        // Not under the lock: the letter gives bytes back, which wakes readers.
+        drop(letter);
+    }
+}
+
+/// A letter for whoever publishes it, and the sender's side of it.
+fn post(letter: Letter) -> (Posted, Awaited) {
+    let size = letter.body.len();
+    let (published, outcome) = oneshot::channel();
+    let slot = Arc::new(Mutex::new(Some(letter)));
+    (Posted { slot: Arc::clone(&slot), size, published }, Awaited { slot, outcome })
 }
 
 /// A handle of the publishing task.
@@ -80,17 +160,20 @@ impl Publisher {
         (Self { by_queue: Arc::new(by_queue), others }, inboxes, rest)
     }
 
-    /// Publishes a letter; returns when its queue has confirmed it. Dropping the future gives the
-    /// letter up, though it may be on its way already.
+    /// Publishes a letter; returns when its queue has confirmed it. Dropping the future gives the letter up:
+    /// it is published only if it is on its way already.
     ///
     /// # Errors
     ///
     /// [`NotPublished`].
     pub async fn publish(&self, letter: Letter) -> Result<(), NotPublished> {
-        let (published, outcome) = oneshot::channel();
         let inbox = self.by_queue.get(&letter.queue).unwrap_or(&self.others);
-        inbox.send(Posted { letter, published }).await.map_err(|_| NotPublished::Closed)?;
-        let outcome = outcome.await.map_err(|_| NotPublished::Closed)?;
+        let (posted, mut awaited) = post(letter);
+        inbox.send(posted).await.map_err(|_| NotPublished::Closed)?;
+        let outcome = (&mut awaited.outcome).await.map_err(|_| NotPublished::Closed)?;
         outcome.map_err(NotPublished::Unpublishable)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,11 @@ use super::{
     stream::Budget,
     topology::TopologyError,
 };
-use crate::{domain::PerLane, metrics::Metrics, ports::Source};
+use crate::{
+    domain::{Lane, PerLane},
+    metrics::Metrics,
+    ports::{Consumers, Source},
+};
 
 /// Deliveries between the sessions and the pipeline; the prefetch bounds what lies behind.
 const INTAKE: usize = 64;
@@ -71,6 +75,15 @@ impl Supervisor {
         (supervisor, AmqpSource(source), control, consuming)
     }
 
+    /// Tells `consumers` how many consumers the broker counts on each lane.
+    #[must_use]
+    pub fn telling(mut self, consumers: &Arc<dyn Consumers>) -> Self {
+        for lane in Lane::ALL {
+            self.lanes.get_mut(lane).tell(Arc::clone(consumers));
+        }
+        self
+    }
+
     /// Runs sessions until told to stop.
     ///
     /// # Errors
@@ -100,6 +113,7 @@ fn of_both(shared: &Shared, intake: &Intake, commands: &Commands) -> PerLane<Lan
             queues: Arc::clone(&shared.exits.queues),
             metrics: Arc::clone(&shared.metrics),
             samplers: samplers.clone(),
+            counting: None,
         };
         let (budget, shared) = (Arc::clone(budgets.get(lane)), shared.clone());
         LaneSessions::new(lane, shared, budget, depths, intake.clone(), commands.clone())

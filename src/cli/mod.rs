@@ -9,6 +9,7 @@ pub mod enqueue;
 pub mod healthcheck;
 pub mod mock_endpoint;
 mod output;
+mod places;
 mod progress;
 pub mod run;
 mod signals;

@@ -27,7 +27,7 @@ use crate::{
     flow::{Dispatcher, FlowReport},
     metrics::Metrics,
     pipeline::Stop,
-    ports::Intake,
+    ports::{Consumers, Intake},
     spans::{self, Spans},
 };
 
@@ -80,7 +80,11 @@ async fn start(config: &Config, spans: Spans) -> Result<Running, EngineError> {
     let renewing = engine::renew(&flow);
     let outbox = Arc::new(Outbox::default());
     let (consumer, publishing) = connect(config, &metrics, &outbox, &history_keys);
-    let Consumer { supervisor, source, control, consuming } = consumer;
+    let Consumer { mut supervisor, source, control, consuming } = consumer;
+    if flow.shares_rate() {
+        let flow: Arc<dyn Consumers> = Arc::new(Arc::clone(&flow));
+        supervisor = supervisor.telling(&flow);
+    }
 
     let secrets = Secrets { credentials, history_keys };
     let close_admin = CancellationToken::new();

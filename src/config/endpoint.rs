@@ -1,6 +1,6 @@
 //! The section `endpoint`.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, ops::RangeInclusive, sync::Arc, time::Duration};
 
 use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
@@ -23,6 +23,9 @@ const AUDIENCE: &str = "endpoint.audience";
 /// Shorter calls than this are cut off by a busy network, or the unit is not the one that was meant.
 const QUICK: Duration = Duration::from_secs(1);
 
+/// A shorter life costs more handshakes than it saves.
+const AGE: RangeInclusive<Duration> = Duration::from_secs(1)..=value::LONGEST;
+
 const CONNECT_TIMEOUT: &str = "endpoint.connect_timeout";
 pub(super) const TIMEOUT: &str = "endpoint.timeout";
 pub(super) const PRESUME: &str = "endpoint.presume_revoked_after_ambiguity";
@@ -43,6 +46,7 @@ pub(super) fn read(reader: &mut Reader, max_concurrency: usize) -> Section {
         api_version: reader.required("endpoint.api_version", header),
         connect_timeout: reader.required(CONNECT_TIMEOUT, value::duration(WHILE_IN_HAND)),
         timeout: reader.required(TIMEOUT, value::duration(WHILE_IN_HAND)),
+        connection_max_age: reader.required("endpoint.connection_max_age", value::duration(AGE)),
         ca_file: reader.file(CA_FILE, file::certificates),
         proxy: proxy(reader),
         http2: reader.required("endpoint.http2", value::flag),

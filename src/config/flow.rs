@@ -2,7 +2,7 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use crate::flow::{PauseSettings, Settings};
+use crate::flow::{PauseSettings, RateScope, Settings};
 
 use super::{
     faults::Problem,
@@ -25,6 +25,11 @@ const SELDOM: Duration = Duration::from_secs(3600);
 /// The largest share of the lane that nobody waits for that is not odd.
 const HALF: f64 = 0.5;
 
+const SCOPES: [(&str, RateScope); 2] =
+    [("replica", RateScope::Replica), ("fleet", RateScope::Fleet)];
+
+const RATE_KEY: &str = "flow.rate";
+const RATE_SCOPE: &str = "flow.rate_scope";
 const BULK_MIN_SHARE: &str = "flow.bulk_min_share";
 const MIN: &str = "flow.concurrency.min";
 const MAX: &str = "flow.concurrency.max";
@@ -36,7 +41,8 @@ pub(super) fn read(reader: &mut Reader) -> Settings {
         concurrency_min: reader.required(MIN, value::count(CONCURRENCY)),
         concurrency_max: reader.required(MAX, value::count(CONCURRENCY)),
         adaptive: reader.required("flow.concurrency.adaptive", value::flag),
-        rate: reader.optional("flow.rate", value::number(RATE)),
+        rate: reader.optional(RATE_KEY, value::number(RATE)),
+        rate_scope: reader.required(RATE_SCOPE, value::choice(&SCOPES)),
         bulk_min_share: reader.required(BULK_MIN_SHARE, value::number(SHARE)),
         pause: PauseSettings {
             after_failures: reader
@@ -48,6 +54,10 @@ pub(super) fn read(reader: &mut Reader) -> Settings {
             first_rejections: 0,
         },
     };
+    let useful = settings.rate.is_some() || settings.rate_scope == RateScope::Replica;
+    reader.expect(&[RATE_SCOPE, RATE_KEY], useful, || {
+        Problem::new("shares no rate, because flow.rate is not set", "set flow.rate, or remove it")
+    });
     let ordered = settings.concurrency_min <= settings.concurrency_max;
     reader.require(&[MIN, MAX], ordered, || {
         Problem::new(

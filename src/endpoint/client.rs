@@ -4,6 +4,7 @@ use std::{io, path::PathBuf, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header::CONTENT_TYPE};
 use reqwest::{ClientBuilder, Proxy, Url, redirect};
+use rustls::ClientConfig;
 use secrecy::ExposeSecret;
 use thiserror::Error;
 
@@ -77,8 +78,16 @@ pub enum ClientError {
 
 /// A client that follows nothing, repeats nothing and takes nothing from the environment.
 pub(super) fn builder(settings: &Settings) -> Result<ClientBuilder, ClientError> {
+    builder_with(settings, tls::config(settings)?)
+}
+
+/// [`builder`] with a TLS configuration that was made before.
+pub(super) fn builder_with(
+    settings: &Settings,
+    tls: ClientConfig,
+) -> Result<ClientBuilder, ClientError> {
     let builder = ClientBuilder::new()
-        .tls_backend_preconfigured(tls::config(settings)?)
+        .tls_backend_preconfigured(tls)
         .default_headers(headers(settings)?)
         .user_agent(concat!("revoker/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())

@@ -1,15 +1,20 @@
 //! Calls the endpoint.
 
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 use http::{HeaderName, HeaderValue, Method};
-use reqwest::{Client, Request, Response, Url};
+use reqwest::{Request, Response, Url};
 use secrecy::SecretString;
 use tracing::debug;
 
 use super::{
     classify::{Answer, Body, Terms, classify},
-    client::{self, ClientError},
+    client::ClientError,
+    clients::{Clients, Clock},
     credentials::Credentials,
     request,
     settings::Settings,
@@ -29,7 +34,7 @@ const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// The revoke endpoint over HTTP.
 pub struct HttpEndpoint {
-    client: Client,
+    clients: Clients,
     url: Url,
     locale: String,
     credentials: Arc<Credentials>,
@@ -42,16 +47,23 @@ impl fmt::Debug for HttpEndpoint {
 }
 
 impl HttpEndpoint {
-    /// Builds the client. Nothing is connected yet.
+    /// Builds the clients. Nothing is connected yet.
     ///
     /// # Errors
     ///
     /// [`ClientError`] names the setting that it cannot be built with.
     pub fn new(settings: &Settings, credentials: Arc<Credentials>) -> Result<Self, ClientError> {
+        Self::with_clock(settings, credentials, Box::new(Instant::now))
+    }
+
+    /// [`HttpEndpoint::new`], the ages of connections by this clock.
+    pub(super) fn with_clock(
+        settings: &Settings,
+        credentials: Arc<Credentials>,
+        clock: Clock,
+    ) -> Result<Self, ClientError> {
         Ok(Self {
-            client: client::builder(settings)?
-                .build()
-                .map_err(|error| ClientError::Build(error.without_url()))?,
+            clients: Clients::new(settings, clock)?,
             url: settings.url.clone(),
             locale: settings.locale.clone(),
             credentials,
@@ -82,7 +94,8 @@ impl HttpEndpoint {
     }
 
     async fn attempt(&self, request: Request, called: Called<'_>) -> Verdict {
-        match self.client.execute(request).await.map_err(reqwest::Error::without_url) {
+        let client = self.clients.take();
+        match client.execute(request).await.map_err(reqwest::Error::without_url) {
             Ok(response) => self.judge(response, called).await,
             Err(error) => {
                 debug!(

@@ -1,12 +1,13 @@
 //! The HTTP client of the revoke endpoint and the classifier of its answers.
 //!
 //! One call flows through the files like this: [`HttpEndpoint`] (`http`) writes the body (`request`),
-//! sends it with the client that `client` and `tls` built, and reads the answer up to a cap. What came
+//! sends it with one of the clients that `clients`, `client` and `tls` built, and reads the answer up to a cap. What came
 //! back is judged by the pure functions of `classify`, on top of `envelope`, `message` and
 //! `retry_after`; what never came back, by `transport`.
 
 mod classify;
 mod client;
+mod clients;
 mod credentials;
 mod envelope;
 mod http;

@@ -16,6 +16,8 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// The time limit of one whole call, connecting included.
     pub timeout: Duration,
+    /// A connection older than this takes no more calls.
+    pub connection_max_age: Duration,
     /// Certificate authorities (PEM) to trust in place of the system's.
     pub ca_file: Option<PathBuf>,
     /// A proxy's URL, which may hold a password. None is taken from the environment.

@@ -44,6 +44,7 @@ pub(super) fn settings(url: &str) -> Settings {
         api_version: "1618440906".into(),
         connect_timeout: AMPLE,
         timeout: AMPLE,
+        connection_max_age: AMPLE,
         ca_file: None,
         proxy: None,
         http2: false,

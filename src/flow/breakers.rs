@@ -159,6 +159,12 @@ impl Breakers {
         self.clients.iter_mut().any(|client| client.circuit.may_probe(now))
     }
 
+    /// The pause of the worker as a whole.
+    #[must_use]
+    pub const fn pause(&self) -> Option<Pause> {
+        self.worker.pause()
+    }
+
     /// Whether more jobs may be taken in, though one client fails and nobody else has been answered since.
     #[must_use]
     pub const fn may_take_in(&self) -> bool {

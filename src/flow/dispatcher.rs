@@ -24,6 +24,7 @@ use tracing::{info, warn};
 use super::{
     call_outcome::CallOutcome,
     circuit::{Cause, Phase},
+    fleet::Fleet,
     limit_state::LimitState,
     permit::{Admission, Call, Permit},
     settings::Settings,
@@ -33,7 +34,7 @@ use super::{
 use crate::{
     domain::{ClientKey, Lane},
     metrics::Metrics,
-    ports::Intake,
+    ports::{Consumers, Intake},
 };
 
 /// How clients are called in the log.
@@ -57,6 +58,9 @@ pub struct Dispatcher {
     /// The time of the next change by itself is another one.
     rescheduled: Notify,
     metrics: Arc<Metrics>,
+    shares_rate: bool,
+    /// The share of the fleet's rate that the log was told of, as bits.
+    share: AtomicU64,
     /// The client of a number, for the log.
     names: OnceLock<Names>,
 }
@@ -68,6 +72,8 @@ impl Dispatcher {
         let state = State::new(settings, Instant::now());
         metrics.concurrency_limit(state.limit.current());
         Self {
+            shares_rate: state.fleet.is_some(),
+            share: AtomicU64::new(0.0_f64.to_bits()),
             state: Mutex::new(state),
             answers: AtomicU64::new(0),
             status: watch::Sender::new(Status::default()),
@@ -179,11 +185,19 @@ impl Dispatcher {
         self.dispatch(&mut state);
     }
 
-    /// Waits until calls are not made freely, but paused or probed for.
+    /// Whether the rate is that of all replicas: then jobs must not wait here while calls are not made freely.
+    #[must_use]
+    pub const fn shares_rate(&self) -> bool {
+        self.shares_rate
+    }
+
+    /// Waits until calls are not made freely, but paused or probed for, or jobs keep this replica from its share of
+    /// the rate.
     pub async fn not_running(&self) {
         loop {
             let changed = self.changed.notified();
-            if self.status.borrow().phase != Phase::Running {
+            let status = *self.status.borrow();
+            if status.phase != Phase::Running || status.stranded {
                 return;
             }
             changed.await;
@@ -281,7 +295,8 @@ impl Dispatcher {
             Phase::Probing(_) if state.wants_probe(now) => Intake::One,
             Phase::Paused(_) | Phase::Probing(_) => Intake::Closed,
         };
-        let status = Status { phase, intake, clients_paused: paused };
+        let stranded = state.is_stranded(intake);
+        let status = Status { phase, intake, clients_paused: paused, stranded };
         let changed = self.status.send_if_modified(|before| {
             let changed = *before != status;
             if changed {
@@ -304,9 +319,32 @@ impl Dispatcher {
         }
     }
 
+    /// Notes something of the fleet, and lets start what may start now.
+    fn fleet(self: &Arc<Self>, note: impl FnOnce(&mut Fleet)) {
+        let mut state = self.state();
+        let Some(fleet) = &mut state.fleet else { return };
+        note(fleet);
+        let (share, before) = (fleet.share(Instant::now()), self.share.load(Ordering::Relaxed));
+        self.share.store(share.to_bits(), Ordering::Relaxed);
+        if share.to_bits() != before {
+            info!(share, "share of the fleet's rate changed");
+        }
+        self.dispatch(&mut state);
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // Counters and queues, changed in steps that do not panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Consumers for Arc<Dispatcher> {
+    fn counted(&self, lane: Lane, asked: Instant, consumers: u32) {
+        self.fleet(|fleet| fleet.counted(lane, asked, consumers));
+    }
+
+    fn absent(&self, lane: Lane) {
+        self.fleet(|fleet| fleet.absent(lane));
     }
 }
 

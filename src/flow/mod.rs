@@ -1,8 +1,9 @@
 //! May a call start now, and for which job? Ignorant of HTTP and AMQP.
 //!
 //! [`Dispatcher`] joins the parts, each of which decides one thing by itself: `breakers` (is a client, or the worker,
-//! paused?), `limit` (how many at a time?), `rate` (how many a second?), `lanes` and `fair` (whose turn is it?),
-//! `early` (what if the very first calls hang?), `pauses` (how long was nothing called?).
+//! paused?), `limit` (how many at a time?), `rate` (how many a second?), `fleet` (which share of that is ours?),
+//! `lanes` and `fair` (whose turn is it?), `early` (what if the very first calls hang?), `pauses` (how long was nothing
+//! called?).
 
 mod breakers;
 mod call_outcome;
@@ -10,6 +11,7 @@ mod circuit;
 mod dispatcher;
 mod early;
 mod fair;
+mod fleet;
 mod lanes;
 mod limit;
 mod limit_state;
@@ -27,5 +29,5 @@ pub use limit::LimitReason;
 pub use limit_state::LimitState;
 pub use permit::{Admission, Permit};
 pub use rate::Rate;
-pub use settings::{PauseSettings, Settings};
+pub use settings::{PauseSettings, RateScope, Settings};
 pub use status::{FlowReport, Status};

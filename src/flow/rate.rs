@@ -1,86 +1,64 @@
 //! Calls per second, over both lanes.
+//!
+//! A leaky bucket of our own: a library's quota is fixed when it is made, and a replica's share of the fleet's rate
+//! changes. A new bucket for each change would forget the last start, and allow one call too many.
 
 use std::time::Duration;
 
-use governor::{
-    Quota, RateLimiter,
-    clock::{Clock, Reference},
-    middleware::NoOpMiddleware,
-    nanos::Nanos,
-    state::{InMemoryState, NotKeyed},
-};
 use tokio::time::Instant;
 
 /// The share of a second's calls that may start at once: timers tick in milliseconds, so a rate above
 /// a thousand needs room for the calls of one tick.
 const BURST_SECONDS: f64 = 0.02;
 
-/// The configured rate.
+/// What times are exact to. A wait that is rounded down must not be found too short.
+const TICK_SECONDS: f64 = 1e-9;
+
+/// The configured rate, or a share of it.
 #[derive(Debug)]
 pub struct Rate {
-    limiter: RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Ticks>>,
-    clock: TokioClock,
+    whole: f64,
+    /// Calls per second now.
+    per_second: f64,
+    /// Calls that have started and that the rate has not paid for yet, at `at`.
+    owed: f64,
+    at: Instant,
 }
 
 impl Rate {
     /// So many calls per second, above 0. `None` for what is no rate.
     #[must_use]
     pub fn per_second(rate: f64) -> Option<Self> {
-        let period = Duration::try_from_secs_f64(rate.recip()).ok()?;
-        #[allow(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "saturates, and is at least one"
-        )]
-        let burst = (rate * BURST_SECONDS).max(1.0) as u32;
-        let quota = Quota::with_period(period)?.allow_burst(burst.try_into().ok()?);
-        let clock = TokioClock { start: Instant::now() };
-        Some(Self { limiter: RateLimiter::direct_with_clock(quota, clock.clone()), clock })
+        Duration::try_from_secs_f64(rate.recip()).ok().filter(|period| !period.is_zero())?;
+        Some(Self { whole: rate, per_second: rate, owed: 0.0, at: Instant::now() })
     }
 
-    /// Takes the right to start one call.
+    /// Sets which share of the rate is in force from `now` on, from 0 to 1. Earlier starts stay counted.
+    pub fn share(&mut self, share: f64, now: Instant) {
+        self.pay(now);
+        self.per_second = self.whole * share;
+    }
+
+    /// Takes the right to start one call at `now`.
     ///
     /// # Errors
     ///
-    /// How long to wait for it.
-    pub fn take(&self) -> Result<(), Duration> {
-        self.limiter.check().map_err(|not_yet| not_yet.wait_time_from(self.clock.now()))
-    }
-}
-
-/// Tokio's clock, for tests can pause it.
-#[derive(Debug, Clone)]
-struct TokioClock {
-    start: Instant,
-}
-
-/// The time since the clock was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Ticks(Nanos);
-
-impl Clock for TokioClock {
-    type Instant = Ticks;
-
-    fn now(&self) -> Ticks {
-        Ticks(self.start.elapsed().into())
-    }
-}
-
-impl Reference for Ticks {
-    fn duration_since(&self, earlier: Self) -> Nanos {
-        self.0.duration_since(earlier.0)
+    /// How long to wait for it; [`Duration::MAX`] while the share is 0.
+    pub fn take(&mut self, now: Instant) -> Result<(), Duration> {
+        self.pay(now);
+        let burst = (self.per_second * BURST_SECONDS).floor().max(1.0);
+        let too_many = self.owed + 1.0 - burst;
+        if self.per_second > 0.0 && too_many <= self.per_second * TICK_SECONDS {
+            self.owed += 1.0;
+            return Ok(());
+        }
+        Err(Duration::try_from_secs_f64(too_many / self.per_second).unwrap_or(Duration::MAX))
     }
 
-    fn saturating_sub(&self, duration: Nanos) -> Self {
-        Self(self.0.saturating_sub(duration))
-    }
-}
-
-impl std::ops::Add<Nanos> for Ticks {
-    type Output = Self;
-
-    fn add(self, other: Nanos) -> Self {
-        Self(self.0 + other)
+    fn pay(&mut self, now: Instant) {
+        let paid = now.saturating_duration_since(self.at).as_secs_f64() * self.per_second;
+        self.owed = (self.owed - paid).max(0.0);
+        self.at = self.at.max(now);
     }
 }
 
@@ -88,22 +66,53 @@ impl std::ops::Add<Nanos> for Ticks {
 mod tests {
     use super::*;
 
+    /// How many calls start within `time`, each as soon as it may.
+    async fn started(limiter: &mut Rate, time: Duration) -> f64 {
+        let began = Instant::now();
+        let mut started = 0.0;
+        while began.elapsed() < time {
+            match limiter.take(Instant::now()) {
+                Ok(()) => started += 1.0,
+                Err(wait) => tokio::time::advance(wait).await,
+            }
+        }
+        started
+    }
+
     #[tokio::test(start_paused = true)]
     async fn as_many_start_as_the_rate_allows_and_no_more() {
-        for rate in [0.5, 10.0, 5000.0] {
-            let limiter = Rate::per_second(rate).unwrap();
-            let began = Instant::now();
-            let mut started = 0.0;
-            while began.elapsed() < Duration::from_secs(20) {
-                match limiter.take() {
-                    Ok(()) => started += 1.0,
-                    Err(wait) => tokio::time::advance(wait).await,
-                }
-            }
-            let allowed = rate * 20.0 + (rate * BURST_SECONDS).max(1.0);
+        for rate in [0.5, 10.0, 5000.0, 1_000_000.0] {
+            let time = if rate > 10_000.0 { 0.2 } else { 20.0 };
+            let mut limiter = Rate::per_second(rate).unwrap();
+            let started = started(&mut limiter, Duration::from_secs_f64(time)).await;
+            let allowed = rate * time + (rate * BURST_SECONDS).max(1.0);
             assert!(started <= allowed + 1.0, "{started} started, {allowed} allowed");
-            assert!(started >= rate * 20.0 - 1.0, "{started} started, {allowed} allowed");
+            assert!(started >= rate * time - 1.0, "{started} started, {allowed} allowed");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_share_that_changes_buys_no_call() {
+        let mut limiter = Rate::per_second(10.0).unwrap();
+        assert_eq!(limiter.take(Instant::now()), Ok(()));
+        for share in [0.5, 1.0, 0.0, 0.5] {
+            limiter.share(share, Instant::now());
+            assert!(limiter.take(Instant::now()).is_err(), "share {share}");
+        }
+        assert_eq!(limiter.take(Instant::now()), Err(Duration::from_millis(200)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_share_nothing_starts_and_no_time_helps() {
+        let mut limiter = Rate::per_second(10.0).unwrap();
+        limiter.share(0.0, Instant::now());
+        tokio::time::advance(Duration::from_secs(100)).await;
+        assert_eq!(limiter.take(Instant::now()), Err(Duration::MAX));
+        limiter.share(1.0, Instant::now());
+        assert!(
+            started(&mut limiter, Duration::from_secs(1)).await <= 11.0,
+            "nothing was saved up"
+        );
     }
 
     #[test]
@@ -111,5 +120,6 @@ mod tests {
         assert!(Rate::per_second(0.0).is_none());
         assert!(Rate::per_second(-1.0).is_none());
         assert!(Rate::per_second(f64::NAN).is_none());
+        assert!(Rate::per_second(f64::INFINITY).is_none());
     }
 }

@@ -13,6 +13,8 @@ pub struct Settings {
     pub adaptive: bool,
     /// Calls per second, above 0; `None`: as many as the limit allows.
     pub rate: Option<f64>,
+    /// Who keeps the rate together.
+    pub rate_scope: RateScope,
     /// The bulk lane's least share of the starts while both lanes wait, from 0 to 1.
     pub bulk_min_share: f64,
     /// When to pause.
@@ -31,6 +33,16 @@ impl Settings {
         )]
         self.rate.map_or(configured, |rate| ((rate * 60.0) as u16).clamp(1, configured.max(1)))
     }
+}
+
+/// Who keeps the rate together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RateScope {
+    /// Each replica keeps it by itself.
+    #[default]
+    Replica,
+    /// All replicas that consume the same queues, by what the broker counts.
+    Fleet,
 }
 
 /// When to pause, and how to probe.
@@ -67,6 +79,7 @@ mod tests {
                 concurrency_max: 256,
                 adaptive: true,
                 rate,
+                rate_scope: RateScope::Replica,
                 bulk_min_share: 0.05,
                 pause: pause.clone(),
             }

@@ -8,15 +8,19 @@ use super::{
     breakers::{Breakers, Start},
     call_outcome::CallOutcome,
     early::Early,
+    fleet::Fleet,
     lanes::{Lanes, Turn},
     limit::{Limit, Sample},
     limit_state::{LimitLog, LimitState},
     pauses::Pauses,
     permit::{Admission, Call},
     rate::Rate,
-    settings::Settings,
+    settings::{RateScope, Settings},
 };
-use crate::domain::{ClientKey, Lane};
+use crate::{
+    domain::{ClientKey, Lane},
+    ports::Intake,
+};
 
 /// So many jobs of a paused client wait in each lane for its next probe; the others wait in a retry queue.
 const STALLED_ROOM: usize = 64;
@@ -40,7 +44,11 @@ pub(super) struct State {
     pub(super) pauses: Pauses,
     pub(super) limit_log: LimitLog,
     pub(super) latest_probe: Option<u64>,
+    /// Whose job it was.
+    last_probed: Option<ClientKey>,
     pub(super) wake_at: Option<Instant>,
+    /// What is known of the other replicas, where the rate is that of all.
+    pub(super) fleet: Option<Fleet>,
     early: Early,
     rate: Option<Rate>,
     running: usize,
@@ -48,6 +56,7 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn new(settings: &Settings, now: Instant) -> Self {
+        let shared = settings.rate.is_some() && settings.rate_scope == RateScope::Fleet;
         Self {
             limit: Limit::new(
                 settings.concurrency_min,
@@ -60,7 +69,9 @@ impl State {
             pauses: Pauses::new(now),
             limit_log: LimitLog::default(),
             latest_probe: None,
+            last_probed: None,
             wake_at: None,
+            fleet: shared.then(Fleet::default),
             early: Early::new(now),
             rate: settings.rate.and_then(Rate::per_second),
             running: 0,
@@ -79,9 +90,19 @@ impl State {
     }
 
     /// Whose turn it is, of those whose calls may start.
+    ///
+    /// A probe is of another client than the last one, if a job of another waits in either lane: one client that
+    /// fails must not keep the worker paused for the others.
     pub(super) fn next(&mut self, now: Instant) -> Option<Turn> {
-        let Self { lanes, breakers, .. } = self;
-        lanes.next(|client| breakers.may_start(client, now).is_some())
+        let Self { lanes, breakers, fleet, last_probed, .. } = self;
+        let probed = last_probed.filter(|_| breakers.pause().is_some());
+        let has_share = fleet.as_ref().is_none_or(|fleet| fleet.share(now) > 0.0);
+        let mut may = |client| {
+            // A probe must not wait behind jobs that have no share of the rate.
+            breakers.may_start(client, now).is_some_and(|start| has_share || start != Start::Free)
+        };
+        let other = probed.and_then(|last| lanes.next(|client| client != last && may(client)));
+        other.or_else(|| lanes.next(may))
     }
 
     /// Whether a probe is due for which no job waits.
@@ -131,8 +152,7 @@ impl State {
             return None;
         }
         // Last, so that nobody holds a token of the rate while waiting for something else.
-        if let Some(Err(wait)) = self.rate.as_ref().map(Rate::take) {
-            self.wake(now + wait);
+        if !self.rate_allows(start, now) {
             return None;
         }
         self.running += 1;
@@ -142,8 +162,36 @@ impl State {
         let number = self.limit.started(self.running);
         if start == Start::WorkerProbe {
             self.latest_probe = Some(number);
+            self.last_probed = Some(client);
         }
         Some(Call { number, began: now, lane, client, start })
+    }
+
+    /// Whether the rate lets a call start now; if not, notes when it may. A replica without a share of the fleet's
+    /// rate still probes: without an answer its consumers would not come back.
+    fn rate_allows(&mut self, start: Start, now: Instant) -> bool {
+        let Some(rate) = &mut self.rate else { return true };
+        if let Some(fleet) = &self.fleet {
+            let share = fleet.share(now);
+            rate.share(share, now);
+            if share <= 0.0 {
+                return start != Start::Free;
+            }
+        }
+        match rate.take(now) {
+            Ok(()) => true,
+            Err(wait) => {
+                self.wake(now + wait);
+                false
+            }
+        }
+    }
+
+    /// Whether jobs that wait have no share of the fleet's rate and are in the way of getting one: a lane consumes
+    /// again only with room in flight, and until then the broker does not count it.
+    pub(super) fn is_stranded(&self, intake: Intake) -> bool {
+        let Some(fleet) = &self.fleet else { return false };
+        self.held || intake == Intake::Open && !fleet.consumes()
     }
 
     /// A call ended without having been made.

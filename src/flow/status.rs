@@ -20,11 +20,13 @@ pub struct Status {
     pub intake: Intake,
     /// How many clients are paused.
     pub clients_paused: usize,
+    /// Whether jobs that wait for a call should leave, because they keep this replica from its share of the rate.
+    pub stranded: bool,
 }
 
 impl Default for Status {
     fn default() -> Self {
-        Self { phase: Phase::Running, intake: Intake::Open, clients_paused: 0 }
+        Self { phase: Phase::Running, intake: Intake::Open, clients_paused: 0, stranded: false }
     }
 }
 

@@ -42,6 +42,8 @@ pub(super) struct Extent {
     pub(super) spanning: Option<u64>,
     /// The line of a quote that is not closed as it should be.
     pub(super) stray: Option<u64>,
+    /// Whether one of its lines, the first aside, is as wide as a row by itself.
+    pub(super) holds_rows: bool,
     /// Whether a byte order mark stands in front of it, which is no part of it.
     pub(super) marked: bool,
 }
@@ -55,6 +57,11 @@ impl<R: BufRead> CsvRecords<R> {
             content: vec![0; MAX_BODY_BYTES],
             ends: vec![0; MAX_FIELDS],
         }
+    }
+
+    /// Tells records that hold lines of so many fields from here on.
+    pub(super) fn expect(&mut self, fields: usize) {
+        self.watch.expect(fields);
     }
 
     /// The line that is read next, from 1.
@@ -98,6 +105,7 @@ impl<R: BufRead> CsvRecords<R> {
                         fields: (!too_long).then_some(fields),
                         spanning: self.watch.spanning(),
                         stray: self.watch.stray(),
+                        holds_rows: self.watch.holds_rows(),
                         marked,
                     }));
                 }

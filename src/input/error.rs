@@ -109,11 +109,12 @@ pub enum Refusal {
         /// Its line.
         line: u64,
     },
-    /// A quote has made one record of lines that look like records: it is not closed as it should be, or
-    /// the record is longer or wider than one may be.
+    /// A quote has made one record of lines that look like records: it is not closed as it should be, the
+    /// record is longer or wider than one may be, or a line of it could be a row by itself.
     #[error(
         "a quote that opens on line {opened} runs on to line {last_line}: {} lines behind it were not \
-         read as jobs; is its closing quote missing?",
+         read as jobs; close the quote on its line, or, if these lines belong to the field, write it on \
+         one line",
         self.swallowed()
     )]
     Swallowed {
@@ -144,6 +145,21 @@ pub enum Refusal {
     /// A row of which nobody can say which column is which.
     #[error("it stands below another header row, on line {line}; split the file there")]
     OtherColumns {
+        /// The line of that header row.
+        line: u64,
+    },
+    /// The header row of a table in a file of one token a line.
+    #[error(
+        "it is the header row of a CSV file, and the file is read as one token a line; the lines below it \
+         are refused: say --format csv, or split the file here"
+    )]
+    TableHeader,
+    /// A line below such a row: nobody can say what of it is the token.
+    #[error(
+        "it stands below the header row of a CSV file, on line {line}, and the file is read as one token a \
+         line; say --format csv, or split the file there"
+    )]
+    TableRow {
         /// The line of that header row.
         line: u64,
     },
@@ -179,7 +195,11 @@ impl Refusal {
             Self::LineTooLong | Self::RecordTooLong => "too_long",
             Self::StrayQuote { .. } | Self::Swallowed { .. } => "stray_quote",
             Self::Width { .. } => "wrong_width",
-            Self::HeaderRow | Self::OtherHeaderRow | Self::OtherColumns { .. } => "header_row",
+            Self::HeaderRow
+            | Self::OtherHeaderRow
+            | Self::OtherColumns { .. }
+            | Self::TableHeader
+            | Self::TableRow { .. } => "header_row",
             Self::NotUtf8(_) | Self::ControlCharacter(_) => "bad_text",
             Self::Surrounded(_) | Self::Quoted | Self::Invisible(_) => "odd_token",
         }

@@ -48,7 +48,10 @@ fn next<R: BufRead>(member: GzDecoder<R>) -> io::Result<Option<GzDecoder<R>>> {
     if beginning[..seen] == GZIP[..seen] {
         return Ok(Some(GzDecoder::new(raw)));
     }
-    Err(io::Error::new(ErrorKind::InvalidData, "what stands behind its gzip data is none"))
+    Err(io::Error::new(
+        ErrorKind::InvalidData,
+        "something that is not gzip stands behind the gzip data; get the whole file, or cut it off",
+    ))
 }
 
 /// The decoder's errors quote the format, never content. The system's own keep their kind.

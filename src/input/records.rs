@@ -18,7 +18,14 @@ use super::{
 pub(super) enum Records {
     Ndjson(RawLines<Text>),
     Csv(Table),
-    Text(RawLines<Text>),
+    Text(Tokens),
+}
+
+/// One token a line.
+pub(super) struct Tokens {
+    lines: RawLines<Text>,
+    /// The line of a header row with more than one column, which the lines below it belong to.
+    table: Option<u64>,
 }
 
 /// A line that is not blank.
@@ -50,7 +57,7 @@ impl Records {
                 if names_the_token(text.fill_buf()?) {
                     return Err(OpenError::NotTokens);
                 }
-                Self::Text(RawLines::new(text))
+                Self::Text(Tokens { lines: RawLines::new(text), table: None })
             }
             Format::Csv => Self::Csv(Table::new(text, columns, delimiter)?),
         })
@@ -59,7 +66,7 @@ impl Records {
     /// The line that is read next, from 1.
     pub(super) fn next_line(&self) -> u64 {
         match self {
-            Self::Ndjson(lines) | Self::Text(lines) => lines.number() + 1,
+            Self::Ndjson(lines) | Self::Text(Tokens { lines, .. }) => lines.number() + 1,
             Self::Csv(table) => table.next_line(),
         }
     }
@@ -67,15 +74,10 @@ impl Records {
     /// The next line that is not blank; `None` at the end.
     pub(super) fn next(&mut self) -> io::Result<Option<Record>> {
         match self {
-            Self::Ndjson(lines) => next_of(lines, |line| Ok(line.trim_ascii().to_vec())),
-            Self::Text(lines) => next_of(lines, |line| {
-                if is_a_header(line) {
-                    return Err(Refusal::HeaderRow);
-                }
-                let mut cells = Cells::default();
-                cells.set(Field::RefreshToken, line)?;
-                Ok(cells.to_json())
-            }),
+            Self::Ndjson(lines) => next_of(lines, |_, line| Ok(line.trim_ascii().to_vec())),
+            Self::Text(Tokens { lines, table }) => {
+                next_of(lines, |number, line| token(number, line, table))
+            }
             Self::Csv(table) => table.next(),
         }
     }
@@ -83,9 +85,10 @@ impl Records {
 
 fn next_of(
     lines: &mut RawLines<Text>,
-    body: impl Fn(&[u8]) -> Result<Vec<u8>, Refusal>,
+    mut body: impl FnMut(u64, &[u8]) -> Result<Vec<u8>, Refusal>,
 ) -> io::Result<Option<Record>> {
     loop {
+        let number = lines.number() + 1;
         let (body, marked) = match lines.next()? {
             None => return Ok(None),
             Some(RawLine::Whole(line)) => {
@@ -93,13 +96,27 @@ fn next_of(
                 if line.trim_ascii().is_empty() {
                     continue;
                 }
-                (body(line), marked)
+                (body(number, line), marked)
             }
             Some(RawLine::TooLong) => (Err(Refusal::LineTooLong), false),
         };
-        let number = lines.number();
         return Ok(Some(Record { number, last_line: number, marked, body }));
     }
+}
+
+/// The job of a line of tokens as JSON. Below a header row with more columns than the token's, nobody can
+/// take a line for a token; a header row with no other column ends that.
+fn token(number: u64, line: &[u8], table: &mut Option<u64>) -> Result<Vec<u8>, Refusal> {
+    if let Some(columns) = header_columns(line) {
+        *table = (columns > 1).then_some(number);
+        return Err(table.map_or(Refusal::HeaderRow, |_| Refusal::TableHeader));
+    }
+    if let Some(line) = *table {
+        return Err(Refusal::TableRow { line });
+    }
+    let mut cells = Cells::default();
+    cells.set(Field::RefreshToken, line)?;
+    Ok(cells.to_json())
 }
 
 /// A line without the byte order marks in front of it, and whether there was one: where files were
@@ -124,14 +141,14 @@ fn names_the_token(beginning: &[u8]) -> bool {
     first_line(beginning).to_ascii_lowercase().windows(name.len()).any(|part| part == name)
 }
 
-/// Whether a line of tokens is the header row of a second file: the name of the token's field stands by
-/// itself between what divides columns. Inside a token it may stand.
-fn is_a_header(line: &[u8]) -> bool {
+/// How many columns a line of tokens has that is a header row, as of a second file: the name of the token's
+/// field stands by itself between what divides columns. Inside a token it may stand.
+fn header_columns(line: &[u8]) -> Option<usize> {
     let divides = |byte: &u8| Delimiter::ALL.iter().any(|delimiter| delimiter.byte() == *byte);
     let none = Columns::default();
     // Most cells are too long for a name, which takes no allocation to see.
     let names = |cell: &[u8]| none.is_name(cell) && none.field(cell) == Some(Field::RefreshToken);
-    line.split(divides).any(names)
+    line.split(divides).any(names).then(|| line.split(divides).count())
 }
 
 /// Whether a file begins as one JSON document over many lines: an array, or an object of which the

@@ -56,6 +56,10 @@ pub struct Remarks {
     swallowed_lines: u64,
     /// Lines inside sound quotes, which belong to the job of the line before.
     lines_inside_quotes: u64,
+    /// Records over several lines that are not refused.
+    records_over_lines: u64,
+    /// The first of them.
+    spanning_lines: Vec<u64>,
     /// Byte order marks in front of lines, which were left out.
     byte_order_marks: u64,
     /// The first of those lines.
@@ -70,13 +74,29 @@ impl Remarks {
             *self.refused_by_kind.entry(refusal.label()).or_default() += 1;
             self.swallowed_lines += refusal.swallowed();
         }
-        self.lines_inside_quotes += inside_quotes;
+        if inside_quotes > 0 {
+            self.lines_inside_quotes += inside_quotes;
+            self.records_over_lines += 1;
+            name(&mut self.spanning_lines, line);
+        }
         if marked {
             self.byte_order_marks += 1;
-            if self.marked_lines.len() < NAMED {
-                self.marked_lines.push(line);
-            }
+            name(&mut self.marked_lines, line);
         }
+    }
+
+    /// A sentence for the log about records that run over several lines; `None` if there are none. The
+    /// lines inside them are no jobs, which is wrong where a stray quote joined them.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let (lines, records) = (self.lines_inside_quotes, self.records_over_lines);
+        (records > 0).then(|| {
+            format!(
+                "{records} records run over several lines, so {lines} lines inside quotes are not read as \
+                 jobs; check that no stray quote joined them: line {}",
+                named(&self.spanning_lines, records)
+            )
+        })
     }
 
     /// Refused lines by the kind of their refusal; those that do not occur are left out.
@@ -93,21 +113,37 @@ impl fmt::Display for Remarks {
             writeln!(f, "lines behind a stray quote, none of them read as a job: {swallowed}")?;
         }
         if quoted > 0 {
-            writeln!(f, "lines inside quotes, part of the line before: {quoted}")?;
+            let records = named(&self.spanning_lines, self.records_over_lines);
+            writeln!(
+                f,
+                "lines inside quotes, part of the record before them: {quoted}, behind line {records}"
+            )?;
         }
         if self.byte_order_marks > 0 {
-            let lines: Vec<String> = self.marked_lines.iter().map(u64::to_string).collect();
-            write!(
+            let lines = named(&self.marked_lines, self.byte_order_marks);
+            writeln!(
                 f,
-                "byte order marks left out, so files seem to be joined there: line {}",
-                lines.join(", ")
+                "byte order marks left out, so files seem to be joined there: line {lines}"
             )?;
-            match self.byte_order_marks - self.marked_lines.len() as u64 {
-                0 => writeln!(f)?,
-                more => writeln!(f, " and {more} more")?,
-            }
         }
         Ok(())
+    }
+}
+
+/// Keeps the line if it is among the first.
+fn name(lines: &mut Vec<u64>, line: u64) {
+    if lines.len() < NAMED {
+        lines.push(line);
+    }
+}
+
+/// The first lines, and how many more there are.
+fn named(first: &[u64], all: u64) -> String {
+    let lines: Vec<String> = first.iter().map(u64::to_string).collect();
+    let lines = lines.join(", ");
+    match all.saturating_sub(first.len() as u64) {
+        0 => lines,
+        more => format!("{lines} and {more} more"),
     }
 }
 
@@ -140,9 +176,12 @@ mod tests {
         assert_eq!(
             remarks.to_string(),
             "lines behind a stray quote, none of them read as a job: 92\n\
-             lines inside quotes, part of the line before: 2\n\
+             lines inside quotes, part of the record before them: 2, behind line 2\n\
              byte order marks left out, so files seem to be joined there: line 6, 100\n"
         );
+        let warning = remarks.warning().unwrap();
+        assert!(warning.starts_with("1 records run over several lines, so 2 lines"), "{warning}");
+        assert!(warning.ends_with(": line 2"), "{warning}");
     }
 
     #[test]
@@ -153,5 +192,6 @@ mod tests {
             remarks.add(line.remark().unwrap());
         }
         assert!(remarks.to_string().ends_with(", 20 and 2 more\n"), "{remarks}");
+        assert_eq!(remarks.warning(), None);
     }
 }

@@ -12,8 +12,8 @@ use super::{
     source::Text,
 };
 
-/// A record over more lines is refused: no cell of a job's is so long, and a quote that closes only where
-/// the next stray one stands would have all lines between vanish without a word.
+/// A record over more lines is refused: no cell of a job's is so long. A quote that closes only where the
+/// next stray one stands would have all lines between vanish, and not all of them need be rows.
 const MAX_LINES: u64 = 100;
 
 /// A CSV file behind its header row.
@@ -43,7 +43,9 @@ impl Table {
             Some(Extent { stray: Some(_), .. }) => Err(HeaderFault::OpenQuote)?,
             Some(row) => {
                 let cells: Vec<_> = records.fields(row).collect();
-                Some(Header::read(&cells, columns, delimiter)?)
+                let header = Header::read(&cells, columns, delimiter)?;
+                records.expect(header.columns().len());
+                Some(header)
             }
         };
         Ok(Self { records, header, other_header: None })
@@ -79,7 +81,9 @@ impl Table {
             return Err(swallowed(row).unwrap_or(Refusal::StrayQuote { line }));
         }
         let lines = row.last_line - row.first_line + 1;
-        if found != columns.len() || lines > MAX_LINES {
+        // A field of prose with as many delimiters in a line is refused as well: a token that is left out
+        // without a word stays alive.
+        if found != columns.len() || lines > MAX_LINES || row.holds_rows {
             let width = Refusal::Width { found, expected: columns.len() };
             return Err(swallowed(row).unwrap_or(width));
         }
@@ -101,7 +105,7 @@ impl Table {
         let mut job = Cells::default();
         for (column, cell) in columns.iter().zip(cells) {
             if let Some(field) = column {
-                job.set(*field, cell)?;
+                job.set(*field, cell).map_err(|fault| told(fault, row))?;
             }
         }
         Ok(job.to_json())
@@ -113,6 +117,15 @@ fn swallowed(row: Extent) -> Option<Refusal> {
     let opened = row.stray.or(row.spanning)?;
     let last_line = row.last_line;
     (last_line > opened).then_some(Refusal::Swallowed { opened, last_line })
+}
+
+/// The fault of a cell, with the lines that vanish by it: where a job's field holds a line end, each of
+/// the lines may be a row.
+fn told(fault: Refusal, row: Extent) -> Refusal {
+    match fault {
+        Refusal::ControlCharacter(_) => swallowed(row).unwrap_or(fault),
+        fault => fault,
+    }
 }
 
 /// Whether a row is nothing but `sep=` and the delimiter, by which a spreadsheet is told of it.

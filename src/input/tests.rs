@@ -109,7 +109,7 @@ fn csv_is_read_as_spreadsheets_write_it() {
             (7, &InvalidJob::Missing("refresh_token").to_string()),
             (8, &InvalidJob::Expiry(ExpiryFault::NotATime).to_string()),
             (9, &Refusal::Width { found: 2, expected: 5 }.to_string()),
-            (10, &Refusal::ControlCharacter("refresh_token").to_string()),
+            (10, &Refusal::Swallowed { opened: 10, last_line: 11 }.to_string()),
         ])
     );
 }

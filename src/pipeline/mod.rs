@@ -44,6 +44,10 @@ use crate::{
 /// A settlement has at least this long, however long its job was in hand before.
 const SETTLE_AT_LEAST: Duration = Duration::from_secs(60);
 
+/// Where replicas share a rate, a job waits for a call in a pause for no longer. Less, and jobs that come while the
+/// consumers begin or end would go round.
+const IN_PAUSE_SHARING: Duration = Duration::from_secs(1);
+
 /// What every job passes through.
 #[derive(Debug)]
 pub struct Pipeline<E, C> {
@@ -141,7 +145,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
             ended = follower.outcome() => Ok(ended),
             () = place.evicted() => Err(true),
             () = case.lost.cancelled() => Err(false),
-            () = self.overstayed(case.leave_by) => Err(false),
+            () = self.overstayed(self.settings.policy.retry.hold, case.leave_by) => Err(false),
         };
         drop(place);
         let ended = match ended {
@@ -205,7 +209,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
                 return Outcome::Done(Ending::Expired);
             }
             let turn = leader.in_lane(|lane| self.flow.start(lane, case.client));
-            let permit = match self.unless_leaving(case, turn).await {
+            let permit = match self.unless_leaving(case, self.longest_in_pause(), turn).await {
                 Some(Admission::Granted(permit)) => permit,
                 Some(Admission::Stalled(wait)) => return self.set_aside(case, wait),
                 None => return self.leave(case),
@@ -280,7 +284,8 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
                 () = place.evicted() => false,
             }
         };
-        match self.unless_leaving(case, waiting).await {
+        let hold = self.settings.policy.retry.hold;
+        match self.unless_leaving(case, hold, waiting).await {
             None => Some(self.leave(case)),
             Some(true) => None,
             Some(false) => Some(self.park(case, wait)),
@@ -325,7 +330,12 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
     }
 
     /// Waits, unless the worker stops, or the job has been in hand for too long.
-    async fn unless_leaving<T>(&self, case: &Case, wait: impl Future<Output = T>) -> Option<T> {
+    async fn unless_leaving<T>(
+        &self,
+        case: &Case,
+        in_pause: Duration,
+        wait: impl Future<Output = T>,
+    ) -> Option<T> {
         if self.stop.is_draining() || case.lost.is_cancelled() {
             return None;
         }
@@ -334,14 +344,20 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
             done = wait => Some(done),
             () = self.stop.drain() => None,
             () = case.lost.cancelled() => None,
-            () = self.overstayed(case.leave_by) => None,
+            () = self.overstayed(in_pause, case.leave_by) => None,
         }
+    }
+
+    /// How long a job may wait for a call in a pause. Where replicas share a rate it makes room at once, or its lane
+    /// could not consume again after the pause, and would get no share.
+    fn longest_in_pause(&self) -> Duration {
+        let hold = self.settings.policy.retry.hold;
+        if self.flow.shares_rate() { hold.min(IN_PAUSE_SHARING) } else { hold }
     }
 
     /// Waits for longer than a job may in a pause, and at most until `leave_by`. While calls are made it
     /// may wait, for its turn comes. One timer at a time: this stands beside every wait of every job.
-    async fn overstayed(&self, leave_by: Instant) {
-        let hold = self.settings.policy.retry.hold;
+    async fn overstayed(&self, hold: Duration, leave_by: Instant) {
         let left = leave_by.saturating_duration_since(Instant::now());
         tokio::time::sleep(hold.min(left)).await;
         if hold < left {

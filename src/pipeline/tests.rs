@@ -182,6 +182,7 @@ fn bench_with(
         concurrency_max: concurrency,
         adaptive: false,
         rate: None,
+        rate_scope: flow::RateScope::Replica,
         bulk_min_share: 0.0,
         pause: PauseSettings {
             after_failures: 20,

@@ -1,10 +1,15 @@
 //! What the pipeline needs from outside: a source of jobs, a way to settle them, an endpoint, a clock.
 
-use std::{future::Future, time::SystemTime};
+use std::{
+    fmt,
+    future::Future,
+    time::{Duration, SystemTime},
+};
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Arrival, ClientKey, Job, Settlement, TraceContext, Verdict};
+use crate::domain::{Arrival, ClientKey, Job, Lane, Settlement, TraceContext, Verdict};
 
 /// Where deliveries come from.
 pub trait Source: Send {
@@ -24,6 +29,19 @@ pub enum Intake {
     Closed,
     /// One, for a probe, with nothing in hand.
     One,
+}
+
+/// A count of consumers whose answer took longer is not told.
+pub const ANSWERED_WITHIN: Duration = Duration::from_secs(1);
+
+/// Who is told how many consumers the source counts on each lane. Each replica has one on each.
+pub trait Consumers: fmt::Debug + Send + Sync + 'static {
+    /// Asked at `asked`, while our own consumer was in force, so many were counted on a lane; 0 if the queue was too
+    /// busy to tell.
+    fn counted(&self, lane: Lane, asked: Instant, consumers: u32);
+
+    /// Our own consumer of a lane is not in force: it was cancelled, or its session was lost.
+    fn absent(&self, lane: Lane);
 }
 
 /// One visit of a job's message. It gets exactly one settlement; dropped without one, it goes back to

@@ -35,5 +35,5 @@ pub use loader::LoadError;
 pub use reader::InputFault;
 pub use report::{GoesOn, Percentiles, Report, Results, Run, Sources};
 pub use source::{Control, End, FileSource};
-pub use survey::{Refused, Survey, SurveyError, survey};
+pub use survey::{Refused, Survey, survey};
 pub use tally::{Counts, Tally};

@@ -79,7 +79,10 @@ impl Scan {
         let mut last = None;
         for Line { number, kind, .. } in lines {
             let standing = self.past.standing(number);
-            let Some(Open { history, in_doubt }) = self.taken_up(standing) else { continue };
+            if self.past.ended(number, self.retry_failed).is_some() {
+                continue;
+            }
+            let Open { history, in_doubt } = taken_up(standing);
             last = Some(number);
             if let Standing::Ended(fate) = standing {
                 self.tally.reopened(fate);
@@ -101,20 +104,6 @@ impl Scan {
         Ok(Block { records: mark.into_iter().chain(again).chain(entries).collect(), jobs })
     }
 
-    /// How a line is taken up; `None` if it has ended.
-    fn taken_up(&self, standing: Standing) -> Option<Open> {
-        let fresh = Open { history: History::default(), in_doubt: false };
-        match standing {
-            Standing::Fresh => Some(fresh),
-            Standing::InDoubt => Some(Open { in_doubt: true, ..fresh }),
-            Standing::Open(open) => Some(open),
-            Standing::Ended(Fate::Failed(_, ambiguity)) if self.retry_failed => {
-                Some(Open { history: History { ambiguity, ..fresh.history }, ..fresh })
-            }
-            Standing::Ended(_) => None,
-        }
-    }
-
     /// The end of a line that needs no call.
     fn without_a_call(&self, line: u64, kind: Kind, now: SystemTime) -> Record {
         let entry = match kind {
@@ -128,5 +117,18 @@ impl Scan {
             self.tally.ended(fate);
         }
         Record::Entry(entry)
+    }
+}
+
+/// What is known of a job when its line is taken up.
+fn taken_up(standing: Standing) -> Open {
+    let fresh = Open { history: History::default(), in_doubt: false };
+    match standing {
+        Standing::InDoubt => Open { in_doubt: true, ..fresh },
+        Standing::Open(open) => open,
+        Standing::Ended(Fate::Failed(_, ambiguity)) => {
+            Open { history: History { ambiguity, ..fresh.history }, ..fresh }
+        }
+        Standing::Fresh | Standing::Ended(_) => fresh,
     }
 }

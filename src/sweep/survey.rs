@@ -8,7 +8,10 @@ use super::{
     begin::{BeginError, Settings, header, open_input},
     journal::{self, Fate, Past, Standing},
 };
-use crate::input::{self, Expired, Kind, Line, ReadError, Remarks};
+use crate::{
+    domain::{Ending, Reason},
+    input::{self, Expired, Kind, Line, ReadError, Remarks},
+};
 
 /// Refused lines that are named one by one; the rest is counted.
 const NAMED: usize = 20;
@@ -38,6 +41,16 @@ pub struct Survey {
     pub ended_before: u64,
     /// Those of them that failed, and would not be taken up again.
     pub failed_before: u64,
+    /// Those of them whose token had expired, so that it was not called.
+    pub expired_before: u64,
+    /// Those of them that are jobs, each another one.
+    #[serde(skip)]
+    jobs_before: u64,
+    /// Whether the input was read to its end.
+    pub finished: bool,
+    /// Why not: what stands behind that place is not counted.
+    #[serde(skip)]
+    pub fault: Option<ReadError>,
 }
 
 /// A line that is no job.
@@ -49,23 +62,13 @@ pub struct Refused {
     pub detail: String,
 }
 
-/// Why there is no survey.
-#[derive(Debug, thiserror::Error)]
-pub enum SurveyError {
-    /// The sweep could not begin either.
-    #[error(transparent)]
-    Begin(#[from] BeginError),
-    /// The input is not whole.
-    #[error("the input")]
-    Read(#[from] ReadError),
-}
-
-/// Reads all of input and journal, and blocks for as long as that takes.
+/// Reads all of input and journal, and blocks for as long as that takes. Of an input that breaks off, it
+/// tells what stands before that place.
 ///
 /// # Errors
 ///
-/// [`SurveyError`].
-pub fn survey(settings: &Settings) -> Result<Survey, SurveyError> {
+/// [`BeginError`]: the sweep could not begin either.
+pub fn survey(settings: &Settings) -> Result<Survey, BeginError> {
     let lines = open_input(settings)?;
     let (header, _) = header(settings)?;
     let has_lone_returns = || input::has_lone_returns(&settings.input);
@@ -81,26 +84,29 @@ pub fn survey(settings: &Settings) -> Result<Survey, SurveyError> {
     let mut survey = Survey { input: settings.input.display().to_string(), ..Survey::default() };
     let now = SystemTime::now();
     for line in lines {
-        survey.add(line?, past.as_ref(), settings.retry_failed, now);
+        match line {
+            Ok(line) => survey.add(line, past.as_ref(), settings.retry_failed, now),
+            Err(fault) => survey.fault = Some(fault),
+        }
     }
+    survey.finished = survey.fault.is_none();
     Ok(survey)
 }
 
 impl Survey {
-    /// What to say of the expired jobs, among all that would be taken up.
+    /// What to say of the expired jobs, those that ended before included, among all jobs.
     #[must_use]
     pub fn expiry(&self) -> Option<Expired> {
-        Expired::of(self.expired, self.expired + self.to_call)
+        let expired = self.expired + self.expired_before;
+        Expired::of(expired, self.expired + self.to_call + self.jobs_before)
     }
 
     fn add(&mut self, line: Line, past: Option<&Past>, retry_failed: bool, now: SystemTime) {
         self.lines += 1;
         let number = line.number;
         let standing = past.map_or(Standing::Fresh, |past| past.standing(number));
-        let failed = matches!(standing, Standing::Ended(Fate::Failed(..)));
-        if matches!(standing, Standing::Ended(_)) && !(failed && retry_failed) {
-            self.ended_before += 1;
-            self.failed_before += u64::from(failed);
+        if let Some(fate) = past.and_then(|past| past.ended(number, retry_failed)) {
+            self.ended_before(fate);
             return;
         }
         if let Some(remark) = line.remark() {
@@ -124,6 +130,23 @@ impl Survey {
     }
 }
 
+impl Survey {
+    fn ended_before(&mut self, fate: Fate) {
+        self.ended_before += 1;
+        match fate {
+            Fate::Failed(reason, _) => {
+                self.failed_before += 1;
+                self.jobs_before += u64::from(reason != Reason::InvalidJob);
+            }
+            Fate::Ended(ending) => {
+                self.expired_before += u64::from(ending == Ending::Expired);
+                self.jobs_before += 1;
+            }
+            Fate::Repeated => {}
+        }
+    }
+}
+
 /// The survey for a person.
 impl fmt::Display for Survey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -139,6 +162,7 @@ impl fmt::Display for Survey {
         let by_journal = [
             ("  ended before, by the journal", self.ended_before),
             ("    of these failed", self.failed_before),
+            ("    of these expired", self.expired_before),
         ];
         let rows = rows.map(|(name, count)| (name.to_owned(), count)).into_iter();
         let kinds = self.remarks.refused();
@@ -155,6 +179,17 @@ impl fmt::Display for Survey {
             0 => {}
             more => writeln!(f, "and {more} more")?,
         }
-        self.expiry().map_or(Ok(()), |expired| writeln!(f, "{expired}"))
+        if let Some(expired) = self.expiry() {
+            writeln!(f, "{expired}")?;
+        }
+        match &self.fault {
+            None => Ok(()),
+            Some(ReadError { line, .. }) => {
+                writeln!(
+                    f,
+                    "the file cannot be read from line {line} on: these counts end before it"
+                )
+            }
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! `revoker dead-letters`: what the person on call does about what died, against a real broker.
 
+mod blocked;
 mod discarding;
 mod exporting;
 mod killed;

@@ -193,7 +193,7 @@ fn forged(token: &str) -> Message {
         .header("x-revoker-ambiguous", AMQPValue::Boolean(true))
         .header("x-revoker-ambiguity", text("attempt"))
         .header("x-revoker-lane", text("interactive"))
-        .header("x-revoker-mac", text(&format!("v1:{}", "0f".repeat(32))))
+        .header("x-revoker-mac", text(&format!("v2:{}", "0f".repeat(32))))
         .header("x-revoker-reason", text("made up"))
         .header("x-revoker-detail", text("made up"))
         .header("x-revoker-anything", text("made up"))
@@ -217,7 +217,7 @@ async fn a_forged_past_is_ignored() {
     let parked = r#"deferrals_total{how="parked",lane="interactive"}"#;
     worker.until_metrics("a stay", |metrics| metrics.value(parked) >= 1).await;
     let stolen = take_parked(&stage).await;
-    assert!(stolen.text("x-revoker-mac").unwrap().starts_with("v1:"));
+    assert!(stolen.text("x-revoker-mac").unwrap().starts_with("v2:"));
     assert_eq!(stolen.text("x-revoker-ambiguity").as_deref(), Some("attempt"));
     let theft = |token: &str| {
         let headers = stolen.properties.headers().clone().unwrap();

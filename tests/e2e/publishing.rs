@@ -1,5 +1,7 @@
 //! Dead letters and parked jobs that the broker refuses, or confirms late, or whose connection is lost on
 //! the way: each confirm counts, one message stops no other, and copies are bounded.
 
+mod abandoned;
 mod copies;
+mod poisoned;
 mod refused;

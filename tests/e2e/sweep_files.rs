@@ -229,6 +229,95 @@ async fn lines_behind_a_stray_quote_are_told() {
     assert_eq!(endpoint.told(Said::Revoked), tokens([0]));
 }
 
+/// A stray quote that the next stray one closes makes one sound record of several rows: it is refused, and
+/// whoever looks or sweeps is told of the rows. A note over lines is a job, and the log names it.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_between_two_stray_quotes_are_told() {
+    let t = token;
+    let csv = format!(
+        "refresh_token,note\n{},ok\n{},\"\n{},x\n{},x\n{},\"\n{},ok\n{},\"two\nlines\"\n",
+        t(1),
+        t(2),
+        t(3),
+        t(4),
+        t(5),
+        t(6),
+        t(7),
+    );
+    let endpoint = Endpoint::willing().await;
+    let swept = Swept::new("leak.csv", csv);
+    let launch = swept.launch(&endpoint);
+    let quote = "a quote that opens on line 3 runs on to line 6: 3 lines behind it";
+    let (run, status) = launch.clone().arg("--dry-run").run().await;
+    assert_eq!(status.code(), Some(3), "{}", run.stderr());
+    let said = run.stdout();
+    assert!(said.contains(&format!("line 3: {quote}")), "{said}");
+    assert!(said.contains("none of them read as a job: 3\n"), "{said}");
+    assert!(said.contains("part of the record before them: 1, behind line 8\n"), "{said}");
+    assert_eq!(endpoint.count(), 0);
+
+    let (run, status) = launch.run().await;
+    assert_eq!(status.code(), Some(3), "{}", run.stderr());
+    assert_eq!(endpoint.told(Said::Revoked), tokens([1, 6, 7]));
+    let detail = swept.entries()[&3]["detail"].as_str().unwrap().to_owned();
+    assert!(detail.starts_with(quote), "{detail}");
+    let log = run.stderr();
+    assert!(log.contains("1 records run over several lines") && log.contains("line 8"), "{log}");
+}
+
+/// The report, the journal or the list of failed lines in place of the input, or of each other, would take the
+/// only record of what is left to do: nothing is begun then.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_output_is_written_over_another_file_of_the_sweep() {
+    let endpoint = Endpoint::willing().await;
+    let swept = Swept::tokens(2);
+    let (input, journal) = (swept.input(), swept.journal());
+    let list = swept.beside("tokens.txt.failed.ndjson");
+    let link = swept.beside("link");
+    std::os::unix::fs::symlink("tokens.txt", &link).unwrap();
+    let dotted = swept.beside("./tokens.txt.journal.ndjson");
+    for (option, place, roles) in [
+        ("--report", &input, "the input and the report"),
+        ("--report", &link, "the input and the report"),
+        ("--report", &journal, "the journal and the report"),
+        ("--report", &dotted, "the journal and the report"),
+        ("--report", &list, "the list of failed lines and the report"),
+        ("--journal", &input, "the input and the journal"),
+        ("--journal", &list, "the journal and the list of failed lines"),
+    ] {
+        for dry_run in [true, false] {
+            let launch = swept.launch(&endpoint).arg(option).arg(place.display());
+            let launch = if dry_run { launch.arg("--dry-run") } else { launch };
+            let (run, status) = launch.run().await;
+            assert_eq!(status.code(), Some(2), "{option} {}: {}", place.display(), run.stderr());
+            assert!(run.stderr().contains(roles), "no {roles:?} in {}", run.stderr());
+        }
+    }
+    assert_eq!(fs::read_to_string(&input).unwrap(), text(1..=2));
+    assert!(!journal.exists() && !list.exists());
+    assert_eq!(endpoint.count(), 0);
+    fs::remove_file(link).unwrap();
+}
+
+/// What stands before the place where a file breaks off is surveyed, and told before the fault.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_of_a_file_that_breaks_off_tells_what_stands_before() {
+    let endpoint = Endpoint::willing().await;
+    let junk = [&gzip(&text(1..=300))[..], b"<html>moved</html>"].concat();
+    let swept = Swept::new("leak.txt.gz", junk);
+    let (run, status) = swept.launch(&endpoint).arg("--dry-run").run().await;
+    assert_eq!(status.code(), Some(1), "{}", run.stderr());
+    let said = run.stdout();
+    let row = said.lines().find(|line| line.trim_start().starts_with("to be called"));
+    assert!(row.is_some_and(|row| row.ends_with(" 300")), "{said}");
+    assert!(said.contains("cannot be read from line 301 on"), "{said}");
+    assert!(run.stderr().contains("not gzip stands behind the gzip data"), "{}", run.stderr());
+    let (run, status) = swept.launch(&endpoint).arg("--dry-run").arg("--json").run().await;
+    assert_eq!(status.code(), Some(1), "{}", run.stderr());
+    let told = printed(&run);
+    assert_eq!([&told["lines"], &told["finished"]], [&Value::from(300), &Value::from(false)]);
+}
+
 /// A tape or a block device fills its last block with zeros, behind which there is nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn zeros_behind_packed_data_are_no_fault() {
@@ -247,7 +336,10 @@ async fn zeros_behind_packed_data_are_no_fault() {
 async fn packed_data_that_is_broken_is_not_promised_to_go_on() {
     let whole = gzip(&text(1..=3_000));
     for (content, said) in [
-        ([&whole[..], b"<html>moved</html>"].concat(), "what stands behind its gzip data is none"),
+        (
+            [&whole[..], b"<html>moved</html>"].concat(),
+            "not gzip stands behind the gzip data; get the whole file",
+        ),
         (whole[..whole.len() / 2].to_vec(), "the gzip data is cut short"),
     ] {
         let endpoint = Endpoint::willing().await;

@@ -23,6 +23,18 @@ pub struct SimEndpoint(pub Arc<Life>);
 struct OnPurpose;
 
 impl SimEndpoint {
+    /// Which client the flow takes it for.
+    fn mistaken(&self, client: ClientKey) -> ClientKey {
+        match self.0.world.mutant {
+            Some(Mutant::TakesAllClientsForOne) => ClientKey::default(),
+            Some(Mutant::LetsOneClientHoldAllPlaces) if client == ClientKey(1) => ClientKey(0),
+            Some(Mutant::ProbesTheSameClientAgain) if !plan::is_unlucky(client) => {
+                ClientKey(u32::from(self.0.world.dice.one_in(2)))
+            }
+            _ => client,
+        }
+    }
+
     fn account(&self, job: &Job) -> Result<ClientKey, UnknownClient> {
         let client = job.client_id.as_deref().ok_or(UnknownClient::NotNamed)?;
         let withdrawn = self.0.world.has(Condition::Withdrawn);
@@ -84,8 +96,7 @@ impl SimEndpoint {
 impl Endpoint for SimEndpoint {
     fn admit(&self, job: &Job) -> Result<ClientKey, UnknownClient> {
         let client = self.account(job)?;
-        let one_for_all = self.0.world.is(Mutant::TakesAllClientsForOne);
-        Ok(if one_for_all { ClientKey::default() } else { client })
+        Ok(self.mistaken(client))
     }
 
     async fn revoke(

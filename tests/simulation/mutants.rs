@@ -44,10 +44,14 @@ pub enum Mutant {
     CountsAPauseAsFailing,
     /// Takes all clients for one, and pauses all of them for it.
     TakesAllClientsForOne,
+    /// Takes two clients for one, so that the jobs of one stand before those of the other.
+    LetsOneClientHoldAllPlaces,
+    /// Mistakes each second job of a client for one of another, and probes the same client again.
+    ProbesTheSameClientAgain,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::AcksBeforeConfirm,
         Self::LosesSettlements,
         Self::AcksTheNeighbour,
@@ -68,5 +72,7 @@ impl Mutant {
         Self::LeavesTooSoon,
         Self::CountsAPauseAsFailing,
         Self::TakesAllClientsForOne,
+        Self::LetsOneClientHoldAllPlaces,
+        Self::ProbesTheSameClientAgain,
     ];
 }

@@ -63,7 +63,9 @@ pub enum LookError {
     Deleted(String),
     /// The connection or the channel failed.
     #[error(
-        "the look at the dead letters was cut short, and what was left of them is where it was: {0}"
+        "the read of the dead letters was cut short ({0}). No letter is lost. Of a queue of more than 100,000 \
+         letters, the part that was held may stand last until the next command that reads the queue puts it \
+         in order; run the command again"
     )]
     Lost(String),
 }

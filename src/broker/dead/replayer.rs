@@ -19,7 +19,7 @@ use crate::{
         connection::Connection,
         headers,
         patience::Patience,
-        pending::{Entry, Limits, Next, Pending},
+        pending::{Entry, Limits, Next, Pending, Scope},
         publisher::Letter,
         queues::Queues,
         settings::Settings,
@@ -117,7 +117,8 @@ impl Replayer {
     pub fn letter(&self, held: Held, lane: Lane) -> Letter {
         let (body, original) = held.into_parts();
         let properties = headers::of_replayed(&original);
-        Letter { target: None, queue: self.queues.lane(lane).clone(), body, properties }
+        let queue = self.queues.lane(lane).clone();
+        Letter { target: None, queue, body, properties, charge: None }
     }
 
     /// Whether the broker has refused this letter before, and would again.
@@ -179,7 +180,7 @@ impl Replayer {
                 .map(|refusal| format!("queue {}: {refusal}", letters[entry.message].queue))
         });
         let refusal = refusals.next();
-        let applied = sending.pending.apply(batch, published, sending.count);
+        let applied = sending.pending.apply(batch, published, Scope::Apart, sending.count);
         sending.count += applied.confirmed.len() as u64;
         for place in applied.confirmed {
             sending.confirmed[place] = true;

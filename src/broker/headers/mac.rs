@@ -1,9 +1,12 @@
 //! The MAC over a parked job and its history: `x-revoker-mac`.
 //!
-//! HMAC-SHA256 over everything that decides what is believed: the queue of the lane, the message id and the
-//! timestamp, the body, and each history header as it stands. So nobody without the key can make a history,
-//! change one, or move one to another job, lane or family of queues. Whoever can read a retry queue can
-//! publish a signed message again: it claims then what was true when a worker signed it.
+//! HMAC-SHA256 over everything that decides what is believed: the queue of the lane, the message id, the body,
+//! and each history header as it stands. So nobody without the key can make a history, change one, or move one
+//! to another job, lane or family of queues. Whoever can read a retry queue can publish a signed message again:
+//! it claims then what was true when a worker signed it.
+//!
+//! The timestamp is not in it. A broker may set that property on whatever is published, parked jobs included
+//! (`message_interceptors.incoming.set_header_timestamp`), and no decision depends on it.
 //!
 //! The headers of pauses go in where there are any: a job that was parked without them has the MAC that it had
 //! before there were such headers.
@@ -28,10 +31,10 @@ use crate::{
 };
 
 /// What a MAC begins with: the way in which its message is made.
-const VERSION: &str = "v1:";
+const VERSION: &str = "v2:";
 
 /// What a message begins with: a key that somebody uses for something else as well signs nothing of ours.
-const PURPOSE: &[u8] = b"revoker history v1";
+const PURPOSE: &[u8] = b"revoker history v2";
 
 /// Bytes of a MAC.
 const MAC_BYTES: usize = 32;
@@ -89,7 +92,6 @@ fn message(received: Received<'_>, queues: &Queues) -> Vec<u8> {
     for part in [
         Some(queues.lane(lane).as_str().as_bytes()),
         id.map(str::as_bytes),
-        properties.timestamp().map(u64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice),
         Some(Sha256::digest(body).as_slice()),
         text(LANE),
         number(ATTEMPTS).as_ref().map(<[u8; 4]>::as_slice),

@@ -79,7 +79,7 @@ fn run(pending: &mut Pending<u32>, broker: &mut Broker, batches: usize) -> Outco
         assert!(!batch.is_empty(), "something waits, and nothing goes");
         let published = broker.publish(&batch);
         let now = published.fates.iter().filter(|fate| **fate == Fate::Confirmed).count() as u64;
-        let applied = pending.apply(batch, published, confirmed + now);
+        let applied = pending.apply(batch, published, Scope::Apart, confirmed + now);
         outcome.confirmed.extend(applied.confirmed);
         outcome.unpublishable.extend(applied.unpublishable.iter().map(|(message, _)| message));
         outcome.waits += usize::from(matches!(applied.next, Next::Wait(_)));
@@ -106,7 +106,10 @@ fn others_pass_between_the_two_tries_of_a_message_that_breaks_its_channel() {
     let first = pending.next(0);
     assert_eq!(first.len(), 1, "nothing of its size was confirmed");
     let published = broker.publish(&first);
-    assert_eq!(pending.apply(first, published, 0).next, Next::Reopen("406 too large".to_owned()));
+    assert_eq!(
+        pending.apply(first, published, Scope::Apart, 0).next,
+        Next::Reopen("406 too large".to_owned())
+    );
     let second = pending.next(0);
     assert!(second.iter().all(|entry| entry.message != 0), "{second:?}");
 }
@@ -148,18 +151,69 @@ fn a_message_over_which_the_broker_fails_is_found_while_others_pass() {
     assert_eq!(outcome.confirmed.len(), 3);
 }
 
+/// Two queues publish over one connection at the same moments, while a third one confirms. The message of the
+/// first queue breaks the connection each time, before the other message is confirmed.
+#[test]
+fn a_message_is_not_condemned_for_one_of_another_queue_that_breaks_their_connection() {
+    let mut broker = Broker::poisoned(&[0], Suspicion::Perhaps);
+    let mut queues = [Pending::new(LIMITS), Pending::new(LIMITS)];
+    queues[0].push(0, 100);
+    queues[1].push(1, 100);
+    let (mut confirmed, mut unpublishable, mut shared_breaks) = (Vec::new(), Vec::new(), 0);
+    for passed in 1..20 {
+        let apart = queues.each_ref().map(|pending| pending.goes_apart(passed));
+        let batches = queues.each_mut().map(|pending| pending.next(passed));
+        let breaks = |place: usize| !apart[place] && batches[place].iter().any(|e| e.message == 0);
+        let is_broken = breaks(0) || breaks(1);
+        shared_breaks += usize::from(is_broken);
+        for ((pending, batch), apart) in queues.iter_mut().zip(batches).zip(apart) {
+            let published = if apart || !is_broken {
+                broker.publish(&batch)
+            } else {
+                let broken = Broken { why: "541".to_owned(), suspicion: Suspicion::Perhaps };
+                let cut_short = Some(CutShort::Broken(broken));
+                Published { fates: vec![Fate::Unknown; batch.len()], cut_short, late: false }
+            };
+            let scope = if apart { Scope::Apart } else { Scope::Shared };
+            let applied = pending.apply(batch, published, scope, passed);
+            confirmed.extend(applied.confirmed);
+            unpublishable.extend(applied.unpublishable.into_iter().map(|(message, _)| message));
+        }
+    }
+    assert_eq!((confirmed, unpublishable), (vec![1], vec![0]));
+    assert_eq!(shared_breaks, 1, "the culprit goes over the shared connection again");
+}
+
+#[test]
+fn others_go_first_while_there_is_no_connection_apart() {
+    let mut pending = pending(&[100]);
+    let broken = Broken { why: "541".to_owned(), suspicion: Suspicion::Perhaps };
+    let batch = pending.next(0);
+    let cut_short = Some(CutShort::Broken(broken));
+    let published = Published { fates: vec![Fate::Unknown], cut_short, late: false };
+    pending.apply(batch, published, Scope::Shared, 0);
+    pending.push(1, 100);
+    assert!(pending.goes_apart(0));
+    pending.put_off(0);
+    assert!(!pending.goes_apart(0));
+    let next: Vec<u32> = pending.next(0).into_iter().map(|entry| entry.message).collect();
+    assert_eq!(next, [1]);
+    assert!(pending.goes_apart(0), "nothing else waits");
+}
+
 #[test]
 fn a_lost_connection_makes_no_suspect_and_what_was_confirmed_is_not_sent_again() {
     let mut pending = pending(&[100; 4]);
     let alone = pending.next(0);
     let published = Broker::default().publish(&alone);
-    pending.apply(alone, published, 0);
+    pending.apply(alone, published, Scope::Apart, 0);
     let batch = pending.next(1);
     assert_eq!(batch.len(), 3);
     let fates = vec![Fate::Confirmed, Fate::Unknown, Fate::Confirmed];
     let cut_short = Some(CutShort::Broken(Broken::by_nobody("reset".to_owned())));
     let unconfirmed = batch[1].message;
-    let applied = pending.apply(batch, Published { fates, cut_short, late: false }, 1);
+    let applied =
+        pending.apply(batch, Published { fates, cut_short, late: false }, Scope::Apart, 1);
     assert_eq!(applied.next, Next::Wait("reset".to_owned()));
     assert_eq!(applied.confirmed.len(), 2);
     let again: Vec<u32> = pending.next(3).into_iter().map(|entry| entry.message).collect();
@@ -172,7 +226,7 @@ fn a_refusal_of_the_queue_is_no_fault_of_the_message() {
     for fate in [Fate::Nacked, Fate::Returned] {
         let batch = pending.next(0);
         let published = Published { fates: vec![fate], cut_short: None, late: false };
-        let applied = pending.apply(batch, published, 0);
+        let applied = pending.apply(batch, published, Scope::Apart, 0);
         assert_eq!(applied.next, Next::Wait(fate.refusal().unwrap().to_owned()));
         assert_eq!(pending.len(), 1);
     }
@@ -242,7 +296,7 @@ proptest! {
         let batch = pending.next(0);
         let fates = vec![Fate::Unknown; batch.len()];
         let cut_short = Some(CutShort::GivenUp);
-        pending.apply(batch, Published { fates, cut_short, late: false }, 0);
+        pending.apply(batch, Published { fates, cut_short, late: false }, Scope::Apart, 0);
         let left = pending.into_messages();
         prop_assert_eq!(left, (0..).take(sizes.len()).collect::<Vec<u32>>());
     }

@@ -1,6 +1,6 @@
 //! How many letters may be published now.
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::flow::Rate;
 
@@ -27,9 +27,9 @@ impl Pace {
     /// waits, it has used nothing up.
     pub async fn permitted(&mut self, most: usize) -> usize {
         let most = most.min(BATCH);
-        let Some(rate) = &self.rate else { return most };
+        let Some(rate) = &mut self.rate else { return most };
         while self.granted < most {
-            match rate.take() {
+            match rate.take(Instant::now()) {
                 Ok(()) => self.granted += 1,
                 Err(_) if self.granted > 0 => break,
                 Err(wait) => sleep(wait).await,
@@ -41,8 +41,8 @@ impl Pace {
     /// How many may be published at this moment, `most` at most.
     pub fn permitted_now(&mut self, most: usize) -> usize {
         let most = most.min(BATCH);
-        let Some(rate) = &self.rate else { return most };
-        while self.granted < most && rate.take().is_ok() {
+        let Some(rate) = &mut self.rate else { return most };
+        while self.granted < most && rate.take(Instant::now()).is_ok() {
             self.granted += 1;
         }
         self.granted.min(most)
@@ -57,8 +57,6 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
-
-    use tokio::time::Instant;
 
     use super::*;
 

@@ -5,9 +5,9 @@
 //! minutes by default). The last round finds none left, which proves that the acks arrived: a quorum queue can
 //! lose those that the end of a connection follows.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, pin::pin, time::Duration};
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -19,7 +19,7 @@ use super::{
     room::Room,
 };
 use crate::{
-    broker::{Aim, Charge, Held, Identity, Look, Tag},
+    broker::{Aim, Charge, Held, Identity, Look, LookError, Tag},
     domain::Schedule,
 };
 
@@ -29,6 +29,9 @@ pub const LONGEST: Duration = Duration::from_secs(300);
 
 /// Letters that wait for their turn and take more bytes than this are done, however few they are.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
+
+/// A batch that takes longer ends the reading: the broker closes a connection that is not read for 30 seconds.
+const READER_WAITS: Duration = Duration::from_secs(5);
 
 /// So many rounds may fail one after the other with nothing done between.
 const MAX_FAILURES: u32 = 5;
@@ -148,7 +151,8 @@ async fn round<D: Deed>(
     let room = Room::of(deed.in_a_round());
     let end = Instant::now() + LONGEST;
     let turns = VecDeque::new();
-    let mut round = Round { look, turns, room, found: 0, end, letters, deed, progress };
+    let reads = true;
+    let mut round = Round { look, reads, turns, room, found: 0, end, letters, deed, progress };
     let ended = match round.read(stop).await {
         Ok(()) => round.take(stop).await,
         failed => failed,
@@ -173,6 +177,8 @@ struct Turn<K> {
 /// A round under way.
 struct Round<'a, D: Deed> {
     look: Look<'a>,
+    /// Whether the broker still hands letters over, and waits for the reader.
+    reads: bool,
     turns: VecDeque<Turn<D::Kept>>,
     room: Room,
     found: u64,
@@ -184,10 +190,10 @@ struct Round<'a, D: Deed> {
 
 impl<D: Deed> Round<'_, D> {
     /// Reads the queue, and does on the way what may be done without a wait: the broker must not wait for the
-    /// reader. What there is no room for is for the next round.
+    /// reader. What there is no room for is for the next round, and so is what was not read as a batch took long.
     async fn read(&mut self, stop: &CancellationToken) -> Result<(), Failure> {
         let mut sightings = self.letters.unseen();
-        loop {
+        while self.reads {
             let next = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
@@ -217,6 +223,7 @@ impl<D: Deed> Round<'_, D> {
             self.progress.read(self.look.seen(), self.look.expected());
         }
         self.progress.has_read();
+        self.reads = false;
         Ok(self.look.hold().await?)
     }
 
@@ -260,16 +267,38 @@ impl<D: Deed> Round<'_, D> {
         if batch.is_empty() {
             return Ok(());
         }
-        let Carried { done, refused } = self.deed.carry_out(kept).await?;
-        drop(charges);
+        let (Carried { done, refused }, held) = self.carry_out(kept, charges).await?;
         let done = batch.into_iter().zip(done).filter(|(_, done)| *done);
         let (tags, identities): (Vec<_>, Vec<_>) = done.map(|(letter, _)| letter).unzip();
         // Before the ack: a letter that comes back for want of one must not be done again.
         for identity in &identities {
             self.letters.done(identity);
         }
+        held?;
         self.look.ack(&tags).await?;
         self.progress.add(tags.len() as u64);
         refused.map_or(Ok(()), |why| Err(Failure::Refused(why)))
+    }
+
+    /// Carries a batch out. If that takes long while the queue is read, the reading ends and the letters stay held:
+    /// a broker that blocks publishing would close the connection that nobody reads. Says as well how that ended,
+    /// for what was done counts in any case.
+    async fn carry_out(
+        &mut self,
+        batch: Vec<D::Kept>,
+        charges: Vec<Option<Charge>>,
+    ) -> Result<(Carried, Result<(), LookError>), Failure> {
+        let mut carrying = pin!(self.deed.carry_out(batch));
+        if !self.reads {
+            return Ok((carrying.await?, Ok(())));
+        }
+        if let Ok(carried) = timeout(READER_WAITS, carrying.as_mut()).await {
+            return Ok((carried?, Ok(())));
+        }
+        self.reads = false;
+        // What comes until the reading has ended is taken out of the way, and must not wait for these.
+        drop(charges);
+        let (held, carried) = tokio::join!(self.look.hold(), carrying);
+        Ok((carried?, held))
     }
 }

@@ -14,7 +14,13 @@ use tokio::{sync::watch, task::spawn_blocking, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use super::{EXIT_PARTLY, EXIT_USAGE, output, progress::Progress, signals::Endings, with_sources};
+use super::{
+    EXIT_PARTLY, EXIT_USAGE, output,
+    places::{self, Place, SameFile},
+    progress::Progress,
+    signals::Endings,
+    with_sources,
+};
 use crate::{
     broker::{self, PrepareError, TopologyError},
     config::Config,
@@ -45,6 +51,8 @@ enum Failure {
     Prepare(#[from] PrepareError),
     #[error("the system does not give what is needed")]
     System(#[from] io::Error),
+    #[error(transparent)]
+    Places(#[from] SameFile),
     #[error("interrupted")]
     Interrupted,
 }
@@ -54,6 +62,7 @@ impl Failure {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Open(..)
+            | Self::Places(_)
             | Self::Prepare(PrepareError::Topology(TopologyError::Differs { .. })) => {
                 ExitCode::from(EXIT_USAGE)
             }
@@ -88,6 +97,9 @@ pub async fn run(args: Args, config: Config) -> ExitCode {
     if let Some(expired) = count.expiry() {
         warn!("{expired}");
     }
+    if let Some(warning) = count.remarks.warning() {
+        warn!("{warning}");
+    }
     if printed.is_err() && !args.dry_run {
         // Who took this for a failure to publish would publish everything twice.
         let Count { enqueued, refused, next_line, .. } = count;
@@ -112,6 +124,11 @@ async fn enqueue(
     settings: Arc<broker::Settings>,
     counts: &watch::Sender<Count>,
 ) -> Result<(), Failure> {
+    let list = args.refused_file();
+    places::check(&[
+        Place { role: "the input", path: &args.file },
+        Place { role: "the list of refused lines", path: &list },
+    ])?;
     let endings = Endings::listen()?;
     let (stop, give_up) = (CancellationToken::new(), CancellationToken::new());
     let work = async {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::args::Args;
 use crate::{
@@ -39,15 +39,15 @@ impl Outlet {
     }
 
     /// How many jobs may go now, up to `most`; waits until one may.
-    pub async fn permits(&self, most: usize) -> usize {
+    pub async fn permits(&mut self, most: usize) -> usize {
         let Self::Lane { rate: Some(rate), .. } = self else { return most };
         if most == 0 {
             return 0;
         }
-        while let Err(wait) = rate.take() {
+        while let Err(wait) = rate.take(Instant::now()) {
             sleep(wait).await;
         }
-        1 + (1..most).take_while(|_| rate.take().is_ok()).count()
+        1 + (1..most).take_while(|_| rate.take(Instant::now()).is_ok()).count()
     }
 
     /// Publishes jobs until all are confirmed, or until it is `given_up`: those that are not, stay.
@@ -78,8 +78,6 @@ impl Outlet {
 mod tests {
     use std::time::Duration;
 
-    use tokio::time::Instant;
-
     use super::*;
 
     fn lane(rate: Option<f64>) -> Outlet {
@@ -103,7 +101,7 @@ mod tests {
     }
 
     /// The time that so many permits take, asked for in lots of a batch.
-    async fn time_of(outlet: &Outlet, mut permits: usize) -> Duration {
+    async fn time_of(mut outlet: Outlet, mut permits: usize) -> Duration {
         let began = Instant::now();
         while permits > 0 {
             let given = outlet.permits(permits.min(2048)).await;
@@ -115,12 +113,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_rate_bounds_the_jobs_and_nothing_else_does() {
-        let seconds = time_of(&lane(Some(500.0)), 5000).await.as_secs_f64();
+        let seconds = time_of(lane(Some(500.0)), 5000).await.as_secs_f64();
         assert!((9.8..10.2).contains(&seconds), "{seconds}");
-        let seconds = time_of(&lane(Some(0.5)), 4).await.as_secs_f64();
+        let seconds = time_of(lane(Some(0.5)), 4).await.as_secs_f64();
         assert!((5.9..6.1).contains(&seconds), "{seconds}");
-        assert_eq!(time_of(&lane(None), 10_000).await, Duration::ZERO);
-        assert_eq!(time_of(&Outlet::Nowhere, 10_000).await, Duration::ZERO);
+        assert_eq!(time_of(lane(None), 10_000).await, Duration::ZERO);
+        assert_eq!(time_of(Outlet::Nowhere, 10_000).await, Duration::ZERO);
         assert_eq!(lane(Some(1.0)).permits(0).await, 0);
     }
 }

@@ -8,7 +8,9 @@ use std::{
 };
 
 use crate::{
+    cli::places::{self, Place, SameFile},
     config::Config,
+    flow::RateScope,
     input::{Column, Columns, Delimiter, Fills, Format, Options},
     sweep::{self, STDIN},
 };
@@ -121,6 +123,8 @@ impl Args {
     /// Puts the options that have a key of their own into the configuration.
     pub fn apply(&self, config: &mut Config) {
         config.flow.rate = self.rate.or(config.flow.rate);
+        // No broker counts a sweep.
+        config.flow.rate_scope = RateScope::Replica;
         if let Some(concurrency) = self.concurrency {
             config.flow.concurrency_max = concurrency.get();
             config.flow.concurrency_min = config.flow.concurrency_min.min(concurrency.get());
@@ -159,6 +163,24 @@ impl Args {
         let beside_file = sweep::is_file(&self.file).then(|| self.beside(FAILED));
         let beside_journal = self.journal.as_ref().map(|journal| behind(journal, FAILED));
         beside_file.into_iter().chain(beside_journal).collect()
+    }
+
+    /// Checks that nothing is written over the input, and no file is two of those that are written.
+    ///
+    /// # Errors
+    ///
+    /// [`SameFile`].
+    pub fn check_places(&self) -> Result<(), SameFile> {
+        let (journal, failed) = (self.journal(), self.failed_lines());
+        let lists = failed.iter().map(|path| ("the list of failed lines", path.as_path()));
+        let places: Vec<Place<'_>> = [("the input", self.file.as_path())]
+            .into_iter()
+            .chain(journal.as_deref().map(|path| ("the journal", path)))
+            .chain(lists)
+            .chain(self.report.as_deref().map(|path| ("the report", path)))
+            .map(|(role, path)| Place { role, path })
+            .collect();
+        places::check(&places)
     }
 
     fn beside(&self, suffix: &str) -> PathBuf {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use tokio::task::spawn_blocking;
 
-use super::{Args, EXIT_PARTLY, Failure, print, warn_of_expired};
+use super::{Args, EXIT_PARTLY, Failure, print, warn_of_lines};
 use crate::{config::Config, sweep};
 
 /// Surveys input and journal; exits 3 if there are refused lines, as the sweep would.
@@ -12,7 +12,10 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<ExitCode, Failur
     let settings = args.settings(config, 1);
     let survey = spawn_blocking(move || sweep::survey(&settings)).await??;
     let printed = print(args, &survey);
-    warn_of_expired(survey.expiry());
+    warn_of_lines(survey.expiry(), &survey.remarks);
     printed?;
+    if let Some(fault) = survey.fault {
+        return Err(Failure::Read(fault));
+    }
     Ok(if survey.refused > 0 { ExitCode::from(EXIT_PARTLY) } else { ExitCode::SUCCESS })
 }

@@ -1,8 +1,6 @@
 //! What is left behind by a sweep: the list of failed lines, and the report.
 
 use std::{
-    fs::{self, File},
-    io::{self, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -10,7 +8,7 @@ use std::{
 use tokio::task::spawn_blocking;
 use tracing::warn;
 
-use super::{Args, Failure, running::Ended};
+use super::{Args, Failure, report_file, running::Ended};
 use crate::{
     cli::output,
     sweep::{self, BeginError, Calls, Listed, Report, Run, Sources},
@@ -53,7 +51,7 @@ pub(super) async fn report(
         };
         let report = Report::new(&sources, this_run);
         if let Some(file) = file {
-            let written = write(&file, &output::json(&report));
+            let written = report_file::write(&file, &output::json(&report));
             faults.extend(written.err().map(|error| Failure::Output(file, error)));
         }
         Ok(Told { report, faults })
@@ -76,12 +74,4 @@ fn list_failed(journal: &Path, places: &[PathBuf], faults: &mut Vec<Failure>) ->
             None
         }
     }
-}
-
-/// Writes a file, and has it on disk.
-fn write(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(text.as_bytes())?;
-    // A pipe or a device has no disk, and says so.
-    if fs::metadata(path)?.is_file() { file.sync_all() } else { Ok(()) }
 }

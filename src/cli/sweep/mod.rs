@@ -3,6 +3,7 @@
 mod args;
 mod dry_run;
 mod finish;
+mod report_file;
 mod running;
 
 use std::{fmt::Display, io, path::PathBuf, process::ExitCode, sync::Arc};
@@ -16,15 +17,16 @@ use super::{
     EXIT_PARTLY, EXIT_USAGE, engine,
     engine::EngineError,
     output::{self, OutputError},
+    places::SameFile,
     signals::Endings,
     with_sources,
 };
 use crate::{
     config::Config,
-    input::Expired,
+    input::{Expired, ReadError, Remarks},
     spans::Spans,
     sweep::{
-        self, BeginError, Begun, Calls, Counted, InputFault, LoadError, Report, SurveyError,
+        self, BeginError, Begun, Calls, Counted, InputFault, LoadError, Report,
         journal::{RecoverError, WriteError},
     },
 };
@@ -42,8 +44,10 @@ enum Failure {
     Engine(#[from] EngineError),
     #[error(transparent)]
     Load(#[from] LoadError),
+    #[error("the input")]
+    Read(#[source] ReadError),
     #[error(transparent)]
-    Survey(#[from] SurveyError),
+    Places(#[from] SameFile),
     #[error(transparent)]
     Write(#[from] WriteError),
     #[error("the journal {}", .0.display())]
@@ -74,8 +78,9 @@ impl Failure {
     /// What can be mended on the command line or in the configuration is wrong usage.
     fn exit_code(&self) -> ExitCode {
         let usage = match self {
-            Self::Begin(begin) | Self::Survey(SurveyError::Begin(begin)) => begin.is_usage(),
+            Self::Begin(begin) => begin.is_usage(),
             Self::Engine(engine) => engine.exit_code() == EXIT_USAGE,
+            Self::Places(_) => true,
             _ => false,
         };
         if usage { ExitCode::from(EXIT_USAGE) } else { ExitCode::FAILURE }
@@ -85,8 +90,11 @@ impl Failure {
 /// Sweeps, or says what would be swept.
 pub async fn run(args: Args, mut config: Config) -> ExitCode {
     args.apply(&mut config);
-    let ended =
-        if args.dry_run { dry_run::run(&args, &config).await } else { sweep(&args, &config).await };
+    let ended = match args.check_places() {
+        Err(fault) => Err(fault.into()),
+        Ok(()) if args.dry_run => dry_run::run(&args, &config).await,
+        Ok(()) => sweep(&args, &config).await,
+    };
     ended.unwrap_or_else(|failure| {
         tell(&failure);
         failure.exit_code()
@@ -116,7 +124,7 @@ async fn sweep(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
     };
     let Told { report, faults } = finish::report(args, &ended, &calls).await?;
     let printed = print(args, &report);
-    warn_of_expired(report.expiry());
+    warn_of_lines(report.expiry(), &report.this_run.remarks);
     let faults: Vec<Failure> =
         faults.into_iter().chain(printed.err()).chain(ended.result.err()).collect();
     faults.iter().for_each(tell);
@@ -135,9 +143,12 @@ fn announce(begun: &Begun) {
 }
 
 /// Says it among the logs as well: the report may go to a script, or to a file that nobody reads.
-fn warn_of_expired(expired: Option<Expired>) {
+fn warn_of_lines(expired: Option<Expired>, remarks: &Remarks) {
     if let Some(expired) = expired {
         warn!("{expired}");
+    }
+    if let Some(warning) = remarks.warning() {
+        warn!("{warning}");
     }
 }
 

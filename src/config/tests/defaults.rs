@@ -6,7 +6,7 @@ use secrecy::ExposeSecret;
 use tracing::Level;
 
 use super::*;
-use crate::config::key::Key;
+use crate::{config::key::Key, flow::RateScope};
 
 /// `config/default.toml` with the keys that are commented out put in force.
 fn uncommented() -> String {
@@ -72,6 +72,7 @@ fn the_defaults_are_those_that_users_rely_on() {
     assert_eq!(endpoint.url.as_str(), "https://auth.wip.alignet.io/revoke");
     assert_eq!(endpoint.api_version, "1618440906");
     assert_eq!((endpoint.connect_timeout, endpoint.timeout), (seconds(5), seconds(15)));
+    assert_eq!(endpoint.connection_max_age, seconds(60));
     assert_eq!((endpoint.http2, endpoint.locale.as_str()), (false, "es_PE"));
     assert!(endpoint.proxy.is_none() && endpoint.ca_file.is_none());
     assert_eq!(endpoint.max_concurrency, 256);
@@ -89,6 +90,7 @@ fn the_defaults_are_those_that_users_rely_on() {
     let flow = &config.flow;
     assert_eq!((flow.concurrency_min, flow.concurrency_max, flow.adaptive), (1, 256, true));
     assert_eq!((flow.rate, flow.bulk_min_share), (None, 0.05));
+    assert_eq!(flow.rate_scope, RateScope::Replica);
     assert_eq!(flow.pause.after_failures, 20);
     assert_eq!((flow.pause.probe_initial, flow.pause.probe_max), (seconds(1), seconds(30)));
     assert_eq!(flow.pause.after_rejections, None);

@@ -115,6 +115,8 @@ fn wrong_values_are_refused_with_their_line() {
         ("admin.listen", "9464", "is a number, not a string"),
         ("log.level", "'INFO'", "choose \"error\", \"warn\", \"info\", \"debug\", \"trace\""),
         ("log.format", "'xml'", "choose \"auto\", \"text\", \"json\""),
+        ("flow.rate_scope", "'cluster'", "is none of the words"),
+        ("endpoint.connection_max_age", "'0s'", "is out of bounds"),
         ("log.level", "2020-01-01", "is none of the words"),
     ] {
         assert_refused(key, value, words);

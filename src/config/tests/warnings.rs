@@ -22,6 +22,7 @@ fn what_works_but_is_odd_is_a_warning() {
             "shutdown.grace = '20000s'",
             "shutdown.grace (worker.toml:1): is longer than a job may be in hand",
         ),
+        ("flow.rate_scope = 'fleet'", "flow.rate_scope (worker.toml:1): shares no rate"),
         ("flow.pause.probe_max = '30000s'", "flow.pause.probe_max (worker.toml:1): is long"),
         (
             "flow.bulk_min_share = 0.9",
@@ -61,6 +62,7 @@ fn what_works_but_is_odd_is_a_warning() {
         "retry.give_up_after = '1m'",
         "endpoint.timeout = '20s'",
         "shutdown.grace = '10m'",
+        "flow.rate_scope = 'fleet'\nflow.rate = 5",
         "flow.pause.probe_max = '1h'",
         "flow.bulk_min_share = 0.5",
         "endpoint.url = 'https://auth.pp.alignet.io/revoke'",

@@ -3,7 +3,10 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use super::*;
-use crate::{flow::PauseSettings, metrics::Build};
+use crate::{
+    flow::{PauseSettings, RateScope},
+    metrics::Build,
+};
 
 const FAILED: CallOutcome =
     CallOutcome::Failed { overload: false, busy: false, own_trouble: false, retry_after: None };
@@ -14,6 +17,7 @@ fn settings(limit: usize) -> Settings {
         concurrency_max: limit,
         adaptive: false,
         rate: None,
+        rate_scope: RateScope::Replica,
         bulk_min_share: 0.0,
         pause: PauseSettings {
             after_failures: 2,
@@ -371,4 +375,67 @@ async fn the_limit_says_why_it_is_what_it_is() {
         }
     }
     assert_eq!(adaptive.limit_state().to_string(), "at the ceiling of 8");
+}
+
+/// One replica of those that keep ten calls a second together.
+fn of_fleet() -> Arc<Dispatcher> {
+    running(&Settings { rate: Some(10.0), rate_scope: RateScope::Fleet, ..settings(8) })
+}
+
+/// Tells that so many replicas consume both lanes, for as long as it takes to get a share.
+async fn settle(dispatcher: &Arc<Dispatcher>, replicas: u32) {
+    for _ in 0..20 {
+        Lane::ALL.into_iter().for_each(|lane| dispatcher.counted(lane, Instant::now(), replicas));
+        tokio::time::advance(Duration::from_millis(500)).await;
+    }
+}
+
+fn absent(dispatcher: &Arc<Dispatcher>) {
+    Lane::ALL.into_iter().for_each(|lane| dispatcher.absent(lane));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_starts_its_share_of_the_fleets_rate() {
+    let dispatcher = of_fleet();
+    settle(&dispatcher, 2).await;
+    drop(start(&dispatcher, Lane::Bulk).await);
+    let began = Instant::now();
+    for number in 1..4 {
+        drop(start(&dispatcher, Lane::Bulk).await);
+        assert_eq!(began.elapsed().as_millis(), number * 200);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_without_a_share_of_the_fleets_rate_starts_nothing_but_probes() {
+    let dispatcher = of_fleet();
+    let mut waiting = Box::pin(start(&dispatcher, Lane::Bulk));
+    assert!(waiting.as_mut().now_or_never().is_none(), "nobody counted it yet");
+    settle(&dispatcher, 1).await;
+    waiting.await.finish(FAILED);
+    start(&dispatcher, Lane::Bulk).await.finish(FAILED);
+    assert_ne!(dispatcher.status().borrow().phase, Phase::Running);
+    absent(&dispatcher);
+    let probe = start(&dispatcher, Lane::Bulk).await;
+    assert!(probe.is_probe());
+    probe.finish(CallOutcome::Revoked);
+    assert_eq!(dispatcher.status().borrow().phase, Phase::Running);
+    let mut waiting = Box::pin(start(&dispatcher, Lane::Bulk));
+    assert!(waiting.as_mut().now_or_never().is_none(), "its consumers were cancelled");
+    settle(&dispatcher, 1).await;
+    assert!(waiting.now_or_never().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn jobs_leave_where_they_keep_a_replica_from_its_share() {
+    let dispatcher = of_fleet();
+    let leave = || dispatcher.not_running().now_or_never().is_some();
+    settle(&dispatcher, 1).await;
+    assert!(!leave());
+    absent(&dispatcher);
+    assert!(leave(), "without room in flight its lanes do not consume again");
+    dispatcher.counted(Lane::Bulk, Instant::now(), 0);
+    assert!(!leave(), "it consumes, though the queue is too busy to tell");
+    dispatcher.hold(true);
+    assert!(leave());
 }

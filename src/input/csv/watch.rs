@@ -23,10 +23,44 @@ enum Place {
     Behind,
 }
 
+impl Place {
+    /// The place behind a byte that stands here.
+    const fn behind(self, byte: u8, delimiter: u8) -> Self {
+        match (self, byte) {
+            (Self::Quoted, QUOTE) => Self::Closed,
+            (Self::Quoted, _) | (Self::Closed | Self::Start, QUOTE) => Self::Quoted,
+            (_, NEWLINE | RETURN) => Self::Start,
+            (_, byte) if byte == delimiter => Self::Start,
+            (Self::Closed | Self::Behind, b' ') => Self::Behind,
+            _ => Self::Plain,
+        }
+    }
+}
+
+/// One line, read as if it were a record by itself.
+#[derive(Debug, Clone, Copy)]
+struct Alone {
+    place: Place,
+    fields: usize,
+}
+
+impl Alone {
+    const EMPTY: Self = Self { place: Place::Start, fields: 1 };
+
+    const fn pass(&mut self, byte: u8, delimiter: u8) {
+        if byte == delimiter && !matches!(self.place, Place::Quoted) {
+            self.fields += 1;
+        }
+        self.place = self.place.behind(byte, delimiter);
+    }
+}
+
 /// What is known of the bytes so far.
 #[derive(Debug)]
 pub(super) struct Watch {
     delimiter: u8,
+    /// The fields of a row, if there are more than one.
+    width: Option<usize>,
     ends: LineEnds,
     place: Place,
     /// The line of the last quote that opens a field of this record.
@@ -35,12 +69,30 @@ pub(super) struct Watch {
     spanning: Option<u64>,
     /// The line of a quote that is not closed as it should be.
     stray: Option<u64>,
+    /// The line that is read now, where it is not the first of its record.
+    alone: Alone,
+    /// Whether one of those lines is as wide as a row.
+    holds_rows: bool,
 }
 
 impl Watch {
     pub(super) const fn new(delimiter: u8) -> Self {
-        let ends = LineEnds::new();
-        Self { delimiter, ends, place: Place::Start, opened: None, spanning: None, stray: None }
+        Self {
+            delimiter,
+            width: None,
+            ends: LineEnds::new(),
+            place: Place::Start,
+            opened: None,
+            spanning: None,
+            stray: None,
+            alone: Alone::EMPTY,
+            holds_rows: false,
+        }
+    }
+
+    /// Looks out for lines of so many fields from here on. Any line is as wide as a row of one field.
+    pub(super) fn expect(&mut self, fields: usize) {
+        self.width = (fields > 1).then_some(fields);
     }
 
     /// Passes over the next bytes.
@@ -50,35 +102,36 @@ impl Watch {
         }
     }
 
-    const fn pass_byte(&mut self, byte: u8) {
-        self.place = match (self.place, byte) {
-            (Place::Quoted, QUOTE) => Place::Closed,
-            (Place::Quoted, NEWLINE | RETURN) => {
-                if self.spanning.is_none() {
-                    self.spanning = self.opened;
-                }
-                Place::Quoted
+    fn pass_byte(&mut self, byte: u8) {
+        let ends = matches!(byte, NEWLINE | RETURN);
+        if self.spanning.is_some() {
+            if ends {
+                self.holds_rows |= self.is_row();
+                self.alone = Alone::EMPTY;
+            } else {
+                self.alone.pass(byte, self.delimiter);
             }
-            (Place::Quoted, _) | (Place::Closed, QUOTE) => Place::Quoted,
-            (Place::Start, QUOTE) => {
-                self.opened = Some(self.ends.next_line());
-                Place::Quoted
-            }
-            (_, NEWLINE | RETURN) => Place::Start,
-            (_, byte) if byte == self.delimiter => Place::Start,
-            (Place::Closed | Place::Behind, b' ') => Place::Behind,
-            (Place::Closed | Place::Behind, _) => {
-                self.stray = self.opened;
-                Place::Plain
-            }
-            (Place::Start | Place::Plain, _) => Place::Plain,
-        };
+        }
+        let before = self.place;
+        self.place = before.behind(byte, self.delimiter);
+        match (before, self.place) {
+            (Place::Quoted, _) if ends && self.spanning.is_none() => self.spanning = self.opened,
+            (Place::Start, Place::Quoted) => self.opened = Some(self.ends.next_line()),
+            (Place::Closed | Place::Behind, Place::Plain) => self.stray = self.opened,
+            _ => {}
+        }
         self.ends.pass(byte);
+    }
+
+    /// Whether the line up to here is as wide as a row.
+    fn is_row(&self) -> bool {
+        self.width == Some(self.alone.fields)
     }
 
     /// Begins the next record; returns the line on which it begins, from 1.
     pub(super) const fn begin(&mut self) -> u64 {
         (self.opened, self.spanning, self.stray) = (None, None, None);
+        (self.alone, self.holds_rows) = (Alone::EMPTY, false);
         self.place = Place::Start;
         self.ends.next_line()
     }
@@ -104,5 +157,10 @@ impl Watch {
             Place::Quoted => self.opened,
             _ => self.stray,
         }
+    }
+
+    /// Whether a line of this record, which has ended, is as wide as a row by itself, the first line aside.
+    pub(super) fn holds_rows(&self) -> bool {
+        self.holds_rows || self.is_row()
     }
 }

@@ -55,7 +55,7 @@ fn a_second_header_row_is_refused_as_a_line() {
             (6, r#"{"refresh_token":"c"}"#),
         ])
     );
-    let text = "a\nrefresh_token\n\"Refresh_Token\",x\nrefresh_tokens\nmy refresh_token\n";
+    let text = "a\nrefresh_token\n\"Refresh_Token\"\nrefresh_tokens\nmy refresh_token\n";
     assert_eq!(
         read("a.txt", text),
         lines(&[
@@ -87,6 +87,29 @@ fn rows_below_another_header_row_are_refused() {
             (8, r#"{"refresh_token":"d","username":"x"}"#),
         ])
     );
+}
+
+/// Below the header row of a table, a line of a file of tokens is a row: called as a token, it would be
+/// rejected, and the token in it would stay alive.
+#[test]
+fn rows_of_a_table_are_no_tokens() {
+    let (header, row) = (Refusal::TableHeader.to_string(), Refusal::TableRow { line: 2 });
+    let row = row.to_string();
+    assert!(header.contains("--format csv") && row.contains("--format csv"));
+    for delimiter in [",", ";", "\t", "|"] {
+        let text = "\nrefresh_token,username\nt1,u1\n\nt2,u2\nrefresh_token\nt3\n";
+        assert_eq!(
+            read("a.txt", text.replace(',', delimiter)),
+            lines(&[
+                (2, &header),
+                (3, &row),
+                (5, &row),
+                (6, &Refusal::HeaderRow.to_string()),
+                (7, r#"{"refresh_token":"t3"}"#),
+            ]),
+            "{delimiter:?}"
+        );
+    }
 }
 
 /// Members of gzip and frames of zstd that were joined, each with its own byte order mark and header row.

@@ -86,13 +86,69 @@ fn rows_that_a_stray_quote_swallows_are_told() {
             (3, r#"{"refresh_token":"c"}"#)
         ])
     );
-    // Sound by itself: two quotes, one of them a hundred lines below the other.
-    let long = |lines: usize| format!("refresh_token,x\na,\"{}\"\nc,\n", rows(lines));
+    // Sound by itself, and no line of it is a row: two quotes, one of them a hundred lines below the other.
+    let long = |lines: usize| format!("refresh_token,x\na,\"{}\"\nc,\n", "b\n".repeat(lines));
     assert_eq!(read("a.csv", long(99)).len(), 2);
     assert_eq!(read("a.csv", long(99))[0].1, r#"{"refresh_token":"a"}"#);
     assert_eq!(read("a.csv", long(100))[0], (2, swallowed(2, 102)));
     // And too wide.
     assert_eq!(read("a.csv", "refresh_token,x\n1,\"2\n3\",4\na,\n")[0], (2, swallowed(2, 3)));
+}
+
+/// A stray quote that the next stray one closes makes a sound record, of which the rows inside would
+/// vanish without a word.
+#[test]
+fn rows_between_two_stray_quotes_are_told() {
+    let job = |token: &str| format!("{{\"refresh_token\":\"{token}\"}}");
+    let swallowed = |opened, last_line| Refusal::Swallowed { opened, last_line }.to_string();
+    let (first, last) = (job("t1"), job("t6"));
+    // Rows between the two lines, or no more than the second of them; the last column, or one before it.
+    for (header, quoted, last_line) in [
+        ("refresh_token,note", "t2,\"\nt3,x\nt4,x\nt5,\"", 6),
+        ("refresh_token,note", "t2,\"\r\nt5,\"\r", 4),
+        ("refresh_token,note", "t2,\"a\nt5,b\"", 4),
+        ("refresh_token,note,username", "t2,\"x,u\nt3,x\",u", 4),
+        ("note,refresh_token", "\"x,t2\nx,t3\n\",t5", 5),
+        // Rows of the same file may be quoted.
+        ("refresh_token,note", "t2,\"\nt3,\"\"\nt4,x\nt5,\"", 6),
+        // Lines of another kind stand between them as well.
+        ("refresh_token,note", "t2,\"\n\n\nt3,x\nremark\nt5,\"", 8),
+    ] {
+        let (token_first, columns) = (!header.starts_with("note"), header.split(',').count());
+        let row = |token: &str| match (token_first, columns) {
+            (false, _) => format!("x,{token}"),
+            (true, 2) => format!("{token},x"),
+            _ => format!("{token},x,"),
+        };
+        let content = format!("{header}\n{}\n{quoted}\n{}\n", row("t1"), row("t6"));
+        let end = content.replace("\r\n", "\n").replace("\r", "\n");
+        let t6 = end.lines().position(|line| line.contains("t6")).unwrap() as u64 + 1;
+        assert_eq!(
+            read("a.csv", content),
+            lines(&[(2, &first), (3, &swallowed(3, last_line)), (t6, &last)]),
+            "{quoted:?}"
+        );
+    }
+    // One column: each line is a row, and none is a token with a line end in it.
+    assert_eq!(
+        read("a.csv", "refresh_token\n\"t2\nt3\nt4\"\nt6\n"),
+        lines(&[(2, &swallowed(2, 4)), (5, &last)])
+    );
+}
+
+/// A field over lines that are no rows is a field.
+#[test]
+fn a_note_over_lines_is_no_row() {
+    let first = r#"{"refresh_token":"a"}"#;
+    for (header, note) in [
+        ("refresh_token,note", "one\r\n\r\ntwo\n\"\"three\"\""),
+        ("refresh_token,note,x", "one\nDear, all\n"),
+        ("refresh_token,note,x", "one\n1, 2, 3, 4\n5"),
+    ] {
+        let rest = if header.ends_with('x') { ",y" } else { "" };
+        let content = format!("{header}\na,\"{note}\"{rest}\n");
+        assert_eq!(read("a.csv", content), lines(&[(2, first)]), "{note:?}");
+    }
 }
 
 /// As many as in the worst file that was seen.

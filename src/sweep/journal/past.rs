@@ -99,6 +99,17 @@ impl Past {
         }
     }
 
+    /// How a line ended that is not taken up again; `None` for one that is. With `retry_failed`, failed lines
+    /// are taken up. So are those that an earlier version let end as expired: the present rules judge them.
+    #[must_use]
+    pub fn ended(&self, line: u64, retry_failed: bool) -> Option<Fate> {
+        self.fates.get(line).filter(|fate| match fate {
+            Fate::Failed(..) => !retry_failed,
+            Fate::Ended(Ending::Expired) => !self.header.takes_any_expiry(),
+            Fate::Ended(_) | Fate::Repeated => true,
+        })
+    }
+
     /// Lines that were taken up and have not ended, as far as the journal names them.
     #[must_use]
     pub fn open(&self) -> u64 {

@@ -57,6 +57,12 @@ impl Header {
         self.version == LINE_FEEDS
     }
 
+    /// Whether the version that wrote it took values for an expiry that are none, such as 0, and let their
+    /// live tokens end as expired.
+    pub(super) const fn takes_any_expiry(&self) -> bool {
+        self.version == LINE_FEEDS
+    }
+
     /// Whether the other describes the same sweep.
     pub(super) fn is_of_the_same_sweep(&self, other: &Self) -> bool {
         let Self { version: _, input, endpoint, settings } = self;

@@ -36,10 +36,13 @@ pub enum RecoverError {
     #[error("cannot be read")]
     Io(#[from] io::Error),
     /// Something else, and nothing of ours to write into.
-    #[error("is not a journal of a sweep")]
+    #[error("is not a journal of a sweep; choose another --journal")]
     Stranger,
     /// Written by another version of this program.
-    #[error("has the form of version {0}, and this program knows version {VERSION}")]
+    #[error(
+        "has the form of version {0}, and this program knows versions up to {VERSION}; use the version that \
+         wrote it"
+    )]
     Version(u32),
     /// Damage.
     #[error(

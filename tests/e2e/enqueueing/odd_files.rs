@@ -35,6 +35,8 @@ async fn what_is_wrong_with_joined_files_is_told_and_the_rest_is_published() {
             "refused_by_kind": { "header_row": 1, "odd_token": 1, "stray_quote": 1 },
             "swallowed_lines": 2,
             "lines_inside_quotes": 1,
+            "records_over_lines": 1,
+            "spanning_lines": [2],
             "byte_order_marks": 1,
             "marked_lines": [4],
         })
@@ -50,7 +52,7 @@ async fn what_is_wrong_with_joined_files_is_told_and_the_rest_is_published() {
     for sentence in [
         "refused: 1 header_row, 1 odd_token, 1 stray_quote\n",
         "lines behind a stray quote, none of them read as a job: 2\n",
-        "lines inside quotes, part of the line before: 1\n",
+        "lines inside quotes, part of the record before them: 1, behind line 2\n",
         "files seem to be joined there: line 4\n",
     ] {
         assert!(said.contains(sentence), "no {sentence:?} in {said}");
@@ -122,4 +124,19 @@ async fn an_input_without_a_line_is_refused() {
     let (enqueue, status) = stage.enqueue().arg("-").input("").run().await;
     assert_eq!(status.code(), Some(2), "{}", enqueue.stderr());
     assert_eq!(stage.amqp.depth(BULK).await, None, "it was declared");
+}
+
+/// The list of refused lines would be written into the input, or delete it: nothing is published then.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_list_of_refused_lines_is_never_the_input() {
+    let stage = Stage::new().await;
+    let content = format!("{}\n \n x\n", token(0));
+    let input = Input::new("leak.txt", &content);
+    std::fs::hard_link(input.folder.path().join(input.name), input.refused_file()).unwrap();
+    let (enqueue, status) = input.enqueue(&stage).run().await;
+    assert_eq!(status.code(), Some(2), "{}", enqueue.stderr());
+    let said = enqueue.stderr();
+    assert!(said.contains("the input and the list of refused lines at once"), "{said}");
+    assert_eq!(counts(&enqueue), [0; 4]);
+    assert_eq!(std::fs::read_to_string(input.refused_file()).unwrap(), content);
 }

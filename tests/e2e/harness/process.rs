@@ -181,13 +181,12 @@ impl Process {
 
     /// Waits for its end for as long as it goes on printing.
     pub async fn exit_in_its_time(&self) -> ExitStatus {
-        let mut printed = 0;
+        let printed = || self.stdout.length() + self.stderr.length();
         loop {
-            let before =
-                std::mem::replace(&mut printed, self.stdout.length() + self.stderr.length());
+            let before = printed();
             let mut ended = self.ended.clone();
             let ended = tokio::time::timeout(HANG_GUARD, ended.wait_for(Option::is_some)).await;
-            if ended.is_ok() || before == printed {
+            if ended.is_ok() || printed() == before {
                 return self.exit().await;
             }
         }

@@ -3,6 +3,7 @@
 
 mod confirms;
 mod frames;
+mod garble;
 mod held;
 mod line;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use confirms::Confirms;
 use frames::Frames;
 pub use frames::{Frame, Torn};
+use garble::Garble;
 use held::{Greeting, Held};
 use line::Wire;
 pub use line::{Carried, Line};
@@ -244,6 +246,19 @@ impl Relay {
         *self.passage.cuts.borrow()
     }
 
+    /// Garbles each connection from where the product sends this text.
+    pub fn garble_behind(&self, text: &str) {
+        self.passage.garbling.send_replace(Some(text.to_owned()));
+    }
+
+    /// Waits until so many connections were garbled.
+    pub async fn garbled_often(&self, times: usize) {
+        let mut garbled = self.passage.garbled.subscribe();
+        let often = garbled.wait_for(|count| *count >= times);
+        let often = tokio::time::timeout(HANG_GUARD, often).await.is_ok();
+        assert!(often, "less than {times} were garbled");
+    }
+
     /// Waits until a connection was stalled.
     pub async fn stalled(&self) {
         self.stalled_often(1).await;
@@ -302,6 +317,9 @@ struct Passage {
     /// The name of the connections that are cut at each body.
     cutting: watch::Sender<Option<&'static str>>,
     cuts: watch::Sender<usize>,
+    /// The text behind which a connection is garbled.
+    garbling: watch::Sender<Option<String>>,
+    garbled: watch::Sender<usize>,
     stall: Stall,
     /// Counts the directions of connections that were stalled.
     stalled: watch::Sender<usize>,
@@ -327,6 +345,8 @@ impl Passage {
             torn: watch::Sender::new(None),
             cutting: watch::Sender::new(None),
             cuts: watch::Sender::new(0),
+            garbling: watch::Sender::new(None),
+            garbled: watch::Sender::new(0),
             stall: Stall::default(),
             stalled: watch::Sender::new(0),
             line: Line::default(),
@@ -426,6 +446,7 @@ impl Direction<'_> {
         let mut left = most.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
         let mut chunk = vec![0; 16 * 1024];
         let reads_confirms = self.passage.knows_confirms && self.way == Way::FromTarget;
+        let mut garble = Garble::default();
         let mut confirms = reads_confirms.then(Confirms::default);
         let mut confirmed_up_to = self.passage.confirmed_up_to.subscribe();
         while left > 0 {
@@ -446,6 +467,10 @@ impl Direction<'_> {
             if self.way == Way::ToTarget {
                 self.greeting.hear(&chunk[..read]);
                 self.passage.count_down(read);
+                let garbling = self.passage.garbling.borrow().clone();
+                if garbling.is_some_and(|text| garble.pass(&mut chunk[..read], &text)) {
+                    self.passage.garbled.send_modify(|count| *count += 1);
+                }
             }
             // The relay may be gone before its last connections.
             let _ = held.wait_for(|held| !held.holds(self.greeting)).await;

@@ -86,7 +86,7 @@ pub fn forged(from: Option<&ShortString>) -> FieldTable {
     headers.insert("x-revoker-first-failed-at".into(), AMQPValue::Timestamp(1));
     if let Some(queue) = from {
         headers.insert("x-first-death-queue".into(), text(queue.as_str()));
-        headers.insert("x-revoker-mac".into(), text(&format!("v1:{}", "0".repeat(64))));
+        headers.insert("x-revoker-mac".into(), text(&format!("v2:{}", "0".repeat(64))));
     }
     headers
 }

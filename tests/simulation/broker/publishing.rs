@@ -4,7 +4,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use revoker::{
-    broker::{Outbox, seams::Posted},
+    broker::{Letter, Outbox, seams::Posted},
     domain::History,
     ports::Unpublishable,
 };
@@ -63,7 +63,7 @@ pub async fn publish(
             continue;
         };
         // What nobody waits for any more is dropped, as the worker drops it.
-        waiting.retain(|outgoing| !outgoing.posted.published.is_closed());
+        waiting.retain(|outgoing| outgoing.posted.is_awaited());
         outbox.failed(QUEUES, why.to_owned(), waiting.len());
         sleep(wait).await;
         wait = (wait * 2).min(WAITS[1]);
@@ -72,30 +72,38 @@ pub async fn publish(
 
 /// Sends a batch and awaits its confirms; what was not confirmed is put back.
 async fn batch(world: &World, waiting: &mut VecDeque<Outgoing>) -> Result<(), &'static str> {
-    let batch: Vec<Outgoing> = waiting.drain(..waiting.len().min(BATCH)).collect();
+    let batch: Vec<(Outgoing, Letter)> = waiting
+        .drain(..waiting.len().min(BATCH))
+        .filter_map(|outgoing| outgoing.posted.take().map(|letter| (outgoing, letter)))
+        .collect();
     sleep(world.dice.up_to(Duration::from_millis(30))).await;
     if let Some(until) = world.until(Condition::Blocked) {
         sleep_until(until).await;
     }
     if world.has(Condition::Down) {
-        batch.into_iter().rev().for_each(|outgoing| waiting.push_front(outgoing));
+        batch.into_iter().rev().for_each(|(outgoing, letter)| {
+            outgoing.posted.put_back(letter);
+            waiting.push_front(outgoing);
+        });
         return Err("the broker is gone");
     }
     if world.bad_luck(12) {
         // The connection breaks: some letters stand in their queues, and nobody will ever say so.
-        for outgoing in batch.into_iter().rev() {
+        for (outgoing, letter) in batch.into_iter().rev() {
             if world.dice.one_in(2) {
                 world.witness.count("letter", "confirm lost");
-                store(world, &outgoing);
+                store(world, &outgoing, &letter);
             }
+            outgoing.posted.put_back(letter);
             waiting.push_front(outgoing);
         }
         return Err("the connection is gone");
     }
     let mut refused = Ok(());
-    for outgoing in batch {
-        if refuses(world, &outgoing) {
+    for (outgoing, letter) in batch {
+        if refuses(world, &letter) {
             world.witness.count("letter", "refused");
+            outgoing.posted.put_back(letter);
             waiting.push_back(outgoing);
             refused = Err("a queue refuses its letters");
             continue;
@@ -103,30 +111,30 @@ async fn batch(world: &World, waiting: &mut VecDeque<Outgoing>) -> Result<(), &'
         if world.bad_luck(40) {
             // The broker takes the others, and never this one.
             world.witness.unpublishable(outgoing.number);
-            let size = outgoing.posted.letter.body.len();
-            let refusal = Unpublishable { size, why: "it is too large".to_owned() };
-            let _ = outgoing.posted.published.send(Err(refusal));
+            let refusal =
+                Unpublishable { size: letter.body.len(), why: "it is too large".to_owned() };
+            outgoing.posted.tell(Err(refusal));
             continue;
         }
         if !world.is(Mutant::TakesSilenceForConfirm) {
-            store(world, &outgoing);
+            store(world, &outgoing, &letter);
         }
         // Whoever waited may have gone: the letter stands all the same.
-        let _ = outgoing.posted.published.send(Ok(()));
+        outgoing.posted.tell(Ok(()));
     }
     refused
 }
 
 /// A nack, or a return.
-fn refuses(world: &World, outgoing: &Outgoing) -> bool {
-    let condition = match world.broker.stay_of(&outgoing.posted.letter) {
+fn refuses(world: &World, letter: &Letter) -> bool {
+    let condition = match world.broker.stay_of(letter) {
         None => Condition::DeadRefuses,
         Some(_) => Condition::RetryRefuses,
     };
     world.has(condition) || world.bad_luck(20)
 }
 
-fn store(world: &World, outgoing: &Outgoing) {
-    world.witness.stored(outgoing.number, &outgoing.posted.letter, &outgoing.message);
-    world.broker.store(&outgoing.posted.letter, &outgoing.message, outgoing.parked);
+fn store(world: &World, outgoing: &Outgoing, letter: &Letter) {
+    world.witness.stored(outgoing.number, letter, &outgoing.message);
+    world.broker.store(letter, &outgoing.message, outgoing.parked);
 }

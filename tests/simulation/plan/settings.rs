@@ -93,6 +93,7 @@ fn flow(dice: &Dice) -> flow::Settings {
         concurrency_max: dice.pick(&[1, 2, 4, 16]),
         adaptive: dice.one_in(2),
         rate: dice.one_in(4).then(|| dice.pick(&[0.5, 5.0, 100.0])),
+        rate_scope: flow::RateScope::Replica,
         bulk_min_share: dice.pick(&[0.0, 0.05, 0.5]),
         pause: PauseSettings {
             after_failures: dice.pick(&[2, 5, 20]),

@@ -23,6 +23,7 @@ impl Witness {
         };
         let mut faults = state.faults_of_call(number, &self.plan, expired);
         faults.extend(state.faults_of_flow(life, number, &self.plan, status));
+        faults.extend(state.faults_of_sharing(number, &self.plan, status));
         let known = state.flight(number).is_some_and(|flight| {
             flight.calling = Some(number);
             flight.ambiguous

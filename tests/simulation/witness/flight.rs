@@ -17,6 +17,13 @@ pub struct Flight {
     pub calling: Option<Number>,
 }
 
+impl Flight {
+    /// Whether it is one delivery alone.
+    pub fn is_single(&self) -> bool {
+        self.members.len() == 1
+    }
+}
+
 impl State {
     /// A delivery joins those with its key.
     pub fn enter(&mut self, number: Number, key: Key, plan: &Plan) {

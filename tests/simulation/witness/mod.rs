@@ -11,6 +11,7 @@ mod mail;
 mod pauses;
 mod record;
 mod settling;
+mod sharing;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -90,6 +91,8 @@ struct LifeRecord {
     calling: usize,
     /// The latest probe, and since when the pause lasts that it is of.
     probing: Option<(Number, Instant)>,
+    /// Whose job the latest probe was, and since when the pause lasts that it is of.
+    probed: Option<(ClientKey, Instant)>,
     /// The clients whose calls failed since anybody was answered.
     failing: BTreeSet<ClientKey>,
     starts: Vec<Instant>,

@@ -1,6 +1,7 @@
 //! The endpoint is away, lies, or is somebody else: all of it is weather, and ends.
 
 mod bodies;
+mod clients;
 mod http2;
 mod memory;
 mod procession;

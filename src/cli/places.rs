@@ -1,0 +1,159 @@
+//! The files of one command, which must be different ones: a report that is written over the input or the
+//! journal takes the only list of what is left to do.
+
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use thiserror::Error;
+
+/// The name that means standard input.
+const STDIN: &str = "-";
+
+/// Where standard input can be asked which file it is.
+const STDIN_FILE: &str = "/dev/stdin";
+
+/// Links that lead to a name at which there is nothing yet are followed so often, as the system does.
+const MOST_LINKS: usize = 40;
+
+/// A file that a command reads or writes.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// What it is to the command, with its article.
+    pub role: &'static str,
+    /// Where it is; `-` for standard input.
+    pub path: &'a Path,
+}
+
+/// One file would be two of the command's.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{} would be {first} and {second} at once; give {second} another name", path.display())]
+pub struct SameFile {
+    path: PathBuf,
+    first: &'static str,
+    second: &'static str,
+}
+
+/// Checks that files of different roles are different files, by whatever path or link they are named.
+/// Devices and pipes are not compared: nothing in them is overwritten.
+///
+/// # Errors
+///
+/// [`SameFile`], for the first pair that is one file.
+pub fn check(places: &[Place<'_>]) -> Result<(), SameFile> {
+    let known: Vec<_> = places.iter().map(|place| (place, identity(place.path))).collect();
+    for (nth, (second, identity)) in known.iter().enumerate() {
+        let same = |(first, other): &&(&Place<'_>, Option<Identity>)| {
+            first.role != second.role && identity.is_some() && other == identity
+        };
+        if let Some((first, _)) = known[..nth].iter().find(same) {
+            let path = second.path.to_owned();
+            return Err(SameFile { path, first: first.role, second: second.role });
+        }
+    }
+    Ok(())
+}
+
+/// What tells a file from others.
+#[derive(Debug, PartialEq, Eq)]
+enum Identity {
+    /// One that is there.
+    File { device: u64, inode: u64 },
+    /// One that is not there yet.
+    Name(PathBuf),
+}
+
+/// `None` for what is no regular file, and for a name at which none can be made.
+fn identity(path: &Path) -> Option<Identity> {
+    let path = if path == Path::new(STDIN) { Path::new(STDIN_FILE) } else { path };
+    match fs::metadata(path) {
+        Ok(about) if about.is_file() => {
+            Some(Identity::File { device: about.dev(), inode: about.ino() })
+        }
+        Ok(_) => None,
+        Err(_) => resolved(path).ok().flatten().map(Identity::Name),
+    }
+}
+
+/// The name that a file would have that is made at this path.
+fn resolved(path: &Path) -> io::Result<Option<PathBuf>> {
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        let Ok(target) = fs::read_link(&path) else { break };
+        path = folder(&path).join(target);
+    }
+    let Some(name) = path.file_name() else { return Ok(None) };
+    Ok(Some(fs::canonicalize(folder(&path))?.join(name)))
+}
+
+/// The folder that a path is in.
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn same(first: &Path, second: &Path) -> bool {
+        let places = [("the first", first), ("the second", second)];
+        let places = places.map(|(role, path)| Place { role, path });
+        check(&places).is_err()
+    }
+
+    #[test]
+    fn a_file_is_the_same_by_whatever_path_or_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("inner")).unwrap();
+        symlink(at("inner"), at("folder")).unwrap();
+        // Whether the file is there or not.
+        for there in [false, true] {
+            if there {
+                fs::write(at("inner/file"), "content").unwrap();
+                fs::hard_link(at("inner/file"), at("hard")).unwrap();
+                assert!(same(&at("inner/file"), &at("hard")));
+            } else {
+                symlink("inner/file", at("link")).unwrap();
+                symlink("link", at("chain")).unwrap();
+            }
+            let others = ["inner/file", "inner/../inner/file", "folder/file", "link", "chain"];
+            for other in others {
+                assert!(same(&at("inner/file"), &at(other)), "{other}, there: {there}");
+            }
+            assert!(!same(&at("inner/file"), &at("inner/other")));
+            assert!(!same(&at("inner/file"), &at("file")));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_overwritten_is_not_compared() {
+        let null = Path::new("/dev/null");
+        assert!(!same(null, null));
+        let nowhere = Path::new("/nowhere/file");
+        assert!(!same(nowhere, nowhere), "no file can be made there");
+        let folder = tempfile::tempdir().unwrap();
+        symlink("round", folder.path().join("round")).unwrap();
+        assert!(!same(&folder.path().join("round"), null));
+        assert!(!same(Path::new(STDIN), &folder.path().join("file")));
+    }
+
+    #[test]
+    fn both_roles_are_named() {
+        let path = tempfile::NamedTempFile::new().unwrap();
+        let path = path.path();
+        let place = |role| Place { role, path };
+        assert_eq!(check(&[place("the list"), place("the list")]), Ok(()), "places of one file");
+        let fault = check(&[place("the input"), place("the report")]).unwrap_err().to_string();
+        assert!(
+            fault.ends_with(
+                "would be the input and the report at once; give the report another name"
+            ),
+            "{fault}"
+        );
+    }
+}

@@ -1,0 +1,102 @@
+//! The file that a report is written to.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File, OpenOptions},
+    io::{self, ErrorKind, Write as _},
+    path::{Path, PathBuf},
+};
+
+/// Writes the report, and has it on disk. A file is replaced in one step: whoever reads it meanwhile, or
+/// after a crash, finds the former report or this one, whole.
+///
+/// # Errors
+///
+/// The system's; a former report is then left as it was, where its folder takes new files.
+pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
+    // A link stays a link: the file behind it is replaced.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    match fs::metadata(&path) {
+        // A pipe or a device has no disk, and no name of its own.
+        Ok(about) if !about.is_file() => File::create(&path)?.write_all(text.as_bytes()),
+        about => match replace(&path, text, about.ok().map(|about| about.permissions())) {
+            // The folder takes no new file, or the file is a mount point: it may still be written itself.
+            Err(error) if takes_no_other(error.kind()) && path.exists() => over(&path, text),
+            result => result,
+        },
+    }
+}
+
+const fn takes_no_other(kind: ErrorKind) -> bool {
+    use ErrorKind::{PermissionDenied, ReadOnlyFilesystem, ResourceBusy};
+    matches!(kind, PermissionDenied | ReadOnlyFilesystem | ResourceBusy)
+}
+
+fn over(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+fn replace(path: &Path, text: &str, permissions: Option<fs::Permissions>) -> io::Result<()> {
+    let partial = beside(path)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).open(&partial)?;
+    let written = (|| {
+        if let Some(permissions) = permissions {
+            file.set_permissions(permissions)?;
+        }
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&partial, path)
+    })();
+    if written.is_err() {
+        // The first fault is the one to tell.
+        let _ = fs::remove_file(&partial);
+    }
+    written
+}
+
+/// Where the report is until it is whole.
+fn beside(path: &Path) -> io::Result<PathBuf> {
+    let name = path.file_name().ok_or_else(|| io::Error::other("it names no file"))?;
+    let mut partial = OsString::from(".");
+    partial.push(name);
+    partial.push(format!(".{}.partial", std::process::id()));
+    Ok(path.with_file_name(partial))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_former_report_is_replaced_whole_and_keeps_its_mode_and_its_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("report.json"), folder.path().join("link"));
+        write(&path, "first").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "first");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let reader = fs::File::open(&path).unwrap();
+        symlink("report.json", &link).unwrap();
+        write(&link, "second").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "second");
+        assert!(link.symlink_metadata().unwrap().is_symlink());
+        let about = fs::metadata(&path).unwrap();
+        assert_eq!(about.permissions().mode() & 0o777, 0o640);
+        assert_ne!(about.ino(), reader.metadata().unwrap().ino(), "it was written in place");
+        assert_eq!(io::read_to_string(reader).unwrap(), "first");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "a part was left behind");
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_written_itself() {
+        write(Path::new("/dev/null"), "report").unwrap();
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
+        assert!(write(Path::new("/dev/full"), "report").is_err());
+        let folder = tempfile::tempdir().unwrap();
+        assert!(write(folder.path(), "report").is_err());
+        assert!(write(&folder.path().join("nowhere/report.json"), "report").is_err());
+    }
+}

@@ -1,0 +1,175 @@
+//! The endpoint fails one client, or a few calls, and answers the others.
+
+use std::fs;
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::{
+    chaos::{
+        Area, Ending, Evidence, Plan, Trial, books::CONDEMNED, endpoint::weather::impatient, sized,
+    },
+    harness::{Answer, Call, Endpoint, Gate, INTERACTIVE, Message, Stage, canary, token},
+};
+
+/// The client whose calls fail.
+const BROKEN: &str = "broken";
+
+/// A client whose calls are answered.
+const HEALTHY: &str = "healthy";
+
+fn is_broken(call: &Call) -> bool {
+    call.request.json()["client_id"] == BROKEN
+}
+
+/// A trial with both clients. Calls for which `fails` holds come to `failure` until the gate opens.
+async fn begin(
+    plan: Plan,
+    fails: fn(&Call) -> bool,
+    failure: Answer,
+    mended: &Gate,
+) -> (Trial, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    for client in [BROKEN, HEALTHY] {
+        fs::write(folder.path().join(client), canary::SECRET).unwrap();
+    }
+    let open = mended.clone();
+    let mut trial = plan
+        .begin_on(Stage::new().await, async move |law| {
+            Endpoint::start(move |call| {
+                if !open.is_open() && fails(call) { failure.clone() } else { law.answer(call) }
+            })
+            .await
+        })
+        .await;
+    trial.launch = impatient(trial.launch)
+        .set("credentials.directory", folder.path().display())
+        .set("flow.concurrency.adaptive", true);
+    (trial, folder)
+}
+
+/// Publishes so many jobs of a client, with tokens from `first` on.
+async fn publish(trial: &mut Trial, client: &str, first: usize, count: usize) {
+    for n in first..first + count {
+        let body = json!({ "refresh_token": token(n), "client_id": client });
+        let ending = if trial.law.condemns(&token(n)) { CONDEMNED } else { Ending::Revoked };
+        trial.publish_own(INTERACTIVE, Message::new(body.to_string()), &token(n), ending).await;
+    }
+}
+
+/// How many verdicts there are.
+fn verdicts(endpoint: &Endpoint) -> usize {
+    use crate::harness::Said;
+    endpoint.told(Said::Revoked).len() + endpoint.told(Said::Rejected).len()
+}
+
+/// The broken client's jobs stand before those of the healthy one, which are done all the same.
+async fn the_other_is_served(fault: &'static str, failure: Answer, timeout: &str) {
+    let (failing, healthy) = (sized(200, 1_000), 50);
+    let mended = Gate::default();
+    let plan = Plan::new(Area::Endpoint, fault).jobs(failing + healthy).prefetch(512);
+    let (mut trial, _secrets) = begin(plan, is_broken, failure, &mended).await;
+    trial.launch =
+        trial.launch.set("endpoint.timeout", timeout).set("endpoint.connect_timeout", timeout);
+    publish(&mut trial, BROKEN, 0, failing).await;
+    publish(&mut trial, HEALTHY, failing, healthy).await;
+    let worker = trial.ready().await;
+    crate::harness::eventually("the healthy client's verdicts", async || {
+        match verdicts(&trial.endpoint) {
+            told if told == healthy => Ok(()),
+            told => Err(format!("{told}")),
+        }
+    })
+    .await;
+    let failed = trial.endpoint.count() - healthy;
+    let pauses = worker.until_said("client paused", 1).await.len();
+    assert!(worker.said("paused").is_empty(), "the worker as a whole was paused");
+    mended.open();
+    let evidence = Evidence::of(failed, "failed calls before the other client was done")
+        .and(pauses, "pauses of the client");
+    // A call that is cut short by its limit may have worked.
+    let bound = trial.in_hand_at(1);
+    trial.close([worker], evidence, bound).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_client_answered_502() {
+    the_other_is_served("one client is always answered 502", Answer::status(502), "10m").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_client_answered_429() {
+    the_other_is_served("one client is always answered 429", Answer::status(429), "10m").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_client_whose_calls_hang() {
+    the_other_is_served("all calls of one client hang", Answer::Never, "1s").await;
+}
+
+/// Whether the call is for one of the first ten tokens.
+fn is_among_the_first(call: &Call) -> bool {
+    (0..10).map(token).any(|token| token == call.token)
+}
+
+/// The first ten calls hang until everybody else is served.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_calls_hang() {
+    let jobs = sized(200, 5_000);
+    let mended = Gate::default();
+    let plan = Plan::new(Area::Endpoint, "the first ten calls hang").jobs(jobs).prefetch(512);
+    let (mut trial, _secrets) = begin(plan, is_among_the_first, Answer::Never, &mended).await;
+    trial.launch = trial
+        .launch
+        .set("endpoint.timeout", "5s")
+        .set("endpoint.connect_timeout", "5s")
+        .set("flow.pause.after_failures", 1_000);
+    publish(&mut trial, HEALTHY, 0, jobs).await;
+    let worker = trial.ready().await;
+    crate::harness::eventually("the verdicts of the others", async || {
+        match verdicts(&trial.endpoint) {
+            told if told == jobs - 10 => Ok(()),
+            told => Err(format!("{told}")),
+        }
+    })
+    .await;
+    let hung = (0..10).filter(|n| !trial.endpoint.of(&token(*n)).is_empty()).count();
+    mended.open();
+    let bound = trial.in_hand_at(1);
+    trial.close([worker], Evidence::of(hung, "tokens whose calls hung"), bound).await;
+}
+
+/// Copies of one token whose call hangs stand before the other jobs.
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_of_a_token_whose_call_hangs() {
+    let (copies, others) = (600, sized(200, 5_000));
+    let mended = Gate::default();
+    let plan = Plan::new(Area::Endpoint, "600 copies of one token whose call hangs")
+        .jobs(copies + others)
+        .prefetch(512);
+    let (mut trial, _secrets) =
+        begin(plan, |call| call.token == token(0), Answer::Never, &mended).await;
+    trial.launch = trial
+        .launch
+        .set("endpoint.timeout", "5s")
+        .set("endpoint.connect_timeout", "5s")
+        .set("flow.pause.after_failures", 1_000);
+    let ending = if trial.law.condemns(&token(0)) { CONDEMNED } else { Ending::Revoked };
+    for _ in 0..copies {
+        let body = json!({ "refresh_token": token(0), "client_id": HEALTHY });
+        trial.publish_own(INTERACTIVE, Message::new(body.to_string()), &token(0), ending).await;
+    }
+    publish(&mut trial, HEALTHY, 1, others).await;
+    let worker = trial.ready().await;
+    crate::harness::eventually("the verdicts of the others", async || {
+        match verdicts(&trial.endpoint) {
+            told if told == others => Ok(()),
+            told => Err(format!("{told}")),
+        }
+    })
+    .await;
+    let hung = trial.endpoint.of(&token(0)).len();
+    mended.open();
+    let bound = trial.in_hand_at(1);
+    trial.close([worker], Evidence::of(hung, "calls that hung"), bound).await;
+}

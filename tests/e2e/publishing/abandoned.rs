@@ -1,0 +1,115 @@
+//! Letters whose session is lost before they are published: their jobs come again, so the letters are dropped.
+//! They are not published later, and their bytes are not kept.
+
+use std::collections::BTreeMap;
+
+use crate::harness::{
+    Answer, DEAD, Endpoint, INTERACTIVE, Message, Stage, Worker, relay::Relay, scrape::Scrape,
+    token,
+};
+
+/// The connection that consumes the jobs of these tests.
+const CONSUMER: &str = "consume interactive";
+
+/// A worker whose dead letters are published and never confirmed: one batch stays on its way, and all other
+/// letters wait behind it.
+struct Scene {
+    stage: Stage,
+    relay: Relay,
+    worker: Worker,
+    lost: usize,
+}
+
+impl Scene {
+    async fn new(jobs: impl Iterator<Item = Message>) -> Self {
+        let stage = Stage::new().await;
+        let relay = Relay::open_to_broker(stage.broker_address()).await;
+        relay.confirm_up_to(0);
+        let endpoint = Endpoint::start(|_| Answer::rejected()).await;
+        let worker = stage
+            .run(&endpoint)
+            .set("broker.url", stage.url_by(&relay))
+            .set("broker.confirm_timeout", "10m")
+            .set("flow.guard.first_rejections", 0)
+            .ready()
+            .await;
+        stage.amqp.publish_all(INTERACTIVE, jobs).await;
+        let scene = Self { stage, relay, worker, lost: 0 };
+        scene.relay.withheld(1).await;
+        scene
+    }
+
+    /// Waits until so many jobs have letters that wait.
+    async fn until_settling(&self, jobs: usize) {
+        let settling = |now: &Scrape| now.value(r#"jobs_in_flight{state="settling"}"#) == jobs;
+        self.worker.until_metrics("letters to wait", settling).await;
+    }
+
+    /// Loses the session that consumes; returns once the next one has brought so many deliveries.
+    async fn lose_session(&mut self, deliveries: usize) {
+        let before = self.worker.metrics().await.sum("deliveries_total");
+        self.stage.host.close_connection(CONSUMER, "maintenance").await;
+        self.lost += 1;
+        let again = |now: &Scrape| {
+            now.sessions("connection_lost") == self.lost
+                && now.sum("deliveries_total") >= before + deliveries
+        };
+        self.worker.until_metrics("the jobs to come again", again).await;
+    }
+}
+
+/// The sessions that deliver the jobs are lost again and again while no letter gets through. The letters of a
+/// lost session are not published: each job has one dead letter, and those of the batch on its way two.
+#[tokio::test(flavor = "multi_thread")]
+async fn letters_of_a_lost_session_are_not_published() {
+    const JOBS: usize = 20;
+    const LOSSES: usize = 3;
+    let mut scene = Scene::new((0..JOBS).map(|n| Message::job(&token(100 + n)))).await;
+    scene.until_settling(JOBS).await;
+    for _ in 0..LOSSES {
+        scene.lose_session(JOBS).await;
+        scene.until_settling(JOBS).await;
+    }
+    let on_their_way = usize::try_from(scene.relay.highest_withheld()).unwrap();
+    scene.relay.release_confirms();
+    scene.worker.until_processed("dead_lettered", JOBS).await;
+    scene.stage.host.until_acked(&[INTERACTIVE]).await;
+    scene.worker.stop().await;
+    let mut copies = BTreeMap::<String, usize>::new();
+    for letter in scene.stage.amqp.take_all(DEAD).await {
+        *copies.entry(letter.token()).or_default() += 1;
+    }
+    let of = |times: usize| copies.values().filter(|copies| **copies == times).count();
+    assert_eq!((of(1), of(2)), (JOBS - on_their_way, on_their_way), "{copies:?}");
+}
+
+/// The same with large bodies: the worker's memory does not grow with the sessions that it loses.
+#[tokio::test(flavor = "multi_thread")]
+async fn letters_of_a_lost_session_take_no_memory() {
+    /// All of them, and one that is on its way, fit in what one lane may have in flight.
+    const JOBS: usize = 3;
+    const BODY: usize = 8_000_000;
+    const LOSSES: usize = 8;
+    let large = |n: usize| Message::new(vec![b'x'; BODY]).id(&format!("large-{n}"));
+    let mut scene = Scene::new((0..JOBS).map(large)).await;
+    scene.until_settling(JOBS).await;
+    scene.lose_session(JOBS).await;
+    scene.until_settling(JOBS).await;
+    let before = scene.worker.peak_memory();
+    for _ in 1..LOSSES {
+        scene.lose_session(JOBS).await;
+        scene.until_settling(JOBS).await;
+    }
+    // The batch on its way is charged for as long as it is there, and so is what was delivered since.
+    let in_flight = |now: &Scrape| now.value("in_flight_bytes") >= (JOBS + 1) * BODY;
+    scene.worker.until_metrics("the batch to count", in_flight).await;
+    let grown = (scene.worker.peak_memory() - before) * 1024;
+    println!("grown by {} bytes over {LOSSES} sessions", grown);
+    assert!(grown < 2 * JOBS * BODY, "{grown} more bytes are held");
+    scene.relay.release_confirms();
+    scene.worker.until_processed("dead_lettered", JOBS).await;
+    scene.stage.host.until_acked(&[INTERACTIVE]).await;
+    let none = |now: &Scrape| now.value("in_flight_bytes") == 0;
+    scene.worker.until_metrics("no bytes in flight", none).await;
+    scene.worker.stop().await;
+}

@@ -1,0 +1,88 @@
+//! The rules of sharing: whose call may begin while jobs of other clients wait.
+
+use revoker::{
+    domain::{ClientKey, Lane},
+    flow::{Cause, Phase, Status},
+};
+use tokio::time::Instant;
+
+use super::{LifeNumber, Number, State, flight::Flight, record::Record};
+use crate::plan::Plan;
+
+impl State {
+    /// Whether this call takes a place, or a probe, that was another client's.
+    pub fn faults_of_sharing(
+        &mut self,
+        number: Number,
+        plan: &Plan,
+        status: &Status,
+    ) -> Vec<String> {
+        let (life, lane) = (self.record(number).life, self.record(number).lane);
+        let client = plan.jobs[self.record(number).job].client();
+        let others = self.waiting_others(number, client, plan);
+        let mut faults = Vec::new();
+        match status.phase {
+            Phase::Running if status.clients_paused == 0 => {
+                let own = self.calling(life, lane, client, plan);
+                let less = |(other, of_lane): &(ClientKey, Lane)| {
+                    *of_lane == lane && self.calling(life, lane, *other, plan) + 1 < own
+                };
+                if others.iter().any(less) {
+                    faults.push(format!("{number}: holds the place of a client that waits"));
+                }
+            }
+            Phase::Probing(pause) if pause.cause == Cause::Failures => {
+                let before = self.lives[life].probed.replace((client, pause.since));
+                if before == Some((client, pause.since)) && !others.is_empty() {
+                    faults.push(format!("{number}: the same client is probed again"));
+                }
+            }
+            Phase::Probing(_) | Phase::Paused(_) | Phase::Running => {}
+        }
+        faults
+    }
+
+    /// The jobs of other clients that certainly wait for their first call, each with its lane.
+    fn waiting_others(
+        &self,
+        Number(number): Number,
+        client: ClientKey,
+        plan: &Plan,
+    ) -> Vec<(ClientKey, Lane)> {
+        let index = usize::try_from(number - 1).expect("an index");
+        let life = self.records[index].life;
+        let now = Instant::now();
+        let waits = |record: &&Record| {
+            record.life == life
+                && record.taken
+                && record.at < now
+                && self.is_single(record)
+                && record.calls == 0
+                && !record.remembered
+                && !record.refused
+                && record.lost.is_none()
+                && record.decided.is_none()
+        };
+        let of = |record: &Record| (plan.jobs[record.job].client(), record.lane);
+        self.records.iter().filter(waits).map(of).filter(|(other, _)| *other != client).collect()
+    }
+
+    /// How many calls of a client are under way in a lane. Calls that a job of the other lane may have been lent to
+    /// are not counted.
+    fn calling(&self, life: LifeNumber, lane: Lane, client: ClientKey, plan: &Plan) -> usize {
+        let of = |record: &&Record| {
+            record.life == life
+                && record.lane == lane
+                && record.calling.is_some()
+                && self.is_single(record)
+                && plan.jobs[record.job].client() == client
+        };
+        self.records.iter().filter(of).count()
+    }
+
+    /// Whether no other delivery is the same call.
+    fn is_single(&self, record: &Record) -> bool {
+        let flight = record.key.and_then(|key| self.flights.get(&(record.life, key)));
+        flight.is_some_and(Flight::is_single)
+    }
+}
