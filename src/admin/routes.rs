@@ -57,7 +57,8 @@ const GUARDED: [(HeaderName, &str); 4] = [
 async fn page(State(admin): State<Arc<Admin>>) -> Response {
     let parts: Vec<_> = admin.parts.iter().map(|(name, part)| (*name, part.condition())).collect();
     let clients: Vec<_> = admin.parts.iter().map(|(_, part)| part.paused_clients()).collect();
-    let page = admin.status.page(&parts, &clients).into_string();
+    let limit = admin.parts.iter().find_map(|(_, part)| part.limit());
+    let page = admin.status.page(&parts, &clients, limit.as_deref()).into_string();
     (GUARDED, [(CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response()
 }
 

@@ -20,7 +20,8 @@ use lapin::{
 pub use self::fit::fit;
 use self::name::{
     AMBIGUITY, AMBIGUOUS, ATTEMPTS, CODE, DEAD_AT, DETAIL, FINGERPRINT, FIRST_FAILED_AT,
-    HEADERS_DROPPED, HTTP_STATUS, LANE, LAST_ERROR, MAC, PARKED, REASON, REPLAYS,
+    HEADERS_DROPPED, HTTP_STATUS, LANE, LAST_ERROR, MAC, PARKED, PARKED_AT, PAUSED_MS, REASON,
+    REPLAYS,
 };
 use super::{
     history_keys::HistoryKeys,
@@ -148,6 +149,9 @@ pub fn of_parked(
     let mut headers = copied(original);
     put_history(&mut headers, lane, &parking.history);
     headers.insert(short(PARKED), count(parking.history.stays));
+    if let Some(at) = parking.history.parked_at {
+        headers.insert(short(PARKED_AT), timestamp(at));
+    }
     let mut properties = properties(original, headers.clone());
     let parked = Received { properties: &properties, body, lane, redelivered: false };
     if let Some(mac) = mac::of(parked, queues, keys) {
@@ -181,6 +185,10 @@ fn put_history(headers: &mut FieldTable, lane: Lane, history: &History) {
     headers.insert(short(ATTEMPTS), count(history.attempts));
     if let Some(first) = history.first_failed_at {
         headers.insert(short(FIRST_FAILED_AT), timestamp(first));
+    }
+    if !history.paused.is_zero() {
+        let millis = i64::try_from(history.paused_millis()).unwrap_or(i64::MAX);
+        headers.insert(short(PAUSED_MS), AMQPValue::LongLongInt(millis));
     }
     if let Some(error) = history.last_error {
         headers.insert(short(LAST_ERROR), text(error.as_str()));
@@ -310,7 +318,17 @@ impl<'a> Headers<'a> {
     /// A header that is a number, brought within bounds.
     #[must_use]
     pub fn count(self, name: &str) -> Option<u32> {
-        let value = match self.get(name)? {
+        u32::try_from(self.integer(name)?.clamp(0, MAX_COUNT.into())).ok()
+    }
+
+    /// A header that is a number of milliseconds; what is negative is none.
+    #[must_use]
+    pub fn millis(self, name: &str) -> Option<u64> {
+        u64::try_from(self.integer(name)?).ok()
+    }
+
+    fn integer(self, name: &str) -> Option<i64> {
+        Some(match self.get(name)? {
             AMQPValue::ShortShortInt(value) => i64::from(*value),
             AMQPValue::ShortShortUInt(value) => i64::from(*value),
             AMQPValue::ShortInt(value) => i64::from(*value),
@@ -319,8 +337,7 @@ impl<'a> Headers<'a> {
             AMQPValue::LongUInt(value) => i64::from(*value),
             AMQPValue::LongLongInt(value) => *value,
             _ => return None,
-        };
-        u32::try_from(value.clamp(0, MAX_COUNT.into())).ok()
+        })
     }
 
     /// A header that is a time.
@@ -340,6 +357,8 @@ impl<'a> Headers<'a> {
             first_failed_at: self.time(FIRST_FAILED_AT).map(|first| first.min(now)),
             last_error: self.text(LAST_ERROR).and_then(ResultLabel::from_name),
             ambiguity: self.text(AMBIGUITY).and_then(Ambiguity::from_name),
+            paused: self.millis(PAUSED_MS).map(History::paused_for).unwrap_or_default(),
+            parked_at: self.time(PARKED_AT).map(|at| at.min(now)),
         }
     }
 }

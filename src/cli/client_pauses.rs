@@ -136,23 +136,28 @@ fn clock(at: Instant) -> SystemTime {
 #[derive(Debug)]
 pub struct FlowState {
     flow: Arc<Dispatcher>,
+    report: FlowReport,
     pauses: Arc<ClientPauses>,
 }
 
 impl FlowState {
     /// Of this flow.
     #[must_use]
-    pub const fn new(flow: Arc<Dispatcher>, pauses: Arc<ClientPauses>) -> Self {
-        Self { flow, pauses }
+    pub fn new(flow: Arc<Dispatcher>, pauses: Arc<ClientPauses>) -> Self {
+        Self { report: FlowReport(Arc::clone(&flow)), flow, pauses }
     }
 }
 
 impl Report for FlowState {
     fn condition(&self) -> Condition {
-        match FlowReport(self.flow.status()).condition() {
+        match self.report.condition() {
             Condition::Ready => self.pauses.condition(&self.flow.pauses()),
             paused => paused,
         }
+    }
+
+    fn limit(&self) -> Option<String> {
+        self.report.limit()
     }
 
     fn paused_clients(&self) -> PausedClients {

@@ -1,6 +1,6 @@
 //! What has happened to a job so far, over all its deliveries that we know of.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::verdict::{Failure, ResultLabel};
 
@@ -44,9 +44,38 @@ pub struct History {
     pub last_error: Option<ResultLabel>,
     /// Whether, and why, the token may already be revoked.
     pub ambiguity: Option<Ambiguity>,
+    /// How long its client or the worker was paused since the first failure: up to `parked_at`, or up to now.
+    pub paused: Duration,
+    /// When it was put off the last time; the pauses since then are counted when it comes again.
+    pub parked_at: Option<SystemTime>,
 }
 
 impl History {
+    /// No longer pause is believed or counted: whoever forges one delays the end of his own job, and no more than
+    /// this.
+    pub const MOST_PAUSED: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+    /// How long the job has been failing, pauses not counted. `None` where the first failure is still to come: the
+    /// clock was stepped back since.
+    #[must_use]
+    pub fn age(&self, now: SystemTime) -> Option<Duration> {
+        let since = now.duration_since(self.first_failed_at?).ok()?;
+        Some(since.saturating_sub(self.paused))
+    }
+
+    /// The pauses in milliseconds, for a header or a journal: no less than they lasted.
+    #[must_use]
+    pub fn paused_millis(&self) -> u64 {
+        let paused = self.paused.min(Self::MOST_PAUSED);
+        u64::try_from(paused.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+    }
+
+    /// The pauses that a header or a journal tells of, within bounds.
+    #[must_use]
+    pub fn paused_for(millis: u64) -> Duration {
+        Duration::from_millis(millis).min(Self::MOST_PAUSED)
+    }
+
     /// Notes that the broker flags the delivery as seen before. An attempt of ours proves more, so it
     /// is not overwritten.
     #[must_use]

@@ -24,7 +24,7 @@ pub struct Policy {
 pub struct Circumstances {
     /// The wall clock.
     pub now: SystemTime,
-    /// How long the job has been failing in flight.
+    /// How long the job has been failing in flight, pauses not counted.
     pub failing_for: Duration,
     /// Whether the endpoint answered another job since this attempt began.
     pub others_answered: bool,
@@ -114,7 +114,9 @@ fn failed(
         policy.retry.after_failure(history, around.now, around.failing_for, around.others_answered);
     match next {
         Retry::InHand => Judgement::Wait { at_least },
-        Retry::Park => Judgement::Finish(Outcome::Parked(policy.retry.park(history, at_least))),
+        Retry::Park => {
+            Judgement::Finish(Outcome::Parked(policy.retry.park(history, at_least, around.now)))
+        }
         Retry::GiveUp => Judgement::Finish(Outcome::DeadLettered(DeadLetter {
             reason: Reason::Exhausted,
             detail: format!(

@@ -11,6 +11,7 @@ use std::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::{
@@ -25,6 +26,7 @@ use super::{
     circuit::Phase,
     client_pause::ClientPause,
     fleet::Fleet,
+    limit_state::LimitState,
     permit::{Admission, Call, Permit},
     settings::Settings,
     state::State,
@@ -167,6 +169,13 @@ impl Dispatcher {
         self.state().breakers.pauses().collect()
     }
 
+    /// How long calls of a client were paused within the `last` time, by its pauses and the worker's, with those
+    /// under way. Time in which starts were held counts as well, and so does the time before the dispatcher was made.
+    #[must_use]
+    pub fn paused_within(&self, client: ClientKey, last: Duration) -> Duration {
+        self.state().pauses.within(client, last, Instant::now())
+    }
+
     /// How many calls may run at a time now, but for those that hang while others are answered.
     #[must_use]
     pub fn limit(&self) -> usize {
@@ -175,9 +184,8 @@ impl Dispatcher {
 
     /// The limit, its ceiling, and why it is what it is.
     #[must_use]
-    pub fn limit_reason(&self) -> (usize, usize, super::LimitReason) {
-        let state = self.state();
-        (state.limit.current(), state.limit.ceiling(), state.limit.reason())
+    pub fn limit_state(&self) -> LimitState {
+        self.state().limit_state()
     }
 
     /// Holds all starts, or lets them go on. Calls that run are left alone.
@@ -261,7 +269,10 @@ impl Dispatcher {
                 if outcome.is_answer() {
                     self.answers.fetch_add(1, Ordering::Relaxed);
                 }
-                state.ended(call, &outcome, Instant::now());
+                let now = Instant::now();
+                state.ended(call, &outcome, now);
+                let limit = state.limit_state();
+                state.limit_log.call_ended(limit, now);
             }
         }
         self.dispatch(&mut state);
@@ -277,10 +288,12 @@ impl Dispatcher {
             self.rescheduled.notify_one();
         }
         for (client, pause) in state.breakers.news() {
+            state.pauses.client(client, pause.is_some(), now);
             if let Some(Listener(tell)) = self.listener.get() {
                 tell(client, pause.as_ref());
             }
         }
+        state.pauses.worker(phase != Phase::Running || state.held, now);
         let paused = state.breakers.paused();
         self.metrics.concurrency_limit(state.limit.current());
         self.metrics.paused(phase != Phase::Running);

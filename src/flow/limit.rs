@@ -116,7 +116,9 @@ enum LoweredBy {
 /// Why the limit is what it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitReason {
-    /// It is at its ceiling, or does not adapt.
+    /// It does not adapt.
+    Fixed,
+    /// It is at its ceiling.
     Ceiling,
     /// It grows, and nothing has lowered it yet.
     Climbing,
@@ -178,6 +180,7 @@ impl Limit {
     #[must_use]
     pub const fn reason(&self) -> LimitReason {
         match self.lowered_by {
+            _ if !self.adaptive => LimitReason::Fixed,
             _ if self.current == self.max => LimitReason::Ceiling,
             None => LimitReason::Climbing,
             Some(LoweredBy::PushBacks) => LimitReason::PushBacks,

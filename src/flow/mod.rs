@@ -2,7 +2,8 @@
 //!
 //! [`Dispatcher`] joins the parts, each of which decides one thing by itself: `breakers` (is a client, or the worker,
 //! paused?), `limit` (how many at a time?), `rate` (how many a second?), `fleet` (which share of that is ours?),
-//! `lanes` and `fair` (whose turn is it?), `early` (what if the very first calls hang?).
+//! `lanes` and `fair` (whose turn is it?), `early` (what if the very first calls hang?), `pauses` (how long was nothing
+//! called?).
 
 mod breakers;
 mod call_outcome;
@@ -14,6 +15,8 @@ mod fair;
 mod fleet;
 mod lanes;
 mod limit;
+mod limit_state;
+mod pauses;
 mod permit;
 mod rate;
 mod settings;
@@ -25,6 +28,7 @@ pub use circuit::{Cause, Pause, Phase};
 pub use client_pause::ClientPause;
 pub use dispatcher::Dispatcher;
 pub use limit::LimitReason;
+pub use limit_state::LimitState;
 pub use permit::{Admission, Permit};
 pub use rate::Rate;
 pub use settings::{PauseSettings, RateScope, Settings};

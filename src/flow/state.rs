@@ -11,6 +11,8 @@ use super::{
     fleet::Fleet,
     lanes::{Lanes, Turn},
     limit::{Limit, Sample},
+    limit_state::{LimitLog, LimitState},
+    pauses::Pauses,
     permit::{Admission, Call},
     rate::Rate,
     settings::{RateScope, Settings},
@@ -39,6 +41,8 @@ pub(super) struct State {
     pub(super) breakers: Breakers,
     pub(super) lanes: Lanes<oneshot::Sender<Admission>>,
     pub(super) held: bool,
+    pub(super) pauses: Pauses,
+    pub(super) limit_log: LimitLog,
     pub(super) latest_probe: Option<u64>,
     /// Whose job it was.
     last_probed: Option<ClientKey>,
@@ -62,6 +66,8 @@ impl State {
             breakers: Breakers::new(settings.pause),
             lanes: Lanes::new(settings.bulk_min_share),
             held: false,
+            pauses: Pauses::new(now),
+            limit_log: LimitLog::default(),
             latest_probe: None,
             last_probed: None,
             wake_at: None,
@@ -70,6 +76,12 @@ impl State {
             rate: settings.rate.and_then(Rate::per_second),
             running: 0,
         }
+    }
+
+    /// The limit, and why it is what it is.
+    pub(super) const fn limit_state(&self) -> LimitState {
+        let limit = &self.limit;
+        LimitState { limit: limit.current(), ceiling: limit.ceiling(), reason: limit.reason() }
     }
 
     /// Notes that something changes by itself at that time.

@@ -1,11 +1,14 @@
 //! What the flow does, told to the log, to `/readyz`, and to whoever takes jobs in.
 
-use std::time::SystemTime;
+use std::{sync::Arc, time::SystemTime};
 
-use tokio::{sync::watch, time::Instant};
+use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::circuit::{Cause, Pause, Phase};
+use super::{
+    circuit::{Cause, Pause, Phase},
+    dispatcher::Dispatcher,
+};
 use crate::ports::{Condition, Intake, Report};
 
 /// What the flow does, and what it wants of the source.
@@ -59,13 +62,14 @@ impl Cause {
     }
 }
 
-/// Whether the flow is paused, for `/readyz`: well, and waiting on purpose.
+/// What the flow tells of itself: to `/readyz` whether it is paused, which is well and waiting on purpose, and to the
+/// page its limit.
 #[derive(Debug)]
-pub struct FlowReport(pub watch::Receiver<Status>);
+pub struct FlowReport(pub Arc<Dispatcher>);
 
 impl Report for FlowReport {
     fn condition(&self) -> Condition {
-        let phase = self.0.borrow().phase;
+        let phase = self.0.status().borrow().phase;
         let (state, Pause { since, cause, next_probe }) = match phase {
             Phase::Running => return Condition::Ready,
             Phase::Paused(pause) => ("paused", pause),
@@ -78,5 +82,9 @@ impl Report for FlowReport {
             since: clock.checked_sub(since).unwrap_or(SystemTime::UNIX_EPOCH),
             until: Some(clock + next_probe.saturating_duration_since(now)),
         }
+    }
+
+    fn limit(&self) -> Option<String> {
+        Some(self.0.limit_state().to_string())
     }
 }

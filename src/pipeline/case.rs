@@ -15,7 +15,7 @@ use crate::{
         Outcome, Reason, RetryPolicy, Schedule, TraceContext, Verdict,
     },
     metrics::{InState, JobState, Metrics},
-    ports::UnknownClient,
+    ports::{Clock, UnknownClient},
     spans::JobSpan,
 };
 
@@ -46,13 +46,31 @@ pub struct Case {
     pub client: ClientKey,
     in_call: bool,
     failing_since: Option<Instant>,
+    /// How long calls were paused since then.
+    paused_in_hand: Duration,
+    past: Stayed,
     backoff: Option<Backoff>,
+}
+
+/// What counts pauses of a job that had failed before it came.
+#[derive(Debug, Clone, Copy)]
+struct Stayed {
+    /// How long its calls were paused until it was put off.
+    paused: Duration,
+    /// How long ago that was when it came; `None` of a job that had not failed.
+    ago: Option<Duration>,
+    opened: Instant,
 }
 
 impl Case {
     /// Opens the case of a delivery that has just arrived.
     #[must_use]
-    pub fn open(arrival: &Arrival, lost: CancellationToken, metrics: &Arc<Metrics>) -> Self {
+    pub fn open(
+        arrival: &Arrival,
+        lost: CancellationToken,
+        metrics: &Arc<Metrics>,
+        clock: &impl Clock,
+    ) -> Self {
         metrics.delivered(arrival.lane, arrival.redelivered);
         Self {
             lane: arrival.lane,
@@ -66,6 +84,8 @@ impl Case {
             client: ClientKey::default(),
             in_call: false,
             failing_since: None,
+            paused_in_hand: Duration::ZERO,
+            past: Stayed::of(&arrival.history, clock),
             backoff: None,
         }
     }
@@ -142,10 +162,26 @@ impl Case {
         self.history.ambiguity = self.history.ambiguity.max(ambiguity);
     }
 
-    /// How long the job has been failing in flight.
+    /// How long the job has been failing in flight, pauses not counted.
     #[must_use]
     pub fn failing_for(&self) -> Duration {
-        self.failing_since.map(|since| since.elapsed()).unwrap_or_default()
+        let elapsed = self.failing_since.map(|since| since.elapsed()).unwrap_or_default();
+        elapsed.saturating_sub(self.paused_in_hand)
+    }
+
+    /// Counts the pauses since the job began to fail. `paused_within` tells how long calls of a client were paused
+    /// within the last so long. No clock and no process has seen all of a job that was parked, so each time it
+    /// is put off its pauses are written down, and those since then are counted when it comes again.
+    pub fn count_pauses(&mut self, paused_within: impl Fn(ClientKey, Duration) -> Duration) {
+        let in_hand = self.failing_since.map(|since| since.elapsed());
+        if let Some(last) = in_hand {
+            self.paused_in_hand = paused_within(self.client, last);
+        }
+        let last = self.past.ago.map(|ago| ago.saturating_add(self.past.opened.elapsed()));
+        if let Some(last) = last.or(in_hand) {
+            let since = paused_within(self.client, last);
+            self.history.paused = self.past.paused.saturating_add(since).min(History::MOST_PAUSED);
+        }
     }
 
     /// Since when the job has been failing, its stays included.
@@ -197,5 +233,16 @@ impl Case {
             history: self.history,
             dead_at: now,
         })
+    }
+}
+
+impl Stayed {
+    fn of(history: &History, clock: &impl Clock) -> Self {
+        // The clock is read only for the few that failed before. One that was stepped back tells of no stay.
+        let ago = history.first_failed_at.map(|_| {
+            let now = clock.now();
+            history.parked_at.and_then(|at| now.duration_since(at).ok()).unwrap_or_default()
+        });
+        Self { paused: history.paused, ago, opened: Instant::now() }
     }
 }

@@ -98,8 +98,11 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
 
     /// One delivery, from its arrival to its settlement.
     async fn handle(&self, delivery: impl Delivery) {
-        let mut case = Case::open(delivery.arrival(), delivery.lost(), &self.metrics);
+        let mut case = Case::open(delivery.arrival(), delivery.lost(), &self.metrics, &self.clock);
         let outcome = self.shielded(&delivery, &mut case).await;
+        if matches!(outcome, Outcome::HandedBack) {
+            self.put_off(&mut case);
+        }
         let origin = Self::origin(&delivery, &case, &outcome);
         let settled = self.settle(delivery, &outcome, &mut case).await;
         self.account(&origin, &case, &outcome, &settled);
@@ -123,7 +126,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
     async fn decide(&self, delivery: &impl Delivery, case: &mut Case) -> Outcome {
         match self.accept(delivery.body(), case) {
             Ok(job) => self.once(&job, case).await,
-            Err(refusal) => refusal,
+            Err(refusal) => *refusal,
         }
     }
 
@@ -182,17 +185,19 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
     }
 
     /// From a body to a job that can be called.
-    fn accept(&self, body: &[u8], case: &mut Case) -> Result<Arc<Job>, Outcome> {
+    fn accept(&self, body: &[u8], case: &mut Case) -> Result<Arc<Job>, Box<Outcome>> {
         let job = Job::parse(body, &self.settings.defaults)
-            .map_err(|invalid| case.invalid(invalid, self.clock.now()))?;
+            .map_err(|invalid| Box::new(case.invalid(invalid, self.clock.now())))?;
         if job.carried_client_secret.is_some() {
             self.note_ignored_secret();
         }
         let job = case.identify(job);
         case.span = self.spans.job(case.lane, job.fingerprint, || case.exported());
         case.trace = case.trace.take().or_else(|| case.span.context());
-        case.client =
-            self.endpoint.admit(&job).map_err(|unknown| case.unknown(unknown, self.clock.now()))?;
+        case.client = self
+            .endpoint
+            .admit(&job)
+            .map_err(|unknown| Box::new(case.unknown(unknown, self.clock.now())))?;
         Ok(job)
     }
 
@@ -255,6 +260,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         self.metrics.called(verdict.label(), began.elapsed());
         let others_answered = permit.others_answered();
         permit.finish(self.call_outcome(&verdict));
+        self.count_pauses(case);
         let around = self.around(job, case, others_answered);
         Ok(judge(verdict, &mut case.history, &self.settings.policy, around))
     }
@@ -290,12 +296,27 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
 
     /// Sends the job to its next stay in a retry queue, for `wait` at least.
     fn park(&self, case: &mut Case, wait: Duration) -> Outcome {
-        Outcome::Parked(self.settings.policy.retry.park(&mut case.history, wait))
+        self.count_pauses(case);
+        let now = self.clock.now();
+        Outcome::Parked(self.settings.policy.retry.park(&mut case.history, wait, now))
     }
 
     /// Sends the job to a retry queue for `wait`, for no failure of its own.
-    fn set_aside(&self, case: &Case, wait: Duration) -> Outcome {
-        Outcome::Parked(self.settings.policy.retry.set_aside(&case.history, wait))
+    fn set_aside(&self, case: &mut Case, wait: Duration) -> Outcome {
+        self.count_pauses(case);
+        let now = self.clock.now();
+        Outcome::Parked(self.settings.policy.retry.set_aside(&case.history, wait, now))
+    }
+
+    /// Notes when the job goes back, for a source that keeps its history: a queue keeps the message as it was.
+    fn put_off(&self, case: &mut Case) {
+        self.count_pauses(case);
+        case.history.parked_at = Some(self.clock.now());
+    }
+
+    /// Brings the pauses in the job's history up to date.
+    fn count_pauses(&self, case: &mut Case) {
+        case.count_pauses(|client, last| self.flow.paused_within(client, last));
     }
 
     /// Leaves without a verdict. Handed back, a job is what it was when it came, but for the broker's

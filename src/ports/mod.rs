@@ -146,6 +146,11 @@ pub trait Report: Send + Sync + 'static {
     fn paused_clients(&self) -> PausedClients {
         PausedClients::default()
     }
+
+    /// What it says of the limit of parallel calls, if it has one: a few words, without secrets.
+    fn limit(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A part's state.

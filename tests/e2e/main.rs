@@ -40,6 +40,7 @@ mod monitoring;
 mod otlp;
 mod outage;
 mod output;
+mod pauses;
 mod poison;
 mod publishing;
 mod rejecting;

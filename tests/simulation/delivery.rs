@@ -7,7 +7,7 @@ use revoker::{
         AmqpDelivery, Exits, HistoryKeys, Publisher,
         seams::{ChannelLedger, Posted, Receipt, Received, read_arrival},
     },
-    domain::{Arrival, History, Lane, Settlement},
+    domain::{Arrival, History, Lane, Parking, Settlement},
     ports::{Delivery, Settled, Source},
 };
 use tokio::{sync::mpsc, time::sleep};
@@ -115,6 +115,16 @@ impl Delivery for SimDelivery {
     async fn settle(mut self, settlement: Settlement<'_>) -> Settled {
         let life = Arc::clone(&self.life);
         let witness = &life.world.witness;
+        let unpaused;
+        let settlement = match settlement {
+            Settlement::Park(parking) if life.world.is(Mutant::CountsAPauseAsFailing) => {
+                let paused = Duration::ZERO;
+                let history = History { paused, parked_at: None, ..parking.history };
+                unpaused = Parking { delay: parking.delay, history };
+                Settlement::Park(&unpaused)
+            }
+            settlement => settlement,
+        };
         let watched = witness.settling(self.ticket.number, settlement);
         life.world.dice.dawdle().await;
         if let Some(settled) = self.sabotage(settlement).await {

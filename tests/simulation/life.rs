@@ -2,6 +2,7 @@
 //! stopped in order.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -12,7 +13,7 @@ use std::{
 use revoker::{
     broker::{Outbox, Wanted, seams::ChannelLedger},
     domain::{Lane, PerLane},
-    flow::{self, Dispatcher, Status},
+    flow::{self, Dispatcher, Phase, Status},
     metrics::{Build, Metrics},
     pipeline::{BackingOff, Chance, Duplicates, Pipeline, Stop},
     ports::Intake,
@@ -134,6 +135,7 @@ impl Running {
         guiding.spawn(Arc::clone(&flow).run(CancellationToken::new()));
         guiding.spawn(brake(Arc::clone(&outbox), Arc::clone(&flow)));
         guiding.spawn(take_in(Arc::clone(&life)));
+        guiding.spawn(watch_pauses(Arc::clone(&life)));
         Self {
             stop,
             metrics,
@@ -254,6 +256,20 @@ async fn brake(outbox: Arc<Outbox>, flow: Arc<Dispatcher>) {
     while full.changed().await.is_ok() {
         let full = *full.borrow_and_update();
         flow.hold(full);
+    }
+}
+
+/// Tells the witness who is paused.
+async fn watch_pauses(life: Arc<Life>) {
+    let mut status = life.flow.status();
+    while status.changed().await.is_ok() {
+        let phase = status.borrow_and_update().phase;
+        let mut paused: BTreeSet<_> =
+            life.flow.pauses().into_iter().map(|pause| Some(pause.client)).collect();
+        if phase != Phase::Running {
+            paused.insert(None);
+        }
+        life.world.witness.paused(life.number, &paused);
     }
 }
 

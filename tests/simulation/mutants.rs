@@ -40,6 +40,8 @@ pub enum Mutant {
     MissesLostSessions,
     /// Ends without waiting for what is in flight.
     LeavesTooSoon,
+    /// Forgets in a retry queue how long calls were paused, and so counts a pause as failing.
+    CountsAPauseAsFailing,
     /// Takes all clients for one, and pauses all of them for it.
     TakesAllClientsForOne,
     /// Takes two clients for one, so that the jobs of one stand before those of the other.
@@ -49,7 +51,7 @@ pub enum Mutant {
 }
 
 impl Mutant {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::AcksBeforeConfirm,
         Self::LosesSettlements,
         Self::AcksTheNeighbour,
@@ -68,6 +70,7 @@ impl Mutant {
         Self::ReadsASlowClock,
         Self::MissesLostSessions,
         Self::LeavesTooSoon,
+        Self::CountsAPauseAsFailing,
         Self::TakesAllClientsForOne,
         Self::LetsOneClientHoldAllPlaces,
         Self::ProbesTheSameClientAgain,

@@ -58,9 +58,14 @@ impl Status {
         }
     }
 
-    /// The page, with what the parts say of themselves and of paused clients.
+    /// The page, with what the parts say of themselves, of paused clients, and of the limit of parallel calls.
     #[must_use]
-    pub fn page(&self, parts: &[(&str, Condition)], clients: &[PausedClients]) -> Markup {
+    pub fn page(
+        &self,
+        parts: &[(&str, Condition)],
+        clients: &[PausedClients],
+        limit: Option<&str>,
+    ) -> Markup {
         let history = self.history();
         let (now, at) = (self.metrics.snapshot(), SystemTime::now());
         let errors = errors(&history, &now);
@@ -74,6 +79,7 @@ impl Status {
             errors,
             clients,
             clock: at,
+            limit,
             build: self.metrics.build(),
             at: clock(at),
         })

@@ -34,6 +34,8 @@ pub struct View<'a> {
     pub clients: &'a [PausedClients],
     /// The time of day.
     pub clock: SystemTime,
+    /// Why the limit of parallel calls is what it is.
+    pub limit: Option<&'a str>,
     /// The version and the revision of this build.
     pub build: (&'a str, &'a str),
     /// The time of day, as text.
@@ -105,34 +107,39 @@ fn numbers(view: &View<'_>) -> Markup {
 
 /// The numbers that have a line.
 fn charts(view: &View<'_>) -> Markup {
-    let View { now, history, .. } = view;
+    let View { now, history, limit, .. } = view;
     let charts = [
         (
             "Revoked per second",
             text::number(history.rate_now(history::revoked)),
             history.rates(history::revoked),
+            None,
         ),
         (
             "Failed calls per second",
             text::number(history.rate_now(history::failed_calls)),
             history.rates(history::failed_calls),
+            None,
         ),
         (
             "Waiting in the queues",
             text::count(history::backlog(now)),
             history.levels(history::backlog),
+            None,
         ),
         (
             "Calls at a time, at most",
             text::count(now.concurrency_limit),
             history.levels(|snapshot| snapshot.concurrency_limit),
+            *limit,
         ),
     ];
     html! {
-        @for (name, value, line) in charts {
+        @for (name, value, line, why) in charts {
             figure {
                 figcaption { (name) }
                 p class="value" { (value) }
+                @if let Some(why) = why { p class="hint" { (why) } }
                 @if history.has_lines() {
                     (PreEscaped(sparkline::draw(name, &line)))
                     p class="hint" { "up to " (text::number(line.into_iter().fold(0.0, f64::max))) }

@@ -23,7 +23,8 @@ async fn the_page_tells_what_goes_on_and_went_wrong() {
         let since = SystemTime::now();
         let reason = "paused: the endpoint does not answer".to_owned();
         let until = Some(since + Duration::from_secs(3600));
-        status.page(&[("flow", Condition::Waiting { reason, since, until })], &[]).into_string()
+        let parts = [("flow", Condition::Waiting { reason, since, until })];
+        status.page(&parts, &[], Some("climbing, at 12 of 256")).into_string()
     };
     let page = tokio::select! {
         () = status.watch() => unreachable!("it never ends"),
@@ -36,6 +37,8 @@ async fn the_page_tells_what_goes_on_and_went_wrong() {
          found), next probe in 59 min.",
         "<h2>Now, and the last 5 s</h2>",
         "<figcaption>Revoked per second</figcaption><p class=\"value\">10</p>",
+        "<figcaption>Calls at a time, at most</figcaption><p class=\"value\">0</p><p class=\"hint\">climbing, at 12 \
+         of 256</p>",
         "<tr><th scope=\"row\">unknown client</th><td>1</td>",
         "<tr class=\"none\"><th scope=\"row\">exhausted</th><td>0</td>",
         "<code>connect</code>",
@@ -50,7 +53,7 @@ async fn the_page_tells_what_goes_on_and_went_wrong() {
 
 #[test]
 fn a_worker_that_has_just_started_has_numbers_and_no_lines_yet() {
-    let page = status().1.page(&[], &[]).into_string();
+    let page = status().1.page(&[], &[], None).into_string();
     assert!(page.contains("<h2>Now</h2>"), "{page}");
     assert!(!page.contains("<svg"), "{page}");
     assert_eq!(page.matches("a line follows in a few seconds").count(), 4);
@@ -59,7 +62,8 @@ fn a_worker_that_has_just_started_has_numbers_and_no_lines_yet() {
 #[test]
 fn words_from_outside_are_text_and_no_markup() {
     let reason = "<script>alert(1)</script> & \"more\"".to_owned();
-    let page = status().1.page(&[("consumer", Condition::NotReady { reason })], &[]).into_string();
+    let page =
+        status().1.page(&[("consumer", Condition::NotReady { reason })], &[], None).into_string();
     assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt; &amp;"), "{page}");
     assert!(!page.contains("<script"), "{page}");
 }

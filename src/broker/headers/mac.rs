@@ -8,6 +8,9 @@
 //! The timestamp is not in it. A broker may set that property on whatever is published, parked jobs included
 //! (`message_interceptors.incoming.set_header_timestamp`), and no decision depends on it.
 //!
+//! The headers of pauses go in where there are any: a job that was parked without them has the MAC that it had
+//! before there were such headers.
+//!
 //! The body goes in as its digest: a message is then a few hundred bytes, whatever the body is.
 
 use std::fmt::Write as _;
@@ -17,7 +20,10 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Headers, Received,
-    name::{AMBIGUITY, AMBIGUOUS, ATTEMPTS, FIRST_FAILED_AT, LANE, LAST_ERROR, MAC, PARKED},
+    name::{
+        AMBIGUITY, AMBIGUOUS, ATTEMPTS, FIRST_FAILED_AT, LANE, LAST_ERROR, MAC, PARKED, PARKED_AT,
+        PAUSED_MS,
+    },
 };
 use crate::{
     broker::{history_keys::HistoryKeys, queues::Queues},
@@ -71,10 +77,11 @@ fn message(received: Received<'_>, queues: &Queues) -> Vec<u8> {
     let Received { properties, body, lane, .. } = received;
     let headers = Headers(properties.headers().as_ref());
     let number = |name: &str| headers.count(name).map(u32::to_be_bytes);
-    let seconds = match headers.get(FIRST_FAILED_AT) {
+    let seconds = |name: &str| match headers.get(name) {
         Some(AMQPValue::Timestamp(seconds)) => Some(seconds.to_be_bytes()),
         _ => None,
     };
+    let first_failed_at = seconds(FIRST_FAILED_AT);
     let flag = match headers.get(AMBIGUOUS) {
         Some(AMQPValue::Boolean(flag)) => Some([u8::from(*flag)]),
         _ => None,
@@ -89,21 +96,31 @@ fn message(received: Received<'_>, queues: &Queues) -> Vec<u8> {
         text(LANE),
         number(ATTEMPTS).as_ref().map(<[u8; 4]>::as_slice),
         number(PARKED).as_ref().map(<[u8; 4]>::as_slice),
-        seconds.as_ref().map(<[u8; 8]>::as_slice),
+        first_failed_at.as_ref().map(<[u8; 8]>::as_slice),
         text(LAST_ERROR),
         flag.as_ref().map(<[u8; 1]>::as_slice),
         text(AMBIGUITY),
     ] {
-        match part {
-            None => message.push(0),
-            Some(part) => {
-                message.push(1);
-                message.extend((part.len() as u64).to_be_bytes());
-                message.extend(part);
-            }
+        append(&mut message, part);
+    }
+    let pauses = [seconds(PARKED_AT), headers.millis(PAUSED_MS).map(u64::to_be_bytes)];
+    if pauses.iter().any(Option::is_some) {
+        for part in &pauses {
+            append(&mut message, part.as_ref().map(<[u8; 8]>::as_slice));
         }
     }
     message
+}
+
+fn append(message: &mut Vec<u8>, part: Option<&[u8]>) {
+    match part {
+        None => message.push(0),
+        Some(part) => {
+            message.push(1);
+            message.extend((part.len() as u64).to_be_bytes());
+            message.extend(part);
+        }
+    }
 }
 
 #[cfg(test)]

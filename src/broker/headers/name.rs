@@ -19,6 +19,10 @@ pub const PARKED: &str = "x-revoker-parked";
 pub const FIRST_FAILED_AT: &str = "x-revoker-first-failed-at";
 /// When the job died.
 pub const DEAD_AT: &str = "x-revoker-dead-at";
+/// How long its client or the worker was paused since then, in milliseconds.
+pub const PAUSED_MS: &str = "x-revoker-paused-ms";
+/// When the job was parked the last time.
+pub const PARKED_AT: &str = "x-revoker-parked-at";
 /// What the last attempt came to.
 pub const LAST_ERROR: &str = "x-revoker-last-error";
 /// Whether the token may already be revoked.

@@ -29,6 +29,8 @@ fn history() -> History {
         first_failed_at: Some(now() - Duration::from_secs(60)),
         last_error: Some(ResultLabel::Timeout),
         ambiguity: Some(Ambiguity::Attempt),
+        paused: Duration::from_millis(12_345),
+        parked_at: Some(now() - Duration::from_secs(10)),
     }
 }
 
@@ -68,6 +70,25 @@ fn a_parked_jobs_history_survives_its_stay() {
     assert_eq!(believed(&back), history());
 }
 
+/// As an older version parked it, and as a producer may make it up.
+#[test]
+fn a_pause_that_is_not_told_or_makes_no_sense_is_none() {
+    let parked = parked(&BasicProperties::default(), Lane::Bulk, &parking());
+    let back = out_of("q.retry.bulk.10s", &parked);
+    let told = |value: Option<AMQPValue>| {
+        let mut headers = back.headers().clone().unwrap().inner().clone();
+        headers.remove(PAUSED_MS);
+        headers.remove(PARKED_AT);
+        headers.extend(value.map(|value| (short(PAUSED_MS), value)));
+        believed(&back.clone().with_headers(headers.into()))
+    };
+    for value in [None, Some(AMQPValue::LongLongInt(-1)), Some(text("9")), Some(AMQPValue::Void)] {
+        let none = History { paused: Duration::ZERO, parked_at: None, ..history() };
+        assert_eq!(told(value.clone()), none, "{value:?}");
+    }
+    assert_eq!(told(Some(AMQPValue::LongInt(7))).paused, Duration::from_millis(7));
+}
+
 #[test]
 fn a_strangers_headers_are_not_believed() {
     let parked = parked(&BasicProperties::default(), Lane::Bulk, &parking());
@@ -84,6 +105,8 @@ fn what_is_believed_is_clamped() {
         (PARKED, AMQPValue::LongLongInt(-5)),
         (FIRST_FAILED_AT, AMQPValue::Timestamp(9_999_999_999)),
         (LAST_ERROR, text("nonsense")),
+        (PAUSED_MS, AMQPValue::LongLongInt(i64::MAX)),
+        (PARKED_AT, AMQPValue::Timestamp(9_999_999_999)),
         (AMBIGUITY, AMQPValue::Boolean(true)),
     ]);
     assert_eq!(
@@ -94,6 +117,8 @@ fn what_is_believed_is_clamped() {
             first_failed_at: Some(now()),
             last_error: None,
             ambiguity: None,
+            paused: History::MOST_PAUSED,
+            parked_at: Some(now()),
         }
     );
 }
@@ -166,7 +191,18 @@ fn harmful_headers_stay_behind() {
     let parked = parked(&original, Lane::Interactive, &parking());
     assert_eq!(
         names(&parked),
-        ["kept", AMBIGUITY, AMBIGUOUS, ATTEMPTS, FIRST_FAILED_AT, LANE, LAST_ERROR, PARKED]
+        [
+            "kept",
+            AMBIGUITY,
+            AMBIGUOUS,
+            ATTEMPTS,
+            FIRST_FAILED_AT,
+            LANE,
+            LAST_ERROR,
+            PARKED,
+            PARKED_AT,
+            PAUSED_MS
+        ]
     );
     assert_eq!(Headers(parked.headers().as_ref()).count(ATTEMPTS), Some(3), "ours");
 }
@@ -240,6 +276,7 @@ fn a_dead_letter_says_why() {
         ("x-revoker-http-status", AMQPValue::LongInt(200)),
         ("x-revoker-attempts", AMQPValue::LongInt(3)),
         ("x-revoker-first-failed-at", AMQPValue::Timestamp(1_700_000_000 - 60)),
+        ("x-revoker-paused-ms", AMQPValue::LongLongInt(12_345)),
         ("x-revoker-dead-at", AMQPValue::Timestamp(1_700_000_000)),
         ("x-revoker-last-error", text("timeout")),
         ("x-revoker-ambiguous", AMQPValue::Boolean(true)),

@@ -170,8 +170,8 @@ fn a_message_is_not_condemned_for_one_of_another_queue_that_breaks_their_connect
             let published = if apart || !is_broken {
                 broker.publish(&batch)
             } else {
-                let broken = Broken { why: "541".to_owned(), suspicion: Suspicion::Perhaps };
-                let cut_short = Some(CutShort::Broken(broken));
+                let fault = Broken { why: "541".to_owned(), suspicion: Suspicion::Perhaps };
+                let cut_short = Some(CutShort::Broken(fault));
                 Published { fates: vec![Fate::Unknown; batch.len()], cut_short, late: false }
             };
             let scope = if apart { Scope::Apart } else { Scope::Shared };

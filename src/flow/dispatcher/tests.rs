@@ -332,6 +332,50 @@ async fn calls_that_hang_at_the_start_let_others_begin_within_a_second() {
     assert!(start(&dispatcher, Lane::Interactive).now_or_never().is_some(), "nor do they later");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_pause_of_one_client_is_told_of_that_client_and_one_of_the_worker_of_all() {
+    let minute = Duration::from_secs(60);
+    let dispatcher = running(&settings(8));
+    tokio::time::advance(minute).await;
+    let paused = |client| dispatcher.paused_within(client, minute).as_secs();
+    pause_one(&dispatcher).await;
+    tokio::time::advance(Duration::from_secs(5)).await;
+    assert_eq!((paused(CLIENT), paused(BROKEN)), (0, 5), "it lasts");
+    start_of(&dispatcher, Lane::Bulk, BROKEN).await.unwrap().finish(CallOutcome::Revoked);
+    tokio::time::advance(Duration::from_secs(5)).await;
+    assert_eq!((paused(CLIENT), paused(BROKEN)), (0, 5), "it is over");
+    for client in [CLIENT, BROKEN] {
+        start_of(&dispatcher, Lane::Bulk, client).await.unwrap().finish(FAILED);
+    }
+    assert_ne!(dispatcher.status().borrow().phase, Phase::Running);
+    tokio::time::advance(Duration::from_secs(7)).await;
+    assert_eq!((paused(CLIENT), paused(BROKEN)), (7, 12));
+    start(&dispatcher, Lane::Bulk).await.finish(CallOutcome::Revoked);
+    dispatcher.hold(true);
+    tokio::time::advance(Duration::from_secs(3)).await;
+    dispatcher.hold(false);
+    assert_eq!((paused(CLIENT), paused(BROKEN)), (10, 15), "held starts count");
+    tokio::time::advance(minute).await;
+    assert_eq!((paused(CLIENT), paused(BROKEN)), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_limit_says_why_it_is_what_it_is() {
+    let fixed = running(&settings(8));
+    assert_eq!(fixed.limit_state().to_string(), "fixed at 8");
+    let adaptive = running(&Settings { adaptive: true, ..settings(8) });
+    assert_eq!(adaptive.limit_state().to_string(), "climbing, at 1 of 8");
+    for _ in 0..100 {
+        let calls: Vec<_> =
+            (0..8).filter_map(|_| start(&adaptive, Lane::Bulk).now_or_never()).collect();
+        tokio::time::advance(Duration::from_millis(50)).await;
+        for permit in calls {
+            permit.finish(CallOutcome::Revoked);
+        }
+    }
+    assert_eq!(adaptive.limit_state().to_string(), "at the ceiling of 8");
+}
+
 /// One replica of those that keep ten calls a second together.
 fn of_fleet() -> Arc<Dispatcher> {
     running(&Settings { rate: Some(10.0), rate_scope: RateScope::Fleet, ..settings(8) })
@@ -467,7 +511,8 @@ async fn rate_of_the_others(broken: Broken, (from, until): (u64, u64)) -> f64 {
     }
     tokio::time::sleep(Duration::from_secs(until)).await;
     let answered = answered.load(Ordering::Relaxed);
-    answered as f64 / (until - from) as f64
+    let count = |count: u64| f64::from(u32::try_from(count).unwrap());
+    count(answered) / count(until - from)
 }
 
 /// Push-backs of one client are that client's: the limit is what it is without it.

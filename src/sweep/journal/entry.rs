@@ -71,7 +71,7 @@ impl Entry {
             Settlement::Park(parking) => (What::Parked, &parking.history),
             Settlement::HandBack(history) => (What::HandedBack, history),
         };
-        Self { line, key: Some(key), what, history: *history, at }
+        Self { line, key: Some(key), what, history: *history, at }.dated()
     }
 
     /// The entry of a line that is no job.
@@ -84,8 +84,15 @@ impl Entry {
 
     /// The entry of a job that was to be called again, and was not.
     #[must_use]
-    pub const fn put_back(line: u64, key: JobKey, history: History, at: SystemTime) -> Self {
-        Self { line, key: Some(key), what: What::HandedBack, history, at }
+    pub fn put_back(line: u64, key: JobKey, history: History, at: SystemTime) -> Self {
+        Self { line, key: Some(key), what: What::HandedBack, history, at }.dated()
+    }
+
+    /// What puts a line off says when: pauses are counted from then on.
+    fn dated(mut self) -> Self {
+        let put_off = matches!(self.what, What::Parked | What::HandedBack);
+        self.history.parked_at = put_off.then_some(self.at);
+        self
     }
 
     /// The entry of a line whose job another line asks for, or an earlier sweep has done.
@@ -120,6 +127,8 @@ pub(super) struct EntryFields<'a> {
     parked: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     first_failed_at: Option<String>,
+    #[serde(default, skip_serializing_if = "is_none")]
+    paused_ms: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last_error: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -136,6 +145,11 @@ const fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+const fn is_none(millis: &u64) -> bool {
+    *millis == 0
+}
+
 impl<'a> From<&'a Entry> for EntryFields<'a> {
     fn from(entry: &'a Entry) -> Self {
         let (outcome, failed) = match &entry.what {
@@ -145,7 +159,7 @@ impl<'a> From<&'a Entry> for EntryFields<'a> {
             What::Parked => (PARKED, None),
             What::HandedBack => (HANDED_BACK, None),
         };
-        let History { attempts, stays, first_failed_at, last_error, ambiguity } = entry.history;
+        let History { attempts, stays, first_failed_at, last_error, ambiguity, .. } = entry.history;
         Self {
             line: entry.line,
             key: entry.key.map(JobKey::to_hex),
@@ -156,6 +170,7 @@ impl<'a> From<&'a Entry> for EntryFields<'a> {
             attempts,
             parked: stays,
             first_failed_at: first_failed_at.map(rfc3339),
+            paused_ms: entry.history.paused_millis(),
             last_error: last_error.map(|label| label.as_str().into()),
             ambiguity: ambiguity.map(|ambiguity| ambiguity.as_str().into()),
             fingerprint: failed.and_then(|failed| failed.fingerprint.as_deref()).map(Cow::from),
@@ -205,8 +220,11 @@ impl TryFrom<EntryFields<'_>> for Entry {
                 first_failed_at: known(fields.first_failed_at.as_deref(), instant)?,
                 last_error: known(fields.last_error.as_deref(), ResultLabel::from_name)?,
                 ambiguity: known(fields.ambiguity.as_deref(), Ambiguity::from_name)?,
+                paused: History::paused_for(fields.paused_ms),
+                parked_at: None,
             },
             at: instant(&fields.at).ok_or(NoEntry)?,
-        })
+        }
+        .dated())
     }
 }

@@ -167,7 +167,10 @@ pub(super) fn instant(text: &str) -> Option<SystemTime> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::domain::{History, Job, JobDefaults, Parking, Settlement};
 
     fn written(record: &Record) -> String {
         let mut line = Vec::new();
@@ -197,6 +200,30 @@ mod tests {
         let header = Record::Header(Header::new(Some(id), "https://e".to_owned(), settings));
         assert!(written(&header).as_bytes().starts_with(BEGINNING));
         assert_eq!(Record::read(written(&header).trim_end().as_bytes()), Some(header));
+    }
+
+    #[test]
+    fn a_pause_is_told_only_where_there_was_one_and_lasts_no_longer_than_any_may() {
+        let at = instant("2026-03-01T12:00:00.25Z").unwrap();
+        let entry = |paused| {
+            let history = History { attempts: 3, stays: 1, paused, ..History::default() };
+            let parking = Parking { delay: Duration::ZERO, history };
+            let job = Job::parse(br#"{"refresh_token":"t"}"#, &JobDefaults::default()).unwrap();
+            Record::Entry(Entry::of(7, job.key(), Settlement::Park(&parking), at))
+        };
+        let paused = |line: &str| match Record::read(line.trim_end().as_bytes()) {
+            Some(Record::Entry(entry)) => (entry.history.paused, entry.history.parked_at),
+            other => panic!("{other:?}"),
+        };
+        // As older versions wrote every entry.
+        let never = written(&entry(Duration::ZERO));
+        assert!(!never.contains("paused_ms"), "{never}");
+        assert_eq!(paused(&never), (Duration::ZERO, Some(at)));
+        let long = written(&entry(Duration::from_micros(2_500)));
+        assert!(long.contains(r#""paused_ms":3,"#), "{long}");
+        assert_eq!(paused(&long), (Duration::from_millis(3), Some(at)));
+        let forged = long.replace(r#""paused_ms":3,"#, &format!(r#""paused_ms":{},"#, u64::MAX));
+        assert_eq!(paused(&forged), (History::MOST_PAUSED, Some(at)));
     }
 
     #[test]

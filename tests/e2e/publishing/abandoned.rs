@@ -104,7 +104,7 @@ async fn letters_of_a_lost_session_take_no_memory() {
     let in_flight = |now: &Scrape| now.value("in_flight_bytes") >= (JOBS + 1) * BODY;
     scene.worker.until_metrics("the batch to count", in_flight).await;
     let grown = (scene.worker.peak_memory() - before) * 1024;
-    println!("grown by {} bytes over {LOSSES} sessions", grown);
+    println!("grown by {grown} bytes over {LOSSES} sessions");
     assert!(grown < 2 * JOBS * BODY, "{grown} more bytes are held");
     scene.relay.release_confirms();
     scene.worker.until_processed("dead_lettered", JOBS).await;

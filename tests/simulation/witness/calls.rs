@@ -63,10 +63,18 @@ impl Witness {
                 let wish = failure.retry_after.unwrap_or_default().min(retry.retry_after_max);
                 let least = retry.schedule.initial.mul_f64(1.0 - retry.schedule.jitter);
                 let now = self.clock.now();
+                let client = self.plan.jobs[state.record(number).job].client();
+                let since = *state.record(number).failing_since.get_or_insert_with(Instant::now);
+                let in_hand =
+                    since.elapsed().saturating_sub(state.paused_since(number, client, since));
                 let record = state.record(number);
                 let first = record.history.first_failed_at.filter(|_| record.history.stays > 0);
-                let has_time = |first| now.duration_since(first).is_ok_and(|age| age < retry.hold);
-                let in_hand = record.failing_since.get_or_insert_with(Instant::now).elapsed();
+                // All of its stay may have been a pause, and all of the time since.
+                let paused = record.history.paused + record.stayed + record.at.elapsed();
+                let has_time = |first| {
+                    let age = now.duration_since(first).map(|age| age.saturating_sub(paused));
+                    age.is_ok_and(|age| age < retry.hold)
+                };
                 record.failed = true;
                 record.worn_out =
                     in_hand >= retry.hold || first.is_some_and(|first| !has_time(first));

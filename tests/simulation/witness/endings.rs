@@ -1,5 +1,7 @@
 //! What a delivery may end as, for what its job and the endpoint have shown.
 
+use std::time::Duration;
+
 use revoker::domain::{
     Ambiguity, DeadLetter, Ending, History, Parking, Reason, ResultLabel, Settlement,
 };
@@ -25,6 +27,7 @@ impl State {
         let cut_off = self.life(number).cut_off;
         let leaves = cut_off || self.life(number).draining.is_some();
         let others = self.others_answered(number);
+        let paused = self.least_paused(number, plan);
         let suspected = self.record(number).key.is_some_and(|key| self.ambiguous.contains(&key));
         let record = self.record(number);
         let job = &plan.jobs[record.job];
@@ -59,6 +62,9 @@ impl State {
         let history = history(settlement);
         let attempts = record.history.attempts + record.calls;
         fault(history.attempts != attempts, "its calls were not counted");
+        let put_off = matches!(settlement, Settlement::DeadLetter(_) | Settlement::Park(_));
+        let counts = history.first_failed_at.is_some() && put_off && !record.panicked;
+        fault(counts && history.paused < paused, "counts a pause as failing");
         let attempt = history.ambiguity == Some(Ambiguity::Attempt);
         fault(attempt && !suspected, "claims an attempt that may have worked");
         // What is done needs no doubt any more.
@@ -66,6 +72,17 @@ impl State {
             !attempt && record.may_have_worked && !matches!(settlement, Settlement::Done(..));
         fault(forgets, "forgets an attempt that may have worked");
         faults
+    }
+
+    /// How long its calls were paused since it failed, at least, for all that the worker has seen.
+    fn least_paused(&mut self, number: Number, plan: &Plan) -> Duration {
+        let record = self.record(number);
+        let failed_before = record.history.first_failed_at.is_some();
+        let since = if failed_before { Some(record.at) } else { record.failing_since };
+        let (before, job) = (record.history.paused, record.job);
+        // What is no job has no client, and what was never called has not been told of a pause.
+        let Some(since) = since.filter(|_| record.failed) else { return Duration::ZERO };
+        before + self.paused_since(number, plan.jobs[job].client(), since)
     }
 
     /// Whether the endpoint answered another job since this one's latest call began.
@@ -99,8 +116,7 @@ impl Record {
         others_answered: bool,
     ) -> Option<&'static str> {
         let policy = &plan.worker.pipeline.policy;
-        let age =
-            letter.history.first_failed_at.and_then(|at| letter.dead_at.duration_since(at).ok());
+        let age = letter.history.age(letter.dead_at);
         let rejected = self.verdict == Some(Conclusion::Rejected);
         let doubtful = self.may_have_worked || self.redelivered || self.history.ambiguity.is_some();
         let rules = match letter.reason {

@@ -8,6 +8,7 @@ mod calls;
 mod endings;
 mod flight;
 mod mail;
+mod pauses;
 mod record;
 mod settling;
 mod sharing;
@@ -30,6 +31,7 @@ use crate::{
 };
 use books::Books;
 use flight::Flight;
+use pauses::Pauses;
 use record::Record;
 
 /// One life of a worker.
@@ -95,6 +97,7 @@ struct LifeRecord {
     failing: BTreeSet<ClientKey>,
     starts: Vec<Instant>,
     answers: Vec<(Instant, Number)>,
+    pauses: Pauses,
     books: Books,
 }
 
@@ -199,9 +202,11 @@ impl Witness {
             first_failed_at: parked.first_failed_at.map(|first| whole_seconds(first).min(now)),
             // It comes out of a retry queue, so it was there once at least.
             stays: parked.stays.max(1),
+            paused: History::paused_for(parked.paused_millis()),
+            parked_at: parked.parked_at.map(|at| whole_seconds(at).min(now)),
             ..parked
         });
-        record.arrived_with(arrival.history);
+        record.arrived_with(arrival.history, now);
         let parked = record.parked.is_some();
         drop(state);
         if arrival.history != expected {

@@ -1,5 +1,7 @@
 //! What was seen of one delivery.
 
+use std::time::{Duration, SystemTime};
+
 use revoker::domain::{Ambiguity, Ending, History, Lane, Reason};
 use tokio::time::Instant;
 
@@ -21,6 +23,8 @@ pub struct Record {
     pub parked: Option<History>,
     /// What the worker read of its past.
     pub history: History,
+    /// How long ago it was parked, when it came.
+    pub stayed: Duration,
     /// Whether the worker took it in hand.
     pub taken: bool,
     /// Whether the token's proof was fresh when it came to that.
@@ -90,6 +94,7 @@ impl Record {
             redelivered: message.redelivered,
             parked: message.parked,
             history: History::default(),
+            stayed: Duration::ZERO,
             taken: false,
             remembered: false,
             lost: None,
@@ -114,8 +119,10 @@ impl Record {
     }
 
     /// Takes note of the past that the worker read.
-    pub fn arrived_with(&mut self, history: History) {
+    pub fn arrived_with(&mut self, history: History, now: SystemTime) {
         self.history = history;
+        let stayed = history.parked_at.and_then(|at| now.duration_since(at).ok());
+        self.stayed = stayed.unwrap_or_default();
         self.may_have_worked = history.ambiguity == Some(Ambiguity::Attempt);
     }
 }

@@ -62,6 +62,7 @@ fn what_a_worker_wrote_is_read_again() {
             first_failed_at: Some(at(100)),
             last_error: Some(domain::ResultLabel::Rejected),
             ambiguity: Some(Ambiguity::Attempt),
+            ..domain::History::default()
         },
         dead_at: at(200),
     };

@@ -39,7 +39,14 @@ fn history() -> History {
         first_failed_at: Some(at(1_700_000_000)),
         last_error: Some(ResultLabel::Timeout),
         ambiguity: Some(Ambiguity::Attempt),
+        ..History::default()
     }
+}
+
+/// Of a job that was paused in between.
+fn paused() -> History {
+    let parked_at = Some(at(1_700_000_100));
+    History { paused: Duration::from_millis(12_345), parked_at, ..history() }
 }
 
 fn producer() -> BasicProperties {
@@ -93,7 +100,7 @@ fn a_history_is_believed_from_a_worker_that_shares_a_key() {
 #[test]
 fn nothing_of_a_history_can_be_changed_or_moved() {
     let keys = keys(OLD);
-    let parked = parked(history(), &keys);
+    let parked = parked(paused(), &keys);
     assert!(is_believed(&parked, &keys));
     // The broker's own headers, and the producer's, say nothing of the past.
     let harmless = with(&parked, "x-first-death-queue", Some(text("q.retry.bulk.10s")));
@@ -104,6 +111,8 @@ fn nothing_of_a_history_can_be_changed_or_moved() {
         (PARKED, AMQPValue::LongInt(1)),
         (FIRST_FAILED_AT, AMQPValue::Timestamp(1_600_000_000)),
         (LAST_ERROR, text("reset")),
+        (PAUSED_MS, AMQPValue::LongLongInt(12_346)),
+        (PARKED_AT, AMQPValue::Timestamp(1_700_000_101)),
         (AMBIGUOUS, AMQPValue::Boolean(false)),
         (AMBIGUITY, text("redelivered")),
         (LANE, text("interactive")),
@@ -128,6 +137,21 @@ fn nothing_of_a_history_can_be_changed_or_moved() {
         assert!(!is_right(moved, &queues("q"), &keys), "{moved:?}");
     }
     assert!(!is_right(moved, &queues("p"), &keys), "another family of queues");
+}
+
+/// A job that an older version parked is believed, and nobody can add a pause to it.
+#[test]
+fn a_history_without_pauses_has_the_mac_of_older_versions_and_takes_no_pause() {
+    let keys = keys(OLD);
+    let parked = parked(history(), &keys);
+    assert_eq!(Headers(parked.headers().as_ref()).text(MAC), Some(KNOWN));
+    for (name, value) in [
+        (PAUSED_MS, AMQPValue::LongLongInt(1)),
+        (PAUSED_MS, AMQPValue::LongLongInt(0)),
+        (PARKED_AT, AMQPValue::Timestamp(1_700_000_100)),
+    ] {
+        assert!(!is_believed(&with(&parked, name, Some(value)), &keys), "{name}");
+    }
 }
 
 /// RabbitMQ does so with `message_interceptors.incoming.set_header_timestamp.overwrite`.

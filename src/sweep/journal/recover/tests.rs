@@ -51,6 +51,8 @@ fn history(ambiguity: Option<Ambiguity>) -> History {
         first_failed_at: Some(at()),
         last_error: Some(ResultLabel::Http5xx),
         ambiguity,
+        paused: Duration::from_millis(12_345),
+        parked_at: Some(at()),
     }
 }
 
@@ -83,10 +85,11 @@ fn recovered(bytes: &[u8]) -> Recovered {
 fn each_line_stands_as_its_last_records_say() {
     let attempt = Some(Ambiguity::Attempt);
     let put_off = history(attempt);
+    let handed_back = History { parked_at: Some(at()), ..History::default() };
     let batches = [
         vec![Record::Started(100)],
         vec![revoked(1), failed(2, None), failed(3, attempt)],
-        vec![entry(4, What::Parked, put_off), entry(5, What::HandedBack, History::default())],
+        vec![entry(4, What::Parked, put_off), entry(5, What::HandedBack, handed_back)],
         vec![entry(6, What::Parked, put_off), failed(7, attempt), revoked(8), failed(9, None)],
         vec![Record::Again(vec![6, 7, 9])],
         vec![revoked(9)],
@@ -99,7 +102,7 @@ fn each_line_stands_as_its_last_records_say() {
         (2, Standing::Ended(Fate::Failed(Reason::Rejected, None))),
         (3, Standing::Ended(Fate::Failed(Reason::Rejected, attempt))),
         (4, open(put_off, false)),
-        (5, open(History::default(), false)),
+        (5, open(handed_back, false)),
         (6, open(put_off, true)),
         (7, open(doubtful, true)),
         (8, Standing::Ended(Fate::Ended(Ending::Revoked))),
