@@ -22,7 +22,10 @@ const BROKEN: &str = "broken";
 /// How long a call takes.
 const LATENCY: Duration = Duration::from_secs(1);
 
-/// The time before the window: a call that hangs needs 15 s to be known as such.
+/// When a call that hangs is given up: soon enough for all of them to have ended before the window.
+const TIMEOUT: &str = "5s";
+
+/// The time before the window.
 const BEFORE: Duration = Duration::from_secs(20);
 
 /// What is measured.
@@ -73,7 +76,8 @@ async fn run(stage: &Stage, act: Option<Act>) -> Fallible<Run> {
     let place = Place::set(stage, &CLIENTS, behaviour(act)).await?;
     place.publish(Lane::Bulk, jobs(act.is_some())).await?;
     let probe_max = humantime::format_duration(PROBE_MAX).to_string();
-    let worker = place.start(stage, &[("flow.pause.probe_max", &probe_max)]).await?;
+    let settings = [("flow.pause.probe_max", probe_max.as_str()), ("endpoint.timeout", TIMEOUT)];
+    let worker = place.start(stage, &settings).await?;
     let from = Instant::now() + BEFORE;
     sleep(BEFORE + WINDOW).await;
     let rate = rate::revoked(&place.backend.records(), from, WINDOW, |call| call.client != BROKEN);
@@ -84,6 +88,14 @@ async fn run(stage: &Stage, act: Option<Act>) -> Fallible<Run> {
          worker {} times",
         worker.said("client paused").len(),
         worker.pauses(),
+    );
+    let course =
+        rate::course(&place.backend.records(), from - BEFORE, |call| call.client != BROKEN);
+    let hung: Vec<usize> = (0..30)
+        .map(|second| held(&place.backend, from - BEFORE + Duration::from_secs(second)))
+        .collect();
+    eprintln!(
+        "clients, b, {act:?}: the others' per second {course:?}, places of the broken one {hung:?}"
     );
     let (mut first, mut last) = (None, None);
     if act.is_some() {
@@ -109,6 +121,13 @@ fn answered(backend: &Backend) -> impl Iterator<Item = Instant> + use<> {
     let records = backend.records();
     let of_broken = records.iter().filter(|record| record.client == BROKEN);
     of_broken.filter_map(super::backend::Record::revoked).collect::<Vec<_>>().into_iter()
+}
+
+/// Calls of the broken client that were under way at that time.
+fn held(backend: &Backend, at: Instant) -> usize {
+    let records = backend.records();
+    let of_broken = records.iter().filter(|record| record.client == BROKEN && record.began <= at);
+    of_broken.filter(|record| record.ended.is_none_or(|ended| ended > at)).count()
 }
 
 fn behaviour(act: Option<Act>) -> Behaviour {

@@ -9,6 +9,7 @@ use super::{
     Row,
     backend::{Act, Behaviour, Record},
     place::{Place, tokens},
+    rate,
 };
 
 /// Calls that hang.
@@ -45,8 +46,9 @@ async fn cold(stage: &Stage, client: &str, name: &str) -> Fallible<Row> {
     let hanging = (0..HANGING).map(|number| (client, format!("hang-{number}")));
     place.publish(Lane::Interactive, hanging).await?;
     place.publish(Lane::Interactive, tokens("shop", OTHERS)).await?;
+    let since = Instant::now();
     let worker = place.start(stage, &[]).await?;
-    let row = others_begin(&place, name, Instant::now()).await;
+    let row = others_begin(&place, name, since).await;
     place.strike([worker]).await?;
     Ok(row)
 }
@@ -101,6 +103,10 @@ async fn others_begin(place: &Place, name: &str, since: Instant) -> Row {
     let took = since.elapsed().as_secs_f64();
     let records = place.backend.records();
     let began = times(&records);
+    eprintln!(
+        "clients, g, {name}: revoked per second {:?}",
+        rate::course(&records, since, |_| true)
+    );
     let others = if done {
         format!("{OTHERS} done after {took:.1} s")
     } else {

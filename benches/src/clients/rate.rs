@@ -28,3 +28,19 @@ pub fn share(
     let told = begun.iter().filter(|record| of(record)).count();
     number(told as u64) / number(begun.len() as u64)
 }
+
+/// Tokens revoked in each second from `from` on, of the records that `of` wants: for whoever looks for a reason.
+pub fn course(records: &[Record], from: Instant, of: impl Fn(&Record) -> bool) -> Vec<u32> {
+    let mut course = Vec::new();
+    for record in records.iter().filter(|record| of(record)) {
+        let Some(after) = record.revoked().and_then(|at| at.checked_duration_since(from)) else {
+            continue;
+        };
+        let second = usize::try_from(after.as_secs()).unwrap_or(usize::MAX);
+        if second >= course.len() {
+            course.resize(second + 1, 0);
+        }
+        course[second] += 1;
+    }
+    course
+}

@@ -42,6 +42,9 @@ const AIM: u64 = 100;
 /// The exit code of a sweep that stops because nothing is revoked.
 const NOTHING_REVOKED: i32 = 4;
 
+/// The exit code of a configuration that is not understood.
+const WRONG_CONFIGURATION: i32 = 2;
+
 /// The setting of the guard; a worker that does not know it is not measured.
 const KEY: &str = "flow.guard.first_rejections";
 
@@ -100,7 +103,9 @@ async fn by_sweep(stage: &Stage) -> Fallible<Row> {
     let sweep = format!("revoker sweep {}", file.display());
     let stopped = shell(stage, &place, &sweep, Some((KEY, "50"))).await?;
     let said = String::from_utf8_lossy(&stopped.stderr).into_owned();
-    if said.contains(KEY) {
+    if stopped.status.code() == Some(WRONG_CONFIGURATION)
+        && Row::is_unknown_key(&said.clone().into(), KEY)
+    {
         place.strike([]).await?;
         return Ok(Row::skipped(name, KEY));
     }
@@ -147,7 +152,7 @@ async fn shell(
     setting: Option<(&str, &str)>,
 ) -> Fallible<Output> {
     let names = named_revoker(&stage.options.worker)?;
-    let mut shell = Command::new("sh");
+    let mut shell = Command::new("/bin/sh");
     shell.args(["-c", command]).env_clear().env("PATH", names.path()).stdin(Stdio::null());
     shell.envs(place.settings().iter().map(|(key, value)| (variable(key), value)));
     shell.envs(setting.map(|(key, value)| (variable(key), value)));
