@@ -90,7 +90,9 @@ pub async fn changing(stage: &Stage) -> Fallible<Vec<Row>> {
     .await?;
     place.publish(Lane::Bulk, tokens("shop", JOBS)).await?;
     let worker = place.start(stage, &[]).await?;
-    sleep(PHASE).await;
+    sleep(PHASE / 2).await;
+    let half = Instant::now();
+    sleep(PHASE / 2).await;
     let before = worker.metric("concurrency_limit", "").await;
     capacity.store(LOW, Ordering::Relaxed);
     let fell = Instant::now();
@@ -108,7 +110,7 @@ pub async fn changing(stage: &Stage) -> Fallible<Vec<Row>> {
     let records = place.backend.records().clone();
     place.strike([worker]).await?;
 
-    let high = rate::revoked(&records, fell - PHASE / 2, PHASE / 2, |_| true);
+    let high = rate::revoked(&records, half, PHASE / 2, |_| true);
     let down = settled(&records, fell, bound(LOW), true);
     let up = settled(&records, rose, bound(HIGH).min(high), false);
     let rest = PHASE.saturating_sub(AIM_SETTLED);

@@ -24,8 +24,10 @@ const LATENCY: Duration = Duration::from_millis(50);
 /// How long a pause, and the wait for the others, may take.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// The aim.
+/// The aims: the first of the others begins within this time, and all are done before the first call that hangs is
+/// given up. Otherwise a single early answer hides that nobody is served after it.
 const AIM: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Measures all starts, and reports.
 ///
@@ -67,7 +69,6 @@ async fn resumed(stage: &Stage) -> Fallible<Row> {
         return Err("the worker does not pause".into());
     }
     place.backend.behave(Box::new(|call| match call.number {
-        1 => (Act::Revoke, LATENCY),
         2..=11 => (Act::Hang, Duration::ZERO),
         _ => (Act::Revoke, LATENCY),
     }));
@@ -116,8 +117,12 @@ async fn others_begin(place: &Place, name: &str, since: Instant) -> Row {
         began.map_or("never".to_owned(), |time| format!("after {:.2} s", time.as_secs_f64()));
     Row {
         scenario: format!("{HANGING} hanging calls first: {name}"),
-        aim: format!("others begin within {} s", AIM.as_secs()),
+        aim: format!(
+            "others begin within {} s, and all are done within {} s",
+            AIM.as_secs(),
+            TIMEOUT.as_secs()
+        ),
         figure: format!("{began_after}; {others}"),
-        met: Some(began.is_some_and(|time| time <= AIM)),
+        met: Some(began.is_some_and(|time| time <= AIM) && done && took <= TIMEOUT.as_secs_f64()),
     }
 }

@@ -94,11 +94,11 @@ pub async fn measure(stage: &Stage) -> Fallible<Vec<Row>> {
 
 /// Publishes the healthy logouts at a steady pace; when each was.
 async fn publish(place: &Place) -> Fallible<HashMap<String, Instant>> {
-    let mut pace = interval(PACE);
-    pace.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut due = interval(PACE);
+    due.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let (mut published, mut confirms) = (HashMap::new(), Vec::new());
     for number in 0..HEALTHY {
-        pace.tick().await;
+        due.tick().await;
         let token = format!("healthy-{number}");
         let now = Instant::now();
         confirms.push(place.jobs.publish_for(Lane::Interactive, "shop", &token).await?);

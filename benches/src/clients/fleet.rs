@@ -104,7 +104,7 @@ fn most(records: &[Record]) -> f64 {
 
 /// Calls that began in the window before `until`, as a share of the rate.
 fn of_rate(records: &[Record], until: Instant) -> f64 {
-    let within = |at: Instant| at >= until - WINDOW && at < until;
+    let within = |at: Instant| at < until && at + WINDOW >= until;
     let count = records.iter().filter(|call| within(call.began)).count();
     number(count as u64) / (RATE * WINDOW.as_secs_f64())
 }

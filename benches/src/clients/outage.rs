@@ -91,11 +91,11 @@ pub async fn measure(stage: &Stage) -> Fallible<Vec<Row>> {
 
 /// Publishes the logouts at a steady pace; when each was. Calls `tick` before each.
 async fn publish(place: &Place, tick: impl Fn()) -> Fallible<HashMap<String, Instant>> {
-    let mut pace = interval(PACE);
-    pace.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut due = interval(PACE);
+    due.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let (mut published, mut confirms) = (HashMap::new(), Vec::new());
     for number in 0..LOGOUTS {
-        pace.tick().await;
+        due.tick().await;
         tick();
         let token = format!("logout-{number}");
         let now = Instant::now();

@@ -38,7 +38,7 @@ struct Setting {
 const SETTINGS: [Setting; 2] = [
     Setting {
         latency: Duration::from_millis(50),
-        climb: Duration::from_millis(2000),
+        climb: Duration::from_secs(2),
         window: Duration::from_millis(2500),
         jobs: 26_000,
         parallel: false,
