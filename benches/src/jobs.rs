@@ -4,8 +4,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lapin::{
     BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, PublisherConfirm,
+    Queue,
     options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions},
-    types::FieldTable,
+    types::{FieldTable, ShortString},
 };
 use revoker::{broker::Queues, domain::Lane};
 
@@ -32,16 +33,16 @@ pub struct Jobs {
 }
 
 impl Jobs {
-    /// Declares the family of `base`, so that jobs can wait in it before there is a worker.
+    /// Declares the family of `base` with the stays `park`, so that jobs can wait in it before there is a worker.
     ///
     /// # Errors
     ///
     /// The broker's.
-    pub async fn declare(url: &str, base: &str) -> Fallible<Self> {
+    pub async fn declare(url: &str, base: &str, park: &[Duration]) -> Fallible<Self> {
         let connection = Connection::connect(url, ConnectionProperties::default()).await?;
         let channel = connection.create_channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        let queues = Queues::new(base, &PARK);
+        let queues = Queues::new(base, park);
         for (queue, arguments) in queues.all() {
             channel.queue_declare(queue, QueueDeclareOptions::durable(), arguments).await?;
         }
@@ -54,6 +55,26 @@ impl Jobs {
     ///
     /// The broker's.
     pub async fn publish(&self, lane: Lane, token: &str) -> Fallible<PublisherConfirm> {
+        let body = serde_json::json!({ "refresh_token": token }).to_string();
+        self.send(lane, token, &body).await
+    }
+
+    /// Publishes a job of this client.
+    ///
+    /// # Errors
+    ///
+    /// The broker's.
+    pub async fn publish_for(
+        &self,
+        lane: Lane,
+        client: &str,
+        token: &str,
+    ) -> Fallible<PublisherConfirm> {
+        let body = serde_json::json!({ "refresh_token": token, "client_id": client }).to_string();
+        self.send(lane, token, &body).await
+    }
+
+    async fn send(&self, lane: Lane, token: &str, body: &str) -> Fallible<PublisherConfirm> {
         let sent_at = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
         let properties = BasicProperties::default()
             .with_content_type("application/json".into())
@@ -62,7 +83,6 @@ impl Jobs {
             .with_timestamp(sent_at);
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         let queue = self.queues.lane(lane).clone();
-        let body = serde_json::json!({ "refresh_token": token }).to_string();
         Ok(self
             .channel
             .basic_publish("".into(), queue, options, body.as_bytes(), properties)
@@ -96,9 +116,21 @@ impl Jobs {
     ///
     /// The broker's.
     pub async fn dead(&self) -> Fallible<u32> {
+        Ok(self.look(self.queues.dead().clone()).await?.message_count())
+    }
+
+    /// How many consumers a lane has.
+    ///
+    /// # Errors
+    ///
+    /// The broker's.
+    pub async fn consumers(&self, lane: Lane) -> Fallible<u32> {
+        Ok(self.look(self.queues.lane(lane).clone()).await?.consumer_count())
+    }
+
+    async fn look(&self, queue: ShortString) -> Fallible<Queue> {
         let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
-        let queue = self.queues.dead().clone();
-        Ok(self.channel.queue_declare(queue, passive, FieldTable::default()).await?.message_count())
+        Ok(self.channel.queue_declare(queue, passive, FieldTable::default()).await?)
     }
 
     /// Deletes the queues with all that is left in them.

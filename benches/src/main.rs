@@ -7,6 +7,7 @@
 
 mod bound;
 mod broker;
+mod clients;
 mod command;
 mod condemned;
 mod drain;
@@ -65,6 +66,7 @@ async fn measure(options: Options) -> Fallible<()> {
             Bench::Lanes => lanes::measure(&stage).await?,
             Bench::Hands => hands::measure(&stage).await?,
             Bench::Start => start::measure(&stage).await?,
+            Bench::Clients => clients::measure(&stage).await?,
         };
         println!("{report}");
     }

@@ -12,6 +12,10 @@ pub struct Options {
     #[arg(long, value_name = "BENCH")]
     only: Vec<Bench>,
 
+    /// Only this scenario of the bench `clients` (repeatable)
+    #[arg(long, value_name = "LETTER")]
+    row: Vec<char>,
+
     /// The share of the full size, from 0.01 to 1: jobs and times alike. Small runs find faults, not figures
     #[arg(long, value_name = "SHARE", env = "BENCH_SCALE", default_value = "1", value_parser = scale)]
     pub scale: f64,
@@ -51,6 +55,8 @@ pub enum Bench {
     Hands,
     /// From a start, and from the broker's return, to the first job revoked
     Start,
+    /// Many clients, partial failures, bursts and outages: scenarios a to m
+    Clients,
 }
 
 impl Options {
@@ -58,6 +64,11 @@ impl Options {
     pub fn benches(&self) -> Vec<Bench> {
         let wanted = |bench: &Bench| self.only.is_empty() || self.only.contains(bench);
         Bench::value_variants().iter().copied().filter(wanted).collect()
+    }
+
+    /// Whether this scenario of the bench `clients` is to be measured.
+    pub fn wants_row(&self, letter: char) -> bool {
+        self.row.is_empty() || self.row.contains(&letter)
     }
 
     /// So many jobs or calls, in a smaller run fewer, and at least one.

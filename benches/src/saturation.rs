@@ -16,7 +16,7 @@ use super::{
 };
 
 /// Calls at a time that the endpoint handles.
-const CAPACITY: usize = 40;
+pub const CAPACITY: usize = 40;
 
 /// How long a call takes, and up to how much longer.
 const LATENCY: Duration = Duration::from_millis(20);
@@ -40,16 +40,18 @@ const AIM_THROTTLED: f64 = 0.02;
 
 /// A setting of the worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Setting {
+pub enum Setting {
+    /// The default.
     Adaptive,
+    /// So many calls at a time.
     Fixed(usize),
 }
 
 /// What one repetition showed.
 #[derive(Debug)]
-struct Run {
+pub struct Run {
     /// After the start.
-    window: Window,
+    pub window: Window,
     /// How often the start was answered 429.
     throttled_at_start: f64,
     /// Seconds that the start took.
@@ -87,7 +89,12 @@ pub async fn measure(stage: &Stage) -> Fallible<String> {
     Ok(report(stage, &runs))
 }
 
-async fn run(stage: &Stage, setting: Setting) -> Fallible<Run> {
+/// Measures one setting once.
+///
+/// # Errors
+///
+/// What keeps it from being measured.
+pub async fn run(stage: &Stage, setting: Setting) -> Fallible<Run> {
     let script = Script {
         latency: LATENCY,
         latency_jitter: LATENCY_JITTER,

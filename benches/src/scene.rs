@@ -46,12 +46,17 @@ impl Stage {
     ///
     /// The broker's, or that no port is free.
     pub async fn set(&self, script: Script) -> Fallible<Scene> {
-        let number = self.scenes.fetch_add(1, Ordering::Relaxed);
-        let queue = format!("revoker-bench-{}-{number}", process::id());
-        let jobs = Jobs::declare(&self.options.broker, &queue).await?;
+        let queue = self.family();
+        let jobs = Jobs::declare(&self.options.broker, &queue, &PARK).await?;
         let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let endpoint = MockEndpoint::start(script, anywhere).await?;
         Ok(Scene { queue, jobs, endpoint })
+    }
+
+    /// A name for queues that nobody has used.
+    pub fn family(&self) -> String {
+        let number = self.scenes.fetch_add(1, Ordering::Relaxed);
+        format!("revoker-bench-{}-{number}", process::id())
     }
 
     /// Starts the worker on a scene with these settings besides those that it needs.

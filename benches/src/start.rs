@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 use super::{
     Fallible, broker,
     figures::{median, milliseconds},
-    jobs::Jobs,
+    jobs::{Jobs, PARK},
     scene::Stage,
     table::Table,
 };
@@ -64,7 +64,7 @@ async fn back(stage: &Stage) -> Fallible<f64> {
     let restart = tokio::spawn(broker::restart());
     scene.jobs = timeout(LIMIT, async {
         loop {
-            match Jobs::declare(&stage.options.broker, scene.family()).await {
+            match Jobs::declare(&stage.options.broker, scene.family(), &PARK).await {
                 Ok(jobs) => break jobs,
                 Err(_) => sleep(LOOK).await,
             }

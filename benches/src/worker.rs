@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     path::Path,
     process::{Child, Command, Stdio},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use serde_json::Value;
@@ -114,6 +114,29 @@ impl Worker {
         self.log_lines().iter().filter(|line| line["message"] == "paused").count()
     }
 
+    /// The sum of a metric over all series that carry `label`; no number if the worker does not answer.
+    pub async fn metric(&self, name: &str, label: &str) -> f64 {
+        match scrape::page(self.admin, "/metrics").await {
+            Ok(metrics) => scrape::sum(&metrics, name, label),
+            Err(_) => f64::NAN,
+        }
+    }
+
+    /// When its log said something that begins so.
+    pub fn said(&self, message: &str) -> Vec<SystemTime> {
+        let lines = self.log_lines();
+        let said = lines.iter().filter(|line| begins(line, message));
+        said.filter_map(|line| humantime::parse_rfc3339_weak(line["timestamp"].as_str()?).ok())
+            .collect()
+    }
+
+    /// A field of the first line of its log that begins so.
+    pub fn word(&self, message: &str, field: &str) -> Option<String> {
+        let lines = self.log_lines();
+        let line = lines.iter().find(|line| begins(line, message))?;
+        line[field].as_str().map(str::to_owned)
+    }
+
     fn check(&mut self) -> Fallible<()> {
         match self.child.try_wait()? {
             None => Ok(()),
@@ -137,6 +160,10 @@ impl Drop for Worker {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn begins(line: &Value, message: &str) -> bool {
+    line["message"].as_str().is_some_and(|said| said.starts_with(message))
 }
 
 /// The environment variable of a key.

@@ -1,9 +1,12 @@
 //! A plain worker, as one would write it in an afternoon: consume, call, ack each. No retries, no metrics, no dead
 //! letters, and no promise: what fails ends it.
 //!
-//! usage: `plain-worker BROKER_URL QUEUE ENDPOINT_URL JOBS`
+//! usage: `plain-worker BROKER_URL QUEUE ENDPOINT_URL JOBS [AT_A_TIME]`
+//!
+//! Without `AT_A_TIME` each delivery in flight is a call under way. With it twice as many are in flight, so that a call
+//! can begin as soon as another ends.
 
-use std::{env, error::Error};
+use std::{env, error::Error, sync::Arc};
 
 use futures_util::StreamExt as _;
 use lapin::{
@@ -14,7 +17,7 @@ use lapin::{
 };
 use reqwest::Client;
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
+use tokio::{sync::Semaphore, task::JoinSet};
 
 /// Jobs in hand, and so calls at a time.
 const PREFETCH: u16 = 256;
@@ -24,22 +27,33 @@ type Failure = Box<dyn Error + Send + Sync>;
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [broker, queue, endpoint, jobs] = arguments.as_slice() else {
-        return Err("four arguments".into());
+    let (broker, queue, endpoint, jobs, at_a_time) = match arguments.as_slice() {
+        [broker, queue, endpoint, jobs] => (broker, queue, endpoint, jobs, None),
+        [broker, queue, endpoint, jobs, most] => (broker, queue, endpoint, jobs, Some(most)),
+        _ => return Err("four or five arguments".into()),
     };
     let jobs: u32 = jobs.parse()?;
+    let at_a_time: Option<u16> = at_a_time.map(|most| most.parse()).transpose()?;
+    let prefetch = at_a_time.map_or(PREFETCH, |most| most.saturating_mul(2));
+    let places = Arc::new(Semaphore::new(at_a_time.unwrap_or(PREFETCH).into()));
     revoker::endpoint::install_crypto_provider();
     let client = Client::builder().no_proxy().tls_certs_only([]).build()?;
     let connection = Connection::connect(broker, ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
-    channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
+    channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
     let (consume, none) = (BasicConsumeOptions::default(), FieldTable::default());
     let mut consumer =
         channel.basic_consume(queue.as_str().into(), "plain".into(), consume, none).await?;
     let mut working = JoinSet::new();
     for _ in 0..jobs {
         let delivery = consumer.next().await.ok_or("the consumer ended")??;
-        working.spawn(revoke(client.clone(), endpoint.clone(), delivery));
+        let place = Arc::clone(&places).acquire_owned().await?;
+        let (client, endpoint) = (client.clone(), endpoint.clone());
+        working.spawn(async move {
+            let revoked = revoke(client, endpoint, delivery).await;
+            drop(place);
+            revoked
+        });
         while let Some(worked) = working.try_join_next() {
             worked??;
         }
