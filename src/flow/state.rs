@@ -146,10 +146,10 @@ impl State {
         }
         let start = self.breakers.may_start(client, now)?;
         let allowed = self.limit.allowed();
-        if self.running >= allowed.saturating_add(self.early.beyond(now)).min(self.limit.ceiling())
-        {
+        let beyond = self.early.beyond(allowed, now);
+        if self.running >= allowed.saturating_add(beyond).min(self.limit.ceiling()) {
             if self.running < self.limit.ceiling()
-                && let Some(at) = self.early.next()
+                && let Some(at) = self.early.next(allowed)
             {
                 self.wake(at);
             }
@@ -160,7 +160,7 @@ impl State {
             return None;
         }
         self.running += 1;
-        self.early.started(now);
+        self.early.started(now, self.running > allowed);
         self.breakers.started(client, start, now);
         self.lanes.lane(lane).started(client);
         let number = self.limit.started(self.running);
@@ -200,7 +200,7 @@ impl State {
 
     /// A call ended without having been made.
     pub(super) fn unused(&mut self, call: &Call) {
-        self.leave(call, false, Sample::Unknown);
+        self.leave(call, Sample::Unknown);
         self.breakers.unused(call.client, self.role(call));
     }
 
@@ -217,7 +217,10 @@ impl State {
             }
             CallOutcome::Failed { .. } => Sample::Unknown,
         };
-        self.leave(call, outcome.is_answer(), sample);
+        self.leave(call, sample);
+        if outcome.is_answer() {
+            self.early.answered(now, took, self.running, self.limit.next_number());
+        }
         let role = self.role(call);
         // Fast start ends in a burst of refusals, faster than any answer. That is the limit's affair.
         let busy = matches!(outcome, CallOutcome::Failed { busy: true, .. })
@@ -236,11 +239,11 @@ impl State {
         }
     }
 
-    fn leave(&mut self, call: &Call, answered: bool, sample: Sample) {
+    fn leave(&mut self, call: &Call, sample: Sample) {
         self.running -= 1;
         self.lanes.lane(call.lane).ended(call.client);
         self.limit.ended(call.number, sample);
-        self.early.ended(call.number, answered, self.running, self.limit.next_number());
+        self.early.ended(call.number);
     }
 
     /// As what a call ends. A probe of an earlier pause, ending when another probe runs, is a call like any other.
