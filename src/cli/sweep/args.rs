@@ -179,7 +179,7 @@ impl Args {
     ///
     /// # Errors
     ///
-    /// [`SameFile`].
+    /// `SameFile`.
     pub fn check_places(&self) -> Result<(), SameFile> {
         let (journal, failed) = (self.journal(), self.failed_lines());
         let lists = failed.iter().map(|path| ("the list of failed lines", path.as_path()));

@@ -62,7 +62,12 @@ impl State {
         let history = history(settlement);
         let attempts = record.history.attempts + record.calls;
         fault(history.attempts != attempts, "its calls were not counted");
-        let put_off = matches!(settlement, Settlement::DeadLetter(_) | Settlement::Park(_));
+        // Of any other dead letter the pauses decide nothing.
+        let put_off = match settlement {
+            Settlement::DeadLetter(letter) => letter.reason == Reason::Exhausted,
+            Settlement::Park(_) => true,
+            Settlement::Done(..) | Settlement::HandBack(_) => false,
+        };
         let counts = history.first_failed_at.is_some() && put_off && !record.panicked;
         fault(counts && history.paused < paused, "counts a pause as failing");
         let attempt = history.ambiguity == Some(Ambiguity::Attempt);

@@ -9,6 +9,9 @@ use tokio::time::Instant;
 use super::{LifeNumber, Number, State, flight::Flight, record::Record};
 use crate::plan::Plan;
 
+/// A client with so many calls that hang gets no more places.
+const STUCK: usize = 4;
+
 impl State {
     /// Whether this call takes a place, or a probe, that was another client's.
     pub fn faults_of_sharing(
@@ -25,7 +28,9 @@ impl State {
             Phase::Running if status.clients_paused == 0 => {
                 let own = self.calling(life, lane, client, plan);
                 let less = |(other, of_lane): &(ClientKey, Lane)| {
-                    *of_lane == lane && self.calling(life, lane, *other, plan) + 1 < own
+                    let running = self.calling_at_most(life, *other, plan);
+                    // With more calls that hang, it gets no more places.
+                    *of_lane == lane && running < STUCK && running + 1 < own
                 };
                 if others.iter().any(less) {
                     faults.push(format!("{number}: holds the place of a client that waits"));
@@ -75,6 +80,16 @@ impl State {
                 && record.lane == lane
                 && record.calling.is_some()
                 && self.is_single(record)
+                && plan.jobs[record.job].client() == client
+        };
+        self.records.iter().filter(of).count()
+    }
+
+    /// How many calls of a client are under way, in either lane.
+    fn calling_at_most(&self, life: LifeNumber, client: ClientKey, plan: &Plan) -> usize {
+        let of = |record: &&Record| {
+            record.life == life
+                && record.calling.is_some()
                 && plan.jobs[record.job].client() == client
         };
         self.records.iter().filter(of).count()
