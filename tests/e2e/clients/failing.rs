@@ -28,7 +28,7 @@ async fn one_client_that_fails_is_paused_alone(failure: Answer, timeout: &str) {
     let worker = clients
         .launch(&endpoint)
         .set("endpoint.timeout", timeout)
-        .set("endpoint.connect_timeout", timeout)
+        .set("endpoint.connect_timeout", "1s")
         .ready()
         .await;
 
@@ -90,7 +90,7 @@ async fn fifty_behind_a_thousand(failure: Answer, timeout: &str) {
     let worker = clients
         .launch(&endpoint)
         .set("endpoint.timeout", timeout)
-        .set("endpoint.connect_timeout", timeout)
+        .set("endpoint.connect_timeout", "1s")
         .set("flow.concurrency.max", MOST_AT_A_TIME)
         .set("flow.pause.probe_initial", "1s")
         .set("flow.pause.probe_max", "30s")
@@ -145,7 +145,7 @@ async fn failures_of_several_clients_pause_the_worker() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_share_of_push_backs_does_not_hold_the_limit_down() {
     const MOST_AT_A_TIME: usize = 32;
-    const ALL: usize = 4_000;
+    const ALL: usize = 2_000;
     let clients = Clients::new().await;
     let refused = std::sync::atomic::AtomicUsize::new(0);
     let endpoint = Endpoint::start(move |call| {

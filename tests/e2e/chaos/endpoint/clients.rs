@@ -70,7 +70,7 @@ async fn the_other_is_served(fault: &'static str, failure: Answer, timeout: &str
     let plan = Plan::new(Area::Endpoint, fault).jobs(failing + healthy).prefetch(512);
     let (mut trial, _secrets) = begin(plan, is_broken, failure, &mended).await;
     trial.launch =
-        trial.launch.set("endpoint.timeout", timeout).set("endpoint.connect_timeout", timeout);
+        trial.launch.set("endpoint.timeout", timeout).set("endpoint.connect_timeout", "1s");
     publish(&mut trial, BROKEN, 0, failing).await;
     publish(&mut trial, HEALTHY, failing, healthy).await;
     let worker = trial.ready().await;
