@@ -111,9 +111,10 @@ async fn an_echo_in_any_form_is_redacted() {
     for letter in &letters {
         assert_own_headers_clean(letter);
         let detail = letter.text("x-revoker-detail").unwrap();
-        assert!(detail.starts_with("the endpoint answered 01: no such token <"), "{detail}");
+        // A character beside an encoded secret may go with it: its code shares bits with it.
+        assert!(detail.starts_with("the endpoint answered 01: no such toke"), "{detail}");
         assert_eq!(detail.matches("[redacted]").count(), 2, "{detail}");
-        assert!(detail.contains("> of the client <"), "{detail}");
+        assert!(detail.contains("> of the clien"), "{detail}");
     }
     worker.stop().await;
 }

@@ -30,7 +30,7 @@ impl Scene {
         let worker = stage
             .run(&endpoint)
             .set("broker.url", stage.url_by(&relay))
-            .set("broker.confirm_timeout", "10m")
+            .set("broker.confirm_timeout", "60s")
             .ready()
             .await;
         stage.amqp.publish_all(INTERACTIVE, jobs).await;
