@@ -19,6 +19,10 @@ async fn the_broker_falls_silent() {
     let worker = trial.ready().await;
     for time in 1..=times {
         trial.endpoint.until_count(jobs / (times + 1) * time).await;
+        // Each lane has a session of its own, and one may come back later than the other.
+        worker
+            .until_metrics("both sessions", |metrics| metrics.value("broker_connected") == 1)
+            .await;
         relay.swallow();
         worker
             .until_metrics("the end of both sessions", |metrics| {
