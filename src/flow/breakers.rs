@@ -204,12 +204,14 @@ impl Breakers {
     /// places: without a bound its calls would fill all of them before the first one has timed out.
     #[must_use]
     pub fn stuck_since(&self, key: ClientKey, now: Instant) -> Option<Instant> {
-        let client = self.at(key)?;
+        let client = self.at(key).filter(|client| client.running >= OWN_FAILURES)?;
         let (since, answers) = client.silent_since?;
+        if self.answers - answers < OTHERS_MEANWHILE {
+            return None;
+        }
         let usual = self.latency.max(client.latency).saturating_mul(SILENCE).max(LEAST_SILENCE);
         let silent = now.saturating_duration_since(since) > usual;
-        let others = self.answers - answers >= OTHERS_MEANWHILE;
-        (silent && others && client.running >= OWN_FAILURES).then_some(since)
+        silent.then_some(since)
     }
 
     /// Whether a probe is due that any job, or any of some client, could be.
@@ -218,6 +220,12 @@ impl Breakers {
             return self.worker.may_probe(now);
         }
         self.clients.iter_mut().any(|client| client.circuit.may_probe(now))
+    }
+
+    /// Whether no client is paused, and there is nothing to tell of one.
+    #[must_use]
+    pub const fn is_calm(&self) -> bool {
+        self.paused == 0 && self.news.is_empty()
     }
 
     /// The pause of the worker as a whole.
@@ -363,10 +371,14 @@ impl Breakers {
 
     /// Notes how long an answer took.
     fn heard(&mut self, key: ClientKey, took: Duration) {
-        average(&mut self.latency, took);
+        let alone = self.known <= 1;
         let client = self.client(key);
-        average(&mut client.latency, took);
         client.silent_since = None;
+        // Nobody is there to compare with.
+        if !alone {
+            average(&mut client.latency, took);
+            average(&mut self.latency, took);
+        }
     }
 
     /// An answer ends every pause for failures that it speaks against. Only a success ends one for rejections.
@@ -482,7 +494,9 @@ impl Breakers {
 
 /// Moves an average by an eighth of the difference.
 fn average(mean: &mut Duration, took: Duration) {
-    *mean = if mean.is_zero() { took } else { (*mean * 7 + took) / 8 };
+    let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    let (old, new) = (nanos(*mean), nanos(took));
+    *mean = if old == 0 { took } else { Duration::from_nanos(old - old / 8 + new / 8) };
 }
 
 impl Client {

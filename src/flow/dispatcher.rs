@@ -287,6 +287,14 @@ impl Dispatcher {
         if state.wake_at.is_some() {
             self.rescheduled.notify_one();
         }
+        let limit = state.limit.current();
+        if limit != std::mem::replace(&mut state.told_limit, limit) {
+            self.metrics.concurrency_limit(limit);
+        }
+        if phase == Phase::Running && state.is_calm() && state.told_calm {
+            // After most calls nothing has changed.
+            return;
+        }
         for (client, pause) in state.breakers.news() {
             state.pauses.client(client, pause.is_some(), now);
             if let Some(Listener(tell)) = self.listener.get() {
@@ -295,7 +303,6 @@ impl Dispatcher {
         }
         state.pauses.worker(phase != Phase::Running || state.held, now);
         let paused = state.breakers.paused();
-        self.metrics.concurrency_limit(state.limit.current());
         self.metrics.paused(phase != Phase::Running);
         self.metrics.clients_paused(paused);
         let intake = match phase {
@@ -309,6 +316,7 @@ impl Dispatcher {
         };
         let stranded = state.is_stranded(intake);
         let status = Status { phase, intake, clients_paused: paused, stranded };
+        state.told_calm = status == Status::default();
         let changed = self.status.send_if_modified(|before| {
             let changed = *before != status;
             if changed {

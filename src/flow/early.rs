@@ -25,7 +25,7 @@ pub struct Early {
     last_start: Instant,
     /// When the last call was answered, if one was.
     last_answer: Option<Instant>,
-    /// How long an answer takes, on average.
+    /// How long an answer takes: the longest of late.
     latency: Duration,
     /// Whether a call started beyond the limit since the last answer.
     beyond: bool,
@@ -73,8 +73,9 @@ impl Early {
 
     /// A call was answered after `took`; `running` others are under way, the next one gets the number `next`.
     pub fn answered(&mut self, now: Instant, took: Duration, running: usize, next: u64) {
-        self.latency = if self.latency.is_zero() { took } else { (self.latency * 7 + took) / 8 };
         self.last_answer = Some(now);
+        // The longest of late: an eighth less with each answer, so that nothing has to be divided for long.
+        self.latency = took.max(self.latency - self.latency / 8);
         if std::mem::take(&mut self.beyond) {
             (self.mark, self.running) = (next, running.min(MOST));
         }

@@ -47,6 +47,10 @@ pub(super) struct State {
     /// Whose job it was.
     last_probed: Option<ClientKey>,
     pub(super) wake_at: Option<Instant>,
+    /// The limit that was told last.
+    pub(super) told_limit: usize,
+    /// Whether it was told last that every call may start.
+    pub(super) told_calm: bool,
     /// What is known of the other replicas, where the rate is that of all.
     pub(super) fleet: Option<Fleet>,
     early: Early,
@@ -71,6 +75,8 @@ impl State {
             latest_probe: None,
             last_probed: None,
             wake_at: None,
+            told_limit: 0,
+            told_calm: false,
             fleet: shared.then(Fleet::default),
             early: Early::new(now),
             rate: settings.rate.and_then(Rate::per_second),
@@ -82,6 +88,11 @@ impl State {
     pub(super) const fn limit_state(&self) -> LimitState {
         let limit = &self.limit;
         LimitState { limit: limit.current(), ceiling: limit.ceiling(), reason: limit.reason() }
+    }
+
+    /// Whether nothing keeps calls from starting but the limit and the rate.
+    pub(super) fn is_calm(&self) -> bool {
+        !self.held && self.fleet.is_none() && self.breakers.is_calm()
     }
 
     /// Notes that something changes by itself at that time.
@@ -146,8 +157,10 @@ impl State {
         }
         let start = self.breakers.may_start(client, now)?;
         let allowed = self.limit.allowed();
-        let beyond = self.early.beyond(allowed, now);
-        if self.running >= allowed.saturating_add(beyond).min(self.limit.ceiling()) {
+        if self.running >= allowed
+            && self.running
+                >= allowed.saturating_add(self.early.beyond(allowed, now)).min(self.limit.ceiling())
+        {
             if self.running < self.limit.ceiling()
                 && let Some(at) = self.early.next(allowed)
             {
