@@ -9,7 +9,7 @@ use revoker::{
 use tokio::time::Instant;
 
 use super::{LifeNumber, Number, State, Witness, record::Conclusion};
-use crate::plan::{self, Plan};
+use crate::plan::{self, CLIENTS, Plan};
 
 impl Witness {
     /// A call begins; returns how many others are under way, of all workers.
@@ -182,8 +182,12 @@ impl State {
         match status.phase {
             // What was permitted before the pause may begin in the instant in which it begins.
             Phase::Paused(pause) => fault(pause.since < now, "called in a pause"),
-            // Clients that are all paused for their rejections are each probed.
-            Phase::Probing(pause) if pause.since < now && pause.cause == Cause::Failures => {
+            // Clients that are all paused are each probed.
+            Phase::Probing(pause)
+                if pause.since < now
+                    && pause.cause == Cause::Failures
+                    && status.clients_paused < CLIENTS =>
+            {
                 let before = life.probing.replace((number, pause.since));
                 // One of an earlier pause may still be under way.
                 let second = before.is_some_and(|(_, since)| since == pause.since);

@@ -7,7 +7,7 @@ use revoker::{
 use tokio::time::Instant;
 
 use super::{LifeNumber, Number, State, flight::Flight, record::Record};
-use crate::plan::Plan;
+use crate::plan::{CLIENTS, Plan};
 
 /// A client with so many calls that hang gets no more places.
 const STUCK: usize = 4;
@@ -36,7 +36,10 @@ impl State {
                     faults.push(format!("{number}: holds the place of a client that waits"));
                 }
             }
-            Phase::Probing(pause) if pause.cause == Cause::Failures => {
+            // Where all clients are paused, each is probed for itself.
+            Phase::Probing(pause)
+                if pause.cause == Cause::Failures && status.clients_paused < CLIENTS =>
+            {
                 let before = self.lives[life].probed.replace((client, pause.since));
                 if before == Some((client, pause.since)) && !others.is_empty() {
                     faults.push(format!("{number}: the same client is probed again"));
