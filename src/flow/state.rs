@@ -179,7 +179,6 @@ impl State {
         let number = self.limit.started(self.running);
         if start == Start::WorkerProbe {
             self.latest_probe = Some(number);
-            self.last_probed = Some(client);
         }
         Some(Call { number, began: now, lane, client, start })
     }
@@ -235,6 +234,9 @@ impl State {
             self.early.answered(now, took, self.running, self.limit.next_number());
         }
         let role = self.role(call);
+        if role == Start::WorkerProbe {
+            self.last_probed = Some(call.client);
+        }
         // Fast start ends in a burst of refusals, faster than any answer. That is the limit's affair.
         let busy = matches!(outcome, CallOutcome::Failed { busy: true, .. })
             && self.running > self.limit.stragglers()
