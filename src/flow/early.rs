@@ -75,7 +75,7 @@ impl Early {
     pub fn answered(&mut self, now: Instant, took: Duration, running: usize, next: u64) {
         self.last_answer = Some(now);
         // The longest of late: an eighth less with each answer, so that nothing has to be divided for long.
-        self.latency = took.max(self.latency - self.latency / 8);
+        self.latency = took.max(self.latency.saturating_sub(self.latency / 8));
         if std::mem::take(&mut self.beyond) {
             (self.mark, self.running) = (next, running.min(MOST));
         }

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, SystemTime},
 };
@@ -19,11 +19,16 @@ pub struct WallClock {
     began: Instant,
     /// Unix seconds at `began`, changed with each step.
     shows: AtomicU64,
+    stepped: AtomicBool,
 }
 
 impl WallClock {
     pub fn new() -> Self {
-        Self { began: Instant::now(), shows: AtomicU64::new(BEGINS) }
+        Self {
+            began: Instant::now(),
+            shows: AtomicU64::new(BEGINS),
+            stepped: AtomicBool::new(false),
+        }
     }
 
     /// The time since the schedule began, which no step changes.
@@ -35,6 +40,12 @@ impl WallClock {
     pub fn step(&self, seconds: i64) {
         let stepped = self.shows.load(Ordering::Relaxed).saturating_add_signed(seconds);
         self.shows.store(stepped, Ordering::Relaxed);
+        self.stepped.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody has set the clock.
+    pub fn was_stepped(&self) -> bool {
+        self.stepped.load(Ordering::Relaxed)
     }
 
     pub fn now(&self) -> SystemTime {
