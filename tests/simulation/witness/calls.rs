@@ -181,7 +181,11 @@ impl State {
         fault(too_fast(&life.starts, plan.worker.flow.rate), "called faster than the rate");
         match status.phase {
             // What was permitted before the pause may begin in the instant in which it begins.
-            Phase::Paused(pause) => fault(pause.since < now, "called in a pause"),
+            // Where all clients are paused, it is told of one of them, and another may have begun to pause just now.
+            Phase::Paused(pause) => {
+                let before = pause.since < now && status.clients_paused < CLIENTS;
+                fault(before, "called in a pause");
+            }
             // Clients that are all paused are each probed.
             Phase::Probing(pause)
                 if pause.since < now
