@@ -53,6 +53,8 @@ impl Witness {
             None => {
                 state.suspect(number);
                 state.record(number).panicked = true;
+                // The flow takes it for a probe that was not made.
+                state.life(number).probed = None;
             }
             Some(Verdict::Transient(failure)) => {
                 if failure.blame != Blame::Job {
