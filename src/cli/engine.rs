@@ -120,7 +120,7 @@ pub fn assemble<E: Endpoint>(
         Arc::new(ClientPauses::new(config, Arc::clone(&credentials), has_dead_letters));
     let telling = Arc::clone(&client_pauses);
     flow.tell_of_clients(move |client, pause| telling.log(client, pause));
-    flow.know(credentials.clients(), &[]);
+    flow.know(credentials.clients());
     let stop = Stop::default();
     let pipeline = Arc::new(Pipeline {
         settings: config.pipeline.clone(),
@@ -143,7 +143,9 @@ pub fn assemble<E: Endpoint>(
 /// Tells the flow whose secrets were read anew.
 pub fn renew(flow: &Arc<Dispatcher>) -> impl Fn(&Reloaded) + Send + Sync + use<> {
     let flow = Arc::clone(flow);
-    move |reloaded| flow.know(reloaded.clients, &reloaded.renewed)
+    move |reloaded| {
+        flow.know_anew(reloaded.clients, &reloaded.renewed, &reloaded.withdrawn);
+    }
 }
 
 /// Serves metrics and probes at `address` until `shutdown`.

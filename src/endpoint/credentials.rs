@@ -44,12 +44,10 @@ impl std::fmt::Debug for Credentials {
 pub struct Reloaded {
     /// Clients with a secret now.
     pub clients: usize,
-    /// Clients whose secret is new or another one than before.
-    pub changed: usize,
-    /// Clients whose secret was withdrawn.
-    pub withdrawn: usize,
-    /// The numbers of those whose secret is new or another one than before.
+    /// Those whose secret is new or another one than before.
     pub renewed: Vec<ClientKey>,
+    /// Those whose secret was withdrawn.
+    pub withdrawn: Vec<ClientKey>,
 }
 
 impl Known {
@@ -137,14 +135,20 @@ impl Credentials {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         let secrets = &known.secrets;
         found.keep_unreadable(secrets);
-        let changed = found.secrets.iter().filter(|(id, new)| !same(secrets.get(*id), new));
-        let mut changed: Vec<String> = changed.map(|(id, _)| id.clone()).collect();
-        changed.sort_unstable();
-        let withdrawn = secrets.keys().filter(|id| !found.secrets.contains_key(*id)).count();
+        let is_new = |(id, new): &(&String, &Arc<SecretString>)| !same(secrets.get(*id), new);
+        let renewed: Vec<String> =
+            found.secrets.iter().filter(is_new).map(|(id, _)| id.clone()).collect();
+        let is_gone = |id: &&String| !found.secrets.contains_key(*id);
+        let withdrawn: Vec<String> = secrets.keys().filter(is_gone).cloned().collect();
         known.replace(found.secrets);
-        let renewed = changed.iter().filter_map(|id| known.keys.get(id).copied()).collect();
-        let clients = known.secrets.len();
-        (Reloaded { clients, changed: changed.len(), withdrawn, renewed }, found.faults)
+        let keys = |ids: &[String]| {
+            let mut keys: Vec<_> =
+                ids.iter().filter_map(|id| known.keys.get(id)).copied().collect();
+            keys.sort_unstable();
+            keys
+        };
+        let (renewed, withdrawn) = (keys(&renewed), keys(&withdrawn));
+        (Reloaded { clients: known.secrets.len(), renewed, withdrawn }, found.faults)
     }
 }
 

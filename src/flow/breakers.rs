@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::{
     call_outcome::CallOutcome,
     circuit::{Cause, Circuit, Pause, Phase},
+    client::{Client, Totals},
     client_pause::ClientPause,
     settings::PauseSettings,
 };
@@ -19,18 +20,6 @@ use crate::domain::ClientKey;
 /// While one client fails and nobody else is answered, the others have to be found behind its jobs. So many of its
 /// jobs are parked for that between two probes. An outage of everything must not park a whole backlog.
 const MOST_PARKED: usize = 2048;
-
-/// So many calls of a client in a row have to fail before the failures can be its own.
-const OWN_FAILURES: u32 = 4;
-
-/// They are, if others were answered so many times as often as their calls failed meanwhile.
-const OTHERS_ANSWERED: u64 = 4;
-
-/// A client is stuck if none of its calls is answered for so many times as long as an answer usually takes, and for
-/// [`LEAST_SILENCE`], while others get [`OTHERS_MEANWHILE`] answers.
-const SILENCE: u32 = 4;
-const LEAST_SILENCE: Duration = Duration::from_secs(2);
-const OTHERS_MEANWHILE: u64 = 20;
 
 /// The circuit breakers of the worker and of its clients.
 #[derive(Debug)]
@@ -44,11 +33,7 @@ pub struct Breakers {
     /// Clients that are paused.
     paused: usize,
     row: Row,
-    /// Calls that were answered, and that failed, of all clients.
-    answers: u64,
-    failures: u64,
-    /// How long an answer takes, on average.
-    latency: Duration,
+    totals: Totals,
     /// How many jobs of a paused client may still be parked, while nobody else is answered.
     may_park: usize,
     /// Clients that were paused, each with its pause, or resumed, since this was asked the last time.
@@ -64,39 +49,6 @@ struct Row {
     several: bool,
     /// When the server wishes to be called again: the first probe respects it.
     not_before: Option<Instant>,
-}
-
-/// What is known of one client.
-#[derive(Debug, Default)]
-struct Client {
-    circuit: Circuit,
-    /// Calls that failed since its last answer, and since when.
-    failures: u32,
-    failing_since: Option<Instant>,
-    /// The first of them, by its number, and how many calls were answered and had failed before.
-    first_failure: Failing,
-    not_before: Option<Instant>,
-    /// Rejections since its last success, and since when.
-    rejections: u32,
-    rejected_since: Option<Instant>,
-    /// Whether anything was revoked for it since its secret was read, or the guard was lifted.
-    proved: bool,
-    /// Calls under way.
-    running: u32,
-    /// Since when it has calls under way of which none was answered, and how many answers there were before.
-    silent_since: Option<(Instant, u64)>,
-    /// How long its answers take, on average.
-    latency: Duration,
-}
-
-/// Where the failures of a client began.
-#[derive(Debug, Clone, Copy, Default)]
-struct Failing {
-    number: u64,
-    answers: u64,
-    failures: u64,
-    /// Whether the failures were found to be the client's own.
-    own: bool,
 }
 
 /// As what a call starts.
@@ -132,9 +84,7 @@ impl Breakers {
             known: 1,
             paused: 0,
             row: Row::default(),
-            answers: 0,
-            failures: 0,
-            latency: Duration::ZERO,
+            totals: Totals::default(),
             may_park: 0,
             news: Vec::new(),
         }
@@ -148,10 +98,16 @@ impl Breakers {
     /// A client's secret is new: what its calls showed is forgotten, and its pause for rejections ends.
     pub fn renew(&mut self, key: ClientKey) {
         let client = self.client(key);
-        (client.proved, client.rejections, client.rejected_since) = (false, 0, None);
+        client.renew();
         if client.circuit.pause().is_some_and(|pause| pause.cause != Cause::Failures) {
             self.resume(key);
         }
+    }
+
+    /// A client has no secret any more: no call of it can be made, and so its pause could never end.
+    pub fn forget(&mut self, key: ClientKey) {
+        self.resume(key);
+        self.client(key).renew();
     }
 
     /// Rejections of a client for which nothing was revoked no longer pause it, until its secret is new.
@@ -204,14 +160,7 @@ impl Breakers {
     /// places: without a bound its calls would fill all of them before the first one has timed out.
     #[must_use]
     pub fn stuck_since(&self, key: ClientKey, now: Instant) -> Option<Instant> {
-        let client = self.at(key).filter(|client| client.running >= OWN_FAILURES)?;
-        let (since, answers) = client.silent_since?;
-        if self.answers - answers < OTHERS_MEANWHILE {
-            return None;
-        }
-        let usual = self.latency.max(client.latency).saturating_mul(SILENCE).max(LEAST_SILENCE);
-        let silent = now.saturating_duration_since(since) > usual;
-        silent.then_some(since)
+        self.at(key)?.stuck_since(&self.totals, now)
     }
 
     /// Whether a probe is due that any job, or any of some client, could be.
@@ -265,31 +214,24 @@ impl Breakers {
             Phase::Paused(_) => return None,
             Phase::Probing(_) => return self.worker.may_probe(now).then_some(Start::WorkerProbe),
         }
-        if self.stuck_since(key, now).is_some() {
-            return None;
-        }
-        let guard = self.settings.first_rejections;
+        let (guard, totals) = (self.settings.first_rejections, self.totals);
         let client = self.client(key);
-        match client.circuit.phase(now) {
-            // Each call under way could end as one more rejection.
-            Phase::Running if guard > 0 && !client.proved => {
-                (client.rejections + client.running < guard).then_some(Start::Free)
+        match client.phase(now) {
+            Phase::Running => {
+                let waits = client.is_at_risk(guard) || client.stuck_since(&totals, now).is_some();
+                (!waits).then_some(Start::Free)
             }
-            Phase::Running => Some(Start::Free),
             Phase::Paused(_) => None,
+            // Also while earlier calls hang: they may do so for long after it recovered.
             Phase::Probing(_) => client.circuit.may_probe(now).then_some(Start::ClientProbe),
         }
     }
 
     /// A call starts.
     pub fn started(&mut self, key: ClientKey, start: Start, now: Instant) {
-        let answers = self.answers;
+        let totals = self.totals;
         let client = self.client(key);
-        if client.running == 0 {
-            client.silent_since = None;
-        }
-        client.running += 1;
-        client.silent_since.get_or_insert((now, answers));
+        client.started(&totals, now);
         match start {
             Start::Free => {}
             Start::ClientProbe => client.circuit.probe_started(),
@@ -300,7 +242,7 @@ impl Breakers {
     /// A call ended without having been made.
     pub fn unused(&mut self, key: ClientKey, start: Start) {
         let client = self.client(key);
-        client.running = client.running.saturating_sub(1);
+        client.ended();
         match start {
             Start::Free => {}
             Start::ClientProbe => client.circuit.probe_unused(),
@@ -311,24 +253,7 @@ impl Breakers {
     /// Whether the failures of this client were found to be its own: others are answered meanwhile.
     #[must_use]
     pub fn fails_alone(&self, key: ClientKey) -> bool {
-        self.at(key).is_some_and(|client| client.first_failure.own)
-    }
-
-    /// Notes a failed call with that number; says from which on the failures are found to be the client's own.
-    fn note_failing(&mut self, key: ClientKey, number: u64) -> Option<u64> {
-        self.failures += 1;
-        let (answers, failures) = (self.answers, self.failures);
-        let client = self.client(key);
-        if client.failures == 1 {
-            client.first_failure = Failing { number, answers, failures: failures - 1, own: false };
-        }
-        let before = client.first_failure;
-        let answered = answers - before.answers;
-        let failed = (failures - before.failures).saturating_sub(client.failures.into());
-        let own = client.failures >= OWN_FAILURES && answered >= OTHERS_ANSWERED * failed.max(1);
-        let found = own && !before.own;
-        client.first_failure.own |= own;
-        found.then_some(before.number)
+        self.at(key).is_some_and(Client::fails_alone)
     }
 
     /// A call ended. `busy` says that it was refused for want of room which other calls of ours fill: that proves
@@ -341,9 +266,10 @@ impl Breakers {
         busy: bool,
         now: Instant,
     ) -> Changes {
-        self.client(key).running = self.client(key).running.saturating_sub(1);
+        self.client(key).ended();
         if outcome.is_answer() {
-            self.heard(key, took);
+            self.totals.answered(took);
+            self.client(key).answered(took);
         }
         match outcome {
             CallOutcome::Revoked => self.answered(key, true, start, now),
@@ -352,11 +278,9 @@ impl Breakers {
             CallOutcome::Failed { own_trouble: true, .. } => self.probe_failed(key, start, now),
             CallOutcome::Failed { retry_after, .. } => {
                 let not_before = retry_after.map(|wish| now + wish);
-                let client = self.client(key);
-                client.failures = client.failures.saturating_add(1);
-                client.failing_since.get_or_insert(now);
-                client.not_before = client.not_before.max(not_before);
-                let own_since = self.note_failing(key, number);
+                self.totals.failures += 1;
+                let totals = self.totals;
+                let own_since = self.client(key).failed(number, &totals, not_before, now);
                 if !busy {
                     self.row.note(key, not_before);
                 }
@@ -369,51 +293,41 @@ impl Breakers {
         }
     }
 
-    /// Notes how long an answer took.
-    fn heard(&mut self, key: ClientKey, took: Duration) {
-        let alone = self.known <= 1;
-        let client = self.client(key);
-        client.silent_since = None;
-        // Nobody is there to compare with.
-        if !alone {
-            average(&mut client.latency, took);
-            average(&mut self.latency, took);
-        }
-    }
-
     /// An answer ends every pause for failures that it speaks against. Only a success ends one for rejections.
     fn answered(&mut self, key: ClientKey, revoked: bool, start: Start, now: Instant) -> Changes {
         self.row = Row::default();
-        self.answers += 1;
         let resumed = self.worker.resume().is_some();
-        let settings = self.settings;
-        let client = self.client(key);
-        (client.failures, client.failing_since, client.not_before) = (0, None, None);
-        client.first_failure.own = false;
         if revoked {
-            (client.rejections, client.rejected_since, client.proved) = (0, None, true);
+            self.client(key).revoked();
             self.resume(key);
             return Changes { resumed, ..Changes::default() };
         }
-        client.rejections = client.rejections.saturating_add(1);
-        client.rejected_since.get_or_insert(now);
-        let unproved = settings.first_rejections > 0
-            && !client.proved
-            && client.rejections >= settings.first_rejections;
-        let many = settings.after_rejections.is_some_and(|limit| client.rejections >= limit);
-        let stalled = match client.circuit.pause().map(|pause| pause.cause) {
-            None if unproved => self.open(key, Cause::NothingRevoked, now),
-            None if many => self.open(key, Cause::Rejections, now),
-            None => false,
-            Some(Cause::Failures) => {
+        self.client(key).rejected(now);
+        let cause = self.client(key).circuit.pause().map(|pause| pause.cause);
+        let stalled = match cause {
+            None | Some(Cause::Failures) => {
+                // What it failed for is over. Its rejections may be too many by now.
                 self.resume(key);
-                false
+                self.too_many_rejections(key).is_some_and(|cause| self.open(key, cause, now))
             }
-            Some(_) => {
+            Some(Cause::Rejections | Cause::NothingRevoked) => {
                 start != Start::Free && self.probe_failed(key, Start::ClientProbe, now).stalled
             }
         };
         Changes { resumed, stalled, own_since: None }
+    }
+
+    /// Why a client that was rejected just now has to be paused, if it has.
+    fn too_many_rejections(&self, key: ClientKey) -> Option<Cause> {
+        let PauseSettings { first_rejections: first, after_rejections, .. } = self.settings;
+        let Client { rejections, proved, .. } = self.at(key)?;
+        if first > 0 && !proved && *rejections >= first {
+            Some(Cause::NothingRevoked)
+        } else if after_rejections.is_some_and(|most| *rejections >= most) {
+            Some(Cause::Rejections)
+        } else {
+            None
+        }
     }
 
     /// Whether a failure pauses, and whom.
@@ -489,20 +403,6 @@ impl Breakers {
             self.clients.resize_with(index + 1, Client::default);
         }
         &mut self.clients[index]
-    }
-}
-
-/// Moves an average by an eighth of the difference.
-fn average(mean: &mut Duration, took: Duration) {
-    let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-    let (old, new) = (nanos(*mean), nanos(took));
-    *mean = if old == 0 { took } else { Duration::from_nanos(old - old / 8 + new / 8) };
-}
-
-impl Client {
-    fn told(&self, client: ClientKey) -> Option<ClientPause> {
-        let pause = self.circuit.pause()?;
-        Some(ClientPause { client, pause, rejected_since: self.rejected_since })
     }
 }
 

@@ -112,7 +112,8 @@ impl Dispatcher {
         let admitted = {
             let mut state = self.state();
             let now = Instant::now();
-            if state.next(now).is_none()
+            if state.has_room(now)
+                && state.next(now).is_none()
                 && let Some(permit) = self.begin(&mut state, lane, client, now)
             {
                 if permit.is_probe() {
@@ -153,12 +154,25 @@ impl Dispatcher {
         self.dispatch(&mut state);
     }
 
-    /// So many clients have a secret; those of `renewed` have a new one.
-    pub fn know(self: &Arc<Self>, clients: usize, renewed: &[ClientKey]) {
+    /// So many clients have a secret.
+    pub fn know(self: &Arc<Self>, clients: usize) {
+        self.know_anew(clients, &[], &[]);
+    }
+
+    /// So many clients have a secret; those of `renewed` have a new one, those of `withdrawn` none any more.
+    pub fn know_anew(
+        self: &Arc<Self>,
+        clients: usize,
+        renewed: &[ClientKey],
+        withdrawn: &[ClientKey],
+    ) {
         let mut state = self.state();
         state.breakers.know(clients);
         for client in renewed {
             state.breakers.renew(*client);
+        }
+        for client in withdrawn {
+            state.breakers.forget(*client);
         }
         self.dispatch(&mut state);
     }
@@ -229,7 +243,9 @@ impl Dispatcher {
     fn dispatch(self: &Arc<Self>, state: &mut State) {
         let now = Instant::now();
         state.wake_at = None;
-        while let Some(turn) = state.next(now) {
+        while state.has_room(now)
+            && let Some(turn) = state.next(now)
+        {
             // Nothing is taken for those who have left.
             state.lanes.lane(turn.lane).forget(turn.client, oneshot::Sender::is_closed);
             if state.lanes.lane(turn.lane).waiting(turn.client) == 0 {
@@ -309,10 +325,10 @@ impl Dispatcher {
             // What is held can only wait, and would wait in flight.
             Phase::Running if state.held => Intake::Closed,
             // Jobs of a client that fails are parked to find others behind them, but not without end.
-            Phase::Running if paused > 0 && !state.breakers.may_take_in() => Intake::Closed,
-            Phase::Running => Intake::Open,
-            Phase::Probing(_) if state.wants_probe(now) => Intake::One,
-            Phase::Paused(_) | Phase::Probing(_) => Intake::Closed,
+            Phase::Running if paused == 0 || state.breakers.may_take_in() => Intake::Open,
+            // Jobs that wait for the probe leave after a while. Without another one there would be no probe.
+            Phase::Running | Phase::Probing(_) if state.wants_probe(now) => Intake::One,
+            Phase::Running | Phase::Paused(_) | Phase::Probing(_) => Intake::Closed,
         };
         let stranded = state.is_stranded(intake);
         let status = Status { phase, intake, clients_paused: paused, stranded };

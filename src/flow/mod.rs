@@ -8,6 +8,7 @@
 mod breakers;
 mod call_outcome;
 mod circuit;
+mod client;
 mod client_pause;
 mod dispatcher;
 mod early;

@@ -150,30 +150,31 @@ impl State {
         Some((room, wait.max(pause.next_probe.saturating_duration_since(now))))
     }
 
-    /// Takes everything that a call needs, or nothing.
+    /// Whether there is room for one more call.
+    pub(super) fn has_room(&mut self, now: Instant) -> bool {
+        let (allowed, ceiling) = (self.limit.allowed(), self.limit.ceiling());
+        if self.held || self.running >= ceiling {
+            return false;
+        }
+        if self.running < allowed || self.running < allowed + self.early.beyond(allowed, now) {
+            return true;
+        }
+        // In the past, it is over: all that may hang beyond the limit do. To wake for it would be to wake without end.
+        if let Some(at) = self.early.next(allowed).filter(|at| *at > now) {
+            self.wake(at);
+        }
+        false
+    }
+
+    /// Takes everything that a call needs, or nothing. There has to be room for it.
     pub(super) fn begin(&mut self, lane: Lane, client: ClientKey, now: Instant) -> Option<Call> {
-        if self.held {
-            return None;
-        }
         let start = self.breakers.may_start(client, now)?;
-        let allowed = self.limit.allowed();
-        if self.running >= allowed
-            && self.running
-                >= allowed.saturating_add(self.early.beyond(allowed, now)).min(self.limit.ceiling())
-        {
-            if self.running < self.limit.ceiling()
-                && let Some(at) = self.early.next(allowed)
-            {
-                self.wake(at);
-            }
-            return None;
-        }
         // Last, so that nobody holds a token of the rate while waiting for something else.
         if !self.rate_allows(start, now) {
             return None;
         }
         self.running += 1;
-        self.early.started(now, self.running > allowed);
+        self.early.started(now, self.running > self.limit.allowed());
         self.breakers.started(client, start, now);
         self.lanes.lane(lane).started(client);
         let number = self.limit.started(self.running);

@@ -28,7 +28,7 @@ pub use case::MAX_IN_HAND;
 pub use chance::Chance;
 use crowding::TURN_COMES_WITHIN;
 pub use duplicates::Duplicates;
-use duplicates::{Entry, Followed, Leader};
+use duplicates::{Entry, Followed, Follower, Leader};
 use in_hand::InHand;
 pub use settings::Settings;
 pub use stop::Stop;
@@ -132,11 +132,16 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
 
     /// Makes one call for all jobs in flight that ask for the same, and none for what was done already.
     async fn once(&self, job: &Job, case: &mut Case) -> Outcome {
-        let follower = match self.duplicates.enter(job.key(), case.lane, case.history.ambiguity) {
-            Entry::Duplicate => return Outcome::Done(Ending::Duplicate),
-            Entry::Leader(leader) => return self.pursue(job, case, leader).await,
-            Entry::Follower(follower) => follower,
-        };
+        match self.duplicates.enter(job.key(), case.lane, case.history.ambiguity) {
+            Entry::Duplicate => Outcome::Done(Ending::Duplicate),
+            Entry::Leader(leader) => self.pursue(job, case, leader).await,
+            // Boxed, for most jobs follow nobody, and what they might wait for would be moved with each of them.
+            Entry::Follower(follower) => Box::pin(self.follow(follower, job, case)).await,
+        }
+    }
+
+    /// Waits for the verdict on another job's call for the same token.
+    async fn follow(&self, follower: Follower, job: &Job, case: &mut Case) -> Outcome {
         // Not handed back when draining starts: the verdict may be under way, and the call that the
         // job would get elsewhere be rejected for it. A leader that only waits leaves at once, and
         // its followers lead and leave one after the other.
@@ -367,20 +372,26 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         let left = case.leave_by.saturating_duration_since(Instant::now());
         let at_first = TURN_COMES_WITHIN.min(hold).min(left);
         tokio::time::sleep(at_first).await;
-        let too_long = async {
-            tokio::time::sleep(hold.min(left).saturating_sub(at_first)).await;
-            if hold < left {
-                tokio::select! {
-                    biased;
-                    () = self.flow.not_running() => {}
-                    () = tokio::time::sleep_until(case.leave_by) => {}
-                }
+        // Boxed, for few jobs wait for so long.
+        Box::pin(async {
+            tokio::select! {
+                biased;
+                () = self.overstayed_in_pause(hold.min(left).saturating_sub(at_first), hold < left, case) => {}
+                () = self.backing_off.crowded_out(case.lane) => {}
             }
-        };
-        tokio::select! {
-            biased;
-            () = too_long => {}
-            () = self.backing_off.crowded_out(case.lane) => {}
+        })
+        .await;
+    }
+
+    /// Waits for `hold` and, where the job need not leave then, for a pause or until it has to leave.
+    async fn overstayed_in_pause(&self, hold: Duration, has_time: bool, case: &Case) {
+        tokio::time::sleep(hold).await;
+        if has_time {
+            tokio::select! {
+                biased;
+                () = self.flow.not_running() => {}
+                () = tokio::time::sleep_until(case.leave_by) => {}
+            }
         }
     }
 

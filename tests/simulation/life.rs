@@ -111,7 +111,7 @@ impl Running {
         };
         let flow = Arc::new(Dispatcher::new(&settings, Arc::clone(&metrics)));
         let clients = if world.is(Mutant::TakesAllClientsForOne) { 1 } else { CLIENTS };
-        flow.know(clients, &[]);
+        flow.know(clients);
         let (letters, inbox) = mpsc::unbounded_channel();
         let outbox = Arc::new(Outbox::default());
         let life = Arc::new(Life {

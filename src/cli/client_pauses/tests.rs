@@ -23,7 +23,7 @@ fn flow_of(clients: usize, files: Option<Vec<PathBuf>>) -> (Arc<Dispatcher>, Flo
     let credentials = Arc::new(Credentials::load(&settings).unwrap());
     let metrics = Metrics::new(Build { version: "1", revision: "r" }).unwrap();
     let flow = Arc::new(Dispatcher::new(&config.flow, Arc::new(metrics)));
-    flow.know(clients, &[]);
+    flow.know(clients);
     let mut pauses = ClientPauses::new(&config, credentials, true);
     pauses.files = files;
     (flow.clone(), FlowState::new(flow, Arc::new(pauses)))

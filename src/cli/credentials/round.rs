@@ -72,7 +72,8 @@ impl Rounds {
             }
             self.told.insert(text);
         }
-        news.replaced = (reloaded.changed > 0 || reloaded.withdrawn > 0).then_some(reloaded);
+        news.replaced =
+            (!reloaded.renewed.is_empty() || !reloaded.withdrawn.is_empty()).then_some(reloaded);
         news.mended = was_faulty && !self.faulty;
         news
     }
@@ -99,7 +100,8 @@ impl Rounds {
 impl News {
     /// Says it; nothing if there is none.
     pub(super) fn log(&self) {
-        if let Some(Reloaded { clients, changed, withdrawn, .. }) = &self.replaced {
+        if let Some(Reloaded { clients, renewed, withdrawn }) = &self.replaced {
+            let (changed, withdrawn) = (renewed.len(), withdrawn.len());
             info!(clients, changed, withdrawn, "client secrets replaced");
         }
         if let Some(keys) = self.history_keys {

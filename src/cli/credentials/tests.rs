@@ -48,16 +48,16 @@ async fn each_change_is_told_once() {
     fs::write(file("bakery"), "hunter2-first").unwrap();
     let replaced = Some(Reloaded {
         clients: 2,
-        changed: 2,
-        withdrawn: 0,
-        renewed: vec![ClientKey(1), ClientKey(0)],
+        renewed: vec![ClientKey(0), ClientKey(1)],
+        withdrawn: Vec::new(),
     });
     assert_eq!(rounds.read().await, News { replaced, ..News::default() });
     assert_eq!(secret(&credentials).as_deref(), Some("hunter2-new"));
     assert_eq!(rounds.read().await, News::default(), "told before");
 
     fs::remove_file(file("bakery")).unwrap();
-    let replaced = Some(Reloaded { clients: 1, changed: 0, withdrawn: 1, renewed: Vec::new() });
+    let replaced =
+        Some(Reloaded { clients: 1, renewed: Vec::new(), withdrawn: vec![ClientKey(1)] });
     assert_eq!(rounds.read().await, News { replaced, ..News::default() });
 }
 
@@ -102,7 +102,7 @@ async fn a_secret_that_is_odd_is_told_once_and_in_force() {
     let news = rounds.read().await;
     assert_eq!(
         news.replaced,
-        Some(Reloaded { clients: 1, changed: 1, withdrawn: 0, renewed: vec![ClientKey(0)] })
+        Some(Reloaded { clients: 1, renewed: vec![ClientKey(0)], withdrawn: Vec::new() })
     );
     assert_eq!(news.faults.len(), 1);
     let said = &news.faults[0];

@@ -328,3 +328,62 @@ fn refusals_of_an_overshoot_pause_no_client_and_lasting_ones_do() {
     breakers.saw((A, Start::Free, 0), Duration::ZERO, &refused, true, now + SECOND);
     assert_eq!(breakers.paused(), 1);
 }
+
+/// Fails calls of a client until it is paused.
+fn fail_until_paused(breakers: &mut Breakers, key: ClientKey, now: Instant) {
+    while breakers.stalled(key).is_none() {
+        breakers.started(key, Start::Free, now);
+        breakers.saw((key, Start::Free, 0), Duration::ZERO, &FAILED, false, now);
+    }
+}
+
+/// No call of it can be made any more, so no probe could end its pause.
+#[test]
+fn a_client_whose_secret_is_withdrawn_in_its_pause_stops_nobody() {
+    let (mut breakers, now) = (guarded(), Instant::now());
+    breakers.know(2);
+    fail_until_paused(&mut breakers, A, now);
+    breakers.know(1);
+    assert_ne!(breakers.phase(now), Phase::Running, "all that are left seem to be paused");
+    breakers.forget(A);
+    assert_eq!((breakers.phase(now), breakers.paused()), (Phase::Running, 0));
+    assert_eq!(breakers.may_start(B, now), Some(Start::Free));
+}
+
+/// Without a pause of their own nothing would start and nothing would be probed.
+#[test]
+fn rejections_that_become_too_many_in_a_pause_for_failures_pause_for_themselves() {
+    let (mut breakers, now) = (guarded(), Instant::now());
+    breakers.know(2);
+    for _ in 0..4 {
+        breakers.started(A, Start::Free, now);
+        breakers.saw((A, Start::Free, 0), Duration::ZERO, &Rejected, false, now);
+    }
+    fail_until_paused(&mut breakers, A, now);
+    let due = now + SECOND;
+    assert_eq!(breakers.may_start(A, due), Some(Start::ClientProbe));
+    breakers.started(A, Start::ClientProbe, due);
+    breakers.saw((A, Start::ClientProbe, 0), Duration::ZERO, &Rejected, false, due);
+    let causes: Vec<Cause> = breakers.pauses().map(|pause| pause.pause.cause).collect();
+    assert_eq!(causes, [Cause::NothingRevoked]);
+    assert_eq!(breakers.may_start(A, due + SECOND), Some(Start::ClientProbe));
+}
+
+#[test]
+fn a_probe_starts_beside_earlier_calls_that_hang() {
+    let (mut breakers, now) = (guarded(), Instant::now());
+    breakers.know(2);
+    breakers.lift_guard(A);
+    (0..8).for_each(|_| breakers.started(A, Start::Free, now));
+    for _ in 0..100 {
+        breakers.started(B, Start::Free, now);
+        breakers.saw((B, Start::Free, 0), Duration::ZERO, &Revoked, false, now);
+    }
+    let later = now + SECOND * 10;
+    assert_eq!(breakers.may_start(A, later), None, "its calls hang");
+    for _ in 0..3 {
+        breakers.saw((A, Start::Free, 0), SECOND * 10, &FAILED, false, later);
+    }
+    assert!(breakers.stalled(A).is_some());
+    assert_eq!(breakers.may_start(A, later + SECOND), Some(Start::ClientProbe));
+}

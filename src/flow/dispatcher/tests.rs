@@ -247,7 +247,7 @@ async fn a_probe_of_an_earlier_pause_lets_no_second_one_begin_as_it_ends() {
 
 /// Pauses client 1 of two: all its calls fail, those of client 0 are answered.
 async fn pause_one(dispatcher: &Arc<Dispatcher>) {
-    dispatcher.know(2, &[]);
+    dispatcher.know(2);
     for _ in 0..2 {
         start(dispatcher, Lane::Bulk).await.finish(CallOutcome::Revoked);
         start_of(dispatcher, Lane::Bulk, BROKEN).await.unwrap().finish(FAILED);
@@ -291,7 +291,7 @@ async fn most_jobs_of_a_paused_client_wait_elsewhere() {
 #[tokio::test(start_paused = true)]
 async fn while_nobody_else_is_answered_a_backlog_is_not_parked_without_end() {
     let dispatcher = running(&settings(8));
-    dispatcher.know(2, &[]);
+    dispatcher.know(2);
     for _ in 0..2 {
         start_of(&dispatcher, Lane::Bulk, BROKEN).await.unwrap().finish(FAILED);
     }
@@ -312,7 +312,7 @@ async fn while_nobody_else_is_answered_a_backlog_is_not_parked_without_end() {
 #[tokio::test(start_paused = true)]
 async fn a_failure_of_the_next_client_pauses_the_worker() {
     let dispatcher = running(&settings(8));
-    dispatcher.know(2, &[]);
+    dispatcher.know(2);
     for _ in 0..2 {
         start_of(&dispatcher, Lane::Bulk, BROKEN).await.unwrap().finish(FAILED);
     }
@@ -330,6 +330,23 @@ async fn calls_that_hang_at_the_start_let_others_begin_within_a_second() {
     assert!(began.elapsed() < Duration::from_secs(1));
     other.finish(CallOutcome::Revoked);
     assert!(start(&dispatcher, Lane::Interactive).now_or_never().is_some(), "nor do they later");
+}
+
+/// Otherwise the clock would stand still: it moves when there is nothing to do.
+#[tokio::test(start_paused = true)]
+async fn many_calls_that_hang_at_a_low_limit_do_not_keep_the_worker_busy() {
+    let dispatcher = running(&Settings { adaptive: true, ..settings(256) });
+    let calls: Vec<_> = (0..30)
+        .map(|_| {
+            tokio::spawn({
+                let dispatcher = Arc::clone(&dispatcher);
+                async move { start(&dispatcher, Lane::Bulk).await }
+            })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let hanging = calls.iter().filter(|call| call.is_finished()).count();
+    assert!((10..30).contains(&hanging), "{hanging} calls hang");
 }
 
 #[tokio::test(start_paused = true)]
@@ -472,7 +489,7 @@ async fn rate_of_the_others(broken: Broken, (from, until): (u64, u64)) -> f64 {
         ..defaults
     };
     let dispatcher = running(&settings);
-    dispatcher.know(CLIENTS as usize, &[]);
+    dispatcher.know(CLIENTS as usize);
     let began = Instant::now();
     let answered = Arc::new(AtomicU64::new(0));
     let next = Arc::new(AtomicU64::new(0));
