@@ -193,13 +193,15 @@ impl VirtualHost {
         self.with_connection(purpose, crash).await;
     }
 
-    /// Evaluates an expression about the one connection, `Pid`, that the worker has for this purpose.
+    /// Evaluates an expression about the one connection, `Pid`, that the worker has for this purpose. A connection
+    /// that closes is listed for a while beside the next one, and does not count.
     async fn with_connection(&self, purpose: &str, expression: &str) {
         let found = format!(
             r#"Of = fun(Pid) ->
-                [{{_, Host}}, {{_, Properties}}] = rabbit_networking:connection_info(Pid, [vhost, client_properties]),
+                [{{_, State}}, {{_, Host}}, {{_, Properties}}] =
+                    rabbit_networking:connection_info(Pid, [state, vhost, client_properties]),
                 {{_, _, Name}} = lists:keyfind(<<"connection_name">>, 1, Properties ++ [{{<<"connection_name">>, s, <<>>}}]),
-                Host == <<"{}">> andalso binary:match(Name, <<" {purpose}">>) =/= nomatch
+                State == running andalso Host == <<"{}">> andalso binary:match(Name, <<" {purpose}">>) =/= nomatch
             end,
             length([begin {expression} end || Pid <- rabbit_networking:local_connections(), catch Of(Pid) == true])."#,
             self.name,
