@@ -75,7 +75,7 @@ async fn every_action(stage: &Stage, folder: &Path, count: usize, limit: usize) 
     assert!(tokens(&replayed).into_iter().eq(expected), "the oldest first, each once");
 }
 
-/// Letters of 80 MB. All of them are printed, exported, sent back and thrown away.
+/// Letters of 120 MB. All of them are printed, exported, sent back and thrown away.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_action_keeps_the_letters_that_it_has_dealt_with() {
     const LETTERS: usize = 20_000;
