@@ -98,7 +98,7 @@ impl State {
         self.records.iter().filter(of).count()
     }
 
-    /// Whether no other delivery is the same call.
+    /// Whether no other delivery is the same call, or was.
     fn is_single(&self, record: &Record) -> bool {
         let flight = record.key.and_then(|key| self.flights.get(&(record.life, key)));
         flight.is_some_and(Flight::is_single)
