@@ -34,16 +34,22 @@ impl Pauses {
         }
     }
 
-    /// How long calls of a client have been paused since then, at least: the longer of its own pauses and of all's.
+    /// How long calls of a client have been paused since then, by its own pauses and by those of all.
     pub fn of(&self, client: ClientKey, since: Instant) -> Duration {
-        let now = Instant::now();
-        let lasting = self.since.iter().map(|(who, begin)| (*who, *begin, now));
-        let all: Vec<_> = self.ended.iter().copied().chain(lasting).collect();
-        let sum = |whose: Whose| -> Duration {
-            let theirs = all.iter().filter(|(who, ..)| *who == whose);
-            theirs.map(|(_, begin, end)| end.saturating_duration_since(since.max(*begin))).sum()
-        };
-        sum(None).max(sum(Some(client)))
+        let lasting = self.since.iter().map(|(who, begin)| (*who, *begin, Instant::now()));
+        let all = self.ended.iter().copied().chain(lasting);
+        let mut theirs: Vec<_> = all
+            .filter(|(who, ..)| who.is_none_or(|who| who == client))
+            .map(|(_, begin, end)| (begin.max(since), end))
+            .collect();
+        theirs.sort_unstable();
+        let mut counted_up_to = since;
+        let mut paused = Duration::ZERO;
+        for (begin, end) in theirs {
+            paused += end.saturating_duration_since(begin.max(counted_up_to));
+            counted_up_to = counted_up_to.max(end);
+        }
+        paused
     }
 }
 
@@ -56,7 +62,7 @@ impl Witness {
 }
 
 impl State {
-    /// How long calls of a delivery's client have been paused since then, at least.
+    /// How long calls of a delivery's client have been paused since then.
     pub fn paused_since(&mut self, number: Number, client: ClientKey, since: Instant) -> Duration {
         self.life(number).pauses.of(client, since)
     }
