@@ -22,7 +22,7 @@ test-cluster: ## three workers on a cluster of three RabbitMQ nodes that are kil
 
 test-dead-letters: ## 300,000 dead letters listed, exported, replayed and discarded: prints the memory of each
 	@scripts/install test
-	scripts/with-broker cargo test --locked --test e2e -- dead_letters::memory --ignored --nocapture
+	scripts/with-broker cargo test --locked --release --test e2e -- dead_letters::memory --ignored --nocapture
 
 outage: ## the tests of an outage at full length, a minute each, side by side
 	@scripts/install test

@@ -17,9 +17,14 @@ const BESIDES_A_TEXT: usize = 96;
 /// Tables in tables are measured down to here. The stream lets nothing deeper through.
 const DEEPEST: usize = 32;
 
-/// A delivery's tag on its channel. It means nothing outside the look that it belongs to.
+/// Where a delivery is held. It means nothing outside the look that it belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tag(pub(super) u64);
+pub struct Tag {
+    /// The channel that it came by, counted from the first one of the look.
+    pub(super) channel: usize,
+    /// Its tag on that channel.
+    pub(super) delivery: u64,
+}
 
 /// A letter that is held, as it came.
 pub struct Held {
@@ -38,10 +43,15 @@ impl fmt::Debug for Held {
 }
 
 impl Held {
-    /// What was delivered, for that charge.
-    pub(super) fn new(delivery: Delivery, reader: &Arc<Reader>, charge: Option<Charge>) -> Self {
+    /// What was delivered by a channel of the look, for that charge.
+    pub(super) fn new(
+        channel: usize,
+        delivery: Delivery,
+        reader: &Arc<Reader>,
+        charge: Option<Charge>,
+    ) -> Self {
         Self {
-            tag: Tag(delivery.delivery_tag),
+            tag: Tag { channel, delivery: delivery.delivery_tag },
             body: delivery.data,
             properties: delivery.properties,
             reader: Arc::clone(reader),

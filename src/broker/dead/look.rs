@@ -19,7 +19,7 @@ use super::{
     held::{Held, Tag},
     holding::Holding,
     order::Order,
-    queue::{LookError, Unanswered, asked, asked_at_length},
+    queue::{LookError, Unanswered, asked_at_length},
     read::Reader,
     window::{Plan, Windows},
 };
@@ -88,13 +88,12 @@ impl<'a> Look<'a> {
         found: Occupancy,
         aim: Aim,
     ) -> Result<Self, LookError> {
-        let channel = asked(connection.create_channel()).await?;
         let plan = Plan::of(found.ready, aim == Aim::Taking);
-        asked(channel.basic_qos(plan.prefetch, BasicQosOptions::default())).await?;
+        let holding = Holding::begin(connection, queue, found.consumers, plan.prefetch).await?;
         let mut look = Self {
             aim,
             claims: connection.claims(),
-            holding: Holding::new(connection, channel, queue, found.consumers),
+            holding,
             queue,
             reader,
             plan,
@@ -183,8 +182,8 @@ impl<'a> Look<'a> {
     ///
     /// [`LookError::Lost`]; any of these letters may have gone back then.
     pub async fn ack(&mut self, letters: &[Tag]) -> Result<(), LookError> {
-        for Tag(tag) in letters {
-            self.windows.acked(*tag);
+        for tag in letters {
+            self.windows.acked(tag.channel);
         }
         if !letters.is_empty() {
             // In their place the broker may hand over others.
@@ -265,16 +264,21 @@ impl<'a> Look<'a> {
     }
 
     /// Asks for more consumers in one go, for between two of them a part of the queue would be held. Those that
-    /// are there get no letters any more: while one is acked, only the last one may get another in its place.
+    /// are there get no letters any more: while one is acked, only the last one may get another in its place. Where
+    /// letters are acked, each consumer has a channel of its own.
     async fn ask_for(&mut self, consumers: u32) -> Result<(), LookError> {
-        let channel = self.holding.channel();
         let full: Vec<_> = self.consumers.iter().map(Consumer::tag).collect();
+        let channel = self.holding.channel().clone();
+        if self.aim == Aim::Taking && self.windows.count() > 0 {
+            self.holding.go_on(self.plan.prefetch).await?;
+        }
+        let latest = self.holding.channel();
         let asking = (self.windows.count()..).take(consumers as usize).map(|n| {
             // The broker puts letters back in the order of their consumers' tags.
             let (tag, options) = (format!("look-{n:04}").into(), BasicConsumeOptions::default());
-            channel.basic_consume(self.queue.clone(), tag, options, FieldTable::default())
+            latest.basic_consume(self.queue.clone(), tag, options, FieldTable::default())
         });
-        let asking = try_join(cancel(channel, &full), try_join_all(asking));
+        let asking = try_join(cancel(&channel, &full), try_join_all(asking));
         ((), self.consumers) = asked_at_length(asking).await?;
         self.windows.end();
         self.consumers.iter().for_each(|_| self.windows.asked(self.plan.prefetch));
@@ -293,11 +297,13 @@ impl<'a> Look<'a> {
             Some(Ok(delivery)) => delivery,
         };
         self.seen += 1;
-        self.windows.brought(consumer, delivery.delivery_tag);
-        self.order.note(delivery.delivery_tag, &delivery.properties);
+        self.windows.brought(consumer);
+        if self.aim == Aim::Reading {
+            self.order.note(delivery.delivery_tag, &delivery.properties);
+        }
         self.holding.add();
         let charge = self.claims.claim(self.holding.channel().id(), delivery.delivery_tag);
-        Ok(Held::new(delivery, self.reader, charge))
+        Ok(Held::new(self.holding.number(), delivery, self.reader, charge))
     }
 }
 

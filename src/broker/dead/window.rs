@@ -14,10 +14,13 @@ const AT_ONCE: u32 = 100_000;
 /// Letters of a window in a longer queue, if that makes for few enough consumers.
 const WINDOW: u16 = 10_000;
 
-/// The windows that a queue is divided into, at most. RabbitMQ 3.10 gives back what the consumers of a lost
+/// The windows that a queue is divided into where it is only read, at most. RabbitMQ 3.10 gives back what the consumers of a lost
 /// connection held in the order of their tags as long as there are 32 at most; the rest is for letters that
 /// come meanwhile.
 const MOST_WINDOWS: u32 = 28;
+
+/// The same where letters are acked: each of these windows is a channel, and a connection has 2047 of them.
+const MOST_CHANNELS: u32 = 1000;
 
 /// How a queue is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +41,8 @@ impl Plan {
         } else if ready <= AT_ONCE && !one_by_one {
             Self { prefetch: MOST, first: ready / u32::from(MOST) + 1 }
         } else {
-            let window = ready.div_ceil(MOST_WINDOWS).max(WINDOW.into());
+            let most = if one_by_one { MOST_CHANNELS } else { MOST_WINDOWS };
+            let window = ready.div_ceil(most).max(WINDOW.into());
             Self { prefetch: u16::try_from(window).unwrap_or(MOST), first: 1 }
         }
     }
@@ -56,8 +60,6 @@ pub struct Windows {
 #[derive(Debug, Clone, Copy)]
 struct Window {
     prefetch: u16,
-    /// The tag of its first letter.
-    first: Option<u64>,
     /// Letters that it holds.
     held: u32,
 }
@@ -65,7 +67,7 @@ struct Window {
 impl Windows {
     /// Notes a consumer.
     pub fn asked(&mut self, prefetch: u16) {
-        self.all.push(Window { prefetch, first: None, held: 0 });
+        self.all.push(Window { prefetch, held: 0 });
     }
 
     /// Notes that those that were asked for so far get no letters any more.
@@ -79,18 +81,16 @@ impl Windows {
         self.all.len()
     }
 
-    /// Notes that one of those that get letters, counted from the first of them, has brought this one.
-    pub fn brought(&mut self, consumer: usize, tag: u64) {
+    /// Notes that one of those that get letters, counted from the first of them, has brought one.
+    pub fn brought(&mut self, consumer: usize) {
         if let Some(window) = self.all.get_mut(self.ended + consumer) {
-            window.first.get_or_insert(tag);
             window.held += 1;
         }
     }
 
-    /// Notes that a letter was acked: a consumer that gets letters gets another one in its place.
-    pub fn acked(&mut self, tag: u64) {
-        let holds = |window: &&mut Window| window.first.is_some_and(|first| first <= tag);
-        if let Some(window) = self.all.iter_mut().rev().find(holds) {
+    /// Notes that a letter of a window was acked: a consumer that gets letters gets another one in its place.
+    pub fn acked(&mut self, window: usize) {
+        if let Some(window) = self.all.get_mut(window) {
             window.held = window.held.saturating_sub(1);
         }
     }
@@ -137,13 +137,15 @@ mod tests {
             (66_000, true, WINDOW, 1),
             (100_001, false, WINDOW, 1),
             (300_000, false, 10_715, 1),
-            (1_000_000, true, 35_715, 1),
+            (1_000_000, false, 35_715, 1),
+            (1_000_000, true, WINDOW, 1),
+            (20_000_000, true, 20_000, 1),
             (10_000_000, false, MOST, 1),
         ] {
             let plan = Plan::of(ready, one_by_one);
             assert_eq!(plan, Plan { prefetch, first }, "{ready} {one_by_one}");
             let windows = ready / u32::from(prefetch) + 1;
-            assert!(windows <= 32 || ready > 1_800_000, "{ready}: {windows}");
+            assert!(windows <= 32 || one_by_one || ready > 1_800_000, "{ready}: {windows}");
         }
     }
 
@@ -154,14 +156,14 @@ mod tests {
         windows.asked(3);
         for tag in 1..=5 {
             assert!(!windows.all_are_full());
-            windows.brought(usize::from(tag > 3), tag);
+            windows.brought(usize::from(tag > 3));
         }
         assert!(windows.is_full(0) && !windows.is_full(1));
-        windows.brought(1, 6);
+        windows.brought(1);
         assert!(windows.all_are_full());
-        windows.acked(5);
+        windows.acked(1);
         assert!(windows.is_full(0) && !windows.is_full(1), "it was the second one's");
-        windows.acked(3);
+        windows.acked(0);
         assert!(!windows.is_full(0));
     }
 
@@ -170,14 +172,14 @@ mod tests {
         let mut windows = Windows::default();
         windows.asked(2);
         assert_eq!(windows.counted(), 1);
-        windows.brought(0, 1);
+        windows.brought(0);
         windows.end();
         assert!(windows.all_are_full(), "nobody gets letters");
         assert_eq!(windows.counted(), 1);
         windows.asked(2);
-        windows.brought(0, 2);
+        windows.brought(0);
         assert_eq!(windows.counted(), 2);
-        windows.acked(1);
+        windows.acked(0);
         assert_eq!(windows.counted(), 1);
     }
 }

@@ -112,7 +112,10 @@ impl Witness {
     /// A call was not made, for there is no secret any more.
     pub fn refused(&self, number: Number) {
         self.count("call", "not made for want of a secret");
-        self.state().record(number).refused = true;
+        let mut state = self.state();
+        state.record(number).refused = true;
+        // It may have been a probe, and then its client's turn is over although no call was made.
+        state.life(number).probed = None;
     }
 }
 

@@ -15,12 +15,15 @@ pub struct Flight {
     /// Whether an attempt of theirs may have worked.
     pub ambiguous: bool,
     pub calling: Option<Number>,
+    /// Whether it ever was more than one delivery.
+    shared: bool,
 }
 
 impl Flight {
-    /// Whether it is one delivery alone.
-    pub fn is_single(&self) -> bool {
-        self.members.len() == 1
+    /// Whether it was one delivery from its beginning. What was shared may wait in the lane of a member that has left,
+    /// and waits for a place only since the member that called has left.
+    pub const fn is_single(&self) -> bool {
+        !self.shared
     }
 }
 
@@ -35,6 +38,7 @@ impl State {
         record.remembered = fresh;
         let knows = record.may_have_worked;
         let flight = self.flights.entry((life, key)).or_default();
+        flight.shared |= !flight.members.is_empty();
         flight.members.push(number);
         // What one of them knows of the token concerns all of them.
         flight.ambiguous |= knows;

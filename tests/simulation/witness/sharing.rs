@@ -23,6 +23,7 @@ impl State {
         let (life, lane) = (self.record(number).life, self.record(number).lane);
         let client = plan.jobs[self.record(number).job].client();
         let others = self.waiting_others(number, client, plan);
+        let index = usize::try_from(number.0 - 1).expect("an index");
         let mut faults = Vec::new();
         match status.phase {
             Phase::Running if status.clients_paused == 0 => {
@@ -32,7 +33,8 @@ impl State {
                     // With more calls that hang, it gets no more places.
                     *of_lane == lane && running < STUCK && running + 1 < own
                 };
-                if others.iter().any(less) {
+                // Where its call is shared, it may have been lent the lane of another delivery.
+                if self.is_single(&self.records[index]) && others.iter().any(less) {
                     faults.push(format!("{number}: holds the place of a client that waits"));
                 }
             }
@@ -98,7 +100,7 @@ impl State {
         self.records.iter().filter(of).count()
     }
 
-    /// Whether no other delivery is the same call.
+    /// Whether no other delivery is the same call, or was.
     fn is_single(&self, record: &Record) -> bool {
         let flight = record.key.and_then(|key| self.flights.get(&(record.life, key)));
         flight.is_some_and(Flight::is_single)
