@@ -10,6 +10,7 @@ from .dashboard import Dashboard
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = ROOT / "config/prometheus/rules"
+DOCUMENTED = ROOT / "docs/metrics.md"
 
 # A metric of ours, with what stands in braces behind it. Not the middle of a recorded name.
 METRIC = re.compile(r"(?<![\w:/.-])(revoker_[a-z_]+|process_[a-z_]+)(?![\w:*])(?:\{([^}]*)\})?")
@@ -41,7 +42,9 @@ def texts():
         for panel in dashboard.panels:
             yield from ((f"panel {panel.title!r}", target.expression) for target in panel.targets)
         yield from ((path.name, expression) for expression in dashboard.annotations)
-    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+    pages = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+    # The changelog may name a metric that is gone.
+    for page in (page for page in pages if page.name != "CHANGELOG.md"):
         # Within a table a bar is escaped. A key of JSON is no metric.
         yield page.name, re.sub(r'"\w+":', "", page.read_text().replace(r"\|", "|"))
 
@@ -62,12 +65,22 @@ def faults_of_matcher(metric, label, operator, wanted, values):
             yield f'{metric} has no {label} "{alternative}"'
 
 
+def faults_of_documentation(families):
+    """Metrics of ours that a worker exports and the table of metrics does not list."""
+    rows = re.findall(r"^\| (`revoker_.*?) \|", DOCUMENTED.read_text(), re.M)
+    listed = {name for row in rows for name in re.findall(r"`(revoker_\w+)`", row)}
+    for name in sorted(families):
+        if name.startswith("revoker_") and name not in listed:
+            yield f"{DOCUMENTED.name}: its table does not list {name}"
+
+
 def faults(exposition):
-    """Every name, label and value that nobody exports or records."""
+    """Every name, label and value that nobody exports or records, and every metric that is not documented."""
     metrics = exported(exposition)
     recorded = {name for rules in RULES.glob("*.yml") for name in re.findall(r"- record: (\S+)", rules.read_text())}
     # A histogram is named by its parts in expressions, by its own name in prose.
     families = {re.sub(r"_(bucket|sum|count)$", "", name) for name in metrics}
+    yield from faults_of_documentation(families)
     seen = 0
     for where, text in texts():
         for name, braces in METRIC.findall(text):

@@ -79,7 +79,7 @@ mod tests {
         copies
     }
 
-    /// The bounds that the README and docs/queues.md state: for the default time-out, and for the shortest and
+    /// The bounds that docs/queues.md states: for the default time-out, and for the shortest and
     /// the longest that the configuration accepts. The time is the longest that a settled delivery stays in
     /// flight.
     #[test]

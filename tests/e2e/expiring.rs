@@ -8,7 +8,7 @@ use crate::harness::{
     DEAD, Endpoint, INTERACTIVE, Launch, Message, Said, Stage, Swept, Worker, token,
 };
 
-/// How far clocks may differ, as the README has it.
+/// How far clocks may differ, as docs/jobs.md states.
 const ALLOWED_SKEW: Duration = Duration::from_secs(60);
 
 /// Further from the present than a test may take, and well within the allowed skew.

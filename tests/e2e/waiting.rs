@@ -205,7 +205,7 @@ async fn a_retry_after_of_a_day_is_clamped_and_logged_once() {
 async fn a_token_that_expires_in_a_retry_queue_is_not_called_for() {
     const LIFE: Duration = Duration::from_secs(10);
     const STAY: Duration = Duration::from_secs(11);
-    // How far clocks may differ, as the README has it: for so long a token that has expired is called for.
+    // How far clocks may differ, as docs/jobs.md states: for so long a token that has expired is called for.
     const ALLOWED_SKEW: Duration = Duration::from_secs(60);
     let stage = Stage::new().await;
     let endpoint = Endpoint::start(|_| Answer::status(429)).await;

@@ -1,5 +1,5 @@
-//! The rights at the broker that the README gives. Since 4.2.7 and 4.3.1 RabbitMQ tells of a queue only to users with
-//! some right on it; 4.2.6 and 4.3.0 told those alone who may configure it.
+//! The rights at the broker that docs/deployment.md gives. Since 4.2.7 and 4.3.1 RabbitMQ tells of a queue only to
+//! users with some right on it; 4.2.6 and 4.3.0 told those alone who may configure it.
 
 use std::iter;
 
