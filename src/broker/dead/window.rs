@@ -4,6 +4,10 @@
 //! many letters as its prefetch says. One for all would not do, for a prefetch is a 16-bit number. All at once
 //! would not either: the broker reads what it hands over into its memory, tried: 2 GB for 300,000 letters of
 //! 700 bytes.
+//!
+//! Where letters are acked, each consumer of a long queue has a channel of its own (`Holding::go_on` says why).
+//! The broker takes the letters of several channels back in any order once the connection is lost, so a command
+//! that is killed then may leave the windows in another order.
 
 /// The most letters that one consumer can hold. A quorum queue takes "unlimited" for 2000.
 pub const MOST: u16 = u16::MAX;
