@@ -74,8 +74,10 @@ pub struct StoredLetter {
     pub body_bytes: usize,
     /// The lane that it died in, if that is known.
     pub lane: Option<Lane>,
-    /// The client on whose behalf it would be called.
+    /// The client on whose behalf it would be called, as far as it may be shown.
     pub client_id: Option<String>,
+    /// The fingerprint of that client's id as it is written, to compare with.
+    pub client: Option<Fingerprint>,
     /// The endpoint's code, if it gave one.
     pub code: Option<String>,
     /// The HTTP status of the last answer, if there was one.
@@ -103,6 +105,12 @@ impl StoredLetter {
     #[must_use]
     pub fn age(&self, now: SystemTime) -> Option<Duration> {
         self.dead_at.map(|at| now.duration_since(at).unwrap_or_default())
+    }
+
+    /// Whether it would be called on behalf of this client. Its id may be shown in part: a token may contain it.
+    #[must_use]
+    pub fn is_of(&self, client_id: &str) -> bool {
+        self.client == Some(Fingerprint::of(client_id))
     }
 
     /// Whether somebody who typed `name`, a job id or a fingerprint, means this letter. A message id that is

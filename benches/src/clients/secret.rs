@@ -144,6 +144,14 @@ fn revoked(backend: &Backend) -> usize {
     revoked.map(|call| &call.token).collect::<HashSet<_>>().len()
 }
 
+/// The first line of what a command printed, or the last one of what it logged.
+fn said(output: &Output) -> String {
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let line = out.lines().next().or_else(|| err.lines().last());
+    line.unwrap_or_default().to_owned()
+}
+
 /// Runs a command as a person types it, with the settings of the scenario.
 async fn shell(
     stage: &Stage,
@@ -157,11 +165,7 @@ async fn shell(
     shell.envs(place.settings().iter().map(|(key, value)| (variable(key), value)));
     shell.envs(setting.map(|(key, value)| (variable(key), value)));
     let output = spawn_blocking(move || shell.output()).await??;
-    eprintln!(
-        "clients, m: {command}: {:?}\n{}",
-        output.status.code(),
-        String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or_default()
-    );
+    eprintln!("clients, m: {command}: {:?}\n{}", output.status.code(), said(&output));
     drop(names);
     Ok(output)
 }

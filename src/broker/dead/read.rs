@@ -109,6 +109,7 @@ impl Reader {
         // Ours are a parked job's, from before the broker dropped it: it says where that was.
         let lane = if stated.is_some() { by_header } else { by_queue.or(by_header) };
         let arrival = headers::arrival(properties, lane.unwrap_or(Lane::Bulk), false);
+        let client_id = job.and_then(|job| job.client_id.as_deref());
         StoredLetter {
             reason,
             detail,
@@ -123,7 +124,8 @@ impl Reader {
             is_job: job.is_some(),
             body_bytes: body.len(),
             lane,
-            client_id: job.and_then(|job| job.client_id.as_deref()).map(shown),
+            client_id: client_id.map(shown),
+            client: client_id.map(Fingerprint::of),
             code: written.text(name::CODE).map(shown),
             http_status: written.count(name::HTTP_STATUS),
             attempts: written.count(name::ATTEMPTS),

@@ -83,7 +83,7 @@ impl Filter {
         let Args { reason, lane, client_id, id, .. } = &self.args;
         (reason.is_empty() || reason.contains(&letter.reason))
             && (lane.is_none() || *lane == letter.lane)
-            && (client_id.is_none() || *client_id == letter.client_id)
+            && client_id.as_ref().is_none_or(|client| letter.is_of(client))
             && (id.is_empty() || id.iter().any(|name| letter.goes_by(name)))
             && self.since.is_none_or(|since| letter.dead_at.is_some_and(|at| at >= since))
             && self.until.is_none_or(|until| letter.dead_at.is_some_and(|at| at <= until))
@@ -119,6 +119,7 @@ pub mod tests {
             body_bytes: 23,
             lane: Some(Lane::Bulk),
             client_id: Some("shop".to_owned()),
+            client: Some(Fingerprint::of("shop")),
             code: None,
             http_status: None,
             attempts: Some(3),
@@ -184,6 +185,7 @@ pub mod tests {
             reason: DeadReason::BrokerDropped,
             lane: None,
             client_id: None,
+            client: None,
             fingerprint: None,
             dead_at: None,
             ..letter()

@@ -80,6 +80,7 @@ fn what_a_worker_wrote_is_read_again() {
         body_bytes: BODY.len(),
         lane: Some(Lane::Bulk),
         client_id: Some("shop".to_owned()),
+        client: Some(Fingerprint::of("shop")),
         code: Some("01".to_owned()),
         http_status: Some(200),
         attempts: Some(3),
@@ -311,4 +312,12 @@ fn no_text_of_a_letter_shows_an_encoded_token() {
     assert_eq!(letter.detail, "no such token: [redacted]");
     assert_eq!(letter.code.as_deref(), Some("[redacted]"));
     assert_eq!(Some(letter.id.to_string()), letter.fingerprint.map(|of| of.to_string()));
+}
+
+#[test]
+fn a_client_whose_id_is_a_part_of_a_token_is_still_found_by_it() {
+    let body = br#"{"refresh_token":"shop-7","client_id":"shop"}"#;
+    let letter = reader().read(&BasicProperties::default(), body);
+    assert_ne!(letter.client_id.as_deref(), Some("shop"), "a part of the token is shown");
+    assert!(letter.is_of("shop") && !letter.is_of("other"));
 }
