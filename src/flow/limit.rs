@@ -82,6 +82,9 @@ pub struct Limit {
     current: usize,
     /// Fast start: the limit doubles, until something speaks against it for the first time.
     starting: bool,
+    /// Latency rose in the last round of fast start. A doubling opens as many connections, and that alone can be slow:
+    /// one more round under the same limit tells.
+    doubted: bool,
     /// The number of the next call to start.
     next: u64,
     stragglers: Stragglers,
@@ -155,6 +158,7 @@ impl Limit {
             adaptive,
             current: if adaptive { min } else { max },
             starting: true,
+            doubted: false,
             next: 0,
             stragglers: Stragglers::default(),
             decreased: 0,
@@ -315,6 +319,13 @@ impl Limit {
             return;
         }
         match self.trend() {
+            Trend::Doubled | Trend::Risen if self.starting && !self.doubted => {
+                self.doubted = true;
+                if let Some(baseline) = &mut self.baseline {
+                    baseline.drop_rise();
+                }
+                self.next_round();
+            }
             Trend::Doubled => self.decrease(2, LoweredBy::Latency),
             Trend::Risen => self.decrease(DECREASE, LoweredBy::Latency),
             Trend::Cleared(load) => {
@@ -322,6 +333,7 @@ impl Limit {
                 self.next_round();
             }
             Trend::Holds => {
+                self.doubted = false;
                 self.current = self.current.saturating_add(self.step()).min(self.max);
                 let refused = self.refused_at == Some(self.current);
                 self.calm = if refused { 0 } else { self.calm.saturating_add(1) };

@@ -102,13 +102,13 @@ impl Windows {
     /// Whether one of those that get letters, counted from the first of them, holds as many as it can.
     #[must_use]
     pub fn is_full(&self, consumer: usize) -> bool {
-        self.all.get(self.ended + consumer).is_some_and(Window::is_full)
+        self.all.get(self.ended + consumer).is_some_and(|window| window.is_full())
     }
 
     /// Whether nobody can hold another letter.
     #[must_use]
     pub fn all_are_full(&self) -> bool {
-        self.all[self.ended..].iter().all(Window::is_full)
+        self.all[self.ended..].iter().all(|window| window.is_full())
     }
 
     /// How many of them the broker counts: those that get letters, and those that hold some.
@@ -121,7 +121,7 @@ impl Windows {
 }
 
 impl Window {
-    fn is_full(&self) -> bool {
+    fn is_full(self) -> bool {
         self.held >= self.prefetch.into()
     }
 }

@@ -244,6 +244,39 @@ fn a_failure_that_is_no_evidence_of_load_changes_nothing() {
     assert_eq!(limit.current(), 64);
 }
 
+/// As many calls as the limit allows begin together, and each is answered after that long.
+fn answer_all(limit: &mut Limit, latency: Duration) {
+    let numbers: Vec<_> = (1..=limit.current()).map(|running| limit.started(running)).collect();
+    for number in numbers {
+        limit.ended(number, Sample::Answered { latency });
+    }
+}
+
+/// A doubling opens as many connections, which may take a while: a round that is slow for that does not end fast
+/// start. A second one does.
+#[test]
+fn one_slow_round_does_not_end_fast_start() {
+    const USUAL: Duration = Duration::from_millis(50);
+    const SLOW: Duration = Duration::from_millis(200);
+    let mut limit = Limit::new(1, 256, true);
+    while limit.current() < 64 {
+        answer_all(&mut limit, USUAL);
+    }
+    answer_all(&mut limit, SLOW);
+    assert_eq!(limit.current(), 64, "neither raised nor lowered");
+    answer_all(&mut limit, USUAL);
+    answer_all(&mut limit, USUAL);
+    assert_eq!((limit.current(), limit.reason()), (256, LimitReason::Ceiling));
+
+    let mut limit = Limit::new(1, 256, true);
+    while limit.current() < 64 {
+        answer_all(&mut limit, USUAL);
+    }
+    answer_all(&mut limit, SLOW);
+    answer_all(&mut limit, SLOW);
+    assert_eq!((limit.current(), limit.reason()), (32, LimitReason::Latency));
+}
+
 #[test]
 fn a_pause_ends_at_the_floor_in_fast_start() {
     let mut limit = Limit::new(2, 100, true);
