@@ -332,8 +332,9 @@ impl Limit {
                 self.current = load.clamp(self.current, self.max);
                 self.next_round();
             }
+            // Until enough calls tell whether the doubt was right.
+            Trend::Holds if self.starting && self.doubted => self.next_round(),
             Trend::Holds => {
-                self.doubted = false;
                 self.current = self.current.saturating_add(self.step()).min(self.max);
                 let refused = self.refused_at == Some(self.current);
                 self.calm = if refused { 0 } else { self.calm.saturating_add(1) };
@@ -366,13 +367,15 @@ impl Limit {
         self.latencies.clear();
         let load = self.round.peak;
         let baseline = self.baseline.get_or_insert_with(|| Baseline::new(latency, load));
-        if self.current > self.min {
+        let trend = if self.current > self.min {
             baseline.judge(latency, load)
         } else {
             // Where the limit cannot be lowered, nothing can be tried out.
             baseline.follow(latency, load);
             Trend::Holds
-        }
+        };
+        self.doubted &= trend != Trend::Holds;
+        trend
     }
 
     /// Takes one part in `parts` off the limit, and at least one call.

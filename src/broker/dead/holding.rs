@@ -8,7 +8,7 @@ use lapin::{
     options::{BasicAckOptions, BasicNackOptions, BasicQosOptions},
     types::ShortString,
 };
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{
     held::Tag,
@@ -22,6 +22,9 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// As many letters more give it a second more.
 const LETTERS_A_SECOND: u64 = 1_000;
 
+/// It takes the letters of one channel back within this time, or the next channel is closed meanwhile.
+const RETURN_LIMIT: Duration = Duration::from_secs(20);
+
 /// How often the broker is asked whether it has.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -29,7 +32,8 @@ const ASK_AGAIN: Duration = Duration::from_millis(20);
 /// in memory what it has not done.
 const TOLD_AT_ONCE: usize = 1024;
 
-/// The letters that a look holds. Dropped, all that were not acked go back, in their order.
+/// The letters that a look holds. Dropped, all that were not acked go back; those of several channels may change
+/// places then.
 #[derive(Debug)]
 pub struct Holding<'a> {
     connection: &'a Connection,
@@ -38,8 +42,6 @@ pub struct Holding<'a> {
     /// The last of them.
     latest: Channel,
     queue: &'a ShortString,
-    /// Consumers of the queue besides ours.
-    pub others: u32,
 }
 
 /// What came by one channel.
@@ -71,12 +73,11 @@ impl<'a> Holding<'a> {
     pub(super) async fn begin(
         connection: &'a Connection,
         queue: &'a ShortString,
-        others: u32,
         prefetch: u16,
     ) -> Result<Self, Unanswered> {
         let latest = open(connection, prefetch).await?;
         let channels = vec![Held::by(&latest)];
-        Ok(Self { connection, channels, latest, queue, others })
+        Ok(Self { connection, channels, latest, queue })
     }
 
     /// Opens another channel: the letters that are still to come, come by it.
@@ -100,10 +101,10 @@ impl<'a> Holding<'a> {
         self.channels.len() - 1
     }
 
-    /// One more letter is held.
-    pub(super) fn add(&mut self) {
+    /// So many letters more are held.
+    pub(super) fn add(&mut self, letters: u64) {
         if let Some(held) = self.channels.last_mut() {
-            held.left += 1;
+            held.left += letters;
         }
     }
 
@@ -157,7 +158,7 @@ impl<'a> Holding<'a> {
     /// Lets go of the rest, one channel after the other, so that the letters keep their order. Returns when the
     /// broker has all of them back, so that whoever looks next sees them.
     pub(super) async fn close(self) {
-        let Self { connection, channels, queue, others, .. } = self;
+        let Self { connection, channels, queue, .. } = self;
         let letters: u64 = channels.iter().map(|held| held.acked.max(held.left)).sum();
         let limit = LIMIT + Duration::from_secs(letters / LETTERS_A_SECOND);
         let closing = async {
@@ -167,33 +168,42 @@ impl<'a> Holding<'a> {
             if !join_all(handled).await.is_empty() {
                 sleep(LINGER).await;
             }
-            let mut left: u64 = channels.iter().map(|held| held.left).sum();
-            let mut holding = channels.iter().filter(|held| held.left > 0).count();
+            // Without an answer the channels are closed all the same.
+            let asking = asked(connection.create_channel()).await.ok();
             for held in channels {
-                if held.left > 0 {
-                    holding -= 1;
-                }
+                let asking = asking.as_ref().filter(|_| held.left > 0);
+                let before = match asking {
+                    Some(asking) => timeout(RETURN_LIMIT, consumers(asking, queue)).await.ok(),
+                    None => None,
+                };
                 if held.channel.close(200, "done".into()).await.is_err() {
                     return;
                 }
-                let consumers = others.saturating_add(u32::try_from(holding).unwrap_or(u32::MAX));
-                returned(connection, queue, consumers, left > 0).await;
-                left -= held.left;
+                if let (Some(asking), Some(Some(before))) = (asking, before) {
+                    // The next one is closed in any case: whoever begins to consume meanwhile hides the end of this.
+                    let _ = timeout(RETURN_LIMIT, returned(asking, queue, before)).await;
+                }
             }
         };
         let _ = link::answer(connection.status(), limit, closing).await;
     }
 }
 
-/// Waits until the queue has no more consumers than these: it takes back what the others held in the same step.
-async fn returned(connection: &Connection, queue: &ShortString, consumers: u32, some_left: bool) {
-    let Ok(channel) = asked(connection.create_channel()).await else { return };
-    while let Ok(now) = asked(topology::look(&channel, queue)).await {
-        // RabbitMQ says 0 and 0 of a quorum queue that is busy; with letters left that is no answer.
-        let busy = (now.ready, now.consumers) == (0, 0) && some_left;
-        if now.consumers <= consumers && !busy {
-            break;
+/// The consumers of the queue, those that are cancelled and hold letters among them. `None` if the broker does not tell.
+async fn consumers(asking: &Channel, queue: &ShortString) -> Option<u32> {
+    loop {
+        let now = asked(topology::look(asking, queue)).await.ok()?;
+        // RabbitMQ says 0 and 0 of a quorum queue that is busy; where letters are held that is no answer.
+        if (now.ready, now.consumers) != (0, 0) {
+            return Some(now.consumers);
         }
+        sleep(ASK_AGAIN).await;
+    }
+}
+
+/// Waits until the queue has fewer consumers than before: it takes back what one of them held in the same step.
+async fn returned(asking: &Channel, queue: &ShortString, before: u32) {
+    while consumers(asking, queue).await.is_some_and(|now| now >= before) {
         sleep(ASK_AGAIN).await;
     }
 }

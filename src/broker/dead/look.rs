@@ -89,7 +89,7 @@ impl<'a> Look<'a> {
         aim: Aim,
     ) -> Result<Self, LookError> {
         let plan = Plan::of(found.ready, aim == Aim::Taking);
-        let holding = Holding::begin(connection, queue, found.consumers, plan.prefetch).await?;
+        let holding = Holding::begin(connection, queue, plan.prefetch).await?;
         let mut look = Self {
             aim,
             claims: connection.claims(),
@@ -206,23 +206,31 @@ impl<'a> Look<'a> {
         // What came behind the last letter that was read is held as well. The answer stands behind it, so it has to
         // be taken out of the way: it uses up what may be in flight.
         let (claims, channel) = (self.claims, self.holding.channel().id());
-        let unread = select_all(consumers.iter_mut()).for_each(|unread| {
-            if let Ok(delivery) = unread {
-                drop(claims.claim(channel, delivery.delivery_tag));
-            }
+        let mut unread = 0;
+        let mut take_away = |delivery: Delivery| {
+            drop(claims.claim(channel, delivery.delivery_tag));
+            unread += 1;
+        };
+        let coming = select_all(consumers.iter_mut()).for_each(|delivery| {
+            delivery.into_iter().for_each(&mut take_away);
             ready(())
         });
         tokio::select! {
             biased;
             cancelled = cancelled => cancelled?,
-            never = unread.then(|()| pending()) => never,
+            never = coming.then(|()| pending()) => never,
         }
+        for consumer in &mut consumers {
+            while let Some(Some(Ok(delivery))) = consumer.next().now_or_never() {
+                take_away(delivery);
+            }
+        }
+        self.holding.add(unread);
         Ok(())
     }
 
     /// Ends the look; returns when the broker has its letters back.
     pub async fn close(mut self) {
-        self.holding.others = self.others().max(self.found.consumers);
         // Boxed, as are the rarer steps of `next`: each command would carry the size of all of them.
         if Box::pin(self.hold()).await.is_ok() && self.aim == Aim::Reading {
             Box::pin(self.holding.give_back(self.order.ahead())).await;
@@ -301,7 +309,7 @@ impl<'a> Look<'a> {
         if self.aim == Aim::Reading {
             self.order.note(delivery.delivery_tag, &delivery.properties);
         }
-        self.holding.add();
+        self.holding.add(1);
         let charge = self.claims.claim(self.holding.channel().id(), delivery.delivery_tag);
         Ok(Held::new(self.holding.number(), delivery, self.reader, charge))
     }

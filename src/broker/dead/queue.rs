@@ -63,9 +63,9 @@ pub enum LookError {
     Deleted(String),
     /// The connection or the channel failed.
     #[error(
-        "the read of the dead letters was cut short ({0}). No letter is lost. Of a queue of more than 100,000 \
-         letters, the part that was held may stand last until the next command that reads the queue puts it \
-         in order; run the command again"
+        "the read of the dead letters was cut short ({0}). No letter is lost. Of a queue of more than 65,000 \
+         letters, the part that was held may stand last until the next command that reads the queue; run the \
+         command again"
     )]
     Lost(String),
 }

@@ -127,10 +127,11 @@ impl Scanner {
     pub fn scan(&mut self, bytes: &mut [u8]) -> (usize, Next) {
         let mut passed = 0;
         let next = loop {
-            passed += match self.pass_unseen(&bytes[passed..]) {
-                Ok(count) => count,
-                Err(fault) => break Next::Fault(fault),
-            };
+            let (count, ended) = self.pass_unseen(&bytes[passed..]);
+            passed += count;
+            if let Err(fault) = ended {
+                break Next::Fault(fault);
+            }
             if self.opaque > 0 {
                 break Next::Needs(1);
             }
@@ -142,14 +143,14 @@ impl Scanner {
         (passed, next)
     }
 
-    /// Passes what needs not be seen.
-    fn pass_unseen(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
+    /// Passes what needs not be seen. All but a wrong end passes: a piece of it may have passed before the end came.
+    fn pass_unseen(&mut self, bytes: &[u8]) -> (usize, Result<(), Fault>) {
         let count = self.opaque.min(bytes.len());
         if count > 0 && count == self.opaque && self.ends && bytes[count - 1] != END {
-            return Err(Fault::NoEnd);
+            return (count - 1, Err(Fault::NoEnd));
         }
         self.opaque -= count;
-        Ok(count)
+        (count, Ok(()))
     }
 
     /// Passes the frame at the beginning of these bytes, or its head, and then the rest passes unseen. Or

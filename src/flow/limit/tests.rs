@@ -278,6 +278,23 @@ fn one_slow_round_does_not_end_fast_start() {
 }
 
 #[test]
+fn a_low_ceiling_is_left_where_latency_has_risen_for_good() {
+    const USUAL: Duration = Duration::from_millis(50);
+    const SLOW: Duration = Duration::from_millis(200);
+    for ceiling in [4, 8, 30, 31, 64] {
+        let mut limit = Limit::new(1, ceiling, true);
+        (0..30).for_each(|_| answer_all(&mut limit, USUAL));
+        assert_eq!(limit.current(), ceiling);
+        let mut least = ceiling;
+        for _ in 0..30 {
+            answer_all(&mut limit, SLOW);
+            least = least.min(limit.current());
+        }
+        assert!(least < ceiling, "{ceiling}: latency that stays high does not lower the limit");
+    }
+}
+
+#[test]
 fn a_pause_ends_at_the_floor_in_fast_start() {
     let mut limit = Limit::new(2, 100, true);
     grow(&mut limit, 64);

@@ -185,7 +185,11 @@ impl Relay {
         let mut withheld = self.passage.withheld.subscribe();
         let withheld =
             tokio::time::timeout(HANG_GUARD, withheld.wait_for(|highest| *highest >= tag)).await;
-        assert!(withheld.is_ok(), "no confirm of {tag} was withheld");
+        let (passed, most) = (*self.passage.confirmed.borrow(), self.highest_withheld());
+        assert!(
+            withheld.is_ok(),
+            "no confirm of {tag} was withheld: {passed} was passed on, and {most} is the highest withheld"
+        );
     }
 
     /// The highest tag whose confirm was withheld so far.

@@ -45,6 +45,22 @@ async fn lose_publishing(stage: &Stage) {
     assert_eq!(stage.host.node().ctl(&["eval", &expression]).await, "1", "no connection was lost");
 }
 
+/// Lets confirms through until the message with the last tag is on its way, and its confirm does not reach the
+/// product; returns the tag up to which they do. How many messages go together depends on how many wait when a batch
+/// begins, and the next batch begins once all of the last one are confirmed.
+async fn until_last_is_on_its_way(relay: &Relay, mut confirmed: u64, last: u64) -> u64 {
+    loop {
+        relay.withheld(confirmed + 1).await;
+        let seen = relay.highest_withheld();
+        if seen >= last {
+            relay.confirmed(confirmed).await;
+            return confirmed;
+        }
+        confirmed = seen;
+        relay.confirm_up_to(confirmed);
+    }
+}
+
 /// A worker with dead letters on their way, whose confirms do not reach it.
 struct Scene {
     stage: Stage,
@@ -93,12 +109,7 @@ impl Scene {
     async fn in_one_batch(confirm_timeout: &str) -> Self {
         let mut scene = Self::new(confirm_timeout).await;
         let last = 1 + LETTERS as u64;
-        let seen = scene.relay.highest_withheld();
-        if seen < last {
-            scene.confirmed = seen;
-            scene.relay.confirm_up_to(seen);
-        }
-        scene.relay.withheld(last).await;
+        scene.confirmed = until_last_is_on_its_way(&scene.relay, scene.confirmed, last).await;
         scene
     }
 
@@ -204,13 +215,14 @@ async fn a_lost_connection_leaves_the_jobs_alone_that_enqueue_has_confirmed() {
         .folder(folder.path())
         .arg("jobs.ndjson")
         .start();
-    relay.withheld(LETTERS as u64).await;
+    let confirmed = until_last_is_on_its_way(&relay, CONFIRMED as u64, LETTERS as u64).await;
     lose_publishing(&stage).await;
     relay.release_confirms();
     assert_eq!(enqueue.exit().await.code(), Some(0), "{}", enqueue.stderr());
     let copies = copies(stage.amqp.take_all(BULK).await);
     let of = |times: usize| copies.values().filter(|copies| **copies == times).count();
-    assert_eq!((of(1), of(2)), (CONFIRMED, LETTERS - CONFIRMED), "{copies:?}");
+    let confirmed = usize::try_from(confirmed).unwrap();
+    assert_eq!((of(1), of(2)), (confirmed, LETTERS - confirmed), "{copies:?}");
 }
 
 /// The same for dead letters that are replayed.
@@ -228,12 +240,13 @@ async fn a_lost_connection_leaves_the_dead_letters_alone_that_were_confirmed_in_
         .set("broker.url", stage.url_by(&relay))
         .set("broker.confirm_timeout", "60s")
         .start();
-    relay.withheld(LETTERS as u64).await;
+    let confirmed = until_last_is_on_its_way(&relay, CONFIRMED as u64, LETTERS as u64).await;
     lose_publishing(&stage).await;
     relay.release_confirms();
     assert_eq!(command.exit().await.code(), Some(0), "{}", command.stderr());
     let copies = copies(stage.amqp.take_all(BULK).await);
     let of = |times: usize| copies.values().filter(|copies| **copies == times).count();
-    assert_eq!((of(1), of(2)), (CONFIRMED, LETTERS - CONFIRMED), "{copies:?}");
+    let confirmed = usize::try_from(confirmed).unwrap();
+    assert_eq!((of(1), of(2)), (confirmed, LETTERS - confirmed), "{copies:?}");
     assert_eq!(stage.amqp.depth(DEAD).await.unwrap().ready, 0);
 }

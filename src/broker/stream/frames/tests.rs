@@ -56,7 +56,7 @@ fn what_is_no_stream_of_frames_is_told_behind_what_is() {
         (vec![4], 0, Next::Fault(Fault::Type(4))),
         (vec![b'A'], 0, Next::Fault(Fault::Type(b'A'))),
         (endless(METHOD), 0, Next::Fault(Fault::NoEnd)),
-        (endless(BODY), HEAD, Next::Fault(Fault::NoEnd)),
+        (endless(BODY), HEAD + 4, Next::Fault(Fault::NoEnd)),
         (large(METHOD), 0, Next::Fault(too_large)),
         (large(BODY), 0, Next::Fault(too_large)),
         (large(HEADER), 0, Next::Oversized),
