@@ -194,7 +194,8 @@ impl VirtualHost {
     }
 
     /// Evaluates an expression about the one connection, `Pid`, that the worker has for this purpose. A connection
-    /// that closes is listed for a while beside the next one, and does not count.
+    /// that closes is listed for a while beside the next one, and does not count. It is evaluated once: a connection
+    /// that ends before it has answered is none to be closed again, for that would be the next one.
     async fn with_connection(&self, purpose: &str, expression: &str) {
         let found = format!(
             r#"Of = fun(Pid) ->
@@ -203,7 +204,7 @@ impl VirtualHost {
                 {{_, _, Name}} = lists:keyfind(<<"connection_name">>, 1, Properties ++ [{{<<"connection_name">>, s, <<>>}}]),
                 State == running andalso Host == <<"{}">> andalso binary:match(Name, <<" {purpose}">>) =/= nomatch
             end,
-            length([begin {expression} end || Pid <- rabbit_networking:local_connections(), catch Of(Pid) == true])."#,
+            length([(catch begin {expression} end) || Pid <- rabbit_networking:local_connections(), catch Of(Pid) == true])."#,
             self.name,
         );
         eventually(&format!("the connection to {purpose}"), async || {

@@ -49,11 +49,10 @@ impl Scene {
     async fn lose_session(&mut self, deliveries: usize) {
         let before = self.worker.metrics().await.sum("deliveries_total");
         self.stage.host.close_connection(CONSUMER, "maintenance").await;
-        self.lost += 1;
-        let again = |now: &Scrape| {
-            now.sessions("connection_lost") == self.lost
-                && now.sum("deliveries_total") >= before + deliveries
-        };
+        let lost = |now: &Scrape| now.sessions("connection_lost") > self.lost;
+        let now = self.worker.until_metrics("the session to be lost", lost).await;
+        self.lost = now.sessions("connection_lost");
+        let again = |now: &Scrape| now.sum("deliveries_total") >= before + deliveries;
         self.worker.until_metrics("the jobs to come again", again).await;
     }
 }
