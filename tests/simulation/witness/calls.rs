@@ -142,7 +142,7 @@ impl State {
                 faults.push(format!("{number}: {rule}"));
             }
         };
-        fault(!record.taken, "called before it was read");
+        fault(record.taken.is_none(), "called before it was read");
         fault(record.decided.is_some(), "called after its settlement");
         fault(record.verdict.is_some(), "called after its verdict");
         fault(record.panicked, "called after it broke the worker");

@@ -1,5 +1,6 @@
 //! The deliveries in hand of one worker that are the same call.
 
+use revoker::domain::Lane;
 use tokio::time::Instant;
 
 use super::{LifeNumber, Number, State, record::Conclusion};
@@ -15,15 +16,23 @@ pub struct Flight {
     /// Whether an attempt of theirs may have worked.
     pub ambiguous: bool,
     pub calling: Option<Number>,
-    /// Whether it ever was more than one delivery.
-    shared: bool,
+    /// The lane of its first delivery.
+    lane: Option<Lane>,
+    /// Whether a delivery of the other lane was among them. The call may wait in that lane, also once it has left.
+    lent: bool,
+    /// When a member last left without a verdict.
+    left: Option<Instant>,
 }
 
 impl Flight {
-    /// Whether it was one delivery from its beginning. What was shared may wait in the lane of a member that has left,
-    /// and waits for a place only since the member that called has left.
-    pub const fn is_single(&self) -> bool {
-        !self.shared
+    /// Whether it is one delivery alone, in the lane that it came by.
+    pub fn is_single(&self) -> bool {
+        self.members.len() == 1 && !self.lent
+    }
+
+    /// Whether a member has left at this moment. The next one has waited for it until now, and not for a place.
+    pub fn passes_on(&self) -> bool {
+        self.left == Some(Instant::now())
     }
 }
 
@@ -36,9 +45,9 @@ impl State {
             self.proofs.get(&(life, key)).is_some_and(|at| at.elapsed() < settings.remember);
         let record = self.record(number);
         record.remembered = fresh;
-        let knows = record.may_have_worked;
+        let (knows, lane) = (record.may_have_worked, record.lane);
         let flight = self.flights.entry((life, key)).or_default();
-        flight.shared |= !flight.members.is_empty();
+        flight.lent |= *flight.lane.get_or_insert(lane) != lane;
         flight.members.push(number);
         // What one of them knows of the token concerns all of them.
         flight.ambiguous |= knows;
@@ -62,6 +71,7 @@ impl State {
         let key = (record.life, key);
         if let Some(flight) = self.flights.get_mut(&key) {
             flight.members.retain(|member| *member != number);
+            flight.left = Some(Instant::now());
             if flight.members.is_empty() {
                 self.flights.remove(&key);
             }

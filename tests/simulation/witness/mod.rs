@@ -272,8 +272,9 @@ impl State {
     /// The worker takes a delivery in hand: `false` if it did so before.
     fn takes(&mut self, number: Number) -> bool {
         let record = self.record(number);
-        let first = !std::mem::replace(&mut record.taken, true);
+        let first = record.taken.is_none();
         if first {
+            record.taken = Some(Instant::now());
             let (lane, redelivered) = (record.lane, record.redelivered);
             self.life(number).books.delivered(lane, redelivered);
         }

@@ -25,8 +25,8 @@ pub struct Record {
     pub history: History,
     /// How long ago it was parked, when it came.
     pub stayed: Duration,
-    /// Whether the worker took it in hand.
-    pub taken: bool,
+    /// When the worker began to read it.
+    pub taken: Option<Instant>,
     /// Whether the token's proof was fresh when it came to that.
     pub remembered: bool,
     /// When its session was lost.
@@ -95,7 +95,7 @@ impl Record {
             parked: message.parked,
             history: History::default(),
             stayed: Duration::ZERO,
-            taken: false,
+            taken: None,
             remembered: false,
             lost: None,
             calls: 0,

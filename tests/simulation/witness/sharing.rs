@@ -64,9 +64,9 @@ impl State {
         let now = Instant::now();
         let waits = |record: &&Record| {
             record.life == life
-                && record.taken
-                && record.at < now
+                && record.taken.is_some_and(|at| at < now)
                 && self.is_single(record)
+                && !self.follows(record)
                 && record.calls == 0
                 && !record.remembered
                 && !record.refused
@@ -100,7 +100,13 @@ impl State {
         self.records.iter().filter(of).count()
     }
 
-    /// Whether no other delivery is the same call, or was.
+    /// Whether it takes over the call of another delivery at this moment.
+    fn follows(&self, record: &Record) -> bool {
+        let flight = record.key.and_then(|key| self.flights.get(&(record.life, key)));
+        flight.is_some_and(Flight::passes_on)
+    }
+
+    /// Whether no other delivery is the same call, and none has lent it another lane.
     fn is_single(&self, record: &Record) -> bool {
         let flight = record.key.and_then(|key| self.flights.get(&(record.life, key)));
         flight.is_some_and(Flight::is_single)
