@@ -176,10 +176,9 @@ impl<'a> Holding<'a> {
                     Some(asking) => timeout(RETURN_LIMIT, consumers(asking, queue)).await.ok(),
                     None => None,
                 };
-                if held.channel.close(200, "done".into()).await.is_err() {
-                    return;
-                }
-                if let (Some(asking), Some(Some(before))) = (asking, before) {
+                let closed = held.channel.close(200, "done".into()).await.is_ok();
+                // One that has failed has given its letters back already.
+                if let (true, Some(asking), Some(Some(before))) = (closed, asking, before) {
                     // The next one is closed in any case: whoever begins to consume meanwhile hides the end of this.
                     let _ = timeout(RETURN_LIMIT, returned(asking, queue, before)).await;
                 }

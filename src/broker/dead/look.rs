@@ -88,7 +88,8 @@ impl<'a> Look<'a> {
         found: Occupancy,
         aim: Aim,
     ) -> Result<Self, LookError> {
-        let plan = Plan::of(found.ready, aim == Aim::Taking);
+        let channels = (aim == Aim::Taking).then(|| connection.configuration().channel_max());
+        let plan = Plan::of(found.ready, channels);
         let holding = Holding::begin(connection, queue, plan.prefetch).await?;
         let mut look = Self {
             aim,

@@ -23,8 +23,11 @@ const WINDOW: u16 = 10_000;
 /// come meanwhile.
 const MOST_WINDOWS: u32 = 28;
 
-/// The same where letters are acked: each of these windows is a channel, and a connection has 2047 of them.
+/// The same where letters are acked: each of these windows is a channel.
 const MOST_CHANNELS: u32 = 1000;
+
+/// So many channels of a connection are left for letters that come meanwhile, and for questions.
+const SPARE_CHANNELS: u32 = 8;
 
 /// How a queue is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,16 +39,23 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The plan for a queue in which so many letters wait. Where letters are acked on the way, `one_by_one`,
-    /// a consumer is made up for each, so there is never a second one that could take letters as well.
+    /// The plan for a queue in which so many letters wait. With `channels`, letters are acked on the way: a consumer
+    /// is made up for each, so there is never a second one that could take letters as well, and each has one of so
+    /// many channels (0 for any number).
     #[must_use]
-    pub fn of(ready: u32, one_by_one: bool) -> Self {
+    pub fn of(ready: u32, channels: Option<u16>) -> Self {
         if ready < u32::from(MOST) {
             Self { prefetch: MOST, first: 1 }
-        } else if ready <= AT_ONCE && !one_by_one {
+        } else if ready <= AT_ONCE && channels.is_none() {
             Self { prefetch: MOST, first: ready / u32::from(MOST) + 1 }
         } else {
-            let most = if one_by_one { MOST_CHANNELS } else { MOST_WINDOWS };
+            let most = match channels {
+                None => MOST_WINDOWS,
+                Some(0) => MOST_CHANNELS,
+                Some(most) => {
+                    u32::from(most).saturating_sub(SPARE_CHANNELS).clamp(1, MOST_CHANNELS)
+                }
+            };
             let window = ready.div_ceil(most).max(WINDOW.into());
             Self { prefetch: u16::try_from(window).unwrap_or(MOST), first: 1 }
         }
@@ -132,24 +142,27 @@ mod tests {
 
     #[test]
     fn a_queue_is_divided_into_as_many_windows_as_keep_its_order() {
-        for (ready, one_by_one, prefetch, first) in [
-            (0, false, MOST, 1),
-            (1_000, false, MOST, 1),
-            (65_534, true, MOST, 1),
-            (65_535, false, MOST, 2),
-            (100_000, false, MOST, 2),
-            (66_000, true, WINDOW, 1),
-            (100_001, false, WINDOW, 1),
-            (300_000, false, 10_715, 1),
-            (1_000_000, false, 35_715, 1),
-            (1_000_000, true, WINDOW, 1),
-            (20_000_000, true, 20_000, 1),
-            (10_000_000, false, MOST, 1),
+        for (ready, channels, prefetch, first) in [
+            (0, None, MOST, 1),
+            (1_000, None, MOST, 1),
+            (65_534, Some(2047), MOST, 1),
+            (65_535, None, MOST, 2),
+            (100_000, None, MOST, 2),
+            (66_000, Some(2047), WINDOW, 1),
+            (100_001, None, WINDOW, 1),
+            (300_000, None, 10_715, 1),
+            (1_000_000, None, 35_715, 1),
+            (1_000_000, Some(2047), WINDOW, 1),
+            (20_000_000, Some(0), 20_000, 1),
+            (1_200_000, Some(128), WINDOW, 1),
+            (6_000_000, Some(128), 50_000, 1),
+            (10_000_000, None, MOST, 1),
+            (10_000_000, Some(1), MOST, 1),
         ] {
-            let plan = Plan::of(ready, one_by_one);
-            assert_eq!(plan, Plan { prefetch, first }, "{ready} {one_by_one}");
+            let plan = Plan::of(ready, channels);
+            assert_eq!(plan, Plan { prefetch, first }, "{ready} {channels:?}");
             let windows = ready / u32::from(prefetch) + 1;
-            assert!(windows <= 32 || one_by_one || ready > 1_800_000, "{ready}: {windows}");
+            assert!(windows <= 32 || channels.is_some() || ready > 1_800_000, "{ready}: {windows}");
         }
     }
 

@@ -344,6 +344,7 @@ async fn many_calls_that_hang_at_a_low_limit_do_not_keep_the_worker_busy() {
             })
         })
         .collect();
+    // A minute of the paused clock, which passes at once.
     tokio::time::sleep(Duration::from_secs(60)).await;
     let hanging = calls.iter().filter(|call| call.is_finished()).count();
     assert!((10..30).contains(&hanging), "{hanging} calls hang");

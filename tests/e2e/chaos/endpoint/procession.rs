@@ -29,7 +29,7 @@ async fn one_weather_after_the_other() {
     let (jobs, each) = sized((300, 12), (5_000, 200));
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = calls.clone();
-    let mut trial = Plan::new(Area::Endpoint, "one weather after the other")
+    let mut trial = Plan::new(Area::Endpoint, "one fault after the other")
         .jobs(jobs)
         .begin_on(Stage::new().await, async move |law| {
             Endpoint::start(move |call| {
@@ -54,7 +54,7 @@ async fn one_weather_after_the_other() {
     let metrics = worker.until_metrics("every weather", |metrics| failed(metrics) >= met).await;
     let results: BTreeSet<&str> = WEATHERS.iter().map(|weather| weather.result).collect();
     let evidence = results.iter().fold(
-        Evidence::of(WEATHERS.len(), &format!("weathers of {each} calls each")),
+        Evidence::of(WEATHERS.len(), &format!("faults of {each} calls each")),
         |evidence, result| evidence.and(metrics.calls(result), &format!("`{result}`")),
     );
     trial.close([worker], evidence, 0).await;

@@ -65,7 +65,7 @@ impl Weather {
             _ => Ok(()),
         })
         .await;
-        let evidence = self.is_met(&worker).await.and(sky.met(), "calls into the weather");
+        let evidence = self.is_met(&worker).await.and(sky.met(), "calls during the fault");
         look(&worker).await;
         sky.clears();
         // A call that is cut short by the weather's own settings may have worked.
