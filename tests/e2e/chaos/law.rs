@@ -5,8 +5,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use tokio::sync::watch;
+
 use super::seed::mix;
-use crate::harness::{Answer, Call, Gate};
+use crate::harness::{Answer, Call, Gate, wait::HANG_GUARD};
 
 /// One token of so many is condemned.
 const CONDEMNED_OF: u64 = 7;
@@ -21,6 +23,8 @@ pub struct Law(Arc<Inner>);
 struct Inner {
     seed: u64,
     state: Mutex<State>,
+    /// Calls whose answers wait, or waited until their connection was lost, since answers were last held.
+    waiting: watch::Sender<usize>,
 }
 
 #[derive(Debug, Default)]
@@ -34,7 +38,7 @@ struct State {
 impl Law {
     /// A law that draws the condemned from `seed`.
     pub fn new(seed: u64) -> Self {
-        Self(Arc::new(Inner { seed, state: Mutex::default() }))
+        Self(Arc::new(Inner { seed, state: Mutex::default(), waiting: watch::Sender::new(0) }))
     }
 
     /// Whether a token is condemned.
@@ -53,7 +57,10 @@ impl Law {
             Answer::rejected()
         };
         match &state.held {
-            Some((from, gate)) if state.calls > *from => answer.after(gate),
+            Some((from, gate)) if state.calls > *from => {
+                self.0.waiting.send_modify(|waiting| *waiting += 1);
+                answer.after(gate)
+            }
             _ => answer,
         }
     }
@@ -61,8 +68,27 @@ impl Law {
     /// Lets so many calls be answered in all, and the others wait: what a slow fault is to meet must not be
     /// over before it strikes. What waited before is answered.
     pub fn hold_after(&self, calls: usize) {
+        self.hold_from(|_| calls);
+    }
+
+    /// The same, counted from the calls that came so far.
+    pub fn hold_after_another(&self, calls: usize) {
+        self.hold_from(|so_far| so_far + calls);
+    }
+
+    /// Waits until a call waits for its answer. It waits until answers are held anew, or released.
+    pub async fn until_held(&self) {
+        let mut waiting = self.0.waiting.subscribe();
+        let held = tokio::time::timeout(HANG_GUARD, waiting.wait_for(|waiting| *waiting > 0)).await;
+        assert!(held.is_ok(), "no call waits");
+    }
+
+    fn hold_from(&self, from: impl FnOnce(usize) -> usize) {
+        let mut state = self.lock();
+        let from = from(state.calls);
         // In one step: else there would be a moment in which all of the work might slip through.
-        let before = self.lock().held.replace((calls, Gate::default()));
+        let before = state.held.replace((from, Gate::default()));
+        self.0.waiting.send_replace(0);
         if let Some((_, gate)) = before {
             gate.open();
         }

@@ -1,14 +1,9 @@
 //! Connections that are reset in the middle of what they carry.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use super::{broker_by, endpoint_by};
 use crate::{
     chaos::{Area, Evidence, Plan, sized},
-    harness::{
-        Endpoint, Gate, Stage,
-        relay::{Frame, Relay, Way},
-    },
+    harness::relay::{Frame, Relay, Way},
 };
 
 /// Half of a delivery, half of an ack, half of a dead letter, in turn: the rest never comes.
@@ -48,39 +43,27 @@ async fn reset_in_the_middle_of_a_frame() {
     trial.close([worker], evidence, bound).await;
 }
 
-/// All connections to the endpoint at once, again and again, each time while an answer is on its way.
+/// All connections to the endpoint at once, again and again, each time while answers are on their way.
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_are_reset_under_way() {
     let (jobs, times) = sized((400, 4), (10_000, 60));
     let share = jobs / (times + 1);
-    let gates: Vec<Gate> = (0..times).map(|_| Gate::default()).collect();
-    let (held, arrived) = (gates.clone(), AtomicUsize::new(0));
-    let mut trial = Plan::new(Area::Network, "endpoint: all connections reset")
-        .jobs(jobs)
-        .begin_on(Stage::new().await, async move |law| {
-            Endpoint::start(move |call| {
-                let nth = arrived.fetch_add(1, Ordering::SeqCst) + 1;
-                let answer = law.answer(call);
-                // The last call of each share waits for its reset.
-                match held.get((nth / share).wrapping_sub(1)) {
-                    Some(gate) if nth.is_multiple_of(share) => answer.after(gate),
-                    _ => answer,
-                }
-            })
-            .await
-        })
-        .await;
+    let mut trial =
+        Plan::new(Area::Network, "endpoint: all connections reset").jobs(jobs).begin().await;
     let relay = Relay::open(trial.endpoint.address()).await;
     endpoint_by(&mut trial, &relay);
+    trial.law.hold_after(share);
     trial.publish_all().await;
     let worker = trial.ready().await;
-    for (time, gate) in gates.iter().enumerate() {
-        trial.endpoint.until_count(share * (time + 1)).await;
+    for _ in 0..times {
+        // From here on a call is under way, until the next share is let through.
+        trial.law.until_held().await;
         let before = worker.metrics().await.calls("reset");
         relay.reset();
         worker.until_metrics("a broken call", |now| now.calls("reset") > before).await;
-        gate.open();
+        trial.law.hold_after_another(share);
     }
+    trial.law.release();
     let broken = worker.metrics().await.calls("reset");
     let bound = trial.in_hand_at(times);
     trial.close([worker], Evidence::of(broken, "calls that came to `reset`"), bound).await;
