@@ -14,7 +14,10 @@ use lapin::{
     types::ShortString,
 };
 
-use super::{broken::Broken, confirm, connection::Connection, link::Silence, patience::Patience};
+use super::{
+    broken::Broken, confirm, confirm_channel::ConfirmChannel, connection::Connection,
+    link::Silence, patience::Patience,
+};
 
 /// A message on its way out.
 #[derive(Debug)]
@@ -83,6 +86,9 @@ pub struct Published {
     pub late: bool,
 }
 
+/// The reason while no confirm can come.
+pub(super) const BLOCKED: &str = "the broker blocks publishing";
+
 /// How a confirm is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
@@ -102,13 +108,14 @@ pub trait Watch {
 
 /// Publishes messages, mandatory, and awaits their confirms: each for as long as `patience` says, from one
 /// to the next.
-pub async fn publish<'a>(
-    (connection, channel): (&Connection, &Channel),
+pub(super) async fn publish<'a>(
+    to: &ConfirmChannel,
     messages: impl Iterator<Item = Outgoing<'a>> + Clone,
-    patience: &Patience,
+    patience: &mut Patience,
     watch: &impl Watch,
     given_up: impl Future<Output = ()>,
 ) -> Published {
+    let ConfirmChannel { connection, channel } = to;
     let mut answers: Vec<_> =
         messages.clone().map(|message| Box::pin(maybe_done(send(channel, message)))).collect();
     hand_over(&mut answers).await;
@@ -126,7 +133,9 @@ pub async fn publish<'a>(
         () = given_up => Some(CutShort::GivenUp),
     };
     late |= cut_short == Some(CutShort::Silent);
-    Published { fates: fates(messages, collect(&mut answers)), cut_short, late }
+    let published = Published { fates: fates(messages, collect(&mut answers)), cut_short, late };
+    patience.note(&published);
+    published
 }
 
 type Answer<F> = Pin<Box<MaybeDone<F>>>;

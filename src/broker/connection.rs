@@ -2,24 +2,27 @@
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 
-use lapin::{
-    ConnectionStatus,
-    types::{ReplyCode, ShortString},
-};
+use lapin::ConnectionStatus;
 
 use super::{
     cause::Cause,
-    link::Link,
+    link::{self, Link},
     stream::{Account, Charge, Delivered, Handle},
 };
 
-/// The goodbye to a broker that does not answer takes no longer: then the stream is ended.
-const GOODBYE: Duration = Duration::from_secs(10);
+/// AMQP's reply code for an orderly close.
+pub(super) const REPLY_SUCCESS: u16 = 200;
 
-/// A connection. Dropped, it says goodbye by itself.
+/// The limit of closing a connection on which nothing is awaited any more.
+pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The stream ends this long after its connection is closed, even if the broker does not answer.
+const STREAM_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A connection. Dropped, it closes in the background.
 ///
-/// lapin waits for the answer to its goodbye for as long as the network takes to give the connection up, and
-/// keeps a thread and the socket meanwhile. So the stream ends a while after the connection does.
+/// lapin waits for the answer to its close until the network reports the connection as lost. Meanwhile it keeps
+/// a thread and the socket. So the stream is ended after [`STREAM_TIMEOUT`].
 #[derive(Debug)]
 pub struct Connection {
     inner: lapin::Connection,
@@ -69,14 +72,11 @@ impl Connection {
         Self { inner: connection, stream, claims: Claims(account) }
     }
 
-    /// Closes the connection in order.
-    ///
-    /// # Errors
-    ///
-    /// lapin's, if the connection is closed already or breaks.
-    pub async fn close(&self, code: ReplyCode, text: ShortString) -> lapin::Result<()> {
-        self.stream.end_within(GOODBYE);
-        self.inner.close(code, text).await
+    /// Closes the connection, and waits up to `limit` for the broker's answer.
+    pub(super) async fn close_within(&self, limit: Duration) {
+        self.stream.end_within(STREAM_TIMEOUT);
+        let closing = self.inner.close(REPLY_SUCCESS, "bye".into());
+        let _ = link::answer(self.status(), limit, closing).await;
     }
 
     /// Why the connection ended, if it has: what the broker said, or what the stream met.
@@ -108,6 +108,6 @@ impl Deref for Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.stream.end_within(GOODBYE);
+        self.stream.end_within(STREAM_TIMEOUT);
     }
 }

@@ -6,18 +6,16 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use lapin::{Channel, options::ConfirmSelectOptions};
 use tokio::{
     sync::{mpsc, watch},
     time::sleep,
 };
 
 use super::{
-    apart::{Apart, Link},
-    batch::{self, CutShort, Fate, Outgoing, Published, Wait, Watch},
-    cause::fault,
+    batch::{self, BLOCKED, CutShort, Fate, Outgoing, Published, Wait, Watch},
+    confirm_channel::{ConfirmChannel, DedicatedChannel},
     connection::Connection,
-    headers, link,
+    headers,
     outbox::Outbox,
     patience::Patience,
     pending::{Applied, Entry, Limits, Next, Pending, Scope},
@@ -36,9 +34,6 @@ const BATCH: Limits = Limits { messages: 128, bytes: 1024 * 1024 };
 
 /// Letters that are taken in from their senders; more wait there.
 const TAKEN_IN: usize = 256;
-
-/// AMQP's reply code for an orderly close.
-const REPLY_SUCCESS: u16 = 200;
 
 /// The waits between tries: the broker is near, and verdicts wait in flight.
 pub const RETRY: Schedule = Schedule {
@@ -77,9 +72,9 @@ pub struct Destination {
     shared: Arc<Shared>,
     inbox: mpsc::Receiver<Posted>,
     line: watch::Receiver<Line>,
-    channel: Option<Link>,
+    channel: Option<ConfirmChannel>,
     /// For a message that may have broken the shared connection.
-    apart: Apart,
+    apart: DedicatedChannel,
     pending: Pending<Posted>,
     patience: Patience,
     backoff: Backoff,
@@ -95,7 +90,7 @@ impl Destination {
     ) -> Self {
         let patience = Patience::new(shared.settings.confirm_timeout);
         let (pending, backoff) = (Pending::new(BATCH), RETRY.start());
-        let apart = Apart::new(&shared.settings);
+        let apart = DedicatedChannel::new(&shared.settings);
         Self { name, shared, inbox, line, channel: None, apart, pending, patience, backoff }
     }
 
@@ -113,20 +108,23 @@ impl Destination {
             let goes_apart = self.pending.goes_apart(self.confirmed());
             let connected =
                 if goes_apart { self.connected_apart().await } else { self.connected().await };
-            let Some((connection, channel)) = connected else { continue };
-            match self.publish(&connection, &channel, goes_apart).await {
+            let Some(channel) = connected else { continue };
+            match self.publish(&channel, goes_apart).await {
+                Next::Continue if goes_apart => {
+                    self.backoff.reset();
+                    self.apart.put_back(channel);
+                }
                 Next::Continue => {
                     self.backoff.reset();
-                    let link = (connection, channel);
-                    if goes_apart { self.apart.keep(link) } else { self.channel = Some(link) }
+                    self.channel = Some(channel);
                 }
                 Next::Reopen(why) => {
                     self.failed(why);
-                    self.close(&connection, &channel).await;
+                    channel.close(&self.shared.settings).await;
                 }
                 Next::Wait(why) => {
                     self.failed(why);
-                    self.close(&connection, &channel).await;
+                    channel.close(&self.shared.settings).await;
                     self.wait().await;
                 }
             }
@@ -134,29 +132,28 @@ impl Destination {
     }
 
     /// Publishes one batch, over the connection that all queues share or over the one apart.
-    async fn publish(
-        &mut self,
-        connection: &Connection,
-        channel: &Channel,
-        is_apart: bool,
-    ) -> Next {
+    async fn publish(&mut self, channel: &ConfirmChannel, is_apart: bool) -> Next {
         let (batch, letters) = self.take_out();
         if batch.is_empty() {
             return Next::Continue;
         }
-        let frame_max = connection.configuration().frame_max();
+        let frame_max = channel.frame_max();
         let outgoing = letters.iter().map(|Letter { queue, body, properties, .. }| Outgoing {
             queue,
             body,
             properties: headers::fit(properties, frame_max),
         });
-        let watch = Told { destination: self, letters: batch.len() };
-        // Nobody gives a batch up: whoever waited may have gone, but the others have not.
+        let watch = Told {
+            shared: &self.shared,
+            queue: &self.name,
+            letters: batch.len() + self.pending.len(),
+            inbox: &self.inbox,
+        };
+        // Nobody gives a batch up: one sender may have gone, but the others have not.
         let forever = std::future::pending();
-        let link = (connection, channel);
-        let published = batch::publish(link, outgoing, &self.patience, &watch, forever).await;
+        let published =
+            batch::publish(channel, outgoing, &mut self.patience, &watch, forever).await;
         self.count(&letters, &published);
-        self.patience.note(&published);
         for ((entry, letter), fate) in batch.iter().zip(letters).zip(&published.fates) {
             if *fate != Fate::Confirmed {
                 entry.message.put_back(letter);
@@ -168,7 +165,7 @@ impl Destination {
         let next = Self::tell(applied);
         if is_gone && self.shared.settings.declare {
             // The queue was deleted. If it can't be declared, the next try is returned again.
-            let _ = topology::ensure(connection, &self.shared.queues, true).await;
+            let _ = topology::ensure(&channel.connection, &self.shared.queues, true).await;
         }
         next
     }
@@ -221,12 +218,12 @@ impl Destination {
 
     /// A connection apart and a channel on it; `None` after a failure, once it is time for another try. The
     /// messages that can go over the shared connection go first then.
-    async fn connected_apart(&mut self) -> Option<Link> {
+    async fn connected_apart(&mut self) -> Option<ConfirmChannel> {
         match self.apart.take().await {
-            Ok(link) => Some(link),
-            Err(why) => {
+            Ok(channel) => Some(channel),
+            Err(unreachable) => {
                 self.pending.put_off(self.confirmed());
-                self.failed(why);
+                self.failed(unreachable.to_string());
                 self.wait().await;
                 None
             }
@@ -234,19 +231,18 @@ impl Destination {
     }
 
     /// The shared connection and a channel on it; `None` after a failure, once it is time for another try.
-    async fn connected(&mut self) -> Option<Link> {
-        self.apart.end();
-        if let Some((connection, channel)) = self.channel.take()
-            && connection.status().connected()
-            && channel.status().connected()
+    async fn connected(&mut self) -> Option<ConfirmChannel> {
+        self.apart.discard();
+        if let Some(channel) = self.channel.take()
+            && channel.is_open()
         {
-            return Some((connection, channel));
+            return Some(channel);
         }
         let line = self.line.borrow_and_update().clone();
         match line {
             Line::Up(connection) if connection.status().connected() => {
-                match open(&connection, &self.shared.settings).await {
-                    Ok(channel) => return Some((connection, channel)),
+                match ConfirmChannel::open(connection, &self.shared.settings).await {
+                    Ok(channel) => return Some(channel),
                     Err(why) => {
                         self.failed(why);
                         self.wait().await;
@@ -264,21 +260,6 @@ impl Destination {
             }
         }
         None
-    }
-
-    /// Ends a channel that failed or was refused: a full quorum queue marks the channels that it refuses,
-    /// and does not lift the mark when its limit is taken away. One that the broker does not even close
-    /// takes its connection with it.
-    async fn close(&self, connection: &Connection, channel: &Channel) {
-        if !channel.status().connected() {
-            return;
-        }
-        let limit = self.shared.settings.connect_timeout;
-        let closing = channel.close(REPLY_SUCCESS, "refused".into());
-        if link::answer(connection.status(), limit, closing).await.is_err() {
-            let closing = connection.close(REPLY_SUCCESS, "it does not answer".into());
-            let _ = link::answer(connection.status(), limit, closing).await;
-        }
     }
 
     fn keep(&mut self, posted: Posted) {
@@ -321,41 +302,28 @@ impl Destination {
     }
 }
 
-/// Opens a channel that confirms.
-///
-/// # Errors
-///
-/// What the broker or the network said.
-pub async fn open(connection: &Connection, settings: &Settings) -> Result<Channel, String> {
-    let opened = async {
-        let channel = connection.create_channel().await?;
-        channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        Ok(channel)
-    };
-    let opened = link::answer(connection.status(), settings.connect_timeout, opened).await;
-    opened.map_err(|silence| silence.to_string())?.map_err(|error: lapin::Error| fault(&error))
-}
-
 /// Tells the outbox and the metrics how a batch waits.
 struct Told<'a> {
-    destination: &'a Destination,
+    shared: &'a Shared,
+    queue: &'a str,
+    /// Letters of the batch, and those that wait behind it.
     letters: usize,
+    inbox: &'a mpsc::Receiver<Posted>,
 }
 
 impl Told<'_> {
     fn failed(&self, why: String) {
-        let Destination { name, shared, inbox, pending, .. } = self.destination;
-        let letters = self.letters + pending.len() + inbox.len();
-        shared.outbox.failed(name, why, letters);
+        let letters = self.letters + self.inbox.len();
+        self.shared.outbox.failed(self.queue, why, letters);
     }
 }
 
 impl Watch for Told<'_> {
     fn waits(&self, how: Wait) {
-        self.destination.shared.metrics.broker_blocked(how == Wait::Blocked);
+        self.shared.metrics.broker_blocked(how == Wait::Blocked);
         match how {
             Wait::InTime => {}
-            Wait::Blocked => self.failed("the broker blocks publishing".to_owned()),
+            Wait::Blocked => self.failed(BLOCKED.to_owned()),
             Wait::Late => self.failed(CutShort::Silent.to_string()),
         }
     }

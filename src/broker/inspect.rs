@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::{
     connect::{Connector, Purpose},
-    link,
     queues::Queues,
     settings::Settings,
     topology::{self, TopologyError},
@@ -43,7 +42,6 @@ pub async fn inspect(settings: &Arc<Settings>) -> Result<Vec<(String, Found)>, S
         };
         found.push((queue.to_string(), seen));
     }
-    let closing = connection.close(200, "bye".into());
-    let _ = link::answer(connection.status(), settings.connect_timeout, closing).await;
+    connection.close_within(settings.connect_timeout).await;
     Ok(found)
 }

@@ -7,12 +7,12 @@
 mod acks;
 mod advice;
 mod announced;
-mod apart;
 mod batch;
 mod broken;
 mod cause;
 mod commands;
 mod confirm;
+mod confirm_channel;
 mod connect;
 mod connection;
 mod consuming;
@@ -49,11 +49,12 @@ mod topology;
 
 pub use cause::Cause;
 pub use commands::{Control, Wanted};
+pub use confirm_channel::PrepareError;
 pub use connect::{Connector, Purpose, Unreachable};
 pub use consuming::Consuming;
 pub use dead::{
-    Aim, DeadQueue, Held, Identity, Look, LookError, Particulars, Published, ReplayError, Replayer,
-    Tag, Unanswered,
+    Aim, DeadQueue, Held, Identity, Look, LookError, Particulars, Published, Replayer, Tag,
+    Unanswered,
 };
 pub use delivery::{AmqpDelivery, Exits};
 #[cfg(any(test, fuzzing))]
@@ -61,7 +62,7 @@ pub use headers::invariants as header_invariants;
 pub use history_keys::{HistoryKeyFault, HistoryKeys};
 pub use inspect::{Found, inspect};
 pub use outbox::Outbox;
-pub use producer::{PrepareError, Producer};
+pub use producer::Producer;
 pub use publisher::{Letter, NotPublished, Publisher};
 pub use publishing::Publishing;
 pub use queues::Queues;

@@ -7,32 +7,24 @@ use std::{
 };
 
 use futures_util::FutureExt as _;
-use lapin::{Channel, types::ShortString};
+use lapin::types::ShortString;
 use tokio::time::sleep;
 
 use super::{
-    batch::{self, CutShort, Fate, Outgoing, Wait, Watch},
-    connect::{Connector, Purpose, Unreachable},
-    connection::Connection,
-    destination::open,
-    headers, link,
+    batch::{self, BLOCKED, CutShort, Fate, Outgoing, Wait, Watch},
+    confirm_channel::{DedicatedChannel, PrepareError},
+    headers,
     outbox::Outbox,
     patience::Patience,
     pending::{Entry, Limits, Next, Pending, Scope},
     queues::Queues,
     settings::Settings,
-    topology::{self, TopologyError},
+    topology,
 };
 use crate::{
     domain::{Backoff, Lane, Schedule},
     ports::Unpublishable,
 };
-
-/// AMQP's reply code for an orderly close.
-const REPLY_SUCCESS: u16 = 200;
-
-/// A broker that hangs is not waited for for longer: what was confirmed stands without a goodbye.
-const GOODBYE: Duration = Duration::from_secs(1);
 
 /// What goes out before its confirms are awaited: mostly all that a caller brings, for jobs are small.
 const BATCH: Limits = Limits { messages: usize::MAX, bytes: 16 * 1024 * 1024 };
@@ -45,17 +37,6 @@ const RETRY: Schedule = Schedule {
     jitter: 0.5,
 };
 
-/// Why no job can be published.
-#[derive(Debug, thiserror::Error)]
-pub enum PrepareError {
-    /// No broker could be reached.
-    #[error(transparent)]
-    Unreachable(#[from] Unreachable),
-    /// A queue is not as it must be.
-    #[error(transparent)]
-    Topology(#[from] TopologyError),
-}
-
 /// Publishes jobs as a producer should: persistent, mandatory, confirmed, again and again until they
 /// are.
 ///
@@ -64,8 +45,7 @@ pub enum PrepareError {
 pub struct Producer {
     settings: Arc<Settings>,
     queues: Queues,
-    connector: Connector,
-    link: Option<(Connection, Channel)>,
+    channel: DedicatedChannel,
     patience: Patience,
     backoff: Backoff,
     outbox: Outbox,
@@ -91,8 +71,7 @@ impl Producer {
     pub fn new(settings: Arc<Settings>) -> Self {
         Self {
             queues: Queues::new(&settings.queue, &settings.park),
-            connector: Connector::new(Arc::clone(&settings)),
-            link: None,
+            channel: DedicatedChannel::new(&settings),
             patience: Patience::new(settings.confirm_timeout),
             backoff: RETRY.start(),
             outbox: Outbox::default(),
@@ -106,13 +85,7 @@ impl Producer {
     ///
     /// The broker that cannot be reached, or the queue that is not as it must be.
     pub async fn prepare(&mut self) -> Result<(), PrepareError> {
-        let connection = self.connector.connect(Purpose::Publish).await?;
-        topology::ensure_for_publishing(&connection, &self.queues, self.settings.declare).await?;
-        let channel = open(&connection, &self.settings)
-            .await
-            .map_err(|fault| Unreachable { host: "the broker".to_owned(), fault })?;
-        self.link = Some((connection, channel));
-        Ok(())
+        self.channel.prepare(&self.queues).await
     }
 
     /// Publishes jobs; returns when the lane has confirmed all of them, however often it takes, or when
@@ -142,11 +115,11 @@ impl Producer {
                 }
                 Next::Reopen(why) => {
                     self.outbox.failed(queue.as_str(), why, sending.pending.len());
-                    self.hang_up().await;
+                    self.channel.close().await;
                 }
                 Next::Wait(why) => {
                     self.outbox.failed(queue.as_str(), why, sending.pending.len());
-                    self.hang_up().await;
+                    self.channel.close().await;
                     tokio::select! {
                         biased;
                         () = given_up.clone() => {}
@@ -159,9 +132,9 @@ impl Producer {
         sending.refused
     }
 
-    /// Says goodbye.
+    /// Closes the connection.
     pub async fn close(mut self) {
-        self.hang_up().await;
+        self.channel.close().await;
     }
 
     /// Publishes once what goes next.
@@ -171,14 +144,14 @@ impl Producer {
         sending: &mut Sending<J>,
         given_up: impl Future<Output = ()> + Clone,
     ) -> Next {
-        let linked = tokio::select! {
+        let connected = tokio::select! {
             biased;
-            linked = connected(&mut self.link, &mut self.connector, &self.settings) => linked,
+            connected = self.channel.take() => connected,
             () = given_up.clone() => return Next::Wait(CutShort::GivenUp.to_string()),
         };
-        let (connection, channel) = match linked {
-            Ok(link) => link,
-            Err(why) => return Next::Wait(why),
+        let channel = match connected {
+            Ok(channel) => channel,
+            Err(unreachable) => return Next::Wait(unreachable.to_string()),
         };
         let batch = sending.pending.next(sending.confirmed);
         let properties = headers::of_job(SystemTime::now());
@@ -188,43 +161,16 @@ impl Producer {
             properties: properties.clone(),
         });
         let told = Told { outbox: &self.outbox, queue: queue.as_str(), jobs: batch.len() };
-        let link = (connection, channel);
-        let published = batch::publish(link, jobs, &self.patience, &told, given_up).await;
-        self.patience.note(&published);
+        let published = batch::publish(&channel, jobs, &mut self.patience, &told, given_up).await;
         if published.fates.contains(&Fate::Returned) && self.settings.declare {
             // The queue was deleted. If it can't be declared, the next try is returned again.
-            let _ = topology::ensure(connection, &self.queues, true).await;
+            let _ = topology::ensure(&channel.connection, &self.queues, true).await;
         }
+        self.channel.put_back(channel);
         let applied = sending.pending.apply(batch, published, Scope::Apart, sending.confirmed);
         sending.confirmed += applied.confirmed.len() as u64;
         sending.refused.extend(applied.unpublishable);
         applied.next
-    }
-
-    /// Ends the connection. It is not used again once anything failed on it: a full quorum queue marks
-    /// the channels that it refuses for good.
-    async fn hang_up(&mut self) {
-        if let Some((connection, _)) = self.link.take() {
-            let closing = connection.close(REPLY_SUCCESS, "bye".into());
-            let _ = link::answer(connection.status(), GOODBYE, closing).await;
-        }
-    }
-}
-
-/// The link that is there, or a new one.
-async fn connected<'a>(
-    link: &'a mut Option<(Connection, Channel)>,
-    connector: &mut Connector,
-    settings: &Settings,
-) -> Result<&'a (Connection, Channel), String> {
-    match link {
-        Some(link) => Ok(link),
-        gone => {
-            let connecting = connector.connect(Purpose::Publish).await;
-            let connection = connecting.map_err(|unreachable| unreachable.to_string())?;
-            let channel = open(&connection, settings).await?;
-            Ok(gone.insert((connection, channel)))
-        }
     }
 }
 
@@ -239,7 +185,7 @@ impl Watch for Told<'_> {
     fn waits(&self, how: Wait) {
         let why = match how {
             Wait::InTime => return,
-            Wait::Blocked => "the broker blocks publishing".to_owned(),
+            Wait::Blocked => BLOCKED.to_owned(),
             Wait::Late => CutShort::Silent.to_string(),
         };
         self.outbox.failed(self.queue, why, self.jobs);

@@ -25,7 +25,6 @@ use super::{
     connect::{Connector, Purpose},
     connection::Connection,
     destination::{Destination, Line, RETRY, Shared},
-    link,
     outbox::Outbox,
     publisher::Publisher,
     queues::Queues,
@@ -84,7 +83,7 @@ impl Publishing {
         }
         let last = line.borrow().clone();
         if let Line::Up(connection) = last {
-            close(&connection, &shared.settings).await;
+            connection.close_within(shared.settings.connect_timeout).await;
         }
     }
 }
@@ -106,7 +105,7 @@ async fn keep_connected(
                 let why = until_ended(&connection, events, &shared.metrics).await;
                 shared.metrics.broker_blocked(false);
                 line.send_replace(Line::Down(why.clone()));
-                close(&connection, &shared.settings).await;
+                connection.close_within(shared.settings.connect_timeout).await;
                 // One that ends at once would be made again without a pause, for ever.
                 if began.elapsed() >= STABLE {
                     backoff.reset();
@@ -146,9 +145,4 @@ async fn until_ended(
             None => return GONE.to_owned(),
         }
     }
-}
-
-async fn close(connection: &Connection, settings: &Settings) {
-    let closing = connection.close(0, "".into());
-    let _ = link::answer(connection.status(), settings.connect_timeout, closing).await;
 }

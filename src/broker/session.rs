@@ -12,7 +12,7 @@ use super::{
     announced::Errors,
     cause::Cause,
     commands::{Commands, Intake, Wanted},
-    connection::Connection,
+    connection::{CLOSE_TIMEOUT, Connection},
     consumption::Consumption,
     delivery::Exits,
     depths::Depths,
@@ -27,9 +27,6 @@ use crate::{domain::Lane, metrics::EndedBy};
 /// After the broker has read the last ack the connection stays open for this long: RabbitMQ 3.10 drops the
 /// last acks to a quorum queue when the connection closes right behind them.
 pub const LINGER: Duration = Duration::from_millis(100);
-
-/// The broker's goodbye is waited for so long.
-const GOODBYE: Duration = Duration::from_secs(1);
 
 /// How often a lane that is to consume again looks whether there is room.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -169,8 +166,7 @@ impl Session {
             self.consumption.until_read().await;
             sleep(LINGER).await;
         }
-        let closing = self.connection.close(200, "bye".into());
-        let _ = link::answer(self.connection.status(), GOODBYE, closing).await;
+        self.connection.close_within(CLOSE_TIMEOUT).await;
         self.consumption.end().await;
     }
 }

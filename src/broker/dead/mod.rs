@@ -24,4 +24,4 @@ pub use identity::Identity;
 pub use look::{Aim, Look};
 pub use particulars::Particulars;
 pub use queue::{DeadQueue, LookError, Unanswered};
-pub use replayer::{Published, ReplayError, Replayer};
+pub use replayer::{Published, Replayer};

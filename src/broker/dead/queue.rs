@@ -14,7 +14,7 @@ use crate::{
     broker::{
         cause::fault,
         connect::{Connector, NO_ANSWER, Purpose, Unreachable},
-        connection::Connection,
+        connection::{CLOSE_TIMEOUT, Connection},
         queues::Queues,
         settings::Settings,
         stream::Budget,
@@ -33,9 +33,6 @@ const LONG_ANSWER_LIMIT: Duration = Duration::from_secs(120);
 /// Bytes of letters that the client library may hold at a time, what they take there besides included. The rest waits
 /// with the broker, which reads no more of the queue than it hands over.
 const IN_FLIGHT: u64 = 4 * 1024 * 1024;
-
-/// The goodbye may take this long; what it is for is done.
-const GOODBYE: Duration = Duration::from_secs(1);
 
 /// The dead-letter queue of a family, over one connection that is made anew when it is lost.
 #[derive(Debug)]
@@ -127,7 +124,7 @@ impl DeadQueue {
     /// Ends the connection. One that failed may hang instead of closing: it is not waited for long.
     pub async fn disconnect(&mut self) {
         if let Some(connection) = self.connection.take() {
-            let _ = timeout(GOODBYE, connection.close(200, "bye".into())).await;
+            connection.close_within(CLOSE_TIMEOUT).await;
         }
     }
 }

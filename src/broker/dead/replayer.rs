@@ -2,28 +2,21 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use lapin::{Channel, options::ConfirmSelectOptions};
 use sha2::{Digest as _, Sha256};
-use thiserror::Error;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tracing::warn;
 
-use super::{
-    held::Held,
-    queue::{Unanswered, asked},
-};
+use super::held::Held;
 use crate::{
     broker::{
-        batch::{self, CutShort, Fate, Outgoing, Wait, Watch},
-        connect::{Connector, Purpose, Unreachable},
-        connection::Connection,
+        batch::{self, BLOCKED, CutShort, Fate, Outgoing, Wait, Watch},
+        confirm_channel::{ConfirmChannel, DedicatedChannel, PrepareError},
         headers,
         patience::Patience,
         pending::{Entry, Limits, Next, Pending, Scope},
         publisher::Letter,
         queues::Queues,
         settings::Settings,
-        topology::{self, TopologyError},
     },
     domain::Lane,
 };
@@ -37,23 +30,6 @@ const MOST_REFUSED: usize = 10_000;
 /// The broker may block publishing for so long before it is given up: the letters are held meanwhile,
 /// and `consumer_timeout` (30 minutes by default) must not strike.
 const BLOCKED_LIMIT: Duration = Duration::from_secs(300);
-
-/// The goodbye may take this long; everything that matters was confirmed.
-const GOODBYE: Duration = Duration::from_secs(1);
-
-/// Why letters could not be published.
-#[derive(Debug, Error)]
-pub enum ReplayError {
-    /// No broker could be reached.
-    #[error(transparent)]
-    Unreachable(#[from] Unreachable),
-    /// A queue is not as it must be.
-    #[error(transparent)]
-    Topology(#[from] TopologyError),
-    /// No channel could be opened.
-    #[error(transparent)]
-    Unanswered(#[from] Unanswered),
-}
 
 /// What became of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,10 +45,8 @@ pub struct Published {
 /// for one that is blocked writes nothing, not even acks.
 #[derive(Debug)]
 pub struct Replayer {
-    connector: Connector,
-    settings: Arc<Settings>,
+    channel: DedicatedChannel,
     queues: Queues,
-    link: Option<(Connection, Channel)>,
     patience: Patience,
     refused: Refused,
 }
@@ -91,10 +65,8 @@ impl Replayer {
     #[must_use]
     pub fn new(settings: &Arc<Settings>) -> Self {
         Self {
-            connector: Connector::new(Arc::clone(settings)),
-            settings: Arc::clone(settings),
+            channel: DedicatedChannel::new(settings),
             queues: Queues::new(&settings.queue, &settings.park),
-            link: None,
             patience: Patience::new(settings.confirm_timeout),
             refused: Refused::default(),
         }
@@ -105,11 +77,8 @@ impl Replayer {
     /// # Errors
     ///
     /// The broker that cannot be reached, or the queue that is not as it must be.
-    pub async fn prepare(&mut self) -> Result<(), ReplayError> {
-        let (connection, channel) = self.connected().await?;
-        topology::ensure_for_publishing(&connection, &self.queues, self.settings.declare).await?;
-        self.link = Some((connection, channel));
-        Ok(())
+    pub async fn prepare(&mut self) -> Result<(), PrepareError> {
+        self.channel.prepare(&self.queues).await
     }
 
     /// The message that takes a letter back into `lane`.
@@ -138,21 +107,21 @@ impl Replayer {
     ///
     /// # Errors
     ///
-    /// [`ReplayError`] if none was sent.
-    pub async fn publish(&mut self, letters: &[Letter]) -> Result<Published, ReplayError> {
-        let mut link = self.connected().await?;
+    /// [`PrepareError`] if none was sent.
+    pub async fn publish(&mut self, letters: &[Letter]) -> Result<Published, PrepareError> {
+        let mut channel = self.channel.take().await?;
         let mut sending = Sending::of(letters);
         let refused = loop {
             if sending.pending.is_empty() {
-                self.link = Some(link);
+                self.channel.put_back(channel);
                 break None;
             }
-            match self.attempt(&link, &mut sending).await {
+            match self.attempt(&channel, &mut sending).await {
                 Next::Continue => {}
                 Next::Reopen(_) if self.refused.bodies.len() < MOST_REFUSED => {
-                    match self.connected().await {
-                        Ok(fresh) => link = fresh,
-                        Err(error) => break Some(error.to_string()),
+                    match self.channel.take().await {
+                        Ok(fresh) => channel = fresh,
+                        Err(unreachable) => break Some(unreachable.to_string()),
                     }
                 }
                 Next::Reopen(why) | Next::Wait(why) => break Some(why),
@@ -162,17 +131,17 @@ impl Replayer {
     }
 
     /// Publishes once what goes next.
-    async fn attempt(&mut self, link: &(Connection, Channel), sending: &mut Sending<'_>) -> Next {
+    async fn attempt(&mut self, channel: &ConfirmChannel, sending: &mut Sending<'_>) -> Next {
         let letters = sending.letters;
         let batch = sending.pending.next(sending.count);
-        let frame_max = link.0.configuration().frame_max();
+        let frame_max = channel.frame_max();
         let outgoing = batch.iter().map(|Entry { message: place, .. }| {
             let Letter { queue, body, properties, .. } = &letters[*place];
             Outgoing { queue, body, properties: headers::fit(properties, frame_max) }
         });
-        let (link, given_up) = ((&link.0, &link.1), sleep(BLOCKED_LIMIT));
-        let published = batch::publish(link, outgoing, &self.patience, &Untold, given_up).await;
-        self.patience.note(&published);
+        let given_up = sleep(BLOCKED_LIMIT);
+        let published =
+            batch::publish(channel, outgoing, &mut self.patience, &Untold, given_up).await;
         let gave_up = published.cut_short == Some(CutShort::GivenUp);
         let unknown = published.fates.iter().filter(|fate| **fate == Fate::Unknown).count();
         let mut refusals = batch.iter().zip(&published.fates).filter_map(|(entry, fate)| {
@@ -194,35 +163,15 @@ impl Replayer {
             warn!(letters = unknown - condemned, "so many letters may go back twice");
         }
         match applied.next {
-            Next::Wait(_) if gave_up => Next::Wait("the broker blocks publishing".to_owned()),
+            Next::Wait(_) if gave_up => Next::Wait(BLOCKED.to_owned()),
             Next::Wait(why) => Next::Wait(refusal.unwrap_or(why)),
             next => next,
         }
     }
 
-    /// Ends the connection.
+    /// Closes the connection.
     pub async fn disconnect(&mut self) {
-        if let Some((connection, _)) = self.link.take() {
-            let _ = timeout(GOODBYE, connection.close(200, "bye".into())).await;
-        }
-    }
-
-    /// The link, taken out: whoever does not put it back has found it broken.
-    async fn connected(&mut self) -> Result<(Connection, Channel), ReplayError> {
-        if let Some((connection, channel)) = self.link.take()
-            && connection.status().connected()
-            && channel.status().connected()
-        {
-            return Ok((connection, channel));
-        }
-        let connection = Box::pin(self.connector.connect(Purpose::Publish)).await?;
-        let channel = asked(async {
-            let channel = connection.create_channel().await?;
-            channel.confirm_select(ConfirmSelectOptions::default()).await?;
-            Ok(channel)
-        })
-        .await?;
-        Ok((connection, channel))
+        self.channel.close().await;
     }
 }
 

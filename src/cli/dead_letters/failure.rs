@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::counts::several;
 use crate::{
-    broker::{LookError, ReplayError, TopologyError},
+    broker::{LookError, PrepareError, TopologyError},
     cli::{EXIT_USAGE, output::OutputError, with_sources},
 };
 
@@ -18,7 +18,7 @@ pub enum Failure {
     Look(#[from] LookError),
     /// Letters could not be published.
     #[error(transparent)]
-    Replay(#[from] ReplayError),
+    Replay(#[from] PrepareError),
     /// A lane took no more letters.
     #[error("{0}: letters that it did not take are still dead letters")]
     Refused(String),
@@ -64,10 +64,10 @@ impl Failure {
         match self {
             Self::Look(error) => error.passes(),
             Self::Replay(error) => match error {
-                ReplayError::Topology(error) => {
+                PrepareError::Topology(error) => {
                     matches!(error, TopologyError::Refused { .. } | TopologyError::Failed { .. })
                 }
-                ReplayError::Unreachable(_) | ReplayError::Unanswered(_) => true,
+                PrepareError::Unreachable(_) => true,
             },
             Self::Refused(_) => true,
             _ => false,
@@ -78,7 +78,8 @@ impl Failure {
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Usage(_) | Self::Replay(ReplayError::Topology(TopologyError::Differs { .. })) => {
+            Self::Usage(_)
+            | Self::Replay(PrepareError::Topology(TopologyError::Differs { .. })) => {
                 ExitCode::from(EXIT_USAGE)
             }
             _ => ExitCode::FAILURE,
