@@ -15,8 +15,8 @@ use lapin::{
 };
 
 use super::{
-    broken::Broken, confirm, confirm_channel::ConfirmChannel, connection::Connection,
-    link::Silence, patience::Patience,
+    broken::Broken, confirm_channel::ConfirmChannel, connection::Connection, patience::Patience,
+    wait::NoAnswer,
 };
 
 /// A message on its way out.
@@ -69,7 +69,7 @@ impl fmt::Display for CutShort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Broken(Broken { why, .. }) => why,
-            Self::Silent => "the broker does not confirm",
+            Self::Silent => UNCONFIRMED,
             Self::GivenUp => "given up",
         })
     }
@@ -86,12 +86,15 @@ pub struct Published {
     pub late: bool,
 }
 
+/// The reason while confirms are late.
+const UNCONFIRMED: &str = "the broker does not confirm";
+
 /// The reason while no confirm can come.
 pub(super) const BLOCKED: &str = "the broker blocks publishing";
 
 /// How a confirm is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wait {
+pub(super) enum Wait {
     /// It is not late.
     InTime,
     /// The broker blocks the connection: nothing can come, and no time-out runs.
@@ -100,19 +103,24 @@ pub enum Wait {
     Late,
 }
 
-/// What is told while confirms are awaited.
-pub trait Watch {
-    /// How the next confirm is waited for, again and again while it does not come.
-    fn waits(&self, how: Wait);
+impl Wait {
+    /// What is wrong, if anything.
+    pub(super) const fn problem(self) -> Option<&'static str> {
+        match self {
+            Self::InTime => None,
+            Self::Blocked => Some(BLOCKED),
+            Self::Late => Some(UNCONFIRMED),
+        }
+    }
 }
 
-/// Publishes messages, mandatory, and awaits their confirms: each for as long as `patience` says, from one
-/// to the next.
+/// Publishes messages, mandatory, and awaits their confirms, each for as long as `patience` says. `waits` is told how
+/// the next confirm is waited for, again and again while it does not come.
 pub(super) async fn publish<'a>(
     to: &ConfirmChannel,
     messages: impl Iterator<Item = Outgoing<'a>> + Clone,
     patience: &mut Patience,
-    watch: &impl Watch,
+    waits: &impl Fn(Wait),
     given_up: impl Future<Output = ()>,
 ) -> Published {
     let ConfirmChannel { connection, channel } = to;
@@ -122,7 +130,7 @@ pub(super) async fn publish<'a>(
     let mut late = false;
     let waiting = async {
         for answer in &mut answers {
-            let timely = wait(connection, channel, patience, watch, answer.as_mut()).await?;
+            let timely = wait(connection, channel, patience, waits, answer.as_mut()).await?;
             late |= !timely;
         }
         Ok(())
@@ -167,14 +175,13 @@ async fn wait<F: Future<Output = lapin::Result<Confirmation>>>(
     connection: &Connection,
     channel: &Channel,
     patience: &Patience,
-    watch: &impl Watch,
+    waits: &impl Fn(Wait),
     mut answer: Pin<&mut MaybeDone<F>>,
 ) -> Result<bool, CutShort> {
-    let told = |wait| move |blocked| watch.waits(if blocked { Wait::Blocked } else { wait });
+    let told = |wait| move |blocked| waits(if blocked { Wait::Blocked } else { wait });
     let timeout = patience.timeout();
-    let in_time = told(Wait::InTime);
-    match confirm::in_time(connection, answer.as_mut(), timeout, &in_time).await {
-        Err(Silence::TooLong) => {}
+    match connection.confirm(timeout, answer.as_mut(), told(Wait::InTime)).await {
+        Err(NoAnswer::TooLong) => {}
         ended => return ended.map_err(gone).and_then(|()| outcome(answer)).map(|()| true),
     }
     let late = told(Wait::Late);
@@ -184,19 +191,19 @@ async fn wait<F: Future<Output = lapin::Result<Confirmation>>>(
     tokio::select! {
         biased;
         () = answer.as_mut() => return outcome(answer).map(|()| false),
-        asked = confirm::in_time(connection, asking, timeout, &late) => {
+        asked = connection.confirm(timeout, asking, late) => {
             asked.map_err(gone)?.map_err(|error| CutShort::Broken(Broken::of(&error)))?;
         }
     }
     let left = patience.limit().saturating_sub(timeout);
-    confirm::in_time(connection, answer.as_mut(), left, &late).await.map_err(gone)?;
+    connection.confirm(left, answer.as_mut(), late).await.map_err(gone)?;
     outcome(answer).map(|()| false)
 }
 
-fn gone(silence: Silence) -> CutShort {
-    match silence {
-        Silence::Gone => CutShort::Broken(Broken::by_nobody(silence.to_string())),
-        Silence::TooLong => CutShort::Silent,
+fn gone(silent: NoAnswer) -> CutShort {
+    match silent {
+        NoAnswer::Gone => CutShort::Broken(Broken::by_nobody(silent.to_string())),
+        NoAnswer::TooLong => CutShort::Silent,
     }
 }
 

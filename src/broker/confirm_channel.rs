@@ -9,7 +9,6 @@ use super::{
     cause::fault,
     connect::{Connector, Purpose, Unreachable},
     connection::{CLOSE_TIMEOUT, Connection, REPLY_SUCCESS},
-    link,
     queues::Queues,
     settings::Settings,
     topology::{self, TopologyError},
@@ -44,8 +43,8 @@ impl ConfirmChannel {
             channel.confirm_select(ConfirmSelectOptions::default()).await?;
             Ok(channel)
         };
-        let opened = link::answer(connection.status(), settings.connect_timeout, opened).await;
-        match opened.map_err(|silence| silence.to_string())? {
+        let opened = connection.answer(settings.connect_timeout, opened).await;
+        match opened.map_err(|silent| silent.to_string())? {
             Ok(channel) => Ok(Self { connection, channel }),
             Err(error) => Err(fault(&error)),
         }
@@ -69,7 +68,7 @@ impl ConfirmChannel {
         }
         let limit = settings.connect_timeout;
         let closing = channel.close(REPLY_SUCCESS, "refused".into());
-        if link::answer(connection.status(), limit, closing).await.is_err() {
+        if connection.answer(limit, closing).await.is_err() {
             connection.close_within(limit).await;
         }
     }

@@ -2,11 +2,8 @@
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 
-use lapin::ConnectionStatus;
-
 use super::{
     cause::Cause,
-    link::{self, Link},
     stream::{Account, Charge, Delivered, Handle},
 };
 
@@ -28,24 +25,6 @@ pub struct Connection {
     inner: lapin::Connection,
     stream: Handle,
     claims: Claims,
-}
-
-/// Tells whoever waits for an answer what can be expected of a connection.
-#[derive(Debug, Clone)]
-pub struct Outlook {
-    status: ConnectionStatus,
-    stream: Handle,
-}
-
-impl Outlook {
-    /// What can be expected now.
-    #[must_use]
-    pub fn link(&self) -> Link {
-        match Link::of(&self.status) {
-            Link::Up if self.stream.is_stalled() => Link::Stalled,
-            link => link,
-        }
-    }
 }
 
 /// The way to the charges of one connection, for whoever takes deliveries from it.
@@ -76,7 +55,7 @@ impl Connection {
     pub(super) async fn close_within(&self, limit: Duration) {
         self.stream.end_within(STREAM_TIMEOUT);
         let closing = self.inner.close(REPLY_SUCCESS, "bye".into());
-        let _ = link::answer(self.status(), limit, closing).await;
+        let _ = self.answer(limit, closing).await;
     }
 
     /// Why the connection ended, if it has: what the broker said, or what the stream met.
@@ -91,10 +70,9 @@ impl Connection {
         &self.claims
     }
 
-    /// What can be expected of the connection, from now on.
-    #[must_use]
-    pub fn outlook(&self) -> Outlook {
-        Outlook { status: self.status().clone(), stream: self.stream.clone() }
+    /// Whether the connection is not read, because too many delivered bytes are in flight.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.stream.is_stalled()
     }
 }
 

@@ -7,11 +7,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     commands::{Intake, Wanted},
-    connection::{Connection, Outlook},
+    connection::Connection,
     delivery::Exits,
     ending::Break,
     lane::LaneChannel,
-    link,
     one_job::Answer,
 };
 use crate::domain::Lane;
@@ -24,7 +23,6 @@ const COMMAND_LIMIT: Duration = Duration::from_secs(10);
 pub struct Consumption {
     lane: Lane,
     channel: Arc<LaneChannel>,
-    outlook: Outlook,
     prefetch: u16,
     exits: Arc<Exits>,
     tasks: JoinSet<Part>,
@@ -57,7 +55,6 @@ impl Consumption {
         Ok(Self {
             lane,
             channel: Arc::new(LaneChannel::open(connection, lane).await?),
-            outlook: connection.outlook(),
             prefetch,
             exits,
             tasks: JoinSet::new(),
@@ -82,16 +79,22 @@ impl Consumption {
     /// # Errors
     ///
     /// What ends the session.
-    pub async fn follow(&mut self, wanted: Wanted, intake: Option<&Intake>) -> Result<(), Break> {
+    pub async fn follow(
+        &mut self,
+        connection: &Connection,
+        wanted: Wanted,
+        intake: Option<&Intake>,
+    ) -> Result<(), Break> {
         if self.consuming && wanted != Wanted::All {
-            self.in_time(self.channel.cancel()).await?;
+            in_time(connection, self.channel.cancel()).await?.map_err(Break::Failed)?;
             self.consuming = false;
         } else if let Some(intake) = intake
             && self.waits_for_room(wanted)
             && self.has_room()
         {
             let queue = self.exits.queues.lane(self.lane);
-            let consumer = self.in_time(self.channel.consume(queue, self.prefetch)).await?;
+            let consuming = self.channel.consume(queue, self.prefetch);
+            let consumer = in_time(connection, consuming).await?.map_err(Break::Failed)?;
             let (channel, exits) = (Arc::clone(&self.channel), Arc::clone(&self.exits));
             let deliveries = intake.deliveries.clone();
             self.tasks
@@ -118,17 +121,19 @@ impl Consumption {
     /// # Errors
     ///
     /// What ends the session.
-    pub async fn fetch(&self, wanted: Wanted, intake: Option<&Intake>) -> Result<Answer, Break> {
+    pub async fn fetch(
+        &self,
+        connection: &Connection,
+        wanted: Wanted,
+        intake: Option<&Intake>,
+    ) -> Result<Answer, Break> {
         let Some(Intake { deliveries, .. }) = intake else { return Ok(Answer::NotNow) };
         let waits = deliveries.capacity() < deliveries.max_capacity();
         if wanted != Wanted::One || self.consuming || self.pumping || waits {
             return Ok(Answer::NotNow);
         }
         let fetching = self.channel.fetch(self.exits.queues.lane(self.lane), &self.exits);
-        match link::answer_read(&self.outlook, COMMAND_LIMIT, fetching)
-            .await
-            .map_err(Break::Silent)??
-        {
+        match in_time(connection, fetching).await?? {
             None => Ok(Answer::None),
             Some(delivery) => {
                 // If nobody takes jobs any more, the delivery goes back as it is dropped.
@@ -154,25 +159,19 @@ impl Consumption {
     }
 
     /// Waits until the broker has read everything that it was told.
-    pub async fn until_read(&self) {
-        let _ = self.in_time(self.channel.until_read(self.prefetch)).await;
+    pub async fn until_read(&self, connection: &Connection) {
+        let _ = in_time(connection, self.channel.until_read(self.prefetch)).await;
     }
 
     /// Ends its tasks.
     pub async fn end(&mut self) {
         self.tasks.shutdown().await;
     }
+}
 
-    /// Carries out a command; an error, or silence, ends the session.
-    async fn in_time<T>(
-        &self,
-        command: impl Future<Output = lapin::Result<T>>,
-    ) -> Result<T, Break> {
-        link::answer_read(&self.outlook, COMMAND_LIMIT, command)
-            .await
-            .map_err(Break::Silent)?
-            .map_err(Break::Failed)
-    }
+/// Carries out a command. No answer in time ends the session.
+async fn in_time<T>(connection: &Connection, command: impl Future<Output = T>) -> Result<T, Break> {
+    connection.answer_read(COMMAND_LIMIT, command).await.map_err(Break::Silent)
 }
 
 /// Whether a lane that holds so many deliveries may consume again after a pause.

@@ -12,8 +12,8 @@ use super::{
     depths::Looks,
     ending::Break,
     lane::LaneChannel,
-    link::{Link, Silence},
     queues::Queues,
+    wait::{ConnectionState, NoAnswer},
 };
 use crate::{
     domain::Lane,
@@ -47,7 +47,6 @@ impl Counting {
     /// Asks until the connection is gone.
     pub async fn run(&self, connection: &Connection, consumer: &LaneChannel) -> Break {
         let _session = Session(self);
-        let outlook = connection.outlook();
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut looks = Looks::on(connection);
@@ -55,7 +54,7 @@ impl Counting {
         while connection.status().connected() {
             ticks.tick().await;
             // While nothing is read, no answer comes.
-            let stalled = outlook.link() == Link::Stalled;
+            let stalled = connection.state() == ConnectionState::Stalled;
             let consumption = consumer.consumption().filter(|_| !stalled);
             if told != consumption {
                 self.told.absent(self.lane);
@@ -76,6 +75,6 @@ impl Counting {
                 self.told.counted(self.lane, asked, consumers);
             }
         }
-        Break::Silent(Silence::Gone)
+        Break::Silent(NoAnswer::Gone)
     }
 }

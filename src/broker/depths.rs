@@ -20,10 +20,10 @@ use super::{
     counting::Counting,
     ending::Break,
     lane::LaneChannel,
-    link::{Link, Silence},
     queues::Queues,
     starvation::Starvation,
     topology::{self, Occupancy},
+    wait::{ConnectionState, NoAnswer},
 };
 use crate::{
     domain::{Lane, PerLane},
@@ -97,14 +97,13 @@ impl Depths {
 
     async fn sample_depths(&self, connection: &Connection, consumer: &LaneChannel) -> Break {
         let _sampler = self.samplers.enter(self.lane);
-        let outlook = connection.outlook();
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut looks = Looks::on(connection);
         let mut starvation = Starvation::default();
         while connection.status().connected() {
             ticks.tick().await;
-            if outlook.link() == Link::Stalled {
+            if connection.state() == ConnectionState::Stalled {
                 // The answer would wait behind what is not read.
                 continue;
             }
@@ -116,7 +115,7 @@ impl Depths {
                 return Break::Starving;
             }
         }
-        Break::Silent(Silence::Gone)
+        Break::Silent(NoAnswer::Gone)
     }
 
     /// Notes as well how many jobs are found to wait in the lane. A queue that cannot be looked at leaves its

@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::{
-    batch::{self, BLOCKED, CutShort, Fate, Outgoing, Published, Wait, Watch},
+    batch::{self, CutShort, Fate, Outgoing, Published, Wait},
     confirm_channel::{ConfirmChannel, DedicatedChannel},
     connection::Connection,
     headers,
@@ -143,16 +143,18 @@ impl Destination {
             body,
             properties: headers::fit(properties, frame_max),
         });
-        let watch = Told {
-            shared: &self.shared,
-            queue: &self.name,
-            letters: batch.len() + self.pending.len(),
-            inbox: &self.inbox,
+        let (shared, queue, inbox) = (&self.shared, &self.name, &self.inbox);
+        let waiting = batch.len() + self.pending.len();
+        let waits = |how: Wait| {
+            shared.metrics.broker_blocked(how == Wait::Blocked);
+            if let Some(problem) = how.problem() {
+                shared.outbox.failed(queue, problem.to_owned(), waiting + inbox.len());
+            }
         };
         // Nobody gives a batch up: one sender may have gone, but the others have not.
         let forever = std::future::pending();
         let published =
-            batch::publish(channel, outgoing, &mut self.patience, &watch, forever).await;
+            batch::publish(channel, outgoing, &mut self.patience, &waits, forever).await;
         self.count(&letters, &published);
         for ((entry, letter), fate) in batch.iter().zip(letters).zip(&published.fates) {
             if *fate != Fate::Confirmed {
@@ -299,32 +301,5 @@ impl Destination {
     /// Waits before the next try.
     async fn wait(&mut self) {
         sleep(self.backoff.next(fastrand::f64())).await;
-    }
-}
-
-/// Tells the outbox and the metrics how a batch waits.
-struct Told<'a> {
-    shared: &'a Shared,
-    queue: &'a str,
-    /// Letters of the batch, and those that wait behind it.
-    letters: usize,
-    inbox: &'a mpsc::Receiver<Posted>,
-}
-
-impl Told<'_> {
-    fn failed(&self, why: String) {
-        let letters = self.letters + self.inbox.len();
-        self.shared.outbox.failed(self.queue, why, letters);
-    }
-}
-
-impl Watch for Told<'_> {
-    fn waits(&self, how: Wait) {
-        self.shared.metrics.broker_blocked(how == Wait::Blocked);
-        match how {
-            Wait::InTime => {}
-            Wait::Blocked => self.failed(BLOCKED.to_owned()),
-            Wait::Late => self.failed(CutShort::Silent.to_string()),
-        }
     }
 }

@@ -11,8 +11,8 @@ use super::{
     cause::{Cause, GONE},
     connect::NO_ANSWER,
     connection::Connection,
-    link::Silence,
     topology::{self, TopologyError},
+    wait::NoAnswer,
 };
 use crate::metrics::EndedBy;
 
@@ -35,7 +35,7 @@ pub enum Break {
     /// The consumer's deliveries came to an end, and nobody here had asked for that.
     Cancelled,
     /// The broker did not answer.
-    Silent(Silence),
+    Silent(NoAnswer),
     /// Jobs wait, and none is delivered.
     Starving,
     /// A delivery's tag was not the next one: acks would go astray.
@@ -69,8 +69,8 @@ impl End {
             Break::Failed(error) => Self::failed(&errors.cause_of(error, status).await, connection),
             // Nobody tells the stream of deliveries why it ends.
             Break::Cancelled if !status.connected() => Self::lost(errors, connection).await,
-            Break::Silent(Silence::Gone) => Self::lost(errors, connection).await,
-            Break::Silent(Silence::TooLong) => Self::new(EndedBy::ConnectionLost, NO_ANSWER),
+            Break::Silent(NoAnswer::Gone) => Self::lost(errors, connection).await,
+            Break::Silent(NoAnswer::TooLong) => Self::new(EndedBy::ConnectionLost, NO_ANSWER),
             Break::Cancelled => Self::new(EndedBy::ConsumerCancelled, place.why_cancelled().await),
             Break::Starving => Self::new(
                 EndedBy::ConsumerCancelled,

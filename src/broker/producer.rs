@@ -11,7 +11,7 @@ use lapin::types::ShortString;
 use tokio::time::sleep;
 
 use super::{
-    batch::{self, BLOCKED, CutShort, Fate, Outgoing, Wait, Watch},
+    batch::{self, CutShort, Fate, Outgoing, Wait},
     confirm_channel::{DedicatedChannel, PrepareError},
     headers,
     outbox::Outbox,
@@ -160,8 +160,13 @@ impl Producer {
             body: message.as_ref(),
             properties: properties.clone(),
         });
-        let told = Told { outbox: &self.outbox, queue: queue.as_str(), jobs: batch.len() };
-        let published = batch::publish(&channel, jobs, &mut self.patience, &told, given_up).await;
+        let sent = batch.len();
+        let waits = |how: Wait| {
+            if let Some(problem) = how.problem() {
+                self.outbox.failed(queue.as_str(), problem.to_owned(), sent);
+            }
+        };
+        let published = batch::publish(&channel, jobs, &mut self.patience, &waits, given_up).await;
         if published.fates.contains(&Fate::Returned) && self.settings.declare {
             // The queue was deleted. If it can't be declared, the next try is returned again.
             let _ = topology::ensure(&channel.connection, &self.queues, true).await;
@@ -171,23 +176,5 @@ impl Producer {
         sending.confirmed += applied.confirmed.len() as u64;
         sending.refused.extend(applied.unpublishable);
         applied.next
-    }
-}
-
-/// Tells the log how a batch waits.
-struct Told<'a> {
-    outbox: &'a Outbox,
-    queue: &'a str,
-    jobs: usize,
-}
-
-impl Watch for Told<'_> {
-    fn waits(&self, how: Wait) {
-        let why = match how {
-            Wait::InTime => return,
-            Wait::Blocked => BLOCKED.to_owned(),
-            Wait::Late => CutShort::Silent.to_string(),
-        };
-        self.outbox.failed(self.queue, why, self.jobs);
     }
 }

@@ -17,10 +17,10 @@ use super::{
     delivery::Exits,
     depths::Depths,
     ending::{Break, End, Place},
-    link::{self, Link},
     one_job::{self, Question},
     settings::Settings,
     topology::{self, TopologyError},
+    wait::ConnectionState,
 };
 use crate::{domain::Lane, metrics::EndedBy};
 
@@ -68,7 +68,6 @@ impl Session {
         first: bool,
     ) -> Result<Self, Refused> {
         let mut errors = Errors::of(&connection);
-        let status = connection.status().clone();
         let prepared = async {
             let queues = &exits.queues;
             topology::ensure_lane(&connection, queues, lane, settings.declare).await?;
@@ -79,16 +78,19 @@ impl Session {
                 .await
                 .map_err(|error| Refused::Unreachable(Cause::of(&error).to_string()))
         };
-        let prepared = link::answer(&status, settings.connect_timeout, prepared)
+        let prepared = connection
+            .answer(settings.connect_timeout, prepared)
             .await
-            .unwrap_or_else(|silence| Err(Refused::Unreachable(silence.to_string())));
+            .unwrap_or_else(|silent| Err(Refused::Unreachable(silent.to_string())));
         match prepared {
             Ok(consumption) => Ok(Self { lane, connection, errors, settings, exits, consumption }),
             Err(differs @ Refused::Topology(TopologyError::Differs { .. })) => Err(differs),
-            Err(refused) if !status.connected() => match errors.behind(&status).await {
-                Some(error) => Err(Refused::Unreachable(Cause::of(&error).to_string())),
-                None => Err(refused),
-            },
+            Err(refused) if !connection.status().connected() => {
+                match errors.behind(connection.status()).await {
+                    Some(error) => Err(Refused::Unreachable(Cause::of(&error).to_string())),
+                    None => Err(refused),
+                }
+            }
             Err(refused) => Err(refused),
         }
     }
@@ -124,15 +126,15 @@ impl Session {
     ) -> Break {
         let Self { connection, errors, consumption, .. } = self;
         let channel = Arc::clone(consumption.channel());
-        let outlook = connection.outlook();
-        let stalls = || outlook.link() == Link::Stalled;
+        let connection = &*connection;
+        let stalls = || connection.state() == ConnectionState::Stalled;
         let mut sampling = pin!(depths.sample(connection, &channel));
         let mut intake = Some(intake);
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let wanted = commands.wanted();
-            let following = consumption.follow(wanted, intake.as_ref());
+            let following = consumption.follow(connection, wanted, intake.as_ref());
             if let Err(broken) = one_job::leaving_turns(&mut questions, stalls, following).await {
                 return broken;
             }
@@ -145,7 +147,7 @@ impl Session {
                 () = commands.changed() => {}
                 _ = look.tick(), if consumption.waits_for_room(wanted) => {}
                 Some(question) = questions.recv() => {
-                    let fetching = consumption.fetch(commands.wanted(), intake.as_ref());
+                    let fetching = consumption.fetch(connection, commands.wanted(), intake.as_ref());
                     let answering = one_job::answer(question, stalls, fetching);
                     let answered = one_job::leaving_turns(&mut questions, stalls, answering);
                     if let Err(broken) = answered.await {
@@ -163,7 +165,7 @@ impl Session {
 
     async fn close(&mut self, ended: EndedBy) {
         if ended == EndedBy::Shutdown {
-            self.consumption.until_read().await;
+            self.consumption.until_read(&self.connection).await;
             sleep(LINGER).await;
         }
         self.connection.close_within(CLOSE_TIMEOUT).await;

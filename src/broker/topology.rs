@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lapin::{
-    Channel, Connection, ErrorKind,
+    Channel, ErrorKind,
     options::QueueDeclareOptions,
     protocol::{AMQPErrorKind, AMQPSoftError},
     types::{FieldTable, ShortString},
@@ -13,8 +13,9 @@ use tokio::time::timeout;
 
 use super::{
     cause::{Cause, fault},
-    link::{self, Silence},
+    connection::Connection,
     queues::Queues,
+    wait::NoAnswer,
 };
 use crate::domain::Lane;
 
@@ -161,11 +162,11 @@ async fn in_time<T>(
     queue: &ShortString,
     asked: impl Future<Output = lapin::Result<T>>,
 ) -> Result<T, TopologyError> {
-    let failed = |silence: Silence| TopologyError::Failed {
+    let failed = |silent: NoAnswer| TopologyError::Failed {
         queue: queue.to_string(),
-        fault: silence.to_string(),
+        fault: silent.to_string(),
     };
-    let answer = link::answer(connection.status(), ANSWER_LIMIT, asked).await.map_err(failed)?;
+    let answer = connection.answer(ANSWER_LIMIT, asked).await.map_err(failed)?;
     answer.map_err(|error| TopologyError::of(queue, &error))
 }
 

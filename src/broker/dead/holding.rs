@@ -14,7 +14,7 @@ use super::{
     held::Tag,
     queue::{LookError, Unanswered, asked, asked_at_length},
 };
-use crate::broker::{connection::Connection, link, session::LINGER, topology};
+use crate::broker::{connection::Connection, session::LINGER, topology};
 
 /// The broker has taken acks and letters within this time, or they are not waited for.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -184,7 +184,7 @@ impl<'a> Holding<'a> {
                 }
             }
         };
-        let _ = link::answer(connection.status(), limit, closing).await;
+        let _ = connection.answer(limit, closing).await;
     }
 }
 

@@ -9,7 +9,7 @@ use tracing::warn;
 use super::held::Held;
 use crate::{
     broker::{
-        batch::{self, BLOCKED, CutShort, Fate, Outgoing, Wait, Watch},
+        batch::{self, BLOCKED, CutShort, Fate, Outgoing},
         confirm_channel::{ConfirmChannel, DedicatedChannel, PrepareError},
         headers,
         patience::Patience,
@@ -141,7 +141,7 @@ impl Replayer {
         });
         let given_up = sleep(BLOCKED_LIMIT);
         let published =
-            batch::publish(channel, outgoing, &mut self.patience, &Untold, given_up).await;
+            batch::publish(channel, outgoing, &mut self.patience, &|_| (), given_up).await;
         let gave_up = published.cut_short == Some(CutShort::GivenUp);
         let unknown = published.fates.iter().filter(|fate| **fate == Fate::Unknown).count();
         let mut refusals = batch.iter().zip(&published.fates).filter_map(|(entry, fate)| {
@@ -196,11 +196,4 @@ impl<'a> Sending<'a> {
 
 fn digest(body: &[u8]) -> [u8; 32] {
     Sha256::digest(body).into()
-}
-
-/// Nobody is told how a batch waits: the command shows how far it is.
-struct Untold;
-
-impl Watch for Untold {
-    fn waits(&self, _: Wait) {}
 }
