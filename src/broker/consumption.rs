@@ -143,16 +143,16 @@ impl Consumption {
         }
     }
 
-    /// Waits until a task ends; what that means for the session, if anything.
-    pub async fn next_end(&mut self) -> Option<Break> {
+    /// Waits until a task ends. Fails if that ends the session.
+    pub async fn next_end(&mut self) -> Result<(), Break> {
         match self.tasks.join_next().await {
             Some(Ok(Part::Pump(Break::Cancelled))) if !self.consuming => {
                 self.pumping = false;
-                None
+                Ok(())
             }
-            Some(Ok(Part::Pump(broken) | Part::Acker(broken))) => Some(broken),
+            Some(Ok(Part::Pump(broken) | Part::Acker(broken))) => Err(broken),
             // The session is rebuilt, and nothing is lost.
-            Some(Err(_)) => Some(Break::Panicked),
+            Some(Err(_)) => Err(Break::Panicked),
             // The acker lives as long as the session.
             None => std::future::pending().await,
         }

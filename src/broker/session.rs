@@ -1,6 +1,6 @@
 //! One life of a lane's connection. Delivery tags mean nothing outside theirs.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use thiserror::Error;
 use tokio::{
@@ -105,7 +105,7 @@ impl Session {
         depths: &Depths,
     ) -> End {
         self.consumption.settle_until(commands.close.clone());
-        let broken = self.watch(intake, commands, questions, depths).await;
+        let Err(broken) = self.watch(intake, commands, questions, depths).await;
         self.consumption.channel().lose();
         let place = Place {
             connection: &self.connection,
@@ -117,49 +117,43 @@ impl Session {
         end
     }
 
+    /// Follows commands and answers questions until something ends the session.
     async fn watch(
         &mut self,
         intake: Intake,
         mut commands: Commands,
         mut questions: mpsc::Receiver<Question>,
         depths: &Depths,
-    ) -> Break {
+    ) -> Result<Infallible, Break> {
         let Self { connection, errors, consumption, .. } = self;
-        let channel = Arc::clone(consumption.channel());
         let connection = &*connection;
+        let channel = Arc::clone(consumption.channel());
         let stalls = || connection.state() == ConnectionState::Stalled;
         let mut sampling = pin!(depths.sample(connection, &channel));
         let mut intake = Some(intake);
-        let mut look = interval(LOOK_EVERY);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut room = interval(LOOK_EVERY);
+        room.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let wanted = commands.wanted();
             let following = consumption.follow(connection, wanted, intake.as_ref());
-            if let Err(broken) = one_job::leaving_turns(&mut questions, stalls, following).await {
-                return broken;
-            }
+            one_job::leaving_turns(&mut questions, stalls, following).await?;
             if wanted == Wanted::Never {
                 intake = None;
             }
-            tokio::select! {
-                error = errors.fatal() => return Break::Failed(error),
-                broken = &mut sampling => return broken,
-                () = commands.changed() => {}
-                _ = look.tick(), if consumption.waits_for_room(wanted) => {}
-                Some(question) = questions.recv() => {
-                    let fetching = consumption.fetch(connection, commands.wanted(), intake.as_ref());
-                    let answering = one_job::answer(question, stalls, fetching);
-                    let answered = one_job::leaving_turns(&mut questions, stalls, answering);
-                    if let Err(broken) = answered.await {
-                        return broken;
-                    }
-                }
+            let question = tokio::select! {
+                error = errors.fatal() => return Err(Break::Failed(error)),
+                broken = &mut sampling => return Err(broken),
                 ended = consumption.next_end() => {
-                    if let Some(broken) = ended {
-                        return broken;
-                    }
+                    ended?;
+                    continue;
                 }
-            }
+                () = commands.changed() => continue,
+                _ = room.tick(), if consumption.waits_for_room(wanted) => continue,
+                Some(question) = questions.recv() => question,
+            };
+            let fetching = consumption.fetch(connection, commands.wanted(), intake.as_ref());
+            let answering = one_job::answer(question, stalls, fetching);
+            one_job::leaving_turns(&mut questions, stalls, answering).await?;
         }
     }
 
