@@ -17,7 +17,7 @@ mod connection;
 mod consuming;
 mod consumption;
 mod counting;
-mod dead;
+mod dead_letters;
 mod delivery;
 mod depths;
 mod destination;
@@ -51,9 +51,9 @@ pub use commands::{Control, Wanted};
 pub use confirm_channel::PrepareError;
 pub use connect::{Connector, Purpose, Unreachable};
 pub use consuming::Consuming;
-pub use dead::{
-    Aim, DeadQueue, Held, Identity, Look, LookError, Particulars, Published, Replayer, Tag,
-    Unanswered,
+pub(crate) use dead_letters::{
+    Browse, BrowseError, BrowseMode, BrowsedMessage, DeadLetterQueue, MessageDetails,
+    MessageIdentity, MessageTag, Replayer,
 };
 pub use delivery::{AmqpDelivery, Exits};
 #[cfg(any(test, fuzzing))]

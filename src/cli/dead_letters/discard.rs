@@ -11,7 +11,7 @@ use super::{
     rounds::{self, Carried, Deed},
     selection,
 };
-use crate::broker::Held;
+use crate::broker::BrowsedMessage;
 
 /// Throws dead letters away for good
 ///
@@ -124,7 +124,7 @@ impl Deed for Discarding {
         usize::MAX
     }
 
-    fn keep(&self, _: Held) {}
+    fn keep(&self, _: BrowsedMessage) {}
 
     fn permitted_now(&mut self, most: usize) -> usize {
         most.min(Self::BATCH)

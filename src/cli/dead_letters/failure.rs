@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::counts::several;
 use crate::{
-    broker::{LookError, PrepareError, TopologyError},
+    broker::{BrowseError, PrepareError, TopologyError},
     cli::{EXIT_USAGE, output::OutputError, with_sources},
 };
 
@@ -15,7 +15,7 @@ use crate::{
 pub enum Failure {
     /// The queue could not be looked at.
     #[error(transparent)]
-    Look(#[from] LookError),
+    Browse(#[from] BrowseError),
     /// Letters could not be published.
     #[error(transparent)]
     Replay(#[from] PrepareError),
@@ -62,7 +62,7 @@ impl Failure {
     #[must_use]
     pub const fn passes(&self) -> bool {
         match self {
-            Self::Look(error) => error.passes(),
+            Self::Browse(error) => error.is_transient(),
             Self::Replay(error) => match error {
                 PrepareError::Topology(error) => {
                     matches!(error, TopologyError::Refused { .. } | TopologyError::Failed { .. })

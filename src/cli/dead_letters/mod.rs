@@ -32,7 +32,7 @@ pub(super) use self::moment::rfc3339;
 use self::failure::Failure;
 use super::{EXIT_PARTLY, output, signals::Endings};
 use crate::{
-    broker::{self, DeadQueue},
+    broker::{self, DeadLetterQueue},
     config::Config,
 };
 
@@ -72,7 +72,7 @@ enum Ended {
 
 /// What every action works with.
 struct Tools {
-    queue: DeadQueue,
+    queue: DeadLetterQueue,
     settings: Arc<broker::Settings>,
     /// Cancelled by the first signal: what is under way is finished, nothing more is begun.
     stop: CancellationToken,
@@ -92,7 +92,7 @@ pub async fn run(args: Args, config: Config) -> ExitCode {
     let settings = Arc::new(config.broker);
     let stop = CancellationToken::new();
     let tools = Tools {
-        queue: DeadQueue::new(&settings, config.pipeline.defaults),
+        queue: DeadLetterQueue::new(&settings, config.pipeline.defaults),
         settings,
         stop: stop.clone(),
         now: SystemTime::now(),

@@ -6,7 +6,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::{counts::several, failure::Failure, progress::Progress};
-use crate::broker::{Aim, DeadQueue, Held, Look};
+use crate::broker::{Browse, BrowseMode, BrowsedMessage, DeadLetterQueue};
 
 /// What a look at the whole queue came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -44,7 +44,7 @@ impl Seen {
 /// A look at every letter, with its progress shown.
 #[derive(Debug)]
 pub struct Reading<'a> {
-    look: Look<'a>,
+    look: Browse<'a>,
     progress: Progress,
 }
 
@@ -54,8 +54,8 @@ impl<'a> Reading<'a> {
     /// # Errors
     ///
     /// [`Failure`].
-    pub async fn begin(queue: &'a mut DeadQueue) -> Result<Self, Failure> {
-        let look = queue.look(Aim::Reading).await?;
+    pub async fn begin(queue: &'a mut DeadLetterQueue) -> Result<Self, Failure> {
+        let look = queue.browse(BrowseMode::ReadOnly).await?;
         let progress = Progress::new("looking", look.expected().into());
         Ok(Self { look, progress })
     }
@@ -65,7 +65,7 @@ impl<'a> Reading<'a> {
     /// # Errors
     ///
     /// [`Failure`]; the letters are back in the queue all the same.
-    pub async fn next(&mut self) -> Result<Option<Held>, Failure> {
+    pub async fn next(&mut self) -> Result<Option<BrowsedMessage>, Failure> {
         let next = self.look.next().await?;
         if next.is_some() {
             self.progress.set_total(self.look.expected().into());
@@ -92,9 +92,9 @@ impl<'a> Reading<'a> {
 ///
 /// [`Failure`]; the letters are back in the queue all the same.
 pub async fn read(
-    queue: &mut DeadQueue,
+    queue: &mut DeadLetterQueue,
     stop: &CancellationToken,
-    mut each: impl FnMut(&Held) -> Result<(), Failure>,
+    mut each: impl FnMut(&BrowsedMessage) -> Result<(), Failure>,
 ) -> Result<Seen, Failure> {
     unless_stopped(stop, async {
         let mut reading = Reading::begin(queue).await?;

@@ -16,7 +16,7 @@ use super::{
     selection,
 };
 use crate::{
-    broker::{Held, Letter, Replayer},
+    broker::{BrowsedMessage, Letter, Replayer},
     domain::{DeadReason, Lane, PerLane, Reason},
     flow::Rate,
 };
@@ -225,14 +225,14 @@ impl Deed for Replaying {
         self.refused = 0;
     }
 
-    fn refuses(&mut self, held: &Held) -> bool {
+    fn refuses(&mut self, held: &BrowsedMessage) -> bool {
         // It stays a dead letter: to send it again would break the channel of the others again.
         let refuses = self.replayer.refuses(held);
         self.refused += u64::from(refuses);
         refuses
     }
 
-    fn keep(&self, held: Held) -> (Lane, Letter) {
+    fn keep(&self, held: BrowsedMessage) -> (Lane, Letter) {
         let lane = self.to_lane.or_else(|| held.letter().lane).unwrap_or(Lane::Bulk);
         (lane, self.replayer.letter(held, lane))
     }

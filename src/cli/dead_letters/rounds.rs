@@ -19,7 +19,9 @@ use super::{
     room::Room,
 };
 use crate::{
-    broker::{Aim, Charge, Held, Identity, Look, LookError, Tag},
+    broker::{
+        Browse, BrowseError, BrowseMode, BrowsedMessage, Charge, MessageIdentity, MessageTag,
+    },
     domain::Schedule,
 };
 
@@ -62,12 +64,12 @@ pub trait Deed {
     fn begin(&mut self) {}
 
     /// Whether this letter stays where it is, for another reason than want of time.
-    fn refuses(&mut self, _held: &Held) -> bool {
+    fn refuses(&mut self, _held: &BrowsedMessage) -> bool {
         false
     }
 
     /// What to keep of a letter.
-    fn keep(&self, held: Held) -> Self::Kept;
+    fn keep(&self, held: BrowsedMessage) -> Self::Kept;
 
     /// How many may be done at this moment, `most` at most.
     fn permitted_now(&mut self, most: usize) -> usize;
@@ -99,7 +101,7 @@ pub struct Carried {
 /// [`Failure`], when rounds go on failing. What was done is noted in `letters` in any case.
 pub async fn run<D: Deed>(
     tools: &mut Tools,
-    letters: &mut Frozen<Identity>,
+    letters: &mut Frozen<MessageIdentity>,
     deed: &mut D,
 ) -> Result<(), Failure> {
     let mut progress = Progress::new(D::DOING, letters.left());
@@ -134,7 +136,7 @@ pub async fn run<D: Deed>(
 /// One round; says how many letters it found to do, or to ack once more.
 async fn round<D: Deed>(
     tools: &mut Tools,
-    letters: &mut Frozen<Identity>,
+    letters: &mut Frozen<MessageIdentity>,
     deed: &mut D,
     progress: &mut Progress,
 ) -> Result<u64, Failure> {
@@ -144,7 +146,7 @@ async fn round<D: Deed>(
             // Waited for here, where nothing is held: a slow rate may make it long.
             deed.permitted(1).await;
         }
-        Ok(queue.look(Aim::Taking).await?)
+        Ok(queue.browse(BrowseMode::Ack).await?)
     })
     .await?;
     deed.begin();
@@ -158,7 +160,7 @@ async fn round<D: Deed>(
         failed => failed,
     };
     let Round { look, found, progress, .. } = round;
-    if !matches!(ended, Err(Failure::Look(_))) {
+    if !matches!(ended, Err(Failure::Browse(_))) {
         progress.giving_back(look.close()).await;
     }
     ended.map(|()| found)
@@ -166,8 +168,8 @@ async fn round<D: Deed>(
 
 /// A letter that waits for its turn.
 struct Turn<K> {
-    tag: Tag,
-    identity: Identity,
+    tag: MessageTag,
+    identity: MessageIdentity,
     bytes: usize,
     kept: K,
     /// Kept while the letter is done at once: a large one must not be joined by the next.
@@ -176,14 +178,14 @@ struct Turn<K> {
 
 /// A round under way.
 struct Round<'a, D: Deed> {
-    look: Look<'a>,
+    look: Browse<'a>,
     /// Whether the broker still hands letters over, and waits for the reader.
     reads: bool,
     turns: VecDeque<Turn<D::Kept>>,
     room: Room,
     found: u64,
     end: Instant,
-    letters: &'a mut Frozen<Identity>,
+    letters: &'a mut Frozen<MessageIdentity>,
     deed: &'a mut D,
     progress: &'a mut Progress,
 }
@@ -227,7 +229,7 @@ impl<D: Deed> Round<'_, D> {
         Ok(self.look.hold().await?)
     }
 
-    fn line_up(&mut self, mut held: Held) {
+    fn line_up(&mut self, mut held: BrowsedMessage) {
         let bytes = held.size();
         if Instant::now() < self.end && self.room.take(bytes) {
             let (tag, identity) = (held.tag(), held.identity());
@@ -287,7 +289,7 @@ impl<D: Deed> Round<'_, D> {
         &mut self,
         batch: Vec<D::Kept>,
         charges: Vec<Option<Charge>>,
-    ) -> Result<(Carried, Result<(), LookError>), Failure> {
+    ) -> Result<(Carried, Result<(), BrowseError>), Failure> {
         let mut carrying = pin!(self.deed.carry_out(batch));
         if !self.reads {
             return Ok((carrying.await?, Ok(())));

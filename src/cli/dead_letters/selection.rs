@@ -7,7 +7,7 @@ use super::{
     frozen::Frozen,
     reading::{self, Seen},
 };
-use crate::{broker::Identity, domain::StoredLetter};
+use crate::{broker::MessageIdentity, domain::StoredLetter};
 
 /// What an action is about.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub struct Selection {
     /// What the look saw.
     pub seen: Seen,
     /// The letters that were chosen.
-    pub letters: Frozen<Identity>,
+    pub letters: Frozen<MessageIdentity>,
     /// How many of each reason.
     pub counts: Counts,
 }

@@ -10,7 +10,7 @@ use super::{
     table::age,
 };
 use crate::{
-    broker::Particulars,
+    broker::MessageDetails,
     domain::{Ambiguity, Lane, StoredLetter},
 };
 
@@ -54,7 +54,7 @@ pub async fn run(args: &Args, tools: &mut Tools) -> Result<Ended, Failure> {
         let letter = held.letter();
         if letter.goes_by(&args.name) {
             if found.len() < SHOWN {
-                found.push((letter, held.particulars()));
+                found.push((letter, held.details()));
             } else {
                 more += 1;
             }
@@ -82,22 +82,22 @@ pub async fn run(args: &Args, tools: &mut Tools) -> Result<Ended, Failure> {
     Ok(Ended::Well)
 }
 
-impl From<(StoredLetter, Particulars)> for Whole {
-    fn from((letter, particulars): (StoredLetter, Particulars)) -> Self {
-        let properties = particulars.properties.into_iter();
+impl From<(StoredLetter, MessageDetails)> for Whole {
+    fn from((letter, details): (StoredLetter, MessageDetails)) -> Self {
+        let properties = details.properties.into_iter();
         Self {
             record: Record::from(&letter),
-            job: particulars.job,
-            other_fields: particulars.other_fields,
+            job: details.job,
+            other_fields: details.other_fields,
             properties: properties.map(|(name, value)| (name.to_owned(), value.into())).collect(),
-            foreign_headers: particulars.foreign_headers,
-            deaths: particulars.deaths,
+            foreign_headers: details.foreign_headers,
+            deaths: details.deaths,
         }
     }
 }
 
 /// A letter, a line for each thing that it tells.
-fn page((letter, particulars): &(StoredLetter, Particulars), now: SystemTime) -> String {
+fn page((letter, details): &(StoredLetter, MessageDetails), now: SystemTime) -> String {
     let mut page = format!("{}\n", letter.id);
     let mut line = |name: &str, value: Option<String>| {
         if let Some(value) = value {
@@ -126,16 +126,16 @@ fn page((letter, particulars): &(StoredLetter, Particulars), now: SystemTime) ->
     line("replays", Some(letter.replays.to_string()));
     line("headers left out", letter.headers_dropped.then(|| "yes, for their size".to_owned()));
     let bytes = letter.body_bytes;
-    let (job, other) = (&particulars.job, particulars.other_fields);
+    let (job, other) = (&details.job, details.other_fields);
     line("job", job.as_ref().map(|job| format!("{job} ({bytes} bytes)")));
     line("other fields", (other > 0).then(|| format!("{other}, not shown")));
     line("body", job.is_none().then(|| format!("{bytes} bytes, not shown: it is no job")));
-    for (name, value) in &particulars.properties {
+    for (name, value) in &details.properties {
         line(name, Some(value.clone()));
     }
-    let foreign = &particulars.foreign_headers;
+    let foreign = &details.foreign_headers;
     line("producer's headers", (!foreign.is_empty()).then(|| foreign.join(", ")));
-    for death in &particulars.deaths {
+    for death in &details.deaths {
         line("dropped by the broker", Some(death.clone()));
     }
     page
@@ -155,8 +155,8 @@ mod tests {
     use super::*;
     use crate::cli::dead_letters::filter::tests::{letter, now};
 
-    fn particulars() -> Particulars {
-        Particulars {
+    fn details() -> MessageDetails {
+        MessageDetails {
             properties: vec![("content_type", "application/json".to_owned())],
             foreign_headers: vec!["tenant".to_owned(), "traceparent".to_owned()],
             deaths: Vec::new(),
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_letter_has_a_line_for_each_thing_that_it_tells() {
-        let page = page(&(letter(), particulars()), now());
+        let page = page(&(letter(), details()), now());
         assert_eq!(
             page,
             "logout-7\n  \
@@ -188,10 +188,10 @@ mod tests {
 
     #[test]
     fn a_body_that_is_no_job_is_not_shown() {
-        let opaque = Particulars {
+        let opaque = MessageDetails {
             job: None,
             deaths: vec!["expired in q, 1 time(s)".to_owned()],
-            ..particulars()
+            ..details()
         };
         let page = page(&(StoredLetter { is_job: false, ..letter() }, opaque), now());
         assert!(

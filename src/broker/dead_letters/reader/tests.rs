@@ -7,8 +7,8 @@ use crate::{broker::headers::of_dead_letter, domain};
 
 const BODY: &[u8] = br#"{"refresh_token":"abc","client_id":"shop"}"#;
 
-fn reader() -> Reader {
-    Reader {
+fn reader() -> DeadLetterReader {
+    DeadLetterReader {
         queues: Queues::new("q", &[Duration::from_secs(10)]),
         defaults: JobDefaults { audience: "a".into(), client_id: Some("default".into()) },
     }
@@ -203,7 +203,7 @@ fn what_is_no_job_has_the_fingerprint_that_its_worker_knew() {
 }
 
 #[test]
-fn particulars_show_what_is_harmless_and_name_the_rest() {
+fn details_show_what_is_harmless_and_name_the_rest() {
     let body = br#"{"action":"revoke","refresh_token":"abc","client_id":"shop","username":"abc@x",
         "client_secret":"hush","expires_at":1700000000,"note":"hush"}"#;
     let headers = with(&[
@@ -217,17 +217,17 @@ fn particulars_show_what_is_harmless_and_name_the_rest() {
     .with_message_id("hush".into())
     .with_type("logout\n".into())
     .with_delivery_mode(2);
-    let particulars = reader().particulars(&headers, body);
+    let details = reader().details(&headers, body);
     assert_eq!(
-        particulars.job.unwrap().to_string(),
+        details.job.unwrap().to_string(),
         r#"{"action":"revoke","client_id":"shop","client_secret":"[redacted]","expires_at":1700000000,"refresh_token":"[ba7816bf8f01]","username":"["#
             .to_owned()
             + &Fingerprint::of("abc@x").to_string()
             + r#"]"}"#
     );
-    assert_eq!(particulars.other_fields, 1);
+    assert_eq!(details.other_fields, 1);
     assert_eq!(
-        particulars.properties,
+        details.properties,
         [
             ("content_type", "application/json".to_owned()),
             ("message_id", format!("[{}]", Fingerprint::of("hush"))),
@@ -236,20 +236,20 @@ fn particulars_show_what_is_harmless_and_name_the_rest() {
         ]
     );
     assert_eq!(
-        particulars.foreign_headers,
+        details.foreign_headers,
         [format!("[{}]", Fingerprint::of("of abc")), "tenant".to_owned()]
     );
-    assert_eq!(particulars.deaths, ["expired  in q, 1 time(s)"]);
+    assert_eq!(details.deaths, ["expired  in q, 1 time(s)"]);
 }
 
 #[test]
 fn nothing_of_a_body_that_is_no_job_is_shown() {
     let headers = with(&[("plain", text("x"))]).with_app_id("abcdefgh".into());
-    let particulars = reader().particulars(&headers, b"not json: abcdefgh");
-    assert_eq!(particulars.job, None);
-    assert_eq!(particulars.other_fields, 0);
-    assert_eq!(particulars.properties, [("app_id", format!("[{}]", Fingerprint::of("abcdefgh")))]);
-    assert_eq!(particulars.foreign_headers, [format!("[{}]", Fingerprint::of("plain"))]);
+    let details = reader().details(&headers, b"not json: abcdefgh");
+    assert_eq!(details.job, None);
+    assert_eq!(details.other_fields, 0);
+    assert_eq!(details.properties, [("app_id", format!("[{}]", Fingerprint::of("abcdefgh")))]);
+    assert_eq!(details.foreign_headers, [format!("[{}]", Fingerprint::of("plain"))]);
 }
 
 /// A body that nobody can read may hold any of these texts as its token. What is said of it is read off the
@@ -279,8 +279,8 @@ fn no_text_that_came_with_a_body_that_is_no_job_is_shown() {
     assert_eq!(letter.id.as_str(), Fingerprint::of(token).to_string());
     assert_eq!(letter.reason, DeadReason::Stated(Reason::InvalidJob));
     assert_eq!(letter.detail, "the body is not UTF-8: byte 1 begins no character");
-    let particulars = reader().particulars(&headers, gzip);
-    let shown = format!("{letter:?}{particulars:?}");
+    let details = reader().details(&headers, gzip);
+    let shown = format!("{letter:?}{details:?}");
     assert!(!shown.contains(token), "{shown}");
     assert!(shown.contains("expired in q.retry.bulk.10s, 1 time(s)"), "{shown}");
     assert!(shown.contains(r#"("content_type", "application/json")"#), "{shown}");

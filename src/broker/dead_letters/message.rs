@@ -1,4 +1,4 @@
-//! One letter that is held.
+//! One message that a browse holds.
 
 use std::{fmt, sync::Arc};
 
@@ -8,50 +8,49 @@ use lapin::{
     types::{AMQPValue, FieldTable},
 };
 
-use super::{identity::Identity, particulars::Particulars, read::Reader};
+use super::{details::MessageDetails, identity::MessageIdentity, reader::DeadLetterReader};
 use crate::{broker::stream::Charge, domain::StoredLetter};
 
-/// What a property, a header or a value takes in memory besides its text: places in maps, pointers, lengths.
+/// Memory of a property, header or value besides its text, in bytes: places in maps, pointers, lengths.
 const BESIDES_A_TEXT: usize = 96;
 
-/// Tables in tables are measured down to here. The stream lets nothing deeper through.
+/// Nested tables are measured down to this depth. The stream lets nothing deeper through.
 const DEEPEST: usize = 32;
 
-/// Where a delivery is held. It means nothing outside the look that it belongs to.
+/// Identifies a message within its browse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tag {
-    /// The channel that it came by, counted from the first one of the look.
+pub struct MessageTag {
+    /// The index of its channel.
     pub(super) channel: usize,
-    /// Its tag on that channel.
+    /// Its delivery tag on that channel.
     pub(super) delivery: u64,
 }
 
-/// A letter that is held, as it came.
-pub struct Held {
-    tag: Tag,
+/// A message that a browse holds, as it was delivered.
+pub struct BrowsedMessage {
+    tag: MessageTag,
     body: Vec<u8>,
     properties: BasicProperties,
-    reader: Arc<Reader>,
-    /// As long as it lasts, its bytes are not free for the next letters.
+    reader: Arc<DeadLetterReader>,
+    /// Counts its bytes among those in flight until it is dropped.
     charge: Option<Charge>,
 }
 
-impl fmt::Debug for Held {
+impl fmt::Debug for BrowsedMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Held").field("tag", &self.tag).finish_non_exhaustive()
+        f.debug_struct("BrowsedMessage").field("tag", &self.tag).finish_non_exhaustive()
     }
 }
 
-impl Held {
-    /// What was delivered by a channel of the look, for that charge.
+impl BrowsedMessage {
     pub(super) fn new(
         channel: usize,
         delivery: Delivery,
-        reader: &Arc<Reader>,
+        reader: &Arc<DeadLetterReader>,
         charge: Option<Charge>,
     ) -> Self {
         Self {
-            tag: Tag { channel, delivery: delivery.delivery_tag },
+            tag: MessageTag { channel, delivery: delivery.delivery_tag },
             body: delivery.data,
             properties: delivery.properties,
             reader: Arc::clone(reader),
@@ -59,54 +58,48 @@ impl Held {
         }
     }
 
-    /// Its tag.
-    #[must_use]
-    pub const fn tag(&self) -> Tag {
+    /// Its place in the browse, for the ack.
+    pub const fn tag(&self) -> MessageTag {
         self.tag
     }
 
-    /// What is written on it.
-    #[must_use]
+    /// Why it died, and what its headers and body say of the job.
     pub fn letter(&self) -> StoredLetter {
         self.reader.read(&self.properties, &self.body)
     }
 
-    /// What came with it besides.
-    #[must_use]
-    pub fn particulars(&self) -> Particulars {
-        self.reader.particulars(&self.properties, &self.body)
+    /// Its properties, foreign headers, deaths and job fields, redacted.
+    pub fn details(&self) -> MessageDetails {
+        self.reader.details(&self.properties, &self.body)
     }
 
-    /// What tells it from every other letter, in this look and the next.
-    #[must_use]
-    pub fn identity(&self) -> Identity {
-        Identity::of(&self.properties, &self.body)
+    /// A digest that tells it from all other messages, in every browse.
+    pub fn identity(&self) -> MessageIdentity {
+        MessageIdentity::of(&self.properties, &self.body)
     }
 
-    /// Its body, byte for byte. It holds a live token.
-    #[must_use]
+    /// Its body, byte for byte. It contains a live token.
     pub fn body(&self) -> &[u8] {
         &self.body
     }
 
-    /// About the memory that it takes, in bytes.
-    #[must_use]
+    /// An estimate of its memory, in bytes.
     pub fn size(&self) -> usize {
         self.body.len() + weight_of(&self.properties)
     }
 
-    /// Its charge against the bytes in flight. While it is kept, they count, also if the letter is gone.
+    /// Its charge against the bytes in flight. They count as long as the charge is kept.
     pub const fn take_charge(&mut self) -> Option<Charge> {
         self.charge.take()
     }
 
-    /// Its body and properties, for another queue. They count among the letters in flight no longer.
+    /// Its body and properties. Its bytes no longer count among those in flight.
     pub(super) fn into_parts(self) -> (Vec<u8>, BasicProperties) {
         (self.body, self.properties)
     }
 }
 
-/// About the memory that properties take, in bytes.
+/// An estimate of the memory of properties, in bytes.
 fn weight_of(properties: &BasicProperties) -> usize {
     let texts = [
         properties.content_type(),

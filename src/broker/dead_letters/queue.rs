@@ -1,4 +1,4 @@
-//! The way to the dead-letter queue.
+//! The dead-letter queue, and the errors of browsing it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,8 +7,8 @@ use thiserror::Error;
 use tokio::time::timeout;
 
 use super::{
-    look::{Aim, Look},
-    read::Reader,
+    browse::{Browse, BrowseMode},
+    reader::DeadLetterReader,
 };
 use crate::{
     broker::{
@@ -23,29 +23,29 @@ use crate::{
     domain::JobDefaults,
 };
 
-/// The broker answers a question within this time, or the connection counts as lost: lapin's promises
-/// may stay unkept for ever when it is.
+/// The broker's time for an answer. Then the connection counts as lost: a lapin future may never complete on a
+/// lost connection.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
-/// What makes the broker read the whole queue may take this long.
+/// The same for an answer that makes the broker read the whole queue.
 const LONG_ANSWER_LIMIT: Duration = Duration::from_secs(120);
 
-/// Bytes of letters that the client library may hold at a time, what they take there besides included. The rest waits
-/// with the broker, which reads no more of the queue than it hands over.
+/// The most bytes of messages, overhead included, that the client library buffers. The rest waits at the broker,
+/// which reads no more of the queue than it delivers.
 const IN_FLIGHT: u64 = 4 * 1024 * 1024;
 
-/// The dead-letter queue of a family, over one connection that is made anew when it is lost.
+/// The dead-letter queue of a queue family. It reconnects when its connection is lost.
 #[derive(Debug)]
-pub struct DeadQueue {
+pub struct DeadLetterQueue {
     connector: Connector,
     connection: Option<Connection>,
     name: ShortString,
-    reader: Arc<Reader>,
+    reader: Arc<DeadLetterReader>,
 }
 
-/// Why the queue cannot be looked at.
+/// Why the queue cannot be browsed.
 #[derive(Debug, Error)]
-pub enum LookError {
+pub enum BrowseError {
     /// No broker could be reached.
     #[error(transparent)]
     Unreachable(#[from] Unreachable),
@@ -55,27 +55,25 @@ pub enum LookError {
          virtual host of broker.url is another than the worker's"
     )]
     Missing(String),
-    /// It was deleted while it was looked at.
-    #[error("queue {0} was deleted meanwhile")]
+    /// It was deleted during the browse.
+    #[error("queue {0} was deleted while it was read")]
     Deleted(String),
     /// The connection or the channel failed.
     #[error(
-        "the read of the dead letters was cut short ({0}). No letter is lost. Of a queue of more than 65,000 \
-         letters, the part that was held may stand last until the next command that reads the queue; run the \
-         command again"
+        "the connection was lost while the dead letters were read ({0}). No dead letter is lost. If the queue has more \
+         than 65,000, some of them may be out of order until the next command reads the queue. Run the command again"
     )]
     Lost(String),
 }
 
-impl LookError {
-    /// Whether the same look may succeed a moment later.
-    #[must_use]
-    pub const fn passes(&self) -> bool {
+impl BrowseError {
+    /// Whether the same browse may succeed a moment later.
+    pub const fn is_transient(&self) -> bool {
         matches!(self, Self::Unreachable(_) | Self::Lost(_))
     }
 }
 
-impl From<TopologyError> for LookError {
+impl From<TopologyError> for BrowseError {
     fn from(error: TopologyError) -> Self {
         match error {
             TopologyError::Missing { queue } => Self::Missing(queue),
@@ -84,44 +82,37 @@ impl From<TopologyError> for LookError {
     }
 }
 
-impl DeadQueue {
-    /// The dead-letter queue of the family that these settings name. `defaults` fills what a job
-    /// leaves out, as it does for the worker.
-    #[must_use]
+impl DeadLetterQueue {
+    /// The dead-letter queue of these settings, not connected yet. `defaults` completes jobs, as for the worker.
     pub fn new(settings: &Arc<Settings>, defaults: JobDefaults) -> Self {
         let queues = Queues::new(&settings.queue, &settings.park);
         Self {
             connector: Connector::new(Arc::clone(settings)).within(Budget::new(IN_FLIGHT)),
             connection: None,
             name: queues.dead().clone(),
-            reader: Arc::new(Reader { queues, defaults }),
+            reader: Arc::new(DeadLetterReader { queues, defaults }),
         }
     }
 
-    /// Its name.
-    #[must_use]
+    /// The queue's name.
     pub fn name(&self) -> &str {
         self.name.as_str()
     }
 
-    /// Begins a look: from here on its letters are held.
-    ///
-    /// # Errors
-    ///
-    /// [`LookError`].
-    pub async fn look(&mut self, aim: Aim) -> Result<Look<'_>, LookError> {
+    /// Connects if necessary, and begins to hold the queue's messages.
+    pub async fn browse(&mut self, mode: BrowseMode) -> Result<Browse<'_>, BrowseError> {
         if self.connection.as_ref().is_none_or(|connection| !connection.status().connected()) {
             self.connection = Some(Box::pin(self.connector.connect(Purpose::DeadLetters)).await?);
         }
         let Some(connection) = &self.connection else {
-            return Err(LookError::Lost(NO_ANSWER.to_owned()));
+            return Err(BrowseError::Lost(NO_ANSWER.to_owned()));
         };
         let found = topology::occupancy(connection, &self.name).await?;
-        // Boxed: it is long, and every command would carry its size.
-        Box::pin(Look::begin(connection, &self.name, &self.reader, found, aim)).await
+        // Boxed: otherwise each command's future contains it.
+        Box::pin(Browse::begin(connection, &self.name, &self.reader, found, mode)).await
     }
 
-    /// Ends the connection. One that failed may hang instead of closing: it is not waited for long.
+    /// Closes the connection. A failed connection may hang instead, so the wait is short.
     pub async fn disconnect(&mut self) {
         if let Some(connection) = self.connection.take() {
             connection.close_within(CLOSE_TIMEOUT).await;
@@ -129,32 +120,26 @@ impl DeadQueue {
     }
 }
 
-/// The broker did not do what it was asked: what it said, or what the network did.
+/// The broker's refusal, or a failure of the network.
 #[derive(Debug, Error)]
 #[error("{0}")]
 pub struct Unanswered(String);
 
-impl From<Unanswered> for LookError {
+impl From<Unanswered> for BrowseError {
     fn from(Unanswered(why): Unanswered) -> Self {
         Self::Lost(why)
     }
 }
 
-/// An answer of the broker's.
-///
-/// # Errors
-///
-/// [`Unanswered`], at the latest when the time limit is over.
-pub async fn asked<T>(question: impl Future<Output = lapin::Result<T>>) -> Result<T, Unanswered> {
+/// Awaits the broker's answer, 10 seconds at most.
+pub(super) async fn asked<T>(
+    question: impl Future<Output = lapin::Result<T>>,
+) -> Result<T, Unanswered> {
     within(ANSWER_LIMIT, question).await
 }
 
-/// An answer of the broker's for which it may have to read the whole queue.
-///
-/// # Errors
-///
-/// As [`asked`].
-pub async fn asked_at_length<T>(
+/// Awaits an answer for which the broker may have to read the whole queue, two minutes at most.
+pub(super) async fn asked_at_length<T>(
     question: impl Future<Output = lapin::Result<T>>,
 ) -> Result<T, Unanswered> {
     within(LONG_ANSWER_LIMIT, question).await

@@ -1,6 +1,6 @@
-//! What is written on a dead letter. Whoever may publish can forge all of it, so every text is brought
-//! onto one line, cut, and searched for the job's secrets, before it can reach a terminal. Where the body is
-//! no job, texts that no worker writes are not shown at all.
+//! Reads a dead letter's headers and body. Any producer can forge them, so every text is put on one line,
+//! cut, and searched for the job's secrets before it reaches a terminal. If the body is no job, texts that no
+//! worker writes are not shown at all.
 
 #[cfg(test)]
 mod tests;
@@ -12,7 +12,7 @@ use lapin::{
     types::{AMQPValue, FieldTable},
 };
 
-use super::veil::Veil;
+use super::redaction::Redaction;
 use crate::{
     broker::{
         headers::{self, Headers, name},
@@ -24,46 +24,43 @@ use crate::{
     },
 };
 
-/// Characters of a detail that are kept: several times what a worker writes.
+/// The most characters of a detail: several times what a worker writes.
 const MAX_DETAIL_CHARS: usize = 500;
 
-/// Characters of any other text that are kept.
+/// The most characters of any other text.
 const MAX_TEXT_CHARS: usize = 100;
 
-/// Why the broker moves a message.
+/// The reasons for which the broker dead-letters a message.
 const REASONS_OF_THE_BROKER: [&str; 4] = ["expired", "delivery_limit", "maxlen", "rejected"];
 
-/// Stands for what an entry of the broker's does not say.
+/// Used where an entry of `x-death` lacks the field.
 const NO_REASON: &str = "no reason given";
 const NO_QUEUE: &str = "an unknown queue";
 
-/// Characters of a queue's name: all that AMQP can carry.
+/// The most characters of a queue's name: AMQP's limit.
 const MAX_QUEUE_CHARS: usize = 255;
 
-/// Reads the letters of one family of queues.
+/// Reads the dead letters of one queue family.
 #[derive(Debug)]
-pub struct Reader {
-    /// The family.
-    pub queues: Queues,
-    /// What fills the fields that a job leaves out.
-    pub defaults: JobDefaults,
+pub(super) struct DeadLetterReader {
+    pub(super) queues: Queues,
+    /// Values for the fields that a job leaves out.
+    pub(super) defaults: JobDefaults,
 }
 
-/// One entry of the broker's `x-death`: a queue that a message died in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Death<'a> {
-    /// Why: `expired`, `delivery_limit`, `maxlen`, `rejected`.
-    pub reason: &'a str,
-    /// The queue.
-    pub queue: &'a str,
-    /// When it died there for the first time.
-    pub at: Option<SystemTime>,
-    /// How often it did.
-    pub count: u32,
+/// One entry of the broker's `x-death` header: a queue that dead-lettered the message.
+#[derive(Debug)]
+pub(super) struct Death<'a> {
+    /// `expired`, `delivery_limit`, `maxlen` or `rejected`.
+    reason: &'a str,
+    queue: &'a str,
+    /// The first time.
+    at: Option<SystemTime>,
+    pub(super) count: u32,
 }
 
-/// What the broker wrote of a message's deaths, the latest queue first.
-pub fn deaths(headers: Headers<'_>) -> impl Iterator<Item = Death<'_>> {
+/// The entries of `x-death`, the latest queue first.
+pub(super) fn deaths(headers: Headers<'_>) -> impl Iterator<Item = Death<'_>> {
     let entries = match headers.get("x-death") {
         Some(AMQPValue::FieldArray(entries)) => entries.as_slice(),
         _ => &[],
@@ -84,29 +81,29 @@ fn death(entry: &FieldTable) -> Death<'_> {
     }
 }
 
-impl Reader {
-    /// Reads one letter.
-    #[must_use]
-    pub fn read(&self, properties: &BasicProperties, body: &[u8]) -> StoredLetter {
+impl DeadLetterReader {
+    /// Reads one dead letter.
+    pub(super) fn read(&self, properties: &BasicProperties, body: &[u8]) -> StoredLetter {
         let written = Headers(properties.headers().as_ref());
         let death = deaths(written).next();
         let stated = written.text(name::REASON);
         let parsed = Job::parse(body, &self.defaults);
         let job = parsed.as_ref().ok();
-        let veil = Veil::of(job);
-        let shown = |text: &str| veil.text(text, MAX_TEXT_CHARS);
-        let error =
-            |text: &str| veil.word(text, ResultLabel::from_name(text).is_some(), MAX_TEXT_CHARS);
+        let redaction = Redaction::of(job);
+        let shown = |text: &str| redaction.text(text, MAX_TEXT_CHARS);
+        let error = |text: &str| {
+            redaction.word(text, ResultLabel::from_name(text).is_some(), MAX_TEXT_CHARS)
+        };
         let (reason, detail) = match (stated, &parsed) {
-            (None, _) => (DeadReason::BrokerDropped, self.dropped(death.as_ref(), &veil)),
+            (None, _) => (DeadReason::BrokerDropped, self.dropped(death.as_ref(), &redaction)),
             (Some(stated), Ok(_)) => {
-                why(stated, written.text(name::DETAIL).unwrap_or("no detail given"), &veil)
+                why(stated, written.text(name::DETAIL).unwrap_or("no detail given"), &redaction)
             }
-            (Some(stated), Err(fault)) => why_no_job(stated, *fault, &veil),
+            (Some(stated), Err(fault)) => why_no_job(stated, *fault, &redaction),
         };
         let by_queue = death.as_ref().and_then(|death| self.queues.lane_of(death.queue));
         let by_header = written.text(name::LANE).and_then(Lane::from_name);
-        // Ours are a parked job's, from before the broker dropped it: it says where that was.
+        // Without a reason, our headers are those of a parked job. The broker says where it dropped that job.
         let lane = if stated.is_some() { by_header } else { by_queue.or(by_header) };
         let arrival = headers::arrival(properties, lane.unwrap_or(Lane::Bulk), false);
         let client_id = job.and_then(|job| job.client_id.as_deref());
@@ -138,26 +135,36 @@ impl Reader {
             headers_dropped: written.get(name::HEADERS_DROPPED) == Some(&AMQPValue::Boolean(true)),
         }
     }
-}
 
-impl Reader {
-    /// Why and where a message died, as far as it may be shown.
-    pub(super) fn shown_death(&self, death: &Death<'_>, veil: &Veil<'_>) -> (String, String) {
+    /// The reason and the queue of a death, redacted.
+    pub(super) fn shown_death(
+        &self,
+        death: &Death<'_>,
+        redaction: &Redaction<'_>,
+    ) -> (String, String) {
         let is_reason = REASONS_OF_THE_BROKER.contains(&death.reason);
         let names = self.queues.all_retry().chain(Lane::ALL.map(|lane| self.queues.lane(lane)));
         let is_queue = names.into_iter().any(|name| name.as_str() == death.queue);
         let unknown = [NO_REASON, NO_QUEUE];
         (
-            veil.word(death.reason, is_reason || unknown.contains(&death.reason), MAX_TEXT_CHARS),
-            veil.word(death.queue, is_queue || unknown.contains(&death.queue), MAX_QUEUE_CHARS),
+            redaction.word(
+                death.reason,
+                is_reason || unknown.contains(&death.reason),
+                MAX_TEXT_CHARS,
+            ),
+            redaction.word(
+                death.queue,
+                is_queue || unknown.contains(&death.queue),
+                MAX_QUEUE_CHARS,
+            ),
         )
     }
 
-    /// A sentence about a letter that states no reason of ours.
-    fn dropped(&self, death: Option<&Death<'_>>, veil: &Veil<'_>) -> String {
+    /// The detail of a dead letter without a reason of ours.
+    fn dropped(&self, death: Option<&Death<'_>>, redaction: &Redaction<'_>) -> String {
         match death {
             Some(death) => {
-                let (reason, queue) = self.shown_death(death, veil);
+                let (reason, queue) = self.shown_death(death, redaction);
                 format!("the broker moved it here out of {queue}: {reason}")
             }
             None => {
@@ -167,25 +174,25 @@ impl Reader {
     }
 }
 
-/// The stated reason, and a sentence about it.
-fn why(stated: &str, detail: &str, veil: &Veil<'_>) -> (DeadReason, String) {
+/// The stated reason and its detail.
+fn why(stated: &str, detail: &str, redaction: &Redaction<'_>) -> (DeadReason, String) {
     if let Some(reason) = Reason::from_name(stated) {
-        return (DeadReason::Stated(reason), veil.text(detail, MAX_DETAIL_CHARS));
+        return (DeadReason::Stated(reason), redaction.text(detail, MAX_DETAIL_CHARS));
     }
-    let stated = veil.text(stated, MAX_TEXT_CHARS);
-    (DeadReason::Other, veil.text(&format!("{stated}: {detail}"), MAX_DETAIL_CHARS))
+    let stated = redaction.text(stated, MAX_TEXT_CHARS);
+    (DeadReason::Other, redaction.text(&format!("{stated}: {detail}"), MAX_DETAIL_CHARS))
 }
 
-/// The same for a body that is no job: what is wrong with it is read off it once more, for the header may
-/// repeat what nobody can find in the body.
-fn why_no_job(stated: &str, fault: InvalidJob, veil: &Veil<'_>) -> (DeadReason, String) {
+/// The same for a body that is no job. The fault is found anew, because the header may repeat a secret that
+/// cannot be searched for.
+fn why_no_job(stated: &str, fault: InvalidJob, redaction: &Redaction<'_>) -> (DeadReason, String) {
     match Reason::from_name(stated) {
         Some(Reason::InvalidJob) => (DeadReason::Stated(Reason::InvalidJob), fault.to_string()),
         Some(reason) => {
             (DeadReason::Stated(reason), format!("not shown, for the body is no job: {fault}"))
         }
         None => {
-            let stated = veil.text(stated, MAX_TEXT_CHARS);
+            let stated = redaction.text(stated, MAX_TEXT_CHARS);
             (DeadReason::Other, format!("{stated}: not shown, for the body is no job: {fault}"))
         }
     }

@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::sleep;
 use tracing::warn;
 
-use super::held::Held;
+use super::message::BrowsedMessage;
 use crate::{
     broker::{
         batch::{self, BLOCKED, CutShort, Fate, Outgoing},
@@ -33,7 +33,7 @@ const BLOCKED_LIMIT: Duration = Duration::from_secs(300);
 
 /// What became of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Published {
+pub struct ReplayResult {
     /// For each letter, whether its lane has it.
     pub confirmed: Vec<bool>,
     /// Why the others were refused, or nothing is known of them; `None` where the rest can never be
@@ -48,12 +48,12 @@ pub struct Replayer {
     channel: DedicatedChannel,
     queues: Queues,
     patience: Patience,
-    refused: Refused,
+    refused: RefusedBodies,
 }
 
 /// Letters that the broker will not take back.
 #[derive(Debug, Default)]
-struct Refused {
+struct RefusedBodies {
     /// Digests of their bodies.
     bodies: HashSet<[u8; 32]>,
     /// What the broker said of the latest.
@@ -68,7 +68,7 @@ impl Replayer {
             channel: DedicatedChannel::new(settings),
             queues: Queues::new(&settings.queue, &settings.park),
             patience: Patience::new(settings.confirm_timeout),
-            refused: Refused::default(),
+            refused: RefusedBodies::default(),
         }
     }
 
@@ -83,7 +83,7 @@ impl Replayer {
 
     /// The message that takes a letter back into `lane`.
     #[must_use]
-    pub fn letter(&self, held: Held, lane: Lane) -> Letter {
+    pub fn letter(&self, held: BrowsedMessage, lane: Lane) -> Letter {
         let (body, original) = held.into_parts();
         let properties = headers::of_replayed(&original);
         let queue = self.queues.lane(lane).clone();
@@ -92,7 +92,7 @@ impl Replayer {
 
     /// Whether the broker has refused this letter before, and would again.
     #[must_use]
-    pub fn refuses(&self, held: &Held) -> bool {
+    pub fn refuses(&self, held: &BrowsedMessage) -> bool {
         !self.refused.bodies.is_empty() && self.refused.bodies.contains(&digest(held.body()))
     }
 
@@ -108,9 +108,9 @@ impl Replayer {
     /// # Errors
     ///
     /// [`PrepareError`] if none was sent.
-    pub async fn publish(&mut self, letters: &[Letter]) -> Result<Published, PrepareError> {
+    pub async fn publish(&mut self, letters: &[Letter]) -> Result<ReplayResult, PrepareError> {
         let mut channel = self.channel.take().await?;
-        let mut sending = Sending::of(letters);
+        let mut sending = ReplayBatch::of(letters);
         let refused = loop {
             if sending.pending.is_empty() {
                 self.channel.put_back(channel);
@@ -127,11 +127,11 @@ impl Replayer {
                 Next::Reopen(why) | Next::Wait(why) => break Some(why),
             }
         };
-        Ok(Published { confirmed: sending.confirmed, refused })
+        Ok(ReplayResult { confirmed: sending.confirmed, refused })
     }
 
     /// Publishes once what goes next.
-    async fn attempt(&mut self, channel: &ConfirmChannel, sending: &mut Sending<'_>) -> Next {
+    async fn attempt(&mut self, channel: &ConfirmChannel, sending: &mut ReplayBatch<'_>) -> Next {
         let letters = sending.letters;
         let batch = sending.pending.next(sending.count);
         let frame_max = channel.frame_max();
@@ -176,7 +176,7 @@ impl Replayer {
 }
 
 /// The letters of one call.
-struct Sending<'a> {
+struct ReplayBatch<'a> {
     letters: &'a [Letter],
     /// By their places.
     pending: Pending<usize>,
@@ -184,7 +184,7 @@ struct Sending<'a> {
     count: u64,
 }
 
-impl<'a> Sending<'a> {
+impl<'a> ReplayBatch<'a> {
     fn of(letters: &'a [Letter]) -> Self {
         let mut pending = Pending::new(BATCH);
         for (place, letter) in letters.iter().enumerate() {

@@ -1,36 +1,35 @@
-//! What tells one dead letter from another.
+//! The identity of a dead letter.
 
 use lapin::{BasicProperties, types::FieldTable};
 use sha2::{Digest, Sha256};
 
-/// The broker counts its deliveries of a message in these headers.
+/// Headers in which the broker counts deliveries.
 const COUNTED_BY_THE_BROKER: [&str; 2] = ["x-delivery-count", "x-acquired-count"];
 
-/// Bytes of the digest that are kept: no two letters of any queue share them by chance.
+/// Bytes of the digest that are kept: enough that no two messages of a queue share them by chance.
 const KEPT_BYTES: usize = 16;
 
-/// A digest over everything that a letter is: its body, its properties, its headers.
+/// A digest of a message's body, properties and headers.
 ///
-/// Letters have no id of their own, and their places change as others leave. A letter that was replayed
-/// and died again is another one: the count of its replays is among its headers. Two letters that are
-/// the same in everything are the same job twice, and it does not matter which of them is meant.
+/// Messages have no id of their own, and their places change as others leave. A message that was replayed and
+/// died again has another identity, because its headers count the replays. Two messages with the same
+/// identity are the same job twice, so either of them can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Identity([u8; KEPT_BYTES]);
+pub struct MessageIdentity([u8; KEPT_BYTES]);
 
-impl Identity {
-    /// The identity of a letter.
-    #[must_use]
-    pub fn of(properties: &BasicProperties, body: &[u8]) -> Self {
+impl MessageIdentity {
+    /// Computes the digest.
+    pub(super) fn of(properties: &BasicProperties, body: &[u8]) -> Self {
         let mut digest = Sha256::new();
         digest.update(body.len().to_be_bytes());
         digest.update(body);
-        // A letter without headers gets some from the broker: none at all is as good as none of its own.
+        // The broker adds headers to a message that had none, so missing and empty headers count as the same.
         let headers = properties.headers().iter().flat_map(FieldTable::inner);
         let kept = headers.filter(|(name, _)| !COUNTED_BY_THE_BROKER.contains(&name.as_str()));
         let kept: std::collections::BTreeMap<_, _> =
             kept.map(|(name, value)| (name.clone(), value.clone())).collect();
         let written = properties.clone().with_headers(kept.into());
-        // Neither a map with text for keys nor a digest can refuse what is written.
+        // Cannot fail: the keys are texts, and a digest accepts every write.
         let _ = serde_json::to_writer(&mut digest, &written);
         let mut kept = [0; KEPT_BYTES];
         kept.copy_from_slice(&digest.finalize()[..KEPT_BYTES]);
@@ -59,10 +58,10 @@ mod tests {
             ("kept", AMQPValue::LongInt(1)),
             ("x-delivery-count", AMQPValue::LongLongInt(7)),
         ]);
-        assert_eq!(Identity::of(&first, b"body"), Identity::of(&again, b"body"));
+        assert_eq!(MessageIdentity::of(&first, b"body"), MessageIdentity::of(&again, b"body"));
         let bare = BasicProperties::default();
         let counted = with(&[("x-delivery-count", AMQPValue::LongLongInt(1))]);
-        assert_eq!(Identity::of(&bare, b"body"), Identity::of(&counted, b"body"));
+        assert_eq!(MessageIdentity::of(&bare, b"body"), MessageIdentity::of(&counted, b"body"));
     }
 
     #[test]
@@ -81,7 +80,7 @@ mod tests {
         ];
         let identities: std::collections::BTreeSet<_> = letters
             .iter()
-            .map(|(properties, body)| Identity::of(properties, body.as_bytes()))
+            .map(|(properties, body)| MessageIdentity::of(properties, body.as_bytes()))
             .collect();
         assert_eq!(identities.len(), letters.len());
     }

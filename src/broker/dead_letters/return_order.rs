@@ -1,60 +1,60 @@
-//! The order in which letters go back.
+//! The order in which messages are requeued.
 //!
-//! The broker hands out what came back to it before what never left, and puts what comes back behind what came
-//! back before. So a tool that is killed while it holds a part of the queue turns the queue round: that part
-//! stands behind the rest. But those letters were handed out once more than the rest, the broker tells how often
-//! with each, and in a queue that is in order no letter was handed out more often than one before it. The next
-//! look that holds all of them finds the place, and gives them back in order.
+//! The broker delivers requeued messages before those that were never delivered, and puts a requeued message behind
+//! those that were requeued before. If a command is killed while it holds a part of the queue, that part ends up
+//! behind the rest. But the broker counts the deliveries of each message. In a queue that is in order, no
+//! message was delivered more often than one before it. So the next browse that holds all messages finds out
+//! which part is misplaced, and requeues it first.
 
 use lapin::BasicProperties;
 
 use crate::broker::headers::Headers;
 
-/// How often the broker has handed a message out before. RabbitMQ 4.3 counts that apart from failures.
-const HANDED_OUT: [&str; 2] = ["x-acquired-count", "x-delivery-count"];
+/// Headers that count earlier deliveries. RabbitMQ 4.3 counts them apart from failures.
+const DELIVERY_COUNTS: [&str; 2] = ["x-acquired-count", "x-delivery-count"];
 
-/// Runs that are noted. A queue has one for each time that letters were added to it between two looks; only
-/// somebody who forges the counts can make more, and then their letters stay as they are.
+/// The most runs that are noted. A queue has one for each time that dead letters were added between two browses.
+/// Only forged counts can make more; then the order stays as it is.
 const MOST_RUNS: usize = 4096;
 
-/// Letters in a row that were handed out equally often.
+/// Consecutive messages that were delivered equally often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Run {
+struct DeliveryRun {
     times: u32,
     first: u64,
     last: u64,
 }
 
-/// The letters that were seen, by how often they were handed out.
+/// The seen messages, by how often they were delivered.
 #[derive(Debug, Default)]
-pub struct Order {
-    runs: Vec<Run>,
-    /// Whether nothing is known of the order: there are too many runs, or tags that went back.
+pub(super) struct ReturnOrder {
+    runs: Vec<DeliveryRun>,
+    /// Whether the order is unknown: too many runs, or tags that went back.
     unknown: bool,
 }
 
-impl Order {
-    /// Notes the next letter.
-    pub fn note(&mut self, tag: u64, properties: &BasicProperties) {
+impl ReturnOrder {
+    /// Notes the next message.
+    pub(super) fn note(&mut self, tag: u64, properties: &BasicProperties) {
         let headers = Headers(properties.headers().as_ref());
-        let times = HANDED_OUT.into_iter().find_map(|name| headers.count(name)).unwrap_or(0);
+        let times = DELIVERY_COUNTS.into_iter().find_map(|name| headers.count(name)).unwrap_or(0);
         let noted = self.runs.len();
         match self.runs.last_mut() {
             Some(run) if run.times == times && run.last + 1 == tag => run.last = tag,
             Some(run) if run.last >= tag => self.unknown = true,
             _ if noted == MOST_RUNS => self.unknown = true,
-            _ => self.runs.push(Run { times, first: tag, last: tag }),
+            _ => self.runs.push(DeliveryRun { times, first: tag, last: tag }),
         }
     }
 
-    /// The tags that must go back before all others, in this order, so that the rest, in the order of its tags,
-    /// can follow. None in a queue that is in order.
-    pub fn ahead(mut self) -> impl Iterator<Item = u64> {
+    /// The tags to requeue before all others, in this order. The rest follows in the order of its tags. Empty for
+    /// a queue that is in order.
+    pub(super) fn ahead(mut self) -> impl Iterator<Item = u64> {
         if self.unknown {
             self.runs.clear();
         }
         let mut sorted = self.runs;
-        // Stable: of those that were handed out equally often, the first stays the first.
+        // Stable: among equal counts the first stays first.
         sorted.sort_by_key(|run| std::cmp::Reverse(run.times));
         let in_order =
             sorted.iter().zip(sorted.iter().skip(1)).rposition(|(a, b)| a.first > b.first);
@@ -81,7 +81,7 @@ mod tests {
     }
 
     fn ahead(times: &[u32]) -> Vec<u64> {
-        let mut order = Order::default();
+        let mut order = ReturnOrder::default();
         (1..).zip(times).for_each(|(tag, times)| order.note(tag, &handed_out(*times)));
         order.ahead().collect()
     }
@@ -100,14 +100,14 @@ mod tests {
         let mut headers = FieldTable::default();
         headers.insert("x-delivery-count".into(), AMQPValue::LongLongInt(9));
         headers.insert("x-acquired-count".into(), AMQPValue::LongLongInt(1));
-        let mut order = Order::default();
+        let mut order = ReturnOrder::default();
         order.note(1, &BasicProperties::default().with_headers(headers));
-        assert_eq!(order.runs, [Run { times: 1, first: 1, last: 1 }]);
+        assert_eq!(order.runs, [DeliveryRun { times: 1, first: 1, last: 1 }]);
     }
 
     #[test]
     fn counts_without_end_are_not_kept_without_end() {
-        let mut order = Order::default();
+        let mut order = ReturnOrder::default();
         for tag in 1..=2 * MOST_RUNS as u64 {
             order.note(tag, &handed_out(u32::try_from(tag).unwrap()));
         }
@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(order.ahead().count(), 0);
     }
 
-    /// A queue as the broker keeps it, and how often each letter was handed out.
+    /// A queue as the broker keeps it, with the number of deliveries of each message.
     #[derive(Debug, Default)]
     struct Queue {
         returned: VecDeque<(usize, u32)>,
@@ -139,16 +139,16 @@ mod tests {
             self.returned.extend(letters.into_iter().map(|(letter, times)| (letter, times + 1)));
         }
 
-        /// A look that is killed when it holds so many.
+        /// A browse that is killed when it holds `held` messages.
         fn killed(&mut self, held: usize) {
             let held = self.hand_out(held);
             self.take_back(held);
         }
 
-        /// A look that ends; it is killed after so many steps of giving letters back in order.
+        /// A browse that reads the whole queue. It is killed after `steps` messages were requeued in order.
         fn whole(&mut self, steps: usize) {
             let held = self.hand_out(usize::MAX);
-            let mut order = Order::default();
+            let mut order = ReturnOrder::default();
             (1..).zip(&held).for_each(|(tag, (_, times))| order.note(tag, &handed_out(*times)));
             let mut rest: Vec<Option<_>> = held.into_iter().map(Some).collect();
             for tag in order.ahead().take(steps) {
@@ -160,10 +160,10 @@ mod tests {
     }
 
     proptest! {
-        /// However often tools were killed, and with however many letters held, the look that ends puts the
-        /// queue in order, one that is killed while it does so included.
+        /// However often commands were killed, and with however many messages held, the next complete browse
+        /// puts the queue in order. One that is killed while it does so is included.
         #[test]
-        fn the_next_look_puts_the_queue_in_order(
+        fn the_next_browse_puts_the_queue_in_order(
             history in proptest::collection::vec((0..5_usize, 0..30_usize, 0..20_usize), 0..8)
         ) {
             let mut queue = Queue::default();

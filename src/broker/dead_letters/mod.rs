@@ -1,0 +1,25 @@
+//! The dead-letter queue as commands see it: browse all messages, then replay or discard some of them.
+//!
+//! A browse holds every message of the queue unacked until its end. Then it closes the channel, and the broker
+//! requeues what was not acked. A quorum queue keeps its order this way, however the process ends, but only
+//! if all of its messages were held: a requeued message goes behind those that were requeued before. A browse
+//! that held a part would rotate the queue by that part. `basic.get` and nacks do that with every message.
+
+mod ack_session;
+mod browse;
+mod details;
+mod identity;
+mod message;
+mod queue;
+mod reader;
+mod redaction;
+mod replayer;
+mod return_order;
+mod window;
+
+pub use browse::{Browse, BrowseMode};
+pub use details::MessageDetails;
+pub use identity::MessageIdentity;
+pub use message::{BrowsedMessage, MessageTag};
+pub use queue::{BrowseError, DeadLetterQueue};
+pub use replayer::Replayer;
