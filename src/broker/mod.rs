@@ -52,8 +52,9 @@ pub use confirm_channel::PrepareError;
 pub use connect::{Connector, Purpose, Unreachable};
 pub use consuming::Consuming;
 pub(crate) use dead_letters::{
-    Browse, BrowseError, BrowseMode, BrowsedMessage, DeadLetterQueue, MessageDetails,
-    MessageIdentity, MessageTag, Replayer,
+    ActionError, BatchAction, BatchRun, BrowseError, BrowseProgress, BrowseStep, BrowseSummary,
+    BrowsedMessage, DeadLetterQueue, Discard, MessageDetails, MessageIdentity, Replayer,
+    SelectedSet,
 };
 pub use delivery::{AmqpDelivery, Exits};
 #[cfg(any(test, fuzzing))]

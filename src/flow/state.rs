@@ -14,11 +14,10 @@ use super::{
     limit_state::{LimitLog, LimitState},
     pauses::Pauses,
     permit::{Admission, Call},
-    rate::Rate,
     settings::{RateScope, Settings},
 };
 use crate::{
-    domain::{ClientKey, Lane},
+    domain::{ClientKey, Lane, Rate},
     ports::Intake,
 };
 
@@ -190,12 +189,12 @@ impl State {
         let Some(rate) = &mut self.rate else { return true };
         if let Some(fleet) = &self.fleet {
             let share = fleet.share(now);
-            rate.share(share, now);
+            rate.share(share, now.into_std());
             if share <= 0.0 {
                 return start != Start::Free;
             }
         }
-        match rate.take(now) {
+        match rate.take(now.into_std()) {
             Ok(()) => true,
             Err(wait) => {
                 self.wake(now + wait);

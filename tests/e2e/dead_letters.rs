@@ -1,10 +1,10 @@
 //! `revoker dead-letters`: what the person on call does about what died, against a real broker.
 
 mod blocked;
+mod browsing;
 mod discarding;
 mod exporting;
 mod killed;
-mod looking;
 mod memory;
 mod replaying;
 

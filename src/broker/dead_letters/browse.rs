@@ -1,6 +1,6 @@
 //! Browsing the whole queue: every message is read once and stays held until the end.
 
-use std::{fmt, pin::Pin, sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::{
     FutureExt, StreamExt,
@@ -37,7 +37,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 /// What happens to the messages of a browse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BrowseMode {
+pub(super) enum BrowseMode {
     /// All are requeued.
     ReadOnly,
     /// Some are acked while others still arrive.
@@ -55,7 +55,7 @@ struct Handover {
 type AwaitedHandover<'a> = Pin<Box<dyn Future<Output = Result<Handover, Unanswered>> + Send + 'a>>;
 
 /// A browse in progress. If it is dropped, the broker requeues the messages.
-pub struct Browse<'a> {
+pub(super) struct Browse<'a> {
     mode: BrowseMode,
     claims: &'a Claims,
     session: AckSession<'a>,
@@ -73,12 +73,6 @@ pub struct Browse<'a> {
     handover: Option<Handover>,
     seen: u32,
     order: ReturnOrder,
-}
-
-impl fmt::Debug for Browse<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Browse").field("seen", &self.seen).finish_non_exhaustive()
-    }
 }
 
 impl<'a> Browse<'a> {
@@ -114,22 +108,22 @@ impl<'a> Browse<'a> {
 
     /// Messages in the queue, as far as known: those seen, and those that the broker last counted as ready.
     /// A busy broker may count none where there are some.
-    pub fn expected(&self) -> u32 {
+    pub(super) fn expected(&self) -> u32 {
         self.found.ready.max(self.seen.saturating_add(self.left()))
     }
 
     /// Messages seen so far.
-    pub const fn seen(&self) -> u32 {
+    pub(super) const fn seen(&self) -> u32 {
         self.seen
     }
 
     /// Messages that were ready and were not seen. After the last message: those that others received.
-    pub fn missed(&self) -> u32 {
+    pub(super) fn missed(&self) -> u32 {
         self.found.ready.saturating_sub(self.seen).max(self.left())
     }
 
     /// Other consumers of the queue. Messages that they hold are not seen.
-    pub fn others(&self) -> u32 {
+    pub(super) fn others(&self) -> u32 {
         self.handover.as_ref().map_or(self.found.consumers, |handover| handover.others)
     }
 
@@ -139,7 +133,7 @@ impl<'a> Browse<'a> {
 
     /// The next message in queue order. `None` if all that were ready at the start were seen, or others received
     /// the rest. After an error nothing is held any more.
-    pub async fn next(&mut self) -> Result<Option<BrowsedMessage>, BrowseError> {
+    pub(super) async fn next(&mut self) -> Result<Option<BrowsedMessage>, BrowseError> {
         loop {
             if let Some(message) = self.arrived()? {
                 return Ok(Some(message));
@@ -173,7 +167,7 @@ impl<'a> Browse<'a> {
     }
 
     /// Acks messages: each once, in the order of arrival. On an error, any of them may be requeued.
-    pub async fn ack(&mut self, messages: &[MessageTag]) -> Result<(), BrowseError> {
+    pub(super) async fn ack(&mut self, messages: &[MessageTag]) -> Result<(), BrowseError> {
         for tag in messages {
             self.windows.acked(tag.channel);
         }
@@ -186,7 +180,7 @@ impl<'a> Browse<'a> {
 
     /// Stops consuming and keeps the messages: they can still be acked, and new dead letters stay in the queue.
     /// After an error nothing is held any more.
-    pub async fn hold(&mut self) -> Result<(), BrowseError> {
+    pub(super) async fn hold(&mut self) -> Result<(), BrowseError> {
         self.awaited = None;
         self.windows.end();
         let mut consumers = std::mem::take(&mut self.consumers);
@@ -219,7 +213,7 @@ impl<'a> Browse<'a> {
     }
 
     /// Ends the browse. Returns when the broker has requeued its messages.
-    pub async fn close(mut self) {
+    pub(super) async fn close(mut self) {
         // Boxed, like the rare steps of `next`: otherwise each command's future contains all of them.
         if Box::pin(self.hold()).await.is_ok() && self.mode == BrowseMode::ReadOnly {
             Box::pin(self.session.return_first(self.order.ahead())).await;

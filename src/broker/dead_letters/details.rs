@@ -1,6 +1,9 @@
 //! The details of a dead letter that only `show` prints.
 
+use std::collections::BTreeMap;
+
 use lapin::{BasicProperties, types::ShortString};
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::{
@@ -19,18 +22,26 @@ const MAX_CHARS: usize = 255;
 const MAX_NAMES: usize = 100;
 
 /// The details of one message. Every text is on one line and shows no token.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Serialize)]
 pub struct MessageDetails {
-    /// The properties that are set, except headers, `timestamp` and `cluster_id`.
+    /// The job's fields, its token as a fingerprint. `None` if the body is no job: any part may be secret then.
+    pub job: Option<Value>,
+    /// The number of the body's other fields. They may be secret.
+    pub other_fields: usize,
+    /// The properties that are set and have no field in `StoredLetter`.
+    #[serde(serialize_with = "sorted_map")]
     pub properties: Vec<(&'static str, String)>,
     /// The names of the producer's headers. Their values may be secret.
     pub foreign_headers: Vec<String>,
     /// The entries of the broker's `x-death`, as sentences.
     pub deaths: Vec<String>,
-    /// The job's fields, its token as a fingerprint. `None` if the body is no job: any part may be secret then.
-    pub job: Option<Value>,
-    /// The number of the body's other fields. They may be secret.
-    pub other_fields: usize,
+}
+
+fn sorted_map<S: Serializer>(
+    properties: &[(&'static str, String)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    properties.iter().cloned().collect::<BTreeMap<_, _>>().serialize(serializer)
 }
 
 /// The fields of a job that are shown, in the endpoint's order.

@@ -1,6 +1,6 @@
 //! One message that a browse holds.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use lapin::{
     BasicProperties,
@@ -19,14 +19,14 @@ const DEEPEST: usize = 32;
 
 /// Identifies a message within its browse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MessageTag {
+pub(super) struct MessageTag {
     /// The index of its channel.
     pub(super) channel: usize,
     /// Its delivery tag on that channel.
     pub(super) delivery: u64,
 }
 
-/// A message that a browse holds, as it was delivered.
+/// A message that a browse holds, as it was delivered. It contains a live token, so it has no `Debug`.
 pub struct BrowsedMessage {
     tag: MessageTag,
     body: Vec<u8>,
@@ -34,12 +34,6 @@ pub struct BrowsedMessage {
     reader: Arc<DeadLetterReader>,
     /// Counts its bytes among those in flight until it is dropped.
     charge: Option<Charge>,
-}
-
-impl fmt::Debug for BrowsedMessage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BrowsedMessage").field("tag", &self.tag).finish_non_exhaustive()
-    }
 }
 
 impl BrowsedMessage {
@@ -59,7 +53,7 @@ impl BrowsedMessage {
     }
 
     /// Its place in the browse, for the ack.
-    pub const fn tag(&self) -> MessageTag {
+    pub(super) const fn tag(&self) -> MessageTag {
         self.tag
     }
 
@@ -84,12 +78,12 @@ impl BrowsedMessage {
     }
 
     /// An estimate of its memory, in bytes.
-    pub fn size(&self) -> usize {
+    pub(super) fn size(&self) -> usize {
         self.body.len() + weight_of(&self.properties)
     }
 
     /// Its charge against the bytes in flight. They count as long as the charge is kept.
-    pub const fn take_charge(&mut self) -> Option<Charge> {
+    pub(super) const fn take_charge(&mut self) -> Option<Charge> {
         self.charge.take()
     }
 

@@ -6,20 +6,27 @@
 //! that held a part would rotate the queue by that part. `basic.get` and nacks do that with every message.
 
 mod ack_session;
+mod batch_action;
+mod batch_budget;
 mod browse;
 mod details;
 mod identity;
 mod message;
+mod progress;
 mod queue;
 mod reader;
 mod redaction;
 mod replayer;
 mod return_order;
+mod selected_set;
+mod throttle;
 mod window;
 
-pub use browse::{Browse, BrowseMode};
+pub use batch_action::{ActionError, BatchAction, BatchRun, Discard};
 pub use details::MessageDetails;
 pub use identity::MessageIdentity;
-pub use message::{BrowsedMessage, MessageTag};
-pub use queue::{BrowseError, DeadLetterQueue};
+pub use message::BrowsedMessage;
+pub use progress::{BrowseProgress, BrowseStep};
+pub use queue::{BrowseError, BrowseSummary, DeadLetterQueue};
 pub use replayer::Replayer;
+pub use selected_set::SelectedSet;

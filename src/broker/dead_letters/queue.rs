@@ -3,11 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use lapin::types::ShortString;
+use serde::Serialize;
 use thiserror::Error;
 use tokio::time::timeout;
 
 use super::{
     browse::{Browse, BrowseMode},
+    message::BrowsedMessage,
+    progress::{BrowseProgress, BrowseStep},
     reader::DeadLetterReader,
 };
 use crate::{
@@ -43,6 +46,17 @@ pub struct DeadLetterQueue {
     reader: Arc<DeadLetterReader>,
 }
 
+/// What a browse has read.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct BrowseSummary {
+    /// Messages that were read.
+    pub looked_at: u32,
+    /// Messages that were ready at the start, and that others received.
+    pub held_by_others: u32,
+    /// Other consumers of the queue. Messages that they held before are not counted.
+    pub other_consumers: u32,
+}
+
 /// Why the queue cannot be browsed.
 #[derive(Debug, Error)]
 pub enum BrowseError {
@@ -68,7 +82,7 @@ pub enum BrowseError {
 
 impl BrowseError {
     /// Whether the same browse may succeed a moment later.
-    pub const fn is_transient(&self) -> bool {
+    pub(super) const fn is_transient(&self) -> bool {
         matches!(self, Self::Unreachable(_) | Self::Lost(_))
     }
 }
@@ -99,8 +113,31 @@ impl DeadLetterQueue {
         self.name.as_str()
     }
 
+    /// Passes every message to `each`, in queue order. All of them stay in the queue, also after an error.
+    pub async fn read_all<E: From<BrowseError>>(
+        &mut self,
+        progress: &BrowseProgress,
+        mut each: impl AsyncFnMut(&BrowsedMessage) -> Result<(), E>,
+    ) -> Result<BrowseSummary, E> {
+        let mut browse = self.browse(BrowseMode::ReadOnly).await?;
+        progress.total.set(browse.expected().into());
+        while let Some(message) = browse.next().await? {
+            each(&message).await?;
+            progress.done.set(browse.seen().into());
+            progress.total.set(browse.expected().into());
+        }
+        let summary = BrowseSummary {
+            looked_at: browse.seen(),
+            held_by_others: browse.missed(),
+            other_consumers: browse.others(),
+        };
+        progress.step.set(BrowseStep::Returning);
+        browse.close().await;
+        Ok(summary)
+    }
+
     /// Connects if necessary, and begins to hold the queue's messages.
-    pub async fn browse(&mut self, mode: BrowseMode) -> Result<Browse<'_>, BrowseError> {
+    pub(super) async fn browse(&mut self, mode: BrowseMode) -> Result<Browse<'_>, BrowseError> {
         if self.connection.as_ref().is_none_or(|connection| !connection.status().connected()) {
             self.connection = Some(Box::pin(self.connector.connect(Purpose::DeadLetters)).await?);
         }

@@ -1,4 +1,4 @@
-//! Dead letters on their way back into a lane.
+//! Publishing dead letters to their lanes again.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -6,7 +6,10 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::sleep;
 use tracing::warn;
 
-use super::message::BrowsedMessage;
+use super::{
+    batch_action::{ActionError, BatchAction, BatchResult},
+    message::BrowsedMessage,
+};
 use crate::{
     broker::{
         batch::{self, BLOCKED, CutShort, Fate, Outgoing},
@@ -18,97 +21,72 @@ use crate::{
         queues::Queues,
         settings::Settings,
     },
-    domain::Lane,
+    domain::{Lane, PerLane},
 };
 
-/// What goes out before its confirms are awaited: mostly all that a caller brings.
+/// What is sent before confirms are awaited: mostly all that a caller brings.
 const BATCH: Limits = Limits { messages: usize::MAX, bytes: 16 * 1024 * 1024 };
 
-/// More letters than these are refused only where the broker refuses everything.
+/// The most refused messages: a broker that refuses more refuses everything.
 const MOST_REFUSED: usize = 10_000;
 
-/// The broker may block publishing for so long before it is given up: the letters are held meanwhile,
-/// and `consumer_timeout` (30 minutes by default) must not strike.
+/// The longest that the broker may block publishing: messages are held meanwhile, and must not reach the
+/// `consumer_timeout` (30 minutes by default).
 const BLOCKED_LIMIT: Duration = Duration::from_secs(300);
 
-/// What became of a batch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReplayResult {
-    /// For each letter, whether its lane has it.
-    pub confirmed: Vec<bool>,
-    /// Why the others were refused, or nothing is known of them; `None` where the rest can never be
-    /// published.
-    pub refused: Option<String>,
-}
-
-/// Publishes dead letters as fresh jobs: persistent, mandatory, confirmed; on a connection of its own,
-/// for one that is blocked writes nothing, not even acks.
+/// Publishes dead letters as fresh jobs: persistent, mandatory, confirmed. It has its own connection, because a
+/// blocked connection sends nothing, not even acks.
 #[derive(Debug)]
 pub struct Replayer {
     channel: DedicatedChannel,
     queues: Queues,
+    /// The lane for all jobs; `None` for the lane where each died.
+    to_lane: Option<Lane>,
+    replayed: PerLane<u64>,
     patience: Patience,
     refused: RefusedBodies,
 }
 
-/// Letters that the broker will not take back.
+/// Messages that the broker refuses.
 #[derive(Debug, Default)]
 struct RefusedBodies {
     /// Digests of their bodies.
     bodies: HashSet<[u8; 32]>,
-    /// What the broker said of the latest.
+    /// What the broker said of the latest one.
     why: String,
 }
 
 impl Replayer {
-    /// A replayer that is not connected yet.
-    #[must_use]
-    pub fn new(settings: &Arc<Settings>) -> Self {
+    /// A replayer that is not connected yet. It publishes to `to_lane`, or to the lane where each job died.
+    pub fn new(settings: &Arc<Settings>, to_lane: Option<Lane>) -> Self {
         Self {
             channel: DedicatedChannel::new(settings),
             queues: Queues::new(&settings.queue, &settings.park),
+            to_lane,
+            replayed: PerLane::default(),
             patience: Patience::new(settings.confirm_timeout),
             refused: RefusedBodies::default(),
         }
     }
 
-    /// Declares the queues, or checks that they are there.
-    ///
-    /// # Errors
-    ///
-    /// The broker that cannot be reached, or the queue that is not as it must be.
-    pub async fn prepare(&mut self) -> Result<(), PrepareError> {
-        self.channel.prepare(&self.queues).await
+    /// Connects, and declares the queues or checks that they exist.
+    pub async fn prepare(&mut self) -> Result<(), ActionError> {
+        Ok(self.channel.prepare(&self.queues).await?)
     }
 
-    /// The message that takes a letter back into `lane`.
-    #[must_use]
-    pub fn letter(&self, held: BrowsedMessage, lane: Lane) -> Letter {
-        let (body, original) = held.into_parts();
-        let properties = headers::of_replayed(&original);
-        let queue = self.queues.lane(lane).clone();
-        Letter { target: None, queue, body, properties, charge: None }
-    }
-
-    /// Whether the broker has refused this letter before, and would again.
-    #[must_use]
-    pub fn refuses(&self, held: &BrowsedMessage) -> bool {
-        !self.refused.bodies.is_empty() && self.refused.bodies.contains(&digest(held.body()))
-    }
-
-    /// What the broker said of the latest letter that it refused.
-    #[must_use]
+    /// What the broker said of the latest message that it refused.
     pub fn refusal(&self) -> &str {
         &self.refused.why
     }
 
-    /// Publishes a batch and awaits its confirms. Each that came counts. A letter that breaks its channel
-    /// is found and left out, and the others go on.
-    ///
-    /// # Errors
-    ///
-    /// [`PrepareError`] if none was sent.
-    pub async fn publish(&mut self, letters: &[Letter]) -> Result<ReplayResult, PrepareError> {
+    /// The number of jobs that each lane has confirmed.
+    pub const fn replayed(&self) -> &PerLane<u64> {
+        &self.replayed
+    }
+
+    /// Publishes a batch and awaits its confirms. A message that breaks its channel is left out, and the others go
+    /// on. On an error, none was sent.
+    async fn publish(&mut self, letters: &[Letter]) -> Result<BatchResult, PrepareError> {
         let mut channel = self.channel.take().await?;
         let mut sending = ReplayBatch::of(letters);
         let refused = loop {
@@ -127,10 +105,10 @@ impl Replayer {
                 Next::Reopen(why) | Next::Wait(why) => break Some(why),
             }
         };
-        Ok(ReplayResult { confirmed: sending.confirmed, refused })
+        Ok(BatchResult { done: sending.confirmed, refused })
     }
 
-    /// Publishes once what goes next.
+    /// Publishes the next part of the batch once.
     async fn attempt(&mut self, channel: &ConfirmChannel, sending: &mut ReplayBatch<'_>) -> Next {
         let letters = sending.letters;
         let batch = sending.pending.next(sending.count);
@@ -160,7 +138,10 @@ impl Replayer {
             self.refused.why = refusal.why;
         }
         if unknown > condemned {
-            warn!(letters = unknown - condemned, "so many letters may go back twice");
+            warn!(
+                letters = unknown - condemned,
+                "messages may be replayed twice: their confirms are missing"
+            );
         }
         match applied.next {
             Next::Wait(_) if gave_up => Next::Wait(BLOCKED.to_owned()),
@@ -175,10 +156,39 @@ impl Replayer {
     }
 }
 
-/// The letters of one call.
+impl BatchAction for Replayer {
+    type Item = (Lane, Letter);
+
+    // If the process dies between the confirms and the acks, this many are jobs again and still dead letters.
+    const BATCH: usize = 128;
+
+    /// Whether the broker refused this message before: publishing it again would break the channel again.
+    fn refuses(&self, message: &BrowsedMessage) -> bool {
+        !self.refused.bodies.is_empty() && self.refused.bodies.contains(&digest(message.body()))
+    }
+
+    fn keep(&self, message: BrowsedMessage) -> (Lane, Letter) {
+        let lane = self.to_lane.or_else(|| message.letter().lane).unwrap_or(Lane::Bulk);
+        let (body, original) = message.into_parts();
+        let properties = headers::of_replayed(&original);
+        let queue = self.queues.lane(lane).clone();
+        (lane, Letter { target: None, queue, body, properties, charge: None })
+    }
+
+    async fn apply(&mut self, batch: Vec<(Lane, Letter)>) -> Result<BatchResult, PrepareError> {
+        let (lanes, letters): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+        let published = self.publish(&letters).await?;
+        for (lane, confirmed) in lanes.into_iter().zip(&published.done) {
+            *self.replayed.get_mut(lane) += u64::from(*confirmed);
+        }
+        Ok(published)
+    }
+}
+
+/// The messages of one call.
 struct ReplayBatch<'a> {
     letters: &'a [Letter],
-    /// By their places.
+    /// The indexes of those that wait.
     pending: Pending<usize>,
     confirmed: Vec<bool>,
     count: u64,

@@ -1,30 +1,35 @@
-//! `revoker dead-letters show`: everything about one letter but its secrets.
+//! `revoker dead-letters show`: everything about one dead letter except its secrets.
 
-use std::{fmt::Write as _, time::SystemTime};
+use std::{fmt::Write as _, process::ExitCode, time::SystemTime};
 
 use serde::Serialize;
-use serde_json::Value;
 
 use super::{
-    Ended, Tools, failure::Failure, moment::rfc3339, print, print_json, reading, record::Record,
+    CommandContext,
+    error::DeadLettersError,
+    letter_json::LetterJson,
+    moment::rfc3339,
+    reading::{notes, read_all},
+    report,
     table::age,
 };
 use crate::{
     broker::MessageDetails,
+    cli::output,
     domain::{Ambiguity, Lane, StoredLetter},
 };
 
-/// Letters of one name that are shown: a token may have died many times.
+/// The most dead letters that are shown: several may have the same token.
 const SHOWN: usize = 20;
 
-/// Shows everything about a dead letter but its secrets
+/// Show everything about a dead letter except its secrets
 ///
-/// Several letters can go by one fingerprint: all of them are shown, up to 20.
+/// Several dead letters can have one fingerprint: up to 20 of them are shown.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  \
                         revoker dead-letters show logout-7\n  \
                         revoker dead-letters show ba7816bf8f01 --json")]
-pub struct Args {
+pub(super) struct ShowArgs {
     /// A job id or a fingerprint, as list shows them
     #[arg(value_name = "ID|FINGERPRINT")]
     name: String,
@@ -34,27 +39,26 @@ pub struct Args {
     json: bool,
 }
 
-/// What a script gets of one letter.
-#[derive(Debug, Serialize)]
-struct Whole {
+#[derive(Serialize)]
+struct DetailsJson<'a> {
     #[serde(flatten)]
-    record: Record,
-    job: Option<Value>,
-    other_fields: usize,
-    properties: serde_json::Map<String, Value>,
-    foreign_headers: Vec<String>,
-    deaths: Vec<String>,
+    letter: LetterJson<'a>,
+    #[serde(flatten)]
+    details: &'a MessageDetails,
 }
 
-/// Shows.
-pub async fn run(args: &Args, tools: &mut Tools) -> Result<Ended, Failure> {
+/// Shows the dead letters of one name.
+pub(super) async fn run(
+    args: &ShowArgs,
+    context: &mut CommandContext,
+) -> Result<ExitCode, DeadLettersError> {
     let mut found = Vec::new();
     let mut more = 0;
-    let seen = reading::read(&mut tools.queue, &tools.stop, |held| {
-        let letter = held.letter();
+    let browse = read_all(context, async |message| {
+        let letter = message.letter();
         if letter.goes_by(&args.name) {
             if found.len() < SHOWN {
-                found.push((letter, held.details()));
+                found.push((letter, message.details()));
             } else {
                 more += 1;
             }
@@ -63,40 +67,25 @@ pub async fn run(args: &Args, tools: &mut Tools) -> Result<Ended, Failure> {
     })
     .await?;
     if found.is_empty() {
-        let (queue, letters) = (tools.queue.name(), seen.looked_at);
-        let notes = seen.notes();
-        return Err(Failure::NotFound(format!(
-            "none of the {letters} letters in {queue} goes by that job id or fingerprint; list shows them. \
-             {notes}"
+        let (queue, letters) = (context.queue.name(), browse.looked_at);
+        let notes = notes(browse);
+        return Err(DeadLettersError::NotFound(format!(
+            "none of the {letters} letters in {queue} has that job id or fingerprint; list shows them. {notes}"
         )));
     }
-    if args.json {
-        print_json(&found.into_iter().map(Whole::from).collect::<Vec<_>>())?;
-    } else {
-        let pages: Vec<_> = found.iter().map(|found| page(found, tools.now)).collect();
-        print(&pages.join("\n"))?;
-        if more > 0 {
-            print(&format!("\n... and {more} more go by that name\n"))?;
-        }
+    let json =
+        found.iter().map(|(letter, details)| DetailsJson { letter: LetterJson(letter), details });
+    report(args.json, &json.collect::<Vec<_>>(), || {
+        let pages: Vec<_> = found.iter().map(|found| page(found, context.now)).collect();
+        pages.join("\n")
+    })?;
+    if more > 0 && !args.json {
+        output::print(&format!("\n... and {more} more have that name\n"))?;
     }
-    Ok(Ended::Well)
+    Ok(ExitCode::SUCCESS)
 }
 
-impl From<(StoredLetter, MessageDetails)> for Whole {
-    fn from((letter, details): (StoredLetter, MessageDetails)) -> Self {
-        let properties = details.properties.into_iter();
-        Self {
-            record: Record::from(&letter),
-            job: details.job,
-            other_fields: details.other_fields,
-            properties: properties.map(|(name, value)| (name.to_owned(), value.into())).collect(),
-            foreign_headers: details.foreign_headers,
-            deaths: details.deaths,
-        }
-    }
-}
-
-/// A letter, a line for each thing that it tells.
+/// A line for each thing that is known of a dead letter.
 fn page((letter, details): &(StoredLetter, MessageDetails), now: SystemTime) -> String {
     let mut page = format!("{}\n", letter.id);
     let mut line = |name: &str, value: Option<String>| {

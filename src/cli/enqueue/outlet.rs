@@ -7,8 +7,7 @@ use tokio::time::{Instant, sleep};
 use super::args::Args;
 use crate::{
     broker::{PrepareError, Producer, Settings},
-    domain::Lane,
-    flow::Rate,
+    domain::{Lane, Rate},
     ports::Unpublishable,
 };
 
@@ -44,10 +43,10 @@ impl Outlet {
         if most == 0 {
             return 0;
         }
-        while let Err(wait) = rate.take(Instant::now()) {
+        while let Err(wait) = rate.take(Instant::now().into_std()) {
             sleep(wait).await;
         }
-        1 + (1..most).take_while(|_| rate.take(Instant::now()).is_ok()).count()
+        1 + (1..most).take_while(|_| rate.take(Instant::now().into_std()).is_ok()).count()
     }
 
     /// Publishes jobs until all are confirmed, or until it is `given_up`: those that are not, stay.

@@ -60,7 +60,7 @@ async fn a_person_has_to_type_the_number() {
     assert_eq!(status.code(), Some(0), "{}", discard.stdout());
     let said = discard.stdout();
     assert!(said.contains("3 dead letters of revocations.dead thrown away, 0 left"), "{said}");
-    assert!(said.contains("looking") && said.contains("discarding"), "no bar: {said}");
+    assert!(said.contains("reading") && said.contains("discarding"), "no bar: {said}");
     assert_eq!(tokens(&stage.amqp.take(DEAD, 6).await), others());
 }
 

@@ -140,7 +140,7 @@ async fn an_interrupted_replay_keeps_its_books() {
     replay.signal("INT");
     let status = replay.exit().await;
     assert_eq!(status.code(), Some(1), "{}", replay.stderr());
-    assert!(replay.stderr().contains("the same command goes on"), "{}", replay.stderr());
+    assert!(replay.stderr().contains("the same command continues"), "{}", replay.stderr());
 
     let summary = json(&replay);
     let replayed: usize = summary["replayed"].as_u64().unwrap().try_into().unwrap();

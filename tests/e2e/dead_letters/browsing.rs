@@ -1,4 +1,4 @@
-//! `list` and `show`: they tell what died, and leave everything as it was.
+//! `list` and `show`: they print what died, and leave everything as it was.
 
 use std::collections::BTreeMap;
 
@@ -88,7 +88,7 @@ async fn letters_are_listed_and_stay_as_they_were() {
         let counted = counts.into_iter().flatten().collect::<Vec<_>>();
         assert!(!counted.is_empty(), "the broker counts nothing");
         for count in counted {
-            assert_eq!(count, AMQPValue::LongLongInt(11), "it was looked at eleven times");
+            assert_eq!(count, AMQPValue::LongLongInt(11), "it was browsed eleven times");
         }
         assert_eq!(found.properties.clone().with_headers(headers.into()), letter.properties());
     }

@@ -3,9 +3,7 @@
 //! A leaky bucket of our own: a library's quota is fixed when it is made, and a replica's share of the fleet's rate
 //! changes. A new bucket for each change would forget the last start, and allow one call too many.
 
-use std::time::Duration;
-
-use tokio::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The share of a second's calls that may start at once: timers tick in milliseconds, so a rate above
 /// a thousand needs room for the calls of one tick.
@@ -22,7 +20,7 @@ pub struct Rate {
     per_second: f64,
     /// Calls that have started and that the rate has not paid for yet, at `at`.
     owed: f64,
-    at: Instant,
+    at: Option<Instant>,
 }
 
 impl Rate {
@@ -30,7 +28,7 @@ impl Rate {
     #[must_use]
     pub fn per_second(rate: f64) -> Option<Self> {
         Duration::try_from_secs_f64(rate.recip()).ok().filter(|period| !period.is_zero())?;
-        Some(Self { whole: rate, per_second: rate, owed: 0.0, at: Instant::now() })
+        Some(Self { whole: rate, per_second: rate, owed: 0.0, at: None })
     }
 
     /// Sets which share of the rate is in force from `now` on, from 0 to 1. Earlier starts stay counted.
@@ -56,9 +54,10 @@ impl Rate {
     }
 
     fn pay(&mut self, now: Instant) {
-        let paid = now.saturating_duration_since(self.at).as_secs_f64() * self.per_second;
+        let passed = self.at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        let paid = passed.as_secs_f64() * self.per_second;
         self.owed = (self.owed - paid).max(0.0);
-        self.at = self.at.max(now);
+        self.at = self.at.max(Some(now));
     }
 }
 
@@ -66,12 +65,17 @@ impl Rate {
 mod tests {
     use super::*;
 
+    /// The paused clock.
+    fn now() -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+
     /// How many calls start within `time`, each as soon as it may.
     async fn started(limiter: &mut Rate, time: Duration) -> f64 {
-        let began = Instant::now();
+        let began = now();
         let mut started = 0.0;
-        while began.elapsed() < time {
-            match limiter.take(Instant::now()) {
+        while now() - began < time {
+            match limiter.take(now()) {
                 Ok(()) => started += 1.0,
                 Err(wait) => tokio::time::advance(wait).await,
             }
@@ -94,21 +98,21 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_share_that_changes_buys_no_call() {
         let mut limiter = Rate::per_second(10.0).unwrap();
-        assert_eq!(limiter.take(Instant::now()), Ok(()));
+        assert_eq!(limiter.take(now()), Ok(()));
         for share in [0.5, 1.0, 0.0, 0.5] {
-            limiter.share(share, Instant::now());
-            assert!(limiter.take(Instant::now()).is_err(), "share {share}");
+            limiter.share(share, now());
+            assert!(limiter.take(now()).is_err(), "share {share}");
         }
-        assert_eq!(limiter.take(Instant::now()), Err(Duration::from_millis(200)));
+        assert_eq!(limiter.take(now()), Err(Duration::from_millis(200)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn without_a_share_nothing_starts_and_no_time_helps() {
         let mut limiter = Rate::per_second(10.0).unwrap();
-        limiter.share(0.0, Instant::now());
+        limiter.share(0.0, now());
         tokio::time::advance(Duration::from_secs(100)).await;
-        assert_eq!(limiter.take(Instant::now()), Err(Duration::MAX));
-        limiter.share(1.0, Instant::now());
+        assert_eq!(limiter.take(now()), Err(Duration::MAX));
+        limiter.share(1.0, now());
         assert!(
             started(&mut limiter, Duration::from_secs(1)).await <= 11.0,
             "nothing was saved up"

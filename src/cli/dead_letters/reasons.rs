@@ -1,4 +1,4 @@
-//! How many letters there are of each reason.
+//! Counts of dead letters by reason.
 
 use std::fmt::Write as _;
 
@@ -6,34 +6,31 @@ use serde::{Serialize, Serializer};
 
 use crate::domain::DeadReason;
 
-/// A number of things, the word as it goes with it: `1 letter`, `2 letters`.
-#[must_use]
-pub fn several(count: u64, thing: &str) -> String {
+/// A count with its noun: `1 letter`, `2 letters`.
+pub(super) fn several(count: u64, noun: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {thing}{plural}")
+    format!("{count} {noun}{plural}")
 }
 
 /// A count for each reason.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts([u64; DeadReason::ALL.len()]);
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct ReasonCounts([u64; DeadReason::ALL.len()]);
 
-impl Counts {
-    /// Counts one letter.
-    pub fn add(&mut self, reason: DeadReason) {
+impl ReasonCounts {
+    /// Counts one dead letter.
+    pub(super) fn add(&mut self, reason: DeadReason) {
         for (count, of) in self.0.iter_mut().zip(DeadReason::ALL) {
             *count += u64::from(of == reason);
         }
     }
 
-    /// All of them.
-    #[must_use]
-    pub fn total(&self) -> u64 {
+    /// The count of all reasons.
+    pub(super) fn total(&self) -> u64 {
         self.0.iter().sum()
     }
 
-    /// A line for each reason that there is.
-    #[must_use]
-    pub fn lines(&self) -> String {
+    /// A line for each reason that occurs.
+    pub(super) fn lines(&self) -> String {
         let there = || DeadReason::ALL.into_iter().zip(self.0).filter(|(_, count)| *count > 0);
         let width = there().map(|(reason, _)| reason.as_str().len()).max().unwrap_or_default();
         let mut lines = String::new();
@@ -45,8 +42,8 @@ impl Counts {
     }
 }
 
-/// Every reason, those with none too: scripts need not ask whether a name is there.
-impl Serialize for Counts {
+/// Writes every reason, also those with 0, so that a script need not check for a name.
+impl Serialize for ReasonCounts {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(DeadReason::ALL.map(DeadReason::as_str).into_iter().zip(self.0))
     }
@@ -65,7 +62,7 @@ mod tests {
 
     #[test]
     fn letters_are_counted_by_reason() {
-        let mut counts = Counts::default();
+        let mut counts = ReasonCounts::default();
         assert_eq!((counts.lines().as_str(), counts.total()), ("", 0));
         counts.add(DeadReason::BrokerDropped);
         for _ in 0..12 {
