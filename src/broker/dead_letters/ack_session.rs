@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     message::MessageTag,
-    queue::{BrowseError, Unanswered, asked, asked_at_length},
+    queue::{ANSWER_LIMIT, BrowseError, LONG_ANSWER_LIMIT, asked},
 };
 use crate::broker::{connection::Connection, session::LINGER, topology};
 
@@ -60,9 +60,9 @@ impl AckChannel {
     }
 }
 
-async fn open(connection: &Connection, prefetch: u16) -> Result<Channel, Unanswered> {
-    let channel = asked(connection.create_channel()).await?;
-    asked(channel.basic_qos(prefetch, BasicQosOptions::default())).await?;
+async fn open(connection: &Connection, prefetch: u16) -> Result<Channel, BrowseError> {
+    let channel = asked(ANSWER_LIMIT, connection.create_channel()).await?;
+    asked(ANSWER_LIMIT, channel.basic_qos(prefetch, BasicQosOptions::default())).await?;
     Ok(channel)
 }
 
@@ -72,7 +72,7 @@ impl<'a> AckSession<'a> {
         connection: &'a Connection,
         queue: &'a ShortString,
         prefetch: u16,
-    ) -> Result<Self, Unanswered> {
+    ) -> Result<Self, BrowseError> {
         let latest = open(connection, prefetch).await?;
         let channels = vec![AckChannel::new(&latest)];
         Ok(Self { connection, channels, latest, queue })
@@ -82,7 +82,7 @@ impl<'a> AckSession<'a> {
     ///
     /// For each ack, the broker searches all messages that the channel holds, the oldest first. On a single
     /// channel this gets slow: measured, dozens of acks a second with 100,000 messages held.
-    pub(super) async fn add_channel(&mut self, prefetch: u16) -> Result<(), Unanswered> {
+    pub(super) async fn add_channel(&mut self, prefetch: u16) -> Result<(), BrowseError> {
         self.latest = open(self.connection, prefetch).await?;
         self.channels.push(AckChannel::new(&self.latest));
         Ok(())
@@ -122,7 +122,7 @@ impl<'a> AckSession<'a> {
                 async move { channel.basic_ack(tag, BasicAckOptions { multiple }).await }
             }));
         }
-        asked(try_join_all(acking)).await?;
+        asked(ANSWER_LIMIT, try_join_all(acking)).await?;
         Ok(())
     }
 
@@ -137,9 +137,9 @@ impl<'a> AckSession<'a> {
             let options = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
             let nacks = some.into_iter().map(|tag| channel.basic_nack(tag, options));
             let done = async {
-                asked(try_join_all(nacks)).await?;
+                asked(ANSWER_LIMIT, try_join_all(nacks)).await?;
                 // The answer follows the nacks: the channel has processed all of them.
-                asked_at_length(channel.basic_qos(0, BasicQosOptions::default())).await
+                asked(LONG_ANSWER_LIMIT, channel.basic_qos(0, BasicQosOptions::default())).await
             };
             // The others return with the rest, and the next browse puts them in order.
             if done.await.is_err() {
@@ -162,7 +162,7 @@ impl<'a> AckSession<'a> {
                 sleep(LINGER).await;
             }
             // Without this channel the others are closed all the same.
-            let asking = asked(connection.create_channel()).await.ok();
+            let asking = asked(ANSWER_LIMIT, connection.create_channel()).await.ok();
             for AckChannel { channel, held, .. } in channels {
                 let asking = asking.as_ref().filter(|_| held > 0);
                 let before = match asking {
@@ -184,7 +184,7 @@ impl<'a> AckSession<'a> {
 /// The queue's consumers, including cancelled ones that hold messages. `None` if the broker does not answer.
 async fn consumers(asking: &Channel, queue: &ShortString) -> Option<u32> {
     loop {
-        let now = asked(topology::look(asking, queue)).await.ok()?;
+        let now = asked(ANSWER_LIMIT, topology::look(asking, queue)).await.ok()?;
         // RabbitMQ answers 0 and 0 for a busy quorum queue. While messages are held, that is no answer.
         if (now.ready, now.consumers) != (0, 0) {
             return Some(now.consumers);

@@ -15,14 +15,14 @@ use super::{
     batch_budget::BatchBudget,
     browse::{Browse, BrowseMode},
     identity::MessageIdentity,
-    message::{BrowsedMessage, MessageTag},
+    message::BrowsedMessage,
     progress::{BrowseProgress, BrowseStep},
     queue::{BrowseError, DeadLetterQueue},
     selected_set::{Membership, SelectedSet},
     throttle::Throttle,
 };
 use crate::{
-    broker::{confirm_channel::PrepareError, stream::Charge, topology::TopologyError},
+    broker::{confirm_channel::PrepareError, topology::TopologyError},
     domain::Schedule,
 };
 
@@ -48,9 +48,6 @@ const RETRY: Schedule = Schedule {
 
 /// What is done to a message before it is acked.
 pub trait BatchAction {
-    /// What is kept of a message until its batch starts.
-    type Item;
-
     /// The most messages of a batch.
     const BATCH: usize;
 
@@ -59,11 +56,8 @@ pub trait BatchAction {
         false
     }
 
-    /// What to keep of a message.
-    fn keep(&self, message: BrowsedMessage) -> Self::Item;
-
     /// Processes a batch. On an error, nothing is known of any message.
-    async fn apply(&mut self, batch: Vec<Self::Item>) -> Result<BatchResult, PrepareError>;
+    async fn apply(&mut self, batch: Vec<BrowsedMessage>) -> Result<BatchResult, PrepareError>;
 }
 
 /// The result of a batch.
@@ -80,14 +74,10 @@ pub struct BatchResult {
 pub struct Discard;
 
 impl BatchAction for Discard {
-    type Item = ();
-
     // Few enough that a signal does not wait long, and many enough for few ack frames.
     const BATCH: usize = 1024;
 
-    fn keep(&self, _: BrowsedMessage) {}
-
-    async fn apply(&mut self, batch: Vec<()>) -> Result<BatchResult, PrepareError> {
+    async fn apply(&mut self, batch: Vec<BrowsedMessage>) -> Result<BatchResult, PrepareError> {
         Ok(BatchResult { done: vec![true; batch.len()], refused: None })
     }
 }
@@ -222,22 +212,14 @@ impl<A: BatchAction> BatchRun<A> {
     }
 }
 
-/// A message that waits for its batch.
-struct WaitingMessage<T> {
-    tag: MessageTag,
-    identity: MessageIdentity,
-    bytes: usize,
-    item: T,
-    /// Kept while the message may go at once, so that a large one is not joined by the next.
-    charge: Option<Charge>,
-}
-
 /// A round in progress.
-struct ActionRound<'a, A: BatchAction> {
+struct ActionRound<'a, A> {
     browse: Browse<'a>,
     /// Whether messages still arrive.
     reads: bool,
-    waiting: VecDeque<WaitingMessage<A::Item>>,
+    /// The messages that wait for their batch. Only the last one keeps its charge, and only while it may go at once:
+    /// then a large one is not joined by the next.
+    waiting: VecDeque<(MessageIdentity, BrowsedMessage)>,
     budget: BatchBudget,
     found: u64,
     end: Instant,
@@ -257,7 +239,8 @@ impl<A: BatchAction> ActionRound<'_, A> {
                 next = self.browse.next() => next?,
             };
             let Some(message) = next else { break };
-            match self.run.selected.membership(&mut seen, &message.identity()) {
+            let identity = message.identity();
+            match self.run.selected.membership(&mut seen, &identity) {
                 Membership::NotSelected => {}
                 Membership::Done => {
                     self.found += 1;
@@ -266,7 +249,9 @@ impl<A: BatchAction> ActionRound<'_, A> {
                 Membership::Left if self.run.action.refuses(&message) => self.run.refused += 1,
                 Membership::Left => {
                     self.found += 1;
-                    self.enqueue(message);
+                    if Instant::now() < self.end && self.budget.reserve(message.size()) {
+                        self.waiting.push_back((identity, message));
+                    }
                     if self.waiting.len() >= A::BATCH || self.budget.bytes() >= BATCH_BYTES {
                         let most = self.run.throttle.permitted_now(self.waiting.len());
                         self.process_batch(most).await?;
@@ -274,8 +259,8 @@ impl<A: BatchAction> ActionRound<'_, A> {
                 }
             }
             // A waiting message must not keep the next one from arriving.
-            if let Some(waiting) = self.waiting.back_mut() {
-                waiting.charge = None;
+            if let Some((_, waiting)) = self.waiting.back_mut() {
+                drop(waiting.take_charge());
             }
             let (seen, expected) = (self.browse.seen(), self.browse.expected());
             self.progress.step.set(BrowseStep::Reading { seen, expected });
@@ -283,16 +268,6 @@ impl<A: BatchAction> ActionRound<'_, A> {
         self.progress.step.set(BrowseStep::Working);
         self.reads = false;
         Ok(self.browse.hold().await?)
-    }
-
-    fn enqueue(&mut self, mut message: BrowsedMessage) {
-        let bytes = message.size();
-        if Instant::now() < self.end && self.budget.reserve(bytes) {
-            let (tag, identity, charge) =
-                (message.tag(), message.identity(), message.take_charge());
-            let item = self.run.action.keep(message);
-            self.waiting.push_back(WaitingMessage { tag, identity, bytes, item, charge });
-        }
     }
 
     /// Processes the waiting messages, batch by batch.
@@ -310,23 +285,21 @@ impl<A: BatchAction> ActionRound<'_, A> {
 
     /// Processes one batch of at most `most` messages, and acks those that are done.
     async fn process_batch(&mut self, most: usize) -> Result<(), ActionError> {
-        let (mut batch, mut items, mut charges, mut bytes) =
-            (Vec::new(), Vec::new(), Vec::new(), 0);
+        let (mut batch, mut letters, mut bytes) = (Vec::new(), Vec::new(), 0);
         while batch.len() < most && bytes < BATCH_BYTES {
-            let Some(message) = self.waiting.pop_front() else { break };
-            self.budget.release(message.bytes);
-            bytes += message.bytes;
-            batch.push((message.tag, message.identity));
-            items.push(message.item);
-            charges.push(message.charge);
+            let Some((identity, message)) = self.waiting.pop_front() else { break };
+            self.budget.release(message.size());
+            bytes += message.size();
+            letters.push((message.tag(), identity));
+            batch.push(message);
         }
         if batch.is_empty() {
             return Ok(());
         }
         self.run.throttle.spend(batch.len());
-        let (BatchResult { done, refused }, held) = self.apply(items, charges).await?;
-        let done = batch.into_iter().zip(done).filter(|(_, done)| *done);
-        let (tags, identities): (Vec<_>, Vec<_>) = done.map(|(message, _)| message).unzip();
+        let (BatchResult { done, refused }, held) = self.apply(batch).await?;
+        let done = letters.into_iter().zip(done).filter(|(_, done)| *done);
+        let (tags, identities): (Vec<_>, Vec<_>) = done.map(|(letter, _)| letter).unzip();
         // Before the ack: a message that returns because its ack was lost must not be processed again.
         for identity in &identities {
             self.run.selected.mark_done(identity);
@@ -342,10 +315,10 @@ impl<A: BatchAction> ActionRound<'_, A> {
     /// reading ended; messages that are done count in any case.
     async fn apply(
         &mut self,
-        items: Vec<A::Item>,
-        charges: Vec<Option<Charge>>,
+        mut batch: Vec<BrowsedMessage>,
     ) -> Result<(BatchResult, Result<(), BrowseError>), ActionError> {
-        let mut applying = pin!(self.run.action.apply(items));
+        let charges: Vec<_> = batch.iter_mut().map(BrowsedMessage::take_charge).collect();
+        let mut applying = pin!(self.run.action.apply(batch));
         if !self.reads {
             return Ok((applying.await?, Ok(())));
         }

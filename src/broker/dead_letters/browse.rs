@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 use super::{
     ack_session::AckSession,
     message::{BrowsedMessage, MessageTag},
-    queue::{BrowseError, Unanswered, asked_at_length},
+    queue::{BrowseError, LONG_ANSWER_LIMIT, asked},
     reader::DeadLetterReader,
     return_order::ReturnOrder,
     window::{ReadPlan, Windows},
@@ -52,7 +52,7 @@ struct Handover {
     left: u32,
 }
 
-type AwaitedHandover<'a> = Pin<Box<dyn Future<Output = Result<Handover, Unanswered>> + Send + 'a>>;
+type AwaitedHandover<'a> = Pin<Box<dyn Future<Output = Result<Handover, BrowseError>> + Send + 'a>>;
 
 /// A browse in progress. If it is dropped, the broker requeues the messages.
 pub(super) struct Browse<'a> {
@@ -185,7 +185,7 @@ impl<'a> Browse<'a> {
         self.windows.end();
         let mut consumers = std::mem::take(&mut self.consumers);
         let tags: Vec<_> = consumers.iter().map(Consumer::tag).collect();
-        let cancelled = asked_at_length(cancel(self.session.channel(), &tags));
+        let cancelled = asked(LONG_ANSWER_LIMIT, cancel(self.session.channel(), &tags));
         // Unread messages are held as well. The answer arrives behind them, and they use up the bytes in flight,
         // so they have to be taken out of the way.
         let (claims, channel) = (self.claims, self.session.channel().id());
@@ -270,7 +270,7 @@ impl<'a> Browse<'a> {
             latest.basic_consume(self.queue.clone(), tag, options, FieldTable::default())
         });
         let adding = try_join(cancel(&channel, &full), try_join_all(adding));
-        ((), self.consumers) = asked_at_length(adding).await?;
+        ((), self.consumers) = asked(LONG_ANSWER_LIMIT, adding).await?;
         self.windows.end();
         self.consumers.iter().for_each(|_| self.windows.add(self.plan.prefetch));
         (self.current, self.handover) = (0, None);
@@ -313,7 +313,7 @@ async fn handover(
     queue: ShortString,
     ours: u32,
     prefetch: u16,
-) -> Result<Handover, Unanswered> {
+) -> Result<Handover, BrowseError> {
     let handed_over = async {
         loop {
             let now = topology::look(&channel, &queue).await?;
@@ -326,6 +326,6 @@ async fn handover(
             sleep(ASK_AGAIN).await;
         }
     };
-    let now = asked_at_length(handed_over).await?;
+    let now = asked(LONG_ANSWER_LIMIT, handed_over).await?;
     Ok(Handover { others: now.consumers.saturating_sub(ours), left: now.ready })
 }

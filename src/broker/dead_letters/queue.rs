@@ -28,10 +28,10 @@ use crate::{
 
 /// The broker's time for an answer. Then the connection counts as lost: a lapin future may never complete on a
 /// lost connection.
-const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 /// The same for an answer that makes the broker read the whole queue.
-const LONG_ANSWER_LIMIT: Duration = Duration::from_secs(120);
+pub(super) const LONG_ANSWER_LIMIT: Duration = Duration::from_secs(120);
 
 /// The most bytes of messages, overhead included, that the client library buffers. The rest waits at the broker,
 /// which reads no more of the queue than it delivers.
@@ -157,37 +157,13 @@ impl DeadLetterQueue {
     }
 }
 
-/// The broker's refusal, or a failure of the network.
-#[derive(Debug, Error)]
-#[error("{0}")]
-pub struct Unanswered(String);
-
-impl From<Unanswered> for BrowseError {
-    fn from(Unanswered(why): Unanswered) -> Self {
-        Self::Lost(why)
-    }
-}
-
-/// Awaits the broker's answer, 10 seconds at most.
+/// Awaits the broker's answer, up to `limit`. Fails with what the broker or the network said.
 pub(super) async fn asked<T>(
-    question: impl Future<Output = lapin::Result<T>>,
-) -> Result<T, Unanswered> {
-    within(ANSWER_LIMIT, question).await
-}
-
-/// Awaits an answer for which the broker may have to read the whole queue, two minutes at most.
-pub(super) async fn asked_at_length<T>(
-    question: impl Future<Output = lapin::Result<T>>,
-) -> Result<T, Unanswered> {
-    within(LONG_ANSWER_LIMIT, question).await
-}
-
-async fn within<T>(
     limit: Duration,
     question: impl Future<Output = lapin::Result<T>>,
-) -> Result<T, Unanswered> {
+) -> Result<T, BrowseError> {
     match timeout(limit, question).await {
-        Ok(answer) => answer.map_err(|error| Unanswered(fault(&error))),
-        Err(_) => Err(Unanswered(NO_ANSWER.to_owned())),
+        Ok(answer) => answer.map_err(|error| BrowseError::Lost(fault(&error))),
+        Err(_) => Err(BrowseError::Lost(NO_ANSWER.to_owned())),
     }
 }

@@ -157,8 +157,6 @@ impl Replayer {
 }
 
 impl BatchAction for Replayer {
-    type Item = (Lane, Letter);
-
     // If the process dies between the confirms and the acks, this many are jobs again and still dead letters.
     const BATCH: usize = 128;
 
@@ -167,16 +165,15 @@ impl BatchAction for Replayer {
         !self.refused.bodies.is_empty() && self.refused.bodies.contains(&digest(message.body()))
     }
 
-    fn keep(&self, message: BrowsedMessage) -> (Lane, Letter) {
-        let lane = self.to_lane.or_else(|| message.letter().lane).unwrap_or(Lane::Bulk);
-        let (body, original) = message.into_parts();
-        let properties = headers::of_replayed(&original);
-        let queue = self.queues.lane(lane).clone();
-        (lane, Letter { target: None, queue, body, properties, charge: None })
-    }
-
-    async fn apply(&mut self, batch: Vec<(Lane, Letter)>) -> Result<BatchResult, PrepareError> {
-        let (lanes, letters): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+    async fn apply(&mut self, batch: Vec<BrowsedMessage>) -> Result<BatchResult, PrepareError> {
+        let letters = batch.into_iter().map(|message| {
+            let lane = self.to_lane.or_else(|| message.letter().lane).unwrap_or(Lane::Bulk);
+            let (body, original) = message.into_parts();
+            let properties = headers::of_replayed(&original);
+            let queue = self.queues.lane(lane).clone();
+            (lane, Letter { target: None, queue, body, properties, charge: None })
+        });
+        let (lanes, letters): (Vec<_>, Vec<_>) = letters.unzip();
         let published = self.publish(&letters).await?;
         for (lane, confirmed) in lanes.into_iter().zip(&published.done) {
             *self.replayed.get_mut(lane) += u64::from(*confirmed);
