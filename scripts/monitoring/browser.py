@@ -97,8 +97,8 @@ class Browser:
         os.close(told)
         os.close(tells)
 
-    def look_as(self, width, height, scheme, scale=1):
-        """The size of the window in CSS pixels, `light` or `dark`, and device pixels for each of them."""
+    def set_window(self, width, height, scheme, scale=1):
+        """Sets the size of the window in CSS pixels, `light` or `dark`, and the device pixels per CSS pixel."""
         self._call(
             "Emulation.setDeviceMetricsOverride",
             width=width, height=height, deviceScaleFactor=scale, mobile=width < 600,
