@@ -13,7 +13,7 @@ async fn hangs_then_rejects() -> Endpoint {
 }
 
 /// No more patient than a call needs that is answered at once, on a machine that is busy.
-fn impatient(stage: &Stage, endpoint: &Endpoint) -> Launch {
+fn with_short_timeouts(stage: &Stage, endpoint: &Endpoint) -> Launch {
     stage.run(endpoint).set("endpoint.timeout", "5s").set("endpoint.connect_timeout", "5s")
 }
 
@@ -23,7 +23,7 @@ fn impatient(stage: &Stage, endpoint: &Endpoint) -> Launch {
 async fn a_time_out_followed_by_01_is_dead_lettered_as_rejected_after_ambiguity() {
     let stage = Stage::new().await;
     let endpoint = hangs_then_rejects().await;
-    let worker = impatient(&stage, &endpoint).ready().await;
+    let worker = with_short_timeouts(&stage, &endpoint).ready().await;
     stage.amqp.publish(INTERACTIVE, Message::job(&token(1))).await;
 
     let letters = stage.amqp.take(DEAD, 1).await;
@@ -45,7 +45,7 @@ async fn a_time_out_followed_by_01_is_dead_lettered_as_rejected_after_ambiguity(
 async fn a_time_out_followed_by_01_is_presumed_revoked_by_choice() {
     let stage = Stage::new().await;
     let endpoint = hangs_then_rejects().await;
-    let worker = impatient(&stage, &endpoint).presuming().ready().await;
+    let worker = with_short_timeouts(&stage, &endpoint).presuming().ready().await;
     stage.amqp.publish(INTERACTIVE, Message::job(&token(1))).await;
 
     let metrics = worker.until_processed("presumed_revoked", 1).await;

@@ -55,7 +55,7 @@ async fn a_broker_absent_at_the_start_is_waited_for() {
     assert!(refused.iter().all(|line| field(line, "cause").unwrap().contains(&address)));
 }
 
-/// What a fault does to the worker's session while calls are in hand.
+/// What a fault does to the worker's session while calls are in flight.
 async fn survives(fault: impl AsyncFnOnce(&mut Stage, &Relay), ended_by: &str) {
     const JOBS: usize = 10;
     let mut stage = Stage::new().await;

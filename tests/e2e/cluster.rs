@@ -22,7 +22,7 @@ use crate::harness::{
 const WORKERS: usize = 3;
 const QUEUES: [&str; 3] = [INTERACTIVE, BULK, DEAD];
 const PREFETCH: usize = 32;
-/// Calls a second of one worker: few, so that jobs are in hand and waiting at every fault.
+/// Calls a second of one worker: few, so that jobs are in flight and waiting at every fault.
 const RATE: usize = 100;
 /// Calls from one fault to the next, so that each strikes workers that are at work.
 const BETWEEN: usize = 500;
@@ -36,7 +36,7 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 const LONGEST_GAP: Duration = HEARTBEAT.saturating_mul(2);
 
 /// The leader of a queue dies, then a worker, then the node is back; then the majority dies and is
-/// back. Nothing is lost, no more is called twice than was in hand, and while a majority is up, the
+/// back. Nothing is lost, no more jobs are called twice than were in flight, and while a majority is up, the
 /// revocations go on without a gap.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes a minute and all of the machine: make test-cluster"]
@@ -67,7 +67,9 @@ async fn three_workers_outlive_the_nodes_of_a_cluster() {
     join_all(lost.map(|place| cluster.node(place).kill())).await;
     // Jobs wait, and nobody is given any.
     for worker in &run.workers {
-        worker.until_metrics("nothing in hand", |metrics| metrics.sum("jobs_in_flight") == 0).await;
+        worker
+            .until_metrics("nothing in flight", |metrics| metrics.sum("jobs_in_flight") == 0)
+            .await;
     }
     assert!(run.feed.confirmed() > run.tokens_called(), "no job waited");
     join_all(lost.map(|place| cluster.node(place).restart())).await;
@@ -143,7 +145,7 @@ impl Run {
         let mut lost_sessions = 2;
         for worker in self.workers {
             let metrics =
-                worker.until_metrics("nothing in hand", |m| m.sum("jobs_in_flight") == 0).await;
+                worker.until_metrics("nothing in flight", |m| m.sum("jobs_in_flight") == 0).await;
             lost_sessions += ["connection_lost", "channel_closed", "consumer_cancelled"]
                 .map(|ended_by| metrics.sessions(ended_by))
                 .iter()

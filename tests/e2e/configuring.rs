@@ -120,8 +120,8 @@ async fn a_missing_secret_file_is_reported() {
     assert!(worker.stderr().contains("credentials.client_secret_file"), "{}", worker.stderr());
 }
 
-/// A pod gets variables for a service called like the worker. Exit code 2 alone would send people looking
-/// for a typing error of theirs.
+/// A pod gets variables for a service called like the worker. Exit code 2 alone would make people search
+/// for a typing error.
 #[tokio::test(flavor = "multi_thread")]
 async fn links_of_kubernetes_are_refused_with_the_switch_that_turns_them_off() {
     for subcommand in ["run", "check", "healthcheck", "enqueue"] {

@@ -20,7 +20,7 @@ async fn once(gates: &Gates) -> Endpoint {
     .await
 }
 
-/// A hundred at once, all in hand before the call ends; and one that comes after it.
+/// A hundred at once, all in flight before the call ends; and one that comes after it.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_token_queued_a_hundred_times_is_one_call() {
     const COPIES: usize = 100;
@@ -33,14 +33,14 @@ async fn one_token_queued_a_hundred_times_is_one_call() {
     }
     let worker = stage.run(&endpoint).set("endpoint.timeout", "10m").ready().await;
     let all = |metrics: &crate::harness::scrape::Scrape| metrics.sum("deliveries_total") >= COPIES;
-    worker.until_metrics("all copies in hand", all).await;
+    worker.until_metrics("all copies in flight", all).await;
     endpoint.until_count(1).await;
     gates.of(&token(1)).open();
 
     worker.until_processed("duplicate", COPIES - 1).await;
     stage.amqp.publish(INTERACTIVE, Message::job(&token(1))).await;
     worker.until_processed("duplicate", COPIES).await;
-    // The verdict is theirs before it is on the books of the one that was called for.
+    // The followers get the verdict before the called job is counted.
     let metrics = worker.until_processed("revoked", 1).await;
     assert_eq!(metrics.processed("duplicate"), COPIES);
     assert_eq!(metrics.processed("revoked"), 1);
@@ -86,11 +86,11 @@ async fn another_user_is_another_call_and_a_restart_forgets() {
 async fn a_leader_that_is_parked_is_succeeded() {
     const COPIES: usize = 5;
     let stage = Stage::new().await;
-    let clear = Gate::default();
-    let sky = clear.clone();
+    let recovered = Gate::default();
+    let is_back = recovered.clone();
     let done = Arc::new(AtomicBool::new(false));
     let endpoint = Endpoint::start(move |_| {
-        if !sky.is_open() {
+        if !is_back.is_open() {
             // Not ambiguous: a rejection that follows would be a plain one.
             Answer::status(429)
         } else if done.swap(true, Ordering::SeqCst) {
@@ -110,7 +110,7 @@ async fn a_leader_that_is_parked_is_succeeded() {
         .await;
     let parked = r#"deferrals_total{how="parked",lane="bulk"}"#;
     worker.until_metrics("a stay of each", |metrics| metrics.value(parked) >= COPIES).await;
-    clear.open();
+    recovered.open();
 
     worker.until_processed("duplicate", COPIES - 1).await;
     let metrics = worker.until_processed("revoked", 1).await;
@@ -147,7 +147,7 @@ async fn a_logout_lends_its_lane_to_the_sweeps_call() {
     stage.amqp.publish_all(BULK, (1..=SWEEP).map(|n| Message::job(&token(n)))).await;
     let sweep =
         |metrics: &crate::harness::scrape::Scrape| metrics.sum("deliveries_total") == SWEEP + 1;
-    worker.until_metrics("the sweep in hand", sweep).await;
+    worker.until_metrics("the sweep in flight", sweep).await;
     stage.amqp.publish(INTERACTIVE, Message::job(&token(LOGOUT))).await;
     stage.amqp.publish(INTERACTIVE, Message::new("the last in line")).await;
     worker.until_processed("dead_lettered", 1).await;

@@ -1,4 +1,4 @@
-//! Tokens that have died by themselves, by their producer's word, and what only looks like that.
+//! Tokens that have expired by their producer's claim, and dates that only seem to say so.
 
 use std::time::{Duration, SystemTime};
 
@@ -82,8 +82,8 @@ async fn a_token_is_called_for_until_it_has_expired_by_every_clock() {
     assert_eq!(endpoint.told(Said::Revoked), [token(1)].into());
 }
 
-/// A file whose dates are a year old is not called for. That it looks done must not go unnoticed: a row
-/// of its own, a sentence in the report, and a warning in the log.
+/// Lines whose dates are a year old are not called. The operator must notice that: a row of its own, a
+/// sentence in the report, and a warning in the log.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sweep_of_expired_tokens_says_so_in_dry_run_report_and_log() {
     let endpoint = Endpoint::willing().await;
@@ -97,29 +97,37 @@ async fn a_sweep_of_expired_tokens_says_so_in_dry_run_report_and_log() {
         (&some, [1, 2], "2 of 3 jobs have expired by their expires_at"),
     ] {
         let swept = of(lines);
-        let (look, _) = swept.launch(&endpoint).arg("--dry-run").run().await;
-        let table = look.stdout();
+        let (dry_run, _) = swept.launch(&endpoint).arg("--dry-run").run().await;
+        let table = dry_run.stdout();
         let row = |name| table.lines().find(|line| line.trim_start().starts_with(name)).unwrap();
         assert!(row("expired, not to be called").ends_with(&format!(" {}", counts[1])), "{table}");
         assert!(row("to be called").ends_with(&format!(" {}", counts[0])), "{table}");
-        assert!(table.contains(words) && look.stderr().contains(words), "{table}{}", look.stderr());
-        let (look, _) = swept.launch(&endpoint).arg("--dry-run").arg("--json").run().await;
+        assert!(
+            table.contains(words) && dry_run.stderr().contains(words),
+            "{table}{}",
+            dry_run.stderr()
+        );
+        let (dry_run, _) = swept.launch(&endpoint).arg("--dry-run").arg("--json").run().await;
         assert_eq!(
-            [&summary(&look)["to_call"], &summary(&look)["expired"]],
+            [&summary(&dry_run)["to_call"], &summary(&dry_run)["expired"]],
             counts.map(Value::from).each_ref()
         );
-        assert!(look.stderr().contains(words), "{}", look.stderr());
+        assert!(dry_run.stderr().contains(words), "{}", dry_run.stderr());
         assert_eq!(endpoint.count(), 0);
 
         let (run, _) = swept.launch(&endpoint).run().await;
         assert!(run.stdout().contains(words) && run.stderr().contains(words), "{}", run.stdout());
         assert_eq!(swept.lines_with("expired").len(), counts[1]);
         assert_eq!(endpoint.count(), counts[0]);
-        let (look, _) = swept.launch(&endpoint).arg("--dry-run").run().await;
-        let table = look.stdout();
+        let (dry_run, _) = swept.launch(&endpoint).arg("--dry-run").run().await;
+        let table = dry_run.stdout();
         let row = table.lines().find(|line| line.trim_start().starts_with("of these expired"));
         assert!(row.unwrap().ends_with(&format!(" {}", counts[1])), "{table}");
-        assert!(table.contains(words) && look.stderr().contains(words), "{table}{}", look.stderr());
+        assert!(
+            table.contains(words) && dry_run.stderr().contains(words),
+            "{table}{}",
+            dry_run.stderr()
+        );
         let (again, _) = swept.launch(&endpoint).arg("--json").run().await;
         assert_eq!(summary(&again)["lines"]["expired"], counts[1]);
         assert!(again.stderr().contains(words), "{}", again.stderr());
@@ -184,8 +192,8 @@ async fn what_an_earlier_journal_calls_expired_is_judged_again() {
     std::fs::write(swept.journal(), journal.join("\n") + "\n").unwrap();
     assert_eq!(swept.lines_with("expired"), [1, 2, 4, 5]);
 
-    let (look, _) = swept.launch(&endpoint).arg("--dry-run").arg("--json").run().await;
-    let told = summary(&look);
+    let (dry_run, _) = swept.launch(&endpoint).arg("--dry-run").arg("--json").run().await;
+    let told = summary(&dry_run);
     let counts = ["to_call", "in_doubt", "expired", "refused", "ended_before", "expired_before"];
     assert_eq!(counts.map(|name| told[name].as_u64().unwrap()), [1, 0, 1, 2, 1, 0]);
     for _ in 0..2 {

@@ -1,5 +1,5 @@
-//! A message's content cannot steer the worker: nothing that a producer puts into properties or
-//! headers moves, hides, multiplies or kills what the worker publishes about it.
+//! A message's content cannot steer the worker: no property or header of a producer
+//! redirects, hides, copies or expires the messages that the worker publishes about it.
 
 use lapin::types::{AMQPValue, FieldTable};
 
@@ -15,7 +15,7 @@ use crate::harness::{
 const RETRY: &str = "revocations.retry.interactive.1s";
 /// A queue that a steered message would be copied to.
 const TRAP: &str = "trap";
-/// Where a copy goes that expires in the trap before anybody has looked.
+/// The queue for copies that expire in the trap before a test reads it.
 const SPRUNG: &str = "trap.sprung";
 /// The expiration of the hostile messages, in milliseconds.
 const EXPIRATION: &str = "3000";
@@ -138,13 +138,13 @@ async fn a_hostile_message_becomes_an_ordinary_dead_letter() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hostile_message_is_parked_and_comes_back() {
     let stage = Stage::new().await;
-    let (endpoint, clear) = Endpoint::failing(Answer::revoked).await;
+    let (endpoint, recovered) = Endpoint::failing(Answer::revoked).await;
     let worker = stage.run(&endpoint).set("retry.hold", "100ms").ready().await;
     spring_the_trap(&stage).await;
     let parked = r#"deferrals_total{how="parked",lane="interactive"}"#;
     worker.until_metrics("three stays", |metrics| metrics.value(parked) >= 3).await;
     outlast_the_expiration(&stage).await;
-    clear.open();
+    recovered.open();
 
     worker.until_processed("revoked", 1).await;
     stage.host.until_acked(&[INTERACTIVE, RETRY]).await;
@@ -199,7 +199,7 @@ fn forged(token: &str) -> Message {
 /// stay, which it leaves as a producer wrote it; through a retry queue, where the record is real; with the
 /// whole history of another job, MAC included.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_forged_past_is_ignored() {
+async fn a_forged_history_is_ignored() {
     let stage = Stage::new().await;
     let endpoint = Endpoint::start(|call| {
         if call.token == token(0) { Answer::status(503) } else { Answer::rejected() }
@@ -269,7 +269,7 @@ async fn take_parked(stage: &Stage) -> Letter {
 /// With the key, what a worker itself wrote of a job is believed after its stay, and by another worker: the
 /// attempt that may have worked excuses the rejection.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_real_past_is_believed_by_its_mac() {
+async fn a_real_history_is_believed_by_its_mac() {
     let stage = Stage::new().await;
     let (endpoint, failing) = Endpoint::failing(Answer::rejected).await;
     let launch = stage.run(&endpoint).presuming().set("retry.hold", "100ms");
@@ -296,12 +296,12 @@ async fn a_real_past_is_believed_by_its_mac() {
 /// Without a key, the broker's record of a stay has to do, and a producer can write it. All that buys it is a
 /// dead letter of its own job, after the call that every job gets.
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_key_a_forged_past_costs_its_producer_a_dead_letter() {
+async fn without_a_key_a_forged_history_costs_its_producer_a_dead_letter() {
     let stage = Stage::new().await;
-    let sick = token(1);
-    let is_sick = sick.clone();
+    let failing = token(1);
+    let is_failing = failing.clone();
     let endpoint = Endpoint::start(move |call| {
-        if call.token == is_sick { Answer::status(429) } else { Answer::rejected() }
+        if call.token == is_failing { Answer::status(429) } else { Answer::rejected() }
     })
     .await;
     let launch = stage.run(&endpoint).set("retry.hold", "100ms");
@@ -311,7 +311,7 @@ async fn without_a_key_a_forged_past_costs_its_producer_a_dead_letter() {
     let letters = stage.amqp.take(DEAD, 1).await;
     assert_eq!(letters[0].reason(), "rejected_after_ambiguity");
 
-    stage.amqp.publish(INTERACTIVE, out_of_retry(forged(&sick))).await;
+    stage.amqp.publish(INTERACTIVE, out_of_retry(forged(&failing))).await;
     // Given up while others are answered.
     let mut others = 1;
     let exhausted = loop {
@@ -323,12 +323,12 @@ async fn without_a_key_a_forged_past_costs_its_producer_a_dead_letter() {
             break stage.amqp.take_all(DEAD).await;
         }
     };
-    let letter = exhausted.iter().find(|letter| letter.token() == sick).expect("it is dead");
+    let letter = exhausted.iter().find(|letter| letter.token() == failing).expect("it is dead");
     assert_eq!(letter.reason(), "exhausted");
     assert!(
         exhausted
             .iter()
-            .filter(|letter| letter.token() != sick)
+            .filter(|letter| letter.token() != failing)
             .all(|letter| letter.reason() == "rejected")
     );
     worker.stop().await;

@@ -154,7 +154,7 @@ async fn the_reason_of_a_close_is_told() {
 async fn the_reason_of_a_close_is_told_without_a_consumer() {
     const FEW: usize = 10;
     let stage = Stage::new().await;
-    let (endpoint, clear) = Endpoint::failing(Answer::revoked).await;
+    let (endpoint, recovered) = Endpoint::failing(Answer::revoked).await;
     let launch = stage.run(&endpoint).set("flow.pause.after_failures", 5);
     let worker = launch.set("flow.pause.probe_initial", "100ms").ready().await;
     stage.amqp.publish_all(INTERACTIVE, (0..FEW).map(|n| Message::job(&token(n)))).await;
@@ -164,7 +164,7 @@ async fn the_reason_of_a_close_is_told_without_a_consumer() {
     assert_eq!(causes(&worker, "bulk"), Vec::<String>::new());
     let causes = causes(&worker, "interactive");
     assert!(causes[0].contains("window of maintenance"), "{causes:?}");
-    clear.open();
+    recovered.open();
     worker.until_processed("revoked", FEW).await;
     worker.stop().await;
 }
@@ -224,17 +224,17 @@ async fn a_lane_whose_deliveries_break_its_connection_does_not_stop_the_other() 
 
 /// After a pause each lane consumes again by itself: logouts do not wait for bulk jobs whose calls hang.
 #[tokio::test(flavor = "multi_thread")]
-async fn logouts_do_not_wait_for_bulk_jobs_in_hand_after_a_pause() {
+async fn logouts_do_not_wait_for_bulk_jobs_in_flight_after_a_pause() {
     const PREFETCH: usize = 8;
     const FAILING: usize = 6;
     let stage = Stage::new().await;
-    let (clear, over) = (Gate::default(), Gate::default());
-    let (sky, end) = (clear.clone(), over.clone());
+    let (recovered, over) = (Gate::default(), Gate::default());
+    let (is_back, end) = (recovered.clone(), over.clone());
     let bulk: Vec<String> = (0..PREFETCH).map(token).collect();
     let hanging = bulk.clone();
-    let endpoint = Endpoint::start(move |call| match (hanging.contains(&call.token), &sky) {
+    let endpoint = Endpoint::start(move |call| match (hanging.contains(&call.token), &is_back) {
         (true, _) => Answer::revoked().after(&end),
-        (false, sky) if sky.is_open() => Answer::revoked(),
+        (false, is_back) if is_back.is_open() => Answer::revoked(),
         (false, _) => Answer::status(503),
     })
     .await;
@@ -251,12 +251,12 @@ async fn logouts_do_not_wait_for_bulk_jobs_in_hand_after_a_pause() {
     let failing = (0..FAILING).map(|n| Message::job(&token(PREFETCH + n)));
     stage.amqp.publish_all(INTERACTIVE, failing).await;
     worker.until_said("paused again", 1).await;
-    clear.open();
+    recovered.open();
     worker.until_processed("revoked", FAILING).await;
 
     goes_on(&stage, &worker, &endpoint, INTERACTIVE, JOBS).await;
-    let in_hand = worker.metrics().await.value("jobs_in_flight{state=\"calling\"}");
-    assert_eq!(in_hand, PREFETCH, "the bulk jobs did not hang");
+    let in_flight = worker.metrics().await.value("jobs_in_flight{state=\"calling\"}");
+    assert_eq!(in_flight, PREFETCH, "the bulk jobs did not hang");
     over.open();
     worker.until_processed("revoked", FAILING + JOBS + PREFETCH).await;
     worker.stop().await;

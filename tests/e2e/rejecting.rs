@@ -24,8 +24,8 @@ fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
-/// `01` condemns a job after exactly one call. Its dead letter has the body byte for byte, the
-/// properties that may be copied, the producer's own headers, and every header that tells its story.
+/// `01` makes a job a dead letter after exactly one call. Its dead letter has the body byte for byte, the
+/// properties that may be copied, the producer's own headers, and every header of its history.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rejected_job_is_dead_lettered_after_one_call_with_every_header() {
     let stage = Stage::new().await;

@@ -90,7 +90,7 @@ async fn nothing_but_html_revokes_nothing() {
     assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 1);
 }
 
-/// A token that died by itself, by its producer's word, is settled without a call.
+/// A token that has expired by its producer's claim is settled without a call.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expired_token_is_settled_without_a_call() {
     let stage = Stage::new().await;
@@ -116,7 +116,7 @@ async fn two_workers_share_a_queue() {
     let gate = Gate::default();
     let held = gate.clone();
     let endpoint = Endpoint::start(move |_| Answer::revoked().after(&held)).await;
-    // A small prefetch: the first one would take everything in hand otherwise.
+    // A small prefetch, or the first worker would take every job.
     let launch =
         stage.run(&endpoint).set("broker.prefetch", 8).set("flow.concurrency.max", CONCURRENCY);
     let workers = [launch.ready().await, launch.ready().await];

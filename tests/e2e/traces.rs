@@ -41,7 +41,7 @@ fn traced(n: usize, parent: &str, state: &str) -> Message {
 /// Calls that break, a stay in a retry queue, another call, a dead letter: the trace goes through all
 /// of it, and every line about the job names it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_trace_goes_with_every_call_and_log_line_and_through_a_stay() {
+async fn a_trace_is_in_every_call_and_log_line_and_survives_parking() {
     // The second call that breaks ends the hold. On a machine that stands still the first one may.
     const BROKEN: usize = 2;
     let stage = Stage::new().await;

@@ -88,7 +88,7 @@ impl Ledger {
         let fulfilled = async {
             loop {
                 let mut changed = pin!(self.changed.notified());
-                // Before the look: a call that arrives between the look and the wait must not be missed.
+                // Before the check: a call that arrives between the check and the wait must not be missed.
                 changed.as_mut().enable();
                 if condition(&self.lock()) {
                     return;

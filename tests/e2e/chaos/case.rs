@@ -1,4 +1,4 @@
-//! One case from its first job to its audit.
+//! One chaos case, from its first job to its audit.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,8 +8,8 @@ use std::{
 use fastrand::Rng;
 
 use super::{
-    Ending, Evidence, Law, Plan,
-    books::{Books, CONDEMNED},
+    Ending, EndpointScript, Evidence, Plan,
+    expected::{ExpectedEndings, REJECTED},
     row::Row,
 };
 use crate::harness::{
@@ -19,23 +19,23 @@ use crate::harness::{
 
 /// Jobs that are published before their confirms are awaited.
 const CONFIRMED_AT_A_TIME: usize = 5_000;
-/// The pause between two looks at the broker, the ledger and the workers.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+/// The time between two polls of the broker, the ledger and the workers.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// The queues that the workers park in: the harness gives them one delay.
 const PARKED: [&str; 2] = ["revocations.retry.interactive.1s", "revocations.retry.bulk.1s"];
 
-/// A case under way. The fault is the case's own; everything else is here.
-pub struct Trial {
+/// A running case: everything but its fault.
+pub struct Case {
     pub stage: Stage,
     pub endpoint: Endpoint,
-    /// What [`Trial::start`] starts; a case may set more.
+    /// The worker that [`Case::start`] starts; a case may add settings.
     pub launch: Launch,
-    /// What the endpoint decides.
-    pub law: Law,
-    /// Chance of the case's own.
+    /// The answers of the endpoint.
+    pub script: EndpointScript,
+    /// The random numbers of the case.
     pub chance: Rng,
     plan: Plan,
-    books: Books,
+    expected: ExpectedEndings,
     published: usize,
     letters: Vec<Letter>,
     series: Option<Vec<String>>,
@@ -43,23 +43,29 @@ pub struct Trial {
     began: Instant,
 }
 
-impl Trial {
-    pub(super) fn new(plan: Plan, stage: Stage, endpoint: Endpoint, law: Law, chance: Rng) -> Self {
+impl Case {
+    pub(super) fn new(
+        plan: Plan,
+        stage: Stage,
+        endpoint: Endpoint,
+        script: EndpointScript,
+        chance: Rng,
+    ) -> Self {
         let launch = stage
             .run(&endpoint)
             .set("broker.prefetch", plan.prefetch)
             .set("flow.concurrency.max", plan.concurrency)
-            // A busy machine must not be one more fault: each of these, run out, would do a job twice.
+            // Long time-outs: on a busy machine each one that expires would repeat a call.
             .set("endpoint.connect_timeout", "60s")
             .set("endpoint.timeout", "10m");
         Self {
             stage,
             endpoint,
             launch,
-            law,
+            script,
             chance,
             plan,
-            books: Books::default(),
+            expected: ExpectedEndings::default(),
             published: 0,
             letters: Vec::new(),
             series: None,
@@ -73,7 +79,7 @@ impl Trial {
         self.publish(self.plan.jobs - self.published).await;
     }
 
-    /// Publishes the next jobs of the plan, to lanes that are drawn; the broker confirms each.
+    /// Publishes the next jobs of the plan to random lanes, and waits for the confirms.
     pub async fn publish(&mut self, count: usize) {
         let mut left = count;
         while left > 0 {
@@ -82,7 +88,8 @@ impl Trial {
             for _ in 0..some {
                 let token = token(self.published);
                 self.published += 1;
-                let ending = if self.law.condemns(&token) { CONDEMNED } else { Ending::Revoked };
+                let ending =
+                    if self.script.always_rejects(&token) { REJECTED } else { Ending::Revoked };
                 let lane = usize::from(self.chance.bool());
                 lanes[lane].1.push(self.enter(Message::job(&token), &token, ending));
             }
@@ -93,7 +100,7 @@ impl Trial {
         }
     }
 
-    /// Publishes a message of the case's own, for `token`, to a queue; the broker confirms it.
+    /// Publishes the case's own message for `token` to a queue, and waits for the confirm.
     pub async fn publish_own(
         &mut self,
         queue: &str,
@@ -105,16 +112,16 @@ impl Trial {
         self.stage.amqp.publish(queue, message).await;
     }
 
-    /// Enters a job into the books; returns it with the id that it has there.
+    /// Adds a job to the expected endings; returns its message with its id.
     pub fn enter(&mut self, message: Message, token: &str, ending: Ending) -> Message {
-        let id = format!("job-{}", self.books.len());
-        self.books.enter(id.clone(), token.to_owned(), ending);
+        let id = format!("job-{}", self.expected.len());
+        self.expected.add(id.clone(), token.to_owned(), ending);
         message.id(&id)
     }
 
-    /// Lets jobs be dead for `reason` as well, by the nature of the fault.
+    /// Accepts dead letters with this reason for any job.
     pub fn allow(&mut self, reason: &'static str) {
-        self.books.allow(reason);
+        self.expected.allow(reason);
     }
 
     /// Starts a worker.
@@ -122,15 +129,15 @@ impl Trial {
         self.launch.start()
     }
 
-    /// Starts a worker, waits until it is ready, and takes a first look at its metrics.
+    /// Starts a worker, waits until it is ready, and checks its metrics.
     pub async fn ready(&mut self) -> Worker {
         let worker = self.launch.ready().await;
-        self.look(&worker).await;
+        self.check_metrics(&worker).await;
         worker
     }
 
-    /// Looks at a worker's metrics: they have the series that they had before, and show no canary.
-    pub async fn look(&mut self, worker: &Worker) -> Scrape {
+    /// Scrapes a worker's metrics. Asserts that the set of series is unchanged and that no canary shows.
+    pub async fn check_metrics(&mut self, worker: &Worker) -> Scrape {
         let scrape = worker.metrics().await;
         canary::assert_clean("/metrics", scrape.text.as_bytes());
         let series: Vec<String> = scrape.names().into_iter().map(str::to_owned).collect();
@@ -143,28 +150,27 @@ impl Trial {
         scrape
     }
 
-    /// Waits until the endpoint has seen `share` of the planned jobs: 0.5 is half of them.
+    /// Waits until the endpoint has been called for `share` of the planned jobs: 0.5 is half of them.
     pub async fn until_called_for(&self, share: f64) {
         self.endpoint.until_count(self.part(share)).await;
     }
 
-    /// Has the endpoint answer `share` of the planned jobs, and no more until [`Law::release`].
+    /// Answers `share` of the planned jobs and holds the others until [`EndpointScript::release`].
     pub fn hold_at(&self, share: f64) {
-        self.law.hold_after(self.part(share));
+        self.script.hold_after(self.part(share));
     }
 
-    /// Waits until a worker that makes as many calls as it may is held up with all of them, behind `share`:
-    /// it makes no other until they are answered.
+    /// Waits until all calls that a worker may make at a time are held, after `share` of the jobs.
     pub async fn until_held_at(&self, share: f64) {
         self.endpoint.until_count(self.part(share) + self.plan.concurrency).await;
     }
 
-    /// Waits until what was published so far is accounted for; `workers` are those that live.
+    /// Waits until all jobs published so far are accounted for; `workers` are those that live.
     pub async fn until_settled(&self, workers: &[&Worker]) {
         self.until_accounted(workers).await;
     }
 
-    /// Waits until so many jobs wait in the lanes, in nobody's hand.
+    /// Waits until so many jobs are ready in the lanes.
     pub async fn until_waiting(&self, count: usize) {
         eventually(&format!("{count} jobs to wait"), async || {
             let mut ready = 0;
@@ -176,14 +182,14 @@ impl Trial {
         .await;
     }
 
-    /// Takes the dead letters of now out of their queue, which a case is about to harm; the audit has them.
+    /// Moves the dead letters from their queue to the audit, before a case damages the queue.
     pub async fn save_letters(&mut self) {
         if let Some(depth) = self.stage.amqp.depth(DEAD).await {
             self.letters.extend(self.stage.amqp.drain(DEAD, depth.ready).await);
         }
     }
 
-    /// So much of the planned jobs.
+    /// The number of jobs that is `share` of the planned jobs.
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -194,24 +200,23 @@ impl Trial {
         (self.plan.jobs as f64 * share) as usize
     }
 
-    /// Calls that a worker makes at a time.
+    /// Calls in flight per worker.
     pub fn calls_at_a_time(&self) -> usize {
         self.plan.concurrency
     }
 
-    /// A bound for the calls that `faults` faults may have made twice, if at each of them everything that
-    /// one worker may hold of both lanes was settled and not acked.
-    pub fn in_hand_at(&self, faults: usize) -> usize {
-        self.in_hand_of(2 * faults)
+    /// The bound of duplicate calls after `faults` faults: the prefetch of both lanes of one worker at each.
+    pub fn in_flight_at(&self, faults: usize) -> usize {
+        self.in_flight_of(2 * faults)
     }
 
-    /// The same for the loss of so many sessions, each of one lane.
-    pub fn in_hand_of(&self, sessions: usize) -> usize {
+    /// The bound of duplicate calls after the loss of so many sessions, each of one lane.
+    pub fn in_flight_of(&self, sessions: usize) -> usize {
         self.plan.prefetch * sessions
     }
 
-    /// Waits until every job is accounted for, stops the workers in order, audits, and leaves the row.
-    /// At most `bound` calls, and as many dead letters, may have been made twice.
+    /// Waits until every job is accounted for, stops the workers in order, audits, and writes the row. Fails
+    /// if more than `bound` calls or dead letters are duplicates.
     pub async fn close(
         mut self,
         workers: impl IntoIterator<Item = Worker>,
@@ -219,14 +224,14 @@ impl Trial {
         bound: usize,
     ) {
         let workers: Vec<Worker> = workers.into_iter().collect();
-        assert!(!workers.is_empty(), "somebody has to finish the work");
+        assert!(!workers.is_empty(), "a worker has to finish the work");
         self.until_accounted(&workers.iter().collect::<Vec<_>>()).await;
-        // What comes once more is in nobody's books while it is on its way.
-        // Of what is parked nothing is in anybody's hand: its depth was all.
+        // A redelivery under way is counted nowhere yet. Parked jobs have no consumer, so their depth was
+        // complete.
         self.stage.host.until_acked(&[INTERACTIVE, BULK]).await;
         for worker in workers {
-            worker.until_metrics("the books to balance", balanced).await;
-            self.look(&worker).await;
+            worker.until_metrics("the counters to balance", balanced).await;
+            self.check_metrics(&worker).await;
             worker.stop().await;
         }
         for queue in [INTERACTIVE, BULK] {
@@ -235,7 +240,7 @@ impl Trial {
         self.save_letters().await;
         let letters = std::mem::take(&mut self.letters);
         let calls = self.endpoint.calls();
-        let audit = self.books.audit(&calls, &letters);
+        let audit = self.expected.audit(&calls, &letters);
         for (what, twice) in [("calls", audit.calls_twice), ("letters", audit.letters_twice)] {
             assert!(twice <= bound, "{twice} {what} were made twice, beyond the bound of {bound}");
         }
@@ -243,7 +248,7 @@ impl Trial {
             area: self.plan.area,
             fault: self.plan.fault,
             evidence,
-            jobs: self.books.len(),
+            jobs: self.expected.len(),
             revoked: audit.revoked,
             dead_letters: letters.len(),
             calls: calls.len(),
@@ -253,71 +258,72 @@ impl Trial {
             seconds: self.began.elapsed().as_secs_f64(),
         };
         eprintln!("{row:?}");
-        row.leave();
+        row.write();
     }
 
-    /// Waits until nothing is on its way any more and every job has its ending. It hangs only when
-    /// nothing moves: a long backlog on a busy machine takes its time.
+    /// Waits until nothing is in flight and every job has ended. It fails only when nothing changes any more,
+    /// because a long backlog on a busy machine takes its time.
     async fn until_accounted(&self, workers: &[&Worker]) {
         let (mut seen, mut since) = (None, Instant::now());
         loop {
-            let (standing, doomed) = (self.standing(workers).await, self.books.doomed());
-            if standing.is_over(doomed)
-                && self.is_accounted(standing.dead)
-                // What came and was told since the first look may still be in hand.
-                && self.standing(workers).await.is_over(doomed)
+            let (progress, dead_letters) =
+                (self.progress(workers).await, self.expected.dead_letters());
+            if progress.is_over(dead_letters)
+                && self.is_accounted(progress.dead)
+                // A job that arrived after the first poll may still be in flight.
+                && self.progress(workers).await.is_over(dead_letters)
             {
                 return;
             }
-            if seen != Some(standing) {
-                (seen, since) = (Some(standing), Instant::now());
+            if seen != Some(progress) {
+                (seen, since) = (Some(progress), Instant::now());
             }
-            assert!(since.elapsed() < HANG_GUARD, "nothing moves any more: {standing:?}");
-            tokio::time::sleep(BETWEEN_LOOKS).await;
+            assert!(since.elapsed() < HANG_GUARD, "nothing moves any more: {progress:?}");
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
     fn is_accounted(&self, dead: usize) -> bool {
-        // A job called twice may be in a letter alone, beyond those that must be.
-        let beyond = dead.saturating_sub(self.books.doomed());
+        // A job called twice may be a dead letter as well, beyond those that must be.
+        let beyond = dead.saturating_sub(self.expected.dead_letters());
         let revoked: BTreeSet<String> = self.endpoint.told(Said::Revoked);
-        self.books.unrevoked(&revoked) <= beyond
+        self.expected.unrevoked(&revoked) <= beyond
     }
 
-    async fn standing(&self, workers: &[&Worker]) -> Standing {
-        let mut standing = Standing { calls: self.endpoint.count(), ..Standing::default() };
+    async fn progress(&self, workers: &[&Worker]) -> Progress {
+        let mut progress = Progress { calls: self.endpoint.count(), ..Progress::default() };
         for queue in [INTERACTIVE, BULK].iter().chain(&PARKED) {
-            standing.waiting += self.stage.amqp.depth(queue).await.map_or(0, |depth| depth.ready);
+            progress.waiting += self.stage.amqp.depth(queue).await.map_or(0, |depth| depth.ready);
         }
         let dead = self.stage.amqp.depth(DEAD).await.map_or(0, |depth| depth.ready);
-        standing.dead = self.letters.len() + dead as usize;
+        progress.dead = self.letters.len() + dead as usize;
         for worker in workers {
             let ended = worker.exited();
             assert!(ended.is_none(), "a worker ended: {ended:?}\n{}", worker.stderr());
-            standing.in_hand += worker.metrics().await.sum("jobs_in_flight");
+            progress.in_flight += worker.metrics().await.sum("jobs_in_flight");
         }
-        standing
+        progress
     }
 }
 
-/// How far a case has got.
+/// The progress of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Standing {
+struct Progress {
     calls: usize,
     /// In the lanes and parked.
     waiting: u32,
-    in_hand: usize,
-    /// Saved ones among them.
+    in_flight: usize,
+    /// With those that were moved to the audit.
     dead: usize,
 }
 
-impl Standing {
-    fn is_over(&self, doomed: usize) -> bool {
-        self.waiting == 0 && self.in_hand == 0 && self.dead >= doomed
+impl Progress {
+    fn is_over(&self, dead_letters: usize) -> bool {
+        self.waiting == 0 && self.in_flight == 0 && self.dead >= dead_letters
     }
 }
 
-/// Every delivery was processed or put off, and none is in hand.
+/// Whether every delivery was processed or deferred, and none is in flight.
 fn balanced(metrics: &Scrape) -> bool {
     let settled = metrics.sum("revocations_processed_total") + metrics.sum("deferrals_total");
     metrics.sum("jobs_in_flight") == 0 && metrics.sum("deliveries_total") == settled

@@ -1,4 +1,4 @@
-//! What the endpoint decides about a token, apart from what a fault makes of its answers.
+//! What the endpoint answers for each token when no fault interferes.
 
 use std::{
     collections::HashSet,
@@ -10,20 +10,19 @@ use tokio::sync::watch;
 use super::seed::mix;
 use crate::harness::{Answer, Call, Gate, wait::HANG_GUARD};
 
-/// One token of so many is condemned.
-const CONDEMNED_OF: u64 = 7;
+/// One token in so many is always rejected.
+const REJECTED_ONE_IN: u64 = 7;
 
-/// The endpoint's mind. Condemned tokens are rejected at every call. The others are revoked once, and
-/// rejected from then on, as the vendor's endpoint has to be expected to do: a call that is made twice
-/// shows.
+/// The script of the endpoint. It rejects some tokens at every call. It revokes the others once and rejects
+/// them afterwards, as the vendor's endpoint may do, so a second call is visible.
 #[derive(Debug, Clone)]
-pub struct Law(Arc<Inner>);
+pub struct EndpointScript(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     seed: u64,
     state: Mutex<State>,
-    /// Calls whose answers wait, or waited until their connection was lost, since answers were last held.
+    /// Calls held since the last hold, including those whose connection was lost meanwhile.
     waiting: watch::Sender<usize>,
 }
 
@@ -31,31 +30,32 @@ struct Inner {
 struct State {
     calls: usize,
     revoked: HashSet<String>,
-    /// From which call on answers wait, and for what.
+    /// The call from which on answers are held, and the gate that releases them.
     held: Option<(usize, Gate)>,
 }
 
-impl Law {
-    /// A law that draws the condemned from `seed`.
+impl EndpointScript {
+    /// Creates a script that draws the rejected tokens from `seed`.
     pub fn new(seed: u64) -> Self {
         Self(Arc::new(Inner { seed, state: Mutex::default(), waiting: watch::Sender::new(0) }))
     }
 
-    /// Whether a token is condemned.
-    pub fn condemns(&self, token: &str) -> bool {
-        mix(self.0.seed, token.as_bytes()).is_multiple_of(CONDEMNED_OF)
+    /// Whether every call for this token is rejected.
+    pub fn always_rejects(&self, token: &str) -> bool {
+        mix(self.0.seed, token.as_bytes()).is_multiple_of(REJECTED_ONE_IN)
     }
 
-    /// The answer to a call that nothing is in the way of. It takes effect: the token is revoked from here
-    /// on, also if the answer never arrives.
+    /// Answers a call. The answer takes effect: the token counts as revoked even if the answer never
+    /// arrives.
     pub fn answer(&self, call: &Call) -> Answer {
         let mut state = self.lock();
         state.calls += 1;
-        let answer = if !self.condemns(&call.token) && state.revoked.insert(call.token.clone()) {
-            Answer::revoked()
-        } else {
-            Answer::rejected()
-        };
+        let answer =
+            if !self.always_rejects(&call.token) && state.revoked.insert(call.token.clone()) {
+                Answer::revoked()
+            } else {
+                Answer::rejected()
+            };
         match &state.held {
             Some((from, gate)) if state.calls > *from => {
                 self.0.waiting.send_modify(|waiting| *waiting += 1);
@@ -65,18 +65,18 @@ impl Law {
         }
     }
 
-    /// Lets so many calls be answered in all, and the others wait: what a slow fault is to meet must not be
-    /// over before it strikes. What waited before is answered.
+    /// Answers so many calls in all and holds the others, so that work is left when a slow fault begins.
+    /// Answers the calls that it held before.
     pub fn hold_after(&self, calls: usize) {
         self.hold_from(|_| calls);
     }
 
-    /// The same, counted from the calls that came so far.
+    /// Like [`Self::hold_after`], counted from the calls that have arrived so far.
     pub fn hold_after_another(&self, calls: usize) {
         self.hold_from(|so_far| so_far + calls);
     }
 
-    /// Waits until a call waits for its answer. It waits until answers are held anew, or released.
+    /// Waits until a call is held.
     pub async fn until_held(&self) {
         let mut waiting = self.0.waiting.subscribe();
         let held = tokio::time::timeout(HANG_GUARD, waiting.wait_for(|waiting| *waiting > 0)).await;
@@ -86,7 +86,7 @@ impl Law {
     fn hold_from(&self, from: impl FnOnce(usize) -> usize) {
         let mut state = self.lock();
         let from = from(state.calls);
-        // In one step: else there would be a moment in which all of the work might slip through.
+        // In one step, or all of the work might pass in between.
         let before = state.held.replace((from, Gate::default()));
         self.0.waiting.send_replace(0);
         if let Some((_, gate)) = before {
@@ -94,7 +94,7 @@ impl Law {
         }
     }
 
-    /// Answers what waits, and what comes.
+    /// Answers the held calls and all later ones.
     pub fn release(&self) {
         if let Some((_, gate)) = self.lock().held.take() {
             gate.open();

@@ -1,66 +1,66 @@
-//! Which jobs a producer's confirm covers, and how each of them must end.
+//! The jobs that the broker confirmed to their producer, and how each must end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::harness::{Letter, Said, endpoint::Entry};
 
-/// The reason for what the broker put into the dead-letter queue by itself.
+/// The reason of messages that the broker dead-lettered by itself.
 pub const BROKER_DROPPED: &str = "broker_dropped";
 
 /// How a job must end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// Told so by the endpoint; or, where it was called again and the first answer was lost, a dead letter
-    /// that says so.
+    /// Revoked by the endpoint; or, if it was called again after a lost answer, a dead letter that says
+    /// so.
     Revoked,
     /// In a dead letter with one of these reasons.
     Dead(&'static [&'static str]),
 }
 
-/// The endpoint rejects it, whatever happened before.
-pub const CONDEMNED: Ending = Ending::Dead(&["rejected", "rejected_after_ambiguity"]);
+/// The endpoint rejects every call for it.
+pub const REJECTED: Ending = Ending::Dead(&["rejected", "rejected_after_ambiguity"]);
 
 /// The jobs by their message id.
 #[derive(Debug, Default)]
-pub struct Books {
+pub struct ExpectedEndings {
     jobs: BTreeMap<String, (String, Ending)>,
-    /// Reasons for which any job may be dead, by the nature of the fault.
+    /// Reasons for which the fault may dead-letter any job.
     allowed: Vec<&'static str>,
 }
 
-/// What the audit found.
+/// The result of the audit.
 #[derive(Debug)]
 pub struct Audit {
     pub revoked: usize,
-    /// Calls for a token whose verdict had been told before.
+    /// Calls for a token that already had a verdict.
     pub calls_twice: usize,
-    /// Dead letters of a job that had one already.
+    /// Dead letters of a job that already had one.
     pub letters_twice: usize,
 }
 
-impl Books {
-    /// Enters a job.
-    pub fn enter(&mut self, id: String, token: String, ending: Ending) {
+impl ExpectedEndings {
+    /// Adds a job.
+    pub fn add(&mut self, id: String, token: String, ending: Ending) {
         let before = self.jobs.insert(id, (token, ending));
         assert!(before.is_none(), "two jobs have one id");
     }
 
-    /// Lets jobs be dead for `reason` as well.
+    /// Accepts dead letters with this reason for any job.
     pub fn allow(&mut self, reason: &'static str) {
         self.allowed.push(reason);
     }
 
-    /// How many jobs there are.
+    /// The number of jobs.
     pub fn len(&self) -> usize {
         self.jobs.len()
     }
 
-    /// How many must be in a dead letter.
-    pub fn doomed(&self) -> usize {
+    /// The number of jobs that must become dead letters.
+    pub fn dead_letters(&self) -> usize {
         self.jobs.values().filter(|(_, ending)| *ending != Ending::Revoked).count()
     }
 
-    /// Jobs that were to be revoked, and whose token was not told to be.
+    /// The number of jobs that must be revoked and are not in `revoked`.
     pub fn unrevoked(&self, revoked: &BTreeSet<String>) -> usize {
         let missing = |(token, ending): &&(String, Ending)| {
             *ending == Ending::Revoked && !revoked.contains(token)
@@ -68,8 +68,8 @@ impl Books {
         self.jobs.values().filter(missing).count()
     }
 
-    /// Holds every job against the endpoint's ledger and the dead-letter queue. Fails if one is lost, or
-    /// dead for a reason that does not fit.
+    /// Compares every job with the endpoint's ledger and the dead-letter queue. Fails if a job is lost or
+    /// dead-lettered with a wrong reason.
     pub fn audit(&self, calls: &[Entry], letters: &[Letter]) -> Audit {
         let mut verdicts: BTreeMap<&str, usize> = BTreeMap::new();
         let mut revoked = BTreeSet::new();
@@ -115,7 +115,7 @@ impl Books {
     }
 }
 
-/// The audit can fail: for a job that is nowhere, and for a reason that does not fit.
+/// The audit fails for a lost job and for a wrong reason.
 #[test]
 fn a_lost_job_and_a_wrong_reason_are_found() {
     use crate::harness::Message;
@@ -130,19 +130,19 @@ fn a_lost_job_and_a_wrong_reason_are_found() {
         redelivered: false,
     };
     let audit = |ending, calls: Vec<Entry>, letters: Vec<Letter>| {
-        let mut books = Books::default();
-        books.enter("1".to_owned(), "a".to_owned(), ending);
-        std::panic::catch_unwind(move || books.audit(&calls, &letters)).ok()
+        let mut expected = ExpectedEndings::default();
+        expected.add("1".to_owned(), "a".to_owned(), ending);
+        std::panic::catch_unwind(move || expected.audit(&calls, &letters)).ok()
     };
     let revoked = Some(Said::Revoked);
     assert!(audit(Ending::Revoked, vec![], vec![]).is_none(), "it is nowhere");
     assert!(audit(Ending::Revoked, vec![called(None)], vec![]).is_none(), "it was told nothing");
     assert!(audit(Ending::Revoked, vec![], vec![letter("rejected")]).is_none(), "it is no stray");
-    assert!(audit(CONDEMNED, vec![called(Some(Said::Rejected))], vec![]).is_none(), "no letter");
-    assert!(audit(CONDEMNED, vec![], vec![letter("exhausted")]).is_none(), "another reason");
+    assert!(audit(REJECTED, vec![called(Some(Said::Rejected))], vec![]).is_none(), "no letter");
+    assert!(audit(REJECTED, vec![], vec![letter("exhausted")]).is_none(), "another reason");
     let twice = vec![called(revoked), called(Some(Said::Rejected))];
     let found = audit(Ending::Revoked, twice, vec![letter("rejected_after_ambiguity")]).unwrap();
     assert_eq!((found.revoked, found.calls_twice, found.letters_twice), (1, 1, 0));
-    let found = audit(CONDEMNED, vec![], vec![letter("rejected"), letter("rejected")]).unwrap();
+    let found = audit(REJECTED, vec![], vec![letter("rejected"), letter("rejected")]).unwrap();
     assert_eq!(found.letters_twice, 1);
 }

@@ -1,5 +1,5 @@
-//! Whose call is next: logouts in front of a sweep, the sweep never starved, and no more a second than
-//! the rate allows. Told by the order of the calls, not by their times.
+//! Which call starts next: logouts before a sweep, a minimum share for the sweep, and at most the configured
+//! rate. The tests assert the order of the calls, not their times.
 
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,7 @@ fn fixed(launch: Launch, concurrency: usize) -> Launch {
 async fn until_delivered(worker: &Worker, lane: &str, count: usize) {
     let series = format!("deliveries_total{{lane=\"{lane}\",redelivered=\"false\"}}");
     let arrived = |metrics: &crate::harness::scrape::Scrape| metrics.value(&series) == count;
-    worker.until_metrics(&format!("{count} {lane} jobs in hand"), arrived).await;
+    worker.until_metrics(&format!("{count} {lane} jobs in flight"), arrived).await;
 }
 
 /// All permits are taken and a sweep waits for them: the next permit to be freed goes to the logout

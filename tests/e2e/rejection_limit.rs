@@ -1,5 +1,5 @@
-//! An endpoint that rejects everything, because our secret is wrong: its own word condemns a job, so
-//! only the operator's limit keeps it from condemning a whole backlog.
+//! An endpoint that rejects everything, because our secret is wrong. Each rejection dead-letters
+//! its job, so only the operator's limit protects the rest of the backlog.
 
 use std::{
     collections::BTreeSet,
@@ -13,10 +13,10 @@ use crate::harness::{Answer, BULK, DEAD, Endpoint, Message, Stage, token};
 
 const JOBS: usize = 10_000;
 
-/// With a limit of rejections in a row, intake stops. What is lost to the mistake is the row itself,
-/// what was under way, and a job for each probe; the rest is revoked once the secret is right.
+/// With a limit of rejections in a row the worker pauses. The dead letters are the row itself, the calls in
+/// flight, and one job per probe. The other jobs are revoked once the secret is right.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_secret_condemns_a_few_dozen_jobs() {
+async fn a_wrong_secret_dead_letters_a_few_dozen_jobs() {
     const AFTER_REJECTIONS: usize = 50;
     const FEW_DOZEN: usize = 64;
     let stage = Stage::new().await;
@@ -59,7 +59,7 @@ async fn a_wrong_secret_condemns_a_few_dozen_jobs() {
     assert_eq!(stage.amqp.after_consumers(BULK).await, 0);
 }
 
-/// Without the limit all are condemned, and all can be replayed: each dead letter is the job, byte for
+/// Without the limit all jobs become dead letters, and all can be replayed: each dead letter is the job, byte for
 /// byte, and says why.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_limit_ten_thousand_dead_letters_keep_their_bodies() {
