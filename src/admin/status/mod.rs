@@ -1,7 +1,7 @@
-//! `GET /`: the worker's state on one page, for whoever is called at night and has a browser at hand.
+//! `GET /`: the worker's state on one page, for a person with only a browser.
 //!
-//! Rendered here, from the numbers that `/metrics` tells and the conditions that `/readyz` tells; it
-//! shows classes of errors and never a payload. It can be looked at and nothing else.
+//! The page shows the metrics of `/metrics` and the conditions of `/readyz`. It shows classes of errors and
+//! never a payload. It is read-only.
 
 mod history;
 mod page;
@@ -26,14 +26,14 @@ use crate::{
 };
 use history::History;
 
-/// The style sheet, which the page asks for.
+/// The style sheet of the page.
 pub const STYLE: &str = include_str!("style.css");
 
-/// Nothing is loaded but the style sheet, nothing runs, nothing is sent, nobody frames it.
+/// The policy allows only the style sheet: no scripts, no forms, no frames.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; \
                                            form-action 'none'; frame-ancestors 'none'";
 
-/// What the page remembers between two looks.
+/// The samples that the page shows.
 #[derive(Debug)]
 pub struct Status {
     metrics: Arc<Metrics>,
