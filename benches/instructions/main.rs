@@ -27,7 +27,7 @@ use broker::Backlog;
 /// Calls at a time.
 const CONCURRENCY: usize = 64;
 
-/// The endpoint of a good day.
+/// An endpoint that revokes every token at once.
 struct Willing;
 
 impl Endpoint for Willing {

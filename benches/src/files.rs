@@ -1,4 +1,4 @@
-//! What a person types after a leak: a file into the queue, and a file without one.
+//! The commands after a leak: `enqueue` and `sweep` of a large file.
 
 use std::{
     fs::File,
@@ -20,7 +20,7 @@ use super::{
 /// Lines of the large files.
 const LINES: u32 = 1_000_000;
 
-/// Calls that the bare client and the sweep are compared by, in turns.
+/// Calls that the bare client and the sweep are compared by, alternately.
 const COMPARED: u32 = 100_000;
 
 /// Calls at a time, of both.
@@ -43,7 +43,7 @@ struct Row(&'static str, u32, Taken);
 ///
 /// # Errors
 ///
-/// What keeps it from being measured.
+/// The measurement fails.
 pub async fn measure(stage: &Stage) -> Fallible<String> {
     let folder = tempfile::tempdir()?;
     let (many, hole) = (folder.path().join("many.ndjson"), folder.path().join("hole.txt"));
@@ -78,7 +78,7 @@ async fn run(
     let name = file.display().to_string();
     let arguments: Vec<&str> = arguments.iter().copied().chain([name.as_str()]).collect();
     let taken = command::run(&stage.options.worker, &arguments, &stage.settings(scene)).await?;
-    eprintln!("hands, {}: {:.1} s", arguments.join(" "), taken.time.as_secs_f64());
+    eprintln!("files, {}: {:.1} s", arguments.join(" "), taken.time.as_secs_f64());
     if taken.code == Some(code) {
         Ok(taken)
     } else {
@@ -86,7 +86,7 @@ async fn run(
     }
 }
 
-/// The bare client and the sweep in turns: the best of each, for both want the same two cores.
+/// The bare client and the sweep alternately: the best of each, for both want the same two cores.
 async fn compare(stage: &Stage, scene: &Scene, folder: &Path) -> Fallible<(f64, Taken)> {
     let calls = stage.options.scaled(COMPARED);
     let mut bare = Duration::MAX;

@@ -16,8 +16,8 @@ use super::{
 /// Jobs of each measurement.
 const JOBS: u32 = 40_000;
 
-/// How often to look whether the last letter has come, and for how long.
-const LOOK: Duration = Duration::from_millis(20);
+/// The poll interval for the last dead letter, and the limit.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Measures it, and reports.
@@ -38,10 +38,10 @@ pub async fn measure(stage: &Stage) -> Fallible<String> {
             if began.elapsed() > LIMIT {
                 return Err("some dead letters are missing".into());
             }
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
         scene.strike(worker).await?;
-        eprintln!("condemned, repetition {repetition}: {:.0} dead letters/s", window.throughput);
+        eprintln!("rejected, repetition {repetition}: {:.0} dead letters/s", window.throughput);
         windows.push(window);
     }
     let mut table = Table::new(["every job answered"].into_iter().chain(HEADS));
