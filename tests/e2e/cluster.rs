@@ -1,5 +1,4 @@
-//! Three workers on a cluster of three nodes, with jobs that keep coming: nodes and workers die, and no
-//! job is lost.
+//! Three workers on a cluster of three nodes, with a steady producer: nodes and workers die, and no job is lost.
 //!
 //! It takes a minute and all of the machine, so it runs by itself: `make test-cluster`.
 
@@ -31,13 +30,12 @@ const BETWEEN: usize = 500;
 const HEARTBEAT: Duration = Duration::from_secs(10);
 /// The longest time without a revocation while a majority of the nodes is up. A node that dies closes
 /// its connections, the others elect a leader at once, and a worker tries the next host at once: all of
-/// it together is a fraction of a second. Whoever takes as long as a heartbeat needs to notice a silent
-/// peer, which is two of them, has not gone by these signs.
+/// it together is a fraction of a second. A worker that takes two heartbeats, the time to notice a
+/// silent peer, has not used these signals.
 const LONGEST_GAP: Duration = HEARTBEAT.saturating_mul(2);
 
-/// The leader of a queue dies, then a worker, then the node is back; then the majority dies and is
-/// back. Nothing is lost, no more jobs are called twice than were in flight, and while a majority is up, the
-/// revocations go on without a gap.
+/// The leader of a queue dies, then a worker, then the node returns; then the majority dies and returns. Nothing is
+/// lost, no more jobs are called twice than were in flight, and with a majority the revocations continue.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes a minute and all of the machine: make test-cluster"]
 async fn three_workers_outlive_the_nodes_of_a_cluster() {
@@ -131,7 +129,7 @@ impl Run {
         calls.iter().map(|call| &call.token).collect::<BTreeSet<_>>().len()
     }
 
-    /// Lets the workers finish, and holds the books against what was sent.
+    /// Lets the workers finish, and compares the endings with the sent jobs.
     async fn end(self, cluster: &Cluster) {
         let gaps = self.gaps();
         let fed = self.feed.end().await;

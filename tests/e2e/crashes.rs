@@ -7,7 +7,7 @@ use crate::harness::{
     broker::OwnBroker, token,
 };
 
-/// What dies when the ledger has seen the next share of the jobs.
+/// The fault after each share of the jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
     /// SIGKILL of the worker, and another one in its place.
@@ -152,8 +152,7 @@ async fn a_straggler_among_a_thousand_quick_jobs_alone_comes_back() {
     assert!(back[0].redelivered);
 }
 
-/// Killed at once after a burst, with no time to ack anything: what comes back may have been settled,
-/// but nothing is gone that was not.
+/// Killed just after a burst, before any ack: settled jobs may be redelivered, but no unsettled job is gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_acked_before_it_is_settled() {
     const JOBS: usize = 600;

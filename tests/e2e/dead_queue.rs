@@ -27,7 +27,7 @@ async fn a_deleted_dead_letter_queue_is_declared_again() {
     assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
 }
 
-/// Where the worker may not declare, it waits for whoever may, and says so.
+/// A worker that may not declare the queue waits for it, and says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_letter_queue_that_stays_away_is_waited_for() {
     let stage = Stage::new().await;

@@ -1,5 +1,5 @@
-//! Jobs for one token: one call, whose verdict is theirs as well. The endpoint here revokes a token
-//! once, and rejects it from then on: a second call would show as a false rejection.
+//! Jobs for one token share one call and its verdict. The endpoint here revokes a token once and rejects it
+//! afterwards, so a second call would show as a false rejection.
 
 use std::sync::{
     Arc,
@@ -80,8 +80,8 @@ async fn another_user_is_another_call_and_a_restart_forgets() {
     assert_eq!(endpoint.count(), 2 * jobs.len());
 }
 
-/// A leader that is parked leaves no verdict: the others try for themselves, one after the other, and
-/// when the endpoint is back the first to be answered answers for all.
+/// A parked leader leaves no verdict: the others are called one after the other. When the endpoint is back, the first
+/// verdict ends them all.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_is_parked_is_succeeded() {
     const COPIES: usize = 5;
@@ -124,7 +124,7 @@ async fn a_leader_that_is_parked_is_succeeded() {
     }
 }
 
-/// A logout for a token that a sweep has in line already: the sweep's call takes the logout's place.
+/// A logout for a token that a sweep has queued: the sweep's call gets the logout's priority.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_logout_lends_its_lane_to_the_sweeps_call() {
     const SWEEP: usize = 20;

@@ -14,7 +14,7 @@ const ALLOWED_SKEW: Duration = Duration::from_secs(60);
 /// Further from the present than a test may take, and well within the allowed skew.
 const MARGIN: Duration = Duration::from_secs(30);
 
-/// What stands in `expires_at` where no moment does, and a word of the sentence that says so.
+/// Values of `expires_at` that are no time, and a word of the error.
 const NO_MOMENTS: [(&str, &str); 6] = [
     ("0", "is 0"),
     ("-1", "negative"),
@@ -39,7 +39,7 @@ fn summary(worker: &Worker) -> Value {
     })
 }
 
-/// A live token is not taken for a dead one: the job is a dead letter that names the unit.
+/// A live token does not count as expired: the job becomes a dead letter that names the unit.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_can_be_no_expiry_is_a_dead_letter_that_names_the_unit() {
     let stage = Stage::new().await;
@@ -64,7 +64,7 @@ async fn what_can_be_no_expiry_is_a_dead_letter_that_names_the_unit() {
     assert_eq!(endpoint.count(), 0);
 }
 
-/// Whoever issued the token may have a clock that is behind ours: within the allowed skew it is called.
+/// The issuer's clock may be behind ours: within the allowed skew the token is called.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_is_called_for_until_it_has_expired_by_every_clock() {
     let stage = Stage::new().await;
@@ -135,8 +135,8 @@ async fn a_sweep_of_expired_tokens_says_so_in_dry_run_report_and_log() {
     }
 }
 
-/// A file whose dates were wrong is mended: with force, what had expired is called for, and what is proved
-/// revoked is not called again. So are lines that got a wrong date from the command line.
+/// A file with wrong dates is corrected: with force, the expired lines are called, and revoked lines are not called
+/// again. The same holds for a wrong date from the command line.
 #[tokio::test(flavor = "multi_thread")]
 async fn expired_lines_are_taken_up_when_the_dates_are_mended() {
     let endpoint = Endpoint::willing().await;
@@ -163,8 +163,8 @@ async fn expired_lines_are_taken_up_when_the_dates_are_mended() {
     assert_eq!(endpoint.count(), 3);
 }
 
-/// The version before took 0, a lifetime or milliseconds for an expiry, and its journal says that live tokens
-/// had expired. The present rules judge those lines again.
+/// The earlier version accepted 0, a lifetime or milliseconds as an expiry, and its journal marks live tokens as
+/// expired. The current rules judge those lines again.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_earlier_journal_calls_expired_is_judged_again() {
     let endpoint = Endpoint::willing().await;
@@ -209,7 +209,7 @@ async fn what_an_earlier_journal_calls_expired_is_judged_again() {
     assert_eq!(swept.failed().into_keys().collect::<Vec<_>>(), [1, 5]);
 }
 
-/// The same of what is published: the worker will settle it without a call.
+/// `enqueue` counts expired jobs separately: the worker settles them without a call.
 #[tokio::test(flavor = "multi_thread")]
 async fn enqueue_counts_what_has_expired_by_itself() {
     let stage = Stage::new().await;
@@ -235,7 +235,7 @@ async fn enqueue_counts_what_has_expired_by_itself() {
     }
 }
 
-/// What no job may hold is no option either: exit code 2, with the sentence, before anything is done.
+/// The option refuses values that no job may have: exit code 2 with the error, before anything happens.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_option_takes_no_expiry_that_a_job_may_not_have() {
     let endpoint = Endpoint::willing().await;

@@ -1,5 +1,5 @@
-//! What breaks one lane's connection does not stop the other lane, and whoever is on call learns which lane it is,
-//! why, and what to do.
+//! A fault of one lane's connection does not stop the other lane, and the operator learns the lane, the cause and what
+//! to do.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use crate::harness::{
     relay::Relay, token, web::Page, worker::field,
 };
 
-/// Jobs of the lane that goes on.
+/// Jobs of the lane that continues.
 const JOBS: usize = 200;
 
 /// What `/readyz` says of the consumer.
@@ -128,7 +128,7 @@ async fn rights_that_the_interactive_lane_lacks_do_not_stop_sweeps() {
 }
 
 /// The operator closes every connection, and says why: `/readyz` and the log say it too. New connections are
-/// not answered, so that the worker cannot be ready again before anybody has looked.
+/// not answered, so that the worker cannot be ready again before the test has checked.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_reason_of_a_close_is_told() {
     let mut stage = Stage::new().await;
@@ -187,8 +187,8 @@ async fn an_internal_error_of_the_broker_is_told_and_stops_one_lane_alone() {
     worker.stop().await;
 }
 
-/// Whatever the bulk lane is brought cuts its connection: the logouts are all done, each with one call. In the
-/// end the lane's first messages are under suspicion, the log falls silent, and the depth of its queue is told.
+/// Every delivery of the bulk lane cuts its connection. The logouts are all done, each with one call. In the end the
+/// worker suspects the lane's first messages, stops logging, and still reports the depth of its queue.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lane_whose_deliveries_break_its_connection_does_not_stop_the_other() {
     let stage = Stage::new().await;

@@ -1,4 +1,4 @@
-//! Time in a pause counts towards nothing: neither a stay in a retry queue nor a restart changes that.
+//! Time in a pause counts towards nothing, also across a retry queue and a restart.
 
 use std::{
     sync::{
@@ -17,7 +17,7 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(6);
 const PROBES: usize = 16;
 const PROBE_MAX: Duration = Duration::from_millis(500);
 
-/// What the endpoint does for the job that fails once more after the outage.
+/// The endpoint's script for the job that fails once more after the outage.
 #[derive(Clone, Default)]
 struct Script {
     back: Arc<AtomicBool>,

@@ -1,8 +1,8 @@
-//! The whole product as its users meet it: the real binary, a real RabbitMQ, a real HTTP server.
+//! End-to-end tests: the real binary, a real RabbitMQ, a real HTTP server.
 //!
-//! Faults are fired by what the endpoint's ledger or the broker shows, never by the clock, and every
-//! test of a fault asserts that its fault happened. The output of every process is searched for the
-//! canaries that all tokens, secrets and passwords here contain.
+//! The endpoint's ledger or the broker triggers each fault, never the clock, and every test of a fault asserts that its
+//! fault happened. The harness searches the output of every process for canaries, which all tokens, secrets and
+//! passwords contain.
 
 #![allow(
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! What an operator sees: metrics that exist from the start and mean what they say, and probes.
+//! Metrics that exist from the start and are correct, and probes.
 
 use std::{
     io::Write as _,
@@ -181,7 +181,7 @@ async fn queue_depths_are_sampled() {
     worker.stop().await;
 }
 
-/// `promtool check metrics` has nothing to say.
+/// `promtool check metrics` finds no fault.
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_pass_promtool() {
     let stage = Stage::new().await;
@@ -239,7 +239,7 @@ async fn only_a_job_that_ends_badly_is_logged() {
     assert!(lines.len() < GOOD / 4, "{lines:#?}");
 }
 
-/// `revoker healthcheck` says what `/readyz` says, by its exit code.
+/// The exit code of `revoker healthcheck` equals the state of `/readyz`.
 #[tokio::test(flavor = "multi_thread")]
 async fn healthcheck_asks_the_worker() {
     let stage = Stage::new().await;

@@ -1,4 +1,4 @@
-//! A pause while it lasts: what the operator sees, and that no single job can prolong it.
+//! During a pause the operator sees its cause, and no single job can prolong it.
 
 use std::sync::{
     Arc,
@@ -12,7 +12,7 @@ use crate::harness::{
     worker::field,
 };
 
-/// The probes come quickly, and the pause begins soon.
+/// Makes the worker pause soon and probe often.
 fn pausing_soon(launch: Launch) -> Launch {
     launch
         .set("flow.concurrency.max", 4)
@@ -134,7 +134,7 @@ async fn a_poison_job_cannot_prolong_a_pause(poison: fn() -> Answer, probe_max: 
     assert_eq!(stage.amqp.depth(DEAD).await.unwrap().ready, 0);
 }
 
-/// A job that the endpoint chokes on, with a status alone.
+/// A job that the endpoint always answers with a status alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_is_always_answered_500_does_not_prolong_a_pause() {
     a_poison_job_cannot_prolong_a_pause(|| Answer::status(500), "400ms").await;

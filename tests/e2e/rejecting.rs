@@ -1,4 +1,4 @@
-//! What cannot be revoked becomes a dead letter that says why, and nothing else is held up by it.
+//! A job that cannot be revoked becomes a dead letter with its reason, and delays no other job.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -198,7 +198,7 @@ async fn malformed_bodies_are_dead_lettered_and_the_next_job_goes_on() {
     assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
 }
 
-/// A job for a client whose secret nobody configured is no call with somebody else's secret.
+/// A job for a client without a configured secret is not called with another client's secret.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_for_an_unknown_client_is_dead_lettered_without_a_call() {
     let stage = Stage::new().await;

@@ -67,7 +67,7 @@ async fn retry_after_is_the_least_delay() {
     worker.stop().await;
 }
 
-/// A redirect is not followed: the other host sees not even a connection, let alone a token.
+/// A redirect is not followed: the other host gets no connection and no token.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_307_sends_no_byte_to_another_host() {
     let stage = Stage::new().await;
@@ -87,7 +87,7 @@ async fn a_307_sends_no_byte_to_another_host() {
     assert_eq!(other.connections(), 0);
 }
 
-/// An endpoint where nobody listens: calls end as `connect`, and the job is not lost.
+/// No process listens at the endpoint: calls end as `connect`, and the job is not lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_connection_is_retried() {
     let stage = Stage::new().await;
@@ -159,7 +159,7 @@ async fn a_parked_job_comes_back_with_its_attempts_kept() {
     assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
 }
 
-/// What a parked job carries while it lies in its retry queue.
+/// The headers of a parked job in its retry queue.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_parked_job_carries_its_history() {
     let stage = Stage::new().await;

@@ -1,4 +1,4 @@
-//! The main road: what is asked for is revoked, once, and only what is revoked is said to be.
+//! The normal case: each job is revoked once, and only revoked tokens count as revoked.
 
 use std::collections::BTreeSet;
 
@@ -74,7 +74,7 @@ async fn a_200_that_is_html_is_never_counted_as_revoked() {
     assert_eq!(endpoint.count(), 3);
 }
 
-/// Nothing but HTML: the worker goes on trying, says "revoked" never, and the job is still there.
+/// Only HTML: the worker keeps retrying, never counts the job as revoked, and keeps it.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_but_html_revokes_nothing() {
     let stage = Stage::new().await;

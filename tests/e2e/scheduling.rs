@@ -36,8 +36,7 @@ async fn until_delivered(worker: &Worker, lane: &str, count: usize) {
     worker.until_metrics(&format!("{count} {lane} jobs in flight"), arrived).await;
 }
 
-/// All permits are taken and a sweep waits for them: the next permit to be freed goes to the logout
-/// that came last of all, each time.
+/// All permits are taken and a sweep waits for them: each freed permit goes to the logout that arrived last.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interactive_job_is_the_next_to_start() {
     const BULK_JOBS: usize = 50;
@@ -75,7 +74,7 @@ async fn an_interactive_job_is_the_next_to_start() {
     }
 }
 
-/// During a rush of logouts the sweep gets its share of the starts, and no more.
+/// While many logouts wait, the sweep gets its minimum share of the starts, and no more.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sweep_keeps_its_share_of_the_starts() {
     const EACH: usize = 40;

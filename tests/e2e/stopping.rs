@@ -63,7 +63,7 @@ async fn sigterm_drains_and_calls_nothing_twice() {
     assert_eq!(stage.amqp.after_consumers(BULK).await, 0);
 }
 
-/// Jobs that wait for their next attempt are handed back at once as well: the drain takes no backoff.
+/// Jobs that back off are requeued at once as well: the drain does not wait for backoffs.
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_requeues_jobs_that_back_off() {
     let stage = Stage::new().await;
@@ -78,7 +78,7 @@ async fn sigterm_requeues_jobs_that_back_off() {
     assert_eq!(endpoint.count(), 1);
 }
 
-/// Calls that outlast the grace are given up, and their jobs handed back: an orderly end all the same.
+/// The worker gives up calls that outlast the grace, requeues their jobs, and still ends in order.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_grace_ends_a_drain() {
     let Held { stage, endpoint, gate, launch: _, worker } = with_calls_held_open("500ms").await;

@@ -175,7 +175,7 @@ async fn a_503_with_retry_after_delays_the_first_probe() {
     worker.stop().await;
 }
 
-/// A day is cut to the limit, and said once, however often it is asked for.
+/// `Retry-After` of a day is clamped to the limit, and logged once, however often it comes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retry_after_of_a_day_is_clamped_and_logged_once() {
     const JOBS: usize = 5;

@@ -78,7 +78,7 @@ fn arguments(command: &str) -> Vec<String> {
 }
 
 /// Through the queue: few jobs are rejected, log, page and `/readyz` name the client, and the command that the log
-/// prints replays the rejected jobs once the secret is mended.
+/// prints replays the rejected jobs once the secret is corrected.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_secret_dead_letters_at_most_a_hundred_and_the_printed_commands_bring_all_to_an_end()
  {

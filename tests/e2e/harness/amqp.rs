@@ -1,4 +1,4 @@
-//! The tests' own connection to the broker: producer, inspector and saboteur.
+//! The tests' own connection to the broker: publishes, inspects and injects faults.
 
 use std::{
     future::Future,

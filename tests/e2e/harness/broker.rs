@@ -1,5 +1,5 @@
-//! Who gets which node: most tests share one and have a virtual host each; a test that kills, starves
-//! or reconfigures its node has one of its own.
+//! The broker nodes: most tests share one node and have a virtual host each. A test that kills or reconfigures its node
+//! has its own.
 
 use std::{
     collections::BTreeSet,

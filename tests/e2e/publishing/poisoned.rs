@@ -1,5 +1,5 @@
-//! A message over which the broker closes the connection that all queues share: it is found, and none of another
-//! queue is taken for it.
+//! A message over which the broker closes the connection that all queues share: the worker
+//! finds it, and suspects no message of another queue.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Messages that the broker will never take: they are found, and the others go on.
+//! Messages that the broker never accepts: the worker finds them, and the others continue.
 
 use std::{collections::BTreeSet, fs};
 

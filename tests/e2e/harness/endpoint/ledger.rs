@@ -1,4 +1,4 @@
-//! What the endpoint saw, and when. Tests fire their faults by it and hold the queues against it.
+//! The calls that the endpoint got, with their times. Tests trigger faults by it and compare the queues with it.
 
 use std::{
     collections::{BTreeSet, HashMap},
