@@ -55,14 +55,14 @@ pub struct Acks {
     low: u64,
     /// Whether each delivery is settled. The first is not, or waits for a flush.
     slots: VecDeque<bool>,
-    in_hand: usize,
+    in_flight: usize,
     /// What the broker is to be told with the next flush.
     unflushed: Vec<(u64, Settle)>,
 }
 
 impl Default for Acks {
     fn default() -> Self {
-        Self { low: FIRST_TAG, slots: VecDeque::new(), in_hand: 0, unflushed: Vec::new() }
+        Self { low: FIRST_TAG, slots: VecDeque::new(), in_flight: 0, unflushed: Vec::new() }
     }
 }
 
@@ -74,7 +74,7 @@ impl Acks {
         let next = self.low + self.slots.len() as u64;
         if tag == next {
             self.slots.push_back(false);
-            self.in_hand += 1;
+            self.in_flight += 1;
         }
         tag == next
     }
@@ -86,7 +86,7 @@ impl Acks {
             .and_then(|index| self.slots.get_mut(usize::try_from(index).ok()?));
         if let Some(settled @ false) = slot {
             *settled = true;
-            self.in_hand -= 1;
+            self.in_flight -= 1;
             self.unflushed.push((tag, settle));
         }
         self.unflushed.len()
@@ -100,8 +100,8 @@ impl Acks {
 
     /// Deliveries that are not settled yet.
     #[must_use]
-    pub const fn in_hand(&self) -> usize {
-        self.in_hand
+    pub const fn in_flight(&self) -> usize {
+        self.in_flight
     }
 
     /// Whether nothing waits for a flush.

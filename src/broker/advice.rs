@@ -5,7 +5,7 @@ use lapin::{
     protocol::{AMQPErrorKind, AMQPHardError},
 };
 
-use super::stream::Fault;
+use super::stream::FrameFault;
 
 /// What can be done, by a word of the cause.
 const ADVICE: [(&str, &str); 4] = [
@@ -42,7 +42,9 @@ pub fn suspicion(error: &lapin::Error) -> Suspicion {
         ErrorKind::ProtocolError(said) => said,
         ErrorKind::ParsingError(_) => return Suspicion::Strong,
         ErrorKind::IOError(error)
-            if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Fault>) =>
+            if error
+                .get_ref()
+                .is_some_and(<dyn std::error::Error + Send + Sync>::is::<FrameFault>) =>
         {
             return Suspicion::Strong;
         }
@@ -83,7 +85,7 @@ mod tests {
             (said(AMQPHardError::INTERNALERROR.into()), Suspicion::Some),
             (ErrorKind::IOError(Arc::new(io::Error::other("cut"))).into(), Suspicion::Some),
             (
-                ErrorKind::IOError(Arc::new(io::Error::other(Fault::NoEnd))).into(),
+                ErrorKind::IOError(Arc::new(io::Error::other(FrameFault::NoEnd))).into(),
                 Suspicion::Strong,
             ),
             (said(AMQPHardError::CONNECTIONFORCED.into()), Suspicion::None),

@@ -15,13 +15,13 @@ use lapin::{
 };
 
 use super::{
-    broken::Broken, confirm_channel::ConfirmChannel, connection::Connection, patience::Patience,
-    wait::NoAnswer,
+    channel_failure::ChannelFailure, confirm_channel::ConfirmChannel,
+    confirm_timeout::ConfirmTimeout, connection::Connection, wait::NoAnswer,
 };
 
 /// A message on its way out.
 #[derive(Debug)]
-pub struct Outgoing<'a> {
+pub struct OutgoingRef<'a> {
     /// The queue.
     pub queue: &'a ShortString,
     /// The body.
@@ -32,7 +32,7 @@ pub struct Outgoing<'a> {
 
 /// What became of one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub enum PublishResult {
     /// Its queue has it.
     Confirmed,
     /// Its queue refuses it.
@@ -43,7 +43,7 @@ pub enum Fate {
     Unknown,
 }
 
-impl Fate {
+impl PublishResult {
     /// What a refusal says of the queue.
     pub const fn refusal(self) -> Option<&'static str> {
         match self {
@@ -56,19 +56,19 @@ impl Fate {
 
 /// Why the wait ended before all confirms came. The channel is of no use any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CutShort {
+pub enum Interruption {
     /// The channel or its connection ended.
-    Broken(Broken),
+    ChannelFailure(ChannelFailure),
     /// The broker did not confirm for too long.
     Silent,
     /// Nobody waits any more.
     GivenUp,
 }
 
-impl fmt::Display for CutShort {
+impl fmt::Display for Interruption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Broken(Broken { why, .. }) => why,
+            Self::ChannelFailure(ChannelFailure { why, .. }) => why,
             Self::Silent => UNCONFIRMED,
             Self::GivenUp => "given up",
         })
@@ -77,11 +77,11 @@ impl fmt::Display for CutShort {
 
 /// What became of a batch.
 #[derive(Debug)]
-pub struct Published {
+pub struct BatchResult {
     /// For each message, in their order.
-    pub fates: Vec<Fate>,
+    pub fates: Vec<PublishResult>,
     /// Why some of them are unknown.
-    pub cut_short: Option<CutShort>,
+    pub interruption: Option<Interruption>,
     /// Whether a confirm came after the time-out, or not at all.
     pub late: bool,
 }
@@ -94,7 +94,7 @@ pub(super) const BLOCKED: &str = "the broker blocks publishing";
 
 /// How a confirm is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wait {
+pub(super) enum ConfirmWait {
     /// It is not late.
     InTime,
     /// The broker blocks the connection: nothing can come, and no time-out runs.
@@ -103,7 +103,7 @@ pub(super) enum Wait {
     Late,
 }
 
-impl Wait {
+impl ConfirmWait {
     /// What is wrong, if anything.
     pub(super) const fn problem(self) -> Option<&'static str> {
         match self {
@@ -114,15 +114,15 @@ impl Wait {
     }
 }
 
-/// Publishes messages, mandatory, and awaits their confirms, each for as long as `patience` says. `waits` is told how
+/// Publishes messages, mandatory, and awaits their confirms, each for as long as `confirm_timeout` says. `waits` is told how
 /// the next confirm is waited for, again and again while it does not come.
 pub(super) async fn publish<'a>(
     to: &ConfirmChannel,
-    messages: impl Iterator<Item = Outgoing<'a>> + Clone,
-    patience: &mut Patience,
-    waits: &impl Fn(Wait),
+    messages: impl Iterator<Item = OutgoingRef<'a>> + Clone,
+    confirm_timeout: &mut ConfirmTimeout,
+    waits: &impl Fn(ConfirmWait),
     given_up: impl Future<Output = ()>,
-) -> Published {
+) -> BatchResult {
     let ConfirmChannel { connection, channel } = to;
     let mut answers: Vec<_> =
         messages.clone().map(|message| Box::pin(maybe_done(send(channel, message)))).collect();
@@ -130,28 +130,29 @@ pub(super) async fn publish<'a>(
     let mut late = false;
     let waiting = async {
         for answer in &mut answers {
-            let timely = wait(connection, channel, patience, waits, answer.as_mut()).await?;
+            let timely = wait(connection, channel, confirm_timeout, waits, answer.as_mut()).await?;
             late |= !timely;
         }
         Ok(())
     };
-    let cut_short = tokio::select! {
+    let interruption = tokio::select! {
         biased;
         waited = waiting => waited.err(),
-        () = given_up => Some(CutShort::GivenUp),
+        () = given_up => Some(Interruption::GivenUp),
     };
-    late |= cut_short == Some(CutShort::Silent);
-    let published = Published { fates: fates(messages, collect(&mut answers)), cut_short, late };
-    patience.note(&published);
+    late |= interruption == Some(Interruption::Silent);
+    let published =
+        BatchResult { fates: fates(messages, collect(&mut answers)), interruption, late };
+    confirm_timeout.note(&published);
     published
 }
 
-type Answer<F> = Pin<Box<MaybeDone<F>>>;
+type PendingConfirm<F> = Pin<Box<MaybeDone<F>>>;
 
 /// Sends one message and awaits its confirm. One future for both: polled once, it has put its frames into
 /// the connection's queue.
-async fn send(channel: &Channel, message: Outgoing<'_>) -> lapin::Result<Confirmation> {
-    let Outgoing { queue, body, properties } = message;
+async fn send(channel: &Channel, message: OutgoingRef<'_>) -> lapin::Result<Confirmation> {
+    let OutgoingRef { queue, body, properties } = message;
     let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
     let exchange = ShortString::default();
     channel.basic_publish(exchange, queue.clone(), options, body, properties).await?.await
@@ -159,7 +160,7 @@ async fn send(channel: &Channel, message: Outgoing<'_>) -> lapin::Result<Confirm
 
 /// Polls each once, in order. To wait for each until the system has taken it would cost two switches
 /// between threads.
-async fn hand_over<F: Future>(answers: &mut [Answer<F>]) {
+async fn hand_over<F: Future>(answers: &mut [PendingConfirm<F>]) {
     poll_fn(|context| {
         for answer in &mut *answers {
             let _ = answer.as_mut().poll(context);
@@ -174,17 +175,17 @@ async fn hand_over<F: Future>(answers: &mut [Answer<F>]) {
 async fn wait<F: Future<Output = lapin::Result<Confirmation>>>(
     connection: &Connection,
     channel: &Channel,
-    patience: &Patience,
-    waits: &impl Fn(Wait),
+    confirm_timeout: &ConfirmTimeout,
+    waits: &impl Fn(ConfirmWait),
     mut answer: Pin<&mut MaybeDone<F>>,
-) -> Result<bool, CutShort> {
-    let told = |wait| move |blocked| waits(if blocked { Wait::Blocked } else { wait });
-    let timeout = patience.timeout();
-    match connection.confirm(timeout, answer.as_mut(), told(Wait::InTime)).await {
+) -> Result<bool, Interruption> {
+    let told = |wait| move |blocked| waits(if blocked { ConfirmWait::Blocked } else { wait });
+    let timeout = confirm_timeout.timeout();
+    match connection.confirm(timeout, answer.as_mut(), told(ConfirmWait::InTime)).await {
         Err(NoAnswer::TooLong) => {}
         ended => return ended.map_err(gone).and_then(|()| outcome(answer)).map(|()| true),
     }
-    let late = told(Wait::Late);
+    let late = told(ConfirmWait::Late);
     late(false);
     // Answered behind all that was published here: the broker has read it, and works.
     let asking = channel.basic_qos(0, BasicQosOptions::default());
@@ -192,36 +193,38 @@ async fn wait<F: Future<Output = lapin::Result<Confirmation>>>(
         biased;
         () = answer.as_mut() => return outcome(answer).map(|()| false),
         asked = connection.confirm(timeout, asking, late) => {
-            asked.map_err(gone)?.map_err(|error| CutShort::Broken(Broken::of(&error)))?;
+            asked.map_err(gone)?.map_err(|error| Interruption::ChannelFailure(ChannelFailure::of(&error)))?;
         }
     }
-    let left = patience.limit().saturating_sub(timeout);
+    let left = confirm_timeout.limit().saturating_sub(timeout);
     connection.confirm(left, answer.as_mut(), late).await.map_err(gone)?;
     outcome(answer).map(|()| false)
 }
 
-fn gone(silent: NoAnswer) -> CutShort {
+fn gone(silent: NoAnswer) -> Interruption {
     match silent {
-        NoAnswer::Gone => CutShort::Broken(Broken::by_nobody(silent.to_string())),
-        NoAnswer::TooLong => CutShort::Silent,
+        NoAnswer::Gone => {
+            Interruption::ChannelFailure(ChannelFailure::by_nobody(silent.to_string()))
+        }
+        NoAnswer::TooLong => Interruption::Silent,
     }
 }
 
 /// An answer that is there: an error of it ended the channel.
 fn outcome<F: Future<Output = lapin::Result<Confirmation>>>(
     answer: Pin<&mut MaybeDone<F>>,
-) -> Result<(), CutShort> {
+) -> Result<(), Interruption> {
     match answer.output_mut() {
-        Some(Err(error)) => Err(CutShort::Broken(Broken::of(error))),
+        Some(Err(error)) => Err(Interruption::ChannelFailure(ChannelFailure::of(error))),
         _ => Ok(()),
     }
 }
 
 /// The answers that are there, and every message that came back. Nothing is awaited.
 fn collect<F: Future<Output = lapin::Result<Confirmation>>>(
-    answers: &mut [Answer<F>],
+    answers: &mut [PendingConfirm<F>],
 ) -> (Vec<Option<Confirmation>>, Vec<BasicReturnMessage>) {
-    let take = |answer: &mut Answer<F>| {
+    let take = |answer: &mut PendingConfirm<F>| {
         answer.as_mut().now_or_never()?;
         answer.as_mut().take_output()?.ok()
     };
@@ -244,15 +247,15 @@ fn collect<F: Future<Output = lapin::Result<Confirmation>>>(
 /// A nack belongs to its message. A return belongs to the message that came back, whichever confirm
 /// reports it; one that is none of these counts for every message of its queue.
 fn fates<'a>(
-    messages: impl Iterator<Item = Outgoing<'a>>,
+    messages: impl Iterator<Item = OutgoingRef<'a>>,
     (confirmations, mut returned): (Vec<Option<Confirmation>>, Vec<BasicReturnMessage>),
-) -> Vec<Fate> {
+) -> Vec<PublishResult> {
     let mut fates = Vec::with_capacity(confirmations.len());
     for confirmation in confirmations {
         fates.push(match &confirmation {
-            None => Fate::Unknown,
-            Some(Confirmation::Nack(_)) => Fate::Nacked,
-            Some(Confirmation::Ack(_) | Confirmation::NotRequested) => Fate::Confirmed,
+            None => PublishResult::Unknown,
+            Some(Confirmation::Nack(_)) => PublishResult::Nacked,
+            Some(Confirmation::Ack(_) | Confirmation::NotRequested) => PublishResult::Confirmed,
         });
         returned.extend(confirmation.and_then(Confirmation::take_message));
     }
@@ -261,18 +264,21 @@ fn fates<'a>(
     }
     let messages: Vec<_> = messages.collect();
     for back in returned {
-        let is_for_its_queue = |message: &Outgoing<'_>| *message.queue == back.delivery.routing_key;
+        let is_for_its_queue =
+            |message: &OutgoingRef<'_>| *message.queue == back.delivery.routing_key;
         // Messages that are the same in everything are the same message twice: any of them will do.
         let own = messages.iter().zip(&mut fates).find(|(message, fate)| {
-            **fate != Fate::Returned && is_for_its_queue(message) && is_the_same(message, &back)
+            **fate != PublishResult::Returned
+                && is_for_its_queue(message)
+                && is_the_same(message, &back)
         });
         if let Some((_, fate)) = own {
-            *fate = Fate::Returned;
+            *fate = PublishResult::Returned;
             continue;
         }
         for (message, fate) in messages.iter().zip(&mut fates) {
-            if is_for_its_queue(message) && *fate != Fate::Unknown {
-                *fate = Fate::Returned;
+            if is_for_its_queue(message) && *fate != PublishResult::Unknown {
+                *fate = PublishResult::Returned;
             }
         }
     }
@@ -280,7 +286,7 @@ fn fates<'a>(
 }
 
 /// Whether a message came back.
-fn is_the_same(message: &Outgoing<'_>, back: &BasicReturnMessage) -> bool {
+fn is_the_same(message: &OutgoingRef<'_>, back: &BasicReturnMessage) -> bool {
     message.body == back.delivery.data && message.properties == back.delivery.properties
 }
 
@@ -300,9 +306,9 @@ mod tests {
     fn fates_of<const N: usize>(
         messages: [(&str, &str); N],
         answers: (Vec<Option<Confirmation>>, Vec<BasicReturnMessage>),
-    ) -> Vec<Fate> {
+    ) -> Vec<PublishResult> {
         let queues = messages.map(|(queue, _)| ShortString::from(queue));
-        let outgoing = queues.iter().zip(messages).map(|(queue, (_, body))| Outgoing {
+        let outgoing = queues.iter().zip(messages).map(|(queue, (_, body))| OutgoingRef {
             queue,
             body: body.as_bytes(),
             properties: BasicProperties::default(),
@@ -320,7 +326,15 @@ mod tests {
             None,
         ];
         let fates = fates_of(messages, (confirmations, Vec::new()));
-        assert_eq!(fates, [Fate::Confirmed, Fate::Confirmed, Fate::Returned, Fate::Unknown]);
+        assert_eq!(
+            fates,
+            [
+                PublishResult::Confirmed,
+                PublishResult::Confirmed,
+                PublishResult::Returned,
+                PublishResult::Unknown
+            ]
+        );
     }
 
     #[test]
@@ -328,7 +342,7 @@ mod tests {
         let ack = || Some(Confirmation::Ack(None));
         let back = || vec![returned("dead", "a"), returned("dead", "a")];
         let fates = fates_of([("dead", "a"); 3], (vec![ack(), ack(), ack()], back()));
-        assert_eq!(fates.iter().filter(|fate| **fate == Fate::Returned).count(), 2);
+        assert_eq!(fates.iter().filter(|fate| **fate == PublishResult::Returned).count(), 2);
     }
 
     #[test]
@@ -340,7 +354,10 @@ mod tests {
             Some(Confirmation::Nack(None)),
         ];
         let fates = fates_of(messages, (confirmations, vec![returned("dead", "other")]));
-        assert_eq!(fates, [Fate::Returned, Fate::Confirmed, Fate::Returned]);
+        assert_eq!(
+            fates,
+            [PublishResult::Returned, PublishResult::Confirmed, PublishResult::Returned]
+        );
     }
 
     #[test]
@@ -348,7 +365,10 @@ mod tests {
         let confirmations =
             vec![Some(Confirmation::Nack(None)), Some(Confirmation::Ack(None)), None];
         let fates = fates_of([("dead", "a"); 3], (confirmations, Vec::new()));
-        assert_eq!(fates, [Fate::Nacked, Fate::Confirmed, Fate::Unknown]);
+        assert_eq!(
+            fates,
+            [PublishResult::Nacked, PublishResult::Confirmed, PublishResult::Unknown]
+        );
     }
 
     /// The library completes the first confirm, which carries the return, after it was asked for; and the
@@ -374,6 +394,6 @@ mod tests {
         let mut answers: Vec<_> = both.into_iter().map(|one| Box::pin(maybe_done(one))).collect();
         let messages = [("dead", "a"), ("dead", "b"), ("dead", "c")];
         let fates = fates_of(messages, collect(&mut answers));
-        assert_eq!(fates, [Fate::Unknown, Fate::Returned, Fate::Nacked]);
+        assert_eq!(fates, [PublishResult::Unknown, PublishResult::Returned, PublishResult::Nacked]);
     }
 }

@@ -9,14 +9,14 @@ pub const GONE: &str = "the connection is gone";
 
 /// A cause, as the broker, the client library or the network told it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cause {
+pub struct CloseCause {
     /// The broker's reply code, if it gave one: 320 is `CONNECTION_FORCED`.
     pub code: Option<u16>,
     /// What was said.
     pub text: String,
 }
 
-impl fmt::Display for Cause {
+impl fmt::Display for CloseCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.code {
             Some(code) => write!(f, "{} (reply code {code})", self.text),
@@ -25,7 +25,7 @@ impl fmt::Display for Cause {
     }
 }
 
-impl Cause {
+impl CloseCause {
     /// A cause that has no reply code.
     #[must_use]
     pub fn told(text: impl Into<String>) -> Self {
@@ -55,5 +55,5 @@ impl Cause {
 /// The text of an error of lapin's, without its code.
 #[must_use]
 pub fn fault(error: &lapin::Error) -> String {
-    Cause::of(error).text
+    CloseCause::of(error).text
 }

@@ -10,7 +10,7 @@ use super::{
     connect::{Connector, Purpose, Unreachable},
     connection::{CLOSE_TIMEOUT, Connection, REPLY_SUCCESS},
     queues::Queues,
-    settings::Settings,
+    settings::BrokerSettings,
     topology::{self, TopologyError},
 };
 
@@ -36,7 +36,7 @@ impl ConfirmChannel {
     /// Opens a channel. Fails with what the broker or the network said.
     pub(super) async fn open(
         connection: Arc<Connection>,
-        settings: &Settings,
+        settings: &BrokerSettings,
     ) -> Result<Self, String> {
         let opened = async {
             let channel = connection.create_channel().await?;
@@ -61,7 +61,7 @@ impl ConfirmChannel {
 
     /// Closes a channel that failed or was refused: a full quorum queue marks the channels that it refuses,
     /// and keeps the mark when its limit is removed. If the broker does not answer, the connection is closed.
-    pub(super) async fn close(self, settings: &Settings) {
+    pub(super) async fn close(self, settings: &BrokerSettings) {
         let Self { connection, channel } = self;
         if !channel.status().connected() {
             return;
@@ -78,13 +78,13 @@ impl ConfirmChannel {
 #[derive(Debug)]
 pub(super) struct DedicatedChannel {
     connector: Connector,
-    settings: Arc<Settings>,
+    settings: Arc<BrokerSettings>,
     idle: Option<ConfirmChannel>,
 }
 
 impl DedicatedChannel {
     /// One that is not connected yet.
-    pub(super) fn new(settings: &Arc<Settings>) -> Self {
+    pub(super) fn new(settings: &Arc<BrokerSettings>) -> Self {
         let connector = Connector::new(Arc::clone(settings));
         Self { connector, settings: Arc::clone(settings), idle: None }
     }

@@ -10,9 +10,10 @@ use url::{Host, Url};
 use super::{
     connection::Connection,
     handshake::handshake,
-    settings::Settings,
+    settings::BrokerSettings,
     stream::{
-        self, Account, Agreed, Budget, Deadline, Handle, Listener, Names, Reader, Stream, Target,
+        self, Account, BrokerAddress, Budget, Deadline, Negotiated, ReadListener, Resolver, Stream,
+        StreamHandle, StreamReader,
     },
 };
 use crate::{domain::Lane, metrics::Metrics};
@@ -22,15 +23,15 @@ pub const NO_ANSWER: &str = "the broker does not answer";
 
 /// Opens connections as configured.
 pub struct Connector {
-    settings: Arc<Settings>,
+    settings: Arc<BrokerSettings>,
     /// For each URL the addresses of its host.
-    names: Vec<Names>,
-    watch: Watch,
+    names: Vec<Resolver>,
+    observers: ReadObservers,
 }
 
 /// Who bounds and counts what is read.
 #[derive(Clone, Default)]
-struct Watch {
+struct ReadObservers {
     budget: Option<Arc<Budget>>,
     metrics: Option<Arc<Metrics>>,
 }
@@ -67,23 +68,23 @@ pub enum Purpose {
 impl Connector {
     /// A connector for these settings.
     #[must_use]
-    pub fn new(settings: Arc<Settings>) -> Self {
-        let names = settings.urls.iter().map(|_| Names::default()).collect();
-        Self { settings, names, watch: Watch::default() }
+    pub fn new(settings: Arc<BrokerSettings>) -> Self {
+        let names = settings.urls.iter().map(|_| Resolver::default()).collect();
+        Self { settings, names, observers: ReadObservers::default() }
     }
 
     /// With a budget for the bytes in flight on its connections. Whoever takes deliveries from such a
     /// connection claims them.
     #[must_use]
     pub fn within(mut self, budget: Arc<Budget>) -> Self {
-        self.watch.budget = Some(budget);
+        self.observers.budget = Some(budget);
         self
     }
 
     /// With a count of the deliveries that have to be mended.
     #[must_use]
     pub fn counting(mut self, metrics: Arc<Metrics>) -> Self {
-        self.watch.metrics = Some(metrics);
+        self.observers.metrics = Some(metrics);
         self
     }
 
@@ -96,7 +97,7 @@ impl Connector {
         let mut last =
             Unreachable { host: "broker.url".to_owned(), fault: "it names no host".to_owned() };
         for (url, names) in self.settings.urls.iter().zip(&mut self.names) {
-            match connect_to(&self.settings, url, names, &self.watch, purpose).await {
+            match connect_to(&self.settings, url, names, &self.observers, purpose).await {
                 Ok(connection) => return Ok(connection),
                 Err(unreachable) => last = unreachable,
             }
@@ -106,10 +107,10 @@ impl Connector {
 }
 
 async fn connect_to(
-    settings: &Settings,
+    settings: &BrokerSettings,
     url: &SecretString,
-    names: &mut Names,
-    watch: &Watch,
+    names: &mut Resolver,
+    observers: &ReadObservers,
     purpose: Purpose,
 ) -> Result<Connection, Unreachable> {
     let (mut uri, target) = parse(url).ok_or_else(|| Unreachable {
@@ -123,14 +124,14 @@ async fn connect_to(
     let connected = async {
         let opened = stream::open(settings, &target, names, deadline).await;
         let transport = opened.map_err(|error| error.to_string())?;
-        let handle = Handle::default();
-        let account = watch.budget.clone().map(|budget| match purpose {
+        let handle = StreamHandle::default();
+        let account = observers.budget.clone().map(|budget| match purpose {
             Purpose::Consume(_) => Account::of_lane(budget),
             Purpose::Publish | Purpose::Check | Purpose::DeadLetters => Account::new(budget),
         });
-        let listener = Listener::new(handle.clone(), watch.metrics.clone());
-        let ours = Agreed { frame_max, heartbeat };
-        let reader = Reader::new(ours, account.clone(), handle.clone(), listener);
+        let listener = ReadListener::new(handle.clone(), observers.metrics.clone());
+        let ours = Negotiated { frame_max, heartbeat };
+        let reader = StreamReader::new(ours, account.clone(), handle.clone(), listener);
         let stream = Stream::new(transport, reader, handle.clone());
         let connection = handshake(uri, stream, &handle, purpose, deadline).await?;
         Ok(Connection::new(connection, handle, account))
@@ -139,7 +140,7 @@ async fn connect_to(
 }
 
 /// The parts of a URL: what lapin needs, and where to connect to. lapin takes an IPv6 address for `localhost`.
-fn parse(url: &SecretString) -> Option<(AMQPUri, Target)> {
+fn parse(url: &SecretString) -> Option<(AMQPUri, BrokerAddress)> {
     let uri: AMQPUri = url.expose_secret().parse().ok()?;
     let url = Url::parse(url.expose_secret()).ok()?;
     let host = match url.host()? {
@@ -147,7 +148,7 @@ fn parse(url: &SecretString) -> Option<(AMQPUri, Target)> {
         _ => uri.authority.host.clone(),
     };
     let tls = uri.scheme == AMQPScheme::AMQPS;
-    let target = Target { host, port: uri.authority.port, tls };
+    let target = BrokerAddress { host, port: uri.authority.port, tls };
     Some((uri, target))
 }
 

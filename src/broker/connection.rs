@@ -3,8 +3,8 @@
 use std::{ops::Deref, sync::Arc, time::Duration};
 
 use super::{
-    cause::Cause,
-    stream::{Account, Charge, Delivered, Handle},
+    cause::CloseCause,
+    stream::{Account, Charge, Delivered, StreamHandle},
 };
 
 /// AMQP's reply code for an orderly close.
@@ -23,7 +23,7 @@ const STREAM_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Connection {
     inner: lapin::Connection,
-    stream: Handle,
+    stream: StreamHandle,
     claims: Claims,
 }
 
@@ -45,7 +45,7 @@ impl Connection {
     #[must_use]
     pub const fn new(
         connection: lapin::Connection,
-        stream: Handle,
+        stream: StreamHandle,
         account: Option<Arc<Account>>,
     ) -> Self {
         Self { inner: connection, stream, claims: Claims(account) }
@@ -60,7 +60,7 @@ impl Connection {
 
     /// Why the connection ended, if it has: what the broker said, or what the stream met.
     #[must_use]
-    pub fn cause(&self) -> Option<Cause> {
+    pub fn cause(&self) -> Option<CloseCause> {
         self.stream.cause()
     }
 

@@ -6,14 +6,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    commands::{Intake, Wanted},
-    connection::Connection,
-    delivery::Exits,
-    ending::Break,
-    lane::LaneChannel,
-    one_job::Answer,
+    commands::DeliverySender, connection::Connection, delivery::SettlementTargets,
+    lane::LaneChannel, one_job::FetchAnswer, session_end::SessionBreak,
 };
-use crate::domain::Lane;
+use crate::{domain::Lane, ports::Demand};
 
 /// The broker answers a command within this time, or the connection counts as lost.
 const COMMAND_LIMIT: Duration = Duration::from_secs(10);
@@ -24,8 +20,8 @@ pub struct Consumption {
     lane: Lane,
     channel: Arc<LaneChannel>,
     prefetch: u16,
-    exits: Arc<Exits>,
-    tasks: JoinSet<Part>,
+    targets: Arc<SettlementTargets>,
+    tasks: JoinSet<LaneTask>,
     consuming: bool,
     /// The last consumer may still bring deliveries.
     pumping: bool,
@@ -33,11 +29,11 @@ pub struct Consumption {
 
 /// A task that ended.
 #[derive(Debug)]
-enum Part {
+enum LaneTask {
     /// It passed deliveries on.
-    Pump(Break),
+    Pump(SessionBreak),
     /// It told the broker of settlements.
-    Acker(Break),
+    Acker(SessionBreak),
 }
 
 impl Consumption {
@@ -50,13 +46,13 @@ impl Consumption {
         connection: &Connection,
         lane: Lane,
         prefetch: u16,
-        exits: Arc<Exits>,
+        targets: Arc<SettlementTargets>,
     ) -> lapin::Result<Self> {
         Ok(Self {
             lane,
             channel: Arc::new(LaneChannel::open(connection, lane).await?),
             prefetch,
-            exits,
+            targets,
             tasks: JoinSet::new(),
             consuming: false,
             pumping: false,
@@ -71,7 +67,7 @@ impl Consumption {
     /// Tells the broker what is settled, from now on until `closing`; then the rest.
     pub fn settle_until(&mut self, closing: CancellationToken) {
         let channel = Arc::clone(&self.channel);
-        self.tasks.spawn(async move { Part::Acker(channel.acker(closing).await) });
+        self.tasks.spawn(async move { LaneTask::Acker(channel.acker(closing).await) });
     }
 
     /// Begins or stops to consume, as is wanted now.
@@ -82,37 +78,38 @@ impl Consumption {
     pub async fn follow(
         &mut self,
         connection: &Connection,
-        wanted: Wanted,
-        intake: Option<&Intake>,
-    ) -> Result<(), Break> {
-        if self.consuming && wanted != Wanted::All {
-            in_time(connection, self.channel.cancel()).await?.map_err(Break::Failed)?;
+        wanted: Demand,
+        intake: Option<&DeliverySender>,
+    ) -> Result<(), SessionBreak> {
+        if self.consuming && wanted != Demand::All {
+            in_time(connection, self.channel.cancel()).await?.map_err(SessionBreak::Failed)?;
             self.consuming = false;
         } else if let Some(intake) = intake
             && self.waits_for_room(wanted)
             && self.has_room()
         {
-            let queue = self.exits.queues.lane(self.lane);
+            let queue = self.targets.queues.lane(self.lane);
             let consuming = self.channel.consume(queue, self.prefetch);
-            let consumer = in_time(connection, consuming).await?.map_err(Break::Failed)?;
-            let (channel, exits) = (Arc::clone(&self.channel), Arc::clone(&self.exits));
+            let consumer = in_time(connection, consuming).await?.map_err(SessionBreak::Failed)?;
+            let (channel, targets) = (Arc::clone(&self.channel), Arc::clone(&self.targets));
             let deliveries = intake.deliveries.clone();
-            self.tasks
-                .spawn(async move { Part::Pump(channel.pump(consumer, exits, deliveries).await) });
+            self.tasks.spawn(async move {
+                LaneTask::Pump(channel.pump(consumer, targets, deliveries).await)
+            });
             (self.consuming, self.pumping) = (true, true);
         }
         Ok(())
     }
 
     /// Whether it would consume, if there was room.
-    pub fn waits_for_room(&self, wanted: Wanted) -> bool {
-        wanted == Wanted::All && !self.consuming
+    pub fn waits_for_room(&self, wanted: Demand) -> bool {
+        wanted == Demand::All && !self.consuming
     }
 
     /// Whether a consumer may begin: the one told to stop has come to its end, and not so much is left of
     /// what it brought that pause after pause would pile up.
     fn has_room(&self) -> bool {
-        !self.pumping && has_room(self.channel.in_hand(), self.prefetch)
+        !self.pumping && has_room(self.channel.in_flight(), self.prefetch)
     }
 
     /// Takes the one job that is wanted, if there is any. It stays wanted until whoever wanted it says
@@ -124,35 +121,37 @@ impl Consumption {
     pub async fn fetch(
         &self,
         connection: &Connection,
-        wanted: Wanted,
-        intake: Option<&Intake>,
-    ) -> Result<Answer, Break> {
-        let Some(Intake { deliveries, .. }) = intake else { return Ok(Answer::NotNow) };
+        wanted: Demand,
+        intake: Option<&DeliverySender>,
+    ) -> Result<FetchAnswer, SessionBreak> {
+        let Some(DeliverySender { deliveries, .. }) = intake else {
+            return Ok(FetchAnswer::NotNow);
+        };
         let waits = deliveries.capacity() < deliveries.max_capacity();
-        if wanted != Wanted::One || self.consuming || self.pumping || waits {
-            return Ok(Answer::NotNow);
+        if wanted != Demand::One || self.consuming || self.pumping || waits {
+            return Ok(FetchAnswer::NotNow);
         }
-        let fetching = self.channel.fetch(self.exits.queues.lane(self.lane), &self.exits);
+        let fetching = self.channel.fetch(self.targets.queues.lane(self.lane), &self.targets);
         match in_time(connection, fetching).await?? {
-            None => Ok(Answer::None),
+            None => Ok(FetchAnswer::None),
             Some(delivery) => {
                 // If nobody takes jobs any more, the delivery goes back as it is dropped.
                 let _ = deliveries.send(delivery).await;
-                Ok(Answer::Job)
+                Ok(FetchAnswer::Job)
             }
         }
     }
 
     /// Waits until a task ends. Fails if that ends the session.
-    pub async fn next_end(&mut self) -> Result<(), Break> {
+    pub async fn next_end(&mut self) -> Result<(), SessionBreak> {
         match self.tasks.join_next().await {
-            Some(Ok(Part::Pump(Break::Cancelled))) if !self.consuming => {
+            Some(Ok(LaneTask::Pump(SessionBreak::Cancelled))) if !self.consuming => {
                 self.pumping = false;
                 Ok(())
             }
-            Some(Ok(Part::Pump(broken) | Part::Acker(broken))) => Err(broken),
+            Some(Ok(LaneTask::Pump(broken) | LaneTask::Acker(broken))) => Err(broken),
             // The session is rebuilt, and nothing is lost.
-            Some(Err(_)) => Err(Break::Panicked),
+            Some(Err(_)) => Err(SessionBreak::Panicked),
             // The acker lives as long as the session.
             None => std::future::pending().await,
         }
@@ -170,13 +169,16 @@ impl Consumption {
 }
 
 /// Carries out a command. No answer in time ends the session.
-async fn in_time<T>(connection: &Connection, command: impl Future<Output = T>) -> Result<T, Break> {
-    connection.answer_read(COMMAND_LIMIT, command).await.map_err(Break::Silent)
+async fn in_time<T>(
+    connection: &Connection,
+    command: impl Future<Output = T>,
+) -> Result<T, SessionBreak> {
+    connection.answer_read(COMMAND_LIMIT, command).await.map_err(SessionBreak::Silent)
 }
 
 /// Whether a lane that holds so many deliveries may consume again after a pause.
-const fn has_room(in_hand: usize, prefetch: u16) -> bool {
-    in_hand <= prefetch as usize / 2
+const fn has_room(in_flight: usize, prefetch: u16) -> bool {
+    in_flight <= prefetch as usize / 2
 }
 
 #[cfg(test)]
@@ -185,8 +187,8 @@ mod tests {
 
     #[test]
     fn a_lane_consumes_again_when_it_holds_half_a_prefetch_at_most() {
-        for (in_hand, room) in [(0, true), (8, true), (9, false), (16, false)] {
-            assert_eq!(has_room(in_hand, 16), room, "{in_hand}");
+        for (in_flight, room) in [(0, true), (8, true), (9, false), (16, false)] {
+            assert_eq!(has_room(in_flight, 16), room, "{in_flight}");
         }
         assert!(has_room(0, 1), "a prefetch of one");
     }

@@ -9,10 +9,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::{
     connection::Connection,
-    depths::Looks,
-    ending::Break,
+    depths::DepthProbe,
     lane::LaneChannel,
     queues::Queues,
+    session_end::SessionBreak,
     wait::{ConnectionState, NoAnswer},
 };
 use crate::{
@@ -35,9 +35,9 @@ pub struct Counting {
 }
 
 /// However a session ends, its consumer is in force no more.
-struct Session<'a>(&'a Counting);
+struct CountedSession<'a>(&'a Counting);
 
-impl Drop for Session<'_> {
+impl Drop for CountedSession<'_> {
     fn drop(&mut self) {
         self.0.told.absent(self.0.lane);
     }
@@ -45,11 +45,11 @@ impl Drop for Session<'_> {
 
 impl Counting {
     /// Asks until the connection is gone.
-    pub async fn run(&self, connection: &Connection, consumer: &LaneChannel) -> Break {
-        let _session = Session(self);
+    pub async fn run(&self, connection: &Connection, consumer: &LaneChannel) -> SessionBreak {
+        let _session = CountedSession(self);
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut looks = Looks::on(connection);
+        let mut probe = DepthProbe::on(connection);
         let mut told = None;
         while connection.status().connected() {
             ticks.tick().await;
@@ -64,9 +64,9 @@ impl Counting {
                 continue;
             }
             let asked = Instant::now();
-            let Ok(found) = timeout(ANSWERED_WITHIN, looks.at(self.queues.lane(self.lane))).await
+            let Ok(found) = timeout(ANSWERED_WITHIN, probe.at(self.queues.lane(self.lane))).await
             else {
-                looks.forget();
+                probe.forget();
                 continue;
             };
             // Not if it was cancelled while the broker counted.
@@ -75,6 +75,6 @@ impl Counting {
                 self.told.counted(self.lane, asked, consumers);
             }
         }
-        Break::Silent(NoAnswer::Gone)
+        SessionBreak::Silent(NoAnswer::Gone)
     }
 }

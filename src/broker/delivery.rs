@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     headers,
     history_keys::HistoryKeys,
-    outbox::Outbox,
-    publisher::{Letter, NotPublished, Publisher},
+    publish_health::PublishHealth,
+    publisher::{NotPublished, OutgoingMessage, Publisher},
     queues::Queues,
     receipt::Receipt,
     stream::Charge,
@@ -22,13 +22,13 @@ use crate::{
 
 /// Where deliveries can go besides back and away.
 #[derive(Debug, Clone)]
-pub struct Exits {
+pub struct SettlementTargets {
     /// The family of queues.
     pub queues: Arc<Queues>,
     /// The way to them.
     pub publisher: Publisher,
     /// Where it is told what cannot go there.
-    pub outbox: Arc<Outbox>,
+    pub health: Arc<PublishHealth>,
     /// Whether the lanes are declared by us, so that they are known to have a dead-lettering of their own
     /// that loses nothing.
     pub declared: bool,
@@ -39,15 +39,15 @@ pub struct Exits {
 /// One delivery of a session.
 pub struct AmqpDelivery {
     /// Boxed: a delivery changes hands often on its way, and this is most of it.
-    message: Box<Message>,
+    message: Box<AmqpMessage>,
     receipt: Receipt,
-    exits: Arc<Exits>,
+    targets: Arc<SettlementTargets>,
     /// Its share of the bytes in flight: given back with the delivery, or with the letter that is made of it.
     charge: Option<Charge>,
 }
 
 /// What was delivered.
-struct Message {
+struct AmqpMessage {
     arrival: Arrival,
     body: Vec<u8>,
     properties: BasicProperties,
@@ -67,10 +67,10 @@ impl AmqpDelivery {
         body: Vec<u8>,
         properties: BasicProperties,
         receipt: Receipt,
-        exits: Arc<Exits>,
+        targets: Arc<SettlementTargets>,
     ) -> Self {
-        let message = Box::new(Message { arrival, body, properties });
-        Self { message, receipt, exits, charge: None }
+        let message = Box::new(AmqpMessage { arrival, body, properties });
+        Self { message, receipt, targets, charge: None }
     }
 
     /// With its share of the bytes in flight.
@@ -82,34 +82,40 @@ impl AmqpDelivery {
 
     /// The message that carries the job to where the settlement sends it; `None` if it goes nowhere. It takes
     /// the body, the headers and their charge along.
-    fn letter(&mut self, settlement: Settlement<'_>) -> Option<Letter> {
+    fn letter(&mut self, settlement: Settlement<'_>) -> Option<OutgoingMessage> {
         let lane = self.message.arrival.lane;
-        let Message { body, properties, .. } = &mut *self.message;
+        let AmqpMessage { body, properties, .. } = &mut *self.message;
         let (target, queue, properties) = match settlement {
             Settlement::Done(..) | Settlement::HandBack(_) => return None,
             Settlement::DeadLetter(letter) => (
                 Target::DeadLetter,
-                self.exits.queues.dead(),
+                self.targets.queues.dead(),
                 headers::of_dead_letter(properties, lane, letter),
             ),
             Settlement::Park(parking) => (
                 Target::Retry,
                 // No retry queue at all: the configuration refuses an empty list of stays, so this
                 // falls back to handing the job back.
-                self.exits.queues.retry(lane, parking.delay)?,
+                self.targets.queues.retry(lane, parking.delay)?,
                 headers::of_parked(
                     properties,
                     body,
                     lane,
                     parking,
-                    &self.exits.queues,
-                    &self.exits.history_keys,
+                    &self.targets.queues,
+                    &self.targets.history_keys,
                 ),
             ),
         };
         let (queue, body) = (queue.clone(), mem::take(body));
         self.message.properties = BasicProperties::default();
-        Some(Letter { target: Some(target), queue, body, properties, charge: self.charge.take() })
+        Some(OutgoingMessage {
+            target: Some(target),
+            queue,
+            body,
+            properties,
+            charge: self.charge.take(),
+        })
     }
 }
 
@@ -119,10 +125,10 @@ impl AmqpDelivery {
     /// somebody else declared may drop what is rejected, and nobody has condemned a job that was to be
     /// parked. It goes back to its lane with its session, or when it has been in flight for too long.
     async fn unpublishable(self, refusal: Unpublishable, is_dead: bool, queue: &str) -> Settled {
-        if is_dead && self.exits.declared {
+        if is_dead && self.targets.declared {
             return self.receipt.leave_to_broker(refusal);
         }
-        let _aside = self.exits.outbox.set_aside(queue, &refusal);
+        let _aside = self.targets.health.keep_in_flight(queue, &refusal);
         self.receipt.lost().cancelled().await;
         Settled::Abandoned
     }
@@ -148,7 +154,7 @@ impl Delivery for AmqpDelivery {
         let Some(letter) = self.letter(settlement) else { return self.receipt.requeue() };
         let (lost, queue) = (self.receipt.lost(), letter.queue.clone());
         // Boxed, so that jobs which need no letter, nearly all of them, take no room for its way.
-        let publishing = Box::pin(self.exits.publisher.publish(letter));
+        let publishing = Box::pin(self.targets.publisher.publish(letter));
         tokio::select! {
             biased;
             // Its ack would mean nothing any more, and the job comes again: one letter is enough.

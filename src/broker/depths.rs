@@ -18,9 +18,9 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use super::{
     connection::Connection,
     counting::Counting,
-    ending::Break,
     lane::LaneChannel,
     queues::Queues,
+    session_end::SessionBreak,
     starvation::Starvation,
     topology::{self, Occupancy},
     wait::{ConnectionState, NoAnswer},
@@ -85,7 +85,7 @@ pub struct Depths {
 
 impl Depths {
     /// Samples until the connection is gone, or the consumer of the lane starves.
-    pub async fn sample(&self, connection: &Connection, consumer: &LaneChannel) -> Break {
+    pub async fn sample(&self, connection: &Connection, consumer: &LaneChannel) -> SessionBreak {
         let Some(counting) = &self.counting else {
             return self.sample_depths(connection, consumer).await;
         };
@@ -95,11 +95,11 @@ impl Depths {
         }
     }
 
-    async fn sample_depths(&self, connection: &Connection, consumer: &LaneChannel) -> Break {
+    async fn sample_depths(&self, connection: &Connection, consumer: &LaneChannel) -> SessionBreak {
         let _sampler = self.samplers.enter(self.lane);
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut looks = Looks::on(connection);
+        let mut probe = DepthProbe::on(connection);
         let mut starvation = Starvation::default();
         while connection.status().connected() {
             ticks.tick().await;
@@ -108,21 +108,21 @@ impl Depths {
                 continue;
             }
             let mut waiting = None;
-            if timeout(LIMIT, self.look(&mut looks, &mut waiting)).await.is_err() {
-                looks.forget();
+            if timeout(LIMIT, self.look(&mut probe, &mut waiting)).await.is_err() {
+                probe.forget();
             }
             if starvation.lasts(consumer.serving(waiting)) {
-                return Break::Starving;
+                return SessionBreak::Starving;
             }
         }
-        Break::Silent(NoAnswer::Gone)
+        SessionBreak::Silent(NoAnswer::Gone)
     }
 
     /// Notes as well how many jobs are found to wait in the lane. A queue that cannot be looked at leaves its
     /// figure as it is; whoever needs it says so.
-    async fn look(&self, looks: &mut Looks<'_>, waiting: &mut Option<u32>) {
+    async fn look(&self, probe: &mut DepthProbe<'_>, waiting: &mut Option<u32>) {
         for lane in self.samplers.lanes(self.lane) {
-            let Some(found) = looks.at(self.queues.lane(lane)).await else { continue };
+            let Some(found) = probe.at(self.queues.lane(lane)).await else { continue };
             if lane == self.lane {
                 // No consumer, not even our own: the queue was too busy to tell.
                 *waiting = (found.consumers > 0 || found.ready > 0).then_some(found.ready);
@@ -130,12 +130,12 @@ impl Depths {
             self.metrics.queue_messages(depth_of(lane), found.ready.into());
         }
         if self.samplers.samples_shared(self.lane) {
-            if let Some(found) = looks.at(self.queues.dead()).await {
+            if let Some(found) = probe.at(self.queues.dead()).await {
                 self.metrics.queue_messages(Depth::Dead, found.ready.into());
             }
             let mut parked = Some(0);
             for queue in self.queues.all_retry() {
-                let found = looks.at(queue).await;
+                let found = probe.at(queue).await;
                 parked = parked.zip(found).map(|(sum, found)| sum + u64::from(found.ready));
             }
             if let Some(parked) = parked {
@@ -152,15 +152,15 @@ const fn depth_of(lane: Lane) -> Depth {
     }
 }
 
-/// Looks on a channel of their own, because a look at a queue that is missing closes the channel.
+/// DepthProbe on a channel of their own, because a look at a queue that is missing closes the channel.
 #[derive(Debug)]
-pub struct Looks<'a> {
+pub struct DepthProbe<'a> {
     connection: &'a Connection,
     channel: Option<Channel>,
 }
 
-impl<'a> Looks<'a> {
-    /// Looks by this connection.
+impl<'a> DepthProbe<'a> {
+    /// DepthProbe by this connection.
     pub const fn on(connection: &'a Connection) -> Self {
         Self { connection, channel: None }
     }
@@ -175,7 +175,7 @@ impl<'a> Looks<'a> {
         if self.channel.as_ref().is_none_or(|channel| !channel.status().connected()) {
             self.channel = self.connection.create_channel().await.ok();
         }
-        let found = topology::look(self.channel.as_ref()?, queue).await.ok();
+        let found = topology::passive_declare(self.channel.as_ref()?, queue).await.ok();
         if found.is_none() {
             self.channel = None;
         }

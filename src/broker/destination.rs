@@ -12,16 +12,16 @@ use tokio::{
 };
 
 use super::{
-    batch::{self, CutShort, Fate, Outgoing, Published, Wait},
+    batch::{self, BatchResult, ConfirmWait, Interruption, OutgoingRef, PublishResult},
     confirm_channel::{ConfirmChannel, DedicatedChannel},
+    confirm_timeout::ConfirmTimeout,
     connection::Connection,
     headers,
-    outbox::Outbox,
-    patience::Patience,
-    pending::{Applied, Entry, Limits, Next, Pending, Scope},
-    publisher::{Letter, Posted},
+    pending::{Applied, BatchLimits, ConnectionUse, NextStep, Pending, PendingMessage},
+    publish_health::PublishHealth,
+    publisher::{OutgoingMessage, PublishRequest},
     queues::Queues,
-    settings::Settings,
+    settings::BrokerSettings,
     topology,
 };
 use crate::{
@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// What goes out before its confirms are awaited.
-const BATCH: Limits = Limits { messages: 128, bytes: 1024 * 1024 };
+const BATCH: BatchLimits = BatchLimits { messages: 128, bytes: 1024 * 1024 };
 
 /// Letters that are taken in from their senders; more wait there.
 const TAKEN_IN: usize = 256;
@@ -45,7 +45,7 @@ pub const RETRY: Schedule = Schedule {
 
 /// The publishing connection as it is now.
 #[derive(Debug, Clone)]
-pub enum Line {
+pub enum SharedConnection {
     /// It is there.
     Up(Arc<Connection>),
     /// It is not, for this reason.
@@ -54,11 +54,11 @@ pub enum Line {
 
 /// What the destinations of one publisher share.
 #[derive(Debug)]
-pub struct Shared {
-    pub settings: Arc<Settings>,
+pub struct PublishContext {
+    pub settings: Arc<BrokerSettings>,
     pub queues: Arc<Queues>,
     pub metrics: Arc<Metrics>,
-    pub outbox: Arc<Outbox>,
+    pub health: Arc<PublishHealth>,
     /// Letters that the broker has confirmed, of any queue.
     pub confirmed: AtomicU64,
 }
@@ -69,14 +69,14 @@ pub struct Shared {
 pub struct Destination {
     /// The queue, as it is named to people.
     name: String,
-    shared: Arc<Shared>,
-    inbox: mpsc::Receiver<Posted>,
-    line: watch::Receiver<Line>,
+    shared: Arc<PublishContext>,
+    inbox: mpsc::Receiver<PublishRequest>,
+    shared_connection: watch::Receiver<SharedConnection>,
     channel: Option<ConfirmChannel>,
     /// For a message that may have broken the shared connection.
-    apart: DedicatedChannel,
-    pending: Pending<Posted>,
-    patience: Patience,
+    dedicated: DedicatedChannel,
+    pending: Pending<PublishRequest>,
+    confirm_timeout: ConfirmTimeout,
     backoff: Backoff,
 }
 
@@ -84,45 +84,58 @@ impl Destination {
     /// A destination that has no channel yet.
     pub fn new(
         name: String,
-        shared: Arc<Shared>,
-        inbox: mpsc::Receiver<Posted>,
-        line: watch::Receiver<Line>,
+        shared: Arc<PublishContext>,
+        inbox: mpsc::Receiver<PublishRequest>,
+        shared_connection: watch::Receiver<SharedConnection>,
     ) -> Self {
-        let patience = Patience::new(shared.settings.confirm_timeout);
+        let confirm_timeout = ConfirmTimeout::new(shared.settings.confirm_timeout);
         let (pending, backoff) = (Pending::new(BATCH), RETRY.start());
-        let apart = DedicatedChannel::new(&shared.settings);
-        Self { name, shared, inbox, line, channel: None, apart, pending, patience, backoff }
+        let dedicated = DedicatedChannel::new(&shared.settings);
+        Self {
+            name,
+            shared,
+            inbox,
+            shared_connection,
+            channel: None,
+            dedicated,
+            pending,
+            confirm_timeout,
+            backoff,
+        }
     }
 
     /// Publishes what comes until nothing more can come.
     pub async fn run(mut self) {
         loop {
             if self.unpublished() == 0 {
-                self.shared.outbox.cleared(&self.name);
+                self.shared.health.cleared(&self.name);
                 match self.inbox.recv().await {
                     Some(posted) => self.keep(posted),
                     None => return,
                 }
             }
             self.take_in();
-            let goes_apart = self.pending.goes_apart(self.confirmed());
-            let connected =
-                if goes_apart { self.connected_apart().await } else { self.connected().await };
+            let needs_dedicated = self.pending.needs_dedicated(self.confirmed());
+            let connected = if needs_dedicated {
+                self.connected_dedicated().await
+            } else {
+                self.connected().await
+            };
             let Some(channel) = connected else { continue };
-            match self.publish(&channel, goes_apart).await {
-                Next::Continue if goes_apart => {
+            match self.publish(&channel, needs_dedicated).await {
+                NextStep::Continue if needs_dedicated => {
                     self.backoff.reset();
-                    self.apart.put_back(channel);
+                    self.dedicated.put_back(channel);
                 }
-                Next::Continue => {
+                NextStep::Continue => {
                     self.backoff.reset();
                     self.channel = Some(channel);
                 }
-                Next::Reopen(why) => {
+                NextStep::Reopen(why) => {
                     self.failed(why);
                     channel.close(&self.shared.settings).await;
                 }
-                Next::Wait(why) => {
+                NextStep::Wait(why) => {
                     self.failed(why);
                     channel.close(&self.shared.settings).await;
                     self.wait().await;
@@ -131,39 +144,37 @@ impl Destination {
         }
     }
 
-    /// Publishes one batch, over the connection that all queues share or over the one apart.
-    async fn publish(&mut self, channel: &ConfirmChannel, is_apart: bool) -> Next {
+    /// Publishes one batch, over the connection that all queues share or over the one dedicated.
+    async fn publish(&mut self, channel: &ConfirmChannel, is_dedicated: bool) -> NextStep {
         let (batch, letters) = self.take_out();
         if batch.is_empty() {
-            return Next::Continue;
+            return NextStep::Continue;
         }
         let frame_max = channel.frame_max();
-        let outgoing = letters.iter().map(|Letter { queue, body, properties, .. }| Outgoing {
-            queue,
-            body,
-            properties: headers::fit(properties, frame_max),
+        let outgoing = letters.iter().map(|OutgoingMessage { queue, body, properties, .. }| {
+            OutgoingRef { queue, body, properties: headers::fit(properties, frame_max) }
         });
         let (shared, queue, inbox) = (&self.shared, &self.name, &self.inbox);
         let waiting = batch.len() + self.pending.len();
-        let waits = |how: Wait| {
-            shared.metrics.broker_blocked(how == Wait::Blocked);
+        let waits = |how: ConfirmWait| {
+            shared.metrics.broker_blocked(how == ConfirmWait::Blocked);
             if let Some(problem) = how.problem() {
-                shared.outbox.failed(queue, problem.to_owned(), waiting + inbox.len());
+                shared.health.failed(queue, problem.to_owned(), waiting + inbox.len());
             }
         };
         // Nobody gives a batch up: one sender may have gone, but the others have not.
         let forever = std::future::pending();
         let published =
-            batch::publish(channel, outgoing, &mut self.patience, &waits, forever).await;
+            batch::publish(channel, outgoing, &mut self.confirm_timeout, &waits, forever).await;
         self.count(&letters, &published);
         for ((entry, letter), fate) in batch.iter().zip(letters).zip(&published.fates) {
-            if *fate != Fate::Confirmed {
+            if *fate != PublishResult::Confirmed {
                 entry.message.put_back(letter);
             }
         }
-        let is_gone = published.fates.contains(&Fate::Returned);
-        let scope = if is_apart { Scope::Apart } else { Scope::Shared };
-        let applied = self.pending.apply(batch, published, scope, self.confirmed());
+        let is_gone = published.fates.contains(&PublishResult::Returned);
+        let used = if is_dedicated { ConnectionUse::Dedicated } else { ConnectionUse::Shared };
+        let applied = self.pending.apply(batch, published, used, self.confirmed());
         let next = Self::tell(applied);
         if is_gone && self.shared.settings.declare {
             // The queue was deleted. If it can't be declared, the next try is returned again.
@@ -174,8 +185,8 @@ impl Destination {
 
     /// Takes out what goes next, and its letters. What its senders have given up by now is left out: their jobs
     /// come again, and a letter would be one copy more.
-    fn take_out(&mut self) -> (Vec<Entry<Posted>>, Vec<Letter>) {
-        self.pending.retain(Posted::is_awaited);
+    fn take_out(&mut self) -> (Vec<PendingMessage<PublishRequest>>, Vec<OutgoingMessage>) {
+        self.pending.retain(PublishRequest::is_awaited);
         let mut batch = self.pending.next(self.confirmed());
         let mut letters = Vec::with_capacity(batch.len());
         batch.retain(|entry| {
@@ -188,17 +199,17 @@ impl Destination {
     }
 
     /// Counts what became of the letters of a batch.
-    fn count(&self, letters: &[Letter], published: &Published) {
-        let silent = published.cut_short == Some(CutShort::Silent);
+    fn count(&self, letters: &[OutgoingMessage], published: &BatchResult) {
+        let silent = published.interruption == Some(Interruption::Silent);
         for (letter, fate) in letters.iter().zip(&published.fates) {
             let counted = match fate {
-                Fate::Confirmed => metrics::Published::Confirmed,
-                Fate::Nacked => metrics::Published::Nacked,
-                Fate::Returned => metrics::Published::Returned,
-                Fate::Unknown if silent => metrics::Published::TimedOut,
-                Fate::Unknown => continue,
+                PublishResult::Confirmed => metrics::Published::Confirmed,
+                PublishResult::Nacked => metrics::Published::Nacked,
+                PublishResult::Returned => metrics::Published::Returned,
+                PublishResult::Unknown if silent => metrics::Published::TimedOut,
+                PublishResult::Unknown => continue,
             };
-            if *fate == Fate::Confirmed {
+            if *fate == PublishResult::Confirmed {
                 self.shared.confirmed.fetch_add(1, Ordering::Relaxed);
             }
             if let Some(target) = letter.target {
@@ -208,7 +219,7 @@ impl Destination {
     }
 
     /// Tells the senders what became of their letters.
-    fn tell(applied: Applied<Posted>) -> Next {
+    fn tell(applied: Applied<PublishRequest>) -> NextStep {
         for posted in applied.confirmed {
             posted.tell(Ok(()));
         }
@@ -218,10 +229,10 @@ impl Destination {
         applied.next
     }
 
-    /// A connection apart and a channel on it; `None` after a failure, once it is time for another try. The
+    /// A connection dedicated and a channel on it; `None` after a failure, once it is time for another try. The
     /// messages that can go over the shared connection go first then.
-    async fn connected_apart(&mut self) -> Option<ConfirmChannel> {
-        match self.apart.take().await {
+    async fn connected_dedicated(&mut self) -> Option<ConfirmChannel> {
+        match self.dedicated.take().await {
             Ok(channel) => Some(channel),
             Err(unreachable) => {
                 self.pending.put_off(self.confirmed());
@@ -234,15 +245,15 @@ impl Destination {
 
     /// The shared connection and a channel on it; `None` after a failure, once it is time for another try.
     async fn connected(&mut self) -> Option<ConfirmChannel> {
-        self.apart.discard();
+        self.dedicated.discard();
         if let Some(channel) = self.channel.take()
             && channel.is_open()
         {
             return Some(channel);
         }
-        let line = self.line.borrow_and_update().clone();
-        match line {
-            Line::Up(connection) if connection.status().connected() => {
+        let shared_connection = self.shared_connection.borrow_and_update().clone();
+        match shared_connection {
+            SharedConnection::Up(connection) if connection.status().connected() => {
                 match ConfirmChannel::open(connection, &self.shared.settings).await {
                     Ok(channel) => return Some(channel),
                     Err(why) => {
@@ -251,20 +262,20 @@ impl Destination {
                     }
                 }
             }
-            line => {
-                if let Line::Down(why) = line {
+            shared_connection => {
+                if let SharedConnection::Down(why) = shared_connection {
                     self.failed(why);
                 }
                 if !self.is_closed() {
                     // The publisher says what becomes of it, as long as there is one.
-                    let _ = self.line.changed().await;
+                    let _ = self.shared_connection.changed().await;
                 }
             }
         }
         None
     }
 
-    fn keep(&mut self, posted: Posted) {
+    fn keep(&mut self, posted: PublishRequest) {
         let size = posted.size();
         self.pending.push(posted, size);
     }
@@ -280,13 +291,13 @@ impl Destination {
 
     /// Letters that somebody still waits for; the others are dropped.
     fn unpublished(&mut self) -> usize {
-        self.pending.retain(Posted::is_awaited);
+        self.pending.retain(PublishRequest::is_awaited);
         self.pending.len() + self.inbox.len()
     }
 
     fn failed(&mut self, why: String) {
         let letters = self.unpublished();
-        self.shared.outbox.failed(&self.name, why, letters);
+        self.shared.health.failed(&self.name, why, letters);
     }
 
     /// Letters that the broker has confirmed so far, of any queue.

@@ -10,9 +10,9 @@ use lapin::{ConnectionProperties, tcp::AsyncTcpStream, uri::AMQPUri};
 use tokio::time::{timeout, timeout_at};
 
 use super::{
-    cause::Cause,
+    cause::CloseCause,
     connect::Purpose,
-    stream::{Deadline, Ended, Handle, Kit, Stream},
+    stream::{Deadline, LapinRuntime, Stream, StreamEnd, StreamHandle},
 };
 
 /// lapin may have more to say of a handshake whose stream has ended, such as what the broker said before. It
@@ -31,12 +31,12 @@ pub const HUNG_UP: &str = "the broker closed the connection in the middle of the
 pub async fn handshake(
     uri: AMQPUri,
     stream: Stream,
-    handle: &Handle,
+    handle: &StreamHandle,
     purpose: Purpose,
     deadline: Deadline,
 ) -> Result<lapin::Connection, String> {
     // However this ends but well, lapin's thread must not go on without anybody.
-    let abandoned = Abandoned(Some(handle));
+    let abandoned = AbandonOnDrop(Some(handle));
     let stream = Mutex::new(Some(stream));
     let connect = async move |_, _| {
         // lapin asks once: its own repetitions are off.
@@ -44,7 +44,7 @@ pub async fn handshake(
         let spent = || lapin::Error::from(io::Error::from(io::ErrorKind::NotConnected));
         stream.map(AsyncTcpStream::Plain).ok_or_else(spent)
     };
-    let runtime = Kit::current().into();
+    let runtime = LapinRuntime::current().into();
     let shaking = lapin::Connection::connector(uri, runtime, connect, properties(purpose));
     let mut shaking = std::pin::pin!(shaking);
     let ended = async {
@@ -59,9 +59,9 @@ pub async fn handshake(
             abandoned.keep();
             Ok(connection)
         }
-        Ok(Some(Err(error))) if !error.is_io_error() => Err(Cause::of(&error).text),
+        Ok(Some(Err(error))) if !error.is_io_error() => Err(CloseCause::of(&error).text),
         Ok(_) => Err(match handle.cause() {
-            Some(cause) if handle.end() != Some(Ended::Closed) || cause.code.is_some() => {
+            Some(cause) if handle.end() != Some(StreamEnd::Closed) || cause.code.is_some() => {
                 cause.text
             }
             _ => HUNG_UP.to_owned(),
@@ -71,16 +71,16 @@ pub async fn handshake(
 }
 
 /// Gives a stream up when dropped.
-struct Abandoned<'a>(Option<&'a Handle>);
+struct AbandonOnDrop<'a>(Option<&'a StreamHandle>);
 
-impl Abandoned<'_> {
+impl AbandonOnDrop<'_> {
     /// The stream is kept.
     fn keep(mut self) {
         self.0 = None;
     }
 }
 
-impl Drop for Abandoned<'_> {
+impl Drop for AbandonOnDrop<'_> {
     fn drop(&mut self) {
         if let Some(handle) = self.0 {
             handle.give_up();

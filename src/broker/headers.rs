@@ -256,13 +256,13 @@ fn in_order_of_worth(headers: &FieldTable) -> impl Iterator<Item = (&ShortString
     let is_trace = |name: &ShortString| TRACE_HEADERS.contains(&name.as_str());
     let first = headers.into_iter().filter(move |(name, _)| is_trace(name));
     let others =
-        headers.into_iter().filter(move |(name, _)| !is_trace(name) && travels(name.as_str()));
+        headers.into_iter().filter(move |(name, _)| !is_trace(name) && is_copied(name.as_str()));
     first.chain(others)
 }
 
 /// Whether a header is one of the producer's that may go on to another queue.
 #[must_use]
-pub fn travels(name: &str) -> bool {
+pub fn is_copied(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     !DROPPED_HEADERS.contains(&name.as_str())
         && !DROPPED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))

@@ -48,12 +48,12 @@ pub enum HistoryKeyFault {
 }
 
 /// One key.
-struct Key {
+struct HistoryKey {
     text: SecretString,
     mac: hmac::Key,
 }
 
-type Keys = Arc<[Key]>;
+type Keys = Arc<[HistoryKey]>;
 
 /// The keys in force.
 pub struct HistoryKeys {
@@ -153,7 +153,7 @@ impl HistoryKeys {
     }
 }
 
-fn same(one: &[Key], other: &[Key]) -> bool {
+fn same(one: &[HistoryKey], other: &[HistoryKey]) -> bool {
     one.iter()
         .map(|key| key.text.expose_secret())
         .eq(other.iter().map(|key| key.text.expose_secret()))
@@ -186,7 +186,7 @@ fn parse(text: &[u8]) -> Result<Keys, HistoryKeyFault> {
     }
 }
 
-fn key(line: &[u8], number: usize) -> Result<Key, HistoryKeyFault> {
+fn key(line: &[u8], number: usize) -> Result<HistoryKey, HistoryKeyFault> {
     let text = std::str::from_utf8(line).ok().filter(|text| {
         // What is not seen in an editor is not kept by one either.
         text.bytes().all(|byte| byte.is_ascii_graphic())
@@ -194,9 +194,10 @@ fn key(line: &[u8], number: usize) -> Result<Key, HistoryKeyFault> {
     let text = text.ok_or(HistoryKeyFault::NotPrintable(number))?;
     match text.len() {
         0..MIN_KEY_CHARS => Err(HistoryKeyFault::TooShort(number)),
-        MIN_KEY_CHARS..=MAX_KEY_CHARS => {
-            Ok(Key { text: SecretString::from(text), mac: hmac::Key::new(hmac::HMAC_SHA256, line) })
-        }
+        MIN_KEY_CHARS..=MAX_KEY_CHARS => Ok(HistoryKey {
+            text: SecretString::from(text),
+            mac: hmac::Key::new(hmac::HMAC_SHA256, line),
+        }),
         _ => Err(HistoryKeyFault::TooMany),
     }
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use super::{
     connect::{Connector, Purpose},
     queues::Queues,
-    settings::Settings,
+    settings::BrokerSettings,
     topology::{self, TopologyError},
 };
 
 /// What was found of one queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
+pub enum QueueCheck {
     /// It is there, as it must be, with so many messages ready.
     Fits(u32),
     /// It is not there.
@@ -20,12 +20,12 @@ pub enum Found {
     Faulty(String),
 }
 
-/// Looks at every queue of the family.
+/// DepthProbe at every queue of the family.
 ///
 /// # Errors
 ///
 /// One sentence if the broker cannot be reached.
-pub async fn inspect(settings: &Arc<Settings>) -> Result<Vec<(String, Found)>, String> {
+pub async fn inspect(settings: &Arc<BrokerSettings>) -> Result<Vec<(String, QueueCheck)>, String> {
     let mut connector = Connector::new(Arc::clone(settings));
     let connection = connector.connect(Purpose::Check).await.map_err(|error| error.to_string())?;
     let mut found = Vec::new();
@@ -33,12 +33,15 @@ pub async fn inspect(settings: &Arc<Settings>) -> Result<Vec<(String, Found)>, S
         // A passive declare ignores arguments. A real one of a queue that exists changes nothing and
         // compares them, so it is made only where the passive one found the queue.
         let seen = match topology::count(&connection, &queue).await {
-            Ok(ready) if settings.declare => topology::compare(&connection, &queue, arguments)
-                .await
-                .map_or_else(|error| Found::Faulty(error.to_string()), |()| Found::Fits(ready)),
-            Ok(ready) => Found::Fits(ready),
-            Err(TopologyError::Missing { .. }) => Found::Missing,
-            Err(error) => Found::Faulty(error.to_string()),
+            Ok(ready) if settings.declare => {
+                topology::compare(&connection, &queue, arguments).await.map_or_else(
+                    |error| QueueCheck::Faulty(error.to_string()),
+                    |()| QueueCheck::Fits(ready),
+                )
+            }
+            Ok(ready) => QueueCheck::Fits(ready),
+            Err(TopologyError::Missing { .. }) => QueueCheck::Missing,
+            Err(error) => QueueCheck::Faulty(error.to_string()),
         };
         found.push((queue.to_string(), seen));
     }

@@ -21,10 +21,10 @@ use tokio_util::sync::CancellationToken;
 use super::{
     acks::Frame,
     connection::{Claims, Connection},
-    delivery::{AmqpDelivery, Exits},
-    ending::Break,
+    delivery::{AmqpDelivery, SettlementTargets},
     headers,
     receipt::{ChannelLedger, Receipt},
+    session_end::SessionBreak,
     starvation::Serving,
 };
 use crate::{
@@ -108,22 +108,22 @@ impl LaneChannel {
     pub async fn fetch(
         &self,
         queue: &ShortString,
-        exits: &Arc<Exits>,
-    ) -> Result<Option<AmqpDelivery>, Break> {
+        targets: &Arc<SettlementTargets>,
+    ) -> Result<Option<AmqpDelivery>, SessionBreak> {
         let options = BasicGetOptions::default();
         let got = self.channel.basic_get(queue.clone(), options).await;
-        match got.map_err(Break::Failed)? {
+        match got.map_err(SessionBreak::Failed)? {
             None => Ok(None),
             Some(message) => {
-                self.receive(message.delivery, exits).map(Some).ok_or(Break::OutOfOrder)
+                self.receive(message.delivery, targets).map(Some).ok_or(SessionBreak::OutOfOrder)
             }
         }
     }
 
     /// Deliveries that are not settled yet.
     #[must_use]
-    pub fn in_hand(&self) -> usize {
-        self.ledger.in_hand()
+    pub fn in_flight(&self) -> usize {
+        self.ledger.in_flight()
     }
 
     /// The number of the consumer that is in force, if one is.
@@ -139,7 +139,7 @@ impl LaneChannel {
         Serving {
             consuming: self.consuming.load(Ordering::Relaxed),
             waiting,
-            in_hand: self.ledger.in_hand(),
+            in_flight: self.ledger.in_flight(),
             delivered: self.ledger.delivered_so_far(),
         }
     }
@@ -158,28 +158,32 @@ impl LaneChannel {
     pub async fn pump(
         &self,
         mut consumer: Consumer,
-        exits: Arc<Exits>,
+        targets: Arc<SettlementTargets>,
         intake: mpsc::Sender<AmqpDelivery>,
-    ) -> Break {
+    ) -> SessionBreak {
         while let Some(next) = consumer.next().await {
             let delivery = match next {
                 Ok(delivery) => delivery,
-                Err(error) => return Break::Failed(error),
+                Err(error) => return SessionBreak::Failed(error),
             };
-            let Some(delivery) = self.receive(delivery, &exits) else {
-                return Break::OutOfOrder;
+            let Some(delivery) = self.receive(delivery, &targets) else {
+                return SessionBreak::OutOfOrder;
             };
             if intake.send(delivery).await.is_err() {
-                return Break::Closed;
+                return SessionBreak::Closed;
             }
         }
         // The stream of a consumer just ends, whoever cancelled it.
-        Break::Cancelled
+        SessionBreak::Cancelled
     }
 
     /// `None` if the delivery's tag is not the next one: acks would go astray from here on, and only
     /// a new channel counts from the start.
-    fn receive(&self, delivery: Delivery, exits: &Arc<Exits>) -> Option<AmqpDelivery> {
+    fn receive(
+        &self,
+        delivery: Delivery,
+        targets: &Arc<SettlementTargets>,
+    ) -> Option<AmqpDelivery> {
         let Delivery { delivery_tag, redelivered, properties, data, .. } = delivery;
         // First of all, so that its bytes are given back whatever becomes of it.
         let charge = self.claims.claim(self.channel.id(), delivery_tag);
@@ -194,23 +198,23 @@ impl LaneChannel {
             lane: self.lane,
             redelivered,
         };
-        let arrival = headers::read(received, &exits.queues, &exits.history_keys, now);
-        let exits = Arc::clone(exits);
-        Some(AmqpDelivery::new(arrival, data, properties, receipt, exits).charged(charge))
+        let arrival = headers::read(received, &targets.queues, &targets.history_keys, now);
+        let targets = Arc::clone(targets);
+        Some(AmqpDelivery::new(arrival, data, properties, receipt, targets).charged(charge))
     }
 
     /// Tells the broker what is settled, many at a time, until `closing`; then the rest.
-    pub async fn acker(&self, closing: CancellationToken) -> Break {
+    pub async fn acker(&self, closing: CancellationToken) -> SessionBreak {
         let mut frames = Vec::new();
         loop {
             let last = self.ledger.due(&closing).await;
             self.ledger.flush(&mut frames);
             if let Err(error) = self.tell(&frames).await {
-                return Break::Failed(error);
+                return SessionBreak::Failed(error);
             }
             frames.clear();
             if last {
-                return Break::Closed;
+                return SessionBreak::Closed;
             }
         }
     }

@@ -12,37 +12,37 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
     advice::{Suspicion, advised},
-    commands::{Commands, Intake},
+    commands::{DeliverySender, LaneCommands},
     connect::{Connector, Purpose},
-    consuming::Lanes,
+    consuming::LaneStates,
     counting::Counting,
-    delivery::Exits,
+    delivery::SettlementTargets,
     depths::Depths,
-    ending::End,
     one_job::Sessions,
-    pace::{Pace, STABLE},
-    session::{Refused, Session},
-    settings::Settings,
+    reconnect::{ReconnectDelay, STABLE},
+    session::{Session, SessionRefused},
+    session_end::SessionEnd,
+    settings::BrokerSettings,
     stream::Budget,
     topology::TopologyError,
 };
 use crate::{
     domain::Lane,
-    metrics::{EndedBy, Metrics},
+    metrics::{Metrics, SessionEndReason},
     ports::Consumers,
 };
 
 /// What both lanes share.
 #[derive(Debug, Clone)]
-pub struct Shared {
+pub struct SessionContext {
     /// How the broker is reached and used.
-    pub settings: Arc<Settings>,
+    pub settings: Arc<BrokerSettings>,
     /// Where deliveries can go.
-    pub exits: Arc<Exits>,
+    pub targets: Arc<SettlementTargets>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Whether each lane consumes.
-    pub lanes: Arc<Lanes>,
+    pub lanes: Arc<LaneStates>,
     /// Where each lane is asked for one job.
     pub sessions: Sessions,
     /// Whether any lane ever consumed.
@@ -54,12 +54,12 @@ pub struct Shared {
 pub struct LaneSessions {
     lane: Lane,
     connector: Connector,
-    shared: Shared,
+    shared: SessionContext,
     depths: Depths,
     /// `None` once no more jobs are wanted: then the source ends with the last pump.
-    intake: Option<Intake>,
-    commands: Commands,
-    pace: Pace,
+    intake: Option<DeliverySender>,
+    commands: LaneCommands,
+    reconnect: ReconnectDelay,
     /// Its messages may be what breaks its sessions.
     suspect: bool,
 }
@@ -69,11 +69,11 @@ impl LaneSessions {
     #[must_use]
     pub fn new(
         lane: Lane,
-        shared: Shared,
+        shared: SessionContext,
         budget: Arc<Budget>,
         depths: Depths,
-        intake: Intake,
-        commands: Commands,
+        intake: DeliverySender,
+        commands: LaneCommands,
     ) -> Self {
         let connector = Connector::new(Arc::clone(&shared.settings));
         Self {
@@ -83,14 +83,14 @@ impl LaneSessions {
             depths,
             intake: Some(intake),
             commands,
-            pace: Pace::default(),
+            reconnect: ReconnectDelay::default(),
             suspect: false,
         }
     }
 
     /// Tells `consumers` how many consumers the broker counts on the lane.
     pub fn tell(&mut self, consumers: Arc<dyn Consumers>) {
-        let queues = Arc::clone(&self.shared.exits.queues);
+        let queues = Arc::clone(&self.shared.targets.queues);
         self.depths.counting = Some(Counting { lane: self.lane, queues, told: consumers });
     }
 
@@ -109,19 +109,19 @@ impl LaneSessions {
             };
             let ended = match began {
                 Ok(session) => self.consume(session, intake).await,
-                Err(Refused::Topology(error @ TopologyError::Differs { .. }))
+                Err(SessionRefused::Topology(error @ TopologyError::Differs { .. }))
                     if self.is_first() =>
                 {
                     return Err(error);
                 }
                 Err(refused) => {
                     self.shared.lanes.fails(self.lane, &advised(refused.to_string()));
-                    EndedBy::ConnectFailed
+                    SessionEndReason::ConnectFailed
                 }
             };
             self.shared.metrics.session_ended(ended);
             tokio::select! {
-                () = sleep(self.pace.wait(fastrand::f64())) => {}
+                () = sleep(self.reconnect.wait(fastrand::f64())) => {}
                 () = commands.unwanted() => break,
             }
         }
@@ -133,27 +133,32 @@ impl LaneSessions {
         !self.shared.begun.load(Ordering::Acquire)
     }
 
-    async fn begin(&mut self) -> Result<Session, Refused> {
+    async fn begin(&mut self) -> Result<Session, SessionRefused> {
         let connecting = self.connector.connect(Purpose::Consume(self.lane)).await;
-        let connection =
-            connecting.map_err(|unreachable| Refused::Unreachable(unreachable.to_string()))?;
-        let Shared { settings, exits, .. } = self.shared.clone();
-        Session::begin(connection, self.lane, settings, exits, self.is_first()).await
+        let connection = connecting
+            .map_err(|unreachable| SessionRefused::Unreachable(unreachable.to_string()))?;
+        let SessionContext { settings, targets, .. } = self.shared.clone();
+        Session::begin(connection, self.lane, settings, targets, self.is_first()).await
     }
 
-    async fn consume(&mut self, session: Session, intake: Intake) -> EndedBy {
+    async fn consume(&mut self, session: Session, intake: DeliverySender) -> SessionEndReason {
         self.shared.begun.store(true, Ordering::Release);
         let began = Instant::now();
         let end = self.run_session(session, intake, began).await;
-        self.pace.lived(began.elapsed(), end.suspicion != Suspicion::None);
-        if end.by != EndedBy::Shutdown {
+        self.reconnect.lived(began.elapsed(), end.suspicion != Suspicion::None);
+        if end.by != SessionEndReason::Shutdown {
             let cause = self.judge(&end);
             self.shared.lanes.fails(self.lane, &cause);
         }
         end.by
     }
 
-    async fn run_session(&mut self, session: Session, intake: Intake, began: Instant) -> End {
+    async fn run_session(
+        &mut self,
+        session: Session,
+        intake: DeliverySender,
+        began: Instant,
+    ) -> SessionEnd {
         // One that breaks again and again has to prove itself first.
         if !self.suspect {
             self.shared.lanes.consumes(self.lane);
@@ -178,17 +183,17 @@ impl LaneSessions {
     }
 
     /// Whether the lane's messages are under suspicion after this end; returns its cause, and what to do.
-    fn judge(&mut self, end: &End) -> String {
+    fn judge(&mut self, end: &SessionEnd) -> String {
         let suspected = match end.suspicion {
             Suspicion::None => false,
             // What ends both lanes is not to be found in one of them.
             Suspicion::Some => self.shared.lanes.has_consumed_for(self.lane.other(), STABLE),
             Suspicion::Strong => true,
         };
-        self.suspect = suspected && self.pace.breaks_again_and_again();
+        self.suspect = suspected && self.reconnect.is_flapping();
         let cause = advised(end.cause.clone());
         if self.suspect {
-            let queue = self.shared.exits.queues.lane(self.lane);
+            let queue = self.shared.targets.queues.lane(self.lane);
             return format!(
                 "{cause}; again and again, soon after {queue} is consumed: one of its first messages may be \
                  the cause (see RevokerSessionsFlapping in the runbook)"

@@ -6,14 +6,15 @@
 
 mod acks;
 mod advice;
-mod announced;
 mod batch;
-mod broken;
 mod cause;
+mod channel_failure;
 mod commands;
 mod confirm_channel;
+mod confirm_timeout;
 mod connect;
 mod connection;
+mod connection_errors;
 mod consuming;
 mod consumption;
 mod counting;
@@ -21,7 +22,6 @@ mod dead_letters;
 mod delivery;
 mod depths;
 mod destination;
-mod ending;
 mod handshake;
 mod headers;
 mod history_keys;
@@ -29,16 +29,16 @@ mod inspect;
 mod lane;
 mod lane_sessions;
 mod one_job;
-mod outbox;
-mod pace;
-mod patience;
 mod pending;
 mod producer;
+mod publish_health;
 mod publisher;
 mod publishing;
 mod queues;
 mod receipt;
+mod reconnect;
 mod session;
+mod session_end;
 mod settings;
 mod starvation;
 mod stream;
@@ -46,8 +46,8 @@ mod supervise;
 mod topology;
 mod wait;
 
-pub use cause::Cause;
-pub use commands::{Control, Wanted};
+pub use cause::CloseCause;
+pub use commands::ConsumerControl;
 pub use confirm_channel::PrepareError;
 pub use connect::{Connector, Purpose, Unreachable};
 pub use consuming::Consuming;
@@ -56,17 +56,17 @@ pub(crate) use dead_letters::{
     BrowsedMessage, DeadLetterQueue, Discard, MessageDetails, MessageIdentity, Replayer,
     SelectedSet,
 };
-pub use delivery::{AmqpDelivery, Exits};
+pub use delivery::{AmqpDelivery, SettlementTargets};
 #[cfg(any(test, fuzzing))]
 pub use headers::invariants as header_invariants;
 pub use history_keys::{HistoryKeyFault, HistoryKeys};
-pub use inspect::{Found, inspect};
-pub use outbox::Outbox;
+pub use inspect::{QueueCheck, inspect};
 pub use producer::Producer;
-pub use publisher::{Letter, NotPublished, Publisher};
+pub use publish_health::PublishHealth;
+pub use publisher::{NotPublished, OutgoingMessage, Publisher};
 pub use publishing::Publishing;
 pub use queues::Queues;
-pub use settings::Settings;
+pub use settings::BrokerSettings;
 #[cfg(any(test, fuzzing))]
 pub use stream::invariants as stream_invariants;
 pub use stream::{Budget, Charge};
@@ -78,7 +78,7 @@ pub mod seams {
     pub use super::{
         acks::Frame,
         headers::{Received, read as read_arrival},
-        publisher::Posted,
+        publisher::PublishRequest,
         receipt::{ChannelLedger, Receipt},
     };
 }

@@ -14,8 +14,11 @@ use tokio::{
     time::sleep,
 };
 
-use super::commands::{Commands, Wanted};
-use crate::domain::{Lane, PerLane};
+use super::commands::LaneCommands;
+use crate::{
+    domain::{Lane, PerLane},
+    ports::Demand,
+};
 
 /// How often empty queues are asked for the one job that is wanted.
 pub const ASK_EVERY: Duration = Duration::from_millis(500);
@@ -25,7 +28,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// What a session answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub enum FetchAnswer {
     /// It took one.
     Job,
     /// Its queue has none.
@@ -35,7 +38,7 @@ pub enum Answer {
 }
 
 /// A question, to be answered once.
-pub type Question = oneshot::Sender<Answer>;
+pub type Question = oneshot::Sender<FetchAnswer>;
 
 /// Awaits `work`. While the lane stalls meanwhile, it leaves its turn to the other lane: the broker's answer to
 /// `work` waits behind what is not read, and a question must not wait with it.
@@ -48,7 +51,7 @@ pub async fn leaving_turns<T>(
     loop {
         if stalls() {
             while let Ok(question) = questions.try_recv() {
-                give(question, Answer::None);
+                give(question, FetchAnswer::None);
             }
         }
         tokio::select! {
@@ -59,7 +62,7 @@ pub async fn leaving_turns<T>(
     }
 }
 
-/// Answers a question with what `fetching` comes to; with [`Answer::None`], if the lane stalls first. Then a job that
+/// Answers a question with what `fetching` comes to; with [`FetchAnswer::None`], if the lane stalls first. Then a job that
 /// was asked for already may still come, beside one of the other lane.
 ///
 /// # Errors
@@ -68,11 +71,11 @@ pub async fn leaving_turns<T>(
 pub async fn answer<E>(
     question: Question,
     stalls: impl Fn() -> bool,
-    fetching: impl Future<Output = Result<Answer, E>>,
+    fetching: impl Future<Output = Result<FetchAnswer, E>>,
 ) -> Result<(), E> {
     // Before anything is asked of the broker.
     if stalls() {
-        give(question, Answer::None);
+        give(question, FetchAnswer::None);
         return Ok(());
     }
     let mut fetching = pin!(fetching);
@@ -86,14 +89,14 @@ pub async fn answer<E>(
     match fetched {
         Ok(answer) => give(question, answer),
         Err(fetching) => {
-            give(question, Answer::None);
+            give(question, FetchAnswer::None);
             fetching.await?;
         }
     }
     Ok(())
 }
 
-fn give(question: Question, answer: Answer) {
+fn give(question: Question, answer: FetchAnswer) {
     // Whoever asked may have gone.
     let _ = question.send(answer);
 }
@@ -112,7 +115,7 @@ impl Sessions {
     }
 
     /// A lane's answer; `None` if it has no session, or that ends first.
-    async fn ask(&self, lane: Lane) -> Option<Answer> {
+    async fn ask(&self, lane: Lane) -> Option<FetchAnswer> {
         let questions = self.of(lane).clone()?;
         let (question, answer) = oneshot::channel();
         questions.send(question).await.ok()?;
@@ -129,7 +132,7 @@ impl Sessions {
 #[derive(Debug)]
 pub struct OneJob {
     sessions: Sessions,
-    commands: Commands,
+    commands: LaneCommands,
     /// Whose turn it is.
     turn: Lane,
 }
@@ -137,7 +140,7 @@ pub struct OneJob {
 impl OneJob {
     /// A task that asks these sessions whenever one job is wanted.
     #[must_use]
-    pub const fn new(sessions: Sessions, commands: Commands) -> Self {
+    pub const fn new(sessions: Sessions, commands: LaneCommands) -> Self {
         Self { sessions, commands, turn: Lane::Interactive }
     }
 
@@ -146,14 +149,14 @@ impl OneJob {
         loop {
             let wanted = self.commands.wanted();
             match wanted {
-                Wanted::Never => return,
-                Wanted::All => self.turn = Lane::Interactive,
-                Wanted::None => {}
-                Wanted::One => self.take_one().await,
+                Demand::Never => return,
+                Demand::All => self.turn = Lane::Interactive,
+                Demand::None => {}
+                Demand::One => self.take_one().await,
             }
             tokio::select! {
                 () = self.commands.changed() => {}
-                () = sleep(ASK_EVERY), if wanted == Wanted::One => {}
+                () = sleep(ASK_EVERY), if wanted == Demand::One => {}
             }
         }
     }
@@ -163,12 +166,12 @@ impl OneJob {
             match self.sessions.ask(lane).await {
                 // A job that always fails, alone in its lane, is back from its stay before the next of these
                 // is wanted: it would be the only one ever taken.
-                Some(Answer::Job) => {
+                Some(FetchAnswer::Job) => {
                     self.turn = lane.other();
                     return;
                 }
-                Some(Answer::NotNow) => return,
-                Some(Answer::None) | None => {}
+                Some(FetchAnswer::NotNow) => return,
+                Some(FetchAnswer::None) | None => {}
             }
         }
     }

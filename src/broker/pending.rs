@@ -13,8 +13,8 @@
 use std::collections::VecDeque;
 
 use super::{
-    batch::{CutShort, Fate, Published},
-    broken::{Broken, Suspicion},
+    batch::{BatchResult, Interruption, PublishResult},
+    channel_failure::{Blame, ChannelFailure},
 };
 use crate::ports::Unpublishable;
 
@@ -23,7 +23,7 @@ const MOST_BREAKS: u32 = 2;
 
 /// How much goes out before its confirms are awaited.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct BatchLimits {
     /// Messages at most.
     pub messages: usize,
     /// Bytes of their bodies at most; one message goes whatever its size.
@@ -33,8 +33,8 @@ pub struct Limits {
 /// Messages that wait to be published to one queue.
 #[derive(Debug)]
 pub struct Pending<M> {
-    entries: VecDeque<Entry<M>>,
-    limits: Limits,
+    entries: VecDeque<PendingMessage<M>>,
+    limits: BatchLimits,
     /// How many came so far.
     came: u64,
     /// The size of the largest message that was confirmed since a channel last broke over a message.
@@ -43,7 +43,7 @@ pub struct Pending<M> {
 
 /// A message that waits or is on its way.
 #[derive(Debug)]
-pub struct Entry<M> {
+pub struct PendingMessage<M> {
     /// The message.
     pub message: M,
     size: usize,
@@ -51,7 +51,7 @@ pub struct Entry<M> {
     /// Whether it was unconfirmed as a channel broke over a message.
     suspect: bool,
     /// Whether the connection broke that others share, so that it is alone only on another.
-    apart: bool,
+    dedicated: bool,
     /// How many channels it broke alone.
     breaks: u32,
     /// How many messages were confirmed as it was last tried alone.
@@ -60,9 +60,9 @@ pub struct Entry<M> {
 
 /// Who else may have had messages on their way over the connection of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
+pub enum ConnectionUse {
     /// Nobody.
-    Apart,
+    Dedicated,
     /// Whoever publishes to other queues.
     Shared,
 }
@@ -75,12 +75,12 @@ pub struct Applied<M> {
     /// Not to be published again.
     pub unpublishable: Vec<(M, Unpublishable)>,
     /// How to go on.
-    pub next: Next,
+    pub next: NextStep,
 }
 
 /// How to go on after a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Next {
+pub enum NextStep {
     /// On the same channel.
     Continue,
     /// On another channel, at once: a message broke this one, for this reason.
@@ -91,7 +91,7 @@ pub enum Next {
 
 impl<M> Pending<M> {
     /// Nothing waits yet.
-    pub const fn new(limits: Limits) -> Self {
+    pub const fn new(limits: BatchLimits) -> Self {
         Self { entries: VecDeque::new(), limits, came: 0, proven: 0 }
     }
 
@@ -99,8 +99,16 @@ impl<M> Pending<M> {
     pub fn push(&mut self, message: M, size: usize) {
         let place = self.came;
         self.came += 1;
-        let (suspect, apart, breaks, tried_at) = (false, false, 0, None);
-        self.entries.push_back(Entry { message, size, place, suspect, apart, breaks, tried_at });
+        let (suspect, dedicated, breaks, tried_at) = (false, false, 0, None);
+        self.entries.push_back(PendingMessage {
+            message,
+            size,
+            place,
+            suspect,
+            dedicated,
+            breaks,
+            tried_at,
+        });
     }
 
     /// Messages that wait.
@@ -128,7 +136,7 @@ impl<M> Pending<M> {
     /// Takes out what goes next. `confirmed` counts the messages that the same broker has confirmed so
     /// far, to any queue: a message that broke its channel alone waits until others have passed, if there
     /// are any.
-    pub fn next(&mut self, confirmed: u64) -> Vec<Entry<M>> {
+    pub fn next(&mut self, confirmed: u64) -> Vec<PendingMessage<M>> {
         match self.due(confirmed) {
             Some(suspect) => self.entries.remove(suspect).into_iter().collect(),
             None => self.first(self.window()),
@@ -136,13 +144,15 @@ impl<M> Pending<M> {
     }
 
     /// Whether what goes next needs a connection over which nothing else goes.
-    pub fn goes_apart(&self, confirmed: u64) -> bool {
-        self.due(confirmed).and_then(|place| self.entries.get(place)).is_some_and(|due| due.apart)
+    pub fn needs_dedicated(&self, confirmed: u64) -> bool {
+        self.due(confirmed)
+            .and_then(|place| self.entries.get(place))
+            .is_some_and(|due| due.dedicated)
     }
 
-    /// Lets others go before the messages that need a connection apart: there is none for now.
+    /// Lets others go before the messages that need a connection dedicated: there is none for now.
     pub fn put_off(&mut self, confirmed: u64) {
-        for entry in self.entries.iter_mut().filter(|entry| entry.apart) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.dedicated) {
             entry.tried_at = Some(confirmed);
         }
     }
@@ -150,7 +160,7 @@ impl<M> Pending<M> {
     /// The place of the suspect that goes next, if one does.
     fn due(&self, confirmed: u64) -> Option<usize> {
         let others_wait = self.entries.iter().any(|entry| !entry.suspect);
-        let is_due = |entry: &Entry<M>| {
+        let is_due = |entry: &PendingMessage<M>| {
             entry.suspect && (!others_wait || entry.tried_at.is_none_or(|at| at < confirmed))
         };
         let due = self.entries.iter().enumerate().filter(|(_, entry)| is_due(entry));
@@ -160,43 +170,43 @@ impl<M> Pending<M> {
     /// Notes what became of a batch; what is still to be published waits again.
     pub fn apply(
         &mut self,
-        batch: Vec<Entry<M>>,
-        published: Published,
-        scope: Scope,
+        batch: Vec<PendingMessage<M>>,
+        published: BatchResult,
+        used: ConnectionUse,
         confirmed: u64,
     ) -> Applied<M> {
         let alone = batch.len() == 1;
         let mut applied =
-            Applied { confirmed: Vec::new(), unpublishable: Vec::new(), next: Next::Continue };
+            Applied { confirmed: Vec::new(), unpublishable: Vec::new(), next: NextStep::Continue };
         let (mut unknown, mut refused) = (Vec::new(), None);
         for (mut entry, fate) in batch.into_iter().zip(published.fates) {
             match fate {
-                Fate::Confirmed => {
+                PublishResult::Confirmed => {
                     self.proven = self.proven.max(entry.size);
                     applied.confirmed.push(entry.message);
                 }
-                Fate::Unknown => unknown.push(entry),
-                Fate::Nacked | Fate::Returned => {
+                PublishResult::Unknown => unknown.push(entry),
+                PublishResult::Nacked | PublishResult::Returned => {
                     // The channel bears it. Behind the others, which another try may reach first.
-                    (entry.suspect, entry.apart) = (false, false);
+                    (entry.suspect, entry.dedicated) = (false, false);
                     self.entries.push_back(entry);
                     refused = refused.max(fate.refusal());
                 }
             }
         }
-        applied.next = match (published.cut_short, refused) {
-            (Some(CutShort::Broken(Broken { why, suspicion })), _)
-                if suspicion != Suspicion::Nobody =>
+        applied.next = match (published.interruption, refused) {
+            (Some(Interruption::ChannelFailure(ChannelFailure { why, blame })), _)
+                if blame != Blame::Nobody =>
             {
-                let alone = alone && (suspicion == Suspicion::Message || scope == Scope::Apart);
-                self.broke(unknown, alone, suspicion, &why, confirmed, &mut applied)
+                let alone = alone && (blame == Blame::Message || used == ConnectionUse::Dedicated);
+                self.broke(unknown, alone, blame, &why, confirmed, &mut applied)
             }
-            (Some(cut_short), _) => {
+            (Some(interruption), _) => {
                 self.put_back(unknown);
-                Next::Wait(cut_short.to_string())
+                NextStep::Wait(interruption.to_string())
             }
-            (None, Some(refusal)) => Next::Wait(refusal.to_owned()),
-            (None, None) => Next::Continue,
+            (None, Some(refusal)) => NextStep::Wait(refusal.to_owned()),
+            (None, None) => NextStep::Continue,
         };
         applied
     }
@@ -204,30 +214,30 @@ impl<M> Pending<M> {
     /// A channel broke over one of these, or the broker may have failed over one of them.
     fn broke(
         &mut self,
-        mut unknown: Vec<Entry<M>>,
+        mut unknown: Vec<PendingMessage<M>>,
         alone: bool,
-        suspicion: Suspicion,
+        blame: Blame,
         why: &str,
         confirmed: u64,
         applied: &mut Applied<M>,
-    ) -> Next {
+    ) -> NextStep {
         // What passed before may not pass any more: an operator may have lowered the limit.
         self.proven = 0;
         for entry in &mut unknown {
             entry.suspect = true;
-            entry.apart = suspicion == Suspicion::Perhaps;
+            entry.dedicated = blame == Blame::Perhaps;
         }
-        let mut next = Next::Reopen(why.to_owned());
+        let mut next = NextStep::Reopen(why.to_owned());
         if alone && let Some(mut entry) = unknown.pop() {
             entry.breaks += 1;
             // A broker that fails over everything condemns nothing.
-            let is_proved = match suspicion {
-                Suspicion::Message => true,
-                Suspicion::Perhaps => entry.tried_at.is_some_and(|at| at < confirmed),
-                Suspicion::Nobody => false,
+            let is_proved = match blame {
+                Blame::Message => true,
+                Blame::Perhaps => entry.tried_at.is_some_and(|at| at < confirmed),
+                Blame::Nobody => false,
             };
-            if suspicion == Suspicion::Perhaps {
-                next = Next::Wait(why.to_owned());
+            if blame == Blame::Perhaps {
+                next = NextStep::Wait(why.to_owned());
             }
             entry.tried_at = Some(confirmed);
             if is_proved && entry.breaks >= MOST_BREAKS {
@@ -242,7 +252,7 @@ impl<M> Pending<M> {
     }
 
     /// Puts messages to the front, in their order.
-    fn put_back(&mut self, entries: Vec<Entry<M>>) {
+    fn put_back(&mut self, entries: Vec<PendingMessage<M>>) {
         for entry in entries.into_iter().rev() {
             self.entries.push_front(entry);
         }
@@ -266,7 +276,7 @@ impl<M> Pending<M> {
         ends.unwrap_or(self.entries.len())
     }
 
-    fn first(&mut self, window: usize) -> Vec<Entry<M>> {
+    fn first(&mut self, window: usize) -> Vec<PendingMessage<M>> {
         let (suspects, batch) = self.entries.drain(..window).partition(|entry| entry.suspect);
         self.put_back(suspects);
         batch

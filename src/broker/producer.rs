@@ -11,14 +11,14 @@ use lapin::types::ShortString;
 use tokio::time::sleep;
 
 use super::{
-    batch::{self, CutShort, Fate, Outgoing, Wait},
+    batch::{self, ConfirmWait, Interruption, OutgoingRef, PublishResult},
     confirm_channel::{DedicatedChannel, PrepareError},
+    confirm_timeout::ConfirmTimeout,
     headers,
-    outbox::Outbox,
-    patience::Patience,
-    pending::{Entry, Limits, Next, Pending, Scope},
+    pending::{BatchLimits, ConnectionUse, NextStep, Pending, PendingMessage},
+    publish_health::PublishHealth,
     queues::Queues,
-    settings::Settings,
+    settings::BrokerSettings,
     topology,
 };
 use crate::{
@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// What goes out before its confirms are awaited: mostly all that a caller brings, for jobs are small.
-const BATCH: Limits = Limits { messages: usize::MAX, bytes: 16 * 1024 * 1024 };
+const BATCH: BatchLimits = BatchLimits { messages: usize::MAX, bytes: 16 * 1024 * 1024 };
 
 /// The waits between tries.
 const RETRY: Schedule = Schedule {
@@ -43,16 +43,16 @@ const RETRY: Schedule = Schedule {
 /// Apart from [`Publishing`](super::Publishing), which serves many, who each wait for one letter: this
 /// one serves a single caller with thousands of jobs at a time.
 pub struct Producer {
-    settings: Arc<Settings>,
+    settings: Arc<BrokerSettings>,
     queues: Queues,
     channel: DedicatedChannel,
-    patience: Patience,
+    confirm_timeout: ConfirmTimeout,
     backoff: Backoff,
-    outbox: Outbox,
+    health: PublishHealth,
 }
 
 /// The jobs of one call.
-struct Sending<J> {
+struct EnqueueBatch<J> {
     pending: Pending<J>,
     /// How many are confirmed so far.
     confirmed: u64,
@@ -61,20 +61,20 @@ struct Sending<J> {
 
 impl fmt::Debug for Producer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Producer").field("outbox", &self.outbox).finish_non_exhaustive()
+        f.debug_struct("Producer").field("health", &self.health).finish_non_exhaustive()
     }
 }
 
 impl Producer {
     /// A producer that is not connected yet.
     #[must_use]
-    pub fn new(settings: Arc<Settings>) -> Self {
+    pub fn new(settings: Arc<BrokerSettings>) -> Self {
         Self {
             queues: Queues::new(&settings.queue, &settings.park),
             channel: DedicatedChannel::new(&settings),
-            patience: Patience::new(settings.confirm_timeout),
+            confirm_timeout: ConfirmTimeout::new(settings.confirm_timeout),
             backoff: RETRY.start(),
-            outbox: Outbox::default(),
+            health: PublishHealth::default(),
             settings,
         }
     }
@@ -103,22 +103,22 @@ impl Producer {
             let size = job.as_ref().len();
             pending.push(job, size);
         }
-        let mut sending = Sending { pending, confirmed: 0, refused: Vec::new() };
+        let mut sending = EnqueueBatch { pending, confirmed: 0, refused: Vec::new() };
         let queue = self.queues.lane(lane).clone();
         // Not by dropping the work: what was confirmed until then would be forgotten.
         let given_up = given_up.shared();
         while !sending.pending.is_empty() && given_up.peek().is_none() {
             match self.attempt(&queue, &mut sending, given_up.clone()).await {
-                Next::Continue => {
+                NextStep::Continue => {
                     self.backoff.reset();
-                    self.outbox.cleared(queue.as_str());
+                    self.health.cleared(queue.as_str());
                 }
-                Next::Reopen(why) => {
-                    self.outbox.failed(queue.as_str(), why, sending.pending.len());
+                NextStep::Reopen(why) => {
+                    self.health.failed(queue.as_str(), why, sending.pending.len());
                     self.channel.close().await;
                 }
-                Next::Wait(why) => {
-                    self.outbox.failed(queue.as_str(), why, sending.pending.len());
+                NextStep::Wait(why) => {
+                    self.health.failed(queue.as_str(), why, sending.pending.len());
                     self.channel.close().await;
                     tokio::select! {
                         biased;
@@ -141,38 +141,40 @@ impl Producer {
     async fn attempt<J: AsRef<[u8]>>(
         &mut self,
         queue: &ShortString,
-        sending: &mut Sending<J>,
+        sending: &mut EnqueueBatch<J>,
         given_up: impl Future<Output = ()> + Clone,
-    ) -> Next {
+    ) -> NextStep {
         let connected = tokio::select! {
             biased;
             connected = self.channel.take() => connected,
-            () = given_up.clone() => return Next::Wait(CutShort::GivenUp.to_string()),
+            () = given_up.clone() => return NextStep::Wait(Interruption::GivenUp.to_string()),
         };
         let channel = match connected {
             Ok(channel) => channel,
-            Err(unreachable) => return Next::Wait(unreachable.to_string()),
+            Err(unreachable) => return NextStep::Wait(unreachable.to_string()),
         };
         let batch = sending.pending.next(sending.confirmed);
         let properties = headers::of_job(SystemTime::now());
-        let jobs = batch.iter().map(|Entry { message, .. }| Outgoing {
+        let jobs = batch.iter().map(|PendingMessage { message, .. }| OutgoingRef {
             queue,
             body: message.as_ref(),
             properties: properties.clone(),
         });
         let sent = batch.len();
-        let waits = |how: Wait| {
+        let waits = |how: ConfirmWait| {
             if let Some(problem) = how.problem() {
-                self.outbox.failed(queue.as_str(), problem.to_owned(), sent);
+                self.health.failed(queue.as_str(), problem.to_owned(), sent);
             }
         };
-        let published = batch::publish(&channel, jobs, &mut self.patience, &waits, given_up).await;
-        if published.fates.contains(&Fate::Returned) && self.settings.declare {
+        let published =
+            batch::publish(&channel, jobs, &mut self.confirm_timeout, &waits, given_up).await;
+        if published.fates.contains(&PublishResult::Returned) && self.settings.declare {
             // The queue was deleted. If it can't be declared, the next try is returned again.
             let _ = topology::ensure(&channel.connection, &self.queues, true).await;
         }
         self.channel.put_back(channel);
-        let applied = sending.pending.apply(batch, published, Scope::Apart, sending.confirmed);
+        let applied =
+            sending.pending.apply(batch, published, ConnectionUse::Dedicated, sending.confirmed);
         sending.confirmed += applied.confirmed.len() as u64;
         sending.refused.extend(applied.unpublishable);
         applied.next

@@ -17,7 +17,7 @@ use crate::{metrics::Target, ports::Unpublishable};
 const INBOX: usize = 256;
 
 /// A message on its way to a queue of ours.
-pub struct Letter {
+pub struct OutgoingMessage {
     /// Which kind of queue, for the metric; `None` for a producer's job, which is not counted.
     pub target: Option<Target>,
     /// The queue.
@@ -30,9 +30,11 @@ pub struct Letter {
     pub charge: Option<Charge>,
 }
 
-impl fmt::Debug for Letter {
+impl fmt::Debug for OutgoingMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Letter").field("queue", &self.queue.as_str()).finish_non_exhaustive()
+        f.debug_struct("OutgoingMessage")
+            .field("queue", &self.queue.as_str())
+            .finish_non_exhaustive()
     }
 }
 
@@ -53,19 +55,19 @@ pub enum NotPublished {
 /// holds the letter, and the sender empties it: neither the body nor the message itself outlives the sender,
 /// unless a batch has taken the letter out and is on its way.
 #[derive(Debug)]
-pub struct Posted {
-    slot: Arc<Slot>,
+pub struct PublishRequest {
+    slot: Arc<LetterSlot>,
     size: usize,
-    published: Outcome,
+    published: ConfirmSender,
 }
 
 /// Where a letter waits while it is not on its way.
-type Slot = Mutex<Option<Letter>>;
+type LetterSlot = Mutex<Option<OutgoingMessage>>;
 
 /// Tells the sender that its letter's queue has confirmed the letter, or never will.
-type Outcome = oneshot::Sender<Result<(), Unpublishable>>;
+type ConfirmSender = oneshot::Sender<Result<(), Unpublishable>>;
 
-impl Posted {
+impl PublishRequest {
     /// The bytes of the letter's body.
     #[must_use]
     pub const fn size(&self) -> usize {
@@ -80,12 +82,12 @@ impl Posted {
 
     /// Takes the letter out, to be sent; `None` if the sender has given it up.
     #[must_use]
-    pub fn take(&self) -> Option<Letter> {
+    pub fn take(&self) -> Option<OutgoingMessage> {
         slot(&self.slot).take()
     }
 
     /// Puts back a letter that has to be sent again. If the sender has given it up meanwhile, it is dropped.
-    pub fn put_back(&self, letter: Letter) {
+    pub fn put_back(&self, letter: OutgoingMessage) {
         let mut slot = slot(&self.slot);
         // Asked under the lock: the sender closes its side before it empties the slot.
         if self.is_awaited() {
@@ -101,18 +103,18 @@ impl Posted {
     }
 }
 
-fn slot(slot: &Slot) -> MutexGuard<'_, Option<Letter>> {
+fn slot(slot: &LetterSlot) -> MutexGuard<'_, Option<OutgoingMessage>> {
     // Nothing panics between taking and putting.
     slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The sender's side of a letter; dropped, it gives the letter up.
-struct Awaited {
-    slot: Arc<Slot>,
+struct ConfirmReceiver {
+    slot: Arc<LetterSlot>,
     outcome: oneshot::Receiver<Result<(), Unpublishable>>,
 }
 
-impl Drop for Awaited {
+impl Drop for ConfirmReceiver {
     fn drop(&mut self) {
         self.outcome.close();
         let letter = slot(&self.slot).take();
@@ -122,25 +124,25 @@ impl Drop for Awaited {
 }
 
 /// A letter for whoever publishes it, and the sender's side of it.
-fn post(letter: Letter) -> (Posted, Awaited) {
+fn post(letter: OutgoingMessage) -> (PublishRequest, ConfirmReceiver) {
     let size = letter.body.len();
     let (published, outcome) = oneshot::channel();
     let slot = Arc::new(Mutex::new(Some(letter)));
-    (Posted { slot: Arc::clone(&slot), size, published }, Awaited { slot, outcome })
+    (PublishRequest { slot: Arc::clone(&slot), size, published }, ConfirmReceiver { slot, outcome })
 }
 
 /// A handle of the publishing task.
 #[derive(Debug, Clone)]
 pub struct Publisher {
-    by_queue: Arc<BTreeMap<ShortString, mpsc::Sender<Posted>>>,
+    by_queue: Arc<BTreeMap<ShortString, mpsc::Sender<PublishRequest>>>,
     /// For every other queue.
-    others: mpsc::Sender<Posted>,
+    others: mpsc::Sender<PublishRequest>,
 }
 
 impl Publisher {
     /// A handle, and where its letters arrive, whatever their queue.
     #[must_use]
-    pub fn pair() -> (Self, mpsc::Receiver<Posted>) {
+    pub fn pair() -> (Self, mpsc::Receiver<PublishRequest>) {
         let (publisher, _, inbox) = Self::routed(std::iter::empty());
         (publisher, inbox)
     }
@@ -148,7 +150,7 @@ impl Publisher {
     /// A handle, and where its letters arrive: those for each of these queues apart, and the others.
     pub(super) fn routed<'a>(
         queues: impl Iterator<Item = &'a ShortString>,
-    ) -> (Self, Vec<mpsc::Receiver<Posted>>, mpsc::Receiver<Posted>) {
+    ) -> (Self, Vec<mpsc::Receiver<PublishRequest>>, mpsc::Receiver<PublishRequest>) {
         let (others, rest) = mpsc::channel(INBOX);
         let mut by_queue = BTreeMap::new();
         let mut inboxes = Vec::new();
@@ -166,7 +168,7 @@ impl Publisher {
     /// # Errors
     ///
     /// [`NotPublished`].
-    pub async fn publish(&self, letter: Letter) -> Result<(), NotPublished> {
+    pub async fn publish(&self, letter: OutgoingMessage) -> Result<(), NotPublished> {
         let inbox = self.by_queue.get(&letter.queue).unwrap_or(&self.others);
         let (posted, mut awaited) = post(letter);
         inbox.send(posted).await.map_err(|_| NotPublished::Closed)?;

@@ -20,15 +20,15 @@ use tokio::{
 };
 
 use super::{
-    broken::Broken,
     cause::GONE,
+    channel_failure::ChannelFailure,
     connect::{Connector, Purpose},
     connection::Connection,
-    destination::{Destination, Line, RETRY, Shared},
-    outbox::Outbox,
+    destination::{Destination, PublishContext, RETRY, SharedConnection},
+    publish_health::PublishHealth,
     publisher::Publisher,
     queues::Queues,
-    settings::Settings,
+    settings::BrokerSettings,
 };
 use crate::metrics::Metrics;
 
@@ -43,46 +43,47 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Publishing {
     connector: Connector,
-    shared: Arc<Shared>,
+    shared: Arc<PublishContext>,
     destinations: Vec<Destination>,
-    line: watch::Sender<Line>,
+    shared_connection: watch::Sender<SharedConnection>,
 }
 
 impl Publishing {
     /// The task and the first handle of it.
     #[must_use]
     pub fn new(
-        settings: Arc<Settings>,
+        settings: Arc<BrokerSettings>,
         queues: Arc<Queues>,
         metrics: Arc<Metrics>,
-        outbox: Arc<Outbox>,
+        health: Arc<PublishHealth>,
     ) -> (Self, Publisher) {
         let (publisher, by_queue, others) = Publisher::routed(queues.all_retry());
-        let (line, _) = watch::channel(Line::Down("connecting to the broker".to_owned()));
+        let (shared_connection, _) =
+            watch::channel(SharedConnection::Down("connecting to the broker".to_owned()));
         let connector = Connector::new(Arc::clone(&settings));
         let confirmed = AtomicU64::new(0);
-        let shared = Arc::new(Shared { settings, queues, metrics, outbox, confirmed });
+        let shared = Arc::new(PublishContext { settings, queues, metrics, health, confirmed });
         let names = shared.queues.all_retry().chain([shared.queues.dead()]);
         let destinations = names
             .zip(by_queue.into_iter().chain([others]))
             .map(|(name, inbox)| {
                 let shared = Arc::clone(&shared);
-                Destination::new(name.to_string(), shared, inbox, line.subscribe())
+                Destination::new(name.to_string(), shared, inbox, shared_connection.subscribe())
             })
             .collect();
-        (Self { connector, shared, destinations, line }, publisher)
+        (Self { connector, shared, destinations, shared_connection }, publisher)
     }
 
     /// Publishes until closed.
     pub async fn run(self) {
-        let Self { connector, shared, destinations, line } = self;
+        let Self { connector, shared, destinations, shared_connection } = self;
         let publishing = join_all(destinations.into_iter().map(Destination::run));
         tokio::select! {
             _ = publishing => {}
-            never = keep_connected(connector, &shared, &line) => match never {},
+            never = keep_connected(connector, &shared, &shared_connection) => match never {},
         }
-        let last = line.borrow().clone();
-        if let Line::Up(connection) = last {
+        let last = shared_connection.borrow().clone();
+        if let SharedConnection::Up(connection) = last {
             connection.close_within(shared.settings.connect_timeout).await;
         }
     }
@@ -91,8 +92,8 @@ impl Publishing {
 /// Keeps a connection, and tells the destinations which one, or why there is none.
 async fn keep_connected(
     mut connector: Connector,
-    shared: &Shared,
-    line: &watch::Sender<Line>,
+    shared: &PublishContext,
+    shared_connection: &watch::Sender<SharedConnection>,
 ) -> std::convert::Infallible {
     let mut backoff = RETRY.start();
     loop {
@@ -101,10 +102,10 @@ async fn keep_connected(
             Ok(connection) => {
                 let (connection, began) = (Arc::new(connection), Instant::now());
                 let events = connection.events_listener();
-                line.send_replace(Line::Up(Arc::clone(&connection)));
+                shared_connection.send_replace(SharedConnection::Up(Arc::clone(&connection)));
                 let why = until_ended(&connection, events, &shared.metrics).await;
                 shared.metrics.broker_blocked(false);
-                line.send_replace(Line::Down(why.clone()));
+                shared_connection.send_replace(SharedConnection::Down(why.clone()));
                 connection.close_within(shared.settings.connect_timeout).await;
                 // One that ends at once would be made again without a pause, for ever.
                 if began.elapsed() >= STABLE {
@@ -114,7 +115,7 @@ async fn keep_connected(
             }
         };
         // Told after each try, so that each destination notes what waits by now.
-        line.send_replace(Line::Down(why));
+        shared_connection.send_replace(SharedConnection::Down(why));
         sleep(backoff.next(fastrand::f64())).await;
     }
 }
@@ -136,7 +137,7 @@ async fn until_ended(
         match event {
             // Of a channel as well: its destination opens another, and the connection goes on.
             Some(Event::Error(error)) if !connection.status().connected() => {
-                return Broken::of(&error).why;
+                return ChannelFailure::of(&error).why;
             }
             Some(Event::ConnectionBlocked(_)) => metrics.broker_blocked(true),
             Some(Event::ConnectionUnblocked) => metrics.broker_blocked(false),

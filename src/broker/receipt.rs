@@ -42,8 +42,8 @@ impl ChannelLedger {
 
     /// Deliveries that are not settled yet.
     #[must_use]
-    pub fn in_hand(&self) -> usize {
-        self.acks().in_hand()
+    pub fn in_flight(&self) -> usize {
+        self.acks().in_flight()
     }
 
     /// Waits until the broker should be told: of many settlements at once, of a few in a moment, of

@@ -9,20 +9,20 @@ use tokio::{
 };
 
 use super::{
-    announced::Errors,
-    cause::Cause,
-    commands::{Commands, Intake, Wanted},
+    cause::CloseCause,
+    commands::{DeliverySender, LaneCommands},
     connection::{CLOSE_TIMEOUT, Connection},
+    connection_errors::ConnectionErrors,
     consumption::Consumption,
-    delivery::Exits,
+    delivery::SettlementTargets,
     depths::Depths,
-    ending::{Break, End, Place},
     one_job::{self, Question},
-    settings::Settings,
+    session_end::{LaneQueue, SessionBreak, SessionEnd},
+    settings::BrokerSettings,
     topology::{self, TopologyError},
     wait::ConnectionState,
 };
-use crate::{domain::Lane, metrics::EndedBy};
+use crate::{domain::Lane, metrics::SessionEndReason, ports::Demand};
 
 /// After the broker has read the last ack the connection stays open for this long: RabbitMQ 3.10 drops the
 /// last acks to a quorum queue when the connection closes right behind them.
@@ -33,7 +33,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Why no session began.
 #[derive(Debug, Error)]
-pub enum Refused {
+pub enum SessionRefused {
     /// The broker cannot be reached, or does not answer.
     #[error("{0}")]
     Unreachable(String),
@@ -47,9 +47,9 @@ pub enum Refused {
 pub struct Session {
     lane: Lane,
     connection: Connection,
-    errors: Errors,
-    settings: Arc<Settings>,
-    exits: Arc<Exits>,
+    errors: ConnectionErrors,
+    settings: Arc<BrokerSettings>,
+    targets: Arc<SettlementTargets>,
     consumption: Consumption,
 }
 
@@ -59,35 +59,39 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`Refused`].
+    /// [`SessionRefused`].
     pub async fn begin(
         connection: Connection,
         lane: Lane,
-        settings: Arc<Settings>,
-        exits: Arc<Exits>,
+        settings: Arc<BrokerSettings>,
+        targets: Arc<SettlementTargets>,
         first: bool,
-    ) -> Result<Self, Refused> {
-        let mut errors = Errors::of(&connection);
+    ) -> Result<Self, SessionRefused> {
+        let mut errors = ConnectionErrors::of(&connection);
         let prepared = async {
-            let queues = &exits.queues;
+            let queues = &targets.queues;
             topology::ensure_lane(&connection, queues, lane, settings.declare).await?;
             if first && settings.declare {
                 topology::compare_lane(&connection, queues, lane.other()).await?;
             }
-            Consumption::open(&connection, lane, settings.prefetch, Arc::clone(&exits))
+            Consumption::open(&connection, lane, settings.prefetch, Arc::clone(&targets))
                 .await
-                .map_err(|error| Refused::Unreachable(Cause::of(&error).to_string()))
+                .map_err(|error| SessionRefused::Unreachable(CloseCause::of(&error).to_string()))
         };
         let prepared = connection
             .answer(settings.connect_timeout, prepared)
             .await
-            .unwrap_or_else(|silent| Err(Refused::Unreachable(silent.to_string())));
+            .unwrap_or_else(|silent| Err(SessionRefused::Unreachable(silent.to_string())));
         match prepared {
-            Ok(consumption) => Ok(Self { lane, connection, errors, settings, exits, consumption }),
-            Err(differs @ Refused::Topology(TopologyError::Differs { .. })) => Err(differs),
+            Ok(consumption) => {
+                Ok(Self { lane, connection, errors, settings, targets, consumption })
+            }
+            Err(differs @ SessionRefused::Topology(TopologyError::Differs { .. })) => Err(differs),
             Err(refused) if !connection.status().connected() => {
                 match errors.behind(connection.status()).await {
-                    Some(error) => Err(Refused::Unreachable(Cause::of(&error).to_string())),
+                    Some(error) => {
+                        Err(SessionRefused::Unreachable(CloseCause::of(&error).to_string()))
+                    }
                     None => Err(refused),
                 }
             }
@@ -99,20 +103,20 @@ impl Session {
     /// intake is given up once no job is wanted any more, so that its receiver ends.
     pub async fn run(
         mut self,
-        intake: Intake,
-        commands: Commands,
+        intake: DeliverySender,
+        commands: LaneCommands,
         questions: mpsc::Receiver<Question>,
         depths: &Depths,
-    ) -> End {
+    ) -> SessionEnd {
         self.consumption.settle_until(commands.close.clone());
         let Err(broken) = self.watch(intake, commands, questions, depths).await;
         self.consumption.channel().lose();
-        let place = Place {
+        let lane_queue = LaneQueue {
             connection: &self.connection,
-            queue: self.exits.queues.lane(self.lane),
+            queue: self.targets.queues.lane(self.lane),
             declare: self.settings.declare,
         };
-        let end = End::of(broken, &mut self.errors, &place).await;
+        let end = SessionEnd::of(broken, &mut self.errors, &lane_queue).await;
         self.close(end.by).await;
         end
     }
@@ -120,11 +124,11 @@ impl Session {
     /// Follows commands and answers questions until something ends the session.
     async fn watch(
         &mut self,
-        intake: Intake,
-        mut commands: Commands,
+        intake: DeliverySender,
+        mut commands: LaneCommands,
         mut questions: mpsc::Receiver<Question>,
         depths: &Depths,
-    ) -> Result<Infallible, Break> {
+    ) -> Result<Infallible, SessionBreak> {
         let Self { connection, errors, consumption, .. } = self;
         let connection = &*connection;
         let channel = Arc::clone(consumption.channel());
@@ -137,11 +141,11 @@ impl Session {
             let wanted = commands.wanted();
             let following = consumption.follow(connection, wanted, intake.as_ref());
             one_job::leaving_turns(&mut questions, stalls, following).await?;
-            if wanted == Wanted::Never {
+            if wanted == Demand::Never {
                 intake = None;
             }
             let question = tokio::select! {
-                error = errors.fatal() => return Err(Break::Failed(error)),
+                error = errors.fatal() => return Err(SessionBreak::Failed(error)),
                 broken = &mut sampling => return Err(broken),
                 ended = consumption.next_end() => {
                     ended?;
@@ -157,8 +161,8 @@ impl Session {
         }
     }
 
-    async fn close(&mut self, ended: EndedBy) {
-        if ended == EndedBy::Shutdown {
+    async fn close(&mut self, ended: SessionEndReason) {
+        if ended == SessionEndReason::Shutdown {
             self.consumption.until_read(&self.connection).await;
             sleep(LINGER).await;
         }

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 
 /// How the broker is reached and used.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct BrokerSettings {
     /// URLs (`amqp://` or `amqps://`) with their passwords, tried in order.
     pub urls: Vec<SecretString>,
     /// Certificate authorities (PEM) to trust in place of the system's.

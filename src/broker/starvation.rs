@@ -20,7 +20,7 @@ pub struct Serving {
     /// Jobs that wait in its queue; `None` if the broker did not tell.
     pub waiting: Option<u32>,
     /// Deliveries that are not settled yet.
-    pub in_hand: usize,
+    pub in_flight: usize,
     /// Deliveries so far, in this session.
     pub delivered: u64,
 }
@@ -35,7 +35,7 @@ pub struct Starvation {
 impl Starvation {
     /// Whether it starves, as it is seen now. What the broker does not tell counts neither way.
     pub fn lasts(&mut self, now: Serving) -> bool {
-        let idle = now.consuming && now.in_hand == 0 && now.delivered == self.delivered;
+        let idle = now.consuming && now.in_flight == 0 && now.delivered == self.delivered;
         self.delivered = now.delivered;
         self.looks = match now.waiting {
             Some(1..) if idle => self.looks + 1,
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     const STARVING: Serving =
-        Serving { consuming: true, waiting: Some(5), in_hand: 0, delivered: 7 };
+        Serving { consuming: true, waiting: Some(5), in_flight: 0, delivered: 7 };
 
     /// After how many looks it is so; `None` if it never is.
     fn looks(mut serving: impl FnMut(u32) -> Serving) -> Option<u32> {
@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn whoever_is_served_or_busy_or_paused_or_has_nothing_to_wait_for_does_not() {
         assert_eq!(looks(|number| Serving { delivered: number.into(), ..STARVING }), None);
-        assert_eq!(looks(|_| Serving { in_hand: 1, ..STARVING }), None);
+        assert_eq!(looks(|_| Serving { in_flight: 1, ..STARVING }), None);
         assert_eq!(looks(|_| Serving { consuming: false, ..STARVING }), None);
         assert_eq!(looks(|_| Serving { waiting: Some(0), ..STARVING }), None);
     }

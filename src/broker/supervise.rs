@@ -9,13 +9,13 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    commands::{Commands, Control, Intake},
-    consuming::{Consuming, Lanes},
-    delivery::{AmqpDelivery, Exits},
+    commands::{ConsumerControl, DeliverySender, LaneCommands},
+    consuming::{Consuming, LaneStates},
+    delivery::{AmqpDelivery, SettlementTargets},
     depths::{Depths, Samplers},
-    lane_sessions::{LaneSessions, Shared},
+    lane_sessions::{LaneSessions, SessionContext},
     one_job::{OneJob, Sessions},
-    settings::Settings,
+    settings::BrokerSettings,
     stream::Budget,
     topology::TopologyError,
 };
@@ -52,18 +52,18 @@ impl Supervisor {
     /// The task, the deliveries that it brings, the way to command it, and its report.
     #[must_use]
     pub fn new(
-        settings: Arc<Settings>,
-        exits: Arc<Exits>,
+        settings: Arc<BrokerSettings>,
+        targets: Arc<SettlementTargets>,
         metrics: Arc<Metrics>,
-    ) -> (Self, AmqpSource, Control, Consuming) {
+    ) -> (Self, AmqpSource, ConsumerControl, Consuming) {
         let (deliveries, source) = mpsc::channel(INTAKE);
-        let (control, commands, intake) = Control::new(deliveries);
-        let lanes = Arc::new(Lanes::new(Arc::clone(&metrics)));
+        let (control, commands, intake) = ConsumerControl::new(deliveries);
+        let lanes = Arc::new(LaneStates::new(Arc::clone(&metrics)));
         let consuming = lanes.report();
         let sessions = Sessions::default();
-        let shared = Shared {
+        let shared = SessionContext {
             settings,
-            exits,
+            targets,
             metrics,
             lanes,
             sessions: sessions.clone(),
@@ -114,16 +114,16 @@ impl Supervisor {
 }
 
 fn of_both(
-    shared: &Shared,
+    shared: &SessionContext,
     budgets: &PerLane<Arc<Budget>>,
-    intake: &Intake,
-    commands: &Commands,
+    intake: &DeliverySender,
+    commands: &LaneCommands,
 ) -> PerLane<LaneSessions> {
     let samplers = Samplers::default();
     PerLane::from_fn(|lane| {
         let depths = Depths {
             lane,
-            queues: Arc::clone(&shared.exits.queues),
+            queues: Arc::clone(&shared.targets.queues),
             metrics: Arc::clone(&shared.metrics),
             samplers: samplers.clone(),
             counting: None,
@@ -134,7 +134,7 @@ fn of_both(
 }
 
 /// Half of the bytes in flight for each lane: what one lane holds must not stop the other.
-fn budgets(settings: &Settings, metrics: &Metrics) -> PerLane<Arc<Budget>> {
+fn budgets(settings: &BrokerSettings, metrics: &Metrics) -> PerLane<Arc<Budget>> {
     let budgets = PerLane::from_fn(|_| Budget::new(settings.in_flight_bytes / 2));
     let PerLane { interactive, bulk } = budgets.clone();
     metrics.on_scrape(move |metrics| {

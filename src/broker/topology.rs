@@ -12,7 +12,7 @@ use thiserror::Error;
 use tokio::time::timeout;
 
 use super::{
-    cause::{Cause, fault},
+    cause::{CloseCause, fault},
     connection::Connection,
     queues::Queues,
     wait::NoAnswer,
@@ -188,8 +188,10 @@ pub async fn occupancy(
     connection: &Connection,
     queue: &ShortString,
 ) -> Result<Occupancy, TopologyError> {
-    in_time(connection, queue, async { look(&connection.create_channel().await?, queue).await })
-        .await
+    in_time(connection, queue, async {
+        passive_declare(&connection.create_channel().await?, queue).await
+    })
+    .await
 }
 
 /// How many messages are ready in a queue, on a channel of the look's own.
@@ -235,7 +237,7 @@ pub async fn declare(
 ///
 /// The broker's; the channel is closed then, also if the queue is only missing.
 pub async fn depth(channel: &Channel, queue: &ShortString) -> lapin::Result<u32> {
-    look(channel, queue).await.map(|found| found.ready)
+    passive_declare(channel, queue).await.map(|found| found.ready)
 }
 
 /// A passive declare. RabbitMQ answers 0 and 0 for a quorum queue that is too busy to tell within 250 ms.
@@ -243,7 +245,7 @@ pub async fn depth(channel: &Channel, queue: &ShortString) -> lapin::Result<u32>
 /// # Errors
 ///
 /// The broker's; the channel is closed then, also if the queue is only missing.
-pub async fn look(channel: &Channel, queue: &ShortString) -> lapin::Result<Occupancy> {
+pub async fn passive_declare(channel: &Channel, queue: &ShortString) -> lapin::Result<Occupancy> {
     let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
     let found = channel.queue_declare(queue.clone(), options, FieldTable::default()).await?;
     Ok(Occupancy { ready: found.message_count(), consumers: found.consumer_count() })
@@ -264,9 +266,9 @@ impl TopologyError {
             }
             Some(AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND)) => Self::Missing { queue },
             Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)) => {
-                Self::Refused { queue, fault: Cause::of(error).to_string() }
+                Self::Refused { queue, fault: CloseCause::of(error).to_string() }
             }
-            _ => Self::Failed { queue, fault: Cause::of(error).to_string() },
+            _ => Self::Failed { queue, fault: CloseCause::of(error).to_string() },
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt, process::ExitCode, sync::Arc};
 
 use super::{EXIT_USAGE, output};
 use crate::{
-    broker::{self, Found},
+    broker::{self, QueueCheck},
     config::Config,
     endpoint::{self, CredentialFault, Credentials},
 };
@@ -72,12 +72,14 @@ async fn queues(config: &Config) -> Vec<Row> {
     rows.extend(found.into_iter().map(|(queue, found)| {
         let what = format!("queue {queue}");
         match found {
-            Found::Fits(ready) => row(&what, State::Ok, &format!("{ready} messages ready")),
-            Found::Missing if settings.declare => {
+            QueueCheck::Fits(ready) => row(&what, State::Ok, &format!("{ready} messages ready")),
+            QueueCheck::Missing if settings.declare => {
                 row(&what, State::Note, "not there yet; the worker will declare it")
             }
-            Found::Missing => row(&what, State::Fault, "not there, and broker.declare is false"),
-            Found::Faulty(fault) => row(&what, State::Fault, &fault),
+            QueueCheck::Missing => {
+                row(&what, State::Fault, "not there, and broker.declare is false")
+            }
+            QueueCheck::Faulty(fault) => row(&what, State::Fault, &fault),
         }
     }));
     rows

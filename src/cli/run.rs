@@ -19,15 +19,15 @@ use super::{
 use crate::{
     admin,
     broker::{
-        self, AmqpSource, Consuming, Control, Exits, HistoryKeys, Outbox, Publishing, Queues,
-        Supervisor, TopologyError, Wanted,
+        self, AmqpSource, ConsumerControl, Consuming, HistoryKeys, PublishHealth, Publishing,
+        Queues, SettlementTargets, Supervisor, TopologyError,
     },
     config::Config,
     domain::PerLane,
     flow::Dispatcher,
     metrics::Metrics,
     pipeline::Stop,
-    ports::{Consumers, Intake},
+    ports::{Consumers, Demand},
     spans::{self, Spans},
 };
 
@@ -60,7 +60,7 @@ pub async fn run(config: Config) -> ExitCode {
 struct Running {
     endings: Endings,
     stop: Stop,
-    control: Control,
+    control: ConsumerControl,
     supervising: JoinHandle<Result<(), TopologyError>>,
     publishing: JoinHandle<()>,
     working: JoinHandle<()>,
@@ -79,8 +79,8 @@ async fn start(config: &Config, spans: Spans) -> Result<Running, EngineError> {
     let history_keys = HistoryKeys::load(config.broker.history_key_file.as_deref());
     let history_keys = Arc::new(history_keys.map_err(EngineError::HistoryKeys)?);
     let renewing = engine::renew(&flow);
-    let outbox = Arc::new(Outbox::default());
-    let (consumer, publishing) = connect(config, &metrics, &outbox, &history_keys);
+    let health = Arc::new(PublishHealth::default());
+    let (consumer, publishing) = connect(config, &metrics, &health, &history_keys);
     let Consumer { mut supervisor, source, control, consuming } = consumer;
     if flow.shares_rate() {
         let flow: Arc<dyn Consumers> = Arc::new(Arc::clone(&flow));
@@ -91,7 +91,7 @@ async fn start(config: &Config, spans: Spans) -> Result<Running, EngineError> {
     let close_admin = CancellationToken::new();
     let parts: admin::Parts = vec![
         ("consumer", Arc::new(consuming)),
-        ("publisher", Arc::clone(&outbox) as _),
+        ("publisher", Arc::clone(&health) as _),
         ("flow", flow_state),
     ];
     let serving =
@@ -105,7 +105,7 @@ async fn start(config: &Config, spans: Spans) -> Result<Running, EngineError> {
         publishing: tokio::spawn(publishing.run()),
         working: tokio::spawn(Arc::clone(&pipeline).run(source)),
         guiding: [
-            tokio::spawn(brake(outbox, Arc::clone(&flow))),
+            tokio::spawn(brake(health, Arc::clone(&flow))),
             tokio::spawn(take_in(Arc::clone(&flow), control)),
             tokio::spawn(async move { pipeline.make_room(stalls).await }),
             tokio::spawn(flow.run(close_admin.clone())),
@@ -120,36 +120,36 @@ async fn start(config: &Config, spans: Spans) -> Result<Running, EngineError> {
 struct Consumer {
     supervisor: Supervisor,
     source: AmqpSource,
-    control: Control,
+    control: ConsumerControl,
     consuming: Consuming,
 }
 
 fn connect(
     config: &Config,
     metrics: &Arc<Metrics>,
-    outbox: &Arc<Outbox>,
+    health: &Arc<PublishHealth>,
     history_keys: &Arc<HistoryKeys>,
 ) -> (Consumer, Publishing) {
     let prefetch = engine::prefetch(config);
-    let settings = Arc::new(broker::Settings { prefetch, ..config.broker.clone() });
+    let settings = Arc::new(broker::BrokerSettings { prefetch, ..config.broker.clone() });
     let queues = Arc::new(Queues::new(&settings.queue, &settings.park));
     let (publishing, publisher) = Publishing::new(
         Arc::clone(&settings),
         Arc::clone(&queues),
         Arc::clone(metrics),
-        Arc::clone(outbox),
+        Arc::clone(health),
     );
     let declared = settings.declare;
-    let (outbox, history_keys) = (Arc::clone(outbox), Arc::clone(history_keys));
-    let exits = Arc::new(Exits { queues, publisher, outbox, declared, history_keys });
+    let (health, history_keys) = (Arc::clone(health), Arc::clone(history_keys));
+    let exits = Arc::new(SettlementTargets { queues, publisher, health, declared, history_keys });
     let (supervisor, source, control, consuming) =
         Supervisor::new(settings, exits, Arc::clone(metrics));
     (Consumer { supervisor, source, control, consuming }, publishing)
 }
 
 /// Starts no calls while too many verdicts wait to be published: each call could end as one more.
-async fn brake(outbox: Arc<Outbox>, flow: Arc<Dispatcher>) {
-    let mut full = outbox.full();
+async fn brake(health: Arc<PublishHealth>, flow: Arc<Dispatcher>) {
+    let mut full = health.full();
     while full.changed().await.is_ok() {
         let full = *full.borrow_and_update();
         flow.hold(full);
@@ -157,15 +157,10 @@ async fn brake(outbox: Arc<Outbox>, flow: Arc<Dispatcher>) {
 }
 
 /// Asks the broker for as many jobs as the flow wants.
-async fn take_in(flow: Arc<Dispatcher>, control: Control) {
+async fn take_in(flow: Arc<Dispatcher>, control: ConsumerControl) {
     let mut status = flow.status();
     while status.changed().await.is_ok() {
-        let intake = status.borrow_and_update().intake;
-        control.want(match intake {
-            Intake::Open => Wanted::All,
-            Intake::Closed => Wanted::None,
-            Intake::One => Wanted::One,
-        });
+        control.want(status.borrow_and_update().demand);
     }
 }
 
@@ -218,12 +213,12 @@ impl Running {
 /// the grace; the rest goes back; the publisher's letters, then the acks.
 async fn leave(
     stop: &Stop,
-    control: &Control,
+    control: &ConsumerControl,
     grace: Duration,
     [mut working, mut publishing]: [JoinHandle<()>; 2],
     mut supervising: JoinHandle<Result<(), TopologyError>>,
 ) {
-    control.want(Wanted::Never);
+    control.want(Demand::Never);
     // Handed back before the consumers are cancelled, jobs would come straight back.
     let _ = timeout(GOODBYE, control.intake_stopped()).await;
     stop.start_draining();

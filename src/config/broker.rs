@@ -5,7 +5,7 @@ use std::{ops::RangeInclusive, time::Duration};
 use bytesize::ByteSize;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::broker::{HistoryKeyFault, HistoryKeys, Settings};
+use crate::broker::{BrokerSettings, HistoryKeyFault, HistoryKeys};
 
 use super::{
     broker_url::{self, Link},
@@ -53,9 +53,9 @@ pub(super) fn read(
     concurrency_max: usize,
     park: Vec<Duration>,
     secrets: Secrets,
-) -> Settings {
+) -> BrokerSettings {
     let (urls, encrypted) = urls(reader);
-    let settings = Settings {
+    let settings = BrokerSettings {
         urls,
         ca_file: reader.file(CA_FILE, file::certificates),
         client_certificate_file: reader.file(CERTIFICATE, file::certificates),
@@ -92,7 +92,7 @@ pub(super) fn read(
 }
 
 /// What works, but hardly as it was meant. `encrypted`: whether TLS protects any of the URLs.
-fn look_for_oddities(reader: &mut Reader, settings: &Settings, encrypted: bool) {
+fn look_for_oddities(reader: &mut Reader, settings: &BrokerSettings, encrypted: bool) {
     reader.look_for_strays("broker.queue", &settings.queue);
     reader.expect(&[HEARTBEAT_KEY], settings.heartbeat <= PATIENT, || {
         Problem::new(

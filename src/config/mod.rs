@@ -49,7 +49,7 @@ const MAX_REMEMBERED: usize = 100_000_000;
 #[derive(Debug, Clone)]
 pub struct Config {
     /// How the broker is reached and used.
-    pub broker: crate::broker::Settings,
+    pub broker: crate::broker::BrokerSettings,
     /// How the endpoint is called.
     pub endpoint: crate::endpoint::Settings,
     /// On whose behalf the endpoint is called.

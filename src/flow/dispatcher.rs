@@ -35,7 +35,7 @@ use super::{
 use crate::{
     domain::{ClientKey, Lane},
     metrics::Metrics,
-    ports::{Consumers, Intake},
+    ports::{Consumers, Demand},
 };
 
 /// Who is told of clients that are paused or resume.
@@ -321,17 +321,17 @@ impl Dispatcher {
         let paused = state.breakers.paused();
         self.metrics.paused(phase != Phase::Running);
         self.metrics.clients_paused(paused);
-        let intake = match phase {
+        let demand = match phase {
             // What is held can only wait, and would wait in flight.
-            Phase::Running if state.held => Intake::Closed,
+            Phase::Running if state.held => Demand::None,
             // Jobs of a client that fails are parked to find others behind them, but not without end.
-            Phase::Running if paused == 0 || state.breakers.may_take_in() => Intake::Open,
+            Phase::Running if paused == 0 || state.breakers.may_take_in() => Demand::All,
             // Jobs that wait for the probe leave after a while. Without another one there would be no probe.
-            Phase::Running | Phase::Probing(_) if state.wants_probe(now) => Intake::One,
-            Phase::Running | Phase::Paused(_) | Phase::Probing(_) => Intake::Closed,
+            Phase::Running | Phase::Probing(_) if state.wants_probe(now) => Demand::One,
+            Phase::Running | Phase::Paused(_) | Phase::Probing(_) => Demand::None,
         };
-        let stranded = state.is_stranded(intake);
-        let status = Status { phase, intake, clients_paused: paused, stranded };
+        let stranded = state.is_stranded(demand);
+        let status = Status { phase, demand, clients_paused: paused, stranded };
         state.told_calm = status == Status::default();
         let changed = self.status.send_if_modified(|before| {
             let changed = *before != status;

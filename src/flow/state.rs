@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     domain::{ClientKey, Lane, Rate},
-    ports::Intake,
+    ports::Demand,
 };
 
 /// So many jobs of a paused client wait in each lane for its next probe; the others wait in a retry queue.
@@ -205,9 +205,9 @@ impl State {
 
     /// Whether jobs that wait have no share of the fleet's rate and are in the way of getting one: a lane consumes
     /// again only with room in flight, and until then the broker does not count it.
-    pub(super) fn is_stranded(&self, intake: Intake) -> bool {
+    pub(super) fn is_stranded(&self, demand: Demand) -> bool {
         let Some(fleet) = &self.fleet else { return false };
-        self.held || intake == Intake::Open && !fleet.consumes()
+        self.held || demand == Demand::All && !fleet.consumes()
     }
 
     /// A call ended without having been made.

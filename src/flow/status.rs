@@ -9,7 +9,7 @@ use super::{
     circuit::{Cause, Pause, Phase},
     dispatcher::Dispatcher,
 };
-use crate::ports::{Condition, Intake, Report};
+use crate::ports::{Condition, Demand, Report};
 
 /// What the flow does, and what it wants of the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct Status {
     /// Whether calls are made.
     pub phase: Phase,
     /// Whether jobs are wanted.
-    pub intake: Intake,
+    pub demand: Demand,
     /// How many clients are paused.
     pub clients_paused: usize,
     /// Whether jobs that wait for a call should leave, because they keep this replica from its share of the rate.
@@ -26,7 +26,7 @@ pub struct Status {
 
 impl Default for Status {
     fn default() -> Self {
-        Self { phase: Phase::Running, intake: Intake::Open, clients_paused: 0, stranded: false }
+        Self { phase: Phase::Running, demand: Demand::All, clients_paused: 0, stranded: false }
     }
 }
 

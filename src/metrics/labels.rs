@@ -127,7 +127,7 @@ labels! {
     }
 
     /// What ended a session with the broker.
-    pub enum EndedBy = "ended_by" {
+    pub enum SessionEndReason = "ended_by" {
         /// It never came to be.
         ConnectFailed = "connect_failed",
         /// The connection broke or was closed.

@@ -25,7 +25,7 @@ use table::Table;
 
 pub use in_state::InState;
 pub use labels::{
-    Deferral, Depth, EndedBy, JobState, Label, Mending, Processed, Published, Target,
+    Deferral, Depth, JobState, Label, Mending, Processed, Published, SessionEndReason, Target,
 };
 pub use snapshot::{Counts, Snapshot};
 
@@ -175,7 +175,7 @@ impl Metrics {
     }
 
     /// A lane's session with the broker ended.
-    pub fn session_ended(&self, by: EndedBy) {
+    pub fn session_ended(&self, by: SessionEndReason) {
         self.table.sessions.of(by).inc();
     }
 

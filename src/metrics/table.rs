@@ -8,8 +8,8 @@ use prometheus::{Error, Gauge, Histogram, IntCounter, IntGauge, Registry};
 use super::{
     family::{Declaration, Family},
     labels::{
-        Answer, Deferral, Depth, EndedBy, JobState, Mending, Processed, Published, Redelivered,
-        Target,
+        Answer, Deferral, Depth, JobState, Mending, Processed, Published, Redelivered,
+        SessionEndReason, Target,
     },
 };
 use crate::domain::{Lane, Reason, ResultLabel};
@@ -117,7 +117,7 @@ table! {
     broker_blocked: IntGauge<()> = "broker_blocked";
 
     /// Sessions with the broker that ended, of either lane, by what ended them.
-    sessions: IntCounter<EndedBy> = "broker_sessions_total";
+    sessions: IntCounter<SessionEndReason> = "broker_sessions_total";
 
     /// Messages that we published, by where to and what the broker made of them.
     publishes: IntCounter<(Target, Published)> = "broker_publishes_total";

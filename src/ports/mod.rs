@@ -26,13 +26,15 @@ pub trait Source: Send {
 
 /// How many jobs are wanted of the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Intake {
-    /// As many as there are.
-    Open,
-    /// None: the backlog is safe where it is.
-    Closed,
+pub enum Demand {
+    /// As many as may be in flight.
+    All,
     /// One, for a probe, with nothing in flight.
     One,
+    /// None for now: the backlog stays where it is.
+    None,
+    /// None any more: the worker stops.
+    Never,
 }
 
 /// A count of consumers whose answer took longer is not told.

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     input,
-    ports::{Clock, Intake, Source, SystemClock},
+    ports::{Clock, Demand, Source, SystemClock},
 };
 
 /// While one job is wanted for a probe, one is given out so often at most: it may end without a call,
@@ -57,15 +57,15 @@ pub enum End {
 /// How many jobs are wanted, told from outside.
 #[derive(Debug, Clone)]
 pub struct Control {
-    intake: watch::Sender<Intake>,
+    demand: watch::Sender<Demand>,
     stop: CancellationToken,
     end: Arc<Mutex<Option<End>>>,
 }
 
 impl Control {
     /// Says how many jobs are wanted.
-    pub fn want(&self, intake: Intake) {
-        self.intake.send_if_modified(|before| std::mem::replace(before, intake) != intake);
+    pub fn want(&self, demand: Demand) {
+        self.demand.send_if_modified(|before| std::mem::replace(before, demand) != demand);
     }
 
     /// No more jobs are wanted; the source ends.
@@ -92,7 +92,7 @@ pub struct FileSource {
     backs: mpsc::Receiver<Back>,
     in_hand: usize,
     capacity: usize,
-    intake: watch::Receiver<Intake>,
+    demand: watch::Receiver<Demand>,
     /// No other job is given out for the probe that is wanted until then.
     next_probe: Option<Instant>,
     stop: CancellationToken,
@@ -124,9 +124,9 @@ impl FileSource {
         let capacity = parts.capacity.max(1);
         // One more for a probe.
         let (back, backs) = mpsc::channel(capacity + 1);
-        let (wanted, intake) = watch::channel(Intake::Open);
+        let (wanted, demand) = watch::channel(Demand::All);
         let control =
-            Control { intake: wanted, stop: CancellationToken::new(), end: Arc::default() };
+            Control { demand: wanted, stop: CancellationToken::new(), end: Arc::default() };
         let keep = parts.file.is_none();
         let lines = Reader::Lines { feed: parts.lines, scan: parts.scan, file: parts.file.clone() };
         let source = Self {
@@ -140,7 +140,7 @@ impl FileSource {
             backs,
             in_hand: 0,
             capacity,
-            intake,
+            demand,
             next_probe: None,
             stop: control.stop.clone(),
             unreadable: None,
@@ -151,20 +151,20 @@ impl FileSource {
 
     /// Whether a job may be given out now.
     fn wanted(&self) -> bool {
-        match *self.intake.borrow() {
-            Intake::Open => self.in_hand < self.capacity,
+        match *self.demand.borrow() {
+            Demand::All => self.in_hand < self.capacity,
             // What is in flight waits for its own next attempt, so a probe may be one more.
-            Intake::One => {
+            Demand::One => {
                 self.in_hand <= self.capacity
                     && self.next_probe.is_none_or(|next| next <= Instant::now())
             }
-            Intake::Closed => false,
+            Demand::None | Demand::Never => false,
         }
     }
 
     fn give_out(&mut self, found: Found) -> LineDelivery {
         self.next_probe =
-            (*self.intake.borrow() == Intake::One).then(|| Instant::now() + PROBE_EVERY);
+            (*self.demand.borrow() == Demand::One).then(|| Instant::now() + PROBE_EVERY);
         self.in_hand += 1;
         self.exits.tally.taken_up(found.line);
         LineDelivery::new(found, self.exits.clone())
@@ -188,11 +188,11 @@ impl FileSource {
 
     /// When jobs that were put off may be loaded; `None` while there are none, or no room.
     fn next_return(&self) -> Option<Instant> {
-        let room = match *self.intake.borrow() {
-            Intake::Open => self.ready.len() < ENOUGH,
+        let room = match *self.demand.borrow() {
+            Demand::All => self.ready.len() < ENOUGH,
             // A probe needs one job, and what is loaded for it is in doubt after a crash.
-            Intake::One => self.ready.is_empty(),
-            Intake::Closed => false,
+            Demand::One => self.ready.is_empty(),
+            Demand::None | Demand::Never => false,
         };
         let first = self.stays.first().filter(|_| room && self.returns.has_ended())?;
         Some(self.pace.not_before().map_or(first, |paced| first.max(paced)))
@@ -216,8 +216,8 @@ impl FileSource {
             () = self.stop.cancelled() => return Err(End::Stopped),
             () = lost.cancelled() => return Err(End::Failed(Lost.into())),
             back = self.backs.recv() => back.into_iter().for_each(|back| self.take_back(back)),
-            changed = self.intake.changed() => {
-                // Whoever steered the intake is gone, and the sweep with it.
+            changed = self.demand.changed() => {
+                // Whoever steered the demand is gone, and the sweep with it.
                 changed.map_err(|_| End::Stopped)?;
                 self.next_probe = None;
             }

@@ -4,8 +4,8 @@ use std::{mem, sync::Arc, time::Duration};
 
 use revoker::{
     broker::{
-        AmqpDelivery, Exits, HistoryKeys, Publisher,
-        seams::{ChannelLedger, Posted, Receipt, Received, read_arrival},
+        AmqpDelivery, HistoryKeys, Publisher, SettlementTargets,
+        seams::{ChannelLedger, PublishRequest, Receipt, Received, read_arrival},
     },
     domain::{Arrival, History, Lane, Parking, Settlement},
     ports::{Delivery, Settled, Source},
@@ -38,7 +38,7 @@ pub struct SimDelivery {
     message: Message,
     inner: AmqpDelivery,
     /// Its letter: each delivery has a publisher of its own, so that the letter is known by it.
-    posted: mpsc::Receiver<Posted>,
+    posted: mpsc::Receiver<PublishRequest>,
 }
 
 impl SimDelivery {
@@ -63,9 +63,10 @@ impl SimDelivery {
         world.witness.arrived(ticket.number, &arrival);
         let receipt = Receipt::new(ticket.tag, Arc::clone(&ticket.ledger));
         let declared = world.plan.worker.declared || world.is(Mutant::TrustsForeignLanes);
-        let outbox = Arc::clone(&life.outbox);
-        let exits = Arc::new(Exits { queues, publisher, outbox, declared, history_keys });
-        let inner = AmqpDelivery::new(arrival, message.body.clone(), properties, receipt, exits);
+        let health = Arc::clone(&life.health);
+        let targets =
+            Arc::new(SettlementTargets { queues, publisher, health, declared, history_keys });
+        let inner = AmqpDelivery::new(arrival, message.body.clone(), properties, receipt, targets);
         Self { life: Arc::clone(life), ticket, message, inner, posted }
     }
 

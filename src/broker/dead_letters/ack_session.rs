@@ -184,7 +184,7 @@ impl<'a> AckSession<'a> {
 /// The queue's consumers, including cancelled ones that hold messages. `None` if the broker does not answer.
 async fn consumers(asking: &Channel, queue: &ShortString) -> Option<u32> {
     loop {
-        let now = asked(ANSWER_LIMIT, topology::look(asking, queue)).await.ok()?;
+        let now = asked(ANSWER_LIMIT, topology::passive_declare(asking, queue)).await.ok()?;
         // RabbitMQ answers 0 and 0 for a busy quorum queue. While messages are held, that is no answer.
         if (now.ready, now.consumers) != (0, 0) {
             return Some(now.consumers);

@@ -316,7 +316,7 @@ async fn handover(
 ) -> Result<Handover, BrowseError> {
     let handed_over = async {
         loop {
-            let now = topology::look(&channel, &queue).await?;
+            let now = topology::passive_declare(&channel, &queue).await?;
             // RabbitMQ answers 0 and 0 for a quorum queue that is busy for more than 250 ms. The queue has our
             // consumers, so that is no answer.
             if now.consumers > 0 {

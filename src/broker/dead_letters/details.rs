@@ -11,7 +11,7 @@ use super::{
     redaction::Redaction,
 };
 use crate::{
-    broker::headers::{Headers, travels},
+    broker::headers::{Headers, is_copied},
     domain::{Job, without_mark},
 };
 
@@ -59,7 +59,7 @@ impl DeadLetterReader {
         let redaction = Redaction::of(job.as_ref());
         let written = Headers(properties.headers().as_ref());
         let names = properties.headers().iter().flat_map(|headers| headers.inner().keys());
-        let foreign = names.map(ShortString::as_str).filter(|name| travels(name));
+        let foreign = names.map(ShortString::as_str).filter(|name| is_copied(name));
         MessageDetails {
             properties: properties_of(properties, &redaction),
             foreign_headers: foreign

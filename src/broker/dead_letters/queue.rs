@@ -19,7 +19,7 @@ use crate::{
         connect::{Connector, NO_ANSWER, Purpose, Unreachable},
         connection::{CLOSE_TIMEOUT, Connection},
         queues::Queues,
-        settings::Settings,
+        settings::BrokerSettings,
         stream::Budget,
         topology::{self, TopologyError},
     },
@@ -98,7 +98,7 @@ impl From<TopologyError> for BrowseError {
 
 impl DeadLetterQueue {
     /// The dead-letter queue of these settings, not connected yet. `defaults` completes jobs, as for the worker.
-    pub fn new(settings: &Arc<Settings>, defaults: JobDefaults) -> Self {
+    pub fn new(settings: &Arc<BrokerSettings>, defaults: JobDefaults) -> Self {
         let queues = Queues::new(&settings.queue, &settings.park);
         Self {
             connector: Connector::new(Arc::clone(settings)).within(Budget::new(IN_FLIGHT)),

@@ -12,20 +12,20 @@ use super::{
 };
 use crate::{
     broker::{
-        batch::{self, BLOCKED, CutShort, Fate, Outgoing},
+        batch::{self, BLOCKED, Interruption, OutgoingRef, PublishResult},
         confirm_channel::{ConfirmChannel, DedicatedChannel, PrepareError},
+        confirm_timeout::ConfirmTimeout,
         headers,
-        patience::Patience,
-        pending::{Entry, Limits, Next, Pending, Scope},
-        publisher::Letter,
+        pending::{BatchLimits, ConnectionUse, NextStep, Pending, PendingMessage},
+        publisher::OutgoingMessage,
         queues::Queues,
-        settings::Settings,
+        settings::BrokerSettings,
     },
     domain::{Lane, PerLane},
 };
 
 /// What is sent before confirms are awaited: mostly all that a caller brings.
-const BATCH: Limits = Limits { messages: usize::MAX, bytes: 16 * 1024 * 1024 };
+const BATCH: BatchLimits = BatchLimits { messages: usize::MAX, bytes: 16 * 1024 * 1024 };
 
 /// The most refused messages: a broker that refuses more refuses everything.
 const MOST_REFUSED: usize = 10_000;
@@ -43,7 +43,7 @@ pub struct Replayer {
     /// The lane for all jobs; `None` for the lane where each died.
     to_lane: Option<Lane>,
     replayed: PerLane<u64>,
-    patience: Patience,
+    confirm_timeout: ConfirmTimeout,
     refused: RefusedBodies,
 }
 
@@ -58,13 +58,13 @@ struct RefusedBodies {
 
 impl Replayer {
     /// A replayer that is not connected yet. It publishes to `to_lane`, or to the lane where each job died.
-    pub fn new(settings: &Arc<Settings>, to_lane: Option<Lane>) -> Self {
+    pub fn new(settings: &Arc<BrokerSettings>, to_lane: Option<Lane>) -> Self {
         Self {
             channel: DedicatedChannel::new(settings),
             queues: Queues::new(&settings.queue, &settings.park),
             to_lane,
             replayed: PerLane::default(),
-            patience: Patience::new(settings.confirm_timeout),
+            confirm_timeout: ConfirmTimeout::new(settings.confirm_timeout),
             refused: RefusedBodies::default(),
         }
     }
@@ -86,7 +86,7 @@ impl Replayer {
 
     /// Publishes a batch and awaits its confirms. A message that breaks its channel is left out, and the others go
     /// on. On an error, none was sent.
-    async fn publish(&mut self, letters: &[Letter]) -> Result<BatchResult, PrepareError> {
+    async fn publish(&mut self, letters: &[OutgoingMessage]) -> Result<BatchResult, PrepareError> {
         let mut channel = self.channel.take().await?;
         let mut sending = ReplayBatch::of(letters);
         let refused = loop {
@@ -95,39 +95,45 @@ impl Replayer {
                 break None;
             }
             match self.attempt(&channel, &mut sending).await {
-                Next::Continue => {}
-                Next::Reopen(_) if self.refused.bodies.len() < MOST_REFUSED => {
+                NextStep::Continue => {}
+                NextStep::Reopen(_) if self.refused.bodies.len() < MOST_REFUSED => {
                     match self.channel.take().await {
                         Ok(fresh) => channel = fresh,
                         Err(unreachable) => break Some(unreachable.to_string()),
                     }
                 }
-                Next::Reopen(why) | Next::Wait(why) => break Some(why),
+                NextStep::Reopen(why) | NextStep::Wait(why) => break Some(why),
             }
         };
         Ok(BatchResult { done: sending.confirmed, refused })
     }
 
     /// Publishes the next part of the batch once.
-    async fn attempt(&mut self, channel: &ConfirmChannel, sending: &mut ReplayBatch<'_>) -> Next {
+    async fn attempt(
+        &mut self,
+        channel: &ConfirmChannel,
+        sending: &mut ReplayBatch<'_>,
+    ) -> NextStep {
         let letters = sending.letters;
         let batch = sending.pending.next(sending.count);
         let frame_max = channel.frame_max();
-        let outgoing = batch.iter().map(|Entry { message: place, .. }| {
-            let Letter { queue, body, properties, .. } = &letters[*place];
-            Outgoing { queue, body, properties: headers::fit(properties, frame_max) }
+        let outgoing = batch.iter().map(|PendingMessage { message: place, .. }| {
+            let OutgoingMessage { queue, body, properties, .. } = &letters[*place];
+            OutgoingRef { queue, body, properties: headers::fit(properties, frame_max) }
         });
         let given_up = sleep(BLOCKED_LIMIT);
         let published =
-            batch::publish(channel, outgoing, &mut self.patience, &|_| (), given_up).await;
-        let gave_up = published.cut_short == Some(CutShort::GivenUp);
-        let unknown = published.fates.iter().filter(|fate| **fate == Fate::Unknown).count();
+            batch::publish(channel, outgoing, &mut self.confirm_timeout, &|_| (), given_up).await;
+        let gave_up = published.interruption == Some(Interruption::GivenUp);
+        let unknown =
+            published.fates.iter().filter(|fate| **fate == PublishResult::Unknown).count();
         let mut refusals = batch.iter().zip(&published.fates).filter_map(|(entry, fate)| {
             fate.refusal()
                 .map(|refusal| format!("queue {}: {refusal}", letters[entry.message].queue))
         });
         let refusal = refusals.next();
-        let applied = sending.pending.apply(batch, published, Scope::Apart, sending.count);
+        let applied =
+            sending.pending.apply(batch, published, ConnectionUse::Dedicated, sending.count);
         sending.count += applied.confirmed.len() as u64;
         for place in applied.confirmed {
             sending.confirmed[place] = true;
@@ -144,8 +150,8 @@ impl Replayer {
             );
         }
         match applied.next {
-            Next::Wait(_) if gave_up => Next::Wait(BLOCKED.to_owned()),
-            Next::Wait(why) => Next::Wait(refusal.unwrap_or(why)),
+            NextStep::Wait(_) if gave_up => NextStep::Wait(BLOCKED.to_owned()),
+            NextStep::Wait(why) => NextStep::Wait(refusal.unwrap_or(why)),
             next => next,
         }
     }
@@ -171,7 +177,7 @@ impl BatchAction for Replayer {
             let (body, original) = message.into_parts();
             let properties = headers::of_replayed(&original);
             let queue = self.queues.lane(lane).clone();
-            (lane, Letter { target: None, queue, body, properties, charge: None })
+            (lane, OutgoingMessage { target: None, queue, body, properties, charge: None })
         });
         let (lanes, letters): (Vec<_>, Vec<_>) = letters.unzip();
         let published = self.publish(&letters).await?;
@@ -184,7 +190,7 @@ impl BatchAction for Replayer {
 
 /// The messages of one call.
 struct ReplayBatch<'a> {
-    letters: &'a [Letter],
+    letters: &'a [OutgoingMessage],
     /// The indexes of those that wait.
     pending: Pending<usize>,
     confirmed: Vec<bool>,
@@ -192,7 +198,7 @@ struct ReplayBatch<'a> {
 }
 
 impl<'a> ReplayBatch<'a> {
-    fn of(letters: &'a [Letter]) -> Self {
+    fn of(letters: &'a [OutgoingMessage]) -> Self {
         let mut pending = Pending::new(BATCH);
         for (place, letter) in letters.iter().enumerate() {
             pending.push(place, letter.body.len());

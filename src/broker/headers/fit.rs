@@ -8,9 +8,9 @@ use lapin::{
 };
 
 use super::{
-    in_order_of_worth,
+    in_order_of_worth, is_copied,
     name::{DETAIL, HEADERS_DROPPED},
-    size, text, travels,
+    size, text,
 };
 use crate::broker::queues::short;
 
@@ -39,11 +39,11 @@ pub fn fit(properties: &BasicProperties, frame_max: u32) -> BasicProperties {
     let mut kept: FieldTable = all
         .inner()
         .iter()
-        .filter(|(name, _)| !travels(name.as_str()))
+        .filter(|(name, _)| !is_copied(name.as_str()))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect::<std::collections::BTreeMap<_, _>>()
         .into();
-    if all.inner().keys().any(|name| travels(name.as_str())) {
+    if all.inner().keys().any(|name| is_copied(name.as_str())) {
         kept.insert(short(HEADERS_DROPPED), AMQPValue::Boolean(true));
     }
     let least = octets(&fitting.clone().with_headers(kept.clone()));
@@ -203,7 +203,7 @@ mod tests {
             let fitting = fit(&properties, frame_max);
             prop_assert!(frame(&fitting) <= frame_max as usize);
             for (name, _) in &properties.headers().clone().unwrap_or_default() {
-                prop_assert!(travels(name.as_str()) || has(&fitting, name.as_str()), "{}", name);
+                prop_assert!(is_copied(name.as_str()) || has(&fitting, name.as_str()), "{}", name);
             }
         }
     }

@@ -4,8 +4,8 @@ use futures_util::FutureExt as _;
 
 use super::*;
 
-fn letter(body: &str) -> Letter {
-    Letter {
+fn letter(body: &str) -> OutgoingMessage {
+    OutgoingMessage {
         target: None,
         queue: "q".into(),
         body: body.into(),
@@ -14,7 +14,7 @@ fn letter(body: &str) -> Letter {
     }
 }
 
-fn body(posted: &Posted) -> Option<Vec<u8>> {
+fn body(posted: &PublishRequest) -> Option<Vec<u8>> {
     posted.take().map(|letter| letter.body)
 }
 

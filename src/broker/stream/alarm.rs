@@ -7,7 +7,7 @@
 use tokio::{runtime, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::handle::Handle;
+use super::handle::StreamHandle;
 
 /// The alarm of one stream. Dropped, it wakes nobody.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl Alarm {
     }
 
     /// Has the stream's reader woken at that time, and no longer at an earlier one.
-    pub fn set(&mut self, at: Instant, stream: &Handle) {
+    pub fn set(&mut self, at: Instant, stream: &StreamHandle) {
         if self.set.as_ref().is_none_or(|(set, _)| *set != at) {
             let stream = stream.clone();
             let waking = self.runtime.spawn(async move {
@@ -54,18 +54,20 @@ mod tests {
     const MINUTE: Duration = Duration::from_secs(60);
 
     /// A reader that notes when it was woken.
-    struct Reader(Mutex<Vec<Duration>>, Instant);
+    struct WakeLog(Mutex<Vec<Duration>>, Instant);
 
-    impl Wake for Reader {
+    impl Wake for WakeLog {
         fn wake(self: Arc<Self>) {
             self.0.lock().unwrap().push(self.1.elapsed());
         }
     }
 
     /// When the reader is woken within an hour, if an alarm is used so.
-    async fn woken(work: impl FnOnce(Alarm, &Handle, Instant) -> Option<Alarm>) -> Vec<Duration> {
-        let (stream, now) = (Handle::default(), Instant::now());
-        let reader = Arc::new(Reader(Mutex::default(), now));
+    async fn woken(
+        work: impl FnOnce(Alarm, &StreamHandle, Instant) -> Option<Alarm>,
+    ) -> Vec<Duration> {
+        let (stream, now) = (StreamHandle::default(), Instant::now());
+        let reader = Arc::new(WakeLog(Mutex::default(), now));
         stream.watch(&Waker::from(Arc::clone(&reader)));
         let alarm = work(Alarm::new(), &stream, now);
         sleep(60 * MINUTE).await;

@@ -9,9 +9,9 @@ use thiserror::Error;
 
 use super::{
     budget::{Account, Delivered, cost},
-    listener::Listener,
+    listener::ReadListener,
     mend::{self, Malformed, Mended},
-    methods::{self, Agreed, DEFAULT_FRAME_MAX, Notice},
+    methods::{self, DEFAULT_FRAME_MAX, Negotiated, Notice},
 };
 
 /// Type, channel and length of a frame.
@@ -39,16 +39,16 @@ pub const SIGN_OF_LIFE: [u8; AROUND] = [HEARTBEAT, 0, 0, 0, 0, 0, 0, END];
 
 /// What is no stream of frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum Fault {
+pub enum FrameFault {
     /// A frame of a type that AMQP does not know.
     #[error("the peer sent a frame of type {0}: it may not speak AMQP 0-9-1, or speaks TLS")]
     Type(u8),
-    /// A frame that is larger than was agreed.
+    /// A frame that is larger than was negotiated.
     #[error("the broker sent a frame of {size} bytes, and frame_max of this connection is {limit}")]
     TooLarge {
         /// The whole frame.
         size: u64,
-        /// The most that was agreed on.
+        /// The most that was negotiated on.
         limit: usize,
     },
     /// A frame without its end.
@@ -66,7 +66,7 @@ pub enum Fault {
 
 /// What follows the bytes that may pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
+pub enum ScanResult {
     /// A frame of which at least so many bytes are needed.
     Needs(usize),
     /// A message that has to wait for bytes of the budget.
@@ -74,13 +74,13 @@ pub enum Next {
     /// A content header that is larger than a frame may be.
     Oversized,
     /// What ends the connection.
-    Fault(Fault),
+    Fault(FrameFault),
 }
 
 /// A place in the stream of a connection.
 #[derive(Debug)]
 pub struct Scanner {
-    agreed: Agreed,
+    negotiated: Negotiated,
     /// So many bytes pass unseen.
     opaque: usize,
     /// The last of them ends a frame.
@@ -88,13 +88,13 @@ pub struct Scanner {
     /// Nothing has been read yet.
     fresh: bool,
     /// The message whose content header is to follow, and what was mended of it.
-    coming: Option<Coming>,
+    coming: Option<IncomingMessage>,
     account: Option<Arc<Account>>,
-    listener: Listener,
+    listener: ReadListener,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Coming {
+struct IncomingMessage {
     delivered: Delivered,
     mended: Mended,
 }
@@ -102,38 +102,50 @@ struct Coming {
 impl Scanner {
     /// The beginning of a stream. `ours` is what we would agree on.
     #[must_use]
-    pub const fn new(ours: Agreed, account: Option<Arc<Account>>, listener: Listener) -> Self {
-        Self { agreed: ours, opaque: 0, ends: false, fresh: true, coming: None, account, listener }
+    pub const fn new(
+        ours: Negotiated,
+        account: Option<Arc<Account>>,
+        listener: ReadListener,
+    ) -> Self {
+        Self {
+            negotiated: ours,
+            opaque: 0,
+            ends: false,
+            fresh: true,
+            coming: None,
+            account,
+            listener,
+        }
     }
 
-    /// What was agreed on; what we would agree on, before.
+    /// What was negotiated on; what we would agree on, before.
     #[must_use]
-    pub const fn agreed(&self) -> Agreed {
-        self.agreed
+    pub const fn negotiated(&self) -> Negotiated {
+        self.negotiated
     }
 
     /// The largest frame that may come now.
     #[must_use]
     pub fn limit(&self) -> usize {
-        let limit = match self.agreed.frame_max {
-            // Nothing was agreed on yet.
+        let limit = match self.negotiated.frame_max {
+            // Nothing was negotiated on yet.
             0 => DEFAULT_FRAME_MAX,
-            agreed => agreed.max(LEAST_FRAME_MAX),
+            negotiated => negotiated.max(LEAST_FRAME_MAX),
         };
         usize::try_from(limit).unwrap_or(usize::MAX)
     }
 
     /// Goes through bytes that follow those that passed. Returns how many of them may pass, and what follows.
-    pub fn scan(&mut self, bytes: &mut [u8]) -> (usize, Next) {
+    pub fn scan(&mut self, bytes: &mut [u8]) -> (usize, ScanResult) {
         let mut passed = 0;
         let next = loop {
             let (count, ended) = self.pass_unseen(&bytes[passed..]);
             passed += count;
             if let Err(fault) = ended {
-                break Next::Fault(fault);
+                break ScanResult::Fault(fault);
             }
             if self.opaque > 0 {
-                break Next::Needs(1);
+                break ScanResult::Needs(1);
             }
             match self.frame(&mut bytes[passed..]) {
                 Ok(count) => passed += count,
@@ -144,10 +156,10 @@ impl Scanner {
     }
 
     /// Passes what needs not be seen. All but a wrong end passes: a piece of it may have passed before the end came.
-    fn pass_unseen(&mut self, bytes: &[u8]) -> (usize, Result<(), Fault>) {
+    fn pass_unseen(&mut self, bytes: &[u8]) -> (usize, Result<(), FrameFault>) {
         let count = self.opaque.min(bytes.len());
         if count > 0 && count == self.opaque && self.ends && bytes[count - 1] != END {
-            return (count - 1, Err(Fault::NoEnd));
+            return (count - 1, Err(FrameFault::NoEnd));
         }
         self.opaque -= count;
         (count, Ok(()))
@@ -155,7 +167,7 @@ impl Scanner {
 
     /// Passes the frame at the beginning of these bytes, or its head, and then the rest passes unseen. Or
     /// tells why not.
-    fn frame(&mut self, bytes: &mut [u8]) -> Result<usize, Next> {
+    fn frame(&mut self, bytes: &mut [u8]) -> Result<usize, ScanResult> {
         if let (Some(&kind), true) = (bytes.first(), self.fresh) {
             self.fresh = false;
             if kind == OTHER_VERSION.0 {
@@ -166,24 +178,28 @@ impl Scanner {
         let Some(&[kind, channel @ .., l0, l1, l2, l3]) = bytes.first_chunk::<HEAD>() else {
             // Known by its first byte alone: it might be the beginning of anything.
             return Err(match bytes.first() {
-                Some(&kind) if !is_known(kind) => Next::Fault(Fault::Type(kind)),
-                _ => Next::Needs(HEAD),
+                Some(&kind) if !is_known(kind) => ScanResult::Fault(FrameFault::Type(kind)),
+                _ => ScanResult::Needs(HEAD),
             });
         };
         let length = u64::from(u32::from_be_bytes([l0, l1, l2, l3]));
         let (size, limit) = (length + AROUND as u64, self.limit());
         let whole = usize::try_from(size).ok().filter(|whole| *whole <= limit);
         match (kind, whole) {
-            (HEADER, None) => Err(Next::Oversized),
-            (METHOD | BODY | HEARTBEAT, None) => Err(Next::Fault(Fault::TooLarge { size, limit })),
+            (HEADER, None) => Err(ScanResult::Oversized),
+            (METHOD | BODY | HEARTBEAT, None) => {
+                Err(ScanResult::Fault(FrameFault::TooLarge { size, limit }))
+            }
             (BODY | HEARTBEAT, Some(whole)) => {
                 (self.opaque, self.ends) = (whole - HEAD, true);
                 Ok(HEAD)
             }
             (METHOD | HEADER, Some(whole)) => {
-                let Some(frame) = bytes.get_mut(..whole) else { return Err(Next::Needs(whole)) };
+                let Some(frame) = bytes.get_mut(..whole) else {
+                    return Err(ScanResult::Needs(whole));
+                };
                 let [_, _, _, _, _, _, _, payload @ .., END] = frame else {
-                    return Err(Next::Fault(Fault::NoEnd));
+                    return Err(ScanResult::Fault(FrameFault::NoEnd));
                 };
                 let channel = u16::from_be_bytes(channel);
                 if kind == METHOD {
@@ -193,16 +209,17 @@ impl Scanner {
                 }
                 Ok(whole)
             }
-            (other, _) => Err(Next::Fault(Fault::Type(other))),
+            (other, _) => Err(ScanResult::Fault(FrameFault::Type(other))),
         }
     }
 
-    fn method(&mut self, channel: u16, payload: &mut [u8]) -> Result<(), Next> {
+    fn method(&mut self, channel: u16, payload: &mut [u8]) -> Result<(), ScanResult> {
         let mended = mend::method(payload)
-            .map_err(|fault| Next::Fault(Fault::Payload { what: "a method", fault }))?;
+            .map_err(|fault| ScanResult::Fault(FrameFault::Payload { what: "a method", fault }))?;
         match methods::notice(payload) {
             Notice::Delivery(tag) => {
-                self.coming = Some(Coming { delivered: Delivered { channel, tag }, mended });
+                self.coming =
+                    Some(IncomingMessage { delivered: Delivered { channel, tag }, mended });
             }
             Notice::OtherContent => self.coming = None,
             Notice::ChannelClosed => {
@@ -212,22 +229,24 @@ impl Scanner {
             }
             Notice::Closing(cause) => self.listener.closing(cause),
             Notice::Tune => {
-                self.agreed = methods::tune(payload, self.agreed).unwrap_or(self.agreed);
+                self.negotiated =
+                    methods::tune(payload, self.negotiated).unwrap_or(self.negotiated);
             }
             Notice::Nothing => {}
         }
         Ok(())
     }
 
-    fn header(&mut self, channel: u16, payload: &mut [u8]) -> Result<(), Next> {
+    fn header(&mut self, channel: u16, payload: &mut [u8]) -> Result<(), ScanResult> {
         let coming = self.coming.filter(|coming| coming.delivered.channel == channel);
         if let (Some(account), Some(coming)) = (&self.account, coming)
             && !account.charge(coming.delivered, cost(payload.len(), body_size(payload)))
         {
-            return Err(Next::Waits);
+            return Err(ScanResult::Waits);
         }
-        let mended = mend::content_header(payload)
-            .map_err(|fault| Next::Fault(Fault::Payload { what: "a content header", fault }))?;
+        let mended = mend::content_header(payload).map_err(|fault| {
+            ScanResult::Fault(FrameFault::Payload { what: "a content header", fault })
+        })?;
         if let Some(coming) = coming {
             self.listener.delivered(coming.mended | mended);
             self.coming = None;

@@ -13,11 +13,11 @@ use std::{
 use futures_util::task::AtomicWaker;
 use tokio::{sync::watch, time::Instant};
 
-use crate::broker::cause::Cause;
+use crate::broker::cause::CloseCause;
 
 /// How a stream ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ended {
+pub enum StreamEnd {
     /// The peer closed it.
     Closed,
     /// Reading or writing failed, for this reason.
@@ -26,7 +26,7 @@ pub enum Ended {
     GivenUp,
 }
 
-impl fmt::Display for Ended {
+impl fmt::Display for StreamEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Closed => f.write_str("the broker closed the connection"),
@@ -38,22 +38,22 @@ impl fmt::Display for Ended {
 
 /// The handle of one stream. Its clones are of the same stream.
 #[derive(Debug, Clone, Default)]
-pub struct Handle(Arc<Shared>);
+pub struct StreamHandle(Arc<StreamState>);
 
 #[derive(Debug)]
-struct Shared {
-    ended: watch::Sender<Option<Ended>>,
+struct StreamState {
+    ended: watch::Sender<Option<StreamEnd>>,
     /// Whether `deadline` is set: what the stream looks at for each read.
     ordered: AtomicBool,
     deadline: Mutex<Option<Instant>>,
     reader: AtomicWaker,
     /// What the broker said as it closed the connection.
-    said: OnceLock<Cause>,
+    said: OnceLock<CloseCause>,
     /// The stream is not read: too much of what came is still held.
     stalled: AtomicBool,
 }
 
-impl Default for Shared {
+impl Default for StreamState {
     fn default() -> Self {
         Self {
             ended: watch::Sender::new(None),
@@ -66,7 +66,7 @@ impl Default for Shared {
     }
 }
 
-impl Handle {
+impl StreamHandle {
     /// Ends the stream at once, whatever its peer does.
     pub fn give_up(&self) {
         self.end_within(Duration::ZERO);
@@ -84,26 +84,26 @@ impl Handle {
     }
 
     /// Waits until the stream has ended, and says how.
-    pub async fn ended(&self) -> Ended {
+    pub async fn ended(&self) -> StreamEnd {
         let mut ended = self.0.ended.subscribe();
         match ended.wait_for(Option::is_some).await.map(|ended| ended.clone()) {
             Ok(Some(ended)) => ended,
             // The sender lives as long as this handle.
-            Ok(None) | Err(_) => Ended::GivenUp,
+            Ok(None) | Err(_) => StreamEnd::GivenUp,
         }
     }
 
     /// How the stream ended, if it has.
     #[must_use]
-    pub fn end(&self) -> Option<Ended> {
+    pub fn end(&self) -> Option<StreamEnd> {
         self.0.ended.borrow().clone()
     }
 
     /// Why the stream ended, if it has, or is about to: what the broker said, or what the stream met.
     #[must_use]
-    pub fn cause(&self) -> Option<Cause> {
+    pub fn cause(&self) -> Option<CloseCause> {
         let said = self.0.said.get().cloned();
-        said.or_else(|| self.end().map(|ended| Cause::told(ended.to_string())))
+        said.or_else(|| self.end().map(|ended| CloseCause::told(ended.to_string())))
     }
 
     /// Whether the stream is not read, because too much of what came is still held. Answers of the broker have
@@ -114,7 +114,7 @@ impl Handle {
     }
 
     /// The broker closes the connection, for this reason.
-    pub(super) fn said(&self, cause: Cause) {
+    pub(super) fn said(&self, cause: CloseCause) {
         // The first word counts.
         let _ = self.0.said.set(cause);
     }
@@ -137,16 +137,16 @@ impl Handle {
         self.0.reader.wake();
     }
 
-    /// Has the reader woken when it is told to end, or by [`Handle::wake`].
+    /// Has the reader woken when it is told to end, or by [`StreamHandle::wake`].
     pub(super) fn watch(&self, reader: &Waker) {
         self.0.reader.register(reader);
     }
 
     /// Notes how the stream ended. The first word counts.
-    pub(super) fn note(&self, mut how: Ended) {
+    pub(super) fn note(&self, mut how: StreamEnd) {
         // A broker closes a connection that reads nothing for a while.
-        if self.is_stalled() && how != Ended::GivenUp {
-            how = Ended::Failed(format!("{how}, while broker.in_flight_bytes is used up"));
+        if self.is_stalled() && how != StreamEnd::GivenUp {
+            how = StreamEnd::Failed(format!("{how}, while broker.in_flight_bytes is used up"));
         }
         self.0.ended.send_if_modified(|ended| {
             let first = ended.is_none();

@@ -2,23 +2,23 @@
 
 use std::sync::Arc;
 
-use super::{handle::Handle, mend::Mended};
+use super::{handle::StreamHandle, mend::Mended};
 use crate::{
-    broker::cause::Cause,
+    broker::cause::CloseCause,
     metrics::{Mending, Metrics},
 };
 
 /// Counts what was mended, and keeps what the broker says as it closes the connection.
 #[derive(Debug, Clone, Default)]
-pub struct Listener {
-    handle: Handle,
+pub struct ReadListener {
+    handle: StreamHandle,
     metrics: Option<Arc<Metrics>>,
 }
 
-impl Listener {
+impl ReadListener {
     /// One that keeps it with that handle.
     #[must_use]
-    pub const fn new(handle: Handle, metrics: Option<Arc<Metrics>>) -> Self {
+    pub const fn new(handle: StreamHandle, metrics: Option<Arc<Metrics>>) -> Self {
         Self { handle, metrics }
     }
 
@@ -39,7 +39,7 @@ impl Listener {
     }
 
     /// The broker closes the connection.
-    pub fn closing(&self, cause: Cause) {
+    pub fn closing(&self, cause: CloseCause) {
         self.handle.said(cause);
     }
 }

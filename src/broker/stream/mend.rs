@@ -52,7 +52,7 @@ pub enum Malformed {
 
 /// An argument of a method, or a property.
 #[derive(Debug, Clone, Copy)]
-enum Field {
+enum WireField {
     /// So many bytes that can hold anything.
     Bytes(usize),
     /// A short string.
@@ -64,8 +64,8 @@ enum Field {
 }
 
 /// The properties of a content header, in order of their flags from the highest bit.
-const PROPERTIES: [Field; 14] = {
-    use Field::{Bytes, Short, Table};
+const PROPERTIES: [WireField; 14] = {
+    use WireField::{Bytes, Short, Table};
     [
         Short,    // content type
         Short,    // content encoding
@@ -85,8 +85,8 @@ const PROPERTIES: [Field; 14] = {
 };
 
 /// The arguments of the methods that a broker sends and that hold text or tables; `None` for all others.
-const fn arguments(class: u16, method: u16) -> Option<&'static [Field]> {
-    use Field::{Bytes, Long, Short, Table};
+const fn arguments(class: u16, method: u16) -> Option<&'static [WireField]> {
+    use WireField::{Bytes, Long, Short, Table};
     Some(match (class, method) {
         // connection.start: versions, properties, mechanisms, locales.
         (10, 10) => &[Bytes(2), Table, Long, Long],
@@ -149,15 +149,15 @@ pub fn content_header(payload: &mut [u8]) -> Result<Mended, Malformed> {
 }
 
 impl Cursor<'_> {
-    fn field(&mut self, field: Field) -> Result<(), Malformed> {
+    fn field(&mut self, field: WireField) -> Result<(), Malformed> {
         match field {
-            Field::Bytes(count) => self.skip(count).map(drop),
-            Field::Short => self.short_string(),
-            Field::Long => {
+            WireField::Bytes(count) => self.skip(count).map(drop),
+            WireField::Short => self.short_string(),
+            WireField::Long => {
                 let length = self.u32()?;
                 self.skip(length).map(drop)
             }
-            Field::Table => self.table(),
+            WireField::Table => self.table(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the stream itself takes from the methods that pass through it. They were found to be whole before.
 
-use crate::broker::cause::Cause;
+use crate::broker::cause::CloseCause;
 
 /// What a method tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub enum Notice {
     /// The channel is closed: by the broker, or as we asked.
     ChannelClosed,
     /// The broker closes the connection, for this reason.
-    Closing(Cause),
+    Closing(CloseCause),
     /// What the connection may be at most. See [`tune`].
     Tune,
     /// Nothing of interest.
@@ -37,11 +37,11 @@ fn delivery(tag: Option<&[u8]>) -> Notice {
     tag.map_or(Notice::OtherContent, |tag| Notice::Delivery(u64::from_be_bytes(tag)))
 }
 
-fn closing(arguments: &[u8]) -> Option<Cause> {
+fn closing(arguments: &[u8]) -> Option<CloseCause> {
     let (code, rest) = arguments.split_first_chunk()?;
     let (length, rest) = rest.split_first()?;
     let text = rest.get(..usize::from(*length))?;
-    Some(Cause {
+    Some(CloseCause {
         code: Some(u16::from_be_bytes(*code)),
         text: String::from_utf8_lossy(text).into_owned(),
     })
@@ -49,7 +49,7 @@ fn closing(arguments: &[u8]) -> Option<Cause> {
 
 /// What was agreed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Agreed {
+pub struct Negotiated {
     /// The largest frame, in bytes; 0 for no limit.
     pub frame_max: u32,
     /// Seconds of silence after which the connection is in doubt; 0 for none.
@@ -69,7 +69,7 @@ const MOST_FRAME_MAX: u32 = 1_048_576;
 /// is agreed on only where the operator asks for one, and never because of the broker's limit alone.
 ///
 /// Returns `None` if the method is too short.
-pub fn tune(payload: &mut [u8], ours: Agreed) -> Option<Agreed> {
+pub fn tune(payload: &mut [u8], ours: Negotiated) -> Option<Negotiated> {
     let offered = payload.get_mut(6..10)?.first_chunk_mut()?;
     let frame_max = match u32::from_be_bytes(*offered) {
         0 => DEFAULT_FRAME_MAX,
@@ -78,7 +78,7 @@ pub fn tune(payload: &mut [u8], ours: Agreed) -> Option<Agreed> {
     };
     *offered = frame_max.to_be_bytes();
     let heartbeat = u16::from_be_bytes(*payload.get(10..12)?.first_chunk()?);
-    Some(Agreed {
+    Some(Negotiated {
         frame_max: lower(ours.frame_max, frame_max),
         heartbeat: lower(ours.heartbeat, heartbeat),
     })

@@ -10,32 +10,32 @@ mod alarm;
 mod budget;
 mod frames;
 mod handle;
-mod held;
 #[cfg(any(test, fuzzing))]
 pub mod invariants;
 mod io;
-mod kit;
 mod listener;
 mod mend;
 mod methods;
-mod names;
 mod oversized;
+mod read_buffer;
 mod reader;
+mod resolver;
+mod runtime;
 mod socket;
 mod tls;
 mod wire;
 
 pub use self::{
     budget::{Account, Budget, Charge, Delivered},
-    frames::Fault,
-    handle::{Ended, Handle},
+    frames::FrameFault,
+    handle::{StreamEnd, StreamHandle},
     io::Stream,
-    kit::Kit,
-    listener::Listener,
-    methods::Agreed,
-    names::Names,
-    reader::Reader,
-    socket::Target,
+    listener::ReadListener,
+    methods::Negotiated,
+    reader::StreamReader,
+    resolver::Resolver,
+    runtime::LapinRuntime,
+    socket::BrokerAddress,
     tls::TlsFault,
 };
 
@@ -50,14 +50,14 @@ use tokio::{
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
-use super::settings::Settings;
+use super::settings::BrokerSettings;
 
 /// What carries the bytes: TCP alone, or TLS on it.
 pub type Transport = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 /// Why there is no stream to a host.
 #[derive(Debug, Error)]
-pub enum OpenError {
+pub enum StreamError {
     /// The host's name has no address.
     #[error("the host's name cannot be resolved: {0}")]
     Name(std::io::Error),
@@ -97,20 +97,20 @@ impl Deadline {
 
     /// The error that tells whose answer the time was over for.
     #[must_use]
-    pub const fn missed(self, during: &'static str) -> OpenError {
-        OpenError::TooLong { during, limit: self.limit }
+    pub const fn missed(self, during: &'static str) -> StreamError {
+        StreamError::TooLong { during, limit: self.limit }
     }
 
     /// Awaits one step.
     ///
     /// # Errors
     ///
-    /// [`OpenError::TooLong`].
+    /// [`StreamError::TooLong`].
     async fn wait<T>(
         self,
         during: &'static str,
         step: impl Future<Output = T>,
-    ) -> Result<T, OpenError> {
+    ) -> Result<T, StreamError> {
         timeout_at(self.at, step).await.map_err(|_| self.missed(during))
     }
 }
@@ -119,17 +119,17 @@ impl Deadline {
 ///
 /// # Errors
 ///
-/// [`OpenError`] says how far it came.
+/// [`StreamError`] says how far it came.
 pub async fn open(
-    settings: &Settings,
-    target: &Target,
-    names: &mut Names,
+    settings: &BrokerSettings,
+    target: &BrokerAddress,
+    names: &mut Resolver,
     deadline: Deadline,
-) -> Result<Transport, OpenError> {
+) -> Result<Transport, StreamError> {
     // First: a certificate that cannot be read should not cost the broker a connection.
     let tls = if target.tls { Some(tls::config(settings)?) } else { None };
     let asking = names.addresses(&target.host, target.port);
-    let addresses = deadline.wait("the resolver", asking).await?.map_err(OpenError::Name)?;
+    let addresses = deadline.wait("the resolver", asking).await?.map_err(StreamError::Name)?;
     let socket = socket::connect(&addresses, deadline).await?;
     Ok(match tls {
         None => Either::Left(socket),
@@ -141,10 +141,10 @@ pub async fn open(
 
 async fn shake_hands(
     config: Arc<ClientConfig>,
-    target: &Target,
+    target: &BrokerAddress,
     socket: TcpStream,
-) -> Result<TlsStream<TcpStream>, OpenError> {
+) -> Result<TlsStream<TcpStream>, StreamError> {
     let name = tls::server_name(&target.host)?;
     let connector = tokio_rustls::TlsConnector::from(config);
-    connector.connect(name, socket).await.map_err(OpenError::Handshake)
+    connector.connect(name, socket).await.map_err(StreamError::Handshake)
 }

@@ -5,7 +5,7 @@
 //! end of the connection. So its headers are left out, and a header of ours says so.
 
 use super::{
-    frames::{AROUND, Fault, HEAD},
+    frames::{AROUND, FrameFault, HEAD},
     mend::Malformed,
 };
 use crate::broker::headers::name::HEADERS_DROPPED;
@@ -35,8 +35,8 @@ pub enum Cut {
 ///
 /// # Errors
 ///
-/// [`Fault`] if it has none, or is too large without them.
-pub fn cut(bytes: &mut Vec<u8>, limit: usize) -> Result<Cut, Fault> {
+/// [`FrameFault`] if it has none, or is too large without them.
+pub fn cut(bytes: &mut Vec<u8>, limit: usize) -> Result<Cut, FrameFault> {
     let Some(table) = table(bytes)? else { return Ok(Cut::Needs(BEFORE_HEADERS)) };
     let length = number(bytes, HEAD - 4);
     let headers = number(bytes, table);
@@ -48,7 +48,7 @@ pub fn cut(bytes: &mut Vec<u8>, limit: usize) -> Result<Cut, Fault> {
     let Some(payload) = payload else { return Err(malformed(Malformed::Short)) };
     let size = payload + AROUND as u64;
     let (Ok(payload), true) = (u32::try_from(payload), size <= limit as u64) else {
-        return Err(Fault::TooLarge { size, limit });
+        return Err(FrameFault::TooLarge { size, limit });
     };
     let headers = usize::try_from(headers).unwrap_or(usize::MAX);
     let read = headers.min(bytes.len() - begin);
@@ -60,7 +60,7 @@ pub fn cut(bytes: &mut Vec<u8>, limit: usize) -> Result<Cut, Fault> {
 }
 
 /// Where the length of the headers is; `None` if that is not read yet.
-fn table(bytes: &[u8]) -> Result<Option<usize>, Fault> {
+fn table(bytes: &[u8]) -> Result<Option<usize>, FrameFault> {
     let mut at = BEFORE_PROPERTIES;
     let Some(flags) = bytes.get(at - 2..at).and_then(|flags| flags.first_chunk()) else {
         return Ok(None);
@@ -91,6 +91,6 @@ fn number(bytes: &[u8], at: usize) -> u64 {
     bytes[at..].first_chunk().copied().map_or(0, u32::from_be_bytes).into()
 }
 
-const fn malformed(fault: Malformed) -> Fault {
-    Fault::Payload { what: "a content header", fault }
+const fn malformed(fault: Malformed) -> FrameFault {
+    FrameFault::Payload { what: "a content header", fault }
 }

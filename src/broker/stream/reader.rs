@@ -14,13 +14,13 @@ use tokio::time::Instant;
 
 use super::{
     budget::Account,
-    frames::{HEAD, Next, SIGN_OF_LIFE, Scanner},
-    handle::Handle,
-    held::Held,
-    listener::Listener,
-    methods::Agreed,
+    frames::{HEAD, SIGN_OF_LIFE, ScanResult, Scanner},
+    handle::StreamHandle,
+    listener::ReadListener,
+    methods::Negotiated,
     oversized::{self, Cut},
-    wire::Source,
+    read_buffer::ReadBuffer,
+    wire::ByteSource,
 };
 
 /// The beginning of a frame that is smaller is read on together with all that follows it; it is copied twice
@@ -35,13 +35,13 @@ const PART: usize = 32 * 1024;
 
 /// The reading side of a stream.
 #[derive(Debug)]
-pub struct Reader {
+pub struct StreamReader {
     scanner: Scanner,
     account: Option<Arc<Account>>,
-    handle: Handle,
-    held: Held,
+    handle: StreamHandle,
+    held: ReadBuffer,
     /// What follows what may pass.
-    next: Next,
+    next: ScanResult,
     /// So many bytes that come next are left out.
     left_out: usize,
     /// Room for a part of a frame, once one was needed.
@@ -52,21 +52,21 @@ pub struct Reader {
     last: Instant,
 }
 
-impl Reader {
+impl StreamReader {
     /// The reading side of a stream that is read for the first time. `ours` is what we would agree on.
     #[must_use]
     pub fn new(
-        ours: Agreed,
+        ours: Negotiated,
         account: Option<Arc<Account>>,
-        handle: Handle,
-        listener: Listener,
+        handle: StreamHandle,
+        listener: ReadListener,
     ) -> Self {
         Self {
             scanner: Scanner::new(ours, account.clone(), listener),
             account,
             handle,
-            held: Held::default(),
-            next: Next::Needs(HEAD),
+            held: ReadBuffer::default(),
+            next: ScanResult::Needs(HEAD),
             left_out: 0,
             part: None,
             sign: 0,
@@ -81,7 +81,7 @@ impl Reader {
     /// The transport's, or what the broker sent that cannot be read.
     pub fn poll(
         &mut self,
-        source: &mut impl Source,
+        source: &mut impl ByteSource,
         cx: &mut Context<'_>,
         out: &mut [u8],
     ) -> Poll<io::Result<usize>> {
@@ -92,7 +92,7 @@ impl Reader {
 
     fn read(
         &mut self,
-        source: &mut impl Source,
+        source: &mut impl ByteSource,
         cx: &mut Context<'_>,
         out: &mut [u8],
     ) -> Poll<io::Result<usize>> {
@@ -104,18 +104,18 @@ impl Reader {
                 return Poll::Ready(Ok(self.held.hand_on(out)));
             }
             match self.next {
-                Next::Fault(fault) => {
+                ScanResult::Fault(fault) => {
                     return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, fault)));
                 }
-                Next::Waits => ready!(self.wait(source, cx))?,
-                Next::Oversized => self.cut(),
-                Next::Needs(count) if self.fits(count, out) => {
+                ScanResult::Waits => ready!(self.wait(source, cx))?,
+                ScanResult::Oversized => self.cut(),
+                ScanResult::Needs(count) if self.fits(count, out) => {
                     let read = ready!(self.read_through(source, cx, out))?;
                     if let Some(count) = read {
                         return Poll::Ready(Ok(count));
                     }
                 }
-                Next::Needs(count) => {
+                ScanResult::Needs(count) => {
                     if ready!(self.read_on(source, cx, count))? {
                         return Poll::Ready(Ok(0));
                     }
@@ -133,7 +133,7 @@ impl Reader {
     /// Reads into `out`, behind what is held. `None` if nothing of it may pass yet.
     fn read_through(
         &mut self,
-        source: &mut impl Source,
+        source: &mut impl ByteSource,
         cx: &mut Context<'_>,
         out: &mut [u8],
     ) -> Poll<io::Result<Option<usize>>> {
@@ -157,7 +157,7 @@ impl Reader {
     /// Reads the rest of a frame that needs so many bytes; whether this is the end.
     fn read_on(
         &mut self,
-        source: &mut impl Source,
+        source: &mut impl ByteSource,
         cx: &mut Context<'_>,
         needs: usize,
     ) -> Poll<io::Result<bool>> {
@@ -185,29 +185,29 @@ impl Reader {
     fn cut(&mut self) {
         let limit = self.scanner.limit();
         match self.held.edit(|held| oversized::cut(held, limit)) {
-            Ok(Cut::Needs(count)) => self.next = Next::Needs(count),
+            Ok(Cut::Needs(count)) => self.next = ScanResult::Needs(count),
             Ok(Cut::Done { left_out }) => {
                 self.left_out = left_out;
                 self.scanner.left_out();
                 self.scan_held();
             }
-            Err(fault) => self.next = Next::Fault(fault),
+            Err(fault) => self.next = ScanResult::Fault(fault),
         }
     }
 
     /// Waits until there are bytes for the message that waits, or lapin is due a sign of life: it takes a stream
     /// that says nothing for dead, and this one is not read.
-    fn wait(&mut self, source: &mut impl Source, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn wait(&mut self, source: &mut impl ByteSource, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Some(account) = &self.account {
             account.wait(cx.waker());
         }
         self.scan_held();
-        if self.next != Next::Waits || self.held.is_ready() {
+        if self.next != ScanResult::Waits || self.held.is_ready() {
             self.stall(false);
             return Poll::Ready(Ok(()));
         }
         self.stall(true);
-        let heartbeat = Duration::from_secs(self.scanner.agreed().heartbeat.into()) / 2;
+        let heartbeat = Duration::from_secs(self.scanner.negotiated().heartbeat.into()) / 2;
         let due = (!heartbeat.is_zero()).then(|| self.last + heartbeat);
         ready!(source.rest(cx, due))?;
         self.sign = SIGN_OF_LIFE.len();
@@ -231,7 +231,7 @@ impl Reader {
     }
 }
 
-impl Drop for Reader {
+impl Drop for StreamReader {
     fn drop(&mut self) {
         self.scanner.close();
     }

@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Deadline, OpenError};
+use super::{Deadline, StreamError};
 
 /// A connection is probed after so long without traffic. The heartbeats of AMQP find a dead peer sooner, but
 /// not while nothing is read.
@@ -19,7 +19,7 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
 
 /// Where to connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
+pub struct BrokerAddress {
     /// A name, or an IPv4 or IPv6 address without brackets.
     pub host: String,
     /// The port.
@@ -33,8 +33,11 @@ pub struct Target {
 ///
 /// # Errors
 ///
-/// [`OpenError::Tcp`] tells what each address said; [`OpenError::TooLong`] if the only one said nothing.
-pub async fn connect(addresses: &[SocketAddr], deadline: Deadline) -> Result<TcpStream, OpenError> {
+/// [`StreamError::Tcp`] tells what each address said; [`StreamError::TooLong`] if the only one said nothing.
+pub async fn connect(
+    addresses: &[SocketAddr],
+    deadline: Deadline,
+) -> Result<TcpStream, StreamError> {
     let mut faults = Vec::new();
     for (index, address) in addresses.iter().enumerate() {
         let left = deadline.at.saturating_duration_since(Instant::now());
@@ -46,7 +49,7 @@ pub async fn connect(addresses: &[SocketAddr], deadline: Deadline) -> Result<Tcp
             Err(_) => faults.push((address, "no answer".to_owned())),
         }
     }
-    Err(OpenError::Tcp(match faults.as_slice() {
+    Err(StreamError::Tcp(match faults.as_slice() {
         [(_, fault)] => fault.clone(),
         faults => {
             let told: Vec<_> =
@@ -63,7 +66,7 @@ async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(socket)
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for BrokerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { host, port, .. } = self;
         if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }

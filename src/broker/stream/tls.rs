@@ -9,7 +9,7 @@ use rustls_pki_types::{
 };
 use thiserror::Error;
 
-use crate::broker::settings::Settings;
+use crate::broker::settings::BrokerSettings;
 
 /// Why TLS could not be set up.
 #[derive(Debug, Error)]
@@ -42,7 +42,7 @@ pub enum TlsFault {
 /// # Errors
 ///
 /// [`TlsFault`].
-pub fn config(settings: &Settings) -> Result<Arc<ClientConfig>, TlsFault> {
+pub fn config(settings: &BrokerSettings) -> Result<Arc<ClientConfig>, TlsFault> {
     let roots = match &settings.ca_file {
         // A configured authority replaces the system's: an image may have none at all.
         Some(path) => from_file("broker.ca_file", path)?,

@@ -13,11 +13,11 @@ use tokio::{
 
 use super::{
     alarm::Alarm,
-    handle::{Ended, Handle},
+    handle::{StreamEnd, StreamHandle},
 };
 
 /// Where bytes come from.
-pub trait Source {
+pub trait ByteSource {
     /// Reads into `buffer`; `Ok(0)` is the end.
     fn receive(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
 
@@ -27,15 +27,15 @@ pub trait Source {
 
 /// A transport that can be ended from outside.
 #[derive(Debug)]
-pub struct Wire<T> {
+pub struct EndableTransport<T> {
     transport: T,
-    handle: Handle,
+    handle: StreamHandle,
     alarm: Alarm,
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> EndableTransport<T> {
     /// The transport, ended by that handle.
-    pub fn new(transport: T, handle: Handle) -> Self {
+    pub fn new(transport: T, handle: StreamHandle) -> Self {
         Self { transport, handle, alarm: Alarm::new() }
     }
 
@@ -51,7 +51,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
     /// Notes that it failed.
     pub fn failed(&self, error: &io::Error) {
         if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) {
-            self.handle.note(Ended::Failed(error.to_string()));
+            self.handle.note(StreamEnd::Failed(error.to_string()));
         }
     }
 
@@ -64,14 +64,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
             return Poll::Pending;
         }
         if deadline.is_some_and(|deadline| deadline <= at) {
-            self.handle.note(Ended::GivenUp);
+            self.handle.note(StreamEnd::GivenUp);
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> Source for Wire<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> ByteSource for EndableTransport<T> {
     fn receive(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         if self.handle.deadline().is_some()
             && let Poll::Ready(Err(given_up)) = self.ring(None)
@@ -89,7 +89,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Source for Wire<T> {
         }
         let count = into.filled().len();
         if count == 0 {
-            self.handle.note(Ended::Closed);
+            self.handle.note(StreamEnd::Closed);
         }
         Poll::Ready(Ok(count))
     }
@@ -100,9 +100,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Source for Wire<T> {
     }
 }
 
-impl<T> Drop for Wire<T> {
+impl<T> Drop for EndableTransport<T> {
     fn drop(&mut self) {
-        self.handle.note(Ended::GivenUp);
+        self.handle.note(StreamEnd::GivenUp);
     }
 }
 
@@ -121,9 +121,9 @@ mod tests {
     #[test]
     fn a_stream_that_is_read_after_its_runtime_is_gone_does_not_panic() {
         let runtime = Runtime::new().unwrap();
-        let handle = Handle::default();
+        let handle = StreamHandle::default();
         let (ours, _theirs) = duplex(64);
-        let mut wire = runtime.block_on(async { Wire::new(ours, handle.clone()) });
+        let mut wire = runtime.block_on(async { EndableTransport::new(ours, handle.clone()) });
         let mut cx = Context::from_waker(Waker::noop());
         handle.end_within(HOUR);
         assert!(wire.receive(&mut cx, &mut [0; 8]).is_pending());
@@ -133,6 +133,6 @@ mod tests {
         handle.give_up();
         let ended = wire.receive(&mut cx, &mut [0; 8]);
         assert!(matches!(ended, Poll::Ready(Err(_))), "{ended:?}");
-        assert_eq!(handle.ended().now_or_never(), Some(Ended::GivenUp));
+        assert_eq!(handle.ended().now_or_never(), Some(StreamEnd::GivenUp));
     }
 }

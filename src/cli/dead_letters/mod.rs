@@ -58,7 +58,7 @@ enum Command {
 /// What every command works with.
 struct CommandContext {
     queue: DeadLetterQueue,
-    settings: Arc<broker::Settings>,
+    settings: Arc<broker::BrokerSettings>,
     /// Cancelled by the first signal: the command finishes what is under way, and starts nothing more.
     stop: CancellationToken,
     /// When the command began.

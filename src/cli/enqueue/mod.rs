@@ -121,7 +121,7 @@ pub async fn run(args: Args, config: Config) -> ExitCode {
 
 async fn enqueue(
     args: &Args,
-    settings: Arc<broker::Settings>,
+    settings: Arc<broker::BrokerSettings>,
     counts: &watch::Sender<Count>,
 ) -> Result<(), Failure> {
     let list = args.refused_file();

@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use super::args::Args;
 use crate::{
-    broker::{PrepareError, Producer, Settings},
+    broker::{BrokerSettings, PrepareError, Producer},
     domain::{Lane, Rate},
     ports::Unpublishable,
 };
@@ -28,7 +28,7 @@ pub enum Outlet {
 
 impl Outlet {
     /// Connects to the broker, and declares the queues or checks them; does nothing for a dry run.
-    pub async fn open(args: &Args, settings: Arc<Settings>) -> Result<Self, PrepareError> {
+    pub async fn open(args: &Args, settings: Arc<BrokerSettings>) -> Result<Self, PrepareError> {
         if args.dry_run {
             return Ok(Self::Nowhere);
         }
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     fn lane(rate: Option<f64>) -> Outlet {
-        let settings = Settings {
+        let settings = BrokerSettings {
             urls: Vec::new(),
             ca_file: None,
             client_certificate_file: None,

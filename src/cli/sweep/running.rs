@@ -212,7 +212,7 @@ async fn leave(
 async fn take_in(flow: Arc<Dispatcher>, control: Control) {
     let mut status = flow.status();
     loop {
-        control.want(status.borrow_and_update().intake);
+        control.want(status.borrow_and_update().demand);
         if status.changed().await.is_err() {
             return;
         }

@@ -168,18 +168,18 @@ async fn with_nothing_in_hand_a_probe_is_asked_for() {
     for _ in 0..2 {
         start(&dispatcher, Lane::Bulk).await.finish(FAILED);
     }
-    assert_eq!(status.borrow_and_update().intake, Intake::Closed);
+    assert_eq!(status.borrow_and_update().demand, Demand::None);
     let began = Instant::now();
     status.changed().await.unwrap();
-    assert_eq!(status.borrow_and_update().intake, Intake::One);
+    assert_eq!(status.borrow_and_update().demand, Demand::One);
     assert_eq!(began.elapsed().as_secs(), 1);
     let probe = start(&dispatcher, Lane::Interactive).await;
     status.changed().await.unwrap();
-    assert_eq!(status.borrow_and_update().intake, Intake::Closed, "it has come");
+    assert_eq!(status.borrow_and_update().demand, Demand::None, "it has come");
     // It turned out to need no call: the next one is asked for.
     drop(probe);
     status.changed().await.unwrap();
-    assert_eq!(status.borrow_and_update().intake, Intake::One);
+    assert_eq!(status.borrow_and_update().demand, Demand::One);
 }
 
 #[tokio::test(start_paused = true)]
@@ -262,8 +262,8 @@ async fn a_client_that_fails_while_others_are_answered_is_paused_alone() {
     pause_one(&dispatcher).await;
     let status = *dispatcher.status().borrow();
     assert_eq!(
-        (status.phase, status.intake, status.clients_paused),
-        (Phase::Running, Intake::Open, 1)
+        (status.phase, status.demand, status.clients_paused),
+        (Phase::Running, Demand::All, 1)
     );
     assert!(start(&dispatcher, Lane::Bulk).now_or_never().is_some());
     let mut probe = Box::pin(start_of(&dispatcher, Lane::Bulk, BROKEN));
@@ -295,9 +295,9 @@ async fn while_nobody_else_is_answered_a_backlog_is_not_parked_without_end() {
     for _ in 0..2 {
         start_of(&dispatcher, Lane::Bulk, BROKEN).await.unwrap().finish(FAILED);
     }
-    assert_eq!(dispatcher.status().borrow().intake, Intake::Open, "another client is looked for");
+    assert_eq!(dispatcher.status().borrow().demand, Demand::All, "another client is looked for");
     let mut sent_away = 0;
-    while dispatcher.status().borrow().intake == Intake::Open {
+    while dispatcher.status().borrow().demand == Demand::All {
         let wait = Box::pin(start_of(&dispatcher, Lane::Bulk, BROKEN));
         // Dropped, one that waits no longer does, but is only forgotten when its turn comes.
         if let Some(sent) = wait.now_or_never() {

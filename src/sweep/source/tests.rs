@@ -158,20 +158,20 @@ async fn no_more_are_in_hand_than_there_is_room_for() {
 #[tokio::test(start_paused = true)]
 async fn the_flow_is_obeyed() {
     let mut bench = of_lines(10, 3);
-    bench.control.want(Intake::Closed);
+    bench.control.want(Demand::None);
     assert!(bench.is_idle());
-    bench.control.want(Intake::One);
+    bench.control.want(Demand::One);
     let probe = bench.next().await;
     assert!(bench.is_idle(), "one was wanted");
     // It ended without a call, and one is still wanted.
     tokio::time::advance(PROBE_EVERY).await;
     let second = bench.next().await;
     assert!(bench.is_idle());
-    bench.control.want(Intake::Closed);
-    bench.control.want(Intake::One);
+    bench.control.want(Demand::None);
+    bench.control.want(Demand::One);
     let third = bench.next().await;
     assert!(bench.is_idle(), "another probe is another one");
-    bench.control.want(Intake::Open);
+    bench.control.want(Demand::All);
     revoke(probe).await;
     let _fourth = bench.next().await;
     assert!(bench.is_idle(), "three are in flight");

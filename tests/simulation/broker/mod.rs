@@ -14,7 +14,7 @@ use std::{
 
 use lapin::types::ShortString;
 use revoker::{
-    broker::{Letter, Queues, seams::Frame},
+    broker::{OutgoingMessage, Queues, seams::Frame},
     domain::{History, Lane, PerLane},
 };
 use tokio::{
@@ -96,14 +96,14 @@ impl Broker {
     }
 
     /// Which stay a retry queue is for; `None` for the dead-letter queue.
-    pub fn stay_of(&self, letter: &Letter) -> Option<(Lane, Duration)> {
+    pub fn stay_of(&self, letter: &OutgoingMessage) -> Option<(Lane, Duration)> {
         let of = |lane| self.stays.iter().map(move |stay| (lane, *stay));
         let mut all = Lane::ALL.into_iter().flat_map(of);
         all.find(|(lane, stay)| self.queues.retry(*lane, *stay) == Some(&letter.queue))
     }
 
     /// A queue takes a letter that a worker made of `from`.
-    pub fn store(&self, letter: &Letter, from: &Message, parked: Option<History>) {
+    pub fn store(&self, letter: &OutgoingMessage, from: &Message, parked: Option<History>) {
         let copy = from.copied(letter, parked);
         let mut state = self.state();
         state.next += 1;

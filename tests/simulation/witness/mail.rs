@@ -1,6 +1,6 @@
 //! What the broker is told, and what it keeps: nothing is acked that is not proved or safe elsewhere.
 
-use revoker::broker::{Letter, seams::Frame};
+use revoker::broker::{OutgoingMessage, seams::Frame};
 
 use super::{LifeNumber, Number, Witness, record::Decided};
 use crate::broker::Message;
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 impl Witness {
     /// A queue takes a letter that was made of a delivery.
-    pub fn stored(&self, number: Number, letter: &Letter, original: &Message) {
+    pub fn stored(&self, number: Number, letter: &OutgoingMessage, original: &Message) {
         self.note(|| format!("{number}: stored in {}", letter.queue));
         let mut state = self.state();
         state.count("letter", "stored");

@@ -5,7 +5,7 @@ const KEPT: usize = 64 * 1024;
 
 /// A queue of bytes: first those that may be handed on, then those that wait for more.
 #[derive(Debug, Default)]
-pub struct Held {
+pub struct ReadBuffer {
     bytes: Vec<u8>,
     /// Handed on already.
     begin: usize,
@@ -13,7 +13,7 @@ pub struct Held {
     ready: usize,
 }
 
-impl Held {
+impl ReadBuffer {
     /// Hands on what may be; how many bytes that was.
     pub fn hand_on(&mut self, out: &mut [u8]) -> usize {
         let ready = &self.bytes[self.begin..self.ready];

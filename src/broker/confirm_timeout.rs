@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::batch::{CutShort, Published};
+use super::batch::{BatchResult, Interruption};
 
 /// A channel whose broker answers, but does not confirm, is given up after so many time-outs.
 const KEPT_FOR: u32 = 10;
@@ -16,12 +16,12 @@ const LONGEST: Duration = Duration::from_secs(60);
 
 /// The time-outs of the channels that serve one queue, one after the other.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
+pub struct ConfirmTimeout {
     normal: Duration,
     timeout: Duration,
 }
 
-impl Patience {
+impl ConfirmTimeout {
     /// Begins with the configured time-out.
     #[must_use]
     pub const fn new(confirm_timeout: Duration) -> Self {
@@ -43,8 +43,8 @@ impl Patience {
 
     /// Notes how a batch went. The time-out doubles where its channel was given up, and is the configured
     /// one again where every confirm came in time.
-    pub fn note(&mut self, published: &Published) {
-        if published.cut_short == Some(CutShort::Silent) {
+    pub fn note(&mut self, published: &BatchResult) {
+        if published.interruption == Some(Interruption::Silent) {
             self.timeout = self.timeout.saturating_mul(2).min(LONGEST).max(self.normal);
         } else if !published.late {
             self.timeout = self.normal;
@@ -58,23 +58,23 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn given_up() -> Published {
-        Published { fates: Vec::new(), cut_short: Some(CutShort::Silent), late: true }
+    fn given_up() -> BatchResult {
+        BatchResult { fates: Vec::new(), interruption: Some(Interruption::Silent), late: true }
     }
 
-    fn confirmed(late: bool) -> Published {
-        Published { fates: Vec::new(), cut_short: None, late }
+    fn confirmed(late: bool) -> BatchResult {
+        BatchResult { fates: Vec::new(), interruption: None, late }
     }
 
     /// Copies of a message that a broker stores and never confirms, while its delivery is in flight.
-    fn copies(confirm_timeout: Duration, in_hand: Duration, answers: bool) -> usize {
-        let mut patience = Patience::new(confirm_timeout);
+    fn copies(confirm_timeout: Duration, in_flight: Duration, answers: bool) -> usize {
+        let mut confirm_timeout = ConfirmTimeout::new(confirm_timeout);
         let mut copies = 0;
         let mut passed = Duration::ZERO;
-        while passed < in_hand {
+        while passed < in_flight {
             copies += 1;
-            passed += if answers { patience.limit() } else { patience.timeout() * 2 };
-            patience.note(&given_up());
+            passed += if answers { confirm_timeout.limit() } else { confirm_timeout.timeout() * 2 };
+            confirm_timeout.note(&given_up());
         }
         copies
     }
@@ -92,21 +92,21 @@ mod tests {
 
     #[test]
     fn the_timeout_doubles_up_to_a_bound_and_is_the_configured_one_again_after_confirms_in_time() {
-        let mut patience = Patience::new(10 * SECOND);
+        let mut confirm_timeout = ConfirmTimeout::new(10 * SECOND);
         for expected in [20, 40, 60, 60] {
-            patience.note(&given_up());
-            assert_eq!(patience.timeout(), expected * SECOND);
+            confirm_timeout.note(&given_up());
+            assert_eq!(confirm_timeout.timeout(), expected * SECOND);
         }
-        patience.note(&confirmed(true));
-        assert_eq!(patience.timeout(), 60 * SECOND, "late");
-        patience.note(&confirmed(false));
-        assert_eq!(patience.timeout(), 10 * SECOND);
+        confirm_timeout.note(&confirmed(true));
+        assert_eq!(confirm_timeout.timeout(), 60 * SECOND, "late");
+        confirm_timeout.note(&confirmed(false));
+        assert_eq!(confirm_timeout.timeout(), 10 * SECOND);
     }
 
     #[test]
     fn a_configured_timeout_beyond_the_bound_stays_as_it_is() {
-        let mut patience = Patience::new(LONGEST + SECOND);
-        patience.note(&given_up());
-        assert_eq!(patience.timeout(), LONGEST + SECOND);
+        let mut confirm_timeout = ConfirmTimeout::new(LONGEST + SECOND);
+        confirm_timeout.note(&given_up());
+        assert_eq!(confirm_timeout.timeout(), LONGEST + SECOND);
     }
 }

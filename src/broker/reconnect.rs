@@ -16,23 +16,23 @@ const RECONNECT: Schedule = Schedule {
 pub const STABLE: Duration = Duration::from_secs(10);
 
 /// So many lost sessions in a row that were not stable are no accident.
-const AGAIN_AND_AGAIN: u32 = 3;
+const FLAPPING: u32 = 3;
 
-/// The pace of one lane.
+/// The delay of one lane.
 #[derive(Debug)]
-pub struct Pace {
+pub struct ReconnectDelay {
     backoff: Backoff,
     /// Sessions in a row that were lost and had not been stable.
     short: u32,
 }
 
-impl Default for Pace {
+impl Default for ReconnectDelay {
     fn default() -> Self {
         Self { backoff: RECONNECT.start(), short: 0 }
     }
 }
 
-impl Pace {
+impl ReconnectDelay {
     /// A session ended that lived for so long. `lost` says whether its connection was lost.
     pub fn lived(&mut self, lived: Duration, lost: bool) {
         if lived >= STABLE {
@@ -46,8 +46,8 @@ impl Pace {
 
     /// Whether sessions break again and again, soon after their beginning.
     #[must_use]
-    pub const fn breaks_again_and_again(&self) -> bool {
-        self.short >= AGAIN_AND_AGAIN
+    pub const fn is_flapping(&self) -> bool {
+        self.short >= FLAPPING
     }
 
     /// How long to wait before the next try. `chance` is drawn evenly from 0 to 1.
@@ -64,25 +64,25 @@ mod tests {
 
     #[test]
     fn the_waits_grow_until_a_session_is_stable() {
-        let mut pace = Pace::default();
+        let mut delay = ReconnectDelay::default();
         let waits = [(); 7].map(|()| {
-            pace.lived(SHORT, true);
-            pace.wait(0.5)
+            delay.lived(SHORT, true);
+            delay.wait(0.5)
         });
         assert!(waits.is_sorted(), "{waits:?}");
         assert_eq!((waits[0], waits[6]), (RECONNECT.initial, RECONNECT.max));
-        pace.lived(STABLE, true);
-        assert_eq!(pace.wait(0.5), RECONNECT.initial);
+        delay.lived(STABLE, true);
+        assert_eq!(delay.wait(0.5), RECONNECT.initial);
     }
 
     #[test]
     fn only_connections_lost_soon_and_in_a_row_break_again_and_again() {
         let after = |lives: &[(Duration, bool)]| {
-            let mut pace = Pace::default();
+            let mut delay = ReconnectDelay::default();
             for (lived, lost) in lives {
-                pace.lived(*lived, *lost);
+                delay.lived(*lived, *lost);
             }
-            pace.breaks_again_and_again()
+            delay.is_flapping()
         };
         assert!(after(&[(SHORT, true); 3]));
         assert!(!after(&[(SHORT, true); 2]));

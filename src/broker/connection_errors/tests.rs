@@ -33,9 +33,9 @@ fn invalid() -> lapin::Error {
 }
 
 /// Announces these, and nothing after them.
-fn announced(errors: impl IntoIterator<Item = lapin::Error>) -> Errors {
+fn announced(errors: impl IntoIterator<Item = lapin::Error>) -> ConnectionErrors {
     let events: Vec<Event> = errors.into_iter().map(Event::Error).collect();
-    Errors::among(stream::iter(events).chain(stream::pending()))
+    ConnectionErrors::among(stream::iter(events).chain(stream::pending()))
 }
 
 /// Of a connection that is not there.

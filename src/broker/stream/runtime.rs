@@ -18,9 +18,9 @@ use super::io::Stream;
 
 /// Tasks and timers are tokio's. A stream cannot be connected through it: lapin gets one that is connected.
 #[derive(Debug, Clone)]
-pub struct Kit(Tokio);
+pub struct LapinRuntime(Tokio);
 
-impl Kit {
+impl LapinRuntime {
     /// The kit of the tokio runtime that this is called in.
     #[must_use]
     pub fn current() -> Self {
@@ -28,9 +28,9 @@ impl Kit {
     }
 }
 
-impl RuntimeKit for Kit {}
+impl RuntimeKit for LapinRuntime {}
 
-impl Executor for Kit {
+impl Executor for LapinRuntime {
     type Task<T: Send + 'static> = <Tokio as Executor>::Task<T>;
 
     fn block_on<T, F: Future<Output = T>>(&self, future: F) -> T {
@@ -52,7 +52,7 @@ impl Executor for Kit {
     }
 }
 
-impl Reactor for Kit {
+impl Reactor for LapinRuntime {
     type TcpStream = Stream;
     type Sleep = <Tokio as Reactor>::Sleep;
 

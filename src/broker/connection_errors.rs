@@ -27,19 +27,19 @@ pub fn is_aftermath(error: &lapin::Error) -> bool {
 }
 
 /// The errors that the library announces for one connection.
-pub struct Errors {
+pub struct ConnectionErrors {
     events: Pin<Box<dyn Stream<Item = Event> + Send>>,
     /// Why the broker last closed a channel that had asked for nothing.
     channel: Option<lapin::Error>,
 }
 
-impl fmt::Debug for Errors {
+impl fmt::Debug for ConnectionErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Errors").finish_non_exhaustive()
+        f.debug_struct("ConnectionErrors").finish_non_exhaustive()
     }
 }
 
-impl Errors {
+impl ConnectionErrors {
     /// Listens from now on; what was announced before is not told.
     #[must_use]
     pub fn of(connection: &Connection) -> Self {

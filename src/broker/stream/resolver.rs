@@ -10,24 +10,24 @@ use tokio::task::{JoinHandle, spawn_blocking};
 /// Addresses of one name that are tried; each of more would get too short a share of the time.
 const MOST_ADDRESSES: usize = 8;
 
-type Answer = io::Result<Vec<SocketAddr>>;
+type Addresses = io::Result<Vec<SocketAddr>>;
 
 /// Asks the system's resolver for the addresses of one host.
 ///
 /// Its question cannot be taken back, and each one occupies a thread. So one that was not answered in time
 /// is waited for by the next try, and no second one is asked beside it.
 #[derive(Debug, Default)]
-pub struct Names {
-    asked: Option<JoinHandle<Answer>>,
+pub struct Resolver {
+    asked: Option<JoinHandle<Addresses>>,
 }
 
-impl Names {
+impl Resolver {
     /// The addresses of `host`, which is a name or an address itself.
     ///
     /// # Errors
     ///
     /// The resolver's.
-    pub async fn addresses(&mut self, host: &str, port: u16) -> Answer {
+    pub async fn addresses(&mut self, host: &str, port: u16) -> Addresses {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(vec![(address, port).into()]);
         }
@@ -41,7 +41,7 @@ impl Names {
     }
 }
 
-fn resolve(host: &str, port: u16) -> Answer {
+fn resolve(host: &str, port: u16) -> Addresses {
     let mut addresses: Vec<SocketAddr> = Vec::new();
     for address in (host, port).to_socket_addrs()? {
         if addresses.len() < MOST_ADDRESSES && !addresses.contains(&address) {

@@ -9,16 +9,16 @@ use super::cause::fault;
 
 /// Why a channel ended before all of its confirms came.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Broken {
+pub struct ChannelFailure {
     /// The broker's reply code and text, or what the network or the library said.
     pub why: String,
     /// Whether a message can be the cause.
-    pub suspicion: Suspicion,
+    pub blame: Blame,
 }
 
 /// Whether a message can have ended a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Suspicion {
+pub enum Blame {
     /// None can: the network failed, an operator closed the connection, or a right is missing.
     Nobody,
     /// One did: the broker closes a channel with this reply code over one message.
@@ -27,12 +27,12 @@ pub enum Suspicion {
     Perhaps,
 }
 
-impl Broken {
+impl ChannelFailure {
     /// What an error of lapin's says of the channel that it ended.
     pub fn of(error: &lapin::Error) -> Self {
         match error.kind() {
             ErrorKind::ProtocolError(said) => {
-                Self { why: words(said), suspicion: Suspicion::of(said.kind()) }
+                Self { why: words(said), blame: Blame::of(said.kind()) }
             }
             _ => Self::by_nobody(fault(error)),
         }
@@ -40,11 +40,11 @@ impl Broken {
 
     /// An end that no message can have caused.
     pub const fn by_nobody(why: String) -> Self {
-        Self { why, suspicion: Suspicion::Nobody }
+        Self { why, blame: Blame::Nobody }
     }
 }
 
-impl Suspicion {
+impl Blame {
     /// What a reply code says. A missing right or queue concerns every message alike, and an operator
     /// who closes a connection none.
     const fn of(code: &AMQPErrorKind) -> Self {
@@ -79,9 +79,9 @@ fn words(said: &AMQPError) -> String {
 mod tests {
     use super::*;
 
-    fn broken(code: impl Into<AMQPErrorKind>, text: &str) -> Broken {
+    fn broken(code: impl Into<AMQPErrorKind>, text: &str) -> ChannelFailure {
         let error = AMQPError::new(code.into(), text.into());
-        Broken::of(&ErrorKind::ProtocolError(error).into())
+        ChannelFailure::of(&ErrorKind::ProtocolError(error).into())
     }
 
     #[test]
@@ -94,16 +94,16 @@ mod tests {
             (broken(AMQPSoftError::ACCESSREFUSED, right), format!("403 {right}")),
             (broken(AMQPHardError::CONNECTIONFORCED, forced), format!("320 {forced}")),
         ];
-        let suspicions = [Suspicion::Message, Suspicion::Nobody, Suspicion::Nobody];
-        for ((broken, why), suspicion) in cases.into_iter().zip(suspicions) {
-            assert_eq!(broken, Broken { why, suspicion });
+        let suspicions = [Blame::Message, Blame::Nobody, Blame::Nobody];
+        for ((broken, why), blame) in cases.into_iter().zip(suspicions) {
+            assert_eq!(broken, ChannelFailure { why, blame });
         }
     }
 
     #[test]
     fn the_octets_of_a_frame_are_left_out() {
         let text = "FRAME_ERROR - type 3, first 16 octets = <<\"{\\\"refresh_token\\\"\">>";
-        let expected = Broken { why: "501 FRAME_ERROR".to_owned(), suspicion: Suspicion::Perhaps };
+        let expected = ChannelFailure { why: "501 FRAME_ERROR".to_owned(), blame: Blame::Perhaps };
         assert_eq!(broken(AMQPHardError::FRAMEERROR, text), expected);
     }
 }

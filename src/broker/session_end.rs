@@ -7,14 +7,14 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     advice::{Suspicion, suspicion},
-    announced::{Errors, is_aftermath},
-    cause::{Cause, GONE},
+    cause::{CloseCause, GONE},
     connect::NO_ANSWER,
     connection::Connection,
+    connection_errors::{ConnectionErrors, is_aftermath},
     topology::{self, TopologyError},
     wait::NoAnswer,
 };
-use crate::metrics::EndedBy;
+use crate::metrics::SessionEndReason;
 
 /// Whether a queue is still there is asked for so long: the session is over, and the next one waits.
 const ASKED_FOR: Duration = Duration::from_secs(2);
@@ -27,7 +27,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 /// What ended a session.
 #[derive(Debug)]
-pub enum Break {
+pub enum SessionBreak {
     /// The worker stops, and everything is told.
     Closed,
     /// A consumer, an acker or a command got this error, or it was announced.
@@ -46,71 +46,84 @@ pub enum Break {
 
 /// A session's end, for the metric and for a person.
 #[derive(Debug, PartialEq, Eq)]
-pub struct End {
+pub struct SessionEnd {
     /// What ended it.
-    pub by: EndedBy,
+    pub by: SessionEndReason,
     /// The cause, in the words of the broker or of the client library.
     pub cause: String,
     /// Whether a message may be behind it.
     pub suspicion: Suspicion,
 }
 
-impl End {
-    fn new(by: EndedBy, cause: impl Into<String>) -> Self {
+impl SessionEnd {
+    fn new(by: SessionEndReason, cause: impl Into<String>) -> Self {
         Self { by, cause: cause.into(), suspicion: Suspicion::None }
     }
 
     /// Finds the cause of a break.
-    pub async fn of(broken: Break, errors: &mut Errors, place: &Place<'_>) -> Self {
-        let Place { connection, queue, .. } = place;
+    pub async fn of(
+        broken: SessionBreak,
+        errors: &mut ConnectionErrors,
+        lane_queue: &LaneQueue<'_>,
+    ) -> Self {
+        let LaneQueue { connection, queue, .. } = lane_queue;
         let status = connection.status();
         match broken {
-            Break::Closed => Self::new(EndedBy::Shutdown, "the worker stopped"),
-            Break::Failed(error) => Self::failed(&errors.cause_of(error, status).await, connection),
+            SessionBreak::Closed => Self::new(SessionEndReason::Shutdown, "the worker stopped"),
+            SessionBreak::Failed(error) => {
+                Self::failed(&errors.cause_of(error, status).await, connection)
+            }
             // Nobody tells the stream of deliveries why it ends.
-            Break::Cancelled if !status.connected() => Self::lost(errors, connection).await,
-            Break::Silent(NoAnswer::Gone) => Self::lost(errors, connection).await,
-            Break::Silent(NoAnswer::TooLong) => Self::new(EndedBy::ConnectionLost, NO_ANSWER),
-            Break::Cancelled => Self::new(EndedBy::ConsumerCancelled, place.why_cancelled().await),
-            Break::Starving => Self::new(
-                EndedBy::ConsumerCancelled,
+            SessionBreak::Cancelled if !status.connected() => Self::lost(errors, connection).await,
+            SessionBreak::Silent(NoAnswer::Gone) => Self::lost(errors, connection).await,
+            SessionBreak::Silent(NoAnswer::TooLong) => {
+                Self::new(SessionEndReason::ConnectionLost, NO_ANSWER)
+            }
+            SessionBreak::Cancelled => {
+                Self::new(SessionEndReason::ConsumerCancelled, lane_queue.why_cancelled().await)
+            }
+            SessionBreak::Starving => Self::new(
+                SessionEndReason::ConsumerCancelled,
                 format!("jobs wait in {queue}, and the broker delivers none"),
             ),
-            Break::OutOfOrder => {
-                Self::new(EndedBy::ChannelClosed, "a delivery came with a tag out of order")
+            SessionBreak::OutOfOrder => Self::new(
+                SessionEndReason::ChannelClosed,
+                "a delivery came with a tag out of order",
+            ),
+            SessionBreak::Panicked => {
+                Self::new(SessionEndReason::ChannelClosed, "a task of the session panicked")
             }
-            Break::Panicked => Self::new(EndedBy::ChannelClosed, "a task of the session panicked"),
         }
     }
 
     fn failed(error: &lapin::Error, connection: &Connection) -> Self {
         let unexplained = is_aftermath(error);
         if unexplained && connection.status().connected() {
-            return Self::new(EndedBy::ChannelClosed, "the broker closed the channel");
+            return Self::new(SessionEndReason::ChannelClosed, "the broker closed the channel");
         }
         let by = if error.is_amqp_soft_error() {
-            EndedBy::ChannelClosed
+            SessionEndReason::ChannelClosed
         } else {
-            EndedBy::ConnectionLost
+            SessionEndReason::ConnectionLost
         };
         // Of a stream that breaks, the stream itself knows more than lapin.
         let by_stream = (unexplained || error.is_io_error()).then(|| connection.cause()).flatten();
-        let cause = by_stream.unwrap_or_else(|| Cause::of(error));
+        let cause = by_stream.unwrap_or_else(|| CloseCause::of(error));
         Self { by, cause: cause.to_string(), suspicion: suspicion(error) }
     }
 
-    async fn lost(errors: &mut Errors, connection: &Connection) -> Self {
+    async fn lost(errors: &mut ConnectionErrors, connection: &Connection) -> Self {
         if let Some(error) = errors.behind(connection.status()).await {
             return Self::failed(&error, connection);
         }
-        let cause = connection.cause().unwrap_or_else(|| Cause::told(GONE));
-        Self::new(EndedBy::ConnectionLost, cause.to_string())
+        let cause = connection.cause().unwrap_or_else(|| CloseCause::told(GONE));
+        Self::new(SessionEndReason::ConnectionLost, cause.to_string())
     }
 }
 
 /// Where a session ended.
 #[derive(Debug)]
-pub struct Place<'a> {
+pub struct LaneQueue<'a> {
     /// Its connection, which may be gone.
     pub connection: &'a Connection,
     /// The queue that it consumed.
@@ -119,7 +132,7 @@ pub struct Place<'a> {
     pub declare: bool,
 }
 
-impl Place<'_> {
+impl LaneQueue<'_> {
     /// The broker cancels a consumer without a reason; whether its queue is still there tells most of it.
     async fn why_cancelled(&self) -> String {
         let queue = self.queue;

@@ -17,15 +17,15 @@ const MAX_STUCK: usize = 64;
 
 /// The state of publishing.
 #[derive(Debug)]
-pub struct Outbox {
-    state: Mutex<State>,
+pub struct PublishHealth {
+    state: Mutex<Unpublished>,
     full: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Unpublished {
     /// By queue: letters that wait for it, and why.
-    stuck: BTreeMap<String, Stuck>,
+    stuck: BTreeMap<String, StuckQueue>,
     /// Messages that can never be published and stay in flight.
     aside: usize,
     /// Why the latest of them cannot.
@@ -33,12 +33,12 @@ struct State {
 }
 
 #[derive(Debug)]
-struct Stuck {
+struct StuckQueue {
     why: String,
     letters: usize,
 }
 
-impl Default for Outbox {
+impl Default for PublishHealth {
     fn default() -> Self {
         Self { state: Mutex::default(), full: watch::Sender::new(false) }
     }
@@ -46,9 +46,9 @@ impl Default for Outbox {
 
 /// A message that can never be published and stays in flight until this is dropped.
 #[derive(Debug)]
-pub struct Aside(Arc<Outbox>);
+pub struct KeptInFlight(Arc<PublishHealth>);
 
-impl Drop for Aside {
+impl Drop for KeptInFlight {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.aside -= 1;
@@ -56,7 +56,7 @@ impl Drop for Aside {
     }
 }
 
-impl Outbox {
+impl PublishHealth {
     /// Publishing to a queue failed, and so many letters wait for it. With none waiting nothing is stuck.
     pub fn failed(&self, queue: &str, why: String, letters: usize) {
         if letters == 0 {
@@ -66,7 +66,7 @@ impl Outbox {
         if state.stuck.get(queue).is_none_or(|before| before.why != why) {
             warn!(queue, reason = %why, letters, "messages wait: they cannot be published");
         }
-        state.stuck.insert(queue.to_owned(), Stuck { why, letters });
+        state.stuck.insert(queue.to_owned(), StuckQueue { why, letters });
         self.note(&state);
     }
 
@@ -81,14 +81,14 @@ impl Outbox {
 
     /// A message for a queue can never be published, and stays in flight for as long as the value lives.
     #[must_use]
-    pub fn set_aside(self: &Arc<Self>, queue: &str, refusal: &Unpublishable) -> Aside {
+    pub fn keep_in_flight(self: &Arc<Self>, queue: &str, refusal: &Unpublishable) -> KeptInFlight {
         let Unpublishable { size, why } = refusal;
         let mut state = self.state();
         warn!(queue, reason = %why, size, "a message can never be published: its job stays in flight");
         state.aside += 1;
         state.why_aside = format!("queue {queue}: {why}");
         self.note(&state);
-        Aside(Arc::clone(self))
+        KeptInFlight(Arc::clone(self))
     }
 
     /// Whether so much is stuck that no new calls should start.
@@ -97,25 +97,25 @@ impl Outbox {
         self.full.subscribe()
     }
 
-    fn note(&self, state: &State) {
+    fn note(&self, state: &Unpublished) {
         let stuck: usize = state.stuck.values().map(|stuck| stuck.letters).sum();
         let now = stuck >= MAX_STUCK || state.aside >= MAX_STUCK;
         self.full.send_if_modified(|full| std::mem::replace(full, now) != now);
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Unpublished> {
         // Nothing in it panics halfway through a change.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Report for Outbox {
+impl Report for PublishHealth {
     fn condition(&self) -> Condition {
         let state = self.state();
-        let State { stuck, aside, why_aside } = &*state;
+        let Unpublished { stuck, aside, why_aside } = &*state;
         let mut reasons: Vec<String> = stuck
             .iter()
-            .map(|(queue, Stuck { why, letters })| {
+            .map(|(queue, StuckQueue { why, letters })| {
                 format!("{letters} messages wait to be published to {queue}: {why}")
             })
             .collect();
@@ -139,14 +139,14 @@ mod tests {
 
     #[test]
     fn it_is_full_at_the_bound_of_all_queues_and_open_again_when_one_is_cleared() {
-        let outbox = Outbox::default();
-        let full = outbox.full();
-        outbox.failed("dead", "no queue".to_owned(), MAX_STUCK - 1);
+        let health = PublishHealth::default();
+        let full = health.full();
+        health.failed("dead", "no queue".to_owned(), MAX_STUCK - 1);
         assert!(!*full.borrow());
-        outbox.failed("retry", "not confirmed".to_owned(), 1);
+        health.failed("retry", "not confirmed".to_owned(), 1);
         assert!(*full.borrow());
         assert_eq!(
-            outbox.condition(),
+            health.condition(),
             Condition::NotReady {
                 reason: format!(
                     "{} messages wait to be published to dead: no queue; \
@@ -155,36 +155,36 @@ mod tests {
                 )
             }
         );
-        outbox.cleared("dead");
+        health.cleared("dead");
         assert!(!*full.borrow());
-        outbox.cleared("retry");
-        assert_eq!(outbox.condition(), Condition::Ready);
+        health.cleared("retry");
+        assert_eq!(health.condition(), Condition::Ready);
     }
 
     #[test]
     fn a_failure_with_nothing_waiting_is_no_trouble() {
-        let outbox = Outbox::default();
-        outbox.failed("dead", "connection refused".to_owned(), 0);
-        assert_eq!(outbox.condition(), Condition::Ready);
+        let health = PublishHealth::default();
+        health.failed("dead", "connection refused".to_owned(), 0);
+        assert_eq!(health.condition(), Condition::Ready);
     }
 
     #[test]
     fn a_message_set_aside_is_told_and_fills_nothing_unless_there_are_many() {
-        let outbox = Arc::new(Outbox::default());
-        let full = outbox.full();
+        let health = Arc::new(PublishHealth::default());
+        let full = health.full();
         let refusal = Unpublishable { size: 9, why: "406 too large".to_owned() };
-        outbox.failed("dead", "not confirmed".to_owned(), MAX_STUCK - 1);
-        let mut aside = vec![outbox.set_aside("dead", &refusal)];
-        outbox.cleared("dead");
+        health.failed("dead", "not confirmed".to_owned(), MAX_STUCK - 1);
+        let mut aside = vec![health.keep_in_flight("dead", &refusal)];
+        health.cleared("dead");
         let reason = "1 jobs stay in flight, because what is to be published of them is refused; \
                       the latest for queue dead: 406 too large"
             .to_owned();
-        assert_eq!(outbox.condition(), Condition::NotReady { reason });
+        assert_eq!(health.condition(), Condition::NotReady { reason });
         assert!(!*full.borrow());
-        aside.extend((1..MAX_STUCK).map(|_| outbox.set_aside("dead", &refusal)));
+        aside.extend((1..MAX_STUCK).map(|_| health.keep_in_flight("dead", &refusal)));
         assert!(*full.borrow());
         aside.clear();
         assert!(!*full.borrow());
-        assert_eq!(outbox.condition(), Condition::Ready);
+        assert_eq!(health.condition(), Condition::Ready);
     }
 }
