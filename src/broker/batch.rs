@@ -1,5 +1,5 @@
-//! One batch of messages on one channel: all of their frames are handed over, then their confirms are
-//! awaited, and each that came counts, however the wait ends.
+//! Publishes one batch of messages on one channel: sends all of them, then awaits their confirms. Each confirm that
+//! came counts, however the wait ends.
 
 use std::{fmt, future::poll_fn, pin::Pin, task::Poll};
 
@@ -19,33 +19,33 @@ use super::{
     confirm_timeout::ConfirmTimeout, connection::Connection, wait::NoAnswer,
 };
 
-/// A message on its way out.
+/// A message to be sent.
 #[derive(Debug)]
-pub struct OutgoingRef<'a> {
+pub(super) struct OutgoingRef<'a> {
     /// The queue.
-    pub queue: &'a ShortString,
+    pub(super) queue: &'a ShortString,
     /// The body.
-    pub body: &'a [u8],
+    pub(super) body: &'a [u8],
     /// The properties.
-    pub properties: BasicProperties,
+    pub(super) properties: BasicProperties,
 }
 
-/// What became of one message.
+/// The result of publishing one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PublishResult {
-    /// Its queue has it.
+pub(super) enum PublishResult {
+    /// The queue stored it.
     Confirmed,
-    /// Its queue refuses it.
+    /// The queue refuses it.
     Nacked,
-    /// There is no such queue.
+    /// The queue does not exist.
     Returned,
-    /// Nobody said: it may stand in its queue, or not.
+    /// No confirm came: the queue may have stored it or not.
     Unknown,
 }
 
 impl PublishResult {
-    /// What a refusal says of the queue.
-    pub const fn refusal(self) -> Option<&'static str> {
+    /// The reason that a refusal gives.
+    pub(super) const fn refusal(self) -> Option<&'static str> {
         match self {
             Self::Confirmed | Self::Unknown => None,
             Self::Nacked => Some("it refuses messages"),
@@ -54,14 +54,14 @@ impl PublishResult {
     }
 }
 
-/// Why the wait ended before all confirms came. The channel is of no use any more.
+/// Why the wait ended before all confirms came. The channel is unusable then.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Interruption {
+pub(super) enum Interruption {
     /// The channel or its connection ended.
     ChannelFailure(ChannelFailure),
-    /// The broker did not confirm for too long.
+    /// No confirm came in time.
     Silent,
-    /// Nobody waits any more.
+    /// The caller gave up.
     GivenUp,
 }
 
@@ -75,15 +75,15 @@ impl fmt::Display for Interruption {
     }
 }
 
-/// What became of a batch.
+/// The result of a batch.
 #[derive(Debug)]
-pub struct BatchResult {
-    /// For each message, in their order.
-    pub fates: Vec<PublishResult>,
-    /// Why some of them are unknown.
-    pub interruption: Option<Interruption>,
-    /// Whether a confirm came after the time-out, or not at all.
-    pub late: bool,
+pub(super) struct BatchResult {
+    /// The result of each message, in order.
+    pub(super) fates: Vec<PublishResult>,
+    /// Why some are unknown.
+    pub(super) interruption: Option<Interruption>,
+    /// Whether a confirm was late or missing.
+    pub(super) late: bool,
 }
 
 /// The reason while confirms are late.
@@ -92,19 +92,19 @@ const UNCONFIRMED: &str = "the broker does not confirm";
 /// The reason while no confirm can come.
 pub(super) const BLOCKED: &str = "the broker blocks publishing";
 
-/// How a confirm is waited for.
+/// How the next confirm is awaited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ConfirmWait {
-    /// It is not late.
+    /// It is not late yet.
     InTime,
-    /// The broker blocks the connection: nothing can come, and no time-out runs.
+    /// The broker blocks the connection. The time-out stands still.
     Blocked,
     /// It is late.
     Late,
 }
 
 impl ConfirmWait {
-    /// What is wrong, if anything.
+    /// The problem, if there is one.
     pub(super) const fn problem(self) -> Option<&'static str> {
         match self {
             Self::InTime => None,
@@ -114,8 +114,8 @@ impl ConfirmWait {
     }
 }
 
-/// Publishes messages, mandatory, and awaits their confirms, each for as long as `confirm_timeout` says. `waits` is told how
-/// the next confirm is waited for, again and again while it does not come.
+/// Publishes messages, mandatory, and awaits each confirm within `confirm_timeout`. `waits` is called with the state
+/// of the wait until the next confirm comes.
 pub(super) async fn publish<'a>(
     to: &ConfirmChannel,
     messages: impl Iterator<Item = OutgoingRef<'a>> + Clone,
@@ -149,8 +149,7 @@ pub(super) async fn publish<'a>(
 
 type PendingConfirm<F> = Pin<Box<MaybeDone<F>>>;
 
-/// Sends one message and awaits its confirm. One future for both: polled once, it has put its frames into
-/// the connection's queue.
+/// Sends one message and awaits its confirm. The first poll queues its frames.
 async fn send(channel: &Channel, message: OutgoingRef<'_>) -> lapin::Result<Confirmation> {
     let OutgoingRef { queue, body, properties } = message;
     let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
@@ -158,8 +157,7 @@ async fn send(channel: &Channel, message: OutgoingRef<'_>) -> lapin::Result<Conf
     channel.basic_publish(exchange, queue.clone(), options, body, properties).await?.await
 }
 
-/// Polls each once, in order. To wait for each until the system has taken it would cost two switches
-/// between threads.
+/// Polls each once, in order. Waiting until each is written would cost two thread switches per message.
 async fn hand_over<F: Future>(answers: &mut [PendingConfirm<F>]) {
     poll_fn(|context| {
         for answer in &mut *answers {
@@ -170,8 +168,8 @@ async fn hand_over<F: Future>(answers: &mut [PendingConfirm<F>]) {
     .await;
 }
 
-/// Waits for one confirm; says whether it came in time. One that is late is waited for on: to publish
-/// again what the broker still has to confirm would make a copy of it.
+/// Waits for one confirm, and returns whether it came in time. A late confirm is awaited further: publishing the
+/// message again would make a copy.
 async fn wait<F: Future<Output = lapin::Result<Confirmation>>>(
     connection: &Connection,
     channel: &Channel,
@@ -187,7 +185,7 @@ async fn wait<F: Future<Output = lapin::Result<Confirmation>>>(
     }
     let late = told(ConfirmWait::Late);
     late(false);
-    // Answered behind all that was published here: the broker has read it, and works.
+    // The answer to this comes after all that was published: the broker has read it, and works.
     let asking = channel.basic_qos(0, BasicQosOptions::default());
     tokio::select! {
         biased;
@@ -210,7 +208,7 @@ fn gone(silent: NoAnswer) -> Interruption {
     }
 }
 
-/// An answer that is there: an error of it ended the channel.
+/// Fails if the confirm is an error, which ended the channel.
 fn outcome<F: Future<Output = lapin::Result<Confirmation>>>(
     answer: Pin<&mut MaybeDone<F>>,
 ) -> Result<(), Interruption> {
@@ -220,7 +218,7 @@ fn outcome<F: Future<Output = lapin::Result<Confirmation>>>(
     }
 }
 
-/// The answers that are there, and every message that came back. Nothing is awaited.
+/// The confirms that came, and every returned message. Nothing is awaited.
 fn collect<F: Future<Output = lapin::Result<Confirmation>>>(
     answers: &mut [PendingConfirm<F>],
 ) -> (Vec<Option<Confirmation>>, Vec<BasicReturnMessage>) {
@@ -237,15 +235,15 @@ fn collect<F: Future<Output = lapin::Result<Confirmation>>>(
         }
         taken.push(confirmation);
     }
-    // A return is reported on whichever confirm completes next, at the latest on its own. So it may be on
-    // one that was not there as it was asked for, and completed before another that was seen to be.
+    // A return is reported on the next confirm that completes, at the latest on its own. That confirm may have
+    // completed after it was checked.
     let returned = pending.into_iter().filter_map(|answer| take(answer)?.take_message());
     let returned = returned.collect();
     (taken, returned)
 }
 
-/// A nack belongs to its message. A return belongs to the message that came back, whichever confirm
-/// reports it; one that is none of these counts for every message of its queue.
+/// The result of each message. A nack belongs to its message. A return belongs to the message that was returned,
+/// whichever confirm reports it. A return that matches no message counts for every message of its queue.
 fn fates<'a>(
     messages: impl Iterator<Item = OutgoingRef<'a>>,
     (confirmations, mut returned): (Vec<Option<Confirmation>>, Vec<BasicReturnMessage>),
@@ -266,7 +264,7 @@ fn fates<'a>(
     for back in returned {
         let is_for_its_queue =
             |message: &OutgoingRef<'_>| *message.queue == back.delivery.routing_key;
-        // Messages that are the same in everything are the same message twice: any of them will do.
+        // Equal messages are interchangeable.
         let own = messages.iter().zip(&mut fates).find(|(message, fate)| {
             **fate != PublishResult::Returned
                 && is_for_its_queue(message)
@@ -285,7 +283,7 @@ fn fates<'a>(
     fates
 }
 
-/// Whether a message came back.
+/// Whether this message was returned.
 fn is_the_same(message: &OutgoingRef<'_>, back: &BasicReturnMessage) -> bool {
     message.body == back.delivery.data && message.properties == back.delivery.properties
 }

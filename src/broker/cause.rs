@@ -1,19 +1,19 @@
-//! Why a connection or a channel ended, in the words of whoever ended it.
+//! Why a connection or a channel ended, as its source reported it.
 
 use std::fmt;
 
 use lapin::ErrorKind;
 
-/// What is said of a connection that was there.
-pub const GONE: &str = "the connection is gone";
+/// The text for a lost connection.
+pub(super) const GONE: &str = "the connection is gone";
 
-/// A cause, as the broker, the client library or the network told it.
+/// A cause, as the broker, the client library or the network reported it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CloseCause {
+pub(super) struct CloseCause {
     /// The broker's reply code, if it gave one: 320 is `CONNECTION_FORCED`.
-    pub code: Option<u16>,
-    /// What was said.
-    pub text: String,
+    pub(super) code: Option<u16>,
+    /// The text.
+    pub(super) text: String,
 }
 
 impl fmt::Display for CloseCause {
@@ -26,15 +26,13 @@ impl fmt::Display for CloseCause {
 }
 
 impl CloseCause {
-    /// A cause that has no reply code.
-    #[must_use]
-    pub fn told(text: impl Into<String>) -> Self {
+    /// A cause without a reply code.
+    pub(super) fn told(text: impl Into<String>) -> Self {
         Self { code: None, text: text.into() }
     }
 
-    /// What an error of lapin's tells: what the broker said, or what the network did.
-    #[must_use]
-    pub fn of(error: &lapin::Error) -> Self {
+    /// The cause in an error of lapin.
+    pub(super) fn of(error: &lapin::Error) -> Self {
         match error.kind() {
             ErrorKind::ProtocolError(said) => {
                 Self { code: Some(said.get_id()), text: said.get_message().to_string() }
@@ -52,8 +50,7 @@ impl CloseCause {
     }
 }
 
-/// The text of an error of lapin's, without its code.
-#[must_use]
-pub fn fault(error: &lapin::Error) -> String {
+/// The text of an error of lapin, without its code.
+pub(super) fn fault(error: &lapin::Error) -> String {
     CloseCause::of(error).text
 }

@@ -1,4 +1,4 @@
-//! Why a publishing channel ended, and whether a message can have ended it.
+//! Why a publishing channel ended, and whether a message can be the cause.
 
 use lapin::{
     ErrorKind,
@@ -9,27 +9,27 @@ use super::cause::fault;
 
 /// Why a channel ended before all of its confirms came.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChannelFailure {
+pub(super) struct ChannelFailure {
     /// The broker's reply code and text, or what the network or the library said.
-    pub why: String,
+    pub(super) why: String,
     /// Whether a message can be the cause.
-    pub blame: Blame,
+    pub(super) blame: Blame,
 }
 
-/// Whether a message can have ended a channel.
+/// Whether a message can be the cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Blame {
-    /// None can: the network failed, an operator closed the connection, or a right is missing.
+pub(super) enum Blame {
+    /// None can: the network failed, an operator closed the connection, or a permission is missing.
     Nobody,
-    /// One did: the broker closes a channel with this reply code over one message.
+    /// One is: the broker closes a channel with this reply code because of a message.
     Message,
-    /// One may: the broker failed while it handled what was sent.
+    /// One may be: the broker failed while it processed messages.
     Perhaps,
 }
 
 impl ChannelFailure {
-    /// What an error of lapin's says of the channel that it ended.
-    pub fn of(error: &lapin::Error) -> Self {
+    /// The failure that an error reports.
+    pub(super) fn of(error: &lapin::Error) -> Self {
         match error.kind() {
             ErrorKind::ProtocolError(said) => {
                 Self { why: words(said), blame: Blame::of(said.kind()) }
@@ -38,15 +38,14 @@ impl ChannelFailure {
         }
     }
 
-    /// An end that no message can have caused.
-    pub const fn by_nobody(why: String) -> Self {
+    /// A failure that no message can have caused.
+    pub(super) const fn by_nobody(why: String) -> Self {
         Self { why, blame: Blame::Nobody }
     }
 }
 
 impl Blame {
-    /// What a reply code says. A missing right or queue concerns every message alike, and an operator
-    /// who closes a connection none.
+    /// Whom a reply code blames. A missing permission or queue affects every message.
     const fn of(code: &AMQPErrorKind) -> Self {
         match code {
             // For a publish: beyond `max_message_size`, or a property that the broker refuses.
@@ -64,8 +63,8 @@ impl Blame {
     }
 }
 
-/// The broker's reply code and text. Of a failure over a frame only the error's name is kept: RabbitMQ
-/// adds the frame's first octets, and those may be a token.
+/// The broker's reply code and text. For a failure over a frame only the error's name is kept: RabbitMQ appends the
+/// frame's first bytes, which may be a token.
 fn words(said: &AMQPError) -> String {
     let (code, text) = (said.get_id(), said.get_message().as_str());
     let text = match said.kind() {

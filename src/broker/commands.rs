@@ -1,4 +1,4 @@
-//! What the consuming side is told: how many jobs are wanted, and when to close.
+//! The commands to the consuming side: how many jobs are wanted, and when to close.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::delivery::AmqpDelivery;
 use crate::ports::Demand;
 
-/// What the worker tells its lanes by.
+/// The worker's end: commands both lanes.
 #[derive(Debug, Clone)]
 pub struct ConsumerControl {
     wanted: watch::Sender<Demand>,
@@ -16,26 +16,28 @@ pub struct ConsumerControl {
     close: CancellationToken,
 }
 
-/// What a lane is told.
+/// A lane's end: receives the commands.
 #[derive(Debug, Clone)]
-pub struct LaneCommands {
+pub(super) struct LaneCommands {
     wanted: watch::Receiver<Demand>,
-    /// Everything in flight is settled: tell the broker and close.
-    pub close: CancellationToken,
+    /// Cancelled once everything in flight is settled: the lane tells the broker and closes.
+    pub(super) close: CancellationToken,
 }
 
-/// Where a lane's deliveries go. When the last clone is dropped, the broker delivers nothing more.
+/// Takes a lane's deliveries. When the last clone is dropped, the broker delivers nothing more.
 #[derive(Debug, Clone)]
-pub struct DeliverySender {
+pub(super) struct DeliverySender {
     /// The deliveries of both lanes.
-    pub deliveries: mpsc::Sender<AmqpDelivery>,
+    pub(super) deliveries: mpsc::Sender<AmqpDelivery>,
     _open: Arc<DropGuard>,
 }
 
 impl ConsumerControl {
-    /// A control, and both ends that a lane needs.
+    /// Returns the worker's end, and what each lane gets.
     #[must_use]
-    pub fn new(deliveries: mpsc::Sender<AmqpDelivery>) -> (Self, LaneCommands, DeliverySender) {
+    pub(super) fn new(
+        deliveries: mpsc::Sender<AmqpDelivery>,
+    ) -> (Self, LaneCommands, DeliverySender) {
         let (wanted, commanded) = watch::channel(Demand::All);
         let (stopped, close) = (CancellationToken::new(), CancellationToken::new());
         let open = Arc::new(stopped.clone().drop_guard());
@@ -43,8 +45,8 @@ impl ConsumerControl {
         (Self { wanted, stopped, close }, commands, DeliverySender { deliveries, _open: open })
     }
 
-    /// Says how many jobs are wanted. After [`Demand::Never`] nothing else is listened to, and the
-    /// source ends once everything delivered was taken from it.
+    /// Sets how many jobs are wanted. After [`Demand::Never`] every other demand is ignored, and the source ends once
+    /// everything delivered was taken from it.
     pub fn want(&self, wanted: Demand) {
         self.wanted.send_if_modified(|before| {
             let changed = *before != Demand::Never && *before != wanted;
@@ -55,12 +57,12 @@ impl ConsumerControl {
         });
     }
 
-    /// Waits until the broker delivers nothing more: what is handed back before that comes again.
+    /// Waits until the broker delivers nothing more. A job requeued earlier would come back at once.
     pub async fn intake_stopped(&self) {
         self.stopped.cancelled().await;
     }
 
-    /// Everything in flight is settled: tells the broker and closes.
+    /// Call it once everything in flight is settled: the lanes tell the broker and close.
     pub fn close(&self) {
         self.want(Demand::Never);
         self.close.cancel();
@@ -69,12 +71,12 @@ impl ConsumerControl {
 
 impl LaneCommands {
     /// How many jobs are wanted now.
-    pub fn wanted(&mut self) -> Demand {
+    pub(super) fn wanted(&mut self) -> Demand {
         *self.wanted.borrow_and_update()
     }
 
-    /// Waits until something was said since [`LaneCommands::wanted`]; for ever, once no job is wanted any more.
-    pub async fn changed(&mut self) {
+    /// Waits for a change since [`LaneCommands::wanted`]. Never returns once no job is wanted any more.
+    pub(super) async fn changed(&mut self) {
         let over =
             *self.wanted.borrow() == Demand::Never && !self.wanted.has_changed().unwrap_or(false);
         if over || self.wanted.changed().await.is_err() {
@@ -83,8 +85,8 @@ impl LaneCommands {
     }
 
     /// Waits until no job is wanted any more.
-    pub async fn unwanted(&mut self) {
-        // The sender lives as long as the worker; if it is gone nothing is wanted any more.
+    pub(super) async fn unwanted(&mut self) {
+        // The sender lives as long as the worker.
         let _ = self.wanted.wait_for(|wanted| *wanted == Demand::Never).await;
     }
 }

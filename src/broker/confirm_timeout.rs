@@ -1,49 +1,44 @@
-//! How long a confirm is waited for, and when a channel that brings none is given up.
+//! How long a confirm is awaited, and when a channel without confirms is given up.
 //!
-//! A channel that is given up costs copies: what it did not confirm is published again, and may stand in
-//! its queue already. So a late confirm is waited for on its own channel for as long as the broker answers
-//! there, and each channel that is given up makes the next wait twice as long.
+//! Giving up a channel costs copies: an unconfirmed message is published again and may be stored already. So a late
+//! confirm is awaited as long as the broker answers on its channel. Each channel that is given up doubles the next
+//! time-out.
 
 use std::time::Duration;
 
 use super::batch::{BatchResult, Interruption};
 
-/// A channel whose broker answers, but does not confirm, is given up after so many time-outs.
+/// A channel on which the broker answers without confirms is given up after this many time-outs.
 const KEPT_FOR: u32 = 10;
 
-/// The time-out doubles up to this; a configured one that is longer stays as it is.
+/// The longest doubled time-out. A longer configured one stays.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// The time-outs of the channels that serve one queue, one after the other.
+/// The time-out of confirms from one queue, over successive channels.
 #[derive(Debug, Clone, Copy)]
-pub struct ConfirmTimeout {
+pub(super) struct ConfirmTimeout {
     normal: Duration,
     timeout: Duration,
 }
 
 impl ConfirmTimeout {
     /// Begins with the configured time-out.
-    #[must_use]
-    pub const fn new(confirm_timeout: Duration) -> Self {
+    pub(super) const fn new(confirm_timeout: Duration) -> Self {
         Self { normal: confirm_timeout, timeout: confirm_timeout }
     }
 
-    /// Past this a confirm is late, and the broker is asked whether it answers at all: it has as long
-    /// again for that.
-    #[must_use]
-    pub const fn timeout(&self) -> Duration {
+    /// After this time a confirm is late. The broker is then asked whether it answers at all, with the same limit.
+    pub(super) const fn timeout(&self) -> Duration {
         self.timeout
     }
 
-    /// Past this a channel is given up although the broker answers on it.
-    #[must_use]
-    pub fn limit(&self) -> Duration {
+    /// After this time a channel is given up although the broker answers.
+    pub(super) fn limit(&self) -> Duration {
         self.timeout.saturating_mul(KEPT_FOR)
     }
 
-    /// Notes how a batch went. The time-out doubles where its channel was given up, and is the configured
-    /// one again where every confirm came in time.
-    pub fn note(&mut self, published: &BatchResult) {
+    /// Adapts to the result of a batch. Giving up its channel doubles the time-out. Confirms in time reset it.
+    pub(super) fn note(&mut self, published: &BatchResult) {
         if published.interruption == Some(Interruption::Silent) {
             self.timeout = self.timeout.saturating_mul(2).min(LONGEST).max(self.normal);
         } else if !published.late {

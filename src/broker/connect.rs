@@ -1,4 +1,4 @@
-//! Reaching the broker: every host in order, each with one deadline over all of its steps.
+//! Connects to the broker: tries every host in order, each within one deadline over all steps.
 
 use std::{fmt, sync::Arc};
 
@@ -18,18 +18,18 @@ use super::{
 };
 use crate::{domain::Lane, metrics::Metrics};
 
-/// What is said of a broker that took a connection and then fell silent.
-pub const NO_ANSWER: &str = "the broker does not answer";
+/// The text for a broker that accepted a connection and does not answer.
+pub(super) const NO_ANSWER: &str = "the broker does not answer";
 
-/// Opens connections as configured.
-pub struct Connector {
+/// Opens connections with the configured settings.
+pub(super) struct Connector {
     settings: Arc<BrokerSettings>,
-    /// For each URL the addresses of its host.
+    /// For each URL, the addresses of its host.
     names: Vec<Resolver>,
     observers: ReadObservers,
 }
 
-/// Who bounds and counts what is read.
+/// What bounds and counts the bytes that are read.
 #[derive(Clone, Default)]
 struct ReadObservers {
     budget: Option<Arc<Budget>>,
@@ -42,58 +42,50 @@ impl fmt::Debug for Connector {
     }
 }
 
-/// Why no connection could be made. The texts hold no password: they name a host and the fault.
+/// Why no connection could be made. The texts name a host and the fault, never a password.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{host}: {fault}")]
 pub struct Unreachable {
     /// The host and port of the last one tried.
     pub host: String,
-    /// What went wrong there.
+    /// The fault.
     pub fault: String,
 }
 
-/// What a connection is for: the broker shows it in its lists.
+/// The purpose of a connection, part of its name in the broker's lists.
 #[derive(Debug, Clone, Copy)]
-pub enum Purpose {
-    /// It consumes a lane and acks.
+pub(super) enum Purpose {
+    /// Consumes a lane and acks.
     Consume(Lane),
-    /// It publishes.
+    /// Publishes.
     Publish,
-    /// It looks, and changes nothing.
+    /// Checks the queues, and changes nothing.
     Check,
-    /// It holds dead letters while a tool looks at them.
+    /// Holds dead letters while a command reads them.
     DeadLetters,
 }
 
 impl Connector {
     /// A connector for these settings.
-    #[must_use]
-    pub fn new(settings: Arc<BrokerSettings>) -> Self {
+    pub(super) fn new(settings: Arc<BrokerSettings>) -> Self {
         let names = settings.urls.iter().map(|_| Resolver::default()).collect();
         Self { settings, names, observers: ReadObservers::default() }
     }
 
-    /// With a budget for the bytes in flight on its connections. Whoever takes deliveries from such a
-    /// connection claims them.
-    #[must_use]
-    pub fn within(mut self, budget: Arc<Budget>) -> Self {
+    /// Adds a budget for the bytes in flight. Deliveries of such a connection must be claimed.
+    pub(super) fn within(mut self, budget: Arc<Budget>) -> Self {
         self.observers.budget = Some(budget);
         self
     }
 
-    /// With a count of the deliveries that have to be mended.
-    #[must_use]
-    pub fn counting(mut self, metrics: Arc<Metrics>) -> Self {
+    /// Adds a count of repaired deliveries.
+    pub(super) fn counting(mut self, metrics: Arc<Metrics>) -> Self {
         self.observers.metrics = Some(metrics);
         self
     }
 
-    /// Tries every host in order.
-    ///
-    /// # Errors
-    ///
-    /// [`Unreachable`] tells what the last host said.
-    pub async fn connect(&mut self, purpose: Purpose) -> Result<Connection, Unreachable> {
+    /// Tries every host in order. Fails with the fault of the last one.
+    pub(super) async fn connect(&mut self, purpose: Purpose) -> Result<Connection, Unreachable> {
         let mut last =
             Unreachable { host: "broker.url".to_owned(), fault: "it names no host".to_owned() };
         for (url, names) in self.settings.urls.iter().zip(&mut self.names) {
@@ -139,7 +131,7 @@ async fn connect_to(
     connected.await.map_err(|fault| Unreachable { host: target.to_string(), fault })
 }
 
-/// The parts of a URL: what lapin needs, and where to connect to. lapin takes an IPv6 address for `localhost`.
+/// Parses a URL to what lapin needs and the address to connect to. lapin takes an IPv6 address for `localhost`.
 fn parse(url: &SecretString) -> Option<(AMQPUri, BrokerAddress)> {
     let uri: AMQPUri = url.expose_secret().parse().ok()?;
     let url = Url::parse(url.expose_secret()).ok()?;

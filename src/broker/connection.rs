@@ -1,4 +1,4 @@
-//! A connection to the broker: lapin's, on a stream of ours.
+//! A connection to the broker: lapin's, on our own stream.
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 
@@ -21,29 +21,27 @@ const STREAM_TIMEOUT: Duration = Duration::from_secs(10);
 /// lapin waits for the answer to its close until the network reports the connection as lost. Meanwhile it keeps
 /// a thread and the socket. So the stream is ended after [`STREAM_TIMEOUT`].
 #[derive(Debug)]
-pub struct Connection {
+pub(super) struct Connection {
     inner: lapin::Connection,
     stream: StreamHandle,
     claims: Claims,
 }
 
-/// The way to the charges of one connection, for whoever takes deliveries from it.
+/// Claims the charges of deliveries on one connection.
 #[derive(Debug, Clone)]
-pub struct Claims(Option<Arc<Account>>);
+pub(super) struct Claims(Option<Arc<Account>>);
 
 impl Claims {
-    /// The charge of a delivery, to be kept for as long as its bytes are. On a connection without a budget it
-    /// is nothing.
+    /// Returns the charge of a delivery, to be kept as long as its bytes. `None` without a budget.
     #[must_use]
-    pub fn claim(&self, channel: u16, tag: u64) -> Option<Charge> {
+    pub(super) fn claim(&self, channel: u16, tag: u64) -> Option<Charge> {
         self.0.as_ref().map(|account| account.claim(Delivered { channel, tag }))
     }
 }
 
 impl Connection {
     /// The connection over the stream of that handle.
-    #[must_use]
-    pub const fn new(
+    pub(super) const fn new(
         connection: lapin::Connection,
         stream: StreamHandle,
         account: Option<Arc<Account>>,
@@ -58,15 +56,13 @@ impl Connection {
         let _ = self.answer(limit, closing).await;
     }
 
-    /// Why the connection ended, if it has: what the broker said, or what the stream met.
-    #[must_use]
-    pub fn cause(&self) -> Option<CloseCause> {
+    /// Why the connection ended, as the broker or the stream reported it; `None` while it lives.
+    pub(super) fn cause(&self) -> Option<CloseCause> {
         self.stream.cause()
     }
 
-    /// The way to the charges of its deliveries.
-    #[must_use]
-    pub const fn claims(&self) -> &Claims {
+    /// Claims the charges of its deliveries.
+    pub(super) const fn claims(&self) -> &Claims {
         &self.claims
     }
 

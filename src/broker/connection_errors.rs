@@ -1,8 +1,8 @@
-//! What ended a connection or a channel, as the client library announces it.
+//! The errors that end a connection or a channel, as lapin announces them.
 //!
-//! The library tells the cause to some commands only. An ack that is the first to meet a connection that is
-//! gone gets no more than "invalid channel state", and a wait that ends with its connection gets nothing. But
-//! the library announces each of these errors once, as an event of the connection.
+//! lapin returns the cause to some commands only. An ack on a lost connection fails with "invalid channel state", and
+//! a wait that ends with its connection gets no error. But lapin announces each such error once, as an event of the
+//! connection.
 
 use std::{fmt, future, pin::Pin, time::Duration};
 
@@ -13,11 +13,11 @@ use lapin::{
 };
 use tokio::time::timeout;
 
-/// The library announces an error within milliseconds of the first command that meets it.
+/// lapin announces an error within milliseconds of the first command that fails.
 const ANNOUNCED_WITHIN: Duration = Duration::from_secs(1);
 
-/// Whether the error tells no more than that something had ended before.
-pub fn is_aftermath(error: &lapin::Error) -> bool {
+/// Whether the error says only that something else had ended before.
+pub(super) fn is_aftermath(error: &lapin::Error) -> bool {
     matches!(
         error.kind(),
         ErrorKind::InvalidChannelState(..)
@@ -26,10 +26,10 @@ pub fn is_aftermath(error: &lapin::Error) -> bool {
     )
 }
 
-/// The errors that the library announces for one connection.
-pub struct ConnectionErrors {
+/// The announced errors of one connection.
+pub(super) struct ConnectionErrors {
     events: Pin<Box<dyn Stream<Item = Event> + Send>>,
-    /// Why the broker last closed a channel that had asked for nothing.
+    /// The last error that closed a channel without a command.
     channel: Option<lapin::Error>,
 }
 
@@ -40,9 +40,8 @@ impl fmt::Debug for ConnectionErrors {
 }
 
 impl ConnectionErrors {
-    /// Listens from now on; what was announced before is not told.
-    #[must_use]
-    pub fn of(connection: &Connection) -> Self {
+    /// Listens from now on. Earlier events are lost.
+    pub(super) fn of(connection: &Connection) -> Self {
         Self::among(connection.events_listener())
     }
 
@@ -50,8 +49,8 @@ impl ConnectionErrors {
         Self { events: Box::pin(events), channel: None }
     }
 
-    /// The error that ends the connection. May be dropped and called again.
-    pub async fn fatal(&mut self) -> lapin::Error {
+    /// Waits for the error that ends the connection. Cancel safe.
+    pub(super) async fn fatal(&mut self) -> lapin::Error {
         loop {
             if let Some(error) = self.next().await {
                 return error;
@@ -59,9 +58,9 @@ impl ConnectionErrors {
         }
     }
 
-    /// What stands behind an end that some command met, if that is announced within a moment: what ended the
-    /// connection, or where that lives, what closed a channel.
-    pub async fn behind(&mut self, status: &ConnectionStatus) -> Option<lapin::Error> {
+    /// Returns the error behind a failed command, if it is announced within [`ANNOUNCED_WITHIN`]: what ended the
+    /// connection or, if that is alive, the channel.
+    pub(super) async fn behind(&mut self, status: &ConnectionStatus) -> Option<lapin::Error> {
         let announced = async {
             loop {
                 if status.connected()
@@ -78,20 +77,20 @@ impl ConnectionErrors {
         announced.or_else(|| self.channel.take())
     }
 
-    /// The next event: an error if it ends the connection.
+    /// Takes the next event. Returns its error if that ends the connection.
     async fn next(&mut self) -> Option<lapin::Error> {
         match self.events.next().await {
             Some(Event::Error(error)) if !error.is_amqp_soft_error() => return Some(error),
             Some(Event::Error(error)) if is_unasked(&error) => self.channel = Some(error),
             Some(_) => {}
-            // The connection is gone, and with it whoever could announce anything.
+            // The connection is gone: no event comes any more.
             None => future::pending().await,
         }
         None
     }
 
-    /// The error, or where that tells no more than that something had ended before, what had ended it.
-    pub async fn cause_of(
+    /// Returns the error, or the one behind it if [`is_aftermath`].
+    pub(super) async fn cause_of(
         &mut self,
         error: lapin::Error,
         status: &ConnectionStatus,
@@ -100,8 +99,7 @@ impl ConnectionErrors {
     }
 }
 
-/// Whether a channel was closed for this without having asked for anything. The others are answers to a command,
-/// and told to it.
+/// Whether the broker closed a channel for this without a command. Commands get their other errors themselves.
 fn is_unasked(error: &lapin::Error) -> bool {
     matches!(
         error.kind(),

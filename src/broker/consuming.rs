@@ -1,4 +1,4 @@
-//! Whether each lane consumes: for `/readyz`, for the log, for the metric, and for the other lane.
+//! Whether each lane consumes, for `/readyz`, the log, the metric and the other lane.
 
 use std::{
     sync::Arc,
@@ -17,64 +17,62 @@ use crate::{
 /// One lane's state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum LaneState {
-    /// It consumes, or would but for a pause.
+    /// It consumes, or a pause stops it from consuming.
     Yes(Instant),
-    /// It does not, for this cause.
+    /// It does not consume, for this cause.
     No(String),
     /// The worker stops.
     Stopping(SystemTime),
 }
 
-/// The states of both lanes, as their sessions tell them.
+/// The states of both lanes.
 #[derive(Debug)]
-pub struct LaneStates {
+pub(super) struct LaneStates {
     states: watch::Sender<PerLane<LaneState>>,
     metrics: Arc<Metrics>,
 }
 
 impl LaneStates {
     /// No lane consumes yet.
-    #[must_use]
-    pub fn new(metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
         let connecting = |_| LaneState::No("connecting to the broker".to_owned());
         Self { states: watch::Sender::new(PerLane::from_fn(connecting)), metrics }
     }
 
-    /// What is told of them to whoever asks whether the worker is ready.
-    #[must_use]
-    pub fn report(&self) -> Consuming {
+    /// The report for `/readyz`.
+    pub(super) fn report(&self) -> Consuming {
         Consuming(self.states.subscribe())
     }
 
-    /// A lane consumes.
-    pub fn consumes(&self, lane: Lane) {
+    /// Records that a lane consumes.
+    pub(super) fn consumes(&self, lane: Lane) {
         self.set(lane, LaneState::Yes(Instant::now()));
         info!(lane = lane.as_str(), "consuming");
     }
 
-    /// A lane does not consume. One line in the log for each change, not one for each try.
-    pub fn fails(&self, lane: Lane, cause: &str) {
+    /// Records that a lane does not consume. Logs each change once, not each try.
+    pub(super) fn fails(&self, lane: Lane, cause: &str) {
         if self.set(lane, LaneState::No(cause.to_owned())) {
             warn!(lane = lane.as_str(), cause, "not consuming");
         }
     }
 
-    /// A lane stops with the worker.
-    pub fn stops(&self, lane: Lane) {
+    /// Records that a lane stops with the worker.
+    pub(super) fn stops(&self, lane: Lane) {
         self.set(lane, LaneState::Stopping(SystemTime::now()));
     }
 
-    /// Whether a lane has been consuming for so long.
-    pub fn has_consumed_for(&self, lane: Lane, least: Duration) -> bool {
+    /// Whether a lane has consumed for at least this time.
+    pub(super) fn has_consumed_for(&self, lane: Lane, least: Duration) -> bool {
         matches!(self.states.borrow().get(lane), LaneState::Yes(since) if since.elapsed() >= least)
     }
 
-    /// Whether that is a change.
+    /// Sets the state. Returns whether it changed.
     fn set(&self, lane: Lane, state: LaneState) -> bool {
         self.states.send_if_modified(|states| {
             let changed = *states.get(lane) != state;
             *states.get_mut(lane) = state;
-            // Here, where the lanes change one after the other.
+            // Here, where changes are serialized.
             let both =
                 Lane::ALL.into_iter().all(|lane| matches!(states.get(lane), LaneState::Yes(_)));
             self.metrics.broker_connected(both);

@@ -1,4 +1,4 @@
-//! A lane in one session: its consumer, its acker, and the one job that a pause asks for.
+//! A lane in one session: its consumer, its acker, and the single job for a probe.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,38 +11,34 @@ use super::{
 };
 use crate::{domain::Lane, ports::Demand};
 
-/// The broker answers a command within this time, or the connection counts as lost.
+/// A command without an answer in this time ends the session.
 const COMMAND_LIMIT: Duration = Duration::from_secs(10);
 
 /// The consumer and the acker of a lane.
 #[derive(Debug)]
-pub struct Consumption {
+pub(super) struct Consumption {
     lane: Lane,
     channel: Arc<LaneChannel>,
     prefetch: u16,
     targets: Arc<SettlementTargets>,
     tasks: JoinSet<LaneTask>,
     consuming: bool,
-    /// The last consumer may still bring deliveries.
+    /// Whether the last consumer may still bring deliveries.
     pumping: bool,
 }
 
-/// A task that ended.
+/// A task that ended, with the reason.
 #[derive(Debug)]
 enum LaneTask {
-    /// It passed deliveries on.
+    /// Passed deliveries on.
     Pump(SessionBreak),
-    /// It told the broker of settlements.
+    /// Sent settlements to the broker.
     Acker(SessionBreak),
 }
 
 impl Consumption {
-    /// Opens the lane; nothing is consumed yet.
-    ///
-    /// # Errors
-    ///
-    /// The broker's, or the connection's.
-    pub async fn open(
+    /// Opens the lane. It does not consume yet.
+    pub(super) async fn open(
         connection: &Connection,
         lane: Lane,
         prefetch: u16,
@@ -60,22 +56,18 @@ impl Consumption {
     }
 
     /// The lane's channel.
-    pub const fn channel(&self) -> &Arc<LaneChannel> {
+    pub(super) const fn channel(&self) -> &Arc<LaneChannel> {
         &self.channel
     }
 
-    /// Tells the broker what is settled, from now on until `closing`; then the rest.
-    pub fn settle_until(&mut self, closing: CancellationToken) {
+    /// Starts the acker. It runs until `closing`, then sends the rest.
+    pub(super) fn settle_until(&mut self, closing: CancellationToken) {
         let channel = Arc::clone(&self.channel);
         self.tasks.spawn(async move { LaneTask::Acker(channel.acker(closing).await) });
     }
 
-    /// Begins or stops to consume, as is wanted now.
-    ///
-    /// # Errors
-    ///
-    /// What ends the session.
-    pub async fn follow(
+    /// Starts or stops consuming, as `wanted` says.
+    pub(super) async fn follow(
         &mut self,
         connection: &Connection,
         wanted: Demand,
@@ -101,24 +93,20 @@ impl Consumption {
         Ok(())
     }
 
-    /// Whether it would consume, if there was room.
-    pub fn waits_for_room(&self, wanted: Demand) -> bool {
+    /// Whether only a lack of room stops it from consuming.
+    pub(super) fn waits_for_room(&self, wanted: Demand) -> bool {
         wanted == Demand::All && !self.consuming
     }
 
-    /// Whether a consumer may begin: the one told to stop has come to its end, and not so much is left of
-    /// what it brought that pause after pause would pile up.
+    /// Whether a consumer may start. The stopped one must have ended with few jobs left, or pause after pause would
+    /// pile up jobs.
     fn has_room(&self) -> bool {
         !self.pumping && has_room(self.channel.in_flight(), self.prefetch)
     }
 
-    /// Takes the one job that is wanted, if there is any. It stays wanted until whoever wanted it says
-    /// otherwise, so the intake must have room: a job that waits there is the one.
-    ///
-    /// # Errors
-    ///
-    /// What ends the session.
-    pub async fn fetch(
+    /// Fetches the single wanted job, if there is one. The demand stays until the worker changes it, so the queue of
+    /// deliveries must be empty: a job there is the one.
+    pub(super) async fn fetch(
         &self,
         connection: &Connection,
         wanted: Demand,
@@ -135,7 +123,7 @@ impl Consumption {
         match in_time(connection, fetching).await?? {
             None => Ok(FetchAnswer::None),
             Some(delivery) => {
-                // If nobody takes jobs any more, the delivery goes back as it is dropped.
+                // If the receiver is gone, the dropped delivery is requeued.
                 let _ = deliveries.send(delivery).await;
                 Ok(FetchAnswer::Job)
             }
@@ -143,27 +131,27 @@ impl Consumption {
     }
 
     /// Waits until a task ends. Fails if that ends the session.
-    pub async fn next_end(&mut self) -> Result<(), SessionBreak> {
+    pub(super) async fn next_end(&mut self) -> Result<(), SessionBreak> {
         match self.tasks.join_next().await {
             Some(Ok(LaneTask::Pump(SessionBreak::Cancelled))) if !self.consuming => {
                 self.pumping = false;
                 Ok(())
             }
             Some(Ok(LaneTask::Pump(broken) | LaneTask::Acker(broken))) => Err(broken),
-            // The session is rebuilt, and nothing is lost.
+            // A panic. The session is rebuilt, and nothing is lost.
             Some(Err(_)) => Err(SessionBreak::Panicked),
             // The acker lives as long as the session.
             None => std::future::pending().await,
         }
     }
 
-    /// Waits until the broker has read everything that it was told.
-    pub async fn until_read(&self, connection: &Connection) {
+    /// Waits until the broker has read everything that was sent.
+    pub(super) async fn until_read(&self, connection: &Connection) {
         let _ = in_time(connection, self.channel.until_read(self.prefetch)).await;
     }
 
-    /// Ends its tasks.
-    pub async fn end(&mut self) {
+    /// Ends the tasks.
+    pub(super) async fn end(&mut self) {
         self.tasks.shutdown().await;
     }
 }
@@ -176,7 +164,7 @@ async fn in_time<T>(
     connection.answer_read(COMMAND_LIMIT, command).await.map_err(SessionBreak::Silent)
 }
 
-/// Whether a lane that holds so many deliveries may consume again after a pause.
+/// Whether a lane with this many jobs in flight may consume again.
 const fn has_room(in_flight: usize, prefetch: u16) -> bool {
     in_flight <= prefetch as usize / 2
 }

@@ -1,7 +1,7 @@
-//! How many consumers the broker counts on a lane, told to replicas that share a rate.
+//! Counts the consumers of a lane, for replicas that share a rate.
 //!
-//! The depths are sampled every two seconds, one queue after the other. That is too seldom here, and one slow queue
-//! would hold up the count: a replica whose count is old must not call. So a lane asks by itself, more often.
+//! The depths are sampled every two seconds, one queue after the other. That is too seldom here: a replica with an
+//! old count must not call, and one slow queue would delay the count. So each lane asks on its own, more often.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,21 +20,21 @@ use crate::{
     ports::{ANSWERED_WITHIN, Consumers},
 };
 
-/// How often the broker is asked. Several answers in a row may fail to come before a count is old.
+/// The interval of the question. A count stays fresh although several answers in a row are lost.
 const EVERY: Duration = Duration::from_millis(500);
 
-/// Asks for a lane's consumers.
+/// Counts a lane's consumers.
 #[derive(Debug)]
-pub struct Counting {
+pub(super) struct Counting {
     /// The lane.
-    pub lane: Lane,
+    pub(super) lane: Lane,
     /// The family of queues.
-    pub queues: Arc<Queues>,
-    /// Who is told.
-    pub told: Arc<dyn Consumers>,
+    pub(super) queues: Arc<Queues>,
+    /// Receives the counts.
+    pub(super) told: Arc<dyn Consumers>,
 }
 
-/// However a session ends, its consumer is in force no more.
+/// Reports the consumer as absent when the session ends.
 struct CountedSession<'a>(&'a Counting);
 
 impl Drop for CountedSession<'_> {
@@ -44,8 +44,12 @@ impl Drop for CountedSession<'_> {
 }
 
 impl Counting {
-    /// Asks until the connection is gone.
-    pub async fn run(&self, connection: &Connection, consumer: &LaneChannel) -> SessionBreak {
+    /// Counts until the connection is gone.
+    pub(super) async fn run(
+        &self,
+        connection: &Connection,
+        consumer: &LaneChannel,
+    ) -> SessionBreak {
         let _session = CountedSession(self);
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -53,7 +57,7 @@ impl Counting {
         let mut told = None;
         while connection.status().connected() {
             ticks.tick().await;
-            // While nothing is read, no answer comes.
+            // While the connection is not read, no answer comes.
             let stalled = connection.state() == ConnectionState::Stalled;
             let consumption = consumer.consumption().filter(|_| !stalled);
             if told != consumption {
@@ -69,7 +73,7 @@ impl Counting {
                 probe.forget();
                 continue;
             };
-            // Not if it was cancelled while the broker counted.
+            // The count is void if the consumer was cancelled meanwhile.
             if consumer.consumption() == consumption {
                 let consumers = found.map_or(0, |found| found.consumers);
                 self.told.counted(self.lane, asked, consumers);

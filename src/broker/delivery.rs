@@ -1,4 +1,4 @@
-//! One delivery from the broker, and its ways out.
+//! One delivery from the broker, and its settlement.
 
 use std::{fmt, mem, sync::Arc};
 
@@ -20,33 +20,32 @@ use crate::{
     ports::{Delivery, Settled, Unpublishable},
 };
 
-/// Where deliveries can go besides back and away.
+/// What settles deliveries besides acks.
 #[derive(Debug, Clone)]
 pub struct SettlementTargets {
-    /// The family of queues.
+    /// The queues of the worker.
     pub queues: Arc<Queues>,
-    /// The way to them.
+    /// Publishes to them.
     pub publisher: Publisher,
-    /// Where it is told what cannot go there.
+    /// Counts what cannot be published.
     pub health: Arc<PublishHealth>,
-    /// Whether the lanes are declared by us, so that they are known to have a dead-lettering of their own
-    /// that loses nothing.
+    /// Whether the worker declares the lanes, so that their own dead-lettering is known to lose nothing.
     pub declared: bool,
-    /// What signs and verifies the history of parked jobs.
+    /// The keys that sign and verify the history of parked jobs.
     pub history_keys: Arc<HistoryKeys>,
 }
 
 /// One delivery of a session.
 pub struct AmqpDelivery {
-    /// Boxed: a delivery changes hands often on its way, and this is most of it.
+    /// Boxed: a delivery moves often, and this is most of its size.
     message: Box<AmqpMessage>,
     receipt: Receipt,
     targets: Arc<SettlementTargets>,
-    /// Its share of the bytes in flight: given back with the delivery, or with the letter that is made of it.
+    /// Its share of the bytes in flight, released with the delivery or with the message made of it.
     charge: Option<Charge>,
 }
 
-/// What was delivered.
+/// The delivered message.
 struct AmqpMessage {
     arrival: Arrival,
     body: Vec<u8>,
@@ -60,7 +59,7 @@ impl fmt::Debug for AmqpDelivery {
 }
 
 impl AmqpDelivery {
-    /// A delivery as it came.
+    /// A delivery as it came, without a charge.
     #[must_use]
     pub fn new(
         arrival: Arrival,
@@ -73,15 +72,15 @@ impl AmqpDelivery {
         Self { message, receipt, targets, charge: None }
     }
 
-    /// With its share of the bytes in flight.
+    /// Adds its share of the bytes in flight.
     #[must_use]
     pub fn charged(mut self, charge: Option<Charge>) -> Self {
         self.charge = charge;
         self
     }
 
-    /// The message that carries the job to where the settlement sends it; `None` if it goes nowhere. It takes
-    /// the body, the headers and their charge along.
+    /// Returns the message that moves the job to another queue, or `None` if it moves nowhere. Takes the body, the
+    /// headers and their charge.
     fn letter(&mut self, settlement: Settlement<'_>) -> Option<OutgoingMessage> {
         let lane = self.message.arrival.lane;
         let AmqpMessage { body, properties, .. } = &mut *self.message;
@@ -94,8 +93,7 @@ impl AmqpDelivery {
             ),
             Settlement::Park(parking) => (
                 Target::Retry,
-                // No retry queue at all: the configuration refuses an empty list of stays, so this
-                // falls back to handing the job back.
+                // `None` without any retry queue: the configuration refuses an empty list, so the job is requeued.
                 self.targets.queues.retry(lane, parking.delay)?,
                 headers::of_parked(
                     properties,
@@ -117,13 +115,11 @@ impl AmqpDelivery {
             charge: self.charge.take(),
         })
     }
-}
 
-impl AmqpDelivery {
-    /// What is left where the broker takes no letter of the delivery. A dead letter goes by the lane's own
-    /// dead-lettering, which keeps the job but cannot say why. Anything else stays in flight: a lane that
-    /// somebody else declared may drop what is rejected, and nobody has condemned a job that was to be
-    /// parked. It goes back to its lane with its session, or when it has been in flight for too long.
+    /// Settles a delivery whose message the broker refuses. A dead letter is left to the lane's own dead-lettering,
+    /// which keeps the job without a reason. Any other job stays in flight until its session ends or it is in flight
+    /// for too long. A lane that somebody else declared may drop rejected messages, and a job to be parked was not
+    /// rejected.
     async fn unpublishable(self, refusal: Unpublishable, is_dead: bool, queue: &str) -> Settled {
         if is_dead && self.targets.declared {
             return self.receipt.leave_to_broker(refusal);
@@ -153,11 +149,11 @@ impl Delivery for AmqpDelivery {
         }
         let Some(letter) = self.letter(settlement) else { return self.receipt.requeue() };
         let (lost, queue) = (self.receipt.lost(), letter.queue.clone());
-        // Boxed, so that jobs which need no letter, nearly all of them, take no room for its way.
+        // Boxed: nearly all jobs need no message, and take no room for this.
         let publishing = Box::pin(self.targets.publisher.publish(letter));
         tokio::select! {
             biased;
-            // Its ack would mean nothing any more, and the job comes again: one letter is enough.
+            // The ack would have no effect, and the job comes again: one message is enough.
             () = lost.cancelled() => Settled::Abandoned,
             published = publishing => match published {
                 Ok(()) => self.receipt.ack(),

@@ -1,8 +1,8 @@
-//! How full the queues are, sampled by passive declares: their counts do not lag. A consumer that gets
-//! nothing out of a queue that has something is found by the way.
+//! Samples the depth of the queues by passive declares, whose counts do not lag. It also finds a consumer that gets
+//! nothing although jobs wait.
 //!
-//! Each lane's session samples its own queue. The queues of both, and that of a lane without a session, are
-//! sampled by one session alone.
+//! Each lane's session samples its own queue. One session alone samples the shared queues and that of a lane without
+//! a session.
 
 use std::{
     sync::{
@@ -30,17 +30,17 @@ use crate::{
     metrics::{Depth, Metrics},
 };
 
-/// How often the queues are looked at.
+/// The interval of the samples.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// A look takes no longer; the next one is made on another channel.
+/// The limit of one sample. The next one uses another channel.
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Which lanes have a session that samples.
 #[derive(Debug, Clone, Default)]
-pub struct Samplers(Arc<PerLane<AtomicBool>>);
+pub(super) struct Samplers(Arc<PerLane<AtomicBool>>);
 
-/// A lane's session samples as long as this lives.
+/// Marks a lane as sampling until it is dropped.
 struct Sampler<'a>(&'a AtomicBool);
 
 impl Samplers {
@@ -50,13 +50,13 @@ impl Samplers {
         sampler
     }
 
-    /// The lanes whose queues the session of `lane` samples, its own first.
+    /// The lanes that the session of `lane` samples, its own first.
     fn lanes(&self, lane: Lane) -> impl Iterator<Item = Lane> {
         let alone = !self.0.get(lane.other()).load(Ordering::Relaxed);
         [Some(lane), alone.then_some(lane.other())].into_iter().flatten()
     }
 
-    /// Whether the session of `lane` samples the queues that belong to both.
+    /// Whether the session of `lane` samples the shared queues.
     fn samples_shared(&self, lane: Lane) -> bool {
         lane == Lane::Interactive || !self.0.get(Lane::Interactive).load(Ordering::Relaxed)
     }
@@ -68,24 +68,28 @@ impl Drop for Sampler<'_> {
     }
 }
 
-/// What the sessions of a lane sample.
+/// Samples for one lane.
 #[derive(Debug)]
-pub struct Depths {
+pub(super) struct Depths {
     /// The lane.
-    pub lane: Lane,
+    pub(super) lane: Lane,
     /// The family of queues.
-    pub queues: Arc<Queues>,
-    /// Where the figures go.
-    pub metrics: Arc<Metrics>,
-    /// Who else samples.
-    pub samplers: Samplers,
-    /// Counts the lane's consumers besides, where somebody wants to know.
-    pub counting: Option<Counting>,
+    pub(super) queues: Arc<Queues>,
+    /// Receives the figures.
+    pub(super) metrics: Arc<Metrics>,
+    /// The other samplers.
+    pub(super) samplers: Samplers,
+    /// Counts the lane's consumers, where replicas share a rate.
+    pub(super) counting: Option<Counting>,
 }
 
 impl Depths {
-    /// Samples until the connection is gone, or the consumer of the lane starves.
-    pub async fn sample(&self, connection: &Connection, consumer: &LaneChannel) -> SessionBreak {
+    /// Samples until the connection is gone or the lane's consumer starves.
+    pub(super) async fn sample(
+        &self,
+        connection: &Connection,
+        consumer: &LaneChannel,
+    ) -> SessionBreak {
         let Some(counting) = &self.counting else {
             return self.sample_depths(connection, consumer).await;
         };
@@ -104,7 +108,7 @@ impl Depths {
         while connection.status().connected() {
             ticks.tick().await;
             if connection.state() == ConnectionState::Stalled {
-                // The answer would wait behind what is not read.
+                // The answer would wait behind unread deliveries.
                 continue;
             }
             let mut waiting = None;
@@ -118,13 +122,13 @@ impl Depths {
         SessionBreak::Silent(NoAnswer::Gone)
     }
 
-    /// Notes as well how many jobs are found to wait in the lane. A queue that cannot be looked at leaves its
-    /// figure as it is; whoever needs it says so.
+    /// Takes one sample, and returns in `waiting` how many jobs wait in the lane. A queue that cannot be sampled
+    /// keeps its figure.
     async fn look(&self, probe: &mut DepthProbe<'_>, waiting: &mut Option<u32>) {
         for lane in self.samplers.lanes(self.lane) {
             let Some(found) = probe.at(self.queues.lane(lane)).await else { continue };
             if lane == self.lane {
-                // No consumer, not even our own: the queue was too busy to tell.
+                // No consumer at all, not even ours: the queue was too busy to answer.
                 *waiting = (found.consumers > 0 || found.ready > 0).then_some(found.ready);
             }
             self.metrics.queue_messages(depth_of(lane), found.ready.into());
@@ -154,24 +158,24 @@ const fn depth_of(lane: Lane) -> Depth {
 
 /// DepthProbe on a channel of their own, because a look at a queue that is missing closes the channel.
 #[derive(Debug)]
-pub struct DepthProbe<'a> {
+pub(super) struct DepthProbe<'a> {
     connection: &'a Connection,
     channel: Option<Channel>,
 }
 
 impl<'a> DepthProbe<'a> {
     /// DepthProbe by this connection.
-    pub const fn on(connection: &'a Connection) -> Self {
+    pub(super) const fn on(connection: &'a Connection) -> Self {
         Self { connection, channel: None }
     }
 
-    /// Makes the next look on another channel: this one has not answered.
-    pub fn forget(&mut self) {
+    /// Uses another channel next: this one has not answered.
+    pub(super) fn forget(&mut self) {
         self.channel = None;
     }
 
-    /// What is found of a queue, if anything.
-    pub async fn at(&mut self, queue: &ShortString) -> Option<Occupancy> {
+    /// The occupancy of a queue; `None` if the broker refuses.
+    pub(super) async fn at(&mut self, queue: &ShortString) -> Option<Occupancy> {
         if self.channel.as_ref().is_none_or(|channel| !channel.status().connected()) {
             self.channel = self.connection.create_channel().await.ok();
         }

@@ -1,5 +1,5 @@
-//! The letters for one queue, on a channel of their own: what fails for this queue, or breaks this
-//! channel, holds up no letter for another.
+//! Publishes to one queue on a channel of its own. A failure of this queue or channel delays no message to another
+//! queue.
 
 use std::sync::{
     Arc,
@@ -29,45 +29,44 @@ use crate::{
     metrics::{self, Metrics},
 };
 
-/// What goes out before its confirms are awaited.
+/// The size of a batch.
 const BATCH: BatchLimits = BatchLimits { messages: 128, bytes: 1024 * 1024 };
 
-/// Letters that are taken in from their senders; more wait there.
+/// Messages taken from the inbox. Further ones wait there.
 const TAKEN_IN: usize = 256;
 
-/// The waits between tries: the broker is near, and verdicts wait in flight.
-pub const RETRY: Schedule = Schedule {
+/// The delays between tries. They are short: the broker is near, and jobs wait in flight.
+pub(super) const RETRY: Schedule = Schedule {
     initial: std::time::Duration::from_millis(100),
     multiplier: 2.0,
     max: std::time::Duration::from_secs(2),
     jitter: 0.5,
 };
 
-/// The publishing connection as it is now.
+/// The publishing connection that all queues share.
 #[derive(Debug, Clone)]
-pub enum SharedConnection {
-    /// It is there.
+pub(super) enum SharedConnection {
+    /// It is open.
     Up(Arc<Connection>),
-    /// It is not, for this reason.
+    /// It is lost, for this reason.
     Down(String),
 }
 
-/// What the destinations of one publisher share.
+/// What all destinations share.
 #[derive(Debug)]
-pub struct PublishContext {
-    pub settings: Arc<BrokerSettings>,
-    pub queues: Arc<Queues>,
-    pub metrics: Arc<Metrics>,
-    pub health: Arc<PublishHealth>,
-    /// Letters that the broker has confirmed, of any queue.
-    pub confirmed: AtomicU64,
+pub(super) struct PublishContext {
+    pub(super) settings: Arc<BrokerSettings>,
+    pub(super) queues: Arc<Queues>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) health: Arc<PublishHealth>,
+    /// Messages to any queue that the broker has confirmed.
+    pub(super) confirmed: AtomicU64,
 }
 
-/// The letters for one queue. It ends when its inbox is closed and the last letter is confirmed, refused
-/// or given up.
+/// The messages for one queue. It ends when its inbox is closed and every message is confirmed, refused or given up.
 #[derive(Debug)]
-pub struct Destination {
-    /// The queue, as it is named to people.
+pub(super) struct Destination {
+    /// The queue's name, for texts.
     name: String,
     shared: Arc<PublishContext>,
     inbox: mpsc::Receiver<PublishRequest>,
@@ -81,8 +80,8 @@ pub struct Destination {
 }
 
 impl Destination {
-    /// A destination that has no channel yet.
-    pub fn new(
+    /// A destination without a channel.
+    pub(super) fn new(
         name: String,
         shared: Arc<PublishContext>,
         inbox: mpsc::Receiver<PublishRequest>,
@@ -104,8 +103,8 @@ impl Destination {
         }
     }
 
-    /// Publishes what comes until nothing more can come.
-    pub async fn run(mut self) {
+    /// Publishes what arrives until nothing more can arrive.
+    pub(super) async fn run(mut self) {
         loop {
             if self.unpublished() == 0 {
                 self.shared.health.cleared(&self.name);
@@ -144,7 +143,7 @@ impl Destination {
         }
     }
 
-    /// Publishes one batch, over the connection that all queues share or over the one dedicated.
+    /// Publishes one batch, over the shared or the dedicated connection.
     async fn publish(&mut self, channel: &ConfirmChannel, is_dedicated: bool) -> NextStep {
         let (batch, letters) = self.take_out();
         if batch.is_empty() {
@@ -183,8 +182,8 @@ impl Destination {
         next
     }
 
-    /// Takes out what goes next, and its letters. What its senders have given up by now is left out: their jobs
-    /// come again, and a letter would be one copy more.
+    /// Takes out the next batch and its messages. Messages that their senders have given up are left out: their jobs
+    /// come again, and each would be one more copy.
     fn take_out(&mut self) -> (Vec<PendingMessage<PublishRequest>>, Vec<OutgoingMessage>) {
         self.pending.retain(PublishRequest::is_awaited);
         let mut batch = self.pending.next(self.confirmed());
@@ -198,7 +197,7 @@ impl Destination {
         (batch, letters)
     }
 
-    /// Counts what became of the letters of a batch.
+    /// Counts the results of a batch.
     fn count(&self, letters: &[OutgoingMessage], published: &BatchResult) {
         let silent = published.interruption == Some(Interruption::Silent);
         for (letter, fate) in letters.iter().zip(&published.fates) {
@@ -218,7 +217,7 @@ impl Destination {
         }
     }
 
-    /// Tells the senders what became of their letters.
+    /// Passes the results to the senders.
     fn tell(applied: Applied<PublishRequest>) -> NextStep {
         for posted in applied.confirmed {
             posted.tell(Ok(()));
@@ -229,8 +228,8 @@ impl Destination {
         applied.next
     }
 
-    /// A connection dedicated and a channel on it; `None` after a failure, once it is time for another try. The
-    /// messages that can go over the shared connection go first then.
+    /// Returns the dedicated channel. On failure it waits for the next try and returns `None`; messages that can use
+    /// the shared connection go first then.
     async fn connected_dedicated(&mut self) -> Option<ConfirmChannel> {
         match self.dedicated.take().await {
             Ok(channel) => Some(channel),
@@ -243,7 +242,7 @@ impl Destination {
         }
     }
 
-    /// The shared connection and a channel on it; `None` after a failure, once it is time for another try.
+    /// Returns a channel on the shared connection. On failure it waits for the next try and returns `None`.
     async fn connected(&mut self) -> Option<ConfirmChannel> {
         self.dedicated.discard();
         if let Some(channel) = self.channel.take()
@@ -267,7 +266,7 @@ impl Destination {
                     self.failed(why);
                 }
                 if !self.is_closed() {
-                    // The publisher says what becomes of it, as long as there is one.
+                    // `keep_connected` sends the next state.
                     let _ = self.shared_connection.changed().await;
                 }
             }
@@ -289,7 +288,7 @@ impl Destination {
         }
     }
 
-    /// Letters that somebody still waits for; the others are dropped.
+    /// The number of messages that are still awaited. The others are dropped.
     fn unpublished(&mut self) -> usize {
         self.pending.retain(PublishRequest::is_awaited);
         self.pending.len() + self.inbox.len()
@@ -300,7 +299,7 @@ impl Destination {
         self.shared.health.failed(&self.name, why, letters);
     }
 
-    /// Letters that the broker has confirmed so far, of any queue.
+    /// The number of confirmed messages, of any queue.
     fn confirmed(&self) -> u64 {
         self.shared.confirmed.load(Ordering::Relaxed)
     }
@@ -309,7 +308,7 @@ impl Destination {
         self.pending.is_empty() && self.inbox.is_closed() && self.inbox.is_empty()
     }
 
-    /// Waits before the next try.
+    /// Waits for the next try.
     async fn wait(&mut self) {
         sleep(self.backoff.next(fastrand::f64())).await;
     }

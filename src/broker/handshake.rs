@@ -1,4 +1,4 @@
-//! The AMQP handshake, over a stream that is connected.
+//! The AMQP handshake over an open stream.
 
 use std::{
     io,
@@ -15,31 +15,26 @@ use super::{
     stream::{Deadline, LapinRuntime, Stream, StreamEnd, StreamHandle},
 };
 
-/// lapin may have more to say of a handshake whose stream has ended, such as what the broker said before. It
-/// says so at once, or never.
-const LAST_WORD: Duration = Duration::from_secs(1);
+/// After the stream has ended, lapin may report what the broker said before. It does so within this time.
+const LAST_ERROR_WITHIN: Duration = Duration::from_secs(1);
 
-/// What is said of a broker that ended a connection before it was made.
-pub const HUNG_UP: &str = "the broker closed the connection in the middle of the handshake";
+/// The text for a broker that ended the connection in the handshake.
+pub(super) const HUNG_UP: &str = "the broker closed the connection in the middle of the handshake";
 
-/// Shakes hands. lapin's promise may stay unkept where the stream ends at the wrong moment, so the stream is
-/// watched beside it.
-///
-/// # Errors
-///
-/// What the broker said, or what the stream met; the stream is given up then.
-pub async fn handshake(
+/// Performs the handshake. lapin's future may never complete if the stream ends at the wrong moment, so the stream is
+/// watched as well.
+pub(super) async fn handshake(
     uri: AMQPUri,
     stream: Stream,
     handle: &StreamHandle,
     purpose: Purpose,
     deadline: Deadline,
 ) -> Result<lapin::Connection, String> {
-    // However this ends but well, lapin's thread must not go on without anybody.
+    // On any failure, lapin's thread must end too.
     let abandoned = AbandonOnDrop(Some(handle));
     let stream = Mutex::new(Some(stream));
     let connect = async move |_, _| {
-        // lapin asks once: its own repetitions are off.
+        // lapin asks once: its own retries are off.
         let stream = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
         let spent = || lapin::Error::from(io::Error::from(io::ErrorKind::NotConnected));
         stream.map(AsyncTcpStream::Plain).ok_or_else(spent)
@@ -51,7 +46,7 @@ pub async fn handshake(
         tokio::select! {
             biased;
             done = &mut shaking => Some(done),
-            _ = handle.ended() => timeout(LAST_WORD, &mut shaking).await.ok(),
+            _ = handle.ended() => timeout(LAST_ERROR_WITHIN, &mut shaking).await.ok(),
         }
     };
     match timeout_at(deadline.at, ended).await {
@@ -70,11 +65,11 @@ pub async fn handshake(
     }
 }
 
-/// Gives a stream up when dropped.
+/// Ends a stream when dropped.
 struct AbandonOnDrop<'a>(Option<&'a StreamHandle>);
 
 impl AbandonOnDrop<'_> {
-    /// The stream is kept.
+    /// Keeps the stream.
     fn keep(mut self) {
         self.0 = None;
     }

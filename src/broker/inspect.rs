@@ -1,4 +1,4 @@
-//! A look at the broker that changes nothing: what `revoker check` shows.
+//! Inspects the queues without changing anything, for `revoker check`.
 
 use std::sync::Arc;
 
@@ -6,17 +6,17 @@ use super::{
     connect::{Connector, Purpose},
     queues::Queues,
     settings::BrokerSettings,
-    topology::{self, TopologyError},
+    topology::{self, Occupancy, TopologyError},
 };
 
-/// What was found of one queue.
+/// The result for one queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum QueueCheck {
-    /// It is there, as it must be, with so many messages ready.
+    /// It is correct, with this many ready messages.
     Fits(u32),
-    /// It is not there.
+    /// It does not exist.
     Missing,
-    /// It is not as it must be, or could not be looked at.
+    /// It is wrong, or could not be inspected.
     Faulty(String),
 }
 
@@ -24,22 +24,22 @@ pub enum QueueCheck {
 ///
 /// # Errors
 ///
-/// One sentence if the broker cannot be reached.
+/// A text if the broker cannot be reached.
 pub async fn inspect(settings: &Arc<BrokerSettings>) -> Result<Vec<(String, QueueCheck)>, String> {
     let mut connector = Connector::new(Arc::clone(settings));
     let connection = connector.connect(Purpose::Check).await.map_err(|error| error.to_string())?;
     let mut found = Vec::new();
     for (queue, arguments) in Queues::new(&settings.queue, &settings.park).all() {
-        // A passive declare ignores arguments. A real one of a queue that exists changes nothing and
-        // compares them, so it is made only where the passive one found the queue.
-        let seen = match topology::count(&connection, &queue).await {
-            Ok(ready) if settings.declare => {
+        // A passive declare ignores arguments. A real one compares them and changes nothing if the queue exists, so
+        // it is sent only then.
+        let seen = match topology::occupancy(&connection, &queue).await {
+            Ok(Occupancy { ready, .. }) if settings.declare => {
                 topology::compare(&connection, &queue, arguments).await.map_or_else(
                     |error| QueueCheck::Faulty(error.to_string()),
                     |()| QueueCheck::Fits(ready),
                 )
             }
-            Ok(ready) => QueueCheck::Fits(ready),
+            Ok(Occupancy { ready, .. }) => QueueCheck::Fits(ready),
             Err(TopologyError::Missing { .. }) => QueueCheck::Missing,
             Err(error) => QueueCheck::Faulty(error.to_string()),
         };

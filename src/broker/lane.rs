@@ -1,4 +1,4 @@
-//! One lane of a session: a channel, its consumer, its acker.
+//! The channel of one lane in a session.
 
 use std::sync::{
     Arc,
@@ -34,23 +34,19 @@ use crate::{
 
 /// A consuming channel, on the connection of its lane.
 #[derive(Debug)]
-pub struct LaneChannel {
+pub(super) struct LaneChannel {
     lane: Lane,
     channel: Channel,
     claims: Claims,
     ledger: Arc<ChannelLedger>,
-    /// How often it began to consume.
+    /// The number of consumers started so far.
     consumptions: AtomicU64,
     consuming: AtomicBool,
 }
 
 impl LaneChannel {
     /// Opens the channel.
-    ///
-    /// # Errors
-    ///
-    /// The broker's, or the connection's.
-    pub async fn open(connection: &Connection, lane: Lane) -> lapin::Result<Self> {
+    pub(super) async fn open(connection: &Connection, lane: Lane) -> lapin::Result<Self> {
         let channel = connection.create_channel().await?;
         Ok(Self {
             lane,
@@ -62,15 +58,15 @@ impl LaneChannel {
         })
     }
 
-    /// Begins to consume.
-    ///
-    /// # Errors
-    ///
-    /// The broker's, or the connection's.
-    pub async fn consume(&self, queue: &ShortString, prefetch: u16) -> lapin::Result<Consumer> {
+    /// Starts a consumer.
+    pub(super) async fn consume(
+        &self,
+        queue: &ShortString,
+        prefetch: u16,
+    ) -> lapin::Result<Consumer> {
         self.channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
         let options = BasicConsumeOptions::default();
-        // RabbitMQ 3.10 crashes the connection when a tag is used again on a channel that still has
+        // Each consumer gets a new tag: RabbitMQ 3.10 crashes the connection when a tag is reused on a channel with
         // unsettled deliveries of its former consumer.
         self.consumptions.fetch_add(1, Ordering::Relaxed);
         let tag = self.consumer_tag();
@@ -80,32 +76,20 @@ impl LaneChannel {
         Ok(consumer)
     }
 
-    /// Stops consuming; what was delivered before still comes out of [`LaneChannel::pump`].
-    ///
-    /// # Errors
-    ///
-    /// The broker's, or the connection's.
-    pub async fn cancel(&self) -> lapin::Result<()> {
+    /// Stops the consumer. Deliveries that were sent before still come out of [`LaneChannel::pump`].
+    pub(super) async fn cancel(&self) -> lapin::Result<()> {
         self.consuming.store(false, Ordering::Relaxed);
         self.channel.basic_cancel(self.consumer_tag(), BasicCancelOptions::default()).await
     }
 
-    /// Waits until the broker has read all that was sent here so far, acks above all. It answers in order,
-    /// so any answer will do; this question changes nothing.
-    ///
-    /// # Errors
-    ///
-    /// The broker's, or the connection's.
-    pub async fn until_read(&self, prefetch: u16) -> lapin::Result<()> {
+    /// Waits until the broker has read everything sent on this channel, above all acks. It answers in order, and this
+    /// question changes nothing.
+    pub(super) async fn until_read(&self, prefetch: u16) -> lapin::Result<()> {
         self.channel.basic_qos(prefetch, BasicQosOptions::default()).await
     }
 
-    /// Takes one job out of the queue, if there is any.
-    ///
-    /// # Errors
-    ///
-    /// What ends the session.
-    pub async fn fetch(
+    /// Fetches one job, if there is one.
+    pub(super) async fn fetch(
         &self,
         queue: &ShortString,
         targets: &Arc<SettlementTargets>,
@@ -120,22 +104,19 @@ impl LaneChannel {
         }
     }
 
-    /// Deliveries that are not settled yet.
-    #[must_use]
-    pub fn in_flight(&self) -> usize {
+    /// The number of unsettled deliveries.
+    pub(super) fn in_flight(&self) -> usize {
         self.ledger.in_flight()
     }
 
-    /// The number of the consumer that is in force, if one is.
-    #[must_use]
-    pub fn consumption(&self) -> Option<u64> {
+    /// The number of the active consumer, if there is one.
+    pub(super) fn consumption(&self) -> Option<u64> {
         let consuming = self.consuming.load(Ordering::Relaxed);
         consuming.then(|| self.consumptions.load(Ordering::Relaxed))
     }
 
-    /// How its consumer is served, while so many jobs wait in the queue, if that is known.
-    #[must_use]
-    pub fn serving(&self, waiting: Option<u32>) -> Serving {
+    /// How the consumer is served now, with `waiting` jobs in the queue.
+    pub(super) fn serving(&self, waiting: Option<u32>) -> Serving {
         Serving {
             consuming: self.consuming.load(Ordering::Relaxed),
             waiting,
@@ -144,18 +125,18 @@ impl LaneChannel {
         }
     }
 
-    /// The tag of the present consumer: a channel has one at most.
+    /// The tag of the present consumer. A channel has one at most.
     fn consumer_tag(&self) -> ShortString {
         format!("{}-{}", self.lane, self.consumptions.load(Ordering::Relaxed)).into()
     }
 
-    /// Ends the claims of all deliveries: the session is over.
-    pub fn lose(&self) {
+    /// Voids the receipts of all deliveries: the session is over.
+    pub(super) fn lose(&self) {
         self.ledger.lose();
     }
 
-    /// Passes deliveries on until the consumer ends, and says how it ended.
-    pub async fn pump(
+    /// Passes deliveries on until the consumer ends, and returns the reason.
+    pub(super) async fn pump(
         &self,
         mut consumer: Consumer,
         targets: Arc<SettlementTargets>,
@@ -173,11 +154,11 @@ impl LaneChannel {
                 return SessionBreak::Closed;
             }
         }
-        // The stream of a consumer just ends, whoever cancelled it.
+        // The stream ends without a reason, whoever cancelled the consumer.
         SessionBreak::Cancelled
     }
 
-    /// `None` if the delivery's tag is not the next one: acks would go astray from here on, and only
+    /// Takes a delivery. Returns `None` if its tag is out of order: acks would hit other jobs from here on, and only
     /// a new channel counts from the start.
     fn receive(
         &self,
@@ -185,7 +166,7 @@ impl LaneChannel {
         targets: &Arc<SettlementTargets>,
     ) -> Option<AmqpDelivery> {
         let Delivery { delivery_tag, redelivered, properties, data, .. } = delivery;
-        // First of all, so that its bytes are given back whatever becomes of it.
+        // First, so that its bytes are released whatever happens.
         let charge = self.claims.claim(self.channel.id(), delivery_tag);
         if !self.ledger.delivered(delivery_tag) {
             return None;
@@ -203,8 +184,8 @@ impl LaneChannel {
         Some(AmqpDelivery::new(arrival, data, properties, receipt, targets).charged(charge))
     }
 
-    /// Tells the broker what is settled, many at a time, until `closing`; then the rest.
-    pub async fn acker(&self, closing: CancellationToken) -> SessionBreak {
+    /// Sends settlements to the broker, many at a time, until `closing`; then the rest.
+    pub(super) async fn acker(&self, closing: CancellationToken) -> SessionBreak {
         let mut frames = Vec::new();
         loop {
             let last = self.ledger.due(&closing).await;
@@ -219,8 +200,8 @@ impl LaneChannel {
         }
     }
 
-    /// Writes the frames. Nacks first, and written before the acks: one with `multiple` past them
-    /// would ack what is to come back, or what the broker is to keep as a dead letter.
+    /// Writes the frames, nacks before acks: an ack with `multiple` past them would ack deliveries that are to be
+    /// requeued or dead-lettered.
     async fn tell(&self, frames: &[Frame]) -> lapin::Result<()> {
         let nack = |tag: u64, requeue| {
             self.channel.basic_nack(tag, BasicNackOptions { requeue, multiple: false })

@@ -1,4 +1,4 @@
-//! The sessions of one lane, one after the other, for as long as jobs are wanted.
+//! Runs the sessions of one lane, one after the other, until no job is wanted any more.
 
 use std::{
     pin::pin,
@@ -34,40 +34,39 @@ use crate::{
 
 /// What both lanes share.
 #[derive(Debug, Clone)]
-pub struct SessionContext {
+pub(super) struct SessionContext {
     /// How the broker is reached and used.
-    pub settings: Arc<BrokerSettings>,
-    /// Where deliveries can go.
-    pub targets: Arc<SettlementTargets>,
-    /// What is counted.
-    pub metrics: Arc<Metrics>,
+    pub(super) settings: Arc<BrokerSettings>,
+    /// What settles deliveries.
+    pub(super) targets: Arc<SettlementTargets>,
+    /// The metrics.
+    pub(super) metrics: Arc<Metrics>,
     /// Whether each lane consumes.
-    pub lanes: Arc<LaneStates>,
+    pub(super) lanes: Arc<LaneStates>,
     /// Where each lane is asked for one job.
-    pub sessions: Sessions,
+    pub(super) sessions: Sessions,
     /// Whether any lane ever consumed.
-    pub begun: Arc<AtomicBool>,
+    pub(super) begun: Arc<AtomicBool>,
 }
 
 /// The task that keeps one lane's session alive.
 #[derive(Debug)]
-pub struct LaneSessions {
+pub(super) struct LaneSessions {
     lane: Lane,
     connector: Connector,
     shared: SessionContext,
     depths: Depths,
-    /// `None` once no more jobs are wanted: then the source ends with the last pump.
+    /// `None` once no more jobs are wanted. Then the source ends with the last consumer.
     intake: Option<DeliverySender>,
     commands: LaneCommands,
     reconnect: ReconnectDelay,
-    /// Its messages may be what breaks its sessions.
+    /// Whether its messages may be what breaks its sessions.
     suspect: bool,
 }
 
 impl LaneSessions {
-    /// The task of `lane`, with a budget of the bytes that it may have in flight.
-    #[must_use]
-    pub fn new(
+    /// The task of `lane`, with a budget of its bytes in flight.
+    pub(super) fn new(
         lane: Lane,
         shared: SessionContext,
         budget: Arc<Budget>,
@@ -88,19 +87,15 @@ impl LaneSessions {
         }
     }
 
-    /// Tells `consumers` how many consumers the broker counts on the lane.
-    pub fn tell(&mut self, consumers: Arc<dyn Consumers>) {
+    /// Reports to `consumers` how many consumers the lane has.
+    pub(super) fn tell(&mut self, consumers: Arc<dyn Consumers>) {
         let queues = Arc::clone(&self.shared.targets.queues);
         self.depths.counting = Some(Counting { lane: self.lane, queues, told: consumers });
     }
 
-    /// Runs sessions until told to stop.
-    ///
-    /// # Errors
-    ///
-    /// [`TopologyError::Differs`] if a queue is declared with other arguments, and no lane ever consumed: a
-    /// fault of configuration. Met later, it is waited out like any other.
-    pub async fn run(mut self) -> Result<(), TopologyError> {
+    /// Runs sessions until no job is wanted any more. Fails with [`TopologyError::Differs`] if a queue has other
+    /// arguments and no lane ever consumed: a fault of the configuration. Found later, it is retried like any other.
+    pub(super) async fn run(mut self) -> Result<(), TopologyError> {
         let mut commands = self.commands.clone();
         while let Some(intake) = self.intake.clone() {
             let began = tokio::select! {
@@ -159,7 +154,7 @@ impl LaneSessions {
         intake: DeliverySender,
         began: Instant,
     ) -> SessionEnd {
-        // One that breaks again and again has to prove itself first.
+        // A flapping session must last before the lane counts as consuming.
         if !self.suspect {
             self.shared.lanes.consumes(self.lane);
         }
@@ -182,11 +177,11 @@ impl LaneSessions {
         }
     }
 
-    /// Whether the lane's messages are under suspicion after this end; returns its cause, and what to do.
+    /// Decides whether the lane's messages are suspect after this end. Returns the cause with advice.
     fn judge(&mut self, end: &SessionEnd) -> String {
         let suspected = match end.suspicion {
             Suspicion::None => false,
-            // What ends both lanes is not to be found in one of them.
+            // A cause that ends both lanes is not in one lane's messages.
             Suspicion::Some => self.shared.lanes.has_consumed_for(self.lane.other(), STABLE),
             Suspicion::Strong => true,
         };

@@ -1,8 +1,8 @@
 //! The broker: sessions, topology, consuming, publishing, settling. Nothing else may name lapin.
 //!
-//! Three connections, supervised apart: each lane consumes and acks on one of its own, and one publishes. A
-//! blocked connection writes nothing, not even acks; a failure to publish must never end the session whose
-//! verdicts are in flight; and what breaks one lane's connection must not stop the other lane.
+//! There are three connections, each supervised on its own: one per lane consumes and acks, and one publishes. A
+//! blocked connection writes nothing, not even acks, so a consuming connection never publishes. A failed publish
+//! never ends a session. A failure of one lane's connection does not stop the other lane.
 
 mod acks;
 mod advice;
@@ -46,10 +46,9 @@ mod supervise;
 mod topology;
 mod wait;
 
-pub use cause::CloseCause;
 pub use commands::ConsumerControl;
 pub use confirm_channel::PrepareError;
-pub use connect::{Connector, Purpose, Unreachable};
+pub use connect::Unreachable;
 pub use consuming::Consuming;
 pub(crate) use dead_letters::{
     ActionError, BatchAction, BatchRun, BrowseError, BrowseProgress, BrowseStep, BrowseSummary,
@@ -67,13 +66,13 @@ pub use publisher::{NotPublished, OutgoingMessage, Publisher};
 pub use publishing::Publishing;
 pub use queues::Queues;
 pub use settings::BrokerSettings;
+pub use stream::Charge;
 #[cfg(any(test, fuzzing))]
 pub use stream::invariants as stream_invariants;
-pub use stream::{Budget, Charge};
 pub use supervise::{AmqpSource, Supervisor};
 pub use topology::TopologyError;
 
-/// What of a session and of publishing needs no socket: for whoever plays the broker's side of them.
+/// The parts of sessions and publishing that need no socket, for tests that play the broker.
 pub mod seams {
     pub use super::{
         acks::Frame,

@@ -1,4 +1,4 @@
-//! Jobs on their way into a lane: what `revoker enqueue` publishes.
+//! Publishes new jobs to a lane, for `revoker enqueue`.
 
 use std::{
     fmt, mem,
@@ -26,10 +26,10 @@ use crate::{
     ports::Unpublishable,
 };
 
-/// What goes out before its confirms are awaited: mostly all that a caller brings, for jobs are small.
+/// The size of a batch: mostly all jobs of one call, because jobs are small.
 const BATCH: BatchLimits = BatchLimits { messages: usize::MAX, bytes: 16 * 1024 * 1024 };
 
-/// The waits between tries.
+/// The delays between tries.
 const RETRY: Schedule = Schedule {
     initial: Duration::from_millis(100),
     multiplier: 2.0,
@@ -37,11 +37,10 @@ const RETRY: Schedule = Schedule {
     jitter: 0.5,
 };
 
-/// Publishes jobs as a producer should: persistent, mandatory, confirmed, again and again until they
-/// are.
+/// Publishes jobs persistent, mandatory and confirmed, and retries until all are.
 ///
-/// Apart from [`Publishing`](super::Publishing), which serves many, who each wait for one letter: this
-/// one serves a single caller with thousands of jobs at a time.
+/// [`Publishing`](super::Publishing) serves many senders with one message each. This type serves one caller with
+/// thousands of jobs at a time.
 pub struct Producer {
     settings: Arc<BrokerSettings>,
     queues: Queues,
@@ -79,7 +78,7 @@ impl Producer {
         }
     }
 
-    /// Connects and declares the queues, or checks that they are there.
+    /// Connects, and declares the queues or checks that they exist.
     ///
     /// # Errors
     ///
@@ -88,10 +87,9 @@ impl Producer {
         self.channel.prepare(&self.queues).await
     }
 
-    /// Publishes jobs; returns when the lane has confirmed all of them, however often it takes, or when
-    /// `given_up` does. In `jobs` stay those that are not confirmed: none, unless it was given up. A
-    /// job whose confirm was lost is published twice. Returns the jobs that the broker refuses while it
-    /// takes others.
+    /// Publishes jobs until the lane has confirmed all of them, or until `given_up` completes. Unconfirmed jobs stay
+    /// in `jobs`. A job whose confirm was lost is published twice. Returns the jobs that the broker refuses while it
+    /// accepts others.
     pub async fn publish<J: AsRef<[u8]>>(
         &mut self,
         lane: Lane,
@@ -105,7 +103,7 @@ impl Producer {
         }
         let mut sending = EnqueueBatch { pending, confirmed: 0, refused: Vec::new() };
         let queue = self.queues.lane(lane).clone();
-        // Not by dropping the work: what was confirmed until then would be forgotten.
+        // Dropping the work instead would lose which jobs were confirmed.
         let given_up = given_up.shared();
         while !sending.pending.is_empty() && given_up.peek().is_none() {
             match self.attempt(&queue, &mut sending, given_up.clone()).await {
@@ -137,7 +135,7 @@ impl Producer {
         self.channel.close().await;
     }
 
-    /// Publishes once what goes next.
+    /// Publishes one batch.
     async fn attempt<J: AsRef<[u8]>>(
         &mut self,
         queue: &ShortString,
@@ -169,7 +167,7 @@ impl Producer {
         let published =
             batch::publish(&channel, jobs, &mut self.confirm_timeout, &waits, given_up).await;
         if published.fates.contains(&PublishResult::Returned) && self.settings.declare {
-            // The queue was deleted. If it can't be declared, the next try is returned again.
+            // The queue was deleted. If it cannot be declared, the next batch is returned again.
             let _ = topology::ensure(&channel.connection, &self.queues, true).await;
         }
         self.channel.put_back(channel);

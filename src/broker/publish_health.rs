@@ -1,5 +1,4 @@
-//! What waits to be published, and whether it can be: told to `/readyz`, to the log, and to whoever
-//! must stop taking jobs while verdicts pile up.
+//! Counts what cannot be published, for `/readyz`, for the log, and to stop new calls meanwhile.
 
 use std::{
     collections::BTreeMap,
@@ -11,11 +10,11 @@ use tracing::{info, warn};
 
 use crate::ports::{Condition, Report, Unpublishable};
 
-/// So many verdicts may wait for queues that take none before no new calls are started: each of
-/// them could end as one more. As many messages may stay in flight that can never be published.
+/// New calls stop when this many messages wait for queues that take none: each call could add one. The same bound
+/// applies to messages that can never be published.
 const MAX_STUCK: usize = 64;
 
-/// The state of publishing.
+/// Which messages cannot be published, and why.
 #[derive(Debug)]
 pub struct PublishHealth {
     state: Mutex<Unpublished>,
@@ -24,11 +23,11 @@ pub struct PublishHealth {
 
 #[derive(Debug, Default)]
 struct Unpublished {
-    /// By queue: letters that wait for it, and why.
+    /// For each queue, how many messages wait, and why.
     stuck: BTreeMap<String, StuckQueue>,
-    /// Messages that can never be published and stay in flight.
+    /// The number of messages that can never be published.
     aside: usize,
-    /// Why the latest of them cannot.
+    /// Why the latest of these cannot.
     why_aside: String,
 }
 
@@ -44,9 +43,9 @@ impl Default for PublishHealth {
     }
 }
 
-/// A message that can never be published and stays in flight until this is dropped.
+/// A message that can never be published. Its job stays in flight until this is dropped.
 #[derive(Debug)]
-pub struct KeptInFlight(Arc<PublishHealth>);
+pub(super) struct KeptInFlight(Arc<PublishHealth>);
 
 impl Drop for KeptInFlight {
     fn drop(&mut self) {
@@ -57,7 +56,7 @@ impl Drop for KeptInFlight {
 }
 
 impl PublishHealth {
-    /// Publishing to a queue failed, and so many letters wait for it. With none waiting nothing is stuck.
+    /// Records that publishing to a queue failed, and how many messages wait for it.
     pub fn failed(&self, queue: &str, why: String, letters: usize) {
         if letters == 0 {
             return self.cleared(queue);
@@ -70,7 +69,7 @@ impl PublishHealth {
         self.note(&state);
     }
 
-    /// Everything for a queue is published.
+    /// Records that everything for a queue is published.
     pub fn cleared(&self, queue: &str) {
         let mut state = self.state();
         if state.stuck.remove(queue).is_some() {
@@ -79,9 +78,13 @@ impl PublishHealth {
         self.note(&state);
     }
 
-    /// A message for a queue can never be published, and stays in flight for as long as the value lives.
+    /// Records that a message can never be published. It counts until the returned value is dropped.
     #[must_use]
-    pub fn keep_in_flight(self: &Arc<Self>, queue: &str, refusal: &Unpublishable) -> KeptInFlight {
+    pub(super) fn keep_in_flight(
+        self: &Arc<Self>,
+        queue: &str,
+        refusal: &Unpublishable,
+    ) -> KeptInFlight {
         let Unpublishable { size, why } = refusal;
         let mut state = self.state();
         warn!(queue, reason = %why, size, "a message can never be published: its job stays in flight");
@@ -91,7 +94,7 @@ impl PublishHealth {
         KeptInFlight(Arc::clone(self))
     }
 
-    /// Whether so much is stuck that no new calls should start.
+    /// Whether new calls must not start.
     #[must_use]
     pub fn full(&self) -> watch::Receiver<bool> {
         self.full.subscribe()
@@ -104,7 +107,7 @@ impl PublishHealth {
     }
 
     fn state(&self) -> MutexGuard<'_, Unpublished> {
-        // Nothing in it panics halfway through a change.
+        // Nothing panics during a change.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! The way to the publishing task: whoever has a letter waits here for what becomes of it.
+//! A handle of the publishing task. A sender waits here until its message is confirmed or refused.
 
 use std::{
     collections::BTreeMap,
@@ -13,10 +13,10 @@ use tokio::sync::{mpsc, oneshot};
 use super::stream::Charge;
 use crate::{metrics::Target, ports::Unpublishable};
 
-/// Letters on their way to the task of one queue; more wait with their senders.
+/// Messages that wait for the task of one queue. Further senders wait.
 const INBOX: usize = 256;
 
-/// A message on its way to a queue of ours.
+/// A message to be published to one of our queues.
 pub struct OutgoingMessage {
     /// Which kind of queue, for the metric; `None` for a producer's job, which is not counted.
     pub target: Option<Target>,
@@ -26,7 +26,7 @@ pub struct OutgoingMessage {
     pub body: Vec<u8>,
     /// The properties.
     pub properties: BasicProperties,
-    /// Its share of the bytes in flight, given back with the letter.
+    /// Its share of the bytes in flight, released with the message.
     pub charge: Option<Charge>,
 }
 
@@ -38,22 +38,22 @@ impl fmt::Debug for OutgoingMessage {
     }
 }
 
-/// Why a letter was not published.
+/// Why a message was not published.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum NotPublished {
-    /// The publisher is closed: nothing more is published.
+    /// The publisher is closed.
     #[error("the publisher is closed")]
     Closed,
-    /// The broker takes the other letters, and not this one.
+    /// The broker accepts other messages, but not this one.
     #[error("the broker refuses it: {}", .0.why)]
     Unpublishable(Unpublishable),
 }
 
-/// A letter and whoever waits for its confirm.
+/// A message to be published, and the sender that waits for its confirm.
 ///
-/// The sender may give the letter up at any time, and its job comes again. So both sides share the slot that
-/// holds the letter, and the sender empties it: neither the body nor the message itself outlives the sender,
-/// unless a batch has taken the letter out and is on its way.
+/// The sender may give up at any time; its job is then delivered again. So both sides share the slot that holds the
+/// message, and the sender empties it. Neither body nor message outlives the sender, unless a batch has taken the
+/// message out.
 #[derive(Debug)]
 pub struct PublishRequest {
     slot: Arc<LetterSlot>,
@@ -61,44 +61,43 @@ pub struct PublishRequest {
     published: ConfirmSender,
 }
 
-/// Where a letter waits while it is not on its way.
+/// The message, unless a batch has taken it out or the sender gave up.
 type LetterSlot = Mutex<Option<OutgoingMessage>>;
 
-/// Tells the sender that its letter's queue has confirmed the letter, or never will.
+/// Carries the result to the sender.
 type ConfirmSender = oneshot::Sender<Result<(), Unpublishable>>;
 
 impl PublishRequest {
-    /// The bytes of the letter's body.
+    /// The size of the body in bytes.
     #[must_use]
     pub const fn size(&self) -> usize {
         self.size
     }
 
-    /// Whether the sender still waits. Otherwise there is no letter any more, or it is on its way.
+    /// Whether the sender still waits.
     #[must_use]
     pub fn is_awaited(&self) -> bool {
         !self.published.is_closed()
     }
 
-    /// Takes the letter out, to be sent; `None` if the sender has given it up.
+    /// Takes the message out to send it. Returns `None` if the sender has given up.
     #[must_use]
     pub fn take(&self) -> Option<OutgoingMessage> {
         slot(&self.slot).take()
     }
 
-    /// Puts back a letter that has to be sent again. If the sender has given it up meanwhile, it is dropped.
+    /// Puts back a message that has to be sent again. Drops it if the sender has given up.
     pub fn put_back(&self, letter: OutgoingMessage) {
         let mut slot = slot(&self.slot);
-        // Asked under the lock: the sender closes its side before it empties the slot.
+        // Checked under the lock: the sender closes its side before it empties the slot.
         if self.is_awaited() {
             *slot = Some(letter);
         }
     }
 
-    /// Tells the sender what became of the letter, if it still waits.
+    /// Passes the result to the sender, if it still waits.
     pub fn tell(self, outcome: Result<(), Unpublishable>) {
-        // A sender that is gone needs no word: a letter that is stored is stored, and the delivery of any
-        // other comes again.
+        // A sender that is gone needs no result: either the message is stored, or its delivery comes again.
         let _ = self.published.send(outcome);
     }
 }
@@ -108,7 +107,7 @@ fn slot(slot: &LetterSlot) -> MutexGuard<'_, Option<OutgoingMessage>> {
     slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The sender's side of a letter; dropped, it gives the letter up.
+/// The sender's side of a request. Dropped, it gives the message up.
 struct ConfirmReceiver {
     slot: Arc<LetterSlot>,
     outcome: oneshot::Receiver<Result<(), Unpublishable>>,
@@ -118,12 +117,12 @@ impl Drop for ConfirmReceiver {
     fn drop(&mut self) {
         self.outcome.close();
         let letter = slot(&self.slot).take();
-        // Not under the lock: the letter gives bytes back, which wakes readers.
+        // Not under the lock: dropping the message releases bytes, which wakes readers.
         drop(letter);
     }
 }
 
-/// A letter for whoever publishes it, and the sender's side of it.
+/// Returns the two sides of a request.
 fn post(letter: OutgoingMessage) -> (PublishRequest, ConfirmReceiver) {
     let size = letter.body.len();
     let (published, outcome) = oneshot::channel();
@@ -140,14 +139,14 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// A handle, and where its letters arrive, whatever their queue.
+    /// Returns a handle, and the receiver of all its messages.
     #[must_use]
     pub fn pair() -> (Self, mpsc::Receiver<PublishRequest>) {
         let (publisher, _, inbox) = Self::routed(std::iter::empty());
         (publisher, inbox)
     }
 
-    /// A handle, and where its letters arrive: those for each of these queues apart, and the others.
+    /// Returns a handle, one receiver for each of these queues, and one for all others.
     pub(super) fn routed<'a>(
         queues: impl Iterator<Item = &'a ShortString>,
     ) -> (Self, Vec<mpsc::Receiver<PublishRequest>>, mpsc::Receiver<PublishRequest>) {
@@ -162,8 +161,8 @@ impl Publisher {
         (Self { by_queue: Arc::new(by_queue), others }, inboxes, rest)
     }
 
-    /// Publishes a letter; returns when its queue has confirmed it. Dropping the future gives the letter up:
-    /// it is published only if it is on its way already.
+    /// Publishes a message, and returns when its queue has confirmed it. A dropped future gives the message up,
+    /// unless it is already being sent.
     ///
     /// # Errors
     ///

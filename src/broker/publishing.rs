@@ -1,10 +1,8 @@
-//! Publishing dead letters and parked jobs: on a connection of their own, confirmed, again and again until
-//! it succeeds. A failure leaves the letter where it is: it is published again, the endpoint is not called
-//! again.
+//! Publishes dead letters and parked jobs on a connection of its own. It retries until each is confirmed or refused.
+//! A failed publish never repeats the call to the endpoint.
 //!
-//! Each queue has a channel of its own, and one owner of it: two owners could swap confirms, and on a
-//! channel for many queues one that does not confirm, or a letter that breaks the channel, would hold up
-//! the letters for all of them.
+//! Each queue has a channel with one owner. Two owners could swap confirms. On a channel for several queues, one
+//! queue that does not confirm would delay the others, as would one message that breaks the channel.
 
 use std::{
     pin::pin,
@@ -32,14 +30,14 @@ use super::{
 };
 use crate::metrics::Metrics;
 
-/// A connection that lived for so long was no failed try.
+/// A connection that lasted this long resets the backoff.
 const STABLE: Duration = Duration::from_secs(10);
 
-/// How often a connection is looked at: its end may come without an event.
+/// The interval of checking the connection: it may end without an event.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// The task that publishes. It ends when every [`Publisher`] handle is gone and the last letter is
-/// confirmed, refused or given up.
+/// The publishing task. It ends when every [`Publisher`] is dropped and every message is confirmed, refused or given
+/// up.
 #[derive(Debug)]
 pub struct Publishing {
     connector: Connector,
@@ -49,7 +47,7 @@ pub struct Publishing {
 }
 
 impl Publishing {
-    /// The task and the first handle of it.
+    /// Returns the task and its first handle.
     #[must_use]
     pub fn new(
         settings: Arc<BrokerSettings>,
@@ -74,7 +72,7 @@ impl Publishing {
         (Self { connector, shared, destinations, shared_connection }, publisher)
     }
 
-    /// Publishes until closed.
+    /// Runs the task.
     pub async fn run(self) {
         let Self { connector, shared, destinations, shared_connection } = self;
         let publishing = join_all(destinations.into_iter().map(Destination::run));
@@ -89,7 +87,7 @@ impl Publishing {
     }
 }
 
-/// Keeps a connection, and tells the destinations which one, or why there is none.
+/// Keeps a connection open, and tells the destinations which one, or why there is none.
 async fn keep_connected(
     mut connector: Connector,
     shared: &PublishContext,
@@ -107,20 +105,20 @@ async fn keep_connected(
                 shared.metrics.broker_blocked(false);
                 shared_connection.send_replace(SharedConnection::Down(why.clone()));
                 connection.close_within(shared.settings.connect_timeout).await;
-                // One that ends at once would be made again without a pause, for ever.
+                // A connection that ends at once would otherwise be made again without a delay, forever.
                 if began.elapsed() >= STABLE {
                     backoff.reset();
                 }
                 why
             }
         };
-        // Told after each try, so that each destination notes what waits by now.
+        // Sent after each try, so that each destination reports what waits by now.
         shared_connection.send_replace(SharedConnection::Down(why));
         sleep(backoff.next(fastrand::f64())).await;
     }
 }
 
-/// Waits until a connection ends, and says why it did.
+/// Waits until a connection ends, and returns the reason.
 async fn until_ended(
     connection: &Connection,
     events: impl Stream<Item = Event>,
@@ -135,7 +133,7 @@ async fn until_ended(
             _ = look.tick() => None,
         };
         match event {
-            // Of a channel as well: its destination opens another, and the connection goes on.
+            // A channel may have failed: its destination opens another, and the connection goes on.
             Some(Event::Error(error)) if !connection.status().connected() => {
                 return ChannelFailure::of(&error).why;
             }

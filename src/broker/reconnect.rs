@@ -1,10 +1,10 @@
-//! How soon a lane's next session is tried, by how its sessions last.
+//! The delay before a lane's next session, by how long its sessions last.
 
 use std::time::Duration;
 
 use crate::domain::{Backoff, Schedule};
 
-/// The waits between tries. The cap is small: a broker that is back should be used at once.
+/// The delays between tries. The cap is small: a broker that is back should be used at once.
 const RECONNECT: Schedule = Schedule {
     initial: Duration::from_millis(100),
     multiplier: 2.0,
@@ -12,17 +12,17 @@ const RECONNECT: Schedule = Schedule {
     jitter: 0.5,
 };
 
-/// A session that lived for so long was no failed try.
-pub const STABLE: Duration = Duration::from_secs(10);
+/// A session that lasted this long resets the delay.
+pub(super) const STABLE: Duration = Duration::from_secs(10);
 
-/// So many lost sessions in a row that were not stable are no accident.
+/// This many short sessions in a row are flapping.
 const FLAPPING: u32 = 3;
 
 /// The delay of one lane.
 #[derive(Debug)]
-pub struct ReconnectDelay {
+pub(super) struct ReconnectDelay {
     backoff: Backoff,
-    /// Sessions in a row that were lost and had not been stable.
+    /// The number of lost sessions in a row that were not stable.
     short: u32,
 }
 
@@ -33,10 +33,10 @@ impl Default for ReconnectDelay {
 }
 
 impl ReconnectDelay {
-    /// A session ended that lived for so long. `lost` says whether its connection was lost.
-    pub fn lived(&mut self, lived: Duration, lost: bool) {
+    /// Records how long a session lasted, and whether its connection was lost.
+    pub(super) fn lived(&mut self, lived: Duration, lost: bool) {
         if lived >= STABLE {
-            // One that broke at once would be tried again without a pause, for ever.
+            // A session that breaks at once must not be retried without a delay.
             self.backoff.reset();
             self.short = 0;
         } else if lost {
@@ -44,14 +44,13 @@ impl ReconnectDelay {
         }
     }
 
-    /// Whether sessions break again and again, soon after their beginning.
-    #[must_use]
-    pub const fn is_flapping(&self) -> bool {
+    /// Whether sessions break repeatedly, soon after they begin.
+    pub(super) const fn is_flapping(&self) -> bool {
         self.short >= FLAPPING
     }
 
-    /// How long to wait before the next try. `chance` is drawn evenly from 0 to 1.
-    pub fn wait(&mut self, chance: f64) -> Duration {
+    /// The delay before the next try. `chance` is drawn evenly from 0 to 1.
+    pub(super) fn wait(&mut self, chance: f64) -> Duration {
         self.backoff.next(chance)
     }
 }

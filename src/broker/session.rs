@@ -1,4 +1,4 @@
-//! One life of a lane's connection. Delivery tags mean nothing outside theirs.
+//! One session: the life of a lane's connection. Delivery tags mean nothing outside it.
 
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
@@ -24,16 +24,16 @@ use super::{
 };
 use crate::{domain::Lane, metrics::SessionEndReason, ports::Demand};
 
-/// After the broker has read the last ack the connection stays open for this long: RabbitMQ 3.10 drops the
-/// last acks to a quorum queue when the connection closes right behind them.
-pub const LINGER: Duration = Duration::from_millis(100);
+/// How long the connection stays open after the broker has read the last ack. RabbitMQ 3.10 drops the last acks to a
+/// quorum queue when the connection closes right behind them.
+pub(super) const LINGER: Duration = Duration::from_millis(100);
 
-/// How often a lane that is to consume again looks whether there is room.
+/// How often a lane checks for room to consume again.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Why no session began.
 #[derive(Debug, Error)]
-pub enum SessionRefused {
+pub(super) enum SessionRefused {
     /// The broker cannot be reached, or does not answer.
     #[error("{0}")]
     Unreachable(String),
@@ -44,7 +44,7 @@ pub enum SessionRefused {
 
 /// A session of one lane.
 #[derive(Debug)]
-pub struct Session {
+pub(super) struct Session {
     lane: Lane,
     connection: Connection,
     errors: ConnectionErrors,
@@ -54,13 +54,9 @@ pub struct Session {
 }
 
 impl Session {
-    /// Makes sure of the lane's queues, and opens the lane; nothing is consumed yet. As long as no lane ever
-    /// consumed, `first` is true, and queues of the other lane that differ are a refusal as well.
-    ///
-    /// # Errors
-    ///
-    /// [`SessionRefused`].
-    pub async fn begin(
+    /// Declares or checks the lane's queues and opens the lane. It does not consume yet. If no lane ever consumed
+    /// (`first`), wrong arguments of the other lane's queues are refused as well.
+    pub(super) async fn begin(
         connection: Connection,
         lane: Lane,
         settings: Arc<BrokerSettings>,
@@ -99,9 +95,9 @@ impl Session {
         }
     }
 
-    /// Passes deliveries to `intake` and settlements to the broker, until something ends it. The
-    /// intake is given up once no job is wanted any more, so that its receiver ends.
-    pub async fn run(
+    /// Runs the session: passes deliveries to `intake` and settlements to the broker until something ends it. It
+    /// drops `intake` once no job is wanted any more, so that the receiver ends.
+    pub(super) async fn run(
         mut self,
         intake: DeliverySender,
         commands: LaneCommands,

@@ -1,4 +1,4 @@
-//! How a session ends.
+//! Why a session ended.
 
 use std::time::Duration;
 
@@ -16,43 +16,43 @@ use super::{
 };
 use crate::metrics::SessionEndReason;
 
-/// Whether a queue is still there is asked for so long: the session is over, and the next one waits.
+/// The limit of asking whether a queue exists: the session is over, and the next one waits.
 const ASKED_FOR: Duration = Duration::from_secs(2);
 
 /// A queue that is being deleted is gone within this time.
 const SETTLES_WITHIN: Duration = Duration::from_millis(500);
 
-/// How often it is asked.
+/// The interval of that question.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 /// What ended a session.
 #[derive(Debug)]
-pub enum SessionBreak {
-    /// The worker stops, and everything is told.
+pub(super) enum SessionBreak {
+    /// The worker stopped, and all settlements are sent.
     Closed,
-    /// A consumer, an acker or a command got this error, or it was announced.
+    /// A consumer, an acker or a command got this error, or lapin announced it.
     Failed(lapin::Error),
-    /// The consumer's deliveries came to an end, and nobody here had asked for that.
+    /// The deliveries ended, and the worker had not asked for it.
     Cancelled,
     /// The broker did not answer.
     Silent(NoAnswer),
-    /// Jobs wait, and none is delivered.
+    /// Jobs wait, and the broker delivers none.
     Starving,
-    /// A delivery's tag was not the next one: acks would go astray.
+    /// A delivery's tag was out of order: acks would hit other jobs.
     OutOfOrder,
     /// A task of the session panicked.
     Panicked,
 }
 
-/// A session's end, for the metric and for a person.
+/// The end of a session, for the metric and the log.
 #[derive(Debug, PartialEq, Eq)]
-pub struct SessionEnd {
-    /// What ended it.
-    pub by: SessionEndReason,
+pub(super) struct SessionEnd {
+    /// The metric's label.
+    pub(super) by: SessionEndReason,
     /// The cause, in the words of the broker or of the client library.
-    pub cause: String,
+    pub(super) cause: String,
     /// Whether a message may be behind it.
-    pub suspicion: Suspicion,
+    pub(super) suspicion: Suspicion,
 }
 
 impl SessionEnd {
@@ -60,8 +60,8 @@ impl SessionEnd {
         Self { by, cause: cause.into(), suspicion: Suspicion::None }
     }
 
-    /// Finds the cause of a break.
-    pub async fn of(
+    /// Finds the cause.
+    pub(super) async fn of(
         broken: SessionBreak,
         errors: &mut ConnectionErrors,
         lane_queue: &LaneQueue<'_>,
@@ -73,7 +73,7 @@ impl SessionEnd {
             SessionBreak::Failed(error) => {
                 Self::failed(&errors.cause_of(error, status).await, connection)
             }
-            // Nobody tells the stream of deliveries why it ends.
+            // The stream of deliveries ends without a reason.
             SessionBreak::Cancelled if !status.connected() => Self::lost(errors, connection).await,
             SessionBreak::Silent(NoAnswer::Gone) => Self::lost(errors, connection).await,
             SessionBreak::Silent(NoAnswer::TooLong) => {
@@ -106,7 +106,7 @@ impl SessionEnd {
         } else {
             SessionEndReason::ConnectionLost
         };
-        // Of a stream that breaks, the stream itself knows more than lapin.
+        // The stream knows more about its failure than lapin.
         let by_stream = (unexplained || error.is_io_error()).then(|| connection.cause()).flatten();
         let cause = by_stream.unwrap_or_else(|| CloseCause::of(error));
         Self { by, cause: cause.to_string(), suspicion: suspicion(error) }
@@ -121,19 +121,19 @@ impl SessionEnd {
     }
 }
 
-/// Where a session ended.
+/// The queue of an ended session.
 #[derive(Debug)]
-pub struct LaneQueue<'a> {
-    /// Its connection, which may be gone.
-    pub connection: &'a Connection,
-    /// The queue that it consumed.
-    pub queue: &'a ShortString,
+pub(super) struct LaneQueue<'a> {
+    /// The connection, which may be gone.
+    pub(super) connection: &'a Connection,
+    /// The queue that was consumed.
+    pub(super) queue: &'a ShortString,
     /// Whether the worker declares the queue.
-    pub declare: bool,
+    pub(super) declare: bool,
 }
 
 impl LaneQueue<'_> {
-    /// The broker cancels a consumer without a reason; whether its queue is still there tells most of it.
+    /// Explains a cancelled consumer: the broker gives no reason, so the queue is checked.
     async fn why_cancelled(&self) -> String {
         let queue = self.queue;
         match timeout(ASKED_FOR, self.presence()).await {
@@ -151,8 +151,8 @@ impl LaneQueue<'_> {
         }
     }
 
-    /// Whether the queue is there. RabbitMQ 4.3 cancels the consumers of a queue that is deleted before the queue is
-    /// gone, so one that is there is asked about again for a while.
+    /// Asks whether the queue exists. RabbitMQ 4.3 cancels the consumers of a deleted queue before the queue is gone,
+    /// so an existing queue is asked about again for a while.
     async fn presence(&self) -> Result<topology::Occupancy, TopologyError> {
         let settled = Instant::now() + SETTLES_WITHIN;
         loop {

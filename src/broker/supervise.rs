@@ -1,8 +1,8 @@
-//! Supervise and rebuild: each lane has sessions of its own, one after the other, for as long as jobs are
-//! wanted. What breaks one lane's connection does not stop the other.
+//! Supervises the sessions: each lane has one after the other, as long as jobs are wanted. A failure of one lane's
+//! connection does not stop the other.
 //!
-//! lapin's automatic recovery stays off. A channel that recovers can ack new jobs by stale tags, and
-//! an outer loop is needed anyway, for topology and for brokers that are absent at the start.
+//! lapin's automatic recovery stays off. A recovered channel can ack new jobs by stale tags. An outer loop is needed
+//! anyway, for topology and for a broker that is absent at the start.
 
 use std::sync::Arc;
 
@@ -25,10 +25,10 @@ use crate::{
     ports::{Consumers, Source},
 };
 
-/// Deliveries between the sessions and the pipeline; the prefetch bounds what lies behind.
+/// Deliveries between the sessions and the pipeline. The prefetch bounds those behind.
 const INTAKE: usize = 64;
 
-/// Deliveries of all sessions of both lanes.
+/// The deliveries of all sessions of both lanes.
 #[derive(Debug)]
 pub struct AmqpSource(mpsc::Receiver<AmqpDelivery>);
 
@@ -49,7 +49,7 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// The task, the deliveries that it brings, the way to command it, and its report.
+    /// Returns the task, its deliveries, its commands, and its report.
     #[must_use]
     pub fn new(
         settings: Arc<BrokerSettings>,
@@ -78,7 +78,7 @@ impl Supervisor {
         (supervisor, AmqpSource(source), control, consuming)
     }
 
-    /// Tells `consumers` how many consumers the broker counts on each lane.
+    /// Reports to `consumers` how many consumers each lane has.
     #[must_use]
     pub fn telling(mut self, consumers: &Arc<dyn Consumers>) -> Self {
         for lane in Lane::ALL {
@@ -87,18 +87,18 @@ impl Supervisor {
         self
     }
 
-    /// Tells of each lane whether its connection is not read, because `broker.in_flight_bytes` is used up.
+    /// Whether each lane's connection is not read, because `broker.in_flight_bytes` is used up.
     #[must_use]
     pub fn stalls(&self) -> PerLane<watch::Receiver<bool>> {
         self.stalls.clone()
     }
 
-    /// Runs sessions until told to stop.
+    /// Runs sessions until no job is wanted any more.
     ///
     /// # Errors
     ///
-    /// [`TopologyError::Differs`] if a queue is declared with other arguments, and no lane ever consumed: a
-    /// fault of configuration. Met later, it is waited out like any other.
+    /// [`TopologyError::Differs`] if a queue has other arguments and no lane ever consumed: a fault of the
+    /// configuration. Found later, it is retried like any other.
     pub async fn run(self) -> Result<(), TopologyError> {
         let PerLane { interactive, bulk } = self.lanes;
         let lanes = async { tokio::try_join!(interactive.run(), bulk.run()).map(|_| ()) };
@@ -133,7 +133,7 @@ fn of_both(
     })
 }
 
-/// Half of the bytes in flight for each lane: what one lane holds must not stop the other.
+/// Half of the bytes in flight for each lane: one lane's bytes must not stop the other.
 fn budgets(settings: &BrokerSettings, metrics: &Metrics) -> PerLane<Arc<Budget>> {
     let budgets = PerLane::from_fn(|_| Budget::new(settings.in_flight_bytes / 2));
     let PerLane { interactive, bulk } = budgets.clone();

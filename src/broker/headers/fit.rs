@@ -1,5 +1,4 @@
-//! Keeping a message's content header within one frame: a broker closes the connection over one that is
-//! larger.
+//! Fits a message's properties into one frame: the broker closes the connection over a larger content header.
 
 use lapin::{
     BasicProperties,
@@ -14,21 +13,19 @@ use super::{
 };
 use crate::broker::queues::short;
 
-/// Octets of a frame around its payload: type, channel, size and end.
+/// The bytes of a frame around its payload: type, channel, size and end.
 const FRAME: usize = 8;
 
-/// Octets of a content header before its properties: class, weight and the body's size.
+/// The bytes of a content header before its properties: class, weight and body size.
 const BEFORE_PROPERTIES: usize = 12;
 
-/// Octets that stay free for what the broker adds when a stay in a retry queue is over: `x-death` and the
-/// headers beside it, with the names of the queues. A message that grew beyond the frame would break the
-/// connection of every consumer.
+/// The bytes reserved for what the broker adds after the delay in a retry queue: `x-death` and related headers with
+/// queue names. A message beyond the frame would break every consumer's connection.
 const ADDED_BY_THE_BROKER: usize = 1536;
 
-/// The properties as they fit a frame of `frame_max` octets. The producer's headers are left out first,
-/// those of a trace last of them; then the detail of a dead letter is cut.
-#[must_use]
-pub fn fit(properties: &BasicProperties, frame_max: u32) -> BasicProperties {
+/// Fits properties into a frame of `frame_max` bytes. It leaves out the producer's headers, those of a trace last,
+/// and then cuts the detail of a dead letter.
+pub(crate) fn fit(properties: &BasicProperties, frame_max: u32) -> BasicProperties {
     let frame_max = usize::try_from(frame_max).unwrap_or(usize::MAX);
     let most = frame_max.saturating_sub(FRAME + BEFORE_PROPERTIES + ADDED_BY_THE_BROKER);
     let fitting = properties.clone();
@@ -60,7 +57,7 @@ pub fn fit(properties: &BasicProperties, frame_max: u32) -> BasicProperties {
     fitting.with_headers(kept)
 }
 
-/// Takes so many octets off the end of the detail, or all of it.
+/// Cuts up to `excess` bytes off the end of the detail.
 fn cut_detail(headers: &mut FieldTable, excess: usize) {
     let Some(AMQPValue::LongString(detail)) = headers.inner().get(DETAIL) else { return };
     let detail = String::from_utf8_lossy(detail.as_bytes()).into_owned();
@@ -71,9 +68,9 @@ fn cut_detail(headers: &mut FieldTable, excess: usize) {
     headers.insert(short(DETAIL), text(&detail[..end]));
 }
 
-/// The octets of properties on the wire.
+/// The size of properties on the wire in bytes.
 fn octets(properties: &BasicProperties) -> usize {
-    // Memory takes everything; what cannot be written would fit nowhere.
+    // Writing to memory cannot fail. What cannot be encoded fits nowhere.
     let written = gen_properties(properties)(Vec::new().into());
     written.map_or(usize::MAX, |written| written.into_inner().0.len())
 }

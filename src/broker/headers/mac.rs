@@ -1,17 +1,16 @@
 //! The MAC over a parked job and its history: `x-revoker-mac`.
 //!
-//! HMAC-SHA256 over everything that decides what is believed: the queue of the lane, the message id, the body,
-//! and each history header as it stands. So nobody without the key can make a history, change one, or move one
-//! to another job, lane or family of queues. Whoever can read a retry queue can publish a signed message again:
-//! it claims then what was true when a worker signed it.
+//! HMAC-SHA256 over everything that decides whether the history is believed: the lane's queue, the message id, the
+//! body and each history header. Without the key, nobody can make or change a history, or move one to another job,
+//! lane or worker. A reader of a retry queue can republish a signed message: its claims were true when they were
+//! signed.
 //!
-//! The timestamp is not in it. A broker may set that property on whatever is published, parked jobs included
+//! The timestamp is not signed. A broker may set it on any published message
 //! (`message_interceptors.incoming.set_header_timestamp`), and no decision depends on it.
 //!
-//! The headers of pauses go in where there are any: a job that was parked without them has the MAC that it had
-//! before there were such headers.
+//! The headers of pauses are signed only if present. So jobs parked before these headers existed keep their MAC.
 //!
-//! The body goes in as its digest: a message is then a few hundred bytes, whatever the body is.
+//! The body is signed as its digest, so a signed text is a few hundred bytes long.
 
 use std::fmt::Write as _;
 
@@ -30,13 +29,13 @@ use crate::{
     domain::MAX_BODY_BYTES,
 };
 
-/// What a MAC begins with: the way in which its message is made.
+/// The prefix of a MAC: the version of its format.
 const VERSION: &str = "v2:";
 
-/// What a message begins with: a key that somebody uses for something else as well signs nothing of ours.
+/// The prefix of a signed text, so that a key with a second use signs nothing of ours.
 const PURPOSE: &[u8] = b"revoker history v2";
 
-/// Bytes of a MAC.
+/// The bytes of a MAC.
 const MAC_BYTES: usize = 32;
 
 /// The MAC of a parked job; `None` without keys.
@@ -50,11 +49,11 @@ pub(super) fn of(parked: Received<'_>, queues: &Queues, keys: &HistoryKeys) -> O
     Some(mac)
 }
 
-/// Whether a message carries the MAC that one of these keys makes of it.
+/// Whether a message carries the right MAC for one of these keys.
 pub(super) fn is_right(received: Received<'_>, queues: &Queues, keys: &HistoryKeys) -> bool {
     let headers = Headers(received.properties.headers().as_ref());
     let Some(mac) = headers.text(MAC).and_then(parse) else { return false };
-    // A larger body is no job, and is never parked: no reason to digest it for a stranger.
+    // A larger body is no job and is never parked: it is not digested.
     received.body.len() <= MAX_BODY_BYTES && keys.verify(&message(received, queues), &mac)
 }
 
@@ -71,8 +70,8 @@ fn parse(text: &str) -> Option<[u8; MAC_BYTES]> {
     Some(mac)
 }
 
-/// What is signed. Each part stands behind its length, and one that is absent is another than one that is
-/// empty: no two messages are written alike.
+/// The text to sign. Each part follows its length, and an absent part differs from an empty one, so no two messages
+/// yield the same text.
 fn message(received: Received<'_>, queues: &Queues) -> Vec<u8> {
     let Received { properties, body, lane, .. } = received;
     let headers = Headers(properties.headers().as_ref());

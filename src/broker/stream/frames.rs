@@ -1,7 +1,7 @@
-//! Finds the frames in what was read, and has them mended before lapin gets them.
+//! Finds the frames in the bytes read, and repairs them before lapin gets them.
 //!
-//! A body passes by its length alone, as it comes. Any other frame passes as a whole: what lapin has cannot be
-//! changed any more. So what is left of a buffer may be the beginning of a frame, which waits for its rest.
+//! A body passes by its length alone. Every other frame passes as a whole, because bytes that lapin has cannot be
+//! changed. So the rest of a buffer may be the beginning of a frame.
 
 use std::sync::Arc;
 
@@ -14,19 +14,19 @@ use super::{
     methods::{self, DEFAULT_FRAME_MAX, Negotiated, Notice},
 };
 
-/// Type, channel and length of a frame.
-pub const HEAD: usize = 7;
+/// The bytes of type, channel and length of a frame.
+pub(super) const HEAD: usize = 7;
 
 /// The byte that ends a frame.
 const END: u8 = 0xCE;
 
-/// What is around the payload of a frame.
-pub const AROUND: usize = HEAD + 1;
+/// The bytes around the payload of a frame.
+pub(super) const AROUND: usize = HEAD + 1;
 
-/// AMQP's own floor of what a frame may be: lapin takes no lower one.
+/// The least frame size of AMQP: lapin takes no lower one.
 const LEAST_FRAME_MAX: u32 = 4096;
 
-/// A broker that does not speak our version of AMQP answers with a header that begins so and is so long.
+/// A broker of another AMQP version answers with a header of this first byte and length.
 const OTHER_VERSION: (u8, usize) = (b'A', 8);
 
 const METHOD: u8 = 1;
@@ -34,60 +34,60 @@ const HEADER: u8 = 2;
 const BODY: u8 = 3;
 const HEARTBEAT: u8 = 8;
 
-/// A heartbeat.
-pub const SIGN_OF_LIFE: [u8; AROUND] = [HEARTBEAT, 0, 0, 0, 0, 0, 0, END];
+/// A heartbeat frame.
+pub(super) const SIGN_OF_LIFE: [u8; AROUND] = [HEARTBEAT, 0, 0, 0, 0, 0, 0, END];
 
-/// What is no stream of frames.
+/// Why bytes are not a stream of frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum FrameFault {
-    /// A frame of a type that AMQP does not know.
+pub(crate) enum FrameFault {
+    /// A frame of an unknown type.
     #[error("the peer sent a frame of type {0}: it may not speak AMQP 0-9-1, or speaks TLS")]
     Type(u8),
-    /// A frame that is larger than was negotiated.
+    /// A frame larger than negotiated.
     #[error("the broker sent a frame of {size} bytes, and frame_max of this connection is {limit}")]
     TooLarge {
-        /// The whole frame.
+        /// Its size in bytes.
         size: u64,
-        /// The most that was negotiated on.
+        /// The negotiated limit in bytes.
         limit: usize,
     },
-    /// A frame without its end.
+    /// A frame without its end byte.
     #[error("the broker sent a frame that does not end where it says")]
     NoEnd,
-    /// A frame whose payload cannot be read.
+    /// A frame with an unreadable payload.
     #[error("the broker sent {what} that cannot be read: {fault}")]
     Payload {
         /// The kind of frame.
         what: &'static str,
-        /// What is wrong with it.
+        /// The fault.
         fault: Malformed,
     },
 }
 
-/// What follows the bytes that may pass.
+/// What follows the passed bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ScanResult {
-    /// A frame of which at least so many bytes are needed.
+pub(super) enum ScanResult {
+    /// A frame that needs at least this many bytes.
     Needs(usize),
-    /// A message that has to wait for bytes of the budget.
+    /// A message that must wait for the budget.
     Waits,
-    /// A content header that is larger than a frame may be.
+    /// A content header larger than a frame may be.
     Oversized,
-    /// What ends the connection.
-    Fault(FrameFault),
+    /// A fault that ends the connection.
+    FrameFault(FrameFault),
 }
 
-/// A place in the stream of a connection.
+/// The position in a stream.
 #[derive(Debug)]
-pub struct Scanner {
+pub(super) struct Scanner {
     negotiated: Negotiated,
-    /// So many bytes pass unseen.
+    /// The number of bytes that pass unread.
     opaque: usize,
-    /// The last of them ends a frame.
+    /// Whether the last of them ends a frame.
     ends: bool,
-    /// Nothing has been read yet.
+    /// Whether nothing was read yet.
     fresh: bool,
-    /// The message whose content header is to follow, and what was mended of it.
+    /// The message whose content header comes next, and the repairs so far.
     coming: Option<IncomingMessage>,
     account: Option<Arc<Account>>,
     listener: ReadListener,
@@ -100,9 +100,8 @@ struct IncomingMessage {
 }
 
 impl Scanner {
-    /// The beginning of a stream. `ours` is what we would agree on.
-    #[must_use]
-    pub const fn new(
+    /// The start of a stream. `ours` is what we would negotiate.
+    pub(super) const fn new(
         ours: Negotiated,
         account: Option<Arc<Account>>,
         listener: ReadListener,
@@ -119,14 +118,12 @@ impl Scanner {
     }
 
     /// What was negotiated on; what we would agree on, before.
-    #[must_use]
-    pub const fn negotiated(&self) -> Negotiated {
+    pub(super) const fn negotiated(&self) -> Negotiated {
         self.negotiated
     }
 
-    /// The largest frame that may come now.
-    #[must_use]
-    pub fn limit(&self) -> usize {
+    /// The largest frame allowed now, in bytes.
+    pub(super) fn limit(&self) -> usize {
         let limit = match self.negotiated.frame_max {
             // Nothing was negotiated on yet.
             0 => DEFAULT_FRAME_MAX,
@@ -135,8 +132,8 @@ impl Scanner {
         usize::try_from(limit).unwrap_or(usize::MAX)
     }
 
-    /// Goes through bytes that follow those that passed. Returns how many of them may pass, and what follows.
-    pub fn scan(&mut self, bytes: &mut [u8]) -> (usize, ScanResult) {
+    /// Scans the bytes behind the passed ones. Returns how many may pass, and what follows.
+    pub(super) fn scan(&mut self, bytes: &mut [u8]) -> (usize, ScanResult) {
         let mut passed = 0;
         let next = loop {
             let (count, ended) = self.pass_unseen(&bytes[passed..]);
@@ -155,7 +152,7 @@ impl Scanner {
         (passed, next)
     }
 
-    /// Passes what needs not be seen. All but a wrong end passes: a piece of it may have passed before the end came.
+    /// Passes bytes that need no reading, but not a wrong end byte.
     fn pass_unseen(&mut self, bytes: &[u8]) -> (usize, Result<(), FrameFault>) {
         let count = self.opaque.min(bytes.len());
         if count > 0 && count == self.opaque && self.ends && bytes[count - 1] != END {
@@ -165,8 +162,7 @@ impl Scanner {
         (count, Ok(()))
     }
 
-    /// Passes the frame at the beginning of these bytes, or its head, and then the rest passes unseen. Or
-    /// tells why not.
+    /// Passes the frame at the start, or its head, whose rest passes unread. Fails with the reason that it cannot.
     fn frame(&mut self, bytes: &mut [u8]) -> Result<usize, ScanResult> {
         if let (Some(&kind), true) = (bytes.first(), self.fresh) {
             self.fresh = false;
@@ -176,7 +172,7 @@ impl Scanner {
             }
         }
         let Some(&[kind, channel @ .., l0, l1, l2, l3]) = bytes.first_chunk::<HEAD>() else {
-            // Known by its first byte alone: it might be the beginning of anything.
+            // Detected by its first byte: it may begin anything.
             return Err(match bytes.first() {
                 Some(&kind) if !is_known(kind) => ScanResult::Fault(FrameFault::Type(kind)),
                 _ => ScanResult::Needs(HEAD),
@@ -254,15 +250,15 @@ impl Scanner {
         Ok(())
     }
 
-    /// Notes that the headers of the message that follows were left out.
-    pub const fn left_out(&mut self) {
+    /// Records that the headers of the next message were left out.
+    pub(super) const fn left_out(&mut self) {
         if let Some(coming) = &mut self.coming {
             coming.mended.size = true;
         }
     }
 
-    /// The stream is gone: what was not claimed of it never will be.
-    pub fn close(&self) {
+    /// Closes the account: the stream has ended.
+    pub(super) fn close(&self) {
         if let Some(account) = &self.account {
             account.close();
         }
@@ -273,7 +269,7 @@ const fn is_known(kind: u8) -> bool {
     matches!(kind, METHOD | HEADER | BODY | HEARTBEAT)
 }
 
-/// The size of the body that a content header tells; 0 if it is too short for that, as is found out behind.
+/// The body size in a content header; 0 if it is too short, which is found later.
 fn body_size(header: &[u8]) -> u64 {
     header.get(4..12).and_then(|size| size.first_chunk()).copied().map_or(0, u64::from_be_bytes)
 }

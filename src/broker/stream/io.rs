@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::{Transport, handle::StreamHandle, reader::StreamReader, wire::EndableTransport};
 
 /// A connection's bytes, in both directions.
-pub struct Stream<T = Transport> {
+pub(crate) struct Stream<T = Transport> {
     wire: EndableTransport<T>,
     reader: StreamReader,
 }
@@ -25,8 +25,7 @@ impl<T> fmt::Debug for Stream<T> {
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Stream<T> {
     /// The stream over a transport that is connected. The handle ends it.
-    #[must_use]
-    pub fn new(transport: T, reader: StreamReader, handle: StreamHandle) -> Self {
+    pub(crate) fn new(transport: T, reader: StreamReader, handle: StreamHandle) -> Self {
         Self { wire: EndableTransport::new(transport, handle), reader }
     }
 }

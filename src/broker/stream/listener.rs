@@ -1,4 +1,4 @@
-//! Who is told of what passes.
+//! Records what passes through the stream.
 
 use std::sync::Arc;
 
@@ -8,22 +8,21 @@ use crate::{
     metrics::{Mending, Metrics},
 };
 
-/// Counts what was mended, and keeps what the broker says as it closes the connection.
+/// Counts repairs, and keeps the broker's reason for closing the connection.
 #[derive(Debug, Clone, Default)]
-pub struct ReadListener {
+pub(crate) struct ReadListener {
     handle: StreamHandle,
     metrics: Option<Arc<Metrics>>,
 }
 
 impl ReadListener {
-    /// One that keeps it with that handle.
-    #[must_use]
-    pub const fn new(handle: StreamHandle, metrics: Option<Arc<Metrics>>) -> Self {
+    /// A listener that keeps the reason in that handle.
+    pub(crate) const fn new(handle: StreamHandle, metrics: Option<Arc<Metrics>>) -> Self {
         Self { handle, metrics }
     }
 
-    /// A message was delivered, after this was mended.
-    pub fn delivered(&self, mended: Mended) {
+    /// Counts a delivered message with its repairs.
+    pub(super) fn delivered(&self, mended: Mended) {
         let Some(metrics) = self.metrics.as_ref().filter(|_| mended != Mended::default()) else {
             return;
         };
@@ -38,8 +37,8 @@ impl ReadListener {
         }
     }
 
-    /// The broker closes the connection.
-    pub fn closing(&self, cause: CloseCause) {
+    /// Keeps the broker's reason for closing the connection.
+    pub(super) fn closing(&self, cause: CloseCause) {
         self.handle.said(cause);
     }
 }

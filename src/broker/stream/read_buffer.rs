@@ -1,21 +1,21 @@
-//! Bytes that were read and not handed on yet.
+//! Bytes that were read and not passed on yet.
 
-/// Kept for the next time; what is larger is given back to the system once it is empty.
+/// The capacity that is kept; more is released once the buffer is empty.
 const KEPT: usize = 64 * 1024;
 
-/// A queue of bytes: first those that may be handed on, then those that wait for more.
+/// A queue of bytes: first those that may pass, then those that wait for more.
 #[derive(Debug, Default)]
-pub struct ReadBuffer {
+pub(super) struct ReadBuffer {
     bytes: Vec<u8>,
-    /// Handed on already.
+    /// The end of the passed bytes.
     begin: usize,
-    /// May be handed on up to here.
+    /// The end of the bytes that may pass.
     ready: usize,
 }
 
 impl ReadBuffer {
-    /// Hands on what may be; how many bytes that was.
-    pub fn hand_on(&mut self, out: &mut [u8]) -> usize {
+    /// Passes on what may pass. Returns the number of bytes.
+    pub(super) fn hand_on(&mut self, out: &mut [u8]) -> usize {
         let ready = &self.bytes[self.begin..self.ready];
         let count = ready.len().min(out.len());
         out[..count].copy_from_slice(&ready[..count]);
@@ -26,40 +26,40 @@ impl ReadBuffer {
         count
     }
 
-    /// Whether something may be handed on.
-    pub const fn is_ready(&self) -> bool {
+    /// Whether any byte may pass.
+    pub(super) const fn is_ready(&self) -> bool {
         self.begin < self.ready
     }
 
-    /// What waits for more.
-    pub fn waiting(&self) -> &[u8] {
+    /// The bytes that wait for more.
+    pub(super) fn waiting(&self) -> &[u8] {
         &self.bytes[self.ready..]
     }
 
-    /// The same, to be mended.
-    pub fn waiting_mut(&mut self) -> &mut [u8] {
+    /// The same bytes, to be repaired.
+    pub(super) fn waiting_mut(&mut self) -> &mut [u8] {
         &mut self.bytes[self.ready..]
     }
 
-    /// So many bytes of what waits may be handed on.
-    pub const fn release(&mut self, count: usize) {
+    /// Lets `count` of the waiting bytes pass.
+    pub(super) const fn release(&mut self, count: usize) {
         self.ready += count;
     }
 
-    /// Appends what waits for more.
-    pub fn push(&mut self, bytes: &[u8]) {
+    /// Appends bytes that wait for more.
+    pub(super) fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// What waits for more, to be changed in length. Nothing may be ready.
-    pub fn edit<T>(&mut self, edit: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+    /// Changes the waiting bytes, also in length. No byte may be ready.
+    pub(super) fn edit<T>(&mut self, edit: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         self.bytes.drain(..self.ready);
         (self.begin, self.ready) = (0, 0);
         edit(&mut self.bytes)
     }
 
     /// Drops everything.
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.bytes.shrink_to(KEPT);
         (self.begin, self.ready) = (0, 0);

@@ -1,7 +1,7 @@
-//! What lapin reads: the bytes of the broker, as far as they may pass.
+//! Reads the broker's bytes for lapin, as far as they may pass.
 //!
-//! The transport is read straight into lapin's buffer, and looked through there. What may not pass yet is moved
-//! out of it: the beginning of a frame, or what is behind a message that has to wait.
+//! The transport is read into lapin's buffer and scanned there. Bytes that may not pass yet are moved out: the start
+//! of a frame, or what follows a message that must wait.
 
 use std::{
     io,
@@ -23,39 +23,38 @@ use super::{
     wire::ByteSource,
 };
 
-/// The beginning of a frame that is smaller is read on together with all that follows it; it is copied twice
-/// for that. Of a larger one only the rest is read.
+/// A smaller start of a frame is copied and read on together with what follows. Of a larger one only the rest is
+/// read.
 const SMALL: usize = 4096;
 
-/// One read takes no more, and so no more is ever held for a message that has to wait.
+/// The most bytes of one read, and so the most that are held for a waiting message.
 const MOST_READ: usize = 512 * 1024;
 
-/// The rest of a frame is read in parts of this size at most.
+/// The most bytes of one read for the rest of a frame.
 const PART: usize = 32 * 1024;
 
 /// The reading side of a stream.
 #[derive(Debug)]
-pub struct StreamReader {
+pub(crate) struct StreamReader {
     scanner: Scanner,
     account: Option<Arc<Account>>,
     handle: StreamHandle,
     held: ReadBuffer,
-    /// What follows what may pass.
+    /// What follows the bytes that may pass.
     next: ScanResult,
-    /// So many bytes that come next are left out.
+    /// The number of next bytes to leave out.
     left_out: usize,
-    /// Room for a part of a frame, once one was needed.
+    /// A buffer for the rest of frames, once needed.
     part: Option<Box<[u8]>>,
-    /// So much is left of a heartbeat that is being handed on.
+    /// The bytes left of a heartbeat that is being passed on.
     sign: usize,
-    /// When lapin last got anything.
+    /// When lapin last got bytes.
     last: Instant,
 }
 
 impl StreamReader {
-    /// The reading side of a stream that is read for the first time. `ours` is what we would agree on.
-    #[must_use]
-    pub fn new(
+    /// The reading side of a new stream. `ours` is what we would negotiate.
+    pub(crate) fn new(
         ours: Negotiated,
         account: Option<Arc<Account>>,
         handle: StreamHandle,
@@ -74,12 +73,9 @@ impl StreamReader {
         }
     }
 
-    /// Reads into `out`; `Ok(0)` is the end.
-    ///
-    /// # Errors
-    ///
-    /// The transport's, or what the broker sent that cannot be read.
-    pub fn poll(
+    /// Reads into `out`; `Ok(0)` is the end. Fails with the transport's error, or if the broker's bytes are
+    /// unreadable.
+    pub(super) fn poll(
         &mut self,
         source: &mut impl ByteSource,
         cx: &mut Context<'_>,
@@ -124,13 +120,13 @@ impl StreamReader {
         }
     }
 
-    /// Whether `out` has room for a frame that needs so many bytes, and it is worth to read it there.
+    /// Whether `out` has room for a frame of `needs` bytes, and reading it there is worthwhile.
     fn fits(&self, needs: usize, out: &[u8]) -> bool {
         let held = self.held.waiting().len();
         self.left_out == 0 && held < SMALL && held < out.len() && needs <= out.len()
     }
 
-    /// Reads into `out`, behind what is held. `None` if nothing of it may pass yet.
+    /// Reads into `out`, behind the held bytes. `None` if nothing may pass yet.
     fn read_through(
         &mut self,
         source: &mut impl ByteSource,
@@ -154,7 +150,7 @@ impl StreamReader {
         Poll::Ready(Ok((passed > 0).then_some(passed)))
     }
 
-    /// Reads the rest of a frame that needs so many bytes; whether this is the end.
+    /// Reads the rest of a frame of `needs` bytes. Returns whether the stream has ended.
     fn read_on(
         &mut self,
         source: &mut impl ByteSource,
@@ -181,7 +177,7 @@ impl StreamReader {
         self.next = next;
     }
 
-    /// Leaves out the headers of the frame that waits.
+    /// Cuts the headers of the waiting frame.
     fn cut(&mut self) {
         let limit = self.scanner.limit();
         match self.held.edit(|held| oversized::cut(held, limit)) {
@@ -195,8 +191,8 @@ impl StreamReader {
         }
     }
 
-    /// Waits until there are bytes for the message that waits, or lapin is due a sign of life: it takes a stream
-    /// that says nothing for dead, and this one is not read.
+    /// Waits until the waiting message fits the budget, or lapin needs a heartbeat: it takes a silent stream for
+    /// dead, and this one is not read.
     fn wait(&mut self, source: &mut impl ByteSource, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Some(account) = &self.account {
             account.wait(cx.waker());
@@ -214,7 +210,7 @@ impl StreamReader {
         Poll::Ready(Ok(()))
     }
 
-    /// Tells whether the stream is read.
+    /// Reports whether the stream is not read.
     fn stall(&self, stalled: bool) {
         self.handle.stall(stalled);
         if let Some(account) = &self.account {

@@ -1,4 +1,4 @@
-//! Host names and their addresses.
+//! Resolves host names.
 
 use std::{
     io,
@@ -7,27 +7,23 @@ use std::{
 
 use tokio::task::{JoinHandle, spawn_blocking};
 
-/// Addresses of one name that are tried; each of more would get too short a share of the time.
+/// The most addresses of a name that are tried: more would get too little time each.
 const MOST_ADDRESSES: usize = 8;
 
 type Addresses = io::Result<Vec<SocketAddr>>;
 
 /// Asks the system's resolver for the addresses of one host.
 ///
-/// Its question cannot be taken back, and each one occupies a thread. So one that was not answered in time
-/// is waited for by the next try, and no second one is asked beside it.
+/// A lookup cannot be cancelled, and occupies a thread. So the next try awaits an unanswered lookup, and starts no
+/// second one.
 #[derive(Debug, Default)]
-pub struct Resolver {
+pub(crate) struct Resolver {
     asked: Option<JoinHandle<Addresses>>,
 }
 
 impl Resolver {
-    /// The addresses of `host`, which is a name or an address itself.
-    ///
-    /// # Errors
-    ///
-    /// The resolver's.
-    pub async fn addresses(&mut self, host: &str, port: u16) -> Addresses {
+    /// The addresses of `host`, a name or an address.
+    pub(crate) async fn addresses(&mut self, host: &str, port: u16) -> Addresses {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(vec![(address, port).into()]);
         }

@@ -1,4 +1,4 @@
-//! The runtime that lapin is given: tokio's, but for the type of its streams.
+//! The runtime for lapin: tokio's, with our own type of stream.
 
 use std::{
     io::{self, Read, Write},
@@ -16,14 +16,13 @@ use futures_util::Stream as Items;
 
 use super::io::Stream;
 
-/// Tasks and timers are tokio's. A stream cannot be connected through it: lapin gets one that is connected.
+/// Tasks and timers are tokio's. It cannot connect: lapin gets a connected stream.
 #[derive(Debug, Clone)]
-pub struct LapinRuntime(Tokio);
+pub(crate) struct LapinRuntime(Tokio);
 
 impl LapinRuntime {
-    /// The kit of the tokio runtime that this is called in.
-    #[must_use]
-    pub fn current() -> Self {
+    /// The current tokio runtime.
+    pub(crate) fn current() -> Self {
         Self(Tokio::current())
     }
 }
@@ -56,7 +55,7 @@ impl Reactor for LapinRuntime {
     type TcpStream = Stream;
     type Sleep = <Tokio as Reactor>::Sleep;
 
-    // The trait's bound on the handle is private to its crate, so this has to do without. lapin never calls it.
+    // The trait's bound on the handle is private to its crate, so this omits it. lapin never calls it.
     fn register<H: Read + Write + Send + 'static>(
         &self,
         _socket: H,

@@ -1,4 +1,4 @@
-//! TCP: every address in turn, each with its share of the time.
+//! Connects by TCP: tries every address, each with its share of the time.
 
 use std::{fmt, io, net::SocketAddr, time::Duration};
 
@@ -10,31 +10,26 @@ use tokio::{
 
 use super::{Deadline, StreamError};
 
-/// A connection is probed after so long without traffic. The heartbeats of AMQP find a dead peer sooner, but
-/// not while nothing is read.
+/// TCP keepalive. AMQP heartbeats find a dead peer sooner, but not while the stream is not read.
 const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
     .with_time(Duration::from_secs(30))
     .with_interval(Duration::from_secs(10))
     .with_retries(3);
 
-/// Where to connect to.
+/// A host to connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BrokerAddress {
+pub(crate) struct BrokerAddress {
     /// A name, or an IPv4 or IPv6 address without brackets.
-    pub host: String,
+    pub(crate) host: String,
     /// The port.
-    pub port: u16,
-    /// Whether TLS is spoken there.
-    pub tls: bool,
+    pub(crate) port: u16,
+    /// Whether to use TLS.
+    pub(crate) tls: bool,
 }
 
-/// Connects to the first address that answers. Each gets an equal share of what remains of the time, so that
-/// a silent one does not use up what the others need.
-///
-/// # Errors
-///
-/// [`StreamError::Tcp`] tells what each address said; [`StreamError::TooLong`] if the only one said nothing.
-pub async fn connect(
+/// Connects to the first address that answers. Each gets an equal share of the remaining time, so that a silent one
+/// does not use it up. Fails with what each address answered.
+pub(crate) async fn connect(
     addresses: &[SocketAddr],
     deadline: Deadline,
 ) -> Result<TcpStream, StreamError> {

@@ -1,4 +1,4 @@
-//! The transport, and the word from outside that it has to end.
+//! The transport, which can be ended from outside.
 
 use std::{
     io,
@@ -16,18 +16,18 @@ use super::{
     handle::{StreamEnd, StreamHandle},
 };
 
-/// Where bytes come from.
-pub trait ByteSource {
+/// A source of bytes.
+pub(super) trait ByteSource {
     /// Reads into `buffer`; `Ok(0)` is the end.
     fn receive(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
 
-    /// Reads nothing, and waits until that time; for ever, or for a word from outside, without one.
+    /// Waits without reading until that time, or with `None` until it is ended from outside.
     fn rest(&mut self, cx: &mut Context<'_>, until: Option<Instant>) -> Poll<io::Result<()>>;
 }
 
 /// A transport that can be ended from outside.
 #[derive(Debug)]
-pub struct EndableTransport<T> {
+pub(super) struct EndableTransport<T> {
     transport: T,
     handle: StreamHandle,
     alarm: Alarm,
@@ -35,12 +35,12 @@ pub struct EndableTransport<T> {
 
 impl<T: AsyncRead + AsyncWrite + Unpin> EndableTransport<T> {
     /// The transport, ended by that handle.
-    pub fn new(transport: T, handle: StreamHandle) -> Self {
+    pub(super) fn new(transport: T, handle: StreamHandle) -> Self {
         Self { transport, handle, alarm: Alarm::new() }
     }
 
-    /// Does something to the transport, and notes how it failed.
-    pub fn with<R>(
+    /// Uses the transport, and records its failure.
+    pub(super) fn with<R>(
         &mut self,
         work: impl FnOnce(Pin<&mut T>) -> Poll<io::Result<R>>,
     ) -> Poll<io::Result<R>> {
@@ -48,14 +48,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> EndableTransport<T> {
         Poll::Ready(done.inspect_err(|error| self.failed(error)))
     }
 
-    /// Notes that it failed.
-    pub fn failed(&self, error: &io::Error) {
+    /// Records a failure.
+    pub(super) fn failed(&self, error: &io::Error) {
         if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) {
             self.handle.note(StreamEnd::Failed(error.to_string()));
         }
     }
 
-    /// Whether it has to end now, or until then comes `until`. The reader, if it watches, is woken when either does.
+    /// Ready with an error if it must end now, or `Ok` if `until` has come. Otherwise the watching reader is woken at
+    /// the earlier time.
     fn ring(&mut self, until: Option<Instant>) -> Poll<io::Result<()>> {
         let deadline = self.handle.deadline();
         let Some(at) = deadline.into_iter().chain(until).min() else { return Poll::Pending };
@@ -81,7 +82,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> ByteSource for EndableTransport<T> {
         let mut into = ReadBuf::new(buffer);
         if self.with(|transport| transport.poll_read(cx, &mut into))?.is_pending() {
             self.handle.watch(cx.waker());
-            // Between the first look and this, it may have been told to end.
+            // It may have been told to end since the first check.
             return match self.ring(None) {
                 Poll::Ready(Err(given_up)) => Poll::Ready(Err(given_up)),
                 _ => Poll::Pending,

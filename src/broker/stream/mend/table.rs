@@ -1,28 +1,28 @@
-//! Tables and arrays, at any depth, without recursion.
+//! Repairs tables and arrays of any depth, without recursion.
 
 use super::{Malformed, cursor::Cursor};
 
-/// So deep may tables and arrays be nested, the outermost table included. Producers nest two or three deep, and
-/// so does the broker's `x-death`.
-pub const MAX_DEPTH: usize = 16;
+/// The deepest nesting of tables and arrays, the outermost included. Producers and the broker's `x-death` nest two or
+/// three deep.
+pub(super) const MAX_DEPTH: usize = 16;
 
-/// The type of a value that lapin reads as bytes, whatever they are. It is framed like a table.
+/// The type that lapin reads as plain bytes. It is framed like a table.
 const BYTES: u8 = b'x';
 
-/// A table or an array that is being read.
+/// A table or array being read.
 #[derive(Debug, Clone, Copy, Default)]
 struct TableLevel {
-    /// Where its type stands; of no use for the outermost, which has none.
+    /// The position of its type. Unused for the outermost, which has none.
     kind: usize,
     end: usize,
     /// Whether its entries have names.
     named: bool,
 }
 
-/// How long a value is, by its type, as lapin reads it.
+/// The length of a value, by its type, as lapin reads it.
 enum ValueShape {
     Fixed(usize),
-    /// A length of 32 bits, and so many bytes.
+    /// A length of 32 bits, then that many bytes.
     Counted,
     /// The same, and the bytes are entries.
     Entries {
@@ -46,12 +46,9 @@ const fn shape(kind: u8) -> Option<ValueShape> {
 }
 
 impl Cursor<'_> {
-    /// Passes over a table, and mends it. What is nested in it too deep, or cannot be read, becomes bytes.
-    ///
-    /// # Errors
-    ///
-    /// [`Malformed`] if the outermost table itself cannot be read.
-    pub fn table(&mut self) -> Result<(), Malformed> {
+    /// Skips a table and repairs it. A nested value that is too deep or unreadable becomes bytes. Fails if the
+    /// outermost table is unreadable.
+    pub(super) fn table(&mut self) -> Result<(), Malformed> {
         let length = self.u32()?;
         let begin = self.at;
         self.skip(length)?;
@@ -82,8 +79,7 @@ impl Cursor<'_> {
         Ok(())
     }
 
-    /// Passes over one entry of a table or an array; into it where it has entries itself, and then it is
-    /// returned. `None` if it cannot be read.
+    /// Skips one entry. An entry with entries of its own is entered and returned. `None` if it is unreadable.
     #[allow(clippy::option_option, reason = "unreadable, flat, or one with entries of its own")]
     fn entry(&mut self, level: TableLevel) -> Option<Option<TableLevel>> {
         if level.named {
@@ -105,7 +101,7 @@ impl Cursor<'_> {
         }))
     }
 
-    /// Makes a table or an array bytes, and passes over it.
+    /// Turns a table or array into bytes, and skips it.
     const fn as_bytes(&mut self, level: TableLevel) {
         self.bytes[level.kind] = BYTES;
         self.mended.nesting = true;
