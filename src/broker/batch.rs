@@ -22,11 +22,8 @@ use super::{
 /// A message to be sent.
 #[derive(Debug)]
 pub(super) struct OutgoingRef<'a> {
-    /// The queue.
     pub(super) queue: &'a ShortString,
-    /// The body.
     pub(super) body: &'a [u8],
-    /// The properties.
     pub(super) properties: BasicProperties,
 }
 
@@ -79,7 +76,7 @@ impl fmt::Display for Interruption {
 #[derive(Debug)]
 pub(super) struct BatchResult {
     /// The result of each message, in order.
-    pub(super) fates: Vec<PublishResult>,
+    pub(super) results: Vec<PublishResult>,
     /// Why some are unknown.
     pub(super) interruption: Option<Interruption>,
     /// Whether a confirm was late or missing.
@@ -142,7 +139,7 @@ pub(super) async fn publish<'a>(
     };
     late |= interruption == Some(Interruption::Silent);
     let published =
-        BatchResult { fates: fates(messages, collect(&mut answers)), interruption, late };
+        BatchResult { results: results(messages, collect(&mut answers)), interruption, late };
     confirm_timeout.note(&published);
     published
 }
@@ -244,13 +241,13 @@ fn collect<F: Future<Output = lapin::Result<Confirmation>>>(
 
 /// The result of each message. A nack belongs to its message. A return belongs to the message that was returned,
 /// whichever confirm reports it. A return that matches no message counts for every message of its queue.
-fn fates<'a>(
+fn results<'a>(
     messages: impl Iterator<Item = OutgoingRef<'a>>,
     (confirmations, mut returned): (Vec<Option<Confirmation>>, Vec<BasicReturnMessage>),
 ) -> Vec<PublishResult> {
-    let mut fates = Vec::with_capacity(confirmations.len());
+    let mut results = Vec::with_capacity(confirmations.len());
     for confirmation in confirmations {
-        fates.push(match &confirmation {
+        results.push(match &confirmation {
             None => PublishResult::Unknown,
             Some(Confirmation::Nack(_)) => PublishResult::Nacked,
             Some(Confirmation::Ack(_) | Confirmation::NotRequested) => PublishResult::Confirmed,
@@ -258,29 +255,29 @@ fn fates<'a>(
         returned.extend(confirmation.and_then(Confirmation::take_message));
     }
     if returned.is_empty() {
-        return fates;
+        return results;
     }
     let messages: Vec<_> = messages.collect();
     for back in returned {
         let is_for_its_queue =
             |message: &OutgoingRef<'_>| *message.queue == back.delivery.routing_key;
         // Equal messages are interchangeable.
-        let own = messages.iter().zip(&mut fates).find(|(message, fate)| {
-            **fate != PublishResult::Returned
+        let own = messages.iter().zip(&mut results).find(|(message, result)| {
+            **result != PublishResult::Returned
                 && is_for_its_queue(message)
                 && is_the_same(message, &back)
         });
-        if let Some((_, fate)) = own {
-            *fate = PublishResult::Returned;
+        if let Some((_, result)) = own {
+            *result = PublishResult::Returned;
             continue;
         }
-        for (message, fate) in messages.iter().zip(&mut fates) {
-            if is_for_its_queue(message) && *fate != PublishResult::Unknown {
-                *fate = PublishResult::Returned;
+        for (message, result) in messages.iter().zip(&mut results) {
+            if is_for_its_queue(message) && *result != PublishResult::Unknown {
+                *result = PublishResult::Returned;
             }
         }
     }
-    fates
+    results
 }
 
 /// Whether this message was returned.
@@ -301,7 +298,7 @@ mod tests {
         BasicReturnMessage { delivery, reply_code: 312, reply_text: "NO_ROUTE".into() }
     }
 
-    fn fates_of<const N: usize>(
+    fn results_of<const N: usize>(
         messages: [(&str, &str); N],
         answers: (Vec<Option<Confirmation>>, Vec<BasicReturnMessage>),
     ) -> Vec<PublishResult> {
@@ -311,7 +308,7 @@ mod tests {
             body: body.as_bytes(),
             properties: BasicProperties::default(),
         });
-        fates(outgoing, answers)
+        results(outgoing, answers)
     }
 
     #[test]
@@ -323,9 +320,9 @@ mod tests {
             Some(Confirmation::Ack(None)),
             None,
         ];
-        let fates = fates_of(messages, (confirmations, Vec::new()));
+        let results = results_of(messages, (confirmations, Vec::new()));
         assert_eq!(
-            fates,
+            results,
             [
                 PublishResult::Confirmed,
                 PublishResult::Confirmed,
@@ -339,8 +336,8 @@ mod tests {
     fn of_messages_that_are_the_same_as_many_count_as_came_back() {
         let ack = || Some(Confirmation::Ack(None));
         let back = || vec![returned("dead", "a"), returned("dead", "a")];
-        let fates = fates_of([("dead", "a"); 3], (vec![ack(), ack(), ack()], back()));
-        assert_eq!(fates.iter().filter(|fate| **fate == PublishResult::Returned).count(), 2);
+        let results = results_of([("dead", "a"); 3], (vec![ack(), ack(), ack()], back()));
+        assert_eq!(results.iter().filter(|result| **result == PublishResult::Returned).count(), 2);
     }
 
     #[test]
@@ -351,9 +348,9 @@ mod tests {
             Some(Confirmation::Ack(None)),
             Some(Confirmation::Nack(None)),
         ];
-        let fates = fates_of(messages, (confirmations, vec![returned("dead", "other")]));
+        let results = results_of(messages, (confirmations, vec![returned("dead", "other")]));
         assert_eq!(
-            fates,
+            results,
             [PublishResult::Returned, PublishResult::Confirmed, PublishResult::Returned]
         );
     }
@@ -362,15 +359,15 @@ mod tests {
     fn a_nack_counts_for_its_message_alone() {
         let confirmations =
             vec![Some(Confirmation::Nack(None)), Some(Confirmation::Ack(None)), None];
-        let fates = fates_of([("dead", "a"); 3], (confirmations, Vec::new()));
+        let results = results_of([("dead", "a"); 3], (confirmations, Vec::new()));
         assert_eq!(
-            fates,
+            results,
             [PublishResult::Nacked, PublishResult::Confirmed, PublishResult::Unknown]
         );
     }
 
-    /// The library completes the first confirm, which carries the return, after it was asked for; and the
-    /// second, of the message that came back, before that one is asked for.
+    /// The library completes the first confirm, which carries the return, after it was asked for; and the second, of
+    /// the message that came back, before that one is asked for.
     #[test]
     fn a_return_on_a_confirm_that_completes_meanwhile_is_not_missed() {
         type Boxed = Pin<Box<dyn Future<Output = lapin::Result<Confirmation>>>>;
@@ -391,7 +388,10 @@ mod tests {
             [Box::pin(first), Box::pin(second), Box::pin(ready(Ok(Confirmation::Nack(None))))];
         let mut answers: Vec<_> = both.into_iter().map(|one| Box::pin(maybe_done(one))).collect();
         let messages = [("dead", "a"), ("dead", "b"), ("dead", "c")];
-        let fates = fates_of(messages, collect(&mut answers));
-        assert_eq!(fates, [PublishResult::Unknown, PublishResult::Returned, PublishResult::Nacked]);
+        let results = results_of(messages, collect(&mut answers));
+        assert_eq!(
+            results,
+            [PublishResult::Unknown, PublishResult::Returned, PublishResult::Nacked]
+        );
     }
 }

@@ -12,7 +12,6 @@ pub(super) const GONE: &str = "the connection is gone";
 pub(super) struct CloseCause {
     /// The broker's reply code, if it gave one: 320 is `CONNECTION_FORCED`.
     pub(super) code: Option<u16>,
-    /// The text.
     pub(super) text: String,
 }
 
@@ -27,7 +26,7 @@ impl fmt::Display for CloseCause {
 
 impl CloseCause {
     /// A cause without a reply code.
-    pub(super) fn told(text: impl Into<String>) -> Self {
+    pub(super) fn from_text(text: impl Into<String>) -> Self {
         Self { code: None, text: text.into() }
     }
 
@@ -37,15 +36,15 @@ impl CloseCause {
             ErrorKind::ProtocolError(said) => {
                 Self { code: Some(said.get_id()), text: said.get_message().to_string() }
             }
-            ErrorKind::IOError(error) => Self::told(error.to_string()),
-            ErrorKind::MissingHeartbeatError => Self::told("the broker's heartbeats stopped"),
-            ErrorKind::ParsingError(_) => {
-                Self::told(format!("the client library cannot read what the broker sent: {error}"))
-            }
+            ErrorKind::IOError(error) => Self::from_text(error.to_string()),
+            ErrorKind::MissingHeartbeatError => Self::from_text("the broker's heartbeats stopped"),
+            ErrorKind::ParsingError(_) => Self::from_text(format!(
+                "the client library cannot read what the broker sent: {error}"
+            )),
             ErrorKind::InvalidConnectionState(_) | ErrorKind::InvalidChannelState(..) => {
-                Self::told(GONE)
+                Self::from_text(GONE)
             }
-            _ => Self::told(error.to_string()),
+            _ => Self::from_text(error.to_string()),
         }
     }
 }

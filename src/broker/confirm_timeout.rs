@@ -54,11 +54,11 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn given_up() -> BatchResult {
-        BatchResult { fates: Vec::new(), interruption: Some(Interruption::Silent), late: true }
+        BatchResult { results: Vec::new(), interruption: Some(Interruption::Silent), late: true }
     }
 
     fn confirmed(late: bool) -> BatchResult {
-        BatchResult { fates: Vec::new(), interruption: None, late }
+        BatchResult { results: Vec::new(), interruption: None, late }
     }
 
     /// Copies of a message that a broker stores and never confirms, while its delivery is in flight.
@@ -74,9 +74,8 @@ mod tests {
         copies
     }
 
-    /// The bounds that docs/queues.md states: for the default time-out, and for the shortest and
-    /// the longest that the configuration accepts. The time is the longest that a settled delivery stays in
-    /// flight.
+    /// The bounds that docs/queues.md states: for the default time-out, and for the shortest and the longest that the
+    /// configuration accepts. The time is the longest that a settled delivery stays in flight.
     #[test]
     fn copies_are_bounded_while_a_delivery_is_in_flight() {
         for (timeout, answering, silent) in [(10, 3, 8), (1, 7, 11), (60, 2, 6)] {

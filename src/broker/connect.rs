@@ -36,12 +36,6 @@ struct ReadObservers {
     metrics: Option<Arc<Metrics>>,
 }
 
-impl fmt::Debug for Connector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connector").finish_non_exhaustive()
-    }
-}
-
 /// Why no connection could be made. The texts name a host and the fault, never a password.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{host}: {fault}")]

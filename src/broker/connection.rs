@@ -18,8 +18,8 @@ const STREAM_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection. Dropped, it closes in the background.
 ///
-/// lapin waits for the answer to its close until the network reports the connection as lost. Meanwhile it keeps
-/// a thread and the socket. So the stream is ended after [`STREAM_TIMEOUT`].
+/// lapin waits for the answer to its close until the network reports the connection as lost. Meanwhile it keeps a
+/// thread and the socket. So the stream is ended after [`STREAM_TIMEOUT`].
 #[derive(Debug)]
 pub(super) struct Connection {
     inner: lapin::Connection,

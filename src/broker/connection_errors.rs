@@ -4,7 +4,7 @@
 //! a wait that ends with its connection gets no error. But lapin announces each such error once, as an event of the
 //! connection.
 
-use std::{fmt, future, pin::Pin, time::Duration};
+use std::{future, pin::Pin, time::Duration};
 
 use futures_util::{Stream, StreamExt};
 use lapin::{
@@ -31,12 +31,6 @@ pub(super) struct ConnectionErrors {
     events: Pin<Box<dyn Stream<Item = Event> + Send>>,
     /// The last error that closed a channel without a command.
     channel: Option<lapin::Error>,
-}
-
-impl fmt::Debug for ConnectionErrors {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ConnectionErrors").finish_non_exhaustive()
-    }
 }
 
 impl ConnectionErrors {

@@ -26,7 +26,6 @@ const EVERY: Duration = Duration::from_millis(500);
 /// Counts a lane's consumers.
 #[derive(Debug)]
 pub(super) struct Counting {
-    /// The lane.
     pub(super) lane: Lane,
     /// The family of queues.
     pub(super) queues: Arc<Queues>,

@@ -71,7 +71,6 @@ impl Drop for Sampler<'_> {
 /// Samples for one lane.
 #[derive(Debug)]
 pub(super) struct Depths {
-    /// The lane.
     pub(super) lane: Lane,
     /// The family of queues.
     pub(super) queues: Arc<Queues>,
@@ -112,10 +111,10 @@ impl Depths {
                 continue;
             }
             let mut waiting = None;
-            if timeout(LIMIT, self.look(&mut probe, &mut waiting)).await.is_err() {
+            if timeout(LIMIT, self.sample_once(&mut probe, &mut waiting)).await.is_err() {
                 probe.forget();
             }
-            if starvation.lasts(consumer.serving(waiting)) {
+            if starvation.is_starving(consumer.serving(waiting)) {
                 return SessionBreak::Starving;
             }
         }
@@ -124,7 +123,7 @@ impl Depths {
 
     /// Takes one sample, and returns in `waiting` how many jobs wait in the lane. A queue that cannot be sampled
     /// keeps its figure.
-    async fn look(&self, probe: &mut DepthProbe<'_>, waiting: &mut Option<u32>) {
+    async fn sample_once(&self, probe: &mut DepthProbe<'_>, waiting: &mut Option<u32>) {
         for lane in self.samplers.lanes(self.lane) {
             let Some(found) = probe.at(self.queues.lane(lane)).await else { continue };
             if lane == self.lane {
@@ -156,7 +155,7 @@ const fn depth_of(lane: Lane) -> Depth {
     }
 }
 
-/// DepthProbe on a channel of their own, because a look at a queue that is missing closes the channel.
+/// Asks for depths on a channel of its own, because a question about a missing queue closes the channel.
 #[derive(Debug)]
 pub(super) struct DepthProbe<'a> {
     connection: &'a Connection,
@@ -164,7 +163,7 @@ pub(super) struct DepthProbe<'a> {
 }
 
 impl<'a> DepthProbe<'a> {
-    /// DepthProbe by this connection.
+    /// Asks over this connection.
     pub(super) const fn on(connection: &'a Connection) -> Self {
         Self { connection, channel: None }
     }

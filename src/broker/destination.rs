@@ -64,7 +64,6 @@ pub(super) struct PublishContext {
 }
 
 /// The messages for one queue. It ends when its inbox is closed and every message is confirmed, refused or given up.
-#[derive(Debug)]
 pub(super) struct Destination {
     /// The queue's name, for texts.
     name: String,
@@ -109,7 +108,7 @@ impl Destination {
             if self.unpublished() == 0 {
                 self.shared.health.cleared(&self.name);
                 match self.inbox.recv().await {
-                    Some(posted) => self.keep(posted),
+                    Some(request) => self.keep(request),
                     None => return,
                 }
             }
@@ -145,14 +144,17 @@ impl Destination {
 
     /// Publishes one batch, over the shared or the dedicated connection.
     async fn publish(&mut self, channel: &ConfirmChannel, is_dedicated: bool) -> NextStep {
-        let (batch, letters) = self.take_out();
+        let (batch, messages) = self.take_out();
         if batch.is_empty() {
             return NextStep::Continue;
         }
         let frame_max = channel.frame_max();
-        let outgoing = letters.iter().map(|OutgoingMessage { queue, body, properties, .. }| {
-            OutgoingRef { queue, body, properties: headers::fit(properties, frame_max) }
-        });
+        let outgoing =
+            messages.iter().map(|OutgoingMessage { queue, body, properties, .. }| OutgoingRef {
+                queue,
+                body,
+                properties: headers::fit(properties, frame_max),
+            });
         let (shared, queue, inbox) = (&self.shared, &self.name, &self.inbox);
         let waiting = batch.len() + self.pending.len();
         let waits = |how: ConfirmWait| {
@@ -165,16 +167,16 @@ impl Destination {
         let forever = std::future::pending();
         let published =
             batch::publish(channel, outgoing, &mut self.confirm_timeout, &waits, forever).await;
-        self.count(&letters, &published);
-        for ((entry, letter), fate) in batch.iter().zip(letters).zip(&published.fates) {
-            if *fate != PublishResult::Confirmed {
-                entry.message.put_back(letter);
+        self.count(&messages, &published);
+        for ((entry, message), result) in batch.iter().zip(messages).zip(&published.results) {
+            if *result != PublishResult::Confirmed {
+                entry.message.put_back(message);
             }
         }
-        let is_gone = published.fates.contains(&PublishResult::Returned);
+        let is_gone = published.results.contains(&PublishResult::Returned);
         let used = if is_dedicated { ConnectionUse::Dedicated } else { ConnectionUse::Shared };
         let applied = self.pending.apply(batch, published, used, self.confirmed());
-        let next = Self::tell(applied);
+        let next = Self::respond(applied);
         if is_gone && self.shared.settings.declare {
             // The queue was deleted. If it can't be declared, the next try is returned again.
             let _ = topology::ensure(&channel.connection, &self.shared.queues, true).await;
@@ -187,43 +189,43 @@ impl Destination {
     fn take_out(&mut self) -> (Vec<PendingMessage<PublishRequest>>, Vec<OutgoingMessage>) {
         self.pending.retain(PublishRequest::is_awaited);
         let mut batch = self.pending.next(self.confirmed());
-        let mut letters = Vec::with_capacity(batch.len());
+        let mut messages = Vec::with_capacity(batch.len());
         batch.retain(|entry| {
-            let letter = entry.message.take();
-            let is_there = letter.is_some();
-            letters.extend(letter);
+            let message = entry.message.take();
+            let is_there = message.is_some();
+            messages.extend(message);
             is_there
         });
-        (batch, letters)
+        (batch, messages)
     }
 
     /// Counts the results of a batch.
-    fn count(&self, letters: &[OutgoingMessage], published: &BatchResult) {
+    fn count(&self, messages: &[OutgoingMessage], published: &BatchResult) {
         let silent = published.interruption == Some(Interruption::Silent);
-        for (letter, fate) in letters.iter().zip(&published.fates) {
-            let counted = match fate {
+        for (message, result) in messages.iter().zip(&published.results) {
+            let counted = match result {
                 PublishResult::Confirmed => metrics::Published::Confirmed,
                 PublishResult::Nacked => metrics::Published::Nacked,
                 PublishResult::Returned => metrics::Published::Returned,
                 PublishResult::Unknown if silent => metrics::Published::TimedOut,
                 PublishResult::Unknown => continue,
             };
-            if *fate == PublishResult::Confirmed {
+            if *result == PublishResult::Confirmed {
                 self.shared.confirmed.fetch_add(1, Ordering::Relaxed);
             }
-            if let Some(target) = letter.target {
+            if let Some(target) = message.target {
                 self.shared.metrics.published(target, counted);
             }
         }
     }
 
     /// Passes the results to the senders.
-    fn tell(applied: Applied<PublishRequest>) -> NextStep {
-        for posted in applied.confirmed {
-            posted.tell(Ok(()));
+    fn respond(applied: Applied<PublishRequest>) -> NextStep {
+        for request in applied.confirmed {
+            request.respond(Ok(()));
         }
-        for (posted, refusal) in applied.unpublishable {
-            posted.tell(Err(refusal));
+        for (request, refusal) in applied.unpublishable {
+            request.respond(Err(refusal));
         }
         applied.next
     }
@@ -274,15 +276,15 @@ impl Destination {
         None
     }
 
-    fn keep(&mut self, posted: PublishRequest) {
-        let size = posted.size();
-        self.pending.push(posted, size);
+    fn keep(&mut self, request: PublishRequest) {
+        let size = request.size();
+        self.pending.push(request, size);
     }
 
     fn take_in(&mut self) {
         while self.pending.len() < TAKEN_IN {
             match self.inbox.try_recv() {
-                Ok(posted) => self.keep(posted),
+                Ok(request) => self.keep(request),
                 Err(_) => break,
             }
         }
@@ -295,8 +297,8 @@ impl Destination {
     }
 
     fn failed(&mut self, why: String) {
-        let letters = self.unpublished();
-        self.shared.health.failed(&self.name, why, letters);
+        let messages = self.unpublished();
+        self.shared.health.failed(&self.name, why, messages);
     }
 
     /// The number of confirmed messages, of any queue.

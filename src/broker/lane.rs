@@ -190,7 +190,7 @@ impl LaneChannel {
         loop {
             let last = self.ledger.due(&closing).await;
             self.ledger.flush(&mut frames);
-            if let Err(error) = self.tell(&frames).await {
+            if let Err(error) = self.send_frames(&frames).await {
                 return SessionBreak::Failed(error);
             }
             frames.clear();
@@ -202,7 +202,7 @@ impl LaneChannel {
 
     /// Writes the frames, nacks before acks: an ack with `multiple` past them would ack deliveries that are to be
     /// requeued or dead-lettered.
-    async fn tell(&self, frames: &[Frame]) -> lapin::Result<()> {
+    async fn send_frames(&self, frames: &[Frame]) -> lapin::Result<()> {
         let nack = |tag: u64, requeue| {
             self.channel.basic_nack(tag, BasicNackOptions { requeue, multiple: false })
         };

@@ -39,7 +39,6 @@ pub(super) struct SessionContext {
     pub(super) settings: Arc<BrokerSettings>,
     /// What settles deliveries.
     pub(super) targets: Arc<SettlementTargets>,
-    /// The metrics.
     pub(super) metrics: Arc<Metrics>,
     /// Whether each lane consumes.
     pub(super) lanes: Arc<LaneStates>,
@@ -50,7 +49,6 @@ pub(super) struct SessionContext {
 }
 
 /// The task that keeps one lane's session alive.
-#[derive(Debug)]
 pub(super) struct LaneSessions {
     lane: Lane,
     connector: Connector,
@@ -88,7 +86,7 @@ impl LaneSessions {
     }
 
     /// Reports to `consumers` how many consumers the lane has.
-    pub(super) fn tell(&mut self, consumers: Arc<dyn Consumers>) {
+    pub(super) fn count_for(&mut self, consumers: Arc<dyn Consumers>) {
         let queues = Arc::clone(&self.shared.targets.queues);
         self.depths.counting = Some(Counting { lane: self.lane, queues, told: consumers });
     }
@@ -116,7 +114,7 @@ impl LaneSessions {
             };
             self.shared.metrics.session_ended(ended);
             tokio::select! {
-                () = sleep(self.reconnect.wait(fastrand::f64())) => {}
+                () = sleep(self.reconnect.next(fastrand::f64())) => {}
                 () = commands.unwanted() => break,
             }
         }
@@ -140,12 +138,12 @@ impl LaneSessions {
         self.shared.begun.store(true, Ordering::Release);
         let began = Instant::now();
         let end = self.run_session(session, intake, began).await;
-        self.reconnect.lived(began.elapsed(), end.suspicion != Suspicion::None);
-        if end.by != SessionEndReason::Shutdown {
+        self.reconnect.record(began.elapsed(), end.suspicion != Suspicion::None);
+        if end.reason != SessionEndReason::Shutdown {
             let cause = self.judge(&end);
             self.shared.lanes.fails(self.lane, &cause);
         }
-        end.by
+        end.reason
     }
 
     async fn run_session(
@@ -158,7 +156,7 @@ impl LaneSessions {
         if !self.suspect {
             self.shared.lanes.consumes(self.lane);
         }
-        let questions = self.shared.sessions.attend(self.lane);
+        let questions = self.shared.sessions.register(self.lane);
         let running = session.run(intake, self.commands.clone(), questions, &self.depths);
         let mut running = pin!(running);
         let mut commands = self.commands.clone();

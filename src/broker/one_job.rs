@@ -24,7 +24,7 @@ use crate::{
 pub(super) const ASK_EVERY: Duration = Duration::from_millis(500);
 
 /// How often a busy lane checks whether it is stalled.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const CHECK_EVERY: Duration = Duration::from_millis(100);
 
 /// The answer of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub(super) type Question = oneshot::Sender<FetchAnswer>;
 
 /// Awaits `work`. While the lane is stalled, it leaves its turn to the other lane: the broker's answer waits behind
 /// unread deliveries, and a question must not wait with it.
-pub(super) async fn leaving_turns<T>(
+pub(super) async fn yielding_turns<T>(
     questions: &mut mpsc::Receiver<Question>,
     stalls: impl Fn() -> bool,
     work: impl Future<Output = T>,
@@ -57,7 +57,7 @@ pub(super) async fn leaving_turns<T>(
         tokio::select! {
             biased;
             done = work.as_mut() => return done,
-            () = sleep(LOOK_EVERY) => {}
+            () = sleep(CHECK_EVERY) => {}
         }
     }
 }
@@ -79,7 +79,7 @@ pub(super) async fn answer<E>(
         tokio::select! {
             biased;
             fetched = fetching.as_mut() => break Ok(fetched?),
-            () = sleep(LOOK_EVERY) => if stalls() { break Err(fetching) },
+            () = sleep(CHECK_EVERY) => if stalls() { break Err(fetching) },
         }
     };
     match fetched {
@@ -103,7 +103,7 @@ pub(super) struct Sessions(Arc<PerLane<Mutex<Option<mpsc::Sender<Question>>>>>);
 
 impl Sessions {
     /// Directs a lane's questions to the returned receiver, until it is dropped with its session.
-    pub(super) fn attend(&self, lane: Lane) -> mpsc::Receiver<Question> {
+    pub(super) fn register(&self, lane: Lane) -> mpsc::Receiver<Question> {
         let (questions, asked) = mpsc::channel(1);
         *self.of(lane) = Some(questions);
         asked

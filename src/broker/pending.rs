@@ -43,7 +43,6 @@ pub(super) struct Pending<M> {
 /// A message that waits or is on its way.
 #[derive(Debug)]
 pub(super) struct PendingMessage<M> {
-    /// The message.
     pub(super) message: M,
     size: usize,
     place: u64,
@@ -177,8 +176,8 @@ impl<M> Pending<M> {
         let mut applied =
             Applied { confirmed: Vec::new(), unpublishable: Vec::new(), next: NextStep::Continue };
         let (mut unknown, mut refused) = (Vec::new(), None);
-        for (mut entry, fate) in batch.into_iter().zip(published.fates) {
-            match fate {
+        for (mut entry, result) in batch.into_iter().zip(published.results) {
+            match result {
                 PublishResult::Confirmed => {
                     self.proven = self.proven.max(entry.size);
                     applied.confirmed.push(entry.message);
@@ -188,7 +187,7 @@ impl<M> Pending<M> {
                     // The message did not break the channel. It goes behind the others, which may pass.
                     (entry.suspect, entry.dedicated) = (false, false);
                     self.entries.push_back(entry);
-                    refused = refused.max(fate.refusal());
+                    refused = refused.max(result.refusal());
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Publishes new jobs to a lane, for `revoker enqueue`.
 
 use std::{
-    fmt, mem,
+    mem,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -56,12 +56,6 @@ struct EnqueueBatch<J> {
     /// How many are confirmed so far.
     confirmed: u64,
     refused: Vec<(J, Unpublishable)>,
-}
-
-impl fmt::Debug for Producer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Producer").field("health", &self.health).finish_non_exhaustive()
-    }
 }
 
 impl Producer {
@@ -166,7 +160,7 @@ impl Producer {
         };
         let published =
             batch::publish(&channel, jobs, &mut self.confirm_timeout, &waits, given_up).await;
-        if published.fates.contains(&PublishResult::Returned) && self.settings.declare {
+        if published.results.contains(&PublishResult::Returned) && self.settings.declare {
             // The queue was deleted. If it cannot be declared, the next batch is returned again.
             let _ = topology::ensure(&channel.connection, &self.queues, true).await;
         }

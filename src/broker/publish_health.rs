@@ -26,15 +26,15 @@ struct Unpublished {
     /// For each queue, how many messages wait, and why.
     stuck: BTreeMap<String, StuckQueue>,
     /// The number of messages that can never be published.
-    aside: usize,
+    unpublishable: usize,
     /// Why the latest of these cannot.
-    why_aside: String,
+    why_unpublishable: String,
 }
 
 #[derive(Debug)]
 struct StuckQueue {
     why: String,
-    letters: usize,
+    messages: usize,
 }
 
 impl Default for PublishHealth {
@@ -50,22 +50,22 @@ pub(super) struct KeptInFlight(Arc<PublishHealth>);
 impl Drop for KeptInFlight {
     fn drop(&mut self) {
         let mut state = self.0.state();
-        state.aside -= 1;
+        state.unpublishable -= 1;
         self.0.note(&state);
     }
 }
 
 impl PublishHealth {
     /// Records that publishing to a queue failed, and how many messages wait for it.
-    pub fn failed(&self, queue: &str, why: String, letters: usize) {
-        if letters == 0 {
+    pub fn failed(&self, queue: &str, why: String, messages: usize) {
+        if messages == 0 {
             return self.cleared(queue);
         }
         let mut state = self.state();
         if state.stuck.get(queue).is_none_or(|before| before.why != why) {
-            warn!(queue, reason = %why, letters, "messages wait: they cannot be published");
+            warn!(queue, reason = %why, letters = messages, "messages wait: they cannot be published");
         }
-        state.stuck.insert(queue.to_owned(), StuckQueue { why, letters });
+        state.stuck.insert(queue.to_owned(), StuckQueue { why, messages });
         self.note(&state);
     }
 
@@ -88,8 +88,8 @@ impl PublishHealth {
         let Unpublishable { size, why } = refusal;
         let mut state = self.state();
         warn!(queue, reason = %why, size, "a message can never be published: its job stays in flight");
-        state.aside += 1;
-        state.why_aside = format!("queue {queue}: {why}");
+        state.unpublishable += 1;
+        state.why_unpublishable = format!("queue {queue}: {why}");
         self.note(&state);
         KeptInFlight(Arc::clone(self))
     }
@@ -101,8 +101,8 @@ impl PublishHealth {
     }
 
     fn note(&self, state: &Unpublished) {
-        let stuck: usize = state.stuck.values().map(|stuck| stuck.letters).sum();
-        let now = stuck >= MAX_STUCK || state.aside >= MAX_STUCK;
+        let stuck: usize = state.stuck.values().map(|stuck| stuck.messages).sum();
+        let now = stuck >= MAX_STUCK || state.unpublishable >= MAX_STUCK;
         self.full.send_if_modified(|full| std::mem::replace(full, now) != now);
     }
 
@@ -115,17 +115,17 @@ impl PublishHealth {
 impl Report for PublishHealth {
     fn condition(&self) -> Condition {
         let state = self.state();
-        let Unpublished { stuck, aside, why_aside } = &*state;
+        let Unpublished { stuck, unpublishable, why_unpublishable } = &*state;
         let mut reasons: Vec<String> = stuck
             .iter()
-            .map(|(queue, StuckQueue { why, letters })| {
-                format!("{letters} messages wait to be published to {queue}: {why}")
+            .map(|(queue, StuckQueue { why, messages })| {
+                format!("{messages} messages wait to be published to {queue}: {why}")
             })
             .collect();
-        if *aside > 0 {
+        if *unpublishable > 0 {
             reasons.push(format!(
-                "{aside} jobs stay in flight, because what is to be published of them is refused; the \
-                 latest for {why_aside}"
+                "{unpublishable} jobs stay in flight, because what is to be published of them is refused; the \
+                 latest for {why_unpublishable}"
             ));
         }
         if reasons.is_empty() {
@@ -177,16 +177,16 @@ mod tests {
         let full = health.full();
         let refusal = Unpublishable { size: 9, why: "406 too large".to_owned() };
         health.failed("dead", "not confirmed".to_owned(), MAX_STUCK - 1);
-        let mut aside = vec![health.keep_in_flight("dead", &refusal)];
+        let mut unpublishable = vec![health.keep_in_flight("dead", &refusal)];
         health.cleared("dead");
         let reason = "1 jobs stay in flight, because what is to be published of them is refused; \
                       the latest for queue dead: 406 too large"
             .to_owned();
         assert_eq!(health.condition(), Condition::NotReady { reason });
         assert!(!*full.borrow());
-        aside.extend((1..MAX_STUCK).map(|_| health.keep_in_flight("dead", &refusal)));
+        unpublishable.extend((1..MAX_STUCK).map(|_| health.keep_in_flight("dead", &refusal)));
         assert!(*full.borrow());
-        aside.clear();
+        unpublishable.clear();
         assert!(!*full.borrow());
         assert_eq!(health.condition(), Condition::Ready);
     }

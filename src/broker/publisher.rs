@@ -87,16 +87,16 @@ impl PublishRequest {
     }
 
     /// Puts back a message that has to be sent again. Drops it if the sender has given up.
-    pub fn put_back(&self, letter: OutgoingMessage) {
+    pub fn put_back(&self, message: OutgoingMessage) {
         let mut slot = slot(&self.slot);
         // Checked under the lock: the sender closes its side before it empties the slot.
         if self.is_awaited() {
-            *slot = Some(letter);
+            *slot = Some(message);
         }
     }
 
     /// Passes the result to the sender, if it still waits.
-    pub fn tell(self, outcome: Result<(), Unpublishable>) {
+    pub fn respond(self, outcome: Result<(), Unpublishable>) {
         // A sender that is gone needs no result: either the message is stored, or its delivery comes again.
         let _ = self.published.send(outcome);
     }
@@ -116,17 +116,17 @@ struct ConfirmReceiver {
 impl Drop for ConfirmReceiver {
     fn drop(&mut self) {
         self.outcome.close();
-        let letter = slot(&self.slot).take();
+        let message = slot(&self.slot).take();
         // Not under the lock: dropping the message releases bytes, which wakes readers.
-        drop(letter);
+        drop(message);
     }
 }
 
 /// Returns the two sides of a request.
-fn post(letter: OutgoingMessage) -> (PublishRequest, ConfirmReceiver) {
-    let size = letter.body.len();
+fn new_request(message: OutgoingMessage) -> (PublishRequest, ConfirmReceiver) {
+    let size = message.body.len();
     let (published, outcome) = oneshot::channel();
-    let slot = Arc::new(Mutex::new(Some(letter)));
+    let slot = Arc::new(Mutex::new(Some(message)));
     (PublishRequest { slot: Arc::clone(&slot), size, published }, ConfirmReceiver { slot, outcome })
 }
 
@@ -167,10 +167,10 @@ impl Publisher {
     /// # Errors
     ///
     /// [`NotPublished`].
-    pub async fn publish(&self, letter: OutgoingMessage) -> Result<(), NotPublished> {
-        let inbox = self.by_queue.get(&letter.queue).unwrap_or(&self.others);
-        let (posted, mut awaited) = post(letter);
-        inbox.send(posted).await.map_err(|_| NotPublished::Closed)?;
+    pub async fn publish(&self, message: OutgoingMessage) -> Result<(), NotPublished> {
+        let inbox = self.by_queue.get(&message.queue).unwrap_or(&self.others);
+        let (request, mut awaited) = new_request(message);
+        inbox.send(request).await.map_err(|_| NotPublished::Closed)?;
         let outcome = (&mut awaited.outcome).await.map_err(|_| NotPublished::Closed)?;
         outcome.map_err(NotPublished::Unpublishable)
     }

@@ -34,11 +34,10 @@ use crate::metrics::Metrics;
 const STABLE: Duration = Duration::from_secs(10);
 
 /// The interval of checking the connection: it may end without an event.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const CHECK_EVERY: Duration = Duration::from_millis(100);
 
 /// The publishing task. It ends when every [`Publisher`] is dropped and every message is confirmed, refused or given
 /// up.
-#[derive(Debug)]
 pub struct Publishing {
     connector: Connector,
     shared: Arc<PublishContext>,
@@ -125,12 +124,12 @@ async fn until_ended(
     metrics: &Metrics,
 ) -> String {
     let mut events = pin!(events);
-    let mut look = interval(LOOK_EVERY);
+    let mut check = interval(CHECK_EVERY);
     loop {
         let event = tokio::select! {
             biased;
             event = events.next() => event,
-            _ = look.tick() => None,
+            _ = check.tick() => None,
         };
         match event {
             // A channel may have failed: its destination opens another, and the connection goes on.

@@ -34,7 +34,7 @@ impl Default for ReconnectDelay {
 
 impl ReconnectDelay {
     /// Records how long a session lasted, and whether its connection was lost.
-    pub(super) fn lived(&mut self, lived: Duration, lost: bool) {
+    pub(super) fn record(&mut self, lived: Duration, lost: bool) {
         if lived >= STABLE {
             // A session that breaks at once must not be retried without a delay.
             self.backoff.reset();
@@ -50,7 +50,7 @@ impl ReconnectDelay {
     }
 
     /// The delay before the next try. `chance` is drawn evenly from 0 to 1.
-    pub(super) fn wait(&mut self, chance: f64) -> Duration {
+    pub(super) fn next(&mut self, chance: f64) -> Duration {
         self.backoff.next(chance)
     }
 }
@@ -65,13 +65,13 @@ mod tests {
     fn the_waits_grow_until_a_session_is_stable() {
         let mut delay = ReconnectDelay::default();
         let waits = [(); 7].map(|()| {
-            delay.lived(SHORT, true);
-            delay.wait(0.5)
+            delay.record(SHORT, true);
+            delay.next(0.5)
         });
         assert!(waits.is_sorted(), "{waits:?}");
         assert_eq!((waits[0], waits[6]), (RECONNECT.initial, RECONNECT.max));
-        delay.lived(STABLE, true);
-        assert_eq!(delay.wait(0.5), RECONNECT.initial);
+        delay.record(STABLE, true);
+        assert_eq!(delay.next(0.5), RECONNECT.initial);
     }
 
     #[test]
@@ -79,7 +79,7 @@ mod tests {
         let after = |lives: &[(Duration, bool)]| {
             let mut delay = ReconnectDelay::default();
             for (lived, lost) in lives {
-                delay.lived(*lived, *lost);
+                delay.record(*lived, *lost);
             }
             delay.is_flapping()
         };

@@ -29,7 +29,7 @@ use crate::{domain::Lane, metrics::SessionEndReason, ports::Demand};
 pub(super) const LINGER: Duration = Duration::from_millis(100);
 
 /// How often a lane checks for room to consume again.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const CHECK_EVERY: Duration = Duration::from_millis(500);
 
 /// Why no session began.
 #[derive(Debug, Error)]
@@ -43,7 +43,6 @@ pub(super) enum SessionRefused {
 }
 
 /// A session of one lane.
-#[derive(Debug)]
 pub(super) struct Session {
     lane: Lane,
     connection: Connection,
@@ -113,7 +112,7 @@ impl Session {
             declare: self.settings.declare,
         };
         let end = SessionEnd::of(broken, &mut self.errors, &lane_queue).await;
-        self.close(end.by).await;
+        self.close(end.reason).await;
         end
     }
 
@@ -131,12 +130,12 @@ impl Session {
         let stalls = || connection.state() == ConnectionState::Stalled;
         let mut sampling = pin!(depths.sample(connection, &channel));
         let mut intake = Some(intake);
-        let mut room = interval(LOOK_EVERY);
+        let mut room = interval(CHECK_EVERY);
         room.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let wanted = commands.wanted();
             let following = consumption.follow(connection, wanted, intake.as_ref());
-            one_job::leaving_turns(&mut questions, stalls, following).await?;
+            one_job::yielding_turns(&mut questions, stalls, following).await?;
             if wanted == Demand::Never {
                 intake = None;
             }
@@ -153,7 +152,7 @@ impl Session {
             };
             let fetching = consumption.fetch(connection, commands.wanted(), intake.as_ref());
             let answering = one_job::answer(question, stalls, fetching);
-            one_job::leaving_turns(&mut questions, stalls, answering).await?;
+            one_job::yielding_turns(&mut questions, stalls, answering).await?;
         }
     }
 

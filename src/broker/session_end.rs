@@ -48,7 +48,7 @@ pub(super) enum SessionBreak {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct SessionEnd {
     /// The metric's label.
-    pub(super) by: SessionEndReason,
+    pub(super) reason: SessionEndReason,
     /// The cause, in the words of the broker or of the client library.
     pub(super) cause: String,
     /// Whether a message may be behind it.
@@ -56,8 +56,8 @@ pub(super) struct SessionEnd {
 }
 
 impl SessionEnd {
-    fn new(by: SessionEndReason, cause: impl Into<String>) -> Self {
-        Self { by, cause: cause.into(), suspicion: Suspicion::None }
+    fn new(reason: SessionEndReason, cause: impl Into<String>) -> Self {
+        Self { reason, cause: cause.into(), suspicion: Suspicion::None }
     }
 
     /// Finds the cause.
@@ -101,7 +101,7 @@ impl SessionEnd {
         if unexplained && connection.status().connected() {
             return Self::new(SessionEndReason::ChannelClosed, "the broker closed the channel");
         }
-        let by = if error.is_amqp_soft_error() {
+        let reason = if error.is_amqp_soft_error() {
             SessionEndReason::ChannelClosed
         } else {
             SessionEndReason::ConnectionLost
@@ -109,14 +109,14 @@ impl SessionEnd {
         // The stream knows more about its failure than lapin.
         let by_stream = (unexplained || error.is_io_error()).then(|| connection.cause()).flatten();
         let cause = by_stream.unwrap_or_else(|| CloseCause::of(error));
-        Self { by, cause: cause.to_string(), suspicion: suspicion(error) }
+        Self { reason, cause: cause.to_string(), suspicion: suspicion(error) }
     }
 
     async fn lost(errors: &mut ConnectionErrors, connection: &Connection) -> Self {
         if let Some(error) = errors.behind(connection.status()).await {
             return Self::failed(&error, connection);
         }
-        let cause = connection.cause().unwrap_or_else(|| CloseCause::told(GONE));
+        let cause = connection.cause().unwrap_or_else(|| CloseCause::from_text(GONE));
         Self::new(SessionEndReason::ConnectionLost, cause.to_string())
     }
 }

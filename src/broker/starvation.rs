@@ -34,7 +34,7 @@ pub(super) struct Starvation {
 
 impl Starvation {
     /// Records a sample. Returns whether the consumer starves. A sample without an answer changes nothing.
-    pub(super) fn lasts(&mut self, now: Serving) -> bool {
+    pub(super) fn is_starving(&mut self, now: Serving) -> bool {
         let idle = now.consuming && now.in_flight == 0 && now.delivered == self.delivered;
         self.delivered = now.delivered;
         self.samples = match now.waiting {
@@ -53,39 +53,46 @@ mod tests {
     const STARVING: Serving =
         Serving { consuming: true, waiting: Some(5), in_flight: 0, delivered: 7 };
 
-    /// After how many looks it is so; `None` if it never is.
-    fn looks(mut serving: impl FnMut(u32) -> Serving) -> Option<u32> {
+    /// The number of samples until it starves; `None` if it never does.
+    fn samples_needed(mut serving: impl FnMut(u32) -> Serving) -> Option<u32> {
         let mut starvation = Starvation::default();
-        (1..2 * SAMPLES_UNSERVED).find(|number| starvation.lasts(serving(*number)))
+        (1..2 * SAMPLES_UNSERVED).find(|number| starvation.is_starving(serving(*number)))
     }
 
     #[test]
     fn a_consumer_that_gets_nothing_of_what_waits_starves() {
-        assert_eq!(looks(|_| STARVING), Some(SAMPLES + 1), "the first shows that there were some");
-        assert_eq!(looks(|_| Serving { delivered: 0, ..STARVING }), Some(SAMPLES_UNSERVED));
+        assert_eq!(
+            samples_needed(|_| STARVING),
+            Some(SAMPLES + 1),
+            "the first shows that there were some"
+        );
+        assert_eq!(
+            samples_needed(|_| Serving { delivered: 0, ..STARVING }),
+            Some(SAMPLES_UNSERVED)
+        );
     }
 
     #[test]
     fn whoever_is_served_or_busy_or_paused_or_has_nothing_to_wait_for_does_not() {
-        assert_eq!(looks(|number| Serving { delivered: number.into(), ..STARVING }), None);
-        assert_eq!(looks(|_| Serving { in_flight: 1, ..STARVING }), None);
-        assert_eq!(looks(|_| Serving { consuming: false, ..STARVING }), None);
-        assert_eq!(looks(|_| Serving { waiting: Some(0), ..STARVING }), None);
+        assert_eq!(samples_needed(|number| Serving { delivered: number.into(), ..STARVING }), None);
+        assert_eq!(samples_needed(|_| Serving { in_flight: 1, ..STARVING }), None);
+        assert_eq!(samples_needed(|_| Serving { consuming: false, ..STARVING }), None);
+        assert_eq!(samples_needed(|_| Serving { waiting: Some(0), ..STARVING }), None);
     }
 
     #[test]
     fn it_must_be_so_in_every_look() {
         let waiting = |number: u32| Some(u32::from(!number.is_multiple_of(SAMPLES)));
-        assert_eq!(looks(|number| Serving { waiting: waiting(number), ..STARVING }), None);
+        assert_eq!(samples_needed(|number| Serving { waiting: waiting(number), ..STARVING }), None);
     }
 
     #[test]
     fn what_is_not_told_counts_neither_way() {
         let waiting = |number: u32| (!number.is_multiple_of(2)).then_some(5);
         assert_eq!(
-            looks(|number| Serving { waiting: waiting(number), ..STARVING }),
+            samples_needed(|number| Serving { waiting: waiting(number), ..STARVING }),
             Some(2 * SAMPLES + 1)
         );
-        assert_eq!(looks(|_| Serving { waiting: None, ..STARVING }), None);
+        assert_eq!(samples_needed(|_| Serving { waiting: None, ..STARVING }), None);
     }
 }

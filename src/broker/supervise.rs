@@ -41,7 +41,6 @@ impl Source for AmqpSource {
 }
 
 /// The task that keeps a session of each lane alive.
-#[derive(Debug)]
 pub struct Supervisor {
     lanes: PerLane<LaneSessions>,
     stalls: PerLane<watch::Receiver<bool>>,
@@ -80,9 +79,9 @@ impl Supervisor {
 
     /// Reports to `consumers` how many consumers each lane has.
     #[must_use]
-    pub fn telling(mut self, consumers: &Arc<dyn Consumers>) -> Self {
+    pub fn counting_for(mut self, consumers: &Arc<dyn Consumers>) -> Self {
         for lane in Lane::ALL {
-            self.lanes.get_mut(lane).tell(Arc::clone(consumers));
+            self.lanes.get_mut(lane).count_for(Arc::clone(consumers));
         }
         self
     }

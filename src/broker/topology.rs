@@ -61,8 +61,8 @@ pub enum TopologyError {
     },
 }
 
-/// Declares every queue, or checks that it exists. It never deletes or changes anything. A fault of one lane's
-/// queues does not stop the other's. Fails with the first queue that is wrong.
+/// Declares every queue, or checks that it exists. It never deletes or changes anything. A fault of one lane's queues
+/// does not stop the other's. Fails with the first queue that is wrong.
 pub(super) async fn ensure(
     connection: &Connection,
     queues: &Queues,

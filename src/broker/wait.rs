@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::{cause::GONE, connect::NO_ANSWER, connection::Connection};
 
 /// How often a wait looks at its connection.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const CHECK_EVERY: Duration = Duration::from_millis(100);
 
 /// What can be expected of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,9 +87,9 @@ impl Connection {
     }
 }
 
-/// Awaits `work` on a connection in the state that `look` returns. Time counts while `counts` is true of that state.
+/// Awaits `work` on a connection in the state that `state` returns. Time counts while `counts` is true of that state.
 async fn wait<T>(
-    look: impl Fn() -> ConnectionState,
+    state: impl Fn() -> ConnectionState,
     limit: Duration,
     work: impl Future<Output = T>,
     counts: impl Fn(ConnectionState) -> bool,
@@ -97,11 +97,11 @@ async fn wait<T>(
     let mut work = pin!(work);
     let mut left = limit;
     while !left.is_zero() {
-        let slice = LOOK_EVERY.min(left);
+        let slice = CHECK_EVERY.min(left);
         if let Ok(done) = timeout(slice, work.as_mut()).await {
             return Ok(done);
         }
-        match look() {
+        match state() {
             ConnectionState::Gone => return Err(NoAnswer::Gone),
             state if counts(state) => left -= slice,
             _ => {}

@@ -84,7 +84,7 @@ async fn start(config: &Config, spans: Spans) -> Result<Running, EngineError> {
     let Consumer { mut supervisor, source, control, consuming } = consumer;
     if flow.shares_rate() {
         let flow: Arc<dyn Consumers> = Arc::new(Arc::clone(&flow));
-        supervisor = supervisor.telling(&flow);
+        supervisor = supervisor.counting_for(&flow);
     }
 
     let secrets = Secrets { credentials, history_keys };

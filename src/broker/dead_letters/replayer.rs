@@ -36,7 +36,6 @@ const BLOCKED_LIMIT: Duration = Duration::from_secs(300);
 
 /// Publishes dead letters as fresh jobs: persistent, mandatory, confirmed. It has its own connection, because a
 /// blocked connection sends nothing, not even acks.
-#[derive(Debug)]
 pub struct Replayer {
     channel: DedicatedChannel,
     queues: Queues,
@@ -126,9 +125,9 @@ impl Replayer {
             batch::publish(channel, outgoing, &mut self.confirm_timeout, &|_| (), given_up).await;
         let gave_up = published.interruption == Some(Interruption::GivenUp);
         let unknown =
-            published.fates.iter().filter(|fate| **fate == PublishResult::Unknown).count();
-        let mut refusals = batch.iter().zip(&published.fates).filter_map(|(entry, fate)| {
-            fate.refusal()
+            published.results.iter().filter(|result| **result == PublishResult::Unknown).count();
+        let mut refusals = batch.iter().zip(&published.results).filter_map(|(entry, result)| {
+            result.refusal()
                 .map(|refusal| format!("queue {}: {refusal}", letters[entry.message].queue))
         });
         let refusal = refusals.next();

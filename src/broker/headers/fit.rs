@@ -182,8 +182,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a producer sends along, and however small the frames: the copy fits, and has all of
-        /// our own headers.
+        /// Whatever a producer sends along, and however small the frames: the copy fits, and has all of our own
+        /// headers.
         #[test]
         fn every_dead_letter_fits(
             lengths in proptest::collection::vec(0usize..3000, 0..12),

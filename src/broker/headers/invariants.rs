@@ -29,8 +29,8 @@ static KEYS: LazyLock<HistoryKeys> =
 /// The time of day in these invariants, in Unix seconds.
 const NOW: u64 = 1_700_000_000;
 
-/// Reads properties as they came over the wire. The first byte says in which lane they came, whether the
-/// broker says of them that they stayed in one of our retry queues, and whether the worker has keys.
+/// Reads properties as they came over the wire. The first byte says in which lane they came, whether the broker says
+/// of them that they stayed in one of our retry queues, and whether the worker has keys.
 ///
 /// # Panics
 ///

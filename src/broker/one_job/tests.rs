@@ -39,7 +39,7 @@ impl Scene {
     /// A session that gives these answers, then ends with a question unanswered.
     fn session(&mut self, lane: Lane, answers: impl IntoIterator<Item = FetchAnswer>) {
         let mut answers: VecDeque<FetchAnswer> = answers.into_iter().collect();
-        let (mut questions, asking) = (self.sessions.attend(lane), self.asking.clone());
+        let (mut questions, asking) = (self.sessions.register(lane), self.asking.clone());
         self.tasks.spawn(async move {
             while let Some(question) = questions.recv().await {
                 asking.send(lane).unwrap();
@@ -119,7 +119,7 @@ async fn nobody_else_is_asked_while_one_may_have_a_job() {
 
     let mut scene = Scene::new();
     scene.session(Bulk, [FetchAnswer::Job; 9]);
-    let mut questions = scene.sessions.attend(Interactive);
+    let mut questions = scene.sessions.register(Interactive);
     let question = questions.recv().await.unwrap();
     advance(10 * ASK_EVERY).await;
     assert!(scene.asked.try_recv().is_err(), "the bulk lane was asked as well");
@@ -157,10 +157,10 @@ async fn nobody_is_asked_when_none_is_wanted_and_it_ends_when_none_ever_is() {
 async fn a_lane_that_stalls_over_a_command_leaves_its_turns_to_the_other() {
     let mut scene = Scene::new();
     scene.session(Bulk, [FetchAnswer::Job; 9]);
-    let mut questions = scene.sessions.attend(Interactive);
+    let mut questions = scene.sessions.register(Interactive);
     let (stalls, told) = (AtomicBool::new(false), Notify::new());
     let following =
-        leaving_turns(&mut questions, || stalls.load(Ordering::Relaxed), told.notified());
+        yielding_turns(&mut questions, || stalls.load(Ordering::Relaxed), told.notified());
     let asked = async {
         sleep(10 * ASK_EVERY).await;
         assert!(scene.asked.try_recv().is_err(), "it does not stall yet");

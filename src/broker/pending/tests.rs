@@ -38,7 +38,7 @@ impl Broker {
         let taken = culprit.unwrap_or(batch.len());
         self.stored.extend(batch.iter().take(taken).map(|entry| entry.message));
         let confirmed = if culprit.is_some() { self.confirms.min(taken) } else { taken };
-        let fates =
+        let results =
             (0..batch.len())
                 .map(|place| {
                     if place < confirmed {
@@ -51,7 +51,7 @@ impl Broker {
         let blame = self.blame.unwrap_or(Blame::Message);
         let broken = ChannelFailure { why: "406 too large".to_owned(), blame };
         BatchResult {
-            fates,
+            results,
             interruption: culprit.map(|_| Interruption::ChannelFailure(broken)),
             late: false,
         }
@@ -90,7 +90,8 @@ fn run(pending: &mut Pending<u32>, broker: &mut Broker, batches: usize) -> Outco
         assert!(!batch.is_empty(), "something waits, and nothing goes");
         let published = broker.publish(&batch);
         let now =
-            published.fates.iter().filter(|fate| **fate == PublishResult::Confirmed).count() as u64;
+            published.results.iter().filter(|result| **result == PublishResult::Confirmed).count()
+                as u64;
         let applied = pending.apply(batch, published, ConnectionUse::Dedicated, confirmed + now);
         outcome.confirmed.extend(applied.confirmed);
         outcome.unpublishable.extend(applied.unpublishable.iter().map(|(message, _)| message));
@@ -186,7 +187,7 @@ fn a_message_is_not_condemned_for_one_of_another_queue_that_breaks_their_connect
                 let fault = ChannelFailure { why: "541".to_owned(), blame: Blame::Perhaps };
                 let interruption = Some(Interruption::ChannelFailure(fault));
                 BatchResult {
-                    fates: vec![PublishResult::Unknown; batch.len()],
+                    results: vec![PublishResult::Unknown; batch.len()],
                     interruption,
                     late: false,
                 }
@@ -207,7 +208,8 @@ fn others_go_first_while_there_is_no_connection_apart() {
     let broken = ChannelFailure { why: "541".to_owned(), blame: Blame::Perhaps };
     let batch = pending.next(0);
     let interruption = Some(Interruption::ChannelFailure(broken));
-    let published = BatchResult { fates: vec![PublishResult::Unknown], interruption, late: false };
+    let published =
+        BatchResult { results: vec![PublishResult::Unknown], interruption, late: false };
     pending.apply(batch, published, ConnectionUse::Shared, 0);
     pending.push(1, 100);
     assert!(pending.needs_dedicated(0));
@@ -226,13 +228,13 @@ fn a_lost_connection_makes_no_suspect_and_what_was_confirmed_is_not_sent_again()
     pending.apply(alone, published, ConnectionUse::Dedicated, 0);
     let batch = pending.next(1);
     assert_eq!(batch.len(), 3);
-    let fates = vec![PublishResult::Confirmed, PublishResult::Unknown, PublishResult::Confirmed];
+    let results = vec![PublishResult::Confirmed, PublishResult::Unknown, PublishResult::Confirmed];
     let interruption =
         Some(Interruption::ChannelFailure(ChannelFailure::by_nobody("reset".to_owned())));
     let unconfirmed = batch[1].message;
     let applied = pending.apply(
         batch,
-        BatchResult { fates, interruption, late: false },
+        BatchResult { results, interruption, late: false },
         ConnectionUse::Dedicated,
         1,
     );
@@ -245,11 +247,11 @@ fn a_lost_connection_makes_no_suspect_and_what_was_confirmed_is_not_sent_again()
 #[test]
 fn a_refusal_of_the_queue_is_no_fault_of_the_message() {
     let mut pending = pending(&[100]);
-    for fate in [PublishResult::Nacked, PublishResult::Returned] {
+    for result in [PublishResult::Nacked, PublishResult::Returned] {
         let batch = pending.next(0);
-        let published = BatchResult { fates: vec![fate], interruption: None, late: false };
+        let published = BatchResult { results: vec![result], interruption: None, late: false };
         let applied = pending.apply(batch, published, ConnectionUse::Dedicated, 0);
-        assert_eq!(applied.next, NextStep::Wait(fate.refusal().unwrap().to_owned()));
+        assert_eq!(applied.next, NextStep::Wait(result.refusal().unwrap().to_owned()));
         assert_eq!(pending.len(), 1);
     }
 }
@@ -316,9 +318,9 @@ proptest! {
     fn what_is_left_is_in_its_order(sizes in proptest::collection::vec(1usize..400, 1..30)) {
         let mut pending = pending(&sizes);
         let batch = pending.next(0);
-        let fates = vec![PublishResult::Unknown; batch.len()];
+        let results = vec![PublishResult::Unknown; batch.len()];
         let interruption = Some(Interruption::GivenUp);
-        pending.apply(batch, BatchResult { fates, interruption, late: false }, ConnectionUse::Dedicated, 0);
+        pending.apply(batch, BatchResult { results, interruption, late: false }, ConnectionUse::Dedicated, 0);
         let left = pending.into_messages();
         prop_assert_eq!(left, (0..).take(sizes.len()).collect::<Vec<u32>>());
     }

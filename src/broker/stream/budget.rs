@@ -100,7 +100,6 @@ pub(crate) const fn cost(header: usize, body: u64) -> u64 {
 /// A delivery, as its connection identifies it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Delivered {
-    /// Its channel.
     pub(crate) channel: u16,
     /// Its tag on that channel.
     pub(crate) tag: u64,

@@ -74,7 +74,7 @@ pub(super) enum ScanResult {
     /// A content header larger than a frame may be.
     Oversized,
     /// A fault that ends the connection.
-    FrameFault(FrameFault),
+    Fault(FrameFault),
 }
 
 /// The position in a stream.
@@ -117,7 +117,7 @@ impl Scanner {
         }
     }
 
-    /// What was negotiated on; what we would agree on, before.
+    /// The negotiated values, or ours before the negotiation.
     pub(super) const fn negotiated(&self) -> Negotiated {
         self.negotiated
     }
@@ -125,7 +125,7 @@ impl Scanner {
     /// The largest frame allowed now, in bytes.
     pub(super) fn limit(&self) -> usize {
         let limit = match self.negotiated.frame_max {
-            // Nothing was negotiated on yet.
+            // Nothing is negotiated yet.
             0 => DEFAULT_FRAME_MAX,
             negotiated => negotiated.max(LEAST_FRAME_MAX),
         };

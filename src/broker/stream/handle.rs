@@ -101,7 +101,7 @@ impl StreamHandle {
     /// Why the stream ended or is about to, as the broker or the stream reported it.
     pub(crate) fn cause(&self) -> Option<CloseCause> {
         let said = self.0.said.get().cloned();
-        said.or_else(|| self.end().map(|ended| CloseCause::told(ended.to_string())))
+        said.or_else(|| self.end().map(|ended| CloseCause::from_text(ended.to_string())))
     }
 
     /// Whether the stream is not read because too many delivered bytes are held. Answers wait as well then.

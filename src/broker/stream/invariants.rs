@@ -91,8 +91,8 @@ pub fn read(sent: &[u8], cuts: Cuts) -> (Vec<u8>, Option<String>) {
     }
 }
 
-/// Reads bytes as what a broker sends. The first says how they are cut; and whether the others are taken as
-/// they are, or as the payloads of frames, each behind its kind and two bytes of length.
+/// Reads bytes as what a broker sends. The first says how they are cut; and whether the others are taken as they are,
+/// or as the payloads of frames, each behind its kind and two bytes of length.
 ///
 /// # Panics
 ///

@@ -21,7 +21,6 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
 pub(crate) struct BrokerAddress {
     /// A name, or an IPv4 or IPv6 address without brackets.
     pub(crate) host: String,
-    /// The port.
     pub(crate) port: u16,
     /// Whether to use TLS.
     pub(crate) tls: bool,

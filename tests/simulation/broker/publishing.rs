@@ -113,14 +113,14 @@ async fn batch(world: &World, waiting: &mut VecDeque<Outgoing>) -> Result<(), &'
             world.witness.unpublishable(outgoing.number);
             let refusal =
                 Unpublishable { size: letter.body.len(), why: "it is too large".to_owned() };
-            outgoing.posted.tell(Err(refusal));
+            outgoing.posted.respond(Err(refusal));
             continue;
         }
         if !world.is(Mutant::TakesSilenceForConfirm) {
             store(world, &outgoing, &letter);
         }
         // Whoever waited may have gone: the letter stands all the same.
-        outgoing.posted.tell(Ok(()));
+        outgoing.posted.respond(Ok(()));
     }
     refused
 }
