@@ -74,7 +74,7 @@ impl fmt::Display for Interruption {
 
 /// The result of a batch.
 #[derive(Debug)]
-pub(super) struct BatchResult {
+pub(super) struct PublishedBatch {
     /// The result of each message, in order.
     pub(super) results: Vec<PublishResult>,
     /// Why some are unknown.
@@ -119,7 +119,7 @@ pub(super) async fn publish<'a>(
     confirm_timeout: &mut ConfirmTimeout,
     waits: &impl Fn(ConfirmWait),
     given_up: impl Future<Output = ()>,
-) -> BatchResult {
+) -> PublishedBatch {
     let ConfirmChannel { connection, channel } = to;
     let mut answers: Vec<_> =
         messages.clone().map(|message| Box::pin(maybe_done(send(channel, message)))).collect();
@@ -139,7 +139,7 @@ pub(super) async fn publish<'a>(
     };
     late |= interruption == Some(Interruption::Silent);
     let published =
-        BatchResult { results: results(messages, collect(&mut answers)), interruption, late };
+        PublishedBatch { results: results(messages, collect(&mut answers)), interruption, late };
     confirm_timeout.note(&published);
     published
 }

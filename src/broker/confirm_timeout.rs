@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::batch::{BatchResult, Interruption};
+use super::batch::{Interruption, PublishedBatch};
 
 /// A channel on which the broker answers without confirms is given up after this many time-outs.
 const KEPT_FOR: u32 = 10;
@@ -38,7 +38,7 @@ impl ConfirmTimeout {
     }
 
     /// Adapts to the result of a batch. Giving up its channel doubles the time-out. Confirms in time reset it.
-    pub(super) fn note(&mut self, published: &BatchResult) {
+    pub(super) fn note(&mut self, published: &PublishedBatch) {
         if published.interruption == Some(Interruption::Silent) {
             self.timeout = self.timeout.saturating_mul(2).min(LONGEST).max(self.normal);
         } else if !published.late {
@@ -53,12 +53,12 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn given_up() -> BatchResult {
-        BatchResult { results: Vec::new(), interruption: Some(Interruption::Silent), late: true }
+    fn given_up() -> PublishedBatch {
+        PublishedBatch { results: Vec::new(), interruption: Some(Interruption::Silent), late: true }
     }
 
-    fn confirmed(late: bool) -> BatchResult {
-        BatchResult { results: Vec::new(), interruption: None, late }
+    fn confirmed(late: bool) -> PublishedBatch {
+        PublishedBatch { results: Vec::new(), interruption: None, late }
     }
 
     /// Copies of a message that a broker stores and never confirms, while its delivery is in flight.

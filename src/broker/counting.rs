@@ -3,15 +3,14 @@
 //! The depths are sampled every two seconds, one queue after the other. That is too seldom here: a replica with an
 //! old count must not call, and one slow queue would delay the count. So each lane asks on its own, more often.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::{
     connection::Connection,
-    depths::DepthProbe,
+    depths::{DepthProbe, Depths},
     lane::LaneChannel,
-    queues::Queues,
     session_end::SessionBreak,
     wait::{ConnectionState, NoAnswer},
 };
@@ -23,33 +22,24 @@ use crate::{
 /// The interval of the question. A count stays fresh although several answers in a row are lost.
 const EVERY: Duration = Duration::from_millis(500);
 
-/// Counts a lane's consumers.
-#[derive(Debug)]
-pub(super) struct Counting {
-    pub(super) lane: Lane,
-    /// The family of queues.
-    pub(super) queues: Arc<Queues>,
-    /// Receives the counts.
-    pub(super) told: Arc<dyn Consumers>,
-}
-
 /// Reports the consumer as absent when the session ends.
-struct CountedSession<'a>(&'a Counting);
+struct CountedSession<'a>(&'a dyn Consumers, Lane);
 
 impl Drop for CountedSession<'_> {
     fn drop(&mut self) {
-        self.0.told.absent(self.0.lane);
+        self.0.absent(self.1);
     }
 }
 
-impl Counting {
-    /// Counts until the connection is gone.
-    pub(super) async fn run(
+impl Depths {
+    /// Counts the lane's consumers for `counts` until the connection is gone.
+    pub(super) async fn count_consumers(
         &self,
+        counts: &dyn Consumers,
         connection: &Connection,
         consumer: &LaneChannel,
     ) -> SessionBreak {
-        let _session = CountedSession(self);
+        let _session = CountedSession(counts, self.lane);
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut probe = DepthProbe::on(connection);
@@ -60,7 +50,7 @@ impl Counting {
             let stalled = connection.state() == ConnectionState::Stalled;
             let consumption = consumer.consumption().filter(|_| !stalled);
             if told != consumption {
-                self.told.absent(self.lane);
+                counts.absent(self.lane);
                 told = consumption;
             }
             if consumption.is_none() {
@@ -75,7 +65,7 @@ impl Counting {
             // The count is void if the consumer was cancelled meanwhile.
             if consumer.consumption() == consumption {
                 let consumers = found.map_or(0, |found| found.consumers);
-                self.told.counted(self.lane, asked, consumers);
+                counts.counted(self.lane, asked, consumers);
             }
         }
         SessionBreak::Silent(NoAnswer::Gone)

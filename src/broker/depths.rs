@@ -17,7 +17,6 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::{
     connection::Connection,
-    counting::Counting,
     lane::LaneChannel,
     queues::Queues,
     session_end::SessionBreak,
@@ -28,6 +27,7 @@ use super::{
 use crate::{
     domain::{Lane, PerLane},
     metrics::{Depth, Metrics},
+    ports::Consumers,
 };
 
 /// The interval of the samples.
@@ -78,8 +78,8 @@ pub(super) struct Depths {
     pub(super) metrics: Arc<Metrics>,
     /// The other samplers.
     pub(super) samplers: Samplers,
-    /// Counts the lane's consumers, where replicas share a rate.
-    pub(super) counting: Option<Counting>,
+    /// Receives the number of the lane's consumers, where replicas share a rate.
+    pub(super) consumers: Option<Arc<dyn Consumers>>,
 }
 
 impl Depths {
@@ -89,12 +89,12 @@ impl Depths {
         connection: &Connection,
         consumer: &LaneChannel,
     ) -> SessionBreak {
-        let Some(counting) = &self.counting else {
+        let Some(consumers) = &self.consumers else {
             return self.sample_depths(connection, consumer).await;
         };
         tokio::select! {
             broken = self.sample_depths(connection, consumer) => broken,
-            broken = counting.run(connection, consumer) => broken,
+            broken = self.count_consumers(&**consumers, connection, consumer) => broken,
         }
     }
 

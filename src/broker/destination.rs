@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::{
-    batch::{self, BatchResult, ConfirmWait, Interruption, OutgoingRef, PublishResult},
+    batch::{self, ConfirmWait, Interruption, OutgoingRef, PublishResult, PublishedBatch},
     confirm_channel::{ConfirmChannel, DedicatedChannel},
     confirm_timeout::ConfirmTimeout,
     connection::Connection,
@@ -200,7 +200,7 @@ impl Destination {
     }
 
     /// Counts the results of a batch.
-    fn count(&self, messages: &[OutgoingMessage], published: &BatchResult) {
+    fn count(&self, messages: &[OutgoingMessage], published: &PublishedBatch) {
         let silent = published.interruption == Some(Interruption::Silent);
         for (message, result) in messages.iter().zip(&published.results) {
             let counted = match result {

@@ -20,7 +20,7 @@ pub enum QueueCheck {
     Faulty(String),
 }
 
-/// DepthProbe at every queue of the family.
+/// Inspects every queue of the worker.
 ///
 /// # Errors
 ///

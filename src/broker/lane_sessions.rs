@@ -15,7 +15,6 @@ use super::{
     commands::{DeliverySender, LaneCommands},
     connect::{Connector, Purpose},
     consuming::LaneStates,
-    counting::Counting,
     delivery::SettlementTargets,
     depths::Depths,
     one_job::Sessions,
@@ -87,8 +86,7 @@ impl LaneSessions {
 
     /// Reports to `consumers` how many consumers the lane has.
     pub(super) fn count_for(&mut self, consumers: Arc<dyn Consumers>) {
-        let queues = Arc::clone(&self.shared.targets.queues);
-        self.depths.counting = Some(Counting { lane: self.lane, queues, told: consumers });
+        self.depths.consumers = Some(consumers);
     }
 
     /// Runs sessions until no job is wanted any more. Fails with [`TopologyError::Differs`] if a queue has other

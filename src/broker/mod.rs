@@ -62,11 +62,10 @@ pub use history_keys::{HistoryKeyFault, HistoryKeys};
 pub use inspect::{QueueCheck, inspect};
 pub use producer::Producer;
 pub use publish_health::PublishHealth;
-pub use publisher::{NotPublished, OutgoingMessage, Publisher};
+pub use publisher::{OutgoingMessage, Publisher};
 pub use publishing::Publishing;
 pub use queues::Queues;
 pub use settings::BrokerSettings;
-pub use stream::Charge;
 #[cfg(any(test, fuzzing))]
 pub use stream::invariants as stream_invariants;
 pub use supervise::{AmqpSource, Supervisor};

@@ -12,7 +12,7 @@
 use std::collections::VecDeque;
 
 use super::{
-    batch::{BatchResult, Interruption, PublishResult},
+    batch::{Interruption, PublishResult, PublishedBatch},
     channel_failure::{Blame, ChannelFailure},
 };
 use crate::ports::Unpublishable;
@@ -168,7 +168,7 @@ impl<M> Pending<M> {
     pub(super) fn apply(
         &mut self,
         batch: Vec<PendingMessage<M>>,
-        published: BatchResult,
+        published: PublishedBatch,
         used: ConnectionUse,
         confirmed: u64,
     ) -> Applied<M> {

@@ -125,7 +125,7 @@ fn of_both(
             queues: Arc::clone(&shared.targets.queues),
             metrics: Arc::clone(&shared.metrics),
             samplers: samplers.clone(),
-            counting: None,
+            consumers: None,
         };
         let (budget, shared) = (Arc::clone(budgets.get(lane)), shared.clone());
         LaneSessions::new(lane, shared, budget, depths, intake.clone(), commands.clone())

@@ -38,7 +38,6 @@ pub(super) const LONG_ANSWER_LIMIT: Duration = Duration::from_secs(120);
 const IN_FLIGHT: u64 = 4 * 1024 * 1024;
 
 /// The dead-letter queue of a queue family. It reconnects when its connection is lost.
-#[derive(Debug)]
 pub struct DeadLetterQueue {
     connector: Connector,
     connection: Option<Connection>,

@@ -127,7 +127,8 @@ impl Replayer {
         let unknown =
             published.results.iter().filter(|result| **result == PublishResult::Unknown).count();
         let mut refusals = batch.iter().zip(&published.results).filter_map(|(entry, result)| {
-            result.refusal()
+            result
+                .refusal()
                 .map(|refusal| format!("queue {}: {refusal}", letters[entry.message].queue))
         });
         let refusal = refusals.next();

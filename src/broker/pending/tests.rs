@@ -29,7 +29,7 @@ impl Broker {
         Self { poison: poison.to_vec(), blame: Some(blame), ..Self::default() }
     }
 
-    fn publish(&mut self, batch: &[PendingMessage<u32>]) -> BatchResult {
+    fn publish(&mut self, batch: &[PendingMessage<u32>]) -> PublishedBatch {
         let breaks = |entry: &PendingMessage<u32>| {
             self.poison.contains(&entry.message)
                 || self.largest.is_some_and(|largest| entry.size > largest)
@@ -50,7 +50,7 @@ impl Broker {
                 .collect();
         let blame = self.blame.unwrap_or(Blame::Message);
         let broken = ChannelFailure { why: "406 too large".to_owned(), blame };
-        BatchResult {
+        PublishedBatch {
             results,
             interruption: culprit.map(|_| Interruption::ChannelFailure(broken)),
             late: false,
@@ -186,7 +186,7 @@ fn a_message_is_not_condemned_for_one_of_another_queue_that_breaks_their_connect
             } else {
                 let fault = ChannelFailure { why: "541".to_owned(), blame: Blame::Perhaps };
                 let interruption = Some(Interruption::ChannelFailure(fault));
-                BatchResult {
+                PublishedBatch {
                     results: vec![PublishResult::Unknown; batch.len()],
                     interruption,
                     late: false,
@@ -209,7 +209,7 @@ fn others_go_first_while_there_is_no_connection_apart() {
     let batch = pending.next(0);
     let interruption = Some(Interruption::ChannelFailure(broken));
     let published =
-        BatchResult { results: vec![PublishResult::Unknown], interruption, late: false };
+        PublishedBatch { results: vec![PublishResult::Unknown], interruption, late: false };
     pending.apply(batch, published, ConnectionUse::Shared, 0);
     pending.push(1, 100);
     assert!(pending.needs_dedicated(0));
@@ -234,7 +234,7 @@ fn a_lost_connection_makes_no_suspect_and_what_was_confirmed_is_not_sent_again()
     let unconfirmed = batch[1].message;
     let applied = pending.apply(
         batch,
-        BatchResult { results, interruption, late: false },
+        PublishedBatch { results, interruption, late: false },
         ConnectionUse::Dedicated,
         1,
     );
@@ -249,7 +249,7 @@ fn a_refusal_of_the_queue_is_no_fault_of_the_message() {
     let mut pending = pending(&[100]);
     for result in [PublishResult::Nacked, PublishResult::Returned] {
         let batch = pending.next(0);
-        let published = BatchResult { results: vec![result], interruption: None, late: false };
+        let published = PublishedBatch { results: vec![result], interruption: None, late: false };
         let applied = pending.apply(batch, published, ConnectionUse::Dedicated, 0);
         assert_eq!(applied.next, NextStep::Wait(result.refusal().unwrap().to_owned()));
         assert_eq!(pending.len(), 1);
@@ -320,7 +320,7 @@ proptest! {
         let batch = pending.next(0);
         let results = vec![PublishResult::Unknown; batch.len()];
         let interruption = Some(Interruption::GivenUp);
-        pending.apply(batch, BatchResult { results, interruption, late: false }, ConnectionUse::Dedicated, 0);
+        pending.apply(batch, PublishedBatch { results, interruption, late: false }, ConnectionUse::Dedicated, 0);
         let left = pending.into_messages();
         prop_assert_eq!(left, (0..).take(sizes.len()).collect::<Vec<u32>>());
     }
