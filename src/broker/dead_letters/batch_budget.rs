@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_wait_as_fit_and_one_at_least() {
+    fn messages_wait_up_to_the_bounds_and_one_in_any_case() {
         assert_eq!(kept(7, 100), 7);
         assert_eq!(kept(usize::MAX, 1024), BYTES / 1024);
         assert_eq!(kept(usize::MAX, BYTES / 2 + 1), 1);
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_that_does_not_fit_leaves_room_for_smaller_ones_and_for_those_after_it() {
+    fn a_message_that_does_not_fit_leaves_room_for_smaller_ones() {
         let mut budget = BatchBudget::new(2);
         assert!(budget.reserve(BYTES - 1));
         assert!(!budget.reserve(2));

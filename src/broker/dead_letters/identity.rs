@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_stays_itself_from_delivery_to_delivery() {
+    fn the_identity_is_the_same_for_every_delivery() {
         let first = with(&[("kept", AMQPValue::LongInt(1))]);
         let again = with(&[
             ("kept", AMQPValue::LongInt(1)),
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn letters_that_differ_in_anything_are_different() {
+    fn letters_that_differ_have_different_identities() {
         let text = |text: &str| AMQPValue::LongString(text.into());
         let letters = [
             (with(&[]), "body"),

@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_that_a_letter_carries_counts_in_its_size() {
+    fn all_properties_and_headers_count_in_the_size() {
         let plain = weight_of(&BasicProperties::default());
         let long = "x".repeat(10_000);
         let text = || AMQPValue::LongString(long.as_str().into());

@@ -8,6 +8,7 @@
 mod ack_session;
 mod batch_action;
 mod batch_budget;
+mod batch_run;
 mod browse;
 mod details;
 mod identity;
@@ -22,7 +23,8 @@ mod selected_set;
 mod throttle;
 mod window;
 
-pub use batch_action::{ActionError, BatchAction, BatchRun, Discard};
+pub use batch_action::{ActionError, BatchAction, Discard};
+pub use batch_run::BatchRun;
 pub use details::MessageDetails;
 pub use identity::MessageIdentity;
 pub use message::BrowsedMessage;

@@ -59,19 +59,15 @@ pub struct BrowseSummary {
 /// Why the queue cannot be browsed.
 #[derive(Debug, Error)]
 pub enum BrowseError {
-    /// No broker could be reached.
     #[error(transparent)]
     Unreachable(#[from] Unreachable),
-    /// There is no such queue.
     #[error(
         "queue {0} does not exist: either no worker has declared it yet, or broker.queue or the \
          virtual host of broker.url is another than the worker's"
     )]
     Missing(String),
-    /// It was deleted during the browse.
     #[error("queue {0} was deleted while it was read")]
     Deleted(String),
-    /// The connection or the channel failed.
     #[error(
         "the connection was lost while the dead letters were read ({0}). No dead letter is lost. If the queue has more \
          than 65,000, some of them may be out of order until the next command reads the queue. Run the command again"

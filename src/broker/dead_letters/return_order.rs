@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_stands_behind_letters_that_were_handed_out_less_often_goes_ahead() {
+    fn only_misplaced_messages_are_requeued_first() {
         assert_eq!(ahead(&[]), [0; 0]);
         assert_eq!(ahead(&[3, 3, 2, 0, 0]), [0; 0]);
         assert_eq!(ahead(&[1, 1, 2, 2, 0]), [3, 4]);
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn the_count_of_a_newer_broker_goes_first() {
+    fn the_count_of_a_newer_broker_is_preferred() {
         let mut headers = FieldTable::default();
         headers.insert("x-delivery-count".into(), AMQPValue::LongLongInt(9));
         headers.insert("x-acquired-count".into(), AMQPValue::LongLongInt(1));
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_without_end_are_not_kept_without_end() {
+    fn the_number_of_runs_is_bounded() {
         let mut order = ReturnOrder::default();
         for tag in 1..=2 * MOST_RUNS as u64 {
             order.note(tag, &handed_out(u32::try_from(tag).unwrap()));

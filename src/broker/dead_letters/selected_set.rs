@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_there_at_the_start_is_claimed() {
+    fn only_selected_messages_are_members() {
         use Membership::{Done, Left, NotSelected};
         let mut selected = select("acba");
         assert_eq!(browse(&selected, "abacda"), [Left, Left, Left, Left, NotSelected, NotSelected]);

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_permitted_and_not_used_is_not_lost() {
+    async fn an_unused_permit_is_not_lost() {
         let mut throttle = Throttle::new(Some(1.0), BATCH);
         assert_eq!(throttle.permitted(1).await, 1);
         let start = Instant::now();
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_does_not_wait_gets_what_the_rate_has_let_through() {
+    async fn without_a_wait_only_what_the_rate_permits_may_go() {
         assert_eq!(Throttle::new(None, BATCH).permitted_now(1_000_000), BATCH);
         let mut throttle = Throttle::new(Some(10.0), BATCH);
         assert_eq!(throttle.permitted_now(5), 1);

@@ -126,7 +126,7 @@ pub mod tests {
     }
 
     #[test]
-    fn a_letter_fits_if_it_fits_every_option() {
+    fn a_letter_matches_if_it_matches_every_option() {
         let cases = [
             ("", true),
             ("--reason exhausted", true),
@@ -156,7 +156,7 @@ pub mod tests {
     }
 
     #[test]
-    fn what_a_letter_does_not_tell_does_not_fit() {
+    fn a_field_that_a_letter_lacks_matches_no_option() {
         let silent = StoredLetter {
             reason: DeadReason::BrokerDropped,
             lane: None,
@@ -176,7 +176,7 @@ pub mod tests {
     }
 
     #[test]
-    fn what_is_no_value_is_refused_with_what_would_be() {
+    fn a_wrong_value_is_refused_with_the_possible_ones() {
         for (options, expected) in [
             ("--reason gone", "possible values: rejected, rejected_after_ambiguity, invalid_job"),
             ("--lane fast", "possible values: interactive, bulk"),

@@ -43,7 +43,7 @@ mod tests {
     use crate::cli::dead_letters::filter::tests::letter;
 
     #[test]
-    fn what_a_letter_does_not_tell_is_null() {
+    fn a_field_that_a_letter_lacks_is_null() {
         let silent = StoredLetter { lane: None, dead_at: None, ..letter() };
         let json = serde_json::to_value(LetterJson(&silent)).unwrap();
         assert_eq!(json["id"], "logout-7");

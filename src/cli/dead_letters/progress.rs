@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn the_template_of_the_bar_is_one() {
+    fn the_template_of_the_bar_is_valid() {
         assert!(ProgressStyle::with_template(TEMPLATE).is_ok());
     }
 }

@@ -55,7 +55,7 @@ mod tests {
     use crate::domain::Reason;
 
     #[test]
-    fn a_word_goes_with_its_number() {
+    fn a_noun_agrees_with_its_number() {
         let words = [0, 1, 2].map(|count| several(count, "letter"));
         assert_eq!(words, ["0 letters", "1 letter", "2 letters"]);
     }

@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_has_a_line_for_each_thing_that_it_tells() {
+    fn a_letter_has_a_line_for_each_known_field() {
         let page = page(&(letter(), details()), now());
         assert_eq!(
             page,

@@ -15,8 +15,8 @@ use crate::harness::{
     token,
 };
 
-/// Counts on top, a row for each letter, filters; and afterwards every letter lies where it lay, with
-/// its body, its properties and its headers.
+/// The list has the counts, a row for each letter, and filters. Afterwards every letter is in its place, with its
+/// body, properties and headers.
 #[tokio::test(flavor = "multi_thread")]
 async fn letters_are_listed_and_stay_as_they_were() {
     let stage = Stage::new().await;
@@ -29,7 +29,7 @@ async fn letters_are_listed_and_stay_as_they_were() {
         of_a_client,
         dead(4, "quarantined"),
     ];
-    stage.bury(letters.clone()).await;
+    stage.publish_dead(letters.clone()).await;
 
     let (list, status) = stage.dead_letters("list").run().await;
     assert_eq!(status.code(), Some(0), "{}", list.stderr());
@@ -94,9 +94,9 @@ async fn letters_are_listed_and_stay_as_they_were() {
     }
 }
 
-/// A message that the broker itself moved, because its producer set an expiration, is one of them.
+/// A message that the broker dead-lettered because of its expiration is listed as well.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_broker_dropped_is_listed_with_its_reason() {
+async fn a_message_that_the_broker_dropped_is_listed_with_its_reason() {
     let stage = Stage::new().await;
     stage.amqp.declare_family().await;
     let expiring = Message::job(&token(1)).id("late").with(|job| job.with_expiration("1".into()));
@@ -116,7 +116,7 @@ async fn what_the_broker_dropped_is_listed_with_its_reason() {
     assert!(show.stdout().contains("expired in revocations, 1 time(s)"), "{}", show.stdout());
 }
 
-/// By its job id or its fingerprint, everything about a letter is shown but its token.
+/// `show` finds a letter by its job id or fingerprint, and prints everything except its secrets.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_letter_is_shown_whole_but_for_its_secrets() {
     let stage = Stage::new().await;
@@ -133,7 +133,7 @@ async fn a_letter_is_shown_whole_but_for_its_secrets() {
         })
         .header("authorization", text(canary::SECRET))
         .header("x-revoker-replays", AMQPValue::LongInt(2));
-    stage.bury([dead(0, "exhausted"), letter]).await;
+    stage.publish_dead([dead(0, "exhausted"), letter]).await;
     let (list, _) = stage.dead_letters("list").arg("--id").arg("job-1").arg("--json").run().await;
     let fingerprint = json(&list)["letters"][0]["fingerprint"].as_str().unwrap().to_owned();
 
@@ -170,8 +170,8 @@ async fn a_letter_is_shown_whole_but_for_its_secrets() {
     stage.amqp.until_ready(DEAD, 2).await;
 }
 
-/// Whoever may publish can lay anything into the queue. None of it steers a terminal, and no token
-/// shows: the harness searches every output, here at the most talkative level.
+/// A producer can publish anything to the queue. No text of it controls a terminal, and no token is printed: the
+/// harness searches every output, here at log level trace.
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_letters_are_shown_harmlessly() {
     let stage = Stage::new().await;
@@ -191,7 +191,7 @@ async fn hostile_letters_are_shown_harmlessly() {
     let cut = Message::new(format!("{{\"refresh_token\":\"{}", &token(3)[..12])).id(&token(3));
     let large = Message::new("x".repeat(70_000)).id("large");
     let empty = Message::new("");
-    stage.bury([forged, bare, cut, large, empty]).await;
+    stage.publish_dead([forged, bare, cut, large, empty]).await;
 
     let launch = stage.dead_letters("list").set("log.level", "trace");
     let (list, status) = launch.run().await;
@@ -214,9 +214,9 @@ async fn hostile_letters_are_shown_harmlessly() {
     assert_eq!(stage.amqp.take(DEAD, 5).await.len(), 5);
 }
 
-/// A queue that is not there is told apart from one that is empty.
+/// A missing queue is an error; an empty one is not.
 #[tokio::test(flavor = "multi_thread")]
-async fn no_queue_is_an_error_and_an_empty_one_is_not() {
+async fn a_missing_queue_is_an_error_and_an_empty_one_is_not() {
     let stage = Stage::new().await;
     let (list, status) = stage.dead_letters("list").run().await;
     assert_eq!(status.code(), Some(1));
@@ -236,11 +236,11 @@ async fn no_queue_is_an_error_and_an_empty_one_is_not() {
     assert!(list.stderr().contains("127.0.0.1:1"), "{}", list.stderr());
 }
 
-/// While one tool holds the letters, a second one sees none, and says why.
+/// While one command holds the letters, a second one sees none, and says why.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_tool_says_that_another_holds_letters() {
+async fn a_second_command_says_that_another_holds_letters() {
     let stage = Stage::new().await;
-    stage.bury((0..500).map(|n| dead(n, "exhausted"))).await;
+    stage.publish_dead((0..500).map(|n| dead(n, "exhausted"))).await;
     let stall = Stall { to_target: None, from_target: Some(50_000) };
     let relay = Relay::open_until(stage.broker_address(), stall).await;
     let first = stage.dead_letters("list").set("broker.url", stage.url_by(&relay)).start();
@@ -263,9 +263,9 @@ async fn a_second_tool_says_that_another_holds_letters() {
     assert_eq!(tokens(&letters), (0..500).map(token).collect::<Vec<_>>());
 }
 
-/// Letters that wait and are kept for another consumer are counted as such.
+/// Ready letters that only another consumer can receive are counted.
 #[tokio::test(flavor = "multi_thread")]
-async fn letters_that_wait_for_another_consumer_are_counted() {
+async fn letters_for_another_consumer_are_counted() {
     let stage = Stage::new().await;
     let mut exclusive = quorum();
     exclusive.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));

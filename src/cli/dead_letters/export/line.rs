@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_job_has_no_line() {
+    fn a_body_that_is_no_job_has_no_line() {
         for body in ["", "abc", "[]", "{}", r#"{"refresh_token":7}"#] {
             assert_eq!(of(body.as_bytes(), true), None, "{body}");
         }
