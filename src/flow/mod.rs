@@ -1,7 +1,7 @@
 //! May a call start now, and for which job? Ignorant of HTTP and AMQP.
 //!
 //! [`Dispatcher`] joins the parts, each of which decides one thing by itself: `breakers` (is a client, or the worker,
-//! paused?), `limit` (how many at a time?), `rate` (how many a second?), `fleet` (which share of that is ours?),
+//! paused?), `limit` (how many at a time?), `domain::Rate` (how many a second?), `fleet` (which share of that is ours?),
 //! `lanes` and `fair` (whose turn is it?), `early` (what if the very first calls hang?), `pauses` (how long was nothing
 //! called?).
 
