@@ -15,7 +15,6 @@ use super::{
 };
 use crate::{
     broker::MessageDetails,
-    cli::output,
     domain::{Ambiguity, Lane, StoredLetter},
 };
 
@@ -76,12 +75,10 @@ pub(super) async fn run(
     let json =
         found.iter().map(|(letter, details)| DetailsJson { letter: LetterJson(letter), details });
     report(args.json, &json.collect::<Vec<_>>(), || {
-        let pages: Vec<_> = found.iter().map(|found| page(found, context.now)).collect();
+        let mut pages: Vec<_> = found.iter().map(|found| page(found, context.now)).collect();
+        pages.extend((more > 0).then(|| format!("... and {more} more have that name\n")));
         pages.join("\n")
     })?;
-    if more > 0 && !args.json {
-        output::print(&format!("\n... and {more} more have that name\n"))?;
-    }
     Ok(ExitCode::SUCCESS)
 }
 
