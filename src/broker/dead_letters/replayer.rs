@@ -2,6 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
+use lapin::BasicProperties;
 use sha2::{Digest as _, Sha256};
 use tokio::time::sleep;
 use tracing::warn;
@@ -17,7 +18,6 @@ use crate::{
         confirm_timeout::ConfirmTimeout,
         headers,
         pending::{BatchLimits, ConnectionUse, NextStep, Pending, PendingMessage},
-        publisher::OutgoingMessage,
         queues::Queues,
         settings::BrokerSettings,
     },
@@ -83,42 +83,16 @@ impl Replayer {
         &self.replayed
     }
 
-    /// Publishes a batch and awaits its confirms. A message that breaks its channel is left out, and the others go
-    /// on. On an error, none was sent.
-    async fn publish(&mut self, letters: &[OutgoingMessage]) -> Result<BatchResult, PrepareError> {
-        let mut channel = self.channel.take().await?;
-        let mut sending = ReplayBatch::of(letters);
-        let refused = loop {
-            if sending.pending.is_empty() {
-                self.channel.put_back(channel);
-                break None;
-            }
-            match self.attempt(&channel, &mut sending).await {
-                NextStep::Continue => {}
-                NextStep::Reopen(_) if self.refused.bodies.len() < MOST_REFUSED => {
-                    match self.channel.take().await {
-                        Ok(fresh) => channel = fresh,
-                        Err(unreachable) => break Some(unreachable.to_string()),
-                    }
-                }
-                NextStep::Reopen(why) | NextStep::Wait(why) => break Some(why),
-            }
-        };
-        Ok(BatchResult { done: sending.confirmed, refused })
-    }
-
     /// Publishes the next part of the batch once.
-    async fn attempt(
-        &mut self,
-        channel: &ConfirmChannel,
-        sending: &mut ReplayBatch<'_>,
-    ) -> NextStep {
-        let letters = sending.letters;
-        let batch = sending.pending.next(sending.count);
+    async fn attempt(&mut self, channel: &ConfirmChannel, batch: &mut ReplayBatch) -> NextStep {
+        let (ReplayBatch { jobs, pending, confirmed }, queues) = (batch, &self.queues);
+        let count = confirmed.iter().filter(|confirmed| **confirmed).count() as u64;
+        let entries = pending.next(count);
         let frame_max = channel.frame_max();
-        let outgoing = batch.iter().map(|PendingMessage { message: place, .. }| {
-            let OutgoingMessage { queue, body, properties, .. } = &letters[*place];
-            OutgoingRef { queue, body, properties: headers::fit(properties, frame_max) }
+        let outgoing = entries.iter().map(|PendingMessage { message: place, .. }| {
+            let FreshJob { lane, body, properties } = &jobs[*place];
+            let properties = headers::fit(properties, frame_max);
+            OutgoingRef { queue: queues.lane(*lane), body, properties }
         });
         let given_up = sleep(BLOCKED_LIMIT);
         let published =
@@ -126,28 +100,23 @@ impl Replayer {
         let gave_up = published.interruption == Some(Interruption::GivenUp);
         let unknown =
             published.results.iter().filter(|result| **result == PublishResult::Unknown).count();
-        let mut refusals = batch.iter().zip(&published.results).filter_map(|(entry, result)| {
-            result
-                .refusal()
-                .map(|refusal| format!("queue {}: {refusal}", letters[entry.message].queue))
+        let refusal = entries.iter().zip(&published.results).find_map(|(entry, result)| {
+            let queue = queues.lane(jobs[entry.message].lane);
+            result.refusal().map(|refusal| format!("queue {queue}: {refusal}"))
         });
-        let refusal = refusals.next();
-        let applied =
-            sending.pending.apply(batch, published, ConnectionUse::Dedicated, sending.count);
-        sending.count += applied.confirmed.len() as u64;
+        let applied = pending.apply(entries, published, ConnectionUse::Dedicated, count);
         for place in applied.confirmed {
-            sending.confirmed[place] = true;
+            confirmed[place] = true;
+            *self.replayed.get_mut(jobs[place].lane) += 1;
         }
-        let condemned = applied.unpublishable.len();
+        let unpublishable = applied.unpublishable.len();
         for (place, refusal) in applied.unpublishable {
-            self.refused.bodies.insert(digest(&letters[place].body));
+            self.refused.bodies.insert(digest(&jobs[place].body));
             self.refused.why = refusal.why;
         }
-        if unknown > condemned {
-            warn!(
-                letters = unknown - condemned,
-                "messages may be replayed twice: their confirms are missing"
-            );
+        if unknown > unpublishable {
+            let letters = unknown - unpublishable;
+            warn!(letters, "messages may be replayed twice: their confirms are missing");
         }
         match applied.next {
             NextStep::Wait(_) if gave_up => NextStep::Wait(BLOCKED.to_owned()),
@@ -171,39 +140,58 @@ impl BatchAction for Replayer {
         !self.refused.bodies.is_empty() && self.refused.bodies.contains(&digest(message.body()))
     }
 
+    /// Publishes a batch and awaits its confirms. A message that breaks its channel is left out, and the others go
+    /// on. On an error, none was sent.
     async fn apply(&mut self, batch: Vec<BrowsedMessage>) -> Result<BatchResult, PrepareError> {
-        let letters = batch.into_iter().map(|message| {
-            let lane = self.to_lane.or_else(|| message.letter().lane).unwrap_or(Lane::Bulk);
-            let (body, original) = message.into_parts();
-            let properties = headers::of_replayed(&original);
-            let queue = self.queues.lane(lane).clone();
-            (lane, OutgoingMessage { target: None, queue, body, properties, charge: None })
-        });
-        let (lanes, letters): (Vec<_>, Vec<_>) = letters.unzip();
-        let published = self.publish(&letters).await?;
-        for (lane, confirmed) in lanes.into_iter().zip(&published.done) {
-            *self.replayed.get_mut(lane) += u64::from(*confirmed);
-        }
-        Ok(published)
+        let mut channel = self.channel.take().await?;
+        let mut batch = ReplayBatch::new(batch, self.to_lane);
+        let refused = loop {
+            if batch.pending.is_empty() {
+                self.channel.put_back(channel);
+                break None;
+            }
+            match self.attempt(&channel, &mut batch).await {
+                NextStep::Continue => {}
+                NextStep::Reopen(_) if self.refused.bodies.len() < MOST_REFUSED => {
+                    match self.channel.take().await {
+                        Ok(fresh) => channel = fresh,
+                        Err(unreachable) => break Some(unreachable.to_string()),
+                    }
+                }
+                NextStep::Reopen(why) | NextStep::Wait(why) => break Some(why),
+            }
+        };
+        Ok(BatchResult { done: batch.confirmed, refused })
     }
 }
 
-/// The messages of one call.
-struct ReplayBatch<'a> {
-    letters: &'a [OutgoingMessage],
-    /// The indexes of those that wait.
-    pending: Pending<usize>,
-    confirmed: Vec<bool>,
-    count: u64,
+/// A job on its way to its lane.
+struct FreshJob {
+    lane: Lane,
+    body: Vec<u8>,
+    properties: BasicProperties,
 }
 
-impl<'a> ReplayBatch<'a> {
-    fn of(letters: &'a [OutgoingMessage]) -> Self {
+struct ReplayBatch {
+    jobs: Vec<FreshJob>,
+    /// The indexes of those that are not confirmed.
+    pending: Pending<usize>,
+    confirmed: Vec<bool>,
+}
+
+impl ReplayBatch {
+    fn new(messages: Vec<BrowsedMessage>, to_lane: Option<Lane>) -> Self {
+        let jobs = messages.into_iter().map(|message| {
+            let lane = to_lane.or_else(|| message.letter().lane).unwrap_or(Lane::Bulk);
+            let (body, original) = message.into_parts();
+            FreshJob { lane, body, properties: headers::of_replayed(&original) }
+        });
+        let jobs: Vec<_> = jobs.collect();
         let mut pending = Pending::new(BATCH);
-        for (place, letter) in letters.iter().enumerate() {
-            pending.push(place, letter.body.len());
+        for (place, job) in jobs.iter().enumerate() {
+            pending.push(place, job.body.len());
         }
-        Self { letters, pending, confirmed: vec![false; letters.len()], count: 0 }
+        Self { pending, confirmed: vec![false; jobs.len()], jobs }
     }
 }
 
