@@ -93,7 +93,7 @@ impl<'a> Browse<'a> {
             queue,
             reader,
             plan,
-            windows: Windows::default(),
+            windows: Windows::new(plan.prefetch),
             consumers: Vec::new(),
             current: 0,
             found,
@@ -272,7 +272,7 @@ impl<'a> Browse<'a> {
         let adding = try_join(cancel(&channel, &full), try_join_all(adding));
         ((), self.consumers) = asked(LONG_ANSWER_LIMIT, adding).await?;
         self.windows.end();
-        self.consumers.iter().for_each(|_| self.windows.add(self.plan.prefetch));
+        self.consumers.iter().for_each(|_| self.windows.add());
         (self.current, self.handover) = (0, None);
         Ok(())
     }

@@ -61,71 +61,66 @@ impl ReadPlan {
 }
 
 /// The consumers of a browse, in the order in which they were added. The last ones are open: they receive messages.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Windows {
-    all: Vec<Window>,
+    /// The most messages of each.
+    prefetch: u16,
+    /// The messages that each holds.
+    held: Vec<u32>,
     /// The number of those that are not open any more.
     ended: usize,
 }
 
-/// The messages of one consumer.
-#[derive(Debug, Clone, Copy)]
-struct Window {
-    prefetch: u16,
-    held: u32,
-}
-
 impl Windows {
+    /// No window yet; each will hold up to `prefetch` messages.
+    pub(super) const fn new(prefetch: u16) -> Self {
+        Self { prefetch, held: Vec::new(), ended: 0 }
+    }
+
     /// Adds an open window.
-    pub(super) fn add(&mut self, prefetch: u16) {
-        self.all.push(Window { prefetch, held: 0 });
+    pub(super) fn add(&mut self) {
+        self.held.push(0);
     }
 
     /// Ends all open windows.
     pub(super) const fn end(&mut self) {
-        self.ended = self.all.len();
+        self.ended = self.held.len();
     }
 
     /// The number of windows, open or not.
     pub(super) const fn count(&self) -> usize {
-        self.all.len()
+        self.held.len()
     }
 
     /// Counts a message of the open window with this index.
     pub(super) fn received(&mut self, open: usize) {
-        if let Some(window) = self.all.get_mut(self.ended + open) {
-            window.held += 1;
+        if let Some(held) = self.held.get_mut(self.ended + open) {
+            *held += 1;
         }
     }
 
     /// Counts an ack in a window of any kind: an open one can receive another message then.
     pub(super) fn acked(&mut self, window: usize) {
-        if let Some(window) = self.all.get_mut(window) {
-            window.held = window.held.saturating_sub(1);
+        if let Some(held) = self.held.get_mut(window) {
+            *held = held.saturating_sub(1);
         }
     }
 
     /// Whether the open window with this index is full.
     pub(super) fn is_full(&self, open: usize) -> bool {
-        self.all.get(self.ended + open).is_some_and(|window| window.is_full())
+        self.held.get(self.ended + open).is_some_and(|held| *held >= self.prefetch.into())
     }
 
     /// Whether no consumer can receive another message.
     pub(super) fn all_are_full(&self) -> bool {
-        self.all[self.ended..].iter().all(|window| window.is_full())
+        self.held[self.ended..].iter().all(|held| *held >= self.prefetch.into())
     }
 
     /// The number that the broker counts as consumers: open windows, and ended ones that hold messages.
     pub(super) fn counted(&self) -> u32 {
-        let (ended, open) = self.all.split_at(self.ended);
-        let counted = ended.iter().filter(|window| window.held > 0).count() + open.len();
+        let (ended, open) = self.held.split_at(self.ended);
+        let counted = ended.iter().filter(|held| **held > 0).count() + open.len();
         u32::try_from(counted).unwrap_or(u32::MAX)
-    }
-}
-
-impl Window {
-    fn is_full(self) -> bool {
-        self.held >= self.prefetch.into()
     }
 }
 
@@ -161,9 +156,9 @@ mod tests {
 
     #[test]
     fn a_window_is_full_until_a_letter_of_it_is_acked() {
-        let mut windows = Windows::default();
-        windows.add(3);
-        windows.add(3);
+        let mut windows = Windows::new(3);
+        windows.add();
+        windows.add();
         for tag in 1..=5 {
             assert!(!windows.all_are_full());
             windows.received(usize::from(tag > 3));
@@ -179,14 +174,14 @@ mod tests {
 
     #[test]
     fn the_broker_counts_a_consumer_that_has_ended_as_long_as_it_holds_letters() {
-        let mut windows = Windows::default();
-        windows.add(2);
+        let mut windows = Windows::new(2);
+        windows.add();
         assert_eq!(windows.counted(), 1);
         windows.received(0);
         windows.end();
         assert!(windows.all_are_full(), "nobody gets letters");
         assert_eq!(windows.counted(), 1);
-        windows.add(2);
+        windows.add();
         windows.received(0);
         assert_eq!(windows.counted(), 2);
         windows.acked(0);
