@@ -69,7 +69,7 @@ enum Command {
                             revoker --config config/production.toml run")]
     Run,
     Enqueue(enqueue::Args),
-    DeadLetters(dead_letters::Args),
+    DeadLetters(dead_letters::DeadLettersArgs),
     Sweep(sweep::Args),
     /// Checks the configuration, the broker and the endpoint's TLS; changes nothing
     #[command(after_help = "Example:\n  revoker --config config/production.toml check")]

@@ -167,9 +167,7 @@ impl DeadLetterReader {
                 let (reason, queue) = self.shown_death(death, redaction);
                 format!("the broker moved it here out of {queue}: {reason}")
             }
-            None => {
-                "it says nothing of how it came here: somebody may have published it".to_owned()
-            }
+            None => "no header says why it is here: a producer may have published it".to_owned(),
         }
     }
 }
@@ -189,11 +187,11 @@ fn why_no_job(stated: &str, fault: InvalidJob, redaction: &Redaction<'_>) -> (De
     match Reason::from_name(stated) {
         Some(Reason::InvalidJob) => (DeadReason::Stated(Reason::InvalidJob), fault.to_string()),
         Some(reason) => {
-            (DeadReason::Stated(reason), format!("not shown, for the body is no job: {fault}"))
+            (DeadReason::Stated(reason), format!("not shown, because the body is no job: {fault}"))
         }
         None => {
             let stated = redaction.text(stated, MAX_TEXT_CHARS);
-            (DeadReason::Other, format!("{stated}: not shown, for the body is no job: {fault}"))
+            (DeadReason::Other, format!("{stated}: not shown, because the body is no job: {fault}"))
         }
     }
 }

@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(windows.counted(), 1);
         windows.received(0);
         windows.end();
-        assert!(windows.all_are_full(), "nobody gets letters");
+        assert!(windows.all_are_full(), "no window is open");
         assert_eq!(windows.counted(), 1);
         windows.add();
         windows.received(0);

@@ -46,7 +46,7 @@ pub(super) async fn run(
     let asks = !args.yes && !args.change.dry_run;
     if asks && !io::stdin().is_terminal() {
         return Err(DeadLettersError::Usage(
-            "standard input is not a terminal, so nobody can confirm: give --yes to discard without a question, or \
+            "standard input is not a terminal, so a confirmation is impossible: give --yes to discard without a question, or \
              --dry-run to see what would be thrown away"
                 .to_owned(),
         ));

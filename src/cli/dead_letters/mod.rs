@@ -41,13 +41,13 @@ use crate::{
                         revoker dead-letters show logout-7\n  \
                         revoker dead-letters replay --reason exhausted --since 2h --dry-run\n  \
                         revoker dead-letters replay --reason exhausted --since 2h --rate 20")]
-pub struct Args {
+pub struct DeadLettersArgs {
     #[command(subcommand)]
-    command: Command,
+    command: DeadLettersCommand,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Command {
+enum DeadLettersCommand {
     List(list::ListArgs),
     Show(show::ShowArgs),
     Replay(replay::ReplayArgs),
@@ -66,7 +66,7 @@ struct CommandContext {
 }
 
 /// Runs a command. The first signal ends it in order, the second one at once.
-pub async fn run(args: Args, config: Config) -> ExitCode {
+pub async fn run(args: DeadLettersArgs, config: Config) -> ExitCode {
     let mut endings = match Endings::listen() {
         Ok(endings) => endings,
         Err(error) => {
@@ -97,13 +97,13 @@ pub async fn run(args: Args, config: Config) -> ExitCode {
     }
 }
 
-async fn run_command(command: Command, mut context: CommandContext) -> ExitCode {
+async fn run_command(command: DeadLettersCommand, mut context: CommandContext) -> ExitCode {
     let ended = match command {
-        Command::List(args) => list::run(&args, &mut context).await,
-        Command::Show(args) => show::run(&args, &mut context).await,
-        Command::Replay(args) => replay::run(&args, &mut context).await,
-        Command::Export(args) => export::run(&args, &mut context).await,
-        Command::Discard(args) => discard::run(&args, &mut context).await,
+        DeadLettersCommand::List(args) => list::run(&args, &mut context).await,
+        DeadLettersCommand::Show(args) => show::run(&args, &mut context).await,
+        DeadLettersCommand::Replay(args) => replay::run(&args, &mut context).await,
+        DeadLettersCommand::Export(args) => export::run(&args, &mut context).await,
+        DeadLettersCommand::Discard(args) => discard::run(&args, &mut context).await,
     };
     context.queue.disconnect().await;
     ended.unwrap_or_else(|error| {

@@ -49,7 +49,7 @@ fn x_death(entries: Vec<AMQPValue>) -> (&'static str, AMQPValue) {
 }
 
 #[test]
-fn what_a_worker_wrote_is_read_again() {
+fn headers_of_a_worker_are_read_again() {
     let written = domain::DeadLetter {
         reason: Reason::RejectedAfterAmbiguity,
         detail: "the endpoint answered 01".to_owned(),
@@ -96,8 +96,8 @@ fn what_a_worker_wrote_is_read_again() {
 }
 
 #[test]
-fn what_the_broker_dropped_tells_where_and_why() {
-    let nothing = "it says nothing of how it came here: somebody may have published it";
+fn a_message_that_the_broker_dropped_says_where_and_why() {
+    let nothing = "no header says why it is here: a producer may have published it";
     let moved = |from: &str| format!("the broker moved it here out of {from}");
     let lane = |name| ("x-revoker-lane", text(name));
     let cases = [
@@ -146,7 +146,7 @@ fn what_the_broker_dropped_tells_where_and_why() {
 }
 
 #[test]
-fn a_reason_of_another_version_is_told_as_it_stands() {
+fn a_reason_of_another_version_is_shown_as_it_is() {
     let letter = reader().read(
         &with(&[
             ("x-revoker-reason", text("quarantined")),
@@ -163,7 +163,7 @@ fn a_reason_of_another_version_is_told_as_it_stands() {
 }
 
 #[test]
-fn no_text_of_a_letter_shows_the_token_or_steers_a_terminal() {
+fn no_text_of_a_letter_shows_the_token_or_controls_a_terminal() {
     let evil = "red \u{1b}[31m and\nabc";
     let headers = with(&[
         ("x-revoker-reason", text(evil)),
@@ -190,7 +190,7 @@ fn no_text_of_a_letter_shows_the_token_or_steers_a_terminal() {
 }
 
 #[test]
-fn what_is_no_job_has_the_fingerprint_that_its_worker_knew() {
+fn a_body_that_is_no_job_has_the_fingerprint_in_its_header() {
     let body = b"not json: abcdefgh";
     let headers = with(&[("x-revoker-fingerprint", text("ba7816bf8f01"))]);
     let letter = reader().read(&headers.clone().with_message_id("abcdefgh".into()), body);
@@ -203,7 +203,7 @@ fn what_is_no_job_has_the_fingerprint_that_its_worker_knew() {
 }
 
 #[test]
-fn details_show_what_is_harmless_and_name_the_rest() {
+fn details_show_harmless_values_and_name_the_rest() {
     let body = br#"{"action":"revoke","refresh_token":"abc","client_id":"shop","username":"abc@x",
         "client_secret":"hush","expires_at":1700000000,"note":"hush"}"#;
     let headers = with(&[
@@ -252,8 +252,8 @@ fn nothing_of_a_body_that_is_no_job_is_shown() {
     assert_eq!(details.foreign_headers, [format!("[{}]", Fingerprint::of("plain"))]);
 }
 
-/// A body that nobody can read may hold any of these texts as its token. What is said of it is read off the
-/// body itself, or is a word that is known.
+/// An unreadable body may have any of these texts as its token. What is shown comes from the body itself, or is a
+/// known word.
 #[test]
 fn no_text_that_came_with_a_body_that_is_no_job_is_shown() {
     let token = "qX7+Vb/9zTkLw4Rj";
@@ -291,15 +291,14 @@ fn no_text_that_came_with_a_body_that_is_no_job_is_shown() {
         let headers = with(&[("x-revoker-reason", text(stated)), said("x-revoker-detail")]);
         let letter = reader().read(&headers, gzip);
         assert_eq!(letter.reason, reason);
-        assert!(letter.detail.contains("not shown, for the body is no job"), "{letter:?}");
+        assert!(letter.detail.contains("not shown, because the body is no job"), "{letter:?}");
         assert!(!format!("{letter:?}").contains(token), "{letter:?}");
     }
     let dropped = reader().read(&with(&[x_death(vec![entry(token, token, 9)])]), gzip);
     assert!(!format!("{dropped:?}").contains(token), "{dropped:?}");
 }
 
-/// What an endpoint echoes in another form is not shown by a command either, should a worker of an earlier
-/// version have written it.
+/// A worker of an earlier version may have written a token that the endpoint echoed in an encoded form.
 #[test]
 fn no_text_of_a_letter_shows_an_encoded_token() {
     let headers = with(&[
@@ -315,7 +314,7 @@ fn no_text_of_a_letter_shows_an_encoded_token() {
 }
 
 #[test]
-fn a_client_whose_id_is_a_part_of_a_token_is_still_found_by_it() {
+fn a_client_is_found_by_its_id_although_a_token_contains_it() {
     let body = br#"{"refresh_token":"shop-7","client_id":"shop"}"#;
     let letter = reader().read(&BasicProperties::default(), body);
     assert_ne!(letter.client_id.as_deref(), Some("shop"), "a part of the token is shown");
