@@ -9,7 +9,7 @@ use lapin::{
 use revoker::{
     broker::{
         AmqpDelivery, HistoryKeys, Publisher, Queues, SettlementTargets,
-        seams::{ChannelLedger, Frame, Receipt, Received, read_arrival},
+        seams::{ChannelLedger, Frame, Receipt, Received, read_metadata},
     },
     domain::Lane,
     ports::{Clock, Source, SystemClock},
@@ -87,9 +87,10 @@ impl Backlog {
         let now = SystemClock.now();
         let received =
             Received { properties: &properties, body: &body, lane: Lane::Bulk, redelivered: false };
-        let arrival = read_arrival(received, &self.targets.queues, &self.targets.history_keys, now);
+        let metadata =
+            read_metadata(received, &self.targets.queues, &self.targets.history_keys, now);
         let receipt = Receipt::new(self.delivered, Arc::clone(&self.ledger));
-        AmqpDelivery::new(arrival, body, properties, receipt, Arc::clone(&self.targets))
+        AmqpDelivery::new(metadata, body, properties, receipt, Arc::clone(&self.targets))
     }
 }
 

@@ -1,11 +1,13 @@
 //! Whether the worker as a whole is ready, from what its parts say.
 
-use std::{collections::BTreeMap, time::SystemTime};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::ports::{Condition, PausedClient, PausedClients};
+use crate::{
+    domain::rfc3339,
+    ports::{Condition, PausedClient, PausedClients},
+};
 
 /// How ready something is, the worst last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -151,10 +153,4 @@ impl From<PausedClient> for ClientReadiness {
             commands: paused.commands.into_iter().map(|(_, command)| command).collect(),
         }
     }
-}
-
-/// To the second; `None` beyond the year 9999, which RFC 3339 cannot write.
-fn rfc3339(time: SystemTime) -> Option<String> {
-    let time = OffsetDateTime::from(time);
-    time.replace_nanosecond(0).unwrap_or(time).format(&Rfc3339).ok()
 }

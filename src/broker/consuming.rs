@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use crate::{
     domain::{Lane, PerLane},
     metrics::Metrics,
-    ports::{Condition, Report},
+    ports::{Clock, Condition, Report, SystemClock},
 };
 
 /// One lane's state.
@@ -59,7 +59,7 @@ impl LaneStates {
 
     /// Records that a lane stops with the worker.
     pub(super) fn stops(&self, lane: Lane) {
-        self.set(lane, LaneState::Stopping(SystemTime::now()));
+        self.set(lane, LaneState::Stopping(SystemClock.now()));
     }
 
     /// Whether a lane has consumed for at least this time.

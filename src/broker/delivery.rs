@@ -15,7 +15,7 @@ use super::{
     stream::Charge,
 };
 use crate::{
-    domain::{Arrival, Settlement},
+    domain::{History, MessageMetadata, Outcome},
     metrics::Target,
     ports::{Delivery, Settled, Unpublishable},
 };
@@ -47,7 +47,7 @@ pub struct AmqpDelivery {
 
 /// The delivered message.
 struct AmqpMessage {
-    arrival: Arrival,
+    metadata: MessageMetadata,
     body: Vec<u8>,
     properties: BasicProperties,
 }
@@ -62,13 +62,13 @@ impl AmqpDelivery {
     /// A delivery as it came, without a charge.
     #[must_use]
     pub fn new(
-        arrival: Arrival,
+        metadata: MessageMetadata,
         body: Vec<u8>,
         properties: BasicProperties,
         receipt: Receipt,
         targets: Arc<SettlementTargets>,
     ) -> Self {
-        let message = Box::new(AmqpMessage { arrival, body, properties });
+        let message = Box::new(AmqpMessage { metadata, body, properties });
         Self { message, receipt, targets, charge: None }
     }
 
@@ -81,25 +81,25 @@ impl AmqpDelivery {
 
     /// Returns the message that moves the job to another queue, or `None` if it moves nowhere. Takes the body, the
     /// headers and their charge.
-    fn letter(&mut self, settlement: Settlement<'_>) -> Option<OutgoingMessage> {
-        let lane = self.message.arrival.lane;
+    fn letter(&mut self, outcome: &Outcome, history: &History) -> Option<OutgoingMessage> {
+        let lane = self.message.metadata.lane;
         let AmqpMessage { body, properties, .. } = &mut *self.message;
-        let (target, queue, properties) = match settlement {
-            Settlement::Done(..) | Settlement::HandBack(_) => return None,
-            Settlement::DeadLetter(letter) => (
+        let (target, queue, properties) = match outcome {
+            Outcome::Done(_) | Outcome::Requeued => return None,
+            Outcome::DeadLettered(letter) => (
                 Target::DeadLetter,
                 self.targets.queues.dead(),
-                headers::of_dead_letter(properties, lane, letter),
+                headers::of_dead_letter(properties, lane, letter, history),
             ),
-            Settlement::Park(parking) => (
+            Outcome::Parked(delay) => (
                 Target::Retry,
                 // `None` without any retry queue: the configuration refuses an empty list, so the job is requeued.
-                self.targets.queues.retry(lane, parking.delay)?,
+                self.targets.queues.retry(lane, *delay)?,
                 headers::of_parked(
                     properties,
                     body,
                     lane,
-                    parking,
+                    history,
                     &self.targets.queues,
                     &self.targets.history_keys,
                 ),
@@ -131,8 +131,8 @@ impl AmqpDelivery {
 }
 
 impl Delivery for AmqpDelivery {
-    fn arrival(&self) -> &Arrival {
-        &self.message.arrival
+    fn metadata(&self) -> &MessageMetadata {
+        &self.message.metadata
     }
 
     fn body(&self) -> &[u8] {
@@ -143,11 +143,11 @@ impl Delivery for AmqpDelivery {
         self.receipt.lost()
     }
 
-    async fn settle(mut self, settlement: Settlement<'_>) -> Settled {
-        if matches!(settlement, Settlement::Done(..)) {
+    async fn settle(mut self, outcome: &Outcome, history: &History) -> Settled {
+        if matches!(outcome, Outcome::Done(_)) {
             return self.receipt.ack();
         }
-        let Some(letter) = self.letter(settlement) else { return self.receipt.requeue() };
+        let Some(letter) = self.letter(outcome, history) else { return self.receipt.requeue() };
         let (lost, queue) = (self.receipt.lost(), letter.queue.clone());
         // Boxed: nearly all jobs need no message, and take no room for this.
         let publishing = Box::pin(self.targets.publisher.publish(letter));
@@ -159,7 +159,7 @@ impl Delivery for AmqpDelivery {
                 Ok(()) => self.receipt.ack(),
                 Err(NotPublished::Closed) => self.receipt.requeue(),
                 Err(NotPublished::Unpublishable(refusal)) => {
-                    let is_dead = matches!(settlement, Settlement::DeadLetter(_));
+                    let is_dead = matches!(outcome, Outcome::DeadLettered(_));
                     Box::pin(self.unpublishable(refusal, is_dead, queue.as_str())).await
                 }
             },

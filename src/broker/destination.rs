@@ -312,6 +312,6 @@ impl Destination {
 
     /// Waits for the next try.
     async fn wait(&mut self) {
-        sleep(self.backoff.next(fastrand::f64())).await;
+        sleep(self.backoff.next(crate::ports::jitter())).await;
     }
 }

@@ -1,4 +1,4 @@
-//! The properties of messages: read into an [`Arrival`], and written when a job moves to another queue.
+//! The properties of messages: read into a [`MessageMetadata`], and written when a job moves to another queue.
 //!
 //! Only listed properties are copied. Each of the others does harm: an inherited `expiration` makes a dead letter
 //! vanish, `CC` and `BCC` route it elsewhere, a foreign `user_id` closes the channel, a forged `x-death` makes the
@@ -26,7 +26,7 @@ use super::{
     queues::{Queues, short},
 };
 use crate::domain::{
-    Ambiguity, Arrival, DeadLetter, History, Lane, Parking, ResultLabel, TraceContext,
+    Ambiguity, DeadLetter, History, Lane, MessageMetadata, ResultLabel, TraceContext,
     timestamp as timestamp_of_producer,
 };
 
@@ -78,21 +78,25 @@ pub fn read(
     queues: &Queues,
     keys: &HistoryKeys,
     now: SystemTime,
-) -> Arrival {
+) -> MessageMetadata {
     let headers = Headers(received.properties.headers().as_ref());
     let believed = if keys.are_given() {
         mac::is_right(received, queues, keys)
     } else {
         headers.text("x-first-death-queue").is_some_and(|queue| queues.is_retry(queue))
     };
-    let arrival = arrival(received.properties, received.lane, received.redelivered);
-    if believed { Arrival { history: headers.history(now), ..arrival } } else { arrival }
+    let metadata = metadata(received.properties, received.lane, received.redelivered);
+    if believed { MessageMetadata { history: headers.history(now), ..metadata } } else { metadata }
 }
 
 /// Reads the metadata of a message without its history.
-pub(super) fn arrival(properties: &BasicProperties, lane: Lane, redelivered: bool) -> Arrival {
+pub(super) fn metadata(
+    properties: &BasicProperties,
+    lane: Lane,
+    redelivered: bool,
+) -> MessageMetadata {
     let headers = Headers(properties.headers().as_ref());
-    Arrival {
+    MessageMetadata {
         lane,
         message_id: properties.message_id().as_ref().map(ToString::to_string),
         published_at: properties.timestamp().and_then(timestamp_of_producer),
@@ -109,9 +113,10 @@ pub(super) fn of_dead_letter(
     original: &BasicProperties,
     lane: Lane,
     letter: &DeadLetter,
+    history: &History,
 ) -> BasicProperties {
     let mut headers = copied(original);
-    put_history(&mut headers, lane, &letter.history);
+    put_history(&mut headers, lane, history);
     let mut put = |name: &str, value| {
         headers.insert(short(name), value);
     };
@@ -123,7 +128,7 @@ pub(super) fn of_dead_letter(
     if let Some(status) = letter.http_status {
         put(HTTP_STATUS, AMQPValue::LongInt(status.into()));
     }
-    let first = letter.history.first_failed_at.unwrap_or(letter.dead_at);
+    let first = history.first_failed_at.unwrap_or(letter.dead_at);
     put(FIRST_FAILED_AT, timestamp(first));
     put(DEAD_AT, timestamp(letter.dead_at));
     if let Some(fingerprint) = letter.fingerprint {
@@ -137,14 +142,14 @@ pub(super) fn of_parked(
     original: &BasicProperties,
     body: &[u8],
     lane: Lane,
-    parking: &Parking,
+    history: &History,
     queues: &Queues,
     keys: &HistoryKeys,
 ) -> BasicProperties {
     let mut headers = copied(original);
-    put_history(&mut headers, lane, &parking.history);
-    headers.insert(short(PARKED), count(parking.history.stays));
-    if let Some(at) = parking.history.parked_at {
+    put_history(&mut headers, lane, history);
+    headers.insert(short(PARKED), count(history.stays));
+    if let Some(at) = history.parked_at {
         headers.insert(short(PARKED_AT), timestamp(at));
     }
     let mut properties = properties(original, headers.clone());

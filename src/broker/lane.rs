@@ -179,9 +179,9 @@ impl LaneChannel {
             lane: self.lane,
             redelivered,
         };
-        let arrival = headers::read(received, &targets.queues, &targets.history_keys, now);
+        let metadata = headers::read(received, &targets.queues, &targets.history_keys, now);
         let targets = Arc::clone(targets);
-        Some(AmqpDelivery::new(arrival, data, properties, receipt, targets).charged(charge))
+        Some(AmqpDelivery::new(metadata, data, properties, receipt, targets).charged(charge))
     }
 
     /// Sends settlements to the broker, many at a time, until `closing`; then the rest.

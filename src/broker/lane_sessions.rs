@@ -112,7 +112,7 @@ impl LaneSessions {
             };
             self.shared.metrics.session_ended(ended);
             tokio::select! {
-                () = sleep(self.reconnect.next(fastrand::f64())) => {}
+                () = sleep(self.reconnect.next(crate::ports::jitter())) => {}
                 () = commands.unwanted() => break,
             }
         }

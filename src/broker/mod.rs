@@ -75,7 +75,7 @@ pub use topology::TopologyError;
 pub mod seams {
     pub use super::{
         acks::Frame,
-        headers::{Received, read as read_arrival},
+        headers::{Received, read as read_metadata},
         publisher::PublishRequest,
         receipt::{ChannelLedger, Receipt},
     };

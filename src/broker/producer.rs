@@ -1,10 +1,6 @@
 //! Publishes new jobs to a lane, for `revoker enqueue`.
 
-use std::{
-    mem,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{mem, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
 use lapin::types::ShortString;
@@ -23,7 +19,7 @@ use super::{
 };
 use crate::{
     domain::{Backoff, Lane, Schedule},
-    ports::Unpublishable,
+    ports::{Clock, SystemClock, Unpublishable},
 };
 
 /// The size of a batch: mostly all jobs of one call, because jobs are small.
@@ -115,7 +111,7 @@ impl Producer {
                     tokio::select! {
                         biased;
                         () = given_up.clone() => {}
-                        () = sleep(self.backoff.next(fastrand::f64())) => {}
+                        () = sleep(self.backoff.next(crate::ports::jitter())) => {}
                     }
                 }
             }
@@ -146,7 +142,7 @@ impl Producer {
             Err(unreachable) => return NextStep::Wait(unreachable.to_string()),
         };
         let batch = sending.pending.next(sending.confirmed);
-        let properties = headers::of_job(SystemTime::now());
+        let properties = headers::of_job(SystemClock.now());
         let jobs = batch.iter().map(|PendingMessage { message, .. }| OutgoingRef {
             queue,
             body: message.as_ref(),

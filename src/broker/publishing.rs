@@ -113,7 +113,7 @@ async fn keep_connected(
         };
         // Sent after each try, so that each destination reports what waits by now.
         shared_connection.send_replace(SharedConnection::Down(why));
-        sleep(backoff.next(fastrand::f64())).await;
+        sleep(backoff.next(crate::ports::jitter())).await;
     }
 }
 

@@ -111,7 +111,7 @@ impl Receipt {
     /// Requeues the delivery, if its session lives.
     #[must_use]
     pub fn requeue(mut self) -> Settled {
-        self.settle(Settle::Requeue, Settled::HandedBack)
+        self.settle(Settle::Requeue, Settled::Requeued)
     }
 
     /// Leaves the delivery to its queue's own dead-lettering, if its session lives.
@@ -139,7 +139,7 @@ impl Drop for Receipt {
     fn drop(&mut self) {
         // An unsettled job must not wait for the end of the channel.
         if !self.settled {
-            let _ = self.settle(Settle::Requeue, Settled::HandedBack);
+            let _ = self.settle(Settle::Requeue, Settled::Requeued);
         }
     }
 }

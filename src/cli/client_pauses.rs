@@ -4,21 +4,16 @@
 
 mod commands;
 
-use std::{
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::{
     config::Config,
     domain::ClientKey,
     endpoint::Credentials,
-    flow::{Cause, ClientPause, Dispatcher, FlowReport},
-    ports::{Condition, PausedClient, PausedClients, Report},
+    flow::{ClientPause, Dispatcher, FlowReport, PauseCause},
+    ports::{Condition, PausedClient, PausedClients, Report, SystemClock},
 };
 use commands::DeadLetterCommands;
 
@@ -90,8 +85,8 @@ impl ClientPauses {
     /// The commands that bring back what was rejected before the pause.
     fn commands(&self, id: &str, pause: &ClientPause) -> Option<DeadLetterCommands> {
         let files = self.files.as_deref()?;
-        let since = pause.rejected_since.filter(|_| pause.pause.cause != Cause::Failures)?;
-        let since = clock(since);
+        let since = pause.rejected_since.filter(|_| pause.pause.cause != PauseCause::Failures)?;
+        let since = SystemClock.at(since);
         Some(DeadLetterCommands::new(files, id, since.checked_sub(MARGIN).unwrap_or(since)))
     }
 
@@ -106,8 +101,8 @@ impl ClientPauses {
         PausedClient {
             id,
             reason: pause.pause.cause.as_str().to_owned(),
-            since: clock(pause.pause.since),
-            next_probe: clock(pause.pause.next_probe),
+            since: SystemClock.at(pause.pause.since),
+            next_probe: SystemClock.at(pause.pause.next_probe),
             audience: self.audience.clone(),
             endpoint: self.endpoint.clone(),
             commands,
@@ -121,15 +116,6 @@ pub fn endpoint(config: &Config) -> String {
     let mut url = config.endpoint.url.clone();
     url.set_query(None);
     url.to_string()
-}
-
-/// A moment by the wall clock.
-fn clock(at: Instant) -> SystemTime {
-    let (now, clock) = (Instant::now(), SystemTime::now());
-    if at > now {
-        return clock + (at - now);
-    }
-    clock.checked_sub(now - at).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 /// The flow at `/readyz` and on the page: paused as a whole, or for some clients.
@@ -187,8 +173,8 @@ impl ClientPauses {
         causes.dedup();
         Condition::Waiting {
             reason: format!("running, but {who} paused: {}", causes.join("; ")),
-            since: clock(since),
-            until: Some(clock(next)),
+            since: SystemClock.at(since),
+            until: Some(SystemClock.at(next)),
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     endpoint::{ClientError, CredentialFault, Credentials, HttpEndpoint, Reloaded},
     flow::Dispatcher,
     metrics::{Build, Metrics},
-    pipeline::{BackingOff, Chance, Duplicates, Pipeline, Stop},
+    pipeline::{BackingOff, Duplicates, Pipeline, Stop},
     ports::{Endpoint, SystemClock},
     spans::Spans,
 };
@@ -126,7 +126,6 @@ pub fn assemble<E: Endpoint>(
         settings: config.pipeline.clone(),
         endpoint,
         clock: SystemClock,
-        chance: Chance::default(),
         duplicates: Arc::new(Duplicates::new(
             config.pipeline.remember,
             config.pipeline.remember_capacity,

@@ -7,7 +7,7 @@ use std::{
 
 use tracing::Level;
 
-use crate::pipeline::MAX_IN_HAND;
+use crate::pipeline::MAX_IN_FLIGHT;
 
 use super::{
     endpoint::TIMEOUT,
@@ -97,10 +97,10 @@ pub(super) fn shutdown(reader: &mut Reader, timeout: Duration) -> ShutdownSettin
             format!("choose {GRACE} at least as long as {TIMEOUT}"),
         )
     });
-    reader.expect(&[GRACE], grace <= MAX_IN_HAND, || {
+    reader.expect(&[GRACE], grace <= MAX_IN_FLIGHT, || {
         Problem::new(
             "is longer than a job may be in flight",
-            format!("choose at most {}", humantime::format_duration(MAX_IN_HAND)),
+            format!("choose at most {}", humantime::format_duration(MAX_IN_FLIGHT)),
         )
     });
     ShutdownSettings { grace }

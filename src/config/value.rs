@@ -7,7 +7,7 @@ use std::{fmt::Display, net::SocketAddr, ops::RangeInclusive, path::PathBuf, tim
 
 use bytesize::ByteSize;
 
-use crate::{domain::Stray, pipeline::MAX_IN_HAND};
+use crate::{domain::Stray, pipeline::MAX_IN_FLIGHT};
 
 use super::faults::Problem;
 
@@ -20,7 +20,7 @@ pub(super) const SHORTEST: Duration = Duration::from_millis(1);
 
 /// What happens to a job between its delivery and its settlement: longer than it may be in flight, it
 /// would never come to its end.
-pub(super) const WHILE_IN_HAND: RangeInclusive<Duration> = SHORTEST..=MAX_IN_HAND;
+pub(super) const WHILE_IN_HAND: RangeInclusive<Duration> = SHORTEST..=MAX_IN_FLIGHT;
 
 /// The time to connect: longer than this, a server that does not answer is down.
 pub(super) const CONNECTING: RangeInclusive<Duration> = SHORTEST..=Duration::from_secs(60);

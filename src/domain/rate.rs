@@ -1,15 +1,15 @@
-//! Calls per second, over both lanes.
+//! The rate limit: calls per second over both lanes.
 //!
-//! A leaky bucket of our own: a library's quota is fixed when it is made, and a replica's share of the fleet's rate
-//! changes. A new bucket for each change would forget the last start, and allow one call too many.
+//! A leaky bucket of our own. The quota of a library is fixed, but a replica's share of the fleet's rate changes. A
+//! new bucket for each change would forget the last start, and allow one call too many.
 
 use std::time::{Duration, Instant};
 
-/// The share of a second's calls that may start at once: timers tick in milliseconds, so a rate above
-/// a thousand needs room for the calls of one tick.
+/// The share of a second's calls that may start at once. Timers tick in milliseconds, so a rate above a
+/// thousand needs room for the calls of one tick.
 const BURST_SECONDS: f64 = 0.02;
 
-/// What times are exact to. A wait that is rounded down must not be found too short.
+/// The precision of times: a wait that is rounded down must not count as too short.
 const TICK_SECONDS: f64 = 1e-9;
 
 /// The configured rate, or a share of it.
@@ -18,20 +18,20 @@ pub struct Rate {
     whole: f64,
     /// Calls per second now.
     per_second: f64,
-    /// Calls that have started and that the rate has not paid for yet, at `at`.
+    /// How full the bucket was at `at`, in calls.
     owed: f64,
     at: Option<Instant>,
 }
 
 impl Rate {
-    /// So many calls per second, above 0. `None` for what is no rate.
+    /// A limit of `rate` calls per second. `None` unless it is finite and above 0.
     #[must_use]
     pub fn per_second(rate: f64) -> Option<Self> {
         Duration::try_from_secs_f64(rate.recip()).ok().filter(|period| !period.is_zero())?;
         Some(Self { whole: rate, per_second: rate, owed: 0.0, at: None })
     }
 
-    /// Sets which share of the rate is in force from `now` on, from 0 to 1. Earlier starts stay counted.
+    /// Sets the share of the rate from `now` on, from 0 to 1. Earlier starts stay counted.
     pub fn share(&mut self, share: f64, now: Instant) {
         self.pay(now);
         self.per_second = self.whole * share;
@@ -41,7 +41,7 @@ impl Rate {
     ///
     /// # Errors
     ///
-    /// How long to wait for it; [`Duration::MAX`] while the share is 0.
+    /// The wait until the next start; [`Duration::MAX`] while the share is 0.
     pub fn take(&mut self, now: Instant) -> Result<(), Duration> {
         self.pay(now);
         let burst = (self.per_second * BURST_SECONDS).floor().max(1.0);

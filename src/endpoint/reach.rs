@@ -1,8 +1,8 @@
-//! Whether the endpoint can be reached, found out without calling it.
+//! Checks whether the endpoint can be reached, without calling it.
 //!
-//! The client of the real calls resolves, connects, passes the proxy and shakes hands, then is stopped
-//! before it sends anything. A handshake of our own would test another path than the one that calls
-//! take; an innocent method such as `HEAD` is only as innocent as the server.
+//! The client of the real calls resolves, connects, passes the proxy and does the TLS handshake. Then it is
+//! stopped before it sends anything. A handshake of our own would test another path than that of the calls.
+//! A method such as `HEAD` is harmless only if the server treats it so.
 
 use std::{
     error::Error,
@@ -31,22 +31,21 @@ pub enum ReachError {
     /// The client cannot be built.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// The way to the endpoint is broken.
+    /// The connection failed.
     #[error("{label}: {detail}")]
     Unreachable {
         /// `connect` or `tls`.
         label: ResultLabel,
-        /// What happened, on one line, without the URL.
+        /// The error on one line, without the URL.
         detail: String,
     },
 }
 
-/// Reaches the endpoint as far as TCP and, for HTTPS, TLS. Nothing is sent that could revoke. It takes
-/// `settings.timeout` at most.
+/// Connects to the endpoint by TCP and, for HTTPS, TLS. No request is sent. Takes at most `settings.timeout`.
 ///
 /// # Errors
 ///
-/// [`ReachError`] says how far it came.
+/// [`ReachError`] says which step failed.
 pub async fn reach(settings: &Settings) -> Result<(), ReachError> {
     let client = client::builder(settings)?
         .connector_layer(StopWhenConnected)
@@ -63,7 +62,7 @@ pub async fn reach(settings: &Settings) -> Result<(), ReachError> {
     Err(ReachError::Unreachable { label, detail: Chain(&error).to_string() })
 }
 
-/// Not a failure: the error that stops the client once it is connected.
+/// The error that stops the client once it is connected. It means success.
 #[derive(Debug, Error)]
 #[error("connected")]
 struct Connected;

@@ -1,7 +1,6 @@
-//! The table of metrics. A line's documentation is the metric's help text, its type says what it
-//! counts by.
+//! The table of metrics. The documentation of a line is the metric's help text; its type has the labels.
 //!
-//! Names and labels are relied on by dashboards and alerts: to add is free, to rename is not.
+//! Dashboards and alerts rely on the names and labels. Adding one is free, renaming one is not.
 
 use prometheus::{Error, Gauge, Histogram, IntCounter, IntGauge, Registry};
 

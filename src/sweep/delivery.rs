@@ -12,7 +12,7 @@ use super::{
     tally::Tally,
 };
 use crate::{
-    domain::{Arrival, History, Lane, Settlement},
+    domain::{History, Lane, MessageMetadata, Outcome},
     ports::{Clock, Delivery, Settled, SystemClock},
 };
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub struct Exits {
 
 /// A job of the sweep that is in flight.
 pub struct LineDelivery {
-    arrival: Arrival,
+    metadata: MessageMetadata,
     found: Found,
     exits: Exits,
     /// The source has not heard of its end yet.
@@ -58,7 +58,7 @@ impl LineDelivery {
     /// A delivery of the job on a line.
     #[must_use]
     pub const fn new(found: Found, exits: Exits) -> Self {
-        let arrival = Arrival {
+        let metadata = MessageMetadata {
             // A sweep is what the lane is for: nobody waits for a single one.
             lane: Lane::Bulk,
             message_id: None,
@@ -67,16 +67,16 @@ impl LineDelivery {
             trace: None,
             history: found.history,
         };
-        Self { arrival, found, exits, in_hand: true }
+        Self { metadata, found, exits, in_hand: true }
     }
 
     /// The stay that a settlement means for the job.
-    fn stay(&mut self, settlement: Settlement<'_>) -> Option<Stay> {
-        let (delay, history) = match settlement {
-            Settlement::Done(..) | Settlement::DeadLetter(_) => return None,
-            Settlement::Park(parking) => (parking.delay, parking.history),
+    fn stay(&mut self, outcome: &Outcome, history: History) -> Option<Stay> {
+        let delay = match outcome {
+            Outcome::Done(_) | Outcome::DeadLettered(_) => return None,
+            Outcome::Parked(delay) => *delay,
             // The flow decides when it is wanted.
-            Settlement::HandBack(history) => (Duration::ZERO, *history),
+            Outcome::Requeued => Duration::ZERO,
         };
         let keep = self.exits.keep;
         let body = std::mem::take(&mut self.found.body);
@@ -86,7 +86,7 @@ impl LineDelivery {
 
     fn count(&self, entry: &Entry) {
         let History { attempts, .. } = entry.history;
-        let before = self.arrival.history.attempts;
+        let before = self.metadata.history.attempts;
         self.exits.tally.called(attempts.saturating_sub(before), before);
         if let Some(fate) = Fate::of(&entry.what, entry.history.ambiguity) {
             self.exits.tally.ended(fate);
@@ -102,8 +102,8 @@ impl LineDelivery {
 }
 
 impl Delivery for LineDelivery {
-    fn arrival(&self) -> &Arrival {
-        &self.arrival
+    fn metadata(&self) -> &MessageMetadata {
+        &self.metadata
     }
 
     fn body(&self) -> &[u8] {
@@ -114,8 +114,9 @@ impl Delivery for LineDelivery {
         self.exits.journal.lost()
     }
 
-    async fn settle(mut self, settlement: Settlement<'_>) -> Settled {
-        let entry = Entry::of(self.found.line, self.found.key, settlement, SystemClock.now());
+    async fn settle(mut self, outcome: &Outcome, history: &History) -> Settled {
+        let now = SystemClock.now();
+        let entry = Entry::of(self.found.line, self.found.key, outcome, history, now);
         let entry = Record::Entry(entry);
         if self.exits.journal.write(std::slice::from_ref(&entry)).await.is_err() {
             return Settled::Abandoned;
@@ -123,15 +124,15 @@ impl Delivery for LineDelivery {
         if let Record::Entry(entry) = &entry {
             self.count(entry);
         }
-        match self.stay(settlement) {
+        match self.stay(outcome, *history) {
             None => {
                 self.tell(Back::Over);
                 Settled::Done
             }
             Some(stay) => {
                 self.tell(Back::Again(stay));
-                match settlement {
-                    Settlement::HandBack(_) => Settled::HandedBack,
+                match outcome {
+                    Outcome::Requeued => Settled::Requeued,
                     _ => Settled::Done,
                 }
             }

@@ -126,7 +126,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::Ending,
+        domain::Completion,
         sweep::journal::{Entry, Header},
     };
 
@@ -135,7 +135,7 @@ mod tests {
     }
 
     fn done(line: u64) -> Record {
-        let what = What::Ended(Ending::Revoked);
+        let what = What::Ended(Completion::Revoked);
         Record::Entry(Entry::without_a_call(line, None, what, SystemTime::UNIX_EPOCH))
     }
 

@@ -1,7 +1,6 @@
 //! How an input is known again.
 
 use std::{
-    fmt::Write as _,
     fs::{File, Metadata},
     io::{self, Read as _},
     path::Path,
@@ -11,6 +10,7 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::journal::InputId;
+use crate::domain::to_hex;
 
 /// Bytes that are read and hashed in one go.
 const CHUNK: usize = 256 * 1024;
@@ -62,11 +62,7 @@ pub fn identify(path: &Path) -> io::Result<(InputId, Stamp)> {
             Err(error) => return Err(error),
         }
     }
-    let sha256 = digest.finalize().iter().fold(String::new(), |mut hex, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    });
+    let sha256 = to_hex(&digest.finalize());
     Ok((InputId { sha256, size }, stamp))
 }
 

@@ -11,7 +11,7 @@ use super::{
     tally::{Counts, Tally},
 };
 use crate::{
-    domain::{Ending, Reason, ResultLabel},
+    domain::{Completion, Reason, ResultLabel},
     input::{Expired, Remarks},
 };
 
@@ -140,7 +140,7 @@ impl Run {
 impl Serialize for Counts {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        for ending in Ending::ALL {
+        for ending in Completion::ALL {
             map.serialize_entry(ending.as_str(), &self.ended(ending))?;
         }
         map.serialize_entry("repeated", &self.repeated())?;
@@ -166,7 +166,7 @@ fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", heading(&self.input, self.finished))?;
-        for ending in Ending::ALL {
+        for ending in Completion::ALL {
             row(f, 2, ending.as_str(), self.lines.ended(ending))?;
         }
         row(f, 2, "repeated", self.lines.repeated())?;
@@ -259,7 +259,7 @@ impl Report {
     pub fn expiry(&self) -> Option<Expired> {
         let lines = &self.lines;
         let no_jobs = lines.repeated() + lines.failed_for(Reason::InvalidJob);
-        Expired::of(lines.ended(Ending::Expired), lines.all().saturating_sub(no_jobs))
+        Expired::of(lines.ended(Completion::Expired), lines.all().saturating_sub(no_jobs))
     }
 
     /// The report of a run.

@@ -8,7 +8,7 @@ use super::{
     tally::Tally,
 };
 use crate::{
-    domain::{Ending, History, JobKey},
+    domain::{Completion, History, JobKey},
     input::{Ascending, Kind, Line, NotAscending},
 };
 
@@ -108,7 +108,7 @@ impl Scan {
     fn without_a_call(&self, line: u64, kind: Kind, now: SystemTime) -> Record {
         let entry = match kind {
             Kind::Job(job) => {
-                Entry::without_a_call(line, Some(job.key), What::Ended(Ending::Duplicate), now)
+                Entry::without_a_call(line, Some(job.key), What::Ended(Completion::Duplicate), now)
             }
             Kind::Duplicate => Entry::without_a_call(line, None, What::Repeated, now),
             Kind::Refused(refusal) => Entry::refused(line, refusal.to_string(), now),

@@ -9,8 +9,9 @@ use super::{
     journal::{self, Fate, Past, Standing},
 };
 use crate::{
-    domain::{Ending, Reason},
+    domain::{Completion, Reason},
     input::{self, Expired, Kind, Line, ReadError, Remarks},
+    ports::{Clock, SystemClock},
 };
 
 /// Refused lines that are named one by one; the rest is counted.
@@ -82,7 +83,7 @@ pub fn survey(settings: &Settings) -> Result<Survey, BeginError> {
     };
     let past = settings.journal.as_ref().map(inspect).transpose()?.flatten();
     let mut survey = Survey { input: settings.input.display().to_string(), ..Survey::default() };
-    let now = SystemTime::now();
+    let now = SystemClock.now();
     for line in lines {
         match line {
             Ok(line) => survey.add(line, past.as_ref(), settings.retry_failed, now),
@@ -139,7 +140,7 @@ impl Survey {
                 self.jobs_before += u64::from(reason != Reason::InvalidJob);
             }
             Fate::Ended(ending) => {
-                self.expired_before += u64::from(ending == Ending::Expired);
+                self.expired_before += u64::from(ending == Completion::Expired);
                 self.jobs_before += 1;
             }
             Fate::Repeated => {}

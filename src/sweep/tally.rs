@@ -7,14 +7,14 @@ use std::sync::{
 
 use super::journal::{Fate, Fates};
 use crate::{
-    domain::{Ending, Reason},
+    domain::{Completion, Reason},
     input::{Line, Remarks},
 };
 
 /// How many lines met which fate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
-    ended: [u64; Ending::ALL.len()],
+    ended: [u64; Completion::ALL.len()],
     repeated: u64,
     failed: [u64; Reason::ALL.len()],
 }
@@ -30,7 +30,7 @@ impl Counts {
 
     /// Lines whose jobs ended so.
     #[must_use]
-    pub const fn ended(&self, ending: Ending) -> u64 {
+    pub const fn ended(&self, ending: Completion) -> u64 {
         self.ended[ending as usize]
     }
 

@@ -15,7 +15,7 @@ use revoker::{
     domain::{Lane, PerLane},
     flow::{self, Dispatcher, Phase, Status},
     metrics::{Build, Metrics},
-    pipeline::{BackingOff, Chance, Duplicates, Pipeline, Stop},
+    pipeline::{BackingOff, Duplicates, Pipeline, Stop},
     ports::Demand,
     spans::Spans,
 };
@@ -50,7 +50,7 @@ pub struct Life {
     pub wanted: watch::Sender<Demand>,
     /// Cancelled when nothing is delivered any more.
     pub stopped: CancellationToken,
-    /// Everything in hand is settled: the broker is told, and the session ends.
+    /// Everything in flight is settled: the broker is told, and the session ends.
     pub close: CancellationToken,
     /// The consuming connection breaks.
     pub severed: Notify,
@@ -240,7 +240,6 @@ fn pipeline(
             wall: Arc::clone(&world.clock),
             slow_by: if slow { Duration::from_secs(60) } else { Duration::ZERO },
         },
-        chance: Chance::seeded(world.plan.seed),
         duplicates: Arc::new(Duplicates::new(plan.pipeline.remember, capacity)),
         backing_off: BackingOff::new(plan.room()),
         flow: Arc::clone(&life.flow),

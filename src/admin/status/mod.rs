@@ -12,17 +12,16 @@ mod text;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use maud::Markup;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::{
-    domain::ResultLabel,
+    domain::{ResultLabel, rfc3339},
     metrics::{Metrics, Snapshot},
-    ports::{Condition, PausedClients},
+    ports::{Clock, Condition, PausedClients, SystemClock},
 };
 use history::History;
 
@@ -67,7 +66,7 @@ impl Status {
         limit: Option<&str>,
     ) -> Markup {
         let history = self.history();
-        let (now, at) = (self.metrics.snapshot(), SystemTime::now());
+        let (now, at) = (self.metrics.snapshot(), SystemClock.now());
         let errors = errors(&history, &now);
         // The class that was met last tells best what is wrong; a rejection is an answer.
         let unanswered = errors.iter().filter(|(result, ..)| *result != ResultLabel::Rejected);
@@ -81,7 +80,7 @@ impl Status {
             clock: at,
             limit,
             build: self.metrics.build(),
-            at: clock(at),
+            at: rfc3339(at).unwrap_or_default(),
         })
     }
 
@@ -100,12 +99,6 @@ fn errors(history: &History, now: &Snapshot) -> Vec<(ResultLabel, u64, Duration)
         Some((*result, history.grown(count), ago))
     });
     grown.collect()
-}
-
-/// To the second.
-fn clock(at: SystemTime) -> String {
-    let at = OffsetDateTime::from(at);
-    at.replace_nanosecond(0).unwrap_or(at).format(&Rfc3339).unwrap_or_default()
 }
 
 #[cfg(test)]

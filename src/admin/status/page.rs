@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     domain::{Lane, ResultLabel},
-    metrics::{Counts, Label, Snapshot},
+    metrics::{Label, LabelCounts, Snapshot},
     ports::PausedClients,
 };
 
@@ -179,7 +179,7 @@ fn tables(view: &View<'_>) -> Markup {
     }
 }
 
-fn table<L: Label>(title: &str, counts: &Counts<L>) -> Markup {
+fn table<L: Label>(title: &str, counts: &LabelCounts<L>) -> Markup {
     html! {
         section {
             h2 { (title) }

@@ -89,7 +89,7 @@ impl<A: BatchAction> BatchRun<A> {
                         return Err(error);
                     }
                     tokio::select! {
-                        () = sleep(backoff.next(fastrand::f64())) => {}
+                        () = sleep(backoff.next(crate::ports::jitter())) => {}
                         () = stop.cancelled() => {}
                     }
                 }

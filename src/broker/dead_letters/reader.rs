@@ -105,14 +105,14 @@ impl DeadLetterReader {
         let by_header = written.text(name::LANE).and_then(Lane::from_name);
         // Without a reason, our headers are those of a parked job. The broker says where it dropped that job.
         let lane = if stated.is_some() { by_header } else { by_queue.or(by_header) };
-        let arrival = headers::arrival(properties, lane.unwrap_or(Lane::Bulk), false);
+        let metadata = headers::metadata(properties, lane.unwrap_or(Lane::Bulk), false);
         let client_id = job.and_then(|job| job.client_id.as_deref());
         StoredLetter {
             reason,
             detail,
             id: match job {
-                Some(job) => JobId::of(&arrival, job),
-                None => JobId::of_invalid(&arrival),
+                Some(job) => JobId::of(&metadata, job),
+                None => JobId::of_invalid(&metadata),
             },
             fingerprint: match job {
                 Some(job) => Some(job.fingerprint),
@@ -127,7 +127,7 @@ impl DeadLetterReader {
             http_status: written.count(name::HTTP_STATUS),
             attempts: written.count(name::ATTEMPTS),
             last_error: written.text(name::LAST_ERROR).map(error),
-            published_at: arrival.published_at,
+            published_at: metadata.published_at,
             first_failed_at: written.time(name::FIRST_FAILED_AT),
             dead_at: written.time(name::DEAD_AT).or(death.and_then(|death| death.at)),
             ambiguity: written.text(name::AMBIGUITY).and_then(Ambiguity::from_name),

@@ -135,7 +135,6 @@ mod tests {
             code: Some("01".to_owned()),
             http_status: Some(200),
             fingerprint: Some(Fingerprint::of("token")),
-            history: History::default(),
             dead_at: std::time::SystemTime::UNIX_EPOCH,
         }
     }
@@ -154,14 +153,16 @@ mod tests {
 
     #[test]
     fn what_fits_is_left_as_it_is() {
-        let properties = of_dead_letter(&original(&[("a", 9)]), Lane::Bulk, &letter("why"));
+        let properties =
+            of_dead_letter(&original(&[("a", 9)]), Lane::Bulk, &letter("why"), &History::default());
         assert_eq!(fit(&properties, LEAST), properties);
     }
 
     #[test]
     fn the_producers_headers_go_first_and_those_of_a_trace_last() {
         let headers = [("a", 9), ("b", 2500), ("traceparent", 55), ("c", 9)];
-        let properties = of_dead_letter(&original(&headers), Lane::Bulk, &letter("why"));
+        let properties =
+            of_dead_letter(&original(&headers), Lane::Bulk, &letter("why"), &History::default());
         let fitting = fit(&properties, LEAST);
         assert!(frame(&fitting) <= LEAST as usize);
         for name in ["traceparent", "a", "c", REASON, DETAIL, ATTEMPTS, HEADERS_DROPPED] {
@@ -173,9 +174,14 @@ mod tests {
     #[test]
     fn the_detail_is_cut_where_nothing_else_is_left_to_drop() {
         let long: ShortString = "i".repeat(255).into();
-        let properties = of_dead_letter(&original(&[]), Lane::Bulk, &letter(&"ñ".repeat(4000)))
-            .with_message_id(long.clone())
-            .with_correlation_id(long);
+        let properties = of_dead_letter(
+            &original(&[]),
+            Lane::Bulk,
+            &letter(&"ñ".repeat(4000)),
+            &History::default(),
+        )
+        .with_message_id(long.clone())
+        .with_correlation_id(long);
         let fitting = fit(&properties, LEAST);
         assert!((LEAST as usize - 1..=LEAST as usize).contains(&frame(&fitting)));
         assert!(has(&fitting, REASON) && !has(&fitting, HEADERS_DROPPED));
@@ -196,7 +202,7 @@ mod tests {
                 names.iter().map(String::as_str).zip(lengths).collect();
             let id: ShortString = "i".repeat(id).into();
             let original = original(&headers).with_message_id(id.clone()).with_type(id);
-            let properties = of_dead_letter(&original, Lane::Bulk, &letter(&"d".repeat(detail)));
+            let properties = of_dead_letter(&original, Lane::Bulk, &letter(&"d".repeat(detail)), &History::default());
             let fitting = fit(&properties, frame_max);
             prop_assert!(frame(&fitting) <= frame_max as usize);
             for (name, _) in &properties.headers().clone().unwrap_or_default() {

@@ -12,8 +12,6 @@
 //!
 //! The body is signed as its digest, so a signed text is a few hundred bytes long.
 
-use std::fmt::Write as _;
-
 use lapin::types::{AMQPValue, ShortString};
 use sha2::{Digest, Sha256};
 
@@ -26,7 +24,7 @@ use super::{
 };
 use crate::{
     broker::{history_keys::HistoryKeys, queues::Queues},
-    domain::MAX_BODY_BYTES,
+    domain::{MAX_BODY_BYTES, from_hex, to_hex},
 };
 
 /// The prefix of a MAC: the version of its format.
@@ -41,12 +39,7 @@ const MAC_BYTES: usize = 32;
 /// The MAC of a parked job; `None` without keys.
 pub(super) fn of(parked: Received<'_>, queues: &Queues, keys: &HistoryKeys) -> Option<String> {
     let tag = keys.sign(&message(parked, queues))?;
-    let mut mac = VERSION.to_owned();
-    for byte in tag.as_ref() {
-        // Writing to a string cannot fail.
-        let _ = write!(mac, "{byte:02x}");
-    }
-    Some(mac)
+    Some(format!("{VERSION}{}", to_hex(tag.as_ref())))
 }
 
 /// Whether a message carries the right MAC for one of these keys.
@@ -58,16 +51,7 @@ pub(super) fn is_right(received: Received<'_>, queues: &Queues, keys: &HistoryKe
 }
 
 fn parse(text: &str) -> Option<[u8; MAC_BYTES]> {
-    let digits = text.strip_prefix(VERSION)?.as_bytes();
-    if digits.len() != 2 * MAC_BYTES {
-        return None;
-    }
-    let mut mac = [0; MAC_BYTES];
-    for (byte, pair) in mac.iter_mut().zip(digits.chunks_exact(2)) {
-        let digit = |at: usize| char::from(pair[at]).to_digit(16);
-        *byte = u8::try_from(digit(0)? << 4 | digit(1)?).ok()?;
-    }
-    Some(mac)
+    from_hex(text.strip_prefix(VERSION)?)
 }
 
 /// The text to sign. Each part follows its length, and an absent part differs from an empty one, so no two messages

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::SystemTime};
 
-use crate::{cli::dead_letters::rfc3339, domain::Reason};
+use crate::domain::{Reason, rfc3339};
 
 /// The commands on the dead-letter queue.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -60,7 +60,7 @@ impl FilterArgs {
         (reason.is_empty() || reason.contains(&letter.reason))
             && (lane.is_none() || *lane == letter.lane)
             && client_id.as_ref().is_none_or(|client| letter.is_of(client))
-            && (id.is_empty() || id.iter().any(|name| letter.goes_by(name)))
+            && (id.is_empty() || id.iter().any(|name| letter.matches_id(name)))
             && since.is_none_or(|since| died(&|at| at >= since.resolve(now)))
             && until.is_none_or(|until| died(&|at| at <= until.resolve(now)))
     }
@@ -73,12 +73,12 @@ pub mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::domain::{Arrival, Fingerprint, History, Job, JobDefaults, JobId};
+    use crate::domain::{Fingerprint, History, Job, JobDefaults, JobId, MessageMetadata};
 
     /// A dead letter that died a minute before [`now`].
     pub fn letter() -> StoredLetter {
         let job = Job::parse(br#"{"refresh_token":"abc"}"#, &JobDefaults::default()).unwrap();
-        let arrival = Arrival {
+        let metadata = MessageMetadata {
             lane: Lane::Bulk,
             message_id: Some("logout-7".to_owned()),
             published_at: None,
@@ -89,7 +89,7 @@ pub mod tests {
         StoredLetter {
             reason: DeadReason::Stated(Reason::Exhausted),
             detail: "the endpoint answered others".to_owned(),
-            id: JobId::of(&arrival, &job),
+            id: JobId::of(&metadata, &job),
             fingerprint: Some(Fingerprint::of("abc")),
             is_job: true,
             body_bytes: 23,

@@ -2,8 +2,7 @@
 
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
-use super::moment::rfc3339;
-use crate::domain::{Ambiguity, Fingerprint, Lane, StoredLetter};
+use crate::domain::{Ambiguity, Fingerprint, Lane, StoredLetter, rfc3339};
 
 /// Writes a dead letter with the names of its headers, if there are any. A field that it lacks is null.
 #[derive(Debug, Clone, Copy)]

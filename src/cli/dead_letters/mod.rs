@@ -21,13 +21,12 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-pub(super) use self::moment::rfc3339;
-
 use self::error::DeadLettersError;
 use super::{output, signals::Endings};
 use crate::{
     broker::{self, DeadLetterQueue},
     config::Config,
+    ports::{Clock, SystemClock},
 };
 
 /// List, show, replay, export or discard dead letters
@@ -80,7 +79,7 @@ pub async fn run(args: DeadLettersArgs, config: Config) -> ExitCode {
         queue: DeadLetterQueue::new(&settings, config.pipeline.defaults),
         settings,
         stop: stop.clone(),
-        now: SystemTime::now(),
+        now: SystemClock.now(),
     };
     let running = run_command(args.command, context);
     tokio::pin!(running);

@@ -8,14 +8,13 @@ use super::{
     CommandContext,
     error::DeadLettersError,
     letter_json::LetterJson,
-    moment::rfc3339,
     reading::{notes, read_all},
     report,
     table::age,
 };
 use crate::{
     broker::MessageDetails,
-    domain::{Ambiguity, Lane, StoredLetter},
+    domain::{Ambiguity, Lane, StoredLetter, rfc3339},
 };
 
 /// The most dead letters that are shown: several may have the same token.
@@ -55,7 +54,7 @@ pub(super) async fn run(
     let mut more = 0;
     let browse = read_all(context, async |message| {
         let letter = message.letter();
-        if letter.goes_by(&args.name) {
+        if letter.matches_id(&args.name) {
             if found.len() < SHOWN {
                 found.push((letter, message.details()));
             } else {

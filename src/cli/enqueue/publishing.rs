@@ -1,13 +1,16 @@
 //! The loop: take what was read, publish it, and only then count it and list what was refused. So at
 //! every moment there is one line before which everything is dealt with: the line to go on from.
 
-use std::{collections::VecDeque, time::SystemTime};
+use std::collections::VecDeque;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{Failure, args::Args, count::Count, outlet::Outlet, refused::Refusals};
-use crate::input::{Body, Feed, Kind, Line, Refusal, Remark};
+use crate::{
+    input::{Body, Feed, Kind, Line, Refusal, Remark},
+    ports::{Clock, SystemClock},
+};
 
 /// What is at work.
 pub struct Publishing<'a> {
@@ -119,7 +122,7 @@ impl Step {
     /// Takes lines off the front, up to so many jobs.
     fn of(lines: &mut VecDeque<Line>, most: usize) -> Self {
         let mut step = Self::default();
-        let now = SystemTime::now();
+        let now = SystemClock.now();
         while let Some(line) = lines.pop_front() {
             step.next_line = line.last_line + 1;
             step.remarks.extend(line.remark());

@@ -11,7 +11,7 @@ use super::again::again;
 use crate::{
     cli::client_pauses::ClientPauses,
     domain::ClientKey,
-    flow::{Cause, Dispatcher},
+    flow::{Dispatcher, PauseCause},
     sweep,
 };
 
@@ -110,7 +110,7 @@ impl Guard {
     /// The clients that are paused because nothing was revoked for them.
     fn unproved(&self) -> Vec<ClientKey> {
         let pauses = self.flow.pauses().into_iter();
-        let unproved = pauses.filter(|pause| pause.pause.cause == Cause::NothingRevoked);
+        let unproved = pauses.filter(|pause| pause.pause.cause == PauseCause::NothingRevoked);
         unproved.map(|pause| pause.client).collect()
     }
 

@@ -26,7 +26,7 @@ use crate::{
         progress::{Progress, State},
         signals::Endings,
     },
-    domain::Ending,
+    domain::Completion,
     flow::{Dispatcher, Phase},
     input,
     pipeline::Stop,
@@ -231,7 +231,7 @@ async fn show(file: input::Progress, tally: Arc<Tally>, flow: Arc<Dispatcher>, g
                 done: counts.all().saturating_sub(before),
                 counts: format!(
                     "{} revoked, {} failed, {}limit {}{}",
-                    counts.ended(Ending::Revoked),
+                    counts.ended(Completion::Revoked),
                     counts.failed(),
                     expired(&counts),
                     flow.limit(),
@@ -259,7 +259,7 @@ async fn show(file: input::Progress, tally: Arc<Tally>, flow: Arc<Dispatcher>, g
 
 /// The lines that ended without a call, if there are any: nobody expects them.
 fn expired(counts: &Counts) -> String {
-    match counts.ended(Ending::Expired) {
+    match counts.ended(Completion::Expired) {
         0 => String::new(),
         expired => format!("{expired} expired, "),
     }

@@ -6,10 +6,11 @@ use super::*;
 use crate::{
     flow::{PauseSettings, RateScope},
     metrics::Build,
+    ports::Demand,
 };
 
 const FAILED: CallOutcome =
-    CallOutcome::Failed { overload: false, busy: false, own_trouble: false, retry_after: None };
+    CallOutcome::Failed { overload: false, busy: false, job_fault: false, retry_after: None };
 
 fn settings(limit: usize) -> Settings {
     Settings {
@@ -45,7 +46,7 @@ async fn start(dispatcher: &Arc<Dispatcher>, lane: Lane) -> Permit {
 async fn start_of(dispatcher: &Arc<Dispatcher>, lane: Lane, client: ClientKey) -> Option<Permit> {
     match dispatcher.start(lane, client).await {
         Admission::Granted(permit) => Some(permit),
-        Admission::Stalled(_) => None,
+        Admission::WaitElsewhere(_) => None,
     }
 }
 
@@ -162,7 +163,7 @@ async fn a_pause_probes_on_its_own_and_the_answer_lets_everything_go() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_nothing_in_hand_a_probe_is_asked_for() {
+async fn with_nothing_in_flight_a_probe_is_asked_for() {
     let dispatcher = running(&settings(8));
     let mut status = dispatcher.status();
     for _ in 0..2 {
@@ -185,7 +186,7 @@ async fn with_nothing_in_hand_a_probe_is_asked_for() {
 #[tokio::test(start_paused = true)]
 async fn one_overshoot_of_what_the_server_can_take_stops_nothing() {
     const BUSY: CallOutcome =
-        CallOutcome::Failed { overload: true, busy: true, own_trouble: false, retry_after: None };
+        CallOutcome::Failed { overload: true, busy: true, job_fault: false, retry_after: None };
     let dispatcher = running(&settings(8));
     let under_way = start(&dispatcher, Lane::Bulk).await;
     for _ in 0..6 {
@@ -510,7 +511,7 @@ async fn rate_of_the_others(broken: Broken, (from, until): (u64, u64)) -> f64 {
                 let failed = |overload, busy| CallOutcome::Failed {
                     overload,
                     busy,
-                    own_trouble: false,
+                    job_fault: false,
                     retry_after: None,
                 };
                 let (took, outcome) = match broken {

@@ -4,8 +4,10 @@ use std::{borrow::Cow, time::SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::record::{instant, rfc3339};
-use crate::domain::{Ambiguity, Ending, History, JobKey, Reason, ResultLabel, Settlement};
+use super::record::time_text;
+use crate::domain::{
+    Ambiguity, Completion, History, JobKey, Outcome, Reason, ResultLabel, parse_rfc3339,
+};
 
 /// What became of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +28,7 @@ pub struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
     /// Its job ended well.
-    Ended(Ending),
+    Ended(Completion),
     /// A line before asks for the same job: what became of that one is true of this one.
     Repeated,
     /// It failed: what would be a dead letter.
@@ -55,21 +57,24 @@ pub struct Failed {
 impl Entry {
     /// The entry of a job whose delivery was settled so.
     #[must_use]
-    pub fn of(line: u64, key: JobKey, settlement: Settlement<'_>, at: SystemTime) -> Self {
-        let (what, history) = match settlement {
-            Settlement::Done(ending, history) => (What::Ended(ending), history),
-            Settlement::DeadLetter(letter) => {
-                let failed = Failed {
-                    reason: letter.reason,
-                    detail: letter.detail.clone(),
-                    code: letter.code.clone(),
-                    http_status: letter.http_status,
-                    fingerprint: letter.fingerprint.map(|shown| shown.to_string()),
-                };
-                (What::Failed(failed), &letter.history)
-            }
-            Settlement::Park(parking) => (What::Parked, &parking.history),
-            Settlement::HandBack(history) => (What::HandedBack, history),
+    pub fn of(
+        line: u64,
+        key: JobKey,
+        outcome: &Outcome,
+        history: &History,
+        at: SystemTime,
+    ) -> Self {
+        let what = match outcome {
+            Outcome::Done(completion) => What::Ended(*completion),
+            Outcome::DeadLettered(letter) => What::Failed(Failed {
+                reason: letter.reason,
+                detail: letter.detail.clone(),
+                code: letter.code.clone(),
+                http_status: letter.http_status,
+                fingerprint: letter.fingerprint.map(|shown| shown.to_string()),
+            }),
+            Outcome::Parked(_) => What::Parked,
+            Outcome::Requeued => What::HandedBack,
         };
         Self { line, key: Some(key), what, history: *history, at }.dated()
     }
@@ -102,7 +107,7 @@ impl Entry {
     }
 }
 
-/// The names of [`What`] that are not those of an [`Ending`].
+/// The names of [`What`] that are not those of a [`Completion`].
 const REPEATED: &str = "repeated";
 const FAILED: &str = "failed";
 const PARKED: &str = "parked";
@@ -169,13 +174,13 @@ impl<'a> From<&'a Entry> for EntryFields<'a> {
             http_status: failed.and_then(|failed| failed.http_status),
             attempts,
             parked: stays,
-            first_failed_at: first_failed_at.map(rfc3339),
+            first_failed_at: first_failed_at.map(time_text),
             paused_ms: entry.history.paused_millis(),
             last_error: last_error.map(|label| label.as_str().into()),
             ambiguity: ambiguity.map(|ambiguity| ambiguity.as_str().into()),
             fingerprint: failed.and_then(|failed| failed.fingerprint.as_deref()).map(Cow::from),
             detail: failed.map(|failed| failed.detail.as_str().into()),
-            at: rfc3339(entry.at),
+            at: time_text(entry.at),
         }
     }
 }
@@ -207,7 +212,7 @@ impl TryFrom<EntryFields<'_>> for Entry {
             (REPEATED, None) => What::Repeated,
             (PARKED, None) => What::Parked,
             (HANDED_BACK, None) => What::HandedBack,
-            (outcome, None) => What::Ended(Ending::from_name(outcome).ok_or(NoEntry)?),
+            (outcome, None) => What::Ended(Completion::from_name(outcome).ok_or(NoEntry)?),
             (_, Some(_)) => return Err(NoEntry),
         };
         Ok(Self {
@@ -217,13 +222,13 @@ impl TryFrom<EntryFields<'_>> for Entry {
             history: History {
                 attempts: fields.attempts,
                 stays: fields.parked,
-                first_failed_at: known(fields.first_failed_at.as_deref(), instant)?,
+                first_failed_at: known(fields.first_failed_at.as_deref(), parse_rfc3339)?,
                 last_error: known(fields.last_error.as_deref(), ResultLabel::from_name)?,
                 ambiguity: known(fields.ambiguity.as_deref(), Ambiguity::from_name)?,
                 paused: History::paused_for(fields.paused_ms),
                 parked_at: None,
             },
-            at: instant(&fields.at).ok_or(NoEntry)?,
+            at: parse_rfc3339(&fields.at).ok_or(NoEntry)?,
         }
         .dated())
     }

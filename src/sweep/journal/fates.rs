@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::entry::What;
-use crate::domain::{Ambiguity, Ending, Reason};
+use crate::domain::{Ambiguity, Completion, Reason};
 
 /// Lines of one block. A journal that is damaged may name any line: one such takes a block, not all
 /// the memory up to it.
@@ -13,7 +13,7 @@ const BLOCK: u64 = 4096;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     /// Its job ended well.
-    Ended(Ending),
+    Ended(Completion),
     /// A line before asks for the same job.
     Repeated,
     /// It failed, and the token may be revoked all the same.
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn a_line_has_the_fate_that_was_set_last() {
         let mut fates = Fates::default();
-        let (early, late) = (Fate::Repeated, Fate::Ended(Ending::Revoked));
+        let (early, late) = (Fate::Repeated, Fate::Ended(Completion::Revoked));
         for line in [1, BLOCK - 1, BLOCK, BLOCK * 7 + 3, u64::MAX] {
             assert_eq!(fates.get(line), None);
             assert_eq!(fates.replace(line, Some(early)), None);

@@ -7,7 +7,7 @@ use super::{
     fates::{Fate, Fates},
     record::{Header, Record},
 };
-use crate::domain::{Ambiguity, Ending, History, JobKey};
+use crate::domain::{Ambiguity, Completion, History, JobKey};
 
 /// The state that the records of a journal lead to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,7 +105,7 @@ impl Past {
     pub fn ended(&self, line: u64, retry_failed: bool) -> Option<Fate> {
         self.fates.get(line).filter(|fate| match fate {
             Fate::Failed(..) => !retry_failed,
-            Fate::Ended(Ending::Expired) => !self.header.takes_any_expiry(),
+            Fate::Ended(Completion::Expired) => !self.header.takes_any_expiry(),
             Fate::Ended(_) | Fate::Repeated => true,
         })
     }
@@ -149,7 +149,7 @@ impl Past {
         if entry.line > self.started {
             return Err(Contradiction);
         }
-        if let (What::Ended(Ending::Revoked | Ending::PresumedRevoked), Some(key)) =
+        if let (What::Ended(Completion::Revoked | Completion::PresumedRevoked), Some(key)) =
             (&entry.what, entry.key)
         {
             self.proved.push(key);

@@ -6,9 +6,9 @@
 use std::{collections::BTreeMap, time::SystemTime};
 
 use serde::{Deserialize, Serialize};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::entry::{Entry, EntryFields};
+use crate::domain::{parse_rfc3339, rfc3339_millis};
 
 /// The version of the form that [`Header`] names.
 pub(super) const VERSION: u32 = 2;
@@ -131,7 +131,7 @@ impl Record {
             Self::Started(started) => Line::Started { started: *started },
             Self::Again(again) => Line::Again { again: again.clone() },
             Self::Entry(entry) => Line::Entry(EntryFields::from(entry)),
-            Self::Finished(at) => Line::Finished { finished: rfc3339(*at) },
+            Self::Finished(at) => Line::Finished { finished: time_text(*at) },
         };
         // Numbers and strings always serialize. If one did not, the line would be empty, and recovery
         // would name it.
@@ -148,21 +148,14 @@ impl Record {
             Line::Started { started } => Self::Started(started),
             Line::Again { again } => Self::Again(again),
             Line::Header(header) => Self::Header(header),
-            Line::Finished { finished } => Self::Finished(instant(&finished)?),
+            Line::Finished { finished } => Self::Finished(parse_rfc3339(&finished)?),
         })
     }
 }
 
-/// To the millisecond.
-pub(super) fn rfc3339(at: SystemTime) -> String {
-    let at = OffsetDateTime::from(at);
-    let at = at.replace_millisecond(at.millisecond()).unwrap_or(at);
-    // Beyond the year 9999 there is no such text; no clock of ours goes there.
-    at.format(&Rfc3339).unwrap_or_default()
-}
-
-pub(super) fn instant(text: &str) -> Option<SystemTime> {
-    OffsetDateTime::parse(text, &Rfc3339).ok().map(SystemTime::from)
+/// Empty beyond the year 9999; no clock of ours goes there.
+pub(super) fn time_text(at: SystemTime) -> String {
+    rfc3339_millis(at).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -170,7 +163,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::domain::{History, Job, JobDefaults, Parking, Settlement};
+    use crate::domain::{History, Job, JobDefaults, Outcome};
 
     fn written(record: &Record) -> String {
         let mut line = Vec::new();
@@ -180,7 +173,7 @@ mod tests {
 
     #[test]
     fn each_kind_is_one_line_and_read_as_it_was_written() {
-        let at = instant("2026-03-01T12:00:00.25Z").unwrap();
+        let at = parse_rfc3339("2026-03-01T12:00:00.25Z").unwrap();
         let id = InputId { sha256: "ab".repeat(32), size: 7 };
         let settings = BTreeMap::from([("audience".to_owned(), "a".to_owned())]);
         let cases = [
@@ -204,12 +197,12 @@ mod tests {
 
     #[test]
     fn a_pause_is_told_only_where_there_was_one_and_lasts_no_longer_than_any_may() {
-        let at = instant("2026-03-01T12:00:00.25Z").unwrap();
+        let at = parse_rfc3339("2026-03-01T12:00:00.25Z").unwrap();
         let entry = |paused| {
             let history = History { attempts: 3, stays: 1, paused, ..History::default() };
-            let parking = Parking { delay: Duration::ZERO, history };
             let job = Job::parse(br#"{"refresh_token":"t"}"#, &JobDefaults::default()).unwrap();
-            Record::Entry(Entry::of(7, job.key(), Settlement::Park(&parking), at))
+            let parked = Outcome::Parked(Duration::ZERO);
+            Record::Entry(Entry::of(7, job.key(), &parked, &history, at))
         };
         let paused = |line: &str| match Record::read(line.trim_end().as_bytes()) {
             Some(Record::Entry(entry)) => (entry.history.paused, entry.history.parked_at),

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::{
     domain::{
-        Ambiguity, Arrival, DeadLetter, Ending, History, JobDefaults, Parking, Reason, Settlement,
+        Ambiguity, Completion, DeadLetter, History, JobDefaults, MessageMetadata, Outcome, Reason,
     },
     input::{Column, Delimiter, Format, Kind, Line, Options},
     ports::{Delivery, Settled},
@@ -91,7 +91,7 @@ impl Bench {
 
 async fn revoke(delivery: LineDelivery) {
     let history = History { attempts: 1, ..History::default() };
-    let settled = delivery.settle(Settlement::Done(Ending::Revoked, &history)).await;
+    let settled = delivery.settle(&Outcome::Done(Completion::Revoked), &history).await;
     assert_eq!(settled, Settled::Done);
 }
 
@@ -102,7 +102,7 @@ async fn park(delivery: LineDelivery, delay: Duration) {
         ambiguity: Some(Ambiguity::Attempt),
         ..History::default()
     };
-    assert_eq!(delivery.settle(Settlement::Park(&Parking { delay, history })).await, Settled::Done);
+    assert_eq!(delivery.settle(&Outcome::Parked(delay), &history).await, Settled::Done);
 }
 
 fn body(delivery: &LineDelivery) -> String {
@@ -123,7 +123,7 @@ async fn every_line_is_given_out_once_and_then_the_source_ends() {
     for line in 1..=LINES {
         let delivery = bench.next().await;
         assert_eq!(body(&delivery), format!("t{line}"));
-        assert!(!delivery.arrival().redelivered);
+        assert!(!delivery.metadata().redelivered);
         in_hand.push(revoke(delivery));
         if in_hand.len() == ROOM {
             join_all(in_hand.drain(..)).await;
@@ -187,7 +187,7 @@ async fn a_parked_job_comes_back_after_its_delay_with_its_history_and_from_its_f
     let back = bench.next().await;
     assert!(began.elapsed() >= HOUR, "{:?}", began.elapsed());
     assert_eq!(body(&back), "t1");
-    let Arrival { history, redelivered, .. } = back.arrival();
+    let MessageMetadata { history, redelivered, .. } = back.metadata();
     assert_eq!((history.attempts, history.stays), (3, 1));
     assert_eq!(history.ambiguity, Some(Ambiguity::Attempt));
     assert!(!redelivered);
@@ -245,9 +245,9 @@ async fn a_job_that_is_handed_back_is_given_out_again() {
     let mut bench = of_lines(1, 3);
     let delivery = bench.next().await;
     let history = History { attempts: 2, ..History::default() };
-    assert_eq!(delivery.settle(Settlement::HandBack(&history)).await, Settled::HandedBack);
+    assert_eq!(delivery.settle(&Outcome::Requeued, &history).await, Settled::Requeued);
     let again = bench.next().await;
-    assert_eq!(again.arrival().history, history);
+    assert_eq!(again.metadata().history, history);
     revoke(again).await;
     assert!(bench.end().await.2);
 }
@@ -276,18 +276,18 @@ async fn an_orderly_stop_leaves_no_doubt() {
     bench.control.stop();
     let (folder, past, finished) = bench.end().await;
     assert!(!finished);
-    assert_eq!(past.standing(1), Standing::Ended(Fate::Ended(Ending::Revoked)));
+    assert_eq!(past.standing(1), Standing::Ended(Fate::Ended(Completion::Revoked)));
     assert!(matches!(past.standing(2), Standing::Open(open) if !open.in_doubt));
     assert_eq!(past.standing(3), Standing::Fresh);
 
     let settings = settings(&folder, 3);
     let mut bench = self::bench(folder, &settings);
     let second = bench.next().await;
-    assert_eq!((body(&second).as_str(), second.arrival().history.attempts), ("t2", 3));
+    assert_eq!((body(&second).as_str(), second.metadata().history.attempts), ("t2", 3));
     revoke(second).await;
     let third = bench.next().await;
     assert_eq!(body(&third), "t3");
-    assert!(!third.arrival().redelivered);
+    assert!(!third.metadata().redelivered);
 }
 
 /// Jobs that came back and were not given out again before the stop: the journal had said that they may be
@@ -321,7 +321,7 @@ async fn what_a_killed_run_had_marked_is_redelivered() {
     let mut second = bench(first.folder, &settings);
     let delivery = second.next().await;
     assert_eq!(body(&delivery), "t2");
-    assert!(delivery.arrival().redelivered);
+    assert!(delivery.metadata().redelivered);
     revoke(delivery).await;
     second.control.stop();
     let (folder, past, _) = second.end().await;
@@ -330,7 +330,7 @@ async fn what_a_killed_run_had_marked_is_redelivered() {
     let mut third = bench(folder, &settings);
     let delivery = third.next().await;
     assert_eq!(body(&delivery), "t3");
-    assert!(delivery.arrival().redelivered);
+    assert!(delivery.metadata().redelivered);
     revoke(delivery).await;
     assert!(third.end().await.2);
 }
@@ -344,10 +344,10 @@ async fn failed_lines_are_taken_up_again_when_asked_for() {
         code: None,
         http_status: None,
         fingerprint: None,
-        history: History { ambiguity: Some(Ambiguity::Attempt), ..History::default() },
         dead_at: SystemTime::UNIX_EPOCH,
     };
-    first.next().await.settle(Settlement::DeadLetter(&letter)).await;
+    let history = History { ambiguity: Some(Ambiguity::Attempt), ..History::default() };
+    first.next().await.settle(&Outcome::DeadLettered(letter), &history).await;
     revoke(first.next().await).await;
     let (folder, past, finished) = first.end().await;
     assert!(finished, "a failure is an end");
@@ -363,12 +363,12 @@ async fn failed_lines_are_taken_up_again_when_asked_for() {
     assert_eq!(bench.tally.counts().failed(), 1);
     let delivery = bench.next().await;
     assert_eq!(body(&delivery), "t1");
-    assert_eq!(delivery.arrival().history.ambiguity, Some(Ambiguity::Attempt));
+    assert_eq!(delivery.metadata().history.ambiguity, Some(Ambiguity::Attempt));
     assert_eq!(bench.tally.counts().failed(), 0);
     revoke(delivery).await;
     let (_, past, finished) = bench.end().await;
     assert!(finished);
-    assert_eq!(past.standing(1), Standing::Ended(Fate::Ended(Ending::Revoked)));
+    assert_eq!(past.standing(1), Standing::Ended(Fate::Ended(Completion::Revoked)));
 }
 
 /// The second line asks for what the journal proves: with another expiry it is no repetition for the
@@ -392,7 +392,7 @@ async fn what_the_journal_proves_is_not_called_on_another_line_either() {
     let (folder, ..) = first.end().await;
     let (_, past, finished) = bench(folder, &settings).end().await;
     assert!(finished);
-    assert_eq!(past.standing(2), Standing::Ended(Fate::Ended(Ending::Duplicate)));
+    assert_eq!(past.standing(2), Standing::Ended(Fate::Ended(Completion::Duplicate)));
 }
 
 #[tokio::test]

@@ -195,7 +195,7 @@ impl Broker {
     }
 
     /// A consuming connection ends, orderly or not: what is not acked goes back to where it stood.
-    /// Returns the deliveries that were still in hand.
+    /// Returns the deliveries that were still in flight.
     pub fn close(&self, link: LinkNumber) -> Vec<Number> {
         let mut state = self.state();
         let state = &mut *state;

@@ -98,7 +98,7 @@ impl<'a> Session<'a> {
         self.life.world.witness.session_ended(self.life.number, &left, true);
     }
 
-    /// The broker delivers again what is in hand, mostly before the worker learns of the loss: on a
+    /// The broker delivers again what is in flight, mostly before the worker learns of the loss: on a
     /// half-open connection it goes on for a while, and settles what is no longer its own.
     async fn breaks(&self, intake: &mut Option<mpsc::Sender<SimDelivery>>) {
         let world = &self.life.world;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use revoker::{
     domain::{Blame, ResultLabel, Verdict},
-    flow::{Cause, Phase, Status},
+    flow::{PauseCause, Phase, Status},
 };
 use tokio::time::Instant;
 
@@ -173,7 +173,7 @@ impl State {
         };
         let alone = life.failing.len() == 1 && life.failing.iter().copied().all(plan::is_unlucky);
         let paused = match status.phase {
-            Phase::Paused(pause) | Phase::Probing(pause) => pause.cause == Cause::Failures,
+            Phase::Paused(pause) | Phase::Probing(pause) => pause.cause == PauseCause::Failures,
             Phase::Running => false,
         };
         // Unless the others are paused as well, each for itself.
@@ -194,7 +194,7 @@ impl State {
             // Clients that are all paused are each probed.
             Phase::Probing(pause)
                 if pause.since < now
-                    && pause.cause == Cause::Failures
+                    && pause.cause == PauseCause::Failures
                     && status.clients_paused < CLIENTS =>
             {
                 let before = life.probing.replace((number, pause.since));

@@ -54,7 +54,7 @@ impl Witness {
                 (record.unpublishable && declared, true)
             }
             (Some(Decided::Parked), Frame::Ack { .. }) => (record.stored, false),
-            (Some(Decided::HandedBack) | None, Frame::Requeue { .. }) => (true, false),
+            (Some(Decided::Requeued) | None, Frame::Requeue { .. }) => (true, false),
             (Some(_), Frame::Requeue { .. }) => (record.given_up, false),
             (_, Frame::Ack { .. } | Frame::DeadLetter { .. }) => (false, false),
         };
@@ -78,7 +78,7 @@ impl Witness {
             let record = state.record(*number);
             record.lost.get_or_insert_with(Instant::now);
             if orderly && !record.settled {
-                left.push(format!("{number}: in hand as the worker closes in order"));
+                left.push(format!("{number}: in flight as the worker closes in order"));
             }
         }
         self.all_violated(left);

@@ -56,20 +56,20 @@ fn headers_of_a_worker_are_read_again() {
         code: Some("01".to_owned()),
         http_status: Some(200),
         fingerprint: Some(Fingerprint::of("abc")),
-        history: domain::History {
-            attempts: 3,
-            stays: 1,
-            first_failed_at: Some(at(100)),
-            last_error: Some(domain::ResultLabel::Rejected),
-            ambiguity: Some(Ambiguity::Attempt),
-            ..domain::History::default()
-        },
         dead_at: at(200),
+    };
+    let history = domain::History {
+        attempts: 3,
+        stays: 1,
+        first_failed_at: Some(at(100)),
+        last_error: Some(domain::ResultLabel::Rejected),
+        ambiguity: Some(Ambiguity::Attempt),
+        ..domain::History::default()
     };
     let original = with(&[("x-revoker-replays", AMQPValue::LongInt(2))])
         .with_message_id("logout-7".into())
         .with_timestamp(1_000_000_050);
-    let letter = reader().read(&of_dead_letter(&original, Lane::Bulk, &written), BODY);
+    let letter = reader().read(&of_dead_letter(&original, Lane::Bulk, &written, &history), BODY);
     assert_eq!(letter.id.as_str(), "logout-7");
     let expected = StoredLetter {
         reason: DeadReason::Stated(Reason::RejectedAfterAmbiguity),

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    domain::Ending,
+    domain::Completion,
     sweep::journal::{Entry, Fate, InputId, Standing, What},
 };
 
@@ -49,7 +49,7 @@ fn header() -> Header {
 }
 
 fn revoked(line: u64) -> Record {
-    let what = What::Ended(Ending::Revoked);
+    let what = What::Ended(Completion::Revoked);
     Record::Entry(Entry::without_a_call(line, None, what, SystemTime::UNIX_EPOCH))
 }
 
@@ -85,7 +85,7 @@ fn a_torn_end_is_cut_off_before_anything_is_added() {
     let whole = folder.read();
     fs::write(folder.journal(), format!("{whole}{{\"line\":2,\"ou")).unwrap();
     let opened = folder.open(&header()).unwrap();
-    assert_eq!(opened.past.standing(1), Standing::Ended(Fate::Ended(Ending::Revoked)));
+    assert_eq!(opened.past.standing(1), Standing::Ended(Fate::Ended(Completion::Revoked)));
     assert_eq!(opened.past.standing(2), Standing::InDoubt);
     assert_eq!(opened.length, whole.len() as u64);
     assert_eq!(folder.read(), whole);
@@ -174,7 +174,7 @@ fn a_journal_that_counted_line_feeds_is_gone_on_with_where_that_is_the_same() {
 
     let opened = folder.open(&header()).unwrap();
     assert!(opened.resumed);
-    assert_eq!(opened.past.standing(1), Standing::Ended(Fate::Ended(Ending::Revoked)));
+    assert_eq!(opened.past.standing(1), Standing::Ended(Fate::Ended(Completion::Revoked)));
     assert_eq!(folder.read(), former, "nothing is to be said");
     drop(opened);
 

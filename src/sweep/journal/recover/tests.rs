@@ -7,7 +7,7 @@ use proptest::{collection::vec, prelude::*};
 
 use super::*;
 use crate::{
-    domain::{Ambiguity, Ending, History, Job, JobDefaults, JobKey, Reason, ResultLabel},
+    domain::{Ambiguity, Completion, History, Job, JobDefaults, JobKey, Reason, ResultLabel},
     sweep::journal::{Entry, Failed, Fate, Header, InputId, Open, Standing, What},
 };
 
@@ -30,7 +30,7 @@ fn entry(line: u64, what: What, history: History) -> Record {
 }
 
 fn revoked(line: u64) -> Record {
-    entry(line, What::Ended(Ending::Revoked), History { attempts: 1, ..History::default() })
+    entry(line, What::Ended(Completion::Revoked), History { attempts: 1, ..History::default() })
 }
 
 fn failed(line: u64, ambiguity: Option<Ambiguity>) -> Record {
@@ -98,15 +98,15 @@ fn each_line_stands_as_its_last_records_say() {
     let open = |history, in_doubt| Standing::Open(Open { history, in_doubt });
     let doubtful = History { ambiguity: attempt, ..History::default() };
     let cases = [
-        (1, Standing::Ended(Fate::Ended(Ending::Revoked))),
+        (1, Standing::Ended(Fate::Ended(Completion::Revoked))),
         (2, Standing::Ended(Fate::Failed(Reason::Rejected, None))),
         (3, Standing::Ended(Fate::Failed(Reason::Rejected, attempt))),
         (4, open(put_off, false)),
         (5, open(handed_back, false)),
         (6, open(put_off, true)),
         (7, open(doubtful, true)),
-        (8, Standing::Ended(Fate::Ended(Ending::Revoked))),
-        (9, Standing::Ended(Fate::Ended(Ending::Revoked))),
+        (8, Standing::Ended(Fate::Ended(Completion::Revoked))),
+        (9, Standing::Ended(Fate::Ended(Completion::Revoked))),
         (10, Standing::InDoubt),
         (100, Standing::InDoubt),
         (101, Standing::Fresh),
@@ -167,7 +167,7 @@ fn a_torn_end_is_cut_off_and_nothing_else() {
         assert!(recovered.torn, "{what}");
         assert_eq!(recovered.whole, whole.len() as u64, "{what}");
         let past = recovered.past.unwrap();
-        assert_eq!(past.standing(3), Standing::Ended(Fate::Ended(Ending::Revoked)), "{what}");
+        assert_eq!(past.standing(3), Standing::Ended(Fate::Ended(Completion::Revoked)), "{what}");
         assert_eq!(past.standing(4), Standing::InDoubt, "{what}");
     }
 }
@@ -237,8 +237,8 @@ fn an_endless_line_is_no_record() {
 
 fn any_entry() -> impl Strategy<Value = Record> {
     let what = prop_oneof![
-        Just(What::Ended(Ending::Revoked)),
-        Just(What::Ended(Ending::Expired)),
+        Just(What::Ended(Completion::Revoked)),
+        Just(What::Ended(Completion::Expired)),
         Just(What::Repeated),
         Just(What::Parked),
         Just(What::HandedBack),

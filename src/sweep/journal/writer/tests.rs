@@ -4,7 +4,7 @@ use std::{
 
 use super::*;
 use crate::{
-    domain::Ending,
+    domain::Completion,
     sweep::journal::{Entry, Fate, Header, Opened, Past, Standing, Sweep, What, open, recover},
 };
 
@@ -17,7 +17,7 @@ fn begin(path: &Path) -> (Writer, Journal) {
 }
 
 fn revoked(line: u64) -> Record {
-    let what = What::Ended(Ending::Revoked);
+    let what = What::Ended(Completion::Revoked);
     Record::Entry(Entry::without_a_call(line, None, what, SystemTime::UNIX_EPOCH))
 }
 
@@ -52,7 +52,11 @@ async fn a_write_that_returns_is_in_the_file_and_many_share_a_batch() {
     }
     let past = past(&path);
     for line in 1..=ENTRIES {
-        assert_eq!(past.standing(line), Standing::Ended(Fate::Ended(Ending::Revoked)), "{line}");
+        assert_eq!(
+            past.standing(line),
+            Standing::Ended(Fate::Ended(Completion::Revoked)),
+            "{line}"
+        );
     }
     let batches = fs::read_to_string(&path).unwrap().matches("synced").count();
     assert!(batches <= 2, "{batches} batches");

@@ -1,44 +1,44 @@
-//! Calls beyond a low limit, while the calls that hold its places hang.
+//! Extra calls above a low limit, while the calls that hold its places hang.
 //!
-//! After a start or a pause the limit is at its floor, and nothing is known of the endpoint. If the first calls hang,
-//! they hold every place, and nobody is served for as long as they hang. So while nothing is answered for much longer
-//! than an answer usually takes, one more call may start now and then. Once a call is answered, those that began
-//! before take no place of the limit.
+//! After a start or a pause the limit is at its floor, and the endpoint is unknown. If the first calls hang,
+//! they hold every place, and no job is served. So while there is no answer for much longer than usual, one
+//! extra call may start now and then. After the next answer, the calls that began before it do not count
+//! against the limit.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// One more call per this time, while nothing is answered. Ten calls that hang cost the eleventh less than a second.
+/// One extra call may start per this time without an answer. Ten calls that hang delay the eleventh by less than a
+/// second.
 const EVERY: Duration = Duration::from_millis(80);
 
-/// Nothing is answered for so many times as long as an answer usually takes.
+/// How many times the usual latency has to pass without an answer.
 const SILENCE: u32 = 4;
 
-/// So many calls beyond the limit at most.
+/// The most extra calls.
 const MOST: usize = 20;
 
-/// The calls beyond the limit.
+/// The extra calls.
 #[derive(Debug)]
-pub struct Early {
+pub(super) struct ExtraCalls {
     /// When the last call started.
     last_start: Instant,
     /// When the last call was answered, if one was.
     last_answer: Option<Instant>,
-    /// How long an answer takes: the longest of late.
+    /// The usual latency: the longest of the latest answers.
     latency: Duration,
-    /// Whether a call started beyond the limit since the last answer.
+    /// Whether an extra call started since the last answer.
     beyond: bool,
-    /// Calls with a lower number take no place of the limit.
+    /// Calls with a lower number do not count against the limit.
     mark: u64,
-    /// So many of these are under way.
+    /// How many of these are under way.
     running: usize,
 }
 
-impl Early {
-    /// Nothing was answered yet, at `now`.
-    #[must_use]
-    pub const fn new(now: Instant) -> Self {
+impl ExtraCalls {
+    /// The state at `now`, before the first answer.
+    pub(super) const fn new(now: Instant) -> Self {
         Self {
             last_start: now,
             last_answer: None,
@@ -49,40 +49,38 @@ impl Early {
         }
     }
 
-    /// How many calls may run beyond `limit` at `now`.
-    #[must_use]
-    pub fn beyond(&self, limit: usize, now: Instant) -> usize {
+    /// How many calls may be under way above `limit` at `now`.
+    pub(super) fn beyond(&self, limit: usize, now: Instant) -> usize {
         let one_more = self.next(limit).is_some_and(|next| next <= now);
         if one_more { MOST } else { self.running }
     }
 
-    /// When one more may start beyond `limit`, if nothing is answered until then. None where the limit is not low:
-    /// there the calls that hang do not hold every place.
-    #[must_use]
-    pub fn next(&self, limit: usize) -> Option<Instant> {
+    /// When one extra call may start above `limit`, if there is no answer until then. `None` if the limit is not low:
+    /// then calls that hang do not hold every place.
+    pub(super) fn next(&self, limit: usize) -> Option<Instant> {
         let silent = self.last_answer.map(|last| last + self.latency * SILENCE);
         let since = silent.map_or(self.last_start, |silent| silent.max(self.last_start));
         (limit <= MOST).then_some(since + EVERY)
     }
 
-    /// A call starts; `beyond` the limit, or within it.
-    pub const fn started(&mut self, now: Instant, beyond: bool) {
+    /// Notes that a call starts, `beyond` the limit or within it.
+    pub(super) const fn started(&mut self, now: Instant, beyond: bool) {
         self.last_start = now;
         self.beyond |= beyond;
     }
 
-    /// A call was answered after `took`; `running` others are under way, the next one gets the number `next`.
-    pub fn answered(&mut self, now: Instant, took: Duration, running: usize, next: u64) {
+    /// Notes an answer after `took`; `running` others are under way, and the next call gets the number `next`.
+    pub(super) fn answered(&mut self, now: Instant, took: Duration, running: usize, next: u64) {
         self.last_answer = Some(now);
-        // The longest of late: an eighth less with each answer, so that nothing has to be divided for long.
+        // The maximum decays by an eighth with each answer.
         self.latency = took.max(self.latency.saturating_sub(self.latency / 8));
         if std::mem::take(&mut self.beyond) {
             (self.mark, self.running) = (next, running.min(MOST));
         }
     }
 
-    /// The call of that number ended.
-    pub const fn ended(&mut self, number: u64) {
+    /// Notes the end of the call with this number.
+    pub(super) const fn ended(&mut self, number: u64) {
         if number < self.mark {
             self.running = self.running.saturating_sub(1);
         }
@@ -98,7 +96,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn calls_that_hang_at_the_start_let_others_begin() {
         let now = Instant::now();
-        let mut early = Early::new(now);
+        let mut early = ExtraCalls::new(now);
         early.started(now, false);
         assert_eq!(early.beyond(1, now), 0);
         assert_eq!(early.next(1), Some(now + EVERY));
@@ -111,7 +109,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn after_the_first_answer_the_hanging_calls_take_no_place() {
         let now = Instant::now();
-        let mut early = Early::new(now);
+        let mut early = ExtraCalls::new(now);
         early.ended(2);
         early.answered(now, SECOND, 2, 3);
         assert_eq!(early.beyond(1, now), 2);
@@ -124,7 +122,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn calls_that_hang_later_let_others_begin_as_well() {
         let now = Instant::now();
-        let mut early = Early::new(now);
+        let mut early = ExtraCalls::new(now);
         early.answered(now, SECOND, 0, 1);
         early.started(now, false);
         let silent = now + SECOND * SILENCE + EVERY;

@@ -1,4 +1,4 @@
-//! What goes wrong in a schedule beside the weather at the endpoint.
+//! The faults of a schedule, except those of the endpoint.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::dice::Dice;
 
 /// One fault at its time.
 #[derive(Debug, Clone, Copy)]
-pub struct Trouble {
+pub struct TimedFault {
     pub at: Duration,
     pub fault: Fault,
 }
@@ -35,16 +35,16 @@ pub enum Fault {
 }
 
 /// A handful of faults before the calm; few schedules have none.
-pub fn draw(dice: &Dice, calm_after: Duration, replicas: usize) -> Vec<Trouble> {
-    let mut troubles: Vec<Trouble> = (0..dice.between(0, 6))
-        .map(|_| Trouble {
+pub fn draw(dice: &Dice, calm_after: Duration, replicas: usize) -> Vec<TimedFault> {
+    let mut faults: Vec<TimedFault> = (0..dice.between(0, 6))
+        .map(|_| TimedFault {
             // Half of them while most of the jobs are new.
             at: dice.up_to(if dice.one_in(2) { calm_after / 10 } else { calm_after }),
             fault: fault(dice, replicas),
         })
         .collect();
-    troubles.sort_by_key(|trouble| trouble.at);
-    troubles
+    faults.sort_by_key(|timed| timed.at);
+    faults
 }
 
 fn fault(dice: &Dice, replicas: usize) -> Fault {

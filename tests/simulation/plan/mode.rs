@@ -1,4 +1,4 @@
-//! The weather at the endpoint, and what it makes of one call.
+//! The modes of the endpoint, and the replies that each gives.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ pub const LONGEST_CALL: Duration = Duration::from_secs(15);
 
 /// What the endpoint, and the way to it, are like for a while.
 #[derive(Debug, Clone, Copy)]
-pub enum Sky {
+pub enum EndpointMode {
     /// Every call is answered.
     Fair,
     /// Answered late.
@@ -48,7 +48,7 @@ pub enum Says {
     Panic,
 }
 
-impl Sky {
+impl EndpointMode {
     /// What becomes of a call beside `others`.
     pub fn reply(self, others: usize, dice: &Dice) -> Reply {
         let quick = dice.up_to(Duration::from_millis(300));
@@ -102,25 +102,25 @@ fn answered(label: ResultLabel, status: u16, dice: &Dice) -> Failure {
         ambiguous: matches!(label, ResultLabel::Http5xx | ResultLabel::Unrecognized),
         http_status: Some(status),
         retry_after: may_wish.then(|| dice.pick(&wishes)).flatten().map(Duration::from_secs),
-        blame: Blame::Weather,
+        blame: Blame::Transport,
     }
 }
 
 /// Skies one after the other, until the calm.
-pub fn draw(dice: &Dice, calm_after: Duration) -> Vec<(Duration, Sky)> {
-    let mut skies = Vec::new();
+pub fn draw(dice: &Dice, calm_after: Duration) -> Vec<(Duration, EndpointMode)> {
+    let mut modes = Vec::new();
     let mut until = Duration::ZERO;
-    while until < calm_after && skies.len() < 8 {
+    while until < calm_after && modes.len() < 8 {
         until += dice.time(Duration::from_secs(1), calm_after);
-        let sky = match dice.between(0, 9) {
-            0 | 1 => Sky::Fair,
-            2 => Sky::Slow,
-            3..6 => Sky::Flaky(dice.between(5, 80)),
-            6 | 7 => Sky::Outage(failure(dice)),
-            8 => Sky::Busy(dice.between(0, 2)),
-            _ => Sky::Condemning,
+        let mode = match dice.between(0, 9) {
+            0 | 1 => EndpointMode::Fair,
+            2 => EndpointMode::Slow,
+            3..6 => EndpointMode::Flaky(dice.between(5, 80)),
+            6 | 7 => EndpointMode::Outage(failure(dice)),
+            8 => EndpointMode::Busy(dice.between(0, 2)),
+            _ => EndpointMode::Condemning,
         };
-        skies.push((until.min(calm_after), sky));
+        modes.push((until.min(calm_after), mode));
     }
-    skies
+    modes
 }

@@ -1,4 +1,4 @@
-//! What comes with a job's body: who it is, how old, from where, and what happened to it before.
+//! The metadata of a job's message: its id, its age, its lane and its history.
 
 use std::{fmt, time::SystemTime};
 
@@ -7,23 +7,23 @@ use super::{
     trace::TraceContext,
 };
 
-/// Characters of a foreign id that are kept in logs.
+/// The longest foreign id in logs, in characters.
 const MAX_ID_CHARS: usize = 128;
 
-/// One delivery's particulars, besides its body.
+/// The metadata of one delivery: everything except the body.
 #[derive(Debug, Clone)]
-pub struct Arrival {
-    /// The lane that it came in.
+pub struct MessageMetadata {
+    /// The lane of its queue.
     pub lane: Lane,
     /// The producer's id of the job, as sent.
     pub message_id: Option<String>,
-    /// When the producer sent it, by the producer's word.
+    /// When the producer sent it, according to the producer.
     pub published_at: Option<SystemTime>,
     /// Whether the broker delivered it before.
     pub redelivered: bool,
-    /// The trace that it belongs to.
+    /// The trace of the job.
     pub trace: Option<TraceContext>,
-    /// What our own headers tell of its past.
+    /// The history in our own headers.
     pub history: History,
 }
 
@@ -32,12 +32,11 @@ pub struct Arrival {
 pub struct JobId(String);
 
 impl JobId {
-    /// The producer's message id, or the token's fingerprint where that is missing or tells something of a
-    /// secret of the job.
+    /// The producer's message id. If it is missing or reveals a part of a secret: the token's fingerprint.
     #[must_use]
-    pub fn of(arrival: &Arrival, job: &Job) -> Self {
+    pub fn of(metadata: &MessageMetadata, job: &Job) -> Self {
         let redactor = job.redactor();
-        match arrival.message_id.as_deref() {
+        match metadata.message_id.as_deref() {
             Some(id) if !id.is_empty() && !redactor.concerns(id) => {
                 Self(cut(&redactor.clean(id), MAX_ID_CHARS))
             }
@@ -45,11 +44,11 @@ impl JobId {
         }
     }
 
-    /// The id of a message whose body is no job: the fingerprint of the producer's message id. That may be
-    /// the token, and nobody can find it in a body that cannot be read: compressed, encoded, too large.
+    /// The id of a message whose body is not a job: the fingerprint of the producer's message id. That id may be
+    /// the token, and a body that cannot be read (compressed, encoded, too large) cannot show whether it is.
     #[must_use]
-    pub fn of_invalid(arrival: &Arrival) -> Self {
-        match arrival.message_id.as_deref() {
+    pub fn of_invalid(metadata: &MessageMetadata) -> Self {
+        match metadata.message_id.as_deref() {
             None | Some("") => Self("unknown".to_owned()),
             Some(id) => Self(Fingerprint::of(id).to_string()),
         }
@@ -73,8 +72,8 @@ mod tests {
     use super::*;
     use crate::domain::job::JobDefaults;
 
-    fn arrival(message_id: Option<&str>) -> Arrival {
-        Arrival {
+    fn metadata(message_id: Option<&str>) -> MessageMetadata {
+        MessageMetadata {
             lane: Lane::Bulk,
             message_id: message_id.map(str::to_owned),
             published_at: None,
@@ -85,9 +84,9 @@ mod tests {
     }
 
     #[test]
-    fn a_job_goes_by_its_message_id_unless_that_tells_of_a_secret() {
+    fn a_job_is_named_by_its_message_id_unless_that_reveals_a_secret() {
         let job = Job::parse(br#"{"refresh_token":"abc"}"#, &JobDefaults::default()).unwrap();
-        let id = |message_id| JobId::of(&arrival(message_id), &job).to_string();
+        let id = |message_id| JobId::of(&metadata(message_id), &job).to_string();
         assert_eq!(id(Some("logout-7")), "logout-7");
         assert_eq!(id(Some("evil\nline")), "evil line");
         assert_eq!(id(Some("id of abc")), "ba7816bf8f01");
@@ -101,7 +100,7 @@ mod tests {
     fn an_id_that_shares_a_part_with_a_secret_of_the_job_is_a_fingerprint() {
         let body = br#"{"refresh_token":"qX7+Vb/9zTkLw4Rj","client_secret":"hunter2-hunter2"}"#;
         let job = Job::parse(body, &JobDefaults::default()).unwrap();
-        let id = |message_id| JobId::of(&arrival(Some(message_id)), &job).to_string();
+        let id = |message_id| JobId::of(&metadata(Some(message_id)), &job).to_string();
         for telling in [
             "qX7+Vb/9zTkLw4Rj",
             "logout-9zTkLw",
@@ -121,8 +120,8 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_job_goes_by_the_fingerprint_of_its_message_id() {
-        let id = |message_id| JobId::of_invalid(&arrival(message_id)).to_string();
+    fn an_invalid_job_is_named_by_the_fingerprint_of_its_message_id() {
+        let id = |message_id| JobId::of_invalid(&metadata(message_id)).to_string();
         assert_eq!(id(Some("abc")), "ba7816bf8f01");
         assert_eq!(id(Some("")), "unknown");
         assert_eq!(id(None), "unknown");
