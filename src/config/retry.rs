@@ -77,8 +77,8 @@ fn stays(value: &Value) -> Result<Vec<Duration>, Problem> {
     }
     if !stays.is_sorted_by(|earlier, later| earlier < later) {
         return Err(Problem::new(
-            "does not grow from stay to stay",
-            "sort it and leave repeats out",
+            "does not grow from delay to delay",
+            "sort it and remove repeats",
         ));
     }
     Ok(stays)

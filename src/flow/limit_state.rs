@@ -28,7 +28,7 @@ impl fmt::Display for LimitState {
             LimitReason::Fixed => return write!(f, "fixed at {limit}"),
             LimitReason::Ceiling => return write!(f, "at the ceiling of {ceiling}"),
             LimitReason::Climbing => return write!(f, "climbing, at {limit} of {ceiling}"),
-            LimitReason::Overload => "the endpoint pushes back (429, 503 or time-outs)",
+            LimitReason::Overload => "the endpoint is overloaded (429, 503 or time-outs)",
             LimitReason::Latency => "the endpoint becomes slower with more calls",
         };
         write!(f, "held at {limit} of {ceiling}: {why}")
@@ -89,7 +89,7 @@ mod tests {
         let texts = [
             (
                 LimitReason::Overload,
-                "held at 12 of 256: the endpoint pushes back (429, 503 or time-outs)",
+                "held at 12 of 256: the endpoint is overloaded (429, 503 or time-outs)",
             ),
             (
                 LimitReason::Latency,
