@@ -13,12 +13,12 @@ pub(super) struct ChannelFailure {
     /// The broker's reply code and text, or what the network or the library said.
     pub(super) why: String,
     /// Whether a message can be the cause.
-    pub(super) blame: Blame,
+    pub(super) blame: MessageBlame,
 }
 
 /// Whether a message can be the cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Blame {
+pub(super) enum MessageBlame {
     /// None can: the network failed, an operator closed the connection, or a permission is missing.
     Nobody,
     /// One is: the broker closes a channel with this reply code because of a message.
@@ -32,7 +32,7 @@ impl ChannelFailure {
     pub(super) fn of(error: &lapin::Error) -> Self {
         match error.kind() {
             ErrorKind::ProtocolError(said) => {
-                Self { why: words(said), blame: Blame::of(said.kind()) }
+                Self { why: words(said), blame: MessageBlame::of(said.kind()) }
             }
             _ => Self::by_nobody(fault(error)),
         }
@@ -40,11 +40,11 @@ impl ChannelFailure {
 
     /// A failure that no message can have caused.
     pub(super) const fn by_nobody(why: String) -> Self {
-        Self { why, blame: Blame::Nobody }
+        Self { why, blame: MessageBlame::Nobody }
     }
 }
 
-impl Blame {
+impl MessageBlame {
     /// Whom a reply code blames. A missing permission or queue affects every message.
     const fn of(code: &AMQPErrorKind) -> Self {
         match code {
@@ -93,7 +93,7 @@ mod tests {
             (broken(AMQPSoftError::ACCESSREFUSED, right), format!("403 {right}")),
             (broken(AMQPHardError::CONNECTIONFORCED, forced), format!("320 {forced}")),
         ];
-        let suspicions = [Blame::Message, Blame::Nobody, Blame::Nobody];
+        let suspicions = [MessageBlame::Message, MessageBlame::Nobody, MessageBlame::Nobody];
         for ((broken, why), blame) in cases.into_iter().zip(suspicions) {
             assert_eq!(broken, ChannelFailure { why, blame });
         }
@@ -102,7 +102,8 @@ mod tests {
     #[test]
     fn the_octets_of_a_frame_are_left_out() {
         let text = "FRAME_ERROR - type 3, first 16 octets = <<\"{\\\"refresh_token\\\"\">>";
-        let expected = ChannelFailure { why: "501 FRAME_ERROR".to_owned(), blame: Blame::Perhaps };
+        let expected =
+            ChannelFailure { why: "501 FRAME_ERROR".to_owned(), blame: MessageBlame::Perhaps };
         assert_eq!(broken(AMQPHardError::FRAMEERROR, text), expected);
     }
 }

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 
 use super::{
     batch::{Interruption, PublishResult, PublishedBatch},
-    channel_failure::{Blame, ChannelFailure},
+    channel_failure::{ChannelFailure, MessageBlame},
 };
 use crate::ports::Unpublishable;
 
@@ -193,9 +193,10 @@ impl<M> Pending<M> {
         }
         applied.next = match (published.interruption, refused) {
             (Some(Interruption::ChannelFailure(ChannelFailure { why, blame })), _)
-                if blame != Blame::Nobody =>
+                if blame != MessageBlame::Nobody =>
             {
-                let alone = alone && (blame == Blame::Message || used == ConnectionUse::Dedicated);
+                let alone =
+                    alone && (blame == MessageBlame::Message || used == ConnectionUse::Dedicated);
                 self.broke(unknown, alone, blame, &why, confirmed, &mut applied)
             }
             (Some(interruption), _) => {
@@ -213,7 +214,7 @@ impl<M> Pending<M> {
         &mut self,
         mut unknown: Vec<PendingMessage<M>>,
         alone: bool,
-        blame: Blame,
+        blame: MessageBlame,
         why: &str,
         confirmed: u64,
         applied: &mut Applied<M>,
@@ -222,18 +223,18 @@ impl<M> Pending<M> {
         self.proven = 0;
         for entry in &mut unknown {
             entry.suspect = true;
-            entry.dedicated = blame == Blame::Perhaps;
+            entry.dedicated = blame == MessageBlame::Perhaps;
         }
         let mut next = NextStep::Reopen(why.to_owned());
         if alone && let Some(mut entry) = unknown.pop() {
             entry.breaks += 1;
             // A broker that fails on every message proves nothing against one.
             let is_proved = match blame {
-                Blame::Message => true,
-                Blame::Perhaps => entry.tried_at.is_some_and(|at| at < confirmed),
-                Blame::Nobody => false,
+                MessageBlame::Message => true,
+                MessageBlame::Perhaps => entry.tried_at.is_some_and(|at| at < confirmed),
+                MessageBlame::Nobody => false,
             };
-            if blame == Blame::Perhaps {
+            if blame == MessageBlame::Perhaps {
                 next = NextStep::Wait(why.to_owned());
             }
             entry.tried_at = Some(confirmed);

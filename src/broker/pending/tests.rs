@@ -12,7 +12,7 @@ struct Broker {
     /// Messages that break it whatever their size.
     poison: Vec<u32>,
     /// What such a break is.
-    blame: Option<Blame>,
+    blame: Option<MessageBlame>,
     /// Of a batch that breaks, the first so many messages are confirmed before; the others in front of the
     /// culprit are stored, and nobody says so.
     confirms: usize,
@@ -25,7 +25,7 @@ impl Broker {
         Self { largest: Some(largest), ..Self::default() }
     }
 
-    fn poisoned(poison: &[u32], blame: Blame) -> Self {
+    fn poisoned(poison: &[u32], blame: MessageBlame) -> Self {
         Self { poison: poison.to_vec(), blame: Some(blame), ..Self::default() }
     }
 
@@ -48,7 +48,7 @@ impl Broker {
                     }
                 })
                 .collect();
-        let blame = self.blame.unwrap_or(Blame::Message);
+        let blame = self.blame.unwrap_or(MessageBlame::Message);
         let broken = ChannelFailure { why: "406 too large".to_owned(), blame };
         PublishedBatch {
             results,
@@ -149,7 +149,7 @@ fn a_lowered_limit_is_found_out_and_what_it_still_lets_pass_is_stored_twice_at_m
 /// Whoever fails over everything condemns nothing.
 #[test]
 fn a_broker_that_fails_over_everything_condemns_no_message() {
-    let mut broker = Broker::poisoned(&[0, 1, 2, 3], Blame::Perhaps);
+    let mut broker = Broker::poisoned(&[0, 1, 2, 3], MessageBlame::Perhaps);
     let mut pending = pending(&[100; 4]);
     let outcome = run(&mut pending, &mut broker, 50);
     assert_eq!((outcome.unpublishable, pending.len()), (vec![], 4));
@@ -158,7 +158,7 @@ fn a_broker_that_fails_over_everything_condemns_no_message() {
 
 #[test]
 fn a_message_over_which_the_broker_fails_is_found_while_others_pass() {
-    let mut broker = Broker::poisoned(&[2], Blame::Perhaps);
+    let mut broker = Broker::poisoned(&[2], MessageBlame::Perhaps);
     let outcome = run(&mut pending(&[100; 4]), &mut broker, 50);
     assert_eq!(outcome.unpublishable, [2]);
     assert_eq!(outcome.confirmed.len(), 3);
@@ -168,7 +168,7 @@ fn a_message_over_which_the_broker_fails_is_found_while_others_pass() {
 /// first queue breaks the connection each time, before the other message is confirmed.
 #[test]
 fn a_message_is_not_condemned_for_one_of_another_queue_that_breaks_their_connection() {
-    let mut broker = Broker::poisoned(&[0], Blame::Perhaps);
+    let mut broker = Broker::poisoned(&[0], MessageBlame::Perhaps);
     let mut queues = [Pending::new(LIMITS), Pending::new(LIMITS)];
     queues[0].push(0, 100);
     queues[1].push(1, 100);
@@ -184,7 +184,7 @@ fn a_message_is_not_condemned_for_one_of_another_queue_that_breaks_their_connect
             let published = if dedicated || !is_broken {
                 broker.publish(&batch)
             } else {
-                let fault = ChannelFailure { why: "541".to_owned(), blame: Blame::Perhaps };
+                let fault = ChannelFailure { why: "541".to_owned(), blame: MessageBlame::Perhaps };
                 let interruption = Some(Interruption::ChannelFailure(fault));
                 PublishedBatch {
                     results: vec![PublishResult::Unknown; batch.len()],
@@ -205,7 +205,7 @@ fn a_message_is_not_condemned_for_one_of_another_queue_that_breaks_their_connect
 #[test]
 fn others_go_first_while_there_is_no_connection_apart() {
     let mut pending = pending(&[100]);
-    let broken = ChannelFailure { why: "541".to_owned(), blame: Blame::Perhaps };
+    let broken = ChannelFailure { why: "541".to_owned(), blame: MessageBlame::Perhaps };
     let batch = pending.next(0);
     let interruption = Some(Interruption::ChannelFailure(broken));
     let published =
@@ -293,7 +293,7 @@ proptest! {
     ) {
         let poison: Vec<u32> = poison.into_iter().collect();
         let mut broker =
-            Broker { confirms, ..Broker::poisoned(&poison, Blame::Message) };
+            Broker { confirms, ..Broker::poisoned(&poison, MessageBlame::Message) };
         let outcome = run(&mut pending(&[100; 30]), &mut broker, 1000);
         for message in 0..30 {
             let is_poison = poison.contains(&message);
