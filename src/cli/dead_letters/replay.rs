@@ -13,7 +13,7 @@ use super::{
 use crate::{
     broker::{BatchRun, Replayer},
     cli::EXIT_PARTLY,
-    domain::{DeadReason, Lane, Rate, Reason},
+    domain::{DeadReason, Lane, PerLane, Rate, Reason},
 };
 
 /// Send dead letters back to their lanes, as fresh jobs
@@ -94,17 +94,19 @@ pub(super) async fn run(
     }
     let ended = change.apply(context, "replaying", &mut run).await;
     run.action.disconnect().await;
+    let PerLane { interactive, bulk } = *run.action.replayed();
+    let left = run.selected.left();
     let counts = ReplayCounts {
         replayed: run.selected.finished(),
-        interactive: run.action.replayed().interactive,
-        bulk: run.action.replayed().bulk,
-        left: run.selected.left(),
+        interactive,
+        bulk,
+        left,
         rejected_left_out,
         refused_by_broker: run.refused,
     };
     let report = ChangeReport {
         verb: "replayed",
-        rest: counts.rest(),
+        rest: format!(": {interactive} into interactive, {bulk} into bulk; {left} left"),
         notes: counts.notes(run.action.refusal()),
         json: counts,
     };
@@ -114,11 +116,6 @@ pub(super) async fn run(
 }
 
 impl ReplayCounts {
-    fn rest(&self) -> String {
-        let Self { interactive, bulk, left, .. } = self;
-        format!(": {interactive} into interactive, {bulk} into bulk; {left} left")
-    }
-
     /// The messages that were left out; `refusal` is what the broker said of the latest that it refused.
     fn notes(&self, refusal: &str) -> String {
         let mut notes = String::new();
