@@ -4,7 +4,7 @@
 //! loses a job, never says "revoked" without proof, and never shows a token.
 //!
 //! Data flows one way: delivery, job, attempts, outcome, settlement. So do imports:
-//! `domain <- metrics, ports <- flow | endpoint | broker | spans | input <- sweep, pipeline <- config, admin, logs <- cli`.
+//! `domain <- metrics, ports <- flow | endpoint | broker | spans | input <- sweep, pipeline <- config, admin, logs <- worker <- cli`.
 
 pub mod admin;
 pub mod broker;
@@ -22,3 +22,4 @@ pub mod pipeline;
 pub mod ports;
 pub mod spans;
 pub mod sweep;
+mod worker;

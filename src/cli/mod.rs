@@ -1,20 +1,15 @@
 //! The command line: one file per subcommand; wires the parts.
 
-pub mod check;
-mod client_pauses;
-mod core_dumps;
-pub mod credentials;
-pub mod dead_letters;
-mod engine;
-pub mod enqueue;
-pub mod healthcheck;
+mod check;
+mod dead_letters;
+mod enqueue;
+mod healthcheck;
 pub mod mock_endpoint;
 mod output;
 mod places;
 mod progress;
-pub mod run;
-mod signals;
-pub mod sweep;
+mod run;
+mod sweep;
 
 use std::{io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -24,8 +19,8 @@ use crate::{
     config::{Config, Faults, LogFormat},
     endpoint,
     logs::{self, Guard},
+    worker::CoreDumps,
 };
-use core_dumps::CoreDumps;
 
 /// The exit code of a wrong configuration; clap's own, for a wrong command line, is the same.
 const EXIT_USAGE: u8 = 2;
@@ -204,9 +199,12 @@ fn fail(error: &dyn std::error::Error) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use clap::CommandFactory as _;
 
     use super::*;
+    use crate::worker::DeadLetterCommands;
 
     /// What the library finds wrong with a command line only when it is used.
     #[test]
@@ -223,5 +221,32 @@ mod tests {
             command.get_subcommands().for_each(look);
         }
         look(&Cli::command());
+    }
+
+    /// Whatever its client is called, a suggested command is a valid command after a shell has split it.
+    #[test]
+    fn suggested_commands_survive_a_shell_and_are_commands() {
+        let since = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_999);
+        for client in
+            ["shop", "-x", "a b", "it's", "$HOME", "`id`", "a;b", "\"", "\\", "ñandú", "#1", "!x"]
+        {
+            let files = ["config/production.toml".into(), "with blank.toml".into()];
+            let commands = DeadLetterCommands::new(&files, client, since);
+            for command in [&commands.list, &commands.replay] {
+                let out = std::process::Command::new("sh")
+                    .args(["-c", &format!("printf '%s\\0' {command}")])
+                    .output()
+                    .unwrap();
+                let words = String::from_utf8(out.stdout).unwrap();
+                let words: Vec<&str> = words.split_terminator('\0').collect();
+                assert!(words.iter().any(|word| word.ends_with(client)), "{command}");
+                Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{command}: {error}"));
+            }
+        }
+        assert_eq!(
+            DeadLetterCommands::new(&[], "shop", since).replay,
+            "revoker dead-letters replay --reason rejected --reason rejected_after_ambiguity --client-id shop \
+             --since 2023-11-14T22:13:20Z --include-rejected"
+        );
     }
 }

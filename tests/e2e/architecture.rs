@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Who may import whom: each module with the modules below it. Siblings never import each other.
-const BELOW: [(&str, &[&str]); 15] = [
+const BELOW: [(&str, &[&str]); 16] = [
     ("domain", &[]),
     ("metrics", &["domain"]),
     ("ports", &["domain"]),
@@ -24,10 +24,17 @@ const BELOW: [(&str, &[&str]); 15] = [
     ("admin", &LOWER),
     ("logs", &LOWER),
     (
+        "worker",
+        &[
+            "domain", "metrics", "ports", "flow", "endpoint", "broker", "spans", "pipeline",
+            "config", "admin", "logs",
+        ],
+    ),
+    (
         "cli",
         &[
             "domain", "metrics", "ports", "flow", "endpoint", "broker", "input", "sweep", "spans",
-            "pipeline", "config", "admin", "logs",
+            "pipeline", "config", "admin", "logs", "worker",
         ],
     ),
 ];

@@ -22,11 +22,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use self::error::DeadLettersError;
-use super::{output, signals::Endings};
+use super::output;
 use crate::{
     broker::{self, DeadLetterQueue},
     config::Config,
     ports::{Clock, SystemClock},
+    worker::StopSignals,
 };
 
 /// List, show, replay, export or discard dead letters
@@ -66,8 +67,8 @@ struct CommandContext {
 
 /// Runs a command. The first signal ends it in order, the second one at once.
 pub async fn run(args: DeadLettersArgs, config: Config) -> ExitCode {
-    let mut endings = match Endings::listen() {
-        Ok(endings) => endings,
+    let mut signals = match StopSignals::listen() {
+        Ok(signals) => signals,
         Err(error) => {
             error!("signals cannot be listened for: {error}");
             return ExitCode::FAILURE;
@@ -85,11 +86,11 @@ pub async fn run(args: DeadLettersArgs, config: Config) -> ExitCode {
     tokio::pin!(running);
     tokio::select! {
         code = &mut running => return code,
-        () = endings.next() => stop.cancel(),
+        () = signals.next() => stop.cancel(),
     }
     tokio::select! {
         code = &mut running => code,
-        () = endings.next() => {
+        () = signals.next() => {
             warn!("ended at once by a second signal: a few dead letters may have been replayed and still be here");
             ExitCode::FAILURE
         }

@@ -18,7 +18,6 @@ use super::{
     EXIT_PARTLY, EXIT_USAGE, output,
     places::{self, Place, SameFile},
     progress::Progress,
-    signals::Endings,
     with_sources,
 };
 use crate::{
@@ -26,6 +25,7 @@ use crate::{
     config::Config,
     domain::JobDefaults,
     input::{self, Feed, OpenError, ReadError},
+    worker::StopSignals,
 };
 
 pub use args::Args;
@@ -129,7 +129,7 @@ async fn enqueue(
         Place { role: "the input", path: &args.file },
         Place { role: "the list of refused lines", path: &list },
     ])?;
-    let endings = Endings::listen()?;
+    let signals = StopSignals::listen()?;
     let (stop, give_up) = (CancellationToken::new(), CancellationToken::new());
     let work = async {
         let prepare = async {
@@ -159,21 +159,21 @@ async fn enqueue(
     };
     tokio::select! {
         result = work => result,
-        never = interrupts(endings, &stop, &give_up) => match never {},
+        never = interrupts(signals, &stop, &give_up) => match never {},
     }
 }
 
 /// The first signal stops; some time after it, or with the second, what is not confirmed is given up.
 async fn interrupts(
-    mut endings: Endings,
+    mut signals: StopSignals,
     stop: &CancellationToken,
     give_up: &CancellationToken,
 ) -> Infallible {
-    endings.next().await;
+    signals.next().await;
     warn!("interrupted: what was sent gets a moment to be confirmed; a second signal ends that");
     stop.cancel();
     tokio::select! {
-        () = endings.next() => {}
+        () = signals.next() => {}
         () = sleep(GRACE) => {}
     }
     give_up.cancel();

@@ -2,7 +2,7 @@
 
 use std::env;
 
-use crate::cli::client_pauses::join;
+use crate::worker::shell_command;
 
 /// The command line of this process with more options, quoted for a shell.
 pub(super) fn again(options: &[&str]) -> String {
@@ -21,7 +21,7 @@ fn with(words: impl IntoIterator<Item = String>, options: &[&str]) -> String {
     for option in missing.map(|option| (*option).to_owned()).collect::<Vec<_>>() {
         words.insert(place, option);
     }
-    join(words)
+    shell_command(words)
 }
 
 #[cfg(test)]

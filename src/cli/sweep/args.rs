@@ -8,12 +8,12 @@ use std::{
 };
 
 use crate::{
-    cli::client_pauses::endpoint,
     cli::places::{self, Place, SameFile},
     config::Config,
     flow::RateScope,
     input::{Column, Columns, Delimiter, Fills, Format, Options},
     sweep::{self, STDIN},
+    worker::endpoint_url,
 };
 
 /// What is put behind the input's name for its journal.
@@ -152,7 +152,7 @@ impl Args {
             input: self.file.clone(),
             journal: self.journal(),
             options: self.options(config),
-            endpoint: endpoint(config),
+            endpoint: endpoint_url(config),
             force: self.force,
             retry_failed: self.retry_failed,
             capacity,

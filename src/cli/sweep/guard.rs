@@ -9,10 +9,10 @@ use tokio::{sync::watch, task::spawn_blocking};
 
 use super::again::again;
 use crate::{
-    cli::client_pauses::ClientPauses,
     domain::ClientKey,
     flow::{Dispatcher, PauseCause},
     sweep,
+    worker::ClientPauses,
 };
 
 /// So many clients are named; the others are counted.

@@ -16,11 +16,9 @@ use tokio::task::{JoinError, spawn_blocking};
 use tracing::{error, info, warn};
 
 use super::{
-    EXIT_NOTHING_REVOKED, EXIT_PARTLY, EXIT_USAGE, engine,
-    engine::EngineError,
+    EXIT_NOTHING_REVOKED, EXIT_PARTLY, EXIT_USAGE,
     output::{self, OutputError},
     places::SameFile,
-    signals::Endings,
     with_sources,
 };
 use crate::{
@@ -31,6 +29,7 @@ use crate::{
         self, BeginError, Begun, Calls, Counted, InputFault, LoadError, Report,
         journal::{RecoverError, WriteError},
     },
+    worker::{self, StopSignals, WorkerError},
 };
 
 pub use args::Args;
@@ -44,7 +43,7 @@ enum Failure {
     #[error(transparent)]
     Begin(#[from] BeginError),
     #[error(transparent)]
-    Engine(#[from] EngineError),
+    Worker(#[from] WorkerError),
     #[error(transparent)]
     Load(#[from] LoadError),
     #[error("the input")]
@@ -82,7 +81,7 @@ impl Failure {
     fn exit_code(&self) -> ExitCode {
         let usage = match self {
             Self::Begin(begin) => begin.is_usage(),
-            Self::Engine(engine) => engine.exit_code() == EXIT_USAGE,
+            Self::Worker(fault) => fault.is_usage(),
             Self::Places(_) => true,
             _ => false,
         };
@@ -105,22 +104,22 @@ pub async fn run(args: Args, mut config: Config) -> ExitCode {
 }
 
 async fn sweep(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
-    let capacity = usize::from(engine::prefetch(config));
+    let capacity = usize::from(worker::prefetch(config));
     let settings = args.settings(config, capacity);
-    let mut endings = Endings::listen().map_err(EngineError::Signals)?;
+    let mut signals = StopSignals::listen().map_err(WorkerError::Signals)?;
     let calls = Arc::<Calls>::default();
     let counted = Arc::clone(&calls);
     // Before the journal: a fault of configuration leaves no trace.
     let engine =
-        engine::assemble(config, Spans::none(), false, |endpoint| Counted::new(endpoint, counted))?;
+        worker::assemble(config, Spans::none(), false, |endpoint| Counted::new(endpoint, counted))?;
     let guard = Arc::new(Guard::new(engine.flow.clone(), engine.client_pauses.clone(), &args.file));
     let begun = tokio::select! {
         begun = spawn_blocking(move || sweep::begin(&settings)) => begun??,
-        () = endings.next() => return Err(Failure::Interrupted),
+        () = signals.next() => return Err(Failure::Interrupted),
     };
     announce(&begun);
     let running = Running::start(engine, begun, Arc::clone(&guard), args.admin).await?;
-    let Some(ended) = running.until_ended(endings, config.shutdown.grace).await? else {
+    let Some(ended) = running.until_ended(signals, config.shutdown.grace).await? else {
         warn!(
             "ended at once by a second signal: the same command goes on, and some calls are made twice"
         );

@@ -20,12 +20,7 @@ use super::{
 };
 use crate::{
     admin,
-    cli::{
-        credentials,
-        engine::{self, Engine},
-        progress::{Progress, State},
-        signals::Endings,
-    },
+    cli::progress::{Progress, State},
     domain::Completion,
     flow::{Dispatcher, Phase},
     input,
@@ -35,6 +30,7 @@ use crate::{
         self, Begun, Control, Counts, End, Tally,
         journal::{Journal, WriteError},
     },
+    worker::{self, Engine, StopSignals},
 };
 
 /// A sweep under way.
@@ -81,7 +77,7 @@ impl Running {
     ) -> Result<Self, Failure> {
         let flow_state = engine.flow_state();
         let Engine { metrics, credentials, flow, pipeline, stop, .. } = engine;
-        let renewing = engine::renew(&flow);
+        let reloaded = worker::note_reloaded(&flow);
         let Begun { source, control, writer, journal, tally, progress, started_before, .. } = begun;
         let close_admin = CancellationToken::new();
         let serving = match admin {
@@ -89,7 +85,7 @@ impl Running {
             Some(address) => {
                 let parts: admin::Parts =
                     vec![("journal", Arc::new(journal.health())), ("flow", flow_state)];
-                Some(engine::serve_admin(address, &metrics, parts, close_admin.clone()).await?)
+                Some(worker::serve_admin(address, &metrics, parts, close_admin.clone()).await?)
             }
         };
         let guiding = vec![
@@ -101,11 +97,7 @@ impl Running {
                 Arc::clone(&guard),
             )),
             tokio::spawn(flow.run(close_admin.clone())),
-            tokio::spawn(credentials::keep_fresh(
-                credentials.into(),
-                renewing,
-                close_admin.clone(),
-            )),
+            tokio::spawn(worker::keep_fresh(credentials.into(), reloaded, close_admin.clone())),
         ];
         Ok(Self {
             stop,
@@ -128,7 +120,7 @@ impl Running {
     /// it.
     pub(super) async fn until_ended(
         mut self,
-        mut endings: Endings,
+        mut signals: StopSignals,
         grace: Duration,
     ) -> Result<Option<Ended>, Failure> {
         let lost = self.journal.lost();
@@ -141,19 +133,19 @@ impl Running {
                 (&mut self.working).await
             }
             () = async {
-                tokio::select! { () = endings.next() => {}, () = guard.until_refused() => {} }
+                tokio::select! { () = signals.next() => {}, () = guard.until_refused() => {} }
             } => {
                 info!(grace = %humantime::format_duration(grace), "stopping");
                 tokio::select! {
                     worked = leave(&self.control, &self.stop, grace, &mut self.working) => worked,
-                    () = endings.next() => return Ok(None),
+                    () = signals.next() => return Ok(None),
                 }
             }
         };
         tokio::select! {
             ended = self.wind_up(worked) => ended.map(Some),
             // The disk may hang.
-            () = endings.next() => Ok(None),
+            () = signals.next() => Ok(None),
         }
     }
 

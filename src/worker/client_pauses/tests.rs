@@ -3,12 +3,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use clap::Parser as _;
 use secrecy::SecretString;
 
 use super::*;
 use crate::{
-    cli::Cli,
     endpoint::{CredentialSettings, SecretSource},
     flow::CallOutcome,
     metrics::{Build, Metrics},
@@ -78,31 +76,4 @@ async fn no_more_than_ten_are_named() {
     let Condition::Waiting { reason, .. } = state.condition() else { panic!() };
     assert!(reason.starts_with("running, but 13 clients are paused: nothing"), "{reason}");
     assert!(told.named.iter().all(|client| client.commands.is_empty()), "there is no queue");
-}
-
-/// Whatever a client is called: a shell makes of the text the words that were meant, and they are a command.
-#[test]
-fn the_commands_survive_a_shell_and_are_commands() {
-    let since = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_999);
-    for client in
-        ["shop", "-x", "a b", "it's", "$HOME", "`id`", "a;b", "\"", "\\", "ñandú", "#1", "!x"]
-    {
-        let files = ["config/production.toml".into(), "with blank.toml".into()];
-        let commands = DeadLetterCommands::new(&files, client, since);
-        for command in [&commands.list, &commands.replay] {
-            let out = std::process::Command::new("sh")
-                .args(["-c", &format!("printf '%s\\0' {command}")])
-                .output()
-                .unwrap();
-            let words = String::from_utf8(out.stdout).unwrap();
-            let words: Vec<&str> = words.split_terminator('\0').collect();
-            assert!(words.iter().any(|word| word.ends_with(client)), "{command}");
-            Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{command}: {error}"));
-        }
-    }
-    assert_eq!(
-        DeadLetterCommands::new(&[], "shop", since).replay,
-        "revoker dead-letters replay --reason rejected --reason rejected_after_ambiguity --client-id shop \
-         --since 2023-11-14T22:13:20Z --include-rejected"
-    );
 }

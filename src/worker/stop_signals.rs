@@ -1,22 +1,22 @@
-//! The signals that ask a process to end.
+//! The signals that ask a process to stop.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGTERM and SIGINT, one after the other.
+/// SIGTERM and SIGINT.
 #[derive(Debug)]
-pub struct Endings {
+pub struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
 }
 
-impl Endings {
-    /// Begins to listen; from here on neither ends the process by itself.
+impl StopSignals {
+    /// Starts to listen. From here on, neither signal ends the process by itself.
     ///
     /// # Errors
     ///
-    /// The system's, if it refuses the handler.
+    /// The system refuses a handler.
     pub fn listen() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -24,7 +24,7 @@ impl Endings {
         })
     }
 
-    /// The next of either.
+    /// Waits for the next signal.
     pub async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}

@@ -1,6 +1,6 @@
-//! What is said of clients that are paused: in the log, at `/readyz` and on the page.
+//! Describes paused clients: in the log, at `/readyz` and on the status page.
 //!
-//! The flow knows clients by number. Their ids, the URL and the commands that help come from the configuration.
+//! The flow knows clients by number. Their ids, the URL and the suggested commands come from the configuration.
 
 mod commands;
 
@@ -15,17 +15,15 @@ use crate::{
     flow::{ClientPause, Dispatcher, FlowReport, PauseCause},
     ports::{Condition, PausedClient, PausedClients, Report, SystemClock},
 };
-use commands::DeadLetterCommands;
+pub use commands::{DeadLetterCommands, shell_command};
 
-pub(super) use commands::join;
-
-/// So many paused clients are named; the others are counted.
+/// The most paused clients that are named; the others are counted.
 const NAMED: usize = 10;
 
-/// The wall clock and the dead letters' time stamps may differ by so much.
+/// How far the wall clock and the dead letters' time stamps may differ.
 const MARGIN: Duration = Duration::from_secs(1);
 
-/// What is said of clients that are paused.
+/// Describes paused clients to the operator.
 #[derive(Debug)]
 pub struct ClientPauses {
     credentials: Arc<Credentials>,
@@ -36,30 +34,27 @@ pub struct ClientPauses {
 }
 
 impl ClientPauses {
-    /// Of the clients with these secrets. `has_dead_letters` says whether rejected jobs are dead letters in a queue.
-    #[must_use]
+    /// `has_dead_letters` says whether rejected jobs become dead letters in a queue.
     pub fn new(config: &Config, credentials: Arc<Credentials>, has_dead_letters: bool) -> Self {
         Self {
             credentials,
             audience: config.pipeline.defaults.audience.to_string(),
-            endpoint: endpoint(config),
+            endpoint: endpoint_url(config),
             files: has_dead_letters.then(|| config.files.clone()),
         }
     }
 
-    /// The audience of jobs that name none, and the URL that is called.
-    #[must_use]
+    /// Returns the audience of jobs that name none, and the URL that is called.
     pub fn environment(&self) -> (&str, &str) {
         (&self.audience, &self.endpoint)
     }
 
-    /// The id of a client.
-    #[must_use]
+    /// Returns the id of a client.
     pub fn id(&self, client: ClientKey) -> String {
         self.credentials.client_id(client).unwrap_or_default()
     }
 
-    /// Logs one line for a client that is paused, or that resumes.
+    /// Logs one line for a client that is paused or resumes.
     pub fn log(&self, client: ClientKey, pause: Option<&ClientPause>) {
         let id = self.id(client);
         let Some(pause) = pause else {
@@ -82,7 +77,7 @@ impl ClientPauses {
         );
     }
 
-    /// The commands that bring back what was rejected before the pause.
+    /// Returns the commands that replay what was rejected before the pause.
     fn commands(&self, id: &str, pause: &ClientPause) -> Option<DeadLetterCommands> {
         let files = self.files.as_deref()?;
         let since = pause.rejected_since.filter(|_| pause.pause.cause != PauseCause::Failures)?;
@@ -110,15 +105,14 @@ impl ClientPauses {
     }
 }
 
-/// The endpoint's URL without its query, in which somebody may have put a key.
-#[must_use]
-pub fn endpoint(config: &Config) -> String {
+/// Returns the endpoint's URL without its query, which may hold a key.
+pub fn endpoint_url(config: &Config) -> String {
     let mut url = config.endpoint.url.clone();
     url.set_query(None);
     url.to_string()
 }
 
-/// The flow at `/readyz` and on the page: paused as a whole, or for some clients.
+/// The state of the flow at `/readyz` and on the status page: running, paused, or paused for some clients.
 #[derive(Debug)]
 pub struct FlowState {
     flow: Arc<Dispatcher>,
@@ -127,9 +121,7 @@ pub struct FlowState {
 }
 
 impl FlowState {
-    /// Of this flow.
-    #[must_use]
-    pub fn new(flow: Arc<Dispatcher>, pauses: Arc<ClientPauses>) -> Self {
+    pub(super) fn new(flow: Arc<Dispatcher>, pauses: Arc<ClientPauses>) -> Self {
         Self { report: FlowReport(Arc::clone(&flow)), flow, pauses }
     }
 }
@@ -156,7 +148,7 @@ impl Report for FlowState {
 }
 
 impl ClientPauses {
-    /// The condition of a flow in which these clients are paused while others are served.
+    /// Returns the condition of a running flow in which these clients are paused.
     fn condition(&self, pauses: &[ClientPause]) -> Condition {
         let (Some(since), Some(next)) = (
             pauses.iter().map(|pause| pause.pause.since).min(),

@@ -1,4 +1,4 @@
-//! One reading of the secrets, and what there is to say of it.
+//! Reads the secrets again, and reports what changed.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -10,75 +10,74 @@ use crate::{
     endpoint::{CredentialFault, Reloaded},
 };
 
-/// Reads the secrets again and again; knows which faults were told before.
-pub(super) struct Rounds {
+/// Reads the secrets again on each call, and remembers which faults it reported.
+pub(super) struct SecretReloader {
     secrets: Secrets,
-    told: BTreeSet<String>,
-    /// Whether any of these is more than odd.
+    reported: BTreeSet<String>,
+    /// Whether a secret could not be read the last time.
     faulty: bool,
 }
 
-/// What one reading showed that was not so before. No text holds a secret.
+/// What one read changed. No text holds a secret.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct News {
+pub(super) struct ReloadReport {
     pub(super) replaced: Option<Reloaded>,
-    /// How many history keys there are, if they are others than before.
+    /// The number of history keys, if they changed.
     pub(super) history_keys: Option<usize>,
-    /// The faults that have come up, each with what that means for its client.
+    /// The new faults, each with its effect on its client.
     pub(super) faults: Vec<String>,
-    /// The last of the faults is gone.
-    pub(super) mended: bool,
+    /// Whether the last fault is gone.
+    pub(super) recovered: bool,
 }
 
-impl Rounds {
+impl SecretReloader {
     pub(super) fn new(secrets: Secrets) -> Self {
-        // Told at the start.
-        let told = secrets.credentials.oddities().iter().map(ToString::to_string).collect();
-        Self { secrets, told, faulty: false }
+        // The engine reports these at the start.
+        let reported = secrets.credentials.oddities().iter().map(ToString::to_string).collect();
+        Self { secrets, reported, faulty: false }
     }
 
-    /// Reads every secret once, apart from the runtime's own threads: a slow file system must not hold
-    /// up calls.
-    pub(super) async fn read(&mut self) -> News {
+    /// Reads every secret once, on a blocking thread, because a slow file system must not delay calls.
+    pub(super) async fn read(&mut self) -> ReloadReport {
         let Secrets { credentials, history_keys } = self.secrets.clone();
         let reading = move || (credentials.reload(), history_keys.reload());
         match tokio::task::spawn_blocking(reading).await {
-            Ok(((reloaded, faults), keys)) => self.news(reloaded, &faults, keys),
-            // A panic there has a line of its own; the next round tries again.
-            Err(_) => News::default(),
+            Ok(((reloaded, faults), keys)) => self.report(reloaded, &faults, keys),
+            // The panic hook logs a panic there, and the next read tries again.
+            Err(_) => ReloadReport::default(),
         }
     }
 
-    /// A fault is news when it comes up, not each time it is met.
-    fn news(
+    /// Reports a fault when it first occurs, not on every read.
+    fn report(
         &mut self,
         reloaded: Reloaded,
         faults: &[CredentialFault],
         keys: Result<Option<usize>, HistoryKeyFault>,
-    ) -> News {
+    ) -> ReloadReport {
         let is_faulty = keys.is_err() || faults.iter().any(CredentialFault::is_wrong);
         let was_faulty = std::mem::replace(&mut self.faulty, is_faulty);
-        let before = std::mem::take(&mut self.told);
-        let mut news = News::default();
+        let before = std::mem::take(&mut self.reported);
+        let mut report = ReloadReport::default();
         let of_clients = faults.iter().map(|fault| (fault.to_string(), self.meanwhile(fault)));
         let mut all: Vec<_> = of_clients.collect();
         match keys {
-            Ok(changed) => news.history_keys = changed,
-            Err(fault) => all.push((self.of_the_keys(&fault), "the old keys stay in force")),
+            Ok(changed) => report.history_keys = changed,
+            Err(fault) => all.push((self.describe_keys(&fault), "the old keys stay in force")),
         }
         for (text, meanwhile) in all {
             if !before.contains(&text) {
-                news.faults.push(format!("{text}; {meanwhile}"));
+                report.faults.push(format!("{text}; {meanwhile}"));
             }
-            self.told.insert(text);
+            self.reported.insert(text);
         }
-        news.replaced =
+        report.replaced =
             (!reloaded.renewed.is_empty() || !reloaded.withdrawn.is_empty()).then_some(reloaded);
-        news.mended = was_faulty && !self.faulty;
-        news
+        report.recovered = was_faulty && !self.faulty;
+        report
     }
 
-    /// What a client with a faulty secret is called with.
+    /// Says which secret is in force while this fault lasts.
     fn meanwhile(&self, fault: &CredentialFault) -> &'static str {
         match &fault.client_id {
             _ if !fault.is_wrong() => "it is in force as it is",
@@ -90,15 +89,15 @@ impl Rounds {
         }
     }
 
-    /// What is wrong with the file of the history keys.
-    fn of_the_keys(&self, fault: &HistoryKeyFault) -> String {
+    /// Describes a fault of the history keys with its file.
+    fn describe_keys(&self, fault: &HistoryKeyFault) -> String {
         let path = self.secrets.history_keys.path().unwrap_or_else(|| Path::new(""));
         format!("the history keys: {} {fault}", path.display())
     }
 }
 
-impl News {
-    /// Says it; nothing if there is none.
+impl ReloadReport {
+    /// Logs every change.
     pub(super) fn log(&self) {
         if let Some(Reloaded { clients, renewed, withdrawn }) = &self.replaced {
             let (changed, withdrawn) = (renewed.len(), withdrawn.len());
@@ -110,7 +109,7 @@ impl News {
         for fault in &self.faults {
             warn!("{fault}");
         }
-        if self.mended {
+        if self.recovered {
             info!("every secret can be read again");
         }
     }

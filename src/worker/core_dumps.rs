@@ -1,40 +1,40 @@
 //! No core dump by default: it would write every token and secret in memory to a disk.
 //!
-//! Two settings of the process do this, because neither does all of it. A limit of zero on the size of a
+//! Two settings of the process do this, because neither is enough alone. A limit of zero on the size of a
 //! core file works on every system, but Linux does not apply it where `kernel.core_pattern` pipes the
 //! dump to a program (core(5)). A process that is not dumpable gets no dump of any kind there
 //! (`PR_SET_DUMPABLE` in prctl(2)). It also keeps other processes of the same user from attaching a
 //! debugger and from reading its memory; its files in `/proc` belong to root, and `/proc/PID/fd` is
 //! closed to the user. The process itself still reads `/proc/self`, from which its metrics come.
 //!
-//! Only the soft limit is lowered, so that `process.core_dumps` can give it back.
+//! Only the soft limit is lowered, so that `process.core_dumps` can restore it.
 
 use std::io;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Core dumps, which were forbidden as the process began.
+/// The settings of core dumps, which are forbidden when the process starts.
 #[derive(Debug)]
-pub(super) struct CoreDumps {
+pub struct CoreDumps {
     limit_before: Rlimit,
     forbidden: io::Result<()>,
 }
 
 impl CoreDumps {
-    /// Forbids them: before the configuration is read, which holds secrets and says whether to allow them.
-    pub(super) fn forbid() -> Self {
+    /// Forbids core dumps. It runs before the configuration is read, which holds secrets.
+    pub fn forbid() -> Self {
         let limit_before = getrlimit(Resource::Core);
         let limited = setrlimit(Resource::Core, Rlimit { current: Some(0), ..limit_before });
         let forbidden = dumpable(false).and(limited.map_err(io::Error::from));
         Self { limit_before, forbidden }
     }
 
-    /// Leaves it at that, or allows them as before.
+    /// Restores the former settings if `wanted`.
     ///
     /// # Errors
     ///
-    /// The system's, if it refused either; the process can go on with what is in force.
-    pub(super) fn allow_if(self, wanted: bool) -> io::Result<()> {
+    /// The system refused to forbid or to allow them. The process can go on.
+    pub fn allow_if(self, wanted: bool) -> io::Result<()> {
         if !wanted {
             return self.forbidden;
         }

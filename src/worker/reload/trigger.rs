@@ -8,30 +8,30 @@ use tokio::{
 };
 use tracing::warn;
 
-/// How often files are looked at: a rotation is taken up within this time.
-pub(super) const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// The time between two reads of the files: a rotated secret is in force within this time.
+pub(super) const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
 
-/// SIGHUP, and a timer where there are files to look at.
-pub(super) struct Triggers {
+/// SIGHUP, and a timer if there are files to read.
+pub(super) struct ReloadTrigger {
     hangup: Option<Signal>,
     timer: Option<Interval>,
 }
 
-impl Triggers {
-    /// Begins to listen; from here on SIGHUP does not end the process.
+impl ReloadTrigger {
+    /// Starts to listen. From here on, SIGHUP does not end the process.
     pub(super) fn new(files: bool) -> Self {
         let hangup = signal(SignalKind::hangup())
             .inspect_err(|error| warn!("SIGHUP cannot be listened for: {error}"))
             .ok();
         let timer = files.then(|| {
-            let mut timer = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
+            let mut timer = interval_at(Instant::now() + RELOAD_INTERVAL, RELOAD_INTERVAL);
             timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
             timer
         });
         Self { hangup, timer }
     }
 
-    /// Waits for the next of either.
+    /// Waits for the signal or the timer.
     pub(super) async fn next(&mut self) {
         let hangup = async {
             match &mut self.hangup {
@@ -60,25 +60,25 @@ mod tests {
 
     use super::*;
 
-    /// Without a pause of the clock: the signal is the system's.
+    /// Runs on the real clock, because the system sends the signal.
     #[tokio::test]
     async fn a_hangup_is_a_trigger_also_without_files() {
-        let mut triggers = Triggers::new(false);
+        let mut trigger = ReloadTrigger::new(false);
         let sent = Command::new("kill").args(["-HUP", &std::process::id().to_string()]).status();
         assert!(sent.unwrap().success());
-        triggers.next().await;
+        trigger.next().await;
     }
 
-    /// Apart from the signal, which reaches all tests of the process.
+    /// Runs without the signal, which reaches all tests of the process.
     #[tokio::test(start_paused = true)]
     async fn the_timer_runs_only_where_there_are_files() {
-        let mut watching = Triggers { hangup: None, ..Triggers::new(true) };
+        let mut watching = ReloadTrigger { hangup: None, ..ReloadTrigger::new(true) };
         let began = Instant::now();
         watching.next().await;
-        assert_eq!(began.elapsed(), LOOK_EVERY);
+        assert_eq!(began.elapsed(), RELOAD_INTERVAL);
         watching.next().await;
-        assert_eq!(began.elapsed(), LOOK_EVERY * 2);
-        let mut quiet = Triggers { hangup: None, ..Triggers::new(false) };
-        assert!(timeout(LOOK_EVERY * 100, quiet.next()).await.is_err());
+        assert_eq!(began.elapsed(), RELOAD_INTERVAL * 2);
+        let mut quiet = ReloadTrigger { hangup: None, ..ReloadTrigger::new(false) };
+        assert!(timeout(RELOAD_INTERVAL * 100, quiet.next()).await.is_err());
     }
 }

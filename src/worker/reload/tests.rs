@@ -4,7 +4,7 @@ use secrecy::ExposeSecret;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
-use super::{round::News, trigger::LOOK_EVERY, *};
+use super::{report::ReloadReport, trigger::RELOAD_INTERVAL, *};
 use crate::{
     broker::HistoryKeys,
     domain::ClientKey,
@@ -33,16 +33,16 @@ fn fault(folder: &Path, client: &str, what: &str) -> String {
     format!("the secret of client {client:?} in {}: {what}", path.display())
 }
 
-fn faults<const N: usize>(faults: [String; N]) -> News {
-    News { faults: faults.into(), ..News::default() }
+fn faults<const N: usize>(faults: [String; N]) -> ReloadReport {
+    ReloadReport { faults: faults.into(), ..ReloadReport::default() }
 }
 
 #[tokio::test]
 async fn each_change_is_told_once() {
     let (folder, credentials) = folder();
     let file = |name: &str| folder.path().join(name);
-    let mut rounds = Rounds::new(Arc::clone(&credentials).into());
-    assert_eq!(rounds.read().await, News::default(), "nothing changed");
+    let mut reloader = SecretReloader::new(Arc::clone(&credentials).into());
+    assert_eq!(reloader.read().await, ReloadReport::default(), "nothing changed");
 
     fs::write(file("shop"), "hunter2-new").unwrap();
     fs::write(file("bakery"), "hunter2-first").unwrap();
@@ -51,14 +51,14 @@ async fn each_change_is_told_once() {
         renewed: vec![ClientKey(0), ClientKey(1)],
         withdrawn: Vec::new(),
     });
-    assert_eq!(rounds.read().await, News { replaced, ..News::default() });
+    assert_eq!(reloader.read().await, ReloadReport { replaced, ..ReloadReport::default() });
     assert_eq!(secret(&credentials).as_deref(), Some("hunter2-new"));
-    assert_eq!(rounds.read().await, News::default(), "told before");
+    assert_eq!(reloader.read().await, ReloadReport::default(), "reported before");
 
     fs::remove_file(file("bakery")).unwrap();
     let replaced =
         Some(Reloaded { clients: 1, renewed: Vec::new(), withdrawn: vec![ClientKey(1)] });
-    assert_eq!(rounds.read().await, News { replaced, ..News::default() });
+    assert_eq!(reloader.read().await, ReloadReport { replaced, ..ReloadReport::default() });
 }
 
 #[tokio::test]
@@ -66,61 +66,61 @@ async fn each_fault_is_told_as_it_comes_up_and_the_old_secret_stays_in_force() {
     let (folder, credentials) = folder();
     let folder = folder.path();
     let file = |name: &str| folder.join(name);
-    let mut rounds = Rounds::new(Arc::clone(&credentials).into());
+    let mut reloader = SecretReloader::new(Arc::clone(&credentials).into());
 
     fs::write(file("shop"), "").unwrap();
     let emptied = fault(folder, "shop", "is empty; the old secret stays in force");
-    assert_eq!(rounds.read().await, faults([emptied]));
-    assert_eq!(rounds.read().await, News::default(), "the same fault");
+    assert_eq!(reloader.read().await, faults([emptied]));
+    assert_eq!(reloader.read().await, ReloadReport::default(), "the same fault");
 
     fs::write(file("shop"), b"hunter2\xff").unwrap();
     fs::write(file("florist"), "").unwrap();
     let none_before = "is empty; it had none before, so its jobs cannot be called";
     let not_text = fault(folder, "shop", "is not UTF-8; the old secret stays in force");
-    assert_eq!(rounds.read().await, faults([fault(folder, "florist", none_before), not_text]));
+    assert_eq!(reloader.read().await, faults([fault(folder, "florist", none_before), not_text]));
     assert_eq!(secret(&credentials).as_deref(), Some("hunter2-old"));
 
     fs::remove_file(file("florist")).unwrap();
-    assert_eq!(rounds.read().await, News::default(), "one fault of two is left");
+    assert_eq!(reloader.read().await, ReloadReport::default(), "one fault of two is left");
     fs::write(file("shop"), "hunter2-old").unwrap();
-    assert_eq!(rounds.read().await, News { mended: true, ..News::default() });
+    assert_eq!(reloader.read().await, ReloadReport { recovered: true, ..ReloadReport::default() });
 
     fs::remove_dir_all(folder).unwrap();
     let gone = format!(
         "the client secrets in {}: cannot be read (entity not found); the old secrets stay in force",
         folder.display()
     );
-    assert_eq!(rounds.read().await, faults([gone]));
+    assert_eq!(reloader.read().await, faults([gone]));
     assert_eq!(secret(&credentials).as_deref(), Some("hunter2-old"));
 }
 
 #[tokio::test]
 async fn a_secret_that_is_odd_is_told_once_and_in_force() {
     let (folder, credentials) = folder();
-    let mut rounds = Rounds::new(Arc::clone(&credentials).into());
+    let mut reloader = SecretReloader::new(Arc::clone(&credentials).into());
     fs::write(folder.path().join("shop"), "\"hunter2-new\"").unwrap();
-    let news = rounds.read().await;
+    let report = reloader.read().await;
     assert_eq!(
-        news.replaced,
+        report.replaced,
         Some(Reloaded { clients: 1, renewed: vec![ClientKey(0)], withdrawn: Vec::new() })
     );
-    assert_eq!(news.faults.len(), 1);
-    let said = &news.faults[0];
+    assert_eq!(report.faults.len(), 1);
+    let said = &report.faults[0];
     assert!(
         said.contains(": stands in quotes; ") && said.ends_with("; it is in force as it is"),
         "{said}"
     );
     assert_eq!(secret(&credentials).as_deref(), Some("\"hunter2-new\""));
-    assert_eq!(rounds.read().await, News::default(), "told before");
+    assert_eq!(reloader.read().await, ReloadReport::default(), "reported before");
     // At a start with it, whoever starts tells it.
     let again = CredentialSettings {
         directory: Some(folder.path().to_owned()),
         ..CredentialSettings::default()
     };
-    let mut rounds = Rounds::new(Arc::new(Credentials::load(&again).unwrap()).into());
-    assert_eq!(rounds.read().await, News::default());
+    let mut reloader = SecretReloader::new(Arc::new(Credentials::load(&again).unwrap()).into());
+    assert_eq!(reloader.read().await, ReloadReport::default());
     fs::write(folder.path().join("shop"), "hunter2-new").unwrap();
-    assert!(!rounds.read().await.mended, "it was no fault");
+    assert!(!reloader.read().await.recovered, "it was no fault");
 }
 
 #[tokio::test]
@@ -132,24 +132,28 @@ async fn changed_history_keys_are_told_once_and_a_fault_keeps_the_old_ones() {
     let history_keys = Arc::new(HistoryKeys::load(Some(&path)).unwrap());
     let mac = history_keys.sign(b"a history").unwrap();
     let secrets = Secrets { credentials, history_keys: Arc::clone(&history_keys) };
-    let mut rounds = Rounds::new(secrets);
-    assert_eq!(rounds.read().await, News::default(), "nothing changed");
+    let mut reloader = SecretReloader::new(secrets);
+    assert_eq!(reloader.read().await, ReloadReport::default(), "nothing changed");
 
     fs::write(&path, format!("{new}\n{old}\n")).unwrap();
-    assert_eq!(rounds.read().await, News { history_keys: Some(2), ..News::default() });
+    assert_eq!(
+        reloader.read().await,
+        ReloadReport { history_keys: Some(2), ..ReloadReport::default() }
+    );
     assert_ne!(history_keys.sign(b"a history").unwrap().as_ref(), mac.as_ref());
     assert!(history_keys.verify(b"a history", mac.as_ref()), "the old key verifies");
 
     fs::write(&path, "").unwrap();
     let emptied =
         format!("the history keys: {} holds no key; the old keys stay in force", path.display());
-    assert_eq!(rounds.read().await, faults([emptied]));
-    assert_eq!(rounds.read().await, News::default(), "the same fault");
+    assert_eq!(reloader.read().await, faults([emptied]));
+    assert_eq!(reloader.read().await, ReloadReport::default(), "the same fault");
     assert!(history_keys.verify(b"a history", mac.as_ref()));
 
     fs::write(&path, &new).unwrap();
-    let replaced = News { history_keys: Some(1), mended: true, ..News::default() };
-    assert_eq!(rounds.read().await, replaced);
+    let replaced =
+        ReloadReport { history_keys: Some(1), recovered: true, ..ReloadReport::default() };
+    assert_eq!(reloader.read().await, replaced);
     assert!(!history_keys.verify(b"a history", mac.as_ref()), "the old key is gone");
 }
 
@@ -162,8 +166,8 @@ async fn a_changed_file_is_taken_up_until_the_shutdown() {
     fs::write(folder.path().join("shop"), "hunter2-new").unwrap();
     let began = Instant::now();
     while secret(&credentials).as_deref() != Some("hunter2-new") {
-        assert!(began.elapsed() < LOOK_EVERY * 2, "not taken up");
-        sleep(LOOK_EVERY / 10).await;
+        assert!(began.elapsed() < RELOAD_INTERVAL * 2, "not taken up");
+        sleep(RELOAD_INTERVAL / 10).await;
     }
     shutdown.cancel();
     keeping.await.unwrap();

@@ -1,0 +1,19 @@
+//! The worker: its parts wired together, started, run and stopped in order.
+//!
+//! A sweep is the same engine on a file, so it takes its parts from here too.
+
+mod client_pauses;
+mod core_dumps;
+mod engine;
+mod error;
+mod reload;
+mod run;
+mod stop_signals;
+
+pub use client_pauses::{ClientPauses, DeadLetterCommands, endpoint_url, shell_command};
+pub use core_dumps::CoreDumps;
+pub use engine::{Engine, assemble, note_reloaded, prefetch, serve_admin};
+pub use error::WorkerError;
+pub use reload::{Secrets, keep_fresh};
+pub use run::{WorkerEnd, run};
+pub use stop_signals::StopSignals;
