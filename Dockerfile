@@ -1,6 +1,7 @@
 # syntax=docker/dockerfile:1
 
-# The image of every role: the worker by default, `mock-endpoint`, `enqueue` and the others by their name.
+# The image of every command: the worker by default, the others by their name. `mock-endpoint` is part of it so that
+# a demo, a staging cluster or a load test needs no second image. It holds no secret, and `run` never starts it.
 
 FROM rust:1-slim-bookworm AS build
 WORKDIR /revoker

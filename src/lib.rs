@@ -4,7 +4,7 @@
 //! loses a job, never says "revoked" without proof, and never shows a token.
 //!
 //! Data flows one way: delivery, job, attempts, outcome, settlement. So do imports:
-//! `domain <- metrics, ports <- flow | endpoint | broker | spans | input <- sweep, pipeline <- config, admin, logs <- worker <- cli`.
+//! `domain <- metrics, ports <- flow | endpoint | broker | spans | input <- sweep, pipeline <- config, admin, logs <- worker, mock_endpoint <- cli`.
 
 pub mod admin;
 pub mod broker;
@@ -18,6 +18,7 @@ pub mod fuzzing;
 pub mod input;
 pub mod logs;
 pub mod metrics;
+pub mod mock_endpoint;
 pub mod pipeline;
 pub mod ports;
 pub mod spans;

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use revoker::cli::mock_endpoint::Script;
+use revoker::mock_endpoint::Script;
 
 use super::{
     Fallible,

@@ -1,6 +1,6 @@
 //! A backlog ten times as long, and ten times again: do the cost of a job and the memory stay the same?
 
-use revoker::{cli::mock_endpoint::Script, domain::Lane};
+use revoker::{domain::Lane, mock_endpoint::Script};
 
 use super::{
     Fallible,

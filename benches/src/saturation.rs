@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use revoker::{cli::mock_endpoint::Script, domain::Lane};
+use revoker::{domain::Lane, mock_endpoint::Script};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{

@@ -8,8 +8,8 @@ use std::{
 };
 
 use revoker::{
-    cli::mock_endpoint::{Ledger, MockEndpoint, Script},
     domain::{Fingerprint, Lane},
+    mock_endpoint::{Ledger, MockEndpoint, Script},
 };
 use tokio::time::{sleep, timeout};
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use revoker::{cli::mock_endpoint::Script, domain::Lane};
+use revoker::{domain::Lane, mock_endpoint::Script};
 use tokio::time::{sleep, timeout};
 
 use super::{

@@ -1,6 +1,6 @@
 //! A period of time, with the work and the resources of the worker in it.
 
-use revoker::cli::mock_endpoint::{Ledger, Totals};
+use revoker::mock_endpoint::{Ledger, Totals};
 use tokio::time::Instant;
 
 use super::{Fallible, command::Taken, figures::number, usage::Usage, worker::Worker};

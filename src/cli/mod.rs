@@ -4,7 +4,7 @@ mod check;
 mod dead_letters;
 mod enqueue;
 mod healthcheck;
-pub mod mock_endpoint;
+mod mock_endpoint;
 mod output;
 mod places;
 mod progress;
@@ -70,7 +70,7 @@ enum Command {
     #[command(after_help = "Example:\n  revoker --config config/production.toml check")]
     Check,
     Healthcheck(healthcheck::Args),
-    MockEndpoint(Box<mock_endpoint::Args>),
+    MockEndpoint(Box<mock_endpoint::MockEndpointArgs>),
 }
 
 /// Runs the command of this process's command line.

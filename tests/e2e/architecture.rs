@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Who may import whom: each module with the modules below it. Siblings never import each other.
-const BELOW: [(&str, &[&str]); 16] = [
+const BELOW: [(&str, &[&str]); 17] = [
     ("domain", &[]),
     ("metrics", &["domain"]),
     ("ports", &["domain"]),
@@ -30,11 +30,25 @@ const BELOW: [(&str, &[&str]); 16] = [
             "config", "admin", "logs",
         ],
     ),
+    ("mock_endpoint", &["domain", "admin"]),
     (
         "cli",
         &[
-            "domain", "metrics", "ports", "flow", "endpoint", "broker", "input", "sweep", "spans",
-            "pipeline", "config", "admin", "logs", "worker",
+            "domain",
+            "metrics",
+            "ports",
+            "flow",
+            "endpoint",
+            "broker",
+            "input",
+            "sweep",
+            "spans",
+            "pipeline",
+            "config",
+            "admin",
+            "logs",
+            "worker",
+            "mock_endpoint",
         ],
     ),
 ];

@@ -3,7 +3,7 @@ use reqwest::{Client, Response as Answer, StatusCode};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::cli::mock_endpoint::{Outage, script::Canned};
+use crate::mock_endpoint::{MockOutage, script::CannedAnswer};
 
 async fn start(script: Script) -> (MockEndpoint, Client) {
     let endpoint = MockEndpoint::start(script, "127.0.0.1:0".parse().unwrap()).await.unwrap();
@@ -135,7 +135,7 @@ async fn a_fault_resets_the_connection_before_or_after_revoking() {
             Script { fault_share: 1.0, ..Script::default() }.plan(Fingerprint::of(&token), 1);
         let error = post(&endpoint, &client, &token).await.unwrap_err();
         assert!(error.is_request() && !error.is_connect() && !error.is_timeout(), "{error:?}");
-        revoked += u64::from(plan.fault == Some(Fault::After));
+        revoked += u64::from(plan.fault == Some(ResetPoint::After));
     }
     let totals = endpoint.ledger().totals();
     assert_eq!((totals.calls, totals.faults), (20, 20));
@@ -164,7 +164,7 @@ async fn rejections_come_by_share_by_prefix_and_by_wrong_secrets() {
 
 #[tokio::test]
 async fn a_canned_answer_comes_in_place_of_the_envelope() {
-    let canned = Canned {
+    let canned = CannedAnswer {
         status: StatusCode::SERVICE_UNAVAILABLE,
         content_type: "text/html",
         body: Bytes::from_static(b"<html>"),
@@ -261,7 +261,7 @@ async fn the_same_seed_answers_the_same_tokens_in_the_same_way_in_any_order() {
 #[tokio::test]
 async fn while_it_is_away_a_gateway_answers_and_nothing_is_revoked() {
     let lasts = std::time::Duration::from_secs(3600);
-    let outage = Some(Outage { after: 1, lasts });
+    let outage = Some(MockOutage { after: 1, lasts });
     let (endpoint, client) = start(Script { outage, ..Script::default() }).await;
     assert_eq!(call(&endpoint, &client, "before").await, "00");
     let answer = post(&endpoint, &client, "meanwhile").await.unwrap();

@@ -1,4 +1,4 @@
-//! The vendor's envelope, as the stand-in writes it.
+//! Writes the answers of the mock, in the vendor's envelope.
 
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -9,23 +9,23 @@ use http::{
 use serde::Deserialize;
 use serde_json::json;
 
-use super::script::{Canned, Script};
+use super::script::{CannedAnswer, Script};
 
-/// The vendor's own words, from its sample answer.
+/// The vendor's text, from its sample answer.
 const REVOKED: &str = "Refresh Token eliminado";
 
-/// The words of a rejection. The vendor documents none.
+/// The text of a rejection. The vendor documents none.
 const REJECTED: &str = "Refresh Token no encontrado";
 
-/// The words for a call that is none.
+/// The text for a body that is no call.
 const MALFORMED: &str = "Solicitud inválida";
 
-/// The vendor's language.
+/// The vendor's locale.
 const LOCALE: &str = "es_PE";
 
-/// A call's body.
+/// The body of a call.
 #[derive(Deserialize)]
-pub(super) struct Call {
+pub(super) struct RevokeCall {
     action: String,
     #[serde(default)]
     pub(super) client_id: String,
@@ -34,40 +34,40 @@ pub(super) struct Call {
     pub(super) refresh_token: String,
 }
 
-impl Call {
-    /// Reads a body; `None` if it is no call to revoke.
+impl RevokeCall {
+    /// Parses a body. Returns `None` if it is no call to revoke.
     pub(super) fn parse(body: &[u8]) -> Option<Self> {
         serde_json::from_slice::<Self>(body).ok().filter(|call| call.action == "revoke")
     }
 }
 
-/// `00`.
-pub(super) fn revoked(script: &Script, call: &Call) -> Response {
+/// Answers `00`.
+pub(super) fn revoked(script: &Script, call: &RevokeCall) -> Response {
     envelope(StatusCode::OK, true, &text(script, call, REVOKED))
 }
 
-/// `01`.
-pub(super) fn rejected(script: &Script, call: &Call) -> Response {
+/// Answers `01`.
+pub(super) fn rejected(script: &Script, call: &RevokeCall) -> Response {
     envelope(StatusCode::OK, false, &text(script, call, REJECTED))
 }
 
-/// `01`, for a body that could not be read.
+/// Answers `01` to a body that cannot be parsed.
 pub(super) fn malformed() -> Response {
     envelope(StatusCode::BAD_REQUEST, false, MALFORMED)
 }
 
-/// 429.
+/// Answers 429.
 pub(super) fn throttled(script: &Script) -> Response {
     with_retry_after(script, StatusCode::TOO_MANY_REQUESTS.into_response())
 }
 
-/// What stands in place of an envelope.
-pub(super) fn canned(script: &Script, canned: &Canned) -> Response {
+/// Answers with the canned answer.
+pub(super) fn canned(script: &Script, canned: &CannedAnswer) -> Response {
     let content_type = [(CONTENT_TYPE, HeaderValue::from_static(canned.content_type))];
     with_retry_after(script, (canned.status, content_type, canned.body.clone()).into_response())
 }
 
-fn text<'a>(script: &Script, call: &Call, text: &'a str) -> std::borrow::Cow<'a, str> {
+fn text<'a>(script: &Script, call: &RevokeCall, text: &'a str) -> std::borrow::Cow<'a, str> {
     if script.echo {
         format!("{text}: {} ({})", call.refresh_token, call.client_secret).into()
     } else {

@@ -1,7 +1,7 @@
-//! Connections that a handler can cut: the reset that a faulty network sends in place of an answer.
+//! Connections that a handler can reset in place of an answer, as a faulty network does.
 //!
-//! A handler of axum can but answer. So each connection carries a switch, and once it is thrown every
-//! read and write fails, which makes hyper drop the socket with the answer unwritten.
+//! A handler of axum can only answer. So each connection has a switch. Once it is set, every read and write
+//! fails, and hyper drops the socket with the answer unwritten.
 
 use std::{
     io::{self, IoSlice},
@@ -23,37 +23,37 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// The switch of one connection.
+/// Resets one connection when set.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Wire(Arc<AtomicBool>);
+pub(super) struct ResetSwitch(Arc<AtomicBool>);
 
-impl Wire {
-    /// Cuts the connection at its next read or write.
-    pub(super) fn cut(&self) {
+impl ResetSwitch {
+    /// Resets the connection at its next read or write.
+    pub(super) fn set(&self) {
         self.0.store(true, Ordering::Release);
     }
 }
 
-impl Connected<IncomingStream<'_, WireListener>> for Wire {
-    fn connect_info(stream: IncomingStream<'_, WireListener>) -> Self {
-        stream.io().wire.clone()
+impl Connected<IncomingStream<'_, ResettableListener>> for ResetSwitch {
+    fn connect_info(stream: IncomingStream<'_, ResettableListener>) -> Self {
+        stream.io().reset.clone()
     }
 }
 
-/// Accepts connections that can be cut.
+/// Accepts connections that can be reset.
 #[derive(Debug)]
-pub(super) struct WireListener(pub(super) TcpListener);
+pub(super) struct ResettableListener(pub(super) TcpListener);
 
-impl Listener for WireListener {
-    type Io = WireStream;
+impl Listener for ResettableListener {
+    type Io = ResettableStream;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (WireStream, SocketAddr) {
+    async fn accept(&mut self) -> (ResettableStream, SocketAddr) {
         let (stream, addr) = Listener::accept(&mut self.0).await;
-        // Without it an answer may wait for the acknowledgement of the one before. A socket that
-        // refuses is on its way out.
+        // Without it, an answer may wait for the acknowledgement of the one before. A socket that
+        // refuses is closing.
         let _ = stream.set_nodelay(true);
-        (WireStream { stream, wire: Wire::default() }, addr)
+        (ResettableStream { stream, reset: ResetSwitch::default() }, addr)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -63,16 +63,16 @@ impl Listener for WireListener {
 
 /// A connection with its switch.
 #[derive(Debug)]
-pub(super) struct WireStream {
+pub(super) struct ResettableStream {
     stream: TcpStream,
-    wire: Wire,
+    reset: ResetSwitch,
 }
 
-impl WireStream {
-    /// The stream, unless it is cut.
+impl ResettableStream {
+    /// Returns the stream, or an error once the switch is set.
     fn live(&mut self) -> io::Result<Pin<&mut TcpStream>> {
-        if self.wire.0.load(Ordering::Acquire) {
-            // Without lingering, closing the socket sends a reset and not an orderly end.
+        if self.reset.0.load(Ordering::Acquire) {
+            // Without lingering, the close sends a reset, not an orderly end.
             self.stream.set_zero_linger()?;
             return Err(io::ErrorKind::ConnectionReset.into());
         }
@@ -80,7 +80,7 @@ impl WireStream {
     }
 }
 
-impl AsyncRead for WireStream {
+impl AsyncRead for ResettableStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -90,7 +90,7 @@ impl AsyncRead for WireStream {
     }
 }
 
-impl AsyncWrite for WireStream {
+impl AsyncWrite for ResettableStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

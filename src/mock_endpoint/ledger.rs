@@ -1,5 +1,5 @@
-//! What the stand-in has seen and done, to be held against the queue's books. It knows tokens by their
-//! fingerprints only.
+//! Counts what the mock has seen and done, to be compared with the queue. It knows tokens only by their
+//! fingerprints.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -15,15 +15,15 @@ use tokio::sync::Notify;
 
 use crate::domain::Fingerprint;
 
-/// Counts over all calls. Every call is accounted for:
+/// Counts over all calls. Every call is counted:
 /// `calls = revoked - revoked_unanswered + rejected + throttled + faults`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Totals {
-    /// Calls that came.
+    /// Calls that arrived.
     pub calls: u64,
     /// Calls that revoked their token.
     pub revoked: u64,
-    /// Of these, the ones whose connection was reset before the answer: faults as well.
+    /// Of these, the calls whose connection was reset before the answer. They count as faults too.
     pub revoked_unanswered: u64,
     /// Calls that were answered `01`.
     pub rejected: u64,
@@ -46,76 +46,76 @@ pub struct TokenTotals {
     pub rejected: u32,
 }
 
-/// What becomes of a call.
+/// The result of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub(super) enum CallResult {
     /// The token is revoked, and the answer says so.
     Revoked,
     /// The token is revoked, and the connection reset before the answer.
     RevokedUnanswered,
     /// The answer is `01`.
     Rejected,
-    /// The connection is reset, or the answer is a canned one; the token lives on.
+    /// The connection is reset, or the answer is a canned one. The token is not revoked.
     Fault,
-    /// The answer is 429; the token lives on.
+    /// The answer is 429. The token is not revoked.
     Throttled,
 }
 
-/// The books.
+/// All counts.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    books: Mutex<Books>,
+    counts: Mutex<LedgerCounts>,
     parallel: AtomicUsize,
     changed: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Books {
+struct LedgerCounts {
     totals: Totals,
     tokens: HashMap<Fingerprint, TokenTotals>,
     proofs: HashMap<Fingerprint, Instant>,
 }
 
-/// A call under way; dropped with it, however it ends.
+/// A call under way. It is dropped when the call ends.
 #[derive(Debug)]
-pub(super) struct Place<'a> {
+pub(super) struct OpenCall<'a> {
     ledger: &'a Ledger,
-    /// How many calls are under way, this one included.
-    pub(super) number: usize,
-    /// The how manieth call it is, from 1.
-    pub(super) call: u64,
+    /// The number of calls under way, this one included.
+    pub(super) parallel: usize,
+    /// The number of the call, from 1.
+    pub(super) number: u64,
 }
 
-impl Drop for Place<'_> {
+impl Drop for OpenCall<'_> {
     fn drop(&mut self) {
         self.ledger.parallel.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Ledger {
-    /// The counts over all calls.
+    /// Returns the counts over all calls.
     #[must_use]
     pub fn totals(&self) -> Totals {
-        self.books().totals
+        self.counts().totals
     }
 
-    /// The counts of one token.
+    /// Returns the counts of one token.
     #[must_use]
     pub fn token(&self, token: Fingerprint) -> TokenTotals {
-        self.books().tokens.get(&token).copied().unwrap_or_default()
+        self.counts().tokens.get(&token).copied().unwrap_or_default()
     }
 
-    /// When the first answer left that said the token is revoked; `None` if none has.
+    /// Returns when the first answer left that says that the token is revoked.
     #[must_use]
     pub fn proved_at(&self, token: Fingerprint) -> Option<Instant> {
-        self.books().proofs.get(&token).copied()
+        self.counts().proofs.get(&token).copied()
     }
 
-    /// The counts of every token that was seen.
+    /// Returns the counts of every token that was seen.
     #[must_use]
     pub fn tokens(&self) -> BTreeMap<Fingerprint, TokenTotals> {
         // Copied under the lock, sorted outside of it: calls do not wait for the sorting.
-        let tokens = self.books().tokens.clone();
+        let tokens = self.counts().tokens.clone();
         tokens.into_iter().collect()
     }
 
@@ -124,7 +124,7 @@ impl Ledger {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
-            // Enlisted before the look, so that no change between look and wait is missed.
+            // Enabled before the condition is checked, so that no change in between is missed.
             changed.as_mut().enable();
             if condition(&self.totals()) {
                 return;
@@ -133,71 +133,71 @@ impl Ledger {
         }
     }
 
-    /// Lets a call in.
-    pub(super) fn enter(&self) -> Place<'_> {
-        let number = self.parallel.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut books = self.books();
-        books.totals.calls += 1;
-        books.totals.parallel_peak = books.totals.parallel_peak.max(number);
-        Place { ledger: self, number, call: books.totals.calls }
+    /// Counts a call that begins.
+    pub(super) fn enter(&self) -> OpenCall<'_> {
+        let parallel = self.parallel.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut counts = self.counts();
+        counts.totals.calls += 1;
+        counts.totals.parallel_peak = counts.totals.parallel_peak.max(parallel);
+        OpenCall { ledger: self, parallel, number: counts.totals.calls }
     }
 
-    /// Notes that a call names this token; its how manieth visit it is, from 1.
-    pub(super) fn visit(&self, token: Fingerprint) -> u32 {
-        let mut books = self.books();
-        let entry = books.tokens.entry(token).or_default();
+    /// Counts a call for this token, and returns the number of its calls so far.
+    pub(super) fn count_call(&self, token: Fingerprint) -> u32 {
+        let mut counts = self.counts();
+        let entry = counts.tokens.entry(token).or_default();
         entry.calls += 1;
         entry.calls
     }
 
-    /// Notes what becomes of a call, and returns it: what would be revoked a second time is rejected
-    /// (or, if its connection is to be reset, a mere fault) unless `idempotent`.
+    /// Counts the result of a call, and returns it. Unless `idempotent`, a second revocation is rejected, or is a
+    /// fault if its connection is reset.
     pub(super) fn end(
         &self,
         token: Option<Fingerprint>,
-        wanted: Ending,
+        wanted: CallResult,
         idempotent: bool,
-    ) -> Ending {
-        let mut books = self.books();
-        let Books { totals, tokens, .. } = &mut *books;
+    ) -> CallResult {
+        let mut counts = self.counts();
+        let LedgerCounts { totals, tokens, .. } = &mut *counts;
         let mut stray = TokenTotals::default();
         let entry = token.and_then(|token| tokens.get_mut(&token)).unwrap_or(&mut stray);
         let again = entry.revoked > 0 && !idempotent;
-        let ending = match wanted {
-            Ending::Revoked if again => Ending::Rejected,
-            Ending::RevokedUnanswered if again => Ending::Fault,
-            ending => ending,
+        let result = match wanted {
+            CallResult::Revoked if again => CallResult::Rejected,
+            CallResult::RevokedUnanswered if again => CallResult::Fault,
+            result => result,
         };
-        match ending {
-            Ending::Revoked => {
+        match result {
+            CallResult::Revoked => {
                 totals.revoked += 1;
                 entry.revoked += 1;
             }
-            Ending::RevokedUnanswered => {
+            CallResult::RevokedUnanswered => {
                 totals.revoked += 1;
                 totals.revoked_unanswered += 1;
                 totals.faults += 1;
                 entry.revoked += 1;
             }
-            Ending::Rejected => {
+            CallResult::Rejected => {
                 totals.rejected += 1;
                 entry.rejected += 1;
             }
-            Ending::Fault => totals.faults += 1,
-            Ending::Throttled => totals.throttled += 1,
+            CallResult::Fault => totals.faults += 1,
+            CallResult::Throttled => totals.throttled += 1,
         }
-        drop(books);
+        drop(counts);
         self.changed.notify_waiters();
-        ending
+        result
     }
 
-    /// Notes that the answer leaves which says that this token is revoked.
+    /// Records that an answer leaves which says that this token is revoked.
     pub(super) fn prove(&self, token: Fingerprint) {
-        self.books().proofs.entry(token).or_insert_with(Instant::now);
+        self.counts().proofs.entry(token).or_insert_with(Instant::now);
     }
 
-    fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    fn counts(&self) -> MutexGuard<'_, LedgerCounts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -206,18 +206,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_call_is_accounted_for() {
+    fn every_call_is_counted() {
         let (ledger, token) = (Ledger::default(), Fingerprint::of("token"));
         let end = |wanted, idempotent| {
-            let _place = ledger.enter();
-            ledger.visit(token);
+            let _call = ledger.enter();
+            ledger.count_call(token);
             ledger.end(Some(token), wanted, idempotent)
         };
-        assert_eq!(end(Ending::Throttled, false), Ending::Throttled);
-        assert_eq!(end(Ending::RevokedUnanswered, false), Ending::RevokedUnanswered);
-        assert_eq!(end(Ending::Revoked, false), Ending::Rejected);
-        assert_eq!(end(Ending::RevokedUnanswered, false), Ending::Fault);
-        assert_eq!(end(Ending::Revoked, true), Ending::Revoked);
+        assert_eq!(end(CallResult::Throttled, false), CallResult::Throttled);
+        assert_eq!(end(CallResult::RevokedUnanswered, false), CallResult::RevokedUnanswered);
+        assert_eq!(end(CallResult::Revoked, false), CallResult::Rejected);
+        assert_eq!(end(CallResult::RevokedUnanswered, false), CallResult::Fault);
+        assert_eq!(end(CallResult::Revoked, true), CallResult::Revoked);
         let totals = ledger.totals();
         assert_eq!(
             totals.calls,
@@ -245,9 +245,9 @@ mod tests {
     fn the_peak_outlasts_its_calls() {
         let ledger = Ledger::default();
         let (first, second) = (ledger.enter(), ledger.enter());
-        assert_eq!((first.number, second.number), (1, 2));
+        assert_eq!((first.parallel, second.parallel), (1, 2));
         drop((first, second));
-        assert_eq!(ledger.enter().number, 1);
+        assert_eq!(ledger.enter().parallel, 1);
         assert_eq!(ledger.totals().parallel_peak, 2);
     }
 }
