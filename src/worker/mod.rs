@@ -10,10 +10,12 @@ mod reload;
 mod run;
 mod stop_signals;
 
-pub use client_pauses::{ClientPauses, DeadLetterCommands, endpoint_url, shell_command};
+#[cfg(test)]
+pub use client_pauses::DeadLetterCommands;
+pub use client_pauses::{ClientPauses, endpoint_url, shell_command};
 pub use core_dumps::CoreDumps;
 pub use engine::{Engine, assemble, note_reloaded, prefetch, serve_admin};
 pub use error::WorkerError;
-pub use reload::{Secrets, keep_fresh};
+pub use reload::keep_fresh;
 pub use run::{WorkerEnd, run};
 pub use stop_signals::StopSignals;

@@ -30,7 +30,7 @@ const BELOW: [(&str, &[&str]); 17] = [
             "config", "admin", "logs",
         ],
     ),
-    ("mock_endpoint", &["domain", "admin"]),
+    ("mock_endpoint", &["domain", "endpoint", "admin"]),
     (
         "cli",
         &[
@@ -58,7 +58,7 @@ const LOWER: [&str; 7] = ["domain", "metrics", "ports", "flow", "endpoint", "bro
 const KEPT: [(&str, &[&str]); 4] = [
     ("lapin", &["broker/"]),
     ("backoff::", &["domain/backoff.rs"]),
-    ("reqwest", &["endpoint/", "cli/", "spans/otlp"]),
+    ("reqwest", &["endpoint/", "mock_endpoint/server/tests.rs", "spans/otlp"]),
     ("opentelemetry", &["spans/otlp"]),
 ];
 
