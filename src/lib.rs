@@ -6,17 +6,17 @@
 //! Data flows one way: delivery, job, attempts, outcome, settlement. So do imports:
 //! `domain <- metrics, ports <- flow | endpoint | broker | spans | input <- sweep, pipeline <- config, admin, logs <- worker, mock_endpoint <- cli`.
 
-pub mod admin;
+mod admin;
 pub mod broker;
 pub mod cli;
-pub mod config;
+mod config;
 pub mod domain;
 pub mod endpoint;
 pub mod flow;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod input;
-pub mod logs;
+mod logs;
 pub mod metrics;
 pub mod mock_endpoint;
 pub mod pipeline;

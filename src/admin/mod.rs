@@ -14,6 +14,6 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-pub use readiness::{PartReadiness, Readiness, State};
+pub use readiness::{Readiness, State};
 pub use routes::Parts;
 pub use server::serve;

@@ -23,7 +23,6 @@ pub enum State {
 
 impl State {
     /// Its name, as in JSON.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ready => "ready",

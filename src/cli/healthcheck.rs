@@ -39,7 +39,6 @@ pub struct Args {
 
 /// Asks, prints the answer, and turns it into an exit code. `default_address` is where the worker is
 /// configured to listen.
-#[must_use]
 pub fn run(args: &Args, default_address: SocketAddr) -> ExitCode {
     let (text, ready) = check(args, default_address);
     match output::print(&text) {

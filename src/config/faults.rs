@@ -20,7 +20,7 @@ impl Problem {
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub(super) struct Fault {
     key: Option<String>,
     place: Option<String>,
     what: String,
@@ -31,16 +31,17 @@ impl Fault {
     pub(super) fn new(key: Option<String>, place: Option<String>, problem: Problem) -> Self {
         Self { key, place, what: problem.what, remedy: problem.remedy }
     }
+}
 
-    /// The key, for instance `broker.url`; `None` if the fault is not one key's.
-    #[must_use]
-    pub fn key(&self) -> Option<&str> {
+#[cfg(test)]
+impl Fault {
+    /// Returns the key, for instance `broker.url`, if the fault is of one key.
+    pub(super) fn key(&self) -> Option<&str> {
         self.key.as_deref()
     }
 
-    /// Where it stood: `file:line`, or the name of the environment's variable; `None` if nowhere.
-    #[must_use]
-    pub fn place(&self) -> Option<&str> {
+    /// Returns where the value is set: `file:line`, or an environment variable.
+    pub(super) fn place(&self) -> Option<&str> {
         self.place.as_deref()
     }
 }
@@ -67,8 +68,9 @@ impl Faults {
         Self(faults)
     }
 
-    /// One after the other, in the order of the sections; unknown keys come last.
-    pub fn iter(&self) -> impl Iterator<Item = &Fault> {
+    /// Returns the faults in the order of the sections. Unknown keys come last.
+    #[cfg(test)]
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Fault> {
         self.0.iter()
     }
 }

@@ -35,7 +35,7 @@ use crate::{
 use self::{clients::Secrets, faults::Problem, layer::Layer, reader::Reader};
 
 pub use self::{
-    faults::{Fault, Faults},
+    faults::Faults,
     process::{AdminSettings, LogFormat, LogSettings, ProcessSettings, ShutdownSettings},
 };
 

@@ -32,7 +32,6 @@ impl History {
     }
 
     /// How far back it reaches.
-    #[must_use]
     pub fn span(&self) -> Duration {
         match (self.0.front(), self.0.back()) {
             (Some((first, _)), Some((last, _))) => *last - *first,
@@ -41,7 +40,6 @@ impl History {
     }
 
     /// Whether it is enough for a line: a worker that has just started has one sample.
-    #[must_use]
     pub fn has_lines(&self) -> bool {
         self.0.len() > 1
     }

@@ -41,7 +41,6 @@ pub struct Status {
 
 impl Status {
     /// With nothing to show of before.
-    #[must_use]
     pub fn new(metrics: Arc<Metrics>) -> Self {
         Self { metrics, history: Mutex::default() }
     }
@@ -58,7 +57,6 @@ impl Status {
     }
 
     /// The page, with what the parts say of themselves, of paused clients, and of the limit of parallel calls.
-    #[must_use]
     pub fn page(
         &self,
         parts: &[(&str, Condition)],

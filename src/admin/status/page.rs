@@ -43,7 +43,6 @@ pub struct View<'a> {
 }
 
 /// The whole page.
-#[must_use]
 pub fn render(view: &View<'_>) -> Markup {
     let View { sentence, build: (version, revision), .. } = view;
     html! {

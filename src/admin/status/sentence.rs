@@ -32,7 +32,6 @@ pub enum Tone {
 
 impl Tone {
     /// Its name in the style sheet.
-    #[must_use]
     pub const fn class(self) -> &'static str {
         match self {
             Self::Well => "well",
@@ -44,7 +43,6 @@ impl Tone {
 
 /// Puts the parts' conditions in a sentence: what keeps it from working first, then what it waits for.
 /// `trouble` is what calls failed by of late.
-#[must_use]
 pub fn compose(
     parts: &[(&str, Condition)],
     trouble: Option<ResultLabel>,
@@ -107,7 +105,6 @@ pub(super) fn moment(at: SystemTime, now: SystemTime) -> String {
 }
 
 /// What a class of results means, for a person.
-#[must_use]
 pub const fn meaning(result: ResultLabel) -> &'static str {
     match result {
         ResultLabel::Revoked => "revoked",
