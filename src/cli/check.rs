@@ -1,11 +1,12 @@
 //! `revoker check`: the configuration, the broker, the endpoint's TLS. It changes nothing.
 
-use std::{fmt, process::ExitCode, sync::Arc};
+use std::{fmt, sync::Arc};
 
-use super::{EXIT_USAGE, output};
+use super::{Exit, output};
 use crate::{
     broker::{self, QueueCheck},
     config::Config,
+    domain::ErrorChain,
     endpoint::{self, CredentialFault, Credentials},
 };
 
@@ -34,18 +35,18 @@ impl fmt::Display for State {
 }
 
 /// Prints a table; exits 0 if nothing is wrong, 2 if something is.
-pub async fn run(config: Config) -> ExitCode {
+pub async fn run(config: Config) -> Exit {
     let mut rows = vec![row("configuration", State::Ok, "every key is valid")];
     rows.extend(config.warnings.iter().map(|warning| row("configuration", State::Note, warning)));
     rows.extend(credentials(&config));
     rows.push(match endpoint::reach(&config.endpoint).await {
         Ok(()) => row("endpoint", State::Ok, "reached; nothing was sent"),
-        Err(error) => row("endpoint", State::Fault, &error.to_string()),
+        Err(error) => row("endpoint", State::Fault, &ErrorChain(&error).to_string()),
     });
     rows.extend(queues(&config).await);
     let fault = rows.iter().any(|row| row.state == State::Fault);
-    let code = if fault { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS };
-    output::exit_code(output::print(&table(&rows)), code)
+    let exit = if fault { Exit::Usage } else { Exit::Done };
+    output::exit_code(output::print(&table(&rows)), exit)
 }
 
 fn credentials(config: &Config) -> Vec<Row> {

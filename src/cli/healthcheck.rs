@@ -7,13 +7,12 @@ use std::{
     fmt::Write as _,
     io::{self, Read, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
-    process::ExitCode,
     time::{Duration, Instant},
 };
 
 use thiserror::Error;
 
-use super::{fail, output};
+use super::{Exit, fail, output};
 use crate::{
     admin::{Readiness, State},
     domain::Redactor,
@@ -39,12 +38,12 @@ pub struct Args {
 
 /// Asks, prints the answer, and turns it into an exit code. `default_address` is where the worker is
 /// configured to listen.
-pub fn run(args: &Args, default_address: SocketAddr) -> ExitCode {
+pub fn run(args: &Args, default_address: SocketAddr) -> Exit {
     let (text, ready) = check(args, default_address);
     match output::print(&text) {
         Err(failure) => fail(&failure),
-        Ok(()) if ready => ExitCode::SUCCESS,
-        Ok(()) => ExitCode::FAILURE,
+        Ok(()) if ready => Exit::Done,
+        Ok(()) => Exit::Failed,
     }
 }
 

@@ -6,13 +6,12 @@ use std::{
     io::{self, Write},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::ExitCode,
 };
 
 use thiserror::Error;
 
-use super::{EXIT_USAGE, with_sources};
-use crate::{mock_endpoint::MockEndpoint, worker::StopSignals};
+use super::Exit;
+use crate::{domain::ErrorChain, mock_endpoint::MockEndpoint, worker::StopSignals};
 
 use args::MockArgsError;
 pub(super) use args::MockEndpointArgs;
@@ -31,14 +30,14 @@ enum MockError {
 }
 
 /// Runs the mock endpoint until SIGTERM or SIGINT.
-pub(super) async fn run(args: MockEndpointArgs) -> ExitCode {
+pub(super) async fn run(args: MockEndpointArgs) -> Exit {
     match serve(&args).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => Exit::Done,
         Err(error) => {
-            print_line(&format!("error: {}", with_sources(&error)));
+            print_line(&format!("error: {}", ErrorChain(&error)));
             match error {
-                MockError::Args(_) => ExitCode::from(EXIT_USAGE),
-                _ => ExitCode::FAILURE,
+                MockError::Args(_) => Exit::Usage,
+                _ => Exit::Failed,
             }
         }
     }

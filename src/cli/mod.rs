@@ -1,8 +1,9 @@
-//! The command line: one file per subcommand; wires the parts.
+//! The command line: arguments and output, one file or folder per command.
 
 mod check;
 mod dead_letters;
 mod enqueue;
+mod exit;
 mod healthcheck;
 mod mock_endpoint;
 mod output;
@@ -17,22 +18,15 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     config::{Config, Faults, LogFormat},
+    domain::ErrorChain,
     endpoint,
     logs::{self, Guard},
     worker::CoreDumps,
 };
+use exit::Exit;
 
-/// The exit code of a wrong configuration; clap's own, for a wrong command line, is the same.
-const EXIT_USAGE: u8 = 2;
-
-/// The exit code of what came to its end, but could not take everything: some input was refused.
-const EXIT_PARTLY: u8 = 3;
-
-/// The exit code of a sweep that ended because nothing was revoked for a client.
-const EXIT_NOTHING_REVOKED: u8 = 4;
-
-/// What is still running when a command has ended gets this long.
-const LAST_WORDS: Duration = Duration::from_millis(100);
+/// How long the end of the process waits for blocking threads.
+const BLOCKING_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Revokes refresh tokens: jobs from RabbitMQ, calls to a revoke endpoint, dead letters, metrics.
 #[derive(Debug, Parser)]
@@ -76,10 +70,14 @@ enum Command {
 /// Runs the command of this process's command line.
 #[must_use]
 pub fn main() -> ExitCode {
+    run_command().into()
+}
+
+fn run_command() -> Exit {
     let core_dumps = CoreDumps::forbid();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(answer) => return tell(&answer),
+        Err(answer) => return print_clap(&answer),
     };
     endpoint::install_crypto_provider();
     match cli.command {
@@ -108,14 +106,14 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Says what is wrong with a command line, or what was asked of it: its help or its version.
-fn tell(answer: &clap::Error) -> ExitCode {
+/// Prints what is wrong with a command line, or the help or version that it asks for.
+fn print_clap(answer: &clap::Error) -> Exit {
     let printed = answer.print();
     if answer.use_stderr() {
-        return ExitCode::from(EXIT_USAGE);
+        return Exit::Usage;
     }
     match output::printed(printed) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => Exit::Done,
         Err(failure) => fail(&failure),
     }
 }
@@ -127,12 +125,12 @@ fn env() -> Variables {
 }
 
 /// Loads the configuration, sets up the logs, allows core dumps if the configuration does, and runs.
-fn with_config<F: Future<Output = ExitCode>>(
+fn with_config<F: Future<Output = Exit>>(
     load: impl Fn(&[PathBuf], Variables) -> Result<Config, Faults>,
     files: &[PathBuf],
     core_dumps: CoreDumps,
     run: impl FnOnce(Config) -> F,
-) -> ExitCode {
+) -> Exit {
     let config = match load(files, env()) {
         Ok(config) => config,
         Err(faults) => return refuse(&faults),
@@ -161,40 +159,28 @@ fn start_logs(config: &Config) -> Result<Guard, logs::InitError> {
     Ok(guard)
 }
 
-fn block_on(run: impl Future<Output = ExitCode>) -> ExitCode {
+fn block_on(run: impl Future<Output = Exit>) -> Exit {
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
             let code = runtime.block_on(run);
-            // A look-up of a name or a file that hangs on a blocking thread is not waited for.
-            runtime.shutdown_timeout(LAST_WORDS);
+            // A blocking thread may hang in a DNS lookup or on a file.
+            runtime.shutdown_timeout(BLOCKING_TIMEOUT);
             code
         }
         Err(error) => fail(&error),
     }
 }
 
-/// Says what is wrong with the configuration, every fault of it.
-fn refuse(faults: &Faults) -> ExitCode {
-    // Whoever closed standard error still gets the exit code.
+/// Prints every fault of the configuration.
+fn refuse(faults: &Faults) -> Exit {
+    // A closed standard error does not change the exit code.
     drop(writeln!(std::io::stderr(), "{faults}"));
-    ExitCode::from(EXIT_USAGE)
+    Exit::Usage
 }
 
-/// An error and what it comes from, in one line.
-fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        line.push_str(": ");
-        line.push_str(&error.to_string());
-        source = error.source();
-    }
-    line
-}
-
-fn fail(error: &dyn std::error::Error) -> ExitCode {
-    drop(writeln!(std::io::stderr(), "{}", with_sources(error)));
-    ExitCode::FAILURE
+fn fail(error: &(dyn std::error::Error + 'static)) -> Exit {
+    drop(writeln!(std::io::stderr(), "{}", ErrorChain(error)));
+    Exit::Failed
 }
 
 #[cfg(test)]

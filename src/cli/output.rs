@@ -4,17 +4,15 @@
 //! a report to a full disk must not take nothing for a report. A reader that goes away is none. It took
 //! what it wanted, as `head` does, so the command ends without a word, and with the exit code of its work.
 
-use std::{
-    io::{self, ErrorKind, Write},
-    process::ExitCode,
-};
+use std::io::{self, ErrorKind, Write};
 
 use serde::Serialize;
 use thiserror::Error;
 use tokio::io::AsyncWriteExt as _;
 use tracing::error;
 
-use super::with_sources;
+use super::Exit;
+use crate::domain::ErrorChain;
 
 /// Standard output does not take what was written.
 #[derive(Debug, Error)]
@@ -61,13 +59,13 @@ pub fn json(result: &impl Serialize) -> String {
     json
 }
 
-/// The exit code of a command, or of a failure if its result could not be printed.
-pub fn exit_code(printed: Result<(), OutputError>, code: ExitCode) -> ExitCode {
+/// Returns the exit of a command, or of a failure if its result could not be printed.
+pub fn exit_code(printed: Result<(), OutputError>, exit: Exit) -> Exit {
     match printed {
-        Ok(()) => code,
+        Ok(()) => exit,
         Err(failure) => {
-            error!("{}", with_sources(&failure));
-            ExitCode::FAILURE
+            error!("{}", ErrorChain(&failure));
+            Exit::Failed
         }
     }
 }

@@ -1,23 +1,22 @@
 //! `revoker run`.
 
-use std::process::ExitCode;
-
 use tracing::error;
 
-use super::{EXIT_USAGE, with_sources};
+use super::Exit;
 use crate::{
     config::Config,
+    domain::ErrorChain,
     worker::{self, WorkerEnd},
 };
 
 /// Runs the worker until a signal stops it.
-pub(super) async fn run(config: Config) -> ExitCode {
+pub(super) async fn run(config: Config) -> Exit {
     match worker::run(&config).await {
-        Ok(WorkerEnd::InOrder) => ExitCode::SUCCESS,
-        Ok(WorkerEnd::Early) => ExitCode::FAILURE,
+        Ok(WorkerEnd::InOrder) => Exit::Done,
+        Ok(WorkerEnd::Early) => Exit::Failed,
         Err(fault) => {
-            error!("{}", with_sources(&fault));
-            if fault.is_usage() { ExitCode::from(EXIT_USAGE) } else { ExitCode::FAILURE }
+            error!("{}", ErrorChain(&fault));
+            Exit::of_failure(fault.is_usage())
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod backoff;
 mod client_key;
+mod error_chain;
 mod fingerprint;
 mod hex;
 mod history;
@@ -26,6 +27,7 @@ mod verdict;
 
 pub use backoff::{Backoff, Schedule};
 pub use client_key::ClientKey;
+pub use error_chain::ErrorChain;
 pub use fingerprint::Fingerprint;
 pub use hex::{from_hex, to_hex};
 pub use history::{Ambiguity, History};

@@ -23,6 +23,7 @@ use super::{
     settings::Settings,
     tls,
 };
+use crate::domain::ErrorChain;
 
 /// The number of clients.
 const CLIENTS: u32 = 4;
@@ -101,7 +102,9 @@ impl ClientPool {
             match build(&self.settings, &self.tls) {
                 Ok(client) => current.client = client,
                 // It was built before; an old connection is better than none.
-                Err(error) => debug!(%error, "the HTTP client was not replaced"),
+                Err(error) => {
+                    debug!(error = %ErrorChain(&error), "the HTTP client was not replaced");
+                }
             }
         }
         current.client.clone()

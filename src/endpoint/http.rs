@@ -14,10 +14,10 @@ use super::{
     credentials::Credentials,
     request,
     settings::Settings,
-    transport::{self, Chain},
+    transport,
 };
 use crate::{
-    domain::{ClientKey, Failure, Job, Redactor, ResultLabel, TraceContext, Verdict},
+    domain::{ClientKey, ErrorChain, Failure, Job, Redactor, ResultLabel, TraceContext, Verdict},
     ports::{Clock as _, Endpoint, SystemClock, UnknownClient},
 };
 
@@ -126,7 +126,7 @@ struct CallInfo<'a> {
 impl CallInfo<'_> {
     /// The redacted error, for the log. A server can put its own text into an error: HTTP/2 has one in GOAWAY.
     fn redacted(&self, error: &reqwest::Error) -> String {
-        self.redactor.clean(&Chain(error).to_string())
+        self.redactor.clean(&ErrorChain(error).to_string())
     }
 
     /// The id of the job's trace, for the log.

@@ -19,9 +19,9 @@ use tower_service::Service;
 use super::{
     client::{self, ClientError},
     settings::Settings,
-    transport::{self, Chain},
+    transport,
 };
-use crate::domain::ResultLabel;
+use crate::domain::{ErrorChain, ResultLabel};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -32,12 +32,12 @@ pub enum ReachError {
     #[error(transparent)]
     Client(#[from] ClientError),
     /// The connection failed.
-    #[error("{label}: {detail}")]
+    #[error("{label}")]
     Unreachable {
         /// `connect` or `tls`.
         label: ResultLabel,
-        /// The error on one line, without the URL.
-        detail: String,
+        /// The error, without the URL.
+        source: reqwest::Error,
     },
 }
 
@@ -55,11 +55,11 @@ pub async fn reach(settings: &Settings) -> Result<(), ReachError> {
         return Ok(());
     };
     let error = error.without_url();
-    if transport::causes(&error).any(<dyn Error>::is::<Connected>) {
+    if ErrorChain(&error).causes().any(<dyn Error>::is::<Connected>) {
         return Ok(());
     }
     let label = transport::failure(&error).label;
-    Err(ReachError::Unreachable { label, detail: Chain(&error).to_string() })
+    Err(ReachError::Unreachable { label, source: error })
 }
 
 /// The error that stops the client once it is connected. It means success.

@@ -56,3 +56,30 @@ impl WorkerError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ErrorChain;
+
+    /// `run` and `check` print the chain, so that no cause is lost and none is printed twice.
+    #[test]
+    fn the_cause_is_printed_once() {
+        let tls = ClientError::Tls(rustls::Error::General("no cipher".to_owned()));
+        let address = SocketAddr::from(([127, 0, 0, 1], 80));
+        let source = io::Error::other("in use");
+        for (error, expected) in [
+            (tls.into(), "the TLS client cannot be set up: unexpected error: no cipher"),
+            (
+                WorkerError::Admin { address, source },
+                "the admin address 127.0.0.1:80 cannot be bound: in use",
+            ),
+            (
+                WorkerError::HistoryKeys(HistoryKeyFault::Empty),
+                "broker.history_key_file names a file that holds no key",
+            ),
+        ] {
+            assert_eq!(ErrorChain(&error).to_string(), expected);
+        }
+    }
+}

@@ -1,9 +1,6 @@
 //! `revoker dead-letters discard`: throws dead letters away for good.
 
-use std::{
-    io::{self, BufRead as _, IsTerminal as _, Write as _},
-    process::ExitCode,
-};
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 use serde::Serialize;
 
@@ -13,7 +10,10 @@ use super::{
     error::DeadLettersError,
     reading::unless_stopped,
 };
-use crate::broker::{BatchRun, Discard};
+use crate::{
+    broker::{BatchRun, Discard},
+    cli::Exit,
+};
 
 /// Throw dead letters away for good
 ///
@@ -42,7 +42,7 @@ struct DiscardCounts {
 pub(super) async fn run(
     args: &DiscardArgs,
     context: &mut CommandContext,
-) -> Result<ExitCode, DeadLettersError> {
+) -> Result<Exit, DeadLettersError> {
     let asks = !args.yes && !args.change.dry_run;
     if asks && !io::stdin().is_terminal() {
         return Err(DeadLettersError::Usage(
@@ -67,7 +67,7 @@ pub(super) async fn run(
         notes: String::new(),
     };
     change.finish(&run, ended, &report)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
 /// Asks for the number of selected messages, and returns whether it was typed.

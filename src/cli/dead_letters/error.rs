@@ -1,13 +1,13 @@
 //! Why a command did not finish.
 
-use std::{io, path::PathBuf, process::ExitCode};
+use std::{io, path::PathBuf};
 
 use thiserror::Error;
 
 use super::reasons::several;
 use crate::{
     broker::{ActionError, BrowseError, PrepareError, TopologyError},
-    cli::{EXIT_USAGE, output::OutputError, with_sources},
+    cli::{Exit, output::OutputError},
 };
 
 /// Why a command did not finish. The texts contain no token.
@@ -28,25 +28,25 @@ pub(super) enum DeadLettersError {
         several(*.0, "letter")
     )]
     Unfinished(u64),
-    #[error("{}: {source}", path.display())]
+    #[error("{}", path.display())]
     File { path: PathBuf, source: io::Error },
-    #[error("standard input: {0}")]
-    Input(io::Error),
-    #[error("{}", with_sources(.0))]
+    #[error("standard input")]
+    Input(#[source] io::Error),
+    #[error(transparent)]
     Output(#[from] OutputError),
-    #[error("the result cannot be written as JSON: {0}")]
+    #[error("the result cannot be written as JSON")]
     Json(#[from] serde_json::Error),
 }
 
 impl DeadLettersError {
-    /// The exit code. A queue with other arguments than configured counts as wrong usage.
-    pub(super) fn exit_code(&self) -> ExitCode {
+    /// Returns the exit. A queue with other arguments than configured counts as wrong usage.
+    pub(super) fn exit_code(&self) -> Exit {
         match self {
             Self::Usage(_)
             | Self::Action(ActionError::Replay(PrepareError::Topology(TopologyError::Differs {
                 ..
-            }))) => ExitCode::from(EXIT_USAGE),
-            _ => ExitCode::FAILURE,
+            }))) => Exit::Usage,
+            _ => Exit::Failed,
         }
     }
 }

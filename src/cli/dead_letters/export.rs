@@ -3,10 +3,7 @@
 mod line;
 mod target;
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -19,7 +16,7 @@ use super::{
     reasons::{ReasonCounts, several},
     report,
 };
-use crate::{broker::BrowseSummary, cli::EXIT_PARTLY};
+use crate::{broker::BrowseSummary, cli::Exit};
 
 /// Write the jobs of dead letters to a file, one JSON object per line
 ///
@@ -74,7 +71,7 @@ struct ExportSummary {
 pub(super) async fn run(
     args: &ExportArgs,
     context: &mut CommandContext,
-) -> Result<ExitCode, DeadLettersError> {
+) -> Result<Exit, DeadLettersError> {
     if args.file == Path::new("-") {
         return Err(DeadLettersError::Usage(
             "tokens are not written to standard output: name a file, which only its owner may read"
@@ -118,7 +115,7 @@ pub(super) async fn run(
         no_jobs,
     };
     report(args.json, &summary, || summary.text())?;
-    Ok(if no_jobs > 0 { ExitCode::from(EXIT_PARTLY) } else { ExitCode::SUCCESS })
+    Ok(if no_jobs > 0 { Exit::Partly } else { Exit::Done })
 }
 
 impl ExportSummary {

@@ -2,7 +2,7 @@
 
 mod document;
 
-use std::{fmt::Write as _, process::ExitCode, time::SystemTime};
+use std::{fmt::Write as _, time::SystemTime};
 
 use self::document::JsonList;
 use super::{
@@ -14,7 +14,11 @@ use super::{
     reasons::{ReasonCounts, several},
     table::{LetterRow, LetterTable},
 };
-use crate::{broker::BrowseSummary, cli::output, domain::StoredLetter};
+use crate::{
+    broker::BrowseSummary,
+    cli::{Exit, output},
+    domain::StoredLetter,
+};
 
 /// The most rows of the table by default, so that the counts above it stay on the screen.
 const SHOWN: usize = 50;
@@ -50,7 +54,7 @@ pub(super) struct ListArgs {
 pub(super) async fn run(
     args: &ListArgs,
     context: &mut CommandContext,
-) -> Result<ExitCode, DeadLettersError> {
+) -> Result<Exit, DeadLettersError> {
     let name = context.queue.name().to_owned();
     let limit = args.limit.unwrap_or(if args.json { usize::MAX } else { SHOWN }) as u64;
     let mut listing =
@@ -73,7 +77,7 @@ pub(super) async fn run(
     .await?;
     listing.end(&name, browse, &counts, limit)?;
     unless_stopped(&stop, print_part(listing.text())).await?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
 /// Prints a part of the result, and empties it.

@@ -15,17 +15,18 @@ mod replay;
 mod show;
 mod table;
 
-use std::{process::ExitCode, sync::Arc, time::SystemTime};
+use std::{sync::Arc, time::SystemTime};
 
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use self::error::DeadLettersError;
-use super::output;
+use super::{Exit, output};
 use crate::{
     broker::{self, DeadLetterQueue},
     config::Config,
+    domain::ErrorChain,
     ports::{Clock, SystemClock},
     worker::StopSignals,
 };
@@ -66,12 +67,12 @@ struct CommandContext {
 }
 
 /// Runs a command. The first signal ends it in order, the second one at once.
-pub async fn run(args: DeadLettersArgs, config: Config) -> ExitCode {
+pub async fn run(args: DeadLettersArgs, config: Config) -> Exit {
     let mut signals = match StopSignals::listen() {
         Ok(signals) => signals,
         Err(error) => {
             error!("signals cannot be listened for: {error}");
-            return ExitCode::FAILURE;
+            return Exit::Failed;
         }
     };
     let settings = Arc::new(config.broker);
@@ -92,12 +93,12 @@ pub async fn run(args: DeadLettersArgs, config: Config) -> ExitCode {
         code = &mut running => code,
         () = signals.next() => {
             warn!("ended at once by a second signal: a few dead letters may have been replayed and still be here");
-            ExitCode::FAILURE
+            Exit::Failed
         }
     }
 }
 
-async fn run_command(command: DeadLettersCommand, mut context: CommandContext) -> ExitCode {
+async fn run_command(command: DeadLettersCommand, mut context: CommandContext) -> Exit {
     let ended = match command {
         DeadLettersCommand::List(args) => list::run(&args, &mut context).await,
         DeadLettersCommand::Show(args) => show::run(&args, &mut context).await,
@@ -107,7 +108,7 @@ async fn run_command(command: DeadLettersCommand, mut context: CommandContext) -
     };
     context.queue.disconnect().await;
     ended.unwrap_or_else(|error| {
-        error!("{error}");
+        error!("{}", ErrorChain(&error));
         error.exit_code()
     })
 }

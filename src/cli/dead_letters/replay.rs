@@ -1,6 +1,6 @@
 //! `revoker dead-letters replay`: publishes dead letters to their lanes as fresh jobs.
 
-use std::{fmt::Write as _, process::ExitCode};
+use std::fmt::Write as _;
 
 use serde::Serialize;
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     broker::{BatchRun, Replayer},
-    cli::EXIT_PARTLY,
+    cli::Exit,
     domain::{DeadReason, Lane, PerLane, Rate, Reason},
 };
 
@@ -72,7 +72,7 @@ struct ReplayCounts {
 pub(super) async fn run(
     args: &ReplayArgs,
     context: &mut CommandContext,
-) -> Result<ExitCode, DeadLettersError> {
+) -> Result<Exit, DeadLettersError> {
     if args.change.filter.names_rejected() && !args.include_rejected {
         return Err(DeadLettersError::Usage(
             "--reason rejected selects dead letters that the endpoint rejected, and the same call would get the same \
@@ -112,7 +112,7 @@ pub(super) async fn run(
     };
     change.finish(&run, ended, &report)?;
     let all = rejected_left_out + run.refused == 0;
-    Ok(if all { ExitCode::SUCCESS } else { ExitCode::from(EXIT_PARTLY) })
+    Ok(if all { Exit::Done } else { Exit::Partly })
 }
 
 impl ReplayCounts {

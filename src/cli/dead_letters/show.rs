@@ -1,6 +1,6 @@
 //! `revoker dead-letters show`: everything about one dead letter except its secrets.
 
-use std::{fmt::Write as _, process::ExitCode, time::SystemTime};
+use std::{fmt::Write as _, time::SystemTime};
 
 use serde::Serialize;
 
@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     broker::MessageDetails,
+    cli::Exit,
     domain::{Ambiguity, Lane, StoredLetter, rfc3339},
 };
 
@@ -49,7 +50,7 @@ struct DetailsJson<'a> {
 pub(super) async fn run(
     args: &ShowArgs,
     context: &mut CommandContext,
-) -> Result<ExitCode, DeadLettersError> {
+) -> Result<Exit, DeadLettersError> {
     let mut found = Vec::new();
     let mut more = 0;
     let browse = read_all(context, async |message| {
@@ -78,7 +79,7 @@ pub(super) async fn run(
         pages.extend((more > 0).then(|| format!("... and {more} more have that name\n")));
         pages.join("\n")
     })?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
 /// A line for each thing that is known of a dead letter.

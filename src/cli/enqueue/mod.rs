@@ -7,7 +7,7 @@ mod publishing;
 mod refused;
 mod resume;
 
-use std::{convert::Infallible, env, io, process::ExitCode, sync::Arc, time::Duration};
+use std::{convert::Infallible, env, io, sync::Arc, time::Duration};
 
 use thiserror::Error;
 use tokio::{sync::watch, task::spawn_blocking, time::sleep};
@@ -15,15 +15,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::{
-    EXIT_PARTLY, EXIT_USAGE, output,
+    Exit, output,
     places::{self, Place, SameFile},
     progress::Progress,
-    with_sources,
 };
 use crate::{
     broker::{self, PrepareError, TopologyError},
     config::Config,
-    domain::JobDefaults,
+    domain::{ErrorChain, JobDefaults},
     input::{self, Feed, OpenError, ReadError},
     worker::StopSignals,
 };
@@ -59,14 +58,12 @@ enum Failure {
 
 impl Failure {
     /// A file that is no file of jobs is wrong usage, a topology that differs a wrong configuration.
-    fn exit_code(&self) -> ExitCode {
+    fn exit_code(&self) -> Exit {
         match self {
             Self::Open(..)
             | Self::Places(_)
-            | Self::Prepare(PrepareError::Topology(TopologyError::Differs { .. })) => {
-                ExitCode::from(EXIT_USAGE)
-            }
-            _ => ExitCode::FAILURE,
+            | Self::Prepare(PrepareError::Topology(TopologyError::Differs { .. })) => Exit::Usage,
+            _ => Exit::Failed,
         }
     }
 
@@ -82,7 +79,7 @@ impl Failure {
 }
 
 /// Publishes every job of the file; exits 3 if lines were refused, 1 if it did not come to the end.
-pub async fn run(args: Args, config: Config) -> ExitCode {
+pub async fn run(args: Args, config: Config) -> Exit {
     let counts = watch::Sender::new(Count { next_line: args.from_line.get(), ..Count::default() });
     let result = enqueue(&args, Arc::new(config.broker), &counts).await;
     let count = counts.borrow().clone();
@@ -109,10 +106,10 @@ pub async fn run(args: Args, config: Config) -> ExitCode {
         );
     }
     let code = match result {
-        Ok(()) if count.refused > 0 => ExitCode::from(EXIT_PARTLY),
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) if count.refused > 0 => Exit::Partly,
+        Ok(()) => Exit::Done,
         Err(failure) => {
-            error!("{}", with_sources(&failure));
+            error!("{}", ErrorChain(&failure));
             failure.exit_code()
         }
     };

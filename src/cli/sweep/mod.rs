@@ -8,7 +8,7 @@ mod guard;
 mod report_file;
 mod running;
 
-use std::{fmt::Display, io, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{fmt::Display, io, path::PathBuf, sync::Arc};
 
 use serde::Serialize;
 use thiserror::Error;
@@ -16,13 +16,13 @@ use tokio::task::{JoinError, spawn_blocking};
 use tracing::{error, info, warn};
 
 use super::{
-    EXIT_NOTHING_REVOKED, EXIT_PARTLY, EXIT_USAGE,
+    Exit,
     output::{self, OutputError},
     places::SameFile,
-    with_sources,
 };
 use crate::{
     config::Config,
+    domain::ErrorChain,
     input::{Expired, ReadError, Remarks},
     spans::Spans,
     sweep::{
@@ -78,19 +78,19 @@ impl Failure {
     }
 
     /// What can be mended on the command line or in the configuration is wrong usage.
-    fn exit_code(&self) -> ExitCode {
+    fn exit_code(&self) -> Exit {
         let usage = match self {
             Self::Begin(begin) => begin.is_usage(),
             Self::Worker(fault) => fault.is_usage(),
             Self::Places(_) => true,
             _ => false,
         };
-        if usage { ExitCode::from(EXIT_USAGE) } else { ExitCode::FAILURE }
+        Exit::of_failure(usage)
     }
 }
 
 /// Sweeps, or says what would be swept.
-pub async fn run(args: Args, mut config: Config) -> ExitCode {
+pub async fn run(args: Args, mut config: Config) -> Exit {
     args.apply(&mut config);
     let ended = match args.check_places() {
         Err(fault) => Err(fault.into()),
@@ -103,7 +103,7 @@ pub async fn run(args: Args, mut config: Config) -> ExitCode {
     })
 }
 
-async fn sweep(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
+async fn sweep(args: &Args, config: &Config) -> Result<Exit, Failure> {
     let capacity = usize::from(worker::prefetch(config));
     let settings = args.settings(config, capacity);
     let mut signals = StopSignals::listen().map_err(WorkerError::Signals)?;
@@ -123,7 +123,7 @@ async fn sweep(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
         warn!(
             "ended at once by a second signal: the same command goes on, and some calls are made twice"
         );
-        return Ok(ExitCode::FAILURE);
+        return Ok(Exit::Failed);
     };
     let Told { report, faults } = finish::report(args, &ended, &calls).await?;
     let printed = print(args, &report);
@@ -136,14 +136,14 @@ async fn sweep(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
         error!("{sentence}");
     }
     Ok(match (faults.is_empty(), nothing_revoked) {
-        (false, _) => ExitCode::FAILURE,
-        (true, Some(_)) => ExitCode::from(EXIT_NOTHING_REVOKED),
+        (false, _) => Exit::Failed,
+        (true, Some(_)) => Exit::NothingRevoked,
         (true, None) => exit_code(&report),
     })
 }
 
 fn tell(failure: &Failure) {
-    error!("{}", with_sources(failure));
+    error!("{}", ErrorChain(failure));
 }
 
 fn announce(begun: &Begun) {
@@ -169,10 +169,10 @@ fn print(args: &Args, result: &(impl Serialize + Display)) -> Result<(), Failure
     Ok(output::print(&text)?)
 }
 
-fn exit_code(report: &Report) -> ExitCode {
+fn exit_code(report: &Report) -> Exit {
     match (report.finished, report.lines.failed()) {
-        (false, _) => ExitCode::FAILURE,
-        (true, 0) => ExitCode::SUCCESS,
-        (true, _) => ExitCode::from(EXIT_PARTLY),
+        (false, _) => Exit::Failed,
+        (true, 0) => Exit::Done,
+        (true, _) => Exit::Partly,
     }
 }

@@ -154,7 +154,7 @@ async fn a_goaway_that_echoes_the_token_does_not_show_it_in_the_log() {
     let (endpoint, job) = (endpoint(&settings), job());
     let body = request::body(&job, CLIENT_ID, &CLIENT_SECRET.into()).unwrap();
     let error = endpoint.clients.take().execute(endpoint.request(body, None)).await.unwrap_err();
-    let raw = Chain(&error).to_string();
+    let raw = ErrorChain(&error).to_string();
     assert!(raw.contains(TOKEN), "the fault did not happen: {raw}");
     let call = CallInfo { redactor: job.redactor(), trace: None };
     let told = call.redacted(&error);
