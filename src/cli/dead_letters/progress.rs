@@ -1,22 +1,13 @@
-//! Shows how far a command is: a bar on a terminal, else a line every few seconds. Both go to standard error,
-//! because results go to standard output.
+//! Shows the progress of a command that browses the queue.
 
-use std::{
-    io::{self, Write as _},
-    pin::pin,
-    time::Duration,
+use std::pin::pin;
+
+use tokio::time::timeout_at;
+
+use crate::{
+    broker::{BrowseProgress, BrowseStep},
+    cli::progress::ProgressDisplay,
 };
-
-use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
-use tokio::time::timeout;
-
-use crate::broker::{BrowseProgress, BrowseStep};
-
-/// The time between two lines.
-const BETWEEN_LINES: Duration = Duration::from_secs(2);
-
-/// The time between two drawings of the bar.
-const REDRAW: Duration = Duration::from_millis(100);
 
 /// The bar.
 const TEMPLATE: &str = "{msg} {wide_bar} {pos} of {len}, {eta} left";
@@ -27,26 +18,15 @@ pub(super) async fn show_while<T>(
     progress: &BrowseProgress,
     work: impl Future<Output = T>,
 ) -> T {
-    let mut bar = ProgressBar::new(0).with_message(doing).with_finish(ProgressFinish::AndClear);
-    if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
-        bar = bar.with_style(style);
-    }
-    bar.tick();
-    let period = if bar.is_hidden() { BETWEEN_LINES } else { REDRAW };
+    let mut display = ProgressDisplay::new(TEMPLATE, Some(0));
     let mut work = pin!(work);
     loop {
-        if let Ok(done) = timeout(period, &mut work).await {
+        if let Ok(done) = timeout_at(display.next(), &mut work).await {
             return done;
         }
         let (done, total, step) = (progress.done.get(), progress.total.get(), progress.step.get());
-        if bar.is_hidden() {
-            // If standard error is closed, nobody reads the line.
-            drop(writeln!(io::stderr(), "{}", line(doing, done, total, step)));
-        } else {
-            bar.set_length(total);
-            bar.set_position(done);
-            bar.set_message(message(doing, step));
-        }
+        let line = line(doing, done, total, step);
+        display.show(done, Some(total), message(doing, step), &line);
     }
 }
 
@@ -84,6 +64,6 @@ mod tests {
 
     #[test]
     fn the_template_of_the_bar_is_valid() {
-        assert!(ProgressStyle::with_template(TEMPLATE).is_ok());
+        assert!(indicatif::ProgressStyle::with_template(TEMPLATE).is_ok());
     }
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::args::Args;
 use crate::{
-    cli::progress::State,
+    cli::progress::FileCounts,
     input::{Expired, Remarks},
 };
 
@@ -44,9 +44,9 @@ impl Count {
     }
 
     /// The counts for people who watch.
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> FileCounts {
         let Self { enqueued, refused, duplicates, next_line, .. } = self;
-        State {
+        FileCounts {
             done: *enqueued,
             counts: format!("{enqueued} enqueued, {refused} refused, {duplicates} duplicates"),
             detail: format!("every line before {next_line} is dealt with"),

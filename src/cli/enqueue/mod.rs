@@ -16,8 +16,8 @@ use tracing::{error, warn};
 
 use super::{
     Exit, output,
-    places::{self, Place, SameFile},
-    progress::Progress,
+    places::{self, CommandFile, SameFile},
+    progress::FileProgress,
 };
 use crate::{
     broker::{self, PrepareError, TopologyError},
@@ -123,8 +123,8 @@ async fn enqueue(
 ) -> Result<(), Failure> {
     let list = args.refused_file();
     places::check(&[
-        Place { role: "the input", path: &args.file },
-        Place { role: "the list of refused lines", path: &list },
+        CommandFile { role: "the input", path: &args.file },
+        CommandFile { role: "the list of refused lines", path: &list },
     ])?;
     let signals = StopSignals::listen()?;
     let (stop, give_up) = (CancellationToken::new(), CancellationToken::new());
@@ -138,7 +138,7 @@ async fn enqueue(
             prepared = prepare => prepared?,
             () = stop.cancelled() => return Err(Failure::Interrupted),
         };
-        let progress = Progress::new("enqueue", lines.progress());
+        let progress = FileProgress::new("enqueue", lines.progress());
         let publishing = Publishing {
             args,
             feed: Feed::start(lines)?,

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     admin,
-    cli::progress::{Progress, State},
+    cli::progress::{FileCounts, FileProgress},
     domain::Completion,
     flow::{Dispatcher, Phase},
     input,
@@ -83,7 +83,7 @@ impl Running {
         let serving = match admin {
             None => None,
             Some(address) => {
-                let parts: admin::Parts =
+                let parts: admin::ReadinessParts =
                     vec![("journal", Arc::new(journal.health())), ("flow", flow_state)];
                 Some(worker::serve_admin(address, &metrics, parts, close_admin.clone()).await?)
             }
@@ -219,7 +219,7 @@ async fn show(file: input::Progress, tally: Arc<Tally>, flow: Arc<Dispatcher>, g
         let state = || {
             let counts = tally.counts();
             let paused = flow.status().borrow().phase != Phase::Running;
-            State {
+            FileCounts {
                 done: counts.all().saturating_sub(before),
                 counts: format!(
                     "{} revoked, {} failed, {}limit {}{}",
@@ -233,12 +233,11 @@ async fn show(file: input::Progress, tally: Arc<Tally>, flow: Arc<Dispatcher>, g
                 position: Some(position(file.read(), &counts, tally.seen())),
             }
         };
-        let progress = Progress::new("sweep", file.clone());
+        let progress = FileProgress::new("sweep", file.clone());
         let asked = tokio::select! {
             never = progress.show(state) => match never {},
             asked = screen.wait_for(|screen| *screen == Screen::Clearing) => asked.is_ok(),
         };
-        drop(progress);
         if !asked {
             return;
         }
