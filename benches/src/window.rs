@@ -1,6 +1,6 @@
 //! A period of time, with the work and the resources of the worker in it.
 
-use revoker::mock_endpoint::{Ledger, Totals};
+use revoker::mock_endpoint::{Ledger, LedgerTotals};
 use tokio::time::Instant;
 
 use super::{Fallible, command::Taken, figures::number, usage::Usage, worker::Worker};
@@ -18,7 +18,7 @@ pub const HEADS: [&str; 3] = ["jobs/s", "CPU s per 10,000 jobs", "peak RSS, MiB"
 pub struct Snapshot {
     at: Instant,
     /// The endpoint's ledger.
-    pub totals: Totals,
+    pub totals: LedgerTotals,
     usage: Usage,
 }
 

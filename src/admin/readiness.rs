@@ -12,7 +12,7 @@ use crate::{
 /// How ready something is, the worst last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum ReadinessState {
     /// It does its work.
     Ready,
     /// It waits on purpose and is well.
@@ -21,7 +21,7 @@ pub enum State {
     NotReady,
 }
 
-impl State {
+impl ReadinessState {
     /// Its name, as in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -38,7 +38,7 @@ pub struct Readiness {
     /// Whether the worker may be counted on.
     pub ready: bool,
     /// The state of its worst part.
-    pub state: State,
+    pub state: ReadinessState,
     /// Each part by its name.
     pub parts: BTreeMap<String, PartReadiness>,
 }
@@ -47,7 +47,7 @@ pub struct Readiness {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartReadiness {
     /// Its state.
-    pub state: State,
+    pub state: ReadinessState,
     /// Why, unless it is ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -100,13 +100,13 @@ impl Readiness {
                 (name.to_owned(), PartReadiness::from(condition).with(clients))
             })
             .collect();
-        let state = parts.values().map(|part| part.state).max().unwrap_or(State::Ready);
-        Self { ready: state <= State::Waiting, state, parts }
+        let state = parts.values().map(|part| part.state).max().unwrap_or(ReadinessState::Ready);
+        Self { ready: state <= ReadinessState::Waiting, state, parts }
     }
 }
 
 impl PartReadiness {
-    fn bare(state: State) -> Self {
+    fn bare(state: ReadinessState) -> Self {
         Self {
             state,
             reason: None,
@@ -126,15 +126,15 @@ impl PartReadiness {
 impl From<Condition> for PartReadiness {
     fn from(condition: Condition) -> Self {
         match condition {
-            Condition::Ready => Self::bare(State::Ready),
+            Condition::Ready => Self::bare(ReadinessState::Ready),
             Condition::Waiting { reason, since, until } => Self {
                 reason: Some(reason),
                 since: rfc3339(since),
                 until: until.and_then(rfc3339),
-                ..Self::bare(State::Waiting)
+                ..Self::bare(ReadinessState::Waiting)
             },
             Condition::NotReady { reason } => {
-                Self { reason: Some(reason), ..Self::bare(State::NotReady) }
+                Self { reason: Some(reason), ..Self::bare(ReadinessState::NotReady) }
             }
         }
     }

@@ -17,8 +17,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    routes::{Parts, routes},
-    status::Status,
+    routes::{ReadinessParts, routes},
+    status::StatusPage,
 };
 use crate::metrics::Metrics;
 
@@ -43,10 +43,10 @@ const CLOSING_TIMEOUT: Duration = Duration::from_secs(1);
 pub async fn serve(
     listener: TcpListener,
     metrics: Arc<Metrics>,
-    parts: Parts,
+    parts: ReadinessParts,
     shutdown: CancellationToken,
 ) {
-    let status = Arc::new(Status::new(Arc::clone(&metrics)));
+    let status = Arc::new(StatusPage::new(Arc::clone(&metrics)));
     let service = TowerToHyperService::new(routes(metrics, parts, Arc::clone(&status)));
     let mut connections = JoinSet::new();
     let accepting = async {

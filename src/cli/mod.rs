@@ -17,10 +17,9 @@ use std::{io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
 use clap::{Parser, Subcommand};
 
 use crate::{
-    config::{Config, Faults, LogFormat},
+    config::{Config, ConfigFaults},
     domain::ErrorChain,
-    endpoint,
-    logs::{self, Guard},
+    endpoint, logs,
     worker::CoreDumps,
 };
 use exit::Exit;
@@ -28,7 +27,7 @@ use exit::Exit;
 /// How long the end of the process waits for blocking threads.
 const BLOCKING_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// Revokes refresh tokens: jobs from RabbitMQ, calls to a revoke endpoint, dead letters, metrics.
+/// Revoke refresh tokens: jobs from RabbitMQ, calls to a revoke endpoint, dead letters, metrics
 #[derive(Debug, Parser)]
 #[command(
     name = "revoker",
@@ -52,7 +51,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Works: takes jobs from the queue, calls the endpoint, settles
+    /// Run the worker: take jobs from the queues, call the endpoint, settle
     #[command(after_help = "Example:\n  REVOKER_CREDENTIALS__CLIENT_ID=shop \\\n  \
                             REVOKER_CREDENTIALS__CLIENT_SECRET_FILE=/run/secrets/shop \\\n  \
                             revoker --config config/production.toml run")]
@@ -60,10 +59,10 @@ enum Command {
     Enqueue(enqueue::Args),
     DeadLetters(dead_letters::DeadLettersArgs),
     Sweep(sweep::Args),
-    /// Checks the configuration, the broker and the endpoint's TLS; changes nothing
+    /// Check the configuration, the broker and the endpoint's TLS; change nothing
     #[command(after_help = "Example:\n  revoker --config config/production.toml check")]
     Check,
-    Healthcheck(healthcheck::Args),
+    Healthcheck(healthcheck::HealthcheckArgs),
     MockEndpoint(Box<mock_endpoint::MockEndpointArgs>),
 }
 
@@ -126,7 +125,7 @@ fn env() -> Variables {
 
 /// Loads the configuration, sets up the logs, allows core dumps if the configuration does, and runs.
 fn with_config<F: Future<Output = Exit>>(
-    load: impl Fn(&[PathBuf], Variables) -> Result<Config, Faults>,
+    load: impl Fn(&[PathBuf], Variables) -> Result<Config, ConfigFaults>,
     files: &[PathBuf],
     core_dumps: CoreDumps,
     run: impl FnOnce(Config) -> F,
@@ -135,10 +134,11 @@ fn with_config<F: Future<Output = Exit>>(
         Ok(config) => config,
         Err(faults) => return refuse(&faults),
     };
-    let _guard = match start_logs(&config) {
+    let _guard = match logs::init(config.log.level.into(), config.log.format) {
         Ok(guard) => guard,
         Err(error) => return fail(&error),
     };
+    logs::install_panic_hook();
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -146,17 +146,6 @@ fn with_config<F: Future<Output = Exit>>(
         tracing::warn!(%error, "the system refuses to change whether this process leaves a core dump");
     }
     block_on(run(config))
-}
-
-fn start_logs(config: &Config) -> Result<Guard, logs::InitError> {
-    let format = match config.log.format {
-        LogFormat::Auto => logs::Format::Auto,
-        LogFormat::Text => logs::Format::Text,
-        LogFormat::Json => logs::Format::Json,
-    };
-    let guard = logs::init(config.log.level.into(), format)?;
-    logs::install_panic_hook();
-    Ok(guard)
 }
 
 fn block_on(run: impl Future<Output = Exit>) -> Exit {
@@ -172,7 +161,7 @@ fn block_on(run: impl Future<Output = Exit>) -> Exit {
 }
 
 /// Prints every fault of the configuration.
-fn refuse(faults: &Faults) -> Exit {
+fn refuse(faults: &ConfigFaults) -> Exit {
     // A closed standard error does not change the exit code.
     drop(writeln!(std::io::stderr(), "{faults}"));
     Exit::Usage
@@ -192,21 +181,21 @@ mod tests {
     use super::*;
     use crate::worker::DeadLetterCommands;
 
-    /// What the library finds wrong with a command line only when it is used.
+    /// clap finds some faults of a command line only when it is used.
     #[test]
     fn every_command_line_is_sound() {
         Cli::command().debug_assert();
     }
 
-    /// Who asks for help is shown how it is done.
+    /// Every help shows an example.
     #[test]
     fn every_help_has_an_example() {
-        fn look(command: &clap::Command) {
+        fn check(command: &clap::Command) {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains("Example"), "{} has none", command.get_name());
-            command.get_subcommands().for_each(look);
+            command.get_subcommands().for_each(check);
         }
-        look(&Cli::command());
+        check(&Cli::command());
     }
 
     /// Whatever its client is called, a suggested command is a valid command after a shell has split it.

@@ -11,7 +11,7 @@ use super::faults::Problem;
 
 /// What stands between us and the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Link {
+pub(super) enum LinkSecurity {
     /// TLS.
     Encrypted,
     /// Nothing, but it does not leave the machine.
@@ -42,7 +42,7 @@ const CHANNEL_MAX: RangeInclusive<u32> = 16..=65_535;
 const MECHANISMS: [&str; 5] = ["plain", "external", "amqplain", "anonymous", "rabbit-cr-demo"];
 
 /// Checks one URL.
-pub(super) fn check(text: &str) -> Result<Link, Problem> {
+pub(super) fn check(text: &str) -> Result<LinkSecurity, Problem> {
     let fault = |what: &str| Err(Problem::new(what, FORM));
     if text.is_empty() {
         return fault("holds an empty URL");
@@ -75,9 +75,9 @@ pub(super) fn check(text: &str) -> Result<Link, Problem> {
     }
     parameters(&url)?;
     Ok(match url.scheme() {
-        "amqps" => Link::Encrypted,
-        _ if loopback => Link::Loopback,
-        _ => Link::Plain,
+        "amqps" => LinkSecurity::Encrypted,
+        _ if loopback => LinkSecurity::Loopback,
+        _ => LinkSecurity::Plain,
     })
 }
 
@@ -142,18 +142,21 @@ mod tests {
     #[test]
     fn good_urls_and_what_protects_them() {
         for (url, link) in [
-            ("amqp://guest:guest@127.0.0.1:5672/%2f", Link::Loopback),
-            ("amqp://127.9.9.9", Link::Loopback),
-            ("amqp://LOCALHOST/jobs", Link::Loopback),
-            ("amqp://localhost.example", Link::Plain),
-            ("amqp://u:p%40ss%2Fw%C3%B6rd@rabbit.example:5673/jobs", Link::Plain),
-            ("amqp://u:100%@rabbit.example", Link::Plain),
-            ("amqps://rabbit.example", Link::Encrypted),
-            ("amqps://rabbit.example/v?auth_mechanism=EXTERNAL&frame_max=4096", Link::Encrypted),
-            ("amqps://rabbit.example?frame_max=1048576&channel_max=16", Link::Encrypted),
-            ("amqp://[::1]:5672/%2f", Link::Loopback),
-            ("amqp://u:p@[2001:db8::1]:5672/%2f", Link::Plain),
-            ("amqps://[2001:db8::1]", Link::Encrypted),
+            ("amqp://guest:guest@127.0.0.1:5672/%2f", LinkSecurity::Loopback),
+            ("amqp://127.9.9.9", LinkSecurity::Loopback),
+            ("amqp://LOCALHOST/jobs", LinkSecurity::Loopback),
+            ("amqp://localhost.example", LinkSecurity::Plain),
+            ("amqp://u:p%40ss%2Fw%C3%B6rd@rabbit.example:5673/jobs", LinkSecurity::Plain),
+            ("amqp://u:100%@rabbit.example", LinkSecurity::Plain),
+            ("amqps://rabbit.example", LinkSecurity::Encrypted),
+            (
+                "amqps://rabbit.example/v?auth_mechanism=EXTERNAL&frame_max=4096",
+                LinkSecurity::Encrypted,
+            ),
+            ("amqps://rabbit.example?frame_max=1048576&channel_max=16", LinkSecurity::Encrypted),
+            ("amqp://[::1]:5672/%2f", LinkSecurity::Loopback),
+            ("amqp://u:p@[2001:db8::1]:5672/%2f", LinkSecurity::Plain),
+            ("amqps://[2001:db8::1]", LinkSecurity::Encrypted),
         ] {
             assert_eq!(check(url), Ok(link), "{url}");
         }

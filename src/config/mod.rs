@@ -32,10 +32,10 @@ use crate::{
     pipeline,
 };
 
-use self::{clients::Secrets, faults::Problem, layer::Layer, reader::Reader};
+use self::{clients::SecretNeed, faults::Problem, layer::ConfigLayer, reader::ConfigReader};
 
 pub use self::{
-    faults::Faults,
+    faults::ConfigFaults,
     process::{AdminSettings, LogFormat, LogSettings, ProcessSettings, ShutdownSettings},
 };
 
@@ -78,12 +78,12 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`Faults`], all of them: unreadable files, broken syntax, unknown keys, wrong values, settings
+    /// [`ConfigFaults`], all of them: unreadable files, broken syntax, unknown keys, wrong values, settings
     /// that do not go together, secrets that are missing or cannot be read.
     pub fn load<N, V>(
         files: &[PathBuf],
         environment: impl IntoIterator<Item = (N, V)>,
-    ) -> Result<Self, Faults>
+    ) -> Result<Self, ConfigFaults>
     where
         N: Into<OsString>,
         V: Into<OsString>,
@@ -100,12 +100,16 @@ impl Config {
     pub fn load_without_broker<N, V>(
         files: &[PathBuf],
         environment: impl IntoIterator<Item = (N, V)>,
-    ) -> Result<Self, Faults>
+    ) -> Result<Self, ConfigFaults>
     where
         N: Into<OsString>,
         V: Into<OsString>,
     {
-        Self::load_with(files, environment, Needs { history_keys: Secrets::Unneeded, ..Needs::ALL })
+        Self::load_with(
+            files,
+            environment,
+            Needs { history_keys: SecretNeed::Unneeded, ..Needs::ALL },
+        )
     }
 
     /// Loads the configuration for what makes no calls to the endpoint (a producer, a look at dead
@@ -118,7 +122,7 @@ impl Config {
     pub fn load_without_credentials<N, V>(
         files: &[PathBuf],
         environment: impl IntoIterator<Item = (N, V)>,
-    ) -> Result<Self, Faults>
+    ) -> Result<Self, ConfigFaults>
     where
         N: Into<OsString>,
         V: Into<OsString>,
@@ -130,34 +134,34 @@ impl Config {
         files: &[PathBuf],
         environment: impl IntoIterator<Item = (N, V)>,
         needs: Needs,
-    ) -> Result<Self, Faults>
+    ) -> Result<Self, ConfigFaults>
     where
         N: Into<OsString>,
         V: Into<OsString>,
     {
         let variables = environment.into_iter().map(|(name, value)| (name.into(), value.into()));
-        let mut reader = Reader::new(
-            std::iter::once(Layer::defaults(DEFAULTS))
-                .chain(files.iter().map(|path| Layer::file(path)))
-                .chain(std::iter::once(Layer::environment(variables))),
+        let mut reader = ConfigReader::new(
+            std::iter::once(ConfigLayer::defaults(DEFAULTS))
+                .chain(files.iter().map(|path| ConfigLayer::file(path)))
+                .chain(std::iter::once(ConfigLayer::environment(variables))),
         );
         let config = Self::read(&mut reader, needs);
         let (faults, warnings) = reader.finish();
         if faults.is_empty() {
             Ok(Self { warnings, files: files.to_vec(), ..config })
         } else {
-            Err(Faults::new(faults))
+            Err(ConfigFaults::new(faults))
         }
     }
 
-    fn read(reader: &mut Reader, needs: Needs) -> Self {
+    fn read(reader: &mut ConfigReader, needs: Needs) -> Self {
         let flow = flow::read(reader);
         let retry = retry::read(reader);
         let endpoint = endpoint::read(reader, flow.concurrency_max);
         let credentials = credentials::read(reader, needs.client_secrets);
         let park = retry.park.clone();
         let broker = broker::read(reader, flow.concurrency_max, park, needs.history_keys);
-        if needs.history_keys == Secrets::Needed {
+        if needs.history_keys == SecretNeed::Needed {
             let presumes = endpoint.presume_revoked_after_ambiguity;
             require_history_key(reader, !presumes || broker.history_key_file.is_some());
         }
@@ -197,20 +201,21 @@ impl Config {
 #[derive(Debug, Clone, Copy)]
 struct Needs {
     /// Of the clients.
-    client_secrets: Secrets,
+    client_secrets: SecretNeed,
     /// Of the history of parked jobs.
-    history_keys: Secrets,
+    history_keys: SecretNeed,
 }
 
 impl Needs {
     /// A worker.
-    const ALL: Self = Self { client_secrets: Secrets::Needed, history_keys: Secrets::Needed };
+    const ALL: Self = Self { client_secrets: SecretNeed::Needed, history_keys: SecretNeed::Needed };
     /// What makes no calls.
-    const NONE: Self = Self { client_secrets: Secrets::Unneeded, history_keys: Secrets::Unneeded };
+    const NONE: Self =
+        Self { client_secrets: SecretNeed::Unneeded, history_keys: SecretNeed::Unneeded };
 }
 
 /// Presuming rests on what a parked job says of its past, and without a key its producer can write that.
-fn require_history_key(reader: &mut Reader, holds: bool) {
+fn require_history_key(reader: &mut ConfigReader, holds: bool) {
     reader.require(&[endpoint::PRESUME, broker::HISTORY_KEY_FILE], holds, || {
         Problem::new(
             format!(

@@ -6,8 +6,8 @@ use crate::domain::{RetryPolicy, Schedule};
 
 use super::{
     faults::Problem,
-    reader::Reader,
-    value::{self, LONGEST, SHORTEST, Value, WHILE_IN_HAND},
+    reader::ConfigReader,
+    value::{self, ConfigValue, LONGEST, SHORTEST, WHILE_IN_HAND},
 };
 
 /// `x-message-ttl` is counted in milliseconds, and beyond 31 bits of them brokers differ.
@@ -24,7 +24,7 @@ const HOLD: &str = "retry.hold";
 const PARK: &str = "retry.park";
 const GIVE_UP_AFTER: &str = "retry.give_up_after";
 
-pub(super) fn read(reader: &mut Reader) -> RetryPolicy {
+pub(super) fn read(reader: &mut ConfigReader) -> RetryPolicy {
     let policy = RetryPolicy {
         schedule: Schedule {
             initial: reader.required(INITIAL, value::duration(WHILE_IN_HAND)),
@@ -61,7 +61,7 @@ pub(super) fn read(reader: &mut Reader) -> RetryPolicy {
     policy
 }
 
-fn stays(value: &Value) -> Result<Vec<Duration>, Problem> {
+fn stays(value: &ConfigValue) -> Result<Vec<Duration>, Problem> {
     let stays = value::list(value::duration(STAY))(value)?;
     if stays.is_empty() {
         return Err(Problem::new(

@@ -18,7 +18,7 @@ use crate::domain::Fingerprint;
 /// Counts over all calls. Every call is counted:
 /// `calls = revoked - revoked_unanswered + rejected + throttled + faults`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct Totals {
+pub struct LedgerTotals {
     /// Calls that arrived.
     pub calls: u64,
     /// Calls that revoked their token.
@@ -71,7 +71,7 @@ pub struct Ledger {
 
 #[derive(Debug, Default)]
 struct LedgerCounts {
-    totals: Totals,
+    totals: LedgerTotals,
     tokens: HashMap<Fingerprint, TokenTotals>,
     proofs: HashMap<Fingerprint, Instant>,
 }
@@ -95,7 +95,7 @@ impl Drop for OpenCall<'_> {
 impl Ledger {
     /// Returns the counts over all calls.
     #[must_use]
-    pub fn totals(&self) -> Totals {
+    pub fn totals(&self) -> LedgerTotals {
         self.counts().totals
     }
 
@@ -120,7 +120,7 @@ impl Ledger {
     }
 
     /// Waits until the counts fulfil a condition.
-    pub async fn until(&self, condition: impl Fn(&Totals) -> bool) {
+    pub async fn until(&self, condition: impl Fn(&LedgerTotals) -> bool) {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
@@ -228,7 +228,7 @@ mod tests {
         );
         assert_eq!(
             totals,
-            Totals {
+            LedgerTotals {
                 calls: 5,
                 revoked: 2,
                 revoked_unanswered: 1,

@@ -10,7 +10,7 @@ mod outage;
 mod script;
 mod server;
 
-pub use ledger::{Ledger, TokenTotals, Totals};
+pub use ledger::{Ledger, LedgerTotals, TokenTotals};
 pub use outage::MockOutage;
 pub use script::{CannedAnswer, Script};
 pub use server::MockEndpoint;

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     answer::{self, RevokeCall},
     connection::{ResetSwitch, ResettableListener},
-    ledger::{CallResult, Ledger, TokenTotals, Totals},
+    ledger::{CallResult, Ledger, LedgerTotals, TokenTotals},
     outage::{self, OutageTimer},
     script::{CallPlan, ResetPoint, Script},
 };
@@ -176,7 +176,7 @@ fn wanted(script: &Script, call: &RevokeCall, plan: &CallPlan) -> CallResult {
 #[derive(Serialize)]
 struct LedgerPage {
     #[serde(flatten)]
-    totals: Totals,
+    totals: LedgerTotals,
     /// By fingerprint.
     #[serde(skip_serializing_if = "Option::is_none")]
     tokens: Option<BTreeMap<String, TokenTotals>>,

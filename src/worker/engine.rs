@@ -111,7 +111,7 @@ pub fn note_reloaded(flow: &Arc<Dispatcher>) -> impl Fn(&Reloaded) + Send + Sync
 pub async fn serve_admin(
     address: SocketAddr,
     metrics: &Arc<Metrics>,
-    parts: admin::Parts,
+    parts: admin::ReadinessParts,
     shutdown: CancellationToken,
 ) -> Result<JoinHandle<()>, WorkerError> {
     let refused = |source| WorkerError::Admin { address, source };

@@ -20,7 +20,7 @@ use trigger::ReloadTrigger;
 
 /// The secrets that may change while the program runs.
 #[derive(Debug, Clone)]
-pub struct Secrets {
+pub struct ReloadableSecrets {
     /// The clients' secrets.
     pub credentials: Arc<Credentials>,
     /// The keys of the history headers.
@@ -28,7 +28,7 @@ pub struct Secrets {
 }
 
 /// The secrets of a program that takes no jobs from a broker.
-impl From<Arc<Credentials>> for Secrets {
+impl From<Arc<Credentials>> for ReloadableSecrets {
     fn from(credentials: Arc<Credentials>) -> Self {
         Self { credentials, history_keys: Arc::new(HistoryKeys::none()) }
     }
@@ -38,7 +38,7 @@ impl From<Arc<Credentials>> for Secrets {
 /// change, and each fault once. The handler of SIGHUP is set by this call, not by the first poll: without a
 /// handler, the signal ends the process.
 pub fn keep_fresh(
-    secrets: Secrets,
+    secrets: ReloadableSecrets,
     changed: impl Fn(&Reloaded) + Send + Sync,
     shutdown: CancellationToken,
 ) -> impl Future<Output = ()> + Send {

@@ -12,7 +12,7 @@ use tracing::{error, info, warn};
 use super::{
     engine::{self, Engine},
     error::WorkerError,
-    reload::{self, Secrets},
+    reload::{self, ReloadableSecrets},
     stop_signals::StopSignals,
 };
 use crate::{
@@ -91,9 +91,9 @@ async fn start(config: &Config, spans: Spans) -> Result<RunningWorker, WorkerErr
         supervisor = supervisor.counting_for(&flow);
     }
 
-    let secrets = Secrets { credentials, history_keys };
+    let secrets = ReloadableSecrets { credentials, history_keys };
     let close_admin = CancellationToken::new();
-    let parts: admin::Parts = vec![
+    let parts: admin::ReadinessParts = vec![
         ("consumer", Arc::new(consuming)),
         ("publisher", Arc::clone(&health) as _),
         ("flow", flow_state),

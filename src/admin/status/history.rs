@@ -20,9 +20,9 @@ const NOW: Duration = Duration::from_secs(15);
 
 /// Samples of the metrics of the last minutes, the newest last.
 #[derive(Debug, Default)]
-pub struct History(VecDeque<(Instant, Snapshot)>);
+pub struct StatusHistory(VecDeque<(Instant, Snapshot)>);
 
-impl History {
+impl StatusHistory {
     /// Adds a sample.
     pub fn record(&mut self, at: Instant, snapshot: Snapshot) {
         if self.0.len() == KEPT {
@@ -147,7 +147,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn rates_levels_and_growth_follow_the_counters() {
         let metrics = Arc::new(Metrics::new(Build { version: "1", revision: "r" }).unwrap());
-        let mut history = History::default();
+        let mut history = StatusHistory::default();
         assert!(history.rate_now(revoked).abs() < f64::EPSILON, "nothing was sampled yet");
         assert!(!history.has_lines());
         for jobs in [0, 10, 30, 0] {
@@ -169,7 +169,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn no_more_is_kept_than_the_last_minutes() {
         let metrics = Metrics::new(Build { version: "1", revision: "r" }).unwrap();
-        let mut history = History::default();
+        let mut history = StatusHistory::default();
         for _ in 0..KEPT + 10 {
             history.record(Instant::now(), metrics.snapshot());
             tokio::time::advance(EVERY).await;

@@ -23,7 +23,7 @@ use crate::{
     metrics::{Metrics, Snapshot},
     ports::{Clock, Condition, PausedClients, SystemClock},
 };
-use history::History;
+use history::StatusHistory;
 
 /// The style sheet of the page.
 pub const STYLE: &str = include_str!("style.css");
@@ -34,12 +34,12 @@ pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self';
 
 /// The samples that the page shows.
 #[derive(Debug)]
-pub struct Status {
+pub struct StatusPage {
     metrics: Arc<Metrics>,
-    history: Mutex<History>,
+    history: Mutex<StatusHistory>,
 }
 
-impl Status {
+impl StatusPage {
     /// With nothing to show of before.
     pub fn new(metrics: Arc<Metrics>) -> Self {
         Self { metrics, history: Mutex::default() }
@@ -82,14 +82,14 @@ impl Status {
         })
     }
 
-    fn history(&self) -> MutexGuard<'_, History> {
+    fn history(&self) -> MutexGuard<'_, StatusHistory> {
         // Samples in a row; a panic leaves one more or one less.
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The classes of failed calls of the last minutes: how many, and how long ago the last.
-fn errors(history: &History, now: &Snapshot) -> Vec<(ResultLabel, u64, Duration)> {
+fn errors(history: &StatusHistory, now: &Snapshot) -> Vec<(ResultLabel, u64, Duration)> {
     let failed = now.calls.iter().filter(|(result, _)| *result != ResultLabel::Revoked);
     let grown = failed.filter_map(|(result, _)| {
         let count = |snapshot: &Snapshot| history::calls(snapshot, *result);

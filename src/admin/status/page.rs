@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::{
-    history::{self, History},
+    history::{self, StatusHistory},
     paused_clients,
     sentence::{Sentence, meaning},
     sparkline, text,
@@ -27,7 +27,7 @@ pub struct View<'a> {
     /// The metrics now.
     pub now: Snapshot,
     /// The metrics of the last minutes.
-    pub history: &'a History,
+    pub history: &'a StatusHistory,
     /// The classes of failed calls in the last minutes: result, number, and time since the last.
     pub errors: Vec<(ResultLabel, u64, Duration)>,
     /// The paused clients of each part.

@@ -6,10 +6,10 @@ use crate::{
     metrics::{Build, Processed},
 };
 
-fn status() -> (Arc<Metrics>, Status) {
+fn status() -> (Arc<Metrics>, StatusPage) {
     let build = Build { version: "1.2.3", revision: "abc" };
     let metrics = Arc::new(Metrics::new(build).unwrap());
-    (metrics.clone(), Status::new(metrics))
+    (metrics.clone(), StatusPage::new(metrics))
 }
 
 #[tokio::test(start_paused = true)]

@@ -179,13 +179,13 @@ mod tests {
     use crate::cli::Cli;
 
     #[derive(Debug, Parser)]
-    struct Command {
+    struct TestCommand {
         #[command(flatten)]
         args: MockEndpointArgs,
     }
 
     fn parse(line: &str) -> Result<MockEndpointArgs, clap::Error> {
-        Command::try_parse_from(["mock-endpoint"].into_iter().chain(line.split_whitespace()))
+        TestCommand::try_parse_from(["mock-endpoint"].into_iter().chain(line.split_whitespace()))
             .map(|command| command.args)
     }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    cli::places::{self, Place, SameFile},
+    cli::places::{self, CommandFile, SameFile},
     config::Config,
     flow::RateScope,
     input::{Column, Columns, Delimiter, Fills, Format, Options},
@@ -183,12 +183,12 @@ impl Args {
     pub fn check_places(&self) -> Result<(), SameFile> {
         let (journal, failed) = (self.journal(), self.failed_lines());
         let lists = failed.iter().map(|path| ("the list of failed lines", path.as_path()));
-        let places: Vec<Place<'_>> = [("the input", self.file.as_path())]
+        let places: Vec<CommandFile<'_>> = [("the input", self.file.as_path())]
             .into_iter()
             .chain(journal.as_deref().map(|path| ("the journal", path)))
             .chain(lists)
             .chain(self.report.as_deref().map(|path| ("the report", path)))
-            .map(|(role, path)| Place { role, path })
+            .map(|(role, path)| CommandFile { role, path })
             .collect();
         places::check(&places)
     }

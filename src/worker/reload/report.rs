@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::Path};
 
 use tracing::{info, warn};
 
-use super::Secrets;
+use super::ReloadableSecrets;
 use crate::{
     broker::HistoryKeyFault,
     endpoint::{CredentialFault, Reloaded},
@@ -12,7 +12,7 @@ use crate::{
 
 /// Reads the secrets again on each call, and remembers which faults it reported.
 pub(super) struct SecretReloader {
-    secrets: Secrets,
+    secrets: ReloadableSecrets,
     reported: BTreeSet<String>,
     /// Whether a secret could not be read the last time.
     faulty: bool,
@@ -31,7 +31,7 @@ pub(super) struct ReloadReport {
 }
 
 impl SecretReloader {
-    pub(super) fn new(secrets: Secrets) -> Self {
+    pub(super) fn new(secrets: ReloadableSecrets) -> Self {
         // The engine reports these at the start.
         let reported = secrets.credentials.oddities().iter().map(ToString::to_string).collect();
         Self { secrets, reported, faulty: false }
@@ -39,7 +39,7 @@ impl SecretReloader {
 
     /// Reads every secret once, on a blocking thread, because a slow file system must not delay calls.
     pub(super) async fn read(&mut self) -> ReloadReport {
-        let Secrets { credentials, history_keys } = self.secrets.clone();
+        let ReloadableSecrets { credentials, history_keys } = self.secrets.clone();
         let reading = move || (credentials.reload(), history_keys.reload());
         match tokio::task::spawn_blocking(reading).await {
             Ok(((reloaded, faults), keys)) => self.report(reloaded, &faults, keys),

@@ -131,7 +131,7 @@ async fn changed_history_keys_are_told_once_and_a_fault_keeps_the_old_ones() {
     fs::write(&path, &old).unwrap();
     let history_keys = Arc::new(HistoryKeys::load(Some(&path)).unwrap());
     let mac = history_keys.sign(b"a history").unwrap();
-    let secrets = Secrets { credentials, history_keys: Arc::clone(&history_keys) };
+    let secrets = ReloadableSecrets { credentials, history_keys: Arc::clone(&history_keys) };
     let mut reloader = SecretReloader::new(secrets);
     assert_eq!(reloader.read().await, ReloadReport::default(), "nothing changed");
 
