@@ -15,12 +15,12 @@ pub mod endpoint;
 pub mod flow;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
-pub mod input;
+mod input;
 mod logs;
 pub mod metrics;
 pub mod mock_endpoint;
 pub mod pipeline;
 pub mod ports;
 pub mod spans;
-pub mod sweep;
+mod sweep;
 mod worker;

@@ -15,7 +15,7 @@ use super::{
     stream::Charge,
 };
 use crate::{
-    domain::{History, MessageMetadata, Outcome},
+    domain::{History, InvalidJob, Job, JobDefaults, MessageMetadata, Outcome},
     metrics::Target,
     ports::{Delivery, Settled, Unpublishable},
 };
@@ -135,8 +135,8 @@ impl Delivery for AmqpDelivery {
         &self.message.metadata
     }
 
-    fn body(&self) -> &[u8] {
-        &self.message.body
+    fn job(&self, defaults: &JobDefaults) -> Result<Arc<Job>, InvalidJob> {
+        Job::parse(&self.message.body, defaults).map(Arc::new)
     }
 
     fn lost(&self) -> CancellationToken {

@@ -5,6 +5,7 @@ mod dead_letters;
 mod enqueue;
 mod exit;
 mod healthcheck;
+mod job_file;
 mod mock_endpoint;
 mod output;
 mod places;
@@ -56,9 +57,9 @@ enum Command {
                             REVOKER_CREDENTIALS__CLIENT_SECRET_FILE=/run/secrets/shop \\\n  \
                             revoker --config config/production.toml run")]
     Run,
-    Enqueue(enqueue::Args),
+    Enqueue(enqueue::EnqueueArgs),
     DeadLetters(dead_letters::DeadLettersArgs),
-    Sweep(sweep::Args),
+    Sweep(sweep::SweepArgs),
     /// Check the configuration, the broker and the endpoint's TLS; change nothing
     #[command(after_help = "Example:\n  revoker --config config/production.toml check")]
     Check,

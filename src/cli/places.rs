@@ -9,8 +9,7 @@ use std::{
 
 use thiserror::Error;
 
-/// The name that means standard input.
-const STDIN: &str = "-";
+use crate::input::STDIN;
 
 /// The path by which standard input is compared with other files.
 const STDIN_FILE: &str = "/dev/stdin";

@@ -96,12 +96,12 @@ pub struct FileCounts {
 #[derive(Debug)]
 pub struct FileProgress {
     command: &'static str,
-    file: input::Progress,
+    file: input::ReadProgress,
 }
 
 impl FileProgress {
     /// `command` is the first word of a plain line.
-    pub const fn new(command: &'static str, file: input::Progress) -> Self {
+    pub const fn new(command: &'static str, file: input::ReadProgress) -> Self {
         Self { command, file }
     }
 

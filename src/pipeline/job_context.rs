@@ -92,12 +92,12 @@ impl JobContext {
     /// Keeps the job that the body holds. Parts of the trace that show its token are dropped, because the
     /// trace goes into the headers of the call. This runs for every job, so it searches only for the token
     /// as it is; [`JobContext::trace_id`] and [`JobContext::exported_trace`] search for all of its forms.
-    pub(super) fn identify(&mut self, job: Job) -> Arc<Job> {
+    pub(super) fn identify(&mut self, job: Arc<Job>) -> Arc<Job> {
         self.trace = self.trace.take().and_then(|trace| {
             let redactor = job.redactor();
             trace.without(|part| redactor.shows(part))
         });
-        Arc::clone(self.job.insert(Arc::new(job)))
+        Arc::clone(self.job.insert(job))
     }
 
     /// The trace id for the log. `None` for a body that is not a job: the id may be its token.

@@ -104,7 +104,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
     /// The outcome of the delivery. A panic ends this job alone; a cut-off ends it at once.
     async fn decide(&self, delivery: &impl Delivery, context: &mut JobContext) -> Outcome {
         let deciding = AssertUnwindSafe(async {
-            match self.accept(delivery.body(), context) {
+            match self.accept(delivery, context) {
                 Ok(job) => self.call_once(&job, context).await,
                 Err(outcome) => *outcome,
             }
@@ -123,8 +123,13 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
     }
 
     /// Reads the body and finds the client. The error is the outcome of a job that cannot be called.
-    fn accept(&self, body: &[u8], context: &mut JobContext) -> Result<Arc<Job>, Box<Outcome>> {
-        let job = Job::parse(body, &self.settings.defaults)
+    fn accept(
+        &self,
+        delivery: &impl Delivery,
+        context: &mut JobContext,
+    ) -> Result<Arc<Job>, Box<Outcome>> {
+        let job = delivery
+            .job(&self.settings.defaults)
             .map_err(|invalid| Box::new(context.invalid(invalid, self.clock.now())))?;
         if job.carried_client_secret.is_some() {
             self.note_ignored_secret();

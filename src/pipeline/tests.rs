@@ -12,8 +12,9 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::{
     domain::{
-        ALLOWED_SKEW, Ambiguity, ClientKey, Failure, History, JobDefaults, Lane, MessageMetadata,
-        Policy, Reason, Rejection, ResultLabel, RetryPolicy, Schedule, TraceContext, Verdict,
+        ALLOWED_SKEW, Ambiguity, ClientKey, Failure, History, InvalidJob, JobDefaults, Lane,
+        MessageMetadata, Policy, Reason, Rejection, ResultLabel, RetryPolicy, Schedule,
+        TraceContext, Verdict,
     },
     flow::{self, Admission, PauseSettings},
     metrics::Build,
@@ -47,8 +48,8 @@ impl Delivery for TestDelivery {
         &self.metadata
     }
 
-    fn body(&self) -> &[u8] {
-        &self.body
+    fn job(&self, defaults: &JobDefaults) -> Result<Arc<Job>, InvalidJob> {
+        Job::parse(&self.body, defaults).map(Arc::new)
     }
 
     fn lost(&self) -> CancellationToken {

@@ -6,6 +6,7 @@ mod paused_client;
 use std::{
     fmt,
     future::Future,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -13,7 +14,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{
-    ClientKey, History, Job, Lane, MessageMetadata, Outcome, TraceContext, Verdict,
+    ClientKey, History, InvalidJob, Job, JobDefaults, Lane, MessageMetadata, Outcome, TraceContext,
+    Verdict,
 };
 
 pub use jitter::jitter;
@@ -59,8 +61,12 @@ pub trait Delivery: Send + Sync + 'static {
     /// The metadata of the message.
     fn metadata(&self) -> &MessageMetadata;
 
-    /// The body, as the producer sent it.
-    fn body(&self) -> &[u8];
+    /// Reads the job. `defaults` stand in for what it leaves out.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidJob`] if the body is no job.
+    fn job(&self, defaults: &JobDefaults) -> Result<Arc<Job>, InvalidJob>;
 
     /// Cancelled when the delivery can no longer be settled. Its job will be delivered again, so no further call
     /// needs to start.

@@ -9,13 +9,14 @@ mod error;
 mod reload;
 mod run;
 mod stop_signals;
+mod sweep;
 
 #[cfg(test)]
 pub use client_pauses::DeadLetterCommands;
 pub use client_pauses::{ClientPauses, endpoint_url, shell_command};
 pub use core_dumps::CoreDumps;
-pub use engine::{Engine, assemble, note_reloaded, prefetch, serve_admin};
+pub use engine::{assemble, prefetch};
 pub use error::WorkerError;
-pub use reload::keep_fresh;
 pub use run::{WorkerEnd, run};
 pub use stop_signals::StopSignals;
+pub use sweep::{RunningSweep, SweepEnd, SweepError};

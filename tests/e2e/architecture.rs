@@ -27,8 +27,8 @@ const IMPORTS: [(&str, &[&str]); 17] = [
     (
         "worker",
         &[
-            "domain", "metrics", "ports", "flow", "endpoint", "broker", "spans", "pipeline",
-            "config", "admin",
+            "domain", "metrics", "ports", "flow", "endpoint", "broker", "input", "sweep", "spans",
+            "pipeline", "config", "admin",
         ],
     ),
     ("mock_endpoint", &["domain", "endpoint", "admin"]),
@@ -44,7 +44,6 @@ const IMPORTS: [(&str, &[&str]); 17] = [
             "input",
             "sweep",
             "spans",
-            "pipeline",
             "config",
             "admin",
             "logs",

@@ -54,7 +54,7 @@ mod secrecy;
 mod stopping;
 mod sweep_crashes;
 mod sweep_files;
-mod sweep_weather;
+mod sweep_outages;
 mod sweeping;
 mod traces;
 mod waiting;

@@ -177,7 +177,7 @@ async fn a_journal_of_another_endpoint_is_refused() {
     assert!(run.stderr().contains("client_id"), "{}", run.stderr());
 }
 
-/// Two at once would each call what the other has in hand.
+/// Two at once would each call what the other has in flight.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_sweeps_at_once_are_refused() {
     let gate = Gate::default();

@@ -7,7 +7,7 @@ use revoker::{
         AmqpDelivery, HistoryKeys, Publisher, SettlementTargets,
         seams::{ChannelLedger, PublishRequest, Receipt, Received, read_metadata},
     },
-    domain::{History, Lane, MessageMetadata, Outcome},
+    domain::{History, InvalidJob, Job, JobDefaults, Lane, MessageMetadata, Outcome},
     ports::{Delivery, Settled, Source},
 };
 use tokio::{sync::mpsc, time::sleep};
@@ -101,9 +101,9 @@ impl Delivery for SimDelivery {
         self.inner.metadata()
     }
 
-    fn body(&self) -> &[u8] {
+    fn job(&self, defaults: &JobDefaults) -> Result<Arc<Job>, InvalidJob> {
         self.life.world.witness.entered(self.ticket.number);
-        self.inner.body()
+        self.inner.job(defaults)
     }
 
     fn lost(&self) -> CancellationToken {

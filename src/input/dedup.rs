@@ -1,4 +1,4 @@
-//! Which jobs a file has asked for already.
+//! Finds jobs that occur twice in a file.
 
 use std::{collections::HashSet, time::UNIX_EPOCH};
 
@@ -6,26 +6,26 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::Job;
 
-/// Bytes of a hash that are kept of each job.
+/// The bytes that are kept of each job's hash.
 ///
-/// With 16 of them, a file of a thousand million jobs holds two different ones that look the same with
-/// a probability below 10⁻²⁰. With 8 it would be one in forty, and a leaked token would stay alive
-/// without anybody knowing; besides, who chooses their own tokens could make such a pair in minutes.
+/// With 16 bytes, two different jobs among 10⁹ collide with a probability below 10⁻²⁰. With 8 it would be one
+/// in forty, and a leaked token would stay alive unnoticed. An attacker who chooses tokens could also make
+/// such a pair in minutes.
 const KEPT_BYTES: usize = 16;
 
-/// The jobs so far: [`KEPT_BYTES`] of each, in a table that is between half full and full.
+/// The jobs so far, [`KEPT_BYTES`] of each.
 #[derive(Debug, Default)]
-pub(super) struct Seen(HashSet<[u8; KEPT_BYTES]>);
+pub(super) struct Deduplicator(HashSet<[u8; KEPT_BYTES]>);
 
-impl Seen {
-    /// Whether the job is new; it is not from here on.
+impl Deduplicator {
+    /// Adds a job; returns whether it is new.
     pub(super) fn insert(&mut self, job: &Job) -> bool {
         self.0.insert(hash(job))
     }
 }
 
-/// Jobs are the same here if they ask for the same call, to be made until the same time. A job without
-/// an expiry must not be dropped for one that has expired: nobody would make the call.
+/// Two jobs are the same if they ask for the same call and have the same expiry. A job without an expiry must
+/// not be dropped for an expired one: nobody would make the call.
 fn hash(job: &Job) -> [u8; KEPT_BYTES] {
     let key = job.key().to_bytes();
     let hash = match job.expires_at.and_then(|at| at.duration_since(UNIX_EPOCH).ok()) {
@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn a_job_is_new_once() {
-        let mut seen = Seen::default();
+        let mut seen = Deduplicator::default();
         assert!(seen.insert(&job(r#"{"refresh_token":"t"}"#)));
         assert!(!seen.insert(&job(r#"{"refresh_token":"t"}"#)));
         assert!(!seen.insert(&job(r#"{"refresh_token":"t","audience":"a","other":1}"#)));
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn a_job_with_another_expiry_is_another() {
-        let mut seen = Seen::default();
+        let mut seen = Deduplicator::default();
         for body in [
             r#"{"refresh_token":"t","expires_at":1000000007}"#,
             r#"{"refresh_token":"t"}"#,

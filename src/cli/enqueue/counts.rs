@@ -1,49 +1,45 @@
-//! How far it came.
+//! The counts of `revoker enqueue`, and its summary.
 
 use serde_json::json;
 
-use super::args::Args;
+use super::args::EnqueueArgs;
 use crate::{
     cli::progress::FileCounts,
     input::{Expired, Remarks},
 };
 
-/// What became of the lines so far. Blank lines do not count.
+/// The outcomes of the lines so far, without blank lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Count {
-    /// Confirmed by their queue, or valid in a dry run.
+pub struct EnqueueCounts {
+    /// Confirmed by the queue, or valid in a dry run.
     pub enqueued: u64,
-    /// Those of them whose token has expired: the worker will not call for them.
+    /// Those of them whose token has expired: the worker makes no call for them.
     pub expired: u64,
-    /// No jobs.
     pub refused: u64,
-    /// Dropped: a line before asks for the same.
+    /// Dropped: an earlier line asks for the same call.
     pub duplicates: u64,
     /// Before `--from-line`.
     pub skipped: u64,
-    /// Every line before this one is dealt with.
+    /// The line to resume from: every line before it is finished.
     pub next_line: u64,
-    /// Whether what was refused is listed in a file.
+    /// Whether a file lists the refused lines.
     pub listed: bool,
-    /// What is to be said of the lines besides.
     pub remarks: Remarks,
 }
 
-/// The command for the rest of the lines.
+/// The command for the remaining lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GoOn {
-    /// As a shell reads it.
+pub struct ResumeCommand {
     pub command: String,
-    /// Whether the file has to be mended first.
+    /// Whether the file must be repaired first.
     pub mended: bool,
 }
 
-impl Count {
+impl EnqueueCounts {
     fn read(&self) -> u64 {
         self.enqueued + self.refused + self.duplicates + self.skipped
     }
 
-    /// The counts for people who watch.
     pub fn state(&self) -> FileCounts {
         let Self { enqueued, refused, duplicates, next_line, .. } = self;
         FileCounts {
@@ -54,8 +50,13 @@ impl Count {
         }
     }
 
-    /// The summary at the end. `go_on` is the command for the rest, if there is one.
-    pub fn report(&self, args: &Args, finished: bool, go_on: Option<&GoOn>) -> String {
+    /// Returns the summary. `go_on` is the command for the remaining lines, if some remain.
+    pub fn report(
+        &self,
+        args: &EnqueueArgs,
+        finished: bool,
+        go_on: Option<&ResumeCommand>,
+    ) -> String {
         let refused_file = (self.refused > 0 && self.listed).then(|| args.refused_file());
         if args.json {
             let report = json!({
@@ -80,8 +81,8 @@ impl Count {
         let what = if args.dry_run { "would be enqueued" } else { "enqueued" };
         let listed = refused_file
             .map_or_else(String::new, |path| format!("refused lines: {}\n", path.display()));
-        let rest = go_on.map_or_else(String::new, |GoOn { command, mended }| {
-            let how = match (mended, args.reads_stdin()) {
+        let rest = go_on.map_or_else(String::new, |ResumeCommand { command, mended }| {
+            let how = match (mended, args.input.is_stdin()) {
                 (true, _) => "mend the rest of the file, and go on with",
                 (false, true) => "to go on with the same input:",
                 (false, false) => "to go on:",
@@ -103,7 +104,6 @@ impl Count {
         )
     }
 
-    /// What to say of the expired jobs.
     pub fn expiry(&self) -> Option<Expired> {
         Expired::of(self.expired, self.enqueued)
     }

@@ -1,13 +1,13 @@
-//! Jobs from what is no JSON: cells of a record, or a token alone.
+//! Builds jobs from cells of a record, or from a token alone.
 
 use serde::Serialize;
 use serde_json::Number;
 
 use super::error::Refusal;
 
-/// The job's fields in the order of [`NAMES`]; an empty cell counts as left out.
+/// The fields of a job; an empty cell counts as left out.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Cells<'a> {
+pub(super) struct JobFields<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     refresh_token: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -22,10 +22,9 @@ pub(super) struct Cells<'a> {
     action: Option<&'a str>,
 }
 
-/// A field of the job that a column can hold. A client secret is not among them: it is never used, so
-/// it stays out of the queue.
+/// A field that a column can hold. The client secret is none: it is never used, so it stays out of the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Field {
+pub(super) enum JobField {
     RefreshToken,
     Audience,
     Username,
@@ -34,7 +33,7 @@ pub(super) enum Field {
     Action,
 }
 
-impl Field {
+impl JobField {
     pub(super) const ALL: [Self; 6] = [
         Self::RefreshToken,
         Self::Audience,
@@ -44,7 +43,6 @@ impl Field {
         Self::Action,
     ];
 
-    /// The field of this name.
     pub(super) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|field| field.name() == name)
     }
@@ -61,47 +59,45 @@ impl Field {
     }
 }
 
-impl<'a> Cells<'a> {
-    /// Takes the content of a cell over, byte for byte.
-    pub(super) fn set(&mut self, field: Field, cell: &'a [u8]) -> Result<(), Refusal> {
+impl<'a> JobFields<'a> {
+    /// Sets a field to the content of a cell, byte for byte.
+    pub(super) fn set(&mut self, field: JobField, cell: &'a [u8]) -> Result<(), Refusal> {
         if cell.is_empty() {
             return Ok(());
         }
         let cell = std::str::from_utf8(cell).map_err(|_| Refusal::NotUtf8(field.name()))?;
-        // JSON can spell these out. Here they mean that tabs divide the columns, or that a quote was
-        // not closed: the endpoint would only reject such a token.
+        // JSON can escape them. In a cell they mean that tabs divide the columns, or that a quote was not
+        // closed: the endpoint would reject such a token.
         if cell.contains(char::is_control) {
             return Err(Refusal::ControlCharacter(field.name()));
         }
         match field {
-            Field::RefreshToken => self.refresh_token = Some(cell),
-            Field::Audience => self.audience = Some(cell),
-            Field::Username => self.username = Some(cell),
-            Field::ClientId => self.client_id = Some(cell),
-            Field::ExpiresAt => self.expires_at = Some(time(cell)),
-            Field::Action => self.action = Some(cell),
+            JobField::RefreshToken => self.refresh_token = Some(cell),
+            JobField::Audience => self.audience = Some(cell),
+            JobField::Username => self.username = Some(cell),
+            JobField::ClientId => self.client_id = Some(cell),
+            JobField::ExpiresAt => self.expires_at = Some(time(cell)),
+            JobField::Action => self.action = Some(cell),
         }
         Ok(())
     }
 
-    /// The job as JSON.
     pub(super) fn to_json(&self) -> Vec<u8> {
-        // Text and numbers are always JSON: nothing is lost here.
+        // Text and numbers always serialize, so nothing is lost.
         serde_json::to_vec(self).unwrap_or_default()
     }
 }
 
-/// A point in time as it is written.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(super) enum Time<'a> {
     /// Unix seconds.
     Seconds(Number),
-    /// An RFC 3339 time, or no time at all.
+    /// An RFC 3339 time, or an invalid text.
     Text(&'a str),
 }
 
-/// What is a number in JSON is one in a cell.
+/// A cell that is a number in JSON is written as a number.
 pub(super) fn time(cell: &str) -> Time<'_> {
     serde_json::from_str(cell).map_or(Time::Text(cell), Time::Seconds)
 }

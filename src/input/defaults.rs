@@ -1,4 +1,4 @@
-//! What is filled in where a line leaves a field out.
+//! Fills in the fields that a line leaves out.
 
 use std::fmt;
 
@@ -10,34 +10,29 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use crate::domain::{Job, JobDefaults};
 
-use super::{cells, error::OpenError};
+use super::{error::InputOpenError, fields};
 
 /// Values for fields that a line lacks, or has as `null`. They become part of the job.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Fills {
-    /// The audience to name.
+pub struct FieldDefaults {
     pub audience: Option<String>,
-    /// The client on whose behalf to call.
     pub client_id: Option<String>,
-    /// The merchant's user.
     pub username: Option<String>,
-    /// When the tokens die by themselves: an RFC 3339 time or Unix seconds.
+    /// An RFC 3339 time or Unix seconds.
     pub expires_at: Option<String>,
 }
 
-/// The fills as JSON, ready to be put into jobs.
+/// The defaults as JSON.
 #[derive(Debug)]
-pub(super) struct Filler(Vec<(&'static str, Box<RawValue>)>);
+pub(super) struct FieldFiller(Vec<(&'static str, Box<RawValue>)>);
 
-impl Filler {
-    /// # Errors
-    ///
-    /// [`OpenError::Fill`] for a value that the worker would refuse in any job.
-    pub(super) fn new(fills: &Fills) -> Result<Self, OpenError> {
+impl FieldFiller {
+    /// Fails if the worker would refuse a value in any job.
+    pub(super) fn new(field_defaults: &FieldDefaults) -> Result<Self, InputOpenError> {
         let texts = [
-            ("audience", &fills.audience),
-            ("client_id", &fills.client_id),
-            ("username", &fills.username),
+            ("audience", &field_defaults.audience),
+            ("client_id", &field_defaults.client_id),
+            ("username", &field_defaults.username),
         ];
         let mut given = Vec::new();
         for (name, text) in texts {
@@ -45,28 +40,28 @@ impl Filler {
                 given.push((name, to_raw_value(text)));
             }
         }
-        if let Some(time) = &fills.expires_at {
-            given.push(("expires_at", to_raw_value(&cells::time(time))));
+        if let Some(time) = &field_defaults.expires_at {
+            given.push(("expires_at", to_raw_value(&fields::time(time))));
         }
-        // Text is always JSON: nothing is lost here.
+        // Text always serializes, so nothing is lost.
         let given =
             given.into_iter().filter_map(|(name, value)| Some((name, value.ok()?))).collect();
         let filler = Self(given);
         match filler.fill(PROBE).map(|job| Job::parse(&job, &JobDefaults::default())) {
-            Some(Err(fault)) => Err(OpenError::Fill(fault)),
+            Some(Err(fault)) => Err(InputOpenError::FieldDefault(fault)),
             _ => Ok(filler),
         }
     }
 
-    /// The job with what it lacks; `None` if it lacks nothing, or is no object to begin with. All other
-    /// fields stay as they are, also those that nobody knows.
+    /// Returns the job with its missing fields; `None` if it lacks nothing or is no object. Other fields stay
+    /// as they are, also unknown ones.
     pub(super) fn fill(&self, body: &[u8]) -> Option<Vec<u8>> {
         if self.0.is_empty() {
             return None;
         }
         let Object(mut fields) = serde_json::from_slice(body).ok()?;
         for (name, fill) in &self.0 {
-            // In place: a field that stands twice must go on doing so, and be refused for it.
+            // In place: a field that occurs twice must stay so, and be refused for it.
             match fields.iter_mut().find(|(field, _)| field == name) {
                 Some((_, value)) if value.get() == NULL => *value = fill,
                 Some(_) => {}
@@ -79,23 +74,22 @@ impl Filler {
     }
 }
 
-/// The least job, to try fills on.
+/// The least job, to check the defaults with.
 const PROBE: &[u8] = br#"{"refresh_token":"t"}"#;
 
-/// A field of this value counts as left out.
 const NULL: &str = "null";
 
-/// Bytes that fills mostly need.
+/// A first guess at the bytes that the defaults need.
 const ROOM: usize = 128;
 
-/// The fields of a JSON object in their order, with their values as they are written.
+/// The fields of a JSON object, in their order and with their original values.
 struct Object<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
+        struct ObjectVisitor;
 
-        impl<'de> Visitor<'de> for Fields {
+        impl<'de> Visitor<'de> for ObjectVisitor {
             type Value = Vec<(String, &'de RawValue)>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -111,6 +105,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
             }
         }
 
-        deserializer.deserialize_map(Fields).map(Self)
+        deserializer.deserialize_map(ObjectVisitor).map(Self)
     }
 }

@@ -1,34 +1,32 @@
-//! Where jobs go: a lane of the broker, not too fast, or nowhere.
+//! Where `revoker enqueue` sends jobs: a lane of the broker, or nowhere.
 
 use std::sync::Arc;
 
 use tokio::time::{Instant, sleep};
 
-use super::args::Args;
+use super::args::EnqueueArgs;
 use crate::{
     broker::{BrokerSettings, PrepareError, Producer},
     domain::{Lane, Rate},
     ports::Unpublishable,
 };
 
-/// Takes jobs.
-pub enum Outlet {
-    /// A dry run: every job is taken, and none is published.
+pub enum JobSink {
+    /// For a dry run.
     Nowhere,
-    /// A lane.
     Lane {
-        /// Its name.
         lane: Lane,
-        /// The way into it.
         producer: Box<Producer>,
-        /// How fast.
         rate: Option<Rate>,
     },
 }
 
-impl Outlet {
-    /// Connects to the broker, and declares the queues or checks them; does nothing for a dry run.
-    pub async fn open(args: &Args, settings: Arc<BrokerSettings>) -> Result<Self, PrepareError> {
+impl JobSink {
+    /// Connects to the broker, and declares or checks the queues. A dry run does neither.
+    pub async fn open(
+        args: &EnqueueArgs,
+        settings: Arc<BrokerSettings>,
+    ) -> Result<Self, PrepareError> {
         if args.dry_run {
             return Ok(Self::Nowhere);
         }
@@ -37,7 +35,7 @@ impl Outlet {
         Ok(Self::Lane { lane: args.lane, producer, rate: args.rate.and_then(Rate::per_second) })
     }
 
-    /// How many jobs may go now, up to `most`; waits until one may.
+    /// Waits until a job may be sent; returns how many may be, at most `most`.
     pub async fn permits(&mut self, most: usize) -> usize {
         let Self::Lane { rate: Some(rate), .. } = self else { return most };
         if most == 0 {
@@ -49,7 +47,7 @@ impl Outlet {
         1 + (1..most).take_while(|_| rate.take(Instant::now().into_std()).is_ok()).count()
     }
 
-    /// Publishes jobs until all are confirmed, or until it is `given_up`: those that are not, stay.
+    /// Publishes jobs until all are confirmed or `given_up` completes. The unconfirmed ones stay in `jobs`.
     /// Returns those that the broker refuses.
     pub async fn publish<J: AsRef<[u8]>>(
         &mut self,
@@ -65,7 +63,6 @@ impl Outlet {
         }
     }
 
-    /// Says goodbye to the broker.
     pub async fn close(self) {
         if let Self::Lane { producer, .. } = self {
             producer.close().await;
@@ -79,7 +76,7 @@ mod tests {
 
     use super::*;
 
-    fn lane(rate: Option<f64>) -> Outlet {
+    fn lane(rate: Option<f64>) -> JobSink {
         let settings = BrokerSettings {
             urls: Vec::new(),
             ca_file: None,
@@ -96,11 +93,11 @@ mod tests {
             park: Vec::new(),
         };
         let producer = Box::new(Producer::new(Arc::new(settings)));
-        Outlet::Lane { lane: Lane::Bulk, producer, rate: rate.and_then(Rate::per_second) }
+        JobSink::Lane { lane: Lane::Bulk, producer, rate: rate.and_then(Rate::per_second) }
     }
 
     /// The time that so many permits take, asked for in lots of a batch.
-    async fn time_of(mut outlet: Outlet, mut permits: usize) -> Duration {
+    async fn time_of(mut outlet: JobSink, mut permits: usize) -> Duration {
         let began = Instant::now();
         while permits > 0 {
             let given = outlet.permits(permits.min(2048)).await;
@@ -117,7 +114,7 @@ mod tests {
         let seconds = time_of(lane(Some(0.5)), 4).await.as_secs_f64();
         assert!((5.9..6.1).contains(&seconds), "{seconds}");
         assert_eq!(time_of(lane(None), 10_000).await, Duration::ZERO);
-        assert_eq!(time_of(Outlet::Nowhere, 10_000).await, Duration::ZERO);
+        assert_eq!(time_of(JobSink::Nowhere, 10_000).await, Duration::ZERO);
         assert_eq!(lane(Some(1.0)).permits(0).await, 0);
     }
 }

@@ -1,4 +1,4 @@
-//! A sweep in bad weather, and one that is asked to stop: nothing fails that was only waiting.
+//! Sweeps during outages, and sweeps that are stopped: no waiting job fails.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -43,14 +43,14 @@ async fn an_outage_is_waited_out() {
     assert!(endpoint.count() > LINES + 20, "the outage did not happen");
 }
 
-/// A token in trouble of its own stays away for a while and comes back with its past, while the others go
-/// on; its `01` then is told from a true one.
+/// A token whose calls fail is parked and comes back with its history, while the others go on.
+/// A rejection after that is told from one without an ambiguous call before.
 #[tokio::test(flavor = "multi_thread")]
 async fn parked_jobs_come_back() {
     let endpoint = Endpoint::start(|call| {
-        let trouble = call.token.ends_with("-7") || call.token.ends_with("-8");
+        let fails = call.token.ends_with("-7") || call.token.ends_with("-8");
         match call.nth {
-            1..=9 if trouble => Answer::status(500),
+            1..=9 if fails => Answer::status(500),
             _ if call.token.ends_with("-8") => Answer::rejected(),
             _ => Answer::revoked(),
         }
@@ -90,7 +90,7 @@ async fn sigterm_finishes_what_is_called_and_the_next_run_goes_on() {
         swept.launch(&endpoint).set("flow.concurrency.max", CALLING).set("shutdown.grace", "10m");
     let first = launch.clone().arg("--admin").arg("127.0.0.1:0").start();
     first
-        .until_metrics("every line to be in hand", |metrics| {
+        .until_metrics("every line to be in flight", |metrics| {
             let in_hand = |state| metrics.value(&format!("jobs_in_flight{{state=\"{state}\"}}"));
             in_hand("calling") == CALLING && in_hand("waiting") == LINES - CALLING
         })
@@ -117,7 +117,7 @@ async fn sigterm_finishes_what_is_called_and_the_next_run_goes_on() {
     assert!(failed.values().all(|reason| reason == "rejected"), "doubt without a reason");
 }
 
-/// A second signal does not wait: the calls in hand are in doubt from then on, and are made again.
+/// A second signal does not wait: the calls in flight are in doubt from then on, and are made again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_sigterm_ends_at_once_and_leaves_doubt() {
     const CALLING: usize = 5;
