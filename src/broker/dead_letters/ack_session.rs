@@ -61,8 +61,9 @@ impl AckChannel {
 }
 
 async fn open(connection: &Connection, prefetch: u16) -> Result<Channel, BrowseError> {
-    let channel = asked(ANSWER_LIMIT, connection.create_channel()).await?;
-    asked(ANSWER_LIMIT, channel.basic_qos(prefetch, BasicQosOptions::default())).await?;
+    let channel = asked(connection, ANSWER_LIMIT, connection.create_channel()).await?;
+    asked(connection, ANSWER_LIMIT, channel.basic_qos(prefetch, BasicQosOptions::default()))
+        .await?;
     Ok(channel)
 }
 
@@ -86,6 +87,10 @@ impl<'a> AckSession<'a> {
         self.latest = open(self.connection, prefetch).await?;
         self.channels.push(AckChannel::new(&self.latest));
         Ok(())
+    }
+
+    pub(super) const fn connection(&self) -> &'a Connection {
+        self.connection
     }
 
     /// The channel that receives messages.
@@ -122,7 +127,7 @@ impl<'a> AckSession<'a> {
                 async move { channel.basic_ack(tag, BasicAckOptions { multiple }).await }
             }));
         }
-        asked(ANSWER_LIMIT, try_join_all(acking)).await?;
+        asked(self.connection, ANSWER_LIMIT, try_join_all(acking)).await?;
         Ok(())
     }
 
@@ -137,9 +142,14 @@ impl<'a> AckSession<'a> {
             let options = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
             let nacks = some.into_iter().map(|tag| channel.basic_nack(tag, options));
             let done = async {
-                asked(ANSWER_LIMIT, try_join_all(nacks)).await?;
+                asked(self.connection, ANSWER_LIMIT, try_join_all(nacks)).await?;
                 // The answer follows the nacks: the channel has processed all of them.
-                asked(LONG_ANSWER_LIMIT, channel.basic_qos(0, BasicQosOptions::default())).await
+                asked(
+                    self.connection,
+                    LONG_ANSWER_LIMIT,
+                    channel.basic_qos(0, BasicQosOptions::default()),
+                )
+                .await
             };
             // The others return with the rest, and the next browse puts them in order.
             if done.await.is_err() {
@@ -162,18 +172,21 @@ impl<'a> AckSession<'a> {
                 sleep(LINGER).await;
             }
             // Without this channel the others are closed all the same.
-            let asking = asked(ANSWER_LIMIT, connection.create_channel()).await.ok();
+            let asking = asked(connection, ANSWER_LIMIT, connection.create_channel()).await.ok();
             for AckChannel { channel, held, .. } in channels {
                 let asking = asking.as_ref().filter(|_| held > 0);
                 let before = match asking {
-                    Some(asking) => timeout(RETURN_LIMIT, consumers(asking, queue)).await.ok(),
+                    Some(asking) => {
+                        timeout(RETURN_LIMIT, consumers(connection, asking, queue)).await.ok()
+                    }
                     None => None,
                 };
                 let closed = channel.close(200, "done".into()).await.is_ok();
                 // The messages of a channel that failed are requeued already.
                 if let (true, Some(asking), Some(Some(before))) = (closed, asking, before) {
                     // The next one is closed in any case: a new consumer of somebody else would hide this end.
-                    let _ = timeout(RETURN_LIMIT, returned(asking, queue, before)).await;
+                    let _ =
+                        timeout(RETURN_LIMIT, returned(connection, asking, queue, before)).await;
                 }
             }
         };
@@ -182,9 +195,10 @@ impl<'a> AckSession<'a> {
 }
 
 /// The queue's consumers, including cancelled ones that hold messages. `None` if the broker does not answer.
-async fn consumers(asking: &Channel, queue: &ShortString) -> Option<u32> {
+async fn consumers(connection: &Connection, asking: &Channel, queue: &ShortString) -> Option<u32> {
     loop {
-        let now = asked(ANSWER_LIMIT, topology::passive_declare(asking, queue)).await.ok()?;
+        let now =
+            asked(connection, ANSWER_LIMIT, topology::passive_declare(asking, queue)).await.ok()?;
         // RabbitMQ answers 0 and 0 for a busy quorum queue. While messages are held, that is no answer.
         if (now.ready, now.consumers) != (0, 0) {
             return Some(now.consumers);
@@ -194,8 +208,8 @@ async fn consumers(asking: &Channel, queue: &ShortString) -> Option<u32> {
 }
 
 /// Waits until the queue has fewer than `before` consumers: it requeues what one held in the same step.
-async fn returned(asking: &Channel, queue: &ShortString, before: u32) {
-    while consumers(asking, queue).await.is_some_and(|now| now >= before) {
+async fn returned(connection: &Connection, asking: &Channel, queue: &ShortString, before: u32) {
+    while consumers(connection, asking, queue).await.is_some_and(|now| now >= before) {
         sleep(ASK_AGAIN).await;
     }
 }

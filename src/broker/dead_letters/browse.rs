@@ -185,7 +185,11 @@ impl<'a> Browse<'a> {
         self.windows.end();
         let mut consumers = std::mem::take(&mut self.consumers);
         let tags: Vec<_> = consumers.iter().map(Consumer::tag).collect();
-        let cancelled = asked(LONG_ANSWER_LIMIT, cancel(self.session.channel(), &tags));
+        let cancelled = asked(
+            self.session.connection(),
+            LONG_ANSWER_LIMIT,
+            cancel(self.session.channel(), &tags),
+        );
         // Unread messages are held as well. The answer arrives behind them, and they use up the bytes in flight,
         // so they have to be taken out of the way.
         let (claims, channel) = (self.claims, self.session.channel().id());
@@ -239,10 +243,16 @@ impl<'a> Browse<'a> {
 
     /// Waits for the broker's handover, or returns the message that arrives before it.
     async fn await_handover(&mut self) -> Result<Option<BrowsedMessage>, BrowseError> {
-        let channel = self.session.channel();
+        let (connection, channel) = (self.session.connection(), self.session.channel());
         let awaited = self.awaited.get_or_insert_with(|| {
             let ours = self.windows.counted();
-            Box::pin(handover(channel.clone(), self.queue.clone(), ours, self.plan.prefetch))
+            Box::pin(handover(
+                connection,
+                channel.clone(),
+                self.queue.clone(),
+                ours,
+                self.plan.prefetch,
+            ))
         });
         let Some(consumer) = self.consumers.get_mut(self.current) else { return Ok(None) };
         tokio::select! {
@@ -270,7 +280,7 @@ impl<'a> Browse<'a> {
             latest.basic_consume(self.queue.clone(), tag, options, FieldTable::default())
         });
         let adding = try_join(cancel(&channel, &full), try_join_all(adding));
-        ((), self.consumers) = asked(LONG_ANSWER_LIMIT, adding).await?;
+        ((), self.consumers) = asked(self.session.connection(), LONG_ANSWER_LIMIT, adding).await?;
         self.windows.end();
         self.consumers.iter().for_each(|_| self.windows.add());
         (self.current, self.handover) = (0, None);
@@ -309,6 +319,7 @@ async fn cancel(channel: &Channel, consumers: &[ShortString]) -> lapin::Result<(
 /// Waits until the broker has delivered all that it delivers to `ours` consumers, and all of it has arrived. First
 /// the queue answers behind its deliveries, then the channel.
 async fn handover(
+    connection: &Connection,
     channel: Channel,
     queue: ShortString,
     ours: u32,
@@ -326,6 +337,6 @@ async fn handover(
             sleep(ASK_AGAIN).await;
         }
     };
-    let now = asked(LONG_ANSWER_LIMIT, handed_over).await?;
+    let now = asked(connection, LONG_ANSWER_LIMIT, handed_over).await?;
     Ok(Handover { others: now.consumers.saturating_sub(ours), left: now.ready })
 }

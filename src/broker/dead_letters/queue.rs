@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use lapin::types::ShortString;
 use serde::Serialize;
 use thiserror::Error;
-use tokio::time::timeout;
 
 use super::{
     browse::{Browse, BrowseMode},
@@ -26,9 +25,8 @@ use crate::{
     domain::JobDefaults,
 };
 
-/// The broker's time for an answer. Then the connection counts as lost: a lapin future may never complete on a
-/// lost connection.
-pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+/// The broker's time for an answer. A busy broker may need many seconds; a lost connection ends the wait at once.
+pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
 /// The same for an answer that makes the broker read the whole queue.
 pub(super) const LONG_ANSWER_LIMIT: Duration = Duration::from_secs(120);
@@ -154,11 +152,12 @@ impl DeadLetterQueue {
 
 /// Awaits the broker's answer, up to `limit`. Fails with what the broker or the network said.
 pub(super) async fn asked<T>(
+    connection: &Connection,
     limit: Duration,
     question: impl Future<Output = lapin::Result<T>>,
 ) -> Result<T, BrowseError> {
-    match timeout(limit, question).await {
+    match connection.answer(limit, question).await {
         Ok(answer) => answer.map_err(|error| BrowseError::Lost(fault(&error))),
-        Err(_) => Err(BrowseError::Lost(NO_ANSWER.to_owned())),
+        Err(no_answer) => Err(BrowseError::Lost(no_answer.to_string())),
     }
 }
