@@ -166,7 +166,7 @@ impl Publisher {
     ///
     /// # Errors
     ///
-    /// [`NotPublished`].
+    /// `NotPublished`.
     pub async fn publish(&self, message: OutgoingMessage) -> Result<(), NotPublished> {
         let inbox = self.by_queue.get(&message.queue).unwrap_or(&self.others);
         let (request, mut awaited) = new_request(message);

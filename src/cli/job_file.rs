@@ -144,7 +144,7 @@ mod tests {
             (&["revoker", "enqueue"], "revoker enqueue --from-line 52001"),
             (
                 &["./revoker", "--config", "a b.toml", "enqueue", "--lane=bulk", "leak's.csv"],
-                r#"./revoker --config 'a b.toml' enqueue --lane=bulk "leak's.csv" --from-line 52001"#,
+                r#"./revoker --config 'a b.toml' enqueue '--lane=bulk' "leak's.csv" --from-line 52001"#,
             ),
             (
                 &["revoker", "enqueue", "--from-line", "7", "leak.csv"],

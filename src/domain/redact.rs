@@ -75,7 +75,19 @@ impl<'a> Redactor<'a> {
             }
             was_hidden = hidden[at];
         }
+        // A secret with a blank in it appears only now if the text had a control character in its place.
+        for secret in self.wholes().filter(|secret| !REDACTED.contains(secret)) {
+            if clean.contains(secret) {
+                clean = clean.replace(secret, REDACTED);
+            }
+        }
         clean
+    }
+
+    /// Each secret as it is, and without blanks around it.
+    fn wholes(&self) -> impl Iterator<Item = &str> {
+        let secrets = self.secrets.iter().map(|secret| secret.expose_secret());
+        secrets.flat_map(|secret| [secret, secret.trim()]).filter(|whole| !whole.is_empty())
     }
 
     /// Whether an id reveals something of a secret: it shares 6 characters in a row with one, or half of a
@@ -107,13 +119,10 @@ impl<'a> Redactor<'a> {
         if self.secrets.is_empty() {
             return ControlFlow::Continue(());
         }
-        for secret in &self.secrets {
-            let secret = secret.expose_secret();
-            // As it is, with blanks around it: no reading keeps every character.
-            for whole in [secret, secret.trim()].into_iter().filter(|whole| !whole.is_empty()) {
-                for (at, _) in text.match_indices(whole) {
-                    tell(at, at + whole.len())?;
-                }
+        // No reading keeps every character.
+        for whole in self.wholes() {
+            for (at, _) in text.match_indices(whole) {
+                tell(at, at + whole.len())?;
             }
         }
         let forms = forms.get_or_init(|| {

@@ -62,7 +62,11 @@ impl Calls {
 
 impl Latencies {
     fn record(&mut self, took: Duration) {
-        self.micros.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        // The histogram grows to hold the value, up to half a megabyte. Where it cannot, the value is cut to its end.
+        if self.micros.record(micros).is_err() {
+            self.micros.saturating_record(micros);
+        }
         self.longest = self.longest.max(took);
     }
 
