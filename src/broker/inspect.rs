@@ -32,7 +32,7 @@ pub async fn inspect(settings: &Arc<BrokerSettings>) -> Result<Vec<(String, Queu
     for (queue, arguments) in Queues::new(&settings.queue, &settings.park).all() {
         // A passive declare ignores arguments. A real one compares them and changes nothing if the queue exists, so
         // it is sent only then.
-        let seen = match topology::occupancy(&connection, &queue).await {
+        let seen = match topology::occupancy(&connection, &queue, topology::ANSWER_LIMIT).await {
             Ok(Occupancy { ready, .. }) if settings.declare => {
                 topology::compare(&connection, &queue, arguments).await.map_or_else(
                     |error| QueueCheck::Faulty(error.to_string()),

@@ -156,7 +156,8 @@ impl LaneQueue<'_> {
     async fn presence(&self) -> Result<topology::Occupancy, TopologyError> {
         let settled = Instant::now() + SETTLES_WITHIN;
         loop {
-            let answer = topology::occupancy(self.connection, self.queue).await;
+            let answer =
+                topology::occupancy(self.connection, self.queue, topology::ANSWER_LIMIT).await;
             let missing = matches!(answer, Err(TopologyError::Missing { .. }));
             if missing || Instant::now() >= settled || !self.connection.status().connected() {
                 return answer;

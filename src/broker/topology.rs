@@ -20,7 +20,7 @@ use super::{
 use crate::domain::Lane;
 
 /// The limit of a question about one queue.
-const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 /// Why the queues are wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -94,7 +94,7 @@ pub(super) async fn ensure_lane(
             }
             Ok(open)
         };
-        channel = Some(in_time(connection, &queue, ensured).await?);
+        channel = Some(in_time(connection, ANSWER_LIMIT, &queue, ensured).await?);
     }
     Ok(())
 }
@@ -136,6 +136,7 @@ pub(super) async fn ensure_for_publishing(
 /// Awaits an answer about a queue. No answer in time is an error too.
 async fn in_time<T>(
     connection: &Connection,
+    limit: Duration,
     queue: &ShortString,
     asked: impl Future<Output = lapin::Result<T>>,
 ) -> Result<T, TopologyError> {
@@ -143,7 +144,7 @@ async fn in_time<T>(
         queue: queue.to_string(),
         fault: silent.to_string(),
     };
-    let answer = connection.answer(ANSWER_LIMIT, asked).await.map_err(failed)?;
+    let answer = connection.answer(limit, asked).await.map_err(failed)?;
     answer.map_err(|error| TopologyError::of(queue, &error))
 }
 
@@ -156,13 +157,14 @@ pub(super) struct Occupancy {
     pub(super) consumers: u32,
 }
 
-/// Asks for the occupancy of a queue on a channel of its own. Fails with [`TopologyError::Missing`] if the queue does
+/// Asks for the occupancy of a queue on a channel of its own, up to `limit`. Fails with [`TopologyError::Missing`] if the queue does
 /// not exist, or with another answer of the broker.
 pub(super) async fn occupancy(
     connection: &Connection,
     queue: &ShortString,
+    limit: Duration,
 ) -> Result<Occupancy, TopologyError> {
-    in_time(connection, queue, async {
+    in_time(connection, limit, queue, async {
         passive_declare(&connection.create_channel().await?, queue).await
     })
     .await
@@ -176,7 +178,7 @@ pub(super) async fn compare(
     arguments: FieldTable,
 ) -> Result<(), TopologyError> {
     let declared = async { declare(&connection.create_channel().await?, queue, arguments).await };
-    in_time(connection, queue, declared).await
+    in_time(connection, ANSWER_LIMIT, queue, declared).await
 }
 
 /// Declares one durable queue. An error closes the channel.

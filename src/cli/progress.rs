@@ -7,7 +7,10 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    task::{JoinHandle, spawn_blocking},
+    time::{Instant, sleep_until},
+};
 
 use crate::{input, logs};
 
@@ -28,6 +31,8 @@ pub(super) struct ProgressDisplay {
     bar: Option<(ProgressBar, logs::TerminalShare)>,
     /// When the next update is due.
     next: Instant,
+    /// The latest update. It lasts as long as standard error is not read.
+    update: Option<JoinHandle<()>>,
 }
 
 impl ProgressDisplay {
@@ -41,7 +46,7 @@ impl ProgressDisplay {
             let under = bar.clone();
             (bar, logs::share_terminal(move |write| under.suspend(write)))
         });
-        let mut display = Self { bar, next: Instant::now() };
+        let mut display = Self { bar, next: Instant::now(), update: None };
         display.next += display.period();
         display
     }
@@ -55,25 +60,43 @@ impl ProgressDisplay {
         self.next
     }
 
-    /// Shows `position` of `total` and `message` on the bar, or writes `line`.
-    pub(super) fn show(&mut self, position: u64, total: Option<u64>, message: String, line: &str) {
+    /// Shows `position` of `total` and `message` on the bar, or writes `line`. A terminal that is not read must
+    /// not keep the command from its signals, so a thread of its own draws, and an update that comes too early is
+    /// left out.
+    pub(super) fn show(
+        &mut self,
+        position: u64,
+        total: Option<u64>,
+        message: String,
+        line: String,
+    ) {
         self.next = Instant::now() + self.period();
-        if let Some((bar, _)) = &self.bar {
-            if let Some(total) = total {
-                bar.set_length(total);
-            }
-            bar.set_position(position);
-            bar.set_message(message);
-        } else {
-            // A closed standard error needs no progress.
-            drop(writeln!(io::stderr(), "{line}"));
+        if self.is_drawing() {
+            return;
         }
+        let bar = self.bar.as_ref().map(|(bar, _)| bar.clone());
+        self.update = Some(spawn_blocking(move || {
+            if let Some(bar) = bar {
+                if let Some(total) = total {
+                    bar.set_length(total);
+                }
+                bar.set_position(position);
+                bar.set_message(message);
+            } else {
+                // A closed standard error needs no progress.
+                drop(writeln!(io::stderr(), "{line}"));
+            }
+        }));
+    }
+
+    fn is_drawing(&self) -> bool {
+        self.update.as_ref().is_some_and(|update| !update.is_finished())
     }
 }
 
 impl Drop for ProgressDisplay {
     fn drop(&mut self) {
-        if let Some((bar, _)) = &self.bar {
+        if let (Some((bar, _)), false) = (&self.bar, self.is_drawing()) {
             bar.finish_and_clear();
         }
     }
@@ -119,7 +142,7 @@ impl FileProgress {
             let percent = total.filter(|total| *total > 0).map(|total| position * 100 / total);
             let percent = percent.map_or_else(String::new, |percent| format!("{percent} %, "));
             let line = format!("{}: {percent}{counts}, {rate}/s; {detail}", self.command);
-            display.show(position, total, format!("{counts}, {rate}/s"), &line);
+            display.show(position, total, format!("{counts}, {rate}/s"), line);
         }
     }
 }

@@ -77,7 +77,8 @@ impl Report for FlowReport {
         Condition::Waiting {
             reason: format!("{state}: {}", cause.as_str()),
             since: SystemClock.at(since),
-            until: Some(SystemClock.at(next_probe)),
+            // A probe that is due waits for a job.
+            until: Some(SystemClock.at(next_probe.max(Instant::now()))),
         }
     }
 

@@ -22,7 +22,7 @@ use crate::{
         Queues, SettlementTargets, Supervisor, TopologyError,
     },
     config::Config,
-    domain::PerLane,
+    domain::{ErrorChain, PerLane},
     flow::Dispatcher,
     metrics::Metrics,
     pipeline::Stop,
@@ -46,18 +46,25 @@ pub enum WorkerEnd {
 ///
 /// # Errors
 ///
-/// The worker cannot start, or the queues differ from the configured ones.
+/// The worker cannot start, or the queues differ from the configured ones. The error is logged.
 pub async fn run(config: &Config) -> Result<WorkerEnd, WorkerError> {
     let queues = Queues::new(&config.broker.queue, &[]);
     let queues = PerLane::from_fn(|lane| queues.lane(lane).to_string());
-    let (spans, exporting) = spans::begin(queues, &config.endpoint.url)
-        .map_err(|fault| WorkerError::Spans(fault.into()))?;
+    let begun = spans::begin(queues, &config.endpoint.url);
+    let (spans, exporting) =
+        begun.map_err(|fault| WorkerError::Spans(fault.into())).inspect_err(tell)?;
     let ended = match start(config, spans).await {
         Ok(running) => running.until_ended(config.shutdown.grace).await,
         Err(fault) => Err(fault),
     };
+    // Before the spans are exported, which takes seconds with a collector that hangs.
+    let ended = ended.inspect_err(tell);
     exporting.end().await;
     ended
+}
+
+fn tell(fault: &WorkerError) {
+    error!("{}", ErrorChain(fault));
 }
 
 /// A running worker: every task that was started, each awaited when it ends.

@@ -172,7 +172,7 @@ impl<'a> AckSession<'a> {
                 sleep(LINGER).await;
             }
             // Without this channel the others are closed all the same.
-            let asking = asked(connection, ANSWER_LIMIT, connection.create_channel()).await.ok();
+            let asking = asked(connection, RETURN_LIMIT, connection.create_channel()).await.ok();
             for AckChannel { channel, held, .. } in channels {
                 let asking = asking.as_ref().filter(|_| held > 0);
                 let before = match asking {

@@ -181,6 +181,9 @@ impl<A: BatchAction> ActionRound<'_, A> {
                     self.found += 1;
                     if Instant::now() < self.end && self.budget.reserve(message.size()) {
                         self.waiting.push_back((identity, message));
+                    } else {
+                        // Its bytes must not count while a batch is published.
+                        drop(message);
                     }
                     if self.waiting.len() >= A::BATCH || self.budget.bytes() >= BATCH_BYTES {
                         let most = self.run.throttle.permitted_now(self.waiting.len());

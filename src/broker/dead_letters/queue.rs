@@ -137,7 +137,7 @@ impl DeadLetterQueue {
         let Some(connection) = &self.connection else {
             return Err(BrowseError::Lost(NO_ANSWER.to_owned()));
         };
-        let found = topology::occupancy(connection, &self.name).await?;
+        let found = topology::occupancy(connection, &self.name, ANSWER_LIMIT).await?;
         // Boxed: otherwise each command's future contains it.
         Box::pin(Browse::begin(connection, &self.name, &self.reader, found, mode)).await
     }

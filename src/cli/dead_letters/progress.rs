@@ -26,7 +26,7 @@ pub(super) async fn show_while<T>(
         }
         let (done, total, step) = (progress.done.get(), progress.total.get(), progress.step.get());
         let line = line(doing, done, total, step);
-        display.show(done, Some(total), message(doing, step), &line);
+        display.show(done, Some(total), message(doing, step), line);
     }
 }
 

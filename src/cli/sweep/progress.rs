@@ -1,6 +1,6 @@
 //! The progress of a sweep at the terminal. The question of the guard may interrupt it.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, future::pending, sync::Arc};
 
 use tokio_util::sync::CancellationToken;
 
@@ -34,7 +34,13 @@ impl SweepProgress {
                 never = progress.show(|| self.state(before)) => match never {},
                 client = guard.unproved_client(stopping) => client,
             };
-            if !guard.allows(client).await {
+            // An answer that comes once the sweep stops changes nothing any more.
+            let allowed = tokio::select! {
+                biased;
+                () = stopping.cancelled() => pending().await,
+                allowed = guard.allows(client) => allowed,
+            };
+            if !allowed {
                 stopping.cancel();
             }
         }
