@@ -366,8 +366,8 @@ mod tests {
         );
     }
 
-    /// The library completes the first confirm, which carries the return, after it was asked for; and the second, of
-    /// the message that came back, before that one is asked for.
+    /// The library completes the first confirm, which carries the return, after it was asked for. It completes the
+    /// second one, of the returned message, before it is asked for.
     #[test]
     fn a_return_on_a_confirm_that_completes_meanwhile_is_not_missed() {
         type Boxed = Pin<Box<dyn Future<Output = lapin::Result<Confirmation>>>>;

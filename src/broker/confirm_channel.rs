@@ -59,8 +59,8 @@ impl ConfirmChannel {
         self.connection.configuration().frame_max()
     }
 
-    /// Closes a channel that failed or was refused: a full quorum queue marks the channels that it refuses, and keeps
-    /// the mark when its limit is removed. If the broker does not answer, the connection is closed.
+    /// Closes a channel that failed or was refused. A full quorum queue keeps refusing such a channel even after the
+    /// queue's limit is removed. If the broker does not answer, the connection is closed.
     pub(super) async fn close(self, settings: &BrokerSettings) {
         let Self { connection, channel } = self;
         if !channel.status().connected() {

@@ -56,7 +56,7 @@ impl Connection {
         let _ = self.answer(limit, closing).await;
     }
 
-    /// Why the connection ended, as the broker or the stream reported it; `None` while it lives.
+    /// Why the connection ended, as the broker or the stream reported it; `None` while it is open.
     pub(super) fn cause(&self) -> Option<CloseCause> {
         self.stream.cause()
     }

@@ -1,8 +1,12 @@
 //! The properties of messages: read into a [`MessageMetadata`], and written when a job moves to another queue.
 //!
-//! Only listed properties are copied. Each of the others does harm: an inherited `expiration` makes a dead letter
-//! vanish, `CC` and `BCC` route it elsewhere, a foreign `user_id` closes the channel, a forged `x-death` makes the
-//! broker drop a parked job as a cycle, headers beyond the frame close the connection.
+//! Only listed properties are copied, because others do harm:
+//!
+//! - An inherited `expiration` makes the broker delete a dead letter.
+//! - `CC` and `BCC` route a message to other queues.
+//! - A foreign `user_id` closes the channel.
+//! - A forged `x-death` makes the broker drop a parked job as a cycle.
+//! - Headers larger than a frame close the connection.
 
 mod fit;
 mod mac;
@@ -65,7 +69,7 @@ pub struct Received<'a> {
     pub redelivered: bool,
 }
 
-/// Reads the metadata of a message. Its history headers are believed, within bounds:
+/// Reads the metadata of a message. Its history headers are used, within bounds:
 ///
 /// - with keys: if their MAC is right, so a worker wrote them for this job;
 /// - without keys: if the message came out of one of our retry queues. A producer can forge that, so the

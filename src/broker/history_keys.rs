@@ -1,7 +1,7 @@
 //! The keys that sign the history of parked jobs. They may change while the worker runs.
 //!
-//! A file holds one key per line. The first signs, and all of them verify. So every worker can know a new key before
-//! one signs with it, and an old key verifies until the last job signed with it is back.
+//! A file holds one key per line. The first signs, and all of them verify. So a new key can be given to all
+//! workers before one signs with it. An old key must stay until the last job that it signed is back.
 
 use std::{
     fmt,

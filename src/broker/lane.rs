@@ -158,8 +158,8 @@ impl LaneChannel {
         SessionBreak::Cancelled
     }
 
-    /// Takes a delivery. Returns `None` if its tag is out of order: acks would hit other jobs from here on, and only
-    /// a new channel counts from the start.
+    /// Takes a delivery. Returns `None` if its tag is out of order: later acks would apply to other jobs. Only a new
+    /// channel starts a new count.
     fn receive(
         &self,
         delivery: Delivery,

@@ -40,8 +40,8 @@ pub(super) enum FetchAnswer {
 /// A question. It is answered once.
 pub(super) type Question = oneshot::Sender<FetchAnswer>;
 
-/// Awaits `work`. While the lane is stalled, it leaves its turn to the other lane: the broker's answer waits behind
-/// unread deliveries, and a question must not wait with it.
+/// Awaits `work`. While the lane is stalled, questions go to the other lane: this lane's answer from the broker waits
+/// behind unread deliveries.
 pub(super) async fn yielding_turns<T>(
     questions: &mut mpsc::Receiver<Question>,
     stalls: impl Fn() -> bool,

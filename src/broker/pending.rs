@@ -6,7 +6,7 @@
 //! breaks its channel alone, twice, is unpublishable; others go between its two tries. The order is kept as long as
 //! no message is refused.
 //!
-//! If the broker closes the connection, the culprit may belong to any queue. Such a failure counts only against a
+//! If the broker closes the connection, the refused message may belong to any queue. Such a failure counts only against a
 //! message that was alone on its connection.
 
 use std::collections::VecDeque;
@@ -154,7 +154,7 @@ impl<M> Pending<M> {
         }
     }
 
-    /// The index of the suspect that goes next, if one does.
+    /// The index of the suspected message to send next, if one is due.
     fn due(&self, confirmed: u64) -> Option<usize> {
         let others_wait = self.entries.iter().any(|entry| !entry.suspect);
         let is_due = |entry: &PendingMessage<M>| {

@@ -72,7 +72,7 @@ impl Producer {
     ///
     /// # Errors
     ///
-    /// The broker that cannot be reached, or the queue that is not as it must be.
+    /// The broker cannot be reached, or a queue is missing or has other arguments.
     pub async fn prepare(&mut self) -> Result<(), PrepareError> {
         self.channel.prepare(&self.queues).await
     }

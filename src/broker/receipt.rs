@@ -102,19 +102,19 @@ impl Receipt {
         Self { tag, ledger, settled: false }
     }
 
-    /// Acks the delivery, if its session lives.
+    /// Acks the delivery, if its session is still open.
     #[must_use]
     pub fn ack(mut self) -> Settled {
         self.settle(Settle::Ack, Settled::Done)
     }
 
-    /// Requeues the delivery, if its session lives.
+    /// Requeues the delivery, if its session is still open.
     #[must_use]
     pub fn requeue(mut self) -> Settled {
         self.settle(Settle::Requeue, Settled::Requeued)
     }
 
-    /// Leaves the delivery to its queue's own dead-lettering, if its session lives.
+    /// Leaves the delivery to its queue's own dead-lettering, if its session is still open.
     pub(super) fn leave_to_broker(mut self, refusal: Unpublishable) -> Settled {
         self.settle(Settle::DeadLetter, Settled::LeftToBroker(refusal))
     }

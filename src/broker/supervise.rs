@@ -96,8 +96,8 @@ impl Supervisor {
     ///
     /// # Errors
     ///
-    /// [`TopologyError::Differs`] if a queue has other arguments and no lane ever consumed: a fault of the
-    /// configuration. Found later, it is retried like any other.
+    /// [`TopologyError::Differs`] if a queue has other arguments and no lane has consumed yet: then the
+    /// configuration is wrong. After that, this error is retried like any other.
     pub async fn run(self) -> Result<(), TopologyError> {
         let PerLane { interactive, bulk } = self.lanes;
         let lanes = async { tokio::try_join!(interactive.run(), bulk.run()).map(|_| ()) };

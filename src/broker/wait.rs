@@ -1,7 +1,7 @@
-//! The one way to wait for the broker: up to a limit, and no longer than the connection lives.
+//! The one way to wait for the broker: up to a limit, and no longer than the connection is open.
 //!
-//! A future of lapin may never complete when its connection is lost at the wrong moment. So each wait also looks at
-//! the connection, and ends with it.
+//! A future of lapin may never complete when its connection is lost at the wrong moment. So each wait also checks
+//! the connection, and ends when it is lost.
 
 use std::{pin::pin, time::Duration};
 
@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::{cause::GONE, connect::NO_ANSWER, connection::Connection};
 
-/// How often a wait looks at its connection.
+/// The time between two checks of the connection.
 const CHECK_EVERY: Duration = Duration::from_millis(100);
 
 /// What can be expected of a connection.

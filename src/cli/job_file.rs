@@ -26,8 +26,8 @@ pub(super) struct JobFileArgs {
     #[arg(long)]
     format: Option<InputFormat>,
 
-    /// The column of a CSV file that holds a field, if its name differs: `refresh_token=token`; repeat it for
-    /// more fields
+    /// The column of a CSV file that holds a field, if their names differ: `refresh_token=token`; repeat the option
+    /// for more fields
     #[arg(long, value_name = "FIELD=COLUMN")]
     column: Vec<Column>,
 

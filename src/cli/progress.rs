@@ -111,7 +111,7 @@ pub struct FileCounts {
     pub counts: String,
     /// Further counts, for the plain line only.
     pub detail: String,
-    /// The bytes of the file that are dealt with. `None` for the bytes that are read.
+    /// The bytes of the file whose lines have ended. `None` for the bytes that are read.
     pub position: Option<u64>,
 }
 

@@ -1,7 +1,7 @@
 //! Whether a broker's URL means what its author meant.
 //!
-//! The client library reads URLs leniently: it connects to `localhost` where it finds no host name, and
-//! takes a password's stray `/` or `#` for the end of the host. What it would misread is refused here.
+//! The client library reads URLs leniently. It connects to `localhost` if there is no host name, and a `/`
+//! or `#` in a password ends the host for it. URLs that it would misread are refused here.
 
 use std::{net::Ipv4Addr, ops::RangeInclusive};
 
@@ -20,7 +20,7 @@ pub(super) enum LinkSecurity {
     Plain,
 }
 
-/// How a URL should look.
+/// The form of a valid URL.
 const FORM: &str = "write it like amqps://user:password@host:5671/vhost; in names and password, write \
                     %2F for /, %3F for ?, %23 for #, %40 for @, %2C for a comma";
 
@@ -35,7 +35,7 @@ const PARAMETERS: [&str; 3] = ["auth_mechanism", "channel_max", "frame_max"];
 /// library reserves memory for 64 of the largest.
 const FRAME_MAX: RangeInclusive<u32> = 4_096..=1_048_576;
 
-/// Channels of one connection. Each lane has one, and so has each look at the queues.
+/// Channels of one connection. Each lane has one, and so has each inspection of the queues.
 const CHANNEL_MAX: RangeInclusive<u32> = 16..=65_535;
 
 /// What the client library can log in by.

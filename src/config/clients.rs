@@ -24,7 +24,7 @@ use super::{
 /// Where the table stands.
 pub(super) const TABLE: &str = "credentials.clients";
 
-/// Whether secrets are at hand where the configuration is read.
+/// Whether secrets are available where the configuration is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SecretNeed {
     /// They are needed: their files are opened, and there must be some.

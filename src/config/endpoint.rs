@@ -14,7 +14,7 @@ use super::{
     file,
     preset::{self, Preset},
     reader::ConfigReader,
-    value::{self, CONNECTING, ConfigValue, QUICK, WHILE_IN_HAND},
+    value::{self, CONNECTING, ConfigValue, QUICK, WHILE_IN_FLIGHT},
 };
 
 const URL: &str = "endpoint.url";
@@ -42,7 +42,7 @@ pub(super) fn read(reader: &mut ConfigReader, max_concurrency: usize) -> Endpoin
         url: endpoint_url(reader, preset),
         api_version: reader.required("endpoint.api_version", header),
         connect_timeout: reader.required(CONNECT_TIMEOUT, value::duration(CONNECTING)),
-        timeout: reader.required(TIMEOUT, value::duration(WHILE_IN_HAND)),
+        timeout: reader.required(TIMEOUT, value::duration(WHILE_IN_FLIGHT)),
         connection_max_age: reader.required("endpoint.connection_max_age", value::duration(AGE)),
         ca_file: reader.file(CA_FILE, file::certificates),
         proxy: proxy(reader),

@@ -103,8 +103,8 @@ fn hold_of_sound(config: &Config) {
 
     let retry = &config.pipeline.policy.retry;
     assert!(retry.hold <= retry.give_up_after);
-    let in_hand = [retry.hold, retry.schedule.max, retry.retry_after_max, config.endpoint.timeout];
-    assert!(in_hand.iter().all(|time| *time <= pipeline::MAX_IN_FLIGHT), "{in_hand:?}");
+    let steps = [retry.hold, retry.schedule.max, retry.retry_after_max, config.endpoint.timeout];
+    assert!(steps.iter().all(|time| *time <= pipeline::MAX_IN_FLIGHT), "{steps:?}");
     assert!(!retry.park.is_empty() && retry.park.is_sorted_by(|one, next| one < next));
     assert_eq!(retry.park, config.broker.park);
     let mut waits = retry.schedule.start();

@@ -22,8 +22,8 @@ impl ConfigKey {
 
     /// The key that a variable of the environment sets; `None` if the name is none of ours.
     ///
-    /// A name that is not in upper case sets no key: it comes back as a key of one segment that nobody
-    /// knows, so that it is reported.
+    /// A name that is not in upper case sets no key. It is returned as an unknown key of one segment, so
+    /// that it is reported.
     pub(super) fn from_variable(name: &str) -> Option<Self> {
         let path = name.strip_prefix(PREFIX)?;
         let key = Self(path.split(LEVEL).map(str::to_ascii_lowercase).collect());

@@ -42,7 +42,7 @@ pub use self::{
 /// Every key with its default, its unit and its reason.
 const DEFAULTS: &str = include_str!("../../config/default.toml");
 
-/// More remembered tokens than this are a slip of the unit: memory would end first.
+/// More remembered tokens than this are a wrong unit: they would not fit into memory.
 const MAX_REMEMBERED: usize = 100_000_000;
 
 /// The settings of all parts, checked.
@@ -68,18 +68,18 @@ pub struct Config {
     pub process: ProcessSettings,
     /// The files that it was read from, in their order.
     pub files: Vec<PathBuf>,
-    /// What works but deserves a look, one sentence each, to be logged once.
+    /// Warnings about valid but unusual settings, one sentence each, to be logged once.
     pub warnings: Vec<String>,
 }
 
 impl Config {
-    /// Loads the configuration of a worker from `files`, the later ones winning, and the variables of
-    /// the environment, as [`std::env::vars_os`] gives them; those that are not ours are skipped.
+    /// Loads the configuration of a worker from `files` and the variables of the environment, as
+    /// [`std::env::vars_os`] gives them. Later files override earlier ones. Other variables are skipped.
     ///
     /// # Errors
     ///
-    /// [`ConfigFaults`], all of them: unreadable files, broken syntax, unknown keys, wrong values, settings
-    /// that do not go together, secrets that are missing or cannot be read.
+    /// [`ConfigFaults`] lists every fault: unreadable files, broken syntax, unknown keys, wrong values,
+    /// contradictory settings, secrets that are missing or unreadable.
     pub fn load<N, V>(
         files: &[PathBuf],
         environment: impl IntoIterator<Item = (N, V)>,
@@ -112,9 +112,9 @@ impl Config {
         )
     }
 
-    /// Loads the configuration for what makes no calls to the endpoint (a producer, a look at dead
-    /// letters, a health check) and may run where the client secrets are not: none has to be given,
-    /// and their files are not opened.
+    /// Loads the configuration for a command that makes no calls to the endpoint: a producer, a command on
+    /// dead letters, a health check. It may run on a machine without client secrets: none is required, and
+    /// their files are not opened.
     ///
     /// # Errors
     ///

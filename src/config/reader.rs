@@ -1,6 +1,6 @@
 //! Reads settings out of layers, key by key.
 //!
-//! A reader never stops at a fault: it notes it and hands out a placeholder, so that one load reports
+//! A reader never stops at a fault: it records it and returns a placeholder, so that one load reports
 //! everything. It also remembers which keys it was asked for; a key that nobody asked for is unknown.
 //! Deriving the reading with serde was turned down: it stops at the first fault and quotes values.
 
@@ -130,7 +130,7 @@ impl ConfigReader {
         ConfigFault::new(Some(key.to_string()), place, problem)
     }
 
-    /// Notes something that works but deserves a look.
+    /// Records a warning about a valid but unusual setting.
     pub(super) fn warn(&mut self, warning: impl Into<String>) {
         self.warnings.push(warning.into());
     }

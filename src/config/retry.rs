@@ -7,7 +7,7 @@ use crate::domain::{RetryPolicy, Schedule};
 use super::{
     faults::Problem,
     reader::ConfigReader,
-    value::{self, ConfigValue, LONGEST, SHORTEST, WHILE_IN_HAND},
+    value::{self, ConfigValue, LONGEST, SHORTEST, WHILE_IN_FLIGHT},
 };
 
 /// `x-message-ttl` is counted in milliseconds, and beyond 31 bits of them brokers differ.
@@ -27,15 +27,15 @@ const GIVE_UP_AFTER: &str = "retry.give_up_after";
 pub(super) fn read(reader: &mut ConfigReader) -> RetryPolicy {
     let policy = RetryPolicy {
         schedule: Schedule {
-            initial: reader.required(INITIAL, value::duration(WHILE_IN_HAND)),
+            initial: reader.required(INITIAL, value::duration(WHILE_IN_FLIGHT)),
             multiplier: reader.required("retry.multiplier", value::number(MULTIPLIER)),
-            max: reader.required(MAX, value::duration(WHILE_IN_HAND)),
+            max: reader.required(MAX, value::duration(WHILE_IN_FLIGHT)),
             jitter: reader.required("retry.jitter", value::number(JITTER)),
         },
-        hold: reader.required(HOLD, value::duration(WHILE_IN_HAND)),
+        hold: reader.required(HOLD, value::duration(WHILE_IN_FLIGHT)),
         park: reader.required(PARK, stays),
         give_up_after: reader.required(GIVE_UP_AFTER, value::duration(SHORTEST..=LONGEST)),
-        retry_after_max: reader.required("retry.retry_after_max", value::duration(WHILE_IN_HAND)),
+        retry_after_max: reader.required("retry.retry_after_max", value::duration(WHILE_IN_FLIGHT)),
     };
     let ordered = policy.schedule.initial <= policy.schedule.max;
     reader.require(&[INITIAL, MAX], ordered, || {

@@ -10,8 +10,8 @@ use super::{
     value::ConfigValue,
 };
 
-/// A slip in the last part of a key is likelier than one in the section: so much more alike than it
-/// looks is a known key of the same section.
+/// The bonus in similarity for a known key of the same section. A typing error in the last part of a key is
+/// more likely than one in the section.
 const SAME_SECTION: f64 = 0.1;
 
 /// A fault for every key of `layer` that is neither known nor reported already; one for all links to

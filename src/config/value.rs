@@ -18,9 +18,9 @@ pub(super) const LONGEST: Duration = Duration::from_secs(31_557_600);
 /// The shortest duration that is not none.
 pub(super) const SHORTEST: Duration = Duration::from_millis(1);
 
-/// What happens to a job between its delivery and its settlement: longer than it may be in flight, it
-/// would never come to its end.
-pub(super) const WHILE_IN_HAND: RangeInclusive<Duration> = SHORTEST..=MAX_IN_FLIGHT;
+/// Durations of steps between a job's delivery and its settlement. A step that lasts longer than a job may be in
+/// flight would never end.
+pub(super) const WHILE_IN_FLIGHT: RangeInclusive<Duration> = SHORTEST..=MAX_IN_FLIGHT;
 
 /// The time to connect: longer than this, a server that does not answer is down.
 pub(super) const CONNECTING: RangeInclusive<Duration> = SHORTEST..=Duration::from_secs(60);

@@ -51,7 +51,7 @@ pub struct History {
 }
 
 impl History {
-    /// The longest pause that is believed or counted. A forged one can delay the end of its own job by no more.
+    /// The longest pause that is counted. So a forged value delays the end of its own job by at most this time.
     pub const MOST_PAUSED: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
     /// How long the job has been failing, without pauses. `None` if the clock was stepped back to before the first

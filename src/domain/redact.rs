@@ -90,8 +90,8 @@ impl<'a> Redactor<'a> {
         secrets.flat_map(|secret| [secret, secret.trim()]).filter(|whole| !whole.is_empty())
     }
 
-    /// Whether an id reveals something of a secret: it shares 6 characters in a row with one, or half of a
-    /// shorter one, or it is a part of one.
+    /// Whether an id reveals a part of a secret. It does if both share 6 characters in a row, or half of a
+    /// shorter secret. It also does if the id is a part of the secret.
     #[must_use]
     pub fn concerns(&self, id: &str) -> bool {
         let found = |_, _| ControlFlow::Break(());

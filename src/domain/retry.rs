@@ -68,8 +68,8 @@ impl RetryPolicy {
         }
     }
 
-    /// The delay of a job's next stay, which begins at `now` and is noted in its history. The delay is
-    /// at least `at_least`, or else the longest there is.
+    /// Parks a job from `now` on, records that in its history, and returns the delay. The delay is at least
+    /// `at_least`, or else the longest configured one.
     pub fn park(&self, history: &mut History, at_least: Duration, now: SystemTime) -> Duration {
         let next = self.stay(history.stays);
         history.stays = history.stays.saturating_add(1);

@@ -28,7 +28,7 @@ use crate::domain::ErrorChain;
 /// The number of clients.
 const CLIENTS: u32 = 4;
 
-/// A client lives for at least this part of the maximum age.
+/// A client is kept for at least this part of the maximum age.
 const SHORTEST: f64 = 0.75;
 
 /// Returns the current time, for the ages of clients.
@@ -67,7 +67,7 @@ impl ClientPool {
     ///
     /// # Errors
     ///
-    /// [`ClientError`] names the setting that they cannot be built with.
+    /// [`ClientError`] names the setting that is wrong.
     pub fn new(settings: &Settings, clock: AgeClock) -> Result<Self, ClientError> {
         let tls = tls::config(settings)?;
         let now = clock();

@@ -1,8 +1,8 @@
 //! A JSON value of any type, read without an error.
 //!
 //! The derived readers of serde fail on a field of an unexpected type, and accept an array for a struct. Both
-//! are wrong here: a field of the wrong type makes an envelope contradict itself, which is not the same as no
-//! envelope, and `[["00"]]` is not an object. `serde_json::Value` lets the last of two equal keys win, but two
+//! are wrong here. A field of the wrong type makes an envelope contradictory, which differs from no envelope.
+//! And `[["00"]]` is not an object. `serde_json::Value` lets the last of two equal keys win, but two
 //! different codes in one response prove nothing.
 
 use std::{borrow::Cow, fmt, marker::PhantomData};

@@ -17,8 +17,8 @@ const OWN: u32 = 4;
 /// The cause is the client if, meanwhile, the calls of others were answered this many times as often as they failed.
 const OTHERS_ANSWERED: u64 = 4;
 
-/// The calls of a client hang if three things hold: none is answered for this many times the usual latency, nor
-/// for [`LEAST_SILENCE`], while others get [`OTHERS_MEANWHILE`] answers.
+/// The calls of a client hang if three conditions hold. None is answered for this many times the usual latency. None
+/// is answered for [`LEAST_SILENCE`]. Meanwhile others get [`OTHERS_MEANWHILE`] answers.
 const SILENCE: u32 = 4;
 const LEAST_SILENCE: Duration = Duration::from_secs(2);
 const OTHERS_MEANWHILE: u64 = 20;

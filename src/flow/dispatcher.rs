@@ -150,7 +150,8 @@ impl Dispatcher {
         self.know_anew(clients, &[], &[]);
     }
 
-    /// Sets how many clients have a secret. Those in `renewed` have a new one, those in `withdrawn` no longer any.
+    /// Sets how many clients have a secret. Clients in `renewed` have a new secret,
+    /// clients in `withdrawn` have none any more.
     pub fn know_anew(
         self: &Arc<Self>,
         clients: usize,

@@ -9,7 +9,7 @@ use crate::domain::{ClientKey, Lane, PerLane};
 pub(super) struct Lanes<T> {
     waiting: PerLane<FairQueue<T>>,
     bulk_min_share: f64,
-    /// How many starts the bulk lane is owed.
+    /// How many starts the bulk lane is behind its minimum share.
     owed: f64,
 }
 

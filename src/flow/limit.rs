@@ -1,4 +1,4 @@
-//! The adaptive limit of concurrent calls: as high as the endpoint can use, and no higher than it bears.
+//! The adaptive limit of concurrent calls: as high as possible without an overload of the endpoint.
 //!
 //! The limit starts at its floor and doubles ("fast start"), as TCP does with its window. The first sign of
 //! overload ends the fast start. From then on the limit grows by one per round, and after several good
@@ -9,8 +9,8 @@
 //!   decrease is a trial: if the lower limit does not help, the old limit returns. See `trial`.
 //!
 //! A *round* judges one limit. It ends after as many answers as the limit allows calls. Only calls that
-//! began in the round count. Calls from before a decrease are ignored: they show a load that is gone, and a
-//! burst of refusals would otherwise lower the limit many times.
+//! began in the round count. Calls from before a decrease are ignored, because they measured the earlier
+//! load. Otherwise one burst of refusals would lower the limit many times.
 //!
 //! A call that hangs while others are answered (a *straggler*) does not count against the limit, as long as
 //! such calls are few. See `stragglers`.

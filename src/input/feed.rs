@@ -17,7 +17,7 @@ const MAX_LINES: usize = 2048;
 const MAX_BYTES: usize = 1024 * 1024;
 
 /// The lines of a file as they are read. A caller takes all waiting lines at once: large batches from a fast
-/// reader, single lines from somebody who types.
+/// source, single lines from a slow one.
 #[derive(Debug)]
 pub struct Feed(Arc<FeedShared>);
 

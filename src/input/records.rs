@@ -136,7 +136,7 @@ fn names_the_token(beginning: &[u8]) -> bool {
     first_line(beginning).to_ascii_lowercase().windows(name.len()).any(|part| part == name)
 }
 
-/// Returns the number of columns of a header row between lines of tokens, as of a joined file: a cell of it
+/// Returns the number of columns of a header row between lines of tokens, as in joined files. One of its cells
 /// is the name of the token's field. A token may contain that name.
 fn header_columns(line: &[u8]) -> Option<usize> {
     let divides = |byte: &u8| Delimiter::ALL.iter().any(|delimiter| delimiter.byte() == *byte);

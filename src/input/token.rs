@@ -1,7 +1,7 @@
 //! Refuses texts that cannot be tokens, although they fit into the field.
 //!
-//! A token is kept byte for byte. The endpoint would reject one with the quotes or spaces that a spreadsheet,
-//! a web page or a script put around it, and the token would stay alive.
+//! A token is kept byte for byte. A spreadsheet, a web page or a script may put quotes or spaces around it.
+//! The endpoint would reject that text, and the token would stay valid.
 
 use super::{error::Refusal, fields::JobField};
 

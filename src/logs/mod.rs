@@ -35,7 +35,7 @@ pub enum LogError {
 }
 
 /// Sends log lines to standard error: ours up to `level`, and those of other crates up to info, except for
-/// silenced crates. The lines are written while the guard lives. When it is dropped, it waits a moment for the
+/// silenced crates. The lines are written until the guard is dropped. Its drop waits a moment for the
 /// last lines.
 ///
 /// # Errors

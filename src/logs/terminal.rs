@@ -24,7 +24,7 @@ pub fn share_terminal(around: impl Fn(&mut dyn FnMut()) + Send + 'static) -> Ter
     TerminalShare(())
 }
 
-/// Keeps a bar and the log lines apart while it lives.
+/// Keeps a bar and the log lines apart until it is dropped.
 pub struct TerminalShare(());
 
 impl fmt::Debug for TerminalShare {

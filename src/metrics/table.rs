@@ -13,19 +13,19 @@ use super::{
 };
 use crate::domain::{Lane, Reason, ResultLabel};
 
-/// Seconds of a call. From an answer out of the same rack, which needs buckets below 50 ms to show
-/// that latency grows, to twice the default time limit, beyond which only a raised limit can lead.
+/// Seconds of a call. The lowest bounds show changes of latency below 50 ms, for an endpoint nearby. The
+/// highest is twice the default time limit; only a longer limit allows more.
 const CALL_SECONDS: &[f64] =
     &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0];
 
-/// Seconds from a job's timestamp to its token's end. A logout is to be done within one second, so
-/// there are five bounds up to that; a parked job or a sweep takes minutes to hours, up to the day
-/// after which jobs are given up by default.
+/// Seconds from a job's timestamp to the revocation. A logout should take less than a second, so five
+/// bounds are at most one second. A parked job or a sweep takes minutes to hours. By default, jobs are given up
+/// after a day.
 const AGE_SECONDS: &[f64] =
     &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0];
 
-/// Calls for one job. Nearly all need one; about ten fit into the default stay in flight, and some
-/// thirty more into the stays of a day in retry queues.
+/// Calls for one job. Nearly all jobs need one. By default, a job is called about ten times before it is
+/// parked, and about thirty times more within a day.
 const ATTEMPTS: &[f64] = &[1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0, 34.0, 55.0];
 
 /// Declares each metric once.

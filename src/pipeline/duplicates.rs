@@ -9,8 +9,8 @@
 //! The memory belongs to this process: replicas do not share it, and a restart loses it.
 //!
 //! One lock covers all keys. It is held for a few steps and never across an await, so beside a call over
-//! HTTPS it is not contended. A broadcast channel for each key would replace the queue of followers, but
-//! it wakes every follower for each change and has no order of succession.
+//! HTTPS it is not contended. A broadcast channel for each key could replace the queue of followers.
+//! But it wakes every follower for each change, and does not say which follower leads next.
 
 mod flight;
 mod follower;

@@ -521,8 +521,8 @@ async fn an_expired_token_is_not_called_also_after_a_wait() {
     assert!(metrics.contains(r#"revoker_endpoint_calls_total{result="timeout"} 1"#));
 }
 
-/// A job's age is what its producer's clock makes it; where that clock is ahead by more than two clocks may
-/// differ, or says nothing, the job has none, and is counted as such however it ends.
+/// A job's age depends on its producer's clock. The job has no age if that clock is too far ahead, or if there
+/// is no timestamp. It is then counted as a job without an age, whatever its outcome.
 #[tokio::test(start_paused = true)]
 async fn a_job_has_an_age_or_is_counted_as_one_without() {
     let now = TestClock(Instant::now()).now();
@@ -604,8 +604,8 @@ async fn when_cut_off_calls_and_settlements_are_given_back_too() {
     bench.end().await;
 }
 
-/// The call that it waits for is another's, and may be under way: it goes back with that doubt, which the
-/// job that makes the call has as well.
+/// A duplicate waits for another job's call, which may be in progress. So it is requeued as one that may have been
+/// revoked, like the job that makes the call.
 #[tokio::test(start_paused = true)]
 async fn a_duplicate_that_is_cut_off_may_have_been_revoked() {
     let mut bench = bench([Answer::Gated(Verdict::Revoked)]);

@@ -42,9 +42,9 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         if self.flow.shares_rate() { hold.min(IN_PAUSE_SHARING) } else { hold }
     }
 
-    /// Returns once the job has waited for too long: `in_pause` while calls are paused, a few seconds in a
-    /// crowded lane, in any case until it has to leave. While calls are made the job may wait, because it
-    /// gets a permit in time. One timer at a time: every wait of every job runs beside this.
+    /// Returns once the job has waited for too long. The limit is `in_pause` while calls are paused, a few
+    /// seconds in a crowded lane, and the job's own deadline in any case. Otherwise the job may wait, because
+    /// it gets a permit in time. There is one timer at a time, because each wait of each job needs one.
     pub(super) async fn overstayed(&self, in_pause: Duration, context: &JobContext) {
         let left = context.leave_by.saturating_duration_since(Instant::now());
         let at_first = CROWDED_AFTER.min(in_pause).min(left);

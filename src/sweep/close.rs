@@ -10,8 +10,8 @@ use super::{
 };
 use crate::ports::{Clock, SystemClock};
 
-/// Writes the last record of a run, once nothing is in flight: either every line has ended, or no line after a
-/// certain one was called. Without it, all marked lines would be in doubt. Returns whether every line has ended.
+/// Writes the last record of a run, once nothing is in flight. It says that every line has ended, or after which line
+/// no call was made. Without it, all marked lines may have been called. Returns whether every line has ended.
 ///
 /// `started_before` is [`OpenedSweep::started_before`](super::OpenedSweep::started_before).
 pub async fn close(

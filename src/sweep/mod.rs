@@ -1,11 +1,11 @@
 //! Sweeps: jobs from a file in place of a queue, and a journal in place of its acks.
 //!
 //! A sweep uses the worker's pipeline. [`source::FileSource`] is its source, and a settlement is an entry in the [`journal`].
-//! This module does what a broker would do: parked and requeued jobs wait in the `delay_queue`, the prefetch bounds
-//! the jobs in flight, and a job that may have been called before a crash is delivered as redelivered.
+//! This module replaces the broker. Parked and requeued jobs wait in the `delay_queue`. The prefetch bounds the jobs in
+//! flight. A job that may have been called before a crash is flagged as redelivered.
 //!
-//! The data flow: [`begin`] opens input and journal, `scan` turns lines into blocks of jobs, `loader` marks them in
-//! the journal, `source` delivers them, `delivery` records their outcome, and [`close`] ends the journal.
+//! The data flow: [`begin`] opens input and journal. `scan` turns lines into blocks of jobs. `loader` marks them in the
+//! journal, and `source` delivers them. `delivery` records their outcome, and [`close`] ends the journal.
 
 mod begin;
 mod calls;

@@ -27,8 +27,8 @@ use crate::{
     ports::{Clock, Demand, Source, SystemClock},
 };
 
-/// While the flow wants one job for a probe, the least time between two jobs: a job may end without a call,
-/// and then another one is needed.
+/// The minimum time between two jobs while the flow wants one job for a probe. A second job is needed if the
+/// first one ends without a call.
 const PROBE_EVERY: Duration = Duration::from_millis(500);
 
 /// If the input cannot be read again, delayed jobs are kept in memory. Above this many bytes, no more lines are read.

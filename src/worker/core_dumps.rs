@@ -1,11 +1,11 @@
 //! No core dump by default: it would write every token and secret in memory to a disk.
 //!
 //! Two settings of the process do this, because neither is enough alone. A limit of zero on the size of a
-//! core file works on every system, but Linux does not apply it where `kernel.core_pattern` pipes the
-//! dump to a program (core(5)). A process that is not dumpable gets no dump of any kind there
-//! (`PR_SET_DUMPABLE` in prctl(2)). It also keeps other processes of the same user from attaching a
-//! debugger and from reading its memory; its files in `/proc` belong to root, and `/proc/PID/fd` is
-//! closed to the user. The process itself still reads `/proc/self`, from which its metrics come.
+//! core file works on every system. But Linux ignores it if `kernel.core_pattern` pipes the dump to a
+//! program (core(5)). There, a process that is not dumpable gets no dump of any kind
+//! (`PR_SET_DUMPABLE` in prctl(2)). Other processes of the same user also cannot attach a debugger or read
+//! its memory. Its files in `/proc` belong to root, and the user cannot open `/proc/PID/fd`. The process itself still
+//! reads `/proc/self`, from which its metrics come.
 //!
 //! Only the soft limit is lowered, so that `process.core_dumps` can restore it.
 

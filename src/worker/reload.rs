@@ -1,8 +1,8 @@
 //! Reloads rotated secrets without a restart: the clients' secrets, and the keys of the history headers.
 //!
 //! Every secret is read again at an interval and on SIGHUP. Comparing the content finds every change, and the
-//! files are small. Times of change miss a swapped link, which is how Kubernetes replaces a mounted secret,
-//! and file notifications do not come through every network file system.
+//! files are small. Modification times miss a swapped link, which is how Kubernetes replaces a mounted
+//! secret. File notifications do not work on every network file system.
 
 mod report;
 mod trigger;

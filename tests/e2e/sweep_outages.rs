@@ -91,8 +91,8 @@ async fn sigterm_finishes_what_is_called_and_the_next_run_goes_on() {
     let first = launch.clone().arg("--admin").arg("127.0.0.1:0").start();
     first
         .until_metrics("every line to be in flight", |metrics| {
-            let in_hand = |state| metrics.value(&format!("jobs_in_flight{{state=\"{state}\"}}"));
-            in_hand("calling") == CALLING && in_hand("waiting") == LINES - CALLING
+            let in_flight = |state| metrics.value(&format!("jobs_in_flight{{state=\"{state}\"}}"));
+            in_flight("calling") == CALLING && in_flight("waiting") == LINES - CALLING
         })
         .await;
     endpoint.until_count(CALLING).await;

@@ -133,7 +133,7 @@ impl Running {
         let source = SimSource { life: Arc::clone(&life), intake: deliveries };
         let mut guiding = JoinSet::new();
         guiding.spawn(Arc::clone(&flow).run(CancellationToken::new()));
-        guiding.spawn(brake(Arc::clone(&health), Arc::clone(&flow)));
+        guiding.spawn(hold_calls(Arc::clone(&health), Arc::clone(&flow)));
         guiding.spawn(take_in(Arc::clone(&life)));
         guiding.spawn(watch_pauses(Arc::clone(&life)));
         Self {
@@ -250,7 +250,7 @@ fn pipeline(
 }
 
 /// Starts no calls while too many verdicts wait to be published.
-async fn brake(health: Arc<PublishHealth>, flow: Arc<Dispatcher>) {
+async fn hold_calls(health: Arc<PublishHealth>, flow: Arc<Dispatcher>) {
     let mut full = health.full();
     while full.changed().await.is_ok() {
         let full = *full.borrow_and_update();

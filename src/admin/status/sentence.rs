@@ -41,8 +41,8 @@ impl Tone {
     }
 }
 
-/// Puts the parts' conditions in a sentence: what keeps it from working first, then what it waits for.
-/// `trouble` is what calls failed by of late.
+/// Describes the parts' conditions in one sentence: a part that is not ready first, then a part that waits.
+/// `trouble` is the most recent cause of failed calls.
 pub fn compose(
     parts: &[(&str, Condition)],
     trouble: Option<ResultLabel>,

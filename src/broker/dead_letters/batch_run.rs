@@ -243,9 +243,9 @@ impl<A: BatchAction> ActionRound<'_, A> {
         refused.map_or(Ok(()), |why| Err(ActionError::Refused(why)))
     }
 
-    /// Applies the action. If that takes long during the reading, the reading ends and the messages stay held:
-    /// while it blocks publishing, a broker closes a connection that nobody reads. The second result says how the
-    /// reading ended; messages that are done count in any case.
+    /// Applies the action. If that takes long during the reading, the reading ends and the messages stay held. The
+    /// reason is that a broker that blocks publishing closes a connection that is not read. The second result says
+    /// how the reading ended. Finished messages count in any case.
     async fn apply(
         &mut self,
         mut batch: Vec<BrowsedMessage>,

@@ -12,8 +12,8 @@ const KEPT_BYTES: usize = 16;
 /// A digest of a message's body, properties and headers.
 ///
 /// Messages have no id of their own, and their places change as others leave. A message that was replayed and
-/// died again has another identity, because its headers count the replays. Two messages with the same
-/// identity are the same job twice, so either of them can be used.
+/// dead-lettered again has another identity, because its headers count the replays. Two messages with the same
+/// identity are copies of one job, so either of them can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MessageIdentity([u8; KEPT_BYTES]);
 

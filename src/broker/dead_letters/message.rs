@@ -57,7 +57,7 @@ impl BrowsedMessage {
         self.tag
     }
 
-    /// Why it died, and what its headers and body say of the job.
+    /// The reason for the dead letter, and the job's details from headers and body.
     pub fn letter(&self) -> StoredLetter {
         self.reader.read(&self.properties, &self.body)
     }

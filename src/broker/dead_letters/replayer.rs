@@ -39,7 +39,7 @@ const BLOCKED_LIMIT: Duration = Duration::from_secs(300);
 pub struct Replayer {
     channel: DedicatedChannel,
     queues: Queues,
-    /// The lane for all jobs; `None` for the lane where each died.
+    /// The lane for all jobs; `None` for each job's own lane.
     to_lane: Option<Lane>,
     replayed: PerLane<u64>,
     confirm_timeout: ConfirmTimeout,
@@ -56,7 +56,7 @@ struct RefusedBodies {
 }
 
 impl Replayer {
-    /// A replayer that is not connected yet. It publishes to `to_lane`, or to the lane where each job died.
+    /// A replayer that is not connected yet. It publishes to `to_lane`, or to each job's own lane.
     pub fn new(settings: &Arc<BrokerSettings>, to_lane: Option<Lane>) -> Self {
         Self {
             channel: DedicatedChannel::new(settings),

@@ -1,5 +1,5 @@
 //! The messages that an action is about. The set is fixed before the action starts: it contains neither later dead
-//! letters, nor a message that was replayed and died again.
+//! letters, nor a message that was replayed and dead-lettered again.
 
 use std::ops::Range;
 

@@ -39,8 +39,8 @@ pub(super) struct ReadPlan {
 
 impl ReadPlan {
     /// The plan for a queue with `ready` messages. `channels` is `None` for a browse that only reads. In mode
-    /// `Ack` it is the most channels of the connection (0 for any number): consumers start one by one, so that no
-    /// second one receives messages while one is acked.
+    /// `Ack` it is the most channels of the connection (0 for any number). Consumers start one by one, so that no
+    /// other consumer gets messages while the messages of one are acked.
     pub(super) fn of(ready: u32, channels: Option<u16>) -> Self {
         if ready < u32::from(MAX_PREFETCH) {
             Self { prefetch: MAX_PREFETCH, first: 1 }

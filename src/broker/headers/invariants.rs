@@ -29,8 +29,8 @@ static KEYS: LazyLock<HistoryKeys> =
 /// The time of day in these invariants, in Unix seconds.
 const NOW: u64 = 1_700_000_000;
 
-/// Reads properties as they came over the wire. The first byte says in which lane they came, whether the broker says
-/// of them that they stayed in one of our retry queues, and whether the worker has keys.
+/// Reads properties as they came over the wire. The first byte says in which lane they came, and whether the worker has
+/// keys. It also says whether the broker reports a stay in one of our retry queues.
 ///
 /// # Panics
 ///
@@ -152,7 +152,7 @@ fn strangers(properties: &BasicProperties) -> Vec<(ShortString, AMQPValue)> {
     strangers.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-/// What the broker makes of a message whose stay in `queue` is over.
+/// Returns a message as the broker delivers it after its stay in `queue`.
 #[must_use]
 pub fn out_of(queue: &ShortString, parked: &BasicProperties) -> BasicProperties {
     let mut headers = parked.headers().clone().unwrap_or_default();

@@ -17,7 +17,7 @@ pub(crate) const ATTEMPTS: &str = "x-revoker-attempts";
 pub(crate) const PARKED: &str = "x-revoker-parked";
 /// When the first attempt failed.
 pub(crate) const FIRST_FAILED_AT: &str = "x-revoker-first-failed-at";
-/// When the job died.
+/// When the job became a dead letter.
 pub(crate) const DEAD_AT: &str = "x-revoker-dead-at";
 /// How long its client or the worker was paused since then, in milliseconds.
 pub(crate) const PAUSED_MS: &str = "x-revoker-paused-ms";

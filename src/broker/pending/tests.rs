@@ -13,8 +13,8 @@ struct Broker {
     poison: Vec<u32>,
     /// What such a break is.
     blame: Option<MessageBlame>,
-    /// Of a batch that breaks, the first so many messages are confirmed before; the others in front of the
-    /// culprit are stored, and nobody says so.
+    /// The number of messages of a batch that are confirmed before it breaks its channel. The others before the
+    /// refused message are stored, but not confirmed.
     confirms: usize,
     /// What it stores, each copy.
     stored: Vec<u32>,
@@ -266,9 +266,9 @@ fn a_batch_is_bounded_by_messages_and_by_bytes() {
 }
 
 proptest! {
-    /// Whatever is too large, in whatever order it comes, and however many confirms come before a channel
-    /// breaks: exactly the messages that are too large are found, all others are confirmed, and none of
-    /// them is stored twice, for nothing went together with a message larger than what had passed.
+    /// Exactly the messages that are too large are found, and all others are confirmed. None of them is stored
+    /// twice, because a message larger than all confirmed ones goes alone. Sizes, order and the number of confirms
+    /// before a channel breaks are random.
     #[test]
     fn what_is_too_large_is_found_and_the_others_are_stored_once(
         sizes in proptest::collection::vec(1usize..400, 1..40),

@@ -91,8 +91,8 @@ pub fn read(sent: &[u8], cuts: Cuts) -> (Vec<u8>, Option<String>) {
     }
 }
 
-/// Reads bytes as what a broker sends. The first says how they are cut; and whether the others are taken as they are,
-/// or as the payloads of frames, each behind its kind and two bytes of length.
+/// Reads bytes as what a broker sends. The first byte says how they are split. It also says whether the others are raw,
+/// or payloads of frames: then each follows its kind and two bytes of length.
 ///
 /// # Panics
 ///
@@ -161,7 +161,7 @@ fn next<'a>(got: &mut &'a [u8]) -> Option<(u8, Option<&'a [u8]>)> {
     Some((kind, frame.map(|frame| &frame[HEAD..size - 1])))
 }
 
-/// What the stream looks into, lapin reads; what it does not know, lapin may read or not.
+/// lapin reads each method that the stream parses. It may or may not read a method that the stream does not know.
 fn hold_of_method(payload: &[u8]) {
     let read = parse_class(payload).is_ok_and(|(rest, _)| rest.is_empty());
     let &[c0, c1, m0, m1, ..] = payload else { panic!("a method without a name") };

@@ -191,8 +191,8 @@ impl StreamReader {
         }
     }
 
-    /// Waits until the waiting message fits the budget, or lapin needs a heartbeat: it takes a silent stream for
-    /// dead, and this one is not read.
+    /// Waits until the waiting message fits the budget, or lapin needs a heartbeat. Without heartbeats, lapin would
+    /// count this stream as lost, because it is not read meanwhile.
     fn wait(&mut self, source: &mut impl ByteSource, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Some(account) = &self.account {
             account.wait(cx.waker());

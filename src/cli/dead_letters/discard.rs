@@ -1,4 +1,4 @@
-//! `revoker dead-letters discard`: throws dead letters away for good.
+//! `revoker dead-letters discard`: deletes dead letters for good.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
@@ -15,10 +15,10 @@ use crate::{
     cli::Exit,
 };
 
-/// Throw dead letters away for good
+/// Delete dead letters for good
 ///
-/// This does not revoke their tokens, and nothing keeps them: export them first. The command asks you to type
-/// their number, unless --yes is given. Dead letters that arrive meanwhile are not touched.
+/// This does not revoke their tokens, and no copy is kept: export them first. The command asks you to type
+/// their number, unless --yes is given. Dead letters that arrive later are not deleted.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  \
                         revoker dead-letters discard --reason invalid_job --until 30d --dry-run\n  \
@@ -27,7 +27,7 @@ pub(super) struct DiscardArgs {
     #[command(flatten)]
     change: ChangeArgs,
 
-    /// Do not ask
+    /// Do not ask for the number
     #[arg(long)]
     yes: bool,
 }

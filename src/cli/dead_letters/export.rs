@@ -20,14 +20,14 @@ use crate::{broker::BrowseSummary, cli::Exit};
 
 /// Write the jobs of dead letters to a file, one JSON object per line
 ///
-/// Without --reveal, fingerprints replace the tokens, under another name: the file says what died, and no command
-/// reads it as jobs. With --reveal, the file contains live tokens for enqueue and sweep; delete it when they have
-/// read it. Only its owner may read it. The dead letters stay in the queue.
+/// Without --reveal, the file contains fingerprints in place of the tokens, in another field. So no command reads it
+/// as jobs. With --reveal, the file contains live tokens for enqueue and sweep: delete it after that. Only its owner
+/// may read the file. The dead letters stay in the queue.
 ///
-/// Dead letters whose body is no job are left out and counted, and the exit code is 3.
+/// Dead letters whose body is not a job are left out and counted, and the exit code is 3.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  \
-                        revoker dead-letters export --reason exhausted what-died.ndjson\n  \
+                        revoker dead-letters export --reason exhausted fingerprints.ndjson\n  \
                         revoker dead-letters export --reason exhausted --reveal jobs.ndjson\n  \
                         revoker enqueue jobs.ndjson && rm jobs.ndjson")]
 pub(super) struct ExportArgs {

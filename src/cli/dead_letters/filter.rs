@@ -9,13 +9,13 @@ use crate::domain::{DeadReason, Lane, Reason, StoredLetter};
 
 /// The dead letters that a command selects: all, or those that match every given option
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Which letters")]
+#[command(next_help_heading = "Filters")]
 pub(super) struct FilterArgs {
     /// Only those with this reason; repeat it for more than one
     #[arg(long, value_name = "REASON", value_parser = reason())]
     reason: Vec<DeadReason>,
 
-    /// Only those that died in this lane
+    /// Only those from this lane
     #[arg(long, value_name = "LANE", value_parser = lane())]
     lane: Option<Lane>,
 
@@ -23,11 +23,11 @@ pub(super) struct FilterArgs {
     #[arg(long, value_name = "ID")]
     client_id: Option<String>,
 
-    /// Only those that died at or after this time: 2h (two hours ago), or 2025-03-01T04:00:00Z
+    /// Only those dead-lettered at or after this time: 2h (two hours ago), or 2025-03-01T04:00:00Z
     #[arg(long, value_name = "WHEN", value_parser = Moment::parse)]
     since: Option<Moment>,
 
-    /// Only those that died at or before this time
+    /// Only those dead-lettered at or before this time
     #[arg(long, value_name = "WHEN", value_parser = Moment::parse)]
     until: Option<Moment>,
 

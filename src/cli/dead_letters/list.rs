@@ -1,4 +1,4 @@
-//! `revoker dead-letters list`: what died, and why.
+//! `revoker dead-letters list`: the dead letters and their reasons.
 
 mod document;
 
@@ -31,8 +31,8 @@ const PIECE: usize = 64 * 1024;
 
 /// List dead letters, the oldest first, with the counts by reason on top
 ///
-/// Changes nothing: every dead letter stays in its place. With --json, and for a table of more than 10,000 rows, the
-/// dead letters are printed as they are read, and the counts follow them.
+/// Changes nothing: every dead letter stays in its place. JSON, and a table of more than 10,000 rows, are printed
+/// while the queue is read, and the counts are printed last.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  \
                         revoker dead-letters list --reason exhausted --lane interactive --since 2h\n  \

@@ -33,11 +33,11 @@ use crate::{
 
 /// List, show, replay, export or discard dead letters
 ///
-/// Each command holds the whole queue while it reads, for seconds. Then it returns what it does not take, in
-/// order, however it ends. Meanwhile the queue looks empty to metrics and to a second command. Tokens are
+/// While a command reads, it holds all messages of the queue: metrics and a second command see an empty queue.
+/// This takes seconds. Then the command returns the remaining messages in order, even if it fails. Tokens are
 /// shown as fingerprints.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example, from what died to what is done about it:\n  \
+#[command(after_help = "Example, from the list to the replay:\n  \
                         revoker dead-letters list --since 2h\n  \
                         revoker dead-letters show logout-7\n  \
                         revoker dead-letters replay --reason exhausted --since 2h --dry-run\n  \

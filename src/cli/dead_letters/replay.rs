@@ -19,22 +19,20 @@ use crate::{
 /// Send dead letters back to their lanes, as fresh jobs
 ///
 /// Each job is published and confirmed before its dead letter is removed. The selection is fixed at the start: a
-/// job that dies again meanwhile is not replayed a second time. A replayed job starts with no attempts, and
-/// counts its replays.
+/// job that is dead-lettered again meanwhile is not replayed again. A replayed job starts with no attempts. Its
+/// header x-revoker-replays counts its replays.
 ///
-/// Dead letters that the endpoint rejected stay where they are (exit code 3) without --include-rejected, because
-/// the same call would get the same answer.
+/// Without --include-rejected, dead letters that the endpoint rejected stay in the queue (exit code 3): the same
+/// call would get the same answer.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Example, after a client's secret was configured that had been missing:\n  \
+#[command(after_help = "Example, after a missing client secret was configured:\n  \
                         revoker dead-letters replay --reason unknown_client --client-id shop --dry-run\n  \
-                        revoker dead-letters replay --reason unknown_client --client-id shop --rate 20"
-)]
+                        revoker dead-letters replay --reason unknown_client --client-id shop --rate 20")]
 pub(super) struct ReplayArgs {
     #[command(flatten)]
     change: ChangeArgs,
 
-    /// Send all to this lane; by default each goes to the lane where it died, or to bulk if that is unknown
+    /// Send all to this lane; by default each goes back to its own lane, or to bulk if that is unknown
     #[arg(long, value_name = "LANE", value_parser = lane())]
     to_lane: Option<Lane>,
 
@@ -42,7 +40,7 @@ pub(super) struct ReplayArgs {
     #[arg(long, value_name = "PER SECOND", value_parser = rate)]
     rate: Option<f64>,
 
-    /// Replay those too that the endpoint rejected
+    /// Also replay dead letters that the endpoint rejected
     #[arg(long)]
     include_rejected: bool,
 }

@@ -12,29 +12,29 @@ const REFUSED: &str = ".refused.ndjson";
 
 /// Publish the jobs of a file, each confirmed by its queue.
 ///
-/// Reads NDJSON (one JSON object a line), CSV (a header row with the names of a job's fields) or text (one
-/// token a line), also compressed with gzip or zstd.
+/// Reads NDJSON (one JSON object a line), CSV (a header row with a job's field names) or text (one token a line).
+/// The file may be compressed with gzip or zstd.
 ///
 /// The worker's own rules check every line first. FILE.refused.ndjson lists each refused line with its number
-/// and reason, and the exit code is 3. Duplicates inside the file are dropped and counted. If the broker is
-/// lost, the command waits for it and skips nothing.
+/// and reason, and the exit code is 3. Duplicates inside the file are dropped and counted. If the
+/// connection is lost, the command waits for the broker and skips no line.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   revoker enqueue --dry-run leak.csv
       Checks every line, publishes nothing.
   revoker enqueue --client-id shop --audience https://api.example leak.csv.gz
-      Publishes into the bulk lane; the client and the audience are for lines that name none.
+      Publishes into the bulk lane. Lines without a client or an audience get these.
   revoker enqueue --rate 500 --expires-at 2030-01-31T00:00:00Z tokens.txt
-      One token a line, 500 a second at most; after that date none is called.
+      One token a line, at most 500 a second. After that date the worker makes no calls for them.
   revoker enqueue --delimiter semicolon --column refresh_token=token export.csv
-      Reads a file with other columns: tokens stand in its column token.
+      Reads a file with other columns: the column token holds the tokens.
   psql -qAtc 'SELECT token FROM leaked' | revoker enqueue --format text -
   revoker enqueue --from-line 52001 leak.csv
-      Goes on after an interruption, as its last words say. Lines before are neither checked nor \
-published, and no later line counts as a duplicate of one of them.
+      Resumes an interrupted run, with the line number that it printed at its end. Earlier lines are \
+neither checked nor published, and later lines are not compared with them.
 
-Exit codes: 0 every job is in its queue; 1 interrupted or failed, with the command that goes on; \
+Exit codes: 0 every job is in its queue; 1 interrupted or failed, and it prints the command to resume; \
 2 wrong usage, configuration or file; 3 every job is in its queue, but lines were refused.")]
 pub struct EnqueueArgs {
     #[command(flatten)]

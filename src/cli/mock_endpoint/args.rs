@@ -22,8 +22,8 @@ Examples:
   curl 'http://127.0.0.1:8088/ledger?summary'
 
 POST on any path is the revoke call. GET /ledger shows the counts, tokens by fingerprint. GET \
-/healthz answers ok, GET /readyz as a worker does. The same seed treats the same tokens in the same \
-way, in any order.")]
+/healthz answers ok, GET /readyz as a worker does. With the same seed, the same tokens get the same \
+answers, in any order.")]
 pub(in crate::cli) struct MockEndpointArgs {
     /// Where to listen; port 0 for any
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8088")]

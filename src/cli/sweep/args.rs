@@ -26,31 +26,31 @@ const FAILED: &str = ".failed.ndjson";
 
 /// Revoke the tokens of a file without a broker: a journal replaces the queue.
 ///
-/// Reads NDJSON (one JSON object a line), CSV (a header row with `refresh_token`; other columns by the job's
-/// field names) or text (one token a line), also compressed with gzip or zstd. Verdicts, retries, pauses and
-/// limits are those of `revoker run`.
+/// Reads NDJSON (one JSON object a line), CSV (a header row with a job's field names, at least `refresh_token`) or
+/// text (one token a line). The file may be compressed with gzip or zstd. Verdicts, retries, pauses and limits are
+/// those of `revoker run`.
 ///
-/// FILE.journal.ndjson records the outcome of each line. Started again, also after a crash, the same command
-/// resumes. It never calls a token that the journal proves revoked.
+/// FILE.journal.ndjson records the outcome of each line. The same command resumes an
+/// interrupted or crashed sweep. It makes no call for a token that the journal proves revoked.
 #[derive(Debug, clap::Args)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 #[command(after_help = "\
 Examples:
   revoker --config config/production.toml sweep --dry-run leak.csv
-      Checks every line, and says what is left to do; calls nothing, writes nothing.
+      Checks every line and prints what is left to do. Makes no calls, writes nothing.
   revoker --config config/production.toml sweep --client-id shop --report report.json leak.csv
-      Revokes all of them. Interrupted, the same command goes on.
+      Revokes all tokens. After an interruption, the same command resumes.
   revoker --config config/production.toml sweep --retry-failed leak.csv
-      Takes up the failed lines again; leak.csv.failed.ndjson lists them.
+      Retries the failed lines, which leak.csv.failed.ndjson lists.
   revoker sweep --delimiter semicolon --column refresh_token=token export.csv
-      Reads a file with other columns: tokens stand in its column token.
+      Reads a file with other columns: the column token holds the tokens.
   gpg -d leak.txt.gpg | revoker sweep --format text --journal leak.journal.ndjson -
-      Standard input cannot be known again, so an interrupted sweep of it goes on with --force alone.
+      An interrupted sweep of standard input resumes only with --force, because it may not be the same input.
 
-Exit codes: 0 every token is dealt with; 1 interrupted or failed, and the last words say what goes on; \
+Exit codes: 0 every line has ended without a failure; 1 interrupted or failed, and it prints how to resume; \
 2 wrong usage, configuration or file; 3 every line has ended, but some failed or were refused; 4 nothing was \
 revoked for a client whose first answers were all rejections (flow.guard.first_rejections): check its secret \
-and the environment, and the last words say what goes on.")]
+and the environment, and it prints how to resume.")]
 pub struct SweepArgs {
     #[command(flatten)]
     pub input: JobFileArgs,
@@ -67,16 +67,16 @@ pub struct SweepArgs {
     #[arg(long, value_name = "N")]
     concurrency: Option<NonZeroUsize>,
 
-    /// Try the failed lines again
+    /// Retry the failed lines
     #[arg(long)]
     retry_failed: bool,
 
-    /// Resume although the input or a setting that decides its meaning has changed: tokens that the journal
+    /// Resume although the input has changed, or a setting that decides how it is read. Tokens that the journal
     /// proves revoked are not called again
     #[arg(long)]
     force: bool,
 
-    /// Go on although nothing is revoked: for a list of tokens that are dead already
+    /// Continue although nothing is revoked: for a list of tokens that are already invalid
     #[arg(long)]
     expect_dead: bool,
 

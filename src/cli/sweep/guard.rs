@@ -43,8 +43,8 @@ impl RevocationGuard {
         Self { flow, pauses, asks, is_file }
     }
 
-    /// Waits for a client for which nothing is revoked, unless the sweep stops. Then no call starts: each
-    /// could have one more token rejected.
+    /// Waits for a client for which nothing is revoked, unless the sweep stops. From then on no call starts: its
+    /// token could be rejected too.
     pub(super) async fn unproved_client(&self, stopping: &CancellationToken) -> ClientKey {
         let mut status = self.flow.status();
         loop {
@@ -61,7 +61,7 @@ impl RevocationGuard {
         }
     }
 
-    /// Returns whether the sweep goes on with a client. If so, calls start again.
+    /// Returns whether the sweep continues with a client. If so, calls start again.
     pub(super) async fn allows(&self, client: ClientKey) -> bool {
         let goes_on = self.asks && self.goes_on(client).await;
         if goes_on {

@@ -24,7 +24,7 @@ pub enum ExpiryFault {
     /// -1 for "never", or a zero date that was turned into a number.
     #[error("is negative, which is no moment; leave it out for a token that does not expire")]
     Negative,
-    /// A number that is too small for a moment: how long the token lives, mostly.
+    /// A number that is too small for a point in time: mostly the token's lifetime.
     #[error(
         "is a number of seconds before the year 2000, perhaps a lifetime; write the moment of expiry \
          in Unix seconds"

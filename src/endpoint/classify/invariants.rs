@@ -12,8 +12,8 @@ use super::{
 /// What the call sent, and an answer may echo.
 pub const SECRETS: [&str; 2] = ["canary-token", "canary-secret"];
 
-/// Judges an answer: its status in the first line, and how its body came if it is not whole; then its
-/// headers, an empty line, the body.
+/// Judges an answer. The first line has its status, and how its body ended if it is not complete. Then come
+/// its headers, an empty line and the body.
 pub fn hold(answer: &[u8]) {
     let split = answer.windows(2).position(|pair| pair == b"\n\n");
     let (head, body) = split.map_or((answer, &b""[..]), |at| (&answer[..at], &answer[at + 2..]));

@@ -6,8 +6,8 @@
 //!
 //! A baseline that followed every round would also follow the queue that a growing limit builds in small
 //! steps. So it rises only with rounds whose load it has seen before. An experiment separates an endpoint
-//! that is slower from now on from one that is overloaded: the limit falls, and if latency does not fall
-//! with it, the limit is not the cause.
+//! that has become slower from one that is overloaded: the limit is lowered. If the latency stays, the limit
+//! is not the cause.
 
 use std::time::Duration;
 

@@ -17,7 +17,7 @@ const REFUSAL: u64 = 2 * MILLI;
 /// How long a straggler takes.
 pub const STRAGGLER: u64 = 10 * SECOND;
 
-/// A stretch of time in which neither the endpoint nor the demand changes.
+/// A period in which neither the endpoint nor the demand changes.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Phase {
@@ -73,7 +73,7 @@ pub struct Expect {
     pub best_fixed: Option<usize>,
 }
 
-/// What was seen of a phase: from its settling to its end, unless it says otherwise.
+/// The measurements of a phase. Fields count from the time when the phase has settled, unless they say otherwise.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
     /// The least and the greatest limit.

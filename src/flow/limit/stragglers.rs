@@ -1,8 +1,8 @@
 //! Stragglers: calls that hang while others are answered.
 //!
-//! A call that hangs keeps its place. If one call in a thousand takes ten seconds and the others a
-//! millisecond, the slow ones soon hold every place of a low limit, and all others wait. So stragglers do
-//! not count against the limit.
+//! A call that hangs occupies one place of the limit. Suppose that one call in a thousand takes ten seconds,
+//! and the others a millisecond. Then the slow ones soon occupy a low limit, and all others wait. So
+//! stragglers do not count against the limit.
 //!
 //! The measure is not the time of a call, but how many others were answered meanwhile. In an outage none
 //! is answered, so no call becomes a straggler. Their number is bounded: where latency varies, some calls

@@ -33,7 +33,7 @@ impl SharedHistory {
 /// One call with its leader and its followers.
 pub(super) struct Flight {
     pub(super) history: SharedHistory,
-    /// Tells a leader of the bulk lane, once, that an interactive follower lends its lane.
+    /// Tells a leader of the bulk lane, once, that an interactive follower has joined.
     promotion: Option<oneshot::Sender<()>>,
     /// The followers by their ticket, the longest waiting first.
     waiting: PerLane<BTreeMap<u64, oneshot::Sender<FollowerOutcome>>>,

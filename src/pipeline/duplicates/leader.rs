@@ -26,7 +26,7 @@ pub struct Leader {
 enum LeaderPhase {
     Waiting,
     Calling,
-    /// The verdict is told, or the lead was never taken up: there is nothing to hand over.
+    /// The followers have the verdict, or this job never led: there is nothing to hand over.
     Over,
 }
 
@@ -51,8 +51,8 @@ impl Leader {
         }
     }
 
-    /// Runs `wait` for the lane of the call. Once an interactive follower lends its lane, the wait begins
-    /// again for that lane.
+    /// Runs `wait` for the lane of the call. Once an interactive follower has joined, the wait begins
+    /// again in the interactive lane.
     pub async fn in_lane<F: Future>(&mut self, wait: impl Fn(Lane) -> F) -> F::Output {
         if self.lane() == Lane::Bulk
             && let Some(promoted) = &mut self.promoted
@@ -85,8 +85,8 @@ impl Leader {
     /// Ends the call; `None` if it was never made. The endpoint's own verdict ends the lead and goes to
     /// the followers. Only a revoked token is remembered.
     ///
-    /// The caller has to weigh the returned history with the verdict: a follower may have joined that
-    /// knows more of the token than this job does.
+    /// The caller must judge the verdict with the returned history. A follower may have added earlier calls
+    /// for this token, which this job's own history lacks.
     pub fn end_call(&mut self, verdict: Option<&Verdict>) -> SharedHistory {
         if self.phase == LeaderPhase::Over {
             return SharedHistory::default();

@@ -1,9 +1,9 @@
 //! Reads a journal back, also after a crash or a power cut.
 //!
-//! Only the batch that was being written can be torn: each batch is on disk before the next one begins, and its first
-//! record says so. So an unreadable line after all synced bytes is the torn end. It is cut off with everything after
-//! it: no settlement had returned, and the lines are in doubt. An unreadable line before that is damage that no crash
-//! explains. It is an error, since the line may have proved that a token was revoked.
+//! Only the last batch can be incomplete: each batch is on disk before the next one begins. The first record of the
+//! next one says so. So an unreadable line after all synced bytes is the incomplete end. It is cut off with everything after
+//! it: no settlement had returned, and its lines may have been called. An unreadable line before that is damage that no
+//! crash explains. It is an error, since the line may have proved that a token was revoked.
 
 use std::io::{self, BufRead, Read as _};
 

@@ -147,7 +147,7 @@ async fn a_job_is_marked_before_it_is_given_out() {
 }
 
 #[tokio::test]
-async fn no_more_are_in_hand_than_there_is_room_for() {
+async fn no_more_are_in_flight_than_there_is_room_for() {
     let mut bench = of_lines(10, 3);
     let mut in_flight = vec![bench.next().await, bench.next().await, bench.next().await];
     assert!(bench.is_idle());
@@ -254,8 +254,8 @@ async fn a_job_that_is_handed_back_is_given_out_again() {
     assert!(bench.end().await.2);
 }
 
-/// A settlement that was broken off may have reached the disk: the line is left to the next run, which
-/// asks the journal, and nothing is said that would make it look fresh.
+/// An interrupted settlement may have reached the disk. So the line is left to the next run, which reads the
+/// journal. Nothing marks the line as not called.
 #[tokio::test]
 async fn a_delivery_that_is_dropped_is_left_to_the_next_run() {
     let mut bench = of_lines(2, 3);
@@ -268,8 +268,8 @@ async fn a_delivery_that_is_dropped_is_left_to_the_next_run() {
     assert_eq!(state.line_state(1), LineState::InDoubt);
 }
 
-/// Stopped in order, a sweep knows which lines were not called, although they were marked: none is in
-/// doubt but those that are so from a run before.
+/// After an orderly stop, a sweep knows which marked lines were not called. Only lines from an earlier run may
+/// have been called.
 #[tokio::test(start_paused = true)]
 async fn an_orderly_stop_leaves_no_doubt() {
     let mut bench = of_lines(100, 3);
@@ -292,8 +292,8 @@ async fn an_orderly_stop_leaves_no_doubt() {
     assert!(!third.metadata().redelivered);
 }
 
-/// Jobs that came back and were not given out again before the stop: the journal had said that they may be
-/// called, and takes it back.
+/// Jobs were requeued and not delivered again before the stop. The journal had marked them as possibly called, and
+/// removes that mark.
 #[tokio::test(start_paused = true)]
 async fn what_was_not_called_again_is_put_back() {
     let mut bench = of_lines(3, 3);
@@ -312,8 +312,8 @@ async fn what_was_not_called_again_is_put_back() {
     }
 }
 
-/// Killed, in other words without a last word: what was given out is in doubt, and stays so until it has
-/// ended, through an orderly stop as well.
+/// After a kill, the delivered jobs may have been called. They stay marked so until they end, even after an
+/// orderly stop.
 #[tokio::test]
 async fn what_a_killed_run_had_marked_is_redelivered() {
     let mut first = of_lines(3, 3);
@@ -379,8 +379,8 @@ async fn failed_lines_are_taken_up_again_when_asked_for() {
     assert_eq!(state.line_state(1), LineState::Ended(LineOutcome::Ended(Completion::Revoked)));
 }
 
-/// The second line asks for what the journal proves: with another expiry it is no repetition for the
-/// reader of the file, but the token is the same.
+/// The second line has a token that the journal proves revoked. Its expiry differs, so the reader of the file
+/// does not drop it as a duplicate.
 #[tokio::test]
 async fn what_the_journal_proves_is_not_called_on_another_line_either() {
     let folder = tempfile::tempdir().unwrap();

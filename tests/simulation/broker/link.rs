@@ -24,12 +24,12 @@ struct Channel {
 }
 
 impl Link {
-    pub fn in_hand(&self, lane: Lane) -> usize {
+    pub fn in_flight(&self, lane: Lane) -> usize {
         self.0.get(lane).unacked.len()
     }
 
     pub fn is_idle(&self) -> bool {
-        Lane::ALL.into_iter().all(|lane| self.in_hand(lane) == 0)
+        Lane::ALL.into_iter().all(|lane| self.in_flight(lane) == 0)
     }
 
     /// Gives a message its tag.

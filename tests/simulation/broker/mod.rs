@@ -161,7 +161,7 @@ impl Broker {
         let mut state = self.state();
         let state = &mut *state;
         let open = state.links.get_mut(&link)?;
-        if open.in_hand(lane) >= prefetch {
+        if open.in_flight(lane) >= prefetch {
             return None;
         }
         let message = state.lanes.get_mut(lane).pop_front()?;

@@ -67,7 +67,7 @@ impl Witness {
                 let now = self.clock.now();
                 let client = self.plan.jobs[state.record(number).job].client();
                 let since = *state.record(number).failing_since.get_or_insert_with(Instant::now);
-                let in_hand =
+                let failing_for =
                     since.elapsed().saturating_sub(state.paused_since(number, client, since));
                 let record = state.record(number);
                 let first = record.history.first_failed_at.filter(|_| record.history.stays > 0);
@@ -79,7 +79,7 @@ impl Witness {
                 };
                 record.failed = true;
                 record.worn_out =
-                    in_hand >= retry.hold || first.is_some_and(|first| !has_time(first));
+                    failing_for >= retry.hold || first.is_some_and(|first| !has_time(first));
                 record.not_before = Some(Instant::now() + wish.max(least));
                 if failure.ambiguous {
                     state.suspect(number);

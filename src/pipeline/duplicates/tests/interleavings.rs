@@ -255,8 +255,8 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// At most one leads at a time, in the order of the rules; each follower gets exactly its one
-    /// answer; nobody is left waiting, and nothing is left behind.
+    /// At most one job leads at a time, in the order of the rules. Each follower gets exactly one
+    /// answer. At the end no job waits, and no entry is left.
     #[test]
     fn every_order_of_events_keeps_the_rules(
         remembers in any::<bool>(),

@@ -165,8 +165,8 @@ fn what_is_not_there_is_looked_at_without_being_made() {
     assert!(!folder.journal().exists());
 }
 
-/// A journal of the form before, which counted line feeds alone: its numbers are those of now unless a
-/// carriage return ends a line by itself.
+/// A journal of the earlier version, which counted only line feeds. Its line numbers are still right unless a
+/// carriage return alone ends a line.
 #[test]
 fn a_journal_that_counted_line_feeds_is_gone_on_with_where_that_is_the_same() {
     let folder = Folder::new();
