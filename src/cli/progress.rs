@@ -46,9 +46,9 @@ impl ProgressDisplay {
             let under = bar.clone();
             (bar, logs::share_terminal(move |write| under.suspend(write)))
         });
-        let mut display = Self { bar, next: Instant::now(), update: None };
-        display.next += display.period();
-        display
+        // The bar is drawn at once, a line comes only from a command that takes longer.
+        let next = Instant::now() + if bar.is_some() { Duration::ZERO } else { BETWEEN_LINES };
+        Self { bar, next, update: None }
     }
 
     const fn period(&self) -> Duration {
@@ -77,11 +77,11 @@ impl ProgressDisplay {
         let bar = self.bar.as_ref().map(|(bar, _)| bar.clone());
         self.update = Some(spawn_blocking(move || {
             if let Some(bar) = bar {
+                bar.set_message(message);
                 if let Some(total) = total {
                     bar.set_length(total);
                 }
                 bar.set_position(position);
-                bar.set_message(message);
             } else {
                 // A closed standard error needs no progress.
                 drop(writeln!(io::stderr(), "{line}"));
