@@ -1,12 +1,13 @@
 # syntax=docker/dockerfile:1
 
-# The image of every role: the worker by default, `mock-endpoint`, `enqueue` and the others by their name.
+# The image of every command: the worker by default, the others by their name. `mock-endpoint` is part of it so that
+# a demo, a staging cluster or a load test needs no second image. It holds no secret, and `run` never starts it.
 
 FROM rust:1-slim-bookworm AS build
 WORKDIR /revoker
-# The dependencies in a layer of their own, built around an empty crate: it is built again only when they change.
+# The dependencies have their own layer, built with an empty crate. It is built again only when they change.
 COPY Cargo.toml Cargo.lock ./
-# Members of the workspace that the image does not build; Cargo wants to see that they are there.
+# Members of the workspace that the image does not build. Cargo requires that they exist.
 COPY benches/Cargo.toml benches/
 COPY benches/instructions/Cargo.toml benches/instructions/
 RUN mkdir src benches/src \
@@ -22,7 +23,7 @@ RUN touch src/main.rs src/lib.rs && cargo build --release --locked
 # glibc, libgcc and the certificate authorities; no shell, no package manager, not root.
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /revoker/target/release/revoker /usr/local/bin/revoker
-# Inside a container loopback is reachable for nobody else.
+# Nothing outside of a container can reach its loopback.
 ENV REVOKER_ADMIN__LISTEN=0.0.0.0:9464
 EXPOSE 9464
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["/usr/local/bin/revoker", "healthcheck"]

@@ -4,21 +4,23 @@
 //! loses a job, never says "revoked" without proof, and never shows a token.
 //!
 //! Data flows one way: delivery, job, attempts, outcome, settlement. So do imports:
-//! `domain <- metrics, ports <- flow | endpoint | broker | spans | input <- sweep, pipeline <- config, admin, logs <- cli`.
+//! `domain <- metrics, ports <- flow | endpoint | broker | spans | input <- sweep, pipeline <- config, admin <- logs, worker, mock_endpoint <- cli`.
 
-pub mod admin;
+mod admin;
 pub mod broker;
 pub mod cli;
-pub mod config;
+mod config;
 pub mod domain;
 pub mod endpoint;
 pub mod flow;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
-pub mod input;
-pub mod logs;
+mod input;
+mod logs;
 pub mod metrics;
+pub mod mock_endpoint;
 pub mod pipeline;
 pub mod ports;
 pub mod spans;
-pub mod sweep;
+mod sweep;
+mod worker;

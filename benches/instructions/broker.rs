@@ -8,8 +8,8 @@ use lapin::{
 };
 use revoker::{
     broker::{
-        AmqpDelivery, Exits, HistoryKeys, Publisher, Queues,
-        seams::{ChannelLedger, Frame, Receipt, Received, read_arrival},
+        AmqpDelivery, HistoryKeys, Publisher, Queues, SettlementTargets,
+        seams::{ChannelLedger, Frame, Receipt, Received, read_metadata},
     },
     domain::Lane,
     ports::{Clock, Source, SystemClock},
@@ -24,12 +24,12 @@ pub struct Backlog {
     left: usize,
     delivered: u64,
     ledger: Arc<ChannelLedger>,
-    exits: Arc<Exits>,
+    targets: Arc<SettlementTargets>,
     frames: Vec<Frame>,
     /// Whether each delivery above `mark` was acked, in their order.
     acked: VecDeque<bool>,
     mark: u64,
-    in_hand: usize,
+    in_flight: usize,
 }
 
 impl Backlog {
@@ -39,17 +39,17 @@ impl Backlog {
             left: jobs,
             delivered: 0,
             ledger: Arc::default(),
-            exits: Arc::new(Exits {
+            targets: Arc::new(SettlementTargets {
                 queues: Arc::new(Queues::new("q", &[])),
                 publisher,
-                outbox: Arc::default(),
+                health: Arc::default(),
                 declared: true,
                 history_keys: Arc::new(HistoryKeys::none()),
             }),
             frames: Vec::new(),
             acked: VecDeque::new(),
             mark: 0,
-            in_hand: 0,
+            in_flight: 0,
         }
     }
 
@@ -58,7 +58,7 @@ impl Backlog {
         self.ledger.flush(&mut frames);
         for frame in frames.drain(..) {
             match frame {
-                Frame::Ack { tag, multiple } => self.in_hand -= self.ack(tag, multiple),
+                Frame::Ack { tag, multiple } => self.in_flight -= self.ack(tag, multiple),
                 Frame::Requeue { .. } | Frame::DeadLetter { .. } => panic!("a job was given back"),
             }
         }
@@ -80,16 +80,17 @@ impl Backlog {
 
     fn deliver(&mut self) -> AmqpDelivery {
         self.left -= 1;
-        self.in_hand += 1;
+        self.in_flight += 1;
         self.delivered += 1;
         assert!(self.ledger.delivered(self.delivered), "the tags are in order");
         let (properties, body) = (properties(self.delivered), body(self.delivered));
         let now = SystemClock.now();
         let received =
             Received { properties: &properties, body: &body, lane: Lane::Bulk, redelivered: false };
-        let arrival = read_arrival(received, &self.exits.queues, &self.exits.history_keys, now);
+        let metadata =
+            read_metadata(received, &self.targets.queues, &self.targets.history_keys, now);
         let receipt = Receipt::new(self.delivered, Arc::clone(&self.ledger));
-        AmqpDelivery::new(arrival, body, properties, receipt, Arc::clone(&self.exits))
+        AmqpDelivery::new(metadata, body, properties, receipt, Arc::clone(&self.targets))
     }
 }
 
@@ -99,14 +100,14 @@ impl Source for Backlog {
     /// Ends when everything was delivered and acked.
     async fn next(&mut self) -> Option<AmqpDelivery> {
         loop {
-            if self.left > 0 && self.in_hand < PREFETCH {
+            if self.left > 0 && self.in_flight < PREFETCH {
                 return Some(self.deliver());
             }
             self.hear_acks();
-            if self.left == 0 && self.in_hand == 0 {
+            if self.left == 0 && self.in_flight == 0 {
                 return None;
             }
-            if self.in_hand >= PREFETCH || self.left == 0 {
+            if self.in_flight >= PREFETCH || self.left == 0 {
                 tokio::task::yield_now().await;
             }
         }

@@ -16,7 +16,7 @@ use revoker::{
     domain::{ClientKey, Job, JobDefaults, Policy, RetryPolicy, Schedule, TraceContext, Verdict},
     flow::{self, Dispatcher, PauseSettings},
     metrics::{Build, Metrics},
-    pipeline::{self, BackingOff, Chance, Duplicates, Pipeline, Stop},
+    pipeline::{self, BackingOff, Duplicates, Pipeline, Stop},
     ports::{Endpoint, SystemClock, UnknownClient},
     spans::Spans,
 };
@@ -27,7 +27,7 @@ use broker::Backlog;
 /// Calls at a time.
 const CONCURRENCY: usize = 64;
 
-/// The endpoint of a good day.
+/// An endpoint that revokes every token at once.
 struct Willing;
 
 impl Endpoint for Willing {
@@ -64,7 +64,6 @@ async fn work(jobs: usize) {
         settings,
         endpoint: Willing,
         clock: SystemClock,
-        chance: Chance::seeded(1),
         backing_off: BackingOff::new(broker::PREFETCH / 2),
         flow: Arc::clone(&flow),
         metrics,

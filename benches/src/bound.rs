@@ -1,8 +1,8 @@
-//! An endpoint that takes its time: how much of what so many calls at a time could do is done?
+//! An endpoint with latency: how close does the worker come to the bound of its concurrency limit?
 
 use std::time::Duration;
 
-use revoker::{cli::mock_endpoint::Script, domain::Lane};
+use revoker::{domain::Lane, mock_endpoint::Script};
 
 use super::{
     Fallible,
@@ -16,7 +16,7 @@ use super::{
 /// How long a call takes.
 const LATENCY: Duration = Duration::from_millis(50);
 
-/// What is asked of the worker: calls at a time, deliveries in hand, and jobs to measure it by.
+/// What is asked of the worker: calls at a time, deliveries in flight, and jobs to measure it by.
 #[derive(Debug, Clone, Copy)]
 struct Setting {
     concurrency: u32,
@@ -32,11 +32,11 @@ const SETTINGS: [Setting; 2] = [
 /// The aim: this share of the bound.
 const AIM: f64 = 0.95;
 
-/// Measures both settings in turns, and reports.
+/// Measures both settings alternately, and reports.
 ///
 /// # Errors
 ///
-/// What keeps it from being measured.
+/// The measurement fails.
 pub async fn measure(stage: &Stage) -> Fallible<String> {
     let mut runs = SETTINGS.map(|setting| (setting, Vec::new()));
     for repetition in 1..=stage.options.repetitions {

@@ -11,15 +11,15 @@ use tokio::time::{Instant, sleep};
 
 use super::{Fallible, usage::Usage, worker::variable};
 
-/// How often to look what it has used: a process that has ended tells nothing any more.
-const LOOK: Duration = Duration::from_millis(10);
+/// The poll interval of the usage, because an ended process reports nothing.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// What a command took.
 #[derive(Debug, Clone, Copy)]
 pub struct Taken {
     /// From its start to its end.
     pub time: Duration,
-    /// What it had used when it was last looked at, a moment before its end.
+    /// Its usage at the last poll, just before its end.
     pub usage: Usage,
     /// Its exit code.
     pub code: Option<i32>,
@@ -47,14 +47,14 @@ pub async fn run(
         .spawn()?;
     let mut usage = Usage { cpu: Duration::ZERO, peak_rss: 0 };
     loop {
-        // Between its end and the next look it is a name without memory.
+        // Between its end and the next poll it is a zombie without memory.
         if let Ok(now) = Usage::of(child.id()) {
             usage = now;
         }
         if let Some(status) = child.try_wait()? {
             return Ok(Taken { time: began.elapsed(), usage, code: status.code() });
         }
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 

@@ -1,4 +1,4 @@
-//! A backlog that the worker drains, measured in its midst: the start and the last stragglers are told apart.
+//! A backlog that the worker drains, measured without its start and its last jobs.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use super::{
     Fallible,
     scene::Scene,
-    window::{Look, Window},
+    window::{Snapshot, Window},
     worker::Worker,
 };
 
@@ -33,9 +33,9 @@ pub async fn drain(worker: &mut Worker, scene: &Scene, jobs: u32) -> Fallible<Wi
             .map_err(|_| "the backlog is not drained")
     };
     until(share(FROM)).await?;
-    let before = Look::take(ledger, worker)?;
+    let before = Snapshot::take(ledger, worker)?;
     until(share(TO)).await?;
-    let after = Look::take(ledger, worker)?;
+    let after = Snapshot::take(ledger, worker)?;
     until(jobs.into()).await?;
     Ok(Window::between(&before, &after))
 }

@@ -1,6 +1,6 @@
-//! A backlog ten times as long, and ten times again: do the cost of a job and the memory stay what they are?
+//! A backlog ten times as long, and ten times again: do the cost of a job and the memory stay the same?
 
-use revoker::{cli::mock_endpoint::Script, domain::Lane};
+use revoker::{domain::Lane, mock_endpoint::Script};
 
 use super::{
     Fallible,
@@ -17,7 +17,7 @@ const BACKLOGS: [u32; 3] = [10_000, 100_000, 1_000_000];
 ///
 /// # Errors
 ///
-/// What keeps it from being measured.
+/// The measurement fails.
 pub async fn measure(stage: &Stage) -> Fallible<String> {
     let mut table = Table::new(["backlog"].into_iter().chain(HEADS));
     for backlog in BACKLOGS {

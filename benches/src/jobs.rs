@@ -21,7 +21,7 @@ const REPLY_SUCCESS: u16 = 200;
 /// Jobs on their way that are not confirmed yet: enough to keep the broker busy.
 const UNCONFIRMED: usize = 1000;
 
-/// The stays in a retry queue: the worker is told the same.
+/// The delays in the retry queues, as configured for the worker.
 pub const PARK: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(60)];
 
 /// A family of queues of their own, to be deleted at the end.
@@ -33,7 +33,7 @@ pub struct Jobs {
 }
 
 impl Jobs {
-    /// Declares the family of `base` with the stays `park`, so that jobs can wait in it before there is a worker.
+    /// Declares the family of `base` with the delays `park`, so that jobs can wait in it before there is a worker.
     ///
     /// # Errors
     ///
@@ -116,7 +116,7 @@ impl Jobs {
     ///
     /// The broker's.
     pub async fn dead(&self) -> Fallible<u32> {
-        Ok(self.look(self.queues.dead().clone()).await?.message_count())
+        Ok(self.declared(self.queues.dead().clone()).await?.message_count())
     }
 
     /// How many consumers a lane has.
@@ -125,10 +125,10 @@ impl Jobs {
     ///
     /// The broker's.
     pub async fn consumers(&self, lane: Lane) -> Fallible<u32> {
-        Ok(self.look(self.queues.lane(lane).clone()).await?.consumer_count())
+        Ok(self.declared(self.queues.lane(lane).clone()).await?.consumer_count())
     }
 
-    async fn look(&self, queue: ShortString) -> Fallible<Queue> {
+    async fn declared(&self, queue: ShortString) -> Fallible<Queue> {
         let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
         Ok(self.channel.queue_declare(queue, passive, FieldTable::default()).await?)
     }

@@ -1,12 +1,12 @@
 //! Logouts behind a sweep: how long does a logout take while bulk jobs by the ten thousand stand in front, and how
 //! long without them?
 //!
-//! The logouts come one by one at a steady pace, whether or not the ones before are done: a client that waits
-//! would spare the worker just when it is slow, and hide it.
+//! The logouts come one by one at a steady pace, whether or not the ones before are done: a client that
+//! waits would hide the times in which the worker is slow.
 
 use std::time::{Duration, Instant};
 
-use revoker::{cli::mock_endpoint::Script, domain::Lane};
+use revoker::{domain::Lane, mock_endpoint::Script};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
     scene::{Scene, Stage},
     scrape,
     table::{Table, met},
-    window::{HEADS, Look, Window},
+    window::{HEADS, Snapshot, Window},
 };
 
 /// How long a call takes.
@@ -53,11 +53,11 @@ struct Run {
     limit: f64,
 }
 
-/// Measures both in turns, and reports.
+/// Measures both alternately, and reports.
 ///
 /// # Errors
 ///
-/// What keeps it from being measured.
+/// The measurement fails.
 pub async fn measure(stage: &Stage) -> Fallible<String> {
     let sweep = stage.options.scaled(SWEEP);
     let mut runs = [(sweep, Vec::new()), (0, Vec::new())];
@@ -84,13 +84,13 @@ async fn run(stage: &Stage, sweep: u32) -> Fallible<Run> {
         .await
         .map_err(|_| "the sweep does not get under way")?;
 
-    let before = Look::take(ledger, &mut worker)?;
+    let before = Snapshot::take(ledger, &mut worker)?;
     let logouts = log_out(&scene, stage.options.scaled(LOGOUTS)).await?;
     let mut times = Vec::with_capacity(logouts.len());
     for (token, published) in &logouts {
         times.push(scene.proved(token).await?.saturating_duration_since(*published));
     }
-    let after = Look::take(ledger, &mut worker)?;
+    let after = Snapshot::take(ledger, &mut worker)?;
     let metrics = worker.metrics().await?;
     scene.strike(worker).await?;
 

@@ -1,12 +1,12 @@
-//! From publish to revoked, at a share of what the worker can do: how long does a job take that finds others there?
+//! From publish to revoked, at a share of what the worker can do: how long does a job take when others are in the queue?
 //!
 //! Open loop: jobs are published when they are due, whether or not those before are done, and timed from when they were
-//! due, not from when the publisher got round to them. A publisher that waited would spare the worker just when it is
-//! slow, and hide it.
+//! due, not from when the publisher got round to them. A publisher that waits would hide the times in which the worker is
+//! slow.
 
 use std::time::{Duration, Instant};
 
-use revoker::{cli::mock_endpoint::Script, domain::Lane};
+use revoker::{domain::Lane, mock_endpoint::Script};
 use tokio::time::{sleep_until, timeout};
 
 use super::{
@@ -15,7 +15,7 @@ use super::{
     jobs::confirmed,
     scene::{Scene, Stage},
     table::Table,
-    window::{HEADS, Look, Window},
+    window::{HEADS, Snapshot, Window},
     worker::Worker,
 };
 
@@ -40,11 +40,11 @@ struct Run {
     window: Window,
 }
 
-/// Measures all shares in turns, and reports.
+/// Measures all shares alternately, and reports.
 ///
 /// # Errors
 ///
-/// What keeps it from being measured.
+/// The measurement fails.
 pub async fn measure(stage: &Stage) -> Fallible<String> {
     let most = flood(stage).await?;
     eprintln!("latency: {most:.0} jobs/s get through at most");
@@ -85,13 +85,13 @@ async fn set(stage: &Stage) -> Fallible<(Scene, Worker)> {
 
 async fn run(stage: &Stage, rate: f64) -> Fallible<Run> {
     let (scene, mut worker) = set(stage).await?;
-    let before = Look::take(scene.ledger(), &mut worker)?;
+    let before = Snapshot::take(scene.ledger(), &mut worker)?;
     let due = publish(&scene, rate, stage.options.scaled_time(TIME)).await?;
     let mut times = Vec::with_capacity(due.len());
     for (number, due) in due.iter().enumerate() {
         times.push(scene.proved(&token(number)).await?.saturating_duration_since(*due));
     }
-    let after = Look::take(scene.ledger(), &mut worker)?;
+    let after = Snapshot::take(scene.ledger(), &mut worker)?;
     scene.strike(worker).await?;
     times.sort_unstable();
     Ok(Run {

@@ -1,4 +1,4 @@
-//! What the worker can do: its release binary, measured between a real RabbitMQ and a stand-in for the endpoint.
+//! What the worker can do: its release binary, measured between a real RabbitMQ and a mock for the endpoint.
 //!
 //! One module per question, each with the numbers that make the question; the rest sets the stage. A harness that
 //! repeats a function for nanoseconds would be of no use here: what is measured is a process among others, for seconds.
@@ -9,16 +9,16 @@ mod bound;
 mod broker;
 mod clients;
 mod command;
-mod condemned;
 mod drain;
 mod figures;
+mod files;
 mod growth;
-mod hands;
 mod jobs;
 mod lanes;
 mod latency;
 mod machine;
 mod options;
+mod rejected;
 mod saturation;
 mod scene;
 mod scrape;
@@ -61,10 +61,10 @@ async fn measure(options: Options) -> Fallible<()> {
             Bench::Bound => bound::measure(&stage).await?,
             Bench::Latency => latency::measure(&stage).await?,
             Bench::Growth => growth::measure(&stage).await?,
-            Bench::Condemned => condemned::measure(&stage).await?,
+            Bench::Rejected => rejected::measure(&stage).await?,
             Bench::Saturation => saturation::measure(&stage).await?,
             Bench::Lanes => lanes::measure(&stage).await?,
-            Bench::Hands => hands::measure(&stage).await?,
+            Bench::Files => files::measure(&stage).await?,
             Bench::Start => start::measure(&stage).await?,
             Bench::Clients => clients::measure(&stage).await?,
         };

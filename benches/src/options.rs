@@ -20,7 +20,7 @@ pub struct Options {
     #[arg(long, value_name = "SHARE", env = "BENCH_SCALE", default_value = "1", value_parser = scale)]
     pub scale: f64,
 
-    /// How often everything is measured, in turns; the tables show medians
+    /// How often everything is measured, alternately; the tables show medians
     #[arg(long, value_name = "N", env = "BENCH_REPETITIONS", default_value = "3",
           value_parser = clap::value_parser!(u32).range(1..))]
     pub repetitions: u32,
@@ -46,13 +46,13 @@ pub enum Bench {
     /// Backlogs of growing length
     Growth,
     /// An endpoint that rejects everything
-    Condemned,
+    Rejected,
     /// An endpoint that answers 429 beyond so many calls at a time
     Saturation,
     /// Logouts behind a sweep
     Lanes,
-    /// A file into the queue, and a file without one
-    Hands,
+    /// `enqueue` and `sweep` of a large file
+    Files,
     /// From a start, and from the broker's return, to the first job revoked
     Start,
     /// Many clients, partial failures, bursts and outages: scenarios a to m

@@ -1,9 +1,9 @@
-//! An endpoint that handles so many calls at a time and answers 429 beyond: what does the worker make of it by
-//! itself, and what would it have made with the best limit that a person could have set?
+//! An endpoint that handles so many calls at a time and answers 429 beyond: how close does the
+//! adaptive limit come to the best fixed limit?
 
 use std::time::Duration;
 
-use revoker::{cli::mock_endpoint::Script, domain::Lane};
+use revoker::{domain::Lane, mock_endpoint::Script};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
@@ -12,7 +12,7 @@ use super::{
     scene::Stage,
     scrape,
     table::{Table, met},
-    window::{HEADS, Look, Window},
+    window::{HEADS, Snapshot, Window},
 };
 
 /// Calls at a time that the endpoint handles.
@@ -64,16 +64,16 @@ pub struct Run {
     limit: f64,
 }
 
-/// Measures every setting in turns, and reports.
+/// Measures every setting alternately, and reports.
 ///
 /// # Errors
 ///
-/// What keeps it from being measured.
+/// The measurement fails.
 pub async fn measure(stage: &Stage) -> Fallible<String> {
     let settings: Vec<Setting> =
         [Setting::Adaptive].into_iter().chain(FIXED.map(Setting::Fixed)).collect();
     let mut runs: Vec<(Setting, Vec<Run>)> = settings.iter().map(|of| (*of, Vec::new())).collect();
-    // In turns: whatever else the machine does meets all settings alike.
+    // Alternately, so that other load of the machine affects all settings equally.
     for repetition in 1..=stage.options.repetitions {
         for (setting, runs) in &mut runs {
             let run = run(stage, *setting).await?;
@@ -93,7 +93,7 @@ pub async fn measure(stage: &Stage) -> Fallible<String> {
 ///
 /// # Errors
 ///
-/// What keeps it from being measured.
+/// The measurement fails.
 pub async fn run(stage: &Stage, setting: Setting) -> Fallible<Run> {
     let script = Script {
         latency: LATENCY,
@@ -113,9 +113,9 @@ pub async fn run(stage: &Stage, setting: Setting) -> Fallible<Run> {
     // One that does not get that far is paused, or as slow as its limit.
     let _ = timeout(START_LIMIT, started).await;
     let start = began.elapsed();
-    let before = Look::take(ledger, &mut worker)?;
+    let before = Snapshot::take(ledger, &mut worker)?;
     sleep(window).await;
-    let after = Look::take(ledger, &mut worker)?;
+    let after = Snapshot::take(ledger, &mut worker)?;
     let metrics = worker.metrics().await?;
     let pauses = worker.pauses();
     scene.strike(worker).await?;

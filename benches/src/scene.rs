@@ -8,8 +8,8 @@ use std::{
 };
 
 use revoker::{
-    cli::mock_endpoint::{Ledger, MockEndpoint, Script},
     domain::{Fingerprint, Lane},
+    mock_endpoint::{Ledger, MockEndpoint, Script},
 };
 use tokio::time::{sleep, timeout};
 
@@ -23,8 +23,8 @@ use super::{
 /// How long a job may take to be revoked, once it is looked for.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// How often to look whether it is. What is measured is dated by the ledger.
-const LOOK: Duration = Duration::from_millis(5);
+/// The poll interval. The ledger provides the measured times.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// What all measurements share.
 #[derive(Debug)]
@@ -111,7 +111,7 @@ impl Scene {
             loop {
                 match self.ledger().proved_at(token) {
                     Some(at) => break at,
-                    None => sleep(LOOK).await,
+                    None => sleep(POLL_INTERVAL).await,
                 }
             }
         };

@@ -1,11 +1,11 @@
-//! An endpoint that answers at once: what does the worker itself cost, and what of it do its parts cost alone?
+//! An endpoint that answers at once: what does a job cost, and how much of it does the worker itself cause?
 //!
-//! Beside it run three references, each a process of its own: the bare HTTP client and the bare consumer, which do half
-//! of the work each and nothing of the rest, and a plain worker, which does both and promises nothing.
+//! Three reference programs run separately: the bare HTTP client and the bare consumer, which do half of the work each,
+//! and a plain worker, which does both without guarantees.
 
 use std::time::Duration;
 
-use revoker::{cli::mock_endpoint::Script, domain::Lane};
+use revoker::{domain::Lane, mock_endpoint::Script};
 
 use super::{
     Fallible, command,
@@ -19,7 +19,7 @@ use super::{
 /// Jobs of each measurement.
 const JOBS: u32 = 60_000;
 
-/// Calls at a time, or deliveries in hand, of the references: the worker's own limit.
+/// Calls at a time, or deliveries in flight, of the references: the worker's own limit.
 const AT_A_TIME: u32 = 256;
 
 /// A call in so many is slow, and so slow.
@@ -42,11 +42,11 @@ enum Side {
 const SIDES: [Side; 5] =
     [Side::Worker, Side::WithStragglers, Side::PlainWorker, Side::BareClient, Side::BareConsumer];
 
-/// Measures every side in turns, and reports.
+/// Measures every side alternately, and reports.
 ///
 /// # Errors
 ///
-/// What keeps it from being measured.
+/// The measurement fails.
 pub async fn measure(stage: &Stage) -> Fallible<String> {
     let mut runs = SIDES.map(|side| (side, Vec::new()));
     for repetition in 1..=stage.options.repetitions {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use revoker::{cli::mock_endpoint::Script, domain::Lane};
+use revoker::{domain::Lane, mock_endpoint::Script};
 use tokio::time::{sleep, timeout};
 
 use super::{
@@ -17,13 +17,13 @@ use super::{
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// How often to try whether it has.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Measures both, and reports.
 ///
 /// # Errors
 ///
-/// What keeps it from being measured.
+/// The measurement fails.
 pub async fn measure(stage: &Stage) -> Fallible<String> {
     let (mut starts, mut returns) = (Vec::new(), Vec::new());
     for repetition in 1..=stage.options.repetitions {
@@ -66,7 +66,7 @@ async fn back(stage: &Stage) -> Fallible<f64> {
         loop {
             match Jobs::declare(&stage.options.broker, scene.family(), &PARK).await {
                 Ok(jobs) => break jobs,
-                Err(_) => sleep(LOOK).await,
+                Err(_) => sleep(POLL_INTERVAL).await,
             }
         }
     })

@@ -1,11 +1,11 @@
-//! A stretch of time, and what the worker did and used in it.
+//! A period of time, with the work and the resources of the worker in it.
 
-use revoker::cli::mock_endpoint::{Ledger, Totals};
+use revoker::mock_endpoint::{Ledger, LedgerTotals};
 use tokio::time::Instant;
 
 use super::{Fallible, command::Taken, figures::number, usage::Usage, worker::Worker};
 
-/// CPU time is told for so many jobs.
+/// CPU time is per so many jobs.
 const JOBS: f64 = 10_000.0;
 
 const KIB_PER_MIB: f64 = 1024.0;
@@ -13,17 +13,17 @@ const KIB_PER_MIB: f64 = 1024.0;
 /// The heads of [`Window::cells`].
 pub const HEADS: [&str; 3] = ["jobs/s", "CPU s per 10,000 jobs", "peak RSS, MiB"];
 
-/// How things stand at one moment.
+/// The counters at one moment.
 #[derive(Debug)]
-pub struct Look {
+pub struct Snapshot {
     at: Instant,
-    /// The endpoint's books.
-    pub totals: Totals,
+    /// The endpoint's ledger.
+    pub totals: LedgerTotals,
     usage: Usage,
 }
 
-impl Look {
-    /// Now.
+impl Snapshot {
+    /// Takes a snapshot now.
     ///
     /// # Errors
     ///
@@ -33,7 +33,7 @@ impl Look {
     }
 }
 
-/// What happened between two looks.
+/// The figures of the time between two snapshots.
 #[derive(Debug, Clone, Copy)]
 pub struct Window {
     /// Jobs answered per second, revoked or rejected.
@@ -47,9 +47,9 @@ pub struct Window {
 }
 
 impl Window {
-    /// From one look to a later one. What is divided by nothing is no number.
-    pub fn between(before: &Look, after: &Look) -> Self {
-        let answered = |look: &Look| look.totals.revoked + look.totals.rejected;
+    /// The figures from one snapshot to a later one. A division by zero gives NaN.
+    pub fn between(before: &Snapshot, after: &Snapshot) -> Self {
+        let answered = |snapshot: &Snapshot| snapshot.totals.revoked + snapshot.totals.rejected;
         let jobs = number(answered(after) - answered(before));
         let calls = number(after.totals.calls - before.totals.calls);
         Self {
@@ -70,7 +70,7 @@ impl Window {
         }
     }
 
-    /// The medians of what every table tells, under [`HEADS`].
+    /// The medians of the columns of every table, under [`HEADS`].
     pub fn cells(windows: &[Self]) -> [String; 3] {
         let median = |figure: fn(&Self) -> f64| super::figures::median(windows.iter().map(figure));
         [

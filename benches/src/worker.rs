@@ -17,8 +17,8 @@ use super::{Fallible, scrape, usage::Usage};
 /// How long it may take to get ready.
 const READY_LIMIT: Duration = Duration::from_secs(30);
 
-/// How often to look whether it is.
-const LOOK: Duration = Duration::from_millis(20);
+/// The poll interval.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Lines of its log that a failure shows.
 const SHOWN_LINES: usize = 5;
@@ -64,7 +64,7 @@ impl Worker {
                     return Ok(());
                 }
             }
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
         Err(format!("the worker does not get ready; its last words:\n{}", self.last_words()).into())
     }
@@ -99,14 +99,19 @@ impl Worker {
     pub async fn metrics(&mut self) -> Fallible<String> {
         self.check()?;
         let metrics = scrape::page(self.admin, "/metrics").await?;
-        let trouble: Vec<String> = ["revocations_failed_total", "broker_sessions_total"]
+        let faults: Vec<String> = ["revocations_failed_total", "broker_sessions_total"]
             .iter()
             .flat_map(|name| scrape::nonzero(&metrics, name))
             .collect();
-        if trouble.is_empty() {
+        if faults.is_empty() {
             return Ok(metrics);
         }
-        Err(format!("the worker was in trouble:\n{}", trouble.join("\n")).into())
+        Err(format!(
+            "the worker had faults:
+{}",
+            faults.join("\n")
+        )
+        .into())
     }
 
     /// How often it has paused so far, by its log.

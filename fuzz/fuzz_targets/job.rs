@@ -1,4 +1,4 @@
-//! Whatever bytes as the body of a job.
+//! Fuzzes arbitrary bytes as the body of a job.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| revoker::fuzzing::job(bytes));

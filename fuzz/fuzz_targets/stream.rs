@@ -1,4 +1,4 @@
-//! Whatever bytes as what a broker sends.
+//! Fuzzes arbitrary bytes as the bytes of a broker.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| revoker::fuzzing::stream(bytes));

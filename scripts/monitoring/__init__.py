@@ -1,1 +1,1 @@
-"""A worker under load and a Prometheus that watches it, for the scripts that check and draw what people look at."""
+"""A worker under load and a Prometheus that scrapes it, for the checks of the dashboard and the status page."""

@@ -25,7 +25,7 @@ FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
     "--disable-dev-shm-usage",
-    # It asks nobody but the page's server.
+    # It connects only to the page's server.
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
@@ -38,7 +38,7 @@ FLAGS = (
 
 
 class BrowserError(Exception):
-    """The browser refused, ended or fell silent."""
+    """The browser refused, ended or does not answer."""
 
 
 def installed():
@@ -97,8 +97,8 @@ class Browser:
         os.close(told)
         os.close(tells)
 
-    def look_as(self, width, height, scheme, scale=1):
-        """The size of the window in CSS pixels, `light` or `dark`, and device pixels for each of them."""
+    def set_window(self, width, height, scheme, scale=1):
+        """Sets the size of the window in CSS pixels, `light` or `dark`, and the device pixels per CSS pixel."""
         self._call(
             "Emulation.setDeviceMetricsOverride",
             width=width, height=height, deviceScaleFactor=scale, mobile=width < 600,
@@ -109,7 +109,7 @@ class Browser:
         """Loads a page, with all that it asks for."""
         self._events.clear()
         while why := self._call("Page.navigate", url=url).get("errorText"):
-            # A page that asks for itself anew may do so at this very moment, and is in the way.
+            # The page may reload by itself at this moment, which aborts the navigation.
             if why != "net::ERR_ABORTED":
                 raise BrowserError(f"{url}: {why}")
         self.await_load()
@@ -120,15 +120,15 @@ class Browser:
             self._receive()
 
     def evaluate(self, expression):
-        """The value of an expression of JavaScript in the page, once all of it is there."""
-        # In one step: the page may ask for itself anew at any time, and then half of it is there.
+        """Evaluates a JavaScript expression in the fully loaded page."""
+        # In one step, because the page may reload at any time and be incomplete.
         whole = f'document.readyState === "complete" ? (\n{expression.strip().rstrip(";")}\n) : "{NOT_YET}"'
         deadline = time.monotonic() + LIMIT
         while time.monotonic() < deadline:
             try:
                 answer = self._call("Runtime.evaluate", expression=whole, returnByValue=True)
             except BrowserError as error:
-                # The page had just asked for itself anew, and the next one is there soon.
+                # The page is just reloading.
                 if "context" in str(error):
                     continue
                 raise
@@ -140,7 +140,7 @@ class Browser:
         raise BrowserError(f"the page is not whole after {LIMIT} s")
 
     def complaints(self):
-        """What it has put on its console since the page was opened: violations of the page's policy above all."""
+        """The messages on the console since the page was opened, such as violations of the page's policy."""
         # An answer proves that what came before it has been received.
         self._call("Runtime.evaluate", expression="0")
         logged = [event["params"]["entry"]["text"] for event in self._events if event["method"] == "Log.entryAdded"]

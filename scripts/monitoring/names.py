@@ -1,6 +1,6 @@
-"""The metrics that rules, the dashboard and the pages name, held against those that a worker exports.
+"""Compares the metrics that rules, the dashboard and the pages name with those that a worker exports.
 
-A name or a label that nobody exports is no error to Prometheus: its alert would be silent for ever, its panel empty.
+Prometheus accepts a name or a label that nobody exports: the alert would never fire, the panel would be empty.
 """
 
 import re
@@ -34,7 +34,7 @@ def exported(exposition):
 
 
 def texts():
-    """Everything that names metrics: where it stands, and its text."""
+    """Yields every text that names metrics, with its place."""
     for rules in sorted(RULES.glob("*.yml")):
         yield rules.name, re.sub(r"#.*", "", rules.read_text())
     for path in sorted((ROOT / "config/grafana/dashboards").glob("*.json")):
@@ -50,7 +50,7 @@ def texts():
 
 
 def faults_of_matcher(metric, label, operator, wanted, values):
-    """What a matcher asks for and no series has. Of alternatives, each must be there."""
+    """Yields the values of a matcher that no series has. Each alternative must exist."""
     if label in OF_THE_SCRAPE:
         return
     if label not in values:
@@ -66,7 +66,7 @@ def faults_of_matcher(metric, label, operator, wanted, values):
 
 
 def faults_of_documentation(families):
-    """Metrics of ours that a worker exports and the table of metrics does not list."""
+    """Yields metrics that a worker exports and the table of metrics does not list."""
     rows = re.findall(r"^\| (`revoker_.*?) \|", DOCUMENTED.read_text(), re.M)
     listed = {name for row in rows for name in re.findall(r"`(revoker_\w+)`", row)}
     for name in sorted(families):
@@ -75,7 +75,7 @@ def faults_of_documentation(families):
 
 
 def faults(exposition):
-    """Every name, label and value that nobody exports or records, and every metric that is not documented."""
+    """Yields every name, label and value that nobody exports or records, and every undocumented metric."""
     metrics = exported(exposition)
     recorded = {name for rules in RULES.glob("*.yml") for name in re.findall(r"- record: (\S+)", rules.read_text())}
     # A histogram is named by its parts in expressions, by its own name in prose.

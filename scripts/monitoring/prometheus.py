@@ -1,7 +1,6 @@
-"""What Prometheus is asked, over its HTTP interface."""
+"""A client of the HTTP interface of Prometheus."""
 
 import json
-import math
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -10,7 +9,7 @@ TIMEOUT = 300  # seconds of one request: for what hangs, not for what is slow
 
 
 class QueryError(Exception):
-    """Prometheus refused the expression, with its own words."""
+    """Prometheus refused the expression, and says why."""
 
 
 class Prometheus:
@@ -41,16 +40,6 @@ class Prometheus:
         """The series of an expression now: their labels and values."""
         result = self._get("query", query=expression)["result"]
         return [(series["metric"], float(series["value"][1])) for series in result]
-
-    def query_range(self, expression, start, end, step):
-        """The series of an expression over a time: their labels and points (seconds, value), without those that are
-        no number."""
-        result = self._get("query_range", query=expression, start=start, end=end, step=step)["result"]
-        points = ([(at, float(value)) for at, value in series["values"]] for series in result)
-        return [
-            (series["metric"], [(at, value) for at, value in those if math.isfinite(value)])
-            for series, those in zip(result, points, strict=True)
-        ]
 
     def label_values(self, label, selector):
         """The values that a label has in the selected series."""

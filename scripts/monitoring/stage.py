@@ -1,7 +1,7 @@
-"""The scene: a private broker, a mock of the endpoint, a worker, and perhaps a Prometheus that scrapes it.
+"""A test environment: a private broker, a mock of the endpoint, a worker, and optionally a Prometheus.
 
-All of it is on loopback, keeps its files in one temporary folder, and is ended by the process ids that were started
-here, whatever happens.
+Everything is on loopback and keeps its files in one temporary folder. At the end, all processes that were started here
+are stopped, whatever happens.
 """
 
 import json
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 START_LIMIT = 300  # seconds until what is waited for holds: for what hangs, not for what is slow
 STOP_LIMIT = 40  # seconds until it is gone after SIGTERM; the worker's own grace is 20
 
-# What asks for an end: Ctrl-C, a supervisor, a terminal that is closed.
+# The signals that stop a script: Ctrl-C, a supervisor, a closed terminal.
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 SCRAPE_INTERVAL = 2  # seconds: a person waits for it, and on a busy machine a scrape takes one
@@ -40,12 +40,12 @@ scrape_configs:
 CLIENTS = ("demo", "yhaPE3jtHXHMKUZBBFr9QS1x1FaXxr")
 
 
-# A proxy of the environment's would be asked for loopback.
+# Without this, a proxy of the environment would be used for loopback.
 LOOPBACK = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class StageError(Exception):
-    """A part of the scene failed; the text says which, and its last words."""
+    """A process failed; the text says which, with its last output."""
 
 
 def await_that(what, condition, limit=START_LIMIT):
@@ -76,7 +76,7 @@ def listening(pid):
 
 
 class Stage:
-    """The scene, from `with` to its end."""
+    """The environment, from `with` to its end."""
 
     def __init__(self, revoker, endpoint_options=(), *, settings=None, watched=True):
         """`settings` are the worker's, by the names of environment variables; a Prometheus is there if `watched`."""
@@ -93,7 +93,7 @@ class Stage:
         self._jobs = 0
 
     def __enter__(self):
-        # By default these signals end Python at once, and what was started here would stay.
+        # By default these signals end Python at once and leave the started processes.
         for ending in ENDINGS:
             signal.signal(ending, lambda number, _: sys.exit(128 + number))
         self.folder = Path(tempfile.mkdtemp(prefix="revoker-monitoring."))
@@ -105,7 +105,7 @@ class Stage:
         return self
 
     def __exit__(self, *_):
-        # Asked a second time, it still ends what it started.
+        # A second signal must not interrupt this.
         for ending in ENDINGS:
             signal.signal(ending, signal.SIG_IGN)
         for name in reversed(list(self._processes)):
@@ -194,8 +194,7 @@ class Stage:
         self._run(["enqueue", "--lane", lane, "-"], "".join(f"{line}\n" for line in lines))
 
     def enqueue_sample(self):
-        """Publishes the sample jobs, of every kind one, and those that `enqueue` refuses as a producer would that checks
-        nothing."""
+        """Publishes the sample jobs, one of every kind. Those that `enqueue` refuses are published without checks."""
         sample = self.folder / "sample.ndjson"
         shutil.copy(ROOT / "examples/jobs/sample.ndjson", sample)
         self._run(["enqueue", "--lane", "interactive", str(sample)])
@@ -207,14 +206,14 @@ class Stage:
         subprocess.run(publish, input=text, text=True, check=True)
 
     def jobs(self, count, unknown_each):
-        """So many new jobs, each so-manieth of them unknown to the endpoint."""
+        """Yields `count` new jobs; one in `unknown_each` is unknown to the endpoint."""
         self._jobs += count
         for number in range(self._jobs - count, self._jobs):
             kind = "stage-" if number % unknown_each else "unknown-"
             yield f'{{"refresh_token":"{kind}{number}"}}'
 
     def metrics(self):
-        """What the worker exports now, as text."""
+        """The worker's metrics now, as text."""
         with LOOPBACK.open(f"http://{self.admin}/metrics", timeout=START_LIMIT) as answer:
             return answer.read().decode()
 
@@ -250,7 +249,7 @@ class Stage:
             raise StageError(f"{' '.join(arguments)} ended with {done.returncode}: {done.stderr[-500:]}")
 
     def _env(self):
-        # A developer's own settings would change the scene.
+        # A developer's own settings would change the result.
         kept = {key: value for key, value in os.environ.items() if not key.startswith("REVOKER_")}
         return kept | self.environment
 

@@ -14,6 +14,6 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-pub use readiness::{PartReadiness, Readiness, State};
-pub use routes::Parts;
+pub use readiness::{Readiness, ReadinessState};
+pub use routes::ReadinessParts;
 pub use server::serve;

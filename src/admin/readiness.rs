@@ -1,16 +1,18 @@
 //! Whether the worker as a whole is ready, from what its parts say.
 
-use std::{collections::BTreeMap, time::SystemTime};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::ports::{Condition, PausedClient, PausedClients};
+use crate::{
+    domain::rfc3339,
+    ports::{Condition, PausedClient, PausedClients},
+};
 
 /// How ready something is, the worst last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum ReadinessState {
     /// It does its work.
     Ready,
     /// It waits on purpose and is well.
@@ -19,9 +21,8 @@ pub enum State {
     NotReady,
 }
 
-impl State {
+impl ReadinessState {
     /// Its name, as in JSON.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ready => "ready",
@@ -37,7 +38,7 @@ pub struct Readiness {
     /// Whether the worker may be counted on.
     pub ready: bool,
     /// The state of its worst part.
-    pub state: State,
+    pub state: ReadinessState,
     /// Each part by its name.
     pub parts: BTreeMap<String, PartReadiness>,
 }
@@ -46,7 +47,7 @@ pub struct Readiness {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartReadiness {
     /// Its state.
-    pub state: State,
+    pub state: ReadinessState,
     /// Why, unless it is ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -99,13 +100,13 @@ impl Readiness {
                 (name.to_owned(), PartReadiness::from(condition).with(clients))
             })
             .collect();
-        let state = parts.values().map(|part| part.state).max().unwrap_or(State::Ready);
-        Self { ready: state <= State::Waiting, state, parts }
+        let state = parts.values().map(|part| part.state).max().unwrap_or(ReadinessState::Ready);
+        Self { ready: state <= ReadinessState::Waiting, state, parts }
     }
 }
 
 impl PartReadiness {
-    fn bare(state: State) -> Self {
+    fn bare(state: ReadinessState) -> Self {
         Self {
             state,
             reason: None,
@@ -125,15 +126,15 @@ impl PartReadiness {
 impl From<Condition> for PartReadiness {
     fn from(condition: Condition) -> Self {
         match condition {
-            Condition::Ready => Self::bare(State::Ready),
+            Condition::Ready => Self::bare(ReadinessState::Ready),
             Condition::Waiting { reason, since, until } => Self {
                 reason: Some(reason),
                 since: rfc3339(since),
                 until: until.and_then(rfc3339),
-                ..Self::bare(State::Waiting)
+                ..Self::bare(ReadinessState::Waiting)
             },
             Condition::NotReady { reason } => {
-                Self { reason: Some(reason), ..Self::bare(State::NotReady) }
+                Self { reason: Some(reason), ..Self::bare(ReadinessState::NotReady) }
             }
         }
     }
@@ -151,10 +152,4 @@ impl From<PausedClient> for ClientReadiness {
             commands: paused.commands.into_iter().map(|(_, command)| command).collect(),
         }
     }
-}
-
-/// To the second; `None` beyond the year 9999, which RFC 3339 cannot write.
-fn rfc3339(time: SystemTime) -> Option<String> {
-    let time = OffsetDateTime::from(time);
-    time.replace_nanosecond(0).unwrap_or(time).format(&Rfc3339).ok()
 }

@@ -18,7 +18,7 @@ use axum::{
 
 use super::{
     readiness::Readiness,
-    status::{self, Status},
+    status::{self, StatusPage},
 };
 use crate::{
     metrics::{self, Metrics},
@@ -26,17 +26,17 @@ use crate::{
 };
 
 /// The parts of the worker that readiness depends on, by name.
-pub type Parts = Vec<(&'static str, Arc<dyn Report>)>;
+pub type ReadinessParts = Vec<(&'static str, Arc<dyn Report>)>;
 
 /// What the answers are made of.
 struct Admin {
     metrics: Arc<Metrics>,
-    parts: Parts,
-    status: Arc<Status>,
+    parts: ReadinessParts,
+    status: Arc<StatusPage>,
 }
 
 /// The paths. Everything else is 404, every method but GET and HEAD 405; no request's body is read.
-pub fn routes(metrics: Arc<Metrics>, parts: Parts, status: Arc<Status>) -> Router {
+pub fn routes(metrics: Arc<Metrics>, parts: ReadinessParts, status: Arc<StatusPage>) -> Router {
     Router::new()
         .route("/", get(page))
         .route("/style.css", get(style))

@@ -1,9 +1,9 @@
 //! The admin port: few connections, each short.
 //!
-//! A loop of our own in place of `axum::serve`, which bounds neither how many connections there are
-//! nor how long they last: a slow or hostile scraper could take the file descriptors and the memory
-//! that consuming needs. Here each connection carries one request, has one time limit from its first
-//! byte to its last, and beyond [`MAX_CONNECTIONS`] the kernel's backlog waits.
+//! This loop replaces `axum::serve`, which limits neither the number of connections nor their duration.
+//! So a slow or hostile scraper could use up the file descriptors and the memory that consuming needs.
+//! Here each connection carries one request and has one time limit. Connections beyond
+//! [`MAX_CONNECTIONS`] wait in the kernel's backlog.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,8 +17,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    routes::{Parts, routes},
-    status::Status,
+    routes::{ReadinessParts, routes},
+    status::StatusPage,
 };
 use crate::metrics::Metrics;
 
@@ -31,8 +31,8 @@ pub(super) const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
 /// The most of a request that is held, in bytes. hyper takes no less than 8 KiB.
 const MAX_REQUEST_BYTES: usize = 16 * 1024;
 
-/// The wait after a failure to accept: most often the process is out of file descriptors, and to try
-/// at once would only burn the processor.
+/// The wait after a failure to accept. Most often the process is out of file descriptors, and an
+/// immediate retry would only use CPU time.
 const ACCEPT_RETRY: Duration = Duration::from_secs(1);
 
 /// How long answers under way may take once the worker shuts down.
@@ -43,10 +43,10 @@ const CLOSING_TIMEOUT: Duration = Duration::from_secs(1);
 pub async fn serve(
     listener: TcpListener,
     metrics: Arc<Metrics>,
-    parts: Parts,
+    parts: ReadinessParts,
     shutdown: CancellationToken,
 ) {
-    let status = Arc::new(Status::new(Arc::clone(&metrics)));
+    let status = Arc::new(StatusPage::new(Arc::clone(&metrics)));
     let service = TowerToHyperService::new(routes(metrics, parts, Arc::clone(&status)));
     let mut connections = JoinSet::new();
     let accepting = async {

@@ -20,9 +20,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 /// A part that says what it was last told to.
-struct Part(Mutex<Condition>);
+struct TestPart(Mutex<Condition>);
 
-impl Part {
+impl TestPart {
     fn new(condition: Condition) -> Arc<Self> {
         Arc::new(Self(Mutex::new(condition)))
     }
@@ -32,7 +32,7 @@ impl Part {
     }
 }
 
-impl Report for Part {
+impl Report for TestPart {
     fn condition(&self) -> Condition {
         self.0.lock().unwrap().clone()
     }
@@ -48,14 +48,14 @@ fn not_ready() -> Condition {
 }
 
 /// A server on a loopback port of its own.
-struct Server {
+struct AdminServer {
     address: SocketAddr,
     shutdown: CancellationToken,
     task: JoinHandle<()>,
 }
 
-impl Server {
-    async fn start(parts: Parts) -> Self {
+impl AdminServer {
+    async fn start(parts: ReadinessParts) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let metrics = Arc::new(Metrics::new(Build { version: "1", revision: "r" }).unwrap());
@@ -94,7 +94,7 @@ fn body(answer: &str) -> &str {
 
 #[tokio::test]
 async fn metrics_come_in_prometheus_text_format() {
-    let server = Server::start(Vec::new()).await;
+    let server = AdminServer::start(Vec::new()).await;
     let answer = server.ask("GET", "/metrics").await;
     assert_eq!(status(&answer), "200");
     assert!(answer.contains("content-type: text/plain; version=0.0.4\r\n"), "{answer}");
@@ -103,7 +103,7 @@ async fn metrics_come_in_prometheus_text_format() {
 
 #[tokio::test]
 async fn only_the_known_paths_and_methods_are_served() {
-    let server = Server::start(Vec::new()).await;
+    let server = AdminServer::start(Vec::new()).await;
     for (method, path, expected) in [
         ("GET", "/", "200"),
         ("GET", "/style.css", "200"),
@@ -123,8 +123,8 @@ async fn only_the_known_paths_and_methods_are_served() {
 
 #[tokio::test]
 async fn readiness_follows_the_worst_part() {
-    let (broker, flow) = (Part::new(not_ready()), Part::new(Condition::Ready));
-    let server = Server::start(vec![("broker", broker.clone()), ("flow", flow.clone())]).await;
+    let (broker, flow) = (TestPart::new(not_ready()), TestPart::new(Condition::Ready));
+    let server = AdminServer::start(vec![("broker", broker.clone()), ("flow", flow.clone())]).await;
 
     let answer = server.ask("GET", "/readyz").await;
     assert_eq!(status(&answer), "503");
@@ -150,7 +150,7 @@ async fn readiness_follows_the_worst_part() {
 
 #[tokio::test]
 async fn a_body_is_not_read_and_an_endless_head_is_refused() {
-    let server = Server::start(Vec::new()).await;
+    let server = AdminServer::start(Vec::new()).await;
     let head = "GET /livez HTTP/1.1\r\nhost: revoker\r\ncontent-length: 1000000\r\n\r\n";
     let answer_to_unsent_body = answer(server.connect(head).await).await;
     assert_eq!(status(&answer_to_unsent_body), "200");
@@ -165,7 +165,7 @@ async fn a_body_is_not_read_and_an_endless_head_is_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_client_is_cut_off() {
-    let server = Server::start(Vec::new()).await;
+    let server = AdminServer::start(Vec::new()).await;
     let start = Instant::now();
     assert_eq!(answer(server.connect("GET /metrics HTT").await).await, "");
     assert!(start.elapsed() >= CONNECTION_TIMEOUT);
@@ -174,7 +174,7 @@ async fn a_slow_client_is_cut_off() {
 
 #[tokio::test]
 async fn silent_connections_do_not_disturb_others_below_the_limit() {
-    let server = Server::start(Vec::new()).await;
+    let server = AdminServer::start(Vec::new()).await;
     let start = Instant::now();
     let mut silent = Vec::new();
     for _ in 1..MAX_CONNECTIONS {
@@ -186,7 +186,7 @@ async fn silent_connections_do_not_disturb_others_below_the_limit() {
 
 #[tokio::test(start_paused = true)]
 async fn past_the_limit_a_connection_waits_for_its_turn() {
-    let server = Server::start(Vec::new()).await;
+    let server = AdminServer::start(Vec::new()).await;
     let start = Instant::now();
     let mut silent = Vec::new();
     for _ in 0..MAX_CONNECTIONS {
@@ -198,7 +198,7 @@ async fn past_the_limit_a_connection_waits_for_its_turn() {
 
 #[tokio::test(start_paused = true)]
 async fn shutting_down_waits_for_no_silent_client() {
-    let server = Server::start(Vec::new()).await;
+    let server = AdminServer::start(Vec::new()).await;
     let silent = server.connect("GET").await;
     assert_eq!(status(&server.ask("GET", "/livez").await), "200");
     let start = Instant::now();

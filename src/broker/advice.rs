@@ -1,13 +1,13 @@
-//! What a cause means for whoever is on call: what to do, and whether a message may be behind it.
+//! What an operator can do about a cause, and whether a message may be behind it.
 
 use lapin::{
     ErrorKind,
     protocol::{AMQPErrorKind, AMQPHardError},
 };
 
-use super::stream::Fault;
+use super::stream::FrameFault;
 
-/// What can be done, by a word of the cause.
+/// The advice for a word in the cause.
 const ADVICE: [(&str, &str); 4] = [
     ("ACCESS_REFUSED", "check the user, its password and its rights"),
     ("NOT_ALLOWED", "check the virtual host and the user's right to it"),
@@ -15,34 +15,34 @@ const ADVICE: [(&str, &str); 4] = [
     ("broker.declare is false", "whoever provisions the queues has to declare it"),
 ];
 
-/// A cause with what can be done about it, where something can.
-#[must_use]
-pub fn advised(cause: String) -> String {
+/// Returns the cause with advice, where there is any.
+pub(super) fn advised(cause: String) -> String {
     match ADVICE.iter().find(|(word, _)| cause.contains(word)) {
         Some((_, advice)) => format!("{cause}; {advice}"),
         None => cause,
     }
 }
 
-/// Whether the messages of a lane may have ended its connection.
+/// Whether a lane's message may have ended its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Suspicion {
-    /// Something else did.
+pub(super) enum Suspicion {
+    /// No: something else did.
     None,
-    /// Nobody knows what did.
+    /// Unknown.
     Some,
-    /// One side could not read what the other sent.
+    /// Likely: one side could not read what the other sent.
     Strong,
 }
 
 /// Whether a message may be behind this error.
-#[must_use]
-pub fn suspicion(error: &lapin::Error) -> Suspicion {
+pub(super) fn suspicion(error: &lapin::Error) -> Suspicion {
     let said = match error.kind() {
         ErrorKind::ProtocolError(said) => said,
         ErrorKind::ParsingError(_) => return Suspicion::Strong,
         ErrorKind::IOError(error)
-            if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Fault>) =>
+            if error
+                .get_ref()
+                .is_some_and(<dyn std::error::Error + Send + Sync>::is::<FrameFault>) =>
         {
             return Suspicion::Strong;
         }
@@ -83,7 +83,7 @@ mod tests {
             (said(AMQPHardError::INTERNALERROR.into()), Suspicion::Some),
             (ErrorKind::IOError(Arc::new(io::Error::other("cut"))).into(), Suspicion::Some),
             (
-                ErrorKind::IOError(Arc::new(io::Error::other(Fault::NoEnd))).into(),
+                ErrorKind::IOError(Arc::new(io::Error::other(FrameFault::NoEnd))).into(),
                 Suspicion::Strong,
             ),
             (said(AMQPHardError::CONNECTIONFORCED.into()), Suspicion::None),

@@ -1,5 +1,5 @@
-//! One batch of messages on one channel: all of their frames are handed over, then their confirms are
-//! awaited, and each that came counts, however the wait ends.
+//! Publishes one batch of messages on one channel: sends all of them, then awaits their confirms. Each confirm that
+//! came counts, however the wait ends.
 
 use std::{fmt, future::poll_fn, pin::Pin, task::Poll};
 
@@ -14,35 +14,35 @@ use lapin::{
     types::ShortString,
 };
 
-use super::{broken::Broken, confirm, connection::Connection, link::Silence, patience::Patience};
+use super::{
+    channel_failure::ChannelFailure, confirm_channel::ConfirmChannel,
+    confirm_timeout::ConfirmTimeout, connection::Connection, wait::NoAnswer,
+};
 
-/// A message on its way out.
+/// A message to be sent.
 #[derive(Debug)]
-pub struct Outgoing<'a> {
-    /// The queue.
-    pub queue: &'a ShortString,
-    /// The body.
-    pub body: &'a [u8],
-    /// The properties.
-    pub properties: BasicProperties,
+pub(super) struct OutgoingRef<'a> {
+    pub(super) queue: &'a ShortString,
+    pub(super) body: &'a [u8],
+    pub(super) properties: BasicProperties,
 }
 
-/// What became of one message.
+/// The result of publishing one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
-    /// Its queue has it.
+pub(super) enum PublishResult {
+    /// The queue stored it.
     Confirmed,
-    /// Its queue refuses it.
+    /// The queue refuses it.
     Nacked,
-    /// There is no such queue.
+    /// The queue does not exist.
     Returned,
-    /// Nobody said: it may stand in its queue, or not.
+    /// No confirm came: the queue may have stored it or not.
     Unknown,
 }
 
-impl Fate {
-    /// What a refusal says of the queue.
-    pub const fn refusal(self) -> Option<&'static str> {
+impl PublishResult {
+    /// The reason that a refusal gives.
+    pub(super) const fn refusal(self) -> Option<&'static str> {
         match self {
             Self::Confirmed | Self::Unknown => None,
             Self::Nacked => Some("it refuses messages"),
@@ -51,98 +51,111 @@ impl Fate {
     }
 }
 
-/// Why the wait ended before all confirms came. The channel is of no use any more.
+/// Why the wait ended before all confirms came. The channel is unusable then.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CutShort {
+pub(super) enum Interruption {
     /// The channel or its connection ended.
-    Broken(Broken),
-    /// The broker did not confirm for too long.
+    ChannelFailure(ChannelFailure),
+    /// No confirm came in time.
     Silent,
-    /// Nobody waits any more.
+    /// The caller gave up.
     GivenUp,
 }
 
-impl fmt::Display for CutShort {
+impl fmt::Display for Interruption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Broken(Broken { why, .. }) => why,
-            Self::Silent => "the broker does not confirm",
+            Self::ChannelFailure(ChannelFailure { why, .. }) => why,
+            Self::Silent => UNCONFIRMED,
             Self::GivenUp => "given up",
         })
     }
 }
 
-/// What became of a batch.
+/// The result of a batch.
 #[derive(Debug)]
-pub struct Published {
-    /// For each message, in their order.
-    pub fates: Vec<Fate>,
-    /// Why some of them are unknown.
-    pub cut_short: Option<CutShort>,
-    /// Whether a confirm came after the time-out, or not at all.
-    pub late: bool,
+pub(super) struct PublishedBatch {
+    /// The result of each message, in order.
+    pub(super) results: Vec<PublishResult>,
+    /// Why some are unknown.
+    pub(super) interruption: Option<Interruption>,
+    /// Whether a confirm was late or missing.
+    pub(super) late: bool,
 }
 
-/// How a confirm is waited for.
+/// The reason while confirms are late.
+const UNCONFIRMED: &str = "the broker does not confirm";
+
+/// The reason while no confirm can come.
+pub(super) const BLOCKED: &str = "the broker blocks publishing";
+
+/// How the next confirm is awaited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wait {
-    /// It is not late.
+pub(super) enum ConfirmWait {
+    /// It is not late yet.
     InTime,
-    /// The broker blocks the connection: nothing can come, and no time-out runs.
+    /// The broker blocks the connection. The time-out stands still.
     Blocked,
     /// It is late.
     Late,
 }
 
-/// What is told while confirms are awaited.
-pub trait Watch {
-    /// How the next confirm is waited for, again and again while it does not come.
-    fn waits(&self, how: Wait);
+impl ConfirmWait {
+    /// The problem, if there is one.
+    pub(super) const fn problem(self) -> Option<&'static str> {
+        match self {
+            Self::InTime => None,
+            Self::Blocked => Some(BLOCKED),
+            Self::Late => Some(UNCONFIRMED),
+        }
+    }
 }
 
-/// Publishes messages, mandatory, and awaits their confirms: each for as long as `patience` says, from one
-/// to the next.
-pub async fn publish<'a>(
-    (connection, channel): (&Connection, &Channel),
-    messages: impl Iterator<Item = Outgoing<'a>> + Clone,
-    patience: &Patience,
-    watch: &impl Watch,
+/// Publishes messages, mandatory, and awaits each confirm within `confirm_timeout`. `waits` is called with the state
+/// of the wait until the next confirm comes.
+pub(super) async fn publish<'a>(
+    to: &ConfirmChannel,
+    messages: impl Iterator<Item = OutgoingRef<'a>> + Clone,
+    confirm_timeout: &mut ConfirmTimeout,
+    waits: &impl Fn(ConfirmWait),
     given_up: impl Future<Output = ()>,
-) -> Published {
+) -> PublishedBatch {
+    let ConfirmChannel { connection, channel } = to;
     let mut answers: Vec<_> =
         messages.clone().map(|message| Box::pin(maybe_done(send(channel, message)))).collect();
     hand_over(&mut answers).await;
     let mut late = false;
     let waiting = async {
         for answer in &mut answers {
-            let timely = wait(connection, channel, patience, watch, answer.as_mut()).await?;
+            let timely = wait(connection, channel, confirm_timeout, waits, answer.as_mut()).await?;
             late |= !timely;
         }
         Ok(())
     };
-    let cut_short = tokio::select! {
+    let interruption = tokio::select! {
         biased;
         waited = waiting => waited.err(),
-        () = given_up => Some(CutShort::GivenUp),
+        () = given_up => Some(Interruption::GivenUp),
     };
-    late |= cut_short == Some(CutShort::Silent);
-    Published { fates: fates(messages, collect(&mut answers)), cut_short, late }
+    late |= interruption == Some(Interruption::Silent);
+    let published =
+        PublishedBatch { results: results(messages, collect(&mut answers)), interruption, late };
+    confirm_timeout.note(&published);
+    published
 }
 
-type Answer<F> = Pin<Box<MaybeDone<F>>>;
+type PendingConfirm<F> = Pin<Box<MaybeDone<F>>>;
 
-/// Sends one message and awaits its confirm. One future for both: polled once, it has put its frames into
-/// the connection's queue.
-async fn send(channel: &Channel, message: Outgoing<'_>) -> lapin::Result<Confirmation> {
-    let Outgoing { queue, body, properties } = message;
+/// Sends one message and awaits its confirm. The first poll queues its frames.
+async fn send(channel: &Channel, message: OutgoingRef<'_>) -> lapin::Result<Confirmation> {
+    let OutgoingRef { queue, body, properties } = message;
     let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
     let exchange = ShortString::default();
     channel.basic_publish(exchange, queue.clone(), options, body, properties).await?.await
 }
 
-/// Polls each once, in order. To wait for each until the system has taken it would cost two switches
-/// between threads.
-async fn hand_over<F: Future>(answers: &mut [Answer<F>]) {
+/// Polls each once, in order. Waiting until each is written would cost two thread switches per message.
+async fn hand_over<F: Future>(answers: &mut [PendingConfirm<F>]) {
     poll_fn(|context| {
         for answer in &mut *answers {
             let _ = answer.as_mut().poll(context);
@@ -152,60 +165,61 @@ async fn hand_over<F: Future>(answers: &mut [Answer<F>]) {
     .await;
 }
 
-/// Waits for one confirm; says whether it came in time. One that is late is waited for on: to publish
-/// again what the broker still has to confirm would make a copy of it.
+/// Waits for one confirm, and returns whether it came in time. A late confirm is awaited further: publishing the
+/// message again would make a copy.
 async fn wait<F: Future<Output = lapin::Result<Confirmation>>>(
     connection: &Connection,
     channel: &Channel,
-    patience: &Patience,
-    watch: &impl Watch,
+    confirm_timeout: &ConfirmTimeout,
+    waits: &impl Fn(ConfirmWait),
     mut answer: Pin<&mut MaybeDone<F>>,
-) -> Result<bool, CutShort> {
-    let told = |wait| move |blocked| watch.waits(if blocked { Wait::Blocked } else { wait });
-    let timeout = patience.timeout();
-    let in_time = told(Wait::InTime);
-    match confirm::in_time(connection, answer.as_mut(), timeout, &in_time).await {
-        Err(Silence::TooLong) => {}
+) -> Result<bool, Interruption> {
+    let told = |wait| move |blocked| waits(if blocked { ConfirmWait::Blocked } else { wait });
+    let timeout = confirm_timeout.timeout();
+    match connection.confirm(timeout, answer.as_mut(), told(ConfirmWait::InTime)).await {
+        Err(NoAnswer::TooLong) => {}
         ended => return ended.map_err(gone).and_then(|()| outcome(answer)).map(|()| true),
     }
-    let late = told(Wait::Late);
+    let late = told(ConfirmWait::Late);
     late(false);
-    // Answered behind all that was published here: the broker has read it, and works.
+    // The answer to this comes after all that was published: the broker has read it, and works.
     let asking = channel.basic_qos(0, BasicQosOptions::default());
     tokio::select! {
         biased;
         () = answer.as_mut() => return outcome(answer).map(|()| false),
-        asked = confirm::in_time(connection, asking, timeout, &late) => {
-            asked.map_err(gone)?.map_err(|error| CutShort::Broken(Broken::of(&error)))?;
+        asked = connection.confirm(timeout, asking, late) => {
+            asked.map_err(gone)?.map_err(|error| Interruption::ChannelFailure(ChannelFailure::of(&error)))?;
         }
     }
-    let left = patience.limit().saturating_sub(timeout);
-    confirm::in_time(connection, answer.as_mut(), left, &late).await.map_err(gone)?;
+    let left = confirm_timeout.limit().saturating_sub(timeout);
+    connection.confirm(left, answer.as_mut(), late).await.map_err(gone)?;
     outcome(answer).map(|()| false)
 }
 
-fn gone(silence: Silence) -> CutShort {
-    match silence {
-        Silence::Gone => CutShort::Broken(Broken::by_nobody(silence.to_string())),
-        Silence::TooLong => CutShort::Silent,
+fn gone(silent: NoAnswer) -> Interruption {
+    match silent {
+        NoAnswer::Gone => {
+            Interruption::ChannelFailure(ChannelFailure::by_nobody(silent.to_string()))
+        }
+        NoAnswer::TooLong => Interruption::Silent,
     }
 }
 
-/// An answer that is there: an error of it ended the channel.
+/// Fails if the confirm is an error, which ended the channel.
 fn outcome<F: Future<Output = lapin::Result<Confirmation>>>(
     answer: Pin<&mut MaybeDone<F>>,
-) -> Result<(), CutShort> {
+) -> Result<(), Interruption> {
     match answer.output_mut() {
-        Some(Err(error)) => Err(CutShort::Broken(Broken::of(error))),
+        Some(Err(error)) => Err(Interruption::ChannelFailure(ChannelFailure::of(error))),
         _ => Ok(()),
     }
 }
 
-/// The answers that are there, and every message that came back. Nothing is awaited.
+/// The confirms that came, and every returned message. Nothing is awaited.
 fn collect<F: Future<Output = lapin::Result<Confirmation>>>(
-    answers: &mut [Answer<F>],
+    answers: &mut [PendingConfirm<F>],
 ) -> (Vec<Option<Confirmation>>, Vec<BasicReturnMessage>) {
-    let take = |answer: &mut Answer<F>| {
+    let take = |answer: &mut PendingConfirm<F>| {
         answer.as_mut().now_or_never()?;
         answer.as_mut().take_output()?.ok()
     };
@@ -218,53 +232,56 @@ fn collect<F: Future<Output = lapin::Result<Confirmation>>>(
         }
         taken.push(confirmation);
     }
-    // A return is reported on whichever confirm completes next, at the latest on its own. So it may be on
-    // one that was not there as it was asked for, and completed before another that was seen to be.
+    // A return is reported on the next confirm that completes, at the latest on its own. That confirm may have
+    // completed after it was checked.
     let returned = pending.into_iter().filter_map(|answer| take(answer)?.take_message());
     let returned = returned.collect();
     (taken, returned)
 }
 
-/// A nack belongs to its message. A return belongs to the message that came back, whichever confirm
-/// reports it; one that is none of these counts for every message of its queue.
-fn fates<'a>(
-    messages: impl Iterator<Item = Outgoing<'a>>,
+/// The result of each message. A nack belongs to its message. A return belongs to the message that was returned,
+/// whichever confirm reports it. A return that matches no message counts for every message of its queue.
+fn results<'a>(
+    messages: impl Iterator<Item = OutgoingRef<'a>>,
     (confirmations, mut returned): (Vec<Option<Confirmation>>, Vec<BasicReturnMessage>),
-) -> Vec<Fate> {
-    let mut fates = Vec::with_capacity(confirmations.len());
+) -> Vec<PublishResult> {
+    let mut results = Vec::with_capacity(confirmations.len());
     for confirmation in confirmations {
-        fates.push(match &confirmation {
-            None => Fate::Unknown,
-            Some(Confirmation::Nack(_)) => Fate::Nacked,
-            Some(Confirmation::Ack(_) | Confirmation::NotRequested) => Fate::Confirmed,
+        results.push(match &confirmation {
+            None => PublishResult::Unknown,
+            Some(Confirmation::Nack(_)) => PublishResult::Nacked,
+            Some(Confirmation::Ack(_) | Confirmation::NotRequested) => PublishResult::Confirmed,
         });
         returned.extend(confirmation.and_then(Confirmation::take_message));
     }
     if returned.is_empty() {
-        return fates;
+        return results;
     }
     let messages: Vec<_> = messages.collect();
     for back in returned {
-        let is_for_its_queue = |message: &Outgoing<'_>| *message.queue == back.delivery.routing_key;
-        // Messages that are the same in everything are the same message twice: any of them will do.
-        let own = messages.iter().zip(&mut fates).find(|(message, fate)| {
-            **fate != Fate::Returned && is_for_its_queue(message) && is_the_same(message, &back)
+        let is_for_its_queue =
+            |message: &OutgoingRef<'_>| *message.queue == back.delivery.routing_key;
+        // Equal messages are interchangeable.
+        let own = messages.iter().zip(&mut results).find(|(message, result)| {
+            **result != PublishResult::Returned
+                && is_for_its_queue(message)
+                && is_the_same(message, &back)
         });
-        if let Some((_, fate)) = own {
-            *fate = Fate::Returned;
+        if let Some((_, result)) = own {
+            *result = PublishResult::Returned;
             continue;
         }
-        for (message, fate) in messages.iter().zip(&mut fates) {
-            if is_for_its_queue(message) && *fate != Fate::Unknown {
-                *fate = Fate::Returned;
+        for (message, result) in messages.iter().zip(&mut results) {
+            if is_for_its_queue(message) && *result != PublishResult::Unknown {
+                *result = PublishResult::Returned;
             }
         }
     }
-    fates
+    results
 }
 
-/// Whether a message came back.
-fn is_the_same(message: &Outgoing<'_>, back: &BasicReturnMessage) -> bool {
+/// Whether this message was returned.
+fn is_the_same(message: &OutgoingRef<'_>, back: &BasicReturnMessage) -> bool {
     message.body == back.delivery.data && message.properties == back.delivery.properties
 }
 
@@ -281,17 +298,17 @@ mod tests {
         BasicReturnMessage { delivery, reply_code: 312, reply_text: "NO_ROUTE".into() }
     }
 
-    fn fates_of<const N: usize>(
+    fn results_of<const N: usize>(
         messages: [(&str, &str); N],
         answers: (Vec<Option<Confirmation>>, Vec<BasicReturnMessage>),
-    ) -> Vec<Fate> {
+    ) -> Vec<PublishResult> {
         let queues = messages.map(|(queue, _)| ShortString::from(queue));
-        let outgoing = queues.iter().zip(messages).map(|(queue, (_, body))| Outgoing {
+        let outgoing = queues.iter().zip(messages).map(|(queue, (_, body))| OutgoingRef {
             queue,
             body: body.as_bytes(),
             properties: BasicProperties::default(),
         });
-        fates(outgoing, answers)
+        results(outgoing, answers)
     }
 
     #[test]
@@ -303,16 +320,24 @@ mod tests {
             Some(Confirmation::Ack(None)),
             None,
         ];
-        let fates = fates_of(messages, (confirmations, Vec::new()));
-        assert_eq!(fates, [Fate::Confirmed, Fate::Confirmed, Fate::Returned, Fate::Unknown]);
+        let results = results_of(messages, (confirmations, Vec::new()));
+        assert_eq!(
+            results,
+            [
+                PublishResult::Confirmed,
+                PublishResult::Confirmed,
+                PublishResult::Returned,
+                PublishResult::Unknown
+            ]
+        );
     }
 
     #[test]
     fn of_messages_that_are_the_same_as_many_count_as_came_back() {
         let ack = || Some(Confirmation::Ack(None));
         let back = || vec![returned("dead", "a"), returned("dead", "a")];
-        let fates = fates_of([("dead", "a"); 3], (vec![ack(), ack(), ack()], back()));
-        assert_eq!(fates.iter().filter(|fate| **fate == Fate::Returned).count(), 2);
+        let results = results_of([("dead", "a"); 3], (vec![ack(), ack(), ack()], back()));
+        assert_eq!(results.iter().filter(|result| **result == PublishResult::Returned).count(), 2);
     }
 
     #[test]
@@ -323,20 +348,26 @@ mod tests {
             Some(Confirmation::Ack(None)),
             Some(Confirmation::Nack(None)),
         ];
-        let fates = fates_of(messages, (confirmations, vec![returned("dead", "other")]));
-        assert_eq!(fates, [Fate::Returned, Fate::Confirmed, Fate::Returned]);
+        let results = results_of(messages, (confirmations, vec![returned("dead", "other")]));
+        assert_eq!(
+            results,
+            [PublishResult::Returned, PublishResult::Confirmed, PublishResult::Returned]
+        );
     }
 
     #[test]
     fn a_nack_counts_for_its_message_alone() {
         let confirmations =
             vec![Some(Confirmation::Nack(None)), Some(Confirmation::Ack(None)), None];
-        let fates = fates_of([("dead", "a"); 3], (confirmations, Vec::new()));
-        assert_eq!(fates, [Fate::Nacked, Fate::Confirmed, Fate::Unknown]);
+        let results = results_of([("dead", "a"); 3], (confirmations, Vec::new()));
+        assert_eq!(
+            results,
+            [PublishResult::Nacked, PublishResult::Confirmed, PublishResult::Unknown]
+        );
     }
 
-    /// The library completes the first confirm, which carries the return, after it was asked for; and the
-    /// second, of the message that came back, before that one is asked for.
+    /// The library completes the first confirm, which carries the return, after it was asked for. It completes the
+    /// second one, of the returned message, before it is asked for.
     #[test]
     fn a_return_on_a_confirm_that_completes_meanwhile_is_not_missed() {
         type Boxed = Pin<Box<dyn Future<Output = lapin::Result<Confirmation>>>>;
@@ -357,7 +388,10 @@ mod tests {
             [Box::pin(first), Box::pin(second), Box::pin(ready(Ok(Confirmation::Nack(None))))];
         let mut answers: Vec<_> = both.into_iter().map(|one| Box::pin(maybe_done(one))).collect();
         let messages = [("dead", "a"), ("dead", "b"), ("dead", "c")];
-        let fates = fates_of(messages, collect(&mut answers));
-        assert_eq!(fates, [Fate::Unknown, Fate::Returned, Fate::Nacked]);
+        let results = results_of(messages, collect(&mut answers));
+        assert_eq!(
+            results,
+            [PublishResult::Unknown, PublishResult::Returned, PublishResult::Nacked]
+        );
     }
 }

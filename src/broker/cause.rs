@@ -1,22 +1,21 @@
-//! Why a connection or a channel ended, in the words of whoever ended it.
+//! Why a connection or a channel ended, as its source reported it.
 
 use std::fmt;
 
 use lapin::ErrorKind;
 
-/// What is said of a connection that was there.
-pub const GONE: &str = "the connection is gone";
+/// The text for a lost connection.
+pub(super) const GONE: &str = "the connection is gone";
 
-/// A cause, as the broker, the client library or the network told it.
+/// A cause, as the broker, the client library or the network reported it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cause {
+pub(super) struct CloseCause {
     /// The broker's reply code, if it gave one: 320 is `CONNECTION_FORCED`.
-    pub code: Option<u16>,
-    /// What was said.
-    pub text: String,
+    pub(super) code: Option<u16>,
+    pub(super) text: String,
 }
 
-impl fmt::Display for Cause {
+impl fmt::Display for CloseCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.code {
             Some(code) => write!(f, "{} (reply code {code})", self.text),
@@ -25,35 +24,32 @@ impl fmt::Display for Cause {
     }
 }
 
-impl Cause {
-    /// A cause that has no reply code.
-    #[must_use]
-    pub fn told(text: impl Into<String>) -> Self {
+impl CloseCause {
+    /// A cause without a reply code.
+    pub(super) fn from_text(text: impl Into<String>) -> Self {
         Self { code: None, text: text.into() }
     }
 
-    /// What an error of lapin's tells: what the broker said, or what the network did.
-    #[must_use]
-    pub fn of(error: &lapin::Error) -> Self {
+    /// The cause in an error of lapin.
+    pub(super) fn of(error: &lapin::Error) -> Self {
         match error.kind() {
             ErrorKind::ProtocolError(said) => {
                 Self { code: Some(said.get_id()), text: said.get_message().to_string() }
             }
-            ErrorKind::IOError(error) => Self::told(error.to_string()),
-            ErrorKind::MissingHeartbeatError => Self::told("the broker's heartbeats stopped"),
-            ErrorKind::ParsingError(_) => {
-                Self::told(format!("the client library cannot read what the broker sent: {error}"))
-            }
+            ErrorKind::IOError(error) => Self::from_text(error.to_string()),
+            ErrorKind::MissingHeartbeatError => Self::from_text("the broker's heartbeats stopped"),
+            ErrorKind::ParsingError(_) => Self::from_text(format!(
+                "the client library cannot read what the broker sent: {error}"
+            )),
             ErrorKind::InvalidConnectionState(_) | ErrorKind::InvalidChannelState(..) => {
-                Self::told(GONE)
+                Self::from_text(GONE)
             }
-            _ => Self::told(error.to_string()),
+            _ => Self::from_text(error.to_string()),
         }
     }
 }
 
-/// The text of an error of lapin's, without its code.
-#[must_use]
-pub fn fault(error: &lapin::Error) -> String {
-    Cause::of(error).text
+/// The text of an error of lapin, without its code.
+pub(super) fn fault(error: &lapin::Error) -> String {
+    CloseCause::of(error).text
 }

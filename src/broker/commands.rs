@@ -1,4 +1,4 @@
-//! What the consuming side is told: how many jobs are wanted, and when to close.
+//! The commands to the consuming side: how many jobs are wanted, and when to close.
 
 use std::sync::Arc;
 
@@ -6,61 +6,50 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::delivery::AmqpDelivery;
+use crate::ports::Demand;
 
-/// How many jobs are wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
-    /// As many as the prefetch allows.
-    All,
-    /// None for now: the consumers are cancelled, the backlog stays in its queues.
-    None,
-    /// One; then none. The interactive lane is asked first; the lanes take turns until all are wanted
-    /// again.
-    One,
-    /// None any more.
-    Never,
-}
-
-/// What the worker tells its lanes by.
+/// The worker's end: commands both lanes.
 #[derive(Debug, Clone)]
-pub struct Control {
-    wanted: watch::Sender<Wanted>,
+pub struct ConsumerControl {
+    wanted: watch::Sender<Demand>,
     stopped: CancellationToken,
     close: CancellationToken,
 }
 
-/// What a lane is told.
+/// A lane's end: receives the commands.
 #[derive(Debug, Clone)]
-pub struct Commands {
-    wanted: watch::Receiver<Wanted>,
-    /// Everything in flight is settled: tell the broker and close.
-    pub close: CancellationToken,
+pub(super) struct LaneCommands {
+    wanted: watch::Receiver<Demand>,
+    /// Cancelled once everything in flight is settled: the lane tells the broker and closes.
+    pub(super) close: CancellationToken,
 }
 
-/// Where a lane's deliveries go. When the last clone is dropped, the broker delivers nothing more.
+/// Takes a lane's deliveries. When the last clone is dropped, the broker delivers nothing more.
 #[derive(Debug, Clone)]
-pub struct Intake {
+pub(super) struct DeliverySender {
     /// The deliveries of both lanes.
-    pub deliveries: mpsc::Sender<AmqpDelivery>,
+    pub(super) deliveries: mpsc::Sender<AmqpDelivery>,
     _open: Arc<DropGuard>,
 }
 
-impl Control {
-    /// A control, and both ends that a lane needs.
+impl ConsumerControl {
+    /// Returns the worker's end, and what each lane gets.
     #[must_use]
-    pub fn new(deliveries: mpsc::Sender<AmqpDelivery>) -> (Self, Commands, Intake) {
-        let (wanted, commanded) = watch::channel(Wanted::All);
+    pub(super) fn new(
+        deliveries: mpsc::Sender<AmqpDelivery>,
+    ) -> (Self, LaneCommands, DeliverySender) {
+        let (wanted, commanded) = watch::channel(Demand::All);
         let (stopped, close) = (CancellationToken::new(), CancellationToken::new());
         let open = Arc::new(stopped.clone().drop_guard());
-        let commands = Commands { wanted: commanded, close: close.clone() };
-        (Self { wanted, stopped, close }, commands, Intake { deliveries, _open: open })
+        let commands = LaneCommands { wanted: commanded, close: close.clone() };
+        (Self { wanted, stopped, close }, commands, DeliverySender { deliveries, _open: open })
     }
 
-    /// Says how many jobs are wanted. After [`Wanted::Never`] nothing else is listened to, and the
-    /// source ends once everything delivered was taken from it.
-    pub fn want(&self, wanted: Wanted) {
+    /// Sets how many jobs are wanted. After [`Demand::Never`] every other demand is ignored, and the source ends once
+    /// everything delivered was taken from it.
+    pub fn want(&self, wanted: Demand) {
         self.wanted.send_if_modified(|before| {
-            let changed = *before != Wanted::Never && *before != wanted;
+            let changed = *before != Demand::Never && *before != wanted;
             if changed {
                 *before = wanted;
             }
@@ -68,37 +57,37 @@ impl Control {
         });
     }
 
-    /// Waits until the broker delivers nothing more: what is handed back before that comes again.
+    /// Waits until the broker delivers nothing more. A job requeued earlier would come back at once.
     pub async fn intake_stopped(&self) {
         self.stopped.cancelled().await;
     }
 
-    /// Everything in flight is settled: tells the broker and closes.
+    /// Call it once everything in flight is settled: the lanes tell the broker and close.
     pub fn close(&self) {
-        self.want(Wanted::Never);
+        self.want(Demand::Never);
         self.close.cancel();
     }
 }
 
-impl Commands {
+impl LaneCommands {
     /// How many jobs are wanted now.
-    pub fn wanted(&mut self) -> Wanted {
+    pub(super) fn wanted(&mut self) -> Demand {
         *self.wanted.borrow_and_update()
     }
 
-    /// Waits until something was said since [`Commands::wanted`]; for ever, once no job is wanted any more.
-    pub async fn changed(&mut self) {
+    /// Waits for a change since [`LaneCommands::wanted`]. Never returns once no job is wanted any more.
+    pub(super) async fn changed(&mut self) {
         let over =
-            *self.wanted.borrow() == Wanted::Never && !self.wanted.has_changed().unwrap_or(false);
+            *self.wanted.borrow() == Demand::Never && !self.wanted.has_changed().unwrap_or(false);
         if over || self.wanted.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 
     /// Waits until no job is wanted any more.
-    pub async fn unwanted(&mut self) {
-        // The sender lives as long as the worker; if it is gone nothing is wanted any more.
-        let _ = self.wanted.wait_for(|wanted| *wanted == Wanted::Never).await;
+    pub(super) async fn unwanted(&mut self) {
+        // The sender lives as long as the worker.
+        let _ = self.wanted.wait_for(|wanted| *wanted == Demand::Never).await;
     }
 }
 
@@ -108,7 +97,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_intake_has_stopped_when_the_last_lane_gave_it_up() {
-        let (control, _, interactive) = Control::new(mpsc::channel(1).0);
+        let (control, _, interactive) = ConsumerControl::new(mpsc::channel(1).0);
         let bulk = interactive.clone();
         drop(interactive);
         assert!(!control.stopped.is_cancelled());
@@ -118,12 +107,12 @@ mod tests {
 
     #[tokio::test]
     async fn after_never_nothing_else_is_listened_to() {
-        let (control, mut commands, _) = Control::new(mpsc::channel(1).0);
-        control.want(Wanted::None);
+        let (control, mut commands, _) = ConsumerControl::new(mpsc::channel(1).0);
+        control.want(Demand::None);
         commands.changed().await;
         control.close();
-        control.want(Wanted::All);
-        assert_eq!(commands.wanted(), Wanted::Never);
+        control.want(Demand::All);
+        assert_eq!(commands.wanted(), Demand::Never);
         assert!(commands.close.is_cancelled());
         commands.unwanted().await;
     }

@@ -1,4 +1,4 @@
-//! Reaching the broker: every host in order, each with one deadline over all of its steps.
+//! Connects to the broker: tries every host in order, each within one deadline over all steps.
 
 use std::{fmt, sync::Arc};
 
@@ -10,93 +10,80 @@ use url::{Host, Url};
 use super::{
     connection::Connection,
     handshake::handshake,
-    settings::Settings,
+    settings::BrokerSettings,
     stream::{
-        self, Account, Agreed, Budget, Deadline, Handle, Listener, Names, Reader, Stream, Target,
+        self, Account, BrokerAddress, Budget, Deadline, Negotiated, ReadListener, Resolver, Stream,
+        StreamHandle, StreamReader,
     },
 };
 use crate::{domain::Lane, metrics::Metrics};
 
-/// What is said of a broker that took a connection and then fell silent.
-pub const NO_ANSWER: &str = "the broker does not answer";
+/// The text for a broker that accepted a connection and does not answer.
+pub(super) const NO_ANSWER: &str = "the broker does not answer";
 
-/// Opens connections as configured.
-pub struct Connector {
-    settings: Arc<Settings>,
-    /// For each URL the addresses of its host.
-    names: Vec<Names>,
-    watch: Watch,
+/// Opens connections with the configured settings.
+pub(super) struct Connector {
+    settings: Arc<BrokerSettings>,
+    /// For each URL, the addresses of its host.
+    names: Vec<Resolver>,
+    observers: ReadObservers,
 }
 
-/// Who bounds and counts what is read.
+/// What bounds and counts the bytes that are read.
 #[derive(Clone, Default)]
-struct Watch {
+struct ReadObservers {
     budget: Option<Arc<Budget>>,
     metrics: Option<Arc<Metrics>>,
 }
 
-impl fmt::Debug for Connector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connector").finish_non_exhaustive()
-    }
-}
-
-/// Why no connection could be made. The texts hold no password: they name a host and the fault.
+/// Why no connection could be made. The texts name a host and the fault, never a password.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{host}: {fault}")]
 pub struct Unreachable {
     /// The host and port of the last one tried.
     pub host: String,
-    /// What went wrong there.
+    /// The fault.
     pub fault: String,
 }
 
-/// What a connection is for: the broker shows it in its lists.
+/// The purpose of a connection, part of its name in the broker's lists.
 #[derive(Debug, Clone, Copy)]
-pub enum Purpose {
-    /// It consumes a lane and acks.
+pub(super) enum Purpose {
+    /// Consumes a lane and acks.
     Consume(Lane),
-    /// It publishes.
+    /// Publishes.
     Publish,
-    /// It looks, and changes nothing.
+    /// Checks the queues, and changes nothing.
     Check,
-    /// It holds dead letters while a tool looks at them.
+    /// Holds dead letters while a command reads them.
     DeadLetters,
 }
 
 impl Connector {
     /// A connector for these settings.
-    #[must_use]
-    pub fn new(settings: Arc<Settings>) -> Self {
-        let names = settings.urls.iter().map(|_| Names::default()).collect();
-        Self { settings, names, watch: Watch::default() }
+    pub(super) fn new(settings: Arc<BrokerSettings>) -> Self {
+        let names = settings.urls.iter().map(|_| Resolver::default()).collect();
+        Self { settings, names, observers: ReadObservers::default() }
     }
 
-    /// With a budget for the bytes in flight on its connections. Whoever takes deliveries from such a
-    /// connection claims them.
-    #[must_use]
-    pub fn within(mut self, budget: Arc<Budget>) -> Self {
-        self.watch.budget = Some(budget);
+    /// Adds a budget for the bytes in flight. Deliveries of such a connection must be claimed.
+    pub(super) fn within(mut self, budget: Arc<Budget>) -> Self {
+        self.observers.budget = Some(budget);
         self
     }
 
-    /// With a count of the deliveries that have to be mended.
-    #[must_use]
-    pub fn counting(mut self, metrics: Arc<Metrics>) -> Self {
-        self.watch.metrics = Some(metrics);
+    /// Adds a count of repaired deliveries.
+    pub(super) fn counting(mut self, metrics: Arc<Metrics>) -> Self {
+        self.observers.metrics = Some(metrics);
         self
     }
 
-    /// Tries every host in order.
-    ///
-    /// # Errors
-    ///
-    /// [`Unreachable`] tells what the last host said.
-    pub async fn connect(&mut self, purpose: Purpose) -> Result<Connection, Unreachable> {
+    /// Tries every host in order. Fails with the fault of the last one.
+    pub(super) async fn connect(&mut self, purpose: Purpose) -> Result<Connection, Unreachable> {
         let mut last =
             Unreachable { host: "broker.url".to_owned(), fault: "it names no host".to_owned() };
         for (url, names) in self.settings.urls.iter().zip(&mut self.names) {
-            match connect_to(&self.settings, url, names, &self.watch, purpose).await {
+            match connect_to(&self.settings, url, names, &self.observers, purpose).await {
                 Ok(connection) => return Ok(connection),
                 Err(unreachable) => last = unreachable,
             }
@@ -106,10 +93,10 @@ impl Connector {
 }
 
 async fn connect_to(
-    settings: &Settings,
+    settings: &BrokerSettings,
     url: &SecretString,
-    names: &mut Names,
-    watch: &Watch,
+    names: &mut Resolver,
+    observers: &ReadObservers,
     purpose: Purpose,
 ) -> Result<Connection, Unreachable> {
     let (mut uri, target) = parse(url).ok_or_else(|| Unreachable {
@@ -123,14 +110,14 @@ async fn connect_to(
     let connected = async {
         let opened = stream::open(settings, &target, names, deadline).await;
         let transport = opened.map_err(|error| error.to_string())?;
-        let handle = Handle::default();
-        let account = watch.budget.clone().map(|budget| match purpose {
+        let handle = StreamHandle::default();
+        let account = observers.budget.clone().map(|budget| match purpose {
             Purpose::Consume(_) => Account::of_lane(budget),
             Purpose::Publish | Purpose::Check | Purpose::DeadLetters => Account::new(budget),
         });
-        let listener = Listener::new(handle.clone(), watch.metrics.clone());
-        let ours = Agreed { frame_max, heartbeat };
-        let reader = Reader::new(ours, account.clone(), handle.clone(), listener);
+        let listener = ReadListener::new(handle.clone(), observers.metrics.clone());
+        let ours = Negotiated { frame_max, heartbeat };
+        let reader = StreamReader::new(ours, account.clone(), handle.clone(), listener);
         let stream = Stream::new(transport, reader, handle.clone());
         let connection = handshake(uri, stream, &handle, purpose, deadline).await?;
         Ok(Connection::new(connection, handle, account))
@@ -138,8 +125,8 @@ async fn connect_to(
     connected.await.map_err(|fault| Unreachable { host: target.to_string(), fault })
 }
 
-/// The parts of a URL: what lapin needs, and where to connect to. lapin takes an IPv6 address for `localhost`.
-fn parse(url: &SecretString) -> Option<(AMQPUri, Target)> {
+/// Parses a URL to what lapin needs and the address to connect to. lapin takes an IPv6 address for `localhost`.
+fn parse(url: &SecretString) -> Option<(AMQPUri, BrokerAddress)> {
     let uri: AMQPUri = url.expose_secret().parse().ok()?;
     let url = Url::parse(url.expose_secret()).ok()?;
     let host = match url.host()? {
@@ -147,7 +134,7 @@ fn parse(url: &SecretString) -> Option<(AMQPUri, Target)> {
         _ => uri.authority.host.clone(),
     };
     let tls = uri.scheme == AMQPScheme::AMQPS;
-    let target = Target { host, port: uri.authority.port, tls };
+    let target = BrokerAddress { host, port: uri.authority.port, tls };
     Some((uri, target))
 }
 

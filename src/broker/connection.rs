@@ -1,100 +1,74 @@
-//! A connection to the broker: lapin's, on a stream of ours.
+//! A connection to the broker: lapin's, on our own stream.
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 
-use lapin::{
-    ConnectionStatus,
-    types::{ReplyCode, ShortString},
-};
-
 use super::{
-    cause::Cause,
-    link::Link,
-    stream::{Account, Charge, Delivered, Handle},
+    cause::CloseCause,
+    stream::{Account, Charge, Delivered, StreamHandle},
 };
 
-/// The goodbye to a broker that does not answer takes no longer: then the stream is ended.
-const GOODBYE: Duration = Duration::from_secs(10);
+/// AMQP's reply code for an orderly close.
+pub(super) const REPLY_SUCCESS: u16 = 200;
 
-/// A connection. Dropped, it says goodbye by itself.
+/// The limit of closing a connection on which nothing is awaited any more.
+pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The stream ends this long after its connection is closed, even if the broker does not answer.
+const STREAM_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A connection. Dropped, it closes in the background.
 ///
-/// lapin waits for the answer to its goodbye for as long as the network takes to give the connection up, and
-/// keeps a thread and the socket meanwhile. So the stream ends a while after the connection does.
+/// lapin waits for the answer to its close until the network reports the connection as lost. Meanwhile it keeps a
+/// thread and the socket. So the stream is ended after [`STREAM_TIMEOUT`].
 #[derive(Debug)]
-pub struct Connection {
+pub(super) struct Connection {
     inner: lapin::Connection,
-    stream: Handle,
+    stream: StreamHandle,
     claims: Claims,
 }
 
-/// Tells whoever waits for an answer what can be expected of a connection.
+/// Claims the charges of deliveries on one connection.
 #[derive(Debug, Clone)]
-pub struct Outlook {
-    status: ConnectionStatus,
-    stream: Handle,
-}
-
-impl Outlook {
-    /// What can be expected now.
-    #[must_use]
-    pub fn link(&self) -> Link {
-        match Link::of(&self.status) {
-            Link::Up if self.stream.is_stalled() => Link::Stalled,
-            link => link,
-        }
-    }
-}
-
-/// The way to the charges of one connection, for whoever takes deliveries from it.
-#[derive(Debug, Clone)]
-pub struct Claims(Option<Arc<Account>>);
+pub(super) struct Claims(Option<Arc<Account>>);
 
 impl Claims {
-    /// The charge of a delivery, to be kept for as long as its bytes are. On a connection without a budget it
-    /// is nothing.
+    /// Returns the charge of a delivery, to be kept as long as its bytes. `None` without a budget.
     #[must_use]
-    pub fn claim(&self, channel: u16, tag: u64) -> Option<Charge> {
+    pub(super) fn claim(&self, channel: u16, tag: u64) -> Option<Charge> {
         self.0.as_ref().map(|account| account.claim(Delivered { channel, tag }))
     }
 }
 
 impl Connection {
     /// The connection over the stream of that handle.
-    #[must_use]
-    pub const fn new(
+    pub(super) const fn new(
         connection: lapin::Connection,
-        stream: Handle,
+        stream: StreamHandle,
         account: Option<Arc<Account>>,
     ) -> Self {
         Self { inner: connection, stream, claims: Claims(account) }
     }
 
-    /// Closes the connection in order.
-    ///
-    /// # Errors
-    ///
-    /// lapin's, if the connection is closed already or breaks.
-    pub async fn close(&self, code: ReplyCode, text: ShortString) -> lapin::Result<()> {
-        self.stream.end_within(GOODBYE);
-        self.inner.close(code, text).await
+    /// Closes the connection, and waits up to `limit` for the broker's answer.
+    pub(super) async fn close_within(&self, limit: Duration) {
+        self.stream.end_within(STREAM_TIMEOUT);
+        let closing = self.inner.close(REPLY_SUCCESS, "bye".into());
+        let _ = self.answer(limit, closing).await;
     }
 
-    /// Why the connection ended, if it has: what the broker said, or what the stream met.
-    #[must_use]
-    pub fn cause(&self) -> Option<Cause> {
+    /// Why the connection ended, as the broker or the stream reported it; `None` while it is open.
+    pub(super) fn cause(&self) -> Option<CloseCause> {
         self.stream.cause()
     }
 
-    /// The way to the charges of its deliveries.
-    #[must_use]
-    pub const fn claims(&self) -> &Claims {
+    /// Claims the charges of its deliveries.
+    pub(super) const fn claims(&self) -> &Claims {
         &self.claims
     }
 
-    /// What can be expected of the connection, from now on.
-    #[must_use]
-    pub fn outlook(&self) -> Outlook {
-        Outlook { status: self.status().clone(), stream: self.stream.clone() }
+    /// Whether the connection is not read, because too many delivered bytes are in flight.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.stream.is_stalled()
     }
 }
 
@@ -108,6 +82,6 @@ impl Deref for Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.stream.end_within(GOODBYE);
+        self.stream.end_within(STREAM_TIMEOUT);
     }
 }

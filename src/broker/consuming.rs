@@ -1,4 +1,4 @@
-//! Whether each lane consumes: for `/readyz`, for the log, for the metric, and for the other lane.
+//! Whether each lane consumes, for `/readyz`, the log, the metric and the other lane.
 
 use std::{
     sync::Arc,
@@ -11,71 +11,70 @@ use tracing::{info, warn};
 use crate::{
     domain::{Lane, PerLane},
     metrics::Metrics,
-    ports::{Condition, Report},
+    ports::{Clock, Condition, Report, SystemClock},
 };
 
 /// One lane's state.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum State {
-    /// It consumes, or would but for a pause.
+enum LaneState {
+    /// It consumes, or a pause stops it from consuming.
     Yes(Instant),
-    /// It does not, for this cause.
+    /// It does not consume, for this cause.
     No(String),
     /// The worker stops.
     Stopping(SystemTime),
 }
 
-/// The states of both lanes, as their sessions tell them.
+/// The states of both lanes.
 #[derive(Debug)]
-pub struct Lanes {
-    states: watch::Sender<PerLane<State>>,
+pub(super) struct LaneStates {
+    states: watch::Sender<PerLane<LaneState>>,
     metrics: Arc<Metrics>,
 }
 
-impl Lanes {
+impl LaneStates {
     /// No lane consumes yet.
-    #[must_use]
-    pub fn new(metrics: Arc<Metrics>) -> Self {
-        let connecting = |_| State::No("connecting to the broker".to_owned());
+    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+        let connecting = |_| LaneState::No("connecting to the broker".to_owned());
         Self { states: watch::Sender::new(PerLane::from_fn(connecting)), metrics }
     }
 
-    /// What is told of them to whoever asks whether the worker is ready.
-    #[must_use]
-    pub fn report(&self) -> Consuming {
+    /// The report for `/readyz`.
+    pub(super) fn report(&self) -> Consuming {
         Consuming(self.states.subscribe())
     }
 
-    /// A lane consumes.
-    pub fn consumes(&self, lane: Lane) {
-        self.set(lane, State::Yes(Instant::now()));
+    /// Records that a lane consumes.
+    pub(super) fn consumes(&self, lane: Lane) {
+        self.set(lane, LaneState::Yes(Instant::now()));
         info!(lane = lane.as_str(), "consuming");
     }
 
-    /// A lane does not consume. One line in the log for each change, not one for each try.
-    pub fn fails(&self, lane: Lane, cause: &str) {
-        if self.set(lane, State::No(cause.to_owned())) {
+    /// Records that a lane does not consume. Logs each change once, not each try.
+    pub(super) fn fails(&self, lane: Lane, cause: &str) {
+        if self.set(lane, LaneState::No(cause.to_owned())) {
             warn!(lane = lane.as_str(), cause, "not consuming");
         }
     }
 
-    /// A lane stops with the worker.
-    pub fn stops(&self, lane: Lane) {
-        self.set(lane, State::Stopping(SystemTime::now()));
+    /// Records that a lane stops with the worker.
+    pub(super) fn stops(&self, lane: Lane) {
+        self.set(lane, LaneState::Stopping(SystemClock.now()));
     }
 
-    /// Whether a lane has been consuming for so long.
-    pub fn has_consumed_for(&self, lane: Lane, least: Duration) -> bool {
-        matches!(self.states.borrow().get(lane), State::Yes(since) if since.elapsed() >= least)
+    /// Whether a lane has consumed for at least this time.
+    pub(super) fn has_consumed_for(&self, lane: Lane, least: Duration) -> bool {
+        matches!(self.states.borrow().get(lane), LaneState::Yes(since) if since.elapsed() >= least)
     }
 
-    /// Whether that is a change.
-    fn set(&self, lane: Lane, state: State) -> bool {
+    /// Sets the state. Returns whether it changed.
+    fn set(&self, lane: Lane, state: LaneState) -> bool {
         self.states.send_if_modified(|states| {
             let changed = *states.get(lane) != state;
             *states.get_mut(lane) = state;
-            // Here, where the lanes change one after the other.
-            let both = Lane::ALL.into_iter().all(|lane| matches!(states.get(lane), State::Yes(_)));
+            // Here, where changes are serialized.
+            let both =
+                Lane::ALL.into_iter().all(|lane| matches!(states.get(lane), LaneState::Yes(_)));
             self.metrics.broker_connected(both);
             changed
         })
@@ -84,24 +83,26 @@ impl Lanes {
 
 /// Whether the worker consumes, for `/readyz`.
 #[derive(Debug)]
-pub struct Consuming(watch::Receiver<PerLane<State>>);
+pub struct Consuming(watch::Receiver<PerLane<LaneState>>);
 
 impl Report for Consuming {
     fn condition(&self) -> Condition {
         let PerLane { interactive, bulk } = &*self.0.borrow();
         match (interactive, bulk) {
-            (State::Stopping(since), _) | (_, State::Stopping(since)) => Condition::Waiting {
-                reason: "shutting down".to_owned(),
-                since: *since,
-                until: None,
-            },
-            (State::Yes(_), State::Yes(_)) => Condition::Ready,
-            (State::No(cause), State::Yes(_)) => only_one(Lane::Interactive, cause),
-            (State::Yes(_), State::No(cause)) => only_one(Lane::Bulk, cause),
-            (State::No(one), State::No(other)) if one == other => {
+            (LaneState::Stopping(since), _) | (_, LaneState::Stopping(since)) => {
+                Condition::Waiting {
+                    reason: "shutting down".to_owned(),
+                    since: *since,
+                    until: None,
+                }
+            }
+            (LaneState::Yes(_), LaneState::Yes(_)) => Condition::Ready,
+            (LaneState::No(cause), LaneState::Yes(_)) => only_one(Lane::Interactive, cause),
+            (LaneState::Yes(_), LaneState::No(cause)) => only_one(Lane::Bulk, cause),
+            (LaneState::No(one), LaneState::No(other)) if one == other => {
                 Condition::NotReady { reason: format!("neither lane consumes: {one}") }
             }
-            (State::No(interactive), State::No(bulk)) => Condition::NotReady {
+            (LaneState::No(interactive), LaneState::No(bulk)) => Condition::NotReady {
                 reason: format!(
                     "neither lane consumes: the interactive lane: {interactive}; the bulk lane: {bulk}"
                 ),
@@ -121,15 +122,15 @@ mod tests {
     use super::*;
     use crate::metrics::Build;
 
-    fn lanes() -> Lanes {
-        Lanes::new(Arc::new(Metrics::new(Build { version: "1", revision: "r" }).unwrap()))
+    fn lanes() -> LaneStates {
+        LaneStates::new(Arc::new(Metrics::new(Build { version: "1", revision: "r" }).unwrap()))
     }
 
-    fn connected(lanes: &Lanes) -> bool {
+    fn connected(lanes: &LaneStates) -> bool {
         lanes.metrics.render().unwrap().contains("\nrevoker_broker_connected 1\n")
     }
 
-    fn reason(lanes: &Lanes) -> String {
+    fn reason(lanes: &LaneStates) -> String {
         match lanes.report().condition() {
             Condition::NotReady { reason } | Condition::Waiting { reason, .. } => reason,
             Condition::Ready => "ready".to_owned(),

@@ -1,81 +1,73 @@
-//! How many consumers the broker counts on a lane, told to replicas that share a rate.
+//! Counts the consumers of a lane, for replicas that share a rate.
 //!
-//! The depths are sampled every two seconds, one queue after the other. That is too seldom here, and one slow queue
-//! would hold up the count: a replica whose count is old must not call. So a lane asks by itself, more often.
+//! The depths are sampled every two seconds, one queue after the other. That is too seldom here: a replica with an
+//! old count must not call, and one slow queue would delay the count. So each lane asks on its own, more often.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::{
     connection::Connection,
-    depths::Looks,
-    ending::Break,
+    depths::{DepthProbe, Depths},
     lane::LaneChannel,
-    link::{Link, Silence},
-    queues::Queues,
+    session_end::SessionBreak,
+    wait::{ConnectionState, NoAnswer},
 };
 use crate::{
     domain::Lane,
     ports::{ANSWERED_WITHIN, Consumers},
 };
 
-/// How often the broker is asked. Several answers in a row may fail to come before a count is old.
+/// The interval of the question. A count stays fresh although several answers in a row are lost.
 const EVERY: Duration = Duration::from_millis(500);
 
-/// Asks for a lane's consumers.
-#[derive(Debug)]
-pub struct Counting {
-    /// The lane.
-    pub lane: Lane,
-    /// The family of queues.
-    pub queues: Arc<Queues>,
-    /// Who is told.
-    pub told: Arc<dyn Consumers>,
-}
+/// Reports the consumer as absent when the session ends.
+struct CountedSession<'a>(&'a dyn Consumers, Lane);
 
-/// However a session ends, its consumer is in force no more.
-struct Session<'a>(&'a Counting);
-
-impl Drop for Session<'_> {
+impl Drop for CountedSession<'_> {
     fn drop(&mut self) {
-        self.0.told.absent(self.0.lane);
+        self.0.absent(self.1);
     }
 }
 
-impl Counting {
-    /// Asks until the connection is gone.
-    pub async fn run(&self, connection: &Connection, consumer: &LaneChannel) -> Break {
-        let _session = Session(self);
-        let outlook = connection.outlook();
+impl Depths {
+    /// Counts the lane's consumers for `counts` until the connection is gone.
+    pub(super) async fn count_consumers(
+        &self,
+        counts: &dyn Consumers,
+        connection: &Connection,
+        consumer: &LaneChannel,
+    ) -> SessionBreak {
+        let _session = CountedSession(counts, self.lane);
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut looks = Looks::on(connection);
+        let mut probe = DepthProbe::on(connection);
         let mut told = None;
         while connection.status().connected() {
             ticks.tick().await;
-            // While nothing is read, no answer comes.
-            let stalled = outlook.link() == Link::Stalled;
+            // While the connection is not read, no answer comes.
+            let stalled = connection.state() == ConnectionState::Stalled;
             let consumption = consumer.consumption().filter(|_| !stalled);
             if told != consumption {
-                self.told.absent(self.lane);
+                counts.absent(self.lane);
                 told = consumption;
             }
             if consumption.is_none() {
                 continue;
             }
             let asked = Instant::now();
-            let Ok(found) = timeout(ANSWERED_WITHIN, looks.at(self.queues.lane(self.lane))).await
+            let Ok(found) = timeout(ANSWERED_WITHIN, probe.at(self.queues.lane(self.lane))).await
             else {
-                looks.forget();
+                probe.forget();
                 continue;
             };
-            // Not if it was cancelled while the broker counted.
+            // The count is void if the consumer was cancelled meanwhile.
             if consumer.consumption() == consumption {
                 let consumers = found.map_or(0, |found| found.consumers);
-                self.told.counted(self.lane, asked, consumers);
+                counts.counted(self.lane, asked, consumers);
             }
         }
-        Break::Silent(Silence::Gone)
+        SessionBreak::Silent(NoAnswer::Gone)
     }
 }

@@ -1,4 +1,4 @@
-//! One delivery from the broker, and its ways out.
+//! One delivery from the broker, and its settlement.
 
 use std::{fmt, mem, sync::Arc};
 
@@ -8,47 +8,46 @@ use tokio_util::sync::CancellationToken;
 use super::{
     headers,
     history_keys::HistoryKeys,
-    outbox::Outbox,
-    publisher::{Letter, NotPublished, Publisher},
+    publish_health::PublishHealth,
+    publisher::{NotPublished, OutgoingMessage, Publisher},
     queues::Queues,
     receipt::Receipt,
     stream::Charge,
 };
 use crate::{
-    domain::{Arrival, Settlement},
+    domain::{History, InvalidJob, Job, JobDefaults, MessageMetadata, Outcome},
     metrics::Target,
     ports::{Delivery, Settled, Unpublishable},
 };
 
-/// Where deliveries can go besides back and away.
+/// What settles deliveries besides acks.
 #[derive(Debug, Clone)]
-pub struct Exits {
-    /// The family of queues.
+pub struct SettlementTargets {
+    /// The queues of the worker.
     pub queues: Arc<Queues>,
-    /// The way to them.
+    /// Publishes to them.
     pub publisher: Publisher,
-    /// Where it is told what cannot go there.
-    pub outbox: Arc<Outbox>,
-    /// Whether the lanes are declared by us, so that they are known to have a dead-lettering of their own
-    /// that loses nothing.
+    /// Counts what cannot be published.
+    pub health: Arc<PublishHealth>,
+    /// Whether the worker declares the lanes, so that their own dead-lettering is known to lose nothing.
     pub declared: bool,
-    /// What signs and verifies the history of parked jobs.
+    /// The keys that sign and verify the history of parked jobs.
     pub history_keys: Arc<HistoryKeys>,
 }
 
 /// One delivery of a session.
 pub struct AmqpDelivery {
-    /// Boxed: a delivery changes hands often on its way, and this is most of it.
-    message: Box<Message>,
+    /// Boxed: a delivery moves often, and this is most of its size.
+    message: Box<AmqpMessage>,
     receipt: Receipt,
-    exits: Arc<Exits>,
-    /// Its share of the bytes in flight: given back with the delivery, or with the letter that is made of it.
+    targets: Arc<SettlementTargets>,
+    /// Its share of the bytes in flight, released with the delivery or with the message made of it.
     charge: Option<Charge>,
 }
 
-/// What was delivered.
-struct Message {
-    arrival: Arrival,
+/// The delivered message.
+struct AmqpMessage {
+    metadata: MessageMetadata,
     body: Vec<u8>,
     properties: BasicProperties,
 }
@@ -60,104 +59,107 @@ impl fmt::Debug for AmqpDelivery {
 }
 
 impl AmqpDelivery {
-    /// A delivery as it came.
+    /// A delivery as it came, without a charge.
     #[must_use]
     pub fn new(
-        arrival: Arrival,
+        metadata: MessageMetadata,
         body: Vec<u8>,
         properties: BasicProperties,
         receipt: Receipt,
-        exits: Arc<Exits>,
+        targets: Arc<SettlementTargets>,
     ) -> Self {
-        let message = Box::new(Message { arrival, body, properties });
-        Self { message, receipt, exits, charge: None }
+        let message = Box::new(AmqpMessage { metadata, body, properties });
+        Self { message, receipt, targets, charge: None }
     }
 
-    /// With its share of the bytes in flight.
+    /// Adds its share of the bytes in flight.
     #[must_use]
     pub fn charged(mut self, charge: Option<Charge>) -> Self {
         self.charge = charge;
         self
     }
 
-    /// The message that carries the job to where the settlement sends it; `None` if it goes nowhere. It takes
-    /// the body, the headers and their charge along.
-    fn letter(&mut self, settlement: Settlement<'_>) -> Option<Letter> {
-        let lane = self.message.arrival.lane;
-        let Message { body, properties, .. } = &mut *self.message;
-        let (target, queue, properties) = match settlement {
-            Settlement::Done(..) | Settlement::HandBack(_) => return None,
-            Settlement::DeadLetter(letter) => (
+    /// Returns the message that moves the job to another queue, or `None` if it moves nowhere. Takes the body, the
+    /// headers and their charge.
+    fn letter(&mut self, outcome: &Outcome, history: &History) -> Option<OutgoingMessage> {
+        let lane = self.message.metadata.lane;
+        let AmqpMessage { body, properties, .. } = &mut *self.message;
+        let (target, queue, properties) = match outcome {
+            Outcome::Done(_) | Outcome::Requeued => return None,
+            Outcome::DeadLettered(letter) => (
                 Target::DeadLetter,
-                self.exits.queues.dead(),
-                headers::of_dead_letter(properties, lane, letter),
+                self.targets.queues.dead(),
+                headers::of_dead_letter(properties, lane, letter, history),
             ),
-            Settlement::Park(parking) => (
+            Outcome::Parked(delay) => (
                 Target::Retry,
-                // No retry queue at all: the configuration refuses an empty list of stays, so this
-                // falls back to handing the job back.
-                self.exits.queues.retry(lane, parking.delay)?,
+                // `None` without any retry queue: the configuration refuses an empty list, so the job is requeued.
+                self.targets.queues.retry(lane, *delay)?,
                 headers::of_parked(
                     properties,
                     body,
                     lane,
-                    parking,
-                    &self.exits.queues,
-                    &self.exits.history_keys,
+                    history,
+                    &self.targets.queues,
+                    &self.targets.history_keys,
                 ),
             ),
         };
         let (queue, body) = (queue.clone(), mem::take(body));
         self.message.properties = BasicProperties::default();
-        Some(Letter { target: Some(target), queue, body, properties, charge: self.charge.take() })
+        Some(OutgoingMessage {
+            target: Some(target),
+            queue,
+            body,
+            properties,
+            charge: self.charge.take(),
+        })
     }
-}
 
-impl AmqpDelivery {
-    /// What is left where the broker takes no letter of the delivery. A dead letter goes by the lane's own
-    /// dead-lettering, which keeps the job but cannot say why. Anything else stays in flight: a lane that
-    /// somebody else declared may drop what is rejected, and nobody has condemned a job that was to be
-    /// parked. It goes back to its lane with its session, or when it has been in flight for too long.
+    /// Settles a delivery whose message the broker refuses. A dead letter is left to the lane's own dead-lettering,
+    /// which keeps the job without a reason. Any other job stays in flight until its session ends or it is in flight
+    /// for too long. A lane that somebody else declared may drop rejected messages, and a job to be parked was not
+    /// rejected.
     async fn unpublishable(self, refusal: Unpublishable, is_dead: bool, queue: &str) -> Settled {
-        if is_dead && self.exits.declared {
+        if is_dead && self.targets.declared {
             return self.receipt.leave_to_broker(refusal);
         }
-        let _aside = self.exits.outbox.set_aside(queue, &refusal);
+        let _aside = self.targets.health.keep_in_flight(queue, &refusal);
         self.receipt.lost().cancelled().await;
         Settled::Abandoned
     }
 }
 
 impl Delivery for AmqpDelivery {
-    fn arrival(&self) -> &Arrival {
-        &self.message.arrival
+    fn metadata(&self) -> &MessageMetadata {
+        &self.message.metadata
     }
 
-    fn body(&self) -> &[u8] {
-        &self.message.body
+    fn job(&self, defaults: &JobDefaults) -> Result<Arc<Job>, InvalidJob> {
+        Job::parse(&self.message.body, defaults).map(Arc::new)
     }
 
     fn lost(&self) -> CancellationToken {
         self.receipt.lost()
     }
 
-    async fn settle(mut self, settlement: Settlement<'_>) -> Settled {
-        if matches!(settlement, Settlement::Done(..)) {
+    async fn settle(mut self, outcome: &Outcome, history: &History) -> Settled {
+        if matches!(outcome, Outcome::Done(_)) {
             return self.receipt.ack();
         }
-        let Some(letter) = self.letter(settlement) else { return self.receipt.requeue() };
+        let Some(letter) = self.letter(outcome, history) else { return self.receipt.requeue() };
         let (lost, queue) = (self.receipt.lost(), letter.queue.clone());
-        // Boxed, so that jobs which need no letter, nearly all of them, take no room for its way.
-        let publishing = Box::pin(self.exits.publisher.publish(letter));
+        // Boxed: nearly all jobs need no message, and take no room for this.
+        let publishing = Box::pin(self.targets.publisher.publish(letter));
         tokio::select! {
             biased;
-            // Its ack would mean nothing any more, and the job comes again: one letter is enough.
+            // The ack would have no effect, and the job comes again: one message is enough.
             () = lost.cancelled() => Settled::Abandoned,
             published = publishing => match published {
                 Ok(()) => self.receipt.ack(),
                 Err(NotPublished::Closed) => self.receipt.requeue(),
                 Err(NotPublished::Unpublishable(refusal)) => {
-                    let is_dead = matches!(settlement, Settlement::DeadLetter(_));
+                    let is_dead = matches!(outcome, Outcome::DeadLettered(_));
                     Box::pin(self.unpublishable(refusal, is_dead, queue.as_str())).await
                 }
             },

@@ -1,8 +1,8 @@
-//! How full the queues are, sampled by passive declares: their counts do not lag. A consumer that gets
-//! nothing out of a queue that has something is found by the way.
+//! Samples the depth of the queues by passive declares, whose counts do not lag. It also finds a consumer that gets
+//! nothing although jobs wait.
 //!
-//! Each lane's session samples its own queue. The queues of both, and that of a lane without a session, are
-//! sampled by one session alone.
+//! Each lane's session samples its own queue. One session alone samples the shared queues and that of a lane without
+//! a session.
 
 use std::{
     sync::{
@@ -17,30 +17,30 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::{
     connection::Connection,
-    counting::Counting,
-    ending::Break,
     lane::LaneChannel,
-    link::{Link, Silence},
     queues::Queues,
+    session_end::SessionBreak,
     starvation::Starvation,
     topology::{self, Occupancy},
+    wait::{ConnectionState, NoAnswer},
 };
 use crate::{
     domain::{Lane, PerLane},
     metrics::{Depth, Metrics},
+    ports::Consumers,
 };
 
-/// How often the queues are looked at.
+/// The interval of the samples.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// A look takes no longer; the next one is made on another channel.
+/// The limit of one sample. The next one uses another channel.
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Which lanes have a session that samples.
 #[derive(Debug, Clone, Default)]
-pub struct Samplers(Arc<PerLane<AtomicBool>>);
+pub(super) struct Samplers(Arc<PerLane<AtomicBool>>);
 
-/// A lane's session samples as long as this lives.
+/// Marks a lane as sampling until it is dropped.
 struct Sampler<'a>(&'a AtomicBool);
 
 impl Samplers {
@@ -50,13 +50,13 @@ impl Samplers {
         sampler
     }
 
-    /// The lanes whose queues the session of `lane` samples, its own first.
+    /// The lanes that the session of `lane` samples, its own first.
     fn lanes(&self, lane: Lane) -> impl Iterator<Item = Lane> {
         let alone = !self.0.get(lane.other()).load(Ordering::Relaxed);
         [Some(lane), alone.then_some(lane.other())].into_iter().flatten()
     }
 
-    /// Whether the session of `lane` samples the queues that belong to both.
+    /// Whether the session of `lane` samples the shared queues.
     fn samples_shared(&self, lane: Lane) -> bool {
         lane == Lane::Interactive || !self.0.get(Lane::Interactive).load(Ordering::Relaxed)
     }
@@ -68,75 +68,77 @@ impl Drop for Sampler<'_> {
     }
 }
 
-/// What the sessions of a lane sample.
+/// Samples for one lane.
 #[derive(Debug)]
-pub struct Depths {
-    /// The lane.
-    pub lane: Lane,
+pub(super) struct Depths {
+    pub(super) lane: Lane,
     /// The family of queues.
-    pub queues: Arc<Queues>,
-    /// Where the figures go.
-    pub metrics: Arc<Metrics>,
-    /// Who else samples.
-    pub samplers: Samplers,
-    /// Counts the lane's consumers besides, where somebody wants to know.
-    pub counting: Option<Counting>,
+    pub(super) queues: Arc<Queues>,
+    /// Receives the figures.
+    pub(super) metrics: Arc<Metrics>,
+    /// The other samplers.
+    pub(super) samplers: Samplers,
+    /// Receives the number of the lane's consumers, where replicas share a rate.
+    pub(super) consumers: Option<Arc<dyn Consumers>>,
 }
 
 impl Depths {
-    /// Samples until the connection is gone, or the consumer of the lane starves.
-    pub async fn sample(&self, connection: &Connection, consumer: &LaneChannel) -> Break {
-        let Some(counting) = &self.counting else {
+    /// Samples until the connection is gone or the lane's consumer starves.
+    pub(super) async fn sample(
+        &self,
+        connection: &Connection,
+        consumer: &LaneChannel,
+    ) -> SessionBreak {
+        let Some(consumers) = &self.consumers else {
             return self.sample_depths(connection, consumer).await;
         };
         tokio::select! {
             broken = self.sample_depths(connection, consumer) => broken,
-            broken = counting.run(connection, consumer) => broken,
+            broken = self.count_consumers(&**consumers, connection, consumer) => broken,
         }
     }
 
-    async fn sample_depths(&self, connection: &Connection, consumer: &LaneChannel) -> Break {
+    async fn sample_depths(&self, connection: &Connection, consumer: &LaneChannel) -> SessionBreak {
         let _sampler = self.samplers.enter(self.lane);
-        let outlook = connection.outlook();
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut looks = Looks::on(connection);
+        let mut probe = DepthProbe::on(connection);
         let mut starvation = Starvation::default();
         while connection.status().connected() {
             ticks.tick().await;
-            if outlook.link() == Link::Stalled {
-                // The answer would wait behind what is not read.
+            if connection.state() == ConnectionState::Stalled {
+                // The answer would wait behind unread deliveries.
                 continue;
             }
             let mut waiting = None;
-            if timeout(LIMIT, self.look(&mut looks, &mut waiting)).await.is_err() {
-                looks.forget();
+            if timeout(LIMIT, self.sample_once(&mut probe, &mut waiting)).await.is_err() {
+                probe.forget();
             }
-            if starvation.lasts(consumer.serving(waiting)) {
-                return Break::Starving;
+            if starvation.is_starving(consumer.serving(waiting)) {
+                return SessionBreak::Starving;
             }
         }
-        Break::Silent(Silence::Gone)
+        SessionBreak::Silent(NoAnswer::Gone)
     }
 
-    /// Notes as well how many jobs are found to wait in the lane. A queue that cannot be looked at leaves its
-    /// figure as it is; whoever needs it says so.
-    async fn look(&self, looks: &mut Looks<'_>, waiting: &mut Option<u32>) {
+    /// Takes one sample, and returns in `waiting` how many jobs wait in the lane. A queue that cannot be sampled
+    /// keeps its figure.
+    async fn sample_once(&self, probe: &mut DepthProbe<'_>, waiting: &mut Option<u32>) {
         for lane in self.samplers.lanes(self.lane) {
-            let Some(found) = looks.at(self.queues.lane(lane)).await else { continue };
+            let Some(found) = probe.at(self.queues.lane(lane)).await else { continue };
             if lane == self.lane {
-                // No consumer, not even our own: the queue was too busy to tell.
+                // No consumer at all, not even ours: the queue was too busy to answer.
                 *waiting = (found.consumers > 0 || found.ready > 0).then_some(found.ready);
             }
             self.metrics.queue_messages(depth_of(lane), found.ready.into());
         }
         if self.samplers.samples_shared(self.lane) {
-            if let Some(found) = looks.at(self.queues.dead()).await {
+            if let Some(found) = probe.at(self.queues.dead()).await {
                 self.metrics.queue_messages(Depth::Dead, found.ready.into());
             }
             let mut parked = Some(0);
             for queue in self.queues.all_retry() {
-                let found = looks.at(queue).await;
+                let found = probe.at(queue).await;
                 parked = parked.zip(found).map(|(sum, found)| sum + u64::from(found.ready));
             }
             if let Some(parked) = parked {
@@ -153,30 +155,30 @@ const fn depth_of(lane: Lane) -> Depth {
     }
 }
 
-/// Looks on a channel of their own, because a look at a queue that is missing closes the channel.
+/// Asks for depths on a channel of its own, because a question about a missing queue closes the channel.
 #[derive(Debug)]
-pub struct Looks<'a> {
+pub(super) struct DepthProbe<'a> {
     connection: &'a Connection,
     channel: Option<Channel>,
 }
 
-impl<'a> Looks<'a> {
-    /// Looks by this connection.
-    pub const fn on(connection: &'a Connection) -> Self {
+impl<'a> DepthProbe<'a> {
+    /// Asks over this connection.
+    pub(super) const fn on(connection: &'a Connection) -> Self {
         Self { connection, channel: None }
     }
 
-    /// Makes the next look on another channel: this one has not answered.
-    pub fn forget(&mut self) {
+    /// Uses another channel next: this one has not answered.
+    pub(super) fn forget(&mut self) {
         self.channel = None;
     }
 
-    /// What is found of a queue, if anything.
-    pub async fn at(&mut self, queue: &ShortString) -> Option<Occupancy> {
+    /// The occupancy of a queue; `None` if the broker refuses.
+    pub(super) async fn at(&mut self, queue: &ShortString) -> Option<Occupancy> {
         if self.channel.as_ref().is_none_or(|channel| !channel.status().connected()) {
             self.channel = self.connection.create_channel().await.ok();
         }
-        let found = topology::look(self.channel.as_ref()?, queue).await.ok();
+        let found = topology::passive_declare(self.channel.as_ref()?, queue).await.ok();
         if found.is_none() {
             self.channel = None;
         }

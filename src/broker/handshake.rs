@@ -1,4 +1,4 @@
-//! The AMQP handshake, over a stream that is connected.
+//! The AMQP handshake over an open stream.
 
 use std::{
     io,
@@ -10,48 +10,43 @@ use lapin::{ConnectionProperties, tcp::AsyncTcpStream, uri::AMQPUri};
 use tokio::time::{timeout, timeout_at};
 
 use super::{
-    cause::Cause,
+    cause::CloseCause,
     connect::Purpose,
-    stream::{Deadline, Ended, Handle, Kit, Stream},
+    stream::{Deadline, LapinRuntime, Stream, StreamEnd, StreamHandle},
 };
 
-/// lapin may have more to say of a handshake whose stream has ended, such as what the broker said before. It
-/// says so at once, or never.
-const LAST_WORD: Duration = Duration::from_secs(1);
+/// After the stream has ended, lapin may report what the broker said before. It does so within this time.
+const LAST_ERROR_WITHIN: Duration = Duration::from_secs(1);
 
-/// What is said of a broker that ended a connection before it was made.
-pub const HUNG_UP: &str = "the broker closed the connection in the middle of the handshake";
+/// The text for a broker that ended the connection in the handshake.
+pub(super) const HUNG_UP: &str = "the broker closed the connection in the middle of the handshake";
 
-/// Shakes hands. lapin's promise may stay unkept where the stream ends at the wrong moment, so the stream is
-/// watched beside it.
-///
-/// # Errors
-///
-/// What the broker said, or what the stream met; the stream is given up then.
-pub async fn handshake(
+/// Performs the handshake. lapin's future may never complete if the stream ends at the wrong moment, so the stream is
+/// watched as well.
+pub(super) async fn handshake(
     uri: AMQPUri,
     stream: Stream,
-    handle: &Handle,
+    handle: &StreamHandle,
     purpose: Purpose,
     deadline: Deadline,
 ) -> Result<lapin::Connection, String> {
-    // However this ends but well, lapin's thread must not go on without anybody.
-    let abandoned = Abandoned(Some(handle));
+    // On any failure, lapin's thread must end too.
+    let abandoned = AbandonOnDrop(Some(handle));
     let stream = Mutex::new(Some(stream));
     let connect = async move |_, _| {
-        // lapin asks once: its own repetitions are off.
+        // lapin asks once: its own retries are off.
         let stream = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
         let spent = || lapin::Error::from(io::Error::from(io::ErrorKind::NotConnected));
         stream.map(AsyncTcpStream::Plain).ok_or_else(spent)
     };
-    let runtime = Kit::current().into();
+    let runtime = LapinRuntime::current().into();
     let shaking = lapin::Connection::connector(uri, runtime, connect, properties(purpose));
     let mut shaking = std::pin::pin!(shaking);
     let ended = async {
         tokio::select! {
             biased;
             done = &mut shaking => Some(done),
-            _ = handle.ended() => timeout(LAST_WORD, &mut shaking).await.ok(),
+            _ = handle.ended() => timeout(LAST_ERROR_WITHIN, &mut shaking).await.ok(),
         }
     };
     match timeout_at(deadline.at, ended).await {
@@ -59,9 +54,9 @@ pub async fn handshake(
             abandoned.keep();
             Ok(connection)
         }
-        Ok(Some(Err(error))) if !error.is_io_error() => Err(Cause::of(&error).text),
+        Ok(Some(Err(error))) if !error.is_io_error() => Err(CloseCause::of(&error).text),
         Ok(_) => Err(match handle.cause() {
-            Some(cause) if handle.end() != Some(Ended::Closed) || cause.code.is_some() => {
+            Some(cause) if handle.end() != Some(StreamEnd::Closed) || cause.code.is_some() => {
                 cause.text
             }
             _ => HUNG_UP.to_owned(),
@@ -70,17 +65,17 @@ pub async fn handshake(
     }
 }
 
-/// Gives a stream up when dropped.
-struct Abandoned<'a>(Option<&'a Handle>);
+/// Ends a stream when dropped.
+struct AbandonOnDrop<'a>(Option<&'a StreamHandle>);
 
-impl Abandoned<'_> {
-    /// The stream is kept.
+impl AbandonOnDrop<'_> {
+    /// Keeps the stream.
     fn keep(mut self) {
         self.0 = None;
     }
 }
 
-impl Drop for Abandoned<'_> {
+impl Drop for AbandonOnDrop<'_> {
     fn drop(&mut self) {
         if let Some(handle) = self.0 {
             handle.give_up();

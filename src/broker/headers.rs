@@ -1,14 +1,16 @@
-//! What a message says besides its body: read here into an [`Arrival`], and written here again when a
-//! job moves to another queue.
+//! The properties of messages: read into a [`MessageMetadata`], and written when a job moves to another queue.
 //!
-//! Only what is listed is copied. Each absence has been seen to do harm: an inherited `expiration`
-//! makes a dead letter vanish, `CC` and `BCC` route it elsewhere, a foreign `user_id` closes the
-//! channel, a forged `x-death` makes the broker drop a parked job as a cycle, headers beyond the frame
-//! close the connection.
+//! Only listed properties are copied, because others do harm:
+//!
+//! - An inherited `expiration` makes the broker delete a dead letter.
+//! - `CC` and `BCC` route a message to other queues.
+//! - A foreign `user_id` closes the channel.
+//! - A forged `x-death` makes the broker drop a parked job as a cycle.
+//! - Headers larger than a frame close the connection.
 
 mod fit;
 mod mac;
-pub mod name;
+pub(super) mod name;
 
 use std::time::{Duration, SystemTime};
 
@@ -17,7 +19,7 @@ use lapin::{
     types::{AMQPValue, FieldTable, ShortString},
 };
 
-pub use self::fit::fit;
+pub(super) use self::fit::fit;
 use self::name::{
     AMBIGUITY, AMBIGUOUS, ATTEMPTS, CODE, DEAD_AT, DETAIL, FINGERPRINT, FIRST_FAILED_AT,
     HEADERS_DROPPED, HTTP_STATUS, LANE, LAST_ERROR, MAC, PARKED, PARKED_AT, PAUSED_MS, REASON,
@@ -28,74 +30,77 @@ use super::{
     queues::{Queues, short},
 };
 use crate::domain::{
-    Ambiguity, Arrival, DeadLetter, History, Lane, Parking, ResultLabel, TraceContext,
+    Ambiguity, DeadLetter, History, Lane, MessageMetadata, ResultLabel, TraceContext,
     timestamp as timestamp_of_producer,
 };
 
-/// Bytes of a producer's headers that are copied, in all.
+/// The most bytes of a producer's headers that are copied.
 const MAX_COPIED_BYTES: usize = 16 * 1024;
 
-/// Beyond this a count in a header is noise.
+/// The largest count that is read from a header.
 const MAX_COUNT: u32 = 1_000_000;
 
-/// The value of the property `delivery_mode` that makes a message survive a restart of the broker.
+/// The value of `delivery_mode` for a message that survives a restart of the broker.
 const PERSISTENT: u8 = 2;
 
 /// The W3C headers of a trace.
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
 
-/// Copied before all others, so that a trace survives whatever else has to stay behind.
+/// Copied first, so that a trace survives when other headers are left out.
 const TRACE_HEADERS: [&str; 2] = [TRACEPARENT, TRACESTATE];
 
-/// Never copied, in whatever case they are spelt.
+/// Never copied, in upper or lower case.
 const DROPPED_HEADERS: [&str; 5] = ["cc", "bcc", "x-death", "x-delivery-count", "x-acquired-count"];
 
-/// Nor is anything that begins so.
+/// Prefixes that are never copied.
 const DROPPED_PREFIXES: [&str; 3] = ["x-first-death-", "x-last-death-", name::PREFIX];
 
-/// A message as it came out of a queue.
+/// A message as it came from a queue.
 #[derive(Debug, Clone, Copy)]
 pub struct Received<'a> {
     /// Its properties.
     pub properties: &'a BasicProperties,
     /// Its body.
     pub body: &'a [u8],
-    /// The lane whose queue it came out of.
+    /// The lane of that queue.
     pub lane: Lane,
     /// Whether the broker delivered it before.
     pub redelivered: bool,
 }
 
-/// Reads what came with a message. Our own history headers are believed, within bounds:
+/// Reads the metadata of a message. Its history headers are used, within bounds:
 ///
-/// - with keys, if their MAC is right: then a worker of ours wrote them, for this job;
-/// - without, on a message that came out of one of our retry queues. Its producer can forge that, so such a
-///   history must never buy a better ending: the configuration refuses to presume anything without a key.
+/// - with keys: if their MAC is right, so a worker wrote them for this job;
+/// - without keys: if the message came out of one of our retry queues. A producer can forge that, so the
+///   configuration refuses to presume anything without a key.
 ///
-/// Anywhere else they are a stranger's.
+/// All other history headers are ignored.
 #[must_use]
 pub fn read(
     received: Received<'_>,
     queues: &Queues,
     keys: &HistoryKeys,
     now: SystemTime,
-) -> Arrival {
+) -> MessageMetadata {
     let headers = Headers(received.properties.headers().as_ref());
     let believed = if keys.are_given() {
         mac::is_right(received, queues, keys)
     } else {
         headers.text("x-first-death-queue").is_some_and(|queue| queues.is_retry(queue))
     };
-    let arrival = arrival(received.properties, received.lane, received.redelivered);
-    if believed { Arrival { history: headers.history(now), ..arrival } } else { arrival }
+    let metadata = metadata(received.properties, received.lane, received.redelivered);
+    if believed { MessageMetadata { history: headers.history(now), ..metadata } } else { metadata }
 }
 
-/// Reads what came with a message but for its history.
-#[must_use]
-pub fn arrival(properties: &BasicProperties, lane: Lane, redelivered: bool) -> Arrival {
+/// Reads the metadata of a message without its history.
+pub(super) fn metadata(
+    properties: &BasicProperties,
+    lane: Lane,
+    redelivered: bool,
+) -> MessageMetadata {
     let headers = Headers(properties.headers().as_ref());
-    Arrival {
+    MessageMetadata {
         lane,
         message_id: properties.message_id().as_ref().map(ToString::to_string),
         published_at: properties.timestamp().and_then(timestamp_of_producer),
@@ -108,14 +113,14 @@ pub fn arrival(properties: &BasicProperties, lane: Lane, redelivered: bool) -> A
 }
 
 /// The properties of a dead letter.
-#[must_use]
-pub fn of_dead_letter(
+pub(super) fn of_dead_letter(
     original: &BasicProperties,
     lane: Lane,
     letter: &DeadLetter,
+    history: &History,
 ) -> BasicProperties {
     let mut headers = copied(original);
-    put_history(&mut headers, lane, &letter.history);
+    put_history(&mut headers, lane, history);
     let mut put = |name: &str, value| {
         headers.insert(short(name), value);
     };
@@ -127,7 +132,7 @@ pub fn of_dead_letter(
     if let Some(status) = letter.http_status {
         put(HTTP_STATUS, AMQPValue::LongInt(status.into()));
     }
-    let first = letter.history.first_failed_at.unwrap_or(letter.dead_at);
+    let first = history.first_failed_at.unwrap_or(letter.dead_at);
     put(FIRST_FAILED_AT, timestamp(first));
     put(DEAD_AT, timestamp(letter.dead_at));
     if let Some(fingerprint) = letter.fingerprint {
@@ -136,20 +141,19 @@ pub fn of_dead_letter(
     properties(original, headers)
 }
 
-/// The properties of a job on its way to a retry queue; with keys, its history is signed.
-#[must_use]
-pub fn of_parked(
+/// The properties of a parked job. With keys, its history is signed.
+pub(super) fn of_parked(
     original: &BasicProperties,
     body: &[u8],
     lane: Lane,
-    parking: &Parking,
+    history: &History,
     queues: &Queues,
     keys: &HistoryKeys,
 ) -> BasicProperties {
     let mut headers = copied(original);
-    put_history(&mut headers, lane, &parking.history);
-    headers.insert(short(PARKED), count(parking.history.stays));
-    if let Some(at) = parking.history.parked_at {
+    put_history(&mut headers, lane, history);
+    headers.insert(short(PARKED), count(history.stays));
+    if let Some(at) = history.parked_at {
         headers.insert(short(PARKED_AT), timestamp(at));
     }
     let mut properties = properties(original, headers.clone());
@@ -161,19 +165,16 @@ pub fn of_parked(
     properties
 }
 
-/// The properties of a dead letter on its way back into a lane: a fresh job, but for the count of its
-/// replays.
-#[must_use]
-pub fn of_replayed(original: &BasicProperties) -> BasicProperties {
+/// The properties of a replayed dead letter: a new job with a count of replays.
+pub(super) fn of_replayed(original: &BasicProperties) -> BasicProperties {
     let mut headers = copied(original);
     let before = Headers(original.headers().as_ref()).count(REPLAYS).unwrap_or(0);
     headers.insert(short(REPLAYS), count(before + 1));
     properties(original, headers)
 }
 
-/// The properties of a job that we produce ourselves.
-#[must_use]
-pub fn of_job(sent_at: SystemTime) -> BasicProperties {
+/// The properties of a job that `enqueue` publishes.
+pub(super) fn of_job(sent_at: SystemTime) -> BasicProperties {
     BasicProperties::default()
         .with_content_type("application/json".into())
         .with_delivery_mode(PERSISTENT)
@@ -199,39 +200,33 @@ fn put_history(headers: &mut FieldTable, lane: Lane, history: &History) {
     }
 }
 
-/// The properties that travel, with these headers.
+/// The copied properties, with these headers.
 fn properties(original: &BasicProperties, headers: FieldTable) -> BasicProperties {
     let mut copy = BasicProperties::default().with_delivery_mode(PERSISTENT).with_headers(headers);
-    if let Some(value) = original.content_type() {
-        copy = copy.with_content_type(value.clone());
+    macro_rules! copy {
+        ($($get:ident => $set:ident),*) => {
+            $(if let Some(value) = original.$get() {
+                copy = copy.$set(value.clone());
+            })*
+        };
     }
-    if let Some(value) = original.content_encoding() {
-        copy = copy.with_content_encoding(value.clone());
-    }
-    if let Some(value) = original.message_id() {
-        copy = copy.with_message_id(value.clone());
-    }
-    if let Some(value) = original.correlation_id() {
-        copy = copy.with_correlation_id(value.clone());
-    }
-    if let Some(value) = original.timestamp() {
-        copy = copy.with_timestamp(*value);
-    }
-    if let Some(value) = original.kind() {
-        copy = copy.with_type(value.clone());
-    }
-    if let Some(value) = original.app_id() {
-        copy = copy.with_app_id(value.clone());
+    copy!(
+        content_type => with_content_type, content_encoding => with_content_encoding,
+        message_id => with_message_id, correlation_id => with_correlation_id,
+        kind => with_type, app_id => with_app_id
+    );
+    if let Some(seconds) = original.timestamp() {
+        copy = copy.with_timestamp(*seconds);
     }
     copy
 }
 
-/// The producer's headers that travel, and a header of ours if some were left out for their size.
+/// The copied headers of the producer, and a header of ours if some were left out for their size.
 fn copied(original: &BasicProperties) -> FieldTable {
     let mut copy = FieldTable::default();
     let Some(original) = original.headers().as_ref() else { return copy };
     let mut room = MAX_COPIED_BYTES;
-    // The stream says so of headers that were larger than a frame. A stranger may say so too: it harms nobody.
+    // The stream sets this if the headers were larger than a frame. A producer may set it too, which harms nobody.
     let mut left_out = original.inner().get(HEADERS_DROPPED) == Some(&AMQPValue::Boolean(true));
     for (name, value) in in_order_of_worth(original) {
         match room.checked_sub(size(name, value)) {
@@ -251,24 +246,23 @@ fn copied(original: &BasicProperties) -> FieldTable {
     copy
 }
 
-/// The producer's headers that travel, those first that are to be kept where not all can be.
+/// The producer's headers to copy, the most important first.
 fn in_order_of_worth(headers: &FieldTable) -> impl Iterator<Item = (&ShortString, &AMQPValue)> {
     let is_trace = |name: &ShortString| TRACE_HEADERS.contains(&name.as_str());
     let first = headers.into_iter().filter(move |(name, _)| is_trace(name));
     let others =
-        headers.into_iter().filter(move |(name, _)| !is_trace(name) && travels(name.as_str()));
+        headers.into_iter().filter(move |(name, _)| !is_trace(name) && is_copied(name.as_str()));
     first.chain(others)
 }
 
-/// Whether a header is one of the producer's that may go on to another queue.
-#[must_use]
-pub fn travels(name: &str) -> bool {
+/// Whether a header may be copied to another queue.
+pub(super) fn is_copied(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     !DROPPED_HEADERS.contains(&name.as_str())
         && !DROPPED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// The bytes of one header on the wire: a length and the name, a type, the value.
+/// The size of a header on the wire in bytes: length and name, type, value.
 fn size(name: &ShortString, value: &AMQPValue) -> usize {
     2 + name.as_str().len() + value_size(value)
 }
@@ -294,20 +288,18 @@ fn value_size(value: &AMQPValue) -> usize {
     }
 }
 
-/// A message's headers, read with suspicion.
+/// The headers of a message, whose contents are not trusted.
 #[derive(Debug, Clone, Copy)]
-pub struct Headers<'a>(pub Option<&'a FieldTable>);
+pub(super) struct Headers<'a>(pub Option<&'a FieldTable>);
 
 impl<'a> Headers<'a> {
-    /// The header of that name, whatever it is.
-    #[must_use]
-    pub fn get(self, name: &str) -> Option<&'a AMQPValue> {
+    /// The header of that name, of any type.
+    pub(super) fn get(self, name: &str) -> Option<&'a AMQPValue> {
         self.0?.inner().get(name)
     }
 
-    /// A header that is text.
-    #[must_use]
-    pub fn text(self, name: &str) -> Option<&'a str> {
+    /// A header as text.
+    pub(super) fn text(self, name: &str) -> Option<&'a str> {
         match self.get(name)? {
             AMQPValue::LongString(text) => std::str::from_utf8(text.as_bytes()).ok(),
             AMQPValue::ShortString(text) => Some(text.as_str()),
@@ -315,15 +307,13 @@ impl<'a> Headers<'a> {
         }
     }
 
-    /// A header that is a number, brought within bounds.
-    #[must_use]
-    pub fn count(self, name: &str) -> Option<u32> {
+    /// A header as a number, clamped to [`MAX_COUNT`].
+    pub(super) fn count(self, name: &str) -> Option<u32> {
         u32::try_from(self.integer(name)?.clamp(0, MAX_COUNT.into())).ok()
     }
 
-    /// A header that is a number of milliseconds; what is negative is none.
-    #[must_use]
-    pub fn millis(self, name: &str) -> Option<u64> {
+    /// A header as milliseconds; `None` if negative.
+    pub(super) fn millis(self, name: &str) -> Option<u64> {
         u64::try_from(self.integer(name)?).ok()
     }
 
@@ -340,9 +330,8 @@ impl<'a> Headers<'a> {
         })
     }
 
-    /// A header that is a time.
-    #[must_use]
-    pub fn time(self, name: &str) -> Option<SystemTime> {
+    /// A header as a time.
+    pub(super) fn time(self, name: &str) -> Option<SystemTime> {
         match self.get(name)? {
             AMQPValue::Timestamp(seconds) => at(*seconds),
             _ => None,
@@ -353,7 +342,7 @@ impl<'a> Headers<'a> {
         History {
             attempts: self.count(ATTEMPTS).unwrap_or(0),
             stays: self.count(PARKED).unwrap_or(0).max(1),
-            // A first failure in the future would keep a job from ever being given up.
+            // A first failure in the future would prevent giving up the job.
             first_failed_at: self.time(FIRST_FAILED_AT).map(|first| first.min(now)),
             last_error: self.text(LAST_ERROR).and_then(ResultLabel::from_name),
             ambiguity: self.text(AMBIGUITY).and_then(Ambiguity::from_name),
@@ -379,9 +368,8 @@ fn unix_seconds(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-/// A timestamp of AMQP's, in Unix seconds, as a time.
-#[must_use]
-pub fn at(seconds: u64) -> Option<SystemTime> {
+/// Converts a timestamp of AMQP (Unix seconds) to a time.
+pub(super) fn at(seconds: u64) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 

@@ -1,7 +1,7 @@
-//! The keys of the MAC over our own history headers, which may be changed while the worker runs.
+//! The keys that sign the history of parked jobs. They may change while the worker runs.
 //!
-//! A file holds them, one a line: the first signs, all of them verify. So a new key can be known to every
-//! worker before one signs with it, and an old one verifies until the last job parked under it is back.
+//! A file holds one key per line. The first signs, and all of them verify. So a new key can be given to all
+//! workers before one signs with it. An old key must stay until the last job that it signed is back.
 
 use std::{
     fmt,
@@ -15,16 +15,16 @@ use ring::hmac;
 use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
 use thiserror::Error;
 
-/// Characters of the shortest key: what 16 random bytes take in hex.
+/// The shortest key in characters: 16 random bytes in hex.
 const MIN_KEY_CHARS: usize = 32;
 
-/// Characters of the longest key.
+/// The longest key in characters.
 const MAX_KEY_CHARS: usize = 1024;
 
-/// Keys of one file. Each is tried on a message that claims a history.
+/// The most keys of one file. Each is tried on a message with a history.
 const MAX_KEYS: usize = 8;
 
-/// Bytes of a file that are read: a path to something endless does not fill the memory.
+/// The most bytes read from a file, so that an endless file does not fill the memory.
 const MAX_FILE_BYTES: usize = MAX_KEYS * (MAX_KEY_CHARS + 2);
 
 /// Why a file holds no usable keys. No text repeats a key.
@@ -36,32 +36,31 @@ pub enum HistoryKeyFault {
     /// It holds no key.
     #[error("holds no key")]
     Empty,
-    /// It is too large, or holds too many keys.
+    /// It is too large or holds too many keys.
     #[error("holds more than {MAX_KEYS} keys of at most {MAX_KEY_CHARS} characters")]
     TooMany,
     /// A key is too easy to guess.
     #[error("has a key of fewer than {MIN_KEY_CHARS} characters in line {0}")]
     TooShort(usize),
-    /// A blank, a byte order mark or binary data: an editor could change it unseen.
+    /// A key contains a blank, a byte order mark or binary data, which an editor could change unseen.
     #[error("has something in line {0} that is no letter, digit or punctuation mark of ASCII")]
     NotPrintable(usize),
 }
 
 /// One key.
-struct Key {
+struct HistoryKey {
     text: SecretString,
     mac: hmac::Key,
 }
 
-type Keys = Arc<[Key]>;
+type Keys = Arc<[HistoryKey]>;
 
-/// The keys in force.
+/// The keys in use.
 pub struct HistoryKeys {
     path: Option<PathBuf>,
-    /// Asked of every delivery, so apart from the lock. It never changes: a file that is emptied keeps its
-    /// former keys in force.
+    /// Outside of the lock, because every delivery reads it. It never changes: an emptied file keeps the former keys.
     are_given: bool,
-    /// Replaced as a whole. It is locked for a look-up or a replacement, never while the file is read.
+    /// Replaced as a whole. Never locked while the file is read.
     keys: RwLock<Keys>,
 }
 
@@ -78,7 +77,7 @@ impl HistoryKeys {
         Self { path: None, are_given: false, keys: RwLock::new(Arc::from([])) }
     }
 
-    /// Reads the keys of a file; without a path there are none. Blocks on the file system.
+    /// Reads the keys of a file. Without a path there are none. Blocks on the file system.
     ///
     /// # Errors
     ///
@@ -89,7 +88,7 @@ impl HistoryKeys {
         Ok(Self { path: Some(path.to_owned()), are_given: true, keys })
     }
 
-    /// Keys out of a text, for tests and for whoever has no file.
+    /// Parses keys from a text, for tests.
     ///
     /// # Errors
     ///
@@ -98,7 +97,7 @@ impl HistoryKeys {
         Ok(Self { path: None, are_given: true, keys: RwLock::new(parse(text)?) })
     }
 
-    /// Whether a text holds keys that can be used.
+    /// Checks that a text holds usable keys.
     ///
     /// # Errors
     ///
@@ -107,24 +106,23 @@ impl HistoryKeys {
         parse(text).map(drop)
     }
 
-    /// The file that they come from.
+    /// The file of the keys.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }
 
-    /// Whether there are any.
+    /// Whether there are keys.
     #[must_use]
     pub const fn are_given(&self) -> bool {
         self.are_given
     }
 
-    /// Reads the file again; returns how many keys there are now, if that changed anything. Blocks on the file
-    /// system.
+    /// Reads the file again. Returns the number of keys if they changed. Blocks on the file system.
     ///
     /// # Errors
     ///
-    /// [`HistoryKeyFault`]; the former keys stay in force.
+    /// [`HistoryKeyFault`]; the former keys stay.
     pub fn reload(&self) -> Result<Option<usize>, HistoryKeyFault> {
         let Some(path) = &self.path else { return Ok(None) };
         let keys = read(path)?;
@@ -136,13 +134,13 @@ impl HistoryKeys {
         Ok(Some(count))
     }
 
-    /// The MAC over `message` by the first key; `None` without keys.
+    /// The MAC over `message` with the first key; `None` without keys.
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> Option<hmac::Tag> {
         self.keys().first().map(|key| hmac::sign(&key.mac, message))
     }
 
-    /// Whether `tag` is the MAC over `message` by any of the keys.
+    /// Whether `tag` is the MAC over `message` with any key.
     #[must_use]
     pub fn verify(&self, message: &[u8], tag: &[u8]) -> bool {
         self.keys().iter().any(|key| hmac::verify(&key.mac, message, tag).is_ok())
@@ -153,7 +151,7 @@ impl HistoryKeys {
     }
 }
 
-fn same(one: &[Key], other: &[Key]) -> bool {
+fn same(one: &[HistoryKey], other: &[HistoryKey]) -> bool {
     one.iter()
         .map(|key| key.text.expose_secret())
         .eq(other.iter().map(|key| key.text.expose_secret()))
@@ -167,7 +165,7 @@ fn read(path: &Path) -> Result<Keys, HistoryKeyFault> {
     parse(&content)
 }
 
-/// The keys of a text, one a line; lines without anything are passed over.
+/// Parses one key per line. Empty lines are ignored.
 fn parse(text: &[u8]) -> Result<Keys, HistoryKeyFault> {
     if text.len() > MAX_FILE_BYTES {
         return Err(HistoryKeyFault::TooMany);
@@ -186,17 +184,18 @@ fn parse(text: &[u8]) -> Result<Keys, HistoryKeyFault> {
     }
 }
 
-fn key(line: &[u8], number: usize) -> Result<Key, HistoryKeyFault> {
+fn key(line: &[u8], number: usize) -> Result<HistoryKey, HistoryKeyFault> {
     let text = std::str::from_utf8(line).ok().filter(|text| {
-        // What is not seen in an editor is not kept by one either.
+        // Editors do not show, and may change, other characters.
         text.bytes().all(|byte| byte.is_ascii_graphic())
     });
     let text = text.ok_or(HistoryKeyFault::NotPrintable(number))?;
     match text.len() {
         0..MIN_KEY_CHARS => Err(HistoryKeyFault::TooShort(number)),
-        MIN_KEY_CHARS..=MAX_KEY_CHARS => {
-            Ok(Key { text: SecretString::from(text), mac: hmac::Key::new(hmac::HMAC_SHA256, line) })
-        }
+        MIN_KEY_CHARS..=MAX_KEY_CHARS => Ok(HistoryKey {
+            text: SecretString::from(text),
+            mac: hmac::Key::new(hmac::HMAC_SHA256, line),
+        }),
         _ => Err(HistoryKeyFault::TooMany),
     }
 }

@@ -1,49 +1,50 @@
-//! A look at the broker that changes nothing: what `revoker check` shows.
+//! Inspects the queues without changing anything, for `revoker check`.
 
 use std::sync::Arc;
 
 use super::{
     connect::{Connector, Purpose},
-    link,
     queues::Queues,
-    settings::Settings,
-    topology::{self, TopologyError},
+    settings::BrokerSettings,
+    topology::{self, Occupancy, TopologyError},
 };
 
-/// What was found of one queue.
+/// The result for one queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
-    /// It is there, as it must be, with so many messages ready.
+pub enum QueueCheck {
+    /// It is correct, with this many ready messages.
     Fits(u32),
-    /// It is not there.
+    /// It does not exist.
     Missing,
-    /// It is not as it must be, or could not be looked at.
+    /// It is wrong, or could not be inspected.
     Faulty(String),
 }
 
-/// Looks at every queue of the family.
+/// Inspects every queue of the worker.
 ///
 /// # Errors
 ///
-/// One sentence if the broker cannot be reached.
-pub async fn inspect(settings: &Arc<Settings>) -> Result<Vec<(String, Found)>, String> {
+/// A text if the broker cannot be reached.
+pub async fn inspect(settings: &Arc<BrokerSettings>) -> Result<Vec<(String, QueueCheck)>, String> {
     let mut connector = Connector::new(Arc::clone(settings));
     let connection = connector.connect(Purpose::Check).await.map_err(|error| error.to_string())?;
     let mut found = Vec::new();
     for (queue, arguments) in Queues::new(&settings.queue, &settings.park).all() {
-        // A passive declare ignores arguments. A real one of a queue that exists changes nothing and
-        // compares them, so it is made only where the passive one found the queue.
-        let seen = match topology::count(&connection, &queue).await {
-            Ok(ready) if settings.declare => topology::compare(&connection, &queue, arguments)
-                .await
-                .map_or_else(|error| Found::Faulty(error.to_string()), |()| Found::Fits(ready)),
-            Ok(ready) => Found::Fits(ready),
-            Err(TopologyError::Missing { .. }) => Found::Missing,
-            Err(error) => Found::Faulty(error.to_string()),
+        // A passive declare ignores arguments. A real one compares them and changes nothing if the queue exists, so
+        // it is sent only then.
+        let seen = match topology::occupancy(&connection, &queue, topology::ANSWER_LIMIT).await {
+            Ok(Occupancy { ready, .. }) if settings.declare => {
+                topology::compare(&connection, &queue, arguments).await.map_or_else(
+                    |error| QueueCheck::Faulty(error.to_string()),
+                    |()| QueueCheck::Fits(ready),
+                )
+            }
+            Ok(Occupancy { ready, .. }) => QueueCheck::Fits(ready),
+            Err(TopologyError::Missing { .. }) => QueueCheck::Missing,
+            Err(error) => QueueCheck::Faulty(error.to_string()),
         };
         found.push((queue.to_string(), seen));
     }
-    let closing = connection.close(200, "bye".into());
-    let _ = link::answer(connection.status(), settings.connect_timeout, closing).await;
+    connection.close_within(settings.connect_timeout).await;
     Ok(found)
 }

@@ -1,4 +1,4 @@
-//! One lane of a session: a channel, its consumer, its acker.
+//! The channel of one lane in a session.
 
 use std::sync::{
     Arc,
@@ -21,10 +21,10 @@ use tokio_util::sync::CancellationToken;
 use super::{
     acks::Frame,
     connection::{Claims, Connection},
-    delivery::{AmqpDelivery, Exits},
-    ending::Break,
+    delivery::{AmqpDelivery, SettlementTargets},
     headers,
     receipt::{ChannelLedger, Receipt},
+    session_end::SessionBreak,
     starvation::Serving,
 };
 use crate::{
@@ -34,23 +34,19 @@ use crate::{
 
 /// A consuming channel, on the connection of its lane.
 #[derive(Debug)]
-pub struct LaneChannel {
+pub(super) struct LaneChannel {
     lane: Lane,
     channel: Channel,
     claims: Claims,
     ledger: Arc<ChannelLedger>,
-    /// How often it began to consume.
+    /// The number of consumers started so far.
     consumptions: AtomicU64,
     consuming: AtomicBool,
 }
 
 impl LaneChannel {
     /// Opens the channel.
-    ///
-    /// # Errors
-    ///
-    /// The broker's, or the connection's.
-    pub async fn open(connection: &Connection, lane: Lane) -> lapin::Result<Self> {
+    pub(super) async fn open(connection: &Connection, lane: Lane) -> lapin::Result<Self> {
         let channel = connection.create_channel().await?;
         Ok(Self {
             lane,
@@ -62,15 +58,15 @@ impl LaneChannel {
         })
     }
 
-    /// Begins to consume.
-    ///
-    /// # Errors
-    ///
-    /// The broker's, or the connection's.
-    pub async fn consume(&self, queue: &ShortString, prefetch: u16) -> lapin::Result<Consumer> {
+    /// Starts a consumer.
+    pub(super) async fn consume(
+        &self,
+        queue: &ShortString,
+        prefetch: u16,
+    ) -> lapin::Result<Consumer> {
         self.channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
         let options = BasicConsumeOptions::default();
-        // RabbitMQ 3.10 crashes the connection when a tag is used again on a channel that still has
+        // Each consumer gets a new tag: RabbitMQ 3.10 crashes the connection when a tag is reused on a channel with
         // unsettled deliveries of its former consumer.
         self.consumptions.fetch_add(1, Ordering::Relaxed);
         let tag = self.consumer_tag();
@@ -80,108 +76,97 @@ impl LaneChannel {
         Ok(consumer)
     }
 
-    /// Stops consuming; what was delivered before still comes out of [`LaneChannel::pump`].
-    ///
-    /// # Errors
-    ///
-    /// The broker's, or the connection's.
-    pub async fn cancel(&self) -> lapin::Result<()> {
+    /// Stops the consumer. Deliveries that were sent before still come out of [`LaneChannel::pump`].
+    pub(super) async fn cancel(&self) -> lapin::Result<()> {
         self.consuming.store(false, Ordering::Relaxed);
         self.channel.basic_cancel(self.consumer_tag(), BasicCancelOptions::default()).await
     }
 
-    /// Waits until the broker has read all that was sent here so far, acks above all. It answers in order,
-    /// so any answer will do; this question changes nothing.
-    ///
-    /// # Errors
-    ///
-    /// The broker's, or the connection's.
-    pub async fn until_read(&self, prefetch: u16) -> lapin::Result<()> {
+    /// Waits until the broker has read everything sent on this channel, above all acks. It answers in order, and this
+    /// question changes nothing.
+    pub(super) async fn until_read(&self, prefetch: u16) -> lapin::Result<()> {
         self.channel.basic_qos(prefetch, BasicQosOptions::default()).await
     }
 
-    /// Takes one job out of the queue, if there is any.
-    ///
-    /// # Errors
-    ///
-    /// What ends the session.
-    pub async fn fetch(
+    /// Fetches one job, if there is one.
+    pub(super) async fn fetch(
         &self,
         queue: &ShortString,
-        exits: &Arc<Exits>,
-    ) -> Result<Option<AmqpDelivery>, Break> {
+        targets: &Arc<SettlementTargets>,
+    ) -> Result<Option<AmqpDelivery>, SessionBreak> {
         let options = BasicGetOptions::default();
         let got = self.channel.basic_get(queue.clone(), options).await;
-        match got.map_err(Break::Failed)? {
+        match got.map_err(SessionBreak::Failed)? {
             None => Ok(None),
             Some(message) => {
-                self.receive(message.delivery, exits).map(Some).ok_or(Break::OutOfOrder)
+                self.receive(message.delivery, targets).map(Some).ok_or(SessionBreak::OutOfOrder)
             }
         }
     }
 
-    /// Deliveries that are not settled yet.
-    #[must_use]
-    pub fn in_hand(&self) -> usize {
-        self.ledger.in_hand()
+    /// The number of unsettled deliveries.
+    pub(super) fn in_flight(&self) -> usize {
+        self.ledger.in_flight()
     }
 
-    /// The number of the consumer that is in force, if one is.
-    #[must_use]
-    pub fn consumption(&self) -> Option<u64> {
+    /// The number of the active consumer, if there is one.
+    pub(super) fn consumption(&self) -> Option<u64> {
         let consuming = self.consuming.load(Ordering::Relaxed);
         consuming.then(|| self.consumptions.load(Ordering::Relaxed))
     }
 
-    /// How its consumer is served, while so many jobs wait in the queue, if that is known.
-    #[must_use]
-    pub fn serving(&self, waiting: Option<u32>) -> Serving {
+    /// How the consumer is served now, with `waiting` jobs in the queue.
+    pub(super) fn serving(&self, waiting: Option<u32>) -> Serving {
         Serving {
             consuming: self.consuming.load(Ordering::Relaxed),
             waiting,
-            in_hand: self.ledger.in_hand(),
+            in_flight: self.ledger.in_flight(),
             delivered: self.ledger.delivered_so_far(),
         }
     }
 
-    /// The tag of the present consumer: a channel has one at most.
+    /// The tag of the present consumer. A channel has one at most.
     fn consumer_tag(&self) -> ShortString {
         format!("{}-{}", self.lane, self.consumptions.load(Ordering::Relaxed)).into()
     }
 
-    /// Ends the claims of all deliveries: the session is over.
-    pub fn lose(&self) {
+    /// Voids the receipts of all deliveries: the session is over.
+    pub(super) fn lose(&self) {
         self.ledger.lose();
     }
 
-    /// Passes deliveries on until the consumer ends, and says how it ended.
-    pub async fn pump(
+    /// Passes deliveries on until the consumer ends, and returns the reason.
+    pub(super) async fn pump(
         &self,
         mut consumer: Consumer,
-        exits: Arc<Exits>,
+        targets: Arc<SettlementTargets>,
         intake: mpsc::Sender<AmqpDelivery>,
-    ) -> Break {
+    ) -> SessionBreak {
         while let Some(next) = consumer.next().await {
             let delivery = match next {
                 Ok(delivery) => delivery,
-                Err(error) => return Break::Failed(error),
+                Err(error) => return SessionBreak::Failed(error),
             };
-            let Some(delivery) = self.receive(delivery, &exits) else {
-                return Break::OutOfOrder;
+            let Some(delivery) = self.receive(delivery, &targets) else {
+                return SessionBreak::OutOfOrder;
             };
             if intake.send(delivery).await.is_err() {
-                return Break::Closed;
+                return SessionBreak::Closed;
             }
         }
-        // The stream of a consumer just ends, whoever cancelled it.
-        Break::Cancelled
+        // The stream ends without a reason, whoever cancelled the consumer.
+        SessionBreak::Cancelled
     }
 
-    /// `None` if the delivery's tag is not the next one: acks would go astray from here on, and only
-    /// a new channel counts from the start.
-    fn receive(&self, delivery: Delivery, exits: &Arc<Exits>) -> Option<AmqpDelivery> {
+    /// Takes a delivery. Returns `None` if its tag is out of order: later acks would apply to other jobs. Only a new
+    /// channel starts a new count.
+    fn receive(
+        &self,
+        delivery: Delivery,
+        targets: &Arc<SettlementTargets>,
+    ) -> Option<AmqpDelivery> {
         let Delivery { delivery_tag, redelivered, properties, data, .. } = delivery;
-        // First of all, so that its bytes are given back whatever becomes of it.
+        // First, so that its bytes are released whatever happens.
         let charge = self.claims.claim(self.channel.id(), delivery_tag);
         if !self.ledger.delivered(delivery_tag) {
             return None;
@@ -194,30 +179,30 @@ impl LaneChannel {
             lane: self.lane,
             redelivered,
         };
-        let arrival = headers::read(received, &exits.queues, &exits.history_keys, now);
-        let exits = Arc::clone(exits);
-        Some(AmqpDelivery::new(arrival, data, properties, receipt, exits).charged(charge))
+        let metadata = headers::read(received, &targets.queues, &targets.history_keys, now);
+        let targets = Arc::clone(targets);
+        Some(AmqpDelivery::new(metadata, data, properties, receipt, targets).charged(charge))
     }
 
-    /// Tells the broker what is settled, many at a time, until `closing`; then the rest.
-    pub async fn acker(&self, closing: CancellationToken) -> Break {
+    /// Sends settlements to the broker, many at a time, until `closing`; then the rest.
+    pub(super) async fn acker(&self, closing: CancellationToken) -> SessionBreak {
         let mut frames = Vec::new();
         loop {
             let last = self.ledger.due(&closing).await;
             self.ledger.flush(&mut frames);
-            if let Err(error) = self.tell(&frames).await {
-                return Break::Failed(error);
+            if let Err(error) = self.send_frames(&frames).await {
+                return SessionBreak::Failed(error);
             }
             frames.clear();
             if last {
-                return Break::Closed;
+                return SessionBreak::Closed;
             }
         }
     }
 
-    /// Writes the frames. Nacks first, and written before the acks: one with `multiple` past them
-    /// would ack what is to come back, or what the broker is to keep as a dead letter.
-    async fn tell(&self, frames: &[Frame]) -> lapin::Result<()> {
+    /// Writes the frames, nacks before acks: an ack with `multiple` past them would ack deliveries that are to be
+    /// requeued or dead-lettered.
+    async fn send_frames(&self, frames: &[Frame]) -> lapin::Result<()> {
         let nack = |tag: u64, requeue| {
             self.channel.basic_nack(tag, BasicNackOptions { requeue, multiple: false })
         };

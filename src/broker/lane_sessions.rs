@@ -1,4 +1,4 @@
-//! The sessions of one lane, one after the other, for as long as jobs are wanted.
+//! Runs the sessions of one lane, one after the other, until no job is wanted any more.
 
 use std::{
     pin::pin,
@@ -12,68 +12,64 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
     advice::{Suspicion, advised},
-    commands::{Commands, Intake},
+    commands::{DeliverySender, LaneCommands},
     connect::{Connector, Purpose},
-    consuming::Lanes,
-    counting::Counting,
-    delivery::Exits,
+    consuming::LaneStates,
+    delivery::SettlementTargets,
     depths::Depths,
-    ending::End,
     one_job::Sessions,
-    pace::{Pace, STABLE},
-    session::{Refused, Session},
-    settings::Settings,
+    reconnect::{ReconnectDelay, STABLE},
+    session::{Session, SessionRefused},
+    session_end::SessionEnd,
+    settings::BrokerSettings,
     stream::Budget,
     topology::TopologyError,
 };
 use crate::{
     domain::Lane,
-    metrics::{EndedBy, Metrics},
+    metrics::{Metrics, SessionEndReason},
     ports::Consumers,
 };
 
 /// What both lanes share.
 #[derive(Debug, Clone)]
-pub struct Shared {
+pub(super) struct SessionContext {
     /// How the broker is reached and used.
-    pub settings: Arc<Settings>,
-    /// Where deliveries can go.
-    pub exits: Arc<Exits>,
-    /// What is counted.
-    pub metrics: Arc<Metrics>,
+    pub(super) settings: Arc<BrokerSettings>,
+    /// What settles deliveries.
+    pub(super) targets: Arc<SettlementTargets>,
+    pub(super) metrics: Arc<Metrics>,
     /// Whether each lane consumes.
-    pub lanes: Arc<Lanes>,
+    pub(super) lanes: Arc<LaneStates>,
     /// Where each lane is asked for one job.
-    pub sessions: Sessions,
+    pub(super) sessions: Sessions,
     /// Whether any lane ever consumed.
-    pub begun: Arc<AtomicBool>,
+    pub(super) begun: Arc<AtomicBool>,
 }
 
 /// The task that keeps one lane's session alive.
-#[derive(Debug)]
-pub struct LaneSessions {
+pub(super) struct LaneSessions {
     lane: Lane,
     connector: Connector,
-    shared: Shared,
+    shared: SessionContext,
     depths: Depths,
-    /// `None` once no more jobs are wanted: then the source ends with the last pump.
-    intake: Option<Intake>,
-    commands: Commands,
-    pace: Pace,
-    /// Its messages may be what breaks its sessions.
+    /// `None` once no more jobs are wanted. Then the source ends with the last consumer.
+    intake: Option<DeliverySender>,
+    commands: LaneCommands,
+    reconnect: ReconnectDelay,
+    /// Whether its messages may be what breaks its sessions.
     suspect: bool,
 }
 
 impl LaneSessions {
-    /// The task of `lane`, with a budget of the bytes that it may have in flight.
-    #[must_use]
-    pub fn new(
+    /// The task of `lane`, with a budget of its bytes in flight.
+    pub(super) fn new(
         lane: Lane,
-        shared: Shared,
+        shared: SessionContext,
         budget: Arc<Budget>,
         depths: Depths,
-        intake: Intake,
-        commands: Commands,
+        intake: DeliverySender,
+        commands: LaneCommands,
     ) -> Self {
         let connector = Connector::new(Arc::clone(&shared.settings));
         Self {
@@ -83,24 +79,19 @@ impl LaneSessions {
             depths,
             intake: Some(intake),
             commands,
-            pace: Pace::default(),
+            reconnect: ReconnectDelay::default(),
             suspect: false,
         }
     }
 
-    /// Tells `consumers` how many consumers the broker counts on the lane.
-    pub fn tell(&mut self, consumers: Arc<dyn Consumers>) {
-        let queues = Arc::clone(&self.shared.exits.queues);
-        self.depths.counting = Some(Counting { lane: self.lane, queues, told: consumers });
+    /// Reports to `consumers` how many consumers the lane has.
+    pub(super) fn count_for(&mut self, consumers: Arc<dyn Consumers>) {
+        self.depths.consumers = Some(consumers);
     }
 
-    /// Runs sessions until told to stop.
-    ///
-    /// # Errors
-    ///
-    /// [`TopologyError::Differs`] if a queue is declared with other arguments, and no lane ever consumed: a
-    /// fault of configuration. Met later, it is waited out like any other.
-    pub async fn run(mut self) -> Result<(), TopologyError> {
+    /// Runs sessions until no job is wanted any more. Fails with [`TopologyError::Differs`] if a queue has other
+    /// arguments and no lane ever consumed: a fault of the configuration. Found later, it is retried like any other.
+    pub(super) async fn run(mut self) -> Result<(), TopologyError> {
         let mut commands = self.commands.clone();
         while let Some(intake) = self.intake.clone() {
             let began = tokio::select! {
@@ -109,19 +100,19 @@ impl LaneSessions {
             };
             let ended = match began {
                 Ok(session) => self.consume(session, intake).await,
-                Err(Refused::Topology(error @ TopologyError::Differs { .. }))
+                Err(SessionRefused::Topology(error @ TopologyError::Differs { .. }))
                     if self.is_first() =>
                 {
                     return Err(error);
                 }
                 Err(refused) => {
                     self.shared.lanes.fails(self.lane, &advised(refused.to_string()));
-                    EndedBy::ConnectFailed
+                    SessionEndReason::ConnectFailed
                 }
             };
             self.shared.metrics.session_ended(ended);
             tokio::select! {
-                () = sleep(self.pace.wait(fastrand::f64())) => {}
+                () = sleep(self.reconnect.next(crate::ports::jitter())) => {}
                 () = commands.unwanted() => break,
             }
         }
@@ -133,32 +124,37 @@ impl LaneSessions {
         !self.shared.begun.load(Ordering::Acquire)
     }
 
-    async fn begin(&mut self) -> Result<Session, Refused> {
+    async fn begin(&mut self) -> Result<Session, SessionRefused> {
         let connecting = self.connector.connect(Purpose::Consume(self.lane)).await;
-        let connection =
-            connecting.map_err(|unreachable| Refused::Unreachable(unreachable.to_string()))?;
-        let Shared { settings, exits, .. } = self.shared.clone();
-        Session::begin(connection, self.lane, settings, exits, self.is_first()).await
+        let connection = connecting
+            .map_err(|unreachable| SessionRefused::Unreachable(unreachable.to_string()))?;
+        let SessionContext { settings, targets, .. } = self.shared.clone();
+        Session::begin(connection, self.lane, settings, targets, self.is_first()).await
     }
 
-    async fn consume(&mut self, session: Session, intake: Intake) -> EndedBy {
+    async fn consume(&mut self, session: Session, intake: DeliverySender) -> SessionEndReason {
         self.shared.begun.store(true, Ordering::Release);
         let began = Instant::now();
         let end = self.run_session(session, intake, began).await;
-        self.pace.lived(began.elapsed(), end.suspicion != Suspicion::None);
-        if end.by != EndedBy::Shutdown {
+        self.reconnect.record(began.elapsed(), end.suspicion != Suspicion::None);
+        if end.reason != SessionEndReason::Shutdown {
             let cause = self.judge(&end);
             self.shared.lanes.fails(self.lane, &cause);
         }
-        end.by
+        end.reason
     }
 
-    async fn run_session(&mut self, session: Session, intake: Intake, began: Instant) -> End {
-        // One that breaks again and again has to prove itself first.
+    async fn run_session(
+        &mut self,
+        session: Session,
+        intake: DeliverySender,
+        began: Instant,
+    ) -> SessionEnd {
+        // A flapping session must last before the lane counts as consuming.
         if !self.suspect {
             self.shared.lanes.consumes(self.lane);
         }
-        let questions = self.shared.sessions.attend(self.lane);
+        let questions = self.shared.sessions.register(self.lane);
         let running = session.run(intake, self.commands.clone(), questions, &self.depths);
         let mut running = pin!(running);
         let mut commands = self.commands.clone();
@@ -177,18 +173,18 @@ impl LaneSessions {
         }
     }
 
-    /// Whether the lane's messages are under suspicion after this end; returns its cause, and what to do.
-    fn judge(&mut self, end: &End) -> String {
+    /// Decides whether the lane's messages are suspect after this end. Returns the cause with advice.
+    fn judge(&mut self, end: &SessionEnd) -> String {
         let suspected = match end.suspicion {
             Suspicion::None => false,
-            // What ends both lanes is not to be found in one of them.
+            // A cause that ends both lanes is not in one lane's messages.
             Suspicion::Some => self.shared.lanes.has_consumed_for(self.lane.other(), STABLE),
             Suspicion::Strong => true,
         };
-        self.suspect = suspected && self.pace.breaks_again_and_again();
+        self.suspect = suspected && self.reconnect.is_flapping();
         let cause = advised(end.cause.clone());
         if self.suspect {
-            let queue = self.shared.exits.queues.lane(self.lane);
+            let queue = self.shared.targets.queues.lane(self.lane);
             return format!(
                 "{cause}; again and again, soon after {queue} is consumed: one of its first messages may be \
                  the cause (see RevokerSessionsFlapping in the runbook)"

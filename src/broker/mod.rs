@@ -1,83 +1,82 @@
 //! The broker: sessions, topology, consuming, publishing, settling. Nothing else may name lapin.
 //!
-//! Three connections, supervised apart: each lane consumes and acks on one of its own, and one publishes. A
-//! blocked connection writes nothing, not even acks; a failure to publish must never end the session whose
-//! verdicts are in flight; and what breaks one lane's connection must not stop the other lane.
+//! There are three connections, each supervised on its own: one per lane consumes and acks, and one publishes. A
+//! blocked connection writes nothing, not even acks, so a consuming connection never publishes. A failed publish
+//! never ends a session. A failure of one lane's connection does not stop the other lane.
 
 mod acks;
 mod advice;
-mod announced;
-mod apart;
 mod batch;
-mod broken;
 mod cause;
+mod channel_failure;
 mod commands;
-mod confirm;
+mod confirm_channel;
+mod confirm_timeout;
 mod connect;
 mod connection;
+mod connection_errors;
 mod consuming;
 mod consumption;
 mod counting;
-mod dead;
+mod dead_letters;
 mod delivery;
 mod depths;
 mod destination;
-mod ending;
 mod handshake;
 mod headers;
 mod history_keys;
 mod inspect;
 mod lane;
 mod lane_sessions;
-mod link;
 mod one_job;
-mod outbox;
-mod pace;
-mod patience;
 mod pending;
 mod producer;
+mod publish_health;
 mod publisher;
 mod publishing;
 mod queues;
 mod receipt;
+mod reconnect;
 mod session;
+mod session_end;
 mod settings;
 mod starvation;
 mod stream;
 mod supervise;
 mod topology;
+mod wait;
 
-pub use cause::Cause;
-pub use commands::{Control, Wanted};
-pub use connect::{Connector, Purpose, Unreachable};
+pub use commands::ConsumerControl;
+pub use confirm_channel::PrepareError;
+pub use connect::Unreachable;
 pub use consuming::Consuming;
-pub use dead::{
-    Aim, DeadQueue, Held, Identity, Look, LookError, Particulars, Published, ReplayError, Replayer,
-    Tag, Unanswered,
+pub(crate) use dead_letters::{
+    ActionError, BatchAction, BatchRun, BrowseError, BrowseProgress, BrowseStep, BrowseSummary,
+    BrowsedMessage, DeadLetterQueue, Discard, MessageDetails, MessageIdentity, Replayer,
+    SelectedSet,
 };
-pub use delivery::{AmqpDelivery, Exits};
+pub use delivery::{AmqpDelivery, SettlementTargets};
 #[cfg(any(test, fuzzing))]
 pub use headers::invariants as header_invariants;
 pub use history_keys::{HistoryKeyFault, HistoryKeys};
-pub use inspect::{Found, inspect};
-pub use outbox::Outbox;
-pub use producer::{PrepareError, Producer};
-pub use publisher::{Letter, NotPublished, Publisher};
+pub use inspect::{QueueCheck, inspect};
+pub use producer::Producer;
+pub use publish_health::PublishHealth;
+pub use publisher::{OutgoingMessage, Publisher};
 pub use publishing::Publishing;
 pub use queues::Queues;
-pub use settings::Settings;
+pub use settings::BrokerSettings;
 #[cfg(any(test, fuzzing))]
 pub use stream::invariants as stream_invariants;
-pub use stream::{Budget, Charge};
 pub use supervise::{AmqpSource, Supervisor};
 pub use topology::TopologyError;
 
-/// What of a session and of publishing needs no socket: for whoever plays the broker's side of them.
+/// The parts of sessions and publishing that need no socket, for tests that play the broker.
 pub mod seams {
     pub use super::{
         acks::Frame,
-        headers::{Received, read as read_arrival},
-        publisher::Posted,
+        headers::{Received, read as read_metadata},
+        publisher::PublishRequest,
         receipt::{ChannelLedger, Receipt},
     };
 }

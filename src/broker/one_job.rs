@@ -1,7 +1,7 @@
-//! The one job that is wanted at a time while a pause is probed: out of which lane it is taken.
+//! Fetches the single job that a probe wants, from one lane at a time.
 //!
-//! One task asks the lanes' sessions one after the other, so that there are never two at once, also where
-//! the lanes have connections of their own. A lane that has no job, or no session, leaves its turn to the other.
+//! One task asks the lanes' sessions one after the other, so there are never two such jobs, although each lane has
+//! its own connection. A lane without a job or a session leaves its turn to the other.
 
 use std::{
     pin::pin,
@@ -14,32 +14,35 @@ use tokio::{
     time::sleep,
 };
 
-use super::commands::{Commands, Wanted};
-use crate::domain::{Lane, PerLane};
+use super::commands::LaneCommands;
+use crate::{
+    domain::{Lane, PerLane},
+    ports::Demand,
+};
 
-/// How often empty queues are asked for the one job that is wanted.
-pub const ASK_EVERY: Duration = Duration::from_millis(500);
+/// How often empty queues are asked for the wanted job.
+pub(super) const ASK_EVERY: Duration = Duration::from_millis(500);
 
-/// How often a lane that is busy with a command looks whether it stalls.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How often a busy lane checks whether it is stalled.
+const CHECK_EVERY: Duration = Duration::from_millis(100);
 
-/// What a session answers.
+/// The answer of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
-    /// It took one.
+pub(super) enum FetchAnswer {
+    /// It fetched a job.
     Job,
-    /// Its queue has none.
+    /// Its queue is empty.
     None,
-    /// There may be one already, or none is wanted any more: ask nobody else now.
+    /// A job may be there already, or none is wanted any more: nobody else is asked now.
     NotNow,
 }
 
-/// A question, to be answered once.
-pub type Question = oneshot::Sender<Answer>;
+/// A question. It is answered once.
+pub(super) type Question = oneshot::Sender<FetchAnswer>;
 
-/// Awaits `work`. While the lane stalls meanwhile, it leaves its turn to the other lane: the broker's answer to
-/// `work` waits behind what is not read, and a question must not wait with it.
-pub async fn leaving_turns<T>(
+/// Awaits `work`. While the lane is stalled, questions go to the other lane: this lane's answer from the broker waits
+/// behind unread deliveries.
+pub(super) async fn yielding_turns<T>(
     questions: &mut mpsc::Receiver<Question>,
     stalls: impl Fn() -> bool,
     work: impl Future<Output = T>,
@@ -48,31 +51,27 @@ pub async fn leaving_turns<T>(
     loop {
         if stalls() {
             while let Ok(question) = questions.try_recv() {
-                give(question, Answer::None);
+                give(question, FetchAnswer::None);
             }
         }
         tokio::select! {
             biased;
             done = work.as_mut() => return done,
-            () = sleep(LOOK_EVERY) => {}
+            () = sleep(CHECK_EVERY) => {}
         }
     }
 }
 
-/// Answers a question with what `fetching` comes to; with [`Answer::None`], if the lane stalls first. Then a job that
-/// was asked for already may still come, beside one of the other lane.
-///
-/// # Errors
-///
-/// That of `fetching`.
-pub async fn answer<E>(
+/// Answers a question with the result of `fetching`, or with [`FetchAnswer::None`] if the lane stalls first. A job
+/// that was already requested may still come then, beside one of the other lane. Fails if `fetching` does.
+pub(super) async fn answer<E>(
     question: Question,
     stalls: impl Fn() -> bool,
-    fetching: impl Future<Output = Result<Answer, E>>,
+    fetching: impl Future<Output = Result<FetchAnswer, E>>,
 ) -> Result<(), E> {
-    // Before anything is asked of the broker.
+    // Before the broker is asked.
     if stalls() {
-        give(question, Answer::None);
+        give(question, FetchAnswer::None);
         return Ok(());
     }
     let mut fetching = pin!(fetching);
@@ -80,39 +79,38 @@ pub async fn answer<E>(
         tokio::select! {
             biased;
             fetched = fetching.as_mut() => break Ok(fetched?),
-            () = sleep(LOOK_EVERY) => if stalls() { break Err(fetching) },
+            () = sleep(CHECK_EVERY) => if stalls() { break Err(fetching) },
         }
     };
     match fetched {
         Ok(answer) => give(question, answer),
         Err(fetching) => {
-            give(question, Answer::None);
+            give(question, FetchAnswer::None);
             fetching.await?;
         }
     }
     Ok(())
 }
 
-fn give(question: Question, answer: Answer) {
-    // Whoever asked may have gone.
+fn give(question: Question, answer: FetchAnswer) {
+    // The asking task may be gone.
     let _ = question.send(answer);
 }
 
-/// Where each lane's present session is asked.
+/// The present session of each lane, for questions.
 #[derive(Debug, Clone, Default)]
-pub struct Sessions(Arc<PerLane<Mutex<Option<mpsc::Sender<Question>>>>>);
+pub(super) struct Sessions(Arc<PerLane<Mutex<Option<mpsc::Sender<Question>>>>>);
 
 impl Sessions {
-    /// From now on a lane's questions come here, until the receiver is dropped with its session.
-    #[must_use]
-    pub fn attend(&self, lane: Lane) -> mpsc::Receiver<Question> {
+    /// Directs a lane's questions to the returned receiver, until it is dropped with its session.
+    pub(super) fn register(&self, lane: Lane) -> mpsc::Receiver<Question> {
         let (questions, asked) = mpsc::channel(1);
         *self.of(lane) = Some(questions);
         asked
     }
 
-    /// A lane's answer; `None` if it has no session, or that ends first.
-    async fn ask(&self, lane: Lane) -> Option<Answer> {
+    /// Asks a lane. Returns `None` if it has no session, or the session ends first.
+    async fn ask(&self, lane: Lane) -> Option<FetchAnswer> {
         let questions = self.of(lane).clone()?;
         let (question, answer) = oneshot::channel();
         questions.send(question).await.ok()?;
@@ -127,33 +125,32 @@ impl Sessions {
 
 /// The task that asks.
 #[derive(Debug)]
-pub struct OneJob {
+pub(super) struct OneJob {
     sessions: Sessions,
-    commands: Commands,
-    /// Whose turn it is.
+    commands: LaneCommands,
+    /// The lane that is asked first.
     turn: Lane,
 }
 
 impl OneJob {
     /// A task that asks these sessions whenever one job is wanted.
-    #[must_use]
-    pub const fn new(sessions: Sessions, commands: Commands) -> Self {
+    pub(super) const fn new(sessions: Sessions, commands: LaneCommands) -> Self {
         Self { sessions, commands, turn: Lane::Interactive }
     }
 
-    /// Asks as long as jobs are wanted.
-    pub async fn run(mut self) {
+    /// Asks until no job is wanted any more.
+    pub(super) async fn run(mut self) {
         loop {
             let wanted = self.commands.wanted();
             match wanted {
-                Wanted::Never => return,
-                Wanted::All => self.turn = Lane::Interactive,
-                Wanted::None => {}
-                Wanted::One => self.take_one().await,
+                Demand::Never => return,
+                Demand::All => self.turn = Lane::Interactive,
+                Demand::None => {}
+                Demand::One => self.take_one().await,
             }
             tokio::select! {
                 () = self.commands.changed() => {}
-                () = sleep(ASK_EVERY), if wanted == Wanted::One => {}
+                () = sleep(ASK_EVERY), if wanted == Demand::One => {}
             }
         }
     }
@@ -161,14 +158,14 @@ impl OneJob {
     async fn take_one(&mut self) {
         for lane in [self.turn, self.turn.other()] {
             match self.sessions.ask(lane).await {
-                // A job that always fails, alone in its lane, is back from its stay before the next of these
-                // is wanted: it would be the only one ever taken.
-                Some(Answer::Job) => {
+                // The other lane is next. Otherwise a lane's only job, failing and returning from its retry queue,
+                // would be the only one ever probed.
+                Some(FetchAnswer::Job) => {
                     self.turn = lane.other();
                     return;
                 }
-                Some(Answer::NotNow) => return,
-                Some(Answer::None) | None => {}
+                Some(FetchAnswer::NotNow) => return,
+                Some(FetchAnswer::None) | None => {}
             }
         }
     }

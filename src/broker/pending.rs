@@ -1,233 +1,241 @@
-//! What waits to be published to one queue, what goes next, and which message breaks its channel.
+//! The messages that wait for one queue, the next batch, and which message breaks its channel.
 //!
-//! A broker that refuses a message by closing the channel names no message, and what it had stored of the
-//! same batch may stay unconfirmed and be stored twice. So a message that is larger than all that were
-//! confirmed before goes alone: size is what a broker refuses a message for. Where a channel breaks all
-//! the same, each message of the batch that was not confirmed goes alone. One that breaks its channel
-//! alone, and twice, is unpublishable; the others go on between its two tries. The messages keep their
-//! order as long as none is refused.
+//! A broker that refuses a message by closing the channel names no message. What it stored of the same batch may stay
+//! unconfirmed and be stored twice. Brokers refuse a message for its size, so a message larger than all confirmed
+//! ones goes alone. If a channel still breaks, each unconfirmed message of the batch goes alone. A message that
+//! breaks its channel alone, twice, is unpublishable; others go between its two tries. The order is kept as long as
+//! no message is refused.
 //!
-//! Where the broker fails and closes the connection, the culprit may be a message of any queue. Such a break
-//! counts only against a message that was alone on its connection.
+//! If the broker closes the connection, the refused message may belong to any queue. Such a failure counts only against a
+//! message that was alone on its connection.
 
 use std::collections::VecDeque;
 
 use super::{
-    batch::{CutShort, Fate, Published},
-    broken::{Broken, Suspicion},
+    batch::{Interruption, PublishResult, PublishedBatch},
+    channel_failure::{ChannelFailure, MessageBlame},
 };
 use crate::ports::Unpublishable;
 
-/// A message is unpublishable once it broke so many channels alone.
+/// A message that broke this many channels alone is unpublishable.
 const MOST_BREAKS: u32 = 2;
 
-/// How much goes out before its confirms are awaited.
+/// The bounds of a batch.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Messages at most.
-    pub messages: usize,
-    /// Bytes of their bodies at most; one message goes whatever its size.
-    pub bytes: usize,
+pub(super) struct BatchLimits {
+    /// The most messages.
+    pub(super) messages: usize,
+    /// The most bytes of bodies. A single message may exceed it.
+    pub(super) bytes: usize,
 }
 
 /// Messages that wait to be published to one queue.
 #[derive(Debug)]
-pub struct Pending<M> {
-    entries: VecDeque<Entry<M>>,
-    limits: Limits,
-    /// How many came so far.
+pub(super) struct Pending<M> {
+    entries: VecDeque<PendingMessage<M>>,
+    limits: BatchLimits,
+    /// The number of messages added so far.
     came: u64,
-    /// The size of the largest message that was confirmed since a channel last broke over a message.
+    /// The size of the largest message confirmed since a message last broke a channel.
     proven: usize,
 }
 
 /// A message that waits or is on its way.
 #[derive(Debug)]
-pub struct Entry<M> {
-    /// The message.
-    pub message: M,
+pub(super) struct PendingMessage<M> {
+    pub(super) message: M,
     size: usize,
     place: u64,
-    /// Whether it was unconfirmed as a channel broke over a message.
+    /// Whether it was unconfirmed when a message broke a channel.
     suspect: bool,
-    /// Whether the connection broke that others share, so that it is alone only on another.
-    apart: bool,
-    /// How many channels it broke alone.
+    /// Whether the shared connection failed, so that it needs a dedicated one.
+    dedicated: bool,
+    /// The number of channels that it broke alone.
     breaks: u32,
-    /// How many messages were confirmed as it was last tried alone.
+    /// The number of confirmed messages when it was last tried alone.
     tried_at: Option<u64>,
 }
 
-/// Who else may have had messages on their way over the connection of a batch.
+/// Who uses the connection of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// Nobody.
-    Apart,
-    /// Whoever publishes to other queues.
+pub(super) enum ConnectionUse {
+    /// This batch alone.
+    Dedicated,
+    /// Other queues as well.
     Shared,
 }
 
-/// What became of a batch.
+/// The result of a batch.
 #[derive(Debug)]
-pub struct Applied<M> {
-    /// Stored in their queue.
-    pub confirmed: Vec<M>,
-    /// Not to be published again.
-    pub unpublishable: Vec<(M, Unpublishable)>,
-    /// How to go on.
-    pub next: Next,
+pub(super) struct Applied<M> {
+    /// Stored in the queue.
+    pub(super) confirmed: Vec<M>,
+    /// Never to be published again, with the reason.
+    pub(super) unpublishable: Vec<(M, Unpublishable)>,
+    /// What to do next.
+    pub(super) next: NextStep,
 }
 
-/// How to go on after a batch.
+/// What to do after a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Next {
-    /// On the same channel.
+pub(super) enum NextStep {
+    /// Use the same channel.
     Continue,
-    /// On another channel, at once: a message broke this one, for this reason.
+    /// Open another channel at once: a message broke this one, for this reason.
     Reopen(String),
-    /// On another channel, after a wait, for this reason.
+    /// Open another channel after a delay, for this reason.
     Wait(String),
 }
 
 impl<M> Pending<M> {
     /// Nothing waits yet.
-    pub const fn new(limits: Limits) -> Self {
+    pub(super) const fn new(limits: BatchLimits) -> Self {
         Self { entries: VecDeque::new(), limits, came: 0, proven: 0 }
     }
 
-    /// Adds a message with so many bytes of body.
-    pub fn push(&mut self, message: M, size: usize) {
+    /// Adds a message whose body has `size` bytes.
+    pub(super) fn push(&mut self, message: M, size: usize) {
         let place = self.came;
         self.came += 1;
-        let (suspect, apart, breaks, tried_at) = (false, false, 0, None);
-        self.entries.push_back(Entry { message, size, place, suspect, apart, breaks, tried_at });
+        let (suspect, dedicated, breaks, tried_at) = (false, false, 0, None);
+        self.entries.push_back(PendingMessage {
+            message,
+            size,
+            place,
+            suspect,
+            dedicated,
+            breaks,
+            tried_at,
+        });
     }
 
-    /// Messages that wait.
-    pub fn len(&self) -> usize {
+    /// The number of waiting messages.
+    pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether none waits.
-    pub fn is_empty(&self) -> bool {
+    /// Whether no message waits.
+    pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// Drops the messages that nobody needs any more.
-    pub fn retain(&mut self, needed: impl Fn(&M) -> bool) {
+    /// Drops the messages that are not `needed`.
+    pub(super) fn retain(&mut self, needed: impl Fn(&M) -> bool) {
         self.entries.retain(|entry| needed(&entry.message));
     }
 
-    /// The messages that are left, in the order in which they came.
-    pub fn into_messages(self) -> Vec<M> {
+    /// The remaining messages, in the order of their arrival.
+    pub(super) fn into_messages(self) -> Vec<M> {
         let mut entries = Vec::from(self.entries);
         entries.sort_unstable_by_key(|entry| entry.place);
         entries.into_iter().map(|entry| entry.message).collect()
     }
 
-    /// Takes out what goes next. `confirmed` counts the messages that the same broker has confirmed so
-    /// far, to any queue: a message that broke its channel alone waits until others have passed, if there
-    /// are any.
-    pub fn next(&mut self, confirmed: u64) -> Vec<Entry<M>> {
+    /// Takes out the next batch. `confirmed` counts the messages to any queue that the broker has confirmed. A
+    /// message that broke its channel alone waits until others have passed, if there are any.
+    pub(super) fn next(&mut self, confirmed: u64) -> Vec<PendingMessage<M>> {
         match self.due(confirmed) {
             Some(suspect) => self.entries.remove(suspect).into_iter().collect(),
             None => self.first(self.window()),
         }
     }
 
-    /// Whether what goes next needs a connection over which nothing else goes.
-    pub fn goes_apart(&self, confirmed: u64) -> bool {
-        self.due(confirmed).and_then(|place| self.entries.get(place)).is_some_and(|due| due.apart)
+    /// Whether the next batch needs a dedicated connection.
+    pub(super) fn needs_dedicated(&self, confirmed: u64) -> bool {
+        self.due(confirmed)
+            .and_then(|place| self.entries.get(place))
+            .is_some_and(|due| due.dedicated)
     }
 
-    /// Lets others go before the messages that need a connection apart: there is none for now.
-    pub fn put_off(&mut self, confirmed: u64) {
-        for entry in self.entries.iter_mut().filter(|entry| entry.apart) {
+    /// Delays the messages that need a dedicated connection, while none can be opened.
+    pub(super) fn put_off(&mut self, confirmed: u64) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.dedicated) {
             entry.tried_at = Some(confirmed);
         }
     }
 
-    /// The place of the suspect that goes next, if one does.
+    /// The index of the suspected message to send next, if one is due.
     fn due(&self, confirmed: u64) -> Option<usize> {
         let others_wait = self.entries.iter().any(|entry| !entry.suspect);
-        let is_due = |entry: &Entry<M>| {
+        let is_due = |entry: &PendingMessage<M>| {
             entry.suspect && (!others_wait || entry.tried_at.is_none_or(|at| at < confirmed))
         };
         let due = self.entries.iter().enumerate().filter(|(_, entry)| is_due(entry));
         due.min_by_key(|(_, entry)| entry.breaks).map(|(place, _)| place)
     }
 
-    /// Notes what became of a batch; what is still to be published waits again.
-    pub fn apply(
+    /// Applies the results of a batch. Unconfirmed messages wait again.
+    pub(super) fn apply(
         &mut self,
-        batch: Vec<Entry<M>>,
-        published: Published,
-        scope: Scope,
+        batch: Vec<PendingMessage<M>>,
+        published: PublishedBatch,
+        used: ConnectionUse,
         confirmed: u64,
     ) -> Applied<M> {
         let alone = batch.len() == 1;
         let mut applied =
-            Applied { confirmed: Vec::new(), unpublishable: Vec::new(), next: Next::Continue };
+            Applied { confirmed: Vec::new(), unpublishable: Vec::new(), next: NextStep::Continue };
         let (mut unknown, mut refused) = (Vec::new(), None);
-        for (mut entry, fate) in batch.into_iter().zip(published.fates) {
-            match fate {
-                Fate::Confirmed => {
+        for (mut entry, result) in batch.into_iter().zip(published.results) {
+            match result {
+                PublishResult::Confirmed => {
                     self.proven = self.proven.max(entry.size);
                     applied.confirmed.push(entry.message);
                 }
-                Fate::Unknown => unknown.push(entry),
-                Fate::Nacked | Fate::Returned => {
-                    // The channel bears it. Behind the others, which another try may reach first.
-                    (entry.suspect, entry.apart) = (false, false);
+                PublishResult::Unknown => unknown.push(entry),
+                PublishResult::Nacked | PublishResult::Returned => {
+                    // The message did not break the channel. It goes behind the others, which may pass.
+                    (entry.suspect, entry.dedicated) = (false, false);
                     self.entries.push_back(entry);
-                    refused = refused.max(fate.refusal());
+                    refused = refused.max(result.refusal());
                 }
             }
         }
-        applied.next = match (published.cut_short, refused) {
-            (Some(CutShort::Broken(Broken { why, suspicion })), _)
-                if suspicion != Suspicion::Nobody =>
+        applied.next = match (published.interruption, refused) {
+            (Some(Interruption::ChannelFailure(ChannelFailure { why, blame })), _)
+                if blame != MessageBlame::Nobody =>
             {
-                let alone = alone && (suspicion == Suspicion::Message || scope == Scope::Apart);
-                self.broke(unknown, alone, suspicion, &why, confirmed, &mut applied)
+                let alone =
+                    alone && (blame == MessageBlame::Message || used == ConnectionUse::Dedicated);
+                self.broke(unknown, alone, blame, &why, confirmed, &mut applied)
             }
-            (Some(cut_short), _) => {
+            (Some(interruption), _) => {
                 self.put_back(unknown);
-                Next::Wait(cut_short.to_string())
+                NextStep::Wait(interruption.to_string())
             }
-            (None, Some(refusal)) => Next::Wait(refusal.to_owned()),
-            (None, None) => Next::Continue,
+            (None, Some(refusal)) => NextStep::Wait(refusal.to_owned()),
+            (None, None) => NextStep::Continue,
         };
         applied
     }
 
-    /// A channel broke over one of these, or the broker may have failed over one of them.
+    /// Handles a channel that one of these messages broke, or may have broken.
     fn broke(
         &mut self,
-        mut unknown: Vec<Entry<M>>,
+        mut unknown: Vec<PendingMessage<M>>,
         alone: bool,
-        suspicion: Suspicion,
+        blame: MessageBlame,
         why: &str,
         confirmed: u64,
         applied: &mut Applied<M>,
-    ) -> Next {
-        // What passed before may not pass any more: an operator may have lowered the limit.
+    ) -> NextStep {
+        // What passed before may be refused now: an operator may have lowered the limit.
         self.proven = 0;
         for entry in &mut unknown {
             entry.suspect = true;
-            entry.apart = suspicion == Suspicion::Perhaps;
+            entry.dedicated = blame == MessageBlame::Perhaps;
         }
-        let mut next = Next::Reopen(why.to_owned());
+        let mut next = NextStep::Reopen(why.to_owned());
         if alone && let Some(mut entry) = unknown.pop() {
             entry.breaks += 1;
-            // A broker that fails over everything condemns nothing.
-            let is_proved = match suspicion {
-                Suspicion::Message => true,
-                Suspicion::Perhaps => entry.tried_at.is_some_and(|at| at < confirmed),
-                Suspicion::Nobody => false,
+            // A broker that fails on every message proves nothing against one.
+            let is_proved = match blame {
+                MessageBlame::Message => true,
+                MessageBlame::Perhaps => entry.tried_at.is_some_and(|at| at < confirmed),
+                MessageBlame::Nobody => false,
             };
-            if suspicion == Suspicion::Perhaps {
-                next = Next::Wait(why.to_owned());
+            if blame == MessageBlame::Perhaps {
+                next = NextStep::Wait(why.to_owned());
             }
             entry.tried_at = Some(confirmed);
             if is_proved && entry.breaks >= MOST_BREAKS {
@@ -241,14 +249,14 @@ impl<M> Pending<M> {
         next
     }
 
-    /// Puts messages to the front, in their order.
-    fn put_back(&mut self, entries: Vec<Entry<M>>) {
+    /// Puts messages back to the front, in order.
+    fn put_back(&mut self, entries: Vec<PendingMessage<M>>) {
         for entry in entries.into_iter().rev() {
             self.entries.push_front(entry);
         }
     }
 
-    /// How many of the first messages make a batch; suspects among them stay behind.
+    /// The number of first messages that make a batch. Suspects among them stay.
     fn window(&self) -> usize {
         let (mut messages, mut bytes, mut alone) = (0, 0_usize, false);
         let ends = self.entries.iter().position(|entry| {
@@ -266,7 +274,7 @@ impl<M> Pending<M> {
         ends.unwrap_or(self.entries.len())
     }
 
-    fn first(&mut self, window: usize) -> Vec<Entry<M>> {
+    fn first(&mut self, window: usize) -> Vec<PendingMessage<M>> {
         let (suspects, batch) = self.entries.drain(..window).partition(|entry| entry.suspect);
         self.put_back(suspects);
         batch

@@ -1,4 +1,4 @@
-//! The way to the publishing task: whoever has a letter waits here for what becomes of it.
+//! A handle of the publishing task. A sender waits here until its message is confirmed or refused.
 
 use std::{
     collections::BTreeMap,
@@ -13,11 +13,11 @@ use tokio::sync::{mpsc, oneshot};
 use super::stream::Charge;
 use crate::{metrics::Target, ports::Unpublishable};
 
-/// Letters on their way to the task of one queue; more wait with their senders.
+/// Messages that wait for the task of one queue. Further senders wait.
 const INBOX: usize = 256;
 
-/// A message on its way to a queue of ours.
-pub struct Letter {
+/// A message to be published to one of our queues.
+pub struct OutgoingMessage {
     /// Which kind of queue, for the metric; `None` for a producer's job, which is not counted.
     pub target: Option<Target>,
     /// The queue.
@@ -26,129 +26,130 @@ pub struct Letter {
     pub body: Vec<u8>,
     /// The properties.
     pub properties: BasicProperties,
-    /// Its share of the bytes in flight, given back with the letter.
+    /// Its share of the bytes in flight, released with the message.
     pub charge: Option<Charge>,
 }
 
-impl fmt::Debug for Letter {
+impl fmt::Debug for OutgoingMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Letter").field("queue", &self.queue.as_str()).finish_non_exhaustive()
+        f.debug_struct("OutgoingMessage")
+            .field("queue", &self.queue.as_str())
+            .finish_non_exhaustive()
     }
 }
 
-/// Why a letter was not published.
+/// Why a message was not published.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum NotPublished {
-    /// The publisher is closed: nothing more is published.
+    /// The publisher is closed.
     #[error("the publisher is closed")]
     Closed,
-    /// The broker takes the other letters, and not this one.
+    /// The broker accepts other messages, but not this one.
     #[error("the broker refuses it: {}", .0.why)]
     Unpublishable(Unpublishable),
 }
 
-/// A letter and whoever waits for its confirm.
+/// A message to be published, and the sender that waits for its confirm.
 ///
-/// The sender may give the letter up at any time, and its job comes again. So both sides share the slot that
-/// holds the letter, and the sender empties it: neither the body nor the message itself outlives the sender,
-/// unless a batch has taken the letter out and is on its way.
+/// The sender may give up at any time; its job is then delivered again. So both sides share the slot that holds the
+/// message, and the sender empties it. Neither body nor message outlives the sender, unless a batch has taken the
+/// message out.
 #[derive(Debug)]
-pub struct Posted {
-    slot: Arc<Slot>,
+pub struct PublishRequest {
+    slot: Arc<LetterSlot>,
     size: usize,
-    published: Outcome,
+    published: ConfirmSender,
 }
 
-/// Where a letter waits while it is not on its way.
-type Slot = Mutex<Option<Letter>>;
+/// The message, unless a batch has taken it out or the sender gave up.
+type LetterSlot = Mutex<Option<OutgoingMessage>>;
 
-/// Tells the sender that its letter's queue has confirmed the letter, or never will.
-type Outcome = oneshot::Sender<Result<(), Unpublishable>>;
+/// Carries the result to the sender.
+type ConfirmSender = oneshot::Sender<Result<(), Unpublishable>>;
 
-impl Posted {
-    /// The bytes of the letter's body.
+impl PublishRequest {
+    /// The size of the body in bytes.
     #[must_use]
     pub const fn size(&self) -> usize {
         self.size
     }
 
-    /// Whether the sender still waits. Otherwise there is no letter any more, or it is on its way.
+    /// Whether the sender still waits.
     #[must_use]
     pub fn is_awaited(&self) -> bool {
         !self.published.is_closed()
     }
 
-    /// Takes the letter out, to be sent; `None` if the sender has given it up.
+    /// Takes the message out to send it. Returns `None` if the sender has given up.
     #[must_use]
-    pub fn take(&self) -> Option<Letter> {
+    pub fn take(&self) -> Option<OutgoingMessage> {
         slot(&self.slot).take()
     }
 
-    /// Puts back a letter that has to be sent again. If the sender has given it up meanwhile, it is dropped.
-    pub fn put_back(&self, letter: Letter) {
+    /// Puts back a message that has to be sent again. Drops it if the sender has given up.
+    pub fn put_back(&self, message: OutgoingMessage) {
         let mut slot = slot(&self.slot);
-        // Asked under the lock: the sender closes its side before it empties the slot.
+        // Checked under the lock: the sender closes its side before it empties the slot.
         if self.is_awaited() {
-            *slot = Some(letter);
+            *slot = Some(message);
         }
     }
 
-    /// Tells the sender what became of the letter, if it still waits.
-    pub fn tell(self, outcome: Result<(), Unpublishable>) {
-        // A sender that is gone needs no word: a letter that is stored is stored, and the delivery of any
-        // other comes again.
+    /// Passes the result to the sender, if it still waits.
+    pub fn respond(self, outcome: Result<(), Unpublishable>) {
+        // A sender that is gone needs no result: either the message is stored, or its delivery comes again.
         let _ = self.published.send(outcome);
     }
 }
 
-fn slot(slot: &Slot) -> MutexGuard<'_, Option<Letter>> {
+fn slot(slot: &LetterSlot) -> MutexGuard<'_, Option<OutgoingMessage>> {
     // Nothing panics between taking and putting.
     slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The sender's side of a letter; dropped, it gives the letter up.
-struct Awaited {
-    slot: Arc<Slot>,
+/// The sender's side of a request. Dropped, it gives the message up.
+struct ConfirmReceiver {
+    slot: Arc<LetterSlot>,
     outcome: oneshot::Receiver<Result<(), Unpublishable>>,
 }
 
-impl Drop for Awaited {
+impl Drop for ConfirmReceiver {
     fn drop(&mut self) {
         self.outcome.close();
-        let letter = slot(&self.slot).take();
-        // Not under the lock: the letter gives bytes back, which wakes readers.
-        drop(letter);
+        let message = slot(&self.slot).take();
+        // Not under the lock: dropping the message releases bytes, which wakes readers.
+        drop(message);
     }
 }
 
-/// A letter for whoever publishes it, and the sender's side of it.
-fn post(letter: Letter) -> (Posted, Awaited) {
-    let size = letter.body.len();
+/// Returns the two sides of a request.
+fn new_request(message: OutgoingMessage) -> (PublishRequest, ConfirmReceiver) {
+    let size = message.body.len();
     let (published, outcome) = oneshot::channel();
-    let slot = Arc::new(Mutex::new(Some(letter)));
-    (Posted { slot: Arc::clone(&slot), size, published }, Awaited { slot, outcome })
+    let slot = Arc::new(Mutex::new(Some(message)));
+    (PublishRequest { slot: Arc::clone(&slot), size, published }, ConfirmReceiver { slot, outcome })
 }
 
 /// A handle of the publishing task.
 #[derive(Debug, Clone)]
 pub struct Publisher {
-    by_queue: Arc<BTreeMap<ShortString, mpsc::Sender<Posted>>>,
+    by_queue: Arc<BTreeMap<ShortString, mpsc::Sender<PublishRequest>>>,
     /// For every other queue.
-    others: mpsc::Sender<Posted>,
+    others: mpsc::Sender<PublishRequest>,
 }
 
 impl Publisher {
-    /// A handle, and where its letters arrive, whatever their queue.
+    /// Returns a handle, and the receiver of all its messages.
     #[must_use]
-    pub fn pair() -> (Self, mpsc::Receiver<Posted>) {
+    pub fn pair() -> (Self, mpsc::Receiver<PublishRequest>) {
         let (publisher, _, inbox) = Self::routed(std::iter::empty());
         (publisher, inbox)
     }
 
-    /// A handle, and where its letters arrive: those for each of these queues apart, and the others.
+    /// Returns a handle, one receiver for each of these queues, and one for all others.
     pub(super) fn routed<'a>(
         queues: impl Iterator<Item = &'a ShortString>,
-    ) -> (Self, Vec<mpsc::Receiver<Posted>>, mpsc::Receiver<Posted>) {
+    ) -> (Self, Vec<mpsc::Receiver<PublishRequest>>, mpsc::Receiver<PublishRequest>) {
         let (others, rest) = mpsc::channel(INBOX);
         let mut by_queue = BTreeMap::new();
         let mut inboxes = Vec::new();
@@ -160,16 +161,16 @@ impl Publisher {
         (Self { by_queue: Arc::new(by_queue), others }, inboxes, rest)
     }
 
-    /// Publishes a letter; returns when its queue has confirmed it. Dropping the future gives the letter up:
-    /// it is published only if it is on its way already.
+    /// Publishes a message, and returns when its queue has confirmed it. A dropped future gives the message up,
+    /// unless it is already being sent.
     ///
     /// # Errors
     ///
-    /// [`NotPublished`].
-    pub async fn publish(&self, letter: Letter) -> Result<(), NotPublished> {
-        let inbox = self.by_queue.get(&letter.queue).unwrap_or(&self.others);
-        let (posted, mut awaited) = post(letter);
-        inbox.send(posted).await.map_err(|_| NotPublished::Closed)?;
+    /// `NotPublished`.
+    pub async fn publish(&self, message: OutgoingMessage) -> Result<(), NotPublished> {
+        let inbox = self.by_queue.get(&message.queue).unwrap_or(&self.others);
+        let (request, mut awaited) = new_request(message);
+        inbox.send(request).await.map_err(|_| NotPublished::Closed)?;
         let outcome = (&mut awaited.outcome).await.map_err(|_| NotPublished::Closed)?;
         outcome.map_err(NotPublished::Unpublishable)
     }

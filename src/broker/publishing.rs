@@ -1,10 +1,8 @@
-//! Publishing dead letters and parked jobs: on a connection of their own, confirmed, again and again until
-//! it succeeds. A failure leaves the letter where it is: it is published again, the endpoint is not called
-//! again.
+//! Publishes dead letters and parked jobs on a connection of its own. It retries until each is confirmed or refused.
+//! A failed publish never repeats the call to the endpoint.
 //!
-//! Each queue has a channel of its own, and one owner of it: two owners could swap confirms, and on a
-//! channel for many queues one that does not confirm, or a letter that breaks the channel, would hold up
-//! the letters for all of them.
+//! Each queue has a channel with one owner. Two owners could swap confirms. On a channel for several queues, one
+//! queue that does not confirm would delay the others, as would one message that breaks the channel.
 
 use std::{
     pin::pin,
@@ -20,80 +18,79 @@ use tokio::{
 };
 
 use super::{
-    broken::Broken,
     cause::GONE,
+    channel_failure::ChannelFailure,
     connect::{Connector, Purpose},
     connection::Connection,
-    destination::{Destination, Line, RETRY, Shared},
-    link,
-    outbox::Outbox,
+    destination::{Destination, PublishContext, RETRY, SharedConnection},
+    publish_health::PublishHealth,
     publisher::Publisher,
     queues::Queues,
-    settings::Settings,
+    settings::BrokerSettings,
 };
 use crate::metrics::Metrics;
 
-/// A connection that lived for so long was no failed try.
+/// A connection that lasted this long resets the backoff.
 const STABLE: Duration = Duration::from_secs(10);
 
-/// How often a connection is looked at: its end may come without an event.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// The interval of checking the connection: it may end without an event.
+const CHECK_EVERY: Duration = Duration::from_millis(100);
 
-/// The task that publishes. It ends when every [`Publisher`] handle is gone and the last letter is
-/// confirmed, refused or given up.
-#[derive(Debug)]
+/// The publishing task. It ends when every [`Publisher`] is dropped and every message is confirmed, refused or given
+/// up.
 pub struct Publishing {
     connector: Connector,
-    shared: Arc<Shared>,
+    shared: Arc<PublishContext>,
     destinations: Vec<Destination>,
-    line: watch::Sender<Line>,
+    shared_connection: watch::Sender<SharedConnection>,
 }
 
 impl Publishing {
-    /// The task and the first handle of it.
+    /// Returns the task and its first handle.
     #[must_use]
     pub fn new(
-        settings: Arc<Settings>,
+        settings: Arc<BrokerSettings>,
         queues: Arc<Queues>,
         metrics: Arc<Metrics>,
-        outbox: Arc<Outbox>,
+        health: Arc<PublishHealth>,
     ) -> (Self, Publisher) {
         let (publisher, by_queue, others) = Publisher::routed(queues.all_retry());
-        let (line, _) = watch::channel(Line::Down("connecting to the broker".to_owned()));
+        let (shared_connection, _) =
+            watch::channel(SharedConnection::Down("connecting to the broker".to_owned()));
         let connector = Connector::new(Arc::clone(&settings));
         let confirmed = AtomicU64::new(0);
-        let shared = Arc::new(Shared { settings, queues, metrics, outbox, confirmed });
+        let shared = Arc::new(PublishContext { settings, queues, metrics, health, confirmed });
         let names = shared.queues.all_retry().chain([shared.queues.dead()]);
         let destinations = names
             .zip(by_queue.into_iter().chain([others]))
             .map(|(name, inbox)| {
                 let shared = Arc::clone(&shared);
-                Destination::new(name.to_string(), shared, inbox, line.subscribe())
+                Destination::new(name.to_string(), shared, inbox, shared_connection.subscribe())
             })
             .collect();
-        (Self { connector, shared, destinations, line }, publisher)
+        (Self { connector, shared, destinations, shared_connection }, publisher)
     }
 
-    /// Publishes until closed.
+    /// Runs the task.
     pub async fn run(self) {
-        let Self { connector, shared, destinations, line } = self;
+        let Self { connector, shared, destinations, shared_connection } = self;
         let publishing = join_all(destinations.into_iter().map(Destination::run));
         tokio::select! {
             _ = publishing => {}
-            never = keep_connected(connector, &shared, &line) => match never {},
+            never = keep_connected(connector, &shared, &shared_connection) => match never {},
         }
-        let last = line.borrow().clone();
-        if let Line::Up(connection) = last {
-            close(&connection, &shared.settings).await;
+        let last = shared_connection.borrow().clone();
+        if let SharedConnection::Up(connection) = last {
+            connection.close_within(shared.settings.connect_timeout).await;
         }
     }
 }
 
-/// Keeps a connection, and tells the destinations which one, or why there is none.
+/// Keeps a connection open, and tells the destinations which one, or why there is none.
 async fn keep_connected(
     mut connector: Connector,
-    shared: &Shared,
-    line: &watch::Sender<Line>,
+    shared: &PublishContext,
+    shared_connection: &watch::Sender<SharedConnection>,
 ) -> std::convert::Infallible {
     let mut backoff = RETRY.start();
     loop {
@@ -102,42 +99,42 @@ async fn keep_connected(
             Ok(connection) => {
                 let (connection, began) = (Arc::new(connection), Instant::now());
                 let events = connection.events_listener();
-                line.send_replace(Line::Up(Arc::clone(&connection)));
+                shared_connection.send_replace(SharedConnection::Up(Arc::clone(&connection)));
                 let why = until_ended(&connection, events, &shared.metrics).await;
                 shared.metrics.broker_blocked(false);
-                line.send_replace(Line::Down(why.clone()));
-                close(&connection, &shared.settings).await;
-                // One that ends at once would be made again without a pause, for ever.
+                shared_connection.send_replace(SharedConnection::Down(why.clone()));
+                connection.close_within(shared.settings.connect_timeout).await;
+                // A connection that ends at once would otherwise be made again without a delay, forever.
                 if began.elapsed() >= STABLE {
                     backoff.reset();
                 }
                 why
             }
         };
-        // Told after each try, so that each destination notes what waits by now.
-        line.send_replace(Line::Down(why));
-        sleep(backoff.next(fastrand::f64())).await;
+        // Sent after each try, so that each destination reports what waits by now.
+        shared_connection.send_replace(SharedConnection::Down(why));
+        sleep(backoff.next(crate::ports::jitter())).await;
     }
 }
 
-/// Waits until a connection ends, and says why it did.
+/// Waits until a connection ends, and returns the reason.
 async fn until_ended(
     connection: &Connection,
     events: impl Stream<Item = Event>,
     metrics: &Metrics,
 ) -> String {
     let mut events = pin!(events);
-    let mut look = interval(LOOK_EVERY);
+    let mut check = interval(CHECK_EVERY);
     loop {
         let event = tokio::select! {
             biased;
             event = events.next() => event,
-            _ = look.tick() => None,
+            _ = check.tick() => None,
         };
         match event {
-            // Of a channel as well: its destination opens another, and the connection goes on.
+            // A channel may have failed: its destination opens another, and the connection goes on.
             Some(Event::Error(error)) if !connection.status().connected() => {
-                return Broken::of(&error).why;
+                return ChannelFailure::of(&error).why;
             }
             Some(Event::ConnectionBlocked(_)) => metrics.broker_blocked(true),
             Some(Event::ConnectionUnblocked) => metrics.broker_blocked(false),
@@ -146,9 +143,4 @@ async fn until_ended(
             None => return GONE.to_owned(),
         }
     }
-}
-
-async fn close(connection: &Connection, settings: &Settings) {
-    let closing = connection.close(0, "".into());
-    let _ = link::answer(connection.status(), settings.connect_timeout, closing).await;
 }

@@ -1,4 +1,4 @@
-//! The family of queues: names and arguments.
+//! The names and arguments of all queues of a worker.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 
 use crate::domain::{Lane, PerLane};
 
-/// Deliveries of one message before the broker drops it into the dead letters. It must be explicit:
-/// RabbitMQ 4 drops after 20 by default, each look at a dead letter counts, and "unlimited" is spelt -1 on
-/// 4.x, which 3.10 takes for "drop at once".
+/// The number of deliveries of one message before the broker dead-letters it. It must be explicit: RabbitMQ 4 drops
+/// messages after 20 by default, and each read of a dead letter counts. "Unlimited" is -1 on 4.x, which 3.10 takes
+/// for "drop at once".
 const DELIVERY_LIMIT: i64 = 1_000_000;
 
-/// The queues of one worker, by name.
+/// The queues of one worker.
 #[derive(Debug, Clone)]
 pub struct Queues {
     lanes: PerLane<ShortString>,
@@ -21,8 +21,8 @@ pub struct Queues {
 }
 
 impl Queues {
-    /// The family of `base`, with a retry queue in each lane for each stay of `park`. Names are cut to
-    /// what AMQP can carry; the configuration refuses a base that would need it.
+    /// The queues named after `base`, with a retry queue in each lane for each delay of `park`. Names are cut to the
+    /// length that AMQP allows; the configuration refuses a base that needs it.
     #[must_use]
     pub fn new(base: &str, park: &[Duration]) -> Self {
         let retry_prefix = format!("{base}.retry.");
@@ -45,9 +45,8 @@ impl Queues {
         self.lanes.get(lane)
     }
 
-    /// The lane whose queue goes by that name.
-    #[must_use]
-    pub fn lane_of(&self, name: &str) -> Option<Lane> {
+    /// The lane whose queue has that name.
+    pub(super) fn lane_of(&self, name: &str) -> Option<Lane> {
         Lane::ALL.into_iter().find(|lane| self.lane(*lane).as_str() == name)
     }
 
@@ -57,7 +56,7 @@ impl Queues {
         &self.dead
     }
 
-    /// The lane's retry queue for a stay of `delay`; for a delay that has none, the longest below it.
+    /// The lane's retry queue for `delay`, or for the longest delay below it.
     #[must_use]
     pub fn retry(&self, lane: Lane, delay: Duration) -> Option<&ShortString> {
         let queues = self.retry.get(lane);
@@ -66,27 +65,24 @@ impl Queues {
     }
 
     /// Every retry queue of both lanes.
-    pub fn all_retry(&self) -> impl Iterator<Item = &ShortString> {
+    pub(super) fn all_retry(&self) -> impl Iterator<Item = &ShortString> {
         Lane::ALL.into_iter().flat_map(|lane| self.retry.get(lane)).map(|(_, name)| name)
     }
 
-    /// Whether a queue of that name is a retry queue of this family, of today's delays or of earlier
-    /// ones.
-    #[must_use]
-    pub fn is_retry(&self, name: &str) -> bool {
+    /// Whether that name is a retry queue of this worker, with today's or an earlier delay.
+    pub(super) fn is_retry(&self, name: &str) -> bool {
         name.starts_with(&self.retry_prefix)
     }
 
-    /// Every queue with its arguments, those first that others dead-letter to.
+    /// Every queue with its arguments. Targets of dead-lettering come first.
     #[must_use]
     pub fn all(&self) -> Vec<(ShortString, FieldTable)> {
         let lanes = Lane::ALL.into_iter().flat_map(|lane| self.own(lane));
         [self.dead_with_arguments()].into_iter().chain(lanes).collect()
     }
 
-    /// The queues that a lane needs, with their arguments, those first that others dead-letter to.
-    #[must_use]
-    pub fn needed_by(&self, lane: Lane) -> Vec<(ShortString, FieldTable)> {
+    /// The queues that a lane needs, with their arguments. Targets of dead-lettering come first.
+    pub(super) fn needed_by(&self, lane: Lane) -> Vec<(ShortString, FieldTable)> {
         [self.dead_with_arguments()].into_iter().chain(self.own(lane)).collect()
     }
 
@@ -116,8 +112,7 @@ fn quorum() -> FieldTable {
     arguments
 }
 
-/// At-least-once keeps what the broker itself moves until the target has it; it asks for
-/// `reject-publish`.
+/// At-least-once keeps a dead-lettered message until the target has it. It requires `reject-publish`.
 fn dead_lettering(mut arguments: FieldTable, to: &ShortString) -> FieldTable {
     arguments.insert("x-dead-letter-exchange".into(), text(""));
     arguments.insert("x-dead-letter-routing-key".into(), text(to.as_str()));
@@ -130,13 +125,13 @@ fn text(value: &str) -> AMQPValue {
     AMQPValue::LongString(LongString::from(value.as_bytes()))
 }
 
-/// A duration as queues are named after it: `10s`, `5m`, `1m30s`.
+/// A duration as part of a queue name: `10s`, `5m`, `1m30s`.
 fn compact(duration: Duration) -> String {
     humantime::format_duration(duration).to_string().replace(' ', "")
 }
 
-/// A name as AMQP's short string, cut at a character where it is too long (`From` would panic).
-pub fn short(name: &str) -> ShortString {
+/// A name as AMQP's short string, cut at a character if too long (`From` would panic).
+pub(super) fn short(name: &str) -> ShortString {
     let mut end = name.len().min(usize::from(u8::MAX));
     while !name.is_char_boundary(end) {
         end -= 1;

@@ -1,4 +1,4 @@
-//! One delivery's claim on its channel: settled once, or given back when dropped.
+//! The receipt of one delivery: settled once, or requeued when dropped.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -11,14 +11,14 @@ use tokio_util::sync::CancellationToken;
 use super::acks::{Acks, Frame, Settle};
 use crate::ports::{Settled, Unpublishable};
 
-/// So many settlements are told to the broker at once, without waiting for more.
+/// This many settlements are flushed at once.
 const FLUSH_COUNT: usize = 64;
 
-/// The longest that a settlement waits for others to be told together with it.
+/// The longest time that a settlement waits for others.
 const FLUSH_AFTER: Duration = Duration::from_millis(4);
 
-/// The settlements of one channel, shared by its deliveries and its acker. It belongs to one session:
-/// no ack ever crosses into the next, where the same tag means another job.
+/// The settlements of one channel, shared by its deliveries and its acker. It belongs to one session. An ack in the
+/// next session would hit another job with the same tag.
 #[derive(Debug, Default)]
 pub struct ChannelLedger {
     acks: Mutex<Acks>,
@@ -28,26 +28,25 @@ pub struct ChannelLedger {
 }
 
 impl ChannelLedger {
-    /// Notes a delivery; `false` if its tag is not the next one.
+    /// Records a delivery. Returns `false` if its tag is not the next one.
     #[must_use]
     pub fn delivered(&self, tag: u64) -> bool {
         self.acks().delivered(tag)
     }
 
-    /// How many deliveries there were.
-    #[must_use]
-    pub fn delivered_so_far(&self) -> u64 {
+    /// The number of deliveries so far.
+    pub(super) fn delivered_so_far(&self) -> u64 {
         self.acks().delivered_so_far()
     }
 
-    /// Deliveries that are not settled yet.
+    /// The number of unsettled deliveries.
     #[must_use]
-    pub fn in_hand(&self) -> usize {
-        self.acks().in_hand()
+    pub fn in_flight(&self) -> usize {
+        self.acks().in_flight()
     }
 
-    /// Waits until the broker should be told: of many settlements at once, of a few in a moment, of
-    /// whatever there is at `closing`. `true` says that it closes, and this is the last time.
+    /// Waits until a flush is due: at once for many settlements, after a moment for a few, and at `closing`. Returns
+    /// `true` for the last flush.
     pub async fn due(&self, closing: &CancellationToken) -> bool {
         tokio::select! {
             biased;
@@ -63,12 +62,12 @@ impl ChannelLedger {
         false
     }
 
-    /// What to tell the broker now.
+    /// Appends the frames for the broker.
     pub fn flush(&self, frames: &mut Vec<Frame>) {
         self.acks().flush(frames);
     }
 
-    /// Ends it: the session is lost, and whatever is in flight will be delivered again.
+    /// Marks the session as lost: everything in flight will be delivered again.
     pub fn lose(&self) {
         self.lost.cancel();
     }
@@ -83,12 +82,12 @@ impl ChannelLedger {
     }
 
     fn acks(&self) -> MutexGuard<'_, Acks> {
-        // Nothing in `Acks` panics halfway through a change.
+        // Nothing in `Acks` panics during a change.
         self.acks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One delivery's claim on its channel.
+/// The receipt of one delivery.
 #[derive(Debug)]
 pub struct Receipt {
     tag: u64,
@@ -97,27 +96,26 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// The claim of the delivery with this tag.
+    /// The receipt of the delivery with this tag.
     #[must_use]
     pub const fn new(tag: u64, ledger: Arc<ChannelLedger>) -> Self {
         Self { tag, ledger, settled: false }
     }
 
-    /// Acks the delivery, if its session still lives.
+    /// Acks the delivery, if its session is still open.
     #[must_use]
     pub fn ack(mut self) -> Settled {
         self.settle(Settle::Ack, Settled::Done)
     }
 
-    /// Gives the delivery back, if its session still lives.
+    /// Requeues the delivery, if its session is still open.
     #[must_use]
     pub fn requeue(mut self) -> Settled {
-        self.settle(Settle::Requeue, Settled::HandedBack)
+        self.settle(Settle::Requeue, Settled::Requeued)
     }
 
-    /// Leaves the delivery to its queue's own dead-lettering, if its session still lives.
-    #[must_use]
-    pub fn leave_to_broker(mut self, refusal: Unpublishable) -> Settled {
+    /// Leaves the delivery to its queue's own dead-lettering, if its session is still open.
+    pub(super) fn leave_to_broker(mut self, refusal: Unpublishable) -> Settled {
         self.settle(Settle::DeadLetter, Settled::LeftToBroker(refusal))
     }
 
@@ -139,9 +137,9 @@ impl Receipt {
 
 impl Drop for Receipt {
     fn drop(&mut self) {
-        // A job that nobody settled, for whatever reason, must not wait for the channel to end.
+        // An unsettled job must not wait for the end of the channel.
         if !self.settled {
-            let _ = self.settle(Settle::Requeue, Settled::HandedBack);
+            let _ = self.settle(Settle::Requeue, Settled::Requeued);
         }
     }
 }

@@ -1,6 +1,6 @@
-//! One life of a lane's connection. Delivery tags mean nothing outside theirs.
+//! One session: the life of a lane's connection. Delivery tags mean nothing outside it.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use thiserror::Error;
 use tokio::{
@@ -9,34 +9,31 @@ use tokio::{
 };
 
 use super::{
-    announced::Errors,
-    cause::Cause,
-    commands::{Commands, Intake, Wanted},
-    connection::Connection,
+    cause::CloseCause,
+    commands::{DeliverySender, LaneCommands},
+    connection::{CLOSE_TIMEOUT, Connection},
+    connection_errors::ConnectionErrors,
     consumption::Consumption,
-    delivery::Exits,
+    delivery::SettlementTargets,
     depths::Depths,
-    ending::{Break, End, Place},
-    link::{self, Link},
     one_job::{self, Question},
-    settings::Settings,
+    session_end::{LaneQueue, SessionBreak, SessionEnd},
+    settings::BrokerSettings,
     topology::{self, TopologyError},
+    wait::ConnectionState,
 };
-use crate::{domain::Lane, metrics::EndedBy};
+use crate::{domain::Lane, metrics::SessionEndReason, ports::Demand};
 
-/// After the broker has read the last ack the connection stays open for this long: RabbitMQ 3.10 drops the
-/// last acks to a quorum queue when the connection closes right behind them.
-pub const LINGER: Duration = Duration::from_millis(100);
+/// How long the connection stays open after the broker has read the last ack. RabbitMQ 3.10 drops the last acks to a
+/// quorum queue when the connection closes right behind them.
+pub(super) const LINGER: Duration = Duration::from_millis(100);
 
-/// The broker's goodbye is waited for so long.
-const GOODBYE: Duration = Duration::from_secs(1);
-
-/// How often a lane that is to consume again looks whether there is room.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often a lane checks for room to consume again.
+const CHECK_EVERY: Duration = Duration::from_millis(500);
 
 /// Why no session began.
 #[derive(Debug, Error)]
-pub enum Refused {
+pub(super) enum SessionRefused {
     /// The broker cannot be reached, or does not answer.
     #[error("{0}")]
     Unreachable(String),
@@ -46,131 +43,125 @@ pub enum Refused {
 }
 
 /// A session of one lane.
-#[derive(Debug)]
-pub struct Session {
+pub(super) struct Session {
     lane: Lane,
     connection: Connection,
-    errors: Errors,
-    settings: Arc<Settings>,
-    exits: Arc<Exits>,
+    errors: ConnectionErrors,
+    settings: Arc<BrokerSettings>,
+    targets: Arc<SettlementTargets>,
     consumption: Consumption,
 }
 
 impl Session {
-    /// Makes sure of the lane's queues, and opens the lane; nothing is consumed yet. As long as no lane ever
-    /// consumed, `first` is true, and queues of the other lane that differ are a refusal as well.
-    ///
-    /// # Errors
-    ///
-    /// [`Refused`].
-    pub async fn begin(
+    /// Declares or checks the lane's queues and opens the lane. It does not consume yet. If no lane ever consumed
+    /// (`first`), wrong arguments of the other lane's queues are refused as well.
+    pub(super) async fn begin(
         connection: Connection,
         lane: Lane,
-        settings: Arc<Settings>,
-        exits: Arc<Exits>,
+        settings: Arc<BrokerSettings>,
+        targets: Arc<SettlementTargets>,
         first: bool,
-    ) -> Result<Self, Refused> {
-        let mut errors = Errors::of(&connection);
-        let status = connection.status().clone();
+    ) -> Result<Self, SessionRefused> {
+        let mut errors = ConnectionErrors::of(&connection);
         let prepared = async {
-            let queues = &exits.queues;
+            let queues = &targets.queues;
             topology::ensure_lane(&connection, queues, lane, settings.declare).await?;
             if first && settings.declare {
                 topology::compare_lane(&connection, queues, lane.other()).await?;
             }
-            Consumption::open(&connection, lane, settings.prefetch, Arc::clone(&exits))
+            Consumption::open(&connection, lane, settings.prefetch, Arc::clone(&targets))
                 .await
-                .map_err(|error| Refused::Unreachable(Cause::of(&error).to_string()))
+                .map_err(|error| SessionRefused::Unreachable(CloseCause::of(&error).to_string()))
         };
-        let prepared = link::answer(&status, settings.connect_timeout, prepared)
+        let prepared = connection
+            .answer(settings.connect_timeout, prepared)
             .await
-            .unwrap_or_else(|silence| Err(Refused::Unreachable(silence.to_string())));
+            .unwrap_or_else(|silent| Err(SessionRefused::Unreachable(silent.to_string())));
         match prepared {
-            Ok(consumption) => Ok(Self { lane, connection, errors, settings, exits, consumption }),
-            Err(differs @ Refused::Topology(TopologyError::Differs { .. })) => Err(differs),
-            Err(refused) if !status.connected() => match errors.behind(&status).await {
-                Some(error) => Err(Refused::Unreachable(Cause::of(&error).to_string())),
-                None => Err(refused),
-            },
+            Ok(consumption) => {
+                Ok(Self { lane, connection, errors, settings, targets, consumption })
+            }
+            Err(differs @ SessionRefused::Topology(TopologyError::Differs { .. })) => Err(differs),
+            Err(refused) if !connection.status().connected() => {
+                match errors.behind(connection.status()).await {
+                    Some(error) => {
+                        Err(SessionRefused::Unreachable(CloseCause::of(&error).to_string()))
+                    }
+                    None => Err(refused),
+                }
+            }
             Err(refused) => Err(refused),
         }
     }
 
-    /// Passes deliveries to `intake` and settlements to the broker, until something ends it. The
-    /// intake is given up once no job is wanted any more, so that its receiver ends.
-    pub async fn run(
+    /// Runs the session: passes deliveries to `intake` and settlements to the broker until something ends it. It
+    /// drops `intake` once no job is wanted any more, so that the receiver ends.
+    pub(super) async fn run(
         mut self,
-        intake: Intake,
-        commands: Commands,
+        intake: DeliverySender,
+        commands: LaneCommands,
         questions: mpsc::Receiver<Question>,
         depths: &Depths,
-    ) -> End {
+    ) -> SessionEnd {
         self.consumption.settle_until(commands.close.clone());
-        let broken = self.watch(intake, commands, questions, depths).await;
+        let Err(broken) = self.watch(intake, commands, questions, depths).await;
         self.consumption.channel().lose();
-        let place = Place {
+        let lane_queue = LaneQueue {
             connection: &self.connection,
-            queue: self.exits.queues.lane(self.lane),
+            queue: self.targets.queues.lane(self.lane),
             declare: self.settings.declare,
         };
-        let end = End::of(broken, &mut self.errors, &place).await;
-        self.close(end.by).await;
+        let end = SessionEnd::of(broken, &mut self.errors, &lane_queue).await;
+        self.close(end.reason).await;
         end
     }
 
+    /// Follows commands and answers questions until something ends the session.
     async fn watch(
         &mut self,
-        intake: Intake,
-        mut commands: Commands,
+        intake: DeliverySender,
+        mut commands: LaneCommands,
         mut questions: mpsc::Receiver<Question>,
         depths: &Depths,
-    ) -> Break {
+    ) -> Result<Infallible, SessionBreak> {
         let Self { connection, errors, consumption, .. } = self;
+        let connection = &*connection;
         let channel = Arc::clone(consumption.channel());
-        let outlook = connection.outlook();
-        let stalls = || outlook.link() == Link::Stalled;
+        let stalls = || connection.state() == ConnectionState::Stalled;
         let mut sampling = pin!(depths.sample(connection, &channel));
         let mut intake = Some(intake);
-        let mut look = interval(LOOK_EVERY);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut room = interval(CHECK_EVERY);
+        room.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let wanted = commands.wanted();
-            let following = consumption.follow(wanted, intake.as_ref());
-            if let Err(broken) = one_job::leaving_turns(&mut questions, stalls, following).await {
-                return broken;
-            }
-            if wanted == Wanted::Never {
+            let following = consumption.follow(connection, wanted, intake.as_ref());
+            one_job::yielding_turns(&mut questions, stalls, following).await?;
+            if wanted == Demand::Never {
                 intake = None;
             }
-            tokio::select! {
-                error = errors.fatal() => return Break::Failed(error),
-                broken = &mut sampling => return broken,
-                () = commands.changed() => {}
-                _ = look.tick(), if consumption.waits_for_room(wanted) => {}
-                Some(question) = questions.recv() => {
-                    let fetching = consumption.fetch(commands.wanted(), intake.as_ref());
-                    let answering = one_job::answer(question, stalls, fetching);
-                    let answered = one_job::leaving_turns(&mut questions, stalls, answering);
-                    if let Err(broken) = answered.await {
-                        return broken;
-                    }
-                }
+            let question = tokio::select! {
+                error = errors.fatal() => return Err(SessionBreak::Failed(error)),
+                broken = &mut sampling => return Err(broken),
                 ended = consumption.next_end() => {
-                    if let Some(broken) = ended {
-                        return broken;
-                    }
+                    ended?;
+                    continue;
                 }
-            }
+                () = commands.changed() => continue,
+                _ = room.tick(), if consumption.waits_for_room(wanted) => continue,
+                Some(question) = questions.recv() => question,
+            };
+            let fetching = consumption.fetch(connection, commands.wanted(), intake.as_ref());
+            let answering = one_job::answer(question, stalls, fetching);
+            one_job::yielding_turns(&mut questions, stalls, answering).await?;
         }
     }
 
-    async fn close(&mut self, ended: EndedBy) {
-        if ended == EndedBy::Shutdown {
-            self.consumption.until_read().await;
+    async fn close(&mut self, ended: SessionEndReason) {
+        if ended == SessionEndReason::Shutdown {
+            self.consumption.until_read(&self.connection).await;
             sleep(LINGER).await;
         }
-        let closing = self.connection.close(200, "bye".into());
-        let _ = link::answer(self.connection.status(), GOODBYE, closing).await;
+        self.connection.close_within(CLOSE_TIMEOUT).await;
         self.consumption.end().await;
     }
 }

@@ -1,4 +1,4 @@
-//! What the broker's side is configured with; `config` reads and checks it.
+//! The settings of the broker side. `config` reads and checks them.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -6,7 +6,7 @@ use secrecy::SecretString;
 
 /// How the broker is reached and used.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct BrokerSettings {
     /// URLs (`amqp://` or `amqps://`) with their passwords, tried in order.
     pub urls: Vec<SecretString>,
     /// Certificate authorities (PEM) to trust in place of the system's.
@@ -31,6 +31,6 @@ pub struct Settings {
     pub confirm_timeout: Duration,
     /// The keys of the MAC over a parked job's history, if it has one.
     pub history_key_file: Option<PathBuf>,
-    /// The stays for which there is a retry queue in each lane.
+    /// The delays for which each lane has a retry queue.
     pub park: Vec<Duration>,
 }

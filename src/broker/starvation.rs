@@ -1,48 +1,48 @@
-//! A consumer that starves: jobs wait in its queue, it has none in flight, and yet none is delivered.
+//! Finds a consumer that starves: jobs wait in its queue, none is in flight, and none is delivered.
 //!
-//! The broker believes that the worker has its fill, or has forgotten it, and tells nobody. It was met with
-//! RabbitMQ 3.10.8 after a cluster had lost its majority and got it back. Nothing else would end it: with
-//! nothing in flight not even `consumer_timeout` does. A new session is served, or learns why not.
+//! The broker takes the worker for busy, or has forgotten it, and reports nothing. This was seen with RabbitMQ 3.10.8
+//! after a cluster had lost its majority and regained it. With nothing in flight, not even `consumer_timeout` ends
+//! such a session. A new session is served, or learns why not.
 
-/// So many looks in a row must find it so, a minute's at least. A consumer that is served gets a job within
-/// milliseconds; but a queue without a majority serves nobody, and sessions that could wait for it should.
-pub const LOOKS: u32 = 30;
+/// This many samples in a row must agree, at least a minute's worth. A served consumer gets a job within
+/// milliseconds. But a queue without a majority serves nobody, and sessions should wait for it.
+pub(super) const SAMPLES: u32 = 30;
 
-/// So many for one that never had a delivery in its session: another session may be no better off, as where
-/// somebody else's queue serves one consumer at a time.
-pub const LOOKS_UNSERVED: u32 = 10 * LOOKS;
+/// The number for a session without any delivery. A new session may do no better, for example where a foreign queue
+/// serves one consumer at a time.
+pub(super) const SAMPLES_UNSERVED: u32 = 10 * SAMPLES;
 
 /// How a consumer is served at one moment.
 #[derive(Debug, Clone, Copy)]
-pub struct Serving {
+pub(super) struct Serving {
     /// Whether the lane consumes.
-    pub consuming: bool,
-    /// Jobs that wait in its queue; `None` if the broker did not tell.
-    pub waiting: Option<u32>,
-    /// Deliveries that are not settled yet.
-    pub in_hand: usize,
-    /// Deliveries so far, in this session.
-    pub delivered: u64,
+    pub(super) consuming: bool,
+    /// Jobs in its queue; `None` if the broker did not answer.
+    pub(super) waiting: Option<u32>,
+    /// Unsettled deliveries.
+    pub(super) in_flight: usize,
+    /// Deliveries in this session.
+    pub(super) delivered: u64,
 }
 
-/// How long a consumer has been starving.
+/// How long a consumer has starved.
 #[derive(Debug, Default)]
-pub struct Starvation {
+pub(super) struct Starvation {
     delivered: u64,
-    looks: u32,
+    samples: u32,
 }
 
 impl Starvation {
-    /// Whether it starves, as it is seen now. What the broker does not tell counts neither way.
-    pub fn lasts(&mut self, now: Serving) -> bool {
-        let idle = now.consuming && now.in_hand == 0 && now.delivered == self.delivered;
+    /// Records a sample. Returns whether the consumer starves. A sample without an answer changes nothing.
+    pub(super) fn is_starving(&mut self, now: Serving) -> bool {
+        let idle = now.consuming && now.in_flight == 0 && now.delivered == self.delivered;
         self.delivered = now.delivered;
-        self.looks = match now.waiting {
-            Some(1..) if idle => self.looks + 1,
-            None if idle => self.looks,
+        self.samples = match now.waiting {
+            Some(1..) if idle => self.samples + 1,
+            None if idle => self.samples,
             Some(_) | None => 0,
         };
-        self.looks >= if now.delivered == 0 { LOOKS_UNSERVED } else { LOOKS }
+        self.samples >= if now.delivered == 0 { SAMPLES_UNSERVED } else { SAMPLES }
     }
 }
 
@@ -51,41 +51,48 @@ mod tests {
     use super::*;
 
     const STARVING: Serving =
-        Serving { consuming: true, waiting: Some(5), in_hand: 0, delivered: 7 };
+        Serving { consuming: true, waiting: Some(5), in_flight: 0, delivered: 7 };
 
-    /// After how many looks it is so; `None` if it never is.
-    fn looks(mut serving: impl FnMut(u32) -> Serving) -> Option<u32> {
+    /// The number of samples until it starves; `None` if it never does.
+    fn samples_needed(mut serving: impl FnMut(u32) -> Serving) -> Option<u32> {
         let mut starvation = Starvation::default();
-        (1..2 * LOOKS_UNSERVED).find(|number| starvation.lasts(serving(*number)))
+        (1..2 * SAMPLES_UNSERVED).find(|number| starvation.is_starving(serving(*number)))
     }
 
     #[test]
     fn a_consumer_that_gets_nothing_of_what_waits_starves() {
-        assert_eq!(looks(|_| STARVING), Some(LOOKS + 1), "the first shows that there were some");
-        assert_eq!(looks(|_| Serving { delivered: 0, ..STARVING }), Some(LOOKS_UNSERVED));
+        assert_eq!(
+            samples_needed(|_| STARVING),
+            Some(SAMPLES + 1),
+            "the first shows that there were some"
+        );
+        assert_eq!(
+            samples_needed(|_| Serving { delivered: 0, ..STARVING }),
+            Some(SAMPLES_UNSERVED)
+        );
     }
 
     #[test]
     fn whoever_is_served_or_busy_or_paused_or_has_nothing_to_wait_for_does_not() {
-        assert_eq!(looks(|number| Serving { delivered: number.into(), ..STARVING }), None);
-        assert_eq!(looks(|_| Serving { in_hand: 1, ..STARVING }), None);
-        assert_eq!(looks(|_| Serving { consuming: false, ..STARVING }), None);
-        assert_eq!(looks(|_| Serving { waiting: Some(0), ..STARVING }), None);
+        assert_eq!(samples_needed(|number| Serving { delivered: number.into(), ..STARVING }), None);
+        assert_eq!(samples_needed(|_| Serving { in_flight: 1, ..STARVING }), None);
+        assert_eq!(samples_needed(|_| Serving { consuming: false, ..STARVING }), None);
+        assert_eq!(samples_needed(|_| Serving { waiting: Some(0), ..STARVING }), None);
     }
 
     #[test]
     fn it_must_be_so_in_every_look() {
-        let waiting = |number: u32| Some(u32::from(!number.is_multiple_of(LOOKS)));
-        assert_eq!(looks(|number| Serving { waiting: waiting(number), ..STARVING }), None);
+        let waiting = |number: u32| Some(u32::from(!number.is_multiple_of(SAMPLES)));
+        assert_eq!(samples_needed(|number| Serving { waiting: waiting(number), ..STARVING }), None);
     }
 
     #[test]
     fn what_is_not_told_counts_neither_way() {
         let waiting = |number: u32| (!number.is_multiple_of(2)).then_some(5);
         assert_eq!(
-            looks(|number| Serving { waiting: waiting(number), ..STARVING }),
-            Some(2 * LOOKS + 1)
+            samples_needed(|number| Serving { waiting: waiting(number), ..STARVING }),
+            Some(2 * SAMPLES + 1)
         );
-        assert_eq!(looks(|_| Serving { waiting: None, ..STARVING }), None);
+        assert_eq!(samples_needed(|_| Serving { waiting: None, ..STARVING }), None);
     }
 }

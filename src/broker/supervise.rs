@@ -1,21 +1,21 @@
-//! Supervise and rebuild: each lane has sessions of its own, one after the other, for as long as jobs are
-//! wanted. What breaks one lane's connection does not stop the other.
+//! Supervises the sessions: each lane has one after the other, as long as jobs are wanted. A failure of one lane's
+//! connection does not stop the other.
 //!
-//! lapin's automatic recovery stays off. A channel that recovers can ack new jobs by stale tags, and
-//! an outer loop is needed anyway, for topology and for brokers that are absent at the start.
+//! lapin's automatic recovery stays off. A recovered channel can ack new jobs by stale tags. An outer loop is needed
+//! anyway, for topology and for a broker that is absent at the start.
 
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    commands::{Commands, Control, Intake},
-    consuming::{Consuming, Lanes},
-    delivery::{AmqpDelivery, Exits},
+    commands::{ConsumerControl, DeliverySender, LaneCommands},
+    consuming::{Consuming, LaneStates},
+    delivery::{AmqpDelivery, SettlementTargets},
     depths::{Depths, Samplers},
-    lane_sessions::{LaneSessions, Shared},
+    lane_sessions::{LaneSessions, SessionContext},
     one_job::{OneJob, Sessions},
-    settings::Settings,
+    settings::BrokerSettings,
     stream::Budget,
     topology::TopologyError,
 };
@@ -25,10 +25,10 @@ use crate::{
     ports::{Consumers, Source},
 };
 
-/// Deliveries between the sessions and the pipeline; the prefetch bounds what lies behind.
+/// Deliveries between the sessions and the pipeline. The prefetch bounds those behind.
 const INTAKE: usize = 64;
 
-/// Deliveries of all sessions of both lanes.
+/// The deliveries of all sessions of both lanes.
 #[derive(Debug)]
 pub struct AmqpSource(mpsc::Receiver<AmqpDelivery>);
 
@@ -41,7 +41,6 @@ impl Source for AmqpSource {
 }
 
 /// The task that keeps a session of each lane alive.
-#[derive(Debug)]
 pub struct Supervisor {
     lanes: PerLane<LaneSessions>,
     stalls: PerLane<watch::Receiver<bool>>,
@@ -49,21 +48,21 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// The task, the deliveries that it brings, the way to command it, and its report.
+    /// Returns the task, its deliveries, its commands, and its report.
     #[must_use]
     pub fn new(
-        settings: Arc<Settings>,
-        exits: Arc<Exits>,
+        settings: Arc<BrokerSettings>,
+        targets: Arc<SettlementTargets>,
         metrics: Arc<Metrics>,
-    ) -> (Self, AmqpSource, Control, Consuming) {
+    ) -> (Self, AmqpSource, ConsumerControl, Consuming) {
         let (deliveries, source) = mpsc::channel(INTAKE);
-        let (control, commands, intake) = Control::new(deliveries);
-        let lanes = Arc::new(Lanes::new(Arc::clone(&metrics)));
+        let (control, commands, intake) = ConsumerControl::new(deliveries);
+        let lanes = Arc::new(LaneStates::new(Arc::clone(&metrics)));
         let consuming = lanes.report();
         let sessions = Sessions::default();
-        let shared = Shared {
+        let shared = SessionContext {
             settings,
-            exits,
+            targets,
             metrics,
             lanes,
             sessions: sessions.clone(),
@@ -78,27 +77,27 @@ impl Supervisor {
         (supervisor, AmqpSource(source), control, consuming)
     }
 
-    /// Tells `consumers` how many consumers the broker counts on each lane.
+    /// Reports to `consumers` how many consumers each lane has.
     #[must_use]
-    pub fn telling(mut self, consumers: &Arc<dyn Consumers>) -> Self {
+    pub fn counting_for(mut self, consumers: &Arc<dyn Consumers>) -> Self {
         for lane in Lane::ALL {
-            self.lanes.get_mut(lane).tell(Arc::clone(consumers));
+            self.lanes.get_mut(lane).count_for(Arc::clone(consumers));
         }
         self
     }
 
-    /// Tells of each lane whether its connection is not read, because `broker.in_flight_bytes` is used up.
+    /// Whether each lane's connection is not read, because `broker.in_flight_bytes` is used up.
     #[must_use]
     pub fn stalls(&self) -> PerLane<watch::Receiver<bool>> {
         self.stalls.clone()
     }
 
-    /// Runs sessions until told to stop.
+    /// Runs sessions until no job is wanted any more.
     ///
     /// # Errors
     ///
-    /// [`TopologyError::Differs`] if a queue is declared with other arguments, and no lane ever consumed: a
-    /// fault of configuration. Met later, it is waited out like any other.
+    /// [`TopologyError::Differs`] if a queue has other arguments and no lane has consumed yet: then the
+    /// configuration is wrong. After that, this error is retried like any other.
     pub async fn run(self) -> Result<(), TopologyError> {
         let PerLane { interactive, bulk } = self.lanes;
         let lanes = async { tokio::try_join!(interactive.run(), bulk.run()).map(|_| ()) };
@@ -114,27 +113,27 @@ impl Supervisor {
 }
 
 fn of_both(
-    shared: &Shared,
+    shared: &SessionContext,
     budgets: &PerLane<Arc<Budget>>,
-    intake: &Intake,
-    commands: &Commands,
+    intake: &DeliverySender,
+    commands: &LaneCommands,
 ) -> PerLane<LaneSessions> {
     let samplers = Samplers::default();
     PerLane::from_fn(|lane| {
         let depths = Depths {
             lane,
-            queues: Arc::clone(&shared.exits.queues),
+            queues: Arc::clone(&shared.targets.queues),
             metrics: Arc::clone(&shared.metrics),
             samplers: samplers.clone(),
-            counting: None,
+            consumers: None,
         };
         let (budget, shared) = (Arc::clone(budgets.get(lane)), shared.clone());
         LaneSessions::new(lane, shared, budget, depths, intake.clone(), commands.clone())
     })
 }
 
-/// Half of the bytes in flight for each lane: what one lane holds must not stop the other.
-fn budgets(settings: &Settings, metrics: &Metrics) -> PerLane<Arc<Budget>> {
+/// Half of the bytes in flight for each lane: one lane's bytes must not stop the other.
+fn budgets(settings: &BrokerSettings, metrics: &Metrics) -> PerLane<Arc<Budget>> {
     let budgets = PerLane::from_fn(|_| Budget::new(settings.in_flight_bytes / 2));
     let PerLane { interactive, bulk } = budgets.clone();
     metrics.on_scrape(move |metrics| {

@@ -1,9 +1,9 @@
-//! Making sure that the queues are there, as they must be.
+//! Declares the queues, checks them, and asks about them.
 
 use std::time::Duration;
 
 use lapin::{
-    Channel, Connection, ErrorKind,
+    Channel, ErrorKind,
     options::QueueDeclareOptions,
     protocol::{AMQPErrorKind, AMQPSoftError},
     types::{FieldTable, ShortString},
@@ -12,16 +12,17 @@ use thiserror::Error;
 use tokio::time::timeout;
 
 use super::{
-    cause::{Cause, fault},
-    link::{self, Silence},
+    cause::{CloseCause, fault},
+    connection::Connection,
     queues::Queues,
+    wait::NoAnswer,
 };
 use crate::domain::Lane;
 
-/// The broker answers about one queue within this time.
-const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+/// The limit of a question about one queue.
+pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
-/// Why the queues are not as they must be.
+/// Why the queues are wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TopologyError {
     /// A queue exists with other arguments.
@@ -33,16 +34,16 @@ pub enum TopologyError {
     Differs {
         /// The queue.
         queue: String,
-        /// What the broker says the difference is.
+        /// The difference, in the broker's words.
         difference: String,
     },
-    /// A queue that was to be there is not.
+    /// A queue does not exist, and `broker.declare` is false.
     #[error("queue {queue} does not exist, and broker.declare is false")]
     Missing {
         /// The queue.
         queue: String,
     },
-    /// The user has not the right to do or to know that.
+    /// The user lacks a permission.
     #[error("queue {queue}: {fault}")]
     Refused {
         /// The queue.
@@ -60,13 +61,9 @@ pub enum TopologyError {
     },
 }
 
-/// Declares every queue of the family, or checks its presence. It never deletes or changes anything. What is
-/// wrong with one lane's queues does not keep it from the other's.
-///
-/// # Errors
-///
-/// The first queue that is not as it must be.
-pub async fn ensure(
+/// Declares every queue, or checks that it exists. It never deletes or changes anything. A fault of one lane's queues
+/// does not stop the other's. Fails with the first queue that is wrong.
+pub(super) async fn ensure(
     connection: &Connection,
     queues: &Queues,
     declare: bool,
@@ -76,26 +73,35 @@ pub async fn ensure(
     interactive.and(bulk)
 }
 
-/// The same for the queues that one lane needs: what is wrong with the other's does not stop it.
-///
-/// # Errors
-///
-/// The first queue that is not as it must be.
-pub async fn ensure_lane(
+/// Does the same for the queues that one lane needs.
+pub(super) async fn ensure_lane(
     connection: &Connection,
     queues: &Queues,
     lane: Lane,
     declare: bool,
 ) -> Result<(), TopologyError> {
-    ensure_these(connection, queues.needed_by(lane), declare).await
+    let mut channel = None;
+    for (queue, arguments) in queues.needed_by(lane) {
+        let ensured = async {
+            let open = match channel.take() {
+                Some(channel) => channel,
+                None => connection.create_channel().await?,
+            };
+            if declare {
+                self::declare(&open, &queue, arguments).await?;
+            } else {
+                passive_declare(&open, &queue).await?;
+            }
+            Ok(open)
+        };
+        channel = Some(in_time(connection, ANSWER_LIMIT, &queue, ensured).await?);
+    }
+    Ok(())
 }
 
-/// Compares the arguments of a lane's queues with those that they must have, as far as the broker answers.
-///
-/// # Errors
-///
-/// [`TopologyError::Differs`] alone: of everything else the lane tells itself.
-pub async fn compare_lane(
+/// Compares the arguments of a lane's queues with the required ones, as far as the broker answers. Fails with
+/// [`TopologyError::Differs`] only; the lane reports all other faults itself.
+pub(super) async fn compare_lane(
     connection: &Connection,
     queues: &Queues,
     lane: Lane,
@@ -112,39 +118,11 @@ pub async fn compare_lane(
     timeout(ANSWER_LIMIT, compared).await.unwrap_or(Ok(()))
 }
 
-async fn ensure_these(
-    connection: &Connection,
-    queues: Vec<(ShortString, FieldTable)>,
-    declare: bool,
-) -> Result<(), TopologyError> {
-    let mut channel = None;
-    for (queue, arguments) in queues {
-        let ensured = async {
-            let open = match channel.take() {
-                Some(channel) => channel,
-                None => connection.create_channel().await?,
-            };
-            if declare {
-                self::declare(&open, &queue, arguments).await?;
-            } else {
-                depth(&open, &queue).await?;
-            }
-            Ok(open)
-        };
-        channel = Some(in_time(connection, &queue, ensured).await?);
-    }
-    Ok(())
-}
-
-/// As [`ensure`], for a user that publishes and may have no right on the queues themselves.
+/// Like [`ensure`], for a user that publishes and may lack permissions on the queues.
 ///
-/// Since 4.2.7 and 4.3.1 RabbitMQ tells of a queue only to users that have some right on it; before, it told
-/// everybody. A refusal proves nothing then, and the messages of a queue that is absent are returned.
-///
-/// # Errors
-///
-/// As [`ensure`].
-pub async fn ensure_for_publishing(
+/// Since 4.2.7 and 4.3.1 RabbitMQ answers about a queue only to users with a permission on it. So a refusal proves
+/// nothing. The messages to a missing queue are returned.
+pub(super) async fn ensure_for_publishing(
     connection: &Connection,
     queues: &Queues,
     declare: bool,
@@ -155,71 +133,56 @@ pub async fn ensure_for_publishing(
     }
 }
 
-/// An answer about a queue, or the error that tells what was wrong; silence is one too.
+/// Awaits an answer about a queue. No answer in time is an error too.
 async fn in_time<T>(
     connection: &Connection,
+    limit: Duration,
     queue: &ShortString,
     asked: impl Future<Output = lapin::Result<T>>,
 ) -> Result<T, TopologyError> {
-    let failed = |silence: Silence| TopologyError::Failed {
+    let failed = |silent: NoAnswer| TopologyError::Failed {
         queue: queue.to_string(),
-        fault: silence.to_string(),
+        fault: silent.to_string(),
     };
-    let answer = link::answer(connection.status(), ANSWER_LIMIT, asked).await.map_err(failed)?;
+    let answer = connection.answer(limit, asked).await.map_err(failed)?;
     answer.map_err(|error| TopologyError::of(queue, &error))
 }
 
-/// What a passive declare tells of a queue.
+/// The answer to a passive declare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Occupancy {
-    /// Messages that wait; those in a consumer's hand are not counted.
-    pub ready: u32,
-    /// Consumers, those included that were cancelled and still hold messages.
-    pub consumers: u32,
+pub(super) struct Occupancy {
+    /// Ready messages, without those that consumers hold.
+    pub(super) ready: u32,
+    /// Consumers, including cancelled ones that still hold messages.
+    pub(super) consumers: u32,
 }
 
-/// What waits in a queue and who consumes it, on a channel of the look's own.
-///
-/// # Errors
-///
-/// [`TopologyError::Missing`] if there is no such queue, or what the broker said.
-pub async fn occupancy(
+/// Asks for the occupancy of a queue on a channel of its own, up to `limit`. Fails with [`TopologyError::Missing`] if the queue does
+/// not exist, or with another answer of the broker.
+pub(super) async fn occupancy(
     connection: &Connection,
     queue: &ShortString,
+    limit: Duration,
 ) -> Result<Occupancy, TopologyError> {
-    in_time(connection, queue, async { look(&connection.create_channel().await?, queue).await })
-        .await
+    in_time(connection, limit, queue, async {
+        passive_declare(&connection.create_channel().await?, queue).await
+    })
+    .await
 }
 
-/// How many messages are ready in a queue, on a channel of the look's own.
-///
-/// # Errors
-///
-/// [`TopologyError::Missing`] if there is no such queue, or what the broker said.
-pub async fn count(connection: &Connection, queue: &ShortString) -> Result<u32, TopologyError> {
-    occupancy(connection, queue).await.map(|found| found.ready)
-}
-
-/// Compares the arguments of a queue that exists with those it must have, by declaring it once more.
-///
-/// # Errors
-///
-/// [`TopologyError::Differs`] if they are others, or what the broker said.
-pub async fn compare(
+/// Compares the arguments of an existing queue with the required ones, by declaring it again. Fails with
+/// [`TopologyError::Differs`], or with another answer of the broker.
+pub(super) async fn compare(
     connection: &Connection,
     queue: &ShortString,
     arguments: FieldTable,
 ) -> Result<(), TopologyError> {
     let declared = async { declare(&connection.create_channel().await?, queue, arguments).await };
-    in_time(connection, queue, declared).await
+    in_time(connection, ANSWER_LIMIT, queue, declared).await
 }
 
-/// Declares one queue, durable.
-///
-/// # Errors
-///
-/// The broker's; the channel is closed then.
-pub async fn declare(
+/// Declares one durable queue. An error closes the channel.
+pub(super) async fn declare(
     channel: &Channel,
     queue: &ShortString,
     arguments: FieldTable,
@@ -228,21 +191,12 @@ pub async fn declare(
     channel.queue_declare(queue.clone(), options, arguments).await.map(|_| ())
 }
 
-/// How many messages are ready in a queue: a passive declare, whose count does not lag.
-///
-/// # Errors
-///
-/// The broker's; the channel is closed then, also if the queue is only missing.
-pub async fn depth(channel: &Channel, queue: &ShortString) -> lapin::Result<u32> {
-    look(channel, queue).await.map(|found| found.ready)
-}
-
-/// A passive declare. RabbitMQ answers 0 and 0 for a quorum queue that is too busy to tell within 250 ms.
-///
-/// # Errors
-///
-/// The broker's; the channel is closed then, also if the queue is only missing.
-pub async fn look(channel: &Channel, queue: &ShortString) -> lapin::Result<Occupancy> {
+/// Asks for the occupancy of a queue by a passive declare, whose counts do not lag. An error closes the channel, even
+/// for a missing queue. RabbitMQ answers 0 and 0 for a quorum queue that is busy for more than 250 ms.
+pub(super) async fn passive_declare(
+    channel: &Channel,
+    queue: &ShortString,
+) -> lapin::Result<Occupancy> {
     let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
     let found = channel.queue_declare(queue.clone(), options, FieldTable::default()).await?;
     Ok(Occupancy { ready: found.message_count(), consumers: found.consumer_count() })
@@ -251,11 +205,11 @@ pub async fn look(channel: &Channel, queue: &ShortString) -> lapin::Result<Occup
 impl TopologyError {
     fn of(queue: &ShortString, error: &lapin::Error) -> Self {
         let queue = queue.to_string();
-        let said = match error.kind() {
-            ErrorKind::ProtocolError(said) => Some(said.kind().clone()),
+        let kind = match error.kind() {
+            ErrorKind::ProtocolError(said) => Some(said.kind()),
             _ => None,
         };
-        match said {
+        match kind {
             Some(AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED)) => {
                 let said = fault(error);
                 let difference = said.strip_prefix("PRECONDITION_FAILED - ").unwrap_or(&said);
@@ -263,9 +217,9 @@ impl TopologyError {
             }
             Some(AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND)) => Self::Missing { queue },
             Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)) => {
-                Self::Refused { queue, fault: Cause::of(error).to_string() }
+                Self::Refused { queue, fault: CloseCause::of(error).to_string() }
             }
-            _ => Self::Failed { queue, fault: Cause::of(error).to_string() },
+            _ => Self::Failed { queue, fault: CloseCause::of(error).to_string() },
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `revoker healthcheck`: asks the worker's own `/readyz`, for containers without curl.
+//! `revoker healthcheck`: asks the worker's `/readyz`, for containers without curl.
 
 #[cfg(test)]
 mod tests;
@@ -7,27 +7,26 @@ use std::{
     fmt::Write as _,
     io::{self, Read, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
-    process::ExitCode,
     time::{Duration, Instant},
 };
 
 use thiserror::Error;
 
-use super::{fail, output};
+use super::{Exit, fail, output};
 use crate::{
-    admin::{Readiness, State},
+    admin::{Readiness, ReadinessState},
     domain::Redactor,
 };
 
-/// The most of an answer that is read, in bytes: several times what the worker has to say.
+/// The most of an answer that is read, in bytes: several times the size of a real one.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
-/// Asks the worker on this machine whether it is ready.
+/// Ask the worker on this machine whether it is ready
 ///
-/// Exits 0 if it is, or waits on purpose; 1 if it is not, or cannot be reached.
+/// Exits 0 if it is ready or waits on purpose, 1 if it is not ready or cannot be reached.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Example:\n  revoker healthcheck --timeout 2s")]
-pub struct Args {
+pub struct HealthcheckArgs {
     /// The worker's admin address, in place of admin.listen
     #[arg(long, value_name = "IP:PORT")]
     address: Option<SocketAddr>,
@@ -37,20 +36,18 @@ pub struct Args {
     timeout: Duration,
 }
 
-/// Asks, prints the answer, and turns it into an exit code. `default_address` is where the worker is
-/// configured to listen.
-#[must_use]
-pub fn run(args: &Args, default_address: SocketAddr) -> ExitCode {
+/// Asks the worker and prints its answer. `default_address` is where the worker is configured to listen.
+pub fn run(args: &HealthcheckArgs, default_address: SocketAddr) -> Exit {
     let (text, ready) = check(args, default_address);
     match output::print(&text) {
         Err(failure) => fail(&failure),
-        Ok(()) if ready => ExitCode::SUCCESS,
-        Ok(()) => ExitCode::FAILURE,
+        Ok(()) if ready => Exit::Done,
+        Ok(()) => Exit::Failed,
     }
 }
 
-/// What to print, and whether the worker is ready.
-fn check(args: &Args, default_address: SocketAddr) -> (String, bool) {
+/// Returns the text to print, and whether the worker is ready.
+fn check(args: &HealthcheckArgs, default_address: SocketAddr) -> (String, bool) {
     let address = reachable(args.address.unwrap_or(default_address));
     match ask(address, &TimeLimit::start(args.timeout)) {
         Ok(readiness) => (describe(&readiness), readiness.ready),
@@ -61,7 +58,7 @@ fn check(args: &Args, default_address: SocketAddr) -> (String, bool) {
 /// Why there is no answer.
 #[derive(Debug, Error)]
 enum AskError {
-    #[error("{0}")]
+    #[error(transparent)]
     Io(#[from] io::Error),
     #[error("not within the time limit")]
     TimedOut,
@@ -69,7 +66,7 @@ enum AskError {
     NotRevoker,
 }
 
-/// An address to listen on as one to connect to: "every address" is nowhere to go.
+/// Returns the address to connect to. Nobody can connect to the unspecified address, on which a worker may listen.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
@@ -87,7 +84,7 @@ fn ask(address: SocketAddr, limit: &TimeLimit) -> Result<Readiness, AskError> {
     let mut answer = Vec::new();
     let mut chunk = [0; 4096];
     loop {
-        // Each read gets what is left: a server that trickles must not stretch the whole.
+        // Each read gets the remaining time, so that a slow server cannot exceed the limit.
         stream.set_read_timeout(Some(limit.left()?))?;
         match stream.read(&mut chunk).map_err(timed)? {
             0 => break,
@@ -98,7 +95,7 @@ fn ask(address: SocketAddr, limit: &TimeLimit) -> Result<Readiness, AskError> {
     parse(&answer).ok_or(AskError::NotRevoker)
 }
 
-/// One limit over several steps.
+/// One time limit for several steps.
 struct TimeLimit {
     start: Instant,
     limit: Duration,
@@ -109,7 +106,7 @@ impl TimeLimit {
         Self { start: Instant::now(), limit }
     }
 
-    /// What is left, never nothing: the system takes zero for "no limit".
+    /// Returns the remaining time. It is never zero, which the system takes for "no limit".
     fn left(&self) -> Result<Duration, AskError> {
         let left = self.limit.saturating_sub(self.start.elapsed());
         if left.is_zero() { Err(AskError::TimedOut) } else { Ok(left) }
@@ -123,18 +120,18 @@ fn timed(error: io::Error) -> AskError {
     }
 }
 
-/// The readiness in an HTTP answer. The status is not asked: the body says the same and more.
+/// Parses the readiness out of an HTTP answer. The status is ignored, because the body says the same and more.
 fn parse(answer: &[u8]) -> Option<Readiness> {
     let (head, body) = std::str::from_utf8(answer).ok()?.split_once("\r\n\r\n")?;
     head.starts_with("HTTP/1.1 ").then(|| serde_json::from_str(body).ok())?
 }
 
-/// The state, and a line for each part that has a reason to give.
+/// Returns the state, and a line for each part that is not ready.
 fn describe(readiness: &Readiness) -> String {
     let mut text = format!("{}\n", readiness.state.as_str());
     let one_line = Redactor::default();
     for (name, part) in &readiness.parts {
-        if part.state == State::Ready {
+        if part.state == ReadinessState::Ready {
             continue;
         }
         let reason = part.reason.as_deref().unwrap_or("no reason given");

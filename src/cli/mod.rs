@@ -1,45 +1,34 @@
-//! The command line: one file per subcommand; wires the parts.
+//! The command line: arguments and output, one file or folder per command.
 
-pub mod check;
-mod client_pauses;
-mod core_dumps;
-pub mod credentials;
-pub mod dead_letters;
-mod engine;
-pub mod enqueue;
-pub mod healthcheck;
-pub mod mock_endpoint;
+mod check;
+mod dead_letters;
+mod enqueue;
+mod exit;
+mod healthcheck;
+mod job_file;
+mod mock_endpoint;
 mod output;
 mod places;
 mod progress;
-pub mod run;
-mod signals;
-pub mod sweep;
+mod run;
+mod sweep;
 
 use std::{io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 
 use crate::{
-    config::{Config, Faults, LogFormat},
-    endpoint,
-    logs::{self, Guard},
+    config::{Config, ConfigFaults},
+    domain::ErrorChain,
+    endpoint, logs,
+    worker::CoreDumps,
 };
-use core_dumps::CoreDumps;
+use exit::Exit;
 
-/// The exit code of a wrong configuration; clap's own, for a wrong command line, is the same.
-const EXIT_USAGE: u8 = 2;
+/// How long the end of the process waits for blocking threads.
+const BLOCKING_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// The exit code of what came to its end, but could not take everything: some input was refused.
-const EXIT_PARTLY: u8 = 3;
-
-/// The exit code of a sweep that ended because nothing was revoked for a client.
-const EXIT_NOTHING_REVOKED: u8 = 4;
-
-/// What is still running when a command has ended gets this long.
-const LAST_WORDS: Duration = Duration::from_millis(100);
-
-/// Revokes refresh tokens: jobs from RabbitMQ, calls to a revoke endpoint, dead letters, metrics.
+/// Revoke refresh tokens: jobs from RabbitMQ, calls to a revoke endpoint, dead letters, metrics
 #[derive(Debug, Parser)]
 #[command(
     name = "revoker",
@@ -63,28 +52,32 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Works: takes jobs from the queue, calls the endpoint, settles
+    /// Run the worker: take jobs from the queues, call the endpoint, settle
     #[command(after_help = "Example:\n  REVOKER_CREDENTIALS__CLIENT_ID=shop \\\n  \
                             REVOKER_CREDENTIALS__CLIENT_SECRET_FILE=/run/secrets/shop \\\n  \
                             revoker --config config/production.toml run")]
     Run,
-    Enqueue(enqueue::Args),
-    DeadLetters(dead_letters::Args),
-    Sweep(sweep::Args),
-    /// Checks the configuration, the broker and the endpoint's TLS; changes nothing
+    Enqueue(enqueue::EnqueueArgs),
+    DeadLetters(dead_letters::DeadLettersArgs),
+    Sweep(sweep::SweepArgs),
+    /// Check the configuration, the broker and the endpoint's TLS; change nothing
     #[command(after_help = "Example:\n  revoker --config config/production.toml check")]
     Check,
-    Healthcheck(healthcheck::Args),
-    MockEndpoint(Box<mock_endpoint::Args>),
+    Healthcheck(healthcheck::HealthcheckArgs),
+    MockEndpoint(Box<mock_endpoint::MockEndpointArgs>),
 }
 
 /// Runs the command of this process's command line.
 #[must_use]
 pub fn main() -> ExitCode {
+    run_command().into()
+}
+
+fn run_command() -> Exit {
     let core_dumps = CoreDumps::forbid();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(answer) => return tell(&answer),
+        Err(answer) => return print_clap(&answer),
     };
     endpoint::install_crypto_provider();
     match cli.command {
@@ -113,14 +106,14 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Says what is wrong with a command line, or what was asked of it: its help or its version.
-fn tell(answer: &clap::Error) -> ExitCode {
+/// Prints what is wrong with a command line, or the help or version that it asks for.
+fn print_clap(answer: &clap::Error) -> Exit {
     let printed = answer.print();
     if answer.use_stderr() {
-        return ExitCode::from(EXIT_USAGE);
+        return Exit::Usage;
     }
     match output::printed(printed) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => Exit::Done,
         Err(failure) => fail(&failure),
     }
 }
@@ -132,20 +125,21 @@ fn env() -> Variables {
 }
 
 /// Loads the configuration, sets up the logs, allows core dumps if the configuration does, and runs.
-fn with_config<F: Future<Output = ExitCode>>(
-    load: impl Fn(&[PathBuf], Variables) -> Result<Config, Faults>,
+fn with_config<F: Future<Output = Exit>>(
+    load: impl Fn(&[PathBuf], Variables) -> Result<Config, ConfigFaults>,
     files: &[PathBuf],
     core_dumps: CoreDumps,
     run: impl FnOnce(Config) -> F,
-) -> ExitCode {
+) -> Exit {
     let config = match load(files, env()) {
         Ok(config) => config,
         Err(faults) => return refuse(&faults),
     };
-    let _guard = match start_logs(&config) {
+    let _guard = match logs::init(config.log.level.into(), config.log.format) {
         Ok(guard) => guard,
         Err(error) => return fail(&error),
     };
+    logs::install_panic_hook();
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -155,73 +149,80 @@ fn with_config<F: Future<Output = ExitCode>>(
     block_on(run(config))
 }
 
-fn start_logs(config: &Config) -> Result<Guard, logs::InitError> {
-    let format = match config.log.format {
-        LogFormat::Auto => logs::Format::Auto,
-        LogFormat::Text => logs::Format::Text,
-        LogFormat::Json => logs::Format::Json,
-    };
-    let guard = logs::init(config.log.level.into(), format)?;
-    logs::install_panic_hook();
-    Ok(guard)
-}
-
-fn block_on(run: impl Future<Output = ExitCode>) -> ExitCode {
+fn block_on(run: impl Future<Output = Exit>) -> Exit {
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
             let code = runtime.block_on(run);
-            // A look-up of a name or a file that hangs on a blocking thread is not waited for.
-            runtime.shutdown_timeout(LAST_WORDS);
+            // A blocking thread may hang in a DNS lookup or on a file.
+            runtime.shutdown_timeout(BLOCKING_TIMEOUT);
             code
         }
         Err(error) => fail(&error),
     }
 }
 
-/// Says what is wrong with the configuration, every fault of it.
-fn refuse(faults: &Faults) -> ExitCode {
-    // Whoever closed standard error still gets the exit code.
+/// Prints every fault of the configuration.
+fn refuse(faults: &ConfigFaults) -> Exit {
+    // A closed standard error does not change the exit code.
     drop(writeln!(std::io::stderr(), "{faults}"));
-    ExitCode::from(EXIT_USAGE)
+    Exit::Usage
 }
 
-/// An error and what it comes from, in one line.
-fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        line.push_str(": ");
-        line.push_str(&error.to_string());
-        source = error.source();
-    }
-    line
-}
-
-fn fail(error: &dyn std::error::Error) -> ExitCode {
-    drop(writeln!(std::io::stderr(), "{}", with_sources(error)));
-    ExitCode::FAILURE
+fn fail(error: &(dyn std::error::Error + 'static)) -> Exit {
+    drop(writeln!(std::io::stderr(), "{}", ErrorChain(error)));
+    Exit::Failed
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use clap::CommandFactory as _;
 
     use super::*;
+    use crate::worker::DeadLetterCommands;
 
-    /// What the library finds wrong with a command line only when it is used.
+    /// clap finds some faults of a command line only when it is used.
     #[test]
     fn every_command_line_is_sound() {
         Cli::command().debug_assert();
     }
 
-    /// Who asks for help is shown how it is done.
+    /// Every help shows an example.
     #[test]
     fn every_help_has_an_example() {
-        fn look(command: &clap::Command) {
+        fn check(command: &clap::Command) {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains("Example"), "{} has none", command.get_name());
-            command.get_subcommands().for_each(look);
+            command.get_subcommands().for_each(check);
         }
-        look(&Cli::command());
+        check(&Cli::command());
+    }
+
+    /// Whatever its client is called, a suggested command is a valid command after a shell has split it.
+    #[test]
+    fn suggested_commands_survive_a_shell_and_are_commands() {
+        let since = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_999);
+        for client in
+            ["shop", "-x", "a b", "it's", "$HOME", "`id`", "a;b", "\"", "\\", "ñandú", "#1", "!x"]
+        {
+            let files = ["config/production.toml".into(), "with blank.toml".into()];
+            let commands = DeadLetterCommands::new(&files, client, since);
+            for command in [&commands.list, &commands.replay] {
+                let out = std::process::Command::new("sh")
+                    .args(["-c", &format!("printf '%s\\0' {command}")])
+                    .output()
+                    .unwrap();
+                let words = String::from_utf8(out.stdout).unwrap();
+                let words: Vec<&str> = words.split_terminator('\0').collect();
+                assert!(words.iter().any(|word| word.ends_with(client)), "{command}");
+                Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{command}: {error}"));
+            }
+        }
+        assert_eq!(
+            DeadLetterCommands::new(&[], "shop", since).replay,
+            "revoker dead-letters replay --reason rejected --reason rejected_after_ambiguity --client-id shop \
+             --since 2023-11-14T22:13:20Z --include-rejected"
+        );
     }
 }

@@ -1,40 +1,38 @@
-//! Standard output: the one way for what commands have to say.
+//! Standard output, written in one place for all commands.
 //!
-//! What cannot be written is a failure of the command, as with the tools of the system: whoever redirects
-//! a report to a full disk must not take nothing for a report. A reader that goes away is none. It took
-//! what it wanted, as `head` does, so the command ends without a word, and with the exit code of its work.
+//! A failed write is a failure of the command: a report that is redirected to a full disk must not look complete. A
+//! closed reader is no failure. It took what it wanted, as `head` does, so the command ends silently with the exit
+//! code of its work.
 
-use std::{
-    io::{self, ErrorKind, Write},
-    process::ExitCode,
-};
+use std::io::{self, ErrorKind, Write};
 
 use serde::Serialize;
 use thiserror::Error;
 use tokio::io::AsyncWriteExt as _;
 use tracing::error;
 
-use super::with_sources;
+use super::Exit;
+use crate::domain::ErrorChain;
 
-/// Standard output does not take what was written.
+/// A write to standard output failed.
 #[derive(Debug, Error)]
 #[error("standard output cannot be written")]
 pub struct OutputError(#[source] io::Error);
 
-/// Writes a text to standard output, all of it.
+/// Writes a whole text to standard output.
 ///
 /// # Errors
 ///
-/// [`OutputError`], unless nobody reads any more.
+/// The write failed, and not because the reader is gone.
 pub fn print(text: &str) -> Result<(), OutputError> {
     write(&mut io::stdout().lock(), text)
 }
 
-/// Writes a part of a result to standard output. The reader may take its time, and a signal can end the wait.
+/// Writes a part of a result to standard output. A slow reader delays it, and a signal can end the wait.
 ///
 /// # Errors
 ///
-/// [`OutputError`], unless nobody reads any more.
+/// The write failed, and not because the reader is gone.
 pub async fn print_part(text: &str) -> Result<(), OutputError> {
     let mut stdout = tokio::io::stdout();
     let printed = async {
@@ -44,16 +42,16 @@ pub async fn print_part(text: &str) -> Result<(), OutputError> {
     told(printed.await)
 }
 
-/// Has something else print to standard output.
+/// Flushes standard output after a write that another library made.
 ///
 /// # Errors
 ///
-/// [`OutputError`], unless nobody reads any more.
+/// The write failed, and not because the reader is gone.
 pub fn printed(result: io::Result<()>) -> Result<(), OutputError> {
     told(result.and_then(|()| io::stdout().flush()))
 }
 
-/// A result for a script: one JSON document on a line.
+/// Formats a result for a script: one JSON document on a line.
 pub fn json(result: &impl Serialize) -> String {
     // Numbers and names always serialize.
     let mut json = serde_json::to_string(result).unwrap_or_default();
@@ -61,19 +59,19 @@ pub fn json(result: &impl Serialize) -> String {
     json
 }
 
-/// The exit code of a command, or of a failure if its result could not be printed.
-pub fn exit_code(printed: Result<(), OutputError>, code: ExitCode) -> ExitCode {
+/// Returns the exit of a command, or of a failure if its result could not be printed.
+pub fn exit_code(printed: Result<(), OutputError>, exit: Exit) -> Exit {
     match printed {
-        Ok(()) => code,
+        Ok(()) => exit,
         Err(failure) => {
-            error!("{}", with_sources(&failure));
-            ExitCode::FAILURE
+            error!("{}", ErrorChain(&failure));
+            Exit::Failed
         }
     }
 }
 
 fn write(output: &mut impl Write, text: &str) -> Result<(), OutputError> {
-    // What is left in a buffer is lost at the end without a word.
+    // The process may end without a flush, and the rest of the buffer would be lost.
     told(output.write_all(text.as_bytes()).and_then(|()| output.flush()))
 }
 
@@ -90,10 +88,10 @@ mod tests {
 
     use super::*;
 
-    /// Takes nothing.
-    struct Failing(ErrorKind);
+    /// An output whose writes fail.
+    struct FailingOutput(ErrorKind);
 
-    impl Write for Failing {
+    impl Write for FailingOutput {
         fn write(&mut self, _: &[u8]) -> io::Result<usize> {
             Err(self.0.into())
         }
@@ -106,9 +104,9 @@ mod tests {
     #[test]
     fn what_is_not_taken_is_a_failure_also_behind_a_buffer() {
         for text in ["all\n", "no line end"] {
-            let mut output = LineWriter::new(Failing(ErrorKind::StorageFull));
+            let mut output = LineWriter::new(FailingOutput(ErrorKind::StorageFull));
             assert!(write(&mut output, text).is_err(), "{text}");
-            let mut output = BufWriter::new(Failing(ErrorKind::StorageFull));
+            let mut output = BufWriter::new(FailingOutput(ErrorKind::StorageFull));
             assert!(write(&mut output, text).is_err(), "{text}");
         }
         let mut output = Vec::new();
@@ -118,6 +116,6 @@ mod tests {
 
     #[test]
     fn a_reader_that_goes_away_is_no_failure() {
-        assert!(write(&mut Failing(ErrorKind::BrokenPipe), "all").is_ok());
+        assert!(write(&mut FailingOutput(ErrorKind::BrokenPipe), "all").is_ok());
     }
 }

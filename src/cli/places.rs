@@ -1,5 +1,5 @@
-//! The files of one command, which must be different ones: a report that is written over the input or the
-//! journal takes the only list of what is left to do.
+//! Checks that the files of one command are different files. A report that overwrites the input or the journal
+//! destroys the only list of the remaining work.
 
 use std::{
     fs, io,
@@ -9,25 +9,24 @@ use std::{
 
 use thiserror::Error;
 
-/// The name that means standard input.
-const STDIN: &str = "-";
+use crate::input::STDIN;
 
-/// Where standard input can be asked which file it is.
+/// The path by which standard input is compared with other files.
 const STDIN_FILE: &str = "/dev/stdin";
 
-/// Links that lead to a name at which there is nothing yet are followed so often, as the system does.
+/// The most links that are followed to a name that does not exist yet, as the system does.
 const MOST_LINKS: usize = 40;
 
 /// A file that a command reads or writes.
 #[derive(Debug, Clone, Copy)]
-pub struct Place<'a> {
-    /// What it is to the command, with its article.
+pub struct CommandFile<'a> {
+    /// Its role for the command, with an article.
     pub role: &'static str,
-    /// Where it is; `-` for standard input.
+    /// Its path; `-` for standard input.
     pub path: &'a Path,
 }
 
-/// One file would be two of the command's.
+/// Two roles have the same file.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{} would be {first} and {second} at once; give {second} another name", path.display())]
 pub struct SameFile {
@@ -36,16 +35,16 @@ pub struct SameFile {
     second: &'static str,
 }
 
-/// Checks that files of different roles are different files, by whatever path or link they are named.
-/// Devices and pipes are not compared: nothing in them is overwritten.
+/// Checks that files of different roles are different files, whatever path or link names them. Devices and pipes
+/// are not compared, because nothing in them is overwritten.
 ///
 /// # Errors
 ///
-/// [`SameFile`], for the first pair that is one file.
-pub fn check(places: &[Place<'_>]) -> Result<(), SameFile> {
+/// The first pair of roles with the same file.
+pub fn check(places: &[CommandFile<'_>]) -> Result<(), SameFile> {
     let known: Vec<_> = places.iter().map(|place| (place, identity(place.path))).collect();
     for (nth, (second, identity)) in known.iter().enumerate() {
-        let same = |(first, other): &&(&Place<'_>, Option<Identity>)| {
+        let same = |(first, other): &&(&CommandFile<'_>, Option<FileIdentity>)| {
             first.role != second.role && identity.is_some() && other == identity
         };
         if let Some((first, _)) = known[..nth].iter().find(same) {
@@ -56,28 +55,28 @@ pub fn check(places: &[Place<'_>]) -> Result<(), SameFile> {
     Ok(())
 }
 
-/// What tells a file from others.
+/// The identity of a file.
 #[derive(Debug, PartialEq, Eq)]
-enum Identity {
-    /// One that is there.
+enum FileIdentity {
+    /// A file that exists.
     File { device: u64, inode: u64 },
-    /// One that is not there yet.
+    /// The name of a file that does not exist yet.
     Name(PathBuf),
 }
 
-/// `None` for what is no regular file, and for a name at which none can be made.
-fn identity(path: &Path) -> Option<Identity> {
+/// Returns `None` if the path is no regular file and none can be created there.
+fn identity(path: &Path) -> Option<FileIdentity> {
     let path = if path == Path::new(STDIN) { Path::new(STDIN_FILE) } else { path };
     match fs::metadata(path) {
         Ok(about) if about.is_file() => {
-            Some(Identity::File { device: about.dev(), inode: about.ino() })
+            Some(FileIdentity::File { device: about.dev(), inode: about.ino() })
         }
         Ok(_) => None,
-        Err(_) => resolved(path).ok().flatten().map(Identity::Name),
+        Err(_) => resolved(path).ok().flatten().map(FileIdentity::Name),
     }
 }
 
-/// The name that a file would have that is made at this path.
+/// Returns the final name of a file that is created at this path.
 fn resolved(path: &Path) -> io::Result<Option<PathBuf>> {
     let mut path = path.to_owned();
     for _ in 0..MOST_LINKS {
@@ -88,7 +87,7 @@ fn resolved(path: &Path) -> io::Result<Option<PathBuf>> {
     Ok(Some(fs::canonicalize(folder(&path))?.join(name)))
 }
 
-/// The folder that a path is in.
+/// Returns the folder of a path.
 fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
@@ -101,7 +100,7 @@ mod tests {
 
     fn same(first: &Path, second: &Path) -> bool {
         let places = [("the first", first), ("the second", second)];
-        let places = places.map(|(role, path)| Place { role, path });
+        let places = places.map(|(role, path)| CommandFile { role, path });
         check(&places).is_err()
     }
 
@@ -146,7 +145,7 @@ mod tests {
     fn both_roles_are_named() {
         let path = tempfile::NamedTempFile::new().unwrap();
         let path = path.path();
-        let place = |role| Place { role, path };
+        let place = |role| CommandFile { role, path };
         assert_eq!(check(&[place("the list"), place("the list")]), Ok(()), "places of one file");
         let fault = check(&[place("the input"), place("the report")]).unwrap_err().to_string();
         assert!(

@@ -1,4 +1,4 @@
-//! How far a command is: a bar on a terminal, else a line every few seconds.
+//! The progress of a command: a bar on a terminal, otherwise a line on standard error every few seconds.
 
 use std::{
     convert::Infallible,
@@ -7,105 +7,153 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::{
+    task::{JoinHandle, spawn_blocking},
+    time::{Instant, sleep_until},
+};
 
 use crate::{input, logs};
 
-/// How often the bar is drawn.
+/// The time between two updates of the bar.
 const REDRAW: Duration = Duration::from_millis(200);
 
-/// How often a line is written where there is no terminal.
+/// The time between two lines where there is no terminal.
 const BETWEEN_LINES: Duration = Duration::from_secs(2);
 
-/// The bar of a file, whose length is known, and what stands for one of a pipe.
-const BAR: &str = "[{wide_bar}] {percent:>3} % {msg}, {eta} left";
+/// The bar of a file of known length, and the spinner of a pipe.
+const FILE_BAR: &str = "[{wide_bar}] {percent:>3} % {msg}, {eta} left";
 const SPINNER: &str = "{spinner} {msg}";
 
-/// What a command says of itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct State {
-    /// What is done, for the rate.
-    pub done: u64,
-    /// All counts, in words.
-    pub counts: String,
-    /// What only a line of its own has room for.
-    pub detail: String,
-    /// How far into the file everything is dealt with, in its bytes; `None` where what was read of it is
-    /// as good.
-    pub position: Option<u64>,
-}
-
-/// Shows how far a command is.
+/// A bar on a terminal, otherwise plain lines on standard error. The bar vanishes when this is dropped.
 #[derive(Debug)]
-pub struct Progress {
-    name: &'static str,
-    file: input::Progress,
-    /// `None` where standard error is no terminal.
-    bar: Option<(ProgressBar, logs::Aside)>,
+pub(super) struct ProgressDisplay {
+    /// `None` if standard error is no terminal.
+    bar: Option<(ProgressBar, logs::TerminalShare)>,
+    /// When the next update is due.
+    next: Instant,
+    /// The latest update. It lasts as long as standard error is not read.
+    update: Option<JoinHandle<()>>,
 }
 
-impl Progress {
-    /// Of a command of that name, which reads `file`.
-    pub fn new(name: &'static str, file: input::Progress) -> Self {
+impl ProgressDisplay {
+    /// Draws a bar in the form of `template` for work of size `total`, or a spinner if that is unknown.
+    pub(super) fn new(template: &str, total: Option<u64>) -> Self {
         let bar = io::stderr().is_terminal().then(|| {
-            let bar = file.total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
-            let template = if file.total.is_some() { BAR } else { SPINNER };
+            let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style);
             }
             let under = bar.clone();
-            (bar, logs::step_aside(move |write| under.suspend(write)))
+            (bar, logs::share_terminal(move |write| under.suspend(write)))
         });
-        Self { name, file, bar }
+        // The bar is drawn at once, a line comes only from a command that takes longer.
+        let next = Instant::now() + if bar.is_some() { Duration::ZERO } else { BETWEEN_LINES };
+        Self { bar, next, update: None }
     }
 
-    /// Shows what `state` says, again and again. Dropped, the bar vanishes: the end is told elsewhere.
-    pub async fn show(&self, state: impl Fn() -> State) -> Infallible {
-        let period = if self.bar.is_some() { REDRAW } else { BETWEEN_LINES };
-        let began = Instant::now();
-        let mut ticks = interval(period);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        // The first tick comes at once.
-        ticks.tick().await;
-        loop {
-            ticks.tick().await;
-            let State { done, counts, detail, position } = state();
-            let position = position.unwrap_or_else(|| self.file.read());
-            let rate = per_second(done, began.elapsed());
-            if let Some((bar, _)) = &self.bar {
-                bar.set_position(position);
-                bar.set_message(format!("{counts}, {rate}/s"));
-            } else {
-                let percent =
-                    self.percent(position).map_or_else(String::new, |p| format!("{p} %, "));
-                let line = format!("{}: {percent}{counts}, {rate}/s; {detail}\n", self.name);
-                // Whoever closed standard error has no use for it.
-                drop(io::stderr().write_all(line.as_bytes()));
-            }
+    const fn period(&self) -> Duration {
+        if self.bar.is_some() { REDRAW } else { BETWEEN_LINES }
+    }
+
+    /// Returns when the next update is due.
+    pub(super) const fn next(&self) -> Instant {
+        self.next
+    }
+
+    /// Shows `position` of `total` and `message` on the bar, or writes `line`. A terminal that is not read must
+    /// not keep the command from its signals, so a thread of its own draws, and an update that comes too early is
+    /// left out.
+    pub(super) fn show(
+        &mut self,
+        position: u64,
+        total: Option<u64>,
+        message: String,
+        line: String,
+    ) {
+        self.next = Instant::now() + self.period();
+        if self.is_drawing() {
+            return;
         }
+        let bar = self.bar.as_ref().map(|(bar, _)| bar.clone());
+        self.update = Some(spawn_blocking(move || {
+            if let Some(bar) = bar {
+                bar.set_message(message);
+                if let Some(total) = total {
+                    bar.set_length(total);
+                }
+                bar.set_position(position);
+            } else {
+                // A closed standard error needs no progress.
+                drop(writeln!(io::stderr(), "{line}"));
+            }
+        }));
     }
 
-    fn percent(&self, position: u64) -> Option<u64> {
-        let total = self.file.total.filter(|total| *total > 0)?;
-        Some(position * 100 / total)
+    fn is_drawing(&self) -> bool {
+        self.update.as_ref().is_some_and(|update| !update.is_finished())
     }
 }
 
-impl Drop for Progress {
+impl Drop for ProgressDisplay {
     fn drop(&mut self) {
-        if let Some((bar, _)) = &self.bar {
+        if let (Some((bar, _)), false) = (&self.bar, self.is_drawing()) {
             bar.finish_and_clear();
         }
     }
 }
 
-/// Rounded down; everything within the first second counts as its rate.
+/// The counts of a command that reads a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileCounts {
+    /// The number of lines that count for the rate.
+    pub done: u64,
+    /// All counts, as text.
+    pub counts: String,
+    /// Further counts, for the plain line only.
+    pub detail: String,
+    /// The bytes of the file whose lines have ended. `None` for the bytes that are read.
+    pub position: Option<u64>,
+}
+
+/// Shows the progress of a command that reads a file.
+#[derive(Debug)]
+pub struct FileProgress {
+    command: &'static str,
+    file: input::ReadProgress,
+}
+
+impl FileProgress {
+    /// `command` is the first word of a plain line.
+    pub const fn new(command: &'static str, file: input::ReadProgress) -> Self {
+        Self { command, file }
+    }
+
+    /// Shows `counts` again and again, until it is dropped.
+    pub async fn show(&self, counts: impl Fn() -> FileCounts) -> Infallible {
+        let total = self.file.total;
+        let template = if total.is_some() { FILE_BAR } else { SPINNER };
+        let mut display = ProgressDisplay::new(template, total);
+        let began = Instant::now();
+        loop {
+            sleep_until(display.next()).await;
+            let FileCounts { done, counts, detail, position } = counts();
+            let position = position.unwrap_or_else(|| self.file.read());
+            let rate = per_second(done, began.elapsed());
+            let percent = total.filter(|total| *total > 0).map(|total| position * 100 / total);
+            let percent = percent.map_or_else(String::new, |percent| format!("{percent} %, "));
+            let line = format!("{}: {percent}{counts}, {rate}/s; {detail}", self.command);
+            display.show(position, total, format!("{counts}, {rate}/s"), line);
+        }
+    }
+}
+
+/// Returns the rate, rounded down. The first second counts as a whole.
 fn per_second(done: u64, elapsed: Duration) -> u64 {
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         clippy::cast_precision_loss,
-        reason = "a rate to look at, and never negative"
+        reason = "a rate for people, and never negative"
     )]
     let rate = (done as f64 / elapsed.as_secs_f64().max(1.0)) as u64;
     rate

@@ -5,15 +5,15 @@ use std::{ops::RangeInclusive, time::Duration};
 use bytesize::ByteSize;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::broker::{HistoryKeyFault, HistoryKeys, Settings};
+use crate::broker::{BrokerSettings, HistoryKeyFault, HistoryKeys};
 
 use super::{
-    broker_url::{self, Link},
-    clients::Secrets,
+    broker_url::{self, LinkSecurity},
+    clients::SecretNeed,
     faults::Problem,
     file,
-    reader::Reader,
-    value::{self, CONNECTING, QUICK, Value},
+    reader::ConfigReader,
+    value::{self, CONNECTING, ConfigValue, QUICK},
 };
 
 /// In bytes: AMQP allows a queue's name 255, and ours get suffixes.
@@ -49,13 +49,13 @@ pub(super) const HISTORY_KEY_FILE: &str = "broker.history_key_file";
 pub(super) const MAKES_A_KEY: &str = "`openssl rand -hex 32`";
 
 pub(super) fn read(
-    reader: &mut Reader,
+    reader: &mut ConfigReader,
     concurrency_max: usize,
     park: Vec<Duration>,
-    secrets: Secrets,
-) -> Settings {
+    secrets: SecretNeed,
+) -> BrokerSettings {
     let (urls, encrypted) = urls(reader);
-    let settings = Settings {
+    let settings = BrokerSettings {
         urls,
         ca_file: reader.file(CA_FILE, file::certificates),
         client_certificate_file: reader.file(CERTIFICATE, file::certificates),
@@ -68,8 +68,8 @@ pub(super) fn read(
         connect_timeout: reader.required(CONNECT_TIMEOUT, value::duration(CONNECTING)),
         confirm_timeout: reader.required("broker.confirm_timeout", value::duration(CONFIRM)),
         history_key_file: match secrets {
-            Secrets::Needed => reader.file(HISTORY_KEY_FILE, history_keys),
-            Secrets::Unneeded => reader.optional(HISTORY_KEY_FILE, value::path),
+            SecretNeed::Needed => reader.file(HISTORY_KEY_FILE, history_keys),
+            SecretNeed::Unneeded => reader.optional(HISTORY_KEY_FILE, value::path),
         },
         park,
     };
@@ -92,7 +92,7 @@ pub(super) fn read(
 }
 
 /// What works, but hardly as it was meant. `encrypted`: whether TLS protects any of the URLs.
-fn look_for_oddities(reader: &mut Reader, settings: &Settings, encrypted: bool) {
+fn look_for_oddities(reader: &mut ConfigReader, settings: &BrokerSettings, encrypted: bool) {
     reader.look_for_strays("broker.queue", &settings.queue);
     reader.expect(&[HEARTBEAT_KEY], settings.heartbeat <= PATIENT, || {
         Problem::new(
@@ -116,7 +116,7 @@ fn look_for_oddities(reader: &mut Reader, settings: &Settings, encrypted: bool) 
 }
 
 /// The URLs, and whether TLS protects any of them.
-fn urls(reader: &mut Reader) -> (Vec<SecretString>, bool) {
+fn urls(reader: &mut ConfigReader) -> (Vec<SecretString>, bool) {
     let list = reader.secret("broker.url").and_then(|secret| {
         let list = reader.secret_value(&secret)?;
         Some((secret, list))
@@ -131,8 +131,8 @@ fn urls(reader: &mut Reader) -> (Vec<SecretString>, bool) {
     for (index, url) in urls.iter().enumerate() {
         match broker_url::check(url) {
             Ok(link) => {
-                plain |= link == Link::Plain;
-                encrypted |= link == Link::Encrypted;
+                plain |= link == LinkSecurity::Plain;
+                encrypted |= link == LinkSecurity::Encrypted;
             }
             Err(problem) => {
                 let what = match urls.len() {
@@ -162,7 +162,7 @@ fn history_keys(text: &[u8]) -> Result<(), Problem> {
     })
 }
 
-fn queue(value: &Value) -> Result<String, Problem> {
+fn queue(value: &ConfigValue) -> Result<String, Problem> {
     let name = value::text(value)?;
     if name.len() > MAX_QUEUE_NAME {
         return Err(Problem::new(
@@ -179,7 +179,7 @@ fn queue(value: &Value) -> Result<String, Problem> {
     Ok(name)
 }
 
-fn heartbeat(value: &Value) -> Result<Duration, Problem> {
+fn heartbeat(value: &ConfigValue) -> Result<Duration, Problem> {
     let heartbeat = value::duration(HEARTBEAT)(value)?;
     if heartbeat.subsec_nanos() != 0 {
         return Err(Problem::new("is no whole number of seconds", "round it, like \"10s\""));

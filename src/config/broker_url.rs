@@ -1,7 +1,7 @@
 //! Whether a broker's URL means what its author meant.
 //!
-//! The client library reads URLs leniently: it connects to `localhost` where it finds no host name, and
-//! takes a password's stray `/` or `#` for the end of the host. What it would misread is refused here.
+//! The client library reads URLs leniently. It connects to `localhost` if there is no host name, and a `/`
+//! or `#` in a password ends the host for it. URLs that it would misread are refused here.
 
 use std::{net::Ipv4Addr, ops::RangeInclusive};
 
@@ -11,7 +11,7 @@ use super::faults::Problem;
 
 /// What stands between us and the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Link {
+pub(super) enum LinkSecurity {
     /// TLS.
     Encrypted,
     /// Nothing, but it does not leave the machine.
@@ -20,7 +20,7 @@ pub(super) enum Link {
     Plain,
 }
 
-/// How a URL should look.
+/// The form of a valid URL.
 const FORM: &str = "write it like amqps://user:password@host:5671/vhost; in names and password, write \
                     %2F for /, %3F for ?, %23 for #, %40 for @, %2C for a comma";
 
@@ -35,14 +35,14 @@ const PARAMETERS: [&str; 3] = ["auth_mechanism", "channel_max", "frame_max"];
 /// library reserves memory for 64 of the largest.
 const FRAME_MAX: RangeInclusive<u32> = 4_096..=1_048_576;
 
-/// Channels of one connection. Each lane has one, and so has each look at the queues.
+/// Channels of one connection. Each lane has one, and so has each inspection of the queues.
 const CHANNEL_MAX: RangeInclusive<u32> = 16..=65_535;
 
 /// What the client library can log in by.
 const MECHANISMS: [&str; 5] = ["plain", "external", "amqplain", "anonymous", "rabbit-cr-demo"];
 
 /// Checks one URL.
-pub(super) fn check(text: &str) -> Result<Link, Problem> {
+pub(super) fn check(text: &str) -> Result<LinkSecurity, Problem> {
     let fault = |what: &str| Err(Problem::new(what, FORM));
     if text.is_empty() {
         return fault("holds an empty URL");
@@ -75,9 +75,9 @@ pub(super) fn check(text: &str) -> Result<Link, Problem> {
     }
     parameters(&url)?;
     Ok(match url.scheme() {
-        "amqps" => Link::Encrypted,
-        _ if loopback => Link::Loopback,
-        _ => Link::Plain,
+        "amqps" => LinkSecurity::Encrypted,
+        _ if loopback => LinkSecurity::Loopback,
+        _ => LinkSecurity::Plain,
     })
 }
 
@@ -142,18 +142,21 @@ mod tests {
     #[test]
     fn good_urls_and_what_protects_them() {
         for (url, link) in [
-            ("amqp://guest:guest@127.0.0.1:5672/%2f", Link::Loopback),
-            ("amqp://127.9.9.9", Link::Loopback),
-            ("amqp://LOCALHOST/jobs", Link::Loopback),
-            ("amqp://localhost.example", Link::Plain),
-            ("amqp://u:p%40ss%2Fw%C3%B6rd@rabbit.example:5673/jobs", Link::Plain),
-            ("amqp://u:100%@rabbit.example", Link::Plain),
-            ("amqps://rabbit.example", Link::Encrypted),
-            ("amqps://rabbit.example/v?auth_mechanism=EXTERNAL&frame_max=4096", Link::Encrypted),
-            ("amqps://rabbit.example?frame_max=1048576&channel_max=16", Link::Encrypted),
-            ("amqp://[::1]:5672/%2f", Link::Loopback),
-            ("amqp://u:p@[2001:db8::1]:5672/%2f", Link::Plain),
-            ("amqps://[2001:db8::1]", Link::Encrypted),
+            ("amqp://guest:guest@127.0.0.1:5672/%2f", LinkSecurity::Loopback),
+            ("amqp://127.9.9.9", LinkSecurity::Loopback),
+            ("amqp://LOCALHOST/jobs", LinkSecurity::Loopback),
+            ("amqp://localhost.example", LinkSecurity::Plain),
+            ("amqp://u:p%40ss%2Fw%C3%B6rd@rabbit.example:5673/jobs", LinkSecurity::Plain),
+            ("amqp://u:100%@rabbit.example", LinkSecurity::Plain),
+            ("amqps://rabbit.example", LinkSecurity::Encrypted),
+            (
+                "amqps://rabbit.example/v?auth_mechanism=EXTERNAL&frame_max=4096",
+                LinkSecurity::Encrypted,
+            ),
+            ("amqps://rabbit.example?frame_max=1048576&channel_max=16", LinkSecurity::Encrypted),
+            ("amqp://[::1]:5672/%2f", LinkSecurity::Loopback),
+            ("amqp://u:p@[2001:db8::1]:5672/%2f", LinkSecurity::Plain),
+            ("amqps://[2001:db8::1]", LinkSecurity::Encrypted),
         ] {
             assert_eq!(check(url), Ok(link), "{url}");
         }

@@ -14,29 +14,32 @@ use crate::{
 
 use super::{
     faults::Problem,
-    key::Key,
-    layer::Origin,
-    reader::{Reader, of_file},
+    key::ConfigKey,
+    layer::ValueOrigin,
+    reader::{ConfigReader, of_file},
     secret::Secret,
-    value::{self, Value},
+    value::{self, ConfigValue},
 };
 
 /// Where the table stands.
 pub(super) const TABLE: &str = "credentials.clients";
 
-/// Whether secrets are at hand where the configuration is read.
+/// Whether secrets are available where the configuration is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Secrets {
+pub(super) enum SecretNeed {
     /// They are needed: their files are opened, and there must be some.
     Needed,
     /// They may be absent: no call will be made.
     Unneeded,
 }
 
-pub(super) fn read(reader: &mut Reader, secrets: Secrets) -> BTreeMap<String, SecretSource> {
-    let top = Key::from(TABLE);
+pub(super) fn read(
+    reader: &mut ConfigReader,
+    secrets: SecretNeed,
+) -> BTreeMap<String, SecretSource> {
+    let top = ConfigKey::from(TABLE);
     reader.optional(&top, |value| match value {
-        Value::Table => Ok(()),
+        ConfigValue::Table => Ok(()),
         _ => Err(Problem::new("is not a table", "write a section [credentials.clients.\"id\"]")),
     });
     refuse_variables(reader, &top);
@@ -49,7 +52,7 @@ pub(super) fn read(reader: &mut Reader, secrets: Secrets) -> BTreeMap<String, Se
     ids.into_iter()
         .filter_map(|id| {
             let key = top.child(&id);
-            match client_id(&Value::Text(id.clone())) {
+            match client_id(&ConfigValue::Text(id.clone())) {
                 Ok(id) => reader.look_for_strays(&key, &id),
                 Err(problem) => reader.refuse(&key, problem),
             }
@@ -58,8 +61,8 @@ pub(super) fn read(reader: &mut Reader, secrets: Secrets) -> BTreeMap<String, Se
         .collect()
 }
 
-fn refuse_variables(reader: &mut Reader, top: &Key) {
-    let variables: Vec<Key> = reader
+fn refuse_variables(reader: &mut ConfigReader, top: &ConfigKey) {
+    let variables: Vec<ConfigKey> = reader
         .layers()
         .flat_map(|layer| layer.entries.iter())
         .filter(|(key, entry)| *key != top && key.is_within(top) && is_variable(&entry.origin))
@@ -74,14 +77,14 @@ fn refuse_variables(reader: &mut Reader, top: &Key) {
     }
 }
 
-const fn is_variable(origin: &Origin) -> bool {
-    matches!(origin, Origin::Variable(_))
+const fn is_variable(origin: &ValueOrigin) -> bool {
+    matches!(origin, ValueOrigin::Variable(_))
 }
 
-fn client(reader: &mut Reader, key: &Key, secrets: Secrets) -> Option<SecretSource> {
+fn client(reader: &mut ConfigReader, key: &ConfigKey, secrets: SecretNeed) -> Option<SecretSource> {
     let secret_key = key.child("client_secret");
     reader.optional(key, |value| match value {
-        Value::Table => Ok(()),
+        ConfigValue::Table => Ok(()),
         _ => Err(Problem::new("is not a table", "write { client_secret_file = \"path\" }")),
     });
     let secret = client_secret(reader, &secret_key, secrets);
@@ -94,12 +97,12 @@ fn client(reader: &mut Reader, key: &Key, secrets: Secrets) -> Option<SecretSour
 
 /// A client's secret, checked, and kept as it was given: its file is read again later.
 pub(super) fn client_secret(
-    reader: &mut Reader,
-    key: impl Into<Key>,
-    secrets: Secrets,
+    reader: &mut ConfigReader,
+    key: impl Into<ConfigKey>,
+    secrets: SecretNeed,
 ) -> Option<Secret> {
     let secret = reader.secret(key)?;
-    if secrets == Secrets::Unneeded {
+    if secrets == SecretNeed::Unneeded {
         return Some(secret);
     }
     let value = reader.secret_value(&secret)?;
@@ -123,7 +126,7 @@ fn check(text: &str) -> Result<(), Problem> {
 }
 
 /// An id that the endpoint accepts.
-pub(super) fn client_id(value: &Value) -> Result<String, Problem> {
+pub(super) fn client_id(value: &ConfigValue) -> Result<String, Problem> {
     let id = value::string(value)?;
     check(id).map(|()| id.to_owned())
 }

@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, fs, path::Path};
 use crate::endpoint::{CredentialSettings, SecretSource};
 
 use super::{
-    clients::{self, Secrets, TABLE, client_id, client_secret},
+    clients::{self, SecretNeed, TABLE, client_id, client_secret},
     faults::Problem,
     file,
-    key::Key,
-    reader::Reader,
+    key::ConfigKey,
+    reader::ConfigReader,
     secret::Secret,
     value,
 };
@@ -19,13 +19,13 @@ const CLIENT_SECRET: &str = "credentials.client_secret";
 const DIRECTORY: &str = "credentials.directory";
 
 /// What the section holds.
-pub(super) struct Section {
+pub(super) struct CredentialsSection {
     pub(super) settings: CredentialSettings,
     /// The default client.
     pub(super) client_id: Option<String>,
 }
 
-pub(super) fn read(reader: &mut Reader, secrets: Secrets) -> Section {
+pub(super) fn read(reader: &mut ConfigReader, secrets: SecretNeed) -> CredentialsSection {
     let client_id = reader.optional(CLIENT_ID, client_id);
     if let Some(id) = &client_id {
         reader.look_for_strays(CLIENT_ID, id);
@@ -37,14 +37,14 @@ pub(super) fn read(reader: &mut Reader, secrets: Secrets) -> Section {
         add_default(reader, &mut clients, client_id.as_deref(), secret);
     }
     let settings = CredentialSettings { clients, directory };
-    if secrets == Secrets::Needed {
+    if secrets == SecretNeed::Needed {
         check_presence(reader, &settings, client_id.as_deref());
     }
-    Section { settings, client_id }
+    CredentialsSection { settings, client_id }
 }
 
 fn add_default(
-    reader: &mut Reader,
+    reader: &mut ConfigReader,
     clients: &mut BTreeMap<String, SecretSource>,
     client_id: Option<&str>,
     secret: Secret,
@@ -54,19 +54,23 @@ fn add_default(
             let what = format!("is given for a client that stands in {TABLE} as well");
             reader.refuse(&secret.key, Problem::new(what, "keep one of the two"));
         }
-    } else if !reader.is_partial() && !reader.has_fault_within(&Key::from(CLIENT_ID)) {
+    } else if !reader.is_partial() && !reader.has_fault_within(&ConfigKey::from(CLIENT_ID)) {
         let problem = Problem::new("is the secret of nobody", format!("set {CLIENT_ID} as well"));
         reader.refuse(&secret.key, problem);
     }
 }
 
 /// Without a secret no call can ever be made, so its absence is better told at once.
-fn check_presence(reader: &mut Reader, settings: &CredentialSettings, client_id: Option<&str>) {
+fn check_presence(
+    reader: &mut ConfigReader,
+    settings: &CredentialSettings,
+    client_id: Option<&str>,
+) {
     if let Some(directory) = &settings.directory {
         check_directory(reader, directory, settings.clients.is_empty());
     }
     // What was given and is at fault is not absent.
-    let faulty = reader.has_fault_within(&Key::from("credentials"));
+    let faulty = reader.has_fault_within(&ConfigKey::from("credentials"));
     let none = settings.clients.is_empty() && settings.directory.is_none();
     if none && client_id.is_none() && !faulty {
         reader.require(&["credentials"], false, || {
@@ -94,7 +98,7 @@ fn check_presence(reader: &mut Reader, settings: &CredentialSettings, client_id:
     }
 }
 
-fn check_directory(reader: &mut Reader, directory: &Path, alone: bool) {
+fn check_directory(reader: &mut ConfigReader, directory: &Path, alone: bool) {
     match fs::read_dir(directory) {
         Err(_) => reader.refuse(
             DIRECTORY,

@@ -13,8 +13,8 @@ use super::{
     faults::Problem,
     file,
     preset::{self, Preset},
-    reader::Reader,
-    value::{self, CONNECTING, QUICK, Value, WHILE_IN_HAND},
+    reader::ConfigReader,
+    value::{self, CONNECTING, ConfigValue, QUICK, WHILE_IN_FLIGHT},
 };
 
 const URL: &str = "endpoint.url";
@@ -28,21 +28,21 @@ pub(super) const TIMEOUT: &str = "endpoint.timeout";
 pub(super) const PRESUME: &str = "endpoint.presume_revoked_after_ambiguity";
 
 /// What the section holds.
-pub(super) struct Section {
+pub(super) struct EndpointSection {
     pub(super) settings: Settings,
     /// Of jobs that name none.
     pub(super) audience: Arc<str>,
     pub(super) presume_revoked_after_ambiguity: bool,
 }
 
-pub(super) fn read(reader: &mut Reader, max_concurrency: usize) -> Section {
+pub(super) fn read(reader: &mut ConfigReader, max_concurrency: usize) -> EndpointSection {
     let environment = value::choice(&preset::ENVIRONMENTS);
     let preset = reader.required_or("endpoint.environment", environment, &preset::DEVELOPMENT);
     let settings = Settings {
         url: endpoint_url(reader, preset),
         api_version: reader.required("endpoint.api_version", header),
         connect_timeout: reader.required(CONNECT_TIMEOUT, value::duration(CONNECTING)),
-        timeout: reader.required(TIMEOUT, value::duration(WHILE_IN_HAND)),
+        timeout: reader.required(TIMEOUT, value::duration(WHILE_IN_FLIGHT)),
         connection_max_age: reader.required("endpoint.connection_max_age", value::duration(AGE)),
         ca_file: reader.file(CA_FILE, file::certificates),
         proxy: proxy(reader),
@@ -68,7 +68,7 @@ pub(super) fn read(reader: &mut Reader, max_concurrency: usize) -> Section {
         }
     }
     look_for_oddities(reader, &settings, preset, audience.is_some());
-    Section {
+    EndpointSection {
         settings,
         audience: audience.map_or_else(|| preset.audience.into(), Arc::from),
         presume_revoked_after_ambiguity: reader.required(PRESUME, value::flag),
@@ -77,7 +77,7 @@ pub(super) fn read(reader: &mut Reader, max_concurrency: usize) -> Section {
 
 /// What works, but hardly as it was meant.
 fn look_for_oddities(
-    reader: &mut Reader,
+    reader: &mut ConfigReader,
     settings: &Settings,
     preset: &Preset,
     has_audience: bool,
@@ -113,7 +113,7 @@ fn look_for_oddities(
     }
 }
 
-fn endpoint_url(reader: &mut Reader, preset: &Preset) -> Url {
+fn endpoint_url(reader: &mut ConfigReader, preset: &Preset) -> Url {
     let allowed = reader.required("endpoint.allow_plain_http", value::flag);
     let url = reader.optional(URL, address).unwrap_or_else(|| preset.url());
     if url.scheme() == "http" && !is_loopback(&url) {
@@ -130,7 +130,7 @@ fn endpoint_url(reader: &mut Reader, preset: &Preset) -> Url {
     url
 }
 
-fn address(value: &Value) -> Result<Url, Problem> {
+fn address(value: &ConfigValue) -> Result<Url, Problem> {
     let url = web_url(value::string(value)?)?;
     if url.fragment().is_some() {
         return Err(Problem::new(
@@ -147,7 +147,7 @@ fn address(value: &Value) -> Result<Url, Problem> {
     Ok(url)
 }
 
-fn proxy(reader: &mut Reader) -> Option<SecretString> {
+fn proxy(reader: &mut ConfigReader) -> Option<SecretString> {
     let secret = reader.secret("endpoint.proxy")?;
     let value = reader.secret_value(&secret)?;
     web_url(value.expose_secret()).map_err(|problem| reader.refuse(&secret.key, problem)).ok()?;
@@ -168,7 +168,7 @@ fn web_url(text: &str) -> Result<Url, Problem> {
     }
 }
 
-fn header(value: &Value) -> Result<String, Problem> {
+fn header(value: &ConfigValue) -> Result<String, Problem> {
     let text = value::text(value)?;
     // The type itself would let bytes beyond ASCII pass, which servers read as they like.
     if text.is_ascii() && HeaderValue::from_str(&text).is_ok() {

@@ -20,32 +20,33 @@ impl Problem {
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub(super) struct ConfigFault {
     key: Option<String>,
     place: Option<String>,
     what: String,
     remedy: String,
 }
 
-impl Fault {
+impl ConfigFault {
     pub(super) fn new(key: Option<String>, place: Option<String>, problem: Problem) -> Self {
         Self { key, place, what: problem.what, remedy: problem.remedy }
     }
+}
 
-    /// The key, for instance `broker.url`; `None` if the fault is not one key's.
-    #[must_use]
-    pub fn key(&self) -> Option<&str> {
+#[cfg(test)]
+impl ConfigFault {
+    /// Returns the key, for instance `broker.url`, if the fault is of one key.
+    pub(super) fn key(&self) -> Option<&str> {
         self.key.as_deref()
     }
 
-    /// Where it stood: `file:line`, or the name of the environment's variable; `None` if nowhere.
-    #[must_use]
-    pub fn place(&self) -> Option<&str> {
+    /// Returns where the value is set: `file:line`, or an environment variable.
+    pub(super) fn place(&self) -> Option<&str> {
         self.place.as_deref()
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ConfigFault {
     /// One line: key, place, what is wrong, what to do.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.key, &self.place) {
@@ -60,20 +61,21 @@ impl fmt::Display for Fault {
 /// Everything that is wrong with a configuration. Shown as one line per fault; holds no value of any
 /// key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Faults(Vec<Fault>);
+pub struct ConfigFaults(Vec<ConfigFault>);
 
-impl Faults {
-    pub(super) const fn new(faults: Vec<Fault>) -> Self {
+impl ConfigFaults {
+    pub(super) const fn new(faults: Vec<ConfigFault>) -> Self {
         Self(faults)
     }
 
-    /// One after the other, in the order of the sections; unknown keys come last.
-    pub fn iter(&self) -> impl Iterator<Item = &Fault> {
+    /// Returns the faults in the order of the sections. Unknown keys come last.
+    #[cfg(test)]
+    pub(super) fn iter(&self) -> impl Iterator<Item = &ConfigFault> {
         self.0.iter()
     }
 }
 
-impl fmt::Display for Faults {
+impl fmt::Display for ConfigFaults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, fault) in self.0.iter().enumerate() {
             if index > 0 {
@@ -85,4 +87,4 @@ impl fmt::Display for Faults {
     }
 }
 
-impl std::error::Error for Faults {}
+impl std::error::Error for ConfigFaults {}

@@ -6,7 +6,7 @@ use crate::flow::{PauseSettings, RateScope, Settings};
 
 use super::{
     faults::Problem,
-    reader::Reader,
+    reader::ConfigReader,
     value::{self, SOME_TIME},
 };
 
@@ -36,7 +36,7 @@ const MAX: &str = "flow.concurrency.max";
 const PROBE_INITIAL: &str = "flow.pause.probe_initial";
 const PROBE_MAX: &str = "flow.pause.probe_max";
 
-pub(super) fn read(reader: &mut Reader) -> Settings {
+pub(super) fn read(reader: &mut ConfigReader) -> Settings {
     let settings = Settings {
         concurrency_min: reader.required(MIN, value::count(CONCURRENCY)),
         concurrency_max: reader.required(MAX, value::count(CONCURRENCY)),

@@ -3,9 +3,9 @@
 use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use super::{
-    key::Key,
-    layer::{Entry, Origin},
-    value::Value,
+    key::ConfigKey,
+    layer::{LayerEntry, ValueOrigin},
+    value::ConfigValue,
     *,
 };
 use crate::broker::Queues;
@@ -41,10 +41,10 @@ pub fn hold(input: &[u8]) {
     let file_name: Arc<Path> = Arc::from(Path::new("worker.toml"));
     let variables = variables.lines().filter_map(|line| line.split_once('='));
     let layers = [
-        Layer::defaults(DEFAULTS),
-        Layer::defaults(CLIENT),
-        Layer::parse(file, &|line| Origin::File(Arc::clone(&file_name), line)),
-        Layer::environment(variables.map(|(name, value)| (name.into(), value.into()))),
+        ConfigLayer::defaults(DEFAULTS),
+        ConfigLayer::defaults(CLIENT),
+        ConfigLayer::parse(file, &|line| ValueOrigin::File(Arc::clone(&file_name), line)),
+        ConfigLayer::environment(variables.map(|(name, value)| (name.into(), value.into()))),
     ];
     // Keys are shown: a secret that is one is nobody's fault but its author's.
     let mut keys = layers.iter().flat_map(|layer| layer.entries.keys());
@@ -53,7 +53,7 @@ pub fn hold(input: &[u8]) {
     }
     let only_in_secrets = layers.iter().flat_map(|layer| &layer.entries).all(holds_it_rightly);
 
-    let mut reader = Reader::new(layers);
+    let mut reader = ConfigReader::new(layers);
     let config = Config::read(&mut reader, Needs::ALL);
     let (faults, warnings) = reader.finish();
     for line in faults.iter().map(ToString::to_string).chain(warnings) {
@@ -74,17 +74,19 @@ pub(super) fn is_secret(key: &str) -> bool {
 }
 
 /// Whether an entry holds the canary in no place but a secret's.
-fn holds_it_rightly((key, entry): (&Key, &Entry)) -> bool {
+fn holds_it_rightly((key, entry): (&ConfigKey, &LayerEntry)) -> bool {
     is_secret(&key.to_string()) || !holds_it(&entry.value)
 }
 
-fn holds_it(value: &Value) -> bool {
+fn holds_it(value: &ConfigValue) -> bool {
     match value {
-        Value::Raw(text) | Value::Text(text) => text.to_lowercase().contains(CANARY),
-        Value::List(items) => items.iter().any(holds_it),
-        Value::Integer(_) | Value::Float(_) | Value::Flag(_) | Value::Table | Value::Other(_) => {
-            false
-        }
+        ConfigValue::Raw(text) | ConfigValue::Text(text) => text.to_lowercase().contains(CANARY),
+        ConfigValue::List(items) => items.iter().any(holds_it),
+        ConfigValue::Integer(_)
+        | ConfigValue::Float(_)
+        | ConfigValue::Flag(_)
+        | ConfigValue::Table
+        | ConfigValue::Other(_) => false,
     }
 }
 
@@ -101,8 +103,8 @@ fn hold_of_sound(config: &Config) {
 
     let retry = &config.pipeline.policy.retry;
     assert!(retry.hold <= retry.give_up_after);
-    let in_hand = [retry.hold, retry.schedule.max, retry.retry_after_max, config.endpoint.timeout];
-    assert!(in_hand.iter().all(|time| *time <= pipeline::MAX_IN_HAND), "{in_hand:?}");
+    let steps = [retry.hold, retry.schedule.max, retry.retry_after_max, config.endpoint.timeout];
+    assert!(steps.iter().all(|time| *time <= pipeline::MAX_IN_FLIGHT), "{steps:?}");
     assert!(!retry.park.is_empty() && retry.park.is_sorted_by(|one, next| one < next));
     assert_eq!(retry.park, config.broker.park);
     let mut waits = retry.schedule.start();

@@ -12,9 +12,9 @@ const LEVEL: &str = "__";
 ///
 /// Kept as segments, because a client id is a segment too and may itself hold dots.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Key(Vec<String>);
+pub(super) struct ConfigKey(Vec<String>);
 
-impl Key {
+impl ConfigKey {
     /// The top of a document.
     pub(super) const fn root() -> Self {
         Self(Vec::new())
@@ -22,8 +22,8 @@ impl Key {
 
     /// The key that a variable of the environment sets; `None` if the name is none of ours.
     ///
-    /// A name that is not in upper case sets no key: it comes back as a key of one segment that nobody
-    /// knows, so that it is reported.
+    /// A name that is not in upper case sets no key. It is returned as an unknown key of one segment, so
+    /// that it is reported.
     pub(super) fn from_variable(name: &str) -> Option<Self> {
         let path = name.strip_prefix(PREFIX)?;
         let key = Self(path.split(LEVEL).map(str::to_ascii_lowercase).collect());
@@ -67,19 +67,19 @@ impl Key {
     }
 }
 
-impl From<&str> for Key {
+impl From<&str> for ConfigKey {
     fn from(path: &str) -> Self {
         Self(path.split('.').map(str::to_owned).collect())
     }
 }
 
-impl From<&Self> for Key {
+impl From<&Self> for ConfigKey {
     fn from(key: &Self) -> Self {
         key.clone()
     }
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for ConfigKey {
     /// As one would write it in TOML; what could break the line or drive the terminal is escaped.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (level, segment) in self.0.iter().enumerate() {
@@ -108,22 +108,25 @@ mod tests {
             ("broker.ca_file", "REVOKER_BROKER__CA_FILE"),
             ("flow.pause.after_failures", "REVOKER_FLOW__PAUSE__AFTER_FAILURES"),
         ] {
-            assert_eq!(Key::from(key).variable(), variable);
-            assert_eq!(Key::from_variable(variable), Some(Key::from(key)));
+            assert_eq!(ConfigKey::from(key).variable(), variable);
+            assert_eq!(ConfigKey::from_variable(variable), Some(ConfigKey::from(key)));
         }
     }
 
     #[test]
     fn only_upper_case_names_set_keys() {
-        assert_eq!(Key::from_variable("PATH"), None);
-        assert_eq!(Key::from_variable("revoker_broker__url"), None);
-        assert_ne!(Key::from_variable("REVOKER_broker__url"), Some(Key::from("broker.url")));
+        assert_eq!(ConfigKey::from_variable("PATH"), None);
+        assert_eq!(ConfigKey::from_variable("revoker_broker__url"), None);
+        assert_ne!(
+            ConfigKey::from_variable("REVOKER_broker__url"),
+            Some(ConfigKey::from("broker.url"))
+        );
     }
 
     #[test]
     fn shown_as_toml_writes_it() {
-        let client = Key::from("credentials.clients").child("a.b\n").child("client_secret");
+        let client = ConfigKey::from("credentials.clients").child("a.b\n").child("client_secret");
         assert_eq!(client.to_string(), r#"credentials.clients."a.b\n".client_secret"#);
-        assert_eq!(Key::from("broker").child("").to_string(), r#"broker."""#);
+        assert_eq!(ConfigKey::from("broker").child("").to_string(), r#"broker."""#);
     }
 }

@@ -8,10 +8,10 @@ use toml::{
 };
 
 use super::{
-    faults::{Fault, Problem},
+    faults::{ConfigFault, Problem},
     file,
-    key::Key,
-    value::Value,
+    key::ConfigKey,
+    value::ConfigValue,
 };
 
 /// Names configuration files, and so is no key itself.
@@ -19,7 +19,7 @@ const FILES_VARIABLE: &str = "REVOKER_CONFIG";
 
 /// Where a value stood.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(super) enum ValueOrigin {
     /// In the defaults that are compiled in.
     Default,
     /// In a file, at a line counted from 1.
@@ -28,7 +28,7 @@ pub(super) enum Origin {
     Variable(String),
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for ValueOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("built-in default"),
@@ -39,30 +39,30 @@ impl fmt::Display for Origin {
 }
 
 /// A value and where it stood. Not `Debug`: it may be a secret.
-pub(super) struct Entry {
-    pub(super) value: Value,
-    pub(super) origin: Origin,
+pub(super) struct LayerEntry {
+    pub(super) value: ConfigValue,
+    pub(super) origin: ValueOrigin,
 }
 
 /// All that one source sets.
 #[derive(Default)]
-pub(super) struct Layer {
-    pub(super) entries: BTreeMap<Key, Entry>,
+pub(super) struct ConfigLayer {
+    pub(super) entries: BTreeMap<ConfigKey, LayerEntry>,
     /// Why the source, or a part of it, could not be read. Its entries are incomplete then.
-    pub(super) faults: Vec<Fault>,
+    pub(super) faults: Vec<ConfigFault>,
 }
 
-impl Layer {
+impl ConfigLayer {
     /// Reads the defaults that are compiled in.
     pub(super) fn defaults(text: &str) -> Self {
-        Self::parse(text, &|_| Origin::Default)
+        Self::parse(text, &|_| ValueOrigin::Default)
     }
 
     /// Reads a file.
     pub(super) fn file(path: &Path) -> Self {
         let text = file::read(path).and_then(|bytes| {
             String::from_utf8(bytes).map_err(|error| {
-                let line = Lines::of(error.as_bytes()).line(error.utf8_error().valid_up_to());
+                let line = LineStarts::of(error.as_bytes()).line(error.utf8_error().valid_up_to());
                 Problem::new(
                     format!("is not UTF-8 (line {line})"),
                     "save it as UTF-8, which TOML requires",
@@ -71,9 +71,9 @@ impl Layer {
         });
         let shared: Arc<Path> = Arc::from(path);
         match text {
-            Ok(text) => Self::parse(&text, &|line| Origin::File(shared.clone(), line)),
+            Ok(text) => Self::parse(&text, &|line| ValueOrigin::File(shared.clone(), line)),
             Err(problem) => {
-                let fault = Fault::new(None, Some(file::shown(path)), problem);
+                let fault = ConfigFault::new(None, Some(file::shown(path)), problem);
                 Self { faults: vec![fault], ..Self::default() }
             }
         }
@@ -87,13 +87,14 @@ impl Layer {
             if name == FILES_VARIABLE {
                 continue;
             }
-            let Some(key) = Key::from_variable(&name) else { continue };
-            let origin = Origin::Variable(name);
+            let Some(key) = ConfigKey::from_variable(&name) else { continue };
+            let origin = ValueOrigin::Variable(name);
             if let Ok(value) = value.into_string() {
-                layer.entries.insert(key, Entry { value: Value::Raw(value), origin });
+                layer.entries.insert(key, LayerEntry { value: ConfigValue::Raw(value), origin });
             } else {
                 let problem = Problem::new("is not UTF-8", "set it to valid UTF-8");
-                let fault = Fault::new(Some(key.to_string()), Some(origin.to_string()), problem);
+                let fault =
+                    ConfigFault::new(Some(key.to_string()), Some(origin.to_string()), problem);
                 layer.faults.push(fault);
             }
         }
@@ -101,27 +102,32 @@ impl Layer {
     }
 
     /// Reads a document in the form of TOML; `origin` says where a line of it stands.
-    pub(super) fn parse(text: &str, origin: &dyn Fn(usize) -> Origin) -> Self {
+    pub(super) fn parse(text: &str, origin: &dyn Fn(usize) -> ValueOrigin) -> Self {
         let (table, errors) = DeTable::parse_recoverable(text);
-        let lines = Lines::of(text.as_bytes());
+        let lines = LineStarts::of(text.as_bytes());
         let mut layer = Self { faults: syntax_faults(&errors, &lines, origin), ..Self::default() };
         // What was recovered out of a broken document is guesswork, and a piece of a secret may pass
         // for a key in it: nothing of it is looked at.
         if layer.faults.is_empty() {
             let at = |byte| origin(lines.line(byte));
-            layer.flatten(&Key::root(), table.into_inner(), &at);
+            layer.flatten(&ConfigKey::root(), table.into_inner(), &at);
         }
         layer
     }
 
-    fn flatten(&mut self, above: &Key, table: DeTable<'_>, origin: &dyn Fn(usize) -> Origin) {
+    fn flatten(
+        &mut self,
+        above: &ConfigKey,
+        table: DeTable<'_>,
+        origin: &dyn Fn(usize) -> ValueOrigin,
+    ) {
         for (name, value) in table {
             let key = above.child(name.get_ref());
             match value.into_inner() {
                 DeValue::Table(table) if !table.is_empty() => self.flatten(&key, table, origin),
                 value => {
                     let origin = origin(name.span().start);
-                    self.entries.insert(key, Entry { value: convert(value), origin });
+                    self.entries.insert(key, LayerEntry { value: convert(value), origin });
                 }
             }
         }
@@ -133,10 +139,10 @@ impl Layer {
 /// secret.
 fn syntax_faults(
     errors: &[toml::de::Error],
-    lines: &Lines,
-    origin: &dyn Fn(usize) -> Origin,
-) -> Vec<Fault> {
-    let mut faults: Vec<(usize, Fault)> = Vec::new();
+    lines: &LineStarts,
+    origin: &dyn Fn(usize) -> ValueOrigin,
+) -> Vec<ConfigFault> {
+    let mut faults: Vec<(usize, ConfigFault)> = Vec::new();
     for error in errors {
         let start = error.span().map_or(0, |span| span.start);
         let line = lines.line(start);
@@ -147,32 +153,32 @@ fn syntax_faults(
             format!("is not valid TOML: {} (column {})", error.message(), lines.column(start)),
             "correct the line; strings stand in double quotes",
         );
-        faults.push((line, Fault::new(None, Some(origin(line).to_string()), problem)));
+        faults.push((line, ConfigFault::new(None, Some(origin(line).to_string()), problem)));
     }
     faults.into_iter().map(|(_, fault)| fault).collect()
 }
 
-fn convert(value: DeValue<'_>) -> Value {
+fn convert(value: DeValue<'_>) -> ConfigValue {
     match value {
-        DeValue::String(text) => Value::Text(text.into_owned()),
-        DeValue::Boolean(flag) => Value::Flag(flag),
+        DeValue::String(text) => ConfigValue::Text(text.into_owned()),
+        DeValue::Boolean(flag) => ConfigValue::Flag(flag),
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
-            .map_or(Value::Other("a number beyond 64 bits"), Value::Integer),
+            .map_or(ConfigValue::Other("a number beyond 64 bits"), ConfigValue::Integer),
         DeValue::Float(number) => {
-            number.as_str().parse().map_or(Value::Other("not a number"), Value::Float)
+            number.as_str().parse().map_or(ConfigValue::Other("not a number"), ConfigValue::Float)
         }
         DeValue::Array(items) => {
-            Value::List(items.into_iter().map(Spanned::into_inner).map(convert).collect())
+            ConfigValue::List(items.into_iter().map(Spanned::into_inner).map(convert).collect())
         }
-        DeValue::Datetime(_) => Value::Other("a date"),
-        DeValue::Table(_) => Value::Table,
+        DeValue::Datetime(_) => ConfigValue::Other("a date"),
+        DeValue::Table(_) => ConfigValue::Table,
     }
 }
 
 /// Where the lines of a text begin, in bytes.
-struct Lines(Vec<usize>);
+struct LineStarts(Vec<usize>);
 
-impl Lines {
+impl LineStarts {
     fn of(text: &[u8]) -> Self {
         let after_breaks = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
         Self(std::iter::once(0).chain(after_breaks.map(|(at, _)| at + 1)).collect())

@@ -32,24 +32,24 @@ use crate::{
     pipeline,
 };
 
-use self::{clients::Secrets, faults::Problem, layer::Layer, reader::Reader};
+use self::{clients::SecretNeed, faults::Problem, layer::ConfigLayer, reader::ConfigReader};
 
 pub use self::{
-    faults::{Fault, Faults},
+    faults::ConfigFaults,
     process::{AdminSettings, LogFormat, LogSettings, ProcessSettings, ShutdownSettings},
 };
 
 /// Every key with its default, its unit and its reason.
 const DEFAULTS: &str = include_str!("../../config/default.toml");
 
-/// More remembered tokens than this are a slip of the unit: memory would end first.
+/// More remembered tokens than this are a wrong unit: they would not fit into memory.
 const MAX_REMEMBERED: usize = 100_000_000;
 
 /// The settings of all parts, checked.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// How the broker is reached and used.
-    pub broker: crate::broker::Settings,
+    pub broker: crate::broker::BrokerSettings,
     /// How the endpoint is called.
     pub endpoint: crate::endpoint::Settings,
     /// On whose behalf the endpoint is called.
@@ -68,22 +68,22 @@ pub struct Config {
     pub process: ProcessSettings,
     /// The files that it was read from, in their order.
     pub files: Vec<PathBuf>,
-    /// What works but deserves a look, one sentence each, to be logged once.
+    /// Warnings about valid but unusual settings, one sentence each, to be logged once.
     pub warnings: Vec<String>,
 }
 
 impl Config {
-    /// Loads the configuration of a worker from `files`, the later ones winning, and the variables of
-    /// the environment, as [`std::env::vars_os`] gives them; those that are not ours are skipped.
+    /// Loads the configuration of a worker from `files` and the variables of the environment, as
+    /// [`std::env::vars_os`] gives them. Later files override earlier ones. Other variables are skipped.
     ///
     /// # Errors
     ///
-    /// [`Faults`], all of them: unreadable files, broken syntax, unknown keys, wrong values, settings
-    /// that do not go together, secrets that are missing or cannot be read.
+    /// [`ConfigFaults`] lists every fault: unreadable files, broken syntax, unknown keys, wrong values,
+    /// contradictory settings, secrets that are missing or unreadable.
     pub fn load<N, V>(
         files: &[PathBuf],
         environment: impl IntoIterator<Item = (N, V)>,
-    ) -> Result<Self, Faults>
+    ) -> Result<Self, ConfigFaults>
     where
         N: Into<OsString>,
         V: Into<OsString>,
@@ -100,17 +100,21 @@ impl Config {
     pub fn load_without_broker<N, V>(
         files: &[PathBuf],
         environment: impl IntoIterator<Item = (N, V)>,
-    ) -> Result<Self, Faults>
+    ) -> Result<Self, ConfigFaults>
     where
         N: Into<OsString>,
         V: Into<OsString>,
     {
-        Self::load_with(files, environment, Needs { history_keys: Secrets::Unneeded, ..Needs::ALL })
+        Self::load_with(
+            files,
+            environment,
+            Needs { history_keys: SecretNeed::Unneeded, ..Needs::ALL },
+        )
     }
 
-    /// Loads the configuration for what makes no calls to the endpoint (a producer, a look at dead
-    /// letters, a health check) and may run where the client secrets are not: none has to be given,
-    /// and their files are not opened.
+    /// Loads the configuration for a command that makes no calls to the endpoint: a producer, a command on
+    /// dead letters, a health check. It may run on a machine without client secrets: none is required, and
+    /// their files are not opened.
     ///
     /// # Errors
     ///
@@ -118,7 +122,7 @@ impl Config {
     pub fn load_without_credentials<N, V>(
         files: &[PathBuf],
         environment: impl IntoIterator<Item = (N, V)>,
-    ) -> Result<Self, Faults>
+    ) -> Result<Self, ConfigFaults>
     where
         N: Into<OsString>,
         V: Into<OsString>,
@@ -130,34 +134,34 @@ impl Config {
         files: &[PathBuf],
         environment: impl IntoIterator<Item = (N, V)>,
         needs: Needs,
-    ) -> Result<Self, Faults>
+    ) -> Result<Self, ConfigFaults>
     where
         N: Into<OsString>,
         V: Into<OsString>,
     {
         let variables = environment.into_iter().map(|(name, value)| (name.into(), value.into()));
-        let mut reader = Reader::new(
-            std::iter::once(Layer::defaults(DEFAULTS))
-                .chain(files.iter().map(|path| Layer::file(path)))
-                .chain(std::iter::once(Layer::environment(variables))),
+        let mut reader = ConfigReader::new(
+            std::iter::once(ConfigLayer::defaults(DEFAULTS))
+                .chain(files.iter().map(|path| ConfigLayer::file(path)))
+                .chain(std::iter::once(ConfigLayer::environment(variables))),
         );
         let config = Self::read(&mut reader, needs);
         let (faults, warnings) = reader.finish();
         if faults.is_empty() {
             Ok(Self { warnings, files: files.to_vec(), ..config })
         } else {
-            Err(Faults::new(faults))
+            Err(ConfigFaults::new(faults))
         }
     }
 
-    fn read(reader: &mut Reader, needs: Needs) -> Self {
+    fn read(reader: &mut ConfigReader, needs: Needs) -> Self {
         let flow = flow::read(reader);
         let retry = retry::read(reader);
         let endpoint = endpoint::read(reader, flow.concurrency_max);
         let credentials = credentials::read(reader, needs.client_secrets);
         let park = retry.park.clone();
         let broker = broker::read(reader, flow.concurrency_max, park, needs.history_keys);
-        if needs.history_keys == Secrets::Needed {
+        if needs.history_keys == SecretNeed::Needed {
             let presumes = endpoint.presume_revoked_after_ambiguity;
             require_history_key(reader, !presumes || broker.history_key_file.is_some());
         }
@@ -197,20 +201,21 @@ impl Config {
 #[derive(Debug, Clone, Copy)]
 struct Needs {
     /// Of the clients.
-    client_secrets: Secrets,
+    client_secrets: SecretNeed,
     /// Of the history of parked jobs.
-    history_keys: Secrets,
+    history_keys: SecretNeed,
 }
 
 impl Needs {
     /// A worker.
-    const ALL: Self = Self { client_secrets: Secrets::Needed, history_keys: Secrets::Needed };
+    const ALL: Self = Self { client_secrets: SecretNeed::Needed, history_keys: SecretNeed::Needed };
     /// What makes no calls.
-    const NONE: Self = Self { client_secrets: Secrets::Unneeded, history_keys: Secrets::Unneeded };
+    const NONE: Self =
+        Self { client_secrets: SecretNeed::Unneeded, history_keys: SecretNeed::Unneeded };
 }
 
 /// Presuming rests on what a parked job says of its past, and without a key its producer can write that.
-fn require_history_key(reader: &mut Reader, holds: bool) {
+fn require_history_key(reader: &mut ConfigReader, holds: bool) {
     reader.require(&[endpoint::PRESUME, broker::HISTORY_KEY_FILE], holds, || {
         Problem::new(
             format!(

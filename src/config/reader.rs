@@ -1,6 +1,6 @@
 //! Reads settings out of layers, key by key.
 //!
-//! A reader never stops at a fault: it notes it and hands out a placeholder, so that one load reports
+//! A reader never stops at a fault: it records it and returns a placeholder, so that one load reports
 //! everything. It also remembers which keys it was asked for; a key that nobody asked for is unknown.
 //! Deriving the reading with serde was turned down: it stops at the first fault and quotes values.
 
@@ -9,32 +9,32 @@ use std::{collections::BTreeSet, path::PathBuf};
 use crate::domain::Stray;
 
 use super::{
-    faults::{Fault, Problem},
+    faults::{ConfigFault, Problem},
     file,
-    key::Key,
-    layer::{Entry, Layer, Origin},
+    key::ConfigKey,
+    layer::{ConfigLayer, LayerEntry, ValueOrigin},
     unknown,
-    value::{self, Value},
+    value::{self, ConfigValue},
 };
 
 /// The layers of a load, and what has come of reading them so far.
-pub(super) struct Reader {
+pub(super) struct ConfigReader {
     /// The later ones win.
-    layers: Vec<Layer>,
-    known: BTreeSet<Key>,
-    faulty: BTreeSet<Key>,
-    faults: Vec<Fault>,
+    layers: Vec<ConfigLayer>,
+    known: BTreeSet<ConfigKey>,
+    faulty: BTreeSet<ConfigKey>,
+    faults: Vec<ConfigFault>,
     warnings: Vec<String>,
     /// Whether a source could not be read. Nobody can say then what is missing or how settings go
     /// together, so no such fault is reported.
     partial: bool,
 }
 
-impl Reader {
+impl ConfigReader {
     /// A reader of layers, the later ones winning.
-    pub(super) fn new(layers: impl IntoIterator<Item = Layer>) -> Self {
-        let mut layers: Vec<Layer> = layers.into_iter().collect();
-        let faults: Vec<Fault> =
+    pub(super) fn new(layers: impl IntoIterator<Item = ConfigLayer>) -> Self {
+        let mut layers: Vec<ConfigLayer> = layers.into_iter().collect();
+        let faults: Vec<ConfigFault> =
             layers.iter_mut().flat_map(|layer| std::mem::take(&mut layer.faults)).collect();
         Self {
             layers,
@@ -49,8 +49,8 @@ impl Reader {
     /// A setting that may be left out. `None` as well if it is at fault.
     pub(super) fn optional<T>(
         &mut self,
-        key: impl Into<Key>,
-        parse: impl Fn(&Value) -> Result<T, Problem>,
+        key: impl Into<ConfigKey>,
+        parse: impl Fn(&ConfigValue) -> Result<T, Problem>,
     ) -> Option<T> {
         let key = key.into();
         self.known.insert(key.clone());
@@ -63,7 +63,7 @@ impl Reader {
     pub(super) fn required_or<T>(
         &mut self,
         key: &str,
-        parse: impl Fn(&Value) -> Result<T, Problem>,
+        parse: impl Fn(&ConfigValue) -> Result<T, Problem>,
         placeholder: T,
     ) -> T {
         let value = self.optional(key, parse);
@@ -71,11 +71,11 @@ impl Reader {
         value.unwrap_or(placeholder)
     }
 
-    /// [`Reader::required_or`] with the type's own default as the placeholder.
+    /// [`ConfigReader::required_or`] with the type's own default as the placeholder.
     pub(super) fn required<T: Default>(
         &mut self,
         key: &str,
-        parse: impl Fn(&Value) -> Result<T, Problem>,
+        parse: impl Fn(&ConfigValue) -> Result<T, Problem>,
     ) -> T {
         self.required_or(key, parse, T::default())
     }
@@ -105,37 +105,38 @@ impl Reader {
     }
 
     /// The key that breaks a demand on some keys, if it is broken and none of them is at fault by itself.
-    fn breaks(&self, keys: &[&str], holds: bool) -> Option<Key> {
-        let keys: Vec<Key> = keys.iter().copied().map(Key::from).collect();
+    fn breaks(&self, keys: &[&str], holds: bool) -> Option<ConfigKey> {
+        let keys: Vec<ConfigKey> = keys.iter().copied().map(ConfigKey::from).collect();
         if holds || self.partial || keys.iter().any(|key| self.faulty.contains(key)) {
             return None;
         }
         // The one that somebody has set is the one to look at, not the default that it collides with.
-        let chosen = |key: &&Key| self.find(key).is_some_and(|e| e.origin != Origin::Default);
+        let chosen =
+            |key: &&ConfigKey| self.find(key).is_some_and(|e| e.origin != ValueOrigin::Default);
         keys.iter().find(chosen).or(keys.first()).cloned()
     }
 
     /// Notes a fault of a key that may or may not be set.
-    pub(super) fn refuse(&mut self, key: impl Into<Key>, problem: Problem) {
+    pub(super) fn refuse(&mut self, key: impl Into<ConfigKey>, problem: Problem) {
         let key = key.into();
         let fault = self.fault(&key, problem);
         self.faults.push(fault);
         self.faulty.insert(key);
     }
 
-    fn fault(&self, key: &Key, problem: Problem) -> Fault {
-        let set = self.find(key).filter(|entry| entry.origin != Origin::Default);
+    fn fault(&self, key: &ConfigKey, problem: Problem) -> ConfigFault {
+        let set = self.find(key).filter(|entry| entry.origin != ValueOrigin::Default);
         let place = set.map(|entry| entry.origin.to_string());
-        Fault::new(Some(key.to_string()), place, problem)
+        ConfigFault::new(Some(key.to_string()), place, problem)
     }
 
-    /// Notes something that works but deserves a look.
+    /// Records a warning about a valid but unusual setting.
     pub(super) fn warn(&mut self, warning: impl Into<String>) {
         self.warnings.push(warning.into());
     }
 
     /// Notes that a setting works but is odd, in the words of a fault.
-    pub(super) fn odd(&mut self, key: impl Into<Key>, problem: Problem) {
+    pub(super) fn odd(&mut self, key: impl Into<ConfigKey>, problem: Problem) {
         let fault = self.fault(&key.into(), problem);
         self.warnings.push(fault.to_string());
     }
@@ -148,7 +149,7 @@ impl Reader {
     }
 
     /// Notes characters that do not belong to a text, where these are merely odd.
-    pub(super) fn look_for_strays(&mut self, key: impl Into<Key>, text: &str) {
+    pub(super) fn look_for_strays(&mut self, key: impl Into<ConfigKey>, text: &str) {
         if let Some(stray) = Stray::of(text).filter(|stray| !stray.is_wrong()) {
             self.odd(key, Problem::new(stray.to_string(), stray.remedy()));
         }
@@ -160,33 +161,33 @@ impl Reader {
     }
 
     /// Whether a fault of this key or of one below it was noted.
-    pub(super) fn has_fault_within(&self, key: &Key) -> bool {
+    pub(super) fn has_fault_within(&self, key: &ConfigKey) -> bool {
         self.faulty.iter().any(|faulty| faulty.is_within(key))
     }
 
     /// Takes a key for known without reading it.
-    pub(super) fn knows(&mut self, key: impl Into<Key>) {
+    pub(super) fn knows(&mut self, key: impl Into<ConfigKey>) {
         self.known.insert(key.into());
     }
 
     /// What the last layer that sets a key says.
-    pub(super) fn find(&self, key: &Key) -> Option<&Entry> {
+    pub(super) fn find(&self, key: &ConfigKey) -> Option<&LayerEntry> {
         self.layers.iter().rev().find_map(|layer| layer.entries.get(key))
     }
 
     /// The layers, the winning ones first.
-    pub(super) fn layers(&self) -> impl Iterator<Item = &Layer> {
+    pub(super) fn layers(&self) -> impl Iterator<Item = &ConfigLayer> {
         self.layers.iter().rev()
     }
 
     /// All keys that were asked for.
     #[cfg(test)]
-    pub(super) const fn known(&self) -> &BTreeSet<Key> {
+    pub(super) const fn known(&self) -> &BTreeSet<ConfigKey> {
         &self.known
     }
 
     /// Ends the reading: adds the unknown keys to the faults, and returns faults and warnings.
-    pub(super) fn finish(mut self) -> (Vec<Fault>, Vec<String>) {
+    pub(super) fn finish(mut self) -> (Vec<ConfigFault>, Vec<String>) {
         for layer in &self.layers {
             self.faults.extend(unknown::faults(layer, &self.known, &self.faulty));
         }

@@ -6,8 +6,8 @@ use crate::domain::{RetryPolicy, Schedule};
 
 use super::{
     faults::Problem,
-    reader::Reader,
-    value::{self, LONGEST, SHORTEST, Value, WHILE_IN_HAND},
+    reader::ConfigReader,
+    value::{self, ConfigValue, LONGEST, SHORTEST, WHILE_IN_FLIGHT},
 };
 
 /// `x-message-ttl` is counted in milliseconds, and beyond 31 bits of them brokers differ.
@@ -24,18 +24,18 @@ const HOLD: &str = "retry.hold";
 const PARK: &str = "retry.park";
 const GIVE_UP_AFTER: &str = "retry.give_up_after";
 
-pub(super) fn read(reader: &mut Reader) -> RetryPolicy {
+pub(super) fn read(reader: &mut ConfigReader) -> RetryPolicy {
     let policy = RetryPolicy {
         schedule: Schedule {
-            initial: reader.required(INITIAL, value::duration(WHILE_IN_HAND)),
+            initial: reader.required(INITIAL, value::duration(WHILE_IN_FLIGHT)),
             multiplier: reader.required("retry.multiplier", value::number(MULTIPLIER)),
-            max: reader.required(MAX, value::duration(WHILE_IN_HAND)),
+            max: reader.required(MAX, value::duration(WHILE_IN_FLIGHT)),
             jitter: reader.required("retry.jitter", value::number(JITTER)),
         },
-        hold: reader.required(HOLD, value::duration(WHILE_IN_HAND)),
+        hold: reader.required(HOLD, value::duration(WHILE_IN_FLIGHT)),
         park: reader.required(PARK, stays),
         give_up_after: reader.required(GIVE_UP_AFTER, value::duration(SHORTEST..=LONGEST)),
-        retry_after_max: reader.required("retry.retry_after_max", value::duration(WHILE_IN_HAND)),
+        retry_after_max: reader.required("retry.retry_after_max", value::duration(WHILE_IN_FLIGHT)),
     };
     let ordered = policy.schedule.initial <= policy.schedule.max;
     reader.require(&[INITIAL, MAX], ordered, || {
@@ -61,7 +61,7 @@ pub(super) fn read(reader: &mut Reader) -> RetryPolicy {
     policy
 }
 
-fn stays(value: &Value) -> Result<Vec<Duration>, Problem> {
+fn stays(value: &ConfigValue) -> Result<Vec<Duration>, Problem> {
     let stays = value::list(value::duration(STAY))(value)?;
     if stays.is_empty() {
         return Err(Problem::new(
@@ -77,8 +77,8 @@ fn stays(value: &Value) -> Result<Vec<Duration>, Problem> {
     }
     if !stays.is_sorted_by(|earlier, later| earlier < later) {
         return Err(Problem::new(
-            "does not grow from stay to stay",
-            "sort it and leave repeats out",
+            "does not grow from delay to delay",
+            "sort it and remove repeats",
         ));
     }
     Ok(stays)

@@ -1,4 +1,4 @@
-//! Secrets: every key `x` of theirs can be given as `x_file`, the path of a file that holds it.
+//! Secrets: every key `x` of a secret can be given as `x_file`, the path of a file that holds it.
 
 use secrecy::SecretString;
 
@@ -7,21 +7,21 @@ use crate::endpoint::SecretSource;
 use super::{
     faults::Problem,
     file,
-    key::Key,
-    reader::{Reader, of_file},
+    key::ConfigKey,
+    reader::{ConfigReader, of_file},
     value,
 };
 
 /// A secret as it was given.
 pub(super) struct Secret {
     /// The key that gave it: `x` or `x_file`.
-    pub(super) key: Key,
+    pub(super) key: ConfigKey,
     pub(super) source: SecretSource,
 }
 
-impl Reader {
+impl ConfigReader {
     /// A secret, whichever way the last layer that has it gives it. Its file is not opened.
-    pub(super) fn secret(&mut self, key: impl Into<Key>) -> Option<Secret> {
+    pub(super) fn secret(&mut self, key: impl Into<ConfigKey>) -> Option<Secret> {
         let plain = key.into();
         let in_file = plain.in_file();
         self.knows(&plain);
@@ -39,7 +39,7 @@ impl Reader {
             let path = self.optional(&in_file, value::path).map(SecretSource::File);
             (in_file, path)
         } else {
-            let secret = |value: &value::Value| value::string(value).map(SecretString::from);
+            let secret = |value: &value::ConfigValue| value::string(value).map(SecretString::from);
             let secret = self.optional(&plain, secret).map(SecretSource::Value);
             (plain, secret)
         };

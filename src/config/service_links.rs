@@ -5,9 +5,9 @@
 //! every other unknown variable, but a typing error is not what has to be mended.
 
 use super::{
-    faults::{Fault, Problem},
+    faults::{ConfigFault, Problem},
     key::PREFIX,
-    value::Value,
+    value::ConfigValue,
 };
 
 /// The variable that says most to whoever reads the fault.
@@ -17,11 +17,10 @@ const CLEAREST: &str = "REVOKER_PORT";
 const SCHEMES: [&str; 3] = ["tcp://", "udp://", "sctp://"];
 
 /// Whether a variable is a link to a service.
-pub(super) fn is_link(name: &str, value: &Value) -> bool {
+pub(super) fn is_link(name: &str, value: &ConfigValue) -> bool {
     let Some(rest) = name.strip_prefix(PREFIX) else { return false };
     let parts: Vec<&str> = rest.split('_').collect();
-    let is_url =
-        matches!(value, Value::Raw(text) if SCHEMES.iter().any(|scheme| text.starts_with(scheme)));
+    let is_url = matches!(value, ConfigValue::Raw(text) if SCHEMES.iter().any(|scheme| text.starts_with(scheme)));
     match parts.as_slice() {
         [.., "PORT"] if is_url => true,
         [.., "SERVICE", "HOST" | "PORT"] => true,
@@ -35,7 +34,7 @@ pub(super) fn is_link(name: &str, value: &Value) -> bool {
 }
 
 /// One fault for all links of an environment; `None` if there are none.
-pub(super) fn fault(links: &[&str]) -> Option<Fault> {
+pub(super) fn fault(links: &[&str]) -> Option<ConfigFault> {
     let clearest = links.iter().find(|name| **name == CLEAREST).or(links.first())?;
     let what = match links.len() {
         1 => "is a variable that Kubernetes sets as a link to a service".to_owned(),
@@ -43,7 +42,7 @@ pub(super) fn fault(links: &[&str]) -> Option<Fault> {
     };
     let remedy =
         "set enableServiceLinks: false in the spec of the pod, or give the service another name";
-    Some(Fault::new(None, Some((*clearest).to_owned()), Problem::new(what, remedy)))
+    Some(ConfigFault::new(None, Some((*clearest).to_owned()), Problem::new(what, remedy)))
 }
 
 #[cfg(test)]
@@ -52,7 +51,7 @@ mod tests {
 
     #[test]
     fn links_are_known_by_their_names_and_values() {
-        let raw = |text: &str| Value::Raw(text.to_owned());
+        let raw = |text: &str| ConfigValue::Raw(text.to_owned());
         for (name, value) in [
             ("REVOKER_PORT", "tcp://10.0.0.1:9464"),
             ("REVOKER_SERVICE_HOST", "10.0.0.1"),

@@ -40,12 +40,12 @@ impl Folder {
 }
 
 /// Loads one file, with a client in the environment.
-fn load(file: &str) -> Result<Config, Faults> {
+fn load(file: &str) -> Result<Config, ConfigFaults> {
     load_with(file, &[])
 }
 
 /// Loads one file, with a client and more in the environment.
-fn load_with(file: &str, environment: &[(&str, &str)]) -> Result<Config, Faults> {
+fn load_with(file: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigFaults> {
     let folder = Folder::new();
     let path = folder.write("worker.toml", file);
     Config::load(&[path], variables(CLIENT.iter().chain(environment)))
@@ -58,7 +58,7 @@ fn variables<'a>(
 }
 
 /// The lines of the faults, their files by name alone.
-fn lines(faults: &Faults) -> Vec<String> {
+fn lines(faults: &ConfigFaults) -> Vec<String> {
     faults.iter().map(|fault| file_names(&fault.to_string())).collect()
 }
 

@@ -3,27 +3,32 @@
 use std::collections::BTreeSet;
 
 use super::{
-    faults::{Fault, Problem},
-    key::Key,
-    layer::{Entry, Layer, Origin},
+    faults::{ConfigFault, Problem},
+    key::ConfigKey,
+    layer::{ConfigLayer, LayerEntry, ValueOrigin},
     service_links,
-    value::Value,
+    value::ConfigValue,
 };
 
-/// A slip in the last part of a key is likelier than one in the section: so much more alike than it
-/// looks is a known key of the same section.
+/// The bonus in similarity for a known key of the same section. A typing error in the last part of a key is
+/// more likely than one in the section.
 const SAME_SECTION: f64 = 0.1;
 
 /// A fault for every key of `layer` that is neither known nor reported already; one for all links to
 /// services.
-pub(super) fn faults(layer: &Layer, known: &BTreeSet<Key>, reported: &BTreeSet<Key>) -> Vec<Fault> {
-    let is_section = |key: &Key| known.iter().any(|other| other != key && other.is_within(key));
-    let settings: Vec<&Key> = known.iter().filter(|key| !is_section(key)).collect();
-    let is_fine = |key: &Key, value: &Value| {
+pub(super) fn faults(
+    layer: &ConfigLayer,
+    known: &BTreeSet<ConfigKey>,
+    reported: &BTreeSet<ConfigKey>,
+) -> Vec<ConfigFault> {
+    let is_section =
+        |key: &ConfigKey| known.iter().any(|other| other != key && other.is_within(key));
+    let settings: Vec<&ConfigKey> = known.iter().filter(|key| !is_section(key)).collect();
+    let is_fine = |key: &ConfigKey, value: &ConfigValue| {
         known.contains(key)
             || reported.contains(key)
             // A section with nothing but its header.
-            || matches!(value, Value::Table) && is_section(key)
+            || matches!(value, ConfigValue::Table) && is_section(key)
     };
     let unknown = layer.entries.iter().filter(|(key, entry)| !is_fine(key, &entry.value));
     let (links, unknown): (Vec<_>, Vec<_>) = unknown.partition(|(_, entry)| link(entry).is_some());
@@ -34,13 +39,13 @@ pub(super) fn faults(layer: &Layer, known: &BTreeSet<Key>, reported: &BTreeSet<K
             let place = Some(entry.origin.to_string());
             let nearest = nearest(key, &settings);
             match entry.origin {
-                Origin::Variable(_) => {
-                    let problem = unknown_one("variable", nearest.map(Key::variable));
-                    Fault::new(None, place, problem)
+                ValueOrigin::Variable(_) => {
+                    let problem = unknown_one("variable", nearest.map(ConfigKey::variable));
+                    ConfigFault::new(None, place, problem)
                 }
-                Origin::Default | Origin::File(..) => {
-                    let problem = unknown_one("key", nearest.map(Key::to_string));
-                    Fault::new(Some(key.to_string()), place, problem)
+                ValueOrigin::Default | ValueOrigin::File(..) => {
+                    let problem = unknown_one("key", nearest.map(ConfigKey::to_string));
+                    ConfigFault::new(Some(key.to_string()), place, problem)
                 }
             }
         })
@@ -49,9 +54,9 @@ pub(super) fn faults(layer: &Layer, known: &BTreeSet<Key>, reported: &BTreeSet<K
 }
 
 /// The name of a variable that is a link to a service.
-fn link(entry: &Entry) -> Option<&str> {
+fn link(entry: &LayerEntry) -> Option<&str> {
     match &entry.origin {
-        Origin::Variable(name) if service_links::is_link(name, &entry.value) => Some(name),
+        ValueOrigin::Variable(name) if service_links::is_link(name, &entry.value) => Some(name),
         _ => None,
     }
 }
@@ -61,9 +66,9 @@ fn unknown_one(kind: &str, nearest: Option<String>) -> Problem {
     Problem::new(format!("is an unknown {kind}"), format!("the nearest known one is {nearest}"))
 }
 
-fn nearest<'a>(key: &Key, known: &[&'a Key]) -> Option<&'a Key> {
+fn nearest<'a>(key: &ConfigKey, known: &[&'a ConfigKey]) -> Option<&'a ConfigKey> {
     let name = key.to_string();
-    let likeness = |known: &Key| {
+    let likeness = |known: &ConfigKey| {
         let alike = strsim::normalized_damerau_levenshtein(&name, &known.to_string());
         if known.section() == key.section() { alike + SAME_SECTION } else { alike }
     };

@@ -1,13 +1,13 @@
 //! What a setting may be: from a raw value to a typed one.
 //!
-//! Every reader here is a function from [`Value`] to a typed value or a [`Problem`]; those with bounds
+//! Every reader here is a function from [`ConfigValue`] to a typed value or a [`Problem`]; those with bounds
 //! take them and return such a function.
 
 use std::{fmt::Display, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use bytesize::ByteSize;
 
-use crate::{domain::Stray, pipeline::MAX_IN_HAND};
+use crate::{domain::Stray, pipeline::MAX_IN_FLIGHT};
 
 use super::faults::Problem;
 
@@ -18,9 +18,9 @@ pub(super) const LONGEST: Duration = Duration::from_secs(31_557_600);
 /// The shortest duration that is not none.
 pub(super) const SHORTEST: Duration = Duration::from_millis(1);
 
-/// What happens to a job between its delivery and its settlement: longer than it may be in flight, it
-/// would never come to its end.
-pub(super) const WHILE_IN_HAND: RangeInclusive<Duration> = SHORTEST..=MAX_IN_HAND;
+/// Durations of steps between a job's delivery and its settlement. A step that lasts longer than a job may be in
+/// flight would never end.
+pub(super) const WHILE_IN_FLIGHT: RangeInclusive<Duration> = SHORTEST..=MAX_IN_FLIGHT;
 
 /// The time to connect: longer than this, a server that does not answer is down.
 pub(super) const CONNECTING: RangeInclusive<Duration> = SHORTEST..=Duration::from_secs(60);
@@ -32,21 +32,21 @@ pub(super) const QUICK: Duration = Duration::from_secs(1);
 pub(super) const SOME_TIME: RangeInclusive<Duration> = SHORTEST..=LONGEST;
 
 /// A value before anybody has asked what it should be. Not `Debug`: it may be a secret.
-pub(super) enum Value {
+pub(super) enum ConfigValue {
     /// Of a variable of the environment: whoever reads it says of which type it is.
     Raw(String),
     Text(String),
     Integer(i64),
     Float(f64),
     Flag(bool),
-    List(Vec<Value>),
+    List(Vec<ConfigValue>),
     /// A table without entries; others are flattened.
     Table,
     /// What no setting is, in words.
     Other(&'static str),
 }
 
-impl Value {
+impl ConfigValue {
     const fn describe(&self) -> &'static str {
         match self {
             Self::Raw(_) | Self::Text(_) => "a string",
@@ -69,7 +69,7 @@ impl Value {
 
 /// A string that is not empty. Control characters and byte order marks are refused: what is read here
 /// ends up in queue names, headers and logs.
-pub(super) fn text(value: &Value) -> Result<String, Problem> {
+pub(super) fn text(value: &ConfigValue) -> Result<String, Problem> {
     let text = string(value)?;
     match Stray::of(text).filter(|stray| stray.is_wrong()) {
         Some(stray) => Err(Problem::new(stray.to_string(), "remove it")),
@@ -78,12 +78,12 @@ pub(super) fn text(value: &Value) -> Result<String, Problem> {
 }
 
 /// A string that is not empty.
-pub(super) fn string(value: &Value) -> Result<&str, Problem> {
+pub(super) fn string(value: &ConfigValue) -> Result<&str, Problem> {
     match value {
-        Value::Text(text) | Value::Raw(text) if text.is_empty() => {
+        ConfigValue::Text(text) | ConfigValue::Raw(text) if text.is_empty() => {
             Err(Problem::new("is empty", "give it a value or leave it out"))
         }
-        Value::Text(text) | Value::Raw(text) => Ok(text),
+        ConfigValue::Text(text) | ConfigValue::Raw(text) => Ok(text),
         other => Err(other.is_not("a string", "\"text\", in quotes")),
     }
 }
@@ -98,29 +98,29 @@ pub(super) fn without_strays(url: &str) -> Result<(), Problem> {
 }
 
 /// A path; relative ones start at the working directory.
-pub(super) fn path(value: &Value) -> Result<PathBuf, Problem> {
+pub(super) fn path(value: &ConfigValue) -> Result<PathBuf, Problem> {
     string(value).map(PathBuf::from)
 }
 
 /// `true` or `false`.
-pub(super) fn flag(value: &Value) -> Result<bool, Problem> {
+pub(super) fn flag(value: &ConfigValue) -> Result<bool, Problem> {
     match value {
-        Value::Flag(flag) => Ok(*flag),
-        Value::Raw(text) if text == "true" => Ok(true),
-        Value::Raw(text) if text == "false" => Ok(false),
+        ConfigValue::Flag(flag) => Ok(*flag),
+        ConfigValue::Raw(text) if text == "true" => Ok(true),
+        ConfigValue::Raw(text) if text == "false" => Ok(false),
         other => Err(other.is_not("a boolean", "true or false")),
     }
 }
 
 /// A whole number within `bounds`.
-pub(super) fn count<T>(bounds: RangeInclusive<T>) -> impl Fn(&Value) -> Result<T, Problem>
+pub(super) fn count<T>(bounds: RangeInclusive<T>) -> impl Fn(&ConfigValue) -> Result<T, Problem>
 where
     T: TryFrom<i64> + PartialOrd + Display,
 {
     move |value| {
         let number = match value {
-            Value::Integer(number) => Some(*number),
-            Value::Raw(text) => text.parse::<i64>().ok(),
+            ConfigValue::Integer(number) => Some(*number),
+            ConfigValue::Raw(text) => text.parse::<i64>().ok(),
             _ => None,
         };
         let number = number.ok_or_else(|| value.is_not("a whole number", "100"))?;
@@ -132,15 +132,15 @@ where
 }
 
 /// A number within `bounds`, with or without a fraction.
-pub(super) fn number(bounds: RangeInclusive<f64>) -> impl Fn(&Value) -> Result<f64, Problem> {
+pub(super) fn number(bounds: RangeInclusive<f64>) -> impl Fn(&ConfigValue) -> Result<f64, Problem> {
     move |value| {
         let number = match value {
-            Value::Float(number) => Some(*number),
+            ConfigValue::Float(number) => Some(*number),
             // Out of the exact range of a float lies nothing that any bounds allow.
-            Value::Integer(number) => {
+            ConfigValue::Integer(number) => {
                 i32::try_from(*number).map_or(Some(f64::INFINITY), |n| Some(n.into()))
             }
-            Value::Raw(text) => text.parse().ok(),
+            ConfigValue::Raw(text) => text.parse().ok(),
             _ => None,
         };
         let number = number.ok_or_else(|| value.is_not("a number", "0.5"))?;
@@ -156,10 +156,10 @@ pub(super) fn number(bounds: RangeInclusive<f64>) -> impl Fn(&Value) -> Result<f
 /// A duration with its unit, within `bounds`.
 pub(super) fn duration(
     bounds: RangeInclusive<Duration>,
-) -> impl Fn(&Value) -> Result<Duration, Problem> {
+) -> impl Fn(&ConfigValue) -> Result<Duration, Problem> {
     move |value| {
         let text = match value {
-            Value::Text(text) | Value::Raw(text) => Some(text),
+            ConfigValue::Text(text) | ConfigValue::Raw(text) => Some(text),
             _ => None,
         };
         let duration = text.and_then(|text| humantime::parse_duration(text).ok());
@@ -184,10 +184,10 @@ pub(super) fn duration(
 /// A number of bytes with its unit, within `bounds`.
 pub(super) fn size(
     bounds: RangeInclusive<ByteSize>,
-) -> impl Fn(&Value) -> Result<ByteSize, Problem> {
+) -> impl Fn(&ConfigValue) -> Result<ByteSize, Problem> {
     move |value| {
         let size = match value {
-            Value::Text(text) | Value::Raw(text) => text.parse::<ByteSize>().ok(),
+            ConfigValue::Text(text) | ConfigValue::Raw(text) => text.parse::<ByteSize>().ok(),
             _ => None,
         };
         let size = size.ok_or_else(|| {
@@ -203,19 +203,19 @@ pub(super) fn size(
 
 /// A list; in the environment, its items are divided by commas.
 pub(super) fn list<T>(
-    item: impl Fn(&Value) -> Result<T, Problem>,
-) -> impl Fn(&Value) -> Result<Vec<T>, Problem> {
-    let numbered = move |(index, value): (usize, &Value)| {
+    item: impl Fn(&ConfigValue) -> Result<T, Problem>,
+) -> impl Fn(&ConfigValue) -> Result<Vec<T>, Problem> {
+    let numbered = move |(index, value): (usize, &ConfigValue)| {
         item(value).map_err(|problem| Problem {
             what: format!("item {} {}", index + 1, problem.what),
             ..problem
         })
     };
     move |value| match value {
-        Value::List(items) => items.iter().enumerate().map(&numbered).collect(),
-        Value::Raw(text) => text
+        ConfigValue::List(items) => items.iter().enumerate().map(&numbered).collect(),
+        ConfigValue::Raw(text) => text
             .split(',')
-            .map(|item| Value::Raw(item.trim().to_owned()))
+            .map(|item| ConfigValue::Raw(item.trim().to_owned()))
             .enumerate()
             .map(|(index, value)| numbered((index, &value)))
             .collect(),
@@ -226,10 +226,10 @@ pub(super) fn list<T>(
 /// One of a few words.
 pub(super) fn choice<T: Copy>(
     choices: &'static [(&'static str, T)],
-) -> impl Fn(&Value) -> Result<T, Problem> {
+) -> impl Fn(&ConfigValue) -> Result<T, Problem> {
     move |value| {
         let chosen = match value {
-            Value::Text(text) | Value::Raw(text) => {
+            ConfigValue::Text(text) | ConfigValue::Raw(text) => {
                 choices.iter().find(|(name, _)| name == text).map(|(_, choice)| *choice)
             }
             _ => None,
@@ -245,7 +245,7 @@ pub(super) fn choice<T: Copy>(
 }
 
 /// An address and port to listen on.
-pub(super) fn address(value: &Value) -> Result<SocketAddr, Problem> {
+pub(super) fn address(value: &ConfigValue) -> Result<SocketAddr, Problem> {
     string(value)?.parse().map_err(|_| {
         Problem::new(
             "is not an IP address with a port",

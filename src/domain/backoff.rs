@@ -1,15 +1,14 @@
 //! The waits between attempts: the only file that names the crate `backoff`.
 //!
-//! The crate has no maintainer any more (RUSTSEC-2025-0012), so it lends us its schedule and nothing
-//! else. Its own randomization is off, because it is applied after the cap and cannot be seeded; its
-//! elapsed limit is off, because it gives up after 15 minutes unless told not to, and giving up is a
-//! decision of [`super::retry`].
+//! The crate is no longer maintained (RUSTSEC-2025-0012), so only its schedule is used. Its randomization
+//! is off, because it comes after the cap and cannot be seeded. Its elapsed limit is off, because
+//! [`super::retry`] decides when to give up.
 
 use std::time::Duration;
 
 use backoff::{ExponentialBackoff, ExponentialBackoffBuilder, backoff::Backoff as _};
 
-/// The terms of an exponential schedule.
+/// The settings of an exponential schedule.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Schedule {
     /// The first wait.
@@ -18,12 +17,12 @@ pub struct Schedule {
     pub multiplier: f64,
     /// No wait is longer, jitter included.
     pub max: Duration,
-    /// The share of a wait that chance may add or take away, from 0 to 1.
+    /// The share of a wait that jitter may add or subtract, from 0 to 1.
     pub jitter: f64,
 }
 
 impl Schedule {
-    /// A schedule from its first wait on.
+    /// Starts the schedule at its first wait.
     #[must_use]
     pub fn start(self) -> Backoff {
         let waits = ExponentialBackoffBuilder::new()
@@ -33,27 +32,27 @@ impl Schedule {
             .with_randomization_factor(0.0)
             .with_max_elapsed_time(None)
             .build();
-        Backoff { terms: self, waits }
+        Backoff { schedule: self, waits }
     }
 }
 
-/// A schedule under way: one job's, or one connection's.
+/// A running schedule, of one job or one connection.
 #[derive(Debug)]
 pub struct Backoff {
-    terms: Schedule,
+    schedule: Schedule,
     waits: ExponentialBackoff,
 }
 
 impl Backoff {
-    /// The next wait. `chance` is drawn evenly from 0 to 1.
-    pub fn next(&mut self, chance: f64) -> Duration {
-        // `None` would mean that the elapsed limit was reached; there is none.
-        let wait = self.waits.next_backoff().unwrap_or(self.terms.max);
-        let spread = self.terms.jitter * (2.0 * chance.clamp(0.0, 1.0) - 1.0);
-        wait.mul_f64((1.0 + spread).max(0.0)).min(self.terms.max)
+    /// The next wait. `jitter` is evenly distributed from 0 to 1.
+    pub fn next(&mut self, jitter: f64) -> Duration {
+        // `None` would mean that the elapsed limit is over; there is none.
+        let wait = self.waits.next_backoff().unwrap_or(self.schedule.max);
+        let spread = self.schedule.jitter * (2.0 * jitter.clamp(0.0, 1.0) - 1.0);
+        wait.mul_f64((1.0 + spread).max(0.0)).min(self.schedule.max)
     }
 
-    /// Begins again with the first wait.
+    /// Starts again at the first wait.
     pub fn reset(&mut self) {
         self.waits.reset();
     }

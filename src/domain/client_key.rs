@@ -1,6 +1,6 @@
-//! A client as the flow knows it.
+//! The number of a client.
 
-/// The number of a client with a configured secret, for as long as the process runs. It is never given to another
-/// client, so what is known of a client stays its own when secrets are read again.
+/// The number of a client with a configured secret. No other client gets it while the process runs, so the state of
+/// a client survives a reload of the secrets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClientKey(pub u32);

@@ -1,11 +1,13 @@
-//! How a token is shown: never itself, always its fingerprint.
+//! The fingerprint of a token: the only form in which a token is shown.
 
 use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-/// Bytes of the digest that are shown: twelve hex digits tell the tokens of any one incident apart
-/// and give nothing of the token away.
+use super::hex;
+
+/// The bytes of the digest that are shown. Twelve hex digits distinguish the tokens of one incident and
+/// reveal nothing of the token.
 const SHOWN_BYTES: usize = 6;
 
 /// The first twelve hex digits of the SHA-256 of a token.
@@ -22,25 +24,16 @@ impl Fingerprint {
         Self(shown)
     }
 
-    /// Reads a fingerprint as it is shown: a header of ours may hold one. `None` for anything else.
+    /// Reads a fingerprint as it is shown, for instance in one of our headers. `None` for anything else.
     #[must_use]
     pub fn parse(shown: &str) -> Option<Self> {
-        let mut bytes = [0; SHOWN_BYTES];
-        let digits = shown.as_bytes();
-        if digits.len() != 2 * SHOWN_BYTES {
-            return None;
-        }
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            let digit = |at: usize| char::from(pair[at]).to_digit(16);
-            *byte = u8::try_from(digit(0)? << 4 | digit(1)?).ok()?;
-        }
-        Some(Self(bytes))
+        hex::from_hex(shown).map(Self)
     }
 }
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex::to_hex(&self.0))
     }
 }
 

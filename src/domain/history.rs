@@ -1,21 +1,21 @@
-//! What has happened to a job so far, over all its deliveries that we know of.
+//! What has happened to a job so far, over all known deliveries.
 
 use std::time::{Duration, SystemTime};
 
 use super::verdict::{Failure, ResultLabel};
 
-/// Why a token may already be revoked although no answer said so. The greater proves more.
+/// Why a token may already be revoked although no response said so. The greater value proves more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Ambiguity {
-    /// The broker delivered the job before, and what became of that delivery is not known. It also
-    /// marks jobs that were only ever waiting, so it proves less than [`Ambiguity::Attempt`].
+    /// The broker delivered the job before, and the end of that delivery is unknown. This also marks jobs
+    /// that only waited, so it proves less than [`Ambiguity::Attempt`].
     Redelivered,
-    /// An attempt of ours ended after the request began to go out.
+    /// An attempt of ours failed after the request began to go out.
     Attempt,
 }
 
 impl Ambiguity {
-    /// Its name in headers and logs.
+    /// The name in headers and logs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -24,60 +24,58 @@ impl Ambiguity {
         }
     }
 
-    /// The ambiguity of that name, as [`Ambiguity::as_str`] spells it.
+    /// The ambiguity with this name, as [`Ambiguity::as_str`] spells it.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::Attempt, Self::Redelivered].into_iter().find(|ambiguity| ambiguity.as_str() == name)
     }
 }
 
-/// A job's past: what travels in our headers through a stay in a retry queue.
+/// A job's history. Our headers carry it through a stay in a retry queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct History {
-    /// Calls known to have been made.
+    /// How many calls are known to have been made.
     pub attempts: u32,
-    /// Stays in a retry queue.
+    /// How many stays in a retry queue there were.
     pub stays: u32,
-    /// When the first attempt failed, its own or that of a job that it followed.
+    /// When the first attempt failed: its own, or that of a job that it followed.
     pub first_failed_at: Option<SystemTime>,
-    /// What the last failed attempt came to.
+    /// The result of the last failed attempt.
     pub last_error: Option<ResultLabel>,
     /// Whether, and why, the token may already be revoked.
     pub ambiguity: Option<Ambiguity>,
-    /// How long its client or the worker was paused since the first failure: up to `parked_at`, or up to now.
+    /// How long its calls were paused since the first failure, up to `parked_at` or up to now.
     pub paused: Duration,
-    /// When it was put off the last time; the pauses since then are counted when it comes again.
+    /// When it was last parked or requeued. The pauses since then are counted at its next delivery.
     pub parked_at: Option<SystemTime>,
 }
 
 impl History {
-    /// No longer pause is believed or counted: whoever forges one delays the end of his own job, and no more than
-    /// this.
+    /// The longest pause that is counted. So a forged value delays the end of its own job by at most this time.
     pub const MOST_PAUSED: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-    /// How long the job has been failing, pauses not counted. `None` where the first failure is still to come: the
-    /// clock was stepped back since.
+    /// How long the job has been failing, without pauses. `None` if the clock was stepped back to before the first
+    /// failure.
     #[must_use]
     pub fn age(&self, now: SystemTime) -> Option<Duration> {
         let since = now.duration_since(self.first_failed_at?).ok()?;
         Some(since.saturating_sub(self.paused))
     }
 
-    /// The pauses in milliseconds, for a header or a journal: no less than they lasted.
+    /// The pauses in milliseconds, rounded up, for a header or a journal.
     #[must_use]
     pub fn paused_millis(&self) -> u64 {
         let paused = self.paused.min(Self::MOST_PAUSED);
         u64::try_from(paused.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
     }
 
-    /// The pauses that a header or a journal tells of, within bounds.
+    /// The pauses of a header or a journal, within bounds.
     #[must_use]
     pub fn paused_for(millis: u64) -> Duration {
         Duration::from_millis(millis).min(Self::MOST_PAUSED)
     }
 
-    /// Notes that the broker flags the delivery as seen before. An attempt of ours proves more, so it
-    /// is not overwritten.
+    /// Notes the broker's flag of a redelivery. An attempt of ours proves more, so it is not overwritten.
     #[must_use]
     pub fn redelivered(mut self, redelivered: bool) -> Self {
         if redelivered {
@@ -86,7 +84,7 @@ impl History {
         self
     }
 
-    /// Notes one failed attempt, seen at `now`.
+    /// Notes an attempt that failed at `now`.
     pub fn failed(&mut self, failure: &Failure, now: SystemTime) {
         self.first_failed_at.get_or_insert(now);
         self.last_error = Some(failure.label);

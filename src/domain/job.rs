@@ -13,13 +13,13 @@ mod expiry;
 
 pub use expiry::ExpiryFault;
 
-/// Larger bodies are refused without being parsed, in bytes.
+/// The largest body that is parsed, in bytes.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// The endpoint's limit on its string fields, in characters.
 pub const MAX_TEXT_CHARS: usize = 100;
 
-/// Some programs write it in front of all that they write as UTF-8. It is no part of the JSON.
+/// Some programs write it in front of UTF-8 text. It is not part of the JSON.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// A body without a byte order mark in front.
@@ -29,7 +29,7 @@ pub fn without_mark(body: &[u8]) -> &[u8] {
     body.strip_prefix(BYTE_ORDER_MARK.encode_utf8(&mut mark).as_bytes()).unwrap_or(body)
 }
 
-/// What stands in for the fields that a job leaves out.
+/// The values of fields that a job leaves out.
 #[derive(Debug, Clone, Default)]
 pub struct JobDefaults {
     /// The audience, if the job names none.
@@ -42,17 +42,17 @@ pub struct JobDefaults {
 pub struct Job {
     /// The token, byte for byte as the producer sent it.
     pub token: SecretString,
-    /// How the token is shown.
+    /// The fingerprint of the token.
     pub fingerprint: Fingerprint,
     /// The audience to name to the endpoint.
     pub audience: Arc<str>,
-    /// The client on whose behalf to call; `None` if neither the job nor the configuration names one.
+    /// The client of the call; `None` if neither the job nor the configuration names one.
     pub client_id: Option<Arc<str>>,
     /// The merchant's user, if given.
     pub username: Option<String>,
-    /// When the token dies by itself.
+    /// When the token expires.
     pub expires_at: Option<SystemTime>,
-    /// The client secret that the body carried. It is never used, but it must not be shown either.
+    /// A client secret in the body. It is never used and must never be shown.
     pub carried_client_secret: Option<SecretString>,
 }
 
@@ -69,7 +69,7 @@ impl Job {
     ///
     /// [`InvalidJob`] names what is wrong, and where, without repeating any of the content.
     pub fn parse(body: &[u8], defaults: &JobDefaults) -> Result<Self, InvalidJob> {
-        let fields = Fields::read(body)?;
+        let fields = BodyFields::read(body)?;
         let token = text("refresh_token", fields.refresh_token)?
             .ok_or(InvalidJob::Missing("refresh_token"))?;
         length("refresh_token", &token, 1)?;
@@ -99,21 +99,21 @@ impl Job {
         })
     }
 
-    /// Finds the job's own secrets in texts that came from elsewhere.
+    /// Finds the job's own secrets in foreign texts.
     #[must_use]
     pub fn redactor(&self) -> Redactor<'_> {
         Redactor::new([&self.token].into_iter().chain(&self.carried_client_secret))
     }
 
-    /// Whether the token has died by itself, by every clock within the allowed skew. Most jobs name no
-    /// such moment, and need no look at the clock.
+    /// Whether the token has expired, by every clock within the allowed skew. Most jobs have no expiry and do
+    /// not read the clock.
     #[must_use]
     pub fn expired(&self, now: impl FnOnce() -> SystemTime) -> bool {
         self.expires_at.is_some_and(|at| unix_time::has_passed(at, now()))
     }
 }
 
-/// Why a body is no job. The texts name the fault and its place, never the content: it may be a token.
+/// Why a body is not a job. The texts name the fault and its position, never the content: it may be a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum InvalidJob {
     /// Nothing to read.
@@ -139,7 +139,7 @@ pub enum InvalidJob {
     /// JSON that ends too early.
     #[error("the body is cut short: the JSON object does not end")]
     CutShort,
-    /// The same field twice: nobody can say which is meant.
+    /// The same field twice.
     #[error("a field of the job stands twice (line {line}, column {column})")]
     Duplicate {
         /// Counted from 1.
@@ -167,10 +167,9 @@ pub enum InvalidJob {
     Expiry(ExpiryFault),
 }
 
-/// The fields as they stand in the body. Unknown ones are skipped; a known one that stands twice is an
-/// error of the derived reader.
+/// The fields of the body. Unknown fields are skipped; a known field that occurs twice is an error.
 #[derive(Deserialize)]
-struct Fields {
+struct BodyFields {
     refresh_token: Option<Value>,
     audience: Option<Value>,
     username: Option<Value>,
@@ -180,7 +179,7 @@ struct Fields {
     client_secret: Option<Value>,
 }
 
-impl Fields {
+impl BodyFields {
     fn read(body: &[u8]) -> Result<Self, InvalidJob> {
         if body.len() > MAX_BODY_BYTES {
             return Err(InvalidJob::TooLarge(body.len()));
@@ -201,7 +200,7 @@ impl Fields {
 }
 
 impl InvalidJob {
-    /// Keeps the place of a JSON error and drops its text, which may quote the content.
+    /// Keeps the position of a JSON error and drops its text, which may quote the content.
     fn from_json(error: &serde_json::Error) -> Self {
         let (line, column) = (error.line(), error.column());
         match error.classify() {
@@ -214,7 +213,7 @@ impl InvalidJob {
     }
 }
 
-/// The string of a field; `null` counts as left out.
+/// The string in a field; `null` counts as absent.
 fn text(name: &'static str, value: Option<Value>) -> Result<Option<String>, InvalidJob> {
     match value {
         None | Some(Value::Null) => Ok(None),
@@ -223,7 +222,7 @@ fn text(name: &'static str, value: Option<Value>) -> Result<Option<String>, Inva
     }
 }
 
-/// A client secret that a body carries, whatever its type.
+/// A client secret in the body, of any type.
 fn carried(value: Value) -> Option<SecretString> {
     match value {
         Value::Null => None,

@@ -1,11 +1,11 @@
-//! From what one attempt showed to what the job does next: judged here, acted on elsewhere.
+//! From a verdict to what the job does next. A pure decision: the pipeline acts on it.
 
 use std::time::{Duration, SystemTime};
 
 use super::{
     fingerprint::Fingerprint,
     history::{Ambiguity, History},
-    outcome::{DeadLetter, Ending, Outcome, Reason},
+    outcome::{Completion, DeadLetter, Outcome, Reason},
     retry::{Retry, RetryPolicy},
     verdict::{Failure, Rejection, ResultLabel, Verdict},
 };
@@ -19,12 +19,12 @@ pub struct Policy {
     pub presume_revoked_after_ambiguity: bool,
 }
 
-/// What a verdict is judged against.
+/// What a decision needs to know besides the verdict, the history and the policy.
 #[derive(Debug, Clone, Copy)]
-pub struct Circumstances {
-    /// The wall clock.
+pub struct AttemptContext {
+    /// The time of day.
     pub now: SystemTime,
-    /// How long the job has been failing in flight, pauses not counted.
+    /// How long the job has been failing in flight, without pauses.
     pub failing_for: Duration,
     /// Whether the endpoint answered another job since this attempt began.
     pub others_answered: bool,
@@ -34,30 +34,30 @@ pub struct Circumstances {
 
 /// What a job does after an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Judgement {
-    /// This delivery is over.
+pub enum Decision {
+    /// This delivery ends.
     Finish(Outcome),
-    /// It waits, still in flight, and is tried again.
+    /// The job stays in flight, waits and gets another attempt.
     Wait {
-        /// The server's wish, clamped: the wait is no shorter.
+        /// The wait is no shorter than this: the server's `Retry-After`, clamped.
         at_least: Duration,
     },
 }
 
-/// Judges a verdict and notes it in the job's history.
+/// Decides what the job does after this verdict, and records the verdict in the job's history.
 #[must_use]
 pub fn judge(
     verdict: Verdict,
     history: &mut History,
     policy: &Policy,
-    around: Circumstances,
-) -> Judgement {
+    context: AttemptContext,
+) -> Decision {
     match verdict {
-        Verdict::Revoked => Judgement::Finish(Outcome::Done(Ending::Revoked)),
+        Verdict::Revoked => Decision::Finish(Outcome::Done(Completion::Revoked)),
         Verdict::Rejected(rejection) => {
-            Judgement::Finish(rejected(rejection, history, policy, around))
+            Decision::Finish(rejected(rejection, history, policy, context))
         }
-        Verdict::Transient(failure) => failed(&failure, history, policy, around),
+        Verdict::Transient(failure) => failed(&failure, history, policy, context),
     }
 }
 
@@ -65,14 +65,14 @@ fn rejected(
     rejection: Rejection,
     history: &mut History,
     policy: &Policy,
-    around: Circumstances,
+    context: AttemptContext,
 ) -> Outcome {
-    // The flag of redelivery alone proves too little to presume success: it also marks jobs that
-    // were only ever waiting, and a wrong secret is answered with the same code.
+    // A redelivery alone proves too little to presume success. It also marks jobs that only waited,
+    // and the endpoint rejects a wrong secret with the same code.
     if policy.presume_revoked_after_ambiguity && history.ambiguity == Some(Ambiguity::Attempt) {
-        return Outcome::Done(Ending::PresumedRevoked);
+        return Outcome::Done(Completion::PresumedRevoked);
     }
-    history.first_failed_at.get_or_insert(around.now);
+    history.first_failed_at.get_or_insert(context.now);
     history.last_error = Some(ResultLabel::Rejected);
     let said = rejection.message.as_deref().unwrap_or("it gave no text");
     let code = &rejection.code;
@@ -96,9 +96,8 @@ fn rejected(
         detail,
         code: Some(rejection.code),
         http_status: Some(rejection.http_status),
-        fingerprint: Some(around.fingerprint),
-        history: *history,
-        dead_at: around.now,
+        fingerprint: Some(context.fingerprint),
+        dead_at: context.now,
     })
 }
 
@@ -106,18 +105,15 @@ fn failed(
     failure: &Failure,
     history: &mut History,
     policy: &Policy,
-    around: Circumstances,
-) -> Judgement {
-    history.failed(failure, around.now);
+    context: AttemptContext,
+) -> Decision {
+    let AttemptContext { now, failing_for, others_answered, fingerprint } = context;
+    history.failed(failure, now);
     let at_least = failure.retry_after.unwrap_or_default().min(policy.retry.retry_after_max);
-    let next =
-        policy.retry.after_failure(history, around.now, around.failing_for, around.others_answered);
-    match next {
-        Retry::InHand => Judgement::Wait { at_least },
-        Retry::Park => {
-            Judgement::Finish(Outcome::Parked(policy.retry.park(history, at_least, around.now)))
-        }
-        Retry::GiveUp => Judgement::Finish(Outcome::DeadLettered(DeadLetter {
+    match policy.retry.after_failure(history, now, failing_for, others_answered) {
+        Retry::Wait => Decision::Wait { at_least },
+        Retry::Park => Decision::Finish(Outcome::Parked(policy.retry.park(history, at_least, now))),
+        Retry::GiveUp => Decision::Finish(Outcome::DeadLettered(DeadLetter {
             reason: Reason::Exhausted,
             detail: format!(
                 "no answer of the endpoint in {} calls while others were answered; the last one ended as {}",
@@ -125,9 +121,8 @@ fn failed(
             ),
             code: None,
             http_status: failure.http_status,
-            fingerprint: Some(around.fingerprint),
-            history: *history,
-            dead_at: around.now,
+            fingerprint: Some(fingerprint),
+            dead_at: now,
         })),
     }
 }

@@ -1,28 +1,23 @@
-//! When two jobs are the same call.
+//! The key that two jobs share if they are the same call.
 
 use std::fmt;
 
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
-use super::job::Job;
+use super::{hex, job::Job};
 
 /// Bytes of a SHA-256.
 const DIGEST_BYTES: usize = 32;
 
-/// Digits of a key in hex.
-const HEX_DIGITS: usize = DIGEST_BYTES * 2;
-
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
-
-/// What makes two jobs the same call: the SHA-256 over token, client, audience and user.
+/// The SHA-256 over token, client, audience and user. Jobs with the same key are the same call.
 ///
-/// The full digest, where a [`Fingerprint`](super::Fingerprint) would do to tell tokens apart on a
-/// screen: a job is settled without a call on the strength of this key.
+/// It is the full digest, longer than a [`Fingerprint`](super::Fingerprint), because a job with a known key
+/// is settled without a call.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JobKey([u8; DIGEST_BYTES]);
 
-/// Unlike a fingerprint it is never logged: nobody reads it.
+/// Unlike a fingerprint it is never logged.
 impl fmt::Debug for JobKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JobKey").finish_non_exhaustive()
@@ -30,8 +25,8 @@ impl fmt::Debug for JobKey {
 }
 
 impl JobKey {
-    /// Each part goes in behind its length: `ab` and `c` must not be `a` and `bc`. A part that is left
-    /// out is another call than one that is empty.
+    /// Hashes each part after its length, so that `ab` and `c` differ from `a` and `bc`. An absent part
+    /// differs from an empty one.
     fn of(parts: [Option<&str>; 4]) -> Self {
         let mut digest = Sha256::new();
         for part in parts {
@@ -47,30 +42,20 @@ impl JobKey {
         Self(digest.finalize().into())
     }
 
-    /// The key in hex, for a journal that is to know the job again.
+    /// The key in lower-case hex, as a journal keeps it.
     #[must_use]
     pub fn to_hex(self) -> String {
-        self.0.iter().fold(String::with_capacity(HEX_DIGITS), |mut hex, byte| {
-            hex.extend([byte >> 4, byte & 0xf].map(|digit| char::from(DIGITS[usize::from(digit)])));
-            hex
-        })
+        hex::to_hex(&self.0)
     }
 
-    /// The key that [`JobKey::to_hex`] wrote so; `None` for anything else.
+    /// The key that [`JobKey::to_hex`] wrote; `None` for anything else.
     #[must_use]
     pub fn from_hex(hex: &str) -> Option<Self> {
-        let digit = |c: u8| DIGITS.iter().position(|digit| *digit == c);
-        if hex.len() != HEX_DIGITS {
-            return None;
-        }
-        let mut key = [0; DIGEST_BYTES];
-        for (byte, pair) in key.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
-            *byte = u8::try_from(digit(pair[0])? << 4 | digit(pair[1])?).ok()?;
-        }
-        Some(Self(key))
+        let is_lower_case = !hex.bytes().any(|byte| byte.is_ascii_uppercase());
+        hex::from_hex(hex).filter(|_| is_lower_case).map(Self)
     }
 
-    /// The whole digest, to be kept where jobs are remembered.
+    /// The whole digest.
     #[must_use]
     pub const fn to_bytes(self) -> [u8; DIGEST_BYTES] {
         self.0

@@ -1,4 +1,4 @@
-//! The two lanes: logouts in front, sweeps behind.
+//! The two lanes: interactive logouts and bulk sweeps.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use std::fmt;
 pub enum Lane {
     /// Logouts: a person waits for the effect.
     Interactive,
-    /// Sweeps: many tokens, nobody waits for a single one.
+    /// Sweeps: many tokens, and no person waits for a single one.
     Bulk,
 }
 
@@ -15,7 +15,7 @@ impl Lane {
     /// Both lanes, the favoured one first.
     pub const ALL: [Self; 2] = [Self::Interactive, Self::Bulk];
 
-    /// The one that this is not.
+    /// The other lane.
     #[must_use]
     pub const fn other(self) -> Self {
         match self {
@@ -33,7 +33,7 @@ impl Lane {
         }
     }
 
-    /// The lane of that name, as [`Lane::as_str`] spells it.
+    /// The lane with this name, as [`Lane::as_str`] spells it.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|lane| lane.as_str() == name)
@@ -56,7 +56,7 @@ pub struct PerLane<T> {
 }
 
 impl<T> PerLane<T> {
-    /// Makes the value of each lane.
+    /// Calls `make` for each lane.
     pub fn from_fn(mut make: impl FnMut(Lane) -> T) -> Self {
         Self { interactive: make(Lane::Interactive), bulk: make(Lane::Bulk) }
     }
@@ -69,7 +69,7 @@ impl<T> PerLane<T> {
         }
     }
 
-    /// The value of `lane`, to change it.
+    /// The value of `lane`, mutable.
     pub const fn get_mut(&mut self, lane: Lane) -> &mut T {
         match lane {
             Lane::Interactive => &mut self.interactive,

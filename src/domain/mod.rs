@@ -1,42 +1,50 @@
-//! The words of the trade and their rules: job, lane, verdict, retry schedule, outcome, settlement.
+//! The rules of jobs: job, lane, verdict, retry schedule, outcome.
 //!
-//! Everything here is pure: no I/O, no clock, no randomness of its own. Time and chance come in as
-//! arguments, so every rule can be tested as a table.
+//! Everything here is pure: no I/O, no clock, no randomness. Time and jitter are arguments, so every rule can
+//! be tested as a table.
 
-mod arrival;
 mod backoff;
 mod client_key;
+mod error_chain;
 mod fingerprint;
+mod hex;
 mod history;
 mod job;
 mod judge;
 mod key;
 mod lane;
+mod message_metadata;
 mod outcome;
+mod rate;
 mod redact;
 mod retry;
+mod rfc3339;
 mod stored_letter;
 mod stray;
 mod trace;
 mod unix_time;
 mod verdict;
 
-pub use arrival::{Arrival, JobId};
 pub use backoff::{Backoff, Schedule};
 pub use client_key::ClientKey;
+pub use error_chain::ErrorChain;
 pub use fingerprint::Fingerprint;
+pub use hex::{from_hex, to_hex};
 pub use history::{Ambiguity, History};
 #[cfg(any(test, fuzzing))]
 pub use job::invariants as job_invariants;
 pub use job::{
     ExpiryFault, InvalidJob, Job, JobDefaults, MAX_BODY_BYTES, MAX_TEXT_CHARS, without_mark,
 };
-pub use judge::{Circumstances, Judgement, Policy, judge};
+pub use judge::{AttemptContext, Decision, Policy, judge};
 pub use key::JobKey;
 pub use lane::{Lane, PerLane};
-pub use outcome::{DeadLetter, Ending, Outcome, Parking, Reason, Settlement};
+pub use message_metadata::{JobId, MessageMetadata};
+pub use outcome::{Completion, DeadLetter, Outcome, Reason};
+pub use rate::Rate;
 pub use redact::{Redactor, cut};
 pub use retry::{Retry, RetryPolicy};
+pub use rfc3339::{parse_rfc3339, rfc3339, rfc3339_millis};
 pub use stored_letter::{DeadReason, StoredLetter};
 pub use stray::Stray;
 pub use trace::TraceContext;

@@ -1,27 +1,19 @@
-//! Keeps a job's own secrets out of texts that came from elsewhere.
+//! Keeps a job's own secrets out of foreign texts.
 //!
-//! An endpoint may echo what it was sent, and a producer may use the token as the message id: neither may
-//! reach a log line or a header of ours. Whoever echoes may encode, escape or cut. So a text is not searched
-//! for whole secrets, but for every run of characters that it shares with a form of a secret. A list of
-//! whole forms was turned down: no list holds every cut.
+//! An endpoint may echo what it was sent, and a producer may use the token as the message id. Neither may
+//! reach a log line or a header of ours. An echo may be encoded, escaped or cut. So the search is not for
+//! whole secrets, but for every run of characters that a text shares with a form of a secret. A list of whole
+//! forms was turned down, because it cannot contain every cut.
 //!
-//! Replacing every long string in a text was turned down as well. A request id or a code of the endpoint is
-//! often what an operator needs to ask the vendor about a failure. So some encodings pass, and docs/queues.md
-//! says which.
+//! Replacing every long string was turned down as well: operators need request ids and codes to ask the
+//! vendor about a failure. So some encodings pass; docs/queues.md lists them.
 //!
-//! The cost grows with the length of the text. The endpoint's texts are cut to 1,024 characters before, and a
-//! revoked job needs no search at all.
+//! The cost grows with the length of the text. The endpoint's texts are cut to 1,024 characters first, and a
+//! revoked job needs no search.
 
 mod forms;
 mod reading;
 mod runs;
-/// Whether `part` stands in `text`. Both are short here, and the standard library's search prepares itself at a cost of
-/// more than a thousand instructions for each job.
-fn is_part(part: &str, text: &str) -> bool {
-    let part = part.as_bytes();
-    part.is_empty() || text.as_bytes().windows(part.len()).any(|window| window == part)
-}
-
 #[cfg(test)]
 mod tests;
 
@@ -31,21 +23,21 @@ use secrecy::{ExposeSecret, SecretString};
 
 use self::{forms::Form, reading::ways_to_read, runs::Runs};
 
-/// What stands where a secret stood.
+/// Replaces a secret in a text.
 const REDACTED: &str = "[redacted]";
 
-/// So many characters of a secret in a row tell something of it. Words that a text and a secret share by
-/// chance are mostly shorter.
+/// This many characters of a secret in a row reveal something of it. Words that a text and a secret share
+/// by chance are mostly shorter.
 const RUN: usize = 8;
 
-/// The same in ids, which share no words by chance.
+/// The same for ids, which share no words by chance.
 const RUN_OF_AN_ID: usize = 6;
 
-/// Searches foreign text for secrets of the job at hand, in the forms that docs/queues.md lists.
+/// Searches foreign texts for secrets of one job, in the forms that docs/queues.md lists.
 #[derive(Default)]
 pub struct Redactor<'a> {
     secrets: Vec<&'a SecretString>,
-    /// Made once a text has to be searched: most jobs end without one.
+    /// Built for the first search: most jobs need none.
     forms: OnceLock<Vec<Form>>,
     forms_of_an_id: OnceLock<Vec<Form>>,
 }
@@ -57,14 +49,14 @@ impl std::fmt::Debug for Redactor<'_> {
 }
 
 impl<'a> Redactor<'a> {
-    /// A redactor of these secrets; empty ones are ignored.
+    /// A redactor for these secrets; empty ones are ignored.
     pub fn new(secrets: impl IntoIterator<Item = &'a SecretString>) -> Self {
         let secrets = secrets.into_iter().filter(|secret| !secret.expose_secret().is_empty());
         Self { secrets: secrets.collect(), ..Self::default() }
     }
 
-    /// `text` on one line, with every run of characters replaced that tells something of a secret: 8 in a
-    /// row, or half of a shorter secret.
+    /// `text` on one line, without every run of characters that reveals something of a secret: 8 in a row, or
+    /// half of a shorter secret.
     #[must_use]
     pub fn clean(&self, text: &str) -> String {
         let mut hidden = vec![false; text.len()];
@@ -83,11 +75,23 @@ impl<'a> Redactor<'a> {
             }
             was_hidden = hidden[at];
         }
+        // A secret with a blank in it appears only now if the text had a control character in its place.
+        for secret in self.wholes().filter(|secret| !REDACTED.contains(secret)) {
+            if clean.contains(secret) {
+                clean = clean.replace(secret, REDACTED);
+            }
+        }
         clean
     }
 
-    /// Whether an id tells something of a secret: it shares 6 characters in a row with one or half of a
-    /// shorter one, or is a part of one.
+    /// Each secret as it is, and without blanks around it.
+    fn wholes(&self) -> impl Iterator<Item = &str> {
+        let secrets = self.secrets.iter().map(|secret| secret.expose_secret());
+        secrets.flat_map(|secret| [secret, secret.trim()]).filter(|whole| !whole.is_empty())
+    }
+
+    /// Whether an id reveals a part of a secret. It does if both share 6 characters in a row, or half of a
+    /// shorter secret. It also does if the id is a part of the secret.
     #[must_use]
     pub fn concerns(&self, id: &str) -> bool {
         let found = |_, _| ControlFlow::Break(());
@@ -95,8 +99,7 @@ impl<'a> Redactor<'a> {
             || self.search(id, &self.forms_of_an_id, RUN_OF_AN_ID, &mut { found }).is_break()
     }
 
-    /// Whether `text` shows a secret as it stands, or is a part of one. For whoever asks too often to ask for
-    /// more.
+    /// Whether `text` contains a secret as it is, or is a part of one. A cheap check for every job.
     #[must_use]
     pub fn shows(&self, text: &str) -> bool {
         self.secrets.iter().any(|secret| {
@@ -105,7 +108,7 @@ impl<'a> Redactor<'a> {
         })
     }
 
-    /// Tells the place, in bytes, of each run that `text` shares with a secret.
+    /// Calls `tell` with the byte range of each run that `text` shares with a secret.
     fn search(
         &self,
         text: &str,
@@ -116,13 +119,10 @@ impl<'a> Redactor<'a> {
         if self.secrets.is_empty() {
             return ControlFlow::Continue(());
         }
-        for secret in &self.secrets {
-            let secret = secret.expose_secret();
-            // As it stands, blanks around it included: no reading keeps every character.
-            for whole in [secret, secret.trim()].into_iter().filter(|whole| !whole.is_empty()) {
-                for (at, _) in text.match_indices(whole) {
-                    tell(at, at + whole.len())?;
-                }
+        // No reading keeps every character.
+        for whole in self.wholes() {
+            for (at, _) in text.match_indices(whole) {
+                tell(at, at + whole.len())?;
             }
         }
         let forms = forms.get_or_init(|| {
@@ -139,8 +139,7 @@ impl<'a> Redactor<'a> {
     }
 }
 
-/// `text` cut to at most `max` characters, with an ellipsis in the last place where something is
-/// missing.
+/// `text` cut to at most `max` characters. A cut text ends with an ellipsis.
 #[must_use]
 pub fn cut(text: &str, max: usize) -> String {
     if text.chars().count() <= max {
@@ -149,4 +148,11 @@ pub fn cut(text: &str, max: usize) -> String {
     let mut short: String = text.chars().take(max.saturating_sub(1)).collect();
     short.push('…');
     short
+}
+
+/// Whether `text` contains `part`. Both are short here. The standard library's search would cost more than a
+/// thousand instructions of preparation for each job.
+fn is_part(part: &str, text: &str) -> bool {
+    let part = part.as_bytes();
+    part.is_empty() || text.as_bytes().windows(part.len()).any(|window| window == part)
 }

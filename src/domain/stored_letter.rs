@@ -1,4 +1,4 @@
-//! A dead letter as it lies in its queue: what its headers, its body and the broker tell of it.
+//! A dead letter in its queue, as read from its headers, its body and the broker.
 
 use std::{
     fmt,
@@ -6,16 +6,16 @@ use std::{
 };
 
 use super::{
-    arrival::JobId, fingerprint::Fingerprint, history::Ambiguity, lane::Lane, outcome::Reason,
+    fingerprint::Fingerprint, history::Ambiguity, lane::Lane, message_metadata::JobId,
+    outcome::Reason,
 };
 
-/// Why a letter lies in the dead-letter queue.
+/// Why a message is in the dead-letter queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DeadReason {
-    /// By a worker's word.
+    /// A worker states this reason.
     Stated(Reason),
-    /// The broker put it there by itself: a producer's `expiration`, a delivery limit. It carries no
-    /// reason of ours.
+    /// The broker itself dead-lettered it, for a producer's `expiration` or a delivery limit.
     BrokerDropped,
     /// It states a reason that this version does not know.
     Other,
@@ -34,7 +34,7 @@ impl DeadReason {
         Self::Other,
     ];
 
-    /// Its name on the command line and in tables.
+    /// The name on the command line and in tables.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -44,7 +44,7 @@ impl DeadReason {
         }
     }
 
-    /// The reason of that name, as [`DeadReason::as_str`] spells it.
+    /// The reason with this name, as [`DeadReason::as_str`] spells it.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.as_str() == name)
@@ -57,7 +57,7 @@ impl fmt::Display for DeadReason {
     }
 }
 
-/// A dead letter without its body. All texts are on one line and show no token.
+/// A dead letter without its body. Every text is one line and shows no token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredLetter {
     /// Why it is there.
@@ -66,57 +66,57 @@ pub struct StoredLetter {
     pub detail: String,
     /// The id under which the job appeared in the logs.
     pub id: JobId,
-    /// The token's fingerprint, if the body or a header of ours tells it.
+    /// The token's fingerprint, if the body or a header of ours has it.
     pub fingerprint: Option<Fingerprint>,
     /// Whether the body is a job.
     pub is_job: bool,
     /// The body's length, in bytes.
     pub body_bytes: usize,
-    /// The lane that it died in, if that is known.
+    /// The lane of the job, if known.
     pub lane: Option<Lane>,
-    /// The client on whose behalf it would be called, as far as it may be shown.
+    /// The client of its call, as far as it may be shown.
     pub client_id: Option<String>,
-    /// The fingerprint of that client's id as it is written, to compare with.
+    /// The fingerprint of that client's id, for comparisons.
     pub client: Option<Fingerprint>,
     /// The endpoint's code, if it gave one.
     pub code: Option<String>,
     /// The HTTP status of the last answer, if there was one.
     pub http_status: Option<u32>,
-    /// Calls known to have been made.
+    /// How many calls are known to have been made.
     pub attempts: Option<u32>,
-    /// What the last attempt came to.
+    /// The result of the last attempt.
     pub last_error: Option<String>,
-    /// When its producer sent it, by the producer's word.
+    /// When its producer sent it, according to the producer.
     pub published_at: Option<SystemTime>,
     /// When its first attempt failed.
     pub first_failed_at: Option<SystemTime>,
-    /// When it died.
+    /// When it was dead-lettered.
     pub dead_at: Option<SystemTime>,
     /// Why its token may already be revoked, if it may.
     pub ambiguity: Option<Ambiguity>,
     /// How often it was replayed.
     pub replays: u32,
-    /// Whether headers of its producer were left out for their size.
+    /// Whether headers of its producer were dropped for their size.
     pub headers_dropped: bool,
 }
 
 impl StoredLetter {
-    /// How long it has been dead at `now`; nothing if it died in the future of a clock that differs.
+    /// How long ago it was dead-lettered; zero for a time in the future.
     #[must_use]
     pub fn age(&self, now: SystemTime) -> Option<Duration> {
         self.dead_at.map(|at| now.duration_since(at).unwrap_or_default())
     }
 
-    /// Whether it would be called on behalf of this client. Its id may be shown in part: a token may contain it.
+    /// Whether this is its client. The shown id may be redacted, because a token may contain it.
     #[must_use]
     pub fn is_of(&self, client_id: &str) -> bool {
         self.client == Some(Fingerprint::of(client_id))
     }
 
-    /// Whether somebody who typed `name`, a job id or a fingerprint, means this letter. A message id that is
-    /// shown as its fingerprint may be typed as it is.
+    /// Whether `name` identifies this message: its job id, its fingerprint, or a message id that is shown as its
+    /// fingerprint.
     #[must_use]
-    pub fn goes_by(&self, name: &str) -> bool {
+    pub fn matches_id(&self, name: &str) -> bool {
         self.id.as_str() == name
             || (!self.is_job && self.id.as_str() == Fingerprint::of(name).to_string())
             || self.fingerprint.is_some_and(|fingerprint| fingerprint.to_string() == name)

@@ -1,11 +1,11 @@
-//! Characters that got into a secret or an id by mistake.
+//! Characters that are in a secret or an id by mistake.
 //!
-//! An editor, a spreadsheet, a shell or `echo | base64` adds them, nobody sees them, and the endpoint
-//! answers each job with the same rejection as for a wrong secret.
+//! An editor, a spreadsheet, a shell or `echo | base64` adds them, and they are invisible. The endpoint then
+//! rejects each job as it does for a wrong secret.
 
 use std::fmt;
 
-/// What stands in a text and does not belong to it.
+/// A kind of character that does not belong to a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stray {
     /// Of a file that was saved as "UTF-8 with BOM".
@@ -44,7 +44,7 @@ const QUOTES: [(char, char); 7] = [
 ];
 
 impl Stray {
-    /// The worst stray in a text, if there is any.
+    /// The worst kind in a text, if there is any.
     #[must_use]
     pub fn of(text: &str) -> Option<Self> {
         let holds = |wanted: fn(char) -> bool| text.contains(wanted);
@@ -69,8 +69,8 @@ impl Stray {
         }
     }
 
-    /// Whether no secret and no id can hold it: OAuth allows them printable ASCII (RFC 6749, appendix A).
-    /// The others are merely odd: a space and a quote are printable, and some servers take more.
+    /// Whether no secret and no id can contain it: OAuth allows printable ASCII (RFC 6749, appendix A). The others
+    /// are suspicious only: a space and a quote are printable, and some servers accept more.
     #[must_use]
     pub const fn is_wrong(self) -> bool {
         matches!(self, Self::ByteOrderMark | Self::Nul | Self::LineBreak | Self::Control)

@@ -1,21 +1,21 @@
-//! The trace that a job belongs to: what its producer sent by the rules of W3C Trace Context.
+//! The trace of a job, as its producer sent it by the rules of W3C Trace Context.
 //!
-//! Both values go on to the endpoint and into the log, so nothing passes that the rules do not spell
-//! out, and neither value can grow with what a stranger sends.
+//! Both values go to the endpoint and into the log. So only what the rules allow passes, and neither value
+//! is longer than they allow.
 
 use std::ops::Range;
 
-/// The version of `traceparent` that is spoken here.
+/// The supported version of `traceparent`.
 const VERSION: &str = "00";
 
 /// The length of a `traceparent` of that version, in characters.
 const PARENT_CHARS: usize = 55;
 
-/// Where the two ids stand in it.
+/// The positions of the two ids in it.
 const TRACE_ID: Range<usize> = 3..35;
 const PARENT_ID: Range<usize> = 36..52;
 
-/// The longest `tracestate` that goes on: what everybody has to pass on, by section 3.3.1.5.
+/// The longest `tracestate` that is passed on: the minimum that section 3.3.1.5 asks for.
 const MAX_STATE_CHARS: usize = 512;
 
 /// The most members of a `tracestate`, by section 3.3.1.1.
@@ -24,7 +24,7 @@ const MAX_STATE_MEMBERS: usize = 32;
 /// The longest key and the longest value of a member.
 const MAX_MEMBER_CHARS: usize = 256;
 
-/// A checked `traceparent`, and the `tracestate` beside it if that was sound as well.
+/// A valid `traceparent`, with its `tracestate` if that is valid as well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TraceContext {
     parent: String,
@@ -32,8 +32,8 @@ pub struct TraceContext {
 }
 
 impl TraceContext {
-    /// Reads both headers; `None` without a sound `traceparent`. A malformed or huge `tracestate` is
-    /// dropped alone.
+    /// Reads both headers; `None` without a valid `traceparent`. An invalid or too long `tracestate` is
+    /// dropped.
     ///
     /// Source: <https://www.w3.org/TR/trace-context/>, sections 3.2 and 3.3.
     #[must_use]
@@ -61,8 +61,8 @@ impl TraceContext {
         self.part(TRACE_ID)
     }
 
-    /// What is left of it without the parts that show a secret, as `shows` finds. Version and flags are
-    /// too short to show any.
+    /// The trace without the parts for which `shows` finds a secret. Version and flags are too short to show
+    /// one. `None` if an id shows one.
     #[must_use]
     pub fn without(mut self, shows: impl Fn(&str) -> bool) -> Option<Self> {
         if [TRACE_ID, PARENT_ID].into_iter().any(|id| shows(self.part(id))) || shows(&self.parent) {
@@ -72,14 +72,14 @@ impl TraceContext {
         Some(self)
     }
 
-    /// A part of the `traceparent`. It was read, so it is there.
+    /// A part of the `traceparent`, which was checked before.
     fn part(&self, place: Range<usize>) -> &str {
         self.parent.get(place).unwrap_or_default()
     }
 }
 
-/// A `traceparent` as it goes on. One of a later version is read as far as this one goes and written
-/// as this one, which is what section 3.2.4 asks for; of its flags only "sampled" is known.
+/// The `traceparent` to pass on. One of a later version is rewritten in this version, as section 3.2.4 asks
+/// for. Of its flags only "sampled" is known.
 fn parent(value: &str) -> Option<String> {
     let (head, rest) = value.split_at_checked(PARENT_CHARS)?;
     let mut fields = head.split('-');
@@ -90,8 +90,8 @@ fn parent(value: &str) -> Option<String> {
         && is_hex(trace, 32)
         && is_hex(parent, 16)
         && is_hex(flags, 2)
-        && told(trace)
-        && told(parent);
+        && is_set(trace)
+        && is_set(parent);
     match version {
         _ if !sound => None,
         VERSION => rest.is_empty().then(|| head.to_owned()),
@@ -108,8 +108,8 @@ fn is_hex(field: &str, length: usize) -> bool {
     field.len() == length && field.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// All zeros mean that nothing is known.
-fn told(field: &str) -> bool {
+/// Whether an id is set: all zeros mean that it is not.
+fn is_set(field: &str) -> bool {
     field.bytes().any(|b| b != b'0')
 }
 
@@ -120,7 +120,7 @@ fn is_state(value: &str) -> bool {
     let mut keys: Vec<&str> = Vec::new();
     for member in value.split(',') {
         let member = member.trim_matches([' ', '\t']);
-        // An empty member is allowed, and counts for nothing.
+        // An empty member is allowed and ignored.
         if member.is_empty() {
             continue;
         }

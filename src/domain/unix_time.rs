@@ -1,27 +1,25 @@
-//! Numbers that claim to be a moment, and how far the clocks of two machines may differ.
+//! Unix times from outside, and the allowed difference between the clocks of two machines.
 //!
-//! Moments from outside arrive as bare numbers, and nobody says in which unit. The bounds of
-//! [`PLAUSIBLE_SECONDS`] are less than a thousand times apart, so a number is plausible in one unit at
-//! most, and no value has to be guessed.
+//! Times from outside are bare numbers without a unit. The bounds of [`PLAUSIBLE_SECONDS`] are less than a
+//! thousand times apart, so a number is plausible in at most one unit.
 
 use std::{
     ops::RangeInclusive,
     time::{Duration, SystemTime},
 };
 
-/// How far the clock of another machine may be ahead of or behind ours. Synchronized clocks differ by
-/// milliseconds; a minute also covers a machine whose synchronization has failed for some weeks.
+/// How far the clock of another machine may differ from ours. Synchronized clocks differ by milliseconds; a
+/// minute also covers a machine whose synchronization has failed for some weeks.
 pub const ALLOWED_SKEW: Duration = Duration::from_secs(60);
 
-/// The moments that a job may name, in Unix seconds: from the year 2000 to the end of 9999.
+/// The times that a job may name, in Unix seconds: from the year 2000 to the end of 9999.
 ///
-/// Nobody holds a refresh token that expired before 2000: the first draft of OAuth is of 2007. All that
-/// producers write by mistake lies below: zero values of dates and numbers, -1, and every lifetime in
-/// seconds of up to thirty years. The far end is no lower than the last date of RFC 3339, because
-/// 9999-12-31 is a common way to write "never", and a job with it loses nothing: its call is made.
+/// No refresh token expired before 2000: the first draft of OAuth is from 2007. Common mistakes are smaller
+/// numbers: zero values of dates and numbers, -1, and lifetimes of up to thirty years. The upper end is the
+/// last date of RFC 3339, because 9999-12-31 often means "never"; the call for such a job is made.
 pub const PLAUSIBLE_SECONDS: RangeInclusive<u64> = 946_684_800..=253_402_300_799;
 
-/// The unit that a number of time units since the Unix epoch is counted in.
+/// The unit of a number since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimeUnit {
     /// As AMQP's timestamps and `expires_at` are defined.
@@ -38,7 +36,7 @@ impl TimeUnit {
     const ALL: [Self; 4] =
         [Self::Seconds, Self::Milliseconds, Self::Microseconds, Self::Nanoseconds];
 
-    /// The only unit in which a number is a plausible moment, if there is one.
+    /// The only unit in which the number is a plausible time, if there is one.
     #[must_use]
     pub fn of(number: u64) -> Option<Self> {
         Self::ALL.into_iter().find(|unit| PLAUSIBLE_SECONDS.contains(&(number / unit.per_second())))
@@ -65,11 +63,11 @@ impl TimeUnit {
     }
 }
 
-/// The moment of a message's timestamp, whatever unit its producer counts in. `None` for zero and for
-/// every other number that is no plausible moment.
+/// The time of a message's timestamp, in any unit. `None` for a number that is not a plausible time, such as
+/// zero.
 ///
-/// AMQP defines seconds. Many producers send milliseconds: taken for seconds, these lie in the far
-/// future, and the age of every job would be lost.
+/// AMQP defines seconds, but many producers send milliseconds. Read as seconds, these lie in the far future,
+/// and the age of every job would be lost.
 #[must_use]
 pub fn timestamp(number: u64) -> Option<SystemTime> {
     let per_second = TimeUnit::of(number)?.per_second();
@@ -78,8 +76,8 @@ pub fn timestamp(number: u64) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(since_epoch)
 }
 
-/// How long ago a producer's moment was. A moment that is ahead by no more than [`ALLOWED_SKEW`] is now;
-/// beyond that it is no moment at which anything can have happened, and there is no age.
+/// How long ago a producer's time was. A time ahead of `now` by at most [`ALLOWED_SKEW`] counts as now; any
+/// later time has no age.
 #[must_use]
 pub fn age(moment: SystemTime, now: SystemTime) -> Option<Duration> {
     match now.duration_since(moment) {
@@ -88,7 +86,7 @@ pub fn age(moment: SystemTime, now: SystemTime) -> Option<Duration> {
     }
 }
 
-/// Whether a producer's moment has passed by every clock that is off by no more than [`ALLOWED_SKEW`].
+/// Whether a producer's time has passed by every clock within [`ALLOWED_SKEW`].
 #[must_use]
 pub fn has_passed(moment: SystemTime, now: SystemTime) -> bool {
     now.duration_since(moment).is_ok_and(|ago| ago >= ALLOWED_SKEW)

@@ -1,19 +1,19 @@
-//! What one attempt showed.
+//! The verdict of one attempt.
 
 use std::{fmt, time::Duration};
 
-/// What one attempt came to, as the label `result` of the metric of calls.
+/// The result of one attempt: the label `result` of the metric of calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ResultLabel {
-    /// The endpoint's own success.
+    /// The endpoint revoked the token.
     Revoked,
-    /// The endpoint's own `01`.
+    /// The endpoint rejected the job with code `01`.
     Rejected,
     /// Not sent: DNS, connection refused, time-out while connecting.
     Connect,
     /// Not sent: the TLS handshake failed.
     Tls,
-    /// No whole answer in time.
+    /// No complete response in time.
     Timeout,
     /// The connection broke after the request began to go out.
     Reset,
@@ -25,7 +25,7 @@ pub enum ResultLabel {
     Http429,
     /// Any 5xx.
     Http5xx,
-    /// An answer that is not the endpoint's, with a status that says nothing else.
+    /// Any other response that is not the endpoint's own.
     Http4xx,
     /// An envelope that contradicts itself, or a 2xx without one.
     Unrecognized,
@@ -48,7 +48,7 @@ impl ResultLabel {
         Self::Unrecognized,
     ];
 
-    /// Its name in metrics, headers and logs.
+    /// The name in metrics, headers and logs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -67,7 +67,7 @@ impl ResultLabel {
         }
     }
 
-    /// The label of that name, as [`ResultLabel::as_str`] spells it.
+    /// The label with this name, as [`ResultLabel::as_str`] spells it.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|label| label.as_str() == name)
@@ -80,15 +80,15 @@ impl fmt::Display for ResultLabel {
     }
 }
 
-/// What one attempt showed. Only the endpoint's own envelope can revoke or reject; everything else is
-/// weather and proves nothing.
+/// The verdict of one attempt. Only the endpoint's own envelope can revoke or reject. Any other response
+/// proves nothing, so the job is retried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// `success` true together with code `00` in a 2xx answer.
+    /// A 2xx response with `success` true and code `00`.
     Revoked,
-    /// The endpoint's own `01`.
+    /// The endpoint's own code `01`.
     Rejected(Rejection),
-    /// Nothing is proved: try again later.
+    /// Nothing is proved: the job is retried.
     Transient(Failure),
 }
 
@@ -104,7 +104,7 @@ impl Verdict {
     }
 }
 
-/// What the endpoint said when it refused.
+/// The endpoint's rejection of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
     /// The endpoint's code.
@@ -120,29 +120,29 @@ pub struct Rejection {
 pub struct Failure {
     /// What happened.
     pub label: ResultLabel,
-    /// Whether the call may have revoked the token all the same.
+    /// Whether the call may have revoked the token nevertheless.
     pub ambiguous: bool,
-    /// The HTTP status, if an answer came.
+    /// The HTTP status, if there was a response.
     pub http_status: Option<u16>,
-    /// How long the server asked to be left alone (`Retry-After`), as it was sent.
+    /// The `Retry-After` of the response, as sent.
     pub retry_after: Option<Duration>,
-    /// Whose trouble it is.
+    /// Where the cause lies.
     pub blame: Blame,
 }
 
 impl Failure {
-    /// A failure of the way to the endpoint, with no answer.
+    /// A failure without a response.
     #[must_use]
     pub const fn unanswered(label: ResultLabel, ambiguous: bool) -> Self {
-        Self { label, ambiguous, http_status: None, retry_after: None, blame: Blame::Weather }
+        Self { label, ambiguous, http_status: None, retry_after: None, blame: Blame::Transport }
     }
 }
 
-/// Whose trouble a failure is.
+/// Where the cause of a failure lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Blame {
-    /// Anything between us and the endpoint's own answer.
-    Weather,
-    /// The job's own: a 5xx that carries the endpoint's `01`.
+    /// The network, a gateway or the endpoint as a whole.
+    Transport,
+    /// This job alone: a 5xx with the endpoint's own code `01`.
     Job,
 }

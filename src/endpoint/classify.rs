@@ -1,7 +1,7 @@
-//! From an HTTP answer to a verdict: one pure function, whose first fitting row decides.
+//! From an HTTP response to a verdict: one pure function. The first row that fits decides.
 //!
-//! Only the endpoint's own envelope can revoke or reject. Everything else is weather, however sure a
-//! status code may sound: gateways, proxies and captive portals answer in the endpoint's place.
+//! Only the endpoint's own envelope can revoke or reject. Any other response proves nothing, whatever its
+//! status: gateways, proxies and captive portals respond in the endpoint's place. The job is then retried.
 
 use std::time::SystemTime;
 
@@ -13,22 +13,22 @@ use super::{
 };
 use crate::domain::{Blame, Failure, Redactor, Rejection, ResultLabel, Verdict};
 
-/// What came back.
+/// The response of a call.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Answer<'a> {
+pub(super) struct HttpResponse<'a> {
     pub(super) status: StatusCode,
     pub(super) headers: &'a HeaderMap,
-    pub(super) body: Body<'a>,
+    pub(super) body: ResponseBody<'a>,
 }
 
-/// What came of reading the body.
+/// The result of reading the body.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Body<'a> {
-    /// It was left alone: a redirect's says nothing.
+pub(super) enum ResponseBody<'a> {
+    /// It was not read: the body of a redirect says nothing.
     Unread,
-    /// All of it.
+    /// The whole body.
     Whole(&'a [u8]),
-    /// It goes on past the cap.
+    /// It exceeds the cap.
     TooLarge,
     /// It broke off.
     Broken(Breakage),
@@ -43,23 +43,23 @@ pub(super) enum Breakage {
     Reset,
 }
 
-/// What a verdict takes besides the answer.
+/// What classification needs besides the response.
 #[derive(Debug)]
-pub(super) struct Terms<'a> {
-    /// Which of the endpoint's messages to keep.
+pub(super) struct ClassifyContext<'a> {
+    /// The locale of the message to keep.
     pub(super) locale: &'a str,
-    /// Knows what was sent, which the endpoint may echo.
+    /// Redacts what was sent, which the endpoint may echo.
     pub(super) redactor: Redactor<'a>,
-    /// When the answer came.
+    /// When the response came.
     pub(super) now: SystemTime,
 }
 
-/// The verdict on an answer.
-pub(super) fn classify(answer: &Answer<'_>, terms: &Terms<'_>) -> Verdict {
+/// The verdict on a response.
+pub(super) fn classify(answer: &HttpResponse<'_>, context: &ClassifyContext<'_>) -> Verdict {
     let status = answer.status.as_u16();
     let retry_after =
         matches!(answer.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
-            .then(|| retry_after::read(answer.headers, terms.now))
+            .then(|| retry_after::read(answer.headers, context.now))
             .flatten();
     let transient = |label, ambiguous, blame| {
         Verdict::Transient(Failure {
@@ -70,31 +70,37 @@ pub(super) fn classify(answer: &Answer<'_>, terms: &Terms<'_>) -> Verdict {
             blame,
         })
     };
-    let weather = |label, ambiguous| transient(label, ambiguous, Blame::Weather);
+    let transport_failure = |label, ambiguous| transient(label, ambiguous, Blame::Transport);
 
     let envelope = match answer.body {
-        Body::Broken(Breakage::Timeout) => return weather(ResultLabel::Timeout, true),
-        Body::Broken(Breakage::Reset) => return weather(ResultLabel::Reset, true),
-        Body::Unread | Body::TooLarge => Envelope::Missing,
-        Body::Whole(body) => Envelope::read(body),
+        ResponseBody::Broken(Breakage::Timeout) => {
+            return transport_failure(ResultLabel::Timeout, true);
+        }
+        ResponseBody::Broken(Breakage::Reset) => {
+            return transport_failure(ResultLabel::Reset, true);
+        }
+        ResponseBody::Unread | ResponseBody::TooLarge => Envelope::Missing,
+        ResponseBody::Whole(body) => Envelope::read(body),
     };
     match (status, envelope) {
-        // "See other" is how a server says that it has done what was asked.
-        (300..=399, _) => weather(ResultLabel::Http3xx, answer.status == StatusCode::SEE_OTHER),
-        (408, _) => weather(ResultLabel::Http408, true),
-        (429, _) => weather(ResultLabel::Http429, false),
+        // "See other" can mean that the server has done what was asked.
+        (300..=399, _) => {
+            transport_failure(ResultLabel::Http3xx, answer.status == StatusCode::SEE_OTHER)
+        }
+        (408, _) => transport_failure(ResultLabel::Http408, true),
+        (429, _) => transport_failure(ResultLabel::Http429, false),
         (500..=599, Envelope::Refusal(_)) => transient(ResultLabel::Http5xx, true, Blame::Job),
-        (500..=599, _) => weather(ResultLabel::Http5xx, true),
+        (500..=599, _) => transport_failure(ResultLabel::Http5xx, true),
         (_, Envelope::Refusal(messages)) => Verdict::Rejected(Rejection {
             code: CODE_ERROR.to_owned(),
-            message: messages.and_then(|m| message::pick(m, terms.locale, &terms.redactor)),
+            message: messages.and_then(|m| message::pick(m, context.locale, &context.redactor)),
             http_status: status,
         }),
         (200..=299, Envelope::Success) => Verdict::Revoked,
         (_, Envelope::Success | Envelope::Contradiction) | (200..=299, Envelope::Missing) => {
-            weather(ResultLabel::Unrecognized, true)
+            transport_failure(ResultLabel::Unrecognized, true)
         }
-        (_, Envelope::Missing) => weather(ResultLabel::Http4xx, false),
+        (_, Envelope::Missing) => transport_failure(ResultLabel::Http4xx, false),
     }
 }
 

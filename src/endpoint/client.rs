@@ -1,4 +1,4 @@
-//! Builds the HTTP client.
+//! Builds one HTTP client.
 
 use std::{io, path::PathBuf, time::Duration};
 
@@ -13,16 +13,15 @@ use super::{settings::Settings, tls};
 /// The endpoint's header for the version of its interface.
 const API_VERSION: HeaderName = HeaderName::from_static("alg-api-version");
 
-/// How long an idle connection is kept. The shortest keep-alive in common use is five seconds (Node.js,
-/// Apache httpd); a call that meets a connection which the server is just closing ends as ambiguous,
-/// and that costs more than a handshake after a lull.
+/// How long an idle connection is kept. The shortest common keep-alive is five seconds (Node.js, Apache
+/// httpd). A call on a connection that the server just closes is ambiguous, which costs more than a handshake.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// How often a connection of HTTP/2 is asked whether it lives. It outlives the time-outs of its calls,
-/// so without this a dead one would time out every call until the kernel gives it up.
+/// How often an HTTP/2 connection is pinged. It survives the time-outs of its calls, so without pings a dead
+/// one would time out every call until the kernel gives it up.
 const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How long the answer to that may take.
+/// How long the reply to a ping may take.
 const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why the client cannot be built. No text repeats a secret.
@@ -56,7 +55,7 @@ pub enum ClientError {
         /// What is wrong with it.
         source: rustls::Error,
     },
-    /// There is nobody to trust.
+    /// The system has no certificate authorities.
     #[error(
         "the system has no certificate authorities: install them (Debian: the package \
          ca-certificates) or set endpoint.ca_file"
@@ -76,7 +75,7 @@ pub enum ClientError {
     Build(#[source] reqwest::Error),
 }
 
-/// A client that follows nothing, repeats nothing and takes nothing from the environment.
+/// Builds a client without redirects, retries or settings from the environment.
 pub(super) fn builder(settings: &Settings) -> Result<ClientBuilder, ClientError> {
     builder_with(settings, tls::config(settings)?)
 }
@@ -113,7 +112,7 @@ pub(super) fn builder_with(
     })
 }
 
-/// What every call carries.
+/// The headers of every call.
 fn headers(settings: &Settings) -> Result<HeaderMap, ClientError> {
     let version =
         HeaderValue::from_str(&settings.api_version).map_err(|_| ClientError::ApiVersion)?;
@@ -123,7 +122,7 @@ fn headers(settings: &Settings) -> Result<HeaderMap, ClientError> {
     ]))
 }
 
-/// Checked here: reqwest puts a scheme in front of what has none, and its errors repeat the URL.
+/// Checks the proxy's URL here: reqwest adds a missing scheme, and its errors repeat the URL.
 fn proxy(url: &str) -> Result<Proxy, ClientError> {
     let url = Url::parse(url).map_err(|_| ClientError::Proxy)?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {

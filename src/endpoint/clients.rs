@@ -1,9 +1,9 @@
-//! HTTP clients, each with connections of its own, each replaced when it is old.
+//! The pool of HTTP clients. Each has its own connections and is replaced when it is old.
 //!
-//! A pooled connection has an idle limit but no age limit: under steady load it would live for ever, and a changed DNS
-//! entry or a new backend would never be met. A client that is replaced is dropped, so its idle connections close, and
-//! those with a call under way close after it. Asking each connection for its age would be exact, but costs more with
-//! each call than the whole of this. There are several clients, so that not all connections are opened anew at once.
+//! A pooled connection has an idle limit but no age limit. Under steady load it would live for ever, and never see a
+//! changed DNS entry or a new backend. A replaced client is dropped: its idle connections close at once, the others
+//! after their call. Checking the age of each connection would be exact, but would cost more per call. There are
+//! several clients, so that not all connections are opened anew at once.
 
 use std::{
     ops::Deref,
@@ -23,88 +23,91 @@ use super::{
     settings::Settings,
     tls,
 };
+use crate::domain::ErrorChain;
 
-/// How many clients there are.
+/// The number of clients.
 const CLIENTS: u32 = 4;
 
-/// A client lives for this part of the greatest age at least, and for all of it at most.
+/// A client is kept for at least this part of the maximum age.
 const SHORTEST: f64 = 0.75;
 
-/// Tells the time by which clients grow old.
-pub type Clock = Box<dyn Fn() -> Instant + Send + Sync>;
+/// Returns the current time, for the ages of clients.
+pub type AgeClock = Box<dyn Fn() -> Instant + Send + Sync>;
 
-/// The clients.
-pub struct Clients {
+/// The pool of clients.
+pub struct ClientPool {
     settings: Settings,
-    /// Built once: it holds the authorities, and the sessions that a new connection may resume.
+    /// Built once. It holds the certificate authorities, and the sessions that a new connection may resume.
     tls: ClientConfig,
-    clock: Clock,
-    places: Vec<Place>,
+    clock: AgeClock,
+    slots: Vec<ClientSlot>,
 }
 
-/// One client at a time. Not `Debug`: a client shows its proxy, which may hold a password.
-struct Place {
-    /// Calls under way.
+/// A slot with one client at a time. Not `Debug`: a client shows its proxy, which may hold a password.
+struct ClientSlot {
+    /// How many calls are under way.
     calls: AtomicUsize,
-    young: Mutex<Young>,
+    current: Mutex<AgingClient>,
 }
 
-/// A client that may take calls.
-struct Young {
+/// A client that may take calls, until it is too old.
+struct AgingClient {
     client: Client,
     until: Instant,
 }
 
-/// A client, for one call. Until it is dropped, other calls prefer other clients.
-pub struct Taken<'a> {
+/// A client for one call. Until it is dropped, other calls prefer other clients.
+pub struct BorrowedClient<'a> {
     client: Client,
-    place: &'a Place,
+    slot: &'a ClientSlot,
 }
 
-impl Clients {
-    /// Builds the clients. Nothing is connected yet.
+impl ClientPool {
+    /// Builds the clients. None connects yet.
     ///
     /// # Errors
     ///
-    /// [`ClientError`] names the setting that they cannot be built with.
-    pub fn new(settings: &Settings, clock: Clock) -> Result<Self, ClientError> {
+    /// [`ClientError`] names the setting that is wrong.
+    pub fn new(settings: &Settings, clock: AgeClock) -> Result<Self, ClientError> {
         let tls = tls::config(settings)?;
         let now = clock();
-        let place = |number: u32| {
+        let slot = |number: u32| {
             let client = build(settings, &tls)?;
-            // Not all at once, now or later.
+            // Spread, so that they are not replaced at the same time.
             let until = now + jittered(settings.connection_max_age * (number + 1) / CLIENTS);
-            let young = Mutex::new(Young { client, until });
-            Ok(Place { calls: AtomicUsize::new(0), young })
+            let current = Mutex::new(AgingClient { client, until });
+            Ok(ClientSlot { calls: AtomicUsize::new(0), current })
         };
-        let places = (0..CLIENTS).map(place).collect::<Result<_, ClientError>>()?;
-        Ok(Self { settings: settings.clone(), tls, clock, places })
+        let slots = (0..CLIENTS).map(slot).collect::<Result<_, ClientError>>()?;
+        Ok(Self { settings: settings.clone(), tls, clock, slots })
     }
 
-    /// The client with the fewest calls under way, the first of them: calls that come one at a time share one
-    /// connection, and many are spread over all clients.
-    pub fn take(&self) -> Taken<'_> {
-        let calls = |place: &&Place| place.calls.load(Ordering::Relaxed);
-        // There is always a first.
-        let place = self.places.iter().min_by_key(calls).unwrap_or(&self.places[0]);
-        place.calls.fetch_add(1, Ordering::Relaxed);
-        Taken { client: self.young(place), place }
+    /// The first client with the fewest calls under way. Calls that come one at a time share one connection; many are
+    /// spread over all clients.
+    pub fn take(&self) -> BorrowedClient<'_> {
+        let calls = |slot: &&ClientSlot| slot.calls.load(Ordering::Relaxed);
+        // The pool is never empty.
+        let slot = self.slots.iter().min_by_key(calls).unwrap_or(&self.slots[0]);
+        slot.calls.fetch_add(1, Ordering::Relaxed);
+        BorrowedClient { client: self.current(slot), slot }
     }
 
-    /// The client of a place, a new one if it is old.
-    fn young(&self, place: &Place) -> Client {
+    /// The client of a slot; an old one is replaced first.
+    fn current(&self, slot: &ClientSlot) -> Client {
         let now = (self.clock)();
-        // Replaced whole.
-        let mut young = place.young.lock().unwrap_or_else(PoisonError::into_inner);
-        if young.until <= now {
-            young.until = now + jittered(self.settings.connection_max_age);
+        // A poisoned lock is usable: each value is replaced whole.
+        let mut current = slot.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.until <= now {
+            current.until = now + jittered(self.settings.connection_max_age);
             match build(&self.settings, &self.tls) {
-                Ok(client) => young.client = client,
+                Ok(client) => current.client = client,
                 // It was built before; an old connection is better than none.
-                Err(error) => debug!(%error, "the HTTP client was not replaced"),
+                Err(error) => {
+                    debug!(error = %ErrorChain(&error), "the HTTP client was not replaced");
+                }
             }
         }
-        young.client.clone()
+        current.client.clone()
     }
 }
 
@@ -115,10 +118,10 @@ fn build(settings: &Settings, tls: &ClientConfig) -> Result<Client, ClientError>
 }
 
 fn jittered(longest: Duration) -> Duration {
-    longest.mul_f64(SHORTEST + (1.0 - SHORTEST) * fastrand::f64())
+    longest.mul_f64(SHORTEST + (1.0 - SHORTEST) * crate::ports::jitter())
 }
 
-impl Deref for Taken<'_> {
+impl Deref for BorrowedClient<'_> {
     type Target = Client;
 
     fn deref(&self) -> &Client {
@@ -126,9 +129,9 @@ impl Deref for Taken<'_> {
     }
 }
 
-impl Drop for Taken<'_> {
+impl Drop for BorrowedClient<'_> {
     fn drop(&mut self) {
-        self.place.calls.fetch_sub(1, Ordering::Relaxed);
+        self.slot.calls.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

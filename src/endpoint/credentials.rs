@@ -28,7 +28,7 @@ struct Known {
 /// The client secrets in force.
 pub struct Credentials {
     settings: CredentialSettings,
-    /// Replaced as a whole. It is locked for a look-up or a replacement, never while files are read.
+    /// Replaced as a whole. It is locked for a lookup or a replacement, never while files are read.
     known: RwLock<Known>,
     odd: Vec<CredentialFault>,
 }
@@ -68,8 +68,8 @@ impl Credentials {
     ///
     /// # Errors
     ///
-    /// Every fault there is: a secret that cannot be read, is empty, too long or not text, or holds what
-    /// no secret can, a folder that cannot be read.
+    /// Every fault. A folder or a secret cannot be read. Or a secret is empty, too long, not text, or has
+    /// characters that no secret can have.
     pub fn load(settings: &CredentialSettings) -> Result<Self, Vec<CredentialFault>> {
         let Found { secrets, faults } = Found::read(settings);
         let (wrong, odd): (Vec<_>, Vec<_>) =
@@ -125,11 +125,11 @@ impl Credentials {
         self.settings.directory.is_some() || self.settings.clients.values().any(from_file)
     }
 
-    /// Reads every secret again: what that changed, and every fault and oddity there is. Blocks on the
-    /// file system. Calls under way keep the secret that they began with.
+    /// Reads every secret again. Returns the changes, and every fault and warning. Blocks on the file system.
+    /// Calls in progress keep the secret that they began with.
     ///
-    /// With faults, what can be read is in force all the same, and what cannot keeps its old secret: a
-    /// file in the middle of being replaced must not turn its jobs into dead letters.
+    /// If some secrets cannot be read, the others are still replaced, and these keep their old value. A file
+    /// that is just being replaced must not turn its jobs into dead letters.
     pub fn reload(&self) -> (Reloaded, Vec<CredentialFault>) {
         let mut found = Found::read(&self.settings);
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);

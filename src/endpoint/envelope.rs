@@ -1,11 +1,11 @@
-//! The endpoint's own envelope, told apart from everything else that may come with an answer.
+//! Recognizes the endpoint's own envelope among all bodies that a response may have.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::shape::Shape;
 
-/// The only action there is, in requests and answers alike.
+/// The only action, in requests and responses alike.
 pub(super) const ACTION: &str = "revoke";
 
 /// The endpoint's code for a success.
@@ -14,17 +14,16 @@ const CODE_SUCCESS: &str = "00";
 /// The endpoint's code for an error, the only one.
 pub(super) const CODE_ERROR: &str = "01";
 
-/// What a body says.
+/// The meaning of a body.
 #[derive(Debug)]
 pub(super) enum Envelope<'a> {
-    /// It is no envelope: not JSON, not an object, a key that stands twice, or neither `success` nor a
-    /// code in it.
+    /// Not an envelope: not JSON, not an object, a duplicate key, or neither `success` nor a code.
     Missing,
     /// `success` true and code `00`.
     Success,
-    /// Code `01` and `success` not true, with its messages as they stand.
+    /// Code `01` and `success` not true, with its raw messages.
     Refusal(Option<&'a RawValue>),
-    /// An envelope that contradicts itself, has an unknown code or half its fields.
+    /// An envelope that contradicts itself, has an unknown code, or lacks fields.
     Contradiction,
 }
 
@@ -33,12 +32,12 @@ impl<'a> Envelope<'a> {
     pub(super) fn read(body: &'a [u8]) -> Self {
         let fields = std::str::from_utf8(body)
             .ok()
-            .and_then(|text| serde_json::from_str::<Shape<'_, Fields<'_>>>(text).ok())
+            .and_then(|text| serde_json::from_str::<Shape<'_, EnvelopeFields<'_>>>(text).ok())
             .and_then(Shape::object);
         fields.map_or(Self::Missing, Self::judge)
     }
 
-    fn judge(fields: Fields<'a>) -> Self {
+    fn judge(fields: EnvelopeFields<'a>) -> Self {
         let status = fields
             .revoke
             .object()
@@ -49,11 +48,13 @@ impl<'a> Envelope<'a> {
             Shape::Absent => true,
             action => action.text() == Some(ACTION),
         };
-        match (Success::of(&fields.success), &status.code) {
-            (Success::Absent, Shape::Absent) => Self::Missing,
+        match (SuccessField::of(&fields.success), &status.code) {
+            (SuccessField::Absent, Shape::Absent) => Self::Missing,
             _ if !consistent => Self::Contradiction,
-            (Success::True, code) if code.text() == Some(CODE_SUCCESS) => Self::Success,
-            (Success::False | Success::Absent, code) if code.text() == Some(CODE_ERROR) => {
+            (SuccessField::True, code) if code.text() == Some(CODE_SUCCESS) => Self::Success,
+            (SuccessField::False | SuccessField::Absent, code)
+                if code.text() == Some(CODE_ERROR) =>
+            {
                 Self::Refusal(status.message_ilgn)
             }
             _ => Self::Contradiction,
@@ -63,15 +64,15 @@ impl<'a> Envelope<'a> {
 
 /// The field `success`. The endpoint's page shows a boolean, its sibling pages a string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Success {
+enum SuccessField {
     Absent,
     True,
     False,
-    /// Anything else, which contradicts every code.
+    /// Anything else. It contradicts every code.
     Odd,
 }
 
-impl Success {
+impl SuccessField {
     fn of(field: &Shape<'_>) -> Self {
         match field {
             Shape::Absent => Self::Absent,
@@ -88,7 +89,7 @@ impl Success {
 }
 
 #[derive(Deserialize)]
-struct Fields<'a> {
+struct EnvelopeFields<'a> {
     #[serde(borrow, default)]
     action: Shape<'a>,
     #[serde(borrow, default)]
@@ -106,14 +107,14 @@ struct Revoke<'a> {
 #[derive(Deserialize)]
 struct Meta<'a> {
     #[serde(borrow, default)]
-    status: Shape<'a, Status<'a>>,
+    status: Shape<'a, EnvelopeStatus<'a>>,
 }
 
 #[derive(Deserialize, Default)]
-struct Status<'a> {
+struct EnvelopeStatus<'a> {
     #[serde(borrow, default)]
     code: Shape<'a>,
-    /// Left unread: only a refusal's text is kept, and a weird one must not spoil the envelope.
+    /// Not parsed here: only the text of a rejection is kept, and an invalid one must not invalidate the envelope.
     #[serde(borrow, default)]
     message_ilgn: Option<&'a RawValue>,
 }

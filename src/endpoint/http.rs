@@ -1,10 +1,6 @@
-//! Calls the endpoint.
+//! The revoke endpoint over HTTP.
 
-use std::{
-    fmt,
-    sync::Arc,
-    time::{Instant, SystemTime},
-};
+use std::{fmt, sync::Arc, time::Instant};
 
 use http::{HeaderName, HeaderValue, Method};
 use reqwest::{Request, Response, Url};
@@ -12,20 +8,20 @@ use secrecy::SecretString;
 use tracing::debug;
 
 use super::{
-    classify::{Answer, Body, Terms, classify},
+    classify::{ClassifyContext, HttpResponse, ResponseBody, classify},
     client::ClientError,
-    clients::{Clients, Clock},
+    clients::{AgeClock, ClientPool},
     credentials::Credentials,
     request,
     settings::Settings,
-    transport::{self, Chain},
+    transport,
 };
 use crate::{
-    domain::{ClientKey, Failure, Job, Redactor, ResultLabel, TraceContext, Verdict},
-    ports::{Endpoint, UnknownClient},
+    domain::{ClientKey, ErrorChain, Failure, Job, Redactor, ResultLabel, TraceContext, Verdict},
+    ports::{Clock as _, Endpoint, SystemClock, UnknownClient},
 };
 
-/// Bytes of an answer that are read. An envelope takes a few hundred; what is longer is none.
+/// The longest response that is read, in bytes. An envelope has a few hundred; anything longer is not one.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
 /// The W3C headers of a trace.
@@ -34,7 +30,7 @@ const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// The revoke endpoint over HTTP.
 pub struct HttpEndpoint {
-    clients: Clients,
+    clients: ClientPool,
     url: Url,
     locale: String,
     credentials: Arc<Credentials>,
@@ -47,7 +43,7 @@ impl fmt::Debug for HttpEndpoint {
 }
 
 impl HttpEndpoint {
-    /// Builds the clients. Nothing is connected yet.
+    /// Builds the clients. None connects yet.
     ///
     /// # Errors
     ///
@@ -56,14 +52,14 @@ impl HttpEndpoint {
         Self::with_clock(settings, credentials, Box::new(Instant::now))
     }
 
-    /// [`HttpEndpoint::new`], the ages of connections by this clock.
+    /// [`HttpEndpoint::new`] with another clock for the ages of connections.
     pub(super) fn with_clock(
         settings: &Settings,
         credentials: Arc<Credentials>,
-        clock: Clock,
+        clock: AgeClock,
     ) -> Result<Self, ClientError> {
         Ok(Self {
-            clients: Clients::new(settings, clock)?,
+            clients: ClientPool::new(settings, clock)?,
             url: settings.url.clone(),
             locale: settings.locale.clone(),
             credentials,
@@ -79,7 +75,7 @@ impl HttpEndpoint {
 
     fn request(&self, body: Vec<u8>, trace: Option<&TraceContext>) -> Request {
         let mut request = Request::new(Method::POST, self.url.clone());
-        // As they came: this worker is no span of the trace, and says nothing of its own.
+        // Unchanged: this worker adds no span of its own here.
         if let Some(trace) = trace {
             let values =
                 [(TRACEPARENT, Some(trace.traceparent())), (TRACESTATE, trace.tracestate())];
@@ -93,14 +89,14 @@ impl HttpEndpoint {
         request
     }
 
-    async fn attempt(&self, request: Request, called: Called<'_>) -> Verdict {
+    async fn attempt(&self, request: Request, call: CallInfo<'_>) -> Verdict {
         let client = self.clients.take();
         match client.execute(request).await.map_err(reqwest::Error::without_url) {
-            Ok(response) => self.judge(response, called).await,
+            Ok(response) => self.judge(response, call).await,
             Err(error) => {
                 debug!(
-                    error = called.told(&error),
-                    trace_id = called.trace_id(),
+                    error = call.redacted(&error),
+                    trace_id = call.trace_id(),
                     "a call got no answer"
                 );
                 Verdict::Transient(transport::failure(&error))
@@ -108,27 +104,29 @@ impl HttpEndpoint {
         }
     }
 
-    async fn judge(&self, mut response: Response, called: Called<'_>) -> Verdict {
+    async fn judge(&self, mut response: Response, call: CallInfo<'_>) -> Verdict {
         let mut buffer = Vec::new();
-        let body = read(&mut response, &mut buffer, &called).await;
-        let answer = Answer { status: response.status(), headers: response.headers(), body };
-        let terms =
-            Terms { locale: &self.locale, redactor: called.redactor, now: SystemTime::now() };
-        classify(&answer, &terms)
+        let body = read(&mut response, &mut buffer, &call).await;
+        let answer = HttpResponse { status: response.status(), headers: response.headers(), body };
+        let context = ClassifyContext {
+            locale: &self.locale,
+            redactor: call.redactor,
+            now: SystemClock.now(),
+        };
+        classify(&answer, &context)
     }
 }
 
-/// For whom a call is made, as far as its answer and its log lines need it.
-struct Called<'a> {
+/// What the response and the log lines need to know of a call.
+struct CallInfo<'a> {
     redactor: Redactor<'a>,
     trace: Option<&'a TraceContext>,
 }
 
-impl Called<'_> {
-    /// What went wrong, for the log. A server can put a text of its own into an error: HTTP/2 carries one
-    /// with a GOAWAY.
-    fn told(&self, error: &reqwest::Error) -> String {
-        self.redactor.clean(&Chain(error).to_string())
+impl CallInfo<'_> {
+    /// The redacted error, for the log. A server can put its own text into an error: HTTP/2 has one in GOAWAY.
+    fn redacted(&self, error: &reqwest::Error) -> String {
+        self.redactor.clean(&ErrorChain(error).to_string())
     }
 
     /// The id of the job's trace, for the log.
@@ -151,41 +149,41 @@ impl Endpoint for HttpEndpoint {
     ) -> Result<Verdict, UnknownClient> {
         let (client_id, secret) = self.account(job)?;
         let Ok(body) = request::body(job, client_id, &secret) else {
-            // Strings always serialize. If one did not, nothing was sent.
+            // Strings always serialize. If one does not, nothing was sent.
             return Ok(Verdict::Transient(Failure::unanswered(ResultLabel::Connect, false)));
         };
         let username = job.username.clone().map(SecretString::from);
         let own = [&job.token, &*secret].into_iter().chain(&username);
-        let called = Called { redactor: Redactor::new(own), trace };
-        Ok(self.attempt(self.request(body, trace), called).await)
+        let call = CallInfo { redactor: Redactor::new(own), trace };
+        Ok(self.attempt(self.request(body, trace), call).await)
     }
 }
 
-/// Reads the body chunk by chunk, so that neither a lie about its length nor an endless one takes more
-/// memory than the cap and a chunk.
+/// Reads the body chunk by chunk. Neither a wrong length nor an endless body takes more memory than the cap
+/// and one chunk.
 async fn read<'a>(
     response: &mut Response,
     buffer: &'a mut Vec<u8>,
-    called: &Called<'_>,
-) -> Body<'a> {
+    call: &CallInfo<'_>,
+) -> ResponseBody<'a> {
     if response.status().is_redirection() {
-        return Body::Unread;
+        return ResponseBody::Unread;
     }
     loop {
         match response.chunk().await {
             Ok(Some(chunk)) if buffer.len() + chunk.len() > MAX_ANSWER_BYTES => {
-                return Body::TooLarge;
+                return ResponseBody::TooLarge;
             }
             Ok(Some(chunk)) => buffer.extend_from_slice(&chunk),
-            Ok(None) => return Body::Whole(buffer),
+            Ok(None) => return ResponseBody::Whole(buffer),
             Err(error) => {
                 let error = error.without_url();
                 debug!(
-                    error = called.told(&error),
-                    trace_id = called.trace_id(),
+                    error = call.redacted(&error),
+                    trace_id = call.trace_id(),
                     "an answer broke off"
                 );
-                return Body::Broken(transport::breakage(&error));
+                return ResponseBody::Broken(transport::breakage(&error));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The text of a rejection, out of `message_ilgn`: a list of `{locale, value}`, one object, or none.
+//! The text of a rejection, from `message_ilgn`: a list of `{locale, value}`, one object, or nothing.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -6,23 +6,23 @@ use serde_json::value::RawValue;
 use super::shape::Shape;
 use crate::domain::{Redactor, cut};
 
-/// Characters of the endpoint's text that are kept.
+/// The longest text that is kept, in characters.
 pub(super) const MAX_MESSAGE_CHARS: usize = 240;
 
-/// Characters of it that are searched for secrets: what lies behind them shows only where nearly all before
-/// them is redacted, and then no more of a secret than tells nothing.
+/// The longest text that is searched for secrets, in characters. What follows is visible only if nearly
+/// everything before it is redacted, and then it is too short to reveal a secret.
 const MAX_SEARCHED_CHARS: usize = 1024;
 
 #[derive(Deserialize)]
-struct Message<'a> {
+struct LocalizedMessage<'a> {
     #[serde(borrow, default)]
     locale: Shape<'a>,
     #[serde(borrow, default)]
     value: Shape<'a>,
 }
 
-/// The message in `locale`, else the first one; `None` where there is no text. It is redacted before
-/// it is cut: what is left of a secret after a cut would not be found any more.
+/// The message in `locale`, else the first one; `None` without a text. It is redacted before it is cut,
+/// because the rest of a secret would not be found after a cut.
 pub(super) fn pick(messages: &RawValue, locale: &str, redactor: &Redactor<'_>) -> Option<String> {
     let messages = read(messages.get())?;
     let texts = || {
@@ -35,9 +35,9 @@ pub(super) fn pick(messages: &RawValue, locale: &str, redactor: &Redactor<'_>) -
     Some(cut(&redactor.clean(&cut(text, MAX_SEARCHED_CHARS)), MAX_MESSAGE_CHARS))
 }
 
-/// A weird message is treated as none, and nothing but an object in a list is looked at.
-fn read(json: &str) -> Option<Vec<Message<'_>>> {
-    let messages: Vec<Shape<'_, Message<'_>>> = if json.starts_with('[') {
+/// The messages. An invalid one counts as absent; in a list only objects count.
+fn read(json: &str) -> Option<Vec<LocalizedMessage<'_>>> {
+    let messages: Vec<Shape<'_, LocalizedMessage<'_>>> = if json.starts_with('[') {
         serde_json::from_str(json).ok()?
     } else {
         vec![serde_json::from_str(json).ok()?]

@@ -1,9 +1,8 @@
-//! The HTTP client of the revoke endpoint and the classifier of its answers.
+//! The HTTP client of the revoke endpoint and the classifier of its responses.
 //!
-//! One call flows through the files like this: [`HttpEndpoint`] (`http`) writes the body (`request`),
-//! sends it with one of the clients that `clients`, `client` and `tls` built, and reads the answer up to a cap. What came
-//! back is judged by the pure functions of `classify`, on top of `envelope`, `message` and
-//! `retry_after`; what never came back, by `transport`.
+//! [`HttpEndpoint`] (`http`) writes the body (`request`), sends it with a client from `clients`, `client` and
+//! `tls`, and reads the response up to a cap. `classify` judges a response, with `envelope`, `message` and
+//! `retry_after`. `transport` judges a call without a response.
 
 mod classify;
 mod client;

@@ -1,8 +1,8 @@
-//! Whether the endpoint can be reached, found out without calling it.
+//! Checks whether the endpoint can be reached, without calling it.
 //!
-//! The client of the real calls resolves, connects, passes the proxy and shakes hands, then is stopped
-//! before it sends anything. A handshake of our own would test another path than the one that calls
-//! take; an innocent method such as `HEAD` is only as innocent as the server.
+//! The client of the real calls resolves, connects, passes the proxy and does the TLS handshake. Then it is
+//! stopped before it sends anything. A handshake of our own would test another path than that of the calls.
+//! A method such as `HEAD` is harmless only if the server treats it so.
 
 use std::{
     error::Error,
@@ -19,9 +19,9 @@ use tower_service::Service;
 use super::{
     client::{self, ClientError},
     settings::Settings,
-    transport::{self, Chain},
+    transport,
 };
-use crate::domain::ResultLabel;
+use crate::domain::{ErrorChain, ResultLabel};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -31,22 +31,21 @@ pub enum ReachError {
     /// The client cannot be built.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// The way to the endpoint is broken.
-    #[error("{label}: {detail}")]
+    /// The connection failed.
+    #[error("{label}")]
     Unreachable {
         /// `connect` or `tls`.
         label: ResultLabel,
-        /// What happened, on one line, without the URL.
-        detail: String,
+        /// The error, without the URL.
+        source: reqwest::Error,
     },
 }
 
-/// Reaches the endpoint as far as TCP and, for HTTPS, TLS. Nothing is sent that could revoke. It takes
-/// `settings.timeout` at most.
+/// Connects to the endpoint by TCP and, for HTTPS, TLS. No request is sent. Takes at most `settings.timeout`.
 ///
 /// # Errors
 ///
-/// [`ReachError`] says how far it came.
+/// [`ReachError`] says which step failed.
 pub async fn reach(settings: &Settings) -> Result<(), ReachError> {
     let client = client::builder(settings)?
         .connector_layer(StopWhenConnected)
@@ -56,14 +55,14 @@ pub async fn reach(settings: &Settings) -> Result<(), ReachError> {
         return Ok(());
     };
     let error = error.without_url();
-    if transport::causes(&error).any(<dyn Error>::is::<Connected>) {
+    if ErrorChain(&error).causes().any(<dyn Error>::is::<Connected>) {
         return Ok(());
     }
     let label = transport::failure(&error).label;
-    Err(ReachError::Unreachable { label, detail: Chain(&error).to_string() })
+    Err(ReachError::Unreachable { label, source: error })
 }
 
-/// Not a failure: the error that stops the client once it is connected.
+/// The error that stops the client once it is connected. It means success.
 #[derive(Debug, Error)]
 #[error("connected")]
 struct Connected;

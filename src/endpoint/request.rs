@@ -9,9 +9,9 @@ use crate::domain::Job;
 /// Room for the field names and the punctuation, and for a few characters that must be escaped.
 const OVERHEAD_BYTES: usize = 160;
 
-/// The fields as the endpoint's page names them, in the order of its sample.
+/// The fields of the endpoint's documentation, in the order of its sample.
 #[derive(Serialize)]
-struct Fields<'a> {
+struct RequestFields<'a> {
     action: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     username: Option<&'a str>,
@@ -21,7 +21,7 @@ struct Fields<'a> {
     client_secret: &'a str,
 }
 
-/// The JSON body for `job`, its values byte for byte. This is where the secrets leave their wrapping.
+/// The JSON body of the call for `job`, its values byte for byte. It exposes the secrets.
 ///
 /// # Errors
 ///
@@ -31,7 +31,7 @@ pub(super) fn body(
     client_id: &str,
     client_secret: &SecretString,
 ) -> Result<Vec<u8>, serde_json::Error> {
-    let fields = Fields {
+    let fields = RequestFields {
         action: ACTION,
         username: job.username.as_deref(),
         refresh_token: job.token.expose_secret(),

@@ -1,11 +1,11 @@
-//! How long a server asked to be left alone: `Retry-After`, RFC 9110, section 10.2.3.
+//! The header `Retry-After`: RFC 9110, section 10.2.3.
 
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderValue, header::RETRY_AFTER};
 
-/// The wait that `headers` ask for, seen at `now`: seconds, or a date, of which the past means no wait.
-/// Nonsense is ignored. The value is the server's own; whoever obeys it clamps it.
+/// The wait that `headers` ask for at `now`: seconds, or a date. A date in the past means no wait. An invalid
+/// value is ignored. The caller clamps the result.
 pub(super) fn read(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     headers.get_all(RETRY_AFTER).iter().find_map(|value| wait(value, now))
 }
@@ -13,7 +13,7 @@ pub(super) fn read(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 fn wait(value: &HeaderValue, now: SystemTime) -> Option<Duration> {
     let text = value.to_str().ok()?.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        // Digits that do not fit are still a number, and a long one.
+        // A number that does not fit is a very long wait.
         return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
     let date = httpdate::parse_http_date(text).ok()?;

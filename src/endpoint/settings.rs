@@ -1,4 +1,4 @@
-//! What the endpoint's client is configured with; `config` reads and checks it.
+//! The settings of the endpoint's client; `config` reads and checks them.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -34,7 +34,7 @@ pub struct Settings {
 /// the table, then the directory.
 #[derive(Debug, Clone, Default)]
 pub struct CredentialSettings {
-    /// Client id to secret. The default client stands here as well.
+    /// Client id to secret, the default client included.
     pub clients: BTreeMap<String, SecretSource>,
     /// A folder with one file per client id, its content the secret.
     pub directory: Option<PathBuf>,

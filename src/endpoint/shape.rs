@@ -1,9 +1,9 @@
-//! A JSON value of whatever type, read without complaint.
+//! A JSON value of any type, read without an error.
 //!
-//! The derived readers of serde fail on a field of an unexpected type, and take an array for a struct.
-//! An envelope must do neither: a field of the wrong type makes it contradict itself, which is told
-//! apart from an answer that is no envelope, and `[["00"]]` is no object. `serde_json::Value` would
-//! do, but it lets the last of two equal keys win, and two different codes in one answer prove nothing.
+//! The derived readers of serde fail on a field of an unexpected type, and accept an array for a struct. Both
+//! are wrong here. A field of the wrong type makes an envelope contradictory, which differs from no envelope.
+//! And `[["00"]]` is not an object. `serde_json::Value` lets the last of two equal keys win, but two
+//! different codes in one response prove nothing.
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
@@ -12,10 +12,10 @@ use serde::{
     de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
 };
 
-/// What stands in a field. An object is read as `T`, strictly: only there can reading fail.
+/// The value of a field. An object is read as `T`, strictly: only there can reading fail.
 #[derive(Debug, Default)]
 pub(super) enum Shape<'a, T = IgnoredAny> {
-    /// Nothing, or `null`.
+    /// Absent or `null`.
     #[default]
     Absent,
     /// `true` or `false`.

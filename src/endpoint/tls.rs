@@ -1,4 +1,4 @@
-//! Whom to trust, and the one crypto provider.
+//! The trusted certificate authorities and the one crypto provider.
 
 use std::{path::Path, sync::Arc};
 
@@ -12,17 +12,16 @@ use secrecy::ExposeSecret;
 
 use super::{client::ClientError, settings::Settings};
 
-/// Makes `ring` the provider of every TLS connection of the process, the broker's included. Calling it
-/// again, or after another provider was installed, changes nothing.
+/// Makes `ring` the crypto provider of every TLS connection of the process. If a provider is installed
+/// already, this does nothing.
 pub fn install_crypto_provider() {
     // An error means that one is installed already.
     let _ = ring::default_provider().install_default();
 }
 
-/// The TLS side of the client: `ca_file` in place of the system's roots, HTTP/2 offered or not.
+/// The TLS configuration of the client: `ca_file` or the system's roots, with or without HTTP/2.
 ///
-/// Built here and not by reqwest, which would load the system's roots even for plain HTTP, and fail to
-/// build on a machine that has none.
+/// reqwest would load the system's roots even for plain HTTP, and fail on a machine without any.
 pub(super) fn config(settings: &Settings) -> Result<ClientConfig, ClientError> {
     let roots = match &settings.ca_file {
         Some(path) => from_file(path)?,
@@ -66,7 +65,7 @@ fn from_file(path: &Path) -> Result<RootCertStore, ClientError> {
     Ok(roots)
 }
 
-/// Single certificates that cannot be read are passed over: systems carry odd ones.
+/// The system's roots. Certificates that cannot be parsed are skipped: many systems have some.
 fn from_system() -> Result<RootCertStore, ClientError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

@@ -1,30 +1,30 @@
-//! What a call showed, as far as the flow needs to know.
+//! The outcome of a call, as far as the flow needs to know it.
 
 use std::time::Duration;
 
-/// What a call showed.
+/// The outcome of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallOutcome {
-    /// The endpoint did what it was asked.
+    /// The endpoint revoked the token.
     Revoked,
-    /// The endpoint answered, and refused.
+    /// The endpoint rejected the job.
     Rejected,
-    /// No answer of the endpoint's own.
+    /// The endpoint itself did not answer.
     Failed {
-        /// Too many calls at a time: the limit should fall.
+        /// Whether there are too many calls at a time: the limit should fall.
         overload: bool,
-        /// The server is up, and says that it has too much to do: while it works on other calls of
-        /// ours, that is no weather.
+        /// Whether the server is up, and says that it has too much to do (429). While it works on other
+        /// calls of ours, that is not an outage.
         busy: bool,
-        /// The job's own trouble, and so no evidence of weather.
-        own_trouble: bool,
-        /// For how long the server asked to be left alone, clamped.
+        /// Whether the failure belongs to this job alone, and so says nothing about the endpoint.
+        job_fault: bool,
+        /// The server's `Retry-After`, clamped.
         retry_after: Option<Duration>,
     },
 }
 
 impl CallOutcome {
-    /// Whether the endpoint answered by its own word.
+    /// Whether the endpoint itself answered.
     #[must_use]
     pub const fn is_answer(&self) -> bool {
         matches!(self, Self::Revoked | Self::Rejected)

@@ -1,59 +1,60 @@
-//! One circuit breaker: running, paused, probing. "Open" and "closed" mean opposite things to different readers.
+//! One circuit breaker. Its phases are running, paused and probing, because "open" and "closed" mean
+//! opposite things to different readers.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What may be called.
+/// Which calls may be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Every call, within the limits.
+    /// All calls, within the limits.
     Running,
-    /// No call until the next probe is due.
+    /// No call, until the next probe is due.
     Paused(Pause),
-    /// One call, the probe: it runs, or is due.
+    /// One call: the probe runs or is due.
     Probing(Pause),
 }
 
-/// A pause under way.
+/// The current pause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pause {
     /// When it began.
     pub since: Instant,
-    /// Why.
-    pub cause: Cause,
+    /// Why calls are paused.
+    pub cause: PauseCause,
     /// When the next probe may start.
     pub next_probe: Instant,
 }
 
 /// Why calls are paused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Cause {
+pub enum PauseCause {
     /// `flow.pause.after_failures` calls in a row failed, with no answer between.
     Failures,
     /// `flow.pause.after_rejections` jobs in a row were rejected, with none revoked between.
     Rejections,
-    /// The first `flow.guard.first_rejections` answers since the client's secret was read were all rejections.
+    /// The first `flow.guard.first_rejections` answers since the client's secret was read were rejections.
     NothingRevoked,
 }
 
-/// A circuit breaker. Time comes in as an argument.
+/// A circuit breaker. Time is an argument.
 #[derive(Debug)]
-pub struct Circuit {
+pub(super) struct CircuitBreaker {
     phase: Phase,
     interval: Duration,
     probe_runs: bool,
 }
 
-impl Default for Circuit {
+impl Default for CircuitBreaker {
     fn default() -> Self {
         Self { phase: Phase::Running, interval: Duration::ZERO, probe_runs: false }
     }
 }
 
-impl Circuit {
-    /// The phase at `now`: a pause whose probe is due is probing.
-    pub fn phase(&mut self, now: Instant) -> Phase {
+impl CircuitBreaker {
+    /// The phase at `now`. A paused breaker whose probe is due is probing.
+    pub(super) fn phase(&mut self, now: Instant) -> Phase {
         if let Phase::Paused(pause) = self.phase
             && pause.next_probe <= now
         {
@@ -62,8 +63,8 @@ impl Circuit {
         self.phase
     }
 
-    /// The pause under way, if there is one.
-    pub const fn pause(&self) -> Option<Pause> {
+    /// The current pause, if there is one.
+    pub(super) const fn pause(&self) -> Option<Pause> {
         match self.phase {
             Phase::Running => None,
             Phase::Paused(pause) | Phase::Probing(pause) => Some(pause),
@@ -71,24 +72,24 @@ impl Circuit {
     }
 
     /// Whether a probe is due and none runs.
-    pub fn may_probe(&mut self, now: Instant) -> bool {
+    pub(super) fn may_probe(&mut self, now: Instant) -> bool {
         matches!(self.phase(now), Phase::Probing(_)) && !self.probe_runs
     }
 
-    /// The probe starts.
-    pub const fn probe_started(&mut self) {
+    /// Notes that the probe starts.
+    pub(super) const fn probe_started(&mut self) {
         self.probe_runs = true;
     }
 
-    /// The probe ended without having been called: the next one is due at once.
-    pub const fn probe_unused(&mut self) {
+    /// Notes that the probe was not called. The next one is due at once.
+    pub(super) const fn probe_unused(&mut self) {
         self.probe_runs = false;
     }
 
-    /// Pauses. The first probe is due after `interval`, and not before `not_before`.
-    pub fn open(
+    /// Starts a pause. The first probe is due after `interval`, and not before `not_before`.
+    pub(super) fn start_pause(
         &mut self,
-        cause: Cause,
+        cause: PauseCause,
         interval: Duration,
         not_before: Option<Instant>,
         now: Instant,
@@ -99,8 +100,13 @@ impl Circuit {
         self.probe_runs = false;
     }
 
-    /// The probe failed: the next one is due after twice the interval, `longest` at most.
-    pub fn probe_failed(&mut self, longest: Duration, not_before: Option<Instant>, now: Instant) {
+    /// Notes that the probe failed. The next one is due after twice the interval, at most `longest`.
+    pub(super) fn probe_failed(
+        &mut self,
+        longest: Duration,
+        not_before: Option<Instant>,
+        now: Instant,
+    ) {
         self.probe_runs = false;
         if let Some(pause) = self.pause() {
             self.interval = (self.interval * 2).min(longest);
@@ -109,8 +115,8 @@ impl Circuit {
         }
     }
 
-    /// Ends a pause; `None` if there was none.
-    pub fn resume(&mut self) -> Option<Pause> {
+    /// Ends the pause and returns it; `None` if there was none.
+    pub(super) fn resume(&mut self) -> Option<Pause> {
         let pause = self.pause();
         *self = Self::default();
         pause

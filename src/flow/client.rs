@@ -1,89 +1,88 @@
-//! What is known of one client's calls: whether they fail or hang by themselves, and whether a secret was ever proved.
-//!
-//! Known are the client and what its calls showed; time comes in as an argument.
+//! The state of one client: whether its calls fail or hang while others are answered, and whether its secret was
+//! ever proved. Time is an argument.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::{
-    circuit::{Circuit, Phase},
+    circuit::{CircuitBreaker, Phase},
     client_pause::ClientPause,
 };
 use crate::domain::ClientKey;
 
-/// So many calls of a client in a row have to fail, or to hang, before that can be the client's own.
+/// At least this many calls of a client have to fail in a row, or hang, before the cause can be the client.
 const OWN: u32 = 4;
 
-/// Failures are the client's own if others were answered so many times as often as their calls failed meanwhile.
+/// The cause is the client if, meanwhile, the calls of others were answered this many times as often as they failed.
 const OTHERS_ANSWERED: u64 = 4;
 
-/// Calls hang if none of them is answered for so many times as long as an answer usually takes, and for
-/// [`LEAST_SILENCE`], while others get [`OTHERS_MEANWHILE`] answers.
+/// The calls of a client hang if three conditions hold. None is answered for this many times the usual latency. None
+/// is answered for [`LEAST_SILENCE`]. Meanwhile others get [`OTHERS_MEANWHILE`] answers.
 const SILENCE: u32 = 4;
 const LEAST_SILENCE: Duration = Duration::from_secs(2);
 const OTHERS_MEANWHILE: u64 = 20;
 
-/// What is counted over all clients.
+/// Counts over all clients.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Totals {
-    /// Calls that were answered.
-    pub answers: u64,
-    /// Calls that failed.
-    pub failures: u64,
-    /// How long an answer takes, on average.
-    pub latency: Duration,
+pub(super) struct CallTotals {
+    /// How many calls were answered.
+    pub(super) answers: u64,
+    /// How many calls failed.
+    pub(super) failures: u64,
+    /// The average latency of an answer.
+    pub(super) latency: Duration,
 }
 
-/// What is known of one client.
+/// The state of one client.
 #[derive(Debug, Default)]
-pub struct Client {
-    /// Its pause, if it is paused.
-    pub circuit: Circuit,
-    /// Calls that failed since its last answer.
-    pub failures: u32,
+pub(super) struct ClientState {
+    /// Its circuit breaker.
+    pub(super) circuit: CircuitBreaker,
+    /// How many calls failed since its last answer.
+    pub(super) failures: u32,
     /// When the first of them ended.
-    pub failing_since: Option<Instant>,
-    /// No probe before this: the server asked for it.
-    pub not_before: Option<Instant>,
-    /// Rejections since its last success.
-    pub rejections: u32,
+    pub(super) failing_since: Option<Instant>,
+    /// The server asked for no call before this.
+    pub(super) not_before: Option<Instant>,
+    /// How many calls were rejected since the last revocation.
+    pub(super) rejections: u32,
     /// Whether anything was revoked for it since its secret was read, or the guard was lifted.
-    pub proved: bool,
+    pub(super) proved: bool,
     /// Where its failures began.
-    failing: Failing,
+    failing: FailureOrigin,
     /// When the first of its rejections came.
     rejected_since: Option<Instant>,
-    /// Calls under way.
+    /// How many calls are under way.
     running: u32,
-    /// Since when it has calls under way of which none was answered, and how many answers there were before.
+    /// Since when it has calls under way without an answer, and how many answers all clients had had by then.
     silent_since: Option<(Instant, u64)>,
-    /// How long its answers take, on average.
+    /// The average latency of its answers.
     latency: Duration,
 }
 
 /// Where the failures of a client began.
 #[derive(Debug, Clone, Copy, Default)]
-struct Failing {
-    /// The first call that failed, by its number.
+struct FailureOrigin {
+    /// The number of the first call that failed.
     number: u64,
     /// The totals before it.
-    before: Totals,
-    /// Whether the failures were found to be the client's own.
+    before: CallTotals,
+    /// Whether the client was found to fail while others are answered.
     own: bool,
 }
 
-impl Totals {
-    /// Notes an answer, which took so long.
-    pub fn answered(&mut self, took: Duration) {
+impl CallTotals {
+    /// Notes an answer after `took`.
+    pub(super) fn answered(&mut self, took: Duration) {
         self.answers += 1;
         average(&mut self.latency, took);
     }
 }
 
-impl Client {
-    /// A call starts.
-    pub fn started(&mut self, totals: &Totals, now: Instant) {
+impl ClientState {
+    /// Notes that a call starts.
+    pub(super) fn started(&mut self, totals: &CallTotals, now: Instant) {
         if self.running == 0 {
             self.silent_since = None;
         }
@@ -91,41 +90,41 @@ impl Client {
         self.silent_since.get_or_insert((now, totals.answers));
     }
 
-    /// A call ended, or was never made.
-    pub const fn ended(&mut self) {
+    /// Notes that a call ended or was not made.
+    pub(super) const fn ended(&mut self) {
         self.running = self.running.saturating_sub(1);
     }
 
-    /// A call was answered after `took`: its failures are over.
-    pub fn answered(&mut self, took: Duration) {
+    /// Notes an answer after `took`: its failures are over.
+    pub(super) fn answered(&mut self, took: Duration) {
         (self.failures, self.failing_since, self.not_before) = (0, None, None);
         self.failing.own = false;
         self.silent_since = None;
         average(&mut self.latency, took);
     }
 
-    /// Something was revoked for it: its secret is the right one.
-    pub const fn revoked(&mut self) {
+    /// Notes a revocation: its secret is right.
+    pub(super) const fn revoked(&mut self) {
         (self.rejections, self.rejected_since, self.proved) = (0, None, true);
     }
 
-    /// A call was rejected.
-    pub fn rejected(&mut self, now: Instant) {
+    /// Notes a rejection.
+    pub(super) fn rejected(&mut self, now: Instant) {
         self.rejections = self.rejections.saturating_add(1);
         self.rejected_since.get_or_insert(now);
     }
 
-    /// Its secret is new: what the old one showed is forgotten.
-    pub const fn renew(&mut self) {
+    /// Notes a new secret: the rejections of the old one are forgotten.
+    pub(super) const fn renew(&mut self) {
         (self.proved, self.rejections, self.rejected_since) = (false, 0, None);
     }
 
-    /// The call of that number failed, as counted in `totals`. Says from which call on the failures are the client's
-    /// own, when that is found.
-    pub fn failed(
+    /// Notes that the call with this number failed; `totals` counts it already. Returns the number of its first
+    /// failed call once the client is found to fail while others are answered.
+    pub(super) fn failed(
         &mut self,
         number: u64,
-        totals: &Totals,
+        totals: &CallTotals,
         not_before: Option<Instant>,
         now: Instant,
     ) -> Option<u64> {
@@ -133,10 +132,10 @@ impl Client {
         self.failing_since.get_or_insert(now);
         self.not_before = self.not_before.max(not_before);
         if self.failures == 1 {
-            let before = Totals { failures: totals.failures - 1, ..*totals };
-            self.failing = Failing { number, before, own: false };
+            let before = CallTotals { failures: totals.failures - 1, ..*totals };
+            self.failing = FailureOrigin { number, before, own: false };
         }
-        let Failing { number, before, own } = self.failing;
+        let FailureOrigin { number, before, own } = self.failing;
         let answered = totals.answers - before.answers;
         let failed = (totals.failures - before.failures).saturating_sub(self.failures.into());
         let is_own = self.failures >= OWN && answered >= OTHERS_ANSWERED * failed.max(1);
@@ -144,13 +143,13 @@ impl Client {
         (is_own && !own).then_some(number)
     }
 
-    /// Whether its failures were found to be its own: others are answered meanwhile.
-    pub const fn fails_alone(&self) -> bool {
+    /// Whether it was found to fail while others are answered.
+    pub(super) const fn fails_alone(&self) -> bool {
         self.failing.own
     }
 
-    /// Since when its calls hang while others are answered, if they do.
-    pub fn stuck_since(&self, totals: &Totals, now: Instant) -> Option<Instant> {
+    /// Since when its calls hang while others are answered; `None` if they do not.
+    pub(super) fn stuck_since(&self, totals: &CallTotals, now: Instant) -> Option<Instant> {
         let (since, answers) = self.silent_since.filter(|_| self.running >= OWN)?;
         if totals.answers - answers < OTHERS_MEANWHILE {
             return None;
@@ -159,25 +158,25 @@ impl Client {
         (now.saturating_duration_since(since) > usual).then_some(since)
     }
 
-    /// Whether one more of its calls could be one rejection too many: each call under way could end as one. `most`
-    /// are allowed before anything was revoked for it; 0 stands for any number.
-    pub const fn is_at_risk(&self, most: u32) -> bool {
+    /// Whether one more call could exceed the `most` rejections that are allowed before the first revocation. Each
+    /// call under way may end as a rejection. Zero allows any number.
+    pub(super) const fn is_at_risk(&self, most: u32) -> bool {
         most > 0 && !self.proved && self.rejections.saturating_add(self.running) >= most
     }
 
-    /// Its pause, for whoever is told of it.
-    pub fn told(&self, client: ClientKey) -> Option<ClientPause> {
+    /// Its pause, if it is paused.
+    pub(super) fn pause_report(&self, client: ClientKey) -> Option<ClientPause> {
         let pause = self.circuit.pause()?;
         Some(ClientPause { client, pause, rejected_since: self.rejected_since })
     }
 
-    /// The phase of its circuit.
-    pub fn phase(&mut self, now: Instant) -> Phase {
+    /// The phase of its circuit breaker.
+    pub(super) fn phase(&mut self, now: Instant) -> Phase {
         self.circuit.phase(now)
     }
 }
 
-/// Moves an average by an eighth of the difference.
+/// Moves the average by an eighth of the difference.
 fn average(mean: &mut Duration, took: Duration) {
     let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
     let (old, new) = (nanos(*mean), nanos(took));
@@ -190,14 +189,14 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn totals(answers: u64, failures: u64) -> Totals {
-        Totals { answers, failures, latency: SECOND }
+    fn totals(answers: u64, failures: u64) -> CallTotals {
+        CallTotals { answers, failures, latency: SECOND }
     }
 
     #[test]
     fn failures_are_a_clients_own_where_others_are_answered_meanwhile() {
         for (answers, others_failed, own) in [(16, 0, true), (3, 0, false), (16, 5, false)] {
-            let (mut client, now) = (Client::default(), Instant::now());
+            let (mut client, now) = (ClientState::default(), Instant::now());
             for n in 1..OWN {
                 let found = client.failed(u64::from(n), &totals(0, n.into()), None, now);
                 assert_eq!(found, None, "too few to tell");
@@ -213,7 +212,7 @@ mod tests {
 
     #[test]
     fn calls_hang_when_none_is_answered_for_long_while_others_are() {
-        let (mut client, start) = (Client::default(), Instant::now());
+        let (mut client, start) = (ClientState::default(), Instant::now());
         (0..OWN).for_each(|_| client.started(&totals(0, 0), start));
         let later = start + SECOND * SILENCE + SECOND;
         let others = totals(OTHERS_MEANWHILE, 0);

@@ -1,4 +1,4 @@
-//! The pause of one client, for whoever tells of it.
+//! The pause of one client, for reports.
 
 use tokio::time::Instant;
 
@@ -8,10 +8,10 @@ use crate::domain::ClientKey;
 /// The pause of one client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientPause {
-    /// Whose.
+    /// The client.
     pub client: ClientKey,
-    /// Since when, why, and when the next probe is due.
+    /// The pause.
     pub pause: Pause,
-    /// When the first rejection came after which nothing was revoked; `None` if there was none.
+    /// When the first rejection since the last revocation came; `None` without one.
     pub rejected_since: Option<Instant>,
 }

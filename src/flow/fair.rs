@@ -1,25 +1,25 @@
-//! The jobs of one lane that wait, client by client.
+//! The waiting jobs of one lane, by client.
 //!
-//! The next job is one of the client with the fewest calls under way; among equals, of the client that was served
-//! longest ago. So while several clients wait none holds more than its share of the places, calls that hang count
-//! for the client that made them, and a client alone gets every place.
+//! The next job belongs to the client with the fewest calls under way; among equals, to the client that was
+//! served longest ago. So while several clients wait, none holds more than its share of the places. Calls that
+//! hang count for the client that made them. A client alone gets every place.
 
 use std::collections::VecDeque;
 
 use crate::domain::ClientKey;
 
-/// The jobs that wait. All that is known of one is its client.
+/// The waiting jobs. Of a job only its client is known.
 #[derive(Debug)]
-pub struct FairQueue<T> {
-    /// By their key.
-    clients: Vec<Client<T>>,
-    /// The clients with jobs that wait.
+pub(super) struct FairQueue<T> {
+    /// Indexed by the client's key.
+    clients: Vec<ClientQueue<T>>,
+    /// The clients with waiting jobs.
     active: Vec<ClientKey>,
     turn: u64,
 }
 
 #[derive(Debug)]
-struct Client<T> {
+struct ClientQueue<T> {
     waiting: VecDeque<T>,
     running: usize,
     served: u64,
@@ -33,13 +33,12 @@ impl<T> Default for FairQueue<T> {
 
 impl<T> FairQueue<T> {
     /// How many jobs of a client wait.
-    #[must_use]
-    pub fn waiting(&self, ClientKey(key): ClientKey) -> usize {
+    pub(super) fn waiting(&self, ClientKey(key): ClientKey) -> usize {
         self.clients.get(key as usize).map_or(0, |client| client.waiting.len())
     }
 
-    /// A job joins at the end of its client's.
-    pub fn join(&mut self, key: ClientKey, job: T) {
+    /// Adds a job behind the others of its client.
+    pub(super) fn join(&mut self, key: ClientKey, job: T) {
         let client = self.client(key);
         client.waiting.push_back(job);
         if client.waiting.len() == 1 {
@@ -47,8 +46,8 @@ impl<T> FairQueue<T> {
         }
     }
 
-    /// A call of this client starts.
-    pub fn started(&mut self, key: ClientKey) {
+    /// Notes that a call of this client starts.
+    pub(super) fn started(&mut self, key: ClientKey) {
         self.turn += 1;
         let turn = self.turn;
         let client = self.client(key);
@@ -56,14 +55,14 @@ impl<T> FairQueue<T> {
         client.served = turn;
     }
 
-    /// A call of this client ended.
-    pub fn ended(&mut self, key: ClientKey) {
+    /// Notes that a call of this client ended.
+    pub(super) fn ended(&mut self, key: ClientKey) {
         let client = self.client(key);
         client.running = client.running.saturating_sub(1);
     }
 
-    /// The client whose turn it is, of those that `may` be served.
-    pub fn next(&self, mut may: impl FnMut(ClientKey) -> bool) -> Option<ClientKey> {
+    /// The client that is next among those that `may` be served.
+    pub(super) fn next(&self, mut may: impl FnMut(ClientKey) -> bool) -> Option<ClientKey> {
         let order = |ClientKey(key): &ClientKey| {
             self.clients.get(*key as usize).map(|client| (client.running, client.served))
         };
@@ -77,22 +76,22 @@ impl<T> FairQueue<T> {
     }
 
     /// Takes the oldest job of a client.
-    pub fn take(&mut self, key: ClientKey) -> Option<T> {
+    pub(super) fn take(&mut self, key: ClientKey) -> Option<T> {
         let taken = self.client(key).waiting.pop_front();
         self.leave_empty(key);
         taken
     }
 
-    /// Takes the youngest jobs of a client, until `left` are left.
-    pub fn take_beyond(&mut self, key: ClientKey, left: usize) -> Vec<T> {
+    /// Takes the youngest jobs of a client and leaves `left`.
+    pub(super) fn take_beyond(&mut self, key: ClientKey, left: usize) -> Vec<T> {
         let waiting = &mut self.client(key).waiting;
         let taken = waiting.split_off(left.min(waiting.len())).into();
         self.leave_empty(key);
         taken
     }
 
-    /// Removes the jobs of a client that are gone, as far as they stand at its front.
-    pub fn forget(&mut self, key: ClientKey, gone: impl Fn(&T) -> bool) {
+    /// Removes jobs of a client that are `gone` from the front of its queue.
+    pub(super) fn forget(&mut self, key: ClientKey, gone: impl Fn(&T) -> bool) {
         let waiting = &mut self.client(key).waiting;
         while waiting.front().is_some_and(&gone) {
             waiting.pop_front();
@@ -108,10 +107,10 @@ impl<T> FairQueue<T> {
         }
     }
 
-    fn client(&mut self, ClientKey(key): ClientKey) -> &mut Client<T> {
+    fn client(&mut self, ClientKey(key): ClientKey) -> &mut ClientQueue<T> {
         let index = key as usize;
         if index >= self.clients.len() {
-            let new = || Client { waiting: VecDeque::new(), running: 0, served: 0 };
+            let new = || ClientQueue { waiting: VecDeque::new(), running: 0, served: 0 };
             self.clients.resize_with(index + 1, new);
         }
         &mut self.clients[index]

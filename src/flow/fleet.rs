@@ -1,18 +1,18 @@
-//! A replica's share of a rate that all replicas keep together.
+//! This replica's share of a rate that all replicas keep together.
 //!
-//! No replica knows the others. Each has one consumer on each lane, and the broker counts them. Each lane's consumers
-//! divide half of the rate, so that the shares add up to the rate at most, also where some replicas consume one lane
-//! alone. The rules below hold for each lane:
+//! No replica knows the others. Each has one consumer on each lane, and the broker counts them. The consumers of a
+//! lane divide half of the rate. So the shares add up to the rate at most, even if some replicas consume one lane
+//! alone. The rules for each lane:
 //!
 //! - A share that falls applies at once.
 //! - A share that grows applies once the higher count is older than [`SETTLED`]. A replica that left may make calls
-//!   for as long as its last count is good, and the others must have seen whoever came.
+//!   while its last count is valid, and the others must have seen each new one.
 //! - For the same reason a replica has no share until it has been counted for [`SETTLED`] without a gap.
-//! - A count is good for [`GOOD_FOR`]. A replica that the broker tells nothing may not be counted any more.
+//! - A count is valid for [`GOOD_FOR`]. A replica without a recent count may no longer be counted by others.
 //!
-//! So at any time, all replicas with a share were counted together by each of them: with a share, each was counted from
-//! `SETTLED` to `GOOD_FOR` ago without a gap, and each has asked within that time. A server that hands out leases would
-//! be exact to the call, but would be one more server.
+//! So each replica with a share was counted by all others with a share. Each was counted without a gap from `SETTLED`
+//! to `GOOD_FOR` ago, and each asked within that time. A server that grants leases would be exact to the call, but it
+//! would be one more server.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -23,38 +23,38 @@ use crate::{
     ports::ANSWERED_WITHIN,
 };
 
-/// So long after it was asked for, a count is good.
-pub const GOOD_FOR: Duration = Duration::from_secs(3);
+/// How long a count is valid, from the request on.
+pub(super) const GOOD_FOR: Duration = Duration::from_secs(3);
 
-/// After so long, every other replica with a share has counted whoever was there all the time.
-pub const SETTLED: Duration = Duration::from_secs(8);
+/// After this time every other replica with a share has counted a replica that was there all the time.
+pub(super) const SETTLED: Duration = Duration::from_secs(8);
 
 const _: () = assert!(
     SETTLED.as_millis() > 2 * GOOD_FOR.as_millis() + ANSWERED_WITHIN.as_millis(),
     "a replica may have asked too early and too late to count another"
 );
 
-/// What the broker counted on each lane.
+/// The consumers that the broker counted on each lane.
 #[derive(Debug, Default)]
-pub struct Fleet(PerLane<Counts>);
+pub(super) struct Fleet(PerLane<LaneConsumers>);
 
-/// What the broker counted on one lane.
+/// The consumers that the broker counted on one lane.
 #[derive(Debug, Default)]
-struct Counts {
-    /// Whether our own consumer is in force.
+struct LaneConsumers {
+    /// Whether our own consumer is active.
     in_force: bool,
-    /// Since when the broker has counted it without a gap.
+    /// Since when the broker has counted our consumer without a gap.
     since: Option<Instant>,
-    /// When it was asked for the latest count.
+    /// When the latest count was requested.
     latest: Option<Instant>,
-    /// The counts that are higher than every later one, each with when it was asked for.
+    /// The counts that exceed every later one, with the times of their requests.
     peaks: VecDeque<(Instant, u32)>,
 }
 
 impl Fleet {
-    /// Asked at `asked`, with our own consumer in force, the broker counted so many on a lane. A count of 0 says that
-    /// the queue was too busy to tell, and changes no share.
-    pub fn counted(&mut self, lane: Lane, asked: Instant, consumers: u32) {
+    /// Notes a count of a lane's consumers that was requested at `asked`, while our own consumer was active. A count of
+    /// 0 means that the queue was too busy to answer, and changes no share.
+    pub(super) fn counted(&mut self, lane: Lane, asked: Instant, consumers: u32) {
         let counts = self.0.get_mut(lane);
         counts.in_force = true;
         if consumers > 0 {
@@ -62,26 +62,24 @@ impl Fleet {
         }
     }
 
-    /// Our own consumer of a lane is not in force.
-    pub fn absent(&mut self, lane: Lane) {
+    /// Notes that our own consumer of a lane is not active.
+    pub(super) fn absent(&mut self, lane: Lane) {
         let counts = self.0.get_mut(lane);
         (counts.in_force, counts.since, counts.latest) = (false, None, None);
     }
 
-    /// Whether our own consumer of any lane is in force.
-    #[must_use]
-    pub fn consumes(&self) -> bool {
+    /// Whether our own consumer of any lane is active.
+    pub(super) fn consumes(&self) -> bool {
         Lane::ALL.into_iter().any(|lane| self.0.get(lane).in_force)
     }
 
     /// Our share of the rate, from 0 to 1.
-    #[must_use]
-    pub fn share(&self, now: Instant) -> f64 {
+    pub(super) fn share(&self, now: Instant) -> f64 {
         Lane::ALL.into_iter().map(|lane| self.0.get(lane).share(now) / 2.0).sum()
     }
 }
 
-impl Counts {
+impl LaneConsumers {
     fn counted(&mut self, asked: Instant, consumers: u32) {
         let gap = self.latest.is_none_or(|latest| asked > latest + GOOD_FOR);
         if gap || self.since.is_none() {
@@ -97,7 +95,7 @@ impl Counts {
         self.peaks.push_back((asked, consumers));
     }
 
-    /// The share of what the lane's consumers divide.
+    /// The share among the lane's consumers.
     fn share(&self, now: Instant) -> f64 {
         let settled = self.since.is_some_and(|since| since + SETTLED <= now);
         let good = self.latest.is_some_and(|latest| now <= latest + GOOD_FOR);

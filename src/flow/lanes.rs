@@ -1,65 +1,64 @@
-//! Who waits, and whose turn it is.
+//! The waiting jobs of both lanes, and which lane and client is next.
 
 use super::fair::FairQueue;
 use crate::domain::{ClientKey, Lane, PerLane};
 
-/// Two lanes, one turn at a time. The interactive lane goes first; while both could be served, the bulk lane still
-/// gets its least share of the turns, so that a stream of logouts never starves a sweep.
+/// The waiting jobs of both lanes. The interactive lane goes first. While both lanes wait, the bulk lane gets its
+/// minimum share, so that a stream of logouts never starves a sweep.
 #[derive(Debug)]
-pub struct Lanes<T> {
+pub(super) struct Lanes<T> {
     waiting: PerLane<FairQueue<T>>,
     bulk_min_share: f64,
-    /// What the bulk lane is owed, in turns.
+    /// How many starts the bulk lane is behind its minimum share.
     owed: f64,
 }
 
-/// A turn: whose it is.
+/// The lane and client that is next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Turn {
+pub(super) struct LaneTurn {
     /// The lane.
-    pub lane: Lane,
+    pub(super) lane: Lane,
     /// The client.
-    pub client: ClientKey,
+    pub(super) client: ClientKey,
     /// Whether the other lane could have been served as well.
-    pub contested: bool,
+    pub(super) contested: bool,
 }
 
 impl<T> Lanes<T> {
-    /// Empty lanes with this least share for the bulk lane, from 0 to 1.
-    #[must_use]
-    pub fn new(bulk_min_share: f64) -> Self {
+    /// Empty lanes with this minimum share for the bulk lane, from 0 to 1.
+    pub(super) fn new(bulk_min_share: f64) -> Self {
         Self { waiting: PerLane::from_fn(|_| FairQueue::default()), bulk_min_share, owed: 0.0 }
     }
 
-    /// The jobs of a lane.
-    pub const fn lane(&mut self, lane: Lane) -> &mut FairQueue<T> {
+    /// The waiting jobs of a lane.
+    pub(super) const fn lane(&mut self, lane: Lane) -> &mut FairQueue<T> {
         self.waiting.get_mut(lane)
     }
 
-    /// Whose turn it is, of the clients that `may` be served.
-    pub fn next(&self, mut may: impl FnMut(ClientKey) -> bool) -> Option<Turn> {
+    /// The lane and client that is next among the clients that `may` be served.
+    pub(super) fn next(&self, mut may: impl FnMut(ClientKey) -> bool) -> Option<LaneTurn> {
         let mut next = |lane| self.waiting.get(lane).next(&mut may);
         let first = next(Lane::Interactive);
         let bulk_first = self.owed + self.bulk_min_share >= 1.0;
         match (first, next(Lane::Bulk)) {
             (Some(_), Some(client)) if bulk_first => {
-                Some(Turn { lane: Lane::Bulk, client, contested: true })
+                Some(LaneTurn { lane: Lane::Bulk, client, contested: true })
             }
             (Some(client), bulk) => {
-                Some(Turn { lane: Lane::Interactive, client, contested: bulk.is_some() })
+                Some(LaneTurn { lane: Lane::Interactive, client, contested: bulk.is_some() })
             }
-            (None, Some(client)) => Some(Turn { lane: Lane::Bulk, client, contested: false }),
+            (None, Some(client)) => Some(LaneTurn { lane: Lane::Bulk, client, contested: false }),
             (None, None) => None,
         }
     }
 
-    /// Counts a turn that was taken.
-    pub fn served(&mut self, turn: Turn) {
+    /// Notes that the turn was taken.
+    pub(super) fn served(&mut self, turn: LaneTurn) {
         if turn.contested {
             self.owed += self.bulk_min_share;
         }
         if turn.lane == Lane::Bulk {
-            // Turns that the bulk lane had to itself earn the interactive one nothing back.
+            // Uncontested turns of the bulk lane create no debt.
             self.owed = (self.owed - 1.0).max(0.0);
         }
     }
@@ -125,6 +124,6 @@ mod tests {
         lanes.lane(Lane::Interactive).join(CLIENT, ());
         lanes.lane(Lane::Bulk).join(ClientKey(1), ());
         let turn = lanes.next(|client| client == CLIENT).unwrap();
-        assert_eq!(turn, Turn { lane: Lane::Interactive, client: CLIENT, contested: false });
+        assert_eq!(turn, LaneTurn { lane: Lane::Interactive, client: CLIENT, contested: false });
     }
 }

@@ -1,26 +1,31 @@
-//! How many calls may run at a time: the least that keeps the endpoint busy, and no more than it bears.
+//! The adaptive limit of concurrent calls: as high as possible without an overload of the endpoint.
 //!
-//! The limit is found as TCP finds a window: it doubles from the floor (fast start), then grows by one per
-//! round, and after a calm stretch by a share of itself (as CUBIC leaves behind what once was too much). It
-//! falls when latency rises further than its usual spread explains. It also falls when the endpoint pushes
-//! back more often than usual, but only on trial: a lower limit that does not help is taken back.
+//! The limit starts at its floor and doubles ("fast start"), as TCP does with its window. The first sign of
+//! overload ends the fast start. From then on the limit grows by one per round, and after several good
+//! rounds by a tenth. Two signs lower it:
 //!
-//! A round judges one limit by calls that began under it: as many answers, to calls that began since
-//! the round did, as the limit allows calls. Calls that began before a decrease are not heard again:
-//! they tell of a load that is gone, and a burst of refusals would otherwise crush the limit.
+//! - **Latency** rises by more than its usual variation. See `latency`.
+//! - **Overload responses** (429, 503, time-outs) are more frequent than usual. See `overload`. This
+//!   decrease is a trial: if the lower limit does not help, the old limit returns. See `trial`.
 //!
-//! A call that hangs while others are answered holds no place, as long as such calls are few.
+//! A *round* judges one limit. It ends after as many answers as the limit allows calls. Only calls that
+//! began in the round count. Calls from before a decrease are ignored, because they measured the earlier
+//! load. Otherwise one burst of refusals would lower the limit many times.
 //!
-//! Two known designs were turned down. Vector's adaptive request concurrency takes each push-back for
-//! congestion, so one backend of ten that answers 503 holds the limit at the floor. It also averages the
-//! round-trip times of all answers, so one call that hangs lowers the limit for everybody. TCP Vegas and the
-//! gradient limiters measure against the least or the long-term latency, and so either never accept that
-//! an endpoint is slower from now on, or follow the queue that they build themselves without end.
+//! A call that hangs while others are answered (a *straggler*) does not count against the limit, as long as
+//! such calls are few. See `stragglers`.
 //!
-//! Pure: no clock, no lock, no I/O; whoever calls it measures and locks.
+//! Two known designs were turned down. Vector's adaptive request concurrency treats each overload response
+//! as congestion, so one backend of ten that answers 503 keeps the limit at the floor. It also averages all
+//! latencies, so one call that hangs lowers the limit for everyone. TCP Vegas and the gradient limiters
+//! compare with the minimum or the long-term latency. So they never accept that an endpoint is slower from
+//! now on, or they follow the queue that they build themselves without end.
+//!
+//! Pure: no clock, no lock, no I/O. The caller measures and locks.
 
 mod latency;
-mod pushback;
+mod overload;
+mod round;
 #[cfg(test)]
 mod simulation;
 mod stragglers;
@@ -30,126 +35,126 @@ mod trial;
 
 use std::{collections::VecDeque, time::Duration};
 
-use latency::{Baseline, Latency, Trend};
-use pushback::{Background, Tally};
+use latency::Baseline;
+use overload::{BackgroundRate, CallTally};
 use stragglers::Stragglers;
-use trial::{Lowering, Trial};
+use trial::{PastDecrease, Trial};
 
-/// A moderate rise of latency takes one part in so many off the limit.
+/// A moderate rise of latency lowers the limit by one part in this many.
 const DECREASE: usize = 10;
 
-/// Fewer answers than this are not judged by their latency: their median is still mostly luck.
+/// With fewer answers the latency is not judged: their median is mostly luck.
 const LEAST_SAMPLES: usize = 16;
 
-/// So many answers at least before a limit is tried at which the endpoint pushed back the last time.
-/// Every such try costs a refusal, and with a low limit a round is over after a handful of calls.
+/// At least this many answers come before the limit returns to a value at which the endpoint was overloaded.
+/// Each such try costs a refused call, and with a low limit a round ends after a few calls.
 const PATIENCE: usize = 100;
 
-/// After so many rounds in a row that spoke for more, the limit grows by a share of itself. One more per
-/// round alone would need minutes to a limit of a thousand, if a hiccup ended fast start early.
+/// After this many good rounds in a row the limit grows by a share of itself. If fast start ends early, growth
+/// by one would need minutes to reach a limit of a thousand.
 const CALM_ROUNDS: usize = 8;
 
-/// That share: one part in so many. No more than a decrease takes off, so that one decrease takes a leap
-/// back whole; latency may need three leaps to tell.
+/// That share: one part in this many. It is no more than a decrease, so that one decrease undoes the leap.
+/// Latency may need three leaps to show a rise.
 const LEAP: usize = DECREASE;
 
-/// A round with more push-backs than expected is up to so many times as long before the limit grows.
+/// A round with more overload responses than usual may last this many times as long before the limit grows.
 const SUSPECT_ROUNDS: usize = 3;
 
-/// What the end of a call tells about the endpoint's load.
+/// What the end of a call shows of the endpoint's load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sample {
+pub(super) enum Sample {
     /// The endpoint answered, whatever the answer was.
     Answered {
         /// From the start of the call to the end of the answer.
         latency: Duration,
     },
     /// The endpoint asked for less (429, 503) or did not keep up (a time-out).
-    PushedBack {
+    Overload {
         /// From the start of the call to its end.
         after: Duration,
     },
-    /// The call failed in a way that is no evidence of load, or was given up by this side.
+    /// The call shows nothing about the load: another failure, or it was not made.
     Unknown,
 }
 
-/// The limit of parallel calls, between a floor and a ceiling.
+/// The limit of concurrent calls, between a floor and a ceiling.
 #[derive(Debug)]
-pub struct Limit {
+pub(super) struct ConcurrencyLimit {
     min: usize,
     max: usize,
     adaptive: bool,
     current: usize,
-    /// Fast start: the limit doubles, until something speaks against it for the first time.
+    /// Fast start: the limit doubles until the first sign of overload.
     starting: bool,
-    /// Latency rose in the last round of fast start. A doubling opens as many connections, and that alone can be slow:
-    /// one more round under the same limit tells.
+    /// Latency rose in the last round of fast start. Opening the new connections may be the cause, so one more
+    /// round under the same limit decides.
     doubted: bool,
     /// The number of the next call to start.
     next: u64,
     stragglers: Stragglers,
     /// The first call since the last decrease.
     decreased: u64,
-    round: Round,
-    /// Of calls that began in this round; in fast start, of rounds too small to be judged as well.
+    round: LimitRound,
+    /// The latencies of calls that began in this round. In fast start also of earlier rounds that were too small
+    /// to judge.
     latencies: Vec<Duration>,
     baseline: Option<Baseline>,
-    /// The share of push-backs that does not depend on the limit.
-    background: Background,
-    /// A lower limit on trial, for push-backs beyond that share.
+    /// The share of overload responses that does not depend on the limit.
+    background: BackgroundRate,
+    /// The trial of a lower limit, for more overload responses than that.
     trial: Option<Trial>,
-    /// The latest lowerings for push-backs, the oldest first.
-    lowerings: VecDeque<Lowering>,
-    /// The limit in force when the endpoint pushed back the last time.
+    /// The latest decreases for overload responses, the oldest first.
+    past_decreases: VecDeque<PastDecrease>,
+    /// The limit at the last overload.
     refused_at: Option<usize>,
-    /// What lowered the limit the last time.
+    /// The reason for the last decrease.
     lowered_by: Option<LoweredBy>,
-    /// So many rounds in a row spoke for more: since the last decrease, the last round that did not reach
-    /// the limit, and the last time that the limit was where the endpoint pushed back.
+    /// How many good rounds in a row there were. A decrease, a round that did not reach the limit, and a limit at
+    /// which the endpoint was overloaded reset it.
     calm: usize,
 }
 
-/// What lowered the limit.
+/// The reason for a decrease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LoweredBy {
-    PushBacks,
+    Overload,
     Latency,
 }
 
-/// Why the limit is what it is.
+/// The reason for the current limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitReason {
-    /// It does not adapt.
+    /// The limit is fixed.
     Fixed,
-    /// It is at its ceiling.
+    /// The limit is at its ceiling.
     Ceiling,
-    /// It grows, and nothing has lowered it yet.
+    /// The limit grows, and nothing has lowered it yet.
     Climbing,
-    /// The endpoint pushed back (429, 503, time-outs).
-    PushBacks,
+    /// The endpoint was overloaded (429, 503, time-outs).
+    Overload,
     /// The endpoint became slower under load.
     Latency,
 }
 
 #[derive(Debug, Default)]
-struct Round {
-    /// The first call that began in it.
+struct LimitRound {
+    /// The number of its first call.
     first: u64,
-    /// How many of its calls began.
+    /// How many calls began in it.
     started: usize,
-    /// How they ended.
-    tally: Tally,
-    /// The most calls under way when one of its calls began, stragglers not counted.
+    /// How they ended so far.
+    tally: CallTally,
+    /// The most calls under way when one of its calls began, without stragglers.
     peak: usize,
-    /// Whether there was no room for one more.
+    /// Whether the calls under way reached the limit.
     reached: bool,
 }
 
-impl Limit {
-    /// A limit between `min` and `max`. An adaptive one begins at `min`, in fast start; any other one
-    /// stays at `max`. A `min` of zero counts as one, a `max` below `min` as `min`.
-    #[must_use]
-    pub fn new(min: usize, max: usize, adaptive: bool) -> Self {
+impl ConcurrencyLimit {
+    /// A limit between `min` and `max`. An adaptive limit begins at `min`, in fast start; any other stays at
+    /// `max`. A `min` of zero counts as one, and a `max` below `min` as `min`.
+    pub(super) fn new(min: usize, max: usize, adaptive: bool) -> Self {
         let min = min.max(1);
         let max = max.max(min);
         Self {
@@ -162,63 +167,57 @@ impl Limit {
             next: 0,
             stragglers: Stragglers::default(),
             decreased: 0,
-            round: Round::default(),
+            round: LimitRound::default(),
             latencies: Vec::new(),
             baseline: None,
-            background: Background::default(),
+            background: BackgroundRate::default(),
             trial: None,
-            lowerings: VecDeque::new(),
+            past_decreases: VecDeque::new(),
             refused_at: None,
             lowered_by: None,
             calm: 0,
         }
     }
 
-    /// The limit: how many calls may run at a time, stragglers not counted.
-    #[must_use]
-    pub const fn current(&self) -> usize {
+    /// The limit: how many calls may be under way, without stragglers.
+    pub(super) const fn current(&self) -> usize {
         self.current
     }
 
-    /// Why the limit is what it is.
-    #[must_use]
-    pub const fn reason(&self) -> LimitReason {
+    /// The reason for the current limit.
+    pub(super) const fn reason(&self) -> LimitReason {
         match self.lowered_by {
             _ if !self.adaptive => LimitReason::Fixed,
             _ if self.current == self.max => LimitReason::Ceiling,
             None => LimitReason::Climbing,
-            Some(LoweredBy::PushBacks) => LimitReason::PushBacks,
+            Some(LoweredBy::Overload) => LimitReason::Overload,
             Some(LoweredBy::Latency) => LimitReason::Latency,
         }
     }
 
     /// The ceiling.
-    #[must_use]
-    pub const fn ceiling(&self) -> usize {
+    pub(super) const fn ceiling(&self) -> usize {
         self.max
     }
 
-    /// How many calls may run at a time, stragglers among them: never more than the ceiling.
-    #[must_use]
-    pub fn allowed(&self) -> usize {
+    /// How many calls may be under way, stragglers included: never more than the ceiling.
+    pub(super) fn allowed(&self) -> usize {
         self.current.saturating_add(self.stragglers.count()).min(self.max)
     }
 
     /// The number of the next call to start.
-    #[must_use]
-    pub const fn next_number(&self) -> u64 {
+    pub(super) const fn next_number(&self) -> u64 {
         self.next
     }
 
-    /// How many calls under way hang while others are answered.
-    #[must_use]
-    pub const fn stragglers(&self) -> usize {
+    /// How many calls under way are stragglers.
+    pub(super) const fn stragglers(&self) -> usize {
         self.stragglers.count()
     }
 
-    /// A call starts while `running` calls, this one among them, are under way. Returns its number,
-    /// which comes back with its sample. A call may also end without one.
-    pub fn started(&mut self, running: usize) -> u64 {
+    /// Notes that a call starts; `running` calls are under way, this one included. Returns the number of the call,
+    /// to be passed back at its end.
+    pub(super) fn started(&mut self, running: usize) -> u64 {
         if self.adaptive {
             self.stragglers.began(running);
             let load = running.saturating_sub(self.stragglers.count());
@@ -231,29 +230,29 @@ impl Limit {
         number
     }
 
-    /// The call of that number ended.
-    pub fn ended(&mut self, number: u64, sample: Sample) {
+    /// Notes the end of the call with this number.
+    pub(super) fn ended(&mut self, number: u64, sample: Sample) {
         if !self.adaptive {
             return;
         }
         self.stragglers.ended(number, matches!(sample, Sample::Answered { .. }));
         match sample {
-            Sample::PushedBack { after } => self.pushed_back(number, after),
+            Sample::Overload { after } => self.overloaded(number, after),
             Sample::Answered { latency } => self.answered(number, latency),
             Sample::Unknown => {}
         }
     }
 
-    fn pushed_back(&mut self, number: u64, after: Duration) {
+    fn overloaded(&mut self, number: u64, after: Duration) {
         if let Some(tally) = self.tried(number) {
-            tally.push(after);
-            return self.weigh();
+            tally.overload(after);
+            return self.evaluate_trial();
         }
         if number < self.round.first {
             return;
         }
-        self.round.tally.push(after);
-        if self.background.is_exceeded(self.round.tally.pushed, self.round.started) {
+        self.round.tally.overload(after);
+        if self.background.is_exceeded(self.round.tally.overloaded, self.round.started) {
             self.try_less();
         }
     }
@@ -261,7 +260,7 @@ impl Limit {
     fn answered(&mut self, number: u64, latency: Duration) {
         if let Some(tally) = self.tried(number) {
             tally.answer(latency);
-            return self.weigh();
+            return self.evaluate_trial();
         }
         if number < self.round.first {
             return;
@@ -273,124 +272,18 @@ impl Limit {
         }
     }
 
-    /// Calls go on after a pause: from the lowest limit, in fast start. What was known of the endpoint
-    /// is forgotten; the one that comes back need not be the one that went away.
-    pub fn resume(&mut self) {
+    /// Starts again after a pause: from the floor, in fast start. Everything learned is forgotten, because another
+    /// endpoint may have come back.
+    pub(super) fn resume(&mut self) {
         let mut latencies = std::mem::take(&mut self.latencies);
         latencies.clear();
         *self = Self {
             next: self.next,
             stragglers: std::mem::take(&mut self.stragglers),
             decreased: self.next,
-            round: Round { first: self.next, ..Round::default() },
+            round: LimitRound { first: self.next, ..LimitRound::default() },
             latencies,
             ..Self::new(self.min, self.max, self.adaptive)
         };
-    }
-
-    /// How many answers make the round.
-    fn round_length(&self) -> usize {
-        if self.starting {
-            // As many calls as the last doubling let in. They began together, so a doubling takes as
-            // long as one call; the other half begins only as earlier calls end.
-            self.current.div_ceil(2)
-        } else if self.refused_at == Some(self.current + 1) {
-            self.current.max(PATIENCE)
-        } else {
-            self.current.max(LEAST_SAMPLES)
-        }
-    }
-
-    /// As many calls were answered as make the round.
-    fn end_round(&mut self) {
-        let tally = self.round.tally;
-        if self.round.reached
-            && self.background.is_suspect(tally.pushed, self.round.started)
-            && tally.answered < SUSPECT_ROUNDS * self.round_length()
-        {
-            return;
-        }
-        self.background.learn(&tally);
-        if !self.round.reached {
-            // A limit that was not reached has been neither proved nor disproved.
-            self.calm = 0;
-            self.latencies.clear();
-            self.next_round();
-            return;
-        }
-        match self.trend() {
-            Trend::Doubled | Trend::Risen if self.starting && !self.doubted => {
-                self.doubted = true;
-                if let Some(baseline) = &mut self.baseline {
-                    baseline.drop_rise();
-                }
-                self.next_round();
-            }
-            Trend::Doubled => self.decrease(2, LoweredBy::Latency),
-            Trend::Risen => self.decrease(DECREASE, LoweredBy::Latency),
-            Trend::Cleared(load) => {
-                self.current = load.clamp(self.current, self.max);
-                self.next_round();
-            }
-            // Until enough calls tell whether the doubt was right.
-            Trend::Holds if self.starting && self.doubted => self.next_round(),
-            Trend::Holds => {
-                self.current = self.current.saturating_add(self.step()).min(self.max);
-                let refused = self.refused_at == Some(self.current);
-                self.calm = if refused { 0 } else { self.calm.saturating_add(1) };
-                self.next_round();
-            }
-        }
-    }
-
-    /// By how much the limit grows after a round that speaks for more.
-    fn step(&self) -> usize {
-        if self.starting {
-            return self.current;
-        }
-        let step = if self.calm < CALM_ROUNDS { 1 } else { (self.current / LEAP).max(1) };
-        match self.refused_at {
-            // Half of the way at most, and one by one in the end: what was too much is met by one call,
-            // not by a burst.
-            Some(refused) if self.current < refused => {
-                step.min((refused - self.current) / 2).max(1)
-            }
-            _ => step,
-        }
-    }
-
-    fn trend(&mut self) -> Trend {
-        if self.latencies.len() < LEAST_SAMPLES {
-            return Trend::Holds;
-        }
-        let latency = Latency::of(&mut self.latencies);
-        self.latencies.clear();
-        let load = self.round.peak;
-        let baseline = self.baseline.get_or_insert_with(|| Baseline::new(latency, load));
-        let trend = if self.current > self.min {
-            baseline.judge(latency, load)
-        } else {
-            // Where the limit cannot be lowered, nothing can be tried out.
-            baseline.follow(latency, load);
-            Trend::Holds
-        };
-        self.doubted &= trend != Trend::Holds;
-        trend
-    }
-
-    /// Takes one part in `parts` off the limit, and at least one call.
-    fn decrease(&mut self, parts: usize, lowered_by: LoweredBy) {
-        // Out of fast start the way leads back to the last limit that was good.
-        let parts = if std::mem::take(&mut self.starting) { 2 } else { parts };
-        self.current = (self.current - self.current.div_ceil(parts)).max(self.min);
-        self.lowered_by = Some(lowered_by);
-        self.decreased = self.next;
-        self.calm = 0;
-        self.latencies.clear();
-        self.next_round();
-    }
-
-    fn next_round(&mut self) {
-        self.round = Round { first: self.next, ..Round::default() };
     }
 }

@@ -1,4 +1,4 @@
-//! The limit of parallel calls as people are told of it: on the page, and by a log line now and then.
+//! The limit of concurrent calls for the status page and the log.
 
 use std::{fmt, time::Duration};
 
@@ -7,17 +7,17 @@ use tracing::info;
 
 use super::limit::LimitReason;
 
-/// One line in so long.
+/// At most one log line in this time.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// The limit, and why it is what it is.
+/// The limit and its reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LimitState {
-    /// How many calls may run at a time.
+    /// How many calls may be under way.
     pub limit: usize,
-    /// How many at most.
+    /// The ceiling of the limit.
     pub ceiling: usize,
-    /// Why it is what it is.
+    /// Why the limit has this value.
     pub reason: LimitReason,
 }
 
@@ -28,7 +28,7 @@ impl fmt::Display for LimitState {
             LimitReason::Fixed => return write!(f, "fixed at {limit}"),
             LimitReason::Ceiling => return write!(f, "at the ceiling of {ceiling}"),
             LimitReason::Climbing => return write!(f, "climbing, at {limit} of {ceiling}"),
-            LimitReason::PushBacks => "the endpoint pushes back (429, 503 or time-outs)",
+            LimitReason::Overload => "the endpoint is overloaded (429, 503 or time-outs)",
             LimitReason::Latency => "the endpoint becomes slower with more calls",
         };
         write!(f, "held at {limit} of {ceiling}: {why}")
@@ -38,19 +38,19 @@ impl fmt::Display for LimitState {
 impl LimitReason {
     const fn is_held(self) -> bool {
         match self {
-            Self::PushBacks | Self::Latency => true,
+            Self::Overload | Self::Latency => true,
             Self::Ceiling | Self::Fixed | Self::Climbing => false,
         }
     }
 }
 
-/// When the log is told: at once where the limit becomes held, and otherwise once a minute while calls end and the
-/// limit is below its ceiling. Time comes in as an argument. It is asked as each call ends, so no timer runs for it.
+/// Decides when the limit is logged: at once when it starts to be held down, and once a minute while it is below its
+/// ceiling. Time is an argument. It runs at the end of each call, so it needs no timer.
 #[derive(Debug, Default)]
 pub(super) struct LimitLog {
-    /// The last line, or since when the limit has been below its ceiling.
+    /// When the last line was written, or since when the limit is below its ceiling.
     since: Option<Instant>,
-    /// The last line of a limit that was held.
+    /// When the last line about a held limit was written.
     told_held: Option<Instant>,
     held: bool,
 }
@@ -69,7 +69,7 @@ impl LimitLog {
             return false;
         }
         let is_over = |since: Instant| now.saturating_duration_since(since) >= EVERY;
-        // A limit that goes up and down between held and not is told of once a minute as well.
+        // A limit that alternates between held and not held is also logged once a minute.
         let newly_held = self.held && !was_held && self.told_held.is_none_or(is_over);
         let due = newly_held || is_over(*self.since.get_or_insert(now));
         if due {
@@ -88,8 +88,8 @@ mod tests {
     fn each_reason_is_one_sentence() {
         let texts = [
             (
-                LimitReason::PushBacks,
-                "held at 12 of 256: the endpoint pushes back (429, 503 or time-outs)",
+                LimitReason::Overload,
+                "held at 12 of 256: the endpoint is overloaded (429, 503 or time-outs)",
             ),
             (
                 LimitReason::Latency,
@@ -115,7 +115,7 @@ mod tests {
     async fn a_limit_below_its_ceiling_is_one_line_a_minute_and_the_first_at_once_where_it_is_held()
     {
         let climbing_then = |then| move |at| if at < 10 { LimitReason::Climbing } else { then };
-        assert_eq!(lines(climbing_then(LimitReason::PushBacks), 200), [10, 70, 130, 190]);
+        assert_eq!(lines(climbing_then(LimitReason::Overload), 200), [10, 70, 130, 190]);
         assert_eq!(lines(climbing_then(LimitReason::Latency), 100), [10, 70]);
         assert_eq!(lines(|_| LimitReason::Climbing, 130), [60, 120]);
     }
@@ -129,9 +129,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_limit_that_goes_up_and_down_all_the_time_is_told_of_once_a_minute() {
-        let restless = |other| {
-            move |at: u64| if at.is_multiple_of(2) { LimitReason::PushBacks } else { other }
-        };
+        let restless =
+            |other| move |at: u64| if at.is_multiple_of(2) { LimitReason::Overload } else { other };
         assert_eq!(lines(restless(LimitReason::Ceiling), 200), [0, 60, 120, 180]);
         assert_eq!(lines(restless(LimitReason::Climbing), 200), [0, 60, 120, 180]);
     }

@@ -1,9 +1,13 @@
-//! May a call start now, and for which job? Ignorant of HTTP and AMQP.
+//! Decides whether a call may start now, and for which job. Knows neither HTTP nor AMQP.
 //!
-//! [`Dispatcher`] joins the parts, each of which decides one thing by itself: `breakers` (is a client, or the worker,
-//! paused?), `limit` (how many at a time?), `rate` (how many a second?), `fleet` (which share of that is ours?),
-//! `lanes` and `fair` (whose turn is it?), `early` (what if the very first calls hang?), `pauses` (how long was nothing
-//! called?).
+//! [`Dispatcher`] joins the parts. Each part decides one thing:
+//!
+//! - `breakers`: whether a client, or the worker, is paused
+//! - `limit`: how many calls may be under way
+//! - `extra_calls`: how many more, while the first calls of a low limit hang
+//! - `domain::Rate`: how many calls may start per second; `fleet`: which share of that belongs to this replica
+//! - `lanes` and `fair`: which lane and which client is next
+//! - `pauses`: how long calls were paused
 
 mod breakers;
 mod call_outcome;
@@ -11,7 +15,7 @@ mod circuit;
 mod client;
 mod client_pause;
 mod dispatcher;
-mod early;
+mod extra_calls;
 mod fair;
 mod fleet;
 mod lanes;
@@ -19,18 +23,16 @@ mod limit;
 mod limit_state;
 mod pauses;
 mod permit;
-mod rate;
 mod settings;
 mod state;
 mod status;
 
 pub use call_outcome::CallOutcome;
-pub use circuit::{Cause, Pause, Phase};
+pub use circuit::{Pause, PauseCause, Phase};
 pub use client_pause::ClientPause;
 pub use dispatcher::Dispatcher;
 pub use limit::LimitReason;
 pub use limit_state::LimitState;
 pub use permit::{Admission, Permit};
-pub use rate::Rate;
 pub use settings::{PauseSettings, RateScope, Settings};
 pub use status::{FlowReport, Status};

@@ -1,7 +1,7 @@
-//! How long calls were paused, for whoever counts a job's age without pauses.
+//! The history of pauses: a job's age does not count the time in which its calls were paused.
 //!
-//! A few intervals for the worker and for each client, the latest ones exact. A sum alone would be smaller, but it
-//! answers only for jobs that were in memory when the pause began. A parked job asks about the time of its stay.
+//! It keeps a few intervals for the worker and for each client. A sum would be smaller, but it serves only jobs that
+//! were in memory when the pause began. A parked job asks about the time of its stay.
 
 use std::time::Duration;
 
@@ -9,21 +9,21 @@ use tokio::time::Instant;
 
 use crate::domain::ClientKey;
 
-/// So many pauses are remembered of the worker, and of each client. Beyond that the two with the least time between
-/// them become one, and the time between them counts as a pause: no job is given up too early for it.
+/// How many pauses are remembered of the worker, and of each client. Beyond that the two with the shortest gap become
+/// one, and the gap counts as a pause. So no job is given up too early.
 const MOST: usize = 64;
 
 /// The pauses of the worker and of its clients.
 #[derive(Debug)]
 pub(super) struct Pauses {
-    /// Nothing is known of the time before.
+    /// When the history begins.
     started: Instant,
     worker: Intervals,
-    /// By their key.
+    /// Indexed by the client's key.
     clients: Vec<Intervals>,
 }
 
-/// Pauses in their order, and the beginning of one that lasts.
+/// Pauses in their order, and the start of the current one.
 #[derive(Debug, Default)]
 struct Intervals {
     ended: Vec<(Instant, Instant)>,
@@ -31,7 +31,7 @@ struct Intervals {
 }
 
 impl Pauses {
-    /// Nothing is paused.
+    /// An empty history that begins at `now`.
     pub(super) fn new(now: Instant) -> Self {
         Self { started: now, worker: Intervals::default(), clients: Vec::new() }
     }
@@ -50,8 +50,8 @@ impl Pauses {
         self.clients[index].set(paused, now);
     }
 
-    /// How long calls of a client were paused within the `last` time. The time before the start counts as a pause:
-    /// what happened then is not known.
+    /// How long calls of a client were paused within the `last` time. The time before the history counts as a pause,
+    /// because it is unknown.
     pub(super) fn within(
         &self,
         ClientKey(key): ClientKey,
@@ -90,7 +90,7 @@ impl Intervals {
         }
     }
 
-    /// The parts of its pauses that lie between the two.
+    /// The parts of its pauses between `from` and `now`.
     fn since(&self, from: Instant, now: Instant) -> impl Iterator<Item = (Instant, Instant)> + '_ {
         let lasting = self.since.map(|since| (since, now));
         let later = self.ended.iter().copied().chain(lasting).filter(move |(_, end)| *end > from);
@@ -98,7 +98,7 @@ impl Intervals {
     }
 }
 
-/// How long intervals last together. What several of them cover counts once.
+/// The total length of the intervals. Overlaps count once.
 fn length(mut intervals: Vec<(Instant, Instant)>) -> Duration {
     intervals.sort_unstable();
     let (mut sum, mut counted) = (Duration::ZERO, None);

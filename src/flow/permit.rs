@@ -4,39 +4,39 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{breakers::Start, call_outcome::CallOutcome, dispatcher::Dispatcher};
+use super::{breakers::CallRole, call_outcome::CallOutcome, dispatcher::Dispatcher};
 use crate::domain::{ClientKey, Lane};
 
-/// What became of the wait for a call.
+/// The end of the wait for a permit.
 #[derive(Debug)]
 pub enum Admission {
-    /// It may be made.
+    /// The call may be made.
     Granted(Permit),
-    /// The job's client is paused, and too many of its jobs wait already: this one should wait elsewhere for so long.
-    Stalled(Duration),
+    /// The job's client is paused, and enough of its jobs wait here. This one should wait elsewhere for this long.
+    WaitElsewhere(Duration),
 }
 
-/// A call that was permitted.
+/// A call with a permit.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Call {
+pub(super) struct PermittedCall {
     pub(super) number: u64,
     pub(super) began: Instant,
     pub(super) lane: Lane,
     pub(super) client: ClientKey,
-    pub(super) start: Start,
+    pub(super) role: CallRole,
 }
 
-/// The right to make one call. Dropped, it gives back what it took, as if no call had been made.
+/// The right to make one call. Dropped, it returns everything that it took, as if no call was made.
 #[derive(Debug)]
 #[must_use = "a dropped permit gives its place back at once"]
 pub struct Permit {
     dispatcher: Option<Arc<Dispatcher>>,
-    call: Call,
+    call: PermittedCall,
     mark: u64,
 }
 
 impl Permit {
-    pub(super) const fn new(dispatcher: Arc<Dispatcher>, call: Call, mark: u64) -> Self {
+    pub(super) const fn new(dispatcher: Arc<Dispatcher>, call: PermittedCall, mark: u64) -> Self {
         Self { dispatcher: Some(dispatcher), call, mark }
     }
 
@@ -50,7 +50,7 @@ impl Permit {
     /// Whether the call is a probe, of its client or of the worker.
     #[must_use]
     pub fn is_probe(&self) -> bool {
-        self.call.start != Start::Free
+        self.call.role != CallRole::Regular
     }
 
     /// Whether the endpoint answered another call since this one was permitted.
@@ -59,8 +59,8 @@ impl Permit {
         self.dispatcher.as_ref().is_some_and(|dispatcher| dispatcher.answered_since(self.mark))
     }
 
-    /// Takes the call out, so that dropping the permit ends nothing.
-    pub(super) fn disarm(mut self) -> Call {
+    /// Takes the call out; nothing is returned to the dispatcher.
+    pub(super) fn disarm(mut self) -> PermittedCall {
         self.dispatcher = None;
         self.call
     }

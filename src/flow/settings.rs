@@ -1,29 +1,29 @@
-//! What the flow is configured with; `config` reads and checks it.
+//! The settings of the flow; `config` reads and checks them.
 
 use std::time::Duration;
 
 /// How many calls may start, and when.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// The floor of the limit of parallel calls, at least 1.
+    /// The floor of the limit of concurrent calls, at least 1.
     pub concurrency_min: usize,
-    /// The ceiling of the limit of parallel calls.
+    /// The ceiling of that limit.
     pub concurrency_max: usize,
     /// Whether the limit adapts between the two; otherwise it stays at the ceiling.
     pub adaptive: bool,
-    /// Calls per second, above 0; `None`: as many as the limit allows.
+    /// Calls per second, above 0. `None`: as many as the limit allows.
     pub rate: Option<f64>,
-    /// Who keeps the rate together.
+    /// Which replicas share the rate.
     pub rate_scope: RateScope,
-    /// The bulk lane's least share of the starts while both lanes wait, from 0 to 1.
+    /// The bulk lane's minimum share of the starts while both lanes wait, from 0 to 1.
     pub bulk_min_share: f64,
     /// When to pause.
     pub pause: PauseSettings,
 }
 
 impl Settings {
-    /// The prefetch in force: at most what the rate starts in a minute, so that nothing waits in flight
-    /// for so long that the broker takes it back.
+    /// The effective prefetch: at most the calls that the rate allows in a minute. With more, jobs would wait in
+    /// flight until the broker takes them back.
     #[must_use]
     pub fn prefetch(&self, configured: u16) -> u16 {
         #[allow(
@@ -35,10 +35,10 @@ impl Settings {
     }
 }
 
-/// Who keeps the rate together.
+/// Which replicas share the rate.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum RateScope {
-    /// Each replica keeps it by itself.
+    /// None: each replica has the whole rate.
     #[default]
     Replica,
     /// All replicas that consume the same queues, by what the broker counts.
@@ -48,15 +48,16 @@ pub enum RateScope {
 /// When to pause, and how to probe.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PauseSettings {
-    /// So many failed calls in a row, with no answer between, are weather.
+    /// A pause begins after this many failed calls in a row, without an answer in between.
     pub after_failures: u32,
     /// The wait before the first probe.
     pub probe_initial: Duration,
     /// The longest wait between probes.
     pub probe_max: Duration,
-    /// So many rejections in a row, with nothing revoked between, pause as well; `None`: off.
+    /// A pause begins after this many rejections in a row, without a revocation in between. `None`: off.
     pub after_rejections: Option<u32>,
-    /// So many rejections pause a client for which nothing was revoked since its secret was read; 0: off.
+    /// A pause begins after this many rejections of a client, if nothing was revoked for it since its secret was
+    /// read. 0: off.
     pub first_rejections: u32,
 }
 

@@ -1,37 +1,37 @@
-//! What the flow does, told to the log, to `/readyz`, and to whoever takes jobs in.
+//! The status of the flow for the log, for `/readyz`, and for the source of jobs.
 
-use std::{sync::Arc, time::SystemTime};
+use std::sync::Arc;
 
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::{
-    circuit::{Cause, Pause, Phase},
+    circuit::{Pause, PauseCause, Phase},
     dispatcher::Dispatcher,
 };
-use crate::ports::{Condition, Intake, Report};
+use crate::ports::{Condition, Demand, Report, SystemClock};
 
-/// What the flow does, and what it wants of the source.
+/// The status of the flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Status {
     /// Whether calls are made.
     pub phase: Phase,
-    /// Whether jobs are wanted.
-    pub intake: Intake,
+    /// How many jobs the source should deliver.
+    pub demand: Demand,
     /// How many clients are paused.
     pub clients_paused: usize,
-    /// Whether jobs that wait for a call should leave, because they keep this replica from its share of the rate.
+    /// Whether jobs that wait for a call should leave, because they keep this replica from a share of the rate.
     pub stranded: bool,
 }
 
 impl Default for Status {
     fn default() -> Self {
-        Self { phase: Phase::Running, intake: Intake::Open, clients_paused: 0, stranded: false }
+        Self { phase: Phase::Running, demand: Demand::All, clients_paused: 0, stranded: false }
     }
 }
 
 impl Status {
-    /// One line for each change of the phase.
+    /// Logs one line for each change of the phase.
     pub(super) fn log_since(&self, before: &Self) {
         match (before.phase, self.phase) {
             (Phase::Running, Phase::Paused(pause) | Phase::Probing(pause)) => {
@@ -50,7 +50,7 @@ impl Status {
     }
 }
 
-impl Cause {
+impl PauseCause {
     /// The cause in a few words.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -62,8 +62,7 @@ impl Cause {
     }
 }
 
-/// What the flow tells of itself: to `/readyz` whether it is paused, which is well and waiting on purpose, and to the
-/// page its limit.
+/// The flow's part of `/readyz` and of the status page. A paused flow counts as waiting, which is healthy.
 #[derive(Debug)]
 pub struct FlowReport(pub Arc<Dispatcher>);
 
@@ -75,12 +74,11 @@ impl Report for FlowReport {
             Phase::Paused(pause) => ("paused", pause),
             Phase::Probing(pause) => ("probing", pause),
         };
-        let (now, clock) = (Instant::now(), SystemTime::now());
-        let since = now.saturating_duration_since(since);
         Condition::Waiting {
             reason: format!("{state}: {}", cause.as_str()),
-            since: clock.checked_sub(since).unwrap_or(SystemTime::UNIX_EPOCH),
-            until: Some(clock + next_probe.saturating_duration_since(now)),
+            since: SystemClock.at(since),
+            // A probe that is due waits for a job.
+            until: Some(SystemClock.at(next_probe.max(Instant::now()))),
         }
     }
 

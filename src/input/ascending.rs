@@ -1,28 +1,22 @@
-//! Numbers that grow strictly.
+//! Checks that the numbers of lines grow.
 
 use thiserror::Error;
 
-/// Checks the numbers of lines as they go by. Journal, report and the line to go on from rest on them:
-/// two lines of one number would be one line to all three, and a token would stay alive unnoticed.
+/// Checks the numbers of lines. Journal, report and resume commands rest on them: two lines with one number
+/// would count as one, and a token would stay alive unnoticed.
 #[derive(Debug, Clone, Default)]
 pub struct Ascending(u64);
 
-/// A line is not behind the one before it: a fault in this program, which no file may cause.
+/// A bug: a line's number is not greater than that of the line before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("line {line} comes behind line {before}: a fault in this program; please report it")]
 pub struct NotAscending {
-    /// The line.
     pub line: u64,
-    /// The one before it.
     pub before: u64,
 }
 
 impl Ascending {
-    /// Passes over the number of the next line, from 1.
-    ///
-    /// # Errors
-    ///
-    /// [`NotAscending`] if it is not greater than the one before.
+    /// Checks the number of the next line, from 1.
     pub const fn pass(&mut self, line: u64) -> Result<(), NotAscending> {
         let before = self.0;
         if line <= before {

@@ -1,27 +1,27 @@
-//! CSV files of other people's making: what their columns are called, and what divides them.
+//! The names and the delimiter of the columns of a CSV file.
 
 use std::{fmt, str::FromStr};
 
 use thiserror::Error;
 
-use super::cells::Field;
+use super::fields::JobField;
 
-/// What stands between the columns of a CSV file.
+/// The character between the columns of a CSV file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Delimiter {
-    /// The one of RFC 4180.
+    /// As in RFC 4180.
     #[default]
     Comma,
-    /// What spreadsheets write where the comma divides decimals.
+    /// As spreadsheets write where the comma is the decimal separator.
     Semicolon,
-    /// As in files that end in `.tsv`.
+    /// As in `.tsv` files.
     Tab,
     /// As some databases write.
     Bar,
 }
 
 impl Delimiter {
-    /// All of them; the comma last, for it stands in the text of other files as well.
+    /// The comma is last: it also occurs in the text of other files.
     pub(super) const ALL: [Self; 4] = [Self::Semicolon, Self::Tab, Self::Bar, Self::Comma];
 
     pub(super) const fn byte(self) -> u8 {
@@ -32,26 +32,19 @@ impl Delimiter {
             Self::Bar => b'|',
         }
     }
-
-    /// Its name on a command line.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Comma => "comma",
-            Self::Semicolon => "semicolon",
-            Self::Tab => "tab",
-            Self::Bar => "bar",
-        }
-    }
 }
 
 impl fmt::Display for Delimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        f.write_str(match self {
+            Self::Comma => "comma",
+            Self::Semicolon => "semicolon",
+            Self::Tab => "tab",
+            Self::Bar => "bar",
+        })
     }
 }
 
-/// No delimiter goes by that name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("expected a comma, a semicolon, a tab or a bar, as the character or by that name")]
 pub struct UnknownDelimiter;
@@ -61,32 +54,30 @@ impl FromStr for Delimiter {
 
     fn from_str(name: &str) -> Result<Self, UnknownDelimiter> {
         let by_name = |delimiter: &Self| {
-            name == delimiter.as_str() || name.as_bytes() == [delimiter.byte()].as_slice()
+            name == delimiter.to_string() || name.as_bytes() == [delimiter.byte()].as_slice()
         };
         match Self::ALL.into_iter().find(by_name) {
             Some(delimiter) => Ok(delimiter),
-            // What a shell leaves of a tab that somebody spelt.
+            // A shell may pass a tab like this.
             None if name == r"\t" => Ok(Self::Tab),
             None => Err(UnknownDelimiter),
         }
     }
 }
 
-/// The name that the column of a field has in a file, written `refresh_token=token`.
+/// The name that a field's column has in a file, written `refresh_token=token`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
-    pub(super) field: Field,
-    /// Without blanks around it, in lower case.
+    pub(super) field: JobField,
+    /// Trimmed, in lower case.
     name: String,
 }
 
-/// Why a text names no column.
+/// Why a text is no [`Column`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ColumnFault {
-    /// Half of it is missing.
     #[error("expected FIELD=COLUMN, like refresh_token=token")]
     Form,
-    /// A job has no such field.
     #[error(
         "a job has no field {0}; its fields are refresh_token, audience, username, client_id, \
          expires_at and action"
@@ -103,16 +94,17 @@ impl FromStr for Column {
         if name.is_empty() {
             return Err(ColumnFault::Form);
         }
-        let field = Field::named(field.trim()).ok_or_else(|| ColumnFault::Field(field.into()))?;
+        let field =
+            JobField::named(field.trim()).ok_or_else(|| ColumnFault::Field(field.into()))?;
         Ok(Self { field, name })
     }
 }
 
-/// The columns whose names are not those of the fields that they hold.
+/// The columns whose names differ from those of their fields.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Columns(Vec<Column>);
 
-/// The same field, or the same column, stands there twice.
+/// A field or a column occurs twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("--column gives two columns for one field, or one column for two fields: {0}")]
 pub struct Ambiguous(&'static str);
@@ -124,7 +116,6 @@ impl From<Vec<Column>> for Columns {
 }
 
 impl Columns {
-    /// Fails if a field or a column stands there twice.
     pub(super) fn check(&self) -> Result<(), Ambiguous> {
         for (n, Column { field, name }) in self.0.iter().enumerate() {
             let clash = |other: &Column| other.field == *field || other.name == *name;
@@ -135,15 +126,11 @@ impl Columns {
         Ok(())
     }
 
-    /// Whether none was given.
-    #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What they change in the meaning of a file, in one text that is the same however they were written;
-    /// `None` if they change nothing.
-    #[must_use]
+    /// Returns how the columns change the meaning of a file, in a normal form; `None` if they do not.
     pub fn meaning(&self) -> Option<String> {
         let changed = self.0.iter().filter(|column| column.name != column.field.name());
         let mut changed: Vec<_> =
@@ -152,41 +139,38 @@ impl Columns {
         (!changed.is_empty()).then(|| changed.join(","))
     }
 
-    /// The field that a column of this name holds. A column that was given for a field stands in place of
-    /// the one that has the field's own name.
-    pub(super) fn field(&self, cell: &[u8]) -> Option<Field> {
+    /// Returns the field that a column of this name holds. A given column replaces the one with the field's own name.
+    pub(super) fn field(&self, cell: &[u8]) -> Option<JobField> {
         let name = normal(cell);
         match self.0.iter().find(|column| column.name == name) {
             Some(column) => Some(column.field),
-            None => Field::named(&name)
+            None => JobField::named(&name)
                 .filter(|field| !self.0.iter().any(|column| column.field == *field)),
         }
     }
 
-    /// The fields whose columns were given.
-    pub(super) fn fields(&self) -> impl Iterator<Item = Field> + '_ {
+    /// Returns the fields whose columns were given.
+    pub(super) fn fields(&self) -> impl Iterator<Item = JobField> + '_ {
         self.0.iter().map(|column| column.field)
     }
 
-    /// Whether a cell holds the name of a column of a job, and so no content of one.
+    /// Whether a cell holds the name of a job's column, so it cannot be content.
     pub(super) fn is_name(&self, cell: &[u8]) -> bool {
-        // Most cells are too long for it.
+        // The length check avoids an allocation for most cells.
         let longest = self.0.iter().map(|column| column.name.len()).max().unwrap_or_default();
         cell.len() <= longest.max(LONGEST_NAME) + SLACK && {
             let name = normal(cell);
-            Field::named(&name).is_some() || self.0.iter().any(|column| column.name == name)
+            JobField::named(&name).is_some() || self.0.iter().any(|column| column.name == name)
         }
     }
 }
 
-/// Of a field's own name.
-const LONGEST_NAME: usize = Field::RefreshToken.name().len();
+const LONGEST_NAME: usize = JobField::RefreshToken.name().len();
 
-/// Bytes of blanks and quotes around a name.
+/// Bytes of spaces and quotes around a name.
 const SLACK: usize = 16;
 
-/// A name without what people and programs put around it: they differ in case and blanks, and mean the
-/// same.
+/// Returns a name in lower case, without spaces, quotes and invisible characters around it.
 fn normal(cell: &[u8]) -> String {
     let around = |c: char| c.is_whitespace() || c == '"' || super::token::invisible(c).is_some();
     String::from_utf8_lossy(cell).trim_matches(around).to_lowercase()
@@ -215,7 +199,10 @@ mod tests {
     #[test]
     fn a_column_is_a_field_and_a_name() {
         let column: Column = "refresh_token= Leaked = Token ".parse().unwrap();
-        assert_eq!((column.field, column.name.as_str()), (Field::RefreshToken, "leaked = token"));
+        assert_eq!(
+            (column.field, column.name.as_str()),
+            (JobField::RefreshToken, "leaked = token")
+        );
         for text in ["", "refresh_token", "refresh_token=", "refresh_token= "] {
             assert_eq!(text.parse::<Column>(), Err(ColumnFault::Form), "{text}");
         }
@@ -226,11 +213,11 @@ mod tests {
     #[test]
     fn what_is_given_stands_in_place_of_a_fields_own_name() {
         let columns = columns(&["refresh_token=token", "username=client_id"]);
-        assert_eq!(columns.field(b" TOKEN\xc2\xa0"), Some(Field::RefreshToken));
+        assert_eq!(columns.field(b" TOKEN\xc2\xa0"), Some(JobField::RefreshToken));
         assert_eq!(columns.field(b"refresh_token"), None);
-        assert_eq!(columns.field(b"client_id"), Some(Field::Username));
+        assert_eq!(columns.field(b"client_id"), Some(JobField::Username));
         assert_eq!(columns.field(b"username"), None);
-        assert_eq!(columns.field(b"\"Audience\""), Some(Field::Audience));
+        assert_eq!(columns.field(b"\"Audience\""), Some(JobField::Audience));
         for name in ["token", "Refresh_Token", " username "] {
             assert!(columns.is_name(name.as_bytes()), "{name}");
         }

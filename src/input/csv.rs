@@ -1,50 +1,49 @@
-//! Records of separated values (RFC 4180), of which none is held that is longer than a job may be.
+//! Splits a CSV file into records (RFC 4180). A record longer than a job may be is skipped, not held.
 //!
-//! `csv-core`, the parser of the crate `csv`, without its reader: that one holds a record however long
-//! it gets, and a quote that nobody closes makes one record of the rest of the file.
+//! This uses `csv-core`, the parser of the crate `csv`, without the crate's reader. That reader holds a
+//! record of any length, and a quote that is never closed makes one record of the rest of the file.
 
-mod watch;
+mod tracker;
 
 use std::io::{self, BufRead};
 
 use csv_core::ReadRecordResult;
 
-use self::watch::Watch;
+use self::tracker::CsvTracker;
 use super::{
     line_ends::{NEWLINE, RETURN},
     sniff::UTF_8_MARK,
 };
 use crate::domain::MAX_BODY_BYTES;
 
-/// More columns than any table of jobs has.
+/// The maximum number of columns.
 pub(super) const MAX_FIELDS: usize = 1024;
 
-/// Splits records at the ends of lines that stand outside quotes, and fields at the delimiter.
+/// Splits records at line ends outside quotes, and fields at the delimiter.
 pub(super) struct CsvRecords<R> {
     reader: R,
     parser: Box<csv_core::Reader>,
-    watch: Watch,
-    /// The fields of the record behind each other, and where each ends.
+    tracker: CsvTracker,
+    /// The concatenated fields of the record, and the end of each.
     content: Vec<u8>,
     ends: Vec<usize>,
 }
 
-/// The extent of a record.
+/// The position and the shape of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Extent {
     /// The line on which it begins, from 1.
     pub(super) first_line: u64,
-    /// The line on which it ends.
     pub(super) last_line: u64,
-    /// The number of its fields; `None` if it was skipped for its length.
+    /// The number of its fields; `None` if it was skipped as too long.
     pub(super) fields: Option<usize>,
-    /// The line of its first quote that has a line end behind it.
+    /// The line of its first quote that is followed by a line end.
     pub(super) spanning: Option<u64>,
-    /// The line of a quote that is not closed as it should be.
+    /// The line of a quote that is not closed properly.
     pub(super) stray: Option<u64>,
-    /// Whether one of its lines, the first aside, is as wide as a row by itself.
+    /// Whether one of its lines after the first has as many fields as a row.
     pub(super) holds_rows: bool,
-    /// Whether a byte order mark stands in front of it, which is no part of it.
+    /// Whether a byte order mark, which is not part of it, precedes it.
     pub(super) marked: bool,
 }
 
@@ -53,28 +52,27 @@ impl<R: BufRead> CsvRecords<R> {
         Self {
             reader,
             parser: Box::new(csv_core::ReaderBuilder::new().delimiter(delimiter).build()),
-            watch: Watch::new(delimiter),
+            tracker: CsvTracker::new(delimiter),
             content: vec![0; MAX_BODY_BYTES],
             ends: vec![0; MAX_FIELDS],
         }
     }
 
-    /// Tells records that hold lines of so many fields from here on.
+    /// Sets the number of fields of a row, for [`Extent::holds_rows`].
     pub(super) fn expect(&mut self, fields: usize) {
-        self.watch.expect(fields);
+        self.tracker.expect(fields);
     }
 
-    /// The line that is read next, from 1.
+    /// The number of the line that is read next, from 1.
     pub(super) fn next_line(&self) -> u64 {
-        self.watch.next_line()
+        self.tracker.next_line()
     }
 
-    /// Reads the next record, beyond empty lines; `None` at the end. Its fields are there until the
-    /// next one is read.
+    /// Reads the next record, and skips empty lines; `None` at the end. Its fields are valid until the next call.
     pub(super) fn next(&mut self) -> io::Result<Option<Extent>> {
         let Some(Front { marked, begun }) = self.skip_to_record()? else { return Ok(None) };
-        let first_line = self.watch.begin();
-        // A part of a byte order mark is no mark: the record begins with it.
+        let first_line = self.tracker.begin();
+        // An incomplete byte order mark is part of the record.
         let mut front = &UTF_8_MARK[..begun];
         let (mut bytes, mut fields, mut too_long) = (0, 0, false);
         loop {
@@ -84,8 +82,8 @@ impl<R: BufRead> CsvRecords<R> {
                 &mut self.content[bytes..],
                 &mut self.ends[fields..],
             );
-            // Of `\r\n` only the first ends the record; the other is skipped with the next one.
-            self.watch.pass(&input[..read]);
+            // Of `\r\n` only the first byte ends the record; the other is skipped with the next record.
+            self.tracker.pass(&input[..read]);
             if front.is_empty() {
                 self.reader.consume(read);
             } else {
@@ -101,11 +99,11 @@ impl<R: BufRead> CsvRecords<R> {
                 ReadRecordResult::Record => {
                     return Ok(Some(Extent {
                         first_line,
-                        last_line: self.watch.last_line().max(first_line),
+                        last_line: self.tracker.last_line().max(first_line),
                         fields: (!too_long).then_some(fields),
-                        spanning: self.watch.spanning(),
-                        stray: self.watch.stray(),
-                        holds_rows: self.watch.holds_rows(),
+                        spanning: self.tracker.spanning(),
+                        stray: self.tracker.stray(),
+                        holds_rows: self.tracker.holds_rows(),
                         marked,
                     }));
                 }
@@ -114,14 +112,14 @@ impl<R: BufRead> CsvRecords<R> {
         }
     }
 
-    /// The fields of the record that was read last.
+    /// Returns the fields of the record that was read last.
     pub(super) fn fields(&self, extent: Extent) -> impl Iterator<Item = &[u8]> + Clone {
         let ends = &self.ends[..extent.fields.unwrap_or(0)];
         let starts = std::iter::once(0).chain(ends.iter().copied());
         starts.zip(ends).map(|(start, end)| &self.content[start..*end])
     }
 
-    /// Skips line ends and byte order marks in front of a record; `None` if there is nothing behind them.
+    /// Skips line ends and byte order marks; `None` at the end.
     fn skip_to_record(&mut self) -> io::Result<Option<Front>> {
         let mut front = Front::default();
         loop {
@@ -138,7 +136,7 @@ impl<R: BufRead> CsvRecords<R> {
                 Some(NEWLINE | RETURN) if front.begun == 0 => {
                     let ends = input.iter().take_while(|byte| matches!(**byte, NEWLINE | RETURN));
                     let ends = ends.count();
-                    self.watch.pass(&input[..ends]);
+                    self.tracker.pass(&input[..ends]);
                     self.reader.consume(ends);
                 }
                 _ => return Ok(Some(front)),
@@ -147,12 +145,12 @@ impl<R: BufRead> CsvRecords<R> {
     }
 }
 
-/// What stands in front of a record.
+/// The bytes in front of a record.
 #[derive(Debug, Default)]
 struct Front {
-    /// A byte order mark, as in the middle of two files that were joined.
+    /// A byte order mark, as between two joined files.
     marked: bool,
-    /// So many bytes of one that is none.
+    /// The length of an incomplete byte order mark.
     begun: usize,
 }
 

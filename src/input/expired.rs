@@ -1,12 +1,11 @@
-//! What a summary says of jobs whose token has expired by itself.
+//! The sentence of a summary on expired jobs.
 
 use std::fmt;
 
-/// Jobs of an input whose token has expired, and so is not called for.
+/// Jobs whose token has expired, so no call is made for them.
 ///
-/// Each is a token that nobody has proved dead: it rests on the word of the input alone, and one wrong
-/// column of dates makes a whole file look as if it was dealt with. So every summary says it in a
-/// sentence, not only as a count among others.
+/// Nothing proves that these tokens are dead. One wrong column of dates can make a whole file look finished.
+/// So every summary has a sentence on them, not only a count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expired {
     count: u64,
@@ -14,8 +13,7 @@ pub struct Expired {
 }
 
 impl Expired {
-    /// So many of so many jobs; `None` if there are none.
-    #[must_use]
+    /// Returns `None` if no job has expired.
     pub fn of(count: u64, jobs: u64) -> Option<Self> {
         (count > 0).then_some(Self { count, jobs })
     }

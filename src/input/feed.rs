@@ -1,4 +1,4 @@
-//! Reading on a thread of its own, for those who must not block.
+//! Reads lines on a thread of its own, for callers that must not block.
 
 use std::{
     io, mem,
@@ -8,64 +8,58 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::{Kind, Line, Lines, ReadError};
+use super::{InputLine, InputLines, LineKind, ReadError};
 
-/// The most lines that wait to be taken.
+/// The maximum number of waiting lines.
 const MAX_LINES: usize = 2048;
 
-/// The most bytes of jobs that wait, give or take one job.
+/// The maximum number of bytes of waiting jobs, exceeded by one job at most.
 const MAX_BYTES: usize = 1024 * 1024;
 
-/// The lines of a file as they are read. Whoever takes them gets all that wait, so that a fast reader
-/// is served in large batches, and one who types gets each line at once.
+/// The lines of a file as they are read. A caller takes all waiting lines at once: large batches from a fast
+/// source, single lines from a slow one.
 #[derive(Debug)]
-pub struct Feed(Arc<Shared>);
+pub struct Feed(Arc<FeedShared>);
 
-/// Neither a channel of lines nor one of batches would do: the one bounds lines but not bytes, and the
-/// other keeps a batch that is not full while standard input has nothing more to say.
+/// A channel of lines would not bound the bytes. A channel of batches would keep an incomplete batch while
+/// standard input is idle.
 #[derive(Debug, Default)]
-struct Shared {
-    waiting: Mutex<Waiting>,
-    /// Told when lines were taken.
+struct FeedShared {
+    waiting: Mutex<WaitingLines>,
+    /// Notified when lines were taken.
     room: Condvar,
-    /// Told when there is something to take.
+    /// Notified when there are lines to take.
     arrived: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
-    lines: Vec<Line>,
+struct WaitingLines {
+    lines: Vec<InputLine>,
     bytes: usize,
     /// The number of the last line.
     last: u64,
     failed: Option<ReadError>,
     ended: bool,
-    /// Nobody takes lines any more.
+    /// The receiver was dropped.
     abandoned: bool,
 }
 
 impl Feed {
-    /// Begins to read.
+    /// Starts the thread.
     ///
-    /// Dropping the feed ends the thread with its next line. It is not waited for: nothing can end a
-    /// read of a pipe into which nobody writes.
-    ///
-    /// # Errors
-    ///
-    /// The system's, if there can be no more threads.
-    pub fn start(lines: Lines) -> io::Result<Self> {
-        let shared = Arc::<Shared>::default();
+    /// A dropped feed ends the thread with its next line. Nothing waits for the thread: a read of an idle
+    /// pipe cannot be interrupted.
+    pub fn start(lines: InputLines) -> io::Result<Self> {
+        let shared = Arc::<FeedShared>::default();
         let thread = shared.clone();
         thread::Builder::new().name("input".to_owned()).spawn(move || thread.read(lines))?;
         Ok(Self(shared))
     }
 
-    /// All lines that wait, at least one; waits for it. None at all at the end.
+    /// Waits for lines; returns all that wait, and none at the end.
     ///
-    /// # Errors
-    ///
-    /// [`ReadError`] behind the last line that could be read, once.
-    pub async fn next(&mut self) -> Result<Vec<Line>, ReadError> {
+    /// A [`ReadError`] comes once, after the last line that could be read.
+    pub async fn next(&mut self) -> Result<Vec<InputLine>, ReadError> {
         loop {
             let arrived = self.0.arrived.notified();
             {
@@ -91,14 +85,14 @@ impl Drop for Feed {
     }
 }
 
-impl Shared {
-    /// The lock is held for moves, never over a read.
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+impl FeedShared {
+    /// The lock is never held during a read.
+    fn lock(&self) -> MutexGuard<'_, WaitingLines> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn read(&self, lines: Lines) {
-        let _ending = Ending(self);
+    fn read(&self, lines: InputLines) {
+        let _ending = FeedEnd(self);
         for line in lines {
             match line {
                 Ok(line) => {
@@ -111,14 +105,14 @@ impl Shared {
         }
     }
 
-    /// Waits for room; `false` if nobody wants the line.
-    fn put(&self, line: Line) -> bool {
-        let full = |waiting: &mut Waiting| {
+    /// Waits for room; `false` if the receiver was dropped.
+    fn put(&self, line: InputLine) -> bool {
+        let full = |waiting: &mut WaitingLines| {
             !waiting.abandoned && (waiting.lines.len() >= MAX_LINES || waiting.bytes >= MAX_BYTES)
         };
         let waiting = self.room.wait_while(self.lock(), full);
         let mut waiting = waiting.unwrap_or_else(PoisonError::into_inner);
-        if let Kind::Job(entry) = &line.kind {
+        if let LineKind::Job(entry) = &line.kind {
             waiting.bytes += entry.body.as_bytes().len();
         }
         waiting.last = line.number;
@@ -130,11 +124,10 @@ impl Shared {
     }
 }
 
-/// However the thread ends, whoever waits must hear of it, and must not take a fault of this program
-/// for the end of the file.
-struct Ending<'a>(&'a Shared);
+/// Marks the end however the thread ends. A panic must not look like the end of the file.
+struct FeedEnd<'a>(&'a FeedShared);
 
-impl Drop for Ending<'_> {
+impl Drop for FeedEnd<'_> {
     fn drop(&mut self) {
         let mut waiting = self.0.lock();
         waiting.ended = true;
@@ -152,7 +145,7 @@ mod tests {
     use std::{fs, io::Write as _};
 
     use super::*;
-    use crate::input::{self, Format, Options};
+    use crate::input::{self, InputFormat, Options};
 
     fn feed(content: &str) -> Feed {
         let folder = tempfile::tempdir().unwrap();
@@ -212,7 +205,7 @@ mod tests {
         let path = folder.path().join("pipe");
         let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
         assert!(made.success());
-        let options = Options { format: Some(Format::Text), ..Options::default() };
+        let options = Options { format: Some(InputFormat::Text), ..Options::default() };
         let opening = tokio::task::spawn_blocking({
             let path = path.clone();
             move || input::open(&path, &options).unwrap()
@@ -252,11 +245,11 @@ mod tests {
     /// A thread that panics is not taken for the end of the file.
     #[tokio::test]
     async fn a_reader_that_fails_is_a_fault() {
-        let shared = Arc::<Shared>::default();
+        let shared = Arc::<FeedShared>::default();
         shared.lock().last = 6;
         let thread = shared.clone();
         let failing = thread::spawn(move || {
-            let _ending = Ending(&thread);
+            let _ending = FeedEnd(&thread);
             panic!("on purpose");
         });
         assert!(failing.join().is_err());

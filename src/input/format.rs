@@ -1,40 +1,27 @@
-//! The formats, told apart by a file's name.
+//! The formats of files.
 
 use std::{fmt, path::Path, str::FromStr};
 
 use thiserror::Error;
 
-/// What the lines of a file are.
+/// The format of a file's lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub enum InputFormat {
     /// One JSON object a line.
     Ndjson,
-    /// Comma-separated values: a header row, then one job a record (RFC 4180).
+    /// A header row, then one job a record (RFC 4180).
     Csv,
     /// One token a line.
     Text,
 }
 
-/// Behind these the name goes on as that of the file inside.
+/// The extensions of compressed files; the format's extension stands before them.
 const COMPRESSIONS: [&str; 3] = ["gz", "zst", "zstd"];
 
-impl Format {
-    /// All of them.
+impl InputFormat {
     pub const ALL: [Self; 3] = [Self::Ndjson, Self::Csv, Self::Text];
 
-    /// Its name on a command line.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ndjson => "ndjson",
-            Self::Csv => "csv",
-            Self::Text => "text",
-        }
-    }
-
-    /// The format that the extension of a file's name tells, in either case, also in front of one
-    /// that tells a compression.
-    #[must_use]
+    /// Returns the format of a file's extension, in any case, also before the extension of a compression.
     pub fn of(path: &Path) -> Option<Self> {
         let extension = path.extension()?.to_str()?.to_ascii_lowercase();
         match extension.as_str() {
@@ -49,22 +36,25 @@ impl Format {
     }
 }
 
-impl fmt::Display for Format {
+impl fmt::Display for InputFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        f.write_str(match self {
+            Self::Ndjson => "ndjson",
+            Self::Csv => "csv",
+            Self::Text => "text",
+        })
     }
 }
 
-/// No format has that name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("expected ndjson, csv or text")]
-pub struct UnknownFormat;
+pub struct UnknownInputFormat;
 
-impl FromStr for Format {
-    type Err = UnknownFormat;
+impl FromStr for InputFormat {
+    type Err = UnknownInputFormat;
 
-    fn from_str(name: &str) -> Result<Self, UnknownFormat> {
-        Self::ALL.into_iter().find(|format| format.as_str() == name).ok_or(UnknownFormat)
+    fn from_str(name: &str) -> Result<Self, UnknownInputFormat> {
+        Self::ALL.into_iter().find(|format| format.to_string() == name).ok_or(UnknownInputFormat)
     }
 }
 
@@ -75,14 +65,14 @@ mod tests {
     #[test]
     fn the_name_tells_the_format() {
         let cases = [
-            ("jobs.ndjson", Some(Format::Ndjson)),
-            ("jobs.jsonl", Some(Format::Ndjson)),
-            ("dir.csv/jobs.json", Some(Format::Ndjson)),
-            ("leak.csv", Some(Format::Csv)),
-            ("LEAK.CSV", Some(Format::Csv)),
-            ("leak.2026.csv.gz", Some(Format::Csv)),
-            ("leak.txt.zst", Some(Format::Text)),
-            ("leak.ndjson.zstd", Some(Format::Ndjson)),
+            ("jobs.ndjson", Some(InputFormat::Ndjson)),
+            ("jobs.jsonl", Some(InputFormat::Ndjson)),
+            ("dir.csv/jobs.json", Some(InputFormat::Ndjson)),
+            ("leak.csv", Some(InputFormat::Csv)),
+            ("LEAK.CSV", Some(InputFormat::Csv)),
+            ("leak.2026.csv.gz", Some(InputFormat::Csv)),
+            ("leak.txt.zst", Some(InputFormat::Text)),
+            ("leak.ndjson.zstd", Some(InputFormat::Ndjson)),
             ("leak.gz", None),
             ("leak.tsv", None),
             ("leak", None),
@@ -90,15 +80,15 @@ mod tests {
             ("csv", None),
         ];
         for (name, format) in cases {
-            assert_eq!(Format::of(Path::new(name)), format, "{name}");
+            assert_eq!(InputFormat::of(Path::new(name)), format, "{name}");
         }
     }
 
     #[test]
     fn a_format_is_read_as_it_is_written() {
-        for format in Format::ALL {
+        for format in InputFormat::ALL {
             assert_eq!(format.to_string().parse(), Ok(format));
         }
-        assert_eq!("tsv".parse::<Format>(), Err(UnknownFormat));
+        assert_eq!("tsv".parse::<InputFormat>(), Err(UnknownInputFormat));
     }
 }

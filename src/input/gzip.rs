@@ -1,7 +1,7 @@
-//! Gzip (RFC 1952) with any number of members, and zeros behind each.
+//! Reads gzip (RFC 1952) with any number of members, each followed by any number of zeros.
 //!
-//! `flate2` has a decoder of its own for many members. It takes the padding of a tape or a block device
-//! for a broken header, where `gzip` itself reads to the end.
+//! The decoder of `flate2` for many members takes the padding of a tape or a block device for a broken
+//! header. `gzip` itself reads to the end.
 
 use std::io::{self, BufRead, ErrorKind, Read};
 
@@ -9,9 +9,8 @@ use flate2::bufread::GzDecoder;
 
 use super::{padding, sniff::GZIP};
 
-/// Reads the content of every member.
 pub(super) struct Gzip<R> {
-    /// `None` behind the last one.
+    /// `None` after the last one.
     member: Option<GzDecoder<R>>,
 }
 
@@ -37,7 +36,7 @@ impl<R: BufRead> Read for Gzip<R> {
     }
 }
 
-/// The member behind one that was read to its end; `None` if there is none.
+/// Returns the next member after a complete one; `None` at the end.
 fn next<R: BufRead>(member: GzDecoder<R>) -> io::Result<Option<GzDecoder<R>>> {
     let mut raw = member.into_inner();
     if !padding::skip(&mut raw)? {
@@ -54,7 +53,7 @@ fn next<R: BufRead>(member: GzDecoder<R>) -> io::Result<Option<GzDecoder<R>>> {
     ))
 }
 
-/// The decoder's errors quote the format, never content. The system's own keep their kind.
+/// The decoder's errors name the format, never content. Errors of the system keep their kind.
 fn broken(error: io::Error) -> io::Error {
     match error.kind() {
         ErrorKind::UnexpectedEof => {

@@ -1,16 +1,15 @@
-//! Where lines end: at a line feed, at a carriage return, or at both in this order.
+//! Counts line ends: a line feed, a carriage return, or both in this order.
 //!
-//! Editors count lines this way, so a number that a person reads in a report leads to the line. A count
-//! of line feeds alone would give all records of a file of carriage returns the same number.
+//! Editors count this way, so the number in a report leads to the line. By line feeds alone, all records of a
+//! file with carriage returns would have one number.
 
 pub(super) const NEWLINE: u8 = b'\n';
 pub(super) const RETURN: u8 = b'\r';
 
-/// Counts the ends of lines, byte by byte.
 #[derive(Debug)]
 pub(super) struct LineEnds {
     passed: u64,
-    /// The last byte, where it was one of the two.
+    /// The last byte, if it was one of the two.
     last: Option<u8>,
 }
 
@@ -19,10 +18,9 @@ impl LineEnds {
         Self { passed: 0, last: None }
     }
 
-    /// Passes over the next byte.
     pub(super) const fn pass(&mut self, byte: u8) {
         self.last = match (self.last, byte) {
-            // The second half of one end.
+            // The second half of one line end.
             (Some(RETURN), NEWLINE) => Some(NEWLINE),
             (_, NEWLINE | RETURN) => {
                 self.passed += 1;
@@ -32,12 +30,12 @@ impl LineEnds {
         };
     }
 
-    /// The line on which the next byte stands, from 1.
+    /// The number of the next byte's line, from 1.
     pub(super) const fn next_line(&self) -> u64 {
         self.passed + 1
     }
 
-    /// The line on which the last byte stands, its end included; 1 before the first byte.
+    /// The number of the last byte's line, which includes its end; 1 before the first byte.
     pub(super) const fn last_line(&self) -> u64 {
         if self.last.is_some() { self.passed } else { self.passed + 1 }
     }

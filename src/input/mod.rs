@@ -1,24 +1,24 @@
 //! Files of jobs: NDJSON, CSV or one token a line, perhaps compressed, from a file or standard input.
 //!
-//! Every line is judged by the worker's own rules before anything is done with it, and comes out as a
-//! job, a refusal or a duplicate. Reading blocks: who is asynchronous takes the lines from a [`Feed`],
-//! which reads on a thread of its own.
+//! The worker's own rules check every line: it is a job, a refusal or a duplicate. Reading blocks.
+//! Asynchronous callers use a [`Feed`], which reads on a thread of its own.
 //!
-//! Memory does not grow with the length of a line: what is longer than a job may be is skipped, not
-//! held. It grows with the number of jobs by a few dozen bytes for each, to know duplicates by.
+//! A line longer than a job may be is skipped, not held. Only the memory for duplicates grows with the number
+//! of jobs, by a few dozen bytes each.
 //!
-//! A line is known by its number, as an editor counts: a line feed, a carriage return, or both in this
-//! order end one. Numbers grow strictly from line to line, which is checked here for everybody.
+//! Lines are numbered as editors do: a line feed, a carriage return, or both in this order end one. The
+//! numbers grow strictly, which is checked here.
 
 mod ascending;
 mod body;
-mod cells;
 mod columns;
 mod csv;
+mod dedup;
+mod defaults;
 mod error;
 mod expired;
 mod feed;
-mod fills;
+mod fields;
 mod format;
 mod gzip;
 mod header;
@@ -28,7 +28,6 @@ mod padding;
 mod raw;
 mod records;
 mod remarks;
-mod seen;
 mod sniff;
 mod source;
 mod table;
@@ -42,170 +41,138 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::SystemTime,
 };
 
 use secrecy::ExposeSecret as _;
 
-use crate::domain::{Fingerprint, Job, JobDefaults, JobKey, has_passed};
+use crate::domain::{Job, JobDefaults};
 
 use self::{
-    fills::Filler,
-    records::{Record, Records},
-    seen::Seen,
+    dedup::Deduplicator,
+    defaults::FieldFiller,
+    records::{InputRecord, InputRecords},
 };
 
 pub use self::{
     ascending::{Ascending, NotAscending},
-    body::Body,
-    columns::{Ambiguous, Column, ColumnFault, Columns, Delimiter, UnknownDelimiter},
-    error::{OpenError, ReadError, Refusal},
+    body::JobBody,
+    columns::{Column, Columns, Delimiter},
+    defaults::FieldDefaults,
+    error::{InputOpenError, ReadError, Refusal},
     expired::Expired,
     feed::Feed,
-    fills::Fills,
-    format::{Format, UnknownFormat},
-    header::HeaderFault,
+    format::InputFormat,
     options::Options,
     remarks::{Remark, Remarks},
-    sniff::NotText,
-    source::{check as check_path, has_lone_returns},
+    source::{STDIN, check as check_path, has_lone_returns},
 };
 
-/// Opens a file, or standard input for `-`, decompresses it if it is gzip or zstd, and looks at its
-/// beginning. Blocks until there is a line.
+/// Opens a file, or standard input for `-`. Decompresses gzip and zstd, and checks the first bytes. Blocks
+/// until there is a line.
 ///
-/// # Errors
-///
-/// [`OpenError`] if it cannot be read, its format is not known, it is plainly not what it is said to be,
-/// which is better than to refuse each of its lines, or it has no line at all.
-pub fn open(path: &Path, options: &Options) -> Result<Lines, OpenError> {
-    let filler = Filler::new(&options.fills)?;
+/// Fails if the file cannot be read, has an unknown or a wrong format, or has no line. One error is better
+/// than a refusal of each line.
+pub fn open(path: &Path, options: &Options) -> Result<InputLines, InputOpenError> {
+    let filler = FieldFiller::new(&options.field_defaults)?;
     options.columns.check()?;
-    // A name that leads nowhere is not told to lack an extension.
+    // First: a missing file must not be reported as a missing extension.
     check_path(path)?;
     let format = match options.format_of(path) {
         Some(format) => format,
-        None if path == source::STDIN => Format::Ndjson,
-        None => return Err(OpenError::UnknownFormat),
+        None if path == STDIN => InputFormat::Ndjson,
+        None => return Err(InputOpenError::UnknownFormat),
     };
-    if options.speak_of_columns() && format != Format::Csv {
-        return Err(OpenError::NoColumns(format));
+    if options.speak_of_columns() && format != InputFormat::Csv {
+        return Err(InputOpenError::NoColumns(format));
     }
     let source = source::open(path)?;
     let delimiter = options.delimiter.unwrap_or_default();
-    let mut lines = Lines {
-        progress: Progress { read: source.read, total: source.total },
-        records: Records::new(format, &options.columns, delimiter, source.reader)?,
+    let mut lines = InputLines {
+        progress: ReadProgress { read: source.read, total: source.total },
+        records: InputRecords::new(format, &options.columns, delimiter, source.reader)?,
         numbers: Ascending::default(),
         filler,
         defaults: options.defaults.clone(),
-        seen: Seen::default(),
+        dedup: Deduplicator::default(),
         ahead: None,
         ended: false,
     };
     lines.ahead = match lines.read() {
-        Ok(None) => return Err(OpenError::NoRecord),
-        // A fault is told behind the lines before it, also where there are none.
+        Ok(None) => return Err(InputOpenError::NoRecord),
+        // An error comes after the lines before it, also if there are none.
         first => Some(first),
     };
     Ok(lines)
 }
 
-/// The lines of a file in their order. Blank ones are skipped; after an error there are no more.
-pub struct Lines {
-    records: Records,
-    filler: Filler,
+/// The lines of a file in order, without blank ones. There are none after an error.
+pub struct InputLines {
+    records: InputRecords,
+    filler: FieldFiller,
     defaults: JobDefaults,
-    seen: Seen,
-    progress: Progress,
+    dedup: Deduplicator,
+    progress: ReadProgress,
     numbers: Ascending,
-    /// What was read already: the first line, or what was read to find where skipping ends.
-    ahead: Option<Result<Option<Record>, ReadError>>,
+    /// A record that was read ahead: the first one, or the one after skipped lines.
+    ahead: Option<Result<Option<InputRecord>, ReadError>>,
     ended: bool,
 }
 
-/// What it reads holds tokens.
-impl fmt::Debug for Lines {
+/// The records hold tokens.
+impl fmt::Debug for InputLines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lines").field("progress", &self.progress).finish_non_exhaustive()
     }
 }
 
-/// One line, judged.
 #[derive(Debug)]
-pub struct Line {
-    /// Its number in the file, from 1, as an editor counts; of a CSV record that spans lines, the first.
-    /// It is greater than that of the line before.
+pub struct InputLine {
+    /// Its number, from 1; for a CSV record over several lines, that of the first. It grows from line to line.
     pub number: u64,
-    /// The number of the last line that it spans.
+    /// The number of its last line.
     pub last_line: u64,
-    /// Whether a byte order mark stands in front of it, which was left out: another file begins there.
+    /// Whether a byte order mark, which was left out, precedes it: another file begins there.
     pub marked: bool,
-    /// What it is.
-    pub kind: Kind,
+    pub kind: LineKind,
 }
 
-/// What a line is.
 #[derive(Debug)]
-pub enum Kind {
-    /// A job that no line before asked for.
-    Job(Entry),
-    /// The same call as a line before, to be made until the same time.
+pub enum LineKind {
+    Job(InputJob),
+    /// An earlier line asks for the same call, with the same expiry.
     Duplicate,
-    /// No job.
     Refused(Refusal),
 }
 
-/// A valid job.
 #[derive(Debug)]
-pub struct Entry {
-    /// The job as it goes on a queue.
-    pub body: Body,
-    /// What it shares with its duplicates.
-    pub key: JobKey,
-    /// How its token is shown.
-    pub fingerprint: Fingerprint,
-    /// When its token dies by itself.
-    pub expires_at: Option<SystemTime>,
+pub struct InputJob {
+    /// The body as it goes on a queue.
+    pub body: JobBody,
+    pub job: Job,
 }
 
-impl Entry {
-    /// Whether its token has died by itself: no call is made then.
-    #[must_use]
-    pub fn has_expired(&self, now: SystemTime) -> bool {
-        self.expires_at.is_some_and(|at| has_passed(at, now))
-    }
-}
-
-/// How far a file is read; clones tell the same.
+/// The progress of reading a file, shared by all clones.
 #[derive(Debug, Clone)]
-pub struct Progress {
+pub struct ReadProgress {
     read: Arc<AtomicU64>,
-    /// The bytes of the file as it lies on disk; `None` for a pipe.
+    /// The size of the file on disk, in bytes; `None` for a pipe.
     pub total: Option<u64>,
 }
 
-impl Progress {
-    /// The bytes read so far, of the file as it lies on disk.
-    #[must_use]
+impl ReadProgress {
+    /// Returns the bytes that were read of the file on disk.
     pub fn read(&self) -> u64 {
         self.read.load(Ordering::Relaxed)
     }
 }
 
-impl Lines {
-    /// Tells how far the file is read, also while another thread reads it.
-    #[must_use]
-    pub fn progress(&self) -> Progress {
+impl InputLines {
+    pub fn progress(&self) -> ReadProgress {
         self.progress.clone()
     }
 
-    /// Skips the lines before this one without judging them; returns how many there were, blank ones
-    /// not counted. They do not count for duplicates.
-    ///
-    /// # Errors
-    ///
-    /// [`ReadError`], as the iterator's.
+    /// Skips the lines before this one without checking them; returns how many there were, without blank
+    /// ones. Skipped lines do not count for duplicates.
     pub fn skip_before(&mut self, line: u64) -> Result<u64, ReadError> {
         let mut skipped = 0;
         while let Some(record) = self.read()? {
@@ -218,7 +185,7 @@ impl Lines {
         Ok(skipped)
     }
 
-    fn read(&mut self) -> Result<Option<Record>, ReadError> {
+    fn read(&mut self) -> Result<Option<InputRecord>, ReadError> {
         if let Some(ahead) = self.ahead.take() {
             return ahead;
         }
@@ -234,20 +201,15 @@ impl Lines {
         read.map_err(|source| ReadError { line: self.records.next_line(), source })
     }
 
-    fn judge(&mut self, body: Vec<u8>) -> Kind {
+    fn judge(&mut self, body: Vec<u8>) -> LineKind {
         let (body, job) = match self.parse(body) {
             Ok(parsed) => parsed,
-            Err(refusal) => return Kind::Refused(refusal),
+            Err(refusal) => return LineKind::Refused(refusal),
         };
-        if !self.seen.insert(&job) {
-            return Kind::Duplicate;
+        if !self.dedup.insert(&job) {
+            return LineKind::Duplicate;
         }
-        Kind::Job(Entry {
-            body: Body::new(body),
-            key: job.key(),
-            fingerprint: job.fingerprint,
-            expires_at: job.expires_at,
-        })
+        LineKind::Job(InputJob { body: JobBody::new(body), job })
     }
 
     fn parse(&self, body: Vec<u8>) -> Result<(Vec<u8>, Job), Refusal> {
@@ -257,7 +219,7 @@ impl Lines {
                 (body, job)
             }
             Some(filled) => {
-                // A fault is told as it stands in the file, not in what was made of it.
+                // The error describes the file, not the filled body.
                 let job = Job::parse(&filled, &self.defaults)
                     .or_else(|fault| Job::parse(&body, &self.defaults).and(Err(fault)))?;
                 (filled, job)
@@ -268,17 +230,17 @@ impl Lines {
     }
 }
 
-impl Iterator for Lines {
-    type Item = Result<Line, ReadError>;
+impl Iterator for InputLines {
+    type Item = Result<InputLine, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let line = self.read().transpose()?.map(|record| {
-            let Record { number, last_line, marked, body } = record;
+            let InputRecord { number, last_line, marked, body } = record;
             let kind = match body {
                 Ok(body) => self.judge(body),
-                Err(refusal) => Kind::Refused(refusal),
+                Err(refusal) => LineKind::Refused(refusal),
             };
-            Line { number, last_line, marked, kind }
+            InputLine { number, last_line, marked, kind }
         });
         Some(line)
     }

@@ -1,36 +1,33 @@
-//! How a file is read.
+//! The options for reading a file.
 
 use std::path::Path;
 
-use super::{Columns, Delimiter, Fills, Format};
+use super::{Columns, Delimiter, FieldDefaults, InputFormat};
 use crate::domain::JobDefaults;
 
-/// How a file is read.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Its format; `None` to go by its name.
-    pub format: Option<Format>,
-    /// The columns of a CSV file that do not have the names of the fields they hold.
+    /// By default from the file's name.
+    pub format: Option<InputFormat>,
+    /// The columns of a CSV file whose names differ from those of their fields.
     pub columns: Columns,
-    /// What divides the columns of a CSV file; `None` for commas.
+    /// The delimiter of a CSV file; commas by default.
     pub delimiter: Option<Delimiter>,
-    /// What stands in for fields that a line lacks: it becomes part of the job.
-    pub fills: Fills,
-    /// What the worker will take for fields that are still missing then. It does not become part of
-    /// the job; it only decides which jobs are the same call.
+    /// Values for fields that a line lacks. They become part of the job.
+    pub field_defaults: FieldDefaults,
+    /// The worker's defaults for fields that are still missing. They do not become part of the job, and only
+    /// decide which jobs are duplicates.
     pub defaults: JobDefaults,
 }
 
 impl Options {
-    /// The format of a file: what was said, or what its name tells, or CSV where something was said of
-    /// columns. `None` if nobody knows.
-    #[must_use]
-    pub fn format_of(&self, path: &Path) -> Option<Format> {
-        let csv = || self.speak_of_columns().then_some(Format::Csv);
-        self.format.or_else(|| Format::of(path)).or_else(csv)
+    /// Returns the given format, or that of the file's name, or CSV if columns were described.
+    pub fn format_of(&self, path: &Path) -> Option<InputFormat> {
+        let csv = || self.speak_of_columns().then_some(InputFormat::Csv);
+        self.format.or_else(|| InputFormat::of(path)).or_else(csv)
     }
 
-    /// Whether they fit CSV alone.
+    /// Whether the options describe columns, which only CSV has.
     pub(super) const fn speak_of_columns(&self) -> bool {
         self.delimiter.is_some() || !self.columns.is_empty()
     }

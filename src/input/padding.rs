@@ -1,8 +1,8 @@
-//! What may stand behind compressed data: zeros up to the end of a block, as tapes and disks leave them.
+//! Zeros after compressed data, up to the end of a block, as on tapes and disks.
 
 use std::io::{self, BufRead};
 
-/// Skips zeros; returns whether anything stands behind them.
+/// Skips zeros; returns whether data follows.
 pub(super) fn skip(raw: &mut impl BufRead) -> io::Result<bool> {
     loop {
         let input = raw.fill_buf()?;

@@ -1,4 +1,4 @@
-//! Lines of bytes, of which none is held that is longer than a job may be.
+//! Splits bytes into lines. A line longer than a job may be is skipped, not held.
 
 use std::io::{self, BufRead, ErrorKind};
 
@@ -12,20 +12,18 @@ use super::line_ends::{NEWLINE, RETURN};
 #[derive(Debug)]
 pub(super) struct RawLines<R> {
     reader: R,
-    /// Lines that were read.
     number: u64,
-    /// The last line ended with a carriage return: a line feed behind it belongs to its end. It is
-    /// skipped with the next line, for a pipe may have nothing more to say for hours.
+    /// The last line ended with a carriage return, so a line feed after it belongs to the same end. It is
+    /// skipped with the next line: a pipe may be idle for hours.
     after_return: bool,
     held: Vec<u8>,
 }
 
-/// One line without its end.
+/// A line without its end.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum RawLine<'a> {
-    /// All of it.
     Whole(&'a [u8]),
-    /// Over [`MAX_BODY_BYTES`]: it was skipped.
+    /// Over [`MAX_BODY_BYTES`], and skipped.
     TooLong,
 }
 
@@ -39,12 +37,11 @@ impl<R: BufRead> RawLines<R> {
         self.number
     }
 
-    /// Reads the next line; `None` at the end.
     pub(super) fn next(&mut self) -> io::Result<Option<RawLine<'_>>> {
         self.held.clear();
         let (mut begun, mut too_long, mut ended) = (false, false, false);
         while !ended {
-            // An error leaves the number at the line before: this one was not read.
+            // An error keeps the number of the line before: this one was not read.
             let buffer = match self.reader.fill_buf() {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 buffer => buffer?,
@@ -59,7 +56,7 @@ impl<R: BufRead> RawLines<R> {
             begun = true;
             let end = memchr2(NEWLINE, RETURN, buffer);
             let part = &buffer[..end.unwrap_or(buffer.len())];
-            // One byte more tells that it is too long.
+            // One more byte shows that the line is too long.
             let room = MAX_BODY_BYTES + 1 - self.held.len();
             self.held.extend_from_slice(&part[..part.len().min(room)]);
             too_long = self.held.len() > MAX_BODY_BYTES;

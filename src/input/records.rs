@@ -1,69 +1,66 @@
-//! From lines of any format to jobs as JSON, not yet judged.
+//! Reads jobs as JSON from lines of any format. Their content is not checked yet.
 
 use std::io::{self, BufRead as _};
 
 use super::{
-    cells::{Cells, Field},
     columns::{Columns, Delimiter},
-    error::{OpenError, Refusal},
-    format::Format,
+    error::{InputOpenError, Refusal},
+    fields::{JobField, JobFields},
+    format::InputFormat,
     line_ends::{NEWLINE, RETURN},
     raw::{RawLine, RawLines},
     sniff::UTF_8_MARK,
     source::Text,
-    table::Table,
+    table::CsvTable,
 };
 
-/// The jobs of a file.
-pub(super) enum Records {
+pub(super) enum InputRecords {
     Ndjson(RawLines<Text>),
-    Csv(Table),
+    Csv(CsvTable),
     Text(Tokens),
 }
 
 /// One token a line.
 pub(super) struct Tokens {
     lines: RawLines<Text>,
-    /// The line of a header row with more than one column, which the lines below it belong to.
+    /// The line of a header row with several columns, which the lines below it belong to.
     table: Option<u64>,
 }
 
 /// A line that is not blank.
-pub(super) struct Record {
+pub(super) struct InputRecord {
     pub(super) number: u64,
-    /// The line on which it ends.
     pub(super) last_line: u64,
-    /// Whether a byte order mark stands in front of it, which was left out.
+    /// Whether a byte order mark, which was left out, precedes it.
     pub(super) marked: bool,
-    /// What may be a job, or why it cannot be one.
+    /// The JSON of a job, or why there is none.
     pub(super) body: Result<Vec<u8>, Refusal>,
 }
 
-impl Records {
+impl InputRecords {
     pub(super) fn new(
-        format: Format,
+        format: InputFormat,
         columns: &Columns,
         delimiter: Delimiter,
         mut text: Text,
-    ) -> Result<Self, OpenError> {
+    ) -> Result<Self, InputOpenError> {
         Ok(match format {
-            Format::Ndjson => {
+            InputFormat::Ndjson => {
                 if begins_a_document(text.fill_buf()?) {
-                    return Err(OpenError::NotPerLine);
+                    return Err(InputOpenError::NotPerLine);
                 }
                 Self::Ndjson(RawLines::new(text))
             }
-            Format::Text => {
+            InputFormat::Text => {
                 if names_the_token(text.fill_buf()?) {
-                    return Err(OpenError::NotTokens);
+                    return Err(InputOpenError::NotTokens);
                 }
                 Self::Text(Tokens { lines: RawLines::new(text), table: None })
             }
-            Format::Csv => Self::Csv(Table::new(text, columns, delimiter)?),
+            InputFormat::Csv => Self::Csv(CsvTable::new(text, columns, delimiter)?),
         })
     }
 
-    /// The line that is read next, from 1.
     pub(super) fn next_line(&self) -> u64 {
         match self {
             Self::Ndjson(lines) | Self::Text(Tokens { lines, .. }) => lines.number() + 1,
@@ -71,8 +68,7 @@ impl Records {
         }
     }
 
-    /// The next line that is not blank; `None` at the end.
-    pub(super) fn next(&mut self) -> io::Result<Option<Record>> {
+    pub(super) fn next(&mut self) -> io::Result<Option<InputRecord>> {
         match self {
             Self::Ndjson(lines) => next_of(lines, |_, line| Ok(line.trim_ascii().to_vec())),
             Self::Text(Tokens { lines, table }) => {
@@ -86,7 +82,7 @@ impl Records {
 fn next_of(
     lines: &mut RawLines<Text>,
     mut body: impl FnMut(u64, &[u8]) -> Result<Vec<u8>, Refusal>,
-) -> io::Result<Option<Record>> {
+) -> io::Result<Option<InputRecord>> {
     loop {
         let number = lines.number() + 1;
         let (body, marked) = match lines.next()? {
@@ -100,12 +96,12 @@ fn next_of(
             }
             Some(RawLine::TooLong) => (Err(Refusal::LineTooLong), false),
         };
-        return Ok(Some(Record { number, last_line: number, marked, body }));
+        return Ok(Some(InputRecord { number, last_line: number, marked, body }));
     }
 }
 
-/// The job of a line of tokens as JSON. Below a header row with more columns than the token's, nobody can
-/// take a line for a token; a header row with no other column ends that.
+/// Returns the job of a line of tokens as JSON. Below a header row with several columns no line is a token,
+/// until a header row with the token's column alone.
 fn token(number: u64, line: &[u8], table: &mut Option<u64>) -> Result<Vec<u8>, Refusal> {
     if let Some(columns) = header_columns(line) {
         *table = (columns > 1).then_some(number);
@@ -114,13 +110,13 @@ fn token(number: u64, line: &[u8], table: &mut Option<u64>) -> Result<Vec<u8>, R
     if let Some(line) = *table {
         return Err(Refusal::TableRow { line });
     }
-    let mut cells = Cells::default();
-    cells.set(Field::RefreshToken, line)?;
+    let mut cells = JobFields::default();
+    cells.set(JobField::RefreshToken, line)?;
     Ok(cells.to_json())
 }
 
-/// A line without the byte order marks in front of it, and whether there was one: where files were
-/// joined, each may have brought its own.
+/// Returns a line without byte order marks in front, and whether there was one: each of several joined files
+/// may have its own.
 fn without_marks(mut line: &[u8]) -> (&[u8], bool) {
     let mut marked = false;
     while let Some(rest) = line.strip_prefix(UTF_8_MARK) {
@@ -129,30 +125,30 @@ fn without_marks(mut line: &[u8]) -> (&[u8], bool) {
     (line, marked)
 }
 
-/// The first line of a text, without its end.
 fn first_line(beginning: &[u8]) -> &[u8] {
     beginning.split(|byte| matches!(*byte, NEWLINE | RETURN)).next().unwrap_or_default()
 }
 
-/// Whether the first line names the field that it should hold: each line would pass for a token, and
-/// the endpoint would reject all of them.
+/// Whether the first line names the token's field: each line would pass for a token, and the endpoint would
+/// reject all of them.
 fn names_the_token(beginning: &[u8]) -> bool {
-    let name = Field::RefreshToken.name().as_bytes();
+    let name = JobField::RefreshToken.name().as_bytes();
     first_line(beginning).to_ascii_lowercase().windows(name.len()).any(|part| part == name)
 }
 
-/// How many columns a line of tokens has that is a header row, as of a second file: the name of the token's
-/// field stands by itself between what divides columns. Inside a token it may stand.
+/// Returns the number of columns of a header row between lines of tokens, as in joined files. One of its cells
+/// is the name of the token's field. A token may contain that name.
 fn header_columns(line: &[u8]) -> Option<usize> {
     let divides = |byte: &u8| Delimiter::ALL.iter().any(|delimiter| delimiter.byte() == *byte);
     let none = Columns::default();
-    // Most cells are too long for a name, which takes no allocation to see.
-    let names = |cell: &[u8]| none.is_name(cell) && none.field(cell) == Some(Field::RefreshToken);
+    // The length check avoids an allocation for most cells.
+    let names =
+        |cell: &[u8]| none.is_name(cell) && none.field(cell) == Some(JobField::RefreshToken);
     line.split(divides).any(names).then(|| line.split(divides).count())
 }
 
-/// Whether a file begins as one JSON document over many lines: an array, or an object of which the
-/// first line has nothing but the brace.
+/// Whether a file begins as one JSON document over many lines: an array, or an object whose first line is
+/// only the brace.
 fn begins_a_document(beginning: &[u8]) -> bool {
     let beginning = beginning.trim_ascii_start();
     match beginning.first() {

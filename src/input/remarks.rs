@@ -1,32 +1,31 @@
-//! What is to be said of the lines of a file besides how many there are.
+//! Notes on unusual lines, besides their counts.
 
 use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 
-use super::{Kind, Line, Refusal};
+use super::{InputLine, LineKind, Refusal};
 
-/// So many places are named one by one; the rest is counted.
+/// The maximum number of lines in a note.
 const NAMED: usize = 20;
 
-/// What is to be said of one line.
+/// A note on one line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Remark {
     line: u64,
     refusal: Option<Refusal>,
-    /// Lines of its own that stand inside quotes, of a line that is not refused.
+    /// The number of its lines inside quotes, unless it is refused.
     inside_quotes: u64,
     marked: bool,
 }
 
-impl Line {
-    /// What is to be said of it; `None` for most.
-    #[must_use]
+impl InputLine {
+    /// Returns the note on a line; `None` for most lines.
     pub const fn remark(&self) -> Option<Remark> {
         let Self { number, last_line, marked, kind } = self;
         let refusal = match kind {
-            Kind::Refused(refusal) => Some(*refusal),
-            Kind::Job(_) | Kind::Duplicate => None,
+            LineKind::Refused(refusal) => Some(*refusal),
+            LineKind::Job(_) | LineKind::Duplicate => None,
         };
         let inside_quotes = match refusal {
             None => last_line.saturating_sub(*number),
@@ -40,21 +39,18 @@ impl Line {
 }
 
 impl Remark {
-    /// The line that it is about.
-    #[must_use]
     pub const fn line(&self) -> u64 {
         self.line
     }
 }
 
-/// What is to be said of all lines so far.
+/// The notes on all lines so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Remarks {
-    /// Refused lines by the kind of their refusal.
     refused_by_kind: BTreeMap<&'static str, u64>,
-    /// Lines behind a stray quote, which were not read as jobs.
+    /// Lines after a stray quote, which were not read as jobs.
     swallowed_lines: u64,
-    /// Lines inside sound quotes, which belong to the job of the line before.
+    /// Lines inside proper quotes, which belong to the job of the line before.
     lines_inside_quotes: u64,
     /// Records over several lines that are not refused.
     records_over_lines: u64,
@@ -67,7 +63,6 @@ pub struct Remarks {
 }
 
 impl Remarks {
-    /// One more.
     pub fn add(&mut self, remark: Remark) {
         let Remark { line, refusal, inside_quotes, marked } = remark;
         if let Some(refusal) = refusal {
@@ -85,9 +80,8 @@ impl Remarks {
         }
     }
 
-    /// A sentence for the log about records that run over several lines; `None` if there are none. The
-    /// lines inside them are no jobs, which is wrong where a stray quote joined them.
-    #[must_use]
+    /// Returns a log message on records over several lines; `None` without any. If a stray quote joined the
+    /// lines, jobs are missing.
     pub fn warning(&self) -> Option<String> {
         let (lines, records) = (self.lines_inside_quotes, self.records_over_lines);
         (records > 0).then(|| {
@@ -99,13 +93,12 @@ impl Remarks {
         })
     }
 
-    /// Refused lines by the kind of their refusal; those that do not occur are left out.
     pub fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         self.refused_by_kind.iter().map(|(label, count)| (*label, *count))
     }
 }
 
-/// A sentence a line, on what a person might overlook; nothing where there is nothing to say.
+/// One sentence a line on what a person might overlook.
 impl fmt::Display for Remarks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (swallowed, quoted) = (self.swallowed_lines, self.lines_inside_quotes);
@@ -130,14 +123,13 @@ impl fmt::Display for Remarks {
     }
 }
 
-/// Keeps the line if it is among the first.
 fn name(lines: &mut Vec<u64>, line: u64) {
     if lines.len() < NAMED {
         lines.push(line);
     }
 }
 
-/// The first lines, and how many more there are.
+/// Lists the first lines, and the number of the others.
 fn named(first: &[u64], all: u64) -> String {
     let lines: Vec<String> = first.iter().map(u64::to_string).collect();
     let lines = lines.join(", ");
@@ -151,24 +143,24 @@ fn named(first: &[u64], all: u64) -> String {
 mod tests {
     use super::*;
 
-    fn line(number: u64, last_line: u64, marked: bool, kind: Kind) -> Line {
-        Line { number, last_line, marked, kind }
+    fn line(number: u64, last_line: u64, marked: bool, kind: LineKind) -> InputLine {
+        InputLine { number, last_line, marked, kind }
     }
 
     #[test]
     fn what_is_out_of_the_ordinary_is_counted_and_placed() {
-        assert_eq!(line(1, 1, false, Kind::Duplicate).remark(), None);
+        assert_eq!(line(1, 1, false, LineKind::Duplicate).remark(), None);
         let swallowed = Refusal::Swallowed { opened: 7, last_line: 99 };
         let lines = [
-            line(2, 4, false, Kind::Duplicate),
-            line(5, 5, false, Kind::Refused(Refusal::Quoted)),
-            line(6, 6, true, Kind::Refused(Refusal::Surrounded("a space"))),
-            line(7, 99, false, Kind::Refused(swallowed)),
-            line(100, 100, true, Kind::Duplicate),
+            line(2, 4, false, LineKind::Duplicate),
+            line(5, 5, false, LineKind::Refused(Refusal::Quoted)),
+            line(6, 6, true, LineKind::Refused(Refusal::Surrounded("a space"))),
+            line(7, 99, false, LineKind::Refused(swallowed)),
+            line(100, 100, true, LineKind::Duplicate),
         ];
         let mut remarks = Remarks::default();
         assert_eq!(remarks.to_string(), "");
-        for remark in lines.iter().filter_map(Line::remark) {
+        for remark in lines.iter().filter_map(InputLine::remark) {
             remarks.add(remark);
         }
         let refused: Vec<_> = remarks.refused().collect();
@@ -188,7 +180,7 @@ mod tests {
     fn places_are_named_up_to_a_bound() {
         let mut remarks = Remarks::default();
         for number in 1..=NAMED as u64 + 2 {
-            let line = line(number, number, true, Kind::Duplicate);
+            let line = line(number, number, true, LineKind::Duplicate);
             remarks.add(line.remark().unwrap());
         }
         assert!(remarks.to_string().ends_with(", 20 and 2 more\n"), "{remarks}");

@@ -1,18 +1,17 @@
-//! What the beginning of a file tells.
+//! Recognises a file by its first bytes.
 
 use thiserror::Error;
 
-/// Excel and its like write this in front of UTF-8.
+/// Excel and other programs write it in front of UTF-8.
 pub(super) const UTF_8_MARK: &[u8] = &[0xEF, 0xBB, 0xBF];
 
-/// How compressed files begin.
 pub(super) const GZIP: &[u8] = &[0x1F, 0x8B];
 const ZSTD: &[u8] = &[0x28, 0xB5, 0x2F, 0xFD];
 
-/// Skippable zstd frames begin with any of sixteen such marks (RFC 8878, 3.1.2); pzstd writes one first.
+/// Skippable zstd frames begin with one of sixteen such marks (RFC 8878, 3.1.2); pzstd writes one first.
 const ZSTD_SKIPPABLE: &[u8] = &[0x2A, 0x4D, 0x18];
 
-/// How files begin that are no text but are often taken for it.
+/// The first bytes of files that are often taken for text.
 const FOREIGN: [(&[u8], NotText); 5] = [
     (&[0xFF, 0xFE], NotText::Utf16),
     (&[0xFE, 0xFF], NotText::Utf16),
@@ -21,26 +20,23 @@ const FOREIGN: [(&[u8], NotText); 5] = [
     (&[0xFD, b'7', b'z', b'X', b'Z', 0], NotText::Compressed("xz")),
 ];
 
-/// Why a file's content cannot be lines of text.
+/// Why a file is no text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum NotText {
-    /// What some programs call "Unicode text".
+    /// Some programs call it "Unicode text".
     #[error("it is UTF-16; save it as UTF-8")]
     Utf16,
-    /// A spreadsheet as it is, mostly.
     #[error("it is a ZIP archive or a spreadsheet; unpack it, or save it as comma-separated CSV")]
     Zip,
-    /// A compression that is not read as it is.
     #[error(
         "it is compressed with {0}; gzip and zstd are read as they are, unpack anything else first"
     )]
     Compressed(&'static str),
-    /// Something else with NUL bytes.
+    /// It has NUL bytes.
     #[error("it is a binary file; jobs are lines of text: NDJSON, CSV, or one token a line")]
     Binary,
 }
 
-/// How a file is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Compression {
     None,
@@ -48,7 +44,7 @@ pub(super) enum Compression {
     Zstd,
 }
 
-/// By what stands there, not by a name: standard input has none, and no text begins so.
+/// By the content, not by the name: standard input has none, and no text begins like this.
 pub(super) fn compression(beginning: &[u8]) -> Compression {
     let skippable = beginning.first().is_some_and(|first| first & 0xF0 == 0x50)
         && beginning[1..].starts_with(ZSTD_SKIPPABLE);
@@ -61,7 +57,7 @@ pub(super) fn compression(beginning: &[u8]) -> Compression {
     }
 }
 
-/// Looks at the beginning of what is not compressed, or not any more.
+/// Checks the first bytes of uncompressed content.
 pub(super) fn check(beginning: &[u8]) -> Result<(), NotText> {
     if let Some((_, fault)) = FOREIGN.iter().find(|(mark, _)| beginning.starts_with(mark)) {
         return Err(*fault);

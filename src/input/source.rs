@@ -1,4 +1,4 @@
-//! Where the bytes come from: a file or standard input, decompressed, without a byte order mark.
+//! Opens a file or standard input, decompressed and without a byte order mark.
 
 use std::{
     fs::File,
@@ -13,60 +13,54 @@ use std::{
 use memchr::memchr_iter;
 
 use super::{
-    error::{OpenError, is_of_the_content},
+    error::{InputOpenError, is_of_the_content},
     gzip::Gzip,
     line_ends::{NEWLINE, RETURN},
     sniff::{self, Compression, UTF_8_MARK},
     zstd::Zstd,
 };
 
-/// The name that means standard input.
-pub(super) const STDIN: &str = "-";
+/// The name of standard input.
+pub const STDIN: &str = "-";
 
-/// Bytes that are read and looked at in one go.
+/// The bytes of one read.
 const BUFFER: usize = 64 * 1024;
 
-/// Decompressed text.
 pub(super) type Text = Box<dyn BufRead + Send>;
 
-/// An open file.
-pub(super) struct Source {
+pub(super) struct OpenedInput {
     pub(super) reader: Text,
-    /// Counts the bytes that were read of the file as it lies on disk.
+    /// The bytes that were read of the file on disk.
     pub(super) read: Arc<AtomicU64>,
-    /// The bytes of the file on disk; `None` for a pipe.
+    /// The size of the file on disk, in bytes; `None` for a pipe.
     pub(super) total: Option<u64>,
 }
 
-/// Fails where nothing can be read by this name: there is nothing, or a directory.
-///
-/// # Errors
-///
-/// [`OpenError`], with a sentence for either.
-pub fn check(path: &Path) -> Result<(), OpenError> {
+/// Fails if there is no such file, or it is a directory.
+pub fn check(path: &Path) -> Result<(), InputOpenError> {
     if path == Path::new(STDIN) {
         return Ok(());
     }
-    let about = std::fs::metadata(path).map_err(OpenError::of)?;
-    if about.is_dir() { Err(OpenError::Directory) } else { Ok(()) }
+    let about = std::fs::metadata(path).map_err(InputOpenError::of)?;
+    if about.is_dir() { Err(InputOpenError::Directory) } else { Ok(()) }
 }
 
-pub(super) fn open(path: &Path) -> Result<Source, OpenError> {
+pub(super) fn open(path: &Path) -> Result<OpenedInput, InputOpenError> {
     let (raw, total): (Box<dyn Read + Send>, _) = if path == Path::new(STDIN) {
         (Box::new(io::stdin()), None)
     } else {
-        let file = File::open(path).map_err(OpenError::of)?;
+        let file = File::open(path).map_err(InputOpenError::of)?;
         let about = file.metadata()?;
         (Box::new(file), about.is_file().then_some(about.len()))
     };
     let read = Arc::<AtomicU64>::default();
-    let counted = Counted { raw, read: read.clone() };
+    let counted = CountedReader { raw, read: read.clone() };
     let reader = text(BufReader::with_capacity(BUFFER, counted))?;
-    Ok(Source { reader, read, total })
+    Ok(OpenedInput { reader, read, total })
 }
 
-/// Decompresses what is compressed and looks at the beginning of what comes out.
-fn text(mut raw: impl BufRead + Send + 'static) -> Result<Text, OpenError> {
+/// Decompresses the content, and checks its first bytes.
+fn text(mut raw: impl BufRead + Send + 'static) -> Result<Text, InputOpenError> {
     let mut reader: Text = match sniff::compression(raw.fill_buf()?) {
         Compression::None => Box::new(raw),
         Compression::Gzip => Box::new(BufReader::with_capacity(BUFFER, Gzip::new(raw))),
@@ -80,18 +74,14 @@ fn text(mut raw: impl BufRead + Send + 'static) -> Result<Text, OpenError> {
     Ok(reader)
 }
 
-/// Whether somewhere in a file a carriage return stands without a line feed behind it. Where none does, a
-/// count of line feeds numbers the lines in the same way.
-///
-/// # Errors
-///
-/// [`OpenError`], as when the file is swept.
-pub fn has_lone_returns(path: &Path) -> Result<bool, OpenError> {
+/// Whether a file has a carriage return without a line feed after it. If not, a count of line feeds gives the
+/// same line numbers.
+pub fn has_lone_returns(path: &Path) -> Result<bool, InputOpenError> {
     let mut text = open(path)?.reader;
     let mut after_return = false;
     loop {
         let part = match text.fill_buf() {
-            // Nobody has come further.
+            // No earlier run has read further.
             Err(error) if is_of_the_content(&error) => return Ok(false),
             part => part?,
         };
@@ -111,13 +101,13 @@ pub fn has_lone_returns(path: &Path) -> Result<bool, OpenError> {
     }
 }
 
-/// Counts what it reads.
-struct Counted<R> {
+/// Counts the bytes that it reads.
+struct CountedReader<R> {
     raw: R,
     read: Arc<AtomicU64>,
 }
 
-impl<R: Read> Read for Counted<R> {
+impl<R: Read> Read for CountedReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.raw.read(buffer)?;
         self.read.fetch_add(read as u64, Ordering::Relaxed);

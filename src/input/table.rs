@@ -3,35 +3,33 @@
 use std::io;
 
 use super::{
-    cells::Cells,
     columns::{Columns, Delimiter},
     csv::{CsvRecords, Extent},
-    error::{OpenError, Refusal},
-    header::{Header, HeaderFault, Row},
-    records::Record,
+    error::{InputOpenError, Refusal},
+    fields::JobFields,
+    header::{CsvHeader, CsvRow, HeaderFault},
+    records::InputRecord,
     source::Text,
 };
 
-/// A record over more lines is refused: no cell of a job's is so long. A quote that closes only where the
-/// next stray one stands would have all lines between vanish, and not all of them need be rows.
+/// The maximum number of lines of a record: no cell of a job is that long. A quote that only the next stray
+/// one closes would hide all lines between, and not all of them need be rows.
 const MAX_LINES: u64 = 100;
 
-/// A CSV file behind its header row.
-pub(super) struct Table {
+pub(super) struct CsvTable {
     records: CsvRecords<Text>,
-    /// `None` for a file without even a header row.
-    header: Option<Header>,
+    /// `None` for an empty file.
+    header: Option<CsvHeader>,
     /// The line of another header row, which the rows below it belong to.
     other_header: Option<u64>,
 }
 
-impl Table {
-    /// Reads the header row.
+impl CsvTable {
     pub(super) fn new(
         text: Text,
         columns: &Columns,
         delimiter: Delimiter,
-    ) -> Result<Self, OpenError> {
+    ) -> Result<Self, InputOpenError> {
         let mut records = CsvRecords::new(text, delimiter.byte());
         let mut first = records.next()?;
         if first.is_some_and(|row| tells_the_delimiter(&records, row)) {
@@ -43,7 +41,7 @@ impl Table {
             Some(Extent { stray: Some(_), .. }) => Err(HeaderFault::OpenQuote)?,
             Some(row) => {
                 let cells: Vec<_> = records.fields(row).collect();
-                let header = Header::read(&cells, columns, delimiter)?;
+                let header = CsvHeader::read(&cells, columns, delimiter)?;
                 records.expect(header.columns().len());
                 Some(header)
             }
@@ -51,13 +49,11 @@ impl Table {
         Ok(Self { records, header, other_header: None })
     }
 
-    /// The line that is read next, from 1.
     pub(super) fn next_line(&self) -> u64 {
         self.records.next_line()
     }
 
-    /// The next row that is not blank; `None` at the end.
-    pub(super) fn next(&mut self) -> io::Result<Option<Record>> {
+    pub(super) fn next(&mut self) -> io::Result<Option<InputRecord>> {
         loop {
             let Some(row) = self.records.next()? else { return Ok(None) };
             let sound = row.fields.is_some() && row.stray.is_none();
@@ -67,13 +63,12 @@ impl Table {
             }
             let body = self.judge(row);
             let Extent { first_line, last_line, marked, .. } = row;
-            return Ok(Some(Record { number: first_line, last_line, marked, body }));
+            return Ok(Some(InputRecord { number: first_line, last_line, marked, body }));
         }
     }
 
-    /// The job of a row as JSON.
     fn judge(&mut self, row: Extent) -> Result<Vec<u8>, Refusal> {
-        let columns = self.header.as_ref().map_or(&[][..], Header::columns);
+        let columns = self.header.as_ref().map_or(&[][..], CsvHeader::columns);
         let Some(found) = row.fields else {
             return Err(swallowed(row).unwrap_or(Refusal::RecordTooLong));
         };
@@ -81,20 +76,20 @@ impl Table {
             return Err(swallowed(row).unwrap_or(Refusal::StrayQuote { line }));
         }
         let lines = row.last_line - row.first_line + 1;
-        // A field of prose with as many delimiters in a line is refused as well: a token that is left out
-        // without a word stays alive.
+        // A long text with as many delimiters in a line is refused too: a token that is silently left out
+        // stays alive.
         if found != columns.len() || lines > MAX_LINES || row.holds_rows {
             let width = Refusal::Width { found, expected: columns.len() };
             return Err(swallowed(row).unwrap_or(width));
         }
         let cells = self.records.fields(row);
-        match self.header.as_ref().map_or(Row::Job, |header| header.tell(cells.clone())) {
-            Row::Job => {}
-            Row::Header => {
+        match self.header.as_ref().map_or(CsvRow::Job, |header| header.tell(cells.clone())) {
+            CsvRow::Job => {}
+            CsvRow::Header => {
                 self.other_header = None;
                 return Err(Refusal::HeaderRow);
             }
-            Row::OtherHeader => {
+            CsvRow::OtherHeader => {
                 self.other_header = Some(row.first_line);
                 return Err(Refusal::OtherHeaderRow);
             }
@@ -102,7 +97,7 @@ impl Table {
         if let Some(line) = self.other_header {
             return Err(Refusal::OtherColumns { line });
         }
-        let mut job = Cells::default();
+        let mut job = JobFields::default();
         for (column, cell) in columns.iter().zip(cells) {
             if let Some(field) = column {
                 job.set(*field, cell).map_err(|fault| told(fault, row))?;
@@ -112,15 +107,14 @@ impl Table {
     }
 }
 
-/// Why a row that is no job is none, if it runs over several lines.
+/// The refusal of a row over several lines.
 fn swallowed(row: Extent) -> Option<Refusal> {
     let opened = row.stray.or(row.spanning)?;
     let last_line = row.last_line;
     (last_line > opened).then_some(Refusal::Swallowed { opened, last_line })
 }
 
-/// The fault of a cell, with the lines that vanish by it: where a job's field holds a line end, each of
-/// the lines may be a row.
+/// The refusal of a cell. If a job's field holds a line end, each of its lines may be a row.
 fn told(fault: Refusal, row: Extent) -> Refusal {
     match fault {
         Refusal::ControlCharacter(_) => swallowed(row).unwrap_or(fault),
@@ -128,7 +122,7 @@ fn told(fault: Refusal, row: Extent) -> Refusal {
     }
 }
 
-/// Whether a row is nothing but `sep=` and the delimiter, by which a spreadsheet is told of it.
+/// Whether a row is only `sep=` and the delimiter, which tells a spreadsheet of it.
 fn tells_the_delimiter(records: &CsvRecords<Text>, row: Extent) -> bool {
     let mut cells = records.fields(row);
     cells.next() == Some(b"sep=") && cells.next() == Some(b"") && cells.next().is_none()

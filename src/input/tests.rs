@@ -2,7 +2,7 @@ use std::{io::Write as _, ops::Range, path::PathBuf};
 
 use flate2::{Compression, write::GzEncoder};
 
-use super::*;
+use super::{header::HeaderFault, sniff::NotText, *};
 use crate::domain::{ExpiryFault, InvalidJob, MAX_BODY_BYTES, TimeUnit};
 
 mod joined;
@@ -13,7 +13,7 @@ fn open_file(
     name: &str,
     content: &[u8],
     options: &Options,
-) -> (tempfile::TempDir, Result<Lines, OpenError>) {
+) -> (tempfile::TempDir, Result<InputLines, InputOpenError>) {
     let folder = tempfile::tempdir().unwrap();
     let path: PathBuf = folder.path().join(name);
     std::fs::write(&path, content).unwrap();
@@ -25,9 +25,9 @@ fn open_file(
 fn read_with(name: &str, content: impl AsRef<[u8]>, options: &Options) -> Vec<(u64, String)> {
     let (_folder, lines) = open_file(name, content.as_ref(), options);
     let shown = |kind| match kind {
-        Kind::Job(entry) => String::from_utf8(entry.body.into_bytes()).unwrap(),
-        Kind::Duplicate => "=".to_owned(),
-        Kind::Refused(refusal) => refusal.to_string(),
+        LineKind::Job(entry) => String::from_utf8(entry.body.as_bytes().to_vec()).unwrap(),
+        LineKind::Duplicate => "=".to_owned(),
+        LineKind::Refused(refusal) => refusal.to_string(),
     };
     lines.unwrap().map(Result::unwrap).map(|line| (line.number, shown(line.kind))).collect()
 }
@@ -36,7 +36,7 @@ fn read(name: &str, content: impl AsRef<[u8]>) -> Vec<(u64, String)> {
     read_with(name, content, &Options::default())
 }
 
-fn fault(name: &str, content: impl AsRef<[u8]>) -> OpenError {
+fn fault(name: &str, content: impl AsRef<[u8]>) -> InputOpenError {
     open_file(name, content.as_ref(), &Options::default()).1.unwrap_err()
 }
 
@@ -174,52 +174,61 @@ fn a_file_without_a_line_is_refused() {
     let blank = ["", "\u{feff}", "\r\n\r\r\n", "\u{feff}\n\u{feff}"];
     for name in ["a.ndjson", "a.csv", "a.txt", "a.csv.gz", "a.txt.zst"] {
         for content in blank {
-            assert!(matches!(fault(name, content), OpenError::NoRecord), "{name}: {content:?}");
-            assert!(matches!(fault(name, gzip(content)), OpenError::NoRecord), "{name}, packed");
+            assert!(
+                matches!(fault(name, content), InputOpenError::NoRecord),
+                "{name}: {content:?}"
+            );
+            assert!(
+                matches!(fault(name, gzip(content)), InputOpenError::NoRecord),
+                "{name}, packed"
+            );
         }
     }
     for content in ["refresh_token", "refresh_token,x\r\n\r\n,\r\n", "sep=,\nrefresh_token\n"] {
-        assert!(matches!(fault("a.csv", content), OpenError::NoRecord), "{content:?}");
+        assert!(matches!(fault("a.csv", content), InputOpenError::NoRecord), "{content:?}");
     }
-    assert!(matches!(fault("a.txt", " \n\t\n"), OpenError::NoRecord));
+    assert!(matches!(fault("a.txt", " \n\t\n"), InputOpenError::NoRecord));
 }
 
 #[test]
 fn a_file_that_is_not_what_it_should_be_is_refused_whole() {
-    assert!(matches!(fault("leak.dat", "a"), OpenError::UnknownFormat));
-    assert!(matches!(fault("a.txt", b"\x7fELF\x02\0"), OpenError::NotText(NotText::Binary)));
-    assert!(matches!(fault("a.csv", b"PK\x03\x04\x14"), OpenError::NotText(NotText::Zip)));
+    assert!(matches!(fault("leak.dat", "a"), InputOpenError::UnknownFormat));
+    assert!(matches!(fault("a.txt", b"\x7fELF\x02\0"), InputOpenError::NotText(NotText::Binary)));
+    assert!(matches!(fault("a.csv", b"PK\x03\x04\x14"), InputOpenError::NotText(NotText::Zip)));
     assert!(matches!(
         fault("a.csv", "refresh_token;username\r\na;b\r\n"),
-        OpenError::Header(HeaderFault::Divided { by: Delimiter::Semicolon, not: Delimiter::Comma })
+        InputOpenError::Header(HeaderFault::Divided {
+            by: Delimiter::Semicolon,
+            not: Delimiter::Comma
+        })
     ));
     assert!(matches!(
         fault("a.csv", format!("\"refresh_token{}", "x".repeat(MAX_BODY_BYTES))),
-        OpenError::Header(HeaderFault::TooLong)
+        InputOpenError::Header(HeaderFault::TooLong)
     ));
     for document in ["[\n{\"refresh_token\":\"a\"}\n]", " [{}]", "{\n  \"refresh_token\": \"a\"\n}"]
     {
-        assert!(matches!(fault("a.json", document), OpenError::NotPerLine), "{document}");
+        assert!(matches!(fault("a.json", document), InputOpenError::NotPerLine), "{document}");
     }
     for structured in ["Refresh_Token,note\na,\n", "{\"refresh_token\":\"a\"}"] {
-        assert!(matches!(fault("a.txt", structured), OpenError::NotTokens), "{structured}");
+        assert!(matches!(fault("a.txt", structured), InputOpenError::NotTokens), "{structured}");
     }
     let missing = open(Path::new("/nowhere/leak.csv"), &Options::default()).unwrap_err();
-    assert!(matches!(missing, OpenError::NotThere));
+    assert!(matches!(missing, InputOpenError::NotThere));
     let folder = tempfile::tempdir().unwrap();
     let directory = open(folder.path(), &Options::default()).unwrap_err();
-    assert!(matches!(directory, OpenError::Directory));
+    assert!(matches!(directory, InputOpenError::Directory));
 }
 
 #[test]
 fn fills_stand_in_for_what_is_missing() {
-    let fills = Fills {
+    let field_defaults = FieldDefaults {
         audience: Some("aud".to_owned()),
         client_id: Some("shop".to_owned()),
         username: None,
         expires_at: Some("2000000000".to_owned()),
     };
-    let options = Options { fills, ..Options::default() };
+    let options = Options { field_defaults, ..Options::default() };
     let content = r#"{"refresh_token":"a"}
 {"x": [ 1 ],"refresh_token":"b","audience":null,"client\u005fid":"own","expires_at":"2030-01-01T00:00:00Z"}
 {"refresh_token":"c","audience":null,"audience":null}
@@ -261,13 +270,17 @@ fn fills_stand_in_for_what_is_missing() {
 fn a_fill_that_no_job_may_have_is_refused_at_once() {
     let long = "x".repeat(101);
     let expiring = |time: &str, fault| {
-        let fills = Fills { expires_at: Some(time.to_owned()), ..Fills::default() };
-        (fills, InvalidJob::Expiry(fault))
+        let field_defaults =
+            FieldDefaults { expires_at: Some(time.to_owned()), ..FieldDefaults::default() };
+        (field_defaults, InvalidJob::Expiry(fault))
     };
     let cases = [
-        (Fills { username: Some(long), ..Fills::default() }, InvalidJob::TooLong("username", 101)),
         (
-            Fills { client_id: Some(String::new()), ..Fills::default() },
+            FieldDefaults { username: Some(long), ..FieldDefaults::default() },
+            InvalidJob::TooLong("username", 101),
+        ),
+        (
+            FieldDefaults { client_id: Some(String::new()), ..FieldDefaults::default() },
             InvalidJob::Blank("client_id"),
         ),
         expiring("soon", ExpiryFault::NotATime),
@@ -277,10 +290,10 @@ fn a_fill_that_no_job_may_have_is_refused_at_once() {
         expiring("0001-01-01T00:00:00Z", ExpiryFault::EarlyDate),
         expiring("2000000000000", ExpiryFault::Unit(TimeUnit::Milliseconds)),
     ];
-    for (fills, expected) in cases {
-        let options = Options { fills, ..Options::default() };
+    for (field_defaults, expected) in cases {
+        let options = Options { field_defaults, ..Options::default() };
         match open_file("a.txt", b"a", &options).1 {
-            Err(OpenError::Fill(fault)) => assert_eq!(fault, expected),
+            Err(InputOpenError::FieldDefault(fault)) => assert_eq!(fault, expected),
             other => panic!("{other:?}"),
         }
     }
@@ -311,11 +324,11 @@ fn lines_can_be_skipped() {
         let (_folder, lines) = open_file("a.csv", csv.as_bytes(), &Options::default());
         let mut lines = lines.unwrap();
         assert_eq!(lines.skip_before(from).unwrap(), skipped, "from {from}");
-        let rest: Vec<Line> = lines.map(Result::unwrap).collect();
+        let rest: Vec<InputLine> = lines.map(Result::unwrap).collect();
         assert_eq!(rest[0].number, first, "from {from}");
         // What is skipped is not known: its duplicate is a job.
-        assert!(matches!(rest[0].kind, Kind::Job(_)), "from {from}");
-        assert!(matches!(rest.last().unwrap().kind, Kind::Duplicate), "from {from}");
+        assert!(matches!(rest[0].kind, LineKind::Job(_)), "from {from}");
+        assert!(matches!(rest.last().unwrap().kind, LineKind::Duplicate), "from {from}");
     }
     let (_folder, lines) = open_file("a.csv", csv.as_bytes(), &Options::default());
     let mut lines = lines.unwrap();

@@ -1,11 +1,11 @@
-//! What can be no token, although it fits into the field.
+//! Refuses texts that cannot be tokens, although they fit into the field.
 //!
-//! A token is kept byte for byte, so what a spreadsheet, a web page or a script put around it would go to
-//! the endpoint with it. The endpoint would reject every such token, and each would stay alive.
+//! A token is kept byte for byte. A spreadsheet, a web page or a script may put quotes or spaces around it.
+//! The endpoint would reject that text, and the token would stay valid.
 
-use super::{cells::Field, error::Refusal};
+use super::{error::Refusal, fields::JobField};
 
-/// Quotes as they open and close, of which some languages have their own.
+/// Opening and closing quotes, of several languages.
 const QUOTES: [(char, char); 9] = [
     ('"', '"'),
     ('\'', '\''),
@@ -18,7 +18,7 @@ const QUOTES: [(char, char); 9] = [
     ('\u{ab}', '\u{bb}'),
 ];
 
-/// What a character is called that nobody sees.
+/// The name of an invisible character.
 pub(super) const fn invisible(c: char) -> Option<&'static str> {
     match c {
         '\u{ad}' => Some("a soft hyphen"),
@@ -32,7 +32,6 @@ pub(super) const fn invisible(c: char) -> Option<&'static str> {
     }
 }
 
-/// Fails for what can be no token.
 pub(super) fn check(token: &str) -> Result<(), Refusal> {
     let mut chars = token.chars();
     let (first, last) = (chars.next(), chars.next_back());
@@ -42,13 +41,13 @@ pub(super) fn check(token: &str) -> Result<(), Refusal> {
     if first.zip(last).is_some_and(|ends| QUOTES.contains(&ends)) {
         return Err(Refusal::Quoted);
     }
-    if token.eq_ignore_ascii_case(Field::RefreshToken.name()) {
+    if token.eq_ignore_ascii_case(JobField::RefreshToken.name()) {
         return Err(Refusal::HeaderRow);
     }
     token.chars().find_map(invisible).map_or(Ok(()), |name| Err(Refusal::Invisible(name)))
 }
 
-/// What a blank is called.
+/// The name of a blank character.
 fn blank(c: char) -> Option<&'static str> {
     match c {
         ' ' => Some("a space"),

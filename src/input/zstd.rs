@@ -1,8 +1,7 @@
-//! Zstandard (RFC 8878) with any number of frames.
+//! Reads Zstandard (RFC 8878) with any number of frames.
 //!
-//! `ruzstd` in place of the reference library: it is Rust alone and in use by the standard library
-//! itself, where the other would bring a C library into the build. It decodes a single frame; frames
-//! behind each other, as `zstd` appends and `pzstd` writes them, are put together here.
+//! This uses `ruzstd`, which is pure Rust and in use by the standard library. The reference library would add C to
+//! the build. `ruzstd` decodes a single frame; this module joins the frames that `zstd` appends and `pzstd` writes.
 
 use std::{
     error::Error,
@@ -16,11 +15,9 @@ use ruzstd::decoding::{
 
 use super::padding;
 
-/// The largest window that a frame may ask for, in bytes: it is held in memory. The command line tool
-/// reads no larger one either unless it is told to.
+/// The maximum window of a frame, in bytes, which is held in memory. The `zstd` tool has the same limit by default.
 const MAX_WINDOW: u64 = 128 << 20;
 
-/// Reads the content of every frame.
 pub(super) struct Zstd<R> {
     raw: R,
     decoder: FrameDecoder,
@@ -33,7 +30,7 @@ impl<R: BufRead> Zstd<R> {
         Self { raw, decoder }
     }
 
-    /// Begins the next frame; `false` if there is none.
+    /// Begins the next frame; `false` at the end.
     fn begin(&mut self) -> io::Result<bool> {
         loop {
             // Zeros fill up the last block of a tape.
@@ -58,7 +55,6 @@ impl<R: BufRead> Zstd<R> {
         }
     }
 
-    /// The checksum that a frame may end with.
     fn verify(&self) -> io::Result<()> {
         match (self.decoder.get_checksum_from_data(), self.decoder.get_calculated_checksum()) {
             (Some(written), Some(calculated)) if written != calculated => Err(io::Error::new(
@@ -94,8 +90,7 @@ impl<R: BufRead> Read for Zstd<R> {
     }
 }
 
-/// The decoder's errors quote marks and sizes of the format, never content. What the system said keeps
-/// its kind.
+/// The decoder's errors name marks and sizes of the format, never content. Errors of the system keep their kind.
 fn broken(error: &FrameDecoderError) -> io::Error {
     match of_the_system(error) {
         Some(error) if error.kind() == ErrorKind::UnexpectedEof => cut_short(),
@@ -104,7 +99,7 @@ fn broken(error: &FrameDecoderError) -> io::Error {
     }
 }
 
-/// The system's error that another one comes from.
+/// Finds the system's error among the sources of an error.
 fn of_the_system<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
     let mut source = Some(error);
     while let Some(error) = source {

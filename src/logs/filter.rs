@@ -1,24 +1,21 @@
-//! What may be logged at all.
+//! The filter of log lines.
 //!
-//! Other crates print what passes through them, and what passes through them here are live
-//! credentials: lapin prints frames with their bodies at trace and returned messages with theirs at
-//! warn, amq-protocol prints the broker's URI at trace, h2 and hyper print headers at trace. So the
-//! configured level is for our own lines alone.
+//! Other crates print what they handle, and here they handle live credentials. lapin prints frames with their
+//! bodies at trace, and returned messages with theirs at warn. amq-protocol prints the broker's URI at trace, and
+//! h2 and hyper print headers at trace. So the configured level applies to our own lines only.
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 
-/// The most that other crates may say, whatever level is configured. Payloads and headers come below
-/// it, at debug and trace.
+/// The level of other crates, whatever level is configured. They print payloads and headers at debug and trace.
 const OTHERS: LevelFilter = LevelFilter::INFO;
 
-/// Crates that print payloads above [`OTHERS`] as well, or hold credentials in what they print. Off
-/// as a whole rather than by module: a target is a private module's path, which any release may
-/// rename. Nothing is lost, since each of their errors also reaches us as a value, and is logged in
-/// our words, once per change of state and not once per try.
+/// Crates that print payloads or credentials at [`OTHERS`] too. Each is off as a whole, because a target is the
+/// path of a private module, which any release may rename. No error is lost: it reaches us as a value too, and we
+/// log it once per change of state.
 const SILENCED: [&str; 2] = ["lapin", "amq_protocol"];
 
-/// The filter for our own lines at `level`.
+/// Returns the filter with our own lines at `level`.
 pub fn at(level: LevelFilter) -> Targets {
     Targets::new()
         .with_default(level.min(OTHERS))

@@ -1,4 +1,4 @@
-//! Log lines on standard error: what passes, how it looks, and that it never holds up the work.
+//! Log lines on standard error: the filter, the format, and a writer that never blocks the work.
 
 mod filter;
 mod panics;
@@ -10,7 +10,6 @@ mod writer;
 use std::{
     env,
     io::{self, IsTerminal as _},
-    str::FromStr,
 };
 
 use thiserror::Error;
@@ -19,91 +18,66 @@ use tracing_subscriber::{
     Layer as _, fmt::MakeWriter, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 
+use crate::config::LogFormat;
 pub use panics::install_panic_hook;
-pub use terminal::{Aside, step_aside};
-pub use writer::Guard;
-
-/// The form of the lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Format {
-    /// Text on a terminal, else JSON.
-    #[default]
-    Auto,
-    /// One line of text for each event.
-    Text,
-    /// One flat JSON object for each event: `timestamp`, `level`, `target`, `message` and its fields.
-    Json,
-}
-
-impl FromStr for Format {
-    type Err = UnknownFormat;
-
-    fn from_str(name: &str) -> Result<Self, UnknownFormat> {
-        match name {
-            "auto" => Ok(Self::Auto),
-            "text" => Ok(Self::Text),
-            "json" => Ok(Self::Json),
-            _ => Err(UnknownFormat),
-        }
-    }
-}
-
-/// No format has that name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("expected auto, text or json")]
-pub struct UnknownFormat;
+pub use terminal::{TerminalShare, share_terminal};
+pub use writer::LogGuard;
 
 /// The logs cannot be set up.
 #[derive(Debug, Error)]
-pub enum InitError {
-    /// The thread that writes them cannot be started.
+pub enum LogError {
+    /// The writing thread cannot be started.
     #[error("the thread that writes the logs cannot be started")]
     Thread(#[source] io::Error),
-    /// Something else in the process has set up logs already.
+    /// The logs of this process are set up already.
     #[error("logs are set up already")]
     Twice(#[source] tracing_subscriber::util::TryInitError),
 }
 
-/// Sends the process's log lines to standard error, ours up to `level`, and others' up to info,
-/// silenced ones excepted. The lines are written for as long as the guard lives; dropped, it waits a moment
-/// for those that are still on their way.
+/// Sends log lines to standard error: ours up to `level`, and those of other crates up to info, except for
+/// silenced crates. The lines are written until the guard is dropped. Its drop waits a moment for the
+/// last lines.
 ///
 /// # Errors
 ///
-/// [`InitError`] if the writing thread cannot be started, or at the second call.
-pub fn init(level: LevelFilter, format: Format) -> Result<Guard, InitError> {
+/// [`LogError`] if the writing thread cannot be started, or at the second call.
+pub fn init(level: LevelFilter, format: LogFormat) -> Result<LogGuard, LogError> {
     let stderr = io::stderr();
     let terminal = stderr.is_terminal();
     // https://no-color.org: set and not empty.
     let colours = terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let look = match format {
-        Format::Auto if !terminal => Look::Json,
-        Format::Json => Look::Json,
-        Format::Auto | Format::Text => Look::Text { colours },
+    let format = match format {
+        LogFormat::Auto if !terminal => LineFormat::Json,
+        LogFormat::Json => LineFormat::Json,
+        LogFormat::Auto | LogFormat::Text => LineFormat::Text { colours },
     };
     let report_loss = |lines| tracing::warn!(lines, "log lines were lost: nobody was reading them");
     let (writer, guard) =
-        writer::start(terminal::Beside(stderr), report_loss).map_err(InitError::Thread)?;
-    subscriber(level, look, move || writer.clone()).try_init().map_err(InitError::Twice)?;
+        writer::start(terminal::SharedTerminal(stderr), report_loss).map_err(LogError::Thread)?;
+    subscriber(level, format, move || writer.clone()).try_init().map_err(LogError::Twice)?;
     Ok(guard)
 }
 
-/// The form of the lines, decided.
+/// The format of the lines, after `auto` is decided.
 #[derive(Debug, Clone, Copy)]
-enum Look {
+enum LineFormat {
     Text { colours: bool },
     Json,
 }
 
-fn subscriber<W>(level: LevelFilter, look: Look, writer: W) -> Box<dyn Subscriber + Send + Sync>
+fn subscriber<W>(
+    level: LevelFilter,
+    format: LineFormat,
+    writer: W,
+) -> Box<dyn Subscriber + Send + Sync>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    // The layer's own complaints would go straight to standard error, quote the event and block.
+    // The layer writes its own errors straight to standard error: they quote the event and can block.
     let lines = tracing_subscriber::fmt::layer().log_internal_errors(false).with_writer(writer);
-    let lines = match look {
-        Look::Text { colours } => lines.with_ansi(colours).boxed(),
-        Look::Json => {
+    let lines = match format {
+        LineFormat::Text { colours } => lines.with_ansi(colours).boxed(),
+        LineFormat::Json => {
             lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
         }
     };

@@ -5,8 +5,8 @@ use std::{
     thread,
 };
 
-/// Logs panics in place of printing them. Where it happened is told, and never what it said: a
-/// panic's message may quote the value that it stumbled over, and that may be a token.
+/// Logs panics in place of printing them. The line has the place of the panic and not its message, because the
+/// message may quote a value that is a token.
 pub fn install_panic_hook() {
     panic::set_hook(Box::new(log));
 }

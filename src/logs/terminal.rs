@@ -1,4 +1,4 @@
-//! Standard error, which log lines may share with a bar.
+//! Standard error, which log lines may share with a progress bar.
 
 use std::{
     fmt,
@@ -6,47 +6,46 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// Runs a write, with whatever is drawn on the terminal out of its way.
-type StepAside = dyn Fn(&mut dyn FnMut()) + Send;
+/// Removes the bar, runs a write, and draws the bar again.
+type AroundWrite = dyn Fn(&mut dyn FnMut()) + Send;
 
-/// There is one standard error, so there is one who draws on it.
-static DRAWN: Mutex<Option<Box<StepAside>>> = Mutex::new(None);
+/// The bar on standard error, of which there is one at most.
+static BAR: Mutex<Option<Box<AroundWrite>>> = Mutex::new(None);
 
-fn drawn() -> MutexGuard<'static, Option<Box<StepAside>>> {
-    DRAWN.lock().unwrap_or_else(PoisonError::into_inner)
+fn bar() -> MutexGuard<'static, Option<Box<AroundWrite>>> {
+    BAR.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// From here on, until [`Aside`] is dropped, log lines are written through `around`: it takes away what
-/// it has drawn, runs what it is given, and draws again. Otherwise a line would go on where the bar
-/// ends.
-#[must_use = "dropped, log lines are written straight away again"]
-pub fn step_aside(around: impl Fn(&mut dyn FnMut()) + Send + 'static) -> Aside {
-    *drawn() = Some(Box::new(around));
-    Aside(())
+/// Writes log lines through `around` until the result is dropped. `around` removes its bar, runs the write, and
+/// draws the bar again. Otherwise a log line would begin where the bar ends.
+#[must_use = "when it is dropped, log lines are written directly again"]
+pub fn share_terminal(around: impl Fn(&mut dyn FnMut()) + Send + 'static) -> TerminalShare {
+    *bar() = Some(Box::new(around));
+    TerminalShare(())
 }
 
-/// Somebody draws on standard error.
-pub struct Aside(());
+/// Keeps a bar and the log lines apart until it is dropped.
+pub struct TerminalShare(());
 
-impl fmt::Debug for Aside {
+impl fmt::Debug for TerminalShare {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Aside")
+        f.write_str("TerminalShare")
     }
 }
 
-impl Drop for Aside {
+impl Drop for TerminalShare {
     fn drop(&mut self) {
-        *drawn() = None;
+        *bar() = None;
     }
 }
 
-/// Where log lines go: `out`, beside what is drawn.
-pub(super) struct Beside<W>(pub(super) W);
+/// Writes log lines to the terminal without breaking the bar.
+pub(super) struct SharedTerminal<W>(pub(super) W);
 
-impl<W: Write> Write for Beside<W> {
+impl<W: Write> Write for SharedTerminal<W> {
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
         let mut written = Ok(0);
-        match &*drawn() {
+        match &*bar() {
             Some(around) => around(&mut || written = self.0.write(lines)),
             None => written = self.0.write(lines),
         }
@@ -65,21 +64,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_drawn_steps_aside_until_it_is_gone() {
-        let asides = Arc::new(Mutex::new(0));
-        let aside = step_aside({
-            let asides = asides.clone();
+    fn a_bar_is_removed_around_each_log_line() {
+        let removals = Arc::new(Mutex::new(0));
+        let share = share_terminal({
+            let removals = removals.clone();
             move |write| {
-                *asides.lock().unwrap() += 1;
+                *removals.lock().unwrap() += 1;
                 write();
             }
         });
-        let mut out = Beside(Vec::new());
+        let mut out = SharedTerminal(Vec::new());
         out.write_all(b"beside\n").unwrap();
-        assert_eq!(*asides.lock().unwrap(), 1);
-        drop(aside);
+        assert_eq!(*removals.lock().unwrap(), 1);
+        drop(share);
         out.write_all(b"alone\n").unwrap();
-        assert_eq!(*asides.lock().unwrap(), 1);
+        assert_eq!(*removals.lock().unwrap(), 1);
         assert_eq!(out.0, b"beside\nalone\n");
     }
 }

@@ -1,12 +1,11 @@
 //! A writer that never blocks.
 //!
-//! Standard error is often a pipe, and whoever reads it may stop: then every write blocks, and with it
-//! the thread that logs, and soon all of them. Here a line is only appended to a bounded buffer, which
-//! one thread of its own writes out. What does not fit is counted and dropped: to lose lines is bad,
-//! to stop revoking is worse.
+//! Standard error is often a pipe. If its reader stops, every write blocks, and soon every thread that logs. So a
+//! line is only appended to a bounded buffer, and one thread writes the buffer out. Lines that do not fit are
+//! counted and dropped: a lost line is better than a worker that stops.
 //!
-//! In place of `tracing-appender`, which prints its own troubles to standard output, where results
-//! go, and cannot say in the log that and where lines are missing.
+//! The crate `tracing-appender` prints its own errors to standard output, where results go, and cannot log that
+//! lines are missing.
 
 #[cfg(test)]
 mod tests;
@@ -19,35 +18,35 @@ use std::{
     time::Duration,
 };
 
-/// The most that waits to be written, in bytes: some ten thousand lines.
+/// The capacity of the buffer, in bytes: about ten thousand lines.
 const CAPACITY: usize = 4 * 1024 * 1024;
 
-/// How long the end of the process is held up for the last lines.
+/// How long the end of the process waits for the last lines.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Starts the thread that writes to `out`. `report_loss` is told how many lines were dropped, once
-/// lines are taken again.
+/// Starts the thread that writes to `out`. It calls `report_loss` with the number of dropped lines, once lines are
+/// written again.
 ///
 /// # Errors
 ///
-/// The system's, if there can be no more threads.
+/// The system refuses another thread.
 pub(super) fn start(
     out: impl Write + Send + 'static,
     report_loss: impl Fn(u64) + Send + 'static,
-) -> io::Result<(Writer, Guard)> {
-    let shared = Arc::new(Shared::default());
+) -> io::Result<(LogWriter, LogGuard)> {
+    let shared = Arc::new(LogBuffer::default());
     let thread = Arc::clone(&shared);
     thread::Builder::new()
         .name("logs".to_owned())
         .spawn(move || thread.write_out(out, report_loss))?;
-    Ok((Writer(Arc::clone(&shared)), Guard(shared)))
+    Ok((LogWriter(Arc::clone(&shared)), LogGuard(shared)))
 }
 
-/// Takes lines, one with each write.
+/// Appends one line to the buffer with each write.
 #[derive(Clone)]
-pub(super) struct Writer(Arc<Shared>);
+pub(super) struct LogWriter(Arc<LogBuffer>);
 
-impl Write for Writer {
+impl Write for LogWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut queue = self.0.lock();
         if queue.lines.len() + line.len() > CAPACITY {
@@ -64,45 +63,45 @@ impl Write for Writer {
     }
 }
 
-/// Keeps lines being written. When it is dropped, those on their way get a last moment.
+/// Keeps lines being written. When it is dropped, it waits a moment for the last lines.
 #[must_use = "without it, the last lines are lost"]
-pub struct Guard(Arc<Shared>);
+pub struct LogGuard(Arc<LogBuffer>);
 
-impl Drop for Guard {
+impl Drop for LogGuard {
     fn drop(&mut self) {
         let mut queue = self.0.lock();
         queue.closing = true;
         self.0.changed.notify_all();
-        // A blocked pipe must not keep the process from ending: whatever is left then is lost.
+        // A blocked pipe must not keep the process from ending. The lines that are left then are lost.
         drop(self.0.changed.wait_timeout_while(queue, FLUSH_TIMEOUT, |queue| !queue.closed));
     }
 }
 
-/// What the logging threads and the writing thread share.
+/// The buffer that the logging threads and the writing thread share.
 #[derive(Default)]
-struct Shared {
-    queue: Mutex<Queue>,
+struct LogBuffer {
+    queue: Mutex<BufferedLines>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct Queue {
+struct BufferedLines {
     lines: Vec<u8>,
     lost: u64,
     closing: bool,
     closed: bool,
 }
 
-impl Shared {
-    /// The lock is held for a copy at most, never over a write.
-    fn lock(&self) -> MutexGuard<'_, Queue> {
+impl LogBuffer {
+    /// Locks the buffer. The lock is never held during a write.
+    fn lock(&self) -> MutexGuard<'_, BufferedLines> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write_out(&self, mut out: impl Write, report_loss: impl Fn(u64)) {
         let mut lines = Vec::new();
         while let Some(lost) = self.take(&mut lines) {
-            // There is nowhere to report to that lines cannot be written.
+            // A failed write cannot be reported: the log is the only place for it.
             drop(out.write_all(&lines).and_then(|()| out.flush()));
             lines.clear();
             if lost > 0 {
@@ -113,10 +112,10 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Waits for lines and takes all there are, with the number of those lost after them; `None` once
-    /// there are no more and never will be.
+    /// Waits for lines and takes all of them. Returns the number of lines lost after them, or `None` once the
+    /// buffer is closed and empty.
     fn take(&self, lines: &mut Vec<u8>) -> Option<u64> {
-        let idle = |queue: &mut Queue| queue.lines.is_empty() && !queue.closing;
+        let idle = |queue: &mut BufferedLines| queue.lines.is_empty() && !queue.closing;
         let queue = self.changed.wait_while(self.lock(), idle);
         let mut queue = queue.unwrap_or_else(PoisonError::into_inner);
         if queue.lines.is_empty() {

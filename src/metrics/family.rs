@@ -1,8 +1,8 @@
 //! One metric with all of its series, resolved once.
 //!
-//! The client library finds a series by hashing its label values, on every use, under a lock. All of
-//! ours are known in advance, so each is looked up once, at the start, and then found by index: to
-//! count is one atomic addition. That is also what makes every series exist, at zero, from the start.
+//! The client library finds a series by hashing its label values on every use, under a lock. Ours are all
+//! known in advance, so each is looked up once at the start, and later found by its index. Counting is one
+//! atomic addition, and every series exists from the start, at zero.
 
 use std::marker::PhantomData;
 
@@ -13,10 +13,10 @@ use prometheus::{
 
 use super::labels::LabelSet;
 
-/// Stands before every metric's name, with an underscore.
+/// The prefix of every metric's name, before an underscore.
 pub const NAMESPACE: &str = "revoker";
 
-/// What a metric is declared with.
+/// The declaration of a metric.
 #[derive(Debug, Clone, Copy)]
 pub struct Declaration {
     /// Its name without the namespace.

@@ -1,11 +1,10 @@
-//! A job's place in the gauge of jobs in flight.
+//! Counts a job in the gauge of jobs in flight.
 
 use std::sync::Arc;
 
 use super::{Metrics, labels::JobState};
 
-/// Counts one job in one state for as long as it lives, so that no way out of a job, a panic
-/// included, can leave it counted.
+/// Counts one job in one state until it is dropped. So no end of a job, a panic included, leaves it counted.
 #[must_use = "the job counts only for as long as this lives"]
 #[derive(Debug)]
 pub struct InState {
@@ -21,7 +20,7 @@ impl InState {
 
     /// Moves the job to another state.
     pub fn switch(&mut self, state: JobState) {
-        // In before out: the sum over the states may show one job too many, never one too few.
+        // Increment first: the sum over the states may be one too high for a moment, never one too low.
         self.metrics.table.in_flight.of(state).inc();
         self.metrics.table.in_flight.of(self.state).dec();
         self.state = state;

@@ -1,5 +1,4 @@
-//! What the label values of the metrics may be: closed sets of types, so that no series depends on
-//! who sends what.
+//! The values of the metrics' labels: closed sets, so that no series depends on the content of messages.
 
 use crate::domain::{Lane, Reason, ResultLabel};
 
@@ -17,8 +16,8 @@ pub trait Label: Copy + 'static {
     fn index(self) -> usize;
 }
 
-/// Makes the domain's own enums labels. Their `ALL` lists the variants in the order of declaration;
-/// a test holds that.
+/// Makes enums of the domain labels. Their `ALL` lists the variants in the order of declaration; a test
+/// checks that.
 macro_rules! domain_labels {
     ($($label:ident = $name:literal;)+) => {$(
         impl Label for $label {
@@ -74,26 +73,26 @@ macro_rules! labels {
 }
 
 labels! {
-    /// How a job ended for good.
+    /// How a job ended.
     pub enum Processed = "outcome" {
-        /// The endpoint said so.
+        /// The endpoint revoked the token.
         Revoked = "revoked",
-        /// Taken for revoked, by the operator's choice.
+        /// Presumed revoked, by the operator's choice.
         PresumedRevoked = "presumed_revoked",
         /// This worker had revoked the same token a short while before.
         Duplicate = "duplicate",
-        /// The token died by itself.
+        /// The token expired.
         Expired = "expired",
         /// A dead letter was confirmed.
         DeadLettered = "dead_lettered",
     }
 
-    /// How a delivery was left without ending its job.
+    /// How a delivery ended without ending its job.
     pub enum Deferral = "how" {
-        /// It stays in a retry queue.
+        /// The job waits in a retry queue.
         Parked = "parked",
         /// It was requeued.
-        HandedBack = "handed_back",
+        Requeued = "handed_back",
         /// Its session was lost; the broker delivers it again.
         Abandoned = "abandoned",
     }
@@ -110,24 +109,24 @@ labels! {
     pub(super) enum Answer = "outcome" {
         /// It did: revoked or rejected.
         Answered = "answered",
-        /// Something else came back, or nothing.
+        /// There was another response, or none.
         Failed = "failed",
     }
 
     /// What a job in flight is doing.
     pub enum JobState = "state" {
-        /// It may be called as soon as the flow lets it.
+        /// It waits for a permit.
         Waiting = "waiting",
         /// A call is under way.
         Calling = "calling",
         /// It waits for its next attempt.
         BackingOff = "backing_off",
-        /// Its outcome is known and on its way to the broker.
+        /// Its outcome is known and is being settled.
         Settling = "settling",
     }
 
     /// What ended a session with the broker.
-    pub enum EndedBy = "ended_by" {
+    pub enum SessionEndReason = "ended_by" {
         /// It never came to be.
         ConnectFailed = "connect_failed",
         /// The connection broke or was closed.
@@ -161,7 +160,7 @@ labels! {
         TimedOut = "timed_out",
     }
 
-    /// What of a message the client library could not have read.
+    /// The part of a message that the client library could not have read.
     pub enum Mending = "what" {
         /// Text that was no UTF-8.
         Text = "text",

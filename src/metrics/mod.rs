@@ -1,7 +1,7 @@
 //! Every metric, declared once.
 //!
-//! [`Metrics`] is the whole of what others see: one method for each thing that can happen. The names
-//! stand in `table`, the labels' values in `labels`.
+//! Other modules use [`Metrics`] alone: one method for each event. The names are in `table`, the values of
+//! the labels in `labels`.
 
 mod family;
 mod in_state;
@@ -25,23 +25,23 @@ use table::Table;
 
 pub use in_state::InState;
 pub use labels::{
-    Deferral, Depth, EndedBy, JobState, Label, Mending, Processed, Published, Target,
+    Deferral, Depth, JobState, Label, Mending, Processed, Published, SessionEndReason, Target,
 };
-pub use snapshot::{Counts, Snapshot};
+pub use snapshot::{LabelCounts, Snapshot};
 
 /// The content type of [`Metrics::render`], from the client library: the text format 0.0.4.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
-/// Which build of the worker this is.
+/// The build of the worker.
 #[derive(Debug, Clone, Copy)]
 pub struct Build<'a> {
     /// The crate's version.
     pub version: &'a str,
-    /// The source's revision, or a word that says that it is not known.
+    /// The source's revision, or a word that says that it is unknown.
     pub revision: &'a str,
 }
 
-/// Something to be measured only when somebody asks.
+/// Sets metrics that are measured only for a scrape.
 type Hook = Arc<dyn Fn(&Metrics) + Send + Sync>;
 
 /// All metrics of one worker, in a registry of its own.
@@ -87,38 +87,38 @@ impl Metrics {
         (&self.build.0, &self.build.1)
     }
 
-    /// A message came from the broker.
+    /// Counts a delivery.
     pub fn delivered(&self, lane: Lane, redelivered: bool) {
         self.table.deliveries.of((lane, Redelivered::from(redelivered))).inc();
     }
 
-    /// A job ended.
+    /// Counts a job that ended.
     pub fn processed(&self, lane: Lane, outcome: Processed) {
         self.table.processed.of((lane, outcome)).inc();
     }
 
-    /// A job became a dead letter. It is also [`Metrics::processed`].
+    /// Counts a dead letter, which [`Metrics::processed`] counts as well.
     pub fn failed(&self, lane: Lane, reason: Reason) {
         self.table.failed.of((lane, reason)).inc();
     }
 
-    /// A delivery was left without ending its job.
+    /// Counts a delivery that did not end its job.
     pub fn deferred(&self, lane: Lane, how: Deferral) {
         self.table.deferrals.of((lane, how)).inc();
     }
 
-    /// A call of the endpoint ended.
+    /// Counts a call of the endpoint, and observes its duration.
     pub fn called(&self, result: ResultLabel, took: Duration) {
         self.table.calls.of(result).inc();
         self.table.call_duration.of(Answer::from(result)).observe(took.as_secs_f64());
     }
 
-    /// A dead letter's message has no timestamp that could be its age. It is also [`Metrics::failed`].
+    /// Counts a dead letter without a usable timestamp, which [`Metrics::failed`] counts as well.
     pub fn failed_without_age(&self, lane: Lane, reason: Reason) {
         self.table.failed_without_age.of((lane, reason)).inc();
     }
 
-    /// A token was revoked `at` this time, `age` after its job was sent, if the job says when.
+    /// Observes the age of a job whose token was revoked at `at`. `None` if the message has no usable timestamp.
     pub fn revoked(&self, lane: Lane, age: Option<Duration>, at: SystemTime) {
         match age {
             Some(age) => self.table.age.of(lane).observe(age.as_secs_f64()),
@@ -129,7 +129,7 @@ impl Metrics {
         }
     }
 
-    /// A job ended after so many calls.
+    /// Observes the number of calls for a job that ended.
     pub fn attempts(&self, attempts: u32) {
         self.table.attempts.of(()).observe(f64::from(attempts));
     }
@@ -139,67 +139,67 @@ impl Metrics {
         InState::enter(Arc::clone(self), state)
     }
 
-    /// So many calls may be under way at a time.
+    /// Sets the limit of concurrent calls.
     pub fn concurrency_limit(&self, limit: usize) {
         self.table.concurrency_limit.of(()).set(i64::try_from(limit).unwrap_or(i64::MAX));
     }
 
-    /// Whether calls are paused.
+    /// Sets whether calls are paused.
     pub fn paused(&self, paused: bool) {
         self.table.paused.of(()).set(paused.into());
     }
 
-    /// So many clients are paused.
+    /// Sets the number of paused clients.
     pub fn clients_paused(&self, clients: usize) {
         self.table.clients_paused.of(()).set(i64::try_from(clients).unwrap_or(i64::MAX));
     }
 
-    /// A delivery was mended.
+    /// Counts a repaired delivery.
     pub fn message_mended(&self, what: Mending) {
         self.table.mended.of(what).inc();
     }
 
-    /// So many bytes are in flight.
+    /// Sets the bytes in flight.
     pub fn in_flight_bytes(&self, bytes: u64) {
         self.table.in_flight_bytes.of(()).set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
-    /// Whether both lanes are consumed.
+    /// Sets whether both lanes are consumed.
     pub fn broker_connected(&self, connected: bool) {
         self.table.broker_connected.of(()).set(connected.into());
     }
 
-    /// Whether the broker blocks our publishing.
+    /// Sets whether the broker blocks our publishing.
     pub fn broker_blocked(&self, blocked: bool) {
         self.table.broker_blocked.of(()).set(blocked.into());
     }
 
-    /// A lane's session with the broker ended.
-    pub fn session_ended(&self, by: EndedBy) {
+    /// Counts a session with the broker that ended.
+    pub fn session_ended(&self, by: SessionEndReason) {
         self.table.sessions.of(by).inc();
     }
 
-    /// A message of ours met its end at the broker.
+    /// Counts a message that we published, by its result.
     pub fn published(&self, target: Target, outcome: Published) {
         self.table.publishes.of((target, outcome)).inc();
     }
 
-    /// A queue was found to hold so many messages.
+    /// Sets the sampled depth of a queue.
     pub fn queue_messages(&self, queue: Depth, messages: u64) {
         self.table.queue_messages.of(queue).set(i64::try_from(messages).unwrap_or(i64::MAX));
     }
 
-    /// A job carried a client secret, which was not used.
+    /// Counts a job with a client secret, which is not used.
     pub fn client_secret_ignored(&self) {
         self.table.client_secrets_ignored.of(()).inc();
     }
 
-    /// The oldest job in flight has been there for `age`.
+    /// Sets the age of the oldest job in flight.
     pub fn oldest_job_in_flight(&self, age: Duration) {
         self.table.oldest.of(()).set(age.as_secs_f64());
     }
 
-    /// Runs `hook` before each rendering: for what is cheaper to find out when asked than to keep.
+    /// Runs `hook` before each rendering, for values that are cheaper to compute on demand.
     pub fn on_scrape(&self, hook: impl Fn(&Self) + Send + Sync + 'static) {
         self.hooks.write().unwrap_or_else(PoisonError::into_inner).push(Arc::new(hook));
     }
@@ -210,7 +210,7 @@ impl Metrics {
     ///
     /// The library's, if a metric cannot be encoded.
     pub fn render(&self) -> Result<String, Error> {
-        // A copy, so that a hook that panics or adds another leaves no lock behind.
+        // A copy: a hook may panic or add another hook, so no lock is held while it runs.
         let hooks = self.hooks.read().unwrap_or_else(PoisonError::into_inner).clone();
         for hook in hooks {
             hook(self);

@@ -1,4 +1,4 @@
-//! The numbers of one moment, for a person: what a scrape tells, summed up and typed.
+//! The current numbers for the status page: those of a scrape, summed and typed.
 
 use super::{
     Metrics,
@@ -8,29 +8,29 @@ use super::{
 use crate::domain::{Lane, PerLane, Reason, ResultLabel};
 
 /// A count for each value of a label, in the order in which the label declares them.
-pub type Counts<L> = Vec<(L, u64)>;
+pub type LabelCounts<L> = Vec<(L, u64)>;
 
-/// What the worker has counted so far, and what it holds now.
+/// The counters and gauges at one time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
     /// Jobs that ended, over both lanes.
-    pub processed: Counts<Processed>,
+    pub processed: LabelCounts<Processed>,
     /// Jobs revoked, by lane.
     pub revoked: PerLane<u64>,
     /// Dead letters since the start, over both lanes.
-    pub failed: Counts<Reason>,
+    pub failed: LabelCounts<Reason>,
     /// Calls by what they came to.
-    pub calls: Counts<ResultLabel>,
+    pub calls: LabelCounts<ResultLabel>,
     /// Jobs in flight.
-    pub in_flight: Counts<JobState>,
+    pub in_flight: LabelCounts<JobState>,
     /// Messages ready in the queues, as last sampled.
-    pub queues: Counts<Depth>,
+    pub queues: LabelCounts<Depth>,
     /// How many calls may be under way at a time.
     pub concurrency_limit: u64,
 }
 
 impl Metrics {
-    /// The numbers of this moment.
+    /// The current numbers.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let table = &self.table;
@@ -47,15 +47,15 @@ impl Metrics {
     }
 }
 
-fn each<L: Label>(count: impl Fn(L) -> u64) -> Counts<L> {
+fn each<L: Label>(count: impl Fn(L) -> u64) -> LabelCounts<L> {
     L::ALL.iter().map(|label| (*label, count(*label))).collect()
 }
 
-fn over_lanes<L: Label>(count: impl Fn(Lane, L) -> u64) -> Counts<L> {
+fn over_lanes<L: Label>(count: impl Fn(Lane, L) -> u64) -> LabelCounts<L> {
     each(|label| Lane::ALL.into_iter().map(|lane| count(lane, label)).sum())
 }
 
-/// Nothing here is ever below zero but for a moment between two steps.
+/// A gauge is below zero only for a moment between two steps.
 fn gauge<L: super::labels::LabelSet>(family: &Family<prometheus::IntGauge, L>, labels: L) -> u64 {
     u64::try_from(family.of(labels).get()).unwrap_or(0)
 }
@@ -80,8 +80,9 @@ mod tests {
         let _waiting = metrics.enter(JobState::BackingOff);
 
         let now = metrics.snapshot();
-        let of =
-            |counts: &Counts<Processed>| -> Vec<u64> { counts.iter().map(|(_, n)| *n).collect() };
+        let of = |counts: &LabelCounts<Processed>| -> Vec<u64> {
+            counts.iter().map(|(_, n)| *n).collect()
+        };
         assert_eq!(of(&now.processed), [2, 0, 0, 0, 1]);
         assert_eq!(now.revoked, PerLane { interactive: 1, bulk: 1 });
         assert!(now.failed.contains(&(Reason::Rejected, 1)));

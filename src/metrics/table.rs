@@ -1,32 +1,31 @@
-//! The table of metrics. A line's documentation is the metric's help text, its type says what it
-//! counts by.
+//! The table of metrics. The documentation of a line is the metric's help text; its type has the labels.
 //!
-//! Names and labels are relied on by dashboards and alerts: to add is free, to rename is not.
+//! Dashboards and alerts rely on the names and labels. Adding one is free, renaming one is not.
 
 use prometheus::{Error, Gauge, Histogram, IntCounter, IntGauge, Registry};
 
 use super::{
     family::{Declaration, Family},
     labels::{
-        Answer, Deferral, Depth, EndedBy, JobState, Mending, Processed, Published, Redelivered,
-        Target,
+        Answer, Deferral, Depth, JobState, Mending, Processed, Published, Redelivered,
+        SessionEndReason, Target,
     },
 };
 use crate::domain::{Lane, Reason, ResultLabel};
 
-/// Seconds of a call. From an answer out of the same rack, which needs buckets below 50 ms to show
-/// that latency grows, to twice the default time limit, beyond which only a raised limit can lead.
+/// Seconds of a call. The lowest bounds show changes of latency below 50 ms, for an endpoint nearby. The
+/// highest is twice the default time limit; only a longer limit allows more.
 const CALL_SECONDS: &[f64] =
     &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0];
 
-/// Seconds from a job's timestamp to its token's end. A logout is to be done within one second, so
-/// there are five bounds up to that; a parked job or a sweep takes minutes to hours, up to the day
-/// after which jobs are given up by default.
+/// Seconds from a job's timestamp to the revocation. A logout should take less than a second, so five
+/// bounds are at most one second. A parked job or a sweep takes minutes to hours. By default, jobs are given up
+/// after a day.
 const AGE_SECONDS: &[f64] =
     &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0];
 
-/// Calls for one job. Nearly all need one; about ten fit into the default stay in flight, and some
-/// thirty more into the stays of a day in retry queues.
+/// Calls for one job. Nearly all jobs need one. By default, a job is called about ten times before it is
+/// parked, and about thirty times more within a day.
 const ATTEMPTS: &[f64] = &[1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0, 34.0, 55.0];
 
 /// Declares each metric once.
@@ -117,7 +116,7 @@ table! {
     broker_blocked: IntGauge<()> = "broker_blocked";
 
     /// Sessions with the broker that ended, of either lane, by what ended them.
-    sessions: IntCounter<EndedBy> = "broker_sessions_total";
+    sessions: IntCounter<SessionEndReason> = "broker_sessions_total";
 
     /// Messages that we published, by where to and what the broker made of them.
     publishes: IntCounter<(Target, Published)> = "broker_publishes_total";

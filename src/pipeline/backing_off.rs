@@ -1,4 +1,4 @@
-//! Room for jobs that wait between attempts: trouble of some must never block the healthy.
+//! Room for jobs that wait between attempts. Failing jobs must not block the others of their lane.
 
 use std::{
     collections::BTreeMap,
@@ -7,55 +7,55 @@ use std::{
 
 use tokio::{sync::oneshot, time::Instant};
 
-use super::crowding::Crowd;
+use super::crowding::CrowdedLane;
 use crate::domain::{Lane, PerLane};
 
-/// The jobs that back off, lane by lane. Where they fill the room, the one that has been failing for
-/// the longest has to leave.
+/// The jobs that back off, by lane. If they fill the room, the one that has been failing for the longest
+/// has to leave.
 #[derive(Debug)]
 pub struct BackingOff {
     room: usize,
-    lanes: PerLane<Arc<Mutex<Waiting>>>,
-    pub(super) crowds: PerLane<Crowd>,
+    lanes: PerLane<Arc<Mutex<LaneBackoffs>>>,
+    pub(super) crowded: PerLane<CrowdedLane>,
 }
 
-/// Who waits: since when it fails, and a number that tells those of one instant apart.
-type Key = (Instant, u64);
+/// Since when the job fails, and a number that makes the key unique.
+type BackoffKey = (Instant, u64);
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct LaneBackoffs {
     next: u64,
-    by_age: BTreeMap<Key, oneshot::Sender<()>>,
+    by_age: BTreeMap<BackoffKey, oneshot::Sender<()>>,
 }
 
-/// One job's place, until it is dropped.
+/// The place of one job. Dropping it frees the place.
 #[derive(Debug)]
-pub struct Place {
-    lane: Arc<Mutex<Waiting>>,
-    key: Key,
+pub(super) struct BackoffPlace {
+    lane: Arc<Mutex<LaneBackoffs>>,
+    key: BackoffKey,
     evicted: oneshot::Receiver<()>,
 }
 
 impl BackingOff {
-    /// Room for so many jobs in each lane; at least for one.
+    /// Makes room for this many jobs in each lane, and for at least one.
     #[must_use]
     pub fn new(room: usize) -> Self {
         let lanes = PerLane::from_fn(|_| Arc::default());
-        Self { room: room.max(1), lanes, crowds: PerLane::from_fn(|_| Crowd::default()) }
+        Self { room: room.max(1), lanes, crowded: PerLane::from_fn(|_| CrowdedLane::default()) }
     }
 
     /// Evicts the job that has been failing for the longest, if any waits.
-    pub fn evict(&self, lane: Lane) {
+    pub(super) fn evict(&self, lane: Lane) {
         let longest = lock(self.lanes.get(lane)).by_age.pop_first();
         if let Some((_, longest)) = longest {
-            // It may have ended its wait just now.
+            // Its wait may have ended just now.
             let _ = longest.send(());
         }
     }
 
-    /// Takes a place for a job that has been failing since then, and evicts another if it must.
-    #[must_use]
-    pub fn enter(&self, lane: Lane, failing_since: Instant) -> Place {
+    /// Takes a place for a job that has been failing since `failing_since`. Without room, the job that has
+    /// been failing for the longest is evicted.
+    pub(super) fn enter(&self, lane: Lane, failing_since: Instant) -> BackoffPlace {
         let lane = self.lanes.get(lane);
         let (evict, evicted) = oneshot::channel();
         let mut waiting = lock(lane);
@@ -65,31 +65,31 @@ impl BackingOff {
         if waiting.by_age.len() > self.room
             && let Some((_, longest)) = waiting.by_age.pop_first()
         {
-            // It may have ended its wait just now; then there is room as well.
+            // Its wait may have ended just now; then there is room as well.
             let _ = longest.send(());
         }
-        Place { lane: Arc::clone(lane), key, evicted }
+        BackoffPlace { lane: Arc::clone(lane), key, evicted }
     }
 }
 
-impl Place {
-    /// Waits until the place is needed by another.
-    pub async fn evicted(&mut self) {
+impl BackoffPlace {
+    /// Waits until another job needs the place.
+    pub(super) async fn evicted(&mut self) {
         if (&mut self.evicted).await.is_err() {
-            // Only a place that is dropped loses its sender, and this one is still here.
+            // The sender is dropped only with the place, and the place is borrowed here.
             std::future::pending::<()>().await;
         }
     }
 }
 
-impl Drop for Place {
+impl Drop for BackoffPlace {
     fn drop(&mut self) {
         lock(&self.lane).by_age.remove(&self.key);
     }
 }
 
-fn lock(lane: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
-    // A map, changed in steps that do not panic.
+fn lock(lane: &Mutex<LaneBackoffs>) -> MutexGuard<'_, LaneBackoffs> {
+    // A poisoned lock is usable: the map changes in steps that do not panic.
     lane.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -1,8 +1,9 @@
-//! Jobs that wait leave a lane whose next message does not fit its bytes in flight.
+//! Makes room in a lane whose next message exceeds the bytes in flight.
 //!
-//! Meanwhile the lane's connection is not read, and RabbitMQ closes it after 30 seconds. All that is known of the
-//! lane's jobs in memory would be lost with the session: how often they were called, and since when they fail. The
-//! same jobs would come back, at the head of their queue, and would never be parked or given up.
+//! While such a lane stalls, its connection is not read, and RabbitMQ closes it after 30 seconds. The
+//! session would take with it what is known of its jobs: their attempts, and since when they fail. The
+//! same jobs would return to the head of their queue, and would never be parked or given up. So jobs that
+//! wait leave the lane before that.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -17,55 +18,57 @@ use tokio::{
 use super::{BackingOff, Pipeline};
 use crate::domain::{Lane, PerLane};
 
-/// A lane that stalls for less is not crowded: jobs end all the time, and give their bytes back.
+/// A lane is crowded after it stalls for this long. Before that, jobs that end usually free enough bytes.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// After so long jobs that wait for their turn leave as well. They go back to the broker and come again, so that is
-/// put off for as long as the connection is safe.
+/// After this time jobs that wait for a permit leave as well. They are requeued and come again, so this
+/// is as late as the connection allows.
 const LAST_RESORT: Duration = Duration::from_secs(10);
 
-/// While the stall lasts, twice as many jobs leave each time. So a lane of many small jobs makes room for a large
-/// one in time.
+/// While the stall lasts, twice as many jobs leave each time. So a lane of many small jobs makes room for
+/// a large one in time.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// A job that has waited for its turn for less does not leave. Nearly all get theirs sooner, and listen for nothing.
-pub const TURN_COMES_WITHIN: Duration = Duration::from_secs(5);
+/// A job that has waited for a permit for less does not leave. Nearly all jobs get a permit sooner, and
+/// need no listener.
+pub(super) const CROWDED_AFTER: Duration = Duration::from_secs(5);
 
 /// Whether jobs have to leave one lane.
 #[derive(Debug, Default)]
-pub struct Crowd {
+pub(super) struct CrowdedLane {
     is_crowded: AtomicBool,
     one_leaves: Notify,
 }
 
 impl BackingOff {
     /// Whether jobs have to leave that lane.
-    pub fn is_crowded(&self, lane: Lane) -> bool {
-        self.crowds.get(lane).is_crowded.load(Ordering::Relaxed)
+    pub(super) fn is_crowded(&self, lane: Lane) -> bool {
+        self.crowded.get(lane).is_crowded.load(Ordering::Relaxed)
     }
 
-    /// Waits until a job that waits for its turn has to leave that lane.
-    pub async fn crowded_out(&self, lane: Lane) {
-        let crowd = self.crowds.get(lane);
+    /// Waits until one job that waits for a permit has to leave that lane.
+    pub(super) async fn crowded_out(&self, lane: Lane) {
+        let crowd = self.crowded.get(lane);
         loop {
             crowd.one_leaves.notified().await;
-            // It may have been told to one that left by itself, while an earlier stall lasted.
+            // The notice may be for a job that has left, from an earlier stall.
             if self.is_crowded(lane) {
                 return;
             }
         }
     }
 
-    /// Has jobs leave that lane while it stalls, for as long as anybody tells whether it does. First those that back
-    /// off leave, the longest failing before the others, and much later those that wait for their turn.
-    pub async fn make_room(&self, lane: Lane, mut stalled: watch::Receiver<bool>) {
-        let crowd = self.crowds.get(lane);
+    /// Makes jobs leave the lane while it stalls. First the jobs that back off leave, the longest failing
+    /// one before the others. Much later the jobs that wait for a permit leave. Returns when the sender of
+    /// `stalled` is dropped.
+    pub(super) async fn make_room(&self, lane: Lane, mut stalled: watch::Receiver<bool>) {
+        let crowd = self.crowded.get(lane);
         while stalled.wait_for(|stalled| *stalled).await.is_ok() {
-            let evicting = ever_more(GRACE, || {
+            let evicting = in_growing_numbers(GRACE, || {
                 crowd.is_crowded.store(true, Ordering::Relaxed);
                 self.evict(lane);
             });
-            let handing_back = ever_more(LAST_RESORT, || crowd.one_leaves.notify_one());
+            let handing_back = in_growing_numbers(LAST_RESORT, || crowd.one_leaves.notify_one());
             let told = tokio::select! {
                 ended = stalled.wait_for(|stalled| !stalled) => ended.is_ok(),
                 () = evicting => true,
@@ -79,8 +82,8 @@ impl BackingOff {
     }
 }
 
-/// After a while has one leave, then two more, and so on.
-async fn ever_more(after: Duration, mut one_leaves: impl FnMut()) {
+/// Waits for `after`, then lets one job leave, then two more, and so on.
+async fn in_growing_numbers(after: Duration, mut one_leaves: impl FnMut()) {
     sleep(after).await;
     let mut leaving = 1_u32;
     loop {
@@ -91,7 +94,7 @@ async fn ever_more(after: Duration, mut one_leaves: impl FnMut()) {
 }
 
 impl<E, C> Pipeline<E, C> {
-    /// Has jobs that wait leave a lane while its source stalls because of the bytes that it has in flight.
+    /// Makes waiting jobs leave a lane while its source stalls because of its bytes in flight.
     pub async fn make_room(&self, stalls: PerLane<watch::Receiver<bool>>) {
         let PerLane { interactive, bulk } = stalls;
         tokio::join!(
@@ -111,7 +114,7 @@ mod tests {
     const ROOM: usize = 100;
 
     /// How many of these places were evicted.
-    fn evicted(places: &mut Vec<super::super::backing_off::Place>) -> usize {
+    fn evicted(places: &mut Vec<super::super::backing_off::BackoffPlace>) -> usize {
         let before = places.len();
         places.retain_mut(|place| place.evicted().now_or_never().is_none());
         before - places.len()

@@ -1,16 +1,16 @@
-//! Duplicates: jobs that are the same call, made once.
+//! One call for all jobs in flight that ask for the same.
 //!
-//! The endpoint is not idempotent as far as anyone knows: the second of two calls for one token may be
-//! rejected because the first one worked. So of the jobs in flight with one key the first leads and makes
-//! the call, the others follow: they wait for its verdict, which is theirs as well. A leader that leaves
-//! without one is succeeded by the longest waiting follower, interactive ones first. What was revoked a
-//! short while ago is remembered, and its duplicates are settled without a call.
+//! The endpoint may not be idempotent: the second of two calls for one token may be rejected because the
+//! first one worked. So the first job with a key becomes the leader and makes the call. The others follow
+//! and share its verdict. If a leader leaves without a verdict, the longest waiting follower leads,
+//! interactive ones first. A revoked key is remembered for a short while, and its duplicates are settled
+//! without a call.
 //!
-//! All of it is this process's own: other replicas do not share it, and a restart forgets it.
+//! The memory belongs to this process: replicas do not share it, and a restart loses it.
 //!
-//! One lock over all keys, held for a few steps and never across an await: beside a call over HTTPS
-//! nothing contends here. A broadcast channel for each key would spare the queue, but it wakes every
-//! follower for each change and knows no order of succession.
+//! One lock covers all keys. It is held for a few steps and never across an await, so beside a call over
+//! HTTPS it is not contended. A broadcast channel for each key could replace the queue of followers.
+//! But it wakes every follower for each change, and does not say which follower leads next.
 
 mod flight;
 mod follower;
@@ -28,8 +28,8 @@ use std::{
 
 use tokio::time::Instant;
 
-pub use flight::Past;
-pub use follower::{Followed, Follower};
+pub use flight::SharedHistory;
+pub use follower::{Follower, FollowerOutcome};
 pub use leader::Leader;
 
 use crate::domain::{Ambiguity, JobKey, Lane};
@@ -37,24 +37,24 @@ use flight::Flight;
 use recent::Recent;
 
 /// The jobs in flight by their key, and the keys that were revoked a short while ago.
-pub struct Duplicates(Mutex<State>);
+pub struct Duplicates(Mutex<DuplicatesState>);
 
-struct State {
+struct DuplicatesState {
     recent: Recent,
     flights: HashMap<JobKey, Flight>,
-    /// Counted over all flights: a follower that was answered long ago must find nobody else under its
-    /// ticket when it leaves.
+    /// The next ticket, counted over all flights. A follower that leaves late must not remove another one
+    /// with the same ticket.
     tickets: u64,
 }
 
-/// What a job is among those with its key.
+/// The role of a job among those with its key.
 #[derive(Debug)]
-pub enum Entry {
-    /// This worker revoked the same a short while ago.
-    Duplicate,
-    /// It makes the call.
+pub enum DuplicateRole {
+    /// This worker revoked the token a short while ago.
+    RecentlyRevoked,
+    /// This job makes the call.
     Leader(Leader),
-    /// Another one makes the call.
+    /// Another job makes the call.
     Follower(Follower),
 }
 
@@ -65,37 +65,43 @@ impl fmt::Debug for Duplicates {
 }
 
 impl Duplicates {
-    /// Remembers up to `capacity` revoked keys for the time `remember`; zero of either remembers none.
+    /// Remembers up to `capacity` revoked keys, each for `remember`. If either is zero, none is remembered.
     #[must_use]
     pub fn new(remember: Duration, capacity: usize) -> Self {
         let recent = Recent::new(remember, capacity);
-        Self(Mutex::new(State { recent, flights: HashMap::new(), tickets: 0 }))
+        Self(Mutex::new(DuplicatesState { recent, flights: HashMap::new(), tickets: 0 }))
     }
 
-    /// Enters a job. `ambiguity` is what its past says of the token: it concerns every job with this
-    /// key, the one that makes the call included.
+    /// Enters a job. `ambiguity` says whether its token may already be revoked: that holds for every job
+    /// with this key.
     #[must_use]
-    pub fn enter(self: &Arc<Self>, key: JobKey, lane: Lane, ambiguity: Option<Ambiguity>) -> Entry {
+    pub fn enter(
+        self: &Arc<Self>,
+        key: JobKey,
+        lane: Lane,
+        ambiguity: Option<Ambiguity>,
+    ) -> DuplicateRole {
         let mut state = self.state();
         if state.recent.contains(&key, Instant::now()) {
-            return Entry::Duplicate;
+            return DuplicateRole::RecentlyRevoked;
         }
         let ticket = state.tickets;
         state.tickets += 1;
         match state.flights.entry(key) {
             hash_map::Entry::Vacant(free) => {
                 let flight = free.insert(Flight::new(ambiguity));
-                Entry::Leader(Leader::new(self, key, lane, flight))
+                DuplicateRole::Leader(Leader::new(self, key, lane, flight))
             }
             hash_map::Entry::Occupied(mut flight) => {
-                let verdict = flight.get_mut().join(ticket, lane, ambiguity);
-                Entry::Follower(Follower::new(Arc::clone(self), key, lane, ticket, verdict))
+                let outcome = flight.get_mut().join(ticket, lane, ambiguity);
+                let follower = Follower::new(Arc::clone(self), key, lane, ticket, outcome);
+                DuplicateRole::Follower(follower)
             }
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Maps and queues, changed in steps that do not panic.
+    fn state(&self) -> MutexGuard<'_, DuplicatesState> {
+        // A poisoned lock is usable: the maps change in steps that do not panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! What the pipeline is configured with; `config` reads and checks it.
+//! The settings of the pipeline; `config` reads and checks them.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use crate::domain::{JobDefaults, Policy};
 /// How jobs are read, judged and remembered.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// What stands in for the fields that a job leaves out.
+    /// The values of fields that a job leaves out.
     pub defaults: JobDefaults,
     /// When to wait, park, give up and presume.
     pub policy: Policy,
-    /// How long a revoked token is remembered, to settle its duplicates without a call.
+    /// How long a revoked token is remembered. Its duplicates are settled without a call.
     pub remember: Duration,
     /// How many revoked tokens are remembered at most.
     pub remember_capacity: usize,

@@ -1,8 +1,8 @@
-//! When to leave: first whatever only waits, at last whatever is left.
+//! The two steps in which the pipeline stops.
 
 use tokio_util::sync::CancellationToken;
 
-/// The two steps of leaving. Clones share them.
+/// The two steps of stopping: drain, then cut off. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
     drain: CancellationToken,
@@ -10,18 +10,18 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Hands back what only waits; calls and settlements go on.
+    /// Requeues the jobs that only wait. Calls and settlements go on.
     pub fn start_draining(&self) {
         self.drain.cancel();
     }
 
-    /// Hands back everything.
+    /// Requeues every job.
     pub fn cut_off(&self) {
         self.drain.cancel();
         self.cut.cancel();
     }
 
-    /// Whether what only waits is handed back.
+    /// Whether jobs that only wait are requeued.
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.drain.is_cancelled()
@@ -32,7 +32,7 @@ impl Stop {
         self.drain.cancelled().await;
     }
 
-    /// Waits until everything is handed back.
+    /// Waits until every job is requeued.
     pub async fn cut(&self) {
         self.cut.cancelled().await;
     }

@@ -12,11 +12,13 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::{
     domain::{
-        ALLOWED_SKEW, Ambiguity, Arrival, ClientKey, Failure, History, JobDefaults, Lane, Policy,
-        Reason, Rejection, ResultLabel, RetryPolicy, Schedule, Settlement, TraceContext, Verdict,
+        ALLOWED_SKEW, Ambiguity, ClientKey, Failure, History, InvalidJob, JobDefaults, Lane,
+        MessageMetadata, Policy, Reason, Rejection, ResultLabel, RetryPolicy, Schedule,
+        TraceContext, Verdict,
     },
-    flow::{self, PauseSettings},
+    flow::{self, Admission, PauseSettings},
     metrics::Build,
+    ports::UnknownClient,
     spans::Spans,
 };
 
@@ -29,12 +31,12 @@ enum Out {
     Dead(Reason, History),
     Parked(Duration, History),
     /// With what is known of whether the token may be revoked.
-    HandedBack(Option<Ambiguity>),
+    Requeued(Option<Ambiguity>),
     Dropped,
 }
 
 struct TestDelivery {
-    arrival: Arrival,
+    metadata: MessageMetadata,
     body: Vec<u8>,
     out: Option<mpsc::UnboundedSender<Out>>,
     stuck: bool,
@@ -42,27 +44,27 @@ struct TestDelivery {
 }
 
 impl Delivery for TestDelivery {
-    fn arrival(&self) -> &Arrival {
-        &self.arrival
+    fn metadata(&self) -> &MessageMetadata {
+        &self.metadata
     }
 
-    fn body(&self) -> &[u8] {
-        &self.body
+    fn job(&self, defaults: &JobDefaults) -> Result<Arc<Job>, InvalidJob> {
+        Job::parse(&self.body, defaults).map(Arc::new)
     }
 
     fn lost(&self) -> CancellationToken {
         self.lost.clone()
     }
 
-    async fn settle(mut self, settlement: Settlement<'_>) -> Settled {
+    async fn settle(mut self, outcome: &Outcome, history: &History) -> Settled {
         if self.stuck {
             std::future::pending::<()>().await;
         }
-        let out = match settlement {
-            Settlement::Done(..) => Out::Done,
-            Settlement::DeadLetter(letter) => Out::Dead(letter.reason, letter.history),
-            Settlement::Park(parking) => Out::Parked(parking.delay, parking.history),
-            Settlement::HandBack(history) => Out::HandedBack(history.ambiguity),
+        let out = match outcome {
+            Outcome::Done(_) => Out::Done,
+            Outcome::DeadLettered(letter) => Out::Dead(letter.reason, *history),
+            Outcome::Parked(delay) => Out::Parked(*delay, *history),
+            Outcome::Requeued => Out::Requeued(history.ambiguity),
         };
         let _ = self.out.take().unwrap().send(out);
         Settled::Done
@@ -205,7 +207,6 @@ fn bench_with(
             began: AtomicUsize::new(0),
         },
         clock: TestClock(Instant::now()),
-        chance: Chance::seeded(1),
         duplicates: Arc::new(Duplicates::new(HOLD, 10)),
         backing_off: BackingOff::new(128),
         spans: Spans::none(),
@@ -229,7 +230,7 @@ fn bench_with(
 impl Bench {
     fn deliver_with(&self, body: &str, change: impl FnOnce(&mut TestDelivery)) {
         let mut delivery = TestDelivery {
-            arrival: Arrival {
+            metadata: MessageMetadata {
                 lane: Lane::Interactive,
                 message_id: None,
                 published_at: None,
@@ -349,7 +350,7 @@ async fn a_job_that_fails_past_the_hold_is_parked_and_back_from_it_gets_one_atte
     assert_eq!(history.stays, 1);
     assert_eq!(history.ambiguity, Some(Ambiguity::Attempt));
     let calls = history.attempts;
-    bench.deliver_with(r#"{"refresh_token":"t"}"#, |back| back.arrival.history = history);
+    bench.deliver_with(r#"{"refresh_token":"t"}"#, |back| back.metadata.history = history);
     let Out::Parked(delay, history) = bench.next().await else { panic!("not parked") };
     assert_eq!((delay, history.stays, history.attempts), (STAY * 6, 2, calls + 1));
     bench.end().await;
@@ -361,7 +362,7 @@ async fn a_job_that_was_parked_before_the_hold_has_the_rest_of_it() {
     let mut bench = bench(answers);
     let first = bench.pipeline.clock.now().checked_sub(STAY);
     bench.deliver_with(r#"{"refresh_token":"t"}"#, |back| {
-        back.arrival.history =
+        back.metadata.history =
             History { attempts: 1, stays: 1, first_failed_at: first, ..History::default() };
     });
     assert_eq!(bench.next().await, Out::Done);
@@ -390,7 +391,7 @@ async fn a_parked_job_fails_after_a_day(paused: bool) -> Out {
     let call = || async {
         match flow.start(Lane::Bulk, ClientKey::default()).await {
             Admission::Granted(permit) => permit,
-            Admission::Stalled(_) => panic!("no room"),
+            Admission::WaitElsewhere(_) => panic!("no room"),
         }
     };
     if paused {
@@ -398,7 +399,7 @@ async fn a_parked_job_fails_after_a_day(paused: bool) -> Out {
             let failed = flow::CallOutcome::Failed {
                 overload: false,
                 busy: false,
-                own_trouble: false,
+                job_fault: false,
                 retry_after: None,
             };
             call().await.finish(failed);
@@ -408,7 +409,7 @@ async fn a_parked_job_fails_after_a_day(paused: bool) -> Out {
     tokio::time::advance(DAY).await;
     call().await.finish(flow::CallOutcome::Revoked);
     assert_eq!(flow.status().borrow().phase, flow::Phase::Running);
-    bench.deliver_with(r#"{"refresh_token":"parked"}"#, |back| back.arrival.history = history);
+    bench.deliver_with(r#"{"refresh_token":"parked"}"#, |back| back.metadata.history = history);
     bench.until_called(1).await;
     bench.deliver();
     assert_eq!(bench.next().await, Out::Done, "others are answered");
@@ -445,7 +446,7 @@ async fn a_stay_that_no_worker_has_seen_ends_no_job() {
         parked_at,
         ..History::default()
     };
-    bench.deliver_with(r#"{"refresh_token":"parked"}"#, |back| back.arrival.history = history);
+    bench.deliver_with(r#"{"refresh_token":"parked"}"#, |back| back.metadata.history = history);
     bench.until_called(1).await;
     bench.deliver();
     assert_eq!(bench.next().await, Out::Done, "others are answered");
@@ -487,7 +488,7 @@ async fn a_time_out_and_then_a_rejection_is_a_rejection_after_ambiguity() {
 #[tokio::test(start_paused = true)]
 async fn a_redelivered_job_that_is_rejected_is_a_rejection_after_ambiguity() {
     let mut bench = bench([Answer::Verdict(rejected())]);
-    bench.deliver_with(r#"{"refresh_token":"t"}"#, |again| again.arrival.redelivered = true);
+    bench.deliver_with(r#"{"refresh_token":"t"}"#, |again| again.metadata.redelivered = true);
     let Out::Dead(Reason::RejectedAfterAmbiguity, history) = bench.next().await else {
         panic!("not dead")
     };
@@ -520,8 +521,8 @@ async fn an_expired_token_is_not_called_also_after_a_wait() {
     assert!(metrics.contains(r#"revoker_endpoint_calls_total{result="timeout"} 1"#));
 }
 
-/// A job's age is what its producer's clock makes it; where that clock is ahead by more than two clocks may
-/// differ, or says nothing, the job has none, and is counted as such however it ends.
+/// A job's age depends on its producer's clock. The job has no age if that clock is too far ahead, or if there
+/// is no timestamp. It is then counted as a job without an age, whatever its outcome.
 #[tokio::test(start_paused = true)]
 async fn a_job_has_an_age_or_is_counted_as_one_without() {
     let now = TestClock(Instant::now()).now();
@@ -538,7 +539,7 @@ async fn a_job_has_an_age_or_is_counted_as_one_without() {
     for round in 0..2 {
         for (n, published_at) in sent.into_iter().enumerate() {
             let body = format!(r#"{{"refresh_token":"t{round}{n}"}}"#);
-            bench.deliver_with(&body, |delivery| delivery.arrival.published_at = published_at);
+            bench.deliver_with(&body, |delivery| delivery.metadata.published_at = published_at);
             bench.next().await;
         }
     }
@@ -576,12 +577,12 @@ async fn draining_hands_back_what_waits_and_finishes_what_is_called() {
     bench.until_called(2).await;
     bench.deliver(); // Waits for a permit.
     bench.pipeline.stop.start_draining();
-    assert_eq!(bench.next().await, Out::HandedBack(None));
-    assert_eq!(bench.next().await, Out::HandedBack(None));
+    assert_eq!(bench.next().await, Out::Requeued(None));
+    assert_eq!(bench.next().await, Out::Requeued(None));
     bench.pipeline.endpoint.gate.add_permits(1);
     assert_eq!(bench.next().await, Out::Done);
     bench.deliver(); // Came too late.
-    assert_eq!(bench.next().await, Out::HandedBack(None));
+    assert_eq!(bench.next().await, Out::Requeued(None));
     bench.end().await;
 }
 
@@ -597,14 +598,14 @@ async fn when_cut_off_calls_and_settlements_are_given_back_too() {
     let mut left = [bench.next().await, bench.next().await];
     left.sort_by_key(|out| *out == Out::Dropped);
     assert!(
-        matches!(left, [Out::HandedBack(Some(Ambiguity::Attempt)) | Out::Dropped, Out::Dropped]),
+        matches!(left, [Out::Requeued(Some(Ambiguity::Attempt)) | Out::Dropped, Out::Dropped]),
         "{left:?}"
     );
     bench.end().await;
 }
 
-/// The call that it waits for is another's, and may be under way: it goes back with that doubt, which the
-/// job that makes the call has as well.
+/// A duplicate waits for another job's call, which may be in progress. So it is requeued as one that may have been
+/// revoked, like the job that makes the call.
 #[tokio::test(start_paused = true)]
 async fn a_duplicate_that_is_cut_off_may_have_been_revoked() {
     let mut bench = bench([Answer::Gated(Verdict::Revoked)]);
@@ -614,19 +615,19 @@ async fn a_duplicate_that_is_cut_off_may_have_been_revoked() {
     tokio::task::yield_now().await;
     bench.pipeline.stop.cut_off();
     let mut left = [bench.next().await, bench.next().await];
-    left.sort_by_key(|out| *out == Out::HandedBack(Some(Ambiguity::Attempt)));
+    left.sort_by_key(|out| *out == Out::Requeued(Some(Ambiguity::Attempt)));
     let doubts = [Ambiguity::Redelivered, Ambiguity::Attempt];
-    assert_eq!(left, doubts.map(|doubt| Out::HandedBack(Some(doubt))));
+    assert_eq!(left, doubts.map(|doubt| Out::Requeued(Some(doubt))));
     bench.end().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_has_been_in_hand_for_ten_minutes_goes_back() {
+async fn a_job_in_flight_for_ten_minutes_is_requeued() {
     let mut bench = bench([]);
     bench.pipeline.flow.hold(true);
     let began = Instant::now();
     bench.deliver();
-    assert_eq!(bench.next().await, Out::HandedBack(None));
+    assert_eq!(bench.next().await, Out::Requeued(None));
     assert_eq!(began.elapsed(), Duration::from_secs(600));
     bench.end().await;
 }
@@ -673,7 +674,7 @@ async fn followers_of_a_token_that_fails_are_parked_after_one_attempt_each() {
     assert!(began.elapsed() < HOLD * 2);
     assert!(pasts[1..].iter().all(|past| past.attempts == 1), "{pasts:?}");
     // Back from its stay, the token has failed for the hold, whoever made the attempts.
-    bench.deliver_with(r#"{"refresh_token":"t"}"#, |back| back.arrival.history = pasts[4]);
+    bench.deliver_with(r#"{"refresh_token":"t"}"#, |back| back.metadata.history = pasts[4]);
     let Out::Parked(_, history) = bench.next().await else { panic!("not parked") };
     assert_eq!((history.stays, history.attempts), (2, 2));
     bench.end().await;
@@ -707,7 +708,7 @@ async fn an_outage_ends_no_job_and_hands_back_what_waits_past_the_hold() {
     let mut back = 0;
     for _ in 0..30 {
         match bench.next().await {
-            Out::HandedBack(_) => back += 1,
+            Out::Requeued(_) => back += 1,
             Out::Parked(..) => {}
             other => panic!("an outage ends nothing: {other:?}"),
         }
@@ -726,7 +727,7 @@ async fn what_waits_when_its_session_is_lost_is_not_called_any_more() {
     bench.deliver_with(r#"{"refresh_token":"t"}"#, |delivery| delivery.lost = lost.clone());
     tokio::task::yield_now().await;
     lost.cancel();
-    assert_eq!(bench.next().await, Out::HandedBack(None));
+    assert_eq!(bench.next().await, Out::Requeued(None));
     bench.pipeline.flow.hold(false);
     assert_eq!(bench.pipeline.endpoint.began.load(Ordering::SeqCst), 0);
     bench.end().await;

@@ -1,85 +1,97 @@
-//! What the pipeline needs from outside: a source of jobs, a way to settle them, an endpoint, a clock.
+//! The traits between the parts: a source of jobs, their settlement, the endpoint, the clock.
 
+mod jitter;
 mod paused_client;
 
 use std::{
     fmt,
     future::Future,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Arrival, ClientKey, Job, Lane, Settlement, TraceContext, Verdict};
+use crate::domain::{
+    ClientKey, History, InvalidJob, Job, JobDefaults, Lane, MessageMetadata, Outcome, TraceContext,
+    Verdict,
+};
 
+pub use jitter::jitter;
 pub use paused_client::{PausedClient, PausedClients};
 
-/// Where deliveries come from.
+/// A source of deliveries.
 pub trait Source: Send {
-    /// What comes.
+    /// Its deliveries.
     type Delivery: Delivery;
 
-    /// The next delivery; `None` once the intake was stopped and everything delivered was taken.
+    /// The next delivery; `None` once the source has stopped and every delivery was taken.
     fn next(&mut self) -> impl Future<Output = Option<Self::Delivery>> + Send;
 }
 
 /// How many jobs are wanted of the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Intake {
-    /// As many as there are.
-    Open,
-    /// None: the backlog is safe where it is.
-    Closed,
+pub enum Demand {
+    /// As many as may be in flight.
+    All,
     /// One, for a probe, with nothing in flight.
     One,
+    /// None for now: the backlog stays where it is.
+    None,
+    /// None any more: the worker stops.
+    Never,
 }
 
-/// A count of consumers whose answer took longer is not told.
+/// A count of consumers is discarded if the broker's reply took longer than this.
 pub const ANSWERED_WITHIN: Duration = Duration::from_secs(1);
 
-/// Who is told how many consumers the source counts on each lane. Each replica has one on each.
+/// Receives the number of consumers on each lane. Each replica has one consumer per lane.
 pub trait Consumers: fmt::Debug + Send + Sync + 'static {
-    /// Asked at `asked`, while our own consumer was in force, so many were counted on a lane; 0 if the queue was too
-    /// busy to tell.
+    /// Receives a count that was requested at `asked`, while our own consumer was active. 0 means that the queue was
+    /// too busy to answer.
     fn counted(&self, lane: Lane, asked: Instant, consumers: u32);
 
-    /// Our own consumer of a lane is not in force: it was cancelled, or its session was lost.
+    /// Our own consumer of a lane is not active: it was cancelled, or its session was lost.
     fn absent(&self, lane: Lane);
 }
 
-/// One visit of a job's message. It gets exactly one settlement; dropped without one, it goes back to
-/// where it came from.
+/// One delivery of a job's message. It gets exactly one settlement. Dropped without one, it is requeued.
 pub trait Delivery: Send + Sync + 'static {
-    /// What came with the body.
-    fn arrival(&self) -> &Arrival;
+    /// The metadata of the message.
+    fn metadata(&self) -> &MessageMetadata;
 
-    /// The body, as the producer sent it.
-    fn body(&self) -> &[u8];
+    /// Reads the job. `defaults` stand in for what it leaves out.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidJob`] if the body is no job.
+    fn job(&self, defaults: &JobDefaults) -> Result<Arc<Job>, InvalidJob>;
 
-    /// Cancelled when the delivery can no longer be settled: its job will be delivered again, and what
-    /// is not under way yet need not begin.
+    /// Cancelled when the delivery can no longer be settled. Its job will be delivered again, so no further call
+    /// needs to start.
     fn lost(&self) -> CancellationToken;
 
-    /// Settles the delivery. It returns only when that is done or can no longer be: a dead letter or
-    /// a parked job is confirmed by its queue before its source is acked, however long that takes.
-    fn settle(self, settlement: Settlement<'_>) -> impl Future<Output = Settled> + Send;
+    /// Settles the delivery. Returns when that is done or has become impossible. A dead letter or a parked job is
+    /// confirmed by its queue before its source is acked, however long that takes. `history` is what happened
+    /// to the job, this delivery included.
+    fn settle(self, outcome: &Outcome, history: &History) -> impl Future<Output = Settled> + Send;
 }
 
-/// Whether a settlement took place.
+/// How a settlement ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settled {
-    /// It did.
+    /// As the outcome asks.
     Done,
-    /// Its dead letter cannot be published: the broker's own dead-lettering keeps the job.
+    /// Its dead letter cannot be published, so the broker itself dead-letters the job.
     LeftToBroker(Unpublishable),
-    /// It could not be carried out, and the job went back to where it came from.
-    HandedBack,
-    /// The session it belonged to was lost first: the job will be delivered again.
+    /// It was not possible, and the job was requeued.
+    Requeued,
+    /// The session was lost first: the job will be delivered again.
     Abandoned,
 }
 
-/// A message that the broker will not take, however often it is sent.
+/// A message that the broker never accepts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unpublishable {
     /// The size of its body, in bytes.
@@ -88,21 +100,20 @@ pub struct Unpublishable {
     pub why: String,
 }
 
-/// What is called.
+/// The revoke endpoint.
 pub trait Endpoint: Send + Sync + 'static {
-    /// The client of the job, if a secret is known for it.
+    /// The client of the job, if it has a secret.
     ///
     /// # Errors
     ///
-    /// [`UnknownClient`] if not: no call can be made for this job.
+    /// [`UnknownClient`] without a secret: no call can be made for this job.
     fn admit(&self, job: &Job) -> Result<ClientKey, UnknownClient>;
 
-    /// Makes one attempt. It always ends: it has a time limit of its own.
+    /// Makes one call. It has its own time limit, so it always ends.
     ///
     /// # Errors
     ///
-    /// [`UnknownClient`] if the client's secret was withdrawn since the job was admitted; no call was
-    /// made then.
+    /// [`UnknownClient`] if the client's secret was removed since the job was admitted. No call was made.
     fn revoke(
         &self,
         job: &Job,
@@ -121,13 +132,13 @@ pub enum UnknownClient {
     NotNamed,
 }
 
-/// The wall clock, apart so that tests can set it.
+/// The wall clock. It is a trait so that tests can set the time.
 pub trait Clock: Send + Sync + 'static {
     /// The time of day.
     fn now(&self) -> SystemTime;
 }
 
-/// The clock of the machine.
+/// The clock of the machine: the one place that reads it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
@@ -137,37 +148,47 @@ impl Clock for SystemClock {
     }
 }
 
-/// What one part of the worker says of itself to whoever asks whether it is ready.
+impl SystemClock {
+    /// The time of day at `instant`, past or future, by what the clock shows now.
+    #[must_use]
+    pub fn at(self, instant: Instant) -> SystemTime {
+        let now = Instant::now();
+        let past = self.now().checked_sub(now.saturating_duration_since(instant));
+        past.unwrap_or(SystemTime::UNIX_EPOCH) + instant.saturating_duration_since(now)
+    }
+}
+
+/// The state of one part of the worker, for the readiness probe and the status page.
 pub trait Report: Send + Sync + 'static {
-    /// Its state now.
+    /// The current state.
     fn condition(&self) -> Condition;
 
-    /// The clients that are paused in it.
+    /// The clients that this part has paused.
     fn paused_clients(&self) -> PausedClients {
         PausedClients::default()
     }
 
-    /// What it says of the limit of parallel calls, if it has one: a few words, without secrets.
+    /// A short text about the limit of concurrent calls, if this part has one. Without secrets.
     fn limit(&self) -> Option<String> {
         None
     }
 }
 
-/// A part's state.
+/// The state of a part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {
-    /// It does its work.
+    /// It works.
     Ready,
-    /// It waits on purpose and is well.
+    /// It waits on purpose and is healthy.
     Waiting {
         /// Why, in a few words.
         reason: String,
         /// Since when.
         since: SystemTime,
-        /// When it tries again by itself, if it does.
+        /// When it tries again, if it does.
         until: Option<SystemTime>,
     },
-    /// It cannot do its work.
+    /// It cannot work.
     NotReady {
         /// Why, in a few words, without secrets.
         reason: String,

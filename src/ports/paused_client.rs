@@ -1,11 +1,11 @@
-//! What a part says of clients that are paused.
+//! The report about paused clients.
 
 use std::time::SystemTime;
 
 /// A client whose calls are paused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PausedClient {
-    /// Its id.
+    /// The client's id.
     pub id: String,
     /// Why, in a few words.
     pub reason: String,
@@ -13,19 +13,19 @@ pub struct PausedClient {
     pub since: SystemTime,
     /// When the next probe is due.
     pub next_probe: SystemTime,
-    /// The audience of jobs that name none.
+    /// The default audience of jobs.
     pub audience: String,
-    /// The URL that is called, without secrets.
+    /// The endpoint's URL, without secrets.
     pub endpoint: String,
-    /// What to type once the cause is mended, each with what it does.
+    /// The commands to run once the cause is fixed, each with its purpose.
     pub commands: Vec<(&'static str, String)>,
 }
 
-/// The clients that are paused: the first of them, and how many more there are.
+/// The paused clients: the first ones, and the number of the others.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PausedClients {
     /// The first ones.
     pub named: Vec<PausedClient>,
-    /// How many more are paused.
+    /// The number of the others.
     pub more: usize,
 }

@@ -1,12 +1,11 @@
 //! Spans of jobs and calls, for OpenTelemetry.
 //!
-//! A delivery is a consumer span, `process` and its queue, a child of its producer's span where the
-//! message names one; each call for it is a client span under that, and the endpoint gets its id. They
-//! are exported only by a build with the feature `otlp`, and there only where the environment names a
-//! collector. Otherwise everything here is without size and does nothing.
+//! A delivery is a consumer span, a child of its producer's span if the message names one. Each call is a
+//! client span below it, and the endpoint gets its id. Spans are exported only by a build with the feature
+//! `otlp`, and only if the environment names a collector. Otherwise the types here are empty and do nothing.
 //!
-//! A span says no more than a metric or a log line does: fixed words, numbers, a fingerprint. Texts of
-//! producers and of the endpoint stay out of it, but for a checked `tracestate`, and so do tokens.
+//! A span has no more content than a metric or a log line: fixed words, numbers, a fingerprint. Tokens and the
+//! texts of producers and of the endpoint stay out, except a checked `tracestate`.
 //!
 //! Source: the semantic conventions of OpenTelemetry for messaging, RabbitMQ and HTTP.
 

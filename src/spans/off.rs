@@ -1,4 +1,4 @@
-//! A build that exports no spans: the interface of the one that does, without anything behind it.
+//! The interface of the module `otlp` for a build without export. Every item does nothing.
 
 #![allow(
     clippy::missing_const_for_fn,
@@ -19,23 +19,23 @@ use crate::{
     ports::Settled,
 };
 
-/// Where spans would go.
+/// The exporter of spans.
 #[derive(Debug, Clone, Copy)]
 pub struct Spans;
 
-/// The export, were there one.
+/// The running export.
 #[derive(Debug)]
 pub struct Exporting;
 
-/// The span of a delivery, were it exported.
+/// The span of a delivery.
 #[derive(Debug, Clone, Copy)]
 pub struct JobSpan;
 
-/// The span of a call, were it exported.
+/// The span of a call.
 #[derive(Debug, Clone, Copy)]
 pub struct CallSpan;
 
-/// Begins nothing.
+/// Does nothing.
 ///
 /// # Errors
 ///
@@ -45,12 +45,12 @@ pub fn begin(_queues: PerLane<String>, _endpoint: &Url) -> Result<(Spans, Export
 }
 
 impl Exporting {
-    /// Ends nothing.
+    /// Does nothing.
     pub async fn end(self) {}
 }
 
 impl Spans {
-    /// Nowhere.
+    /// No exporter.
     #[must_use]
     pub const fn none() -> Self {
         Self
@@ -69,13 +69,13 @@ impl Spans {
 }
 
 impl JobSpan {
-    /// Of a delivery that is not a job yet.
+    /// The span of a delivery that is not a job yet.
     #[must_use]
     pub const fn none() -> Self {
         Self
     }
 
-    /// The trace that the job is given where its producer named none.
+    /// The trace of a job whose producer named none.
     #[must_use]
     pub fn context(&self) -> Option<TraceContext> {
         None
@@ -87,17 +87,17 @@ impl JobSpan {
         CallSpan
     }
 
-    /// Ends it.
+    /// Ends the span.
     pub fn end(&mut self, _: &Outcome, _: &Settled) {}
 }
 
 impl CallSpan {
-    /// The trace as the call should name it; `None` to pass on the job's.
+    /// The trace for the call's headers; `None` to pass on the job's.
     #[must_use]
     pub fn context(&self) -> Option<TraceContext> {
         None
     }
 
-    /// Ends it.
+    /// Ends the span.
     pub fn end(self, _: Option<&Verdict>) {}
 }

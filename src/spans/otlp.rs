@@ -1,4 +1,4 @@
-//! A build that exports spans by OTLP, over HTTP as protobuf, to where the environment says.
+//! The export of spans by OTLP, as protobuf over HTTP, to the collector that the environment names.
 
 mod client;
 
@@ -19,20 +19,20 @@ use opentelemetry_sdk::{
 use thiserror::Error;
 use url::Url;
 
-use self::client::Client;
+use self::client::CollectorClient;
 use crate::{
     domain::{Fingerprint, Lane, Outcome, PerLane, TraceContext, Verdict},
     ports::Settled,
 };
 
-/// The variables that name a collector. Without one of them nothing is exported: a default address
-/// would have every worker knock at its own machine.
+/// The variables that name a collector. Without them nothing is exported: a default address would make every
+/// worker connect to its own machine.
 const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
 
-/// The variable that turns everything of OpenTelemetry off.
+/// The variable that disables OpenTelemetry.
 const DISABLED: &str = "OTEL_SDK_DISABLED";
 
-/// How long the last spans may take when the worker ends.
+/// The time limit for the last spans when the worker ends.
 const LAST: Duration = Duration::from_secs(5);
 
 /// Why spans cannot be exported.
@@ -46,15 +46,15 @@ pub enum InitError {
     Exporter(#[source] ExporterBuildError),
 }
 
-/// The export, to be ended after all else.
+/// The running export, to be ended last.
 #[derive(Debug)]
 pub struct Exporting(Option<SdkTracerProvider>);
 
 impl Exporting {
-    /// Sends what is left.
+    /// Sends the remaining spans.
     pub async fn end(self) {
         let Some(provider) = self.0 else { return };
-        // It blocks, and its client needs this runtime meanwhile.
+        // This blocks, and its client needs the runtime meanwhile.
         let ending = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(LAST));
         if !matches!(ending.await, Ok(Ok(()))) {
             tracing::warn!("the last spans may be lost: the collector did not take them in time");
@@ -76,7 +76,7 @@ pub fn begin(queues: PerLane<String>, endpoint: &Url) -> Result<(Spans, Exportin
     }
     let exporter = SpanExporter::builder()
         .with_http()
-        .with_http_client(Client::new().map_err(InitError::Client)?)
+        .with_http_client(CollectorClient::new().map_err(InitError::Client)?)
         .build()
         .map_err(InitError::Exporter)?;
     // The environment's OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win over these.
@@ -96,7 +96,7 @@ pub fn begin(queues: PerLane<String>, endpoint: &Url) -> Result<(Spans, Exportin
     Ok((Spans(Some(export)), Exporting(Some(provider))))
 }
 
-/// Where spans go, if anywhere.
+/// The exporter of spans, if there is one.
 #[derive(Clone)]
 pub struct Spans(Option<Arc<Export>>);
 
@@ -115,7 +115,7 @@ impl fmt::Debug for Spans {
 }
 
 impl Spans {
-    /// Nowhere.
+    /// No exporter.
     #[must_use]
     pub const fn none() -> Self {
         Self(None)
@@ -159,13 +159,13 @@ impl fmt::Debug for JobSpan {
 }
 
 impl JobSpan {
-    /// Of a delivery that is not a job yet.
+    /// The span of a delivery that is not a job yet.
     #[must_use]
     pub const fn none() -> Self {
         Self(None)
     }
 
-    /// The trace that the job is given where its producer named none.
+    /// The trace of a job whose producer named none.
     #[must_use]
     pub fn context(&self) -> Option<TraceContext> {
         named(self.0.as_ref()?.1.span_context())
@@ -189,12 +189,12 @@ impl JobSpan {
         CallSpan(Some(export.tracer.build_with_context(builder, &parent)))
     }
 
-    /// Ends it.
+    /// Ends the span.
     pub fn end(&mut self, outcome: &Outcome, settled: &Settled) {
         let Some((_, mut span)) = self.0.take() else { return };
         let name = match outcome {
             _ if *settled == Settled::Abandoned => "abandoned",
-            _ if *settled == Settled::HandedBack => "handed_back",
+            _ if *settled == Settled::Requeued => "handed_back",
             Outcome::Done(ending) => ending.as_str(),
             Outcome::DeadLettered(letter) => {
                 span.set_attribute(KeyValue::new("error.type", letter.reason.as_str()));
@@ -202,7 +202,7 @@ impl JobSpan {
                 "dead_lettered"
             }
             Outcome::Parked(_) => "parked",
-            Outcome::HandedBack => "handed_back",
+            Outcome::Requeued => "handed_back",
         };
         span.set_attribute(KeyValue::new("revoker.outcome", name));
         span.end();
@@ -219,13 +219,13 @@ impl fmt::Debug for CallSpan {
 }
 
 impl CallSpan {
-    /// The trace as the call should name it; `None` to pass on the job's.
+    /// The trace for the call's headers; `None` to pass on the job's.
     #[must_use]
     pub fn context(&self) -> Option<TraceContext> {
         named(self.0.as_ref()?.span_context())
     }
 
-    /// Ends it; `None` for a call that was not made.
+    /// Ends the span; `None` for a call that was not made.
     pub fn end(self, verdict: Option<&Verdict>) {
         let Some(mut span) = self.0 else { return };
         if let Some(verdict) = verdict {
@@ -247,7 +247,7 @@ impl CallSpan {
     }
 }
 
-/// A span of ours, as headers name it.
+/// The trace headers of a span of ours.
 fn named(span: &SpanContext) -> Option<TraceContext> {
     let flags = span.trace_flags().to_u8();
     let parent = format!("00-{}-{}-{flags:02x}", span.trace_id(), span.span_id());

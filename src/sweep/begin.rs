@@ -1,4 +1,4 @@
-//! From a file and its journal to a source of jobs.
+//! Opens a file and its journal as a source of jobs.
 
 use std::{
     collections::BTreeMap,
@@ -10,97 +10,65 @@ use std::{
 use thiserror::Error;
 
 use super::{
+    counters::{LineCounts, SweepCounters},
     identity::identify,
-    journal::{self, Header, InputId, Journal, Opened, Writer},
+    journal::{self, InputId, Journal, JournalHeader, JournalWriter, OpenedJournal},
     reader::Rereadable,
     scan::Scan,
-    source::{Control, FileSource, Parts},
-    tally::{Counts, Tally},
+    source::{FileSource, SourceParts, SweepControl},
 };
-use crate::input::{self, Delimiter, Feed, Lines, Options};
+use crate::input::{self, Delimiter, Feed, InputLines, Options, STDIN};
 
-/// The name that means standard input.
-pub const STDIN: &str = "-";
-
-/// What is swept, and how.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct SweepSettings {
     /// The file, or [`STDIN`].
     pub input: PathBuf,
-    /// Its journal; a sweep cannot begin without one.
+    /// `None` if there is no path for it: then the sweep cannot begin.
     pub journal: Option<PathBuf>,
-    /// How its lines are read.
     pub options: Options,
-    /// The URL that is called.
     pub endpoint: String,
-    /// Whether to go on with a journal that was begun with another input.
+    /// Resume with a journal of another input.
     pub force: bool,
-    /// Whether lines that failed are taken up again.
+    /// Try failed lines again.
     pub retry_failed: bool,
-    /// Jobs in flight at most.
+    /// The maximum number of jobs in flight.
     pub capacity: usize,
 }
 
-/// A sweep that can begin.
-pub struct Begun {
-    /// The jobs.
+/// A sweep that is ready to start.
+pub struct OpenedSweep {
     pub source: FileSource,
-    /// The way to command the source.
-    pub control: Control,
-    /// The writer of the journal, which has to run.
-    pub writer: Writer,
-    /// The way to it.
+    pub control: SweepControl,
+    /// It must run for the journal to be written.
+    pub writer: JournalWriter,
     pub journal: Journal,
-    /// What is counted.
-    pub tally: Arc<Tally>,
-    /// How far the input is read.
-    pub progress: input::Progress,
-    /// Lines up to this one may have been called before this run.
+    pub counters: Arc<SweepCounters>,
+    pub progress: input::ReadProgress,
+    /// An earlier run may have called lines up to this one.
     pub started_before: u64,
-    /// Whether the journal was there before.
+    /// Whether the journal existed before.
     pub resumed: bool,
 }
 
 /// Why a sweep cannot begin.
 #[derive(Debug, Error)]
 pub enum BeginError {
-    /// The input cannot be opened.
     #[error("{}", input.display())]
-    Input {
-        /// Which.
-        input: PathBuf,
-        /// Why.
-        source: input::OpenError,
-    },
-    /// The input cannot be read.
+    Input { input: PathBuf, source: input::InputOpenError },
     #[error("{} cannot be read", input.display())]
-    Identify {
-        /// Which.
-        input: PathBuf,
-        /// The system's fault.
-        source: io::Error,
-    },
-    /// There is no name to call the journal after.
+    Identify { input: PathBuf, source: io::Error },
     #[error(
         "standard input and pipes have no journal of their own: say where it is to be, with --journal"
     )]
     NoJournal,
-    /// There can be no more threads.
     #[error("the thread that reads the input cannot be started")]
     Thread(#[source] io::Error),
-    /// The journal cannot be gone on with.
     #[error("the journal {}", journal.display())]
-    Journal {
-        /// Which.
-        journal: PathBuf,
-        /// Why.
-        source: journal::OpenError,
-    },
+    Journal { journal: PathBuf, source: journal::JournalOpenError },
 }
 
 impl BeginError {
-    /// Whether it can be mended on the command line.
-    #[must_use]
+    /// Whether another command line can avoid it.
     pub const fn is_usage(&self) -> bool {
         match self {
             Self::Input { .. } | Self::Identify { .. } | Self::NoJournal => true,
@@ -109,63 +77,74 @@ impl BeginError {
         }
     }
 
-    pub(super) fn journal(journal: &Path, source: journal::OpenError) -> Self {
+    pub(super) fn journal(journal: &Path, source: journal::JournalOpenError) -> Self {
         Self::Journal { journal: journal.to_owned(), source }
     }
 }
 
-/// Opens input and journal. Reads all of both, and blocks for as long as that takes.
+/// Opens input and journal. Reads both completely, and blocks meanwhile.
 ///
-/// # Errors
-///
-/// [`BeginError`]. Nothing was called then, and the journal says nothing that it did not say before.
-pub fn begin(settings: &Settings) -> Result<Begun, BeginError> {
+/// After an error, nothing was called, and the journal is as before.
+pub fn begin(settings: &SweepSettings) -> Result<OpenedSweep, BeginError> {
     let Some(journal) = settings.journal.as_deref() else {
-        // What cannot be read is told first: a name that leads nowhere is no pipe.
+        // First: a missing file must not be reported as a pipe.
         input::check_path(&settings.input).map_err(|source| input_fault(settings, source))?;
         return Err(BeginError::NoJournal);
     };
     let lines = open_input(settings)?;
     let (header, file) = header(settings)?;
     let has_lone_returns = || input::has_lone_returns(&settings.input);
-    let sweep = journal::Sweep {
+    let sweep = journal::ResumeCheck {
         header: &header,
         force: settings.force,
         has_lone_returns: &has_lone_returns,
     };
-    let Opened { file: journal_file, length, past, resumed } =
+    let OpenedJournal { file: journal_file, length, state, resumed } =
         journal::open(journal, &sweep).map_err(|source| BeginError::journal(journal, source))?;
-    let (writer, journal) = Writer::new(journal_file, length);
-    let tally = Arc::new(Tally::new(Counts::of(past.fates())));
-    let started_before = past.started();
+    let (writer, journal) = JournalWriter::new(journal_file, length);
+    let counters = Arc::new(SweepCounters::new(LineCounts::of(state.outcomes())));
+    let started_before = state.started();
     let progress = lines.progress();
-    let (source, control) = FileSource::new(Parts {
+    let (source, control) = FileSource::new(SourceParts {
         lines: Feed::start(lines).map_err(BeginError::Thread)?,
-        scan: Scan::new(Arc::new(past), Arc::clone(&tally), settings.retry_failed),
+        scan: Scan::new(Arc::new(state), Arc::clone(&counters), settings.retry_failed),
         file,
         journal: journal.clone(),
-        tally: Arc::clone(&tally),
+        counters: Arc::clone(&counters),
         capacity: settings.capacity,
     });
-    Ok(Begun { source, control, writer, journal, tally, progress, started_before, resumed })
+    Ok(OpenedSweep {
+        source,
+        control,
+        writer,
+        journal,
+        counters,
+        progress,
+        started_before,
+        resumed,
+    })
 }
 
-pub(super) fn open_input(settings: &Settings) -> Result<Lines, BeginError> {
+pub(super) fn open_input(settings: &SweepSettings) -> Result<InputLines, BeginError> {
     input::open(&settings.input, &settings.options).map_err(|source| input_fault(settings, source))
 }
 
-fn input_fault(settings: &Settings, source: input::OpenError) -> BeginError {
+fn input_fault(settings: &SweepSettings, source: input::InputOpenError) -> BeginError {
     BeginError::Input { input: settings.input.clone(), source }
 }
 
-/// What the journal begins with, and how the input is read again.
-pub(super) fn header(settings: &Settings) -> Result<(Header, Option<Rereadable>), BeginError> {
+/// Returns the journal's header, and how to read the input again.
+pub(super) fn header(
+    settings: &SweepSettings,
+) -> Result<(JournalHeader, Option<Rereadable>), BeginError> {
     let (id, file) = know_again(settings)?;
-    Ok((Header::new(id, settings.endpoint.clone(), meaning(settings)), file))
+    Ok((JournalHeader::new(id, settings.endpoint.clone(), meaning(settings)), file))
 }
 
-/// What the input is known again by, and how it is read again. Neither is there for a pipe.
-fn know_again(settings: &Settings) -> Result<(Option<InputId>, Option<Rereadable>), BeginError> {
+/// Returns how to recognise the input, and how to read it again; neither for a pipe.
+fn know_again(
+    settings: &SweepSettings,
+) -> Result<(Option<InputId>, Option<Rereadable>), BeginError> {
     let path = &settings.input;
     if !is_file(path) {
         return Ok((None, None));
@@ -177,27 +156,28 @@ fn know_again(settings: &Settings) -> Result<(Option<InputId>, Option<Rereadable
 }
 
 /// Whether an input can be read more than once.
-#[must_use]
 pub fn is_file(input: &Path) -> bool {
     input != Path::new(STDIN) && input.is_file()
 }
 
-/// The settings that decide which jobs the lines are.
-fn meaning(settings: &Settings) -> BTreeMap<String, String> {
-    let Options { columns, delimiter, fills, defaults, .. } = &settings.options;
+/// Returns the settings that decide which jobs the lines are.
+fn meaning(settings: &SweepSettings) -> BTreeMap<String, String> {
+    let Options { columns, delimiter, field_defaults, defaults, .. } = &settings.options;
     let format = settings.options.format_of(&settings.input);
     let delimiter = delimiter.filter(|delimiter| *delimiter != Delimiter::default());
-    let audience = fills.audience.clone().or_else(|| Some(defaults.audience.to_string()));
-    let client_id =
-        fills.client_id.clone().or_else(|| defaults.client_id.as_deref().map(str::to_owned));
+    let audience = field_defaults.audience.clone().or_else(|| Some(defaults.audience.to_string()));
+    let client_id = field_defaults
+        .client_id
+        .clone()
+        .or_else(|| defaults.client_id.as_deref().map(str::to_owned));
     let settings = [
         ("format", format.map(|format| format.to_string())),
         ("columns", columns.meaning()),
         ("delimiter", delimiter.map(|delimiter| delimiter.to_string())),
         ("audience", audience),
         ("client_id", client_id),
-        ("username", fills.username.clone()),
-        ("expires_at", fills.expires_at.clone()),
+        ("username", field_defaults.username.clone()),
+        ("expires_at", field_defaults.expires_at.clone()),
     ];
     settings.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }

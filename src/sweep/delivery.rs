@@ -1,137 +1,132 @@
-//! One job of the sweep that is in flight, and its ways out: an entry in the journal, and perhaps a stay.
+//! A job of a sweep in flight. Its settlement is an entry in the journal.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    journal::{Entry, Fate, Journal, Record},
-    scan::Found,
-    stays::{Kept, Stay},
-    tally::Tally,
+    counters::SweepCounters,
+    delay_queue::ParkedJob,
+    journal::{Journal, JournalEntry, JournalRecord, LineOutcome},
+    scan::SweepJob,
 };
 use crate::{
-    domain::{Arrival, History, Lane, Settlement},
+    domain::{History, InvalidJob, Job, JobDefaults, Lane, MessageMetadata, Outcome},
     ports::{Clock, Delivery, Settled, SystemClock},
 };
-use std::sync::Arc;
 
-/// What comes back to the source from each of its deliveries, once.
-pub enum Back {
-    /// It is settled, or its settlement was broken off: nothing of it comes again in this run.
+/// What each delivery returns to the source, once.
+pub enum DeliveryEnd {
+    /// It is settled, or will not be in this run.
     Over,
-    /// Its job comes again.
-    Again(Stay),
+    /// The job is delayed.
+    Again(ParkedJob),
 }
 
 /// What all deliveries share.
 #[derive(Clone)]
-pub struct Exits {
-    /// Where their endings go.
+pub struct SweepTargets {
     pub journal: Journal,
-    /// What counts them.
-    pub tally: Arc<Tally>,
-    /// Where they come from. It has room for each delivery that is in flight.
-    pub back: mpsc::Sender<Back>,
-    /// Whether bodies have to be kept through a stay, for they cannot be read again.
+    pub counters: Arc<SweepCounters>,
+    /// It has room for every delivery in flight.
+    pub back: mpsc::Sender<DeliveryEnd>,
+    /// Keep delayed jobs in memory, as the input cannot be read again.
     pub keep: bool,
 }
 
-/// A job of the sweep that is in flight.
 pub struct LineDelivery {
-    arrival: Arrival,
-    found: Found,
-    exits: Exits,
-    /// The source has not heard of its end yet.
-    in_hand: bool,
+    metadata: MessageMetadata,
+    job: SweepJob,
+    targets: SweepTargets,
+    /// The source has not got its [`DeliveryEnd`] yet.
+    in_flight: bool,
 }
 
-/// The line is all that may be shown.
+/// Shows only the line: the job holds a token.
 impl fmt::Debug for LineDelivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LineDelivery").field("line", &self.found.line).finish_non_exhaustive()
+        f.debug_struct("LineDelivery").field("line", &self.job.line).finish_non_exhaustive()
     }
 }
 
 impl LineDelivery {
-    /// A delivery of the job on a line.
-    #[must_use]
-    pub const fn new(found: Found, exits: Exits) -> Self {
-        let arrival = Arrival {
-            // A sweep is what the lane is for: nobody waits for a single one.
+    pub const fn new(job: SweepJob, targets: SweepTargets) -> Self {
+        let metadata = MessageMetadata {
+            // Nobody waits for a single job of a sweep.
             lane: Lane::Bulk,
             message_id: None,
             published_at: None,
-            redelivered: found.in_doubt,
+            redelivered: job.in_doubt,
             trace: None,
-            history: found.history,
+            history: job.history,
         };
-        Self { arrival, found, exits, in_hand: true }
+        Self { metadata, job, targets, in_flight: true }
     }
 
-    /// The stay that a settlement means for the job.
-    fn stay(&mut self, settlement: Settlement<'_>) -> Option<Stay> {
-        let (delay, history) = match settlement {
-            Settlement::Done(..) | Settlement::DeadLetter(_) => return None,
-            Settlement::Park(parking) => (parking.delay, parking.history),
-            // The flow decides when it is wanted.
-            Settlement::HandBack(history) => (Duration::ZERO, *history),
+    /// Returns the job as it is delayed, if the settlement delays it.
+    fn parked(&self, outcome: &Outcome, history: History) -> Option<ParkedJob> {
+        let delay = match outcome {
+            Outcome::Done(_) | Outcome::DeadLettered(_) => return None,
+            Outcome::Parked(delay) => *delay,
+            // The flow decides when it starts again.
+            Outcome::Requeued => Duration::ZERO,
         };
-        let keep = self.exits.keep;
-        let body = std::mem::take(&mut self.found.body);
-        let kept = keep.then_some(Kept { key: self.found.key, body });
-        Some(Stay { line: self.found.line, until: Instant::now() + delay, history, kept })
+        let kept = self.targets.keep.then(|| Arc::clone(&self.job.job));
+        Some(ParkedJob { line: self.job.line, until: Instant::now() + delay, history, kept })
     }
 
-    fn count(&self, entry: &Entry) {
+    fn count(&self, entry: &JournalEntry) {
         let History { attempts, .. } = entry.history;
-        let before = self.arrival.history.attempts;
-        self.exits.tally.called(attempts.saturating_sub(before), before);
-        if let Some(fate) = Fate::of(&entry.what, entry.history.ambiguity) {
-            self.exits.tally.ended(fate);
+        let before = self.metadata.history.attempts;
+        let mut counts = self.targets.counters.lock();
+        counts.called(attempts.saturating_sub(before), before);
+        if let Some(outcome) = LineOutcome::of(&entry.kind, entry.history.ambiguity) {
+            counts.ended(outcome);
         }
     }
 
     /// Tells the source, which waits for every delivery.
-    fn tell(&mut self, back: Back) {
-        self.in_hand = false;
-        // If the source is gone, so is the sweep.
-        let _ = self.exits.back.try_send(back);
+    fn tell(&mut self, back: DeliveryEnd) {
+        self.in_flight = false;
+        // Without the source there is no sweep.
+        let _ = self.targets.back.try_send(back);
     }
 }
 
 impl Delivery for LineDelivery {
-    fn arrival(&self) -> &Arrival {
-        &self.arrival
+    fn metadata(&self) -> &MessageMetadata {
+        &self.metadata
     }
 
-    fn body(&self) -> &[u8] {
-        &self.found.body
+    /// The job was read with the same defaults.
+    fn job(&self, _: &JobDefaults) -> Result<Arc<Job>, InvalidJob> {
+        Ok(Arc::clone(&self.job.job))
     }
 
     fn lost(&self) -> CancellationToken {
-        self.exits.journal.lost()
+        self.targets.journal.lost()
     }
 
-    async fn settle(mut self, settlement: Settlement<'_>) -> Settled {
-        let entry = Entry::of(self.found.line, self.found.key, settlement, SystemClock.now());
-        let entry = Record::Entry(entry);
-        if self.exits.journal.write(std::slice::from_ref(&entry)).await.is_err() {
+    async fn settle(mut self, outcome: &Outcome, history: &History) -> Settled {
+        let now = SystemClock.now();
+        let entry = JournalEntry::of(self.job.line, self.job.key, outcome, history, now);
+        let entry = JournalRecord::Entry(entry);
+        if self.targets.journal.write(std::slice::from_ref(&entry)).await.is_err() {
             return Settled::Abandoned;
         }
-        if let Record::Entry(entry) = &entry {
+        if let JournalRecord::Entry(entry) = &entry {
             self.count(entry);
         }
-        match self.stay(settlement) {
+        match self.parked(outcome, *history) {
             None => {
-                self.tell(Back::Over);
+                self.tell(DeliveryEnd::Over);
                 Settled::Done
             }
-            Some(stay) => {
-                self.tell(Back::Again(stay));
-                match settlement {
-                    Settlement::HandBack(_) => Settled::HandedBack,
+            Some(parked) => {
+                self.tell(DeliveryEnd::Again(parked));
+                match outcome {
+                    Outcome::Requeued => Settled::Requeued,
                     _ => Settled::Done,
                 }
             }
@@ -141,11 +136,11 @@ impl Delivery for LineDelivery {
 
 impl Drop for LineDelivery {
     fn drop(&mut self) {
-        // Its entry may be on its way to the disk. To give the job out again could put a second entry
-        // behind the first, and a rejection behind a proof; so its line is left to the next run.
-        if self.in_hand {
-            self.exits.tally.broken_off();
-            self.tell(Back::Over);
+        // Its entry may be on its way to the disk. Another delivery could write a second entry after it, a
+        // rejection after a proof. So the line is left to the next run.
+        if self.in_flight {
+            self.targets.counters.lock().unsettled += 1;
+            self.tell(DeliveryEnd::Over);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The list of failed lines, made from the journal: the one file that somebody has to look at afterwards.
+//! Writes the list of failed lines from the journal.
 
 use std::{
     collections::BTreeMap,
@@ -8,40 +8,39 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::journal::{Record, What};
+use super::journal::{EntryKind, JournalRecord};
 
-/// As that of the journal that it is made from.
+/// As that of the journal.
 const MODE: u32 = 0o600;
 
-/// Where an entry stands in the journal.
-type Place = (u64, usize);
+/// Offset and length of an entry in the journal, in bytes.
+type EntryPosition = (u64, usize);
 
-/// A list that was written, and where it could not be.
+/// A written list.
 #[derive(Debug)]
-pub struct Listed {
-    /// Where it is.
+pub struct FailedList {
     pub path: PathBuf,
-    /// The places before that one, and why each did not do.
+    /// The paths before that one, which could not be written.
     pub refused: Vec<(PathBuf, io::Error)>,
 }
 
-/// Writes the entries of all lines that failed to the first of the places where that can be done: beside
-/// the input there may be read-only media. A former list at a later place is taken away, for somebody
-/// would believe it.
+/// Writes the entries of all failed lines to the first path that can be written: the input may be on
+/// read-only media. Removes an outdated list at a later path.
 ///
-/// # Errors
-///
-/// Each place, and why it did not do.
-pub fn list_at(journal: &Path, places: &[PathBuf]) -> Result<Listed, Vec<(PathBuf, io::Error)>> {
+/// Fails with the error of each path.
+pub fn list_at(
+    journal: &Path,
+    places: &[PathBuf],
+) -> Result<FailedList, Vec<(PathBuf, io::Error)>> {
     let mut refused = Vec::new();
     for (n, path) in places.iter().enumerate() {
         match list(journal, path) {
             Ok(()) => {
                 for former in &places[n + 1..] {
-                    // It may be another's folder by now.
+                    // The folder may belong to somebody else by now.
                     let _ = remove(former);
                 }
-                return Ok(Listed { path: path.clone(), refused });
+                return Ok(FailedList { path: path.clone(), refused });
             }
             Err(error) => refused.push((path.clone(), error)),
         }
@@ -49,8 +48,7 @@ pub fn list_at(journal: &Path, places: &[PathBuf]) -> Result<Listed, Vec<(PathBu
     Err(refused)
 }
 
-/// Writes the entries of all lines that failed, in the order of the lines, to `path`; takes a former
-/// list away where none failed.
+/// Writes the entries of all failed lines, in the order of the lines. Removes an outdated list if none failed.
 fn list(journal: &Path, path: &Path) -> io::Result<()> {
     let journal = File::open(journal)?;
     let failed = places(&journal)?;
@@ -66,52 +64,52 @@ fn list(journal: &Path, path: &Path) -> io::Result<()> {
         list.write_all(&entry)?;
     }
     list.flush()?;
-    // In one step, so that nobody reads half a list, and a link of this name is replaced, not followed.
+    // In one step: nobody reads half a list, and a link of this name is replaced, not followed.
     fs::rename(unfinished, path)
 }
 
-/// Where the list is until it is whole.
+/// The temporary path of an incomplete list.
 fn unfinished(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     name.into()
 }
 
-/// Makes a new file in place of one that a killed run left behind.
+/// Replaces the file that a killed run left.
 fn create(path: &Path) -> io::Result<File> {
     remove(path)?;
     OpenOptions::new().write(true).create_new(true).mode(MODE).open(path)
 }
 
-/// Removes a file, if it is there.
+/// Removes a file, if it exists.
 fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
-        // Read-only media say so also of what is not there.
+        // Read-only media report an error even if the file does not exist.
         Err(error) if path.symlink_metadata().is_ok() => Err(error),
         _ => Ok(()),
     }
 }
 
-/// The last entries of the lines that failed.
-fn places(journal: &File) -> io::Result<BTreeMap<u64, Place>> {
+/// Finds the last entries of the failed lines.
+fn places(journal: &File) -> io::Result<BTreeMap<u64, EntryPosition>> {
     let mut reader = BufReader::new(journal);
     let mut failed = BTreeMap::new();
     let (mut line, mut offset) = (Vec::new(), 0);
     while reader.read_until(b'\n', &mut line)? > 0 {
-        match Record::read(line.trim_ascii_end()) {
-            Some(Record::Entry(entry)) if matches!(entry.what, What::Failed(_)) => {
+        match JournalRecord::read(line.trim_ascii_end()) {
+            Some(JournalRecord::Entry(entry)) if matches!(entry.kind, EntryKind::Failed(_)) => {
                 failed.insert(entry.line, (offset, line.len()));
             }
-            Some(Record::Entry(entry)) => {
+            Some(JournalRecord::Entry(entry)) => {
                 failed.remove(&entry.line);
             }
-            Some(Record::Again(lines)) => {
+            Some(JournalRecord::Again(lines)) => {
                 for line in lines {
                     failed.remove(&line);
                 }
             }
-            // The lines of another input.
-            Some(Record::Header(_)) => failed.clear(),
+            // From here on, the lines are those of another input.
+            Some(JournalRecord::Header(_)) => failed.clear(),
             _ => {}
         }
         offset += line.len() as u64;
@@ -126,45 +124,49 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::Ending,
-        sweep::journal::{Entry, Header},
+        domain::Completion,
+        sweep::journal::{JournalEntry, JournalHeader},
     };
 
-    fn refused(line: u64, detail: &str) -> Record {
-        Record::Entry(Entry::refused(line, detail.to_owned(), SystemTime::UNIX_EPOCH))
+    fn refused(line: u64, detail: &str) -> JournalRecord {
+        JournalRecord::Entry(JournalEntry::refused(line, detail.to_owned(), SystemTime::UNIX_EPOCH))
     }
 
-    fn done(line: u64) -> Record {
-        let what = What::Ended(Ending::Revoked);
-        Record::Entry(Entry::without_a_call(line, None, what, SystemTime::UNIX_EPOCH))
+    fn done(line: u64) -> JournalRecord {
+        let kind = EntryKind::Ended(Completion::Revoked);
+        JournalRecord::Entry(JournalEntry::without_a_call(line, None, kind, SystemTime::UNIX_EPOCH))
     }
 
     #[test]
     fn the_last_word_on_each_line_counts() {
         let folder = tempfile::tempdir().unwrap();
         let (journal, path) = (folder.path().join("j"), folder.path().join("failed"));
-        let header = Record::Header(Header::new(None, "https://e".to_owned(), BTreeMap::new()));
+        let header = JournalRecord::Header(JournalHeader::new(
+            None,
+            "https://e".to_owned(),
+            BTreeMap::new(),
+        ));
         let records = [
             header.clone(),
             refused(9, "of another input"),
             header,
-            Record::Started(9),
+            JournalRecord::Started(9),
             refused(7, "second"),
             refused(3, "former"),
             refused(5, "mended"),
             refused(6, "under way"),
-            Record::Again(vec![3, 5, 6]),
+            JournalRecord::Again(vec![3, 5, 6]),
             done(5),
             refused(3, "first"),
         ];
-        let mut text = Record::lines(&records);
+        let mut text = JournalRecord::lines(&records);
         fs::write(&journal, &text).unwrap();
         list(&journal, &path).unwrap();
         let listed = fs::read(&path).unwrap();
-        let expected = Record::lines(&[refused(3, "first"), refused(7, "second")]);
+        let expected = JournalRecord::lines(&[refused(3, "first"), refused(7, "second")]);
         assert_eq!(String::from_utf8(listed).unwrap(), String::from_utf8(expected).unwrap());
 
-        text.extend(Record::lines(&[done(3), done(7)]));
+        text.extend(JournalRecord::lines(&[done(3), done(7)]));
         fs::write(&journal, &text).unwrap();
         list(&journal, &path).unwrap();
         assert!(!path.exists(), "a former list would be believed");
@@ -176,8 +178,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let place = |name: &str| folder.path().join(name);
         let journal = place("j");
-        let header = Record::Header(Header::new(None, "https://e".to_owned(), BTreeMap::new()));
-        fs::write(&journal, Record::lines(&[header, Record::Started(9), refused(7, "x")])).unwrap();
+        let header = JournalRecord::Header(JournalHeader::new(
+            None,
+            "https://e".to_owned(),
+            BTreeMap::new(),
+        ));
+        fs::write(
+            &journal,
+            JournalRecord::lines(&[header, JournalRecord::Started(9), refused(7, "x")]),
+        )
+        .unwrap();
         let places = [place("nowhere/failed"), place("failed"), place("j.failed")];
         fs::write(&places[2], "of a former run").unwrap();
 

@@ -1,7 +1,6 @@
-//! How an input is known again.
+//! Recognises an input.
 
 use std::{
-    fmt::Write as _,
     fs::{File, Metadata},
     io::{self, Read as _},
     path::Path,
@@ -11,12 +10,12 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::journal::InputId;
+use crate::domain::to_hex;
 
-/// Bytes that are read and hashed in one go.
+/// Bytes of one read.
 const CHUNK: usize = 256 * 1024;
 
-/// A file as it was when it was hashed. Whoever reads it again can tell by this, without hashing it
-/// again, whether somebody has written to it meanwhile.
+/// The state of a file when it was hashed. It shows a later change without another hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stamp {
     size: u64,
@@ -24,11 +23,6 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// The stamp of the file at `path` now.
-    ///
-    /// # Errors
-    ///
-    /// The system's.
     pub fn of(path: &Path) -> io::Result<Self> {
         std::fs::metadata(path).map(|about| Self::from(&about))
     }
@@ -40,11 +34,7 @@ impl From<&Metadata> for Stamp {
     }
 }
 
-/// Reads the whole file at `path` once, as it lies on disk. Blocks for as long as that takes.
-///
-/// # Errors
-///
-/// The system's.
+/// Hashes the file at `path`. Blocks meanwhile.
 pub fn identify(path: &Path) -> io::Result<(InputId, Stamp)> {
     let mut file = File::open(path)?;
     let stamp = Stamp::from(&file.metadata()?);
@@ -62,11 +52,7 @@ pub fn identify(path: &Path) -> io::Result<(InputId, Stamp)> {
             Err(error) => return Err(error),
         }
     }
-    let sha256 = digest.finalize().iter().fold(String::new(), |mut hex, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    });
+    let sha256 = to_hex(&digest.finalize());
     Ok((InputId { sha256, size }, stamp))
 }
 

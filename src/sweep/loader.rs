@@ -1,4 +1,4 @@
-//! Loads blocks, and has the journal know of their jobs before anybody may call them.
+//! Loads blocks of jobs. The journal marks their lines before any of them may be called.
 
 use std::{future::poll_fn, task::Poll, time::Duration};
 
@@ -7,61 +7,61 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 use super::{
-    journal::{Journal, Lost},
-    reader::{InputFault, Reader},
-    scan::{Block, Found},
+    journal::{Journal, JournalLost},
+    reader::{BlockReader, InputFault},
+    scan::{Block, SweepJob},
 };
 
-/// Loads one block at a time, and only when asked. It holds the reader, or the loading that is under way;
-/// neither once it has ended.
+/// Loads one block at a time, on request. It holds the reader or the load in progress; neither after the end.
 #[derive(Default)]
 pub struct Loader {
-    reader: Option<Reader>,
-    loading: Option<BoxFuture<'static, Ended>>,
+    reader: Option<BlockReader>,
+    loading: Option<BoxFuture<'static, LoadResult>>,
 }
 
-/// A block's jobs, which may be called now.
+/// The jobs of a block, which may be called now.
 pub struct Loaded {
-    /// The jobs.
-    pub jobs: Vec<Found>,
-    /// How long the reading took, without the journal.
+    pub jobs: Vec<SweepJob>,
+    /// The time of the read, without the journal.
     pub took: Duration,
 }
 
-/// A loading that is over, and what goes on with it.
-type Ended = (Reader, Result<Option<Loaded>, LoadError>);
+type LoadResult = (BlockReader, Result<Option<Loaded>, LoadError>);
 
 /// Why there are no more jobs.
 #[derive(Debug, Error)]
 pub enum LoadError {
-    /// The input's fault.
     #[error(transparent)]
     Input(#[from] InputFault),
-    /// The journal's fault.
     #[error(transparent)]
-    Journal(#[from] Lost),
+    Journal(#[from] JournalLost),
+}
+
+impl LoadError {
+    /// Whether the input itself is at fault: another run would end at the same place.
+    pub fn is_of_the_input(&self) -> bool {
+        match self {
+            Self::Input(InputFault::Read(error)) => error.is_of_the_content(),
+            Self::Input(fault) => matches!(fault, InputFault::Open(_) | InputFault::Changed),
+            Self::Journal(_) => false,
+        }
+    }
 }
 
 impl Loader {
-    /// Loads from this reader.
-    #[must_use]
-    pub const fn new(reader: Reader) -> Self {
+    pub const fn new(reader: BlockReader) -> Self {
         Self { reader: Some(reader), loading: None }
     }
 
-    /// Whether there are no more blocks.
-    #[must_use]
     pub const fn has_ended(&self) -> bool {
         self.reader.is_none() && self.loading.is_none()
     }
 
-    /// Whether a block is on its way.
-    #[must_use]
     pub const fn is_loading(&self) -> bool {
         self.loading.is_some()
     }
 
-    /// Begins to load the next block, unless one is on its way.
+    /// Begins to load the next block, unless a load is in progress.
     pub fn load(&mut self, journal: &Journal) {
         if let Some(mut reader) = self.reader.take() {
             let journal = journal.clone();
@@ -72,12 +72,9 @@ impl Loader {
         }
     }
 
-    /// Waits for the block on its way, and for ever if there is none. `None` at the end. Nothing is
-    /// lost where the future is dropped.
+    /// Waits for the load in progress, or forever if there is none. Returns `None` at the end. Safe to cancel.
     ///
-    /// # Errors
-    ///
-    /// [`LoadError`]; there are no blocks after it.
+    /// There are no blocks after an error.
     pub async fn loaded(&mut self) -> Result<Option<Loaded>, LoadError> {
         poll_fn(|context| {
             let Some(loading) = &mut self.loading else { return Poll::Pending };
@@ -91,7 +88,7 @@ impl Loader {
     }
 }
 
-async fn load(reader: &mut Reader, journal: &Journal) -> Result<Option<Loaded>, LoadError> {
+async fn load(reader: &mut BlockReader, journal: &Journal) -> Result<Option<Loaded>, LoadError> {
     let began = Instant::now();
     let Some(Block { records, jobs }) = reader.next().await? else { return Ok(None) };
     let took = began.elapsed();

@@ -1,39 +1,34 @@
 //! Sweeps: jobs from a file in place of a queue, and a journal in place of its acks.
 //!
-//! The engine is the one that works on a queue. [`FileSource`] is its source, and a settlement is an
-//! entry in the [`journal`]. What a broker does besides is done here: jobs that are parked or handed back
-//! wait in `stays` and come again, no more are in flight than the prefetch allows, and what may have been
-//! called before a crash is delivered as redelivered.
+//! A sweep uses the worker's pipeline. [`source::FileSource`] is its source, and a settlement is an entry in the [`journal`].
+//! This module replaces the broker. Parked and requeued jobs wait in the `delay_queue`. The prefetch bounds the jobs in
+//! flight. A job that may have been called before a crash is flagged as redelivered.
 //!
-//! Data flows like this: [`begin`] opens input and journal; `scan` makes blocks of jobs out of lines;
-//! `loader` has the journal mark them; `source` gives them out; `delivery` writes how they ended; [`close`]
-//! says the last word.
+//! The data flow: [`begin`] opens input and journal. `scan` turns lines into blocks of jobs. `loader` marks them in the
+//! journal, and `source` delivers them. `delivery` records their outcome, and [`close`] ends the journal.
 
 mod begin;
 mod calls;
+mod close;
+mod counters;
+mod delay_queue;
 mod delivery;
-mod end;
 mod failed;
 mod identity;
 pub mod journal;
-mod latency;
 mod loader;
 mod reader;
 mod report;
 mod scan;
 mod source;
-mod stays;
 mod survey;
-mod tally;
 
-pub use begin::{BeginError, Begun, STDIN, Settings, begin, is_file};
-pub use calls::{Calls, Counted};
-pub use delivery::LineDelivery;
-pub use end::{close, read_back};
-pub use failed::{Listed, list_at as list_failed};
+pub use begin::{BeginError, OpenedSweep, SweepSettings, begin, is_file};
+pub use calls::{Calls, CountedEndpoint};
+pub use close::{close, read_back};
+pub use counters::{LineCounts, SweepCounters, SweepCounts};
+pub use failed::{FailedList, list_at as list_failed};
 pub use loader::LoadError;
-pub use reader::InputFault;
-pub use report::{GoesOn, Percentiles, Report, Results, Run, Sources};
-pub use source::{Control, End, FileSource};
-pub use survey::{Refused, Survey, survey};
-pub use tally::{Counts, Tally};
+pub use report::{ReportSources, RunReport, SweepReport};
+pub use source::{SourceEnd, SweepControl};
+pub use survey::survey;

@@ -1,8 +1,7 @@
-//! Where blocks come from: the lines in their order, or single lines again.
+//! Reads blocks of jobs: all lines in order, or delayed jobs again.
 //!
-//! A job that comes back from a stay is read from its file again. An offset for each line would be
-//! quicker, but means nothing in a compressed file; and a token that waits for an hour is better not held
-//! in memory for as long.
+//! A delayed job is read from its file again. An offset for each line would be faster, but means nothing in a
+//! compressed file. A token that waits for an hour should not be in memory that long.
 
 use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc};
 
@@ -11,34 +10,30 @@ use tokio::task::{JoinError, spawn_blocking};
 
 use super::{
     identity::Stamp,
-    journal::Record,
-    scan::{Block, Found, Scan},
+    journal::JournalRecord,
+    scan::{Block, Scan, SweepJob},
 };
 use crate::{
     domain::History,
-    input::{self, Feed, Kind, NotAscending, OpenError, Options, ReadError},
+    input::{self, Feed, InputOpenError, LineKind, NotAscending, Options, ReadError},
     ports::{Clock, SystemClock},
 };
 
 /// Why the rest of the input cannot be swept.
 #[derive(Debug, Error)]
 pub enum InputFault {
-    /// It cannot be opened again.
     #[error("the input cannot be opened again")]
-    Open(#[from] OpenError),
-    /// It cannot be read to its end.
+    Open(#[from] InputOpenError),
     #[error("the input")]
     Read(#[from] ReadError),
-    /// Its lines are not in order, which is this program's fault.
+    /// A bug.
     #[error("the input cannot be swept any further; nothing was called of what comes next")]
     Order(#[from] NotAscending),
-    /// Somebody wrote to it.
     #[error("the input was changed while it was swept; what was done so far stands in the journal")]
     Changed,
-    /// There can be no more threads.
     #[error("the thread that reads the input cannot be started")]
     Thread(#[source] io::Error),
-    /// A fault inside this program.
+    /// A bug.
     #[error("the reader of the input failed")]
     Panic(#[from] JoinError),
 }
@@ -46,16 +41,14 @@ pub enum InputFault {
 /// An input that can be read again.
 #[derive(Debug, Clone)]
 pub struct Rereadable {
-    /// The file.
     pub path: PathBuf,
-    /// How its lines are read.
     pub options: Arc<Options>,
-    /// What it was like in the beginning.
+    /// The state of the file at the beginning.
     pub stamp: Stamp,
 }
 
 impl Rereadable {
-    /// Fails if somebody wrote to the file since the beginning: its lines may be other ones.
+    /// Fails if the file was changed: its lines may differ.
     fn check(&self) -> Result<(), InputFault> {
         match Stamp::of(&self.path) {
             Ok(stamp) if stamp == self.stamp => Ok(()),
@@ -63,7 +56,6 @@ impl Rereadable {
         }
     }
 
-    /// Reads it from its beginning.
     async fn read(&self) -> Result<Feed, InputFault> {
         let (path, options) = (self.path.clone(), Arc::clone(&self.options));
         let lines = spawn_blocking(move || input::open(&path, &options)).await??;
@@ -71,29 +63,22 @@ impl Rereadable {
     }
 }
 
-/// What reads blocks.
-pub enum Reader {
+pub enum BlockReader {
     /// All lines, once.
     Lines {
-        /// The lines.
         feed: Feed,
-        /// What is known of them.
         scan: Scan,
-        /// The file, if it is one.
+        /// `None` for a pipe.
         file: Option<Rereadable>,
     },
-    /// The jobs on these lines, with what happened to them; one block's worth of them.
+    /// The jobs of these lines, for one block.
     Again(Rereadable, BTreeMap<u64, History>),
-    /// Jobs that were kept; one block's worth of them.
-    Kept(Vec<Found>),
+    /// Kept jobs, for one block.
+    Kept(Vec<SweepJob>),
 }
 
-impl Reader {
-    /// The next block; `None` at the end.
-    ///
-    /// # Errors
-    ///
-    /// [`InputFault`]; there are no blocks after it.
+impl BlockReader {
+    /// Returns the next block; `None` at the end. There are no blocks after an error.
     pub async fn next(&mut self) -> Result<Option<Block>, InputFault> {
         match self {
             Self::Lines { feed, scan, file } => {
@@ -107,7 +92,7 @@ impl Reader {
             Self::Again(_, wanted) if wanted.is_empty() => Ok(None),
             Self::Again(file, wanted) => {
                 let jobs = find(file.read().await?, wanted).await?;
-                // Behind the reading: a change that came amid it is seen as well.
+                // Only now: this also finds a change during the read.
                 file.check()?;
                 Ok(Some(again(jobs)))
             }
@@ -117,11 +102,11 @@ impl Reader {
     }
 }
 
-/// Reads until each of the wanted lines was found.
+/// Reads up to the last of the wanted lines.
 async fn find(
     mut feed: Feed,
     wanted: &mut BTreeMap<u64, History>,
-) -> Result<Vec<Found>, InputFault> {
+) -> Result<Vec<SweepJob>, InputFault> {
     let mut jobs = Vec::new();
     while !wanted.is_empty() {
         let lines = feed.next().await?;
@@ -130,17 +115,16 @@ async fn find(
         }
         for line in lines {
             if let Some(history) = wanted.remove(&line.number) {
-                // A line that held a job holds something else.
-                let Kind::Job(job) = line.kind else { return Err(InputFault::Changed) };
-                jobs.push(Found::again(line.number, job.key, job.body.into_bytes(), history));
+                // The line held a job before.
+                let LineKind::Job(found) = line.kind else { return Err(InputFault::Changed) };
+                jobs.push(SweepJob::again(line.number, Arc::new(found.job), history));
             }
         }
     }
     Ok(jobs)
 }
 
-/// The block of jobs that come again.
-fn again(jobs: Vec<Found>) -> Block {
+fn again(jobs: Vec<SweepJob>) -> Block {
     let lines = jobs.iter().map(|job| job.line).collect();
-    Block { records: vec![Record::Again(lines)], jobs }
+    Block { records: vec![JournalRecord::Again(lines)], jobs }
 }

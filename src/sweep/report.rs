@@ -1,61 +1,57 @@
-//! What is told at the end: of all lines by the journal, of the calls by this run.
+//! The report of a sweep: all lines from the journal, the calls of this run.
 
 use std::{fmt, path::Path, time::Duration};
 
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
 use super::{
-    begin::STDIN,
     calls::Calls,
-    journal::{InputId, Past},
-    tally::{Counts, Tally},
+    counters::{LineCounts, SweepCounts},
+    journal::{InputId, JournalState},
 };
 use crate::{
-    domain::{Ending, Reason, ResultLabel},
-    input::{Expired, Remarks},
+    domain::{Completion, Reason, ResultLabel},
+    input::{Expired, Remarks, STDIN},
 };
 
-/// The end of a sweep, or of a part of it.
+/// The report of a finished or interrupted sweep.
 #[derive(Debug, Clone, Serialize)]
-pub struct Report {
-    /// The file that was swept, or `-`.
+pub struct SweepReport {
+    /// The file, or `-`.
     pub input: String,
-    /// What it is known again by; `None` if it cannot be.
+    /// `None` if the input cannot be recognised.
     #[serde(flatten)]
     pub id: Option<InputId>,
-    /// Where each line's ending stands.
     pub journal: String,
-    /// The list of failed lines, if there is one.
+    /// `None` if no line failed, or the list could not be written.
     pub failed_lines: Option<String>,
-    /// The URL that was called.
+    /// The URL.
     pub endpoint: String,
     /// Whether every line has ended.
     pub finished: bool,
-    /// All lines that have ended, of all runs.
-    pub lines: Counts,
-    /// Lines that were taken up and have not ended: they wait, or were broken off.
+    /// The lines that have ended, in all runs.
+    pub lines: LineCounts,
+    /// Lines that were started and have not ended.
     pub open: u64,
-    /// The share of the input that was read, from 0 to 1; `None` if its size is not known.
+    /// The share of the input that was read, from 0 to 1; `None` if its size is unknown.
     pub read: Option<f64>,
-    /// What goes on with it; `None` once it is finished.
-    pub goes_on: Option<GoesOn>,
-    /// This run alone.
-    pub this_run: Run,
+    /// How to resume; `None` if the sweep is finished.
+    pub goes_on: Option<ResumeHint>,
+    pub this_run: RunReport,
 }
 
-/// What goes on with a sweep that is not finished.
+/// How to resume a sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum GoesOn {
-    /// The same command.
+pub enum ResumeHint {
     SameCommand,
-    /// The same command with `--force`, for nobody can tell whether a pipe brings the same once more.
+    /// With `--force`: nobody knows whether a pipe has the same content.
     SameInput,
-    /// The same command with `--force`, once the input can be read: it ends at the same place until then.
+    /// With `--force`, once the input can be read: another run would end at the same line.
     MendedInput,
 }
 
-impl fmt::Display for GoesOn {
+impl fmt::Display for ResumeHint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::SameCommand => "The same command goes on.",
@@ -68,79 +64,57 @@ impl fmt::Display for GoesOn {
     }
 }
 
-/// One run of a sweep.
 #[derive(Debug, Clone, Serialize)]
-pub struct Run {
+pub struct RunReport {
     /// From the first line to the last settlement, in seconds.
     #[serde(rename = "seconds", serialize_with = "seconds")]
     pub took: Duration,
-    /// Calls of the endpoint.
     pub calls: u64,
-    /// Calls that were not the first one for their job.
+    /// Calls that were not the first of their job.
     pub retries: u64,
-    /// What is to be said of the lines that were read.
     pub remarks: Remarks,
-    /// Calls by what they came to.
-    pub results: Results,
-    /// How long calls took; `None` without any.
+    /// The number of calls by result, without zeros.
+    #[serde(serialize_with = "by_name")]
+    pub results: Vec<(ResultLabel, u64)>,
+    /// `None` without calls.
     #[serde(rename = "latency_seconds")]
     pub latency: Option<Percentiles>,
 }
 
-/// Calls by what they came to; those that never happened are left out.
-#[derive(Debug, Clone)]
-pub struct Results(Vec<(ResultLabel, u64)>);
-
-/// How long calls took: so many in a hundred took no longer.
+/// Percentiles of the durations of calls.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Percentiles {
-    /// Half of them.
     #[serde(serialize_with = "seconds")]
     pub p50: Duration,
-    /// 90 of a hundred.
     #[serde(serialize_with = "seconds")]
     pub p90: Duration,
-    /// 99 of a hundred.
     #[serde(serialize_with = "seconds")]
     pub p99: Duration,
-    /// 999 of a thousand.
     #[serde(serialize_with = "seconds")]
     pub p999: Duration,
-    /// The longest.
     #[serde(serialize_with = "seconds")]
     pub max: Duration,
 }
 
-impl Run {
-    /// A run that took so long.
-    #[must_use]
-    pub fn of(took: Duration, calls: &Calls, tally: &Tally) -> Self {
-        let results = ResultLabel::ALL.into_iter().map(|result| (result, calls.came_to(result)));
-        let latencies = calls.latencies();
-        let percentiles = || {
-            Some(Percentiles {
-                p50: latencies.per_mille(500)?,
-                p90: latencies.per_mille(900)?,
-                p99: latencies.per_mille(990)?,
-                p999: latencies.per_mille(999)?,
-                max: latencies.longest(),
-            })
-        };
+impl RunReport {
+    pub fn of(took: Duration, calls: &Calls, counts: SweepCounts) -> Self {
+        let results =
+            ResultLabel::ALL.into_iter().map(|result| (result, calls.with_result(result)));
         Self {
             took,
             calls: calls.all(),
-            retries: tally.retries(),
-            remarks: tally.remarks(),
-            results: Results(results.filter(|(_, count)| *count > 0).collect()),
-            latency: percentiles(),
+            retries: counts.retries,
+            remarks: counts.remarks,
+            results: results.filter(|(_, count)| *count > 0).collect(),
+            latency: calls.percentiles(),
         }
     }
 }
 
-impl Serialize for Counts {
+impl Serialize for LineCounts {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        for ending in Ending::ALL {
+        for ending in Completion::ALL {
             map.serialize_entry(ending.as_str(), &self.ended(ending))?;
         }
         map.serialize_entry("repeated", &self.repeated())?;
@@ -152,21 +126,22 @@ impl Serialize for Counts {
     }
 }
 
-impl Serialize for Results {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(result, count)| (result.as_str(), count)))
-    }
+fn by_name<S: Serializer>(
+    results: &[(ResultLabel, u64)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(results.iter().map(|(result, count)| (result.as_str(), count)))
 }
 
 fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(duration.as_secs_f64())
 }
 
-/// The report for a person.
-impl fmt::Display for Report {
+/// For a person.
+impl fmt::Display for SweepReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", heading(&self.input, self.finished))?;
-        for ending in Ending::ALL {
+        for ending in Completion::ALL {
             row(f, 2, ending.as_str(), self.lines.ended(ending))?;
         }
         row(f, 2, "repeated", self.lines.repeated())?;
@@ -197,11 +172,11 @@ impl fmt::Display for Report {
     }
 }
 
-impl fmt::Display for Run {
+impl fmt::Display for RunReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         row(f, 2, "calls in this run", self.calls)?;
         row(f, 4, "of these retries", self.retries)?;
-        for (result, count) in &self.results.0 {
+        for (result, count) in &self.results {
             row(f, 4, &format!("of these {result}"), *count)?;
         }
         #[allow(clippy::cast_precision_loss, reason = "a rate for people")]
@@ -222,57 +197,51 @@ fn row(f: &mut fmt::Formatter<'_>, indent: usize, name: &str, count: u64) -> fmt
     writeln!(f, "{:indent$}{name:<width$} {count:>12}", "", width = 34 - indent)
 }
 
-/// To a tenth of a millisecond below a second, else to the millisecond.
+/// Rounds down to 0.1 ms below a second, otherwise to 1 ms.
 fn shown(duration: Duration) -> humantime::FormattedDuration {
     let step = if duration < Duration::from_secs(1) { 100_000 } else { 1_000_000 };
     let nanos = duration.subsec_nanos() / step * step;
     humantime::format_duration(Duration::new(duration.as_secs(), nanos))
 }
 
-/// A path as text: JSON has no other.
 fn shown_path(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// Where the parts of a report come from.
+/// The parts of a report.
 #[derive(Debug)]
-pub struct Sources<'a> {
-    /// The file that was swept.
+pub struct ReportSources<'a> {
     pub input: &'a Path,
-    /// Its journal.
     pub journal: &'a Path,
-    /// The list of failed lines; `None` if it could not be written.
+    /// `None` if the list could not be written.
     pub failed_lines: Option<&'a Path>,
-    /// What the journal says, read back.
-    pub past: &'a Past,
+    /// As read back.
+    pub state: &'a JournalState,
     /// The share of the input that was read.
     pub read: Option<f64>,
     /// Whether every line has ended.
     pub finished: bool,
-    /// Whether the input cannot be read to its end as it is.
+    /// Whether the input cannot be read to its end.
     pub input_is_broken: bool,
 }
 
-impl Report {
-    /// What to say of the expired jobs, among all that have ended. What is repeated or no job is none.
-    #[must_use]
+impl SweepReport {
+    /// Returns the sentence on expired jobs among all jobs that have ended.
     pub fn expiry(&self) -> Option<Expired> {
         let lines = &self.lines;
         let no_jobs = lines.repeated() + lines.failed_for(Reason::InvalidJob);
-        Expired::of(lines.ended(Ending::Expired), lines.all().saturating_sub(no_jobs))
+        Expired::of(lines.ended(Completion::Expired), lines.all().saturating_sub(no_jobs))
     }
 
-    /// The report of a run.
-    #[must_use]
-    pub fn new(sources: &Sources<'_>, this_run: Run) -> Self {
-        let past = sources.past;
-        let lines = Counts::of(past.fates());
+    pub fn new(sources: &ReportSources<'_>, this_run: RunReport) -> Self {
+        let state = sources.state;
+        let lines = LineCounts::of(state.outcomes());
         let failed_lines = sources.failed_lines.filter(|_| lines.failed() > 0).map(shown_path);
-        let id = past.header().input.clone();
+        let id = state.header().input.clone();
         let goes_on = match (sources.input_is_broken, &id) {
-            (true, _) => GoesOn::MendedInput,
-            (false, None) => GoesOn::SameInput,
-            (false, Some(_)) => GoesOn::SameCommand,
+            (true, _) => ResumeHint::MendedInput,
+            (false, None) => ResumeHint::SameInput,
+            (false, Some(_)) => ResumeHint::SameCommand,
         };
         Self {
             input: shown_path(sources.input),
@@ -280,10 +249,10 @@ impl Report {
             goes_on: (!sources.finished).then_some(goes_on),
             journal: shown_path(sources.journal),
             failed_lines,
-            endpoint: past.header().endpoint.clone(),
+            endpoint: state.header().endpoint.clone(),
             finished: sources.finished,
             lines,
-            open: past.open(),
+            open: state.open(),
             read: sources.read,
             this_run,
         }

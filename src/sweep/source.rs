@@ -1,5 +1,5 @@
-//! The lines of the input as a source of jobs: as many as the flow wants, as many in flight as it may
-//! have, and those that were put off when their time has come.
+//! Delivers the lines of the input: as many as the flow wants, within the capacity, and delayed jobs when
+//! they are due.
 
 use std::{
     collections::VecDeque,
@@ -14,133 +14,119 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    delivery::{Back, Exits, LineDelivery},
-    journal::{Entry, Journal, Lost, Record},
+    counters::SweepCounters,
+    delay_queue::{DelayQueue, DueJobs, RereadPause},
+    delivery::{DeliveryEnd, LineDelivery, SweepTargets},
+    journal::{Journal, JournalEntry, JournalLost, JournalRecord},
     loader::{LoadError, Loaded, Loader},
-    reader::{InputFault, Reader, Rereadable},
-    scan::{Found, Scan},
-    stays::{Due, Pace, Stays},
-    tally::Tally,
+    reader::{BlockReader, InputFault, Rereadable},
+    scan::{Scan, SweepJob},
 };
 use crate::{
     input,
-    ports::{Clock, Intake, Source, SystemClock},
+    ports::{Clock, Demand, Source, SystemClock},
 };
 
-/// While one job is wanted for a probe, one is given out so often at most: it may end without a call,
-/// and then another one is wanted.
+/// The minimum time between two jobs while the flow wants one job for a probe. A second job is needed if the
+/// first one ends without a call.
 const PROBE_EVERY: Duration = Duration::from_millis(500);
 
-/// Where the input cannot be read again, jobs are kept through their stays; beyond so many bytes of them
-/// no more lines are read.
+/// If the input cannot be read again, delayed jobs are kept in memory. Above this many bytes, no more lines are read.
 const KEPT_BYTES: usize = 64 << 20;
 
-/// With so many jobs ready to be given out, no more are loaded: enough for the time that the next block
-/// takes to be read and marked.
+/// With this many ready jobs, no more are loaded. They last for as long as the next block takes.
 const ENOUGH: usize = 512;
 
-/// A block that is on its way when the source ends has this long to come, so that its jobs are not in
-/// doubt for nothing. A pipe may have none for hours.
+/// At the end, the longest wait for a block in progress, so that its jobs are not in doubt. A pipe may be
+/// idle for hours.
 const LAST_BLOCK: Duration = Duration::from_millis(250);
 
-/// How the source ended.
 #[derive(Debug)]
-pub enum End {
+pub enum SourceEnd {
     /// Every line has ended.
     Complete,
-    /// It was stopped.
     Stopped,
-    /// It could not go on.
     Failed(LoadError),
 }
 
-/// How many jobs are wanted, told from outside.
+/// Controls a [`FileSource`].
 #[derive(Debug, Clone)]
-pub struct Control {
-    intake: watch::Sender<Intake>,
+pub struct SweepControl {
+    demand: watch::Sender<Demand>,
     stop: CancellationToken,
-    end: Arc<Mutex<Option<End>>>,
+    end: Arc<Mutex<Option<SourceEnd>>>,
 }
 
-impl Control {
-    /// Says how many jobs are wanted.
-    pub fn want(&self, intake: Intake) {
-        self.intake.send_if_modified(|before| std::mem::replace(before, intake) != intake);
+impl SweepControl {
+    /// Sets how many jobs are wanted.
+    pub fn want(&self, demand: Demand) {
+        self.demand.send_if_modified(|before| std::mem::replace(before, demand) != demand);
     }
 
-    /// No more jobs are wanted; the source ends.
     pub fn stop(&self) {
         self.stop.cancel();
     }
 
-    /// How the source ended, if it has; to be taken once.
-    #[must_use]
-    pub fn take_end(&self) -> Option<End> {
+    /// Returns how the source ended, if it has, once.
+    pub fn take_end(&self) -> Option<SourceEnd> {
         self.end.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
-/// The source of a sweep.
 pub struct FileSource {
     lines: Loader,
     returns: Loader,
-    ready: VecDeque<Found>,
-    stays: Stays,
-    pace: Pace,
+    ready: VecDeque<SweepJob>,
+    delayed: DelayQueue,
+    pace: RereadPause,
     file: Option<Rereadable>,
-    exits: Exits,
-    backs: mpsc::Receiver<Back>,
-    in_hand: usize,
+    targets: SweepTargets,
+    backs: mpsc::Receiver<DeliveryEnd>,
+    in_flight: usize,
     capacity: usize,
-    intake: watch::Receiver<Intake>,
-    /// No other job is given out for the probe that is wanted until then.
+    demand: watch::Receiver<Demand>,
+    /// Until then, no further job is given out for a probe.
     next_probe: Option<Instant>,
     stop: CancellationToken,
-    /// Why the rest of the lines cannot be read. Those before are swept all the same.
+    /// Why the rest of the lines cannot be read. The lines before are swept all the same.
     unreadable: Option<LoadError>,
-    end: Arc<Mutex<Option<End>>>,
+    end: Arc<Mutex<Option<SourceEnd>>>,
 }
 
-/// What a source is made of.
-pub struct Parts {
-    /// The lines.
+pub struct SourceParts {
     pub lines: input::Feed,
-    /// What is known of them.
     pub scan: Scan,
-    /// How they can be read again; `None` if they cannot.
+    /// `None` if the input cannot be read again.
     pub file: Option<Rereadable>,
-    /// Where endings are written.
     pub journal: Journal,
-    /// Where they are counted.
-    pub tally: Arc<Tally>,
-    /// Jobs in flight at most.
+    pub counters: Arc<SweepCounters>,
+    /// The maximum number of jobs in flight.
     pub capacity: usize,
 }
 
 impl FileSource {
-    /// The source, and the way to command it.
-    #[must_use]
-    pub fn new(parts: Parts) -> (Self, Control) {
+    pub fn new(parts: SourceParts) -> (Self, SweepControl) {
         let capacity = parts.capacity.max(1);
         // One more for a probe.
         let (back, backs) = mpsc::channel(capacity + 1);
-        let (wanted, intake) = watch::channel(Intake::Open);
+        let (wanted, demand) = watch::channel(Demand::All);
         let control =
-            Control { intake: wanted, stop: CancellationToken::new(), end: Arc::default() };
+            SweepControl { demand: wanted, stop: CancellationToken::new(), end: Arc::default() };
         let keep = parts.file.is_none();
-        let lines = Reader::Lines { feed: parts.lines, scan: parts.scan, file: parts.file.clone() };
+        let lines =
+            BlockReader::Lines { feed: parts.lines, scan: parts.scan, file: parts.file.clone() };
         let source = Self {
             lines: Loader::new(lines),
             returns: Loader::default(),
             ready: VecDeque::new(),
-            stays: Stays::default(),
-            pace: Pace::default(),
+            delayed: DelayQueue::default(),
+            pace: RereadPause::default(),
             file: parts.file,
-            exits: Exits { journal: parts.journal, tally: parts.tally, back, keep },
+            targets: SweepTargets { journal: parts.journal, counters: parts.counters, back, keep },
             backs,
-            in_hand: 0,
+            in_flight: 0,
             capacity,
-            intake,
+            demand,
             next_probe: None,
             stop: control.stop.clone(),
             unreadable: None,
@@ -151,83 +137,85 @@ impl FileSource {
 
     /// Whether a job may be given out now.
     fn wanted(&self) -> bool {
-        match *self.intake.borrow() {
-            Intake::Open => self.in_hand < self.capacity,
-            // What is in flight waits for its own next attempt, so a probe may be one more.
-            Intake::One => {
-                self.in_hand <= self.capacity
+        match *self.demand.borrow() {
+            Demand::All => self.in_flight < self.capacity,
+            // Jobs in flight wait for their own next attempt, so a probe is one more.
+            Demand::One => {
+                self.in_flight <= self.capacity
                     && self.next_probe.is_none_or(|next| next <= Instant::now())
             }
-            Intake::Closed => false,
+            Demand::None | Demand::Never => false,
         }
     }
 
-    fn give_out(&mut self, found: Found) -> LineDelivery {
+    fn give_out(&mut self, job: SweepJob) -> LineDelivery {
         self.next_probe =
-            (*self.intake.borrow() == Intake::One).then(|| Instant::now() + PROBE_EVERY);
-        self.in_hand += 1;
-        self.exits.tally.taken_up(found.line);
-        LineDelivery::new(found, self.exits.clone())
+            (*self.demand.borrow() == Demand::One).then(|| Instant::now() + PROBE_EVERY);
+        self.in_flight += 1;
+        let mut counts = self.targets.counters.lock();
+        counts.started = counts.started.max(job.line);
+        drop(counts);
+        LineDelivery::new(job, self.targets.clone())
     }
 
-    /// Begins to load what will be needed soon.
+    /// Begins to load jobs that are needed soon.
     fn load(&mut self) {
-        if self.ready.len() < ENOUGH && self.stays.kept_bytes() < KEPT_BYTES {
-            self.lines.load(&self.exits.journal);
+        if self.ready.len() < ENOUGH && self.delayed.kept_bytes() < KEPT_BYTES {
+            self.lines.load(&self.targets.journal);
         }
         let now = Instant::now();
         if self.next_return().is_some_and(|at| at <= now) {
-            let Due { to_read, kept } = self.stays.due(now);
+            let DueJobs { to_read, kept } = self.delayed.due(now);
             self.returns = Loader::new(match &self.file {
-                Some(file) => Reader::Again(file.clone(), to_read),
-                None => Reader::Kept(kept),
+                Some(file) => BlockReader::Again(file.clone(), to_read),
+                None => BlockReader::Kept(kept),
             });
-            self.returns.load(&self.exits.journal);
+            self.returns.load(&self.targets.journal);
         }
     }
 
-    /// When jobs that were put off may be loaded; `None` while there are none, or no room.
+    /// Returns when delayed jobs may be loaded; `None` if there are none, or no room.
     fn next_return(&self) -> Option<Instant> {
-        let room = match *self.intake.borrow() {
-            Intake::Open => self.ready.len() < ENOUGH,
-            // A probe needs one job, and what is loaded for it is in doubt after a crash.
-            Intake::One => self.ready.is_empty(),
-            Intake::Closed => false,
+        let room = match *self.demand.borrow() {
+            Demand::All => self.ready.len() < ENOUGH,
+            // A probe needs one job, and a loaded job is in doubt after a crash.
+            Demand::One => self.ready.is_empty(),
+            Demand::None | Demand::Never => false,
         };
-        let first = self.stays.first().filter(|_| room && self.returns.has_ended())?;
+        let first = self.delayed.first().filter(|_| room && self.returns.has_ended())?;
         Some(self.pace.not_before().map_or(first, |paced| first.max(paced)))
     }
 
     fn is_complete(&self) -> bool {
-        self.in_hand == 0
+        self.in_flight == 0
             && self.ready.is_empty()
-            && self.stays.is_empty()
+            && self.delayed.is_empty()
             && self.lines.has_ended()
             && self.returns.has_ended()
     }
 
-    /// Waits for whatever comes next.
-    async fn event(&mut self) -> Result<(), End> {
-        let lost = self.exits.journal.lost();
+    /// Waits for the next event.
+    async fn event(&mut self) -> Result<(), SourceEnd> {
+        let lost = self.targets.journal.lost();
         let next_return = self.next_return();
         let next_probe = self.next_probe;
         tokio::select! {
             biased;
-            () = self.stop.cancelled() => return Err(End::Stopped),
-            () = lost.cancelled() => return Err(End::Failed(Lost.into())),
+            () = self.stop.cancelled() => return Err(SourceEnd::Stopped),
+            () = lost.cancelled() => return Err(SourceEnd::Failed(JournalLost.into())),
             back = self.backs.recv() => back.into_iter().for_each(|back| self.take_back(back)),
-            changed = self.intake.changed() => {
-                // Whoever steered the intake is gone, and the sweep with it.
-                changed.map_err(|_| End::Stopped)?;
+            changed = self.demand.changed() => {
+                // The task that sets the demand is gone, so the sweep ends.
+                changed.map_err(|_| SourceEnd::Stopped)?;
                 self.next_probe = None;
             }
             loaded = self.lines.loaded() => match loaded {
                 Ok(loaded) => self.extend(loaded),
                 Err(fault @ LoadError::Input(InputFault::Read(_))) => self.unreadable = Some(fault),
-                Err(fault) => return Err(End::Failed(fault)),
+                Err(fault) => return Err(SourceEnd::Failed(fault)),
             },
             loaded = self.returns.loaded() => {
-                let loaded = loaded.map_err(End::Failed)?;
+                let loaded = loaded.map_err(SourceEnd::Failed)?;
                 self.returns = Loader::default();
                 self.pace.read(loaded.as_ref().map(|loaded| loaded.took).unwrap_or_default());
                 self.extend(loaded);
@@ -238,10 +226,10 @@ impl FileSource {
         Ok(())
     }
 
-    fn take_back(&mut self, back: Back) {
-        self.in_hand = self.in_hand.saturating_sub(1);
-        if let Back::Again(stay) = back {
-            self.stays.add(stay);
+    fn take_back(&mut self, back: DeliveryEnd) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        if let DeliveryEnd::Again(parked) = back {
+            self.delayed.add(parked);
         }
     }
 
@@ -249,7 +237,7 @@ impl FileSource {
         self.ready.extend(loaded.into_iter().flat_map(|loaded| loaded.jobs));
     }
 
-    /// Takes back the journal's word that jobs may be called again, of those that were not.
+    /// Records that reopened jobs were not called.
     async fn leave(&mut self) {
         for loader in [&mut self.lines, &mut self.returns] {
             if loader.is_loading()
@@ -259,20 +247,25 @@ impl FileSource {
             }
         }
         let at = SystemClock.now();
-        let reopened = self.ready.drain(..).filter(|found| found.reopened);
-        let entries: Vec<Record> = reopened
-            .map(|Found { line, key, history, in_doubt, .. }| {
-                Record::Entry(Entry::put_back(line, key, history.redelivered(in_doubt), at))
+        let reopened = self.ready.drain(..).filter(|job| job.reopened);
+        let entries: Vec<JournalRecord> = reopened
+            .map(|SweepJob { line, key, history, in_doubt, .. }| {
+                JournalRecord::Entry(JournalEntry::put_back(
+                    line,
+                    key,
+                    history.redelivered(in_doubt),
+                    at,
+                ))
             })
             .collect();
         if !entries.is_empty() {
-            // If it fails, the lines are in doubt, which is safe.
-            let _ = self.exits.journal.write(&entries).await;
+            // If this fails, the lines are in doubt, which is safe.
+            let _ = self.targets.journal.write(&entries).await;
         }
     }
 }
 
-/// Waits until then, or for ever.
+/// Waits until then, or forever.
 async fn at(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,
@@ -289,17 +282,17 @@ impl Source for FileSource {
                 self.take_back(back);
             }
             self.load();
-            self.exits.tally.waiting(self.stays.len());
+            self.targets.counters.lock().delayed = self.delayed.len();
             if self.stop.is_cancelled() {
-                break End::Stopped;
+                break SourceEnd::Stopped;
             }
             if self.wanted()
-                && let Some(found) = self.ready.pop_front()
+                && let Some(job) = self.ready.pop_front()
             {
-                return Some(self.give_out(found));
+                return Some(self.give_out(job));
             }
             if self.is_complete() {
-                break self.unreadable.take().map_or(End::Complete, End::Failed);
+                break self.unreadable.take().map_or(SourceEnd::Complete, SourceEnd::Failed);
             }
             if let Err(end) = self.event().await {
                 break end;

@@ -1,78 +1,71 @@
-//! What a sweep would do: every line judged, nothing called, nothing written.
+//! What a sweep would do: checks every line, calls nothing, writes nothing.
 
 use std::{fmt, path::PathBuf, time::SystemTime};
 
 use serde::Serialize;
 
 use super::{
-    begin::{BeginError, Settings, header, open_input},
-    journal::{self, Fate, Past, Standing},
+    begin::{BeginError, SweepSettings, header, open_input},
+    journal::{self, JournalState, LineOutcome, LineState},
 };
 use crate::{
-    domain::{Ending, Reason},
-    input::{self, Expired, Kind, Line, ReadError, Remarks},
+    domain::{Completion, Reason},
+    input::{self, Expired, InputJob, InputLine, LineKind, ReadError, Remarks},
+    ports::{Clock, SystemClock},
 };
 
-/// Refused lines that are named one by one; the rest is counted.
+/// The maximum number of refused lines that are listed.
 const NAMED: usize = 20;
 
-/// What would be done.
 #[derive(Debug, Default, Serialize)]
 pub struct Survey {
-    /// The file.
     pub input: String,
-    /// Lines that are not blank.
+    /// Without blank lines.
     pub lines: u64,
-    /// Jobs that would be called.
     pub to_call: u64,
     /// Those of them that may have been called already.
     pub in_doubt: u64,
     /// Jobs whose token has expired: they would end without a call.
     pub expired: u64,
-    /// Lines that ask for the same as a line before.
+    /// Lines that ask for the same call as an earlier line.
     pub repeated: u64,
     /// Lines that are no jobs.
     pub refused: u64,
     /// The first of them.
-    pub refused_lines: Vec<Refused>,
-    /// What is to be said of all lines besides.
+    pub refused_lines: Vec<RefusedLine>,
     pub remarks: Remarks,
-    /// Lines that ended before, by the journal.
+    /// Lines that have ended, by the journal.
     pub ended_before: u64,
-    /// Those of them that failed, and would not be taken up again.
+    /// Those of them that failed and would not be tried again.
     pub failed_before: u64,
-    /// Those of them whose token had expired, so that it was not called.
+    /// Those of them that expired, and were not called.
     pub expired_before: u64,
-    /// Those of them that are jobs, each another one.
+    /// Those of them that are jobs, without repeated ones.
     #[serde(skip)]
     jobs_before: u64,
     /// Whether the input was read to its end.
     pub finished: bool,
-    /// Why not: what stands behind that place is not counted.
+    /// The lines after this place are not counted.
     #[serde(skip)]
     pub fault: Option<ReadError>,
 }
 
-/// A line that is no job.
 #[derive(Debug, Serialize)]
-pub struct Refused {
-    /// Its number, from 1.
+pub struct RefusedLine {
+    /// From 1.
     pub line: u64,
-    /// Why, without any of its content.
+    /// Without any content of the line.
     pub detail: String,
 }
 
-/// Reads all of input and journal, and blocks for as long as that takes. Of an input that breaks off, it
-/// tells what stands before that place.
+/// Reads input and journal completely, and blocks meanwhile. A broken input is surveyed up to the fault.
 ///
-/// # Errors
-///
-/// [`BeginError`]: the sweep could not begin either.
-pub fn survey(settings: &Settings) -> Result<Survey, BeginError> {
+/// Fails if the sweep could not begin either.
+pub fn survey(settings: &SweepSettings) -> Result<Survey, BeginError> {
     let lines = open_input(settings)?;
     let (header, _) = header(settings)?;
     let has_lone_returns = || input::has_lone_returns(&settings.input);
-    let sweep = journal::Sweep {
+    let sweep = journal::ResumeCheck {
         header: &header,
         force: settings.force,
         has_lone_returns: &has_lone_returns,
@@ -80,12 +73,12 @@ pub fn survey(settings: &Settings) -> Result<Survey, BeginError> {
     let inspect = |journal: &PathBuf| {
         journal::inspect(journal, &sweep).map_err(|source| BeginError::journal(journal, source))
     };
-    let past = settings.journal.as_ref().map(inspect).transpose()?.flatten();
+    let state = settings.journal.as_ref().map(inspect).transpose()?.flatten();
     let mut survey = Survey { input: settings.input.display().to_string(), ..Survey::default() };
-    let now = SystemTime::now();
+    let now = SystemClock.now();
     for line in lines {
         match line {
-            Ok(line) => survey.add(line, past.as_ref(), settings.retry_failed, now),
+            Ok(line) => survey.add(line, state.as_ref(), settings.retry_failed, now),
             Err(fault) => survey.fault = Some(fault),
         }
     }
@@ -94,36 +87,46 @@ pub fn survey(settings: &Settings) -> Result<Survey, BeginError> {
 }
 
 impl Survey {
-    /// What to say of the expired jobs, those that ended before included, among all jobs.
-    #[must_use]
+    /// Returns the sentence on expired jobs among all jobs, with those that ended before.
     pub fn expiry(&self) -> Option<Expired> {
         let expired = self.expired + self.expired_before;
         Expired::of(expired, self.expired + self.to_call + self.jobs_before)
     }
 
-    fn add(&mut self, line: Line, past: Option<&Past>, retry_failed: bool, now: SystemTime) {
+    fn add(
+        &mut self,
+        line: InputLine,
+        state: Option<&JournalState>,
+        retry_failed: bool,
+        now: SystemTime,
+    ) {
         self.lines += 1;
         let number = line.number;
-        let standing = past.map_or(Standing::Fresh, |past| past.standing(number));
-        if let Some(fate) = past.and_then(|past| past.ended(number, retry_failed)) {
-            self.ended_before(fate);
+        let line_state = state.map_or(LineState::Fresh, |state| state.line_state(number));
+        if let Some(outcome) = state.and_then(|state| state.ended(number, retry_failed)) {
+            self.ended_before(outcome);
             return;
         }
         if let Some(remark) = line.remark() {
             self.remarks.add(remark);
         }
         match line.kind {
-            Kind::Job(job) if past.is_some_and(|past| past.proves(&job.key)) => self.repeated += 1,
-            Kind::Job(job) if job.has_expired(now) => self.expired += 1,
-            Kind::Job(_) => {
-                self.to_call += 1;
-                self.in_doubt += u64::from(standing.is_in_doubt());
+            LineKind::Job(InputJob { job, .. })
+                if state.is_some_and(|state| state.proves(&job.key())) =>
+            {
+                self.repeated += 1;
             }
-            Kind::Duplicate => self.repeated += 1,
-            Kind::Refused(refusal) => {
+            LineKind::Job(InputJob { job, .. }) if job.expired(|| now) => self.expired += 1,
+            LineKind::Job(_) => {
+                self.to_call += 1;
+                self.in_doubt += u64::from(line_state.is_in_doubt());
+            }
+            LineKind::Duplicate => self.repeated += 1,
+            LineKind::Refused(refusal) => {
                 self.refused += 1;
                 if self.refused_lines.len() < NAMED {
-                    self.refused_lines.push(Refused { line: number, detail: refusal.to_string() });
+                    self.refused_lines
+                        .push(RefusedLine { line: number, detail: refusal.to_string() });
                 }
             }
         }
@@ -131,23 +134,23 @@ impl Survey {
 }
 
 impl Survey {
-    fn ended_before(&mut self, fate: Fate) {
+    fn ended_before(&mut self, outcome: LineOutcome) {
         self.ended_before += 1;
-        match fate {
-            Fate::Failed(reason, _) => {
+        match outcome {
+            LineOutcome::Failed(reason, _) => {
                 self.failed_before += 1;
                 self.jobs_before += u64::from(reason != Reason::InvalidJob);
             }
-            Fate::Ended(ending) => {
-                self.expired_before += u64::from(ending == Ending::Expired);
+            LineOutcome::Ended(ending) => {
+                self.expired_before += u64::from(ending == Completion::Expired);
                 self.jobs_before += 1;
             }
-            Fate::Repeated => {}
+            LineOutcome::Repeated => {}
         }
     }
 }
 
-/// The survey for a person.
+/// For a person.
 impl fmt::Display for Survey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}: nothing was called, nothing was written", self.input)?;
@@ -172,7 +175,7 @@ impl fmt::Display for Survey {
             writeln!(f, "  {name:<34} {count:>12}")?;
         }
         write!(f, "{}", self.remarks)?;
-        for Refused { line, detail } in &self.refused_lines {
+        for RefusedLine { line, detail } in &self.refused_lines {
             writeln!(f, "line {line}: {detail}")?;
         }
         match self.refused.saturating_sub(self.refused_lines.len() as u64) {

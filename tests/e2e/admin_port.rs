@@ -1,4 +1,4 @@
-//! Whatever is done to the admin port, jobs go on, and it answers again when it is left alone.
+//! Bad connections to the admin port stop no job, and the port answers again afterwards.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -10,13 +10,13 @@ use crate::harness::{BULK, Endpoint, Message, Stage, token};
 const CONNECTIONS: usize = 10_000;
 /// Connections tried at a time: few enough for a machine that gives a process a thousand files.
 const AT_ONCE: usize = 500;
-/// How many of those stand at least before the jobs come: more than the port serves. The others wait
-/// for the kernel to take them.
+/// Open connections before the jobs are published: more than the port serves. The others wait for the
+/// kernel.
 const STANDING: u32 = 100;
 /// Jobs that must be revoked meanwhile.
 const JOBS: usize = 20;
 
-/// What a connection says before it falls silent and reads nothing, by turns.
+/// The bytes that a connection sends before it becomes silent, one kind after the other.
 fn sayings() -> Vec<Vec<u8>> {
     let texts = [
         "GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n".to_owned(),
@@ -39,7 +39,7 @@ fn sayings() -> Vec<Vec<u8>> {
     texts.into_iter().map(String::into_bytes).chain([not_http]).collect()
 }
 
-/// Connects, speaks, and stays for as long as the task lives.
+/// Connects, sends bytes, and stays open as long as the task lives.
 async fn stand(admin: SocketAddr, saying: Vec<u8>, connected: Arc<Semaphore>) {
     let Ok(stream) = TcpStream::connect(admin).await else { return };
     // Reset in the end: ten thousand orderly closes would use up the machine's ports.

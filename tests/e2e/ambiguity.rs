@@ -1,4 +1,4 @@
-//! The endpoint is not idempotent: what may have been revoked already must not be called a failure.
+//! The endpoint is not idempotent: a token that may already be revoked must not count as a plain failure.
 
 use crate::harness::{Answer, DEAD, Endpoint, INTERACTIVE, Launch, Message, Stage, token};
 
@@ -12,18 +12,17 @@ async fn hangs_then_rejects() -> Endpoint {
     .await
 }
 
-/// No more patient than a call needs that is answered at once, on a machine that is busy.
-fn impatient(stage: &Stage, endpoint: &Endpoint) -> Launch {
+/// Time-outs that are just long enough for an answered call on a busy machine.
+fn with_short_timeouts(stage: &Stage, endpoint: &Endpoint) -> Launch {
     stage.run(endpoint).set("endpoint.timeout", "5s").set("endpoint.connect_timeout", "5s")
 }
 
-/// A time-out followed by `01`: nobody can say whether the token was revoked, and the dead letter says
-/// exactly that.
+/// A time-out followed by `01`: the token may or may not be revoked, and the dead letter says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_time_out_followed_by_01_is_dead_lettered_as_rejected_after_ambiguity() {
     let stage = Stage::new().await;
     let endpoint = hangs_then_rejects().await;
-    let worker = impatient(&stage, &endpoint).ready().await;
+    let worker = with_short_timeouts(&stage, &endpoint).ready().await;
     stage.amqp.publish(INTERACTIVE, Message::job(&token(1))).await;
 
     let letters = stage.amqp.take(DEAD, 1).await;
@@ -40,12 +39,12 @@ async fn a_time_out_followed_by_01_is_dead_lettered_as_rejected_after_ambiguity(
     worker.stop().await;
 }
 
-/// The same by the operator's choice: acked, and counted as presumed, never as revoked.
+/// The same with the operator's setting: acked and counted as presumed revoked, never as revoked.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_time_out_followed_by_01_is_presumed_revoked_by_choice() {
     let stage = Stage::new().await;
     let endpoint = hangs_then_rejects().await;
-    let worker = impatient(&stage, &endpoint).presuming().ready().await;
+    let worker = with_short_timeouts(&stage, &endpoint).presuming().ready().await;
     stage.amqp.publish(INTERACTIVE, Message::job(&token(1))).await;
 
     let metrics = worker.until_processed("presumed_revoked", 1).await;
@@ -57,8 +56,8 @@ async fn a_time_out_followed_by_01_is_presumed_revoked_by_choice() {
     assert_eq!(stage.amqp.depth(DEAD).await.unwrap().ready, 0);
 }
 
-/// A worker that dies amid a call leaves the same doubt behind. Its successor knows only the broker's
-/// flag, which proves too little to presume anything, whatever the operator chose.
+/// A worker that dies during a call leaves the same ambiguity. The next worker knows only the broker's flag, which
+/// is not enough to presume the token revoked, whatever the setting.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redelivered_job_that_is_rejected_is_never_presumed_revoked() {
     let stage = Stage::new().await;

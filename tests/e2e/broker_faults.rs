@@ -1,5 +1,4 @@
-//! The broker goes away, closes, cancels or changes under the worker: a new session, soon, and no job
-//! lost.
+//! The broker goes away, closes, cancels or changes: the worker starts a new session soon and loses no job.
 
 use lapin::types::FieldTable;
 
@@ -14,8 +13,8 @@ use crate::harness::{
     worker::field,
 };
 
-/// No broker at the start: the worker lives, is not ready and says why, tries for ever, and logs the
-/// change and not each try. When the broker comes, it works.
+/// Without a broker at the start the worker runs, is not ready, says why, and retries for ever. It logs the change,
+/// not each try. When the broker is up, it consumes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_absent_at_the_start_is_waited_for() {
     let stage = Stage::new().await;
@@ -55,7 +54,7 @@ async fn a_broker_absent_at_the_start_is_waited_for() {
     assert!(refused.iter().all(|line| field(line, "cause").unwrap().contains(&address)));
 }
 
-/// What a fault does to the worker's session while calls are in hand.
+/// What a fault does to the worker's session while calls are in flight.
 async fn survives(fault: impl AsyncFnOnce(&mut Stage, &Relay), ended_by: &str) {
     const JOBS: usize = 10;
     let mut stage = Stage::new().await;
@@ -113,8 +112,8 @@ async fn a_close_by_the_operator_is_survived() {
     survives(close, "connection_lost").await;
 }
 
-/// A lane's queue is deleted: its consumer is cancelled, and the stream of deliveries merely ends. The
-/// queue is declared again, and the other lane goes on as well.
+/// A lane's queue is deleted: its consumer is cancelled, and the stream of deliveries just ends. The worker declares
+/// the queue again, and the other lane continues.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_consumer_is_survived() {
     let stage = Stage::new().await;
@@ -138,8 +137,8 @@ async fn a_cancelled_consumer_is_survived() {
     worker.stop().await;
 }
 
-/// Each queue of the family with an argument that is not ours: the worker ends at the start with exit
-/// code 2, names the queue, the difference and the ways out, and touches nothing.
+/// A queue of the family has a wrong argument: the worker ends at the start with exit code 2. It names the queue, the
+/// difference and the solutions, and changes nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_declared_with_other_arguments_ends_the_start() {
     let limited = table([
@@ -168,8 +167,8 @@ async fn a_queue_declared_with_other_arguments_ends_the_start() {
     }
 }
 
-/// The same met later, after a lost connection: the worker lives, is not ready, and says why; nothing
-/// is deleted or worked around. It recovers when the queue is as it should be.
+/// The same after a lost connection: the worker runs, is not ready, and says why. It deletes nothing, and recovers
+/// when the queue is correct.
 #[tokio::test(flavor = "multi_thread")]
 async fn other_arguments_met_later_make_the_worker_not_ready() {
     let stage = Stage::new().await;
@@ -196,8 +195,8 @@ async fn other_arguments_met_later_make_the_worker_not_ready() {
     worker.stop().await;
 }
 
-/// With `broker.declare = false` nothing is declared: what is absent is named and waited for, and what
-/// is found is used whatever its arguments.
+/// With `broker.declare = false` the worker declares nothing. It names absent queues and waits for them, and uses
+/// existing ones whatever their arguments.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topology_of_somebody_elses_is_only_looked_for() {
     let stage = Stage::new().await;

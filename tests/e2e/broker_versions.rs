@@ -1,5 +1,5 @@
-//! What differs from one RabbitMQ to the next and matters here: docs/rabbitmq.md tells it, and these tests hold it
-//! on whichever version they run.
+//! The differences between RabbitMQ versions that matter here. docs/rabbitmq.md lists them, and these tests check them
+//! on the version that they run on.
 
 mod limits;
 mod nodes;

@@ -1,5 +1,5 @@
-//! What one client, one token or a few calls can do to the others: next to nothing. Told by the order of the
-//! calls and by what was done when, not by their times.
+//! One client, one token or a few calls hardly affect the others. The tests assert the order of calls and endings, not
+//! their times.
 
 mod failing;
 mod hanging;
@@ -35,7 +35,7 @@ impl Clients {
         Self { stage, folder }
     }
 
-    /// A worker with the flow as it is without configuration, but for its waits.
+    /// A worker with the default flow and shorter waits.
     fn launch(&self, endpoint: &Endpoint) -> Launch {
         self.stage
             .run(endpoint)
@@ -52,7 +52,7 @@ fn job(client: &str, n: usize) -> Message {
     Message::new(json!({ "refresh_token": token(n), "client_id": client }).to_string())
 }
 
-/// Whose call it is.
+/// The client of a call.
 fn is_of(call: &Call, client: &str) -> bool {
     call.request.json()["client_id"] == client
 }

@@ -1,5 +1,4 @@
-//! Three workers on a cluster of three nodes, with jobs that keep coming: nodes and workers die, and no
-//! job is lost.
+//! Three workers on a cluster of three nodes, with a steady producer: nodes and workers die, and no job is lost.
 //!
 //! It takes a minute and all of the machine, so it runs by itself: `make test-cluster`.
 
@@ -22,7 +21,7 @@ use crate::harness::{
 const WORKERS: usize = 3;
 const QUEUES: [&str; 3] = [INTERACTIVE, BULK, DEAD];
 const PREFETCH: usize = 32;
-/// Calls a second of one worker: few, so that jobs are in hand and waiting at every fault.
+/// Calls a second of one worker: few, so that jobs are in flight and waiting at every fault.
 const RATE: usize = 100;
 /// Calls from one fault to the next, so that each strikes workers that are at work.
 const BETWEEN: usize = 500;
@@ -31,13 +30,12 @@ const BETWEEN: usize = 500;
 const HEARTBEAT: Duration = Duration::from_secs(10);
 /// The longest time without a revocation while a majority of the nodes is up. A node that dies closes
 /// its connections, the others elect a leader at once, and a worker tries the next host at once: all of
-/// it together is a fraction of a second. Whoever takes as long as a heartbeat needs to notice a silent
-/// peer, which is two of them, has not gone by these signs.
+/// it together is a fraction of a second. A worker that takes two heartbeats, the time to notice a
+/// silent peer, has not used these signals.
 const LONGEST_GAP: Duration = HEARTBEAT.saturating_mul(2);
 
-/// The leader of a queue dies, then a worker, then the node is back; then the majority dies and is
-/// back. Nothing is lost, no more is called twice than was in hand, and while a majority is up, the
-/// revocations go on without a gap.
+/// The leader of a queue dies, then a worker, then the node returns; then the majority dies and returns. Nothing is
+/// lost, no more jobs are called twice than were in flight, and with a majority the revocations continue.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes a minute and all of the machine: make test-cluster"]
 async fn three_workers_outlive_the_nodes_of_a_cluster() {
@@ -67,7 +65,9 @@ async fn three_workers_outlive_the_nodes_of_a_cluster() {
     join_all(lost.map(|place| cluster.node(place).kill())).await;
     // Jobs wait, and nobody is given any.
     for worker in &run.workers {
-        worker.until_metrics("nothing in hand", |metrics| metrics.sum("jobs_in_flight") == 0).await;
+        worker
+            .until_metrics("nothing in flight", |metrics| metrics.sum("jobs_in_flight") == 0)
+            .await;
     }
     assert!(run.feed.confirmed() > run.tokens_called(), "no job waited");
     join_all(lost.map(|place| cluster.node(place).restart())).await;
@@ -129,7 +129,7 @@ impl Run {
         calls.iter().map(|call| &call.token).collect::<BTreeSet<_>>().len()
     }
 
-    /// Lets the workers finish, and holds the books against what was sent.
+    /// Lets the workers finish, and compares the endings with the sent jobs.
     async fn end(self, cluster: &Cluster) {
         let gaps = self.gaps();
         let fed = self.feed.end().await;
@@ -143,7 +143,7 @@ impl Run {
         let mut lost_sessions = 2;
         for worker in self.workers {
             let metrics =
-                worker.until_metrics("nothing in hand", |m| m.sum("jobs_in_flight") == 0).await;
+                worker.until_metrics("nothing in flight", |m| m.sum("jobs_in_flight") == 0).await;
             lost_sessions += ["connection_lost", "channel_closed", "consumer_cancelled"]
                 .map(|ended_by| metrics.sessions(ended_by))
                 .iter()

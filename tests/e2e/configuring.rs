@@ -1,4 +1,4 @@
-//! A broken configuration is refused whole, before anything is touched.
+//! An invalid configuration is refused as a whole, before anything happens.
 
 use crate::harness::{Launch, canary};
 
@@ -51,8 +51,8 @@ async fn a_fault_in_a_file_is_reported_with_its_line() {
     assert!(worker.stderr().contains("absent.toml"), "{}", worker.stderr());
 }
 
-/// Presuming rests on what a parked job says of its past. Without a key any producer can write that, so the
-/// worker refuses to start, and says how to make one.
+/// Presuming relies on a parked job's history. Without a key any producer can forge it, so the worker refuses to start
+/// and says how to create one.
 #[tokio::test(flavor = "multi_thread")]
 async fn presuming_without_a_key_is_refused() {
     let presuming = |command: &str| {
@@ -120,8 +120,8 @@ async fn a_missing_secret_file_is_reported() {
     assert!(worker.stderr().contains("credentials.client_secret_file"), "{}", worker.stderr());
 }
 
-/// A pod gets variables for a service called like the worker. Exit code 2 alone would send people looking
-/// for a typing error of theirs.
+/// A pod gets variables for a service called like the worker. Exit code 2 alone would make people search
+/// for a typing error.
 #[tokio::test(flavor = "multi_thread")]
 async fn links_of_kubernetes_are_refused_with_the_switch_that_turns_them_off() {
     for subcommand in ["run", "check", "healthcheck", "enqueue"] {
@@ -143,8 +143,8 @@ async fn links_of_kubernetes_are_refused_with_the_switch_that_turns_them_off() {
     }
 }
 
-/// A secret with something around it that nobody sees is as wrong as another secret. What it can never
-/// hold is refused by every command that makes calls; what is odd is told by each, and by `check` in a row.
+/// A secret with invisible characters around it is as wrong as another secret. Every command that makes calls refuses
+/// impossible characters and warns of odd ones, and `check` shows them in a row.
 #[tokio::test(flavor = "multi_thread")]
 async fn characters_around_a_secret_are_told() {
     use crate::harness::{Endpoint, Swept};
@@ -196,7 +196,7 @@ async fn characters_around_a_secret_are_told() {
     assert_eq!(endpoint.count(), 1, "it is used as it is");
 }
 
-/// Wrong usage is told on standard error with exit code 2; help goes to standard output and exits 0.
+/// Wrong usage is reported on standard error with exit code 2; help goes to standard output with exit code 0.
 #[tokio::test(flavor = "multi_thread")]
 async fn usage_is_explained() {
     let (worker, status) = Launch::bare("runn").run().await;

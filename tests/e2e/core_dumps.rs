@@ -1,4 +1,4 @@
-//! A crash of a process that holds live tokens leaves none of them on a disk.
+//! A crash of a process with live tokens writes none of them to disk.
 
 use std::{fs, os::unix::process::ExitStatusExt as _, path::Path};
 
@@ -6,7 +6,7 @@ use crate::harness::{
     Answer, Endpoint, Gate, INTERACTIVE, Launch, Message, Stage, Swept, Worker, token,
 };
 
-/// What a shell does who wants a core dump, as many machines are set up to.
+/// The shell command that enables core dumps, as on many machines.
 const WANTED: &str = "ulimit -c unlimited";
 
 /// Ends a process as a crash would; returns whether the system wrote a core dump.
@@ -52,7 +52,7 @@ async fn a_worker_that_crashes_leaves_no_core_dump() {
     }
 }
 
-/// The proof that the machine would write one, and why none may be there by default: the token is in it.
+/// With the setting there is a core dump and it holds the token: this proves that the machine writes one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_core_dump_can_be_had_by_the_switch() {
     let (dumped, files) =
@@ -84,7 +84,7 @@ async fn a_sweep_that_crashes_leaves_no_core_dump() {
     }
 }
 
-/// What the process says of itself comes from `/proc/self`, which it reads all the same.
+/// The metrics of the process come from `/proc/self`, which it can still read.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_metrics_of_the_process_are_there_without_core_dumps() {
     let stage = Stage::new().await;

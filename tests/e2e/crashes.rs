@@ -1,4 +1,4 @@
-//! Whatever dies, and whenever: no job is lost, and only what was in hand is done twice.
+//! Crashes of any process at any time lose no job. Only jobs in flight are done twice.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use crate::harness::{
     broker::OwnBroker, token,
 };
 
-/// What dies when the ledger has seen the next share of the jobs.
+/// The fault after each share of the jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
     /// SIGKILL of the worker, and another one in its place.
@@ -40,15 +40,15 @@ const FAULTS: [Fault; 13] = {
 /// Five thousand jobs in both lanes through ten SIGKILLs of the worker and three restarts of the
 /// broker, against an endpoint that rejects every seventh token, and every second call for a token
 /// that it revoked. In the end each token was revoked or is in a dead letter, and the calls made twice
-/// are no more than what could be in hand at each fault.
+/// are no more than the jobs in flight at each fault.
 #[tokio::test(flavor = "multi_thread")]
 async fn five_thousand_jobs_survive_ten_kills_and_three_broker_restarts() {
     const JOBS: usize = 5_000;
     const PREFETCH: usize = 64;
     let broker = OwnBroker::start("", None).await;
     let mut stage = Stage::own(&broker).await;
-    let condemned = |n: usize| n.is_multiple_of(7);
-    let rejected: BTreeSet<String> = (0..JOBS).filter(|n| condemned(*n)).map(token).collect();
+    let is_rejected = |n: usize| n.is_multiple_of(7);
+    let rejected: BTreeSet<String> = (0..JOBS).filter(|n| is_rejected(*n)).map(token).collect();
     let rejects = rejected.clone();
     let endpoint = Endpoint::start(move |call| match (rejects.contains(&call.token), call.nth) {
         (false, 1) => Answer::revoked(),
@@ -109,14 +109,17 @@ async fn five_thousand_jobs_survive_ten_kills_and_three_broker_restarts() {
     assert_eq!(lost, Vec::<String>::new(), "jobs were lost");
     assert!(dead.is_superset(&rejected), "a rejected job has no dead letter");
     for letter in &letters {
-        // A rejected job that was in hand at a fault is redelivered, whether it was called or not.
+        // A rejected job that was in flight at a fault is redelivered, whether it was called or not.
         let reason = letter.reason();
         let plain = reason == "rejected" && rejected.contains(&letter.token());
         assert!(plain || reason == "rejected_after_ambiguity", "{reason}");
     }
     let repeated = endpoint.count() - JOBS;
-    let in_hand = 2 * PREFETCH * FAULTS.len();
-    assert!(repeated <= in_hand, "{repeated} calls were repeated, {in_hand} jobs were in hand");
+    let in_flight = 2 * PREFETCH * FAULTS.len();
+    assert!(
+        repeated <= in_flight,
+        "{repeated} calls were repeated, {in_flight} jobs were in flight"
+    );
 }
 
 /// A job that hangs, first of a thousand quick ones: the acks of the others do not wait for it, and
@@ -149,8 +152,7 @@ async fn a_straggler_among_a_thousand_quick_jobs_alone_comes_back() {
     assert!(back[0].redelivered);
 }
 
-/// Killed at once after a burst, with no time to ack anything: what comes back may have been settled,
-/// but nothing is gone that was not.
+/// Killed just after a burst, before any ack: settled jobs may be redelivered, but no unsettled job is gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_acked_before_it_is_settled() {
     const JOBS: usize = 600;

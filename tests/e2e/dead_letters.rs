@@ -1,10 +1,10 @@
-//! `revoker dead-letters`: what the person on call does about what died, against a real broker.
+//! `revoker dead-letters` against a real broker.
 
 mod blocked;
+mod browsing;
 mod discarding;
 mod exporting;
 mod killed;
-mod looking;
 mod memory;
 mod replaying;
 
@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::harness::{DEAD, Launch, Letter, Message, Stage, Worker, message::text, token};
 
 impl Stage {
-    /// An action on this stage's dead letters.
+    /// A command on this stage's dead letters.
     fn dead_letters(&self, action: &str) -> Launch {
         self.launch("dead-letters")
             .arg(action)
@@ -26,14 +26,14 @@ impl Stage {
             .set("broker.heartbeat", "60s")
     }
 
-    /// Declares the queues and lays letters into the dead one.
-    async fn bury(&self, letters: impl IntoIterator<Item = Message>) {
+    /// Declares the queues and publishes messages to the dead-letter queue.
+    async fn publish_dead(&self, letters: impl IntoIterator<Item = Message>) {
         self.amqp.declare_family().await;
         self.amqp.publish_all(DEAD, letters).await;
     }
 }
 
-/// A dead letter as a worker leaves it: of job `n`, dead for a minute.
+/// A dead letter as a worker publishes it: of job `n`, one minute old.
 fn dead(n: usize, reason: &str) -> Message {
     let lane = if n.is_multiple_of(2) { "interactive" } else { "bulk" };
     Message::job(&token(n))
@@ -50,20 +50,20 @@ fn dead(n: usize, reason: &str) -> Message {
 }
 
 impl Message {
-    /// Dead for so many seconds.
+    /// Sets when it died: this many seconds ago.
     fn dead_for(self, seconds: u64) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         self.header("x-revoker-dead-at", AMQPValue::Timestamp(now - seconds))
     }
 }
 
-/// What an action printed for a script.
+/// The JSON that a command printed.
 fn json(action: &Worker) -> Value {
     let stdout = action.stdout();
     serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{error}: {stdout}"))
 }
 
-/// The ids of the letters that a listing shows.
+/// The ids of the letters in a list.
 fn shown(listing: &Value) -> Vec<&str> {
     listing["letters"]
         .as_array()

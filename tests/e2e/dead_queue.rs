@@ -1,5 +1,5 @@
 //! The dead-letter queue is gone, refuses, or the broker takes no publishes: the verdict stays in
-//! hand, is published when that is possible again, and the endpoint is not called a second time.
+//! memory and is published later. The endpoint is not called a second time.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ async fn a_deleted_dead_letter_queue_is_declared_again() {
     assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
 }
 
-/// Where the worker may not declare, it waits for whoever may, and says so.
+/// A worker that may not declare the queue waits for it, and says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_letter_queue_that_stays_away_is_waited_for() {
     let stage = Stage::new().await;
@@ -56,10 +56,10 @@ async fn a_dead_letter_queue_that_stays_away_is_waited_for() {
     assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
 }
 
-/// A full dead-letter queue refuses. Settlements pile up in hand to a bound, past which no new job is
-/// taken; when there is room again, every verdict is published once and nothing was called twice.
+/// A full dead-letter queue refuses. Settlements wait in memory up to a bound; beyond it the worker
+/// takes no new job. When there is room again, every verdict is published once, and nothing is called twice.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_dead_letter_queue_stops_the_intake_and_loses_nothing() {
+async fn a_full_dead_letter_queue_stops_consuming_and_loses_nothing() {
     const JOBS: usize = 200;
     const PREFETCH: u32 = 32;
     let stage = Stage::new().await;

@@ -1,5 +1,5 @@
-//! Jobs for one token: one call, whose verdict is theirs as well. The endpoint here revokes a token
-//! once, and rejects it from then on: a second call would show as a false rejection.
+//! Jobs for one token share one call and its verdict. The endpoint here revokes a token once and rejects it
+//! afterwards, so a second call would show as a false rejection.
 
 use std::sync::{
     Arc,
@@ -20,7 +20,7 @@ async fn once(gates: &Gates) -> Endpoint {
     .await
 }
 
-/// A hundred at once, all in hand before the call ends; and one that comes after it.
+/// A hundred at once, all in flight before the call ends; and one that comes after it.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_token_queued_a_hundred_times_is_one_call() {
     const COPIES: usize = 100;
@@ -33,14 +33,14 @@ async fn one_token_queued_a_hundred_times_is_one_call() {
     }
     let worker = stage.run(&endpoint).set("endpoint.timeout", "10m").ready().await;
     let all = |metrics: &crate::harness::scrape::Scrape| metrics.sum("deliveries_total") >= COPIES;
-    worker.until_metrics("all copies in hand", all).await;
+    worker.until_metrics("all copies in flight", all).await;
     endpoint.until_count(1).await;
     gates.of(&token(1)).open();
 
     worker.until_processed("duplicate", COPIES - 1).await;
     stage.amqp.publish(INTERACTIVE, Message::job(&token(1))).await;
     worker.until_processed("duplicate", COPIES).await;
-    // The verdict is theirs before it is on the books of the one that was called for.
+    // The followers get the verdict before the called job is counted.
     let metrics = worker.until_processed("revoked", 1).await;
     assert_eq!(metrics.processed("duplicate"), COPIES);
     assert_eq!(metrics.processed("revoked"), 1);
@@ -80,17 +80,17 @@ async fn another_user_is_another_call_and_a_restart_forgets() {
     assert_eq!(endpoint.count(), 2 * jobs.len());
 }
 
-/// A leader that is parked leaves no verdict: the others try for themselves, one after the other, and
-/// when the endpoint is back the first to be answered answers for all.
+/// A parked leader leaves no verdict: the others are called one after the other. When the endpoint is back, the first
+/// verdict ends them all.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_is_parked_is_succeeded() {
     const COPIES: usize = 5;
     let stage = Stage::new().await;
-    let clear = Gate::default();
-    let sky = clear.clone();
+    let recovered = Gate::default();
+    let is_back = recovered.clone();
     let done = Arc::new(AtomicBool::new(false));
     let endpoint = Endpoint::start(move |_| {
-        if !sky.is_open() {
+        if !is_back.is_open() {
             // Not ambiguous: a rejection that follows would be a plain one.
             Answer::status(429)
         } else if done.swap(true, Ordering::SeqCst) {
@@ -110,7 +110,7 @@ async fn a_leader_that_is_parked_is_succeeded() {
         .await;
     let parked = r#"deferrals_total{how="parked",lane="bulk"}"#;
     worker.until_metrics("a stay of each", |metrics| metrics.value(parked) >= COPIES).await;
-    clear.open();
+    recovered.open();
 
     worker.until_processed("duplicate", COPIES - 1).await;
     let metrics = worker.until_processed("revoked", 1).await;
@@ -124,7 +124,7 @@ async fn a_leader_that_is_parked_is_succeeded() {
     }
 }
 
-/// A logout for a token that a sweep has in line already: the sweep's call takes the logout's place.
+/// A logout for a token that a sweep has queued: the sweep's call gets the logout's priority.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_logout_lends_its_lane_to_the_sweeps_call() {
     const SWEEP: usize = 20;
@@ -147,7 +147,7 @@ async fn a_logout_lends_its_lane_to_the_sweeps_call() {
     stage.amqp.publish_all(BULK, (1..=SWEEP).map(|n| Message::job(&token(n)))).await;
     let sweep =
         |metrics: &crate::harness::scrape::Scrape| metrics.sum("deliveries_total") == SWEEP + 1;
-    worker.until_metrics("the sweep in hand", sweep).await;
+    worker.until_metrics("the sweep in flight", sweep).await;
     stage.amqp.publish(INTERACTIVE, Message::job(&token(LOGOUT))).await;
     stage.amqp.publish(INTERACTIVE, Message::new("the last in line")).await;
     worker.until_processed("dead_lettered", 1).await;

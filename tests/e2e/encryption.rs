@@ -1,4 +1,4 @@
-//! TLS to both sides with private authorities; whoever cannot prove who they are is told nothing.
+//! TLS to both sides with private authorities. A peer with a wrong certificate gets nothing.
 
 use crate::harness::{
     Answer, Endpoint, INTERACTIVE, Message, Stage, broker::OwnBroker, pki::Authority, token,
@@ -6,7 +6,7 @@ use crate::harness::{
 };
 
 /// A broker and an endpoint, each with an authority of its own, and a broker that asks for a client
-/// certificate: with all of it configured a job is revoked; with any of it wrong nobody is trusted.
+/// certificate: with all of it configured a job is revoked; with any of it wrong no connection is made.
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_to_both_sides_with_private_authorities() {
     let (ours, theirs) = (Authority::new(), Authority::new());

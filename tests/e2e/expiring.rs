@@ -1,4 +1,4 @@
-//! Tokens that have died by themselves, by their producer's word, and what only looks like that.
+//! Tokens that have expired by their producer's claim, and dates that only seem to say so.
 
 use std::time::{Duration, SystemTime};
 
@@ -14,7 +14,7 @@ const ALLOWED_SKEW: Duration = Duration::from_secs(60);
 /// Further from the present than a test may take, and well within the allowed skew.
 const MARGIN: Duration = Duration::from_secs(30);
 
-/// What stands in `expires_at` where no moment does, and a word of the sentence that says so.
+/// Values of `expires_at` that are no time, and a word of the error.
 const NO_MOMENTS: [(&str, &str); 6] = [
     ("0", "is 0"),
     ("-1", "negative"),
@@ -39,7 +39,7 @@ fn summary(worker: &Worker) -> Value {
     })
 }
 
-/// A live token is not taken for a dead one: the job is a dead letter that names the unit.
+/// A live token does not count as expired: the job becomes a dead letter that names the unit.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_can_be_no_expiry_is_a_dead_letter_that_names_the_unit() {
     let stage = Stage::new().await;
@@ -64,7 +64,7 @@ async fn what_can_be_no_expiry_is_a_dead_letter_that_names_the_unit() {
     assert_eq!(endpoint.count(), 0);
 }
 
-/// Whoever issued the token may have a clock that is behind ours: within the allowed skew it is called.
+/// The issuer's clock may be behind ours: within the allowed skew the token is called.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_is_called_for_until_it_has_expired_by_every_clock() {
     let stage = Stage::new().await;
@@ -82,8 +82,8 @@ async fn a_token_is_called_for_until_it_has_expired_by_every_clock() {
     assert_eq!(endpoint.told(Said::Revoked), [token(1)].into());
 }
 
-/// A file whose dates are a year old is not called for. That it looks done must not go unnoticed: a row
-/// of its own, a sentence in the report, and a warning in the log.
+/// Lines whose dates are a year old are not called. The operator must notice that: a row of its own, a
+/// sentence in the report, and a warning in the log.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sweep_of_expired_tokens_says_so_in_dry_run_report_and_log() {
     let endpoint = Endpoint::willing().await;
@@ -97,29 +97,37 @@ async fn a_sweep_of_expired_tokens_says_so_in_dry_run_report_and_log() {
         (&some, [1, 2], "2 of 3 jobs have expired by their expires_at"),
     ] {
         let swept = of(lines);
-        let (look, _) = swept.launch(&endpoint).arg("--dry-run").run().await;
-        let table = look.stdout();
+        let (dry_run, _) = swept.launch(&endpoint).arg("--dry-run").run().await;
+        let table = dry_run.stdout();
         let row = |name| table.lines().find(|line| line.trim_start().starts_with(name)).unwrap();
         assert!(row("expired, not to be called").ends_with(&format!(" {}", counts[1])), "{table}");
         assert!(row("to be called").ends_with(&format!(" {}", counts[0])), "{table}");
-        assert!(table.contains(words) && look.stderr().contains(words), "{table}{}", look.stderr());
-        let (look, _) = swept.launch(&endpoint).arg("--dry-run").arg("--json").run().await;
+        assert!(
+            table.contains(words) && dry_run.stderr().contains(words),
+            "{table}{}",
+            dry_run.stderr()
+        );
+        let (dry_run, _) = swept.launch(&endpoint).arg("--dry-run").arg("--json").run().await;
         assert_eq!(
-            [&summary(&look)["to_call"], &summary(&look)["expired"]],
+            [&summary(&dry_run)["to_call"], &summary(&dry_run)["expired"]],
             counts.map(Value::from).each_ref()
         );
-        assert!(look.stderr().contains(words), "{}", look.stderr());
+        assert!(dry_run.stderr().contains(words), "{}", dry_run.stderr());
         assert_eq!(endpoint.count(), 0);
 
         let (run, _) = swept.launch(&endpoint).run().await;
         assert!(run.stdout().contains(words) && run.stderr().contains(words), "{}", run.stdout());
         assert_eq!(swept.lines_with("expired").len(), counts[1]);
         assert_eq!(endpoint.count(), counts[0]);
-        let (look, _) = swept.launch(&endpoint).arg("--dry-run").run().await;
-        let table = look.stdout();
+        let (dry_run, _) = swept.launch(&endpoint).arg("--dry-run").run().await;
+        let table = dry_run.stdout();
         let row = table.lines().find(|line| line.trim_start().starts_with("of these expired"));
         assert!(row.unwrap().ends_with(&format!(" {}", counts[1])), "{table}");
-        assert!(table.contains(words) && look.stderr().contains(words), "{table}{}", look.stderr());
+        assert!(
+            table.contains(words) && dry_run.stderr().contains(words),
+            "{table}{}",
+            dry_run.stderr()
+        );
         let (again, _) = swept.launch(&endpoint).arg("--json").run().await;
         assert_eq!(summary(&again)["lines"]["expired"], counts[1]);
         assert!(again.stderr().contains(words), "{}", again.stderr());
@@ -127,8 +135,8 @@ async fn a_sweep_of_expired_tokens_says_so_in_dry_run_report_and_log() {
     }
 }
 
-/// A file whose dates were wrong is mended: with force, what had expired is called for, and what is proved
-/// revoked is not called again. So are lines that got a wrong date from the command line.
+/// A file with wrong dates is corrected: with force, the expired lines are called, and revoked lines are not called
+/// again. The same holds for a wrong date from the command line.
 #[tokio::test(flavor = "multi_thread")]
 async fn expired_lines_are_taken_up_when_the_dates_are_mended() {
     let endpoint = Endpoint::willing().await;
@@ -155,8 +163,8 @@ async fn expired_lines_are_taken_up_when_the_dates_are_mended() {
     assert_eq!(endpoint.count(), 3);
 }
 
-/// The version before took 0, a lifetime or milliseconds for an expiry, and its journal says that live tokens
-/// had expired. The present rules judge those lines again.
+/// The earlier version accepted 0, a lifetime or milliseconds as an expiry, and its journal marks live tokens as
+/// expired. The current rules judge those lines again.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_earlier_journal_calls_expired_is_judged_again() {
     let endpoint = Endpoint::willing().await;
@@ -184,8 +192,8 @@ async fn what_an_earlier_journal_calls_expired_is_judged_again() {
     std::fs::write(swept.journal(), journal.join("\n") + "\n").unwrap();
     assert_eq!(swept.lines_with("expired"), [1, 2, 4, 5]);
 
-    let (look, _) = swept.launch(&endpoint).arg("--dry-run").arg("--json").run().await;
-    let told = summary(&look);
+    let (dry_run, _) = swept.launch(&endpoint).arg("--dry-run").arg("--json").run().await;
+    let told = summary(&dry_run);
     let counts = ["to_call", "in_doubt", "expired", "refused", "ended_before", "expired_before"];
     assert_eq!(counts.map(|name| told[name].as_u64().unwrap()), [1, 0, 1, 2, 1, 0]);
     for _ in 0..2 {
@@ -201,7 +209,7 @@ async fn what_an_earlier_journal_calls_expired_is_judged_again() {
     assert_eq!(swept.failed().into_keys().collect::<Vec<_>>(), [1, 5]);
 }
 
-/// The same of what is published: the worker will settle it without a call.
+/// `enqueue` counts expired jobs separately: the worker settles them without a call.
 #[tokio::test(flavor = "multi_thread")]
 async fn enqueue_counts_what_has_expired_by_itself() {
     let stage = Stage::new().await;
@@ -227,7 +235,7 @@ async fn enqueue_counts_what_has_expired_by_itself() {
     }
 }
 
-/// What no job may hold is no option either: exit code 2, with the sentence, before anything is done.
+/// The option refuses values that no job may have: exit code 2 with the error, before anything happens.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_option_takes_no_expiry_that_a_job_may_not_have() {
     let endpoint = Endpoint::willing().await;

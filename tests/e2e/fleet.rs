@@ -1,4 +1,4 @@
-//! Replicas that keep one rate together, by the consumers that the broker counts.
+//! Replicas share one rate by the number of consumers that the broker counts.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -10,12 +10,12 @@ use crate::harness::{Answer, BULK, Endpoint, INTERACTIVE, Launch, Message, Stage
 /// Calls per second of all replicas.
 const RATE: usize = 10;
 
-/// The endpoint's owner counts over so long.
+/// The window over which the endpoint's owner counts.
 const WINDOW: Duration = Duration::from_secs(5);
 
 const PER_WINDOW: usize = RATE * 5;
 
-/// So soon after a change the rate is used again.
+/// The time after a change until the rate is used again.
 const BACK_WITHIN: Duration = Duration::from_secs(15);
 
 /// Replicas that the test starts.
@@ -63,8 +63,8 @@ async fn calls_of(worker: &Worker) -> usize {
     worker.metrics().await.calls("revoked")
 }
 
-/// Three share it, one of them is killed, two more come. The endpoint's own times show that the rate was never passed,
-/// but for the one call of each replica that a bucket may hold, and that it was used again soon.
+/// Three replicas share the rate, one is killed, two are added. The endpoint's times show that the rate was never
+/// exceeded, except for one call per replica, and that it was used again soon.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fleet_keeps_one_rate_while_replicas_come_and_die() {
     let stage = Stage::new().await;

@@ -1,4 +1,4 @@
-//! A broker that ends a connection before it is made.
+//! A broker that closes a connection during the handshake.
 
 use std::{
     io,
@@ -17,8 +17,8 @@ use tokio::{
 
 use crate::harness::{BULK, Endpoint, Message, Stage, token};
 
-/// The broker hangs up in the midst of the handshake, at each of its steps, as one does that is being
-/// stopped. The next try is made at once, however much time a connection has.
+/// The broker closes the connection at each step of the handshake, as a stopping broker does. The worker tries again at
+/// once, whatever the time-out.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_hangs_up_in_the_handshake_is_tried_again() {
     /// Frames of the broker's that the first connections get: none; its start; that and its tuning.

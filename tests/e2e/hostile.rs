@@ -1,5 +1,5 @@
-//! A message's content cannot steer the worker: nothing that a producer puts into properties or
-//! headers moves, hides, multiplies or kills what the worker publishes about it.
+//! A message's content cannot steer the worker: no property or header of a producer
+//! redirects, hides, copies or expires the messages that the worker publishes about it.
 
 use lapin::types::{AMQPValue, FieldTable};
 
@@ -15,7 +15,7 @@ use crate::harness::{
 const RETRY: &str = "revocations.retry.interactive.1s";
 /// A queue that a steered message would be copied to.
 const TRAP: &str = "trap";
-/// Where a copy goes that expires in the trap before anybody has looked.
+/// The queue for copies that expire in the trap before a test reads it.
 const SPRUNG: &str = "trap.sprung";
 /// The expiration of the hostile messages, in milliseconds.
 const EXPIRATION: &str = "3000";
@@ -34,8 +34,8 @@ fn death(queue: &str) -> AMQPValue {
     ]))
 }
 
-/// Everything that a hostile or careless producer can do at once: expire the dead letter, copy it
-/// elsewhere, name a user that is not ours, and forge the broker's own record of deaths.
+/// A message with every attack at once: an expiration, copies to another queue, a foreign user, and a forged record of
+/// deaths.
 fn hostile(token: &str) -> Message {
     let deaths = [death(RETRY), death(INTERACTIVE), death(DEAD)];
     Message::job(token)
@@ -57,7 +57,7 @@ fn hostile(token: &str) -> Message {
         .header("tenant", text("eu"))
 }
 
-/// Holds what a message of the product must not have inherited.
+/// Asserts that a message of the product inherited none of the attacks.
 fn assert_disarmed(letter: &Letter) {
     assert_eq!(letter.properties.expiration(), &None);
     assert_eq!(letter.properties.user_id(), &None);
@@ -83,7 +83,7 @@ async fn spring_the_trap(stage: &Stage) {
     .await;
 }
 
-/// Holds that nothing that the worker published was copied.
+/// Asserts that nothing that the worker published was copied.
 async fn assert_nothing_in_the_trap(stage: &Stage) {
     for queue in [TRAP, SPRUNG] {
         assert_eq!(stage.amqp.depth(queue).await.unwrap().ready, 0, "{queue} holds a copy");
@@ -133,18 +133,18 @@ async fn a_hostile_message_becomes_an_ordinary_dead_letter() {
     assert_eq!(endpoint.count(), 1);
 }
 
-/// The same message parked: the forged deaths do not make the broker drop it as a cycle, nothing
-/// expires early, and it comes back and is revoked.
+/// The same message parked: the broker does not drop it as a cycle because of the forged deaths, nothing expires
+/// early, and it returns and is revoked.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hostile_message_is_parked_and_comes_back() {
     let stage = Stage::new().await;
-    let (endpoint, clear) = Endpoint::failing(Answer::revoked).await;
+    let (endpoint, recovered) = Endpoint::failing(Answer::revoked).await;
     let worker = stage.run(&endpoint).set("retry.hold", "100ms").ready().await;
     spring_the_trap(&stage).await;
     let parked = r#"deferrals_total{how="parked",lane="interactive"}"#;
     worker.until_metrics("three stays", |metrics| metrics.value(parked) >= 3).await;
     outlast_the_expiration(&stage).await;
-    clear.open();
+    recovered.open();
 
     worker.until_processed("revoked", 1).await;
     stage.host.until_acked(&[INTERACTIVE, RETRY]).await;
@@ -155,8 +155,7 @@ async fn a_hostile_message_is_parked_and_comes_back() {
     assert_nothing_in_the_trap(&stage).await;
 }
 
-/// What lies in the retry queue is disarmed: with a long stay, an inherited expiration would end it
-/// early.
+/// The parked message has none of the attacks: an inherited expiration would end a long delay early.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_parked_hostile_message_is_disarmed() {
     let stage = Stage::new().await;
@@ -177,7 +176,7 @@ async fn a_parked_hostile_message_is_disarmed() {
     assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
 }
 
-/// A past that would exhaust the job, excuse its rejection, or name its reason; with a MAC that is made up.
+/// A history that would exhaust the job, excuse its rejection, or name its reason, with an invented MAC.
 fn forged(token: &str) -> Message {
     Message::job(token)
         .header("x-revoker-attempts", AMQPValue::LongInt(1_000_000))
@@ -194,12 +193,11 @@ fn forged(token: &str) -> Message {
         .header("x-revoker-replays", AMQPValue::LongInt(3))
 }
 
-/// A forged past neither exhausts a job, nor makes its rejection ambiguous, nor has it presumed revoked, and
-/// does not reach the dead letter. However it comes: with our headers alone; with the broker's record of a
-/// stay, which it leaves as a producer wrote it; through a retry queue, where the record is real; with the
-/// whole history of another job, MAC included.
+/// A forged history does not exhaust a job, make its rejection ambiguous, have it presumed revoked, or reach the dead
+/// letter. The forgery has only our headers; or also the broker's record of a death, which the broker does not change;
+/// or passes through a retry queue, so that the record is real; or copies the history of another job with its MAC.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_forged_past_is_ignored() {
+async fn a_forged_history_is_ignored() {
     let stage = Stage::new().await;
     let endpoint = Endpoint::start(|call| {
         if call.token == token(0) { Answer::status(503) } else { Answer::rejected() }
@@ -258,7 +256,7 @@ async fn a_forged_past_is_ignored() {
     worker.stop().await;
 }
 
-/// Takes the one job that is parked, or is about to be.
+/// Takes the one parked job, and waits for it if necessary.
 async fn take_parked(stage: &Stage) -> Letter {
     eventually("a parked job", async || {
         stage.amqp.take_all(RETRY).await.into_iter().next().ok_or_else(|| "none".to_owned())
@@ -266,10 +264,9 @@ async fn take_parked(stage: &Stage) -> Letter {
     .await
 }
 
-/// With the key, what a worker itself wrote of a job is believed after its stay, and by another worker: the
-/// attempt that may have worked excuses the rejection.
+/// With the key, a worker believes the history that another worker wrote: the ambiguous attempt excuses the rejection.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_real_past_is_believed_by_its_mac() {
+async fn a_real_history_is_believed_by_its_mac() {
     let stage = Stage::new().await;
     let (endpoint, failing) = Endpoint::failing(Answer::rejected).await;
     let launch = stage.run(&endpoint).presuming().set("retry.hold", "100ms");
@@ -293,15 +290,15 @@ async fn a_real_past_is_believed_by_its_mac() {
     assert_eq!(stage.amqp.depth(DEAD).await.unwrap().ready, 0);
 }
 
-/// Without a key, the broker's record of a stay has to do, and a producer can write it. All that buys it is a
-/// dead letter of its own job, after the call that every job gets.
+/// Without a key the worker relies on the broker's record of a death, which a producer can forge. That only makes its
+/// own job a dead letter, after the call that every job gets.
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_key_a_forged_past_costs_its_producer_a_dead_letter() {
+async fn without_a_key_a_forged_history_costs_its_producer_a_dead_letter() {
     let stage = Stage::new().await;
-    let sick = token(1);
-    let is_sick = sick.clone();
+    let failing = token(1);
+    let is_failing = failing.clone();
     let endpoint = Endpoint::start(move |call| {
-        if call.token == is_sick { Answer::status(429) } else { Answer::rejected() }
+        if call.token == is_failing { Answer::status(429) } else { Answer::rejected() }
     })
     .await;
     let launch = stage.run(&endpoint).set("retry.hold", "100ms");
@@ -311,7 +308,7 @@ async fn without_a_key_a_forged_past_costs_its_producer_a_dead_letter() {
     let letters = stage.amqp.take(DEAD, 1).await;
     assert_eq!(letters[0].reason(), "rejected_after_ambiguity");
 
-    stage.amqp.publish(INTERACTIVE, out_of_retry(forged(&sick))).await;
+    stage.amqp.publish(INTERACTIVE, out_of_retry(forged(&failing))).await;
     // Given up while others are answered.
     let mut others = 1;
     let exhausted = loop {
@@ -323,12 +320,12 @@ async fn without_a_key_a_forged_past_costs_its_producer_a_dead_letter() {
             break stage.amqp.take_all(DEAD).await;
         }
     };
-    let letter = exhausted.iter().find(|letter| letter.token() == sick).expect("it is dead");
+    let letter = exhausted.iter().find(|letter| letter.token() == failing).expect("it is dead");
     assert_eq!(letter.reason(), "exhausted");
     assert!(
         exhausted
             .iter()
-            .filter(|letter| letter.token() != sick)
+            .filter(|letter| letter.token() != failing)
             .all(|letter| letter.reason() == "rejected")
     );
     worker.stop().await;

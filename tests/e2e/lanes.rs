@@ -1,5 +1,5 @@
-//! What breaks one lane's connection does not stop the other lane, and whoever is on call learns which lane it is,
-//! why, and what to do.
+//! A fault of one lane's connection does not stop the other lane, and the operator learns the lane, the cause and what
+//! to do.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use crate::harness::{
     relay::Relay, token, web::Page, worker::field,
 };
 
-/// Jobs of the lane that goes on.
+/// Jobs of the lane that continues.
 const JOBS: usize = 200;
 
 /// What `/readyz` says of the consumer.
@@ -128,7 +128,7 @@ async fn rights_that_the_interactive_lane_lacks_do_not_stop_sweeps() {
 }
 
 /// The operator closes every connection, and says why: `/readyz` and the log say it too. New connections are
-/// not answered, so that the worker cannot be ready again before anybody has looked.
+/// not answered, so that the worker cannot be ready again before the test has checked.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_reason_of_a_close_is_told() {
     let mut stage = Stage::new().await;
@@ -154,7 +154,7 @@ async fn the_reason_of_a_close_is_told() {
 async fn the_reason_of_a_close_is_told_without_a_consumer() {
     const FEW: usize = 10;
     let stage = Stage::new().await;
-    let (endpoint, clear) = Endpoint::failing(Answer::revoked).await;
+    let (endpoint, recovered) = Endpoint::failing(Answer::revoked).await;
     let launch = stage.run(&endpoint).set("flow.pause.after_failures", 5);
     let worker = launch.set("flow.pause.probe_initial", "100ms").ready().await;
     stage.amqp.publish_all(INTERACTIVE, (0..FEW).map(|n| Message::job(&token(n)))).await;
@@ -164,7 +164,7 @@ async fn the_reason_of_a_close_is_told_without_a_consumer() {
     assert_eq!(causes(&worker, "bulk"), Vec::<String>::new());
     let causes = causes(&worker, "interactive");
     assert!(causes[0].contains("window of maintenance"), "{causes:?}");
-    clear.open();
+    recovered.open();
     worker.until_processed("revoked", FEW).await;
     worker.stop().await;
 }
@@ -187,8 +187,8 @@ async fn an_internal_error_of_the_broker_is_told_and_stops_one_lane_alone() {
     worker.stop().await;
 }
 
-/// Whatever the bulk lane is brought cuts its connection: the logouts are all done, each with one call. In the
-/// end the lane's first messages are under suspicion, the log falls silent, and the depth of its queue is told.
+/// Every delivery of the bulk lane cuts its connection. The logouts are all done, each with one call. In the end the
+/// worker suspects the lane's first messages, stops logging, and still reports the depth of its queue.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lane_whose_deliveries_break_its_connection_does_not_stop_the_other() {
     let stage = Stage::new().await;
@@ -224,17 +224,17 @@ async fn a_lane_whose_deliveries_break_its_connection_does_not_stop_the_other() 
 
 /// After a pause each lane consumes again by itself: logouts do not wait for bulk jobs whose calls hang.
 #[tokio::test(flavor = "multi_thread")]
-async fn logouts_do_not_wait_for_bulk_jobs_in_hand_after_a_pause() {
+async fn logouts_do_not_wait_for_bulk_jobs_in_flight_after_a_pause() {
     const PREFETCH: usize = 8;
     const FAILING: usize = 6;
     let stage = Stage::new().await;
-    let (clear, over) = (Gate::default(), Gate::default());
-    let (sky, end) = (clear.clone(), over.clone());
+    let (recovered, over) = (Gate::default(), Gate::default());
+    let (is_back, end) = (recovered.clone(), over.clone());
     let bulk: Vec<String> = (0..PREFETCH).map(token).collect();
     let hanging = bulk.clone();
-    let endpoint = Endpoint::start(move |call| match (hanging.contains(&call.token), &sky) {
+    let endpoint = Endpoint::start(move |call| match (hanging.contains(&call.token), &is_back) {
         (true, _) => Answer::revoked().after(&end),
-        (false, sky) if sky.is_open() => Answer::revoked(),
+        (false, is_back) if is_back.is_open() => Answer::revoked(),
         (false, _) => Answer::status(503),
     })
     .await;
@@ -251,12 +251,12 @@ async fn logouts_do_not_wait_for_bulk_jobs_in_hand_after_a_pause() {
     let failing = (0..FAILING).map(|n| Message::job(&token(PREFETCH + n)));
     stage.amqp.publish_all(INTERACTIVE, failing).await;
     worker.until_said("paused again", 1).await;
-    clear.open();
+    recovered.open();
     worker.until_processed("revoked", FAILING).await;
 
     goes_on(&stage, &worker, &endpoint, INTERACTIVE, JOBS).await;
-    let in_hand = worker.metrics().await.value("jobs_in_flight{state=\"calling\"}");
-    assert_eq!(in_hand, PREFETCH, "the bulk jobs did not hang");
+    let in_flight = worker.metrics().await.value("jobs_in_flight{state=\"calling\"}");
+    assert_eq!(in_flight, PREFETCH, "the bulk jobs did not hang");
     over.open();
     worker.until_processed("revoked", FAILING + JOBS + PREFETCH).await;
     worker.stop().await;

@@ -1,8 +1,8 @@
-//! The whole product as its users meet it: the real binary, a real RabbitMQ, a real HTTP server.
+//! End-to-end tests: the real binary, a real RabbitMQ, a real HTTP server.
 //!
-//! Faults are fired by what the endpoint's ledger or the broker shows, never by the clock, and every
-//! test of a fault asserts that its fault happened. The output of every process is searched for the
-//! canaries that all tokens, secrets and passwords here contain.
+//! The endpoint's ledger or the broker triggers each fault, never the clock, and every test of a fault asserts that its
+//! fault happened. The harness searches the output of every process for canaries, which all tokens, secrets and
+//! passwords contain.
 
 #![allow(
     clippy::expect_used,
@@ -21,7 +21,6 @@ mod broker_versions;
 mod chaos;
 mod clients;
 mod cluster;
-mod condemned;
 mod configuring;
 mod core_dumps;
 mod crashes;
@@ -35,6 +34,7 @@ mod fleet;
 mod handshakes;
 mod hostile;
 mod lanes;
+mod long_outage;
 mod monitoring;
 #[cfg(feature = "otlp")]
 mod otlp;
@@ -44,18 +44,18 @@ mod pauses;
 mod poison;
 mod publishing;
 mod rejecting;
+mod rejection_limit;
 mod replicas;
 mod retrying;
 mod revoking;
 mod rotation;
+mod scheduling;
 mod secrecy;
 mod stopping;
 mod sweep_crashes;
 mod sweep_files;
-mod sweep_weather;
+mod sweep_outages;
 mod sweeping;
 mod traces;
-mod turns;
 mod waiting;
-mod weather;
 mod wrong_secret;

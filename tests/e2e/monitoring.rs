@@ -1,4 +1,4 @@
-//! What an operator sees: metrics that exist from the start and mean what they say, and probes.
+//! Metrics that exist from the start and are correct, and probes.
 
 use std::{
     io::Write as _,
@@ -181,7 +181,7 @@ async fn queue_depths_are_sampled() {
     worker.stop().await;
 }
 
-/// `promtool check metrics` has nothing to say.
+/// `promtool check metrics` finds no fault.
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_pass_promtool() {
     let stage = Stage::new().await;
@@ -210,18 +210,16 @@ async fn metrics_pass_promtool() {
 async fn only_a_job_that_ends_badly_is_logged() {
     const GOOD: usize = 100;
     let stage = Stage::new().await;
-    let sick = token(0);
-    let is_sick = sick.clone();
-    let endpoint =
-        Endpoint::start(
-            move |call| {
-                if call.token == is_sick { Answer::rejected() } else { Answer::revoked() }
-            },
-        )
-        .await;
+    let rejected_token = token(0);
+    let is_rejected = rejected_token.clone();
+    let endpoint = Endpoint::start(move |call| {
+        if call.token == is_rejected { Answer::rejected() } else { Answer::revoked() }
+    })
+    .await;
     let worker = stage.run(&endpoint).ready().await;
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    let message = Message::job(&sick).id("sick-job").header("traceparent", text(trace));
+    let message =
+        Message::job(&rejected_token).id("rejected-job").header("traceparent", text(trace));
     stage.amqp.publish(INTERACTIVE, message).await;
     stage.amqp.publish_all(INTERACTIVE, (1..=GOOD).map(|n| Message::job(&token(n)))).await;
     worker.until_processed("revoked", GOOD).await;
@@ -235,13 +233,13 @@ async fn only_a_job_that_ends_badly_is_logged() {
     let of_jobs: Vec<_> = lines.iter().filter(|line| field(line, "job_id").is_some()).collect();
     assert_eq!(of_jobs.len(), 1, "{of_jobs:#?}");
     let line = of_jobs[0].to_string();
-    for part in ["sick-job", "rejected", "interactive", "0af7651916cd43dd8448eb211c80319c"] {
+    for part in ["rejected-job", "rejected", "interactive", "0af7651916cd43dd8448eb211c80319c"] {
         assert!(line.contains(part), "no {part} in {line}");
     }
     assert!(lines.len() < GOOD / 4, "{lines:#?}");
 }
 
-/// `revoker healthcheck` says what `/readyz` says, by its exit code.
+/// The exit code of `revoker healthcheck` equals the state of `/readyz`.
 #[tokio::test(flavor = "multi_thread")]
 async fn healthcheck_asks_the_worker() {
     let stage = Stage::new().await;

@@ -11,7 +11,7 @@ use crate::harness::{
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-/// A span, as far as these tests look at it.
+/// The parts of a span that these tests check.
 #[derive(Debug, Clone, Default)]
 struct Span {
     trace: String,

@@ -1,5 +1,5 @@
-//! A long backlog, and an endpoint that is away for a while: nothing is condemned, next to nothing is
-//! parked, the endpoint is left alone but for a probe now and then, and in the end all is revoked.
+//! A long backlog and an endpoint that is away for a while. Nothing is dead-lettered, almost nothing is
+//! parked, the endpoint gets only probes, and in the end every token is revoked.
 //!
 //! With `REVOKER_FULL` set the outage lasts a minute under the worker's own defaults. Otherwise hold,
 //! probes and outage are scaled down alike, so that every run passes through all that a long one does.

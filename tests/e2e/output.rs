@@ -1,5 +1,4 @@
-//! What commands print: where it cannot be written, they fail and say so; where nobody reads any more,
-//! they end quietly.
+//! The output of commands: a failed write is an error; a closed reader is not.
 
 use std::{fs, process::Command};
 
@@ -69,7 +68,7 @@ async fn output_that_cannot_be_written_is_a_failure() {
     assert_eq!(enqueued.len(), 4 * 3, "each run of enqueue has published its three jobs");
 }
 
-/// Whoever publishes from a script must not take a summary that is lost for jobs that are.
+/// A script must not take a lost summary for lost jobs.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_summary_of_published_jobs_is_told_apart() {
     let stage = Stage::new().await;
@@ -86,8 +85,7 @@ async fn a_lost_summary_of_published_jobs_is_told_apart() {
     );
 }
 
-/// A reader that goes away, like `head`, has what it wanted: no word about it, and the exit code is that
-/// of the work.
+/// A reader that closes early, like `head`, is no error, and the exit code is that of the work.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_goes_away_is_no_failure() {
     let stage = Stage::new().await;

@@ -1,96 +1,154 @@
-//! Time in a pause counts towards nothing: neither a stay in a retry queue nor a restart changes that.
+//! During a pause the operator sees its cause, and no single job can prolong it.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
-use crate::harness::{Answer, DEAD, Endpoint, Gate, INTERACTIVE, Message, Stage, token};
+use serde_json::Value;
 
-/// Longer than a worker needs to start and to pause again, however slow the machine is.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(6);
+use crate::harness::{
+    Answer, BULK, DEAD, Endpoint, Gate, INTERACTIVE, Launch, Message, Said, Stage, token,
+    worker::field,
+};
 
-/// Failed probes of the first worker: so many intervals take longer than that.
-const PROBES: usize = 16;
-const PROBE_MAX: Duration = Duration::from_millis(500);
-
-/// What the endpoint does for the job that fails once more after the outage.
-#[derive(Clone, Default)]
-struct Script {
-    back: Arc<AtomicBool>,
-    /// Others that were answered.
-    answered: Arc<AtomicUsize>,
-    /// Its call began while others are answered.
-    held: Gate,
-    /// It may fail.
-    released: Gate,
+/// Makes the worker pause soon and probe often.
+fn pausing_soon(launch: Launch) -> Launch {
+    launch
+        .set("flow.concurrency.max", 4)
+        .set("flow.pause.after_failures", 5)
+        .set("flow.pause.probe_initial", "100ms")
+        .set("flow.pause.probe_max", "400ms")
 }
 
-impl Script {
-    fn answer(&self, sick: bool) -> Answer {
-        if !self.back.load(Ordering::SeqCst) {
-            return Answer::status(503);
-        }
-        if !sick {
-            self.answered.fetch_add(1, Ordering::SeqCst);
-            return Answer::revoked();
-        }
-        if self.answered.load(Ordering::SeqCst) == 0 {
-            return Answer::status(503);
-        }
-        if self.held.is_open() {
-            return Answer::revoked();
-        }
-        self.held.open();
-        Answer::status(503).after(&self.released)
-    }
-}
-
-/// A job is parked in an outage, and its worker is restarted in the middle of it. Then the endpoint answers others, and
-/// the job fails once more, long after `retry.give_up_after` by the time of day.
+/// While nothing is answered `/readyz` says yes, and that the flow waits, why and since when; the
+/// metric and the log agree, and each change of the phase is one line.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_outage_longer_than_give_up_after_gives_up_nothing() {
+async fn a_pause_is_shown_and_the_worker_stays_ready() {
     let stage = Stage::new().await;
-    let script = Script::default();
-    let (sick, does) = (token(0), script.clone());
-    let is_sick = sick.clone();
-    let endpoint = Endpoint::start(move |call| does.answer(call.token == is_sick)).await;
-    let launch = stage
-        .run(&endpoint)
-        .set("retry.initial", "25ms")
-        .set("retry.max", "50ms")
-        .set("retry.hold", humantime::format_duration(GIVE_UP_AFTER))
-        .set("retry.give_up_after", humantime::format_duration(GIVE_UP_AFTER))
-        .set("retry.park", "200ms")
-        .set("flow.pause.after_failures", 3)
-        .set("flow.pause.probe_initial", humantime::format_duration(PROBE_MAX))
-        .set("flow.pause.probe_max", humantime::format_duration(PROBE_MAX));
+    let recovered = Gate::default();
+    let is_back = recovered.clone();
+    let endpoint =
+        Endpoint::start(
+            move |_| if is_back.is_open() { Answer::revoked() } else { Answer::status(503) },
+        )
+        .await;
+    let worker = pausing_soon(stage.run(&endpoint))
+        // A cancelled consumer counts as long as it has unacked deliveries.
+        .set("retry.hold", "1s")
+        // A worker that stood still until the next probe would tell of the probe alone.
+        .set("flow.pause.probe_initial", "1s")
+        .set("flow.pause.probe_max", "1s")
+        .ready()
+        .await;
+    let flow = |body: &str| {
+        let body: Value = serde_json::from_str(body).unwrap();
+        (body["state"].clone(), body["parts"]["flow"].clone())
+    };
+    let (ready, part) = flow(&worker.page("/readyz").await.body);
+    assert_eq!((ready.as_str(), part["state"].as_str()), (Some("ready"), Some("ready")));
+    assert_eq!(worker.metrics().await.value("paused"), 0);
 
-    let first = launch.ready().await;
-    stage.amqp.publish(INTERACTIVE, Message::job(&sick)).await;
-    first.until_said("paused again", PROBES).await;
-    first.stop().await;
-    let second = launch.ready().await;
-    second.until_said("paused again", 2).await;
-    let calls = endpoint.of(&sick);
-    let lasted = calls[calls.len() - 1].arrived - calls[0].arrived;
-    assert!(lasted > GIVE_UP_AFTER, "the outage lasted no longer than {lasted:?}");
+    let published = time::OffsetDateTime::now_utc();
+    stage.amqp.publish_all(INTERACTIVE, (0..10).map(|n| Message::job(&token(n)))).await;
+    worker.until_said("paused again", 2).await;
+    let page = worker.page("/readyz").await;
+    let (ready, part) = flow(&page.body);
+    assert_eq!(page.status, 200, "{}", page.body);
+    assert_eq!((ready.as_str(), part["state"].as_str()), (Some("waiting"), Some("waiting")));
+    let reason = part["reason"].as_str().unwrap();
+    assert!(reason.contains("does not answer"), "{reason}");
+    let since = part["since"].as_str().unwrap();
+    let format = &time::format_description::well_known::Rfc3339;
+    let since = time::OffsetDateTime::parse(since, format).unwrap();
+    // To the second.
+    assert!(since >= published.replace_nanosecond(0).unwrap(), "paused since {since}");
+    assert!(since <= time::OffsetDateTime::now_utc(), "paused since {since}");
+    assert_eq!(worker.metrics().await.value("paused"), 1);
+    // The consumers are cancelled: the backlog stays where it is safe.
+    stage.amqp.until_depth(INTERACTIVE, "have no consumer", |depth| depth.consumers == 0).await;
+    recovered.open();
 
-    script.back.store(true, Ordering::SeqCst);
-    stage.amqp.publish(INTERACTIVE, Message::job(&token(1))).await;
-    second.until_said("running again", 1).await;
-    script.held.passed().await;
-    stage.amqp.publish(INTERACTIVE, Message::job(&token(2))).await;
-    second.until_processed("revoked", 2).await;
-    script.released.open();
+    let metrics = worker.until_processed("revoked", 10).await;
+    assert!(metrics.calls("http_5xx") >= 5, "the fault happened");
+    worker.until_said("running again", 1).await;
+    assert_eq!(worker.metrics().await.value("paused"), 0);
+    worker.until_page("/readyz", "ready", |page| flow(&page.body).1["state"] == "ready").await;
+    stage.amqp.until_depth(INTERACTIVE, "have its consumer", |depth| depth.consumers == 1).await;
+    let phases: Vec<String> = worker
+        .log_lines()
+        .iter()
+        .filter_map(|line| field(line, "message"))
+        .filter(|message| ["paused", "probing", "running"].iter().any(|p| message.starts_with(p)))
+        .map(|message| message.split(':').next().unwrap().to_owned())
+        .collect();
+    let failed = worker.said("paused again").len();
+    let mut expected = vec!["paused"];
+    (0..failed).for_each(|_| expected.extend(["probing", "paused again"]));
+    expected.extend(["probing", "running again"]);
+    assert_eq!(phases, expected);
+    worker.stop().await;
+}
 
-    let metrics = second.until_processed("revoked", 3).await;
-    assert_eq!(metrics.processed("dead_lettered"), 0);
-    let after = endpoint.of(&sick).len() - calls.len();
-    assert!(after >= 2, "it failed once more while others were answered, and was revoked then");
-    second.stop().await;
+/// A poison job at the head of the interactive queue is the first choice of each probe. The endpoint recovers
+/// for all other jobs. The poison job has failed for the hold and is parked, and the next job ends the pause.
+async fn a_poison_job_cannot_prolong_a_pause(poison: fn() -> Answer, probe_max: &str) {
+    const OTHERS: usize = 300;
+    let stage = Stage::new().await;
+    let recovered = Arc::new(AtomicBool::new(false));
+    let is_back = recovered.clone();
+    let poisoned = token(0);
+    let endpoint = Endpoint::start(move |call| {
+        if call.token == poisoned {
+            poison()
+        } else if is_back.load(Ordering::SeqCst) {
+            Answer::revoked()
+        } else {
+            Answer::status(503)
+        }
+    })
+    .await;
+    stage.amqp.declare_family().await;
+    stage.amqp.publish(INTERACTIVE, Message::job(&token(0))).await;
+    stage.amqp.publish_all(BULK, (1..=OTHERS).map(|n| Message::job(&token(n)))).await;
+    let worker = pausing_soon(stage.run(&endpoint))
+        .set("flow.pause.probe_max", probe_max)
+        .set("retry.hold", "1s")
+        .set("retry.max", "200ms")
+        .ready()
+        .await;
+    worker.until_said("paused again", 1).await;
+    recovered.store(true, Ordering::SeqCst);
+
+    let metrics = worker.until_processed("revoked", OTHERS).await;
+    let failed = metrics.calls("http_5xx") + metrics.calls("reset");
+    assert!(metrics.calls("http_5xx") >= 1 && failed > 5, "the outage happened");
+    let parked = r#"deferrals_total{how="parked",lane="interactive"}"#;
+    worker.until_metrics("the poison job's stay", |metrics| metrics.value(parked) >= 1).await;
+    // By its first stay alone, or it would have been the one that ended the pause.
+    assert!(!endpoint.told(Said::Revoked).contains(&token(0)));
+    stage.host.until_acked(&[BULK]).await;
+    worker.stop().await;
+    assert_eq!(endpoint.told(Said::Revoked).len(), OTHERS);
+    assert_eq!(stage.amqp.after_consumers(BULK).await, 0);
     assert_eq!(stage.amqp.depth(DEAD).await.unwrap().ready, 0);
+}
+
+/// A job that the endpoint always answers with a status alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_is_always_answered_500_does_not_prolong_a_pause() {
+    a_poison_job_cannot_prolong_a_pause(|| Answer::status(500), "400ms").await;
+}
+
+/// A job whose every call is cut off.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_is_always_reset_does_not_prolong_a_pause() {
+    a_poison_job_cannot_prolong_a_pause(|| Answer::Reset, "400ms").await;
+}
+
+/// Probes further apart than the hold: between two of them the poison job has waited for too long, and
+/// goes. It must not come back as the next probe for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poison_job_does_not_return_as_every_probe() {
+    a_poison_job_cannot_prolong_a_pause(|| Answer::status(500), "3s").await;
 }

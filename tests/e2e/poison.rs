@@ -1,5 +1,5 @@
 //! Messages that the client library cannot read. Each used to break the connection at every delivery, or to
-//! end the process. They are done like any other, and nothing beside them notices.
+//! end the process. They are processed like any other, and nothing else is affected.
 
 mod commands;
 mod kinds;
@@ -26,8 +26,8 @@ async fn mended(worker: &Worker) -> [usize; 3] {
         .map(|what| metrics.value(&format!("messages_mended_total{{what=\"{what}\"}}")))
 }
 
-/// Every kind in both lanes, in the midst of 2,000 healthy jobs: all are done, each is called once, no session
-/// is lost. Half of the poisoned ones are rejected, and their dead letters have what was mended.
+/// Every kind in both lanes, among 2,000 healthy jobs: all are done, each is called once, no session is lost. Half of
+/// the poison jobs are rejected, and their dead letters have the changed values.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_lapin_cannot_read_is_done_like_any_other_job() {
     let stage = Stage::new().await;

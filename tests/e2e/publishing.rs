@@ -1,5 +1,5 @@
-//! Dead letters and parked jobs that the broker refuses, or confirms late, or whose connection is lost on
-//! the way: each confirm counts, one message stops no other, and copies are bounded.
+//! Dead letters and parked jobs that the broker refuses or confirms late, or whose connection is lost: each confirm
+//! counts, one message stops no other, and copies are bounded.
 
 mod abandoned;
 mod copies;

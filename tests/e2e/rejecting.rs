@@ -1,4 +1,4 @@
-//! What cannot be revoked becomes a dead letter that says why, and nothing else is held up by it.
+//! A job that cannot be revoked becomes a dead letter with its reason, and delays no other job.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -24,8 +24,8 @@ fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
-/// `01` condemns a job after exactly one call. Its dead letter has the body byte for byte, the
-/// properties that may be copied, the producer's own headers, and every header that tells its story.
+/// `01` makes a job a dead letter after exactly one call. Its dead letter has the body byte for byte, the
+/// properties that may be copied, the producer's own headers, and every header of its history.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rejected_job_is_dead_lettered_after_one_call_with_every_header() {
     let stage = Stage::new().await;
@@ -198,7 +198,7 @@ async fn malformed_bodies_are_dead_lettered_and_the_next_job_goes_on() {
     assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
 }
 
-/// A job for a client whose secret nobody configured is no call with somebody else's secret.
+/// A job for a client without a configured secret is not called with another client's secret.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_for_an_unknown_client_is_dead_lettered_without_a_call() {
     let stage = Stage::new().await;

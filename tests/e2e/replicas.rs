@@ -15,8 +15,8 @@ const BEFORE: usize = 1_000;
 const PREFETCH: usize = 16;
 const CONCURRENCY: usize = 8;
 
-/// They share the backlog; one is killed in the middle of it, amid its calls. The other does the rest, and
-/// no more is done twice than the killed one had in hand.
+/// Two replicas share the backlog, and one is killed during its calls. The other does the rest, and
+/// no more is done twice than the killed one had in flight.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_replica_loses_nothing() {
     let stage = Stage::new().await;

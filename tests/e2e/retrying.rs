@@ -1,5 +1,5 @@
-//! Whatever is not the endpoint's own word is weather, and weather is waited out: in hand, in a retry
-//! queue, and never given up while nobody is answered.
+//! Every response that is not the endpoint's own answer is a transport failure. The worker retries the job in
+//! memory, then parks it, and does not give it up while nobody is answered.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::harness::{
 };
 
 /// The retry queue of the interactive lane with the longest delay used here.
-const LONG_STAY: &str = "revocations.retry.interactive.1h";
+const LONG_DELAY: &str = "revocations.retry.interactive.1h";
 
 /// A reset, a gateway's error and another reset: each wait is twice the one before, by the arrival of
 /// the calls, and then the job is revoked.
@@ -44,7 +44,7 @@ async fn a_transport_failure_is_retried_with_growing_delays_and_then_revoked() {
 
 /// `Retry-After` is the least delay of the next attempt, and one longer than the limit is cut to it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_servers_wish_is_the_least_delay() {
+async fn retry_after_is_the_least_delay() {
     let stage = Stage::new().await;
     let endpoint = Endpoint::start(|call| {
         let wish = match call.nth {
@@ -67,7 +67,7 @@ async fn a_servers_wish_is_the_least_delay() {
     worker.stop().await;
 }
 
-/// A redirect is not followed: the other host sees not even a connection, let alone a token.
+/// A redirect is not followed: the other host gets no connection and no token.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_307_sends_no_byte_to_another_host() {
     let stage = Stage::new().await;
@@ -87,7 +87,7 @@ async fn a_307_sends_no_byte_to_another_host() {
     assert_eq!(other.connections(), 0);
 }
 
-/// An endpoint where nobody listens: calls end as `connect`, and the job is not lost.
+/// No process listens at the endpoint: calls end as `connect`, and the job is not lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_connection_is_retried() {
     let stage = Stage::new().await;
@@ -159,7 +159,7 @@ async fn a_parked_job_comes_back_with_its_attempts_kept() {
     assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
 }
 
-/// What a parked job carries while it lies in its retry queue.
+/// The headers of a parked job in its retry queue.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_parked_job_carries_its_history() {
     let stage = Stage::new().await;
@@ -167,11 +167,11 @@ async fn a_parked_job_carries_its_history() {
     let worker =
         stage.run(&endpoint).set("retry.hold", "100ms").set("retry.park", "1h").ready().await;
     stage.amqp.publish(INTERACTIVE, Message::job(&token(1)).id("job-1")).await;
-    stage.amqp.until_ready(LONG_STAY, 1).await;
+    stage.amqp.until_ready(LONG_DELAY, 1).await;
     stage.host.until_acked(&[INTERACTIVE]).await;
     worker.stop().await;
 
-    let letters = stage.amqp.take_all(LONG_STAY).await;
+    let letters = stage.amqp.take_all(LONG_DELAY).await;
     let parked = &letters[0];
     assert_eq!(parked.body, Message::job(&token(1)).body);
     assert_eq!(parked.int("x-revoker-attempts"), Some(i64::try_from(endpoint.count()).unwrap()));
@@ -188,14 +188,14 @@ async fn a_parked_job_carries_its_history() {
     assert_eq!(stage.amqp.depth(DEAD).await.unwrap().ready, 0);
 }
 
-/// A job that fails past the limit while others are answered is the job's own trouble: `exhausted`.
+/// A job that fails past the limit while others are answered ends as `exhausted`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_fails_while_others_are_answered_is_given_up_as_exhausted() {
     let stage = Stage::new().await;
-    let sick = token(0);
-    let is_sick = sick.clone();
+    let failing = token(0);
+    let is_failing = failing.clone();
     let endpoint = Endpoint::start(move |call| {
-        if call.token == is_sick { Answer::status(503) } else { Answer::revoked() }
+        if call.token == is_failing { Answer::status(503) } else { Answer::revoked() }
     })
     .await;
     let worker = stage
@@ -206,7 +206,7 @@ async fn a_job_that_fails_while_others_are_answered_is_given_up_as_exhausted() {
         .set("retry.give_up_after", "2s")
         .ready()
         .await;
-    stage.amqp.publish(INTERACTIVE, Message::job(&sick)).await;
+    stage.amqp.publish(INTERACTIVE, Message::job(&failing)).await;
     // Others are answered all the while.
     let mut others = 0;
     while stage.amqp.depth(DEAD).await.unwrap().ready == 0 {
@@ -216,13 +216,13 @@ async fn a_job_that_fails_while_others_are_answered_is_given_up_as_exhausted() {
     }
 
     let letters = stage.amqp.take_all(DEAD).await;
-    assert_eq!(letters[0].token(), sick);
+    assert_eq!(letters[0].token(), failing);
     assert_eq!(letters[0].reason(), "exhausted");
     assert_eq!(letters[0].text("x-revoker-last-error").as_deref(), Some("http_5xx"));
     assert_eq!(letters[0].int("x-revoker-http-status"), Some(503));
     assert_eq!(letters[0].text("x-revoker-code"), None);
     assert_eq!(letters[0].flag("x-revoker-ambiguous"), Some(true));
-    let calls = endpoint.of(&sick);
+    let calls = endpoint.of(&failing);
     assert_eq!(letters[0].int("x-revoker-attempts"), Some(i64::try_from(calls.len()).unwrap()));
     let failed = letters[0].time("x-revoker-first-failed-at").unwrap();
     let dead = letters[0].time("x-revoker-dead-at").unwrap();
@@ -230,12 +230,12 @@ async fn a_job_that_fails_while_others_are_answered_is_given_up_as_exhausted() {
     worker.stop().await;
 }
 
-/// The same job past the same limit while nobody is answered: that is weather, and nothing is given
-/// up. It is still being tried long after, and revoked when the weather clears.
+/// The same job past the same limit while nobody is answered: the worker does not give it up. It retries the
+/// job long after, and revokes it when the endpoint recovers.
 #[tokio::test(flavor = "multi_thread")]
-async fn in_weather_nothing_is_given_up() {
+async fn in_an_outage_nothing_is_given_up() {
     let stage = Stage::new().await;
-    let (endpoint, clear) = Endpoint::failing(Answer::revoked).await;
+    let (endpoint, recovered) = Endpoint::failing(Answer::revoked).await;
     let worker = stage
         .run(&endpoint)
         .set("retry.hold", "300ms")
@@ -251,7 +251,7 @@ async fn in_weather_nothing_is_given_up() {
         })
         .await;
     assert_eq!(stage.amqp.depth(DEAD).await.unwrap().ready, 0);
-    clear.open();
+    recovered.open();
     worker.until_processed("revoked", 1).await;
     worker.stop().await;
     assert_eq!(stage.amqp.depth(DEAD).await.unwrap().ready, 0);

@@ -1,4 +1,4 @@
-//! The main road: what is asked for is revoked, once, and only what is revoked is said to be.
+//! The normal case: each job is revoked once, and only revoked tokens count as revoked.
 
 use std::collections::BTreeSet;
 
@@ -74,7 +74,7 @@ async fn a_200_that_is_html_is_never_counted_as_revoked() {
     assert_eq!(endpoint.count(), 3);
 }
 
-/// Nothing but HTML: the worker goes on trying, says "revoked" never, and the job is still there.
+/// Only HTML: the worker keeps retrying, never counts the job as revoked, and keeps it.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_but_html_revokes_nothing() {
     let stage = Stage::new().await;
@@ -90,7 +90,7 @@ async fn nothing_but_html_revokes_nothing() {
     assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 1);
 }
 
-/// A token that died by itself, by its producer's word, is settled without a call.
+/// A token that has expired by its producer's claim is settled without a call.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expired_token_is_settled_without_a_call() {
     let stage = Stage::new().await;
@@ -116,7 +116,7 @@ async fn two_workers_share_a_queue() {
     let gate = Gate::default();
     let held = gate.clone();
     let endpoint = Endpoint::start(move |_| Answer::revoked().after(&held)).await;
-    // A small prefetch: the first one would take everything in hand otherwise.
+    // A small prefetch, or the first worker would take every job.
     let launch =
         stage.run(&endpoint).set("broker.prefetch", 8).set("flow.concurrency.max", CONCURRENCY);
     let workers = [launch.ready().await, launch.ready().await];

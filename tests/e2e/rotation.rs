@@ -57,8 +57,8 @@ async fn revokes(stage: &Stage, worker: &Worker, n: usize) {
     worker.until_processed("revoked", n).await;
 }
 
-/// A new secret is taken up at SIGHUP, and also without it; while the new file cannot be read, the old
-/// secret stays in force, and the log says so. All of it in one process.
+/// The worker reads a new secret at SIGHUP, and also without it. While the new file is unreadable, the old secret stays
+/// in force, and the log says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotated_secret_is_taken_up_and_an_unreadable_one_is_not() {
     let stage = Stage::new().await;
@@ -98,8 +98,8 @@ async fn a_rotated_secret_is_taken_up_and_an_unreadable_one_is_not() {
     worker.stop().await;
 }
 
-/// Rotated at the endpoint first: what is rejected meanwhile is not called again, intake pauses, and
-/// with the new secret the rest is revoked.
+/// The secret changes at the endpoint first: rejected jobs are not called again, the worker pauses, and with the new
+/// secret it revokes the rest.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pause_for_rejections_ends_with_the_right_secret() {
     const JOBS: usize = 40;
@@ -133,7 +133,7 @@ async fn a_pause_for_rejections_ends_with_the_right_secret() {
 }
 
 /// The key of the history headers, rotated as the documentation says: the new one behind the old one, then
-/// before it, then alone. A job that is parked all the while keeps its whole past.
+/// before it, then alone. A job parked meanwhile keeps its whole history.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotated_history_key_forgets_no_parked_job() {
     let stage = Stage::new().await;

@@ -1,5 +1,5 @@
-//! What the worker carries never shows. The harness searches the output of every process of every
-//! test; here everything that could make it show is provoked at once, at the most talkative level.
+//! Tokens and secrets never show. The harness searches the output of every process of every test. These tests provoke
+//! every way in which a secret could show, at the most verbose level.
 
 use std::io::Write as _;
 

@@ -1,4 +1,4 @@
-//! SIGTERM: what is in hand is finished, what waits goes back, and nothing is called twice.
+//! SIGTERM: the worker finishes its calls, requeues waiting jobs, and calls nothing twice.
 
 use std::collections::BTreeSet;
 
@@ -39,7 +39,7 @@ async fn with_calls_held_open(grace: &str) -> Held {
     Held { stage, endpoint, gate, launch, worker }
 }
 
-/// The calls in hand end in their own time and are settled; the jobs that only waited are back in the
+/// The calls in flight end in their own time and are settled; the jobs that only waited are back in the
 /// queue before that. The next worker finds those, and no token is ever called twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_drains_and_calls_nothing_twice() {
@@ -63,9 +63,9 @@ async fn sigterm_drains_and_calls_nothing_twice() {
     assert_eq!(stage.amqp.after_consumers(BULK).await, 0);
 }
 
-/// Jobs that wait for their next attempt are handed back at once as well: the drain takes no backoff.
+/// Jobs that back off are requeued at once as well: the drain does not wait for backoffs.
 #[tokio::test(flavor = "multi_thread")]
-async fn sigterm_hands_back_what_backs_off() {
+async fn sigterm_requeues_jobs_that_back_off() {
     let stage = Stage::new().await;
     let endpoint = Endpoint::start(|_| Answer::status(503)).await;
     let worker =
@@ -78,7 +78,7 @@ async fn sigterm_hands_back_what_backs_off() {
     assert_eq!(endpoint.count(), 1);
 }
 
-/// Calls that outlast the grace are given up, and their jobs handed back: an orderly end all the same.
+/// The worker gives up calls that outlast the grace, requeues their jobs, and still ends in order.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_grace_ends_a_drain() {
     let Held { stage, endpoint, gate, launch: _, worker } = with_calls_held_open("500ms").await;

@@ -28,7 +28,7 @@ async fn unforgiving(condemned: impl Fn(&str) -> bool + Send + Sync + 'static) -
 async fn a_sweep_survives_five_kills() {
     const LINES: usize = 3_000;
     const KILLS: usize = 5;
-    const IN_HAND: usize = 64;
+    const IN_FLIGHT: usize = 64;
     let condemned = |token: &str| token.ends_with('7');
     let (calls, answered) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
     let most = Arc::clone(&answered);
@@ -46,8 +46,8 @@ async fn a_sweep_survives_five_kills() {
     let swept = Swept::tokens(LINES);
     let launch = swept
         .launch(&endpoint)
-        .set("broker.prefetch", IN_HAND)
-        .set("flow.concurrency.max", IN_HAND / 2);
+        .set("broker.prefetch", IN_FLIGHT)
+        .set("flow.concurrency.max", IN_FLIGHT / 2);
     // How often each token had been called when its line was first seen to be proved.
     let mut proved: BTreeMap<usize, usize> = BTreeMap::new();
     for kill in 1..=KILLS {
@@ -91,7 +91,7 @@ async fn a_sweep_survives_five_kills() {
     }
     assert!(rejected > 0);
     let called_twice = endpoint.count() - LINES;
-    assert!(called_twice <= KILLS * IN_HAND, "{called_twice} calls more than lines");
+    assert!(called_twice <= KILLS * IN_FLIGHT, "{called_twice} calls more than lines");
     assert!(ambiguous >= 1, "no kill hit a call");
     assert_eq!(swept.failed().len(), rejected + ambiguous);
 }
@@ -177,7 +177,7 @@ async fn a_journal_of_another_endpoint_is_refused() {
     assert!(run.stderr().contains("client_id"), "{}", run.stderr());
 }
 
-/// Two at once would each call what the other has in hand.
+/// Two at once would each call what the other has in flight.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_sweeps_at_once_are_refused() {
     let gate = Gate::default();

@@ -1,5 +1,4 @@
-//! The trace that a job belongs to: with every call, in every log line of the job, and wherever the job
-//! goes.
+//! The trace of a job is in every call, in every log line of the job, and in its parked copies and dead letters.
 
 use std::{
     collections::BTreeMap,
@@ -38,10 +37,10 @@ fn traced(n: usize, parent: &str, state: &str) -> Message {
     message.header("traceparent", text(parent)).header("tracestate", text(state))
 }
 
-/// Calls that break, a stay in a retry queue, another call, a dead letter: the trace goes through all
-/// of it, and every line about the job names it.
+/// Broken calls, a retry queue, another call, a dead letter: all have the trace, and so does every log line of the
+/// job.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_trace_goes_with_every_call_and_log_line_and_through_a_stay() {
+async fn a_trace_is_in_every_call_and_log_line_and_survives_parking() {
     // The second call that breaks ends the hold. On a machine that stands still the first one may.
     const BROKEN: usize = 2;
     let stage = Stage::new().await;

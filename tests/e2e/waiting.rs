@@ -1,4 +1,4 @@
-//! A job's own trouble: it waits, is parked or dies of age without holding up anybody else.
+//! A job that fails by itself waits, is parked or expires without delaying others.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -12,20 +12,20 @@ use crate::harness::{
 };
 
 /// The bulk lane's retry queue with the longest delay used here.
-const LONG_STAY: &str = "revocations.retry.bulk.1h";
+const LONG_DELAY: &str = "revocations.retry.bulk.1h";
 
-/// A failing job that is alone: parked again and again, whether its trouble looks like weather, and
-/// pauses the intake, or like its own. It is never left in hand, and revoked when its trouble is over.
+/// A failing job without any other is parked again and again, whether or not its failure pauses the worker. It
+/// does not stay in flight, and is revoked when the failure is over.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_single_failing_job_in_a_quiet_pipeline_is_parked() {
-    let troubles: [(fn() -> Answer, bool); 2] =
+    let failures: [(fn() -> Answer, bool); 2] =
         [(|| Answer::status(503), true), (|| Answer::rejected().with_status(500), false)];
-    for (trouble, pauses) in troubles {
+    for (failure, pauses) in failures {
         let stage = Stage::new().await;
         let over = Gate::default();
         let mended = over.clone();
         let endpoint =
-            Endpoint::start(move |_| if mended.is_open() { Answer::revoked() } else { trouble() })
+            Endpoint::start(move |_| if mended.is_open() { Answer::revoked() } else { failure() })
                 .await;
         let worker = stage
             .run(&endpoint)
@@ -54,21 +54,21 @@ async fn a_single_failing_job_in_a_quiet_pipeline_is_parked() {
     }
 }
 
-/// Forty jobs in trouble of their own in front of twenty healthy ones, and a hand that holds eight:
-/// those that back off never fill more than half of it, so the healthy get through.
+/// Forty failing jobs before twenty healthy ones, and a prefetch of eight: jobs that back off fill at most
+/// half of the prefetch, so the healthy jobs are done.
 #[tokio::test(flavor = "multi_thread")]
-async fn jobs_that_back_off_leave_half_of_the_hand_to_others() {
-    const SICK: usize = 40;
+async fn jobs_that_back_off_leave_half_of_the_prefetch_to_others() {
+    const FAILING: usize = 40;
     const HEALTHY: usize = 20;
     const PREFETCH: usize = 8;
     let stage = Stage::new().await;
     let endpoint = Endpoint::start(|call| {
         let n: usize = call.token.rsplit('-').next().unwrap().parse().unwrap();
-        if n < SICK { Answer::rejected().with_status(500) } else { Answer::revoked() }
+        if n < FAILING { Answer::rejected().with_status(500) } else { Answer::revoked() }
     })
     .await;
     stage.amqp.declare_family().await;
-    stage.amqp.publish_all(BULK, (0..SICK + HEALTHY).map(|n| Message::job(&token(n)))).await;
+    stage.amqp.publish_all(BULK, (0..FAILING + HEALTHY).map(|n| Message::job(&token(n)))).await;
     let worker = stage
         .run(&endpoint)
         .set("broker.prefetch", PREFETCH)
@@ -81,11 +81,11 @@ async fn jobs_that_back_off_leave_half_of_the_hand_to_others() {
         .await;
 
     worker.until_processed("revoked", HEALTHY).await;
-    let parked = u32::try_from(SICK - PREFETCH / 2).unwrap();
-    stage.amqp.until_ready(LONG_STAY, parked).await;
+    let parked = u32::try_from(FAILING - PREFETCH / 2).unwrap();
+    stage.amqp.until_ready(LONG_DELAY, parked).await;
     let metrics = worker.metrics().await;
     assert_eq!(metrics.value(r#"jobs_in_flight{state="backing_off"}"#), PREFETCH / 2);
-    assert_eq!(metrics.calls("http_5xx"), SICK, "the fault happened, once for each");
+    assert_eq!(metrics.calls("http_5xx"), FAILING, "the fault happened, once for each");
     assert_eq!(metrics.value("paused"), 0);
     worker.stop().await;
 }
@@ -175,7 +175,7 @@ async fn a_503_with_retry_after_delays_the_first_probe() {
     worker.stop().await;
 }
 
-/// A day is cut to the limit, and said once, however often it is asked for.
+/// `Retry-After` of a day is clamped to the limit, and logged once, however often it comes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retry_after_of_a_day_is_clamped_and_logged_once() {
     const JOBS: usize = 5;

@@ -1,5 +1,5 @@
-//! A wrong client secret: the endpoint rejects every job, and the guard keeps that from condemning them all. What was
-//! condemned before it noticed comes back by the commands that it prints.
+//! A wrong client secret: the endpoint rejects every job, and the guard stops before all become dead letters. The
+//! commands that it prints replay the jobs that were rejected before.
 
 use std::{
     fs,
@@ -19,10 +19,10 @@ use crate::harness::{
 
 mod sweeping;
 
-/// What the guard lets pass by default.
+/// The rejections that the guard accepts by default.
 const FIRST_REJECTIONS: usize = 50;
 
-/// The most that may be condemned, probes included.
+/// The most rejected jobs, with the probes.
 const MOST: usize = 100;
 
 const JOBS: usize = 3_000;
@@ -77,10 +77,11 @@ fn arguments(command: &str) -> Vec<String> {
     words
 }
 
-/// Through the queue: few jobs are condemned, log, page and `/readyz` name the client, and the command that the log
-/// prints brings the condemned ones back once the secret is mended.
+/// Through the queue: few jobs are rejected, log, page and `/readyz` name the client, and the command that the log
+/// prints replays the rejected jobs once the secret is corrected.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_secret_condemns_at_most_a_hundred_and_the_printed_commands_bring_all_to_an_end() {
+async fn a_wrong_secret_dead_letters_at_most_a_hundred_and_the_printed_commands_bring_all_to_an_end()
+ {
     let (stage, secret, endpoint) = (Stage::new().await, Secret::wrong(), endpoint().await);
     stage.amqp.declare_family().await;
     stage.amqp.publish_all(BULK, (0..JOBS).map(|n| Message::job(&token(n)))).await;

@@ -4,10 +4,10 @@ use std::{mem, sync::Arc, time::Duration};
 
 use revoker::{
     broker::{
-        AmqpDelivery, Exits, HistoryKeys, Publisher,
-        seams::{ChannelLedger, Posted, Receipt, Received, read_arrival},
+        AmqpDelivery, HistoryKeys, Publisher, SettlementTargets,
+        seams::{ChannelLedger, PublishRequest, Receipt, Received, read_metadata},
     },
-    domain::{Arrival, History, Lane, Parking, Settlement},
+    domain::{History, InvalidJob, Job, JobDefaults, Lane, MessageMetadata, Outcome},
     ports::{Delivery, Settled, Source},
 };
 use tokio::{sync::mpsc, time::sleep};
@@ -38,7 +38,7 @@ pub struct SimDelivery {
     message: Message,
     inner: AmqpDelivery,
     /// Its letter: each delivery has a publisher of its own, so that the letter is known by it.
-    posted: mpsc::Receiver<Posted>,
+    posted: mpsc::Receiver<PublishRequest>,
 }
 
 impl SimDelivery {
@@ -55,25 +55,26 @@ impl SimDelivery {
             lane: ticket.lane,
             redelivered: message.redelivered,
         };
-        let arrival = if world.is(Mutant::BelievesStrangers) {
-            read_arrival(received, &queues, &HistoryKeys::none(), now)
+        let metadata = if world.is(Mutant::BelievesStrangers) {
+            read_metadata(received, &queues, &HistoryKeys::none(), now)
         } else {
-            read_arrival(received, &queues, &history_keys, now)
+            read_metadata(received, &queues, &history_keys, now)
         };
-        world.witness.arrived(ticket.number, &arrival);
+        world.witness.arrived(ticket.number, &metadata);
         let receipt = Receipt::new(ticket.tag, Arc::clone(&ticket.ledger));
         let declared = world.plan.worker.declared || world.is(Mutant::TrustsForeignLanes);
-        let outbox = Arc::clone(&life.outbox);
-        let exits = Arc::new(Exits { queues, publisher, outbox, declared, history_keys });
-        let inner = AmqpDelivery::new(arrival, message.body.clone(), properties, receipt, exits);
+        let health = Arc::clone(&life.health);
+        let targets =
+            Arc::new(SettlementTargets { queues, publisher, health, declared, history_keys });
+        let inner = AmqpDelivery::new(metadata, message.body.clone(), properties, receipt, targets);
         Self { life: Arc::clone(life), ticket, message, inner, posted }
     }
 
     /// What a broken worker does when a settlement is decided; `Some` if that is all it does.
-    async fn sabotage(&self, settlement: Settlement<'_>) -> Option<Settled> {
+    async fn sabotage(&self, outcome: &Outcome) -> Option<Settled> {
         let Ticket { tag, ref ledger, .. } = self.ticket;
-        let done = matches!(settlement, Settlement::Done(..));
-        let moves = matches!(settlement, Settlement::DeadLetter(_) | Settlement::Park(_));
+        let done = matches!(outcome, Outcome::Done(_));
+        let moves = matches!(outcome, Outcome::DeadLettered(_) | Outcome::Parked(_));
         match self.life.world.mutant? {
             Mutant::AcksBeforeConfirm if moves => {
                 let _ = Receipt::new(tag, Arc::clone(ledger)).ack();
@@ -96,13 +97,13 @@ impl SimDelivery {
 }
 
 impl Delivery for SimDelivery {
-    fn arrival(&self) -> &Arrival {
-        self.inner.arrival()
+    fn metadata(&self) -> &MessageMetadata {
+        self.inner.metadata()
     }
 
-    fn body(&self) -> &[u8] {
+    fn job(&self, defaults: &JobDefaults) -> Result<Arc<Job>, InvalidJob> {
         self.life.world.witness.entered(self.ticket.number);
-        self.inner.body()
+        self.inner.job(defaults)
     }
 
     fn lost(&self) -> CancellationToken {
@@ -112,27 +113,21 @@ impl Delivery for SimDelivery {
         }
     }
 
-    async fn settle(mut self, settlement: Settlement<'_>) -> Settled {
+    async fn settle(mut self, outcome: &Outcome, history: &History) -> Settled {
         let life = Arc::clone(&self.life);
         let witness = &life.world.witness;
-        let unpaused;
-        let settlement = match settlement {
-            Settlement::Park(parking) if life.world.is(Mutant::CountsAPauseAsFailing) => {
-                let paused = Duration::ZERO;
-                let history = History { paused, parked_at: None, ..parking.history };
-                unpaused = Parking { delay: parking.delay, history };
-                Settlement::Park(&unpaused)
-            }
-            settlement => settlement,
-        };
-        let watched = witness.settling(self.ticket.number, settlement);
+        let parks = matches!(outcome, Outcome::Parked(_));
+        let unpaused = History { paused: Duration::ZERO, parked_at: None, ..*history };
+        let counts_pauses = parks && life.world.is(Mutant::CountsAPauseAsFailing);
+        let history = if counts_pauses { &unpaused } else { history };
+        let watched = witness.settling(self.ticket.number, outcome, history);
         life.world.dice.dawdle().await;
-        if let Some(settled) = self.sabotage(settlement).await {
+        if let Some(settled) = self.sabotage(outcome).await {
             // Its own receipt would give it back.
             mem::forget(self.inner);
             return watched.settled(settled);
         }
-        let settling = self.inner.settle(settlement);
+        let settling = self.inner.settle(outcome, history);
         tokio::pin!(settling);
         let settled = loop {
             tokio::select! {
@@ -142,12 +137,12 @@ impl Delivery for SimDelivery {
                     posted,
                     number: self.ticket.number,
                     message: self.message.clone(),
-                    parked: parked(settlement),
+                    parked: parks.then_some(*history),
                 }),
             }
         };
         match settled {
-            Settled::HandedBack | Settled::Abandoned
+            Settled::Requeued | Settled::Abandoned
                 if life.world.is(Mutant::MisreportsSettlements) =>
             {
                 let _ = watched.settled(settled);
@@ -155,13 +150,6 @@ impl Delivery for SimDelivery {
             }
             settled => watched.settled(settled),
         }
-    }
-}
-
-fn parked(settlement: Settlement<'_>) -> Option<History> {
-    match settlement {
-        Settlement::Park(parking) => Some(parking.history),
-        _ => None,
     }
 }
 

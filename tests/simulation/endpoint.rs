@@ -1,4 +1,4 @@
-//! The endpoint: it answers as its sky and the truth of its tokens have it, and is watched.
+//! The endpoint: it replies by its mode and the state of its tokens, and every call is checked.
 
 use std::sync::Arc;
 
@@ -83,8 +83,8 @@ impl SimEndpoint {
     fn misread(&self, failure: Failure) -> Verdict {
         let unrecognized = failure.label == ResultLabel::Unrecognized;
         match self.0.world.mutant {
-            Some(Mutant::TakesWeatherForSuccess) if unrecognized => Verdict::Revoked,
-            Some(Mutant::TakesWeatherForRejection) if unrecognized => rejected(),
+            Some(Mutant::TakesAFailureForSuccess) if unrecognized => Verdict::Revoked,
+            Some(Mutant::TakesAFailureForRejection) if unrecognized => rejected(),
             Some(Mutant::IgnoresRetryAfter) => {
                 Verdict::Transient(Failure { retry_after: None, ..failure })
             }
@@ -124,7 +124,7 @@ impl Endpoint for SimEndpoint {
         let bad_luck = world.plan.bad_luck.filter(|_| elapsed < world.plan.calm_after);
         let reply = match bad_luck {
             Some(failure) if plan::is_unlucky(client) => plan::fail(failure, &world.dice),
-            _ => world.plan.sky(elapsed).reply(others, &world.dice),
+            _ => world.plan.mode(elapsed).reply(others, &world.dice),
         };
         Ok(self.call(number, reply).await)
     }

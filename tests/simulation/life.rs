@@ -11,12 +11,12 @@ use std::{
 };
 
 use revoker::{
-    broker::{Outbox, Wanted, seams::ChannelLedger},
+    broker::{PublishHealth, seams::ChannelLedger},
     domain::{Lane, PerLane},
     flow::{self, Dispatcher, Phase, Status},
     metrics::{Build, Metrics},
-    pipeline::{BackingOff, Chance, Duplicates, Pipeline, Stop},
-    ports::Intake,
+    pipeline::{BackingOff, Duplicates, Pipeline, Stop},
+    ports::Demand,
     spans::Spans,
 };
 use tokio::{
@@ -47,15 +47,15 @@ const GOODBYE: Duration = Duration::from_secs(2);
 pub struct Life {
     pub world: Arc<World>,
     pub number: LifeNumber,
-    pub wanted: watch::Sender<Wanted>,
+    pub wanted: watch::Sender<Demand>,
     /// Cancelled when nothing is delivered any more.
     pub stopped: CancellationToken,
-    /// Everything in hand is settled: the broker is told, and the session ends.
+    /// Everything in flight is settled: the broker is told, and the session ends.
     pub close: CancellationToken,
     /// The consuming connection breaks.
     pub severed: Notify,
     flow: Arc<Dispatcher>,
-    pub outbox: Arc<Outbox>,
+    pub health: Arc<PublishHealth>,
     letters: mpsc::UnboundedSender<Outgoing>,
     session: Mutex<Option<(LinkNumber, PerLane<Arc<ChannelLedger>>)>>,
     dead: AtomicBool,
@@ -113,16 +113,16 @@ impl Running {
         let clients = if world.is(Mutant::TakesAllClientsForOne) { 1 } else { CLIENTS };
         flow.know(clients);
         let (letters, inbox) = mpsc::unbounded_channel();
-        let outbox = Arc::new(Outbox::default());
+        let health = Arc::new(PublishHealth::default());
         let life = Arc::new(Life {
             number: world.witness.born(),
             world: Arc::clone(world),
-            wanted: watch::Sender::new(Wanted::All),
+            wanted: watch::Sender::new(Demand::All),
             stopped: CancellationToken::new(),
             close: CancellationToken::new(),
             severed: Notify::new(),
             flow: Arc::clone(&flow),
-            outbox: Arc::clone(&outbox),
+            health: Arc::clone(&health),
             letters,
             session: Mutex::default(),
             dead: AtomicBool::new(false),
@@ -133,7 +133,7 @@ impl Running {
         let source = SimSource { life: Arc::clone(&life), intake: deliveries };
         let mut guiding = JoinSet::new();
         guiding.spawn(Arc::clone(&flow).run(CancellationToken::new()));
-        guiding.spawn(brake(Arc::clone(&outbox), Arc::clone(&flow)));
+        guiding.spawn(hold_calls(Arc::clone(&health), Arc::clone(&flow)));
         guiding.spawn(take_in(Arc::clone(&life)));
         guiding.spawn(watch_pauses(Arc::clone(&life)));
         Self {
@@ -141,7 +141,7 @@ impl Running {
             metrics,
             working: tokio::spawn(pipeline.run(source)),
             consuming: tokio::spawn(consume(Arc::clone(&life), intake)),
-            publishing: tokio::spawn(publish(Arc::clone(world), outbox, inbox)),
+            publishing: tokio::spawn(publish(Arc::clone(world), health, inbox)),
             guiding,
             life,
         }
@@ -194,7 +194,7 @@ impl Running {
     async fn leave(&mut self) {
         let life = Arc::clone(&self.life);
         let Life { world, number, wanted, stopped, close, .. } = &*life;
-        wanted.send_replace(Wanted::Never);
+        wanted.send_replace(Demand::Never);
         let _ = timeout(GOODBYE, stopped.cancelled()).await;
         world.witness.draining(*number);
         self.stop.start_draining();
@@ -240,7 +240,6 @@ fn pipeline(
             wall: Arc::clone(&world.clock),
             slow_by: if slow { Duration::from_secs(60) } else { Duration::ZERO },
         },
-        chance: Chance::seeded(world.plan.seed),
         duplicates: Arc::new(Duplicates::new(plan.pipeline.remember, capacity)),
         backing_off: BackingOff::new(plan.room()),
         flow: Arc::clone(&life.flow),
@@ -251,8 +250,8 @@ fn pipeline(
 }
 
 /// Starts no calls while too many verdicts wait to be published.
-async fn brake(outbox: Arc<Outbox>, flow: Arc<Dispatcher>) {
-    let mut full = outbox.full();
+async fn hold_calls(health: Arc<PublishHealth>, flow: Arc<Dispatcher>) {
+    let mut full = health.full();
     while full.changed().await.is_ok() {
         let full = *full.borrow_and_update();
         flow.hold(full);
@@ -277,13 +276,9 @@ async fn watch_pauses(life: Arc<Life>) {
 async fn take_in(life: Arc<Life>) {
     let mut status = life.flow.status();
     while status.changed().await.is_ok() {
-        let wanted = match status.borrow_and_update().intake {
-            Intake::Open => Wanted::All,
-            Intake::Closed => Wanted::None,
-            Intake::One => Wanted::One,
-        };
+        let wanted = status.borrow_and_update().demand;
         life.wanted.send_if_modified(|before| {
-            let changes = *before != Wanted::Never && *before != wanted;
+            let changes = *before != Demand::Never && *before != wanted;
             if changes {
                 *before = wanted;
             }

@@ -82,13 +82,13 @@ const HAPPENS: [(&str, &[&str]); 7] = [
             "internal_error",
             "left to the broker",
             "parked",
-            "handed back",
+            "requeued",
             "abandoned",
             "given up",
         ],
     ),
     (
-        "trouble",
+        "fault",
         &[
             "broker down",
             "clock stepped",

@@ -23,9 +23,9 @@ pub enum Mutant {
     /// Believes a past without looking at its MAC.
     BelievesStrangers,
     /// Takes any 2xx for a success.
-    TakesWeatherForSuccess,
+    TakesAFailureForSuccess,
     /// Takes an answer without an envelope for a rejection.
-    TakesWeatherForRejection,
+    TakesAFailureForRejection,
     /// Does not hear `Retry-After`.
     IgnoresRetryAfter,
     /// Makes one call more at a time than it may.
@@ -61,8 +61,8 @@ impl Mutant {
         Self::TrustsForeignLanes,
         Self::ForgetsAmbiguity,
         Self::BelievesStrangers,
-        Self::TakesWeatherForSuccess,
-        Self::TakesWeatherForRejection,
+        Self::TakesAFailureForSuccess,
+        Self::TakesAFailureForRejection,
         Self::IgnoresRetryAfter,
         Self::ExceedsTheLimit,
         Self::ForgetsDuplicates,

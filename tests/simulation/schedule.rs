@@ -41,6 +41,8 @@ pub fn play(seed: u64, mutant: Option<Mutant>, recording: bool) -> Report {
         .start_paused(true)
         .build()
         .expect("a runtime");
+    // The jitter of the workers: it is drawn on this thread alone.
+    fastrand::seed(seed);
     runtime.block_on(async {
         let world = World::new(Plan::draw(seed), mutant, recording);
         run(&world).await;
@@ -64,7 +66,7 @@ async fn run(world: &Arc<World>) {
         blows.push(blow);
         replicas.spawn(keep_alive(Arc::clone(world), feels));
     }
-    make_trouble(world, began, &blows).await;
+    inject_faults(world, began, &blows).await;
     sleep_until(began + world.plan.calm_after).await;
     world.becomes_calm();
 
@@ -106,22 +108,22 @@ async fn produce(world: Arc<World>, number: usize) {
     world.witness.count("job", "published");
     world.witness.note(|| format!("job {number} is {job:?}"));
     if job.twice {
-        world.witness.count("trouble", "published twice");
+        world.witness.count("fault", "published twice");
         world.broker.publish(job.lane, message.clone());
         sleep(world.dice.up_to(LOOK_EVERY)).await;
     }
     world.broker.publish(job.lane, message);
 }
 
-async fn make_trouble(world: &World, began: Instant, blows: &[mpsc::UnboundedSender<Blow>]) {
-    for trouble in &world.plan.troubles {
-        sleep_until(began + trouble.at).await;
+async fn inject_faults(world: &World, began: Instant, blows: &[mpsc::UnboundedSender<Blow>]) {
+    for timed in &world.plan.faults {
+        sleep_until(began + timed.at).await;
         let blow = |worker: usize, blow| {
             // A worker that nobody keeps alive any more feels nothing.
             let _ = blows[worker].send(blow);
         };
-        world.witness.note(|| format!("{:?}", trouble.fault));
-        match trouble.fault {
+        world.witness.note(|| format!("{:?}", timed.fault));
+        match timed.fault {
             Fault::Sever(worker) => blow(worker, Blow::Sever),
             Fault::Kill(worker) => blow(worker, Blow::Kill),
             Fault::Terminate { worker, second } => blow(worker, Blow::Terminate(second)),
@@ -134,7 +136,7 @@ async fn make_trouble(world: &World, began: Instant, blows: &[mpsc::UnboundedSen
                 (0..blows.len()).for_each(|worker| blow(worker, Blow::Sever));
             }
             Fault::Step(seconds) => {
-                world.witness.count("trouble", "clock stepped");
+                world.witness.count("fault", "clock stepped");
                 world.clock.step(seconds);
             }
         }

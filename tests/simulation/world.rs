@@ -76,14 +76,14 @@ impl World {
     pub fn set(&self, condition: Condition, a_while: Duration) {
         let until = Instant::now() + a_while;
         lock(&self.conditions).insert(condition, until);
-        let trouble = match condition {
+        let fault = match condition {
             Condition::DeadRefuses => "dead-letter queue refuses",
             Condition::RetryRefuses => "retry queues refuse",
             Condition::Blocked => "publishing blocked",
             Condition::Down => "broker down",
             Condition::Withdrawn => "secret withdrawn",
         };
-        self.witness.count("trouble", trouble);
+        self.witness.count("fault", fault);
     }
 
     /// When it ends, if it is the matter now.

@@ -12,7 +12,7 @@ use lapin::{
     types::FieldTable,
 };
 
-/// Deliveries in hand, as many as the plain worker takes.
+/// Deliveries in flight, as many as the plain worker takes.
 const PREFETCH: u16 = 256;
 
 /// Deliveries to one ack.

@@ -1,5 +1,5 @@
-//! A plain worker, as one would write it in an afternoon: consume, call, ack each. No retries, no metrics, no dead
-//! letters, and no promise: what fails ends it.
+//! A plain worker without guarantees: consume, call, ack each. It has no retries, no metrics and no dead letters, and any
+//! failure ends it.
 //!
 //! usage: `plain-worker BROKER_URL QUEUE ENDPOINT_URL JOBS [AT_A_TIME]`
 //!
@@ -19,7 +19,7 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::{sync::Semaphore, task::JoinSet};
 
-/// Jobs in hand, and so calls at a time.
+/// Jobs in flight, and so calls at a time.
 const PREFETCH: u16 = 256;
 
 type Failure = Box<dyn Error + Send + Sync>;

@@ -1,6 +1,6 @@
-//! A stand-in for the endpoint whose behaviour is a function of the call, and can change while it runs.
+//! A mock for the endpoint whose behaviour is a function of the call, and can change while it runs.
 //!
-//! The product's own stand-in plays one script for everybody. Here clients are treated differently, shares of calls
+//! The product's own mock plays one script for everybody. Here clients are treated differently, shares of calls
 //! fail at random, capacities change, and calls hang.
 
 use std::{
@@ -59,7 +59,7 @@ pub enum Act {
     Hang,
 }
 
-/// How the stand-in behaves: what becomes of a call, and after how long.
+/// How the mock behaves: what becomes of a call, and after how long.
 pub type Behaviour = Box<dyn Fn(&Call<'_>) -> (Act, Duration) + Send + Sync>;
 
 /// A call that was made.
@@ -84,7 +84,7 @@ impl Record {
     }
 }
 
-/// The stand-in. It stops when it is dropped.
+/// The mock. It stops when it is dropped.
 #[derive(Debug)]
 pub struct Backend {
     addr: SocketAddr,

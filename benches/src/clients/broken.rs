@@ -66,7 +66,7 @@ struct Run {
 ///
 /// # Errors
 ///
-/// What keeps it from being measured.
+/// The measurement fails.
 pub async fn measure(stage: &Stage) -> Fallible<Vec<Row>> {
     let runs = try_join_all(KINDS.map(|(_, act)| run(stage, act))).await?;
     let alone = runs[0].rate;

@@ -27,11 +27,11 @@ const LIMIT: Duration = Duration::from_secs(90);
 /// The aim: so many times the plain worker's time.
 const AIM: f64 = 1.1;
 
-/// Measures all bursts with both workers in turns, and reports.
+/// Measures all bursts with both workers alternately, and reports.
 ///
 /// # Errors
 ///
-/// What keeps it from being measured.
+/// The measurement fails.
 pub async fn measure(stage: &Stage) -> Fallible<Vec<Row>> {
     let mut rows = Vec::new();
     for (at_a_time, prefetch) in SETTINGS {

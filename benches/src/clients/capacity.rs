@@ -51,7 +51,7 @@ const USED: f64 = 0.9;
 ///
 /// # Errors
 ///
-/// What keeps it from being measured.
+/// The measurement fails.
 pub async fn constant(stage: &Stage) -> Fallible<Vec<Row>> {
     let best = saturation::run(stage, Setting::Fixed(saturation::CAPACITY)).await?;
     let adaptive = saturation::run(stage, Setting::Adaptive).await?;
@@ -72,7 +72,7 @@ pub async fn constant(stage: &Stage) -> Fallible<Vec<Row>> {
 ///
 /// # Errors
 ///
-/// What keeps it from being measured.
+/// The measurement fails.
 pub async fn changing(stage: &Stage) -> Fallible<Vec<Row>> {
     let capacity = Arc::new(AtomicUsize::new(HIGH));
     let of_calls = Arc::clone(&capacity);

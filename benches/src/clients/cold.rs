@@ -33,7 +33,7 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 ///
 /// # Errors
 ///
-/// What keeps it from being measured.
+/// The measurement fails.
 pub async fn measure(stage: &Stage) -> Fallible<Vec<Row>> {
     Ok(vec![
         cold(stage, "another", "cold start, the ten of another client").await?,

@@ -43,7 +43,7 @@ const AIM: f64 = 3.0;
 ///
 /// # Errors
 ///
-/// What keeps it from being measured.
+/// The measurement fails.
 pub async fn measure(stage: &Stage) -> Fallible<Vec<Row>> {
     let place = Place::set(
         stage,

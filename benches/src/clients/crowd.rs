@@ -39,7 +39,7 @@ const AIM: f64 = 3.0;
 ///
 /// # Errors
 ///
-/// What keeps it from being measured.
+/// The measurement fails.
 pub async fn measure(stage: &Stage) -> Fallible<Vec<Row>> {
     let (in_front, behind) = (stage.options.scaled(IN_FRONT), stage.options.scaled(BEHIND));
     let place = Place::set(stage, &["crowd", "few"], Box::new(|_| (Act::Revoke, LATENCY))).await?;

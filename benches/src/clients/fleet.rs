@@ -38,7 +38,7 @@ const AIM_BACK: f64 = 0.9;
 ///
 /// # Errors
 ///
-/// What keeps it from being measured.
+/// The measurement fails.
 pub async fn measure(stage: &Stage) -> Fallible<Vec<Row>> {
     let place = Place::set(stage, &["shop"], Box::new(|_| (Act::Revoke, LATENCY))).await?;
     place.publish(Lane::Bulk, tokens("shop", JOBS)).await?;

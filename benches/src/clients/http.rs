@@ -1,4 +1,4 @@
-//! As much of HTTP/1.1 as a stand-in needs: requests with a length, answers with a length, connections that stay open.
+//! As much of HTTP/1.1 as a mock needs: requests with a length, answers with a length, connections that stay open.
 //!
 //! A server library would do, but none lets a call be reset without an answer.
 

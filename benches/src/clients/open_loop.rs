@@ -54,11 +54,11 @@ struct Run {
     p99: f64,
 }
 
-/// Measures all shares with both workers in turns, and reports.
+/// Measures all shares with both workers alternately, and reports.
 ///
 /// # Errors
 ///
-/// What keeps it from being measured.
+/// The measurement fails.
 pub async fn measure(stage: &Stage) -> Fallible<Vec<Row>> {
     let most = flood(stage).await?;
     let mut rows = Vec::new();

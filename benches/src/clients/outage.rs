@@ -41,7 +41,7 @@ const AIM: f64 = 3.0;
 ///
 /// # Errors
 ///
-/// What keeps it from being measured.
+/// The measurement fails.
 pub async fn measure(stage: &Stage) -> Fallible<Vec<Row>> {
     let place = Place::set(stage, &["shop"], Box::new(|_| (Act::Revoke, LATENCY))).await?;
     place.publish(Lane::Bulk, tokens("shop", BULK)).await?;

@@ -56,7 +56,7 @@ const SETTINGS: [Setting; 2] = [
 ///
 /// # Errors
 ///
-/// What keeps it from being measured.
+/// The measurement fails.
 pub async fn measure(stage: &Stage) -> Fallible<Vec<Row>> {
     let mut rows = Vec::new();
     for setting in SETTINGS {
@@ -123,7 +123,7 @@ fn behaviour(latency: Duration, kind: Option<(&'static str, Act)>, share: u64) -
     })
 }
 
-/// A number below 100 that looks like chance, and is the same in each run.
+/// A pseudo-random number below 100, the same in each run.
 const fn chance(number: u64) -> u64 {
     // Two rounds of the finalizer of SplitMix64: neighbours have nothing in common.
     let mixed = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

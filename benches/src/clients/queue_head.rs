@@ -33,7 +33,7 @@ const KINDS: [(&str, Act); 2] =
 ///
 /// # Errors
 ///
-/// What keeps it from being measured.
+/// The measurement fails.
 pub async fn measure(stage: &Stage) -> Fallible<Vec<Row>> {
     try_join_all(KINDS.map(|(name, act)| run(stage, name, act))).await
 }

@@ -29,7 +29,7 @@ pub fn share(
     number(told as u64) / number(begun.len() as u64)
 }
 
-/// Tokens revoked in each second from `from` on, of the records that `of` wants: for whoever looks for a reason.
+/// Tokens revoked in each second from `from` on, of the records that `of` wants, to search for a cause.
 pub fn course(records: &[Record], from: Instant, of: impl Fn(&Record) -> bool) -> Vec<u32> {
     let mut course = Vec::new();
     for record in records.iter().filter(|record| of(record)) {

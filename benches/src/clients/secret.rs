@@ -1,5 +1,5 @@
-//! Scenario m: a wrong secret in front of a backlog, through the queue and by `sweep`. How many jobs does it condemn,
-//! and do the commands that are printed bring them back?
+//! Scenario m: a wrong secret in front of a backlog, through the queue and by `sweep`. How many jobs does it
+//! reject, and do the printed commands replay them?
 
 use std::{
     collections::HashSet,
@@ -21,7 +21,7 @@ use super::{
     place::{Place, SECRET, tokens},
 };
 
-/// Jobs: many times what the bound allows to be condemned.
+/// Jobs: many times the bound of rejected jobs.
 const JOBS: u32 = 20_000;
 
 /// How long a call takes.
@@ -30,13 +30,13 @@ const LATENCY: Duration = Duration::from_millis(5);
 /// How long the worker may take to pause.
 const PAUSE_LIMIT: Duration = Duration::from_secs(10);
 
-/// How long it is left alone after the pause, for probes and whatever else is condemned.
+/// How long it is left alone after the pause, for probes and other rejections.
 const AFTER_PAUSE: Duration = Duration::from_secs(5);
 
-/// How long everything may take after the secret is mended.
+/// How long everything may take after the secret is corrected.
 const LIMIT: Duration = Duration::from_secs(40);
 
-/// The aim: at most so many condemned.
+/// The aim: at most so many rejected jobs.
 const AIM: u64 = 100;
 
 /// The exit code of a sweep that stops because nothing is revoked.
@@ -52,7 +52,7 @@ const KEY: &str = "flow.guard.first_rejections";
 ///
 /// # Errors
 ///
-/// What keeps it from being measured.
+/// The measurement fails.
 pub async fn measure(stage: &Stage) -> Fallible<Vec<Row>> {
     Ok(vec![by_queue(stage).await?, by_sweep(stage).await?])
 }
@@ -74,7 +74,7 @@ async fn by_queue(stage: &Stage) -> Fallible<Row> {
         return Err("the worker does not pause the client".into());
     }
     sleep(AFTER_PAUSE).await;
-    let condemned = place.jobs.dead().await?;
+    let rejected = place.jobs.dead().await?;
     let replay = worker.word("client paused", "replay").ok_or("no command is printed")?;
     fs::write(place.secret("shop"), SECRET)?;
     place.backend.until(LIMIT, |backend| backend.revoked() > 0).await;
@@ -86,8 +86,8 @@ async fn by_queue(stage: &Stage) -> Fallible<Row> {
     Ok(Row::judged(
         name,
         aim(),
-        format!("{condemned} condemned; {revoked} revoked, {left} dead letters left in the end"),
-        u64::from(condemned) <= AIM && replayed.status.success() && done && left == 0,
+        format!("{rejected} rejected; {revoked} revoked, {left} dead letters left in the end"),
+        u64::from(rejected) <= AIM && replayed.status.success() && done && left == 0,
     ))
 }
 
@@ -109,7 +109,7 @@ async fn by_sweep(stage: &Stage) -> Fallible<Row> {
         place.strike([]).await?;
         return Ok(Row::skipped(name, KEY));
     }
-    let condemned = place.backend.records().len() as u64;
+    let rejected = place.backend.records().len() as u64;
     // The sentence ends so: "... goes on: COMMAND . Where the tokens ...".
     let command = said.split_once("goes on: ").and_then(|(_, rest)| rest.split_once(" . "));
     let (command, _) = command.ok_or_else(|| format!("no command is printed: {said}"))?;
@@ -121,8 +121,8 @@ async fn by_sweep(stage: &Stage) -> Fallible<Row> {
     Ok(Row::judged(
         name,
         aim(),
-        format!("{condemned} condemned, exit code {first:?}; then {revoked} revoked, {second:?}"),
-        condemned <= AIM
+        format!("{rejected} rejected, exit code {first:?}; then {revoked} revoked, {second:?}"),
+        rejected <= AIM
             && first == Some(NOTHING_REVOKED)
             && second == Some(0)
             && revoked >= JOBS as usize,
@@ -130,7 +130,7 @@ async fn by_sweep(stage: &Stage) -> Fallible<Row> {
 }
 
 fn aim() -> String {
-    format!("at most {AIM} condemned, all revoked by the printed commands once it is mended")
+    format!("at most {AIM} rejected, all revoked by the printed commands once it is corrected")
 }
 
 fn behaviour() -> Behaviour {

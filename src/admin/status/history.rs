@@ -1,4 +1,4 @@
-//! The last minutes, sampled: what a page that is looked at now and then can show of before.
+//! Samples of the metrics of the last minutes, for the charts of the status page.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -12,17 +12,17 @@ use crate::{
 /// The time between two samples.
 pub const EVERY: Duration = Duration::from_secs(5);
 
-/// Samples that are kept: ten minutes of them.
+/// The number of kept samples: ten minutes.
 const KEPT: usize = 120;
 
-/// The stretch that counts as now: long enough that a job a second is not told as none.
+/// The time that counts as now: long enough that one job a second does not show as zero.
 const NOW: Duration = Duration::from_secs(15);
 
-/// What was counted and held at moments of the last minutes, the newest last.
+/// Samples of the metrics of the last minutes, the newest last.
 #[derive(Debug, Default)]
-pub struct History(VecDeque<(Instant, Snapshot)>);
+pub struct StatusHistory(VecDeque<(Instant, Snapshot)>);
 
-impl History {
+impl StatusHistory {
     /// Adds a sample.
     pub fn record(&mut self, at: Instant, snapshot: Snapshot) {
         if self.0.len() == KEPT {
@@ -32,7 +32,6 @@ impl History {
     }
 
     /// How far back it reaches.
-    #[must_use]
     pub fn span(&self) -> Duration {
         match (self.0.front(), self.0.back()) {
             (Some((first, _)), Some((last, _))) => *last - *first,
@@ -41,12 +40,11 @@ impl History {
     }
 
     /// Whether it is enough for a line: a worker that has just started has one sample.
-    #[must_use]
     pub fn has_lines(&self) -> bool {
         self.0.len() > 1
     }
 
-    /// How much `counter` grew per second, between each two samples.
+    /// The rate of `counter` per second between each two samples.
     pub fn rates(&self, counter: impl Fn(&Snapshot) -> u64) -> Vec<f64> {
         let samples = self.0.iter().zip(self.0.iter().skip(1));
         samples.map(|(before, after)| growth(before, after, &counter)).collect()
@@ -57,14 +55,14 @@ impl History {
         self.0.iter().map(|(_, snapshot)| number(gauge(snapshot))).collect()
     }
 
-    /// How much `counter` grows per second now.
+    /// The current rate of `counter` per second.
     pub fn rate_now(&self, counter: impl Fn(&Snapshot) -> u64) -> f64 {
         let Some(last) = self.0.back() else { return 0.0 };
         let before = self.0.iter().find(|(at, _)| last.0 - *at <= NOW);
         before.map_or(0.0, |before| growth(before, last, &counter))
     }
 
-    /// How much `counter` grew in all that is kept.
+    /// The growth of `counter` over all samples.
     pub fn grown(&self, counter: impl Fn(&Snapshot) -> u64) -> u64 {
         match (self.0.front(), self.0.back()) {
             (Some((_, first)), Some((_, last))) => counter(last).saturating_sub(counter(first)),
@@ -72,7 +70,7 @@ impl History {
         }
     }
 
-    /// How long ago, by the samples, `counter` last grew; `None` if not in all that is kept.
+    /// The time since `counter` last grew; `None` if it did not grow in any sample.
     pub fn last_growth(
         &self,
         now: Instant,
@@ -108,7 +106,7 @@ pub fn revoked(snapshot: &Snapshot) -> u64 {
     Lane::ALL.into_iter().map(|lane| *snapshot.revoked.get(lane)).sum()
 }
 
-/// Calls that came to `result`.
+/// Calls with this result.
 pub fn calls(snapshot: &Snapshot, result: ResultLabel) -> u64 {
     of(&snapshot.calls, result)
 }
@@ -130,7 +128,7 @@ pub fn in_flight(snapshot: &Snapshot) -> u64 {
     snapshot.in_flight.iter().map(|(_, count)| count).sum()
 }
 
-/// Jobs that wait in the lanes' queues.
+/// Ready jobs in the lanes' queues.
 pub fn backlog(snapshot: &Snapshot) -> u64 {
     of(&snapshot.queues, Depth::Interactive) + of(&snapshot.queues, Depth::Bulk)
 }
@@ -149,7 +147,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn rates_levels_and_growth_follow_the_counters() {
         let metrics = Arc::new(Metrics::new(Build { version: "1", revision: "r" }).unwrap());
-        let mut history = History::default();
+        let mut history = StatusHistory::default();
         assert!(history.rate_now(revoked).abs() < f64::EPSILON, "nothing was sampled yet");
         assert!(!history.has_lines());
         for jobs in [0, 10, 30, 0] {
@@ -171,7 +169,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn no_more_is_kept_than_the_last_minutes() {
         let metrics = Metrics::new(Build { version: "1", revision: "r" }).unwrap();
-        let mut history = History::default();
+        let mut history = StatusHistory::default();
         for _ in 0..KEPT + 10 {
             history.record(Instant::now(), metrics.snapshot());
             tokio::time::advance(EVERY).await;

@@ -1,7 +1,7 @@
-//! `GET /`: the worker's state on one page, for whoever is called at night and has a browser at hand.
+//! `GET /`: the worker's state on one page, for a person with only a browser.
 //!
-//! Rendered here, from the numbers that `/metrics` tells and the conditions that `/readyz` tells; it
-//! shows classes of errors and never a payload. It can be looked at and nothing else.
+//! The page shows the metrics of `/metrics` and the conditions of `/readyz`. It shows classes of errors and
+//! never a payload. It is read-only.
 
 mod history;
 mod page;
@@ -12,37 +12,35 @@ mod text;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use maud::Markup;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::{
-    domain::ResultLabel,
+    domain::{ResultLabel, rfc3339},
     metrics::{Metrics, Snapshot},
-    ports::{Condition, PausedClients},
+    ports::{Clock, Condition, PausedClients, SystemClock},
 };
-use history::History;
+use history::StatusHistory;
 
-/// The style sheet, which the page asks for.
+/// The style sheet of the page.
 pub const STYLE: &str = include_str!("style.css");
 
-/// Nothing is loaded but the style sheet, nothing runs, nothing is sent, nobody frames it.
+/// The policy allows only the style sheet: no scripts, no forms, no frames.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; \
                                            form-action 'none'; frame-ancestors 'none'";
 
-/// What the page remembers between two looks.
+/// The samples that the page shows.
 #[derive(Debug)]
-pub struct Status {
+pub struct StatusPage {
     metrics: Arc<Metrics>,
-    history: Mutex<History>,
+    history: Mutex<StatusHistory>,
 }
 
-impl Status {
+impl StatusPage {
     /// With nothing to show of before.
-    #[must_use]
     pub fn new(metrics: Arc<Metrics>) -> Self {
         Self { metrics, history: Mutex::default() }
     }
@@ -59,7 +57,6 @@ impl Status {
     }
 
     /// The page, with what the parts say of themselves, of paused clients, and of the limit of parallel calls.
-    #[must_use]
     pub fn page(
         &self,
         parts: &[(&str, Condition)],
@@ -67,7 +64,7 @@ impl Status {
         limit: Option<&str>,
     ) -> Markup {
         let history = self.history();
-        let (now, at) = (self.metrics.snapshot(), SystemTime::now());
+        let (now, at) = (self.metrics.snapshot(), SystemClock.now());
         let errors = errors(&history, &now);
         // The class that was met last tells best what is wrong; a rejection is an answer.
         let unanswered = errors.iter().filter(|(result, ..)| *result != ResultLabel::Rejected);
@@ -81,18 +78,18 @@ impl Status {
             clock: at,
             limit,
             build: self.metrics.build(),
-            at: clock(at),
+            at: rfc3339(at).unwrap_or_default(),
         })
     }
 
-    fn history(&self) -> MutexGuard<'_, History> {
+    fn history(&self) -> MutexGuard<'_, StatusHistory> {
         // Samples in a row; a panic leaves one more or one less.
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The classes of failed calls of the last minutes: how many, and how long ago the last.
-fn errors(history: &History, now: &Snapshot) -> Vec<(ResultLabel, u64, Duration)> {
+fn errors(history: &StatusHistory, now: &Snapshot) -> Vec<(ResultLabel, u64, Duration)> {
     let failed = now.calls.iter().filter(|(result, _)| *result != ResultLabel::Revoked);
     let grown = failed.filter_map(|(result, _)| {
         let count = |snapshot: &Snapshot| history::calls(snapshot, *result);
@@ -100,12 +97,6 @@ fn errors(history: &History, now: &Snapshot) -> Vec<(ResultLabel, u64, Duration)
         Some((*result, history.grown(count), ago))
     });
     grown.collect()
-}
-
-/// To the second.
-fn clock(at: SystemTime) -> String {
-    let at = OffsetDateTime::from(at);
-    at.replace_nanosecond(0).unwrap_or(at).format(&Rfc3339).unwrap_or_default()
 }
 
 #[cfg(test)]

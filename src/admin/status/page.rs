@@ -1,40 +1,40 @@
-//! The page: read without a script, on a phone and at night.
+//! The page: readable without a script, on a phone, light or dark.
 
 use std::time::{Duration, SystemTime};
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::{
-    history::{self, History},
+    history::{self, StatusHistory},
     paused_clients,
     sentence::{Sentence, meaning},
     sparkline, text,
 };
 use crate::{
     domain::{Lane, ResultLabel},
-    metrics::{Counts, Label, Snapshot},
+    metrics::{Label, LabelCounts, Snapshot},
     ports::PausedClients,
 };
 
-/// How often the page asks for itself again.
+/// The interval at which the page reloads.
 const REFRESH_SECONDS: u64 = history::EVERY.as_secs();
 
-/// What the page is made of.
+/// The content of the page.
 #[derive(Debug)]
 pub struct View<'a> {
     /// The state in one sentence.
     pub sentence: Sentence,
-    /// The numbers of this moment.
+    /// The metrics now.
     pub now: Snapshot,
-    /// Those of the last minutes.
-    pub history: &'a History,
-    /// How long ago each class of failed calls last grew, for those that did in the last minutes.
+    /// The metrics of the last minutes.
+    pub history: &'a StatusHistory,
+    /// The classes of failed calls in the last minutes: result, number, and time since the last.
     pub errors: Vec<(ResultLabel, u64, Duration)>,
-    /// The clients that are paused, of each part.
+    /// The paused clients of each part.
     pub clients: &'a [PausedClients],
     /// The time of day.
     pub clock: SystemTime,
-    /// Why the limit of parallel calls is what it is.
+    /// The reason for the current concurrency limit.
     pub limit: Option<&'a str>,
     /// The version and the revision of this build.
     pub build: (&'a str, &'a str),
@@ -43,7 +43,6 @@ pub struct View<'a> {
 }
 
 /// The whole page.
-#[must_use]
 pub fn render(view: &View<'_>) -> Markup {
     let View { sentence, build: (version, revision), .. } = view;
     html! {
@@ -79,7 +78,7 @@ pub fn render(view: &View<'_>) -> Markup {
     }
 }
 
-/// What matters now, with what went before where that tells more than a number.
+/// The most important numbers, some with a chart of the last minutes.
 fn numbers(view: &View<'_>) -> Markup {
     let View { now, history, .. } = view;
     let interactive = history.rate_now(|snapshot| *snapshot.revoked.get(Lane::Interactive));
@@ -105,7 +104,7 @@ fn numbers(view: &View<'_>) -> Markup {
     }
 }
 
-/// The numbers that have a line.
+/// The numbers with a chart.
 fn charts(view: &View<'_>) -> Markup {
     let View { now, history, limit, .. } = view;
     let charts = [
@@ -128,7 +127,7 @@ fn charts(view: &View<'_>) -> Markup {
             None,
         ),
         (
-            "Calls at a time, at most",
+            "Concurrency limit",
             text::count(now.concurrency_limit),
             history.levels(|snapshot| snapshot.concurrency_limit),
             *limit,
@@ -144,7 +143,7 @@ fn charts(view: &View<'_>) -> Markup {
                     (PreEscaped(sparkline::draw(name, &line)))
                     p class="hint" { "up to " (text::number(line.into_iter().fold(0.0, f64::max))) }
                 } @else {
-                    p class="hint" { "a line follows in a few seconds" }
+                    p class="hint" { "a chart follows in a few seconds" }
                 }
             }
         }
@@ -160,7 +159,7 @@ fn tables(view: &View<'_>) -> Markup {
             (table("Jobs that ended", &now.processed))
             (table("Dead letters by reason", &now.failed))
             section class="wide" {
-                h2 { "Failed calls of late" }
+                h2 { "Recent failed calls" }
                 @if errors.is_empty() {
                     p class="none" { "None." }
                 } @else {
@@ -179,7 +178,7 @@ fn tables(view: &View<'_>) -> Markup {
     }
 }
 
-fn table<L: Label>(title: &str, counts: &Counts<L>) -> Markup {
+fn table<L: Label>(title: &str, counts: &LabelCounts<L>) -> Markup {
     html! {
         section {
             h2 { (title) }

@@ -11,7 +11,6 @@ use super::{
 use crate::ports::{PausedClient, PausedClients};
 
 /// One section for all of them; nothing if there is none.
-#[must_use]
 pub fn render(PausedClients { named, more }: &PausedClients, now: SystemTime) -> Markup {
     html! {
         @if !named.is_empty() {

@@ -7,32 +7,31 @@ use time::OffsetDateTime;
 use super::text;
 use crate::{domain::ResultLabel, ports::Condition};
 
-/// From here on a time of day is another day's.
+/// A time of day older than this is of another day.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How the worker is, for a heading.
+/// The state of the worker as a heading.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sentence {
-    /// How well it is: a class of the style sheet.
+    /// The severity: a class of the style sheet.
     pub tone: Tone,
-    /// What it does, and why, since when, until when.
+    /// The state, its cause, its start and its end.
     pub words: String,
 }
 
-/// How well the worker is.
+/// The severity of a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
-    /// It works.
+    /// The worker runs.
     Well,
-    /// It waits on purpose.
+    /// The worker waits on purpose.
     Waiting,
-    /// It cannot work.
+    /// The worker cannot run.
     Ill,
 }
 
 impl Tone {
     /// Its name in the style sheet.
-    #[must_use]
     pub const fn class(self) -> &'static str {
         match self {
             Self::Well => "well",
@@ -42,9 +41,8 @@ impl Tone {
     }
 }
 
-/// Puts the parts' conditions in a sentence: what keeps it from working first, then what it waits for.
-/// `trouble` is what calls failed by of late.
-#[must_use]
+/// Describes the parts' conditions in one sentence: a part that is not ready first, then a part that waits.
+/// `trouble` is the most recent cause of failed calls.
 pub fn compose(
     parts: &[(&str, Condition)],
     trouble: Option<ResultLabel>,
@@ -82,13 +80,13 @@ fn wait(
     let why = match (cause, trouble.map(meaning)) {
         ("", _) => String::new(),
         (cause, None) => format!(" because {cause}"),
-        (cause, Some(trouble)) => format!(" because {cause} (of late: {trouble})"),
+        (cause, Some(trouble)) => format!(" because {cause} (recently: {trouble})"),
     };
     let next = next_probe(until, now);
     format!("{} since {}{why}{next}.", text::capitalized(state), moment(since, now))
 }
 
-/// When the next probe is due, as the end of a sentence.
+/// The time of the next probe, as the end of a sentence.
 pub(super) fn next_probe(until: Option<SystemTime>, now: SystemTime) -> String {
     match until.map(|until| until.duration_since(now).unwrap_or(Duration::ZERO)) {
         None => String::new(),
@@ -97,7 +95,7 @@ pub(super) fn next_probe(until: Option<SystemTime>, now: SystemTime) -> String {
     }
 }
 
-/// The time of day, with the date where that alone would mislead.
+/// The time of day, with the date if it is not today's.
 pub(super) fn moment(at: SystemTime, now: SystemTime) -> String {
     let long_ago = now.duration_since(at).is_ok_and(|ago| ago >= DAY);
     let at = OffsetDateTime::from(at);
@@ -107,7 +105,6 @@ pub(super) fn moment(at: SystemTime, now: SystemTime) -> String {
 }
 
 /// What a class of results means, for a person.
-#[must_use]
 pub const fn meaning(result: ResultLabel) -> &'static str {
     match result {
         ResultLabel::Revoked => "revoked",
@@ -121,7 +118,7 @@ pub const fn meaning(result: ResultLabel) -> &'static str {
         ResultLabel::Http429 => "429: too many calls",
         ResultLabel::Http5xx => "5xx: the endpoint or a gateway fails",
         ResultLabel::Http4xx => "a wrong URL, a proxy or a firewall answers",
-        ResultLabel::Unrecognized => "what answers is no envelope of the endpoint",
+        ResultLabel::Unrecognized => "the response is not the endpoint's envelope",
     }
 }
 
@@ -153,7 +150,7 @@ mod tests {
                 vec![("flow", paused(Some(at(38_612))))],
                 connect,
                 Tone::Waiting,
-                "Paused since 10:42:00 UTC because the endpoint does not answer (of late: the \
+                "Paused since 10:42:00 UTC because the endpoint does not answer (recently: the \
                  endpoint refuses connections or is not found), next probe in 12 s.",
             ),
             (

@@ -11,7 +11,6 @@ const MARGIN: f64 = 2.0;
 
 /// Draws `values`, the newest at the right, zero at the bottom. `what` is its text for those who do not
 /// see it.
-#[must_use]
 pub fn draw(what: &str, values: &[f64]) -> String {
     // A single one is a level, and no slope down to nothing.
     let values = if let &[only] = values { &[only, only] } else { values };

@@ -1,13 +1,15 @@
+use std::time::SystemTime;
+
 use super::*;
 use crate::{
     domain::{Lane, Reason},
     metrics::{Build, Processed},
 };
 
-fn status() -> (Arc<Metrics>, Status) {
+fn status() -> (Arc<Metrics>, StatusPage) {
     let build = Build { version: "1.2.3", revision: "abc" };
     let metrics = Arc::new(Metrics::new(build).unwrap());
-    (metrics.clone(), Status::new(metrics))
+    (metrics.clone(), StatusPage::new(metrics))
 }
 
 #[tokio::test(start_paused = true)]
@@ -33,11 +35,11 @@ async fn the_page_tells_what_goes_on_and_went_wrong() {
     for told in [
         "<!DOCTYPE html>",
         "class=\"state waiting\">Paused since ",
-        " because the endpoint does not answer (of late: the endpoint refuses connections or is not \
+        " because the endpoint does not answer (recently: the endpoint refuses connections or is not \
          found), next probe in 59 min.",
         "<h2>Now, and the last 5 s</h2>",
         "<figcaption>Revoked per second</figcaption><p class=\"value\">10</p>",
-        "<figcaption>Calls at a time, at most</figcaption><p class=\"value\">0</p><p class=\"hint\">climbing, at 12 \
+        "<figcaption>Concurrency limit</figcaption><p class=\"value\">0</p><p class=\"hint\">climbing, at 12 \
          of 256</p>",
         "<tr><th scope=\"row\">unknown client</th><td>1</td>",
         "<tr class=\"none\"><th scope=\"row\">exhausted</th><td>0</td>",
@@ -56,7 +58,7 @@ fn a_worker_that_has_just_started_has_numbers_and_no_lines_yet() {
     let page = status().1.page(&[], &[], None).into_string();
     assert!(page.contains("<h2>Now</h2>"), "{page}");
     assert!(!page.contains("<svg"), "{page}");
-    assert_eq!(page.matches("a line follows in a few seconds").count(), 4);
+    assert_eq!(page.matches("a chart follows in a few seconds").count(), 4);
 }
 
 #[test]

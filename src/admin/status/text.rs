@@ -6,7 +6,6 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 
 /// `18,796`.
-#[must_use]
 pub fn count(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
@@ -20,13 +19,11 @@ pub fn count(count: u64) -> String {
 }
 
 /// `0.2` or `412`: a rate per second, with a fraction only where it matters.
-#[must_use]
 pub fn rate(per_second: f64) -> String {
     if per_second < 10.0 { format!("{per_second:.1}") } else { format!("{per_second:.0}") }
 }
 
 /// `34` or `2.8`: a level or a rate, with a fraction only where there is one that matters.
-#[must_use]
 pub fn number(value: f64) -> String {
     if value.fract() == 0.0 { count(whole(value)) } else { rate(value) }
 }
@@ -41,7 +38,6 @@ const fn whole(value: f64) -> u64 {
 }
 
 /// `12 s`, `3 min`, `5 h`.
-#[must_use]
 pub fn duration(duration: Duration) -> String {
     match duration.as_secs() {
         seconds if seconds < 2 * MINUTE => format!("{seconds} s"),
@@ -51,7 +47,6 @@ pub fn duration(duration: Duration) -> String {
 }
 
 /// With its first letter as a capital.
-#[must_use]
 pub fn capitalized(words: &str) -> String {
     let mut letters = words.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())

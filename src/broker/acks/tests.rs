@@ -82,10 +82,10 @@ fn a_delivery_that_is_kept_keeps_none_above_it_from_being_told_once() {
         let told: Vec<Frame> = run.iter().map(|tag| ack(*tag, false)).collect();
         assert_eq!(flush(&mut acks), told);
     }
-    assert_eq!(acks.in_hand(), 1);
+    assert_eq!(acks.in_flight(), 1);
     acks.settle(1, Settle::Ack);
     assert_eq!(flush(&mut acks), [ack(1, false)]);
-    assert_eq!((acks.in_hand(), acks.delivered_so_far()), (0, MANY));
+    assert_eq!((acks.in_flight(), acks.delivered_so_far()), (0, MANY));
     assert!(acks.delivered(MANY + 1), "the tags go on");
 }
 
@@ -126,7 +126,7 @@ proptest! {
         steps in proptest::collection::vec((0u8..5, any::<prop::sample::Index>()), 1..300)
     ) {
         let mut acks = Acks::default();
-        let mut in_hand: Vec<u64> = Vec::new();
+        let mut in_flight: Vec<u64> = Vec::new();
         let mut decided = BTreeMap::new();
         let mut unacked = BTreeSet::new();
         let mut learned = BTreeMap::new();
@@ -135,12 +135,12 @@ proptest! {
             match step {
                 0 => {
                     prop_assert!(acks.delivered(next));
-                    in_hand.push(next);
+                    in_flight.push(next);
                     unacked.insert(next);
                     next += 1;
                 }
-                1..=3 if !in_hand.is_empty() => {
-                    let tag = in_hand.swap_remove(which.index(in_hand.len()));
+                1..=3 if !in_flight.is_empty() => {
+                    let tag = in_flight.swap_remove(which.index(in_flight.len()));
                     let settle = [Settle::Ack, Settle::Requeue, Settle::DeadLetter]
                         [usize::from(step) - 1];
                     acks.settle(tag, settle);
@@ -153,7 +153,7 @@ proptest! {
                     prop_assert_eq!(&learned, &decided);
                 }
             }
-            prop_assert_eq!(acks.in_hand(), in_hand.len());
+            prop_assert_eq!(acks.in_flight(), in_flight.len());
             prop_assert_eq!(unacked.len() + learned.len() + 1, usize::try_from(next).unwrap());
         }
     }

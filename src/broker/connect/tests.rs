@@ -15,7 +15,7 @@ const GREETING: &[u8] = b"AMQP\x00\x00\x09\x01";
 async fn connector(connect_timeout: Duration) -> (Connector, TcpListener) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let url = format!("amqp://guest:guest@{}/%2f", listener.local_addr().unwrap());
-    let settings = Settings {
+    let settings = BrokerSettings {
         urls: vec![url.into()],
         ca_file: None,
         client_certificate_file: None,

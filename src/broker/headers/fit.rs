@@ -1,5 +1,4 @@
-//! Keeping a message's content header within one frame: a broker closes the connection over one that is
-//! larger.
+//! Fits a message's properties into one frame: the broker closes the connection over a larger content header.
 
 use lapin::{
     BasicProperties,
@@ -8,27 +7,25 @@ use lapin::{
 };
 
 use super::{
-    in_order_of_worth,
+    in_order_of_worth, is_copied,
     name::{DETAIL, HEADERS_DROPPED},
-    size, text, travels,
+    size, text,
 };
 use crate::broker::queues::short;
 
-/// Octets of a frame around its payload: type, channel, size and end.
+/// The bytes of a frame around its payload: type, channel, size and end.
 const FRAME: usize = 8;
 
-/// Octets of a content header before its properties: class, weight and the body's size.
+/// The bytes of a content header before its properties: class, weight and body size.
 const BEFORE_PROPERTIES: usize = 12;
 
-/// Octets that stay free for what the broker adds when a stay in a retry queue is over: `x-death` and the
-/// headers beside it, with the names of the queues. A message that grew beyond the frame would break the
-/// connection of every consumer.
+/// The bytes reserved for what the broker adds after the delay in a retry queue: `x-death` and related headers with
+/// queue names. A message beyond the frame would break every consumer's connection.
 const ADDED_BY_THE_BROKER: usize = 1536;
 
-/// The properties as they fit a frame of `frame_max` octets. The producer's headers are left out first,
-/// those of a trace last of them; then the detail of a dead letter is cut.
-#[must_use]
-pub fn fit(properties: &BasicProperties, frame_max: u32) -> BasicProperties {
+/// Fits properties into a frame of `frame_max` bytes. It leaves out the producer's headers, those of a trace last,
+/// and then cuts the detail of a dead letter.
+pub(crate) fn fit(properties: &BasicProperties, frame_max: u32) -> BasicProperties {
     let frame_max = usize::try_from(frame_max).unwrap_or(usize::MAX);
     let most = frame_max.saturating_sub(FRAME + BEFORE_PROPERTIES + ADDED_BY_THE_BROKER);
     let fitting = properties.clone();
@@ -39,11 +36,11 @@ pub fn fit(properties: &BasicProperties, frame_max: u32) -> BasicProperties {
     let mut kept: FieldTable = all
         .inner()
         .iter()
-        .filter(|(name, _)| !travels(name.as_str()))
+        .filter(|(name, _)| !is_copied(name.as_str()))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect::<std::collections::BTreeMap<_, _>>()
         .into();
-    if all.inner().keys().any(|name| travels(name.as_str())) {
+    if all.inner().keys().any(|name| is_copied(name.as_str())) {
         kept.insert(short(HEADERS_DROPPED), AMQPValue::Boolean(true));
     }
     let least = octets(&fitting.clone().with_headers(kept.clone()));
@@ -60,7 +57,7 @@ pub fn fit(properties: &BasicProperties, frame_max: u32) -> BasicProperties {
     fitting.with_headers(kept)
 }
 
-/// Takes so many octets off the end of the detail, or all of it.
+/// Cuts up to `excess` bytes off the end of the detail.
 fn cut_detail(headers: &mut FieldTable, excess: usize) {
     let Some(AMQPValue::LongString(detail)) = headers.inner().get(DETAIL) else { return };
     let detail = String::from_utf8_lossy(detail.as_bytes()).into_owned();
@@ -71,9 +68,9 @@ fn cut_detail(headers: &mut FieldTable, excess: usize) {
     headers.insert(short(DETAIL), text(&detail[..end]));
 }
 
-/// The octets of properties on the wire.
+/// The size of properties on the wire in bytes.
 fn octets(properties: &BasicProperties) -> usize {
-    // Memory takes everything; what cannot be written would fit nowhere.
+    // Writing to memory cannot fail. What cannot be encoded fits nowhere.
     let written = gen_properties(properties)(Vec::new().into());
     written.map_or(usize::MAX, |written| written.into_inner().0.len())
 }
@@ -138,7 +135,6 @@ mod tests {
             code: Some("01".to_owned()),
             http_status: Some(200),
             fingerprint: Some(Fingerprint::of("token")),
-            history: History::default(),
             dead_at: std::time::SystemTime::UNIX_EPOCH,
         }
     }
@@ -157,14 +153,16 @@ mod tests {
 
     #[test]
     fn what_fits_is_left_as_it_is() {
-        let properties = of_dead_letter(&original(&[("a", 9)]), Lane::Bulk, &letter("why"));
+        let properties =
+            of_dead_letter(&original(&[("a", 9)]), Lane::Bulk, &letter("why"), &History::default());
         assert_eq!(fit(&properties, LEAST), properties);
     }
 
     #[test]
     fn the_producers_headers_go_first_and_those_of_a_trace_last() {
         let headers = [("a", 9), ("b", 2500), ("traceparent", 55), ("c", 9)];
-        let properties = of_dead_letter(&original(&headers), Lane::Bulk, &letter("why"));
+        let properties =
+            of_dead_letter(&original(&headers), Lane::Bulk, &letter("why"), &History::default());
         let fitting = fit(&properties, LEAST);
         assert!(frame(&fitting) <= LEAST as usize);
         for name in ["traceparent", "a", "c", REASON, DETAIL, ATTEMPTS, HEADERS_DROPPED] {
@@ -176,17 +174,22 @@ mod tests {
     #[test]
     fn the_detail_is_cut_where_nothing_else_is_left_to_drop() {
         let long: ShortString = "i".repeat(255).into();
-        let properties = of_dead_letter(&original(&[]), Lane::Bulk, &letter(&"ñ".repeat(4000)))
-            .with_message_id(long.clone())
-            .with_correlation_id(long);
+        let properties = of_dead_letter(
+            &original(&[]),
+            Lane::Bulk,
+            &letter(&"ñ".repeat(4000)),
+            &History::default(),
+        )
+        .with_message_id(long.clone())
+        .with_correlation_id(long);
         let fitting = fit(&properties, LEAST);
         assert!((LEAST as usize - 1..=LEAST as usize).contains(&frame(&fitting)));
         assert!(has(&fitting, REASON) && !has(&fitting, HEADERS_DROPPED));
     }
 
     proptest! {
-        /// Whatever a producer sends along, and however small the frames: the copy fits, and has all of
-        /// our own headers.
+        /// Whatever a producer sends along, and however small the frames: the copy fits, and has all of our own
+        /// headers.
         #[test]
         fn every_dead_letter_fits(
             lengths in proptest::collection::vec(0usize..3000, 0..12),
@@ -199,11 +202,11 @@ mod tests {
                 names.iter().map(String::as_str).zip(lengths).collect();
             let id: ShortString = "i".repeat(id).into();
             let original = original(&headers).with_message_id(id.clone()).with_type(id);
-            let properties = of_dead_letter(&original, Lane::Bulk, &letter(&"d".repeat(detail)));
+            let properties = of_dead_letter(&original, Lane::Bulk, &letter(&"d".repeat(detail)), &History::default());
             let fitting = fit(&properties, frame_max);
             prop_assert!(frame(&fitting) <= frame_max as usize);
             for (name, _) in &properties.headers().clone().unwrap_or_default() {
-                prop_assert!(travels(name.as_str()) || has(&fitting, name.as_str()), "{}", name);
+                prop_assert!(is_copied(name.as_str()) || has(&fitting, name.as_str()), "{}", name);
             }
         }
     }

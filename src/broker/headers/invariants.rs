@@ -29,8 +29,8 @@ static KEYS: LazyLock<HistoryKeys> =
 /// The time of day in these invariants, in Unix seconds.
 const NOW: u64 = 1_700_000_000;
 
-/// Reads properties as they came over the wire. The first byte says in which lane they came, whether the
-/// broker says of them that they stayed in one of our retry queues, and whether the worker has keys.
+/// Reads properties as they came over the wire. The first byte says in which lane they came, and whether the worker has
+/// keys. It also says whether the broker reports a stay in one of our retry queues.
 ///
 /// # Panics
 ///
@@ -57,13 +57,12 @@ pub fn hold_of(properties: &BasicProperties, lane: Lane, queues: &Queues, keys: 
     let read = |properties: &BasicProperties, lane, body: &[u8]| {
         read(Received { properties, body, lane, redelivered: true }, queues, keys, now())
     };
-    let arrival = read(properties, lane, BODY);
-    hold_of_arrival(&arrival, properties, queues, keys);
+    let metadata = read(properties, lane, BODY);
+    hold_of_metadata(&metadata, properties, queues, keys);
 
-    let mut history = arrival.history;
+    let mut history = metadata.history;
     history.stays += 1;
-    let parking = Parking { delay: STAYS[0], history };
-    let parked = of_parked(properties, BODY, lane, &parking, queues, keys);
+    let parked = of_parked(properties, BODY, lane, &history, queues, keys);
     hold_of_copy(&parked, properties);
     let Some(queue) = queues.retry(lane, STAYS[0]) else { unreachable!("there are retry queues") };
     let back = out_of(queue, &parked);
@@ -83,14 +82,13 @@ pub fn hold_of(properties: &BasicProperties, lane: Lane, queues: &Queues, keys: 
         code: Some("01".to_owned()),
         http_status: Some(200),
         fingerprint: Some(Fingerprint::of("token")),
-        history,
         dead_at: now(),
     };
-    let dead = of_dead_letter(properties, lane, &letter);
+    let dead = of_dead_letter(properties, lane, &letter, &history);
     hold_of_copy(&dead, properties);
     // A stranger to whoever reads it next, and nothing is lost by copying it again.
     assert_eq!(read(&dead, lane, BODY).history, History::default());
-    let again = of_parked(&dead, BODY, lane, &parking, queues, keys);
+    let again = of_parked(&dead, BODY, lane, &history, queues, keys);
     assert_eq!(shown(&strangers(&again)), shown(&strangers(&dead)));
 }
 
@@ -100,8 +98,8 @@ fn shown(value: &impl Debug) -> String {
 }
 
 /// What is read is within bounds, and no stranger's headers are believed.
-fn hold_of_arrival(
-    arrival: &Arrival,
+fn hold_of_metadata(
+    metadata: &MessageMetadata,
     properties: &BasicProperties,
     queues: &Queues,
     keys: &HistoryKeys,
@@ -110,12 +108,12 @@ fn hold_of_arrival(
     let came_out = headers.text("x-first-death-queue").is_some_and(|queue| queues.is_retry(queue));
     // With keys, wherever it claims to come from.
     let ours = came_out && !keys.are_given();
-    let history = arrival.history;
+    let history = metadata.history;
     assert!(ours || history == History::default(), "a stranger is believed: {history:?}");
     assert!(history.attempts <= MAX_COUNT && history.stays <= MAX_COUNT);
     assert_eq!(ours, history.stays > 0);
     assert!(history.first_failed_at.is_none_or(|first| first <= now()));
-    if let Some(trace) = &arrival.trace {
+    if let Some(trace) = &metadata.trace {
         // Of a later version the ids are read, and written as the version that is spoken here.
         let ids =
             |value: &str| value.split('-').skip(1).take(2).map(str::to_owned).collect::<Vec<_>>();
@@ -138,7 +136,7 @@ fn hold_of_copy(copy: &BasicProperties, original: &BasicProperties) {
     assert!(copy.priority().is_none() && copy.cluster_id().is_none());
     let strangers = strangers(copy);
     for (name, value) in &strangers {
-        assert!(travels(name.as_str()), "{name} travels");
+        assert!(is_copied(name.as_str()), "{name} is_copied");
         let theirs = original.headers().as_ref().and_then(|headers| headers.inner().get(name));
         assert_eq!(shown(&theirs), shown(&Some(value)), "{name} was changed");
     }
@@ -154,7 +152,7 @@ fn strangers(properties: &BasicProperties) -> Vec<(ShortString, AMQPValue)> {
     strangers.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-/// What the broker makes of a message whose stay in `queue` is over.
+/// Returns a message as the broker delivers it after its stay in `queue`.
 #[must_use]
 pub fn out_of(queue: &ShortString, parked: &BasicProperties) -> BasicProperties {
     let mut headers = parked.headers().clone().unwrap_or_default();

@@ -1,19 +1,16 @@
 //! The MAC over a parked job and its history: `x-revoker-mac`.
 //!
-//! HMAC-SHA256 over everything that decides what is believed: the queue of the lane, the message id, the body,
-//! and each history header as it stands. So nobody without the key can make a history, change one, or move one
-//! to another job, lane or family of queues. Whoever can read a retry queue can publish a signed message again:
-//! it claims then what was true when a worker signed it.
+//! HMAC-SHA256 over everything that decides whether the history is believed: the lane's queue, the message id, the
+//! body and each history header. Without the key, nobody can make or change a history, or move one to another job,
+//! lane or worker. A reader of a retry queue can republish a signed message: its claims were true when they were
+//! signed.
 //!
-//! The timestamp is not in it. A broker may set that property on whatever is published, parked jobs included
+//! The timestamp is not signed. A broker may set it on any published message
 //! (`message_interceptors.incoming.set_header_timestamp`), and no decision depends on it.
 //!
-//! The headers of pauses go in where there are any: a job that was parked without them has the MAC that it had
-//! before there were such headers.
+//! The headers of pauses are signed only if present. So jobs parked before these headers existed keep their MAC.
 //!
-//! The body goes in as its digest: a message is then a few hundred bytes, whatever the body is.
-
-use std::fmt::Write as _;
+//! The body is signed as its digest, so a signed text is a few hundred bytes long.
 
 use lapin::types::{AMQPValue, ShortString};
 use sha2::{Digest, Sha256};
@@ -27,52 +24,38 @@ use super::{
 };
 use crate::{
     broker::{history_keys::HistoryKeys, queues::Queues},
-    domain::MAX_BODY_BYTES,
+    domain::{MAX_BODY_BYTES, from_hex, to_hex},
 };
 
-/// What a MAC begins with: the way in which its message is made.
+/// The prefix of a MAC: the version of its format.
 const VERSION: &str = "v2:";
 
-/// What a message begins with: a key that somebody uses for something else as well signs nothing of ours.
+/// The prefix of a signed text, so that a key with a second use signs nothing of ours.
 const PURPOSE: &[u8] = b"revoker history v2";
 
-/// Bytes of a MAC.
+/// The bytes of a MAC.
 const MAC_BYTES: usize = 32;
 
 /// The MAC of a parked job; `None` without keys.
 pub(super) fn of(parked: Received<'_>, queues: &Queues, keys: &HistoryKeys) -> Option<String> {
     let tag = keys.sign(&message(parked, queues))?;
-    let mut mac = VERSION.to_owned();
-    for byte in tag.as_ref() {
-        // Writing to a string cannot fail.
-        let _ = write!(mac, "{byte:02x}");
-    }
-    Some(mac)
+    Some(format!("{VERSION}{}", to_hex(tag.as_ref())))
 }
 
-/// Whether a message carries the MAC that one of these keys makes of it.
+/// Whether a message carries the right MAC for one of these keys.
 pub(super) fn is_right(received: Received<'_>, queues: &Queues, keys: &HistoryKeys) -> bool {
     let headers = Headers(received.properties.headers().as_ref());
     let Some(mac) = headers.text(MAC).and_then(parse) else { return false };
-    // A larger body is no job, and is never parked: no reason to digest it for a stranger.
+    // A larger body is no job and is never parked: it is not digested.
     received.body.len() <= MAX_BODY_BYTES && keys.verify(&message(received, queues), &mac)
 }
 
 fn parse(text: &str) -> Option<[u8; MAC_BYTES]> {
-    let digits = text.strip_prefix(VERSION)?.as_bytes();
-    if digits.len() != 2 * MAC_BYTES {
-        return None;
-    }
-    let mut mac = [0; MAC_BYTES];
-    for (byte, pair) in mac.iter_mut().zip(digits.chunks_exact(2)) {
-        let digit = |at: usize| char::from(pair[at]).to_digit(16);
-        *byte = u8::try_from(digit(0)? << 4 | digit(1)?).ok()?;
-    }
-    Some(mac)
+    from_hex(text.strip_prefix(VERSION)?)
 }
 
-/// What is signed. Each part stands behind its length, and one that is absent is another than one that is
-/// empty: no two messages are written alike.
+/// The text to sign. Each part follows its length, and an absent part differs from an empty one, so no two messages
+/// yield the same text.
 fn message(received: Received<'_>, queues: &Queues) -> Vec<u8> {
     let Received { properties, body, lane, .. } = received;
     let headers = Headers(properties.headers().as_ref());

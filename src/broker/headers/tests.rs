@@ -35,8 +35,8 @@ fn history() -> History {
 }
 
 /// What a worker without keys parks.
-fn parked(original: &BasicProperties, lane: Lane, parking: &Parking) -> BasicProperties {
-    of_parked(original, BODY, lane, parking, &queues(), &HistoryKeys::none())
+fn parked(original: &BasicProperties, lane: Lane, history: &History) -> BasicProperties {
+    of_parked(original, BODY, lane, history, &queues(), &HistoryKeys::none())
 }
 
 /// The history that a worker without keys believes.
@@ -47,10 +47,6 @@ fn believed(properties: &BasicProperties) -> History {
 
 fn keys() -> HistoryKeys {
     HistoryKeys::from_text(KEY).unwrap()
-}
-
-fn parking() -> Parking {
-    Parking { delay: Duration::from_secs(10), history: history() }
 }
 
 /// What the broker adds when a retry queue's time is up.
@@ -65,7 +61,7 @@ fn names(properties: &BasicProperties) -> Vec<String> {
 
 #[test]
 fn a_parked_jobs_history_survives_its_stay() {
-    let parked = parked(&BasicProperties::default(), Lane::Bulk, &parking());
+    let parked = parked(&BasicProperties::default(), Lane::Bulk, &history());
     let back = out_of("q.retry.bulk.10s", &parked);
     assert_eq!(believed(&back), history());
 }
@@ -73,7 +69,7 @@ fn a_parked_jobs_history_survives_its_stay() {
 /// As an older version parked it, and as a producer may make it up.
 #[test]
 fn a_pause_that_is_not_told_or_makes_no_sense_is_none() {
-    let parked = parked(&BasicProperties::default(), Lane::Bulk, &parking());
+    let parked = parked(&BasicProperties::default(), Lane::Bulk, &history());
     let back = out_of("q.retry.bulk.10s", &parked);
     let told = |value: Option<AMQPValue>| {
         let mut headers = back.headers().clone().unwrap().inner().clone();
@@ -91,7 +87,7 @@ fn a_pause_that_is_not_told_or_makes_no_sense_is_none() {
 
 #[test]
 fn a_strangers_headers_are_not_believed() {
-    let parked = parked(&BasicProperties::default(), Lane::Bulk, &parking());
+    let parked = parked(&BasicProperties::default(), Lane::Bulk, &history());
     for properties in [parked.clone(), out_of("other.retry.bulk.10s", &parked)] {
         assert_eq!(believed(&properties), History::default());
     }
@@ -135,10 +131,10 @@ fn a_timestamp_is_read_in_its_own_unit_and_travels_as_it_is() {
         (7, None),
     ] {
         let properties = BasicProperties::default().with_timestamp(sent);
-        let arrival = arrival(&properties, Lane::Bulk, false);
+        let metadata = metadata(&properties, Lane::Bulk, false);
         let expected = expected.map(|since_epoch| SystemTime::UNIX_EPOCH + since_epoch);
-        assert_eq!(arrival.published_at, expected, "{sent}");
-        let parked = parked(&properties, Lane::Bulk, &parking());
+        assert_eq!(metadata.published_at, expected, "{sent}");
+        let parked = parked(&properties, Lane::Bulk, &history());
         assert_eq!(parked.timestamp(), &Some(sent));
     }
 }
@@ -167,7 +163,7 @@ fn only_harmless_properties_travel() {
         .with_type("logout".into())
         .with_app_id("app".into())
         .with_delivery_mode(PERSISTENT);
-    let copy = parked(&original, Lane::Interactive, &parking());
+    let copy = parked(&original, Lane::Interactive, &history());
     assert!(names(&copy).contains(&"tenant".to_owned()));
     assert_eq!(
         copy.with_headers(FieldTable::default()),
@@ -188,7 +184,7 @@ fn harmful_headers_stay_behind() {
         ("x-revoker-attempts", AMQPValue::LongInt(99)),
         ("kept", text("yes")),
     ]);
-    let parked = parked(&original, Lane::Interactive, &parking());
+    let parked = parked(&original, Lane::Interactive, &history());
     assert_eq!(
         names(&parked),
         [
@@ -210,7 +206,7 @@ fn harmful_headers_stay_behind() {
 #[test]
 fn a_count_of_replays_is_kept_within_bounds() {
     let original = with(&[(REPLAYS, AMQPValue::LongLongInt(i64::MAX))]);
-    let parked = parked(&original, Lane::Bulk, &parking());
+    let parked = parked(&original, Lane::Bulk, &history());
     assert_eq!(Headers(parked.headers().as_ref()).count(REPLAYS), Some(MAX_COUNT));
 }
 
@@ -227,9 +223,9 @@ fn a_replayed_job_starts_afresh_and_counts_its_replays() {
             code: None,
             http_status: None,
             fingerprint: None,
-            history: history(),
             dead_at: now(),
         },
+        &history(),
     )
     .with_expiration("100".into());
     let back = of_replayed(&dead);
@@ -250,7 +246,7 @@ fn headers_beyond_the_limit_are_left_out_and_the_trace_is_not() {
         ("small", text("kept")),
         ("traceparent", text("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")),
     ]);
-    let copy = names(&parked(&original, Lane::Bulk, &parking()));
+    let copy = names(&parked(&original, Lane::Bulk, &history()));
     assert!(copy.contains(&"small".to_owned()) && copy.contains(&"traceparent".to_owned()));
     assert!(copy.contains(&"x-revoker-headers-dropped".to_owned()));
     assert!(!copy.contains(&"big".to_owned()));
@@ -264,10 +260,9 @@ fn a_dead_letter_says_why() {
         code: Some("01".to_owned()),
         http_status: Some(200),
         fingerprint: Some(Fingerprint::of("abc")),
-        history: history(),
         dead_at: now(),
     };
-    let properties = of_dead_letter(&BasicProperties::default(), Lane::Bulk, &letter);
+    let properties = of_dead_letter(&BasicProperties::default(), Lane::Bulk, &letter, &history());
     let headers = properties.headers().clone().unwrap();
     let expected: &[(&str, AMQPValue)] = &[
         ("x-revoker-reason", text("rejected_after_ambiguity")),

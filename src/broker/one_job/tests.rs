@@ -12,12 +12,12 @@ use tokio::{
 };
 
 use super::*;
-use crate::broker::commands::Control;
+use crate::broker::commands::ConsumerControl;
 use Lane::{Bulk, Interactive};
 
 /// Both lanes' sessions as the asking task meets them, and what they were asked.
 struct Scene {
-    control: Control,
+    control: ConsumerControl,
     sessions: Sessions,
     asked: mpsc::UnboundedReceiver<Lane>,
     asking: mpsc::UnboundedSender<Lane>,
@@ -27,8 +27,8 @@ struct Scene {
 impl Scene {
     /// Both without a session, with one job wanted.
     fn new() -> Self {
-        let (control, commands, _) = Control::new(mpsc::channel(1).0);
-        control.want(Wanted::One);
+        let (control, commands, _) = ConsumerControl::new(mpsc::channel(1).0);
+        control.want(Demand::One);
         let sessions = Sessions::default();
         let (asking, asked) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
@@ -37,9 +37,9 @@ impl Scene {
     }
 
     /// A session that gives these answers, then ends with a question unanswered.
-    fn session(&mut self, lane: Lane, answers: impl IntoIterator<Item = Answer>) {
-        let mut answers: VecDeque<Answer> = answers.into_iter().collect();
-        let (mut questions, asking) = (self.sessions.attend(lane), self.asking.clone());
+    fn session(&mut self, lane: Lane, answers: impl IntoIterator<Item = FetchAnswer>) {
+        let mut answers: VecDeque<FetchAnswer> = answers.into_iter().collect();
+        let (mut questions, asking) = (self.sessions.register(lane), self.asking.clone());
         self.tasks.spawn(async move {
             while let Some(question) = questions.recv().await {
                 asking.send(lane).unwrap();
@@ -63,7 +63,7 @@ impl Scene {
     }
 
     /// Says that so many are wanted, and lets that be heard.
-    async fn want(&self, wanted: Wanted) {
+    async fn want(&self, wanted: Demand) {
         self.control.want(wanted);
         tokio::task::yield_now().await;
     }
@@ -72,38 +72,38 @@ impl Scene {
 #[tokio::test(start_paused = true)]
 async fn the_interactive_lane_is_first_and_the_lanes_take_turns() {
     let mut scene = Scene::new();
-    scene.session(Interactive, [Answer::Job; 9]);
-    scene.session(Bulk, [Answer::Job; 9]);
+    scene.session(Interactive, [FetchAnswer::Job; 9]);
+    scene.session(Bulk, [FetchAnswer::Job; 9]);
     assert_eq!(scene.order().await, [Interactive, Bulk, Interactive]);
     // A pause within the pause changes nothing.
-    scene.want(Wanted::None).await;
-    scene.want(Wanted::One).await;
+    scene.want(Demand::None).await;
+    scene.want(Demand::One).await;
     assert_eq!(scene.order().await, [Bulk, Interactive]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_turns_begin_anew_when_all_are_wanted_again() {
     let mut scene = Scene::new();
-    scene.session(Interactive, [Answer::Job; 9]);
-    scene.session(Bulk, [Answer::Job; 9]);
+    scene.session(Interactive, [FetchAnswer::Job; 9]);
+    scene.session(Bulk, [FetchAnswer::Job; 9]);
     assert_eq!(scene.next().await, Interactive);
-    scene.want(Wanted::All).await;
-    scene.want(Wanted::One).await;
+    scene.want(Demand::All).await;
+    scene.want(Demand::One).await;
     assert_eq!(scene.next().await, Interactive, "and not the bulk lane");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lane_without_a_job_leaves_its_turn_to_the_other() {
     let mut scene = Scene::new();
-    scene.session(Interactive, [Answer::None; 9]);
-    scene.session(Bulk, [Answer::Job; 9]);
+    scene.session(Interactive, [FetchAnswer::None; 9]);
+    scene.session(Bulk, [FetchAnswer::Job; 9]);
     assert_eq!(scene.order().await, [Interactive, Bulk, Interactive, Bulk]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lane_without_a_session_leaves_its_turn_to_the_other() {
     let mut scene = Scene::new();
-    scene.session(Bulk, [Answer::Job; 2]);
+    scene.session(Bulk, [FetchAnswer::Job; 2]);
     assert_eq!(scene.order().await, [Bulk, Bulk]);
     // One whose session ends over the question leaves it as well.
     scene.session(Interactive, []);
@@ -113,27 +113,27 @@ async fn a_lane_without_a_session_leaves_its_turn_to_the_other() {
 #[tokio::test(start_paused = true)]
 async fn nobody_else_is_asked_while_one_may_have_a_job() {
     let mut scene = Scene::new();
-    scene.session(Interactive, [Answer::NotNow; 3]);
-    scene.session(Bulk, [Answer::Job; 9]);
+    scene.session(Interactive, [FetchAnswer::NotNow; 3]);
+    scene.session(Bulk, [FetchAnswer::Job; 9]);
     assert_eq!(scene.order().await, [Interactive; 3]);
 
     let mut scene = Scene::new();
-    scene.session(Bulk, [Answer::Job; 9]);
-    let mut questions = scene.sessions.attend(Interactive);
+    scene.session(Bulk, [FetchAnswer::Job; 9]);
+    let mut questions = scene.sessions.register(Interactive);
     let question = questions.recv().await.unwrap();
     advance(10 * ASK_EVERY).await;
     assert!(scene.asked.try_recv().is_err(), "the bulk lane was asked as well");
-    question.send(Answer::None).unwrap();
+    question.send(FetchAnswer::None).unwrap();
     assert_eq!(scene.next().await, Bulk);
 }
 
 #[tokio::test(start_paused = true)]
 async fn while_one_is_still_wanted_the_next_is_asked_for_after_a_while() {
     let mut scene = Scene::new();
-    scene.session(Interactive, [Answer::Job; 9]);
+    scene.session(Interactive, [FetchAnswer::Job; 9]);
     assert_eq!(scene.next().await, Interactive);
     let began = Instant::now();
-    scene.want(Wanted::One).await;
+    scene.want(Demand::One).await;
     // There is no bulk session, so its turn is the interactive lane's.
     assert_eq!(scene.next().await, Interactive);
     assert_eq!(began.elapsed(), ASK_EVERY);
@@ -142,12 +142,12 @@ async fn while_one_is_still_wanted_the_next_is_asked_for_after_a_while() {
 #[tokio::test(start_paused = true)]
 async fn nobody_is_asked_when_none_is_wanted_and_it_ends_when_none_ever_is() {
     let mut scene = Scene::new();
-    scene.session(Interactive, [Answer::None; 9]);
+    scene.session(Interactive, [FetchAnswer::None; 9]);
     assert_eq!(scene.next().await, Interactive);
-    scene.want(Wanted::None).await;
+    scene.want(Demand::None).await;
     advance(10 * ASK_EVERY).await;
     assert!(scene.asked.try_recv().is_err());
-    scene.want(Wanted::Never).await;
+    scene.want(Demand::Never).await;
     // The task that asks was the first.
     assert!(scene.tasks.join_next().await.is_some());
 }
@@ -156,11 +156,11 @@ async fn nobody_is_asked_when_none_is_wanted_and_it_ends_when_none_ever_is() {
 #[tokio::test(start_paused = true)]
 async fn a_lane_that_stalls_over_a_command_leaves_its_turns_to_the_other() {
     let mut scene = Scene::new();
-    scene.session(Bulk, [Answer::Job; 9]);
-    let mut questions = scene.sessions.attend(Interactive);
+    scene.session(Bulk, [FetchAnswer::Job; 9]);
+    let mut questions = scene.sessions.register(Interactive);
     let (stalls, told) = (AtomicBool::new(false), Notify::new());
     let following =
-        leaving_turns(&mut questions, || stalls.load(Ordering::Relaxed), told.notified());
+        yielding_turns(&mut questions, || stalls.load(Ordering::Relaxed), told.notified());
     let asked = async {
         sleep(10 * ASK_EVERY).await;
         assert!(scene.asked.try_recv().is_err(), "it does not stall yet");
@@ -172,18 +172,18 @@ async fn a_lane_that_stalls_over_a_command_leaves_its_turns_to_the_other() {
     };
     tokio::join!(following, asked);
     assert!(scene.asked.try_recv().is_err(), "its turn was left although it does not stall");
-    questions.recv().await.unwrap().send(Answer::Job).unwrap();
+    questions.recv().await.unwrap().send(FetchAnswer::Job).unwrap();
     assert_eq!(scene.next().await, Bulk);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lane_that_stalls_asks_the_broker_for_no_job_and_answers_at_once() {
-    for (stalls, expected) in [(false, Answer::Job), (true, Answer::None)] {
+    for (stalls, expected) in [(false, FetchAnswer::Job), (true, FetchAnswer::None)] {
         let (question, answered) = oneshot::channel();
         let fetched = AtomicBool::new(false);
         let fetching = async {
             fetched.store(true, Ordering::Relaxed);
-            Ok::<_, ()>(Answer::Job)
+            Ok::<_, ()>(FetchAnswer::Job)
         };
         answer(question, || stalls, fetching).await.unwrap();
         assert_eq!(answered.await, Ok(expected));
@@ -199,8 +199,8 @@ async fn a_lane_that_stalls_while_it_fetches_leaves_its_turn_and_the_job_still_c
     let asking = async {
         sleep(10 * ASK_EVERY).await;
         stalls.store(true, Ordering::Relaxed);
-        assert_eq!(answered.await, Ok(Answer::None));
-        got.send(Answer::Job).unwrap();
+        assert_eq!(answered.await, Ok(FetchAnswer::None));
+        got.send(FetchAnswer::Job).unwrap();
     };
     let answering = answer(question, || stalls.load(Ordering::Relaxed), getting);
     assert_eq!(tokio::join!(answering, asking).0, Ok(()), "the job was not waited for");

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const LIMITS: Limits = Limits { messages: 8, bytes: 1000 };
+const LIMITS: BatchLimits = BatchLimits { messages: 8, bytes: 1000 };
 
 /// The broker, as far as a publisher of one queue can tell.
 #[derive(Default)]
@@ -12,9 +12,9 @@ struct Broker {
     /// Messages that break it whatever their size.
     poison: Vec<u32>,
     /// What such a break is.
-    suspicion: Option<Suspicion>,
-    /// Of a batch that breaks, the first so many messages are confirmed before; the others in front of the
-    /// culprit are stored, and nobody says so.
+    blame: Option<MessageBlame>,
+    /// The number of messages of a batch that are confirmed before it breaks its channel. The others before the
+    /// refused message are stored, but not confirmed.
     confirms: usize,
     /// What it stores, each copy.
     stored: Vec<u32>,
@@ -25,12 +25,12 @@ impl Broker {
         Self { largest: Some(largest), ..Self::default() }
     }
 
-    fn poisoned(poison: &[u32], suspicion: Suspicion) -> Self {
-        Self { poison: poison.to_vec(), suspicion: Some(suspicion), ..Self::default() }
+    fn poisoned(poison: &[u32], blame: MessageBlame) -> Self {
+        Self { poison: poison.to_vec(), blame: Some(blame), ..Self::default() }
     }
 
-    fn publish(&mut self, batch: &[Entry<u32>]) -> Published {
-        let breaks = |entry: &Entry<u32>| {
+    fn publish(&mut self, batch: &[PendingMessage<u32>]) -> PublishedBatch {
+        let breaks = |entry: &PendingMessage<u32>| {
             self.poison.contains(&entry.message)
                 || self.largest.is_some_and(|largest| entry.size > largest)
         };
@@ -38,12 +38,23 @@ impl Broker {
         let taken = culprit.unwrap_or(batch.len());
         self.stored.extend(batch.iter().take(taken).map(|entry| entry.message));
         let confirmed = if culprit.is_some() { self.confirms.min(taken) } else { taken };
-        let fates = (0..batch.len())
-            .map(|place| if place < confirmed { Fate::Confirmed } else { Fate::Unknown })
-            .collect();
-        let suspicion = self.suspicion.unwrap_or(Suspicion::Message);
-        let broken = Broken { why: "406 too large".to_owned(), suspicion };
-        Published { fates, cut_short: culprit.map(|_| CutShort::Broken(broken)), late: false }
+        let results =
+            (0..batch.len())
+                .map(|place| {
+                    if place < confirmed {
+                        PublishResult::Confirmed
+                    } else {
+                        PublishResult::Unknown
+                    }
+                })
+                .collect();
+        let blame = self.blame.unwrap_or(MessageBlame::Message);
+        let broken = ChannelFailure { why: "406 too large".to_owned(), blame };
+        PublishedBatch {
+            results,
+            interruption: culprit.map(|_| Interruption::ChannelFailure(broken)),
+            late: false,
+        }
     }
 
     fn copies(&self, message: u32) -> usize {
@@ -78,11 +89,13 @@ fn run(pending: &mut Pending<u32>, broker: &mut Broker, batches: usize) -> Outco
         let batch = pending.next(confirmed);
         assert!(!batch.is_empty(), "something waits, and nothing goes");
         let published = broker.publish(&batch);
-        let now = published.fates.iter().filter(|fate| **fate == Fate::Confirmed).count() as u64;
-        let applied = pending.apply(batch, published, Scope::Apart, confirmed + now);
+        let now =
+            published.results.iter().filter(|result| **result == PublishResult::Confirmed).count()
+                as u64;
+        let applied = pending.apply(batch, published, ConnectionUse::Dedicated, confirmed + now);
         outcome.confirmed.extend(applied.confirmed);
         outcome.unpublishable.extend(applied.unpublishable.iter().map(|(message, _)| message));
-        outcome.waits += usize::from(matches!(applied.next, Next::Wait(_)));
+        outcome.waits += usize::from(matches!(applied.next, NextStep::Wait(_)));
     }
     outcome
 }
@@ -107,8 +120,8 @@ fn others_pass_between_the_two_tries_of_a_message_that_breaks_its_channel() {
     assert_eq!(first.len(), 1, "nothing of its size was confirmed");
     let published = broker.publish(&first);
     assert_eq!(
-        pending.apply(first, published, Scope::Apart, 0).next,
-        Next::Reopen("406 too large".to_owned())
+        pending.apply(first, published, ConnectionUse::Dedicated, 0).next,
+        NextStep::Reopen("406 too large".to_owned())
     );
     let second = pending.next(0);
     assert!(second.iter().all(|entry| entry.message != 0), "{second:?}");
@@ -136,7 +149,7 @@ fn a_lowered_limit_is_found_out_and_what_it_still_lets_pass_is_stored_twice_at_m
 /// Whoever fails over everything condemns nothing.
 #[test]
 fn a_broker_that_fails_over_everything_condemns_no_message() {
-    let mut broker = Broker::poisoned(&[0, 1, 2, 3], Suspicion::Perhaps);
+    let mut broker = Broker::poisoned(&[0, 1, 2, 3], MessageBlame::Perhaps);
     let mut pending = pending(&[100; 4]);
     let outcome = run(&mut pending, &mut broker, 50);
     assert_eq!((outcome.unpublishable, pending.len()), (vec![], 4));
@@ -145,7 +158,7 @@ fn a_broker_that_fails_over_everything_condemns_no_message() {
 
 #[test]
 fn a_message_over_which_the_broker_fails_is_found_while_others_pass() {
-    let mut broker = Broker::poisoned(&[2], Suspicion::Perhaps);
+    let mut broker = Broker::poisoned(&[2], MessageBlame::Perhaps);
     let outcome = run(&mut pending(&[100; 4]), &mut broker, 50);
     assert_eq!(outcome.unpublishable, [2]);
     assert_eq!(outcome.confirmed.len(), 3);
@@ -155,27 +168,32 @@ fn a_message_over_which_the_broker_fails_is_found_while_others_pass() {
 /// first queue breaks the connection each time, before the other message is confirmed.
 #[test]
 fn a_message_is_not_condemned_for_one_of_another_queue_that_breaks_their_connection() {
-    let mut broker = Broker::poisoned(&[0], Suspicion::Perhaps);
+    let mut broker = Broker::poisoned(&[0], MessageBlame::Perhaps);
     let mut queues = [Pending::new(LIMITS), Pending::new(LIMITS)];
     queues[0].push(0, 100);
     queues[1].push(1, 100);
     let (mut confirmed, mut unpublishable, mut shared_breaks) = (Vec::new(), Vec::new(), 0);
     for passed in 1..20 {
-        let apart = queues.each_ref().map(|pending| pending.goes_apart(passed));
+        let dedicated = queues.each_ref().map(|pending| pending.needs_dedicated(passed));
         let batches = queues.each_mut().map(|pending| pending.next(passed));
-        let breaks = |place: usize| !apart[place] && batches[place].iter().any(|e| e.message == 0);
+        let breaks =
+            |place: usize| !dedicated[place] && batches[place].iter().any(|e| e.message == 0);
         let is_broken = breaks(0) || breaks(1);
         shared_breaks += usize::from(is_broken);
-        for ((pending, batch), apart) in queues.iter_mut().zip(batches).zip(apart) {
-            let published = if apart || !is_broken {
+        for ((pending, batch), dedicated) in queues.iter_mut().zip(batches).zip(dedicated) {
+            let published = if dedicated || !is_broken {
                 broker.publish(&batch)
             } else {
-                let fault = Broken { why: "541".to_owned(), suspicion: Suspicion::Perhaps };
-                let cut_short = Some(CutShort::Broken(fault));
-                Published { fates: vec![Fate::Unknown; batch.len()], cut_short, late: false }
+                let fault = ChannelFailure { why: "541".to_owned(), blame: MessageBlame::Perhaps };
+                let interruption = Some(Interruption::ChannelFailure(fault));
+                PublishedBatch {
+                    results: vec![PublishResult::Unknown; batch.len()],
+                    interruption,
+                    late: false,
+                }
             };
-            let scope = if apart { Scope::Apart } else { Scope::Shared };
-            let applied = pending.apply(batch, published, scope, passed);
+            let used = if dedicated { ConnectionUse::Dedicated } else { ConnectionUse::Shared };
+            let applied = pending.apply(batch, published, used, passed);
             confirmed.extend(applied.confirmed);
             unpublishable.extend(applied.unpublishable.into_iter().map(|(message, _)| message));
         }
@@ -187,18 +205,19 @@ fn a_message_is_not_condemned_for_one_of_another_queue_that_breaks_their_connect
 #[test]
 fn others_go_first_while_there_is_no_connection_apart() {
     let mut pending = pending(&[100]);
-    let broken = Broken { why: "541".to_owned(), suspicion: Suspicion::Perhaps };
+    let broken = ChannelFailure { why: "541".to_owned(), blame: MessageBlame::Perhaps };
     let batch = pending.next(0);
-    let cut_short = Some(CutShort::Broken(broken));
-    let published = Published { fates: vec![Fate::Unknown], cut_short, late: false };
-    pending.apply(batch, published, Scope::Shared, 0);
+    let interruption = Some(Interruption::ChannelFailure(broken));
+    let published =
+        PublishedBatch { results: vec![PublishResult::Unknown], interruption, late: false };
+    pending.apply(batch, published, ConnectionUse::Shared, 0);
     pending.push(1, 100);
-    assert!(pending.goes_apart(0));
+    assert!(pending.needs_dedicated(0));
     pending.put_off(0);
-    assert!(!pending.goes_apart(0));
+    assert!(!pending.needs_dedicated(0));
     let next: Vec<u32> = pending.next(0).into_iter().map(|entry| entry.message).collect();
     assert_eq!(next, [1]);
-    assert!(pending.goes_apart(0), "nothing else waits");
+    assert!(pending.needs_dedicated(0), "nothing else waits");
 }
 
 #[test]
@@ -206,15 +225,20 @@ fn a_lost_connection_makes_no_suspect_and_what_was_confirmed_is_not_sent_again()
     let mut pending = pending(&[100; 4]);
     let alone = pending.next(0);
     let published = Broker::default().publish(&alone);
-    pending.apply(alone, published, Scope::Apart, 0);
+    pending.apply(alone, published, ConnectionUse::Dedicated, 0);
     let batch = pending.next(1);
     assert_eq!(batch.len(), 3);
-    let fates = vec![Fate::Confirmed, Fate::Unknown, Fate::Confirmed];
-    let cut_short = Some(CutShort::Broken(Broken::by_nobody("reset".to_owned())));
+    let results = vec![PublishResult::Confirmed, PublishResult::Unknown, PublishResult::Confirmed];
+    let interruption =
+        Some(Interruption::ChannelFailure(ChannelFailure::by_nobody("reset".to_owned())));
     let unconfirmed = batch[1].message;
-    let applied =
-        pending.apply(batch, Published { fates, cut_short, late: false }, Scope::Apart, 1);
-    assert_eq!(applied.next, Next::Wait("reset".to_owned()));
+    let applied = pending.apply(
+        batch,
+        PublishedBatch { results, interruption, late: false },
+        ConnectionUse::Dedicated,
+        1,
+    );
+    assert_eq!(applied.next, NextStep::Wait("reset".to_owned()));
     assert_eq!(applied.confirmed.len(), 2);
     let again: Vec<u32> = pending.next(3).into_iter().map(|entry| entry.message).collect();
     assert_eq!(again, [unconfirmed]);
@@ -223,11 +247,11 @@ fn a_lost_connection_makes_no_suspect_and_what_was_confirmed_is_not_sent_again()
 #[test]
 fn a_refusal_of_the_queue_is_no_fault_of_the_message() {
     let mut pending = pending(&[100]);
-    for fate in [Fate::Nacked, Fate::Returned] {
+    for result in [PublishResult::Nacked, PublishResult::Returned] {
         let batch = pending.next(0);
-        let published = Published { fates: vec![fate], cut_short: None, late: false };
-        let applied = pending.apply(batch, published, Scope::Apart, 0);
-        assert_eq!(applied.next, Next::Wait(fate.refusal().unwrap().to_owned()));
+        let published = PublishedBatch { results: vec![result], interruption: None, late: false };
+        let applied = pending.apply(batch, published, ConnectionUse::Dedicated, 0);
+        assert_eq!(applied.next, NextStep::Wait(result.refusal().unwrap().to_owned()));
         assert_eq!(pending.len(), 1);
     }
 }
@@ -242,9 +266,9 @@ fn a_batch_is_bounded_by_messages_and_by_bytes() {
 }
 
 proptest! {
-    /// Whatever is too large, in whatever order it comes, and however many confirms come before a channel
-    /// breaks: exactly the messages that are too large are found, all others are confirmed, and none of
-    /// them is stored twice, for nothing went together with a message larger than what had passed.
+    /// Exactly the messages that are too large are found, and all others are confirmed. None of them is stored
+    /// twice, because a message larger than all confirmed ones goes alone. Sizes, order and the number of confirms
+    /// before a channel breaks are random.
     #[test]
     fn what_is_too_large_is_found_and_the_others_are_stored_once(
         sizes in proptest::collection::vec(1usize..400, 1..40),
@@ -269,7 +293,7 @@ proptest! {
     ) {
         let poison: Vec<u32> = poison.into_iter().collect();
         let mut broker =
-            Broker { confirms, ..Broker::poisoned(&poison, Suspicion::Message) };
+            Broker { confirms, ..Broker::poisoned(&poison, MessageBlame::Message) };
         let outcome = run(&mut pending(&[100; 30]), &mut broker, 1000);
         for message in 0..30 {
             let is_poison = poison.contains(&message);
@@ -294,9 +318,9 @@ proptest! {
     fn what_is_left_is_in_its_order(sizes in proptest::collection::vec(1usize..400, 1..30)) {
         let mut pending = pending(&sizes);
         let batch = pending.next(0);
-        let fates = vec![Fate::Unknown; batch.len()];
-        let cut_short = Some(CutShort::GivenUp);
-        pending.apply(batch, Published { fates, cut_short, late: false }, Scope::Apart, 0);
+        let results = vec![PublishResult::Unknown; batch.len()];
+        let interruption = Some(Interruption::GivenUp);
+        pending.apply(batch, PublishedBatch { results, interruption, late: false }, ConnectionUse::Dedicated, 0);
         let left = pending.into_messages();
         prop_assert_eq!(left, (0..).take(sizes.len()).collect::<Vec<u32>>());
     }

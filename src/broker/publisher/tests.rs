@@ -4,8 +4,8 @@ use futures_util::FutureExt as _;
 
 use super::*;
 
-fn letter(body: &str) -> Letter {
-    Letter {
+fn message(body: &str) -> OutgoingMessage {
+    OutgoingMessage {
         target: None,
         queue: "q".into(),
         body: body.into(),
@@ -14,13 +14,14 @@ fn letter(body: &str) -> Letter {
     }
 }
 
-fn body(posted: &Posted) -> Option<Vec<u8>> {
-    posted.take().map(|letter| letter.body)
+fn body(request: &PublishRequest) -> Option<Vec<u8>> {
+    request.take().map(|letter| letter.body)
 }
 
-/// A letter that was posted, and its sender.
+/// A message that was sent to the publisher, and its sender.
 fn sent(publisher: &Publisher) -> Pin<Box<dyn Future<Output = Result<(), NotPublished>> + '_>> {
-    let mut sending: Pin<Box<dyn Future<Output = _>>> = Box::pin(publisher.publish(letter("body")));
+    let mut sending: Pin<Box<dyn Future<Output = _>>> =
+        Box::pin(publisher.publish(message("body")));
     assert!(sending.as_mut().now_or_never().is_none(), "nobody has confirmed it");
     sending
 }
@@ -29,9 +30,9 @@ fn sent(publisher: &Publisher) -> Pin<Box<dyn Future<Output = Result<(), NotPubl
 async fn a_letter_whose_sender_goes_is_gone_where_it_waits() {
     let (publisher, mut inbox) = Publisher::pair();
     drop(sent(&publisher));
-    let posted = inbox.try_recv().unwrap();
-    assert!(!posted.is_awaited());
-    assert_eq!((body(&posted), posted.size()), (None, 4));
+    let request = inbox.try_recv().unwrap();
+    assert!(!request.is_awaited());
+    assert_eq!((body(&request), request.size()), (None, 4));
 }
 
 #[tokio::test]
@@ -39,16 +40,16 @@ async fn a_letter_whose_sender_goes_while_it_is_on_its_way_is_not_put_back() {
     let (publisher, mut inbox) = Publisher::pair();
     for goes in [false, true] {
         let sending = sent(&publisher);
-        let posted = inbox.try_recv().unwrap();
-        let on_its_way = posted.take().unwrap();
+        let request = inbox.try_recv().unwrap();
+        let on_its_way = request.take().unwrap();
         let stays = if goes {
             drop(sending);
             None
         } else {
             Some(sending)
         };
-        posted.put_back(on_its_way);
-        assert_eq!(body(&posted).is_some(), stays.is_some());
+        request.put_back(on_its_way);
+        assert_eq!(body(&request).is_some(), stays.is_some());
     }
 }
 
@@ -58,7 +59,7 @@ async fn a_sender_that_waits_is_told_what_became_of_its_letter() {
     let refusal = Unpublishable { size: 4, why: "406 too large".to_owned() };
     for outcome in [Ok(()), Err(refusal)] {
         let sending = sent(&publisher);
-        inbox.try_recv().unwrap().tell(outcome.clone());
+        inbox.try_recv().unwrap().respond(outcome.clone());
         assert_eq!(sending.await, outcome.map_err(NotPublished::Unpublishable));
     }
     let sending = sent(&publisher);

@@ -1,33 +1,32 @@
 //! Wakes a stream's reader at a given time.
 //!
-//! The reader may be polled by lapin's own thread, which can outlive the runtime at the end of the process. A timer
-//! of tokio that is polled there panics once its runtime shuts down. So a task of the runtime waits instead: where
-//! the runtime is gone, the task is cancelled, and nothing is left to wake.
+//! lapin's own thread may poll the reader, even after the runtime has ended with the process. A tokio timer polled
+//! there would panic. So a task of the runtime waits instead, and is cancelled with the runtime.
 
 use tokio::{runtime, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::handle::Handle;
+use super::handle::StreamHandle;
 
 /// The alarm of one stream. Dropped, it wakes nobody.
 #[derive(Debug)]
-pub struct Alarm {
+pub(super) struct Alarm {
     runtime: runtime::Handle,
     set: Option<(Instant, AbortOnDropHandle<()>)>,
 }
 
 impl Alarm {
-    /// An alarm that is not set. Its timers are those of the runtime that this is called in.
+    /// An unset alarm on the current runtime.
     ///
     /// # Panics
     ///
     /// Outside a runtime.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { runtime: runtime::Handle::current(), set: None }
     }
 
-    /// Has the stream's reader woken at that time, and no longer at an earlier one.
-    pub fn set(&mut self, at: Instant, stream: &Handle) {
+    /// Wakes the reader at that time, and not at an earlier set time.
+    pub(super) fn set(&mut self, at: Instant, stream: &StreamHandle) {
         if self.set.as_ref().is_none_or(|(set, _)| *set != at) {
             let stream = stream.clone();
             let waking = self.runtime.spawn(async move {
@@ -54,18 +53,20 @@ mod tests {
     const MINUTE: Duration = Duration::from_secs(60);
 
     /// A reader that notes when it was woken.
-    struct Reader(Mutex<Vec<Duration>>, Instant);
+    struct WakeLog(Mutex<Vec<Duration>>, Instant);
 
-    impl Wake for Reader {
+    impl Wake for WakeLog {
         fn wake(self: Arc<Self>) {
             self.0.lock().unwrap().push(self.1.elapsed());
         }
     }
 
     /// When the reader is woken within an hour, if an alarm is used so.
-    async fn woken(work: impl FnOnce(Alarm, &Handle, Instant) -> Option<Alarm>) -> Vec<Duration> {
-        let (stream, now) = (Handle::default(), Instant::now());
-        let reader = Arc::new(Reader(Mutex::default(), now));
+    async fn woken(
+        work: impl FnOnce(Alarm, &StreamHandle, Instant) -> Option<Alarm>,
+    ) -> Vec<Duration> {
+        let (stream, now) = (StreamHandle::default(), Instant::now());
+        let reader = Arc::new(WakeLog(Mutex::default(), now));
         stream.watch(&Waker::from(Arc::clone(&reader)));
         let alarm = work(Alarm::new(), &stream, now);
         sleep(60 * MINUTE).await;

@@ -1,8 +1,8 @@
-//! Bytes in flight: how much of what was delivered is still held, and how much may be.
+//! The budget of bytes in flight: how many delivered bytes are held, and how many may be.
 //!
-//! A prefetch counts messages, and a message may be as large as the broker allows. So each delivery is charged
-//! with its bytes as lapin gets it, until whoever works on it lets go. While the budget is used up the stream
-//! reads no further, and what waits stays with the broker.
+//! A prefetch counts messages, which may be as large as the broker allows. So each delivery is charged when lapin
+//! gets it, until its holder drops it. While the budget is used up, the stream reads no further, and messages wait in
+//! the broker.
 
 use std::{
     collections::VecDeque,
@@ -12,65 +12,62 @@ use std::{
 
 use tokio::sync::watch;
 
-/// Headers up to this size count as they are; they are mostly text.
+/// Headers up to this size count once: they are mostly text.
 const PLAIN_HEADERS: usize = 1024;
 
-/// Beyond it each byte counts for so many: decoded, the smallest entry of a table takes that much memory.
+/// Beyond it each byte counts this often: the smallest table entry takes that much memory decoded.
 const DECODED: u64 = 48;
 
-/// How many bytes may be in flight, over all connections that share it.
+/// The bytes that may be in flight, over all connections that share it.
 #[derive(Debug)]
-pub struct Budget {
+pub(crate) struct Budget {
     limit: u64,
     used: Mutex<Used>,
-    /// Whether a stream is not read.
+    /// Whether any stream is not read.
     stalled: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
 struct Used {
     bytes: u64,
-    /// Streams that wait for bytes; one entry for each at most.
+    /// Streams that wait for bytes, each once.
     waiting: Vec<Waker>,
-    /// So many streams are not read.
+    /// The number of streams that are not read.
     stalled: usize,
 }
 
 impl Budget {
-    /// A budget of so many bytes.
-    #[must_use]
-    pub fn new(limit: u64) -> Arc<Self> {
+    /// A budget of `limit` bytes.
+    pub(crate) fn new(limit: u64) -> Arc<Self> {
         let (used, stalled) = (Mutex::default(), watch::Sender::new(false));
         Arc::new(Self { limit, used, stalled })
     }
 
-    /// Bytes in flight now.
-    #[must_use]
-    pub fn in_flight(&self) -> u64 {
+    /// The bytes in flight.
+    pub(crate) fn in_flight(&self) -> u64 {
         self.used().bytes
     }
 
-    /// Tells whether a stream is not read, because its next message does not fit.
-    #[must_use]
-    pub fn stalls(&self) -> watch::Receiver<bool> {
+    /// Whether a stream is not read because its next message does not fit.
+    pub(crate) fn stalls(&self) -> watch::Receiver<bool> {
         self.stalled.subscribe()
     }
 
-    /// A stream is not read any more, or is read again.
+    /// Records that a stream is not read any more, or is read again.
     fn stall(&self, stalled: bool) {
         let mut used = self.used();
         used.stalled = used.stalled.saturating_add_signed(if stalled { 1 } else { -1 });
         let any = used.stalled > 0;
-        // Under the lock, so that the last word is the present one.
+        // Under the lock, so that the last update is the present state.
         self.stalled.send_if_modified(|stalled| std::mem::replace(stalled, any) != any);
     }
 
     fn used(&self) -> MutexGuard<'_, Used> {
-        // Plain values: nothing can be left half done.
+        // Plain values: no change is left half done.
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes bytes, if they are there, or if they must be had all the same.
+    /// Takes bytes if they fit, or `at_any_rate`.
     fn take(&self, cost: u64, at_any_rate: bool) -> bool {
         let mut used = self.used();
         let fits = at_any_rate || used.bytes.saturating_add(cost) <= self.limit;
@@ -80,7 +77,7 @@ impl Budget {
         fits
     }
 
-    /// Gives bytes back, and wakes whoever waits for some.
+    /// Releases bytes, and wakes the streams that wait.
     fn give_back(&self, cost: u64) {
         if cost == 0 {
             return;
@@ -94,58 +91,54 @@ impl Budget {
     }
 }
 
-/// What one delivery counts for: its body, and its headers as they are in memory.
-#[must_use]
-pub const fn cost(header: usize, body: u64) -> u64 {
+/// The cost of a delivery: its body, and its headers as decoded in memory.
+pub(crate) const fn cost(header: usize, body: u64) -> u64 {
     let large = header.saturating_sub(PLAIN_HEADERS) as u64;
     (header as u64).saturating_add(large.saturating_mul(DECODED)).saturating_add(body)
 }
 
-/// A delivery as its connection knows it.
+/// A delivery, as its connection identifies it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Delivered {
-    /// The channel that it came on.
-    pub channel: u16,
-    /// Its tag there.
-    pub tag: u64,
+pub(crate) struct Delivered {
+    pub(crate) channel: u16,
+    /// Its tag on that channel.
+    pub(crate) tag: u64,
 }
 
 /// The charges of one connection.
 #[derive(Debug)]
-pub struct Account {
+pub(crate) struct Account {
     budget: Arc<Budget>,
-    /// The connection ends with its consuming channel.
+    /// Whether the connection ends with its consuming channel.
     of_lane: bool,
     charges: Mutex<Charges>,
 }
 
 #[derive(Debug, Default)]
 struct Charges {
-    /// The stream is gone: nothing is charged any more.
+    /// The stream has ended: nothing is charged any more.
     closed: bool,
-    /// The stream is not read.
+    /// Whether the stream is not read.
     stalled: bool,
-    /// Bytes of this connection, claimed or not.
+    /// The bytes charged on this connection, claimed or not.
     bytes: u64,
-    /// Deliveries on their way through the client library, in order.
+    /// Charged deliveries inside lapin, in order.
     unclaimed: VecDeque<(Delivered, u64)>,
 }
 
 impl Account {
-    /// An account of that budget, for a connection whose consuming channels come and go.
-    #[must_use]
-    pub fn new(budget: Arc<Budget>) -> Arc<Self> {
+    /// An account for a connection whose consuming channels come and go.
+    pub(crate) fn new(budget: Arc<Budget>) -> Arc<Self> {
         Arc::new(Self { budget, of_lane: false, charges: Mutex::default() })
     }
 
-    /// An account of that budget, for a connection that ends with its only consuming channel, as a lane's does.
-    #[must_use]
-    pub fn of_lane(budget: Arc<Budget>) -> Arc<Self> {
+    /// An account for a connection that ends with its only consuming channel, as a lane's does.
+    pub(crate) fn of_lane(budget: Arc<Budget>) -> Arc<Self> {
         Arc::new(Self { budget, of_lane: true, charges: Mutex::default() })
     }
 
-    /// Charges a delivery; `false` if it has to wait for others of this connection to end. One that has no
-    /// others to wait for is let through, however large it is.
+    /// Charges a delivery. Returns `false` if it must wait for other deliveries of this connection. Without others it
+    /// passes, whatever its size.
     pub(super) fn charge(&self, delivered: Delivered, cost: u64) -> bool {
         let mut charges = self.charges();
         let fits = !charges.closed && self.budget.take(cost, charges.bytes == 0);
@@ -156,7 +149,7 @@ impl Account {
         fits
     }
 
-    /// Has a reader woken once bytes are given back. Whoever waits looks once more afterwards.
+    /// Wakes `reader` once bytes are released. The caller checks once more afterwards.
     pub(super) fn wait(&self, reader: &Waker) {
         let mut used = self.budget.used();
         if !used.waiting.iter().any(|waiting| waiting.will_wake(reader)) {
@@ -164,7 +157,7 @@ impl Account {
         }
     }
 
-    /// Notes whether the stream is read.
+    /// Records whether the stream is not read.
     pub(super) fn stall(&self, stalled: bool) {
         let changed = std::mem::replace(&mut self.charges().stalled, stalled) != stalled;
         if changed {
@@ -172,23 +165,23 @@ impl Account {
         }
     }
 
-    /// A channel is closed: drops the charges of its deliveries that nobody claimed.
+    /// Drops the unclaimed charges of a closed channel.
     ///
-    /// The client library still hands out what it has of them. So in a lane they count until the stream ends, or
-    /// as much again would be let in meanwhile. Elsewhere the connection goes on, and nobody else would drop them.
+    /// lapin still delivers what it has of them. So in a lane they count until the stream ends, or as much again
+    /// would be admitted meanwhile. Elsewhere the connection goes on, and nobody else would drop them.
     pub(super) fn channel_closed(&self, channel: u16) {
         if !self.of_lane {
             self.drop_unclaimed(Some(channel));
         }
     }
 
-    /// The stream has ended: drops the charges of deliveries that nobody claimed.
+    /// Drops all unclaimed charges: the stream has ended.
     pub(super) fn close(&self) {
         self.stall(false);
         self.drop_unclaimed(None);
     }
 
-    /// Of one channel; with `None` of all, and nothing is charged any more.
+    /// Drops those of one channel, or with `None` all, and charges nothing any more.
     fn drop_unclaimed(&self, channel: Option<u16>) {
         let mut lost = 0_u64;
         let mut charges = self.charges();
@@ -205,9 +198,9 @@ impl Account {
         self.budget.give_back(lost);
     }
 
-    /// The charge of a delivery that came out of the client library. It lasts until it is dropped.
+    /// Returns the charge of a delivery that lapin delivered. It lasts until dropped.
     #[must_use]
-    pub fn claim(self: &Arc<Self>, delivered: Delivered) -> Charge {
+    pub(crate) fn claim(self: &Arc<Self>, delivered: Delivered) -> Charge {
         let mut charges = self.charges();
         let found = charges.unclaimed.iter().position(|(other, _)| *other == delivered);
         let cost =
@@ -230,7 +223,7 @@ impl Account {
     }
 }
 
-/// The bytes of one delivery, for as long as somebody holds it.
+/// The bytes of one delivery, charged until this is dropped.
 #[derive(Debug)]
 pub struct Charge {
     account: Arc<Account>,

@@ -1,7 +1,7 @@
-//! Finds the frames in what was read, and has them mended before lapin gets them.
+//! Finds the frames in the bytes read, and repairs them before lapin gets them.
 //!
-//! A body passes by its length alone, as it comes. Any other frame passes as a whole: what lapin has cannot be
-//! changed any more. So what is left of a buffer may be the beginning of a frame, which waits for its rest.
+//! A body passes by its length alone. Every other frame passes as a whole, because bytes that lapin has cannot be
+//! changed. So the rest of a buffer may be the beginning of a frame.
 
 use std::sync::Arc;
 
@@ -9,24 +9,24 @@ use thiserror::Error;
 
 use super::{
     budget::{Account, Delivered, cost},
-    listener::Listener,
+    listener::ReadListener,
     mend::{self, Malformed, Mended},
-    methods::{self, Agreed, DEFAULT_FRAME_MAX, Notice},
+    methods::{self, DEFAULT_FRAME_MAX, Negotiated, Notice},
 };
 
-/// Type, channel and length of a frame.
-pub const HEAD: usize = 7;
+/// The bytes of type, channel and length of a frame.
+pub(super) const HEAD: usize = 7;
 
 /// The byte that ends a frame.
 const END: u8 = 0xCE;
 
-/// What is around the payload of a frame.
-pub const AROUND: usize = HEAD + 1;
+/// The bytes around the payload of a frame.
+pub(super) const AROUND: usize = HEAD + 1;
 
-/// AMQP's own floor of what a frame may be: lapin takes no lower one.
+/// The least frame size of AMQP: lapin takes no lower one.
 const LEAST_FRAME_MAX: u32 = 4096;
 
-/// A broker that does not speak our version of AMQP answers with a header that begins so and is so long.
+/// A broker of another AMQP version answers with a header of this first byte and length.
 const OTHER_VERSION: (u8, usize) = (b'A', 8);
 
 const METHOD: u8 = 1;
@@ -34,106 +34,115 @@ const HEADER: u8 = 2;
 const BODY: u8 = 3;
 const HEARTBEAT: u8 = 8;
 
-/// A heartbeat.
-pub const SIGN_OF_LIFE: [u8; AROUND] = [HEARTBEAT, 0, 0, 0, 0, 0, 0, END];
+/// A heartbeat frame.
+pub(super) const SIGN_OF_LIFE: [u8; AROUND] = [HEARTBEAT, 0, 0, 0, 0, 0, 0, END];
 
-/// What is no stream of frames.
+/// Why bytes are not a stream of frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum Fault {
-    /// A frame of a type that AMQP does not know.
+pub(crate) enum FrameFault {
+    /// A frame of an unknown type.
     #[error("the peer sent a frame of type {0}: it may not speak AMQP 0-9-1, or speaks TLS")]
     Type(u8),
-    /// A frame that is larger than was agreed.
+    /// A frame larger than negotiated.
     #[error("the broker sent a frame of {size} bytes, and frame_max of this connection is {limit}")]
     TooLarge {
-        /// The whole frame.
+        /// Its size in bytes.
         size: u64,
-        /// The most that was agreed on.
+        /// The negotiated limit in bytes.
         limit: usize,
     },
-    /// A frame without its end.
+    /// A frame without its end byte.
     #[error("the broker sent a frame that does not end where it says")]
     NoEnd,
-    /// A frame whose payload cannot be read.
+    /// A frame with an unreadable payload.
     #[error("the broker sent {what} that cannot be read: {fault}")]
     Payload {
         /// The kind of frame.
         what: &'static str,
-        /// What is wrong with it.
+        /// The fault.
         fault: Malformed,
     },
 }
 
-/// What follows the bytes that may pass.
+/// What follows the passed bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
-    /// A frame of which at least so many bytes are needed.
+pub(super) enum ScanResult {
+    /// A frame that needs at least this many bytes.
     Needs(usize),
-    /// A message that has to wait for bytes of the budget.
+    /// A message that must wait for the budget.
     Waits,
-    /// A content header that is larger than a frame may be.
+    /// A content header larger than a frame may be.
     Oversized,
-    /// What ends the connection.
-    Fault(Fault),
+    /// A fault that ends the connection.
+    Fault(FrameFault),
 }
 
-/// A place in the stream of a connection.
+/// The position in a stream.
 #[derive(Debug)]
-pub struct Scanner {
-    agreed: Agreed,
-    /// So many bytes pass unseen.
+pub(super) struct Scanner {
+    negotiated: Negotiated,
+    /// The number of bytes that pass unread.
     opaque: usize,
-    /// The last of them ends a frame.
+    /// Whether the last of them ends a frame.
     ends: bool,
-    /// Nothing has been read yet.
+    /// Whether nothing was read yet.
     fresh: bool,
-    /// The message whose content header is to follow, and what was mended of it.
-    coming: Option<Coming>,
+    /// The message whose content header comes next, and the repairs so far.
+    coming: Option<IncomingMessage>,
     account: Option<Arc<Account>>,
-    listener: Listener,
+    listener: ReadListener,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Coming {
+struct IncomingMessage {
     delivered: Delivered,
     mended: Mended,
 }
 
 impl Scanner {
-    /// The beginning of a stream. `ours` is what we would agree on.
-    #[must_use]
-    pub const fn new(ours: Agreed, account: Option<Arc<Account>>, listener: Listener) -> Self {
-        Self { agreed: ours, opaque: 0, ends: false, fresh: true, coming: None, account, listener }
+    /// The start of a stream. `ours` is what we would negotiate.
+    pub(super) const fn new(
+        ours: Negotiated,
+        account: Option<Arc<Account>>,
+        listener: ReadListener,
+    ) -> Self {
+        Self {
+            negotiated: ours,
+            opaque: 0,
+            ends: false,
+            fresh: true,
+            coming: None,
+            account,
+            listener,
+        }
     }
 
-    /// What was agreed on; what we would agree on, before.
-    #[must_use]
-    pub const fn agreed(&self) -> Agreed {
-        self.agreed
+    /// The negotiated values, or ours before the negotiation.
+    pub(super) const fn negotiated(&self) -> Negotiated {
+        self.negotiated
     }
 
-    /// The largest frame that may come now.
-    #[must_use]
-    pub fn limit(&self) -> usize {
-        let limit = match self.agreed.frame_max {
-            // Nothing was agreed on yet.
+    /// The largest frame allowed now, in bytes.
+    pub(super) fn limit(&self) -> usize {
+        let limit = match self.negotiated.frame_max {
+            // Nothing is negotiated yet.
             0 => DEFAULT_FRAME_MAX,
-            agreed => agreed.max(LEAST_FRAME_MAX),
+            negotiated => negotiated.max(LEAST_FRAME_MAX),
         };
         usize::try_from(limit).unwrap_or(usize::MAX)
     }
 
-    /// Goes through bytes that follow those that passed. Returns how many of them may pass, and what follows.
-    pub fn scan(&mut self, bytes: &mut [u8]) -> (usize, Next) {
+    /// Scans the bytes behind the passed ones. Returns how many may pass, and what follows.
+    pub(super) fn scan(&mut self, bytes: &mut [u8]) -> (usize, ScanResult) {
         let mut passed = 0;
         let next = loop {
             let (count, ended) = self.pass_unseen(&bytes[passed..]);
             passed += count;
             if let Err(fault) = ended {
-                break Next::Fault(fault);
+                break ScanResult::Fault(fault);
             }
             if self.opaque > 0 {
-                break Next::Needs(1);
+                break ScanResult::Needs(1);
             }
             match self.frame(&mut bytes[passed..]) {
                 Ok(count) => passed += count,
@@ -143,19 +152,18 @@ impl Scanner {
         (passed, next)
     }
 
-    /// Passes what needs not be seen. All but a wrong end passes: a piece of it may have passed before the end came.
-    fn pass_unseen(&mut self, bytes: &[u8]) -> (usize, Result<(), Fault>) {
+    /// Passes bytes that need no reading, but not a wrong end byte.
+    fn pass_unseen(&mut self, bytes: &[u8]) -> (usize, Result<(), FrameFault>) {
         let count = self.opaque.min(bytes.len());
         if count > 0 && count == self.opaque && self.ends && bytes[count - 1] != END {
-            return (count - 1, Err(Fault::NoEnd));
+            return (count - 1, Err(FrameFault::NoEnd));
         }
         self.opaque -= count;
         (count, Ok(()))
     }
 
-    /// Passes the frame at the beginning of these bytes, or its head, and then the rest passes unseen. Or
-    /// tells why not.
-    fn frame(&mut self, bytes: &mut [u8]) -> Result<usize, Next> {
+    /// Passes the frame at the start, or its head, whose rest passes unread. Fails with the reason that it cannot.
+    fn frame(&mut self, bytes: &mut [u8]) -> Result<usize, ScanResult> {
         if let (Some(&kind), true) = (bytes.first(), self.fresh) {
             self.fresh = false;
             if kind == OTHER_VERSION.0 {
@@ -164,26 +172,30 @@ impl Scanner {
             }
         }
         let Some(&[kind, channel @ .., l0, l1, l2, l3]) = bytes.first_chunk::<HEAD>() else {
-            // Known by its first byte alone: it might be the beginning of anything.
+            // Detected by its first byte: it may begin anything.
             return Err(match bytes.first() {
-                Some(&kind) if !is_known(kind) => Next::Fault(Fault::Type(kind)),
-                _ => Next::Needs(HEAD),
+                Some(&kind) if !is_known(kind) => ScanResult::Fault(FrameFault::Type(kind)),
+                _ => ScanResult::Needs(HEAD),
             });
         };
         let length = u64::from(u32::from_be_bytes([l0, l1, l2, l3]));
         let (size, limit) = (length + AROUND as u64, self.limit());
         let whole = usize::try_from(size).ok().filter(|whole| *whole <= limit);
         match (kind, whole) {
-            (HEADER, None) => Err(Next::Oversized),
-            (METHOD | BODY | HEARTBEAT, None) => Err(Next::Fault(Fault::TooLarge { size, limit })),
+            (HEADER, None) => Err(ScanResult::Oversized),
+            (METHOD | BODY | HEARTBEAT, None) => {
+                Err(ScanResult::Fault(FrameFault::TooLarge { size, limit }))
+            }
             (BODY | HEARTBEAT, Some(whole)) => {
                 (self.opaque, self.ends) = (whole - HEAD, true);
                 Ok(HEAD)
             }
             (METHOD | HEADER, Some(whole)) => {
-                let Some(frame) = bytes.get_mut(..whole) else { return Err(Next::Needs(whole)) };
+                let Some(frame) = bytes.get_mut(..whole) else {
+                    return Err(ScanResult::Needs(whole));
+                };
                 let [_, _, _, _, _, _, _, payload @ .., END] = frame else {
-                    return Err(Next::Fault(Fault::NoEnd));
+                    return Err(ScanResult::Fault(FrameFault::NoEnd));
                 };
                 let channel = u16::from_be_bytes(channel);
                 if kind == METHOD {
@@ -193,16 +205,17 @@ impl Scanner {
                 }
                 Ok(whole)
             }
-            (other, _) => Err(Next::Fault(Fault::Type(other))),
+            (other, _) => Err(ScanResult::Fault(FrameFault::Type(other))),
         }
     }
 
-    fn method(&mut self, channel: u16, payload: &mut [u8]) -> Result<(), Next> {
+    fn method(&mut self, channel: u16, payload: &mut [u8]) -> Result<(), ScanResult> {
         let mended = mend::method(payload)
-            .map_err(|fault| Next::Fault(Fault::Payload { what: "a method", fault }))?;
+            .map_err(|fault| ScanResult::Fault(FrameFault::Payload { what: "a method", fault }))?;
         match methods::notice(payload) {
             Notice::Delivery(tag) => {
-                self.coming = Some(Coming { delivered: Delivered { channel, tag }, mended });
+                self.coming =
+                    Some(IncomingMessage { delivered: Delivered { channel, tag }, mended });
             }
             Notice::OtherContent => self.coming = None,
             Notice::ChannelClosed => {
@@ -212,22 +225,24 @@ impl Scanner {
             }
             Notice::Closing(cause) => self.listener.closing(cause),
             Notice::Tune => {
-                self.agreed = methods::tune(payload, self.agreed).unwrap_or(self.agreed);
+                self.negotiated =
+                    methods::tune(payload, self.negotiated).unwrap_or(self.negotiated);
             }
             Notice::Nothing => {}
         }
         Ok(())
     }
 
-    fn header(&mut self, channel: u16, payload: &mut [u8]) -> Result<(), Next> {
+    fn header(&mut self, channel: u16, payload: &mut [u8]) -> Result<(), ScanResult> {
         let coming = self.coming.filter(|coming| coming.delivered.channel == channel);
         if let (Some(account), Some(coming)) = (&self.account, coming)
             && !account.charge(coming.delivered, cost(payload.len(), body_size(payload)))
         {
-            return Err(Next::Waits);
+            return Err(ScanResult::Waits);
         }
-        let mended = mend::content_header(payload)
-            .map_err(|fault| Next::Fault(Fault::Payload { what: "a content header", fault }))?;
+        let mended = mend::content_header(payload).map_err(|fault| {
+            ScanResult::Fault(FrameFault::Payload { what: "a content header", fault })
+        })?;
         if let Some(coming) = coming {
             self.listener.delivered(coming.mended | mended);
             self.coming = None;
@@ -235,15 +250,15 @@ impl Scanner {
         Ok(())
     }
 
-    /// Notes that the headers of the message that follows were left out.
-    pub const fn left_out(&mut self) {
+    /// Records that the headers of the next message were left out.
+    pub(super) const fn left_out(&mut self) {
         if let Some(coming) = &mut self.coming {
             coming.mended.size = true;
         }
     }
 
-    /// The stream is gone: what was not claimed of it never will be.
-    pub fn close(&self) {
+    /// Closes the account: the stream has ended.
+    pub(super) fn close(&self) {
         if let Some(account) = &self.account {
             account.close();
         }
@@ -254,7 +269,7 @@ const fn is_known(kind: u8) -> bool {
     matches!(kind, METHOD | HEADER | BODY | HEARTBEAT)
 }
 
-/// The size of the body that a content header tells; 0 if it is too short for that, as is found out behind.
+/// The body size in a content header; 0 if it is too short, which is found later.
 fn body_size(header: &[u8]) -> u64 {
     header.get(4..12).and_then(|size| size.first_chunk()).copied().map_or(0, u64::from_be_bytes)
 }

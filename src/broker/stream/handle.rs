@@ -1,4 +1,4 @@
-//! A stream as it is seen from outside: it can be ended, and tells how it ended.
+//! The outside handle of a stream: ends it, and returns how it ended.
 
 use std::{
     fmt,
@@ -13,20 +13,20 @@ use std::{
 use futures_util::task::AtomicWaker;
 use tokio::{sync::watch, time::Instant};
 
-use crate::broker::cause::Cause;
+use crate::broker::cause::CloseCause;
 
 /// How a stream ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ended {
+pub(crate) enum StreamEnd {
     /// The peer closed it.
     Closed,
     /// Reading or writing failed, for this reason.
     Failed(String),
-    /// It was ended from here.
+    /// We ended it.
     GivenUp,
 }
 
-impl fmt::Display for Ended {
+impl fmt::Display for StreamEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Closed => f.write_str("the broker closed the connection"),
@@ -36,24 +36,24 @@ impl fmt::Display for Ended {
     }
 }
 
-/// The handle of one stream. Its clones are of the same stream.
+/// The handle of one stream. Clones belong to the same stream.
 #[derive(Debug, Clone, Default)]
-pub struct Handle(Arc<Shared>);
+pub(crate) struct StreamHandle(Arc<StreamState>);
 
 #[derive(Debug)]
-struct Shared {
-    ended: watch::Sender<Option<Ended>>,
-    /// Whether `deadline` is set: what the stream looks at for each read.
+struct StreamState {
+    ended: watch::Sender<Option<StreamEnd>>,
+    /// Whether `deadline` is set. The stream checks it on each read.
     ordered: AtomicBool,
     deadline: Mutex<Option<Instant>>,
     reader: AtomicWaker,
-    /// What the broker said as it closed the connection.
-    said: OnceLock<Cause>,
-    /// The stream is not read: too much of what came is still held.
+    /// The broker's reason for closing the connection.
+    said: OnceLock<CloseCause>,
+    /// Whether the stream is not read because too many delivered bytes are held.
     stalled: AtomicBool,
 }
 
-impl Default for Shared {
+impl Default for StreamState {
     fn default() -> Self {
         Self {
             ended: watch::Sender::new(None),
@@ -66,14 +66,14 @@ impl Default for Shared {
     }
 }
 
-impl Handle {
-    /// Ends the stream at once, whatever its peer does.
-    pub fn give_up(&self) {
+impl StreamHandle {
+    /// Ends the stream at once.
+    pub(crate) fn give_up(&self) {
         self.end_within(Duration::ZERO);
     }
 
-    /// Ends the stream after `grace` at the latest. The earliest such order counts.
-    pub fn end_within(&self, grace: Duration) {
+    /// Ends the stream after `grace`. The earliest such call counts.
+    pub(crate) fn end_within(&self, grace: Duration) {
         let deadline = Instant::now() + grace;
         {
             let mut ordered = self.0.deadline.lock().unwrap_or_else(PoisonError::into_inner);
@@ -83,48 +83,43 @@ impl Handle {
         self.wake();
     }
 
-    /// Waits until the stream has ended, and says how.
-    pub async fn ended(&self) -> Ended {
+    /// Waits until the stream has ended, and returns how.
+    pub(crate) async fn ended(&self) -> StreamEnd {
         let mut ended = self.0.ended.subscribe();
         match ended.wait_for(Option::is_some).await.map(|ended| ended.clone()) {
             Ok(Some(ended)) => ended,
             // The sender lives as long as this handle.
-            Ok(None) | Err(_) => Ended::GivenUp,
+            Ok(None) | Err(_) => StreamEnd::GivenUp,
         }
     }
 
     /// How the stream ended, if it has.
-    #[must_use]
-    pub fn end(&self) -> Option<Ended> {
+    pub(crate) fn end(&self) -> Option<StreamEnd> {
         self.0.ended.borrow().clone()
     }
 
-    /// Why the stream ended, if it has, or is about to: what the broker said, or what the stream met.
-    #[must_use]
-    pub fn cause(&self) -> Option<Cause> {
+    /// Why the stream ended or is about to, as the broker or the stream reported it.
+    pub(crate) fn cause(&self) -> Option<CloseCause> {
         let said = self.0.said.get().cloned();
-        said.or_else(|| self.end().map(|ended| Cause::told(ended.to_string())))
+        said.or_else(|| self.end().map(|ended| CloseCause::from_text(ended.to_string())))
     }
 
-    /// Whether the stream is not read, because too much of what came is still held. Answers of the broker have
-    /// to wait for that too.
-    #[must_use]
-    pub fn is_stalled(&self) -> bool {
+    /// Whether the stream is not read because too many delivered bytes are held. Answers wait as well then.
+    pub(crate) fn is_stalled(&self) -> bool {
         self.0.stalled.load(Ordering::Relaxed)
     }
 
-    /// The broker closes the connection, for this reason.
-    pub(super) fn said(&self, cause: Cause) {
-        // The first word counts.
+    /// Records the broker's reason for closing the connection. The first one counts.
+    pub(super) fn said(&self, cause: CloseCause) {
         let _ = self.0.said.set(cause);
     }
 
-    /// Whether the stream is read.
+    /// Records whether the stream is not read.
     pub(super) fn stall(&self, stalled: bool) {
         self.0.stalled.store(stalled, Ordering::Relaxed);
     }
 
-    /// When the stream has to end, if it has been told so.
+    /// When the stream must end, if it was told to.
     pub(super) fn deadline(&self) -> Option<Instant> {
         if !self.0.ordered.load(Ordering::Acquire) {
             return None;
@@ -137,16 +132,16 @@ impl Handle {
         self.0.reader.wake();
     }
 
-    /// Has the reader woken when it is told to end, or by [`Handle::wake`].
+    /// Wakes `reader` when the stream must end, or by [`StreamHandle::wake`].
     pub(super) fn watch(&self, reader: &Waker) {
         self.0.reader.register(reader);
     }
 
-    /// Notes how the stream ended. The first word counts.
-    pub(super) fn note(&self, mut how: Ended) {
-        // A broker closes a connection that reads nothing for a while.
-        if self.is_stalled() && how != Ended::GivenUp {
-            how = Ended::Failed(format!("{how}, while broker.in_flight_bytes is used up"));
+    /// Records how the stream ended. The first one counts.
+    pub(super) fn note(&self, mut how: StreamEnd) {
+        // The broker closes a connection that reads nothing for a while.
+        if self.is_stalled() && how != StreamEnd::GivenUp {
+            how = StreamEnd::Failed(format!("{how}, while broker.in_flight_bytes is used up"));
         }
         self.0.ended.send_if_modified(|ended| {
             let first = ended.is_none();

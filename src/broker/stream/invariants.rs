@@ -12,17 +12,17 @@ use tokio::time::Instant;
 
 use super::{
     frames::{AROUND, HEAD, SIGN_OF_LIFE},
-    handle::Handle,
-    listener::Listener,
+    handle::StreamHandle,
+    listener::ReadListener,
     mend,
-    methods::Agreed,
-    reader::Reader,
-    wire::Source,
+    methods::Negotiated,
+    reader::StreamReader,
+    wire::ByteSource,
 };
 use crate::broker::headers::name::HEADERS_DROPPED;
 
 /// What we would agree on: a low limit, so that it is met.
-const OURS: Agreed = Agreed { frame_max: 8192, heartbeat: 10 };
+const OURS: Negotiated = Negotiated { frame_max: 8192, heartbeat: 10 };
 
 /// How the bytes are cut on their way: by the peer and the network, and by the room that lapin has.
 #[derive(Debug, Clone, Copy)]
@@ -46,13 +46,13 @@ impl Cuts {
 }
 
 /// A broker that sends these bytes, and is gone then.
-struct Script<'a> {
+struct ScriptedSource<'a> {
     rest: &'a [u8],
     cuts: Cuts,
     waited: bool,
 }
 
-impl Source for Script<'_> {
+impl ByteSource for ScriptedSource<'_> {
     fn receive(&mut self, _cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         self.waited = !self.waited;
         if self.waited {
@@ -73,8 +73,9 @@ impl Source for Script<'_> {
 /// All that lapin gets of what a broker sends, and the error that ends it, if one does.
 #[must_use]
 pub fn read(sent: &[u8], cuts: Cuts) -> (Vec<u8>, Option<String>) {
-    let mut reader = Reader::new(OURS, None, Handle::default(), Listener::default());
-    let mut source = Script { rest: sent, cuts, waited: false };
+    let mut reader =
+        StreamReader::new(OURS, None, StreamHandle::default(), ReadListener::default());
+    let mut source = ScriptedSource { rest: sent, cuts, waited: false };
     let mut room = Cuts { most: cuts.most + AROUND, ..cuts };
     let mut cx = Context::from_waker(Waker::noop());
     let mut got = Vec::new();
@@ -90,8 +91,8 @@ pub fn read(sent: &[u8], cuts: Cuts) -> (Vec<u8>, Option<String>) {
     }
 }
 
-/// Reads bytes as what a broker sends. The first says how they are cut; and whether the others are taken as
-/// they are, or as the payloads of frames, each behind its kind and two bytes of length.
+/// Reads bytes as what a broker sends. The first byte says how they are split. It also says whether the others are raw,
+/// or payloads of frames: then each follows its kind and two bytes of length.
 ///
 /// # Panics
 ///
@@ -160,7 +161,7 @@ fn next<'a>(got: &mut &'a [u8]) -> Option<(u8, Option<&'a [u8]>)> {
     Some((kind, frame.map(|frame| &frame[HEAD..size - 1])))
 }
 
-/// What the stream looks into, lapin reads; what it does not know, lapin may read or not.
+/// lapin reads each method that the stream parses. It may or may not read a method that the stream does not know.
 fn hold_of_method(payload: &[u8]) {
     let read = parse_class(payload).is_ok_and(|(rest, _)| rest.is_empty());
     let &[c0, c1, m0, m1, ..] = payload else { panic!("a method without a name") };

@@ -9,12 +9,12 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Transport, handle::Handle, reader::Reader, wire::Wire};
+use super::{Transport, handle::StreamHandle, reader::StreamReader, wire::EndableTransport};
 
 /// A connection's bytes, in both directions.
-pub struct Stream<T = Transport> {
-    wire: Wire<T>,
-    reader: Reader,
+pub(crate) struct Stream<T = Transport> {
+    wire: EndableTransport<T>,
+    reader: StreamReader,
 }
 
 impl<T> fmt::Debug for Stream<T> {
@@ -25,9 +25,8 @@ impl<T> fmt::Debug for Stream<T> {
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Stream<T> {
     /// The stream over a transport that is connected. The handle ends it.
-    #[must_use]
-    pub fn new(transport: T, reader: Reader, handle: Handle) -> Self {
-        Self { wire: Wire::new(transport, handle), reader }
+    pub(crate) fn new(transport: T, reader: StreamReader, handle: StreamHandle) -> Self {
+        Self { wire: EndableTransport::new(transport, handle), reader }
     }
 }
 

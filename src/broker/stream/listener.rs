@@ -1,29 +1,28 @@
-//! Who is told of what passes.
+//! Records what passes through the stream.
 
 use std::sync::Arc;
 
-use super::{handle::Handle, mend::Mended};
+use super::{handle::StreamHandle, mend::Mended};
 use crate::{
-    broker::cause::Cause,
+    broker::cause::CloseCause,
     metrics::{Mending, Metrics},
 };
 
-/// Counts what was mended, and keeps what the broker says as it closes the connection.
+/// Counts repairs, and keeps the broker's reason for closing the connection.
 #[derive(Debug, Clone, Default)]
-pub struct Listener {
-    handle: Handle,
+pub(crate) struct ReadListener {
+    handle: StreamHandle,
     metrics: Option<Arc<Metrics>>,
 }
 
-impl Listener {
-    /// One that keeps it with that handle.
-    #[must_use]
-    pub const fn new(handle: Handle, metrics: Option<Arc<Metrics>>) -> Self {
+impl ReadListener {
+    /// A listener that keeps the reason in that handle.
+    pub(crate) const fn new(handle: StreamHandle, metrics: Option<Arc<Metrics>>) -> Self {
         Self { handle, metrics }
     }
 
-    /// A message was delivered, after this was mended.
-    pub fn delivered(&self, mended: Mended) {
+    /// Counts a delivered message with its repairs.
+    pub(super) fn delivered(&self, mended: Mended) {
         let Some(metrics) = self.metrics.as_ref().filter(|_| mended != Mended::default()) else {
             return;
         };
@@ -38,8 +37,8 @@ impl Listener {
         }
     }
 
-    /// The broker closes the connection.
-    pub fn closing(&self, cause: Cause) {
+    /// Keeps the broker's reason for closing the connection.
+    pub(super) fn closing(&self, cause: CloseCause) {
         self.handle.said(cause);
     }
 }

@@ -1,8 +1,8 @@
-//! Makes the payload of one frame readable for the client library: in place, at the same length.
+//! Repairs the payload of a frame for lapin: in place, at the same length.
 //!
-//! RabbitMQ passes on short strings that are not UTF-8, and tables nested as deep as a frame has room. lapin
-//! takes the first for the end of the connection, and reads the second by recursion, which ends the process.
-//! What is sound stays as it is, byte for byte.
+//! RabbitMQ passes on short strings that are not UTF-8, and tables nested to any depth. lapin takes the first for the
+//! end of the connection, and reads the second by recursion, which can abort the process. Valid bytes stay as they
+//! are.
 
 mod cursor;
 mod table;
@@ -13,15 +13,15 @@ use thiserror::Error;
 
 use self::cursor::Cursor;
 
-/// What had to be mended.
+/// What was repaired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Mended {
-    /// A short string was no UTF-8: each byte that is none became `?`.
-    pub text: bool,
-    /// A table or an array was nested too deep, or could not be read: it became an array of bytes.
-    pub nesting: bool,
-    /// The headers were larger than a frame, and were left out.
-    pub size: bool,
+pub(super) struct Mended {
+    /// A short string was not UTF-8: each wrong byte became `?`.
+    pub(super) text: bool,
+    /// A table or array was nested too deep or unreadable: it became a byte array.
+    pub(super) nesting: bool,
+    /// The headers were larger than a frame and were left out.
+    pub(super) size: bool,
 }
 
 impl BitOr for Mended {
@@ -36,36 +36,36 @@ impl BitOr for Mended {
     }
 }
 
-/// A payload that is not what its frame says.
+/// Why a payload is not what its frame says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum Malformed {
-    /// It ends too soon.
+pub(crate) enum Malformed {
+    /// It ends too early.
     #[error("it ends in the middle of a field")]
     Short,
-    /// Something follows its last field.
+    /// Bytes follow its last field.
     #[error("it goes on behind its last field")]
     Long,
-    /// The entries of its table cannot be told apart.
+    /// Its table has unreadable entries.
     #[error("its table cannot be read")]
     Table,
 }
 
-/// An argument of a method, or a property.
+/// The type of a method's argument or of a property.
 #[derive(Debug, Clone, Copy)]
-enum Field {
-    /// So many bytes that can hold anything.
+enum WireField {
+    /// This many bytes of any value.
     Bytes(usize),
     /// A short string.
     Short,
-    /// A long string, which can hold anything.
+    /// A long string of any bytes.
     Long,
     /// A table.
     Table,
 }
 
-/// The properties of a content header, in order of their flags from the highest bit.
-const PROPERTIES: [Field; 14] = {
-    use Field::{Bytes, Short, Table};
+/// The properties of a content header, in the order of their flags from the highest bit.
+const PROPERTIES: [WireField; 14] = {
+    use WireField::{Bytes, Short, Table};
     [
         Short,    // content type
         Short,    // content encoding
@@ -84,9 +84,9 @@ const PROPERTIES: [Field; 14] = {
     ]
 };
 
-/// The arguments of the methods that a broker sends and that hold text or tables; `None` for all others.
-const fn arguments(class: u16, method: u16) -> Option<&'static [Field]> {
-    use Field::{Bytes, Long, Short, Table};
+/// The arguments of the methods that a broker sends with text or tables; `None` for others.
+const fn arguments(class: u16, method: u16) -> Option<&'static [WireField]> {
+    use WireField::{Bytes, Long, Short, Table};
     Some(match (class, method) {
         // connection.start: versions, properties, mechanisms, locales.
         (10, 10) => &[Bytes(2), Table, Long, Long],
@@ -108,18 +108,14 @@ const fn arguments(class: u16, method: u16) -> Option<&'static [Field]> {
     })
 }
 
-/// Whether a method is looked into: then lapin can read it.
+/// Whether a method is repaired, so that lapin can read it.
 #[cfg(any(test, fuzzing))]
-pub const fn is_mended(class: u16, method: u16) -> bool {
+pub(super) const fn is_mended(class: u16, method: u16) -> bool {
     arguments(class, method).is_some()
 }
 
-/// Mends a method.
-///
-/// # Errors
-///
-/// [`Malformed`].
-pub fn method(payload: &mut [u8]) -> Result<Mended, Malformed> {
+/// Repairs a method.
+pub(super) fn method(payload: &mut [u8]) -> Result<Mended, Malformed> {
     let mut cursor = Cursor::new(payload);
     let (class, method) = (cursor.u16()?, cursor.u16()?);
     let Some(arguments) = arguments(class, method) else { return Ok(Mended::default()) };
@@ -129,16 +125,12 @@ pub fn method(payload: &mut [u8]) -> Result<Mended, Malformed> {
     cursor.end()
 }
 
-/// Mends a content header.
-///
-/// # Errors
-///
-/// [`Malformed`].
-pub fn content_header(payload: &mut [u8]) -> Result<Mended, Malformed> {
+/// Repairs a content header.
+pub(super) fn content_header(payload: &mut [u8]) -> Result<Mended, Malformed> {
     let mut cursor = Cursor::new(payload);
-    // Class, weight, and the size of the body.
+    // Class, weight and body size.
     cursor.skip(2 + 2 + 8)?;
-    // Two of the sixteen flags stand for nothing here; lapin ignores them as well.
+    // Two of the sixteen flags have no meaning; lapin ignores them too.
     let flags = cursor.u16()?;
     for (place, property) in PROPERTIES.iter().enumerate() {
         if flags & (1 << 15 >> place) != 0 {
@@ -149,15 +141,15 @@ pub fn content_header(payload: &mut [u8]) -> Result<Mended, Malformed> {
 }
 
 impl Cursor<'_> {
-    fn field(&mut self, field: Field) -> Result<(), Malformed> {
+    fn field(&mut self, field: WireField) -> Result<(), Malformed> {
         match field {
-            Field::Bytes(count) => self.skip(count).map(drop),
-            Field::Short => self.short_string(),
-            Field::Long => {
+            WireField::Bytes(count) => self.skip(count).map(drop),
+            WireField::Short => self.short_string(),
+            WireField::Long => {
                 let length = self.u32()?;
                 self.skip(length).map(drop)
             }
-            Field::Table => self.table(),
+            WireField::Table => self.table(),
         }
     }
 }

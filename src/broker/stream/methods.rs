@@ -1,26 +1,26 @@
-//! What the stream itself takes from the methods that pass through it. They were found to be whole before.
+//! Reads what the stream needs from methods. The methods were checked before.
 
-use crate::broker::cause::Cause;
+use crate::broker::cause::CloseCause;
 
-/// What a method tells.
+/// What a method means to the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Notice {
+pub(super) enum Notice {
     /// A message with this delivery tag follows.
     Delivery(u64),
-    /// A message follows that was delivered to nobody here.
+    /// A message follows that is no delivery.
     OtherContent,
-    /// The channel is closed: by the broker, or as we asked.
+    /// The channel is closed, by either side.
     ChannelClosed,
     /// The broker closes the connection, for this reason.
-    Closing(Cause),
-    /// What the connection may be at most. See [`tune`].
+    Closing(CloseCause),
+    /// The negotiation of limits. See [`tune`].
     Tune,
     /// Nothing of interest.
     Nothing,
 }
 
 /// Reads a method.
-pub fn notice(payload: &[u8]) -> Notice {
+pub(super) fn notice(payload: &[u8]) -> Notice {
     match payload {
         [0, 10, 0, 30, ..] => Notice::Tune,
         [0, 10, 0, 50, code @ ..] => closing(code).map_or(Notice::Nothing, Notice::Closing),
@@ -37,39 +37,39 @@ fn delivery(tag: Option<&[u8]>) -> Notice {
     tag.map_or(Notice::OtherContent, |tag| Notice::Delivery(u64::from_be_bytes(tag)))
 }
 
-fn closing(arguments: &[u8]) -> Option<Cause> {
+fn closing(arguments: &[u8]) -> Option<CloseCause> {
     let (code, rest) = arguments.split_first_chunk()?;
     let (length, rest) = rest.split_first()?;
     let text = rest.get(..usize::from(*length))?;
-    Some(Cause {
+    Some(CloseCause {
         code: Some(u16::from_be_bytes(*code)),
         text: String::from_utf8_lossy(text).into_owned(),
     })
 }
 
-/// What was agreed on.
+/// The negotiated values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Agreed {
+pub(crate) struct Negotiated {
     /// The largest frame, in bytes; 0 for no limit.
-    pub frame_max: u32,
-    /// Seconds of silence after which the connection is in doubt; 0 for none.
-    pub heartbeat: u16,
+    pub(crate) frame_max: u32,
+    /// The heartbeat in seconds; 0 for none.
+    pub(crate) heartbeat: u16,
 }
 
-/// Frames of this size are RabbitMQ's default.
-pub const DEFAULT_FRAME_MAX: u32 = 131_072;
+/// The default frame size of RabbitMQ.
+pub(crate) const DEFAULT_FRAME_MAX: u32 = 131_072;
 
-/// lapin reserves room for 64 frames of each connection, so this is what the operator may choose at most.
+/// The largest frame that the operator may choose: lapin reserves memory for 64 frames of each connection.
 const MOST_FRAME_MAX: u32 = 1_048_576;
 
-/// Lowers the largest frame that the broker offers, and says what it and lapin will agree on: the lower of two
-/// limits, where nought is none.
+/// Lowers the frame size that the broker offers, and returns what it and lapin will negotiate: the lower of two
+/// limits, where 0 is none.
 ///
-/// The memory that lapin reserves for frames is beside `broker.in_flight_bytes`. So a frame above RabbitMQ's default
-/// is agreed on only where the operator asks for one, and never because of the broker's limit alone.
+/// lapin's memory for frames is beside `broker.in_flight_bytes`. So a frame above RabbitMQ's default needs the
+/// operator's setting; the broker's limit alone is not enough.
 ///
 /// Returns `None` if the method is too short.
-pub fn tune(payload: &mut [u8], ours: Agreed) -> Option<Agreed> {
+pub(crate) fn tune(payload: &mut [u8], ours: Negotiated) -> Option<Negotiated> {
     let offered = payload.get_mut(6..10)?.first_chunk_mut()?;
     let frame_max = match u32::from_be_bytes(*offered) {
         0 => DEFAULT_FRAME_MAX,
@@ -78,13 +78,13 @@ pub fn tune(payload: &mut [u8], ours: Agreed) -> Option<Agreed> {
     };
     *offered = frame_max.to_be_bytes();
     let heartbeat = u16::from_be_bytes(*payload.get(10..12)?.first_chunk()?);
-    Some(Agreed {
+    Some(Negotiated {
         frame_max: lower(ours.frame_max, frame_max),
         heartbeat: lower(ours.heartbeat, heartbeat),
     })
 }
 
-/// The lower of two limits, where nought is none.
+/// The lower of two limits, where 0 is none.
 fn lower<T: Ord + Default>(ours: T, theirs: T) -> T {
     let none = T::default();
     if ours == none || theirs == none { ours.max(theirs) } else { ours.min(theirs) }

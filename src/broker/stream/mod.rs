@@ -1,41 +1,42 @@
-//! The stream under the client library: from a host's name to the bytes that lapin reads and writes.
+//! The byte stream under lapin: it connects, and passes the bytes that lapin reads and writes.
 //!
-//! lapin takes any stream, through a kit that stands for its runtime. So connecting is ours: one deadline covers
-//! names, TCP, TLS and AMQP, and a connection can be ended from outside at any time. And so is reading: what lapin
-//! cannot read is mended on its way to it, and what it is given has a bound in bytes.
+//! lapin takes any stream through a runtime of ours. So one deadline covers names, TCP, TLS and AMQP, and a
+//! connection can be ended from outside at any time. The stream repairs what lapin cannot read, and bounds the bytes
+//! that lapin gets.
 //!
-//! A fork of lapin would have to be kept up with it, and a proxy of our own would copy every body.
+//! A fork of lapin would have to follow it, and a proxy would copy every body.
 
 mod alarm;
 mod budget;
 mod frames;
 mod handle;
-mod held;
 #[cfg(any(test, fuzzing))]
 pub mod invariants;
 mod io;
-mod kit;
 mod listener;
 mod mend;
 mod methods;
-mod names;
 mod oversized;
+mod read_buffer;
 mod reader;
+mod resolver;
+mod runtime;
 mod socket;
 mod tls;
 mod wire;
 
-pub use self::{
-    budget::{Account, Budget, Charge, Delivered},
-    frames::Fault,
-    handle::{Ended, Handle},
+pub use self::budget::Charge;
+pub(super) use self::{
+    budget::{Account, Budget, Delivered},
+    frames::FrameFault,
+    handle::{StreamEnd, StreamHandle},
     io::Stream,
-    kit::Kit,
-    listener::Listener,
-    methods::Agreed,
-    names::Names,
-    reader::Reader,
-    socket::Target,
+    listener::ReadListener,
+    methods::Negotiated,
+    reader::StreamReader,
+    resolver::Resolver,
+    runtime::LapinRuntime,
+    socket::BrokerAddress,
     tls::TlsFault,
 };
 
@@ -50,18 +51,18 @@ use tokio::{
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
-use super::settings::Settings;
+use super::settings::BrokerSettings;
 
-/// What carries the bytes: TCP alone, or TLS on it.
-pub type Transport = Either<TcpStream, Box<TlsStream<TcpStream>>>;
+/// The transport: TCP alone, or TLS on it.
+pub(super) type Transport = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
-/// Why there is no stream to a host.
+/// Why no stream to a host was opened.
 #[derive(Debug, Error)]
-pub enum OpenError {
+pub(super) enum StreamError {
     /// The host's name has no address.
     #[error("the host's name cannot be resolved: {0}")]
     Name(std::io::Error),
-    /// No address took the connection; each with its reason.
+    /// No address accepted the connection; each with its reason.
     #[error("{0}")]
     Tcp(String),
     /// The TLS handshake failed.
@@ -70,7 +71,7 @@ pub enum OpenError {
     /// TLS could not be set up.
     #[error(transparent)]
     Tls(#[from] TlsFault),
-    /// The time was over while it waited for this.
+    /// The time limit was exceeded.
     #[error("no connection within {}: no answer from {during}", humantime::format_duration(*.limit))]
     TooLong {
         /// What did not answer.
@@ -80,56 +81,50 @@ pub enum OpenError {
     },
 }
 
-/// The time that one connection may take, over all of its steps.
+/// The deadline of one connection, over all of its steps.
 #[derive(Debug, Clone, Copy)]
-pub struct Deadline {
-    /// When it is over.
-    pub at: Instant,
+pub(super) struct Deadline {
+    /// The end of the time.
+    pub(super) at: Instant,
     limit: Duration,
 }
 
 impl Deadline {
-    /// One that ends after `limit`, from now on.
-    #[must_use]
-    pub fn after(limit: Duration) -> Self {
+    /// The deadline `limit` from now.
+    pub(super) fn after(limit: Duration) -> Self {
         Self { at: Instant::now() + limit, limit }
     }
 
-    /// The error that tells whose answer the time was over for.
-    #[must_use]
-    pub const fn missed(self, during: &'static str) -> OpenError {
-        OpenError::TooLong { during, limit: self.limit }
+    /// The error for a missed deadline.
+    pub(super) const fn missed(self, during: &'static str) -> StreamError {
+        StreamError::TooLong { during, limit: self.limit }
     }
 
-    /// Awaits one step.
+    /// Awaits one step within the deadline.
     ///
     /// # Errors
     ///
-    /// [`OpenError::TooLong`].
+    /// [`StreamError::TooLong`].
     async fn wait<T>(
         self,
         during: &'static str,
         step: impl Future<Output = T>,
-    ) -> Result<T, OpenError> {
+    ) -> Result<T, StreamError> {
         timeout_at(self.at, step).await.map_err(|_| self.missed(during))
     }
 }
 
-/// Connects to a host, by TLS where its scheme says so.
-///
-/// # Errors
-///
-/// [`OpenError`] says how far it came.
-pub async fn open(
-    settings: &Settings,
-    target: &Target,
-    names: &mut Names,
+/// Connects to a host, with TLS if its scheme says so.
+pub(super) async fn open(
+    settings: &BrokerSettings,
+    target: &BrokerAddress,
+    names: &mut Resolver,
     deadline: Deadline,
-) -> Result<Transport, OpenError> {
-    // First: a certificate that cannot be read should not cost the broker a connection.
+) -> Result<Transport, StreamError> {
+    // First, so that an unreadable certificate costs the broker no connection.
     let tls = if target.tls { Some(tls::config(settings)?) } else { None };
     let asking = names.addresses(&target.host, target.port);
-    let addresses = deadline.wait("the resolver", asking).await?.map_err(OpenError::Name)?;
+    let addresses = deadline.wait("the resolver", asking).await?.map_err(StreamError::Name)?;
     let socket = socket::connect(&addresses, deadline).await?;
     Ok(match tls {
         None => Either::Left(socket),
@@ -141,10 +136,10 @@ pub async fn open(
 
 async fn shake_hands(
     config: Arc<ClientConfig>,
-    target: &Target,
+    target: &BrokerAddress,
     socket: TcpStream,
-) -> Result<TlsStream<TcpStream>, OpenError> {
+) -> Result<TlsStream<TcpStream>, StreamError> {
     let name = tls::server_name(&target.host)?;
     let connector = tokio_rustls::TlsConnector::from(config);
-    connector.connect(name, socket).await.map_err(OpenError::Handshake)
+    connector.connect(name, socket).await.map_err(StreamError::Handshake)
 }

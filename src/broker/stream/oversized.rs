@@ -1,54 +1,50 @@
-//! A content header that is larger than a frame may be.
+//! Cuts a content header that is larger than a frame may be.
 //!
-//! RabbitMQ divides bodies by the largest frame that was agreed on, and never a content header: it grows by what
-//! the broker adds to a message, or comes from a producer with larger frames. lapin takes such a frame for the
-//! end of the connection. So its headers are left out, and a header of ours says so.
+//! RabbitMQ splits bodies by the frame size, but never a content header. A header grows by what the broker adds, or
+//! comes from a producer with larger frames. lapin takes such a frame for the end of the connection. So its headers
+//! are replaced by one of ours that says so.
 
 use super::{
-    frames::{AROUND, Fault, HEAD},
+    frames::{AROUND, FrameFault, HEAD},
     mend::Malformed,
 };
 use crate::broker::headers::name::HEADERS_DROPPED;
 
-/// Class, weight, and the size of the body; then the flags of the properties.
+/// Class, weight and body size; then the flags of the properties.
 const BEFORE_PROPERTIES: usize = HEAD + 12 + 2;
 
-/// At most so much is before the entries of the headers: two short strings, and their own length.
+/// The most bytes before the entries of the headers: two short strings, and the length.
 const BEFORE_HEADERS: usize = BEFORE_PROPERTIES + 2 * 256 + 4;
 
 /// The flags of content type, content encoding and headers.
 const FLAGS: [u16; 3] = [1 << 15, 1 << 14, 1 << 13];
 
-/// What is to be done with the beginning of such a frame.
+/// What to do with the start of such a frame.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Cut {
-    /// At least so many bytes of it are needed.
+pub(super) enum Cut {
+    /// At least this many bytes are needed.
     Needs(usize),
-    /// It is cut, and of what is not read yet so many bytes are to be left out.
+    /// It is cut. Some bytes that are not read yet must be left out.
     Done {
-        /// They come next.
+        /// Their number. They come next.
         left_out: usize,
     },
 }
 
-/// Cuts the headers out of the frame that begins here.
-///
-/// # Errors
-///
-/// [`Fault`] if it has none, or is too large without them.
-pub fn cut(bytes: &mut Vec<u8>, limit: usize) -> Result<Cut, Fault> {
+/// Cuts the headers out of the frame that begins here. Fails if it has none, or is too large without them.
+pub(super) fn cut(bytes: &mut Vec<u8>, limit: usize) -> Result<Cut, FrameFault> {
     let Some(table) = table(bytes)? else { return Ok(Cut::Needs(BEFORE_HEADERS)) };
     let length = number(bytes, HEAD - 4);
     let headers = number(bytes, table);
     let begin = table + 4;
     let mark = mark();
-    // In the frame, before and behind its headers.
+    // The bytes of the frame before and behind its headers.
     let others = (length + HEAD as u64).checked_sub(begin as u64 + headers);
     let payload = others.map(|others| begin as u64 - HEAD as u64 + mark.len() as u64 + others);
     let Some(payload) = payload else { return Err(malformed(Malformed::Short)) };
     let size = payload + AROUND as u64;
     let (Ok(payload), true) = (u32::try_from(payload), size <= limit as u64) else {
-        return Err(Fault::TooLarge { size, limit });
+        return Err(FrameFault::TooLarge { size, limit });
     };
     let headers = usize::try_from(headers).unwrap_or(usize::MAX);
     let read = headers.min(bytes.len() - begin);
@@ -59,8 +55,8 @@ pub fn cut(bytes: &mut Vec<u8>, limit: usize) -> Result<Cut, Fault> {
     Ok(Cut::Done { left_out: headers - read })
 }
 
-/// Where the length of the headers is; `None` if that is not read yet.
-fn table(bytes: &[u8]) -> Result<Option<usize>, Fault> {
+/// The position of the headers' length; `None` if it is not read yet.
+fn table(bytes: &[u8]) -> Result<Option<usize>, FrameFault> {
     let mut at = BEFORE_PROPERTIES;
     let Some(flags) = bytes.get(at - 2..at).and_then(|flags| flags.first_chunk()) else {
         return Ok(None);
@@ -79,18 +75,18 @@ fn table(bytes: &[u8]) -> Result<Option<usize>, Fault> {
     Ok((bytes.len() >= at + 4).then_some(at))
 }
 
-/// The table that stands in for the headers.
+/// The table that replaces the headers.
 fn mark() -> Vec<u8> {
     let name = HEADERS_DROPPED.as_bytes();
     let length = u8::try_from(name.len()).unwrap_or(u8::MAX);
     [&[length], name, b"t\x01"].concat()
 }
 
-/// A number of 32 bits that is there.
+/// A 32-bit number that is there.
 fn number(bytes: &[u8], at: usize) -> u64 {
     bytes[at..].first_chunk().copied().map_or(0, u32::from_be_bytes).into()
 }
 
-const fn malformed(fault: Malformed) -> Fault {
-    Fault::Payload { what: "a content header", fault }
+const fn malformed(fault: Malformed) -> FrameFault {
+    FrameFault::Payload { what: "a content header", fault }
 }

@@ -1,7 +1,7 @@
-//! What lapin reads: the bytes of the broker, as far as they may pass.
+//! Reads the broker's bytes for lapin, as far as they may pass.
 //!
-//! The transport is read straight into lapin's buffer, and looked through there. What may not pass yet is moved
-//! out of it: the beginning of a frame, or what is behind a message that has to wait.
+//! The transport is read into lapin's buffer and scanned there. Bytes that may not pass yet are moved out: the start
+//! of a frame, or what follows a message that must wait.
 
 use std::{
     io,
@@ -14,59 +14,58 @@ use tokio::time::Instant;
 
 use super::{
     budget::Account,
-    frames::{HEAD, Next, SIGN_OF_LIFE, Scanner},
-    handle::Handle,
-    held::Held,
-    listener::Listener,
-    methods::Agreed,
+    frames::{HEAD, SIGN_OF_LIFE, ScanResult, Scanner},
+    handle::StreamHandle,
+    listener::ReadListener,
+    methods::Negotiated,
     oversized::{self, Cut},
-    wire::Source,
+    read_buffer::ReadBuffer,
+    wire::ByteSource,
 };
 
-/// The beginning of a frame that is smaller is read on together with all that follows it; it is copied twice
-/// for that. Of a larger one only the rest is read.
+/// A smaller start of a frame is copied and read on together with what follows. Of a larger one only the rest is
+/// read.
 const SMALL: usize = 4096;
 
-/// One read takes no more, and so no more is ever held for a message that has to wait.
+/// The most bytes of one read, and so the most that are held for a waiting message.
 const MOST_READ: usize = 512 * 1024;
 
-/// The rest of a frame is read in parts of this size at most.
+/// The most bytes of one read for the rest of a frame.
 const PART: usize = 32 * 1024;
 
 /// The reading side of a stream.
 #[derive(Debug)]
-pub struct Reader {
+pub(crate) struct StreamReader {
     scanner: Scanner,
     account: Option<Arc<Account>>,
-    handle: Handle,
-    held: Held,
-    /// What follows what may pass.
-    next: Next,
-    /// So many bytes that come next are left out.
+    handle: StreamHandle,
+    held: ReadBuffer,
+    /// What follows the bytes that may pass.
+    next: ScanResult,
+    /// The number of next bytes to leave out.
     left_out: usize,
-    /// Room for a part of a frame, once one was needed.
+    /// A buffer for the rest of frames, once needed.
     part: Option<Box<[u8]>>,
-    /// So much is left of a heartbeat that is being handed on.
+    /// The bytes left of a heartbeat that is being passed on.
     sign: usize,
-    /// When lapin last got anything.
+    /// When lapin last got bytes.
     last: Instant,
 }
 
-impl Reader {
-    /// The reading side of a stream that is read for the first time. `ours` is what we would agree on.
-    #[must_use]
-    pub fn new(
-        ours: Agreed,
+impl StreamReader {
+    /// The reading side of a new stream. `ours` is what we would negotiate.
+    pub(crate) fn new(
+        ours: Negotiated,
         account: Option<Arc<Account>>,
-        handle: Handle,
-        listener: Listener,
+        handle: StreamHandle,
+        listener: ReadListener,
     ) -> Self {
         Self {
             scanner: Scanner::new(ours, account.clone(), listener),
             account,
             handle,
-            held: Held::default(),
-            next: Next::Needs(HEAD),
+            held: ReadBuffer::default(),
+            next: ScanResult::Needs(HEAD),
             left_out: 0,
             part: None,
             sign: 0,
@@ -74,14 +73,11 @@ impl Reader {
         }
     }
 
-    /// Reads into `out`; `Ok(0)` is the end.
-    ///
-    /// # Errors
-    ///
-    /// The transport's, or what the broker sent that cannot be read.
-    pub fn poll(
+    /// Reads into `out`; `Ok(0)` is the end. Fails with the transport's error, or if the broker's bytes are
+    /// unreadable.
+    pub(super) fn poll(
         &mut self,
-        source: &mut impl Source,
+        source: &mut impl ByteSource,
         cx: &mut Context<'_>,
         out: &mut [u8],
     ) -> Poll<io::Result<usize>> {
@@ -92,7 +88,7 @@ impl Reader {
 
     fn read(
         &mut self,
-        source: &mut impl Source,
+        source: &mut impl ByteSource,
         cx: &mut Context<'_>,
         out: &mut [u8],
     ) -> Poll<io::Result<usize>> {
@@ -104,18 +100,18 @@ impl Reader {
                 return Poll::Ready(Ok(self.held.hand_on(out)));
             }
             match self.next {
-                Next::Fault(fault) => {
+                ScanResult::Fault(fault) => {
                     return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, fault)));
                 }
-                Next::Waits => ready!(self.wait(source, cx))?,
-                Next::Oversized => self.cut(),
-                Next::Needs(count) if self.fits(count, out) => {
+                ScanResult::Waits => ready!(self.wait(source, cx))?,
+                ScanResult::Oversized => self.cut(),
+                ScanResult::Needs(count) if self.fits(count, out) => {
                     let read = ready!(self.read_through(source, cx, out))?;
                     if let Some(count) = read {
                         return Poll::Ready(Ok(count));
                     }
                 }
-                Next::Needs(count) => {
+                ScanResult::Needs(count) => {
                     if ready!(self.read_on(source, cx, count))? {
                         return Poll::Ready(Ok(0));
                     }
@@ -124,16 +120,16 @@ impl Reader {
         }
     }
 
-    /// Whether `out` has room for a frame that needs so many bytes, and it is worth to read it there.
+    /// Whether `out` has room for a frame of `needs` bytes, and reading it there is worthwhile.
     fn fits(&self, needs: usize, out: &[u8]) -> bool {
         let held = self.held.waiting().len();
         self.left_out == 0 && held < SMALL && held < out.len() && needs <= out.len()
     }
 
-    /// Reads into `out`, behind what is held. `None` if nothing of it may pass yet.
+    /// Reads into `out`, behind the held bytes. `None` if nothing may pass yet.
     fn read_through(
         &mut self,
-        source: &mut impl Source,
+        source: &mut impl ByteSource,
         cx: &mut Context<'_>,
         out: &mut [u8],
     ) -> Poll<io::Result<Option<usize>>> {
@@ -154,10 +150,10 @@ impl Reader {
         Poll::Ready(Ok((passed > 0).then_some(passed)))
     }
 
-    /// Reads the rest of a frame that needs so many bytes; whether this is the end.
+    /// Reads the rest of a frame of `needs` bytes. Returns whether the stream has ended.
     fn read_on(
         &mut self,
-        source: &mut impl Source,
+        source: &mut impl ByteSource,
         cx: &mut Context<'_>,
         needs: usize,
     ) -> Poll<io::Result<bool>> {
@@ -181,40 +177,40 @@ impl Reader {
         self.next = next;
     }
 
-    /// Leaves out the headers of the frame that waits.
+    /// Cuts the headers of the waiting frame.
     fn cut(&mut self) {
         let limit = self.scanner.limit();
         match self.held.edit(|held| oversized::cut(held, limit)) {
-            Ok(Cut::Needs(count)) => self.next = Next::Needs(count),
+            Ok(Cut::Needs(count)) => self.next = ScanResult::Needs(count),
             Ok(Cut::Done { left_out }) => {
                 self.left_out = left_out;
                 self.scanner.left_out();
                 self.scan_held();
             }
-            Err(fault) => self.next = Next::Fault(fault),
+            Err(fault) => self.next = ScanResult::Fault(fault),
         }
     }
 
-    /// Waits until there are bytes for the message that waits, or lapin is due a sign of life: it takes a stream
-    /// that says nothing for dead, and this one is not read.
-    fn wait(&mut self, source: &mut impl Source, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Waits until the waiting message fits the budget, or lapin needs a heartbeat. Without heartbeats, lapin would
+    /// count this stream as lost, because it is not read meanwhile.
+    fn wait(&mut self, source: &mut impl ByteSource, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Some(account) = &self.account {
             account.wait(cx.waker());
         }
         self.scan_held();
-        if self.next != Next::Waits || self.held.is_ready() {
+        if self.next != ScanResult::Waits || self.held.is_ready() {
             self.stall(false);
             return Poll::Ready(Ok(()));
         }
         self.stall(true);
-        let heartbeat = Duration::from_secs(self.scanner.agreed().heartbeat.into()) / 2;
+        let heartbeat = Duration::from_secs(self.scanner.negotiated().heartbeat.into()) / 2;
         let due = (!heartbeat.is_zero()).then(|| self.last + heartbeat);
         ready!(source.rest(cx, due))?;
         self.sign = SIGN_OF_LIFE.len();
         Poll::Ready(Ok(()))
     }
 
-    /// Tells whether the stream is read.
+    /// Reports whether the stream is not read.
     fn stall(&self, stalled: bool) {
         self.handle.stall(stalled);
         if let Some(account) = &self.account {
@@ -231,7 +227,7 @@ impl Reader {
     }
 }
 
-impl Drop for Reader {
+impl Drop for StreamReader {
     fn drop(&mut self) {
         self.scanner.close();
     }

@@ -1,4 +1,4 @@
-//! TCP: every address in turn, each with its share of the time.
+//! Connects by TCP: tries every address, each with its share of the time.
 
 use std::{fmt, io, net::SocketAddr, time::Duration};
 
@@ -8,33 +8,30 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Deadline, OpenError};
+use super::{Deadline, StreamError};
 
-/// A connection is probed after so long without traffic. The heartbeats of AMQP find a dead peer sooner, but
-/// not while nothing is read.
+/// TCP keepalive. AMQP heartbeats find a dead peer sooner, but not while the stream is not read.
 const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
     .with_time(Duration::from_secs(30))
     .with_interval(Duration::from_secs(10))
     .with_retries(3);
 
-/// Where to connect to.
+/// A host to connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
+pub(crate) struct BrokerAddress {
     /// A name, or an IPv4 or IPv6 address without brackets.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-    /// Whether TLS is spoken there.
-    pub tls: bool,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    /// Whether to use TLS.
+    pub(crate) tls: bool,
 }
 
-/// Connects to the first address that answers. Each gets an equal share of what remains of the time, so that
-/// a silent one does not use up what the others need.
-///
-/// # Errors
-///
-/// [`OpenError::Tcp`] tells what each address said; [`OpenError::TooLong`] if the only one said nothing.
-pub async fn connect(addresses: &[SocketAddr], deadline: Deadline) -> Result<TcpStream, OpenError> {
+/// Connects to the first address that answers. Each gets an equal share of the remaining time, so that a silent one
+/// does not use it up. Fails with what each address answered.
+pub(crate) async fn connect(
+    addresses: &[SocketAddr],
+    deadline: Deadline,
+) -> Result<TcpStream, StreamError> {
     let mut faults = Vec::new();
     for (index, address) in addresses.iter().enumerate() {
         let left = deadline.at.saturating_duration_since(Instant::now());
@@ -46,7 +43,7 @@ pub async fn connect(addresses: &[SocketAddr], deadline: Deadline) -> Result<Tcp
             Err(_) => faults.push((address, "no answer".to_owned())),
         }
     }
-    Err(OpenError::Tcp(match faults.as_slice() {
+    Err(StreamError::Tcp(match faults.as_slice() {
         [(_, fault)] => fault.clone(),
         faults => {
             let told: Vec<_> =
@@ -63,7 +60,7 @@ async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(socket)
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for BrokerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { host, port, .. } = self;
         if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }

@@ -1,4 +1,4 @@
-//! TLS: whom to trust, and who we are.
+//! TLS: the trusted authorities and our certificate.
 
 use std::{path::Path, sync::Arc};
 
@@ -9,12 +9,12 @@ use rustls_pki_types::{
 };
 use thiserror::Error;
 
-use crate::broker::settings::Settings;
+use crate::broker::settings::BrokerSettings;
 
 /// Why TLS could not be set up.
 #[derive(Debug, Error)]
-pub enum TlsFault {
-    /// A file cannot be read, or is no PEM.
+pub(crate) enum TlsFault {
+    /// A file is unreadable or not PEM.
     #[error("{key}: {path} holds no readable PEM")]
     Pem {
         /// The key that names the file.
@@ -22,29 +22,25 @@ pub enum TlsFault {
         /// The file.
         path: String,
     },
-    /// There is nobody to trust.
+    /// There is no trusted authority.
     #[error("the system's certificate authorities cannot be read; set broker.ca_file")]
     SystemRoots,
-    /// The certificate or its key is of no use.
+    /// The certificate and key are unusable.
     #[error("the certificate and key do not make a TLS identity ({source})")]
     Unusable {
-        /// What the library says of it.
+        /// The library's error.
         source: rustls::Error,
     },
-    /// The host cannot stand in a certificate.
+    /// The host cannot be in a certificate.
     #[error("the host is no name that a certificate could be for")]
     Host,
 }
 
-/// The client's side of TLS. Its files are read for each connection: certificates are rotated while the
+/// The TLS configuration of the client. Its files are read for each connection: certificates are rotated while the
 /// worker runs.
-///
-/// # Errors
-///
-/// [`TlsFault`].
-pub fn config(settings: &Settings) -> Result<Arc<ClientConfig>, TlsFault> {
+pub(crate) fn config(settings: &BrokerSettings) -> Result<Arc<ClientConfig>, TlsFault> {
     let roots = match &settings.ca_file {
-        // A configured authority replaces the system's: an image may have none at all.
+        // A configured authority replaces the system's: an image may have none.
         Some(path) => from_file("broker.ca_file", path)?,
         None => from_system()?,
     };
@@ -67,11 +63,7 @@ pub fn config(settings: &Settings) -> Result<Arc<ClientConfig>, TlsFault> {
 }
 
 /// The name that the broker's certificate must be for.
-///
-/// # Errors
-///
-/// [`TlsFault::Host`].
-pub fn server_name(host: &str) -> Result<ServerName<'static>, TlsFault> {
+pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>, TlsFault> {
     ServerName::try_from(host.to_owned()).map_err(|_| TlsFault::Host)
 }
 
@@ -93,7 +85,7 @@ fn from_file(key: &'static str, path: &Path) -> Result<RootCertStore, TlsFault> 
     if roots.is_empty() { Err(fault(key, path)) } else { Ok(roots) }
 }
 
-/// Single certificates that cannot be read are passed over: systems carry odd ones.
+/// Unreadable certificates are skipped: systems contain odd ones.
 fn from_system() -> Result<RootCertStore, TlsFault> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

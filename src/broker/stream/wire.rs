@@ -1,4 +1,4 @@
-//! The transport, and the word from outside that it has to end.
+//! The transport, which can be ended from outside.
 
 use std::{
     io,
@@ -13,34 +13,34 @@ use tokio::{
 
 use super::{
     alarm::Alarm,
-    handle::{Ended, Handle},
+    handle::{StreamEnd, StreamHandle},
 };
 
-/// Where bytes come from.
-pub trait Source {
+/// A source of bytes.
+pub(super) trait ByteSource {
     /// Reads into `buffer`; `Ok(0)` is the end.
     fn receive(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
 
-    /// Reads nothing, and waits until that time; for ever, or for a word from outside, without one.
+    /// Waits without reading until that time, or with `None` until it is ended from outside.
     fn rest(&mut self, cx: &mut Context<'_>, until: Option<Instant>) -> Poll<io::Result<()>>;
 }
 
 /// A transport that can be ended from outside.
 #[derive(Debug)]
-pub struct Wire<T> {
+pub(super) struct EndableTransport<T> {
     transport: T,
-    handle: Handle,
+    handle: StreamHandle,
     alarm: Alarm,
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> EndableTransport<T> {
     /// The transport, ended by that handle.
-    pub fn new(transport: T, handle: Handle) -> Self {
+    pub(super) fn new(transport: T, handle: StreamHandle) -> Self {
         Self { transport, handle, alarm: Alarm::new() }
     }
 
-    /// Does something to the transport, and notes how it failed.
-    pub fn with<R>(
+    /// Uses the transport, and records its failure.
+    pub(super) fn with<R>(
         &mut self,
         work: impl FnOnce(Pin<&mut T>) -> Poll<io::Result<R>>,
     ) -> Poll<io::Result<R>> {
@@ -48,14 +48,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
         Poll::Ready(done.inspect_err(|error| self.failed(error)))
     }
 
-    /// Notes that it failed.
-    pub fn failed(&self, error: &io::Error) {
+    /// Records a failure.
+    pub(super) fn failed(&self, error: &io::Error) {
         if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) {
-            self.handle.note(Ended::Failed(error.to_string()));
+            self.handle.note(StreamEnd::Failed(error.to_string()));
         }
     }
 
-    /// Whether it has to end now, or until then comes `until`. The reader, if it watches, is woken when either does.
+    /// Ready with an error if it must end now, or `Ok` if `until` has come. Otherwise the watching reader is woken at
+    /// the earlier time.
     fn ring(&mut self, until: Option<Instant>) -> Poll<io::Result<()>> {
         let deadline = self.handle.deadline();
         let Some(at) = deadline.into_iter().chain(until).min() else { return Poll::Pending };
@@ -64,14 +65,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
             return Poll::Pending;
         }
         if deadline.is_some_and(|deadline| deadline <= at) {
-            self.handle.note(Ended::GivenUp);
+            self.handle.note(StreamEnd::GivenUp);
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> Source for Wire<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> ByteSource for EndableTransport<T> {
     fn receive(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         if self.handle.deadline().is_some()
             && let Poll::Ready(Err(given_up)) = self.ring(None)
@@ -81,7 +82,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Source for Wire<T> {
         let mut into = ReadBuf::new(buffer);
         if self.with(|transport| transport.poll_read(cx, &mut into))?.is_pending() {
             self.handle.watch(cx.waker());
-            // Between the first look and this, it may have been told to end.
+            // It may have been told to end since the first check.
             return match self.ring(None) {
                 Poll::Ready(Err(given_up)) => Poll::Ready(Err(given_up)),
                 _ => Poll::Pending,
@@ -89,7 +90,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Source for Wire<T> {
         }
         let count = into.filled().len();
         if count == 0 {
-            self.handle.note(Ended::Closed);
+            self.handle.note(StreamEnd::Closed);
         }
         Poll::Ready(Ok(count))
     }
@@ -100,9 +101,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Source for Wire<T> {
     }
 }
 
-impl<T> Drop for Wire<T> {
+impl<T> Drop for EndableTransport<T> {
     fn drop(&mut self) {
-        self.handle.note(Ended::GivenUp);
+        self.handle.note(StreamEnd::GivenUp);
     }
 }
 
@@ -121,9 +122,9 @@ mod tests {
     #[test]
     fn a_stream_that_is_read_after_its_runtime_is_gone_does_not_panic() {
         let runtime = Runtime::new().unwrap();
-        let handle = Handle::default();
+        let handle = StreamHandle::default();
         let (ours, _theirs) = duplex(64);
-        let mut wire = runtime.block_on(async { Wire::new(ours, handle.clone()) });
+        let mut wire = runtime.block_on(async { EndableTransport::new(ours, handle.clone()) });
         let mut cx = Context::from_waker(Waker::noop());
         handle.end_within(HOUR);
         assert!(wire.receive(&mut cx, &mut [0; 8]).is_pending());
@@ -133,6 +134,6 @@ mod tests {
         handle.give_up();
         let ended = wire.receive(&mut cx, &mut [0; 8]);
         assert!(matches!(ended, Poll::Ready(Err(_))), "{ended:?}");
-        assert_eq!(handle.ended().now_or_never(), Some(Ended::GivenUp));
+        assert_eq!(handle.ended().now_or_never(), Some(StreamEnd::GivenUp));
     }
 }

@@ -1,140 +1,119 @@
-//! `revoker dead-letters discard`: throws letters away for good.
+//! `revoker dead-letters discard`: deletes dead letters for good.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 use serde::Serialize;
 
 use super::{
-    Ended, Tools, confirmation,
-    counts::{Counts, several},
-    failure::Failure,
-    filter, print, print_json,
-    reading::Seen,
-    rounds::{self, Carried, Deed},
-    selection,
+    CommandContext,
+    change::{Change, ChangeArgs, ChangeReport},
+    error::DeadLettersError,
+    reading::unless_stopped,
 };
-use crate::broker::Held;
+use crate::{
+    broker::{BatchRun, Discard},
+    cli::Exit,
+};
 
-/// Throws dead letters away for good
+/// Delete dead letters for good
 ///
-/// Their tokens are not revoked by it, and nothing keeps them: export them before. Asks for their number
-/// to be typed unless --yes is given. Those that die meanwhile are not touched.
+/// This does not revoke their tokens, and no copy is kept: export them first. The command asks you to type
+/// their number, unless --yes is given. Dead letters that arrive later are not deleted.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  \
                         revoker dead-letters discard --reason invalid_job --until 30d --dry-run\n  \
                         revoker dead-letters discard --reason invalid_job --until 30d")]
-pub struct Args {
+pub(super) struct DiscardArgs {
     #[command(flatten)]
-    filter: filter::Args,
+    change: ChangeArgs,
 
-    /// At most so many, the oldest first
-    #[arg(long, value_name = "N")]
-    limit: Option<u64>,
-
-    /// Say what would be thrown away, and change nothing
-    #[arg(long)]
-    dry_run: bool,
-
-    /// Do not ask
+    /// Do not ask for the number
     #[arg(long)]
     yes: bool,
-
-    /// Print the summary as JSON
-    #[arg(long)]
-    json: bool,
 }
 
-/// The end of it.
 #[derive(Debug, Serialize)]
-struct Summary {
-    queue: String,
-    #[serde(flatten)]
-    seen: Seen,
-    dry_run: bool,
-    selected: u64,
-    reasons: Counts,
+struct DiscardCounts {
     discarded: u64,
     left: u64,
 }
 
-/// Discards.
-pub async fn run(args: &Args, tools: &mut Tools) -> Result<Ended, Failure> {
-    if !args.yes && !args.dry_run && !confirmation::somebody_is_there() {
-        return Err(Failure::Usage(
-            "standard input is no terminal, so nobody can be asked: give --yes to discard without a \
-             question, or --dry-run to see what it would be"
+/// Discards, and prints a summary.
+pub(super) async fn run(
+    args: &DiscardArgs,
+    context: &mut CommandContext,
+) -> Result<Exit, DeadLettersError> {
+    let asks = !args.yes && !args.change.dry_run;
+    if asks && !io::stdin().is_terminal() {
+        return Err(DeadLettersError::Usage(
+            "standard input is not a terminal, so a confirmation is impossible: give --yes to discard without a question, or \
+             --dry-run to see what would be thrown away"
                 .to_owned(),
         ));
     }
-    let filter = args.filter.resolve(tools.now);
-    let mut selection = selection::select(tools, args.limit, |letter| filter.fits(letter)).await?;
-    let selected = selection.letters.left();
-    let mut ended = Ok(());
-    if selected > 0 && !args.dry_run {
-        let what = format!(
-            "{}{selected} dead letters would be thrown away for good",
-            selection.counts.lines()
-        );
-        if !args.yes && !confirmation::asked(selected, &what, &tools.stop).await? {
-            return Err(Failure::Interrupted("that is not the number, nothing was thrown away"));
-        }
-        ended = rounds::run(tools, &mut selection.letters, &mut Discarding).await;
+    let (change, selected) = Change::select(&args.change, context, |_| true).await?;
+    let mut run = BatchRun::new(selected, Discard, None);
+    if asks && change.is_due() && !confirmed(&change, context).await? {
+        return Err(DeadLettersError::Interrupted(
+            "that is not the number, nothing was thrown away",
+        ));
     }
-    let summary = Summary {
-        queue: tools.queue.name().to_owned(),
-        seen: selection.seen,
-        dry_run: args.dry_run,
-        selected,
-        reasons: selection.counts,
-        discarded: selection.letters.finished(),
-        left: selection.letters.left(),
+    let ended = change.apply(context, "discarding", &mut run).await;
+    let (discarded, left) = (run.selected.finished(), run.selected.left());
+    let report = ChangeReport {
+        json: DiscardCounts { discarded, left },
+        verb: "thrown away",
+        rest: format!(", {left} left"),
+        notes: String::new(),
     };
-    let printed = if args.json { print_json(&summary) } else { print(&summary.text()) };
-    ended?;
-    printed?;
-    if summary.left > 0 && !args.dry_run {
-        return Err(Failure::Unfinished(summary.left));
-    }
-    Ok(Ended::Well)
+    change.finish(&run, ended, &report)?;
+    Ok(Exit::Done)
 }
 
-impl Summary {
-    fn text(&self) -> String {
-        let Self { queue, seen, selected, discarded, left, .. } = self;
-        let first = if self.dry_run {
-            format!("{} of {queue} would be thrown away", several(*selected, "dead letter"))
-        } else {
-            let discarded = several(*discarded, "dead letter");
-            format!("{discarded} of {queue} thrown away, {left} left")
-        };
-        format!("{first}\n{}{}", self.reasons.lines(), seen.notes())
-    }
+/// Asks for the number of selected messages, and returns whether it was typed.
+async fn confirmed(change: &Change, context: &CommandContext) -> Result<bool, DeadLettersError> {
+    let (reasons, count) = (change.reasons.lines(), change.selected);
+    let question = format!(
+        "{reasons}{count} dead letters would be thrown away for good. Type the number {count} to go on: "
+    );
+    let mut stderr = io::stderr();
+    // If standard error is closed, nobody reads the question, and nobody types the number by accident.
+    drop(stderr.write_all(question.as_bytes()).and_then(|()| stderr.flush()));
+    let answer = tokio::task::spawn_blocking(|| {
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer).map(|_| answer)
+    });
+    unless_stopped(&context.stop, async {
+        let answer = answer.await.map_err(io::Error::other).flatten();
+        Ok(confirms(&answer.map_err(DeadLettersError::Input)?, count))
+    })
+    .await
 }
 
-/// Nothing is done to a letter that is thrown away but its ack.
-struct Discarding;
+/// Only the number itself is a yes.
+fn confirms(answer: &str, count: u64) -> bool {
+    answer.trim() == count.to_string()
+}
 
-impl Deed for Discarding {
-    type Kept = ();
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    const DOING: &'static str = "discarding";
-
-    // A signal need not wait long, and the broker is told of many together.
-    const BATCH: usize = 1024;
-
-    fn in_a_round(&self) -> usize {
-        usize::MAX
-    }
-
-    fn keep(&self, _: Held) {}
-
-    fn permitted_now(&mut self, most: usize) -> usize {
-        most.min(Self::BATCH)
-    }
-
-    async fn permitted(&mut self, most: usize) -> usize {
-        most.min(Self::BATCH)
-    }
-
-    async fn carry_out(&mut self, batch: Vec<()>) -> Result<Carried, Failure> {
-        Ok(Carried { done: vec![true; batch.len()], refused: None })
+    #[test]
+    fn only_the_number_itself_is_a_yes() {
+        for (answer, expected) in [
+            ("12\n", true),
+            (" 12 \r\n", true),
+            ("12", true),
+            ("", false),
+            ("\n", false),
+            ("y\n", false),
+            ("yes\n", false),
+            ("1\n", false),
+            ("012\n", false),
+            ("12 letters\n", false),
+        ] {
+            assert_eq!(confirms(answer, 12), expected, "{answer:?}");
+        }
     }
 }

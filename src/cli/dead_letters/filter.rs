@@ -1,4 +1,4 @@
-//! Which letters an action is about.
+//! Which dead letters a command selects.
 
 use std::time::SystemTime;
 
@@ -7,40 +7,37 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use super::moment::Moment;
 use crate::domain::{DeadReason, Lane, Reason, StoredLetter};
 
-/// The letters that are meant: all of them, or those that fit every option given
-#[derive(Debug, Clone, Default, clap::Args)]
-// Flattened into others of the same name.
-#[group(skip)]
-#[command(next_help_heading = "Which letters")]
-pub struct Args {
+/// The dead letters that a command selects: all, or those that match every given option
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Filters")]
+pub(super) struct FilterArgs {
     /// Only those with this reason; repeat it for more than one
     #[arg(long, value_name = "REASON", value_parser = reason())]
     reason: Vec<DeadReason>,
 
-    /// Only those that died in this lane
+    /// Only those from this lane
     #[arg(long, value_name = "LANE", value_parser = lane())]
     lane: Option<Lane>,
 
-    /// Only those of this client; jobs that name none are the configured client's
+    /// Only those of this client; jobs that name no client belong to the configured one
     #[arg(long, value_name = "ID")]
     client_id: Option<String>,
 
-    /// Only those that died then or later: a time ago, like 2h, or like 2025-03-01T04:00:00Z
-    #[arg(long, value_name = "WHEN")]
+    /// Only those dead-lettered at or after this time: 2h (two hours ago), or 2025-03-01T04:00:00Z
+    #[arg(long, value_name = "WHEN", value_parser = Moment::parse)]
     since: Option<Moment>,
 
-    /// Only those that died then or earlier
-    #[arg(long, value_name = "WHEN")]
+    /// Only those dead-lettered at or before this time
+    #[arg(long, value_name = "WHEN", value_parser = Moment::parse)]
     until: Option<Moment>,
 
-    /// Only the one that goes by this job id or fingerprint; repeat it for more than one
+    /// Only those with this job id or fingerprint; repeat it for more than one
     #[arg(long, value_name = "ID|FINGERPRINT")]
     id: Vec<String>,
 }
 
-/// Reads a lane's name.
-#[must_use]
-pub fn lane() -> impl TypedValueParser<Value = Lane> {
+/// Parses a lane's name.
+pub(super) fn lane() -> impl TypedValueParser<Value = Lane> {
     let names = PossibleValuesParser::new(Lane::ALL.map(Lane::as_str));
     names.try_map(|name| Lane::from_name(&name).ok_or("no lane has that name"))
 }
@@ -50,43 +47,22 @@ fn reason() -> impl TypedValueParser<Value = DeadReason> {
     names.try_map(|name| DeadReason::from_name(&name).ok_or("no reason has that name"))
 }
 
-impl Args {
-    /// Whether letters that the endpoint rejected are asked for by name.
-    #[must_use]
-    pub fn names_rejected(&self) -> bool {
+impl FilterArgs {
+    /// Whether the options name the reason `rejected`.
+    pub(super) fn names_rejected(&self) -> bool {
         self.reason.contains(&DeadReason::Stated(Reason::Rejected))
     }
 
-    /// The filter, its times seen from `now`.
-    #[must_use]
-    pub fn resolve(&self, now: SystemTime) -> Filter {
-        Filter {
-            args: self.clone(),
-            since: self.since.map(|moment| moment.resolve(now)),
-            until: self.until.map(|moment| moment.resolve(now)),
-        }
-    }
-}
-
-/// The options with their times resolved.
-#[derive(Debug, Clone)]
-pub struct Filter {
-    args: Args,
-    since: Option<SystemTime>,
-    until: Option<SystemTime>,
-}
-
-impl Filter {
-    /// Whether a letter fits every option. One that does not tell what an option asks for does not.
-    #[must_use]
-    pub fn fits(&self, letter: &StoredLetter) -> bool {
-        let Args { reason, lane, client_id, id, .. } = &self.args;
+    /// Whether a dead letter matches every option. A field that it lacks matches no option.
+    pub(super) fn matches(&self, letter: &StoredLetter, now: SystemTime) -> bool {
+        let Self { reason, lane, client_id, since, until, id } = self;
+        let died = |is: &dyn Fn(SystemTime) -> bool| letter.dead_at.is_some_and(is);
         (reason.is_empty() || reason.contains(&letter.reason))
             && (lane.is_none() || *lane == letter.lane)
             && client_id.as_ref().is_none_or(|client| letter.is_of(client))
-            && (id.is_empty() || id.iter().any(|name| letter.goes_by(name)))
-            && self.since.is_none_or(|since| letter.dead_at.is_some_and(|at| at >= since))
-            && self.until.is_none_or(|until| letter.dead_at.is_some_and(|at| at <= until))
+            && (id.is_empty() || id.iter().any(|name| letter.matches_id(name)))
+            && since.is_none_or(|since| died(&|at| at >= since.resolve(now)))
+            && until.is_none_or(|until| died(&|at| at <= until.resolve(now)))
     }
 }
 
@@ -97,12 +73,12 @@ pub mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::domain::{Arrival, Fingerprint, History, Job, JobDefaults, JobId};
+    use crate::domain::{Fingerprint, History, Job, JobDefaults, JobId, MessageMetadata};
 
-    /// Any letter, dead for a minute at [`now`].
+    /// A dead letter that died a minute before [`now`].
     pub fn letter() -> StoredLetter {
         let job = Job::parse(br#"{"refresh_token":"abc"}"#, &JobDefaults::default()).unwrap();
-        let arrival = Arrival {
+        let metadata = MessageMetadata {
             lane: Lane::Bulk,
             message_id: Some("logout-7".to_owned()),
             published_at: None,
@@ -113,7 +89,7 @@ pub mod tests {
         StoredLetter {
             reason: DeadReason::Stated(Reason::Exhausted),
             detail: "the endpoint answered others".to_owned(),
-            id: JobId::of(&arrival, &job),
+            id: JobId::of(&metadata, &job),
             fingerprint: Some(Fingerprint::of("abc")),
             is_job: true,
             body_bytes: 23,
@@ -133,7 +109,7 @@ pub mod tests {
         }
     }
 
-    /// The present of these tests.
+    /// The current time of these tests.
     pub fn now() -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)
     }
@@ -141,16 +117,16 @@ pub mod tests {
     #[derive(Debug, Parser)]
     struct Line {
         #[command(flatten)]
-        filter: Args,
+        filter: FilterArgs,
     }
 
-    fn filter(options: &str) -> Filter {
+    fn matches(options: &str, letter: &StoredLetter) -> bool {
         let words = std::iter::once("list").chain(options.split_whitespace());
-        Line::parse_from(words).filter.resolve(now())
+        Line::parse_from(words).filter.matches(letter, now())
     }
 
     #[test]
-    fn a_letter_fits_if_it_fits_every_option() {
+    fn a_letter_matches_if_it_matches_every_option() {
         let cases = [
             ("", true),
             ("--reason exhausted", true),
@@ -175,12 +151,12 @@ pub mod tests {
             ("--reason exhausted --lane bulk --client-id shop --since 2m", true),
         ];
         for (options, expected) in cases {
-            assert_eq!(filter(options).fits(&letter()), expected, "{options}");
+            assert_eq!(matches(options, &letter()), expected, "{options}");
         }
     }
 
     #[test]
-    fn what_a_letter_does_not_tell_does_not_fit() {
+    fn a_field_that_a_letter_lacks_matches_no_option() {
         let silent = StoredLetter {
             reason: DeadReason::BrokerDropped,
             lane: None,
@@ -190,17 +166,17 @@ pub mod tests {
             dead_at: None,
             ..letter()
         };
-        assert!(filter("").fits(&silent));
-        assert!(filter("--reason broker_dropped").fits(&silent));
+        assert!(matches("", &silent));
+        assert!(matches("--reason broker_dropped", &silent));
         for option in
             ["--lane bulk", "--client-id shop", "--since 9y", "--until 0s", "--id ba7816bf8f01"]
         {
-            assert!(!filter(option).fits(&silent), "{option}");
+            assert!(!matches(option, &silent), "{option}");
         }
     }
 
     #[test]
-    fn what_is_no_value_is_refused_with_what_would_be() {
+    fn a_wrong_value_is_refused_with_the_possible_ones() {
         for (options, expected) in [
             ("--reason gone", "possible values: rejected, rejected_after_ambiguity, invalid_job"),
             ("--lane fast", "possible values: interactive, bulk"),

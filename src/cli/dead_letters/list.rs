@@ -1,101 +1,111 @@
-//! `revoker dead-letters list`: what died, and why.
+//! `revoker dead-letters list`: the dead letters and their reasons.
 
 mod document;
 
 use std::{fmt::Write as _, time::SystemTime};
 
-use self::document::Document;
+use self::document::JsonList;
 use super::{
-    Ended, Tools,
-    counts::{Counts, several},
-    failure::Failure,
-    filter, print_on,
-    reading::{Reading, Seen, unless_stopped},
-    record::Record,
-    table::{Row, Table},
+    CommandContext,
+    error::DeadLettersError,
+    filter::FilterArgs,
+    letter_json::LetterJson,
+    reading::{notes, read_all, unless_stopped},
+    reasons::{ReasonCounts, several},
+    table::{LetterRow, LetterTable},
 };
-use crate::domain::StoredLetter;
+use crate::{
+    broker::BrowseSummary,
+    cli::{Exit, output},
+    domain::StoredLetter,
+};
 
-/// Letters that the table shows unless told otherwise: the counts above it stay on the screen.
+/// The most rows of the table by default, so that the counts above it stay on the screen.
 const SHOWN: usize = 50;
 
-/// A table of more rows is printed while the queue is read, and the counts follow it.
+/// A table with more rows is printed while the queue is read. The counts follow it.
 const KEPT_ROWS: usize = 10_000;
 
-/// Text is printed in pieces of this size.
+/// The text is printed in pieces of this many bytes.
 const PIECE: usize = 64 * 1024;
 
-/// Lists dead letters, the oldest first, with a count of each reason on top
+/// List dead letters, the oldest first, with the counts by reason on top
 ///
-/// Changes nothing: every letter goes back to its place. With --json, letters are printed as they are read, and
-/// the counts behind them. A table of more than 10,000 letters likewise.
+/// Changes nothing: every dead letter stays in its place. JSON, and a table of more than 10,000 rows, are printed
+/// while the queue is read, and the counts are printed last.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  \
                         revoker dead-letters list --reason exhausted --lane interactive --since 2h\n  \
                         revoker dead-letters list --json | jq -r '.letters[].fingerprint'")]
-pub struct Args {
+pub(super) struct ListArgs {
     #[command(flatten)]
-    filter: filter::Args,
+    filter: FilterArgs,
 
-    /// Show at most so many letters; all that fit are counted. By default 50 in the table, all with --json
+    /// Show at most N; all that match are counted. By default 50 in the table, all with --json
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
 
-    /// Print JSON in place of the table
+    /// Print JSON instead of the table
     #[arg(long)]
     json: bool,
 }
 
 /// Lists.
-pub async fn run(args: &Args, tools: &mut Tools) -> Result<Ended, Failure> {
-    let filter = args.filter.resolve(tools.now);
-    let name = tools.queue.name().to_owned();
-    let limit = args.limit.unwrap_or(if args.json { usize::MAX } else { SHOWN });
-    let mut listing = if args.json {
-        Listing::Json(Document::of(&name)?)
-    } else {
-        Listing::Page { rows: Vec::new(), table: Table::default(), text: String::new() }
-    };
-    let mut counts = Counts::default();
-    let Tools { queue, stop, now, .. } = tools;
-    unless_stopped(stop, async {
-        let mut reading = Reading::begin(queue).await?;
-        while let Some(held) = reading.next().await? {
-            let letter = held.letter();
-            if !filter.fits(&letter) {
-                continue;
-            }
-            if counts.total() < limit as u64 {
-                listing.add(&letter, *now)?;
+pub(super) async fn run(
+    args: &ListArgs,
+    context: &mut CommandContext,
+) -> Result<Exit, DeadLettersError> {
+    let name = context.queue.name().to_owned();
+    let limit = args.limit.unwrap_or(if args.json { usize::MAX } else { SHOWN }) as u64;
+    let mut listing =
+        if args.json { Listing::Json(JsonList::new(&name)?) } else { Listing::page() };
+    let mut counts = ReasonCounts::default();
+    let (now, stop) = (context.now, context.stop.clone());
+    let browse = read_all(context, async |message| {
+        let letter = message.letter();
+        if args.filter.matches(&letter, now) {
+            if counts.total() < limit {
+                listing.add(&letter, now)?;
                 if listing.text().len() >= PIECE {
-                    print_on(listing.text()).await?;
+                    print_part(listing.text()).await?;
                 }
             }
             counts.add(letter.reason);
         }
-        let seen = reading.end().await;
-        listing.end(&name, seen, &counts, limit as u64)?;
-        print_on(listing.text()).await
+        Ok(())
     })
     .await?;
-    Ok(Ended::Well)
+    listing.end(&name, browse, &counts, limit)?;
+    unless_stopped(&stop, print_part(listing.text())).await?;
+    Ok(Exit::Done)
 }
 
-/// A listing under way, in one of its forms.
+/// Prints a part of the result, and empties it.
+async fn print_part(text: &mut String) -> Result<(), DeadLettersError> {
+    output::print_part(text).await?;
+    text.clear();
+    Ok(())
+}
+
+/// A list in one of its forms, as far as it is not printed yet.
 enum Listing {
     /// For a script.
-    Json(Document),
+    Json(JsonList),
     /// For a person.
-    Page { rows: Vec<Row>, table: Table, text: String },
+    Page { rows: Vec<LetterRow>, table: LetterTable, text: String },
 }
 
 impl Listing {
-    fn add(&mut self, letter: &StoredLetter, now: SystemTime) -> Result<(), Failure> {
+    fn page() -> Self {
+        Self::Page { rows: Vec::new(), table: LetterTable::default(), text: String::new() }
+    }
+
+    fn add(&mut self, letter: &StoredLetter, now: SystemTime) -> Result<(), DeadLettersError> {
         match self {
-            Self::Json(document) => document.add(&Record::from(letter))?,
+            Self::Json(list) => list.add(LetterJson(letter))?,
             Self::Page { rows, table, text } => {
-                rows.push(Row::of(letter, now));
-                // Until then they may all be shown below the counts.
+                rows.push(LetterRow::new(letter, now));
+                // Up to this number, the counts come first.
                 if rows.len() > KEPT_ROWS || table.is_begun() {
                     table.render(text, rows);
                     rows.clear();
@@ -105,11 +115,17 @@ impl Listing {
         Ok(())
     }
 
-    fn end(&mut self, queue: &str, seen: Seen, counts: &Counts, limit: u64) -> Result<(), Failure> {
+    fn end(
+        &mut self,
+        queue: &str,
+        browse: BrowseSummary,
+        counts: &ReasonCounts,
+        limit: u64,
+    ) -> Result<(), DeadLettersError> {
         match self {
-            Self::Json(document) => document.end(seen, counts)?,
+            Self::Json(list) => list.end(browse, counts)?,
             Self::Page { rows, table, text } => {
-                let head = page_head(queue, seen, counts);
+                let head = page_head(queue, browse, counts);
                 if table.is_begun() {
                     text.push('\n');
                     text.push_str(&head);
@@ -128,27 +144,24 @@ impl Listing {
         Ok(())
     }
 
-    /// What is to be printed. It is taken out.
-    fn text(&mut self) -> &mut String {
+    /// The text to print.
+    const fn text(&mut self) -> &mut String {
         match self {
-            Self::Json(document) => document.text(),
+            Self::Json(list) => list.text(),
             Self::Page { text, .. } => text,
         }
     }
 }
 
-/// The counts, and what is not in them.
-fn page_head(queue: &str, seen: Seen, counts: &Counts) -> String {
-    let (letters, matching) = (u64::from(seen.looked_at), counts.total());
+/// The counts, and what they do not contain.
+fn page_head(queue: &str, browse: BrowseSummary, counts: &ReasonCounts) -> String {
+    let (letters, matching) = (u64::from(browse.looked_at), counts.total());
     let mut head = format!("{queue}: {}", several(letters, "dead letter"));
     if matching != letters {
         // Writing to a string cannot fail.
-        let _ = write!(head, ", of which {matching} fit");
+        let _ = write!(head, ", of which {matching} match");
     }
-    head.push('\n');
-    head.push_str(&seen.notes());
-    head.push_str(&counts.lines());
-    head
+    format!("{head}\n{}{}", notes(browse), counts.lines())
 }
 
 #[cfg(test)]
@@ -157,10 +170,9 @@ mod tests {
     use crate::cli::dead_letters::filter::tests::{letter, now};
 
     /// A page about so many letters that were read, of which so many fit and some are shown.
-    fn page(seen: Seen, fit: usize, shown: usize) -> String {
-        let mut listing =
-            Listing::Page { rows: Vec::new(), table: Table::default(), text: String::new() };
-        let mut counts = Counts::default();
+    fn page(seen: BrowseSummary, fit: usize, shown: usize) -> String {
+        let mut listing = Listing::page();
+        let mut counts = ReasonCounts::default();
         for n in 0..fit {
             counts.add(letter().reason);
             if n < shown {
@@ -171,8 +183,8 @@ mod tests {
         std::mem::take(listing.text())
     }
 
-    fn seen(looked_at: u32) -> Seen {
-        Seen { looked_at, held_by_others: 0, other_consumers: 0 }
+    fn seen(looked_at: u32) -> BrowseSummary {
+        BrowseSummary { looked_at, held_by_others: 0, other_consumers: 0 }
     }
 
     #[test]
@@ -185,9 +197,9 @@ mod tests {
         );
         assert!(!whole.contains("more"), "{whole}");
         let part = page(seen(9), 3, 1);
-        assert!(part.starts_with("q.dead: 9 dead letters, of which 3 fit\n"), "{part}");
+        assert!(part.starts_with("q.dead: 9 dead letters, of which 3 match\n"), "{part}");
         assert!(part.ends_with("... and 2 more; --limit shows more of them\n"), "{part}");
-        let held = Seen { looked_at: 0, held_by_others: 4, other_consumers: 1 };
+        let held = BrowseSummary { looked_at: 0, held_by_others: 4, other_consumers: 1 };
         assert!(page(held, 0, 0).contains("\n4 letters held by"));
     }
 
@@ -198,7 +210,7 @@ mod tests {
         assert!(page.starts_with("AGE  REASON "), "{}", &page[..200]);
         assert_eq!(page.matches("\n1m   exhausted").count(), rows);
         assert_eq!(page.matches("AGE ").count(), 1);
-        let end = "\n\nq.dead: 20000 dead letters, of which 10004 fit\n  exhausted      10004\n\
+        let end = "\n\nq.dead: 20000 dead letters, of which 10004 match\n  exhausted      10004\n\
                    ... and 1 more; --limit shows more of them\n";
         assert!(page.ends_with(end), "{}", &page[page.len() - 300..]);
     }

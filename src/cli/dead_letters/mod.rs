@@ -1,151 +1,124 @@
-//! `revoker dead-letters`: looks at the dead-letter queue, sends letters back, writes them to a file,
-//! throws them away. One file per action; what decides is apart from what asks the broker.
+//! `revoker dead-letters`: lists, shows, replays, exports and discards dead letters. One file per command.
 
-mod confirmation;
-mod counts;
+mod change;
 mod discard;
+mod error;
 mod export;
-mod failure;
 mod filter;
-mod frozen;
+mod letter_json;
 mod list;
 mod moment;
-mod pace;
 mod progress;
 mod reading;
-mod record;
+mod reasons;
 mod replay;
-mod room;
-mod rounds;
-mod selection;
 mod show;
 mod table;
 
-use std::{process::ExitCode, sync::Arc, time::SystemTime};
+use std::{sync::Arc, time::SystemTime};
 
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-pub(super) use self::moment::rfc3339;
-
-use self::failure::Failure;
-use super::{EXIT_PARTLY, output, signals::Endings};
+use self::error::DeadLettersError;
+use super::{Exit, output};
 use crate::{
-    broker::{self, DeadQueue},
+    broker::{self, DeadLetterQueue},
     config::Config,
+    domain::ErrorChain,
+    ports::{Clock, SystemClock},
+    worker::StopSignals,
 };
 
-/// Works on the dead-letter queue: looks, replays, exports, discards
+/// List, show, replay, export or discard dead letters
 ///
-/// Each action holds the whole queue while it looks, for seconds, and gives back what it does not take,
-/// in order, however it ends. Meanwhile the queue counts as empty for metrics and for a second tool.
-/// Tokens appear as fingerprints.
+/// While a command reads, it holds all messages of the queue: metrics and a second command see an empty queue.
+/// This takes seconds. Then the command returns the remaining messages in order, even if it fails. Tokens are
+/// shown as fingerprints.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example, from what died to what is done about it:\n  \
+#[command(after_help = "Example, from the list to the replay:\n  \
                         revoker dead-letters list --since 2h\n  \
                         revoker dead-letters show logout-7\n  \
                         revoker dead-letters replay --reason exhausted --since 2h --dry-run\n  \
                         revoker dead-letters replay --reason exhausted --since 2h --rate 20")]
-pub struct Args {
+pub struct DeadLettersArgs {
     #[command(subcommand)]
-    action: Action,
+    command: DeadLettersCommand,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Action {
-    List(list::Args),
-    Show(show::Args),
-    Replay(replay::Args),
-    Export(export::Args),
-    Discard(discard::Args),
+enum DeadLettersCommand {
+    List(list::ListArgs),
+    Show(show::ShowArgs),
+    Replay(replay::ReplayArgs),
+    Export(export::ExportArgs),
+    Discard(discard::DiscardArgs),
 }
 
-/// How an action ended that did not fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ended {
-    /// All of it was done.
-    Well,
-    /// Some letters were refused.
-    Partly,
-}
-
-/// What every action works with.
-struct Tools {
-    queue: DeadQueue,
-    settings: Arc<broker::Settings>,
-    /// Cancelled by the first signal: what is under way is finished, nothing more is begun.
+/// What every command works with.
+struct CommandContext {
+    queue: DeadLetterQueue,
+    settings: Arc<broker::BrokerSettings>,
+    /// Cancelled by the first signal: the command finishes what is under way, and starts nothing more.
     stop: CancellationToken,
-    /// When the action began: ages and times are told from here.
+    /// When the command began.
     now: SystemTime,
 }
 
-/// Runs one action; a first signal ends it in order, a second one at once.
-pub async fn run(args: Args, config: Config) -> ExitCode {
-    let mut endings = match Endings::listen() {
-        Ok(endings) => endings,
+/// Runs a command. The first signal ends it in order, the second one at once.
+pub async fn run(args: DeadLettersArgs, config: Config) -> Exit {
+    let mut signals = match StopSignals::listen() {
+        Ok(signals) => signals,
         Err(error) => {
             error!("signals cannot be listened for: {error}");
-            return ExitCode::FAILURE;
+            return Exit::Failed;
         }
     };
     let settings = Arc::new(config.broker);
     let stop = CancellationToken::new();
-    let tools = Tools {
-        queue: DeadQueue::new(&settings, config.pipeline.defaults),
+    let context = CommandContext {
+        queue: DeadLetterQueue::new(&settings, config.pipeline.defaults),
         settings,
         stop: stop.clone(),
-        now: SystemTime::now(),
+        now: SystemClock.now(),
     };
-    let acting = act(args.action, tools);
-    tokio::pin!(acting);
+    let running = run_command(args.command, context);
+    tokio::pin!(running);
     tokio::select! {
-        code = &mut acting => return code,
-        () = endings.next() => stop.cancel(),
+        code = &mut running => return code,
+        () = signals.next() => stop.cancel(),
     }
     tokio::select! {
-        code = &mut acting => code,
-        () = endings.next() => {
-            warn!("ended at once by a second signal: a few letters may have been replayed and stay here too");
-            ExitCode::FAILURE
+        code = &mut running => code,
+        () = signals.next() => {
+            warn!("ended at once by a second signal: a few dead letters may have been replayed and still be here");
+            Exit::Failed
         }
     }
 }
 
-async fn act(action: Action, mut tools: Tools) -> ExitCode {
-    let ended = match action {
-        Action::List(args) => list::run(&args, &mut tools).await,
-        Action::Show(args) => show::run(&args, &mut tools).await,
-        Action::Replay(args) => replay::run(&args, &mut tools).await,
-        Action::Export(args) => export::run(&args, &mut tools).await,
-        Action::Discard(args) => discard::run(&args, &mut tools).await,
+async fn run_command(command: DeadLettersCommand, mut context: CommandContext) -> Exit {
+    let ended = match command {
+        DeadLettersCommand::List(args) => list::run(&args, &mut context).await,
+        DeadLettersCommand::Show(args) => show::run(&args, &mut context).await,
+        DeadLettersCommand::Replay(args) => replay::run(&args, &mut context).await,
+        DeadLettersCommand::Export(args) => export::run(&args, &mut context).await,
+        DeadLettersCommand::Discard(args) => discard::run(&args, &mut context).await,
     };
-    tools.queue.disconnect().await;
-    match ended {
-        Ok(Ended::Well) => ExitCode::SUCCESS,
-        Ok(Ended::Partly) => ExitCode::from(EXIT_PARTLY),
-        Err(failure) => {
-            error!("{failure}");
-            failure.exit_code()
-        }
-    }
+    context.queue.disconnect().await;
+    ended.unwrap_or_else(|error| {
+        error!("{}", ErrorChain(&error));
+        error.exit_code()
+    })
 }
 
-/// Prints a result.
-fn print(text: &str) -> Result<(), Failure> {
-    Ok(output::print(text)?)
-}
-
-/// Prints a part of a result, and empties it.
-async fn print_on(text: &mut String) -> Result<(), Failure> {
-    output::print_part(text).await?;
-    text.clear();
-    Ok(())
-}
-
-/// Prints a result for a script, as one JSON document.
-fn print_json(result: &impl Serialize) -> Result<(), Failure> {
-    let mut text = serde_json::to_string_pretty(result).map_err(Failure::Unprintable)?;
-    text.push('\n');
-    print(&text)
+/// Prints a result: as a JSON document, or as the text.
+fn report(
+    json: bool,
+    result: &impl Serialize,
+    text: impl FnOnce() -> String,
+) -> Result<(), DeadLettersError> {
+    let text = if json { serde_json::to_string_pretty(result)? + "\n" } else { text() };
+    Ok(output::print(&text)?)
 }

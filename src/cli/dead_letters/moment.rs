@@ -1,43 +1,31 @@
-//! A point in time as a person types it.
+//! A point in time on the command line.
 
-use std::{
-    str::FromStr,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
-use thiserror::Error;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use crate::domain::parse_rfc3339;
 
-/// A point in time, before it is known what time it is now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Moment {
-    /// So long ago.
+/// A point in time as it was typed.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Moment {
+    /// This long ago.
     Ago(Duration),
-    /// By the clock.
+    /// A date and time.
     At(SystemTime),
 }
 
-/// The text is no point in time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("neither a time ago, like 2h or 30m, nor a date and time like 2025-03-01T04:00:00Z")]
-pub struct NoMoment;
-
-impl FromStr for Moment {
-    type Err = NoMoment;
-
-    fn from_str(text: &str) -> Result<Self, NoMoment> {
+impl Moment {
+    /// Parses a duration, like `2h`, or RFC 3339.
+    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         if let Ok(ago) = humantime::parse_duration(text) {
             return Ok(Self::Ago(ago));
         }
-        let at = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| NoMoment)?;
-        Ok(Self::At(at.into()))
+        parse_rfc3339(text).map(Self::At).ok_or(
+            "expected a time ago, like 2h or 30m, or a date and time, like 2025-03-01T04:00:00Z",
+        )
     }
-}
 
-impl Moment {
-    /// The point in time, seen from `now`. What lies before all time is its beginning.
-    #[must_use]
-    pub fn resolve(self, now: SystemTime) -> SystemTime {
+    /// The point in time, given the current time. The earliest is 1970.
+    pub(super) fn resolve(self, now: SystemTime) -> SystemTime {
         match self {
             Self::Ago(ago) => now.checked_sub(ago).unwrap_or(SystemTime::UNIX_EPOCH),
             Self::At(at) => at,
@@ -45,18 +33,10 @@ impl Moment {
     }
 }
 
-/// A time as tables and JSON show it: RFC 3339, whole seconds, UTC. `None` for what no calendar holds:
-/// a header may claim any time.
-#[must_use]
-pub fn rfc3339(time: SystemTime) -> Option<String> {
-    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
-    let time = OffsetDateTime::from_unix_timestamp(i64::try_from(seconds).ok()?).ok()?;
-    time.format(&Rfc3339).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::rfc3339;
 
     #[test]
     fn a_moment_is_a_time_ago_or_a_time_by_the_clock() {
@@ -73,17 +53,8 @@ mod tests {
             ("", None),
         ];
         for (text, expected) in cases {
-            let resolved = text.parse::<Moment>().ok().map(|moment| moment.resolve(now));
+            let resolved = Moment::parse(text).ok().map(|moment| moment.resolve(now));
             assert_eq!(resolved.and_then(rfc3339).as_deref(), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn no_time_that_a_header_can_claim_is_a_panic() {
-        for seconds in [0, 253_402_300_799, 253_402_300_800, i64::MAX as u64] {
-            let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
-            let shown = at.and_then(rfc3339);
-            assert_eq!(shown.is_some(), seconds <= 253_402_300_799, "{seconds}");
         }
     }
 }

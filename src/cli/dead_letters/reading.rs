@@ -1,125 +1,51 @@
-//! Reading every letter of the queue once, and leaving all of them there.
+//! Reading every dead letter once. All of them stay in the queue.
 
 use std::fmt::Write as _;
 
-use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::{counts::several, failure::Failure, progress::Progress};
-use crate::broker::{Aim, DeadQueue, Held, Look};
+use super::{CommandContext, error::DeadLettersError, progress::show_while, reasons::several};
+use crate::broker::{BrowseProgress, BrowseSummary, BrowsedMessage};
 
-/// What a look at the whole queue came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Seen {
-    /// Letters that were read.
-    pub looked_at: u32,
-    /// Letters that waited in the queue when the look began, and went to somebody else.
-    pub held_by_others: u32,
-    /// Consumers of the queue besides the look. What they held before is not counted anywhere.
-    pub other_consumers: u32,
+/// Passes every dead letter to `each`, in queue order, and shows the progress.
+pub(super) async fn read_all(
+    context: &mut CommandContext,
+    each: impl AsyncFnMut(&BrowsedMessage) -> Result<(), DeadLettersError>,
+) -> Result<BrowseSummary, DeadLettersError> {
+    let progress = BrowseProgress::default();
+    let reading = show_while("reading", &progress, context.queue.read_all(&progress, each));
+    unless_stopped(&context.stop, reading).await
 }
 
-impl Seen {
-    /// What makes the look less than whole, a line for each; nothing if it was whole.
-    #[must_use]
-    pub fn notes(self) -> String {
-        let mut notes = String::new();
-        // Writing to a string cannot fail.
-        if self.held_by_others > 0 {
-            let held = several(self.held_by_others.into(), "letter");
-            let _ = writeln!(notes, "{held} held by another consumer");
-        }
-        if self.other_consumers > 0 {
-            let _ = writeln!(
-                notes,
-                "{} of the queue, such as a second `revoker dead-letters`: what it holds is not seen here \
-                 until it is done",
-                several(self.other_consumers.into(), "other consumer")
-            );
-        }
-        notes
-    }
-}
-
-/// A look at every letter, with its progress shown.
-#[derive(Debug)]
-pub struct Reading<'a> {
-    look: Look<'a>,
-    progress: Progress,
-}
-
-impl<'a> Reading<'a> {
-    /// Begins.
-    ///
-    /// # Errors
-    ///
-    /// [`Failure`].
-    pub async fn begin(queue: &'a mut DeadQueue) -> Result<Self, Failure> {
-        let look = queue.look(Aim::Reading).await?;
-        let progress = Progress::new("looking", look.expected().into());
-        Ok(Self { look, progress })
-    }
-
-    /// The next letter, in the order of the queue.
-    ///
-    /// # Errors
-    ///
-    /// [`Failure`]; the letters are back in the queue all the same.
-    pub async fn next(&mut self) -> Result<Option<Held>, Failure> {
-        let next = self.look.next().await?;
-        if next.is_some() {
-            self.progress.set_total(self.look.expected().into());
-            self.progress.add(1);
-        }
-        Ok(next)
-    }
-
-    /// Ends it, and says what it came to.
-    pub async fn end(mut self) -> Seen {
-        let seen = Seen {
-            looked_at: self.look.seen(),
-            held_by_others: self.look.missed(),
-            other_consumers: self.look.others(),
-        };
-        self.progress.giving_back(self.look.close()).await;
-        seen
-    }
-}
-
-/// Shows every letter to `each`, in the order of the queue.
-///
-/// # Errors
-///
-/// [`Failure`]; the letters are back in the queue all the same.
-pub async fn read(
-    queue: &mut DeadQueue,
+/// Awaits `reading`, or returns [`DeadLettersError::Interrupted`] at the first signal.
+pub(super) async fn unless_stopped<T>(
     stop: &CancellationToken,
-    mut each: impl FnMut(&Held) -> Result<(), Failure>,
-) -> Result<Seen, Failure> {
-    unless_stopped(stop, async {
-        let mut reading = Reading::begin(queue).await?;
-        while let Some(held) = reading.next().await? {
-            each(&held)?;
-        }
-        Ok(reading.end().await)
-    })
-    .await
-}
-
-/// What comes of `reading`, unless a signal comes first.
-///
-/// # Errors
-///
-/// Its own, and [`Failure::Interrupted`].
-pub async fn unless_stopped<T>(
-    stop: &CancellationToken,
-    reading: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
+    reading: impl Future<Output = Result<T, DeadLettersError>>,
+) -> Result<T, DeadLettersError> {
     tokio::select! {
         biased;
-        () = stop.cancelled() => Err(Failure::Interrupted("every letter is where it was")),
+        () = stop.cancelled() => Err(DeadLettersError::Interrupted("no dead letter was moved")),
         read = reading => read,
     }
+}
+
+/// A line for each kind of message that the browse did not see; empty if it saw all.
+pub(super) fn notes(browse: BrowseSummary) -> String {
+    let mut notes = String::new();
+    // Writing to a string cannot fail.
+    if browse.held_by_others > 0 {
+        let held = several(browse.held_by_others.into(), "letter");
+        let _ = writeln!(notes, "{held} held by another consumer");
+    }
+    if browse.other_consumers > 0 {
+        let _ = writeln!(
+            notes,
+            "{} of the queue, such as a second `revoker dead-letters`: the messages that it holds are not counted \
+             here",
+            several(browse.other_consumers.into(), "other consumer")
+        );
+    }
+    notes
 }
 
 #[cfg(test)]
@@ -127,9 +53,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_look_that_was_not_whole_says_so() {
+    fn a_browse_that_missed_messages_says_so() {
         let seen = |held_by_others, other_consumers| {
-            Seen { looked_at: 7, held_by_others, other_consumers }.notes()
+            notes(BrowseSummary { looked_at: 7, held_by_others, other_consumers })
         };
         assert_eq!(seen(0, 0), "");
         assert_eq!(seen(3, 0), "3 letters held by another consumer\n");

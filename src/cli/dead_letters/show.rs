@@ -1,30 +1,34 @@
-//! `revoker dead-letters show`: everything about one letter but its secrets.
+//! `revoker dead-letters show`: everything about one dead letter except its secrets.
 
 use std::{fmt::Write as _, time::SystemTime};
 
 use serde::Serialize;
-use serde_json::Value;
 
 use super::{
-    Ended, Tools, failure::Failure, moment::rfc3339, print, print_json, reading, record::Record,
+    CommandContext,
+    error::DeadLettersError,
+    letter_json::LetterJson,
+    reading::{notes, read_all},
+    report,
     table::age,
 };
 use crate::{
-    broker::Particulars,
-    domain::{Ambiguity, Lane, StoredLetter},
+    broker::MessageDetails,
+    cli::Exit,
+    domain::{Ambiguity, Lane, StoredLetter, rfc3339},
 };
 
-/// Letters of one name that are shown: a token may have died many times.
+/// The most dead letters that are shown: several may have the same token.
 const SHOWN: usize = 20;
 
-/// Shows everything about a dead letter but its secrets
+/// Show everything about a dead letter except its secrets
 ///
-/// Several letters can go by one fingerprint: all of them are shown, up to 20.
+/// Several dead letters can have one fingerprint: up to 20 of them are shown.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  \
                         revoker dead-letters show logout-7\n  \
                         revoker dead-letters show ba7816bf8f01 --json")]
-pub struct Args {
+pub(super) struct ShowArgs {
     /// A job id or a fingerprint, as list shows them
     #[arg(value_name = "ID|FINGERPRINT")]
     name: String,
@@ -34,27 +38,26 @@ pub struct Args {
     json: bool,
 }
 
-/// What a script gets of one letter.
-#[derive(Debug, Serialize)]
-struct Whole {
+#[derive(Serialize)]
+struct DetailsJson<'a> {
     #[serde(flatten)]
-    record: Record,
-    job: Option<Value>,
-    other_fields: usize,
-    properties: serde_json::Map<String, Value>,
-    foreign_headers: Vec<String>,
-    deaths: Vec<String>,
+    letter: LetterJson<'a>,
+    #[serde(flatten)]
+    details: &'a MessageDetails,
 }
 
-/// Shows.
-pub async fn run(args: &Args, tools: &mut Tools) -> Result<Ended, Failure> {
+/// Shows the dead letters of one name.
+pub(super) async fn run(
+    args: &ShowArgs,
+    context: &mut CommandContext,
+) -> Result<Exit, DeadLettersError> {
     let mut found = Vec::new();
     let mut more = 0;
-    let seen = reading::read(&mut tools.queue, &tools.stop, |held| {
-        let letter = held.letter();
-        if letter.goes_by(&args.name) {
+    let browse = read_all(context, async |message| {
+        let letter = message.letter();
+        if letter.matches_id(&args.name) {
             if found.len() < SHOWN {
-                found.push((letter, held.particulars()));
+                found.push((letter, message.details()));
             } else {
                 more += 1;
             }
@@ -63,41 +66,24 @@ pub async fn run(args: &Args, tools: &mut Tools) -> Result<Ended, Failure> {
     })
     .await?;
     if found.is_empty() {
-        let (queue, letters) = (tools.queue.name(), seen.looked_at);
-        let notes = seen.notes();
-        return Err(Failure::NotFound(format!(
-            "none of the {letters} letters in {queue} goes by that job id or fingerprint; list shows them. \
-             {notes}"
+        let (queue, letters) = (context.queue.name(), browse.looked_at);
+        let notes = notes(browse);
+        return Err(DeadLettersError::NotFound(format!(
+            "none of the {letters} letters in {queue} has that job id or fingerprint; list shows them. {notes}"
         )));
     }
-    if args.json {
-        print_json(&found.into_iter().map(Whole::from).collect::<Vec<_>>())?;
-    } else {
-        let pages: Vec<_> = found.iter().map(|found| page(found, tools.now)).collect();
-        print(&pages.join("\n"))?;
-        if more > 0 {
-            print(&format!("\n... and {more} more go by that name\n"))?;
-        }
-    }
-    Ok(Ended::Well)
+    let json =
+        found.iter().map(|(letter, details)| DetailsJson { letter: LetterJson(letter), details });
+    report(args.json, &json.collect::<Vec<_>>(), || {
+        let mut pages: Vec<_> = found.iter().map(|found| page(found, context.now)).collect();
+        pages.extend((more > 0).then(|| format!("... and {more} more have that name\n")));
+        pages.join("\n")
+    })?;
+    Ok(Exit::Done)
 }
 
-impl From<(StoredLetter, Particulars)> for Whole {
-    fn from((letter, particulars): (StoredLetter, Particulars)) -> Self {
-        let properties = particulars.properties.into_iter();
-        Self {
-            record: Record::from(&letter),
-            job: particulars.job,
-            other_fields: particulars.other_fields,
-            properties: properties.map(|(name, value)| (name.to_owned(), value.into())).collect(),
-            foreign_headers: particulars.foreign_headers,
-            deaths: particulars.deaths,
-        }
-    }
-}
-
-/// A letter, a line for each thing that it tells.
-fn page((letter, particulars): &(StoredLetter, Particulars), now: SystemTime) -> String {
+/// A line for each thing that is known of a dead letter.
+fn page((letter, details): &(StoredLetter, MessageDetails), now: SystemTime) -> String {
     let mut page = format!("{}\n", letter.id);
     let mut line = |name: &str, value: Option<String>| {
         if let Some(value) = value {
@@ -126,16 +112,16 @@ fn page((letter, particulars): &(StoredLetter, Particulars), now: SystemTime) ->
     line("replays", Some(letter.replays.to_string()));
     line("headers left out", letter.headers_dropped.then(|| "yes, for their size".to_owned()));
     let bytes = letter.body_bytes;
-    let (job, other) = (&particulars.job, particulars.other_fields);
+    let (job, other) = (&details.job, details.other_fields);
     line("job", job.as_ref().map(|job| format!("{job} ({bytes} bytes)")));
     line("other fields", (other > 0).then(|| format!("{other}, not shown")));
     line("body", job.is_none().then(|| format!("{bytes} bytes, not shown: it is no job")));
-    for (name, value) in &particulars.properties {
+    for (name, value) in &details.properties {
         line(name, Some(value.clone()));
     }
-    let foreign = &particulars.foreign_headers;
+    let foreign = &details.foreign_headers;
     line("producer's headers", (!foreign.is_empty()).then(|| foreign.join(", ")));
-    for death in &particulars.deaths {
+    for death in &details.deaths {
         line("dropped by the broker", Some(death.clone()));
     }
     page
@@ -155,8 +141,8 @@ mod tests {
     use super::*;
     use crate::cli::dead_letters::filter::tests::{letter, now};
 
-    fn particulars() -> Particulars {
-        Particulars {
+    fn details() -> MessageDetails {
+        MessageDetails {
             properties: vec![("content_type", "application/json".to_owned())],
             foreign_headers: vec!["tenant".to_owned(), "traceparent".to_owned()],
             deaths: Vec::new(),
@@ -166,8 +152,8 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_has_a_line_for_each_thing_that_it_tells() {
-        let page = page(&(letter(), particulars()), now());
+    fn a_letter_has_a_line_for_each_known_field() {
+        let page = page(&(letter(), details()), now());
         assert_eq!(
             page,
             "logout-7\n  \
@@ -188,10 +174,10 @@ mod tests {
 
     #[test]
     fn a_body_that_is_no_job_is_not_shown() {
-        let opaque = Particulars {
+        let opaque = MessageDetails {
             job: None,
             deaths: vec!["expired in q, 1 time(s)".to_owned()],
-            ..particulars()
+            ..details()
         };
         let page = page(&(StoredLetter { is_job: false, ..letter() }, opaque), now());
         assert!(

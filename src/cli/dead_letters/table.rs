@@ -1,4 +1,4 @@
-//! Letters as a table, one line each.
+//! Dead letters as a table, one line each.
 
 use std::{
     fmt::Write as _,
@@ -10,23 +10,22 @@ use crate::domain::{Lane, StoredLetter, cut};
 /// The columns.
 const HEAD: [&str; 7] = ["AGE", "REASON", "CODE", "LANE", "FINGERPRINT", "JOB ID", "DETAIL"];
 
-/// Characters of a job id in a line; `show` has all of it.
+/// The most characters of a job id; `show` prints all of it.
 const MAX_ID_CHARS: usize = 40;
 
-/// Characters of a detail in a line; `show` has all of it.
+/// The most characters of a detail; `show` prints all of it.
 const MAX_DETAIL_CHARS: usize = 80;
 
-/// What stands where a letter tells nothing.
+/// Stands for a missing value.
 const NOTHING: &str = "-";
 
-/// One line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row([String; HEAD.len()]);
+/// A line of the table.
+#[derive(Debug)]
+pub(super) struct LetterRow([String; HEAD.len()]);
 
-impl Row {
-    /// The line of a letter, its age seen from `now`.
-    #[must_use]
-    pub fn of(letter: &StoredLetter, now: SystemTime) -> Self {
+impl LetterRow {
+    /// The line of a dead letter, given the current time.
+    pub(super) fn new(letter: &StoredLetter, now: SystemTime) -> Self {
         let nothing = || NOTHING.to_owned();
         Self([
             letter.age(now).map_or_else(nothing, age),
@@ -40,34 +39,33 @@ impl Row {
     }
 }
 
-/// A table, part by part. The first part says how wide its columns are.
+/// A table that is printed in parts. The first part determines the widths of the columns.
 #[derive(Debug, Default)]
-pub struct Table(Option<[usize; HEAD.len()]>);
+pub(super) struct LetterTable(Option<[usize; HEAD.len()]>);
 
-impl Table {
+impl LetterTable {
     /// Whether a part was rendered.
-    #[must_use]
-    pub const fn is_begun(&self) -> bool {
+    pub(super) const fn is_begun(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Adds the next rows to a text, the names of the columns before the first ones; nothing if there are none.
-    pub fn render(&mut self, text: &mut String, rows: &[Row]) {
+    /// Adds rows to a text. The column names come before the first ones.
+    pub(super) fn render(&mut self, text: &mut String, rows: &[LetterRow]) {
         if rows.is_empty() {
             return;
         }
-        let head = self.0.is_none().then(|| Row(HEAD.map(str::to_owned)));
+        let head = self.0.is_none().then(|| LetterRow(HEAD.map(str::to_owned)));
         let lines = || head.iter().chain(rows);
         let widths = *self.0.get_or_insert_with(|| {
             let mut widths = [0; HEAD.len()];
-            for Row(cells) in lines() {
+            for LetterRow(cells) in lines() {
                 for (width, cell) in widths.iter_mut().zip(cells) {
                     *width = cell.chars().count().max(*width);
                 }
             }
             widths
         });
-        for Row(cells) in lines() {
+        for LetterRow(cells) in lines() {
             let mut line = String::new();
             for (cell, width) in cells.iter().zip(widths) {
                 // Writing to a string cannot fail.
@@ -78,9 +76,8 @@ impl Table {
     }
 }
 
-/// A span of time in its two largest units: `3d 4h`, `5m 2s`.
-#[must_use]
-pub fn age(span: Duration) -> String {
+/// A duration in its two largest units: `3d 4h`, `5m 2s`.
+pub(super) fn age(span: Duration) -> String {
     const UNITS: [(u64, char); 4] = [(86_400, 'd'), (3_600, 'h'), (60, 'm'), (1, 's')];
     let seconds = span.as_secs();
     let largest = UNITS.iter().position(|(unit, _)| seconds >= *unit).unwrap_or(UNITS.len() - 1);
@@ -125,10 +122,11 @@ mod tests {
             detail: "ñ".repeat(MAX_DETAIL_CHARS + 1),
             ..letter()
         };
-        let (mut table, mut text) = (Table::default(), String::new());
+        let (mut table, mut text) = (LetterTable::default(), String::new());
         table.render(&mut text, &[]);
         assert!(text.is_empty() && !table.is_begun());
-        table.render(&mut text, &[Row::of(&letter(), now()), Row::of(&silent, now())]);
+        table
+            .render(&mut text, &[LetterRow::new(&letter(), now()), LetterRow::new(&silent, now())]);
         let expected = format!(
             "AGE  REASON     CODE  LANE  FINGERPRINT   JOB ID    DETAIL\n\
              1m   exhausted  -     bulk  ba7816bf8f01  logout-7  the endpoint answered others\n\
@@ -137,7 +135,7 @@ mod tests {
         );
         assert_eq!(text, expected);
         text.clear();
-        table.render(&mut text, &[Row::of(&letter(), now())]);
+        table.render(&mut text, &[LetterRow::new(&letter(), now())]);
         assert_eq!(text, format!("{}\n", expected.lines().nth(1).unwrap()), "the same columns");
     }
 }

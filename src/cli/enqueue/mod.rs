@@ -1,13 +1,12 @@
 //! `revoker enqueue`: publishes the jobs of a file or of standard input, each confirmed by its queue.
 
 mod args;
-mod count;
-mod outlet;
+mod counts;
 mod publishing;
 mod refused;
-mod resume;
+mod sink;
 
-use std::{convert::Infallible, env, io, process::ExitCode, sync::Arc, time::Duration};
+use std::{convert::Infallible, env, io, sync::Arc, time::Duration};
 
 use thiserror::Error;
 use tokio::{sync::watch, task::spawn_blocking, time::sleep};
@@ -15,36 +14,37 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::{
-    EXIT_PARTLY, EXIT_USAGE, output,
-    places::{self, Place, SameFile},
-    progress::Progress,
-    signals::Endings,
-    with_sources,
+    Exit,
+    job_file::{resume_command, warn_of_lines},
+    output,
+    places::{self, CommandFile, SameFile},
+    progress::FileProgress,
 };
 use crate::{
     broker::{self, PrepareError, TopologyError},
     config::Config,
-    domain::JobDefaults,
-    input::{self, Feed, OpenError, ReadError},
+    domain::{ErrorChain, JobDefaults},
+    input::{self, Feed, InputOpenError, ReadError},
+    worker::StopSignals,
 };
 
-pub use args::Args;
-use count::{Count, GoOn};
-use outlet::Outlet;
-use publishing::Publishing;
+pub use args::EnqueueArgs;
+use counts::{EnqueueCounts, ResumeCommand};
+use publishing::EnqueueRun;
+use sink::JobSink;
 
-/// After the first signal, what was sent and is not confirmed gets this long.
+/// After the first signal, the time for the broker to confirm what was sent.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Stands for the worker's own audience. What it will be, nobody here can know, so a job that names
-/// none is never taken for a duplicate of one that does. No audience is a NUL.
+/// Stands for the worker's default audience, which this command does not know. A job without an audience is
+/// therefore never a duplicate of a job with one. No real audience is a NUL.
 const WORKERS_AUDIENCE: &str = "\0";
 
-/// Why it ended before the last line.
+/// Why the command ended before the last line.
 #[derive(Debug, Error)]
-enum Failure {
+enum EnqueueFailure {
     #[error("{0}")]
-    Open(String, #[source] OpenError),
+    Open(String, #[source] InputOpenError),
     #[error("{0}")]
     Read(String, #[source] ReadError),
     #[error("the broker does not take jobs")]
@@ -57,62 +57,60 @@ enum Failure {
     Interrupted,
 }
 
-impl Failure {
-    /// A file that is no file of jobs is wrong usage, a topology that differs a wrong configuration.
-    fn exit_code(&self) -> ExitCode {
+impl EnqueueFailure {
+    fn exit_code(&self) -> Exit {
         match self {
             Self::Open(..)
             | Self::Places(_)
-            | Self::Prepare(PrepareError::Topology(TopologyError::Differs { .. })) => {
-                ExitCode::from(EXIT_USAGE)
-            }
-            _ => ExitCode::FAILURE,
+            | Self::Prepare(PrepareError::Topology(TopologyError::Differs { .. })) => Exit::Usage,
+            _ => Exit::Failed,
         }
     }
 
-    /// Whether the file ends at the same place until it is mended.
+    /// Whether the file's content is at fault: another run would end at the same line.
     fn is_of_the_content(&self) -> bool {
         matches!(self, Self::Read(_, fault) if fault.is_of_the_content())
     }
 
-    /// Whether there is anything to go on from.
+    /// Whether a command can resume from a line.
     fn ends_midway(&self) -> bool {
         matches!(self, Self::Read(..) | Self::Interrupted)
     }
 }
 
-/// Publishes every job of the file; exits 3 if lines were refused, 1 if it did not come to the end.
-pub async fn run(args: Args, config: Config) -> ExitCode {
-    let counts = watch::Sender::new(Count { next_line: args.from_line.get(), ..Count::default() });
+/// Publishes every job of the file. Exits with 3 if lines were refused, with 1 if lines remain.
+pub async fn run(args: EnqueueArgs, config: Config) -> Exit {
+    let counts = watch::Sender::new(EnqueueCounts {
+        next_line: args.from_line.get(),
+        ..EnqueueCounts::default()
+    });
     let result = enqueue(&args, Arc::new(config.broker), &counts).await;
     let count = counts.borrow().clone();
     let go_on = match &result {
-        Err(failure) if failure.ends_midway() && !args.dry_run => Some(GoOn {
-            command: resume::command(env::args_os(), count.next_line),
+        Err(failure) if failure.ends_midway() && !args.dry_run => Some(ResumeCommand {
+            command: resume_command(
+                env::args_os(),
+                &[("--from-line", Some(count.next_line.to_string()))],
+            ),
             mended: failure.is_of_the_content(),
         }),
         _ => None,
     };
     let printed = output::print(&count.report(&args, result.is_ok(), go_on.as_ref()));
-    if let Some(expired) = count.expiry() {
-        warn!("{expired}");
-    }
-    if let Some(warning) = count.remarks.warning() {
-        warn!("{warning}");
-    }
+    warn_of_lines(count.expiry(), &count.remarks);
     if printed.is_err() && !args.dry_run {
-        // Who took this for a failure to publish would publish everything twice.
-        let Count { enqueued, refused, next_line, .. } = count;
+        // Taken for a failure to publish, this would make somebody publish everything twice.
+        let EnqueueCounts { enqueued, refused, next_line, .. } = count;
         warn!(
             enqueued,
             refused, "the summary is lost; every line before {next_line} is dealt with"
         );
     }
     let code = match result {
-        Ok(()) if count.refused > 0 => ExitCode::from(EXIT_PARTLY),
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) if count.refused > 0 => Exit::Partly,
+        Ok(()) => Exit::Done,
         Err(failure) => {
-            error!("{}", with_sources(&failure));
+            error!("{}", ErrorChain(&failure));
             failure.exit_code()
         }
     };
@@ -120,32 +118,32 @@ pub async fn run(args: Args, config: Config) -> ExitCode {
 }
 
 async fn enqueue(
-    args: &Args,
-    settings: Arc<broker::Settings>,
-    counts: &watch::Sender<Count>,
-) -> Result<(), Failure> {
+    args: &EnqueueArgs,
+    settings: Arc<broker::BrokerSettings>,
+    counts: &watch::Sender<EnqueueCounts>,
+) -> Result<(), EnqueueFailure> {
     let list = args.refused_file();
     places::check(&[
-        Place { role: "the input", path: &args.file },
-        Place { role: "the list of refused lines", path: &list },
+        CommandFile { role: "the input", path: &args.input.file },
+        CommandFile { role: "the list of refused lines", path: &list },
     ])?;
-    let endings = Endings::listen()?;
+    let signals = StopSignals::listen()?;
     let (stop, give_up) = (CancellationToken::new(), CancellationToken::new());
     let work = async {
         let prepare = async {
             let (lines, skipped) = open(args).await?;
             counts.send_modify(|count| count.skipped = skipped);
-            Ok::<_, Failure>((lines, Outlet::open(args, settings).await?))
+            Ok::<_, EnqueueFailure>((lines, JobSink::open(args, settings).await?))
         };
-        let (lines, mut outlet) = tokio::select! {
+        let (lines, mut sink) = tokio::select! {
             prepared = prepare => prepared?,
-            () = stop.cancelled() => return Err(Failure::Interrupted),
+            () = stop.cancelled() => return Err(EnqueueFailure::Interrupted),
         };
-        let progress = Progress::new("enqueue", lines.progress());
-        let publishing = Publishing {
+        let progress = FileProgress::new("enqueue", lines.progress());
+        let publishing = EnqueueRun {
             args,
             feed: Feed::start(lines)?,
-            outlet: &mut outlet,
+            sink: &mut sink,
             counts,
             stop: &stop,
             give_up: &give_up,
@@ -154,45 +152,45 @@ async fn enqueue(
             result = publishing.run() => result,
             never = progress.show(|| counts.borrow().state()) => match never {},
         };
-        outlet.close().await;
+        sink.close().await;
         result
     };
     tokio::select! {
         result = work => result,
-        never = interrupts(endings, &stop, &give_up) => match never {},
+        never = interrupts(signals, &stop, &give_up) => match never {},
     }
 }
 
-/// The first signal stops; some time after it, or with the second, what is not confirmed is given up.
+/// The first signal stops. The second one, or the end of the grace, gives up what is not confirmed.
 async fn interrupts(
-    mut endings: Endings,
+    mut signals: StopSignals,
     stop: &CancellationToken,
     give_up: &CancellationToken,
 ) -> Infallible {
-    endings.next().await;
+    signals.next().await;
     warn!("interrupted: what was sent gets a moment to be confirmed; a second signal ends that");
     stop.cancel();
     tokio::select! {
-        () = endings.next() => {}
+        () = signals.next() => {}
         () = sleep(GRACE) => {}
     }
     give_up.cancel();
     std::future::pending().await
 }
 
-/// Opens the input, whose beginning may be a while in coming, and skips what is done already; returns
-/// how much that was.
+/// Opens the input, which may block, and skips the lines before `--from-line`. Returns the number of skipped lines.
 ///
-/// What is skipped does not count for duplicates: a job from there on is never dropped for one that
-/// this run did not publish.
-async fn open(args: &Args) -> Result<(input::Lines, u64), Failure> {
+/// Skipped lines do not count for duplicates: this run did not publish them.
+async fn open(args: &EnqueueArgs) -> Result<(input::InputLines, u64), EnqueueFailure> {
     let defaults = JobDefaults { audience: WORKERS_AUDIENCE.into(), client_id: None };
-    let options = args.options(defaults);
-    let (file, name, from_line) = (args.file.clone(), args.input_name(), args.from_line.get());
+    let options = args.input.options(defaults);
+    let (file, name, from_line) =
+        (args.input.file.clone(), args.input_name(), args.from_line.get());
     let opening = spawn_blocking(move || {
         let opened = input::open(&file, &options);
-        let mut lines = opened.map_err(|fault| Failure::Open(name.clone(), fault))?;
-        let skipped = lines.skip_before(from_line).map_err(|fault| Failure::Read(name, fault))?;
+        let mut lines = opened.map_err(|fault| EnqueueFailure::Open(name.clone(), fault))?;
+        let skipped =
+            lines.skip_before(from_line).map_err(|fault| EnqueueFailure::Read(name, fault))?;
         Ok((lines, skipped))
     });
     opening.await.map_err(io::Error::from)?

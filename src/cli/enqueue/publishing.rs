@@ -1,60 +1,60 @@
-//! The loop: take what was read, publish it, and only then count it and list what was refused. So at
-//! every moment there is one line before which everything is dealt with: the line to go on from.
+//! The loop of `revoker enqueue`: read lines, publish their jobs, then count them and list refused lines.
+//!
+//! So at any moment every line before [`EnqueueCounts::next_line`] is finished.
 
-use std::{collections::VecDeque, time::SystemTime};
+use std::collections::VecDeque;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{Failure, args::Args, count::Count, outlet::Outlet, refused::Refusals};
-use crate::input::{Body, Feed, Kind, Line, Refusal, Remark};
+use super::{
+    EnqueueFailure, args::EnqueueArgs, counts::EnqueueCounts, refused::RefusedLines, sink::JobSink,
+};
+use crate::{
+    input::{Feed, InputJob, InputLine, JobBody, LineKind, Refusal, Remark},
+    ports::{Clock, SystemClock},
+};
 
-/// What is at work.
-pub struct Publishing<'a> {
-    pub args: &'a Args,
+pub struct EnqueueRun<'a> {
+    pub args: &'a EnqueueArgs,
     pub feed: Feed,
-    pub outlet: &'a mut Outlet,
-    /// Told after each step.
-    pub counts: &'a watch::Sender<Count>,
-    /// Cancelled, nothing more is sent; what was sent is waited for.
+    pub sink: &'a mut JobSink,
+    /// Updated after each step.
+    pub counts: &'a watch::Sender<EnqueueCounts>,
+    /// Once cancelled, nothing more is sent. The broker may still confirm what was sent.
     pub stop: &'a CancellationToken,
-    /// Cancelled, that is not waited for either.
+    /// Once cancelled, confirms are not waited for.
     pub give_up: &'a CancellationToken,
 }
 
-/// Lines that are dealt with together.
+/// Lines that are published together.
 #[derive(Default)]
-struct Step {
-    jobs: Vec<Numbered>,
+struct EnqueueStep {
+    jobs: Vec<NumberedJob>,
     refused: Vec<(u64, Refusal)>,
     duplicates: Vec<u64>,
     remarks: Vec<Remark>,
     next_line: u64,
 }
 
-/// A job on its way, and the line that it stands on.
-struct Numbered {
+struct NumberedJob {
     line: u64,
-    body: Body,
+    body: JobBody,
     expired: bool,
 }
 
-impl AsRef<[u8]> for Numbered {
+impl AsRef<[u8]> for NumberedJob {
     fn as_ref(&self) -> &[u8] {
         self.body.as_bytes()
     }
 }
 
-impl Publishing<'_> {
-    /// Publishes to the last line.
-    ///
-    /// # Errors
-    ///
-    /// What ended it before.
-    pub async fn run(mut self) -> Result<(), Failure> {
+impl EnqueueRun<'_> {
+    /// Publishes up to the last line.
+    pub async fn run(mut self) -> Result<(), EnqueueFailure> {
         let mut refusals = match self.args {
-            Args { dry_run: true, .. } => Refusals::logged(),
-            args => Refusals::listed(args.refused_file(), args.from_line.get() > 1),
+            EnqueueArgs { dry_run: true, .. } => RefusedLines::logged(),
+            args => RefusedLines::listed(args.refused_file(), args.from_line.get() > 1),
         };
         let mut lines = VecDeque::new();
         loop {
@@ -66,29 +66,33 @@ impl Publishing<'_> {
             }
             let permits = tokio::select! {
                 biased;
-                () = self.stop.cancelled() => return Err(Failure::Interrupted),
-                permits = self.outlet.permits(lines.len()) => permits,
+                () = self.stop.cancelled() => return Err(EnqueueFailure::Interrupted),
+                permits = self.sink.permits(lines.len()) => permits,
             };
-            self.publish(Step::of(&mut lines, permits), &mut refusals).await?;
+            self.publish(EnqueueStep::of(&mut lines, permits), &mut refusals).await?;
         }
     }
 
-    async fn read(&mut self) -> Result<Vec<Line>, Failure> {
+    async fn read(&mut self) -> Result<Vec<InputLine>, EnqueueFailure> {
         tokio::select! {
             biased;
-            () = self.stop.cancelled() => Err(Failure::Interrupted),
+            () = self.stop.cancelled() => Err(EnqueueFailure::Interrupted),
             lines = self.feed.next() => {
-                lines.map_err(|fault| Failure::Read(self.args.input_name(), fault))
+                lines.map_err(|fault| EnqueueFailure::Read(self.args.input_name(), fault))
             }
         }
     }
 
-    async fn publish(&mut self, mut step: Step, refusals: &mut Refusals) -> Result<(), Failure> {
+    async fn publish(
+        &mut self,
+        mut step: EnqueueStep,
+        refusals: &mut RefusedLines,
+    ) -> Result<(), EnqueueFailure> {
         let mut count = self.counts.borrow().clone();
-        let expired = |jobs: &[Numbered]| jobs.iter().filter(|job| job.expired).count() as u64;
+        let expired = |jobs: &[NumberedJob]| jobs.iter().filter(|job| job.expired).count() as u64;
         count.enqueued += step.jobs.len() as u64;
         count.expired += expired(&step.jobs);
-        let refused = self.outlet.publish(&mut step.jobs, self.give_up.cancelled()).await;
+        let refused = self.sink.publish(&mut step.jobs, self.give_up.cancelled()).await;
         let (refused, why): (Vec<_>, Vec<_>) = refused.into_iter().unzip();
         count.enqueued -= (step.jobs.len() + refused.len()) as u64;
         count.expired -= expired(&step.jobs) + expired(&refused);
@@ -97,7 +101,7 @@ impl Publishing<'_> {
             .zip(why)
             .map(|(job, refusal)| (job.line, format!("the broker refuses it: {}", refusal.why)))
             .collect();
-        // What was given up is not in its queue, and whoever goes on begins with it.
+        // The first job without a confirm is the line to resume from.
         let given_up = step.jobs.first().map(|job| job.line);
         count.next_line = given_up.unwrap_or(step.next_line);
         step.duplicates.retain(|line| *line < count.next_line);
@@ -111,28 +115,28 @@ impl Publishing<'_> {
         refusals.tell(&not_taken);
         count.listed = refusals.are_listed();
         self.counts.send_replace(count);
-        given_up.map_or(Ok(()), |_| Err(Failure::Interrupted))
+        given_up.map_or(Ok(()), |_| Err(EnqueueFailure::Interrupted))
     }
 }
 
-impl Step {
-    /// Takes lines off the front, up to so many jobs.
-    fn of(lines: &mut VecDeque<Line>, most: usize) -> Self {
+impl EnqueueStep {
+    /// Takes lines off the front, with at most `most` jobs.
+    fn of(lines: &mut VecDeque<InputLine>, most: usize) -> Self {
         let mut step = Self::default();
-        let now = SystemTime::now();
+        let now = SystemClock.now();
         while let Some(line) = lines.pop_front() {
             step.next_line = line.last_line + 1;
             step.remarks.extend(line.remark());
             match line.kind {
-                Kind::Job(entry) => {
-                    let expired = entry.has_expired(now);
-                    step.jobs.push(Numbered { line: line.number, body: entry.body, expired });
+                LineKind::Job(InputJob { body, job }) => {
+                    let expired = job.expired(|| now);
+                    step.jobs.push(NumberedJob { line: line.number, body, expired });
                     if step.jobs.len() >= most {
                         break;
                     }
                 }
-                Kind::Refused(refusal) => step.refused.push((line.number, refusal)),
-                Kind::Duplicate => step.duplicates.push(line.number),
+                LineKind::Refused(refusal) => step.refused.push((line.number, refusal)),
+                LineKind::Duplicate => step.duplicates.push(line.number),
             }
         }
         step

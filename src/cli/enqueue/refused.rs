@@ -1,4 +1,4 @@
-//! What is told of refused lines, beside the input and in the log: line and reason, never content.
+//! The list of refused lines, and their log lines: line number and reason, never content.
 
 use std::{
     fmt::Display,
@@ -11,32 +11,31 @@ use std::{
 use serde_json::json;
 use tracing::{error, warn};
 
-/// Read and written by its owner alone: even without tokens it tells which files hold some.
+/// Only the owner may read it: even without tokens it names the files that hold some.
 const MODE: u32 = 0o600;
 
-/// So many refused lines are logged as well; a file of the wrong kind has millions.
+/// The maximum number of refused lines in the log; a file of the wrong kind has millions.
 const LOGGED: usize = 10;
 
-/// Tells which lines are refused, and why.
+/// Reports refused lines with their reasons.
 #[derive(Debug)]
-pub struct Refusals {
-    list: Option<List>,
-    /// Lines that may still be logged.
+pub struct RefusedLines {
+    list: Option<RefusedList>,
+    /// The number of lines that may still be logged.
     log: usize,
 }
 
-impl Refusals {
-    /// They are logged alone, and only the first of them.
+impl RefusedLines {
+    /// Logs the first refused lines, without a list.
     pub fn logged() -> Self {
         Self { list: None, log: LOGGED }
     }
 
-    /// They are listed in a file, and the first are logged as well.
+    /// Lists refused lines in a file, and logs the first of them.
     ///
-    /// A run that goes on where an earlier one ended adds to its list. One from the first line on
-    /// deletes it: this run finds the same again, or the input is another by now.
+    /// A resumed run appends to the list of the earlier run. A run from the first line deletes that list.
     pub fn listed(path: PathBuf, goes_on: bool) -> Self {
-        let list = List { path, file: None };
+        let list = RefusedList { path, file: None };
         let outdated = if goes_on { Ok(()) } else { list.delete() };
         let mut refusals = Self { list: Some(list), log: LOGGED };
         if let Err(error) = outdated {
@@ -45,12 +44,10 @@ impl Refusals {
         refusals
     }
 
-    /// Whether all of them stand in the list.
     pub fn are_listed(&self) -> bool {
         self.list.is_some()
     }
 
-    /// Tells of these, each with its number.
     pub fn tell(&mut self, refused: &[(u64, impl Display)]) {
         let added = self.list.as_mut().map_or(Ok(()), |list| list.add(refused));
         if let Err(error) = added {
@@ -64,9 +61,9 @@ impl Refusals {
         }
     }
 
-    /// The folder may be read-only, as in a container. Jobs go before lists: the log takes its place.
+    /// Logs all further lines instead: the folder may be read-only, and publishing goes on.
     fn give_list_up(&mut self, fault: &io::Error) {
-        if let Some(List { path, .. }) = self.list.take() {
+        if let Some(RefusedList { path, .. }) = self.list.take() {
             let path = path.display();
             error!("{path} cannot be written: {fault}; all refused lines from here on are logged");
             self.log = usize::MAX;
@@ -74,17 +71,17 @@ impl Refusals {
     }
 }
 
-/// The list, which is there once there is something to list.
+/// The list file, which is created with the first refused line.
 #[derive(Debug)]
-struct List {
+struct RefusedList {
     path: PathBuf,
     file: Option<BufWriter<File>>,
 }
 
-impl List {
+impl RefusedList {
     fn delete(&self) -> io::Result<()> {
         match fs::remove_file(&self.path) {
-            // Read-only media say so also of what is not there.
+            // Read-only media report an error even if the file does not exist.
             Err(error) if self.path.symlink_metadata().is_ok() => Err(error),
             _ => Ok(()),
         }
@@ -105,7 +102,7 @@ impl List {
         for (line, refusal) in refused {
             writeln!(file, "{}", json!({ "line": line, "reason": refusal.to_string() }))?;
         }
-        // What is counted must be listed, also after a SIGKILL.
+        // A counted line must be in the list, also after a SIGKILL.
         file.flush()
     }
 }
@@ -121,7 +118,7 @@ mod tests {
 
     /// The lines of the list after a run that refused one line, or none.
     fn run(path: &Path, goes_on: bool, refused: &[(u64, Refusal)]) -> Option<usize> {
-        let mut refusals = Refusals::listed(path.to_owned(), goes_on);
+        let mut refusals = RefusedLines::listed(path.to_owned(), goes_on);
         refusals.tell(refused);
         assert!(refusals.are_listed());
         path.exists().then(|| fs::read_to_string(path).unwrap().lines().count())
@@ -152,7 +149,7 @@ mod tests {
 
     #[test]
     fn without_a_list_every_line_is_logged() {
-        let mut refusals = Refusals::listed("/nowhere/leak.csv.refused.ndjson".into(), false);
+        let mut refusals = RefusedLines::listed("/nowhere/leak.csv.refused.ndjson".into(), false);
         refusals.tell(&REFUSED);
         assert!(!refusals.are_listed());
         assert!(refusals.log > LOGGED);

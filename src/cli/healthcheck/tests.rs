@@ -9,18 +9,18 @@ use std::{net::TcpListener, sync::Arc, thread};
 use tokio_util::sync::CancellationToken;
 
 #[derive(clap::Parser)]
-struct Command {
+struct TestCommand {
     #[command(flatten)]
-    args: Args,
+    args: HealthcheckArgs,
 }
 
-fn args(line: &[&str]) -> Args {
-    Command::parse_from([&["healthcheck"], line].concat()).args
+fn args(line: &[&str]) -> HealthcheckArgs {
+    TestCommand::parse_from([&["healthcheck"], line].concat()).args
 }
 
-struct Part(Condition);
+struct TestPart(Condition);
 
-impl Report for Part {
+impl Report for TestPart {
     fn condition(&self) -> Condition {
         self.0.clone()
     }
@@ -31,7 +31,7 @@ async fn check_worker(condition: Condition) -> (String, bool) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let listen = SocketAddr::from(([0, 0, 0, 0], listener.local_addr().unwrap().port()));
     let metrics = Arc::new(Metrics::new(Build { version: "1", revision: "r" }).unwrap());
-    let part: Arc<dyn Report> = Arc::new(Part(condition));
+    let part: Arc<dyn Report> = Arc::new(TestPart(condition));
     let shutdown = CancellationToken::new();
     let parts = vec![("broker", part)];
     let server = tokio::spawn(admin::serve(listener, metrics, parts, shutdown.clone()));

@@ -1,4 +1,4 @@
-//! The options of the stand-in.
+//! The options of `revoker mock-endpoint`.
 
 use std::{collections::BTreeMap, io, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -7,15 +7,12 @@ use http::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
-use super::{
-    outage::Outage,
-    script::{Canned, Script},
-};
+use crate::mock_endpoint::{CannedAnswer, MockOutage, Script};
 
 /// The page of `--html`: what a captive portal or a broken gateway shows.
 const HTML: &str = "<!DOCTYPE html><html><body><h1>Mantenimiento</h1></body></html>\n";
 
-/// A scripted stand-in for the revoke endpoint, for demos and tests.
+/// Run a scripted mock of the revoke endpoint, for demos and tests
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -24,95 +21,93 @@ Examples:
   revoker mock-endpoint --outage-after 1000 --outage-for 30s
   curl 'http://127.0.0.1:8088/ledger?summary'
 
-POST on any path is the revoke call. GET /ledger tells what was seen, tokens by fingerprint; GET \
-/healthz answers ok, GET /readyz as a worker does. The same seed treats the same tokens in the same \
-way, in whatever order they come.")]
-pub struct Args {
+POST on any path is the revoke call. GET /ledger shows the counts, tokens by fingerprint. GET \
+/healthz answers ok, GET /readyz as a worker does. With the same seed, the same tokens get the same \
+answers, in any order.")]
+pub(in crate::cli) struct MockEndpointArgs {
     /// Where to listen; port 0 for any
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8088")]
-    pub listen: SocketAddr,
+    pub(super) listen: SocketAddr,
     /// Write the bound address to this file once listening
     #[arg(long, value_name = "PATH")]
-    pub port_file: Option<PathBuf>,
+    pub(super) port_file: Option<PathBuf>,
     /// How long every call takes
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
-    pub latency: Duration,
-    /// Up to how much longer it may take, evenly spread
+    latency: Duration,
+    /// The largest random addition to --latency, evenly distributed
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
-    pub latency_jitter: Duration,
+    latency_jitter: Duration,
     /// The share of calls that take --slow-latency
     #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
-    pub slow_share: f64,
+    slow_share: f64,
     /// How long a slow call takes
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
-    pub slow_latency: Duration,
-    /// The share of tokens that answer 01
+    slow_latency: Duration,
+    /// The share of tokens that are answered 01
     #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
-    pub reject_share: f64,
-    /// Tokens that begin so always answer 01
+    reject_share: f64,
+    /// Answer 01 to every token with this prefix
     #[arg(long, value_name = "TEXT")]
-    pub reject_prefix: Option<String>,
+    reject_prefix: Option<String>,
     /// The share of calls whose connection is reset without an answer, half of them after revoking
     #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
-    pub fault_share: f64,
+    fault_share: f64,
     /// Answer every call with this status and no envelope
     #[arg(long, value_name = "STATUS", value_parser = clap::value_parser!(u16).range(200..=599))]
-    pub status: Option<u16>,
+    status: Option<u16>,
     /// Answer every call with the content of this file
     #[arg(long, value_name = "FILE")]
-    pub body: Option<PathBuf>,
+    body: Option<PathBuf>,
     /// Answer every call with a page of HTML
     #[arg(long, conflicts_with = "body")]
-    pub html: bool,
-    /// Be away in the middle of the work: answer 503 and revoke nothing from so many calls on
+    html: bool,
+    /// After this number of calls, begin an outage: answer 503 and revoke nothing
     #[arg(long, value_name = "CALLS", requires = "outage_for")]
-    pub outage_after: Option<u64>,
-    /// For how long to be away
+    outage_after: Option<u64>,
+    /// The length of the outage
     #[arg(long, value_name = "DURATION", requires = "outage_after", value_parser = humantime::parse_duration)]
-    pub outage_for: Option<Duration>,
+    outage_for: Option<Duration>,
     /// Repeat the token and the client secret in every message
     #[arg(long)]
-    pub echo: bool,
-    /// Answer 429 beyond so many calls at a time
+    echo: bool,
+    /// Answer 429 beyond this number of parallel calls
     #[arg(long, value_name = "N")]
-    pub max_parallel: Option<usize>,
+    max_parallel: Option<usize>,
     /// Send Retry-After with 429 and with --status
     #[arg(long, value_name = "SECONDS")]
-    pub retry_after: Option<u64>,
+    retry_after: Option<u64>,
     /// Answer 00 to the second revocation of a token too; the real endpoint is assumed to answer 01
     #[arg(long)]
-    pub idempotent: bool,
-    /// Welcome this client only (repeatable); a wrong secret answers 01
+    idempotent: bool,
+    /// Accept this client only (repeatable); answer 01 to a wrong secret
     #[arg(long = "client", value_name = "ID=SECRET", value_parser = secret)]
-    pub clients: Vec<SecretString>,
-    /// Where chance begins
+    clients: Vec<SecretString>,
+    /// The seed of the random numbers
     #[arg(long, value_name = "N", default_value = "0")]
-    pub seed: u64,
+    seed: u64,
+    /// Accepted and ignored. Without this field, the global option appears in the help of this command.
+    #[arg(id = "config", long = "config", hide = true)]
+    _config: Vec<PathBuf>,
 }
 
-/// Options that cannot be played.
+/// Options that make no script.
 #[derive(Debug, Error)]
-pub enum ArgsError {
+pub(super) enum MockArgsError {
     /// A client without its secret. The value may be a secret and is not repeated.
     #[error("--client: not of the form ID=SECRET")]
     Client,
     /// The file of `--body`.
-    #[error("--body: {} cannot be read: {source}", path.display())]
-    Body {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
+    #[error("--body: {} cannot be read", .0.display())]
+    Body(PathBuf, #[source] io::Error),
 }
 
-impl Args {
-    /// The script that the options describe. Reads the file of `--body`.
+impl MockEndpointArgs {
+    /// Returns the script that the options describe. Reads the file of `--body`.
     ///
     /// # Errors
     ///
-    /// [`ArgsError`] names the option that is wrong.
-    pub fn script(&self) -> Result<Script, ArgsError> {
+    /// [`MockArgsError`] names the option that is wrong.
+    pub(super) fn script(&self) -> Result<Script, MockArgsError> {
         Ok(Script {
             seed: self.seed,
             latency: self.latency,
@@ -126,7 +121,7 @@ impl Args {
             outage: self
                 .outage_after
                 .zip(self.outage_for)
-                .map(|(after, lasts)| Outage { after, lasts }),
+                .map(|(after, lasts)| MockOutage { after, lasts }),
             echo: self.echo,
             max_parallel: self.max_parallel,
             retry_after: self.retry_after,
@@ -135,11 +130,11 @@ impl Args {
         })
     }
 
-    fn canned(&self) -> Result<Option<Canned>, ArgsError> {
+    fn canned(&self) -> Result<Option<CannedAnswer>, MockArgsError> {
         let (content_type, body) = match &self.body {
             Some(path) => {
                 let body = std::fs::read(path)
-                    .map_err(|source| ArgsError::Body { path: path.clone(), source })?;
+                    .map_err(|source| MockArgsError::Body(path.clone(), source))?;
                 let json = path.extension().is_some_and(|extension| extension == "json");
                 let content_type = if json { "application/json" } else { "text/html" };
                 (content_type, Bytes::from(body))
@@ -149,20 +144,20 @@ impl Args {
             None => return Ok(None),
         };
         let status = self.status.and_then(|status| StatusCode::from_u16(status).ok());
-        Ok(Some(Canned { status: status.unwrap_or(StatusCode::OK), content_type, body }))
+        Ok(Some(CannedAnswer { status: status.unwrap_or(StatusCode::OK), content_type, body }))
     }
 }
 
-fn client(pair: &SecretString) -> Result<(String, SecretString), ArgsError> {
+fn client(pair: &SecretString) -> Result<(String, SecretString), MockArgsError> {
     match pair.expose_secret().split_once('=') {
         Some((id, secret)) if !id.is_empty() && !secret.is_empty() => {
             Ok((id.to_owned(), secret.into()))
         }
-        _ => Err(ArgsError::Client),
+        _ => Err(MockArgsError::Client),
     }
 }
 
-/// Takes anything: clap would repeat what it refuses.
+/// Accepts every value, because clap prints what a parser refuses.
 #[allow(clippy::unnecessary_wraps, reason = "clap's parsers return a result")]
 fn secret(value: &str) -> Result<SecretString, std::convert::Infallible> {
     Ok(value.into())
@@ -178,18 +173,19 @@ fn share(value: &str) -> Result<f64, &'static str> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
+    use clap::{CommandFactory as _, Parser};
 
     use super::*;
+    use crate::cli::Cli;
 
     #[derive(Debug, Parser)]
-    struct Command {
+    struct TestCommand {
         #[command(flatten)]
-        args: Args,
+        args: MockEndpointArgs,
     }
 
-    fn parse(line: &str) -> Result<Args, clap::Error> {
-        Command::try_parse_from(["mock-endpoint"].into_iter().chain(line.split_whitespace()))
+    fn parse(line: &str) -> Result<MockEndpointArgs, clap::Error> {
+        TestCommand::try_parse_from(["mock-endpoint"].into_iter().chain(line.split_whitespace()))
             .map(|command| command.args)
     }
 
@@ -199,6 +195,17 @@ mod tests {
         assert_eq!(args.listen, "127.0.0.1:8088".parse().unwrap());
         let script = Script { slow_latency: Duration::ZERO, ..args.script().unwrap() };
         assert_eq!(format!("{script:?}"), format!("{:?}", Script::default()));
+    }
+
+    #[test]
+    fn the_help_lists_only_options_that_the_command_obeys() {
+        let mut command = Cli::command();
+        command.build();
+        let mock = command.find_subcommand_mut("mock-endpoint").unwrap();
+        let help = mock.render_long_help().to_string();
+        assert!(help.contains("--seed") && !help.contains("--config"), "{help}");
+        let line = ["revoker", "--config", "a", "mock-endpoint", "--config", "b"];
+        assert!(Cli::try_parse_from(line).is_ok(), "the option is accepted all the same");
     }
 
     #[test]
@@ -220,14 +227,14 @@ mod tests {
         );
         assert_eq!(script.canned.as_ref().unwrap().status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!((script.max_parallel, script.retry_after, script.seed), (Some(4), Some(7), 9));
-        let outage = Outage { after: 100, lasts: Duration::from_secs(5) };
+        let outage = MockOutage { after: 100, lasts: Duration::from_secs(5) };
         assert_eq!(script.outage, Some(outage));
-        assert!(script.echo && script.idempotent && script.condemns("bad-1"));
-        assert!(script.welcomes("shop", "a=b") && !script.welcomes("shop", "a"));
+        assert!(script.echo && script.idempotent && script.always_rejects("bad-1"));
+        assert!(script.accepts_client("shop", "a=b") && !script.accepts_client("shop", "a"));
     }
 
     #[test]
-    fn what_cannot_be_played_is_refused_without_repeating_a_secret() {
+    fn a_faulty_option_is_refused_without_repeating_a_secret() {
         for line in [
             "--fault-share 1.1",
             "--reject-share -0.1",

@@ -8,108 +8,79 @@ use std::{
 };
 
 use crate::{
-    cli::client_pauses::endpoint,
-    cli::places::{self, Place, SameFile},
+    cli::{
+        job_file::{self, JobFileArgs},
+        places::{self, CommandFile, SameFile},
+    },
     config::Config,
     flow::RateScope,
-    input::{Column, Columns, Delimiter, Fills, Format, Options},
-    sweep::{self, STDIN},
+    sweep,
+    worker::endpoint_url,
 };
 
-/// What is put behind the input's name for its journal.
+/// The suffix of the journal.
 const JOURNAL: &str = ".journal.ndjson";
 
-/// What is put behind the input's name for the list of failed lines.
+/// The suffix of the list of failed lines.
 const FAILED: &str = ".failed.ndjson";
 
-/// Revokes the tokens of a file, with no broker: a journal stands in place of the queue.
+/// Revoke the tokens of a file without a broker: a journal replaces the queue.
 ///
-/// Reads NDJSON (one JSON object a line), CSV (a header row with `refresh_token`; other columns by the
-/// job's field names) or text (one token a line), gzip or zstd as they are. Verdicts, retries, pauses and
-/// limits are those of `revoker run`.
+/// Reads NDJSON (one JSON object a line), CSV (a header row with a job's field names, at least `refresh_token`) or
+/// text (one token a line). The file may be compressed with gzip or zstd. Verdicts, retries, pauses and limits are
+/// those of `revoker run`.
 ///
-/// FILE.journal.ndjson says what became of each line. Started again, also after a crash, the same command
-/// goes on where it was, and calls no token twice that the journal proves revoked.
+/// FILE.journal.ndjson records the outcome of each line. The same command resumes an
+/// interrupted or crashed sweep. It makes no call for a token that the journal proves revoked.
 #[derive(Debug, clap::Args)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 #[command(after_help = "\
 Examples:
   revoker --config config/production.toml sweep --dry-run leak.csv
-      Checks every line, and says what is left to do; calls nothing, writes nothing.
+      Checks every line and prints what is left to do. Makes no calls, writes nothing.
   revoker --config config/production.toml sweep --client-id shop --report report.json leak.csv
-      Revokes all of them. Interrupted, the same command goes on.
+      Revokes all tokens. After an interruption, the same command resumes.
   revoker --config config/production.toml sweep --retry-failed leak.csv
-      Takes up the failed lines again; leak.csv.failed.ndjson lists them.
+      Retries the failed lines, which leak.csv.failed.ndjson lists.
   revoker sweep --delimiter semicolon --column refresh_token=token export.csv
-      Reads a file with other columns: tokens stand in its column token.
+      Reads a file with other columns: the column token holds the tokens.
   gpg -d leak.txt.gpg | revoker sweep --format text --journal leak.journal.ndjson -
-      Standard input cannot be known again, so an interrupted sweep of it goes on with --force alone.
+      An interrupted sweep of standard input resumes only with --force, because it may not be the same input.
 
-Exit codes: 0 every token is dealt with; 1 interrupted or failed, and the last words say what goes on; \
+Exit codes: 0 every line has ended without a failure; 1 interrupted or failed, and it prints how to resume; \
 2 wrong usage, configuration or file; 3 every line has ended, but some failed or were refused; 4 nothing was \
 revoked for a client whose first answers were all rejections (flow.guard.first_rejections): check its secret \
-and the environment, and the last words say what goes on.")]
-pub struct Args {
-    /// The file to read; - for standard input
-    #[arg(value_name = "FILE|-", default_value = STDIN)]
-    pub file: PathBuf,
+and the environment, and it prints how to resume.")]
+pub struct SweepArgs {
+    #[command(flatten)]
+    pub input: JobFileArgs,
 
-    /// Where the journal is; FILE.journal.ndjson if not given, required for a pipe
+    /// The path of the journal; by default FILE.journal.ndjson, required for a pipe
     #[arg(long, value_name = "PATH")]
     journal: Option<PathBuf>,
 
-    /// What the lines are: ndjson, csv or text; by the file's name if not given, ndjson for standard
-    /// input
-    #[arg(long)]
-    format: Option<Format>,
-
-    /// The column of a CSV file that holds a field, where it has another name: `refresh_token=token`;
-    /// repeat it for more fields
-    #[arg(long, value_name = "FIELD=COLUMN")]
-    column: Vec<Column>,
-
-    /// What divides the columns of a CSV file: comma, semicolon, tab or bar, or the character itself
-    #[arg(long, value_name = "CHARACTER")]
-    delimiter: Option<Delimiter>,
-
-    /// The audience for lines that name none
-    #[arg(long, value_name = "URL")]
-    audience: Option<String>,
-
-    /// The client for lines that name none
-    #[arg(long, value_name = "ID")]
-    client_id: Option<String>,
-
-    /// The user for lines that name none
-    #[arg(long, value_name = "NAME")]
-    username: Option<String>,
-
-    /// When the tokens die by themselves, for lines that do not say: RFC 3339 or Unix seconds
-    #[arg(long, value_name = "TIME")]
-    expires_at: Option<String>,
-
-    /// The most calls a second, in place of flow.rate
+    /// The maximum number of calls a second, instead of flow.rate
     #[arg(long, value_name = "N", value_parser = rate)]
     rate: Option<f64>,
 
-    /// The most calls at a time, in place of flow.concurrency.max
+    /// The maximum number of parallel calls, instead of flow.concurrency.max
     #[arg(long, value_name = "N")]
     concurrency: Option<NonZeroUsize>,
 
-    /// Take up again the lines that failed
+    /// Retry the failed lines
     #[arg(long)]
     retry_failed: bool,
 
-    /// Go on although the input or what decides its meaning has changed: what is known to be revoked is
-    /// not called again
+    /// Resume although the input has changed, or a setting that decides how it is read. Tokens that the journal
+    /// proves revoked are not called again
     #[arg(long)]
     force: bool,
 
-    /// Go on although nothing is revoked: for a list of tokens that are dead already
+    /// Continue although nothing is revoked: for a list of tokens that are already invalid
     #[arg(long)]
     expect_dead: bool,
 
-    /// Check every line and say what is left to do; call nothing, write nothing
+    /// Check every line and print what is left to do; call nothing, write nothing
     #[arg(long)]
     pub dry_run: bool,
 
@@ -117,7 +88,7 @@ pub struct Args {
     #[arg(long, value_name = "ADDRESS")]
     pub admin: Option<SocketAddr>,
 
-    /// Write the report to this file as well, as JSON
+    /// Also write the report to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
 
@@ -126,90 +97,67 @@ pub struct Args {
     pub json: bool,
 }
 
-impl Args {
-    /// Puts the options that have a key of their own into the configuration.
+impl SweepArgs {
+    /// Applies the options that override a configuration key.
     pub fn apply(&self, config: &mut Config) {
         config.flow.rate = self.rate.or(config.flow.rate);
         if self.expect_dead {
             config.flow.pause.first_rejections = 0;
         }
-        // No broker counts a sweep.
+        // Nobody counts the replicas of a sweep.
         config.flow.rate_scope = RateScope::Replica;
         if let Some(concurrency) = self.concurrency {
             config.flow.concurrency_max = concurrency.get();
             config.flow.concurrency_min = config.flow.concurrency_min.min(concurrency.get());
             config.endpoint.max_concurrency = concurrency.get();
-            // As many jobs in flight as keep all permits in use while some wait for a retry.
-            let in_hand = u16::try_from(concurrency.get().saturating_mul(2)).unwrap_or(u16::MAX);
-            config.broker.prefetch = config.broker.prefetch.max(in_hand);
+            // Twice as many jobs in flight keep all permits in use while some jobs back off.
+            let in_flight = u16::try_from(concurrency.get().saturating_mul(2)).unwrap_or(u16::MAX);
+            config.broker.prefetch = config.broker.prefetch.max(in_flight);
         }
     }
 
-    /// The sweep that these options describe.
-    #[must_use]
-    pub fn settings(&self, config: &Config, capacity: usize) -> sweep::Settings {
-        sweep::Settings {
-            input: self.file.clone(),
+    pub fn settings(&self, config: &Config, capacity: usize) -> sweep::SweepSettings {
+        sweep::SweepSettings {
+            input: self.input.file.clone(),
             journal: self.journal(),
-            options: self.options(config),
-            endpoint: endpoint(config),
+            options: self.input.options(config.pipeline.defaults.clone()),
+            endpoint: endpoint_url(config),
             force: self.force,
             retry_failed: self.retry_failed,
             capacity,
         }
     }
 
-    /// Where the journal is; `None` if it has to be said.
-    #[must_use]
+    /// Returns the path of the journal; `None` if the user must name it.
     pub fn journal(&self) -> Option<PathBuf> {
-        let beside = || sweep::is_file(&self.file).then(|| self.beside(JOURNAL));
+        let beside = || sweep::is_file(&self.input.file).then(|| self.beside(JOURNAL));
         self.journal.clone().or_else(beside)
     }
 
-    /// Where failed lines are listed: beside the file, or where that cannot be, and for what is no file,
-    /// beside the journal that was given. The first place that does is taken.
-    #[must_use]
+    /// Returns the possible paths of the list of failed lines, in order of preference: beside the file, then
+    /// beside a journal that was named. A file may be on read-only media.
     pub fn failed_lines(&self) -> Vec<PathBuf> {
-        let beside_file = sweep::is_file(&self.file).then(|| self.beside(FAILED));
+        let beside_file = sweep::is_file(&self.input.file).then(|| self.beside(FAILED));
         let beside_journal = self.journal.as_ref().map(|journal| behind(journal, FAILED));
         beside_file.into_iter().chain(beside_journal).collect()
     }
 
-    /// Checks that nothing is written over the input, and no file is two of those that are written.
-    ///
-    /// # Errors
-    ///
-    /// `SameFile`.
+    /// Checks that no output overwrites the input or another output.
     pub fn check_places(&self) -> Result<(), SameFile> {
         let (journal, failed) = (self.journal(), self.failed_lines());
         let lists = failed.iter().map(|path| ("the list of failed lines", path.as_path()));
-        let places: Vec<Place<'_>> = [("the input", self.file.as_path())]
+        let places: Vec<CommandFile<'_>> = [("the input", self.input.file.as_path())]
             .into_iter()
             .chain(journal.as_deref().map(|path| ("the journal", path)))
             .chain(lists)
             .chain(self.report.as_deref().map(|path| ("the report", path)))
-            .map(|(role, path)| Place { role, path })
+            .map(|(role, path)| CommandFile { role, path })
             .collect();
         places::check(&places)
     }
 
     fn beside(&self, suffix: &str) -> PathBuf {
-        behind(&self.file, suffix)
-    }
-
-    fn options(&self, config: &Config) -> Options {
-        Options {
-            format: self.format,
-            columns: Columns::from(self.column.clone()),
-            delimiter: self.delimiter,
-            fills: Fills {
-                audience: self.audience.clone(),
-                client_id: self.client_id.clone(),
-                username: self.username.clone(),
-                expires_at: self.expires_at.clone(),
-            },
-            defaults: config.pipeline.defaults.clone(),
-        }
+        behind(&self.input.file, suffix)
     }
 }
 
@@ -219,14 +167,11 @@ fn behind(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// The least rate that is one: flow.rate allows no less either.
+/// The least rate, as for flow.rate.
 const LEAST_RATE: f64 = 0.01;
 
 fn rate(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(rate) if (LEAST_RATE..f64::INFINITY).contains(&rate) => Ok(rate),
-        _ => Err("expected a number of calls per second, like 500".to_owned()),
-    }
+    job_file::rate(text, LEAST_RATE, "calls")
 }
 
 #[cfg(test)]
@@ -238,10 +183,10 @@ mod tests {
     #[derive(clap::Parser)]
     struct CommandLine {
         #[command(flatten)]
-        args: Args,
+        args: SweepArgs,
     }
 
-    fn args(arguments: &[&str]) -> Args {
+    fn args(arguments: &[&str]) -> SweepArgs {
         let arguments = std::iter::once(&"sweep").chain(arguments);
         CommandLine::try_parse_from(arguments).unwrap().args
     }
@@ -261,13 +206,5 @@ mod tests {
         assert_eq!(args(&[]).journal(), None, "standard input has no name");
         let piped = args(&["-", "--journal", "j"]);
         assert_eq!(piped.failed_lines(), [beside_journal]);
-    }
-
-    #[test]
-    fn what_is_no_rate_is_refused() {
-        for text in ["0", "-1", "inf", "nan", "fast", ""] {
-            assert!(rate(text).is_err(), "{text}");
-        }
-        assert_eq!(rate("0.5"), Ok(0.5));
     }
 }

@@ -1,21 +1,19 @@
-//! What would be done, and nothing done.
-
-use std::process::ExitCode;
+//! `revoker sweep --dry-run`.
 
 use tokio::task::spawn_blocking;
 
-use super::{Args, EXIT_PARTLY, Failure, print, warn_of_lines};
-use crate::{config::Config, sweep};
+use super::{Exit, SweepArgs, SweepFailure, print};
+use crate::{cli::job_file::warn_of_lines, config::Config, sweep};
 
-/// Surveys input and journal; exits 3 if there are refused lines, as the sweep would.
-pub(super) async fn run(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
+/// Prints a survey of input and journal. Exits with 3 if lines are refused, as the sweep would.
+pub(super) async fn run(args: &SweepArgs, config: &Config) -> Result<Exit, SweepFailure> {
     let settings = args.settings(config, 1);
     let survey = spawn_blocking(move || sweep::survey(&settings)).await??;
     let printed = print(args, &survey);
     warn_of_lines(survey.expiry(), &survey.remarks);
     printed?;
     if let Some(fault) = survey.fault {
-        return Err(Failure::Read(fault));
+        return Err(SweepFailure::Read(fault));
     }
-    Ok(if survey.refused > 0 { ExitCode::from(EXIT_PARTLY) } else { ExitCode::SUCCESS })
+    Ok(if survey.refused > 0 { Exit::Partly } else { Exit::Done })
 }

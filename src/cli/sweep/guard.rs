@@ -1,83 +1,77 @@
-//! What a sweep does where nothing is revoked for a client: it asks whoever sits at the terminal, or ends.
+//! The guard against a wrong secret: if nothing is revoked for a client, it asks at the terminal, or ends the sweep.
 
 use std::{
+    env,
     io::{self, BufRead as _, IsTerminal as _, Write as _},
+    iter,
     sync::Arc,
 };
 
-use tokio::{sync::watch, task::spawn_blocking};
+use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
 
-use super::again::again;
 use crate::{
-    cli::client_pauses::ClientPauses,
+    cli::job_file::resume_command,
     domain::ClientKey,
-    flow::{Cause, Dispatcher},
+    flow::{Dispatcher, PauseCause},
+    input::STDIN,
     sweep,
+    worker::ClientPauses,
 };
 
-/// So many clients are named; the others are counted.
+/// The maximum number of clients in a message.
 const NAMED: usize = 10;
 
-/// Who may write to the terminal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Screen {
-    /// The progress bar.
-    Bar,
-    /// The progress bar should vanish.
-    Clearing,
-    /// The question: the bar has vanished.
-    Question,
-}
-
-/// Watches for clients for which nothing was revoked.
-pub(super) struct Guard {
+pub(super) struct RevocationGuard {
     flow: Arc<Dispatcher>,
     pauses: Arc<ClientPauses>,
-    screen: watch::Sender<Screen>,
     asks: bool,
     is_file: bool,
 }
 
-impl Guard {
-    /// Of a sweep of `input`. It asks where standard input and standard error are a terminal, and the input is
-    /// another.
+impl RevocationGuard {
+    /// It asks if standard input and standard error are a terminal, and the input is another file.
     pub(super) fn new(
         flow: Arc<Dispatcher>,
         pauses: Arc<ClientPauses>,
         input: &std::path::Path,
     ) -> Self {
-        let asks = input != std::path::Path::new(sweep::STDIN)
+        let asks = input != std::path::Path::new(STDIN)
             && io::stdin().is_terminal()
             && io::stderr().is_terminal();
         let is_file = sweep::is_file(input);
-        Self { flow, pauses, screen: watch::Sender::new(Screen::Bar), asks, is_file }
+        Self { flow, pauses, asks, is_file }
     }
 
-    /// Who may write to the terminal.
-    pub(super) const fn screen(&self) -> &watch::Sender<Screen> {
-        &self.screen
-    }
-
-    /// Returns once the sweep should end, because nothing is revoked for a client and nobody said to go on. No call
-    /// starts from then on, nor while the question is open: each could condemn one more.
-    pub(super) async fn until_refused(&self) {
+    /// Waits for a client for which nothing is revoked, unless the sweep stops. From then on no call starts: its
+    /// token could be rejected too.
+    pub(super) async fn unproved_client(&self, stopping: &CancellationToken) -> ClientKey {
         let mut status = self.flow.status();
         loop {
             status.borrow_and_update();
-            if let Some(client) = self.unproved().first() {
+            if !stopping.is_cancelled()
+                && let Some(client) = self.unproved().first()
+            {
                 self.flow.hold(true);
-                if !(self.asks && self.goes_on(*client).await) {
-                    return;
-                }
-                self.flow.lift_guard(*client);
-                self.flow.hold(false);
-            } else if status.changed().await.is_err() {
+                return *client;
+            }
+            if status.changed().await.is_err() {
                 return std::future::pending().await;
             }
         }
     }
 
-    /// The last words of a sweep that ends for this; `None` if it does not.
+    /// Returns whether the sweep continues with a client. If so, calls start again.
+    pub(super) async fn allows(&self, client: ClientKey) -> bool {
+        let goes_on = self.asks && self.goes_on(client).await;
+        if goes_on {
+            self.flow.lift_guard(client);
+            self.flow.hold(false);
+        }
+        goes_on
+    }
+
+    /// Returns the message for a sweep that the guard ended; `None` if it did not.
     pub(super) fn sentence(&self) -> Option<String> {
         let clients = self.unproved();
         let mut names: Vec<String> =
@@ -87,13 +81,13 @@ impl Guard {
             1..=NAMED => {}
             more => names.push(format!("{} more", more - NAMED)),
         }
-        let (goes_on, input) = if self.is_file {
-            (again(&["--retry-failed"]), "")
-        } else {
-            (again(&["--force", "--retry-failed"]), " with the same input")
-        };
+        let options = [("--force", None), ("--retry-failed", None)];
+        let (options, input) =
+            if self.is_file { (&options[1..], "") } else { (&options[..], " with the same input") };
+        let arguments = iter::once("revoker".into()).chain(env::args_os().skip(1));
+        let command = resume_command(arguments, options);
         Some(format!(
-            "{}. Once that is mended, this command{input} takes up what was rejected and goes on: {goes_on} . \
+            "{}. Once that is mended, this command{input} takes up what was rejected and goes on: {command} . \
              Where the tokens are dead already, add --expect-dead.",
             self.claim(&names.join(", "))
         ))
@@ -107,27 +101,21 @@ impl Guard {
         )
     }
 
-    /// The clients that are paused because nothing was revoked for them.
+    /// Returns the clients that are paused because nothing was revoked for them.
     fn unproved(&self) -> Vec<ClientKey> {
         let pauses = self.flow.pauses().into_iter();
-        let unproved = pauses.filter(|pause| pause.pause.cause == Cause::NothingRevoked);
+        let unproved = pauses.filter(|pause| pause.pause.cause == PauseCause::NothingRevoked);
         unproved.map(|pause| pause.client).collect()
     }
 
-    /// Asks whether to go on with a client.
     async fn goes_on(&self, client: ClientKey) -> bool {
-        let mut screen = self.screen.subscribe();
-        self.screen.send_replace(Screen::Clearing);
-        // It fails only without this sender.
-        let _ = screen.wait_for(|screen| *screen == Screen::Question).await;
         let question = format!("{}; go on? [y/N] ", self.claim(&self.pauses.id(client)));
         let answer = spawn_blocking(move || ask(&question)).await;
-        self.screen.send_replace(Screen::Bar);
         matches!(answer, Ok(Ok(answer)) if is_yes(&answer))
     }
 }
 
-/// Prints a question and reads a line. Blocks until it has come.
+/// Prints a question and reads a line. Blocks until the line is complete.
 fn ask(question: &str) -> io::Result<String> {
     let mut stderr = io::stderr();
     stderr.write_all(question.as_bytes())?;

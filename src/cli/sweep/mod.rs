@@ -1,58 +1,54 @@
-//! `revoker sweep`: the engine on a file, with a journal in place of a queue.
+//! `revoker sweep`: revokes the tokens of a file, with a journal in place of a queue.
 
-mod again;
 mod args;
 mod dry_run;
 mod finish;
 mod guard;
+mod progress;
 mod report_file;
-mod running;
 
-use std::{fmt::Display, io, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{fmt::Display, io, path::PathBuf, sync::Arc};
 
 use serde::Serialize;
 use thiserror::Error;
 use tokio::task::{JoinError, spawn_blocking};
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::{
-    EXIT_NOTHING_REVOKED, EXIT_PARTLY, EXIT_USAGE, engine,
-    engine::EngineError,
+    Exit,
+    job_file::warn_of_lines,
     output::{self, OutputError},
     places::SameFile,
-    signals::Endings,
-    with_sources,
 };
 use crate::{
     config::Config,
-    input::{Expired, ReadError, Remarks},
+    domain::ErrorChain,
+    input::ReadError,
     spans::Spans,
     sweep::{
-        self, BeginError, Begun, Calls, Counted, InputFault, LoadError, Report,
-        journal::{RecoverError, WriteError},
+        self, BeginError, Calls, CountedEndpoint, OpenedSweep, SweepReport, journal::RecoverError,
     },
+    worker::{self, RunningSweep, StopSignals, SweepError, WorkerError},
 };
 
-pub use args::Args;
-use finish::Told;
-use guard::Guard;
-use running::Running;
+pub use args::SweepArgs;
+use guard::RevocationGuard;
+use progress::SweepProgress;
 
-/// Why a sweep did not come to its end.
+/// Why a sweep failed.
 #[derive(Debug, Error)]
-enum Failure {
+enum SweepFailure {
     #[error(transparent)]
     Begin(#[from] BeginError),
     #[error(transparent)]
-    Engine(#[from] EngineError),
+    Worker(#[from] WorkerError),
     #[error(transparent)]
-    Load(#[from] LoadError),
+    Sweep(#[from] SweepError),
     #[error("the input")]
     Read(#[source] ReadError),
     #[error(transparent)]
     Places(#[from] SameFile),
-    #[error(transparent)]
-    Write(#[from] WriteError),
     #[error("the journal {}", .0.display())]
     ReadBack(PathBuf, #[source] RecoverError),
     #[error("{} cannot be written", .0.display())]
@@ -61,37 +57,25 @@ enum Failure {
     Print(#[from] OutputError),
     #[error("a part of the sweep failed")]
     Panic(#[from] JoinError),
+    #[error("the calls cannot be timed")]
+    Timing(#[from] hdrhistogram::CreationError),
     #[error("interrupted before the first call")]
     Interrupted,
 }
 
-impl Failure {
-    /// Whether the input cannot be swept to its end as it is: a second run would end at the same place.
-    fn is_of_the_input(&self) -> bool {
-        match self {
-            Self::Load(LoadError::Input(fault)) => match fault {
-                InputFault::Read(error) => error.is_of_the_content(),
-                InputFault::Open(_) | InputFault::Changed => true,
-                _ => false,
-            },
-            _ => false,
-        }
-    }
-
-    /// What can be mended on the command line or in the configuration is wrong usage.
-    fn exit_code(&self) -> ExitCode {
+impl SweepFailure {
+    fn exit_code(&self) -> Exit {
         let usage = match self {
             Self::Begin(begin) => begin.is_usage(),
-            Self::Engine(engine) => engine.exit_code() == EXIT_USAGE,
+            Self::Worker(fault) => fault.is_usage(),
             Self::Places(_) => true,
             _ => false,
         };
-        if usage { ExitCode::from(EXIT_USAGE) } else { ExitCode::FAILURE }
+        Exit::of_failure(usage)
     }
 }
 
-/// Sweeps, or says what would be swept.
-pub async fn run(args: Args, mut config: Config) -> ExitCode {
+pub async fn run(args: SweepArgs, mut config: Config) -> Exit {
     args.apply(&mut config);
     let ended = match args.check_places() {
         Err(fault) => Err(fault.into()),
@@ -104,76 +88,74 @@ pub async fn run(args: Args, mut config: Config) -> ExitCode {
     })
 }
 
-async fn sweep(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
-    let capacity = usize::from(engine::prefetch(config));
+async fn sweep(args: &SweepArgs, config: &Config) -> Result<Exit, SweepFailure> {
+    let capacity = usize::from(worker::prefetch(config));
     let settings = args.settings(config, capacity);
-    let mut endings = Endings::listen().map_err(EngineError::Signals)?;
-    let calls = Arc::<Calls>::default();
+    let mut signals = StopSignals::listen().map_err(WorkerError::Signals)?;
+    let calls = Arc::new(Calls::new()?);
     let counted = Arc::clone(&calls);
-    // Before the journal: a fault of configuration leaves no trace.
-    let engine =
-        engine::assemble(config, Spans::none(), false, |endpoint| Counted::new(endpoint, counted))?;
-    let guard = Arc::new(Guard::new(engine.flow.clone(), engine.client_pauses.clone(), &args.file));
-    let begun = tokio::select! {
-        begun = spawn_blocking(move || sweep::begin(&settings)) => begun??,
-        () = endings.next() => return Err(Failure::Interrupted),
+    // Before the journal: a faulty configuration must not leave one behind.
+    let engine = worker::assemble(config, Spans::none(), false, |endpoint| {
+        CountedEndpoint::new(endpoint, counted)
+    })?;
+    let (flow, pauses) = (Arc::clone(&engine.flow), Arc::clone(&engine.client_pauses));
+    let guard = RevocationGuard::new(Arc::clone(&flow), pauses, &args.input.file);
+    let opened = tokio::select! {
+        opened = spawn_blocking(move || sweep::begin(&settings)) => opened??,
+        () = signals.next() => return Err(SweepFailure::Interrupted),
     };
-    announce(&begun);
-    let running = Running::start(engine, begun, Arc::clone(&guard), args.admin).await?;
-    let Some(ended) = running.until_ended(endings, config.shutdown.grace).await? else {
+    announce(&opened);
+    let (file, counters) = (opened.progress.clone(), Arc::clone(&opened.counters));
+    let progress = SweepProgress { file, counters, flow };
+    let running = RunningSweep::start(engine, opened, args.admin).await?;
+    let stopping = CancellationToken::new();
+    let ended = tokio::select! {
+        ended = running.until_ended(signals, &stopping, config.shutdown.grace) => ended?,
+        never = progress.show(&guard, &stopping) => match never {},
+    };
+    let Some(ended) = ended else {
         warn!(
             "ended at once by a second signal: the same command goes on, and some calls are made twice"
         );
-        return Ok(ExitCode::FAILURE);
+        return Ok(Exit::Failed);
     };
-    let Told { report, faults } = finish::report(args, &ended, &calls).await?;
+    let (report, faults) = finish::report(args, &ended, &calls).await?;
     let printed = print(args, &report);
     warn_of_lines(report.expiry(), &report.this_run.remarks);
-    let faults: Vec<Failure> =
-        faults.into_iter().chain(printed.err()).chain(ended.result.err()).collect();
+    let faults: Vec<SweepFailure> =
+        faults.into_iter().chain(printed.err()).chain(ended.result.err().map(Into::into)).collect();
     faults.iter().for_each(tell);
     let nothing_revoked = guard.sentence();
     if let Some(sentence) = &nothing_revoked {
         error!("{sentence}");
     }
     Ok(match (faults.is_empty(), nothing_revoked) {
-        (false, _) => ExitCode::FAILURE,
-        (true, Some(_)) => ExitCode::from(EXIT_NOTHING_REVOKED),
+        (false, _) => Exit::Failed,
+        (true, Some(_)) => Exit::NothingRevoked,
         (true, None) => exit_code(&report),
     })
 }
 
-fn tell(failure: &Failure) {
-    error!("{}", with_sources(failure));
+fn tell(failure: &SweepFailure) {
+    error!("{}", ErrorChain(failure));
 }
 
-fn announce(begun: &Begun) {
-    if begun.resumed {
-        let counts = begun.tally.counts();
+fn announce(opened: &OpenedSweep) {
+    if opened.resumed {
+        let counts = opened.counters.counts().lines;
         info!(ended = counts.all(), failed = counts.failed(), "going on with the journal");
     }
 }
 
-/// Says it among the logs as well: the report may go to a script, or to a file that nobody reads.
-fn warn_of_lines(expired: Option<Expired>, remarks: &Remarks) {
-    if let Some(expired) = expired {
-        warn!("{expired}");
-    }
-    if let Some(warning) = remarks.warning() {
-        warn!("{warning}");
-    }
-}
-
-/// Prints where results go.
-fn print(args: &Args, result: &(impl Serialize + Display)) -> Result<(), Failure> {
+fn print(args: &SweepArgs, result: &(impl Serialize + Display)) -> Result<(), SweepFailure> {
     let text = if args.json { output::json(result) } else { result.to_string() };
     Ok(output::print(&text)?)
 }
 
-fn exit_code(report: &Report) -> ExitCode {
+fn exit_code(report: &SweepReport) -> Exit {
     match (report.finished, report.lines.failed()) {
-        (false, _) => ExitCode::FAILURE,
-        (true, 0) => ExitCode::SUCCESS,
-        (true, _) => ExitCode::from(EXIT_PARTLY),
+        (false, _) => Exit::Failed,
+        (true, 0) => Exit::Done,
+        (true, _) => Exit::Partly,
     }
 }

@@ -1,4 +1,4 @@
-//! The file that a report is written to.
+//! The report file.
 
 use std::{
     ffi::OsString,
@@ -7,20 +7,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Writes the report, and has it on disk. A file is replaced in one step: whoever reads it meanwhile, or
-/// after a crash, finds the former report or this one, whole.
+/// Writes the report and syncs it. A file is replaced in one step: a reader finds the old report or the new
+/// one, also after a crash.
 ///
-/// # Errors
-///
-/// The system's; a former report is then left as it was, where its folder takes new files.
+/// If this fails, the old report stays, unless the file itself had to be overwritten.
 pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
-    // A link stays a link: the file behind it is replaced.
+    // The target of a symbolic link is replaced, not the link.
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     match fs::metadata(&path) {
-        // A pipe or a device has no disk, and no name of its own.
+        // A pipe or a device cannot be replaced.
         Ok(about) if !about.is_file() => File::create(&path)?.write_all(text.as_bytes()),
         about => match replace(&path, text, about.ok().map(|about| about.permissions())) {
-            // The folder takes no new file, or the file is a mount point: it may still be written itself.
+            // The folder may be read-only, or the file a mount point: the file itself may still be writable.
             Err(error) if takes_no_other(error.kind()) && path.exists() => over(&path, text),
             result => result,
         },
@@ -50,13 +48,13 @@ fn replace(path: &Path, text: &str, permissions: Option<fs::Permissions>) -> io:
         fs::rename(&partial, path)
     })();
     if written.is_err() {
-        // The first fault is the one to tell.
+        // The first error is the one to report.
         let _ = fs::remove_file(&partial);
     }
     written
 }
 
-/// Where the report is until it is whole.
+/// The temporary path of a report that is not complete.
 fn beside(path: &Path) -> io::Result<PathBuf> {
     let name = path.file_name().ok_or_else(|| io::Error::other("it names no file"))?;
     let mut partial = OsString::from(".");

@@ -6,7 +6,7 @@ use super::*;
 use crate::endpoint::SecretSource;
 
 /// Loads a file without any client in the environment.
-fn load_alone(file: &str) -> Result<Config, Faults> {
+fn load_alone(file: &str) -> Result<Config, ConfigFaults> {
     let folder = Folder::new();
     Config::load(&[folder.write("worker.toml", file)], variables(&[]))
 }

@@ -6,7 +6,7 @@ use secrecy::ExposeSecret;
 use tracing::Level;
 
 use super::*;
-use crate::{config::key::Key, flow::RateScope};
+use crate::{config::key::ConfigKey, flow::RateScope};
 
 /// `config/default.toml` with the keys that are commented out put in force.
 fn uncommented() -> String {
@@ -22,15 +22,15 @@ fn uncommented() -> String {
 
 #[test]
 fn every_key_is_documented_and_no_other() {
-    let layer = Layer::defaults(&uncommented());
+    let layer = ConfigLayer::defaults(&uncommented());
     assert_eq!(layer.faults, []);
-    let documented: BTreeSet<Key> = layer.entries.keys().cloned().collect();
-    let mut reader = Reader::new([layer]);
+    let documented: BTreeSet<ConfigKey> = layer.entries.keys().cloned().collect();
+    let mut reader = ConfigReader::new([layer]);
     Config::read(&mut reader, Needs::NONE);
     let known = reader.known();
     // What lies above others is a table, not a setting.
-    let above = |key: &Key| known.iter().any(|other| other != key && other.is_within(key));
-    let known: BTreeSet<Key> = known.iter().filter(|key| !above(key)).cloned().collect();
+    let above = |key: &ConfigKey| known.iter().any(|other| other != key && other.is_within(key));
+    let known: BTreeSet<ConfigKey> = known.iter().filter(|key| !above(key)).cloned().collect();
     assert_eq!(documented, known);
 }
 

@@ -135,12 +135,12 @@ const DURATIONS: [(&str, u64, u64, &str); 15] = [
     ("broker.connect_timeout", 1, 60_000, ""),
     ("broker.confirm_timeout", 1_000, 60_000, ""),
     ("endpoint.connect_timeout", 1, 60_000, "endpoint.timeout = '10m'"),
-    ("endpoint.timeout", 1, IN_HAND, "endpoint.connect_timeout = '1ms'"),
-    ("retry.initial", 1, IN_HAND, "retry.max = '10m'"),
-    ("retry.max", 1, IN_HAND, "retry.initial = '1ms'"),
-    ("retry.hold", 1, IN_HAND, ""),
+    ("endpoint.timeout", 1, IN_FLIGHT, "endpoint.connect_timeout = '1ms'"),
+    ("retry.initial", 1, IN_FLIGHT, "retry.max = '10m'"),
+    ("retry.max", 1, IN_FLIGHT, "retry.initial = '1ms'"),
+    ("retry.hold", 1, IN_FLIGHT, ""),
     ("retry.give_up_after", 1, YEAR, "retry.hold = '1ms'"),
-    ("retry.retry_after_max", 1, IN_HAND, ""),
+    ("retry.retry_after_max", 1, IN_FLIGHT, ""),
     ("flow.pause.probe_initial", 1, YEAR, "flow.pause.probe_max = '1year'"),
     ("flow.pause.probe_max", 1, YEAR, "flow.pause.probe_initial = '1ms'"),
     ("duplicates.remember", 0, YEAR, ""),
@@ -149,7 +149,7 @@ const DURATIONS: [(&str, u64, u64, &str); 15] = [
 ];
 
 /// As long as a job may be in flight.
-const IN_HAND: u64 = 600_000;
+const IN_FLIGHT: u64 = 600_000;
 const YEAR: u64 = 31_557_600_000;
 
 #[test]
@@ -295,8 +295,8 @@ fn presuming_needs_a_key_where_jobs_come_from_a_broker() {
         assert!(Config::load_without_credentials(file, variables(&[])).is_ok());
     }
 }
-/// Kubernetes sets variables for a service called `revoker`, which begin as ours do: one fault for all of
-/// them, which names what has to be set. Others stay what they are, and no value is shown.
+/// Kubernetes sets variables for a service called `revoker`, and these begin as ours do. They are one fault,
+/// which names what has to be set. Other variables keep their faults, and no value is shown.
 #[test]
 fn links_of_kubernetes_are_one_fault_that_names_the_switch() {
     let links = [

@@ -3,14 +3,14 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{invariants::is_secret, key::Key};
+use crate::config::{invariants::is_secret, key::ConfigKey};
 
 /// Every key that a reader knows, as the defaults document them.
-fn keys() -> Vec<Key> {
-    let mut reader = Reader::new([Layer::defaults(DEFAULTS)]);
+fn keys() -> Vec<ConfigKey> {
+    let mut reader = ConfigReader::new([ConfigLayer::defaults(DEFAULTS)]);
     Config::read(&mut reader, Needs::NONE);
-    let keys = reader.known().iter().filter(|key| **key != Key::from("credentials.clients"));
-    keys.cloned().chain([Key::from("credentials.clients.some.client_secret")]).collect()
+    let keys = reader.known().iter().filter(|key| **key != ConfigKey::from("credentials.clients"));
+    keys.cloned().chain([ConfigKey::from("credentials.clients.some.client_secret")]).collect()
 }
 
 /// Shapes that a pasted secret may take around itself.
@@ -51,7 +51,7 @@ proptest! {
             };
             prop_assert!(!shown.contains(&canary), "{file}: {shown}");
 
-            if key.is_within(&Key::from("credentials.clients")) {
+            if key.is_within(&ConfigKey::from("credentials.clients")) {
                 continue;
             }
             let shown = match load_with("", &[(&key.variable(), &value)]) {
@@ -80,7 +80,7 @@ proptest! {
 }
 
 /// Whether a cut has made the canary a key: keys are shown.
-fn canary_keys(faults: &Faults, canary: &str) -> bool {
+fn canary_keys(faults: &ConfigFaults, canary: &str) -> bool {
     faults.iter().any(|fault| fault.key().is_some_and(|key| key.contains(canary)))
 }
 

@@ -1,28 +1,30 @@
-//! When a token dies by itself, by its producer's word.
+//! When a token expires, according to its producer.
 //!
-//! A job whose token has expired ends without a call, so a wrong moment here leaves a live token alone
-//! and reports it as dealt with. What cannot be the expiry of a token that somebody still holds is
-//! therefore no job: a dead letter says what is wrong, and nothing is lost.
+//! A job whose token has expired ends without a call. So a wrong time would leave a live token valid, and
+//! report it as expired. A value that cannot be the expiry of a live token therefore makes the job invalid:
+//! its dead letter says what is wrong.
 
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Number, Value};
 use thiserror::Error;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::InvalidJob;
-use crate::domain::unix_time::{PLAUSIBLE_SECONDS, TimeUnit};
+use crate::domain::{
+    rfc3339::parse_rfc3339,
+    unix_time::{PLAUSIBLE_SECONDS, TimeUnit},
+};
 
-/// Why the field `expires_at` is no moment at which a token expires.
+/// Why the field `expires_at` is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ExpiryFault {
-    /// "Never" at some servers, and a value that nobody set at others.
+    /// "Never" for some servers, an unset value for others.
     #[error("is 0, which is no moment; leave it out for a token that does not expire")]
     Zero,
     /// -1 for "never", or a zero date that was turned into a number.
     #[error("is negative, which is no moment; leave it out for a token that does not expire")]
     Negative,
-    /// A number that is too small for a moment: how long the token lives, mostly.
+    /// A number that is too small for a point in time: mostly the token's lifetime.
     #[error(
         "is a number of seconds before the year 2000, perhaps a lifetime; write the moment of expiry \
          in Unix seconds"
@@ -48,7 +50,7 @@ pub enum ExpiryFault {
     NotATime,
 }
 
-/// The moment that the field names; `null` counts as left out.
+/// The time in the field; `null` counts as absent.
 pub(super) fn read(value: &Value) -> Result<Option<SystemTime>, InvalidJob> {
     let moment = match value {
         Value::Null => return Ok(None),
@@ -60,13 +62,13 @@ pub(super) fn read(value: &Value) -> Result<Option<SystemTime>, InvalidJob> {
 }
 
 fn date(text: &str) -> Result<SystemTime, ExpiryFault> {
-    let Ok(date) = OffsetDateTime::parse(text, &Rfc3339) else {
+    let Some(moment) = parse_rfc3339(text) else {
         let number = serde_json::from_str::<Number>(text.trim());
         return Err(number.map_or(ExpiryFault::NotATime, |_| ExpiryFault::Quoted));
     };
-    // The form has no year beyond 9999, so a date is never too late.
-    match u64::try_from(date.unix_timestamp()) {
-        Ok(seconds) if seconds >= *PLAUSIBLE_SECONDS.start() => Ok(SystemTime::from(date)),
+    // The format has no year beyond 9999, so a date is never too late.
+    match moment.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) if since.as_secs() >= *PLAUSIBLE_SECONDS.start() => Ok(moment),
         _ => Err(ExpiryFault::EarlyDate),
     }
 }
@@ -78,7 +80,7 @@ fn seconds(number: &Number) -> Result<SystemTime, ExpiryFault> {
         _ if seconds < 0.0 => Err(ExpiryFault::Negative),
         _ if seconds == 0.0 => Err(ExpiryFault::Zero),
         _ if whole < *PLAUSIBLE_SECONDS.start() => Err(ExpiryFault::Lifetime),
-        // What is too large for the type is cut off at its end, which is a plausible number.
+        // A number that is too large for the type becomes its maximum, which would be a plausible number.
         u64::MAX => Err(ExpiryFault::TooLate),
         _ => match TimeUnit::of(whole) {
             Some(TimeUnit::Seconds) => {
@@ -90,7 +92,7 @@ fn seconds(number: &Number) -> Result<SystemTime, ExpiryFault> {
     }
 }
 
-/// The whole part of a number, within the range of its type.
+/// The whole part of a number, clamped to the range of the type.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

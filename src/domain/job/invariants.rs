@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::LazyLock};
 
 use super::*;
-use crate::domain::{Arrival, History, JobId, Lane, TimeUnit};
+use crate::domain::{History, JobId, Lane, MessageMetadata, TimeUnit, to_hex};
 
 /// Every text that a fault can have, its digits left out: lengths and places are all that a fault takes
 /// from a body.
@@ -78,7 +78,7 @@ fn hold_of_fault(fault: InvalidJob, body: &[u8]) {
 /// The id of what is no job is shown as a fingerprint, whatever it is.
 fn hold_of_id(body: &[u8]) {
     let Some(Ok(id)) = body.get(..12).map(std::str::from_utf8) else { return };
-    let shown = JobId::of_invalid(&arrival(id));
+    let shown = JobId::of_invalid(&metadata(id));
     assert_eq!(shown.as_str(), Fingerprint::of(id).to_string());
 }
 
@@ -89,10 +89,10 @@ fn hold_of_job(job: &Job, body: &[u8], defaults: &JobDefaults) {
     assert!((1..=MAX_TEXT_CHARS).contains(&token.chars().count()));
     assert_eq!(job.fingerprint, Fingerprint::of(token));
     assert_eq!(format!("{job:?}"), format!("Job {{ fingerprint: {}, .. }}", job.fingerprint));
-    let in_hex = token.bytes().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
+    let in_hex = to_hex(token.as_bytes());
     let encoded = (token.len() >= 4).then_some(in_hex);
     for id in [token.to_owned(), format!("logout of {token}")].into_iter().chain(encoded) {
-        assert_eq!(JobId::of(&arrival(&id), job).as_str(), job.fingerprint.to_string());
+        assert_eq!(JobId::of(&metadata(&id), job).as_str(), job.fingerprint.to_string());
     }
     // The other reader refuses more: what is skipped here may be no value there.
     let Ok(json) = serde_json::from_slice::<Value>(body) else { return };
@@ -122,8 +122,8 @@ fn hold_of_copy(job: &Job, defaults: &JobDefaults) {
     }
 }
 
-fn arrival(message_id: &str) -> Arrival {
-    Arrival {
+fn metadata(message_id: &str) -> MessageMetadata {
+    MessageMetadata {
         lane: Lane::Bulk,
         message_id: Some(message_id.to_owned()),
         published_at: None,

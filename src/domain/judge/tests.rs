@@ -21,8 +21,8 @@ fn policy(presume: bool) -> Policy {
     }
 }
 
-fn around() -> Circumstances {
-    Circumstances {
+fn context() -> AttemptContext {
+    AttemptContext {
         now: SystemTime::UNIX_EPOCH + 1000 * MINUTE,
         failing_for: Duration::ZERO,
         others_answered: true,
@@ -42,28 +42,29 @@ fn history(ambiguity: Option<Ambiguity>) -> History {
     History { attempts: 1, ambiguity, ..History::default() }
 }
 
-fn dead(judgement: Judgement) -> DeadLetter {
-    match judgement {
-        Judgement::Finish(Outcome::DeadLettered(letter)) => letter,
+fn dead(decision: Decision) -> DeadLetter {
+    match decision {
+        Decision::Finish(Outcome::DeadLettered(letter)) => letter,
         other => panic!("not a dead letter: {other:?}"),
     }
 }
 
 #[test]
 fn a_success_finishes_the_job() {
-    let judged = judge(Verdict::Revoked, &mut history(None), &policy(false), around());
-    assert_eq!(judged, Judgement::Finish(Outcome::Done(Ending::Revoked)));
+    let judged = judge(Verdict::Revoked, &mut history(None), &policy(false), context());
+    assert_eq!(judged, Decision::Finish(Outcome::Done(Completion::Revoked)));
 }
 
 #[test]
 fn a_rejection_is_dead_lettered_and_says_what_the_endpoint_said() {
-    let letter = dead(judge(rejection(), &mut history(None), &policy(true), around()));
+    let mut history = history(None);
+    let letter = dead(judge(rejection(), &mut history, &policy(true), context()));
     assert_eq!(letter.reason, Reason::Rejected);
     assert_eq!(letter.detail, "the endpoint answered 01: no existe");
     assert_eq!(letter.code.as_deref(), Some("01"));
     assert_eq!(letter.http_status, Some(200));
-    assert_eq!(letter.history.last_error, Some(ResultLabel::Rejected));
-    assert_eq!(letter.history.first_failed_at, Some(around().now));
+    assert_eq!(history.last_error, Some(ResultLabel::Rejected));
+    assert_eq!(history.first_failed_at, Some(context().now));
 }
 
 #[test]
@@ -76,10 +77,12 @@ fn a_rejection_after_ambiguity_is_presumed_revoked_only_by_choice_and_only_after
         (Ambiguity::Redelivered, true, Some(Reason::RejectedAfterAmbiguity)),
     ];
     for (ambiguity, presume, expected) in cases {
-        let judged = judge(rejection(), &mut history(Some(ambiguity)), &policy(presume), around());
+        let judged = judge(rejection(), &mut history(Some(ambiguity)), &policy(presume), context());
         match expected {
             Some(reason) => assert_eq!(dead(judged).reason, reason, "{ambiguity:?} {presume}"),
-            None => assert_eq!(judged, Judgement::Finish(Outcome::Done(Ending::PresumedRevoked))),
+            None => {
+                assert_eq!(judged, Decision::Finish(Outcome::Done(Completion::PresumedRevoked)));
+            }
         }
     }
 }
@@ -92,15 +95,15 @@ fn a_failure_waits_as_long_as_the_server_asks_within_bounds() {
             ambiguous: false,
             http_status: Some(429),
             retry_after,
-            blame: Blame::Weather,
+            blame: Blame::Transport,
         })
     };
     for (asked, at_least) in
         [(None, Duration::ZERO), (Some(MINUTE), MINUTE), (Some(1440 * MINUTE), 5 * MINUTE)]
     {
         let mut history = history(None);
-        let judged = judge(failure(asked), &mut history, &policy(false), around());
-        assert_eq!(judged, Judgement::Wait { at_least });
+        let judged = judge(failure(asked), &mut history, &policy(false), context());
+        assert_eq!(judged, Decision::Wait { at_least });
         assert_eq!(history.last_error, Some(ResultLabel::Http429));
         assert_eq!(history.ambiguity, None);
     }
@@ -109,16 +112,16 @@ fn a_failure_waits_as_long_as_the_server_asks_within_bounds() {
 #[test]
 fn a_job_that_fails_past_the_hold_is_parked_with_its_history() {
     let mut history = history(None);
-    let around = Circumstances { failing_for: MINUTE, ..around() };
+    let context = AttemptContext { failing_for: MINUTE, ..context() };
     let failure = Failure::unanswered(ResultLabel::Timeout, true);
-    let Judgement::Finish(Outcome::Parked(parking)) =
-        judge(Verdict::Transient(failure), &mut history, &policy(false), around)
+    let Decision::Finish(Outcome::Parked(delay)) =
+        judge(Verdict::Transient(failure), &mut history, &policy(false), context)
     else {
         panic!("not parked");
     };
-    assert_eq!(parking.delay, Duration::from_secs(10));
-    assert_eq!(parking.history.stays, 1);
-    assert_eq!(parking.history.ambiguity, Some(Ambiguity::Attempt));
+    assert_eq!(delay, Duration::from_secs(10));
+    assert_eq!(history.stays, 1);
+    assert_eq!(history.ambiguity, Some(Ambiguity::Attempt));
 }
 
 #[test]
@@ -130,11 +133,11 @@ fn a_job_is_given_up_only_while_others_are_answered() {
         ..History::default()
     };
     let failure = Verdict::Transient(Failure::unanswered(ResultLabel::Connect, false));
-    let letter = dead(judge(failure.clone(), &mut old.clone(), &policy(false), around()));
+    let letter = dead(judge(failure.clone(), &mut old.clone(), &policy(false), context()));
     assert_eq!(letter.reason, Reason::Exhausted);
-    let weather = Circumstances { others_answered: false, ..around() };
+    let alone = AttemptContext { others_answered: false, ..context() };
     assert!(matches!(
-        judge(failure, &mut old.clone(), &policy(false), weather),
-        Judgement::Finish(Outcome::Parked(_))
+        judge(failure, &mut old.clone(), &policy(false), alone),
+        Decision::Finish(Outcome::Parked(_))
     ));
 }

@@ -1,7 +1,5 @@
 //! The forms in which an echo may show a secret.
 
-use std::fmt::Write as _;
-
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use url::form_urlencoded;
 
@@ -9,30 +7,31 @@ use super::{
     reading::{Glyph, bare, of_a_secret},
     runs::hashes,
 };
+use crate::domain::hex::to_hex;
 
-/// So many characters in a row of an encoded form tell something of the secret.
+/// This many characters in a row of an encoded form reveal something of the secret.
 const RUN: usize = 8;
 
-/// An encoded form shorter than this is found in texts that have nothing to do with it.
+/// A shorter encoded form would also occur in unrelated texts.
 const LEAST: usize = 6;
 
-/// Bytes that share one group of base64: how a secret reads there depends on where in a group it begins.
+/// The bytes in one group of base64. The encoding of a secret depends on its position in a group.
 const GROUP: usize = 3;
 
-/// So many letters and digits in a row tell something whatever they are. It is longer than two ordinary words.
+/// This many letters and digits in a row always reveal something: more than two ordinary words.
 const LONG_RUN: usize = 16;
 
 /// One form of a secret.
 pub(super) struct Form {
-    /// Whether its letters and digits are all there is.
+    /// Whether it has only letters and digits.
     pub(super) is_bare: bool,
     /// Its characters.
     pub(super) characters: Vec<char>,
-    /// So many of them in a row tell something.
+    /// This many of them in a row reveal something.
     pub(super) run: usize,
-    /// A hash of each such row, in order.
+    /// The hash of each such run, in order.
     pub(super) hashes: Vec<u64>,
-    /// Which rows count; all of them where it is empty.
+    /// Which runs count; all of them if this is empty.
     counts: Vec<bool>,
 }
 
@@ -42,7 +41,7 @@ impl Form {
         Self { is_bare, characters, run, hashes, counts: Vec::new() }
     }
 
-    /// Whether the row at this place in the order counts.
+    /// Whether the run with this index counts.
     pub(super) fn counts(&self, nth: usize) -> bool {
         self.counts.get(nth).is_none_or(|counts| *counts)
     }
@@ -52,7 +51,7 @@ impl Form {
         Self::new(false, characters, run)
     }
 
-    /// `None` for one that is too short to be told from anything else.
+    /// `None` if it is too short to be distinguished from unrelated text.
     fn encoded(encoded: &str) -> Option<Self> {
         let characters: Vec<char> = encoded
             .chars()
@@ -64,10 +63,10 @@ impl Form {
     }
 }
 
-/// The letters and digits of a secret, whatever stands between them in a text: blanks, hyphens, line breaks.
+/// The letters and digits of a secret, with anything between them in a text: blanks, hyphens, line breaks.
 ///
-/// Prose has no punctuation then either, so a short row counts only where no words read like it: with a digit,
-/// or with a small letter before a capital.
+/// Prose loses its punctuation as well. So a short run counts only if it cannot be words: it has a digit, or a
+/// small letter before a capital.
 fn spread(secret: &str, glyphs: &[Glyph], most: usize) -> impl Iterator<Item = Form> {
     let glyphs = bare(glyphs);
     let characters: Vec<char> = glyphs.iter().map(|glyph| glyph.c).collect();
@@ -88,17 +87,17 @@ fn spread(secret: &str, glyphs: &[Glyph], most: usize) -> impl Iterator<Item = F
     short.into_iter().chain(long)
 }
 
-/// So many characters in a row tell something of a secret of that length: half of a short one.
+/// How many characters in a row reveal something of a secret of that length: half of a short one.
 fn plain_run(length: usize, most: usize) -> usize {
     const SHORT: usize = 4;
     if length <= SHORT { length } else { length.div_ceil(2).clamp(SHORT, most) }
 }
 
-/// Every form of a secret. `most` characters of a plain one in a row always tell something.
+/// Every form of a secret. `most` characters in a row of a plain form always reveal something.
 ///
-/// Plain, with and without its punctuation, and as it is read if it holds what looks like an escape; in hex, in base64 of either alphabet and wherever it begins in a
-/// longer text, and as a list of decimal bytes. These encodings also of the secret as a URL's form or as a
-/// JSON string would have it, which is how it goes into basic authentication, or into a call.
+/// The forms are: plain, with and without punctuation and escapes; hex; base64 of either alphabet at every
+/// position of a group; decimal bytes. Hex and base64 are also computed of the secret as encoded in a URL form
+/// (basic authentication) or in a JSON string (a call).
 pub(super) fn of(secret: &str, most: usize) -> Vec<Form> {
     let trimmed = Some(secret.trim()).filter(|trimmed| *trimmed != secret);
     let mut forms = Vec::new();
@@ -114,27 +113,19 @@ pub(super) fn of(secret: &str, most: usize) -> Vec<Form> {
     let escaped = [Some(in_a_form.as_str()), in_json].into_iter().flatten();
     for text in [secret].into_iter().chain(escaped.filter(|text| *text != secret)) {
         let bytes = text.as_bytes();
-        forms.extend(Form::encoded(&hex(bytes)));
+        forms.extend(Form::encoded(&to_hex(bytes)));
         forms.extend((0..GROUP).filter_map(|at| Form::encoded(&base64_inside(bytes, at))));
     }
     forms.extend(Form::encoded(&decimal(secret.as_bytes())));
     forms
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut hex, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
-}
-
 fn decimal(bytes: &[u8]) -> String {
     bytes.iter().map(u8::to_string).collect()
 }
 
-/// The characters of a base64 text that `bytes` alone determine where they begin `at` bytes past a
-/// multiple of three.
+/// The characters of a base64 text that `bytes` alone determine, if they begin `at` bytes after a multiple of
+/// three.
 fn base64_inside(bytes: &[u8], at: usize) -> String {
     const BITS: usize = 6;
     let behind = [&[0; GROUP][..at], bytes].concat();

@@ -1,4 +1,4 @@
-//! A text as its readers see it: without escapes, decoded, and whatever the case of its letters.
+//! The readings of a text: without escapes, decoded, and with all letters in one case.
 
 mod bytes;
 mod decoded;
@@ -7,7 +7,7 @@ mod marks;
 
 use escapes::Family;
 
-/// One character as it is read, and the bytes of the text that it stands for.
+/// One character of a reading, and the bytes of the text that it stands for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Glyph {
     pub(super) c: char,
@@ -15,25 +15,25 @@ pub(super) struct Glyph {
     pub(super) to: usize,
 }
 
-/// Escapes within escapes are undone so many times. A secret is read in the same way, so the bound is a
-/// bound on work alone.
+/// How many levels of nested escapes are undone. A secret is read in the same way, so this bounds only the
+/// work.
 const MOST_ROUNDS: usize = 8;
 
-/// Escapes of one family or of all of them, undone until none is left.
+/// The families of escapes: each one alone, and all together.
 const FAMILIES: [&[Family]; 5] =
     [&[Family::Percent], &[Family::Backslash], &[Family::Entity], &[Family::Quoted], &Family::ALL];
 
-/// A text, read in one way, with all letters in one case.
+/// One reading of a text, with all letters in one case.
 pub(super) struct Reading {
-    /// Whether only its letters and digits are left.
+    /// Whether it has only letters and digits.
     pub(super) is_bare: bool,
     pub(super) glyphs: Vec<Glyph>,
 }
 
-/// Every way to read a text. A decoded text is left out where it cannot hold a run of `shortest` characters.
+/// Every reading of a text. A decoded text that cannot hold a run of `shortest` characters is left out.
 ///
-/// Plain ones first: as it stands, without escapes, without tags. Then letters and digits alone, because
-/// encodings and echoes differ in their punctuation and in their line breaks. Then what it is decoded to.
+/// First the plain readings: as it is, without escapes, without tags. Then letters and digits alone, because
+/// encodings and echoes differ in punctuation and line breaks. Then the decoded texts.
 pub(super) fn ways_to_read(text: &str, shortest: usize) -> impl Iterator<Item = Reading> {
     let readings = readings(text);
     let last = readings.last().cloned().unwrap_or_default();
@@ -61,16 +61,16 @@ pub(super) fn ways_to_read(text: &str, shortest: usize) -> impl Iterator<Item = 
     plain.chain(bare_ones).chain(decoded)
 }
 
-/// The readings of a secret that differ most: as it stands, and with all that looks like an escape undone.
-/// Between them lie readings of a text that was escaped less often.
+/// The two readings of a secret that differ most: as it is, and with everything undone that looks like an
+/// escape.
 pub(super) fn of_a_secret(secret: &str) -> impl Iterator<Item = Vec<Glyph>> {
     let mut readings = readings(secret);
     let last = if readings.len() > 1 { readings.pop() } else { None };
     readings.into_iter().take(1).chain(last).map(|glyphs| fold(&glyphs))
 }
 
-/// A text as it stands, then with escapes undone. Each round is a reading of its own, and so is each family of
-/// escapes, for what looks like an escape may be a part of a secret. The last one has none left.
+/// A text as it is, then with escapes undone. Each round and each family of escapes gives one reading, because
+/// a part of a secret may look like an escape. The last reading has no escapes left.
 fn readings(text: &str) -> Vec<Vec<Glyph>> {
     let glyphs: Vec<Glyph> =
         text.char_indices().map(|(at, c)| Glyph { c, from: at, to: at + c.len_utf8() }).collect();
@@ -94,8 +94,8 @@ pub(super) fn bare(glyphs: &[Glyph]) -> Vec<Glyph> {
     glyphs.iter().filter(|glyph| glyph.c.is_alphanumeric()).copied().collect()
 }
 
-/// All letters in one case, and without characters that nobody sees. By way of the upper case: `ß` becomes
-/// `SS` there, and never comes back.
+/// All letters in lower case, without invisible characters. The way leads through upper case, because `ß`
+/// becomes `SS` there.
 fn fold(glyphs: &[Glyph]) -> Vec<Glyph> {
     let mut folded = Vec::with_capacity(glyphs.len());
     for glyph in glyphs.iter().filter(|glyph| !is_invisible(glyph.c)) {

@@ -1,16 +1,16 @@
-//! Which runs of characters a text shares with a form of a secret.
+//! Finds the runs of characters that a text shares with a form of a secret.
 
 use std::ops::ControlFlow;
 
 use super::{forms::Form, reading::Glyph};
 
-/// The factor of the hashes: large and odd, so that characters that differ little spread.
+/// The factor of the hashes. It is large and odd, so that similar characters spread.
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Bits of the filter in front of the look-up; a power of two.
+/// The bits of the filter before the lookup; a power of two.
 const FILTER_BITS: usize = 4096;
 
-/// A hash of each `run` characters in a row, in order.
+/// The hash of each `run` characters in a row, in order.
 pub(super) fn hashes(characters: impl Iterator<Item = char> + Clone, run: usize) -> Vec<u64> {
     let run_length = u32::try_from(run).unwrap_or(u32::MAX);
     let leaving_factor = FACTOR.wrapping_pow(run_length);
@@ -31,22 +31,22 @@ pub(super) fn hashes(characters: impl Iterator<Item = char> + Clone, run: usize)
     hashes
 }
 
-/// A text, read in one way.
+/// One reading of a text, with its hashed runs.
 pub(super) struct Runs {
     glyphs: Vec<Glyph>,
-    /// By the length of the runs.
-    tables: Vec<(usize, Table)>,
+    /// One table for each length of runs.
+    tables: Vec<(usize, RunTable)>,
 }
 
 /// All runs of one length.
-struct Table {
-    /// Which hashes there may be: most that are looked up are not there.
+struct RunTable {
+    /// A filter of the hashes: most lookups fail.
     filter: [u64; FILTER_BITS / 64],
-    /// Hashes with their places, in the order of the hashes.
+    /// The hashes with their positions, sorted.
     places: Vec<(u64, usize)>,
 }
 
-impl Table {
+impl RunTable {
     fn new(glyphs: &[Glyph], run: usize) -> Self {
         let mut filter = [0; FILTER_BITS / 64];
         let hashes = hashes(glyphs.iter().map(|glyph| glyph.c), run);
@@ -59,7 +59,7 @@ impl Table {
         Self { filter, places }
     }
 
-    /// Where a run with this hash may begin: indexes into `places`.
+    /// The indexes into `places` of runs with this hash.
     fn candidates(&self, hash: u64) -> std::ops::Range<usize> {
         let bit = filter_bit(hash);
         if self.filter[bit / 64] >> (bit % 64) & 1 == 0 {
@@ -81,7 +81,7 @@ impl Runs {
         Self { glyphs, tables: Vec::new() }
     }
 
-    /// Tells the place, in bytes of the text, of each run that it shares with a form.
+    /// Calls `tell` with the byte range of each run that the text shares with a form.
     pub(super) fn search(
         &mut self,
         form: &Form,
@@ -93,7 +93,7 @@ impl Runs {
         let nth = self.table(form.run);
         let Self { glyphs, tables } = self;
         let table = &tables[nth].1;
-        // A run that repeats itself in both, as in "aaaa", is told once.
+        // A run that repeats in both, as in "aaaa", is reported once.
         let mut told = vec![false; table.places.len()];
         let rows = form.hashes.iter().zip(form.characters.windows(form.run)).enumerate();
         for (_, (hash, characters)) in rows.filter(|(nth, _)| form.counts(*nth)) {
@@ -116,7 +116,7 @@ impl Runs {
         if let Some(nth) = self.tables.iter().position(|(length, _)| *length == run) {
             return nth;
         }
-        self.tables.push((run, Table::new(&self.glyphs, run)));
+        self.tables.push((run, RunTable::new(&self.glyphs, run)));
         self.tables.len() - 1
     }
 }

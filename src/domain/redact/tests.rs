@@ -230,6 +230,14 @@ fn any_token() -> impl Strategy<Value = String> {
     ]
 }
 
+/// A control character is shown as a blank, which may complete a secret.
+#[test]
+fn a_secret_with_a_blank_is_redacted_where_a_control_character_stands_for_it() {
+    for (secret, text) in [("a b", "-a\0b-"), (" ", "-\u{85}-")] {
+        assert_eq!(clean(&[secret], text), "-[redacted]-");
+    }
+}
+
 proptest! {
     #[test]
     fn no_cut_of_an_escaped_secret_is_left(

@@ -12,8 +12,8 @@ use super::{
 /// What the call sent, and an answer may echo.
 pub const SECRETS: [&str; 2] = ["canary-token", "canary-secret"];
 
-/// Judges an answer: its status in the first line, and how its body came if it is not whole; then its
-/// headers, an empty line, the body.
+/// Judges an answer. The first line has its status, and how its body ended if it is not complete. Then come
+/// its headers, an empty line and the body.
 pub fn hold(answer: &[u8]) {
     let split = answer.windows(2).position(|pair| pair == b"\n\n");
     let (head, body) = split.map_or((answer, &b""[..]), |at| (&answer[..at], &answer[at + 2..]));
@@ -22,11 +22,11 @@ pub fn hold(answer: &[u8]) {
     let mut first = lines.next().unwrap_or_default().split(' ');
     let status = first.next().and_then(|status| StatusCode::from_bytes(status.as_bytes()).ok());
     let came = match first.next() {
-        Some("unread") => Body::Unread,
-        Some("too-large") => Body::TooLarge,
-        Some("timeout") => Body::Broken(Breakage::Timeout),
-        Some("reset") => Body::Broken(Breakage::Reset),
-        _ => Body::Whole(body),
+        Some("unread") => ResponseBody::Unread,
+        Some("too-large") => ResponseBody::TooLarge,
+        Some("timeout") => ResponseBody::Broken(Breakage::Timeout),
+        Some("reset") => ResponseBody::Broken(Breakage::Reset),
+        _ => ResponseBody::Whole(body),
     };
     let mut headers = HeaderMap::new();
     for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
@@ -35,18 +35,18 @@ pub fn hold(answer: &[u8]) {
             headers.append(name, value);
         }
     }
-    let answer = Answer { status: status.unwrap_or_default(), headers: &headers, body: came };
+    let answer = HttpResponse { status: status.unwrap_or_default(), headers: &headers, body: came };
     hold_of(&answer);
-    if matches!(came, Body::Whole(_)) {
+    if matches!(came, ResponseBody::Whole(_)) {
         hold_of_rewritten(&answer, body);
     }
 }
 
 /// The verdict claims no more than the answer says.
-fn hold_of(answer: &Answer<'_>) {
+fn hold_of(answer: &HttpResponse<'_>) {
     let (says, may_say): (Word, fn(Word, Word) -> bool) = match answer.body {
         // Where the other reader cannot read, it is no witness.
-        Body::Whole(body) => match word(body) {
+        ResponseBody::Whole(body) => match word(body) {
             Some(word) => (word, |word, wanted| word == wanted),
             None => (Word::Nothing, |_, _| true),
         },
@@ -66,8 +66,8 @@ fn hold_of(answer: &Answer<'_>) {
         }
         Verdict::Transient(failure) => {
             hold_of_failure(&failure, answer.status);
-            let own_trouble = failure.blame == Blame::Job;
-            assert!(!own_trouble || may_say(says, Word::Refusal), "blamed without its own word");
+            let job_fault = failure.blame == Blame::Job;
+            assert!(!job_fault || may_say(says, Word::Refusal), "blamed without its own word");
         }
     }
 }
@@ -78,7 +78,7 @@ fn hold_of_message(message: &str) {
     assert!(!message.chars().any(char::is_control), "{message}");
     let shown = message.to_lowercase();
     for secret in SECRETS {
-        let hex = secret.bytes().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
+        let hex = crate::domain::to_hex(secret.as_bytes());
         for form in [secret, &secret[..8], &secret[4..], &hex, &hex[6..]] {
             assert!(!shown.contains(form), "{message} shows {form}");
         }
@@ -100,15 +100,15 @@ fn hold_of_failure(failure: &Failure, status: StatusCode) {
     assert_eq!(failure.ambiguous, ambiguous);
     assert_eq!(failure.http_status, Some(status.as_u16()));
     assert!(failure.retry_after.is_none() || matches!(status.as_u16(), 429 | 503));
-    assert!(failure.blame == Blame::Weather || status.is_server_error());
+    assert!(failure.blame == Blame::Transport || status.is_server_error());
 }
 
 /// Written anew, with no key twice and nothing that readers disagree on, the verdict says exactly what
 /// the answer says.
-fn hold_of_rewritten(answer: &Answer<'_>, body: &[u8]) {
+fn hold_of_rewritten(answer: &HttpResponse<'_>, body: &[u8]) {
     let Ok(json) = serde_json::from_slice::<Value>(body) else { return };
     let body = json.to_string();
-    let answer = Answer { body: Body::Whole(body.as_bytes()), ..*answer };
+    let answer = HttpResponse { body: ResponseBody::Whole(body.as_bytes()), ..*answer };
     hold_of(&answer);
     let label = judge(&answer).label();
     let spoken = !speaks_for_itself(answer.status);
@@ -122,7 +122,7 @@ fn hold_of_rewritten(answer: &Answer<'_>, body: &[u8]) {
     assert!(expected.map_or(!own_word, |expected| label == expected), "{label} of {body}");
 }
 
-/// Whether a status is weather whatever its body says.
+/// Whether a status is a transport failure whatever its body says.
 fn speaks_for_itself(status: StatusCode) -> bool {
     matches!(status.as_u16(), 300..=399 | 408 | 429 | 500..=599)
 }
@@ -156,8 +156,8 @@ pub fn proves(body: &str) -> bool {
     word(body.as_bytes()) == Some(Word::Success)
 }
 
-fn judge(answer: &Answer<'_>) -> Verdict {
+fn judge(answer: &HttpResponse<'_>) -> Verdict {
     let secrets = SECRETS.map(SecretString::from);
     let redactor = Redactor::new(&secrets);
-    classify(answer, &Terms { locale: "es_PE", redactor, now: SystemTime::UNIX_EPOCH })
+    classify(answer, &ClassifyContext { locale: "es_PE", redactor, now: SystemTime::UNIX_EPOCH })
 }

@@ -13,30 +13,35 @@ const OK: &str = r#"{"action":"revoke","success":true,"revoke":{"meta":{"status"
 const NO: &str = r#"{"action":"revoke","success":false,"revoke":{"meta":{"status":{"code":"01","message_ilgn":[{"locale":"es_PE","value":"No existe"}]}}}}"#;
 const HTML: &str = "<html><body>Bad gateway</body></html>";
 
-fn verdict_on(status: u16, retry_after: Option<&'static str>, body: Body<'_>) -> Verdict {
+fn verdict_on(status: u16, retry_after: Option<&'static str>, body: ResponseBody<'_>) -> Verdict {
     let mut headers = HeaderMap::new();
     if let Some(value) = retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from_static(value));
     }
     let secrets = SECRETS.map(SecretString::from);
-    let answer = Answer { status: StatusCode::from_u16(status).unwrap(), headers: &headers, body };
+    let answer =
+        HttpResponse { status: StatusCode::from_u16(status).unwrap(), headers: &headers, body };
     classify(
         &answer,
-        &Terms { locale: "es_PE", redactor: Redactor::new(&secrets), now: SystemTime::UNIX_EPOCH },
+        &ClassifyContext {
+            locale: "es_PE",
+            redactor: Redactor::new(&secrets),
+            now: SystemTime::UNIX_EPOCH,
+        },
     )
 }
 
 fn verdict(status: u16, body: &str) -> Verdict {
-    verdict_on(status, None, Body::Whole(body.as_bytes()))
+    verdict_on(status, None, ResponseBody::Whole(body.as_bytes()))
 }
 
-fn weather(label: ResultLabel, ambiguous: bool, status: u16) -> Verdict {
+fn transport_failure(label: ResultLabel, ambiguous: bool, status: u16) -> Verdict {
     Verdict::Transient(Failure {
         label,
         ambiguous,
         http_status: Some(status),
         retry_after: None,
-        blame: Blame::Weather,
+        blame: Blame::Transport,
     })
 }
 
@@ -49,7 +54,7 @@ fn rejected(status: u16, message: Option<&str>) -> Verdict {
 }
 
 #[test]
-fn a_status_that_speaks_for_itself_is_weather_whatever_the_body_says() {
+fn a_status_that_speaks_for_itself_is_a_transport_failure_whatever_the_body_says() {
     use ResultLabel::{Http3xx, Http5xx, Http408, Http429};
     let rows = [
         (300, Http3xx, false),
@@ -65,28 +70,34 @@ fn a_status_that_speaks_for_itself_is_weather_whatever_the_body_says() {
     ];
     for (status, label, ambiguous) in rows {
         for body in [OK, HTML, ""] {
-            let expected = weather(label, ambiguous, status);
+            let expected = transport_failure(label, ambiguous, status);
             assert_eq!(verdict(status, body), expected, "{status} {body}");
         }
-        assert_eq!(verdict_on(status, None, Body::Unread), weather(label, ambiguous, status));
-        assert_eq!(verdict_on(status, None, Body::TooLarge), weather(label, ambiguous, status));
+        assert_eq!(
+            verdict_on(status, None, ResponseBody::Unread),
+            transport_failure(label, ambiguous, status)
+        );
+        assert_eq!(
+            verdict_on(status, None, ResponseBody::TooLarge),
+            transport_failure(label, ambiguous, status)
+        );
     }
     for (status, label, ambiguous) in
         [(307, Http3xx, false), (408, Http408, true), (429, Http429, false)]
     {
-        assert_eq!(verdict(status, NO), weather(label, ambiguous, status), "{status}");
+        assert_eq!(verdict(status, NO), transport_failure(label, ambiguous, status), "{status}");
     }
 }
 
 #[test]
-fn a_5xx_with_a_rejection_is_the_jobs_own_trouble() {
+fn a_5xx_with_a_rejection_is_the_fault_of_the_job() {
     for status in [500, 503, 599] {
         let Verdict::Transient(failure) = verdict(status, NO) else { panic!("{status}") };
         assert_eq!((failure.label, failure.blame), (ResultLabel::Http5xx, Blame::Job));
         assert!(failure.ambiguous);
     }
     let contradictory = NO.replace("false", "true");
-    assert_eq!(verdict(500, &contradictory), weather(ResultLabel::Http5xx, true, 500));
+    assert_eq!(verdict(500, &contradictory), transport_failure(ResultLabel::Http5xx, true, 500));
 }
 
 #[test]
@@ -99,7 +110,7 @@ fn the_endpoints_own_word_decides_at_any_other_status() {
     }
     // A success outside 2xx contradicts its status.
     for status in [101, 400, 404, 600] {
-        assert_eq!(verdict(status, OK), weather(ResultLabel::Unrecognized, true, status));
+        assert_eq!(verdict(status, OK), transport_failure(ResultLabel::Unrecognized, true, status));
     }
 }
 
@@ -147,11 +158,13 @@ fn success_and_code_must_agree() {
         let at_200 = match is {
             Is::Revoked => Verdict::Revoked,
             Is::Rejected => rejected(200, None),
-            Is::Unrecognized => weather(ResultLabel::Unrecognized, true, 200),
+            Is::Unrecognized => transport_failure(ResultLabel::Unrecognized, true, 200),
         };
         let at_404 = match is {
             Is::Rejected => rejected(404, None),
-            Is::Revoked | Is::Unrecognized => weather(ResultLabel::Unrecognized, true, 404),
+            Is::Revoked | Is::Unrecognized => {
+                transport_failure(ResultLabel::Unrecognized, true, 404)
+            }
         };
         assert_eq!(verdict(200, &body), at_200, "{body}");
         assert_eq!(verdict(404, &body), at_404, "{body}");
@@ -174,7 +187,7 @@ fn half_an_envelope_is_still_the_endpoints_and_contradicts_itself() {
         r#"{"action":"grant","success":false,"revoke":{"meta":{"status":{"code":"01"}}}}"#,
     ] {
         for status in [200, 404] {
-            let expected = weather(ResultLabel::Unrecognized, true, status);
+            let expected = transport_failure(ResultLabel::Unrecognized, true, status);
             assert_eq!(verdict(status, body), expected, "{status} {body}");
         }
     }
@@ -214,18 +227,22 @@ fn what_is_no_envelope_is_unrecognized_in_a_2xx_and_http_4xx_elsewhere() {
         &deep_revoke,
     ] {
         let shown = body.chars().take(80).collect::<String>();
-        assert_eq!(verdict(200, body), weather(ResultLabel::Unrecognized, true, 200), "{shown}");
+        assert_eq!(
+            verdict(200, body),
+            transport_failure(ResultLabel::Unrecognized, true, 200),
+            "{shown}"
+        );
         for status in [101, 400, 403, 404, 600] {
             assert_eq!(
                 verdict(status, body),
-                weather(ResultLabel::Http4xx, false, status),
+                transport_failure(ResultLabel::Http4xx, false, status),
                 "{status} {shown}"
             );
         }
     }
-    let too_large = |status| verdict_on(status, None, Body::TooLarge);
-    assert_eq!(too_large(200), weather(ResultLabel::Unrecognized, true, 200));
-    assert_eq!(too_large(404), weather(ResultLabel::Http4xx, false, 404));
+    let too_large = |status| verdict_on(status, None, ResponseBody::TooLarge);
+    assert_eq!(too_large(200), transport_failure(ResultLabel::Unrecognized, true, 200));
+    assert_eq!(too_large(404), transport_failure(ResultLabel::Http4xx, false, 404));
 }
 
 #[test]
@@ -233,8 +250,8 @@ fn bytes_that_are_no_text_make_no_envelope() {
     let mut body = OK.as_bytes().to_vec();
     let at = OK.find("eliminado").unwrap();
     body[at] = 0xff;
-    let verdict = verdict_on(200, None, Body::Whole(&body));
-    assert_eq!(verdict, weather(ResultLabel::Unrecognized, true, 200));
+    let verdict = verdict_on(200, None, ResponseBody::Whole(&body));
+    assert_eq!(verdict, transport_failure(ResultLabel::Unrecognized, true, 200));
 }
 
 #[test]
@@ -249,10 +266,12 @@ fn a_broken_body_wins_over_its_status_and_keeps_it() {
         [(Breakage::Timeout, ResultLabel::Timeout), (Breakage::Reset, ResultLabel::Reset)]
     {
         for status in [200, 307, 404, 408, 500] {
-            let verdict = verdict_on(status, None, Body::Broken(breakage));
-            assert_eq!(verdict, weather(label, true, status));
+            let verdict = verdict_on(status, None, ResponseBody::Broken(breakage));
+            assert_eq!(verdict, transport_failure(label, true, status));
         }
-        let Verdict::Transient(failure) = verdict_on(429, Some("7"), Body::Broken(breakage)) else {
+        let Verdict::Transient(failure) =
+            verdict_on(429, Some("7"), ResponseBody::Broken(breakage))
+        else {
             panic!("{label}")
         };
         assert_eq!(failure.retry_after, Some(Duration::from_secs(7)));
@@ -264,7 +283,8 @@ fn a_wait_is_taken_from_429_and_503_only() {
     for (status, expected) in
         [(429, Some(7)), (503, Some(7)), (500, None), (408, None), (307, None), (404, None)]
     {
-        let Verdict::Transient(failure) = verdict_on(status, Some("7"), Body::Whole(b"")) else {
+        let Verdict::Transient(failure) = verdict_on(status, Some("7"), ResponseBody::Whole(b""))
+        else {
             panic!("{status}")
         };
         assert_eq!(failure.retry_after, expected.map(Duration::from_secs), "{status}");
@@ -324,7 +344,7 @@ proptest! {
         status in 100_u16..1000,
         body in prop::collection::vec(any::<u8>(), 0..200),
     ) {
-        prop_assert_ne!(verdict_on(status, None, Body::Whole(&body)), Verdict::Revoked);
+        prop_assert_ne!(verdict_on(status, None, ResponseBody::Whole(&body)), Verdict::Revoked);
     }
 
     #[test]

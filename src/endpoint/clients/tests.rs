@@ -24,17 +24,17 @@ const AGE: Duration = Duration::from_secs(60);
 
 /// A clock that stands still until it is put forward.
 #[derive(Clone)]
-struct Hands {
+struct ManualClock {
     start: Instant,
     forward_seconds: Arc<AtomicU64>,
 }
 
-impl Hands {
+impl ManualClock {
     fn new() -> Self {
         Self { start: Instant::now(), forward_seconds: Arc::default() }
     }
 
-    fn clock(&self) -> Clock {
+    fn clock(&self) -> AgeClock {
         let Self { start, forward_seconds } = self.clone();
         Box::new(move || start + Duration::from_secs(forward_seconds.load(Ordering::SeqCst)))
     }
@@ -48,7 +48,7 @@ fn settings(url: &str) -> Settings {
     Settings { connection_max_age: AGE, ..crate::endpoint::testing::settings(url) }
 }
 
-fn endpoint(url: &str, hands: &Hands) -> HttpEndpoint {
+fn endpoint(url: &str, hands: &ManualClock) -> HttpEndpoint {
     let credentials = credentials(CLIENT_ID, CLIENT_SECRET);
     HttpEndpoint::with_clock(&settings(url), credentials, hands.clock()).unwrap()
 }
@@ -67,7 +67,7 @@ async fn answer_all(mut stream: TcpStream) {
 #[tokio::test]
 async fn calls_one_after_the_other_share_a_connection_until_it_is_old() {
     let server = Server::start(answer_all).await;
-    let hands = Hands::new();
+    let hands = ManualClock::new();
     let endpoint = endpoint(&server.url(), &hands);
     for connections in 1..4 {
         for _ in 0..3 {
@@ -97,7 +97,7 @@ async fn a_call_under_way_ends_well_and_its_old_connection_with_it() {
         }
     })
     .await;
-    let hands = Hands::new();
+    let hands = ManualClock::new();
     let endpoint = Arc::new(endpoint(&server.url(), &hands));
     let start = || {
         let endpoint = Arc::clone(&endpoint);
@@ -137,7 +137,7 @@ async fn the_new_address_is_met_after_connection_max_age() {
         }
     })
     .await;
-    let hands = Hands::new();
+    let hands = ManualClock::new();
     let endpoint = endpoint(&relay.url(), &hands);
     call(&endpoint).await;
     *target.lock().unwrap() = new.addr;
@@ -151,8 +151,8 @@ async fn the_new_address_is_met_after_connection_max_age() {
 #[test]
 fn clients_grow_old_one_after_the_other_and_none_above_the_greatest_age() {
     let now = Instant::now();
-    let clients = Clients::new(&settings("http://127.0.0.1:1/"), Box::new(move || now)).unwrap();
-    let ages = clients.places.iter().map(|place| place.young.lock().unwrap().until - now);
+    let clients = ClientPool::new(&settings("http://127.0.0.1:1/"), Box::new(move || now)).unwrap();
+    let ages = clients.slots.iter().map(|slot| slot.current.lock().unwrap().until - now);
     let ages: Vec<Duration> = ages.collect();
     assert!(ages.is_sorted() && *ages.last().unwrap() <= AGE, "{ages:?}");
     assert!(ages[0] <= AGE / CLIENTS && ages[0] > AGE / CLIENTS / 2, "{ages:?}");
@@ -163,9 +163,9 @@ fn clients_grow_old_one_after_the_other_and_none_above_the_greatest_age() {
 #[test]
 fn calls_at_a_time_are_spread_over_all_clients() {
     let now = Instant::now();
-    let clients = Clients::new(&settings("http://127.0.0.1:1/"), Box::new(move || now)).unwrap();
+    let clients = ClientPool::new(&settings("http://127.0.0.1:1/"), Box::new(move || now)).unwrap();
     let taken: Vec<_> = (0..2 * CLIENTS).map(|_| clients.take()).collect();
-    assert!(clients.places.iter().all(|place| place.calls.load(Ordering::Relaxed) == 2));
+    assert!(clients.slots.iter().all(|slot| slot.calls.load(Ordering::Relaxed) == 2));
     drop(taken);
-    assert!(clients.places.iter().all(|place| place.calls.load(Ordering::Relaxed) == 0));
+    assert!(clients.slots.iter().all(|slot| slot.calls.load(Ordering::Relaxed) == 0));
 }

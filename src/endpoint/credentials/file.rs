@@ -12,7 +12,7 @@ use super::{CredentialFault, FaultKind};
 use crate::domain::{MAX_TEXT_CHARS, Stray};
 
 /// Bytes of a file that are read: the longest secret in the widest characters, a newline, and one more
-/// byte that shows that there is more. A path to something endless does not fill the memory.
+/// byte to detect a longer file. So an endless file does not fill the memory.
 const MAX_FILE_BYTES: usize = MAX_TEXT_CHARS * 4 + 3;
 
 /// The secret in a file, less one trailing newline.

@@ -40,13 +40,13 @@ async fn answered(answer: impl Into<Vec<u8>>) -> Verdict {
     verdict
 }
 
-fn weather(label: ResultLabel, ambiguous: bool, http_status: Option<u16>) -> Verdict {
+fn transport_failure(label: ResultLabel, ambiguous: bool, http_status: Option<u16>) -> Verdict {
     Verdict::Transient(Failure {
         label,
         ambiguous,
         http_status,
         retry_after: None,
-        blame: Blame::Weather,
+        blame: Blame::Transport,
     })
 }
 
@@ -134,14 +134,14 @@ async fn a_client_without_a_secret_is_not_called_for() {
 #[tokio::test]
 async fn a_refused_connection_was_not_sent() {
     let verdict = call(&endpoint(&settings(deserted().await.as_str()))).await;
-    assert_eq!(verdict, weather(ResultLabel::Connect, false, None));
+    assert_eq!(verdict, transport_failure(ResultLabel::Connect, false, None));
 }
 
 #[tokio::test]
 async fn an_unknown_host_was_not_sent() {
     // RFC 6761 keeps the name from ever being resolved.
     let verdict = call(&endpoint(&settings("http://revoker.invalid/revoke"))).await;
-    assert_eq!(verdict, weather(ResultLabel::Connect, false, None));
+    assert_eq!(verdict, transport_failure(ResultLabel::Connect, false, None));
 }
 
 #[tokio::test]
@@ -159,7 +159,7 @@ async fn no_answer_in_time_is_ambiguous() {
     let mut settings = settings(&server.url());
     settings.timeout = Duration::from_millis(200);
     let verdict = call(&endpoint(&settings)).await;
-    assert_eq!(verdict, weather(ResultLabel::Timeout, true, None));
+    assert_eq!(verdict, transport_failure(ResultLabel::Timeout, true, None));
     assert!(requests.recv().await.is_some());
 }
 
@@ -176,7 +176,9 @@ async fn a_body_that_stalls_is_a_time_out_that_keeps_its_status() {
     .await;
     let mut settings = settings(&server.url());
     settings.timeout = Duration::from_millis(200);
-    let Verdict::Transient(failure) = call(&endpoint(&settings)).await else { panic!("weather") };
+    let Verdict::Transient(failure) = call(&endpoint(&settings)).await else {
+        panic!("transport_failure")
+    };
     assert_eq!((failure.label, failure.ambiguous), (ResultLabel::Timeout, true));
     assert_eq!(failure.http_status, Some(429));
     assert_eq!(failure.retry_after, Some(Duration::from_secs(7)));
@@ -190,14 +192,14 @@ async fn a_reset_after_the_request_is_ambiguous() {
     })
     .await;
     let verdict = call(&endpoint(&settings(&server.url()))).await;
-    assert_eq!(verdict, weather(ResultLabel::Reset, true, None));
+    assert_eq!(verdict, transport_failure(ResultLabel::Reset, true, None));
     assert_eq!(server.connections(), 1);
 }
 
 #[tokio::test]
 async fn answers_that_lie_or_break_off_prove_nothing() {
-    let reset = |status| weather(ResultLabel::Reset, true, status);
-    let unrecognized = weather(ResultLabel::Unrecognized, true, Some(200));
+    let reset = |status| transport_failure(ResultLabel::Reset, true, status);
+    let unrecognized = transport_failure(ResultLabel::Unrecognized, true, Some(200));
     let whole = success();
     let cases = [
         ("", reset(None)),
@@ -207,7 +209,10 @@ async fn answers_that_lie_or_break_off_prove_nothing() {
         ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{\"suc", reset(Some(200))),
         ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n", reset(Some(200))),
         ("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", unrecognized.clone()),
-        ("HTTP/1.1 204 No Content\r\n\r\n", weather(ResultLabel::Unrecognized, true, Some(204))),
+        (
+            "HTTP/1.1 204 No Content\r\n\r\n",
+            transport_failure(ResultLabel::Unrecognized, true, Some(204)),
+        ),
         ("HTTP/1.1 200 OK\r\n\r\n<html>", unrecognized),
     ];
     for (answer, expected) in cases {
@@ -222,7 +227,7 @@ async fn a_compressed_success_is_not_unpacked() {
     let head =
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\n\r\n";
     let verdict = answered([head.as_bytes(), GZIP].concat()).await;
-    assert_eq!(verdict, weather(ResultLabel::Unrecognized, true, Some(200)));
+    assert_eq!(verdict, transport_failure(ResultLabel::Unrecognized, true, Some(200)));
 }
 
 #[tokio::test]
@@ -245,7 +250,7 @@ async fn a_body_without_end_is_read_up_to_the_cap_only() {
     })
     .await;
     let verdict = call(&endpoint(&settings(&server.url()))).await;
-    assert_eq!(verdict, weather(ResultLabel::Unrecognized, true, Some(200)));
+    assert_eq!(verdict, transport_failure(ResultLabel::Unrecognized, true, Some(200)));
     let sent = total.recv().await.unwrap();
     assert!((MAX_ANSWER_BYTES..MAX_ANSWER_BYTES + BUFFERS).contains(&sent), "{sent}");
 }
@@ -270,7 +275,7 @@ async fn a_redirect_is_neither_followed_nor_read() {
             elsewhere.url()
         );
         let verdict = answered(answer).await;
-        assert_eq!(verdict, weather(ResultLabel::Http3xx, status == 303, Some(status)));
+        assert_eq!(verdict, transport_failure(ResultLabel::Http3xx, status == 303, Some(status)));
     }
     assert_eq!(elsewhere.connections(), 0);
 }
@@ -334,7 +339,7 @@ async fn a_stale_connection_makes_no_hidden_second_call() {
     .await;
     let endpoint = endpoint(&settings(&server.url()));
     assert_eq!(call(&endpoint).await, Verdict::Revoked);
-    assert_eq!(call(&endpoint).await, weather(ResultLabel::Reset, true, None));
+    assert_eq!(call(&endpoint).await, transport_failure(ResultLabel::Reset, true, None));
     assert_eq!((*requests.lock().unwrap(), server.connections()), (2, 1));
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::flow::call_outcome::CallOutcome;
 
 use CallOutcome::{Rejected, Revoked};
 
@@ -12,15 +13,15 @@ const B: ClientKey = ClientKey(1);
 const SECOND: Duration = Duration::from_secs(1);
 
 const FAILED: CallOutcome =
-    CallOutcome::Failed { overload: false, busy: false, own_trouble: false, retry_after: None };
-const OWN_TROUBLE: CallOutcome =
-    CallOutcome::Failed { overload: false, busy: false, own_trouble: true, retry_after: None };
+    CallOutcome::Failed { overload: false, busy: false, job_fault: false, retry_after: None };
+const JOB_FAULT: CallOutcome =
+    CallOutcome::Failed { overload: false, busy: false, job_fault: true, retry_after: None };
 
 const fn retry_after(seconds: u64) -> CallOutcome {
     CallOutcome::Failed {
         overload: true,
         busy: true,
-        own_trouble: false,
+        job_fault: false,
         retry_after: Some(Duration::from_secs(seconds)),
     }
 }
@@ -68,13 +69,13 @@ const SCENARIOS: &[Scenario] = &[
         ],
     },
     Scenario {
-        sentence: "A job's own trouble is no evidence of an outage, however often it comes.",
+        sentence: "A fault of one job is no evidence of an outage, however often it comes.",
         after_rejections: None,
         steps: &[
-            Call(0, OWN_TROUBLE),
-            Call(0, OWN_TROUBLE),
-            Call(0, OWN_TROUBLE),
-            Call(0, OWN_TROUBLE),
+            Call(0, JOB_FAULT),
+            Call(0, JOB_FAULT),
+            Call(0, JOB_FAULT),
+            Call(0, JOB_FAULT),
             Running(0),
         ],
     },
@@ -184,16 +185,22 @@ fn scenarios() {
             match step {
                 Call(at, outcome) => {
                     let now = start + SECOND * u32::try_from(*at).unwrap();
-                    breakers.started(A, Start::Free, now);
-                    breakers.saw((A, Start::Free, 0), Duration::ZERO, outcome, false, now);
+                    breakers.started(A, CallRole::Regular, now);
+                    breakers.call_ended(
+                        (A, CallRole::Regular, 0),
+                        Duration::ZERO,
+                        outcome,
+                        false,
+                        now,
+                    );
                 }
                 Probe(at, outcome) => {
                     let now = start + SECOND * u32::try_from(*at).unwrap();
                     let role = breakers.may_start(A, now).expect(&place);
-                    assert_ne!(role, Start::Free, "{place}: not a probe");
+                    assert_ne!(role, CallRole::Regular, "{place}: not a probe");
                     breakers.started(A, role, now);
                     assert_eq!(breakers.may_start(A, now), None, "{place}: a second probe");
-                    breakers.saw((A, role, 0), Duration::ZERO, outcome, false, now);
+                    breakers.call_ended((A, role, 0), Duration::ZERO, outcome, false, now);
                 }
                 Still(at) => {
                     let now = start + SECOND * u32::try_from(*at).unwrap();
@@ -202,7 +209,7 @@ fn scenarios() {
                 Running(at) => {
                     let now = start + SECOND * u32::try_from(*at).unwrap();
                     assert_eq!(breakers.phase(now), Phase::Running, "{place}");
-                    assert_eq!(breakers.may_start(A, now), Some(Start::Free), "{place}");
+                    assert_eq!(breakers.may_start(A, now), Some(CallRole::Regular), "{place}");
                 }
             }
         }
@@ -219,8 +226,8 @@ fn a_probe_that_was_never_called_leaves_its_turn_to_the_next() {
         after_rejections: None,
         first_rejections: 0,
     });
-    breakers.started(A, Start::Free, start);
-    breakers.saw((A, Start::Free, 0), Duration::ZERO, &FAILED, false, start);
+    breakers.started(A, CallRole::Regular, start);
+    breakers.call_ended((A, CallRole::Regular, 0), Duration::ZERO, &FAILED, false, start);
     let role = breakers.may_start(A, start + SECOND).unwrap();
     breakers.started(A, role, start);
     breakers.unused(A, role);
@@ -246,7 +253,7 @@ fn answer_all(breakers: &mut Breakers, outcome: CallOutcome, now: Instant) -> u3
         assert!(calls < 1000);
     }
     for _ in 0..calls {
-        breakers.saw((A, Start::Free, 0), Duration::ZERO, &outcome, false, now);
+        breakers.call_ended((A, CallRole::Regular, 0), Duration::ZERO, &outcome, false, now);
     }
     calls
 }
@@ -257,12 +264,12 @@ fn a_client_for_which_nothing_was_ever_revoked_is_paused_after_its_first_rejecti
     breakers.know(2);
     assert_eq!(answer_all(&mut breakers, Rejected, now), 5, "no more than that could be condemned");
     let told = breakers.pauses().next().unwrap();
-    assert_eq!((told.client, told.pause.cause), (A, Cause::NothingRevoked));
+    assert_eq!((told.client, told.pause.cause), (A, PauseCause::NothingRevoked));
     assert_eq!(told.rejected_since, Some(now));
-    assert_eq!(breakers.may_start(B, now), Some(Start::Free));
+    assert_eq!(breakers.may_start(B, now), Some(CallRole::Regular));
     breakers.renew(A);
     assert_eq!(breakers.paused(), 0, "a new secret begins anew");
-    assert_eq!(breakers.may_start(A, now), Some(Start::Free));
+    assert_eq!(breakers.may_start(A, now), Some(CallRole::Regular));
 }
 
 #[test]
@@ -270,17 +277,17 @@ fn a_pause_tells_when_the_first_of_its_rejections_came() {
     let (mut breakers, start) = (guarded(), Instant::now());
     breakers.know(2);
     for second in 0..5 {
-        breakers.started(A, Start::Free, start);
-        breakers.saw(
-            (A, Start::Free, 0),
+        breakers.started(A, CallRole::Regular, start);
+        breakers.call_ended(
+            (A, CallRole::Regular, 0),
             Duration::ZERO,
             &Rejected,
             false,
             start + SECOND * second,
         );
     }
-    let news = breakers.news();
-    let [(A, Some(told))] = news.as_slice() else { panic!("{news:?}") };
+    let changes = breakers.take_changes();
+    let [(A, Some(told))] = changes.as_slice() else { panic!("{changes:?}") };
     assert_eq!((told.rejected_since, told.pause.since), (Some(start), start + SECOND * 4));
 }
 
@@ -292,9 +299,9 @@ fn a_lifted_guard_resumes_its_client_until_the_secret_is_new() {
     breakers.lift_guard(A);
     assert_eq!(breakers.paused(), 0);
     for _ in 0..100 {
-        assert_eq!(breakers.may_start(A, now), Some(Start::Free));
-        breakers.started(A, Start::Free, now);
-        breakers.saw((A, Start::Free, 0), Duration::ZERO, &Rejected, false, now);
+        assert_eq!(breakers.may_start(A, now), Some(CallRole::Regular));
+        breakers.started(A, CallRole::Regular, now);
+        breakers.call_ended((A, CallRole::Regular, 0), Duration::ZERO, &Rejected, false, now);
     }
     breakers.renew(A);
     assert_eq!(answer_all(&mut breakers, Rejected, now), 5, "a new secret begins anew");
@@ -304,11 +311,11 @@ fn a_lifted_guard_resumes_its_client_until_the_secret_is_new() {
 #[test]
 fn one_success_ends_the_guard_for_good() {
     let (mut breakers, now) = (guarded(), Instant::now());
-    breakers.started(A, Start::Free, now);
-    breakers.saw((A, Start::Free, 0), Duration::ZERO, &Revoked, false, now);
+    breakers.started(A, CallRole::Regular, now);
+    breakers.call_ended((A, CallRole::Regular, 0), Duration::ZERO, &Revoked, false, now);
     for _ in 0..100 {
-        breakers.started(A, Start::Free, now);
-        breakers.saw((A, Start::Free, 0), Duration::ZERO, &Rejected, false, now);
+        breakers.started(A, CallRole::Regular, now);
+        breakers.call_ended((A, CallRole::Regular, 0), Duration::ZERO, &Rejected, false, now);
     }
     assert_eq!(breakers.paused(), 0);
 }
@@ -318,22 +325,22 @@ fn refusals_of_an_overshoot_pause_no_client_and_lasting_ones_do() {
     let (mut breakers, now) = (guarded(), Instant::now());
     breakers.know(2);
     let refused =
-        CallOutcome::Failed { overload: true, busy: true, own_trouble: false, retry_after: None };
+        CallOutcome::Failed { overload: true, busy: true, job_fault: false, retry_after: None };
     for _ in 0..100 {
-        breakers.started(A, Start::Free, now);
-        breakers.saw((A, Start::Free, 0), Duration::ZERO, &refused, true, now);
+        breakers.started(A, CallRole::Regular, now);
+        breakers.call_ended((A, CallRole::Regular, 0), Duration::ZERO, &refused, true, now);
     }
     assert_eq!(breakers.paused(), 0);
-    breakers.started(A, Start::Free, now);
-    breakers.saw((A, Start::Free, 0), Duration::ZERO, &refused, true, now + SECOND);
+    breakers.started(A, CallRole::Regular, now);
+    breakers.call_ended((A, CallRole::Regular, 0), Duration::ZERO, &refused, true, now + SECOND);
     assert_eq!(breakers.paused(), 1);
 }
 
 /// Fails calls of a client until it is paused.
 fn fail_until_paused(breakers: &mut Breakers, key: ClientKey, now: Instant) {
     while breakers.stalled(key).is_none() {
-        breakers.started(key, Start::Free, now);
-        breakers.saw((key, Start::Free, 0), Duration::ZERO, &FAILED, false, now);
+        breakers.started(key, CallRole::Regular, now);
+        breakers.call_ended((key, CallRole::Regular, 0), Duration::ZERO, &FAILED, false, now);
     }
 }
 
@@ -347,7 +354,7 @@ fn a_client_whose_secret_is_withdrawn_in_its_pause_stops_nobody() {
     assert_ne!(breakers.phase(now), Phase::Running, "all that are left seem to be paused");
     breakers.forget(A);
     assert_eq!((breakers.phase(now), breakers.paused()), (Phase::Running, 0));
-    assert_eq!(breakers.may_start(B, now), Some(Start::Free));
+    assert_eq!(breakers.may_start(B, now), Some(CallRole::Regular));
 }
 
 /// Without a pause of their own nothing would start and nothing would be probed.
@@ -356,17 +363,17 @@ fn rejections_that_become_too_many_in_a_pause_for_failures_pause_for_themselves(
     let (mut breakers, now) = (guarded(), Instant::now());
     breakers.know(2);
     for _ in 0..4 {
-        breakers.started(A, Start::Free, now);
-        breakers.saw((A, Start::Free, 0), Duration::ZERO, &Rejected, false, now);
+        breakers.started(A, CallRole::Regular, now);
+        breakers.call_ended((A, CallRole::Regular, 0), Duration::ZERO, &Rejected, false, now);
     }
     fail_until_paused(&mut breakers, A, now);
     let due = now + SECOND;
-    assert_eq!(breakers.may_start(A, due), Some(Start::ClientProbe));
-    breakers.started(A, Start::ClientProbe, due);
-    breakers.saw((A, Start::ClientProbe, 0), Duration::ZERO, &Rejected, false, due);
-    let causes: Vec<Cause> = breakers.pauses().map(|pause| pause.pause.cause).collect();
-    assert_eq!(causes, [Cause::NothingRevoked]);
-    assert_eq!(breakers.may_start(A, due + SECOND), Some(Start::ClientProbe));
+    assert_eq!(breakers.may_start(A, due), Some(CallRole::ClientProbe));
+    breakers.started(A, CallRole::ClientProbe, due);
+    breakers.call_ended((A, CallRole::ClientProbe, 0), Duration::ZERO, &Rejected, false, due);
+    let causes: Vec<PauseCause> = breakers.pauses().map(|pause| pause.pause.cause).collect();
+    assert_eq!(causes, [PauseCause::NothingRevoked]);
+    assert_eq!(breakers.may_start(A, due + SECOND), Some(CallRole::ClientProbe));
 }
 
 #[test]
@@ -374,16 +381,16 @@ fn a_probe_starts_beside_earlier_calls_that_hang() {
     let (mut breakers, now) = (guarded(), Instant::now());
     breakers.know(2);
     breakers.lift_guard(A);
-    (0..8).for_each(|_| breakers.started(A, Start::Free, now));
+    (0..8).for_each(|_| breakers.started(A, CallRole::Regular, now));
     for _ in 0..100 {
-        breakers.started(B, Start::Free, now);
-        breakers.saw((B, Start::Free, 0), Duration::ZERO, &Revoked, false, now);
+        breakers.started(B, CallRole::Regular, now);
+        breakers.call_ended((B, CallRole::Regular, 0), Duration::ZERO, &Revoked, false, now);
     }
     let later = now + SECOND * 10;
     assert_eq!(breakers.may_start(A, later), None, "its calls hang");
     for _ in 0..3 {
-        breakers.saw((A, Start::Free, 0), SECOND * 10, &FAILED, false, later);
+        breakers.call_ended((A, CallRole::Regular, 0), SECOND * 10, &FAILED, false, later);
     }
     assert!(breakers.stalled(A).is_some());
-    assert_eq!(breakers.may_start(A, later + SECOND), Some(Start::ClientProbe));
+    assert_eq!(breakers.may_start(A, later + SECOND), Some(CallRole::ClientProbe));
 }

@@ -6,10 +6,11 @@ use super::*;
 use crate::{
     flow::{PauseSettings, RateScope},
     metrics::Build,
+    ports::Demand,
 };
 
 const FAILED: CallOutcome =
-    CallOutcome::Failed { overload: false, busy: false, own_trouble: false, retry_after: None };
+    CallOutcome::Failed { overload: false, busy: false, job_fault: false, retry_after: None };
 
 fn settings(limit: usize) -> Settings {
     Settings {
@@ -45,7 +46,7 @@ async fn start(dispatcher: &Arc<Dispatcher>, lane: Lane) -> Permit {
 async fn start_of(dispatcher: &Arc<Dispatcher>, lane: Lane, client: ClientKey) -> Option<Permit> {
     match dispatcher.start(lane, client).await {
         Admission::Granted(permit) => Some(permit),
-        Admission::Stalled(_) => None,
+        Admission::WaitElsewhere(_) => None,
     }
 }
 
@@ -162,30 +163,30 @@ async fn a_pause_probes_on_its_own_and_the_answer_lets_everything_go() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_nothing_in_hand_a_probe_is_asked_for() {
+async fn with_nothing_in_flight_a_probe_is_asked_for() {
     let dispatcher = running(&settings(8));
     let mut status = dispatcher.status();
     for _ in 0..2 {
         start(&dispatcher, Lane::Bulk).await.finish(FAILED);
     }
-    assert_eq!(status.borrow_and_update().intake, Intake::Closed);
+    assert_eq!(status.borrow_and_update().demand, Demand::None);
     let began = Instant::now();
     status.changed().await.unwrap();
-    assert_eq!(status.borrow_and_update().intake, Intake::One);
+    assert_eq!(status.borrow_and_update().demand, Demand::One);
     assert_eq!(began.elapsed().as_secs(), 1);
     let probe = start(&dispatcher, Lane::Interactive).await;
     status.changed().await.unwrap();
-    assert_eq!(status.borrow_and_update().intake, Intake::Closed, "it has come");
+    assert_eq!(status.borrow_and_update().demand, Demand::None, "it has come");
     // It turned out to need no call: the next one is asked for.
     drop(probe);
     status.changed().await.unwrap();
-    assert_eq!(status.borrow_and_update().intake, Intake::One);
+    assert_eq!(status.borrow_and_update().demand, Demand::One);
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_overshoot_of_what_the_server_can_take_stops_nothing() {
     const BUSY: CallOutcome =
-        CallOutcome::Failed { overload: true, busy: true, own_trouble: false, retry_after: None };
+        CallOutcome::Failed { overload: true, busy: true, job_fault: false, retry_after: None };
     let dispatcher = running(&settings(8));
     let under_way = start(&dispatcher, Lane::Bulk).await;
     for _ in 0..6 {
@@ -262,8 +263,8 @@ async fn a_client_that_fails_while_others_are_answered_is_paused_alone() {
     pause_one(&dispatcher).await;
     let status = *dispatcher.status().borrow();
     assert_eq!(
-        (status.phase, status.intake, status.clients_paused),
-        (Phase::Running, Intake::Open, 1)
+        (status.phase, status.demand, status.clients_paused),
+        (Phase::Running, Demand::All, 1)
     );
     assert!(start(&dispatcher, Lane::Bulk).now_or_never().is_some());
     let mut probe = Box::pin(start_of(&dispatcher, Lane::Bulk, BROKEN));
@@ -295,9 +296,9 @@ async fn while_nobody_else_is_answered_a_backlog_is_not_parked_without_end() {
     for _ in 0..2 {
         start_of(&dispatcher, Lane::Bulk, BROKEN).await.unwrap().finish(FAILED);
     }
-    assert_eq!(dispatcher.status().borrow().intake, Intake::Open, "another client is looked for");
+    assert_eq!(dispatcher.status().borrow().demand, Demand::All, "another client is looked for");
     let mut sent_away = 0;
-    while dispatcher.status().borrow().intake == Intake::Open {
+    while dispatcher.status().borrow().demand == Demand::All {
         let wait = Box::pin(start_of(&dispatcher, Lane::Bulk, BROKEN));
         // Dropped, one that waits no longer does, but is only forgotten when its turn comes.
         if let Some(sent) = wait.now_or_never() {
@@ -510,7 +511,7 @@ async fn rate_of_the_others(broken: Broken, (from, until): (u64, u64)) -> f64 {
                 let failed = |overload, busy| CallOutcome::Failed {
                     overload,
                     busy,
-                    own_trouble: false,
+                    job_fault: false,
                     retry_after: None,
                 };
                 let (took, outcome) = match broken {

@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 use fastrand::Rng;
 use serde::Deserialize;
 
-use super::{Limit, Sample};
+use super::{ConcurrencyLimit, Sample};
 
 /// Time is counted in microseconds.
 const MILLI: u64 = 1000;
@@ -17,7 +17,7 @@ const REFUSAL: u64 = 2 * MILLI;
 /// How long a straggler takes.
 pub const STRAGGLER: u64 = 10 * SECOND;
 
-/// A stretch of time in which neither the endpoint nor the demand changes.
+/// A period in which neither the endpoint nor the demand changes.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Phase {
@@ -33,7 +33,7 @@ pub struct Phase {
     /// What becomes of the calls beyond.
     #[serde(default)]
     beyond: Beyond,
-    /// So many calls in a hundred are pushed back, whatever the load, after as long as a call takes.
+    /// So many calls in a hundred end in overload, whatever the load, after as long as a call takes.
     #[serde(default)]
     noise_percent: u64,
     /// The same, at once.
@@ -73,7 +73,7 @@ pub struct Expect {
     pub best_fixed: Option<usize>,
 }
 
-/// What was seen of a phase: from its settling to its end, unless it says otherwise.
+/// The measurements of a phase. Fields count from the time when the phase has settled, unless they say otherwise.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
     /// The least and the greatest limit.
@@ -107,7 +107,7 @@ enum Kind {
 }
 
 /// Plays the phases one after another and tells what was seen in each.
-pub fn play(phases: &[Phase], mut limit: Limit, rng_seed: u64) -> Vec<Seen> {
+pub fn play(phases: &[Phase], mut limit: ConcurrencyLimit, rng_seed: u64) -> Vec<Seen> {
     let mut rng = Rng::with_seed(rng_seed);
     let mut under_way = BinaryHeap::<Reverse<Call>>::new();
     let mut served = 0;
@@ -129,7 +129,7 @@ pub fn play(phases: &[Phase], mut limit: Limit, rng_seed: u64) -> Vec<Seen> {
             let latency = Duration::from_micros(now - call.began);
             served -= u64::from(call.kind == Kind::Handled);
             let sample = match call.kind {
-                Kind::Refused | Kind::Noise => Sample::PushedBack { after: latency },
+                Kind::Refused | Kind::Noise => Sample::Overload { after: latency },
                 Kind::Handled | Kind::Straggling => Sample::Answered { latency },
             };
             limit.ended(call.number, sample);
@@ -152,7 +152,7 @@ impl Seen {
                 self.answered += 1;
                 self.slowest = self.slowest.max(latency);
             }
-            Sample::PushedBack { .. } | Sample::Unknown => self.refused += 1,
+            Sample::Overload { .. } | Sample::Unknown => self.refused += 1,
         }
     }
 }
@@ -172,7 +172,7 @@ impl Phase {
         self.straggler_one_in.is_some()
     }
 
-    /// Whether calls are pushed back whatever the load.
+    /// Whether calls end in overload whatever the load.
     pub const fn has_noise(&self) -> bool {
         self.noise_percent + self.quick_noise_percent > 0
     }
@@ -205,7 +205,7 @@ impl Phase {
         let [least, most] = self.latency_ms;
         let alone = rng.u64(least * MILLI..=most * MILLI);
         let swing = Rng::with_seed(now / SECOND).u64(0..=2 * self.wander_percent);
-        let weather = alone * (100 + swing - self.wander_percent) / 100;
-        self.capacity.map_or(weather, |capacity| weather * served.max(capacity) / capacity)
+        let base = alone * (100 + swing - self.wander_percent) / 100;
+        self.capacity.map_or(base, |capacity| base * served.max(capacity) / capacity)
     }
 }

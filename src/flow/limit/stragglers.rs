@@ -1,39 +1,39 @@
-//! Calls that hang while others are answered.
+//! Stragglers: calls that hang while others are answered.
 //!
-//! Such a call holds its place for as long as it hangs. Where one call in a thousand takes ten seconds and
-//! the others a millisecond, these would soon hold every place of a low limit, and all others would wait
-//! for them.
+//! A call that hangs occupies one place of the limit. Suppose that one call in a thousand takes ten seconds,
+//! and the others a millisecond. Then the slow ones soon occupy a low limit, and all others wait. So
+//! stragglers do not count against the limit.
 //!
-//! It is not asked how long a call takes, but how many others were answered meanwhile: in an outage nobody
-//! is, and no call becomes a straggler. And they are few by definition. Where latency scatters some calls
-//! always see many others pass them, and those are load like any other.
+//! The measure is not the time of a call, but how many others were answered meanwhile. In an outage none
+//! is answered, so no call becomes a straggler. Their number is bounded: where latency varies, some calls
+//! always see many others pass, and those are normal load.
 
 use std::collections::VecDeque;
 
-/// A call that so many times the calls under way with it were answered after, and [`ONE_IN`] more, hangs.
+/// A call hangs once this many answers, times the calls under way at its start, and [`ONE_IN`] more, came after it.
 const TIMES: usize = 3;
 
-/// One in so many answered calls may be a straggler, and no more.
+/// At most one in this many answered calls may become a straggler.
 const ONE_IN: usize = 100;
 
-/// Which calls under way are stragglers.
+/// The stragglers among the calls under way.
 #[derive(Debug, Default)]
 pub(super) struct Stragglers {
-    /// How many.
+    /// How many there are.
     count: usize,
-    /// Answers so far.
+    /// How many answers there were so far.
     answers: usize,
-    /// The count of answers from which on there may be one more.
+    /// The count of answers at which there may be one more straggler.
     next_at: usize,
     /// The number of the first of `others`.
     first: u64,
-    /// The calls since the oldest that is under way and no straggler, in the order in which they began.
-    others: VecDeque<Call>,
+    /// The calls since the oldest that is under way and not a straggler, in the order of their starts.
+    others: VecDeque<TrackedCall>,
 }
 
 #[derive(Debug)]
-struct Call {
-    /// The count of answers that makes it a straggler.
+struct TrackedCall {
+    /// The count of answers at which it becomes a straggler.
     patience: usize,
     ended: bool,
 }
@@ -44,14 +44,14 @@ impl Stragglers {
         self.count
     }
 
-    /// The next call begins: `running`, this one among them, are under way.
+    /// Notes that the next call begins; `running` are under way, this one included.
     pub(super) fn began(&mut self, running: usize) {
         let others = running.saturating_mul(TIMES).saturating_add(ONE_IN);
         let patience = self.answers.saturating_add(others);
-        self.others.push_back(Call { patience, ended: false });
+        self.others.push_back(TrackedCall { patience, ended: false });
     }
 
-    /// The call of that number ended, with an answer or without.
+    /// Notes the end of the call with this number.
     pub(super) fn ended(&mut self, number: u64, answered: bool) {
         match number.checked_sub(self.first).map(usize::try_from) {
             None => self.count = self.count.saturating_sub(1),

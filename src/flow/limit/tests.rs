@@ -56,12 +56,13 @@ impl Scenario {
     /// Prints what was measured, and tells what is not as it should be.
     fn run(&self, seed: u64) -> Vec<String> {
         println!("{} (seed {seed})", self.story);
-        let phases = play(&self.phase, Limit::new(self.min, self.max, self.adaptive), seed);
+        let phases =
+            play(&self.phase, ConcurrencyLimit::new(self.min, self.max, self.adaptive), seed);
         let mut failures = Vec::new();
         for (index, (phase, seen)) in self.phase.iter().zip(&phases).enumerate() {
             let expect = &phase.expect;
             let throughput = expect.best_fixed.map(|best| {
-                let fixed = play(&self.phase, Limit::new(best, best, false), seed);
+                let fixed = play(&self.phase, ConcurrencyLimit::new(best, best, false), seed);
                 seen.answered * 100 / fixed[index].answered
             });
             println!(
@@ -103,12 +104,12 @@ const CALL: Duration = Duration::from_millis(50);
 const ANSWERED: Sample = Sample::Answered { latency: CALL };
 
 /// Starts as many calls as the limit allows.
-fn fill(limit: &mut Limit) -> Vec<u64> {
+fn fill(limit: &mut ConcurrencyLimit) -> Vec<u64> {
     (1..=limit.current()).map(|running| limit.started(running)).collect()
 }
 
 /// Fills the limit and answers, until it is `target`.
-fn grow(limit: &mut Limit, target: usize) {
+fn grow(limit: &mut ConcurrencyLimit, target: usize) {
     while limit.current() < target {
         for number in fill(limit) {
             limit.ended(number, ANSWERED);
@@ -118,22 +119,22 @@ fn grow(limit: &mut Limit, target: usize) {
 
 #[test]
 fn a_burst_of_refusals_counts_once() {
-    let mut limit = Limit::new(1, 100, true);
+    let mut limit = ConcurrencyLimit::new(1, 100, true);
     grow(&mut limit, 64);
     let burst = fill(&mut limit);
     for number in burst {
-        limit.ended(number, Sample::PushedBack { after: CALL });
+        limit.ended(number, Sample::Overload { after: CALL });
     }
     assert_eq!(limit.current(), 32, "fast start ends at the last good limit");
     let burst = fill(&mut limit);
     for number in burst {
-        limit.ended(number, Sample::PushedBack { after: CALL });
+        limit.ended(number, Sample::Overload { after: CALL });
     }
     assert_eq!(limit.current(), 28);
 }
 
 /// One round: fills the limit, and every call is answered.
-fn round(limit: &mut Limit) -> usize {
+fn round(limit: &mut ConcurrencyLimit) -> usize {
     for number in fill(limit) {
         limit.ended(number, ANSWERED);
     }
@@ -141,14 +142,14 @@ fn round(limit: &mut Limit) -> usize {
 }
 
 /// Fills the limit, and every call is refused.
-fn refuse(limit: &mut Limit) {
+fn refuse(limit: &mut ConcurrencyLimit) {
     for number in fill(limit) {
-        limit.ended(number, Sample::PushedBack { after: CALL });
+        limit.ended(number, Sample::Overload { after: CALL });
     }
 }
 
 /// Answers until the lower limit on trial has proved right.
-fn prove(limit: &mut Limit) {
+fn prove(limit: &mut ConcurrencyLimit) {
     while limit.trial.is_some() {
         for number in fill(limit) {
             limit.ended(number, ANSWERED);
@@ -157,8 +158,8 @@ fn prove(limit: &mut Limit) {
 }
 
 /// A limit out of fast start, that was refused at `at`.
-fn refused(at: usize) -> Limit {
-    let mut limit = Limit::new(1, 10_000, true);
+fn refused(at: usize) -> ConcurrencyLimit {
+    let mut limit = ConcurrencyLimit::new(1, 10_000, true);
     grow(&mut limit, at);
     refuse(&mut limit);
     prove(&mut limit);
@@ -221,7 +222,7 @@ fn what_was_too_much_is_neared_by_halves_then_met_and_passed_one_by_one() {
 
 #[test]
 fn one_straggler_in_every_round_is_no_rise() {
-    let mut limit = Limit::new(1, 100, true);
+    let mut limit = ConcurrencyLimit::new(1, 100, true);
     grow(&mut limit, 64);
     let straggled = Sample::Answered { latency: 200 * CALL };
     for _ in 0..100 {
@@ -236,7 +237,7 @@ fn one_straggler_in_every_round_is_no_rise() {
 
 #[test]
 fn a_failure_that_is_no_evidence_of_load_changes_nothing() {
-    let mut limit = Limit::new(1, 100, true);
+    let mut limit = ConcurrencyLimit::new(1, 100, true);
     grow(&mut limit, 64);
     for number in fill(&mut limit) {
         limit.ended(number, Sample::Unknown);
@@ -245,7 +246,7 @@ fn a_failure_that_is_no_evidence_of_load_changes_nothing() {
 }
 
 /// As many calls as the limit allows begin together, and each is answered after that long.
-fn answer_all(limit: &mut Limit, latency: Duration) {
+fn answer_all(limit: &mut ConcurrencyLimit, latency: Duration) {
     let numbers: Vec<_> = (1..=limit.current()).map(|running| limit.started(running)).collect();
     for number in numbers {
         limit.ended(number, Sample::Answered { latency });
@@ -258,7 +259,7 @@ fn answer_all(limit: &mut Limit, latency: Duration) {
 fn one_slow_round_does_not_end_fast_start() {
     const USUAL: Duration = Duration::from_millis(50);
     const SLOW: Duration = Duration::from_millis(200);
-    let mut limit = Limit::new(1, 256, true);
+    let mut limit = ConcurrencyLimit::new(1, 256, true);
     while limit.current() < 64 {
         answer_all(&mut limit, USUAL);
     }
@@ -268,7 +269,7 @@ fn one_slow_round_does_not_end_fast_start() {
     answer_all(&mut limit, USUAL);
     assert_eq!((limit.current(), limit.reason()), (256, LimitReason::Ceiling));
 
-    let mut limit = Limit::new(1, 256, true);
+    let mut limit = ConcurrencyLimit::new(1, 256, true);
     while limit.current() < 64 {
         answer_all(&mut limit, USUAL);
     }
@@ -282,7 +283,7 @@ fn a_low_ceiling_is_left_where_latency_has_risen_for_good() {
     const USUAL: Duration = Duration::from_millis(50);
     const SLOW: Duration = Duration::from_millis(200);
     for ceiling in [4, 8, 30, 31, 64] {
-        let mut limit = Limit::new(1, ceiling, true);
+        let mut limit = ConcurrencyLimit::new(1, ceiling, true);
         (0..30).for_each(|_| answer_all(&mut limit, USUAL));
         assert_eq!(limit.current(), ceiling);
         let mut least = ceiling;
@@ -296,13 +297,13 @@ fn a_low_ceiling_is_left_where_latency_has_risen_for_good() {
 
 #[test]
 fn a_pause_ends_at_the_floor_in_fast_start() {
-    let mut limit = Limit::new(2, 100, true);
+    let mut limit = ConcurrencyLimit::new(2, 100, true);
     grow(&mut limit, 64);
     let before = fill(&mut limit);
     limit.resume();
     assert_eq!(limit.current(), 2);
     for number in before {
-        limit.ended(number, Sample::PushedBack { after: CALL });
+        limit.ended(number, Sample::Overload { after: CALL });
     }
     for number in fill(&mut limit) {
         limit.ended(number, ANSWERED);
@@ -312,23 +313,23 @@ fn a_pause_ends_at_the_floor_in_fast_start() {
 
 #[test]
 fn a_pause_leaves_a_fixed_limit_alone() {
-    let mut limit = Limit::new(2, 100, false);
+    let mut limit = ConcurrencyLimit::new(2, 100, false);
     limit.resume();
     assert_eq!(limit.current(), 100);
 }
 
 #[test]
 fn a_floor_of_zero_or_above_the_ceiling_is_put_right() {
-    assert_eq!(Limit::new(0, 10, true).current(), 1);
-    assert_eq!(Limit::new(20, 10, true).current(), 20);
-    assert_eq!(Limit::new(0, 0, false).current(), 1);
+    assert_eq!(ConcurrencyLimit::new(0, 10, true).current(), 1);
+    assert_eq!(ConcurrencyLimit::new(20, 10, true).current(), 20);
+    assert_eq!(ConcurrencyLimit::new(0, 0, false).current(), 1);
 }
 
 #[test]
 fn no_call_allocates_once_the_limit_has_been_reached() {
-    let mut limit = Limit::new(1, 100, true);
+    let mut limit = ConcurrencyLimit::new(1, 100, true);
     grow(&mut limit, 100);
-    let round = |limit: &mut Limit| {
+    let round = |limit: &mut ConcurrencyLimit| {
         for _ in 0..2 * PATIENCE {
             let running = limit.current();
             let number = limit.started(running);
@@ -344,7 +345,7 @@ fn no_call_allocates_once_the_limit_has_been_reached() {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Start(usize),
+    CallRole(usize),
     End(u64, Sample),
     Resume,
 }
@@ -357,11 +358,11 @@ fn step() -> impl Strategy<Value = Step> {
     ];
     let sample = prop_oneof![
         12 => latency.prop_map(|latency| Sample::Answered { latency }),
-        1 => Just(Sample::PushedBack { after: CALL }),
+        1 => Just(Sample::Overload { after: CALL }),
         1 => Just(Sample::Unknown),
     ];
     prop_oneof![
-        40 => (1..1200_usize).prop_map(Step::Start),
+        40 => (1..1200_usize).prop_map(Step::CallRole),
         // Mostly of the last calls to start, and of some that never did.
         40 => (0..50_u64, sample).prop_map(|(back, sample)| Step::End(back, sample)),
         1 => Just(Step::Resume),
@@ -377,11 +378,11 @@ proptest! {
         steps in prop::collection::vec(step(), 1..300),
     ) {
         let max = min + range;
-        let mut limit = Limit::new(min, max, adaptive);
+        let mut limit = ConcurrencyLimit::new(min, max, adaptive);
         let mut last = 0;
         for step in steps {
             match step {
-                Step::Start(running) => last = limit.started(running),
+                Step::CallRole(running) => last = limit.started(running),
                 Step::End(back, sample) => limit.ended(last.wrapping_sub(back), sample),
                 Step::Resume => limit.resume(),
             }
@@ -396,7 +397,7 @@ proptest! {
         range in 0..60_usize,
         latency in 0..10_000_u64,
     ) {
-        let mut limit = Limit::new(min, min + range, true);
+        let mut limit = ConcurrencyLimit::new(min, min + range, true);
         let latency = Duration::from_millis(latency);
         for _ in 0..100 {
             let before = limit.current();
@@ -410,14 +411,14 @@ proptest! {
 }
 
 #[test]
-fn push_backs_as_frequent_under_a_lower_limit_take_the_lowering_back() {
-    let mut limit = Limit::new(1, 1000, true);
+fn overload_as_frequent_under_a_lower_limit_undoes_the_decrease() {
+    let mut limit = ConcurrencyLimit::new(1, 1000, true);
     grow(&mut limit, 512);
     let mut lowered = false;
     // One call in four, from now on.
     for _ in 0..20 {
         for (index, number) in fill(&mut limit).into_iter().enumerate() {
-            let refused = Sample::PushedBack { after: CALL };
+            let refused = Sample::Overload { after: CALL };
             limit.ended(number, if index % 4 == 0 { refused } else { ANSWERED });
             lowered |= limit.trial.is_some();
         }
@@ -427,10 +428,10 @@ fn push_backs_as_frequent_under_a_lower_limit_take_the_lowering_back() {
 }
 
 #[test]
-fn one_push_back_among_many_answers_changes_nothing() {
-    let mut limit = Limit::new(1, 64, true);
+fn one_overload_response_among_many_answers_changes_nothing() {
+    let mut limit = ConcurrencyLimit::new(1, 64, true);
     grow(&mut limit, 64);
     let mut calls = fill(&mut limit);
-    limit.ended(calls.pop().unwrap(), Sample::PushedBack { after: CALL });
+    limit.ended(calls.pop().unwrap(), Sample::Overload { after: CALL });
     assert_eq!(limit.current(), 64);
 }

@@ -1,101 +1,99 @@
-//! A lower limit on trial: does it make push-backs rarer?
+//! The trial of a lower limit: does it make overload responses rarer?
 //!
-//! If the endpoint has a capacity, a lower limit brings the push-backs to an end, or at least costs no
-//! throughput. If it does neither, the push-backs are not the limit's doing: the lowering is taken back, and
-//! their share becomes the background.
+//! If the limit exceeds the endpoint's capacity, a lower one ends the overload responses, or at least costs
+//! no throughput. Otherwise the limit is not their cause: the old limit returns, and their share becomes the
+//! background rate.
 
 use super::{
-    Limit, LoweredBy,
-    pushback::{Tally, as_f64, ratio},
+    ConcurrencyLimit, LoweredBy,
+    overload::{CallTally, as_f64, ratio},
 };
 
-/// Push-backs beyond the background take one part in so many off the limit, on trial.
+/// The trial lowers the limit by one part in this many.
 const YIELD: usize = 20;
 
-/// A limit on trial under which so large a share is pushed back is lowered again, without further proof.
+/// If the share of overload responses is this large under the lower limit, the limit falls again at once.
 const MOST_BORNE: f64 = 0.5;
 
-/// By one part in so many for the first time, by half from then on.
+/// The first further decrease is one part in this many; the next ones are by half.
 const FIRST_CUT: usize = 8;
 
-/// Of at least so many push-backs.
-const LEAST_PUSHED: usize = 8;
+/// A further decrease needs at least this many overload responses.
+const LEAST_OVERLOADED: usize = 8;
 
-/// A trial looks for a share that is smaller by this factor.
+/// The trial tests for a share that is smaller by this factor.
 const FACTOR: f64 = 4.0;
 
-/// The logarithm of the likelihood ratio that ends a trial: wrong once in 20 trials.
+/// The logarithm of the likelihood ratio that ends a trial. It is wrong once in 20 trials.
 const EVIDENCE: f64 = 3.0;
 
-/// The most calls of a trial that stays without a clear result.
+/// A trial without a clear result ends after this many calls.
 const LONGEST_TRIAL: usize = 600;
 
-/// A lower limit on trial: does it make push-backs rarer?
+/// The trial of a lower limit.
 #[derive(Debug)]
 pub(super) struct Trial {
     /// The limit before it was lowered.
     from: usize,
-    /// The first call that counts as made under that limit.
+    /// The number of the first call that counts for that limit.
     first: u64,
-    /// Calls under the limit before.
-    before: Tally,
-    /// Calls under the lower limit.
-    after: Tally,
-    /// How often the limit was lowered further since.
+    /// The calls under the limit before.
+    before: CallTally,
+    /// The calls under the lower limit.
+    after: CallTally,
+    /// How often the limit was lowered further.
     cuts: u32,
     /// Whether the limit was in fast start.
     starting: bool,
-    /// What had lowered the limit before.
+    /// The reason of the decrease before.
     lowered_by: Option<LoweredBy>,
 }
 
-/// So many lowerings are remembered.
-const LOWERINGS: usize = 8;
+/// How many decreases are remembered.
+const PAST_DECREASES: usize = 8;
 
-/// A limit that was lowered for push-backs: what it was, and from which call on it is lower.
+/// A decrease for overload responses: the limit before, and the first call after.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Lowering {
+pub(super) struct PastDecrease {
     number: u64,
     from: usize,
     starting: bool,
     lowered_by: Option<LoweredBy>,
 }
 
-/// What a trial has shown.
+/// The result of a trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Finding {
-    /// Nothing yet.
+enum TrialResult {
+    /// Not known yet.
     Open,
-    /// Push-backs became rarer, or cost no throughput: the lower limit stays.
+    /// Overload responses became rarer, or throughput did not fall: the lower limit stays.
     Helped,
-    /// Push-backs are as frequent as before: the limit was not the reason.
+    /// Overload responses are as frequent as before: the limit is not the cause.
     InVain,
 }
 
 impl Trial {
-    /// What the trial of the limit `current` has shown.
-    fn finding(&self, current: usize) -> Finding {
-        // Cautious where they are few: a trial begins when chance has made them many.
-        let before = ratio(self.before.pushed, self.before.calls() + 2).clamp(0.001, 0.9);
+    /// The result so far of the trial of the limit `current`.
+    fn result(&self, current: usize) -> TrialResult {
+        // Cautious with few calls: a trial begins when chance made overload responses frequent.
+        let before = ratio(self.before.overloaded, self.before.calls() + 2).clamp(0.001, 0.9);
         let rarer = before / FACTOR;
-        let evidence = as_f64(self.after.pushed) * (before / rarer).ln()
+        let evidence = as_f64(self.after.overloaded) * (before / rarer).ln()
             + as_f64(self.after.answered) * ((1.0 - before) / (1.0 - rarer)).ln();
-        // Push-backs come at once, answers only after a call's time: before every place was used once, push-backs
-        // seem more frequent than they are.
+        // Refusals are faster than answers. Before every place was used once, they seem more frequent than they are.
         let enough = self.after.answered >= current;
         if evidence <= -EVIDENCE || (enough && self.is_free(current)) {
-            Finding::Helped
+            TrialResult::Helped
         } else if enough && (evidence >= EVIDENCE || self.after.calls() >= LONGEST_TRIAL) {
-            Finding::InVain
+            TrialResult::InVain
         } else {
-            Finding::Open
+            TrialResult::Open
         }
     }
 
-    /// Whether fewer places are used so much better that throughput is nearly what it was: those that were
-    /// taken away had served no call that was answered.
+    /// Whether the fewer places are used so much better that throughput is nearly the same.
     fn is_free(&self, current: usize) -> bool {
-        if self.before.answered == 0 || self.before.pushed == 0 {
+        if self.before.answered == 0 || self.before.overloaded == 0 {
             return false;
         }
         let lowered = ratio(self.from, current);
@@ -103,9 +101,9 @@ impl Trial {
     }
 }
 
-impl Limit {
-    /// Where a call counts while a lower limit is on trial.
-    pub(super) fn tried(&mut self, number: u64) -> Option<&mut Tally> {
+impl ConcurrencyLimit {
+    /// The tally in which the call with this number counts, while a trial runs.
+    pub(super) fn tried(&mut self, number: u64) -> Option<&mut CallTally> {
         let decreased = self.decreased;
         let trial = self.trial.as_mut()?;
         if number >= decreased {
@@ -117,40 +115,45 @@ impl Limit {
         }
     }
 
-    /// Lowers the limit for push-backs beyond the background, on trial.
+    /// Lowers the limit on trial, for more overload responses than the background rate.
     pub(super) fn try_less(&mut self) {
         if let Some(baseline) = &mut self.baseline {
             baseline.drop_rise();
         }
         let (from, first, before) = (self.current, self.round.first, self.round.tally);
         let (starting, lowered_by) = (self.starting, self.lowered_by);
-        self.decrease(YIELD, LoweredBy::PushBacks);
+        self.decrease(YIELD, LoweredBy::Overload);
         if self.current == from {
-            // At the floor there is nothing to try.
+            // At the floor there is no lower limit.
             self.background.learn(&before);
             return;
         }
-        if self.lowerings.len() == LOWERINGS {
-            self.lowerings.pop_front();
+        if self.past_decreases.len() == PAST_DECREASES {
+            self.past_decreases.pop_front();
         }
-        self.lowerings.push_back(Lowering { number: self.decreased, from, starting, lowered_by });
+        self.past_decreases.push_back(PastDecrease {
+            number: self.decreased,
+            from,
+            starting,
+            lowered_by,
+        });
         self.trial = Some(Trial {
             from,
             first,
             before,
-            after: Tally::default(),
+            after: CallTally::default(),
             cuts: 0,
             starting,
             lowered_by,
         });
     }
 
-    /// Push-backs of calls from `number` on turned out to be one client's own: what they lowered is raised again.
-    pub(crate) fn forget_since(&mut self, number: u64) {
-        let first = self.lowerings.iter().position(|lowering| lowering.number > number);
-        if let Some(lowering) = first.and_then(|first| self.lowerings.drain(first..).next()) {
-            self.current = self.current.max(lowering.from);
-            (self.starting, self.lowered_by) = (lowering.starting, lowering.lowered_by);
+    /// Undoes the decreases since the call with this number: the overload responses belong to one client alone.
+    pub(in crate::flow) fn forget_since(&mut self, number: u64) {
+        let first = self.past_decreases.iter().position(|decrease| decrease.number > number);
+        if let Some(decrease) = first.and_then(|first| self.past_decreases.drain(first..).next()) {
+            self.current = self.current.max(decrease.from);
+            (self.starting, self.lowered_by) = (decrease.starting, decrease.lowered_by);
             self.refused_at = None;
         }
         self.trial = None;
@@ -158,35 +161,36 @@ impl Limit {
         self.next_round();
     }
 
-    /// Looks at what the trial has shown so far.
-    pub(super) fn weigh(&mut self) {
+    /// Ends the trial if its result is known.
+    pub(super) fn evaluate_trial(&mut self) {
         let Some(trial) = &self.trial else { return };
         let after = trial.after;
-        if after.pushed >= self.current.div_ceil(2).max(LEAST_PUSHED) && after.share() >= MOST_BORNE
+        if after.overloaded >= self.current.div_ceil(2).max(LEAST_OVERLOADED)
+            && after.share() >= MOST_BORNE
         {
-            // Most are turned away: there is no need to know more.
+            // Most calls are refused, so the result is clear.
             let before = self.current;
-            // The excess may be one call that is refused again and again, or nearly all of them.
+            // The excess may be a single call, or nearly all calls.
             let parts = if trial.cuts == 0 { FIRST_CUT } else { 2 };
-            self.decrease(parts, LoweredBy::PushBacks);
+            self.decrease(parts, LoweredBy::Overload);
             if let Some(trial) = &mut self.trial
                 && self.current < before
             {
-                trial.after = Tally::default();
+                trial.after = CallTally::default();
                 trial.cuts += 1;
                 return;
             }
             self.trial = None;
             return;
         }
-        match trial.finding(self.current) {
-            Finding::Open => {}
-            Finding::Helped => {
+        match trial.result(self.current) {
+            TrialResult::Open => {}
+            TrialResult::Helped => {
                 self.refused_at = Some(trial.from);
                 self.trial = None;
                 self.next_round();
             }
-            Finding::InVain => {
+            TrialResult::InVain => {
                 self.background.learn(&trial.before);
                 self.background.learn(&after);
                 (self.current, self.starting) = (trial.from, trial.starting);

@@ -166,8 +166,8 @@ proptest! {
         }
     }
 
-    /// What the parser makes of quotes and what the watch does is the same: a text without stray quotes
-    /// comes out as it was put in.
+    /// The parser and the check for stray quotes treat quotes alike: a text without stray quotes is read
+    /// unchanged.
     #[test]
     fn sound_quotes_are_never_taken_for_stray_ones(
         fields in proptest::collection::vec("[a,\"\r\n]{1,6}", 1..8),

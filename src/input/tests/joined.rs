@@ -89,8 +89,8 @@ fn rows_below_another_header_row_are_refused() {
     );
 }
 
-/// Below the header row of a table, a line of a file of tokens is a row: called as a token, it would be
-/// rejected, and the token in it would stay alive.
+/// In a file of tokens, each line below the header row of a table is a row. If the row were called as a token,
+/// it would be rejected, and the token in it would stay valid.
 #[test]
 fn rows_of_a_table_are_no_tokens() {
     let (header, row) = (Refusal::TableHeader.to_string(), Refusal::TableRow { line: 2 });

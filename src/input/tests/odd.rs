@@ -40,7 +40,7 @@ fn a_lone_carriage_return_is_found() {
     // What nobody could read has given no line a number.
     std::fs::write(&path, &gzip(&crlf)[..200]).unwrap();
     assert!(!has_lone_returns(&path).unwrap());
-    assert!(matches!(has_lone_returns(Path::new("/nowhere")), Err(OpenError::NotThere)));
+    assert!(matches!(has_lone_returns(Path::new("/nowhere")), Err(InputOpenError::NotThere)));
 }
 
 /// What stands around a token would go to the endpoint with it.
@@ -59,8 +59,9 @@ fn what_is_put_around_a_token_is_refused_in_every_format() {
         assert_eq!(read("a.csv", format!("refresh_token\n{token}\n")), refused, "{token}");
         let ndjson = format!("\n{{\"refresh_token\":\"{token}\",\"username\":\" u \"}}\n");
         assert_eq!(read("a.ndjson", &ndjson), refused, "{token}");
-        let fills = Fills { client_id: Some("c".to_owned()), ..Fills::default() };
-        let filled = Options { fills, ..Options::default() };
+        let field_defaults =
+            FieldDefaults { client_id: Some("c".to_owned()), ..FieldDefaults::default() };
+        let filled = Options { field_defaults, ..Options::default() };
         assert_eq!(read_with("a.ndjson", &ndjson, &filled), refused, "{token}");
     }
 }
@@ -203,9 +204,9 @@ fn columns_and_delimiters_of_other_peoples_making_are_read_when_told() {
     let tabs = csv_options(&[], Some(Delimiter::Tab));
     assert_eq!(read_with("leak.tsv", "refresh_token\tx\na\t\n", &tabs).len(), 1);
     let folder_and_lines = open_file("leak.txt", b"a\n", &tabs);
-    assert!(matches!(folder_and_lines.1, Err(OpenError::NoColumns(Format::Text))));
+    assert!(matches!(folder_and_lines.1, Err(InputOpenError::NoColumns(InputFormat::Text))));
     let twice = csv_options(&["username=a", "client_id=a"], None);
-    assert!(matches!(open_file("a.csv", b"a\n", &twice).1, Err(OpenError::Columns(_))));
+    assert!(matches!(open_file("a.csv", b"a\n", &twice).1, Err(InputOpenError::Columns(_))));
 }
 
 /// A second header row is one by the names that were given as well.
@@ -224,8 +225,9 @@ fn deep_json_is_refused() {
         let (open, close) = ("[".repeat(depth), "]".repeat(depth));
         format!("{{\"refresh_token\":\"a\",\"x\":{open}{close},\"username\":{open}{close}}}\n")
     };
-    let fills = Fills { client_id: Some("c".to_owned()), ..Fills::default() };
-    for options in [Options::default(), Options { fills, ..Options::default() }] {
+    let field_defaults =
+        FieldDefaults { client_id: Some("c".to_owned()), ..FieldDefaults::default() };
+    for options in [Options::default(), Options { field_defaults, ..Options::default() }] {
         let read = read_with("a.ndjson", deep(15_000), &options);
         assert!(read[0].1.contains("not valid JSON"), "{read:?}");
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 /// A writer into a pipe, with the reports of its losses.
-fn piped() -> (Writer, Guard, PipeReader, mpsc::Receiver<u64>) {
+fn piped() -> (LogWriter, LogGuard, PipeReader, mpsc::Receiver<u64>) {
     let (read, write) = io::pipe().unwrap();
     let (report, losses) = mpsc::channel();
     let (writer, guard) = start(write, move |lost| report.send(lost).unwrap()).unwrap();

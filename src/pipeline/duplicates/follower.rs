@@ -1,4 +1,4 @@
-//! A job that waits for another one's verdict.
+//! A job that waits for the verdict of another job's call.
 
 use std::sync::Arc;
 
@@ -7,8 +7,8 @@ use tokio::sync::oneshot;
 use super::{Duplicates, Leader};
 use crate::domain::{Ambiguity, JobKey, Lane, Rejection};
 
-/// A job whose call another one makes. Dropped, it no longer waits; if it was to lead by then, the next
-/// one does.
+/// A job whose call another job makes. Dropped, it no longer waits; if it was about to lead, the next
+/// follower leads.
 #[derive(Debug)]
 #[must_use = "dropped, it no longer waits"]
 pub struct Follower {
@@ -16,18 +16,17 @@ pub struct Follower {
     key: JobKey,
     lane: Lane,
     ticket: u64,
-    verdict: oneshot::Receiver<Followed>,
+    outcome: oneshot::Receiver<FollowerOutcome>,
 }
 
-/// How following ended.
+/// How following ends.
 #[derive(Debug)]
-pub enum Followed {
+pub enum FollowerOutcome {
     /// The call revoked the token.
-    Duplicate,
-    /// The call was rejected, and with it this job. Beside it, what all the jobs with this key know of
-    /// whether the token may already be revoked.
+    Revoked,
+    /// The endpoint rejected the call. The ambiguity is that of all jobs with this key.
     Rejected(Rejection, Option<Ambiguity>),
-    /// The leader left without a verdict: now this job makes the call.
+    /// The leader left without a verdict: this job makes the call.
     Lead(Leader),
 }
 
@@ -37,18 +36,17 @@ impl Follower {
         key: JobKey,
         lane: Lane,
         ticket: u64,
-        verdict: oneshot::Receiver<Followed>,
+        outcome: oneshot::Receiver<FollowerOutcome>,
     ) -> Self {
-        Self { duplicates, key, lane, ticket, verdict }
+        Self { duplicates, key, lane, ticket, outcome }
     }
 
-    /// Waits until the leader has a verdict or leaves without one. Dropping the future is dropping the
-    /// follower.
-    pub async fn outcome(mut self) -> Followed {
-        match (&mut self.verdict).await {
-            Ok(followed) => followed,
-            // Every flight ends with an answer to all who wait in it, and this follower keeps alive
-            // what holds the flights.
+    /// Waits until the leader has a verdict or leaves without one. Dropping the future drops the follower.
+    pub async fn outcome(mut self) -> FollowerOutcome {
+        match (&mut self.outcome).await {
+            Ok(outcome) => outcome,
+            // Every flight sends an outcome to all of its followers, and this follower keeps the flights
+            // alive.
             Err(_) => std::future::pending().await,
         }
     }
@@ -56,8 +54,8 @@ impl Follower {
 
 impl Drop for Follower {
     fn drop(&mut self) {
-        // Should the lead have been handed over already, it lies in the channel and drops after this,
-        // with the lock free for it to pass on.
+        // A lead that was handed over already is in the channel. It drops after this, when the lock is
+        // free to pass the lead on.
         if let Some(flight) = self.duplicates.state().flights.get_mut(&self.key) {
             flight.leave(self.ticket, self.lane);
         }

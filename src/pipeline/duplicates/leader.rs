@@ -1,38 +1,37 @@
-//! The job that makes the call for all that have its key.
+//! The job that makes the call for all jobs with its key.
 
 use std::sync::Arc;
 
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
-    Duplicates, Followed,
-    flight::{Flight, Past},
+    Duplicates, FollowerOutcome,
+    flight::{Flight, SharedHistory},
 };
 use crate::domain::{Ambiguity, JobKey, Lane, Verdict};
 
-/// The one job with its key that may make a call. Dropped without a verdict, it is succeeded by the
+/// The one job with its key that may make a call. Dropped without a verdict, it hands the call over to the
 /// longest waiting follower, interactive ones first.
 #[derive(Debug)]
 #[must_use = "dropped, it hands the call over to the next"]
 pub struct Leader {
     duplicates: Arc<Duplicates>,
     key: JobKey,
-    /// In the bulk lane: comes once an interactive follower has joined.
+    /// In the bulk lane: resolves once an interactive follower has joined.
     promoted: Option<oneshot::Receiver<()>>,
-    duty: Duty,
+    phase: LeaderPhase,
 }
 
-/// How far a leader is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Duty {
+enum LeaderPhase {
     Waiting,
     Calling,
-    /// Its verdict is told, or the lead was never taken up: nothing is left to hand over.
+    /// The followers have the verdict, or this job never led: there is nothing to hand over.
     Over,
 }
 
 impl Leader {
-    /// A job of that lane leads the flight.
+    /// Makes a job of that lane the leader of the flight.
     pub(super) fn new(
         duplicates: &Arc<Duplicates>,
         key: JobKey,
@@ -40,7 +39,7 @@ impl Leader {
         flight: &mut Flight,
     ) -> Self {
         let promoted = flight.led_from(lane);
-        Self { duplicates: Arc::clone(duplicates), key, promoted, duty: Duty::Waiting }
+        Self { duplicates: Arc::clone(duplicates), key, promoted, phase: LeaderPhase::Waiting }
     }
 
     /// The lane of the call: the job's own, or interactive once an interactive follower has joined.
@@ -52,8 +51,8 @@ impl Leader {
         }
     }
 
-    /// Waits in the lane of the call. If an interactive follower lends its lane meanwhile, the wait
-    /// begins again in that one. Dropping the future drops the wait.
+    /// Runs `wait` for the lane of the call. Once an interactive follower has joined, the wait begins
+    /// again in the interactive lane.
     pub async fn in_lane<F: Future>(&mut self, wait: impl Fn(Lane) -> F) -> F::Output {
         if self.lane() == Lane::Bulk
             && let Some(promoted) = &mut self.promoted
@@ -61,7 +60,7 @@ impl Leader {
             tokio::select! {
                 biased;
                 done = wait(Lane::Bulk) => return done,
-                // Once the flight is over nobody promotes; then the wait is all there is.
+                // Once the flight is over no follower promotes, and the wait alone remains.
                 Ok(()) = &mut *promoted, if !promoted.is_terminated() => {}
             }
         }
@@ -71,68 +70,76 @@ impl Leader {
 
     /// What the attempts of all jobs with this key have shown so far.
     #[must_use]
-    pub fn past(&self) -> Past {
-        self.duplicates.state().flights.get(&self.key).map(|flight| flight.past).unwrap_or_default()
+    pub fn shared_history(&self) -> SharedHistory {
+        let state = self.duplicates.state();
+        state.flights.get(&self.key).map(|flight| flight.history).unwrap_or_default()
     }
 
-    /// Begins a call. Should this job not come back from it, the token may be revoked.
-    pub fn calling(&mut self) {
-        if self.duty == Duty::Waiting {
-            self.duty = Duty::Calling;
+    /// Begins a call. If this job does not return from it, the token may be revoked.
+    pub fn begin_call(&mut self) {
+        if self.phase == LeaderPhase::Waiting {
+            self.phase = LeaderPhase::Calling;
         }
     }
 
-    /// Ends the call with what it showed; `None` if it was never made. A verdict of the endpoint's own
-    /// ends the lead and is told to the followers; only a proof of success is remembered.
+    /// Ends the call; `None` if it was never made. The endpoint's own verdict ends the lead and goes to
+    /// the followers. Only a revoked token is remembered.
     ///
-    /// What it returns is to be weighed with the verdict: a follower may have joined that knows more of
-    /// the token than this job does.
-    pub fn called(&mut self, verdict: Option<&Verdict>) -> Past {
-        if self.duty == Duty::Over {
-            return Past::default();
+    /// The caller must judge the verdict with the returned history. A follower may have added earlier calls
+    /// for this token, which this job's own history lacks.
+    pub fn end_call(&mut self, verdict: Option<&Verdict>) -> SharedHistory {
+        if self.phase == LeaderPhase::Over {
+            return SharedHistory::default();
         }
-        self.duty = Duty::Waiting;
+        self.phase = LeaderPhase::Waiting;
         match verdict {
-            None => self.past(),
+            None => self.shared_history(),
             Some(Verdict::Transient(failure)) => {
                 let mut state = self.duplicates.state();
                 let Some(flight) = state.flights.get_mut(&self.key) else {
-                    return Past::default();
+                    return SharedHistory::default();
                 };
-                flight.past.failed(failure, Instant::now());
-                flight.past
+                flight.history.failed(failure, Instant::now());
+                flight.history
             }
-            Some(Verdict::Revoked) => self.conclude(true, |_| Followed::Duplicate),
-            Some(Verdict::Rejected(rejection)) => {
-                self.conclude(false, |past| Followed::Rejected(rejection.clone(), past.ambiguity))
-            }
+            Some(Verdict::Revoked) => self.conclude(true, |_| FollowerOutcome::Revoked),
+            Some(Verdict::Rejected(rejection)) => self.conclude(false, |history| {
+                FollowerOutcome::Rejected(rejection.clone(), history.ambiguity)
+            }),
         }
     }
 
-    fn conclude(&mut self, revoked: bool, told: impl Fn(Past) -> Followed) -> Past {
-        self.duty = Duty::Over;
+    fn conclude(
+        &mut self,
+        revoked: bool,
+        outcome: impl Fn(SharedHistory) -> FollowerOutcome,
+    ) -> SharedHistory {
+        self.phase = LeaderPhase::Over;
         let flight = {
             let mut state = self.duplicates.state();
             if revoked {
-                // Under the same lock: between the two, the next duplicate would be a leader.
+                // Under the same lock: otherwise the next duplicate would become a leader in between.
                 state.recent.insert(self.key, Instant::now());
             }
             state.flights.remove(&self.key)
         };
-        let Some(flight) = flight else { return Past::default() };
-        let past = flight.past;
+        let Some(flight) = flight else { return SharedHistory::default() };
+        let history = flight.history;
         for waiting in flight.disband() {
-            // One that cannot be told has left.
-            drop(waiting.send(told(past)));
+            // A follower that does not receive this has left.
+            drop(waiting.send(outcome(history)));
         }
-        past
+        history
     }
 
-    /// Takes the next leader out of the flight, which ends if there is none.
-    fn successor(&self, ambiguity: Option<Ambiguity>) -> Option<(oneshot::Sender<Followed>, Self)> {
+    /// Takes the next leader out of the flight. Without one the flight ends.
+    fn successor(
+        &self,
+        ambiguity: Option<Ambiguity>,
+    ) -> Option<(oneshot::Sender<FollowerOutcome>, Self)> {
         let mut state = self.duplicates.state();
         let flight = state.flights.get_mut(&self.key)?;
-        flight.past.suspect(ambiguity);
+        flight.history.suspect(ambiguity);
         let Some((lane, next)) = flight.succeed() else {
             state.flights.remove(&self.key);
             return None;
@@ -143,15 +150,16 @@ impl Leader {
 
 impl Drop for Leader {
     fn drop(&mut self) {
-        let ambiguity = match self.duty {
-            Duty::Over => return,
-            Duty::Waiting => None,
-            Duty::Calling => Some(Ambiguity::Attempt),
+        let ambiguity = match self.phase {
+            LeaderPhase::Over => return,
+            LeaderPhase::Waiting => None,
+            LeaderPhase::Calling => Some(Ambiguity::Attempt),
         };
         while let Some((next, leader)) = self.successor(ambiguity) {
-            match next.send(Followed::Lead(leader)) {
-                // It left in this very moment. Its lead ends here, or each such would add a stack frame.
-                Err(Followed::Lead(mut unused)) => unused.duty = Duty::Over,
+            match next.send(FollowerOutcome::Lead(leader)) {
+                // The follower left just now. Its lead ends here: dropped as a leader, it would add a
+                // stack frame for each such follower.
+                Err(FollowerOutcome::Lead(mut unused)) => unused.phase = LeaderPhase::Over,
                 Ok(()) | Err(_) => return,
             }
         }

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use crate::domain::JobKey;
 
-/// How many outdated keys one call drops at most. More than one, so that they leave faster than new
-/// ones come; not all at once, which would let a logout wait for the remains of a sweep.
+/// How many outdated keys one call drops at most. More than one, so that they are dropped faster than new
+/// ones are added. Not all at once, because then a logout would wait for the keys of a whole sweep.
 const DROPPED_AT_ONCE: usize = 2;
 
 /// The keys that were revoked a short while ago, bounded in number and age.

@@ -23,27 +23,27 @@ fn key(token: impl fmt::Display) -> JobKey {
     Job::parse(body.as_bytes(), &JobDefaults::default()).unwrap().key()
 }
 
-impl Entry {
+impl DuplicateRole {
     fn leader(self) -> Leader {
         let Self::Leader(leader) = self else { panic!("not a leader: {self:?}") };
         leader
     }
 
     /// Its wait, not begun.
-    fn follower(self) -> Pin<Box<dyn Future<Output = Followed> + Send>> {
+    fn follower(self) -> Pin<Box<dyn Future<Output = FollowerOutcome> + Send>> {
         let Self::Follower(follower) = self else { panic!("not a follower: {self:?}") };
         Box::pin(follower.outcome())
     }
 }
 
-impl Followed {
+impl FollowerOutcome {
     fn lead(self) -> Leader {
         let Self::Lead(leader) = self else { panic!("not the lead: {self:?}") };
         leader
     }
 }
 
-fn enter(duplicates: &Arc<Duplicates>, lane: Lane) -> Entry {
+fn enter(duplicates: &Arc<Duplicates>, lane: Lane) -> DuplicateRole {
     duplicates.enter(key("t"), lane, None)
 }
 
@@ -57,18 +57,18 @@ fn failure(ambiguous: bool) -> Verdict {
         ambiguous,
         http_status: None,
         retry_after: None,
-        blame: Blame::Weather,
+        blame: Blame::Transport,
     })
 }
 
 /// Makes the leader's call.
-fn call(leader: &mut Leader, verdict: &Verdict) -> Past {
-    leader.calling();
-    leader.called(Some(verdict))
+fn call(leader: &mut Leader, verdict: &Verdict) -> SharedHistory {
+    leader.begin_call();
+    leader.end_call(Some(verdict))
 }
 
 /// Nothing is kept but the memory.
-fn nobody_in_hand(duplicates: &Duplicates) -> bool {
+fn nothing_in_flight(duplicates: &Duplicates) -> bool {
     duplicates.state().flights.is_empty()
 }
 
@@ -79,9 +79,9 @@ async fn of_a_hundred_at_once_one_leads_and_ninety_nine_are_duplicates() {
     let waiting: Vec<_> = (1..100).map(|_| enter(&duplicates, Lane::Bulk).follower()).collect();
     call(&mut leader, &Verdict::Revoked);
     for wait in waiting {
-        assert!(matches!(wait.now_or_never(), Some(Followed::Duplicate)));
+        assert!(matches!(wait.now_or_never(), Some(FollowerOutcome::Revoked)));
     }
-    assert!(nobody_in_hand(&duplicates));
+    assert!(nothing_in_flight(&duplicates));
 }
 
 #[tokio::test(start_paused = true)]
@@ -92,7 +92,7 @@ async fn a_follower_waits_for_the_verdict() {
     tokio::task::yield_now().await;
     assert!(!waiting.is_finished());
     call(&mut leader, &Verdict::Revoked);
-    assert!(matches!(waiting.await, Ok(Followed::Duplicate)));
+    assert!(matches!(waiting.await, Ok(FollowerOutcome::Revoked)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -108,12 +108,12 @@ async fn what_was_revoked_is_a_duplicate_until_it_is_too_old() {
     call(&mut enter(&duplicates, Lane::Bulk).leader(), &Verdict::Revoked);
     let nearly = Duration::from_millis(599_999);
     advance(nearly).await;
-    assert!(matches!(enter(&duplicates, Lane::Bulk), Entry::Duplicate));
+    assert!(matches!(enter(&duplicates, Lane::Bulk), DuplicateRole::RecentlyRevoked));
     advance(REMEMBER.saturating_sub(nearly)).await;
     let mut again = enter(&duplicates, Lane::Bulk).leader();
     assert_eq!(duplicates.state().recent.len(), (0, 0));
     call(&mut again, &Verdict::Revoked);
-    assert!(matches!(enter(&duplicates, Lane::Bulk), Entry::Duplicate));
+    assert!(matches!(enter(&duplicates, Lane::Bulk), DuplicateRole::RecentlyRevoked));
 }
 
 #[tokio::test(start_paused = true)]
@@ -122,7 +122,7 @@ async fn only_a_proof_is_remembered() {
         let duplicates = duplicates();
         call(&mut enter(&duplicates, Lane::Bulk).leader(), &verdict);
         let again = enter(&duplicates, Lane::Bulk);
-        assert!(matches!(again, Entry::Leader(_)), "{verdict:?}");
+        assert!(matches!(again, DuplicateRole::Leader(_)), "{verdict:?}");
     }
 }
 
@@ -134,8 +134,9 @@ async fn the_oldest_are_forgotten_first_and_no_more_is_kept_than_the_capacity() 
         call(&mut enter(number).leader(), &Verdict::Revoked);
         advance(Duration::from_secs(1)).await;
     }
-    let remembered: Vec<_> =
-        (0..3 * CAPACITY).filter(|number| matches!(enter(*number), Entry::Duplicate)).collect();
+    let remembered: Vec<_> = (0..3 * CAPACITY)
+        .filter(|number| matches!(enter(*number), DuplicateRole::RecentlyRevoked))
+        .collect();
     assert_eq!(remembered, (2 * CAPACITY..3 * CAPACITY).collect::<Vec<_>>());
     assert_eq!(duplicates.state().recent.len(), (CAPACITY, CAPACITY));
 }
@@ -165,8 +166,8 @@ async fn a_memory_of_no_size_or_no_time_remembers_nothing_and_still_coalesces() 
         let mut leader = enter(&off, Lane::Bulk).leader();
         let waiting = enter(&off, Lane::Bulk).follower();
         call(&mut leader, &Verdict::Revoked);
-        assert!(matches!(waiting.await, Followed::Duplicate));
-        assert!(matches!(enter(&off, Lane::Bulk), Entry::Leader(_)));
+        assert!(matches!(waiting.await, FollowerOutcome::Revoked));
+        assert!(matches!(enter(&off, Lane::Bulk), DuplicateRole::Leader(_)));
         assert_eq!(off.state().recent.len(), (0, 0));
     }
 }
@@ -179,9 +180,9 @@ async fn a_rejection_is_the_verdict_of_the_followers_with_what_is_known_of_the_t
     call(&mut leader, &failure(true));
     let past = call(&mut leader, &Verdict::Rejected(rejection()));
     assert_eq!(past.ambiguity, Some(Ambiguity::Attempt));
-    let Followed::Rejected(said, ambiguity) = waiting.await else { panic!("not rejected") };
+    let FollowerOutcome::Rejected(said, ambiguity) = waiting.await else { panic!("not rejected") };
     assert_eq!((said, ambiguity), (rejection(), Some(Ambiguity::Attempt)));
-    assert!(nobody_in_hand(&duplicates));
+    assert!(nothing_in_flight(&duplicates));
 }
 
 #[tokio::test(start_paused = true)]
@@ -189,7 +190,7 @@ async fn what_a_follower_knows_of_the_token_counts_for_the_leader() {
     let duplicates = duplicates();
     let mut leader = enter(&duplicates, Lane::Bulk).leader();
     let redelivered = duplicates.enter(key("t"), Lane::Bulk, Some(Ambiguity::Redelivered));
-    assert_eq!(leader.past().ambiguity, Some(Ambiguity::Redelivered));
+    assert_eq!(leader.shared_history().ambiguity, Some(Ambiguity::Redelivered));
     let back = duplicates.enter(key("t"), Lane::Bulk, Some(Ambiguity::Attempt));
     drop((redelivered, back));
     let past = call(&mut leader, &Verdict::Rejected(rejection()));
@@ -208,7 +209,7 @@ async fn a_leader_that_leaves_is_succeeded_by_the_longest_waiting_interactive_on
         assert_eq!(leader.lane(), lane);
     }
     drop(leader);
-    assert!(nobody_in_hand(&duplicates));
+    assert!(nothing_in_flight(&duplicates));
 }
 
 #[tokio::test(start_paused = true)]
@@ -221,8 +222,9 @@ async fn a_successor_inherits_what_the_attempts_before_it_showed() {
     advance(Duration::from_secs(60)).await;
     call(&mut leader, &failure(false));
     drop(leader);
-    let past = waiting.await.lead().past();
-    let expected = Past { ambiguity: Some(Ambiguity::Attempt), failing_since: Some(began_to_fail) };
+    let past = waiting.await.lead().shared_history();
+    let expected =
+        SharedHistory { ambiguity: Some(Ambiguity::Attempt), failing_since: Some(began_to_fail) };
     assert_eq!(past, expected);
 }
 
@@ -234,13 +236,13 @@ async fn a_leader_that_does_not_come_back_from_its_call_leaves_the_token_in_doub
         let waiting = enter(&duplicates, Lane::Bulk).follower();
         act(&mut leader);
         drop(leader);
-        waiting.now_or_never().unwrap().lead().past().ambiguity
+        waiting.now_or_never().unwrap().lead().shared_history().ambiguity
     };
     assert_eq!(doubt_after(|_| ()), None);
-    assert_eq!(doubt_after(Leader::calling), Some(Ambiguity::Attempt));
+    assert_eq!(doubt_after(Leader::begin_call), Some(Ambiguity::Attempt));
     let never_made = |leader: &mut Leader| {
-        leader.calling();
-        assert_eq!(leader.called(None), Past::default());
+        leader.begin_call();
+        assert_eq!(leader.end_call(None), SharedHistory::default());
     };
     assert_eq!(doubt_after(never_made), None);
 }
@@ -251,11 +253,11 @@ async fn a_leader_that_panics_is_succeeded() {
     let mut leader = enter(&duplicates, Lane::Bulk).leader();
     let waiting = enter(&duplicates, Lane::Bulk).follower();
     let panicking = tokio::spawn(async move {
-        leader.calling();
+        leader.begin_call();
         panic!("on purpose")
     });
     assert!(panicking.await.is_err());
-    assert_eq!(waiting.await.lead().past().ambiguity, Some(Ambiguity::Attempt));
+    assert_eq!(waiting.await.lead().shared_history().ambiguity, Some(Ambiguity::Attempt));
 }
 
 #[tokio::test(start_paused = true)]
@@ -295,7 +297,7 @@ async fn a_verdict_between_entering_and_the_first_look_is_not_lost() {
     call(&mut leader, &Verdict::Revoked);
     drop(leader);
     drop(enter(&duplicates, Lane::Bulk));
-    assert!(matches!(waiting.now_or_never(), Some(Followed::Duplicate)));
+    assert!(matches!(waiting.now_or_never(), Some(FollowerOutcome::Revoked)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -308,9 +310,9 @@ async fn a_follower_that_leaves_before_it_learns_that_it_leads_passes_the_lead_o
     drop(waiting.remove(0)); // Looked at before it was made leader.
     drop(waiting.remove(0)); // Never looked at.
     let last = waiting.remove(0).now_or_never().unwrap().lead();
-    assert!(matches!(enter(&duplicates, Lane::Bulk), Entry::Follower(_)), "one leads");
+    assert!(matches!(enter(&duplicates, Lane::Bulk), DuplicateRole::Follower(_)), "one leads");
     drop(last);
-    assert!(nobody_in_hand(&duplicates));
+    assert!(nothing_in_flight(&duplicates));
 }
 
 #[tokio::test(start_paused = true)]
@@ -322,7 +324,7 @@ async fn a_follower_that_leaves_is_not_succeeded_to() {
     drop(gone);
     drop(leader);
     assert_eq!(waiting.now_or_never().unwrap().lead().lane(), Lane::Bulk);
-    assert!(nobody_in_hand(&duplicates));
+    assert!(nothing_in_flight(&duplicates));
 }
 
 #[tokio::test(start_paused = true)]
@@ -334,7 +336,7 @@ async fn one_that_was_answered_long_ago_takes_nobody_of_a_later_call_along() {
     let later = enter(&duplicates, Lane::Bulk).leader();
     let waiting = enter(&duplicates, Lane::Bulk).follower();
     drop((leader, answered));
-    assert!(matches!(enter(&duplicates, Lane::Bulk), Entry::Follower(_)));
+    assert!(matches!(enter(&duplicates, Lane::Bulk), DuplicateRole::Follower(_)));
     drop(later);
-    assert!(matches!(waiting.now_or_never(), Some(Followed::Lead(_))));
+    assert!(matches!(waiting.now_or_never(), Some(FollowerOutcome::Lead(_))));
 }

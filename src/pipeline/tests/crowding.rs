@@ -46,7 +46,7 @@ async fn what_waits_for_its_turn_leaves_while_its_lane_stalls_and_takes_its_hist
     bench.deliver();
     let began = Instant::now();
     let _stalls = stall(&bench);
-    assert_eq!(bench.next().await, Out::HandedBack(None));
+    assert_eq!(bench.next().await, Out::Requeued(None));
     let Out::Parked(STAY, history) = bench.next().await else { panic!("not parked") };
     assert_eq!(history.attempts, 1);
     assert!(began.elapsed() < CLOSED_AFTER, "{:?}", began.elapsed());

@@ -14,12 +14,12 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The client.
 #[derive(Debug, Clone)]
-pub struct Client {
+pub struct CollectorClient {
     client: reqwest::Client,
     runtime: Handle,
 }
 
-impl Client {
+impl CollectorClient {
     /// A client on the current runtime.
     ///
     /// # Errors
@@ -36,7 +36,7 @@ impl Client {
 }
 
 #[async_trait]
-impl HttpClient for Client {
+impl HttpClient for CollectorClient {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let client = self.client.clone();
         let sending = self.runtime.spawn(async move {

@@ -1,26 +1,25 @@
-//! The journal of a sweep: what stands for a queue where there is none.
+//! The journal of a sweep, in place of a queue.
 //!
-//! One entry for each line that has ended or was put off, and marks of how far lines were taken up. Both
-//! are on disk before they count: an entry before its job is settled, a mark before any of its lines may
-//! be called. So whatever happens, the journal tells of each line whether it is done, was not called, or
-//! may have been called.
+//! It has one entry for each line that ended or is delayed, and marks of how far lines were started. An entry
+//! is on disk before its job is settled. A mark is on disk before any of its lines may be called. So for each
+//! line the journal tells whether it is finished, was not called, or may have been called.
 //!
-//! Records are appended in batches, each synced before the next one begins: as many entries as came
-//! while the disk was busy share one sync. A database would do the same with more to install, and nobody
-//! could read it with `jq` in the middle of an incident.
+//! Records are appended in batches, and each batch is synced before the next: entries that came during a sync
+//! share the next one. A database would be one more thing to install, and nobody could read it with `jq`
+//! during an incident.
 
 mod entry;
-mod fates;
 mod open;
-mod past;
+mod outcomes;
 mod record;
 mod recover;
+mod state;
 mod writer;
 
-pub use entry::{Entry, Failed, What};
-pub use fates::{Fate, Fates};
-pub use open::{OpenError, Opened, Sweep, inspect, open};
-pub use past::{Open, Past, Standing};
-pub use record::{Header, InputId, Record};
-pub use recover::{RecoverError, Recovered, recover};
-pub use writer::{Health, Journal, Lost, WriteError, Writer};
+pub use entry::{EntryKind, JournalEntry};
+pub use open::{JournalOpenError, OpenedJournal, ResumeCheck, inspect, open};
+pub use outcomes::{LineOutcome, LineOutcomes};
+pub use record::{InputId, JournalHeader, JournalRecord};
+pub use recover::{RecoverError, recover};
+pub use state::{JournalState, LineState, OpenLine};
+pub use writer::{Journal, JournalLost, JournalWriter, WriteError};

@@ -1,76 +1,70 @@
-//! What one line of a journal says.
+//! The lines of a journal.
 //!
-//! A journal is NDJSON, so that a person can read it and `jq` can count it. Its records are told apart
-//! by their fields, each of which stands in one kind only.
+//! A journal is NDJSON, so that a person can read it and `jq` can count it. Each field occurs in one kind of
+//! record only, which tells them apart.
 
 use std::{collections::BTreeMap, time::SystemTime};
 
 use serde::{Deserialize, Serialize};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::entry::{Entry, EntryFields};
+use super::entry::{EntryFields, JournalEntry};
+use crate::domain::{parse_rfc3339, rfc3339_millis};
 
-/// The version of the form that [`Header`] names.
 pub(super) const VERSION: u32 = 2;
 
-/// The version before. A line is what ends with a line feed there; now it may end with a carriage return
-/// as well, so the numbers of the two differ in a file in which one stands alone.
+/// The former version, in which only a line feed ended a line. In a file with a lone carriage return, the
+/// versions number lines differently.
 pub(super) const LINE_FEEDS: u32 = 1;
 
-/// How every journal begins, byte for byte: the header's first field.
+/// The first bytes of every journal: the header's first field.
 pub(super) const BEGINNING: &[u8] = b"{\"revoker_journal\":";
 
 /// One line of a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Record {
-    /// What is swept, and where to. The first line; again where the sweep goes on with another input.
-    Header(Header),
-    /// The first line of each batch that is written: all bytes before this offset are on disk.
+pub enum JournalRecord {
+    /// The first line; repeated if the sweep resumes with another input.
+    Header(JournalHeader),
+    /// The first line of each batch: all bytes before this offset are on disk.
     Synced(u64),
-    /// No line after this one was called. Later ones win over earlier ones.
+    /// No line after this one was called. A later mark replaces it.
     Started(u64),
-    /// These lines, which had ended or were put off, may be called again from here on.
+    /// Lines that had ended or were delayed, and may be called again from here on.
     Again(Vec<u64>),
-    /// What became of a line. Later ones win over earlier ones.
-    Entry(Entry),
+    /// The outcome of a line. A later entry replaces it.
+    Entry(JournalEntry),
     /// Every line has ended.
     Finished(SystemTime),
 }
 
-/// What is swept, and where to.
+/// The input, the endpoint and the settings of a sweep.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Header {
+pub struct JournalHeader {
     #[serde(rename = "revoker_journal")]
     pub(super) version: u32,
-    /// What the input is known again by; `None` for standard input.
+    /// `None` for standard input.
     pub input: Option<InputId>,
-    /// The URL that is called.
+    /// The URL.
     pub endpoint: String,
-    /// The settings that decide what the lines mean, by their names.
+    /// Those that decide what the lines mean, by name.
     pub settings: BTreeMap<String, String>,
 }
 
-impl Header {
-    /// Whether its lines end with line feeds alone.
+impl JournalHeader {
     pub(super) const fn counts_line_feeds(&self) -> bool {
         self.version == LINE_FEEDS
     }
 
-    /// Whether the version that wrote it took values for an expiry that are none, such as 0, and let their
-    /// live tokens end as expired.
+    /// Whether its version accepted an invalid expiry, such as 0, so that live tokens ended as expired.
     pub(super) const fn takes_any_expiry(&self) -> bool {
         self.version == LINE_FEEDS
     }
 
-    /// Whether the other describes the same sweep.
     pub(super) fn is_of_the_same_sweep(&self, other: &Self) -> bool {
         let Self { version: _, input, endpoint, settings } = self;
         (input, endpoint, settings) == (&other.input, &other.endpoint, &other.settings)
     }
 
-    /// A header of the present version.
-    #[must_use]
     pub const fn new(
         input: Option<InputId>,
         endpoint: String,
@@ -80,21 +74,21 @@ impl Header {
     }
 }
 
-/// What a file is known again by.
+/// Identifies a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InputId {
-    /// Of its bytes as they lie on disk, in hex.
+    /// Of the bytes on disk, in hex.
     pub sha256: String,
-    /// Its bytes.
+    /// In bytes.
     pub size: u64,
 }
 
-/// The records as they are written.
+/// A record as it is written.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
-enum Line<'a> {
-    // Most lines by far are of the first kind: it is tried first.
+enum RecordLine<'a> {
+    // First, because most lines are entries.
     #[serde(borrow)]
     Entry(EntryFields<'a>),
     Synced {
@@ -106,15 +100,13 @@ enum Line<'a> {
     Again {
         again: Vec<u64>,
     },
-    Header(Header),
+    Header(JournalHeader),
     Finished {
         finished: String,
     },
 }
 
-impl Record {
-    /// The records as lines.
-    #[must_use]
+impl JournalRecord {
     pub fn lines<'a>(records: impl IntoIterator<Item = &'a Self>) -> Vec<u8> {
         let mut lines = Vec::new();
         for record in records {
@@ -123,46 +115,37 @@ impl Record {
         lines
     }
 
-    /// Appends the record to `lines`, with its line break.
+    /// Appends the record with its line break.
     pub fn write(&self, lines: &mut Vec<u8>) {
         let line = match self {
-            Self::Header(header) => Line::Header(header.clone()),
-            Self::Synced(synced) => Line::Synced { synced: *synced },
-            Self::Started(started) => Line::Started { started: *started },
-            Self::Again(again) => Line::Again { again: again.clone() },
-            Self::Entry(entry) => Line::Entry(EntryFields::from(entry)),
-            Self::Finished(at) => Line::Finished { finished: rfc3339(*at) },
+            Self::Header(header) => RecordLine::Header(header.clone()),
+            Self::Synced(synced) => RecordLine::Synced { synced: *synced },
+            Self::Started(started) => RecordLine::Started { started: *started },
+            Self::Again(again) => RecordLine::Again { again: again.clone() },
+            Self::Entry(entry) => RecordLine::Entry(EntryFields::from(entry)),
+            Self::Finished(at) => RecordLine::Finished { finished: time_text(*at) },
         };
-        // Numbers and strings always serialize. If one did not, the line would be empty, and recovery
-        // would name it.
+        // Numbers and strings always serialize. Otherwise the line would be empty, and recovery would report it.
         drop(serde_json::to_writer(&mut *lines, &line));
         lines.push(b'\n');
     }
 
     /// Reads a line without its line break; `None` if it is no record.
-    #[must_use]
     pub fn read(line: &[u8]) -> Option<Self> {
         Some(match serde_json::from_slice(line).ok()? {
-            Line::Entry(fields) => Self::Entry(fields.try_into().ok()?),
-            Line::Synced { synced } => Self::Synced(synced),
-            Line::Started { started } => Self::Started(started),
-            Line::Again { again } => Self::Again(again),
-            Line::Header(header) => Self::Header(header),
-            Line::Finished { finished } => Self::Finished(instant(&finished)?),
+            RecordLine::Entry(fields) => Self::Entry(fields.try_into().ok()?),
+            RecordLine::Synced { synced } => Self::Synced(synced),
+            RecordLine::Started { started } => Self::Started(started),
+            RecordLine::Again { again } => Self::Again(again),
+            RecordLine::Header(header) => Self::Header(header),
+            RecordLine::Finished { finished } => Self::Finished(parse_rfc3339(&finished)?),
         })
     }
 }
 
-/// To the millisecond.
-pub(super) fn rfc3339(at: SystemTime) -> String {
-    let at = OffsetDateTime::from(at);
-    let at = at.replace_millisecond(at.millisecond()).unwrap_or(at);
-    // Beyond the year 9999 there is no such text; no clock of ours goes there.
-    at.format(&Rfc3339).unwrap_or_default()
-}
-
-pub(super) fn instant(text: &str) -> Option<SystemTime> {
-    OffsetDateTime::parse(text, &Rfc3339).ok().map(SystemTime::from)
+/// Returns a time in RFC 3339, to the millisecond. Only dates after the year 9999 have no such text.
+pub(super) fn time_text(at: SystemTime) -> String {
+    rfc3339_millis(at).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -170,9 +153,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::domain::{History, Job, JobDefaults, Parking, Settlement};
+    use crate::domain::{History, Job, JobDefaults, Outcome};
 
-    fn written(record: &Record) -> String {
+    fn written(record: &JournalRecord) -> String {
         let mut line = Vec::new();
         record.write(&mut line);
         String::from_utf8(line).unwrap()
@@ -180,39 +163,44 @@ mod tests {
 
     #[test]
     fn each_kind_is_one_line_and_read_as_it_was_written() {
-        let at = instant("2026-03-01T12:00:00.25Z").unwrap();
+        let at = parse_rfc3339("2026-03-01T12:00:00.25Z").unwrap();
         let id = InputId { sha256: "ab".repeat(32), size: 7 };
         let settings = BTreeMap::from([("audience".to_owned(), "a".to_owned())]);
         let cases = [
-            (Record::Synced(17), r#"{"synced":17}"#),
-            (Record::Started(9), r#"{"started":9}"#),
-            (Record::Again(vec![3, 5]), r#"{"again":[3,5]}"#),
-            (Record::Finished(at), r#"{"finished":"2026-03-01T12:00:00.25Z"}"#),
+            (JournalRecord::Synced(17), r#"{"synced":17}"#),
+            (JournalRecord::Started(9), r#"{"started":9}"#),
+            (JournalRecord::Again(vec![3, 5]), r#"{"again":[3,5]}"#),
+            (JournalRecord::Finished(at), r#"{"finished":"2026-03-01T12:00:00.25Z"}"#),
             (
-                Record::Header(Header::new(None, "https://e".to_owned(), BTreeMap::new())),
+                JournalRecord::Header(JournalHeader::new(
+                    None,
+                    "https://e".to_owned(),
+                    BTreeMap::new(),
+                )),
                 r#"{"revoker_journal":2,"input":null,"endpoint":"https://e","settings":{}}"#,
             ),
         ];
         for (record, line) in cases {
             assert_eq!(written(&record), format!("{line}\n"));
-            assert_eq!(Record::read(line.as_bytes()), Some(record));
+            assert_eq!(JournalRecord::read(line.as_bytes()), Some(record));
         }
-        let header = Record::Header(Header::new(Some(id), "https://e".to_owned(), settings));
+        let header =
+            JournalRecord::Header(JournalHeader::new(Some(id), "https://e".to_owned(), settings));
         assert!(written(&header).as_bytes().starts_with(BEGINNING));
-        assert_eq!(Record::read(written(&header).trim_end().as_bytes()), Some(header));
+        assert_eq!(JournalRecord::read(written(&header).trim_end().as_bytes()), Some(header));
     }
 
     #[test]
     fn a_pause_is_told_only_where_there_was_one_and_lasts_no_longer_than_any_may() {
-        let at = instant("2026-03-01T12:00:00.25Z").unwrap();
+        let at = parse_rfc3339("2026-03-01T12:00:00.25Z").unwrap();
         let entry = |paused| {
             let history = History { attempts: 3, stays: 1, paused, ..History::default() };
-            let parking = Parking { delay: Duration::ZERO, history };
             let job = Job::parse(br#"{"refresh_token":"t"}"#, &JobDefaults::default()).unwrap();
-            Record::Entry(Entry::of(7, job.key(), Settlement::Park(&parking), at))
+            let parked = Outcome::Parked(Duration::ZERO);
+            JournalRecord::Entry(JournalEntry::of(7, job.key(), &parked, &history, at))
         };
-        let paused = |line: &str| match Record::read(line.trim_end().as_bytes()) {
-            Some(Record::Entry(entry)) => (entry.history.paused, entry.history.parked_at),
+        let paused = |line: &str| match JournalRecord::read(line.trim_end().as_bytes()) {
+            Some(JournalRecord::Entry(entry)) => (entry.history.paused, entry.history.parked_at),
             other => panic!("{other:?}"),
         };
         // As older versions wrote every entry.
@@ -241,7 +229,7 @@ mod tests {
             "\0\0\0\0",
         ];
         for line in strangers {
-            assert_eq!(Record::read(line.as_bytes()), None, "{line}");
+            assert_eq!(JournalRecord::read(line.as_bytes()), None, "{line}");
         }
     }
 }

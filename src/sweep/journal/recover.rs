@@ -1,50 +1,44 @@
-//! Reads a journal back, also one whose writer was killed or whose machine lost power.
+//! Reads a journal back, also after a crash or a power cut.
 //!
-//! Only the batch that was being written then can be torn, for each batch is on disk before the next
-//! one begins, and says so in its first record. So an unreadable line behind everything that is known to
-//! be on disk is the torn end, and is cut off with what follows it: no settlement had returned, and the
-//! lines are in doubt. An unreadable line before that is damage that no crash explains, and is not
-//! worked around: what stood there may be the proof that a token was revoked.
+//! Only the last batch can be incomplete: each batch is on disk before the next one begins. The first record of the
+//! next one says so. So an unreadable line after all synced bytes is the incomplete end. It is cut off with everything after
+//! it: no settlement had returned, and its lines may have been called. An unreadable line before that is damage that no
+//! crash explains. It is an error, since the line may have proved that a token was revoked.
 
 use std::io::{self, BufRead, Read as _};
 
 use thiserror::Error;
 
 use super::{
-    past::Past,
-    record::{BEGINNING, LINE_FEEDS, Record, VERSION},
+    record::{BEGINNING, JournalRecord, LINE_FEEDS, VERSION},
+    state::JournalState,
 };
 
-/// No record is longer, in bytes.
+/// The maximum length of a record, in bytes.
 const MAX_RECORD: u64 = 1 << 20;
 
-/// What was read.
 #[derive(Debug)]
 pub struct Recovered {
-    /// What the journal knows; `None` if not even its first record is whole.
-    pub past: Option<Past>,
+    /// `None` if not even the header is complete.
+    pub state: Option<JournalState>,
     /// The bytes up to the torn end.
     pub whole: u64,
-    /// Whether there is a torn end.
     pub torn: bool,
 }
 
 /// Why a journal cannot be read back.
 #[derive(Debug, Error)]
 pub enum RecoverError {
-    /// The system's fault.
     #[error("cannot be read")]
     Io(#[from] io::Error),
-    /// Something else, and nothing of ours to write into.
+    /// Another file, which must not be overwritten.
     #[error("is not a journal of a sweep; choose another --journal")]
     Stranger,
-    /// Written by another version of this program.
     #[error(
         "has the form of version {0}, and this program knows versions up to {VERSION}; use the version that \
          wrote it"
     )]
     Version(u32),
-    /// Damage.
     #[error(
         "line {line} is damaged, and not by a crash, for what follows it was written later; restore \
          the file, or move it away to begin again, which may call tokens that are revoked already"
@@ -55,16 +49,12 @@ pub enum RecoverError {
     },
 }
 
-/// Reads all records.
-///
-/// # Errors
-///
-/// [`RecoverError`]; nothing was changed.
+/// Reads all records. Changes nothing.
 pub fn recover(journal: impl BufRead) -> Result<Recovered, RecoverError> {
-    let mut reader = Reader { journal, number: 0, offset: 0 };
+    let mut reader = RecordReader { journal, number: 0, offset: 0 };
     let mut line = Vec::new();
-    let Some(mut past) = reader.first(&mut line)? else {
-        return Ok(Recovered { past: None, whole: 0, torn: reader.offset > 0 });
+    let Some(mut state) = reader.first(&mut line)? else {
+        return Ok(Recovered { state: None, whole: 0, torn: reader.offset > 0 });
     };
     let mut torn = None;
     loop {
@@ -72,22 +62,22 @@ pub fn recover(journal: impl BufRead) -> Result<Recovered, RecoverError> {
         if !reader.next(&mut line)? {
             break;
         }
-        let record = line.strip_suffix(b"\n").and_then(Record::read);
+        let record = line.strip_suffix(b"\n").and_then(JournalRecord::read);
         match (torn, record) {
-            (None, Some(record)) if past.add(&record).is_ok() => {}
+            (None, Some(record)) if state.add(&record).is_ok() => {}
             (None, _) => torn = Some((number + 1, offset)),
-            (Some((line, torn)), Some(Record::Synced(synced))) if synced > torn => {
+            (Some((line, torn)), Some(JournalRecord::Synced(synced))) if synced > torn => {
                 return Err(RecoverError::Damaged { line });
             }
             (Some(_), _) => {}
         }
     }
-    past.index();
+    state.index();
     let whole = torn.map_or(reader.offset, |(_, offset)| offset);
-    Ok(Recovered { past: Some(past), whole, torn: torn.is_some() })
+    Ok(Recovered { state: Some(state), whole, torn: torn.is_some() })
 }
 
-struct Reader<R> {
+struct RecordReader<R> {
     journal: R,
     /// Lines read.
     number: u64,
@@ -95,8 +85,8 @@ struct Reader<R> {
     offset: u64,
 }
 
-impl<R: BufRead> Reader<R> {
-    /// Reads the next line with its line break, or what there is of it; `false` at the end.
+impl<R: BufRead> RecordReader<R> {
+    /// Reads the next line with its line break, or an incomplete one; `false` at the end.
     fn next(&mut self, line: &mut Vec<u8>) -> io::Result<bool> {
         line.clear();
         let read = (&mut self.journal).take(MAX_RECORD).read_until(b'\n', line)?;
@@ -105,8 +95,8 @@ impl<R: BufRead> Reader<R> {
         Ok(read > 0)
     }
 
-    /// Reads the header; `None` if there is none yet.
-    fn first(&mut self, line: &mut Vec<u8>) -> Result<Option<Past>, RecoverError> {
+    /// Reads the header; `None` if it is incomplete.
+    fn first(&mut self, line: &mut Vec<u8>) -> Result<Option<JournalState>, RecoverError> {
         let whole = self.next(line)? && line.ends_with(b"\n");
         let seen = line.len().min(BEGINNING.len());
         if line[..seen] != BEGINNING[..seen] {
@@ -119,14 +109,14 @@ impl<R: BufRead> Reader<R> {
         if ![LINE_FEEDS, VERSION].contains(&version) {
             return Err(RecoverError::Version(version));
         }
-        match Record::read(line.trim_ascii_end()) {
-            Some(Record::Header(header)) => Ok(Some(Past::new(header))),
+        match JournalRecord::read(line.trim_ascii_end()) {
+            Some(JournalRecord::Header(header)) => Ok(Some(JournalState::new(header))),
             _ => Err(RecoverError::Damaged { line: self.number }),
         }
     }
 }
 
-/// The version that a header names, whatever its other fields are.
+/// Returns the version of a header, whatever its other fields are.
 fn version(header: &[u8]) -> Option<u32> {
     let header: serde_json::Value = serde_json::from_slice(header).ok()?;
     header.get("revoker_journal")?.as_u64()?.try_into().ok()

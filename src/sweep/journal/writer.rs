@@ -1,4 +1,4 @@
-//! Appends to the journal, many records with one sync.
+//! Appends to the journal, with one sync for many records.
 
 use std::{
     fs::File,
@@ -15,73 +15,64 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::record::Record;
+use super::record::JournalRecord;
 use crate::ports::{Condition, Report};
 
-/// Requests that wait for the disk; more than jobs are ever in flight would change nothing.
+/// The maximum number of waiting requests; there are never more jobs in flight.
 const WAITING: usize = 1024;
 
-/// Bytes of a batch after which no more are added.
+/// No request is added to a batch of this many bytes.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// The longest that a request waits for others to share its sync. A disk that syncs faster than jobs end
-/// would otherwise have one to do for each of them.
+/// The longest wait for other requests to share a sync. A fast disk would otherwise do one for each job.
 const LINGER: Duration = Duration::from_millis(4);
 
-/// So many requests are written without waiting for more.
+/// With this many requests, a batch is written at once.
 const ENOUGH: usize = 64;
 
-/// The way to the journal, for everybody who writes into it.
+/// Sends records to the writer of the journal.
 #[derive(Debug, Clone)]
 pub struct Journal {
-    requests: mpsc::Sender<Request>,
+    requests: mpsc::Sender<WriteRequest>,
     lost: CancellationToken,
 }
 
-/// Records as they will stand in the file, and who waits for them.
 #[derive(Debug)]
-struct Request {
+struct WriteRequest {
     lines: Vec<u8>,
     synced: oneshot::Sender<()>,
 }
 
-/// The journal can be written no more: what it was to hold may be lost.
+/// The journal cannot be written any more, and some records may be lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("the journal can be written no more")]
-pub struct Lost;
+pub struct JournalLost;
 
-/// Why the journal can be written no more.
 #[derive(Debug, Error)]
 pub enum WriteError {
-    /// The system's fault: mostly a disk that is full.
+    /// Mostly a full disk.
     #[error("the journal cannot be written")]
     Io(#[from] io::Error),
-    /// A fault inside this program.
+    /// A bug.
     #[error("the writer of the journal failed")]
     Panic(#[from] JoinError),
 }
 
 impl Journal {
-    /// Writes the records, one after the other; returns once they are on disk.
-    ///
-    /// # Errors
-    ///
-    /// [`Lost`] if they are not, or may not be.
-    pub async fn write(&self, records: &[Record]) -> Result<(), Lost> {
-        let lines = Record::lines(records);
+    /// Writes the records in order; returns once they are on disk. If they may not be, it fails.
+    pub async fn write(&self, records: &[JournalRecord]) -> Result<(), JournalLost> {
+        let lines = JournalRecord::lines(records);
         let (synced, done) = oneshot::channel();
-        self.requests.send(Request { lines, synced }).await.map_err(|_| Lost)?;
-        done.await.map_err(|_| Lost)
+        self.requests.send(WriteRequest { lines, synced }).await.map_err(|_| JournalLost)?;
+        done.await.map_err(|_| JournalLost)
     }
 
-    /// Whether it can be written; it keeps the writer from nothing.
-    #[must_use]
+    /// Does not keep the writer running.
     pub fn health(&self) -> Health {
         Health(self.lost())
     }
 
-    /// Cancelled once the journal can be written no more.
-    #[must_use]
+    /// Returns a token that is cancelled once the journal cannot be written any more.
     pub fn lost(&self) -> CancellationToken {
         self.lost.clone()
     }
@@ -94,28 +85,25 @@ pub struct Health(CancellationToken);
 impl Report for Health {
     fn condition(&self) -> Condition {
         if self.0.is_cancelled() {
-            Condition::NotReady { reason: Lost.to_string() }
+            Condition::NotReady { reason: JournalLost.to_string() }
         } else {
             Condition::Ready
         }
     }
 }
 
-/// The one who writes.
 #[derive(Debug)]
-pub struct Writer {
+pub struct JournalWriter {
     file: Arc<File>,
-    /// The bytes of the file, all of them on disk.
+    /// The size of the file in bytes, all of them on disk.
     length: u64,
-    requests: mpsc::Receiver<Request>,
-    /// However it ends, what is not on disk then is lost.
+    requests: mpsc::Receiver<WriteRequest>,
+    /// Cancelled at any end but an orderly one.
     lost: DropGuard,
 }
 
-impl Writer {
-    /// The writer of a journal, which has to run, and the way to it. The file is at its end, and so many
-    /// bytes long, all of them on disk.
-    #[must_use]
+impl JournalWriter {
+    /// The file must be at its end and `length` bytes long, all of them on disk.
     pub fn new(file: File, length: u64) -> (Self, Journal) {
         let (sender, requests) = mpsc::channel(WAITING);
         let lost = CancellationToken::new();
@@ -123,18 +111,16 @@ impl Writer {
         (Self { file: Arc::new(file), length, requests, lost: lost.drop_guard() }, journal)
     }
 
-    /// Writes until nobody can ask for more; returns the file, which is still locked.
+    /// Writes until every [`Journal`] is dropped; returns the file, which is still locked.
     ///
-    /// # Errors
-    ///
-    /// [`WriteError`] ends it at once: after a failed sync nobody can say what is on disk, and a second
-    /// one may succeed without having written anything.
+    /// The first error ends it: after a failed sync nobody knows what is on disk, and a second sync may
+    /// succeed without having written anything.
     pub async fn run(mut self) -> Result<Arc<File>, WriteError> {
         while let Some(first) = self.requests.recv().await {
-            let Batch { lines, waiting } = self.gather(first).await;
+            let WriteBatch { lines, waiting } = self.gather(first).await;
             self.append(lines).await?;
             for synced in waiting {
-                // Whoever no longer waits loses nothing.
+                // A receiver that was dropped loses nothing.
                 let _ = synced.send(());
             }
         }
@@ -142,10 +128,10 @@ impl Writer {
         Ok(self.file)
     }
 
-    /// Everything that waits or comes within a moment.
-    async fn gather(&mut self, first: Request) -> Batch {
-        let mut batch = Batch { lines: Vec::new(), waiting: Vec::new() };
-        Record::Synced(self.length).write(&mut batch.lines);
+    /// Collects the requests that wait or come within [`LINGER`].
+    async fn gather(&mut self, first: WriteRequest) -> WriteBatch {
+        let mut batch = WriteBatch { lines: Vec::new(), waiting: Vec::new() };
+        JournalRecord::Synced(self.length).write(&mut batch.lines);
         batch.add(first);
         let lingering = sleep(LINGER);
         tokio::pin!(lingering);
@@ -154,7 +140,7 @@ impl Writer {
                 biased;
                 next = self.requests.recv() => match next {
                     Some(next) => batch.add(next),
-                    // Nobody can ask for more.
+                    // Every [`Journal`] was dropped.
                     None => break,
                 },
                 () = &mut lingering => break,
@@ -174,8 +160,8 @@ impl Writer {
         let written = spawn_blocking(move || {
             let mut end = &*file;
             end.write_all(&lines).and_then(|()| end.sync_data()).inspect_err(|_| {
-                // Half a batch would be taken for a torn end; better there is none. If this fails as
-                // well, it will be.
+                // Half a batch would look like a torn end, so none is better. If this fails too, recovery
+                // copes with it.
                 let _ = end.set_len(length);
             })
         });
@@ -183,14 +169,13 @@ impl Writer {
     }
 }
 
-/// What is written with one sync, and who waits for it.
-struct Batch {
+struct WriteBatch {
     lines: Vec<u8>,
     waiting: Vec<oneshot::Sender<()>>,
 }
 
-impl Batch {
-    fn add(&mut self, request: Request) {
+impl WriteBatch {
+    fn add(&mut self, request: WriteRequest) {
         self.lines.extend_from_slice(&request.lines);
         self.waiting.push(request.synced);
     }

@@ -4,21 +4,22 @@
 use std::{collections::BTreeMap, fs, path::PathBuf, time::SystemTime};
 
 use futures_util::{FutureExt as _, future::join_all};
+use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use super::*;
 use crate::{
     domain::{
-        Ambiguity, Arrival, DeadLetter, Ending, History, JobDefaults, Parking, Reason, Settlement,
+        Ambiguity, Completion, DeadLetter, History, JobDefaults, MessageMetadata, Outcome, Reason,
     },
-    input::{Column, Delimiter, Format, Kind, Line, Options},
+    input::{Column, Delimiter, InputFormat, InputLine, LineKind, Options},
     ports::{Delivery, Settled},
     sweep::{
-        BeginError, Begun, Settings, begin,
+        BeginError, OpenedSweep, SweepSettings, begin,
         begin::header,
-        end::{close, read_back},
-        journal::{Fate, Past, Standing},
+        close::{close, read_back},
+        journal::{JournalState, LineOutcome, LineState},
     },
 };
 
@@ -27,18 +28,18 @@ const HOUR: Duration = Duration::from_secs(3600);
 struct Bench {
     folder: TempDir,
     source: FileSource,
-    control: Control,
-    tally: Arc<Tally>,
+    control: SweepControl,
+    counters: Arc<SweepCounters>,
     journal: Journal,
     started_before: u64,
     writing: JoinHandle<()>,
 }
 
-fn settings(folder: &TempDir, capacity: usize) -> Settings {
-    Settings {
+fn settings(folder: &TempDir, capacity: usize) -> SweepSettings {
+    SweepSettings {
         input: folder.path().join("tokens.txt"),
         journal: Some(folder.path().join("journal")),
-        options: Options { format: Some(Format::Text), ..Options::default() },
+        options: Options { format: Some(InputFormat::Text), ..Options::default() },
         endpoint: "https://e".to_owned(),
         force: false,
         retry_failed: false,
@@ -54,11 +55,11 @@ fn tokens(lines: usize) -> TempDir {
     folder
 }
 
-fn bench(folder: TempDir, settings: &Settings) -> Bench {
-    let Begun { source, control, writer, journal, tally, started_before, .. } =
+fn bench(folder: TempDir, settings: &SweepSettings) -> Bench {
+    let OpenedSweep { source, control, writer, journal, counters, started_before, .. } =
         begin(settings).unwrap();
     let writing = tokio::spawn(async move { drop(writer.run().await.unwrap()) });
-    Bench { folder, source, control, tally, journal, started_before, writing }
+    Bench { folder, source, control, counters, journal, started_before, writing }
 }
 
 fn of_lines(lines: usize, capacity: usize) -> Bench {
@@ -78,20 +79,21 @@ impl Bench {
     }
 
     /// The end of the run; the folder to go on with, and what its journal says.
-    async fn end(mut self) -> (TempDir, Past, bool) {
+    async fn end(mut self) -> (TempDir, JournalState, bool) {
         assert!(self.source.next().await.is_none());
         let end = self.control.take_end();
-        let finished = close(&self.journal, &self.tally, end.as_ref(), self.started_before).await;
+        let finished =
+            close(&self.journal, &self.counters, end.as_ref(), self.started_before).await;
         drop((self.source, self.journal));
         self.writing.await.unwrap();
-        let past = read_back(&self.folder.path().join("journal")).unwrap();
-        (self.folder, past, finished)
+        let state = read_back(&self.folder.path().join("journal")).unwrap();
+        (self.folder, state, finished)
     }
 }
 
 async fn revoke(delivery: LineDelivery) {
     let history = History { attempts: 1, ..History::default() };
-    let settled = delivery.settle(Settlement::Done(Ending::Revoked, &history)).await;
+    let settled = delivery.settle(&Outcome::Done(Completion::Revoked), &history).await;
     assert_eq!(settled, Settled::Done);
 }
 
@@ -102,12 +104,12 @@ async fn park(delivery: LineDelivery, delay: Duration) {
         ambiguity: Some(Ambiguity::Attempt),
         ..History::default()
     };
-    assert_eq!(delivery.settle(Settlement::Park(&Parking { delay, history })).await, Settled::Done);
+    assert_eq!(delivery.settle(&Outcome::Parked(delay), &history).await, Settled::Done);
 }
 
-fn body(delivery: &LineDelivery) -> String {
-    let body: serde_json::Value = serde_json::from_slice(delivery.body()).unwrap();
-    body["refresh_token"].as_str().unwrap().to_owned()
+fn token(delivery: &LineDelivery) -> String {
+    let job = delivery.job(&JobDefaults::default()).unwrap();
+    job.token.expose_secret().to_owned()
 }
 
 fn journal(folder: &TempDir) -> PathBuf {
@@ -119,19 +121,19 @@ async fn every_line_is_given_out_once_and_then_the_source_ends() {
     const LINES: usize = 5_000;
     const ROOM: usize = 500;
     let mut bench = of_lines(LINES, ROOM);
-    let mut in_hand = Vec::new();
+    let mut in_flight = Vec::new();
     for line in 1..=LINES {
         let delivery = bench.next().await;
-        assert_eq!(body(&delivery), format!("t{line}"));
-        assert!(!delivery.arrival().redelivered);
-        in_hand.push(revoke(delivery));
-        if in_hand.len() == ROOM {
-            join_all(in_hand.drain(..)).await;
+        assert_eq!(token(&delivery), format!("t{line}"));
+        assert!(!delivery.metadata().redelivered);
+        in_flight.push(revoke(delivery));
+        if in_flight.len() == ROOM {
+            join_all(in_flight.drain(..)).await;
         }
     }
-    let (_, past, finished) = bench.end().await;
+    let (_, state, finished) = bench.end().await;
     assert!(finished);
-    assert_eq!(past.fates().iter().count(), LINES);
+    assert_eq!(state.outcomes().iter().count(), LINES);
 }
 
 /// The mark of a job is on disk before anybody holds the job, so a kill at any moment leaves it in doubt.
@@ -139,39 +141,39 @@ async fn every_line_is_given_out_once_and_then_the_source_ends() {
 async fn a_job_is_marked_before_it_is_given_out() {
     let mut bench = of_lines(3, 64);
     let first = bench.next().await;
-    let past = read_back(&journal(&bench.folder)).unwrap();
-    assert_eq!(past.standing(1), Standing::InDoubt);
+    let state = read_back(&journal(&bench.folder)).unwrap();
+    assert_eq!(state.line_state(1), LineState::InDoubt);
     drop(first);
 }
 
 #[tokio::test]
-async fn no_more_are_in_hand_than_there_is_room_for() {
+async fn no_more_are_in_flight_than_there_is_room_for() {
     let mut bench = of_lines(10, 3);
-    let mut in_hand = vec![bench.next().await, bench.next().await, bench.next().await];
+    let mut in_flight = vec![bench.next().await, bench.next().await, bench.next().await];
     assert!(bench.is_idle());
-    revoke(in_hand.remove(0)).await;
+    revoke(in_flight.remove(0)).await;
     let fourth = bench.next().await;
-    assert_eq!(body(&fourth), "t4");
+    assert_eq!(token(&fourth), "t4");
     assert!(bench.is_idle());
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_flow_is_obeyed() {
     let mut bench = of_lines(10, 3);
-    bench.control.want(Intake::Closed);
+    bench.control.want(Demand::None);
     assert!(bench.is_idle());
-    bench.control.want(Intake::One);
+    bench.control.want(Demand::One);
     let probe = bench.next().await;
     assert!(bench.is_idle(), "one was wanted");
     // It ended without a call, and one is still wanted.
     tokio::time::advance(PROBE_EVERY).await;
     let second = bench.next().await;
     assert!(bench.is_idle());
-    bench.control.want(Intake::Closed);
-    bench.control.want(Intake::One);
+    bench.control.want(Demand::None);
+    bench.control.want(Demand::One);
     let third = bench.next().await;
     assert!(bench.is_idle(), "another probe is another one");
-    bench.control.want(Intake::Open);
+    bench.control.want(Demand::All);
     revoke(probe).await;
     let _fourth = bench.next().await;
     assert!(bench.is_idle(), "three are in flight");
@@ -186,12 +188,12 @@ async fn a_parked_job_comes_back_after_its_delay_with_its_history_and_from_its_f
     revoke(bench.next().await).await;
     let back = bench.next().await;
     assert!(began.elapsed() >= HOUR, "{:?}", began.elapsed());
-    assert_eq!(body(&back), "t1");
-    let Arrival { history, redelivered, .. } = back.arrival();
+    assert_eq!(token(&back), "t1");
+    let MessageMetadata { history, redelivered, .. } = back.metadata();
     assert_eq!((history.attempts, history.stays), (3, 1));
     assert_eq!(history.ambiguity, Some(Ambiguity::Attempt));
     assert!(!redelivered);
-    let Standing::Open(noted) = read_back(&journal(&bench.folder)).unwrap().standing(1) else {
+    let LineState::Open(noted) = read_back(&journal(&bench.folder)).unwrap().line_state(1) else {
         panic!("line 1 has not ended")
     };
     assert!(noted.in_doubt, "killed now, it may have been called again");
@@ -216,8 +218,8 @@ async fn a_parked_job_of_a_pipe_comes_back_as_well() {
     park(bench.next().await, HOUR).await;
     revoke(bench.next().await).await;
     let back = bench.next().await;
-    assert_eq!(body(&back), "t1");
-    assert!(bench.source.stays.is_empty() && bench.source.stays.kept_bytes() == 0);
+    assert_eq!(token(&back), "t1");
+    assert!(bench.source.delayed.is_empty() && bench.source.delayed.kept_bytes() == 0);
     revoke(back).await;
     assert!(bench.end().await.2);
 }
@@ -230,7 +232,7 @@ async fn jobs_come_back_amid_the_others() {
     let mut before = 0;
     loop {
         let delivery = bench.next().await;
-        let token = body(&delivery);
+        let token = token(&delivery);
         revoke(delivery).await;
         if token == "t1" {
             break;
@@ -245,53 +247,53 @@ async fn a_job_that_is_handed_back_is_given_out_again() {
     let mut bench = of_lines(1, 3);
     let delivery = bench.next().await;
     let history = History { attempts: 2, ..History::default() };
-    assert_eq!(delivery.settle(Settlement::HandBack(&history)).await, Settled::HandedBack);
+    assert_eq!(delivery.settle(&Outcome::Requeued, &history).await, Settled::Requeued);
     let again = bench.next().await;
-    assert_eq!(again.arrival().history, history);
+    assert_eq!(again.metadata().history, history);
     revoke(again).await;
     assert!(bench.end().await.2);
 }
 
-/// A settlement that was broken off may have reached the disk: the line is left to the next run, which
-/// asks the journal, and nothing is said that would make it look fresh.
+/// An interrupted settlement may have reached the disk. So the line is left to the next run, which reads the
+/// journal. Nothing marks the line as not called.
 #[tokio::test]
 async fn a_delivery_that_is_dropped_is_left_to_the_next_run() {
     let mut bench = of_lines(2, 3);
     drop(bench.next().await);
     revoke(bench.next().await).await;
-    let tally = Arc::clone(&bench.tally);
-    let (_, past, finished) = bench.end().await;
-    assert_eq!(tally.unsettled(), 1);
+    let counters = Arc::clone(&bench.counters);
+    let (_, state, finished) = bench.end().await;
+    assert_eq!(counters.counts().unsettled, 1);
     assert!(!finished);
-    assert_eq!(past.standing(1), Standing::InDoubt);
+    assert_eq!(state.line_state(1), LineState::InDoubt);
 }
 
-/// Stopped in order, a sweep knows which lines were not called, although they were marked: none is in
-/// doubt but those that are so from a run before.
+/// After an orderly stop, a sweep knows which marked lines were not called. Only lines from an earlier run may
+/// have been called.
 #[tokio::test(start_paused = true)]
 async fn an_orderly_stop_leaves_no_doubt() {
     let mut bench = of_lines(100, 3);
     revoke(bench.next().await).await;
     park(bench.next().await, HOUR).await;
     bench.control.stop();
-    let (folder, past, finished) = bench.end().await;
+    let (folder, state, finished) = bench.end().await;
     assert!(!finished);
-    assert_eq!(past.standing(1), Standing::Ended(Fate::Ended(Ending::Revoked)));
-    assert!(matches!(past.standing(2), Standing::Open(open) if !open.in_doubt));
-    assert_eq!(past.standing(3), Standing::Fresh);
+    assert_eq!(state.line_state(1), LineState::Ended(LineOutcome::Ended(Completion::Revoked)));
+    assert!(matches!(state.line_state(2), LineState::Open(open) if !open.in_doubt));
+    assert_eq!(state.line_state(3), LineState::Fresh);
 
     let settings = settings(&folder, 3);
     let mut bench = self::bench(folder, &settings);
     let second = bench.next().await;
-    assert_eq!((body(&second).as_str(), second.arrival().history.attempts), ("t2", 3));
+    assert_eq!((token(&second).as_str(), second.metadata().history.attempts), ("t2", 3));
     revoke(second).await;
     let third = bench.next().await;
-    assert_eq!(body(&third), "t3");
-    assert!(!third.arrival().redelivered);
+    assert_eq!(token(&third), "t3");
+    assert!(!third.metadata().redelivered);
 }
 
-/// Jobs that came back and were not given out again before the stop: the journal had said that they may be
-/// called, and takes it back.
+/// Jobs were requeued and not delivered again before the stop. The journal had marked them as possibly called, and
+/// removes that mark.
 #[tokio::test(start_paused = true)]
 async fn what_was_not_called_again_is_put_back() {
     let mut bench = of_lines(3, 3);
@@ -301,14 +303,17 @@ async fn what_was_not_called_again_is_put_back() {
     let first = bench.next().await;
     revoke(first).await;
     bench.control.stop();
-    let (_, past, _) = bench.end().await;
+    let (_, state, _) = bench.end().await;
     for line in [2, 3] {
-        assert!(matches!(past.standing(line), Standing::Open(open) if !open.in_doubt), "{line}");
+        assert!(
+            matches!(state.line_state(line), LineState::Open(open) if !open.in_doubt),
+            "{line}"
+        );
     }
 }
 
-/// Killed, in other words without a last word: what was given out is in doubt, and stays so until it has
-/// ended, through an orderly stop as well.
+/// After a kill, the delivered jobs may have been called. They stay marked so until they end, even after an
+/// orderly stop.
 #[tokio::test]
 async fn what_a_killed_run_had_marked_is_redelivered() {
     let mut first = of_lines(3, 3);
@@ -320,17 +325,17 @@ async fn what_a_killed_run_had_marked_is_redelivered() {
     let settings = settings(&first.folder, 3);
     let mut second = bench(first.folder, &settings);
     let delivery = second.next().await;
-    assert_eq!(body(&delivery), "t2");
-    assert!(delivery.arrival().redelivered);
+    assert_eq!(token(&delivery), "t2");
+    assert!(delivery.metadata().redelivered);
     revoke(delivery).await;
     second.control.stop();
-    let (folder, past, _) = second.end().await;
-    assert_eq!(past.standing(3), Standing::InDoubt);
+    let (folder, state, _) = second.end().await;
+    assert_eq!(state.line_state(3), LineState::InDoubt);
 
     let mut third = bench(folder, &settings);
     let delivery = third.next().await;
-    assert_eq!(body(&delivery), "t3");
-    assert!(delivery.arrival().redelivered);
+    assert_eq!(token(&delivery), "t3");
+    assert!(delivery.metadata().redelivered);
     revoke(delivery).await;
     assert!(third.end().await.2);
 }
@@ -344,35 +349,38 @@ async fn failed_lines_are_taken_up_again_when_asked_for() {
         code: None,
         http_status: None,
         fingerprint: None,
-        history: History { ambiguity: Some(Ambiguity::Attempt), ..History::default() },
         dead_at: SystemTime::UNIX_EPOCH,
     };
-    first.next().await.settle(Settlement::DeadLetter(&letter)).await;
+    let history = History { ambiguity: Some(Ambiguity::Attempt), ..History::default() };
+    first.next().await.settle(&Outcome::DeadLettered(letter), &history).await;
     revoke(first.next().await).await;
-    let (folder, past, finished) = first.end().await;
+    let (folder, state, finished) = first.end().await;
     assert!(finished, "a failure is an end");
     let reason = Reason::RejectedAfterAmbiguity;
-    assert_eq!(past.standing(1), Standing::Ended(Fate::Failed(reason, Some(Ambiguity::Attempt))));
+    assert_eq!(
+        state.line_state(1),
+        LineState::Ended(LineOutcome::Failed(reason, Some(Ambiguity::Attempt)))
+    );
 
     let once = settings(&folder, 3);
     let (folder, _, finished) = bench(folder, &once).end().await;
     assert!(finished, "nothing is left to do");
 
-    let again = Settings { retry_failed: true, ..once };
+    let again = SweepSettings { retry_failed: true, ..once };
     let mut bench = bench(folder, &again);
-    assert_eq!(bench.tally.counts().failed(), 1);
+    assert_eq!(bench.counters.counts().lines.failed(), 1);
     let delivery = bench.next().await;
-    assert_eq!(body(&delivery), "t1");
-    assert_eq!(delivery.arrival().history.ambiguity, Some(Ambiguity::Attempt));
-    assert_eq!(bench.tally.counts().failed(), 0);
+    assert_eq!(token(&delivery), "t1");
+    assert_eq!(delivery.metadata().history.ambiguity, Some(Ambiguity::Attempt));
+    assert_eq!(bench.counters.counts().lines.failed(), 0);
     revoke(delivery).await;
-    let (_, past, finished) = bench.end().await;
+    let (_, state, finished) = bench.end().await;
     assert!(finished);
-    assert_eq!(past.standing(1), Standing::Ended(Fate::Ended(Ending::Revoked)));
+    assert_eq!(state.line_state(1), LineState::Ended(LineOutcome::Ended(Completion::Revoked)));
 }
 
-/// The second line asks for what the journal proves: with another expiry it is no repetition for the
-/// reader of the file, but the token is the same.
+/// The second line has a token that the journal proves revoked. Its expiry differs, so the reader of the file
+/// does not drop it as a duplicate.
 #[tokio::test]
 async fn what_the_journal_proves_is_not_called_on_another_line_either() {
     let folder = tempfile::tempdir().unwrap();
@@ -381,18 +389,18 @@ async fn what_the_journal_proves_is_not_called_on_another_line_either() {
         "{\"refresh_token\":\"t1\"}\n{\"refresh_token\":\"t1\",\"expires_at\":9999999999}\n";
     fs::write(&input, lines).unwrap();
     let options = Options {
-        format: Some(Format::Ndjson),
+        format: Some(InputFormat::Ndjson),
         defaults: JobDefaults::default(),
         ..Options::default()
     };
-    let settings = Settings { options, ..settings(&folder, 3) };
+    let settings = SweepSettings { options, ..settings(&folder, 3) };
     let mut first = bench(folder, &settings);
     revoke(first.next().await).await;
     first.control.stop();
     let (folder, ..) = first.end().await;
-    let (_, past, finished) = bench(folder, &settings).end().await;
+    let (_, state, finished) = bench(folder, &settings).end().await;
     assert!(finished);
-    assert_eq!(past.standing(2), Standing::Ended(Fate::Ended(Ending::Duplicate)));
+    assert_eq!(state.line_state(2), LineState::Ended(LineOutcome::Ended(Completion::Duplicate)));
 }
 
 #[tokio::test]
@@ -403,15 +411,15 @@ async fn lines_that_need_no_call_have_entries_all_the_same() {
     let settings = settings(&folder, 3);
     let mut bench = bench(folder, &settings);
     revoke(bench.next().await).await;
-    let (_, past, finished) = bench.end().await;
+    let (_, state, finished) = bench.end().await;
     assert!(finished);
-    let ended = |line| match past.standing(line) {
-        Standing::Ended(fate) => Some(fate),
+    let ended = |line| match state.line_state(line) {
+        LineState::Ended(outcome) => Some(outcome),
         _ => None,
     };
     assert_eq!(ended(2), None, "a blank line is no line");
-    assert_eq!(ended(3), Some(Fate::Repeated));
-    assert_eq!(ended(4), Some(Fate::Failed(Reason::InvalidJob, None)));
+    assert_eq!(ended(3), Some(LineOutcome::Repeated));
+    assert_eq!(ended(4), Some(LineOutcome::Failed(Reason::InvalidJob, None)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -422,7 +430,7 @@ async fn an_input_that_changes_under_the_sweep_ends_it() {
     fs::write(bench.folder.path().join("tokens.txt"), "another\nfile\n").unwrap();
     assert!(bench.source.next().await.is_none());
     match bench.control.take_end() {
-        Some(End::Failed(LoadError::Input(InputFault::Changed))) => {}
+        Some(SourceEnd::Failed(LoadError::Input(InputFault::Changed))) => {}
         other => panic!("{other:?}"),
     }
 }
@@ -442,7 +450,7 @@ fn an_input_that_is_not_there_is_no_pipe() {
     let folder = tokens(1);
     let nameless = |input: PathBuf| {
         let refusal =
-            begin(&Settings { input, journal: None, ..settings(&folder, 3) }).err().unwrap();
+            begin(&SweepSettings { input, journal: None, ..settings(&folder, 3) }).err().unwrap();
         assert!(refusal.is_usage(), "{refusal}");
         refusal
     };
@@ -464,16 +472,17 @@ fn an_input_that_is_not_there_is_no_pipe() {
 /// To the journal two lines of one number are one line: nothing of such a block is written or given out.
 #[test]
 fn a_block_whose_lines_are_not_in_order_is_refused() {
-    let past = Past::new(header(&settings(&tokens(1), 1)).unwrap().0);
-    let tally = Arc::<Tally>::default();
-    let mut scan = Scan::new(Arc::new(past), Arc::clone(&tally), false);
-    let line = |number| Line { number, last_line: number, marked: false, kind: Kind::Duplicate };
+    let state = JournalState::new(header(&settings(&tokens(1), 1)).unwrap().0);
+    let counters = Arc::<SweepCounters>::default();
+    let mut scan = Scan::new(Arc::new(state), Arc::clone(&counters), false);
+    let line =
+        |number| InputLine { number, last_line: number, marked: false, kind: LineKind::Duplicate };
     let now = SystemTime::UNIX_EPOCH;
     assert_eq!(scan.block(vec![line(1), line(2)], now).unwrap().records.len(), 3);
     let fault = scan.block(vec![line(3), line(3)], now).err().unwrap();
     assert_eq!((fault.line, fault.before), (3, 3));
     assert!(scan.block(vec![line(2)], now).is_err(), "behind the block before");
-    assert_eq!(tally.seen(), 2);
+    assert_eq!(counters.counts().read, 2);
 }
 
 /// The journal's settings, so that a run with other ones is noticed.
@@ -481,7 +490,7 @@ fn a_block_whose_lines_are_not_in_order_is_refused() {
 fn the_settings_that_make_jobs_of_lines_are_in_the_header() {
     let folder = tokens(1);
     let mut settings = settings(&folder, 1);
-    settings.options.fills.username = Some("u".to_owned());
+    settings.options.field_defaults.username = Some("u".to_owned());
     // Said, and no other than what goes without saying.
     settings.options.columns = vec!["refresh_token=Refresh_Token".parse().unwrap()].into();
     settings.options.delimiter = Some(Delimiter::Comma);

@@ -1,21 +1,20 @@
 //! Faults under load: each case is one row of a published table.
 //!
-//! A case publishes a few thousand confirmed jobs to both lanes, lets one fault happen while they are
-//! worked off, says how it knows that the fault happened, and ends with an audit that is the same for all:
-//! every job is accounted for, nothing is done twice beyond a stated bound, the books of every worker
-//! balance, and no output shows a secret. What a fault does to a single job is told by the tests beside
-//! this folder; here is what it does to a busy worker.
+//! A case publishes a few thousand confirmed jobs to both lanes, injects one fault under load, and counts
+//! evidence that the fault happened. It ends with an audit that is the same for all cases: every job is
+//! accounted for, duplicate work stays within a stated bound, the counters of every worker balance, and no
+//! output shows a secret. The tests beside this folder show what a fault does to a single job.
 //!
-//! Which jobs are condemned, which lane they are in and when a fault comes is drawn from `REVOKER_SEED`,
-//! which every case prints. With `REVOKER_FULL` set the cases have their full size.
+//! `REVOKER_SEED`, which every case prints, determines the rejected tokens, the lanes and the time of each
+//! fault. With `REVOKER_FULL` set the cases have their full size.
 
-mod books;
+mod case;
 mod documented;
-mod law;
+mod expected;
 mod plan;
 mod row;
+mod script;
 mod seed;
-mod trial;
 
 mod broker;
 mod configuration;
@@ -24,11 +23,11 @@ mod network;
 mod producer;
 mod worker;
 
-pub use books::{BROKER_DROPPED, Ending};
-pub use law::Law;
-pub use plan::{Area, Plan, lawful};
+pub use case::Case;
+pub use expected::{BROKER_DROPPED, Ending};
+pub use plan::{Area, Plan, without_fault};
 pub use row::Evidence;
-pub use trial::Trial;
+pub use script::EndpointScript;
 
 /// `full` where `REVOKER_FULL` is set, else `short`: the same case, fast enough for every day.
 pub fn sized<T>(short: T, full: T) -> T {

@@ -1,6 +1,6 @@
-//! What a case is about, and how large it is, before anything is started.
+//! The fault and the size of a case, before anything is started.
 
-use super::{Law, Trial, seed};
+use super::{Case, EndpointScript, seed};
 use crate::harness::{Endpoint, Stage};
 
 /// A group of rows in the published table.
@@ -40,53 +40,53 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// A case about `fault`, in the words of the published table: a few hundred jobs, and a hand that is
-    /// small beside them.
+    /// Creates a case about `fault`, in the words of the published table: a few hundred jobs and a small
+    /// prefetch.
     pub fn new(area: Area, fault: &'static str) -> Self {
         Self { area, fault, jobs: 600, prefetch: 16, concurrency: 8 }
     }
 
-    /// How many jobs [`Trial::publish_all`] publishes.
+    /// Jobs that [`Case::publish_all`] publishes.
     #[must_use]
     pub fn jobs(mut self, jobs: usize) -> Self {
         self.jobs = jobs;
         self
     }
 
-    /// Deliveries that a worker may hold of each lane.
+    /// The prefetch of each lane of a worker.
     #[must_use]
     pub fn prefetch(mut self, prefetch: usize) -> Self {
         self.prefetch = prefetch;
         self
     }
 
-    /// Calls that a worker makes at a time.
+    /// Calls in flight per worker.
     #[must_use]
     pub fn concurrency(mut self, concurrency: usize) -> Self {
         self.concurrency = concurrency;
         self
     }
 
-    /// Begins on a virtual host of the shared node, with an endpoint that does as the law says.
-    pub async fn begin(self) -> Trial {
-        self.begin_on(Stage::new().await, lawful).await
+    /// Begins on a virtual host of the shared node, with an endpoint that follows its script.
+    pub async fn begin(self) -> Case {
+        self.begin_on(Stage::new().await, without_fault).await
     }
 
     /// Begins on `stage`, with the endpoint that `endpoint` starts.
     pub async fn begin_on(
         self,
         stage: Stage,
-        endpoint: impl AsyncFnOnce(Law) -> Endpoint,
-    ) -> Trial {
+        endpoint: impl AsyncFnOnce(EndpointScript) -> Endpoint,
+    ) -> Case {
         let mut chance = seed::chance(self.area.name(), self.fault);
-        let law = Law::new(chance.u64(..));
-        let endpoint = endpoint(law.clone()).await;
+        let script = EndpointScript::new(chance.u64(..));
+        let endpoint = endpoint(script.clone()).await;
         stage.amqp.declare_family().await;
-        Trial::new(self, stage, endpoint, law, chance)
+        Case::new(self, stage, endpoint, script, chance)
     }
 }
 
-/// An endpoint that does as the law says.
-pub async fn lawful(law: Law) -> Endpoint {
-    Endpoint::start(move |call| law.answer(call)).await
+/// Starts an endpoint that follows its script, without a fault.
+pub async fn without_fault(script: EndpointScript) -> Endpoint {
+    Endpoint::start(move |call| script.answer(call)).await
 }

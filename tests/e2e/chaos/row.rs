@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::Area;
 
-/// What proves that a fault happened: counts and words. A count of zero fails the case.
+/// The proof that a fault happened: counts with their names. A count of zero fails the case.
 #[derive(Debug, Clone)]
 pub struct Evidence(String);
 
@@ -27,30 +27,30 @@ impl Evidence {
     }
 }
 
-/// What a case came to.
+/// The result of a case.
 #[derive(Debug)]
 pub struct Row {
     pub area: Area,
     pub fault: &'static str,
     pub evidence: Evidence,
     pub jobs: usize,
-    /// Tokens that the endpoint told were revoked.
+    /// Tokens that the endpoint revoked.
     pub revoked: usize,
     pub dead_letters: usize,
     pub calls: usize,
-    /// Calls for a token whose verdict had been told before.
+    /// Calls for a token that already had a verdict.
     pub twice: usize,
-    /// What `twice` may come to.
+    /// The bound of `twice`.
     pub bound: usize,
-    /// Deliveries that the broker flagged as such, as far as the workers lived to tell.
+    /// Deliveries that the broker flagged as redelivered, as counted by the workers that lived.
     pub redelivered: usize,
     pub seconds: f64,
 }
 
 impl Row {
-    /// Leaves the row in the folder that `REVOKER_CHAOS_ROWS` names, as JSON for programs and as a line of
-    /// Markdown for people. The names sort by area.
-    pub fn leave(&self) {
+    /// Writes the row to the folder `REVOKER_CHAOS_ROWS`, as JSON for programs and as a line of Markdown
+    /// for people. The names sort by area.
+    pub fn write(&self) {
         let Some(folder) = env::var_os("REVOKER_CHAOS_ROWS") else { return };
         let Evidence(evidence) = &self.evidence;
         let (area, seconds) = (self.area.name(), format!("{:.1}", self.seconds));
@@ -82,9 +82,9 @@ impl Row {
     }
 }
 
-/// What did not happen is no evidence.
+/// A count of zero is no evidence.
 #[test]
 #[should_panic(expected = "the fault did not happen: no kills")]
-fn a_fault_that_did_not_happen_is_told() {
+fn a_fault_that_did_not_happen_fails_the_case() {
     let _ = Evidence::of(3, "restarts").and(0, "kills");
 }

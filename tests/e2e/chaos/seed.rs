@@ -1,11 +1,11 @@
-//! Where chance comes from: one seed for a run, and one of its own for each case, so that a case that
-//! failed can be run again alone.
+//! Random numbers: one seed per run and one derived from it per case, so that a failed case can be repeated
+//! alone.
 
 use std::{env, sync::OnceLock};
 
 use fastrand::Rng;
 
-/// Chance for one case.
+/// The random numbers of one case.
 pub fn chance(area: &str, fault: &str) -> Rng {
     let seed = of_the_run();
     eprintln!("{area}, {fault}: REVOKER_SEED={seed}");
@@ -17,7 +17,7 @@ pub fn mix(seed: u64, bytes: &[u8]) -> u64 {
     bytes.iter().fold(seed, |seed, byte| Rng::with_seed(seed ^ u64::from(*byte)).u64(..))
 }
 
-/// `REVOKER_SEED`, or one that is drawn.
+/// `REVOKER_SEED`, or a random seed.
 fn of_the_run() -> u64 {
     static SEED: OnceLock<u64> = OnceLock::new();
     *SEED.get_or_init(|| match env::var("REVOKER_SEED") {
@@ -26,7 +26,7 @@ fn of_the_run() -> u64 {
     })
 }
 
-/// Two cases of one run differ, and so do two runs of one case.
+/// Two cases of one run get different numbers, and so do two runs of one case.
 #[test]
 fn cases_and_runs_draw_apart() {
     assert_ne!(mix(1, b"worker/a"), mix(1, b"worker/b"));

@@ -143,7 +143,7 @@ async fn failures_of_several_clients_pause_the_worker() {
 
 /// A tenth of all calls is refused with 429, whatever is done: yielding does not help, so the limit rises.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_share_of_push_backs_does_not_hold_the_limit_down() {
+async fn a_share_of_overload_responses_does_not_hold_the_limit_down() {
     const MOST_AT_A_TIME: usize = 32;
     const ALL: usize = 2_000;
     let clients = Clients::new().await;

@@ -1,4 +1,4 @@
-//! Places that several lanes and clients want.
+//! Permits for which several lanes and clients compete.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -7,16 +7,16 @@ use crate::harness::{
     BULK, DEAD, INTERACTIVE, Letter, Stage, broker::OwnBroker, eventually, token,
 };
 
-/// Dead letters: far more bytes than one batch, and than fit in the buffers of a connection that is not read.
+/// Dead letters: many more bytes than a batch has, and than the buffers of an unread connection hold.
 const LETTERS: usize = 2000;
 
 /// The bytes of each body.
 const BODY: usize = 10_000;
 
-/// While the broker blocks publishing, the replay ends the reading and holds its letters: the connection that reads
-/// is not lost, and each letter goes back once when the block is over.
+/// While the broker blocks publishing, the replay stops reading and holds its letters. The reading connection is not
+/// lost, and each letter is replayed once after the block.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replay_waits_out_a_memory_alarm_and_keeps_its_letters() {
+async fn a_replay_holds_its_letters_during_a_memory_alarm() {
     // Sooner than by default, the broker closes a connection that is not read.
     let broker = OwnBroker::start("tcp_listen_options.send_timeout = 10000\n", None).await;
     let mut stage = Stage::own(&broker).await;
@@ -25,7 +25,7 @@ async fn a_replay_waits_out_a_memory_alarm_and_keeps_its_letters() {
         let padding = "x".repeat(BODY - head.len() - 2);
         dead(n, "exhausted").with_body(format!(r#"{head}{padding}"}}"#))
     };
-    stage.bury((0..LETTERS).map(large)).await;
+    stage.publish_dead((0..LETTERS).map(large)).await;
     // The broker blocks connections that have published, and reads nothing from them.
     stage.reconnect().await;
     broker.node().ctl(&["set_vm_memory_high_watermark", "absolute", "1"]).await;

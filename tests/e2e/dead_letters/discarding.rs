@@ -1,4 +1,4 @@
-//! `discard`: letters are thrown away, and only those that were meant.
+//! `discard`: only the selected letters are thrown away.
 
 use super::{dead, json, tokens};
 use crate::harness::{DEAD, Launch, Stage, token};
@@ -7,20 +7,20 @@ fn launch(stage: &Stage) -> Launch {
     stage.dead_letters("discard").arg("--reason").arg("invalid_job")
 }
 
-async fn bury(stage: &Stage) {
+async fn publish_dead(stage: &Stage) {
     let reason = |n: usize| if n.is_multiple_of(3) { "invalid_job" } else { "exhausted" };
-    stage.bury((0..9).map(|n| dead(n, reason(n)))).await;
+    stage.publish_dead((0..9).map(|n| dead(n, reason(n)))).await;
 }
 
 fn others() -> Vec<String> {
     (0..9).filter(|n| n % 3 != 0).map(token).collect()
 }
 
-/// With nobody to ask it refuses, unless it is told not to ask; a dry run changes nothing.
+/// Without a terminal it refuses, except with `--yes`. A dry run changes nothing.
 #[tokio::test(flavor = "multi_thread")]
-async fn letters_are_discarded_only_when_told_so() {
+async fn letters_are_discarded_only_after_a_confirmation() {
     let stage = Stage::new().await;
-    bury(&stage).await;
+    publish_dead(&stage).await;
     let (discard, status) = launch(&stage).run().await;
     assert_eq!(status.code(), Some(2));
     assert!(discard.stderr().contains("--yes"), "{}", discard.stderr());
@@ -43,11 +43,11 @@ async fn letters_are_discarded_only_when_told_so() {
     assert_eq!(tokens(&stage.amqp.take(DEAD, 6).await), others());
 }
 
-/// On a terminal the number has to be typed; anything else is a no.
+/// On a terminal only the number itself confirms.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_has_to_type_the_number() {
     let stage = Stage::new().await;
-    bury(&stage).await;
+    publish_dead(&stage).await;
     for answer in ["y\n", "9\n", "\n"] {
         let (discard, status) = launch(&stage).on_terminal().input(answer).run().await;
         assert_eq!(status.code(), Some(1), "{answer:?}: {}", discard.stdout());
@@ -60,15 +60,15 @@ async fn a_person_has_to_type_the_number() {
     assert_eq!(status.code(), Some(0), "{}", discard.stdout());
     let said = discard.stdout();
     assert!(said.contains("3 dead letters of revocations.dead thrown away, 0 left"), "{said}");
-    assert!(said.contains("looking") && said.contains("discarding"), "no bar: {said}");
+    assert!(said.contains("reading") && said.contains("discarding"), "no bar: {said}");
     assert_eq!(tokens(&stage.amqp.take(DEAD, 6).await), others());
 }
 
-/// Everything, the oldest first up to a limit, and then the rest.
+/// A limit selects the oldest letters.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_takes_the_oldest() {
     let stage = Stage::new().await;
-    bury(&stage).await;
+    publish_dead(&stage).await;
     let discard = stage.dead_letters("discard").arg("--yes");
     let (_, status) = discard.clone().arg("--limit").arg(4).run().await;
     assert_eq!(status.code(), Some(0));

@@ -5,10 +5,9 @@ use std::{fs, os::unix::fs::PermissionsExt as _};
 use super::{dead, json, tokens};
 use crate::harness::{BULK, DEAD, Message, Stage, canary, token};
 
-/// Without `--reveal` the file tells what died and is no input; with it, it is one, and the jobs that
-/// come of it are those that died. Only its owner may read it.
+/// Without `--reveal` the file is no input. With it, the file contains the jobs that died. Only its owner may read it.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_export_can_be_fed_in_again_if_its_tokens_are_revealed() {
+async fn an_export_is_input_again_if_its_tokens_are_revealed() {
     let stage = Stage::new().await;
     let dir = tempfile::tempdir().unwrap();
     let body = serde_json::json!({
@@ -17,7 +16,12 @@ async fn an_export_can_be_fed_in_again_if_its_tokens_are_revealed() {
     });
     let with_more = dead(1, "exhausted").with_body(body.to_string());
     stage
-        .bury([dead(0, "exhausted"), with_more, dead(2, "rejected"), Message::new("no job")])
+        .publish_dead([
+            dead(0, "exhausted"),
+            with_more,
+            dead(2, "rejected"),
+            Message::new("no job"),
+        ])
         .await;
 
     let veiled = dir.path().join("veiled.ndjson");
@@ -58,7 +62,7 @@ async fn an_export_can_be_fed_in_again_if_its_tokens_are_revealed() {
     assert_eq!(stage.amqp.take(DEAD, 4).await.len(), 4, "the letters stay");
 }
 
-/// A file that is there is not touched, unless told so; and nothing is left of one that failed.
+/// An existing file is replaced only with `--force`. A failed export leaves no file.
 #[tokio::test(flavor = "multi_thread")]
 async fn another_file_is_not_overwritten() {
     let stage = Stage::new().await;
@@ -70,7 +74,7 @@ async fn another_file_is_not_overwritten() {
     // The queue is not there yet, so this one fails midway.
     let (_, status) = stage.dead_letters("export").arg(file.display()).arg("--force").run().await;
     assert_eq!(status.code(), Some(1));
-    stage.bury([dead(0, "exhausted")]).await;
+    stage.publish_dead([dead(0, "exhausted")]).await;
     let (export, status) = stage.dead_letters("export").arg(file.display()).run().await;
     assert_eq!(status.code(), Some(2));
     assert!(export.stderr().contains("--force"), "{}", export.stderr());

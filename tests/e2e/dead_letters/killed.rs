@@ -1,5 +1,5 @@
-//! A tool that is killed, interrupted or cut off midway: nothing is lost, nothing else is touched, and
-//! what stays keeps its order.
+//! Commands that are killed, interrupted or disconnected: no letter is lost, no other letter is touched, and the rest
+//! keeps its order.
 
 use std::collections::BTreeSet;
 
@@ -10,24 +10,23 @@ use crate::harness::{
     token,
 };
 
-/// Letters that a replay may leave both in their lane and here, if it dies.
+/// Letters that a killed replay may leave both in their lane and in the dead-letter queue.
 const REPLAY_BATCH: usize = 128;
 
-/// Letters, and how many of them a second, of a replay that is to be ended midway: it would take longer than
-/// any wait of a test.
+/// The letters and the rate of a replay that is ended midway: it would take longer than any wait of a test.
 const LONG_REPLAY: (usize, usize) = (1_000, 8);
 
 fn all(count: usize) -> Vec<String> {
     (0..count).map(token).collect()
 }
 
-/// Killed in the middle of its look, and again: the second time the broker has already put every letter
-/// back once, where a look at a part would turn them round.
+/// The command is killed twice while it reads. The second time, every letter was requeued once before: there, a
+/// browse of a part would rotate the queue.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_list_leaves_every_letter_in_order() {
     const LETTERS: u32 = 1_000;
     let stage = Stage::new().await;
-    stage.bury((0..LETTERS as usize).map(|n| dead(n, "exhausted"))).await;
+    stage.publish_dead((0..LETTERS as usize).map(|n| dead(n, "exhausted"))).await;
     for action in ["list", "list", "show"] {
         let stall = Stall { to_target: None, from_target: Some(100_000) };
         let relay = Relay::open_until(stage.broker_address(), stall).await;
@@ -47,13 +46,12 @@ async fn a_killed_list_leaves_every_letter_in_order() {
     assert_eq!(tokens(&stage.amqp.take_all(DEAD).await), all(LETTERS as usize));
 }
 
-/// More letters than one consumer can hold: they are all seen, in order, and go back in order, also when
-/// the tool is killed.
+/// Letters of several consumers are all read in order, and return in order, also when the command is killed.
 #[tokio::test(flavor = "multi_thread")]
 async fn more_letters_than_one_consumer_can_hold_stay_in_order() {
     const LETTERS: u32 = 66_000;
     let stage = Stage::new().await;
-    stage.bury((0..LETTERS).map(|n| Message::new(n.to_string()))).await;
+    stage.publish_dead((0..LETTERS).map(|n| Message::new(n.to_string()))).await;
     let list = stage.dead_letters("list");
     let (whole, status) = list.clone().arg("--json").arg("--limit").arg(0).run().await;
     assert_eq!(status.code(), Some(0), "{}", whole.stderr());
@@ -72,13 +70,12 @@ async fn more_letters_than_one_consumer_can_hold_stay_in_order() {
     assert!(numbers.eq((0..LETTERS).map(|n| n.to_string())), "out of order");
 }
 
-/// Killed while it replays: each letter is in its lane or still here, few are both, and the rest is in
-/// order.
+/// After a killed replay, each letter is in its lane or still dead, few are both, and the rest is in order.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_replay_loses_nothing() {
     const LETTERS: usize = LONG_REPLAY.0;
     let stage = Stage::new().await;
-    stage.bury((0..LETTERS).map(|n| dead(n, "exhausted"))).await;
+    stage.publish_dead((0..LETTERS).map(|n| dead(n, "exhausted"))).await;
     let launch = stage.dead_letters("replay").arg("--rate").arg(LONG_REPLAY.1);
     let replay = launch.arg("--to-lane").arg("bulk").start();
     stage.amqp.until_depth(BULK, "get 20", |depth| depth.ready >= 20).await;
@@ -97,13 +94,13 @@ async fn a_killed_replay_loses_nothing() {
     assert_eq!(back, all(back.len()), "the oldest first, each once");
 }
 
-/// Killed while its acks are on their way: only letters that it was to discard are gone.
+/// After a discard that was killed while it sent acks, only selected letters are gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_discard_takes_nothing_else() {
     const LETTERS: usize = 2_000;
     let stage = Stage::new().await;
     let reason = |n: usize| if n.is_multiple_of(2) { "exhausted" } else { "rejected" };
-    stage.bury((0..LETTERS).map(|n| dead(n, reason(n)))).await;
+    stage.publish_dead((0..LETTERS).map(|n| dead(n, reason(n)))).await;
     // Every second letter is acked by itself: a thousand frames, of which this lets some through.
     let stall = Stall { to_target: Some(10_000), from_target: None };
     let relay = Relay::open_until(stage.broker_address(), stall).await;
@@ -127,20 +124,20 @@ async fn a_killed_discard_takes_nothing_else() {
     assert!((LETTERS / 2 + 1..LETTERS).contains(&left.len()), "{} are left", left.len());
 }
 
-/// A first signal ends a replay in order: what it says was replayed is in the lane, once, and the rest
-/// is here.
+/// The first signal ends a replay in order: the letters that it reports are in the lane once, and the rest is still
+/// dead.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_interrupted_replay_keeps_its_books() {
+async fn an_interrupted_replay_reports_what_it_did() {
     const LETTERS: usize = LONG_REPLAY.0;
     let stage = Stage::new().await;
-    stage.bury((0..LETTERS).map(|n| dead(n, "exhausted"))).await;
+    stage.publish_dead((0..LETTERS).map(|n| dead(n, "exhausted"))).await;
     let launch = stage.dead_letters("replay").arg("--rate").arg(LONG_REPLAY.1);
     let replay = launch.arg("--to-lane").arg("bulk").arg("--json").start();
     stage.amqp.until_depth(BULK, "get 20", |depth| depth.ready >= 20).await;
     replay.signal("INT");
     let status = replay.exit().await;
     assert_eq!(status.code(), Some(1), "{}", replay.stderr());
-    assert!(replay.stderr().contains("the same command goes on"), "{}", replay.stderr());
+    assert!(replay.stderr().contains("the same command continues"), "{}", replay.stderr());
 
     let summary = json(&replay);
     let replayed: usize = summary["replayed"].as_u64().unwrap().try_into().unwrap();
@@ -152,19 +149,19 @@ async fn an_interrupted_replay_keeps_its_books() {
     assert_eq!(left, all(LETTERS)[replayed..]);
 
     // A second go takes the rest.
-    stage.bury((replayed..LETTERS).map(|n| dead(n, "exhausted"))).await;
+    stage.publish_dead((replayed..LETTERS).map(|n| dead(n, "exhausted"))).await;
     let (replay, status) = stage.dead_letters("replay").arg("--to-lane").arg("bulk").run().await;
     assert_eq!(status.code(), Some(0), "{}", replay.stderr());
     assert_eq!(tokens(&stage.amqp.take_all(BULK).await), all(LETTERS)[replayed..]);
 }
 
-/// A connection that is lost midway is made anew, and the replay goes on with what is left. Here every
-/// connection falls silent after a part of the letters, until it is reset.
+/// The replay reconnects and continues with the rest. Here every connection stalls after a part of the letters, until
+/// it is reset.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replay_survives_the_loss_of_its_connections() {
     const LETTERS: usize = 200;
     let stage = Stage::new().await;
-    stage.bury((0..LETTERS).map(|n| dead(n, "exhausted"))).await;
+    stage.publish_dead((0..LETTERS).map(|n| dead(n, "exhausted"))).await;
     let stall = Stall { to_target: Some(12_000), from_target: None };
     let way = Relay::open_until(stage.broker_address(), stall).await;
     let launch = stage.dead_letters("replay").arg("--rate").arg(50).arg("--to-lane").arg("bulk");

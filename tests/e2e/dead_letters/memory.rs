@@ -1,4 +1,4 @@
-//! However many letters there are, and however large they are, no action takes more memory than a small pod has.
+//! No command uses more memory than a small pod has, whatever the number and size of the letters.
 
 use std::{fs, path::Path};
 
@@ -8,19 +8,19 @@ use crate::harness::{BULK, DEAD, Message, Stage, token};
 /// Letters that are published together.
 const PART: usize = 10_000;
 
-/// An action's memory, in KiB, for a queue of any length.
+/// The memory bound of a command, in KiB, for a queue of any length.
 const LIMIT: usize = 96 * 1024;
 
-/// What a queue of megabytes may take: this leaves no room for its letters.
+/// The memory bound for a queue of megabytes: it leaves no room for the letters.
 const SHORT_LIMIT: usize = 64 * 1024;
 
-/// The id of a letter. With more digits in common with its token it would be shown as the token's fingerprint.
+/// The id of a letter. An id with more digits of its token would be shown as the token's fingerprint.
 fn id(n: usize) -> String {
     format!("job-{n:x}")
 }
 
-/// Buries letters of jobs 0 to `count`, each second one `exhausted`, the others `rejected`.
-async fn bury(stage: &Stage, count: usize, bytes: usize) {
+/// Publishes dead letters of jobs 0 to `count`, each second one `exhausted`, the others `rejected`.
+async fn publish_dead(stage: &Stage, count: usize, bytes: usize) {
     stage.amqp.declare_family().await;
     let note = "x".repeat(bytes);
     for first in (0..count).step_by(PART) {
@@ -33,7 +33,7 @@ async fn bury(stage: &Stage, count: usize, bytes: usize) {
     }
 }
 
-/// Runs an action that must succeed with no more memory than `limit`; returns what it printed.
+/// Runs a command that must succeed within `limit` KiB, and returns what it printed.
 async fn within(limit: usize, what: &str, action: Launch) -> String {
     let (action, status, peak) = action.run_metered().await;
     assert_eq!(status.code(), Some(0), "{what}: {}", action.stderr());
@@ -42,7 +42,7 @@ async fn within(limit: usize, what: &str, action: Launch) -> String {
     action.stdout()
 }
 
-/// Every action on a queue of so many letters.
+/// Runs every command on a queue of `count` letters.
 async fn every_action(stage: &Stage, folder: &Path, count: usize, limit: usize) {
     let half = count / 2;
     let page = within(limit, "list", stage.dead_letters("list")).await;
@@ -75,12 +75,12 @@ async fn every_action(stage: &Stage, folder: &Path, count: usize, limit: usize) 
     assert!(tokens(&replayed).into_iter().eq(expected), "the oldest first, each once");
 }
 
-/// Letters of 120 MB. All of them are printed, exported, sent back and thrown away.
+/// Letters of 120 MB in total are listed, exported, replayed and discarded.
 #[tokio::test(flavor = "multi_thread")]
-async fn no_action_keeps_the_letters_that_it_has_dealt_with() {
+async fn no_command_keeps_the_letters_that_it_has_processed() {
     const LETTERS: usize = 20_000;
     let stage = Stage::new().await;
-    bury(&stage, LETTERS, 6_000).await;
+    publish_dead(&stage, LETTERS, 6_000).await;
     let all = stage.dead_letters("list").arg("--limit").arg(LETTERS);
     let page = within(SHORT_LIMIT, "list of all", all.clone()).await;
     assert_eq!(page.lines().filter(|line| line.contains(" job-")).count(), LETTERS);
@@ -92,9 +92,9 @@ async fn no_action_keeps_the_letters_that_it_has_dealt_with() {
     every_action(&stage, folder.path(), LETTERS, SHORT_LIMIT).await;
 }
 
-/// Bodies that no job has, up to the largest that RabbitMQ 4 takes by default: one at a time is in memory.
+/// Large bodies, up to the limit of RabbitMQ 4: only one at a time is in memory.
 #[tokio::test(flavor = "multi_thread")]
-async fn large_letters_are_taken_one_at_a_time() {
+async fn large_letters_are_processed_one_at_a_time() {
     const LETTERS: usize = 12;
     const BYTES: usize = 16 * 1024 * 1024 - 1024;
     let stage = Stage::new().await;
@@ -113,13 +113,13 @@ async fn large_letters_are_taken_one_at_a_time() {
     stage.amqp.until_ready(DEAD, 0).await;
 }
 
-/// What the runbook asks of a pod in the worst week. Run by `make test-dead-letters`.
+/// The largest queue in the runbook. Run by `make test-dead-letters`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes"]
 async fn three_hundred_thousand_letters() {
     const LETTERS: usize = 300_000;
     let stage = Stage::new().await;
-    bury(&stage, LETTERS, 0).await;
+    publish_dead(&stage, LETTERS, 0).await;
     let folder = tempfile::tempdir().unwrap();
     every_action(&stage, folder.path(), LETTERS, LIMIT).await;
 }

@@ -1,4 +1,4 @@
-//! `replay`: letters go back into their lanes, as fresh jobs.
+//! `replay`: letters return to their lanes as fresh jobs.
 
 use std::sync::{
     Arc,
@@ -15,10 +15,10 @@ use crate::harness::{
     token,
 };
 
-/// The endpoint rejects everything, until somebody mends what was wrong. The rejected are left out
-/// unless they are asked for; then each is called once more and revoked, and the books balance.
+/// The endpoint rejects every job until it is repaired. Rejected jobs are left out without `--include-rejected`. With
+/// it, each is called once more and revoked.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_rejected_is_replayed_on_request_and_revoked() {
+async fn rejected_jobs_are_replayed_on_request_and_revoked() {
     const JOBS: usize = 20;
     let stage = Stage::new().await;
     let mended = Arc::new(AtomicBool::new(false));
@@ -68,9 +68,9 @@ async fn what_was_rejected_is_replayed_on_request_and_revoked() {
     }
 }
 
-/// What dies again while the replay runs is not replayed again by it, and its dead letter counts.
+/// A job that dies again during the replay is not replayed again, and its dead letter counts the replay.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_dies_again_is_not_replayed_in_a_circle() {
+async fn a_job_that_dies_again_is_not_replayed_again() {
     const JOBS: usize = 30;
     let stage = Stage::new().await;
     let endpoint = Endpoint::start(|_| Answer::rejected()).await;
@@ -96,14 +96,14 @@ async fn what_dies_again_is_not_replayed_in_a_circle() {
     }
 }
 
-/// The names of a message's headers, but for the broker's own counts of its deliveries.
+/// The names of a message's headers, without the broker's counts of deliveries.
 fn names(letter: &Letter) -> Vec<String> {
     let mut names = letter.header_names();
     names.retain(|name| !COUNTED_BY_THE_BROKER.contains(&name.as_str()));
     names
 }
 
-/// A replayed job is the one that died, without what could harm it or tell of its death.
+/// A replayed job is the one that died, without harmful headers and without those of its death.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replayed_job_is_a_fresh_one() {
     let stage = Stage::new().await;
@@ -118,7 +118,7 @@ async fn a_replayed_job_is_a_fresh_one() {
         .header("CC", texts(&[INTERACTIVE]))
         .header("x-death", AMQPValue::FieldArray(Vec::new().into()))
         .header("x-revoker-replays", AMQPValue::LongInt(4));
-    stage.bury([letter.clone()]).await;
+    stage.publish_dead([letter.clone()]).await;
     // The broker obeyed CC when the test laid the letter there.
     assert_eq!(stage.amqp.take(INTERACTIVE, 1).await.len(), 1);
     let (replay, status) = stage.dead_letters("replay").run().await;
@@ -137,9 +137,9 @@ async fn a_replayed_job_is_a_fresh_one() {
     stage.amqp.until_ready(DEAD, 0).await;
 }
 
-/// What the broker dropped goes back where it expired, without its expiration.
+/// A message that the broker dropped returns to the lane where it expired, without its expiration.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_broker_dropped_is_replayed() {
+async fn a_message_that_the_broker_dropped_is_replayed() {
     let stage = Stage::new().await;
     stage.amqp.declare_family().await;
     let expiring = Message::job(&token(1)).with(|job| job.with_expiration("1".into()));
@@ -154,13 +154,13 @@ async fn what_the_broker_dropped_is_replayed() {
     stage.amqp.until_ready(DEAD, 0).await;
 }
 
-/// The filters of the list, a lane of one's own choice, and a dry run that changes nothing.
+/// The filters of the list work, `--to-lane` selects the lane, and a dry run changes nothing.
 #[tokio::test(flavor = "multi_thread")]
-async fn only_what_fits_is_replayed() {
+async fn only_matching_letters_are_replayed() {
     let stage = Stage::new().await;
     let reasons =
         ["exhausted", "unknown_client", "exhausted", "invalid_job", "exhausted", "exhausted"];
-    stage.bury(reasons.into_iter().enumerate().map(|(n, reason)| dead(n, reason))).await;
+    stage.publish_dead(reasons.into_iter().enumerate().map(|(n, reason)| dead(n, reason))).await;
     let launch = stage
         .dead_letters("replay")
         .arg("--reason")
@@ -189,12 +189,12 @@ async fn only_what_fits_is_replayed() {
     assert_eq!(tokens(&stage.amqp.take(DEAD, 4).await), left);
 }
 
-/// A lane that takes no more: the letters stay dead letters, and the end says so.
+/// A lane refuses messages: the letters stay dead letters, and the command says so.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lane_that_refuses_gets_nothing_and_nothing_is_lost() {
+async fn a_lane_that_refuses_messages_loses_none() {
     const LETTERS: usize = 5;
     let stage = Stage::new().await;
-    stage.bury((0..LETTERS).map(|n| dead(n, "exhausted"))).await;
+    stage.publish_dead((0..LETTERS).map(|n| dead(n, "exhausted"))).await;
     let limit = r#"{"max-length":1,"overflow":"reject-publish"}"#;
     let policy = ["set_policy", "-p", stage.host.name(), "full", r"^revocations\.bulk$", limit];
     stage.host.node().ctl(&policy).await;
@@ -219,9 +219,9 @@ async fn a_lane_that_refuses_gets_nothing_and_nothing_is_lost() {
     assert_eq!(union, (0..LETTERS).map(token).collect::<Vec<_>>());
 }
 
-/// Queues that are not as they must be are a fault of configuration; a lane that is not there is told.
+/// A queue with other arguments is a configuration error. A missing lane is reported.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_family_that_differs_is_refused() {
+async fn queues_that_differ_are_refused() {
     let stage = Stage::new().await;
     stage.amqp.declare(DEAD, crate::harness::amqp::quorum()).await;
     stage.amqp.declare(BULK, crate::harness::amqp::quorum()).await;

@@ -1,4 +1,4 @@
-//! The tests' own connection to the broker: producer, inspector and saboteur.
+//! The tests' own connection to the broker: publishes, inspects and injects faults.
 
 use std::{
     future::Future,
@@ -23,7 +23,7 @@ use super::{
     BULK, DEAD, INTERACTIVE, Letter, Message,
     message::table,
     message::text,
-    wait::{BETWEEN_LOOKS, HANG_GUARD, eventually},
+    wait::{HANG_GUARD, POLL_INTERVAL, eventually},
 };
 
 /// The explicit limit of every queue of the product.
@@ -39,7 +39,7 @@ const QUEUE_LIMIT: Duration = Duration::from_millis(250);
 /// What a passive declare tells of a queue. It does not lag, unlike the broker's statistics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Depth {
-    /// Messages that wait; those in somebody's hand are not counted.
+    /// Ready messages; unacked ones are not counted.
     pub ready: u32,
     pub consumers: u32,
 }
@@ -67,7 +67,7 @@ impl Amqp {
                         return amqp;
                     }
                 }
-                sleep(BETWEEN_LOOKS).await;
+                sleep(POLL_INTERVAL).await;
             }
         };
         timeout(HANG_GUARD, connecting).await.expect("the broker takes the test's connection")
@@ -169,8 +169,8 @@ impl Amqp {
         self.until_depth(queue, &format!("hold {count}"), |depth| depth.ready == count).await;
     }
 
-    /// Waits until nobody consumes a queue any more, so that what was in hand is back in it; returns
-    /// how much it holds.
+    /// Waits until nobody consumes a queue any more, so that unacked messages are back in it; returns
+    /// its depth.
     pub async fn after_consumers(&self, queue: &str) -> u32 {
         self.until_depth(queue, "lose its consumers", |depth| depth.consumers == 0).await.ready
     }
@@ -259,7 +259,7 @@ impl Amqp {
         let _ = channel.close(200, "done".into()).await;
     }
 
-    /// Ends the connection, and all that was in hand on it.
+    /// Closes the connection; its unacked messages go back.
     pub async fn close(self) {
         self.connection.close(200, "done".into()).await.unwrap();
     }

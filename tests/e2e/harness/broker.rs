@@ -1,5 +1,5 @@
-//! Who gets which node: most tests share one and have a virtual host each; a test that kills, starves
-//! or reconfigures its node has one of its own.
+//! The broker nodes: most tests share one node and have a virtual host each. A test that kills or reconfigures its node
+//! has its own.
 
 use std::{
     collections::BTreeSet,
@@ -124,14 +124,14 @@ impl VirtualHost {
         &self.broker.node
     }
 
-    /// Waits until nothing is left of these queues, in nobody's hand either: the broker has read every ack.
+    /// Waits until these queues are empty and nothing is unacked: the broker has read every ack.
     /// A worker that is stopped earlier may lose its last ones with its connection where it or the broker is
     /// slow, and their jobs come back.
     pub async fn until_acked(&self, queues: &[&str]) {
         self.until_stored(queues, "be acked", |count| count == 0).await;
     }
 
-    /// Waits until the broker has so many messages of these queues, those in somebody's hand included. It
+    /// Waits until the broker has so many messages of these queues, unacked ones included. It
     /// asks the queues' leaders, as the broker's statistics lag; a queue that does not exist has none.
     pub async fn until_stored(
         &self,

@@ -1,6 +1,5 @@
-//! The values that must never show. Every test's tokens, client secret and broker password hold one,
-//! and everything that the product prints is searched for them, in the forms in which a careless
-//! formatter would show them.
+//! Values that must never show. Every test's tokens, client secret and broker password contain one. The harness searches
+//! all output of the product for them, in the forms that a careless formatter would print.
 
 use std::{
     fmt::Write as _,

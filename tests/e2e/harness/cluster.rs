@@ -1,4 +1,4 @@
-//! A cluster of RabbitMQ nodes on loopback, to be harmed node by node.
+//! A cluster of RabbitMQ nodes on loopback, whose nodes a test can kill.
 
 use std::sync::Arc;
 

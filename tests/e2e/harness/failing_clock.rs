@@ -1,6 +1,6 @@
-//! A clock that fails once: Rust's own library panics over it, wherever the product asked for the time.
+//! A clock that fails once: Rust's standard library then panics wherever the product reads the time.
 //!
-//! No input makes the product panic, and a back door for a test would be one more thing to go wrong.
+//! No input makes the product panic, and a test hook in the product would be a new risk.
 
 use std::{fs, path::PathBuf};
 

@@ -1,5 +1,4 @@
-//! A producer that keeps jobs coming while brokers come and go, as a logout pipeline would: it waits
-//! for confirms, and sends again what was not confirmed.
+//! A steady producer while brokers fail: it waits for confirms, and publishes unconfirmed jobs again.
 
 use std::sync::{
     Arc,

@@ -1,4 +1,4 @@
-//! A gate: whatever waits at it goes on when the test opens it, never because time has passed.
+//! A gate: tasks wait at it until the test opens it, never until a time has passed.
 
 use std::{
     collections::HashMap,

@@ -1,4 +1,4 @@
-//! A message as it lies in a queue of the product, with its headers as plain values.
+//! A message in a queue of the product, with its headers as plain values.
 
 use lapin::{BasicProperties, message::Delivery, types::AMQPValue};
 

@@ -1,6 +1,6 @@
-//! What the tests stand on: a real RabbitMQ, a scripted endpoint over real sockets, the real binary.
+//! The test harness: a real RabbitMQ, a scripted endpoint over real sockets, the real binary.
 //!
-//! Nothing here knows how the product is built inside; all of it goes by the names that users rely on.
+//! It uses only the product's public names, and knows nothing of its code.
 
 pub mod amqp;
 pub mod broker;

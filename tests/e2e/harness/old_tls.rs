@@ -1,5 +1,5 @@
-//! A server that has not been renewed since TLS 1.0. Current libraries cannot play it, so it answers
-//! with the few bytes that one would.
+//! A server with TLS 1.0. Current libraries no longer support it, so the server answers with the few bytes that such a
+//! server would send.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},

@@ -1,4 +1,4 @@
-//! Small libraries in front of the system's, for faults that nothing else can bring about.
+//! Small preloaded libraries, for faults that nothing else can cause.
 
 use std::{path::Path, process::Command};
 

@@ -1,5 +1,5 @@
-//! A TCP relay on loopback whose port the worker is given in place of the broker's: it can be away,
-//! break what runs through it, hold, swallow, slow, slice or tear it, and stop passing it on.
+//! A TCP relay on loopback whose port the worker uses in place of the broker's. It can refuse, reset, hold, drop, slow,
+//! slice or truncate the data.
 
 mod confirms;
 mod frames;

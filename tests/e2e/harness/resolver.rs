@@ -1,5 +1,5 @@
-//! Names that a test steers: the product asks the system's resolver as ever, and a small library,
-//! preloaded in front of it, answers for the names of the test.
+//! Host names that a test controls: the product calls the system's resolver, and a small preloaded library answers for
+//! the names of the test.
 //!
 //! `/etc/hosts` and a server of names would need rights and a machine of the test's own.
 

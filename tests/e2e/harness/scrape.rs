@@ -1,4 +1,4 @@
-//! One look at `/metrics`, parsed.
+//! One scrape of `/metrics`, parsed.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,4 @@
-//! One test's surroundings: a virtual host, a connection of the test's own, and the configuration of
-//! its workers.
+//! The environment of one test: a virtual host, the test's own connection, and the configuration of its workers.
 
 use std::{net::SocketAddr, sync::Arc};
 

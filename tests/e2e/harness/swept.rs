@@ -1,4 +1,4 @@
-//! A file that is swept, and what the sweep leaves beside it.
+//! A file of a sweep, and the files that the sweep writes beside it.
 
 use std::{
     collections::BTreeMap,

@@ -70,8 +70,8 @@ impl Launch {
             .set("endpoint.audience", AUDIENCE)
             .set("credentials.client_id", CLIENT)
             .set("credentials.client_secret", canary::SECRET)
-            // The limit grows with its calls, and calls that a test holds never end; nor do failures on
-            // purpose mean bad weather. Tests of the flow say otherwise.
+            // The limit grows with its calls, and calls that a test holds never end; failures
+            // on purpose must not pause the worker. Tests of the flow undo this.
             .set("flow.concurrency.adaptive", "false")
             .set("flow.pause.after_failures", "1000000")
             // Nor do rejections on purpose mean a wrong secret, and calls that a test holds before any success are
@@ -100,7 +100,7 @@ impl Launch {
     }
 
     /// Does all of its work on one thread. A delivery is counted before it joins its lane, and other
-    /// threads could be between the two; so what a look at the metrics counts has joined.
+    /// threads could be between the two; so every delivery in the metrics has joined.
     #[must_use]
     pub fn on_one_thread(self) -> Self {
         self.environment("TOKIO_WORKER_THREADS", 1)
@@ -238,7 +238,7 @@ fn variable(key: &str) -> String {
 /// A running `revoker`. It derefs to its process.
 pub struct Worker {
     process: Process,
-    /// Kept: a log of thousands of lines is not read again for each look at a page.
+    /// Kept: a log of thousands of lines is not read again for each page.
     admin: OnceCell<SocketAddr>,
 }
 

@@ -41,7 +41,7 @@ async fn headers_that_grow_beyond_the_frame_are_left_out() {
     assert!(letters[0].header("filler").is_none());
 }
 
-/// Far more bytes than may be in flight: what is in hand stays within its bound, and all of it is done.
+/// Far more bytes than may be in flight: the bytes in flight stay within their bound, and every job is done.
 #[tokio::test(flavor = "multi_thread")]
 async fn large_bodies_are_held_within_a_bound_of_bytes() {
     const MIB: usize = 1024 * 1024;
@@ -69,7 +69,7 @@ async fn large_bodies_are_held_within_a_bound_of_bytes() {
     worker
         .until_metrics("no bytes in flight", |metrics| metrics.value("in_flight_bytes") == 0)
         .await;
-    // Each body in hand is there twice while it is published, beside what a worker takes by itself.
+    // Each body in flight is there twice while it is published, beside what a worker takes by itself.
     let peak = worker.peak_memory() * 1024;
     println!("peak: {} MiB for {} MiB in all", peak / MIB, (BODIES + 3) * BODY / MIB);
     assert!(peak < 2 * BOUND.max(3 * BODY) + 96 * MIB, "{} MiB were held", peak / MIB);

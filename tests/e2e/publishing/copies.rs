@@ -114,7 +114,7 @@ impl Scene {
     }
 
     /// Waits until the late confirms are told of, and then for some time of the worker's own clock; returns
-    /// how many seconds the oldest job has been in hand.
+    /// how many seconds the oldest job has been in flight.
     async fn late_for(&self, seconds: usize) -> usize {
         let late =
             |page: &Page| page.status == 503 && page.body.contains("the broker does not confirm");

@@ -1,5 +1,5 @@
-//! A message over which the broker closes the connection that all queues share: it is found, and none of another
-//! queue is taken for it.
+//! A message over which the broker closes the connection that all queues share: the worker
+//! finds it, and suspects no message of another queue.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ const REJECTED: usize = 10;
 const PARKED: usize = 5;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_breaks_the_connection_is_found_and_no_other_is_condemned() {
+async fn a_message_that_breaks_the_connection_is_found_and_no_other_is_dead_lettered() {
     let stage = Stage::new().await;
     stage.amqp.declare_family().await;
     let relay = Relay::open(stage.broker_address()).await;

@@ -1,4 +1,4 @@
-//! Messages that the broker will never take: they are found, and the others go on.
+//! Messages that the broker never accepts: the worker finds them, and the others continue.
 
 use std::{collections::BTreeSet, fs};
 
@@ -172,8 +172,8 @@ async fn one_dead_letter_that_can_never_be_published_stays_in_flight_in_lanes_of
     lowered.restore().await;
 }
 
-/// A job that is to be parked is condemned by nobody: where its retry queue never takes it, it stays in
-/// flight, and goes back to its lane. The others are parked, come back and are revoked.
+/// A job to park becomes no dead letter: if its retry queue never accepts it, it stays in flight and goes back
+/// to its lane. The others are parked, come back and are revoked.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_can_never_be_parked_becomes_no_dead_letter() {
     let lowered = Lowered::lent().await;

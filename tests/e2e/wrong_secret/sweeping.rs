@@ -10,7 +10,7 @@ fn command_of(log: &str) -> Vec<String> {
     arguments(behind.split_once(" . ").expect(log).0)
 }
 
-/// Few tokens are condemned, the sweep ends in order, and the command that it prints brings all to their end once the
+/// Few tokens are rejected, the sweep ends in order, and the command that it prints brings all to their end once the
 /// secret is mended.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_secret_ends_a_sweep_and_the_printed_command_brings_all_to_an_end() {
@@ -19,13 +19,13 @@ async fn a_wrong_secret_ends_a_sweep_and_the_printed_command_brings_all_to_an_en
     let launch = secret.given_to(swept.launch(&endpoint)).arg("--report").arg(report.display());
     let (run, status) = launch.run().await;
     assert_eq!(status.code(), Some(NOTHING_REVOKED), "{}", run.stderr());
-    let condemned = swept.failed().len();
-    assert!((FIRST_REJECTIONS..=MOST).contains(&condemned), "{condemned} condemned");
-    assert_eq!(endpoint.count(), condemned);
-    assert_eq!(swept.lines_with("failed").len(), condemned, "the journal is whole");
+    let rejected = swept.failed().len();
+    assert!((FIRST_REJECTIONS..=MOST).contains(&rejected), "{rejected} rejected");
+    assert_eq!(endpoint.count(), rejected);
+    assert_eq!(swept.lines_with("failed").len(), rejected, "the journal is whole");
     let report: serde_json::Value = serde_json::from_slice(&fs::read(&report).unwrap()).unwrap();
     assert_eq!(report["finished"], false);
-    assert_eq!(report["lines"]["rejected"], condemned);
+    assert_eq!(report["lines"]["rejected"], rejected);
     let said = run.said("nothing has been revoked for client");
     let [line] = said.as_slice() else { panic!("{}", run.stderr()) };
     let sentence = field(line, "message").unwrap().to_owned();

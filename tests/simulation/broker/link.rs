@@ -24,12 +24,12 @@ struct Channel {
 }
 
 impl Link {
-    pub fn in_hand(&self, lane: Lane) -> usize {
+    pub fn in_flight(&self, lane: Lane) -> usize {
         self.0.get(lane).unacked.len()
     }
 
     pub fn is_idle(&self) -> bool {
-        Lane::ALL.into_iter().all(|lane| self.in_hand(lane) == 0)
+        Lane::ALL.into_iter().all(|lane| self.in_flight(lane) == 0)
     }
 
     /// Gives a message its tag.
@@ -40,7 +40,7 @@ impl Link {
         channel.delivered
     }
 
-    /// Takes what a frame settles. A tag that is not in hand closes the channel of a real broker: it is
+    /// Takes what a frame settles. A tag that is not in flight closes the channel of a real broker: it is
     /// a fault of whoever sent it.
     pub fn told(&mut self, lane: Lane, frame: Frame) -> Result<Vec<(Number, Message)>, String> {
         let unacked = &mut self.0.get_mut(lane).unacked;
@@ -49,7 +49,7 @@ impl Link {
             Frame::Requeue { tag } | Frame::DeadLetter { tag } => (tag, false),
         };
         let Some(one) = unacked.remove(&tag) else {
-            return Err(format!("the broker was told of a tag that is not in hand: {frame:?}"));
+            return Err(format!("the broker was told of a tag that is not in flight: {frame:?}"));
         };
         let mut settled = Vec::new();
         if multiple {
@@ -60,7 +60,7 @@ impl Link {
         Ok(settled)
     }
 
-    /// Everything in hand, the latest first: put to the front of its queue one by one, it stands there
+    /// Everything in flight, the latest first: put to the front of its queue one by one, it stands there
     /// in the order in which it was delivered.
     pub fn unacked_last_first(self) -> impl Iterator<Item = (Lane, Number, Message)> {
         let PerLane { interactive, bulk } = self.0;

@@ -7,7 +7,7 @@ use lapin::{
     types::{AMQPValue, FieldTable, ShortString},
 };
 use revoker::{
-    broker::Letter,
+    broker::OutgoingMessage,
     domain::{Ambiguity, History, ResultLabel},
 };
 
@@ -43,7 +43,7 @@ impl Message {
     }
 
     /// The message that a worker's letter becomes.
-    pub fn copied(&self, letter: &Letter, parked: Option<History>) -> Self {
+    pub fn copied(&self, letter: &OutgoingMessage, parked: Option<History>) -> Self {
         Self {
             body: letter.body.clone(),
             properties: letter.properties.clone(),

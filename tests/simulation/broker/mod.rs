@@ -14,7 +14,7 @@ use std::{
 
 use lapin::types::ShortString;
 use revoker::{
-    broker::{Letter, Queues, seams::Frame},
+    broker::{OutgoingMessage, Queues, seams::Frame},
     domain::{History, Lane, PerLane},
 };
 use tokio::{
@@ -96,14 +96,14 @@ impl Broker {
     }
 
     /// Which stay a retry queue is for; `None` for the dead-letter queue.
-    pub fn stay_of(&self, letter: &Letter) -> Option<(Lane, Duration)> {
+    pub fn stay_of(&self, letter: &OutgoingMessage) -> Option<(Lane, Duration)> {
         let of = |lane| self.stays.iter().map(move |stay| (lane, *stay));
         let mut all = Lane::ALL.into_iter().flat_map(of);
         all.find(|(lane, stay)| self.queues.retry(*lane, *stay) == Some(&letter.queue))
     }
 
     /// A queue takes a letter that a worker made of `from`.
-    pub fn store(&self, letter: &Letter, from: &Message, parked: Option<History>) {
+    pub fn store(&self, letter: &OutgoingMessage, from: &Message, parked: Option<History>) {
         let copy = from.copied(letter, parked);
         let mut state = self.state();
         state.next += 1;
@@ -161,7 +161,7 @@ impl Broker {
         let mut state = self.state();
         let state = &mut *state;
         let open = state.links.get_mut(&link)?;
-        if open.in_hand(lane) >= prefetch {
+        if open.in_flight(lane) >= prefetch {
             return None;
         }
         let message = state.lanes.get_mut(lane).pop_front()?;
@@ -195,7 +195,7 @@ impl Broker {
     }
 
     /// A consuming connection ends, orderly or not: what is not acked goes back to where it stood.
-    /// Returns the deliveries that were still in hand.
+    /// Returns the deliveries that were still in flight.
     pub fn close(&self, link: LinkNumber) -> Vec<Number> {
         let mut state = self.state();
         let state = &mut *state;

@@ -4,7 +4,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use revoker::{
-    broker::{Letter, Outbox, seams::Posted},
+    broker::{OutgoingMessage, PublishHealth, seams::PublishRequest},
     domain::History,
     ports::Unpublishable,
 };
@@ -20,7 +20,7 @@ use crate::{
     world::{Condition, World},
 };
 
-/// What the outbox is told of: all queues alike.
+/// What the health is told of: all queues alike.
 const QUEUES: &str = "all";
 
 /// Letters that go out before their confirms are awaited.
@@ -31,7 +31,7 @@ const WAITS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(2)
 
 /// A letter, and the delivery that it was made of.
 pub struct Outgoing {
-    pub posted: Posted,
+    pub posted: PublishRequest,
     pub number: Number,
     pub message: Message,
     /// The history with which it goes to a retry queue.
@@ -41,14 +41,14 @@ pub struct Outgoing {
 /// Publishes what comes until nothing more can come.
 pub async fn publish(
     world: Arc<World>,
-    outbox: Arc<Outbox>,
+    health: Arc<PublishHealth>,
     mut inbox: mpsc::UnboundedReceiver<Outgoing>,
 ) {
     let mut waiting = VecDeque::new();
     let mut wait = WAITS[0];
     loop {
         if waiting.is_empty() {
-            outbox.cleared(QUEUES);
+            health.cleared(QUEUES);
             match inbox.recv().await {
                 Some(outgoing) => waiting.push_back(outgoing),
                 None => return,
@@ -64,7 +64,7 @@ pub async fn publish(
         };
         // What nobody waits for any more is dropped, as the worker drops it.
         waiting.retain(|outgoing| outgoing.posted.is_awaited());
-        outbox.failed(QUEUES, why.to_owned(), waiting.len());
+        health.failed(QUEUES, why.to_owned(), waiting.len());
         sleep(wait).await;
         wait = (wait * 2).min(WAITS[1]);
     }
@@ -72,7 +72,7 @@ pub async fn publish(
 
 /// Sends a batch and awaits its confirms; what was not confirmed is put back.
 async fn batch(world: &World, waiting: &mut VecDeque<Outgoing>) -> Result<(), &'static str> {
-    let batch: Vec<(Outgoing, Letter)> = waiting
+    let batch: Vec<(Outgoing, OutgoingMessage)> = waiting
         .drain(..waiting.len().min(BATCH))
         .filter_map(|outgoing| outgoing.posted.take().map(|letter| (outgoing, letter)))
         .collect();
@@ -113,20 +113,20 @@ async fn batch(world: &World, waiting: &mut VecDeque<Outgoing>) -> Result<(), &'
             world.witness.unpublishable(outgoing.number);
             let refusal =
                 Unpublishable { size: letter.body.len(), why: "it is too large".to_owned() };
-            outgoing.posted.tell(Err(refusal));
+            outgoing.posted.respond(Err(refusal));
             continue;
         }
         if !world.is(Mutant::TakesSilenceForConfirm) {
             store(world, &outgoing, &letter);
         }
         // Whoever waited may have gone: the letter stands all the same.
-        outgoing.posted.tell(Ok(()));
+        outgoing.posted.respond(Ok(()));
     }
     refused
 }
 
 /// A nack, or a return.
-fn refuses(world: &World, letter: &Letter) -> bool {
+fn refuses(world: &World, letter: &OutgoingMessage) -> bool {
     let condition = match world.broker.stay_of(letter) {
         None => Condition::DeadRefuses,
         Some(_) => Condition::RetryRefuses,
@@ -134,7 +134,7 @@ fn refuses(world: &World, letter: &Letter) -> bool {
     world.has(condition) || world.bad_luck(20)
 }
 
-fn store(world: &World, outgoing: &Outgoing, letter: &Letter) {
+fn store(world: &World, outgoing: &Outgoing, letter: &OutgoingMessage) {
     world.witness.stored(outgoing.number, letter, &outgoing.message);
     world.broker.store(letter, &outgoing.message, outgoing.parked);
 }

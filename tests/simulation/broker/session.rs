@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join;
 use revoker::{
-    broker::{Wanted, seams::ChannelLedger},
+    broker::seams::ChannelLedger,
     domain::{Lane, PerLane},
+    ports::Demand,
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -62,8 +63,8 @@ pub async fn consume(life: Arc<Life>, intake: mpsc::Sender<SimDelivery>) {
 }
 
 /// Waits until no job is wanted any more.
-async fn unwanted(wanted: &mut watch::Receiver<Wanted>) {
-    let _ = wanted.wait_for(|wanted| *wanted == Wanted::Never).await;
+async fn unwanted(wanted: &mut watch::Receiver<Demand>) {
+    let _ = wanted.wait_for(|wanted| *wanted == Demand::Never).await;
 }
 
 struct Session<'a> {
@@ -97,7 +98,7 @@ impl<'a> Session<'a> {
         self.life.world.witness.session_ended(self.life.number, &left, true);
     }
 
-    /// The broker delivers again what is in hand, mostly before the worker learns of the loss: on a
+    /// The broker delivers again what is in flight, mostly before the worker learns of the loss: on a
     /// half-open connection it goes on for a while, and settles what is no longer its own.
     async fn breaks(&self, intake: &mut Option<mpsc::Sender<SimDelivery>>) {
         let world = &self.life.world;
@@ -151,7 +152,7 @@ impl<'a> Session<'a> {
         loop {
             let arrival = world.broker.arrival();
             let wanted = *orders.borrow_and_update();
-            if consuming != (wanted == Wanted::All) && (consuming || self.has_room()) {
+            if consuming != (wanted == Demand::All) && (consuming || self.has_room()) {
                 // What the broker sent before it heard of a cancelled consumer still comes.
                 if consuming {
                     self.pass_on(intake.as_ref(), prefetch).await;
@@ -160,17 +161,17 @@ impl<'a> Session<'a> {
                 consuming = !consuming;
                 continue;
             }
-            if wanted == Wanted::Never && intake.take().is_some() {
+            if wanted == Demand::Never && intake.take().is_some() {
                 life.stopped.cancel();
             }
             if consuming && self.pass_on(intake.as_ref(), prefetch).await {
                 world.dice.dawdle().await;
                 continue;
             }
-            let fetches = wanted == Wanted::One && !consuming;
+            let fetches = wanted == Demand::One && !consuming;
             if fetches && self.has_messages() && is_empty(intake.as_ref()) {
                 sleep(world.dice.up_to(FETCH_EVERY)).await;
-                if *orders.borrow() == Wanted::One {
+                if *orders.borrow() == Demand::One {
                     // `basic.get` knows no prefetch.
                     self.pass_on(intake.as_ref(), usize::MAX).await;
                     sleep(FETCH_EVERY).await;
@@ -215,7 +216,7 @@ impl<'a> Session<'a> {
 
     fn has_room(&self) -> bool {
         let most = usize::from(self.life.world.plan.worker.prefetch) / 2;
-        Lane::ALL.into_iter().all(|lane| self.ledgers.get(lane).in_hand() <= most)
+        Lane::ALL.into_iter().all(|lane| self.ledgers.get(lane).in_flight() <= most)
     }
 
     fn has_messages(&self) -> bool {
@@ -223,11 +224,11 @@ impl<'a> Session<'a> {
     }
 
     /// Whether time alone may change what can be delivered.
-    fn waits_for_room(&self, wanted: Wanted) -> bool {
+    fn waits_for_room(&self, wanted: Demand) -> bool {
         match wanted {
-            Wanted::All => !self.has_room(),
-            Wanted::One => self.has_messages(),
-            Wanted::None | Wanted::Never => false,
+            Demand::All => !self.has_room(),
+            Demand::One => self.has_messages(),
+            Demand::None | Demand::Never => false,
         }
     }
 }

@@ -1,16 +1,16 @@
 //! What a schedule is made of, all of it drawn before it begins.
 
+mod mode;
 mod settings;
-mod sky;
-mod trouble;
+mod timed_fault;
 
 use std::time::{Duration, SystemTime};
 
 use revoker::domain::{ClientKey, Failure, Lane, MAX_TEXT_CHARS, has_passed};
 
+pub use mode::{EndpointMode, LONGEST_CALL, Reply, Says, fail};
 pub use settings::{DEFAULT_CLIENT, WorkerPlan};
-pub use sky::{LONGEST_CALL, Reply, Says, Sky, fail};
-pub use trouble::{Fault, Trouble};
+pub use timed_fault::{Fault, TimedFault};
 
 use crate::dice::Dice;
 
@@ -31,11 +31,11 @@ pub struct Plan {
     pub jobs: Vec<JobPlan>,
     /// By number: whether the endpoint knows the token at all.
     pub tokens: Vec<bool>,
-    /// The endpoint's weather: each sky until its time.
-    pub skies: Vec<(Duration, Sky)>,
+    /// The modes of the endpoint, each with its end.
+    pub modes: Vec<(Duration, EndpointMode)>,
     /// How the calls of the unlucky client fail, until the calm.
     pub bad_luck: Option<Failure>,
-    pub troubles: Vec<Trouble>,
+    pub faults: Vec<TimedFault>,
     /// After this nothing goes wrong any more, and everything has to come to its end.
     pub calm_after: Duration,
 }
@@ -89,17 +89,17 @@ impl Plan {
             replicas,
             jobs,
             tokens,
-            skies: sky::draw(dice, calm_after),
-            bad_luck: dice.one_in(2).then(|| sky::failure(dice)),
-            troubles: trouble::draw(dice, calm_after, replicas),
+            modes: mode::draw(dice, calm_after),
+            bad_luck: dice.one_in(2).then(|| mode::failure(dice)),
+            faults: timed_fault::draw(dice, calm_after, replicas),
             calm_after,
         }
     }
 
-    /// The endpoint's weather after so much time.
-    pub fn sky(&self, elapsed: Duration) -> Sky {
-        let now = self.skies.iter().find(|(until, _)| elapsed < *until);
-        now.map_or(Sky::Fair, |(_, sky)| *sky)
+    /// The mode of the endpoint after so much time.
+    pub fn mode(&self, elapsed: Duration) -> EndpointMode {
+        let now = self.modes.iter().find(|(until, _)| elapsed < *until);
+        now.map_or(EndpointMode::Fair, |(_, mode)| *mode)
     }
 }
 

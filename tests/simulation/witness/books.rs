@@ -47,7 +47,7 @@ impl Books {
         self.left += 1;
         let deferred = match (settled, decided) {
             (Settled::Abandoned, _) => Some("abandoned"),
-            (Settled::HandedBack, _) | (Settled::Done, Decided::HandedBack) => Some("handed_back"),
+            (Settled::Requeued, _) | (Settled::Done, Decided::Requeued) => Some("handed_back"),
             (Settled::Done, Decided::Parked) => Some("parked"),
             (Settled::Done, Decided::Done(_) | Decided::Dead(_))
             | (Settled::LeftToBroker(_), _) => None,

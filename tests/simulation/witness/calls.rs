@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use revoker::{
     domain::{Blame, ResultLabel, Verdict},
-    flow::{Cause, Phase, Status},
+    flow::{PauseCause, Phase, Status},
 };
 use tokio::time::Instant;
 
@@ -67,7 +67,7 @@ impl Witness {
                 let now = self.clock.now();
                 let client = self.plan.jobs[state.record(number).job].client();
                 let since = *state.record(number).failing_since.get_or_insert_with(Instant::now);
-                let in_hand =
+                let failing_for =
                     since.elapsed().saturating_sub(state.paused_since(number, client, since));
                 let record = state.record(number);
                 let first = record.history.first_failed_at.filter(|_| record.history.stays > 0);
@@ -79,7 +79,7 @@ impl Witness {
                 };
                 record.failed = true;
                 record.worn_out =
-                    in_hand >= retry.hold || first.is_some_and(|first| !has_time(first));
+                    failing_for >= retry.hold || first.is_some_and(|first| !has_time(first));
                 record.not_before = Some(Instant::now() + wish.max(least));
                 if failure.ambiguous {
                     state.suspect(number);
@@ -173,7 +173,7 @@ impl State {
         };
         let alone = life.failing.len() == 1 && life.failing.iter().copied().all(plan::is_unlucky);
         let paused = match status.phase {
-            Phase::Paused(pause) | Phase::Probing(pause) => pause.cause == Cause::Failures,
+            Phase::Paused(pause) | Phase::Probing(pause) => pause.cause == PauseCause::Failures,
             Phase::Running => false,
         };
         // Unless the others are paused as well, each for itself.
@@ -194,7 +194,7 @@ impl State {
             // Clients that are all paused are each probed.
             Phase::Probing(pause)
                 if pause.since < now
-                    && pause.cause == Cause::Failures
+                    && pause.cause == PauseCause::Failures
                     && status.clients_paused < CLIENTS =>
             {
                 let before = life.probing.replace((number, pause.since));

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use revoker::domain::{
-    Ambiguity, DeadLetter, Ending, History, Parking, Reason, ResultLabel, Settlement,
-};
+use revoker::domain::{Ambiguity, Completion, DeadLetter, History, Outcome, Reason, ResultLabel};
 
 use super::{
     Number, State,
@@ -17,10 +15,11 @@ use crate::{
 
 impl State {
     /// Whether a delivery may end like this.
-    pub fn faults_of_ending(
+    pub fn faults_of_outcome(
         &mut self,
         number: Number,
-        settlement: Settlement<'_>,
+        outcome: &Outcome,
+        history: &History,
         plan: &Plan,
         clock: &WallClock,
     ) -> Vec<String> {
@@ -35,38 +34,37 @@ impl State {
         let mut faults = Vec::new();
         let mut fault = |broken: bool, rule: &str| {
             if broken {
-                faults.push(format!("{number}: {rule}: {settlement:?}"));
+                faults.push(format!("{number}: {rule}: {outcome:?}, {history:?}"));
             }
         };
         fault(record.calling.is_some(), "settled in the midst of a call");
-        match settlement {
-            Settlement::Done(ending, _) => {
-                fault(!record.is_proved(ending, plan, expired), "done without proof");
+        match outcome {
+            Outcome::Done(completion) => {
+                fault(!record.is_proved(*completion, plan, expired), "done without proof");
             }
-            Settlement::DeadLetter(letter) => {
-                let rule = record.fault_of_dead_letter(letter, plan, job.kind, others);
+            Outcome::DeadLettered(letter) => {
+                let rule = record.fault_of_dead_letter(letter, history, plan, job.kind, others);
                 fault(rule.is_some(), rule.unwrap_or_default());
             }
-            Settlement::Park(parking) => {
-                let rule = record.fault_of_stay(parking, plan);
+            Outcome::Parked(delay) => {
+                let rule = record.fault_of_stay(*delay, history, plan);
                 fault(rule.is_some(), rule.unwrap_or_default());
             }
-            Settlement::HandBack(_) => {
+            Outcome::Requeued => {
                 let hold = plan.worker.pipeline.policy.retry.hold;
                 let asked = leaves || record.lost.is_some() || record.at.elapsed() >= hold;
-                fault(!asked, "handed back though nothing asked for it");
-                fault(record.verdict.is_some() && !cut_off, "handed back in spite of its verdict");
-                fault(record.panicked && !cut_off, "handed back after it broke the worker");
+                fault(!asked, "requeued though nothing asked for it");
+                fault(record.verdict.is_some() && !cut_off, "requeued in spite of its verdict");
+                fault(record.panicked && !cut_off, "requeued after it broke the worker");
             }
         }
-        let history = history(settlement);
         let attempts = record.history.attempts + record.calls;
         fault(history.attempts != attempts, "its calls were not counted");
         // Of any other dead letter the pauses decide nothing.
-        let put_off = match settlement {
-            Settlement::DeadLetter(letter) => letter.reason == Reason::Exhausted,
-            Settlement::Park(_) => true,
-            Settlement::Done(..) | Settlement::HandBack(_) => false,
+        let put_off = match outcome {
+            Outcome::DeadLettered(letter) => letter.reason == Reason::Exhausted,
+            Outcome::Parked(_) => true,
+            Outcome::Done(_) | Outcome::Requeued => false,
         };
         let counts = history.first_failed_at.is_some() && put_off && !record.panicked;
         // How long a stay lasted is told by the wall clock alone.
@@ -77,8 +75,7 @@ impl State {
         let attempt = history.ambiguity == Some(Ambiguity::Attempt);
         fault(attempt && !suspected, "claims an attempt that may have worked");
         // What is done needs no doubt any more.
-        let forgets =
-            !attempt && record.may_have_worked && !matches!(settlement, Settlement::Done(..));
+        let forgets = !attempt && record.may_have_worked && !matches!(outcome, Outcome::Done(_));
         fault(forgets, "forgets an attempt that may have worked");
         faults
     }
@@ -102,16 +99,16 @@ impl State {
 }
 
 impl Record {
-    fn is_proved(&self, ending: Ending, plan: &Plan, expired: bool) -> bool {
+    fn is_proved(&self, completion: Completion, plan: &Plan, expired: bool) -> bool {
         let presumes = plan.worker.pipeline.policy.presume_revoked_after_ambiguity;
-        match (ending, self.verdict) {
-            (Ending::Revoked, Some(Conclusion::Revoked)) => self.own,
-            (Ending::Duplicate, Some(Conclusion::Revoked)) => !self.own,
-            (Ending::Duplicate, None) => self.remembered,
-            (Ending::PresumedRevoked, Some(Conclusion::Rejected)) => {
+        match (completion, self.verdict) {
+            (Completion::Revoked, Some(Conclusion::Revoked)) => self.own,
+            (Completion::Duplicate, Some(Conclusion::Revoked)) => !self.own,
+            (Completion::Duplicate, None) => self.remembered,
+            (Completion::PresumedRevoked, Some(Conclusion::Rejected)) => {
                 presumes && self.may_have_worked
             }
-            (Ending::Expired, None) => expired && self.key.is_some(),
+            (Completion::Expired, None) => expired && self.key.is_some(),
             _ => false,
         }
     }
@@ -120,12 +117,13 @@ impl Record {
     fn fault_of_dead_letter(
         &self,
         letter: &DeadLetter,
+        history: &History,
         plan: &Plan,
         kind: Kind,
         others_answered: bool,
     ) -> Option<&'static str> {
         let policy = &plan.worker.pipeline.policy;
-        let age = letter.history.age(letter.dead_at);
+        let age = history.age(letter.dead_at);
         let rejected = self.verdict == Some(Conclusion::Rejected);
         let doubtful = self.may_have_worked || self.redelivered || self.history.ambiguity.is_some();
         let rules = match letter.reason {
@@ -142,13 +140,13 @@ impl Record {
                 let presumed = policy.presume_revoked_after_ambiguity && self.may_have_worked;
                 vec![
                     (rejected, "condemned without the endpoint's word"),
-                    (letter.history.ambiguity.is_some(), "its ambiguity is not told"),
+                    (history.ambiguity.is_some(), "its ambiguity is not told"),
                     (!presumed, "condemned though it is to be presumed revoked"),
                 ]
             }
             Reason::Exhausted => vec![
                 (self.failed, "given up without a failure"),
-                (others_answered, "given up in weather"),
+                (others_answered, "given up in an outage"),
                 (age.is_some_and(|age| age >= policy.retry.give_up_after), "given up too early"),
             ],
             Reason::InternalError => vec![(self.panicked, "a fault that there was not")],
@@ -157,38 +155,25 @@ impl Record {
     }
 
     /// The rule that a stay in a retry queue breaks.
-    fn fault_of_stay(&self, parking: &Parking, plan: &Plan) -> Option<&'static str> {
+    fn fault_of_stay(
+        &self,
+        delay: Duration,
+        history: &History,
+        plan: &Plan,
+    ) -> Option<&'static str> {
         let retry = &plan.worker.pipeline.policy.retry;
-        let failed = self.failed || parking.history.ambiguity == Some(Ambiguity::Attempt);
+        let failed = self.failed || history.ambiguity == Some(Ambiguity::Attempt);
         // One that follows another job's call, or whose client is paused, is set aside for want of room.
-        let aside = parking.history.stays == self.history.stays;
+        let aside = history.stays == self.history.stays;
         let rules = [
             (self.verdict.is_none(), "parked in spite of its verdict"),
             (!self.panicked, "parked after it broke the worker"),
             (failed || aside, "parked without a failure"),
-            (
-                aside || parking.history.stays == self.history.stays + 1,
-                "its stays were not counted",
-            ),
-            (retry.park.contains(&parking.delay), "parked for a time that no queue is for"),
-            (
-                aside || parking.delay >= retry.stay(self.history.stays),
-                "parked for too short a time",
-            ),
-            (
-                parking.history.last_error != Some(ResultLabel::Revoked),
-                "parked for an error that is none",
-            ),
+            (aside || history.stays == self.history.stays + 1, "its stays were not counted"),
+            (retry.park.contains(&delay), "parked for a time that no queue is for"),
+            (aside || delay >= retry.stay(self.history.stays), "parked for too short a time"),
+            (history.last_error != Some(ResultLabel::Revoked), "parked for an error that is none"),
         ];
         rules.into_iter().find(|(kept, _)| !kept).map(|(_, rule)| rule)
-    }
-}
-
-/// What a settlement tells of the job's past.
-fn history(settlement: Settlement<'_>) -> History {
-    match settlement {
-        Settlement::DeadLetter(letter) => letter.history,
-        Settlement::Park(parking) => parking.history,
-        Settlement::Done(_, history) | Settlement::HandBack(history) => *history,
     }
 }

@@ -1,4 +1,4 @@
-//! The deliveries in hand of one worker that are the same call.
+//! The deliveries in flight of one worker that are the same call.
 
 use revoker::domain::Lane;
 use tokio::time::Instant;

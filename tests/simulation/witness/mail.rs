@@ -1,6 +1,6 @@
 //! What the broker is told, and what it keeps: nothing is acked that is not proved or safe elsewhere.
 
-use revoker::broker::{Letter, seams::Frame};
+use revoker::broker::{OutgoingMessage, seams::Frame};
 
 use super::{LifeNumber, Number, Witness, record::Decided};
 use crate::broker::Message;
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 impl Witness {
     /// A queue takes a letter that was made of a delivery.
-    pub fn stored(&self, number: Number, letter: &Letter, original: &Message) {
+    pub fn stored(&self, number: Number, letter: &OutgoingMessage, original: &Message) {
         self.note(|| format!("{number}: stored in {}", letter.queue));
         let mut state = self.state();
         state.count("letter", "stored");
@@ -54,7 +54,7 @@ impl Witness {
                 (record.unpublishable && declared, true)
             }
             (Some(Decided::Parked), Frame::Ack { .. }) => (record.stored, false),
-            (Some(Decided::HandedBack) | None, Frame::Requeue { .. }) => (true, false),
+            (Some(Decided::Requeued) | None, Frame::Requeue { .. }) => (true, false),
             (Some(_), Frame::Requeue { .. }) => (record.given_up, false),
             (_, Frame::Ack { .. } | Frame::DeadLetter { .. }) => (false, false),
         };
@@ -78,7 +78,7 @@ impl Witness {
             let record = state.record(*number);
             record.lost.get_or_insert_with(Instant::now);
             if orderly && !record.settled {
-                left.push(format!("{number}: in hand as the worker closes in order"));
+                left.push(format!("{number}: in flight as the worker closes in order"));
             }
         }
         self.all_violated(left);

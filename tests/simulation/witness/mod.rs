@@ -20,7 +20,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use revoker::domain::{Arrival, ClientKey, History, Lane, TraceContext};
+use revoker::domain::{ClientKey, History, Lane, MessageMetadata, TraceContext};
 use tokio::time::Instant;
 
 use crate::{
@@ -193,7 +193,7 @@ impl Witness {
 
     /// How the worker read what came with a delivery: it believes its own headers out of its own retry
     /// queues, and nobody else's.
-    pub fn arrived(&self, number: Number, arrival: &Arrival) {
+    pub fn arrived(&self, number: Number, metadata: &MessageMetadata) {
         let now = self.clock.now();
         let mut state = self.state();
         let record = state.record(number);
@@ -206,11 +206,11 @@ impl Witness {
             parked_at: parked.parked_at.map(|at| whole_seconds(at).min(now)),
             ..parked
         });
-        record.arrived_with(arrival.history, now);
+        record.arrived_with(metadata.history, now);
         let parked = record.parked.is_some();
         drop(state);
-        if arrival.history != expected {
-            let came = arrival.history;
+        if metadata.history != expected {
+            let came = metadata.history;
             self.violated(format!("{number} came as {came:?}, parked ({parked}) as {expected:?}"));
         }
     }
@@ -269,7 +269,7 @@ impl State {
         self.report.notes.push(format!("{:>12.3}  {line}", at.as_secs_f64()));
     }
 
-    /// The worker takes a delivery in hand: `false` if it did so before.
+    /// The worker takes a delivery in flight: `false` if it did so before.
     fn takes(&mut self, number: Number) -> bool {
         let record = self.record(number);
         let first = record.taken.is_none();

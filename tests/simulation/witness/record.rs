@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use revoker::domain::{Ambiguity, Ending, History, Lane, Reason};
+use revoker::domain::{Ambiguity, Completion, History, Lane, Reason};
 use tokio::time::Instant;
 
 use super::LifeNumber;
@@ -76,10 +76,10 @@ pub enum Conclusion {
 /// What the worker decided to do with a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decided {
-    Done(Ending),
+    Done(Completion),
     Dead(Reason),
     Parked,
-    HandedBack,
+    Requeued,
 }
 
 impl Record {

@@ -1,13 +1,16 @@
 //! Settlements: one for each delivery, and none without its reason.
 
-use revoker::{domain::Settlement, ports::Settled};
+use revoker::{
+    domain::{History, Outcome},
+    ports::Settled,
+};
 use tokio::time::Instant;
 
 use super::{Number, State, Witness, record::Decided};
 use crate::plan::LONGEST_CALL;
 
-/// The longest that a delivery stays in hand while it waits.
-const MAX_IN_HAND: std::time::Duration = std::time::Duration::from_secs(600);
+/// The longest that a delivery stays in flight while it waits.
+const MAX_IN_FLIGHT: std::time::Duration = std::time::Duration::from_secs(600);
 
 /// The least time that a settlement is given.
 const SETTLE_AT_LEAST: std::time::Duration = std::time::Duration::from_secs(60);
@@ -24,15 +27,16 @@ pub struct Watched<'a> {
 
 impl Witness {
     /// The worker has decided what becomes of a delivery.
-    pub fn settling(&self, number: Number, settlement: Settlement<'_>) -> Watched<'_> {
-        self.note(|| format!("{number}: {settlement:?}"));
-        let decided = decided(settlement);
+    pub fn settling(&self, number: Number, outcome: &Outcome, history: &History) -> Watched<'_> {
+        self.note(|| format!("{number}: {outcome:?}, {history:?}"));
+        let decided = decided(outcome);
         let mut state = self.state();
         state.takes(number);
         let faults = if state.is_dead(number) {
             Vec::new()
         } else {
-            let mut faults = state.faults_of_ending(number, settlement, &self.plan, &self.clock);
+            let mut faults =
+                state.faults_of_outcome(number, outcome, history, &self.plan, &self.clock);
             let record = state.record(number);
             if record.decided.is_some() {
                 faults.push(format!("{number}: settled twice"));
@@ -55,7 +59,7 @@ impl Watched<'_> {
         let mut state = self.witness.state();
         let record = state.record(self.number);
         record.settled = true;
-        let decided = record.decided.map_or(Decided::HandedBack, |(decided, _)| decided);
+        let decided = record.decided.map_or(Decided::Requeued, |(decided, _)| decided);
         let lane = record.lane;
         state.life(self.number).books.settled(lane, decided, &settled);
         state.count("settlement", name(decided, &settled));
@@ -80,7 +84,7 @@ impl Drop for Watched<'_> {
         let waited = record.decided.map(|(_, at)| at.elapsed()).unwrap_or_default();
         state.count("settlement", "given up");
         let life = state.life(self.number);
-        life.books.settled(lane, Decided::HandedBack, &Settled::HandedBack);
+        life.books.settled(lane, Decided::Requeued, &Settled::Requeued);
         let early = !life.dead && !life.cut_off && waited < SETTLE_AT_LEAST;
         let mut faults = state.faults_of_stay(self.number);
         if early {
@@ -92,14 +96,14 @@ impl Drop for Watched<'_> {
 }
 
 impl State {
-    /// Nothing stays in hand for so long that the broker takes it away.
+    /// Nothing stays in flight for so long that the broker takes it away.
     fn faults_of_stay(&mut self, number: Number) -> Vec<String> {
         let stayed = self.record(number).at.elapsed();
-        let most = MAX_IN_HAND + SETTLE_AT_LEAST + LONGEST_CALL + SLACK;
+        let most = MAX_IN_FLIGHT + SETTLE_AT_LEAST + LONGEST_CALL + SLACK;
         if self.is_dead(number) || stayed <= most {
             return Vec::new();
         }
-        vec![format!("{number}: in hand for {stayed:?}")]
+        vec![format!("{number}: in flight for {stayed:?}")]
     }
 }
 
@@ -108,18 +112,18 @@ fn name(decided: Decided, settled: &Settled) -> &'static str {
     match (settled, decided) {
         (Settled::LeftToBroker(_), _) => "left to the broker",
         (Settled::Abandoned, _) => "abandoned",
-        (Settled::HandedBack, _) | (Settled::Done, Decided::HandedBack) => "handed back",
+        (Settled::Requeued, _) | (Settled::Done, Decided::Requeued) => "requeued",
         (Settled::Done, Decided::Parked) => "parked",
         (Settled::Done, Decided::Dead(reason)) => reason.as_str(),
         (Settled::Done, Decided::Done(ending)) => ending.as_str(),
     }
 }
 
-fn decided(settlement: Settlement<'_>) -> Decided {
-    match settlement {
-        Settlement::Done(ending, _) => Decided::Done(ending),
-        Settlement::DeadLetter(letter) => Decided::Dead(letter.reason),
-        Settlement::Park(_) => Decided::Parked,
-        Settlement::HandBack(_) => Decided::HandedBack,
+fn decided(outcome: &Outcome) -> Decided {
+    match outcome {
+        Outcome::Done(completion) => Decided::Done(*completion),
+        Outcome::DeadLettered(letter) => Decided::Dead(letter.reason),
+        Outcome::Parked(_) => Decided::Parked,
+        Outcome::Requeued => Decided::Requeued,
     }
 }

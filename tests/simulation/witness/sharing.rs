@@ -2,7 +2,7 @@
 
 use revoker::{
     domain::{ClientKey, Lane},
-    flow::{Cause, Phase, Status},
+    flow::{PauseCause, Phase, Status},
 };
 use tokio::time::Instant;
 
@@ -40,7 +40,7 @@ impl State {
             }
             // Where all clients are paused, each is probed for itself.
             Phase::Probing(pause)
-                if pause.cause == Cause::Failures && status.clients_paused < CLIENTS =>
+                if pause.cause == PauseCause::Failures && status.clients_paused < CLIENTS =>
             {
                 let before = self.lives[life].probed.replace((client, pause.since));
                 if before == Some((client, pause.since)) && !others.is_empty() {

@@ -6,7 +6,7 @@ use proptest::{prelude::*, sample::select};
 use super::*;
 use crate::{
     broker::{headers::of_parked, queues::short},
-    domain::{Ambiguity, History, Lane, Parking, ResultLabel},
+    domain::{Ambiguity, History, Lane, ResultLabel},
 };
 
 const BODY: &[u8] = br#"{"refresh_token":"abc"}"#;
@@ -54,8 +54,7 @@ fn producer() -> BasicProperties {
 }
 
 fn parked(history: History, keys: &HistoryKeys) -> BasicProperties {
-    let parking = Parking { delay: Duration::from_secs(10), history };
-    of_parked(&producer(), BODY, Lane::Bulk, &parking, &queues("q"), keys)
+    of_parked(&producer(), BODY, Lane::Bulk, &history, &queues("q"), keys)
 }
 
 fn with(parked: &BasicProperties, name: &str, value: Option<AMQPValue>) -> BasicProperties {
@@ -166,8 +165,7 @@ fn a_history_is_believed_though_the_broker_has_set_the_timestamp() {
 fn a_body_that_is_never_parked_is_not_digested_for_a_stranger() {
     let keys = keys(OLD);
     let body = vec![b'x'; MAX_BODY_BYTES + 1];
-    let parking = Parking { delay: Duration::from_secs(10), history: history() };
-    let properties = of_parked(&producer(), &body, Lane::Bulk, &parking, &queues("q"), &keys);
+    let properties = of_parked(&producer(), &body, Lane::Bulk, &history(), &queues("q"), &keys);
     let received =
         Received { properties: &properties, body: &body, lane: Lane::Bulk, redelivered: false };
     assert!(!is_right(received, &queues("q"), &keys));

@@ -1,56 +1,56 @@
-//! A place in a payload.
+//! A position in a payload.
 
 use std::ops::Range;
 
 use super::{Malformed, Mended};
 
-/// Stands for a byte that is no text.
+/// Replaces a byte that is not text.
 const NO_TEXT: u8 = b'?';
 
-/// A place in a payload, and what was mended before it.
+/// A position in a payload, and the repairs before it.
 #[derive(Debug)]
-pub struct Cursor<'a> {
+pub(super) struct Cursor<'a> {
     pub(super) bytes: &'a mut [u8],
-    /// Never behind the end of the bytes.
+    /// At most the length.
     pub(super) at: usize,
     pub(super) mended: Mended,
 }
 
 impl<'a> Cursor<'a> {
-    /// The beginning of a payload.
-    pub const fn new(bytes: &'a mut [u8]) -> Self {
+    /// The start of a payload.
+    pub(super) const fn new(bytes: &'a mut [u8]) -> Self {
         Self { bytes, at: 0, mended: Mended { text: false, nesting: false, size: false } }
     }
 
-    /// Passes over so many bytes.
-    pub fn skip(&mut self, count: usize) -> Result<Range<usize>, Malformed> {
+    /// Skips `count` bytes.
+    pub(super) fn skip(&mut self, count: usize) -> Result<Range<usize>, Malformed> {
         self.passed(self.bytes.len(), count).ok_or(Malformed::Short)
     }
 
     /// Reads a number of 16 bits.
-    pub fn u16(&mut self) -> Result<u16, Malformed> {
+    pub(super) fn u16(&mut self) -> Result<u16, Malformed> {
         self.within(self.bytes.len()).map(u16::from_be_bytes).ok_or(Malformed::Short)
     }
 
     /// Reads a length of 32 bits.
-    pub fn u32(&mut self) -> Result<usize, Malformed> {
+    pub(super) fn u32(&mut self) -> Result<usize, Malformed> {
         self.length(self.bytes.len()).ok_or(Malformed::Short)
     }
 
-    /// Passes over a short string, and mends it.
-    pub fn short_string(&mut self) -> Result<(), Malformed> {
+    /// Skips a short string and repairs it.
+    pub(super) fn short_string(&mut self) -> Result<(), Malformed> {
         let [length] = self.within(self.bytes.len()).ok_or(Malformed::Short)?;
         let text = self.skip(length.into())?;
         self.text(text);
         Ok(())
     }
 
-    /// What was mended, if this is the end of the payload.
-    pub const fn end(self) -> Result<Mended, Malformed> {
+    /// Returns the repairs if this is the end of the payload.
+    pub(super) const fn end(self) -> Result<Mended, Malformed> {
         if self.at == self.bytes.len() { Ok(self.mended) } else { Err(Malformed::Long) }
     }
 
-    /// Passes over so many bytes, if they end before `end`; where they are.
+    /// Skips `count` bytes if they end before `end`. Returns their range.
     pub(super) fn passed(&mut self, end: usize, count: usize) -> Option<Range<usize>> {
         let begin = self.at;
         (count <= end - begin).then(|| {
@@ -72,13 +72,13 @@ impl<'a> Cursor<'a> {
             .map(|length| usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX))
     }
 
-    /// Mends a text.
+    /// Repairs a text.
     pub(super) fn text(&mut self, place: Range<usize>) {
         self.mended.text |= mend_text(&mut self.bytes[place]);
     }
 }
 
-/// Replaces each byte that is no part of UTF-8; whether there was any.
+/// Replaces each byte that is not UTF-8. Returns whether there was one.
 fn mend_text(text: &mut [u8]) -> bool {
     let mut mended = false;
     let mut rest = text;

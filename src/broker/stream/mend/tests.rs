@@ -91,7 +91,7 @@ fn what_is_sound_stays_as_it_is() {
 #[test]
 fn every_short_property_is_mended() {
     for (place, property) in PROPERTIES.iter().enumerate() {
-        if !matches!(property, Field::Short) {
+        if !matches!(property, WireField::Short) {
             continue;
         }
         let flags = 1 << 15 >> place;

@@ -1,6 +1,6 @@
 use super::*;
 
-const OURS: Agreed = Agreed { frame_max: 0, heartbeat: 10 };
+const OURS: Negotiated = Negotiated { frame_max: 0, heartbeat: 10 };
 
 /// connection.tune with these limits.
 fn tuning(frame_max: u32, heartbeat: u16) -> Vec<u8> {
@@ -51,7 +51,7 @@ fn the_lower_of_two_limits_is_agreed_on() {
         (8_192, 0, 8_192),
     ] {
         let mut payload = tuning(offered, 60);
-        let agreed_on = tune(&mut payload, Agreed { frame_max: ours, ..OURS }).unwrap();
+        let agreed_on = tune(&mut payload, Negotiated { frame_max: ours, ..OURS }).unwrap();
         assert_eq!(agreed_on.frame_max, agreed, "{ours} {offered}");
         let told = u32::from_be_bytes(*payload[6..10].first_chunk().unwrap());
         assert_eq!(lower(ours, told), agreed, "what lapin makes of it");

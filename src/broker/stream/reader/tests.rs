@@ -15,28 +15,28 @@ use crate::broker::stream::{
     Stream,
     budget::{Budget, Delivered},
     frames::AROUND,
-    handle::Ended,
+    handle::StreamEnd,
     invariants::{Cuts, frame, read},
 };
 
 /// A low limit, so that it is met.
-const OURS: Agreed = Agreed { frame_max: 8192, heartbeat: 10 };
+const OURS: Negotiated = Negotiated { frame_max: 8192, heartbeat: 10 };
 const HALF: Duration = Duration::from_secs(5);
 
 /// A stream with a budget, and the broker's end of it.
 struct Played {
     stream: Stream<DuplexStream>,
     broker: DuplexStream,
-    handle: Handle,
+    handle: StreamHandle,
     account: Arc<Account>,
 }
 
 fn played(budget: u64) -> Played {
     let (ours, broker) = duplex(1 << 20);
-    let handle = Handle::default();
+    let handle = StreamHandle::default();
     let account = Account::new(Budget::new(budget));
-    let listener = Listener::new(handle.clone(), None);
-    let reader = Reader::new(OURS, Some(account.clone()), handle.clone(), listener);
+    let listener = ReadListener::new(handle.clone(), None);
+    let reader = StreamReader::new(OURS, Some(account.clone()), handle.clone(), listener);
     Played { stream: Stream::new(ours, reader, handle.clone()), broker, handle, account }
 }
 
@@ -99,7 +99,7 @@ async fn a_stream_that_is_not_read_can_be_ended() {
         advance(Duration::from_secs(1)).await;
         assert_eq!(next.await.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
     }
-    assert_eq!(handle.end(), Some(Ended::GivenUp));
+    assert_eq!(handle.end(), Some(StreamEnd::GivenUp));
 }
 
 #[tokio::test(start_paused = true)]
@@ -130,7 +130,7 @@ async fn a_peer_that_closes_the_stream_is_told_by_its_last_words() {
     played.read(9_000).await.unwrap();
     drop(std::mem::replace(&mut played.broker, duplex(1).0));
     assert_eq!(played.read(9_000).await.unwrap(), b"");
-    assert_eq!(played.handle.end(), Some(Ended::Closed));
+    assert_eq!(played.handle.end(), Some(StreamEnd::Closed));
     assert_eq!(played.handle.cause().unwrap().to_string(), "bye! (reply code 320)");
 }
 

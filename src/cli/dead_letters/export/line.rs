@@ -8,18 +8,17 @@ use crate::domain::{Fingerprint, Redactor, without_mark};
 /// The field that holds the token.
 const TOKEN: &str = "refresh_token";
 
-/// What stands in its place where the token is not revealed: a name that no reader of jobs knows.
+/// The field that replaces it without --reveal: no reader of jobs knows this name.
 const FINGERPRINT: &str = "refresh_token_fingerprint";
 
-/// Never used, so it is not spread either.
+/// Never exported: no worker uses it.
 const CLIENT_SECRET: &str = "client_secret";
 
-/// The job's fields besides the token. Others are the producer's, and may be secret.
+/// The job's fields besides the token. Other fields may be secret.
 const HARMLESS: [&str; 5] = ["action", "audience", "username", "client_id", "expires_at"];
 
-/// The job in `body`, on one line, with or without its token. `None` if it is none.
-#[must_use]
-pub fn of(body: &[u8], reveal: bool) -> Option<String> {
+/// The job in `body` as one line, with or without its token. `None` if it is no job.
+pub(super) fn of(body: &[u8], reveal: bool) -> Option<String> {
     let body = without_mark(body);
     let Ok(Value::Object(mut fields)) = serde_json::from_slice(body) else { return None };
     let token = fields.get(TOKEN)?.as_str()?.to_owned();
@@ -91,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_job_has_no_line() {
+    fn a_body_that_is_no_job_has_no_line() {
         for body in ["", "abc", "[]", "{}", r#"{"refresh_token":7}"#] {
             assert_eq!(of(body.as_bytes(), true), None, "{body}");
         }

@@ -1,4 +1,4 @@
-//! A file that is there whole or not at all, and that only its owner may read.
+//! A file that exists completely or not at all, and that only its owner may read.
 
 use std::{
     ffi::OsString,
@@ -11,22 +11,18 @@ use std::{
 /// Read and write for the owner, nothing for others.
 const OWNER_ONLY: u32 = 0o600;
 
-/// A file that is being written, under another name until it is whole.
+/// A file that has another name until it is complete.
 #[derive(Debug)]
-pub struct Target {
+pub(super) struct ExportFile {
     path: PathBuf,
     partial: PathBuf,
     file: BufWriter<File>,
     kept: bool,
 }
 
-impl Target {
-    /// Begins a file that is to be at `path`.
-    ///
-    /// # Errors
-    ///
-    /// The system's.
-    pub fn create(path: &Path) -> io::Result<Self> {
+impl ExportFile {
+    /// Creates a file that gets the name `path` later.
+    pub(super) fn create(path: &Path) -> io::Result<Self> {
         let name = path.file_name().ok_or_else(|| io::Error::other("it names no file"))?;
         let mut partial = OsString::from(".");
         partial.push(name);
@@ -38,38 +34,30 @@ impl Target {
     }
 
     /// Writes one line.
-    ///
-    /// # Errors
-    ///
-    /// The system's.
-    pub fn write(&mut self, line: &str) -> io::Result<()> {
+    pub(super) fn write(&mut self, line: &str) -> io::Result<()> {
         self.file.write_all(line.as_bytes())?;
         self.file.write_all(b"\n")
     }
 
-    /// Gives the file its name. It takes another's place only if `replace` says so.
-    ///
-    /// # Errors
-    ///
-    /// The system's; there is no file then.
-    pub fn keep(mut self, replace: bool) -> io::Result<()> {
+    /// Gives the file its name. Replaces an existing file only if `replace` is set. After an error there is no file.
+    pub(super) fn keep(mut self, replace: bool) -> io::Result<()> {
         self.file.flush()?;
         self.file.get_ref().sync_all()?;
         if replace {
             fs::rename(&self.partial, &self.path)?;
             self.kept = true;
         } else {
-            // Unlike a rename it fails if the name was taken meanwhile; dropped, the first one goes.
+            // Unlike a rename, it fails if the name exists. The drop removes the first name.
             fs::hard_link(&self.partial, &self.path)?;
         }
         Ok(())
     }
 }
 
-impl Drop for Target {
+impl Drop for ExportFile {
     fn drop(&mut self) {
         if !self.kept {
-            // What cannot be removed is named in no message: there is nobody to tell.
+            // There is nobody to report an error to.
             let _ = fs::remove_file(&self.partial);
         }
     }
@@ -91,18 +79,18 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_there_whole_or_not_at_all() {
+    fn a_file_is_complete_or_missing() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("out.ndjson");
-        let mut target = Target::create(&path).unwrap();
-        target.write("one").unwrap();
-        drop(target);
+        let mut file = ExportFile::create(&path).unwrap();
+        file.write("one").unwrap();
+        drop(file);
         assert_eq!(names(dir.path()), [""; 0], "given up");
 
-        let mut target = Target::create(&path).unwrap();
-        target.write("one").unwrap();
+        let mut file = ExportFile::create(&path).unwrap();
+        file.write("one").unwrap();
         assert!(!path.exists());
-        target.keep(false).unwrap();
+        file.keep(false).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "one\n");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, OWNER_ONLY);
         assert_eq!(names(dir.path()), ["out.ndjson"]);
@@ -114,10 +102,10 @@ mod tests {
         let path = dir.path().join("out.ndjson");
         fs::write(&path, "before").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        let refused = Target::create(&path).unwrap().keep(false).unwrap_err();
+        let refused = ExportFile::create(&path).unwrap().keep(false).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read_to_string(&path).unwrap(), "before");
-        Target::create(&path).unwrap().keep(true).unwrap();
+        ExportFile::create(&path).unwrap().keep(true).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, OWNER_ONLY);
         assert_eq!(names(dir.path()), ["out.ndjson"]);

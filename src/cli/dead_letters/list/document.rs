@@ -1,73 +1,68 @@
-//! A listing as a JSON document that is written while the queue is read: it may be longer than memory.
+//! A list as JSON that is written while the queue is read: it may be larger than memory.
 
 use serde::Serialize;
 
-use crate::cli::dead_letters::{counts::Counts, failure::Failure, reading::Seen, record::Record};
+use crate::{
+    broker::BrowseSummary,
+    cli::dead_letters::{letter_json::LetterJson, reasons::ReasonCounts},
+};
 
-/// How far a letter is indented.
+/// The indentation of a dead letter.
 const INDENT: &str = "    ";
 
-/// What stands behind the letters: it is known when all of them are read.
-#[derive(Debug, Serialize)]
-struct Tail<'a> {
+/// The end of the document, known when the whole queue is read.
+#[derive(Serialize)]
+struct JsonTail<'a> {
     #[serde(flatten)]
-    seen: Seen,
+    browse: BrowseSummary,
     matching: u64,
-    reasons: &'a Counts,
+    reasons: &'a ReasonCounts,
 }
 
 /// The document, as far as it is not printed yet.
 #[derive(Debug)]
-pub struct Document {
+pub(super) struct JsonList {
     text: String,
-    letters: u64,
+    is_empty: bool,
 }
 
-impl Document {
-    /// Begins one about this queue.
-    ///
-    /// # Errors
-    ///
-    /// [`Failure::Unprintable`].
-    pub fn of(queue: &str) -> Result<Self, Failure> {
-        let queue = serde_json::to_string(queue).map_err(Failure::Unprintable)?;
+impl JsonList {
+    /// Begins the list of this queue.
+    pub(super) fn new(queue: &str) -> serde_json::Result<Self> {
+        let queue = serde_json::to_string(queue)?;
         let text = format!("{{\n  \"queue\": {queue},\n  \"letters\": [");
-        Ok(Self { text, letters: 0 })
+        Ok(Self { text, is_empty: true })
     }
 
-    /// Adds a letter.
-    ///
-    /// # Errors
-    ///
-    /// [`Failure::Unprintable`].
-    pub fn add(&mut self, letter: &Record) -> Result<(), Failure> {
-        let record = serde_json::to_string_pretty(letter).map_err(Failure::Unprintable)?;
-        self.text.push_str(if self.letters == 0 { "\n" } else { ",\n" });
-        for (n, line) in record.lines().enumerate() {
+    /// Adds a dead letter.
+    pub(super) fn add(&mut self, letter: LetterJson<'_>) -> serde_json::Result<()> {
+        let letter = serde_json::to_string_pretty(&letter)?;
+        self.text.push_str(if self.is_empty { "\n" } else { ",\n" });
+        for (n, line) in letter.lines().enumerate() {
             self.text.push_str(if n == 0 { "" } else { "\n" });
             self.text.push_str(INDENT);
             self.text.push_str(line);
         }
-        self.letters += 1;
+        self.is_empty = false;
         Ok(())
     }
 
-    /// Ends it.
-    ///
-    /// # Errors
-    ///
-    /// [`Failure::Unprintable`].
-    pub fn end(&mut self, seen: Seen, reasons: &Counts) -> Result<(), Failure> {
-        let tail = Tail { seen, matching: reasons.total(), reasons };
-        let tail = serde_json::to_string_pretty(&tail).map_err(Failure::Unprintable)?;
-        self.text.push_str(if self.letters == 0 { "]," } else { "\n  ]," });
+    /// Ends the document with the counts.
+    pub(super) fn end(
+        &mut self,
+        browse: BrowseSummary,
+        reasons: &ReasonCounts,
+    ) -> serde_json::Result<()> {
+        let tail = JsonTail { browse, matching: reasons.total(), reasons };
+        let tail = serde_json::to_string_pretty(&tail)?;
+        self.text.push_str(if self.is_empty { "]," } else { "\n  ]," });
         self.text.push_str(tail.trim_start_matches('{'));
         self.text.push('\n');
         Ok(())
     }
 
-    /// What is to be printed.
-    pub const fn text(&mut self) -> &mut String {
+    /// The text to print.
+    pub(super) const fn text(&mut self) -> &mut String {
         &mut self.text
     }
 }
@@ -80,18 +75,18 @@ mod tests {
     #[test]
     fn the_document_reads_as_if_it_had_been_written_at_once() {
         for letters in 0..3_usize {
-            let mut document = Document::of("a \"queue\"").unwrap();
-            let mut counts = Counts::default();
-            let record = Record::from(&letter());
+            let mut document = JsonList::new("a \"queue\"").unwrap();
+            let mut counts = ReasonCounts::default();
+            let letter = letter();
             for _ in 0..letters {
-                document.add(&record).unwrap();
-                counts.add(letter().reason);
+                document.add(LetterJson(&letter)).unwrap();
+                counts.add(letter.reason);
             }
-            let seen = Seen { looked_at: 7, held_by_others: 2, other_consumers: 1 };
+            let seen = BrowseSummary { looked_at: 7, held_by_others: 2, other_consumers: 1 };
             document.end(seen, &counts).unwrap();
             let expected = serde_json::json!({
                 "queue": "a \"queue\"",
-                "letters": vec![&record; letters],
+                "letters": vec![LetterJson(&letter); letters],
                 "looked_at": 7,
                 "held_by_others": 2,
                 "other_consumers": 1,

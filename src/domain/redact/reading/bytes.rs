@@ -1,4 +1,4 @@
-//! Characters out of bytes that a text stands for.
+//! Turns the bytes that a text encodes into characters.
 
 use super::Glyph;
 

@@ -1,15 +1,15 @@
-//! What a text is decoded to: base64, hex, and lists of numbers.
+//! Decodes a text from base64, hex, and lists of numbers.
 //!
-//! What comes out may be encoded again, and is searched for the encoded forms of a secret as well. So an
-//! encoding within an encoding is found; a third one around them is not.
+//! The result may be encoded again, so it is searched for the encoded forms of a secret as well. Two nested
+//! encodings are found; three are not.
 
 use super::{
     Glyph,
     bytes::{Byte, characters},
 };
 
-/// Every text that this one may be the encoding of. Where an encoding begins is unknown, so each place in a
-/// group of characters is tried.
+/// Every text that this one may encode. The start of an encoding is unknown, so each position in a group of
+/// characters is tried.
 pub(super) fn all(text: &[Glyph]) -> impl Iterator<Item = Vec<Glyph>> + use<> {
     let sextets = digits(text, sextet);
     let nibbles = digits(text, |c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()));
@@ -28,14 +28,14 @@ pub(super) fn all(text: &[Glyph]) -> impl Iterator<Item = Vec<Glyph>> + use<> {
     })
 }
 
-/// Whether so many characters of ASCII in a row can be seen there. Prose that is decoded is mostly none, and
-/// needs no search. Of secrets, RFC 6749 allows nothing else.
+/// Whether the text has `shortest` printable ASCII characters in a row. Decoded prose mostly has not, and then
+/// needs no search. RFC 6749 allows only such characters in secrets.
 pub(super) fn may_be_text(decoded: &[Glyph], shortest: usize) -> bool {
     let seen = decoded.split(|glyph| !matches!(glyph.c, ' '..='~')).map(<[_]>::len).max();
     seen.is_some_and(|longest| longest >= shortest)
 }
 
-/// The value of each character that is a digit of an encoding, and its place; others are passed over.
+/// The value and position of each character that is a digit of the encoding; others are skipped.
 fn digits(text: &[Glyph], digit_of: impl Fn(char) -> Option<u8>) -> Vec<Byte> {
     let digit =
         |glyph: &Glyph| Some(Byte { value: digit_of(glyph.c)?, from: glyph.from, to: glyph.to });
@@ -79,7 +79,7 @@ fn hex(nibbles: &[Byte], begins: usize) -> Vec<Byte> {
         .collect()
 }
 
-/// Each two bytes in the other order. Both keep the place of the pair, so that a run of them has one place.
+/// Each two bytes in the other order. Both keep the position of the pair.
 fn swapped(bytes: &[Byte], begins: usize) -> Vec<Byte> {
     let pairs = bytes.get(begins..).unwrap_or_default().chunks_exact(2);
     pairs
@@ -90,7 +90,7 @@ fn swapped(bytes: &[Byte], begins: usize) -> Vec<Byte> {
         .collect()
 }
 
-/// The numbers of a text that are bytes in this radix. Words between them are passed over.
+/// The numbers of a text that are bytes in this radix. Words between them are skipped.
 fn numbers(text: &[Glyph], radix: u32) -> Vec<Byte> {
     let words = text.split(|glyph| !glyph.c.is_ascii_alphanumeric());
     let number = |word: &[Glyph]| {

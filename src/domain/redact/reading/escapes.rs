@@ -1,8 +1,8 @@
 //! Undoes escapes: percent-encoding, HTML entities, the backslashes of JSON and of debug output,
 //! quoted-printable.
 //!
-//! Each character that comes out keeps the place of the escape that it was, which is why no library does
-//! this: what is found has to be replaced in the text as it stood.
+//! Each decoded character keeps the position of its escape, because a secret that is found must be replaced
+//! in the original text. Libraries do not keep these positions.
 
 use super::{
     Glyph,

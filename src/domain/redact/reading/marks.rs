@@ -1,11 +1,11 @@
-//! What stands between the characters of an echo and is no part of it: tags of HTML, prefixes of numbers.
+//! Removes marks between the characters of an echo: HTML tags and prefixes of numbers.
 
 use super::Glyph;
 
-/// A tag has so many characters at most, so that `<` alone costs little.
+/// The longest tag, in characters, so that a `<` alone costs little.
 const MAX_TAG: usize = 64;
 
-/// A text without tags, and without the prefixes of numbers (`0x71`, `U+0071`); `None` if it holds none.
+/// The text without tags and prefixes of numbers (`0x71`, `U+0071`); `None` if it has none.
 pub(super) fn remove(glyphs: &[Glyph]) -> Option<Vec<Glyph>> {
     let mut left = Vec::with_capacity(glyphs.len());
     let mut at = 0;

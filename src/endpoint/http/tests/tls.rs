@@ -44,7 +44,7 @@ async fn an_unknown_authority_is_refused_before_anything_is_sent() {
     let (server, mut agreements) = tls_server(pki.acceptor()).await;
     let other = Pki::new("127.0.0.1");
     let settings = secure(&server, &other);
-    assert_eq!(call(&endpoint(&settings)).await, weather(ResultLabel::Tls, false, None));
+    assert_eq!(call(&endpoint(&settings)).await, transport_failure(ResultLabel::Tls, false, None));
     assert_eq!(server.connections(), 1);
     assert!(agreements.try_recv().is_err());
 }
@@ -54,7 +54,7 @@ async fn a_certificate_for_another_host_is_refused() {
     let pki = Pki::new("elsewhere.example");
     let (server, _agreements) = tls_server(pki.acceptor()).await;
     let settings = secure(&server, &pki);
-    assert_eq!(call(&endpoint(&settings)).await, weather(ResultLabel::Tls, false, None));
+    assert_eq!(call(&endpoint(&settings)).await, transport_failure(ResultLabel::Tls, false, None));
     assert_eq!(server.connections(), 1);
 }
 
@@ -71,7 +71,7 @@ async fn a_peer_that_speaks_no_tls_or_hangs_up_in_the_handshake_was_not_sent_any
         .await;
         let settings = secure(&server, &pki);
         let verdict = call(&endpoint(&settings)).await;
-        assert_eq!(verdict, weather(ResultLabel::Tls, false, None), "{greeting}");
+        assert_eq!(verdict, transport_failure(ResultLabel::Tls, false, None), "{greeting}");
         assert_eq!(server.connections(), 1);
     }
 }
@@ -86,7 +86,10 @@ async fn a_handshake_that_hangs_is_a_connect_time_out() {
     .await;
     let mut settings = secure(&server, &pki);
     settings.connect_timeout = Duration::from_millis(200);
-    assert_eq!(call(&endpoint(&settings)).await, weather(ResultLabel::Connect, false, None));
+    assert_eq!(
+        call(&endpoint(&settings)).await,
+        transport_failure(ResultLabel::Connect, false, None)
+    );
     assert_eq!(server.connections(), 1);
 }
 
@@ -151,9 +154,9 @@ async fn a_goaway_that_echoes_the_token_does_not_show_it_in_the_log() {
     let (endpoint, job) = (endpoint(&settings), job());
     let body = request::body(&job, CLIENT_ID, &CLIENT_SECRET.into()).unwrap();
     let error = endpoint.clients.take().execute(endpoint.request(body, None)).await.unwrap_err();
-    let raw = Chain(&error).to_string();
+    let raw = ErrorChain(&error).to_string();
     assert!(raw.contains(TOKEN), "the fault did not happen: {raw}");
-    let called = Called { redactor: job.redactor(), trace: None };
-    let told = called.told(&error);
+    let call = CallInfo { redactor: job.redactor(), trace: None };
+    let told = call.redacted(&error);
     assert!(!told.contains(TOKEN) && told.contains("no such token: [redacted]"), "{told}");
 }

@@ -50,7 +50,7 @@ enum Due {
 
 enum Party {
     Leader(Leader),
-    Follower(Pin<Box<dyn Future<Output = Followed> + Send>>),
+    Follower(Pin<Box<dyn Future<Output = FollowerOutcome> + Send>>),
 }
 
 /// What is true of one key by the rules alone.
@@ -119,13 +119,13 @@ impl World {
         self.entered += 1;
         let model = &mut self.models[key_number];
         let party = match self.duplicates.enter(key(key_number), lane, ambiguity) {
-            Entry::Duplicate => return assert!(model.revoked && self.remembers),
-            Entry::Leader(leader) => {
+            DuplicateRole::RecentlyRevoked => return assert!(model.revoked && self.remembers),
+            DuplicateRole::Leader(leader) => {
                 assert_eq!(model.leader.replace(number), None, "two leaders");
                 model.ambiguity = ambiguity;
                 Party::Leader(leader)
             }
-            Entry::Follower(follower) => {
+            DuplicateRole::Follower(follower) => {
                 assert!(model.leader.is_some(), "nobody to follow");
                 model.ambiguity = model.ambiguity.max(ambiguity);
                 model.waiting.push((lane, number));
@@ -140,14 +140,14 @@ impl World {
     fn call(&mut self, number: usize, shown: Shown) {
         let Some((key, Party::Leader(leader))) = self.parties.get_mut(&number) else { return };
         let model = &mut self.models[*key];
-        leader.calling();
+        leader.begin_call();
         let verdict = match shown {
             Shown::Revoked => Some(Verdict::Revoked),
             Shown::Rejected => Some(Verdict::Rejected(rejection())),
             Shown::Failed { ambiguous } => Some(failure(ambiguous)),
             Shown::NotCalled => None,
         };
-        let past = leader.called(verdict.as_ref());
+        let past = leader.end_call(verdict.as_ref());
         let due = match shown {
             Shown::Revoked => Due::Duplicate,
             Shown::Rejected => Due::Rejected(model.ambiguity),
@@ -173,7 +173,7 @@ impl World {
         model.waiting.retain(|(_, waiting)| *waiting != number);
         if model.leader == Some(number) {
             if let (Party::Leader(leader), true) = (&mut party, in_call) {
-                leader.calling();
+                leader.begin_call();
                 model.ambiguity = Some(Ambiguity::Attempt);
             }
             let first = |lane| model.waiting.iter().position(|(of, _)| *of == lane);
@@ -191,13 +191,13 @@ impl World {
         let told = wait.as_mut().now_or_never();
         match (self.due[&number], told) {
             (Due::Nothing, None) => return,
-            (Due::Duplicate, Some(Followed::Duplicate)) => drop(self.parties.remove(&number)),
-            (Due::Rejected(expected), Some(Followed::Rejected(_, ambiguity))) => {
+            (Due::Duplicate, Some(FollowerOutcome::Revoked)) => drop(self.parties.remove(&number)),
+            (Due::Rejected(expected), Some(FollowerOutcome::Rejected(_, ambiguity))) => {
                 assert_eq!(ambiguity, expected);
                 self.parties.remove(&number);
             }
-            (Due::Lead, Some(Followed::Lead(leader))) => {
-                assert_eq!(leader.past().ambiguity, self.models[*key].ambiguity);
+            (Due::Lead, Some(FollowerOutcome::Lead(leader))) => {
+                assert_eq!(leader.shared_history().ambiguity, self.models[*key].ambiguity);
                 let key = *key;
                 self.parties.insert(number, (key, Party::Leader(leader)));
             }
@@ -218,7 +218,7 @@ impl World {
                 self.leave(leader, false);
             }
         }
-        assert!(nobody_in_hand(&self.duplicates));
+        assert!(nothing_in_flight(&self.duplicates));
     }
 }
 
@@ -255,8 +255,8 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// At most one leads at a time, in the order of the rules; each follower gets exactly its one
-    /// answer; nobody is left waiting, and nothing is left behind.
+    /// At most one job leads at a time, in the order of the rules. Each follower gets exactly one
+    /// answer. At the end no job waits, and no entry is left.
     #[test]
     fn every_order_of_events_keeps_the_rules(
         remembers in any::<bool>(),

@@ -23,18 +23,18 @@ struct Seen {
 
 async fn lead(mut leader: Leader, verdict: &Verdict, seen: &Seen) {
     assert_eq!(seen.leading.fetch_add(1, Ordering::SeqCst), 0, "two leaders at once");
-    leader.calling();
+    leader.begin_call();
     tokio::task::yield_now().await;
     seen.leading.fetch_sub(1, Ordering::SeqCst);
     if seen.led.fetch_add(1, Ordering::SeqCst) == LEADS_BEFORE_THE_VERDICT {
-        leader.called(Some(verdict));
+        leader.end_call(Some(verdict));
     }
 }
 
 async fn follow(follower: Follower, verdict: Verdict, seen: Arc<Seen>) {
     match follower.outcome().await {
-        Followed::Lead(leader) => lead(leader, &verdict, &seen).await,
-        Followed::Duplicate | Followed::Rejected(..) => {
+        FollowerOutcome::Lead(leader) => lead(leader, &verdict, &seen).await,
+        FollowerOutcome::Revoked | FollowerOutcome::Rejected(..) => {
             seen.answered.fetch_add(1, Ordering::SeqCst);
         }
     }
@@ -52,7 +52,7 @@ async fn seen_from_many_threads_one_leads_and_nobody_is_left_waiting() {
         let verdict = [Verdict::Revoked, Verdict::Rejected(rejection())][number % 2].clone();
         first.push(enter(Lane::Bulk).leader());
         for job in 0..JOBS_OF_A_KEY {
-            let Entry::Follower(follower) = enter(Lane::ALL[job % 2]) else {
+            let DuplicateRole::Follower(follower) = enter(Lane::ALL[job % 2]) else {
                 panic!("two leaders")
             };
             if job % ONE_LEAVES_OF == 0 {
@@ -71,7 +71,7 @@ async fn seen_from_many_threads_one_leads_and_nobody_is_left_waiting() {
     while let Some(ended) = jobs.join_next().await {
         ended.unwrap();
     }
-    assert!(nobody_in_hand(&duplicates));
+    assert!(nothing_in_flight(&duplicates));
     for seen in seen {
         assert!(seen.led.load(Ordering::SeqCst) > LEADS_BEFORE_THE_VERDICT);
         assert!(seen.answered.load(Ordering::SeqCst) > 0);

@@ -6,13 +6,13 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    domain::Ending,
-    sweep::journal::{Entry, Fate, InputId, Standing, What},
+    domain::Completion,
+    sweep::journal::{EntryKind, InputId, JournalEntry, LineOutcome, LineState},
 };
 
 /// A sweep of an input in which no carriage return stands alone.
-fn sweep(header: &Header, force: bool) -> Sweep<'_> {
-    Sweep { header, force, has_lone_returns: &|| Ok(false) }
+fn sweep(header: &JournalHeader, force: bool) -> ResumeCheck<'_> {
+    ResumeCheck { header, force, has_lone_returns: &|| Ok(false) }
 }
 
 struct Folder(TempDir);
@@ -26,14 +26,14 @@ impl Folder {
         self.0.path().join("leak.csv.journal.ndjson")
     }
 
-    fn open(&self, header: &Header) -> Result<Opened, OpenError> {
+    fn open(&self, header: &JournalHeader) -> Result<OpenedJournal, JournalOpenError> {
         open(&self.journal(), &sweep(header, false))
     }
 
-    fn append(&self, records: &[Record]) {
+    fn append(&self, records: &[JournalRecord]) {
         let mut bytes = fs::read(self.journal()).unwrap();
-        Record::Synced(bytes.len() as u64).write(&mut bytes);
-        bytes.extend(Record::lines(records));
+        JournalRecord::Synced(bytes.len() as u64).write(&mut bytes);
+        bytes.extend(JournalRecord::lines(records));
         fs::write(self.journal(), bytes).unwrap();
     }
 
@@ -42,15 +42,15 @@ impl Folder {
     }
 }
 
-fn header() -> Header {
+fn header() -> JournalHeader {
     let input = InputId { sha256: "ab".repeat(32), size: 7 };
     let settings = BTreeMap::from([("audience".to_owned(), "a".to_owned())]);
-    Header::new(Some(input), "https://e/revoke".to_owned(), settings)
+    JournalHeader::new(Some(input), "https://e/revoke".to_owned(), settings)
 }
 
-fn revoked(line: u64) -> Record {
-    let what = What::Ended(Ending::Revoked);
-    Record::Entry(Entry::without_a_call(line, None, what, SystemTime::UNIX_EPOCH))
+fn revoked(line: u64) -> JournalRecord {
+    let kind = EntryKind::Ended(Completion::Revoked);
+    JournalRecord::Entry(JournalEntry::without_a_call(line, None, kind, SystemTime::UNIX_EPOCH))
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn a_new_journal_is_its_owners_alone_and_begins_with_its_header() {
     let folder = Folder::new();
     let opened = folder.open(&header()).unwrap();
     assert!(!opened.resumed);
-    assert_eq!(opened.past, Past::new(header()));
+    assert_eq!(opened.state, JournalState::new(header()));
     assert_eq!(opened.length, folder.read().len() as u64);
     let mode = fs::metadata(folder.journal()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, MODE);
@@ -72,7 +72,7 @@ fn a_new_journal_is_its_owners_alone_and_begins_with_its_header() {
 fn two_sweeps_never_share_a_journal() {
     let folder = Folder::new();
     let first = folder.open(&header()).unwrap();
-    assert!(matches!(folder.open(&header()), Err(OpenError::Locked)));
+    assert!(matches!(folder.open(&header()), Err(JournalOpenError::Locked)));
     drop(first);
     assert!(folder.open(&header()).is_ok());
 }
@@ -81,12 +81,15 @@ fn two_sweeps_never_share_a_journal() {
 fn a_torn_end_is_cut_off_before_anything_is_added() {
     let folder = Folder::new();
     drop(folder.open(&header()).unwrap());
-    folder.append(&[Record::Started(9), revoked(1)]);
+    folder.append(&[JournalRecord::Started(9), revoked(1)]);
     let whole = folder.read();
     fs::write(folder.journal(), format!("{whole}{{\"line\":2,\"ou")).unwrap();
     let opened = folder.open(&header()).unwrap();
-    assert_eq!(opened.past.standing(1), Standing::Ended(Fate::Ended(Ending::Revoked)));
-    assert_eq!(opened.past.standing(2), Standing::InDoubt);
+    assert_eq!(
+        opened.state.line_state(1),
+        LineState::Ended(LineOutcome::Ended(Completion::Revoked))
+    );
+    assert_eq!(opened.state.line_state(2), LineState::InDoubt);
     assert_eq!(opened.length, whole.len() as u64);
     assert_eq!(folder.read(), whole);
 }
@@ -106,14 +109,15 @@ fn a_torn_header_is_written_anew() {
 fn a_journal_of_something_else_is_refused() {
     let folder = Folder::new();
     drop(folder.open(&header()).unwrap());
-    folder.append(&[Record::Started(9), revoked(1)]);
+    folder.append(&[JournalRecord::Started(9), revoked(1)]);
     let before = folder.read();
-    let endpoint = Header { endpoint: "https://other/revoke".to_owned(), ..header() };
-    let changed = Header { input: Some(InputId { sha256: "cd".repeat(32), size: 7 }), ..header() };
-    let pipe = Header { input: None, ..header() };
+    let endpoint = JournalHeader { endpoint: "https://other/revoke".to_owned(), ..header() };
+    let changed =
+        JournalHeader { input: Some(InputId { sha256: "cd".repeat(32), size: 7 }), ..header() };
+    let pipe = JournalHeader { input: None, ..header() };
     let audience = [("audience".to_owned(), "b".to_owned())].into();
-    let audience = Header { settings: audience, ..header() };
-    let client = Header { settings: BTreeMap::new(), ..header() };
+    let audience = JournalHeader { settings: audience, ..header() };
+    let client = JournalHeader { settings: BTreeMap::new(), ..header() };
     for (other, text, forced) in [
         (endpoint, "another --journal", false),
         (changed, "--force", true),
@@ -132,12 +136,12 @@ fn a_journal_of_something_else_is_refused() {
         let opened = open(&folder.journal(), &sweep(&other, true));
         assert_eq!(opened.is_ok(), forced, "{refusal}");
         if let Ok(opened) = opened {
-            assert_eq!(opened.past.standing(1), Standing::InDoubt, "the lines are other ones");
-            assert_eq!(Some(opened.past), looked.unwrap(), "a look tells the same");
+            assert_eq!(opened.state.line_state(1), LineState::InDoubt, "the lines are other ones");
+            assert_eq!(Some(opened.state), looked.unwrap(), "a look tells the same");
             assert!(folder.read().starts_with(&before), "the past is kept");
             drop(opened.file);
             let read = recover(folder.read().as_bytes()).unwrap();
-            assert!(!read.torn && read.past.is_some_and(|past| *past.header() == other));
+            assert!(!read.torn && read.state.is_some_and(|state| *state.header() == other));
         }
         fs::write(folder.journal(), &before).unwrap();
     }
@@ -161,37 +165,48 @@ fn what_is_not_there_is_looked_at_without_being_made() {
     assert!(!folder.journal().exists());
 }
 
-/// A journal of the form before, which counted line feeds alone: its numbers are those of now unless a
-/// carriage return ends a line by itself.
+/// A journal of the earlier version, which counted only line feeds. Its line numbers are still right unless a
+/// carriage return alone ends a line.
 #[test]
 fn a_journal_that_counted_line_feeds_is_gone_on_with_where_that_is_the_same() {
     let folder = Folder::new();
     drop(folder.open(&header()).unwrap());
-    folder.append(&[Record::Started(9), revoked(1), Record::Finished(SystemTime::UNIX_EPOCH)]);
+    folder.append(&[
+        JournalRecord::Started(9),
+        revoked(1),
+        JournalRecord::Finished(SystemTime::UNIX_EPOCH),
+    ]);
     let former = folder.read().replacen(":2,", ":1,", 1);
     assert!(former.starts_with("{\"revoker_journal\":1,"), "{former}");
     fs::write(folder.journal(), &former).unwrap();
 
     let opened = folder.open(&header()).unwrap();
     assert!(opened.resumed);
-    assert_eq!(opened.past.standing(1), Standing::Ended(Fate::Ended(Ending::Revoked)));
+    assert_eq!(
+        opened.state.line_state(1),
+        LineState::Ended(LineOutcome::Ended(Completion::Revoked))
+    );
     assert_eq!(folder.read(), former, "nothing is to be said");
     drop(opened);
 
-    let lone = |force| Sweep { has_lone_returns: &|| Ok(true), ..sweep_of(force) };
+    let lone = |force| ResumeCheck { has_lone_returns: &|| Ok(true), ..sweep_of(force) };
     let refusal = open(&folder.journal(), &lone(false)).unwrap_err();
-    assert!(matches!(refusal, OpenError::OtherNumbers), "{refusal}");
+    assert!(matches!(refusal, JournalOpenError::OtherNumbers), "{refusal}");
     assert!(refusal.is_usage() && refusal.to_string().contains("--force"), "{refusal}");
     assert!(inspect(&folder.journal(), &lone(false)).is_err());
     assert_eq!(folder.read(), former);
 
     let looked = inspect(&folder.journal(), &lone(true)).unwrap();
     let opened = open(&folder.journal(), &lone(true)).unwrap();
-    assert_eq!(opened.past.standing(1), Standing::InDoubt, "another line may have had this number");
-    assert_eq!(Some(opened.past), looked);
+    assert_eq!(
+        opened.state.line_state(1),
+        LineState::InDoubt,
+        "another line may have had this number"
+    );
+    assert_eq!(Some(opened.state), looked);
     drop(opened.file);
     let opened = open(&folder.journal(), &lone(false)).unwrap();
-    assert_eq!(opened.past.standing(9), Standing::InDoubt, "and so it is after a restart");
+    assert_eq!(opened.state.line_state(9), LineState::InDoubt, "and so it is after a restart");
 }
 
 /// The same, with an input that cannot be read: nothing is said of the journal then.
@@ -201,13 +216,13 @@ fn an_input_that_cannot_be_read_is_no_fault_of_the_journal() {
     drop(folder.open(&header()).unwrap());
     let former = folder.read().replacen(":2,", ":1,", 1);
     fs::write(folder.journal(), &former).unwrap();
-    let unreadable = || Err(input::OpenError::NotThere);
-    let sweep = Sweep { has_lone_returns: &unreadable, ..sweep_of(false) };
-    assert!(matches!(open(&folder.journal(), &sweep), Err(OpenError::Input(_))));
+    let unreadable = || Err(input::InputOpenError::NotThere);
+    let sweep = ResumeCheck { has_lone_returns: &unreadable, ..sweep_of(false) };
+    assert!(matches!(open(&folder.journal(), &sweep), Err(JournalOpenError::Input(_))));
 }
 
 /// A sweep with the header of these tests.
-fn sweep_of(force: bool) -> Sweep<'static> {
-    static HEADER: std::sync::LazyLock<Header> = std::sync::LazyLock::new(header);
+fn sweep_of(force: bool) -> ResumeCheck<'static> {
+    static HEADER: std::sync::LazyLock<JournalHeader> = std::sync::LazyLock::new(header);
     sweep(&HEADER, force)
 }

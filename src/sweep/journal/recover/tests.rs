@@ -7,13 +7,16 @@ use proptest::{collection::vec, prelude::*};
 
 use super::*;
 use crate::{
-    domain::{Ambiguity, Ending, History, Job, JobDefaults, JobKey, Reason, ResultLabel},
-    sweep::journal::{Entry, Failed, Fate, Header, InputId, Open, Standing, What},
+    domain::{Ambiguity, Completion, History, Job, JobDefaults, JobKey, Reason, ResultLabel},
+    sweep::journal::{
+        EntryKind, InputId, JournalEntry, JournalHeader, LineOutcome, LineState, OpenLine,
+        entry::LineFailure,
+    },
 };
 
-fn header(size: u64) -> Header {
+fn header(size: u64) -> JournalHeader {
     let id = InputId { sha256: "ab".repeat(32), size };
-    Header::new(Some(id), "https://e".to_owned(), BTreeMap::new())
+    JournalHeader::new(Some(id), "https://e".to_owned(), BTreeMap::new())
 }
 
 fn key(line: u64) -> JobKey {
@@ -25,23 +28,27 @@ fn at() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_millis(1_770_000_000_123)
 }
 
-fn entry(line: u64, what: What, history: History) -> Record {
-    Record::Entry(Entry { line, key: Some(key(line)), what, history, at: at() })
+fn entry(line: u64, kind: EntryKind, history: History) -> JournalRecord {
+    JournalRecord::Entry(JournalEntry { line, key: Some(key(line)), kind, history, at: at() })
 }
 
-fn revoked(line: u64) -> Record {
-    entry(line, What::Ended(Ending::Revoked), History { attempts: 1, ..History::default() })
+fn revoked(line: u64) -> JournalRecord {
+    entry(
+        line,
+        EntryKind::Ended(Completion::Revoked),
+        History { attempts: 1, ..History::default() },
+    )
 }
 
-fn failed(line: u64, ambiguity: Option<Ambiguity>) -> Record {
-    let failed = Failed {
+fn failed(line: u64, ambiguity: Option<Ambiguity>) -> JournalRecord {
+    let failed = LineFailure {
         reason: Reason::Rejected,
         detail: "the endpoint answered 01: \"no\"".to_owned(),
         code: Some("01".to_owned()),
         http_status: Some(200),
         fingerprint: Some("ba7816bf8f01".to_owned()),
     };
-    entry(line, What::Failed(failed), History { attempts: 2, ambiguity, ..History::default() })
+    entry(line, EntryKind::Failed(failed), History { attempts: 2, ambiguity, ..History::default() })
 }
 
 fn history(ambiguity: Option<Ambiguity>) -> History {
@@ -57,24 +64,24 @@ fn history(ambiguity: Option<Ambiguity>) -> History {
 }
 
 /// A journal as its writer leaves it: each batch says first what is on disk.
-fn written(batches: &[Vec<Record>]) -> Vec<u8> {
+fn written(batches: &[Vec<JournalRecord>]) -> Vec<u8> {
     let mut bytes = Vec::new();
-    Record::Header(header(7)).write(&mut bytes);
+    JournalRecord::Header(header(7)).write(&mut bytes);
     for batch in batches {
-        Record::Synced(bytes.len() as u64).write(&mut bytes);
-        bytes.extend(Record::lines(batch));
+        JournalRecord::Synced(bytes.len() as u64).write(&mut bytes);
+        bytes.extend(JournalRecord::lines(batch));
     }
     bytes
 }
 
 /// What the records lead to, one by one.
-fn state(records: &[Record]) -> Past {
-    let mut past = Past::new(header(7));
+fn state_of(records: &[JournalRecord]) -> JournalState {
+    let mut state = JournalState::new(header(7));
     for record in records {
-        past.add(record).unwrap();
+        state.add(record).unwrap();
     }
-    past.index();
-    past
+    state.index();
+    state
 }
 
 fn recovered(bytes: &[u8]) -> Recovered {
@@ -87,73 +94,87 @@ fn each_line_stands_as_its_last_records_say() {
     let put_off = history(attempt);
     let handed_back = History { parked_at: Some(at()), ..History::default() };
     let batches = [
-        vec![Record::Started(100)],
+        vec![JournalRecord::Started(100)],
         vec![revoked(1), failed(2, None), failed(3, attempt)],
-        vec![entry(4, What::Parked, put_off), entry(5, What::HandedBack, handed_back)],
-        vec![entry(6, What::Parked, put_off), failed(7, attempt), revoked(8), failed(9, None)],
-        vec![Record::Again(vec![6, 7, 9])],
+        vec![entry(4, EntryKind::Parked, put_off), entry(5, EntryKind::HandedBack, handed_back)],
+        vec![entry(6, EntryKind::Parked, put_off), failed(7, attempt), revoked(8), failed(9, None)],
+        vec![JournalRecord::Again(vec![6, 7, 9])],
         vec![revoked(9)],
     ];
-    let past = recovered(&written(&batches)).past.unwrap();
-    let open = |history, in_doubt| Standing::Open(Open { history, in_doubt });
+    let state = recovered(&written(&batches)).state.unwrap();
+    let open = |history, in_doubt| LineState::Open(OpenLine { history, in_doubt });
     let doubtful = History { ambiguity: attempt, ..History::default() };
     let cases = [
-        (1, Standing::Ended(Fate::Ended(Ending::Revoked))),
-        (2, Standing::Ended(Fate::Failed(Reason::Rejected, None))),
-        (3, Standing::Ended(Fate::Failed(Reason::Rejected, attempt))),
+        (1, LineState::Ended(LineOutcome::Ended(Completion::Revoked))),
+        (2, LineState::Ended(LineOutcome::Failed(Reason::Rejected, None))),
+        (3, LineState::Ended(LineOutcome::Failed(Reason::Rejected, attempt))),
         (4, open(put_off, false)),
         (5, open(handed_back, false)),
         (6, open(put_off, true)),
         (7, open(doubtful, true)),
-        (8, Standing::Ended(Fate::Ended(Ending::Revoked))),
-        (9, Standing::Ended(Fate::Ended(Ending::Revoked))),
-        (10, Standing::InDoubt),
-        (100, Standing::InDoubt),
-        (101, Standing::Fresh),
+        (8, LineState::Ended(LineOutcome::Ended(Completion::Revoked))),
+        (9, LineState::Ended(LineOutcome::Ended(Completion::Revoked))),
+        (10, LineState::InDoubt),
+        (100, LineState::InDoubt),
+        (101, LineState::Fresh),
     ];
-    for (line, standing) in cases {
-        assert_eq!(past.standing(line), standing, "line {line}");
+    for (line, line_state) in cases {
+        assert_eq!(state.line_state(line), line_state, "line {line}");
     }
-    assert!([1, 8, 9].iter().all(|line| past.proves(&key(*line))));
-    assert!([2, 3, 4, 10].iter().all(|line| !past.proves(&key(*line))));
-    assert_eq!(past.open(), 4);
+    assert!([1, 8, 9].iter().all(|line| state.proves(&key(*line))));
+    assert!([2, 3, 4, 10].iter().all(|line| !state.proves(&key(*line))));
+    assert_eq!(state.open(), 4);
 }
 
 #[test]
 fn an_orderly_end_says_which_lines_were_not_called() {
-    let batches = [vec![Record::Started(100)], vec![revoked(1)], vec![Record::Started(40)]];
-    let past = recovered(&written(&batches)).past.unwrap();
-    assert_eq!(past.standing(40), Standing::InDoubt);
-    assert_eq!(past.standing(41), Standing::Fresh);
-    assert_eq!(past.started(), 40);
+    let batches =
+        [vec![JournalRecord::Started(100)], vec![revoked(1)], vec![JournalRecord::Started(40)]];
+    let state = recovered(&written(&batches)).state.unwrap();
+    assert_eq!(state.line_state(40), LineState::InDoubt);
+    assert_eq!(state.line_state(41), LineState::Fresh);
+    assert_eq!(state.started(), 40);
 }
 
 /// Lines of the input before mean nothing in the next one; what was revoked is known by its key. Whether
 /// anything is in doubt depends on how the sweep before ended.
 #[test]
 fn another_input_begins_again_with_what_is_proved() {
-    let finished = Record::Finished(at());
+    let finished = JournalRecord::Finished(at());
     let cases = [
-        (vec![Record::Started(2), revoked(1), failed(2, None), finished.clone()], Standing::Fresh),
-        (vec![Record::Started(2), revoked(1), failed(2, None)], Standing::InDoubt),
         (
-            vec![Record::Started(2), revoked(1), failed(2, Some(Ambiguity::Redelivered)), finished],
-            Standing::InDoubt,
+            vec![JournalRecord::Started(2), revoked(1), failed(2, None), finished.clone()],
+            LineState::Fresh,
+        ),
+        (vec![JournalRecord::Started(2), revoked(1), failed(2, None)], LineState::InDoubt),
+        (
+            vec![
+                JournalRecord::Started(2),
+                revoked(1),
+                failed(2, Some(Ambiguity::Redelivered)),
+                finished,
+            ],
+            LineState::InDoubt,
         ),
     ];
-    for (before, standing) in cases {
-        let batches = [before, vec![Record::Header(header(9))]];
-        let past = recovered(&written(&batches)).past.unwrap();
-        assert_eq!(past.header(), &header(9));
-        assert!(past.proves(&key(1)) && !past.proves(&key(2)));
-        assert_eq!((past.standing(1), past.standing(2)), (standing, standing), "{batches:?}");
-        assert_eq!(past.fates().iter().count(), 0);
+    for (before, line_state) in cases {
+        let batches = [before, vec![JournalRecord::Header(header(9))]];
+        let state = recovered(&written(&batches)).state.unwrap();
+        assert_eq!(state.header(), &header(9));
+        assert!(state.proves(&key(1)) && !state.proves(&key(2)));
+        assert_eq!(
+            (state.line_state(1), state.line_state(2)),
+            (line_state, line_state),
+            "{batches:?}"
+        );
+        assert_eq!(state.outcomes().iter().count(), 0);
     }
 }
 
 #[test]
 fn a_torn_end_is_cut_off_and_nothing_else() {
-    let whole = written(&[vec![Record::Started(9), revoked(1)], vec![revoked(2), revoked(3)]]);
+    let whole =
+        written(&[vec![JournalRecord::Started(9), revoked(1)], vec![revoked(2), revoked(3)]]);
     let ends = [
         (&b"{\"line\":4,\"out"[..], "half a record"),
         (&b"\0\0\0\0\0\0\0"[..], "what a file system leaves of a page that was not written"),
@@ -166,15 +187,19 @@ fn a_torn_end_is_cut_off_and_nothing_else() {
         let recovered = recovered(&torn);
         assert!(recovered.torn, "{what}");
         assert_eq!(recovered.whole, whole.len() as u64, "{what}");
-        let past = recovered.past.unwrap();
-        assert_eq!(past.standing(3), Standing::Ended(Fate::Ended(Ending::Revoked)), "{what}");
-        assert_eq!(past.standing(4), Standing::InDoubt, "{what}");
+        let state = recovered.state.unwrap();
+        assert_eq!(
+            state.line_state(3),
+            LineState::Ended(LineOutcome::Ended(Completion::Revoked)),
+            "{what}"
+        );
+        assert_eq!(state.line_state(4), LineState::InDoubt, "{what}");
     }
 }
 
 #[test]
 fn damage_before_the_end_is_named_and_not_worked_around() {
-    let batches = [vec![Record::Started(9)], vec![revoked(1), revoked(2)], vec![revoked(3)]];
+    let batches = [vec![JournalRecord::Started(9)], vec![revoked(1), revoked(2)], vec![revoked(3)]];
     let text = String::from_utf8(written(&batches)).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     // Every line of the batches that a later one says are on disk.
@@ -193,7 +218,7 @@ fn damage_before_the_end_is_named_and_not_worked_around() {
 /// An entry of a line that nobody was allowed to call.
 #[test]
 fn a_record_that_cannot_follow_is_damage() {
-    let batches = [vec![Record::Started(9)], vec![revoked(10)], vec![revoked(1)]];
+    let batches = [vec![JournalRecord::Started(9)], vec![revoked(10)], vec![revoked(1)]];
     assert!(matches!(recover(&written(&batches)[..]), Err(RecoverError::Damaged { line: 5 })));
 }
 
@@ -220,7 +245,7 @@ fn a_journal_that_had_only_just_begun_begins_again() {
     let whole = written(&[]);
     for length in 0..whole.len() - 1 {
         let recovered = recovered(&whole[..length]);
-        assert_eq!(recovered.past, None);
+        assert_eq!(recovered.state, None);
         assert_eq!((recovered.whole, recovered.torn), (0, length > 0));
     }
 }
@@ -228,21 +253,21 @@ fn a_journal_that_had_only_just_begun_begins_again() {
 /// Longer than any record of ours: it must not be held in memory as a whole.
 #[test]
 fn an_endless_line_is_no_record() {
-    let mut bytes = written(&[vec![Record::Started(1)]]);
+    let mut bytes = written(&[vec![JournalRecord::Started(1)]]);
     let whole = bytes.len() as u64;
     bytes.resize(bytes.len() + 3 * usize::try_from(MAX_RECORD).unwrap(), b'x');
     let recovered = recovered(&bytes);
     assert_eq!((recovered.whole, recovered.torn), (whole, true));
 }
 
-fn any_entry() -> impl Strategy<Value = Record> {
-    let what = prop_oneof![
-        Just(What::Ended(Ending::Revoked)),
-        Just(What::Ended(Ending::Expired)),
-        Just(What::Repeated),
-        Just(What::Parked),
-        Just(What::HandedBack),
-        "[a-z\" \\\\]{0,20}".prop_map(|detail| What::Failed(Failed {
+fn any_entry() -> impl Strategy<Value = JournalRecord> {
+    let kind = prop_oneof![
+        Just(EntryKind::Ended(Completion::Revoked)),
+        Just(EntryKind::Ended(Completion::Expired)),
+        Just(EntryKind::Repeated),
+        Just(EntryKind::Parked),
+        Just(EntryKind::HandedBack),
+        "[a-z\" \\\\]{0,20}".prop_map(|detail| EntryKind::Failed(LineFailure {
             reason: Reason::Exhausted,
             detail,
             code: None,
@@ -252,28 +277,28 @@ fn any_entry() -> impl Strategy<Value = Record> {
     ];
     let ambiguity =
         prop_oneof![Just(None), Just(Some(Ambiguity::Attempt)), Just(Some(Ambiguity::Redelivered))];
-    (1..30u64, what, ambiguity)
-        .prop_map(|(line, what, ambiguity)| entry(line, what, history(ambiguity)))
+    (1..30u64, kind, ambiguity)
+        .prop_map(|(line, kind, ambiguity)| entry(line, kind, history(ambiguity)))
 }
 
-fn any_record() -> impl Strategy<Value = Record> {
+fn any_record() -> impl Strategy<Value = JournalRecord> {
     prop_oneof![
         6 => any_entry(),
-        1 => (30..99u64).prop_map(Record::Started),
-        1 => vec(1..30u64, 1..4).prop_map(Record::Again),
-        1 => Just(Record::Finished(at())),
-        1 => (0..9u64).prop_map(|size| Record::Header(header(size))),
+        1 => (30..99u64).prop_map(JournalRecord::Started),
+        1 => vec(1..30u64, 1..4).prop_map(JournalRecord::Again),
+        1 => Just(JournalRecord::Finished(at())),
+        1 => (0..9u64).prop_map(|size| JournalRecord::Header(header(size))),
     ]
 }
 
 /// Every input begins with a mark, as no line may have an entry before it was marked.
-fn any_batches() -> impl Strategy<Value = Vec<Vec<Record>>> {
+fn any_batches() -> impl Strategy<Value = Vec<Vec<JournalRecord>>> {
     vec(vec(any_record(), 1..5), 0..8).prop_map(|batches| {
-        let mark = |record: Record| match record {
-            header @ Record::Header(_) => vec![header, Record::Started(99)],
+        let mark = |record: JournalRecord| match record {
+            header @ JournalRecord::Header(_) => vec![header, JournalRecord::Started(99)],
             other => vec![other],
         };
-        let first = vec![vec![Record::Started(99)]];
+        let first = vec![vec![JournalRecord::Started(99)]];
         let rest = batches.into_iter().map(|batch| batch.into_iter().flat_map(mark).collect());
         first.into_iter().chain(rest).collect()
     })
@@ -289,20 +314,20 @@ proptest! {
             reason = "a place in a small file"
         )]
         let cut = (bytes.len() as f64 * cut) as usize;
-        let Recovered { past, whole, torn } = recover(&bytes[..cut]).unwrap();
+        let Recovered { state, whole, torn } = recover(&bytes[..cut]).unwrap();
         let lines = bytes[..cut].split(|byte| *byte == b'\n').count() - 1;
         let end = bytes[..cut].iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
         prop_assert_eq!(whole, end as u64);
         prop_assert_eq!(torn, end < cut);
-        let Some(past) = past else {
+        let Some(state) = state else {
             prop_assert_eq!(lines, 0);
             return Ok(());
         };
-        let all: Vec<Record> = batches
+        let all: Vec<JournalRecord> = batches
             .iter()
-            .flat_map(|batch| std::iter::once(Record::Synced(0)).chain(batch.iter().cloned()))
+            .flat_map(|batch| std::iter::once(JournalRecord::Synced(0)).chain(batch.iter().cloned()))
             .collect();
-        prop_assert_eq!(past, state(&all[..lines - 1]));
+        prop_assert_eq!(state, state_of(&all[..lines - 1]));
     }
 
     /// Whatever stands behind what is known to be on disk, nothing before it is lost.
@@ -312,8 +337,8 @@ proptest! {
     ) {
         let bytes = written(&batches);
         let torn = [&bytes[..], &end].concat();
-        let Recovered { past, whole, .. } = recover(&torn[..]).unwrap();
+        let Recovered { state, whole, .. } = recover(&torn[..]).unwrap();
         prop_assert!(whole >= bytes.len() as u64);
-        prop_assert_eq!(past, recover(&bytes[..]).unwrap().past);
+        prop_assert_eq!(state, recover(&bytes[..]).unwrap().state);
     }
 }

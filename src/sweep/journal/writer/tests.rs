@@ -4,25 +4,28 @@ use std::{
 
 use super::*;
 use crate::{
-    domain::Ending,
-    sweep::journal::{Entry, Fate, Header, Opened, Past, Standing, Sweep, What, open, recover},
+    domain::Completion,
+    sweep::journal::{
+        EntryKind, JournalEntry, JournalHeader, JournalState, LineOutcome, LineState,
+        OpenedJournal, ResumeCheck, open, recover,
+    },
 };
 
 /// A new journal.
-fn begin(path: &Path) -> (Writer, Journal) {
-    let header = Header::new(None, "https://e".to_owned(), BTreeMap::new());
-    let sweep = Sweep { header: &header, force: false, has_lone_returns: &|| Ok(false) };
-    let Opened { file, length, .. } = open(path, &sweep).unwrap();
-    Writer::new(file, length)
+fn begin(path: &Path) -> (JournalWriter, Journal) {
+    let header = JournalHeader::new(None, "https://e".to_owned(), BTreeMap::new());
+    let sweep = ResumeCheck { header: &header, force: false, has_lone_returns: &|| Ok(false) };
+    let OpenedJournal { file, length, .. } = open(path, &sweep).unwrap();
+    JournalWriter::new(file, length)
 }
 
-fn revoked(line: u64) -> Record {
-    let what = What::Ended(Ending::Revoked);
-    Record::Entry(Entry::without_a_call(line, None, what, SystemTime::UNIX_EPOCH))
+fn revoked(line: u64) -> JournalRecord {
+    let kind = EntryKind::Ended(Completion::Revoked);
+    JournalRecord::Entry(JournalEntry::without_a_call(line, None, kind, SystemTime::UNIX_EPOCH))
 }
 
-fn past(path: &Path) -> Past {
-    recover(BufReader::new(File::open(path).unwrap())).unwrap().past.unwrap()
+fn state(path: &Path) -> JournalState {
+    recover(BufReader::new(File::open(path).unwrap())).unwrap().state.unwrap()
 }
 
 /// What was awaited stands in the file, and as many as wait share a batch.
@@ -35,7 +38,7 @@ async fn a_write_that_returns_is_in_the_file_and_many_share_a_batch() {
     // All of them wait before the writer begins.
     let first = tokio::spawn({
         let journal = journal.clone();
-        async move { journal.write(&[Record::Started(ENTRIES)]).await }
+        async move { journal.write(&[JournalRecord::Started(ENTRIES)]).await }
     });
     tokio::task::yield_now().await;
     let entries: Vec<_> = (1..=ENTRIES)
@@ -50,9 +53,13 @@ async fn a_write_that_returns_is_in_the_file_and_many_share_a_batch() {
     for entry in entries {
         entry.await.unwrap().unwrap();
     }
-    let past = past(&path);
+    let state = state(&path);
     for line in 1..=ENTRIES {
-        assert_eq!(past.standing(line), Standing::Ended(Fate::Ended(Ending::Revoked)), "{line}");
+        assert_eq!(
+            state.line_state(line),
+            LineState::Ended(LineOutcome::Ended(Completion::Revoked)),
+            "{line}"
+        );
     }
     let batches = fs::read_to_string(&path).unwrap().matches("synced").count();
     assert!(batches <= 2, "{batches} batches");
@@ -66,7 +73,7 @@ async fn the_file_stays_locked_until_nobody_needs_it() {
     let path = folder.path().join("journal");
     let (writer, journal) = begin(&path);
     let writing = tokio::spawn(writer.run());
-    journal.write(&[Record::Started(1)]).await.unwrap();
+    journal.write(&[JournalRecord::Started(1)]).await.unwrap();
     drop(journal);
     let file = writing.await.unwrap().unwrap();
     let other = File::open(&path).unwrap();
@@ -79,14 +86,14 @@ async fn the_file_stays_locked_until_nobody_needs_it() {
 #[tokio::test]
 async fn a_full_disk_loses_what_waits_and_says_so() {
     let file = OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let (writer, journal) = Writer::new(file, 0);
+    let (writer, journal) = JournalWriter::new(file, 0);
     let health = journal.health();
     assert_eq!(health.condition(), Condition::Ready);
     let writing = tokio::spawn(writer.run());
-    assert_eq!(journal.write(&[revoked(1)]).await, Err(Lost));
+    assert_eq!(journal.write(&[revoked(1)]).await, Err(JournalLost));
     assert!(matches!(writing.await.unwrap(), Err(WriteError::Io(_))));
     assert!(journal.lost().is_cancelled());
-    assert_eq!(journal.write(&[revoked(2)]).await, Err(Lost));
+    assert_eq!(journal.write(&[revoked(2)]).await, Err(JournalLost));
     assert!(matches!(health.condition(), Condition::NotReady { .. }));
 }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    chaos::{Area, Evidence, Plan, lawful},
+    chaos::{Area, Evidence, Plan, without_fault},
     harness::{Stage, broker::OwnBroker, eventually, scrape::Scrape},
 };
 
@@ -15,20 +15,20 @@ const CONFIRM_TIMEOUT: Duration = Duration::from_secs(30);
 async fn an_alarm(fault: &'static str, raise: &[&str], lift: &[&str]) {
     let node = OwnBroker::lent().await;
     let plan = Plan::new(Area::Broker, fault).jobs(2_000);
-    let mut trial = plan.begin_on(Stage::own(&node).await, lawful).await;
+    let mut case = plan.begin_on(Stage::own(&node).await, without_fault).await;
     let limit = humantime::format_duration(CONFIRM_TIMEOUT);
-    trial.launch = trial.launch.set("broker.confirm_timeout", limit);
-    trial.hold_at(0.2);
-    trial.publish_all().await;
-    let worker = trial.ready().await;
-    trial.until_held_at(0.2).await;
+    case.launch = case.launch.set("broker.confirm_timeout", limit);
+    case.hold_at(0.2);
+    case.publish_all().await;
+    let worker = case.ready().await;
+    case.until_held_at(0.2).await;
     node.node().ctl(raise).await;
     eventually("the alarm", async || {
         let alarms = node.node().ctl(&["eval", "rabbit_alarm:get_local_alarms()."]).await;
         if alarms.contains("resource_limit") { Ok(()) } else { Err(alarms) }
     })
     .await;
-    trial.law.release();
+    case.script.release();
     let letters = |metrics: &Scrape| metrics.value(r#"jobs_in_flight{state="settling"}"#);
     worker
         .until_metrics("letters on a blocked connection", |metrics| {
@@ -41,10 +41,10 @@ async fn an_alarm(fault: &'static str, raise: &[&str], lift: &[&str]) {
         .await;
     let waiting = letters(&metrics);
     node.node().ctl(lift).await;
-    trial.until_settled(&[&worker]).await;
+    case.until_settled(&[&worker]).await;
     let timed_out = worker.metrics().await.publishes("dead_letter", "timed_out");
     assert_eq!(timed_out, 0, "the deadline of a confirm ran on");
-    trial.close([worker], Evidence::of(waiting, "letters blocked"), 0).await;
+    case.close([worker], Evidence::of(waiting, "letters blocked"), 0).await;
 }
 
 /// More memory in use than the node may have.

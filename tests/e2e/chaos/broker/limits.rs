@@ -1,49 +1,49 @@
 //! The broker drops messages by itself: they are in the dead-letter queue, without a word of ours.
 
 use crate::{
-    chaos::{Area, BROKER_DROPPED, Ending, Evidence, Law, Plan},
+    chaos::{Area, BROKER_DROPPED, Ending, EndpointScript, Evidence, Plan},
     harness::{Answer, DEAD, Endpoint, INTERACTIVE, Message, Stage, token},
 };
 
-/// A policy of two deliveries, and a worker that is killed with the same jobs in hand again and again.
+/// A policy of two deliveries, and a worker that is killed with the same jobs in flight again and again.
 #[tokio::test(flavor = "multi_thread")]
 async fn delivery_limit_hit() {
     const LIMIT: usize = 2;
-    let endpoint = async |law: Law| {
+    let endpoint = async |script: EndpointScript| {
         // The first jobs are a trap: their calls never end.
         Endpoint::start(move |call| {
             let trapped = call.request.json()["username"] == "trapped";
-            if trapped { Answer::Never } else { law.answer(call) }
+            if trapped { Answer::Never } else { script.answer(call) }
         })
         .await
     };
     let plan = Plan::new(Area::Broker, "delivery limit hit").concurrency(8);
-    let mut trial = plan.begin_on(Stage::new().await, endpoint).await;
-    let trapped = trial.calls_at_a_time();
-    let name = trial.stage.host.name().to_owned();
+    let mut case = plan.begin_on(Stage::new().await, endpoint).await;
+    let trapped = case.calls_at_a_time();
+    let name = case.stage.host.name().to_owned();
     let limit = format!("{{\"delivery-limit\":{LIMIT}}}");
     let policy =
         ["set_policy", "-p", &name, "limit", "^revocations", &limit, "--apply-to", "queues"];
-    trial.stage.host.node().ctl(&policy).await;
-    trial.allow(BROKER_DROPPED);
+    case.stage.host.node().ctl(&policy).await;
+    case.allow(BROKER_DROPPED);
     for n in 0..trapped {
         let token = token(1_000 + n);
         let body = serde_json::json!({ "refresh_token": token, "username": "trapped" });
         let message = Message::new(body.to_string());
-        trial.publish_own(INTERACTIVE, message, &token, Ending::Dead(&[BROKER_DROPPED])).await;
+        case.publish_own(INTERACTIVE, message, &token, Ending::Dead(&[BROKER_DROPPED])).await;
     }
     for kill in 1..=LIMIT + 1 {
-        let worker = trial.ready().await;
-        trial.endpoint.until_count(kill * trapped).await;
+        let worker = case.ready().await;
+        case.endpoint.until_count(kill * trapped).await;
         worker.kill().await;
-        trial.stage.amqp.after_consumers(INTERACTIVE).await;
+        case.stage.amqp.after_consumers(INTERACTIVE).await;
     }
     let dropped = u32::try_from(trapped).unwrap();
-    trial.stage.amqp.until_ready(DEAD, dropped).await;
-    trial.stage.host.node().ctl(&["clear_policy", "-p", &name, "limit"]).await;
-    trial.publish_all().await;
-    let worker = trial.ready().await;
-    trial.close([worker], Evidence::of(trapped, "jobs dropped by the broker"), 0).await;
+    case.stage.amqp.until_ready(DEAD, dropped).await;
+    case.stage.host.node().ctl(&["clear_policy", "-p", &name, "limit"]).await;
+    case.publish_all().await;
+    let worker = case.ready().await;
+    case.close([worker], Evidence::of(trapped, "jobs dropped by the broker"), 0).await;
 }
 
 /// A producer that lets its jobs expire while they wait.
@@ -51,15 +51,15 @@ async fn delivery_limit_hit() {
 async fn expiration_of_a_producer() {
     const EXPIRING: usize = 50;
     let plan = Plan::new(Area::Broker, "a producer's expiration on a lane");
-    let mut trial = plan.begin().await;
+    let mut case = plan.begin().await;
     for n in 0..EXPIRING {
         let token = token(1_000 + n);
         let message =
             Message::job(&token).with(|properties| properties.with_expiration("1".into()));
-        trial.publish_own(INTERACTIVE, message, &token, Ending::Dead(&[BROKER_DROPPED])).await;
+        case.publish_own(INTERACTIVE, message, &token, Ending::Dead(&[BROKER_DROPPED])).await;
     }
-    trial.stage.amqp.until_ready(DEAD, u32::try_from(EXPIRING).unwrap()).await;
-    trial.publish_all().await;
-    let worker = trial.ready().await;
-    trial.close([worker], Evidence::of(EXPIRING, "jobs expired in their lane"), 0).await;
+    case.stage.amqp.until_ready(DEAD, u32::try_from(EXPIRING).unwrap()).await;
+    case.publish_all().await;
+    let worker = case.ready().await;
+    case.close([worker], Evidence::of(EXPIRING, "jobs expired in their lane"), 0).await;
 }

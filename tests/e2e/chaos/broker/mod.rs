@@ -1,4 +1,4 @@
-//! The broker goes away, changes its mind, or runs out of something.
+//! The broker goes away, ends a session, refuses, or runs out of a resource.
 //!
 //! Faults of a whole node are for a node that these cases harm in turn; its restarts and alarms take
 //! seconds each, so `make chaos` alone runs those.

@@ -10,51 +10,51 @@ use crate::{
 /// again, and the producer goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn queue_deleted() {
-    let mut trial = Plan::new(Area::Broker, "queue deleted").begin().await;
-    let half = trial.part(0.5);
-    trial.publish(half).await;
-    let worker = trial.ready().await;
-    trial.until_settled(&[&worker]).await;
-    trial.save_letters().await;
+    let mut case = Plan::new(Area::Broker, "queue deleted").begin().await;
+    let half = case.part(0.5);
+    case.publish(half).await;
+    let worker = case.ready().await;
+    case.until_settled(&[&worker]).await;
+    case.save_letters().await;
     let parked = ["interactive", "bulk"].map(|lane| format!("revocations.retry.{lane}.1s"));
     for queue in [DEAD, &parked[0], &parked[1], INTERACTIVE, BULK] {
-        trial.stage.amqp.delete(queue).await;
+        case.stage.amqp.delete(queue).await;
     }
     for queue in [INTERACTIVE, BULK] {
-        trial.stage.amqp.until_depth(queue, "be consumed", |depth| depth.consumers == 1).await;
+        case.stage.amqp.until_depth(queue, "be consumed", |depth| depth.consumers == 1).await;
     }
-    trial.publish_all().await;
-    until_over(trial, worker, "consumer_cancelled").await;
+    case.publish_all().await;
+    until_over(case, worker, "consumer_cancelled").await;
 }
 
 /// The dead-letter queue is deleted, empty, while jobs that need it are under way.
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_letter_queue_gone() {
-    let mut trial = Plan::new(Area::Broker, "dead-letter queue gone").begin().await;
-    let worker = trial.ready().await;
-    trial.stage.amqp.delete(DEAD).await;
-    trial.publish_all().await;
-    trial.until_settled(&[&worker]).await;
+    let mut case = Plan::new(Area::Broker, "dead-letter queue gone").begin().await;
+    let worker = case.ready().await;
+    case.stage.amqp.delete(DEAD).await;
+    case.publish_all().await;
+    case.until_settled(&[&worker]).await;
     let returned = worker.metrics().await.publishes("dead_letter", "returned");
-    trial.close([worker], Evidence::of(returned, "letters returned"), 0).await;
+    case.close([worker], Evidence::of(returned, "letters returned"), 0).await;
 }
 
-/// The dead-letter queue refuses by policy: verdicts wait in hand until there is room.
+/// The dead-letter queue refuses by policy: verdicts wait in memory until there is room.
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_letter_queue_full() {
     const REFUSALS: usize = 3;
-    let mut trial = Plan::new(Area::Broker, "dead-letter queue full").begin().await;
-    let worker = trial.ready().await;
-    let name = trial.stage.host.name().to_owned();
+    let mut case = Plan::new(Area::Broker, "dead-letter queue full").begin().await;
+    let worker = case.ready().await;
+    let name = case.stage.host.name().to_owned();
     let limit = r#"{"max-length":1,"overflow":"reject-publish"}"#;
     let pattern = r"^revocations\.dead$";
     let policy = ["set_policy", "-p", &name, "full", pattern, limit, "--apply-to", "queues"];
-    trial.stage.host.node().ctl(&policy).await;
-    trial.publish_all().await;
+    case.stage.host.node().ctl(&policy).await;
+    case.publish_all().await;
     let metrics = worker
         .until_metrics("refusals", |metrics| metrics.publishes("dead_letter", "nacked") >= REFUSALS)
         .await;
     let refused = metrics.publishes("dead_letter", "nacked");
-    trial.stage.host.node().ctl(&["clear_policy", "-p", &name, "full"]).await;
-    trial.close([worker], Evidence::of(refused, "letters refused"), 0).await;
+    case.stage.host.node().ctl(&["clear_policy", "-p", &name, "full"]).await;
+    case.close([worker], Evidence::of(refused, "letters refused"), 0).await;
 }

@@ -1,7 +1,7 @@
 //! The broker ends what the worker has open, or is not there yet.
 
 use crate::{
-    chaos::{Area, Evidence, Law, Plan, Trial},
+    chaos::{Area, Case, EndpointScript, Evidence, Plan},
     harness::{
         BULK, Endpoint, Gate, INTERACTIVE, Stage, Worker, broker::OwnBroker, relay::Relay,
         wait::eventually,
@@ -12,59 +12,59 @@ use crate::{
 #[tokio::test(flavor = "multi_thread")]
 async fn absent_at_start() {
     const TRIES: usize = 4;
-    let mut trial = Plan::new(Area::Broker, "absent at start").begin().await;
-    let mut relay = Relay::shut(trial.stage.broker_address());
-    trial.launch = trial.launch.set("broker.url", trial.stage.url_by(&relay));
-    trial.publish_all().await;
-    let worker = trial.start();
+    let mut case = Plan::new(Area::Broker, "absent at start").begin().await;
+    let mut relay = Relay::shut(case.stage.broker_address());
+    case.launch = case.launch.set("broker.url", case.stage.url_by(&relay));
+    case.publish_all().await;
+    let worker = case.start();
     let metrics =
         worker.until_metrics("tries", |metrics| metrics.sessions("connect_failed") >= TRIES).await;
     let tries = metrics.sessions("connect_failed");
-    trial.look(&worker).await;
+    case.check_metrics(&worker).await;
     relay.reopen().await;
-    trial.close([worker], Evidence::of(tries, "connections refused"), 0).await;
+    case.close([worker], Evidence::of(tries, "connections refused"), 0).await;
 }
 
 /// The broker's operator closes every connection while calls are under way, three times.
 #[tokio::test(flavor = "multi_thread")]
 async fn all_connections_closed() {
-    let mut trial = Plan::new(Area::Broker, "all connections closed").begin().await;
-    trial.hold_at(0.2);
-    trial.publish_all().await;
-    let worker = trial.ready().await;
-    let name = trial.stage.host.name().to_owned();
+    let mut case = Plan::new(Area::Broker, "all connections closed").begin().await;
+    case.hold_at(0.2);
+    case.publish_all().await;
+    let worker = case.ready().await;
+    let name = case.stage.host.name().to_owned();
     for (before, (share, next)) in [(0.2, 0.4), (0.4, 0.6), (0.6, 1.0)].into_iter().enumerate() {
-        trial.until_held_at(share).await;
-        trial.stage.host.node().ctl(&["close_all_connections", "-p", &name, "maintenance"]).await;
+        case.until_held_at(share).await;
+        case.stage.host.node().ctl(&["close_all_connections", "-p", &name, "maintenance"]).await;
         let lost = "connection_lost";
         // Both lanes.
         worker.until_metrics(lost, |metrics| metrics.sessions(lost) >= 2 * (before + 1)).await;
-        trial.hold_at(next);
+        case.hold_at(next);
         worker.until_ready().await;
     }
-    trial.law.release();
-    trial.stage.reconnect().await;
-    until_over(trial, worker, "connection_lost").await;
+    case.script.release();
+    case.stage.reconnect().await;
+    until_over(case, worker, "connection_lost").await;
 }
 
 /// A lane goes away under its consumer, and is there again; the other one is busy.
 #[tokio::test(flavor = "multi_thread")]
 async fn consumer_cancelled() {
-    let mut trial = Plan::new(Area::Broker, "consumer cancelled").begin().await;
-    trial.publish(20).await;
-    let worker = trial.ready().await;
-    trial.until_settled(&[&worker]).await;
+    let mut case = Plan::new(Area::Broker, "consumer cancelled").begin().await;
+    case.publish(20).await;
+    let worker = case.ready().await;
+    case.until_settled(&[&worker]).await;
     for (before, queue) in [INTERACTIVE, BULK].into_iter().enumerate() {
-        trial.stage.amqp.delete(queue).await;
+        case.stage.amqp.delete(queue).await;
         let cancelled = "consumer_cancelled";
         worker.until_metrics(cancelled, |metrics| metrics.sessions(cancelled) > before).await;
-        trial.stage.amqp.until_depth(queue, "be consumed", |depth| depth.consumers == 1).await;
-        let half = trial.part(0.4);
-        trial.publish(half).await;
-        trial.until_settled(&[&worker]).await;
+        case.stage.amqp.until_depth(queue, "be consumed", |depth| depth.consumers == 1).await;
+        let half = case.part(0.4);
+        case.publish(half).await;
+        case.until_settled(&[&worker]).await;
     }
-    trial.publish_all().await;
-    until_over(trial, worker, "consumer_cancelled").await;
+    case.publish_all().await;
+    until_over(case, worker, "consumer_cancelled").await;
 }
 
 /// The broker forgets both consumers and tells nobody, as it did where a cluster had lost its majority for a
@@ -72,18 +72,18 @@ async fn consumer_cancelled() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a minute of waiting: make chaos runs it"]
 async fn consumers_forgotten() {
-    let mut trial = Plan::new(Area::Broker, "consumers forgotten").begin().await;
-    trial.publish(20).await;
-    let worker = trial.ready().await;
-    trial.until_settled(&[&worker]).await;
-    let forgotten = trial.stage.host.forget_consumers(&[INTERACTIVE, BULK]).await;
+    let mut case = Plan::new(Area::Broker, "consumers forgotten").begin().await;
+    case.publish(20).await;
+    let worker = case.ready().await;
+    case.until_settled(&[&worker]).await;
+    let forgotten = case.stage.host.forget_consumers(&[INTERACTIVE, BULK]).await;
     assert_eq!(forgotten, 2);
-    trial.publish_all().await;
-    trial.until_settled(&[&worker]).await;
-    // Each lane finds out by itself. One that is served again is left alone; and nothing was in hand.
+    case.publish_all().await;
+    case.until_settled(&[&worker]).await;
+    // Each lane finds out by itself. A lane that is served again is left alone. Nothing was in flight.
     assert_eq!(worker.metrics().await.sessions("consumer_cancelled"), 2);
     let evidence = Evidence::of(forgotten, "consumers forgotten");
-    trial.close([worker], evidence, 0).await;
+    case.close([worker], evidence, 0).await;
 }
 
 /// How a session ends over an ack that comes too late: RabbitMQ closes its channel, or, from 4.3 on, cancels
@@ -91,7 +91,7 @@ async fn consumers_forgotten() {
 const TIMED_OUT: [&str; 2] = ["channel_closed", "consumer_cancelled"];
 
 /// A call takes longer than the broker leaves a delivery with a consumer: it ends the consumer, and every
-/// job in hand goes back to its queue.
+/// job in flight goes back to its queue.
 ///
 /// In a few per cent of cases RabbitMQ 4.3 forgets its timer, where the queue was busy in the very millisecond
 /// in which it ran out. It remembers when the queue is next told something; here nothing else would tell it.
@@ -109,37 +109,37 @@ async fn ack_timed_out() {
     patience(3_000, 500).await;
     let gate = Gate::default();
     let held = gate.clone();
-    let endpoint = async |law: Law| {
+    let endpoint = async |script: EndpointScript| {
         Endpoint::start(move |call| {
-            let answer = law.answer(call);
+            let answer = script.answer(call);
             if call.nth == 1 && call.token.ends_with('5') { answer.after(&held) } else { answer }
         })
         .await
     };
     let plan = Plan::new(Area::Broker, "ack time-out at a few seconds");
-    let mut trial = plan.begin_on(Stage::own(&node).await, endpoint).await;
-    let worker = trial.ready().await;
-    trial.publish_all().await;
+    let mut case = plan.begin_on(Stage::own(&node).await, endpoint).await;
+    let worker = case.ready().await;
+    case.publish_all().await;
     let ended = eventually("the time-out of an ack", async || {
         let metrics = worker.metrics().await;
         if let Some(ended) = TIMED_OUT.into_iter().find(|by| metrics.sessions(by) >= 1) {
             return Ok(ended);
         }
-        trial.stage.host.nudge(&[INTERACTIVE, BULK]).await;
+        case.stage.host.nudge(&[INTERACTIVE, BULK]).await;
         Err("no session that ended".to_owned())
     })
     .await;
     gate.open();
     patience(1_800_000, 60_000).await;
-    until_over(trial, worker, ended).await;
+    until_over(case, worker, ended).await;
 }
 
-/// The rest of the work, and the audit: what was in hand of its lane at the end of each such session may be
-/// called twice.
-pub async fn until_over(trial: Trial, worker: Worker, ended_by: &str) {
-    trial.until_settled(&[&worker]).await;
+/// Finishes the work and audits it: the jobs in flight of a lane at the end of each such session may be called
+/// twice.
+pub async fn until_over(case: Case, worker: Worker, ended_by: &str) {
+    case.until_settled(&[&worker]).await;
     let sessions = worker.metrics().await.sessions(ended_by);
-    let bound = trial.in_hand_of(sessions);
+    let bound = case.in_flight_of(sessions);
     let evidence = Evidence::of(sessions, &format!("sessions ended by {ended_by}"));
-    trial.close([worker], evidence, bound).await;
+    case.close([worker], evidence, bound).await;
 }

@@ -29,7 +29,7 @@ fn leave(fault: &'static str, evidence: Evidence, began: std::time::Instant) {
         redelivered: 0,
         seconds: began.elapsed().as_secs_f64(),
     }
-    .leave();
+    .write();
 }
 
 /// `revoker check` with a client, and a file of the case's own if there is one.

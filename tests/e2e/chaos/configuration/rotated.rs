@@ -33,15 +33,15 @@ async fn secrets_rotated_under_load() {
         Arc::new((0..=rotations).map(|_| AtomicUsize::new(0)).collect());
     let retired = Arc::new(AtomicUsize::new(0));
     let (known, count, stale) = (newest.clone(), shown.clone(), retired.clone());
-    let mut trial = Plan::new(Area::Configuration, "secrets rotated under load")
+    let mut case = Plan::new(Area::Configuration, "secrets rotated under load")
         .jobs(jobs)
-        .begin_on(Stage::new().await, async move |law| {
+        .begin_on(Stage::new().await, async move |script| {
             Endpoint::start(move |call| {
                 let newest = known.load(Ordering::SeqCst);
                 let shown = generation(&call.request.json()["client_secret"]);
                 if let Some(shown) = shown.filter(|shown| *shown == newest) {
                     count[shown].fetch_add(1, Ordering::SeqCst);
-                    law.answer(call)
+                    script.answer(call)
                 } else {
                     stale.fetch_add(1, Ordering::SeqCst);
                     Answer::rejected_with("wrong secret")
@@ -58,27 +58,27 @@ async fn secrets_rotated_under_load() {
         fs::rename(next, &path).unwrap();
     };
     replace(0);
-    trial.launch = trial
+    case.launch = case
         .launch
         .unset("credentials.client_secret")
         .set("credentials.client_secret_file", path.display());
     let share = jobs / (rotations + 1);
-    trial.law.hold_after(share);
-    trial.publish_all().await;
-    let worker = trial.ready().await;
+    case.script.hold_after(share);
+    case.publish_all().await;
+    let worker = case.ready().await;
     for rotation in 1..=rotations {
-        trial.endpoint.until_count(share * rotation + trial.calls_at_a_time()).await;
+        case.endpoint.until_count(share * rotation + case.calls_at_a_time()).await;
         replace(rotation);
         worker.signal("HUP");
         worker.until_said("client secrets replaced", rotation).await;
         newest.store(rotation, Ordering::SeqCst);
-        trial.law.hold_after(share * (rotation + 1));
+        case.script.hold_after(share * (rotation + 1));
     }
-    trial.law.release();
-    trial.until_called_for(1.0).await;
+    case.script.release();
+    case.until_called_for(1.0).await;
     assert_eq!(retired.load(Ordering::SeqCst), 0, "calls showed a secret that was replaced");
     let used = shown.iter().filter(|count| count.load(Ordering::SeqCst) > 0).count();
     assert_eq!(used, rotations + 1, "not every secret was used: {shown:?}");
     let evidence = Evidence::of(rotations, "rotations").and(used, "secrets seen by the endpoint");
-    trial.close([worker], evidence, 0).await;
+    case.close([worker], evidence, 0).await;
 }

@@ -7,7 +7,8 @@ use tempfile::TempDir;
 
 use crate::{
     chaos::{
-        Area, Ending, Evidence, Plan, Trial, books::CONDEMNED, endpoint::weather::impatient, sized,
+        Area, Case, Ending, Evidence, Plan, endpoint::fault::pausing_soon, expected::REJECTED,
+        sized,
     },
     harness::{Answer, Call, Endpoint, Gate, INTERACTIVE, Message, Stage, canary, token},
 };
@@ -22,38 +23,38 @@ fn is_broken(call: &Call) -> bool {
     call.request.json()["client_id"] == BROKEN
 }
 
-/// A trial with both clients. Calls for which `fails` holds come to `failure` until the gate opens.
+/// A case with both clients. Calls for which `fails` holds come to `failure` until the gate opens.
 async fn begin(
     plan: Plan,
     fails: fn(&Call) -> bool,
     failure: Answer,
     mended: &Gate,
-) -> (Trial, TempDir) {
+) -> (Case, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     for client in [BROKEN, HEALTHY] {
         fs::write(folder.path().join(client), canary::SECRET).unwrap();
     }
     let open = mended.clone();
-    let mut trial = plan
-        .begin_on(Stage::new().await, async move |law| {
+    let mut case = plan
+        .begin_on(Stage::new().await, async move |script| {
             Endpoint::start(move |call| {
-                if !open.is_open() && fails(call) { failure.clone() } else { law.answer(call) }
+                if !open.is_open() && fails(call) { failure.clone() } else { script.answer(call) }
             })
             .await
         })
         .await;
-    trial.launch = impatient(trial.launch)
+    case.launch = pausing_soon(case.launch)
         .set("credentials.directory", folder.path().display())
         .set("flow.concurrency.adaptive", true);
-    (trial, folder)
+    (case, folder)
 }
 
 /// Publishes so many jobs of a client, with tokens from `first` on.
-async fn publish(trial: &mut Trial, client: &str, first: usize, count: usize) {
+async fn publish(case: &mut Case, client: &str, first: usize, count: usize) {
     for n in first..first + count {
         let body = json!({ "refresh_token": token(n), "client_id": client });
-        let ending = if trial.law.condemns(&token(n)) { CONDEMNED } else { Ending::Revoked };
-        trial.publish_own(INTERACTIVE, Message::new(body.to_string()), &token(n), ending).await;
+        let ending = if case.script.always_rejects(&token(n)) { REJECTED } else { Ending::Revoked };
+        case.publish_own(INTERACTIVE, Message::new(body.to_string()), &token(n), ending).await;
     }
 }
 
@@ -68,28 +69,28 @@ async fn the_other_is_served(fault: &'static str, failure: Answer, timeout: &str
     let (failing, healthy) = (sized(200, 1_000), 50);
     let mended = Gate::default();
     let plan = Plan::new(Area::Endpoint, fault).jobs(failing + healthy).prefetch(512);
-    let (mut trial, _secrets) = begin(plan, is_broken, failure, &mended).await;
-    trial.launch =
-        trial.launch.set("endpoint.timeout", timeout).set("endpoint.connect_timeout", "1s");
-    publish(&mut trial, BROKEN, 0, failing).await;
-    publish(&mut trial, HEALTHY, failing, healthy).await;
-    let worker = trial.ready().await;
+    let (mut case, _secrets) = begin(plan, is_broken, failure, &mended).await;
+    case.launch =
+        case.launch.set("endpoint.timeout", timeout).set("endpoint.connect_timeout", "1s");
+    publish(&mut case, BROKEN, 0, failing).await;
+    publish(&mut case, HEALTHY, failing, healthy).await;
+    let worker = case.ready().await;
     crate::harness::eventually("the healthy client's verdicts", async || {
-        match verdicts(&trial.endpoint) {
+        match verdicts(&case.endpoint) {
             told if told == healthy => Ok(()),
             told => Err(format!("{told}")),
         }
     })
     .await;
-    let failed = trial.endpoint.count() - healthy;
+    let failed = case.endpoint.count() - healthy;
     let pauses = worker.until_said("client paused", 1).await.len();
     assert!(worker.said("paused").is_empty(), "the worker as a whole was paused");
     mended.open();
     let evidence = Evidence::of(failed, "failed calls before the other client was done")
         .and(pauses, "pauses of the client");
     // A call that is cut short by its limit may have worked.
-    let bound = trial.in_hand_at(1);
-    trial.close([worker], evidence, bound).await;
+    let bound = case.in_flight_at(1);
+    case.close([worker], evidence, bound).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,25 +119,25 @@ async fn the_first_calls_hang() {
     let jobs = sized(200, 5_000);
     let mended = Gate::default();
     let plan = Plan::new(Area::Endpoint, "the first ten calls hang").jobs(jobs).prefetch(512);
-    let (mut trial, _secrets) = begin(plan, is_among_the_first, Answer::Never, &mended).await;
-    trial.launch = trial
+    let (mut case, _secrets) = begin(plan, is_among_the_first, Answer::Never, &mended).await;
+    case.launch = case
         .launch
         .set("endpoint.timeout", "5s")
         .set("endpoint.connect_timeout", "5s")
         .set("flow.pause.after_failures", 1_000);
-    publish(&mut trial, HEALTHY, 0, jobs).await;
-    let worker = trial.ready().await;
+    publish(&mut case, HEALTHY, 0, jobs).await;
+    let worker = case.ready().await;
     crate::harness::eventually("the verdicts of the others", async || {
-        match verdicts(&trial.endpoint) {
+        match verdicts(&case.endpoint) {
             told if told == jobs - 10 => Ok(()),
             told => Err(format!("{told}")),
         }
     })
     .await;
-    let hung = (0..10).filter(|n| !trial.endpoint.of(&token(*n)).is_empty()).count();
+    let hung = (0..10).filter(|n| !case.endpoint.of(&token(*n)).is_empty()).count();
     mended.open();
-    let bound = trial.in_hand_at(1);
-    trial.close([worker], Evidence::of(hung, "tokens whose calls hung"), bound).await;
+    let bound = case.in_flight_at(1);
+    case.close([worker], Evidence::of(hung, "tokens whose calls hung"), bound).await;
 }
 
 /// Copies of one token whose call hangs stand before the other jobs.
@@ -147,29 +148,29 @@ async fn copies_of_a_token_whose_call_hangs() {
     let plan = Plan::new(Area::Endpoint, "600 copies of one token whose call hangs")
         .jobs(copies + others)
         .prefetch(512);
-    let (mut trial, _secrets) =
+    let (mut case, _secrets) =
         begin(plan, |call| call.token == token(0), Answer::Never, &mended).await;
-    trial.launch = trial
+    case.launch = case
         .launch
         .set("endpoint.timeout", "5s")
         .set("endpoint.connect_timeout", "5s")
         .set("flow.pause.after_failures", 1_000);
-    let ending = if trial.law.condemns(&token(0)) { CONDEMNED } else { Ending::Revoked };
+    let ending = if case.script.always_rejects(&token(0)) { REJECTED } else { Ending::Revoked };
     for _ in 0..copies {
         let body = json!({ "refresh_token": token(0), "client_id": HEALTHY });
-        trial.publish_own(INTERACTIVE, Message::new(body.to_string()), &token(0), ending).await;
+        case.publish_own(INTERACTIVE, Message::new(body.to_string()), &token(0), ending).await;
     }
-    publish(&mut trial, HEALTHY, 1, others).await;
-    let worker = trial.ready().await;
+    publish(&mut case, HEALTHY, 1, others).await;
+    let worker = case.ready().await;
     crate::harness::eventually("the verdicts of the others", async || {
-        match verdicts(&trial.endpoint) {
+        match verdicts(&case.endpoint) {
             told if told == others => Ok(()),
             told => Err(format!("{told}")),
         }
     })
     .await;
-    let hung = trial.endpoint.of(&token(0)).len();
+    let hung = case.endpoint.of(&token(0)).len();
     mended.open();
-    let bound = trial.in_hand_at(1);
-    trial.close([worker], Evidence::of(hung, "calls that hung"), bound).await;
+    let bound = case.in_flight_at(1);
+    case.close([worker], Evidence::of(hung, "calls that hung"), bound).await;
 }

@@ -2,24 +2,24 @@
 
 use std::cell::RefCell;
 
-use super::Weather;
+use super::EndpointFault;
 use crate::harness::{Answer, Worker, endpoint::GZIP_BOMB};
 
-/// How much the peak of the worker's memory may grow by the weather, in KiB: less than one bomb unpacked.
+/// How much the peak of the worker's memory may grow by the fault, in KiB: less than one bomb unpacked.
 const GROWTH: usize = 32 << 10;
 
-pub const ENDLESS: Weather =
-    Weather { fault: "endless body", answer: |_| Answer::Endless, result: "unrecognized" };
-pub const BOMB: Weather =
-    Weather { fault: "gzip bomb", answer: |_| Answer::gzip_bomb(), result: "unrecognized" };
+pub const ENDLESS: EndpointFault =
+    EndpointFault { fault: "endless body", answer: |_| Answer::Endless, result: "unrecognized" };
+pub const BOMB: EndpointFault =
+    EndpointFault { fault: "gzip bomb", answer: |_| Answer::gzip_bomb(), result: "unrecognized" };
 
-/// The weather is outlasted, and the worker's memory stays about what it was.
-async fn memory_is_bounded(weather: Weather) {
+/// The fault is outlasted, and the worker's memory stays about what it was.
+async fn memory_is_bounded(fault: EndpointFault) {
     let peaks = RefCell::new(Vec::new());
-    let look = async |worker: &Worker| peaks.borrow_mut().push(worker.peak_memory());
-    weather.is_outlasted_by(|launch| launch, look).await;
+    let check = async |worker: &Worker| peaks.borrow_mut().push(worker.peak_memory());
+    fault.outlast_with(|launch| launch, check).await;
     let peaks = peaks.into_inner();
-    eprintln!("{}: peaks of {peaks:?} KiB, before it and in it", weather.fault);
+    eprintln!("{}: peaks of {peaks:?} KiB, before it and in it", fault.fault);
     assert!(peaks[0] > 0 && peaks[1] - peaks[0] < GROWTH, "{peaks:?} KiB");
 }
 

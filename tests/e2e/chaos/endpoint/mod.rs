@@ -1,15 +1,15 @@
-//! The endpoint is away, lies, or is somebody else: all of it is weather, and ends.
+//! The endpoint is away, answers nonsense, or is another server: transport failures that end.
 
 mod bodies;
 mod clients;
+mod fault;
 mod http2;
 mod memory;
-mod procession;
 mod retry_after;
+mod sequence;
 mod sockets;
 mod statuses;
 mod tls;
 mod verdicts;
-mod weather;
 
-pub use weather::Weather;
+pub use fault::EndpointFault;

@@ -14,8 +14,8 @@ use crate::{
     harness::{Answer, Endpoint, Stage},
 };
 
-/// Calls that are answered 503. All of them must find room to wait in hand: what is parked comes back
-/// when its stay is over.
+/// Calls that are answered 503. All of them must fit into memory, because a parked job returns when its delay
+/// is over.
 const UNAVAILABLE: usize = 20;
 const PREFETCH: usize = 4 * UNAVAILABLE;
 
@@ -24,13 +24,13 @@ const PREFETCH: usize = 4 * UNAVAILABLE;
 async fn a_wish(fault: &'static str, wish: &'static str, most: &str, least: Duration) {
     let told: Arc<Mutex<BTreeMap<String, Instant>>> = Arc::default();
     let (tell, calls) = (told.clone(), AtomicUsize::new(0));
-    let mut trial = Plan::new(Area::Endpoint, fault)
+    let mut case = Plan::new(Area::Endpoint, fault)
         .jobs(sized(200, 2_000))
         .prefetch(PREFETCH)
-        .begin_on(Stage::new().await, async move |law| {
+        .begin_on(Stage::new().await, async move |script| {
             Endpoint::start(move |call| {
                 if calls.fetch_add(1, Ordering::SeqCst) >= UNAVAILABLE {
-                    return law.answer(call);
+                    return script.answer(call);
                 }
                 // Whoever comes again among the first, on a slow machine, was told before.
                 tell.lock().unwrap().entry(call.token.clone()).or_insert_with(Instant::now);
@@ -39,12 +39,12 @@ async fn a_wish(fault: &'static str, wish: &'static str, most: &str, least: Dura
             .await
         })
         .await;
-    trial.launch = trial.launch.set("retry.retry_after_max", most);
-    trial.publish_all().await;
-    let worker = trial.ready().await;
+    case.launch = case.launch.set("retry.retry_after_max", most);
+    case.publish_all().await;
+    let worker = case.ready().await;
     worker.until_metrics("the refusals", |metrics| metrics.calls("http_5xx") == UNAVAILABLE).await;
     let told = told.lock().unwrap().clone();
-    let endpoint = &trial.endpoint;
+    let endpoint = &case.endpoint;
     endpoint
         .until("every refused job to come again", |calls| {
             told.keys().all(|token| calls.iter().filter(|call| call.token == **token).count() > 1)
@@ -56,7 +56,7 @@ async fn a_wish(fault: &'static str, wish: &'static str, most: &str, least: Dura
     }
     let evidence = Evidence::of(UNAVAILABLE, "calls answered 503")
         .and(told.len(), "jobs that came again, none too early");
-    trial.close([worker], evidence, 0).await;
+    case.close([worker], evidence, 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use super::Weather;
+use super::EndpointFault;
 use crate::{
     chaos::{Area, Evidence, Plan, sized},
     harness::{Answer, Endpoint, Said, Stage},
@@ -14,29 +14,29 @@ use crate::{
 /// Statuses that say where else to go.
 const REDIRECTS: [u16; 4] = [301, 302, 307, 308];
 
-pub const UNAUTHORIZED: Weather =
-    Weather { fault: "401 for all", answer: |_| Answer::status(401), result: "http_4xx" };
-pub const FORBIDDEN: Weather =
-    Weather { fault: "403 for all", answer: |_| Answer::status(403), result: "http_4xx" };
-pub const UNAVAILABLE: Weather =
-    Weather { fault: "503 for all", answer: |_| Answer::status(503), result: "http_5xx" };
+pub const UNAUTHORIZED: EndpointFault =
+    EndpointFault { fault: "401 for all", answer: |_| Answer::status(401), result: "http_4xx" };
+pub const FORBIDDEN: EndpointFault =
+    EndpointFault { fault: "403 for all", answer: |_| Answer::status(403), result: "http_4xx" };
+pub const UNAVAILABLE: EndpointFault =
+    EndpointFault { fault: "503 for all", answer: |_| Answer::status(503), result: "http_5xx" };
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "long: part of make chaos"]
 async fn unauthorized() {
-    UNAUTHORIZED.is_outlasted().await;
+    UNAUTHORIZED.outlast().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "long: part of make chaos"]
 async fn forbidden() {
-    FORBIDDEN.is_outlasted().await;
+    FORBIDDEN.outlast().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "long: part of make chaos"]
 async fn unavailable() {
-    UNAVAILABLE.is_outlasted().await;
+    UNAVAILABLE.outlast().await;
 }
 
 /// Nine of ten calls are too many, for as long as the storm lasts. It stops nobody: the limit falls, and
@@ -46,30 +46,30 @@ async fn a_storm_of_429() {
     let (jobs, refusals) = sized((300, 100), (5_000, 5_000));
     let refused = Arc::new(AtomicUsize::new(0));
     let (calls, counted) = (AtomicUsize::new(0), refused.clone());
-    let mut trial = Plan::new(Area::Endpoint, "429 storm")
+    let mut case = Plan::new(Area::Endpoint, "429 storm")
         .jobs(jobs)
         .prefetch(128)
-        .begin_on(Stage::new().await, async move |law| {
+        .begin_on(Stage::new().await, async move |script| {
             Endpoint::start(move |call| {
                 let nth = calls.fetch_add(1, Ordering::SeqCst);
                 if nth % 10 != 0 && counted.load(Ordering::SeqCst) < refusals {
                     counted.fetch_add(1, Ordering::SeqCst);
                     return Answer::status(429).with_header("retry-after", &0);
                 }
-                law.answer(call)
+                script.answer(call)
             })
             .await
         })
         .await;
-    trial.launch = trial.launch.set("flow.concurrency.adaptive", true).set("retry.max", "200ms");
-    trial.publish_all().await;
-    let worker = trial.ready().await;
+    case.launch = case.launch.set("flow.concurrency.adaptive", true).set("retry.max", "200ms");
+    case.publish_all().await;
+    let worker = case.ready().await;
     let metrics = worker
         .until_metrics("the storm to be over", |metrics| metrics.calls("http_429") >= refusals)
         .await;
     let evidence = Evidence::of(refused.load(Ordering::SeqCst), "calls answered 429")
         .and(metrics.calls("http_429"), "of them counted by the worker");
-    trial.close([worker], evidence, 0).await;
+    case.close([worker], evidence, 0).await;
 }
 
 /// Redirects of all kinds to a host that would be glad to have the token.
@@ -79,14 +79,14 @@ async fn redirects_to_another_host() {
     let target = other.url().to_owned();
     let told: Arc<[AtomicUsize; REDIRECTS.len()]> = Arc::default();
     let (counts, rounds) = (told.clone(), sized(10, 100));
-    let mut trial = Plan::new(Area::Endpoint, "301, 302, 307 and 308 to another host")
+    let mut case = Plan::new(Area::Endpoint, "301, 302, 307 and 308 to another host")
         .jobs(sized(300, 5_000))
-        .begin_on(Stage::new().await, async move |law| {
+        .begin_on(Stage::new().await, async move |script| {
             let calls = AtomicUsize::new(0);
             Endpoint::start(move |call| {
                 let nth = calls.fetch_add(1, Ordering::SeqCst);
                 if nth >= rounds * REDIRECTS.len() {
-                    return law.answer(call);
+                    return script.answer(call);
                 }
                 counts[nth % REDIRECTS.len()].fetch_add(1, Ordering::SeqCst);
                 Answer::redirect(&target).with_status(REDIRECTS[nth % REDIRECTS.len()])
@@ -94,9 +94,9 @@ async fn redirects_to_another_host() {
             .await
         })
         .await;
-    trial.launch = trial.launch.set("retry.max", "200ms");
-    trial.publish_all().await;
-    let worker = trial.ready().await;
+    case.launch = case.launch.set("retry.max", "200ms");
+    case.publish_all().await;
+    let worker = case.ready().await;
     let redirected = rounds * REDIRECTS.len();
     worker.until_metrics("the redirects", |metrics| metrics.calls("http_3xx") == redirected).await;
     let evidence = REDIRECTS.iter().zip(&*told).fold(
@@ -105,7 +105,7 @@ async fn redirects_to_another_host() {
             evidence.and(told.load(Ordering::SeqCst), &format!("of them by {status}"))
         },
     );
-    trial.close([worker], evidence, 0).await;
+    case.close([worker], evidence, 0).await;
     assert_eq!(other.connections(), 0, "the other host was called");
     assert!(other.told(Said::Revoked).is_empty());
 }

@@ -1,10 +1,10 @@
-//! Whoever answers cannot prove to be the endpoint, or speaks an old TLS: nothing is told to it.
+//! A server that cannot prove to be the endpoint, or speaks an old TLS, gets no token.
 
 use std::net::SocketAddr;
 
 use super::{
-    Weather,
-    weather::{impatient, met_from_the_start},
+    EndpointFault,
+    fault::{from_the_start, pausing_soon},
 };
 use crate::{
     chaos::{Area, Plan, sized},
@@ -19,38 +19,37 @@ use crate::{
 /// The name that the worker calls.
 const NAME: &str = "127.0.0.1";
 
-/// Another server stands where the endpoint should be, until the worker has paused; then the endpoint.
-/// Returns what the last look at the other one said.
-async fn another_stands_there(fault: &'static str, authority: &Authority, other: SocketAddr) {
-    let weather = Weather { fault, answer: |_| Answer::Never, result: "tls" };
+/// Runs a case in which another server has the endpoint's address until the worker has paused.
+async fn another_server_answers(name: &'static str, authority: &Authority, other: SocketAddr) {
+    let fault = EndpointFault { fault: name, answer: |_| Answer::Never, result: "tls" };
     let tls = authority.identity(&[NAME]).server();
-    let mut trial = Plan::new(Area::Endpoint, fault)
+    let mut case = Plan::new(Area::Endpoint, name)
         .jobs(sized(100, 2_000))
-        .begin_on(Stage::new().await, async |law| {
-            Endpoint::start_tls(tls, move |call| law.answer(call)).await
+        .begin_on(Stage::new().await, async |script| {
+            Endpoint::start_tls(tls, move |call| script.answer(call)).await
         })
         .await;
     let way = Relay::open(other).await;
-    trial.launch = impatient(trial.launch)
+    case.launch = pausing_soon(case.launch)
         .set("endpoint.url", format!("https://{}/revoke", way.address()))
         .set("endpoint.ca_file", authority.ca_file().display());
-    trial.publish_all().await;
-    let (worker, evidence) = met_from_the_start(&mut trial, weather).await;
-    way.lead_to(trial.endpoint.address());
-    trial.close([worker], evidence, 0).await;
+    case.publish_all().await;
+    let (worker, evidence) = from_the_start(&mut case, fault).await;
+    way.lead_to(case.endpoint.address());
+    case.close([worker], evidence, 0).await;
 }
 
 async fn a_certificate(fault: &'static str, identity: impl FnOnce(&Authority) -> Identity) {
     let authority = Authority::new();
     let other = Endpoint::start_tls(identity(&authority).server(), |_| Answer::revoked()).await;
-    another_stands_there(fault, &authority, other.address()).await;
+    another_server_answers(fault, &authority, other.address()).await;
     assert!(other.connections() > 0, "nobody came to see the certificate");
     assert_eq!(other.count(), 0, "it was told a token");
 }
 
 async fn an_old_version(fault: &'static str, answer: OldAnswer) {
     let other = OldTls::start(answer).await;
-    another_stands_there(fault, &Authority::new(), other.address()).await;
+    another_server_answers(fault, &Authority::new(), other.address()).await;
     assert!(other.hellos() > 0, "nobody said hello");
 }
 

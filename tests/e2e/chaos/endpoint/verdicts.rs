@@ -1,4 +1,4 @@
-//! The endpoint's own word against everybody.
+//! The endpoint itself rejects every job.
 
 use crate::{
     chaos::{Area, Ending, Evidence, Plan, sized},
@@ -9,19 +9,19 @@ use crate::{
 #[tokio::test(flavor = "multi_thread")]
 async fn all_are_rejected() {
     let jobs = sized(300, 10_000);
-    let mut trial = Plan::new(Area::Endpoint, "`01` for all")
+    let mut case = Plan::new(Area::Endpoint, "`01` for all")
         .begin_on(Stage::new().await, async |_| Endpoint::start(|_| Answer::rejected()).await)
         .await;
     for (lane, first) in [(INTERACTIVE, 0), (BULK, 1)] {
         let messages: Vec<Message> = (first..jobs)
             .step_by(2)
-            .map(|n| trial.enter(Message::job(&token(n)), &token(n), Ending::Dead(&["rejected"])))
+            .map(|n| case.enter(Message::job(&token(n)), &token(n), Ending::Dead(&["rejected"])))
             .collect();
-        trial.stage.amqp.publish_all(lane, messages).await;
+        case.stage.amqp.publish_all(lane, messages).await;
     }
-    let worker = trial.ready().await;
+    let worker = case.ready().await;
     let metrics = worker.until_processed("dead_lettered", jobs).await;
-    assert_eq!(trial.endpoint.count(), jobs, "a rejected job was called again");
+    assert_eq!(case.endpoint.count(), jobs, "a rejected job was called again");
     let evidence = Evidence::of(metrics.calls("rejected"), "calls that came to `rejected`");
-    trial.close([worker], evidence, 0).await;
+    case.close([worker], evidence, 0).await;
 }

@@ -11,14 +11,14 @@ use crate::{
 #[tokio::test(flavor = "multi_thread")]
 async fn the_broker_falls_silent() {
     let (jobs, times) = sized((400, 1), (10_000, 10));
-    let mut trial = Plan::new(Area::Network, "broker: half-open link").jobs(jobs).begin().await;
-    let relay = Relay::open(trial.stage.broker_address()).await;
-    broker_by(&mut trial, &relay);
-    trial.launch = trial.launch.set("broker.heartbeat", "3s");
-    trial.publish_all().await;
-    let worker = trial.ready().await;
+    let mut case = Plan::new(Area::Network, "broker: half-open link").jobs(jobs).begin().await;
+    let relay = Relay::open(case.stage.broker_address()).await;
+    broker_by(&mut case, &relay);
+    case.launch = case.launch.set("broker.heartbeat", "3s");
+    case.publish_all().await;
+    let worker = case.ready().await;
     for time in 1..=times {
-        trial.endpoint.until_count(jobs / (times + 1) * time).await;
+        case.endpoint.until_count(jobs / (times + 1) * time).await;
         // Each lane has a session of its own, and one may come back later than the other.
         worker
             .until_metrics("both sessions", |metrics| metrics.value("broker_connected") == 1)
@@ -31,35 +31,35 @@ async fn the_broker_falls_silent() {
             .await;
     }
     // What the dead session holds comes again once the broker has missed its heartbeats as well.
-    trial.until_settled(&[&worker]).await;
+    case.until_settled(&[&worker]).await;
     for queue in [INTERACTIVE, BULK] {
-        let amqp = &trial.stage.amqp;
+        let amqp = &case.stage.amqp;
         amqp.until_depth(queue, "lose its dead consumer", |depth| depth.consumers == 1).await;
     }
     // A busy machine may be silent for as long by itself, so the bound is set at the end.
-    trial.until_settled(&[&worker]).await;
+    case.until_settled(&[&worker]).await;
     let lost = worker.metrics().await.sessions("connection_lost");
     let evidence = Evidence::of(lost, "sessions ended for want of a heartbeat")
         .and(relay.swallowed(), "bytes lost without a word");
-    let bound = trial.in_hand_of(lost);
-    trial.close([worker], evidence, bound).await;
+    let bound = case.in_flight_of(lost);
+    case.close([worker], evidence, bound).await;
 }
 
 /// Whoever takes the connection never says a word, and vanishes for good. The worker must not go on
 /// waiting for that one when others would be answered.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_broker_never_greets() {
-    let mut trial = Plan::new(Area::Network, "broker: silent from the start, and gone")
+    let mut case = Plan::new(Area::Network, "broker: silent from the start, and gone")
         .jobs(sized(200, 2_000))
         .begin()
         .await;
-    let relay = Relay::open(trial.stage.broker_address()).await;
-    broker_by(&mut trial, &relay);
+    let relay = Relay::open(case.stage.broker_address()).await;
+    broker_by(&mut case, &relay);
     // Long enough for a broker that is there, on a machine that is busy.
-    trial.launch = trial.launch.set("broker.connect_timeout", "2s");
-    trial.publish_all().await;
+    case.launch = case.launch.set("broker.connect_timeout", "2s");
+    case.publish_all().await;
     relay.swallow_new(true);
-    let worker = trial.start();
+    let worker = case.start();
     let metrics = worker
         .until_metrics("connections in vain", |metrics| metrics.sessions("connect_failed") >= 2)
         .await;
@@ -67,7 +67,7 @@ async fn the_broker_never_greets() {
     worker.until_ready().await;
     let evidence = Evidence::of(metrics.sessions("connect_failed"), "connections in vain")
         .and(relay.swallowed(), "bytes lost without a word");
-    trial.close([worker], evidence, 0).await;
+    case.close([worker], evidence, 0).await;
 }
 
 /// What was open to the endpoint falls silent for good. Its calls run out of time, and what comes after
@@ -75,30 +75,30 @@ async fn the_broker_never_greets() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_endpoint_falls_silent() {
     let (jobs, times) = sized((400, 1), (10_000, 10));
-    let mut trial = Plan::new(Area::Network, "endpoint: half-open link").jobs(jobs).begin().await;
-    let relay = Relay::open(trial.endpoint.address()).await;
-    endpoint_by(&mut trial, &relay);
-    trial.launch = trial.launch.set("endpoint.connect_timeout", "5s").set("endpoint.timeout", "5s");
+    let mut case = Plan::new(Area::Network, "endpoint: half-open link").jobs(jobs).begin().await;
+    let relay = Relay::open(case.endpoint.address()).await;
+    endpoint_by(&mut case, &relay);
+    case.launch = case.launch.set("endpoint.connect_timeout", "5s").set("endpoint.timeout", "5s");
     let share = jobs / (times + 1);
-    trial.law.hold_after(share);
-    trial.publish_all().await;
-    let worker = trial.ready().await;
+    case.script.hold_after(share);
+    case.publish_all().await;
+    let worker = case.ready().await;
     for time in 1..=times {
-        trial.endpoint.until_count(share * time + trial.calls_at_a_time()).await;
+        case.endpoint.until_count(share * time + case.calls_at_a_time()).await;
         let before = worker.metrics().await.calls("timeout");
         relay.swallow();
         // The answers that waited come, and go into the hole.
-        trial.law.hold_after(share * (time + 1));
+        case.script.hold_after(share * (time + 1));
         worker
             .until_metrics("calls without an answer", |metrics| metrics.calls("timeout") > before)
             .await;
     }
-    trial.law.release();
+    case.script.release();
     // As above: whatever ran out of time may have been revoked, and is called again.
-    trial.until_settled(&[&worker]).await;
+    case.until_settled(&[&worker]).await;
     let lost = worker.metrics().await.calls("timeout");
     let evidence = Evidence::of(lost, "calls that came to `timeout`")
         .and(relay.swallowed(), "bytes lost without a word");
-    let bound = trial.in_hand_at(times);
-    trial.close([worker], evidence, bound).await;
+    let bound = case.in_flight_at(times);
+    case.close([worker], evidence, bound).await;
 }

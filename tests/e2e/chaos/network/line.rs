@@ -10,21 +10,21 @@ use crate::{
 
 /// Both ways, to the broker and to the endpoint, over such a line: slow, and nothing else.
 async fn over(fault: &'static str, jobs: usize, line: Line, fired: impl Fn(&Carried) -> Evidence) {
-    let mut trial = Plan::new(Area::Network, fault).jobs(jobs).begin().await;
-    let line = Line { seed: trial.chance.u64(..), ..line };
-    let to_broker = Relay::open_over(trial.stage.broker_address(), line).await;
-    let to_endpoint = Relay::open_over(trial.endpoint.address(), line).await;
-    broker_by(&mut trial, &to_broker);
-    endpoint_by(&mut trial, &to_endpoint);
-    trial.publish_all().await;
-    let worker = trial.ready().await;
-    trial.until_called_for(1.0).await;
+    let mut case = Plan::new(Area::Network, fault).jobs(jobs).begin().await;
+    let line = Line { seed: case.chance.u64(..), ..line };
+    let to_broker = Relay::open_over(case.stage.broker_address(), line).await;
+    let to_endpoint = Relay::open_over(case.endpoint.address(), line).await;
+    broker_by(&mut case, &to_broker);
+    endpoint_by(&mut case, &to_endpoint);
+    case.publish_all().await;
+    let worker = case.ready().await;
+    case.until_called_for(1.0).await;
     let metrics = worker.metrics().await;
     assert_eq!(metrics.sessions("connection_lost"), 0, "a slow line was taken for a dead one");
     // To the endpoint: there is no more traffic of this kind to come than what the audit waits for.
     let evidence = fired(to_endpoint.carried());
     let _ = fired(to_broker.carried());
-    trial.close([worker], evidence, 0).await;
+    case.close([worker], evidence, 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,16 +5,16 @@ mod line;
 mod names;
 mod torn;
 
-use crate::{chaos::Trial, harness::relay::Relay};
+use crate::{chaos::Case, harness::relay::Relay};
 
 /// Leads the worker to its broker by way of `relay`.
-fn broker_by(trial: &mut Trial, relay: &Relay) {
-    let url = trial.stage.url_by(relay);
-    trial.launch = trial.launch.clone().set("broker.url", url);
+fn broker_by(case: &mut Case, relay: &Relay) {
+    let url = case.stage.url_by(relay);
+    case.launch = case.launch.clone().set("broker.url", url);
 }
 
 /// Leads the worker to its endpoint by way of `relay`.
-fn endpoint_by(trial: &mut Trial, relay: &Relay) {
+fn endpoint_by(case: &mut Case, relay: &Relay) {
     let url = format!("http://{}/revoke", relay.address());
-    trial.launch = trial.launch.clone().set("endpoint.url", url);
+    case.launch = case.launch.clone().set("endpoint.url", url);
 }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::{
-    chaos::{Area, Evidence, Plan, Trial, sized},
+    chaos::{Area, Case, Evidence, Plan, sized},
     harness::{
         Worker,
         relay::Relay,
@@ -25,23 +25,23 @@ async fn ways(target: SocketAddr) -> [Relay; 2] {
     [first, Relay::shut_at((AFTER, port).into(), target)]
 }
 
-fn endpoint_by_name(trial: &mut Trial, port: u16, resolver: &Resolver) {
-    let launch = trial
+fn endpoint_by_name(case: &mut Case, port: u16, resolver: &Resolver) {
+    let launch = case
         .launch
         .clone()
         .set("endpoint.url", format!("http://{NAME}:{port}/revoke"))
         .set("endpoint.allow_plain_http", true)
         .set("endpoint.connect_timeout", "2s")
         .set("retry.max", "200ms");
-    trial.launch = resolver.steer(launch);
+    case.launch = resolver.steer(launch);
 }
 
-fn broker_by_name(trial: &mut Trial, port: u16, resolver: &Resolver) {
-    let mut url = trial.stage.host.worker_url();
+fn broker_by_name(case: &mut Case, port: u16, resolver: &Resolver) {
+    let mut url = case.stage.host.worker_url();
     url.set_host(Some(NAME)).unwrap();
     url.set_port(Some(port)).unwrap();
-    let launch = trial.launch.clone().set("broker.url", url).set("broker.connect_timeout", "2s");
-    trial.launch = resolver.steer(launch);
+    let launch = case.launch.clone().set("broker.url", url).set("broker.connect_timeout", "2s");
+    case.launch = resolver.steer(launch);
 }
 
 /// Waits until a look-up has met this since the last time.
@@ -56,37 +56,37 @@ async fn until_met(resolver: &Resolver, what: Name) -> usize {
 /// The endpoint's host moves.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_endpoint_moves() {
-    let trial = begun("endpoint: DNS failing and changing").await;
-    let ways = ways(trial.endpoint.address()).await;
-    moves(trial, ways, endpoint_by_name, |now| now.calls("connect")).await;
+    let case = begun("endpoint: DNS failing and changing").await;
+    let ways = ways(case.endpoint.address()).await;
+    moves(case, ways, endpoint_by_name, |now| now.calls("connect")).await;
 }
 
 /// The broker's host moves.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_broker_moves() {
-    let trial = begun("broker: DNS failing and changing").await;
-    let ways = ways(trial.stage.broker_address()).await;
-    moves(trial, ways, broker_by_name, |now| now.sessions("connect_failed")).await;
+    let case = begun("broker: DNS failing and changing").await;
+    let ways = ways(case.stage.broker_address()).await;
+    moves(case, ways, broker_by_name, |now| now.sessions("connect_failed")).await;
 }
 
-async fn begun(fault: &'static str) -> Trial {
+async fn begun(fault: &'static str) -> Case {
     Plan::new(Area::Network, fault).jobs(sized(300, 5_000)).begin().await
 }
 
 /// A host moves in the midst of the work: its address refuses, its name is not known, then not answered
 /// for, and then it is another address. `failures` counts the tries in vain.
 async fn moves(
-    mut trial: Trial,
+    mut case: Case,
     [mut first, mut second]: [Relay; 2],
-    by_name: fn(&mut Trial, u16, &Resolver),
+    by_name: fn(&mut Case, u16, &Resolver),
     failures: fn(&Scrape) -> usize,
 ) {
     let resolver = Resolver::new(NAME, Name::Is(BEFORE));
-    by_name(&mut trial, first.address().port(), &resolver);
-    trial.hold_at(0.3);
-    trial.publish_all().await;
-    let worker = trial.ready().await;
-    trial.until_held_at(0.3).await;
+    by_name(&mut case, first.address().port(), &resolver);
+    case.hold_at(0.3);
+    case.publish_all().await;
+    let worker = case.ready().await;
+    case.until_held_at(0.3).await;
     let fails = async |what| {
         let before = failures(&worker.metrics().await);
         resolver.now(what);
@@ -97,13 +97,13 @@ async fn moves(
     fails(Name::Unknown).await;
     fails(Name::Failing).await;
     fails(Name::Hanging).await;
-    trial.law.release();
+    case.script.release();
     second.reopen().await;
     resolver.now(Name::Is(AFTER));
     worker.until_ready().await;
     let evidence = moved(&resolver, &worker).await;
-    let bound = trial.in_hand_at(1);
-    trial.close([worker], evidence, bound).await;
+    let bound = case.in_flight_at(1);
+    case.close([worker], evidence, bound).await;
     assert!(second.carried().octets() > 0, "nothing went to the new address");
 }
 

@@ -15,32 +15,32 @@ async fn reset_in_the_middle_of_a_frame() {
         (Way::ToTarget, Frame::Body),
     ];
     let (jobs, rounds) = sized((900, 2), (20_000, 20));
-    let mut trial = Plan::new(Area::Network, "broker: reset in mid-frame").jobs(jobs).begin().await;
-    let relay = Relay::open(trial.stage.broker_address()).await;
-    broker_by(&mut trial, &relay);
+    let mut case = Plan::new(Area::Network, "broker: reset in mid-frame").jobs(jobs).begin().await;
+    let relay = Relay::open(case.stage.broker_address()).await;
+    broker_by(&mut case, &relay);
     // As long as it may be: a publisher that noticed each loss by this alone would hang.
-    trial.launch = trial.launch.set("broker.confirm_timeout", "60s");
+    case.launch = case.launch.set("broker.confirm_timeout", "60s");
     let times = rounds * FRAMES.len();
-    let share = trial.part(1.0) / (times + 1);
-    trial.law.hold_after(share);
-    trial.publish_all().await;
-    let worker = trial.ready().await;
+    let share = case.part(1.0) / (times + 1);
+    case.script.hold_after(share);
+    case.publish_all().await;
+    let worker = case.ready().await;
     let mut cut = 0;
     for (way, frame) in FRAMES.iter().cycle().take(times) {
         // Each in its own share of the work, or there may be nothing left to tear.
-        trial.endpoint.until_count(share * (cut + 1) + trial.calls_at_a_time()).await;
+        case.endpoint.until_count(share * (cut + 1) + case.calls_at_a_time()).await;
         relay.tear(*way, *frame);
-        trial.law.hold_after(share * (cut + 2));
+        case.script.hold_after(share * (cut + 2));
         let torn = relay.torn().await;
         assert!((8..torn.length).contains(&torn.passed), "not in its middle: {torn:?}");
         cut += 1;
     }
-    trial.law.release();
+    case.script.release();
     let evidence = Evidence::of(cut, "frames of deliveries, acks and dead letters cut in two")
         .and(worker.metrics().await.sessions("connection_lost"), "sessions lost");
     // Each cut ends the connection of one lane at most.
-    let bound = trial.in_hand_of(times);
-    trial.close([worker], evidence, bound).await;
+    let bound = case.in_flight_of(times);
+    case.close([worker], evidence, bound).await;
 }
 
 /// All connections to the endpoint at once, again and again, each time while answers are on their way.
@@ -48,23 +48,23 @@ async fn reset_in_the_middle_of_a_frame() {
 async fn calls_are_reset_under_way() {
     let (jobs, times) = sized((400, 4), (10_000, 60));
     let share = jobs / (times + 1);
-    let mut trial =
+    let mut case =
         Plan::new(Area::Network, "endpoint: all connections reset").jobs(jobs).begin().await;
-    let relay = Relay::open(trial.endpoint.address()).await;
-    endpoint_by(&mut trial, &relay);
-    trial.law.hold_after(share);
-    trial.publish_all().await;
-    let worker = trial.ready().await;
+    let relay = Relay::open(case.endpoint.address()).await;
+    endpoint_by(&mut case, &relay);
+    case.script.hold_after(share);
+    case.publish_all().await;
+    let worker = case.ready().await;
     for _ in 0..times {
         // From here on a call is under way, until the next share is let through.
-        trial.law.until_held().await;
+        case.script.until_held().await;
         let before = worker.metrics().await.calls("reset");
         relay.reset();
         worker.until_metrics("a broken call", |now| now.calls("reset") > before).await;
-        trial.law.hold_after_another(share);
+        case.script.hold_after_another(share);
     }
-    trial.law.release();
+    case.script.release();
     let broken = worker.metrics().await.calls("reset");
-    let bound = trial.in_hand_at(times);
-    trial.close([worker], Evidence::of(broken, "calls that came to `reset`"), bound).await;
+    let bound = case.in_flight_at(times);
+    case.close([worker], Evidence::of(broken, "calls that came to `reset`"), bound).await;
 }

@@ -1,7 +1,7 @@
 //! One token, again and again.
 
 use crate::{
-    chaos::{Area, Ending, Evidence, Plan, plan::lawful, sized},
+    chaos::{Area, Ending, Evidence, Plan, plan::without_fault, sized},
     harness::{BULK, INTERACTIVE, Message, Stage, token},
 };
 
@@ -14,20 +14,20 @@ async fn identical_tokens() {
     let (jobs, fault) =
         sized((3_000, "3,000 identical tokens"), (1_000_000, "a million identical tokens"));
     let plan = Plan::new(Area::Producer, fault).prefetch(512);
-    let mut trial = plan.begin_on(Stage::new().await, lawful).await;
-    let token = (0..jobs).map(token).find(|token| !trial.law.condemns(token)).unwrap();
+    let mut case = plan.begin_on(Stage::new().await, without_fault).await;
+    let token = (0..jobs).map(token).find(|token| !case.script.always_rejects(token)).unwrap();
     for first in (0..jobs).step_by(AT_A_TIME) {
-        let lane = if trial.chance.bool() { INTERACTIVE } else { BULK };
+        let lane = if case.chance.bool() { INTERACTIVE } else { BULK };
         let messages: Vec<Message> = (first..jobs.min(first + AT_A_TIME))
-            .map(|_| trial.enter(Message::job(&token), &token, Ending::Revoked))
+            .map(|_| case.enter(Message::job(&token), &token, Ending::Revoked))
             .collect();
-        trial.stage.amqp.publish_all(lane, messages).await;
+        case.stage.amqp.publish_all(lane, messages).await;
     }
     // However long it takes to work them off.
-    trial.launch = trial.launch.set("duplicates.remember", "1d");
-    let worker = trial.ready().await;
+    case.launch = case.launch.set("duplicates.remember", "1d");
+    let worker = case.ready().await;
     let metrics = worker.until_processed("duplicate", jobs - 1).await;
-    assert_eq!(trial.endpoint.count(), 1, "a token was called for twice");
+    assert_eq!(case.endpoint.count(), 1, "a token was called for twice");
     let evidence = Evidence::of(metrics.processed("duplicate"), "duplicates of one call");
-    trial.close([worker], evidence, 0).await;
+    case.close([worker], evidence, 0).await;
 }

@@ -1,6 +1,6 @@
 //! Bodies that are no job.
 
-use super::{Fate, Nuisance, nuisance::plain};
+use super::{Class, Nuisance, nuisance::plain};
 use crate::{chaos::sized, harness::Message};
 
 /// Bytes of the largest body here.
@@ -11,7 +11,7 @@ const DEEP: usize = 100_000;
 const DEEPEST_PARSED: usize = 30_000;
 
 const fn invalid(fault: &'static str, message: fn(&str) -> Message) -> Nuisance {
-    Nuisance { fault, token: plain, message, fate: Fate::Invalid }
+    Nuisance { fault, token: plain, message, class: Class::Invalid }
 }
 
 /// An object with the token and this beside it.
@@ -48,6 +48,6 @@ pub const MALFORMED: [Nuisance; 8] = [
 #[ignore = "long: part of make chaos"]
 async fn bodies() {
     for nuisance in MALFORMED {
-        nuisance.comes(sized(10, 50)).await;
+        nuisance.run(sized(10, 50)).await;
     }
 }

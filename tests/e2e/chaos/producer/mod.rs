@@ -1,5 +1,5 @@
-//! Producers send what they should not: each message ends as the job that it is, or says why it is none,
-//! and the good jobs around it go on.
+//! Producers send unusual or malformed messages. Each ends as the job that it is, or as a dead letter with
+//! the reason. The ordinary jobs around it are not affected.
 
 mod identical;
 mod malformed;
@@ -8,4 +8,4 @@ mod steering;
 mod together;
 mod tokens;
 
-pub use nuisance::{Fate, Nuisance};
+pub use nuisance::{Class, Nuisance};

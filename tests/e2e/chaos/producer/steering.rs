@@ -1,4 +1,4 @@
-//! Properties, headers and fields that would steer the worker if it let itself be steered.
+//! Properties, headers and fields that try to steer the worker.
 
 use std::sync::{
     Arc,
@@ -7,13 +7,13 @@ use std::sync::{
 
 use lapin::types::{AMQPValue, FieldTable};
 
-use super::{Fate, Nuisance, nuisance::plain};
+use super::{Class, Nuisance, nuisance::plain};
 use crate::{
     chaos::{Area, Plan, sized},
     harness::{Endpoint, Message, Stage, canary, message::text},
 };
 
-/// A queue that nobody may be led to.
+/// A queue that must stay empty.
 const TRAP: &str = "trap";
 /// Headers of one message: as many as fit into the broker's frame.
 const MANY: usize = 10_000;
@@ -21,10 +21,10 @@ const MANY: usize = 10_000;
 const SMUGGLED: &str = "x-smuggled";
 
 const fn job(fault: &'static str, message: fn(&str) -> Message) -> Nuisance {
-    Nuisance { fault, token: plain, message, fate: Fate::Job }
+    Nuisance { fault, token: plain, message, class: Class::Job }
 }
 
-/// A past that would exhaust the job, excuse its rejection, or name its reason.
+/// A history that would exhaust the job, excuse its rejection, or name its reason.
 pub const SPOOFED: Nuisance = job("spoofed `x-revoker-*` headers", |token| {
     Message::job(token)
         .header("x-revoker-attempts", AMQPValue::LongLongInt(i64::MAX))
@@ -72,39 +72,39 @@ pub const ADDRESSES: Nuisance = job("a URL and a `reply_to`", |token| {
 
 pub const STEERING: [Nuisance; 4] = [SPOOFED, MANY_HEADERS, FORGED_TRACES, ADDRESSES];
 
-/// One row for each. No request holds what a trace smuggled, nobody is called but the endpoint, and the
-/// trap stays empty.
+/// One row for each. No request holds a smuggled header, only the endpoint is called, and the trap queue
+/// stays empty.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "long: part of make chaos"]
-async fn nobody_is_steered() {
+async fn content_steers_nothing() {
     for nuisance in STEERING {
         let smuggled = Arc::new(AtomicUsize::new(0));
         let (count, times) = (smuggled.clone(), sized(20, 200));
         let plan = Plan::new(Area::Producer, nuisance.fault).jobs(sized(100, 3_000));
-        let mut trial = plan
-            .begin_on(Stage::new().await, async move |law| {
+        let mut case = plan
+            .begin_on(Stage::new().await, async move |script| {
                 Endpoint::start(move |call| {
                     let head = call.request.head.to_ascii_lowercase();
                     count.fetch_add(head.contains(SMUGGLED).into(), Ordering::SeqCst);
-                    law.answer(call)
+                    script.answer(call)
                 })
                 .await
             })
             .await;
-        trial.stage.amqp.declare(TRAP, FieldTable::default()).await;
-        let good = trial.part(1.0);
-        nuisance.mix_in(&mut trial, 0, times, good).await;
-        trial.publish_all().await;
-        let worker = trial.ready().await;
-        let all = trial.part(1.0) + times;
+        case.stage.amqp.declare(TRAP, FieldTable::default()).await;
+        let good = case.part(1.0);
+        nuisance.mix_in(&mut case, 0, times, good).await;
+        case.publish_all().await;
+        let worker = case.ready().await;
+        let all = case.part(1.0) + times;
         worker
             .until_metrics("every job to end", |metrics| {
                 metrics.sum("revocations_processed_total") == all
             })
             .await;
-        assert_eq!(trial.stage.amqp.depth(TRAP).await.unwrap().ready, 0, "{}", nuisance.fault);
-        let evidence = nuisance.fired(&trial, 0, times);
-        trial.close([worker], evidence, 0).await;
+        assert_eq!(case.stage.amqp.depth(TRAP).await.unwrap().ready, 0, "{}", nuisance.fault);
+        let evidence = nuisance.fired(&case, 0, times);
+        case.close([worker], evidence, 0).await;
         assert_eq!(smuggled.load(Ordering::SeqCst), 0, "{}", nuisance.fault);
     }
 }

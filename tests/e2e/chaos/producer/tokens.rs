@@ -1,6 +1,6 @@
 //! Tokens that are valid and look as if they were not.
 
-use super::{Fate, Nuisance};
+use super::{Class, Nuisance};
 use crate::harness::Message;
 
 /// What would end a line, a string or a header, drive a terminal, or vanish when trimmed.
@@ -11,11 +11,11 @@ pub const CONTROL_CHARACTERS: Nuisance = Nuisance {
     fault: "control characters in tokens",
     token: |token| format!("{CONTROLS}{token}{CONTROLS}"),
     message: Message::job,
-    fate: Fate::Job,
+    class: Class::Job,
 };
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "long: part of make chaos"]
 async fn control_characters() {
-    CONTROL_CHARACTERS.comes(crate::chaos::sized(20, 500)).await;
+    CONTROL_CHARACTERS.run(crate::chaos::sized(20, 500)).await;
 }

@@ -3,7 +3,7 @@
 use std::{fs, path::Path, time::SystemTime};
 
 use crate::{
-    chaos::{Area, Evidence, Plan, Trial},
+    chaos::{Area, Case, Evidence, Plan},
     harness::{Worker, eventually},
 };
 
@@ -27,19 +27,19 @@ fn step(file: &Path, to: &str) {
 /// Steps while a third of the jobs is under way, and waits until the worker says that it has revoked
 /// something at an hour that fulfils `condition`, in seconds ahead of ours.
 async fn revoked_after(
-    trial: &mut Trial,
+    case: &mut Case,
     worker: &Worker,
     file: &Path,
     to: &str,
     what: &str,
     condition: impl Fn(i64) -> bool,
 ) {
-    trial.publish(trial.part(1.0 / 3.0) - LATE).await;
+    case.publish(case.part(1.0 / 3.0) - LATE).await;
     step(file, to);
-    // What was in hand at the step may end last, and tell an hour from before it. So the last word is left
-    // to jobs that come when all others are over.
-    trial.until_settled(&[worker]).await;
-    trial.publish(LATE).await;
+    // A job in flight at the step may end last, with a time from before it. So some jobs are published after
+    // all others have ended.
+    case.until_settled(&[worker]).await;
+    case.publish(LATE).await;
     eventually(what, async || {
         let metrics = worker.metrics().await;
         let at = metrics.value("last_revoked_timestamp_seconds");
@@ -60,24 +60,24 @@ async fn clock_stepped_by_an_hour() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("clock");
     step(&file, "+0");
-    let mut trial = Plan::new(Area::Worker, "clock stepped by an hour").begin().await;
-    trial.launch = trial
+    let mut case = Plan::new(Area::Worker, "clock stepped by an hour").begin().await;
+    case.launch = case
         .launch
         .environment("LD_PRELOAD", library)
         .environment("FAKETIME_TIMESTAMP_FILE", file.display())
         .environment("FAKETIME_NO_CACHE", 1)
         // What a step does: the clock that waits go by runs on.
         .environment("FAKETIME_DONT_FAKE_MONOTONIC", 1);
-    let worker = trial.ready().await;
+    let worker = case.ready().await;
     let ours = |ahead: i64| ahead.abs() < half;
-    revoked_after(&mut trial, &worker, &file, "+0", "a revocation in our hour", ours).await;
+    revoked_after(&mut case, &worker, &file, "+0", "a revocation in our hour", ours).await;
     let mut steps = 0;
     let hour = format!("+{HOUR}");
     let next = |ahead: i64| ahead > half;
-    revoked_after(&mut trial, &worker, &file, &hour, "a revocation an hour ahead", next).await;
+    revoked_after(&mut case, &worker, &file, &hour, "a revocation an hour ahead", next).await;
     steps += 1;
-    revoked_after(&mut trial, &worker, &file, "+0", "one in our hour again", ours).await;
+    revoked_after(&mut case, &worker, &file, "+0", "one in our hour again", ours).await;
     steps += 1;
-    trial.publish_all().await;
-    trial.close([worker], Evidence::of(steps, "steps seen by the worker"), 0).await;
+    case.publish_all().await;
+    case.close([worker], Evidence::of(steps, "steps seen by the worker"), 0).await;
 }

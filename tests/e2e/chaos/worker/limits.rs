@@ -31,52 +31,52 @@ async fn memory_limit_hit() {
     const HEAVY: usize = 8;
     const HEAVY_BYTES: usize = 4 * 1024 * 1024;
     const SIGABRT: i32 = 6;
-    let mut trial = Plan::new(Area::Worker, "memory limit hit").jobs(1_000).begin().await;
+    let mut case = Plan::new(Area::Worker, "memory limit hit").jobs(1_000).begin().await;
     // Otherwise the allocator has reserved space beforehand, and the limit is far away.
-    trial.launch = trial.launch.environment("MALLOC_ARENA_MAX", 1);
-    trial.publish_all().await;
-    let worker = trial.ready().await;
-    trial.until_called_for(0.2).await;
+    case.launch = case.launch.environment("MALLOC_ARENA_MAX", 1);
+    case.publish_all().await;
+    let worker = case.ready().await;
+    case.until_called_for(0.2).await;
     limit(&worker, "as", address_space(&worker) + HEAVY_BYTES / 4);
     for n in 0..HEAVY {
         let heavy = Message::new(vec![b'x'; HEAVY_BYTES]);
         let ending = Ending::Dead(&["invalid_job"]);
-        trial.publish_own(INTERACTIVE, heavy, &token(1_000 + n), ending).await;
+        case.publish_own(INTERACTIVE, heavy, &token(1_000 + n), ending).await;
     }
     let status = worker.exit().await;
     assert_eq!(status.signal(), Some(SIGABRT), "{status}: {}", worker.stderr());
     assert!(worker.stderr().contains("memory allocation"), "{}", worker.stderr());
     drop(worker);
-    let next = trial.ready().await;
-    let bound = trial.in_hand_at(1);
-    trial.close([next], Evidence::of(1, "abort for want of memory"), bound).await;
+    let next = case.ready().await;
+    let bound = case.in_flight_at(1);
+    case.close([next], Evidence::of(1, "abort for want of memory"), bound).await;
 }
 
 /// No more sockets than a quarter of the calls need: the rest fail before they are sent and are tried
 /// again, and the work goes on over those that there are.
 #[tokio::test(flavor = "multi_thread")]
 async fn descriptor_limit_hit() {
-    let mut trial = Plan::new(Area::Worker, "descriptor limit hit").begin().await;
+    let mut case = Plan::new(Area::Worker, "descriptor limit hit").begin().await;
     // Else /proc/PID/fd is closed to whoever runs this and is not root.
-    trial.launch = trial.launch.set("log.level", "debug").set("process.core_dumps", true);
-    trial.hold_at(0.0);
-    let worker = trial.ready().await;
+    case.launch = case.launch.set("log.level", "debug").set("process.core_dumps", true);
+    case.hold_at(0.0);
+    let worker = case.ready().await;
     // The connection for letters is made beside the other, and must have its socket as well.
     let ending = Ending::Dead(&["invalid_job"]);
-    trial.publish_own(INTERACTIVE, Message::new(""), &token(1_000), ending).await;
+    case.publish_own(INTERACTIVE, Message::new(""), &token(1_000), ending).await;
     let confirmed = |metrics: &Scrape| metrics.publishes("dead_letter", "confirmed");
     worker.until_metrics("a letter", |metrics| confirmed(metrics) > 0).await;
     let open = fs::read_dir(format!("/proc/{}/fd", worker.pid())).unwrap().count();
-    let limited = open + trial.calls_at_a_time() / 4;
+    let limited = open + case.calls_at_a_time() / 4;
     limit(&worker, "nofile", format!("{limited}:"));
-    trial.publish_all().await;
+    case.publish_all().await;
     // As many calls as it may make, and none of them is answered: there is no socket for the rest. Its
     // metrics would need one as well.
     worker.until_said("a call got no answer", 1).await;
-    trial.law.release();
-    trial.until_called_for(0.5).await;
+    case.script.release();
+    case.until_called_for(0.5).await;
     limit(&worker, "nofile", format!("{}:", limited + 100));
     let failed = |metrics: &Scrape| metrics.calls("connect");
     let failed = failed(&worker.until_metrics("failed calls", |now| failed(now) > 0).await);
-    trial.close([worker], Evidence::of(failed, "calls without a socket"), 0).await;
+    case.close([worker], Evidence::of(failed, "calls without a socket"), 0).await;
 }

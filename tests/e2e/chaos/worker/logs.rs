@@ -11,12 +11,12 @@ const PIPE: usize = 64 * 1024;
 #[tokio::test(flavor = "multi_thread")]
 async fn log_pipe_blocked() {
     let plan = Plan::new(Area::Worker, "log pipe blocked").jobs(sized(1_000, 5_000));
-    let mut trial = plan.begin().await;
-    trial.launch = trial.launch.set("log.level", "trace");
-    let worker = trial.ready().await;
+    let mut case = plan.begin().await;
+    case.launch = case.launch.set("log.level", "trace");
+    let worker = case.ready().await;
     worker.ignore_stderr();
-    trial.publish_all().await;
-    trial.until_settled(&[&worker]).await;
+    case.publish_all().await;
+    case.until_settled(&[&worker]).await;
     let read = worker.stderr().len();
     worker.hear_stderr();
     let late = crate::harness::eventually("the rest of the log", async || {
@@ -25,20 +25,20 @@ async fn log_pipe_blocked() {
     })
     .await;
     let evidence = Evidence::of(late / PIPE, "pipes full of log that waited");
-    trial.close([worker], evidence, 0).await;
+    case.close([worker], evidence, 0).await;
 }
 
 /// Every write of the log fails.
 #[tokio::test(flavor = "multi_thread")]
 async fn log_disk_full() {
     const FULL: &str = "/dev/full";
-    let mut trial = Plan::new(Area::Worker, "log disk full").begin().await;
-    trial.launch = trial.launch.set("log.level", "trace").after(&format!("exec 2>{FULL}"));
+    let mut case = Plan::new(Area::Worker, "log disk full").begin().await;
+    case.launch = case.launch.set("log.level", "trace").after(&format!("exec 2>{FULL}"));
     // Else /proc/PID/fd is closed to whoever runs this and is not root.
-    trial.launch = trial.launch.set("process.core_dumps", true);
-    trial.publish_all().await;
-    let worker = trial.ready().await;
+    case.launch = case.launch.set("process.core_dumps", true);
+    case.publish_all().await;
+    let worker = case.ready().await;
     let log = fs::read_link(format!("/proc/{}/fd/2", worker.pid())).unwrap();
     let full = usize::from(log.to_str() == Some(FULL));
-    trial.close([worker], Evidence::of(full, "log on a full disk from the start"), 0).await;
+    case.close([worker], Evidence::of(full, "log on a full disk from the start"), 0).await;
 }

@@ -1,7 +1,7 @@
 //! The worker's own code fails.
 
 use crate::{
-    chaos::{Area, Ending, Evidence, Plan, Trial},
+    chaos::{Area, Case, Ending, Evidence, Plan},
     harness::{
         DEAD, INTERACTIVE, Message, Worker, failing_clock::FailingClock, scrape::Scrape, token,
     },
@@ -10,59 +10,59 @@ use crate::{
 /// Whoever takes a delivery from the broker asks for the time of day once; then its job may.
 const BY_THE_SESSION: usize = 1;
 
-/// A worker with calls held open and nothing else in hand, whose clock fails after so many looks. Nobody
-/// else asks for the time of day: the answers wait, and there is no other job.
-async fn with_calls_held(fault: &'static str, after: usize) -> (Trial, Worker, FailingClock) {
+/// Starts a worker with held calls and no other job in flight. Its clock fails after so many readings; nothing
+/// else reads the time of day.
+async fn with_calls_held(fault: &'static str, after: usize) -> (Case, Worker, FailingClock) {
     let clock = FailingClock::new();
-    let mut trial = Plan::new(Area::Worker, fault).begin().await;
-    trial.launch = clock.steer(trial.launch, after);
-    trial.hold_at(0.5);
-    let worker = trial.ready().await;
-    let calling = trial.calls_at_a_time();
-    trial.publish(trial.part(0.5) + calling).await;
-    trial.until_held_at(0.5).await;
-    let answered = trial.part(0.5);
+    let mut case = Plan::new(Area::Worker, fault).begin().await;
+    case.launch = clock.steer(case.launch, after);
+    case.hold_at(0.5);
+    let worker = case.ready().await;
+    let calling = case.calls_at_a_time();
+    case.publish(case.part(0.5) + calling).await;
+    case.until_held_at(0.5).await;
+    let answered = case.part(0.5);
     let held = |now: &Scrape| now.sum("revocations_processed_total") == answered;
     worker.until_metrics("nothing to be done but the calls", held).await;
-    (trial, worker, clock)
+    (case, worker, clock)
 }
 
-/// What the log told of panics; then the rest of the work.
-async fn go_on(mut trial: Trial, worker: Worker, clock: FailingClock, bound: usize) {
+/// Counts the panics in the log, then finishes the work.
+async fn go_on(mut case: Case, worker: Worker, clock: FailingClock, bound: usize) {
     let panics = worker.until_said("a panic", 1).await.len();
     assert!(clock.has_failed(), "nobody asked for the time");
-    trial.law.release();
-    trial.publish_all().await;
-    trial.close([worker], Evidence::of(panics, "panics in the log"), bound).await;
+    case.script.release();
+    case.publish_all().await;
+    case.close([worker], Evidence::of(panics, "panics in the log"), bound).await;
 }
 
-/// In one job: that job is dead, and nothing else is touched.
+/// In one job: that job becomes a dead letter, and no other is affected.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_in_one_job() {
     const REASON: &str = "internal_error";
-    let (mut trial, worker, clock) = with_calls_held("a panic in one job", BY_THE_SESSION).await;
-    let dead = trial.stage.amqp.depth(DEAD).await.map_or(0, |depth| depth.ready);
+    let (mut case, worker, clock) = with_calls_held("a panic in one job", BY_THE_SESSION).await;
+    let dead = case.stage.amqp.depth(DEAD).await.map_or(0, |depth| depth.ready);
     clock.fail();
     let victim = token(usize::MAX);
     // Far from its end; but a job whose token has one looks at the clock before its call.
     let job = serde_json::json!({ "refresh_token": victim, "expires_at": 4_000_000_000_u64 });
     let job = Message::new(job.to_string());
-    trial.publish_own(INTERACTIVE, job, &victim, Ending::Dead(&[REASON])).await;
+    case.publish_own(INTERACTIVE, job, &victim, Ending::Dead(&[REASON])).await;
     let one_more = |depth: crate::harness::amqp::Depth| depth.ready == dead + 1;
-    trial.stage.amqp.until_depth(DEAD, "get the job", one_more).await;
-    go_on(trial, worker, clock, 0).await;
+    case.stage.amqp.until_depth(DEAD, "get the job", one_more).await;
+    go_on(case, worker, clock, 0).await;
 }
 
-/// In the session with the broker: it is rebuilt, and what was in hand comes again.
+/// In the session with the broker: the session is rebuilt, and the jobs in flight are redelivered.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_in_the_session() {
-    let (mut trial, worker, clock) = with_calls_held("a panic in the session", 0).await;
+    let (mut case, worker, clock) = with_calls_held("a panic in the session", 0).await;
     clock.fail();
-    trial.publish(1).await;
+    case.publish(1).await;
     // Not by the metrics yet: whoever serves them asks for the time of day as well.
     worker.until_said("a panic", 1).await;
     let lost = "channel_closed";
     worker.until_metrics(lost, |metrics| metrics.sessions(lost) > 0).await;
-    let bound = trial.in_hand_of(1);
-    go_on(trial, worker, clock, bound).await;
+    let bound = case.in_flight_of(1);
+    go_on(case, worker, clock, bound).await;
 }

@@ -1,7 +1,7 @@
 //! Stopped for a while, or for good.
 
 use crate::{
-    chaos::{Area, Evidence, Plan, Trial, sized},
+    chaos::{Area, Case, Evidence, Plan, sized},
     harness::{BULK, INTERACTIVE, Worker},
 };
 
@@ -9,15 +9,14 @@ use crate::{
 /// tags of a session that is over.
 #[tokio::test(flavor = "multi_thread")]
 async fn sigstop_past_two_heartbeats() {
-    let mut trial =
-        Plan::new(Area::Worker, "SIGSTOP past two heartbeats").jobs(1_000).begin().await;
-    trial.launch = trial.launch.set("broker.heartbeat", "1s");
-    trial.publish_all().await;
-    let worker = trial.ready().await;
-    trial.until_called_for(0.3).await;
+    let mut case = Plan::new(Area::Worker, "SIGSTOP past two heartbeats").jobs(1_000).begin().await;
+    case.launch = case.launch.set("broker.heartbeat", "1s");
+    case.publish_all().await;
+    let worker = case.ready().await;
+    case.until_called_for(0.3).await;
     worker.signal("STOP");
     for queue in [INTERACTIVE, BULK] {
-        trial.stage.amqp.after_consumers(queue).await;
+        case.stage.amqp.after_consumers(queue).await;
     }
     worker.signal("CONT");
     let metrics = worker
@@ -27,70 +26,70 @@ async fn sigstop_past_two_heartbeats() {
         .await;
     let lost = metrics.sessions("connection_lost");
     // On a busy machine a second of silence may come again by itself, so the bound is set at the end.
-    trial.until_settled(&[&worker]).await;
+    case.until_settled(&[&worker]).await;
     let sessions = worker.metrics().await.sessions("connection_lost");
-    let bound = trial.in_hand_of(sessions);
-    trial.close([worker], Evidence::of(lost, "sessions ended by connection_lost"), bound).await;
+    let bound = case.in_flight_of(sessions);
+    case.close([worker], Evidence::of(lost, "sessions ended by connection_lost"), bound).await;
 }
 
 /// A worker with all its calls held open, which was told to stop.
-async fn with_slow_calls(fault: &'static str) -> (Trial, Worker) {
-    let mut trial = Plan::new(Area::Worker, fault).begin().await;
-    trial.hold_at(0.3);
-    trial.launch = trial.launch.set("shutdown.grace", "10m");
-    trial.publish_all().await;
-    let worker = trial.ready().await;
-    trial.until_held_at(0.3).await;
+async fn with_slow_calls(fault: &'static str) -> (Case, Worker) {
+    let mut case = Plan::new(Area::Worker, fault).begin().await;
+    case.hold_at(0.3);
+    case.launch = case.launch.set("shutdown.grace", "10m");
+    case.publish_all().await;
+    let worker = case.ready().await;
+    case.until_held_at(0.3).await;
     worker.signal("TERM");
     // What only waits is handed back before the calls end.
-    trial.until_waiting(trial.part(1.0) - trial.endpoint.count()).await;
+    case.until_waiting(case.part(1.0) - case.endpoint.count()).await;
     assert!(worker.exited().is_none(), "it did not wait for its calls");
-    (trial, worker)
+    (case, worker)
 }
 
-/// The calls in hand end in their own time.
+/// The calls in flight end in their own time.
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_with_slow_calls() {
-    let (mut trial, worker) = with_slow_calls("SIGTERM with slow calls").await;
-    let calls = trial.calls_at_a_time();
-    trial.law.release();
+    let (mut case, worker) = with_slow_calls("SIGTERM with slow calls").await;
+    let calls = case.calls_at_a_time();
+    case.script.release();
     let status = worker.exit().await;
     assert_eq!(status.code(), Some(0), "{}", worker.stderr());
-    let next = trial.ready().await;
-    let bound = trial.calls_at_a_time();
-    trial.close([next], Evidence::of(calls, "calls open at the signal"), bound).await;
+    let next = case.ready().await;
+    let bound = case.calls_at_a_time();
+    case.close([next], Evidence::of(calls, "calls open at the signal"), bound).await;
 }
 
 /// The second signal does not wait for them.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_sigterms() {
-    let (mut trial, worker) = with_slow_calls("two SIGTERMs").await;
-    let calls = trial.calls_at_a_time();
+    let (mut case, worker) = with_slow_calls("two SIGTERMs").await;
+    let calls = case.calls_at_a_time();
     worker.signal("TERM");
     worker.exit().await;
-    trial.law.release();
-    let next = trial.ready().await;
-    let bound = trial.calls_at_a_time();
-    trial.close([next], Evidence::of(calls, "calls cut off by the second signal"), bound).await;
+    case.script.release();
+    let next = case.ready().await;
+    let bound = case.calls_at_a_time();
+    case.close([next], Evidence::of(calls, "calls cut off by the second signal"), bound).await;
 }
 
 /// Three workers, each replaced in turn while the others go on.
 #[tokio::test(flavor = "multi_thread")]
 async fn rolling_restart_of_three() {
     let plan = Plan::new(Area::Worker, "rolling restart of three").jobs(sized(1_500, 5_000));
-    let mut trial = plan.begin().await;
-    trial.publish_all().await;
+    let mut case = plan.begin().await;
+    case.publish_all().await;
     let mut workers = Vec::new();
     for _ in 0..3 {
-        workers.push(trial.ready().await);
+        workers.push(case.ready().await);
     }
     let mut restarts = 0;
     for share in [0.2, 0.4, 0.6] {
-        trial.until_called_for(share).await;
+        case.until_called_for(share).await;
         workers.remove(0).stop().await;
-        workers.push(trial.ready().await);
+        workers.push(case.ready().await);
         restarts += 1;
     }
-    let bound = restarts * trial.calls_at_a_time();
-    trial.close(workers, Evidence::of(restarts, "workers replaced"), bound).await;
+    let bound = restarts * case.calls_at_a_time();
+    case.close(workers, Evidence::of(restarts, "workers replaced"), bound).await;
 }

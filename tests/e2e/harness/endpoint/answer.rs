@@ -1,4 +1,4 @@
-//! What the scripted endpoint can do with a call.
+//! The answers of the scripted endpoint.
 
 use std::{io::Write as _, sync::LazyLock, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What the endpoint saw, and when. Tests fire their faults by it and hold the queues against it.
+//! The calls that the endpoint got, with their times. Tests trigger faults by it and compare the queues with it.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -88,7 +88,7 @@ impl Ledger {
         let fulfilled = async {
             loop {
                 let mut changed = pin!(self.changed.notified());
-                // Before the look: a call that arrives between the look and the wait must not be missed.
+                // Before the check: a call that arrives between the check and the wait must not be missed.
                 changed.as_mut().enable();
                 if condition(&self.lock()) {
                     return;

@@ -1,4 +1,4 @@
-//! Which connections of a relay stand still, by what they said first.
+//! The connections that a relay holds, chosen by their first bytes.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -1,4 +1,4 @@
-//! What a bad line does to everything that runs over it.
+//! The effects of a slow or lossy line on its data.
 
 use std::{
     io,

@@ -1,0 +1,147 @@
+//! The commands after a leak: `enqueue` and `sweep` of a large file.
+
+use std::{
+    fs::File,
+    io::{BufWriter, Write as _},
+    path::Path,
+    time::Duration,
+};
+
+use revoker::mock_endpoint::Script;
+
+use super::{
+    Fallible,
+    command::{self, Taken},
+    figures::number,
+    scene::{Scene, Stage},
+    table::{Table, met},
+};
+
+/// Lines of the large files.
+const LINES: u32 = 1_000_000;
+
+/// Calls that the bare client and the sweep are compared by, alternately.
+const COMPARED: u32 = 100_000;
+
+/// Calls at a time, of both.
+const AT_A_TIME: u32 = 256;
+
+/// The bytes of a file that is one hole: a line that never ends.
+const HOLE_BYTES: u64 = 1 << 30;
+
+/// The exit code of a file that is none of jobs.
+const REFUSED: i32 = 2;
+
+/// The aims: jobs per second into the queue, and the share of the bare client's calls.
+const AIM_ENQUEUED: f64 = 20_000.0;
+const AIM_OF_CLIENT: f64 = 0.90;
+
+/// One measured command.
+struct Row(&'static str, u32, Taken);
+
+/// Measures each command, and reports.
+///
+/// # Errors
+///
+/// The measurement fails.
+pub async fn measure(stage: &Stage) -> Fallible<String> {
+    let folder = tempfile::tempdir()?;
+    let (many, hole) = (folder.path().join("many.ndjson"), folder.path().join("hole.txt"));
+    let lines = stage.options.scaled(LINES);
+    write(&many, "many", lines)?;
+    File::create(&hole)?.set_len(HOLE_BYTES)?;
+
+    let scene = stage.set(Script::default()).await?;
+    let enqueue = run(stage, &scene, &["enqueue"], &many, 0).await?;
+    let refused = run(stage, &scene, &["enqueue"], &hole, REFUSED).await?;
+    let (share, compared) = compare(stage, &scene, folder.path()).await?;
+    let sweep = run(stage, &scene, &["sweep", "--concurrency", "256"], &many, 0).await?;
+    scene.clear().await?;
+
+    let into_queue = f64::from(lines) / enqueue.time.as_secs_f64();
+    let rows = [
+        Row("enqueue", lines, enqueue),
+        Row("enqueue of 1 GiB without a line's end", 0, refused),
+        Row("sweep", stage.options.scaled(COMPARED), compared),
+        Row("sweep of a long file", lines, sweep),
+    ];
+    Ok(report(&rows, into_queue, share))
+}
+
+async fn run(
+    stage: &Stage,
+    scene: &Scene,
+    arguments: &[&str],
+    file: &Path,
+    code: i32,
+) -> Fallible<Taken> {
+    let name = file.display().to_string();
+    let arguments: Vec<&str> = arguments.iter().copied().chain([name.as_str()]).collect();
+    let taken = command::run(&stage.options.worker, &arguments, &stage.settings(scene)).await?;
+    eprintln!("files, {}: {:.1} s", arguments.join(" "), taken.time.as_secs_f64());
+    if taken.code == Some(code) {
+        Ok(taken)
+    } else {
+        Err(format!("{} ended with {:?}, not {code}", arguments.join(" "), taken.code).into())
+    }
+}
+
+/// The bare client and the sweep alternately: the best of each, for both want the same two cores.
+async fn compare(stage: &Stage, scene: &Scene, folder: &Path) -> Fallible<(f64, Taken)> {
+    let calls = stage.options.scaled(COMPARED);
+    let mut bare = Duration::MAX;
+    let mut best: Option<Taken> = None;
+    for repetition in 0..stage.options.repetitions {
+        bare = bare.min(bare_client(scene, calls).await?);
+        let file = folder.join(format!("compared-{repetition}.ndjson"));
+        write(&file, &format!("compared-{repetition}"), calls)?;
+        let taken = run(stage, scene, &["sweep", "--concurrency", "256"], &file, 0).await?;
+        if best.is_none_or(|best| taken.time < best.time) {
+            best = Some(taken);
+        }
+    }
+    let best = best.ok_or("nothing was measured")?;
+    Ok((bare.as_secs_f64() / best.time.as_secs_f64(), best))
+}
+
+/// How long the bare HTTP client takes for so many calls.
+async fn bare_client(scene: &Scene, calls: u32) -> Fallible<Duration> {
+    let arguments = [scene.url(), calls.to_string(), AT_A_TIME.to_string()];
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let taken = command::run(&command::sibling("bare-client")?, &arguments, &[]).await?;
+    if taken.code == Some(0) { Ok(taken.time) } else { Err("the bare client fails".into()) }
+}
+
+fn write(path: &Path, name: &str, lines: u32) -> Fallible<()> {
+    let mut file = BufWriter::new(File::create(path)?);
+    for number in 0..lines {
+        writeln!(file, "{{\"refresh_token\":\"{name}-{number}\"}}")?;
+    }
+    Ok(file.flush()?)
+}
+
+fn report(rows: &[Row], into_queue: f64, share: f64) -> String {
+    let heads = ["command", "lines", "s", "lines/s", "CPU s per 10,000 lines", "peak RSS, MiB"];
+    let mut table = Table::new(heads);
+    for Row(name, lines, taken) in rows {
+        let (seconds, count) = (taken.time.as_secs_f64(), f64::from(*lines));
+        let per_line = |text: String| if *lines == 0 { "refused".to_owned() } else { text };
+        table.row([
+            (*name).to_owned(),
+            lines.to_string(),
+            format!("{seconds:.1}"),
+            per_line(format!("{:.0}", count / seconds)),
+            per_line(format!("{:.2}", taken.usage.cpu.as_secs_f64() / count * 10_000.0)),
+            format!("{:.0}", number(taken.usage.peak_rss) / 1024.0),
+        ]);
+    }
+    format!(
+        "### A file of tokens\n\n{table}\nEnqueued: {into_queue:.0} jobs/s confirmed (aim: at least \
+         {AIM_ENQUEUED:.0}, {}). A sweep makes {:.1} % of the bare HTTP client's calls per second (aim: at \
+         least {:.0} %, {}).\n",
+        met(into_queue >= AIM_ENQUEUED),
+        share * 100.0,
+        AIM_OF_CLIENT * 100.0,
+        met(share >= AIM_OF_CLIENT),
+    )
+}

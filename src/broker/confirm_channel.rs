@@ -1,0 +1,129 @@
+//! A channel in confirm mode, and a publishing connection with one such channel.
+
+use std::sync::Arc;
+
+use lapin::{Channel, options::ConfirmSelectOptions};
+use thiserror::Error;
+
+use super::{
+    cause::fault,
+    connect::{Connector, Purpose, Unreachable},
+    connection::{CLOSE_TIMEOUT, Connection, REPLY_SUCCESS},
+    queues::Queues,
+    settings::BrokerSettings,
+    topology::{self, TopologyError},
+};
+
+/// Why nothing can be published.
+#[derive(Debug, Error)]
+pub enum PrepareError {
+    /// No broker could be reached.
+    #[error(transparent)]
+    Unreachable(#[from] Unreachable),
+    /// A queue is not as it must be.
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
+}
+
+/// A channel in confirm mode, and its connection.
+#[derive(Debug)]
+pub(super) struct ConfirmChannel {
+    pub(super) connection: Arc<Connection>,
+    pub(super) channel: Channel,
+}
+
+impl ConfirmChannel {
+    /// Opens a channel. Fails with what the broker or the network said.
+    pub(super) async fn open(
+        connection: Arc<Connection>,
+        settings: &BrokerSettings,
+    ) -> Result<Self, String> {
+        let opened = async {
+            let channel = connection.create_channel().await?;
+            channel.confirm_select(ConfirmSelectOptions::default()).await?;
+            Ok(channel)
+        };
+        let opened = connection.answer(settings.connect_timeout, opened).await;
+        match opened.map_err(|silent| silent.to_string())? {
+            Ok(channel) => Ok(Self { connection, channel }),
+            Err(error) => Err(fault(&error)),
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.connection.status().connected() && self.channel.status().connected()
+    }
+
+    /// The largest frame of the connection, in bytes.
+    pub(super) fn frame_max(&self) -> u32 {
+        self.connection.configuration().frame_max()
+    }
+
+    /// Closes a channel that failed or was refused. A full quorum queue keeps refusing such a channel even after the
+    /// queue's limit is removed. If the broker does not answer, the connection is closed.
+    pub(super) async fn close(self, settings: &BrokerSettings) {
+        let Self { connection, channel } = self;
+        if !channel.status().connected() {
+            return;
+        }
+        let limit = settings.connect_timeout;
+        let closing = channel.close(REPLY_SUCCESS, "refused".into());
+        if connection.answer(limit, closing).await.is_err() {
+            connection.close_within(limit).await;
+        }
+    }
+}
+
+/// A publishing connection with one channel, made when it is needed.
+pub(super) struct DedicatedChannel {
+    connector: Connector,
+    settings: Arc<BrokerSettings>,
+    idle: Option<ConfirmChannel>,
+}
+
+impl DedicatedChannel {
+    /// One that is not connected yet.
+    pub(super) fn new(settings: &Arc<BrokerSettings>) -> Self {
+        let connector = Connector::new(Arc::clone(settings));
+        Self { connector, settings: Arc::clone(settings), idle: None }
+    }
+
+    /// Takes the idle channel if it is open, or connects. The caller puts it back unless it failed.
+    pub(super) async fn take(&mut self) -> Result<ConfirmChannel, Unreachable> {
+        if let Some(channel) = self.idle.take()
+            && channel.is_open()
+        {
+            return Ok(channel);
+        }
+        let connection = Box::pin(self.connector.connect(Purpose::Publish)).await?;
+        ConfirmChannel::open(Arc::new(connection), &self.settings)
+            .await
+            .map_err(|fault| Unreachable { host: "the broker".to_owned(), fault })
+    }
+
+    /// Keeps a channel for the next batch.
+    pub(super) fn put_back(&mut self, channel: ConfirmChannel) {
+        self.idle = Some(channel);
+    }
+
+    /// Connects, and declares the queues or checks that they exist.
+    pub(super) async fn prepare(&mut self, queues: &Queues) -> Result<(), PrepareError> {
+        let channel = self.take().await?;
+        let declare = self.settings.declare;
+        topology::ensure_for_publishing(&channel.connection, queues, declare).await?;
+        self.put_back(channel);
+        Ok(())
+    }
+
+    /// Drops the idle channel. Its connection closes in the background.
+    pub(super) fn discard(&mut self) {
+        self.idle = None;
+    }
+
+    /// Closes the connection of the idle channel, and waits up to [`CLOSE_TIMEOUT`] for it.
+    pub(super) async fn close(&mut self) {
+        if let Some(channel) = self.idle.take() {
+            channel.connection.close_within(CLOSE_TIMEOUT).await;
+        }
+    }
+}

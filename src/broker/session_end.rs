@@ -1,0 +1,168 @@
+//! Why a session ended.
+
+use std::time::Duration;
+
+use lapin::types::ShortString;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{
+    advice::{Suspicion, suspicion},
+    cause::{CloseCause, GONE},
+    connect::NO_ANSWER,
+    connection::Connection,
+    connection_errors::{ConnectionErrors, is_aftermath},
+    topology::{self, TopologyError},
+    wait::NoAnswer,
+};
+use crate::metrics::SessionEndReason;
+
+/// The limit of asking whether a queue exists: the session is over, and the next one waits.
+const ASKED_FOR: Duration = Duration::from_secs(2);
+
+/// A queue that is being deleted is gone within this time.
+const SETTLES_WITHIN: Duration = Duration::from_millis(500);
+
+/// The interval of that question.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+
+/// What ended a session.
+#[derive(Debug)]
+pub(super) enum SessionBreak {
+    /// The worker stopped, and all settlements are sent.
+    Closed,
+    /// A consumer, an acker or a command got this error, or lapin announced it.
+    Failed(lapin::Error),
+    /// The deliveries ended, and the worker had not asked for it.
+    Cancelled,
+    /// The broker did not answer.
+    Silent(NoAnswer),
+    /// Jobs wait, and the broker delivers none.
+    Starving,
+    /// A delivery's tag was out of order: acks would hit other jobs.
+    OutOfOrder,
+    /// A task of the session panicked.
+    Panicked,
+}
+
+/// The end of a session, for the metric and the log.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct SessionEnd {
+    /// The metric's label.
+    pub(super) reason: SessionEndReason,
+    /// The cause, in the words of the broker or of the client library.
+    pub(super) cause: String,
+    /// Whether a message may be behind it.
+    pub(super) suspicion: Suspicion,
+}
+
+impl SessionEnd {
+    fn new(reason: SessionEndReason, cause: impl Into<String>) -> Self {
+        Self { reason, cause: cause.into(), suspicion: Suspicion::None }
+    }
+
+    /// Finds the cause.
+    pub(super) async fn of(
+        broken: SessionBreak,
+        errors: &mut ConnectionErrors,
+        lane_queue: &LaneQueue<'_>,
+    ) -> Self {
+        let LaneQueue { connection, queue, .. } = lane_queue;
+        let status = connection.status();
+        match broken {
+            SessionBreak::Closed => Self::new(SessionEndReason::Shutdown, "the worker stopped"),
+            SessionBreak::Failed(error) => {
+                Self::failed(&errors.cause_of(error, status).await, connection)
+            }
+            // The stream of deliveries ends without a reason.
+            SessionBreak::Cancelled if !status.connected() => Self::lost(errors, connection).await,
+            SessionBreak::Silent(NoAnswer::Gone) => Self::lost(errors, connection).await,
+            SessionBreak::Silent(NoAnswer::TooLong) => {
+                Self::new(SessionEndReason::ConnectionLost, NO_ANSWER)
+            }
+            SessionBreak::Cancelled => {
+                Self::new(SessionEndReason::ConsumerCancelled, lane_queue.why_cancelled().await)
+            }
+            SessionBreak::Starving => Self::new(
+                SessionEndReason::ConsumerCancelled,
+                format!("jobs wait in {queue}, and the broker delivers none"),
+            ),
+            SessionBreak::OutOfOrder => Self::new(
+                SessionEndReason::ChannelClosed,
+                "a delivery came with a tag out of order",
+            ),
+            SessionBreak::Panicked => {
+                Self::new(SessionEndReason::ChannelClosed, "a task of the session panicked")
+            }
+        }
+    }
+
+    fn failed(error: &lapin::Error, connection: &Connection) -> Self {
+        let unexplained = is_aftermath(error);
+        if unexplained && connection.status().connected() {
+            return Self::new(SessionEndReason::ChannelClosed, "the broker closed the channel");
+        }
+        let reason = if error.is_amqp_soft_error() {
+            SessionEndReason::ChannelClosed
+        } else {
+            SessionEndReason::ConnectionLost
+        };
+        // The stream knows more about its failure than lapin.
+        let by_stream = (unexplained || error.is_io_error()).then(|| connection.cause()).flatten();
+        let cause = by_stream.unwrap_or_else(|| CloseCause::of(error));
+        Self { reason, cause: cause.to_string(), suspicion: suspicion(error) }
+    }
+
+    async fn lost(errors: &mut ConnectionErrors, connection: &Connection) -> Self {
+        if let Some(error) = errors.behind(connection.status()).await {
+            return Self::failed(&error, connection);
+        }
+        let cause = connection.cause().unwrap_or_else(|| CloseCause::from_text(GONE));
+        Self::new(SessionEndReason::ConnectionLost, cause.to_string())
+    }
+}
+
+/// The queue of an ended session.
+#[derive(Debug)]
+pub(super) struct LaneQueue<'a> {
+    /// The connection, which may be gone.
+    pub(super) connection: &'a Connection,
+    /// The queue that was consumed.
+    pub(super) queue: &'a ShortString,
+    /// Whether the worker declares the queue.
+    pub(super) declare: bool,
+}
+
+impl LaneQueue<'_> {
+    /// Explains a cancelled consumer: the broker gives no reason, so the queue is checked.
+    async fn why_cancelled(&self) -> String {
+        let queue = self.queue;
+        match timeout(ASKED_FOR, self.presence()).await {
+            Ok(Err(TopologyError::Missing { .. })) if self.declare => {
+                format!("queue {queue} was deleted; it is declared again by itself")
+            }
+            Ok(Err(TopologyError::Missing { .. })) => {
+                format!("queue {queue} was deleted, and broker.declare is false")
+            }
+            Ok(Ok(_)) => format!(
+                "the broker cancelled the consumer of {queue}: the queue moved, or a delivery was held \
+                 for longer than the broker's consumer_timeout"
+            ),
+            Ok(Err(_)) | Err(_) => format!("the broker cancelled the consumer of {queue}"),
+        }
+    }
+
+    /// Asks whether the queue exists. RabbitMQ 4.3 cancels the consumers of a deleted queue before the queue is gone,
+    /// so an existing queue is asked about again for a while.
+    async fn presence(&self) -> Result<topology::Occupancy, TopologyError> {
+        let settled = Instant::now() + SETTLES_WITHIN;
+        loop {
+            let answer =
+                topology::occupancy(self.connection, self.queue, topology::ANSWER_LIMIT).await;
+            let missing = matches!(answer, Err(TopologyError::Missing { .. }));
+            if missing || Instant::now() >= settled || !self.connection.status().connected() {
+                return answer;
+            }
+            sleep(ASK_AGAIN).await;
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The frame of commands that change dead letters: select, apply an action, report.
+
+use serde::Serialize;
+
+use super::{
+    CommandContext,
+    error::DeadLettersError,
+    filter::FilterArgs,
+    progress::show_while,
+    reading::{notes, read_all},
+    reasons::{ReasonCounts, several},
+    report,
+};
+use crate::{
+    broker::{BatchAction, BatchRun, BrowseProgress, BrowseSummary, MessageIdentity, SelectedSet},
+    domain::StoredLetter,
+};
+
+// The options of every command that changes dead letters.
+#[derive(Debug, clap::Args)]
+pub(super) struct ChangeArgs {
+    #[command(flatten)]
+    pub(super) filter: FilterArgs,
+
+    /// Select at most N dead letters, the oldest first
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+
+    /// Print what would be done, and change nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+
+    /// Print the summary as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was selected: the first part of every summary.
+#[derive(Debug, Serialize)]
+pub(super) struct Change {
+    queue: String,
+    #[serde(flatten)]
+    browse: BrowseSummary,
+    dry_run: bool,
+    pub(super) selected: u64,
+    pub(super) reasons: ReasonCounts,
+    #[serde(skip)]
+    json: bool,
+}
+
+/// What a command says of its work.
+pub(super) struct ChangeReport<'a, T> {
+    /// The second part of the JSON.
+    pub(super) json: T,
+    /// What was done: "replayed".
+    pub(super) verb: &'a str,
+    /// The end of the first line.
+    pub(super) rest: String,
+    /// Lines to add.
+    pub(super) notes: String,
+}
+
+#[derive(Serialize)]
+struct ChangeJson<'a, T> {
+    #[serde(flatten)]
+    change: &'a Change,
+    #[serde(flatten)]
+    done: &'a T,
+}
+
+impl Change {
+    /// Reads the queue and selects the dead letters that match the options and `choose`.
+    pub(super) async fn select(
+        args: &ChangeArgs,
+        context: &mut CommandContext,
+        mut choose: impl FnMut(&StoredLetter) -> bool,
+    ) -> Result<(Self, SelectedSet<MessageIdentity>), DeadLettersError> {
+        let (mut identities, mut reasons) = (Vec::new(), ReasonCounts::default());
+        let now = context.now;
+        let browse = read_all(context, async |message| {
+            let letter = message.letter();
+            let has_room = args.limit.is_none_or(|limit| reasons.total() < limit);
+            if has_room && args.filter.matches(&letter, now) && choose(&letter) {
+                identities.push(message.identity());
+                reasons.add(letter.reason);
+            }
+            Ok(())
+        })
+        .await?;
+        let (queue, selected) = (context.queue.name().to_owned(), reasons.total());
+        let (dry_run, json) = (args.dry_run, args.json);
+        let change = Self { queue, browse, dry_run, selected, reasons, json };
+        Ok((change, SelectedSet::new(identities)))
+    }
+
+    /// Whether there is something to change.
+    pub(super) const fn is_due(&self) -> bool {
+        self.selected > 0 && !self.dry_run
+    }
+
+    /// Applies the action if there is something to change. `doing` is shown with the progress: "replaying".
+    pub(super) async fn apply<A: BatchAction>(
+        &self,
+        context: &mut CommandContext,
+        doing: &'static str,
+        run: &mut BatchRun<A>,
+    ) -> Result<(), DeadLettersError> {
+        if !self.is_due() {
+            return Ok(());
+        }
+        let progress = BrowseProgress::default();
+        let running = run.run(&mut context.queue, &progress, &context.stop);
+        Ok(show_while(doing, &progress, running).await?)
+    }
+
+    /// Prints the summary, also if the action `ended` with an error. Selected messages that were not found again
+    /// are an error too.
+    pub(super) fn finish<A>(
+        &self,
+        run: &BatchRun<A>,
+        ended: Result<(), DeadLettersError>,
+        done: &ChangeReport<'_, impl Serialize>,
+    ) -> Result<(), DeadLettersError> {
+        let ChangeReport { json, verb, rest, notes: more } = done;
+        let printed = report(self.json, &ChangeJson { change: self, done: json }, || {
+            let Self { queue, reasons, browse, .. } = self;
+            let (selected, finished) = (self.selected, run.selected.finished());
+            let first = if self.dry_run {
+                format!("{} of {queue} would be {verb}", several(selected, "dead letter"))
+            } else {
+                format!("{} of {queue} {verb}{rest}", several(finished, "dead letter"))
+            };
+            format!("{first}\n{}{more}{}", reasons.lines(), notes(*browse))
+        });
+        ended?;
+        printed?;
+        let missing = run.selected.left().saturating_sub(run.refused);
+        if missing > 0 && !self.dry_run {
+            return Err(DeadLettersError::Unfinished(missing));
+        }
+        Ok(())
+    }
+}

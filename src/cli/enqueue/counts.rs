@@ -1,0 +1,110 @@
+//! The counts of `revoker enqueue`, and its summary.
+
+use serde_json::json;
+
+use super::args::EnqueueArgs;
+use crate::{
+    cli::progress::FileCounts,
+    input::{Expired, Remarks},
+};
+
+/// The outcomes of the lines so far, without blank lines.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EnqueueCounts {
+    /// Confirmed by the queue, or valid in a dry run.
+    pub enqueued: u64,
+    /// Those of them whose token has expired: the worker makes no call for them.
+    pub expired: u64,
+    pub refused: u64,
+    /// Dropped: an earlier line asks for the same call.
+    pub duplicates: u64,
+    /// Before `--from-line`.
+    pub skipped: u64,
+    /// The line to resume from: every line before it is finished.
+    pub next_line: u64,
+    /// Whether a file lists the refused lines.
+    pub listed: bool,
+    pub remarks: Remarks,
+}
+
+/// The command for the remaining lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResumeCommand {
+    pub command: String,
+    /// Whether the file must be repaired first.
+    pub mended: bool,
+}
+
+impl EnqueueCounts {
+    fn read(&self) -> u64 {
+        self.enqueued + self.refused + self.duplicates + self.skipped
+    }
+
+    pub fn state(&self) -> FileCounts {
+        let Self { enqueued, refused, duplicates, next_line, .. } = self;
+        FileCounts {
+            done: *enqueued,
+            counts: format!("{enqueued} enqueued, {refused} refused, {duplicates} duplicates"),
+            detail: format!("every line before {next_line} is dealt with"),
+            position: None,
+        }
+    }
+
+    /// Returns the summary. `go_on` is the command for the remaining lines, if some remain.
+    pub fn report(
+        &self,
+        args: &EnqueueArgs,
+        finished: bool,
+        go_on: Option<&ResumeCommand>,
+    ) -> String {
+        let refused_file = (self.refused > 0 && self.listed).then(|| args.refused_file());
+        if args.json {
+            let report = json!({
+                "lane": args.lane.as_str(),
+                "dry_run": args.dry_run,
+                "finished": finished,
+                "read": self.read(),
+                "enqueued": self.enqueued,
+                "expired": self.expired,
+                "refused": self.refused,
+                "duplicates": self.duplicates,
+                "skipped": self.skipped,
+                "next_line": self.next_line,
+                "remarks": self.remarks,
+                "go_on": go_on.map(|go_on| &go_on.command),
+                "refused_file": refused_file.map(|path| path.display().to_string()),
+            });
+            return format!("{report}\n");
+        }
+        let Self { enqueued, refused, duplicates, skipped, next_line, .. } = self;
+        let (lane, read) = (args.lane, self.read());
+        let what = if args.dry_run { "would be enqueued" } else { "enqueued" };
+        let listed = refused_file
+            .map_or_else(String::new, |path| format!("refused lines: {}\n", path.display()));
+        let rest = go_on.map_or_else(String::new, |ResumeCommand { command, mended }| {
+            let how = match (mended, args.input.is_stdin()) {
+                (true, _) => "mend the rest of the file, and go on with",
+                (false, true) => "to go on with the same input:",
+                (false, false) => "to go on:",
+            };
+            format!("every line before {next_line} is dealt with; {how} {command}\n")
+        });
+        let kinds: Vec<String> =
+            self.remarks.refused().map(|(kind, count)| format!("{count} {kind}")).collect();
+        let kinds = match kinds.as_slice() {
+            [] => String::new(),
+            kinds => format!("refused: {}\n", kinds.join(", ")),
+        };
+        let remarks = &self.remarks;
+        let expired = self.expiry().map_or_else(String::new, |expired| format!("{expired}\n"));
+        format!(
+            "{enqueued} jobs {what} into the {lane} lane\n\
+             {read} lines read, {refused} refused, {duplicates} duplicates, {skipped} skipped\n\
+             {kinds}{remarks}{listed}{rest}{expired}"
+        )
+    }
+
+    pub fn expiry(&self) -> Option<Expired> {
+        Expired::of(self.expired, self.enqueued)
+    }
+}

@@ -1,0 +1,41 @@
+//! Bytes as hexadecimal text.
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+/// The bytes as lower-case hex, two digits each.
+#[must_use]
+pub fn to_hex(bytes: &[u8]) -> String {
+    let mut hex = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        hex.extend([byte >> 4, byte & 0xf].map(|digit| char::from(DIGITS[usize::from(digit)])));
+    }
+    hex
+}
+
+/// Reads exactly `N` bytes from hex of either case; `None` for any other text.
+#[must_use]
+pub fn from_hex<const N: usize>(hex: &str) -> Option<[u8; N]> {
+    if hex.len() != 2 * N {
+        return None;
+    }
+    let digit = |digit: u8| char::from(digit).to_digit(16);
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
+        *byte = u8::try_from(digit(pair[0])? << 4 | digit(pair[1])?).ok()?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hex_of_either_case_is_read_and_lower_case_is_written() {
+        assert_eq!(to_hex(&[0x00, 0x9a, 0xff]), "009aff");
+        assert_eq!(from_hex("009aFF"), Some([0x00, 0x9a, 0xff]));
+        for other in ["", "009af", "009aff0", "009agf", "é9aff"] {
+            assert_eq!(from_hex::<3>(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Times as RFC 3339 text, in UTC.
+
+use std::time::SystemTime;
+
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+/// The time in whole seconds, as people and JSON get it. `None` beyond the year 9999, which the
+/// format cannot hold: a message header may claim any time.
+#[must_use]
+pub fn rfc3339(time: SystemTime) -> Option<String> {
+    date(time)?.replace_nanosecond(0).ok()?.format(&Rfc3339).ok()
+}
+
+/// The time in milliseconds, as a journal keeps it. `None` beyond the year 9999.
+#[must_use]
+pub fn rfc3339_millis(time: SystemTime) -> Option<String> {
+    let date = date(time)?;
+    date.replace_millisecond(date.millisecond()).ok()?.format(&Rfc3339).ok()
+}
+
+/// The time that an RFC 3339 text names; `None` for any other text.
+#[must_use]
+pub fn parse_rfc3339(text: &str) -> Option<SystemTime> {
+    OffsetDateTime::parse(text, &Rfc3339).ok().map(SystemTime::from)
+}
+
+/// The conversion of the crate `time` panics beyond its range; this one does not.
+fn date(time: SystemTime) -> Option<OffsetDateTime> {
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => OffsetDateTime::UNIX_EPOCH.checked_add(since.try_into().ok()?),
+        Err(until) => OffsetDateTime::UNIX_EPOCH.checked_sub(until.duration().try_into().ok()?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn no_time_that_a_header_can_claim_is_a_panic() {
+        for seconds in [0, 253_402_300_799, 253_402_300_800, i64::MAX as u64] {
+            let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+            let shown = at.and_then(rfc3339);
+            assert_eq!(shown.is_some(), seconds <= 253_402_300_799, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_cut_to_seconds_or_milliseconds_and_read_again() {
+        let time = parse_rfc3339("2026-03-01T13:00:00.2509+01:00").unwrap();
+        assert_eq!(rfc3339(time).as_deref(), Some("2026-03-01T12:00:00Z"));
+        assert_eq!(rfc3339_millis(time).as_deref(), Some("2026-03-01T12:00:00.25Z"));
+        assert_eq!(parse_rfc3339("2026-03-01"), None);
+    }
+}

@@ -1,0 +1,193 @@
+//! The attempts of one job: permit, call, decision, backoff.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use http::StatusCode;
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::{Pipeline, duplicates::Leader, job_context::JobContext};
+use crate::{
+    domain::{
+        AttemptContext, Blame, Completion, Decision, Failure, Job, Outcome, ResultLabel, Verdict,
+        judge,
+    },
+    flow::{Admission, CallOutcome, Permit},
+    metrics::JobState,
+    ports::{Clock, Endpoint, UnknownClient},
+    spans::CallSpan,
+};
+
+/// A call under way.
+///
+/// It begins and ends for the leader, the job, the span and the permit together. Dropped before its end,
+/// it leaves the leader and the job marked as in a call: the token may be revoked.
+struct OngoingCall<'a> {
+    leader: &'a mut Leader,
+    context: &'a mut JobContext,
+    permit: Permit,
+    span: CallSpan,
+    began: Instant,
+}
+
+impl<'a> OngoingCall<'a> {
+    fn begin(leader: &'a mut Leader, context: &'a mut JobContext, permit: Permit) -> Self {
+        leader.begin_call();
+        context.begin_call();
+        let began = Instant::now();
+        let span = context.span.call(context.history.attempts);
+        Self { leader, context, permit, span, began }
+    }
+
+    /// Ends the call. Returns the verdict, and whether the endpoint answered another job meanwhile. On an
+    /// error no call was made, and the permit returns unused.
+    fn end<E: Endpoint, C: Clock>(
+        self,
+        result: Result<Verdict, UnknownClient>,
+        pipeline: &Pipeline<E, C>,
+    ) -> Result<(Verdict, bool), UnknownClient> {
+        self.span.end(result.as_ref().ok());
+        let shared = self.leader.end_call(result.as_ref().ok());
+        self.context.end_call(result.as_ref().ok());
+        let verdict = result?;
+        self.context.inherit(shared, pipeline.settings.policy.retry.hold, || pipeline.clock.now());
+        pipeline.metrics.called(verdict.label(), self.began.elapsed());
+        let others_answered = self.permit.others_answered();
+        self.permit.finish(pipeline.call_outcome(&verdict));
+        Ok((verdict, others_answered))
+    }
+}
+
+impl<E: Endpoint, C: Clock> Pipeline<E, C> {
+    /// Makes attempts until the job ends or has to wait elsewhere.
+    pub(super) async fn call_until_decided(
+        &self,
+        job: &Job,
+        context: &mut JobContext,
+        mut leader: Leader,
+    ) -> Outcome {
+        let hold = self.settings.policy.retry.hold;
+        context.inherit(leader.shared_history(), hold, || self.clock.now());
+        loop {
+            context.state.switch(JobState::Waiting);
+            if job.expired(|| self.clock.now()) {
+                return Outcome::Done(Completion::Expired);
+            }
+            let admission = leader.in_lane(|lane| self.flow.start(lane, context.client));
+            let longest = self.longest_wait_in_pause();
+            let permit = match self.unless_leaving(context, longest, admission).await {
+                Some(Admission::Granted(permit)) => permit,
+                Some(Admission::WaitElsewhere(wait)) => return self.set_aside(context, wait),
+                None => return self.leave(context),
+            };
+            let is_probe = permit.is_probe();
+            if job.expired(|| self.clock.now()) {
+                return Outcome::Done(Completion::Expired);
+            }
+            let decision = match self.attempt(job, context, &mut leader, permit).await {
+                Ok(decision) => decision,
+                Err(unknown) => return context.unknown_client(unknown, self.clock.now()),
+            };
+            let wait = match decision {
+                Decision::Finish(outcome) => return outcome,
+                // The next probe is another job's, if possible of another client.
+                Decision::Wait { at_least } if is_probe => return self.park(context, at_least),
+                Decision::Wait { at_least } => {
+                    context.next_wait(&self.settings.policy.retry.schedule).max(at_least)
+                }
+            };
+            if let Some(outcome) = self.back_off(context, wait).await {
+                return outcome;
+            }
+        }
+    }
+
+    /// Makes one call and decides what it means for the job.
+    async fn attempt(
+        &self,
+        job: &Job,
+        context: &mut JobContext,
+        leader: &mut Leader,
+        permit: Permit,
+    ) -> Result<Decision, UnknownClient> {
+        let call = OngoingCall::begin(leader, context, permit);
+        let own_trace = call.span.context();
+        let trace = own_trace.as_ref().or(call.context.trace.as_ref());
+        let result = self.endpoint.revoke(job, trace).await;
+        let (verdict, others_answered) = call.end(result, self)?;
+        self.count_pauses(context);
+        let attempt = self.attempt_context(job, context, others_answered);
+        Ok(judge(verdict, &mut context.history, &self.settings.policy, attempt))
+    }
+
+    pub(super) fn attempt_context(
+        &self,
+        job: &Job,
+        context: &JobContext,
+        others_answered: bool,
+    ) -> AttemptContext {
+        AttemptContext {
+            now: self.clock.now(),
+            failing_for: context.failing_for(),
+            others_answered,
+            fingerprint: job.fingerprint,
+        }
+    }
+
+    /// Waits before the next attempt. Returns an outcome if there is no room to wait, or no time.
+    async fn back_off(&self, context: &mut JobContext, wait: Duration) -> Option<Outcome> {
+        context.state.switch(JobState::BackingOff);
+        let failing_since = context.failing_since(&self.settings.policy.retry, self.clock.now());
+        let mut place = self.backing_off.enter(context.lane, failing_since);
+        let waiting = async {
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep(wait) => true,
+                () = place.evicted() => false,
+            }
+        };
+        let hold = self.settings.policy.retry.hold;
+        match self.unless_leaving(context, hold, waiting).await {
+            None => Some(self.leave(context)),
+            Some(true) => None,
+            Some(false) => Some(self.park(context, wait)),
+        }
+    }
+
+    /// What a verdict tells the flow, which knows neither verdicts nor HTTP.
+    fn call_outcome(&self, verdict: &Verdict) -> CallOutcome {
+        match verdict {
+            Verdict::Revoked => CallOutcome::Revoked,
+            Verdict::Rejected(_) => CallOutcome::Rejected,
+            Verdict::Transient(failure) => CallOutcome::Failed {
+                overload: is_overload(failure),
+                busy: failure.label == ResultLabel::Http429,
+                job_fault: failure.blame == Blame::Job,
+                retry_after: failure.retry_after.map(|asked| {
+                    let most = self.settings.policy.retry.retry_after_max;
+                    if asked > most {
+                        warn_of_clamp();
+                    }
+                    asked.min(most)
+                }),
+            },
+        }
+    }
+}
+
+/// Whether there are too many calls: the server says so, or no longer keeps up.
+fn is_overload(failure: &Failure) -> bool {
+    matches!(failure.label, ResultLabel::Http429 | ResultLabel::Timeout)
+        || failure.http_status == Some(StatusCode::SERVICE_UNAVAILABLE.as_u16())
+}
+
+/// Logs once: a server that asks for a day repeats that with every response.
+fn warn_of_clamp() {
+    static WARNED: AtomicBool = AtomicBool::new(false);
+    if !WARNED.swap(true, Ordering::Relaxed) {
+        warn!("the server's Retry-After is longer than retry.retry_after_max, and is cut to it");
+    }
+}

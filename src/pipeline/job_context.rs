@@ -1,0 +1,244 @@
+//! What the pipeline knows about one delivery in flight.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::duplicates::SharedHistory;
+use crate::{
+    domain::{
+        Ambiguity, Backoff, ClientKey, DeadLetter, History, InvalidJob, Job, Lane, MessageMetadata,
+        Outcome, Reason, RetryPolicy, Schedule, TraceContext, Verdict,
+    },
+    metrics::{InState, JobState, Metrics},
+    ports::{Clock, UnknownClient, jitter},
+    spans::JobSpan,
+};
+
+/// A delivery is requeued after this time in flight. RabbitMQ ends a consumer that holds a delivery for
+/// longer than `consumer_timeout`, by default 30 minutes.
+pub const MAX_IN_FLIGHT: Duration = Duration::from_secs(600);
+
+/// One delivery in flight.
+#[derive(Debug)]
+pub(super) struct JobContext {
+    /// The lane of its queue.
+    pub(super) lane: Lane,
+    /// What happened to the job so far.
+    pub(super) history: History,
+    /// The trace of the job.
+    pub(super) trace: Option<TraceContext>,
+    /// The span of the delivery, once the body was read.
+    pub(super) span: JobSpan,
+    /// The job, once the body was read.
+    pub(super) job: Option<Arc<Job>>,
+    /// Counts the job in the metric of jobs in flight.
+    pub(super) state: InState,
+    /// Cancelled when the delivery can no longer be settled.
+    pub(super) lost: CancellationToken,
+    /// When the delivery is requeued at the latest.
+    pub(super) leave_by: Instant,
+    /// The job's client, once the body was read.
+    pub(super) client: ClientKey,
+    in_call: bool,
+    failing_since: Option<Instant>,
+    /// How long calls were paused since then.
+    paused_in_flight: Duration,
+    before: EarlierPauses,
+    backoff: Option<Backoff>,
+}
+
+/// The pauses of a job that had failed before this delivery.
+#[derive(Debug, Clone, Copy)]
+struct EarlierPauses {
+    /// How long its calls were paused until it was parked or requeued.
+    paused: Duration,
+    /// How long before this delivery that was; `None` for a job that had not failed.
+    ago: Option<Duration>,
+    delivered: Instant,
+}
+
+impl JobContext {
+    /// The context of a delivery that has just arrived. Counts the delivery.
+    pub(super) fn new(
+        metadata: &MessageMetadata,
+        lost: CancellationToken,
+        metrics: &Arc<Metrics>,
+        clock: &impl Clock,
+    ) -> Self {
+        metrics.delivered(metadata.lane, metadata.redelivered);
+        Self {
+            lane: metadata.lane,
+            history: metadata.history.redelivered(metadata.redelivered),
+            trace: metadata.trace.clone(),
+            span: JobSpan::none(),
+            job: None,
+            state: metrics.enter(JobState::Waiting),
+            lost,
+            leave_by: Instant::now() + MAX_IN_FLIGHT,
+            client: ClientKey::default(),
+            in_call: false,
+            failing_since: None,
+            paused_in_flight: Duration::ZERO,
+            before: EarlierPauses::of(&metadata.history, clock),
+            backoff: None,
+        }
+    }
+
+    /// Keeps the job that the body holds. Parts of the trace that show its token are dropped, because the
+    /// trace goes into the headers of the call. This runs for every job, so it searches only for the token
+    /// as it is; [`JobContext::trace_id`] and [`JobContext::exported_trace`] search for all of its forms.
+    pub(super) fn identify(&mut self, job: Arc<Job>) -> Arc<Job> {
+        self.trace = self.trace.take().and_then(|trace| {
+            let redactor = job.redactor();
+            trace.without(|part| redactor.shows(part))
+        });
+        Arc::clone(self.job.insert(job))
+    }
+
+    /// The trace id for the log. `None` for a body that is not a job: the id may be its token.
+    pub(super) fn trace_id(&self) -> Option<&str> {
+        let (job, trace) = self.job.as_ref().zip(self.trace.as_ref())?;
+        let id = trace.trace_id();
+        (!job.redactor().concerns(id)).then_some(id)
+    }
+
+    /// The trace without the parts that reveal anything of a secret, for an exported span.
+    pub(super) fn exported_trace(&self) -> Option<TraceContext> {
+        let (job, trace) = self.job.as_ref().zip(self.trace.as_ref())?;
+        let redactor = job.redactor();
+        trace.clone().without(|part| redactor.concerns(part))
+    }
+
+    /// Begins a call and counts the attempt. A job that does not return from the call may be revoked.
+    pub(super) fn begin_call(&mut self) {
+        self.state.switch(JobState::Calling);
+        self.history.attempts = self.history.attempts.saturating_add(1);
+        self.in_call = true;
+    }
+
+    /// Ends the call. `None` means that no call was made: the attempt does not count.
+    pub(super) fn end_call(&mut self, verdict: Option<&Verdict>) {
+        self.in_call = false;
+        match verdict {
+            Some(Verdict::Transient(_)) => {
+                self.failing_since.get_or_insert_with(Instant::now);
+            }
+            Some(Verdict::Revoked | Verdict::Rejected(_)) => {}
+            None => self.history.attempts -= 1,
+        }
+    }
+
+    /// Adopts what the attempts of duplicates showed. The start of their failures goes into the history:
+    /// otherwise the job would return from its stay with a whole hold. It is no earlier than `hold` ago,
+    /// because a job is given up by its own age.
+    pub(super) fn inherit(
+        &mut self,
+        shared: SharedHistory,
+        hold: Duration,
+        now: impl FnOnce() -> SystemTime,
+    ) {
+        self.suspect(shared.ambiguity);
+        let Some(theirs) = shared.failing_since else { return };
+        let since = self.failing_since.map_or(theirs, |own| own.min(theirs));
+        self.failing_since = Some(since);
+        self.history.first_failed_at.get_or_insert_with(|| {
+            let now = now();
+            now.checked_sub(since.elapsed().min(hold)).unwrap_or(now)
+        });
+    }
+
+    /// Notes that the token may already be revoked.
+    pub(super) fn suspect(&mut self, ambiguity: Option<Ambiguity>) {
+        self.history.ambiguity = self.history.ambiguity.max(ambiguity);
+    }
+
+    /// How long the job has been failing in this delivery, without pauses.
+    pub(super) fn failing_for(&self) -> Duration {
+        let elapsed = self.failing_since.map(|since| since.elapsed()).unwrap_or_default();
+        elapsed.saturating_sub(self.paused_in_flight)
+    }
+
+    /// Counts the pauses since the job began to fail. `paused_within` returns how long the calls of a
+    /// client were paused within the given last time.
+    ///
+    /// No single clock or process sees the whole life of a parked job. So its pauses are written down when
+    /// it is parked, and those since then are counted when it returns.
+    pub(super) fn count_pauses(&mut self, paused_within: impl Fn(ClientKey, Duration) -> Duration) {
+        let in_flight = self.failing_since.map(|since| since.elapsed());
+        if let Some(last) = in_flight {
+            self.paused_in_flight = paused_within(self.client, last);
+        }
+        let last = self.before.ago.map(|ago| ago.saturating_add(self.before.delivered.elapsed()));
+        if let Some(last) = last.or(in_flight) {
+            let since = paused_within(self.client, last);
+            self.history.paused =
+                self.before.paused.saturating_add(since).min(History::MOST_PAUSED);
+        }
+    }
+
+    /// Since when the job has been failing, its stays included.
+    pub(super) fn failing_since(&self, retry: &RetryPolicy, now: SystemTime) -> Instant {
+        let failing_for = retry.failing_for(&self.history, now, self.failing_for());
+        let now = Instant::now();
+        now.checked_sub(failing_for).unwrap_or(now)
+    }
+
+    /// The wait before the next attempt.
+    pub(super) fn next_wait(&mut self, schedule: &Schedule) -> Duration {
+        self.backoff.get_or_insert_with(|| schedule.start()).next(jitter())
+    }
+
+    /// The outcome of a body that is not a job.
+    pub(super) fn invalid(&mut self, invalid: InvalidJob, now: SystemTime) -> Outcome {
+        self.dead(Reason::InvalidJob, invalid.to_string(), now)
+    }
+
+    /// The outcome of a job whose client has no secret.
+    pub(super) fn unknown_client(&mut self, unknown: UnknownClient, now: SystemTime) -> Outcome {
+        self.dead(Reason::UnknownClient, unknown.to_string(), now)
+    }
+
+    /// The outcome where the worker stops at once. This job, or the one that it follows, may be in a call.
+    pub(super) fn cut_off(&mut self) -> Outcome {
+        self.suspect(Some(if self.in_call { Ambiguity::Attempt } else { Ambiguity::Redelivered }));
+        Outcome::Requeued
+    }
+
+    /// The outcome of a job during which the worker panicked.
+    pub(super) fn internal_error(&mut self, now: SystemTime) -> Outcome {
+        if self.in_call {
+            self.history.ambiguity = Some(Ambiguity::Attempt);
+        }
+        let detail = "a fault inside the worker ended this job; its log tells where".to_owned();
+        self.dead(Reason::InternalError, detail, now)
+    }
+
+    fn dead(&mut self, reason: Reason, detail: String, now: SystemTime) -> Outcome {
+        self.history.first_failed_at.get_or_insert(now);
+        Outcome::DeadLettered(DeadLetter {
+            reason,
+            detail,
+            code: None,
+            http_status: None,
+            fingerprint: self.job.as_ref().map(|job| job.fingerprint),
+            dead_at: now,
+        })
+    }
+}
+
+impl EarlierPauses {
+    fn of(history: &History, clock: &impl Clock) -> Self {
+        // The clock is read only for the few jobs that failed before. If it was stepped back, there is no
+        // time since the job was parked.
+        let ago = history.first_failed_at.map(|_| {
+            let now = clock.now();
+            history.parked_at.and_then(|at| now.duration_since(at).ok()).unwrap_or_default()
+        });
+        Self { paused: history.paused, ago, delivered: Instant::now() }
+    }
+}

@@ -1,0 +1,45 @@
+//! Ends a run in its journal, and reads the journal back.
+
+use std::{fs::File, io::BufReader, path::Path};
+
+use super::{
+    counters::SweepCounters,
+    journal::{Journal, JournalRecord, JournalState, RecoverError, recover},
+    loader::LoadError,
+    source::SourceEnd,
+};
+use crate::ports::{Clock, SystemClock};
+
+/// Writes the last record of a run, once nothing is in flight. It says that every line has ended, or after which line
+/// no call was made. Without it, all marked lines may have been called. Returns whether every line has ended.
+///
+/// `started_before` is [`OpenedSweep::started_before`](super::OpenedSweep::started_before).
+pub async fn close(
+    journal: &Journal,
+    counters: &SweepCounters,
+    end: Option<&SourceEnd>,
+    started_before: u64,
+) -> bool {
+    // Only the journal may know the outcome of those lines, so its mark must stay.
+    let counts = counters.counts();
+    if counts.unsettled > 0 {
+        return false;
+    }
+    let record = match end {
+        Some(SourceEnd::Complete) => JournalRecord::Finished(SystemClock.now()),
+        // Every line that was given out has an entry. Lines up to the former mark may be in doubt from an
+        // earlier run.
+        Some(SourceEnd::Stopped | SourceEnd::Failed(LoadError::Input(_))) => {
+            JournalRecord::Started(counts.started.max(started_before))
+        }
+        Some(SourceEnd::Failed(LoadError::Journal(_))) | None => return false,
+    };
+    let finished = matches!(record, JournalRecord::Finished(_));
+    journal.write(&[record]).await.is_ok() && finished
+}
+
+/// Reads the journal from its file: the report rests on what is on disk.
+pub fn read_back(journal: &Path) -> Result<JournalState, RecoverError> {
+    // The first line was on disk before anything else.
+    recover(BufReader::new(File::open(journal)?))?.state.ok_or(RecoverError::Damaged { line: 1 })
+}

@@ -1,0 +1,91 @@
+//! The outcomes of all lines, in a few bytes each.
+
+use std::collections::BTreeMap;
+
+use super::entry::EntryKind;
+use crate::domain::{Ambiguity, Completion, Reason};
+
+/// The number of lines in a block. A damaged journal may name any line: it then takes one block, not all
+/// memory up to that line.
+const BLOCK: u64 = 4096;
+
+/// The outcome of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineOutcome {
+    Ended(Completion),
+    /// An earlier line asks for the same job.
+    Repeated,
+    /// If it is ambiguous, the token may be revoked all the same.
+    Failed(Reason, Option<Ambiguity>),
+}
+
+impl LineOutcome {
+    /// Returns the outcome of an entry; `None` if the line is delayed.
+    pub const fn of(kind: &EntryKind, ambiguity: Option<Ambiguity>) -> Option<Self> {
+        match kind {
+            EntryKind::Ended(ending) => Some(Self::Ended(*ending)),
+            EntryKind::Repeated => Some(Self::Repeated),
+            EntryKind::Failed(failed) => Some(Self::Failed(failed.reason, ambiguity)),
+            EntryKind::Parked | EntryKind::HandedBack => None,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LineOutcomes(BTreeMap<u64, Vec<Option<LineOutcome>>>);
+
+impl LineOutcomes {
+    pub const fn new() -> Self {
+        Self(BTreeMap::new())
+    }
+
+    pub fn get(&self, line: u64) -> Option<LineOutcome> {
+        let block = self.0.get(&(line / BLOCK))?;
+        block.get(within(line)).copied().flatten()
+    }
+
+    /// Sets or removes the outcome of a line; returns the former one.
+    pub fn replace(&mut self, line: u64, outcome: Option<LineOutcome>) -> Option<LineOutcome> {
+        let block = self.0.entry(line / BLOCK).or_default();
+        let place = within(line);
+        if block.len() <= place {
+            block.resize(place + 1, None);
+        }
+        std::mem::replace(&mut block[place], outcome)
+    }
+
+    /// Returns all outcomes in the order of their lines.
+    pub fn iter(&self) -> impl Iterator<Item = LineOutcome> + '_ {
+        self.0.values().flatten().copied().flatten()
+    }
+}
+
+fn within(line: u64) -> usize {
+    usize::try_from(line % BLOCK).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fate_takes_no_more_than_three_bytes() {
+        assert!(size_of::<Option<LineOutcome>>() <= 3);
+    }
+
+    #[test]
+    fn a_line_has_the_fate_that_was_set_last() {
+        let mut outcomes = LineOutcomes::default();
+        let (early, late) = (LineOutcome::Repeated, LineOutcome::Ended(Completion::Revoked));
+        for line in [1, BLOCK - 1, BLOCK, BLOCK * 7 + 3, u64::MAX] {
+            assert_eq!(outcomes.get(line), None);
+            assert_eq!(outcomes.replace(line, Some(early)), None);
+            assert_eq!(outcomes.replace(line, Some(late)), Some(early));
+            assert_eq!(outcomes.get(line), Some(late));
+        }
+        assert_eq!(outcomes.get(2), None);
+        assert_eq!(outcomes.iter().count(), 5);
+        assert_eq!(outcomes.replace(1, None), Some(late));
+        assert_eq!(outcomes.iter().count(), 4);
+    }
+}

@@ -1,0 +1,184 @@
+//! The state of each line of the input, as the journal tells it.
+
+use std::collections::BTreeMap;
+
+use super::{
+    entry::{EntryKind, JournalEntry},
+    outcomes::{LineOutcome, LineOutcomes},
+    record::{JournalHeader, JournalRecord},
+};
+use crate::domain::{Ambiguity, Completion, History, JobKey};
+
+/// The state after all records of a journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalState {
+    header: JournalHeader,
+    started: u64,
+    outcomes: LineOutcomes,
+    open: BTreeMap<u64, OpenLine>,
+    /// Sorted by [`JournalState::index`] after the last record.
+    proved: Vec<JobKey>,
+    finished: bool,
+    /// Jobs of an earlier input may have been called, and their lines in this input are unknown.
+    all_in_doubt: bool,
+}
+
+/// A delayed line, or one that may be called again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenLine {
+    pub history: History,
+    /// It may have been called since.
+    pub in_doubt: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineState {
+    Fresh,
+    /// It may have been called, and nothing else is known.
+    InDoubt,
+    Open(OpenLine),
+    Ended(LineOutcome),
+}
+
+impl LineState {
+    /// Whether the line may have been called without a recorded outcome.
+    pub const fn is_in_doubt(self) -> bool {
+        matches!(self, Self::InDoubt | Self::Open(OpenLine { in_doubt: true, .. }))
+    }
+}
+
+impl JournalState {
+    pub const fn new(header: JournalHeader) -> Self {
+        Self {
+            header,
+            started: 0,
+            outcomes: LineOutcomes::new(),
+            open: BTreeMap::new(),
+            proved: Vec::new(),
+            finished: false,
+            all_in_doubt: false,
+        }
+    }
+
+    pub const fn header(&self) -> &JournalHeader {
+        &self.header
+    }
+
+    /// No line after this one was called.
+    pub const fn started(&self) -> u64 {
+        self.started
+    }
+
+    pub const fn outcomes(&self) -> &LineOutcomes {
+        &self.outcomes
+    }
+
+    pub fn line_state(&self, line: u64) -> LineState {
+        if let Some(outcome) = self.outcomes.get(line) {
+            return LineState::Ended(outcome);
+        }
+        match self.open.get(&line) {
+            Some(open) => LineState::Open(*open),
+            None if line <= self.started || self.all_in_doubt => LineState::InDoubt,
+            None => LineState::Fresh,
+        }
+    }
+
+    /// Returns the final outcome of a line; `None` if the line is tried again. With `retry_failed`, failed
+    /// lines are. So are lines that an earlier version let end as expired: its rule was wrong.
+    pub fn ended(&self, line: u64, retry_failed: bool) -> Option<LineOutcome> {
+        self.outcomes.get(line).filter(|outcome| match outcome {
+            LineOutcome::Failed(..) => !retry_failed,
+            LineOutcome::Ended(Completion::Expired) => !self.header.takes_any_expiry(),
+            LineOutcome::Ended(_) | LineOutcome::Repeated => true,
+        })
+    }
+
+    /// The number of lines that were started and have not ended, as far as the journal names them.
+    pub fn open(&self) -> u64 {
+        self.open.len() as u64
+    }
+
+    /// Whether a job with this key was revoked, on any line of any input.
+    pub fn proves(&self, key: &JobKey) -> bool {
+        self.proved.binary_search(key).is_ok()
+    }
+
+    /// Adds the next record. Fails if it cannot follow the records before it.
+    pub(super) fn add(&mut self, record: &JournalRecord) -> Result<(), Contradiction> {
+        match record {
+            JournalRecord::Synced(_) => {}
+            JournalRecord::Started(started) => self.started = *started,
+            JournalRecord::Again(lines) => lines.iter().for_each(|line| self.reopen(*line)),
+            JournalRecord::Entry(entry) => self.enter(entry)?,
+            JournalRecord::Header(header) => self.begin_again(header.clone()),
+            JournalRecord::Finished(_) => self.finished = true,
+        }
+        Ok(())
+    }
+
+    /// Must follow the last record.
+    pub(super) fn index(&mut self) {
+        self.proved.sort_unstable();
+        self.proved.dedup();
+    }
+
+    fn enter(&mut self, entry: &JournalEntry) -> Result<(), Contradiction> {
+        if entry.line > self.started {
+            return Err(Contradiction);
+        }
+        if let (EntryKind::Ended(Completion::Revoked | Completion::PresumedRevoked), Some(key)) =
+            (&entry.kind, entry.key)
+        {
+            self.proved.push(key);
+        }
+        let outcome = LineOutcome::of(&entry.kind, entry.history.ambiguity);
+        self.outcomes.replace(entry.line, outcome);
+        match outcome {
+            Some(_) => self.open.remove(&entry.line),
+            None => {
+                self.open.insert(entry.line, OpenLine { history: entry.history, in_doubt: false })
+            }
+        };
+        Ok(())
+    }
+
+    fn reopen(&mut self, line: u64) {
+        let before = self.outcomes.replace(line, None);
+        let open = self.open.entry(line).or_insert_with(|| OpenLine {
+            history: History {
+                ambiguity: before.and_then(LineOutcome::ambiguity),
+                ..History::default()
+            },
+            in_doubt: true,
+        });
+        open.in_doubt = true;
+        self.finished = false;
+    }
+
+    /// Starts with another input: the lines of the former one mean nothing, but its proofs stay.
+    pub(super) fn begin_again(&mut self, header: JournalHeader) {
+        let doubtful = self.outcomes.iter().any(|outcome| outcome.ambiguity().is_some());
+        // Lines with the same number hid each other's doubts.
+        let renumbered = self.header.counts_line_feeds() && !header.counts_line_feeds();
+        self.all_in_doubt |= !self.finished || doubtful || renumbered;
+        self.header = header;
+        self.started = 0;
+        self.outcomes = LineOutcomes::new();
+        self.open.clear();
+        self.finished = false;
+    }
+}
+
+/// A record that cannot follow those before it.
+#[derive(Debug)]
+pub(super) struct Contradiction;
+
+impl LineOutcome {
+    const fn ambiguity(self) -> Option<Ambiguity> {
+        match self {
+            Self::Failed(_, ambiguity) => ambiguity,
+            Self::Ended(_) | Self::Repeated => None,
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Describes paused clients: in the log, at `/readyz` and on the status page.
+//!
+//! The flow knows clients by number. Their ids, the URL and the suggested commands come from the configuration.
+
+mod commands;
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use tracing::{info, warn};
+
+use crate::{
+    config::Config,
+    domain::ClientKey,
+    endpoint::Credentials,
+    flow::{ClientPause, Dispatcher, FlowReport, PauseCause},
+    ports::{Condition, PausedClient, PausedClients, Report, SystemClock},
+};
+pub use commands::{DeadLetterCommands, shell_command};
+
+/// The most paused clients that are named; the others are counted.
+const NAMED: usize = 10;
+
+/// How far the wall clock and the dead letters' time stamps may differ.
+const MARGIN: Duration = Duration::from_secs(1);
+
+/// Describes paused clients to the operator.
+#[derive(Debug)]
+pub struct ClientPauses {
+    credentials: Arc<Credentials>,
+    audience: String,
+    endpoint: String,
+    /// The configuration's files, for the commands; `None` without a dead-letter queue.
+    files: Option<Vec<PathBuf>>,
+}
+
+impl ClientPauses {
+    /// `has_dead_letters` says whether rejected jobs become dead letters in a queue.
+    pub fn new(config: &Config, credentials: Arc<Credentials>, has_dead_letters: bool) -> Self {
+        Self {
+            credentials,
+            audience: config.pipeline.defaults.audience.to_string(),
+            endpoint: endpoint_url(config),
+            files: has_dead_letters.then(|| config.files.clone()),
+        }
+    }
+
+    /// Returns the audience of jobs that name none, and the URL that is called.
+    pub fn environment(&self) -> (&str, &str) {
+        (&self.audience, &self.endpoint)
+    }
+
+    /// Returns the id of a client.
+    pub fn id(&self, client: ClientKey) -> String {
+        self.credentials.client_id(client).unwrap_or_default()
+    }
+
+    /// Logs one line for a client that is paused or resumes.
+    pub fn log(&self, client: ClientKey, pause: Option<&ClientPause>) {
+        let id = self.id(client);
+        let Some(pause) = pause else {
+            return info!(client = id, "client running again");
+        };
+        let reason = pause.pause.cause.as_str();
+        let (audience, endpoint) = self.environment();
+        let Some(DeadLetterCommands { list, replay }) = self.commands(&id, pause) else {
+            return warn!(client = id, reason, audience, endpoint, "client paused");
+        };
+        warn!(
+            client = id,
+            reason,
+            audience,
+            endpoint,
+            list,
+            replay,
+            "client paused: check its secret and the environment; `list` shows what was rejected, `replay` sends it \
+             back once the cause is mended"
+        );
+    }
+
+    /// Returns the commands that replay what was rejected before the pause.
+    fn commands(&self, id: &str, pause: &ClientPause) -> Option<DeadLetterCommands> {
+        let files = self.files.as_deref()?;
+        let since = pause.rejected_since.filter(|_| pause.pause.cause != PauseCause::Failures)?;
+        let since = SystemClock.at(since);
+        Some(DeadLetterCommands::new(files, id, since.checked_sub(MARGIN).unwrap_or(since)))
+    }
+
+    fn describe(&self, pause: &ClientPause) -> PausedClient {
+        let id = self.id(pause.client);
+        let commands = self.commands(&id, pause).map_or_else(Vec::new, |commands| {
+            vec![
+                ("Lists what was rejected", commands.list),
+                ("Sends it back, once the cause is mended", commands.replay),
+            ]
+        });
+        PausedClient {
+            id,
+            reason: pause.pause.cause.as_str().to_owned(),
+            since: SystemClock.at(pause.pause.since),
+            next_probe: SystemClock.at(pause.pause.next_probe),
+            audience: self.audience.clone(),
+            endpoint: self.endpoint.clone(),
+            commands,
+        }
+    }
+}
+
+/// Returns the endpoint's URL without its query, which may hold a key.
+pub fn endpoint_url(config: &Config) -> String {
+    let mut url = config.endpoint.url.clone();
+    url.set_query(None);
+    url.to_string()
+}
+
+/// The state of the flow at `/readyz` and on the status page: running, paused, or paused for some clients.
+#[derive(Debug)]
+pub struct FlowState {
+    flow: Arc<Dispatcher>,
+    report: FlowReport,
+    pauses: Arc<ClientPauses>,
+}
+
+impl FlowState {
+    pub(super) fn new(flow: Arc<Dispatcher>, pauses: Arc<ClientPauses>) -> Self {
+        Self { report: FlowReport(Arc::clone(&flow)), flow, pauses }
+    }
+}
+
+impl Report for FlowState {
+    fn condition(&self) -> Condition {
+        match self.report.condition() {
+            Condition::Ready => self.pauses.condition(&self.flow.pauses()),
+            paused => paused,
+        }
+    }
+
+    fn limit(&self) -> Option<String> {
+        self.report.limit()
+    }
+
+    fn paused_clients(&self) -> PausedClients {
+        let pauses = self.flow.pauses();
+        PausedClients {
+            named: pauses.iter().take(NAMED).map(|pause| self.pauses.describe(pause)).collect(),
+            more: pauses.len().saturating_sub(NAMED),
+        }
+    }
+}
+
+impl ClientPauses {
+    /// Returns the condition of a running flow in which these clients are paused.
+    fn condition(&self, pauses: &[ClientPause]) -> Condition {
+        let (Some(since), Some(next)) = (
+            pauses.iter().map(|pause| pause.pause.since).min(),
+            pauses.iter().map(|pause| pause.pause.next_probe).min(),
+        ) else {
+            return Condition::Ready;
+        };
+        let who = match pauses {
+            [only] => format!("client {} is", self.id(only.client)),
+            several => format!("{} clients are", several.len()),
+        };
+        let mut causes: Vec<&str> = pauses.iter().map(|pause| pause.pause.cause.as_str()).collect();
+        causes.sort_unstable();
+        causes.dedup();
+        Condition::Waiting {
+            reason: format!("running, but {who} paused: {}", causes.join("; ")),
+            since: SystemClock.at(since),
+            until: Some(SystemClock.at(next)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+//! The engine that a worker and a sweep share: everything between a source of jobs and the endpoint, wired
+//! together from the configuration.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{
+    client_pauses::{ClientPauses, FlowState},
+    error::WorkerError,
+};
+use crate::{
+    admin,
+    config::Config,
+    endpoint::{Credentials, HttpEndpoint, Reloaded},
+    flow::Dispatcher,
+    metrics::{Build, Metrics},
+    pipeline::{BackingOff, Duplicates, Pipeline, Stop},
+    ports::{Endpoint, SystemClock},
+    spans::Spans,
+};
+
+/// The engine, ready to run.
+pub struct Engine<E> {
+    /// All metrics.
+    pub metrics: Arc<Metrics>,
+    /// The clients' secrets.
+    pub credentials: Arc<Credentials>,
+    /// Decides which call may start.
+    pub flow: Arc<Dispatcher>,
+    /// Describes paused clients to the operator.
+    pub client_pauses: Arc<ClientPauses>,
+    /// The steps of every job.
+    pub pipeline: Arc<Pipeline<E, SystemClock>>,
+    /// Stops the pipeline.
+    pub stop: Stop,
+}
+
+impl<E> Engine<E> {
+    /// Returns the flow's state, for `/readyz` and the status page.
+    pub fn flow_state(&self) -> Arc<FlowState> {
+        Arc::new(FlowState::new(Arc::clone(&self.flow), Arc::clone(&self.client_pauses)))
+    }
+}
+
+/// Returns how many jobs of each lane may be in flight.
+pub fn prefetch(config: &Config) -> u16 {
+    config.flow.prefetch(config.broker.prefetch)
+}
+
+/// Builds the engine around the configured endpoint, which `wrap` may wrap. `has_dead_letters` says whether
+/// rejected jobs become dead letters in a queue.
+///
+/// # Errors
+///
+/// The secrets, the HTTP client or the metrics are faulty.
+pub fn assemble<E: Endpoint>(
+    config: &Config,
+    spans: Spans,
+    has_dead_letters: bool,
+    wrap: impl FnOnce(HttpEndpoint) -> E,
+) -> Result<Engine<E>, WorkerError> {
+    let revision = option_env!("REVOKER_REVISION").unwrap_or("unknown");
+    let build = Build { version: env!("CARGO_PKG_VERSION"), revision };
+    let metrics = Arc::new(Metrics::new(build)?);
+    let credentials = Credentials::load(&config.credentials).map_err(WorkerError::Credentials)?;
+    for odd in credentials.oddities() {
+        warn!("{odd}");
+    }
+    let credentials = Arc::new(credentials);
+    let endpoint = wrap(HttpEndpoint::new(&config.endpoint, Arc::clone(&credentials))?);
+    let flow = Arc::new(Dispatcher::new(&config.flow, Arc::clone(&metrics)));
+    let client_pauses =
+        Arc::new(ClientPauses::new(config, Arc::clone(&credentials), has_dead_letters));
+    let telling = Arc::clone(&client_pauses);
+    flow.tell_of_clients(move |client, pause| telling.log(client, pause));
+    flow.know(credentials.clients());
+    let stop = Stop::default();
+    let pipeline = Arc::new(Pipeline {
+        settings: config.pipeline.clone(),
+        endpoint,
+        clock: SystemClock,
+        duplicates: Arc::new(Duplicates::new(
+            config.pipeline.remember,
+            config.pipeline.remember_capacity,
+        )),
+        backing_off: BackingOff::new(usize::from(prefetch(config)) / 2),
+        flow: Arc::clone(&flow),
+        metrics: Arc::clone(&metrics),
+        spans,
+        stop: stop.clone(),
+    });
+    Ok(Engine { metrics, credentials, flow, client_pauses, pipeline, stop })
+}
+
+/// Returns a function that tells the flow which clients' secrets changed.
+pub fn note_reloaded(flow: &Arc<Dispatcher>) -> impl Fn(&Reloaded) + Send + Sync + use<> {
+    let flow = Arc::clone(flow);
+    move |reloaded| {
+        flow.know_anew(reloaded.clients, &reloaded.renewed, &reloaded.withdrawn);
+    }
+}
+
+/// Serves metrics and probes at `address` until `shutdown`.
+///
+/// # Errors
+///
+/// [`WorkerError::Admin`] if the address cannot be bound.
+pub async fn serve_admin(
+    address: SocketAddr,
+    metrics: &Arc<Metrics>,
+    parts: admin::ReadinessParts,
+    shutdown: CancellationToken,
+) -> Result<JoinHandle<()>, WorkerError> {
+    let refused = |source| WorkerError::Admin { address, source };
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let address = listener.local_addr().map_err(refused)?;
+    info!(%address, "admin listening");
+    Ok(tokio::spawn(admin::serve(listener, Arc::clone(metrics), parts, shutdown)))
+}

@@ -1,0 +1,273 @@
+//! The run loop of the worker: its tasks are started, watched, and stopped in order.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    task::{JoinError, JoinHandle},
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::{
+    engine::{self, Engine},
+    error::WorkerError,
+    reload::{self, ReloadableSecrets},
+    stop_signals::StopSignals,
+};
+use crate::{
+    admin,
+    broker::{
+        self, AmqpSource, ConsumerControl, Consuming, HistoryKeys, PublishHealth, Publishing,
+        Queues, SettlementTargets, Supervisor, TopologyError,
+    },
+    config::Config,
+    domain::{ErrorChain, PerLane},
+    flow::Dispatcher,
+    metrics::Metrics,
+    pipeline::Stop,
+    ports::{Consumers, Demand},
+    spans::{self, Spans},
+};
+
+/// The longest wait for the broker in each step of the stop.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How a worker ended that had started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WorkerEnd {
+    /// A signal stopped it, and every step of the stop was taken.
+    InOrder,
+    /// A second signal or a failed part ended it. The broker delivers again what was in flight.
+    Early,
+}
+
+/// Runs the worker until a signal stops it.
+///
+/// # Errors
+///
+/// The worker cannot start, or the queues differ from the configured ones. The error is logged.
+pub async fn run(config: &Config) -> Result<WorkerEnd, WorkerError> {
+    let queues = Queues::new(&config.broker.queue, &[]);
+    let queues = PerLane::from_fn(|lane| queues.lane(lane).to_string());
+    let begun = spans::begin(queues, &config.endpoint.url);
+    let (spans, exporting) =
+        begun.map_err(|fault| WorkerError::Spans(fault.into())).inspect_err(tell)?;
+    let ended = match start(config, spans).await {
+        Ok(running) => running.until_ended(config.shutdown.grace).await,
+        Err(fault) => Err(fault),
+    };
+    // Before the spans are exported, which takes seconds with a collector that hangs.
+    let ended = ended.inspect_err(tell);
+    exporting.end().await;
+    ended
+}
+
+fn tell(fault: &WorkerError) {
+    error!("{}", ErrorChain(fault));
+}
+
+/// A running worker: every task that was started, each awaited when it ends.
+struct RunningWorker {
+    signals: StopSignals,
+    stop: Stop,
+    control: ConsumerControl,
+    supervising: JoinHandle<Result<(), TopologyError>>,
+    publishing: JoinHandle<()>,
+    working: JoinHandle<()>,
+    /// The tasks that only wait for events. They are aborted after all else has ended.
+    background: [JoinHandle<()>; 5],
+    serving: JoinHandle<()>,
+    close_admin: CancellationToken,
+}
+
+async fn start(config: &Config, spans: Spans) -> Result<RunningWorker, WorkerError> {
+    let signals = StopSignals::listen().map_err(WorkerError::Signals)?;
+    let engine = engine::assemble(config, spans, true, |endpoint| endpoint)?;
+    let flow_state = engine.flow_state();
+    let Engine { metrics, credentials, flow, pipeline, stop, .. } = engine;
+
+    let history_keys = HistoryKeys::load(config.broker.history_key_file.as_deref());
+    let history_keys = Arc::new(history_keys.map_err(WorkerError::HistoryKeys)?);
+    let reloaded = engine::note_reloaded(&flow);
+    let health = Arc::new(PublishHealth::default());
+    let (consumer, publishing) = connect(config, &metrics, &health, &history_keys);
+    let Consumer { mut supervisor, source, control, consuming } = consumer;
+    if flow.shares_rate() {
+        let flow: Arc<dyn Consumers> = Arc::new(Arc::clone(&flow));
+        supervisor = supervisor.counting_for(&flow);
+    }
+
+    let secrets = ReloadableSecrets { credentials, history_keys };
+    let close_admin = CancellationToken::new();
+    let parts: admin::ReadinessParts = vec![
+        ("consumer", Arc::new(consuming)),
+        ("publisher", Arc::clone(&health) as _),
+        ("flow", flow_state),
+    ];
+    let serving =
+        engine::serve_admin(config.admin.listen, &metrics, parts, close_admin.clone()).await?;
+    let stalls = supervisor.stalls();
+    Ok(RunningWorker {
+        signals,
+        stop,
+        control: control.clone(),
+        supervising: tokio::spawn(supervisor.run()),
+        publishing: tokio::spawn(publishing.run()),
+        working: tokio::spawn(Arc::clone(&pipeline).run(source)),
+        background: [
+            tokio::spawn(hold_while_full(health, Arc::clone(&flow))),
+            tokio::spawn(set_demand(Arc::clone(&flow), control)),
+            tokio::spawn(async move { pipeline.make_room(stalls).await }),
+            tokio::spawn(flow.run(close_admin.clone())),
+            tokio::spawn(reload::keep_fresh(secrets, reloaded, close_admin.clone())),
+        ],
+        serving,
+        close_admin,
+    })
+}
+
+/// The consuming side.
+struct Consumer {
+    supervisor: Supervisor,
+    source: AmqpSource,
+    control: ConsumerControl,
+    consuming: Consuming,
+}
+
+fn connect(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    health: &Arc<PublishHealth>,
+    history_keys: &Arc<HistoryKeys>,
+) -> (Consumer, Publishing) {
+    let prefetch = engine::prefetch(config);
+    let settings = Arc::new(broker::BrokerSettings { prefetch, ..config.broker.clone() });
+    let queues = Arc::new(Queues::new(&settings.queue, &settings.park));
+    let (publishing, publisher) = Publishing::new(
+        Arc::clone(&settings),
+        Arc::clone(&queues),
+        Arc::clone(metrics),
+        Arc::clone(health),
+    );
+    let declared = settings.declare;
+    let (health, history_keys) = (Arc::clone(health), Arc::clone(history_keys));
+    let targets = Arc::new(SettlementTargets { queues, publisher, health, declared, history_keys });
+    let (supervisor, source, control, consuming) =
+        Supervisor::new(settings, targets, Arc::clone(metrics));
+    (Consumer { supervisor, source, control, consuming }, publishing)
+}
+
+/// Starts no calls while too many jobs wait to be published: each call could add one.
+async fn hold_while_full(health: Arc<PublishHealth>, flow: Arc<Dispatcher>) {
+    let mut full = health.full();
+    while full.changed().await.is_ok() {
+        let full = *full.borrow_and_update();
+        flow.hold(full);
+    }
+}
+
+/// Asks the broker for as many jobs as the flow wants.
+async fn set_demand(flow: Arc<Dispatcher>, control: ConsumerControl) {
+    let mut status = flow.status();
+    while status.changed().await.is_ok() {
+        control.want(status.borrow_and_update().demand);
+    }
+}
+
+impl RunningWorker {
+    /// Waits for a signal or for a failed part, and stops.
+    async fn until_ended(mut self, grace: Duration) -> Result<WorkerEnd, WorkerError> {
+        tokio::select! {
+            () = self.signals.next() => {}
+            ended = &mut self.supervising => return supervisor_ended(ended),
+            // These two end with the supervisor, and may be seen to end first. Only the supervisor's result
+            // tells a fault of configuration from a failure.
+            ended = &mut self.working => return match ended {
+                Err(panic) => Ok(part_ended("the pipeline", Some(&panic))),
+                Ok(()) => supervisor_ended((&mut self.supervising).await),
+            },
+            ended = &mut self.publishing => return match ended {
+                Err(panic) => Ok(part_ended("publishing", Some(&panic))),
+                Ok(()) => supervisor_ended((&mut self.supervising).await),
+            },
+            ended = &mut self.serving => {
+                return Ok(part_ended("the admin server", ended.as_ref().err()));
+            }
+        }
+        info!(grace = %humantime::format_duration(grace), "shutting down");
+        let mut signals = self.signals;
+        let stopping = stop_in_order(
+            &self.stop,
+            &self.control,
+            grace,
+            [self.working, self.publishing],
+            self.supervising,
+        );
+        let end = tokio::select! {
+            () = stopping => WorkerEnd::InOrder,
+            () = signals.next() => {
+                warn!("ended at once by a second signal: what was in flight is delivered again");
+                WorkerEnd::Early
+            }
+        };
+        for task in self.background {
+            task.abort();
+        }
+        // Last, so that the probes answer until the end.
+        self.close_admin.cancel();
+        let _ = self.serving.await;
+        info!("stopped");
+        Ok(end)
+    }
+}
+
+/// Stops in order: no new jobs arrive, waiting jobs return to the broker, and calls and settlements finish
+/// within the grace. Then the rest returns to the broker, and the last publishes and acks are sent.
+async fn stop_in_order(
+    stop: &Stop,
+    control: &ConsumerControl,
+    grace: Duration,
+    [mut working, mut publishing]: [JoinHandle<()>; 2],
+    mut supervising: JoinHandle<Result<(), TopologyError>>,
+) {
+    control.want(Demand::Never);
+    // A job that is returned before the consumers are cancelled is delivered again at once.
+    let _ = timeout(CLOSE_TIMEOUT, control.intake_stopped()).await;
+    stop.start_draining();
+    tokio::select! {
+        _ = &mut working => {}
+        () = sleep(grace) => {
+            warn!("the grace is over: what is still in flight goes back");
+            stop.cut_off();
+            if timeout(CLOSE_TIMEOUT, &mut working).await.is_err() {
+                working.abort();
+            }
+        }
+    }
+    control.close();
+    if timeout(CLOSE_TIMEOUT, &mut supervising).await.is_err() {
+        warn!("the broker does not answer: its last acks may be lost, and those jobs come again");
+        supervising.abort();
+    }
+    if timeout(CLOSE_TIMEOUT, &mut publishing).await.is_err() {
+        publishing.abort();
+    }
+}
+
+/// The supervisor ends by itself only if the queues differ from the configured ones.
+fn supervisor_ended(
+    ended: Result<Result<(), TopologyError>, JoinError>,
+) -> Result<WorkerEnd, WorkerError> {
+    match ended {
+        Ok(Err(fault)) => Err(fault.into()),
+        Ok(Ok(())) => Ok(part_ended("consuming", None)),
+        Err(panic) => Ok(part_ended("consuming", Some(&panic))),
+    }
+}
+
+/// Logs that a part ended which must not. No job is lost: the broker delivers again what was in flight.
+fn part_ended(part: &str, panic: Option<&JoinError>) -> WorkerEnd {
+    error!(part, panicked = panic.is_some(), "a part of the worker ended");
+    WorkerEnd::Early
+}
