@@ -154,7 +154,7 @@ impl LaneChannel {
                 return SessionBreak::Closed;
             }
         }
-        // The stream ends without a reason, whoever cancelled the consumer.
+        // The stream gives no reason: the consumer was cancelled, by the broker or by the worker.
         SessionBreak::Cancelled
     }
 

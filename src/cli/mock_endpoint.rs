@@ -45,7 +45,7 @@ pub(super) async fn run(args: MockEndpointArgs) -> Exit {
 
 async fn serve(args: &MockEndpointArgs) -> Result<(), MockError> {
     let script = args.script()?;
-    // Before the address is known, because whoever waits for it may send a signal at once.
+    // Before the address is printed: the process that waits for it may send a signal at once.
     let mut signals = StopSignals::listen().map_err(MockError::Signals)?;
     let endpoint = MockEndpoint::start(script, args.listen)
         .await

@@ -3,12 +3,13 @@
 use std::{
     convert::Infallible,
     io::{self, IsTerminal as _, Write as _},
+    sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, sync_channel},
     time::Duration,
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::{
-    task::{JoinHandle, spawn_blocking},
+    task::spawn_blocking,
     time::{Instant, sleep_until},
 };
 
@@ -19,6 +20,9 @@ const REDRAW: Duration = Duration::from_millis(200);
 
 /// The time between two lines where there is no terminal.
 const BETWEEN_LINES: Duration = Duration::from_secs(2);
+
+/// The longest wait for an update when the display ends. An update takes longer only if nobody reads the terminal.
+const LAST_UPDATE: Duration = Duration::from_millis(100);
 
 /// The bar of a file of known length, and the spinner of a pipe.
 const FILE_BAR: &str = "[{wide_bar}] {percent:>3} % {msg}, {eta} left";
@@ -31,8 +35,8 @@ pub(super) struct ProgressDisplay {
     bar: Option<(ProgressBar, logs::TerminalShare)>,
     /// When the next update is due.
     next: Instant,
-    /// The latest update. It lasts as long as standard error is not read.
-    update: Option<JoinHandle<()>>,
+    /// Is closed by the end of the latest update.
+    update: Option<Receiver<()>>,
 }
 
 impl ProgressDisplay {
@@ -60,9 +64,10 @@ impl ProgressDisplay {
         self.next
     }
 
-    /// Shows `position` of `total` and `message` on the bar, or writes `line`. A terminal that is not read must
-    /// not keep the command from its signals, so a thread of its own draws, and an update that comes too early is
-    /// left out.
+    /// Shows `position` of `total` and `message` on the bar, or writes `line`.
+    ///
+    /// Another thread draws, because a terminal that nobody reads blocks the thread, and the command must still
+    /// obey signals. While an update is under way, further ones are skipped.
     pub(super) fn show(
         &mut self,
         position: u64,
@@ -75,7 +80,9 @@ impl ProgressDisplay {
             return;
         }
         let bar = self.bar.as_ref().map(|(bar, _)| bar.clone());
-        self.update = Some(spawn_blocking(move || {
+        let (ended, update) = sync_channel(0);
+        self.update = Some(update);
+        spawn_blocking(move || {
             if let Some(bar) = bar {
                 bar.set_message(message);
                 if let Some(total) = total {
@@ -86,17 +93,22 @@ impl ProgressDisplay {
                 // A closed standard error needs no progress.
                 drop(writeln!(io::stderr(), "{line}"));
             }
-        }));
+            drop(ended);
+        });
     }
 
     fn is_drawing(&self) -> bool {
-        self.update.as_ref().is_some_and(|update| !update.is_finished())
+        self.update.as_ref().is_some_and(|update| update.try_recv() == Err(TryRecvError::Empty))
     }
 }
 
 impl Drop for ProgressDisplay {
     fn drop(&mut self) {
-        if let (Some((bar, _)), false) = (&self.bar, self.is_drawing()) {
+        // A later update would overwrite what the command prints next.
+        let last = self.update.as_ref().map(|update| update.recv_timeout(LAST_UPDATE));
+        if let Some((bar, _)) = &self.bar
+            && last != Some(Err(RecvTimeoutError::Timeout))
+        {
             bar.finish_and_clear();
         }
     }
