@@ -2,16 +2,26 @@
 
 use std::{io, path::PathBuf, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue, header::CONTENT_TYPE};
-use reqwest::{ClientBuilder, Proxy, Url, redirect};
-use rustls::ClientConfig;
-use secrecy::ExposeSecret;
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Uri,
+    header::{ACCEPT, CONTENT_TYPE, PROXY_AUTHORIZATION, USER_AGENT},
+};
+use http_body_util::Full;
+use hyper_util::{
+    client::legacy::Client,
+    rt::{TokioExecutor, TokioTimer},
+};
 use thiserror::Error;
 
-use super::{settings::Settings, tls};
+use super::{connector::Connector, settings::Settings};
 
 /// The endpoint's header for the version of its interface.
 const API_VERSION: HeaderName = HeaderName::from_static("alg-api-version");
+
+/// How the worker names itself.
+pub(super) const AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("revoker/", env!("CARGO_PKG_VERSION")));
 
 /// How long an idle connection is kept. The shortest common keep-alive is five seconds (Node.js, Apache
 /// httpd). A call on a connection that the server just closes is ambiguous, which costs more than a handshake.
@@ -23,6 +33,9 @@ const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long the reply to a ping may take.
 const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A client with its pool of connections. It follows no redirect, and repeats no request that began to go out.
+pub(super) type HttpClient = Client<Connector, Full<Bytes>>;
 
 /// Why the client cannot be built. No text repeats a secret.
 #[derive(Debug, Error)]
@@ -64,79 +77,69 @@ pub enum ClientError {
     /// The proxy's URL may hold a password and is not repeated.
     #[error("endpoint.proxy: not a URL of the form http://[user:password@]host[:port]")]
     Proxy,
+    /// The URL cannot be sent.
+    #[error("endpoint.url: not a URL that an HTTP request can carry")]
+    Url,
     /// The version cannot be sent.
     #[error("endpoint.api_version: not a value that an HTTP header can carry")]
     ApiVersion,
     /// TLS cannot be set up.
     #[error("the TLS client cannot be set up")]
     Tls(#[source] rustls::Error),
-    /// The HTTP client cannot be set up.
-    #[error("the HTTP client cannot be set up")]
-    Build(#[source] reqwest::Error),
 }
 
-/// Builds a client without redirects, retries or settings from the environment.
-pub(super) fn builder(settings: &Settings) -> Result<ClientBuilder, ClientError> {
-    builder_with(settings, tls::config(settings)?)
-}
-
-/// [`builder`] with a TLS configuration that was made before.
-pub(super) fn builder_with(
-    settings: &Settings,
-    tls: ClientConfig,
-) -> Result<ClientBuilder, ClientError> {
-    let builder = ClientBuilder::new()
-        .tls_backend_preconfigured(tls)
-        .default_headers(headers(settings)?)
-        .user_agent(concat!("revoker/", env!("CARGO_PKG_VERSION")))
-        .redirect(redirect::Policy::none())
-        .referer(false)
-        // A hidden attempt would be neither counted nor known as ambiguous.
-        .retry(reqwest::retry::never())
-        .connect_timeout(settings.connect_timeout)
-        .timeout(settings.timeout)
+/// Builds a client. It connects with its first call.
+pub(super) fn build(settings: &Settings, connector: Connector) -> HttpClient {
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
         .pool_max_idle_per_host(settings.max_concurrency)
-        .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-        .tcp_nodelay(true)
-        .no_proxy();
-    let builder = match &settings.proxy {
-        Some(url) => builder.proxy(proxy(url.expose_secret())?),
-        None => builder,
-    };
-    Ok(if settings.http2 {
+        .pool_idle_timeout(POOL_IDLE_TIMEOUT);
+    if settings.http2 {
         builder
             .http2_keep_alive_interval(HTTP2_PING_INTERVAL)
-            .http2_keep_alive_timeout(HTTP2_PING_TIMEOUT)
-    } else {
-        builder.http1_only()
-    })
+            .http2_keep_alive_timeout(HTTP2_PING_TIMEOUT);
+    }
+    builder.build(connector)
+}
+
+/// The endpoint's URL as the calls carry it.
+///
+/// # Errors
+///
+/// [`ClientError::Url`].
+pub(super) fn uri(settings: &Settings) -> Result<Uri, ClientError> {
+    settings.url.as_str().parse().map_err(|_| ClientError::Url)
 }
 
 /// The headers of every call.
-fn headers(settings: &Settings) -> Result<HeaderMap, ClientError> {
+///
+/// # Errors
+///
+/// [`ClientError::ApiVersion`].
+pub(super) fn headers(
+    settings: &Settings,
+    proxy_authorization: Option<HeaderValue>,
+) -> Result<HeaderMap, ClientError> {
     let version =
         HeaderValue::from_str(&settings.api_version).map_err(|_| ClientError::ApiVersion)?;
-    Ok(HeaderMap::from_iter([
+    let mut headers = HeaderMap::from_iter([
         (CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (API_VERSION, version),
-    ]))
-}
-
-/// Checks the proxy's URL here: reqwest adds a missing scheme, and its errors repeat the URL.
-fn proxy(url: &str) -> Result<Proxy, ClientError> {
-    let url = Url::parse(url).map_err(|_| ClientError::Proxy)?;
-    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err(ClientError::Proxy);
-    }
-    Proxy::all(url).map_err(|_| ClientError::Proxy)
+        (ACCEPT, HeaderValue::from_static("*/*")),
+        (USER_AGENT, AGENT),
+    ]);
+    headers.extend(proxy_authorization.map(|password| (PROXY_AUTHORIZATION, password)));
+    Ok(headers)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{error::Error, path::Path};
+    use std::{error::Error, path::Path, time::Instant};
 
     use super::*;
-    use crate::endpoint::testing;
+    use crate::endpoint::{clients::ClientPool, testing};
 
     const CA_KEY: &str = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
     const NOT_DER: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
@@ -145,7 +148,7 @@ mod tests {
     fn fault(change: impl FnOnce(&mut Settings)) -> ClientError {
         let mut settings = testing::settings("http://127.0.0.1:1/revoke");
         change(&mut settings);
-        builder(&settings).expect_err("a fault")
+        ClientPool::new(&settings, Box::new(Instant::now)).err().expect("a fault")
     }
 
     #[test]
@@ -181,7 +184,10 @@ mod tests {
 
     #[test]
     fn a_version_that_would_break_the_header_is_refused() {
-        let fault = fault(|settings| settings.api_version = "1\r\nX-Evil: 1".into());
-        assert!(matches!(fault, ClientError::ApiVersion));
+        let settings = Settings {
+            api_version: "1\r\nX-Evil: 1".into(),
+            ..testing::settings("http://127.0.0.1:1/revoke")
+        };
+        assert!(matches!(headers(&settings, None), Err(ClientError::ApiVersion)));
     }
 }

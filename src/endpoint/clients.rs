@@ -8,22 +8,17 @@
 use std::{
     ops::Deref,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use reqwest::Client;
-use rustls::ClientConfig;
-use tracing::debug;
-
 use super::{
-    client::{self, ClientError},
+    client::{self, ClientError, HttpClient},
+    connector::Connector,
     settings::Settings,
-    tls,
 };
-use crate::domain::ErrorChain;
 
 /// The number of clients.
 const CLIENTS: u32 = 4;
@@ -38,12 +33,12 @@ pub type AgeClock = Box<dyn Fn() -> Instant + Send + Sync>;
 pub struct ClientPool {
     settings: Settings,
     /// Built once. It holds the certificate authorities, and the sessions that a new connection may resume.
-    tls: ClientConfig,
+    connector: Connector,
     clock: AgeClock,
     slots: Vec<ClientSlot>,
 }
 
-/// A slot with one client at a time. Not `Debug`: a client shows its proxy, which may hold a password.
+/// A slot with one client at a time.
 struct ClientSlot {
     /// How many calls are under way.
     calls: AtomicUsize,
@@ -52,13 +47,14 @@ struct ClientSlot {
 
 /// A client that may take calls, until it is too old.
 struct AgingClient {
-    client: Client,
+    /// Shared, because a clone of the client copies all of its settings.
+    client: Arc<HttpClient>,
     until: Instant,
 }
 
 /// A client for one call. Until it is dropped, other calls prefer other clients.
 pub struct BorrowedClient<'a> {
-    client: Client,
+    client: Arc<HttpClient>,
     slot: &'a ClientSlot,
 }
 
@@ -69,17 +65,22 @@ impl ClientPool {
     ///
     /// [`ClientError`] names the setting that is wrong.
     pub fn new(settings: &Settings, clock: AgeClock) -> Result<Self, ClientError> {
-        let tls = tls::config(settings)?;
+        let connector = Connector::new(settings)?;
         let now = clock();
         let slot = |number: u32| {
-            let client = build(settings, &tls)?;
+            let client = Arc::new(client::build(settings, connector.clone()));
             // Spread, so that they are not replaced at the same time.
             let until = now + jittered(settings.connection_max_age * (number + 1) / CLIENTS);
             let current = Mutex::new(AgingClient { client, until });
-            Ok(ClientSlot { calls: AtomicUsize::new(0), current })
+            ClientSlot { calls: AtomicUsize::new(0), current }
         };
-        let slots = (0..CLIENTS).map(slot).collect::<Result<_, ClientError>>()?;
-        Ok(Self { settings: settings.clone(), tls, clock, slots })
+        let slots = (0..CLIENTS).map(slot).collect();
+        Ok(Self { settings: settings.clone(), connector, clock, slots })
+    }
+
+    /// What all clients connect with.
+    pub fn connector(&self) -> &Connector {
+        &self.connector
     }
 
     /// The first client with the fewest calls under way. Calls that come one at a time share one connection; many are
@@ -93,28 +94,16 @@ impl ClientPool {
     }
 
     /// The client of a slot; an old one is replaced first.
-    fn current(&self, slot: &ClientSlot) -> Client {
+    fn current(&self, slot: &ClientSlot) -> Arc<HttpClient> {
         let now = (self.clock)();
         // A poisoned lock is usable: each value is replaced whole.
         let mut current = slot.current.lock().unwrap_or_else(PoisonError::into_inner);
         if current.until <= now {
             current.until = now + jittered(self.settings.connection_max_age);
-            match build(&self.settings, &self.tls) {
-                Ok(client) => current.client = client,
-                // It was built before; an old connection is better than none.
-                Err(error) => {
-                    debug!(error = %ErrorChain(&error), "the HTTP client was not replaced");
-                }
-            }
+            current.client = Arc::new(client::build(&self.settings, self.connector.clone()));
         }
-        current.client.clone()
+        Arc::clone(&current.client)
     }
-}
-
-fn build(settings: &Settings, tls: &ClientConfig) -> Result<Client, ClientError> {
-    client::builder_with(settings, tls.clone())?
-        .build()
-        .map_err(|error| ClientError::Build(error.without_url()))
 }
 
 fn jittered(longest: Duration) -> Duration {
@@ -122,9 +111,9 @@ fn jittered(longest: Duration) -> Duration {
 }
 
 impl Deref for BorrowedClient<'_> {
-    type Target = Client;
+    type Target = HttpClient;
 
-    fn deref(&self) -> &Client {
+    fn deref(&self) -> &HttpClient {
         &self.client
     }
 }

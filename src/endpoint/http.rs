@@ -1,20 +1,28 @@
 //! The revoke endpoint over HTTP.
 
-use std::{fmt, sync::Arc, time::Instant};
+use std::{
+    fmt,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use http::{HeaderName, HeaderValue, Method};
-use reqwest::{Request, Response, Url};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use secrecy::SecretString;
+use tokio::time::{Sleep, sleep};
 use tracing::debug;
 
 use super::{
     classify::{ClassifyContext, HttpResponse, ResponseBody, classify},
-    client::ClientError,
+    client::{self, ClientError},
     clients::{AgeClock, ClientPool},
     credentials::Credentials,
     request,
     settings::Settings,
-    transport,
+    transport::{self, CallError},
 };
 use crate::{
     domain::{ClientKey, ErrorChain, Failure, Job, Redactor, ResultLabel, TraceContext, Verdict},
@@ -31,14 +39,18 @@ const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// The revoke endpoint over HTTP.
 pub struct HttpEndpoint {
     clients: ClientPool,
-    url: Url,
+    uri: Uri,
+    /// The headers of every call.
+    headers: HeaderMap,
+    /// The time limit of one call.
+    timeout: Duration,
     locale: String,
     credentials: Arc<Credentials>,
 }
 
 impl fmt::Debug for HttpEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpEndpoint").field("host", &self.url.host_str()).finish_non_exhaustive()
+        f.debug_struct("HttpEndpoint").field("host", &self.uri.host()).finish_non_exhaustive()
     }
 }
 
@@ -58,9 +70,14 @@ impl HttpEndpoint {
         credentials: Arc<Credentials>,
         clock: AgeClock,
     ) -> Result<Self, ClientError> {
+        let clients = ClientPool::new(settings, clock)?;
+        let uri = client::uri(settings)?;
+        let authorization = clients.connector().proxy_authorization(&uri);
         Ok(Self {
-            clients: ClientPool::new(settings, clock)?,
-            url: settings.url.clone(),
+            clients,
+            uri,
+            headers: client::headers(settings, authorization)?,
+            timeout: settings.timeout,
             locale: settings.locale.clone(),
             credentials,
         })
@@ -73,8 +90,11 @@ impl HttpEndpoint {
         Ok((client_id, secret))
     }
 
-    fn request(&self, body: Vec<u8>, trace: Option<&TraceContext>) -> Request {
-        let mut request = Request::new(Method::POST, self.url.clone());
+    fn request(&self, body: Vec<u8>, trace: Option<&TraceContext>) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::from(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = self.headers.clone();
         // Unchanged: this worker adds no span of its own here.
         if let Some(trace) = trace {
             let values =
@@ -85,14 +105,14 @@ impl HttpEndpoint {
                 }
             }
         }
-        *request.body_mut() = Some(body.into());
         request
     }
 
-    async fn attempt(&self, request: Request, call: CallInfo<'_>) -> Verdict {
+    async fn attempt(&self, request: Request<Full<Bytes>>, call: CallInfo<'_>) -> Verdict {
         let client = self.clients.take();
-        match client.execute(request).await.map_err(reqwest::Error::without_url) {
-            Ok(response) => self.judge(response, call).await,
+        let mut limit = pin!(sleep(self.timeout));
+        match within(limit.as_mut(), client.request(request)).await {
+            Ok(response) => self.judge(response, limit, call).await,
             Err(error) => {
                 debug!(
                     error = call.redacted(&error),
@@ -104,9 +124,14 @@ impl HttpEndpoint {
         }
     }
 
-    async fn judge(&self, mut response: Response, call: CallInfo<'_>) -> Verdict {
+    async fn judge(
+        &self,
+        mut response: Response<Incoming>,
+        limit: Pin<&mut Sleep>,
+        call: CallInfo<'_>,
+    ) -> Verdict {
         let mut buffer = Vec::new();
-        let body = read(&mut response, &mut buffer, &call).await;
+        let body = read(&mut response, limit, &mut buffer, &call).await;
         let answer = HttpResponse { status: response.status(), headers: response.headers(), body };
         let context = ClassifyContext {
             locale: &self.locale,
@@ -125,7 +150,7 @@ struct CallInfo<'a> {
 
 impl CallInfo<'_> {
     /// The redacted error, for the log. A server can put its own text into an error: HTTP/2 has one in GOAWAY.
-    fn redacted(&self, error: &reqwest::Error) -> String {
+    fn redacted(&self, error: &CallError) -> String {
         self.redactor.clean(&ErrorChain(error).to_string())
     }
 
@@ -159,10 +184,23 @@ impl Endpoint for HttpEndpoint {
     }
 }
 
+/// Runs one step of a call, unless the time of the whole call runs out. A call has one timer for all its steps.
+async fn within<T, E: Into<CallError>>(
+    limit: Pin<&mut Sleep>,
+    step: impl Future<Output = Result<T, E>>,
+) -> Result<T, CallError> {
+    tokio::select! {
+        biased;
+        done = step => done.map_err(Into::into),
+        () = limit => Err(CallError::Timeout),
+    }
+}
+
 /// Reads the body chunk by chunk. Neither a wrong length nor an endless body takes more memory than the cap
 /// and one chunk.
 async fn read<'a>(
-    response: &mut Response,
+    response: &mut Response<Incoming>,
+    mut limit: Pin<&mut Sleep>,
     buffer: &'a mut Vec<u8>,
     call: &CallInfo<'_>,
 ) -> ResponseBody<'a> {
@@ -170,14 +208,17 @@ async fn read<'a>(
         return ResponseBody::Unread;
     }
     loop {
-        match response.chunk().await {
-            Ok(Some(chunk)) if buffer.len() + chunk.len() > MAX_ANSWER_BYTES => {
-                return ResponseBody::TooLarge;
-            }
-            Ok(Some(chunk)) => buffer.extend_from_slice(&chunk),
+        let next = async { response.frame().await.transpose() };
+        match within(limit.as_mut(), next).await {
+            // Trailers say nothing here.
+            Ok(Some(frame)) => match frame.data_ref() {
+                Some(chunk) if buffer.len() + chunk.len() > MAX_ANSWER_BYTES => {
+                    return ResponseBody::TooLarge;
+                }
+                chunk => buffer.extend_from_slice(chunk.map_or(&[], |chunk| chunk)),
+            },
             Ok(None) => return ResponseBody::Whole(buffer),
             Err(error) => {
-                let error = error.without_url();
                 debug!(
                     error = call.redacted(&error),
                     trace_id = call.trace_id(),

@@ -1,12 +1,13 @@
 //! The HTTP client of the revoke endpoint and the classifier of its responses.
 //!
-//! [`HttpEndpoint`] (`http`) writes the body (`request`), sends it with a client from `clients`, `client` and
-//! `tls`, and reads the response up to a cap. `classify` judges a response, with `envelope`, `message` and
+//! [`HttpEndpoint`] (`http`) writes the body (`request`), sends it with a client from `clients`, `client`, `connector`
+//! and `tls`, and reads the response up to a cap. `classify` judges a response, with `envelope`, `message` and
 //! `retry_after`. `transport` judges a call without a response.
 
 mod classify;
 mod client;
 mod clients;
+mod connector;
 mod credentials;
 mod envelope;
 mod http;

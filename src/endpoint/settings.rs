@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use reqwest::Url;
 use secrecy::SecretString;
+use url::Url;
 
 /// How the endpoint is called.
 #[derive(Debug, Clone)]

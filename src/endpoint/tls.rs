@@ -2,13 +2,13 @@
 
 use std::{path::Path, sync::Arc};
 
-use reqwest::Url;
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use rustls_pki_types::{
     CertificateDer,
     pem::{self, PemObject},
 };
 use secrecy::ExposeSecret;
+use url::Url;
 
 use super::{client::ClientError, settings::Settings};
 
@@ -21,7 +21,7 @@ pub fn install_crypto_provider() {
 
 /// The TLS configuration of the client: `ca_file` or the system's roots, with or without HTTP/2.
 ///
-/// reqwest would load the system's roots even for plain HTTP, and fail on a machine without any.
+/// The system's roots are not loaded for plain HTTP: a machine may have none.
 pub(super) fn config(settings: &Settings) -> Result<ClientConfig, ClientError> {
     let roots = match &settings.ca_file {
         Some(path) => from_file(path)?,

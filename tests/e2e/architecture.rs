@@ -54,10 +54,11 @@ const IMPORTS: [(&str, &[&str]); 17] = [
 ];
 
 /// Crates that only one part may name, each with the paths under `src` of that part.
-const KEPT: [(&str, &[&str]); 4] = [
+const KEPT: [(&str, &[&str]); 5] = [
     ("lapin", &["broker/"]),
     ("backoff::", &["domain/backoff.rs"]),
-    ("reqwest", &["endpoint/", "mock_endpoint/server/tests.rs", "spans/otlp"]),
+    ("hyper_rustls", &["endpoint/connector.rs"]),
+    ("reqwest", &["mock_endpoint/server/tests.rs", "spans/otlp"]),
     ("opentelemetry", &["spans/otlp"]),
 ];
 

@@ -1,11 +1,11 @@
 use std::{sync::Mutex, time::Duration};
 
-use reqwest::Url;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::mpsc,
 };
+use url::Url;
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 
 use super::*;

@@ -1,7 +1,10 @@
 use tokio::{io::AsyncReadExt, sync::mpsc};
 
 use super::*;
-use crate::endpoint::testing::{Pki, Server, settings};
+use crate::{
+    domain::ErrorChain,
+    endpoint::testing::{Pki, Server, settings},
+};
 
 #[tokio::test]
 async fn plain_http_is_reached_without_a_byte() {

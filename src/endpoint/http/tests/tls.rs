@@ -93,6 +93,61 @@ async fn a_handshake_that_hangs_is_a_connect_time_out() {
     assert_eq!(server.connections(), 1);
 }
 
+/// A proxy that reads the head of one CONNECT, answers it so, and then is the endpoint with TLS.
+async fn tunnel(answer: &'static str, pki: &Pki) -> (Server, mpsc::Receiver<String>) {
+    let (seen, heads) = mpsc::channel(1);
+    let acceptor = pki.acceptor();
+    let server = Server::start(move |mut stream| {
+        let (acceptor, seen) = (acceptor.clone(), seen.clone());
+        async move {
+            seen.send(read_request(&mut stream).await.unwrap().0).await.unwrap();
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            let Ok(mut stream) = acceptor.accept(stream).await else { return };
+            let (head, _) = read_request(&mut stream).await.unwrap();
+            assert!(
+                head.starts_with("POST /revoke HTTP/1.1\r\n") && !head.contains("proxy-"),
+                "{head}"
+            );
+            stream.write_all(success().as_bytes()).await.unwrap();
+            stream.shutdown().await.unwrap();
+        }
+    })
+    .await;
+    (server, heads)
+}
+
+#[tokio::test]
+async fn a_call_over_tls_goes_through_a_tunnel_that_shows_the_proxy_only_the_host() {
+    let pki = Pki::new("endpoint.example");
+    let (proxy, mut heads) = tunnel("HTTP/1.1 200 Connection established\r\n\r\n", &pki).await;
+    let mut settings = settings("https://endpoint.example/revoke");
+    settings.ca_file = Some(pki.ca_file());
+    settings.proxy = Some(format!("http://u:p@{}", proxy.addr).into());
+    assert_eq!(call(&endpoint(&settings)).await, Verdict::Revoked);
+    let head = heads.recv().await.unwrap();
+    let mut lines: Vec<_> = head.trim_end().lines().map(str::to_ascii_lowercase).collect();
+    assert_eq!(lines.remove(0), "connect endpoint.example:443 http/1.1");
+    lines.sort_unstable();
+    let agent = format!("user-agent: revoker/{}", env!("CARGO_PKG_VERSION"));
+    assert_eq!(
+        lines,
+        ["host: endpoint.example:443", "proxy-authorization: basic dtpw", agent.as_str()]
+    );
+}
+
+#[tokio::test]
+async fn a_proxy_that_refuses_the_tunnel_was_not_sent_anything() {
+    let pki = Pki::new("endpoint.example");
+    let refusal = "HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n";
+    let (proxy, mut heads) = tunnel(refusal, &pki).await;
+    let mut settings = settings("https://endpoint.example/revoke");
+    settings.ca_file = Some(pki.ca_file());
+    settings.proxy = Some(format!("http://{}", proxy.addr).into());
+    let verdict = call(&endpoint(&settings)).await;
+    assert_eq!(verdict, transport_failure(ResultLabel::Connect, false, None));
+    assert!(heads.recv().await.is_some());
+}
+
 #[tokio::test]
 async fn http_2_is_spoken_where_it_is_enabled_and_shares_a_connection() {
     let pki = Pki::new("127.0.0.1");
@@ -153,7 +208,8 @@ async fn a_goaway_that_echoes_the_token_does_not_show_it_in_the_log() {
     settings.http2 = true;
     let (endpoint, job) = (endpoint(&settings), job());
     let body = request::body(&job, CLIENT_ID, &CLIENT_SECRET.into()).unwrap();
-    let error = endpoint.clients.take().execute(endpoint.request(body, None)).await.unwrap_err();
+    let sent = endpoint.clients.take().request(endpoint.request(body, None)).await;
+    let error = CallError::from(sent.unwrap_err());
     let raw = ErrorChain(&error).to_string();
     assert!(raw.contains(TOKEN), "the fault did not happen: {raw}");
     let call = CallInfo { redactor: job.redactor(), trace: None };
