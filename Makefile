@@ -40,7 +40,7 @@ simulate: ## run 100,000 schedules of faults in memory (REVOKER_SCHEDULES), from
 fuzz: ## run libFuzzer on each parser of outside input, FUZZ_SECONDS each
 	@scripts/fuzz
 
-instructions: ## count the instructions per job, and compare with the recorded number
+instructions: ## count the instructions and allocations per job, and compare with the recorded numbers
 	@scripts/instructions
 
 build: ## build the release binary, target/release/revoker

@@ -1,8 +1,8 @@
 //! The private node, where there is one: a broker that was given is not ours to kill.
 
-use std::{env, process::Command};
+use std::{env, fs, path::Path, process::Command, time::Duration};
 
-use super::Fallible;
+use super::{Fallible, usage::Usage};
 
 /// The folder of the private node, which `scripts/with-broker` names.
 const DIR: &str = "REVOKER_TEST_BROKER_DIR";
@@ -10,6 +10,12 @@ const DIR: &str = "REVOKER_TEST_BROKER_DIR";
 /// Whether there is a private node.
 pub fn is_ours() -> bool {
     env::var_os(DIR).is_some()
+}
+
+/// CPU time of the private node since its start.
+pub fn cpu() -> Option<Duration> {
+    let pid = fs::read_to_string(Path::new(&env::var_os(DIR)?).join("node.pid")).ok()?;
+    Some(Usage::of(pid.split_whitespace().next()?.parse().ok()?).ok()?.cpu)
 }
 
 /// SIGKILL; its data stays.

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::time::{Instant, sleep};
 
-use super::{Fallible, usage::Usage, worker::variable};
+use super::{Fallible, broker, usage::Usage, worker::variable};
 
 /// The poll interval of the usage, because an ended process reports nothing.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
@@ -21,6 +21,8 @@ pub struct Taken {
     pub time: Duration,
     /// Its usage at the last poll, just before its end.
     pub usage: Usage,
+    /// CPU time of the private broker meanwhile.
+    pub broker: Option<Duration>,
     /// Its exit code.
     pub code: Option<i32>,
 }
@@ -36,7 +38,7 @@ pub async fn run(
     settings: &[(&str, String)],
 ) -> Fallible<Taken> {
     let variables = settings.iter().map(|(key, value)| (variable(key), value));
-    let began = Instant::now();
+    let (began, broker_before) = (Instant::now(), broker::cpu());
     let mut child = Command::new(binary)
         .args(arguments)
         .env_clear()
@@ -52,17 +54,26 @@ pub async fn run(
             usage = now;
         }
         if let Some(status) = child.try_wait()? {
-            return Ok(Taken { time: began.elapsed(), usage, code: status.code() });
+            let (time, broker) = (began.elapsed(), broker::cpu());
+            let broker =
+                broker.zip(broker_before).map(|(after, before)| after.saturating_sub(before));
+            return Ok(Taken { time, usage, broker, code: status.code() });
         }
         sleep(POLL_INTERVAL).await;
     }
 }
 
-/// A binary that was built with this one.
+/// The folder of the reference programs, which have a build profile of their own. By default this one's.
+const REFERENCES: &str = "BENCH_REFERENCES";
+
+/// A reference program.
 ///
 /// # Errors
 ///
-/// This one has no name.
-pub fn sibling(name: &str) -> Fallible<PathBuf> {
-    Ok(env::current_exe()?.with_file_name(name))
+/// This program has no name.
+pub fn reference(name: &str) -> Fallible<PathBuf> {
+    match env::var_os(REFERENCES) {
+        Some(folder) => Ok(Path::new(&folder).join(name)),
+        None => Ok(env::current_exe()?.with_file_name(name)),
+    }
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{
     Fallible,
     scene::Scene,
+    usage::Measured,
     window::{Snapshot, Window},
-    worker::Worker,
 };
 
 /// The first and the last of each hundred jobs between which is measured.
@@ -18,13 +18,31 @@ const TO: u32 = 95;
 /// How long a drain may take.
 const LIMIT: Duration = Duration::from_secs(600);
 
-/// Measures while `worker` drains the lanes of `scene`, in which `jobs` waited. Returns when all of them have been
+/// The jobs per second of a whole drain, from the first answer to the last, and the figures of its middle.
+#[derive(Debug, Clone, Copy)]
+pub struct Drain {
+    /// With the start, in which the limit rises, and the last jobs.
+    pub whole: f64,
+    /// Without them.
+    pub middle: Window,
+}
+
+/// Measures while `process` drains the lanes of `scene`, in which `jobs` waited. Returns when all of them have been
 /// called for.
 ///
 /// # Errors
 ///
-/// The worker ends, or does not get done.
-pub async fn drain(worker: &mut Worker, scene: &Scene, jobs: u32) -> Fallible<Window> {
+/// The process ends, or does not get done.
+pub async fn drain(process: &mut impl Measured, scene: &Scene, jobs: u32) -> Fallible<Window> {
+    Ok(whole_drain(process, scene, jobs).await?.middle)
+}
+
+/// [`drain`], with the rate of the whole.
+///
+/// # Errors
+///
+/// Those of [`drain`].
+pub async fn whole_drain(process: &mut impl Measured, scene: &Scene, jobs: u32) -> Fallible<Drain> {
     let share = |percent: u32| u64::from(jobs) * u64::from(percent) / 100;
     let ledger = scene.ledger();
     let until = async |calls: u64| {
@@ -32,10 +50,13 @@ pub async fn drain(worker: &mut Worker, scene: &Scene, jobs: u32) -> Fallible<Wi
             .await
             .map_err(|_| "the backlog is not drained")
     };
+    until(1).await?;
+    let began = Instant::now();
     until(share(FROM)).await?;
-    let before = Snapshot::take(ledger, worker)?;
+    let before = Snapshot::take(ledger, process)?;
     until(share(TO)).await?;
-    let after = Snapshot::take(ledger, worker)?;
+    let after = Snapshot::take(ledger, process)?;
     until(jobs.into()).await?;
-    Ok(Window::between(&before, &after))
+    let whole = f64::from(jobs) / began.elapsed().as_secs_f64();
+    Ok(Drain { whole, middle: Window::between(&before, &after) })
 }

@@ -1,11 +1,6 @@
 //! The commands after a leak: `enqueue` and `sweep` of a large file.
 
-use std::{
-    fs::File,
-    io::{BufWriter, Write as _},
-    path::Path,
-    time::Duration,
-};
+use std::{fs::File, path::Path};
 
 use revoker::mock_endpoint::Script;
 
@@ -14,17 +9,12 @@ use super::{
     command::{self, Taken},
     figures::number,
     scene::{Scene, Stage},
+    sweep,
     table::{Table, met},
 };
 
 /// Lines of the large files.
 const LINES: u32 = 1_000_000;
-
-/// Calls that the bare client and the sweep are compared by, alternately.
-const COMPARED: u32 = 100_000;
-
-/// Calls at a time, of both.
-const AT_A_TIME: u32 = 256;
 
 /// The bytes of a file that is one hole: a line that never ends.
 const HOLE_BYTES: u64 = 1 << 30;
@@ -32,9 +22,8 @@ const HOLE_BYTES: u64 = 1 << 30;
 /// The exit code of a file that is none of jobs.
 const REFUSED: i32 = 2;
 
-/// The aims: jobs per second into the queue, and the share of the bare client's calls.
+/// The aim, in jobs per second into the queue.
 const AIM_ENQUEUED: f64 = 20_000.0;
-const AIM_OF_CLIENT: f64 = 0.90;
 
 /// One measured command.
 struct Row(&'static str, u32, Taken);
@@ -48,13 +37,12 @@ pub async fn measure(stage: &Stage) -> Fallible<String> {
     let folder = tempfile::tempdir()?;
     let (many, hole) = (folder.path().join("many.ndjson"), folder.path().join("hole.txt"));
     let lines = stage.options.scaled(LINES);
-    write(&many, "many", lines)?;
+    sweep::write(&many, "many", lines)?;
     File::create(&hole)?.set_len(HOLE_BYTES)?;
 
     let scene = stage.set(Script::default()).await?;
     let enqueue = run(stage, &scene, &["enqueue"], &many, 0).await?;
     let refused = run(stage, &scene, &["enqueue"], &hole, REFUSED).await?;
-    let (share, compared) = compare(stage, &scene, folder.path()).await?;
     let sweep = run(stage, &scene, &["sweep", "--concurrency", "256"], &many, 0).await?;
     scene.clear().await?;
 
@@ -62,10 +50,9 @@ pub async fn measure(stage: &Stage) -> Fallible<String> {
     let rows = [
         Row("enqueue", lines, enqueue),
         Row("enqueue of 1 GiB without a line's end", 0, refused),
-        Row("sweep", stage.options.scaled(COMPARED), compared),
-        Row("sweep of a long file", lines, sweep),
+        Row("sweep", lines, sweep),
     ];
-    Ok(report(&rows, into_queue, share))
+    Ok(report(&rows, into_queue))
 }
 
 async fn run(
@@ -86,41 +73,7 @@ async fn run(
     }
 }
 
-/// The bare client and the sweep alternately: the best of each, for both want the same two cores.
-async fn compare(stage: &Stage, scene: &Scene, folder: &Path) -> Fallible<(f64, Taken)> {
-    let calls = stage.options.scaled(COMPARED);
-    let mut bare = Duration::MAX;
-    let mut best: Option<Taken> = None;
-    for repetition in 0..stage.options.repetitions {
-        bare = bare.min(bare_client(scene, calls).await?);
-        let file = folder.join(format!("compared-{repetition}.ndjson"));
-        write(&file, &format!("compared-{repetition}"), calls)?;
-        let taken = run(stage, scene, &["sweep", "--concurrency", "256"], &file, 0).await?;
-        if best.is_none_or(|best| taken.time < best.time) {
-            best = Some(taken);
-        }
-    }
-    let best = best.ok_or("nothing was measured")?;
-    Ok((bare.as_secs_f64() / best.time.as_secs_f64(), best))
-}
-
-/// How long the bare HTTP client takes for so many calls.
-async fn bare_client(scene: &Scene, calls: u32) -> Fallible<Duration> {
-    let arguments = [scene.url(), calls.to_string(), AT_A_TIME.to_string()];
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let taken = command::run(&command::sibling("bare-client")?, &arguments, &[]).await?;
-    if taken.code == Some(0) { Ok(taken.time) } else { Err("the bare client fails".into()) }
-}
-
-fn write(path: &Path, name: &str, lines: u32) -> Fallible<()> {
-    let mut file = BufWriter::new(File::create(path)?);
-    for number in 0..lines {
-        writeln!(file, "{{\"refresh_token\":\"{name}-{number}\"}}")?;
-    }
-    Ok(file.flush()?)
-}
-
-fn report(rows: &[Row], into_queue: f64, share: f64) -> String {
+fn report(rows: &[Row], into_queue: f64) -> String {
     let heads = ["command", "lines", "s", "lines/s", "CPU s per 10,000 lines", "peak RSS, MiB"];
     let mut table = Table::new(heads);
     for Row(name, lines, taken) in rows {
@@ -137,11 +90,7 @@ fn report(rows: &[Row], into_queue: f64, share: f64) -> String {
     }
     format!(
         "### A file of tokens\n\n{table}\nEnqueued: {into_queue:.0} jobs/s confirmed (aim: at least \
-         {AIM_ENQUEUED:.0}, {}). A sweep makes {:.1} % of the bare HTTP client's calls per second (aim: at \
-         least {:.0} %, {}).\n",
+         {AIM_ENQUEUED:.0}, {}).\n",
         met(into_queue >= AIM_ENQUEUED),
-        share * 100.0,
-        AIM_OF_CLIENT * 100.0,
-        met(share >= AIM_OF_CLIENT),
     )
 }

@@ -18,12 +18,14 @@ mod lanes;
 mod latency;
 mod machine;
 mod options;
+mod plain;
 mod rejected;
 mod saturation;
 mod scene;
 mod scrape;
 mod speed;
 mod start;
+mod sweep;
 mod table;
 mod usage;
 mod window;
@@ -58,12 +60,14 @@ async fn measure(options: Options) -> Fallible<()> {
     for bench in benches {
         let report = match bench {
             Bench::Speed => speed::measure(&stage).await?,
-            Bench::Bound => bound::measure(&stage).await?,
+            Bench::Bound => bound::measure(&stage, &bound::SHORT).await?,
             Bench::Latency => latency::measure(&stage).await?,
             Bench::Growth => growth::measure(&stage).await?,
             Bench::Rejected => rejected::measure(&stage).await?,
             Bench::Saturation => saturation::measure(&stage).await?,
             Bench::Lanes => lanes::measure(&stage).await?,
+            Bench::Sweep => sweep::measure(&stage).await?,
+            Bench::Long => bound::measure(&stage, &bound::LONG).await?,
             Bench::Files => files::measure(&stage).await?,
             Bench::Start => start::measure(&stage).await?,
             Bench::Clients => clients::measure(&stage).await?,

@@ -12,6 +12,10 @@ pub struct Options {
     #[arg(long, value_name = "BENCH")]
     only: Vec<Bench>,
 
+    /// Only the benches that compare the worker with the references: speed, bound, rejected, sweep, long
+    #[arg(long, conflicts_with = "only")]
+    references: bool,
+
     /// Only this scenario of the bench `clients` (repeatable)
     #[arg(long, value_name = "LETTER")]
     row: Vec<char>,
@@ -39,7 +43,7 @@ pub struct Options {
 pub enum Bench {
     /// An endpoint that answers at once, beside three references
     Speed,
-    /// An endpoint that takes its time, with many calls at a time
+    /// An endpoint that takes its time, with many calls at a time, beside the plain worker
     Bound,
     /// From publish to revoked, at a share of the most
     Latency,
@@ -51,6 +55,10 @@ pub enum Bench {
     Saturation,
     /// Logouts behind a sweep
     Lanes,
+    /// `sweep` beside the bare client
+    Sweep,
+    /// The bench `bound` with a million jobs, once
+    Long,
     /// `enqueue` and `sweep` of a large file
     Files,
     /// From a start, and from the broker's return, to the first job revoked
@@ -59,10 +67,15 @@ pub enum Bench {
     Clients,
 }
 
+/// The benches of `--references`.
+const REFERENCES: [Bench; 5] =
+    [Bench::Speed, Bench::Bound, Bench::Rejected, Bench::Sweep, Bench::Long];
+
 impl Options {
     /// What is to be measured, in order.
     pub fn benches(&self) -> Vec<Bench> {
-        let wanted = |bench: &Bench| self.only.is_empty() || self.only.contains(bench);
+        let only = if self.references { &REFERENCES[..] } else { &self.only };
+        let wanted = |bench: &Bench| only.is_empty() || only.contains(bench);
         Bench::value_variants().iter().copied().filter(wanted).collect()
     }
 

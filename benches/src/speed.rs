@@ -11,9 +11,10 @@ use super::{
     Fallible, command,
     drain::drain,
     figures::median_of,
+    plain::Plain,
     scene::{Scene, Stage},
     table::{Table, met},
-    window::{HEADS, Window},
+    window::{HEADS_WITH_BROKER, Window},
 };
 
 /// Jobs of each measurement.
@@ -26,8 +27,13 @@ const AT_A_TIME: u32 = 256;
 const STRAGGLERS: f64 = 0.001;
 const STRAGGLER: Duration = Duration::from_secs(10);
 
-/// The aim: so many times what client and consumer take together.
-const AIM_CPU: f64 = 1.25;
+/// The aims: so many times the CPU time of client and consumer together, and of the plain worker.
+const AIM_OF_LIMIT: f64 = 1.25;
+const AIM_OF_PLAIN: f64 = 0.85;
+
+/// The aims: so many times the rate and the memory of the plain worker.
+const AIM_RATE: f64 = 1.25;
+const AIM_RSS: f64 = 1.3;
 
 /// Who does the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +90,9 @@ async fn run(stage: &Stage, side: Side) -> Fallible<Window> {
             drain(&mut stage.start(&scene, &[]).await?, &scene, jobs).await?
         }
         Side::PlainWorker => {
-            reference("plain-worker", &[broker, &queue, &url, &count], jobs).await?
+            let waiting = (&scene.jobs, Lane::Bulk);
+            drain(&mut Plain::start(broker, waiting, &url, jobs, AT_A_TIME).await?, &scene, jobs)
+                .await?
         }
         Side::BareClient => reference("bare-client", &[&url, &count, &at_a_time], jobs).await?,
         Side::BareConsumer => reference("bare-consumer", &[broker, &queue, &count], jobs).await?,
@@ -96,7 +104,7 @@ async fn run(stage: &Stage, side: Side) -> Fallible<Window> {
 
 /// Runs a reference to its end.
 async fn reference(name: &str, arguments: &[&str], jobs: u32) -> Fallible<Window> {
-    let taken = command::run(&command::sibling(name)?, arguments, &[]).await?;
+    let taken = command::run(&command::reference(name)?, arguments, &[]).await?;
     if taken.code != Some(0) {
         return Err(format!("{name} ended with {:?}", taken.code).into());
     }
@@ -127,9 +135,9 @@ impl Side {
 }
 
 fn report(stage: &Stage, runs: &[(Side, Vec<Window>)]) -> String {
-    let mut table = Table::new(["who"].into_iter().chain(HEADS));
+    let mut table = Table::new(["who"].into_iter().chain(HEADS_WITH_BROKER));
     for (side, windows) in runs {
-        table.row([side.name().to_owned()].into_iter().chain(Window::cells(windows)));
+        table.row([side.name().to_owned()].into_iter().chain(Window::cells_with_broker(windows)));
     }
     let median = |wanted: Side, figure: fn(&Window) -> f64| {
         let of_side = runs.iter().find(|(side, _)| *side == wanted);
@@ -138,14 +146,20 @@ fn report(stage: &Stage, runs: &[(Side, Vec<Window>)]) -> String {
     let cpu = |side| median(side, |window| window.cpu);
     let rate = |side| median(side, |window| window.throughput);
     let limit = cpu(Side::BareClient) + cpu(Side::BareConsumer);
-    let times = cpu(Side::Worker) / limit;
-    let of_plain = rate(Side::Worker) / rate(Side::PlainWorker);
+    let rss = |side| median(side, |window| window.peak_rss);
+    let of_limit = cpu(Side::Worker) / limit;
+    let of_plain = cpu(Side::Worker) / cpu(Side::PlainWorker);
+    let rate = rate(Side::Worker) / rate(Side::PlainWorker);
+    let rss = rss(Side::Worker) / rss(Side::PlainWorker);
     format!(
-        "### At full speed\n\n{} jobs; the endpoint answers at once.\n\n{table}\nCPU per job: {times:.2} times the \
-         bare client's and the bare consumer's together (aim: at most {AIM_CPU}, {}). Rate: {of_plain:.2} times the \
-         plain worker's (aim: above 1, {}).\n",
+        "### At full speed\n\n{} jobs; the endpoint answers at once.\n\n{table}\nCPU per job: {of_plain:.2} times the \
+         plain worker's (aim: at most {AIM_OF_PLAIN}, {}), and {of_limit:.2} times the bare client's and the bare \
+         consumer's together (aim: at most {AIM_OF_LIMIT}, {}). Rate: {rate:.2} times the plain worker's (aim: at least \
+         {AIM_RATE}, {}). Memory: {rss:.2} times the plain worker's (aim: at most {AIM_RSS}, {}).\n",
         stage.options.scaled(JOBS),
-        met(times <= AIM_CPU),
-        met(of_plain > 1.0),
+        met(of_plain <= AIM_OF_PLAIN),
+        met(of_limit <= AIM_OF_LIMIT),
+        met(rate >= AIM_RATE),
+        met(rss <= AIM_RSS),
     )
 }

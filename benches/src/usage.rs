@@ -21,6 +21,16 @@ pub struct Usage {
     pub peak_rss: u64,
 }
 
+/// A process that is measured.
+pub trait Measured {
+    /// What it has used so far.
+    ///
+    /// # Errors
+    ///
+    /// It has ended.
+    fn usage(&mut self) -> Fallible<Usage>;
+}
+
 impl Usage {
     /// Of a process that runs.
     ///

@@ -1,9 +1,15 @@
 //! A period of time, with the work and the resources of the worker in it.
 
 use revoker::mock_endpoint::{Ledger, LedgerTotals};
+use std::time::Duration;
 use tokio::time::Instant;
 
-use super::{Fallible, command::Taken, figures::number, usage::Usage, worker::Worker};
+use super::{
+    Fallible, broker,
+    command::Taken,
+    figures::{median_of, number},
+    usage::{Measured, Usage},
+};
 
 /// CPU time is per so many jobs.
 const JOBS: f64 = 10_000.0;
@@ -13,6 +19,10 @@ const KIB_PER_MIB: f64 = 1024.0;
 /// The heads of [`Window::cells`].
 pub const HEADS: [&str; 3] = ["jobs/s", "CPU s per 10,000 jobs", "peak RSS, MiB"];
 
+/// The heads of [`Window::cells_with_broker`].
+pub const HEADS_WITH_BROKER: [&str; 4] =
+    ["jobs/s", "CPU s per 10,000 jobs", "broker's CPU s", "peak RSS, MiB"];
+
 /// The counters at one moment.
 #[derive(Debug)]
 pub struct Snapshot {
@@ -20,6 +30,7 @@ pub struct Snapshot {
     /// The endpoint's ledger.
     pub totals: LedgerTotals,
     usage: Usage,
+    broker: Option<Duration>,
 }
 
 impl Snapshot {
@@ -27,9 +38,10 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// The worker has ended.
-    pub fn take(ledger: &Ledger, worker: &mut Worker) -> Fallible<Self> {
-        Ok(Self { at: Instant::now(), totals: ledger.totals(), usage: worker.usage()? })
+    /// The process has ended.
+    pub fn take(ledger: &Ledger, process: &mut impl Measured) -> Fallible<Self> {
+        let (at, totals) = (Instant::now(), ledger.totals());
+        Ok(Self { at, totals, usage: process.usage()?, broker: broker::cpu() })
     }
 }
 
@@ -42,6 +54,8 @@ pub struct Window {
     pub throttled: f64,
     /// CPU seconds of the worker per 10,000 jobs answered.
     pub cpu: f64,
+    /// CPU seconds of the broker per 10,000 jobs answered; no number if the broker is not ours.
+    pub broker: f64,
     /// The most memory that the worker had resident since its start, in MiB.
     pub peak_rss: f64,
 }
@@ -56,6 +70,9 @@ impl Window {
             throughput: jobs / (after.at - before.at).as_secs_f64(),
             throttled: number(after.totals.throttled - before.totals.throttled) / calls,
             cpu: after.usage.cpu.saturating_sub(before.usage.cpu).as_secs_f64() / jobs * JOBS,
+            broker: after.broker.zip(before.broker).map_or(f64::NAN, |(after, before)| {
+                after.saturating_sub(before).as_secs_f64() / jobs * JOBS
+            }),
             peak_rss: number(after.usage.peak_rss) / KIB_PER_MIB,
         }
     }
@@ -66,17 +83,23 @@ impl Window {
             throughput: f64::from(jobs) / taken.time.as_secs_f64(),
             throttled: 0.0,
             cpu: taken.usage.cpu.as_secs_f64() / f64::from(jobs) * JOBS,
+            broker: taken.broker.map_or(f64::NAN, |cpu| cpu.as_secs_f64() / f64::from(jobs) * JOBS),
             peak_rss: number(taken.usage.peak_rss) / KIB_PER_MIB,
         }
     }
 
     /// The medians of the columns of every table, under [`HEADS`].
     pub fn cells(windows: &[Self]) -> [String; 3] {
-        let median = |figure: fn(&Self) -> f64| super::figures::median(windows.iter().map(figure));
         [
-            format!("{:.0}", median(|window| window.throughput)),
-            format!("{:.2}", median(|window| window.cpu)),
-            format!("{:.0}", median(|window| window.peak_rss)),
+            format!("{:.0}", median_of(windows, |window| window.throughput)),
+            format!("{:.2}", median_of(windows, |window| window.cpu)),
+            format!("{:.0}", median_of(windows, |window| window.peak_rss)),
         ]
+    }
+
+    /// The medians of the columns under [`HEADS_WITH_BROKER`].
+    pub fn cells_with_broker(windows: &[Self]) -> [String; 4] {
+        let [throughput, cpu, peak_rss] = Self::cells(windows);
+        [throughput, cpu, format!("{:.2}", median_of(windows, |window| window.broker)), peak_rss]
     }
 }

@@ -12,7 +12,10 @@ use serde_json::Value;
 use tempfile::NamedTempFile;
 use tokio::time::{Instant, sleep};
 
-use super::{Fallible, scrape, usage::Usage};
+use super::{
+    Fallible, scrape,
+    usage::{Measured, Usage},
+};
 
 /// How long it may take to get ready.
 const READY_LIMIT: Duration = Duration::from_secs(30);
@@ -81,16 +84,6 @@ impl Worker {
         log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
-    /// What it has used so far.
-    ///
-    /// # Errors
-    ///
-    /// It has ended.
-    pub fn usage(&mut self) -> Fallible<Usage> {
-        self.check()?;
-        Usage::of(self.child.id())
-    }
-
     /// Its metrics, which must tell of nothing but work: no job given up, no session lost.
     ///
     /// # Errors
@@ -156,6 +149,13 @@ impl Worker {
         let log = fs::read_to_string(self.log.path()).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n")
+    }
+}
+
+impl Measured for Worker {
+    fn usage(&mut self) -> Fallible<Usage> {
+        self.check()?;
+        Usage::of(self.child.id())
     }
 }
 

@@ -13,7 +13,7 @@ use lapin::{
 };
 
 /// Deliveries in flight, as many as the plain worker takes.
-const PREFETCH: u16 = 256;
+const PREFETCH: u16 = 512;
 
 /// Deliveries to one ack.
 const TO_ONE_ACK: u32 = 64;

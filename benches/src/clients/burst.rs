@@ -9,7 +9,6 @@ use super::{
     Row,
     backend::Act,
     place::{Place, tokens},
-    plain::Plain,
 };
 
 /// The bursts, and how often each is measured: short ones differ more from time to time.
@@ -70,7 +69,7 @@ async fn of_worker(stage: &Stage, jobs: u32, at_a_time: u32, prefetch: u32) -> F
 
 async fn of_plain(stage: &Stage, jobs: u32, at_a_time: u32) -> Fallible<f64> {
     let place = place(stage).await?;
-    let plain = Plain::start(stage, &place, Lane::Interactive, jobs, at_a_time).await?;
+    let plain = place.plain(Lane::Interactive, jobs, at_a_time).await?;
     let took = burst(&place, jobs).await?;
     drop(plain);
     place.strike([]).await?;

@@ -17,7 +17,6 @@ mod open_loop;
 mod outage;
 mod partial;
 mod place;
-mod plain;
 mod queue_head;
 mod rate;
 mod secret;

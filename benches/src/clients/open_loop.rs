@@ -19,7 +19,6 @@ use super::{
     Row,
     backend::Act,
     place::{Place, tokens},
-    plain::Plain,
 };
 
 /// Jobs that are published as fast as the broker takes them, to find the most that gets through.
@@ -95,7 +94,7 @@ async fn run(stage: &Stage, side: Side, rate: f64) -> Fallible<Run> {
     let (worker, plain) = match side {
         Side::Worker => (Some(place.start(stage, &[]).await?), None),
         Side::Plain => {
-            let plain = Plain::start(stage, &place, Lane::Interactive, u32::MAX, AT_A_TIME).await?;
+            let plain = place.plain(Lane::Interactive, u32::MAX, AT_A_TIME).await?;
             (None, Some(plain))
         }
     };

@@ -14,6 +14,7 @@ use super::{
     super::{
         Fallible,
         jobs::{Jobs, confirmed},
+        plain::Plain,
         scene::Stage,
         worker::Worker,
     },
@@ -65,6 +66,15 @@ impl Place {
         let mut all: Vec<(&str, String)> = self.settings();
         all.extend(settings.iter().map(|(key, value)| (*key, (*value).to_owned())));
         Worker::start(&stage.options.worker, &all).await
+    }
+
+    /// Starts a plain worker for so many jobs of a lane.
+    ///
+    /// # Errors
+    ///
+    /// It does not consume.
+    pub async fn plain(&self, lane: Lane, count: u32, at_a_time: u32) -> Fallible<Plain> {
+        Plain::start(&self.broker, (&self.jobs, lane), &self.backend.url(), count, at_a_time).await
     }
 
     /// The file that holds a client's secret.

@@ -1,4 +1,4 @@
-//! The plain worker as a process beside a scenario.
+//! The plain worker as a process.
 
 use std::{
     process::{Child, Command, Stdio},
@@ -9,8 +9,9 @@ use revoker::domain::Lane;
 use tokio::time::{sleep, timeout};
 
 use super::{
-    super::{Fallible, command, scene::Stage},
-    place::Place,
+    Fallible, command,
+    jobs::Jobs,
+    usage::{Measured, Usage},
 };
 
 /// How long it may take to consume.
@@ -30,28 +31,33 @@ impl Plain {
     ///
     /// It cannot be started, or does not consume.
     pub async fn start(
-        stage: &Stage,
-        place: &Place,
-        lane: Lane,
-        jobs: u32,
+        broker: &str,
+        (jobs, lane): (&Jobs, Lane),
+        url: &str,
+        count: u32,
         at_a_time: u32,
     ) -> Fallible<Self> {
-        let (jobs, at_a_time) = (jobs.to_string(), at_a_time.to_string());
-        let (url, queue) = (place.backend.url(), place.jobs.queue(lane));
-        let child = Command::new(command::sibling("plain-worker")?)
-            .args([stage.options.broker.as_str(), queue, &url, &jobs, &at_a_time])
+        let (count, at_a_time) = (count.to_string(), at_a_time.to_string());
+        let child = Command::new(command::reference("plain-worker")?)
+            .args([broker, jobs.queue(lane), url, &count, &at_a_time])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()?;
         let plain = Self(child);
         let consumes = async {
-            while place.jobs.consumers(lane).await? == 0 {
+            while jobs.consumers(lane).await? == 0 {
                 sleep(POLL).await;
             }
             Fallible::Ok(())
         };
         timeout(LIMIT, consumes).await.map_err(|_| "the plain worker does not consume")??;
         Ok(plain)
+    }
+}
+
+impl Measured for Plain {
+    fn usage(&mut self) -> Fallible<Usage> {
+        Usage::of(self.0.id())
     }
 }
 
