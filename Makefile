@@ -2,7 +2,7 @@
 # themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-brokers test-cluster test-dead-letters outage chaos bench simulate fuzz instructions build fmt lint doc pictures clean
+.PHONY: help demo test packages check-packages test-brokers test-cluster test-dead-letters outage chaos bench simulate fuzz instructions build fmt lint doc pictures clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,18 @@ instructions: ## count the instructions and allocations per job, and compare wit
 
 build: ## build the release binary, target/release/revoker
 	cargo build --release --locked
+
+packages: ## build the Debian package and the archive of the binary, in target/packages
+	@scripts/install packages
+	@scripts/release/binary >/dev/null
+	@scripts/release/deb
+	@scripts/release/archive
+
+check-packages: ## install, upgrade and remove the Debian package in root folders of their own
+	@scripts/install packages
+	@scripts/release/binary >/dev/null
+	@scripts/check-deb target/packages/revoker
+	@scripts/check-install target/packages/revoker
 
 fmt: ## format the code
 	cargo fmt --all
