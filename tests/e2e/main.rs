@@ -16,6 +16,7 @@ mod harness;
 mod admin_port;
 mod ambiguity;
 mod architecture;
+mod authorization_servers;
 mod broker_faults;
 mod broker_versions;
 mod chaos;

@@ -3,6 +3,7 @@
 //! It uses only the product's public names, and knows nothing of its code.
 
 pub mod amqp;
+pub mod authorization_server;
 pub mod broker;
 pub mod canary;
 pub mod cluster;

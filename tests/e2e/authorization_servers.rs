@@ -1,0 +1,6 @@
+//! Three real authorization servers: node-oidc-provider, django-oauth-toolkit and Authlib.
+//!
+//! They come from package registries, so the tests are ignored by default. `scripts/authorization-servers` installs the servers,
+//! and `scripts/test` runs the tests where it can.
+
+mod answers;
