@@ -48,6 +48,12 @@ impl ResultLabel {
         Self::Unrecognized,
     ];
 
+    /// Whether the endpoint itself answered.
+    #[must_use]
+    pub const fn is_answer(self) -> bool {
+        matches!(self, Self::Revoked | Self::Rejected)
+    }
+
     /// The name in metrics, headers and logs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

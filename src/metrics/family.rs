@@ -19,22 +19,19 @@ pub const NAMESPACE: &str = "revoker";
 /// The declaration of a metric.
 #[derive(Debug, Clone, Copy)]
 pub struct Declaration {
-    /// Its name without the namespace.
+    /// Without the namespace.
     pub name: &'static str,
-    /// Its help text.
     pub help: &'static str,
     /// The upper bounds of a histogram's buckets; empty for everything else.
     pub buckets: &'static [f64],
 }
 
 impl Declaration {
-    /// The library's form of it.
     pub fn opts(self) -> Opts {
         Opts::new(self.name, self.help.trim()).namespace(NAMESPACE)
     }
 }
 
-/// Every series of one metric.
 pub struct Family<S, L> {
     series: Box<[S]>,
     labels: PhantomData<fn(L)>,
@@ -42,10 +39,6 @@ pub struct Family<S, L> {
 
 impl<S: Series, L: LabelSet> Family<S, L> {
     /// Declares the metric and creates all of its series.
-    ///
-    /// # Errors
-    ///
-    /// The library's, if the declaration is invalid or the name is taken.
     pub fn register(registry: &Registry, declaration: Declaration) -> Result<Self, Error> {
         let all = S::declare(declaration, L::NAMES)?;
         registry.register(Box::new(all.clone()))?;
@@ -66,17 +59,9 @@ pub trait Series: Sized {
     type All: Collector + Clone + 'static;
 
     /// Declares a metric of this kind.
-    ///
-    /// # Errors
-    ///
-    /// The library's, if the declaration is invalid.
     fn declare(declaration: Declaration, labels: &[&str]) -> Result<Self::All, Error>;
 
     /// Finds or creates the series with these label values.
-    ///
-    /// # Errors
-    ///
-    /// The library's, if there are more or fewer values than labels.
     fn find(all: &Self::All, values: &[&str]) -> Result<Self, Error>;
 }
 

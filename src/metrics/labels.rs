@@ -16,32 +16,31 @@ pub trait Label: Copy + 'static {
     fn index(self) -> usize;
 }
 
-/// Makes enums of the domain labels. Their `ALL` lists the variants in the order of declaration; a test
-/// checks that.
-macro_rules! domain_labels {
-    ($($label:ident = $name:literal;)+) => {$(
+macro_rules! impl_label {
+    ($label:ident = $name:literal, $all:expr, $value:expr) => {
         impl Label for $label {
             const NAME: &'static str = $name;
-            const ALL: &'static [Self] = &$label::ALL;
+            const ALL: &'static [Self] = $all;
 
             fn value(self) -> &'static str {
-                self.as_str()
+                let value: fn(Self) -> &'static str = $value;
+                value(self)
             }
 
             fn index(self) -> usize {
                 self as usize
             }
         }
-    )+};
+    };
 }
 
-domain_labels! {
-    Lane = "lane";
-    Reason = "reason";
-    ResultLabel = "result";
-}
+// Their `ALL` lists the variants in the order of declaration; a test checks that.
+impl_label!(Lane = "lane", &Self::ALL, Self::as_str);
+impl_label!(Reason = "reason", &Self::ALL, Self::as_str);
+impl_label!(ResultLabel = "result", &Self::ALL, Self::as_str);
 
-/// Declares an enum, the label's name and each variant's value in one place.
+/// Declares an enum, the label's name and each variant's value in one place. A variant's documentation begins with its
+/// value.
 macro_rules! labels {
     ($(
         $(#[$about:meta])*
@@ -52,64 +51,45 @@ macro_rules! labels {
         $(#[$about])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         $vis enum $label {
-            $($(#[$of])* $variant,)+
+            $(#[doc = concat!("`", $value, "`")] $(#[$of])* $variant,)+
         }
 
-        impl Label for $label {
-            const NAME: &'static str = $name;
-            const ALL: &'static [Self] = &[$(Self::$variant,)+];
-
-            fn value(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $value,)+
-                }
-            }
-
-            fn index(self) -> usize {
-                self as usize
-            }
-        }
+        impl_label!($label = $name, &[$(Self::$variant,)+], |label| match label {
+            $($label::$variant => $value,)+
+        });
     )+};
 }
 
 labels! {
     /// How a job ended.
     pub enum Processed = "outcome" {
-        /// The endpoint revoked the token.
         Revoked = "revoked",
         /// Presumed revoked, by the operator's choice.
         PresumedRevoked = "presumed_revoked",
-        /// This worker had revoked the same token a short while before.
+        /// This worker revoked the same token shortly before.
         Duplicate = "duplicate",
-        /// The token expired.
         Expired = "expired",
-        /// A dead letter was confirmed.
         DeadLettered = "dead_lettered",
     }
 
     /// How a delivery ended without ending its job.
     pub enum Deferral = "how" {
-        /// The job waits in a retry queue.
         Parked = "parked",
-        /// It was requeued.
         Requeued = "handed_back",
-        /// Its session was lost; the broker delivers it again.
+        /// Its session was lost: the broker delivers it again.
         Abandoned = "abandoned",
     }
 
     /// Whether the broker had delivered the message before.
     pub(super) enum Redelivered = "redelivered" {
-        /// It had not.
         False = "false",
-        /// It had.
         True = "true",
     }
 
     /// Whether the endpoint itself answered a call.
     pub(super) enum Answer = "outcome" {
-        /// It did: revoked or rejected.
+        /// Revoked or rejected.
         Answered = "answered",
-        /// There was another response, or none.
         Failed = "failed",
     }
 
@@ -117,9 +97,7 @@ labels! {
     pub enum JobState = "state" {
         /// It waits for a permit.
         Waiting = "waiting",
-        /// A call is under way.
         Calling = "calling",
-        /// It waits for its next attempt.
         BackingOff = "backing_off",
         /// Its outcome is known and is being settled.
         Settling = "settling",
@@ -127,36 +105,26 @@ labels! {
 
     /// What ended a session with the broker.
     pub enum SessionEndReason = "ended_by" {
-        /// It never came to be.
         ConnectFailed = "connect_failed",
-        /// The connection broke or was closed.
         ConnectionLost = "connection_lost",
-        /// The broker closed a channel.
         ChannelClosed = "channel_closed",
-        /// The broker cancelled a consumer, as its queue was deleted or moved; or delivered it nothing of
-        /// what waits.
+        /// The broker cancelled a consumer, because its queue was deleted or moved, or delivered nothing.
         ConsumerCancelled = "consumer_cancelled",
-        /// The worker stopped.
         Shutdown = "shutdown",
     }
 
-    /// Where a message of ours goes.
+    /// Where a published message goes.
     pub enum Target = "target" {
-        /// The dead-letter queue.
         DeadLetter = "dead_letter",
-        /// A retry queue.
         Retry = "retry",
     }
 
-    /// What became of a message of ours.
+    /// The result of a publish.
     pub enum Published = "outcome" {
-        /// The broker took it.
         Confirmed = "confirmed",
-        /// The broker refused it.
         Nacked = "nacked",
         /// There was no queue for it.
         Returned = "returned",
-        /// No confirm came in time.
         TimedOut = "timed_out",
     }
 
@@ -172,13 +140,10 @@ labels! {
 
     /// Which queue's depth.
     pub enum Depth = "queue" {
-        /// The interactive lane's.
         Interactive = "interactive",
-        /// The bulk lane's.
         Bulk = "bulk",
         /// All retry queues' together.
         Parked = "parked",
-        /// The dead-letter queue's.
         Dead = "dead",
     }
 }
@@ -191,19 +156,7 @@ impl From<bool> for Redelivered {
 
 impl From<ResultLabel> for Answer {
     fn from(result: ResultLabel) -> Self {
-        match result {
-            ResultLabel::Revoked | ResultLabel::Rejected => Self::Answered,
-            ResultLabel::Connect
-            | ResultLabel::Tls
-            | ResultLabel::Timeout
-            | ResultLabel::Reset
-            | ResultLabel::Http3xx
-            | ResultLabel::Http408
-            | ResultLabel::Http429
-            | ResultLabel::Http5xx
-            | ResultLabel::Http4xx
-            | ResultLabel::Unrecognized => Self::Failed,
-        }
+        if result.is_answer() { Self::Answered } else { Self::Failed }
     }
 }
 

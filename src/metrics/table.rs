@@ -33,17 +33,11 @@ macro_rules! table {
     (@buckets) => { &[] };
     (@buckets $buckets:ident) => { $buckets };
     ($($(#[doc = $help:literal])+ $field:ident: $series:ident<$labels:ty> = $name:literal $(in $buckets:ident)?;)+) => {
-        /// Every metric, by what it tells.
         pub struct Table {
             $($(#[doc = $help])+ pub $field: Family<$series, $labels>,)+
         }
 
         impl Table {
-            /// Declares all of them.
-            ///
-            /// # Errors
-            ///
-            /// The library's, if a declaration is invalid.
             pub fn register(registry: &Registry) -> Result<Self, Error> {
                 Ok(Self {$(
                     $field: Family::register(registry, Declaration {
@@ -103,7 +97,7 @@ table! {
     /// Clients whose calls are paused while others are served, or that are all paused.
     clients_paused: IntGauge<()> = "clients_paused";
 
-    /// Deliveries that the client library could not have read, and what of them was mended.
+    /// Deliveries that the client library could not have read, and what of them was repaired.
     mended: IntCounter<Mending> = "messages_mended_total";
 
     /// Bytes of the messages in flight, and of those on their way to it.

@@ -113,8 +113,7 @@ pub fn calls(snapshot: &Snapshot, result: ResultLabel) -> u64 {
 
 /// Calls that the endpoint itself did not answer.
 pub fn failed_calls(snapshot: &Snapshot) -> u64 {
-    let answers = [ResultLabel::Revoked, ResultLabel::Rejected];
-    let failed = snapshot.calls.iter().filter(|(result, _)| !answers.contains(result));
+    let failed = snapshot.calls.iter().filter(|(result, _)| !result.is_answer());
     failed.map(|(_, count)| count).sum()
 }
 
