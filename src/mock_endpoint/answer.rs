@@ -23,7 +23,6 @@ const MALFORMED: &str = "Solicitud inválida";
 /// The vendor's locale.
 const LOCALE: &str = "es_PE";
 
-/// The body of a call.
 #[derive(Deserialize)]
 pub(super) struct RevokeCall {
     action: String,
@@ -35,18 +34,16 @@ pub(super) struct RevokeCall {
 }
 
 impl RevokeCall {
-    /// Parses a body. Returns `None` if it is no call to revoke.
+    /// Returns `None` if the body is no call to revoke.
     pub(super) fn parse(body: &[u8]) -> Option<Self> {
         serde_json::from_slice::<Self>(body).ok().filter(|call| call.action == "revoke")
     }
 }
 
-/// Answers `00`.
 pub(super) fn revoked(script: &Script, call: &RevokeCall) -> Response {
     envelope(StatusCode::OK, true, &text(script, call, REVOKED))
 }
 
-/// Answers `01`.
 pub(super) fn rejected(script: &Script, call: &RevokeCall) -> Response {
     envelope(StatusCode::OK, false, &text(script, call, REJECTED))
 }
@@ -56,12 +53,10 @@ pub(super) fn malformed() -> Response {
     envelope(StatusCode::BAD_REQUEST, false, MALFORMED)
 }
 
-/// Answers 429.
 pub(super) fn throttled(script: &Script) -> Response {
     with_retry_after(script, StatusCode::TOO_MANY_REQUESTS.into_response())
 }
 
-/// Answers with the canned answer.
 pub(super) fn canned(script: &Script, canned: &CannedAnswer) -> Response {
     let content_type = [(CONTENT_TYPE, HeaderValue::from_static(canned.content_type))];
     with_retry_after(script, (canned.status, content_type, canned.body.clone()).into_response())

@@ -4,7 +4,7 @@
 //! fails, and hyper drops the socket with the answer unwritten.
 
 use std::{
-    io::{self, IoSlice},
+    io,
     net::SocketAddr,
     pin::Pin,
     sync::{
@@ -61,7 +61,6 @@ impl Listener for ResettableListener {
     }
 }
 
-/// A connection with its switch.
 #[derive(Debug)]
 pub(super) struct ResettableStream {
     stream: TcpStream,
@@ -97,18 +96,6 @@ impl AsyncWrite for ResettableStream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.live()?.poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffers: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.live()?.poll_write_vectored(cx, buffers)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -46,14 +46,12 @@ pub struct TokenTotals {
     pub rejected: u32,
 }
 
-/// The result of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CallResult {
     /// The token is revoked, and the answer says so.
     Revoked,
     /// The token is revoked, and the connection reset before the answer.
     RevokedUnanswered,
-    /// The answer is `01`.
     Rejected,
     /// The connection is reset, or the answer is a canned one. The token is not revoked.
     Fault,

@@ -17,7 +17,6 @@ pub struct MockOutage {
     pub lasts: Duration,
 }
 
-/// The start of an outage.
 #[derive(Debug, Default)]
 pub(super) struct OutageTimer(OnceLock<Instant>);
 
@@ -30,7 +29,6 @@ impl OutageTimer {
     }
 }
 
-/// Returns the answer of the gateway.
 pub(super) fn page() -> CannedAnswer {
     CannedAnswer {
         status: StatusCode::SERVICE_UNAVAILABLE,

@@ -18,41 +18,59 @@ use secrecy::{ExposeSecret, SecretString};
 use super::outage::MockOutage;
 use crate::domain::Fingerprint;
 
-/// The behaviour of the mock. The default revokes every token at once.
-#[derive(Debug, Clone, Default)]
+/// The behaviour of the mock, and the options that set it. The default revokes every token at once.
+#[derive(Debug, Clone, Default, clap::Args)]
 pub struct Script {
-    /// The seed of the random numbers.
+    /// The seed of the random numbers
+    #[arg(long, value_name = "N", default_value = "0")]
     pub seed: u64,
-    /// The latency of every call.
+    /// How long every call takes
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
     pub latency: Duration,
-    /// The largest random addition to it, evenly distributed.
+    /// The largest random addition to --latency, evenly distributed
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
     pub latency_jitter: Duration,
-    /// The share of calls, from 0 to 1, that take `slow_latency` in place of `latency`.
+    /// The share of calls that take --slow-latency
+    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
     pub slow_share: f64,
-    /// The latency of a slow call.
+    /// How long a slow call takes
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
     pub slow_latency: Duration,
-    /// The share of tokens, from 0 to 1, whose every call answers `01`.
+    /// The share of tokens that are answered 01
+    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
     pub reject_share: f64,
-    /// Tokens with this prefix are always answered `01`.
+    /// Answer 01 to every token with this prefix
+    #[arg(long, value_name = "TEXT")]
     pub reject_prefix: Option<String>,
-    /// The share of calls, from 0 to 1, whose connection is reset without an answer. One half is reset before
-    /// the token is revoked, one half after.
+    /// The share of calls whose connection is reset without an answer, half of them after revoking
+    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
     pub fault_share: f64,
     /// The answer to every call in place of an envelope. No token is revoked then.
+    #[arg(skip)]
     pub canned: Option<CannedAnswer>,
     /// The outage, if there is one.
+    #[arg(skip)]
     pub outage: Option<MockOutage>,
-    /// Whether messages repeat the token and the client secret that were sent.
+    /// Repeat the token and the client secret in every message
+    #[arg(long)]
     pub echo: bool,
-    /// The number of parallel calls beyond which the answer is 429.
+    /// Answer 429 beyond this number of parallel calls
+    #[arg(long, value_name = "N")]
     pub max_parallel: Option<usize>,
-    /// The header `Retry-After` of 429 and of canned answers, in seconds.
+    /// Send Retry-After with 429 and with --status
+    #[arg(long, value_name = "SECONDS")]
     pub retry_after: Option<u64>,
-    /// Whether a second revocation of a token answers `00`. The real endpoint is assumed to answer
-    /// `01`.
+    /// Answer 00 to the second revocation of a token too; the real endpoint is assumed to answer 01
+    #[arg(long)]
     pub idempotent: bool,
     /// The accepted clients and their secrets. If there are none, every client is accepted.
+    #[arg(skip)]
     pub clients: BTreeMap<String, SecretString>,
+}
+
+fn share(value: &str) -> Result<f64, &'static str> {
+    let share = value.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or("a share is a number from 0 to 1")
 }
 
 /// A fixed answer in place of an envelope.
@@ -69,16 +87,13 @@ pub struct CannedAnswer {
 /// The point of a call at which its connection is reset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ResetPoint {
-    /// Before the token is revoked.
     Before,
-    /// After it.
     After,
 }
 
 /// What the random numbers decide for one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct CallPlan {
-    /// The latency of the call.
     pub(super) delay: Duration,
     /// Where its connection is reset, if it is.
     pub(super) fault: Option<ResetPoint>,

@@ -172,7 +172,6 @@ fn wanted(script: &Script, call: &RevokeCall, plan: &CallPlan) -> CallResult {
     }
 }
 
-/// The ledger as JSON.
 #[derive(Serialize)]
 struct LedgerPage {
     #[serde(flatten)]
@@ -189,14 +188,9 @@ async fn ready() -> Json<Readiness> {
 
 /// Handles `GET /ledger`, and `GET /ledger?summary` without the tokens.
 async fn show_ledger(State(state): State<MockState>, uri: Uri) -> Json<LedgerPage> {
-    let tokens = (uri.query() != Some("summary")).then(|| {
-        state
-            .ledger
-            .tokens()
-            .into_iter()
-            .map(|(token, totals)| (token.to_string(), totals))
-            .collect()
-    });
+    let named = |(token, totals): (Fingerprint, _)| (token.to_string(), totals);
+    let tokens = (uri.query() != Some("summary"))
+        .then(|| state.ledger.tokens().into_iter().map(named).collect());
     Json(LedgerPage { totals: state.ledger.totals(), tokens })
 }
 

@@ -1,6 +1,6 @@
 //! The options of `revoker mock-endpoint`.
 
-use std::{collections::BTreeMap, io, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -31,27 +31,8 @@ pub(in crate::cli) struct MockEndpointArgs {
     /// Write the bound address to this file once listening
     #[arg(long, value_name = "PATH")]
     pub(super) port_file: Option<PathBuf>,
-    /// How long every call takes
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
-    latency: Duration,
-    /// The largest random addition to --latency, evenly distributed
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
-    latency_jitter: Duration,
-    /// The share of calls that take --slow-latency
-    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
-    slow_share: f64,
-    /// How long a slow call takes
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
-    slow_latency: Duration,
-    /// The share of tokens that are answered 01
-    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
-    reject_share: f64,
-    /// Answer 01 to every token with this prefix
-    #[arg(long, value_name = "TEXT")]
-    reject_prefix: Option<String>,
-    /// The share of calls whose connection is reset without an answer, half of them after revoking
-    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
-    fault_share: f64,
+    #[command(flatten)]
+    script: Script,
     /// Answer every call with this status and no envelope
     #[arg(long, value_name = "STATUS", value_parser = clap::value_parser!(u16).range(200..=599))]
     status: Option<u16>,
@@ -67,24 +48,9 @@ pub(in crate::cli) struct MockEndpointArgs {
     /// The length of the outage
     #[arg(long, value_name = "DURATION", requires = "outage_after", value_parser = humantime::parse_duration)]
     outage_for: Option<Duration>,
-    /// Repeat the token and the client secret in every message
-    #[arg(long)]
-    echo: bool,
-    /// Answer 429 beyond this number of parallel calls
-    #[arg(long, value_name = "N")]
-    max_parallel: Option<usize>,
-    /// Send Retry-After with 429 and with --status
-    #[arg(long, value_name = "SECONDS")]
-    retry_after: Option<u64>,
-    /// Answer 00 to the second revocation of a token too; the real endpoint is assumed to answer 01
-    #[arg(long)]
-    idempotent: bool,
     /// Accept this client only (repeatable); answer 01 to a wrong secret
     #[arg(long = "client", value_name = "ID=SECRET", value_parser = secret)]
     clients: Vec<SecretString>,
-    /// The seed of the random numbers
-    #[arg(long, value_name = "N", default_value = "0")]
-    seed: u64,
     /// Accepted and ignored. Without this field, the global option appears in the help of this command.
     #[arg(id = "config", long = "config", hide = true)]
     _config: Vec<PathBuf>,
@@ -103,30 +69,13 @@ pub(super) enum MockArgsError {
 
 impl MockEndpointArgs {
     /// Returns the script that the options describe. Reads the file of `--body`.
-    ///
-    /// # Errors
-    ///
-    /// [`MockArgsError`] names the option that is wrong.
     pub(super) fn script(&self) -> Result<Script, MockArgsError> {
+        let outage = self.outage_after.zip(self.outage_for);
         Ok(Script {
-            seed: self.seed,
-            latency: self.latency,
-            latency_jitter: self.latency_jitter,
-            slow_share: self.slow_share,
-            slow_latency: self.slow_latency,
-            reject_share: self.reject_share,
-            reject_prefix: self.reject_prefix.clone(),
-            fault_share: self.fault_share,
             canned: self.canned()?,
-            outage: self
-                .outage_after
-                .zip(self.outage_for)
-                .map(|(after, lasts)| MockOutage { after, lasts }),
-            echo: self.echo,
-            max_parallel: self.max_parallel,
-            retry_after: self.retry_after,
-            idempotent: self.idempotent,
-            clients: self.clients.iter().map(client).collect::<Result<BTreeMap<_, _>, _>>()?,
+            outage: outage.map(|(after, lasts)| MockOutage { after, lasts }),
+            clients: self.clients.iter().map(client).collect::<Result<_, _>>()?,
+            ..self.script.clone()
         })
     }
 
@@ -161,14 +110,6 @@ fn client(pair: &SecretString) -> Result<(String, SecretString), MockArgsError> 
 #[allow(clippy::unnecessary_wraps, reason = "clap's parsers return a result")]
 fn secret(value: &str) -> Result<SecretString, std::convert::Infallible> {
     Ok(value.into())
-}
-
-fn share(value: &str) -> Result<f64, &'static str> {
-    value
-        .parse()
-        .ok()
-        .filter(|share| (0.0..=1.0).contains(share))
-        .ok_or("a share is a number from 0 to 1")
 }
 
 #[cfg(test)]
