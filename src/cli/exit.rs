@@ -1,6 +1,22 @@
-//! The exit codes of all commands.
+//! How commands end: their exit codes, and why one failed.
 
-use std::process::ExitCode;
+use std::{
+    error::Error,
+    fmt::{self, Display},
+    io,
+    process::ExitCode,
+};
+
+use tokio::task::JoinError;
+use tracing::error;
+
+use super::{output::OutputError, places::SameFile};
+use crate::{
+    broker::{ActionError, BrowseError, PrepareError, TopologyError},
+    domain::ErrorChain,
+    sweep::BeginError,
+    worker::{SweepError, WorkerError},
+};
 
 /// How a command ended. The numbers are documented in `docs/cli.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,4 +45,73 @@ impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
     }
+}
+
+/// Why a command did not finish. The text contains no token.
+#[derive(Debug)]
+pub(super) struct Failure {
+    text: String,
+    exit: Exit,
+}
+
+impl Failure {
+    pub(super) fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), exit: Exit::Failed }
+    }
+
+    pub(super) fn usage(text: impl Into<String>) -> Self {
+        Self { text: text.into(), exit: Exit::Usage }
+    }
+
+    /// A failure at a place: a file, or an action.
+    pub(super) fn at(place: impl Display, cause: &(dyn Error + 'static)) -> Self {
+        Self::new(format!("{place}: {}", ErrorChain(cause)))
+    }
+
+    /// Logs the failure, and returns the exit.
+    pub(super) fn log(&self) -> Exit {
+        error!("{self}");
+        self.exit
+    }
+
+    pub(super) const fn exit(&self) -> Exit {
+        self.exit
+    }
+}
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Whether the queues differ from the configured ones.
+pub(super) const fn is_topology(fault: &PrepareError) -> bool {
+    matches!(fault, PrepareError::Topology(TopologyError::Differs { .. }))
+}
+
+/// Lists the errors that end a command, each with a condition for wrong usage.
+macro_rules! failures {
+    ($($error:ty, $is_usage:expr;)+) => {$(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                let is_usage: fn(&$error) -> bool = $is_usage;
+                Self { text: ErrorChain(&error).to_string(), exit: Exit::of_failure(is_usage(&error)) }
+            }
+        }
+    )+};
+}
+
+failures! {
+    ActionError, |error| matches!(error, ActionError::Replay(fault) if is_topology(fault));
+    BeginError, BeginError::is_usage;
+    BrowseError, |_| false;
+    JoinError, |_| false;
+    OutputError, |_| false;
+    PrepareError, is_topology;
+    SameFile, |_| true;
+    SweepError, |_| false;
+    WorkerError, WorkerError::is_usage;
+    io::Error, |_| false;
+    serde_json::Error, |_| false;
 }

@@ -5,54 +5,39 @@ mod args;
 use std::{
     io::{self, Write},
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
-use thiserror::Error;
+use super::{
+    exit::{Exit, Failure},
+    whole_file::{ORDINARY, WholeFile},
+};
+use crate::{mock_endpoint::MockEndpoint, worker::StopSignals};
 
-use super::Exit;
-use crate::{domain::ErrorChain, mock_endpoint::MockEndpoint, worker::StopSignals};
-
-use args::MockArgsError;
 pub(super) use args::MockEndpointArgs;
-
-/// Why the mock endpoint cannot run.
-#[derive(Debug, Error)]
-enum MockError {
-    #[error(transparent)]
-    Args(#[from] MockArgsError),
-    #[error("cannot listen on {0}")]
-    Listen(SocketAddr, #[source] io::Error),
-    #[error("cannot write {}", .0.display())]
-    PortFile(PathBuf, #[source] io::Error),
-    #[error("signals cannot be listened for")]
-    Signals(#[source] io::Error),
-}
 
 /// Runs the mock endpoint until SIGTERM or SIGINT.
 pub(super) async fn run(args: MockEndpointArgs) -> Exit {
     match serve(&args).await {
         Ok(()) => Exit::Done,
-        Err(error) => {
-            print_line(&format!("error: {}", ErrorChain(&error)));
-            match error {
-                MockError::Args(_) => Exit::Usage,
-                _ => Exit::Failed,
-            }
+        Err(failure) => {
+            print_line(&format!("error: {failure}"));
+            failure.exit()
         }
     }
 }
 
-async fn serve(args: &MockEndpointArgs) -> Result<(), MockError> {
+async fn serve(args: &MockEndpointArgs) -> Result<(), Failure> {
     let script = args.script()?;
     // Before the address is printed: the process that waits for it may send a signal at once.
-    let mut signals = StopSignals::listen().map_err(MockError::Signals)?;
+    let mut signals = StopSignals::listen()
+        .map_err(|error| Failure::at("signals cannot be listened for", &error))?;
     let endpoint = MockEndpoint::start(script, args.listen)
         .await
-        .map_err(|error| MockError::Listen(args.listen, error))?;
+        .map_err(|error| Failure::at(format!("cannot listen on {}", args.listen), &error))?;
     if let Some(path) = &args.port_file {
         write_address(path, endpoint.addr())
-            .map_err(|error| MockError::PortFile(path.clone(), error))?;
+            .map_err(|error| Failure::at(format!("cannot write {}", path.display()), &error))?;
     }
     print_line(&format!("listening on {}", endpoint.addr()));
     signals.next().await;
@@ -60,13 +45,11 @@ async fn serve(args: &MockEndpointArgs) -> Result<(), MockError> {
     Ok(())
 }
 
-/// Writes the address to a file beside `path` and renames it, because a script that waits for `path` must not
-/// read half of it.
+/// Writes the address to a file. A script that waits for the file must not read half of it.
 fn write_address(path: &Path, addr: SocketAddr) -> io::Result<()> {
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(".tmp");
-    std::fs::write(&draft, format!("{addr}\n"))?;
-    std::fs::rename(&draft, path)
+    let mut file = WholeFile::create(path, ORDINARY)?;
+    file.write(&format!("{addr}\n"))?;
+    file.keep(true)
 }
 
 /// Writes a line to standard error. A closed standard error is no reason to stop.

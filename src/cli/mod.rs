@@ -10,8 +10,8 @@ mod mock_endpoint;
 mod output;
 mod places;
 mod progress;
-mod run;
 mod sweep;
+mod whole_file;
 
 use std::{io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::{
     config::{Config, ConfigFaults},
     domain::ErrorChain,
     endpoint, logs,
-    worker::CoreDumps,
+    worker::{self, CoreDumps, WorkerEnd},
 };
 use exit::Exit;
 
@@ -81,7 +81,7 @@ fn run_command() -> Exit {
     };
     endpoint::install_crypto_provider();
     match cli.command {
-        Command::Run => with_config(Config::load, &cli.config, core_dumps, run::run),
+        Command::Run => with_config(Config::load, &cli.config, core_dumps, run_worker),
         Command::Sweep(args) => {
             with_config(Config::load_without_broker, &cli.config, core_dumps, |config| {
                 sweep::run(args, config)
@@ -103,6 +103,15 @@ fn run_command() -> Exit {
             Err(faults) => refuse(&faults),
         },
         Command::MockEndpoint(args) => block_on(mock_endpoint::run(*args)),
+    }
+}
+
+/// Runs the worker until a signal stops it.
+async fn run_worker(config: Config) -> Exit {
+    match worker::run(&config).await {
+        Ok(WorkerEnd::InOrder) => Exit::Done,
+        Ok(WorkerEnd::Early) => Exit::Failed,
+        Err(fault) => Exit::of_failure(fault.is_usage()),
     }
 }
 

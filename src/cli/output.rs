@@ -9,30 +9,19 @@ use std::io::{self, ErrorKind, Write};
 use serde::Serialize;
 use thiserror::Error;
 use tokio::io::AsyncWriteExt as _;
-use tracing::error;
 
-use super::Exit;
-use crate::domain::ErrorChain;
+use super::exit::{Exit, Failure};
 
-/// A write to standard output failed.
 #[derive(Debug, Error)]
 #[error("standard output cannot be written")]
 pub struct OutputError(#[source] io::Error);
 
 /// Writes a whole text to standard output.
-///
-/// # Errors
-///
-/// The write failed, and not because the reader is gone.
 pub fn print(text: &str) -> Result<(), OutputError> {
     write(&mut io::stdout().lock(), text)
 }
 
 /// Writes a part of a result to standard output. A slow reader delays it, and a signal can end the wait.
-///
-/// # Errors
-///
-/// The write failed, and not because the reader is gone.
 pub async fn print_part(text: &str) -> Result<(), OutputError> {
     let mut stdout = tokio::io::stdout();
     let printed = async {
@@ -43,10 +32,6 @@ pub async fn print_part(text: &str) -> Result<(), OutputError> {
 }
 
 /// Flushes standard output after a write that another library made.
-///
-/// # Errors
-///
-/// The write failed, and not because the reader is gone.
 pub fn printed(result: io::Result<()>) -> Result<(), OutputError> {
     told(result.and_then(|()| io::stdout().flush()))
 }
@@ -63,10 +48,7 @@ pub fn json(result: &impl Serialize) -> String {
 pub fn exit_code(printed: Result<(), OutputError>, exit: Exit) -> Exit {
     match printed {
         Ok(()) => exit,
-        Err(failure) => {
-            error!("{}", ErrorChain(&failure));
-            Exit::Failed
-        }
+        Err(error) => Failure::from(error).log(),
     }
 }
 

@@ -80,7 +80,7 @@ async fn a_lost_summary_of_published_jobs_is_told_apart() {
     let said = lines.iter().find(|line| line["enqueued"] == json!(3));
     let said = said.unwrap_or_else(|| panic!("{}", run.stderr()));
     assert!(
-        said["message"].as_str().unwrap().contains("every line before 4 is dealt with"),
+        said["message"].as_str().unwrap().contains("every line before 4 is finished"),
         "{said}"
     );
 }

@@ -4,7 +4,6 @@ use serde::Serialize;
 
 use super::{
     CommandContext,
-    error::DeadLettersError,
     filter::FilterArgs,
     progress::show_while,
     reading::{notes, read_all},
@@ -13,6 +12,7 @@ use super::{
 };
 use crate::{
     broker::{BatchAction, BatchRun, BrowseProgress, BrowseSummary, MessageIdentity, SelectedSet},
+    cli::exit::Failure,
     domain::StoredLetter,
 };
 
@@ -74,7 +74,7 @@ impl Change {
         args: &ChangeArgs,
         context: &mut CommandContext,
         mut choose: impl FnMut(&StoredLetter) -> bool,
-    ) -> Result<(Self, SelectedSet<MessageIdentity>), DeadLettersError> {
+    ) -> Result<(Self, SelectedSet<MessageIdentity>), Failure> {
         let (mut identities, mut reasons) = (Vec::new(), ReasonCounts::default());
         let now = context.now;
         let browse = read_all(context, async |message| {
@@ -104,7 +104,7 @@ impl Change {
         context: &mut CommandContext,
         doing: &'static str,
         run: &mut BatchRun<A>,
-    ) -> Result<(), DeadLettersError> {
+    ) -> Result<(), Failure> {
         if !self.is_due() {
             return Ok(());
         }
@@ -118,9 +118,9 @@ impl Change {
     pub(super) fn finish<A>(
         &self,
         run: &BatchRun<A>,
-        ended: Result<(), DeadLettersError>,
+        ended: Result<(), Failure>,
         done: &ChangeReport<'_, impl Serialize>,
-    ) -> Result<(), DeadLettersError> {
+    ) -> Result<(), Failure> {
         let ChangeReport { json, verb, rest, notes: more } = done;
         let printed = report(self.json, &ChangeJson { change: self, done: json }, || {
             let Self { queue, reasons, browse, .. } = self;
@@ -136,7 +136,11 @@ impl Change {
         printed?;
         let missing = run.selected.left().saturating_sub(run.refused);
         if missing > 0 && !self.dry_run {
-            return Err(DeadLettersError::Unfinished(missing));
+            return Err(Failure::new(format!(
+                "{} not found again: another consumer has taken or holds them; the same command continues with what \
+                 is there",
+                several(missing, "dead letter")
+            )));
         }
         Ok(())
     }

@@ -7,12 +7,11 @@ use serde::Serialize;
 use super::{
     CommandContext,
     change::{Change, ChangeArgs, ChangeReport},
-    error::DeadLettersError,
     reading::unless_stopped,
 };
 use crate::{
     broker::{BatchRun, Discard},
-    cli::Exit,
+    cli::exit::{Exit, Failure},
 };
 
 /// Delete dead letters for good
@@ -39,30 +38,24 @@ struct DiscardCounts {
 }
 
 /// Discards, and prints a summary.
-pub(super) async fn run(
-    args: &DiscardArgs,
-    context: &mut CommandContext,
-) -> Result<Exit, DeadLettersError> {
+pub(super) async fn run(args: &DiscardArgs, context: &mut CommandContext) -> Result<Exit, Failure> {
     let asks = !args.yes && !args.change.dry_run;
     if asks && !io::stdin().is_terminal() {
-        return Err(DeadLettersError::Usage(
+        return Err(Failure::usage(
             "standard input is not a terminal, so a confirmation is impossible: give --yes to discard without a question, or \
-             --dry-run to see what would be thrown away"
-                .to_owned(),
+             --dry-run to see what would be discarded",
         ));
     }
     let (change, selected) = Change::select(&args.change, context, |_| true).await?;
     let mut run = BatchRun::new(selected, Discard, None);
     if asks && change.is_due() && !confirmed(&change, context).await? {
-        return Err(DeadLettersError::Interrupted(
-            "that is not the number, nothing was thrown away",
-        ));
+        return Err(Failure::new("interrupted: that is not the number, nothing was discarded"));
     }
     let ended = change.apply(context, "discarding", &mut run).await;
     let (discarded, left) = (run.selected.finished(), run.selected.left());
     let report = ChangeReport {
         json: DiscardCounts { discarded, left },
-        verb: "thrown away",
+        verb: "discarded",
         rest: format!(", {left} left"),
         notes: String::new(),
     };
@@ -71,10 +64,10 @@ pub(super) async fn run(
 }
 
 /// Asks for the number of selected messages, and returns whether it was typed.
-async fn confirmed(change: &Change, context: &CommandContext) -> Result<bool, DeadLettersError> {
+async fn confirmed(change: &Change, context: &CommandContext) -> Result<bool, Failure> {
     let (reasons, count) = (change.reasons.lines(), change.selected);
     let question = format!(
-        "{reasons}{count} dead letters would be thrown away for good. Type the number {count} to go on: "
+        "{reasons}{count} dead letters would be deleted for good. Type the number {count} to continue: "
     );
     let mut stderr = io::stderr();
     // If standard error is closed, nobody reads the question, and nobody types the number by accident.
@@ -85,7 +78,7 @@ async fn confirmed(change: &Change, context: &CommandContext) -> Result<bool, De
     });
     unless_stopped(&context.stop, async {
         let answer = answer.await.map_err(io::Error::other).flatten();
-        Ok(confirms(&answer.map_err(DeadLettersError::Input)?, count))
+        Ok(confirms(&answer.map_err(|error| Failure::at("standard input", &error))?, count))
     })
     .await
 }

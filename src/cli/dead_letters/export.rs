@@ -1,22 +1,23 @@
 //! `revoker dead-letters export`: writes the jobs of dead letters to a file that `enqueue` and `sweep` read.
 
-mod line;
-mod target;
-
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use self::target::ExportFile;
 use super::{
-    CommandContext,
-    error::DeadLettersError,
+    CommandContext, export_line,
     filter::FilterArgs,
     reading::{notes, read_all},
     reasons::{ReasonCounts, several},
     report,
 };
-use crate::{broker::BrowseSummary, cli::Exit};
+use crate::{
+    broker::BrowseSummary,
+    cli::{
+        exit::{Exit, Failure},
+        whole_file::{OWNER_ONLY, WholeFile},
+    },
+};
 
 /// Write the jobs of dead letters to a file, one JSON object per line
 ///
@@ -68,24 +69,20 @@ struct ExportSummary {
 }
 
 /// Exports, and prints a summary.
-pub(super) async fn run(
-    args: &ExportArgs,
-    context: &mut CommandContext,
-) -> Result<Exit, DeadLettersError> {
+pub(super) async fn run(args: &ExportArgs, context: &mut CommandContext) -> Result<Exit, Failure> {
     if args.file == Path::new("-") {
-        return Err(DeadLettersError::Usage(
-            "tokens are not written to standard output: name a file, which only its owner may read"
-                .to_owned(),
+        return Err(Failure::usage(
+            "tokens are not written to standard output: name a file, which only its owner may read",
         ));
     }
-    let failed = |source| DeadLettersError::File { path: args.file.clone(), source };
+    let failed = |error: std::io::Error| Failure::at(args.file.display(), &error);
     if !args.force && args.file.try_exists().map_err(failed)? {
-        return Err(DeadLettersError::Usage(format!(
+        return Err(Failure::usage(format!(
             "{} exists: choose another name, or give --force to replace it",
             args.file.display()
         )));
     }
-    let mut file = ExportFile::create(&args.file).map_err(failed)?;
+    let mut file = WholeFile::create(&args.file, OWNER_ONLY).map_err(failed)?;
     let (mut reasons, mut no_jobs) = (ReasonCounts::default(), 0);
     let now = context.now;
     let browse = read_all(context, async |message| {
@@ -93,9 +90,9 @@ pub(super) async fn run(
         let has_room = args.limit.is_none_or(|limit| reasons.total() < limit);
         if has_room && args.filter.matches(&letter, now) {
             // A body that is no job may have any size, so it is not parsed.
-            match letter.is_job.then(|| line::of(message.body(), args.reveal)).flatten() {
+            match letter.is_job.then(|| export_line::of(message.body(), args.reveal)).flatten() {
                 Some(line) => {
-                    file.write(&line).map_err(failed)?;
+                    file.write(&(line + "\n")).map_err(failed)?;
                     reasons.add(letter.reason);
                 }
                 None => no_jobs += 1,

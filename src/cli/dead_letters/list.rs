@@ -7,7 +7,6 @@ use std::{fmt::Write as _, time::SystemTime};
 use self::document::JsonList;
 use super::{
     CommandContext,
-    error::DeadLettersError,
     filter::FilterArgs,
     letter_json::LetterJson,
     reading::{notes, read_all, unless_stopped},
@@ -16,7 +15,10 @@ use super::{
 };
 use crate::{
     broker::BrowseSummary,
-    cli::{Exit, output},
+    cli::{
+        exit::{Exit, Failure},
+        output,
+    },
     domain::StoredLetter,
 };
 
@@ -51,10 +53,7 @@ pub(super) struct ListArgs {
 }
 
 /// Lists.
-pub(super) async fn run(
-    args: &ListArgs,
-    context: &mut CommandContext,
-) -> Result<Exit, DeadLettersError> {
+pub(super) async fn run(args: &ListArgs, context: &mut CommandContext) -> Result<Exit, Failure> {
     let name = context.queue.name().to_owned();
     let limit = args.limit.unwrap_or(if args.json { usize::MAX } else { SHOWN }) as u64;
     let mut listing =
@@ -81,7 +80,7 @@ pub(super) async fn run(
 }
 
 /// Prints a part of the result, and empties it.
-async fn print_part(text: &mut String) -> Result<(), DeadLettersError> {
+async fn print_part(text: &mut String) -> Result<(), Failure> {
     output::print_part(text).await?;
     text.clear();
     Ok(())
@@ -100,7 +99,7 @@ impl Listing {
         Self::Page { rows: Vec::new(), table: LetterTable::default(), text: String::new() }
     }
 
-    fn add(&mut self, letter: &StoredLetter, now: SystemTime) -> Result<(), DeadLettersError> {
+    fn add(&mut self, letter: &StoredLetter, now: SystemTime) -> Result<(), Failure> {
         match self {
             Self::Json(list) => list.add(LetterJson(letter))?,
             Self::Page { rows, table, text } => {
@@ -121,7 +120,7 @@ impl Listing {
         browse: BrowseSummary,
         counts: &ReasonCounts,
         limit: u64,
-    ) -> Result<(), DeadLettersError> {
+    ) -> Result<(), Failure> {
         match self {
             Self::Json(list) => list.end(browse, counts)?,
             Self::Page { rows, table, text } => {

@@ -2,8 +2,8 @@
 
 mod change;
 mod discard;
-mod error;
 mod export;
+mod export_line;
 mod filter;
 mod letter_json;
 mod list;
@@ -19,14 +19,15 @@ use std::{sync::Arc, time::SystemTime};
 
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::warn;
 
-use self::error::DeadLettersError;
-use super::{Exit, output};
+use super::{
+    exit::{Exit, Failure},
+    output,
+};
 use crate::{
     broker::{self, DeadLetterQueue},
     config::Config,
-    domain::ErrorChain,
     ports::{Clock, SystemClock},
     worker::StopSignals,
 };
@@ -70,10 +71,7 @@ struct CommandContext {
 pub async fn run(args: DeadLettersArgs, config: Config) -> Exit {
     let mut signals = match StopSignals::listen() {
         Ok(signals) => signals,
-        Err(error) => {
-            error!("signals cannot be listened for: {error}");
-            return Exit::Failed;
-        }
+        Err(error) => return Failure::at("signals cannot be listened for", &error).log(),
     };
     let settings = Arc::new(config.broker);
     let stop = CancellationToken::new();
@@ -107,10 +105,7 @@ async fn run_command(command: DeadLettersCommand, mut context: CommandContext) -
         DeadLettersCommand::Discard(args) => discard::run(&args, &mut context).await,
     };
     context.queue.disconnect().await;
-    ended.unwrap_or_else(|error| {
-        error!("{}", ErrorChain(&error));
-        error.exit_code()
-    })
+    ended.unwrap_or_else(|failure| failure.log())
 }
 
 /// Prints a result: as a JSON document, or as the text.
@@ -118,7 +113,7 @@ fn report(
     json: bool,
     result: &impl Serialize,
     text: impl FnOnce() -> String,
-) -> Result<(), DeadLettersError> {
+) -> Result<(), Failure> {
     let text = if json { serde_json::to_string_pretty(result)? + "\n" } else { text() };
     Ok(output::print(&text)?)
 }

@@ -4,27 +4,30 @@ use std::fmt::Write as _;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{CommandContext, error::DeadLettersError, progress::show_while, reasons::several};
-use crate::broker::{BrowseProgress, BrowseSummary, BrowsedMessage};
+use super::{CommandContext, progress::show_while, reasons::several};
+use crate::{
+    broker::{BrowseProgress, BrowseSummary, BrowsedMessage},
+    cli::exit::Failure,
+};
 
 /// Passes every dead letter to `each`, in queue order, and shows the progress.
 pub(super) async fn read_all(
     context: &mut CommandContext,
-    each: impl AsyncFnMut(&BrowsedMessage) -> Result<(), DeadLettersError>,
-) -> Result<BrowseSummary, DeadLettersError> {
+    each: impl AsyncFnMut(&BrowsedMessage) -> Result<(), Failure>,
+) -> Result<BrowseSummary, Failure> {
     let progress = BrowseProgress::default();
     let reading = show_while("reading", &progress, context.queue.read_all(&progress, each));
     unless_stopped(&context.stop, reading).await
 }
 
-/// Awaits `reading`, or returns [`DeadLettersError::Interrupted`] at the first signal.
+/// Awaits `reading`, or returns a failure at the first signal.
 pub(super) async fn unless_stopped<T>(
     stop: &CancellationToken,
-    reading: impl Future<Output = Result<T, DeadLettersError>>,
-) -> Result<T, DeadLettersError> {
+    reading: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
     tokio::select! {
         biased;
-        () = stop.cancelled() => Err(DeadLettersError::Interrupted("no dead letter was moved")),
+        () = stop.cancelled() => Err(Failure::new("interrupted: no dead letter was moved")),
         read = reading => read,
     }
 }

@@ -7,12 +7,11 @@ use serde::Serialize;
 use super::{
     CommandContext,
     change::{Change, ChangeArgs, ChangeReport},
-    error::DeadLettersError,
     filter::lane,
 };
 use crate::{
     broker::{BatchRun, Replayer},
-    cli::Exit,
+    cli::exit::{Exit, Failure},
     domain::{DeadReason, Lane, PerLane, Rate, Reason},
 };
 
@@ -67,15 +66,11 @@ struct ReplayCounts {
 }
 
 /// Replays, and prints a summary.
-pub(super) async fn run(
-    args: &ReplayArgs,
-    context: &mut CommandContext,
-) -> Result<Exit, DeadLettersError> {
+pub(super) async fn run(args: &ReplayArgs, context: &mut CommandContext) -> Result<Exit, Failure> {
     if args.change.filter.names_rejected() && !args.include_rejected {
-        return Err(DeadLettersError::Usage(
+        return Err(Failure::usage(
             "--reason rejected selects dead letters that the endpoint rejected, and the same call would get the same \
-             answer; give --include-rejected if something has changed since"
-                .to_owned(),
+             answer; give --include-rejected if something has changed since",
         ));
     }
     let mut rejected_left_out = 0;

@@ -6,7 +6,6 @@ use serde::Serialize;
 
 use super::{
     CommandContext,
-    error::DeadLettersError,
     letter_json::LetterJson,
     reading::{notes, read_all},
     report,
@@ -14,7 +13,7 @@ use super::{
 };
 use crate::{
     broker::MessageDetails,
-    cli::Exit,
+    cli::exit::{Exit, Failure},
     domain::{Ambiguity, Lane, StoredLetter, rfc3339},
 };
 
@@ -47,10 +46,7 @@ struct DetailsJson<'a> {
 }
 
 /// Shows the dead letters of one name.
-pub(super) async fn run(
-    args: &ShowArgs,
-    context: &mut CommandContext,
-) -> Result<Exit, DeadLettersError> {
+pub(super) async fn run(args: &ShowArgs, context: &mut CommandContext) -> Result<Exit, Failure> {
     let mut found = Vec::new();
     let mut more = 0;
     let browse = read_all(context, async |message| {
@@ -68,7 +64,7 @@ pub(super) async fn run(
     if found.is_empty() {
         let (queue, letters) = (context.queue.name(), browse.looked_at);
         let notes = notes(browse);
-        return Err(DeadLettersError::NotFound(format!(
+        return Err(Failure::new(format!(
             "none of the {letters} letters in {queue} has that job id or fingerprint; list shows them. {notes}"
         )));
     }

@@ -32,7 +32,7 @@ pub struct EnqueueCounts {
 pub struct ResumeCommand {
     pub command: String,
     /// Whether the file must be repaired first.
-    pub mended: bool,
+    pub needs_repair: bool,
 }
 
 impl EnqueueCounts {
@@ -45,17 +45,17 @@ impl EnqueueCounts {
         FileCounts {
             done: *enqueued,
             counts: format!("{enqueued} enqueued, {refused} refused, {duplicates} duplicates"),
-            detail: format!("every line before {next_line} is dealt with"),
+            detail: format!("every line before {next_line} is finished"),
             position: None,
         }
     }
 
-    /// Returns the summary. `go_on` is the command for the remaining lines, if some remain.
+    /// Returns the summary. `resume` is the command for the remaining lines, if some remain.
     pub fn report(
         &self,
         args: &EnqueueArgs,
         finished: bool,
-        go_on: Option<&ResumeCommand>,
+        resume: Option<&ResumeCommand>,
     ) -> String {
         let refused_file = (self.refused > 0 && self.listed).then(|| args.refused_file());
         if args.json {
@@ -71,7 +71,7 @@ impl EnqueueCounts {
                 "skipped": self.skipped,
                 "next_line": self.next_line,
                 "remarks": self.remarks,
-                "go_on": go_on.map(|go_on| &go_on.command),
+                "go_on": resume.map(|resume| &resume.command),
                 "refused_file": refused_file.map(|path| path.display().to_string()),
             });
             return format!("{report}\n");
@@ -81,13 +81,13 @@ impl EnqueueCounts {
         let what = if args.dry_run { "would be enqueued" } else { "enqueued" };
         let listed = refused_file
             .map_or_else(String::new, |path| format!("refused lines: {}\n", path.display()));
-        let rest = go_on.map_or_else(String::new, |ResumeCommand { command, mended }| {
-            let how = match (mended, args.input.is_stdin()) {
-                (true, _) => "mend the rest of the file, and go on with",
-                (false, true) => "to go on with the same input:",
-                (false, false) => "to go on:",
+        let rest = resume.map_or_else(String::new, |ResumeCommand { command, needs_repair }| {
+            let how = match (needs_repair, args.input.is_stdin()) {
+                (true, _) => "repair the rest of the file, and resume with",
+                (false, true) => "to resume with the same input:",
+                (false, false) => "to resume:",
             };
-            format!("every line before {next_line} is dealt with; {how} {command}\n")
+            format!("every line before {next_line} is finished; {how} {command}\n")
         });
         let kinds: Vec<String> =
             self.remarks.refused().map(|(kind, count)| format!("{count} {kind}")).collect();

@@ -14,14 +14,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::{
-    Exit,
+    exit::{Exit, is_topology},
     job_file::{resume_command, warn_of_lines},
     output,
     places::{self, CommandFile, SameFile},
     progress::FileProgress,
 };
 use crate::{
-    broker::{self, PrepareError, TopologyError},
+    broker::{self, PrepareError},
     config::Config,
     domain::{ErrorChain, JobDefaults},
     input::{self, Feed, InputOpenError, ReadError},
@@ -60,9 +60,8 @@ enum EnqueueFailure {
 impl EnqueueFailure {
     fn exit_code(&self) -> Exit {
         match self {
-            Self::Open(..)
-            | Self::Places(_)
-            | Self::Prepare(PrepareError::Topology(TopologyError::Differs { .. })) => Exit::Usage,
+            Self::Open(..) | Self::Places(_) => Exit::Usage,
+            Self::Prepare(fault) => Exit::of_failure(is_topology(fault)),
             _ => Exit::Failed,
         }
     }
@@ -86,25 +85,22 @@ pub async fn run(args: EnqueueArgs, config: Config) -> Exit {
     });
     let result = enqueue(&args, Arc::new(config.broker), &counts).await;
     let count = counts.borrow().clone();
-    let go_on = match &result {
+    let resume = match &result {
         Err(failure) if failure.ends_midway() && !args.dry_run => Some(ResumeCommand {
             command: resume_command(
                 env::args_os(),
                 &[("--from-line", Some(count.next_line.to_string()))],
             ),
-            mended: failure.is_of_the_content(),
+            needs_repair: failure.is_of_the_content(),
         }),
         _ => None,
     };
-    let printed = output::print(&count.report(&args, result.is_ok(), go_on.as_ref()));
+    let printed = output::print(&count.report(&args, result.is_ok(), resume.as_ref()));
     warn_of_lines(count.expiry(), &count.remarks);
     if printed.is_err() && !args.dry_run {
         // Taken for a failure to publish, this would make somebody publish everything twice.
         let EnqueueCounts { enqueued, refused, next_line, .. } = count;
-        warn!(
-            enqueued,
-            refused, "the summary is lost; every line before {next_line} is dealt with"
-        );
+        warn!(enqueued, refused, "the summary is lost; every line before {next_line} is finished");
     }
     let code = match result {
         Ok(()) if count.refused > 0 => Exit::Partly,

@@ -1,13 +1,15 @@
 //! The options of `revoker mock-endpoint`.
 
-use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use bytes::Bytes;
 use http::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
-use thiserror::Error;
 
-use crate::mock_endpoint::{CannedAnswer, MockOutage, Script};
+use crate::{
+    cli::exit::Failure,
+    mock_endpoint::{CannedAnswer, MockOutage, Script},
+};
 
 /// The page of `--html`: what a captive portal or a broken gateway shows.
 const HTML: &str = "<!DOCTYPE html><html><body><h1>Mantenimiento</h1></body></html>\n";
@@ -56,20 +58,9 @@ pub(in crate::cli) struct MockEndpointArgs {
     _config: Vec<PathBuf>,
 }
 
-/// Options that make no script.
-#[derive(Debug, Error)]
-pub(super) enum MockArgsError {
-    /// A client without its secret. The value may be a secret and is not repeated.
-    #[error("--client: not of the form ID=SECRET")]
-    Client,
-    /// The file of `--body`.
-    #[error("--body: {} cannot be read", .0.display())]
-    Body(PathBuf, #[source] io::Error),
-}
-
 impl MockEndpointArgs {
     /// Returns the script that the options describe. Reads the file of `--body`.
-    pub(super) fn script(&self) -> Result<Script, MockArgsError> {
+    pub(super) fn script(&self) -> Result<Script, Failure> {
         let outage = self.outage_after.zip(self.outage_for);
         Ok(Script {
             canned: self.canned()?,
@@ -79,11 +70,13 @@ impl MockEndpointArgs {
         })
     }
 
-    fn canned(&self) -> Result<Option<CannedAnswer>, MockArgsError> {
+    fn canned(&self) -> Result<Option<CannedAnswer>, Failure> {
         let (content_type, body) = match &self.body {
             Some(path) => {
-                let body = std::fs::read(path)
-                    .map_err(|source| MockArgsError::Body(path.clone(), source))?;
+                let unreadable =
+                    |error| format!("--body: {} cannot be read: {error}", path.display());
+                let body =
+                    std::fs::read(path).map_err(|error| Failure::usage(unreadable(error)))?;
                 let json = path.extension().is_some_and(|extension| extension == "json");
                 let content_type = if json { "application/json" } else { "text/html" };
                 (content_type, Bytes::from(body))
@@ -97,12 +90,13 @@ impl MockEndpointArgs {
     }
 }
 
-fn client(pair: &SecretString) -> Result<(String, SecretString), MockArgsError> {
+fn client(pair: &SecretString) -> Result<(String, SecretString), Failure> {
     match pair.expose_secret().split_once('=') {
         Some((id, secret)) if !id.is_empty() && !secret.is_empty() => {
             Ok((id.to_owned(), secret.into()))
         }
-        _ => Err(MockArgsError::Client),
+        // The value may be a secret and is not repeated.
+        _ => Err(Failure::usage("--client: not of the form ID=SECRET")),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The files that a sweep leaves: the list of failed lines, and the report.
 
 use std::{
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -8,9 +9,9 @@ use std::{
 use tokio::task::spawn_blocking;
 use tracing::warn;
 
-use super::{SweepArgs, SweepFailure, report_file};
+use super::{SweepArgs, report_file};
 use crate::{
-    cli::output,
+    cli::{exit::Failure, output},
     sweep::{self, BeginError, Calls, FailedList, ReportSources, RunReport, SweepReport},
     worker::{SweepEnd, SweepError},
 };
@@ -21,7 +22,7 @@ pub(super) async fn report(
     args: &SweepArgs,
     ended: &SweepEnd,
     calls: &Arc<Calls>,
-) -> Result<(SweepReport, Vec<SweepFailure>), SweepFailure> {
+) -> Result<(SweepReport, Vec<Failure>), Failure> {
     let this_run = RunReport::of(ended.took, calls, ended.counters.counts());
     let (input, read, finished) = (args.input.file.clone(), ended.read, ended.finished);
     let input_is_broken =
@@ -31,7 +32,7 @@ pub(super) async fn report(
     let file = args.report.clone();
     spawn_blocking(move || {
         let state = sweep::read_back(&journal)
-            .map_err(|fault| SweepFailure::ReadBack(journal.clone(), fault))?;
+            .map_err(|fault| Failure::at(format!("the journal {}", journal.display()), &fault))?;
         let mut faults = Vec::new();
         let failed_lines = list_failed(&journal, &places, &mut faults);
         let sources = ReportSources {
@@ -46,7 +47,7 @@ pub(super) async fn report(
         let report = SweepReport::new(&sources, this_run);
         if let Some(file) = file {
             let written = report_file::write(&file, &output::json(&report));
-            faults.extend(written.err().map(|error| SweepFailure::Output(file, error)));
+            faults.extend(written.err().map(|error| unwritable(&file, &error)));
         }
         Ok((report, faults))
     })
@@ -54,11 +55,7 @@ pub(super) async fn report(
 }
 
 /// Writes the list of failed lines to the first possible path; returns that path.
-fn list_failed(
-    journal: &Path,
-    places: &[PathBuf],
-    faults: &mut Vec<SweepFailure>,
-) -> Option<PathBuf> {
+fn list_failed(journal: &Path, places: &[PathBuf], faults: &mut Vec<Failure>) -> Option<PathBuf> {
     match sweep::list_failed(journal, places) {
         Ok(FailedList { path, refused }) => {
             for (refused, error) in refused {
@@ -68,9 +65,12 @@ fn list_failed(
             Some(path)
         }
         Err(refused) => {
-            faults
-                .extend(refused.into_iter().map(|(path, error)| SweepFailure::Output(path, error)));
+            faults.extend(refused.iter().map(|(path, error)| unwritable(path, error)));
             None
         }
     }
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Failure {
+    Failure::at(format!("{} cannot be written", path.display()), error)
 }

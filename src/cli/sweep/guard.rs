@@ -87,7 +87,7 @@ impl RevocationGuard {
         let arguments = iter::once("revoker".into()).chain(env::args_os().skip(1));
         let command = resume_command(arguments, options);
         Some(format!(
-            "{}. Once that is mended, this command{input} takes up what was rejected and goes on: {command} . \
+            "{}. Once that is corrected, this command{input} retries what was rejected and continues: {command} . \
              Where the tokens are dead already, add --expect-dead.",
             self.claim(&names.join(", "))
         ))
@@ -109,7 +109,7 @@ impl RevocationGuard {
     }
 
     async fn goes_on(&self, client: ClientKey) -> bool {
-        let question = format!("{}; go on? [y/N] ", self.claim(&self.pauses.id(client)));
+        let question = format!("{}; continue? [y/N] ", self.claim(&self.pauses.id(client)));
         let answer = spawn_blocking(move || ask(&question)).await;
         matches!(answer, Ok(Ok(answer)) if is_yes(&answer))
     }

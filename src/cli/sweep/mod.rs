@@ -1,98 +1,63 @@
 //! `revoker sweep`: revokes the tokens of a file, with a journal in place of a queue.
 
 mod args;
-mod dry_run;
 mod finish;
 mod guard;
 mod progress;
 mod report_file;
 
-use std::{fmt::Display, io, path::PathBuf, sync::Arc};
+use std::{fmt::Display, sync::Arc};
 
 use serde::Serialize;
-use thiserror::Error;
-use tokio::task::{JoinError, spawn_blocking};
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::{
-    Exit,
+    exit::{Exit, Failure},
     job_file::warn_of_lines,
-    output::{self, OutputError},
-    places::SameFile,
+    output,
 };
 use crate::{
     config::Config,
-    domain::ErrorChain,
-    input::ReadError,
     spans::Spans,
-    sweep::{
-        self, BeginError, Calls, CountedEndpoint, OpenedSweep, SweepReport, journal::RecoverError,
-    },
-    worker::{self, RunningSweep, StopSignals, SweepError, WorkerError},
+    sweep::{self, Calls, CountedEndpoint, OpenedSweep, SweepReport},
+    worker::{self, RunningSweep, StopSignals, WorkerError},
 };
 
 pub use args::SweepArgs;
 use guard::RevocationGuard;
 use progress::SweepProgress;
 
-/// Why a sweep failed.
-#[derive(Debug, Error)]
-enum SweepFailure {
-    #[error(transparent)]
-    Begin(#[from] BeginError),
-    #[error(transparent)]
-    Worker(#[from] WorkerError),
-    #[error(transparent)]
-    Sweep(#[from] SweepError),
-    #[error("the input")]
-    Read(#[source] ReadError),
-    #[error(transparent)]
-    Places(#[from] SameFile),
-    #[error("the journal {}", .0.display())]
-    ReadBack(PathBuf, #[source] RecoverError),
-    #[error("{} cannot be written", .0.display())]
-    Output(PathBuf, #[source] io::Error),
-    #[error(transparent)]
-    Print(#[from] OutputError),
-    #[error("a part of the sweep failed")]
-    Panic(#[from] JoinError),
-    #[error("the calls cannot be timed")]
-    Timing(#[from] hdrhistogram::CreationError),
-    #[error("interrupted before the first call")]
-    Interrupted,
-}
-
-impl SweepFailure {
-    fn exit_code(&self) -> Exit {
-        let usage = match self {
-            Self::Begin(begin) => begin.is_usage(),
-            Self::Worker(fault) => fault.is_usage(),
-            Self::Places(_) => true,
-            _ => false,
-        };
-        Exit::of_failure(usage)
-    }
-}
-
 pub async fn run(args: SweepArgs, mut config: Config) -> Exit {
     args.apply(&mut config);
     let ended = match args.check_places() {
         Err(fault) => Err(fault.into()),
-        Ok(()) if args.dry_run => dry_run::run(&args, &config).await,
+        Ok(()) if args.dry_run => dry_run(&args, &config).await,
         Ok(()) => sweep(&args, &config).await,
     };
-    ended.unwrap_or_else(|failure| {
-        tell(&failure);
-        failure.exit_code()
-    })
+    ended.unwrap_or_else(|failure| failure.log())
 }
 
-async fn sweep(args: &SweepArgs, config: &Config) -> Result<Exit, SweepFailure> {
+/// Prints a survey of input and journal. Exits with 3 if lines are refused, as the sweep would.
+async fn dry_run(args: &SweepArgs, config: &Config) -> Result<Exit, Failure> {
+    let settings = args.settings(config, 1);
+    let survey = spawn_blocking(move || sweep::survey(&settings)).await??;
+    let printed = print(args, &survey);
+    warn_of_lines(survey.expiry(), &survey.remarks);
+    printed?;
+    if let Some(fault) = survey.fault {
+        return Err(Failure::at("the input", &fault));
+    }
+    Ok(if survey.refused > 0 { Exit::Partly } else { Exit::Done })
+}
+
+async fn sweep(args: &SweepArgs, config: &Config) -> Result<Exit, Failure> {
     let capacity = usize::from(worker::prefetch(config));
     let settings = args.settings(config, capacity);
     let mut signals = StopSignals::listen().map_err(WorkerError::Signals)?;
-    let calls = Arc::new(Calls::new()?);
+    let calls =
+        Arc::new(Calls::new().map_err(|error| Failure::at("the calls cannot be timed", &error))?);
     let counted = Arc::clone(&calls);
     // Before the journal: a faulty configuration must not leave one behind.
     let engine = worker::assemble(config, Spans::none(), false, |endpoint| {
@@ -102,7 +67,7 @@ async fn sweep(args: &SweepArgs, config: &Config) -> Result<Exit, SweepFailure> 
     let guard = RevocationGuard::new(Arc::clone(&flow), pauses, &args.input.file);
     let opened = tokio::select! {
         opened = spawn_blocking(move || sweep::begin(&settings)) => opened??,
-        () = signals.next() => return Err(SweepFailure::Interrupted),
+        () = signals.next() => return Err(Failure::new("interrupted before the first call")),
     };
     announce(&opened);
     let (file, counters) = (opened.progress.clone(), Arc::clone(&opened.counters));
@@ -115,16 +80,18 @@ async fn sweep(args: &SweepArgs, config: &Config) -> Result<Exit, SweepFailure> 
     };
     let Some(ended) = ended else {
         warn!(
-            "ended at once by a second signal: the same command goes on, and some calls are made twice"
+            "ended at once by a second signal: the same command resumes, and some calls are made twice"
         );
         return Ok(Exit::Failed);
     };
     let (report, faults) = finish::report(args, &ended, &calls).await?;
     let printed = print(args, &report);
     warn_of_lines(report.expiry(), &report.this_run.remarks);
-    let faults: Vec<SweepFailure> =
+    let faults: Vec<Failure> =
         faults.into_iter().chain(printed.err()).chain(ended.result.err().map(Into::into)).collect();
-    faults.iter().for_each(tell);
+    for fault in &faults {
+        fault.log();
+    }
     let nothing_revoked = guard.sentence();
     if let Some(sentence) = &nothing_revoked {
         error!("{sentence}");
@@ -136,18 +103,14 @@ async fn sweep(args: &SweepArgs, config: &Config) -> Result<Exit, SweepFailure> 
     })
 }
 
-fn tell(failure: &SweepFailure) {
-    error!("{}", ErrorChain(failure));
-}
-
 fn announce(opened: &OpenedSweep) {
     if opened.resumed {
         let counts = opened.counters.counts().lines;
-        info!(ended = counts.all(), failed = counts.failed(), "going on with the journal");
+        info!(ended = counts.all(), failed = counts.failed(), "resuming from the journal");
     }
 }
 
-fn print(args: &SweepArgs, result: &(impl Serialize + Display)) -> Result<(), SweepFailure> {
+fn print(args: &SweepArgs, result: &(impl Serialize + Display)) -> Result<(), Failure> {
     let text = if args.json { output::json(result) } else { result.to_string() };
     Ok(output::print(&text)?)
 }

@@ -1,11 +1,12 @@
 //! The report file.
 
 use std::{
-    ffi::OsString,
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, ErrorKind, Write as _},
-    path::{Path, PathBuf},
+    path::Path,
 };
+
+use crate::cli::whole_file::{ORDINARY, WholeFile};
 
 /// Writes the report and syncs it. A file is replaced in one step: a reader finds the old report or the new
 /// one, also after a crash.
@@ -37,30 +38,12 @@ fn over(path: &Path, text: &str) -> io::Result<()> {
 }
 
 fn replace(path: &Path, text: &str, permissions: Option<fs::Permissions>) -> io::Result<()> {
-    let partial = beside(path)?;
-    let mut file = OpenOptions::new().write(true).create_new(true).open(&partial)?;
-    let written = (|| {
-        if let Some(permissions) = permissions {
-            file.set_permissions(permissions)?;
-        }
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&partial, path)
-    })();
-    if written.is_err() {
-        // The first error is the one to report.
-        let _ = fs::remove_file(&partial);
+    let mut file = WholeFile::create(path, ORDINARY)?;
+    if let Some(permissions) = permissions {
+        file.set_permissions(permissions)?;
     }
-    written
-}
-
-/// The temporary path of a report that is not complete.
-fn beside(path: &Path) -> io::Result<PathBuf> {
-    let name = path.file_name().ok_or_else(|| io::Error::other("it names no file"))?;
-    let mut partial = OsString::from(".");
-    partial.push(name);
-    partial.push(format!(".{}.partial", std::process::id()));
-    Ok(path.with_file_name(partial))
+    file.write(text)?;
+    file.keep(true)
 }
 
 #[cfg(test)]

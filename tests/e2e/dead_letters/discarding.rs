@@ -1,4 +1,4 @@
-//! `discard`: only the selected letters are thrown away.
+//! `discard`: only the selected letters are discarded.
 
 use super::{dead, json, tokens};
 use crate::harness::{DEAD, Launch, Stage, token};
@@ -29,10 +29,7 @@ async fn letters_are_discarded_only_after_a_confirmation() {
     let (discard, status) = launch(&stage).arg("--dry-run").run().await;
     assert_eq!(status.code(), Some(0), "{}", discard.stderr());
     let said = discard.stdout();
-    assert!(
-        said.starts_with("3 dead letters of revocations.dead would be thrown away\n"),
-        "{said}"
-    );
+    assert!(said.starts_with("3 dead letters of revocations.dead would be discarded\n"), "{said}");
     stage.amqp.until_ready(DEAD, 9).await;
 
     let (discard, status) = launch(&stage).arg("--yes").arg("--json").run().await;
@@ -52,14 +49,14 @@ async fn a_person_has_to_type_the_number() {
         let (discard, status) = launch(&stage).on_terminal().input(answer).run().await;
         assert_eq!(status.code(), Some(1), "{answer:?}: {}", discard.stdout());
         let said = discard.stdout();
-        assert!(said.contains("Type the number 3 to go on"), "{said}");
-        assert!(said.contains("nothing was thrown away"), "{said}");
+        assert!(said.contains("Type the number 3 to continue"), "{said}");
+        assert!(said.contains("nothing was discarded"), "{said}");
     }
     stage.amqp.until_ready(DEAD, 9).await;
     let (discard, status) = launch(&stage).on_terminal().input("3\n").run().await;
     assert_eq!(status.code(), Some(0), "{}", discard.stdout());
     let said = discard.stdout();
-    assert!(said.contains("3 dead letters of revocations.dead thrown away, 0 left"), "{said}");
+    assert!(said.contains("3 dead letters of revocations.dead discarded, 0 left"), "{said}");
     assert!(said.contains("reading") && said.contains("discarding"), "no bar: {said}");
     assert_eq!(tokens(&stage.amqp.take(DEAD, 6).await), others());
 }

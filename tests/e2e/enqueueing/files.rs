@@ -237,5 +237,5 @@ async fn a_file_that_breaks_off_is_published_up_to_there() {
     assert_eq!(status.code(), Some(1), "{}", enqueue.stderr());
     let (enqueue, _) = stage.enqueue().arg(path.display()).run().await;
     let said = enqueue.stdout();
-    assert!(said.contains("is dealt with; mend the rest of the file, and go on with"), "{said}");
+    assert!(said.contains("is finished; repair the rest of the file, and resume with"), "{said}");
 }

@@ -200,7 +200,7 @@ async fn killed_it_goes_on_from_its_last_progress() {
     let line = eventually("a line of progress", async || {
         let said = enqueue.stderr();
         let (_, rest) = said.rsplit_once("every line before ").ok_or(said.clone())?;
-        let (line, _) = rest.split_once(" is dealt with").ok_or(said.clone())?;
+        let (line, _) = rest.split_once(" is finished").ok_or(said.clone())?;
         let line = line.parse::<u64>().map_err(|error| format!("{error} in {said}"))?;
         // The first ones may have come before the first confirm.
         if line > 1 { Ok(line) } else { Err(said) }

@@ -6,7 +6,7 @@ use super::*;
 const NOTHING_REVOKED: i32 = 4;
 
 fn command_of(log: &str) -> Vec<String> {
-    let (_, behind) = log.split_once("goes on: ").expect(log);
+    let (_, behind) = log.split_once("continues: ").expect(log);
     arguments(behind.split_once(" . ").expect(log).0)
 }
 
@@ -99,7 +99,7 @@ async fn a_person_at_the_terminal_decides_whether_a_sweep_goes_on() {
         let launch = swept.launch(&endpoint).unset("flow.guard.first_rejections");
         let (run, status) = launch.on_terminal().input(answer).run().await;
         assert_eq!(status.code(), Some(code), "{answer:?}: {}", run.stdout());
-        assert!(run.stdout().contains("go on? [y/N]"), "{}", run.stdout());
+        assert!(run.stdout().contains("continue? [y/N]"), "{}", run.stdout());
         assert!(run.stdout().contains(endpoint.url()), "{}", run.stdout());
         let calls = calls.load(Ordering::SeqCst);
         let expected = if code == 3 { LINES..=LINES } else { FIRST_REJECTIONS..=MOST };

@@ -1,45 +1,50 @@
-//! A file that exists completely or not at all, and that only its owner may read.
+//! A file that exists completely or not at all.
 
 use std::{
     ffi::OsString,
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, Permissions},
     io::{self, BufWriter, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
 /// Read and write for the owner, nothing for others.
-const OWNER_ONLY: u32 = 0o600;
+pub(super) const OWNER_ONLY: u32 = 0o600;
+
+/// What a new file allows, before the process' mask.
+pub(super) const ORDINARY: u32 = 0o666;
 
 /// A file that has another name until it is complete.
 #[derive(Debug)]
-pub(super) struct ExportFile {
+pub(super) struct WholeFile {
     path: PathBuf,
     partial: PathBuf,
     file: BufWriter<File>,
     kept: bool,
 }
 
-impl ExportFile {
+impl WholeFile {
     /// Creates a file that gets the name `path` later.
-    pub(super) fn create(path: &Path) -> io::Result<Self> {
+    pub(super) fn create(path: &Path, mode: u32) -> io::Result<Self> {
         let name = path.file_name().ok_or_else(|| io::Error::other("it names no file"))?;
         let mut partial = OsString::from(".");
         partial.push(name);
         partial.push(format!(".{}.partial", std::process::id()));
         let partial = path.with_file_name(partial);
-        let file =
-            OpenOptions::new().write(true).create_new(true).mode(OWNER_ONLY).open(&partial)?;
+        let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&partial)?;
         Ok(Self { path: path.to_owned(), partial, file: BufWriter::new(file), kept: false })
     }
 
-    /// Writes one line.
-    pub(super) fn write(&mut self, line: &str) -> io::Result<()> {
-        self.file.write_all(line.as_bytes())?;
-        self.file.write_all(b"\n")
+    pub(super) fn write(&mut self, text: &str) -> io::Result<()> {
+        self.file.write_all(text.as_bytes())
     }
 
-    /// Gives the file its name. Replaces an existing file only if `replace` is set. After an error there is no file.
+    pub(super) fn set_permissions(&self, permissions: Permissions) -> io::Result<()> {
+        self.file.get_ref().set_permissions(permissions)
+    }
+
+    /// Syncs the file and gives it its name. Replaces an existing file only if `replace` is set. After an error, the
+    /// former file stays.
     pub(super) fn keep(mut self, replace: bool) -> io::Result<()> {
         self.file.flush()?;
         self.file.get_ref().sync_all()?;
@@ -54,7 +59,7 @@ impl ExportFile {
     }
 }
 
-impl Drop for ExportFile {
+impl Drop for WholeFile {
     fn drop(&mut self) {
         if !self.kept {
             // There is nobody to report an error to.
@@ -82,13 +87,13 @@ mod tests {
     fn a_file_is_complete_or_missing() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("out.ndjson");
-        let mut file = ExportFile::create(&path).unwrap();
-        file.write("one").unwrap();
+        let mut file = WholeFile::create(&path, OWNER_ONLY).unwrap();
+        file.write("one\n").unwrap();
         drop(file);
         assert_eq!(names(dir.path()), [""; 0], "given up");
 
-        let mut file = ExportFile::create(&path).unwrap();
-        file.write("one").unwrap();
+        let mut file = WholeFile::create(&path, OWNER_ONLY).unwrap();
+        file.write("one\n").unwrap();
         assert!(!path.exists());
         file.keep(false).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "one\n");
@@ -102,10 +107,10 @@ mod tests {
         let path = dir.path().join("out.ndjson");
         fs::write(&path, "before").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        let refused = ExportFile::create(&path).unwrap().keep(false).unwrap_err();
+        let refused = WholeFile::create(&path, OWNER_ONLY).unwrap().keep(false).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read_to_string(&path).unwrap(), "before");
-        ExportFile::create(&path).unwrap().keep(true).unwrap();
+        WholeFile::create(&path, OWNER_ONLY).unwrap().keep(true).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, OWNER_ONLY);
         assert_eq!(names(dir.path()), ["out.ndjson"]);
