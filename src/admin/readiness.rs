@@ -13,16 +13,13 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReadinessState {
-    /// It does its work.
     Ready,
     /// It waits on purpose and is well.
     Waiting,
-    /// It cannot do its work.
     NotReady,
 }
 
 impl ReadinessState {
-    /// Its name, as in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ready => "ready",
@@ -37,16 +34,13 @@ impl ReadinessState {
 pub struct Readiness {
     /// Whether the worker may be counted on.
     pub ready: bool,
-    /// The state of its worst part.
     pub state: ReadinessState,
-    /// Each part by its name.
     pub parts: BTreeMap<String, PartReadiness>,
 }
 
 /// One part's share of the answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartReadiness {
-    /// Its state.
     pub state: ReadinessState,
     /// Why, unless it is ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -60,17 +54,13 @@ pub struct PartReadiness {
     /// The first of its clients that are paused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paused_clients: Vec<ClientReadiness>,
-    /// How many more are paused.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub more_paused_clients: usize,
 }
 
-/// A client that is paused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientReadiness {
-    /// Its id.
     pub client: String,
-    /// Why.
     pub reason: String,
     /// Since when, as RFC 3339.
     pub since: Option<String>,
@@ -78,9 +68,7 @@ pub struct ClientReadiness {
     pub until: Option<String>,
     /// The audience of jobs that name none.
     pub audience: String,
-    /// The URL that is called.
     pub endpoint: String,
-    /// What to type.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub commands: Vec<String>,
 }

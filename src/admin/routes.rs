@@ -28,7 +28,6 @@ use crate::{
 /// The parts of the worker that readiness depends on, by name.
 pub type ReadinessParts = Vec<(&'static str, Arc<dyn Report>)>;
 
-/// What the answers are made of.
 struct Admin {
     metrics: Arc<Metrics>,
     parts: ReadinessParts,

@@ -10,7 +10,6 @@ use crate::{
     endpoint::{self, CredentialFault, Credentials},
 };
 
-/// One row of the table.
 struct CheckRow {
     what: String,
     state: CheckState,

@@ -53,7 +53,6 @@ pub(super) struct JobFileArgs {
 }
 
 impl JobFileArgs {
-    /// Returns how the file is read. `defaults` are the worker's.
     pub(super) fn options(&self, defaults: JobDefaults) -> Options {
         Options {
             format: self.format,
@@ -69,7 +68,6 @@ impl JobFileArgs {
         }
     }
 
-    /// Whether the input is standard input.
     pub(super) fn is_stdin(&self) -> bool {
         self.file == Path::new(STDIN)
     }

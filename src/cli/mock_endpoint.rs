@@ -16,7 +16,6 @@ use crate::{mock_endpoint::MockEndpoint, worker::StopSignals};
 
 pub(super) use args::MockEndpointArgs;
 
-/// Runs the mock endpoint until SIGTERM or SIGINT.
 pub(super) async fn run(args: MockEndpointArgs) -> Exit {
     match serve(&args).await {
         Ok(()) => Exit::Done,

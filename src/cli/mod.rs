@@ -106,7 +106,6 @@ fn run_command() -> Exit {
     }
 }
 
-/// Runs the worker until a signal stops it.
 async fn run_worker(config: Config) -> Exit {
     match worker::run(&config).await {
         Ok(WorkerEnd::InOrder) => Exit::Done,
@@ -170,7 +169,6 @@ fn block_on(run: impl Future<Output = Exit>) -> Exit {
     }
 }
 
-/// Prints every fault of the configuration.
 fn refuse(faults: &ConfigFaults) -> Exit {
     // A closed standard error does not change the exit code.
     drop(writeln!(std::io::stderr(), "{faults}"));

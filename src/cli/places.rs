@@ -26,7 +26,6 @@ pub struct CommandFile<'a> {
     pub path: &'a Path,
 }
 
-/// Two roles have the same file.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{} would be {first} and {second} at once; give {second} another name", path.display())]
 pub struct SameFile {
@@ -37,10 +36,6 @@ pub struct SameFile {
 
 /// Checks that files of different roles are different files, whatever path or link names them. Devices and pipes
 /// are not compared, because nothing in them is overwritten.
-///
-/// # Errors
-///
-/// The first pair of roles with the same file.
 pub fn check(places: &[CommandFile<'_>]) -> Result<(), SameFile> {
     let known: Vec<_> = places.iter().map(|place| (place, identity(place.path))).collect();
     for (nth, (second, identity)) in known.iter().enumerate() {
@@ -55,11 +50,12 @@ pub fn check(places: &[CommandFile<'_>]) -> Result<(), SameFile> {
     Ok(())
 }
 
-/// The identity of a file.
 #[derive(Debug, PartialEq, Eq)]
 enum FileIdentity {
-    /// A file that exists.
-    File { device: u64, inode: u64 },
+    File {
+        device: u64,
+        inode: u64,
+    },
     /// The name of a file that does not exist yet.
     Name(PathBuf),
 }
@@ -76,7 +72,6 @@ fn identity(path: &Path) -> Option<FileIdentity> {
     }
 }
 
-/// Returns the final name of a file that is created at this path.
 fn resolved(path: &Path) -> io::Result<Option<PathBuf>> {
     let mut path = path.to_owned();
     for _ in 0..MOST_LINKS {
@@ -87,7 +82,6 @@ fn resolved(path: &Path) -> io::Result<Option<PathBuf>> {
     Ok(Some(fs::canonicalize(folder(&path))?.join(name)))
 }
 
-/// Returns the folder of a path.
 fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

@@ -33,7 +33,6 @@ const SPINNER: &str = "{spinner} {msg}";
 pub(super) struct ProgressDisplay {
     /// `None` if standard error is no terminal.
     bar: Option<(ProgressBar, logs::TerminalShare)>,
-    /// When the next update is due.
     next: Instant,
     /// Is closed by the end of the latest update.
     update: Option<Receiver<()>>,
@@ -59,7 +58,6 @@ impl ProgressDisplay {
         if self.bar.is_some() { REDRAW } else { BETWEEN_LINES }
     }
 
-    /// Returns when the next update is due.
     pub(super) const fn next(&self) -> Instant {
         self.next
     }
@@ -114,12 +112,10 @@ impl Drop for ProgressDisplay {
     }
 }
 
-/// The counts of a command that reads a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileCounts {
     /// The number of lines that count for the rate.
     pub done: u64,
-    /// All counts, as text.
     pub counts: String,
     /// Further counts, for the plain line only.
     pub detail: String,
@@ -127,7 +123,6 @@ pub struct FileCounts {
     pub position: Option<u64>,
 }
 
-/// Shows the progress of a command that reads a file.
 #[derive(Debug)]
 pub struct FileProgress {
     command: &'static str,

@@ -15,7 +15,6 @@ const OTHERS: LevelFilter = LevelFilter::INFO;
 /// log it once per change of state.
 const SILENCED: [&str; 2] = ["lapin", "amq_protocol"];
 
-/// Returns the filter with our own lines at `level`.
 pub fn at(level: LevelFilter) -> Targets {
     Targets::new()
         .with_default(level.min(OTHERS))

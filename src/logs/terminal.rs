@@ -39,7 +39,6 @@ impl Drop for TerminalShare {
     }
 }
 
-/// Writes log lines to the terminal without breaking the bar.
 pub(super) struct SharedTerminal<W>(pub(super) W);
 
 impl<W: Write> Write for SharedTerminal<W> {

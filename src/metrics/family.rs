@@ -16,7 +16,6 @@ use super::labels::LabelSet;
 /// The prefix of every metric's name, before an underscore.
 pub const NAMESPACE: &str = "revoker";
 
-/// The declaration of a metric.
 #[derive(Debug, Clone, Copy)]
 pub struct Declaration {
     /// Without the namespace.
@@ -47,7 +46,6 @@ impl<S: Series, L: LabelSet> Family<S, L> {
         Ok(Self { series, labels: PhantomData })
     }
 
-    /// The series with these labels.
     pub fn of(&self, labels: L) -> &S {
         &self.series[labels.index()]
     }
@@ -58,7 +56,6 @@ pub trait Series: Sized {
     /// The library's type for all series together.
     type All: Collector + Clone + 'static;
 
-    /// Declares a metric of this kind.
     fn declare(declaration: Declaration, labels: &[&str]) -> Result<Self::All, Error>;
 
     /// Finds or creates the series with these label values.

@@ -162,7 +162,6 @@ impl From<ResultLabel> for Answer {
 
 /// The labels of one metric: none, one or two.
 pub trait LabelSet: Copy {
-    /// The labels' names.
     const NAMES: &'static [&'static str];
 
     /// The values of every series, in the order of [`LabelSet::index`].

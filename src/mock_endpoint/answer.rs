@@ -20,7 +20,6 @@ const REJECTED: &str = "Refresh Token no encontrado";
 /// The text for a body that is no call.
 const MALFORMED: &str = "Solicitud inválida";
 
-/// The vendor's locale.
 const LOCALE: &str = "es_PE";
 
 #[derive(Deserialize)]

@@ -23,12 +23,10 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// Resets one connection when set.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ResetSwitch(Arc<AtomicBool>);
 
 impl ResetSwitch {
-    /// Resets the connection at its next read or write.
     pub(super) fn set(&self) {
         self.0.store(true, Ordering::Release);
     }
@@ -40,7 +38,6 @@ impl Connected<IncomingStream<'_, ResettableListener>> for ResetSwitch {
     }
 }
 
-/// Accepts connections that can be reset.
 #[derive(Debug)]
 pub(super) struct ResettableListener(pub(super) TcpListener);
 

@@ -97,7 +97,6 @@ pub(super) struct CallPlan {
     pub(super) delay: Duration,
     /// Where its connection is reset, if it is.
     pub(super) fault: Option<ResetPoint>,
-    /// Whether the token is answered `01`.
     pub(super) reject: bool,
 }
 

@@ -29,7 +29,6 @@ use crate::{
 /// worker connect to its own machine.
 const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
 
-/// The variable that disables OpenTelemetry.
 const DISABLED: &str = "OTEL_SDK_DISABLED";
 
 /// The time limit for the last spans when the worker ends.
@@ -247,14 +246,12 @@ impl CallSpan {
     }
 }
 
-/// The trace headers of a span of ours.
 fn named(span: &SpanContext) -> Option<TraceContext> {
     let flags = span.trace_flags().to_u8();
     let parent = format!("00-{}-{}-{flags:02x}", span.trace_id(), span.span_id());
     TraceContext::parse(&parent, Some(&span.trace_state().header()))
 }
 
-/// The producer's span.
 fn remote(trace: &TraceContext) -> Option<SpanContext> {
     let mut fields = trace.traceparent().split('-').skip(1);
     let (id, span, flags) = (fields.next()?, fields.next()?, fields.next()?);

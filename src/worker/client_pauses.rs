@@ -49,7 +49,6 @@ impl ClientPauses {
         (&self.audience, &self.endpoint)
     }
 
-    /// Returns the id of a client.
     pub fn id(&self, client: ClientKey) -> String {
         self.credentials.client_id(client).unwrap_or_default()
     }
@@ -112,7 +111,6 @@ pub fn endpoint_url(config: &Config) -> String {
     url.to_string()
 }
 
-/// The state of the flow at `/readyz` and on the status page: running, paused, or paused for some clients.
 #[derive(Debug)]
 pub struct FlowState {
     flow: Arc<Dispatcher>,

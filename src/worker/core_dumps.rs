@@ -13,7 +13,6 @@ use std::io;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The settings of core dumps, which are forbidden when the process starts.
 #[derive(Debug)]
 pub struct CoreDumps {
     limit_before: Rlimit,
@@ -29,11 +28,7 @@ impl CoreDumps {
         Self { limit_before, forbidden }
     }
 
-    /// Restores the former settings if `wanted`.
-    ///
-    /// # Errors
-    ///
-    /// The system refused to forbid or to allow them. The process can go on.
+    /// Restores the former settings if `wanted`. Fails if the system refused to forbid or to allow them.
     pub fn allow_if(self, wanted: bool) -> io::Result<()> {
         if !wanted {
             return self.forbidden;

@@ -22,24 +22,16 @@ use crate::{
     spans::Spans,
 };
 
-/// The engine, ready to run.
 pub struct Engine<E> {
-    /// All metrics.
     pub metrics: Arc<Metrics>,
-    /// The clients' secrets.
     pub credentials: Arc<Credentials>,
-    /// Decides which call may start.
     pub flow: Arc<Dispatcher>,
-    /// Describes paused clients to the operator.
     pub client_pauses: Arc<ClientPauses>,
-    /// The steps of every job.
     pub pipeline: Arc<Pipeline<E, SystemClock>>,
-    /// Stops the pipeline.
     pub stop: Stop,
 }
 
 impl<E> Engine<E> {
-    /// Returns the flow's state, for `/readyz` and the status page.
     pub fn flow_state(&self) -> Arc<FlowState> {
         Arc::new(FlowState::new(Arc::clone(&self.flow), Arc::clone(&self.client_pauses)))
     }
@@ -52,10 +44,6 @@ pub fn prefetch(config: &Config) -> u16 {
 
 /// Builds the engine around the configured endpoint, which `wrap` may wrap. `has_dead_letters` says whether
 /// rejected jobs become dead letters in a queue.
-///
-/// # Errors
-///
-/// The secrets, the HTTP client or the metrics are faulty.
 pub fn assemble<E: Endpoint>(
     config: &Config,
     spans: Spans,
@@ -104,10 +92,6 @@ pub fn note_reloaded(flow: &Arc<Dispatcher>) -> impl Fn(&Reloaded) + Send + Sync
 }
 
 /// Serves metrics and probes at `address` until `shutdown`.
-///
-/// # Errors
-///
-/// [`WorkerError::Admin`] if the address cannot be bound.
 pub async fn serve_admin(
     address: SocketAddr,
     metrics: &Arc<Metrics>,

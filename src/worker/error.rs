@@ -9,36 +9,24 @@ use crate::{
     endpoint::{ClientError, CredentialFault},
 };
 
-/// Why a worker cannot start or go on.
 #[derive(Debug, Error)]
 pub enum WorkerError {
     /// Client secrets that cannot be read: all of them.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Credentials(Vec<CredentialFault>),
-    /// The keys of the history headers cannot be read.
     #[error("broker.history_key_file names a file that {0}")]
     HistoryKeys(HistoryKeyFault),
-    /// The HTTP client cannot be built.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// The exporter of spans cannot be built.
     #[error(transparent)]
     Spans(Box<dyn Error + Send + Sync>),
-    /// The queues differ from the configured ones.
     #[error(transparent)]
     Topology(#[from] TopologyError),
     /// A bug: two metrics share a name.
     #[error("the metrics cannot be declared")]
     Metrics(#[from] prometheus::Error),
-    /// The admin server cannot listen.
     #[error("the admin address {address} cannot be bound")]
-    Admin {
-        /// The configured address.
-        address: SocketAddr,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// The system refuses the handlers of SIGTERM and SIGINT.
+    Admin { address: SocketAddr, source: io::Error },
     #[error("signals cannot be listened for")]
     Signals(#[source] io::Error),
 }

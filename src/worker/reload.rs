@@ -21,9 +21,7 @@ use trigger::ReloadTrigger;
 /// The secrets that may change while the program runs.
 #[derive(Debug, Clone)]
 pub struct ReloadableSecrets {
-    /// The clients' secrets.
     pub credentials: Arc<Credentials>,
-    /// The keys of the history headers.
     pub history_keys: Arc<HistoryKeys>,
 }
 

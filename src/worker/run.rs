@@ -42,11 +42,8 @@ pub enum WorkerEnd {
     Early,
 }
 
-/// Runs the worker until a signal stops it.
-///
-/// # Errors
-///
-/// The worker cannot start, or the queues differ from the configured ones. The error is logged.
+/// Runs the worker until a signal stops it. Logs the error if it cannot start, or if the queues differ from the configured
+/// ones.
 pub async fn run(config: &Config) -> Result<WorkerEnd, WorkerError> {
     let queues = Queues::new(&config.broker.queue, &[]);
     let queues = PerLane::from_fn(|lane| queues.lane(lane).to_string());
@@ -127,7 +124,6 @@ async fn start(config: &Config, spans: Spans) -> Result<RunningWorker, WorkerErr
     })
 }
 
-/// The consuming side.
 struct Consumer {
     supervisor: Supervisor,
     source: AmqpSource,
@@ -176,7 +172,6 @@ async fn set_demand(flow: Arc<Dispatcher>, control: ConsumerControl) {
 }
 
 impl RunningWorker {
-    /// Waits for a signal or for a failed part, and stops.
     async fn until_ended(mut self, grace: Duration) -> Result<WorkerEnd, WorkerError> {
         tokio::select! {
             () = self.signals.next() => {}

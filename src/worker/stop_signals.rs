@@ -4,7 +4,6 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGTERM and SIGINT.
 #[derive(Debug)]
 pub struct StopSignals {
     terminate: Signal,
@@ -13,10 +12,6 @@ pub struct StopSignals {
 
 impl StopSignals {
     /// Starts to listen. From here on, neither signal ends the process by itself.
-    ///
-    /// # Errors
-    ///
-    /// The system refuses a handler.
     pub fn listen() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -24,7 +19,6 @@ impl StopSignals {
         })
     }
 
-    /// Waits for the next signal.
     pub async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}

@@ -33,7 +33,6 @@ use crate::{
     },
 };
 
-/// A sweep that runs.
 pub struct RunningSweep {
     stop: Stop,
     control: SweepControl,
@@ -52,27 +51,21 @@ pub struct RunningSweep {
 
 /// A sweep that ended or was interrupted.
 pub struct SweepEnd {
-    /// Whether every line has ended.
     pub finished: bool,
-    /// The error that ended the sweep early, if there was one.
     pub result: Result<(), SweepError>,
     /// The time from the first line to the last settlement.
     pub took: Duration,
     /// The share of the input that was read, from 0 to 1, if its size is known.
     pub read: Option<f64>,
-    /// The counts of this run.
     pub counters: Arc<SweepCounters>,
     /// The journal, locked for as long as this lives.
     pub _lock: Option<Arc<File>>,
 }
 
-/// Why a sweep cannot go on.
 #[derive(Debug, Error)]
 pub enum SweepError {
-    /// The next jobs cannot be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// The journal cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),
     /// A bug: a task panicked.
@@ -82,10 +75,6 @@ pub enum SweepError {
 
 impl RunningSweep {
     /// Starts all tasks, and serves metrics and probes at `admin`.
-    ///
-    /// # Errors
-    ///
-    /// [`WorkerError::Admin`] if the address cannot be bound.
     pub async fn start<E: Endpoint>(
         engine: Engine<E>,
         opened: OpenedSweep,
@@ -136,10 +125,6 @@ impl RunningSweep {
 
     /// Waits until the sweep has ended. A signal stops it, or the token `stopping`, which is cancelled from then
     /// on. Returns `None` if a second signal ended it at once.
-    ///
-    /// # Errors
-    ///
-    /// [`SweepError::Panic`].
     pub async fn until_ended(
         mut self,
         mut signals: StopSignals,
@@ -172,7 +157,6 @@ impl RunningSweep {
         }
     }
 
-    /// Completes the journal, and ends the other tasks.
     async fn wind_up(self, worked: Result<(), JoinError>) -> Result<SweepEnd, SweepError> {
         let took = self.began.elapsed();
         let end = self.control.take_end();
@@ -233,7 +217,6 @@ async fn take_in(flow: Arc<Dispatcher>, control: SweepControl) {
     }
 }
 
-/// Returns the share of the input that was read, from 0 to 1.
 fn share(progress: &input::ReadProgress) -> Option<f64> {
     let total = progress.total.filter(|total| *total > 0)?;
     #[allow(clippy::cast_precision_loss, reason = "a share for people")]

@@ -18,12 +18,10 @@ const KEPT: usize = 120;
 /// The time that counts as now: long enough that one job a second does not show as zero.
 const NOW: Duration = Duration::from_secs(15);
 
-/// Samples of the metrics of the last minutes, the newest last.
 #[derive(Debug, Default)]
 pub struct StatusHistory(VecDeque<(Instant, Snapshot)>);
 
 impl StatusHistory {
-    /// Adds a sample.
     pub fn record(&mut self, at: Instant, snapshot: Snapshot) {
         if self.0.len() == KEPT {
             self.0.pop_front();
@@ -31,7 +29,6 @@ impl StatusHistory {
         self.0.push_back((at, snapshot));
     }
 
-    /// How far back it reaches.
     pub fn span(&self) -> Duration {
         match (self.0.front(), self.0.back()) {
             (Some((first, _)), Some((last, _))) => *last - *first,
@@ -50,7 +47,6 @@ impl StatusHistory {
         samples.map(|(before, after)| growth(before, after, &counter)).collect()
     }
 
-    /// `gauge` at each sample.
     pub fn levels(&self, gauge: impl Fn(&Snapshot) -> u64) -> Vec<f64> {
         self.0.iter().map(|(_, snapshot)| number(gauge(snapshot))).collect()
     }
@@ -62,7 +58,6 @@ impl StatusHistory {
         before.map_or(0.0, |before| growth(before, last, &counter))
     }
 
-    /// The growth of `counter` over all samples.
     pub fn grown(&self, counter: impl Fn(&Snapshot) -> u64) -> u64 {
         match (self.0.front(), self.0.back()) {
             (Some((_, first)), Some((_, last))) => counter(last).saturating_sub(counter(first)),
@@ -106,7 +101,6 @@ pub fn revoked(snapshot: &Snapshot) -> u64 {
     Lane::ALL.into_iter().map(|lane| *snapshot.revoked.get(lane)).sum()
 }
 
-/// Calls with this result.
 pub fn calls(snapshot: &Snapshot, result: ResultLabel) -> u64 {
     of(&snapshot.calls, result)
 }
@@ -117,12 +111,10 @@ pub fn failed_calls(snapshot: &Snapshot) -> u64 {
     failed.map(|(_, count)| count).sum()
 }
 
-/// Dead letters.
 pub fn dead_lettered(snapshot: &Snapshot) -> u64 {
     of(&snapshot.processed, Processed::DeadLettered)
 }
 
-/// Jobs in flight.
 pub fn in_flight(snapshot: &Snapshot) -> u64 {
     snapshot.in_flight.iter().map(|(_, count)| count).sum()
 }

@@ -25,7 +25,6 @@ use crate::{
 };
 use history::StatusHistory;
 
-/// The style sheet of the page.
 pub const STYLE: &str = include_str!("style.css");
 
 /// The policy allows only the style sheet: no scripts, no forms, no frames.
@@ -40,7 +39,6 @@ pub struct StatusPage {
 }
 
 impl StatusPage {
-    /// With nothing to show of before.
     pub fn new(metrics: Arc<Metrics>) -> Self {
         Self { metrics, history: Mutex::default() }
     }

@@ -16,33 +16,22 @@ use crate::{
     ports::PausedClients,
 };
 
-/// The interval at which the page reloads.
 const REFRESH_SECONDS: u64 = history::EVERY.as_secs();
 
-/// The content of the page.
 #[derive(Debug)]
 pub struct View<'a> {
-    /// The state in one sentence.
     pub sentence: Sentence,
-    /// The metrics now.
     pub now: Snapshot,
-    /// The metrics of the last minutes.
     pub history: &'a StatusHistory,
     /// The classes of failed calls in the last minutes: result, number, and time since the last.
     pub errors: Vec<(ResultLabel, u64, Duration)>,
-    /// The paused clients of each part.
     pub clients: &'a [PausedClients],
-    /// The time of day.
     pub clock: SystemTime,
-    /// The reason for the current concurrency limit.
     pub limit: Option<&'a str>,
-    /// The version and the revision of this build.
     pub build: (&'a str, &'a str),
-    /// The time of day, as text.
     pub at: String,
 }
 
-/// The whole page.
 pub fn render(view: &View<'_>) -> Markup {
     let View { sentence, build: (version, revision), .. } = view;
     html! {
@@ -78,7 +67,6 @@ pub fn render(view: &View<'_>) -> Markup {
     }
 }
 
-/// The most important numbers, some with a chart of the last minutes.
 fn numbers(view: &View<'_>) -> Markup {
     let View { now, history, .. } = view;
     let interactive = history.rate_now(|snapshot| *snapshot.revoked.get(Lane::Interactive));
@@ -104,7 +92,6 @@ fn numbers(view: &View<'_>) -> Markup {
     }
 }
 
-/// The numbers with a chart.
 fn charts(view: &View<'_>) -> Markup {
     let View { now, history, limit, .. } = view;
     let charts = [

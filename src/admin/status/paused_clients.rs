@@ -10,7 +10,6 @@ use super::{
 };
 use crate::ports::{PausedClient, PausedClients};
 
-/// One section for all of them; nothing if there is none.
 pub fn render(PausedClients { named, more }: &PausedClients, now: SystemTime) -> Markup {
     html! {
         @if !named.is_empty() {

@@ -10,28 +10,21 @@ use crate::{domain::ResultLabel, ports::Condition};
 /// A time of day older than this is of another day.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The state of the worker as a heading.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sentence {
     /// The severity: a class of the style sheet.
     pub tone: Tone,
-    /// The state, its cause, its start and its end.
     pub words: String,
 }
 
-/// The severity of a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
-    /// The worker runs.
     Well,
-    /// The worker waits on purpose.
     Waiting,
-    /// The worker cannot run.
     Ill,
 }
 
 impl Tone {
-    /// Its name in the style sheet.
     pub const fn class(self) -> &'static str {
         match self {
             Self::Well => "well",

@@ -46,7 +46,6 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
-/// With its first letter as a capital.
 pub fn capitalized(words: &str) -> String {
     let mut letters = words.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())

@@ -56,7 +56,6 @@ pub(super) struct ChangeReport<'a, T> {
     pub(super) verb: &'a str,
     /// The end of the first line.
     pub(super) rest: String,
-    /// Lines to add.
     pub(super) notes: String,
 }
 
@@ -93,7 +92,6 @@ impl Change {
         Ok((change, SelectedSet::new(identities)))
     }
 
-    /// Whether there is something to change.
     pub(super) const fn is_due(&self) -> bool {
         self.selected > 0 && !self.dry_run
     }

@@ -37,7 +37,6 @@ struct DiscardCounts {
     left: u64,
 }
 
-/// Discards, and prints a summary.
 pub(super) async fn run(args: &DiscardArgs, context: &mut CommandContext) -> Result<Exit, Failure> {
     let asks = !args.yes && !args.change.dry_run;
     if asks && !io::stdin().is_terminal() {
@@ -83,7 +82,6 @@ async fn confirmed(change: &Change, context: &CommandContext) -> Result<bool, Fa
     .await
 }
 
-/// Only the number itself is a yes.
 fn confirms(answer: &str, count: u64) -> bool {
     answer.trim() == count.to_string()
 }

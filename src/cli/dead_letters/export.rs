@@ -68,7 +68,6 @@ struct ExportSummary {
     no_jobs: u64,
 }
 
-/// Exports, and prints a summary.
 pub(super) async fn run(args: &ExportArgs, context: &mut CommandContext) -> Result<Exit, Failure> {
     if args.file == Path::new("-") {
         return Err(Failure::usage(

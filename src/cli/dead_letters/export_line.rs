@@ -5,7 +5,6 @@ use serde_json::{Map, Value};
 
 use crate::domain::{Fingerprint, Redactor, without_mark};
 
-/// The field that holds the token.
 const TOKEN: &str = "refresh_token";
 
 /// The field that replaces it without --reveal: no reader of jobs knows this name.

@@ -36,7 +36,6 @@ pub(super) struct FilterArgs {
     id: Vec<String>,
 }
 
-/// Parses a lane's name.
 pub(super) fn lane() -> impl TypedValueParser<Value = Lane> {
     let names = PossibleValuesParser::new(Lane::ALL.map(Lane::as_str));
     names.try_map(|name| Lane::from_name(&name).ok_or("no lane has that name"))

@@ -52,7 +52,6 @@ pub(super) struct ListArgs {
     json: bool,
 }
 
-/// Lists.
 pub(super) async fn run(args: &ListArgs, context: &mut CommandContext) -> Result<Exit, Failure> {
     let name = context.queue.name().to_owned();
     let limit = args.limit.unwrap_or(if args.json { usize::MAX } else { SHOWN }) as u64;
@@ -79,7 +78,6 @@ pub(super) async fn run(args: &ListArgs, context: &mut CommandContext) -> Result
     Ok(Exit::Done)
 }
 
-/// Prints a part of the result, and empties it.
 async fn print_part(text: &mut String) -> Result<(), Failure> {
     output::print_part(text).await?;
     text.clear();
@@ -88,9 +86,7 @@ async fn print_part(text: &mut String) -> Result<(), Failure> {
 
 /// A list in one of its forms, as far as it is not printed yet.
 enum Listing {
-    /// For a script.
     Json(JsonList),
-    /// For a person.
     Page { rows: Vec<LetterRow>, table: LetterTable, text: String },
 }
 
@@ -143,7 +139,6 @@ impl Listing {
         Ok(())
     }
 
-    /// The text to print.
     const fn text(&mut self) -> &mut String {
         match self {
             Self::Json(list) => list.text(),

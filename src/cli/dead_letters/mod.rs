@@ -63,7 +63,6 @@ struct CommandContext {
     settings: Arc<broker::BrokerSettings>,
     /// Cancelled by the first signal: the command finishes what is under way, and starts nothing more.
     stop: CancellationToken,
-    /// When the command began.
     now: SystemTime,
 }
 

@@ -4,12 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use crate::domain::parse_rfc3339;
 
-/// A point in time as it was typed.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Moment {
-    /// This long ago.
     Ago(Duration),
-    /// A date and time.
     At(SystemTime),
 }
 

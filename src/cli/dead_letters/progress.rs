@@ -9,7 +9,6 @@ use crate::{
     cli::progress::ProgressDisplay,
 };
 
-/// The bar.
 const TEMPLATE: &str = "{msg} {wide_bar} {pos} of {len}, {eta} left";
 
 /// Awaits `work` and shows its progress meanwhile. `doing` says what it does: "replaying".

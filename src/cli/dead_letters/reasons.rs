@@ -12,19 +12,16 @@ pub(super) fn several(count: u64, noun: &str) -> String {
     format!("{count} {noun}{plural}")
 }
 
-/// A count for each reason.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct ReasonCounts([u64; DeadReason::ALL.len()]);
 
 impl ReasonCounts {
-    /// Counts one dead letter.
     pub(super) fn add(&mut self, reason: DeadReason) {
         for (count, of) in self.0.iter_mut().zip(DeadReason::ALL) {
             *count += u64::from(of == reason);
         }
     }
 
-    /// The count of all reasons.
     pub(super) fn total(&self) -> u64 {
         self.0.iter().sum()
     }

@@ -54,7 +54,6 @@ fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
-/// The counts of a replay.
 #[derive(Debug, Serialize)]
 struct ReplayCounts {
     replayed: u64,
@@ -65,7 +64,6 @@ struct ReplayCounts {
     refused_by_broker: u64,
 }
 
-/// Replays, and prints a summary.
 pub(super) async fn run(args: &ReplayArgs, context: &mut CommandContext) -> Result<Exit, Failure> {
     if args.change.filter.names_rejected() && !args.include_rejected {
         return Err(Failure::usage(

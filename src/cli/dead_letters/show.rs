@@ -45,7 +45,6 @@ struct DetailsJson<'a> {
     details: &'a MessageDetails,
 }
 
-/// Shows the dead letters of one name.
 pub(super) async fn run(args: &ShowArgs, context: &mut CommandContext) -> Result<Exit, Failure> {
     let mut found = Vec::new();
     let mut more = 0;

@@ -7,7 +7,6 @@ use std::{
 
 use crate::domain::{Lane, StoredLetter, cut};
 
-/// The columns.
 const HEAD: [&str; 7] = ["AGE", "REASON", "CODE", "LANE", "FINGERPRINT", "JOB ID", "DETAIL"];
 
 /// The most characters of a job id; `show` prints all of it.
@@ -16,10 +15,8 @@ const MAX_ID_CHARS: usize = 40;
 /// The most characters of a detail; `show` prints all of it.
 const MAX_DETAIL_CHARS: usize = 80;
 
-/// Stands for a missing value.
 const NOTHING: &str = "-";
 
-/// A line of the table.
 #[derive(Debug)]
 pub(super) struct LetterRow([String; HEAD.len()]);
 

@@ -7,7 +7,6 @@ use crate::{
     domain::Lane,
 };
 
-/// The suffix of the list of refused lines.
 const REFUSED: &str = ".refused.ndjson";
 
 /// Publish the jobs of a file, each confirmed by its queue.

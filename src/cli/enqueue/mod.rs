@@ -40,7 +40,6 @@ const GRACE: Duration = Duration::from_secs(5);
 /// therefore never a duplicate of a job with one. No real audience is a NUL.
 const WORKERS_AUDIENCE: &str = "\0";
 
-/// Why the command ended before the last line.
 #[derive(Debug, Error)]
 enum EnqueueFailure {
     #[error("{0}")]

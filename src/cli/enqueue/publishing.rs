@@ -50,7 +50,6 @@ impl AsRef<[u8]> for NumberedJob {
 }
 
 impl EnqueueRun<'_> {
-    /// Publishes up to the last line.
     pub async fn run(mut self) -> Result<(), EnqueueFailure> {
         let mut refusals = match self.args {
             EnqueueArgs { dry_run: true, .. } => RefusedLines::logged(),

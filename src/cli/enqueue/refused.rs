@@ -17,11 +17,9 @@ const MODE: u32 = 0o600;
 /// The maximum number of refused lines in the log; a file of the wrong kind has millions.
 const LOGGED: usize = 10;
 
-/// Reports refused lines with their reasons.
 #[derive(Debug)]
 pub struct RefusedLines {
     list: Option<RefusedList>,
-    /// The number of lines that may still be logged.
     log: usize,
 }
 
@@ -71,7 +69,6 @@ impl RefusedLines {
     }
 }
 
-/// The list file, which is created with the first refused line.
 #[derive(Debug)]
 struct RefusedList {
     path: PathBuf,

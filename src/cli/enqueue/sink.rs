@@ -12,13 +12,8 @@ use crate::{
 };
 
 pub enum JobSink {
-    /// For a dry run.
     Nowhere,
-    Lane {
-        lane: Lane,
-        producer: Box<Producer>,
-        rate: Option<Rate>,
-    },
+    Lane { lane: Lane, producer: Box<Producer>, rate: Option<Rate> },
 }
 
 impl JobSink {

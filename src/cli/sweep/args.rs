@@ -18,10 +18,8 @@ use crate::{
     worker::endpoint_url,
 };
 
-/// The suffix of the journal.
 const JOURNAL: &str = ".journal.ndjson";
 
-/// The suffix of the list of failed lines.
 const FAILED: &str = ".failed.ndjson";
 
 /// Revoke the tokens of a file without a broker: a journal replaces the queue.
@@ -142,7 +140,6 @@ impl SweepArgs {
         beside_file.into_iter().chain(beside_journal).collect()
     }
 
-    /// Checks that no output overwrites the input or another output.
     pub fn check_places(&self) -> Result<(), SameFile> {
         let (journal, failed) = (self.journal(), self.failed_lines());
         let lists = failed.iter().map(|path| ("the list of failed lines", path.as_path()));

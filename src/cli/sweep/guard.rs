@@ -101,7 +101,6 @@ impl RevocationGuard {
         )
     }
 
-    /// Returns the clients that are paused because nothing was revoked for them.
     fn unproved(&self) -> Vec<ClientKey> {
         let pauses = self.flow.pauses().into_iter();
         let unproved = pauses.filter(|pause| pause.pause.cause == PauseCause::NothingRevoked);

@@ -12,7 +12,6 @@ use tokio::runtime::Handle;
 /// The time limit of one request. Spans that a slow collector does not take are dropped, not kept.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The client.
 #[derive(Debug, Clone)]
 pub struct CollectorClient {
     client: reqwest::Client,
@@ -20,11 +19,6 @@ pub struct CollectorClient {
 }
 
 impl CollectorClient {
-    /// A client on the current runtime.
-    ///
-    /// # Errors
-    ///
-    /// reqwest's.
     pub fn new() -> reqwest::Result<Self> {
         let client = reqwest::Client::builder()
             .timeout(TIMEOUT)

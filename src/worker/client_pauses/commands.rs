@@ -4,12 +4,9 @@ use std::{path::PathBuf, time::SystemTime};
 
 use crate::domain::{Reason, rfc3339};
 
-/// Two commands on the dead-letter queue, quoted for a shell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetterCommands {
-    /// Lists the rejected jobs.
     pub list: String,
-    /// Replays them.
     pub replay: String,
 }
 

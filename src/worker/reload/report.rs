@@ -97,7 +97,6 @@ impl SecretReloader {
 }
 
 impl ReloadReport {
-    /// Logs every change.
     pub(super) fn log(&self) {
         if let Some(Reloaded { clients, renewed, withdrawn }) = &self.replaced {
             let (changed, withdrawn) = (renewed.len(), withdrawn.len());

@@ -31,7 +31,6 @@ impl ReloadTrigger {
         Self { hangup, timer }
     }
 
-    /// Waits for the signal or the timer.
     pub(super) async fn next(&mut self) {
         let hangup = async {
             match &mut self.hangup {

@@ -7,7 +7,6 @@ use crate::{
     cli::dead_letters::{letter_json::LetterJson, reasons::ReasonCounts},
 };
 
-/// The indentation of a dead letter.
 const INDENT: &str = "    ";
 
 /// The end of the document, known when the whole queue is read.
@@ -27,14 +26,12 @@ pub(super) struct JsonList {
 }
 
 impl JsonList {
-    /// Begins the list of this queue.
     pub(super) fn new(queue: &str) -> serde_json::Result<Self> {
         let queue = serde_json::to_string(queue)?;
         let text = format!("{{\n  \"queue\": {queue},\n  \"letters\": [");
         Ok(Self { text, is_empty: true })
     }
 
-    /// Adds a dead letter.
     pub(super) fn add(&mut self, letter: LetterJson<'_>) -> serde_json::Result<()> {
         let letter = serde_json::to_string_pretty(&letter)?;
         self.text.push_str(if self.is_empty { "\n" } else { ",\n" });
@@ -47,7 +44,6 @@ impl JsonList {
         Ok(())
     }
 
-    /// Ends the document with the counts.
     pub(super) fn end(
         &mut self,
         browse: BrowseSummary,
@@ -61,7 +57,6 @@ impl JsonList {
         Ok(())
     }
 
-    /// The text to print.
     pub(super) const fn text(&mut self) -> &mut String {
         &mut self.text
     }
