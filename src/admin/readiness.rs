@@ -10,9 +10,10 @@ use crate::{
 };
 
 /// How ready something is, the worst last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReadinessState {
+    #[default]
     Ready,
     /// It waits on purpose and is well.
     Waiting,
@@ -39,7 +40,7 @@ pub struct Readiness {
 }
 
 /// One part's share of the answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartReadiness {
     pub state: ReadinessState,
     /// Why, unless it is ready.
@@ -85,44 +86,32 @@ impl Readiness {
         let parts: BTreeMap<_, _> = parts
             .into_iter()
             .map(|(name, condition, clients)| {
-                (name.to_owned(), PartReadiness::from(condition).with(clients))
+                let part = PartReadiness {
+                    paused_clients: clients.named.into_iter().map(ClientReadiness::from).collect(),
+                    more_paused_clients: clients.more,
+                    ..PartReadiness::from(condition)
+                };
+                (name.to_owned(), part)
             })
             .collect();
-        let state = parts.values().map(|part| part.state).max().unwrap_or(ReadinessState::Ready);
+        let state = parts.values().map(|part| part.state).max().unwrap_or_default();
         Self { ready: state <= ReadinessState::Waiting, state, parts }
-    }
-}
-
-impl PartReadiness {
-    fn bare(state: ReadinessState) -> Self {
-        Self {
-            state,
-            reason: None,
-            since: None,
-            until: None,
-            paused_clients: Vec::new(),
-            more_paused_clients: 0,
-        }
-    }
-
-    fn with(self, PausedClients { named, more }: PausedClients) -> Self {
-        let paused_clients = named.into_iter().map(ClientReadiness::from).collect();
-        Self { paused_clients, more_paused_clients: more, ..self }
     }
 }
 
 impl From<Condition> for PartReadiness {
     fn from(condition: Condition) -> Self {
         match condition {
-            Condition::Ready => Self::bare(ReadinessState::Ready),
+            Condition::Ready => Self::default(),
             Condition::Waiting { reason, since, until } => Self {
                 reason: Some(reason),
                 since: rfc3339(since),
                 until: until.and_then(rfc3339),
-                ..Self::bare(ReadinessState::Waiting)
+                state: ReadinessState::Waiting,
+                ..Self::default()
             },
             Condition::NotReady { reason } => {
-                Self { reason: Some(reason), ..Self::bare(ReadinessState::NotReady) }
+                Self { state: ReadinessState::NotReady, reason: Some(reason), ..Self::default() }
             }
         }
     }

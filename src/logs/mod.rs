@@ -1,7 +1,5 @@
 //! Log lines on standard error: the filter, the format, and a writer that never blocks the work.
 
-mod filter;
-mod panics;
 mod terminal;
 #[cfg(test)]
 mod tests;
@@ -10,29 +8,28 @@ mod writer;
 use std::{
     env,
     io::{self, IsTerminal as _},
+    panic::{self, PanicHookInfo},
+    thread,
 };
 
-use thiserror::Error;
 use tracing::{Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
-    Layer as _, fmt::MakeWriter, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+    Layer as _, filter::Targets, fmt::MakeWriter, layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
 };
 
 use crate::config::LogFormat;
-pub use panics::install_panic_hook;
 pub use terminal::{TerminalShare, share_terminal};
 pub use writer::LogGuard;
 
-/// The logs cannot be set up.
-#[derive(Debug, Error)]
-pub enum LogError {
-    /// The writing thread cannot be started.
-    #[error("the thread that writes the logs cannot be started")]
-    Thread(#[source] io::Error),
-    /// The logs of this process are set up already.
-    #[error("logs are set up already")]
-    Twice(#[source] tracing_subscriber::util::TryInitError),
-}
+/// The level of other crates, whatever level is configured: they print what they handle, and here they handle live
+/// credentials. lapin prints frames with their bodies at trace, amq-protocol the broker's URI, h2 and hyper headers.
+const OTHERS: LevelFilter = LevelFilter::INFO;
+
+/// Crates that print payloads or credentials at [`OTHERS`] too, such as lapin returned messages at warn. Each is off as a
+/// whole, because a target is the path of a private module, which any release may rename. No error is lost: it reaches us
+/// as a value too, and we log it once per change of state.
+const SILENCED: [&str; 2] = ["lapin", "amq_protocol"];
 
 /// Sends log lines to standard error: ours up to `level`, and those of other crates up to info, except for
 /// silenced crates. The lines are written until the guard is dropped. Its drop waits a moment for the
@@ -40,8 +37,8 @@ pub enum LogError {
 ///
 /// # Errors
 ///
-/// [`LogError`] if the writing thread cannot be started, or at the second call.
-pub fn init(level: LevelFilter, format: LogFormat) -> Result<LogGuard, LogError> {
+/// The writing thread cannot be started, or the logs are set up already.
+pub fn init(level: LevelFilter, format: LogFormat) -> io::Result<LogGuard> {
     let stderr = io::stderr();
     let terminal = stderr.is_terminal();
     // https://no-color.org: set and not empty.
@@ -52,9 +49,8 @@ pub fn init(level: LevelFilter, format: LogFormat) -> Result<LogGuard, LogError>
         LogFormat::Auto | LogFormat::Text => LineFormat::Text { colours },
     };
     let report_loss = |lines| tracing::warn!(lines, "log lines were lost: nobody was reading them");
-    let (writer, guard) =
-        writer::start(terminal::SharedTerminal(stderr), report_loss).map_err(LogError::Thread)?;
-    subscriber(level, format, move || writer.clone()).try_init().map_err(LogError::Twice)?;
+    let (writer, guard) = writer::start(terminal::SharedTerminal(stderr), report_loss)?;
+    subscriber(level, format, move || writer.clone()).try_init().map_err(io::Error::other)?;
     Ok(guard)
 }
 
@@ -81,5 +77,21 @@ where
             lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
         }
     };
-    Box::new(tracing_subscriber::registry().with(filter::at(level)).with(lines))
+    let filter = Targets::new()
+        .with_default(level.min(OTHERS))
+        .with_target(env!("CARGO_CRATE_NAME"), level)
+        .with_targets(SILENCED.map(|target| (target, LevelFilter::OFF)));
+    Box::new(tracing_subscriber::registry().with(filter).with(lines))
+}
+
+/// Logs panics in place of printing them. The line has the place of the panic and not its message, because the
+/// message may quote a value that is a token.
+pub fn install_panic_hook() {
+    panic::set_hook(Box::new(log_panic));
+}
+
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let location = panic.location().map(tracing::field::display);
+    let thread = thread::current();
+    tracing::error!(location, thread = thread.name(), "a panic: a fault of this program");
 }

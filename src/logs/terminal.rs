@@ -1,7 +1,6 @@
 //! Standard error, which log lines may share with a progress bar.
 
 use std::{
-    fmt,
     io::{self, Write},
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -25,13 +24,8 @@ pub fn share_terminal(around: impl Fn(&mut dyn FnMut()) + Send + 'static) -> Ter
 }
 
 /// Keeps a bar and the log lines apart until it is dropped.
+#[derive(Debug)]
 pub struct TerminalShare(());
-
-impl fmt::Debug for TerminalShare {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TerminalShare")
-    }
-}
 
 impl Drop for TerminalShare {
     fn drop(&mut self) {

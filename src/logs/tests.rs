@@ -1,9 +1,5 @@
 use super::*;
-use std::{
-    panic,
-    sync::{Arc, Mutex},
-    thread,
-};
+use std::sync::{Arc, Mutex};
 use tracing::subscriber::with_default;
 
 /// What a writer was given.
@@ -130,7 +126,7 @@ fn a_panic_is_logged_without_what_it_said() {
     let others = Arc::clone(&previous);
     // Tests run side by side: the others' panics keep their own report.
     panic::set_hook(Box::new(move |panic| {
-        if thread::current().id() == me { panics::log(panic) } else { others(panic) }
+        if thread::current().id() == me { log_panic(panic) } else { others(panic) }
     }));
     let log = logged(LevelFilter::INFO, LineFormat::Json, || {
         assert!(panic::catch_unwind(|| panic!("canary {}", 1)).is_err());

@@ -2,7 +2,7 @@
 
 mod client;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use opentelemetry::{
     Context, KeyValue,
@@ -96,21 +96,16 @@ pub fn begin(queues: PerLane<String>, endpoint: &Url) -> Result<(Spans, Exportin
 }
 
 /// The exporter of spans, if there is one.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Spans(Option<Arc<Export>>);
 
+#[derive(Debug)]
 struct Export {
     tracer: SdkTracer,
     queues: PerLane<String>,
     /// Of the endpoint.
     address: String,
     port: u16,
-}
-
-impl fmt::Debug for Spans {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Spans").field(&self.0.is_some()).finish()
-    }
 }
 
 impl Spans {
@@ -149,13 +144,8 @@ impl Spans {
 }
 
 /// The span of a delivery; dropped, it ends.
+#[derive(Debug)]
 pub struct JobSpan(Option<(Arc<Export>, Span)>);
-
-impl fmt::Debug for JobSpan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("JobSpan").field(&self.0.is_some()).finish()
-    }
-}
 
 impl JobSpan {
     /// The span of a delivery that is not a job yet.
@@ -209,13 +199,8 @@ impl JobSpan {
 }
 
 /// The span of a call; dropped, it ends.
+#[derive(Debug)]
 pub struct CallSpan(Option<Span>);
-
-impl fmt::Debug for CallSpan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("CallSpan").field(&self.0.is_some()).finish()
-    }
-}
 
 impl CallSpan {
     /// The trace for the call's headers; `None` to pass on the job's.

@@ -12,7 +12,7 @@ use crate::{
     config::Config,
     domain::ClientKey,
     endpoint::Credentials,
-    flow::{ClientPause, Dispatcher, FlowReport, PauseCause},
+    flow::{ClientPause, FlowReport, PauseCause},
     ports::{Condition, PausedClient, PausedClients, Report, SystemClock},
 };
 pub use commands::{DeadLetterCommands, shell_command};
@@ -72,7 +72,7 @@ impl ClientPauses {
             list,
             replay,
             "client paused: check its secret and the environment; `list` shows what was rejected, `replay` sends it \
-             back once the cause is mended"
+             back once the cause is removed"
         );
     }
 
@@ -89,7 +89,7 @@ impl ClientPauses {
         let commands = self.commands(&id, pause).map_or_else(Vec::new, |commands| {
             vec![
                 ("Lists what was rejected", commands.list),
-                ("Sends it back, once the cause is mended", commands.replay),
+                ("Sends it back, once the cause is removed", commands.replay),
             ]
         });
         PausedClient {
@@ -102,50 +102,7 @@ impl ClientPauses {
             commands,
         }
     }
-}
 
-/// Returns the endpoint's URL without its query, which may hold a key.
-pub fn endpoint_url(config: &Config) -> String {
-    let mut url = config.endpoint.url.clone();
-    url.set_query(None);
-    url.to_string()
-}
-
-#[derive(Debug)]
-pub struct FlowState {
-    flow: Arc<Dispatcher>,
-    report: FlowReport,
-    pauses: Arc<ClientPauses>,
-}
-
-impl FlowState {
-    pub(super) fn new(flow: Arc<Dispatcher>, pauses: Arc<ClientPauses>) -> Self {
-        Self { report: FlowReport(Arc::clone(&flow)), flow, pauses }
-    }
-}
-
-impl Report for FlowState {
-    fn condition(&self) -> Condition {
-        match self.report.condition() {
-            Condition::Ready => self.pauses.condition(&self.flow.pauses()),
-            paused => paused,
-        }
-    }
-
-    fn limit(&self) -> Option<String> {
-        self.report.limit()
-    }
-
-    fn paused_clients(&self) -> PausedClients {
-        let pauses = self.flow.pauses();
-        PausedClients {
-            named: pauses.iter().take(NAMED).map(|pause| self.pauses.describe(pause)).collect(),
-            more: pauses.len().saturating_sub(NAMED),
-        }
-    }
-}
-
-impl ClientPauses {
     /// Returns the condition of a running flow in which these clients are paused.
     fn condition(&self, pauses: &[ClientPause]) -> Condition {
         let (Some(since), Some(next)) = (
@@ -165,6 +122,40 @@ impl ClientPauses {
             reason: format!("running, but {who} paused: {}", causes.join("; ")),
             since: SystemClock.at(since),
             until: Some(SystemClock.at(next)),
+        }
+    }
+}
+
+/// Returns the endpoint's URL without its query, which may hold a key.
+pub fn endpoint_url(config: &Config) -> String {
+    let mut url = config.endpoint.url.clone();
+    url.set_query(None);
+    url.to_string()
+}
+
+#[derive(Debug)]
+pub struct FlowState {
+    pub(super) flow: FlowReport,
+    pub(super) pauses: Arc<ClientPauses>,
+}
+
+impl Report for FlowState {
+    fn condition(&self) -> Condition {
+        match self.flow.condition() {
+            Condition::Ready => self.pauses.condition(&self.flow.0.pauses()),
+            paused => paused,
+        }
+    }
+
+    fn limit(&self) -> Option<String> {
+        self.flow.limit()
+    }
+
+    fn paused_clients(&self) -> PausedClients {
+        let pauses = self.flow.0.pauses();
+        PausedClients {
+            named: pauses.iter().take(NAMED).map(|pause| self.pauses.describe(pause)).collect(),
+            more: pauses.len().saturating_sub(NAMED),
         }
     }
 }

@@ -15,10 +15,10 @@ use crate::{
     admin,
     config::Config,
     endpoint::{Credentials, HttpEndpoint, Reloaded},
-    flow::Dispatcher,
+    flow::{Dispatcher, FlowReport},
     metrics::{Build, Metrics},
     pipeline::{BackingOff, Duplicates, Pipeline, Stop},
-    ports::{Endpoint, SystemClock},
+    ports::{Demand, Endpoint, SystemClock},
     spans::Spans,
 };
 
@@ -33,7 +33,8 @@ pub struct Engine<E> {
 
 impl<E> Engine<E> {
     pub fn flow_state(&self) -> Arc<FlowState> {
-        Arc::new(FlowState::new(Arc::clone(&self.flow), Arc::clone(&self.client_pauses)))
+        let (flow, pauses) = (FlowReport(Arc::clone(&self.flow)), Arc::clone(&self.client_pauses));
+        Arc::new(FlowState { flow, pauses })
     }
 }
 
@@ -88,6 +89,17 @@ pub fn note_reloaded(flow: &Arc<Dispatcher>) -> impl Fn(&Reloaded) + Send + Sync
     let flow = Arc::clone(flow);
     move |reloaded| {
         flow.know_anew(reloaded.clients, &reloaded.renewed, &reloaded.withdrawn);
+    }
+}
+
+/// Asks a source for as many jobs as the flow wants.
+pub async fn forward_demand(flow: Arc<Dispatcher>, want: impl Fn(Demand)) {
+    let mut status = flow.status();
+    loop {
+        want(status.borrow_and_update().demand);
+        if status.changed().await.is_err() {
+            return;
+        }
     }
 }
 

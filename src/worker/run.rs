@@ -114,7 +114,9 @@ async fn start(config: &Config, spans: Spans) -> Result<RunningWorker, WorkerErr
         working: tokio::spawn(Arc::clone(&pipeline).run(source)),
         background: [
             tokio::spawn(hold_while_full(health, Arc::clone(&flow))),
-            tokio::spawn(set_demand(Arc::clone(&flow), control)),
+            tokio::spawn(engine::forward_demand(Arc::clone(&flow), move |demand| {
+                control.want(demand)
+            })),
             tokio::spawn(async move { pipeline.make_room(stalls).await }),
             tokio::spawn(flow.run(close_admin.clone())),
             tokio::spawn(reload::keep_fresh(secrets, reloaded, close_admin.clone())),
@@ -163,14 +165,6 @@ async fn hold_while_full(health: Arc<PublishHealth>, flow: Arc<Dispatcher>) {
     }
 }
 
-/// Asks the broker for as many jobs as the flow wants.
-async fn set_demand(flow: Arc<Dispatcher>, control: ConsumerControl) {
-    let mut status = flow.status();
-    while status.changed().await.is_ok() {
-        control.want(status.borrow_and_update().demand);
-    }
-}
-
 impl RunningWorker {
     async fn until_ended(mut self, grace: Duration) -> Result<WorkerEnd, WorkerError> {
         tokio::select! {
@@ -180,11 +174,11 @@ impl RunningWorker {
             // tells a fault of configuration from a failure.
             ended = &mut self.working => return match ended {
                 Err(panic) => Ok(part_ended("the pipeline", Some(&panic))),
-                Ok(()) => supervisor_ended((&mut self.supervising).await),
+                Ok(()) => supervisor_ended(self.supervising.await),
             },
             ended = &mut self.publishing => return match ended {
                 Err(panic) => Ok(part_ended("publishing", Some(&panic))),
-                Ok(()) => supervisor_ended((&mut self.supervising).await),
+                Ok(()) => supervisor_ended(self.supervising.await),
             },
             ended = &mut self.serving => {
                 return Ok(part_ended("the admin server", ended.as_ref().err()));

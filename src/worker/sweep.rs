@@ -16,15 +16,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
-    engine::{Engine, note_reloaded, serve_admin},
+    engine::{Engine, forward_demand, note_reloaded, serve_admin},
     error::WorkerError,
     reload::keep_fresh,
     stop_signals::StopSignals,
 };
 use crate::{
-    admin,
-    flow::Dispatcher,
-    input,
+    admin, input,
     pipeline::Stop,
     ports::Endpoint,
     sweep::{
@@ -102,8 +100,9 @@ impl RunningSweep {
                 Some(serve_admin(address, &metrics, parts, close_admin.clone()).await?)
             }
         };
+        let demanding = control.clone();
         let helpers = [
-            tokio::spawn(take_in(Arc::clone(&flow), control.clone())),
+            tokio::spawn(forward_demand(Arc::clone(&flow), move |demand| demanding.want(demand))),
             tokio::spawn(flow.run(close_admin.clone())),
             tokio::spawn(keep_fresh(credentials.into(), reloaded, close_admin.clone())),
         ];
@@ -204,17 +203,6 @@ async fn leave(
     );
     stop.cut_off();
     working.await
-}
-
-/// Asks the source for as many jobs as the flow wants.
-async fn take_in(flow: Arc<Dispatcher>, control: SweepControl) {
-    let mut status = flow.status();
-    loop {
-        control.want(status.borrow_and_update().demand);
-        if status.changed().await.is_err() {
-            return;
-        }
-    }
 }
 
 fn share(progress: &input::ReadProgress) -> Option<f64> {

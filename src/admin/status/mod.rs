@@ -5,7 +5,6 @@
 
 mod history;
 mod page;
-mod paused_clients;
 mod sentence;
 mod sparkline;
 mod text;

@@ -6,21 +6,21 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::{
     history::{self, StatusHistory},
-    paused_clients,
-    sentence::{Sentence, meaning},
+    sentence::{meaning, moment, next_probe},
     sparkline, text,
 };
 use crate::{
     domain::{Lane, ResultLabel},
     metrics::{Label, LabelCounts, Snapshot},
-    ports::PausedClients,
+    ports::{PausedClient, PausedClients},
 };
 
 const REFRESH_SECONDS: u64 = history::EVERY.as_secs();
 
 #[derive(Debug)]
 pub struct View<'a> {
-    pub sentence: Sentence,
+    /// The class in the style sheet, and the state in one sentence.
+    pub sentence: (&'static str, String),
     pub now: Snapshot,
     pub history: &'a StatusHistory,
     /// The classes of failed calls in the last minutes: result, number, and time since the last.
@@ -33,7 +33,7 @@ pub struct View<'a> {
 }
 
 pub fn render(view: &View<'_>) -> Markup {
-    let View { sentence, build: (version, revision), .. } = view;
+    let View { sentence: (tone, words), build: (version, revision), .. } = view;
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -42,16 +42,16 @@ pub fn render(view: &View<'_>) -> Markup {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta http-equiv="refresh" content=(REFRESH_SECONDS);
-                title { "Revoker: " (sentence.words) }
+                title { "Revoker: " (words) }
                 link rel="stylesheet" href="style.css";
             }
             body {
                 header {
                     h1 { "Revoker" }
-                    p class={ "state " (sentence.tone.class()) } { (sentence.words) }
+                    p class={ "state " (tone) } { (words) }
                 }
                 main {
-                    @for clients in view.clients { (paused_clients::render(clients, view.clock)) }
+                    @for clients in view.clients { (paused_clients(clients, view.clock)) }
                     (numbers(view))
                     (tables(view))
                 }
@@ -176,6 +176,38 @@ fn table<L: Label>(title: &str, counts: &LabelCounts<L>) -> Markup {
                         td { (text::count(*count)) }
                     }
                 }
+            }
+        }
+    }
+}
+
+/// The paused clients, each with its cause and the commands that help.
+pub(super) fn paused_clients(
+    PausedClients { named, more }: &PausedClients,
+    now: SystemTime,
+) -> Markup {
+    html! {
+        @if !named.is_empty() {
+            section class="clients" {
+                h2 { "Paused clients" }
+                @for client in named { (paused_client(client, now)) }
+                @if *more > 0 { p class="hint" { "and " (text::count(*more as u64)) " more" } }
+            }
+        }
+    }
+}
+
+fn paused_client(client: &PausedClient, now: SystemTime) -> Markup {
+    html! {
+        div {
+            p {
+                strong { (client.id) } " since " (moment(client.since, now)) ": " (client.reason)
+                (next_probe(Some(client.next_probe), now)) "."
+            }
+            p class="hint" { "Audience " (client.audience) ", endpoint " (client.endpoint) }
+            @for (what, command) in &client.commands {
+                p class="hint" { (what) ":" }
+                pre { code { (command) } }
             }
         }
     }

@@ -10,56 +10,24 @@ use crate::{domain::ResultLabel, ports::Condition};
 /// A time of day older than this is of another day.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sentence {
-    /// The severity: a class of the style sheet.
-    pub tone: Tone,
-    pub words: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tone {
-    Well,
-    Waiting,
-    Ill,
-}
-
-impl Tone {
-    pub const fn class(self) -> &'static str {
-        match self {
-            Self::Well => "well",
-            Self::Waiting => "waiting",
-            Self::Ill => "ill",
-        }
-    }
-}
-
 /// Describes the parts' conditions in one sentence: a part that is not ready first, then a part that waits.
-/// `trouble` is the most recent cause of failed calls.
+/// `trouble` is the most recent cause of failed calls. Returns the class in the style sheet, and the sentence.
 pub fn compose(
     parts: &[(&str, Condition)],
     trouble: Option<ResultLabel>,
     now: SystemTime,
-) -> Sentence {
+) -> (&'static str, String) {
     let ill = parts.iter().find_map(|(name, condition)| match condition {
-        Condition::NotReady { reason } => Some(format!("Not ready: {name}: {reason}.")),
+        Condition::NotReady { reason } => Some(("ill", format!("Not ready: {name}: {reason}."))),
         _ => None,
     });
-    let waiting = || {
-        parts.iter().find_map(|(_, condition)| match condition {
-            Condition::Waiting { reason, since, until } => {
-                Some(wait(reason, *since, *until, trouble, now))
-            }
-            _ => None,
-        })
-    };
-    if let Some(words) = ill {
-        return Sentence { tone: Tone::Ill, words };
-    }
-    match waiting() {
-        Some(words) => Sentence { tone: Tone::Waiting, words },
-        None => Sentence { tone: Tone::Well, words: "Running.".to_owned() },
-    }
+    let waiting = parts.iter().find_map(|(_, condition)| match condition {
+        Condition::Waiting { reason, since, until } => {
+            Some(("waiting", wait(reason, *since, *until, trouble, now)))
+        }
+        _ => None,
+    });
+    ill.or(waiting).unwrap_or_else(|| ("well", "Running.".to_owned()))
 }
 
 fn wait(
@@ -138,35 +106,30 @@ mod tests {
             until: None,
         };
         for (parts, trouble, tone, words) in [
-            (vec![("flow", Condition::Ready)], connect, Tone::Well, "Running."),
+            (vec![("flow", Condition::Ready)], connect, "well", "Running."),
             (
                 vec![("flow", paused(Some(at(38_612))))],
                 connect,
-                Tone::Waiting,
+                "waiting",
                 "Paused since 10:42:00 UTC because the endpoint does not answer (recently: the \
                  endpoint refuses connections or is not found), next probe in 12 s.",
             ),
             (
                 vec![("flow", paused(Some(at(38_599))))],
                 None,
-                Tone::Waiting,
+                "waiting",
                 "Paused since 10:42:00 UTC because the endpoint does not answer, a probe is due now.",
             ),
-            (
-                vec![("consumer", stopping)],
-                connect,
-                Tone::Waiting,
-                "Shutting down since 10:42:00 UTC.",
-            ),
+            (vec![("consumer", stopping)], connect, "waiting", "Shutting down since 10:42:00 UTC."),
             (
                 vec![("flow", paused(None)), ("consumer", broken)],
                 connect,
-                Tone::Ill,
+                "ill",
                 "Not ready: consumer: connection refused.",
             ),
         ] {
             let sentence = compose(&parts, trouble, at(38_600));
-            assert_eq!((sentence.tone, sentence.words.as_str()), (tone, words));
+            assert_eq!((sentence.0, sentence.1.as_str()), (tone, words));
         }
     }
 

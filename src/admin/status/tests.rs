@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     domain::{Lane, Reason},
     metrics::{Build, Processed},
+    ports::PausedClient,
 };
 
 fn status() -> (Arc<Metrics>, StatusPage) {
@@ -68,4 +69,29 @@ fn words_from_outside_are_text_and_no_markup() {
         status().1.page(&[("consumer", Condition::NotReady { reason })], &[], None).into_string();
     assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt; &amp;"), "{page}");
     assert!(!page.contains("<script"), "{page}");
+}
+
+#[test]
+fn a_paused_client_is_told_escaped_with_its_commands() {
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(38_520);
+    let client = PausedClient {
+        id: "<b>shop</b>".to_owned(),
+        reason: "nothing was revoked".to_owned(),
+        since: now,
+        next_probe: now + Duration::from_secs(12),
+        audience: "https://api.example".to_owned(),
+        endpoint: "https://auth.example/revoke".to_owned(),
+        commands: vec![("Lists it", "revoker dead-letters list".to_owned())],
+    };
+    let page =
+        page::paused_clients(&PausedClients { named: vec![client], more: 3 }, now).into_string();
+    for expected in [
+        "<strong>&lt;b&gt;shop&lt;/b&gt;</strong> since 10:42:00 UTC: nothing was revoked, next probe in 12 s.",
+        "Audience https://api.example, endpoint https://auth.example/revoke",
+        "<pre><code>revoker dead-letters list</code></pre>",
+        "and 3 more",
+    ] {
+        assert!(page.contains(expected), "no {expected:?} in {page}");
+    }
+    assert_eq!(page::paused_clients(&PausedClients::default(), now).into_string(), "");
 }

@@ -18,23 +18,18 @@ pub fn count(count: u64) -> String {
     text
 }
 
-/// `0.2` or `412`: a rate per second, with a fraction only where it matters.
-pub fn rate(per_second: f64) -> String {
-    if per_second < 10.0 { format!("{per_second:.1}") } else { format!("{per_second:.0}") }
-}
-
 /// `34` or `2.8`: a level or a rate, with a fraction only where there is one that matters.
 pub fn number(value: f64) -> String {
-    if value.fract() == 0.0 { count(whole(value)) } else { rate(value) }
-}
-
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a count of jobs, which no worker lives to bring beyond what a float tells exactly"
-)]
-const fn whole(value: f64) -> u64 {
-    value as u64
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a float counts exactly far beyond any number of jobs"
+    )]
+    match value {
+        _ if value.fract() == 0.0 => count(value as u64),
+        _ if value < 10.0 => format!("{value:.1}"),
+        _ => format!("{value:.0}"),
+    }
 }
 
 /// `12 s`, `3 min`, `5 h`.
@@ -58,7 +53,7 @@ mod tests {
     #[test]
     fn numbers_and_times_are_short() {
         assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!([0.0, 0.25, 9.94, 10.4].map(rate), ["0.0", "0.2", "9.9", "10"]);
+        assert_eq!([0.25, 9.94, 10.4].map(number), ["0.2", "9.9", "10"]);
         assert_eq!([0.0, 10_735.0, 2.84, 51.7].map(number), ["0", "10,735", "2.8", "52"]);
         let texts = [0, 119, 120, 7_199, 7_200].map(|s| duration(Duration::from_secs(s)));
         assert_eq!(texts, ["0 s", "119 s", "2 min", "119 min", "2 h"]);

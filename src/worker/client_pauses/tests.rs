@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use super::*;
 use crate::{
     endpoint::{CredentialSettings, SecretSource},
-    flow::CallOutcome,
+    flow::{CallOutcome, Dispatcher},
     metrics::{Build, Metrics},
 };
 
@@ -24,7 +24,7 @@ fn flow_of(clients: usize, files: Option<Vec<PathBuf>>) -> (Arc<Dispatcher>, Flo
     flow.know(clients);
     let mut pauses = ClientPauses::new(&config, credentials, true);
     pauses.files = files;
-    (flow.clone(), FlowState::new(flow, Arc::new(pauses)))
+    (flow.clone(), FlowState { flow: FlowReport(flow), pauses: Arc::new(pauses) })
 }
 
 async fn reject(flow: &Arc<Dispatcher>, clients: std::ops::Range<u32>) {

@@ -32,21 +32,11 @@ impl ReloadTrigger {
     }
 
     pub(super) async fn next(&mut self) {
-        let hangup = async {
-            match &mut self.hangup {
-                Some(hangup) => drop(hangup.recv().await),
-                None => std::future::pending().await,
-            }
-        };
-        let timer = async {
-            match &mut self.timer {
-                Some(timer) => drop(timer.tick().await),
-                None => std::future::pending().await,
-            }
-        };
+        let Self { hangup, timer } = self;
         tokio::select! {
-            () = hangup => {}
-            () = timer => {}
+            Some(()) = async { hangup.as_mut()?.recv().await } => {}
+            Some(_) = async { Some(timer.as_mut()?.tick().await) } => {}
+            else => std::future::pending().await,
         }
     }
 }
