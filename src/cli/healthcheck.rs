@@ -5,12 +5,17 @@ mod tests;
 
 use std::{
     fmt::Write as _,
-    io::{self, Read, Write},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
-    time::{Duration, Instant},
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
 };
 
 use thiserror::Error;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
 
 use super::{Exit, fail, output};
 use crate::{
@@ -19,7 +24,7 @@ use crate::{
 };
 
 /// The most of an answer that is read, in bytes: several times the size of a real one.
-const MAX_ANSWER_BYTES: usize = 64 * 1024;
+const MAX_ANSWER_BYTES: u64 = 64 * 1024;
 
 /// Ask the worker on this machine whether it is ready
 ///
@@ -37,8 +42,8 @@ pub struct HealthcheckArgs {
 }
 
 /// Asks the worker and prints its answer. `default_address` is where the worker is configured to listen.
-pub fn run(args: &HealthcheckArgs, default_address: SocketAddr) -> Exit {
-    let (text, ready) = check(args, default_address);
+pub async fn run(args: HealthcheckArgs, default_address: SocketAddr) -> Exit {
+    let (text, ready) = check(&args, default_address).await;
     match output::print(&text) {
         Err(failure) => fail(&failure),
         Ok(()) if ready => Exit::Done,
@@ -47,9 +52,10 @@ pub fn run(args: &HealthcheckArgs, default_address: SocketAddr) -> Exit {
 }
 
 /// Returns the text to print, and whether the worker is ready.
-fn check(args: &HealthcheckArgs, default_address: SocketAddr) -> (String, bool) {
+async fn check(args: &HealthcheckArgs, default_address: SocketAddr) -> (String, bool) {
     let address = reachable(args.address.unwrap_or(default_address));
-    match ask(address, &TimeLimit::start(args.timeout)) {
+    let answer = timeout(args.timeout, ask(address)).await.unwrap_or(Err(AskError::TimedOut));
+    match answer {
         Ok(readiness) => (describe(&readiness), readiness.ready),
         Err(error) => (format!("no answer from {address}: {error}\n"), false),
     }
@@ -76,48 +82,13 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listen.port())
 }
 
-fn ask(address: SocketAddr, limit: &TimeLimit) -> Result<Readiness, AskError> {
-    let mut stream = TcpStream::connect_timeout(&address, limit.left()?).map_err(timed)?;
-    stream.set_write_timeout(Some(limit.left()?))?;
+async fn ask(address: SocketAddr) -> Result<Readiness, AskError> {
+    let mut stream = TcpStream::connect(address).await?;
     let request = format!("GET /readyz HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).map_err(timed)?;
+    stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
-    let mut chunk = [0; 4096];
-    loop {
-        // Each read gets the remaining time, so that a slow server cannot exceed the limit.
-        stream.set_read_timeout(Some(limit.left()?))?;
-        match stream.read(&mut chunk).map_err(timed)? {
-            0 => break,
-            read if answer.len() + read > MAX_ANSWER_BYTES => return Err(AskError::NotRevoker),
-            read => answer.extend_from_slice(&chunk[..read]),
-        }
-    }
+    stream.take(MAX_ANSWER_BYTES).read_to_end(&mut answer).await?;
     parse(&answer).ok_or(AskError::NotRevoker)
-}
-
-/// One time limit for several steps.
-struct TimeLimit {
-    start: Instant,
-    limit: Duration,
-}
-
-impl TimeLimit {
-    fn start(limit: Duration) -> Self {
-        Self { start: Instant::now(), limit }
-    }
-
-    /// Returns the remaining time. It is never zero, which the system takes for "no limit".
-    fn left(&self) -> Result<Duration, AskError> {
-        let left = self.limit.saturating_sub(self.start.elapsed());
-        if left.is_zero() { Err(AskError::TimedOut) } else { Ok(left) }
-    }
-}
-
-fn timed(error: io::Error) -> AskError {
-    match error.kind() {
-        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => AskError::TimedOut,
-        _ => error.into(),
-    }
 }
 
 /// Parses the readiness out of an HTTP answer. The status is ignored, because the body says the same and more.

@@ -99,7 +99,7 @@ fn run_command() -> Exit {
             })
         }
         Command::Healthcheck(args) => match Config::load_without_credentials(&cli.config, env()) {
-            Ok(config) => healthcheck::run(&args, config.admin.listen),
+            Ok(config) => block_on(healthcheck::run(args, config.admin.listen)),
             Err(faults) => refuse(&faults),
         },
         Command::MockEndpoint(args) => block_on(mock_endpoint::run(*args)),

@@ -4,7 +4,7 @@
 //! closed reader is no failure. It took what it wanted, as `head` does, so the command ends silently with the exit
 //! code of its work.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, BufRead as _, ErrorKind, Write};
 
 use serde::Serialize;
 use thiserror::Error;
@@ -50,6 +50,16 @@ pub fn exit_code(printed: Result<(), OutputError>, exit: Exit) -> Exit {
         Ok(()) => exit,
         Err(error) => Failure::from(error).log(),
     }
+}
+
+/// Prints a question on standard error, and reads a line. Blocks until the line is complete.
+pub fn ask(question: &str) -> io::Result<String> {
+    let mut stderr = io::stderr();
+    stderr.write_all(question.as_bytes())?;
+    stderr.flush()?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(answer)
 }
 
 fn write(output: &mut impl Write, text: &str) -> Result<(), OutputError> {

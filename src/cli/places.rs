@@ -17,14 +17,8 @@ const STDIN_FILE: &str = "/dev/stdin";
 /// The most links that are followed to a name that does not exist yet, as the system does.
 const MOST_LINKS: usize = 40;
 
-/// A file that a command reads or writes.
-#[derive(Debug, Clone, Copy)]
-pub struct CommandFile<'a> {
-    /// Its role for the command, with an article.
-    pub role: &'static str,
-    /// Its path; `-` for standard input.
-    pub path: &'a Path,
-}
+/// A file that a command reads or writes: its role with an article, and its path, `-` for standard input.
+pub type CommandFile<'a> = (&'static str, &'a Path);
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{} would be {first} and {second} at once; give {second} another name", path.display())]
@@ -37,14 +31,13 @@ pub struct SameFile {
 /// Checks that files of different roles are different files, whatever path or link names them. Devices and pipes
 /// are not compared, because nothing in them is overwritten.
 pub fn check(places: &[CommandFile<'_>]) -> Result<(), SameFile> {
-    let known: Vec<_> = places.iter().map(|place| (place, identity(place.path))).collect();
-    for (nth, (second, identity)) in known.iter().enumerate() {
-        let same = |(first, other): &&(&CommandFile<'_>, Option<FileIdentity>)| {
-            first.role != second.role && identity.is_some() && other == identity
+    let known: Vec<_> = places.iter().map(|(role, path)| (*role, path, identity(path))).collect();
+    for (nth, &(second, path, ref identity)) in known.iter().enumerate() {
+        let is_same = |(first, _, other): &&(&'static str, &&Path, Option<FileIdentity>)| {
+            *first != second && identity.is_some() && other == identity
         };
-        if let Some((first, _)) = known[..nth].iter().find(same) {
-            let path = second.path.to_owned();
-            return Err(SameFile { path, first: first.role, second: second.role });
+        if let Some(&(first, ..)) = known[..nth].iter().find(is_same) {
+            return Err(SameFile { path: path.to_path_buf(), first, second });
         }
     }
     Ok(())
@@ -93,9 +86,7 @@ mod tests {
     use super::*;
 
     fn same(first: &Path, second: &Path) -> bool {
-        let places = [("the first", first), ("the second", second)];
-        let places = places.map(|(role, path)| CommandFile { role, path });
-        check(&places).is_err()
+        check(&[("the first", first), ("the second", second)]).is_err()
     }
 
     #[test]
@@ -139,9 +130,8 @@ mod tests {
     fn both_roles_are_named() {
         let path = tempfile::NamedTempFile::new().unwrap();
         let path = path.path();
-        let place = |role| CommandFile { role, path };
-        assert_eq!(check(&[place("the list"), place("the list")]), Ok(()), "places of one file");
-        let fault = check(&[place("the input"), place("the report")]).unwrap_err().to_string();
+        assert_eq!(check(&[("the list", path), ("the list", path)]), Ok(()), "places of one file");
+        let fault = check(&[("the input", path), ("the report", path)]).unwrap_err().to_string();
         assert!(
             fault.ends_with(
                 "would be the input and the report at once; give the report another name"

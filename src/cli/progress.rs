@@ -33,7 +33,8 @@ const SPINNER: &str = "{spinner} {msg}";
 pub(super) struct ProgressDisplay {
     /// `None` if standard error is no terminal.
     bar: Option<(ProgressBar, logs::TerminalShare)>,
-    next: Instant,
+    /// When the next update is due.
+    pub(super) next: Instant,
     /// Is closed by the end of the latest update.
     update: Option<Receiver<()>>,
 }
@@ -54,14 +55,6 @@ impl ProgressDisplay {
         Self { bar, next, update: None }
     }
 
-    const fn period(&self) -> Duration {
-        if self.bar.is_some() { REDRAW } else { BETWEEN_LINES }
-    }
-
-    pub(super) const fn next(&self) -> Instant {
-        self.next
-    }
-
     /// Shows `position` of `total` and `message` on the bar, or writes `line`.
     ///
     /// Another thread draws, because a terminal that nobody reads blocks the thread, and the command must still
@@ -73,7 +66,7 @@ impl ProgressDisplay {
         message: String,
         line: String,
     ) {
-        self.next = Instant::now() + self.period();
+        self.next = Instant::now() + if self.bar.is_some() { REDRAW } else { BETWEEN_LINES };
         if self.is_drawing() {
             return;
         }
@@ -123,34 +116,25 @@ pub struct FileCounts {
     pub position: Option<u64>,
 }
 
-#[derive(Debug)]
-pub struct FileProgress {
-    command: &'static str,
-    file: input::ReadProgress,
-}
-
-impl FileProgress {
-    /// `command` is the first word of a plain line.
-    pub const fn new(command: &'static str, file: input::ReadProgress) -> Self {
-        Self { command, file }
-    }
-
-    /// Shows `counts` again and again, until it is dropped.
-    pub async fn show(&self, counts: impl Fn() -> FileCounts) -> Infallible {
-        let total = self.file.total;
-        let template = if total.is_some() { FILE_BAR } else { SPINNER };
-        let mut display = ProgressDisplay::new(template, total);
-        let began = Instant::now();
-        loop {
-            sleep_until(display.next()).await;
-            let FileCounts { done, counts, detail, position } = counts();
-            let position = position.unwrap_or_else(|| self.file.read());
-            let rate = per_second(done, began.elapsed());
-            let percent = total.filter(|total| *total > 0).map(|total| position * 100 / total);
-            let percent = percent.map_or_else(String::new, |percent| format!("{percent} %, "));
-            let line = format!("{}: {percent}{counts}, {rate}/s; {detail}", self.command);
-            display.show(position, total, format!("{counts}, {rate}/s"), line);
-        }
+/// Shows `counts` of a command that reads `file` again and again, until it is dropped. A plain line begins with `command`.
+pub async fn show_file(
+    command: &str,
+    file: &input::ReadProgress,
+    counts: impl Fn() -> FileCounts,
+) -> Infallible {
+    let total = file.total;
+    let template = if total.is_some() { FILE_BAR } else { SPINNER };
+    let mut display = ProgressDisplay::new(template, total);
+    let began = Instant::now();
+    loop {
+        sleep_until(display.next).await;
+        let FileCounts { done, counts, detail, position } = counts();
+        let position = position.unwrap_or_else(|| file.read());
+        let rate = per_second(done, began.elapsed());
+        let percent = total.filter(|total| *total > 0).map(|total| position * 100 / total);
+        let percent = percent.map_or_else(String::new, |percent| format!("{percent} %, "));
+        let line = format!("{command}: {percent}{counts}, {rate}/s; {detail}");
+        display.show(position, total, format!("{counts}, {rate}/s"), line);
     }
 }
 

@@ -5,8 +5,7 @@ use serde::Serialize;
 use super::{
     CommandContext,
     filter::FilterArgs,
-    progress::show_while,
-    reading::{notes, read_all},
+    reading::{notes, read_all, show_while},
     reasons::{ReasonCounts, several},
     report,
 };

@@ -1,6 +1,6 @@
 //! `revoker dead-letters discard`: deletes dead letters for good.
 
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 
 use serde::Serialize;
 
@@ -11,7 +11,10 @@ use super::{
 };
 use crate::{
     broker::{BatchRun, Discard},
-    cli::exit::{Exit, Failure},
+    cli::{
+        exit::{Exit, Failure},
+        output,
+    },
 };
 
 /// Delete dead letters for good
@@ -68,13 +71,7 @@ async fn confirmed(change: &Change, context: &CommandContext) -> Result<bool, Fa
     let question = format!(
         "{reasons}{count} dead letters would be deleted for good. Type the number {count} to continue: "
     );
-    let mut stderr = io::stderr();
-    // If standard error is closed, nobody reads the question, and nobody types the number by accident.
-    drop(stderr.write_all(question.as_bytes()).and_then(|()| stderr.flush()));
-    let answer = tokio::task::spawn_blocking(|| {
-        let mut answer = String::new();
-        io::stdin().lock().read_line(&mut answer).map(|_| answer)
-    });
+    let answer = tokio::task::spawn_blocking(move || output::ask(&question));
     unless_stopped(&context.stop, async {
         let answer = answer.await.map_err(io::Error::other).flatten();
         Ok(confirms(&answer.map_err(|error| Failure::at("standard input", &error))?, count))

@@ -1,11 +1,37 @@
 //! Which dead letters a command selects.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use super::moment::Moment;
-use crate::domain::{DeadReason, Lane, Reason, StoredLetter};
+use crate::domain::{DeadReason, Lane, Reason, StoredLetter, parse_rfc3339};
+
+/// A point in time as it was typed: a duration before the current time, or a date and time.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Moment {
+    Ago(Duration),
+    At(SystemTime),
+}
+
+impl Moment {
+    /// Parses a duration, like `2h`, or RFC 3339.
+    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
+        if let Ok(ago) = humantime::parse_duration(text) {
+            return Ok(Self::Ago(ago));
+        }
+        parse_rfc3339(text).map(Self::At).ok_or(
+            "expected a time ago, like 2h or 30m, or a date and time, like 2025-03-01T04:00:00Z",
+        )
+    }
+
+    /// The point in time, given the current time. The earliest is 1970.
+    pub(super) fn resolve(self, now: SystemTime) -> SystemTime {
+        match self {
+            Self::Ago(ago) => now.checked_sub(ago).unwrap_or(SystemTime::UNIX_EPOCH),
+            Self::At(at) => at,
+        }
+    }
+}
 
 /// The dead letters that a command selects: all, or those that match every given option
 #[derive(Debug, clap::Args)]
@@ -67,12 +93,10 @@ impl FilterArgs {
 
 #[cfg(test)]
 pub mod tests {
-    use std::time::Duration;
-
     use clap::Parser;
 
     use super::*;
-    use crate::domain::{Fingerprint, History, Job, JobDefaults, JobId, MessageMetadata};
+    use crate::domain::{Fingerprint, History, Job, JobDefaults, JobId, MessageMetadata, rfc3339};
 
     /// A dead letter that died a minute before [`now`].
     pub fn letter() -> StoredLetter {
@@ -184,6 +208,26 @@ pub mod tests {
             let words = std::iter::once("list").chain(options.split_whitespace());
             let refusal = Line::try_parse_from(words).unwrap_err().to_string();
             assert!(refusal.contains(expected), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn a_moment_is_a_time_ago_or_a_time_by_the_clock() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        let cases = [
+            ("2h", Some("2023-11-14T20:13:20Z")),
+            ("1d 1s", Some("2023-11-13T22:13:19Z")),
+            ("0s", Some("2023-11-14T22:13:20Z")),
+            ("100000000y", None),
+            ("2023-11-14T22:13:20Z", Some("2023-11-14T22:13:20Z")),
+            ("2023-11-14T23:13:20+01:00", Some("2023-11-14T22:13:20Z")),
+            ("yesterday", None),
+            ("2023-11-14", None),
+            ("", None),
+        ];
+        for (text, expected) in cases {
+            let resolved = Moment::parse(text).ok().map(|moment| moment.resolve(now));
+            assert_eq!(resolved.and_then(rfc3339).as_deref(), expected, "{text}");
         }
     }
 }

@@ -194,7 +194,7 @@ mod tests {
         assert!(part.starts_with("q.dead: 9 dead letters, of which 3 match\n"), "{part}");
         assert!(part.ends_with("... and 2 more; --limit shows more of them\n"), "{part}");
         let held = BrowseSummary { looked_at: 0, held_by_others: 4, other_consumers: 1 };
-        assert!(page(held, 0, 0).contains("\n4 letters held by"));
+        assert!(page(held, 0, 0).contains("\n4 dead letters held by"));
     }
 
     #[test]

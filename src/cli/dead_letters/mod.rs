@@ -7,8 +7,6 @@ mod export_line;
 mod filter;
 mod letter_json;
 mod list;
-mod moment;
-mod progress;
 mod reading;
 mod reasons;
 mod replay;

@@ -64,7 +64,7 @@ pub(super) async fn run(args: &ShowArgs, context: &mut CommandContext) -> Result
         let (queue, letters) = (context.queue.name(), browse.looked_at);
         let notes = notes(browse);
         return Err(Failure::new(format!(
-            "none of the {letters} letters in {queue} has that job id or fingerprint; list shows them. {notes}"
+            "none of the {letters} dead letters in {queue} has that job id or fingerprint; list shows them. {notes}"
         )));
     }
     let json =

@@ -17,8 +17,8 @@ use super::{
     exit::{Exit, is_topology},
     job_file::{resume_command, warn_of_lines},
     output,
-    places::{self, CommandFile, SameFile},
-    progress::FileProgress,
+    places::{self, SameFile},
+    progress::show_file,
 };
 use crate::{
     broker::{self, PrepareError},
@@ -118,10 +118,7 @@ async fn enqueue(
     counts: &watch::Sender<EnqueueCounts>,
 ) -> Result<(), EnqueueFailure> {
     let list = args.refused_file();
-    places::check(&[
-        CommandFile { role: "the input", path: &args.input.file },
-        CommandFile { role: "the list of refused lines", path: &list },
-    ])?;
+    places::check(&[("the input", &args.input.file), ("the list of refused lines", &list)])?;
     let signals = StopSignals::listen()?;
     let (stop, give_up) = (CancellationToken::new(), CancellationToken::new());
     let work = async {
@@ -134,7 +131,7 @@ async fn enqueue(
             prepared = prepare => prepared?,
             () = stop.cancelled() => return Err(EnqueueFailure::Interrupted),
         };
-        let progress = FileProgress::new("enqueue", lines.progress());
+        let progress = lines.progress();
         let publishing = EnqueueRun {
             args,
             feed: Feed::start(lines)?,
@@ -145,7 +142,7 @@ async fn enqueue(
         };
         let result = tokio::select! {
             result = publishing.run() => result,
-            never = progress.show(|| counts.borrow().state()) => match never {},
+            never = show_file("enqueue", &progress, || counts.borrow().state()) => match never {},
         };
         sink.close().await;
         result

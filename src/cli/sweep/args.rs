@@ -148,7 +148,6 @@ impl SweepArgs {
             .chain(journal.as_deref().map(|path| ("the journal", path)))
             .chain(lists)
             .chain(self.report.as_deref().map(|path| ("the report", path)))
-            .map(|(role, path)| CommandFile { role, path })
             .collect();
         places::check(&places)
     }

@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    io::{self, BufRead as _, IsTerminal as _, Write as _},
+    io::{self, IsTerminal as _},
     iter,
     sync::Arc,
 };
@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cli::job_file::resume_command,
+    cli::{job_file::resume_command, output},
     domain::ClientKey,
     flow::{Dispatcher, PauseCause},
     input::STDIN,
@@ -109,19 +109,9 @@ impl RevocationGuard {
 
     async fn goes_on(&self, client: ClientKey) -> bool {
         let question = format!("{}; continue? [y/N] ", self.claim(&self.pauses.id(client)));
-        let answer = spawn_blocking(move || ask(&question)).await;
+        let answer = spawn_blocking(move || output::ask(&question)).await;
         matches!(answer, Ok(Ok(answer)) if is_yes(&answer))
     }
-}
-
-/// Prints a question and reads a line. Blocks until the line is complete.
-fn ask(question: &str) -> io::Result<String> {
-    let mut stderr = io::stderr();
-    stderr.write_all(question.as_bytes())?;
-    stderr.flush()?;
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
-    Ok(answer)
 }
 
 fn is_yes(answer: &str) -> bool {

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::guard::RevocationGuard;
 use crate::{
-    cli::progress::{FileCounts, FileProgress},
+    cli::progress::{FileCounts, show_file},
     domain::Completion,
     flow::{Dispatcher, Phase},
     input::ReadProgress,
@@ -29,9 +29,8 @@ impl SweepProgress {
     ) -> Infallible {
         loop {
             let before = self.counters.counts().lines.all();
-            let progress = FileProgress::new("sweep", self.file.clone());
             let client = tokio::select! {
-                never = progress.show(|| self.state(before)) => match never {},
+                never = show_file("sweep", &self.file, || self.state(before)) => match never {},
                 client = guard.unproved_client(stopping) => client,
             };
             // An answer that comes once the sweep stops changes nothing any more.

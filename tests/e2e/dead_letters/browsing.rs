@@ -166,7 +166,7 @@ async fn a_letter_is_shown_whole_but_for_its_secrets() {
     assert_eq!(letters[0]["properties"]["app_id"], "shop");
     let (show, status) = stage.dead_letters("show").arg("nobody").run().await;
     assert_eq!(status.code(), Some(1));
-    assert!(show.stderr().contains("none of the 2 letters"), "{}", show.stderr());
+    assert!(show.stderr().contains("none of the 2 dead letters"), "{}", show.stderr());
     stage.amqp.until_ready(DEAD, 2).await;
 }
 
@@ -277,6 +277,6 @@ async fn letters_for_another_consumer_are_counted() {
     let (list, status) = stage.dead_letters("list").set("broker.declare", false).run().await;
     assert_eq!(status.code(), Some(0), "{}", list.stderr());
     let page = list.stdout();
-    assert!(page.contains("2 letters held by another consumer"), "{page}");
+    assert!(page.contains("2 dead letters held by another consumer"), "{page}");
     drop(holding);
 }
