@@ -115,7 +115,7 @@ async fn start(config: &Config, spans: Spans) -> Result<RunningWorker, WorkerErr
         background: [
             tokio::spawn(hold_while_full(health, Arc::clone(&flow))),
             tokio::spawn(engine::forward_demand(Arc::clone(&flow), move |demand| {
-                control.want(demand)
+                control.want(demand);
             })),
             tokio::spawn(async move { pipeline.make_room(stalls).await }),
             tokio::spawn(flow.run(close_admin.clone())),
