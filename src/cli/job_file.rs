@@ -5,10 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use tracing::warn;
 
 use crate::{
-    domain::JobDefaults,
+    domain::{JobDefaults, Lane},
     input::{
         Column, Columns, Delimiter, Expired, FieldDefaults, InputFormat, Options, Remarks, STDIN,
     },
@@ -71,6 +72,12 @@ impl JobFileArgs {
     pub(super) fn is_stdin(&self) -> bool {
         self.file == Path::new(STDIN)
     }
+}
+
+/// Parses the name of a lane.
+pub(super) fn lane() -> impl TypedValueParser<Value = Lane> {
+    let names = PossibleValuesParser::new(Lane::ALL.map(Lane::as_str));
+    names.try_map(|name| Lane::from_name(&name).ok_or("no lane has that name"))
 }
 
 /// Parses a rate that is at least `least`. The error names the `unit`.

@@ -13,7 +13,13 @@ mod progress;
 mod sweep;
 mod whole_file;
 
-use std::{io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    env::{VarsOs, vars_os},
+    io::Write as _,
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::{Parser, Subcommand};
 
@@ -98,10 +104,12 @@ fn run_command() -> Exit {
                 dead_letters::run(args, config)
             })
         }
-        Command::Healthcheck(args) => match Config::load_without_credentials(&cli.config, env()) {
-            Ok(config) => block_on(healthcheck::run(args, config.admin.listen)),
-            Err(faults) => refuse(&faults),
-        },
+        Command::Healthcheck(args) => {
+            match Config::load_without_credentials(&cli.config, vars_os()) {
+                Ok(config) => block_on(healthcheck::run(args, config.admin.listen)),
+                Err(faults) => refuse(&faults),
+            }
+        }
         Command::MockEndpoint(args) => block_on(mock_endpoint::run(*args)),
     }
 }
@@ -126,20 +134,14 @@ fn print_clap(answer: &clap::Error) -> Exit {
     }
 }
 
-type Variables = std::env::VarsOs;
-
-fn env() -> Variables {
-    std::env::vars_os()
-}
-
 /// Loads the configuration, sets up the logs, allows core dumps if the configuration does, and runs.
 fn with_config<F: Future<Output = Exit>>(
-    load: impl Fn(&[PathBuf], Variables) -> Result<Config, ConfigFaults>,
+    load: impl Fn(&[PathBuf], VarsOs) -> Result<Config, ConfigFaults>,
     files: &[PathBuf],
     core_dumps: CoreDumps,
     run: impl FnOnce(Config) -> F,
 ) -> Exit {
-    let config = match load(files, env()) {
+    let config = match load(files, vars_os()) {
         Ok(config) => config,
         Err(faults) => return refuse(&faults),
     };

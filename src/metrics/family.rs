@@ -16,21 +16,6 @@ use super::labels::LabelSet;
 /// The prefix of every metric's name, before an underscore.
 pub const NAMESPACE: &str = "revoker";
 
-#[derive(Debug, Clone, Copy)]
-pub struct Declaration {
-    /// Without the namespace.
-    pub name: &'static str,
-    pub help: &'static str,
-    /// The upper bounds of a histogram's buckets; empty for everything else.
-    pub buckets: &'static [f64],
-}
-
-impl Declaration {
-    pub fn opts(self) -> Opts {
-        Opts::new(self.name, self.help.trim()).namespace(NAMESPACE)
-    }
-}
-
 pub struct Family<S, L> {
     series: Box<[S]>,
     labels: PhantomData<fn(L)>,
@@ -38,8 +23,13 @@ pub struct Family<S, L> {
 
 impl<S: Series, L: LabelSet> Family<S, L> {
     /// Declares the metric and creates all of its series.
-    pub fn register(registry: &Registry, declaration: Declaration) -> Result<Self, Error> {
-        let all = S::declare(declaration, L::NAMES)?;
+    pub fn register(
+        registry: &Registry,
+        (name, help): (&str, &str),
+        buckets: &[f64],
+    ) -> Result<Self, Error> {
+        let opts = Opts::new(name, help.trim()).namespace(NAMESPACE);
+        let all = S::declare(opts, buckets, L::NAMES)?;
         registry.register(Box::new(all.clone()))?;
         let every = L::every();
         let series = every.iter().map(|values| S::find(&all, values)).collect::<Result<_, _>>()?;
@@ -56,7 +46,8 @@ pub trait Series: Sized {
     /// The library's type for all series together.
     type All: Collector + Clone + 'static;
 
-    fn declare(declaration: Declaration, labels: &[&str]) -> Result<Self::All, Error>;
+    /// Only histograms have buckets: their upper bounds.
+    fn declare(opts: Opts, buckets: &[f64], labels: &[&str]) -> Result<Self::All, Error>;
 
     /// Finds or creates the series with these label values.
     fn find(all: &Self::All, values: &[&str]) -> Result<Self, Error>;
@@ -64,12 +55,12 @@ pub trait Series: Sized {
 
 /// The library's types differ in name only.
 macro_rules! series {
-    ($($one:ident of $all:ident by $opts:expr;)+) => {$(
+    ($($one:ident of $all:ident by |$opts:ident, $buckets:ident| $made:expr;)+) => {$(
         impl Series for $one {
             type All = $all;
 
-            fn declare(declaration: Declaration, labels: &[&str]) -> Result<$all, Error> {
-                $all::new($opts(declaration), labels)
+            fn declare($opts: Opts, $buckets: &[f64], labels: &[&str]) -> Result<$all, Error> {
+                $all::new($made, labels)
             }
 
             fn find(all: &$all, values: &[&str]) -> Result<Self, Error> {
@@ -80,10 +71,8 @@ macro_rules! series {
 }
 
 series! {
-    IntCounter of IntCounterVec by Declaration::opts;
-    IntGauge of IntGaugeVec by Declaration::opts;
-    Gauge of GaugeVec by Declaration::opts;
-    Histogram of HistogramVec by |declaration: Declaration| {
-        HistogramOpts::from(declaration.opts()).buckets(declaration.buckets.to_vec())
-    };
+    IntCounter of IntCounterVec by |opts, _buckets| opts;
+    IntGauge of IntGaugeVec by |opts, _buckets| opts;
+    Gauge of GaugeVec by |opts, _buckets| opts;
+    Histogram of HistogramVec by |opts, buckets| HistogramOpts::from(opts).buckets(buckets.to_vec());
 }

@@ -5,7 +5,7 @@
 use prometheus::{Error, Gauge, Histogram, IntCounter, IntGauge, Registry};
 
 use super::{
-    family::{Declaration, Family},
+    family::Family,
     labels::{
         Answer, Deferral, Depth, JobState, Mending, Processed, Published, Redelivered,
         SessionEndReason, Target,
@@ -40,11 +40,11 @@ macro_rules! table {
         impl Table {
             pub fn register(registry: &Registry) -> Result<Self, Error> {
                 Ok(Self {$(
-                    $field: Family::register(registry, Declaration {
-                        name: $name,
-                        help: concat!($($help),+),
-                        buckets: table!(@buckets $($buckets)?),
-                    })?,
+                    $field: Family::register(
+                        registry,
+                        ($name, concat!($($help),+)),
+                        table!(@buckets $($buckets)?),
+                    )?,
                 )+})
             }
         }

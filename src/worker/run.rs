@@ -89,7 +89,7 @@ async fn start(config: &Config, spans: Spans) -> Result<RunningWorker, WorkerErr
     let reloaded = engine::note_reloaded(&flow);
     let health = Arc::new(PublishHealth::default());
     let (consumer, publishing) = connect(config, &metrics, &health, &history_keys);
-    let Consumer { mut supervisor, source, control, consuming } = consumer;
+    let (mut supervisor, source, control, consuming) = consumer;
     if flow.shares_rate() {
         let flow: Arc<dyn Consumers> = Arc::new(Arc::clone(&flow));
         supervisor = supervisor.counting_for(&flow);
@@ -126,12 +126,7 @@ async fn start(config: &Config, spans: Spans) -> Result<RunningWorker, WorkerErr
     })
 }
 
-struct Consumer {
-    supervisor: Supervisor,
-    source: AmqpSource,
-    control: ConsumerControl,
-    consuming: Consuming,
-}
+type Consumer = (Supervisor, AmqpSource, ConsumerControl, Consuming);
 
 fn connect(
     config: &Config,
@@ -151,9 +146,7 @@ fn connect(
     let declared = settings.declare;
     let (health, history_keys) = (Arc::clone(health), Arc::clone(history_keys));
     let targets = Arc::new(SettlementTargets { queues, publisher, health, declared, history_keys });
-    let (supervisor, source, control, consuming) =
-        Supervisor::new(settings, targets, Arc::clone(metrics));
-    (Consumer { supervisor, source, control, consuming }, publishing)
+    (Supervisor::new(settings, targets, Arc::clone(metrics)), publishing)
 }
 
 /// Starts no calls while too many jobs wait to be published: each call could add one.

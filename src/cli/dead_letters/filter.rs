@@ -4,7 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use crate::domain::{DeadReason, Lane, Reason, StoredLetter, parse_rfc3339};
+use crate::{
+    cli::job_file,
+    domain::{DeadReason, Lane, Reason, StoredLetter, parse_rfc3339},
+};
 
 /// A point in time as it was typed: a duration before the current time, or a date and time.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +45,7 @@ pub(super) struct FilterArgs {
     reason: Vec<DeadReason>,
 
     /// Only those from this lane
-    #[arg(long, value_name = "LANE", value_parser = lane())]
+    #[arg(long, value_name = "LANE", value_parser = job_file::lane())]
     lane: Option<Lane>,
 
     /// Only those of this client; jobs that name no client belong to the configured one
@@ -60,11 +63,6 @@ pub(super) struct FilterArgs {
     /// Only those with this job id or fingerprint; repeat it for more than one
     #[arg(long, value_name = "ID|FINGERPRINT")]
     id: Vec<String>,
-}
-
-pub(super) fn lane() -> impl TypedValueParser<Value = Lane> {
-    let names = PossibleValuesParser::new(Lane::ALL.map(Lane::as_str));
-    names.try_map(|name| Lane::from_name(&name).ok_or("no lane has that name"))
 }
 
 fn reason() -> impl TypedValueParser<Value = DeadReason> {
@@ -92,50 +90,14 @@ impl FilterArgs {
 }
 
 #[cfg(test)]
-pub mod tests {
+mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::domain::{Fingerprint, History, Job, JobDefaults, JobId, MessageMetadata, rfc3339};
-
-    /// A dead letter that died a minute before [`now`].
-    pub fn letter() -> StoredLetter {
-        let job = Job::parse(br#"{"refresh_token":"abc"}"#, &JobDefaults::default()).unwrap();
-        let metadata = MessageMetadata {
-            lane: Lane::Bulk,
-            message_id: Some("logout-7".to_owned()),
-            published_at: None,
-            redelivered: false,
-            trace: None,
-            history: History::default(),
-        };
-        StoredLetter {
-            reason: DeadReason::Stated(Reason::Exhausted),
-            detail: "the endpoint answered others".to_owned(),
-            id: JobId::of(&metadata, &job),
-            fingerprint: Some(Fingerprint::of("abc")),
-            is_job: true,
-            body_bytes: 23,
-            lane: Some(Lane::Bulk),
-            client_id: Some("shop".to_owned()),
-            client: Some(Fingerprint::of("shop")),
-            code: None,
-            http_status: None,
-            attempts: Some(3),
-            last_error: None,
-            published_at: None,
-            first_failed_at: None,
-            dead_at: Some(now() - Duration::from_secs(60)),
-            ambiguity: None,
-            replays: 0,
-            headers_dropped: false,
-        }
-    }
-
-    /// The current time of these tests.
-    pub fn now() -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)
-    }
+    use crate::{
+        cli::dead_letters::testing::{letter, now},
+        domain::rfc3339,
+    };
 
     #[derive(Debug, Parser)]
     struct Line {

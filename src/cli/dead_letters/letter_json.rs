@@ -39,7 +39,7 @@ impl Serialize for LetterJson<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::dead_letters::filter::tests::letter;
+    use crate::cli::dead_letters::testing::letter;
 
     #[test]
     fn a_field_that_a_letter_lacks_is_null() {

@@ -1,14 +1,12 @@
 //! `revoker dead-letters list`: the dead letters and their reasons.
 
-mod document;
-
 use std::{fmt::Write as _, time::SystemTime};
 
-use self::document::JsonList;
 use super::{
     CommandContext,
     filter::FilterArgs,
     letter_json::LetterJson,
+    list_json::JsonList,
     reading::{notes, read_all, unless_stopped},
     reasons::{ReasonCounts, several},
     table::{LetterRow, LetterTable},
@@ -141,7 +139,7 @@ impl Listing {
 
     const fn text(&mut self) -> &mut String {
         match self {
-            Self::Json(list) => list.text(),
+            Self::Json(list) => &mut list.text,
             Self::Page { text, .. } => text,
         }
     }
@@ -161,7 +159,7 @@ fn page_head(queue: &str, browse: BrowseSummary, counts: &ReasonCounts) -> Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::dead_letters::filter::tests::{letter, now};
+    use crate::cli::dead_letters::testing::{letter, now};
 
     /// A page about so many letters that were read, of which so many fit and some are shown.
     fn page(seen: BrowseSummary, fit: usize, shown: usize) -> String {

@@ -7,11 +7,14 @@ mod export_line;
 mod filter;
 mod letter_json;
 mod list;
+mod list_json;
 mod reading;
 mod reasons;
 mod replay;
 mod show;
 mod table;
+#[cfg(test)]
+mod testing;
 
 use std::{sync::Arc, time::SystemTime};
 

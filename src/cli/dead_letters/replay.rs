@@ -7,11 +7,13 @@ use serde::Serialize;
 use super::{
     CommandContext,
     change::{Change, ChangeArgs, ChangeReport},
-    filter::lane,
 };
 use crate::{
     broker::{BatchRun, Replayer},
-    cli::exit::{Exit, Failure},
+    cli::{
+        exit::{Exit, Failure},
+        job_file,
+    },
     domain::{DeadReason, Lane, PerLane, Rate, Reason},
 };
 
@@ -32,7 +34,7 @@ pub(super) struct ReplayArgs {
     change: ChangeArgs,
 
     /// Send all to this lane; by default each goes back to its own lane, or to bulk if that is unknown
-    #[arg(long, value_name = "LANE", value_parser = lane())]
+    #[arg(long, value_name = "LANE", value_parser = job_file::lane())]
     to_lane: Option<Lane>,
 
     /// Send at most this many a second, such as 20 or 0.5

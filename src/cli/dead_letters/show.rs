@@ -134,7 +134,7 @@ fn ambiguity(letter: &StoredLetter) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::dead_letters::filter::tests::{letter, now};
+    use crate::cli::dead_letters::testing::{letter, now};
 
     fn details() -> MessageDetails {
         MessageDetails {

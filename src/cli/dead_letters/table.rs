@@ -89,7 +89,7 @@ pub(super) fn age(span: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::dead_letters::filter::tests::{letter, now};
+    use crate::cli::dead_letters::testing::{letter, now};
 
     #[test]
     fn an_age_shows_its_two_largest_units() {

@@ -40,7 +40,7 @@ pub struct EnqueueArgs {
     pub input: JobFileArgs,
 
     /// The lane to publish into: bulk or interactive
-    #[arg(long, default_value = "bulk", value_parser = lane)]
+    #[arg(long, default_value = "bulk", value_parser = job_file::lane())]
     pub lane: Lane,
 
     /// Start at this line of the file
@@ -48,7 +48,7 @@ pub struct EnqueueArgs {
     pub from_line: NonZeroU64,
 
     /// The maximum number of jobs a second
-    #[arg(long, value_name = "N", value_parser = rate)]
+    #[arg(long, value_name = "N", value_parser = |text: &str| job_file::rate(text, LEAST_RATE, "jobs"))]
     pub rate: Option<f64>,
 
     /// Check every line, publish nothing, write nothing
@@ -81,16 +81,5 @@ impl EnqueueArgs {
     }
 }
 
-fn lane(name: &str) -> Result<Lane, String> {
-    Lane::from_name(name).ok_or_else(|| {
-        let names = Lane::ALL.map(Lane::as_str).join(" or ");
-        format!("expected {names}")
-    })
-}
-
 /// The least rate, one job a day: less is a typing error.
 const LEAST_RATE: f64 = 1.0 / 86_400.0;
-
-fn rate(text: &str) -> Result<f64, String> {
-    job_file::rate(text, LEAST_RATE, "jobs")
-}

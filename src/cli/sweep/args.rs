@@ -58,7 +58,7 @@ pub struct SweepArgs {
     journal: Option<PathBuf>,
 
     /// The maximum number of calls a second, instead of flow.rate
-    #[arg(long, value_name = "N", value_parser = rate)]
+    #[arg(long, value_name = "N", value_parser = |text: &str| job_file::rate(text, LEAST_RATE, "calls"))]
     rate: Option<f64>,
 
     /// The maximum number of parallel calls, instead of flow.concurrency.max
@@ -165,10 +165,6 @@ fn behind(path: &Path, suffix: &str) -> PathBuf {
 
 /// The least rate, as for flow.rate.
 const LEAST_RATE: f64 = 0.01;
-
-fn rate(text: &str) -> Result<f64, String> {
-    job_file::rate(text, LEAST_RATE, "calls")
-}
 
 #[cfg(test)]
 mod tests {

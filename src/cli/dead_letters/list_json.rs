@@ -2,10 +2,8 @@
 
 use serde::Serialize;
 
-use crate::{
-    broker::BrowseSummary,
-    cli::dead_letters::{letter_json::LetterJson, reasons::ReasonCounts},
-};
+use super::{letter_json::LetterJson, reasons::ReasonCounts};
+use crate::broker::BrowseSummary;
 
 const INDENT: &str = "    ";
 
@@ -21,7 +19,7 @@ struct JsonTail<'a> {
 /// The document, as far as it is not printed yet.
 #[derive(Debug)]
 pub(super) struct JsonList {
-    text: String,
+    pub(super) text: String,
     is_empty: bool,
 }
 
@@ -56,16 +54,12 @@ impl JsonList {
         self.text.push('\n');
         Ok(())
     }
-
-    pub(super) const fn text(&mut self) -> &mut String {
-        &mut self.text
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::dead_letters::filter::tests::letter;
+    use crate::cli::dead_letters::testing::letter;
 
     #[test]
     fn the_document_reads_as_if_it_had_been_written_at_once() {
