@@ -6,6 +6,7 @@
 FROM rust:1-slim-bookworm AS build
 WORKDIR /revoker
 # The dependencies have their own layer, built with an empty crate. It is built again only when they change.
+ARG PROFILE=dist
 COPY Cargo.toml Cargo.lock ./
 # Members of the workspace that the image does not build. Cargo requires that they exist.
 COPY benches/Cargo.toml benches/

@@ -29,6 +29,8 @@ def main(versions, *names):
     read = {"documents": [], "faults": []}
     for name in names:
         for document in yaml.safe_load_all(Path(name).read_text(encoding="utf-8")):
+            if document is None:  # a template whose option is off
+                continue
             read["documents"].append([name, document])
             if "apiVersion" in document and not document["apiVersion"].startswith(FOREIGN):
                 read["faults"] += faults(name, document, versions.split(","))
