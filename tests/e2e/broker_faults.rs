@@ -3,7 +3,7 @@
 use lapin::types::FieldTable;
 
 use crate::harness::{
-    Answer, BULK, DEAD, Endpoint, Gate, INTERACTIVE, Message, Said, Stage,
+    Answer, AnswerKind, BULK, DEAD, Endpoint, Gate, INTERACTIVE, Message, Stage,
     amqp::{dead_lettering, quorum},
     endpoint::Entry,
     message::{table, text},
@@ -86,7 +86,7 @@ async fn survives(fault: impl AsyncFnOnce(&mut Stage, &Relay), ended_by: &str) {
     stage.host.until_acked(&[INTERACTIVE]).await;
 
     // Each token of the first ten was revoked; none was acked by a tag of the session that was lost.
-    assert!((0..JOBS).all(|n| endpoint.told(Said::Revoked).contains(&token(n))));
+    assert!((0..JOBS).all(|n| endpoint.told(AnswerKind::Revoked).contains(&token(n))));
     assert!(endpoint.of(&token(JOBS)).len() == 1);
     worker.stop().await;
     assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);

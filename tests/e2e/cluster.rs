@@ -11,7 +11,7 @@ use std::{
 use futures_util::future::join_all;
 
 use crate::harness::{
-    BULK, DEAD, Endpoint, INTERACTIVE, Launch, Said, Worker,
+    AnswerKind, BULK, DEAD, Endpoint, INTERACTIVE, Launch, Worker,
     amqp::Amqp,
     cluster::Cluster,
     feed::{Fed, Feed},
@@ -154,7 +154,7 @@ impl Run {
         publish(&fed, repeated, lost_sessions, &gaps);
 
         let every: BTreeSet<String> = (0..fed.confirmed).map(token).collect();
-        assert_eq!(self.endpoint.told(Said::Revoked), every);
+        assert_eq!(self.endpoint.told(AnswerKind::Revoked), every);
         // A session holds the prefetch of its lane at most.
         let most = lost_sessions * PREFETCH + fed.again;
         assert!(repeated <= most, "{repeated} calls were repeated, at most {most} may be");
@@ -170,7 +170,7 @@ impl Run {
     /// The longest time between two revocations that lies in each stretch, at least in part.
     fn gaps(&self) -> Vec<(&'static str, Duration)> {
         let calls = self.endpoint.calls();
-        let revoked = calls.iter().filter(|call| call.said == Some(Said::Revoked));
+        let revoked = calls.iter().filter(|call| call.said == Some(AnswerKind::Revoked));
         let revoked: Vec<Instant> = revoked.map(|call| call.arrived).collect();
         let gap_of = |stretch: &Stretch| {
             let within = revoked.windows(2).filter(|pair| {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::harness::{
-    Answer, BULK, DEAD, Endpoint, Gate, INTERACTIVE, Letter, Message, Said, Stage,
+    Answer, AnswerKind, BULK, DEAD, Endpoint, Gate, INTERACTIVE, Message, Stage, StoredMessage,
     broker::OwnBroker, token,
 };
 
@@ -100,8 +100,8 @@ async fn five_thousand_jobs_survive_ten_kills_and_three_broker_restarts() {
     }
 
     let letters = stage.amqp.take_all(DEAD).await;
-    let dead: BTreeSet<String> = letters.iter().map(Letter::token).collect();
-    let revoked = endpoint.told(Said::Revoked);
+    let dead: BTreeSet<String> = letters.iter().map(StoredMessage::token).collect();
+    let revoked = endpoint.told(AnswerKind::Revoked);
     let lost: Vec<String> = (0..JOBS)
         .map(token)
         .filter(|token| !revoked.contains(token) && !dead.contains(token))
@@ -171,8 +171,8 @@ async fn nothing_is_acked_before_it_is_settled() {
 
     stage.amqp.after_consumers(BULK).await;
     let back: BTreeSet<String> =
-        stage.amqp.take_all(BULK).await.iter().map(Letter::token).collect();
-    let revoked = endpoint.told(Said::Revoked);
+        stage.amqp.take_all(BULK).await.iter().map(StoredMessage::token).collect();
+    let revoked = endpoint.told(AnswerKind::Revoked);
     let lost: Vec<String> = (0..JOBS)
         .map(token)
         .filter(|token| !back.contains(token) && !revoked.contains(token))

@@ -13,7 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use lapin::types::AMQPValue;
 use serde_json::Value;
 
-use crate::harness::{DEAD, Launch, Letter, Message, Stage, Worker, message::text, token};
+use crate::harness::{DEAD, Launch, Message, Stage, StoredMessage, Worker, message::text, token};
 
 impl Stage {
     /// A command on this stage's dead letters.
@@ -73,6 +73,6 @@ fn shown(listing: &Value) -> Vec<&str> {
         .collect()
 }
 
-fn tokens(letters: &[Letter]) -> Vec<String> {
-    letters.iter().map(Letter::token).collect()
+fn tokens(letters: &[StoredMessage]) -> Vec<String> {
+    letters.iter().map(StoredMessage::token).collect()
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::harness::{
-    Answer, DEAD, Endpoint, Gate, INTERACTIVE, Letter, Message, Stage, amqp::quorum,
+    Answer, DEAD, Endpoint, Gate, INTERACTIVE, Message, Stage, StoredMessage, amqp::quorum,
     broker::OwnBroker, eventually, scrape::Scrape, token,
 };
 
@@ -97,7 +97,7 @@ async fn a_full_dead_letter_queue_stops_consuming_and_loses_nothing() {
     assert_eq!(endpoint.count(), JOBS, "a job was called twice");
     let letters = stage.amqp.take_all(DEAD).await;
     let tokens: BTreeSet<String> =
-        letters.iter().map(Letter::token).filter(|token| !token.is_empty()).collect();
+        letters.iter().map(StoredMessage::token).filter(|token| !token.is_empty()).collect();
     assert_eq!(tokens, (0..JOBS).map(token).collect());
     assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
 }

@@ -8,7 +8,7 @@ use std::{fs, path::PathBuf};
 
 use serde_json::Value;
 
-use crate::harness::{BULK, Endpoint, Launch, Message, Said, Stage, Worker, token};
+use crate::harness::{AnswerKind, BULK, Endpoint, Launch, Message, Stage, Worker, token};
 
 /// A file of this name and content, in a folder of its own.
 struct Input {
@@ -84,7 +84,7 @@ async fn jobs_from_standard_input_reach_the_endpoint() {
     worker.until_processed("revoked", 5).await;
     let metrics = worker.metrics().await;
     assert_eq!(metrics.value(r#"deliveries_total{lane="interactive",redelivered="false"}"#), 5);
-    assert_eq!(endpoint.told(Said::Revoked), (0..5).map(token).collect());
+    assert_eq!(endpoint.told(AnswerKind::Revoked), (0..5).map(token).collect());
     worker.stop().await;
 }
 

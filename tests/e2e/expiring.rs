@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    DEAD, Endpoint, INTERACTIVE, Launch, Message, Said, Stage, Swept, Worker, token,
+    AnswerKind, DEAD, Endpoint, INTERACTIVE, Launch, Message, Stage, Swept, Worker, token,
 };
 
 /// How far clocks may differ, as docs/jobs.md states.
@@ -79,7 +79,7 @@ async fn a_token_is_called_for_until_it_has_expired_by_every_clock() {
     worker.until_processed("revoked", 1).await;
     worker.until_processed("expired", 1).await;
     worker.stop().await;
-    assert_eq!(endpoint.told(Said::Revoked), [token(1)].into());
+    assert_eq!(endpoint.told(AnswerKind::Revoked), [token(1)].into());
 }
 
 /// Lines whose dates are a year old are not called. The operator must notice that: a row of its own, a
@@ -145,13 +145,13 @@ async fn expired_lines_are_taken_up_when_the_dates_are_mended() {
     let swept = Swept::new("leak.ndjson", job(1, &json!(past)) + "\n" + &job(2, &Value::Null));
     let (_, status) = swept.launch(&endpoint).run().await;
     assert_eq!(status.code(), Some(0));
-    assert_eq!(endpoint.told(Said::Revoked), [token(2)].into());
+    assert_eq!(endpoint.told(AnswerKind::Revoked), [token(2)].into());
     swept.write(job(1, &json!(future)) + "\n" + &job(2, &Value::Null));
     let (run, status) = swept.launch(&endpoint).run().await;
     assert_eq!(status.code(), Some(2), "{}", run.stderr());
     let (run, status) = swept.launch(&endpoint).arg("--force").run().await;
     assert_eq!(status.code(), Some(0), "{}", run.stderr());
-    assert_eq!(endpoint.told(Said::Revoked), [token(1), token(2)].into());
+    assert_eq!(endpoint.told(AnswerKind::Revoked), [token(1), token(2)].into());
     assert_eq!(endpoint.count(), 2);
 
     let swept = Swept::new("leak.txt", token(3) + "\n");

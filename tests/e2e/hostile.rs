@@ -4,7 +4,7 @@
 use lapin::types::{AMQPValue, FieldTable};
 
 use crate::harness::{
-    Answer, DEAD, Endpoint, INTERACTIVE, Letter, Message, Stage,
+    Answer, DEAD, Endpoint, INTERACTIVE, Message, Stage, StoredMessage,
     broker::OwnBroker,
     eventually,
     message::{table, text, texts},
@@ -58,7 +58,7 @@ fn hostile(token: &str) -> Message {
 }
 
 /// Asserts that a message of the product inherited none of the attacks.
-fn assert_disarmed(letter: &Letter) {
+fn assert_disarmed(letter: &StoredMessage) {
     assert_eq!(letter.properties.expiration(), &None);
     assert_eq!(letter.properties.user_id(), &None);
     assert_eq!(letter.properties.reply_to(), &None);
@@ -257,7 +257,7 @@ async fn a_forged_history_is_ignored() {
 }
 
 /// Takes the one parked job, and waits for it if necessary.
-async fn take_parked(stage: &Stage) -> Letter {
+async fn take_parked(stage: &Stage) -> StoredMessage {
     eventually("a parked job", async || {
         stage.amqp.take_all(RETRY).await.into_iter().next().ok_or_else(|| "none".to_owned())
     })

@@ -158,9 +158,9 @@ async fn the_reason_of_a_close_is_told_without_a_consumer() {
     let launch = stage.run(&endpoint).set("flow.pause.after_failures", 5);
     let worker = launch.set("flow.pause.probe_initial", "100ms").ready().await;
     stage.amqp.publish_all(INTERACTIVE, (0..FEW).map(|n| Message::job(&token(n)))).await;
-    worker.until_said("paused again", 1).await;
+    worker.until_log_lines("paused again", 1).await;
     stage.host.close_connection("consume interactive", "window of maintenance").await;
-    worker.until_said("not consuming", 1).await;
+    worker.until_log_lines("not consuming", 1).await;
     assert_eq!(causes(&worker, "bulk"), Vec::<String>::new());
     let causes = causes(&worker, "interactive");
     assert!(causes[0].contains("window of maintenance"), "{causes:?}");
@@ -177,7 +177,7 @@ async fn an_internal_error_of_the_broker_is_told_and_stops_one_lane_alone() {
     let worker = stage.run(&endpoint).ready().await;
     stage.amqp.until_depth(BULK, "be consumed", |depth| depth.consumers == 1).await;
     stage.host.crash_channels("consume bulk").await;
-    worker.until_said("not consuming", 1).await;
+    worker.until_log_lines("not consuming", 1).await;
     assert_eq!(causes(&worker, "interactive"), Vec::<String>::new());
     let causes = causes(&worker, "bulk");
     assert!(causes[0].starts_with("INTERNAL_ERROR"), "{causes:?}");
@@ -250,7 +250,7 @@ async fn logouts_do_not_wait_for_bulk_jobs_in_flight_after_a_pause() {
     endpoint.until_count(PREFETCH).await;
     let failing = (0..FAILING).map(|n| Message::job(&token(PREFETCH + n)));
     stage.amqp.publish_all(INTERACTIVE, failing).await;
-    worker.until_said("paused again", 1).await;
+    worker.until_log_lines("paused again", 1).await;
     recovered.open();
     worker.until_processed("revoked", FAILING).await;
 

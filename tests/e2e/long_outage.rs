@@ -71,17 +71,17 @@ async fn an_outage_longer_than_give_up_after_gives_up_nothing() {
 
     let first = launch.ready().await;
     stage.amqp.publish(INTERACTIVE, Message::job(&failing)).await;
-    first.until_said("paused again", PROBES).await;
+    first.until_log_lines("paused again", PROBES).await;
     first.stop().await;
     let second = launch.ready().await;
-    second.until_said("paused again", 2).await;
+    second.until_log_lines("paused again", 2).await;
     let calls = endpoint.of(&failing);
     let lasted = calls[calls.len() - 1].arrived - calls[0].arrived;
     assert!(lasted > GIVE_UP_AFTER, "the outage lasted no longer than {lasted:?}");
 
     script.back.store(true, Ordering::SeqCst);
     stage.amqp.publish(INTERACTIVE, Message::job(&token(1))).await;
-    second.until_said("running again", 1).await;
+    second.until_log_lines("running again", 1).await;
     script.held.passed().await;
     stage.amqp.publish(INTERACTIVE, Message::job(&token(2))).await;
     second.until_processed("revoked", 2).await;

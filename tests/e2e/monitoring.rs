@@ -224,7 +224,7 @@ async fn only_a_job_that_ends_badly_is_logged() {
     stage.amqp.publish_all(INTERACTIVE, (1..=GOOD).map(|n| Message::job(&token(n)))).await;
     worker.until_processed("revoked", GOOD).await;
     worker.until_processed("dead_lettered", 1).await;
-    worker.until_said("job dead-lettered", 1).await;
+    worker.until_log_lines("job dead-lettered", 1).await;
     // The log is written by a thread of its own: it is whole when the worker has ended.
     worker.signal("TERM");
     worker.exit().await;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use crate::harness::{
-    Answer, Endpoint, INTERACTIVE, Message, Said, Stage,
+    Answer, AnswerKind, Endpoint, INTERACTIVE, Message, Stage,
     message::text,
     protobuf::{Field, fields},
     token,
@@ -95,7 +95,12 @@ async fn a_collector_gets_a_span_of_each_delivery_and_of_each_call() {
     let collector = Endpoint::start(move |call| {
         assert_eq!(call.request.header("content-type"), Some("application/x-protobuf"));
         bodies.lock().unwrap().push(call.request.body.clone());
-        Answer::Http { said: Said::Nothing, status: 200, headers: Vec::new(), body: Vec::new() }
+        Answer::Http {
+            said: AnswerKind::Nothing,
+            status: 200,
+            headers: Vec::new(),
+            body: Vec::new(),
+        }
     })
     .await;
     let named = Arc::new(Mutex::new(Vec::new()));

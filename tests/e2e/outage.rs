@@ -15,7 +15,7 @@ use std::{
 };
 
 use crate::harness::{
-    Answer, BULK, DEAD, Endpoint, Gate, INTERACTIVE, Launch, Message, Said, Stage, Worker,
+    Answer, AnswerKind, BULK, DEAD, Endpoint, Gate, INTERACTIVE, Launch, Message, Stage, Worker,
     relay::Relay, token,
 };
 
@@ -157,7 +157,7 @@ impl Terms {
 
     async fn outlast(&self, worker: &Worker) {
         match self.lasts {
-            Lasts::Probes(count) => drop(worker.until_said("paused again", count).await),
+            Lasts::Probes(count) => drop(worker.until_log_lines("paused again", count).await),
             Lasts::Time(time) => tokio::time::sleep(time).await,
         }
     }
@@ -257,13 +257,13 @@ async fn a_backlog_outlasts(fault: Fault) {
     let holds = began.elapsed().as_millis().div_ceil(terms.hold.as_millis());
     let most = 2 * PREFETCH + usize::try_from(holds).unwrap();
     assert!(parked.iter().sum::<usize>() <= most, "{parked:?} parked in {holds} holds");
-    worker.until_said("running again", 1).await;
+    worker.until_log_lines("running again", 1).await;
     assert_eq!(worker.metrics().await.value("paused"), 0);
     stage.host.until_acked(&[INTERACTIVE, BULK]).await;
     worker.stop().await;
 
     let every: BTreeSet<String> = (0..JOBS).map(token).collect();
-    assert_eq!(away.endpoint.told(Said::Revoked), every);
+    assert_eq!(away.endpoint.told(AnswerKind::Revoked), every);
     for queue in [INTERACTIVE, BULK, DEAD] {
         assert_eq!(stage.amqp.after_consumers(queue).await, 0, "{queue}");
     }

@@ -8,7 +8,7 @@ use std::sync::{
 use serde_json::Value;
 
 use crate::harness::{
-    Answer, BULK, DEAD, Endpoint, Gate, INTERACTIVE, Launch, Message, Said, Stage, token,
+    Answer, AnswerKind, BULK, DEAD, Endpoint, Gate, INTERACTIVE, Launch, Message, Stage, token,
     worker::field,
 };
 
@@ -51,7 +51,7 @@ async fn a_pause_is_shown_and_the_worker_stays_ready() {
 
     let published = time::OffsetDateTime::now_utc();
     stage.amqp.publish_all(INTERACTIVE, (0..10).map(|n| Message::job(&token(n)))).await;
-    worker.until_said("paused again", 2).await;
+    worker.until_log_lines("paused again", 2).await;
     let page = worker.page("/readyz").await;
     let (ready, part) = flow(&page.body);
     assert_eq!(page.status, 200, "{}", page.body);
@@ -71,7 +71,7 @@ async fn a_pause_is_shown_and_the_worker_stays_ready() {
 
     let metrics = worker.until_processed("revoked", 10).await;
     assert!(metrics.calls("http_5xx") >= 5, "the fault happened");
-    worker.until_said("running again", 1).await;
+    worker.until_log_lines("running again", 1).await;
     assert_eq!(worker.metrics().await.value("paused"), 0);
     worker.until_page("/readyz", "ready", |page| flow(&page.body).1["state"] == "ready").await;
     stage.amqp.until_depth(INTERACTIVE, "have its consumer", |depth| depth.consumers == 1).await;
@@ -117,7 +117,7 @@ async fn a_poison_job_cannot_prolong_a_pause(poison: fn() -> Answer, probe_max: 
         .set("retry.max", "200ms")
         .ready()
         .await;
-    worker.until_said("paused again", 1).await;
+    worker.until_log_lines("paused again", 1).await;
     recovered.store(true, Ordering::SeqCst);
 
     let metrics = worker.until_processed("revoked", OTHERS).await;
@@ -126,10 +126,10 @@ async fn a_poison_job_cannot_prolong_a_pause(poison: fn() -> Answer, probe_max: 
     let parked = r#"deferrals_total{how="parked",lane="interactive"}"#;
     worker.until_metrics("the poison job's stay", |metrics| metrics.value(parked) >= 1).await;
     // By its first stay alone, or it would have been the one that ended the pause.
-    assert!(!endpoint.told(Said::Revoked).contains(&token(0)));
+    assert!(!endpoint.told(AnswerKind::Revoked).contains(&token(0)));
     stage.host.until_acked(&[BULK]).await;
     worker.stop().await;
-    assert_eq!(endpoint.told(Said::Revoked).len(), OTHERS);
+    assert_eq!(endpoint.told(AnswerKind::Revoked).len(), OTHERS);
     assert_eq!(stage.amqp.after_consumers(BULK).await, 0);
     assert_eq!(stage.amqp.depth(DEAD).await.unwrap().ready, 0);
 }

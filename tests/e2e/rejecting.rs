@@ -6,7 +6,8 @@ use lapin::types::AMQPValue;
 use sha2::{Digest as _, Sha256};
 
 use crate::harness::{
-    Answer, BULK, DEAD, Endpoint, INTERACTIVE, Letter, Message, Stage, canary, message::text, token,
+    Answer, BULK, DEAD, Endpoint, INTERACTIVE, Message, Stage, StoredMessage, canary,
+    message::text, token,
 };
 
 /// The largest body that is read, in bytes.
@@ -176,7 +177,7 @@ async fn malformed_bodies_are_dead_lettered_and_the_next_job_goes_on() {
     worker.until_processed("revoked", 1).await;
     let letters = stage.amqp.take(DEAD, u32::try_from(malformed.len()).unwrap()).await;
     for (name, body) in &malformed {
-        let id = |letter: &Letter| letter.properties.message_id().clone();
+        let id = |letter: &StoredMessage| letter.properties.message_id().clone();
         let letter = letters.iter().find(|letter| id(letter).unwrap().as_str() == *name);
         let letter = letter.unwrap_or_else(|| panic!("no dead letter for {name}"));
         assert_eq!(&letter.body, body, "{name}");

@@ -36,7 +36,7 @@ async fn a_wrong_secret_dead_letters_a_few_dozen_jobs() {
         .set("flow.pause.probe_max", "400ms")
         .ready()
         .await;
-    worker.until_said("paused again", 4).await;
+    worker.until_log_lines("paused again", 4).await;
     let page = worker.page("/readyz").await;
     assert_eq!(page.status, 200);
     assert!(page.body.contains("rejects every job"), "{}", page.body);

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::harness::{
-    Answer, BULK, DEAD, Endpoint, Gate, INTERACTIVE, Message, Said, Stage, token,
+    Answer, AnswerKind, BULK, DEAD, Endpoint, Gate, INTERACTIVE, Message, Stage, token,
 };
 
 const JOBS: usize = 4_000;
@@ -54,7 +54,7 @@ async fn a_killed_replica_loses_nothing() {
     stage.host.until_acked(&[INTERACTIVE, BULK]).await;
     second.stop().await;
     let every: BTreeSet<String> = (0..JOBS).map(token).collect();
-    assert_eq!(endpoint.told(Said::Revoked), every);
+    assert_eq!(endpoint.told(AnswerKind::Revoked), every);
     let repeated = endpoint.count() - JOBS;
     assert!(repeated <= 2 * PREFETCH, "{repeated} calls were repeated");
     for queue in [INTERACTIVE, BULK, DEAD] {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use lapin::types::AMQPValue;
 
 use crate::harness::{
-    Answer, DEAD, Endpoint, Gate, Gates, INTERACTIVE, Message, Said, Stage, relay::Relay, token,
+    Answer, AnswerKind, DEAD, Endpoint, Gate, Gates, INTERACTIVE, Message, Stage, relay::Relay,
+    token,
 };
 
 /// The retry queue of the interactive lane with the longest delay used here.
@@ -53,7 +54,7 @@ async fn retry_after_is_the_least_delay() {
             _ => return Answer::revoked(),
         };
         let headers = vec![("retry-after", wish.to_owned())];
-        Answer::Http { said: Said::Nothing, status: 429, headers, body: Vec::new() }
+        Answer::Http { said: AnswerKind::Nothing, status: 429, headers, body: Vec::new() }
     })
     .await;
     let worker = stage.run(&endpoint).set("retry.retry_after_max", "2s").ready().await;

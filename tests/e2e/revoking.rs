@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::harness::{
-    Answer, BULK, DEAD, Endpoint, Gate, INTERACTIVE, Message, Said, Stage, canary, eventually,
+    Answer, AnswerKind, BULK, DEAD, Endpoint, Gate, INTERACTIVE, Message, Stage, canary,
+    eventually,
     stage::{AUDIENCE, CLIENT},
     token,
 };
@@ -139,6 +140,6 @@ async fn two_workers_share_a_queue() {
     }
     assert_eq!(endpoint.count(), JOBS, "a job was called twice");
     let every: BTreeSet<String> = (0..JOBS).map(token).collect();
-    assert_eq!(endpoint.told(Said::Revoked), every);
+    assert_eq!(endpoint.told(AnswerKind::Revoked), every);
     assert_eq!(stage.amqp.after_consumers(BULK).await, 0);
 }

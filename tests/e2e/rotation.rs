@@ -70,7 +70,7 @@ async fn a_rotated_secret_is_taken_up_and_an_unreadable_one_is_not() {
 
     file.replace(&format!("{}\n", secret(2)));
     worker.signal("HUP");
-    worker.until_said("client secrets replaced", 1).await;
+    worker.until_log_lines("client secrets replaced", 1).await;
     *known.lock().unwrap() = secret(2);
     revokes(&stage, &worker, 2).await;
 
@@ -90,7 +90,7 @@ async fn a_rotated_secret_is_taken_up_and_an_unreadable_one_is_not() {
     revokes(&stage, &worker, 3).await;
 
     file.replace(&secret(3));
-    worker.until_said("client secrets replaced", 2).await;
+    worker.until_log_lines("client secrets replaced", 2).await;
     *known.lock().unwrap() = secret(3);
     revokes(&stage, &worker, 4).await;
     assert_eq!(kept(&worker), 1, "the fault was told more than once");
@@ -116,11 +116,11 @@ async fn a_pause_for_rejections_ends_with_the_right_secret() {
     stage.amqp.declare_family().await;
     stage.amqp.publish_all(BULK, (0..JOBS).map(|n| Message::job(&token(n)))).await;
     let worker = launch.ready().await;
-    worker.until_said("paused again", 2).await;
+    worker.until_log_lines("paused again", 2).await;
     file.replace(&secret(2));
     worker.signal("HUP");
 
-    worker.until_said("running again", 1).await;
+    worker.until_log_lines("running again", 1).await;
     let all = |metrics: &crate::harness::scrape::Scrape| {
         metrics.processed("revoked") + metrics.processed("dead_lettered") == JOBS
     };
@@ -160,7 +160,7 @@ async fn a_rotated_history_key_forgets_no_parked_job() {
     {
         file.replace(keys);
         worker.signal("HUP");
-        worker.until_said("history keys replaced", nth + 1).await;
+        worker.until_log_lines("history keys replaced", nth + 1).await;
         another_stay().await;
     }
     failing.open();

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::harness::{
-    Answer, BULK, Endpoint, Gates, INTERACTIVE, Launch, Message, Said, Stage, Worker,
+    Answer, AnswerKind, BULK, Endpoint, Gates, INTERACTIVE, Launch, Message, Stage, Worker,
     endpoint::Entry, token,
 };
 
@@ -144,7 +144,7 @@ async fn the_rate_is_kept_and_logouts_go_first() {
     let waiting = calls.get(begun..=last_logout).unwrap_or_default();
     assert!(waiting.iter().all(is_interactive), "a sweep's call went before a logout's");
     worker.stop().await;
-    let told = endpoint.told(Said::Revoked);
+    let told = endpoint.told(AnswerKind::Revoked);
     assert!(logouts.map(token).all(|logout| told.contains(&logout)));
     let left = stage.amqp.after_consumers(BULK).await as usize;
     assert_eq!(told.len() + left, BULK_JOBS + LOGOUTS, "a job of the sweep is nowhere");

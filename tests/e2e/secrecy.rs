@@ -4,8 +4,8 @@
 use std::io::Write as _;
 
 use crate::harness::{
-    Answer, BULK, Call, DEAD, Endpoint, INTERACTIVE, Launch, Letter, Message, Stage, canary,
-    endpoint::Said, message::text, token, worker::field,
+    Answer, BULK, Call, DEAD, Endpoint, INTERACTIVE, Launch, Message, Stage, StoredMessage, canary,
+    endpoint::AnswerKind, message::text, token, worker::field,
 };
 
 /// Answers with all that it was sent, head and body, in the rejection's text and in every other place
@@ -13,7 +13,7 @@ use crate::harness::{
 fn echo(call: &Call) -> Answer {
     let sent = format!("{} {}", call.request.head, String::from_utf8_lossy(&call.request.body));
     let in_headers = |status| Answer::Http {
-        said: Said::Nothing,
+        said: AnswerKind::Nothing,
         status,
         headers: vec![
             ("x-echo", call.token.clone()),
@@ -236,7 +236,7 @@ async fn an_id_that_tells_of_the_token_is_not_shown() {
 }
 
 /// The headers that we write. What the producer put into its own is the producer's.
-fn assert_own_headers_clean(letter: &Letter) {
+fn assert_own_headers_clean(letter: &StoredMessage) {
     for name in letter.header_names().iter().filter(|name| name.starts_with("x-revoker-")) {
         let shown = format!("{:?}", letter.header(name).unwrap());
         canary::assert_clean(name, shown.as_bytes());

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::harness::{
-    Answer, BULK, Endpoint, Gate, INTERACTIVE, Launch, Message, Said, Stage, Worker, token,
+    Answer, AnswerKind, BULK, Endpoint, Gate, INTERACTIVE, Launch, Message, Stage, Worker, token,
 };
 
 /// Jobs in all.
@@ -59,7 +59,7 @@ async fn sigterm_drains_and_calls_nothing_twice() {
     next.stop().await;
     assert_eq!(endpoint.count(), JOBS, "a token was called twice");
     let every: BTreeSet<String> = (0..JOBS).map(token).collect();
-    assert_eq!(endpoint.told(Said::Revoked), every);
+    assert_eq!(endpoint.told(AnswerKind::Revoked), every);
     assert_eq!(stage.amqp.after_consumers(BULK).await, 0);
 }
 
@@ -84,7 +84,7 @@ async fn the_grace_ends_a_drain() {
     let Held { stage, endpoint, gate, launch: _, worker } = with_calls_held_open("500ms").await;
     worker.stop().await;
     assert!(!gate.is_open());
-    assert_eq!(endpoint.told(Said::Revoked).len(), 0);
+    assert_eq!(endpoint.told(AnswerKind::Revoked).len(), 0);
     assert_eq!(stage.amqp.after_consumers(BULK).await, u32::try_from(JOBS).unwrap());
 }
 
@@ -98,6 +98,6 @@ async fn a_second_sigterm_ends_at_once() {
     worker.signal("TERM");
     worker.exit().await;
     assert!(!gate.is_open(), "no call had ended");
-    assert_eq!(endpoint.told(Said::Revoked).len(), 0);
+    assert_eq!(endpoint.told(AnswerKind::Revoked).len(), 0);
     assert_eq!(stage.amqp.after_consumers(BULK).await, u32::try_from(JOBS).unwrap());
 }

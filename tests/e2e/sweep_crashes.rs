@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use crate::harness::{Answer, Endpoint, Gate, Said, Swept, swept::text, token};
+use crate::harness::{Answer, AnswerKind, Endpoint, Gate, Swept, swept::text, token};
 
 /// Revokes a token once, and answers `01` from then on; tokens of the condemned it rejects at once.
 async fn unforgiving(condemned: impl Fn(&str) -> bool + Send + Sync + 'static) -> Endpoint {
@@ -70,7 +70,7 @@ async fn a_sweep_survives_five_kills() {
     }
     let entries = swept.entries();
     assert_eq!(entries.keys().copied().collect::<Vec<_>>(), (1..=LINES).collect::<Vec<_>>());
-    let told = endpoint.told(Said::Revoked);
+    let told = endpoint.told(AnswerKind::Revoked);
     let (mut ambiguous, mut rejected) = (0, 0);
     for (line, entry) in &entries {
         let token = token(*line);
@@ -210,7 +210,7 @@ async fn a_full_disk_ends_the_sweep_and_loses_nothing() {
     assert!(fs::metadata(swept.journal()).unwrap().len() <= BLOCKS as u64 * 512);
     let noted: BTreeSet<usize> = swept.lines_with("revoked").into_iter().collect();
     assert!(!noted.is_empty() && noted.len() < LINES, "{} noted", noted.len());
-    let told = endpoint.told(Said::Revoked);
+    let told = endpoint.told(AnswerKind::Revoked);
     assert!(noted.iter().all(|line| told.contains(&token(*line))), "noted without proof");
     assert!(run.stdout().contains("not finished"), "{}", run.stdout());
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::harness::{Answer, Endpoint, Gate, Launch, Said, Swept, token};
+use crate::harness::{Answer, AnswerKind, Endpoint, Gate, Launch, Swept, token};
 
 /// Short waits in place of minutes.
 fn impatient(launch: Launch) -> Launch {
@@ -39,7 +39,7 @@ async fn an_outage_is_waited_out() {
     clear.open();
     assert_eq!(run.exit().await.code(), Some(0), "{}", run.stderr());
     assert_eq!(swept.lines_with("revoked").len(), LINES);
-    assert_eq!(endpoint.told(Said::Revoked), (1..=LINES).map(token).collect());
+    assert_eq!(endpoint.told(AnswerKind::Revoked), (1..=LINES).map(token).collect());
     assert!(endpoint.count() > LINES + 20, "the outage did not happen");
 }
 

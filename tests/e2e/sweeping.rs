@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, io::Write as _};
 use serde_json::Value;
 
 use crate::harness::{
-    Answer, Call, Endpoint, Launch, Said, Swept, canary,
+    Answer, AnswerKind, Call, Endpoint, Launch, Swept, canary,
     swept::{sweep, text},
     token,
 };
@@ -26,7 +26,7 @@ async fn every_token_of_a_file_is_revoked_and_a_second_run_calls_nothing() {
     let (first, status) = launch.run().await;
     assert_eq!(status.code(), Some(0), "{}", first.stderr());
     assert_eq!(endpoint.count(), LINES);
-    assert_eq!(endpoint.told(Said::Revoked), (1..=LINES).map(token).collect());
+    assert_eq!(endpoint.told(AnswerKind::Revoked), (1..=LINES).map(token).collect());
     assert_eq!(swept.lines_with("revoked"), (1..=LINES).collect::<Vec<_>>());
     assert!(first.stdout().contains("every line has ended"), "{}", first.stdout());
     assert!(swept.failed().is_empty());
@@ -114,7 +114,7 @@ async fn a_spreadsheets_csv_is_swept_also_compressed() {
         let launch = swept.launch(&endpoint).set("credentials.client_id", "shop");
         let (run, status) = launch.arg("--username").arg("ann").run().await;
         assert_eq!(status.code(), Some(0), "{name}: {}", run.stderr());
-        assert_eq!(endpoint.told(Said::Revoked), (1..=3).map(token).collect(), "{name}");
+        assert_eq!(endpoint.told(AnswerKind::Revoked), (1..=3).map(token).collect(), "{name}");
         assert_eq!(swept.lines_with("revoked"), [2, 3, 4], "{name}");
     }
 }
@@ -245,7 +245,7 @@ async fn standard_input_needs_a_journal_and_goes_on_by_force_alone() {
     let with_journal = |launch: Launch| launch.arg("--journal").arg(journal.display());
     let (run, status) = with_journal(launch(1..=3)).run().await;
     assert_eq!(status.code(), Some(0), "{}", run.stderr());
-    assert_eq!(endpoint.told(Said::Revoked), (1..=3).map(token).collect());
+    assert_eq!(endpoint.told(AnswerKind::Revoked), (1..=3).map(token).collect());
 
     let (run, status) = with_journal(launch(2..=4)).run().await;
     assert_eq!(status.code(), Some(2), "{}", run.stderr());

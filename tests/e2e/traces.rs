@@ -65,7 +65,7 @@ async fn a_trace_is_in_every_call_and_log_line_and_survives_parking() {
     assert_eq!(letter.text("traceparent").as_deref(), Some(PARENT));
     assert_eq!(letter.text("tracestate").as_deref(), Some(STATE));
 
-    worker.until_said("job ended", 1).await;
+    worker.until_log_lines("job ended", 1).await;
     // The log is written by a thread of its own: it is whole when the worker has ended.
     worker.signal("TERM");
     worker.exit().await;

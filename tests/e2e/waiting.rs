@@ -8,7 +8,8 @@ use std::{
 use time::{OffsetDateTime, macros};
 
 use crate::harness::{
-    Answer, BULK, DEAD, Endpoint, Gate, INTERACTIVE, Message, Said, Stage, scrape::Scrape, token,
+    Answer, AnswerKind, BULK, DEAD, Endpoint, Gate, INTERACTIVE, Message, Stage, scrape::Scrape,
+    token,
 };
 
 /// The bulk lane's retry queue with the longest delay used here.
@@ -41,7 +42,7 @@ async fn a_single_failing_job_in_a_quiet_pipeline_is_parked() {
         let metrics = worker.until_metrics("stays", |metrics| metrics.value(parked) >= 3).await;
         assert!(metrics.calls("http_5xx") >= 3, "the fault happened");
         if pauses {
-            worker.until_said("paused", 1).await;
+            worker.until_log_lines("paused", 1).await;
         }
         over.open();
         worker.until_processed("revoked", 1).await;
@@ -166,7 +167,7 @@ async fn a_503_with_retry_after_delays_the_first_probe() {
     all_wait.open();
     let metrics = worker.until_processed("revoked", JOBS).await;
     assert_eq!(metrics.calls("http_5xx"), AFTER_FAILURES, "the fault happened");
-    worker.until_said("paused", 1).await;
+    worker.until_log_lines("paused", 1).await;
     let calls = endpoint.calls();
     let waited = calls[AFTER_FAILURES].arrived - calls[AFTER_FAILURES - 1].arrived;
     assert!(waited >= Duration::from_secs(2), "the first probe came after {waited:?}");
@@ -195,7 +196,7 @@ async fn a_retry_after_of_a_day_is_clamped_and_logged_once() {
         let calls = endpoint.of(&token(n));
         assert!(calls[1].arrived - calls[0].arrived >= Duration::from_secs(1));
     }
-    assert_eq!(worker.until_said("the server's Retry-After", 1).await.len(), 1);
+    assert_eq!(worker.until_log_lines("the server's Retry-After", 1).await.len(), 1);
     worker.stop().await;
 }
 
@@ -237,6 +238,6 @@ async fn a_token_that_expires_in_a_retry_queue_is_not_called_for() {
     stage.host.until_stored(&[INTERACTIVE], "hold the other one", |count| count == 1).await;
     worker.stop().await;
     assert_eq!(endpoint.of(&token(1)).len(), 1, "it was called for again");
-    assert!(endpoint.told(Said::Revoked).is_empty());
+    assert!(endpoint.told(AnswerKind::Revoked).is_empty());
     assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 1, "the other one alone comes back");
 }

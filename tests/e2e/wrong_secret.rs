@@ -13,7 +13,7 @@ use std::{
 use tempfile::TempDir;
 
 use crate::harness::{
-    Answer, BULK, DEAD, Endpoint, Launch, Message, Said, Stage, Swept, canary, stage::CLIENT,
+    Answer, AnswerKind, BULK, DEAD, Endpoint, Launch, Message, Stage, Swept, canary, stage::CLIENT,
     swept::sweep, token, worker::field,
 };
 
@@ -91,8 +91,8 @@ async fn a_wrong_secret_dead_letters_at_most_a_hundred_and_the_printed_commands_
         .set("flow.pause.probe_max", "400ms")
         .ready()
         .await;
-    worker.until_said("paused again", 3).await;
-    let paused = worker.until_said("client paused", 1).await;
+    worker.until_log_lines("paused again", 3).await;
+    let paused = worker.until_log_lines("client paused", 1).await;
     let [line] = paused.as_slice() else { panic!("{paused:#?}") };
     assert_eq!(field(line, "client"), Some(CLIENT));
     assert_eq!(field(line, "endpoint"), Some(endpoint.url()));
@@ -129,7 +129,7 @@ async fn a_wrong_secret_dead_letters_at_most_a_hundred_and_the_printed_commands_
     worker.until_processed("revoked", JOBS).await;
     stage.host.until_acked(&[BULK]).await;
     assert_eq!(stage.amqp.depth(DEAD).await.unwrap().ready, 0);
-    assert_eq!(endpoint.told(Said::Revoked), (0..JOBS).map(token).collect());
+    assert_eq!(endpoint.told(AnswerKind::Revoked), (0..JOBS).map(token).collect());
     worker.stop().await;
 }
 

@@ -3,7 +3,8 @@
 use std::env;
 
 use crate::harness::{
-    Answer, BULK, DEAD, Endpoint, Gate, INTERACTIVE, Message, Said, Stage, broker::OwnBroker, token,
+    Answer, AnswerKind, BULK, DEAD, Endpoint, Gate, INTERACTIVE, Message, Stage, broker::OwnBroker,
+    token,
 };
 
 /// The folder of `scripts/rabbitmq` with the RabbitMQ to begin with.
@@ -48,7 +49,7 @@ async fn an_upgrade_in_place_keeps_every_job() {
     upgraded.open();
     let worker = launch.ready().await;
     worker.until_processed("revoked", 1).await;
-    assert_eq!(endpoint.told(Said::Revoked), [token(3)].into());
+    assert_eq!(endpoint.told(AnswerKind::Revoked), [token(3)].into());
     worker.until_processed("dead_lettered", 1).await;
     worker.stop().await;
     let letters = stage.amqp.take(DEAD, 2).await;

@@ -13,8 +13,8 @@ use super::{
     row::Row,
 };
 use crate::harness::{
-    BULK, DEAD, Endpoint, INTERACTIVE, Launch, Letter, Message, Said, Stage, Worker, canary,
-    eventually, scrape::Scrape, token, wait::HANG_GUARD,
+    AnswerKind, BULK, DEAD, Endpoint, INTERACTIVE, Launch, Message, Stage, StoredMessage, Worker,
+    canary, eventually, scrape::Scrape, token, wait::HANG_GUARD,
 };
 
 /// Jobs that are published before their confirms are awaited.
@@ -37,7 +37,7 @@ pub struct Case {
     plan: Plan,
     expected: ExpectedEndings,
     published: usize,
-    letters: Vec<Letter>,
+    letters: Vec<StoredMessage>,
     series: Option<Vec<String>>,
     redelivered: BTreeMap<u32, usize>,
     began: Instant,
@@ -286,7 +286,7 @@ impl Case {
     fn is_accounted(&self, dead: usize) -> bool {
         // A job called twice may be a dead letter as well, beyond those that must be.
         let beyond = dead.saturating_sub(self.expected.dead_letters());
-        let revoked: BTreeSet<String> = self.endpoint.told(Said::Revoked);
+        let revoked: BTreeSet<String> = self.endpoint.told(AnswerKind::Revoked);
         self.expected.unrevoked(&revoked) <= beyond
     }
 

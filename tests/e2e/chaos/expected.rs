@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::harness::{Letter, Said, endpoint::Entry};
+use crate::harness::{AnswerKind, StoredMessage, endpoint::Entry};
 
 /// The reason of messages that the broker dead-lettered by itself.
 pub const BROKER_DROPPED: &str = "broker_dropped";
@@ -70,14 +70,14 @@ impl ExpectedEndings {
 
     /// Compares every job with the endpoint's ledger and the dead-letter queue. Fails if a job is lost or
     /// dead-lettered with a wrong reason.
-    pub fn audit(&self, calls: &[Entry], letters: &[Letter]) -> Audit {
+    pub fn audit(&self, calls: &[Entry], letters: &[StoredMessage]) -> Audit {
         let mut verdicts: BTreeMap<&str, usize> = BTreeMap::new();
         let mut revoked = BTreeSet::new();
         for call in calls {
-            if matches!(call.said, Some(Said::Revoked | Said::Rejected)) {
+            if matches!(call.said, Some(AnswerKind::Revoked | AnswerKind::Rejected)) {
                 *verdicts.entry(&call.token).or_default() += 1;
             }
-            if call.said == Some(Said::Revoked) {
+            if call.said == Some(AnswerKind::Revoked) {
                 revoked.insert(call.token.as_str());
             }
         }
@@ -121,7 +121,7 @@ fn a_lost_job_and_a_wrong_reason_are_found() {
     use crate::harness::Message;
 
     let called = |said| Entry { token: "a".to_owned(), arrived: std::time::Instant::now(), said };
-    let letter = |reason: &str| Letter {
+    let letter = |reason: &str| StoredMessage {
         body: Vec::new(),
         properties: Message::new("")
             .id("1")
@@ -129,18 +129,21 @@ fn a_lost_job_and_a_wrong_reason_are_found() {
             .properties(),
         redelivered: false,
     };
-    let audit = |ending, calls: Vec<Entry>, letters: Vec<Letter>| {
+    let audit = |ending, calls: Vec<Entry>, letters: Vec<StoredMessage>| {
         let mut expected = ExpectedEndings::default();
         expected.add("1".to_owned(), "a".to_owned(), ending);
         std::panic::catch_unwind(move || expected.audit(&calls, &letters)).ok()
     };
-    let revoked = Some(Said::Revoked);
+    let revoked = Some(AnswerKind::Revoked);
     assert!(audit(Ending::Revoked, vec![], vec![]).is_none(), "it is nowhere");
     assert!(audit(Ending::Revoked, vec![called(None)], vec![]).is_none(), "it was told nothing");
     assert!(audit(Ending::Revoked, vec![], vec![letter("rejected")]).is_none(), "it is no stray");
-    assert!(audit(REJECTED, vec![called(Some(Said::Rejected))], vec![]).is_none(), "no letter");
+    assert!(
+        audit(REJECTED, vec![called(Some(AnswerKind::Rejected))], vec![]).is_none(),
+        "no letter"
+    );
     assert!(audit(REJECTED, vec![], vec![letter("exhausted")]).is_none(), "another reason");
-    let twice = vec![called(revoked), called(Some(Said::Rejected))];
+    let twice = vec![called(revoked), called(Some(AnswerKind::Rejected))];
     let found = audit(Ending::Revoked, twice, vec![letter("rejected_after_ambiguity")]).unwrap();
     assert_eq!((found.revoked, found.calls_twice, found.letters_twice), (1, 1, 0));
     let found = audit(REJECTED, vec![], vec![letter("rejected"), letter("rejected")]).unwrap();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{BROKEN, Clients, HEALTHY, is_of, job};
-use crate::harness::{Answer, BULK, DEAD, Endpoint, Gate, INTERACTIVE, Said, token};
+use crate::harness::{Answer, AnswerKind, BULK, DEAD, Endpoint, Gate, INTERACTIVE, token};
 
 /// Jobs of each client.
 const JOBS: usize = 200;
@@ -33,12 +33,12 @@ async fn one_client_that_fails_is_paused_alone(failure: Answer, timeout: &str) {
         .await;
 
     worker.until_processed("revoked", 2 * JOBS).await;
-    let paused = worker.until_said("client paused", 1).await;
+    let paused = worker.until_log_lines("client paused", 1).await;
     assert_eq!(paused[0]["client"], BROKEN);
     let metrics = worker.metrics().await;
     assert_eq!((metrics.value("clients_paused"), metrics.value("paused")), (1, 0));
     assert!(
-        endpoint.told(Said::Revoked).iter().all(|token| !is_broken(token)),
+        endpoint.told(AnswerKind::Revoked).iter().all(|token| !is_broken(token)),
         "it failed until now"
     );
     assert!(worker.said("paused").is_empty(), "the worker goes on");
@@ -46,10 +46,10 @@ async fn one_client_that_fails_is_paused_alone(failure: Answer, timeout: &str) {
     mended.open();
     let metrics = worker.until_processed("revoked", 3 * JOBS).await;
     assert_eq!(metrics.processed("dead_lettered"), 0);
-    worker.until_said("client running again", 1).await;
+    worker.until_log_lines("client running again", 1).await;
     stage.host.until_acked(&[INTERACTIVE]).await;
     worker.stop().await;
-    assert_eq!(endpoint.told(Said::Revoked).len(), 3 * JOBS);
+    assert_eq!(endpoint.told(AnswerKind::Revoked).len(), 3 * JOBS);
     assert_eq!(stage.amqp.depth(DEAD).await.unwrap().ready, 0);
 }
 
@@ -132,7 +132,7 @@ async fn failures_of_several_clients_pause_the_worker() {
     let stage = &clients.stage;
     stage.amqp.publish_all(BULK, mixed()).await;
     let worker = clients.launch(&endpoint).ready().await;
-    worker.until_said("paused again", 2).await;
+    worker.until_log_lines("paused again", 2).await;
     assert_eq!(worker.metrics().await.value("paused"), 1);
     mended.open();
     worker.until_processed("revoked", 3 * JOBS).await;

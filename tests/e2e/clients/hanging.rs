@@ -1,7 +1,7 @@
 //! Some calls hang while others are answered.
 
 use super::{Clients, HEALTHY, job};
-use crate::harness::{Answer, BULK, Endpoint, Gate, INTERACTIVE, Said, token};
+use crate::harness::{Answer, AnswerKind, BULK, Endpoint, Gate, INTERACTIVE, token};
 
 /// Calls that hang until the gate opens: those of the tokens below this number.
 async fn hanging_below(first: usize, gate: &Gate, failing: &Gate) -> Endpoint {
@@ -41,7 +41,7 @@ async fn copies_of_one_hanging_token_do_not_block_the_lane() {
 
     worker.until_processed("revoked", OTHERS).await;
     assert_eq!(endpoint.of(&token(0)).len(), 1, "its call hangs, and there is one");
-    assert!(!endpoint.told(Said::Revoked).contains(&token(0)));
+    assert!(!endpoint.told(AnswerKind::Revoked).contains(&token(0)));
 
     gate.open();
     worker.until_processed("revoked", OTHERS + 1).await;
@@ -81,7 +81,7 @@ async fn ten_calls_that_hang_after_a_pause_hold_up_nobody() {
     let stage = &clients.stage;
     let worker = clients.launch(&endpoint).set("retry.hold", "2s").ready().await;
     stage.amqp.publish_all(BULK, (100..130).map(|n| job(HEALTHY[n % 2], n))).await;
-    worker.until_said("paused again", 2).await;
+    worker.until_log_lines("paused again", 2).await;
     // The intake is closed: these wait in their queue until the pause has ended.
     stage.amqp.publish_all(INTERACTIVE, (0..10).map(|n| job(HEALTHY[0], n))).await;
     stage.amqp.publish_all(INTERACTIVE, (10..20).map(|n| job(HEALTHY[1], n))).await;

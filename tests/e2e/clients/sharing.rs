@@ -85,11 +85,11 @@ async fn logouts_after_an_outage_do_not_wait_behind_the_bulk_jobs_in_flight() {
         .set("endpoint.timeout", "10m")
         .ready()
         .await;
-    worker.until_said("paused", 1).await;
+    worker.until_log_lines("paused", 1).await;
     let failed = endpoint.count();
     assert!(failed >= 20, "the outage happened: {failed} calls failed");
     mended.open();
-    worker.until_said("running again", 1).await;
+    worker.until_log_lines("running again", 1).await;
     // Not before: one of them could be a probe that fails, and would be parked.
     let logouts = (1_000..1_000 + LOGOUTS).map(|n| job(HEALTHY[0], n));
     stage.amqp.publish_all(INTERACTIVE, logouts).await;

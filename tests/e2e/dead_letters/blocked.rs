@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::dead;
 use crate::harness::{
-    BULK, DEAD, INTERACTIVE, Letter, Stage, broker::OwnBroker, eventually, token,
+    BULK, DEAD, INTERACTIVE, Stage, StoredMessage, broker::OwnBroker, eventually, token,
 };
 
 /// Dead letters: many more bytes than a batch has, and than the buffers of an unread connection hold.
@@ -63,7 +63,7 @@ async fn a_replay_holds_its_letters_during_a_memory_alarm() {
     let mut back = stage.amqp.take_all(BULK).await;
     back.extend(stage.amqp.take_all(INTERACTIVE).await);
     assert_eq!(back.len(), LETTERS, "letters went back twice");
-    let tokens: BTreeSet<String> = back.iter().map(Letter::token).collect();
+    let tokens: BTreeSet<String> = back.iter().map(StoredMessage::token).collect();
     assert_eq!(tokens, (0..LETTERS).map(token).collect());
     assert_eq!(stage.amqp.depth(DEAD).await.unwrap().ready, 0);
 }

@@ -9,9 +9,9 @@ use crate::harness::{
     DEAD, INTERACTIVE, Launch, Message, Stage,
     amqp::quorum,
     canary,
-    letter::COUNTED_BY_THE_BROKER,
     message::text,
     relay::{Relay, Stall},
+    stored_message::COUNTED_BY_THE_BROKER,
     token,
 };
 

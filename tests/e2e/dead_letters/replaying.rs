@@ -9,9 +9,10 @@ use lapin::types::AMQPValue;
 
 use super::{dead, json, tokens};
 use crate::harness::{
-    Answer, BULK, DEAD, Endpoint, INTERACTIVE, Letter, Message, Said, Stage, eventually,
-    letter::COUNTED_BY_THE_BROKER,
+    Answer, AnswerKind, BULK, DEAD, Endpoint, INTERACTIVE, Message, Stage, StoredMessage,
+    eventually,
     message::{text, texts},
+    stored_message::COUNTED_BY_THE_BROKER,
     token,
 };
 
@@ -61,7 +62,7 @@ async fn rejected_jobs_are_replayed_on_request_and_revoked() {
     stage.host.until_acked(&[INTERACTIVE, BULK]).await;
     worker.stop().await;
     assert_eq!(endpoint.count(), 2 * JOBS);
-    assert_eq!(endpoint.told(Said::Revoked), (0..JOBS).map(token).collect());
+    assert_eq!(endpoint.told(AnswerKind::Revoked), (0..JOBS).map(token).collect());
     stage.amqp.until_ready(DEAD, 0).await;
     for queue in [INTERACTIVE, BULK] {
         assert_eq!(stage.amqp.after_consumers(queue).await, 0, "{queue}");
@@ -97,7 +98,7 @@ async fn a_job_that_dies_again_is_not_replayed_again() {
 }
 
 /// The names of a message's headers, without the broker's counts of deliveries.
-fn names(letter: &Letter) -> Vec<String> {
+fn names(letter: &StoredMessage) -> Vec<String> {
     let mut names = letter.header_names();
     names.retain(|name| !COUNTED_BY_THE_BROKER.contains(&name.as_str()));
     names
@@ -213,7 +214,8 @@ async fn a_lane_that_refuses_messages_loses_none() {
     stage.amqp.after_consumers(DEAD).await;
     let left = tokens(&stage.amqp.take_all(DEAD).await);
     let lane = stage.amqp.take_all(BULK).await;
-    let back: Vec<_> = lane.iter().map(Letter::token).filter(|token| !token.is_empty()).collect();
+    let back: Vec<_> =
+        lane.iter().map(StoredMessage::token).filter(|token| !token.is_empty()).collect();
     assert!(!left.is_empty(), "nothing was refused");
     let union: Vec<_> = back.iter().chain(&left).cloned().collect();
     assert_eq!(union, (0..LETTERS).map(token).collect::<Vec<_>>());

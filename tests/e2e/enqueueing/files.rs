@@ -7,7 +7,7 @@ use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use serde_json::{Value, json};
 
 use super::{Input, counts, ndjson, summary};
-use crate::harness::{BULK, Letter, Stage, canary, token};
+use crate::harness::{BULK, Stage, StoredMessage, canary, token};
 
 fn gzip(content: &str) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
@@ -20,7 +20,11 @@ fn zstd(content: &str) -> Vec<u8> {
 }
 
 /// Publishes a file that must be taken whole; returns its jobs by token.
-async fn published(stage: &Stage, name: &'static str, content: impl AsRef<[u8]>) -> Vec<Letter> {
+async fn published(
+    stage: &Stage,
+    name: &'static str,
+    content: impl AsRef<[u8]>,
+) -> Vec<StoredMessage> {
     let input = Input::new(name, content);
     let (enqueue, status) = input.enqueue(stage).run().await;
     assert_eq!(status.code(), Some(0), "{name}: {}", enqueue.stderr());
@@ -31,8 +35,8 @@ async fn published(stage: &Stage, name: &'static str, content: impl AsRef<[u8]>)
     stage.amqp.take(BULK, u32::try_from(enqueued).unwrap()).await
 }
 
-fn tokens(letters: &[Letter]) -> Vec<String> {
-    letters.iter().map(Letter::token).collect()
+fn tokens(letters: &[StoredMessage]) -> Vec<String> {
+    letters.iter().map(StoredMessage::token).collect()
 }
 
 /// The same three tokens in every form, one of them with what a spreadsheet has to quote.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Input, counts, ndjson, summary};
-use crate::harness::{BULK, Launch, Letter, Stage, Worker, eventually, relay::Relay, token};
+use crate::harness::{BULK, Launch, Stage, StoredMessage, Worker, eventually, relay::Relay, token};
 
 /// Jobs of the file.
 const JOBS: u32 = 4000;
@@ -265,7 +265,7 @@ async fn a_queue_that_is_deleted_is_declared_again() {
     assert!(enqueue.stderr().contains("does not exist"), "{}", enqueue.stderr());
     assert_eq!(counts(&enqueue), [u64::from(JOBS), u64::from(JOBS), 0, 0]);
     let letters = scene.stage.amqp.take_all(BULK).await;
-    let kept: BTreeSet<String> = letters.iter().map(Letter::token).collect();
+    let kept: BTreeSet<String> = letters.iter().map(StoredMessage::token).collect();
     // What was returned is published again behind its neighbours: the first in the queue need not be the lowest.
     let first = (0..ALL).find(|n| kept.contains(&token(*n))).unwrap();
     assert_eq!(kept, (first..ALL).map(token).collect(), "a gap behind the deletion");

@@ -3,10 +3,10 @@
 use serde_json::json;
 
 use super::{Input, counts, summary};
-use crate::harness::{BULK, Letter, Stage, token};
+use crate::harness::{BULK, Stage, StoredMessage, token};
 
-fn tokens(letters: &[Letter]) -> Vec<String> {
-    letters.iter().map(Letter::token).collect()
+fn tokens(letters: &[StoredMessage]) -> Vec<String> {
+    letters.iter().map(StoredMessage::token).collect()
 }
 
 /// The worst of a file that was put together by hand: two exports with their header rows and byte order

@@ -20,7 +20,7 @@ use lapin::{
 use tokio::time::{sleep, timeout};
 
 use super::{
-    BULK, DEAD, INTERACTIVE, Letter, Message,
+    BULK, DEAD, INTERACTIVE, Message, StoredMessage,
     message::table,
     message::text,
     wait::{HANG_GUARD, POLL_INTERVAL, eventually},
@@ -190,21 +190,21 @@ impl Amqp {
     }
 
     /// Takes everything out of a queue.
-    pub async fn take_all(&self, queue: &str) -> Vec<Letter> {
+    pub async fn take_all(&self, queue: &str) -> Vec<StoredMessage> {
         let channel = self.channel().await;
         let options = BasicGetOptions { no_ack: true };
         let mut letters = Vec::new();
         while let Some(BasicGetMessage { delivery, .. }) =
             channel.basic_get(queue.into(), options).await.unwrap()
         {
-            letters.push(Letter::from(&delivery));
+            letters.push(StoredMessage::from(&delivery));
         }
         let _ = channel.close(200, "done".into()).await;
         letters
     }
 
     /// Takes `count` messages out of a queue, many at a time.
-    pub async fn drain(&self, queue: &str, count: u32) -> Vec<Letter> {
+    pub async fn drain(&self, queue: &str, count: u32) -> Vec<StoredMessage> {
         let channel = self.channel().await;
         let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
         let mut consumer = channel
@@ -215,7 +215,7 @@ impl Amqp {
         while letters.len() < count as usize {
             let next = tokio::time::timeout(HANG_GUARD, consumer.next()).await;
             let next = next.unwrap_or_else(|_| panic!("{queue} ended after {}", letters.len()));
-            letters.push(Letter::from(&next.unwrap().unwrap()));
+            letters.push(StoredMessage::from(&next.unwrap().unwrap()));
         }
         letters
     }
@@ -234,7 +234,7 @@ impl Amqp {
     }
 
     /// Waits until a queue holds exactly so many messages, then takes them.
-    pub async fn take(&self, queue: &str, count: u32) -> Vec<Letter> {
+    pub async fn take(&self, queue: &str, count: u32) -> Vec<StoredMessage> {
         self.until_ready(queue, count).await;
         self.take_all(queue).await
     }

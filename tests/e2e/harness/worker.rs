@@ -343,7 +343,7 @@ impl Worker {
     }
 
     /// Waits until its log holds so many lines that begin with `message`; returns them.
-    pub async fn until_said(&self, message: &str, count: usize) -> Vec<Value> {
+    pub async fn until_log_lines(&self, message: &str, count: usize) -> Vec<Value> {
         eventually(&format!("{count} log lines of {message:?}"), async || {
             let lines = self.said(message);
             if lines.len() >= count { Ok(lines) } else { Err(format!("{} of them", lines.len())) }

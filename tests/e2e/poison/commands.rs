@@ -57,7 +57,7 @@ async fn dead_letters_that_lapin_cannot_read_are_replayed() {
     run(&launch(&stage, "replay").arg("--to-lane").arg("bulk")).await;
     stage.amqp.until_ready(DEAD, 0).await;
     let mut tokens: Vec<_> = stage.amqp.take(crate::harness::BULK, count).await;
-    tokens.sort_by_key(crate::harness::Letter::token);
+    tokens.sort_by_key(crate::harness::StoredMessage::token);
     tokens.dedup_by_key(|letter| letter.token());
     assert_eq!(tokens.len(), count as usize);
 }

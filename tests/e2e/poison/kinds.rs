@@ -1,7 +1,7 @@
 //! The kinds of messages that lapin cannot read.
 
 use crate::harness::{
-    INTERACTIVE, Letter,
+    INTERACTIVE, StoredMessage,
     raw::{Properties, Raw, long, short},
 };
 
@@ -60,7 +60,7 @@ impl Kind {
     }
 
     /// Whether a dead letter is one of this kind, and shows how it was mended.
-    pub fn is_mended_in(&self, letter: &Letter) -> bool {
+    pub fn is_mended_in(&self, letter: &StoredMessage) -> bool {
         let is = |text: &Option<lapin::types::ShortString>, expected: &str| {
             text.as_ref().is_some_and(|text| text.as_str() == expected)
         };

@@ -4,8 +4,8 @@
 use std::{collections::BTreeMap, fs};
 
 use crate::harness::{
-    Answer, BULK, DEAD, Endpoint, Gate, INTERACTIVE, Letter, Message, Stage, Worker, message::text,
-    relay::Relay, scrape::Scrape, token, web::Page,
+    Answer, BULK, DEAD, Endpoint, Gate, INTERACTIVE, Message, Stage, StoredMessage, Worker,
+    message::text, relay::Relay, scrape::Scrape, token, web::Page,
 };
 
 /// Messages of a batch whose confirms are withheld.
@@ -22,7 +22,7 @@ const FIRST: usize = 100;
 const CONFIRMED: usize = 12;
 
 /// How often each token is among these messages.
-fn copies(letters: Vec<Letter>) -> BTreeMap<String, usize> {
+fn copies(letters: Vec<StoredMessage>) -> BTreeMap<String, usize> {
     let mut copies = BTreeMap::new();
     for letter in letters {
         *copies.entry(letter.token()).or_default() += 1;

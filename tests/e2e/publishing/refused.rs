@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs};
 use serde_json::Value;
 
 use crate::harness::{
-    Answer, BULK, DEAD, Endpoint, Gate, INTERACTIVE, Letter, Message, Stage, Worker,
+    Answer, BULK, DEAD, Endpoint, Gate, INTERACTIVE, Message, Stage, StoredMessage, Worker,
     broker::{LentBroker, OwnBroker},
     message::text,
     token,
@@ -74,12 +74,12 @@ async fn rejecting_together() -> (Endpoint, Gate) {
 
 /// The dead letters that the worker wrote, which are of these tokens, each once; and those that the broker
 /// dropped itself.
-fn sorted(letters: Vec<Letter>, tokens: impl Iterator<Item = usize>) -> Vec<Letter> {
+fn sorted(letters: Vec<StoredMessage>, tokens: impl Iterator<Item = usize>) -> Vec<StoredMessage> {
     let (ours, dropped): (Vec<_>, Vec<_>) =
         letters.into_iter().partition(|letter| letter.header("x-revoker-reason").is_some());
     let expected: BTreeSet<String> = tokens.map(token).collect();
     assert_eq!(ours.len(), expected.len(), "a dead letter was stored twice, or not at all");
-    assert_eq!(ours.iter().map(Letter::token).collect::<BTreeSet<_>>(), expected);
+    assert_eq!(ours.iter().map(StoredMessage::token).collect::<BTreeSet<_>>(), expected);
     dropped
 }
 
@@ -265,7 +265,7 @@ async fn a_line_that_can_never_be_published_is_refused_and_the_others_are_enqueu
     assert!(reason.contains("406 PRECONDITION_FAILED - message size 4000"), "{reason}");
     let jobs = stage.amqp.take(BULK, u32::try_from(JOBS - 1).unwrap()).await;
     let expected: BTreeSet<String> = others().map(token).collect();
-    assert_eq!(jobs.iter().map(Letter::token).collect::<BTreeSet<_>>(), expected);
+    assert_eq!(jobs.iter().map(StoredMessage::token).collect::<BTreeSet<_>>(), expected);
     lowered.restore().await;
 }
 
@@ -290,7 +290,7 @@ async fn a_dead_letter_that_can_never_be_replayed_stays_one_and_the_others_go_ba
     }
     let jobs = stage.amqp.take(BULK, u32::try_from(JOBS - 1).unwrap()).await;
     let expected: BTreeSet<String> = others().map(token).collect();
-    assert_eq!(jobs.iter().map(Letter::token).collect::<BTreeSet<_>>(), expected);
+    assert_eq!(jobs.iter().map(StoredMessage::token).collect::<BTreeSet<_>>(), expected);
     assert_eq!(stage.amqp.take(DEAD, 1).await[0].body, job(LARGE).body);
     lowered.restore().await;
 }

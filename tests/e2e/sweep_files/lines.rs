@@ -12,7 +12,7 @@ use std::{
 use serde_json::Value;
 
 use super::{printed, rows, tokens};
-use crate::harness::{Answer, Endpoint, Said, Swept, token};
+use crate::harness::{Answer, AnswerKind, Endpoint, Swept, token};
 
 /// Revokes a token once and answers `01` after that; calls beyond `most` get no answer.
 async fn answering(most: &Arc<AtomicUsize>) -> Endpoint {
@@ -60,7 +60,7 @@ async fn a_killed_sweep_of_lines_that_end_with_a_carriage_return_calls_every_tok
         // Whose call was cut off is answered `01` now, and is told from a token that was rejected.
         let failed = swept.failed();
         assert_eq!(swept.lines_with("revoked").len() + failed.len(), LINES, "{name}");
-        let told = endpoint.told(Said::Revoked);
+        let told = endpoint.told(AnswerKind::Revoked);
         let proved = |line: &usize| told.contains(&token(line - 1));
         assert!(swept.lines_with("revoked").iter().all(proved), "{name}: revoked without proof");
         assert!(failed.values().all(|reason| reason == "rejected_after_ambiguity"), "{name}");

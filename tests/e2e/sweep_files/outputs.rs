@@ -64,7 +64,7 @@ async fn a_file_on_read_only_media_is_swept_with_a_journal_elsewhere() {
     let elsewhere = tempfile::tempdir().unwrap();
     let (journal, report) = (elsewhere.path().join("j"), elsewhere.path().join("report.json"));
     let read_only = |launch: Launch| on_read_only_media(launch, swept.input().parent().unwrap());
-    // Said at once, while nothing was called yet.
+    // Printed at once, while nothing was called yet.
     let (run, status) = read_only(swept.launch(&endpoint)).run().await;
     assert_eq!(status.code(), Some(1), "{}", run.stderr());
     let said = run.stderr();

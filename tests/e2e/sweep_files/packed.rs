@@ -6,7 +6,7 @@ use flate2::{Compression, write::GzEncoder};
 use serde_json::Value;
 
 use super::{printed, tokens};
-use crate::harness::{Endpoint, Said, Swept, swept::text};
+use crate::harness::{AnswerKind, Endpoint, Swept, swept::text};
 
 fn gzip(content: &str) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
@@ -41,7 +41,7 @@ async fn zeros_behind_packed_data_are_no_fault() {
     let swept = Swept::new("leak.txt.gz", padded.concat());
     let (run, status) = swept.launch(&endpoint).run().await;
     assert_eq!(status.code(), Some(0), "{}", run.stderr());
-    assert_eq!(endpoint.told(Said::Revoked), tokens(1..=600));
+    assert_eq!(endpoint.told(AnswerKind::Revoked), tokens(1..=600));
     assert_eq!(swept.lines_with("revoked"), (1..=600).collect::<Vec<_>>());
 }
 

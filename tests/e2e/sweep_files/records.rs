@@ -1,7 +1,7 @@
 //! Records of swept files as people have them: joined files, stray quotes, other columns.
 
 use super::{printed, rows, tokens};
-use crate::harness::{Answer, Endpoint, Said, Swept, token};
+use crate::harness::{Answer, AnswerKind, Endpoint, Swept, token};
 
 /// Two exports that were joined: the second brings its byte order mark and its header row, and some tokens
 /// what people put around them. A look says where, nothing of it is called, and the rest is.
@@ -45,7 +45,7 @@ async fn two_files_that_were_joined_are_told_and_only_tokens_are_called() {
 
     let (run, status) = launch.arg("--json").run().await;
     assert_eq!(status.code(), Some(3), "{}", run.stderr());
-    assert_eq!(endpoint.told(Said::Revoked), tokens([1, 6]));
+    assert_eq!(endpoint.told(AnswerKind::Revoked), tokens([1, 6]));
     assert_eq!(endpoint.count(), 2);
     assert_eq!(swept.lines_with("revoked"), [2, 8]);
     assert_eq!(swept.failed().into_keys().collect::<Vec<_>>(), [3, 4, 5, 6, 7]);
@@ -75,7 +75,7 @@ async fn lines_behind_a_stray_quote_are_told() {
     assert!(run.stdout().contains(&count), "{}", run.stdout());
     let detail = swept.entries()[&3]["detail"].as_str().unwrap().to_owned();
     assert!(detail.starts_with(&quote), "{detail}");
-    assert_eq!(endpoint.told(Said::Revoked), tokens([0]));
+    assert_eq!(endpoint.told(AnswerKind::Revoked), tokens([0]));
 }
 
 /// A stray quote that the next stray one closes makes one sound record of several rows: it is refused, and
@@ -107,7 +107,7 @@ async fn rows_between_two_stray_quotes_are_told() {
 
     let (run, status) = launch.run().await;
     assert_eq!(status.code(), Some(3), "{}", run.stderr());
-    assert_eq!(endpoint.told(Said::Revoked), tokens([1, 6, 7]));
+    assert_eq!(endpoint.told(AnswerKind::Revoked), tokens([1, 6, 7]));
     let detail = swept.entries()[&3]["detail"].as_str().unwrap().to_owned();
     assert!(detail.starts_with(quote), "{detail}");
     let log = run.stderr();
@@ -140,7 +140,7 @@ async fn columns_and_delimiters_are_what_is_said() {
         |name: &str| divided.clone().arg("--column").arg(format!("refresh_token={name}"));
     let (run, status) = with_token("token").run().await;
     assert_eq!(status.code(), Some(0), "{}", run.stderr());
-    assert_eq!(endpoint.told(Said::Revoked), tokens(1..=20));
+    assert_eq!(endpoint.told(AnswerKind::Revoked), tokens(1..=20));
     assert_eq!(swept.lines_with("revoked"), (3..=22).collect::<Vec<_>>());
     let (run, status) = with_token("TOKEN").run().await;
     assert_eq!(status.code(), Some(0), "the same column: {}", run.stderr());

@@ -40,7 +40,7 @@ async fn a_wrong_secret_ends_a_sweep_and_the_printed_command_brings_all_to_an_en
     let again = words[1..].iter().fold(again, Launch::arg);
     let (run, status) = again.run().await;
     assert_eq!(status.code(), Some(0), "{}", run.stderr());
-    assert_eq!(endpoint.told(Said::Revoked), (1..=JOBS).map(token).collect());
+    assert_eq!(endpoint.told(AnswerKind::Revoked), (1..=JOBS).map(token).collect());
     assert!(swept.failed().is_empty());
 }
 
@@ -62,7 +62,7 @@ async fn a_wrong_secret_ends_a_sweep_of_a_pipe_and_the_printed_command_goes_on()
     let again = words[1..].iter().fold(again, Launch::arg);
     let (run, status) = again.run().await;
     assert_eq!(status.code(), Some(0), "{}", run.stderr());
-    assert_eq!(endpoint.told(Said::Revoked), (1..=200).map(token).collect());
+    assert_eq!(endpoint.told(AnswerKind::Revoked), (1..=200).map(token).collect());
 }
 
 /// A list of tokens that are dead already looks like a wrong secret, unless the option says so.

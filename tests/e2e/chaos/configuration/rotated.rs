@@ -70,7 +70,7 @@ async fn secrets_rotated_under_load() {
         case.endpoint.until_count(share * rotation + case.calls_at_a_time()).await;
         replace(rotation);
         worker.signal("HUP");
-        worker.until_said("client secrets replaced", rotation).await;
+        worker.until_log_lines("client secrets replaced", rotation).await;
         newest.store(rotation, Ordering::SeqCst);
         case.script.hold_after(share * (rotation + 1));
     }

@@ -60,8 +60,8 @@ async fn publish(case: &mut Case, client: &str, first: usize, count: usize) {
 
 /// How many verdicts there are.
 fn verdicts(endpoint: &Endpoint) -> usize {
-    use crate::harness::Said;
-    endpoint.told(Said::Revoked).len() + endpoint.told(Said::Rejected).len()
+    use crate::harness::AnswerKind;
+    endpoint.told(AnswerKind::Revoked).len() + endpoint.told(AnswerKind::Rejected).len()
 }
 
 /// The broken client's jobs stand before those of the healthy one, which are done all the same.
@@ -83,7 +83,7 @@ async fn the_other_is_served(fault: &'static str, failure: Answer, timeout: &str
     })
     .await;
     let failed = case.endpoint.count() - healthy;
-    let pauses = worker.until_said("client paused", 1).await.len();
+    let pauses = worker.until_log_lines("client paused", 1).await.len();
     assert!(worker.said("paused").is_empty(), "the worker as a whole was paused");
     mended.open();
     let evidence = Evidence::of(failed, "failed calls before the other client was done")

@@ -74,7 +74,7 @@ impl EndpointFault {
 
     /// Waits until the fault has made the worker pause; returns the evidence.
     pub async fn until_paused(self, worker: &Worker) -> Evidence {
-        worker.until_said("paused again", PROBES).await;
+        worker.until_log_lines("paused again", PROBES).await;
         let pauses = worker.said("paused again").len();
         let met = worker
             .until_metrics("a row of failures", |metrics| {

@@ -8,7 +8,7 @@ use std::sync::{
 use super::EndpointFault;
 use crate::{
     chaos::{Area, Evidence, Plan, sized},
-    harness::{Answer, Endpoint, Said, Stage},
+    harness::{Answer, AnswerKind, Endpoint, Stage},
 };
 
 /// Statuses that say where else to go.
@@ -107,5 +107,5 @@ async fn redirects_to_another_host() {
     );
     case.close([worker], evidence, 0).await;
     assert_eq!(other.connections(), 0, "the other host was called");
-    assert!(other.told(Said::Revoked).is_empty());
+    assert!(other.told(AnswerKind::Revoked).is_empty());
 }

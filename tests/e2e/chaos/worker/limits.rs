@@ -72,7 +72,7 @@ async fn descriptor_limit_hit() {
     case.publish_all().await;
     // As many calls as it may make, and none of them is answered: there is no socket for the rest. Its
     // metrics would need one as well.
-    worker.until_said("a call got no answer", 1).await;
+    worker.until_log_lines("a call got no answer", 1).await;
     case.script.release();
     case.until_called_for(0.5).await;
     limit(&worker, "nofile", format!("{}:", limited + 100));

@@ -29,7 +29,7 @@ async fn with_calls_held(fault: &'static str, after: usize) -> (Case, Worker, Fa
 
 /// Counts the panics in the log, then finishes the work.
 async fn go_on(mut case: Case, worker: Worker, clock: FailingClock, bound: usize) {
-    let panics = worker.until_said("a panic", 1).await.len();
+    let panics = worker.until_log_lines("a panic", 1).await.len();
     assert!(clock.has_failed(), "nobody asked for the time");
     case.script.release();
     case.publish_all().await;
@@ -60,7 +60,7 @@ async fn a_panic_in_the_session() {
     clock.fail();
     case.publish(1).await;
     // Not by the metrics yet: whoever serves them asks for the time of day as well.
-    worker.until_said("a panic", 1).await;
+    worker.until_log_lines("a panic", 1).await;
     let lost = "channel_closed";
     worker.until_metrics(lost, |metrics| metrics.sessions(lost) > 0).await;
     let bound = case.in_flight_of(1);

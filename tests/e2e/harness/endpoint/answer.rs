@@ -9,7 +9,7 @@ pub const GZIP_BOMB: usize = 48 << 20;
 
 /// What an answer means in the endpoint's own terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Said {
+pub enum AnswerKind {
     /// `success` true with code `00`.
     Revoked,
     /// Code `01`.
@@ -24,7 +24,7 @@ pub enum Answer {
     /// An HTTP answer, whole.
     Http {
         /// Its meaning, for the ledger.
-        said: Said,
+        said: AnswerKind,
         status: u16,
         headers: Vec<(&'static str, String)>,
         body: Vec<u8>,
@@ -49,7 +49,7 @@ impl Answer {
     /// The vendor's documented success.
     pub fn revoked() -> Self {
         Self::json(
-            Said::Revoked,
+            AnswerKind::Revoked,
             200,
             r#"{"action":"revoke","success":true,"revoke":{"meta":{"status":{"code":"00","message_ilgn":[{"locale":"es_PE","value":"Refresh Token eliminado"}]}}}}"#,
         )
@@ -70,12 +70,12 @@ impl Answer {
                 "message_ilgn": [{ "locale": "es_PE", "value": text }],
             } } },
         });
-        Self::json(Said::Rejected, 200, &body.to_string())
+        Self::json(AnswerKind::Rejected, 200, &body.to_string())
     }
 
     /// A status that proves nothing, with an empty body.
     pub fn status(status: u16) -> Self {
-        Self::Http { said: Said::Nothing, status, headers: Vec::new(), body: Vec::new() }
+        Self::Http { said: AnswerKind::Nothing, status, headers: Vec::new(), body: Vec::new() }
     }
 
     /// A gateway's page where an envelope should be.
@@ -83,19 +83,19 @@ impl Answer {
         let headers = vec![("content-type", "text/html".to_owned())];
         let body =
             b"<!doctype html><title>success</title><p>\"success\":true \"code\":\"00\"".to_vec();
-        Self::Http { said: Said::Nothing, status: 200, headers, body }
+        Self::Http { said: AnswerKind::Nothing, status: 200, headers, body }
     }
 
     /// 307 to `url`.
     pub fn redirect(url: &str) -> Self {
         let headers = vec![("location", url.to_owned())];
-        Self::Http { said: Said::Nothing, status: 307, headers, body: Vec::new() }
+        Self::Http { said: AnswerKind::Nothing, status: 307, headers, body: Vec::new() }
     }
 
     /// 200 with this body.
     pub fn body(content_type: &str, body: impl Into<Vec<u8>>) -> Self {
         let headers = vec![("content-type", content_type.to_owned())];
-        Self::Http { said: Said::Nothing, status: 200, headers, body: body.into() }
+        Self::Http { said: AnswerKind::Nothing, status: 200, headers, body: body.into() }
     }
 
     /// `self`, an HTTP answer, with another status.
@@ -130,7 +130,7 @@ impl Answer {
             ("content-type", "application/json".to_owned()),
             ("content-encoding", "gzip".to_owned()),
         ];
-        Self::Http { said: Said::Nothing, status: 200, headers, body: PACKED.clone() }
+        Self::Http { said: AnswerKind::Nothing, status: 200, headers, body: PACKED.clone() }
     }
 
     /// `self`, once `gate` is open.
@@ -138,7 +138,7 @@ impl Answer {
         Self::After(gate.clone(), Box::new(self))
     }
 
-    fn json(said: Said, status: u16, body: &str) -> Self {
+    fn json(said: AnswerKind, status: u16, body: &str) -> Self {
         let headers = vec![("content-type", "application/json".to_owned())];
         Self::Http { said, status, headers, body: body.as_bytes().to_vec() }
     }

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::answer::Said;
+use super::answer::AnswerKind;
 use crate::harness::wait::HANG_GUARD;
 
 /// One call.
@@ -21,7 +21,7 @@ pub struct Entry {
     pub arrived: Instant,
     /// What it was told, once the socket had taken the answer but for its last byte: whoever has heard it
     /// whole finds it here. One that nobody hears any more may be here as well.
-    pub said: Option<Said>,
+    pub said: Option<AnswerKind>,
 }
 
 /// All calls in the order of their arrival.
@@ -51,7 +51,7 @@ impl Ledger {
     }
 
     /// Notes what a call is told; nothing, if the answer could not be handed over after all.
-    pub(super) fn answered(&self, place: usize, said: Option<Said>) {
+    pub(super) fn answered(&self, place: usize, said: Option<AnswerKind>) {
         self.lock()[place].said = said;
         self.changed.notify_waiters();
     }
@@ -72,7 +72,7 @@ impl Ledger {
     }
 
     /// The tokens that were told `said` at least once.
-    pub fn told(&self, said: Said) -> BTreeSet<String> {
+    pub fn told(&self, said: AnswerKind) -> BTreeSet<String> {
         let entries = self.lock();
         let told = entries.iter().filter(|entry| entry.said == Some(said));
         told.map(|entry| entry.token.clone()).collect()

@@ -23,7 +23,7 @@ use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 
 use super::Gate;
 
-pub use answer::{Answer, GZIP_BOMB, Said};
+pub use answer::{Answer, AnswerKind, GZIP_BOMB};
 pub use ledger::{Entry, Ledger};
 pub use wire::Request;
 use wire::Wire;

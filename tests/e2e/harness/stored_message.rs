@@ -7,13 +7,13 @@ pub const COUNTED_BY_THE_BROKER: [&str; 2] = ["x-delivery-count", "x-acquired-co
 
 /// A dead letter or a parked job.
 #[derive(Debug, Clone)]
-pub struct Letter {
+pub struct StoredMessage {
     pub body: Vec<u8>,
     pub properties: BasicProperties,
     pub redelivered: bool,
 }
 
-impl From<&Delivery> for Letter {
+impl From<&Delivery> for StoredMessage {
     fn from(delivery: &Delivery) -> Self {
         Self {
             body: delivery.data.clone(),
@@ -23,7 +23,7 @@ impl From<&Delivery> for Letter {
     }
 }
 
-impl Letter {
+impl StoredMessage {
     /// The token of its body; empty if there is none.
     pub fn token(&self) -> String {
         let job: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
