@@ -29,6 +29,11 @@ pub(super) struct BatchLimits {
     pub(super) bytes: usize,
 }
 
+impl BatchLimits {
+    /// The limits for one caller with a channel of its own: mostly all messages that it brings.
+    pub(super) const ONE_CALLER: Self = Self { messages: usize::MAX, bytes: 16 * 1024 * 1024 };
+}
+
 /// Messages that wait to be published to one queue.
 #[derive(Debug)]
 pub(super) struct Pending<M> {
@@ -95,18 +100,16 @@ impl<M> Pending<M> {
 
     /// Adds a message whose body has `size` bytes.
     pub(super) fn push(&mut self, message: M, size: usize) {
-        let place = self.came;
-        self.came += 1;
-        let (suspect, dedicated, breaks, tried_at) = (false, false, 0, None);
         self.entries.push_back(PendingMessage {
             message,
             size,
-            place,
-            suspect,
-            dedicated,
-            breaks,
-            tried_at,
+            place: self.came,
+            suspect: false,
+            dedicated: false,
+            breaks: 0,
+            tried_at: None,
         });
+        self.came += 1;
     }
 
     /// The number of waiting messages.

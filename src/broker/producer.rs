@@ -22,9 +22,6 @@ use crate::{
     ports::{Clock, SystemClock, Unpublishable},
 };
 
-/// The size of a batch: mostly all jobs of one call, because jobs are small.
-const BATCH: BatchLimits = BatchLimits { messages: usize::MAX, bytes: 16 * 1024 * 1024 };
-
 /// The delays between tries.
 const RETRY: Schedule = Schedule {
     initial: Duration::from_millis(100),
@@ -86,7 +83,7 @@ impl Producer {
         jobs: &mut Vec<J>,
         given_up: impl Future<Output = ()>,
     ) -> Vec<(J, Unpublishable)> {
-        let mut pending = Pending::new(BATCH);
+        let mut pending = Pending::new(BatchLimits::ONE_CALLER);
         for job in mem::take(jobs) {
             let size = job.as_ref().len();
             pending.push(job, size);

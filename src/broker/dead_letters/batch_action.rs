@@ -28,7 +28,7 @@ pub struct BatchResult {
     pub(super) refused: Option<String>,
 }
 
-/// Throws messages away: they are acked, and nothing else is done.
+/// Discards messages: acks them, and does nothing else.
 #[derive(Debug)]
 pub struct Discard;
 

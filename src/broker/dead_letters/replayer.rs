@@ -24,9 +24,6 @@ use crate::{
     domain::{Lane, PerLane},
 };
 
-/// What is sent before confirms are awaited: mostly all that a caller brings.
-const BATCH: BatchLimits = BatchLimits { messages: usize::MAX, bytes: 16 * 1024 * 1024 };
-
 /// The most refused messages: a broker that refuses more refuses everything.
 const MOST_REFUSED: usize = 10_000;
 
@@ -51,7 +48,7 @@ pub struct Replayer {
 struct RefusedBodies {
     /// Digests of their bodies.
     bodies: HashSet<[u8; 32]>,
-    /// What the broker said of the latest one.
+    /// The broker's text for the latest one.
     why: String,
 }
 
@@ -73,7 +70,7 @@ impl Replayer {
         Ok(self.channel.prepare(&self.queues).await?)
     }
 
-    /// What the broker said of the latest message that it refused.
+    /// The broker's text for the latest message that it refused.
     pub fn refusal(&self) -> &str {
         &self.refused.why
     }
@@ -140,8 +137,8 @@ impl BatchAction for Replayer {
         !self.refused.bodies.is_empty() && self.refused.bodies.contains(&digest(message.body()))
     }
 
-    /// Publishes a batch and awaits its confirms. A message that breaks its channel is left out, and the others go
-    /// on. On an error, none was sent.
+    /// Publishes a batch and awaits its confirms. A message that breaks its channel is left out, and the others
+    /// continue. On an error, none was sent.
     async fn apply(&mut self, batch: Vec<BrowsedMessage>) -> Result<BatchResult, PrepareError> {
         let mut channel = self.channel.take().await?;
         let mut batch = ReplayBatch::new(batch, self.to_lane);
@@ -187,7 +184,7 @@ impl ReplayBatch {
             FreshJob { lane, body, properties: headers::of_replayed(&original) }
         });
         let jobs: Vec<_> = jobs.collect();
-        let mut pending = Pending::new(BATCH);
+        let mut pending = Pending::new(BatchLimits::ONE_CALLER);
         for (place, job) in jobs.iter().enumerate() {
             pending.push(place, job.body.len());
         }

@@ -1,7 +1,6 @@
 //! The outside handle of a stream: ends it, and returns how it ended.
 
 use std::{
-    fmt,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -11,36 +10,30 @@ use std::{
 };
 
 use futures_util::task::AtomicWaker;
+use thiserror::Error;
 use tokio::{sync::watch, time::Instant};
 
 use crate::broker::cause::CloseCause;
 
 /// How a stream ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(crate) enum StreamEnd {
     /// The peer closed it.
+    #[error("the broker closed the connection")]
     Closed,
     /// Reading or writing failed, for this reason.
+    #[error("{0}")]
     Failed(String),
     /// We ended it.
+    #[error("the connection was given up")]
     GivenUp,
-}
-
-impl fmt::Display for StreamEnd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Closed => f.write_str("the broker closed the connection"),
-            Self::Failed(why) => f.write_str(why),
-            Self::GivenUp => f.write_str("the connection was given up"),
-        }
-    }
 }
 
 /// The handle of one stream. Clones belong to the same stream.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct StreamHandle(Arc<StreamState>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct StreamState {
     ended: watch::Sender<Option<StreamEnd>>,
     /// Whether `deadline` is set. The stream checks it on each read.
@@ -51,19 +44,6 @@ struct StreamState {
     said: OnceLock<CloseCause>,
     /// Whether the stream is not read because too many delivered bytes are held.
     stalled: AtomicBool,
-}
-
-impl Default for StreamState {
-    fn default() -> Self {
-        Self {
-            ended: watch::Sender::new(None),
-            ordered: AtomicBool::new(false),
-            deadline: Mutex::new(None),
-            reader: AtomicWaker::new(),
-            said: OnceLock::new(),
-            stalled: AtomicBool::new(false),
-        }
-    }
 }
 
 impl StreamHandle {
