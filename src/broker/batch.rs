@@ -1,7 +1,7 @@
 //! Publishes one batch of messages on one channel: sends all of them, then awaits their confirms. Each confirm that
 //! came counts, however the wait ends.
 
-use std::{fmt, future::poll_fn, pin::Pin, task::Poll};
+use std::{future::poll_fn, pin::Pin, task::Poll};
 
 use futures_util::{
     FutureExt as _,
@@ -13,6 +13,7 @@ use lapin::{
     options::{BasicPublishOptions, BasicQosOptions},
     types::ShortString,
 };
+use thiserror::Error;
 
 use super::{
     channel_failure::ChannelFailure, confirm_channel::ConfirmChannel,
@@ -52,24 +53,17 @@ impl PublishResult {
 }
 
 /// Why the wait ended before all confirms came. The channel is unusable then.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(super) enum Interruption {
     /// The channel or its connection ended.
+    #[error("{}", .0.why)]
     ChannelFailure(ChannelFailure),
     /// No confirm came in time.
+    #[error("{UNCONFIRMED}")]
     Silent,
     /// The caller gave up.
+    #[error("given up")]
     GivenUp,
-}
-
-impl fmt::Display for Interruption {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::ChannelFailure(ChannelFailure { why, .. }) => why,
-            Self::Silent => UNCONFIRMED,
-            Self::GivenUp => "given up",
-        })
-    }
 }
 
 /// The result of a batch.

@@ -15,7 +15,7 @@ use crate::ports::{Condition, Report, Unpublishable};
 const MAX_STUCK: usize = 64;
 
 /// Which messages cannot be published, and why.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct PublishHealth {
     state: Mutex<Unpublished>,
     full: watch::Sender<bool>,
@@ -35,12 +35,6 @@ struct Unpublished {
 struct StuckQueue {
     why: String,
     messages: usize,
-}
-
-impl Default for PublishHealth {
-    fn default() -> Self {
-        Self { state: Mutex::default(), full: watch::Sender::new(false) }
-    }
 }
 
 /// A message that can never be published. Its job stays in flight until this is dropped.

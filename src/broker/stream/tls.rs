@@ -26,11 +26,8 @@ pub(crate) enum TlsFault {
     #[error("the system's certificate authorities cannot be read; set broker.ca_file")]
     SystemRoots,
     /// The certificate and key are unusable.
-    #[error("the certificate and key do not make a TLS identity ({source})")]
-    Unusable {
-        /// The library's error.
-        source: rustls::Error,
-    },
+    #[error("the certificate and key do not make a TLS identity ({0})")]
+    Unusable(rustls::Error),
     /// The host cannot be in a certificate.
     #[error("the host is no name that a certificate could be for")]
     Host,
@@ -44,10 +41,9 @@ pub(crate) fn config(settings: &BrokerSettings) -> Result<Arc<ClientConfig>, Tls
         Some(path) => from_file("broker.ca_file", path)?,
         None => from_system()?,
     };
-    let unusable = |source| TlsFault::Unusable { source };
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(unusable)?
+        .map_err(TlsFault::Unusable)?
         .with_root_certificates(roots);
     let identity = settings.client_certificate_file.as_ref().zip(settings.client_key_file.as_ref());
     let config = match identity {
@@ -56,7 +52,7 @@ pub(crate) fn config(settings: &BrokerSettings) -> Result<Arc<ClientConfig>, Tls
             let chain = certificates("broker.client_certificate_file", certificate)?;
             let key = PrivateKeyDer::from_pem_file(key)
                 .map_err(|_| fault("broker.client_key_file", key))?;
-            config.with_client_auth_cert(chain, key).map_err(unusable)?
+            config.with_client_auth_cert(chain, key).map_err(TlsFault::Unusable)?
         }
     };
     Ok(Arc::new(config))
