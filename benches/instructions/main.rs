@@ -13,7 +13,10 @@ mod broker;
 use std::{env, sync::Arc, time::Duration};
 
 use revoker::{
-    domain::{ClientKey, Job, JobDefaults, Policy, RetryPolicy, Schedule, TraceContext, Verdict},
+    domain::{
+        ClientKey, GonePolicy, Job, JobDefaults, Policy, RetryPolicy, Schedule, TraceContext,
+        Verdict,
+    },
     flow::{self, Dispatcher, PauseSettings},
     metrics::{Build, Metrics},
     pipeline::{self, BackingOff, Duplicates, Pipeline, Stop},
@@ -108,8 +111,17 @@ fn pipeline_settings() -> pipeline::Settings {
         retry_after_max: Duration::from_secs(300),
     };
     pipeline::Settings {
-        defaults: JobDefaults { audience: "audience".into(), client_id: Some("client".into()) },
-        policy: Policy { retry, presume_revoked_after_ambiguity: false },
+        defaults: JobDefaults {
+            audience: "audience".into(),
+            client_id: Some("client".into()),
+            ..JobDefaults::default()
+        },
+        policy: Policy {
+            retry,
+            presume_revoked_after_ambiguity: false,
+            rejects_repeats: true,
+            gone: GonePolicy::Settle,
+        },
         remember: Duration::from_secs(600),
         // Fewer than there are jobs: what is remembered neither grows nor is the map rebuilt for it.
         remember_capacity: 500,

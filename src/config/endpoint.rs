@@ -7,19 +7,23 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Host;
 use url::Url;
 
-use crate::endpoint::Settings;
+use crate::{
+    domain::GonePolicy,
+    endpoint::{Profile, Settings},
+};
 
 use super::{
     faults::Problem,
     file,
     preset::{self, Preset},
+    profile,
     reader::ConfigReader,
     value::{self, CONNECTING, ConfigValue, QUICK, WHILE_IN_FLIGHT},
 };
 
-const URL: &str = "endpoint.url";
+pub(super) const URL: &str = "endpoint.url";
 const CA_FILE: &str = "endpoint.ca_file";
-const AUDIENCE: &str = "endpoint.audience";
+pub(super) const AUDIENCE: &str = "endpoint.audience";
 /// A shorter life costs more handshakes than it saves.
 const AGE: RangeInclusive<Duration> = Duration::from_secs(1)..=value::LONGEST;
 
@@ -33,13 +37,22 @@ pub(super) struct EndpointSection {
     /// Of jobs that name none.
     pub(super) audience: Arc<str>,
     pub(super) presume_revoked_after_ambiguity: bool,
+    pub(super) gone: GonePolicy,
 }
+
+/// What becomes of a job whose token does not exist any more.
+const GONE: [(&str, GonePolicy); 2] =
+    [("settle", GonePolicy::Settle), ("dead_letter", GonePolicy::DeadLetter)];
 
 pub(super) fn read(reader: &mut ConfigReader, max_concurrency: usize) -> EndpointSection {
     let environment = value::choice(&preset::ENVIRONMENTS);
     let preset = reader.required_or("endpoint.environment", environment, &preset::DEVELOPMENT);
+    let profile = profile::read(reader);
+    profile::refuse_others(reader, &profile);
     let settings = Settings {
-        url: endpoint_url(reader, preset),
+        url: endpoint_url(reader, preset, &profile),
+        auth: profile::auth(reader, &profile),
+        token_type_hint: profile::hint(reader, &profile),
         api_version: reader.required("endpoint.api_version", header),
         connect_timeout: reader.required(CONNECT_TIMEOUT, value::duration(CONNECTING)),
         timeout: reader.required(TIMEOUT, value::duration(WHILE_IN_FLIGHT)),
@@ -49,6 +62,7 @@ pub(super) fn read(reader: &mut ConfigReader, max_concurrency: usize) -> Endpoin
         http2: reader.required("endpoint.http2", value::flag),
         locale: reader.required("endpoint.locale", value::text),
         max_concurrency,
+        profile,
     };
     let fits = settings.connect_timeout <= settings.timeout;
     reader.require(&[TIMEOUT, CONNECT_TIMEOUT], fits, || {
@@ -68,10 +82,23 @@ pub(super) fn read(reader: &mut ConfigReader, max_concurrency: usize) -> Endpoin
         }
     }
     look_for_oddities(reader, &settings, preset, audience.is_some());
+    let presumes = reader.required(PRESUME, value::flag);
+    let may_presume = settings.profile.rejects_repeats();
+    reader.require(&[PRESUME], !presumes || may_presume, || {
+        let name = &settings.profile.name;
+        Problem::new(
+            format!(
+                "does not fit the profile {name}: it does not reject the second call for a token"
+            ),
+            "remove it",
+        )
+    });
+    let preset_audience = if settings.profile.is_alignet() { preset.audience } else { "" };
     EndpointSection {
+        audience: audience.map_or_else(|| preset_audience.into(), Arc::from),
+        presume_revoked_after_ambiguity: presumes,
+        gone: reader.required_or("endpoint.gone", value::choice(&GONE), GonePolicy::Settle),
         settings,
-        audience: audience.map_or_else(|| preset.audience.into(), Arc::from),
-        presume_revoked_after_ambiguity: reader.required(PRESUME, value::flag),
     }
 }
 
@@ -102,7 +129,8 @@ fn look_for_oddities(
     });
     let others = preset::ENVIRONMENTS.iter().filter(|(_, other)| !std::ptr::eq(*other, preset));
     let host = settings.url.host_str();
-    for (name, other) in others.filter(|(_, other)| other.url().host_str() == host) {
+    let is_alignet = settings.profile.is_alignet();
+    for (name, other) in others.filter(|(_, other)| is_alignet && other.url().host_str() == host) {
         let fits = has_audience || other.audience == preset.audience;
         reader.expect(&[URL, "endpoint.environment"], fits, || {
             Problem::new(
@@ -113,9 +141,17 @@ fn look_for_oddities(
     }
 }
 
-fn endpoint_url(reader: &mut ConfigReader, preset: &Preset) -> Url {
+fn endpoint_url(reader: &mut ConfigReader, preset: &Preset, profile: &Profile) -> Url {
     let allowed = reader.required("endpoint.allow_plain_http", value::flag);
-    let url = reader.optional(URL, address).unwrap_or_else(|| preset.url());
+    let configured = reader.optional(URL, address);
+    let known = configured.is_some() || profile.is_alignet() || profile.url().is_some();
+    reader.require(&[URL], known, || {
+        Problem::new(
+            format!("is missing: the profile {} has no URL of its own", profile.name),
+            "set it to the URL of the server's revocation endpoint",
+        )
+    });
+    let url = configured.or_else(|| profile.url().cloned()).unwrap_or_else(|| preset.url());
     if url.scheme() == "http" && !is_loopback(&url) {
         if allowed {
             reader.warn("endpoint.url sends tokens and secrets unencrypted: use https://");

@@ -18,6 +18,7 @@ mod key;
 mod layer;
 mod preset;
 mod process;
+mod profile;
 mod reader;
 mod retry;
 mod secret;
@@ -25,7 +26,7 @@ mod service_links;
 mod unknown;
 mod value;
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
     domain::{JobDefaults, Policy},
@@ -155,10 +156,18 @@ impl Config {
     }
 
     fn read(reader: &mut ConfigReader, needs: Needs) -> Self {
-        let flow = flow::read(reader);
+        let mut flow = flow::read(reader);
         let retry = retry::read(reader);
         let endpoint = endpoint::read(reader, flow.concurrency_max);
-        let credentials = credentials::read(reader, needs.client_secrets);
+        // A profile that condemns by a status alone has a guard of its own.
+        let guard = endpoint.settings.profile.after_rejections;
+        flow.pause.after_rejections = flow.pause.after_rejections.or(guard);
+        let client_secrets = if endpoint.settings.auth.method.needs_secret() {
+            needs.client_secrets
+        } else {
+            SecretNeed::Unneeded
+        };
+        let credentials = credentials::read(reader, client_secrets);
         let park = retry.park.clone();
         let broker = broker::read(reader, flow.concurrency_max, park, needs.history_keys);
         if needs.history_keys == SecretNeed::Needed {
@@ -166,6 +175,7 @@ impl Config {
             require_history_key(reader, !presumes || broker.history_key_file.is_some());
         }
         let shutdown = process::shutdown(reader, endpoint.settings.timeout);
+        let profile = Arc::clone(&endpoint.settings.profile);
         Self {
             broker,
             endpoint: endpoint.settings,
@@ -175,10 +185,13 @@ impl Config {
                 defaults: JobDefaults {
                     audience: endpoint.audience,
                     client_id: credentials.client_id.map(Into::into),
+                    token_max: profile.token_max,
                 },
                 policy: Policy {
                     retry,
                     presume_revoked_after_ambiguity: endpoint.presume_revoked_after_ambiguity,
+                    rejects_repeats: profile.rejects_repeats(),
+                    gone: endpoint.gone,
                 },
                 remember: reader.required(
                     "duplicates.remember",

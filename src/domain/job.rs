@@ -16,7 +16,7 @@ pub use expiry::ExpiryFault;
 /// The largest body that is parsed, in bytes.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// The endpoint's limit on its string fields, in characters.
+/// The limit on string fields, in characters. Profiles may allow longer tokens.
 pub const MAX_TEXT_CHARS: usize = 100;
 
 /// Some programs write it in front of UTF-8 text. It is not part of the JSON.
@@ -29,13 +29,21 @@ pub fn without_mark(body: &[u8]) -> &[u8] {
     body.strip_prefix(BYTE_ORDER_MARK.encode_utf8(&mut mark).as_bytes()).unwrap_or(body)
 }
 
-/// The values of fields that a job leaves out.
-#[derive(Debug, Clone, Default)]
+/// The values of fields that a job leaves out, and the limit of its token.
+#[derive(Debug, Clone)]
 pub struct JobDefaults {
     /// The audience, if the job names none.
     pub audience: Arc<str>,
     /// The client, if the job names none.
     pub client_id: Option<Arc<str>>,
+    /// The longest token, in characters.
+    pub token_max: usize,
+}
+
+impl Default for JobDefaults {
+    fn default() -> Self {
+        Self { audience: "".into(), client_id: None, token_max: MAX_TEXT_CHARS }
+    }
 }
 
 /// One refresh token to revoke.
@@ -72,17 +80,17 @@ impl Job {
         let fields = BodyFields::read(body)?;
         let token = text("refresh_token", fields.refresh_token)?
             .ok_or(InvalidJob::Missing("refresh_token"))?;
-        length("refresh_token", &token, 1)?;
+        length("refresh_token", &token, 1, defaults.token_max)?;
         let token = SecretString::from(token);
 
         let audience = text("audience", fields.audience)?.map(Arc::from);
         let client_id = text("client_id", fields.client_id)?;
         if let Some(client_id) = &client_id {
-            length("client_id", client_id, 1)?;
+            length("client_id", client_id, 1, MAX_TEXT_CHARS)?;
         }
         let username = text("username", fields.username)?;
         if let Some(username) = &username {
-            length("username", username, 0)?;
+            length("username", username, 0, MAX_TEXT_CHARS)?;
         }
         if text("action", fields.action)?.is_some_and(|action| action != "revoke") {
             return Err(InvalidJob::UnknownAction);
@@ -156,9 +164,12 @@ pub enum InvalidJob {
     /// A field that must not be empty is.
     #[error("the field {0} is empty")]
     Blank(&'static str),
-    /// A field over [`MAX_TEXT_CHARS`].
-    #[error("the field {0} has {1} characters, the limit is {MAX_TEXT_CHARS}")]
-    TooLong(&'static str, usize),
+    /// A field over its limit: the field, its length, the limit.
+    #[error("the field {0} has {1} characters, the limit is {2}")]
+    TooLong(&'static str, usize, usize),
+    /// A field whose value cannot stand where the endpoint wants it: the field, the place.
+    #[error("the field {0} cannot stand in {1}")]
+    Unfit(&'static str, &'static str),
     /// An `action` other than `revoke`.
     #[error("the field action is not \"revoke\"")]
     UnknownAction,
@@ -231,10 +242,10 @@ fn carried(value: Value) -> Option<SecretString> {
     }
 }
 
-fn length(name: &'static str, text: &str, min: usize) -> Result<(), InvalidJob> {
+fn length(name: &'static str, text: &str, min: usize, max: usize) -> Result<(), InvalidJob> {
     match text.chars().count() {
         chars if chars < min => Err(InvalidJob::Blank(name)),
-        chars if chars > MAX_TEXT_CHARS => Err(InvalidJob::TooLong(name, chars)),
+        chars if chars > max => Err(InvalidJob::TooLong(name, chars, max)),
         _ => Ok(()),
     }
 }

@@ -17,6 +17,19 @@ pub struct Policy {
     pub retry: RetryPolicy,
     /// Whether a rejection after an ambiguous attempt of ours counts as revoked.
     pub presume_revoked_after_ambiguity: bool,
+    /// Whether the endpoint may reject the second of two calls for one token because the first one worked.
+    pub rejects_repeats: bool,
+    /// What becomes of a job whose token does not exist any more.
+    pub gone: GonePolicy,
+}
+
+/// What becomes of a job whose token does not exist any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GonePolicy {
+    /// It is done.
+    Settle,
+    /// It is dead-lettered, so that somebody looks at it.
+    DeadLetter,
 }
 
 /// What a decision needs to know besides the verdict, the history and the policy.
@@ -54,11 +67,35 @@ pub fn judge(
 ) -> Decision {
     match verdict {
         Verdict::Revoked => Decision::Finish(Outcome::Done(Completion::Revoked)),
+        Verdict::Acknowledged => Decision::Finish(acknowledged()),
+        Verdict::Accepted => Decision::Finish(Outcome::Done(Completion::Accepted)),
+        Verdict::Gone(answer) => Decision::Finish(gone(answer, history, policy, context)),
         Verdict::Rejected(rejection) => {
             Decision::Finish(rejected(rejection, history, policy, context))
         }
         Verdict::Transient(failure) => failed(&failure, history, policy, context),
     }
+}
+
+/// The one place in which an acknowledgement becomes an outcome: it proves less than a revocation, until the
+/// token is seen to be dead.
+const fn acknowledged() -> Outcome {
+    Outcome::Done(Completion::Acknowledged)
+}
+
+fn gone(
+    answer: Rejection,
+    history: &mut History,
+    policy: &Policy,
+    context: AttemptContext,
+) -> Outcome {
+    if policy.gone == GonePolicy::Settle {
+        return Outcome::Done(Completion::Gone);
+    }
+    history.first_failed_at.get_or_insert(context.now);
+    history.last_error = Some(ResultLabel::Gone);
+    let detail = format!("the token does not exist any more: {}", said(&answer));
+    dead(Reason::Gone, detail, answer, context)
 }
 
 fn rejected(
@@ -69,33 +106,44 @@ fn rejected(
 ) -> Outcome {
     // A redelivery alone proves too little to presume success. It also marks jobs that only waited,
     // and the endpoint rejects a wrong secret with the same code.
-    if policy.presume_revoked_after_ambiguity && history.ambiguity == Some(Ambiguity::Attempt) {
+    let presumes = policy.presume_revoked_after_ambiguity && policy.rejects_repeats;
+    if presumes && history.ambiguity == Some(Ambiguity::Attempt) {
         return Outcome::Done(Completion::PresumedRevoked);
     }
     history.first_failed_at.get_or_insert(context.now);
     history.last_error = Some(ResultLabel::Rejected);
-    let said = rejection.message.as_deref().unwrap_or("it gave no text");
-    let code = &rejection.code;
-    let (reason, detail) = match history.ambiguity {
-        None => (Reason::Rejected, format!("the endpoint answered {code}: {said}")),
+    // Without such a rule of the endpoint, an earlier call explains no rejection.
+    let ambiguity = history.ambiguity.filter(|_| policy.rejects_repeats);
+    let said = said(&rejection);
+    let (reason, detail) = match ambiguity {
+        None => (Reason::Rejected, said),
         Some(Ambiguity::Attempt) => (
             Reason::RejectedAfterAmbiguity,
-            format!(
-                "an earlier attempt may have revoked the token; then the endpoint answered {code}: {said}"
-            ),
+            format!("an earlier attempt may have revoked the token; then {said}"),
         ),
         Some(Ambiguity::Redelivered) => (
             Reason::RejectedAfterAmbiguity,
-            format!(
-                "the job was delivered before and may have been called; the endpoint answered {code}: {said}"
-            ),
+            format!("the job was delivered before and may have been called; {said}"),
         ),
     };
+    dead(reason, detail, rejection, context)
+}
+
+/// What the endpoint said, in a few words.
+fn said(answer: &Rejection) -> String {
+    let text = answer.message.as_deref().unwrap_or("it gave no text");
+    match answer.code.as_str() {
+        "" => format!("the endpoint answered with status {}: {text}", answer.http_status),
+        code => format!("the endpoint answered {code}: {text}"),
+    }
+}
+
+fn dead(reason: Reason, detail: String, answer: Rejection, context: AttemptContext) -> Outcome {
     Outcome::DeadLettered(DeadLetter {
         reason,
         detail,
-        code: Some(rejection.code),
-        http_status: Some(rejection.http_status),
+        code: Some(answer.code).filter(|code| !code.is_empty()),
+        http_status: Some(answer.http_status),
         fingerprint: Some(context.fingerprint),
         dead_at: context.now,
     })

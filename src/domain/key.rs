@@ -83,7 +83,7 @@ mod tests {
     use crate::domain::JobDefaults;
 
     fn key(body: &str) -> JobKey {
-        let defaults = JobDefaults { audience: "a".into(), client_id: None };
+        let defaults = JobDefaults { audience: "a".into(), ..JobDefaults::default() };
         Job::parse(body.as_bytes(), &defaults).unwrap().key()
     }
 

@@ -36,7 +36,7 @@ pub use job::invariants as job_invariants;
 pub use job::{
     ExpiryFault, InvalidJob, Job, JobDefaults, MAX_BODY_BYTES, MAX_TEXT_CHARS, without_mark,
 };
-pub use judge::{AttemptContext, Decision, Policy, judge};
+pub use judge::{AttemptContext, Decision, GonePolicy, Policy, judge};
 pub use key::JobKey;
 pub use lane::{Lane, PerLane};
 pub use message_metadata::{JobId, MessageMetadata};

@@ -25,6 +25,12 @@ pub enum Outcome {
 pub enum Completion {
     /// The endpoint revoked the token.
     Revoked,
+    /// The endpoint took the request, and said nothing of this token.
+    Acknowledged,
+    /// The endpoint will revoke the token later.
+    Accepted,
+    /// The token does not exist any more, according to the endpoint.
+    Gone,
     /// The endpoint rejected the job after an ambiguous attempt of ours, and the operator chose to take
     /// that for success.
     PresumedRevoked,
@@ -36,17 +42,36 @@ pub enum Completion {
 
 impl Completion {
     /// Every value.
-    pub const ALL: [Self; 4] =
-        [Self::Revoked, Self::PresumedRevoked, Self::Duplicate, Self::Expired];
+    pub const ALL: [Self; 7] = [
+        Self::Revoked,
+        Self::Acknowledged,
+        Self::Accepted,
+        Self::Gone,
+        Self::PresumedRevoked,
+        Self::Duplicate,
+        Self::Expired,
+    ];
 
     /// The name in metrics and journals.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Revoked => "revoked",
+            Self::Acknowledged => "acknowledged",
+            Self::Accepted => "accepted",
+            Self::Gone => "gone",
             Self::PresumedRevoked => "presumed_revoked",
             Self::Duplicate => "duplicate",
             Self::Expired => "expired",
+        }
+    }
+
+    /// Whether the endpoint's own answer to this job ended it.
+    #[must_use]
+    pub const fn is_answered(self) -> bool {
+        match self {
+            Self::Revoked | Self::Acknowledged | Self::Accepted | Self::Gone => true,
+            Self::PresumedRevoked | Self::Duplicate | Self::Expired => false,
         }
     }
 
@@ -72,17 +97,23 @@ pub enum Reason {
     Exhausted,
     /// A fault of this worker.
     InternalError,
+    /// The token does not exist any more, and the operator wants to know.
+    Gone,
+    /// The endpoint took the request, and the token is still active.
+    StillActive,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Rejected,
         Self::RejectedAfterAmbiguity,
         Self::InvalidJob,
         Self::UnknownClient,
         Self::Exhausted,
         Self::InternalError,
+        Self::Gone,
+        Self::StillActive,
     ];
 
     /// The name in headers, metrics and logs.
@@ -95,6 +126,8 @@ impl Reason {
             Self::UnknownClient => "unknown_client",
             Self::Exhausted => "exhausted",
             Self::InternalError => "internal_error",
+            Self::Gone => "gone",
+            Self::StillActive => "still_active",
         }
     }
 

@@ -23,13 +23,15 @@ pub enum DeadReason {
 
 impl DeadReason {
     /// Every reason, in the order in which they are counted and shown.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Stated(Reason::Rejected),
         Self::Stated(Reason::RejectedAfterAmbiguity),
         Self::Stated(Reason::InvalidJob),
         Self::Stated(Reason::UnknownClient),
         Self::Stated(Reason::Exhausted),
         Self::Stated(Reason::InternalError),
+        Self::Stated(Reason::Gone),
+        Self::Stated(Reason::StillActive),
         Self::BrokerDropped,
         Self::Other,
     ];

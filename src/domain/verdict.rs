@@ -7,8 +7,16 @@ use std::{fmt, time::Duration};
 pub enum ResultLabel {
     /// The endpoint revoked the token.
     Revoked,
-    /// The endpoint rejected the job with code `01`.
+    /// The endpoint took the request, and its answer does not speak of this token.
+    Acknowledged,
+    /// The endpoint will revoke the token later.
+    Accepted,
+    /// The token does not exist any more, according to the endpoint.
+    Gone,
+    /// The endpoint rejected the job.
     Rejected,
+    /// The endpoint refused our client: its secret or its rights are wrong.
+    Misconfigured,
     /// Not sent: DNS, connection refused, time-out while connecting.
     Connect,
     /// Not sent: the TLS handshake failed.
@@ -33,9 +41,13 @@ pub enum ResultLabel {
 
 impl ResultLabel {
     /// Every label.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 16] = [
         Self::Revoked,
+        Self::Acknowledged,
+        Self::Accepted,
+        Self::Gone,
         Self::Rejected,
+        Self::Misconfigured,
         Self::Connect,
         Self::Tls,
         Self::Timeout,
@@ -48,10 +60,13 @@ impl ResultLabel {
         Self::Unrecognized,
     ];
 
-    /// Whether the endpoint itself answered.
+    /// Whether the endpoint itself answered the job. Any other call proved nothing, and the job is retried.
     #[must_use]
     pub const fn is_answer(self) -> bool {
-        matches!(self, Self::Revoked | Self::Rejected)
+        matches!(
+            self,
+            Self::Revoked | Self::Acknowledged | Self::Accepted | Self::Gone | Self::Rejected
+        )
     }
 
     /// The name in metrics, headers and logs.
@@ -59,7 +74,11 @@ impl ResultLabel {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Revoked => "revoked",
+            Self::Acknowledged => "acknowledged",
+            Self::Accepted => "accepted",
+            Self::Gone => "gone",
             Self::Rejected => "rejected",
+            Self::Misconfigured => "misconfigured",
             Self::Connect => "connect",
             Self::Tls => "tls",
             Self::Timeout => "timeout",
@@ -86,13 +105,20 @@ impl fmt::Display for ResultLabel {
     }
 }
 
-/// The verdict of one attempt. Only the endpoint's own envelope can revoke or reject. Any other response
-/// proves nothing, so the job is retried.
+/// The verdict of one attempt. Only the endpoint's own answer can end a job. Any other response proves
+/// nothing, so the job is retried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// A 2xx response with `success` true and code `00`.
+    /// The answer says that this token is revoked.
     Revoked,
-    /// The endpoint's own code `01`.
+    /// The endpoint took the request. Its answer does not speak of this token, so it proves less than
+    /// [`Verdict::Revoked`].
+    Acknowledged,
+    /// The endpoint will revoke the token later.
+    Accepted,
+    /// The answer says that the token does not exist any more.
+    Gone(Rejection),
+    /// The answer rejects the job.
     Rejected(Rejection),
     /// Nothing is proved: the job is retried.
     Transient(Failure),
@@ -104,16 +130,19 @@ impl Verdict {
     pub const fn label(&self) -> ResultLabel {
         match self {
             Self::Revoked => ResultLabel::Revoked,
+            Self::Acknowledged => ResultLabel::Acknowledged,
+            Self::Accepted => ResultLabel::Accepted,
+            Self::Gone(_) => ResultLabel::Gone,
             Self::Rejected(_) => ResultLabel::Rejected,
             Self::Transient(failure) => failure.label,
         }
     }
 }
 
-/// The endpoint's rejection of a job.
+/// What the endpoint says of a job that it does not do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
-    /// The endpoint's code.
+    /// The endpoint's code; empty if it gave none.
     pub code: String,
     /// The endpoint's text, redacted and cut; `None` if it gave none.
     pub message: Option<String>,
@@ -149,6 +178,8 @@ impl Failure {
 pub enum Blame {
     /// The network, a gateway or the endpoint as a whole.
     Transport,
-    /// This job alone: a 5xx with the endpoint's own code `01`.
+    /// This job alone: a 5xx whose body rejects it.
     Job,
+    /// The job's client: the endpoint refuses its secret or its rights.
+    Client,
 }

@@ -1,7 +1,8 @@
 //! From an HTTP response to a verdict: one pure function. The first row that fits decides.
 //!
-//! Only the endpoint's own envelope can revoke or reject. Any other response proves nothing, whatever its
-//! status: gateways, proxies and captive portals respond in the endpoint's place. The job is then retried.
+//! Only the endpoint's own answer can end a job: an envelope of the default profile, or a rule of another one. Any
+//! other response proves nothing, whatever its status: gateways, proxies and captive portals respond in the
+//! endpoint's place. The job is then retried. The rows for statuses come first, and no profile can change them.
 
 use std::time::SystemTime;
 
@@ -9,7 +10,9 @@ use http::{HeaderMap, StatusCode};
 
 use super::{
     envelope::{CODE_ERROR, Envelope},
-    message, retry_after,
+    message,
+    profile::{AnswerBody, Profile, TextContext},
+    retry_after,
 };
 use crate::domain::{Blame, Failure, Redactor, Rejection, ResultLabel, Verdict};
 
@@ -46,6 +49,8 @@ pub(super) enum Breakage {
 /// What classification needs besides the response.
 #[derive(Debug)]
 pub(super) struct ClassifyContext<'a> {
+    /// The profile that judges; `None` for the default one.
+    pub(super) profile: Option<&'a Profile>,
     /// The locale of the message to keep.
     pub(super) locale: &'a str,
     /// Redacts what was sent, which the endpoint may echo.
@@ -72,38 +77,91 @@ pub(super) fn classify(answer: &HttpResponse<'_>, context: &ClassifyContext<'_>)
     };
     let transport_failure = |label, ambiguous| transient(label, ambiguous, Blame::Transport);
 
-    let envelope = match answer.body {
+    let answered = match answer.body {
         ResponseBody::Broken(Breakage::Timeout) => {
             return transport_failure(ResultLabel::Timeout, true);
         }
         ResponseBody::Broken(Breakage::Reset) => {
             return transport_failure(ResultLabel::Reset, true);
         }
-        ResponseBody::Unread | ResponseBody::TooLarge => Envelope::Missing,
-        ResponseBody::Whole(body) => Envelope::read(body),
+        body => Answered::read(body, context.profile),
     };
-    match (status, envelope) {
+    match status {
         // "See other" can mean that the server has done what was asked.
-        (300..=399, _) => {
+        300..=399 => {
             transport_failure(ResultLabel::Http3xx, answer.status == StatusCode::SEE_OTHER)
         }
-        (408, _) => transport_failure(ResultLabel::Http408, true),
-        (429, _) => transport_failure(ResultLabel::Http429, false),
-        (500..=599, Envelope::Refusal(_)) => transient(ResultLabel::Http5xx, true, Blame::Job),
-        (500..=599, _) => transport_failure(ResultLabel::Http5xx, true),
-        (_, Envelope::Refusal(messages)) => Verdict::Rejected(Rejection {
-            code: CODE_ERROR.to_owned(),
-            message: messages.and_then(|m| message::pick(m, context.locale, &context.redactor)),
-            http_status: status,
+        408 => transport_failure(ResultLabel::Http408, true),
+        429 => transport_failure(ResultLabel::Http429, false),
+        500..=599 if answered.condemns(status) => transient(ResultLabel::Http5xx, true, Blame::Job),
+        500..=599 => transport_failure(ResultLabel::Http5xx, true),
+        _ => answered.judge(answer.status, context).unwrap_or_else(|| {
+            if answer.status.is_success() {
+                transport_failure(ResultLabel::Unrecognized, true)
+            } else {
+                transport_failure(ResultLabel::Http4xx, false)
+            }
         }),
-        (200..=299, Envelope::Success) => Verdict::Revoked,
-        (_, Envelope::Success | Envelope::Contradiction) | (200..=299, Envelope::Missing) => {
-            transport_failure(ResultLabel::Unrecognized, true)
-        }
-        (_, Envelope::Missing) => transport_failure(ResultLabel::Http4xx, false),
     }
 }
 
+/// A body, read as the profile has it.
+enum Answered<'a> {
+    Alignet(Envelope<'a>),
+    Profile(&'a Profile, AnswerBody<'a>),
+}
+
+impl<'a> Answered<'a> {
+    fn read(body: ResponseBody<'a>, profile: Option<&'a Profile>) -> Self {
+        match (profile, body) {
+            (None, ResponseBody::Whole(body)) => Self::Alignet(Envelope::read(body)),
+            (None, _) => Self::Alignet(Envelope::Missing),
+            (Some(profile), ResponseBody::Whole(body)) => {
+                Self::Profile(profile, profile.read(body))
+            }
+            (Some(profile), _) => Self::Profile(profile, AnswerBody::Other),
+        }
+    }
+
+    /// Whether it is the endpoint's own rejection, whatever its status.
+    fn condemns(&self, status: u16) -> bool {
+        match self {
+            Self::Alignet(envelope) => matches!(envelope, Envelope::Refusal(_)),
+            Self::Profile(profile, body) => profile.condemns(status, body),
+        }
+    }
+
+    /// The verdict of the endpoint itself; `None` if it is not the endpoint that speaks.
+    fn judge(self, status: StatusCode, context: &ClassifyContext<'_>) -> Option<Verdict> {
+        let http_status = status.as_u16();
+        let envelope = match self {
+            Self::Alignet(envelope) => envelope,
+            Self::Profile(profile, body) => {
+                let texts = TextContext { locale: context.locale, redactor: &context.redactor };
+                return profile.judge(status, &body, &texts);
+            }
+        };
+        match envelope {
+            Envelope::Missing => None,
+            Envelope::Success if status.is_success() => Some(Verdict::Revoked),
+            Envelope::Success | Envelope::Contradiction => Some(Verdict::Transient(Failure {
+                label: ResultLabel::Unrecognized,
+                ambiguous: true,
+                http_status: Some(http_status),
+                retry_after: None,
+                blame: Blame::Transport,
+            })),
+            Envelope::Refusal(messages) => Some(Verdict::Rejected(Rejection {
+                code: CODE_ERROR.to_owned(),
+                message: messages.and_then(|m| message::pick(m, context.locale, &context.redactor)),
+                http_status,
+            })),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod generators;
 #[cfg(any(test, fuzzing))]
 pub mod invariants;
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::{io, path::PathBuf, time::Duration};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Uri,
-    header::{ACCEPT, CONTENT_TYPE, PROXY_AUTHORIZATION, USER_AGENT},
+    header::{ACCEPT, PROXY_AUTHORIZATION, USER_AGENT},
 };
 use http_body_util::Full;
 use hyper_util::{
@@ -122,14 +122,16 @@ pub(super) fn headers(
     settings: &Settings,
     proxy_authorization: Option<HeaderValue>,
 ) -> Result<HeaderMap, ClientError> {
-    let version =
-        HeaderValue::from_str(&settings.api_version).map_err(|_| ClientError::ApiVersion)?;
-    let mut headers = HeaderMap::from_iter([
-        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
-        (API_VERSION, version),
-        (ACCEPT, HeaderValue::from_static("*/*")),
-        (USER_AGENT, AGENT),
-    ]);
+    let mut headers =
+        HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("*/*")), (USER_AGENT, AGENT)]);
+    for (name, value) in &settings.profile.headers() {
+        headers.insert(name, value.clone());
+    }
+    if settings.profile.is_alignet() {
+        let version =
+            HeaderValue::from_str(&settings.api_version).map_err(|_| ClientError::ApiVersion)?;
+        headers.insert(API_VERSION, version);
+    }
     headers.extend(proxy_authorization.map(|password| (PROXY_AUTHORIZATION, password)));
     Ok(headers)
 }

@@ -20,6 +20,7 @@ use super::{
     client::{self, ClientError},
     clients::{AgeClock, ClientPool},
     credentials::Credentials,
+    profile_call::ProfileCaller,
     request,
     settings::Settings,
     transport::{self, CallError},
@@ -30,7 +31,7 @@ use crate::{
 };
 
 /// The longest response that is read, in bytes. An envelope has a few hundred; anything longer is not one.
-const MAX_ANSWER_BYTES: usize = 64 * 1024;
+pub(super) const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
 /// The W3C headers of a trace.
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -46,6 +47,8 @@ pub struct HttpEndpoint {
     timeout: Duration,
     locale: String,
     credentials: Arc<Credentials>,
+    /// Makes the calls of every profile but the default one.
+    pub(super) profile: Option<ProfileCaller>,
 }
 
 impl fmt::Debug for HttpEndpoint {
@@ -73,6 +76,7 @@ impl HttpEndpoint {
         let clients = ClientPool::new(settings, clock)?;
         let uri = client::uri(settings)?;
         let authorization = clients.connector().proxy_authorization(&uri);
+        let profile = ProfileCaller::new(settings, &credentials);
         Ok(Self {
             clients,
             uri,
@@ -80,6 +84,7 @@ impl HttpEndpoint {
             timeout: settings.timeout,
             locale: settings.locale.clone(),
             credentials,
+            profile,
         })
     }
 
@@ -90,7 +95,11 @@ impl HttpEndpoint {
         Ok((client_id, secret))
     }
 
-    fn request(&self, body: Vec<u8>, trace: Option<&TraceContext>) -> Request<Full<Bytes>> {
+    pub(super) fn request(
+        &self,
+        body: Vec<u8>,
+        trace: Option<&TraceContext>,
+    ) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::from(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri.clone();
@@ -108,7 +117,11 @@ impl HttpEndpoint {
         request
     }
 
-    async fn attempt(&self, request: Request<Full<Bytes>>, call: CallInfo<'_>) -> Verdict {
+    pub(super) async fn attempt(
+        &self,
+        request: Request<Full<Bytes>>,
+        call: CallInfo<'_>,
+    ) -> Verdict {
         let client = self.clients.take();
         let mut limit = pin!(sleep(self.timeout));
         match within(limit.as_mut(), client.request(request)).await {
@@ -134,6 +147,7 @@ impl HttpEndpoint {
         let body = read(&mut response, limit, &mut buffer, &call).await;
         let answer = HttpResponse { status: response.status(), headers: response.headers(), body };
         let context = ClassifyContext {
+            profile: self.profile.as_ref().map(ProfileCaller::profile),
             locale: &self.locale,
             redactor: call.redactor,
             now: SystemClock.now(),
@@ -143,9 +157,9 @@ impl HttpEndpoint {
 }
 
 /// What the response and the log lines need to know of a call.
-struct CallInfo<'a> {
-    redactor: Redactor<'a>,
-    trace: Option<&'a TraceContext>,
+pub(super) struct CallInfo<'a> {
+    pub(super) redactor: Redactor<'a>,
+    pub(super) trace: Option<&'a TraceContext>,
 }
 
 impl CallInfo<'_> {
@@ -163,6 +177,9 @@ impl CallInfo<'_> {
 
 impl Endpoint for HttpEndpoint {
     fn admit(&self, job: &Job) -> Result<ClientKey, UnknownClient> {
+        if let Some(profile) = &self.profile {
+            return profile.admit(job);
+        }
         let client_id = job.client_id.as_deref().ok_or(UnknownClient::NotNamed)?;
         self.credentials.key(client_id).ok_or(UnknownClient::NoSecret)
     }
@@ -172,6 +189,10 @@ impl Endpoint for HttpEndpoint {
         job: &Job,
         trace: Option<&TraceContext>,
     ) -> Result<Verdict, UnknownClient> {
+        if let Some(profile) = &self.profile {
+            // Boxed: the calls of the default profile would move this future with them.
+            return Box::pin(self.revoke_by(profile, job, trace)).await;
+        }
         let (client_id, secret) = self.account(job)?;
         let Ok(body) = request::body(job, client_id, &secret) else {
             // Strings always serialize. If one does not, nothing was sent.

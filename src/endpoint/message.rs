@@ -1,4 +1,4 @@
-//! The text of a rejection, from `message_ilgn`: a list of `{locale, value}`, one object, or nothing.
+//! The text of a rejection: a string, a list of `{locale, value}`, one such object, or nothing.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -11,7 +11,7 @@ pub(super) const MAX_MESSAGE_CHARS: usize = 240;
 
 /// The longest text that is searched for secrets, in characters. What follows is visible only if nearly
 /// everything before it is redacted, and then it is too short to reveal a secret.
-const MAX_SEARCHED_CHARS: usize = 1024;
+pub(super) const MAX_SEARCHED_CHARS: usize = 1024;
 
 #[derive(Deserialize)]
 struct LocalizedMessage<'a> {
@@ -24,6 +24,10 @@ struct LocalizedMessage<'a> {
 /// The message in `locale`, else the first one; `None` without a text. It is redacted before it is cut,
 /// because the rest of a secret would not be found after a cut.
 pub(super) fn pick(messages: &RawValue, locale: &str, redactor: &Redactor<'_>) -> Option<String> {
+    if messages.get().starts_with('"') {
+        let text: String = serde_json::from_str(messages.get()).ok()?;
+        return (!text.trim().is_empty()).then(|| kept(&text, redactor));
+    }
     let messages = read(messages.get())?;
     let texts = || {
         messages.iter().filter_map(|message| {
@@ -32,7 +36,11 @@ pub(super) fn pick(messages: &RawValue, locale: &str, redactor: &Redactor<'_>) -
         })
     };
     let (_, text) = texts().find(|(found, _)| *found == Some(locale)).or_else(|| texts().next())?;
-    Some(cut(&redactor.clean(&cut(text, MAX_SEARCHED_CHARS)), MAX_MESSAGE_CHARS))
+    Some(kept(text, redactor))
+}
+
+fn kept(text: &str, redactor: &Redactor<'_>) -> String {
+    cut(&redactor.clean(&cut(text, MAX_SEARCHED_CHARS)), MAX_MESSAGE_CHARS)
 }
 
 /// The messages. An invalid one counts as absent; in a list only objects count.
@@ -73,7 +81,8 @@ mod tests {
             (r#"[{"locale":"es_PE","value":7},{"value":"gone"}]"#, Some("gone")),
             ("[]", None),
             ("7", None),
-            (r#""gone""#, None),
+            (r#""gone""#, Some("gone")),
+            (r#"" ""#, None),
             (r#"{"value":["gone"]}"#, None),
             (r#"{"value":"one","value":"two"}"#, None),
         ];

@@ -12,6 +12,9 @@ mod credentials;
 mod envelope;
 mod http;
 mod message;
+mod profile;
+mod profile_call;
+mod profile_test;
 mod reach;
 mod request;
 mod retry_after;
@@ -27,6 +30,10 @@ pub use classify::invariants as answer_invariants;
 pub use client::ClientError;
 pub use credentials::{CredentialFault, Credentials, FaultKind, Reloaded};
 pub use http::HttpEndpoint;
+pub use profile::{
+    ALIGNET, AuthMethod, BUILTIN, Kills, Profile, ProfileFault, Proof, Repeat, builtin,
+};
+pub use profile_test::{ProfileTest, test_profile};
 pub use reach::{ReachError, reach};
-pub use settings::{CredentialSettings, SecretSource, Settings};
+pub use settings::{AuthSettings, BasicEncoding, CredentialSettings, SecretSource, Settings};
 pub use tls::install_crypto_provider;

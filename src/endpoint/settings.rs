@@ -1,16 +1,24 @@
 //! The settings of the endpoint's client; `config` reads and checks them.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use secrecy::SecretString;
 use url::Url;
+
+use super::profile::{AuthMethod, Profile};
 
 /// How the endpoint is called.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The revoke endpoint. HTTPS, or plain HTTP to loopback where that was allowed.
     pub url: Url,
-    /// The header `ALG-API-VERSION`.
+    /// How a token is put into a request, and how an answer is judged.
+    pub profile: Arc<Profile>,
+    /// How a client proves itself.
+    pub auth: AuthSettings,
+    /// Replaces the profile's hint of the token's type.
+    pub token_type_hint: Option<String>,
+    /// The header `ALG-API-VERSION` of the default profile.
     pub api_version: String,
     /// The time limit of DNS, TCP and TLS together.
     pub connect_timeout: Duration,
@@ -28,6 +36,24 @@ pub struct Settings {
     pub locale: String,
     /// The most calls at a time: the idle pool is sized to it.
     pub max_concurrency: usize,
+}
+
+/// How a client proves itself.
+#[derive(Debug, Clone)]
+pub struct AuthSettings {
+    /// The profile's, or another one.
+    pub method: AuthMethod,
+    /// Of id and secret, for [`AuthMethod::Basic`].
+    pub basic_encoding: BasicEncoding,
+}
+
+/// How id and secret are encoded before they are joined and written in base64. Real servers refuse one or the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BasicEncoding {
+    /// As values of a form: RFC 6749, section 2.3.1.
+    Form,
+    /// Not at all.
+    Raw,
 }
 
 /// Where the client secrets come from. A client named in several places takes the first that has it:

@@ -37,6 +37,14 @@ impl<T> Shape<'_, T> {
         }
     }
 
+    /// The boolean, if it is one.
+    pub(super) fn flag(&self) -> Option<bool> {
+        match self {
+            Self::Bool(flag) => Some(*flag),
+            _ => None,
+        }
+    }
+
     /// The object, if it is one.
     pub(super) fn object(self) -> Option<T> {
         match self {

@@ -23,7 +23,10 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{CredentialSettings, Credentials, HttpEndpoint, SecretSource, Settings};
+use super::{
+    ALIGNET, AuthMethod, AuthSettings, BasicEncoding, CredentialSettings, Credentials,
+    HttpEndpoint, SecretSource, Settings, builtin,
+};
 use crate::domain::{Job, JobDefaults};
 
 /// A time limit that no test on loopback reaches unless it means to.
@@ -41,6 +44,9 @@ pub(super) const TOKEN: &str = "canary-token";
 pub(super) fn settings(url: &str) -> Settings {
     Settings {
         url: url.parse().unwrap(),
+        profile: builtin(ALIGNET).unwrap(),
+        auth: AuthSettings { method: AuthMethod::Fields, basic_encoding: BasicEncoding::Form },
+        token_type_hint: None,
         api_version: "1618440906".into(),
         connect_timeout: AMPLE,
         timeout: AMPLE,
@@ -65,7 +71,7 @@ pub(super) fn endpoint(settings: &Settings) -> HttpEndpoint {
 pub(super) fn job() -> Job {
     Job::parse(
         format!(r#"{{"refresh_token":"{TOKEN}","client_id":"{CLIENT_ID}"}}"#).as_bytes(),
-        &JobDefaults { audience: "https://api.dev.alignet.io".into(), client_id: None },
+        &JobDefaults { audience: "https://api.dev.alignet.io".into(), ..JobDefaults::default() },
     )
     .unwrap()
 }

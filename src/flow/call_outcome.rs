@@ -5,10 +5,12 @@ use std::time::Duration;
 /// The outcome of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallOutcome {
-    /// The endpoint revoked the token.
+    /// The endpoint did what was asked: it revoked the token, or took the request.
     Revoked,
-    /// The endpoint rejected the job.
+    /// The endpoint rejected the job, or does not know its token.
     Rejected,
+    /// The endpoint answered, and refuses the client: its secret or its rights are wrong.
+    Refused,
     /// The endpoint itself did not answer.
     Failed {
         /// Whether there are too many calls at a time: the limit should fall.
@@ -24,7 +26,7 @@ pub enum CallOutcome {
 }
 
 impl CallOutcome {
-    /// Whether the endpoint itself answered.
+    /// Whether the endpoint answered a job. A refused client proves nothing about jobs.
     #[must_use]
     pub const fn is_answer(&self) -> bool {
         matches!(self, Self::Revoked | Self::Rejected)

@@ -36,6 +36,8 @@ pub enum PauseCause {
     Rejections,
     /// The first `flow.guard.first_rejections` answers since the client's secret was read were rejections.
     NothingRevoked,
+    /// The endpoint refused the client several times in a row: its secret or its rights are wrong.
+    Refused,
 }
 
 /// A circuit breaker. Time is an argument.

@@ -23,6 +23,10 @@ const SILENCE: u32 = 4;
 const LEAST_SILENCE: Duration = Duration::from_secs(2);
 const OTHERS_MEANWHILE: u64 = 20;
 
+/// A client is paused when the endpoint refused it this many times in a row. Fewer than failures: the answer is
+/// definite, and a server may lock a client that repeats it.
+pub(super) const REFUSALS: u32 = 3;
+
 /// Counts over all clients.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct CallTotals {
@@ -47,6 +51,8 @@ pub(super) struct ClientState {
     pub(super) not_before: Option<Instant>,
     /// How many calls were rejected since the last revocation.
     pub(super) rejections: u32,
+    /// How many calls were refused since the last other answer.
+    pub(super) refusals: u32,
     /// Whether anything was revoked for it since its secret was read, or the guard was lifted.
     pub(super) proved: bool,
     /// Where its failures began.
@@ -98,6 +104,7 @@ impl ClientState {
     /// Notes an answer after `took`: its failures are over.
     pub(super) fn answered(&mut self, took: Duration) {
         (self.failures, self.failing_since, self.not_before) = (0, None, None);
+        self.refusals = 0;
         self.failing.own = false;
         self.silent_since = None;
         average(&mut self.latency, took);
@@ -114,9 +121,17 @@ impl ClientState {
         self.rejected_since.get_or_insert(now);
     }
 
+    /// Notes that the endpoint refused it. That is an answer, so its calls neither fail nor hang.
+    pub(super) fn refused(&mut self) {
+        (self.failures, self.failing_since, self.not_before) = (0, None, None);
+        self.silent_since = None;
+        self.refusals = self.refusals.saturating_add(1);
+    }
+
     /// Notes a new secret: the rejections of the old one are forgotten.
     pub(super) const fn renew(&mut self) {
         (self.proved, self.rejections, self.rejected_since) = (false, 0, None);
+        self.refusals = 0;
     }
 
     /// Notes that the call with this number failed; `totals` counts it already. Returns the number of its first

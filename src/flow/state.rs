@@ -234,7 +234,7 @@ impl DispatcherState {
             {
                 Sample::Overload { after: took }
             }
-            CallOutcome::Failed { .. } => Sample::Unknown,
+            CallOutcome::Refused | CallOutcome::Failed { .. } => Sample::Unknown,
         };
         self.leave(call, sample);
         if outcome.is_answer() {

@@ -58,6 +58,7 @@ impl PauseCause {
             Self::Failures => "the endpoint does not answer",
             Self::Rejections => "the endpoint rejects every job",
             Self::NothingRevoked => "nothing was revoked since the client's secret was read",
+            Self::Refused => "the endpoint refuses the client: its secret or its rights are wrong",
         }
     }
 }

@@ -47,7 +47,7 @@ mod tests {
     use crate::domain::JobDefaults;
 
     fn job(body: &str) -> Job {
-        let defaults = JobDefaults { audience: "a".into(), client_id: None };
+        let defaults = JobDefaults { audience: "a".into(), ..JobDefaults::default() };
         Job::parse(body.as_bytes(), &defaults).unwrap()
     }
 

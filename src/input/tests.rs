@@ -277,7 +277,7 @@ fn a_fill_that_no_job_may_have_is_refused_at_once() {
     let cases = [
         (
             FieldDefaults { username: Some(long), ..FieldDefaults::default() },
-            InvalidJob::TooLong("username", 101),
+            InvalidJob::TooLong("username", 101, 100),
         ),
         (
             FieldDefaults { client_id: Some(String::new()), ..FieldDefaults::default() },
@@ -302,7 +302,11 @@ fn a_fill_that_no_job_may_have_is_refused_at_once() {
 /// Jobs that will be the same call once the worker fills in its own defaults are the same here.
 #[test]
 fn defaults_decide_what_is_a_duplicate_and_stay_out_of_the_job() {
-    let defaults = JobDefaults { audience: "aud".into(), client_id: Some("shop".into()) };
+    let defaults = JobDefaults {
+        audience: "aud".into(),
+        client_id: Some("shop".into()),
+        ..JobDefaults::default()
+    };
     let options = Options { defaults, ..Options::default() };
     let content = "refresh_token,audience,client_id\na,,\na,aud,shop\na,other,\n";
     assert_eq!(

@@ -1,6 +1,6 @@
 //! The values of the metrics' labels: closed sets, so that no series depends on the content of messages.
 
-use crate::domain::{Lane, Reason, ResultLabel};
+use crate::domain::{Completion, Lane, Reason, ResultLabel};
 
 /// A label whose values are all known in advance.
 pub trait Label: Copy + 'static {
@@ -64,6 +64,12 @@ labels! {
     /// How a job ended.
     pub enum Processed = "outcome" {
         Revoked = "revoked",
+        /// The endpoint took the request, and said nothing of this token.
+        Acknowledged = "acknowledged",
+        /// The endpoint will revoke the token later.
+        Accepted = "accepted",
+        /// The token does not exist any more.
+        Gone = "gone",
         /// Presumed revoked, by the operator's choice.
         PresumedRevoked = "presumed_revoked",
         /// This worker revoked the same token shortly before.
@@ -88,7 +94,7 @@ labels! {
 
     /// Whether the endpoint itself answered a call.
     pub(super) enum Answer = "outcome" {
-        /// Revoked or rejected.
+        /// The endpoint answered the job, whatever it said.
         Answered = "answered",
         Failed = "failed",
     }
@@ -145,6 +151,20 @@ labels! {
         /// All retry queues' together.
         Parked = "parked",
         Dead = "dead",
+    }
+}
+
+impl From<Completion> for Processed {
+    fn from(completion: Completion) -> Self {
+        match completion {
+            Completion::Revoked => Self::Revoked,
+            Completion::Acknowledged => Self::Acknowledged,
+            Completion::Accepted => Self::Accepted,
+            Completion::Gone => Self::Gone,
+            Completion::PresumedRevoked => Self::PresumedRevoked,
+            Completion::Duplicate => Self::Duplicate,
+            Completion::Expired => Self::Expired,
+        }
     }
 }
 

@@ -87,6 +87,25 @@ impl Metrics {
         (&self.build.0, &self.build.1)
     }
 
+    /// Names the endpoint's profile, and what its success is worth. Once only.
+    ///
+    /// # Errors
+    ///
+    /// The library's, if it was named before.
+    pub fn endpoint(&self, profile: &str, proof: &str) -> Result<(), Error> {
+        let info = IntGauge::with_opts(
+            Opts::new(
+                "endpoint_info",
+                "Which profile the endpoint has, and what its success is worth; always 1.",
+            )
+            .namespace(family::NAMESPACE)
+            .const_label("profile", profile)
+            .const_label("proof", proof),
+        )?;
+        info.set(1);
+        self.registry.register(Box::new(info))
+    }
+
     /// Counts a delivery.
     pub fn delivered(&self, lane: Lane, redelivered: bool) {
         self.table.deliveries.of((lane, Redelivered::from(redelivered))).inc();
@@ -118,7 +137,7 @@ impl Metrics {
         self.table.failed_without_age.of((lane, reason)).inc();
     }
 
-    /// Observes the age of a job whose token was revoked at `at`. `None` if the message has no usable timestamp.
+    /// Observes the age of a job that the endpoint's answer ended at `at`. `None` if the message has no usable timestamp.
     pub fn revoked(&self, lane: Lane, age: Option<Duration>, at: SystemTime) {
         match age {
             Some(age) => self.table.age.of(lane).observe(age.as_secs_f64()),

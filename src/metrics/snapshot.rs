@@ -5,7 +5,7 @@ use super::{
     family::Family,
     labels::{Depth, JobState, Label, Processed},
 };
-use crate::domain::{Lane, PerLane, Reason, ResultLabel};
+use crate::domain::{Completion, Lane, PerLane, Reason, ResultLabel};
 
 /// A count for each value of a label, in the order in which the label declares them.
 pub type LabelCounts<L> = Vec<(L, u64)>;
@@ -15,8 +15,8 @@ pub type LabelCounts<L> = Vec<(L, u64)>;
 pub struct Snapshot {
     /// Jobs that ended, over both lanes.
     pub processed: LabelCounts<Processed>,
-    /// Jobs revoked, by lane.
-    pub revoked: PerLane<u64>,
+    /// Jobs that the endpoint's answer ended well, by lane: revoked, acknowledged, accepted or gone.
+    pub done: PerLane<u64>,
     /// Dead letters since the start, over both lanes.
     pub failed: LabelCounts<Reason>,
     /// Calls by what they came to.
@@ -34,10 +34,13 @@ impl Metrics {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let table = &self.table;
-        let revoked = |lane| table.processed.of((lane, Processed::Revoked)).get();
+        let done = |lane| {
+            let ended = Completion::ALL.into_iter().filter(|completion| completion.is_answered());
+            ended.map(|completion| table.processed.of((lane, completion.into())).get()).sum()
+        };
         Snapshot {
             processed: over_lanes(|lane, outcome| table.processed.of((lane, outcome)).get()),
-            revoked: PerLane::from_fn(revoked),
+            done: PerLane::from_fn(done),
             failed: over_lanes(|lane, reason| table.failed.of((lane, reason)).get()),
             calls: each(|result| table.calls.of(result).get()),
             in_flight: each(|state| gauge(&table.in_flight, state)),
@@ -83,8 +86,8 @@ mod tests {
         let of = |counts: &LabelCounts<Processed>| -> Vec<u64> {
             counts.iter().map(|(_, n)| *n).collect()
         };
-        assert_eq!(of(&now.processed), [2, 0, 0, 0, 1]);
-        assert_eq!(now.revoked, PerLane { interactive: 1, bulk: 1 });
+        assert_eq!(of(&now.processed), [2, 0, 0, 0, 0, 0, 0, 1]);
+        assert_eq!(now.done, PerLane { interactive: 1, bulk: 1 });
         assert!(now.failed.contains(&(Reason::Rejected, 1)));
         assert!(now.calls.contains(&(ResultLabel::Http5xx, 1)));
         assert!(now.in_flight.contains(&(JobState::BackingOff, 1)));

@@ -70,10 +70,11 @@ table! {
     /// Seconds that a call took, by whether the endpoint itself answered.
     call_duration: Histogram<Answer> = "endpoint_call_duration_seconds" in CALL_SECONDS;
 
-    /// Seconds from a job's timestamp, which its producer set, until its token was revoked.
+    /// Seconds from a job's timestamp, which its producer set, until the endpoint revoked its token, acknowledged or
+    /// accepted the request, or knew the token no more.
     age: Histogram<Lane> = "revocation_age_seconds" in AGE_SECONDS;
 
-    /// Jobs revoked whose message has no timestamp that could be their age: none, zero, or one in the
+    /// Of the same jobs, those whose message has no timestamp that could be their age: none, zero, or one in the
     /// future.
     without_age: IntCounter<Lane> = "revocations_without_age_total";
 
@@ -118,7 +119,7 @@ table! {
     /// Messages ready in a queue, as last sampled. The same from every replica: use max, not sum.
     queue_messages: IntGauge<Depth> = "queue_messages";
 
-    /// When a token was last revoked, in Unix seconds; 0 if none was since the start.
+    /// When such a job last ended, in Unix seconds; 0 if none did since the start.
     last_revoked: Gauge<()> = "last_revoked_timestamp_seconds";
 
     /// Jobs that carried a client secret of their own, which is not used.

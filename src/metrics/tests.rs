@@ -134,7 +134,7 @@ fn a_call_counts_as_answered_only_if_the_endpoint_itself_did() {
             format!(r#"revoker_endpoint_call_duration_seconds_sum{{outcome="{outcome}"}}"#);
         value(&metrics, &series)
     };
-    assert_eq!((sum("answered"), sum("failed")), ("4".to_owned(), "20".to_owned()));
+    assert_eq!((sum("answered"), sum("failed")), ("10".to_owned(), "22".to_owned()));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use tracing::{debug, warn};
 
 use super::{Pipeline, job_context::JobContext};
 use crate::{
-    domain::{Completion, DeadLetter, JobId, Outcome, age},
+    domain::{DeadLetter, JobId, Outcome, age},
     metrics::{Deferral, Processed},
     ports::{Clock, Delivery, Endpoint, Settled, Unpublishable},
 };
@@ -68,14 +68,13 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
     ) {
         let lane = context.lane;
         let processed = match outcome {
-            Outcome::Done(Completion::Revoked) => {
-                let now = self.clock.now();
-                self.metrics.revoked(lane, summary.age(now), now);
-                Processed::Revoked
+            Outcome::Done(completion) => {
+                if completion.is_answered() {
+                    let now = self.clock.now();
+                    self.metrics.revoked(lane, summary.age(now), now);
+                }
+                Processed::from(*completion)
             }
-            Outcome::Done(Completion::PresumedRevoked) => Processed::PresumedRevoked,
-            Outcome::Done(Completion::Duplicate) => Processed::Duplicate,
-            Outcome::Done(Completion::Expired) => Processed::Expired,
             Outcome::DeadLettered(letter) => {
                 self.metrics.failed(lane, letter.reason);
                 if summary.age(letter.dead_at).is_none() {

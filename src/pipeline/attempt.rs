@@ -160,8 +160,10 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
     /// What a verdict tells the flow, which knows neither verdicts nor HTTP.
     fn call_outcome(&self, verdict: &Verdict) -> CallOutcome {
         match verdict {
-            Verdict::Revoked => CallOutcome::Revoked,
-            Verdict::Rejected(_) => CallOutcome::Rejected,
+            Verdict::Revoked | Verdict::Acknowledged | Verdict::Accepted => CallOutcome::Revoked,
+            // With a wrong secret or environment, every token is unknown.
+            Verdict::Rejected(_) | Verdict::Gone(_) => CallOutcome::Rejected,
+            Verdict::Transient(Failure { blame: Blame::Client, .. }) => CallOutcome::Refused,
             Verdict::Transient(failure) => CallOutcome::Failed {
                 overload: is_overload(failure),
                 busy: failure.label == ResultLabel::Http429,

@@ -10,7 +10,7 @@ use super::{
     job_context::JobContext,
 };
 use crate::{
-    domain::{Ambiguity, Completion, Decision, Job, Outcome, Rejection, Verdict, judge},
+    domain::{Ambiguity, Completion, Decision, Job, Outcome, Verdict, judge},
     ports::{Clock, Endpoint},
 };
 
@@ -46,9 +46,9 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         drop(place);
         match ended {
             Ok(FollowerOutcome::Revoked) => Outcome::Done(Completion::Duplicate),
-            Ok(FollowerOutcome::Rejected(rejection, ambiguity)) => {
+            Ok(FollowerOutcome::Answered(verdict, ambiguity)) => {
                 context.suspect(ambiguity);
-                self.rejected(rejection, job, context)
+                self.answered(verdict, job, context)
             }
             Ok(FollowerOutcome::Lead(leader)) => {
                 self.call_until_decided(job, context, leader).await
@@ -65,13 +65,12 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         }
     }
 
-    /// Applies the rejection of another job's call to this job.
-    fn rejected(&self, rejection: Rejection, job: &Job, context: &mut JobContext) -> Outcome {
+    /// Applies the answer to another job's call to this job.
+    fn answered(&self, verdict: Verdict, job: &Job, context: &mut JobContext) -> Outcome {
         let attempt = self.attempt_context(job, context, false);
-        let verdict = Verdict::Rejected(rejection);
         match judge(verdict, &mut context.history, &self.settings.policy, attempt) {
             Decision::Finish(outcome) => outcome,
-            // A rejection is never waited out. If that changes, the job is delivered again.
+            // The endpoint's answer is never waited out. If that changes, the job is delivered again.
             Decision::Wait { .. } => Outcome::Requeued,
         }
     }

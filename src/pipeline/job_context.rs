@@ -128,7 +128,13 @@ impl JobContext {
             Some(Verdict::Transient(_)) => {
                 self.failing_since.get_or_insert_with(Instant::now);
             }
-            Some(Verdict::Revoked | Verdict::Rejected(_)) => {}
+            Some(
+                Verdict::Revoked
+                | Verdict::Acknowledged
+                | Verdict::Accepted
+                | Verdict::Gone(_)
+                | Verdict::Rejected(_),
+            ) => {}
             None => self.history.attempts -= 1,
         }
     }
@@ -198,9 +204,13 @@ impl JobContext {
         self.dead(Reason::InvalidJob, invalid.to_string(), now)
     }
 
-    /// The outcome of a job whose client has no secret.
+    /// The outcome of a job for which no call can be made.
     pub(super) fn unknown_client(&mut self, unknown: UnknownClient, now: SystemTime) -> Outcome {
-        self.dead(Reason::UnknownClient, unknown.to_string(), now)
+        let reason = match unknown {
+            UnknownClient::Invalid(_) => Reason::InvalidJob,
+            UnknownClient::NoSecret | UnknownClient::NotNamed => Reason::UnknownClient,
+        };
+        self.dead(reason, unknown.to_string(), now)
     }
 
     /// The outcome where the worker stops at once. This job, or the one that it follows, may be in a call.

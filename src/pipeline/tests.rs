@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::{
     domain::{
-        ALLOWED_SKEW, Ambiguity, ClientKey, Failure, History, InvalidJob, JobDefaults, Lane,
-        MessageMetadata, Policy, Reason, Rejection, ResultLabel, RetryPolicy, Schedule,
+        ALLOWED_SKEW, Ambiguity, ClientKey, Failure, GonePolicy, History, InvalidJob, JobDefaults,
+        Lane, MessageMetadata, Policy, Reason, Rejection, ResultLabel, RetryPolicy, Schedule,
         TraceContext, Verdict,
     },
     flow::{self, Admission, PauseSettings},
@@ -164,8 +164,17 @@ fn settings() -> Settings {
         retry_after_max: HOLD * 5,
     };
     Settings {
-        defaults: JobDefaults { audience: "a".into(), client_id: Some("c".into()) },
-        policy: Policy { retry, presume_revoked_after_ambiguity: false },
+        defaults: JobDefaults {
+            audience: "a".into(),
+            client_id: Some("c".into()),
+            ..JobDefaults::default()
+        },
+        policy: Policy {
+            retry,
+            presume_revoked_after_ambiguity: false,
+            rejects_repeats: true,
+            gone: GonePolicy::Settle,
+        },
         remember: HOLD * 10,
         remember_capacity: 10,
     }

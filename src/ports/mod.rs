@@ -121,7 +121,7 @@ pub trait Endpoint: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Verdict, UnknownClient>> + Send;
 }
 
-/// No secret is known for a job's client.
+/// Why no call can be made for a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UnknownClient {
     /// The job names a client that is not configured.
@@ -130,6 +130,9 @@ pub enum UnknownClient {
     /// Neither the job nor the configuration names a client.
     #[error("the job names no client_id and credentials.client_id is not set")]
     NotNamed,
+    /// A field of the job cannot stand where the endpoint wants it.
+    #[error(transparent)]
+    Invalid(#[from] InvalidJob),
 }
 
 /// The wall clock. It is a trait so that tests can set the time.

@@ -214,8 +214,8 @@ impl CallSpan {
         let Some(mut span) = self.0 else { return };
         if let Some(verdict) = verdict {
             let status = match verdict {
-                Verdict::Revoked => None,
-                Verdict::Rejected(rejection) => Some(rejection.http_status),
+                Verdict::Revoked | Verdict::Acknowledged | Verdict::Accepted => None,
+                Verdict::Gone(answer) | Verdict::Rejected(answer) => Some(answer.http_status),
                 Verdict::Transient(failure) => failure.http_status,
             };
             if let Some(status) = status {

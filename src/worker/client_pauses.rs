@@ -79,7 +79,9 @@ impl ClientPauses {
     /// Returns the commands that replay what was rejected before the pause.
     fn commands(&self, id: &str, pause: &ClientPause) -> Option<DeadLetterCommands> {
         let files = self.files.as_deref()?;
-        let since = pause.rejected_since.filter(|_| pause.pause.cause != PauseCause::Failures)?;
+        let for_rejections =
+            matches!(pause.pause.cause, PauseCause::Rejections | PauseCause::NothingRevoked);
+        let since = pause.rejected_since.filter(|_| for_rejections)?;
         let since = SystemClock.at(since);
         Some(DeadLetterCommands::new(files, id, since.checked_sub(MARGIN).unwrap_or(since)))
     }

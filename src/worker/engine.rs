@@ -54,6 +54,8 @@ pub fn assemble<E: Endpoint>(
     let revision = option_env!("REVOKER_REVISION").unwrap_or("unknown");
     let build = Build { version: env!("CARGO_PKG_VERSION"), revision };
     let metrics = Arc::new(Metrics::new(build)?);
+    let profile = &config.endpoint.profile;
+    metrics.endpoint(&profile.name, profile.proof.as_str())?;
     let credentials = Credentials::load(&config.credentials).map_err(WorkerError::Credentials)?;
     for odd in credentials.oddities() {
         warn!("{odd}");

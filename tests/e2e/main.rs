@@ -43,6 +43,7 @@ mod outage;
 mod output;
 mod pauses;
 mod poison;
+mod profiles;
 mod publishing;
 mod rejecting;
 mod rejection_limit;

@@ -96,16 +96,16 @@ fn number(count: u64) -> f64 {
     count as f64
 }
 
-/// Jobs revoked, over both lanes.
-pub fn revoked(snapshot: &Snapshot) -> u64 {
-    Lane::ALL.into_iter().map(|lane| *snapshot.revoked.get(lane)).sum()
+/// Jobs that the endpoint's answer ended well, over both lanes.
+pub fn done(snapshot: &Snapshot) -> u64 {
+    Lane::ALL.into_iter().map(|lane| *snapshot.done.get(lane)).sum()
 }
 
 pub fn calls(snapshot: &Snapshot, result: ResultLabel) -> u64 {
     of(&snapshot.calls, result)
 }
 
-/// Calls that the endpoint itself did not answer.
+/// Calls that proved nothing.
 pub fn failed_calls(snapshot: &Snapshot) -> u64 {
     let failed = snapshot.calls.iter().filter(|(result, _)| !result.is_answer());
     failed.map(|(_, count)| count).sum()
@@ -139,7 +139,7 @@ mod tests {
     async fn rates_levels_and_growth_follow_the_counters() {
         let metrics = Arc::new(Metrics::new(Build { version: "1", revision: "r" }).unwrap());
         let mut history = StatusHistory::default();
-        assert!(history.rate_now(revoked).abs() < f64::EPSILON, "nothing was sampled yet");
+        assert!(history.rate_now(done).abs() < f64::EPSILON, "nothing was sampled yet");
         assert!(!history.has_lines());
         for jobs in [0, 10, 30, 0] {
             (0..jobs).for_each(|_| metrics.processed(Lane::Bulk, Processed::Revoked));
@@ -147,13 +147,13 @@ mod tests {
             history.record(Instant::now(), metrics.snapshot());
             tokio::time::advance(EVERY).await;
         }
-        assert_eq!(history.rates(revoked), [2.0, 6.0, 0.0]);
+        assert_eq!(history.rates(done), [2.0, 6.0, 0.0]);
         assert_eq!(history.levels(backlog), [0.0, 10.0, 30.0, 0.0]);
-        assert!((history.rate_now(revoked) - 40.0 / 15.0).abs() < 1e-9);
-        assert_eq!(history.grown(revoked), 40);
+        assert!((history.rate_now(done) - 40.0 / 15.0).abs() < 1e-9);
+        assert_eq!(history.grown(done), 40);
         assert_eq!(history.span(), EVERY * 3);
         assert!(history.has_lines());
-        assert_eq!(history.last_growth(Instant::now(), revoked), Some(EVERY * 2));
+        assert_eq!(history.last_growth(Instant::now(), done), Some(EVERY * 2));
         assert_eq!(history.last_growth(Instant::now(), dead_lettered), None);
     }
 

@@ -87,7 +87,8 @@ impl StatusPage {
 
 /// The classes of failed calls of the last minutes: how many, and how long ago the last.
 fn errors(history: &StatusHistory, now: &Snapshot) -> Vec<(ResultLabel, u64, Duration)> {
-    let failed = now.calls.iter().filter(|(result, _)| *result != ResultLabel::Revoked);
+    let tells = |result: ResultLabel| !result.is_answer() || result == ResultLabel::Rejected;
+    let failed = now.calls.iter().filter(|(result, _)| tells(*result));
     let grown = failed.filter_map(|(result, _)| {
         let count = |snapshot: &Snapshot| history::calls(snapshot, *result);
         let ago = history.last_growth(Instant::now(), count)?;

@@ -69,11 +69,11 @@ pub fn render(view: &View<'_>) -> Markup {
 
 fn numbers(view: &View<'_>) -> Markup {
     let View { now, history, .. } = view;
-    let interactive = history.rate_now(|snapshot| *snapshot.revoked.get(Lane::Interactive));
+    let interactive = history.rate_now(|snapshot| *snapshot.done.get(Lane::Interactive));
     let tiles = [
         ("Of these interactive, per second", text::number(interactive)),
         ("Jobs in flight", text::count(history::in_flight(now))),
-        ("Revoked since the start", text::count(history::revoked(now))),
+        ("Done since the start", text::count(history::done(now))),
         ("Dead letters since the start", text::count(history::dead_lettered(now))),
     ];
     html! {
@@ -96,9 +96,9 @@ fn charts(view: &View<'_>) -> Markup {
     let View { now, history, limit, .. } = view;
     let charts = [
         (
-            "Revoked per second",
-            text::number(history.rate_now(history::revoked)),
-            history.rates(history::revoked),
+            "Done per second",
+            text::number(history.rate_now(history::done)),
+            history.rates(history::done),
             None,
         ),
         (

@@ -69,7 +69,11 @@ pub(super) fn moment(at: SystemTime, now: SystemTime) -> String {
 pub const fn meaning(result: ResultLabel) -> &'static str {
     match result {
         ResultLabel::Revoked => "revoked",
+        ResultLabel::Acknowledged => "acknowledged",
+        ResultLabel::Accepted => "accepted",
+        ResultLabel::Gone => "the token does not exist any more",
         ResultLabel::Rejected => "the endpoint rejects the job",
+        ResultLabel::Misconfigured => "the endpoint refuses the client's secret or rights",
         ResultLabel::Connect => "the endpoint refuses connections or is not found",
         ResultLabel::Tls => "the TLS handshake fails",
         ResultLabel::Timeout => "the endpoint does not answer in time",
@@ -79,7 +83,7 @@ pub const fn meaning(result: ResultLabel) -> &'static str {
         ResultLabel::Http429 => "429: too many calls",
         ResultLabel::Http5xx => "5xx: the endpoint or a gateway fails",
         ResultLabel::Http4xx => "a wrong URL, a proxy or a firewall answers",
-        ResultLabel::Unrecognized => "the response is not the endpoint's envelope",
+        ResultLabel::Unrecognized => "the response is not one of the endpoint's own",
     }
 }
 

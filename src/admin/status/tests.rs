@@ -39,7 +39,7 @@ async fn the_page_tells_what_goes_on_and_went_wrong() {
         " because the endpoint does not answer (recently: the endpoint refuses connections or is not \
          found), next probe in 59 min.",
         "<h2>Now, and the last 5 s</h2>",
-        "<figcaption>Revoked per second</figcaption><p class=\"value\">10</p>",
+        "<figcaption>Done per second</figcaption><p class=\"value\">10</p>",
         "<figcaption>Concurrency limit</figcaption><p class=\"value\">0</p><p class=\"hint\">climbing, at 12 \
          of 256</p>",
         "<tr><th scope=\"row\">unknown client</th><td>1</td>",

@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn a_wrong_value_is_refused_with_the_possible_ones() {
         for (options, expected) in [
-            ("--reason gone", "possible values: rejected, rejected_after_ambiguity, invalid_job"),
+            ("--reason lost", "possible values: rejected, rejected_after_ambiguity, invalid_job"),
             ("--lane fast", "possible values: interactive, bulk"),
             ("--since yesterday", "like 2h or 30m"),
         ] {

@@ -82,7 +82,8 @@ pub async fn run(args: EnqueueArgs, config: Config) -> Exit {
         next_line: args.from_line.get(),
         ..EnqueueCounts::default()
     });
-    let result = enqueue(&args, Arc::new(config.broker), &counts).await;
+    let token_max = config.pipeline.defaults.token_max;
+    let result = enqueue(&args, token_max, Arc::new(config.broker), &counts).await;
     let count = counts.borrow().clone();
     let resume = match &result {
         Err(failure) if failure.ends_midway() && !args.dry_run => Some(ResumeCommand {
@@ -114,6 +115,7 @@ pub async fn run(args: EnqueueArgs, config: Config) -> Exit {
 
 async fn enqueue(
     args: &EnqueueArgs,
+    token_max: usize,
     settings: Arc<broker::BrokerSettings>,
     counts: &watch::Sender<EnqueueCounts>,
 ) -> Result<(), EnqueueFailure> {
@@ -123,7 +125,7 @@ async fn enqueue(
     let (stop, give_up) = (CancellationToken::new(), CancellationToken::new());
     let work = async {
         let prepare = async {
-            let (lines, skipped) = open(args).await?;
+            let (lines, skipped) = open(args, token_max).await?;
             counts.send_modify(|count| count.skipped = skipped);
             Ok::<_, EnqueueFailure>((lines, JobSink::open(args, settings).await?))
         };
@@ -173,8 +175,11 @@ async fn interrupts(
 /// Opens the input, which may block, and skips the lines before `--from-line`. Returns the number of skipped lines.
 ///
 /// Skipped lines do not count for duplicates: this run did not publish them.
-async fn open(args: &EnqueueArgs) -> Result<(input::InputLines, u64), EnqueueFailure> {
-    let defaults = JobDefaults { audience: WORKERS_AUDIENCE.into(), client_id: None };
+async fn open(
+    args: &EnqueueArgs,
+    token_max: usize,
+) -> Result<(input::InputLines, u64), EnqueueFailure> {
+    let defaults = JobDefaults { audience: WORKERS_AUDIENCE.into(), client_id: None, token_max };
     let options = args.input.options(defaults);
     let (file, name, from_line) =
         (args.input.file.clone(), args.input_name(), args.from_line.get());

@@ -119,7 +119,7 @@ impl SweepArgs {
             input: self.input.file.clone(),
             journal: self.journal(),
             options: self.input.options(config.pipeline.defaults.clone()),
-            endpoint: endpoint_url(config),
+            endpoint: called(config),
             force: self.force,
             retry_failed: self.retry_failed,
             capacity,
@@ -165,6 +165,12 @@ fn behind(path: &Path, suffix: &str) -> PathBuf {
 
 /// The least rate, as for flow.rate.
 const LEAST_RATE: f64 = 0.01;
+
+/// The endpoint that the journal is of: calls by another profile mean something else.
+fn called(config: &Config) -> String {
+    let (url, profile) = (endpoint_url(config), &config.endpoint.profile);
+    if profile.is_alignet() { url } else { format!("{url} (profile {})", profile.name) }
+}
 
 #[cfg(test)]
 mod tests {

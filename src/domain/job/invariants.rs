@@ -12,8 +12,11 @@ static TEXTS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     let of_field = |field| {
         let kinds = ["null", "a boolean", "a number", "a string", "an array", "an object"];
         let not_a_string = kinds.map(|kind| InvalidJob::NotAString(field, kind));
-        let others =
-            [InvalidJob::Missing(field), InvalidJob::Blank(field), InvalidJob::TooLong(field, 0)];
+        let others = [
+            InvalidJob::Missing(field),
+            InvalidJob::Blank(field),
+            InvalidJob::TooLong(field, 0, 0),
+        ];
         others.into_iter().chain(not_a_string)
     };
     let of_body = [
@@ -46,8 +49,11 @@ static TEXTS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
 
 /// Reads a body as a job, and holds what came of it against the body.
 pub fn hold(body: &[u8]) {
-    let defaults =
-        JobDefaults { audience: "its audience".into(), client_id: Some("its client".into()) };
+    let defaults = JobDefaults {
+        audience: "its audience".into(),
+        client_id: Some("its client".into()),
+        ..JobDefaults::default()
+    };
     match Job::parse(body, &defaults) {
         Err(fault) => {
             hold_of_fault(fault, body);

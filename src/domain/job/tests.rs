@@ -6,7 +6,11 @@ use super::*;
 use crate::domain::TimeUnit;
 
 fn defaults() -> JobDefaults {
-    JobDefaults { audience: "https://api.example".into(), client_id: Some("default-client".into()) }
+    JobDefaults {
+        audience: "https://api.example".into(),
+        client_id: Some("default-client".into()),
+        ..JobDefaults::default()
+    }
 }
 
 fn parse(body: &str) -> Result<Job, InvalidJob> {
@@ -125,7 +129,7 @@ fn every_malformed_body_gets_its_own_fault() {
         assert_eq!(Job::parse(body, &defaults()).unwrap_err(), *fault, "{shown}");
     }
     let too_long = format!(r#"{{"refresh_token":"{long}"}}"#);
-    assert_eq!(parse(&too_long).unwrap_err(), InvalidJob::TooLong("refresh_token", 101));
+    assert_eq!(parse(&too_long).unwrap_err(), InvalidJob::TooLong("refresh_token", 101, 100));
     assert_eq!(parse(&deep("unknown")).unwrap_err(), InvalidJob::CutShort);
     assert!(matches!(parse(&deep("username")).unwrap_err(), InvalidJob::Syntax { .. }));
     let huge = vec![b' '; MAX_BODY_BYTES + 1];

@@ -18,6 +18,8 @@ fn policy(presume: bool) -> Policy {
             retry_after_max: 5 * MINUTE,
         },
         presume_revoked_after_ambiguity: presume,
+        rejects_repeats: true,
+        gone: GonePolicy::Settle,
     }
 }
 

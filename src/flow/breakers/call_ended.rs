@@ -8,7 +8,9 @@ use super::{BreakerChanges, Breakers, CallRole, FailureStreak, MOST_PARKED};
 use crate::{
     domain::ClientKey,
     flow::{
-        call_outcome::CallOutcome, circuit::PauseCause, client::ClientState,
+        call_outcome::CallOutcome,
+        circuit::PauseCause,
+        client::{ClientState, REFUSALS},
         settings::PauseSettings,
     },
 };
@@ -32,6 +34,7 @@ impl Breakers {
         match outcome {
             CallOutcome::Revoked => self.answered(key, true, role, now),
             CallOutcome::Rejected => self.answered(key, false, role, now),
+            CallOutcome::Refused => self.refused(key, role, now),
             // It says nothing about other jobs, not even as a probe.
             CallOutcome::Failed { job_fault: true, .. } => self.probe_failed(key, role, now),
             CallOutcome::Failed { retry_after, .. } => {
@@ -72,13 +75,35 @@ impl Breakers {
         self.client(key).rejected(now);
         let cause = self.client(key).circuit.pause().map(|pause| pause.cause);
         let stalled = match cause {
-            None | Some(PauseCause::Failures) => {
-                // Its failures are over, but its rejections may now be too many.
+            None | Some(PauseCause::Failures | PauseCause::Refused) => {
+                // Its failures and refusals are over, but its rejections may now be too many.
                 self.resume(key);
                 self.too_many_rejections(key)
                     .is_some_and(|cause| self.pause_client(key, cause, now))
             }
             Some(PauseCause::Rejections | PauseCause::NothingRevoked) => {
+                role != CallRole::Regular
+                    && self.probe_failed(key, CallRole::ClientProbe, now).stalled
+            }
+        };
+        BreakerChanges { resumed, stalled, own_since: None }
+    }
+
+    /// Notes that the endpoint refused the client. The endpoint works, so this ends a pause of the worker. Several
+    /// refusals in a row pause the client, also if it is the only one.
+    fn refused(&mut self, key: ClientKey, role: CallRole, now: Instant) -> BreakerChanges {
+        self.streak = FailureStreak::default();
+        let resumed = self.worker.resume().is_some();
+        let client = self.client(key);
+        client.refused();
+        let too_many = client.refusals >= REFUSALS;
+        let stalled = match client.circuit.pause().map(|pause| pause.cause) {
+            None => too_many && self.pause_client(key, PauseCause::Refused, now),
+            Some(PauseCause::Failures) if too_many => {
+                self.resume(key);
+                self.pause_client(key, PauseCause::Refused, now)
+            }
+            Some(_) => {
                 role != CallRole::Regular
                     && self.probe_failed(key, CallRole::ClientProbe, now).stalled
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::{Duplicates, Leader};
-use crate::domain::{Ambiguity, JobKey, Lane, Rejection};
+use crate::domain::{Ambiguity, JobKey, Lane, Verdict};
 
 /// A job whose call another job makes. Dropped, it no longer waits; if it was about to lead, the next
 /// follower leads.
@@ -24,8 +24,8 @@ pub struct Follower {
 pub enum FollowerOutcome {
     /// The call revoked the token.
     Revoked,
-    /// The endpoint rejected the call. The ambiguity is that of all jobs with this key.
-    Rejected(Rejection, Option<Ambiguity>),
+    /// The call ended with another verdict of the endpoint. The ambiguity is that of all jobs with this key.
+    Answered(Verdict, Option<Ambiguity>),
     /// The leader left without a verdict: this job makes the call.
     Lead(Leader),
 }

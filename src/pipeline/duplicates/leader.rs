@@ -83,7 +83,8 @@ impl Leader {
     }
 
     /// Ends the call; `None` if it was never made. The endpoint's own verdict ends the lead and goes to
-    /// the followers. Only a revoked token is remembered.
+    /// the followers. Only a revoked token is remembered: a later job is its duplicate. Any other answer proves too
+    /// little to end a job that was not called.
     ///
     /// The caller must judge the verdict with the returned history. A follower may have added earlier calls
     /// for this token, which this job's own history lacks.
@@ -103,8 +104,8 @@ impl Leader {
                 flight.history
             }
             Some(Verdict::Revoked) => self.conclude(true, |_| FollowerOutcome::Revoked),
-            Some(Verdict::Rejected(rejection)) => self.conclude(false, |history| {
-                FollowerOutcome::Rejected(rejection.clone(), history.ambiguity)
+            Some(answer) => self.conclude(false, |history| {
+                FollowerOutcome::Answered(answer.clone(), history.ambiguity)
             }),
         }
     }

@@ -118,7 +118,14 @@ async fn what_was_revoked_is_a_duplicate_until_it_is_too_old() {
 
 #[tokio::test(start_paused = true)]
 async fn only_a_proof_is_remembered() {
-    for verdict in [Verdict::Rejected(rejection()), failure(true), failure(false)] {
+    for verdict in [
+        Verdict::Acknowledged,
+        Verdict::Accepted,
+        Verdict::Gone(rejection()),
+        Verdict::Rejected(rejection()),
+        failure(true),
+        failure(false),
+    ] {
         let duplicates = duplicates();
         call(&mut enter(&duplicates, Lane::Bulk).leader(), &verdict);
         let again = enter(&duplicates, Lane::Bulk);
@@ -180,8 +187,8 @@ async fn a_rejection_is_the_verdict_of_the_followers_with_what_is_known_of_the_t
     call(&mut leader, &failure(true));
     let past = call(&mut leader, &Verdict::Rejected(rejection()));
     assert_eq!(past.ambiguity, Some(Ambiguity::Attempt));
-    let FollowerOutcome::Rejected(said, ambiguity) = waiting.await else { panic!("not rejected") };
-    assert_eq!((said, ambiguity), (rejection(), Some(Ambiguity::Attempt)));
+    let FollowerOutcome::Answered(said, ambiguity) = waiting.await else { panic!("not answered") };
+    assert_eq!((said, ambiguity), (Verdict::Rejected(rejection()), Some(Ambiguity::Attempt)));
     assert!(nothing_in_flight(&duplicates));
 }
 

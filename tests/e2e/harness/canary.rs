@@ -37,7 +37,7 @@ pub fn token(n: usize) -> String {
 /// Fails if `output`, printed by `who`, shows a canary in any form.
 pub fn assert_clean(who: &str, output: &[u8]) {
     for canary in [TOKEN, SECRET, PASSWORD, HISTORY_KEY] {
-        for form in forms(canary).into_iter().chain(cuts(canary)) {
+        for form in forms(canary).into_iter().chain(cuts(canary)).chain(in_a_header(canary)) {
             if let Some(at) = find(output, form.as_bytes()) {
                 let around =
                     &output[at.saturating_sub(300)..(at + form.len() + 100).min(output.len())];
@@ -57,6 +57,13 @@ fn find(text: &[u8], part: &[u8]) -> Option<usize> {
 /// The pieces that a cut leaves of a canary that is shown as it is.
 fn cuts(canary: &str) -> Vec<String> {
     (0..=canary.len() - CUT).map(|from| canary[from..from + CUT].to_owned()).collect()
+}
+
+/// The ways in which a secret stands in the header `Authorization` behind its client's id, where it is encoded as a value
+/// of a form first. Where it is not, it is one of [`forms`].
+fn in_a_header(canary: &str) -> impl Iterator<Item = String> {
+    let in_a_form = canary.replace('+', "%2B").replace('/', "%2F");
+    (0..3).map(move |alignment| base64_inside(in_a_form.as_bytes(), alignment))
 }
 
 /// Each character of a canary, written in another way.
@@ -131,7 +138,7 @@ pub fn base64_inside(bytes: &[u8], alignment: usize) -> String {
 #[test]
 fn every_form_of_a_canary_is_found() {
     for canary in [TOKEN, SECRET, PASSWORD, HISTORY_KEY] {
-        for form in forms(canary).into_iter().chain(cuts(canary)) {
+        for form in forms(canary).into_iter().chain(cuts(canary)).chain(in_a_header(canary)) {
             let output = format!("before {form} after");
             let found = std::panic::catch_unwind(|| assert_clean("a test", output.as_bytes()));
             assert!(found.is_err(), "{form} was overlooked");

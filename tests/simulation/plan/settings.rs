@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use revoker::{
     broker::HistoryKeys,
-    domain::{JobDefaults, Policy, RetryPolicy, Schedule},
+    domain::{GonePolicy, JobDefaults, Policy, RetryPolicy, Schedule},
     flow::{self, PauseSettings},
     pipeline,
 };
@@ -80,8 +80,14 @@ fn pipeline(dice: &Dice) -> pipeline::Settings {
         defaults: JobDefaults {
             audience: "audience".into(),
             client_id: Some(DEFAULT_CLIENT.into()),
+            ..JobDefaults::default()
         },
-        policy: Policy { retry, presume_revoked_after_ambiguity: dice.one_in(2) },
+        policy: Policy {
+            retry,
+            presume_revoked_after_ambiguity: dice.one_in(2),
+            rejects_repeats: true,
+            gone: GonePolicy::Settle,
+        },
         remember: seconds(dice.pick(&[0, 10, 600])),
         remember_capacity: dice.pick(&[1, 1000]),
     }

@@ -150,6 +150,8 @@ impl Record {
                 (age.is_some_and(|age| age >= policy.retry.give_up_after), "given up too early"),
             ],
             Reason::InternalError => vec![(self.panicked, "a fault that there was not")],
+            // The default profile has no such answers.
+            Reason::Gone | Reason::StillActive => vec![(false, "a reason of another profile")],
         };
         rules.into_iter().find(|(kept, _)| !kept).map(|(_, rule)| rule)
     }

@@ -10,7 +10,11 @@ const BODY: &[u8] = br#"{"refresh_token":"abc","client_id":"shop"}"#;
 fn reader() -> DeadLetterReader {
     DeadLetterReader {
         queues: Queues::new("q", &[Duration::from_secs(10)]),
-        defaults: JobDefaults { audience: "a".into(), client_id: Some("default".into()) },
+        defaults: JobDefaults {
+            audience: "a".into(),
+            client_id: Some("default".into()),
+            ..JobDefaults::default()
+        },
     }
 }
 

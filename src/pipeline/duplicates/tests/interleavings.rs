@@ -192,7 +192,7 @@ impl World {
         match (self.due[&number], told) {
             (Due::Nothing, None) => return,
             (Due::Duplicate, Some(FollowerOutcome::Revoked)) => drop(self.parties.remove(&number)),
-            (Due::Rejected(expected), Some(FollowerOutcome::Rejected(_, ambiguity))) => {
+            (Due::Rejected(expected), Some(FollowerOutcome::Answered(_, ambiguity))) => {
                 assert_eq!(ambiguity, expected);
                 self.parties.remove(&number);
             }

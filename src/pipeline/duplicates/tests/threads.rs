@@ -34,7 +34,7 @@ async fn lead(mut leader: Leader, verdict: &Verdict, seen: &Seen) {
 async fn follow(follower: Follower, verdict: Verdict, seen: Arc<Seen>) {
     match follower.outcome().await {
         FollowerOutcome::Lead(leader) => lead(leader, &verdict, &seen).await,
-        FollowerOutcome::Revoked | FollowerOutcome::Rejected(..) => {
+        FollowerOutcome::Revoked | FollowerOutcome::Answered(..) => {
             seen.answered.fetch_add(1, Ordering::SeqCst);
         }
     }

@@ -1,6 +1,6 @@
 //! HTTP/1.1 by hand over plain or TLS sockets: a library would not reset, hang or lie on request.
 
-use std::{fmt::Write as _, io, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, io, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -48,7 +48,15 @@ impl Request {
 
     /// The token of its body; empty if there is none.
     pub fn token(&self) -> String {
+        if self.header("content-type") == Some("application/x-www-form-urlencoded") {
+            return self.form().remove("token").unwrap_or_default();
+        }
         self.json()["refresh_token"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// The body as a form.
+    pub fn form(&self) -> BTreeMap<String, String> {
+        url::form_urlencoded::parse(&self.body).into_owned().collect()
     }
 
     /// The request line.

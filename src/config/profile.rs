@@ -1,0 +1,148 @@
+//! The endpoint's profile, and how a client proves itself to it.
+
+use std::sync::Arc;
+
+use crate::endpoint::{
+    ALIGNET, AuthMethod, AuthSettings, BUILTIN, BasicEncoding, Profile, builtin,
+};
+
+use super::{
+    endpoint::AUDIENCE,
+    faults::Problem,
+    file,
+    key::ConfigKey,
+    layer::ValueOrigin,
+    reader::{ConfigReader, of_file},
+    value::{self, ConfigValue},
+};
+
+const PROFILE: &str = "endpoint.profile";
+const PROFILE_FILE: &str = "endpoint.profile_file";
+const METHOD: &str = "endpoint.auth.method";
+const BASIC_ENCODING: &str = "endpoint.auth.basic_encoding";
+const HINT: &str = "endpoint.token_type_hint";
+
+const ENCODINGS: [(&str, BasicEncoding); 2] =
+    [("form", BasicEncoding::Form), ("raw", BasicEncoding::Raw)];
+
+/// Reads the profile. The default one takes the place of a faulty one; nobody will see it, for the load fails.
+pub(super) fn read(reader: &mut ConfigReader) -> Arc<Profile> {
+    let path = reader.optional(PROFILE_FILE, value::path);
+    let named = reader.required_or(PROFILE, name, ALIGNET);
+    let both = path.is_some() && is_set(reader, PROFILE);
+    reader.require(&[PROFILE_FILE], !both, || {
+        Problem::new(format!("is given beside {PROFILE}"), "keep one of the two")
+    });
+    let from_file = path.and_then(|path| {
+        let text = file::read(&path).and_then(|bytes| {
+            String::from_utf8(bytes).map_err(|_| Problem::new("is not UTF-8", "save it as UTF-8"))
+        });
+        let text = text.map_err(|problem| reader.refuse(PROFILE_FILE, of_file(problem))).ok()?;
+        let parsed = Profile::parse(&text).map(Arc::new).map_err(|faults| {
+            for fault in faults {
+                let shown = file::shown(&path);
+                let problem = Problem::new(
+                    format!("names a file with a fault: {shown}:{}: {}", fault.line, fault.what),
+                    "`revoker profile check` lists the faults of a file",
+                );
+                reader.refuse(PROFILE_FILE, problem);
+            }
+        });
+        let profile = parsed.ok()?;
+        if builtin(&profile.name).is_some() {
+            let what = "names a file whose profile has the name of a built-in one";
+            reader.refuse(PROFILE_FILE, Problem::new(what, "choose another name"));
+        }
+        Some(profile)
+    });
+    from_file.or_else(|| builtin(named)).unwrap_or_else(default)
+}
+
+#[allow(clippy::expect_used, reason = "it is compiled in; a test parses it")]
+fn default() -> Arc<Profile> {
+    builtin(ALIGNET).expect("the default profile is sound")
+}
+
+fn name(value: &ConfigValue) -> Result<&'static str, Problem> {
+    let given = value::string(value)?;
+    BUILTIN.iter().find(|(name, _)| *name == given).map(|(name, _)| *name).ok_or_else(|| {
+        let names: Vec<_> = BUILTIN.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+        Problem::new(
+            "is no built-in profile",
+            format!("choose {}, or set {PROFILE_FILE}", names.join(", ")),
+        )
+    })
+}
+
+/// Whether somebody has set a key.
+fn is_set(reader: &ConfigReader, key: &str) -> bool {
+    reader.find(&ConfigKey::from(key)).is_some_and(|entry| entry.origin != ValueOrigin::Default)
+}
+
+/// Refuses settings of the default profile beside another one.
+pub(super) fn refuse_others(reader: &mut ConfigReader, profile: &Profile) {
+    if profile.is_alignet() {
+        return;
+    }
+    let mut keys = vec!["endpoint.environment", "endpoint.api_version", "endpoint.locale"];
+    if !profile.takes_audience() {
+        keys.push(AUDIENCE);
+    }
+    for key in keys {
+        if is_set(reader, key) {
+            let what = format!(
+                "is a setting of the profile {ALIGNET}, and the profile is {}",
+                profile.name
+            );
+            reader.refuse(key, Problem::new(what, "remove it"));
+        }
+    }
+}
+
+/// Reads how a client proves itself.
+pub(super) fn auth(reader: &mut ConfigReader, profile: &Profile) -> AuthSettings {
+    let method = reader.optional(METHOD, value::choice(&AuthMethod::ALL)).unwrap_or(profile.auth());
+    let basic_encoding =
+        reader.required_or(BASIC_ENCODING, value::choice(&ENCODINGS), BasicEncoding::Form);
+    let name = &profile.name;
+    reader.require(&[METHOD], !profile.is_alignet() || method == AuthMethod::Fields, || {
+        Problem::new(format!("does not fit the profile {name}, which has its own"), "remove it")
+    });
+    let in_body = matches!(method, AuthMethod::Fields | AuthMethod::Post);
+    reader.require(&[METHOD], !in_body || profile.takes_fields(), || {
+        Problem::new(
+            format!("does not fit the profile {name}: its calls have no body"),
+            "choose another",
+        )
+    });
+    let is_own = method == profile.auth();
+    reader.require(&[METHOD], method != AuthMethod::Fields || is_own, || {
+        Problem::new(
+            format!("does not fit the profile {name}: no field of it is the secret"),
+            "choose \"post\"",
+        )
+    });
+    reader.require(
+        &[BASIC_ENCODING],
+        method == AuthMethod::Basic || !is_set(reader, BASIC_ENCODING),
+        || {
+            Problem::new(
+                format!("is of the method basic, and the method is {}", method.as_str()),
+                "remove it",
+            )
+        },
+    );
+    AuthSettings { method, basic_encoding }
+}
+
+/// Reads the hint of the token's type.
+pub(super) fn hint(reader: &mut ConfigReader, profile: &Profile) -> Option<String> {
+    let hint = reader.optional(HINT, value::text);
+    reader.require(&[HINT], hint.is_none() || profile.takes_hint(), || {
+        Problem::new(
+            format!("does not fit the profile {}: it sends no hint", profile.name),
+            "remove it",
+        )
+    });
+    hint
+}

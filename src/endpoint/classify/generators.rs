@@ -1,0 +1,32 @@
+//! Bodies that are envelopes of the default profile, or nearly.
+
+use proptest::prelude::*;
+
+/// An envelope with every field right, or one or more of them not.
+pub(in crate::endpoint) fn near_envelope() -> impl Strategy<Value = String> {
+    let mostly = |right: &'static str| {
+        prop_oneof![
+            3 => Just(right),
+            1 => prop::sample::select(vec!["true", "\"true\"", "false", "null", "\"01\"", "0", "[]"]),
+        ]
+    };
+    (mostly("\"revoke\""), mostly("true"), mostly("\"00\"")).prop_map(|(action, success, code)| {
+        format!(
+            r#"{{"action":{action},"success":{success},"revoke":{{"meta":{{"status":{{"code":{code}}}}}}}}}"#
+        )
+    })
+}
+
+/// Objects made of the envelope's keys, in whatever order, number and depth.
+pub(in crate::endpoint) fn shuffled_envelope() -> impl Strategy<Value = String> {
+    let key = prop::sample::select(vec!["action", "success", "revoke", "meta", "status", "code"]);
+    let leaf =
+        prop::sample::select(vec!["true", "null", "\"00\"", "\"01\"", "\"revoke\"", "0", "{"]);
+    leaf.prop_map(str::to_owned).prop_recursive(4, 24, 4, move |inner| {
+        prop::collection::vec((key.clone(), inner), 0..4).prop_map(|fields| {
+            let fields: Vec<_> =
+                fields.iter().map(|(key, value)| format!("{key:?}:{value}")).collect();
+            format!("{{{}}}", fields.join(","))
+        })
+    })
+}

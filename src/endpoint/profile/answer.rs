@@ -1,0 +1,210 @@
+//! How a profile judges an answer: the first rule that fits decides.
+
+use http::StatusCode;
+use serde::Deserialize;
+
+use super::{AnswerBody, Profile, body::Found};
+use crate::{
+    domain::{Blame, Failure, Redactor, Rejection, ResultLabel, Verdict, cut},
+    endpoint::message,
+};
+
+/// The longest code that is kept, in characters.
+pub const MAX_CODE_CHARS: usize = 100;
+
+/// One rule.
+#[derive(Debug)]
+pub struct AnswerRule {
+    /// Where it stands in its file, counted from 1.
+    pub line: usize,
+    /// It fits one of these; all if there are none.
+    pub status: Vec<StatusPattern>,
+    /// It fits one of these; any if there are none.
+    pub body: Vec<BodyKind>,
+    /// All of them must hold.
+    pub json: Vec<PlaceCondition>,
+    /// What follows.
+    pub is: AnswerKind,
+    /// The place of the endpoint's code.
+    pub code: Option<usize>,
+    /// The place of the endpoint's text.
+    pub detail: Option<usize>,
+}
+
+/// Statuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusPattern {
+    Code(u16),
+    /// All of a hundred: 2 for 2xx.
+    Class(u16),
+}
+
+/// What a body is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BodyKind {
+    Empty,
+    JsonObject,
+}
+
+/// A condition on the value at a place. `null` counts as absent.
+#[derive(Debug)]
+pub struct PlaceCondition {
+    pub place: usize,
+    pub condition: Condition,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    Present,
+    Absent,
+    OneOf(Vec<Scalar>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scalar {
+    Text(String),
+    Integer(i64),
+    Bool(bool),
+}
+
+/// What follows from an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerKind {
+    Revoked,
+    Acknowledged,
+    Accepted,
+    Gone,
+    Rejected,
+    Misconfigured,
+    Transient,
+}
+
+impl StatusPattern {
+    pub fn fits(self, status: u16) -> bool {
+        match self {
+            Self::Code(code) => code == status,
+            Self::Class(class) => class == status / 100,
+        }
+    }
+}
+
+impl Condition {
+    fn holds(&self, found: Option<&Found<'_>>) -> bool {
+        let is_present = found.is_some_and(Found::is_present);
+        match self {
+            Self::Present => is_present,
+            Self::Absent => !is_present,
+            Self::OneOf(scalars) => {
+                found.is_some_and(|found| scalars.iter().any(|scalar| scalar.is(found)))
+            }
+        }
+    }
+}
+
+impl Scalar {
+    fn is(&self, found: &Found<'_>) -> bool {
+        match self {
+            Self::Text(text) => found.value.text() == Some(text),
+            Self::Integer(number) => found.integer() == Some(*number),
+            Self::Bool(flag) => found.value.flag() == Some(*flag),
+        }
+    }
+}
+
+impl AnswerBody<'_> {
+    fn at(&self, place: usize) -> Option<&Found<'_>> {
+        match self {
+            Self::Object(found) => found.get(place),
+            Self::Empty | Self::Other => None,
+        }
+    }
+}
+
+impl AnswerRule {
+    fn fits(&self, status: u16, body: &AnswerBody<'_>) -> bool {
+        let is = |kind: &BodyKind| match kind {
+            BodyKind::Empty => matches!(body, AnswerBody::Empty),
+            BodyKind::JsonObject => matches!(body, AnswerBody::Object(_)),
+        };
+        (self.status.is_empty() || self.status.iter().any(|pattern| pattern.fits(status)))
+            && (self.body.is_empty() || self.body.iter().any(is))
+            && self.json.iter().all(|of| of.condition.holds(body.at(of.place)))
+    }
+
+    /// What the endpoint says of a job that it does not do. Its texts are redacted before they are cut.
+    fn rejection(
+        &self,
+        status: u16,
+        body: &AnswerBody<'_>,
+        context: &TextContext<'_>,
+    ) -> Rejection {
+        let at = |place: Option<usize>| body.at(place?);
+        let code = at(self.code).and_then(|found| {
+            let text = found.value.text().map(str::to_owned);
+            text.or_else(|| found.integer().map(|number| number.to_string()))
+        });
+        Rejection {
+            code: code.map_or_else(String::new, |code| {
+                cut(
+                    &context.redactor.clean(&cut(&code, message::MAX_SEARCHED_CHARS)),
+                    MAX_CODE_CHARS,
+                )
+            }),
+            message: at(self.detail)
+                .and_then(|found| message::pick(found.raw?, context.locale, context.redactor)),
+            http_status: status,
+        }
+    }
+}
+
+/// What the texts of an answer are read with.
+pub struct TextContext<'a> {
+    pub locale: &'a str,
+    pub redactor: &'a Redactor<'a>,
+}
+
+impl Profile {
+    /// The first rule that fits an answer, and its number from 1.
+    pub(in crate::endpoint) fn first_fit(
+        &self,
+        status: u16,
+        body: &AnswerBody<'_>,
+    ) -> Option<(usize, &AnswerRule)> {
+        (1..).zip(&self.answers).find(|(_, rule)| rule.fits(status, body))
+    }
+
+    /// Whether an answer condemns its job whatever its status. A 5xx that does is the fault of the job alone.
+    pub(in crate::endpoint) fn condemns(&self, status: u16, body: &AnswerBody<'_>) -> bool {
+        let fits = self.first_fit(status, body);
+        fits.is_some_and(|(_, rule)| matches!(rule.is, AnswerKind::Rejected | AnswerKind::Gone))
+    }
+
+    /// The verdict of the first rule that fits; `None` if none does.
+    pub(in crate::endpoint) fn judge(
+        &self,
+        status: StatusCode,
+        body: &AnswerBody<'_>,
+        context: &TextContext<'_>,
+    ) -> Option<Verdict> {
+        let status = status.as_u16();
+        let (_, rule) = self.first_fit(status, body)?;
+        let transient = |label, ambiguous, blame| {
+            let retry_after = None;
+            let http_status = Some(status);
+            Verdict::Transient(Failure { label, ambiguous, http_status, retry_after, blame })
+        };
+        Some(match rule.is {
+            AnswerKind::Revoked => Verdict::Revoked,
+            AnswerKind::Acknowledged => Verdict::Acknowledged,
+            AnswerKind::Accepted => Verdict::Accepted,
+            AnswerKind::Gone => Verdict::Gone(rule.rejection(status, body, context)),
+            AnswerKind::Rejected => Verdict::Rejected(rule.rejection(status, body, context)),
+            AnswerKind::Misconfigured => {
+                transient(ResultLabel::Misconfigured, false, Blame::Client)
+            }
+            AnswerKind::Transient => transient(ResultLabel::Unrecognized, true, Blame::Transport),
+        })
+    }
+}

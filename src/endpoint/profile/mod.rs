@@ -1,0 +1,124 @@
+//! Endpoint profiles: how a token is put into a request, and how an answer is judged.
+//!
+//! A profile is data, written in TOML ([`Profile::parse`]). There is no template language: a placeholder is a whole
+//! value or nothing, and a serializer encodes it. Templates were turned down, because they let content build a URL, a
+//! header or JSON by concatenation: that is how tokens get into URLs and requests get split.
+
+mod answer;
+mod body;
+mod builtin;
+mod check;
+mod fault;
+mod file;
+mod request;
+mod terms;
+#[cfg(test)]
+mod tests;
+
+use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
+
+pub use builtin::{BUILTIN, builtin};
+pub use fault::ProfileFault;
+pub use terms::{AuthMethod, Kills, Proof, Repeat};
+
+pub(super) use answer::{AnswerRule, TextContext};
+pub(super) use body::{AnswerBody, PointerTree};
+pub(super) use request::{
+    BodyForm, CallValues, FieldValue, RequestTemplate, Segment, UrlSource, is_segment,
+};
+
+/// The name of the default profile. Its calls and its answers are hand-written for speed.
+pub const ALIGNET: &str = "alignet";
+
+/// How the tokens of one kind of endpoint are revoked.
+#[derive(Debug)]
+pub struct Profile {
+    /// Its name, for people and metrics.
+    pub name: String,
+    /// The longest token, in characters.
+    pub token_max: usize,
+    /// What the endpoint answers to the second revocation of a token.
+    pub repeat: Repeat,
+    /// What its success is worth.
+    pub proof: Proof,
+    /// What dies with the token.
+    pub kills: Kills,
+    /// Pauses a client after this many rejections in a row; `None` to leave that to the operator.
+    pub after_rejections: Option<u32>,
+    /// What is sent.
+    pub(super) request: RequestTemplate,
+    /// How an answer is judged: the first rule that fits decides.
+    pub(super) answers: Vec<AnswerRule>,
+    /// The places in a body that the rules look at.
+    pub(super) pointers: PointerTree,
+}
+
+impl Profile {
+    /// Whether it is the default profile.
+    #[must_use]
+    pub fn is_alignet(&self) -> bool {
+        self.name == ALIGNET
+    }
+
+    /// Whether the endpoint may reject the second of two calls for one token because the first one worked.
+    #[must_use]
+    pub fn rejects_repeats(&self) -> bool {
+        self.repeat == Repeat::Rejected
+    }
+
+    /// How a client proves itself, unless the configuration says otherwise.
+    #[must_use]
+    pub const fn auth(&self) -> AuthMethod {
+        self.request.auth
+    }
+
+    /// The URL that is called, unless the configuration says otherwise; `None` if it must.
+    #[must_use]
+    pub const fn url(&self) -> Option<&url::Url> {
+        match &self.request.url {
+            UrlSource::Config => None,
+            UrlSource::Fixed(url) => Some(url),
+        }
+    }
+
+    /// Whether a call names the job's audience.
+    #[must_use]
+    pub fn takes_audience(&self) -> bool {
+        self.request.uses(&FieldValue::Audience)
+    }
+
+    /// Whether a call names the job's user.
+    #[must_use]
+    pub fn takes_username(&self) -> bool {
+        self.request.uses(&FieldValue::Username)
+    }
+
+    /// Whether a call has a place for a hint of the token's type.
+    #[must_use]
+    pub fn takes_hint(&self) -> bool {
+        self.request.uses(&FieldValue::TokenTypeHint)
+    }
+
+    /// The headers of every call: the profile's, and the type of the body.
+    pub(super) fn headers(&self) -> HeaderMap {
+        let mut headers = self.request.headers.clone();
+        let content_type = match self.request.body {
+            BodyForm::Form => "application/x-www-form-urlencoded",
+            BodyForm::Json => "application/json",
+            BodyForm::None => return headers,
+        };
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers
+    }
+
+    /// A body, as far as the rules look into it.
+    pub(super) fn read<'a>(&self, body: &'a [u8]) -> AnswerBody<'a> {
+        AnswerBody::read(body, &self.pointers)
+    }
+
+    /// Whether a call has a body that fields can be added to.
+    #[must_use]
+    pub fn takes_fields(&self) -> bool {
+        self.request.body != BodyForm::None
+    }
+}

@@ -1,0 +1,32 @@
+//! The built-in profiles against the answers of their servers, and what holds of every profile.
+
+mod alignet;
+mod answers;
+mod faults;
+mod requests;
+
+use http::StatusCode;
+use secrecy::SecretString;
+
+use super::{answer::TextContext, *};
+use crate::domain::{Redactor, Verdict};
+
+/// The verdict of a profile on an answer, by its rules alone.
+fn judge(profile: &Profile, status: u16, body: &str) -> Option<Verdict> {
+    let secrets = ["canary-token", "canary-secret"].map(SecretString::from);
+    let redactor = Redactor::new(&secrets);
+    let texts = TextContext { locale: "es_PE", redactor: &redactor };
+    profile.judge(StatusCode::from_u16(status).unwrap(), &profile.read(body.as_bytes()), &texts)
+}
+
+#[test]
+fn every_built_in_profile_is_sound_and_has_its_name() {
+    for (name, file) in BUILTIN {
+        match Profile::parse(file) {
+            Ok(profile) => assert_eq!(profile.name, name),
+            Err(faults) => panic!("{name}: {faults:?}"),
+        }
+        assert!(builtin(name).is_some(), "{name}");
+    }
+    assert!(builtin("nobody").is_none());
+}
