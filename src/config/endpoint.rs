@@ -13,6 +13,8 @@ use crate::{
 };
 
 use super::{
+    auth,
+    clients::SecretNeed,
     faults::Problem,
     file,
     preset::{self, Preset},
@@ -44,14 +46,19 @@ pub(super) struct EndpointSection {
 const GONE: [(&str, GonePolicy); 2] =
     [("settle", GonePolicy::Settle), ("dead_letter", GonePolicy::DeadLetter)];
 
-pub(super) fn read(reader: &mut ConfigReader, max_concurrency: usize) -> EndpointSection {
+pub(super) fn read(
+    reader: &mut ConfigReader,
+    max_concurrency: usize,
+    secrets: SecretNeed,
+) -> EndpointSection {
     let environment = value::choice(&preset::ENVIRONMENTS);
     let preset = reader.required_or("endpoint.environment", environment, &preset::DEVELOPMENT);
     let profile = profile::read(reader);
     profile::refuse_others(reader, &profile);
+    let url = endpoint_url(reader, preset, &profile);
     let settings = Settings {
-        url: endpoint_url(reader, preset, &profile),
-        auth: profile::auth(reader, &profile),
+        auth: auth::read(reader, &profile, &url, secrets),
+        url,
         token_type_hint: profile::hint(reader, &profile),
         api_version: reader.required("endpoint.api_version", header),
         connect_timeout: reader.required(CONNECT_TIMEOUT, value::duration(CONNECTING)),
@@ -166,7 +173,7 @@ fn endpoint_url(reader: &mut ConfigReader, preset: &Preset, profile: &Profile) -
     url
 }
 
-fn address(value: &ConfigValue) -> Result<Url, Problem> {
+pub(super) fn address(value: &ConfigValue) -> Result<Url, Problem> {
     let url = web_url(value::string(value)?)?;
     if url.fragment().is_some() {
         return Err(Problem::new(
@@ -214,7 +221,7 @@ fn header(value: &ConfigValue) -> Result<String, Problem> {
     }
 }
 
-fn is_loopback(url: &Url) -> bool {
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),
         Some(Host::Ipv6(address)) => IpAddr::from(address).is_loopback(),

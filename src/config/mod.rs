@@ -4,6 +4,7 @@
 //! The defaults are a file too (`config/default.toml`, compiled in), so that no default stands anywhere
 //! else and every key is documented in one place.
 
+mod auth;
 mod broker;
 mod broker_url;
 mod clients;
@@ -158,7 +159,7 @@ impl Config {
     fn read(reader: &mut ConfigReader, needs: Needs) -> Self {
         let mut flow = flow::read(reader);
         let retry = retry::read(reader);
-        let endpoint = endpoint::read(reader, flow.concurrency_max);
+        let endpoint = endpoint::read(reader, flow.concurrency_max, needs.client_secrets);
         // A profile that condemns by a status alone has a guard of its own.
         let guard = endpoint.settings.profile.after_rejections;
         flow.pause.after_rejections = flow.pause.after_rejections.or(guard);
@@ -168,6 +169,8 @@ impl Config {
             SecretNeed::Unneeded
         };
         let credentials = credentials::read(reader, client_secrets);
+        let mut endpoint = endpoint;
+        auth::name_client(reader, &mut endpoint.settings, credentials.client_id.as_deref(), needs);
         let park = retry.park.clone();
         let broker = broker::read(reader, flow.concurrency_max, park, needs.history_keys);
         if needs.history_keys == SecretNeed::Needed {

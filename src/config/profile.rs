@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::endpoint::{
-    ALIGNET, AuthMethod, AuthSettings, BUILTIN, BasicEncoding, Profile, builtin,
-};
+use crate::endpoint::{ALIGNET, BUILTIN, Profile, builtin};
 
 use super::{
     endpoint::AUDIENCE,
@@ -18,12 +16,7 @@ use super::{
 
 const PROFILE: &str = "endpoint.profile";
 const PROFILE_FILE: &str = "endpoint.profile_file";
-const METHOD: &str = "endpoint.auth.method";
-const BASIC_ENCODING: &str = "endpoint.auth.basic_encoding";
 const HINT: &str = "endpoint.token_type_hint";
-
-const ENCODINGS: [(&str, BasicEncoding); 2] =
-    [("form", BasicEncoding::Form), ("raw", BasicEncoding::Raw)];
 
 /// Reads the profile. The default one takes the place of a faulty one; nobody will see it, for the load fails.
 pub(super) fn read(reader: &mut ConfigReader) -> Arc<Profile> {
@@ -75,7 +68,7 @@ fn name(value: &ConfigValue) -> Result<&'static str, Problem> {
 }
 
 /// Whether somebody has set a key.
-fn is_set(reader: &ConfigReader, key: &str) -> bool {
+pub(super) fn is_set(reader: &ConfigReader, key: &str) -> bool {
     reader.find(&ConfigKey::from(key)).is_some_and(|entry| entry.origin != ValueOrigin::Default)
 }
 
@@ -97,42 +90,6 @@ pub(super) fn refuse_others(reader: &mut ConfigReader, profile: &Profile) {
             reader.refuse(key, Problem::new(what, "remove it"));
         }
     }
-}
-
-/// Reads how a client proves itself.
-pub(super) fn auth(reader: &mut ConfigReader, profile: &Profile) -> AuthSettings {
-    let method = reader.optional(METHOD, value::choice(&AuthMethod::ALL)).unwrap_or(profile.auth());
-    let basic_encoding =
-        reader.required_or(BASIC_ENCODING, value::choice(&ENCODINGS), BasicEncoding::Form);
-    let name = &profile.name;
-    reader.require(&[METHOD], !profile.is_alignet() || method == AuthMethod::Fields, || {
-        Problem::new(format!("does not fit the profile {name}, which has its own"), "remove it")
-    });
-    let in_body = matches!(method, AuthMethod::Fields | AuthMethod::Post);
-    reader.require(&[METHOD], !in_body || profile.takes_fields(), || {
-        Problem::new(
-            format!("does not fit the profile {name}: its calls have no body"),
-            "choose another",
-        )
-    });
-    let is_own = method == profile.auth();
-    reader.require(&[METHOD], method != AuthMethod::Fields || is_own, || {
-        Problem::new(
-            format!("does not fit the profile {name}: no field of it is the secret"),
-            "choose \"post\"",
-        )
-    });
-    reader.require(
-        &[BASIC_ENCODING],
-        method == AuthMethod::Basic || !is_set(reader, BASIC_ENCODING),
-        || {
-            Problem::new(
-                format!("is of the method basic, and the method is {}", method.as_str()),
-                "remove it",
-            )
-        },
-    );
-    AuthSettings { method, basic_encoding }
 }
 
 /// Reads the hint of the token's type.

@@ -4,6 +4,7 @@ mod credentials;
 mod defaults;
 mod faults;
 mod precedence;
+mod profiles;
 mod secrets;
 mod sources;
 mod warnings;

@@ -59,6 +59,11 @@ pub(super) struct ClassifyContext<'a> {
     pub(super) now: SystemTime,
 }
 
+/// Whether a status is a transport failure whatever the body says. No profile can change that.
+pub(super) const fn is_fixed(status: u16) -> bool {
+    matches!(status, 300..=399 | 408 | 429 | 500..=599)
+}
+
 /// The verdict on a response.
 pub(super) fn classify(answer: &HttpResponse<'_>, context: &ClassifyContext<'_>) -> Verdict {
     let status = answer.status.as_u16();

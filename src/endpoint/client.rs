@@ -83,6 +83,15 @@ pub enum ClientError {
     /// The version cannot be sent.
     #[error("endpoint.api_version: not a value that an HTTP header can carry")]
     ApiVersion,
+    /// The client's own certificate or its key cannot be used.
+    #[error("endpoint.auth: {} cannot be used for the client's certificate", path.display())]
+    ClientCertificate {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The key that signs assertions cannot be used.
+    #[error("endpoint.auth.key_file")]
+    Key(#[from] super::KeyError),
     /// TLS cannot be set up.
     #[error("the TLS client cannot be set up")]
     Tls(#[source] rustls::Error),

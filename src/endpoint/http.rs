@@ -39,7 +39,7 @@ const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// The revoke endpoint over HTTP.
 pub struct HttpEndpoint {
-    clients: ClientPool,
+    pub(super) clients: Arc<ClientPool>,
     uri: Uri,
     /// The headers of every call.
     headers: HeaderMap,
@@ -73,10 +73,10 @@ impl HttpEndpoint {
         credentials: Arc<Credentials>,
         clock: AgeClock,
     ) -> Result<Self, ClientError> {
-        let clients = ClientPool::new(settings, clock)?;
+        let clients = Arc::new(ClientPool::new(settings, clock)?);
         let uri = client::uri(settings)?;
         let authorization = clients.connector().proxy_authorization(&uri);
-        let profile = ProfileCaller::new(settings, &credentials);
+        let profile = ProfileCaller::new(settings, &credentials, &clients)?;
         Ok(Self {
             clients,
             uri,
@@ -206,7 +206,7 @@ impl Endpoint for HttpEndpoint {
 }
 
 /// Runs one step of a call, unless the time of the whole call runs out. A call has one timer for all its steps.
-async fn within<T, E: Into<CallError>>(
+pub(super) async fn within<T, E: Into<CallError>>(
     limit: Pin<&mut Sleep>,
     step: impl Future<Output = Result<T, E>>,
 ) -> Result<T, CallError> {
@@ -219,7 +219,7 @@ async fn within<T, E: Into<CallError>>(
 
 /// Reads the body chunk by chunk. Neither a wrong length nor an endless body takes more memory than the cap
 /// and one chunk.
-async fn read<'a>(
+pub(super) async fn read<'a>(
     response: &mut Response<Incoming>,
     mut limit: Pin<&mut Sleep>,
     buffer: &'a mut Vec<u8>,

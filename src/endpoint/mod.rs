@@ -4,13 +4,17 @@
 //! and `tls`, and reads the response up to a cap. `classify` judges a response, with `envelope`, `message` and
 //! `retry_after`. `transport` judges a call without a response.
 
+mod access_tokens;
+mod basic;
 mod classify;
 mod client;
+mod client_certificate;
 mod clients;
 mod connector;
 mod credentials;
 mod envelope;
 mod http;
+mod jwt;
 mod message;
 mod profile;
 mod profile_call;
@@ -23,13 +27,16 @@ mod shape;
 #[cfg(test)]
 mod testing;
 mod tls;
+mod token_request;
 mod transport;
 
 #[cfg(any(test, fuzzing))]
 pub use classify::invariants as answer_invariants;
 pub use client::ClientError;
+pub use client_certificate::CertificateFiles;
 pub use credentials::{CredentialFault, Credentials, FaultKind, Reloaded};
 pub use http::HttpEndpoint;
+pub use jwt::{JwtAlgorithm, JwtSettings, KeyError};
 pub use profile::{
     ALIGNET, AuthMethod, BUILTIN, Kills, Profile, ProfileFault, Proof, Repeat, builtin,
 };

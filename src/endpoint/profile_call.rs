@@ -2,20 +2,25 @@
 
 use std::sync::Arc;
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
-use http::{HeaderValue, Request, Uri, header::AUTHORIZATION};
+use http::{HeaderValue, Uri, header::AUTHORIZATION};
 use secrecy::{ExposeSecret, SecretString};
-use url::{Url, form_urlencoded};
+use url::Url;
 
 use super::{
+    access_tokens::{AccessTokens, Fetched},
+    basic::{self, bearer},
+    client::ClientError,
+    clients::ClientPool,
     credentials::Credentials,
     http::{CallInfo, HttpEndpoint},
-    profile::{AuthMethod, CallValues, FieldValue, Profile, Segment, is_segment},
-    settings::{AuthSettings, BasicEncoding, Settings},
+    jwt::Signer,
+    profile::{AuthMethod, CallValues, Profile, Segment, is_segment},
+    settings::{AuthSettings, Settings},
+    token_request::TokenRequest,
 };
 use crate::{
     domain::{ClientKey, Failure, InvalidJob, Job, Redactor, ResultLabel, TraceContext, Verdict},
-    ports::UnknownClient,
+    ports::{Clock as _, SystemClock, UnknownClient},
 };
 
 /// What the calls of a profile are made from.
@@ -25,6 +30,9 @@ pub struct ProfileCaller {
     url: Url,
     token_type_hint: Option<String>,
     credentials: Arc<Credentials>,
+    signer: Option<Arc<Signer>>,
+    token_request: Option<Arc<TokenRequest>>,
+    access_tokens: AccessTokens,
 }
 
 /// Who a call is made for.
@@ -39,24 +47,44 @@ struct Proof {
     header: Option<HeaderValue>,
     /// Added to the body.
     fields: Vec<(&'static str, SecretString)>,
+    /// Of the client's access, if it is a bearer.
+    access_token: Option<Arc<SecretString>>,
     /// Not to be shown in any text.
-    secrets: Vec<SecretString>,
+    secrets: Vec<Arc<SecretString>>,
 }
+
+/// The type of an assertion: RFC 7523, section 2.2.
+const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// Nothing was sent.
+const NOT_SENT: Failure = Failure::unanswered(ResultLabel::Connect, false);
 
 impl ProfileCaller {
     /// `None` for the default profile.
-    pub fn new(settings: &Settings, credentials: &Arc<Credentials>) -> Option<Self> {
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`] names the setting that is wrong.
+    pub fn new(
+        settings: &Settings,
+        credentials: &Arc<Credentials>,
+        clients: &Arc<ClientPool>,
+    ) -> Result<Option<Self>, ClientError> {
         let profile = Arc::clone(&settings.profile);
-        (!profile.is_alignet()).then(|| Self {
-            token_type_hint: settings
-                .token_type_hint
-                .clone()
-                .or_else(|| profile.request.token_type_hint.clone()),
+        if profile.is_alignet() {
+            return Ok(None);
+        }
+        let hint = settings.token_type_hint.clone();
+        Ok(Some(Self {
+            token_type_hint: hint.or_else(|| profile.request.token_type_hint.clone()),
             profile,
             auth: settings.auth.clone(),
             url: settings.url.clone(),
             credentials: Arc::clone(credentials),
-        })
+            signer: settings.auth.jwt.as_ref().map(Signer::load).transpose()?,
+            token_request: TokenRequest::new(settings, clients)?.map(Arc::new),
+            access_tokens: AccessTokens::default(),
+        }))
     }
 
     pub fn profile(&self) -> &Profile {
@@ -65,11 +93,19 @@ impl ProfileCaller {
 
     /// The client of a job; the clients that need no secret are one.
     pub fn admit(&self, job: &Job) -> Result<ClientKey, UnknownClient> {
-        let key = match (self.auth.method.needs_secret(), job.client_id.as_deref()) {
-            (true, Some(id)) => self.credentials.key(id).ok_or(UnknownClient::NoSecret)?,
-            (true, None) => return Err(UnknownClient::NotNamed),
-            (false, None) if self.names_client() => return Err(UnknownClient::NotNamed),
-            (false, _) => ClientKey::default(),
+        let method = self.auth.method;
+        let key = match job.client_id.as_deref() {
+            _ if !method.needs_secret() && !self.profile.names_client(method) => {
+                ClientKey::default()
+            }
+            None => return Err(UnknownClient::NotNamed),
+            Some(id) if method.needs_secret() => {
+                self.credentials.key(id).ok_or(UnknownClient::NoSecret)?
+            }
+            // The key and the certificate are those of one client. An unknown one would be refused, and these
+            // refusals would pause the known one.
+            Some(id) if self.auth.client_id.as_deref() == Some(id) => ClientKey::default(),
+            Some(_) => return Err(UnknownClient::NoSecret),
         };
         let values = self.values(job, None);
         for segment in &self.profile.request.path {
@@ -79,26 +115,10 @@ impl ProfileCaller {
                 return Err(InvalidJob::Unfit(value.job_field(), place).into());
             }
         }
-        if self.auth.method == AuthMethod::SelfBearer && bearer(job.token.expose_secret()).is_none()
-        {
+        if self.auth.method == AuthMethod::SelfBearer && bearer(&job.token).is_none() {
             return Err(InvalidJob::Unfit("refresh_token", "the header Authorization").into());
         }
         Ok(key)
-    }
-
-    /// Whether a call names its client.
-    fn names_client(&self) -> bool {
-        self.profile.request.uses(&FieldValue::ClientId) || self.adds_client_id()
-    }
-
-    /// Whether the body gets the client's id, although the profile has no field for it: a client without a secret is
-    /// known by nothing else.
-    fn adds_client_id(&self) -> bool {
-        match self.auth.method {
-            AuthMethod::None => self.profile.auth() != AuthMethod::None,
-            AuthMethod::Mtls => true,
-            _ => false,
-        }
     }
 
     fn account<'a>(&self, job: &'a Job) -> Result<Account<'a>, UnknownClient> {
@@ -124,26 +144,47 @@ impl ProfileCaller {
         }
     }
 
-    fn prove(&self, job: &Job, account: &Account<'_>) -> Proof {
+    /// What proves the client in one call. An error is why it cannot be had now: nothing was sent.
+    async fn prove(&self, job: &Job, account: &Account<'_>) -> Result<Proof, Failure> {
         let id = account.client_id.unwrap_or_default();
         let mut proof = Proof::default();
         match (self.auth.method, &account.secret) {
             (AuthMethod::Basic, Some(secret)) => {
-                let pair = basic(id, secret, self.auth.basic_encoding);
-                proof.header = sensitive(&format!("Basic {}", pair.expose_secret()));
-                proof.secrets.push(pair);
+                let pair = basic::pair(id, secret, self.auth.basic_encoding);
+                proof.header = basic::header(&pair);
+                proof.secrets.push(Arc::new(pair));
             }
             (AuthMethod::Post, Some(secret)) => {
                 proof.fields.push(("client_id", id.into()));
                 proof.fields.push(("client_secret", (**secret).clone()));
             }
-            (AuthMethod::SelfBearer, _) => proof.header = bearer(job.token.expose_secret()),
+            (AuthMethod::SelfBearer, _) => proof.header = bearer(&job.token),
+            (AuthMethod::Bearer, Some(secret)) => {
+                let token = self.access_token(id, secret).await?.token;
+                proof.header = bearer(&token);
+                proof.access_token = Some(Arc::clone(&token));
+                proof.secrets.push(token);
+            }
+            (AuthMethod::PrivateKeyJwt, _) => {
+                let signer = self.signer.as_ref();
+                let assertion = signer.and_then(|signer| signer.assertion(id, SystemClock.now()));
+                let assertion = assertion.ok_or(NOT_SENT)?;
+                proof.secrets.push(Arc::new(assertion.clone()));
+                proof.fields.push(("client_assertion_type", ASSERTION_TYPE.into()));
+                proof.fields.push(("client_assertion", assertion));
+            }
             _ => {}
         }
-        if self.adds_client_id() {
+        if self.profile.adds_client_id(self.auth.method) {
             proof.fields.push(("client_id", id.into()));
         }
-        proof
+        Ok(proof)
+    }
+
+    async fn access_token(&self, id: &str, secret: &Arc<SecretString>) -> Fetched {
+        let Some(request) = &self.token_request else { return Err(NOT_SENT) };
+        let fetch = || Arc::clone(request).send(id.to_owned(), Arc::clone(secret));
+        self.access_tokens.of(id, fetch).await
     }
 }
 
@@ -156,7 +197,10 @@ impl HttpEndpoint {
         trace: Option<&TraceContext>,
     ) -> Result<Verdict, UnknownClient> {
         let account = caller.account(job)?;
-        let proof = caller.prove(job, &account);
+        let proof = match caller.prove(job, &account).await {
+            Ok(proof) => proof,
+            Err(failure) => return Ok(Verdict::Transient(failure)),
+        };
         let values = caller.values(job, account.secret.as_deref());
         let template = &caller.profile.request;
         let fields: Vec<_> =
@@ -165,9 +209,9 @@ impl HttpEndpoint {
             template.url(&caller.url, &values).and_then(|url| url.as_str().parse::<Uri>().ok());
         let (Some(uri), Ok(body)) = (uri, template.body(&values, &fields)) else {
             // A job was admitted only if both can be written. If not, nothing was sent.
-            return Ok(Verdict::Transient(Failure::unanswered(ResultLabel::Connect, false)));
+            return Ok(Verdict::Transient(NOT_SENT));
         };
-        let mut request: Request<_> = self.request(body, trace);
+        let mut request = self.request(body, trace);
         *request.method_mut() = template.method.clone();
         *request.uri_mut() = uri;
         if let Some(header) = proof.header {
@@ -175,32 +219,16 @@ impl HttpEndpoint {
         }
         let username = job.username.clone().map(SecretString::from);
         let own = [&job.token].into_iter().chain(account.secret.as_deref()).chain(&username);
-        let call = CallInfo { redactor: Redactor::new(own.chain(&proof.secrets)), trace };
-        Ok(self.attempt(request, call).await)
+        let own = own.chain(proof.secrets.iter().map(|secret| &**secret));
+        let call = CallInfo { redactor: Redactor::new(own), trace };
+        let verdict = self.attempt(request, call).await;
+        if let (ResultLabel::Misconfigured, Some(token)) = (verdict.label(), &proof.access_token) {
+            // It may have been withdrawn before its end: the next attempt gets another one.
+            caller.access_tokens.forget(account.client_id.unwrap_or_default(), token);
+        }
+        Ok(verdict)
     }
 }
 
-/// Id and secret as the header of RFC 7617 has them.
-fn basic(id: &str, secret: &SecretString, encoding: BasicEncoding) -> SecretString {
-    let secret = secret.expose_secret();
-    let pair = match encoding {
-        BasicEncoding::Raw => format!("{id}:{secret}"),
-        BasicEncoding::Form => format!("{}:{}", form(id), form(secret)),
-    };
-    BASE64_STANDARD.encode(pair).into()
-}
-
-fn form(text: &str) -> String {
-    form_urlencoded::byte_serialize(text.as_bytes()).collect()
-}
-
-fn bearer(token: &str) -> Option<HeaderValue> {
-    let fits = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
-    fits.then(|| sensitive(&format!("Bearer {token}"))).flatten()
-}
-
-fn sensitive(value: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_str(value).ok()?;
-    value.set_sensitive(true);
-    Some(value)
-}
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use http::{HeaderMap, StatusCode};
 
 use super::{
-    classify::{ClassifyContext, HttpResponse, ResponseBody, classify},
+    classify::{ClassifyContext, HttpResponse, ResponseBody, classify, is_fixed},
     http::MAX_ANSWER_BYTES,
     profile::Profile,
 };
@@ -35,9 +35,8 @@ pub fn test_profile(profile: &Profile, status: StatusCode, body: &[u8]) -> Profi
         now: SystemTime::UNIX_EPOCH,
     };
     let code = status.as_u16();
-    let is_decided = matches!(code, 300..=399 | 408 | 429 | 500..=599);
     let read = if whole { profile.read(body) } else { super::profile::AnswerBody::Other };
-    let fit = profile.first_fit(code, &read).filter(|_| !is_decided);
+    let fit = profile.first_fit(code, &read).filter(|_| !is_fixed(code));
     ProfileTest {
         rule: fit.map(|(number, rule)| (number, rule.line)),
         verdict: classify(&answer, &context),

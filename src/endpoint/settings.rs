@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use secrecy::SecretString;
 use url::Url;
 
-use super::profile::{AuthMethod, Profile};
+use super::{
+    client_certificate::CertificateFiles,
+    jwt::JwtSettings,
+    profile::{AuthMethod, Profile},
+};
 
 /// How the endpoint is called.
 #[derive(Debug, Clone)]
@@ -45,6 +49,32 @@ pub struct AuthSettings {
     pub method: AuthMethod,
     /// Of id and secret, for [`AuthMethod::Basic`].
     pub basic_encoding: BasicEncoding,
+    /// The one client that needs no secret, where calls name a client.
+    pub client_id: Option<String>,
+    /// Where [`AuthMethod::Bearer`] gets its tokens.
+    pub token_url: Option<Url>,
+    /// The scope that they are asked for.
+    pub scope: Option<String>,
+    /// What [`AuthMethod::PrivateKeyJwt`] signs with.
+    pub jwt: Option<JwtSettings>,
+    /// The client's own certificate, for [`AuthMethod::Mtls`] and wherever a server asks for one.
+    pub client_certificate: Option<CertificateFiles>,
+}
+
+impl AuthSettings {
+    /// Proof by this method, with all else as it is by default.
+    #[must_use]
+    pub const fn by(method: AuthMethod) -> Self {
+        Self {
+            method,
+            basic_encoding: BasicEncoding::Form,
+            client_id: None,
+            token_url: None,
+            scope: None,
+            jwt: None,
+            client_certificate: None,
+        }
+    }
 }
 
 /// How id and secret are encoded before they are joined and written in base64. Real servers refuse one or the other.

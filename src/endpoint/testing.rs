@@ -24,8 +24,8 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    ALIGNET, AuthMethod, AuthSettings, BasicEncoding, CredentialSettings, Credentials,
-    HttpEndpoint, SecretSource, Settings, builtin,
+    ALIGNET, AuthMethod, AuthSettings, CredentialSettings, Credentials, HttpEndpoint, SecretSource,
+    Settings, builtin,
 };
 use crate::domain::{Job, JobDefaults};
 
@@ -45,7 +45,7 @@ pub(super) fn settings(url: &str) -> Settings {
     Settings {
         url: url.parse().unwrap(),
         profile: builtin(ALIGNET).unwrap(),
-        auth: AuthSettings { method: AuthMethod::Fields, basic_encoding: BasicEncoding::Form },
+        auth: AuthSettings::by(AuthMethod::Fields),
         token_type_hint: None,
         api_version: "1618440906".into(),
         connect_timeout: AMPLE,

@@ -10,7 +10,7 @@ use rustls_pki_types::{
 use secrecy::ExposeSecret;
 use url::Url;
 
-use super::{client::ClientError, settings::Settings};
+use super::{client::ClientError, client_certificate::FreshCertificate, settings::Settings};
 
 /// Makes `ring` the crypto provider of every TLS connection of the process. If a provider is installed
 /// already, this does nothing.
@@ -28,11 +28,14 @@ pub(super) fn config(settings: &Settings) -> Result<ClientConfig, ClientError> {
         None if speaks_tls(settings) => from_system()?,
         None => RootCertStore::empty(),
     };
-    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(ClientError::Tls)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_root_certificates(roots);
+    let mut config = match &settings.auth.client_certificate {
+        None => config.with_no_client_auth(),
+        Some(files) => config.with_client_cert_resolver(Arc::new(FreshCertificate::load(files)?)),
+    };
     config.alpn_protocols = if settings.http2 {
         vec![b"h2".to_vec(), b"http/1.1".to_vec()]
     } else {
@@ -44,7 +47,10 @@ pub(super) fn config(settings: &Settings) -> Result<ClientConfig, ClientError> {
 /// Whether a call passes through TLS, to the endpoint or to the proxy.
 fn speaks_tls(settings: &Settings) -> bool {
     let proxy = settings.proxy.as_ref().and_then(|url| Url::parse(url.expose_secret()).ok());
-    [Some(&settings.url), proxy.as_ref()].into_iter().flatten().any(|url| url.scheme() == "https")
+    [Some(&settings.url), proxy.as_ref(), settings.auth.token_url.as_ref()]
+        .into_iter()
+        .flatten()
+        .any(|url| url.scheme() == "https")
 }
 
 fn from_file(path: &Path) -> Result<RootCertStore, ClientError> {

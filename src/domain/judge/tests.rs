@@ -143,3 +143,40 @@ fn a_job_is_given_up_only_while_others_are_answered() {
         Decision::Finish(Outcome::Parked(_))
     ));
 }
+
+#[test]
+fn what_a_server_took_is_done_and_says_no_more_than_it_proves() {
+    for (verdict, completion) in [
+        (Verdict::Acknowledged, Completion::Acknowledged),
+        (Verdict::Accepted, Completion::Accepted),
+    ] {
+        let judged = judge(verdict, &mut history(None), &policy(false), context());
+        assert_eq!(judged, Decision::Finish(Outcome::Done(completion)));
+    }
+}
+
+#[test]
+fn what_is_gone_is_done_or_a_dead_letter_as_the_operator_wants_it() {
+    let gone = || Verdict::Gone(Rejection { code: String::new(), message: None, http_status: 404 });
+    let judged = judge(gone(), &mut history(Some(Ambiguity::Attempt)), &policy(false), context());
+    assert_eq!(judged, Decision::Finish(Outcome::Done(Completion::Gone)));
+    let policy = Policy { gone: GonePolicy::DeadLetter, ..policy(false) };
+    let mut history = history(None);
+    let letter = dead(judge(gone(), &mut history, &policy, context()));
+    assert_eq!((letter.reason, letter.code, letter.http_status), (Reason::Gone, None, Some(404)));
+    assert_eq!(
+        letter.detail,
+        "the token does not exist any more: the endpoint answered with status 404: it gave no text"
+    );
+    assert_eq!(history.last_error, Some(ResultLabel::Gone));
+}
+
+/// Where the second call for a token is not rejected, an earlier call explains no rejection.
+#[test]
+fn a_rejection_stays_a_rejection_where_repeats_are_not_rejected() {
+    let policy = Policy { rejects_repeats: false, ..policy(true) };
+    for ambiguity in [Ambiguity::Attempt, Ambiguity::Redelivered] {
+        let judged = judge(rejection(), &mut history(Some(ambiguity)), &policy, context());
+        assert_eq!(dead(judged).reason, Reason::Rejected);
+    }
+}

@@ -20,7 +20,7 @@ use super::{
     file::{AnswerFile, Lines, ProfileFile, RequestFile, RequestMethod},
     request::is_segment,
 };
-use crate::domain::MAX_TEXT_CHARS;
+use crate::{domain::MAX_TEXT_CHARS, endpoint::classify::is_fixed};
 
 /// A longer token does not fit into the body of a job.
 const LONGEST_TOKEN: usize = 32 * 1024;
@@ -451,7 +451,7 @@ impl Checker {
 /// Whether a status is decided before any rule.
 fn is_decided(pattern: StatusPattern) -> bool {
     match pattern {
-        StatusPattern::Code(code) => matches!(code, 300..=399 | 408 | 429 | 500..=599),
+        StatusPattern::Code(code) => is_fixed(code),
         StatusPattern::Class(class) => matches!(class, 3 | 5),
     }
 }

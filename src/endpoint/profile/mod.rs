@@ -93,6 +93,24 @@ impl Profile {
         self.request.uses(&FieldValue::Username)
     }
 
+    /// Whether a call that proves its client by `method` names it.
+    #[must_use]
+    pub fn names_client(&self, method: AuthMethod) -> bool {
+        self.request.uses(&FieldValue::ClientId)
+            || self.adds_client_id(method)
+            || method == AuthMethod::PrivateKeyJwt
+    }
+
+    /// Whether the body gets the client's id, although the profile has no field for it: a client without a secret is
+    /// known by nothing else.
+    pub(super) fn adds_client_id(&self, method: AuthMethod) -> bool {
+        match method {
+            AuthMethod::None => self.auth() != AuthMethod::None,
+            AuthMethod::Mtls => true,
+            _ => false,
+        }
+    }
+
     /// Whether a call has a place for a hint of the token's type.
     #[must_use]
     pub fn takes_hint(&self) -> bool {

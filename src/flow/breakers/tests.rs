@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::flow::call_outcome::CallOutcome;
 
-use CallOutcome::{Rejected, Revoked};
+use CallOutcome::{Refused, Rejected, Revoked};
 
 const A: ClientKey = ClientKey(0);
 const B: ClientKey = ClientKey(1);
@@ -167,6 +167,38 @@ const SCENARIOS: &[Scenario] = &[
         after_rejections: Some(2),
         steps: &[Call(0, Rejected), Call(0, Revoked), Call(0, Rejected), Running(0)],
     },
+    Scenario {
+        sentence: "Three refusals of the client in a row pause; any other answer ends that.",
+        after_rejections: None,
+        steps: &[
+            Call(0, Refused),
+            Call(0, Refused),
+            Call(0, Revoked),
+            Call(0, Refused),
+            Call(0, Refused),
+            Running(0),
+            Call(0, Refused),
+            Still(0),
+            Probe(1, Refused),
+            Still(2),
+            Probe(3, FAILED),
+            Still(6),
+            Probe(7, Rejected),
+            Running(7),
+        ],
+    },
+    Scenario {
+        sentence: "A refusal shows that the endpoint works: it ends a pause for failures.",
+        after_rejections: None,
+        steps: &[
+            Call(0, FAILED),
+            Call(0, FAILED),
+            Call(0, FAILED),
+            Still(0),
+            Probe(1, Refused),
+            Running(1),
+        ],
+    },
 ];
 
 #[test]
@@ -232,6 +264,20 @@ fn a_probe_that_was_never_called_leaves_its_turn_to_the_next() {
     breakers.started(A, role, start);
     breakers.unused(A, role);
     assert_eq!(breakers.may_start(A, start + SECOND), Some(role), "at once");
+}
+
+/// The only client is paused for itself, so that it is named, until its secret is new.
+#[test]
+fn a_refused_client_is_named_and_resumes_with_a_new_secret() {
+    let now = Instant::now();
+    let mut breakers = guarded();
+    answer_all(&mut breakers, Refused, now);
+    let [(key, Some(paused))] = breakers.take_changes()[..] else { panic!("one is paused") };
+    assert_eq!((key, paused.pause.cause), (A, PauseCause::Refused));
+    assert!(breakers.pause().is_none(), "the worker itself is not");
+    breakers.renew(A);
+    assert_eq!(breakers.take_changes(), [(A, None)]);
+    assert_eq!(breakers.may_start(A, now), Some(CallRole::Regular));
 }
 
 fn guarded() -> Breakers {

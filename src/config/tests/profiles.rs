@@ -1,0 +1,139 @@
+//! Profiles of endpoints, and how a client proves itself.
+
+use super::*;
+use crate::endpoint::{AuthMethod, BasicEncoding};
+
+/// The lines of the faults of a file.
+fn faults(file: &str) -> Vec<String> {
+    load(file).err().map(|faults| lines(&faults)).unwrap_or_default()
+}
+
+#[test]
+fn a_profile_brings_its_url_its_method_and_its_longest_token() {
+    let config = load("[endpoint]\nprofile = \"google\"").unwrap();
+    assert_eq!(config.endpoint.url.as_str(), "https://oauth2.googleapis.com/revoke");
+    assert_eq!(config.endpoint.auth.method, AuthMethod::None);
+    assert_eq!(config.pipeline.defaults.token_max, 2048);
+    assert!(!config.pipeline.policy.rejects_repeats);
+    let file = "[endpoint]\nprofile = \"rfc7009\"\nurl = \"https://auth.example/revoke\"\n\
+                gone = \"dead_letter\"\n[endpoint.auth]\nbasic_encoding = \"raw\"";
+    let config = load(file).unwrap();
+    assert_eq!(config.endpoint.url.as_str(), "https://auth.example/revoke");
+    assert_eq!(config.endpoint.auth.method, AuthMethod::Basic);
+    assert_eq!(config.endpoint.auth.basic_encoding, BasicEncoding::Raw);
+    assert_eq!(config.pipeline.policy.gone, crate::domain::GonePolicy::DeadLetter);
+    let slack = load("[endpoint]\nprofile = \"slack\"").unwrap();
+    assert_eq!(slack.flow.pause.after_rejections, Some(20), "the guard of the profile");
+    let own = load("[endpoint]\nprofile = \"slack\"\n[flow.pause]\nafter_rejections = 7").unwrap();
+    assert_eq!(own.flow.pause.after_rejections, Some(7));
+}
+
+#[test]
+fn a_client_without_a_secret_needs_none() {
+    let load = |file: &str, variables: &[(&str, &str)]| {
+        let folder = Folder::new();
+        Config::load(&[folder.write("worker.toml", file)], super::variables(variables))
+    };
+    assert!(load("[endpoint]\nprofile = \"google\"", &[]).is_ok());
+    let twitch = "[endpoint]\nprofile = \"twitch\"";
+    let fault = load(twitch, &[]).unwrap_err().to_string();
+    assert!(fault.starts_with("credentials.client_id: is missing"), "{fault}");
+    let config = load(twitch, &[("REVOKER_CREDENTIALS__CLIENT_ID", "app")]).unwrap();
+    assert_eq!(config.endpoint.auth.client_id.as_deref(), Some("app"));
+}
+
+#[test]
+fn settings_that_do_not_fit_a_profile_are_faults_that_name_it() {
+    let rfc7009 = "[endpoint]\nprofile = \"rfc7009\"\nurl = \"https://auth.example/revoke\"\n";
+    for (file, expected) in [
+        (
+            "[endpoint]\nprofile = \"rfc7009\"".to_owned(),
+            "endpoint.url: is missing: the profile rfc7009",
+        ),
+        (
+            "[endpoint]\nprofile = \"oauth\"".to_owned(),
+            "endpoint.profile (worker.toml:2): is no built-in profile",
+        ),
+        (
+            format!("{rfc7009}environment = \"production\""),
+            "endpoint.environment (worker.toml:4): is a setting of the profile alignet, and the profile is rfc7009",
+        ),
+        (
+            format!("{rfc7009}audience = \"a\""),
+            "endpoint.audience (worker.toml:4): is a setting of the profile alignet",
+        ),
+        (format!("{rfc7009}locale = \"es_PE\""), "endpoint.locale (worker.toml:4): is a setting"),
+        (
+            format!("{rfc7009}api_version = \"1\""),
+            "endpoint.api_version (worker.toml:4): is a setting",
+        ),
+        (
+            format!("{rfc7009}presume_revoked_after_ambiguity = true"),
+            "endpoint.presume_revoked_after_ambiguity (worker.toml:4): does not fit the profile rfc7009",
+        ),
+        (
+            format!("{rfc7009}[endpoint.auth]\nmethod = \"fields\""),
+            "endpoint.auth.method (worker.toml:5): does not fit the profile rfc7009",
+        ),
+        (
+            format!("{rfc7009}[endpoint.auth]\nmethod = \"bearer\""),
+            "endpoint.auth.method (worker.toml:5): needs endpoint.auth.token_url",
+        ),
+        (
+            format!("{rfc7009}[endpoint.auth]\nmethod = \"private_key_jwt\""),
+            "endpoint.auth.method (worker.toml:5): needs endpoint.auth.key_file",
+        ),
+        (
+            format!("{rfc7009}[endpoint.auth]\nmethod = \"mtls\""),
+            "endpoint.auth.method (worker.toml:5): needs endpoint.auth.client_certificate_file",
+        ),
+        (
+            format!("{rfc7009}[endpoint.auth]\nscope = \"x\""),
+            "endpoint.auth.scope (worker.toml:5): is of the method bearer, and the method is basic",
+        ),
+        (
+            format!(
+                "{rfc7009}[endpoint.auth]\ntoken_url = \"http://auth.example/\"\nmethod = \"bearer\""
+            ),
+            "endpoint.auth.token_url (worker.toml:5): is plain HTTP",
+        ),
+        (
+            "[endpoint.auth]\nmethod = \"basic\"".to_owned(),
+            "endpoint.auth.method (worker.toml:2): does not fit the profile alignet",
+        ),
+        (
+            "[endpoint]\ntoken_type_hint = \"x\"".to_owned(),
+            "endpoint.token_type_hint (worker.toml:2): does not fit the profile alignet",
+        ),
+        (
+            "[endpoint]\nprofile = \"slack\"\n[endpoint.auth]\nmethod = \"post\"".to_owned(),
+            "endpoint.auth.method (worker.toml:4): does not fit the profile slack",
+        ),
+    ] {
+        let found = faults(&file);
+        assert!(found.iter().any(|fault| fault.starts_with(expected)), "{file}: {found:?}");
+    }
+}
+
+#[test]
+fn a_profile_in_a_file_is_checked_and_its_faults_are_named_with_their_lines() {
+    let folder = Folder::new();
+    let load = |profile: &str| {
+        let path = folder.write("profile.toml", profile);
+        load(&format!("[endpoint]\nprofile_file = {path:?}\nurl = \"https://auth.example/\""))
+    };
+    let sound = crate::endpoint::BUILTIN[1].1;
+    let renamed = sound.replace("name = \"rfc7009\"", "name = \"ours\"");
+    assert_eq!(load(&renamed).unwrap().endpoint.profile.name, "ours");
+    let fault = |profile: &str| load(profile).unwrap_err().to_string();
+    assert!(fault(sound).contains("has the name of a built-in one"));
+    let faulty = renamed.replacen("\"$token\"", "\"x$token\"", 1);
+    let line = faulty.lines().position(|line| line.contains("x$token")).unwrap() + 1;
+    let found = fault(&faulty);
+    assert!(found.contains(&format!("profile.toml:{line}: a field holds a $")), "{found}");
+    let both = format!(
+        "[endpoint]\nprofile = \"rfc7009\"\nprofile_file = \"{}\"",
+        folder.path("profile.toml")
+    );
+    assert!(faults(&both).iter().any(|fault| fault.contains("is given beside endpoint.profile")));
+}
