@@ -13,6 +13,16 @@ pub fn answer(bytes: &[u8]) {
     endpoint::answer_invariants::hold(bytes);
 }
 
+/// Reads bytes as the file of an endpoint profile.
+pub fn profile(bytes: &[u8]) {
+    endpoint::profile_invariants::hold_file(bytes);
+}
+
+/// Reads bytes as a profile and, behind a line `---`, an answer: its status in the first line, then the body.
+pub fn profile_answer(bytes: &[u8]) {
+    endpoint::profile_invariants::hold_answer(bytes);
+}
+
 /// Reads bytes as the properties of a message on the wire, behind one byte of circumstances.
 pub fn headers(bytes: &[u8]) {
     broker::header_invariants::hold(bytes);
@@ -37,9 +47,11 @@ mod tests {
     type Target = fn(&[u8]);
 
     /// The targets by the names of their files, and of the folders with their corpus.
-    const TARGETS: [(&str, Target); 5] = [
+    const TARGETS: [(&str, Target); 7] = [
         ("job", job),
         ("answer", answer),
+        ("profile", profile),
+        ("profile_answer", profile_answer),
         ("headers", headers),
         ("stream", stream),
         ("configuration", configuration),

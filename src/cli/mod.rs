@@ -9,6 +9,7 @@ mod job_file;
 mod mock_endpoint;
 mod output;
 mod places;
+mod profile;
 mod progress;
 mod sweep;
 mod whole_file;
@@ -70,6 +71,7 @@ enum Command {
     #[command(after_help = "Example:\n  revoker --config config/production.toml check")]
     Check,
     Healthcheck(healthcheck::HealthcheckArgs),
+    Profile(profile::ProfileArgs),
     MockEndpoint(Box<mock_endpoint::MockEndpointArgs>),
 }
 
@@ -110,6 +112,7 @@ fn run_command() -> Exit {
                 Err(faults) => refuse(&faults),
             }
         }
+        Command::Profile(args) => profile::run(&args),
         Command::MockEndpoint(args) => block_on(mock_endpoint::run(*args)),
     }
 }

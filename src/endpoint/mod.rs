@@ -37,10 +37,13 @@ pub use client_certificate::CertificateFiles;
 pub use credentials::{CredentialFault, Credentials, FaultKind, Reloaded};
 pub use http::HttpEndpoint;
 pub use jwt::{JwtAlgorithm, JwtSettings, KeyError};
+#[cfg(any(test, fuzzing))]
+pub use profile::invariants as profile_invariants;
 pub use profile::{
-    ALIGNET, AuthMethod, BUILTIN, Kills, Profile, ProfileFault, Proof, Repeat, builtin,
+    ALIGNET, AuthMethod, BUILTIN, Kills, Profile, ProfileFault, Proof, Repeat, SampleAnswer,
+    SampleOf, ServedCall, builtin,
 };
-pub use profile_test::{ProfileTest, test_profile};
+pub use profile_test::{ProfileTest, find_profile, test_profile};
 pub use reach::{ReachError, reach};
 pub use settings::{AuthSettings, BasicEncoding, CredentialSettings, SecretSource, Settings};
 pub use tls::install_crypto_provider;

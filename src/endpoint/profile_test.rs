@@ -1,13 +1,13 @@
-//! Judges an answer by a profile, without a call.
+//! Finds a profile by its name or its file, and judges an answer by it without a call.
 
-use std::time::SystemTime;
+use std::{fs::File, io::Read as _, sync::Arc, time::SystemTime};
 
 use http::{HeaderMap, StatusCode};
 
 use super::{
     classify::{ClassifyContext, HttpResponse, ResponseBody, classify, is_fixed},
     http::MAX_ANSWER_BYTES,
-    profile::Profile,
+    profile::{self, Profile},
 };
 use crate::domain::{Redactor, Verdict};
 
@@ -35,10 +35,33 @@ pub fn test_profile(profile: &Profile, status: StatusCode, body: &[u8]) -> Profi
         now: SystemTime::UNIX_EPOCH,
     };
     let code = status.as_u16();
-    let read = if whole { profile.read(body) } else { super::profile::AnswerBody::Other };
+    let read = if whole { profile.read(body) } else { profile::AnswerBody::Other };
     let fit = profile.first_fit(code, &read).filter(|_| !is_fixed(code));
     ProfileTest {
         rule: fit.map(|(number, rule)| (number, rule.line)),
         verdict: classify(&answer, &context),
     }
+}
+
+/// The largest file of a profile, in bytes.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// Finds a built-in profile by its name, or reads the file of another one. Blocks on the file system.
+///
+/// # Errors
+///
+/// What is wrong, each fault of a file on a line of its own.
+pub fn find_profile(name: &str) -> Result<Arc<Profile>, String> {
+    if let Some(profile) = profile::builtin(name) {
+        return Ok(profile);
+    }
+    let mut text = String::new();
+    File::open(name).and_then(|file| file.take(MAX_FILE_BYTES).read_to_string(&mut text)).map_err(
+        |error| format!("{name} is neither a built-in profile nor a file of one: {error}"),
+    )?;
+    Profile::parse(&text).map(Arc::new).map_err(|faults| {
+        let lines: Vec<_> =
+            faults.iter().map(|fault| format!("{name}:{}: {}", fault.line, fault.what)).collect();
+        lines.join("\n")
+    })
 }

@@ -1,15 +1,16 @@
-//! Writes the answers of the mock, in the vendor's envelope.
+//! Reads the calls of the mock and writes its answers, in the vendor's envelope or by another profile.
 
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{
-    HeaderValue, StatusCode,
-    header::{CONTENT_TYPE, RETRY_AFTER},
+    HeaderMap, HeaderValue, StatusCode,
+    header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER},
 };
 use serde::Deserialize;
 use serde_json::json;
 
 use super::script::{CannedAnswer, Script};
+use crate::endpoint::{Profile, SampleOf, ServedCall};
 
 /// The vendor's text, from its sample answer.
 const REVOKED: &str = "Refresh Token eliminado";
@@ -33,22 +34,39 @@ pub(super) struct RevokeCall {
 }
 
 impl RevokeCall {
-    /// Returns `None` if the body is no call to revoke.
-    pub(super) fn parse(body: &[u8]) -> Option<Self> {
+    /// Returns `None` if the request is no call to revoke.
+    pub(super) fn parse(script: &Script, headers: &HeaderMap, body: &[u8]) -> Option<Self> {
+        if let Some(profile) = script.other_profile() {
+            let authorization = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+            let ServedCall { token, client_id, client_secret } =
+                profile.read_call(authorization, body)?;
+            let action = String::new();
+            return Some(Self { action, client_id, client_secret, refresh_token: token });
+        }
         serde_json::from_slice::<Self>(body).ok().filter(|call| call.action == "revoke")
     }
 }
 
 pub(super) fn revoked(script: &Script, call: &RevokeCall) -> Response {
+    if let Some(profile) = script.other_profile() {
+        return sample(profile, SampleOf::Success);
+    }
     envelope(StatusCode::OK, true, &text(script, call, REVOKED))
 }
 
-pub(super) fn rejected(script: &Script, call: &RevokeCall) -> Response {
+/// Answers `01`, or as the profile does for this cause.
+pub(super) fn rejected(script: &Script, call: &RevokeCall, cause: SampleOf) -> Response {
+    if let Some(profile) = script.other_profile() {
+        return sample(profile, cause);
+    }
     envelope(StatusCode::OK, false, &text(script, call, REJECTED))
 }
 
-/// Answers `01` to a body that cannot be parsed.
-pub(super) fn malformed() -> Response {
+/// Answers a body that cannot be parsed.
+pub(super) fn malformed(script: &Script) -> Response {
+    if let Some(profile) = script.other_profile() {
+        return sample(profile, SampleOf::Rejection);
+    }
     envelope(StatusCode::BAD_REQUEST, false, MALFORMED)
 }
 
@@ -67,6 +85,17 @@ fn text<'a>(script: &Script, call: &RevokeCall, text: &'a str) -> std::borrow::C
     } else {
         text.into()
     }
+}
+
+/// The profile's own answer. One that it does not know is a bare 400.
+fn sample(profile: &Profile, of: SampleOf) -> Response {
+    let Some(sample) = profile.sample(of) else { return StatusCode::BAD_REQUEST.into_response() };
+    let status = StatusCode::from_u16(sample.status).unwrap_or(StatusCode::BAD_REQUEST);
+    if sample.body.is_empty() {
+        return status.into_response();
+    }
+    let content_type = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    (status, content_type, sample.body).into_response()
 }
 
 fn envelope(status: StatusCode, success: bool, text: &str) -> Response {

@@ -7,6 +7,7 @@
 use std::{
     collections::BTreeMap,
     hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
     time::Duration,
 };
 
@@ -16,11 +17,17 @@ use http::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::outage::MockOutage;
-use crate::domain::Fingerprint;
+use crate::{
+    domain::Fingerprint,
+    endpoint::{self, Profile, Repeat},
+};
 
 /// The behaviour of the mock, and the options that set it. The default revokes every token at once.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Script {
+    /// Play a server of this endpoint profile: built in, or the path of a file
+    #[arg(long, value_name = "NAME|FILE", value_parser = profile)]
+    pub profile: Option<Arc<Profile>>,
     /// The seed of the random numbers
     #[arg(long, value_name = "N", default_value = "0")]
     pub seed: u64,
@@ -66,6 +73,10 @@ pub struct Script {
     /// The accepted clients and their secrets. If there are none, every client is accepted.
     #[arg(skip)]
     pub clients: BTreeMap<String, SecretString>,
+}
+
+fn profile(name: &str) -> Result<Arc<Profile>, String> {
+    endpoint::find_profile(name)
 }
 
 fn share(value: &str) -> Result<f64, &'static str> {
@@ -127,6 +138,17 @@ impl Script {
                 .clients
                 .get(client_id)
                 .is_some_and(|secret| secret.expose_secret() == client_secret)
+    }
+
+    /// Returns the profile that is played, unless it is the default one.
+    pub(super) fn other_profile(&self) -> Option<&Profile> {
+        self.profile.as_deref().filter(|profile| !profile.is_alignet())
+    }
+
+    /// Returns whether the second revocation of a token is answered as the first one.
+    pub(super) fn is_idempotent(&self) -> bool {
+        let repeat = self.profile.as_ref().map(|profile| profile.repeat);
+        self.idempotent || matches!(repeat, Some(Repeat::Revoked | Repeat::Accepted))
     }
 
     /// Returns whether the token has the prefix that is always answered `01`.

@@ -9,7 +9,7 @@ use axum::{
     routing::{get, post},
 };
 use bytes::Bytes;
-use http::{StatusCode, Uri};
+use http::{HeaderMap, StatusCode, Uri};
 use serde::Serialize;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -21,7 +21,7 @@ use super::{
     outage::{self, OutageTimer},
     script::{CallPlan, ResetPoint, Script},
 };
-use crate::{admin::Readiness, domain::Fingerprint};
+use crate::{admin::Readiness, domain::Fingerprint, endpoint::SampleOf};
 
 /// How long a stop waits for clients that neither finish a request nor disconnect.
 const STOP_GRACE: Duration = Duration::from_secs(1);
@@ -63,7 +63,7 @@ impl MockEndpoint {
             .route("/ledger", get(show_ledger).post(revoke))
             .route("/healthz", get(|| async { "ok" }).post(revoke))
             .route("/readyz", get(ready).post(revoke))
-            .fallback_service(post(revoke).with_state(state.clone()))
+            .fallback_service(post(revoke).delete(revoke).with_state(state.clone()))
             .with_state(state)
             .into_make_service_with_connect_info::<ResetSwitch>();
         let server = axum::serve(ResettableListener(listener), router)
@@ -113,6 +113,7 @@ impl Drop for MockEndpoint {
 async fn revoke(
     State(state): State<MockState>,
     ConnectInfo(reset): ConnectInfo<ResetSwitch>,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Response {
     let MockState { script, ledger, outage, stop } = &state;
@@ -121,20 +122,22 @@ async fn revoke(
         ledger.end(None, CallResult::Fault, true);
         return answer::canned(script, &outage::page());
     }
-    let Some(call) = RevokeCall::parse(&body) else {
+    let Some(call) = RevokeCall::parse(script, &headers, &body) else {
         ledger.end(None, CallResult::Rejected, true);
-        return answer::malformed();
+        return answer::malformed(script);
     };
     let token = Fingerprint::of(&call.refresh_token);
     let plan = script.plan(token, ledger.count_call(token));
     let throttled = script.max_parallel.is_some_and(|max| open.parallel > max);
     let wanted = if throttled { CallResult::Throttled } else { wanted(script, &call, &plan) };
-    let result = ledger.end(Some(token), wanted, script.idempotent);
+    let result = ledger.end(Some(token), wanted, script.is_idempotent());
 
     let answer = match (result, &script.canned) {
         (CallResult::Throttled, _) => return answer::throttled(script),
         (CallResult::Revoked, _) => Some(answer::revoked(script, &call)),
-        (CallResult::Rejected, _) => Some(answer::rejected(script, &call)),
+        (CallResult::Rejected, _) => {
+            Some(answer::rejected(script, &call, rejection(script, &call, wanted)))
+        }
         (CallResult::Fault, Some(canned)) if plan.fault.is_none() => {
             Some(answer::canned(script, canned))
         }
@@ -169,6 +172,17 @@ fn wanted(script: &Script, call: &RevokeCall, plan: &CallPlan) -> CallResult {
         Some(ResetPoint::After) => CallResult::RevokedUnanswered,
         None if refused => CallResult::Rejected,
         None => CallResult::Revoked,
+    }
+}
+
+/// Why a call is rejected: for its client, its token, or because the token was revoked before.
+fn rejection(script: &Script, call: &RevokeCall, wanted: CallResult) -> SampleOf {
+    if !script.accepts_client(&call.client_id, &call.client_secret) {
+        SampleOf::Refusal
+    } else if wanted == CallResult::Rejected {
+        SampleOf::Rejection
+    } else {
+        SampleOf::Repeat
     }
 }
 

@@ -50,6 +50,8 @@ pub enum BodyKind {
 /// A condition on the value at a place. `null` counts as absent.
 #[derive(Debug)]
 pub struct PlaceCondition {
+    /// The keys that lead to the place.
+    pub keys: Vec<String>,
     pub place: usize,
     pub condition: Condition,
 }

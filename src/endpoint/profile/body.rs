@@ -40,7 +40,7 @@ pub enum PointerFault {
 impl PointerTree {
     /// Adds the place of a JSON pointer (RFC 6901), if it is new. Returns its number.
     pub fn add(&mut self, pointer: &str, strict: bool) -> Result<usize, PointerFault> {
-        let keys = keys(pointer).ok_or(PointerFault::Syntax)?;
+        let keys = pointer_keys(pointer).ok_or(PointerFault::Syntax)?;
         let mut node = &mut self.root;
         for key in keys {
             if node.place.is_some() {
@@ -66,7 +66,7 @@ impl PointerTree {
 }
 
 /// The keys of a JSON pointer to a place inside an object.
-fn keys(pointer: &str) -> Option<Vec<String>> {
+pub fn pointer_keys(pointer: &str) -> Option<Vec<String>> {
     let keys = pointer.strip_prefix('/')?.split('/').map(|key| {
         let tildes = key.matches('~').count();
         let escapes = key.matches("~0").count() + key.matches("~1").count();

@@ -16,7 +16,7 @@ use super::{
     AuthMethod, BodyForm, FieldValue, Kills, PointerTree, Profile, ProfileFault, Proof, Repeat,
     RequestTemplate, Segment, UrlSource,
     answer::{AnswerKind, AnswerRule, BodyKind, Condition, PlaceCondition, Scalar, StatusPattern},
-    body::PointerFault,
+    body::{PointerFault, pointer_keys},
     file::{AnswerFile, Lines, ProfileFile, RequestFile, RequestMethod},
     request::is_segment,
 };
@@ -432,7 +432,11 @@ impl Checker {
                 "no condition: write \"present\", \"absent\", or a list of texts, whole numbers and booleans",
             );
         }
-        Some(PlaceCondition { place, condition: condition? })
+        Some(PlaceCondition {
+            keys: pointer_keys(pointer).unwrap_or_default(),
+            place,
+            condition: condition?,
+        })
     }
 
     fn place(&mut self, pointer: &str, span: Range<usize>, strict: bool) -> Option<usize> {

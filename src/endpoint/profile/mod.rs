@@ -10,7 +10,10 @@ mod builtin;
 mod check;
 mod fault;
 mod file;
+#[cfg(any(test, fuzzing))]
+pub mod invariants;
 mod request;
+mod server_side;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -19,6 +22,7 @@ use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
 
 pub use builtin::{BUILTIN, builtin};
 pub use fault::ProfileFault;
+pub use server_side::{SampleAnswer, SampleOf, ServedCall};
 pub use terms::{AuthMethod, Kills, Proof, Repeat};
 
 pub(super) use answer::{AnswerRule, TextContext};

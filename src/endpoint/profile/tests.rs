@@ -3,6 +3,7 @@
 mod alignet;
 mod answers;
 mod faults;
+mod properties;
 mod requests;
 
 use http::StatusCode;
