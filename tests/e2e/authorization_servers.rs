@@ -4,3 +4,7 @@
 //! and `scripts/test` runs the tests where it can.
 
 mod answers;
+mod leaking;
+mod refusing;
+mod revoking;
+mod surviving;

@@ -1,6 +1,6 @@
 //! What the servers answer to plain requests: the facts that the tests of the worker rest on, and the test of the harness.
 
-use crate::harness::authorization_server::{AuthorizationServer, Basic, Client, Kind};
+use crate::harness::authorization_server::{AuthorizationServer, Client, Kind};
 
 /// What differs from one server to the next.
 struct Facts {
@@ -102,10 +102,7 @@ async fn refusals(server: &AuthorizationServer, facts: &Facts) {
     assert_eq!(server.told(&client, &[]).await, (400, "invalid_request".to_owned()));
     assert_eq!(server.told(&client, &[("token", "")]).await, owned(facts.empty_token));
     let odd = Client::odd();
-    let other = match server.kind.basic() {
-        Basic::Form => Basic::Raw,
-        Basic::Raw => Basic::Form,
-    };
+    let other = server.kind.basic().other();
     let told = server.post_with(other, server.revocation_url(), &odd, &[("token", &token)]).await;
     assert_eq!(told.error(), owned(facts.other_encoding));
     assert!(server.accepts(&client, &token).await);
@@ -198,14 +195,14 @@ async fn a_rotated_token_takes_its_successor_along_at_one_server_only() {
 #[ignore = "needs scripts/authorization-servers"]
 async fn many_tokens_are_told_apart() {
     const TOKENS: usize = 40;
-    for kind in [Kind::Node, Kind::Authlib] {
+    for kind in [Kind::Node, Kind::Django, Kind::Authlib] {
         let (server, client) = (AuthorizationServer::start(kind).await, Client::basic());
         let tokens = server.mint_all(&client, TOKENS).await;
         let (revoked, left) = tokens.split_at(TOKENS / 2);
         for token in revoked {
             assert_eq!(server.revoke(&client, token).await.error(), owned(REVOKED), "{kind:?}");
         }
-        assert_eq!(server.count_active(&Client::watcher(), revoked).await, 0, "{kind:?}");
-        assert_eq!(server.count_active(&Client::watcher(), left).await, left.len(), "{kind:?}");
+        assert_eq!(server.count_live(&client, revoked).await, 0, "{kind:?}");
+        assert_eq!(server.count_live(&client, left).await, left.len(), "{kind:?}");
     }
 }

@@ -13,7 +13,9 @@ use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use super::{
-    Endpoint, canary,
+    Endpoint,
+    authorization_server::{AuthorizationServer, Client, Method},
+    canary,
     process::Process,
     scrape::Scrape,
     stage::{AUDIENCE, CLIENT},
@@ -66,7 +68,8 @@ impl Launch {
     /// Calls `endpoint`: one delay for all stays and no chance in the waits, the rest as it comes.
     #[must_use]
     pub fn calling(self, endpoint: &Endpoint) -> Self {
-        self.set("endpoint.url", endpoint.url())
+        self.unhurried_calls()
+            .set("endpoint.url", endpoint.url())
             .set("endpoint.audience", AUDIENCE)
             .set("credentials.client_id", CLIENT)
             .set("credentials.client_secret", canary::SECRET)
@@ -77,9 +80,35 @@ impl Launch {
             // Nor do rejections on purpose mean a wrong secret, and calls that a test holds before any success are
             // not to end at fifty. Tests of the guard take this back.
             .set("flow.guard.first_rejections", 0)
-            // A machine that is busy must not be a fault that no test has asked for: each of these, run
-            // out, is one more call.
-            .set("endpoint.connect_timeout", "60s")
+    }
+
+    /// Revokes at a real server by RFC 7009, in the name of `client`.
+    #[must_use]
+    pub fn revoking_at(self, server: &AuthorizationServer, client: &Client) -> Self {
+        let launch = self
+            .unhurried_calls()
+            .set("endpoint.profile", "rfc7009")
+            .set("endpoint.url", server.revocation_url())
+            .set("endpoint.auth.method", client.method.name())
+            .set("credentials.client_id", client.id)
+            // More calls at a time are no faster here.
+            .set("flow.concurrency.max", 16);
+        match client.method {
+            Method::Basic => launch
+                .set("endpoint.auth.basic_encoding", server.kind.basic().name())
+                .set("credentials.client_secret", &client.secret),
+            Method::Post => launch.set("credentials.client_secret", &client.secret),
+            Method::None => launch,
+            Method::PrivateKeyJwt => launch
+                .set("endpoint.auth.algorithm", "ES256")
+                .set("endpoint.auth.key_file", Client::key_file().display()),
+        }
+    }
+
+    /// A machine that is busy must not be a fault that no test has asked for: each of these, run out, is one more
+    /// call.
+    fn unhurried_calls(self) -> Self {
+        self.set("endpoint.connect_timeout", "60s")
             .set("endpoint.timeout", "10m")
             .set("retry.initial", "50ms")
             .set("retry.jitter", "0")

@@ -1,6 +1,8 @@
 //! The clients that every server knows.
 
 use std::{
+    fs,
+    path::{Path, PathBuf},
     sync::OnceLock,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -43,6 +45,18 @@ pub enum Method {
     None,
     /// A signed assertion.
     PrivateKeyJwt,
+}
+
+impl Method {
+    /// Its name in the configuration, of the worker and of the servers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Basic => "basic",
+            Self::Post => "post",
+            Self::None => "none",
+            Self::PrivateKeyJwt => "private_key_jwt",
+        }
+    }
 }
 
 impl Client {
@@ -117,13 +131,7 @@ impl Client {
 
     /// What the servers are told of it.
     pub(super) fn registration(&self) -> Value {
-        let method = match self.method {
-            Method::Basic => "basic",
-            Method::Post => "post",
-            Method::None => "none",
-            Method::PrivateKeyJwt => "private_key_jwt",
-        };
-        let mut registration = json!({ "id": self.id, "method": method });
+        let mut registration = json!({ "id": self.id, "method": self.method.name() });
         if !self.secret.is_empty() {
             registration["secret"] = json!(self.secret);
         }
@@ -158,10 +166,16 @@ impl Client {
             "jti": BASE64_URL.encode(id),
         }))
     }
+
+    /// The file of the key that signs assertions.
+    pub fn key_file() -> PathBuf {
+        Key::ours().file.clone()
+    }
 }
 
 /// The key pair of the client that signs.
 struct Key {
+    file: PathBuf,
     pair: EcdsaKeyPair,
 }
 
@@ -173,7 +187,10 @@ impl Key {
             let made = rcgen::KeyPair::generate().unwrap();
             let (algorithm, random) = (&ECDSA_P256_SHA256_FIXED_SIGNING, SystemRandom::new());
             let pair = EcdsaKeyPair::from_pkcs8(algorithm, &made.serialize_der(), &random);
-            Self { pair: pair.unwrap() }
+            let file = Path::new(env!("CARGO_TARGET_TMPDIR"));
+            let file = file.join(format!("signing-key-{}.pem", std::process::id()));
+            fs::write(&file, made.serialize_pem()).unwrap();
+            Self { file, pair: pair.unwrap() }
         })
     }
 

@@ -14,7 +14,7 @@ use url::Url;
 
 use super::canary;
 
-pub use client::Client;
+pub use client::{Client, Method};
 use process::ServerProcess;
 pub use requests::{Basic, Response};
 use requests::{HttpClient, Proof};
@@ -83,6 +83,11 @@ impl AuthorizationServer {
         let (process, port) = tokio::task::spawn_blocking(starting).await.unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         Self { kind, address, http: requests::client(), _process: process }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// The URL of its token endpoint.
@@ -177,13 +182,15 @@ impl AuthorizationServer {
         response.json()["active"].as_bool().expect("introspection always says so")
     }
 
-    /// How many of these tokens introspection calls active.
-    pub async fn count_active(&self, asker: &Client, tokens: &[String]) -> usize {
-        let asking = tokens.iter().map(|token| self.introspects(asker, token));
-        let active = stream::iter(asking).buffer_unordered(AT_A_TIME).filter(|active| {
-            let active = *active;
-            async move { active }
+    /// How many of these tokens are alive by the server's own word: introspection, or where that knows no refresh
+    /// tokens, their use.
+    pub async fn count_live(&self, owner: &Client, tokens: &[String]) -> usize {
+        let watcher = Client::watcher();
+        let asking = tokens.iter().map(async |token| match self.kind {
+            Kind::Node | Kind::Authlib => self.introspects(&watcher, token).await,
+            Kind::Django => self.accepts(owner, token).await,
         });
-        active.count().await
+        let live = stream::iter(asking).buffer_unordered(AT_A_TIME);
+        live.fold(0, async |count, live| count + usize::from(live)).await
     }
 }

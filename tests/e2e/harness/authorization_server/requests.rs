@@ -30,6 +30,22 @@ pub enum Basic {
 }
 
 impl Basic {
+    /// Its name in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Form => "form",
+            Self::Raw => "raw",
+        }
+    }
+
+    /// The other one.
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Form => Self::Raw,
+            Self::Raw => Self::Form,
+        }
+    }
+
     /// The value of the header.
     pub fn header(self, id: &str, secret: &str) -> String {
         let encoded = |text: &str| match self {
