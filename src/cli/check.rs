@@ -7,7 +7,7 @@ use crate::{
     broker::{self, QueueCheck},
     config::Config,
     domain::ErrorChain,
-    endpoint::{self, CredentialFault, Credentials},
+    endpoint::{self, CredentialFault, Credentials, Proof},
 };
 
 /// What was checked, one of the states below, and the detail.
@@ -21,6 +21,7 @@ const FAULT: &str = "FAULT";
 pub async fn run(config: Config) -> Exit {
     let mut rows = vec![row("configuration", OK, "every key is valid")];
     rows.extend(config.warnings.iter().map(|warning| row("configuration", NOTE, warning)));
+    rows.extend(profile(&config));
     rows.extend(credentials(&config));
     rows.push(match endpoint::reach(&config.endpoint).await {
         Ok(()) => row("endpoint", OK, "reached; nothing was sent"),
@@ -30,6 +31,25 @@ pub async fn run(config: Config) -> Exit {
     let fault = rows.iter().any(|(_, state, _)| *state == FAULT);
     let exit = if fault { Exit::Usage } else { Exit::Done };
     output::exit_code(output::print(&table(&rows)), exit)
+}
+
+/// What a success of the endpoint is worth, and what of a job its calls do not name.
+fn profile(config: &Config) -> Vec<CheckRow> {
+    let profile = &config.endpoint.profile;
+    let proof = match profile.proof {
+        Proof::Said => "a success is \"revoked\": the answer speaks of the token",
+        Proof::Acknowledged => {
+            "a success is \"acknowledged\": the answer does not speak of the token"
+        }
+        Proof::Accepted => "a success is \"accepted\": it happens later",
+    };
+    let mut rows = vec![row("profile", OK, &format!("{}: {proof}", profile.name))];
+    let fields = [("audience", profile.takes_audience()), ("username", profile.takes_username())];
+    for (field, _) in fields.into_iter().filter(|(_, is_sent)| !is_sent) {
+        let detail = format!("{} does not send the field {field} of jobs", profile.name);
+        rows.push(row("profile", NOTE, &detail));
+    }
+    rows
 }
 
 fn credentials(config: &Config) -> Vec<CheckRow> {

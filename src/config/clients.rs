@@ -36,6 +36,7 @@ pub(super) enum SecretNeed {
 pub(super) fn read(
     reader: &mut ConfigReader,
     secrets: SecretNeed,
+    secret_max: usize,
 ) -> BTreeMap<String, SecretSource> {
     let top = ConfigKey::from(TABLE);
     reader.optional(&top, |value| match value {
@@ -56,7 +57,7 @@ pub(super) fn read(
                 Ok(id) => reader.look_for_strays(&key, &id),
                 Err(problem) => reader.refuse(&key, problem),
             }
-            Some((id, client(reader, &key, secrets)?))
+            Some((id, client(reader, &key, secrets, secret_max)?))
         })
         .collect()
 }
@@ -81,13 +82,18 @@ const fn is_variable(origin: &ValueOrigin) -> bool {
     matches!(origin, ValueOrigin::Variable(_))
 }
 
-fn client(reader: &mut ConfigReader, key: &ConfigKey, secrets: SecretNeed) -> Option<SecretSource> {
+fn client(
+    reader: &mut ConfigReader,
+    key: &ConfigKey,
+    secrets: SecretNeed,
+    secret_max: usize,
+) -> Option<SecretSource> {
     let secret_key = key.child("client_secret");
     reader.optional(key, |value| match value {
         ConfigValue::Table => Ok(()),
         _ => Err(Problem::new("is not a table", "write { client_secret_file = \"path\" }")),
     });
-    let secret = client_secret(reader, &secret_key, secrets);
+    let secret = client_secret(reader, &secret_key, secrets, secret_max);
     if secret.is_none() && !reader.is_partial() && !reader.has_fault_within(key) {
         let remedy = format!("set {secret_key} or {}", secret_key.in_file());
         reader.refuse(key, Problem::new("names a client without a secret", remedy));
@@ -100,6 +106,7 @@ pub(super) fn client_secret(
     reader: &mut ConfigReader,
     key: impl Into<ConfigKey>,
     secrets: SecretNeed,
+    secret_max: usize,
 ) -> Option<Secret> {
     let secret = reader.secret(key)?;
     if secrets == SecretNeed::Unneeded {
@@ -107,7 +114,7 @@ pub(super) fn client_secret(
     }
     let value = reader.secret_value(&secret)?;
     // What is merely odd is told when the secrets are loaded, those of a folder among them.
-    if let Err(problem) = check(value.expose_secret()) {
+    if let Err(problem) = check(value.expose_secret(), secret_max) {
         let in_file = matches!(secret.source, SecretSource::File(_));
         reader.refuse(&secret.key, if in_file { of_file(problem) } else { problem });
     }
@@ -115,9 +122,9 @@ pub(super) fn client_secret(
 }
 
 /// Whether the endpoint can take a secret or an id.
-fn check(text: &str) -> Result<(), Problem> {
-    if text.chars().count() > MAX_TEXT_CHARS {
-        return Err(too_long());
+fn check(text: &str, max: usize) -> Result<(), Problem> {
+    if text.chars().count() > max {
+        return Err(too_long(max));
     }
     match Stray::of(text).filter(|stray| stray.is_wrong()) {
         Some(stray) => Err(Problem::new(stray.to_string(), stray.remedy())),
@@ -128,12 +135,12 @@ fn check(text: &str) -> Result<(), Problem> {
 /// An id that the endpoint accepts.
 pub(super) fn client_id(value: &ConfigValue) -> Result<String, Problem> {
     let id = value::string(value)?;
-    check(id).map(|()| id.to_owned())
+    check(id, MAX_TEXT_CHARS).map(|()| id.to_owned())
 }
 
-fn too_long() -> Problem {
+fn too_long(max: usize) -> Problem {
     Problem::new(
-        format!("has more than {MAX_TEXT_CHARS} characters, the endpoint's limit"),
+        format!("has more than {max} characters, the endpoint's limit"),
         "check that it is the right one",
     )
 }

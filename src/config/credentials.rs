@@ -25,18 +25,22 @@ pub(super) struct CredentialsSection {
     pub(super) client_id: Option<String>,
 }
 
-pub(super) fn read(reader: &mut ConfigReader, secrets: SecretNeed) -> CredentialsSection {
+pub(super) fn read(
+    reader: &mut ConfigReader,
+    secrets: SecretNeed,
+    secret_max: usize,
+) -> CredentialsSection {
     let client_id = reader.optional(CLIENT_ID, client_id);
     if let Some(id) = &client_id {
         reader.look_for_strays(CLIENT_ID, id);
     }
-    let default = client_secret(reader, CLIENT_SECRET, secrets);
+    let default = client_secret(reader, CLIENT_SECRET, secrets, secret_max);
     let directory = reader.optional(DIRECTORY, value::path);
-    let mut clients = clients::read(reader, secrets);
+    let mut clients = clients::read(reader, secrets, secret_max);
     if let Some(secret) = default {
         add_default(reader, &mut clients, client_id.as_deref(), secret);
     }
-    let settings = CredentialSettings { clients, directory };
+    let settings = CredentialSettings { clients, directory, secret_max };
     if secrets == SecretNeed::Needed {
         check_presence(reader, &settings, client_id.as_deref());
     }

@@ -168,7 +168,8 @@ impl Config {
         } else {
             SecretNeed::Unneeded
         };
-        let credentials = credentials::read(reader, client_secrets);
+        let credentials =
+            credentials::read(reader, client_secrets, endpoint.settings.profile.secret_max());
         let mut endpoint = endpoint;
         auth::name_client(reader, &mut endpoint.settings, credentials.client_id.as_deref(), needs);
         let park = retry.park.clone();

@@ -169,8 +169,12 @@ impl Found {
         let mut found = Self::default();
         for (client_id, source) in &settings.clients {
             let (path, secret) = match source {
-                SecretSource::Value(secret) => (None, file::check(secret.clone())),
-                SecretSource::File(path) => (Some(path.as_path()), file::read(path)),
+                SecretSource::Value(secret) => {
+                    (None, file::check(secret.clone(), settings.secret_max))
+                }
+                SecretSource::File(path) => {
+                    (Some(path.as_path()), file::read(path, settings.secret_max))
+                }
             };
             found.take(client_id, path, secret);
         }
@@ -194,7 +198,7 @@ impl Found {
                         self.note(&id, Some(&path), FaultKind::Name(stray));
                     }
                     stray => {
-                        self.take(&id, Some(&path), file::read(&path));
+                        self.take(&id, Some(&path), file::read(&path, settings.secret_max));
                         if let Some(stray) = stray {
                             self.note(&id, Some(&path), FaultKind::Name(stray));
                         }

@@ -10,6 +10,7 @@ use super::{
     jwt::JwtSettings,
     profile::{AuthMethod, Profile},
 };
+use crate::domain::MAX_TEXT_CHARS;
 
 /// How the endpoint is called.
 #[derive(Debug, Clone)]
@@ -88,12 +89,20 @@ pub enum BasicEncoding {
 
 /// Where the client secrets come from. A client named in several places takes the first that has it:
 /// the table, then the directory.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct CredentialSettings {
     /// Client id to secret, the default client included.
     pub clients: BTreeMap<String, SecretSource>,
     /// A folder with one file per client id, its content the secret.
     pub directory: Option<PathBuf>,
+    /// The longest secret, in characters.
+    pub secret_max: usize,
+}
+
+impl Default for CredentialSettings {
+    fn default() -> Self {
+        Self { clients: BTreeMap::new(), directory: None, secret_max: MAX_TEXT_CHARS }
+    }
 }
 
 /// One secret: given, or in a file.

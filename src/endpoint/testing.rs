@@ -61,7 +61,10 @@ pub(super) fn settings(url: &str) -> Settings {
 
 pub(super) fn credentials(client_id: &str, secret: &str) -> Arc<Credentials> {
     let clients = BTreeMap::from([(client_id.to_owned(), SecretSource::Value(secret.into()))]);
-    Arc::new(Credentials::load(&CredentialSettings { clients, directory: None }).unwrap())
+    Arc::new(
+        Credentials::load(&CredentialSettings { clients, ..CredentialSettings::default() })
+            .unwrap(),
+    )
 }
 
 pub(super) fn endpoint(settings: &Settings) -> HttpEndpoint {

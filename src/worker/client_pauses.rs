@@ -27,6 +27,8 @@ const MARGIN: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct ClientPauses {
     credentials: Arc<Credentials>,
+    /// The one client that needs no secret.
+    without_secret: Option<String>,
     audience: String,
     endpoint: String,
     /// The configuration's files, for the commands; `None` without a dead-letter queue.
@@ -38,6 +40,7 @@ impl ClientPauses {
     pub fn new(config: &Config, credentials: Arc<Credentials>, has_dead_letters: bool) -> Self {
         Self {
             credentials,
+            without_secret: config.endpoint.auth.client_id.clone(),
             audience: config.pipeline.defaults.audience.to_string(),
             endpoint: endpoint_url(config),
             files: has_dead_letters.then(|| config.files.clone()),
@@ -50,7 +53,8 @@ impl ClientPauses {
     }
 
     pub fn id(&self, client: ClientKey) -> String {
-        self.credentials.client_id(client).unwrap_or_default()
+        let known = self.credentials.client_id(client);
+        known.or_else(|| self.without_secret.clone()).unwrap_or_default()
     }
 
     /// Logs one line for a client that is paused or resumes.

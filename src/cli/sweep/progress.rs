@@ -51,8 +51,9 @@ impl SweepProgress {
         FileCounts {
             done: counts.all().saturating_sub(before),
             counts: format!(
-                "{} revoked, {} failed, {}limit {}{}",
+                "{} revoked, {}{} failed, {}limit {}{}",
                 counts.ended(Completion::Revoked),
+                done_otherwise(&counts),
                 counts.failed(),
                 expired(&counts),
                 self.flow.limit(),
@@ -62,6 +63,15 @@ impl SweepProgress {
             position: Some(position(self.file.read(), &counts, read)),
         }
     }
+}
+
+/// Shown only if the endpoint's profile has such outcomes.
+fn done_otherwise(counts: &LineCounts) -> String {
+    let endings = [Completion::Acknowledged, Completion::Accepted, Completion::Gone];
+    let there = endings.into_iter().filter(|ending| counts.ended(*ending) > 0);
+    let parts: Vec<String> =
+        there.map(|ending| format!("{} {}, ", counts.ended(ending), ending.as_str())).collect();
+    parts.concat()
 }
 
 /// Shown only if there are expired lines, which nobody expects.

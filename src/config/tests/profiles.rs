@@ -42,6 +42,18 @@ fn a_client_without_a_secret_needs_none() {
     assert_eq!(config.endpoint.auth.client_id.as_deref(), Some("app"));
 }
 
+/// Some servers take a signed text for a secret.
+#[test]
+fn a_secret_may_be_longer_than_that_of_the_default_profile() {
+    let secret = "s".repeat(400);
+    let variables = [("REVOKER_CREDENTIALS__CLIENT_SECRET", secret.as_str())];
+    let rfc7009 = "[endpoint]\nprofile = \"rfc7009\"\nurl = \"https://auth.example/revoke\"";
+    let config = load_with(rfc7009, &variables).unwrap();
+    assert!(crate::endpoint::Credentials::load(&config.credentials).is_ok());
+    let fault = load_with("", &variables).unwrap_err().to_string();
+    assert!(fault.contains("has more than 100 characters"), "{fault}");
+}
+
 #[test]
 fn settings_that_do_not_fit_a_profile_are_faults_that_name_it() {
     let rfc7009 = "[endpoint]\nprofile = \"rfc7009\"\nurl = \"https://auth.example/revoke\"\n";

@@ -7,7 +7,7 @@ use std::{
 
 use thiserror::Error;
 
-use crate::domain::{MAX_TEXT_CHARS, Stray};
+use crate::domain::Stray;
 
 /// One secret, or one folder of them, that cannot be used, or is odd.
 #[derive(Debug)]
@@ -67,8 +67,8 @@ pub enum FaultKind {
     #[error("is empty")]
     Empty,
     /// Longer than the endpoint takes.
-    #[error("has more than {MAX_TEXT_CHARS} characters, the endpoint's limit")]
-    TooLong,
+    #[error("has more than {0} characters, the endpoint's limit")]
+    TooLong(usize),
     /// Characters in it that do not belong there.
     #[error("{0}; {remedy}", remedy = .0.remedy())]
     Stray(Stray),

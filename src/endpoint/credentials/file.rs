@@ -9,20 +9,19 @@ use std::{
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{CredentialFault, FaultKind};
-use crate::domain::{MAX_TEXT_CHARS, Stray};
+use crate::domain::Stray;
 
-/// Bytes of a file that are read: the longest secret in the widest characters, a newline, and one more
-/// byte to detect a longer file. So an endless file does not fill the memory.
-const MAX_FILE_BYTES: usize = MAX_TEXT_CHARS * 4 + 3;
-
-/// The secret in a file, less one trailing newline.
-pub(super) fn read(path: &Path) -> Result<SecretString, FaultKind> {
-    let mut content = Vec::with_capacity(MAX_FILE_BYTES);
+/// The secret in a file, less one trailing newline, of at most `max` characters.
+pub(super) fn read(path: &Path, max: usize) -> Result<SecretString, FaultKind> {
+    // The longest secret in the widest characters, a newline, and one more byte to detect a longer file. So an
+    // endless file does not fill the memory.
+    let most = max.saturating_mul(4).saturating_add(3);
+    let mut content = Vec::new();
     File::open(path)
-        .and_then(|file| file.take(MAX_FILE_BYTES as u64).read_to_end(&mut content))
+        .and_then(|file| file.take(most as u64).read_to_end(&mut content))
         .map_err(FaultKind::Unreadable)?;
-    if content.len() == MAX_FILE_BYTES {
-        return Err(FaultKind::TooLong);
+    if content.len() == most {
+        return Err(FaultKind::TooLong(max));
     }
     let mut text = String::from_utf8(content).map_err(|_| FaultKind::NotUtf8)?;
     if text.ends_with('\n') {
@@ -31,14 +30,14 @@ pub(super) fn read(path: &Path) -> Result<SecretString, FaultKind> {
             text.pop();
         }
     }
-    check(SecretString::from(text))
+    check(SecretString::from(text), max)
 }
 
 /// Whether the endpoint can take it.
-pub(super) fn check(secret: SecretString) -> Result<SecretString, FaultKind> {
+pub(super) fn check(secret: SecretString, max: usize) -> Result<SecretString, FaultKind> {
     match secret.expose_secret().chars().count() {
         0 => Err(FaultKind::Empty),
-        chars if chars > MAX_TEXT_CHARS => Err(FaultKind::TooLong),
+        chars if chars > max => Err(FaultKind::TooLong(max)),
         _ => match Stray::of(secret.expose_secret()) {
             Some(stray) if stray.is_wrong() => Err(FaultKind::Stray(stray)),
             _ => Ok(secret),

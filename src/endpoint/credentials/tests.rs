@@ -10,6 +10,7 @@ fn settings(clients: &[(&str, SecretSource)], directory: Option<&Path>) -> Crede
             .map(|(id, source)| ((*id).to_owned(), source.clone()))
             .collect::<BTreeMap<_, _>>(),
         directory: directory.map(Path::to_owned),
+        ..CredentialSettings::default()
     }
 }
 

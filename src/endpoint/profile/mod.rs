@@ -20,6 +20,8 @@ mod tests;
 
 use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
 
+use crate::domain::MAX_TEXT_CHARS;
+
 pub use builtin::{BUILTIN, builtin};
 pub use fault::ProfileFault;
 pub use server_side::{SampleAnswer, SampleOf, ServedCall};
@@ -33,6 +35,9 @@ pub(super) use request::{
 
 /// The name of the default profile. Its calls and its answers are hand-written for speed.
 pub const ALIGNET: &str = "alignet";
+
+/// The longest secret of most profiles, in characters: some are signed texts themselves.
+const LONGEST_SECRET: usize = 8192;
 
 /// How the tokens of one kind of endpoint are revoked.
 #[derive(Debug)]
@@ -68,6 +73,12 @@ impl Profile {
     #[must_use]
     pub fn rejects_repeats(&self) -> bool {
         self.repeat == Repeat::Rejected
+    }
+
+    /// The longest secret of a client, in characters.
+    #[must_use]
+    pub fn secret_max(&self) -> usize {
+        if self.is_alignet() { MAX_TEXT_CHARS } else { LONGEST_SECRET }
     }
 
     /// How a client proves itself, unless the configuration says otherwise.

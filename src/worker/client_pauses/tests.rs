@@ -17,7 +17,10 @@ fn flow_of(clients: usize, files: Option<Vec<PathBuf>>) -> (Arc<Dispatcher>, Flo
     config.flow.pause.first_rejections = 1;
     let secret = || SecretSource::Value(SecretString::from("s3cret"));
     let ids = (0..clients).map(|n| (format!("client-{n:02}"), secret()));
-    let settings = CredentialSettings { clients: ids.collect::<BTreeMap<_, _>>(), directory: None };
+    let settings = CredentialSettings {
+        clients: ids.collect::<BTreeMap<_, _>>(),
+        ..CredentialSettings::default()
+    };
     let credentials = Arc::new(Credentials::load(&settings).unwrap());
     let metrics = Metrics::new(Build { version: "1", revision: "r" }).unwrap();
     let flow = Arc::new(Dispatcher::new(&config.flow, Arc::new(metrics)));
