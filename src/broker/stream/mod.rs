@@ -32,7 +32,7 @@ pub(super) use self::{
     handle::{StreamEnd, StreamHandle},
     io::Stream,
     listener::ReadListener,
-    methods::Negotiated,
+    methods::{DEFAULT_FRAME_MAX, Negotiated},
     reader::StreamReader,
     resolver::Resolver,
     runtime::LapinRuntime,
