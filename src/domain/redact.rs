@@ -36,7 +36,9 @@ const RUN_OF_AN_ID: usize = 6;
 /// Searches foreign texts for secrets of one job, in the forms that docs/queues.md lists.
 #[derive(Default)]
 pub struct Redactor<'a> {
-    secrets: Vec<&'a SecretString>,
+    /// Inline: each job makes two redactors, and few jobs have more secrets.
+    secrets: [Option<&'a SecretString>; 3],
+    more_secrets: Vec<&'a SecretString>,
     /// Built for the first search: most jobs need none.
     forms: OnceLock<Vec<Form>>,
     forms_of_an_id: OnceLock<Vec<Form>>,
@@ -44,15 +46,20 @@ pub struct Redactor<'a> {
 
 impl std::fmt::Debug for Redactor<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Redactor").field("secrets", &self.secrets.len()).finish_non_exhaustive()
+        f.debug_struct("Redactor").field("secrets", &self.secrets().count()).finish_non_exhaustive()
     }
 }
 
 impl<'a> Redactor<'a> {
     /// A redactor for these secrets; empty ones are ignored.
     pub fn new(secrets: impl IntoIterator<Item = &'a SecretString>) -> Self {
-        let secrets = secrets.into_iter().filter(|secret| !secret.expose_secret().is_empty());
-        Self { secrets: secrets.collect(), ..Self::default() }
+        let mut given = secrets.into_iter().filter(|secret| !secret.expose_secret().is_empty());
+        let secrets = std::array::from_fn(|_| given.next());
+        Self { secrets, more_secrets: given.collect(), ..Self::default() }
+    }
+
+    fn secrets(&self) -> impl Iterator<Item = &'a SecretString> {
+        self.secrets.iter().flatten().chain(&self.more_secrets).copied()
     }
 
     /// `text` on one line, without every run of characters that reveals something of a secret: 8 in a row, or
@@ -86,7 +93,7 @@ impl<'a> Redactor<'a> {
 
     /// Each secret as it is, and without blanks around it.
     fn wholes(&self) -> impl Iterator<Item = &str> {
-        let secrets = self.secrets.iter().map(|secret| secret.expose_secret());
+        let secrets = self.secrets().map(SecretString::expose_secret);
         secrets.flat_map(|secret| [secret, secret.trim()]).filter(|whole| !whole.is_empty())
     }
 
@@ -102,7 +109,7 @@ impl<'a> Redactor<'a> {
     /// Whether `text` contains a secret as it is, or is a part of one. A cheap check for every job.
     #[must_use]
     pub fn shows(&self, text: &str) -> bool {
-        self.secrets.iter().any(|secret| {
+        self.secrets().any(|secret| {
             let secret = secret.expose_secret().trim();
             !text.is_empty() && (is_part(secret, text) || is_part(text, secret))
         })
@@ -116,7 +123,7 @@ impl<'a> Redactor<'a> {
         run: usize,
         tell: &mut impl FnMut(usize, usize) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        if self.secrets.is_empty() {
+        if self.secrets().next().is_none() {
             return ControlFlow::Continue(());
         }
         // No reading keeps every character.
@@ -126,7 +133,7 @@ impl<'a> Redactor<'a> {
             }
         }
         let forms = forms.get_or_init(|| {
-            self.secrets.iter().flat_map(|secret| forms::of(secret.expose_secret(), run)).collect()
+            self.secrets().flat_map(|secret| forms::of(secret.expose_secret(), run)).collect()
         });
         let shortest = forms.iter().map(|form| form.run).min().unwrap_or(run);
         for reading in ways_to_read(text, shortest) {

@@ -27,7 +27,8 @@ const MAX_MEMBER_CHARS: usize = 256;
 /// A valid `traceparent`, with its `tracestate` if that is valid as well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TraceContext {
-    parent: String,
+    /// Inline, because each job with a trace copies it. The rules allow ASCII characters only.
+    parent: [u8; PARENT_CHARS],
     state: Option<String>,
 }
 
@@ -46,7 +47,7 @@ impl TraceContext {
     /// The value of the header `traceparent`.
     #[must_use]
     pub fn traceparent(&self) -> &str {
-        &self.parent
+        str::from_utf8(&self.parent).unwrap_or_default()
     }
 
     /// The value of the header `tracestate`.
@@ -65,7 +66,9 @@ impl TraceContext {
     /// one. `None` if an id shows one.
     #[must_use]
     pub fn without(mut self, shows: impl Fn(&str) -> bool) -> Option<Self> {
-        if [TRACE_ID, PARENT_ID].into_iter().any(|id| shows(self.part(id))) || shows(&self.parent) {
+        if [TRACE_ID, PARENT_ID].into_iter().any(|id| shows(self.part(id)))
+            || shows(self.traceparent())
+        {
             return None;
         }
         self.state = self.state.filter(|state| !shows(state));
@@ -74,13 +77,13 @@ impl TraceContext {
 
     /// A part of the `traceparent`, which was checked before.
     fn part(&self, place: Range<usize>) -> &str {
-        self.parent.get(place).unwrap_or_default()
+        self.traceparent().get(place).unwrap_or_default()
     }
 }
 
 /// The `traceparent` to pass on. One of a later version is rewritten in this version, as section 3.2.4 asks
 /// for. Of its flags only "sampled" is known.
-fn parent(value: &str) -> Option<String> {
+fn parent(value: &str) -> Option<[u8; PARENT_CHARS]> {
     let (head, rest) = value.split_at_checked(PARENT_CHARS)?;
     let mut fields = head.split('-');
     let (version, trace, parent, flags) =
@@ -94,12 +97,12 @@ fn parent(value: &str) -> Option<String> {
         && is_set(parent);
     match version {
         _ if !sound => None,
-        VERSION => rest.is_empty().then(|| head.to_owned()),
-        "ff" => None,
+        VERSION if rest.is_empty() => head.as_bytes().try_into().ok(),
+        VERSION | "ff" => None,
         _ if !rest.is_empty() && !rest.starts_with('-') => None,
         _ => {
             let sampled = u8::from_str_radix(flags, 16).ok()? & 1;
-            Some(format!("{VERSION}-{trace}-{parent}-{sampled:02x}"))
+            format!("{VERSION}-{trace}-{parent}-{sampled:02x}").as_bytes().try_into().ok()
         }
     }
 }
