@@ -14,18 +14,12 @@ mod progress;
 mod sweep;
 mod whole_file;
 
-use std::{
-    env::{VarsOs, vars_os},
-    io::Write as _,
-    path::PathBuf,
-    process::ExitCode,
-    time::Duration,
-};
+use std::{env::vars_os, io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 
 use crate::{
-    config::{Config, ConfigFaults},
+    config::{Config, ConfigFaults, Needs},
     domain::ErrorChain,
     endpoint, logs,
     worker::{self, CoreDumps, WorkerEnd},
@@ -89,29 +83,21 @@ fn run_command() -> Exit {
     };
     endpoint::install_crypto_provider();
     match cli.command {
-        Command::Run => with_config(Config::load, &cli.config, core_dumps, run_worker),
+        Command::Run => with_config(Needs::ALL, &cli.config, core_dumps, run_worker),
         Command::Sweep(args) => {
-            with_config(Config::load_without_broker, &cli.config, core_dumps, |config| {
-                sweep::run(args, config)
-            })
+            with_config(Needs::CALLS, &cli.config, core_dumps, |config| sweep::run(args, config))
         }
-        Command::Check => with_config(Config::load, &cli.config, core_dumps, check::run),
+        Command::Check => with_config(Needs::ALL, &cli.config, core_dumps, check::run),
         Command::Enqueue(args) => {
-            with_config(Config::load_without_credentials, &cli.config, core_dumps, |config| {
-                enqueue::run(args, config)
-            })
+            with_config(Needs::NONE, &cli.config, core_dumps, |config| enqueue::run(args, config))
         }
-        Command::DeadLetters(args) => {
-            with_config(Config::load_without_credentials, &cli.config, core_dumps, |config| {
-                dead_letters::run(args, config)
-            })
-        }
-        Command::Healthcheck(args) => {
-            match Config::load_without_credentials(&cli.config, vars_os()) {
-                Ok(config) => block_on(healthcheck::run(args, config.admin.listen)),
-                Err(faults) => refuse(&faults),
-            }
-        }
+        Command::DeadLetters(args) => with_config(Needs::NONE, &cli.config, core_dumps, |config| {
+            dead_letters::run(args, config)
+        }),
+        Command::Healthcheck(args) => match Config::load(Needs::NONE, &cli.config, vars_os()) {
+            Ok(config) => block_on(healthcheck::run(args, config.admin.listen)),
+            Err(faults) => refuse(&faults),
+        },
         Command::Profile(args) => profile::run(&args),
         Command::MockEndpoint(args) => block_on(mock_endpoint::run(*args)),
     }
@@ -139,12 +125,12 @@ fn print_clap(answer: &clap::Error) -> Exit {
 
 /// Loads the configuration, sets up the logs, allows core dumps if the configuration does, and runs.
 fn with_config<F: Future<Output = Exit>>(
-    load: impl Fn(&[PathBuf], VarsOs) -> Result<Config, ConfigFaults>,
+    needs: Needs,
     files: &[PathBuf],
     core_dumps: CoreDumps,
     run: impl FnOnce(Config) -> F,
 ) -> Exit {
-    let config = match load(files, vars_os()) {
+    let config = match Config::load(needs, files, vars_os()) {
         Ok(config) => config,
         Err(faults) => return refuse(&faults),
     };

@@ -75,67 +75,15 @@ pub struct Config {
 }
 
 impl Config {
-    /// Loads the configuration of a worker from `files` and the variables of the environment, as
-    /// [`std::env::vars_os`] gives them. Later files override earlier ones. Other variables are skipped.
-    ///
-    /// # Errors
+    /// Loads the configuration from `files` and the variables of the environment, as [`std::env::vars_os`]
+    /// gives them. Later files override earlier ones. Other variables are skipped.
     ///
     /// [`ConfigFaults`] lists every fault: unreadable files, broken syntax, unknown keys, wrong values,
     /// contradictory settings, secrets that are missing or unreadable.
     pub fn load<N, V>(
-        files: &[PathBuf],
-        environment: impl IntoIterator<Item = (N, V)>,
-    ) -> Result<Self, ConfigFaults>
-    where
-        N: Into<OsString>,
-        V: Into<OsString>,
-    {
-        Self::load_with(files, environment, Needs::ALL)
-    }
-
-    /// Loads the configuration for what takes no jobs from a broker (a sweep): the keys of
-    /// `broker.history_key_file` are neither needed nor read.
-    ///
-    /// # Errors
-    ///
-    /// As [`Config::load`].
-    pub fn load_without_broker<N, V>(
-        files: &[PathBuf],
-        environment: impl IntoIterator<Item = (N, V)>,
-    ) -> Result<Self, ConfigFaults>
-    where
-        N: Into<OsString>,
-        V: Into<OsString>,
-    {
-        Self::load_with(
-            files,
-            environment,
-            Needs { history_keys: SecretNeed::Unneeded, ..Needs::ALL },
-        )
-    }
-
-    /// Loads the configuration for a command that makes no calls to the endpoint: a producer, a command on
-    /// dead letters, a health check. It may run on a machine without client secrets: none is required, and
-    /// their files are not opened.
-    ///
-    /// # Errors
-    ///
-    /// As [`Config::load`].
-    pub fn load_without_credentials<N, V>(
-        files: &[PathBuf],
-        environment: impl IntoIterator<Item = (N, V)>,
-    ) -> Result<Self, ConfigFaults>
-    where
-        N: Into<OsString>,
-        V: Into<OsString>,
-    {
-        Self::load_with(files, environment, Needs::NONE)
-    }
-
-    fn load_with<N, V>(
-        files: &[PathBuf],
-        environment: impl IntoIterator<Item = (N, V)>,
         needs: Needs,
+        files: &[PathBuf],
+        environment: impl IntoIterator<Item = (N, V)>,
     ) -> Result<Self, ConfigFaults>
     where
         N: Into<OsString>,
@@ -214,9 +162,9 @@ impl Config {
     }
 }
 
-/// Which secrets a command needs.
+/// Which secrets a command needs. Those that it does not need may be absent, and their files are not opened.
 #[derive(Debug, Clone, Copy)]
-struct Needs {
+pub struct Needs {
     /// Of the clients.
     client_secrets: SecretNeed,
     /// Of the history of parked jobs.
@@ -225,9 +173,12 @@ struct Needs {
 
 impl Needs {
     /// A worker.
-    const ALL: Self = Self { client_secrets: SecretNeed::Needed, history_keys: SecretNeed::Needed };
-    /// What makes no calls.
-    const NONE: Self =
+    pub const ALL: Self =
+        Self { client_secrets: SecretNeed::Needed, history_keys: SecretNeed::Needed };
+    /// A command that takes no jobs from a broker.
+    pub const CALLS: Self = Self { history_keys: SecretNeed::Unneeded, ..Self::ALL };
+    /// A command that makes no calls to the endpoint.
+    pub const NONE: Self =
         Self { client_secrets: SecretNeed::Unneeded, history_keys: SecretNeed::Unneeded };
 }
 

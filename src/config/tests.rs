@@ -49,7 +49,7 @@ fn load(file: &str) -> Result<Config, ConfigFaults> {
 fn load_with(file: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigFaults> {
     let folder = Folder::new();
     let path = folder.write("worker.toml", file);
-    Config::load(&[path], variables(CLIENT.iter().chain(environment)))
+    Config::load(Needs::ALL, &[path], variables(CLIENT.iter().chain(environment)))
 }
 
 fn variables<'a>(

@@ -2,32 +2,19 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::verdict::{Failure, ResultLabel};
+use super::{
+    named::named,
+    verdict::{Failure, ResultLabel},
+};
 
-/// Why a token may already be revoked although no response said so. The greater value proves more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Ambiguity {
-    /// The broker delivered the job before, and the end of that delivery is unknown. This also marks jobs
-    /// that only waited, so it proves less than [`Ambiguity::Attempt`].
-    Redelivered,
-    /// An attempt of ours failed after the request began to go out.
-    Attempt,
-}
-
-impl Ambiguity {
-    /// The name in headers and logs.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Attempt => "attempt",
-            Self::Redelivered => "redelivered",
-        }
-    }
-
-    /// The ambiguity with this name, as [`Ambiguity::as_str`] spells it.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Attempt, Self::Redelivered].into_iter().find(|ambiguity| ambiguity.as_str() == name)
+named! {
+    /// Why a token may already be revoked although no response said so. The greater value proves more.
+    pub enum Ambiguity {
+        /// The broker delivered the job before, and the end of that delivery is unknown. This also marks jobs
+        /// that only waited, so it proves less than [`Ambiguity::Attempt`].
+        Redelivered = "redelivered",
+        /// An attempt of ours failed after the request began to go out.
+        Attempt = "attempt",
     }
 }
 

@@ -1,20 +1,18 @@
 //! The two lanes: interactive logouts and bulk sweeps.
 
-use std::fmt;
+use super::named::named;
 
-/// A lane: separate queues, one endpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Lane {
-    /// Logouts: a person waits for the effect.
-    Interactive,
-    /// Sweeps: many tokens, and no person waits for a single one.
-    Bulk,
+named! {
+    /// A lane: separate queues, one endpoint.
+    pub enum Lane {
+        /// Logouts: a person waits for the effect.
+        Interactive = "interactive",
+        /// Sweeps: many tokens, and no person waits for a single one.
+        Bulk = "bulk",
+    }
 }
 
 impl Lane {
-    /// Both lanes, the favoured one first.
-    pub const ALL: [Self; 2] = [Self::Interactive, Self::Bulk];
-
     /// The other lane.
     #[must_use]
     pub const fn other(self) -> Self {
@@ -22,27 +20,6 @@ impl Lane {
             Self::Interactive => Self::Bulk,
             Self::Bulk => Self::Interactive,
         }
-    }
-
-    /// The lane's name in metrics, headers and logs.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Interactive => "interactive",
-            Self::Bulk => "bulk",
-        }
-    }
-
-    /// The lane with this name, as [`Lane::as_str`] spells it.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|lane| lane.as_str() == name)
-    }
-}
-
-impl fmt::Display for Lane {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 

@@ -1,65 +1,48 @@
 //! The verdict of one attempt.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
-/// The result of one attempt: the label `result` of the metric of calls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ResultLabel {
-    /// The endpoint revoked the token.
-    Revoked,
-    /// The endpoint took the request, and its answer does not speak of this token.
-    Acknowledged,
-    /// The endpoint will revoke the token later.
-    Accepted,
-    /// The token does not exist any more, according to the endpoint.
-    Gone,
-    /// The endpoint rejected the job.
-    Rejected,
-    /// The endpoint refused our client: its secret or its rights are wrong.
-    Misconfigured,
-    /// Not sent: DNS, connection refused, time-out while connecting.
-    Connect,
-    /// Not sent: the TLS handshake failed.
-    Tls,
-    /// No complete response in time.
-    Timeout,
-    /// The connection broke after the request began to go out.
-    Reset,
-    /// A redirect: never followed, never read.
-    Http3xx,
-    /// 408.
-    Http408,
-    /// 429.
-    Http429,
-    /// Any 5xx.
-    Http5xx,
-    /// Any other response that is not the endpoint's own.
-    Http4xx,
-    /// An envelope that contradicts itself, or a 2xx without one.
-    Unrecognized,
+use super::named::named;
+
+named! {
+    /// The result of one attempt: the label `result` of the metric of calls.
+    pub enum ResultLabel {
+        /// The endpoint revoked the token.
+        Revoked = "revoked",
+        /// The endpoint took the request, and its answer does not speak of this token.
+        Acknowledged = "acknowledged",
+        /// The endpoint will revoke the token later.
+        Accepted = "accepted",
+        /// The token does not exist any more, according to the endpoint.
+        Gone = "gone",
+        /// The endpoint rejected the job.
+        Rejected = "rejected",
+        /// The endpoint refused our client: its secret or its rights are wrong.
+        Misconfigured = "misconfigured",
+        /// Not sent: DNS, connection refused, time-out while connecting.
+        Connect = "connect",
+        /// Not sent: the TLS handshake failed.
+        Tls = "tls",
+        /// No complete response in time.
+        Timeout = "timeout",
+        /// The connection broke after the request began to go out.
+        Reset = "reset",
+        /// A redirect: never followed, never read.
+        Http3xx = "http_3xx",
+        /// 408.
+        Http408 = "http_408",
+        /// 429.
+        Http429 = "http_429",
+        /// Any 5xx.
+        Http5xx = "http_5xx",
+        /// Any other response that is not the endpoint's own.
+        Http4xx = "http_4xx",
+        /// An envelope that contradicts itself, or a 2xx without one.
+        Unrecognized = "unrecognized",
+    }
 }
 
 impl ResultLabel {
-    /// Every label.
-    pub const ALL: [Self; 16] = [
-        Self::Revoked,
-        Self::Acknowledged,
-        Self::Accepted,
-        Self::Gone,
-        Self::Rejected,
-        Self::Misconfigured,
-        Self::Connect,
-        Self::Tls,
-        Self::Timeout,
-        Self::Reset,
-        Self::Http3xx,
-        Self::Http408,
-        Self::Http429,
-        Self::Http5xx,
-        Self::Http4xx,
-        Self::Unrecognized,
-    ];
-
     /// Whether the endpoint itself answered the job. Any other call proved nothing, and the job is retried.
     #[must_use]
     pub const fn is_answer(self) -> bool {
@@ -67,41 +50,6 @@ impl ResultLabel {
             self,
             Self::Revoked | Self::Acknowledged | Self::Accepted | Self::Gone | Self::Rejected
         )
-    }
-
-    /// The name in metrics, headers and logs.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Revoked => "revoked",
-            Self::Acknowledged => "acknowledged",
-            Self::Accepted => "accepted",
-            Self::Gone => "gone",
-            Self::Rejected => "rejected",
-            Self::Misconfigured => "misconfigured",
-            Self::Connect => "connect",
-            Self::Tls => "tls",
-            Self::Timeout => "timeout",
-            Self::Reset => "reset",
-            Self::Http3xx => "http_3xx",
-            Self::Http408 => "http_408",
-            Self::Http429 => "http_429",
-            Self::Http5xx => "http_5xx",
-            Self::Http4xx => "http_4xx",
-            Self::Unrecognized => "unrecognized",
-        }
-    }
-
-    /// The label with this name, as [`ResultLabel::as_str`] spells it.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|label| label.as_str() == name)
-    }
-}
-
-impl fmt::Display for ResultLabel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 

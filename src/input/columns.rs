@@ -1,29 +1,29 @@
 //! The names and the delimiter of the columns of a CSV file.
 
-use std::{fmt, str::FromStr};
+use std::str::FromStr;
 
 use thiserror::Error;
 
 use super::fields::JobField;
+use crate::domain::named;
 
-/// The character between the columns of a CSV file.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Delimiter {
-    /// As in RFC 4180.
-    #[default]
-    Comma,
-    /// As spreadsheets write where the comma is the decimal separator.
-    Semicolon,
-    /// As in `.tsv` files.
-    Tab,
-    /// As some databases write.
-    Bar,
+named! {
+    /// The character between the columns of a CSV file.
+    #[derive(Default)]
+    pub enum Delimiter {
+        /// As spreadsheets write where the comma is the decimal separator.
+        Semicolon = "semicolon",
+        /// As in `.tsv` files.
+        Tab = "tab",
+        /// As some databases write.
+        Bar = "bar",
+        /// As in RFC 4180. It is last, because it also occurs in the text of other files.
+        #[default]
+        Comma = "comma",
+    }
 }
 
 impl Delimiter {
-    /// The comma is last: it also occurs in the text of other files.
-    pub(super) const ALL: [Self; 4] = [Self::Semicolon, Self::Tab, Self::Bar, Self::Comma];
-
     pub(super) const fn byte(self) -> u8 {
         match self {
             Self::Comma => b',',
@@ -31,17 +31,6 @@ impl Delimiter {
             Self::Tab => b'\t',
             Self::Bar => b'|',
         }
-    }
-}
-
-impl fmt::Display for Delimiter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Comma => "comma",
-            Self::Semicolon => "semicolon",
-            Self::Tab => "tab",
-            Self::Bar => "bar",
-        })
     }
 }
 
@@ -53,15 +42,11 @@ impl FromStr for Delimiter {
     type Err = UnknownDelimiter;
 
     fn from_str(name: &str) -> Result<Self, UnknownDelimiter> {
-        let by_name = |delimiter: &Self| {
-            name == delimiter.to_string() || name.as_bytes() == [delimiter.byte()].as_slice()
-        };
-        match Self::ALL.into_iter().find(by_name) {
-            Some(delimiter) => Ok(delimiter),
-            // A shell may pass a tab like this.
-            None if name == r"\t" => Ok(Self::Tab),
-            None => Err(UnknownDelimiter),
-        }
+        let by_byte = |delimiter: &Self| name.as_bytes() == [delimiter.byte()].as_slice();
+        // A shell may pass a tab like this.
+        let escaped = (name == r"\t").then_some(Self::Tab);
+        let known = Self::from_name(name).or_else(|| Self::ALL.into_iter().find(by_byte));
+        known.or(escaped).ok_or(UnknownDelimiter)
     }
 }
 

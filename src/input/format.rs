@@ -1,26 +1,27 @@
 //! The formats of files.
 
-use std::{fmt, path::Path, str::FromStr};
+use std::{path::Path, str::FromStr};
 
 use thiserror::Error;
 
-/// The format of a file's lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InputFormat {
-    /// One JSON object a line.
-    Ndjson,
-    /// A header row, then one job a record (RFC 4180).
-    Csv,
-    /// One token a line.
-    Text,
+use crate::domain::named;
+
+named! {
+    /// The format of a file's lines.
+    pub enum InputFormat {
+        /// One JSON object a line.
+        Ndjson = "ndjson",
+        /// A header row, then one job a record (RFC 4180).
+        Csv = "csv",
+        /// One token a line.
+        Text = "text",
+    }
 }
 
 /// The extensions of compressed files; the format's extension stands before them.
 const COMPRESSIONS: [&str; 3] = ["gz", "zst", "zstd"];
 
 impl InputFormat {
-    pub const ALL: [Self; 3] = [Self::Ndjson, Self::Csv, Self::Text];
-
     /// Returns the format of a file's extension, in any case, also before the extension of a compression.
     pub fn of(path: &Path) -> Option<Self> {
         let extension = path.extension()?.to_str()?.to_ascii_lowercase();
@@ -36,16 +37,6 @@ impl InputFormat {
     }
 }
 
-impl fmt::Display for InputFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Ndjson => "ndjson",
-            Self::Csv => "csv",
-            Self::Text => "text",
-        })
-    }
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("expected ndjson, csv or text")]
 pub struct UnknownInputFormat;
@@ -54,7 +45,7 @@ impl FromStr for InputFormat {
     type Err = UnknownInputFormat;
 
     fn from_str(name: &str) -> Result<Self, UnknownInputFormat> {
-        Self::ALL.into_iter().find(|format| format.to_string() == name).ok_or(UnknownInputFormat)
+        Self::from_name(name).ok_or(UnknownInputFormat)
     }
 }
 

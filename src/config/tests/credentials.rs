@@ -8,7 +8,7 @@ use crate::endpoint::SecretSource;
 /// Loads a file without any client in the environment.
 fn load_alone(file: &str) -> Result<Config, ConfigFaults> {
     let folder = Folder::new();
-    Config::load(&[folder.write("worker.toml", file)], variables(&[]))
+    Config::load(Needs::ALL, &[folder.write("worker.toml", file)], variables(&[]))
 }
 
 fn only_fault(file: &str) -> String {
@@ -229,10 +229,8 @@ fn what_makes_no_calls_needs_no_secrets() {
     let file =
         "[credentials]\nclient_id = 'a'\nclient_secret_file = '/nowhere'\ndirectory = '/nowhere'";
     let file = folder.write("worker.toml", file);
-    assert!(Config::load_without_credentials(std::slice::from_ref(&file), variables(&[])).is_ok());
-    assert!(Config::load(&[file], variables(&[])).is_err());
-    assert!(Config::load_without_credentials(&[], variables(&[])).is_ok());
-    assert!(
-        Config::load_without_credentials(&[], variables(&[("REVOKER_LOG__LEVEL", "x")])).is_err()
-    );
+    assert!(Config::load(Needs::NONE, std::slice::from_ref(&file), variables(&[])).is_ok());
+    assert!(Config::load(Needs::ALL, &[file], variables(&[])).is_err());
+    assert!(Config::load(Needs::NONE, &[], variables(&[])).is_ok());
+    assert!(Config::load(Needs::NONE, &[], variables(&[("REVOKER_LOG__LEVEL", "x")])).is_err());
 }

@@ -38,7 +38,8 @@ fn every_key_is_documented_and_no_other() {
 fn what_is_commented_out_is_a_valid_example() {
     // Their files do not exist here, and some things are given in two ways.
     let folder = Folder::new();
-    let faults = Config::load_without_credentials(
+    let faults = Config::load(
+        Needs::NONE,
         &[folder.write("all.toml", uncommented())],
         Vec::<(String, String)>::new(),
     )
@@ -133,7 +134,8 @@ fn the_files_of_the_environments_load() {
         ("production", "auth.alignet.io"),
     ] {
         let file = folder.join(format!("{name}.toml"));
-        let config = Config::load(&[file], CLIENT).unwrap_or_else(|faults| panic!("{faults}"));
+        let config =
+            Config::load(Needs::ALL, &[file], CLIENT).unwrap_or_else(|faults| panic!("{faults}"));
         assert_eq!(config.endpoint.url.host_str(), Some(host));
         assert_eq!(config.warnings, [""; 0], "{name}");
     }

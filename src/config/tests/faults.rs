@@ -291,8 +291,8 @@ fn presuming_needs_a_key_where_jobs_come_from_a_broker() {
         [folder.write("alone.toml", presuming), folder.write("absent.toml", with("absent"))];
     for file in files {
         let file = &[file];
-        assert!(Config::load_without_broker(file, variables(&CLIENT)).is_ok());
-        assert!(Config::load_without_credentials(file, variables(&[])).is_ok());
+        assert!(Config::load(Needs::CALLS, file, variables(&CLIENT)).is_ok());
+        assert!(Config::load(Needs::NONE, file, variables(&[])).is_ok());
     }
 }
 /// Kubernetes sets variables for a service called `revoker`, and these begin as ours do. They are one fault,

@@ -11,13 +11,13 @@ fn defaults_then_files_in_order_then_environment() {
         folder.write("a.toml", "[broker]\nqueue = 'a'\nprefetch = 600\n[endpoint]\nlocale = 'a'");
     let second = folder.write("b.toml", "[broker]\nqueue = 'b'\n[endpoint]\nlocale = 'b'");
     let variables = variables(CLIENT.iter().chain(&[("REVOKER_BROKER__QUEUE", "c")]));
-    let config = Config::load(&[first.clone(), second.clone()], variables).unwrap();
+    let config = Config::load(Needs::ALL, &[first.clone(), second.clone()], variables).unwrap();
     assert_eq!(config.broker.queue, "c", "the environment wins");
     assert_eq!(config.endpoint.locale, "b", "then the last file");
     assert_eq!(config.broker.prefetch, 600, "then earlier ones, key by key");
     assert_eq!(config.endpoint.api_version, "1618440906", "then the default");
 
-    let config = Config::load(&[second, first], CLIENT).unwrap();
+    let config = Config::load(Needs::ALL, &[second, first], CLIENT).unwrap();
     assert_eq!(config.broker.queue, "a");
 }
 
@@ -61,7 +61,7 @@ fn a_value_and_its_file_override_each_other_by_layer() {
     let by_file = folder.write("file.toml", format!("broker.url_file = '{}'", folder.path("url")));
     let by_value = folder.write("value.toml", "broker.url = 'amqps://from-value.example'");
     let url = |files: &[PathBuf]| {
-        let config = Config::load(files, CLIENT).unwrap();
+        let config = Config::load(Needs::ALL, files, CLIENT).unwrap();
         config.broker.urls.iter().map(|url| url.expose_secret().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(url(&[by_value.clone(), by_file.clone()]), ["amqps://from-file.example"]);

@@ -32,7 +32,7 @@ fn a_profile_brings_its_url_its_method_and_its_longest_token() {
 fn a_client_without_a_secret_needs_none() {
     let load = |file: &str, variables: &[(&str, &str)]| {
         let folder = Folder::new();
-        Config::load(&[folder.write("worker.toml", file)], super::variables(variables))
+        Config::load(Needs::ALL, &[folder.write("worker.toml", file)], super::variables(variables))
     };
     assert!(load("[endpoint]\nprofile = \"google\"", &[]).is_ok());
     let twitch = "[endpoint]\nprofile = \"twitch\"";

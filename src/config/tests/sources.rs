@@ -7,7 +7,10 @@ use super::*;
 /// The faults of loading these bytes as the only file, without any client.
 fn faults_of(content: &[u8]) -> Vec<String> {
     let folder = Folder::new();
-    lines(&Config::load(&[folder.write("worker.toml", content)], variables(&[])).unwrap_err())
+    lines(
+        &Config::load(Needs::ALL, &[folder.write("worker.toml", content)], variables(&[]))
+            .unwrap_err(),
+    )
 }
 
 #[test]
@@ -24,14 +27,14 @@ fn line_ends_and_byte_order_marks_of_other_systems() {
 fn files_that_cannot_be_read() {
     let folder = Folder::new();
     let path = PathBuf::from(folder.path("missing.toml"));
-    let faults = Config::load(&[path], CLIENT).unwrap_err();
+    let faults = Config::load(Needs::ALL, &[path], CLIENT).unwrap_err();
     assert_eq!(lines(&faults), ["missing.toml: does not exist; correct the path or create it"]);
 
-    let faults = Config::load(&[folder.0.path().to_owned()], CLIENT).unwrap_err();
+    let faults = Config::load(Needs::ALL, &[folder.0.path().to_owned()], CLIENT).unwrap_err();
     assert!(faults.to_string().ends_with(": is a directory; give the path of a file"), "{faults}");
 
     let path = PathBuf::from(folder.path("line\nbreak.toml"));
-    let faults = Config::load(&[path], CLIENT).unwrap_err();
+    let faults = Config::load(Needs::ALL, &[path], CLIENT).unwrap_err();
     assert_eq!(faults.to_string().lines().count(), 1, "{faults}");
 }
 
@@ -68,7 +71,7 @@ fn a_broken_file_hides_no_fault_of_another() {
     let folder = Folder::new();
     let broken = folder.write("a.toml", "[broker\n");
     let wrong = folder.write("b.toml", "[log]\nlevel = 1\n");
-    let faults = lines(&Config::load(&[broken, wrong], variables(&[])).unwrap_err());
+    let faults = lines(&Config::load(Needs::ALL, &[broken, wrong], variables(&[])).unwrap_err());
     assert_eq!(faults.len(), 2, "{faults:#?}");
     assert!(faults[0].starts_with("a.toml:1: "), "{}", faults[0]);
     assert!(faults[1].starts_with("log.level (b.toml:2): "), "{}", faults[1]);
@@ -82,10 +85,13 @@ fn variables_that_are_not_utf_8() {
     let bytes = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
     let mut environment = variables(&CLIENT);
     environment.push((bytes(b"OTHER\xff"), bytes(b"\xff")));
-    assert!(Config::load(&[], environment.clone()).is_ok(), "what is not ours is not looked at");
+    assert!(
+        Config::load(Needs::ALL, &[], environment.clone()).is_ok(),
+        "what is not ours is not looked at"
+    );
     environment.push(("REVOKER_BROKER__QUEUE".into(), bytes(b"q\xff")));
     environment.push(("REVOKER_LOG__FORMAT".into(), "xml".into()));
-    let faults = lines(&Config::load(&[], environment).unwrap_err());
+    let faults = lines(&Config::load(Needs::ALL, &[], environment).unwrap_err());
     assert_eq!(
         faults[0],
         "broker.queue (REVOKER_BROKER__QUEUE): is not UTF-8; set it to valid UTF-8"

@@ -4,6 +4,7 @@ use secrecy::SecretString;
 
 use super::*;
 use crate::{
+    config::Needs,
     endpoint::{CredentialSettings, SecretSource},
     flow::{CallOutcome, Dispatcher},
     metrics::{Build, Metrics},
@@ -13,7 +14,7 @@ const NOTHING: [(&str, &str); 0] = [];
 
 /// A flow with so many clients, `client-0` and on, whose guard allows one rejection.
 fn flow_of(clients: usize, files: Option<Vec<PathBuf>>) -> (Arc<Dispatcher>, FlowState) {
-    let mut config = Config::load_without_credentials(&[], NOTHING).unwrap();
+    let mut config = Config::load(Needs::NONE, &[], NOTHING).unwrap();
     config.flow.pause.first_rejections = 1;
     let secret = || SecretSource::Value(SecretString::from("s3cret"));
     let ids = (0..clients).map(|n| (format!("client-{n:02}"), secret()));
