@@ -2,7 +2,7 @@
 # themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test packages check-packages test-brokers test-cluster test-dead-letters outage chaos bench simulate fuzz instructions build fmt lint doc pictures clean
+.PHONY: help demo test packages check-packages image check-image test-brokers test-cluster test-dead-letters outage chaos bench simulate fuzz instructions build fmt lint doc pictures clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,13 @@ check-packages: ## install, upgrade and remove the Debian package in root folder
 	@scripts/release/binary >/dev/null
 	@scripts/check-deb target/packages/revoker
 	@scripts/check-install target/packages/revoker
+
+image: ## build the image revoker:local with docker or buildah
+	@scripts/image
+
+check-image: ## build the image on stand-in base images, and run the worker in it; 10 minutes
+	@scripts/install packages
+	@scripts/check-image
 
 fmt: ## format the code
 	cargo fmt --all
