@@ -15,11 +15,11 @@ use std::{env, sync::Arc, time::Duration};
 use revoker::{
     domain::{
         ClientKey, GonePolicy, Job, JobDefaults, Policy, RetryPolicy, Schedule, TraceContext,
-        Verdict,
+        Verdict, VerifyPolicy,
     },
     flow::{self, Dispatcher, PauseSettings},
     metrics::{Build, Metrics},
-    pipeline::{self, BackingOff, Duplicates, Pipeline, Stop},
+    pipeline::{self, BackingOff, ChecksSeen, Duplicates, Pipeline, Stop},
     ports::{Endpoint, SystemClock, UnknownClient},
     spans::Spans,
 };
@@ -70,6 +70,7 @@ async fn work(jobs: usize) {
         backing_off: BackingOff::new(broker::PREFETCH / 2),
         flow: Arc::clone(&flow),
         metrics,
+        checks: ChecksSeen::default(),
         spans: Spans::none(),
         stop: Stop::default(),
     });
@@ -122,6 +123,7 @@ fn pipeline_settings() -> pipeline::Settings {
             rejects_repeats: true,
             gone: GonePolicy::Settle,
         },
+        verify: VerifyPolicy::default(),
         remember: Duration::from_secs(600),
         // Fewer than there are jobs: what is remembered neither grows nor is the map rebuilt for it.
         remember_capacity: 500,

@@ -348,6 +348,7 @@ impl<'a> Headers<'a> {
             ambiguity: self.text(AMBIGUITY).and_then(Ambiguity::from_name),
             paused: self.millis(PAUSED_MS).map(History::paused_for).unwrap_or_default(),
             parked_at: self.time(PARKED_AT).map(|at| at.min(now)),
+            verified: false,
         }
     }
 }

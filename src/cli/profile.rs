@@ -167,6 +167,8 @@ fn what_follows(verdict: &Verdict) -> String {
             let doubt = if *ambiguous { "; the token may be revoked all the same" } else { "" };
             format!("The job is retried{doubt}.")
         }
+        // No answer of the revoke endpoint says so.
+        Verdict::Verified | Verdict::StillActive(_) => "A check of the token decided.".to_owned(),
     }
 }
 

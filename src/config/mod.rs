@@ -30,7 +30,7 @@ mod value;
 use std::{ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
-    domain::{JobDefaults, Policy},
+    domain::{JobDefaults, Policy, VerifyPolicy},
     pipeline,
 };
 
@@ -145,6 +145,7 @@ impl Config {
                     rejects_repeats: profile.rejects_repeats(),
                     gone: endpoint.gone,
                 },
+                verify: VerifyPolicy::default(),
                 remember: reader.required(
                     "duplicates.remember",
                     value::duration(Duration::ZERO..=value::LONGEST),

@@ -18,6 +18,9 @@ named! {
     }
 }
 
+/// The proof of a token that a check found dead, in logs.
+pub const VERIFIED: &str = "verified";
+
 /// A job's history. Our headers carry it through a stay in a retry queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct History {
@@ -35,6 +38,8 @@ pub struct History {
     pub paused: Duration,
     /// When it was last parked or requeued. The pauses since then are counted at its next delivery.
     pub parked_at: Option<SystemTime>,
+    /// Whether a check of the token proved that it is dead. It ends the job, so no header carries it.
+    pub verified: bool,
 }
 
 impl History {

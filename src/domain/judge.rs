@@ -70,6 +70,11 @@ pub fn judge(
         Verdict::Acknowledged => Decision::Finish(acknowledged()),
         Verdict::Accepted => Decision::Finish(Outcome::Done(Completion::Accepted)),
         Verdict::Gone(answer) => Decision::Finish(gone(answer, history, policy, context)),
+        Verdict::Verified => {
+            history.verified = true;
+            Decision::Finish(Outcome::Done(Completion::Revoked))
+        }
+        Verdict::StillActive(answer) => Decision::Finish(still_active(answer, history, context)),
         Verdict::Rejected(rejection) => {
             Decision::Finish(rejected(rejection, history, policy, context))
         }
@@ -96,6 +101,47 @@ fn gone(
     history.last_error = Some(ResultLabel::Gone);
     let detail = format!("the token does not exist any more: {}", said(&answer));
     dead(Reason::Gone, detail, answer, context)
+}
+
+/// Decides what the job does after a check of its token that failed, and records that in the job's history. As after a
+/// call: it waits, is parked, and is given up only where others are checked.
+#[must_use]
+pub fn judge_failed_check(
+    failure: &Failure,
+    history: &mut History,
+    policy: &Policy,
+    context: AttemptContext,
+) -> Decision {
+    let decision = failed(failure, history, policy, context);
+    match decision {
+        Decision::Finish(Outcome::DeadLettered(letter)) => {
+            let detail = format!(
+                "the endpoint answered, and nobody knows whether the token is dead: no check was answered while others \
+                 were; the last one ended as {}",
+                failure.label
+            );
+            Decision::Finish(Outcome::DeadLettered(DeadLetter { detail, ..letter }))
+        }
+        decision => decision,
+    }
+}
+
+fn still_active(answer: ResultLabel, history: &mut History, context: AttemptContext) -> Outcome {
+    history.first_failed_at.get_or_insert(context.now);
+    history.last_error = Some(answer);
+    // No call of ours explains it: the token survived all of them.
+    history.ambiguity = None;
+    let attempts = history.attempts;
+    Outcome::DeadLettered(DeadLetter {
+        reason: Reason::StillActive,
+        detail: format!(
+            "introspection calls the token active after {attempts} calls, of which the last one ended as {answer}"
+        ),
+        code: None,
+        http_status: None,
+        fingerprint: Some(context.fingerprint),
+        dead_at: context.now,
+    })
 }
 
 fn rejected(

@@ -25,19 +25,20 @@ mod stray;
 mod trace;
 mod unix_time;
 mod verdict;
+mod verification;
 
 pub use backoff::{Backoff, Schedule};
 pub use client_key::ClientKey;
 pub use error_chain::ErrorChain;
 pub use fingerprint::Fingerprint;
 pub use hex::{from_hex, to_hex};
-pub use history::{Ambiguity, History};
+pub use history::{Ambiguity, History, VERIFIED};
 #[cfg(any(test, fuzzing))]
 pub use job::invariants as job_invariants;
 pub use job::{
     ExpiryFault, InvalidJob, Job, JobDefaults, MAX_BODY_BYTES, MAX_TEXT_CHARS, without_mark,
 };
-pub use judge::{AttemptContext, Decision, GonePolicy, Policy, judge};
+pub use judge::{AttemptContext, Decision, GonePolicy, Policy, judge, judge_failed_check};
 pub use key::JobKey;
 pub use lane::{Lane, PerLane};
 pub use message_metadata::{JobId, MessageMetadata};
@@ -52,3 +53,4 @@ pub use stray::Stray;
 pub use trace::TraceContext;
 pub use unix_time::{ALLOWED_SKEW, TimeUnit, age, has_passed, timestamp};
 pub use verdict::{Blame, Failure, Rejection, ResultLabel, Verdict};
+pub use verification::{CheckResult, Sightings, TokenState, VerifyPolicy, VerifyWhen};

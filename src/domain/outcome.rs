@@ -66,7 +66,7 @@ named! {
         InternalError = "internal_error",
         /// The token does not exist any more, and the operator wants to know.
         Gone = "gone",
-        /// The endpoint took the request, and the token is still active.
+        /// The token is still active after the endpoint answered.
         StillActive = "still_active",
     }
 }

@@ -68,6 +68,10 @@ pub enum Verdict {
     Gone(Rejection),
     /// The answer rejects the job.
     Rejected(Rejection),
+    /// The token was checked, and is dead.
+    Verified,
+    /// The token was checked, and is still active although the endpoint answered like this.
+    StillActive(ResultLabel),
     /// Nothing is proved: the job is retried.
     Transient(Failure),
 }
@@ -77,10 +81,11 @@ impl Verdict {
     #[must_use]
     pub const fn label(&self) -> ResultLabel {
         match self {
-            Self::Revoked => ResultLabel::Revoked,
+            Self::Revoked | Self::Verified => ResultLabel::Revoked,
             Self::Acknowledged => ResultLabel::Acknowledged,
             Self::Accepted => ResultLabel::Accepted,
             Self::Gone(_) => ResultLabel::Gone,
+            Self::StillActive(answer) => *answer,
             Self::Rejected(_) => ResultLabel::Rejected,
             Self::Transient(failure) => failure.label,
         }

@@ -6,21 +6,18 @@
 
 use std::time::Duration;
 
-use super::{
-    history::Ambiguity,
-    verdict::{ResultLabel, Survival, Verdict},
-};
+use super::{history::Ambiguity, named::named, verdict::Verdict};
 
 /// When the state of a token is checked. Each value includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum VerifyWhen {
     /// Never.
     Never,
-    /// After a rejection that an earlier attempt of ours may explain.
+    /// After a rejection that an earlier call may explain.
     Ambiguous,
     /// After each answer by which the job would end well.
     After,
-    /// Before the call as well: only a token that was active before is proved dead.
+    /// Before the call as well, so that "inactive" proves something afterwards.
     BeforeAndAfter,
 }
 
@@ -29,16 +26,16 @@ pub enum VerifyWhen {
 pub struct VerifyPolicy {
     /// When tokens are checked.
     pub when: VerifyWhen,
-    /// Whether "inactive" proves that a token is dead, also without a look at it before.
+    /// Whether "inactive" proves that a token is dead, although nobody saw it active before.
     pub trusts_inactive: bool,
     /// How long after the answer the check is made.
     pub delay: Duration,
-    /// How often a token is revoked and checked before it counts as still active.
+    /// How often a token is revoked and checked before its job is dead-lettered as still active.
     pub attempts: u32,
 }
 
 impl Default for VerifyPolicy {
-    /// No check.
+    /// No token is checked.
     fn default() -> Self {
         let when = VerifyWhen::Never;
         Self { when, trusts_inactive: false, delay: Duration::ZERO, attempts: 2 }
@@ -50,45 +47,33 @@ impl Default for VerifyPolicy {
 pub enum TokenState {
     /// It can be used.
     Active,
-    /// It cannot be used, or the server does not know it, or does not tell us.
+    /// It cannot be used; or the server does not know it, or does not tell us.
     Inactive,
 }
 
 /// What one delivery has seen of its token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Sightings {
-    /// Whether somebody looked, or tried to, before the call.
+    /// Whether the token was looked at before the call, or a look at it failed.
     pub looked_before: bool,
     /// Whether the token was seen active.
     pub active: bool,
-    /// How many answers of the revoke endpoint it survived.
+    /// How many answers of the revoke endpoint the token survived.
     pub survived: u32,
 }
 
-/// What a check means for the job.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Checked {
-    /// The token is dead.
-    Dead,
-    /// "Inactive" proves nothing here: the verdict of the revoke endpoint stays.
-    Untrusted(Verdict),
-    /// The token is still active: it is revoked once more.
-    Again,
-    /// The token is still active after every attempt.
-    StillActive(Verdict),
-}
-
-/// The label `result` of the metric of checks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum CheckResult {
-    /// The token is inactive, and that proves that it is dead.
-    Inactive,
-    /// The token is active.
-    Active,
-    /// The token is said to be inactive, which proves nothing here.
-    Untrusted,
-    /// The endpoint of the check gave no answer of its own.
-    Failed,
+named! {
+    /// The label `result` of the metric of checks.
+    pub enum CheckResult {
+        /// The token is dead.
+        Inactive = "inactive",
+        /// The token is alive.
+        Active = "active",
+        /// The endpoint said "inactive", which proves nothing here.
+        Untrusted = "untrusted",
+        /// The endpoint gave no answer of its own.
+        Failed = "failed",
+    }
 }
 
 impl VerifyPolicy {
@@ -110,26 +95,33 @@ impl VerifyPolicy {
         }
     }
 
-    /// Decides what the state of a token means after this verdict, and records it.
+    /// The result of a check after this verdict, and the verdict that follows; `None` if the token has to be revoked
+    /// once more. A rejection of a token that survived nothing before is confirmed by its being active.
     #[must_use]
-    pub fn checked(
+    pub fn judge(
         &self,
         state: TokenState,
         verdict: Verdict,
         sightings: &mut Sightings,
-    ) -> Checked {
+    ) -> (CheckResult, Option<Verdict>) {
         match state {
-            TokenState::Inactive if sightings.active || self.trusts_inactive => Checked::Dead,
-            TokenState::Inactive => Checked::Untrusted(verdict),
+            TokenState::Inactive if sightings.active || self.trusts_inactive => {
+                (CheckResult::Inactive, Some(Verdict::Verified))
+            }
+            TokenState::Inactive => (CheckResult::Untrusted, Some(verdict)),
             TokenState::Active => {
                 sightings.active = true;
-                sightings.survived += 1;
-                if sightings.survived < self.attempts {
-                    Checked::Again
-                } else {
-                    Checked::StillActive(verdict)
+                if sightings.survived == 0 && matches!(verdict, Verdict::Rejected(_)) {
+                    return (CheckResult::Active, Some(verdict));
                 }
+                sightings.survived += 1;
+                let last = sightings.survived >= self.attempts;
+                let verdict = last.then(|| Verdict::StillActive(verdict.label()));
+                (CheckResult::Active, verdict)
             }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,9 +24,13 @@ use super::{
     request,
     settings::Settings,
     transport::{self, CallError},
+    verify::Introspection,
 };
 use crate::{
-    domain::{ClientKey, ErrorChain, Failure, Job, Redactor, ResultLabel, TraceContext, Verdict},
+    domain::{
+        ClientKey, ErrorChain, Failure, Job, Redactor, ResultLabel, TokenState, TraceContext,
+        Verdict,
+    },
     ports::{Clock as _, Endpoint, SystemClock, UnknownClient},
 };
 
@@ -49,6 +53,8 @@ pub struct HttpEndpoint {
     credentials: Arc<Credentials>,
     /// Makes the calls of every profile but the default one.
     pub(super) profile: Option<ProfileCaller>,
+    /// Knows the state of tokens.
+    introspection: Option<Box<Introspection>>,
 }
 
 impl fmt::Debug for HttpEndpoint {
@@ -85,7 +91,15 @@ impl HttpEndpoint {
             locale: settings.locale.clone(),
             credentials,
             profile,
+            introspection: None,
         })
+    }
+
+    /// Asks this endpoint for the state of tokens.
+    #[must_use]
+    pub fn with_introspection(mut self, introspection: Introspection) -> Self {
+        self.introspection = Some(Box::new(introspection));
+        self
     }
 
     /// The job's client and its secret.
@@ -202,6 +216,18 @@ impl Endpoint for HttpEndpoint {
         let own = [&job.token, &*secret].into_iter().chain(&username);
         let call = CallInfo { redactor: Redactor::new(own), trace };
         Ok(self.attempt(self.request(body, trace), call).await)
+    }
+
+    async fn introspect(
+        &self,
+        job: &Job,
+        trace: Option<&TraceContext>,
+    ) -> Result<TokenState, Failure> {
+        match &self.introspection {
+            // Boxed: it is an endpoint as well, and its call would contain itself.
+            Some(introspection) => Box::pin(introspection.state(job, trace)).await,
+            None => Err(Failure::unanswered(ResultLabel::Connect, false)),
+        }
     }
 }
 

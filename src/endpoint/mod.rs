@@ -2,7 +2,7 @@
 //!
 //! [`HttpEndpoint`] (`http`) writes the body (`request`), sends it with a client from `clients`, `client`, `connector`
 //! and `tls`, and reads the response up to a cap. `classify` judges a response, with `envelope`, `message` and
-//! `retry_after`. `transport` judges a call without a response.
+//! `retry_after`. `verify` asks an introspection endpoint for the state of a token. `transport` judges a call without a response.
 
 mod access_tokens;
 mod basic;
@@ -29,6 +29,7 @@ mod testing;
 mod tls;
 mod token_request;
 mod transport;
+mod verify;
 
 #[cfg(any(test, fuzzing))]
 pub use classify::invariants as answer_invariants;
@@ -47,3 +48,4 @@ pub use profile_test::{ProfileTest, find_profile, test_profile};
 pub use reach::{ReachError, reach};
 pub use settings::{AuthSettings, BasicEncoding, CredentialSettings, SecretSource, Settings};
 pub use tls::install_crypto_provider;
+pub use verify::{Introspection, VerifySettings, introspection_profile};

@@ -1,6 +1,6 @@
 //! The values of the metrics' labels: closed sets, so that no series depends on the content of messages.
 
-use crate::domain::{Completion, Lane, Reason, ResultLabel};
+use crate::domain::{CheckResult, Completion, Lane, Reason, ResultLabel};
 
 /// A label whose values are all known in advance.
 pub trait Label: Copy + 'static {
@@ -38,6 +38,7 @@ macro_rules! impl_label {
 impl_label!(Lane = "lane", &Self::ALL, Self::as_str);
 impl_label!(Reason = "reason", &Self::ALL, Self::as_str);
 impl_label!(ResultLabel = "result", &Self::ALL, Self::as_str);
+impl_label!(CheckResult = "result", &Self::ALL, Self::as_str);
 
 /// Declares an enum, the label's name and each variant's value in one place. A variant's documentation begins with its
 /// value.

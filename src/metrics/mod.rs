@@ -19,7 +19,7 @@ use std::{
 
 use prometheus::{Error, IntGauge, Opts, Registry, TextEncoder};
 
-use crate::domain::{Lane, Reason, ResultLabel};
+use crate::domain::{CheckResult, Lane, Reason, ResultLabel};
 use labels::{Answer, Redelivered};
 use table::Table;
 
@@ -130,6 +130,11 @@ impl Metrics {
     pub fn called(&self, result: ResultLabel, took: Duration) {
         self.table.calls.of(result).inc();
         self.table.call_duration.of(Answer::from(result)).observe(took.as_secs_f64());
+    }
+
+    /// Counts a check of a token.
+    pub fn checked(&self, result: CheckResult) {
+        self.table.checks.of(result).inc();
     }
 
     /// Counts a dead letter without a usable timestamp, which [`Metrics::failed`] counts as well.

@@ -11,7 +11,7 @@ use super::{
         SessionEndReason, Target,
     },
 };
-use crate::domain::{Lane, Reason, ResultLabel};
+use crate::domain::{CheckResult, Lane, Reason, ResultLabel};
 
 /// Seconds of a call. The lowest bounds show changes of latency below 50 ms, for an endpoint nearby. The
 /// highest is twice the default time limit; only a longer limit allows more.
@@ -69,6 +69,9 @@ table! {
 
     /// Seconds that a call took, by whether the endpoint itself answered.
     call_duration: Histogram<Answer> = "endpoint_call_duration_seconds" in CALL_SECONDS;
+
+    /// Checks of a token after an answer of the revoke endpoint, by what they proved; and those of any kind that failed.
+    checks: IntCounter<CheckResult> = "verifications_total";
 
     /// Seconds from a job's timestamp, which its producer set, until the endpoint revoked its token, acknowledged or
     /// accepted the request, or knew the token no more.

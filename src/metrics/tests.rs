@@ -47,6 +47,7 @@ fn use_everything(metrics: &Arc<Metrics>) {
     }
     each(|target| each(|outcome| metrics.published(target, outcome)));
     each(|result| metrics.called(result, second));
+    each(|result| metrics.checked(result));
     each(|by| metrics.session_ended(by));
     each(|queue| metrics.queue_messages(queue, u64::MAX));
     each(|state| drop(metrics.enter(state)));

@@ -9,7 +9,7 @@ use tracing::{debug, warn};
 
 use super::{Pipeline, job_context::JobContext};
 use crate::{
-    domain::{DeadLetter, JobId, Outcome, age},
+    domain::{DeadLetter, JobId, Outcome, VERIFIED, age},
     metrics::{Deferral, Processed},
     ports::{Clock, Delivery, Endpoint, Settled, Unpublishable},
 };
@@ -90,6 +90,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         debug!(
             %lane,
             outcome = ?processed,
+            proof = context.history.verified.then_some(VERIFIED),
             attempts = context.history.attempts,
             trace_id = context.trace_id(),
             "job ended"

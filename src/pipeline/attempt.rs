@@ -33,6 +33,25 @@ struct OngoingCall<'a> {
     began: Instant,
 }
 
+/// A call that ended.
+struct AnsweredCall {
+    verdict: Verdict,
+    /// Whether a check has to confirm the verdict.
+    unverified: bool,
+    /// Whether the endpoint answered another job meanwhile.
+    others_answered: bool,
+}
+
+/// What a job does next.
+pub(super) enum NextStep {
+    /// What the decision says.
+    Decided(Decision),
+    /// Its next call.
+    Now,
+    /// A check of its token, after the operator's delay.
+    Check,
+}
+
 impl<'a> OngoingCall<'a> {
     fn begin(leader: &'a mut Leader, context: &'a mut JobContext, permit: Permit) -> Self {
         leader.begin_call();
@@ -42,22 +61,29 @@ impl<'a> OngoingCall<'a> {
         Self { leader, context, permit, span, began }
     }
 
-    /// Ends the call. Returns the verdict, and whether the endpoint answered another job meanwhile. On an
-    /// error no call was made, and the permit returns unused.
+    /// Ends the call. On an error no call was made, and the permit returns unused.
     fn end<E: Endpoint, C: Clock>(
         self,
         result: Result<Verdict, UnknownClient>,
         pipeline: &Pipeline<E, C>,
-    ) -> Result<(Verdict, bool), UnknownClient> {
+    ) -> Result<AnsweredCall, UnknownClient> {
         self.span.end(result.as_ref().ok());
-        let shared = self.leader.end_call(result.as_ref().ok());
+        let unverified = result
+            .as_ref()
+            .ok()
+            .filter(|verdict| pipeline.checks_after(verdict, self.context, self.leader));
+        let shared = match unverified {
+            Some(verdict) => self.leader.await_check(verdict),
+            None => self.leader.end_call(result.as_ref().ok()),
+        };
+        let unverified = unverified.is_some();
         self.context.end_call(result.as_ref().ok());
         let verdict = result?;
         self.context.inherit(shared, pipeline.settings.policy.retry.hold, || pipeline.clock.now());
         pipeline.metrics.called(verdict.label(), self.began.elapsed());
         let others_answered = self.permit.others_answered();
         self.permit.finish(pipeline.call_outcome(&verdict));
-        Ok((verdict, others_answered))
+        Ok(AnsweredCall { verdict, unverified, others_answered })
     }
 }
 
@@ -73,7 +99,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         context.inherit(leader.shared_history(), hold, || self.clock.now());
         loop {
             context.state.switch(JobState::Waiting);
-            if job.expired(|| self.clock.now()) {
+            if self.has_expired(job, context) {
                 return Outcome::Done(Completion::Expired);
             }
             let admission = leader.in_lane(|lane| self.flow.start(lane, context.client));
@@ -84,20 +110,32 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
                 None => return self.leave(context),
             };
             let is_probe = permit.is_probe();
-            if job.expired(|| self.clock.now()) {
+            if self.has_expired(job, context) {
                 return Outcome::Done(Completion::Expired);
             }
-            let decision = match self.attempt(job, context, &mut leader, permit).await {
-                Ok(decision) => decision,
-                Err(unknown) => return context.unknown_client(unknown, self.clock.now()),
+            let step = if self.awaits_check(context) {
+                // Boxed: few jobs are checked, and all would move this future with them.
+                Box::pin(self.check(job, context, &mut leader, permit)).await
+            } else {
+                match self.attempt(job, context, &mut leader, permit).await {
+                    Ok(step) => step,
+                    Err(unknown) => return context.unknown_client(unknown, self.clock.now()),
+                }
             };
-            let wait = match decision {
-                Decision::Finish(outcome) => return outcome,
+            let wait = match step {
+                NextStep::Decided(Decision::Finish(outcome)) => return outcome,
                 // The next probe is another job's, if possible of another client.
-                Decision::Wait { at_least } if is_probe => return self.park(context, at_least),
-                Decision::Wait { at_least } => {
+                NextStep::Decided(Decision::Wait { at_least }) if is_probe => {
+                    return self.park(context, at_least);
+                }
+                NextStep::Decided(Decision::Wait { at_least }) => {
                     context.next_wait(&self.settings.policy.retry.schedule).max(at_least)
                 }
+                NextStep::Now => continue,
+                NextStep::Check => match self.wait_for_check(context).await {
+                    Some(outcome) => return outcome,
+                    None => continue,
+                },
             };
             if let Some(outcome) = self.back_off(context, wait).await {
                 return outcome;
@@ -105,22 +143,32 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         }
     }
 
-    /// Makes one call and decides what it means for the job.
+    /// Makes one call and decides what the job does next.
     async fn attempt(
         &self,
         job: &Job,
         context: &mut JobContext,
         leader: &mut Leader,
         permit: Permit,
-    ) -> Result<Decision, UnknownClient> {
+    ) -> Result<NextStep, UnknownClient> {
         let call = OngoingCall::begin(leader, context, permit);
         let own_trace = call.span.context();
         let trace = own_trace.as_ref().or(call.context.trace.as_ref());
         let result = self.endpoint.revoke(job, trace).await;
-        let (verdict, others_answered) = call.end(result, self)?;
+        let AnsweredCall { verdict, unverified, others_answered } = call.end(result, self)?;
+        if unverified {
+            context.await_check(verdict);
+            return Ok(NextStep::Check);
+        }
         self.count_pauses(context);
         let attempt = self.attempt_context(job, context, others_answered);
-        Ok(judge(verdict, &mut context.history, &self.settings.policy, attempt))
+        let decision = judge(verdict, &mut context.history, &self.settings.policy, attempt);
+        Ok(NextStep::Decided(decision))
+    }
+
+    /// Whether the token has expired. An answer that was given before still counts.
+    fn has_expired(&self, job: &Job, context: &JobContext) -> bool {
+        !context.has_unverified() && job.expired(|| self.clock.now())
     }
 
     pub(super) fn attempt_context(
@@ -160,9 +208,13 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
     /// What a verdict tells the flow, which knows neither verdicts nor HTTP.
     fn call_outcome(&self, verdict: &Verdict) -> CallOutcome {
         match verdict {
-            Verdict::Revoked | Verdict::Acknowledged | Verdict::Accepted => CallOutcome::Revoked,
+            Verdict::Revoked | Verdict::Verified | Verdict::Acknowledged | Verdict::Accepted => {
+                CallOutcome::Revoked
+            }
             // With a wrong secret or environment, every token is unknown.
-            Verdict::Rejected(_) | Verdict::Gone(_) => CallOutcome::Rejected,
+            Verdict::Rejected(_) | Verdict::Gone(_) | Verdict::StillActive(_) => {
+                CallOutcome::Rejected
+            }
             Verdict::Transient(Failure { blame: Blame::Client, .. }) => CallOutcome::Refused,
             Verdict::Transient(failure) => CallOutcome::Failed {
                 overload: is_overload(failure),

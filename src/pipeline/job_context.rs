@@ -12,7 +12,7 @@ use super::duplicates::SharedHistory;
 use crate::{
     domain::{
         Ambiguity, Backoff, ClientKey, DeadLetter, History, InvalidJob, Job, Lane, MessageMetadata,
-        Outcome, Reason, RetryPolicy, Schedule, TraceContext, Verdict,
+        Outcome, Reason, RetryPolicy, Schedule, Sightings, TraceContext, Verdict,
     },
     metrics::{InState, JobState, Metrics},
     ports::{Clock, UnknownClient, jitter},
@@ -44,12 +44,24 @@ pub(super) struct JobContext {
     pub(super) leave_by: Instant,
     /// The job's client, once the body was read.
     pub(super) client: ClientKey,
+    /// What was seen of the token in this delivery.
+    pub(super) sightings: Sightings,
+    /// The verdict that a check has to confirm.
+    unverified: Option<Box<Unverified>>,
     in_call: bool,
     failing_since: Option<Instant>,
     /// How long calls were paused since then.
     paused_in_flight: Duration,
     before: EarlierPauses,
     backoff: Option<Backoff>,
+}
+
+/// A verdict that a check has to confirm.
+#[derive(Debug)]
+pub(super) struct Unverified {
+    pub(super) verdict: Verdict,
+    /// The job's before the verdict.
+    pub(super) ambiguity: Option<Ambiguity>,
 }
 
 /// The pauses of a job that had failed before this delivery.
@@ -81,6 +93,8 @@ impl JobContext {
             lost,
             leave_by: Instant::now() + MAX_IN_FLIGHT,
             client: ClientKey::default(),
+            sightings: Sightings::default(),
+            unverified: None,
             in_call: false,
             failing_since: None,
             paused_in_flight: Duration::ZERO,
@@ -125,18 +139,48 @@ impl JobContext {
     pub(super) fn end_call(&mut self, verdict: Option<&Verdict>) {
         self.in_call = false;
         match verdict {
-            Some(Verdict::Transient(_)) => {
-                self.failing_since.get_or_insert_with(Instant::now);
-            }
+            Some(Verdict::Transient(_)) => self.fails(),
             Some(
                 Verdict::Revoked
                 | Verdict::Acknowledged
                 | Verdict::Accepted
                 | Verdict::Gone(_)
-                | Verdict::Rejected(_),
+                | Verdict::Rejected(_)
+                | Verdict::Verified
+                | Verdict::StillActive(_),
             ) => {}
             None => self.history.attempts -= 1,
         }
+    }
+
+    /// Keeps a verdict until the token was checked. If the job leaves before that, its next call may be rejected because
+    /// this one worked.
+    pub(super) fn await_check(&mut self, verdict: Verdict) {
+        let ambiguity = self.history.ambiguity;
+        if !matches!(verdict, Verdict::Rejected(_)) {
+            self.suspect(Some(Ambiguity::Attempt));
+        }
+        self.unverified = Some(Box::new(Unverified { verdict, ambiguity }));
+    }
+
+    /// Whether a check has to confirm a verdict.
+    pub(super) const fn has_unverified(&self) -> bool {
+        self.unverified.is_some()
+    }
+
+    /// The verdict that a check has to confirm, to be confirmed or kept again.
+    pub(super) const fn take_unverified(&mut self) -> Option<Box<Unverified>> {
+        self.unverified.take()
+    }
+
+    /// Keeps a verdict whose check failed.
+    pub(super) fn keep_unverified(&mut self, unverified: Box<Unverified>) {
+        self.unverified = Some(unverified);
+    }
+
+    /// Notes that the job is failing from now on, if it is not yet.
+    pub(super) fn fails(&mut self) {
+        self.failing_since.get_or_insert_with(Instant::now);
     }
 
     /// Adopts what the attempts of duplicates showed. The start of their failures goes into the history:

@@ -15,6 +15,7 @@ mod settings;
 mod stop;
 #[cfg(test)]
 mod tests;
+mod verifying;
 mod waiting;
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
@@ -31,6 +32,7 @@ use job_context::JobContext;
 pub use job_context::MAX_IN_FLIGHT;
 pub use settings::Settings;
 pub use stop::Stop;
+pub use verifying::ChecksSeen;
 
 use crate::{
     domain::{Job, Outcome},
@@ -60,6 +62,8 @@ pub struct Pipeline<E, C> {
     pub flow: Arc<Dispatcher>,
     /// The counters.
     pub metrics: Arc<Metrics>,
+    /// What the checks of all jobs have shown.
+    pub checks: ChecksSeen,
     /// The spans of jobs and calls.
     pub spans: Spans,
     /// When jobs have to leave.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{JobDefaults, Policy};
+use crate::domain::{JobDefaults, Policy, VerifyPolicy};
 
 /// How jobs are read, judged and remembered.
 #[derive(Debug, Clone)]
@@ -11,6 +11,8 @@ pub struct Settings {
     pub defaults: JobDefaults,
     /// When to wait, park, give up and presume.
     pub policy: Policy,
+    /// When tokens are checked, and what that proves.
+    pub verify: VerifyPolicy,
     /// How long a revoked token is remembered. Its duplicates are settled without a call.
     pub remember: Duration,
     /// How many revoked tokens are remembered at most.

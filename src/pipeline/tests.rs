@@ -14,7 +14,7 @@ use crate::{
     domain::{
         ALLOWED_SKEW, Ambiguity, ClientKey, Failure, GonePolicy, History, InvalidJob, JobDefaults,
         Lane, MessageMetadata, Policy, Reason, Rejection, ResultLabel, RetryPolicy, Schedule,
-        TraceContext, Verdict,
+        TokenState, TraceContext, Verdict, VerifyPolicy,
     },
     flow::{self, Admission, PauseSettings},
     metrics::Build,
@@ -22,9 +22,10 @@ use crate::{
     spans::Spans,
 };
 
-/// A settlement as it came out, with the time since the test began.
 mod crowding;
+mod verifying;
 
+/// A settlement as it came out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Out {
     Done,
@@ -99,6 +100,8 @@ enum Answer {
 struct TestEndpoint {
     answers: Mutex<VecDeque<Answer>>,
     calls: Mutex<Vec<Instant>>,
+    /// What introspection says, in order.
+    states: Mutex<VecDeque<Result<TokenState, Failure>>>,
     gate: Semaphore,
     unknown: bool,
     began: AtomicUsize,
@@ -125,6 +128,14 @@ impl Endpoint for TestEndpoint {
                 Ok(verdict)
             }
         }
+    }
+
+    async fn introspect(
+        &self,
+        _job: &Job,
+        _trace: Option<&TraceContext>,
+    ) -> Result<TokenState, Failure> {
+        self.states.lock().unwrap().pop_front().expect("a state for each check")
     }
 }
 
@@ -175,6 +186,7 @@ fn settings() -> Settings {
             rejects_repeats: true,
             gone: GonePolicy::Settle,
         },
+        verify: VerifyPolicy::default(),
         remember: HOLD * 10,
         remember_capacity: 10,
     }
@@ -188,6 +200,15 @@ fn bench_with(
     answers: impl IntoIterator<Item = Answer>,
     concurrency: usize,
     unknown: bool,
+) -> Bench {
+    bench_of(answers, concurrency, unknown, settings())
+}
+
+fn bench_of(
+    answers: impl IntoIterator<Item = Answer>,
+    concurrency: usize,
+    unknown: bool,
+    settings: Settings,
 ) -> Bench {
     let metrics = Arc::new(Metrics::new(Build { version: "0", revision: "0" }).unwrap());
     let flow = flow::Settings {
@@ -207,10 +228,11 @@ fn bench_with(
     };
     let flow = Dispatcher::new(&flow, Arc::clone(&metrics));
     let pipeline = Arc::new(Pipeline {
-        settings: settings(),
+        settings,
         endpoint: TestEndpoint {
             answers: Mutex::new(answers.into_iter().collect()),
             calls: Mutex::default(),
+            states: Mutex::default(),
             gate: Semaphore::new(0),
             unknown,
             began: AtomicUsize::new(0),
@@ -218,6 +240,7 @@ fn bench_with(
         clock: TestClock(Instant::now()),
         duplicates: Arc::new(Duplicates::new(HOLD, 10)),
         backing_off: BackingOff::new(128),
+        checks: ChecksSeen::default(),
         spans: Spans::none(),
         flow: Arc::new(flow),
         metrics,

@@ -23,13 +23,15 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         in_pause: Duration,
         wait: impl Future<Output = T>,
     ) -> Option<T> {
-        if self.stop.is_draining() || context.lost.is_cancelled() {
+        // An answered call is finished with its check, within the grace of the stop.
+        let leaves = !context.has_unverified();
+        if leaves && self.stop.is_draining() || context.lost.is_cancelled() {
             return None;
         }
         tokio::select! {
             biased;
             done = wait => Some(done),
-            () = self.stop.drain() => None,
+            () = self.stop.drain(), if leaves => None,
             () = context.lost.cancelled() => None,
             () = self.overstayed(in_pause, context) => None,
         }

@@ -14,8 +14,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{
-    ClientKey, History, InvalidJob, Job, JobDefaults, Lane, MessageMetadata, Outcome, TraceContext,
-    Verdict,
+    ClientKey, Failure, History, InvalidJob, Job, JobDefaults, Lane, MessageMetadata, Outcome,
+    ResultLabel, TokenState, TraceContext, Verdict,
 };
 
 pub use jitter::jitter;
@@ -119,6 +119,19 @@ pub trait Endpoint: Send + Sync + 'static {
         job: &Job,
         trace: Option<&TraceContext>,
     ) -> impl Future<Output = Result<Verdict, UnknownClient>> + Send;
+
+    /// Asks an introspection endpoint for the state of the job's token. It has its own time limit, so it always ends.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] without an answer of such an endpoint, or without such an endpoint.
+    fn introspect(
+        &self,
+        _job: &Job,
+        _trace: Option<&TraceContext>,
+    ) -> impl Future<Output = Result<TokenState, Failure>> + Send {
+        std::future::ready(Err(Failure::unanswered(ResultLabel::Connect, false)))
+    }
 }
 
 /// Why no call can be made for a job.

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::report::Percentiles;
 use crate::{
-    domain::{ClientKey, Job, ResultLabel, TraceContext, Verdict},
+    domain::{ClientKey, Failure, Job, ResultLabel, TokenState, TraceContext, Verdict},
     ports::{Endpoint, UnknownClient},
 };
 
@@ -113,6 +113,14 @@ impl<E: Endpoint> Endpoint for CountedEndpoint<E> {
         self.calls.latencies().record(began.elapsed());
         self.calls.by_result[verdict.label() as usize].fetch_add(1, Ordering::Relaxed);
         Ok(verdict)
+    }
+
+    async fn introspect(
+        &self,
+        job: &Job,
+        trace: Option<&TraceContext>,
+    ) -> Result<TokenState, Failure> {
+        self.endpoint.introspect(job, trace).await
     }
 }
 

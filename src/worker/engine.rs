@@ -17,7 +17,7 @@ use crate::{
     endpoint::{Credentials, HttpEndpoint, Reloaded},
     flow::{Dispatcher, FlowReport},
     metrics::{Build, Metrics},
-    pipeline::{BackingOff, Duplicates, Pipeline, Stop},
+    pipeline::{BackingOff, ChecksSeen, Duplicates, Pipeline, Stop},
     ports::{Demand, Endpoint, SystemClock},
     spans::Spans,
 };
@@ -80,6 +80,7 @@ pub fn assemble<E: Endpoint>(
         backing_off: BackingOff::new(usize::from(prefetch(config)) / 2),
         flow: Arc::clone(&flow),
         metrics: Arc::clone(&metrics),
+        checks: ChecksSeen::default(),
         spans,
         stop: stop.clone(),
     });

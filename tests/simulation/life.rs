@@ -15,7 +15,7 @@ use revoker::{
     domain::{Lane, PerLane},
     flow::{self, Dispatcher, Phase, Status},
     metrics::{Build, Metrics},
-    pipeline::{BackingOff, Duplicates, Pipeline, Stop},
+    pipeline::{BackingOff, ChecksSeen, Duplicates, Pipeline, Stop},
     ports::Demand,
     spans::Spans,
 };
@@ -244,6 +244,7 @@ fn pipeline(
         backing_off: BackingOff::new(plan.room()),
         flow: Arc::clone(&life.flow),
         metrics: Arc::clone(metrics),
+        checks: ChecksSeen::default(),
         spans: Spans::none(),
         stop,
     }

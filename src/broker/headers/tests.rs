@@ -31,6 +31,7 @@ fn history() -> History {
         ambiguity: Some(Ambiguity::Attempt),
         paused: Duration::from_millis(12_345),
         parked_at: Some(now() - Duration::from_secs(10)),
+        verified: false,
     }
 }
 
@@ -115,6 +116,7 @@ fn what_is_believed_is_clamped() {
             ambiguity: None,
             paused: History::MOST_PAUSED,
             parked_at: Some(now()),
+            verified: false,
         }
     );
 }

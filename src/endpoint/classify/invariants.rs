@@ -64,7 +64,11 @@ fn hold_of(answer: &HttpResponse<'_>) {
             assert_eq!(rejection.http_status, answer.status.as_u16());
             rejection.message.iter().for_each(|message| hold_of_message(message));
         }
-        verdict @ (Verdict::Acknowledged | Verdict::Accepted | Verdict::Gone(_)) => {
+        verdict @ (Verdict::Acknowledged
+        | Verdict::Accepted
+        | Verdict::Gone(_)
+        | Verdict::Verified
+        | Verdict::StillActive(_)) => {
             unreachable!("the default profile says no such thing: {verdict:?}");
         }
         Verdict::Transient(failure) => {

@@ -120,5 +120,6 @@ fn hold_of(profile: &Profile, status: StatusCode, body: &str) {
             }
         }
         Verdict::Transient(failure) => assert_eq!(failure.http_status, Some(status.as_u16())),
+        Verdict::Verified | Verdict::StillActive(_) => unreachable!("no answer says so"),
     }
 }

@@ -82,6 +82,22 @@ impl Leader {
         }
     }
 
+    /// Ends the call without telling anybody: its verdict has yet to be confirmed. Unless the endpoint rejected it, the
+    /// token may be revoked if this job leaves.
+    pub fn await_check(&mut self, verdict: &Verdict) -> SharedHistory {
+        if self.phase == LeaderPhase::Calling && matches!(verdict, Verdict::Rejected(_)) {
+            self.phase = LeaderPhase::Waiting;
+        }
+        self.shared_history()
+    }
+
+    /// Notes that the token was seen active: no call before has revoked it.
+    pub fn seen_active(&self) {
+        if let Some(flight) = self.duplicates.state().flights.get_mut(&self.key) {
+            flight.history.ambiguity = None;
+        }
+    }
+
     /// Ends the call; `None` if it was never made. The endpoint's own verdict ends the lead and goes to
     /// the followers. Only a revoked token is remembered: a later job is its duplicate. Any other answer proves too
     /// little to end a job that was not called.
@@ -103,7 +119,9 @@ impl Leader {
                 flight.history.failed(failure, Instant::now());
                 flight.history
             }
-            Some(Verdict::Revoked) => self.conclude(true, |_| FollowerOutcome::Revoked),
+            Some(Verdict::Revoked | Verdict::Verified) => {
+                self.conclude(true, |_| FollowerOutcome::Revoked)
+            }
             Some(answer) => self.conclude(false, |history| {
                 FollowerOutcome::Answered(answer.clone(), history.ambiguity)
             }),

@@ -104,6 +104,14 @@ const FAILED: &str = "failed";
 const PARKED: &str = "parked";
 const HANDED_BACK: &str = "handed_back";
 
+/// What proved more than the endpoint's answer.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum EntryProof {
+    /// A check found the token dead.
+    Verified,
+}
+
 /// An entry as it is written. Empty fields are left out.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -130,6 +138,8 @@ pub(super) struct EntryFields<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ambiguity: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    proof: Option<EntryProof>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     fingerprint: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     detail: Option<Cow<'a, str>>,
@@ -149,7 +159,8 @@ impl<'a> From<&'a JournalEntry> for EntryFields<'a> {
             EntryKind::Parked => (PARKED, None),
             EntryKind::HandedBack => (HANDED_BACK, None),
         };
-        let History { attempts, stays, first_failed_at, last_error, ambiguity, .. } = entry.history;
+        let History { attempts, stays, first_failed_at, last_error, ambiguity, verified, .. } =
+            entry.history;
         Self {
             line: entry.line,
             key: entry.key.map(JobKey::to_hex),
@@ -163,6 +174,7 @@ impl<'a> From<&'a JournalEntry> for EntryFields<'a> {
             paused_ms: entry.history.paused_millis(),
             last_error: last_error.map(|label| label.as_str().into()),
             ambiguity: ambiguity.map(|ambiguity| ambiguity.as_str().into()),
+            proof: verified.then_some(EntryProof::Verified),
             fingerprint: failed.and_then(|failed| failed.fingerprint.as_deref()).map(Cow::from),
             detail: failed.map(|failed| failed.detail.as_str().into()),
             at: time_text(entry.at),
@@ -213,6 +225,7 @@ impl TryFrom<EntryFields<'_>> for JournalEntry {
                 ambiguity: known(fields.ambiguity.as_deref(), Ambiguity::from_name)?,
                 paused: History::paused_for(fields.paused_ms),
                 parked_at: None,
+                verified: fields.proof.is_some(),
             },
             at: parse_rfc3339(&fields.at).ok_or(InvalidEntry)?,
         }

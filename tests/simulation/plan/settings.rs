@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use revoker::{
     broker::HistoryKeys,
-    domain::{GonePolicy, JobDefaults, Policy, RetryPolicy, Schedule},
+    domain::{GonePolicy, JobDefaults, Policy, RetryPolicy, Schedule, VerifyPolicy},
     flow::{self, PauseSettings},
     pipeline,
 };
@@ -88,6 +88,7 @@ fn pipeline(dice: &Dice) -> pipeline::Settings {
             rejects_repeats: true,
             gone: GonePolicy::Settle,
         },
+        verify: VerifyPolicy::default(),
         remember: seconds(dice.pick(&[0, 10, 600])),
         remember_capacity: dice.pick(&[1, 1000]),
     }

@@ -60,6 +60,7 @@ fn history(ambiguity: Option<Ambiguity>) -> History {
         ambiguity,
         paused: Duration::from_millis(12_345),
         parked_at: Some(at()),
+        verified: true,
     }
 }
 
