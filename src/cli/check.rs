@@ -1,6 +1,10 @@
 //! `revoker check`: checks the configuration, the broker and the endpoint's TLS. It changes nothing.
 
-use std::sync::Arc;
+mod introspection;
+
+use std::{path::PathBuf, sync::Arc};
+
+use clap::Args;
 
 use super::{Exit, output};
 use crate::{
@@ -17,8 +21,17 @@ const OK: &str = "ok";
 const NOTE: &str = "note";
 const FAULT: &str = "FAULT";
 
+/// Check the configuration, the broker and the endpoint's TLS; change nothing
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  revoker --config config/production.toml check")]
+pub struct CheckArgs {
+    /// A file with a live token: introspection must call it active. Its answer "inactive" proves nothing otherwise
+    #[arg(long, value_name = "FILE")]
+    live_token_file: Option<PathBuf>,
+}
+
 /// Prints a table of all checks. The exit is that of wrong usage if one of them fails.
-pub async fn run(config: Config) -> Exit {
+pub async fn run(args: CheckArgs, config: Config) -> Exit {
     let mut rows = vec![row("configuration", OK, "every key is valid")];
     rows.extend(config.warnings.iter().map(|warning| row("configuration", NOTE, warning)));
     rows.extend(profile(&config));
@@ -27,6 +40,7 @@ pub async fn run(config: Config) -> Exit {
         Ok(()) => row("endpoint", OK, "reached; nothing was sent"),
         Err(error) => row("endpoint", FAULT, &ErrorChain(&error).to_string()),
     });
+    rows.extend(introspection::rows(&config, args.live_token_file.as_deref()).await);
     rows.extend(queues(&config).await);
     let fault = rows.iter().any(|(_, state, _)| *state == FAULT);
     let exit = if fault { Exit::Usage } else { Exit::Done };

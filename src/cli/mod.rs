@@ -61,9 +61,7 @@ enum Command {
     Enqueue(enqueue::EnqueueArgs),
     DeadLetters(dead_letters::DeadLettersArgs),
     Sweep(sweep::SweepArgs),
-    /// Check the configuration, the broker and the endpoint's TLS; change nothing
-    #[command(after_help = "Example:\n  revoker --config config/production.toml check")]
-    Check,
+    Check(check::CheckArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
     Profile(profile::ProfileArgs),
     MockEndpoint(Box<mock_endpoint::MockEndpointArgs>),
@@ -87,7 +85,9 @@ fn run_command() -> Exit {
         Command::Sweep(args) => {
             with_config(Needs::CALLS, &cli.config, core_dumps, |config| sweep::run(args, config))
         }
-        Command::Check => with_config(Needs::ALL, &cli.config, core_dumps, check::run),
+        Command::Check(args) => {
+            with_config(Needs::ALL, &cli.config, core_dumps, |config| check::run(args, config))
+        }
         Command::Enqueue(args) => {
             with_config(Needs::NONE, &cli.config, core_dumps, |config| enqueue::run(args, config))
         }

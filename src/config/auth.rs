@@ -1,4 +1,4 @@
-//! The section `endpoint.auth`: how a client proves itself.
+//! How a client proves itself: the sections `endpoint.auth` and `verify.auth`.
 
 use std::path::PathBuf;
 
@@ -20,105 +20,142 @@ use super::{
     value,
 };
 
-const METHOD: &str = "endpoint.auth.method";
-const BASIC_ENCODING: &str = "endpoint.auth.basic_encoding";
-const TOKEN_URL: &str = "endpoint.auth.token_url";
-const SCOPE: &str = "endpoint.auth.scope";
-const KEY_FILE: &str = "endpoint.auth.key_file";
-const KEY_ID: &str = "endpoint.auth.key_id";
-const ALGORITHM: &str = "endpoint.auth.algorithm";
-const JWT_AUDIENCE: &str = "endpoint.auth.audience";
-const CERTIFICATE: &str = "endpoint.auth.client_certificate_file";
-const CERTIFICATE_KEY: &str = "endpoint.auth.client_key_file";
+/// The names of a section's keys.
+pub(super) struct AuthKeys {
+    pub(super) method: &'static str,
+    pub(super) basic_encoding: &'static str,
+    pub(super) token_url: &'static str,
+    pub(super) scope: &'static str,
+    pub(super) key_file: &'static str,
+    pub(super) key_id: &'static str,
+    pub(super) algorithm: &'static str,
+    pub(super) audience: &'static str,
+    pub(super) certificate: &'static str,
+    pub(super) certificate_key: &'static str,
+}
+
+macro_rules! auth_keys {
+    ($section:literal) => {
+        AuthKeys {
+            method: concat!($section, ".method"),
+            basic_encoding: concat!($section, ".basic_encoding"),
+            token_url: concat!($section, ".token_url"),
+            scope: concat!($section, ".scope"),
+            key_file: concat!($section, ".key_file"),
+            key_id: concat!($section, ".key_id"),
+            algorithm: concat!($section, ".algorithm"),
+            audience: concat!($section, ".audience"),
+            certificate: concat!($section, ".client_certificate_file"),
+            certificate_key: concat!($section, ".client_key_file"),
+        }
+    };
+}
+
+/// Of the client that revokes.
+pub(super) const ENDPOINT: AuthKeys = auth_keys!("endpoint.auth");
+
+/// Of the client that checks tokens.
+pub(super) const VERIFY: AuthKeys = auth_keys!("verify.auth");
 
 const ENCODINGS: [(&str, BasicEncoding); 2] =
     [("form", BasicEncoding::Form), ("raw", BasicEncoding::Raw)];
 
-/// Reads how a client proves itself to `url`.
+/// Reads how a client proves itself to `url`. `secrets` says whether its files are needed here.
 pub(super) fn read(
     reader: &mut ConfigReader,
+    keys: &AuthKeys,
     profile: &Profile,
     url: &Url,
     secrets: SecretNeed,
 ) -> AuthSettings {
-    let method =
-        reader.optional(METHOD, value::choice(&AuthMethod::ALL)).unwrap_or_else(|| profile.auth());
-    fits_profile(reader, profile, method);
+    let method = reader
+        .optional(keys.method, value::choice(&AuthMethod::ALL))
+        .unwrap_or_else(|| profile.auth());
+    fits_profile(reader, keys, profile, method);
     let basic_encoding =
-        reader.required_or(BASIC_ENCODING, value::choice(&ENCODINGS), BasicEncoding::Form);
+        reader.required_or(keys.basic_encoding, value::choice(&ENCODINGS), BasicEncoding::Form);
     let settings = AuthSettings {
         method,
         basic_encoding,
         // Read with the credentials.
         client_id: None,
-        token_url: token_url(reader),
-        scope: reader.optional(SCOPE, value::text),
-        jwt: jwt(reader, url, secrets),
-        client_certificate: certificate(reader, secrets),
+        token_url: token_url(reader, keys),
+        scope: reader.optional(keys.scope, value::text),
+        jwt: jwt(reader, keys, url, secrets),
+        client_certificate: certificate(reader, keys, secrets),
     };
-    needs(reader, method, AuthMethod::Bearer, TOKEN_URL);
-    needs(reader, method, AuthMethod::PrivateKeyJwt, KEY_FILE);
-    needs(reader, method, AuthMethod::Mtls, CERTIFICATE);
-    let signs = [KEY_FILE, KEY_ID, ALGORITHM, JWT_AUDIENCE];
+    for (of, key) in [
+        (AuthMethod::Bearer, keys.token_url),
+        (AuthMethod::PrivateKeyJwt, keys.key_file),
+        (AuthMethod::Mtls, keys.certificate),
+    ] {
+        let holds = method != of || is_set(reader, key);
+        reader.require(&[keys.method, key], holds, || {
+            Problem::new(format!("needs {key}"), format!("set {key}, or choose another method"))
+        });
+    }
+    fits_method(reader, keys, method);
+    settings
+}
+
+/// Refuses settings of other methods.
+fn fits_method(reader: &mut ConfigReader, keys: &AuthKeys, method: AuthMethod) {
+    let signs = [keys.key_file, keys.key_id, keys.algorithm, keys.audience];
     let of_methods = [
-        (&[BASIC_ENCODING][..], [AuthMethod::Basic, AuthMethod::Bearer]),
-        (&[TOKEN_URL, SCOPE][..], [AuthMethod::Bearer; 2]),
+        (&[keys.basic_encoding][..], [AuthMethod::Basic, AuthMethod::Bearer]),
+        (&[keys.token_url, keys.scope][..], [AuthMethod::Bearer; 2]),
         (&signs[..], [AuthMethod::PrivateKeyJwt; 2]),
     ];
-    for (keys, methods) in of_methods {
-        for key in keys {
+    for (of_method, methods) in of_methods {
+        for key in of_method {
             let fits = methods.contains(&method) || !is_set(reader, key);
-            reader.require(&[key, METHOD], fits, || {
+            reader.require(&[key, keys.method], fits, || {
                 let names = (methods[0].as_str(), method.as_str());
                 let what = format!("is of the method {}, and the method is {}", names.0, names.1);
                 Problem::new(what, "remove it")
             });
         }
     }
-    settings
 }
 
-fn fits_profile(reader: &mut ConfigReader, profile: &Profile, method: AuthMethod) {
+fn fits_profile(reader: &mut ConfigReader, keys: &AuthKeys, profile: &Profile, method: AuthMethod) {
     let name = &profile.name;
     let is_own = method == profile.auth();
-    reader.require(&[METHOD], !profile.is_alignet() || is_own, || {
+    reader.require(&[keys.method], !profile.is_alignet() || is_own, || {
         Problem::new(format!("does not fit the profile {name}, which has its own"), "remove it")
     });
     let has_secret = method != AuthMethod::Fields || is_own;
-    reader.require(&[METHOD], has_secret, || {
+    reader.require(&[keys.method], has_secret, || {
         let what = format!("does not fit the profile {name}: no field of it is the secret");
         Problem::new(what, "choose \"post\"")
     });
     let adds_fields = matches!(method, AuthMethod::Post | AuthMethod::PrivateKeyJwt);
-    reader.require(&[METHOD], !adds_fields || profile.takes_fields(), || {
+    reader.require(&[keys.method], !adds_fields || profile.takes_fields(), || {
         let what = format!("does not fit the profile {name}: its calls have no body");
         Problem::new(what, "choose another one")
     });
 }
 
-/// Demands what a method cannot do without.
-fn needs(reader: &mut ConfigReader, method: AuthMethod, of: AuthMethod, key: &str) {
-    let holds = method != of || is_set(reader, key);
-    reader.require(&[METHOD, key], holds, || {
-        Problem::new(format!("needs {key}"), format!("set {key}, or choose another method"))
-    });
-}
-
-fn token_url(reader: &mut ConfigReader) -> Option<Url> {
-    let url = reader.optional(TOKEN_URL, address)?;
+fn token_url(reader: &mut ConfigReader, keys: &AuthKeys) -> Option<Url> {
+    let url = reader.optional(keys.token_url, address)?;
     let fits = url.scheme() == "https" || is_loopback(&url);
-    reader.require(&[TOKEN_URL], fits, || {
+    reader.require(&[keys.token_url], fits, || {
         Problem::new("is plain HTTP to a host other than this one", "use https://")
     });
     Some(url)
 }
 
-fn jwt(reader: &mut ConfigReader, url: &Url, secrets: SecretNeed) -> Option<JwtSettings> {
-    let key_file = key(reader, KEY_FILE, secrets);
-    let key_id = reader.optional(KEY_ID, value::text);
+fn jwt(
+    reader: &mut ConfigReader,
+    keys: &AuthKeys,
+    url: &Url,
+    secrets: SecretNeed,
+) -> Option<JwtSettings> {
+    let key_file = key(reader, keys.key_file, secrets);
+    let key_id = reader.optional(keys.key_id, value::text);
     let algorithm =
-        reader.required_or(ALGORITHM, value::choice(&JwtAlgorithm::ALL), JwtAlgorithm::Rs256);
-    let audience = reader.optional(JWT_AUDIENCE, value::text);
+        reader.required_or(keys.algorithm, value::choice(&JwtAlgorithm::ALL), JwtAlgorithm::Rs256);
+    let audience = reader.optional(keys.audience, value::text);
     let audience = audience.unwrap_or_else(|| url.to_string());
     key_file.map(|key_file| JwtSettings { key_file, key_id, algorithm, audience })
 }
@@ -131,14 +168,19 @@ fn key(reader: &mut ConfigReader, key: &str, secrets: SecretNeed) -> Option<Path
     }
 }
 
-fn certificate(reader: &mut ConfigReader, secrets: SecretNeed) -> Option<CertificateFiles> {
-    let certificate = reader.file(CERTIFICATE, file::certificates);
-    let key = key(reader, CERTIFICATE_KEY, secrets);
-    let pair = is_set(reader, CERTIFICATE) == is_set(reader, CERTIFICATE_KEY);
-    reader.require(&[CERTIFICATE, CERTIFICATE_KEY], pair, || {
+fn certificate(
+    reader: &mut ConfigReader,
+    keys: &AuthKeys,
+    secrets: SecretNeed,
+) -> Option<CertificateFiles> {
+    let certificate = reader.file(keys.certificate, file::certificates);
+    let key = key(reader, keys.certificate_key, secrets);
+    let both = [keys.certificate, keys.certificate_key];
+    let pair = is_set(reader, both[0]) == is_set(reader, both[1]);
+    reader.require(&both, pair, || {
         Problem::new(
             "is only half of a client certificate",
-            format!("set both of {CERTIFICATE} and {CERTIFICATE_KEY}, or neither"),
+            format!("set both of {} and {}, or neither", both[0], both[1]),
         )
     });
     certificate.zip(key).map(|(certificate, key)| CertificateFiles { certificate, key })

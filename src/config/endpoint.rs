@@ -57,7 +57,7 @@ pub(super) fn read(
     profile::refuse_others(reader, &profile);
     let url = endpoint_url(reader, preset, &profile);
     let settings = Settings {
-        auth: auth::read(reader, &profile, &url, secrets),
+        auth: auth::read(reader, &auth::ENDPOINT, &profile, &url, secrets),
         url,
         token_type_hint: profile::hint(reader, &profile),
         api_version: reader.required("endpoint.api_version", header),

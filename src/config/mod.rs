@@ -26,11 +26,12 @@ mod secret;
 mod service_links;
 mod unknown;
 mod value;
+mod verify;
 
 use std::{ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
-    domain::{JobDefaults, Policy, VerifyPolicy},
+    domain::{JobDefaults, Policy},
     pipeline,
 };
 
@@ -56,6 +57,8 @@ pub struct Config {
     pub endpoint: crate::endpoint::Settings,
     /// On whose behalf the endpoint is called.
     pub credentials: crate::endpoint::CredentialSettings,
+    /// How tokens are checked; `None` without an introspection endpoint.
+    pub verify: Option<crate::endpoint::VerifySettings>,
     /// How many calls may start, and when.
     pub flow: crate::flow::Settings,
     /// How jobs are read, judged and remembered.
@@ -120,6 +123,7 @@ impl Config {
             credentials::read(reader, client_secrets, endpoint.settings.profile.secret_max());
         let mut endpoint = endpoint;
         auth::name_client(reader, &mut endpoint.settings, credentials.client_id.as_deref(), needs);
+        let verify = verify::read(reader, &endpoint.settings, needs.client_secrets);
         let park = retry.park.clone();
         let broker = broker::read(reader, flow.concurrency_max, park, needs.history_keys);
         if needs.history_keys == SecretNeed::Needed {
@@ -132,6 +136,7 @@ impl Config {
             broker,
             endpoint: endpoint.settings,
             credentials: credentials.settings,
+            verify: verify.settings,
             flow,
             pipeline: pipeline::Settings {
                 defaults: JobDefaults {
@@ -145,7 +150,7 @@ impl Config {
                     rejects_repeats: profile.rejects_repeats(),
                     gone: endpoint.gone,
                 },
-                verify: VerifyPolicy::default(),
+                verify: verify.policy,
                 remember: reader.required(
                     "duplicates.remember",
                     value::duration(Duration::ZERO..=value::LONGEST),

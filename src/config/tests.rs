@@ -7,6 +7,7 @@ mod precedence;
 mod profiles;
 mod secrets;
 mod sources;
+mod verify;
 mod warnings;
 
 use std::{ffi::OsString, fs, path::PathBuf};

@@ -14,7 +14,8 @@ use super::{
 use crate::{
     admin,
     config::Config,
-    endpoint::{Credentials, HttpEndpoint, Reloaded},
+    domain::VerifyWhen,
+    endpoint::{CredentialSettings, Credentials, HttpEndpoint, Introspection, Reloaded},
     flow::{Dispatcher, FlowReport},
     metrics::{Build, Metrics},
     pipeline::{BackingOff, ChecksSeen, Duplicates, Pipeline, Stop},
@@ -25,6 +26,8 @@ use crate::{
 pub struct Engine<E> {
     pub metrics: Arc<Metrics>,
     pub credentials: Arc<Credentials>,
+    /// Of the client that checks tokens.
+    pub verifying: Option<Arc<Credentials>>,
     pub flow: Arc<Dispatcher>,
     pub client_pauses: Arc<ClientPauses>,
     pub pipeline: Arc<Pipeline<E, SystemClock>>,
@@ -56,12 +59,10 @@ pub fn assemble<E: Endpoint>(
     let metrics = Arc::new(Metrics::new(build)?);
     let profile = &config.endpoint.profile;
     metrics.endpoint(&profile.name, profile.proof.as_str())?;
-    let credentials = Credentials::load(&config.credentials).map_err(WorkerError::Credentials)?;
-    for odd in credentials.oddities() {
-        warn!("{odd}");
-    }
-    let credentials = Arc::new(credentials);
-    let endpoint = wrap(HttpEndpoint::new(&config.endpoint, Arc::clone(&credentials))?);
+    let credentials = load(&config.credentials)?;
+    let endpoint = HttpEndpoint::new(&config.endpoint, Arc::clone(&credentials))?;
+    let (endpoint, verifying) = with_checks(endpoint, config)?;
+    let endpoint = wrap(endpoint);
     let flow = Arc::new(Dispatcher::new(&config.flow, Arc::clone(&metrics)));
     let client_pauses =
         Arc::new(ClientPauses::new(config, Arc::clone(&credentials), has_dead_letters));
@@ -84,7 +85,30 @@ pub fn assemble<E: Endpoint>(
         spans,
         stop: stop.clone(),
     });
-    Ok(Engine { metrics, credentials, flow, client_pauses, pipeline, stop })
+    Ok(Engine { metrics, credentials, verifying, flow, client_pauses, pipeline, stop })
+}
+
+/// Reads secrets, and logs what is odd about them.
+fn load(settings: &CredentialSettings) -> Result<Arc<Credentials>, WorkerError> {
+    let credentials = Credentials::load(settings).map_err(WorkerError::Credentials)?;
+    for odd in credentials.oddities() {
+        warn!("{odd}");
+    }
+    Ok(Arc::new(credentials))
+}
+
+/// Gives the endpoint its checks of tokens, if they are configured, and returns the secret of their client.
+fn with_checks(
+    endpoint: HttpEndpoint,
+    config: &Config,
+) -> Result<(HttpEndpoint, Option<Arc<Credentials>>), WorkerError> {
+    let when = config.pipeline.verify.when;
+    let Some(settings) = config.verify.as_ref().filter(|_| when != VerifyWhen::Never) else {
+        return Ok((endpoint, None));
+    };
+    let credentials = load(&settings.credentials)?;
+    let introspection = Introspection::new(settings, Arc::clone(&credentials))?;
+    Ok((endpoint.with_introspection(introspection), Some(credentials)))
 }
 
 /// Returns a function that tells the flow which clients' secrets changed.

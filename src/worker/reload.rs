@@ -22,13 +22,15 @@ use trigger::ReloadTrigger;
 #[derive(Debug, Clone)]
 pub struct ReloadableSecrets {
     pub credentials: Arc<Credentials>,
+    /// Of the client that checks tokens.
+    pub verifying: Option<Arc<Credentials>>,
     pub history_keys: Arc<HistoryKeys>,
 }
 
 /// The secrets of a program that takes no jobs from a broker.
 impl From<Arc<Credentials>> for ReloadableSecrets {
     fn from(credentials: Arc<Credentials>) -> Self {
-        Self { credentials, history_keys: Arc::new(HistoryKeys::none()) }
+        Self { credentials, verifying: None, history_keys: Arc::new(HistoryKeys::none()) }
     }
 }
 
@@ -40,7 +42,9 @@ pub fn keep_fresh(
     changed: impl Fn(&Reloaded) + Send + Sync,
     shutdown: CancellationToken,
 ) -> impl Future<Output = ()> + Send {
-    let files = secrets.credentials.watches_files() || secrets.history_keys.path().is_some();
+    let ReloadableSecrets { credentials, verifying, history_keys } = &secrets;
+    let mut of_clients = std::iter::once(credentials).chain(verifying);
+    let files = of_clients.any(|of| of.watches_files()) || history_keys.path().is_some();
     let mut trigger = ReloadTrigger::new(files);
     let mut reloader = SecretReloader::new(secrets);
     async move {

@@ -82,7 +82,7 @@ async fn start(config: &Config, spans: Spans) -> Result<RunningWorker, WorkerErr
     let signals = StopSignals::listen().map_err(WorkerError::Signals)?;
     let engine = engine::assemble(config, spans, true, |endpoint| endpoint)?;
     let flow_state = engine.flow_state();
-    let Engine { metrics, credentials, flow, pipeline, stop, .. } = engine;
+    let Engine { metrics, credentials, verifying, flow, pipeline, stop, .. } = engine;
 
     let history_keys = HistoryKeys::load(config.broker.history_key_file.as_deref());
     let history_keys = Arc::new(history_keys.map_err(WorkerError::HistoryKeys)?);
@@ -95,7 +95,7 @@ async fn start(config: &Config, spans: Spans) -> Result<RunningWorker, WorkerErr
         supervisor = supervisor.counting_for(&flow);
     }
 
-    let secrets = ReloadableSecrets { credentials, history_keys };
+    let secrets = ReloadableSecrets { credentials, verifying, history_keys };
     let close_admin = CancellationToken::new();
     let parts: admin::ReadinessParts = vec![
         ("consumer", Arc::new(consuming)),

@@ -18,7 +18,7 @@ use tracing::{info, warn};
 use super::{
     engine::{Engine, forward_demand, note_reloaded, serve_admin},
     error::WorkerError,
-    reload::keep_fresh,
+    reload::{ReloadableSecrets, keep_fresh},
     stop_signals::StopSignals,
 };
 use crate::{
@@ -79,7 +79,8 @@ impl RunningSweep {
         admin: Option<SocketAddr>,
     ) -> Result<Self, WorkerError> {
         let flow_state = engine.flow_state();
-        let Engine { metrics, credentials, flow, pipeline, stop, .. } = engine;
+        let Engine { metrics, credentials, verifying, flow, pipeline, stop, .. } = engine;
+        let secrets = ReloadableSecrets { verifying, ..credentials.into() };
         let reloaded = note_reloaded(&flow);
         let OpenedSweep {
             source,
@@ -104,7 +105,7 @@ impl RunningSweep {
         let helpers = [
             tokio::spawn(forward_demand(Arc::clone(&flow), move |demand| demanding.want(demand))),
             tokio::spawn(flow.run(close_admin.clone())),
-            tokio::spawn(keep_fresh(credentials.into(), reloaded, close_admin.clone())),
+            tokio::spawn(keep_fresh(secrets, reloaded, close_admin.clone())),
         ];
         Ok(Self {
             stop,

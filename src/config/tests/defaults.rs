@@ -51,6 +51,7 @@ fn what_is_commented_out_is_a_valid_example() {
             "is given twice in one place",
             "is given beside endpoint.profile",
             "does not fit the profile alignet",
+            ", and the method is basic",
         ];
         assert!(expected.iter().any(|expected| line.contains(expected)), "{line}");
     }

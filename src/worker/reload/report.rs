@@ -22,6 +22,8 @@ pub(super) struct SecretReloader {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ReloadReport {
     pub(super) replaced: Option<Reloaded>,
+    /// Whether the secret of the client that checks tokens is another one.
+    pub(super) verifying: bool,
     /// The number of history keys, if they changed.
     pub(super) history_keys: Option<usize>,
     /// The new faults, each with its effect on its client.
@@ -33,16 +35,26 @@ pub(super) struct ReloadReport {
 impl SecretReloader {
     pub(super) fn new(secrets: ReloadableSecrets) -> Self {
         // The engine reports these at the start.
-        let reported = secrets.credentials.oddities().iter().map(ToString::to_string).collect();
+        let of_clients = std::iter::once(&secrets.credentials).chain(&secrets.verifying);
+        let odd = of_clients.flat_map(|credentials| credentials.oddities());
+        let reported = odd.map(ToString::to_string).collect();
         Self { secrets, reported, faulty: false }
     }
 
     /// Reads every secret once, on a blocking thread, because a slow file system must not delay calls.
     pub(super) async fn read(&mut self) -> ReloadReport {
-        let ReloadableSecrets { credentials, history_keys } = self.secrets.clone();
-        let reading = move || (credentials.reload(), history_keys.reload());
+        let ReloadableSecrets { credentials, verifying, history_keys } = self.secrets.clone();
+        let reading = move || {
+            let verifying = verifying.map(|of_checks| of_checks.reload());
+            (credentials.reload(), verifying, history_keys.reload())
+        };
         match tokio::task::spawn_blocking(reading).await {
-            Ok(((reloaded, faults), keys)) => self.report(reloaded, &faults, keys),
+            Ok((clients, verifying, keys)) => {
+                let (changed, of_checks) = verifying.unzip();
+                let report = self.report(clients, &of_checks.unwrap_or_default(), keys);
+                let verifying = changed.is_some_and(|changed| !changed.renewed.is_empty());
+                ReloadReport { verifying, ..report }
+            }
             // The panic hook logs a panic there, and the next read tries again.
             Err(_) => ReloadReport::default(),
         }
@@ -51,16 +63,19 @@ impl SecretReloader {
     /// Reports a fault when it first occurs, not on every read.
     fn report(
         &mut self,
-        reloaded: Reloaded,
-        faults: &[CredentialFault],
+        (reloaded, faults): (Reloaded, Vec<CredentialFault>),
+        of_checks: &[CredentialFault],
         keys: Result<Option<usize>, HistoryKeyFault>,
     ) -> ReloadReport {
-        let is_faulty = keys.is_err() || faults.iter().any(CredentialFault::is_wrong);
+        let is_faulty =
+            keys.is_err() || faults.iter().chain(of_checks).any(CredentialFault::is_wrong);
         let was_faulty = std::mem::replace(&mut self.faulty, is_faulty);
         let before = std::mem::take(&mut self.reported);
         let mut report = ReloadReport::default();
         let of_clients = faults.iter().map(|fault| (fault.to_string(), self.meanwhile(fault)));
-        let mut all: Vec<_> = of_clients.collect();
+        let meanwhile = "the old secret stays in force for checks";
+        let of_checks = of_checks.iter().map(|fault| (fault.to_string(), meanwhile));
+        let mut all: Vec<_> = of_clients.chain(of_checks).collect();
         match keys {
             Ok(changed) => report.history_keys = changed,
             Err(fault) => all.push((self.describe_keys(&fault), "the old keys stay in force")),
@@ -101,6 +116,9 @@ impl ReloadReport {
         if let Some(Reloaded { clients, renewed, withdrawn }) = &self.replaced {
             let (changed, withdrawn) = (renewed.len(), withdrawn.len());
             info!(clients, changed, withdrawn, "client secrets replaced");
+        }
+        if self.verifying {
+            info!("secret of verify.auth replaced");
         }
         if let Some(keys) = self.history_keys {
             info!(keys, "history keys replaced");

@@ -131,7 +131,8 @@ async fn changed_history_keys_are_told_once_and_a_fault_keeps_the_old_ones() {
     fs::write(&path, &old).unwrap();
     let history_keys = Arc::new(HistoryKeys::load(Some(&path)).unwrap());
     let mac = history_keys.sign(b"a history").unwrap();
-    let secrets = ReloadableSecrets { credentials, history_keys: Arc::clone(&history_keys) };
+    let secrets =
+        ReloadableSecrets { credentials, verifying: None, history_keys: Arc::clone(&history_keys) };
     let mut reloader = SecretReloader::new(secrets);
     assert_eq!(reloader.read().await, ReloadReport::default(), "nothing changed");
 
@@ -155,6 +156,25 @@ async fn changed_history_keys_are_told_once_and_a_fault_keeps_the_old_ones() {
         ReloadReport { history_keys: Some(1), recovered: true, ..ReloadReport::default() };
     assert_eq!(reloader.read().await, replaced);
     assert!(!history_keys.verify(b"a history", mac.as_ref()), "the old key is gone");
+}
+
+/// The client that checks tokens has a secret of its own.
+#[tokio::test]
+async fn a_changed_secret_of_the_checks_is_told_once_and_a_fault_keeps_the_old_one() {
+    let ((_clients, credentials), (folder, verifying)) = (folder(), folder());
+    let secrets =
+        ReloadableSecrets { verifying: Some(Arc::clone(&verifying)), ..credentials.into() };
+    let mut reloader = SecretReloader::new(secrets);
+    assert_eq!(reloader.read().await, ReloadReport::default(), "nothing changed");
+    fs::write(folder.path().join("shop"), "hunter2-new").unwrap();
+    let replaced = ReloadReport { verifying: true, ..ReloadReport::default() };
+    assert_eq!(reloader.read().await, replaced);
+    assert_eq!(secret(&verifying).as_deref(), Some("hunter2-new"));
+    fs::write(folder.path().join("shop"), "").unwrap();
+    let emptied =
+        fault(folder.path(), "shop", "is empty; the old secret stays in force for checks");
+    assert_eq!(reloader.read().await, faults([emptied]));
+    assert_eq!(secret(&verifying).as_deref(), Some("hunter2-new"));
 }
 
 #[tokio::test(start_paused = true)]
