@@ -15,7 +15,7 @@ use super::{
     endpoint::{address, is_loopback},
     faults::Problem,
     file,
-    profile::is_set,
+    profile::{is_changed, is_set},
     reader::ConfigReader,
     value,
 };
@@ -108,7 +108,7 @@ fn fits_method(reader: &mut ConfigReader, keys: &AuthKeys, method: AuthMethod) {
     ];
     for (of_method, methods) in of_methods {
         for key in of_method {
-            let fits = methods.contains(&method) || !is_set(reader, key);
+            let fits = methods.contains(&method) || !is_changed(reader, key);
             reader.require(&[key, keys.method], fits, || {
                 let names = (methods[0].as_str(), method.as_str());
                 let what = format!("is of the method {}, and the method is {}", names.0, names.1);

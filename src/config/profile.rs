@@ -72,6 +72,16 @@ pub(super) fn is_set(reader: &ConfigReader, key: &str) -> bool {
     reader.find(&ConfigKey::from(key)).is_some_and(|entry| entry.origin != ValueOrigin::Default)
 }
 
+/// Whether a key is set to another value than its default. A file may repeat defaults: it may be a copy of
+/// `config/default.toml`.
+pub(super) fn is_changed(reader: &ConfigReader, key: &str) -> bool {
+    let key = ConfigKey::from(key);
+    let mut entries = reader.layers().filter_map(|layer| layer.entries.get(&key));
+    let Some(set) = entries.next() else { return false };
+    let default = entries.last().unwrap_or(set);
+    default.origin != ValueOrigin::Default || default.value != set.value
+}
+
 /// Refuses settings of the default profile beside another one.
 pub(super) fn refuse_others(reader: &mut ConfigReader, profile: &Profile) {
     if profile.is_alignet() {

@@ -32,6 +32,7 @@ pub(super) const QUICK: Duration = Duration::from_secs(1);
 pub(super) const SOME_TIME: RangeInclusive<Duration> = SHORTEST..=LONGEST;
 
 /// A value before anybody has asked what it should be. Not `Debug`: it may be a secret.
+#[derive(PartialEq)]
 pub(super) enum ConfigValue {
     /// Of a variable of the environment: whoever reads it says of which type it is.
     Raw(String),

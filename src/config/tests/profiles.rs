@@ -54,6 +54,14 @@ fn a_secret_may_be_longer_than_that_of_the_default_profile() {
     assert!(fault.contains("has more than 100 characters"), "{fault}");
 }
 
+/// The defaults name an encoding and an algorithm, which only some methods of authentication use.
+#[test]
+fn a_copy_of_the_defaults_is_accepted() {
+    assert_eq!(faults(DEFAULTS), [""; 0]);
+    let other = DEFAULTS.replacen("algorithm = \"RS256\"", "algorithm = \"ES256\"", 1);
+    assert!(faults(&other)[0].contains("is of the method private_key_jwt"), "{other}");
+}
+
 #[test]
 fn settings_that_do_not_fit_a_profile_are_faults_that_name_it() {
     let rfc7009 = "[endpoint]\nprofile = \"rfc7009\"\nurl = \"https://auth.example/revoke\"\n";

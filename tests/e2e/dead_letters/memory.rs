@@ -66,7 +66,7 @@ async fn every_action(stage: &Stage, folder: &Path, count: usize, limit: usize) 
     let discard = stage.dead_letters("discard").arg("--yes").arg("--limit").arg(half - 1);
     let said = within(limit, "discard of all but one", discard).await;
     assert!(
-        said.starts_with(&format!("{} dead letters of revocations.dead thrown", half - 1)),
+        said.starts_with(&format!("{} dead letters of revocations.dead discarded", half - 1)),
         "{said}"
     );
     assert_eq!(tokens(&stage.amqp.take(DEAD, 1).await), [token(count - 1)]);
