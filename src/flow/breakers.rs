@@ -12,9 +12,8 @@ mod call_ended;
 use tokio::time::Instant;
 
 use super::{
-    circuit::{CircuitBreaker, Pause, PauseCause, Phase},
+    circuit::{CircuitBreaker, ClientPause, Pause, PauseCause, Phase},
     client::{CallTotals, ClientState},
-    client_pause::ClientPause,
     settings::PauseSettings,
 };
 use crate::domain::ClientKey;
@@ -214,7 +213,7 @@ impl Breakers {
         }
         let (guard, totals) = (self.settings.first_rejections, self.totals);
         let client = self.client(key);
-        match client.phase(now) {
+        match client.circuit.phase(now) {
             Phase::Running => {
                 let waits = client.is_at_risk(guard) || client.stuck_since(&totals, now).is_some();
                 (!waits).then_some(CallRole::Regular)

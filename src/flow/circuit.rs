@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::domain::ClientKey;
+
 /// Which calls may be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -25,6 +27,17 @@ pub struct Pause {
     pub cause: PauseCause,
     /// When the next probe may start.
     pub next_probe: Instant,
+}
+
+/// The pause of one client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientPause {
+    /// The client.
+    pub client: ClientKey,
+    /// The pause.
+    pub pause: Pause,
+    /// When the first rejection since the last revocation came; `None` without one.
+    pub rejected_since: Option<Instant>,
 }
 
 /// Why calls are paused.

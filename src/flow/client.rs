@@ -5,10 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{
-    circuit::{CircuitBreaker, Phase},
-    client_pause::ClientPause,
-};
+use super::circuit::{CircuitBreaker, ClientPause};
 use crate::domain::ClientKey;
 
 /// At least this many calls of a client have to fail in a row, or hang, before the cause can be the client.
@@ -183,11 +180,6 @@ impl ClientState {
     pub(super) fn pause_report(&self, client: ClientKey) -> Option<ClientPause> {
         let pause = self.circuit.pause()?;
         Some(ClientPause { client, pause, rejected_since: self.rejected_since })
-    }
-
-    /// The phase of its circuit breaker.
-    pub(super) fn phase(&mut self, now: Instant) -> Phase {
-        self.circuit.phase(now)
     }
 }
 

@@ -25,8 +25,7 @@ use publish::PauseListener;
 
 use super::{
     call_outcome::CallOutcome,
-    circuit::Phase,
-    client_pause::ClientPause,
+    circuit::{ClientPause, Phase},
     fleet::Fleet,
     limit_state::LimitState,
     permit::{Admission, Permit, PermittedCall},

@@ -1,7 +1,5 @@
 //! The status of the flow for the log, for `/readyz`, and for the source of jobs.
 
-use std::sync::Arc;
-
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -9,7 +7,7 @@ use super::{
     circuit::{Pause, PauseCause, Phase},
     dispatcher::Dispatcher,
 };
-use crate::ports::{Condition, Demand, Report, SystemClock};
+use crate::ports::{Condition, Demand, SystemClock};
 
 /// The status of the flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,13 +61,11 @@ impl PauseCause {
     }
 }
 
-/// The flow's part of `/readyz` and of the status page. A paused flow counts as waiting, which is healthy.
-#[derive(Debug)]
-pub struct FlowReport(pub Arc<Dispatcher>);
-
-impl Report for FlowReport {
-    fn condition(&self) -> Condition {
-        let phase = self.0.status().borrow().phase;
+impl Dispatcher {
+    /// The flow's condition for `/readyz` and the status page. A paused flow counts as waiting, which is healthy.
+    #[must_use]
+    pub fn condition(&self) -> Condition {
+        let phase = self.status().borrow().phase;
         let (state, Pause { since, cause, next_probe }) = match phase {
             Phase::Running => return Condition::Ready,
             Phase::Paused(pause) => ("paused", pause),
@@ -81,9 +77,5 @@ impl Report for FlowReport {
             // A probe that is due waits for a job.
             until: Some(SystemClock.at(next_probe.max(Instant::now()))),
         }
-    }
-
-    fn limit(&self) -> Option<String> {
-        Some(self.0.limit_state().to_string())
     }
 }

@@ -80,7 +80,7 @@ impl FromStr for Column {
             return Err(ColumnFault::Form);
         }
         let field =
-            JobField::named(field.trim()).ok_or_else(|| ColumnFault::Field(field.into()))?;
+            JobField::from_name(field.trim()).ok_or_else(|| ColumnFault::Field(field.into()))?;
         Ok(Self { field, name })
     }
 }
@@ -105,7 +105,7 @@ impl Columns {
         for (n, Column { field, name }) in self.0.iter().enumerate() {
             let clash = |other: &Column| other.field == *field || other.name == *name;
             if self.0[..n].iter().any(clash) {
-                return Err(Ambiguous(field.name()));
+                return Err(Ambiguous(field.as_str()));
             }
         }
         Ok(())
@@ -117,9 +117,9 @@ impl Columns {
 
     /// Returns how the columns change the meaning of a file, in a normal form; `None` if they do not.
     pub fn meaning(&self) -> Option<String> {
-        let changed = self.0.iter().filter(|column| column.name != column.field.name());
+        let changed = self.0.iter().filter(|column| column.name != column.field.as_str());
         let mut changed: Vec<_> =
-            changed.map(|Column { field, name }| format!("{}={name}", field.name())).collect();
+            changed.map(|Column { field, name }| format!("{}={name}", field.as_str())).collect();
         changed.sort_unstable();
         (!changed.is_empty()).then(|| changed.join(","))
     }
@@ -129,7 +129,7 @@ impl Columns {
         let name = normal(cell);
         match self.0.iter().find(|column| column.name == name) {
             Some(column) => Some(column.field),
-            None => JobField::named(&name)
+            None => JobField::from_name(&name)
                 .filter(|field| !self.0.iter().any(|column| column.field == *field)),
         }
     }
@@ -145,12 +145,12 @@ impl Columns {
         let longest = self.0.iter().map(|column| column.name.len()).max().unwrap_or_default();
         cell.len() <= longest.max(LONGEST_NAME) + SLACK && {
             let name = normal(cell);
-            JobField::named(&name).is_some() || self.0.iter().any(|column| column.name == name)
+            JobField::from_name(&name).is_some() || self.0.iter().any(|column| column.name == name)
         }
     }
 }
 
-const LONGEST_NAME: usize = JobField::RefreshToken.name().len();
+const LONGEST_NAME: usize = JobField::RefreshToken.as_str().len();
 
 /// Bytes of spaces and quotes around a name.
 const SLACK: usize = 16;

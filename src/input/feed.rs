@@ -6,6 +6,7 @@ use std::{
     thread,
 };
 
+use secrecy::ExposeSecret as _;
 use tokio::sync::Notify;
 
 use super::{InputLine, InputLines, LineKind, ReadError};
@@ -113,7 +114,7 @@ impl FeedShared {
         let waiting = self.room.wait_while(self.lock(), full);
         let mut waiting = waiting.unwrap_or_else(PoisonError::into_inner);
         if let LineKind::Job(entry) = &line.kind {
-            waiting.bytes += entry.body.as_bytes().len();
+            waiting.bytes += entry.body.expose_secret().len();
         }
         waiting.last = line.number;
         waiting.lines.push(line);

@@ -62,7 +62,7 @@ impl CsvHeader {
         if columns.contains(&Some(JobField::RefreshToken)) {
             let missing = given.fields().find(|field| !columns.contains(&Some(*field)));
             return match missing {
-                Some(field) => Err(HeaderFault::NotThere(field.name())),
+                Some(field) => Err(HeaderFault::NotThere(field.as_str())),
                 None => Ok(Self { columns, given: given.clone() }),
             };
         }
@@ -70,7 +70,7 @@ impl CsvHeader {
         match Delimiter::ALL.into_iter().find(stands) {
             Some(by) => Err(HeaderFault::Divided { by, not: delimiter }),
             None if given.fields().any(|field| field == JobField::RefreshToken) => {
-                Err(HeaderFault::NotThere(JobField::RefreshToken.name()))
+                Err(HeaderFault::NotThere(JobField::RefreshToken.as_str()))
             }
             None if columns.iter().any(Option::is_some) => Err(HeaderFault::NoToken),
             None => Err(HeaderFault::NoColumn),
@@ -100,7 +100,7 @@ fn columns(cells: &[&[u8]], given: &Columns) -> Result<Vec<Option<JobField>>, He
     let repeated =
         |field: &JobField| columns.iter().flatten().filter(|other| *other == field).count() > 1;
     match columns.iter().flatten().find(|field| repeated(field)) {
-        Some(field) => Err(HeaderFault::Twice(field.name())),
+        Some(field) => Err(HeaderFault::Twice(field.as_str())),
         None => Ok(columns),
     }
 }
@@ -136,7 +136,7 @@ mod tests {
             ]
         );
         for field in JobField::ALL {
-            assert_eq!(Columns::default().field(field.name().as_bytes()), Some(field));
+            assert_eq!(Columns::default().field(field.as_str().as_bytes()), Some(field));
         }
     }
 

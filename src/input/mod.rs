@@ -10,7 +10,6 @@
 //! numbers grow strictly, which is checked here.
 
 mod ascending;
-mod body;
 mod columns;
 mod csv;
 mod dedup;
@@ -43,7 +42,7 @@ use std::{
     },
 };
 
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretSlice};
 
 use crate::domain::{Job, JobDefaults};
 
@@ -55,7 +54,6 @@ use self::{
 
 pub use self::{
     ascending::{Ascending, NotAscending},
-    body::JobBody,
     columns::{Column, Columns, Delimiter},
     defaults::FieldDefaults,
     error::{InputOpenError, ReadError, Refusal},
@@ -147,7 +145,7 @@ pub enum LineKind {
 #[derive(Debug)]
 pub struct InputJob {
     /// The body as it goes on a queue.
-    pub body: JobBody,
+    pub body: SecretSlice<u8>,
     pub job: Job,
 }
 
@@ -209,7 +207,7 @@ impl InputLines {
         if !self.dedup.insert(&job) {
             return LineKind::Duplicate;
         }
-        LineKind::Job(InputJob { body: JobBody::new(body), job })
+        LineKind::Job(InputJob { body: body.into(), job })
     }
 
     fn parse(&self, body: Vec<u8>) -> Result<(Vec<u8>, Job), Refusal> {

@@ -132,7 +132,7 @@ fn first_line(beginning: &[u8]) -> &[u8] {
 /// Whether the first line names the token's field: each line would pass for a token, and the endpoint would
 /// reject all of them.
 fn names_the_token(beginning: &[u8]) -> bool {
-    let name = JobField::RefreshToken.name().as_bytes();
+    let name = JobField::RefreshToken.as_str().as_bytes();
     first_line(beginning).to_ascii_lowercase().windows(name.len()).any(|part| part == name)
 }
 

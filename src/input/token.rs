@@ -41,7 +41,7 @@ pub(super) fn check(token: &str) -> Result<(), Refusal> {
     if first.zip(last).is_some_and(|ends| QUOTES.contains(&ends)) {
         return Err(Refusal::Quoted);
     }
-    if token.eq_ignore_ascii_case(JobField::RefreshToken.name()) {
+    if token.eq_ignore_ascii_case(JobField::RefreshToken.as_str()) {
         return Err(Refusal::HeaderRow);
     }
     token.chars().find_map(invisible).map_or(Ok(()), |name| Err(Refusal::Invisible(name)))

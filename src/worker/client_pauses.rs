@@ -12,7 +12,7 @@ use crate::{
     config::Config,
     domain::ClientKey,
     endpoint::Credentials,
-    flow::{ClientPause, FlowReport, PauseCause},
+    flow::{ClientPause, Dispatcher, PauseCause},
     ports::{Condition, PausedClient, PausedClients, Report, SystemClock},
 };
 pub use commands::{DeadLetterCommands, shell_command};
@@ -141,24 +141,24 @@ pub fn endpoint_url(config: &Config) -> String {
 
 #[derive(Debug)]
 pub struct FlowState {
-    pub(super) flow: FlowReport,
+    pub(super) flow: Arc<Dispatcher>,
     pub(super) pauses: Arc<ClientPauses>,
 }
 
 impl Report for FlowState {
     fn condition(&self) -> Condition {
         match self.flow.condition() {
-            Condition::Ready => self.pauses.condition(&self.flow.0.pauses()),
+            Condition::Ready => self.pauses.condition(&self.flow.pauses()),
             paused => paused,
         }
     }
 
     fn limit(&self) -> Option<String> {
-        self.flow.limit()
+        Some(self.flow.limit_state().to_string())
     }
 
     fn paused_clients(&self) -> PausedClients {
-        let pauses = self.flow.0.pauses();
+        let pauses = self.flow.pauses();
         PausedClients {
             named: pauses.iter().take(NAMED).map(|pause| self.pauses.describe(pause)).collect(),
             more: pauses.len().saturating_sub(NAMED),

@@ -16,7 +16,7 @@ use crate::{
     config::Config,
     domain::VerifyWhen,
     endpoint::{CredentialSettings, Credentials, HttpEndpoint, Introspection, Reloaded},
-    flow::{Dispatcher, FlowReport},
+    flow::Dispatcher,
     metrics::{Build, Metrics},
     pipeline::{BackingOff, ChecksSeen, Duplicates, Pipeline, Stop},
     ports::{Demand, Endpoint, SystemClock},
@@ -36,7 +36,7 @@ pub struct Engine<E> {
 
 impl<E> Engine<E> {
     pub fn flow_state(&self) -> Arc<FlowState> {
-        let (flow, pauses) = (FlowReport(Arc::clone(&self.flow)), Arc::clone(&self.client_pauses));
+        let (flow, pauses) = (Arc::clone(&self.flow), Arc::clone(&self.client_pauses));
         Arc::new(FlowState { flow, pauses })
     }
 }

@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 
+use secrecy::{ExposeSecret as _, SecretSlice};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -11,7 +12,7 @@ use super::{
     EnqueueFailure, args::EnqueueArgs, counts::EnqueueCounts, refused::RefusedLines, sink::JobSink,
 };
 use crate::{
-    input::{Feed, InputJob, InputLine, JobBody, LineKind, Refusal, Remark},
+    input::{Feed, InputJob, InputLine, LineKind, Refusal, Remark},
     ports::{Clock, SystemClock},
 };
 
@@ -39,13 +40,13 @@ struct EnqueueStep {
 
 struct NumberedJob {
     line: u64,
-    body: JobBody,
+    body: SecretSlice<u8>,
     expired: bool,
 }
 
 impl AsRef<[u8]> for NumberedJob {
     fn as_ref(&self) -> &[u8] {
-        self.body.as_bytes()
+        self.body.expose_secret()
     }
 }
 

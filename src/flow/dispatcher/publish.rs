@@ -7,7 +7,11 @@ use tokio::time::Instant;
 use super::Dispatcher;
 use crate::{
     domain::ClientKey,
-    flow::{circuit::Phase, client_pause::ClientPause, state::DispatcherState, status::Status},
+    flow::{
+        circuit::{ClientPause, Phase},
+        state::DispatcherState,
+        status::Status,
+    },
     ports::Demand,
 };
 

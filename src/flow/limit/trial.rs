@@ -33,9 +33,9 @@ const LONGEST_TRIAL: usize = 600;
 /// The trial of a lower limit.
 #[derive(Debug)]
 pub(super) struct Trial {
-    /// The limit before it was lowered.
-    from: usize,
-    /// The number of the first call that counts for that limit.
+    /// The decrease on trial.
+    decrease: PastDecrease,
+    /// The number of the first call that counts for the limit before it.
     first: u64,
     /// The calls under the limit before.
     before: CallTally,
@@ -43,21 +43,21 @@ pub(super) struct Trial {
     after: CallTally,
     /// How often the limit was lowered further.
     cuts: u32,
-    /// Whether the limit was in fast start.
-    starting: bool,
-    /// The reason of the decrease before.
-    lowered_by: Option<LoweredBy>,
 }
 
 /// How many decreases are remembered.
 const PAST_DECREASES: usize = 8;
 
-/// A decrease for overload responses: the limit before, and the first call after.
+/// A decrease for overload responses.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PastDecrease {
+    /// The number of the first call after it.
     number: u64,
+    /// The limit before it.
     from: usize,
+    /// Whether the limit was in fast start.
     starting: bool,
+    /// The reason of the decrease before.
     lowered_by: Option<LoweredBy>,
 }
 
@@ -96,7 +96,7 @@ impl Trial {
         if self.before.answered == 0 || self.before.overloaded == 0 {
             return false;
         }
-        let lowered = ratio(self.from, current);
+        let lowered = ratio(self.decrease.from, current);
         self.after.used() > self.before.used() * lowered.sqrt()
     }
 }
@@ -131,21 +131,9 @@ impl ConcurrencyLimit {
         if self.past_decreases.len() == PAST_DECREASES {
             self.past_decreases.pop_front();
         }
-        self.past_decreases.push_back(PastDecrease {
-            number: self.decreased,
-            from,
-            starting,
-            lowered_by,
-        });
-        self.trial = Some(Trial {
-            from,
-            first,
-            before,
-            after: CallTally::default(),
-            cuts: 0,
-            starting,
-            lowered_by,
-        });
+        let decrease = PastDecrease { number: self.decreased, from, starting, lowered_by };
+        self.past_decreases.push_back(decrease);
+        self.trial = Some(Trial { decrease, first, before, after: CallTally::default(), cuts: 0 });
     }
 
     /// Undoes the decreases since the call with this number: the overload responses belong to one client alone.
@@ -186,15 +174,15 @@ impl ConcurrencyLimit {
         match trial.result(self.current) {
             TrialResult::Open => {}
             TrialResult::Helped => {
-                self.refused_at = Some(trial.from);
+                self.refused_at = Some(trial.decrease.from);
                 self.trial = None;
                 self.next_round();
             }
             TrialResult::InVain => {
                 self.background.learn(&trial.before);
                 self.background.learn(&after);
-                (self.current, self.starting) = (trial.from, trial.starting);
-                self.lowered_by = trial.lowered_by;
+                let PastDecrease { from, starting, lowered_by, .. } = trial.decrease;
+                (self.current, self.starting, self.lowered_by) = (from, starting, lowered_by);
                 self.trial = None;
                 self.next_round();
             }

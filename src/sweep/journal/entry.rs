@@ -2,7 +2,8 @@
 
 use std::{borrow::Cow, time::SystemTime};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
+use thiserror::Error;
 
 use super::record::time_text;
 use crate::domain::{
@@ -10,7 +11,8 @@ use crate::domain::{
 };
 
 /// The outcome of a line.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "EntryFields<'static>")]
 pub struct JournalEntry {
     /// From 1.
     pub line: u64,
@@ -115,7 +117,7 @@ enum EntryProof {
 /// An entry as it is written. Empty fields are left out.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct EntryFields<'a> {
+struct EntryFields<'a> {
     line: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     key: Option<String>,
@@ -182,7 +184,15 @@ impl<'a> From<&'a JournalEntry> for EntryFields<'a> {
     }
 }
 
-pub(super) struct InvalidEntry;
+impl Serialize for JournalEntry {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        EntryFields::from(self).serialize(serializer)
+    }
+}
+
+#[derive(Debug, Error)]
+#[error("a field of the entry has no such value")]
+struct InvalidEntry;
 
 /// Reads a text, if there is one; unknown texts are errors.
 fn known<T>(

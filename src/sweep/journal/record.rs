@@ -5,9 +5,9 @@
 
 use std::{collections::BTreeMap, time::SystemTime};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use super::entry::{EntryFields, JournalEntry};
+use super::entry::JournalEntry;
 use crate::domain::{parse_rfc3339, rfc3339_millis};
 
 pub(super) const VERSION: u32 = 2;
@@ -20,20 +20,24 @@ pub(super) const LINE_FEEDS: u32 = 1;
 pub(super) const BEGINNING: &[u8] = b"{\"revoker_journal\":";
 
 /// One line of a journal.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum JournalRecord {
-    /// The first line; repeated if the sweep resumes with another input.
-    Header(JournalHeader),
     /// The first line of each batch: all bytes before this offset are on disk.
     Synced(u64),
     /// No line after this one was called. A later mark replaces it.
     Started(u64),
     /// Lines that had ended or were delayed, and may be called again from here on.
     Again(Vec<u64>),
-    /// The outcome of a line. A later entry replaces it.
-    Entry(JournalEntry),
     /// Every line has ended.
+    #[serde(serialize_with = "write_time", deserialize_with = "read_time")]
     Finished(SystemTime),
+    /// The outcome of a line. A later entry replaces it.
+    #[serde(untagged)]
+    Entry(JournalEntry),
+    /// The first line; repeated if the sweep resumes with another input.
+    #[serde(untagged)]
+    Header(JournalHeader),
 }
 
 /// The input, the endpoint and the settings of a sweep.
@@ -84,28 +88,6 @@ pub struct InputId {
     pub size: u64,
 }
 
-/// A record as it is written.
-#[derive(Serialize, Deserialize)]
-#[serde(untagged, deny_unknown_fields)]
-enum RecordLine<'a> {
-    // First, because most lines are entries.
-    #[serde(borrow)]
-    Entry(EntryFields<'a>),
-    Synced {
-        synced: u64,
-    },
-    Started {
-        started: u64,
-    },
-    Again {
-        again: Vec<u64>,
-    },
-    Header(JournalHeader),
-    Finished {
-        finished: String,
-    },
-}
-
 impl JournalRecord {
     pub fn lines<'a>(records: impl IntoIterator<Item = &'a Self>) -> Vec<u8> {
         let mut lines = Vec::new();
@@ -117,30 +99,24 @@ impl JournalRecord {
 
     /// Appends the record with its line break.
     pub fn write(&self, lines: &mut Vec<u8>) {
-        let line = match self {
-            Self::Header(header) => RecordLine::Header(header.clone()),
-            Self::Synced(synced) => RecordLine::Synced { synced: *synced },
-            Self::Started(started) => RecordLine::Started { started: *started },
-            Self::Again(again) => RecordLine::Again { again: again.clone() },
-            Self::Entry(entry) => RecordLine::Entry(EntryFields::from(entry)),
-            Self::Finished(at) => RecordLine::Finished { finished: time_text(*at) },
-        };
         // Numbers and strings always serialize. Otherwise the line would be empty, and recovery would report it.
-        drop(serde_json::to_writer(&mut *lines, &line));
+        drop(serde_json::to_writer(&mut *lines, self));
         lines.push(b'\n');
     }
 
     /// Reads a line without its line break; `None` if it is no record.
     pub fn read(line: &[u8]) -> Option<Self> {
-        Some(match serde_json::from_slice(line).ok()? {
-            RecordLine::Entry(fields) => Self::Entry(fields.try_into().ok()?),
-            RecordLine::Synced { synced } => Self::Synced(synced),
-            RecordLine::Started { started } => Self::Started(started),
-            RecordLine::Again { again } => Self::Again(again),
-            RecordLine::Header(header) => Self::Header(header),
-            RecordLine::Finished { finished } => Self::Finished(parse_rfc3339(&finished)?),
-        })
+        serde_json::from_slice(line).ok()
     }
+}
+
+fn write_time<S: Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&time_text(*at))
+}
+
+fn read_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SystemTime, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_rfc3339(&text).ok_or_else(|| D::Error::custom("no time"))
 }
 
 /// Returns a time in RFC 3339, to the millisecond. Only dates after the year 9999 have no such text.

@@ -28,7 +28,7 @@ fn flow_of(clients: usize, files: Option<Vec<PathBuf>>) -> (Arc<Dispatcher>, Flo
     flow.know(clients);
     let mut pauses = ClientPauses::new(&config, credentials, true);
     pauses.files = files;
-    (flow.clone(), FlowState { flow: FlowReport(flow), pauses: Arc::new(pauses) })
+    (flow.clone(), FlowState { flow, pauses: Arc::new(pauses) })
 }
 
 async fn reject(flow: &Arc<Dispatcher>, clients: std::ops::Range<u32>) {
