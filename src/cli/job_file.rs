@@ -10,9 +10,7 @@ use tracing::warn;
 
 use crate::{
     domain::{JobDefaults, Lane},
-    input::{
-        Column, Columns, Delimiter, Expired, FieldDefaults, InputFormat, Options, Remarks, STDIN,
-    },
+    input::{Column, Columns, Delimiter, FieldDefaults, InputFormat, Options, Remarks, STDIN},
     worker::shell_command,
 };
 
@@ -89,7 +87,7 @@ pub(super) fn rate(text: &str, least: f64, unit: &str) -> Result<f64, String> {
 }
 
 /// Logs what the summary says of the lines: a script may read the summary, or nobody.
-pub(super) fn warn_of_lines(expired: Option<Expired>, remarks: &Remarks) {
+pub(super) fn warn_of_lines(expired: Option<String>, remarks: &Remarks) {
     if let Some(expired) = expired {
         warn!("{expired}");
     }

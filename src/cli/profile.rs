@@ -60,7 +60,6 @@ enum ProfileCommand {
     },
 }
 
-/// Runs the command.
 pub(super) fn run(args: &ProfileArgs) -> Exit {
     let result = match &args.command {
         ProfileCommand::List => Ok(list()),

@@ -3,11 +3,11 @@
 //! The client library reads URLs leniently. It connects to `localhost` if there is no host name, and a `/`
 //! or `#` in a password ends the host for it. URLs that it would misread are refused here.
 
-use std::{net::Ipv4Addr, ops::RangeInclusive};
+use std::ops::RangeInclusive;
 
-use url::{Host, Url};
+use url::Url;
 
-use super::faults::Problem;
+use super::{endpoint::is_loopback, faults::Problem};
 
 /// What stands between us and the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,6 @@ const CHANNEL_MAX: RangeInclusive<u32> = 16..=65_535;
 /// What the client library can log in by.
 const MECHANISMS: [&str; 5] = ["plain", "external", "amqplain", "anonymous", "rabbit-cr-demo"];
 
-/// Checks one URL.
 pub(super) fn check(text: &str) -> Result<LinkSecurity, Problem> {
     let fault = |what: &str| Err(Problem::new(what, FORM));
     if text.is_empty() {
@@ -55,12 +54,10 @@ pub(super) fn check(text: &str) -> Result<LinkSecurity, Problem> {
     if !matches!(url.scheme(), "amqp" | "amqps") {
         return fault("is neither amqp:// nor amqps://");
     }
-    let loopback = match url.host() {
-        Some(Host::Domain(host)) if !host.is_empty() => is_loopback(host),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
+    if url.host_str().is_none_or(str::is_empty) {
         // The library connects to `localhost` instead.
-        _ => return fault("names no host"),
-    };
+        return fault("names no host");
+    }
     if url.fragment().is_some() || url.path().contains('@') {
         return fault("holds an unescaped /, ? or # before its host");
     }
@@ -76,7 +73,7 @@ pub(super) fn check(text: &str) -> Result<LinkSecurity, Problem> {
     parameters(&url)?;
     Ok(match url.scheme() {
         "amqps" => LinkSecurity::Encrypted,
-        _ if loopback => LinkSecurity::Loopback,
+        _ if is_loopback(&url) => LinkSecurity::Loopback,
         _ => LinkSecurity::Plain,
     })
 }
@@ -113,11 +110,6 @@ fn parameters(url: &Url) -> Result<(), Problem> {
 fn within(value: &str, bounds: RangeInclusive<u32>) -> Option<String> {
     let fits = value.parse().is_ok_and(|number: u32| bounds.contains(&number));
     (!fits).then(|| format!("a number from {} to {}", bounds.start(), bounds.end()))
-}
-
-fn is_loopback(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost")
-        || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Whether a part of a URL is UTF-8 once its percent escapes are taken back.

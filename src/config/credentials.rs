@@ -18,7 +18,6 @@ const CLIENT_ID: &str = "credentials.client_id";
 const CLIENT_SECRET: &str = "credentials.client_secret";
 const DIRECTORY: &str = "credentials.directory";
 
-/// What the section holds.
 pub(super) struct CredentialsSection {
     pub(super) settings: CredentialSettings,
     /// The default client.

@@ -1,6 +1,6 @@
 //! The section `endpoint`.
 
-use std::{net::IpAddr, ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{net::Ipv4Addr, ops::RangeInclusive, sync::Arc, time::Duration};
 
 use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
@@ -33,7 +33,6 @@ const CONNECT_TIMEOUT: &str = "endpoint.connect_timeout";
 pub(super) const TIMEOUT: &str = "endpoint.timeout";
 pub(super) const PRESUME: &str = "endpoint.presume_revoked_after_ambiguity";
 
-/// What the section holds.
 pub(super) struct EndpointSection {
     pub(super) settings: Settings,
     /// Of jobs that name none.
@@ -223,9 +222,13 @@ fn header(value: &ConfigValue) -> Result<String, Problem> {
 
 pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
-        Some(Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),
-        Some(Host::Ipv6(address)) => IpAddr::from(address).is_loopback(),
-        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        // In a URL of AMQP an address is a name.
+        Some(Host::Domain(name)) => {
+            let address = name.parse::<Ipv4Addr>();
+            name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|ip| ip.is_loopback())
+        }
         None => false,
     }
 }

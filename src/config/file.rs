@@ -55,7 +55,6 @@ pub(super) fn certificates(pem: &[u8]) -> Result<(), Problem> {
     }
 }
 
-/// Holds a private key.
 pub(super) fn private_key(pem: &[u8]) -> Result<(), Problem> {
     PrivatePkcs8KeyDer::from_pem_slice(pem).map(|_| ()).map_err(|_| {
         Problem::new(

@@ -58,7 +58,6 @@ impl ConfigLayer {
         Self::parse(text, &|_| ValueOrigin::Default)
     }
 
-    /// Reads a file.
     pub(super) fn file(path: &Path) -> Self {
         let text = file::read(path).and_then(|bytes| {
             String::from_utf8(bytes).map_err(|error| {

@@ -2,7 +2,6 @@
 
 use url::Url;
 
-/// The presets of one environment.
 #[derive(Debug)]
 pub(super) struct Preset {
     url: &'static str,

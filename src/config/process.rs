@@ -28,11 +28,9 @@ pub struct AdminSettings {
 pub struct LogSettings {
     /// The least important level that is logged.
     pub level: Level,
-    /// The format of a line.
     pub format: LogFormat,
 }
 
-/// The format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
     /// Text on a terminal, JSON elsewhere.

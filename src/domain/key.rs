@@ -7,7 +7,6 @@ use sha2::{Digest, Sha256};
 
 use super::{hex, job::Job};
 
-/// Bytes of a SHA-256.
 const DIGEST_BYTES: usize = 32;
 
 /// The SHA-256 over token, client, audience and user. Jobs with the same key are the same call.

@@ -54,14 +54,11 @@ struct FailureStreak {
     not_before: Option<Instant>,
 }
 
-/// The role of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CallRole {
     /// One of many.
     Regular,
-    /// The probe of its client.
     ClientProbe,
-    /// The probe of the worker.
     WorkerProbe,
 }
 
@@ -224,7 +221,6 @@ impl Breakers {
         }
     }
 
-    /// Notes that a call starts.
     pub(super) fn started(&mut self, key: ClientKey, role: CallRole, now: Instant) {
         let totals = self.totals;
         let client = self.client(key);

@@ -91,7 +91,6 @@ impl CircuitBreaker {
         matches!(self.phase(now), Phase::Probing(_)) && !self.probe_runs
     }
 
-    /// Notes that the probe starts.
     pub(super) const fn probe_started(&mut self) {
         self.probe_runs = true;
     }

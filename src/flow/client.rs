@@ -35,10 +35,8 @@ pub(super) struct CallTotals {
     pub(super) latency: Duration,
 }
 
-/// The state of one client.
 #[derive(Debug, Default)]
 pub(super) struct ClientState {
-    /// Its circuit breaker.
     pub(super) circuit: CircuitBreaker,
     /// How many calls failed since its last answer.
     pub(super) failures: u32,
@@ -84,7 +82,6 @@ impl CallTotals {
 }
 
 impl ClientState {
-    /// Notes that a call starts.
     pub(super) fn started(&mut self, totals: &CallTotals, now: Instant) {
         if self.running == 0 {
             self.silent_since = None;
@@ -176,7 +173,6 @@ impl ClientState {
         most > 0 && !self.proved && self.rejections.saturating_add(self.running) >= most
     }
 
-    /// Its pause, if it is paused.
     pub(super) fn pause_report(&self, client: ClientKey) -> Option<ClientPause> {
         let pause = self.circuit.pause()?;
         Some(ClientPause { client, pause, rejected_since: self.rejected_since })

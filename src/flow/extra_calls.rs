@@ -19,7 +19,6 @@ const SILENCE: u32 = 4;
 /// The most extra calls.
 const MOST: usize = 20;
 
-/// The extra calls.
 #[derive(Debug)]
 pub(super) struct ExtraCalls {
     /// When the last call started.

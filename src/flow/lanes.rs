@@ -16,9 +16,7 @@ pub(super) struct Lanes<T> {
 /// The lane and client that is next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct LaneTurn {
-    /// The lane.
     pub(super) lane: Lane,
-    /// The client.
     pub(super) client: ClientKey,
     /// Whether the other lane could have been served as well.
     pub(super) contested: bool,

@@ -195,7 +195,6 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// The ceiling.
     pub(super) const fn ceiling(&self) -> usize {
         self.max
     }

@@ -41,7 +41,6 @@ impl Pauses {
         self.worker.set(paused, now);
     }
 
-    /// Notes whether a client is paused.
     pub(super) fn client(&mut self, ClientKey(key): ClientKey, paused: bool, now: Instant) {
         let index = key as usize;
         if index >= self.clients.len() {

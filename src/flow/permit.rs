@@ -16,7 +16,6 @@ pub enum Admission {
     WaitElsewhere(Duration),
 }
 
-/// A call with a permit.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PermittedCall {
     pub(super) number: u64,

@@ -82,7 +82,6 @@ impl DispatcherState {
         }
     }
 
-    /// The limit and its reason.
     pub(super) const fn limit_state(&self) -> LimitState {
         let limit = &self.limit;
         LimitState { limit: limit.current(), ceiling: limit.ceiling(), reason: limit.reason() }
@@ -222,7 +221,6 @@ impl DispatcherState {
         self.breakers.unused(call.client, self.role(call));
     }
 
-    /// Notes the end of a call.
     pub(super) fn ended(&mut self, call: &PermittedCall, outcome: &CallOutcome, now: Instant) {
         let took = now.saturating_duration_since(call.began);
         let sample = match outcome {

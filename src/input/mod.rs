@@ -57,7 +57,7 @@ pub use self::{
     columns::{Column, Columns, Delimiter},
     defaults::FieldDefaults,
     error::{InputOpenError, ReadError, Refusal},
-    expired::Expired,
+    expired::of_expired,
     feed::Feed,
     format::InputFormat,
     options::Options,
@@ -127,7 +127,6 @@ impl fmt::Debug for InputLines {
 pub struct InputLine {
     /// Its number, from 1; for a CSV record over several lines, that of the first. It grows from line to line.
     pub number: u64,
-    /// The number of its last line.
     pub last_line: u64,
     /// Whether a byte order mark, which was left out, precedes it: another file begins there.
     pub marked: bool,

@@ -67,14 +67,8 @@ impl Metrics {
     pub fn new(build: Build<'_>) -> Result<Self, Error> {
         let registry = Registry::new();
         let table = Table::register(&registry)?;
-        let info = IntGauge::with_opts(
-            Opts::new("build_info", "Which build this is; always 1.")
-                .namespace(family::NAMESPACE)
-                .const_label("version", build.version)
-                .const_label("revision", build.revision),
-        )?;
-        info.set(1);
-        registry.register(Box::new(info))?;
+        let labels = [("version", build.version), ("revision", build.revision)];
+        info(&registry, "build_info", "Which build this is; always 1.", labels)?;
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         let build = (build.version.to_owned(), build.revision.to_owned());
@@ -93,17 +87,8 @@ impl Metrics {
     ///
     /// The library's, if it was named before.
     pub fn endpoint(&self, profile: &str, proof: &str) -> Result<(), Error> {
-        let info = IntGauge::with_opts(
-            Opts::new(
-                "endpoint_info",
-                "Which profile the endpoint has, and what its success is worth; always 1.",
-            )
-            .namespace(family::NAMESPACE)
-            .const_label("profile", profile)
-            .const_label("proof", proof),
-        )?;
-        info.set(1);
-        self.registry.register(Box::new(info))
+        let help = "Which profile the endpoint has, and what its success is worth; always 1.";
+        info(&self.registry, "endpoint_info", help, [("profile", profile), ("proof", proof)])
     }
 
     /// Counts a delivery.
@@ -241,4 +226,18 @@ impl Metrics {
         }
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
+}
+
+/// Declares a gauge that is 1: its labels are what it tells.
+fn info(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: [(&str, &str); 2],
+) -> Result<(), Error> {
+    let opts = Opts::new(name, help).namespace(family::NAMESPACE);
+    let opts = labels.into_iter().fold(opts, |opts, (label, value)| opts.const_label(label, value));
+    let info = IntGauge::with_opts(opts)?;
+    info.set(1);
+    registry.register(Box::new(info))
 }

@@ -20,7 +20,6 @@ use crate::{
 /// The significant digits of a percentile: it is at most 0.1 % above the true value.
 const DIGITS: u8 = 3;
 
-/// The calls of one run.
 #[derive(Debug)]
 pub struct Calls {
     by_result: [AtomicU64; ResultLabel::ALL.len()],
@@ -84,7 +83,6 @@ impl Latencies {
     }
 }
 
-/// An endpoint that counts its calls.
 #[derive(Debug)]
 pub struct CountedEndpoint<E> {
     endpoint: E,

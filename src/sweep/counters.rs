@@ -53,7 +53,6 @@ impl LineCounts {
     }
 }
 
-/// What a sweep counts.
 #[derive(Debug, Clone, Default)]
 pub struct SweepCounts {
     /// Lines that have ended, in all runs.

@@ -1,10 +1,6 @@
 //! Delays jobs, as the retry queues of a broker do.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
@@ -33,19 +29,19 @@ fn bytes(job: &Job) -> usize {
 /// The maximum number of due jobs at once: all of them are in memory from then on.
 const AT_ONCE: usize = 1024;
 
-/// Delayed jobs by due time. A job that can be read again takes some sixty bytes.
+type DelayedJob = (History, Option<Arc<Job>>);
+
+/// Delayed jobs by due time and line. A job that can be read again takes some sixty bytes.
 #[derive(Default)]
 pub struct DelayQueue {
-    by_time: BTreeSet<(Instant, u64)>,
-    jobs: BTreeMap<u64, (History, Option<Arc<Job>>)>,
+    jobs: BTreeMap<(Instant, u64), DelayedJob>,
     kept_bytes: usize,
 }
 
 impl DelayQueue {
     pub fn add(&mut self, parked: ParkedJob) {
-        self.by_time.insert((parked.until, parked.line));
         self.kept_bytes += parked.kept.as_deref().map_or(0, bytes);
-        self.jobs.insert(parked.line, (parked.history, parked.kept));
+        self.jobs.insert((parked.until, parked.line), (parked.history, parked.kept));
     }
 
     pub fn len(&self) -> usize {
@@ -62,7 +58,7 @@ impl DelayQueue {
 
     /// When the first job is due.
     pub fn first(&self) -> Option<Instant> {
-        self.by_time.first().map(|(until, _)| *until)
+        self.jobs.first_key_value().map(|((until, _), _)| *until)
     }
 
     /// Removes due jobs, the longest waiting first, at most [`AT_ONCE`].
@@ -70,24 +66,19 @@ impl DelayQueue {
         let mut due = DueJobs::default();
         while due.len() < AT_ONCE
             && self.first().is_some_and(|until| until <= now)
-            && let Some((_, line)) = self.by_time.pop_first()
+            && let Some(((_, line), (history, kept))) = self.jobs.pop_first()
         {
-            match self.jobs.remove(&line) {
-                Some((history, Some(kept))) => {
-                    self.kept_bytes = self.kept_bytes.saturating_sub(bytes(&kept));
-                    due.kept.push(SweepJob::again(line, kept, history));
-                }
-                Some((history, None)) => {
-                    due.to_read.insert(line, history);
-                }
-                None => {}
+            if let Some(kept) = kept {
+                self.kept_bytes = self.kept_bytes.saturating_sub(bytes(&kept));
+                due.kept.push(SweepJob::again(line, kept, history));
+            } else {
+                due.to_read.insert(line, history);
             }
         }
         due
     }
 }
 
-/// Jobs that are due.
 #[derive(Default)]
 pub struct DueJobs {
     pub kept: Vec<SweepJob>,

@@ -16,7 +16,6 @@ const MODE: u32 = 0o600;
 /// Offset and length of an entry in the journal, in bytes.
 type EntryPosition = (u64, usize);
 
-/// A written list.
 #[derive(Debug)]
 pub struct FailedList {
     pub path: PathBuf,
@@ -82,7 +81,7 @@ fn create(path: &Path) -> io::Result<File> {
 }
 
 /// Removes a file, if it exists.
-fn remove(path: &Path) -> io::Result<()> {
+pub fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         // Read-only media report an error even if the file does not exist.
         Err(error) if path.symlink_metadata().is_ok() => Err(error),

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, Metadata},
-    io::{self, Read as _},
+    io,
     path::Path,
     time::SystemTime,
 };
@@ -11,9 +11,6 @@ use sha2::{Digest, Sha256};
 
 use super::journal::InputId;
 use crate::domain::to_hex;
-
-/// Bytes of one read.
-const CHUNK: usize = 256 * 1024;
 
 /// The state of a file when it was hashed. It shows a later change without another hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,19 +36,7 @@ pub fn identify(path: &Path) -> io::Result<(InputId, Stamp)> {
     let mut file = File::open(path)?;
     let stamp = Stamp::from(&file.metadata()?);
     let mut digest = Sha256::new();
-    let mut chunk = vec![0; CHUNK];
-    let mut size = 0;
-    loop {
-        match file.read(&mut chunk) {
-            Ok(0) => break,
-            Ok(read) => {
-                digest.update(&chunk[..read]);
-                size += read as u64;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
+    let size = io::copy(&mut file, &mut digest)?;
     let sha256 = to_hex(&digest.finalize());
     Ok((InputId { sha256, size }, stamp))
 }

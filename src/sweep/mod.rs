@@ -27,7 +27,7 @@ pub use begin::{BeginError, OpenedSweep, SweepSettings, begin, is_file};
 pub use calls::{Calls, CountedEndpoint};
 pub use close::{close, read_back};
 pub use counters::{LineCounts, SweepCounters, SweepCounts};
-pub use failed::{FailedList, list_at as list_failed};
+pub use failed::{FailedList, list_at as list_failed, remove as remove_list};
 pub use loader::LoadError;
 pub use report::{ReportSources, RunReport, SweepReport};
 pub use source::{SourceEnd, SweepControl};

@@ -1,6 +1,6 @@
 //! The report of a sweep: all lines from the journal, the calls of this run.
 
-use std::{fmt, path::Path, time::Duration};
+use std::{collections::BTreeMap, fmt, path::Path, time::Duration};
 
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     domain::{Completion, Reason, ResultLabel},
-    input::{Expired, Remarks, STDIN},
+    input::{Remarks, STDIN, of_expired},
 };
 
 /// The report of a finished or interrupted sweep.
@@ -74,8 +74,7 @@ pub struct RunReport {
     pub retries: u64,
     pub remarks: Remarks,
     /// The number of calls by result, without zeros.
-    #[serde(serialize_with = "by_name")]
-    pub results: Vec<(ResultLabel, u64)>,
+    pub results: BTreeMap<ResultLabel, u64>,
     /// `None` without calls.
     #[serde(rename = "latency_seconds")]
     pub latency: Option<Percentiles>,
@@ -124,13 +123,6 @@ impl Serialize for LineCounts {
         }
         map.end()
     }
-}
-
-fn by_name<S: Serializer>(
-    results: &[(ResultLabel, u64)],
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(results.iter().map(|(result, count)| (result.as_str(), count)))
 }
 
 fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
@@ -208,7 +200,6 @@ fn shown_path(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// The parts of a report.
 #[derive(Debug)]
 pub struct ReportSources<'a> {
     pub input: &'a Path,
@@ -227,10 +218,10 @@ pub struct ReportSources<'a> {
 
 impl SweepReport {
     /// Returns the sentence on expired jobs among all jobs that have ended.
-    pub fn expiry(&self) -> Option<Expired> {
+    pub fn expiry(&self) -> Option<String> {
         let lines = &self.lines;
         let no_jobs = lines.repeated() + lines.failed_for(Reason::InvalidJob);
-        Expired::of(lines.ended(Completion::Expired), lines.all().saturating_sub(no_jobs))
+        of_expired(lines.ended(Completion::Expired), lines.all().saturating_sub(no_jobs))
     }
 
     pub fn new(sources: &ReportSources<'_>, this_run: RunReport) -> Self {

@@ -13,7 +13,6 @@ use crate::{
     input::{Ascending, InputJob, InputLine, LineKind, NotAscending},
 };
 
-/// A job to call.
 pub struct SweepJob {
     pub line: u64,
     pub key: JobKey,

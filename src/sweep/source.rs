@@ -49,7 +49,6 @@ pub enum SourceEnd {
     Failed(LoadError),
 }
 
-/// Controls a [`FileSource`].
 #[derive(Debug, Clone)]
 pub struct SweepControl {
     demand: watch::Sender<Demand>,

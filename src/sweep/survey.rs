@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     domain::{Completion, Reason},
-    input::{self, Expired, InputJob, InputLine, LineKind, ReadError, Remarks},
+    input::{self, InputJob, InputLine, LineKind, ReadError, Remarks, of_expired},
     ports::{Clock, SystemClock},
 };
 
@@ -88,9 +88,9 @@ pub fn survey(settings: &SweepSettings) -> Result<Survey, BeginError> {
 
 impl Survey {
     /// Returns the sentence on expired jobs among all jobs, with those that ended before.
-    pub fn expiry(&self) -> Option<Expired> {
+    pub fn expiry(&self) -> Option<String> {
         let expired = self.expired + self.expired_before;
-        Expired::of(expired, self.expired + self.to_call + self.jobs_before)
+        of_expired(expired, self.expired + self.to_call + self.jobs_before)
     }
 
     fn add(

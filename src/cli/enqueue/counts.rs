@@ -5,7 +5,7 @@ use serde_json::json;
 use super::args::EnqueueArgs;
 use crate::{
     cli::progress::FileCounts,
-    input::{Expired, Remarks},
+    input::{Remarks, of_expired},
 };
 
 /// The outcomes of the lines so far, without blank lines.
@@ -104,7 +104,7 @@ impl EnqueueCounts {
         )
     }
 
-    pub fn expiry(&self) -> Option<Expired> {
-        Expired::of(self.expired, self.enqueued)
+    pub fn expiry(&self) -> Option<String> {
+        of_expired(self.expired, self.enqueued)
     }
 }

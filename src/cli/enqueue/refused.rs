@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Display,
-    fs::{self, File, OpenOptions},
+    fs::{File, OpenOptions},
     io::{self, BufWriter, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::PathBuf,
@@ -10,6 +10,8 @@ use std::{
 
 use serde_json::json;
 use tracing::{error, warn};
+
+use crate::sweep::remove_list;
 
 /// Only the owner may read it: even without tokens it names the files that hold some.
 const MODE: u32 = 0o600;
@@ -32,9 +34,9 @@ impl RefusedLines {
     /// Lists refused lines in a file, and logs the first of them.
     ///
     /// A resumed run appends to the list of the earlier run. A run from the first line deletes that list.
-    pub fn listed(path: PathBuf, goes_on: bool) -> Self {
+    pub fn listed(path: PathBuf, resumes: bool) -> Self {
         let list = RefusedList { path, file: None };
-        let outdated = if goes_on { Ok(()) } else { list.delete() };
+        let outdated = if resumes { Ok(()) } else { remove_list(&list.path) };
         let mut refusals = Self { list: Some(list), log: LOGGED };
         if let Err(error) = outdated {
             refusals.give_list_up(&error);
@@ -59,7 +61,7 @@ impl RefusedLines {
         }
     }
 
-    /// Logs all further lines instead: the folder may be read-only, and publishing goes on.
+    /// Logs all further lines instead: the folder may be read-only, and publishing continues.
     fn give_list_up(&mut self, fault: &io::Error) {
         if let Some(RefusedList { path, .. }) = self.list.take() {
             let path = path.display();
@@ -76,14 +78,6 @@ struct RefusedList {
 }
 
 impl RefusedList {
-    fn delete(&self) -> io::Result<()> {
-        match fs::remove_file(&self.path) {
-            // Read-only media report an error even if the file does not exist.
-            Err(error) if self.path.symlink_metadata().is_ok() => Err(error),
-            _ => Ok(()),
-        }
-    }
-
     fn add(&mut self, refused: &[(u64, impl Display)]) -> io::Result<()> {
         if refused.is_empty() {
             return Ok(());
@@ -106,7 +100,7 @@ impl RefusedList {
 
 #[cfg(test)]
 mod tests {
-    use std::{os::unix::fs::PermissionsExt as _, path::Path};
+    use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
     use super::*;
     use crate::input::Refusal;
@@ -114,8 +108,8 @@ mod tests {
     const REFUSED: [(u64, Refusal); 1] = [(7, Refusal::LineTooLong)];
 
     /// The lines of the list after a run that refused one line, or none.
-    fn run(path: &Path, goes_on: bool, refused: &[(u64, Refusal)]) -> Option<usize> {
-        let mut refusals = RefusedLines::listed(path.to_owned(), goes_on);
+    fn run(path: &Path, resumes: bool, refused: &[(u64, Refusal)]) -> Option<usize> {
+        let mut refusals = RefusedLines::listed(path.to_owned(), resumes);
         refusals.tell(refused);
         assert!(refusals.are_listed());
         path.exists().then(|| fs::read_to_string(path).unwrap().lines().count())

@@ -21,11 +21,9 @@ const GROUP: usize = 3;
 /// This many letters and digits in a row always reveal something: more than two ordinary words.
 const LONG_RUN: usize = 16;
 
-/// One form of a secret.
 pub(super) struct Form {
     /// Whether it has only letters and digits.
     pub(super) is_bare: bool,
-    /// Its characters.
     pub(super) characters: Vec<char>,
     /// This many of them in a row reveal something.
     pub(super) run: usize,

@@ -32,7 +32,6 @@ const LEAST_SHARE: u32 = 4;
 /// Nor is a rise below this: a busy scheduler alone can cause it.
 const LEAST_RISE: Duration = Duration::from_millis(2);
 
-/// The latency of one round.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Latency {
     median: Duration,

@@ -61,7 +61,6 @@ pub(super) struct PastDecrease {
     lowered_by: Option<LoweredBy>,
 }
 
-/// The result of a trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum TrialResult {
     /// Not known yet.

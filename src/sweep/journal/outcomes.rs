@@ -9,7 +9,6 @@ use crate::domain::{Ambiguity, Completion, Reason};
 /// memory up to that line.
 const BLOCK: u64 = 4096;
 
-/// The outcome of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LineOutcome {
     Ended(Completion),
