@@ -18,6 +18,9 @@ use revoker::{
 /// Deliveries that are not acked yet, at most.
 pub const PREFETCH: usize = 256;
 
+/// The client of each job.
+pub const CLIENT_ID: &str = "yhaPE3jtHXHMKUZBBFr9QS1x1FaXxr";
+
 /// As many jobs as were asked for, as a session would deliver them. It hears the acks itself, whenever no
 /// more may be delivered: an acker's timer would go by the time that the machine takes.
 pub struct Backlog {
@@ -117,7 +120,7 @@ impl Source for Backlog {
 /// A body of the size that the endpoint's own page shows.
 fn body(number: u64) -> Vec<u8> {
     format!(
-        r#"{{"action":"revoke","username":"commerce@email.com","refresh_token":"OqLWq5BoSm3ZHbfaY_D3J_XuKB1TOdrHl{number:010}","client_id":"yhaPE3jtHXHMKUZBBFr9QS1x1FaXxr"}}"#
+        r#"{{"action":"revoke","username":"commerce@email.com","refresh_token":"OqLWq5BoSm3ZHbfaY_D3J_XuKB1TOdrHl{number:010}","client_id":"{CLIENT_ID}"}}"#
     )
     .into_bytes()
 }

@@ -9,18 +9,16 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a count of what did not work is no count")]
 
 mod broker;
+mod endpoint;
 
 use std::{env, sync::Arc, time::Duration};
 
 use revoker::{
-    domain::{
-        ClientKey, GonePolicy, Job, JobDefaults, Policy, RetryPolicy, Schedule, TraceContext,
-        Verdict, VerifyPolicy,
-    },
+    domain::{GonePolicy, JobDefaults, Policy, RetryPolicy, Schedule, VerifyPolicy},
     flow::{self, Dispatcher, PauseSettings},
     metrics::{Build, Metrics},
     pipeline::{self, BackingOff, ChecksSeen, Duplicates, Pipeline, Stop},
-    ports::{Endpoint, SystemClock, UnknownClient},
+    ports::SystemClock,
     spans::Spans,
 };
 use tokio_util::sync::CancellationToken;
@@ -30,34 +28,18 @@ use broker::Backlog;
 /// Calls at a time.
 const CONCURRENCY: usize = 64;
 
-/// An endpoint that revokes every token at once.
-struct Willing;
-
-impl Endpoint for Willing {
-    fn admit(&self, _job: &Job) -> Result<ClientKey, UnknownClient> {
-        Ok(ClientKey::default())
-    }
-
-    async fn revoke(
-        &self,
-        _job: &Job,
-        _trace: Option<&TraceContext>,
-    ) -> Result<Verdict, UnknownClient> {
-        // As a call would, so that others begin meanwhile.
-        tokio::task::yield_now().await;
-        Ok(Verdict::Revoked)
-    }
-}
-
+/// usage: instructions PROFILE JOBS
 fn main() {
-    let jobs = env::args().find_map(|argument| argument.parse().ok()).unwrap_or(1000);
+    let mut arguments = env::args().skip(1);
+    let profile = arguments.next().expect("a profile");
+    let jobs = arguments.next().and_then(|jobs| jobs.parse().ok()).expect("a number of jobs");
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
-    runtime.block_on(work(jobs));
+    runtime.block_on(work(&profile, jobs));
 }
 
 /// Does so many jobs; returns when all of them are acked.
-async fn work(jobs: usize) {
+async fn work(profile: &str, jobs: usize) {
     let build = Build { version: "0", revision: "0" };
     let metrics = Arc::new(Metrics::new(build).expect("the table is sound"));
     let flow = Arc::new(Dispatcher::new(&flow_settings(), Arc::clone(&metrics)));
@@ -65,7 +47,7 @@ async fn work(jobs: usize) {
     let pipeline = Arc::new(Pipeline {
         duplicates: Arc::new(Duplicates::new(settings.remember, settings.remember_capacity)),
         settings,
-        endpoint: Willing,
+        endpoint: endpoint::unconnected(profile),
         clock: SystemClock,
         backing_off: BackingOff::new(broker::PREFETCH / 2),
         flow: Arc::clone(&flow),

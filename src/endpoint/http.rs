@@ -131,27 +131,29 @@ impl HttpEndpoint {
         request
     }
 
-    pub(super) async fn attempt(
+    /// Makes one call over `connection`.
+    pub(super) async fn revoke_over(
         &self,
-        request: Request<Full<Bytes>>,
-        call: CallInfo<'_>,
-    ) -> Verdict {
-        let client = self.clients.take();
-        let mut limit = pin!(sleep(self.timeout));
-        match within(limit.as_mut(), client.request(request)).await {
-            Ok(response) => self.judge(response, limit, call).await,
-            Err(error) => {
-                debug!(
-                    error = call.redacted(&error),
-                    trace_id = call.trace_id(),
-                    "a call got no answer"
-                );
-                Verdict::Transient(transport::failure(&error))
-            }
+        connection: &impl Exchange,
+        job: &Job,
+        trace: Option<&TraceContext>,
+    ) -> Result<Verdict, UnknownClient> {
+        if let Some(profile) = &self.profile {
+            // Boxed: the calls of the default profile would move this future with them.
+            return Box::pin(self.revoke_by(profile, connection, job, trace)).await;
         }
+        let (client_id, secret) = self.account(job)?;
+        let Ok(body) = request::body(job, client_id, &secret) else {
+            // Strings always serialize. If one does not, nothing was sent.
+            return Ok(Verdict::Transient(Failure::unanswered(ResultLabel::Connect, false)));
+        };
+        let username = job.username.clone().map(SecretString::from);
+        let own = [&job.token, &*secret].into_iter().chain(&username);
+        let call = CallInfo { redactor: Redactor::new(own), trace };
+        Ok(connection.exchange(self.request(body, trace), call).await)
     }
 
-    async fn judge(
+    async fn receive(
         &self,
         mut response: Response<Incoming>,
         limit: Pin<&mut Sleep>,
@@ -160,13 +162,17 @@ impl HttpEndpoint {
         let mut buffer = Vec::new();
         let body = read(&mut response, limit, &mut buffer, &call).await;
         let answer = HttpResponse { status: response.status(), headers: response.headers(), body };
+        self.judge(&answer, call)
+    }
+
+    pub(super) fn judge(&self, answer: &HttpResponse<'_>, call: CallInfo<'_>) -> Verdict {
         let context = ClassifyContext {
             profile: self.profile.as_ref().map(ProfileCaller::profile),
             locale: &self.locale,
             redactor: call.redactor,
             now: SystemClock.now(),
         };
-        classify(&answer, &context)
+        classify(answer, &context)
     }
 }
 
@@ -203,19 +209,7 @@ impl Endpoint for HttpEndpoint {
         job: &Job,
         trace: Option<&TraceContext>,
     ) -> Result<Verdict, UnknownClient> {
-        if let Some(profile) = &self.profile {
-            // Boxed: the calls of the default profile would move this future with them.
-            return Box::pin(self.revoke_by(profile, job, trace)).await;
-        }
-        let (client_id, secret) = self.account(job)?;
-        let Ok(body) = request::body(job, client_id, &secret) else {
-            // Strings always serialize. If one does not, nothing was sent.
-            return Ok(Verdict::Transient(Failure::unanswered(ResultLabel::Connect, false)));
-        };
-        let username = job.username.clone().map(SecretString::from);
-        let own = [&job.token, &*secret].into_iter().chain(&username);
-        let call = CallInfo { redactor: Redactor::new(own), trace };
-        Ok(self.attempt(self.request(body, trace), call).await)
+        self.revoke_over(self, job, trace).await
     }
 
     async fn introspect(
@@ -227,6 +221,34 @@ impl Endpoint for HttpEndpoint {
             // Boxed: it is an endpoint as well, and its call would contain itself.
             Some(introspection) => Box::pin(introspection.state(job, trace)).await,
             None => Err(Failure::unanswered(ResultLabel::Connect, false)),
+        }
+    }
+}
+
+/// Sends one request, and judges what comes of it.
+pub(super) trait Exchange: Sync {
+    /// One call, within its time limit.
+    fn exchange(
+        &self,
+        request: Request<Full<Bytes>>,
+        call: CallInfo<'_>,
+    ) -> impl Future<Output = Verdict> + Send;
+}
+
+impl Exchange for HttpEndpoint {
+    async fn exchange(&self, request: Request<Full<Bytes>>, call: CallInfo<'_>) -> Verdict {
+        let client = self.clients.take();
+        let mut limit = pin!(sleep(self.timeout));
+        match within(limit.as_mut(), client.request(request)).await {
+            Ok(response) => self.receive(response, limit, call).await,
+            Err(error) => {
+                debug!(
+                    error = call.redacted(&error),
+                    trace_id = call.trace_id(),
+                    "a call got no answer"
+                );
+                Verdict::Transient(transport::failure(&error))
+            }
         }
     }
 }

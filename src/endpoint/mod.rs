@@ -22,6 +22,8 @@ mod profile_test;
 mod reach;
 mod request;
 mod retry_after;
+/// For the count of instructions, which takes jobs through the worker without sockets.
+pub mod seams;
 mod settings;
 mod shape;
 #[cfg(test)]

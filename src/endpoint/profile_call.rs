@@ -9,10 +9,10 @@ use url::Url;
 use super::{
     access_tokens::{AccessTokens, Fetched},
     basic::{self, bearer},
-    client::ClientError,
+    client::{self, ClientError},
     clients::ClientPool,
     credentials::Credentials,
-    http::{CallInfo, HttpEndpoint},
+    http::{CallInfo, Exchange, HttpEndpoint},
     jwt::Signer,
     profile::{AuthMethod, CallValues, Profile, Segment, is_segment},
     settings::{AuthSettings, Settings},
@@ -28,6 +28,8 @@ pub struct ProfileCaller {
     profile: Arc<Profile>,
     auth: AuthSettings,
     url: Url,
+    /// The URL of every call, unless it has values of the job.
+    uri: Option<Uri>,
     token_type_hint: Option<String>,
     credentials: Arc<Credentials>,
     signer: Option<Arc<Signer>>,
@@ -77,6 +79,7 @@ impl ProfileCaller {
         let hint = settings.token_type_hint.clone();
         Ok(Some(Self {
             token_type_hint: hint.or_else(|| profile.request.token_type_hint.clone()),
+            uri: profile.request.path.is_empty().then(|| client::uri(settings)).transpose()?,
             profile,
             auth: settings.auth.clone(),
             url: settings.url.clone(),
@@ -119,6 +122,14 @@ impl ProfileCaller {
             return Err(InvalidJob::Unfit("refresh_token", "the header Authorization").into());
         }
         Ok(key)
+    }
+
+    /// The URL of one call. `None` if a value of the job fits in no path.
+    fn uri(&self, values: &CallValues<'_>) -> Option<Uri> {
+        match &self.uri {
+            Some(uri) => Some(uri.clone()),
+            None => self.profile.request.url(&self.url, values)?.as_str().parse().ok(),
+        }
     }
 
     fn account<'a>(&self, job: &'a Job) -> Result<Account<'a>, UnknownClient> {
@@ -193,6 +204,7 @@ impl HttpEndpoint {
     pub(super) async fn revoke_by(
         &self,
         caller: &ProfileCaller,
+        connection: &impl Exchange,
         job: &Job,
         trace: Option<&TraceContext>,
     ) -> Result<Verdict, UnknownClient> {
@@ -205,9 +217,7 @@ impl HttpEndpoint {
         let template = &caller.profile.request;
         let fields: Vec<_> =
             proof.fields.iter().map(|(name, value)| (*name, value.expose_secret())).collect();
-        let uri =
-            template.url(&caller.url, &values).and_then(|url| url.as_str().parse::<Uri>().ok());
-        let (Some(uri), Ok(body)) = (uri, template.body(&values, &fields)) else {
+        let (Some(uri), Ok(body)) = (caller.uri(&values), template.body(&values, &fields)) else {
             // A job was admitted only if both can be written. If not, nothing was sent.
             return Ok(Verdict::Transient(NOT_SENT));
         };
@@ -221,7 +231,7 @@ impl HttpEndpoint {
         let own = [&job.token].into_iter().chain(account.secret.as_deref()).chain(&username);
         let own = own.chain(proof.secrets.iter().map(|secret| &**secret));
         let call = CallInfo { redactor: Redactor::new(own), trace };
-        let verdict = self.attempt(request, call).await;
+        let verdict = connection.exchange(request, call).await;
         if let (ResultLabel::Misconfigured, Some(token)) = (verdict.label(), &proof.access_token) {
             // It may have been withdrawn before its end: the next attempt gets another one.
             caller.access_tokens.forget(account.client_id.unwrap_or_default(), token);
