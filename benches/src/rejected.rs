@@ -35,7 +35,9 @@ pub async fn measure(stage: &Stage) -> Fallible<String> {
         let jobs = stage.options.scaled(JOBS);
         let scene = stage.set(Script { reject_share: 1.0, ..Script::default() }).await?;
         scene.fill(Lane::Bulk, jobs).await?;
-        let mut worker = stage.start(&scene, &[]).await?;
+        // A client whose first answers are all rejections would be paused.
+        let keys = [("flow.guard.first_rejections", "0".to_owned())];
+        let mut worker = stage.start(&scene, &keys).await?;
         let window = drain(&mut worker, &scene, jobs).await?;
         let began = Instant::now();
         while scene.jobs.dead().await? < jobs {

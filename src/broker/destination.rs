@@ -29,11 +29,11 @@ use crate::{
     metrics::{self, Metrics},
 };
 
-/// The size of a batch.
-const BATCH: BatchLimits = BatchLimits { messages: 128, bytes: 1024 * 1024 };
+/// The size of a batch. A batch ends when its last confirm has come, so a small one leaves the broker idle meanwhile.
+const BATCH: BatchLimits = BatchLimits { messages: 512, bytes: 1024 * 1024 };
 
 /// Messages taken from the inbox. Further ones wait there.
-const TAKEN_IN: usize = 256;
+const TAKEN_IN: usize = 512;
 
 /// The delays between tries. They are short: the broker is near, and jobs wait in flight.
 pub(super) const RETRY: Schedule = Schedule {

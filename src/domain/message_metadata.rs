@@ -3,7 +3,11 @@
 use std::{fmt, time::SystemTime};
 
 use super::{
-    fingerprint::Fingerprint, history::History, job::Job, lane::Lane, redact::cut,
+    fingerprint::Fingerprint,
+    history::History,
+    job::Job,
+    lane::Lane,
+    redact::{Redactor, cut},
     trace::TraceContext,
 };
 
@@ -36,11 +40,13 @@ impl JobId {
     #[must_use]
     pub fn of(metadata: &MessageMetadata, job: &Job) -> Self {
         let redactor = job.redactor();
-        match metadata.message_id.as_deref() {
-            Some(id) if !id.is_empty() && !redactor.concerns(id) => {
-                Self(cut(&redactor.clean(id), MAX_ID_CHARS))
-            }
-            _ => Self(job.fingerprint.to_string()),
+        let id = metadata.message_id.as_deref();
+        let id = id.filter(|id| !id.is_empty() && !redactor.concerns(id));
+        // A secret with a blank in it appears only on one line.
+        let line = id.map(|id| Redactor::default().clean(id));
+        match line.filter(|line| !redactor.shows(line)) {
+            Some(line) => Self(cut(&line, MAX_ID_CHARS)),
+            None => Self(job.fingerprint.to_string()),
         }
     }
 

@@ -12,6 +12,7 @@
 //! revoked job needs no search.
 
 mod forms;
+mod read_text;
 mod reading;
 mod runs;
 #[cfg(test)]
@@ -21,7 +22,7 @@ use std::{ops::ControlFlow, sync::OnceLock};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use self::{forms::Form, reading::ways_to_read, runs::Runs};
+use self::{forms::Form, read_text::ReadText};
 
 /// Replaces a secret in a text.
 const REDACTED: &str = "[redacted]";
@@ -136,11 +137,20 @@ impl<'a> Redactor<'a> {
             self.secrets().flat_map(|secret| forms::of(secret.expose_secret(), run)).collect()
         });
         let shortest = forms.iter().map(|form| form.run).min().unwrap_or(run);
-        for reading in ways_to_read(text, shortest) {
-            let mut runs = Runs::new(reading.glyphs);
-            for form in forms.iter().filter(|form| form.is_bare == reading.is_bare) {
-                runs.search(form, tell)?;
+        let mut read =
+            if run == RUN { ReadText::of(text, shortest) } else { ReadText::new(text, shortest) };
+        // Ids do not repeat, so they would only displace a text that does.
+        let mut found = false;
+        for (is_bare, runs) in &mut read.readings {
+            for form in forms.iter().filter(|form| form.is_bare == *is_bare) {
+                runs.search(form, &mut |from, to| {
+                    found = true;
+                    tell(from, to)
+                })?;
             }
+        }
+        if run == RUN && !found {
+            read.remember();
         }
         ControlFlow::Continue(())
     }

@@ -238,6 +238,22 @@ fn a_secret_with_a_blank_is_redacted_where_a_control_character_stands_for_it() {
     }
 }
 
+/// The readings of a text are kept for the next job, whose secrets are others.
+#[test]
+fn a_text_that_comes_again_is_searched_for_the_secrets_of_each_job() {
+    let text = "token first-secret-1 or second-secret-2 is unknown";
+    for _ in 0..2 {
+        assert_eq!(clean(&["no-such-token"], text), text);
+        let first = clean(&["first-secret-1"], text);
+        assert!(!first.contains("first") && first.contains("unknown"), "{first}");
+        assert_eq!(clean(&["no-such-token"], text), text);
+        let second = clean(&["second-secret-2"], text);
+        assert!(!second.contains("second") && second.contains("unknown"), "{second}");
+        let short = clean(&["unknown"], text);
+        assert!(!short.contains("unknown"), "{short}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_cut_of_an_escaped_secret_is_left(
