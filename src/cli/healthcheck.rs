@@ -10,7 +10,6 @@ use std::{
     time::Duration,
 };
 
-use thiserror::Error;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -54,22 +53,11 @@ pub async fn run(args: HealthcheckArgs, default_address: SocketAddr) -> Exit {
 /// Returns the text to print, and whether the worker is ready.
 async fn check(args: &HealthcheckArgs, default_address: SocketAddr) -> (String, bool) {
     let address = reachable(args.address.unwrap_or(default_address));
-    let answer = timeout(args.timeout, ask(address)).await.unwrap_or(Err(AskError::TimedOut));
-    match answer {
+    let late = |_| Err(io::Error::other("not within the time limit"));
+    match timeout(args.timeout, ask(address)).await.unwrap_or_else(late) {
         Ok(readiness) => (describe(&readiness), readiness.ready),
         Err(error) => (format!("no answer from {address}: {error}\n"), false),
     }
-}
-
-/// Why there is no answer.
-#[derive(Debug, Error)]
-enum AskError {
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    #[error("not within the time limit")]
-    TimedOut,
-    #[error("what answered is no revoker")]
-    NotRevoker,
 }
 
 /// Returns the address to connect to. Nobody can connect to the unspecified address, on which a worker may listen.
@@ -82,13 +70,13 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listen.port())
 }
 
-async fn ask(address: SocketAddr) -> Result<Readiness, AskError> {
+async fn ask(address: SocketAddr) -> io::Result<Readiness> {
     let mut stream = TcpStream::connect(address).await?;
     let request = format!("GET /readyz HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
     stream.take(MAX_ANSWER_BYTES).read_to_end(&mut answer).await?;
-    parse(&answer).ok_or(AskError::NotRevoker)
+    parse(&answer).ok_or_else(|| io::Error::other("what answered is no revoker"))
 }
 
 /// Parses the readiness out of an HTTP answer. The status is ignored, because the body says the same and more.

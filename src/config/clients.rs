@@ -39,10 +39,7 @@ pub(super) fn read(
     secret_max: usize,
 ) -> BTreeMap<String, SecretSource> {
     let top = ConfigKey::from(TABLE);
-    reader.optional(&top, |value| match value {
-        ConfigValue::Table => Ok(()),
-        _ => Err(Problem::new("is not a table", "write a section [credentials.clients.\"id\"]")),
-    });
+    reader.optional(&top, |value| table(value, "write a section [credentials.clients.\"id\"]"));
     refuse_variables(reader, &top);
     let ids: BTreeSet<String> = reader
         .layers()
@@ -78,6 +75,13 @@ fn refuse_variables(reader: &mut ConfigReader, top: &ConfigKey) {
     }
 }
 
+fn table(value: &ConfigValue, remedy: &str) -> Result<(), Problem> {
+    match value {
+        ConfigValue::Table => Ok(()),
+        _ => Err(Problem::new("is not a table", remedy)),
+    }
+}
+
 const fn is_variable(origin: &ValueOrigin) -> bool {
     matches!(origin, ValueOrigin::Variable(_))
 }
@@ -89,10 +93,7 @@ fn client(
     secret_max: usize,
 ) -> Option<SecretSource> {
     let secret_key = key.child("client_secret");
-    reader.optional(key, |value| match value {
-        ConfigValue::Table => Ok(()),
-        _ => Err(Problem::new("is not a table", "write { client_secret_file = \"path\" }")),
-    });
+    reader.optional(key, |value| table(value, "write { client_secret_file = \"path\" }"));
     let secret = client_secret(reader, &secret_key, secrets, secret_max);
     if secret.is_none() && !reader.is_partial() && !reader.has_fault_within(key) {
         let remedy = format!("set {secret_key} or {}", secret_key.in_file());
@@ -124,7 +125,8 @@ pub(super) fn client_secret(
 /// Whether the endpoint can take a secret or an id.
 fn check(text: &str, max: usize) -> Result<(), Problem> {
     if text.chars().count() > max {
-        return Err(too_long(max));
+        let what = format!("has more than {max} characters, the endpoint's limit");
+        return Err(Problem::new(what, "check that it is the right one"));
     }
     match Stray::of(text).filter(|stray| stray.is_wrong()) {
         Some(stray) => Err(Problem::new(stray.to_string(), stray.remedy())),
@@ -136,11 +138,4 @@ fn check(text: &str, max: usize) -> Result<(), Problem> {
 pub(super) fn client_id(value: &ConfigValue) -> Result<String, Problem> {
     let id = value::string(value)?;
     check(id, MAX_TEXT_CHARS).map(|()| id.to_owned())
-}
-
-fn too_long(max: usize) -> Problem {
-    Problem::new(
-        format!("has more than {max} characters, the endpoint's limit"),
-        "check that it is the right one",
-    )
 }

@@ -51,25 +51,16 @@ const MAX_REMEMBERED: usize = 100_000_000;
 /// The settings of all parts, checked.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// How the broker is reached and used.
     pub broker: crate::broker::BrokerSettings,
-    /// How the endpoint is called.
     pub endpoint: crate::endpoint::Settings,
-    /// On whose behalf the endpoint is called.
     pub credentials: crate::endpoint::CredentialSettings,
     /// How tokens are checked; `None` without an introspection endpoint.
     pub verify: Option<crate::endpoint::VerifySettings>,
-    /// How many calls may start, and when.
     pub flow: crate::flow::Settings,
-    /// How jobs are read, judged and remembered.
     pub pipeline: pipeline::Settings,
-    /// Where the admin server listens.
     pub admin: AdminSettings,
-    /// What is logged, and how.
     pub log: LogSettings,
-    /// How the worker ends.
     pub shutdown: ShutdownSettings,
-    /// What the process may leave behind.
     pub process: ProcessSettings,
     /// The files that it was read from, in their order.
     pub files: Vec<PathBuf>,

@@ -16,14 +16,12 @@ use super::{
     value::{self, SOME_TIME},
 };
 
-/// Where the admin server listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdminSettings {
     /// The address of metrics and probes. It serves no payloads and has no access control.
     pub listen: SocketAddr,
 }
 
-/// What is logged, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogSettings {
     /// The least important level that is logged.
@@ -42,14 +40,12 @@ pub enum LogFormat {
     Json,
 }
 
-/// How the worker stops.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShutdownSettings {
     /// How long calls and settlements in flight may take after the signal to stop.
     pub grace: Duration,
 }
 
-/// What a crash of the process may leave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProcessSettings {
     /// Whether a crash may write its memory, tokens included, to a core dump.

@@ -2,7 +2,7 @@
 //!
 //! For a service called `revoker` they begin as ours do: `REVOKER_PORT=tcp://10.0.0.1:9464`,
 //! `REVOKER_SERVICE_HOST`, `REVOKER_PORT_9464_TCP_ADDR`. Docker's links look the same. They are refused like
-//! every other unknown variable, but a typing error is not what has to be mended.
+//! every other unknown variable, but the remedy is not that of a typing error.
 
 use super::{
     faults::{ConfigFault, Problem},

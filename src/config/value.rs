@@ -48,6 +48,14 @@ pub(super) enum ConfigValue {
 }
 
 impl ConfigValue {
+    /// The text of a string or of a variable.
+    fn word(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) | Self::Raw(text) => Some(text),
+            _ => None,
+        }
+    }
+
     const fn describe(&self) -> &'static str {
         match self {
             Self::Raw(_) | Self::Text(_) => "a string",
@@ -80,12 +88,10 @@ pub(super) fn text(value: &ConfigValue) -> Result<String, Problem> {
 
 /// A string that is not empty.
 pub(super) fn string(value: &ConfigValue) -> Result<&str, Problem> {
-    match value {
-        ConfigValue::Text(text) | ConfigValue::Raw(text) if text.is_empty() => {
-            Err(Problem::new("is empty", "give it a value or leave it out"))
-        }
-        ConfigValue::Text(text) | ConfigValue::Raw(text) => Ok(text),
-        other => Err(other.is_not("a string", "\"text\", in quotes")),
+    match value.word() {
+        Some("") => Err(Problem::new("is empty", "give it a value or leave it out")),
+        Some(text) => Ok(text),
+        None => Err(value.is_not("a string", "\"text\", in quotes")),
     }
 }
 
@@ -125,10 +131,8 @@ where
             _ => None,
         };
         let number = number.ok_or_else(|| value.is_not("a whole number", "100"))?;
-        T::try_from(number)
-            .ok()
-            .filter(|number| bounds.contains(number))
-            .ok_or_else(|| out_of_bounds(bounds.start(), bounds.end()))
+        let number = T::try_from(number).ok().filter(|number| bounds.contains(number));
+        number.ok_or_else(|| out_of_bounds(bounds.start(), bounds.end()))
     }
 }
 
@@ -159,10 +163,7 @@ pub(super) fn duration(
     bounds: RangeInclusive<Duration>,
 ) -> impl Fn(&ConfigValue) -> Result<Duration, Problem> {
     move |value| {
-        let text = match value {
-            ConfigValue::Text(text) | ConfigValue::Raw(text) => Some(text),
-            _ => None,
-        };
+        let text = value.word();
         let duration = text.and_then(|text| humantime::parse_duration(text).ok());
         // No setting here is counted in months, and minutes are one key away.
         if duration.is_some() && text.is_some_and(|text| text.contains('M')) {
@@ -187,10 +188,7 @@ pub(super) fn size(
     bounds: RangeInclusive<ByteSize>,
 ) -> impl Fn(&ConfigValue) -> Result<ByteSize, Problem> {
     move |value| {
-        let size = match value {
-            ConfigValue::Text(text) | ConfigValue::Raw(text) => text.parse::<ByteSize>().ok(),
-            _ => None,
-        };
+        let size = value.word().and_then(|text| text.parse::<ByteSize>().ok());
         let size = size.ok_or_else(|| {
             Problem::new("is not a number of bytes", "write a number and its unit, like \"64MiB\"")
         })?;
@@ -229,13 +227,9 @@ pub(super) fn choice<T: Copy>(
     choices: &'static [(&'static str, T)],
 ) -> impl Fn(&ConfigValue) -> Result<T, Problem> {
     move |value| {
-        let chosen = match value {
-            ConfigValue::Text(text) | ConfigValue::Raw(text) => {
-                choices.iter().find(|(name, _)| name == text).map(|(_, choice)| *choice)
-            }
-            _ => None,
-        };
-        chosen.ok_or_else(|| {
+        let word = value.word();
+        let chosen = choices.iter().find(|(name, _)| word == Some(*name));
+        chosen.map(|(_, choice)| *choice).ok_or_else(|| {
             let names: Vec<_> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
             Problem::new(
                 "is none of the words that it may be",

@@ -8,6 +8,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use super::named::named;
+
 /// How far the clock of another machine may differ from ours. Synchronized clocks differ by milliseconds; a
 /// minute also covers a machine whose synchronization has failed for some weeks.
 pub const ALLOWED_SKEW: Duration = Duration::from_secs(60);
@@ -19,38 +21,25 @@ pub const ALLOWED_SKEW: Duration = Duration::from_secs(60);
 /// last date of RFC 3339, because 9999-12-31 often means "never"; the call for such a job is made.
 pub const PLAUSIBLE_SECONDS: RangeInclusive<u64> = 946_684_800..=253_402_300_799;
 
-/// The unit of a number since the Unix epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TimeUnit {
-    /// As AMQP's timestamps and `expires_at` are defined.
-    Seconds,
-    /// As JavaScript and Java count.
-    Milliseconds,
-    /// As many databases count.
-    Microseconds,
-    /// As Go counts.
-    Nanoseconds,
+named! {
+    /// The unit of a number since the Unix epoch.
+    pub enum TimeUnit {
+        /// As AMQP's timestamps and `expires_at` are defined.
+        Seconds = "seconds",
+        /// As JavaScript and Java count.
+        Milliseconds = "milliseconds",
+        /// As many databases count.
+        Microseconds = "microseconds",
+        /// As Go counts.
+        Nanoseconds = "nanoseconds",
+    }
 }
 
 impl TimeUnit {
-    const ALL: [Self; 4] =
-        [Self::Seconds, Self::Milliseconds, Self::Microseconds, Self::Nanoseconds];
-
     /// The only unit in which the number is a plausible time, if there is one.
     #[must_use]
     pub fn of(number: u64) -> Option<Self> {
         Self::ALL.into_iter().find(|unit| PLAUSIBLE_SECONDS.contains(&(number / unit.per_second())))
-    }
-
-    /// The unit's name, for a sentence.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Seconds => "seconds",
-            Self::Milliseconds => "milliseconds",
-            Self::Microseconds => "microseconds",
-            Self::Nanoseconds => "nanoseconds",
-        }
     }
 
     const fn per_second(self) -> u64 {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::domain::ClientKey;
+use crate::domain::{ClientKey, named};
 
 /// Which calls may be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,17 +40,18 @@ pub struct ClientPause {
     pub rejected_since: Option<Instant>,
 }
 
-/// Why calls are paused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum PauseCause {
-    /// `flow.pause.after_failures` calls in a row failed, with no answer between.
-    Failures,
-    /// `flow.pause.after_rejections` jobs in a row were rejected, with none revoked between.
-    Rejections,
-    /// The first `flow.guard.first_rejections` answers since the client's secret was read were rejections.
-    NothingRevoked,
-    /// The endpoint refused the client several times in a row: its secret or its rights are wrong.
-    Refused,
+named! {
+    /// Why calls are paused.
+    pub enum PauseCause {
+        /// `flow.pause.after_failures` calls in a row failed, with no answer between.
+        Failures = "the endpoint does not answer",
+        /// `flow.pause.after_rejections` jobs in a row were rejected, with none revoked between.
+        Rejections = "the endpoint rejects every job",
+        /// The first `flow.guard.first_rejections` answers since the client's secret was read were rejections.
+        NothingRevoked = "nothing was revoked since the client's secret was read",
+        /// The endpoint refused the client several times in a row.
+        Refused = "the endpoint refuses the client: its secret or its rights are wrong",
+    }
 }
 
 /// A circuit breaker. Time is an argument.

@@ -108,18 +108,11 @@ pub(super) struct ConcurrencyLimit {
     past_decreases: VecDeque<PastDecrease>,
     /// The limit at the last overload.
     refused_at: Option<usize>,
-    /// The reason for the last decrease.
-    lowered_by: Option<LoweredBy>,
+    /// The reason for the last decrease, or that there was none.
+    lowered_by: LimitReason,
     /// How many good rounds in a row there were. A decrease, a round that did not reach the limit, and a limit at
     /// which the endpoint was overloaded reset it.
     calm: usize,
-}
-
-/// The reason for a decrease.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum LoweredBy {
-    Overload,
-    Latency,
 }
 
 /// The reason for the current limit.
@@ -174,7 +167,7 @@ impl ConcurrencyLimit {
             trial: None,
             past_decreases: VecDeque::new(),
             refused_at: None,
-            lowered_by: None,
+            lowered_by: LimitReason::Climbing,
             calm: 0,
         }
     }
@@ -186,12 +179,12 @@ impl ConcurrencyLimit {
 
     /// The reason for the current limit.
     pub(super) const fn reason(&self) -> LimitReason {
-        match self.lowered_by {
-            _ if !self.adaptive => LimitReason::Fixed,
-            _ if self.current == self.max => LimitReason::Ceiling,
-            None => LimitReason::Climbing,
-            Some(LoweredBy::Overload) => LimitReason::Overload,
-            Some(LoweredBy::Latency) => LimitReason::Latency,
+        if !self.adaptive {
+            LimitReason::Fixed
+        } else if self.current == self.max {
+            LimitReason::Ceiling
+        } else {
+            self.lowered_by
         }
     }
 

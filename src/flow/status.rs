@@ -4,7 +4,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::{
-    circuit::{Pause, PauseCause, Phase},
+    circuit::{Pause, Phase},
     dispatcher::Dispatcher,
 };
 use crate::ports::{Condition, Demand, SystemClock};
@@ -48,19 +48,6 @@ impl Status {
     }
 }
 
-impl PauseCause {
-    /// The cause in a few words.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Failures => "the endpoint does not answer",
-            Self::Rejections => "the endpoint rejects every job",
-            Self::NothingRevoked => "nothing was revoked since the client's secret was read",
-            Self::Refused => "the endpoint refuses the client: its secret or its rights are wrong",
-        }
-    }
-}
-
 impl Dispatcher {
     /// The flow's condition for `/readyz` and the status page. A paused flow counts as waiting, which is healthy.
     #[must_use]
@@ -72,7 +59,7 @@ impl Dispatcher {
             Phase::Probing(pause) => ("probing", pause),
         };
         Condition::Waiting {
-            reason: format!("{state}: {}", cause.as_str()),
+            reason: format!("{state}: {cause}"),
             since: SystemClock.at(since),
             // A probe that is due waits for a job.
             until: Some(SystemClock.at(next_probe.max(Instant::now()))),

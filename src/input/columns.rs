@@ -2,9 +2,7 @@
 
 use std::str::FromStr;
 
-use thiserror::Error;
-
-use super::fields::JobField;
+use super::{error::InputOpenError, fields::JobField};
 use crate::domain::named;
 
 named! {
@@ -34,19 +32,17 @@ impl Delimiter {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("expected a comma, a semicolon, a tab or a bar, as the character or by that name")]
-pub struct UnknownDelimiter;
-
 impl FromStr for Delimiter {
-    type Err = UnknownDelimiter;
+    type Err = &'static str;
 
-    fn from_str(name: &str) -> Result<Self, UnknownDelimiter> {
+    fn from_str(name: &str) -> Result<Self, &'static str> {
         let by_byte = |delimiter: &Self| name.as_bytes() == [delimiter.byte()].as_slice();
         // A shell may pass a tab like this.
         let escaped = (name == r"\t").then_some(Self::Tab);
         let known = Self::from_name(name).or_else(|| Self::ALL.into_iter().find(by_byte));
-        known.or(escaped).ok_or(UnknownDelimiter)
+        known.or(escaped).ok_or(
+            "expected a comma, a semicolon, a tab or a bar, as the character or by that name",
+        )
     }
 }
 
@@ -58,29 +54,24 @@ pub struct Column {
     name: String,
 }
 
-/// Why a text is no [`Column`].
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum ColumnFault {
-    #[error("expected FIELD=COLUMN, like refresh_token=token")]
-    Form,
-    #[error(
-        "a job has no field {0}; its fields are refresh_token, audience, username, client_id, \
-         expires_at and action"
-    )]
-    Field(String),
-}
+const COLUMN_FORM: &str = "expected FIELD=COLUMN, like refresh_token=token";
 
 impl FromStr for Column {
-    type Err = ColumnFault;
+    type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, ColumnFault> {
-        let (field, name) = text.split_once('=').ok_or(ColumnFault::Form)?;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (field, name) = text.split_once('=').ok_or(COLUMN_FORM)?;
         let name = normal(name.as_bytes());
         if name.is_empty() {
-            return Err(ColumnFault::Form);
+            return Err(COLUMN_FORM.to_owned());
         }
-        let field =
-            JobField::from_name(field.trim()).ok_or_else(|| ColumnFault::Field(field.into()))?;
+        let known = JobField::from_name(field.trim());
+        let field = known.ok_or_else(|| {
+            format!(
+                "a job has no field {field}; its fields are refresh_token, audience, username, \
+                 client_id, expires_at and action"
+            )
+        })?;
         Ok(Self { field, name })
     }
 }
@@ -89,11 +80,6 @@ impl FromStr for Column {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Columns(Vec<Column>);
 
-/// A field or a column occurs twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("--column gives two columns for one field, or one column for two fields: {0}")]
-pub struct Ambiguous(&'static str);
-
 impl From<Vec<Column>> for Columns {
     fn from(columns: Vec<Column>) -> Self {
         Self(columns)
@@ -101,11 +87,12 @@ impl From<Vec<Column>> for Columns {
 }
 
 impl Columns {
-    pub(super) fn check(&self) -> Result<(), Ambiguous> {
+    /// Fails if a field or a column occurs twice.
+    pub(super) fn check(&self) -> Result<(), InputOpenError> {
         for (n, Column { field, name }) in self.0.iter().enumerate() {
             let clash = |other: &Column| other.field == *field || other.name == *name;
             if self.0[..n].iter().any(clash) {
-                return Err(Ambiguous(field.as_str()));
+                return Err(InputOpenError::Columns(field.as_str()));
             }
         }
         Ok(())
@@ -177,7 +164,10 @@ mod tests {
         }
         assert_eq!(r"\t".parse(), Ok(Delimiter::Tab));
         for text in ["", ";;", "x", "Tab", "\""] {
-            assert_eq!(text.parse::<Delimiter>(), Err(UnknownDelimiter), "{text}");
+            assert!(
+                text.parse::<Delimiter>().unwrap_err().starts_with("expected a comma"),
+                "{text}"
+            );
         }
     }
 
@@ -189,10 +179,10 @@ mod tests {
             (JobField::RefreshToken, "leaked = token")
         );
         for text in ["", "refresh_token", "refresh_token=", "refresh_token= "] {
-            assert_eq!(text.parse::<Column>(), Err(ColumnFault::Form), "{text}");
+            assert_eq!(text.parse::<Column>(), Err(COLUMN_FORM.to_owned()), "{text}");
         }
         let fault = "token=refresh_token".parse::<Column>().unwrap_err();
-        assert_eq!(fault, ColumnFault::Field("token".to_owned()));
+        assert!(fault.starts_with("a job has no field token; "), "{fault}");
     }
 
     #[test]

@@ -6,9 +6,7 @@ use thiserror::Error;
 
 use crate::domain::{InvalidJob, MAX_BODY_BYTES};
 
-use super::{
-    columns::Ambiguous, csv::MAX_FIELDS, format::InputFormat, header::HeaderFault, sniff::NotText,
-};
+use super::{csv::MAX_FIELDS, format::InputFormat, header::HeaderFault, sniff::NotText};
 
 /// Why a file cannot be opened.
 #[derive(Debug, Error)]
@@ -24,8 +22,8 @@ pub enum InputOpenError {
     UnknownFormat,
     #[error("--column and --delimiter are for CSV, and it is read as {0}; say --format csv")]
     NoColumns(InputFormat),
-    #[error(transparent)]
-    Columns(#[from] Ambiguous),
+    #[error("--column gives two columns for one field, or one column for two fields: {0}")]
+    Columns(&'static str),
     #[error(transparent)]
     NotText(#[from] NotText),
     #[error("it is JSON, but not one object per line; make it so with jq -c '.[]' or jq -c .")]

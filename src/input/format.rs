@@ -2,8 +2,6 @@
 
 use std::{path::Path, str::FromStr};
 
-use thiserror::Error;
-
 use crate::domain::named;
 
 named! {
@@ -37,15 +35,11 @@ impl InputFormat {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("expected ndjson, csv or text")]
-pub struct UnknownInputFormat;
-
 impl FromStr for InputFormat {
-    type Err = UnknownInputFormat;
+    type Err = &'static str;
 
-    fn from_str(name: &str) -> Result<Self, UnknownInputFormat> {
-        Self::from_name(name).ok_or(UnknownInputFormat)
+    fn from_str(name: &str) -> Result<Self, &'static str> {
+        Self::from_name(name).ok_or("expected ndjson, csv or text")
     }
 }
 
@@ -80,6 +74,6 @@ mod tests {
         for format in InputFormat::ALL {
             assert_eq!(format.to_string().parse(), Ok(format));
         }
-        assert_eq!("tsv".parse::<InputFormat>(), Err(UnknownInputFormat));
+        assert_eq!("tsv".parse::<InputFormat>(), Err("expected ndjson, csv or text"));
     }
 }

@@ -12,10 +12,10 @@ use thiserror::Error;
 use super::{
     counters::{LineCounts, SweepCounters},
     identity::identify,
-    journal::{self, InputId, Journal, JournalHeader, JournalWriter, OpenedJournal},
+    journal::{self, Journal, JournalHeader, JournalWriter, OpenedJournal},
     reader::Rereadable,
     scan::Scan,
-    source::{FileSource, SourceParts, SweepControl},
+    source::{FileSource, SweepControl},
 };
 use crate::input::{self, Delimiter, Feed, InputLines, Options, STDIN};
 
@@ -105,14 +105,14 @@ pub fn begin(settings: &SweepSettings) -> Result<OpenedSweep, BeginError> {
     let counters = Arc::new(SweepCounters::new(LineCounts::of(state.outcomes())));
     let started_before = state.started();
     let progress = lines.progress();
-    let (source, control) = FileSource::new(SourceParts {
-        lines: Feed::start(lines).map_err(BeginError::Thread)?,
-        scan: Scan::new(Arc::new(state), Arc::clone(&counters), settings.retry_failed),
+    let (source, control) = FileSource::new(
+        Feed::start(lines).map_err(BeginError::Thread)?,
+        Scan::new(Arc::new(state), Arc::clone(&counters), settings.retry_failed),
         file,
-        journal: journal.clone(),
-        counters: Arc::clone(&counters),
-        capacity: settings.capacity,
-    });
+        journal.clone(),
+        Arc::clone(&counters),
+        settings.capacity,
+    );
     Ok(OpenedSweep {
         source,
         control,
@@ -133,26 +133,20 @@ fn input_fault(settings: &SweepSettings, source: input::InputOpenError) -> Begin
     BeginError::Input { input: settings.input.clone(), source }
 }
 
-/// Returns the journal's header, and how to read the input again.
+/// Returns the journal's header, and how to read the input again; a pipe cannot be.
 pub(super) fn header(
     settings: &SweepSettings,
 ) -> Result<(JournalHeader, Option<Rereadable>), BeginError> {
-    let (id, file) = know_again(settings)?;
-    Ok((JournalHeader::new(id, settings.endpoint.clone(), meaning(settings)), file))
-}
-
-/// Returns how to recognise the input, and how to read it again; neither for a pipe.
-fn know_again(
-    settings: &SweepSettings,
-) -> Result<(Option<InputId>, Option<Rereadable>), BeginError> {
-    let path = &settings.input;
-    if !is_file(path) {
-        return Ok((None, None));
+    let path = settings.input.clone();
+    let header = |id| JournalHeader::new(id, settings.endpoint.clone(), meaning(settings));
+    if !is_file(&path) {
+        return Ok((header(None), None));
     }
+    let known = identify(&path);
     let (id, stamp) =
-        identify(path).map_err(|source| BeginError::Identify { input: path.clone(), source })?;
+        known.map_err(|source| BeginError::Identify { input: path.clone(), source })?;
     let options = Arc::new(settings.options.clone());
-    Ok((Some(id), Some(Rereadable { path: path.clone(), options, stamp })))
+    Ok((header(Some(id)), Some(Rereadable { path, options, stamp })))
 }
 
 /// Whether an input can be read more than once.

@@ -23,7 +23,7 @@ use super::{
     scan::{Scan, SweepJob},
 };
 use crate::{
-    input,
+    input::Feed,
     ports::{Clock, Demand, Source, SystemClock},
 };
 
@@ -92,36 +92,32 @@ pub struct FileSource {
     end: Arc<Mutex<Option<SourceEnd>>>,
 }
 
-pub struct SourceParts {
-    pub lines: input::Feed,
-    pub scan: Scan,
-    /// `None` if the input cannot be read again.
-    pub file: Option<Rereadable>,
-    pub journal: Journal,
-    pub counters: Arc<SweepCounters>,
-    /// The maximum number of jobs in flight.
-    pub capacity: usize,
-}
-
 impl FileSource {
-    pub fn new(parts: SourceParts) -> (Self, SweepControl) {
-        let capacity = parts.capacity.max(1);
+    /// At most `capacity` jobs are in flight. `file` is `None` if the input cannot be read again.
+    pub fn new(
+        feed: Feed,
+        scan: Scan,
+        file: Option<Rereadable>,
+        journal: Journal,
+        counters: Arc<SweepCounters>,
+        capacity: usize,
+    ) -> (Self, SweepControl) {
+        let capacity = capacity.max(1);
         // One more for a probe.
         let (back, backs) = mpsc::channel(capacity + 1);
         let (wanted, demand) = watch::channel(Demand::All);
         let control =
             SweepControl { demand: wanted, stop: CancellationToken::new(), end: Arc::default() };
-        let keep = parts.file.is_none();
-        let lines =
-            BlockReader::Lines { feed: parts.lines, scan: parts.scan, file: parts.file.clone() };
+        let keep = file.is_none();
+        let lines = BlockReader::Lines { feed, scan, file: file.clone() };
         let source = Self {
             lines: Loader::new(lines),
             returns: Loader::default(),
             ready: VecDeque::new(),
             delayed: DelayQueue::default(),
             pace: RereadPause::default(),
-            file: parts.file,
-            targets: SweepTargets { journal: parts.journal, counters: parts.counters, back, keep },
+            file,
+            targets: SweepTargets { journal, counters, back, keep },
             backs,
             in_flight: 0,
             capacity,

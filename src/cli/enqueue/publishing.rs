@@ -109,8 +109,8 @@ impl EnqueueRun<'_> {
         not_taken.retain(|(line, _)| *line < count.next_line);
         count.duplicates += step.duplicates.len() as u64;
         count.refused += (step.refused.len() + not_taken.len()) as u64;
-        let dealt_with = step.remarks.iter().filter(|remark| remark.line() < count.next_line);
-        dealt_with.for_each(|remark| count.remarks.add(*remark));
+        let finished = step.remarks.iter().filter(|remark| remark.line() < count.next_line);
+        finished.for_each(|remark| count.remarks.add(*remark));
         refusals.tell(&step.refused);
         refusals.tell(&not_taken);
         count.listed = refusals.are_listed();

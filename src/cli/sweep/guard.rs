@@ -63,12 +63,12 @@ impl RevocationGuard {
 
     /// Returns whether the sweep continues with a client. If so, calls start again.
     pub(super) async fn allows(&self, client: ClientKey) -> bool {
-        let goes_on = self.asks && self.goes_on(client).await;
-        if goes_on {
+        let allowed = self.asks && self.is_confirmed(client).await;
+        if allowed {
             self.flow.lift_guard(client);
             self.flow.hold(false);
         }
-        goes_on
+        allowed
     }
 
     /// Returns the message for a sweep that the guard ended; `None` if it did not.
@@ -107,7 +107,7 @@ impl RevocationGuard {
         unproved.map(|pause| pause.client).collect()
     }
 
-    async fn goes_on(&self, client: ClientKey) -> bool {
+    async fn is_confirmed(&self, client: ClientKey) -> bool {
         let question = format!("{}; continue? [y/N] ", self.claim(&self.pauses.id(client)));
         let answer = spawn_blocking(move || output::ask(&question)).await;
         matches!(answer, Ok(Ok(answer)) if is_yes(&answer))

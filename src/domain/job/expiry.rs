@@ -37,7 +37,7 @@ pub enum ExpiryFault {
     )]
     EarlyDate,
     /// A moment in a finer unit.
-    #[error("is in {}, not in seconds; write Unix seconds", .0.as_str())]
+    #[error("is in {0}, not in seconds; write Unix seconds")]
     Unit(TimeUnit),
     /// A number that is too large in every unit.
     #[error("lies beyond the year 9999; write Unix seconds or an RFC 3339 time")]

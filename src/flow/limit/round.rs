@@ -1,8 +1,8 @@
 //! Rounds: each judges one limit, then raises or lowers it.
 
 use super::{
-    CALM_ROUNDS, ConcurrencyLimit, DECREASE, LEAP, LEAST_SAMPLES, LimitRound, LoweredBy, PATIENCE,
-    SUSPECT_ROUNDS,
+    CALM_ROUNDS, ConcurrencyLimit, DECREASE, LEAP, LEAST_SAMPLES, LimitReason, LimitRound,
+    PATIENCE, SUSPECT_ROUNDS,
     latency::{Baseline, Latency, Trend},
 };
 
@@ -45,8 +45,8 @@ impl ConcurrencyLimit {
                 }
                 self.next_round();
             }
-            Trend::Doubled => self.decrease(2, LoweredBy::Latency),
-            Trend::Risen => self.decrease(DECREASE, LoweredBy::Latency),
+            Trend::Doubled => self.decrease(2, LimitReason::Latency),
+            Trend::Risen => self.decrease(DECREASE, LimitReason::Latency),
             Trend::Cleared(load) => {
                 self.current = load.clamp(self.current, self.max);
                 self.next_round();
@@ -97,11 +97,11 @@ impl ConcurrencyLimit {
     }
 
     /// Lowers the limit by one part in `parts`, and by at least one.
-    pub(super) fn decrease(&mut self, parts: usize, lowered_by: LoweredBy) {
+    pub(super) fn decrease(&mut self, parts: usize, lowered_by: LimitReason) {
         // After fast start the last good limit is half of this one.
         let parts = if std::mem::take(&mut self.starting) { 2 } else { parts };
         self.current = (self.current - self.current.div_ceil(parts)).max(self.min);
-        self.lowered_by = Some(lowered_by);
+        self.lowered_by = lowered_by;
         self.decreased = self.next;
         self.calm = 0;
         self.latencies.clear();

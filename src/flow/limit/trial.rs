@@ -5,7 +5,7 @@
 //! background rate.
 
 use super::{
-    ConcurrencyLimit, LoweredBy,
+    ConcurrencyLimit, LimitReason,
     overload::{CallTally, as_f64, ratio},
 };
 
@@ -58,7 +58,7 @@ pub(super) struct PastDecrease {
     /// Whether the limit was in fast start.
     starting: bool,
     /// The reason of the decrease before.
-    lowered_by: Option<LoweredBy>,
+    lowered_by: LimitReason,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,7 +121,7 @@ impl ConcurrencyLimit {
         }
         let (from, first, before) = (self.current, self.round.first, self.round.tally);
         let (starting, lowered_by) = (self.starting, self.lowered_by);
-        self.decrease(YIELD, LoweredBy::Overload);
+        self.decrease(YIELD, LimitReason::Overload);
         if self.current == from {
             // At the floor there is no lower limit.
             self.background.learn(&before);
@@ -159,7 +159,7 @@ impl ConcurrencyLimit {
             let before = self.current;
             // The excess may be a single call, or nearly all calls.
             let parts = if trial.cuts == 0 { FIRST_CUT } else { 2 };
-            self.decrease(parts, LoweredBy::Overload);
+            self.decrease(parts, LimitReason::Overload);
             if let Some(trial) = &mut self.trial
                 && self.current < before
             {

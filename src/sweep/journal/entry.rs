@@ -123,7 +123,7 @@ struct EntryFields<'a> {
     key: Option<String>,
     outcome: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    reason: Option<Cow<'a, str>>,
+    reason: Option<Reason>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     code: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -136,9 +136,9 @@ struct EntryFields<'a> {
     #[serde(default, skip_serializing_if = "is_default")]
     paused_ms: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    last_error: Option<Cow<'a, str>>,
+    last_error: Option<ResultLabel>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    ambiguity: Option<Cow<'a, str>>,
+    ambiguity: Option<Ambiguity>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     proof: Option<EntryProof>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -167,15 +167,15 @@ impl<'a> From<&'a JournalEntry> for EntryFields<'a> {
             line: entry.line,
             key: entry.key.map(JobKey::to_hex),
             outcome: outcome.into(),
-            reason: failed.map(|failed| failed.reason.as_str().into()),
+            reason: failed.map(|failed| failed.reason),
             code: failed.and_then(|failed| failed.code.as_deref()).map(Cow::from),
             http_status: failed.and_then(|failed| failed.http_status),
             attempts,
             parked: stays,
             first_failed_at: first_failed_at.map(time_text),
             paused_ms: entry.history.paused_millis(),
-            last_error: last_error.map(|label| label.as_str().into()),
-            ambiguity: ambiguity.map(|ambiguity| ambiguity.as_str().into()),
+            last_error,
+            ambiguity,
             proof: verified.then_some(EntryProof::Verified),
             fingerprint: failed.and_then(|failed| failed.fingerprint.as_deref()).map(Cow::from),
             detail: failed.map(|failed| failed.detail.as_str().into()),
@@ -206,8 +206,7 @@ impl TryFrom<EntryFields<'_>> for JournalEntry {
     type Error = InvalidEntry;
 
     fn try_from(fields: EntryFields<'_>) -> Result<Self, InvalidEntry> {
-        let reason = known(fields.reason.as_deref(), Reason::from_name)?;
-        let kind = match (fields.outcome.as_ref(), reason) {
+        let kind = match (fields.outcome.as_ref(), fields.reason) {
             (FAILED, Some(reason)) => EntryKind::Failed(LineFailure {
                 reason,
                 detail: fields.detail.unwrap_or_default().into_owned(),
@@ -231,8 +230,8 @@ impl TryFrom<EntryFields<'_>> for JournalEntry {
                 attempts: fields.attempts,
                 stays: fields.parked,
                 first_failed_at: known(fields.first_failed_at.as_deref(), parse_rfc3339)?,
-                last_error: known(fields.last_error.as_deref(), ResultLabel::from_name)?,
-                ambiguity: known(fields.ambiguity.as_deref(), Ambiguity::from_name)?,
+                last_error: fields.last_error,
+                ambiguity: fields.ambiguity,
                 paused: History::paused_for(fields.paused_ms),
                 parked_at: None,
                 verified: fields.proof.is_some(),

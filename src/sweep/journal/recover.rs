@@ -64,7 +64,7 @@ pub fn recover(journal: impl BufRead) -> Result<Recovered, RecoverError> {
         }
         let record = line.strip_suffix(b"\n").and_then(JournalRecord::read);
         match (torn, record) {
-            (None, Some(record)) if state.add(&record).is_ok() => {}
+            (None, Some(record)) if state.add(&record) => {}
             (None, _) => torn = Some((number + 1, offset)),
             (Some((line, torn)), Some(JournalRecord::Synced(synced))) if synced > torn => {
                 return Err(RecoverError::Damaged { line });

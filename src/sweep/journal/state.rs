@@ -104,17 +104,17 @@ impl JournalState {
         self.proved.binary_search(key).is_ok()
     }
 
-    /// Adds the next record. Fails if it cannot follow the records before it.
-    pub(super) fn add(&mut self, record: &JournalRecord) -> Result<(), Contradiction> {
+    /// Adds the next record; `false` if it cannot follow the records before it.
+    pub(super) fn add(&mut self, record: &JournalRecord) -> bool {
         match record {
             JournalRecord::Synced(_) => {}
             JournalRecord::Started(started) => self.started = *started,
             JournalRecord::Again(lines) => lines.iter().for_each(|line| self.reopen(*line)),
-            JournalRecord::Entry(entry) => self.enter(entry)?,
+            JournalRecord::Entry(entry) => return self.enter(entry),
             JournalRecord::Header(header) => self.begin_again(header.clone()),
             JournalRecord::Finished(_) => self.finished = true,
         }
-        Ok(())
+        true
     }
 
     /// Must follow the last record.
@@ -123,9 +123,9 @@ impl JournalState {
         self.proved.dedup();
     }
 
-    fn enter(&mut self, entry: &JournalEntry) -> Result<(), Contradiction> {
+    fn enter(&mut self, entry: &JournalEntry) -> bool {
         if entry.line > self.started {
-            return Err(Contradiction);
+            return false;
         }
         if let (EntryKind::Ended(Completion::Revoked | Completion::PresumedRevoked), Some(key)) =
             (&entry.kind, entry.key)
@@ -140,7 +140,7 @@ impl JournalState {
                 self.open.insert(entry.line, OpenLine { history: entry.history, in_doubt: false })
             }
         };
-        Ok(())
+        true
     }
 
     fn reopen(&mut self, line: u64) {
@@ -169,10 +169,6 @@ impl JournalState {
         self.finished = false;
     }
 }
-
-/// A record that cannot follow those before it.
-#[derive(Debug)]
-pub(super) struct Contradiction;
 
 impl LineOutcome {
     const fn ambiguity(self) -> Option<Ambiguity> {
