@@ -154,26 +154,19 @@ impl Survey {
 impl fmt::Display for Survey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}: nothing was called, nothing was written", self.input)?;
-        let rows = [
-            ("lines", self.lines),
-            ("  to be called", self.to_call),
-            ("    of these perhaps called before", self.in_doubt),
-            ("  expired, not to be called", self.expired),
-            ("  repeated", self.repeated),
-            ("  refused", self.refused),
-        ];
-        let by_journal = [
-            ("  ended before, by the journal", self.ended_before),
-            ("    of these failed", self.failed_before),
-            ("    of these expired", self.expired_before),
-        ];
-        let rows = rows.map(|(name, count)| (name.to_owned(), count)).into_iter();
-        let kinds = self.remarks.refused();
-        let kinds = kinds.map(|(kind, count)| (format!("    of these {kind}"), count));
-        let by_journal = by_journal.map(|(name, count)| (name.to_owned(), count));
-        for (name, count) in rows.chain(kinds).chain(by_journal) {
-            writeln!(f, "  {name:<34} {count:>12}")?;
+        let mut row = |name: &str, count: u64| writeln!(f, "  {name:<34} {count:>12}");
+        row("lines", self.lines)?;
+        row("  to be called", self.to_call)?;
+        row("    of these perhaps called before", self.in_doubt)?;
+        row("  expired, not to be called", self.expired)?;
+        row("  repeated", self.repeated)?;
+        row("  refused", self.refused)?;
+        for (kind, count) in self.remarks.refused() {
+            row(&format!("    of these {kind}"), count)?;
         }
+        row("  ended before, by the journal", self.ended_before)?;
+        row("    of these failed", self.failed_before)?;
+        row("    of these expired", self.expired_before)?;
         write!(f, "{}", self.remarks)?;
         for RefusedLine { line, detail } in &self.refused_lines {
             writeln!(f, "line {line}: {detail}")?;
