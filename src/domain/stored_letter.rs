@@ -23,18 +23,16 @@ pub enum DeadReason {
 
 impl DeadReason {
     /// Every reason, in the order in which they are counted and shown.
-    pub const ALL: [Self; 10] = [
-        Self::Stated(Reason::Rejected),
-        Self::Stated(Reason::RejectedAfterAmbiguity),
-        Self::Stated(Reason::InvalidJob),
-        Self::Stated(Reason::UnknownClient),
-        Self::Stated(Reason::Exhausted),
-        Self::Stated(Reason::InternalError),
-        Self::Stated(Reason::Gone),
-        Self::Stated(Reason::StillActive),
-        Self::BrokerDropped,
-        Self::Other,
-    ];
+    pub const ALL: [Self; Reason::ALL.len() + 2] = {
+        let mut all = [Self::Other; Reason::ALL.len() + 2];
+        let mut nth = 0;
+        while nth < Reason::ALL.len() {
+            all[nth] = Self::Stated(Reason::ALL[nth]);
+            nth += 1;
+        }
+        all[nth] = Self::BrokerDropped;
+        all
+    };
 
     /// The name on the command line and in tables.
     #[must_use]

@@ -83,11 +83,11 @@ pub fn open(path: &Path, options: &Options) -> Result<InputLines, InputOpenError
     if options.speak_of_columns() && format != InputFormat::Csv {
         return Err(InputOpenError::NoColumns(format));
     }
-    let source = source::open(path)?;
+    let (reader, progress) = source::open(path)?;
     let delimiter = options.delimiter.unwrap_or_default();
     let mut lines = InputLines {
-        progress: ReadProgress { read: source.read, total: source.total },
-        records: InputRecords::new(format, &options.columns, delimiter, source.reader)?,
+        progress,
+        records: InputRecords::new(format, &options.columns, delimiter, reader)?,
         numbers: Ascending::default(),
         filler,
         defaults: options.defaults.clone(),

@@ -4,15 +4,13 @@ use std::{
     fs::File,
     io::{self, BufRead, BufReader, Read},
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
 };
 
 use memchr::memchr_iter;
 
 use super::{
+    ReadProgress,
     error::{InputOpenError, is_of_the_content},
     gzip::Gzip,
     line_ends::{NEWLINE, RETURN},
@@ -28,14 +26,6 @@ const BUFFER: usize = 64 * 1024;
 
 pub(super) type Text = Box<dyn BufRead + Send>;
 
-pub(super) struct OpenedInput {
-    pub(super) reader: Text,
-    /// The bytes that were read of the file on disk.
-    pub(super) read: Arc<AtomicU64>,
-    /// The size of the file on disk, in bytes; `None` for a pipe.
-    pub(super) total: Option<u64>,
-}
-
 /// Fails if there is no such file, or it is a directory.
 pub fn check(path: &Path) -> Result<(), InputOpenError> {
     if path == Path::new(STDIN) {
@@ -45,7 +35,7 @@ pub fn check(path: &Path) -> Result<(), InputOpenError> {
     if about.is_dir() { Err(InputOpenError::Directory) } else { Ok(()) }
 }
 
-pub(super) fn open(path: &Path) -> Result<OpenedInput, InputOpenError> {
+pub(super) fn open(path: &Path) -> Result<(Text, ReadProgress), InputOpenError> {
     let (raw, total): (Box<dyn Read + Send>, _) = if path == Path::new(STDIN) {
         (Box::new(io::stdin()), None)
     } else {
@@ -53,10 +43,9 @@ pub(super) fn open(path: &Path) -> Result<OpenedInput, InputOpenError> {
         let about = file.metadata()?;
         (Box::new(file), about.is_file().then_some(about.len()))
     };
-    let read = Arc::<AtomicU64>::default();
-    let counted = CountedReader { raw, read: read.clone() };
-    let reader = text(BufReader::with_capacity(BUFFER, counted))?;
-    Ok(OpenedInput { reader, read, total })
+    let progress = ReadProgress { read: Arc::default(), total };
+    let counted = CountedReader { raw, progress: progress.clone() };
+    Ok((text(BufReader::with_capacity(BUFFER, counted))?, progress))
 }
 
 /// Decompresses the content, and checks its first bytes.
@@ -77,7 +66,7 @@ fn text(mut raw: impl BufRead + Send + 'static) -> Result<Text, InputOpenError> 
 /// Whether a file has a carriage return without a line feed after it. If not, a count of line feeds gives the
 /// same line numbers.
 pub fn has_lone_returns(path: &Path) -> Result<bool, InputOpenError> {
-    let mut text = open(path)?.reader;
+    let (mut text, _) = open(path)?;
     let mut after_return = false;
     loop {
         let part = match text.fill_buf() {
@@ -104,13 +93,13 @@ pub fn has_lone_returns(path: &Path) -> Result<bool, InputOpenError> {
 /// Counts the bytes that it reads.
 struct CountedReader<R> {
     raw: R,
-    read: Arc<AtomicU64>,
+    progress: ReadProgress,
 }
 
 impl<R: Read> Read for CountedReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.raw.read(buffer)?;
-        self.read.fetch_add(read as u64, Ordering::Relaxed);
+        self.progress.read.fetch_add(read as u64, Ordering::Relaxed);
         Ok(read)
     }
 }

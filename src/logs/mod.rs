@@ -33,11 +33,7 @@ const SILENCED: [&str; 2] = ["lapin", "amq_protocol"];
 
 /// Sends log lines to standard error: ours up to `level`, and those of other crates up to info, except for
 /// silenced crates. The lines are written until the guard is dropped. Its drop waits a moment for the
-/// last lines.
-///
-/// # Errors
-///
-/// The writing thread cannot be started, or the logs are set up already.
+/// last lines. Fails if the writing thread cannot be started, or the logs are set up already.
 pub fn init(level: LevelFilter, format: LogFormat) -> io::Result<LogGuard> {
     let stderr = io::stderr();
     let terminal = stderr.is_terminal();

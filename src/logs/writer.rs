@@ -25,11 +25,7 @@ const CAPACITY: usize = 4 * 1024 * 1024;
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Starts the thread that writes to `out`. It calls `report_loss` with the number of dropped lines, once lines are
-/// written again.
-///
-/// # Errors
-///
-/// The system refuses another thread.
+/// written again. Fails if the system refuses another thread.
 pub(super) fn start(
     out: impl Write + Send + 'static,
     report_loss: impl Fn(u64) + Send + 'static,
