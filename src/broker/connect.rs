@@ -12,8 +12,8 @@ use super::{
     handshake::handshake,
     settings::BrokerSettings,
     stream::{
-        self, Account, BrokerAddress, Budget, DEFAULT_FRAME_MAX, Deadline, Negotiated,
-        ReadListener, Resolver, Stream, StreamHandle, StreamReader,
+        self, Account, BrokerAddress, Budget, DEFAULT_FRAME_MAX, Deadline, Negotiated, Resolver,
+        Stream, StreamHandle,
     },
 };
 use crate::{domain::Lane, metrics::Metrics};
@@ -26,13 +26,9 @@ pub(super) struct Connector {
     settings: Arc<BrokerSettings>,
     /// For each URL, the addresses of its host.
     names: Vec<Resolver>,
-    observers: ReadObservers,
-}
-
-/// What bounds and counts the bytes that are read.
-#[derive(Clone, Default)]
-struct ReadObservers {
-    budget: Option<Arc<Budget>>,
+    /// Bounds the bytes of deliveries in flight. Each delivery must be claimed.
+    budget: Arc<Budget>,
+    /// Counts repaired deliveries.
     metrics: Option<Arc<Metrics>>,
 }
 
@@ -60,22 +56,19 @@ pub(super) enum Purpose {
 }
 
 impl Connector {
-    /// A connector for these settings.
+    /// A connector for connections without deliveries.
     pub(super) fn new(settings: Arc<BrokerSettings>) -> Self {
+        Self::consuming(settings, Arc::default(), None)
+    }
+
+    /// A connector for consuming connections.
+    pub(super) fn consuming(
+        settings: Arc<BrokerSettings>,
+        budget: Arc<Budget>,
+        metrics: Option<Arc<Metrics>>,
+    ) -> Self {
         let names = settings.urls.iter().map(|_| Resolver::default()).collect();
-        Self { settings, names, observers: ReadObservers::default() }
-    }
-
-    /// Adds a budget for the bytes in flight. Deliveries of such a connection must be claimed.
-    pub(super) fn within(mut self, budget: Arc<Budget>) -> Self {
-        self.observers.budget = Some(budget);
-        self
-    }
-
-    /// Adds a count of repaired deliveries.
-    pub(super) fn counting(mut self, metrics: Arc<Metrics>) -> Self {
-        self.observers.metrics = Some(metrics);
-        self
+        Self { settings, names, budget, metrics }
     }
 
     /// Tries every host in order. Fails with the fault of the last one.
@@ -83,7 +76,10 @@ impl Connector {
         let mut last =
             Unreachable { host: "broker.url".to_owned(), fault: "it names no host".to_owned() };
         for (url, names) in self.settings.urls.iter().zip(&mut self.names) {
-            match connect_to(&self.settings, url, names, &self.observers, purpose).await {
+            let account =
+                Account::new(Arc::clone(&self.budget), matches!(purpose, Purpose::Consume(_)));
+            let handle = StreamHandle::new(account, self.metrics.clone());
+            match connect_to(&self.settings, url, names, handle, purpose).await {
                 Ok(connection) => return Ok(connection),
                 Err(unreachable) => last = unreachable,
             }
@@ -96,7 +92,7 @@ async fn connect_to(
     settings: &BrokerSettings,
     url: &SecretString,
     names: &mut Resolver,
-    observers: &ReadObservers,
+    handle: StreamHandle,
     purpose: Purpose,
 ) -> Result<Connection, Unreachable> {
     let (mut uri, target) = parse(url).ok_or_else(|| Unreachable {
@@ -112,17 +108,9 @@ async fn connect_to(
     let connected = async {
         let opened = stream::open(settings, &target, names, deadline).await;
         let transport = opened.map_err(|error| error.to_string())?;
-        let handle = StreamHandle::default();
-        let account = observers.budget.clone().map(|budget| match purpose {
-            Purpose::Consume(_) => Account::of_lane(budget),
-            Purpose::Publish | Purpose::Check | Purpose::DeadLetters => Account::new(budget),
-        });
-        let listener = ReadListener::new(handle.clone(), observers.metrics.clone());
-        let ours = Negotiated { frame_max, heartbeat };
-        let reader = StreamReader::new(ours, account.clone(), handle.clone(), listener);
-        let stream = Stream::new(transport, reader, handle.clone());
+        let stream = Stream::new(transport, Negotiated { frame_max, heartbeat }, handle.clone());
         let connection = handshake(uri, stream, &handle, purpose, deadline).await?;
-        Ok(Connection::new(connection, handle, account))
+        Ok(Connection::new(connection, handle))
     };
     connected.await.map_err(|fault| Unreachable { host: target.to_string(), fault })
 }

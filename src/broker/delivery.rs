@@ -74,8 +74,8 @@ impl AmqpDelivery {
 
     /// Adds its share of the bytes in flight.
     #[must_use]
-    pub fn charged(mut self, charge: Option<Charge>) -> Self {
-        self.charge = charge;
+    pub fn charged(mut self, charge: Charge) -> Self {
+        self.charge = Some(charge);
         self
     }
 

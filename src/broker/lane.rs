@@ -20,12 +20,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     acks::Frame,
-    connection::{Claims, Connection},
+    connection::Connection,
     delivery::{AmqpDelivery, SettlementTargets},
     headers,
     receipt::{ChannelLedger, Receipt},
     session_end::SessionBreak,
     starvation::Serving,
+    stream::StreamHandle,
 };
 use crate::{
     domain::Lane,
@@ -37,7 +38,7 @@ use crate::{
 pub(super) struct LaneChannel {
     lane: Lane,
     channel: Channel,
-    claims: Claims,
+    stream: StreamHandle,
     ledger: Arc<ChannelLedger>,
     /// The number of consumers started so far.
     consumptions: AtomicU64,
@@ -51,7 +52,7 @@ impl LaneChannel {
         Ok(Self {
             lane,
             channel,
-            claims: connection.claims().clone(),
+            stream: connection.stream().clone(),
             ledger: Arc::default(),
             consumptions: AtomicU64::new(0),
             consuming: AtomicBool::new(false),
@@ -167,7 +168,7 @@ impl LaneChannel {
     ) -> Option<AmqpDelivery> {
         let Delivery { delivery_tag, redelivered, properties, data, .. } = delivery;
         // First, so that its bytes are released whatever happens.
-        let charge = self.claims.claim(self.channel.id(), delivery_tag);
+        let charge = self.stream.claim(self.channel.id(), delivery_tag);
         if !self.ledger.delivered(delivery_tag) {
             return None;
         }

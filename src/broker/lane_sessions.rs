@@ -71,10 +71,10 @@ impl LaneSessions {
         intake: DeliverySender,
         commands: LaneCommands,
     ) -> Self {
-        let connector = Connector::new(Arc::clone(&shared.settings));
+        let (settings, metrics) = (Arc::clone(&shared.settings), Arc::clone(&shared.metrics));
         Self {
             lane,
-            connector: connector.within(budget).counting(Arc::clone(&shared.metrics)),
+            connector: Connector::consuming(settings, budget, Some(metrics)),
             shared,
             depths,
             intake: Some(intake),

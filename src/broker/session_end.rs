@@ -107,7 +107,8 @@ impl SessionEnd {
             SessionEndReason::ConnectionLost
         };
         // The stream knows more about its failure than lapin.
-        let by_stream = (unexplained || error.is_io_error()).then(|| connection.cause()).flatten();
+        let by_stream =
+            (unexplained || error.is_io_error()).then(|| connection.stream().cause()).flatten();
         let cause = by_stream.unwrap_or_else(|| CloseCause::of(error));
         Self { reason, cause: cause.to_string(), suspicion: suspicion(error) }
     }
@@ -116,7 +117,7 @@ impl SessionEnd {
         if let Some(error) = errors.behind(connection.status()).await {
             return Self::failed(&error, connection);
         }
-        let cause = connection.cause().unwrap_or_else(|| CloseCause::from_text(GONE));
+        let cause = connection.stream().cause().unwrap_or_else(|| CloseCause::from_text(GONE));
         Self::new(SessionEndReason::ConnectionLost, cause.to_string())
     }
 }

@@ -46,7 +46,7 @@ impl Connection {
             ConnectionState::Gone
         } else if status.blocked() {
             ConnectionState::Blocked
-        } else if self.is_stalled() {
+        } else if self.stream().is_stalled() {
             ConnectionState::Stalled
         } else {
             ConnectionState::Up

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::broker::{
     cause::fault,
-    connection::{Claims, Connection},
+    connection::Connection,
     topology::{self, Occupancy},
 };
 
@@ -57,7 +57,6 @@ type AwaitedHandover<'a> = Pin<Box<dyn Future<Output = Result<Handover, BrowseEr
 /// A browse in progress. If it is dropped, the broker requeues the messages.
 pub(super) struct Browse<'a> {
     mode: BrowseMode,
-    claims: &'a Claims,
     session: AckSession<'a>,
     queue: &'a ShortString,
     reader: &'a Arc<DeadLetterReader>,
@@ -88,7 +87,6 @@ impl<'a> Browse<'a> {
         let session = AckSession::begin(connection, queue, plan.prefetch).await?;
         let mut browse = Self {
             mode,
-            claims: connection.claims(),
             session,
             queue,
             reader,
@@ -192,10 +190,10 @@ impl<'a> Browse<'a> {
         );
         // Unread messages are held as well. The answer arrives behind them, and they use up the bytes in flight,
         // so they have to be taken out of the way.
-        let (claims, channel) = (self.claims, self.session.channel().id());
+        let (stream, channel) = (self.session.connection().stream(), self.session.channel().id());
         let mut unread = 0;
         let mut take_away = |delivery: Delivery| {
-            drop(claims.claim(channel, delivery.delivery_tag));
+            drop(stream.claim(channel, delivery.delivery_tag));
             unread += 1;
         };
         let coming = select_all(consumers.iter_mut()).for_each(|delivery| {
@@ -303,7 +301,8 @@ impl<'a> Browse<'a> {
             self.order.note(delivery.delivery_tag, &delivery.properties);
         }
         self.session.add(1);
-        let charge = self.claims.claim(self.session.channel().id(), delivery.delivery_tag);
+        let stream = self.session.connection().stream();
+        let charge = stream.claim(self.session.channel().id(), delivery.delivery_tag);
         Ok(BrowsedMessage::new(self.session.index(), delivery, self.reader, charge))
     }
 }

@@ -41,14 +41,14 @@ impl BrowsedMessage {
         channel: usize,
         delivery: Delivery,
         reader: &Arc<DeadLetterReader>,
-        charge: Option<Charge>,
+        charge: Charge,
     ) -> Self {
         Self {
             tag: MessageTag { channel, delivery: delivery.delivery_tag },
             body: delivery.data,
             properties: delivery.properties,
             reader: Arc::clone(reader),
-            charge,
+            charge: Some(charge),
         }
     }
 

@@ -94,7 +94,7 @@ impl DeadLetterQueue {
     pub fn new(settings: &Arc<BrokerSettings>, defaults: JobDefaults) -> Self {
         let queues = Queues::new(&settings.queue, &settings.park);
         Self {
-            connector: Connector::new(Arc::clone(settings)).within(Budget::new(IN_FLIGHT)),
+            connector: Connector::consuming(Arc::clone(settings), Budget::new(IN_FLIGHT), None),
             connection: None,
             name: queues.dead().clone(),
             reader: Arc::new(DeadLetterReader { queues, defaults }),

@@ -36,11 +36,17 @@ struct Used {
     stalled: usize,
 }
 
+impl Default for Budget {
+    /// A budget without a limit.
+    fn default() -> Self {
+        Self { limit: u64::MAX, used: Mutex::default(), stalled: watch::Sender::default() }
+    }
+}
+
 impl Budget {
     /// A budget of `limit` bytes.
     pub(crate) fn new(limit: u64) -> Arc<Self> {
-        let (used, stalled) = (Mutex::default(), watch::Sender::new(false));
-        Arc::new(Self { limit, used, stalled })
+        Arc::new(Self { limit, ..Self::default() })
     }
 
     /// The bytes in flight.
@@ -106,7 +112,7 @@ pub(crate) struct Delivered {
 }
 
 /// The charges of one connection.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Account {
     budget: Arc<Budget>,
     /// Whether the connection ends with its consuming channel.
@@ -118,8 +124,6 @@ pub(crate) struct Account {
 struct Charges {
     /// The stream has ended: nothing is charged any more.
     closed: bool,
-    /// Whether the stream is not read.
-    stalled: bool,
     /// The bytes charged on this connection, claimed or not.
     bytes: u64,
     /// Charged deliveries inside lapin, in order.
@@ -127,14 +131,9 @@ struct Charges {
 }
 
 impl Account {
-    /// An account for a connection whose consuming channels come and go.
-    pub(crate) fn new(budget: Arc<Budget>) -> Arc<Self> {
-        Arc::new(Self { budget, of_lane: false, charges: Mutex::default() })
-    }
-
-    /// An account for a connection that ends with its only consuming channel, as a lane's does.
-    pub(crate) fn of_lane(budget: Arc<Budget>) -> Arc<Self> {
-        Arc::new(Self { budget, of_lane: true, charges: Mutex::default() })
+    /// An account for a connection. One `of_lane` ends with its only consuming channel.
+    pub(crate) fn new(budget: Arc<Budget>, of_lane: bool) -> Arc<Self> {
+        Arc::new(Self { budget, of_lane, charges: Mutex::default() })
     }
 
     /// Charges a delivery. Returns `false` if it must wait for other deliveries of this connection. Without others it
@@ -157,18 +156,15 @@ impl Account {
         }
     }
 
-    /// Records whether the stream is not read.
+    /// Records that the stream is not read any more, or is read again.
     pub(super) fn stall(&self, stalled: bool) {
-        let changed = std::mem::replace(&mut self.charges().stalled, stalled) != stalled;
-        if changed {
-            self.budget.stall(stalled);
-        }
+        self.budget.stall(stalled);
     }
 
     /// Drops the unclaimed charges of a closed channel.
     ///
     /// lapin still delivers what it has of them. So in a lane they count until the stream ends, or as much again
-    /// would be admitted meanwhile. Elsewhere the connection goes on, and nobody else would drop them.
+    /// would be admitted meanwhile. Elsewhere the connection stays open, and nobody else would drop them.
     pub(super) fn channel_closed(&self, channel: u16) {
         if !self.of_lane {
             self.drop_unclaimed(Some(channel));
@@ -177,7 +173,6 @@ impl Account {
 
     /// Drops all unclaimed charges: the stream has ended.
     pub(super) fn close(&self) {
-        self.stall(false);
         self.drop_unclaimed(None);
     }
 

@@ -3,13 +3,11 @@
 //! A body passes by its length alone. Every other frame passes as a whole, because bytes that lapin has cannot be
 //! changed. So the rest of a buffer may be the beginning of a frame.
 
-use std::sync::Arc;
-
 use thiserror::Error;
 
 use super::{
-    budget::{Account, Delivered, cost},
-    listener::ReadListener,
+    budget::{Delivered, cost},
+    handle::StreamHandle,
     mend::{self, Malformed, Mended},
     methods::{self, DEFAULT_FRAME_MAX, Negotiated, Notice},
 };
@@ -89,8 +87,7 @@ pub(super) struct Scanner {
     fresh: bool,
     /// The message whose content header comes next, and the repairs so far.
     coming: Option<IncomingMessage>,
-    account: Option<Arc<Account>>,
-    listener: ReadListener,
+    handle: StreamHandle,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -101,20 +98,8 @@ struct IncomingMessage {
 
 impl Scanner {
     /// The start of a stream. `ours` is what we would negotiate.
-    pub(super) const fn new(
-        ours: Negotiated,
-        account: Option<Arc<Account>>,
-        listener: ReadListener,
-    ) -> Self {
-        Self {
-            negotiated: ours,
-            opaque: 0,
-            ends: false,
-            fresh: true,
-            coming: None,
-            account,
-            listener,
-        }
+    pub(super) const fn new(ours: Negotiated, handle: StreamHandle) -> Self {
+        Self { negotiated: ours, opaque: 0, ends: false, fresh: true, coming: None, handle }
     }
 
     /// The negotiated values, or ours before the negotiation.
@@ -218,12 +203,8 @@ impl Scanner {
                     Some(IncomingMessage { delivered: Delivered { channel, tag }, mended });
             }
             Notice::OtherContent => self.coming = None,
-            Notice::ChannelClosed => {
-                if let Some(account) = &self.account {
-                    account.channel_closed(channel);
-                }
-            }
-            Notice::Closing(cause) => self.listener.closing(cause),
+            Notice::ChannelClosed => self.handle.account().channel_closed(channel),
+            Notice::Closing(cause) => self.handle.closed_by_broker(cause),
             Notice::Tune => {
                 self.negotiated =
                     methods::tune(payload, self.negotiated).unwrap_or(self.negotiated);
@@ -235,16 +216,16 @@ impl Scanner {
 
     fn header(&mut self, channel: u16, payload: &mut [u8]) -> Result<(), ScanResult> {
         let coming = self.coming.filter(|coming| coming.delivered.channel == channel);
-        if let (Some(account), Some(coming)) = (&self.account, coming)
-            && !account.charge(coming.delivered, cost(payload.len(), body_size(payload)))
-        {
+        let cost = cost(payload.len(), body_size(payload));
+        if coming.is_some_and(|coming| !self.handle.account().charge(coming.delivered, cost)) {
             return Err(ScanResult::Waits);
         }
-        let mended = mend::content_header(payload).map_err(|fault| {
+        let before = coming.map(|coming| coming.mended).unwrap_or_default();
+        let mended = mend::content_header(payload, before).map_err(|fault| {
             ScanResult::Fault(FrameFault::Payload { what: "a content header", fault })
         })?;
-        if let Some(coming) = coming {
-            self.listener.delivered(coming.mended | mended);
+        if coming.is_some() {
+            self.handle.count_repairs(mended);
             self.coming = None;
         }
         Ok(())
@@ -254,13 +235,6 @@ impl Scanner {
     pub(super) const fn left_out(&mut self) {
         if let Some(coming) = &mut self.coming {
             coming.mended.size = true;
-        }
-    }
-
-    /// Closes the account: the stream has ended.
-    pub(super) fn close(&self) {
-        if let Some(account) = &self.account {
-            account.close();
         }
     }
 }

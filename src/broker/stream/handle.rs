@@ -1,4 +1,4 @@
-//! The outside handle of a stream: ends it, and returns how it ended.
+//! The handle of a stream: ends it from outside, says how it ended, and accounts for what it reads.
 
 use std::{
     sync::{
@@ -13,7 +13,14 @@ use futures_util::task::AtomicWaker;
 use thiserror::Error;
 use tokio::{sync::watch, time::Instant};
 
-use crate::broker::cause::CloseCause;
+use super::{
+    budget::{Account, Charge, Delivered},
+    mend::Mended,
+};
+use crate::{
+    broker::cause::CloseCause,
+    metrics::{Mending, Metrics},
+};
 
 /// How a stream ended.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -35,18 +42,30 @@ pub(crate) struct StreamHandle(Arc<StreamState>);
 
 #[derive(Debug, Default)]
 struct StreamState {
+    account: Arc<Account>,
+    /// Counts the repairs, if given.
+    metrics: Option<Arc<Metrics>>,
     ended: watch::Sender<Option<StreamEnd>>,
-    /// Whether `deadline` is set. The stream checks it on each read.
-    ordered: AtomicBool,
     deadline: Mutex<Option<Instant>>,
     reader: AtomicWaker,
     /// The broker's reason for closing the connection.
-    said: OnceLock<CloseCause>,
+    close_cause: OnceLock<CloseCause>,
     /// Whether the stream is not read because too many delivered bytes are held.
     stalled: AtomicBool,
 }
 
 impl StreamHandle {
+    /// The handle of a new stream, whose messages are charged to `account`.
+    pub(crate) fn new(account: Arc<Account>, metrics: Option<Arc<Metrics>>) -> Self {
+        Self(Arc::new(StreamState { account, metrics, ..StreamState::default() }))
+    }
+
+    /// Returns the charge of a delivery, to be kept as long as its bytes.
+    #[must_use]
+    pub(crate) fn claim(&self, channel: u16, tag: u64) -> Charge {
+        self.0.account.claim(Delivered { channel, tag })
+    }
+
     /// Ends the stream at once.
     pub(crate) fn give_up(&self) {
         self.end_within(Duration::ZERO);
@@ -59,7 +78,6 @@ impl StreamHandle {
             let mut ordered = self.0.deadline.lock().unwrap_or_else(PoisonError::into_inner);
             *ordered = Some(ordered.map_or(deadline, |before| before.min(deadline)));
         }
-        self.0.ordered.store(true, Ordering::Release);
         self.wake();
     }
 
@@ -80,8 +98,8 @@ impl StreamHandle {
 
     /// Why the stream ended or is about to, as the broker or the stream reported it.
     pub(crate) fn cause(&self) -> Option<CloseCause> {
-        let said = self.0.said.get().cloned();
-        said.or_else(|| self.end().map(|ended| CloseCause::from_text(ended.to_string())))
+        let by_broker = self.0.close_cause.get().cloned();
+        by_broker.or_else(|| self.end().map(|ended| CloseCause::from_text(ended.to_string())))
     }
 
     /// Whether the stream is not read because too many delivered bytes are held. Answers wait as well then.
@@ -90,20 +108,38 @@ impl StreamHandle {
     }
 
     /// Records the broker's reason for closing the connection. The first one counts.
-    pub(super) fn said(&self, cause: CloseCause) {
-        let _ = self.0.said.set(cause);
+    pub(super) fn closed_by_broker(&self, cause: CloseCause) {
+        let _ = self.0.close_cause.set(cause);
+    }
+
+    /// The charges of the messages that are read.
+    pub(super) fn account(&self) -> &Account {
+        &self.0.account
+    }
+
+    /// Counts the repairs of a delivered message.
+    pub(super) fn count_repairs(&self, Mended { text, nesting, size }: Mended) {
+        let repairs = [(text, Mending::Text), (nesting, Mending::Nesting), (size, Mending::Size)];
+        for (_, what) in repairs.into_iter().filter(|(was, _)| *was) {
+            self.0.metrics.iter().for_each(|metrics| metrics.message_mended(what));
+        }
     }
 
     /// Records whether the stream is not read.
     pub(super) fn stall(&self, stalled: bool) {
-        self.0.stalled.store(stalled, Ordering::Relaxed);
+        if self.0.stalled.swap(stalled, Ordering::Relaxed) != stalled {
+            self.0.account.stall(stalled);
+        }
+    }
+
+    /// Records that the stream is not read any more: it has ended.
+    pub(super) fn close(&self) {
+        self.stall(false);
+        self.0.account.close();
     }
 
     /// When the stream must end, if it was told to.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        if !self.0.ordered.load(Ordering::Acquire) {
-            return None;
-        }
         *self.0.deadline.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -13,7 +13,6 @@ use tokio::time::Instant;
 use super::{
     frames::{AROUND, HEAD, SIGN_OF_LIFE},
     handle::StreamHandle,
-    listener::ReadListener,
     mend,
     methods::Negotiated,
     reader::StreamReader,
@@ -73,8 +72,7 @@ impl ByteSource for ScriptedSource<'_> {
 /// All that lapin gets of what a broker sends, and the error that ends it, if one does.
 #[must_use]
 pub fn read(sent: &[u8], cuts: Cuts) -> (Vec<u8>, Option<String>) {
-    let mut reader =
-        StreamReader::new(OURS, None, StreamHandle::default(), ReadListener::default());
+    let mut reader = StreamReader::new(OURS, StreamHandle::default());
     let mut source = ScriptedSource { rest: sent, cuts, waited: false };
     let mut room = Cuts { most: cuts.most + AROUND, ..cuts };
     let mut cx = Context::from_waker(Waker::noop());

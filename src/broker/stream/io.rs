@@ -9,7 +9,10 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Transport, handle::StreamHandle, reader::StreamReader, wire::EndableTransport};
+use super::{
+    Transport, handle::StreamHandle, methods::Negotiated, reader::StreamReader,
+    wire::EndableTransport,
+};
 
 /// A connection's bytes, in both directions.
 pub(crate) struct Stream<T = Transport> {
@@ -24,8 +27,9 @@ impl<T> fmt::Debug for Stream<T> {
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Stream<T> {
-    /// The stream over a transport that is connected. The handle ends it.
-    pub(crate) fn new(transport: T, reader: StreamReader, handle: StreamHandle) -> Self {
+    /// The stream over a transport that is connected. `ours` is what we would negotiate.
+    pub(crate) fn new(transport: T, ours: Negotiated, handle: StreamHandle) -> Self {
+        let reader = StreamReader::new(ours, handle.clone());
         Self { wire: EndableTransport::new(transport, handle), reader }
     }
 }

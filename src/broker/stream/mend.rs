@@ -7,8 +7,6 @@
 mod cursor;
 mod table;
 
-use std::ops::BitOr;
-
 use thiserror::Error;
 
 use self::cursor::Cursor;
@@ -22,18 +20,6 @@ pub(super) struct Mended {
     pub(super) nesting: bool,
     /// The headers were larger than a frame and were left out.
     pub(super) size: bool,
-}
-
-impl BitOr for Mended {
-    type Output = Self;
-
-    fn bitor(self, other: Self) -> Self {
-        Self {
-            text: self.text | other.text,
-            nesting: self.nesting | other.nesting,
-            size: self.size | other.size,
-        }
-    }
 }
 
 /// Why a payload is not what its frame says.
@@ -116,7 +102,7 @@ pub(super) const fn is_mended(class: u16, method: u16) -> bool {
 
 /// Repairs a method.
 pub(super) fn method(payload: &mut [u8]) -> Result<Mended, Malformed> {
-    let mut cursor = Cursor::new(payload);
+    let mut cursor = Cursor::new(payload, Mended::default());
     let (class, method) = (cursor.u16()?, cursor.u16()?);
     let Some(arguments) = arguments(class, method) else { return Ok(Mended::default()) };
     for field in arguments {
@@ -125,9 +111,9 @@ pub(super) fn method(payload: &mut [u8]) -> Result<Mended, Malformed> {
     cursor.end()
 }
 
-/// Repairs a content header.
-pub(super) fn content_header(payload: &mut [u8]) -> Result<Mended, Malformed> {
-    let mut cursor = Cursor::new(payload);
+/// Repairs a content header. Returns its repairs and those `before`.
+pub(super) fn content_header(payload: &mut [u8], before: Mended) -> Result<Mended, Malformed> {
+    let mut cursor = Cursor::new(payload, before);
     // Class, weight and body size.
     cursor.skip(2 + 2 + 8)?;
     // Two of the sixteen flags have no meaning; lapin ignores them too.

@@ -13,7 +13,6 @@ mod handle;
 #[cfg(any(test, fuzzing))]
 pub mod invariants;
 mod io;
-mod listener;
 mod mend;
 mod methods;
 mod oversized;
@@ -27,13 +26,11 @@ mod wire;
 
 pub use self::budget::Charge;
 pub(super) use self::{
-    budget::{Account, Budget, Delivered},
+    budget::{Account, Budget},
     frames::FrameFault,
     handle::{StreamEnd, StreamHandle},
     io::Stream,
-    listener::ReadListener,
     methods::{DEFAULT_FRAME_MAX, Negotiated},
-    reader::StreamReader,
     resolver::Resolver,
     runtime::LapinRuntime,
     socket::BrokerAddress,

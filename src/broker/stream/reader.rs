@@ -5,7 +5,6 @@
 
 use std::{
     io,
-    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -13,10 +12,8 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    budget::Account,
     frames::{HEAD, SIGN_OF_LIFE, ScanResult, Scanner},
     handle::StreamHandle,
-    listener::ReadListener,
     methods::Negotiated,
     oversized::{self, Cut},
     read_buffer::ReadBuffer,
@@ -35,9 +32,8 @@ const PART: usize = 32 * 1024;
 
 /// The reading side of a stream.
 #[derive(Debug)]
-pub(crate) struct StreamReader {
+pub(super) struct StreamReader {
     scanner: Scanner,
-    account: Option<Arc<Account>>,
     handle: StreamHandle,
     held: ReadBuffer,
     /// What follows the bytes that may pass.
@@ -54,15 +50,9 @@ pub(crate) struct StreamReader {
 
 impl StreamReader {
     /// The reading side of a new stream. `ours` is what we would negotiate.
-    pub(crate) fn new(
-        ours: Negotiated,
-        account: Option<Arc<Account>>,
-        handle: StreamHandle,
-        listener: ReadListener,
-    ) -> Self {
+    pub(super) fn new(ours: Negotiated, handle: StreamHandle) -> Self {
         Self {
-            scanner: Scanner::new(ours, account.clone(), listener),
-            account,
+            scanner: Scanner::new(ours, handle.clone()),
             handle,
             held: ReadBuffer::default(),
             next: ScanResult::Needs(HEAD),
@@ -194,28 +184,18 @@ impl StreamReader {
     /// Waits until the waiting message fits the budget, or lapin needs a heartbeat. Without heartbeats, lapin would
     /// count this stream as lost, because it is not read meanwhile.
     fn wait(&mut self, source: &mut impl ByteSource, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Some(account) = &self.account {
-            account.wait(cx.waker());
-        }
+        self.handle.account().wait(cx.waker());
         self.scan_held();
         if self.next != ScanResult::Waits || self.held.is_ready() {
-            self.stall(false);
+            self.handle.stall(false);
             return Poll::Ready(Ok(()));
         }
-        self.stall(true);
+        self.handle.stall(true);
         let heartbeat = Duration::from_secs(self.scanner.negotiated().heartbeat.into()) / 2;
         let due = (!heartbeat.is_zero()).then(|| self.last + heartbeat);
         ready!(source.rest(cx, due))?;
         self.sign = SIGN_OF_LIFE.len();
         Poll::Ready(Ok(()))
-    }
-
-    /// Reports whether the stream is not read.
-    fn stall(&self, stalled: bool) {
-        self.handle.stall(stalled);
-        if let Some(account) = &self.account {
-            account.stall(stalled);
-        }
     }
 
     fn hand_on_sign(&mut self, out: &mut [u8]) -> usize {
@@ -229,7 +209,7 @@ impl StreamReader {
 
 impl Drop for StreamReader {
     fn drop(&mut self) {
-        self.scanner.close();
+        self.handle.close();
     }
 }
 

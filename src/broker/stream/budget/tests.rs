@@ -1,6 +1,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
+use crate::broker::stream::StreamHandle;
 
 const LIMIT: u64 = 100;
 
@@ -21,7 +22,7 @@ impl std::task::Wake for Woken {
 #[test]
 fn what_does_not_fit_waits_until_something_ends() {
     let budget = Budget::new(LIMIT);
-    let account = Account::new(Arc::clone(&budget));
+    let account = Account::new(Arc::clone(&budget), false);
     let woken = Arc::new(Woken::default());
     assert!(account.charge(delivered(1, 1), 60));
     assert!(account.charge(delivered(1, 2), 40));
@@ -39,7 +40,8 @@ fn what_does_not_fit_waits_until_something_ends() {
 #[test]
 fn one_that_is_larger_than_all_passes_alone() {
     let budget = Budget::new(LIMIT);
-    let (account, other) = (Account::new(Arc::clone(&budget)), Account::new(Arc::clone(&budget)));
+    let (account, other) =
+        (Account::new(Arc::clone(&budget), false), Account::new(Arc::clone(&budget), false));
     assert!(account.charge(delivered(1, 1), 1));
     assert!(!account.charge(delivered(1, 2), 10 * LIMIT));
     drop(account.claim(delivered(1, 1)));
@@ -53,7 +55,7 @@ fn one_that_is_larger_than_all_passes_alone() {
 #[test]
 fn a_charge_lasts_as_long_as_its_claim() {
     let budget = Budget::new(LIMIT);
-    let account = Account::new(Arc::clone(&budget));
+    let account = Account::new(Arc::clone(&budget), false);
     assert!(account.charge(delivered(1, 1), 10));
     assert!(account.charge(delivered(2, 1), 20));
     let claim = account.claim(delivered(2, 1));
@@ -67,7 +69,7 @@ fn a_charge_lasts_as_long_as_its_claim() {
 #[test]
 fn what_nobody_claims_ends_with_its_channel_or_connection() {
     let budget = Budget::new(LIMIT);
-    let account = Account::new(Arc::clone(&budget));
+    let account = Account::new(Arc::clone(&budget), false);
     for channel in 1..=3 {
         assert!(account.charge(delivered(channel, 1), 10));
     }
@@ -87,7 +89,7 @@ fn what_nobody_claims_ends_with_its_channel_or_connection() {
 #[test]
 fn in_a_lane_what_nobody_claims_counts_until_the_stream_ends() {
     let budget = Budget::new(LIMIT);
-    let account = Account::of_lane(Arc::clone(&budget));
+    let account = Account::new(Arc::clone(&budget), true);
     assert!(account.charge(delivered(1, 1), 60));
     assert!(account.charge(delivered(1, 2), 40));
     account.channel_closed(1);
@@ -103,18 +105,19 @@ fn in_a_lane_what_nobody_claims_counts_until_the_stream_ends() {
 #[test]
 fn a_budget_tells_whether_any_of_its_streams_is_not_read() {
     let budget = Budget::new(LIMIT);
-    let (account, other) = (Account::new(Arc::clone(&budget)), Account::new(Arc::clone(&budget)));
+    let stream = || StreamHandle::new(Account::new(Arc::clone(&budget), false), None);
+    let (one, other) = (stream(), stream());
     let mut stalls = budget.stalls();
     let mut told = || {
         let changed = stalls.has_changed().unwrap();
         (changed, *stalls.borrow_and_update())
     };
     assert_eq!(told(), (false, false));
-    account.stall(true);
-    account.stall(true);
+    one.stall(true);
+    one.stall(true);
     assert_eq!(told(), (true, true));
     other.stall(true);
-    account.stall(false);
+    one.stall(false);
     assert_eq!(told(), (false, true), "the other is not read");
     other.close();
     other.stall(false);

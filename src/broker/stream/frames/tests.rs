@@ -1,12 +1,15 @@
 use std::sync::Arc;
 
-use super::{super::budget::Budget, *};
+use super::{
+    super::budget::{Account, Budget},
+    *,
+};
 use crate::broker::stream::invariants::frame;
 
 const OURS: Negotiated = Negotiated { frame_max: 0, heartbeat: 10 };
 
 fn scanner() -> Scanner {
-    Scanner::new(OURS, None, ReadListener::default())
+    Scanner::new(OURS, StreamHandle::default())
 }
 
 /// How much may pass of this at the beginning of a stream, and what follows.
@@ -90,8 +93,8 @@ fn the_limit_of_a_frame_is_what_was_agreed_on() {
 
 #[test]
 fn a_message_that_does_not_fit_the_budget_waits_before_its_content_header() {
-    let account = Account::new(Budget::new(1_000));
-    let mut scanner = Scanner::new(OURS, Some(Arc::clone(&account)), ReadListener::default());
+    let account = Account::new(Budget::new(1_000), false);
+    let mut scanner = Scanner::new(OURS, StreamHandle::new(Arc::clone(&account), None));
     let mut bytes = [delivery(1, 700), frame(BODY, &[1; 700]), delivery(2, 700)].concat();
     let header = 14 + AROUND;
     let first = bytes.len() - header;
@@ -106,8 +109,8 @@ fn a_message_that_does_not_fit_the_budget_waits_before_its_content_header() {
 #[test]
 fn a_channel_that_is_closed_gives_back_what_came_on_it() {
     let budget = Budget::new(1_000);
-    let account = Account::new(Arc::clone(&budget));
-    let mut scanner = Scanner::new(OURS, Some(account), ReadListener::default());
+    let account = Account::new(Arc::clone(&budget), false);
+    let mut scanner = Scanner::new(OURS, StreamHandle::new(account, None));
     scanner.scan(&mut delivery(1, 700));
     assert!(budget.in_flight() >= 700);
     scanner.scan(&mut frame(METHOD, &[0, 20, 0, 41]));

@@ -18,8 +18,8 @@ pub(super) struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     /// The start of a payload.
-    pub(super) const fn new(bytes: &'a mut [u8]) -> Self {
-        Self { bytes, at: 0, mended: Mended { text: false, nesting: false, size: false } }
+    pub(super) const fn new(bytes: &'a mut [u8], mended: Mended) -> Self {
+        Self { bytes, at: 0, mended }
     }
 
     /// Skips `count` bytes.

@@ -41,7 +41,7 @@ fn headers(entries: &[u8]) -> Vec<u8> {
 /// Mends a content header, has lapin read it, and returns what was mended.
 fn mended(payload: &mut [u8]) -> Mended {
     let length = payload.len();
-    let mended = content_header(payload).unwrap();
+    let mended = content_header(payload, NOTHING).unwrap();
     assert_eq!(payload.len(), length);
     let (rest, _) = parse_properties(&payload[12..]).expect("lapin reads it");
     assert!(rest.is_empty());
@@ -189,7 +189,7 @@ fn what_is_no_content_header_is_told() {
         (headers(b"\x09"), Malformed::Table),
     ];
     for (mut payload, fault) in cases {
-        assert_eq!(content_header(&mut payload), Err(fault), "{payload:?}");
+        assert_eq!(content_header(&mut payload, NOTHING), Err(fault), "{payload:?}");
     }
 }
 

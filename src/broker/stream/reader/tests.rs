@@ -13,7 +13,7 @@ use tokio::{
 use super::*;
 use crate::broker::stream::{
     Stream,
-    budget::{Budget, Delivered},
+    budget::{Account, Budget},
     frames::AROUND,
     handle::StreamEnd,
     invariants::{Cuts, frame, read},
@@ -28,16 +28,12 @@ struct Played {
     stream: Stream<DuplexStream>,
     broker: DuplexStream,
     handle: StreamHandle,
-    account: Arc<Account>,
 }
 
 fn played(budget: u64) -> Played {
     let (ours, broker) = duplex(1 << 20);
-    let handle = StreamHandle::default();
-    let account = Account::new(Budget::new(budget));
-    let listener = ReadListener::new(handle.clone(), None);
-    let reader = StreamReader::new(OURS, Some(account.clone()), handle.clone(), listener);
-    Played { stream: Stream::new(ours, reader, handle.clone()), broker, handle, account }
+    let handle = StreamHandle::new(Account::new(Budget::new(budget), false), None);
+    Played { stream: Stream::new(ours, OURS, handle.clone()), broker, handle }
 }
 
 impl Played {
@@ -74,7 +70,7 @@ async fn while_the_budget_is_used_up_nothing_is_read_and_lapin_gets_signs_of_lif
         assert_eq!(began.elapsed(), HALF);
         assert!(played.handle.is_stalled());
     }
-    let claim = played.account.claim(Delivered { channel: 1, tag: 1 });
+    let claim = played.handle.claim(1, 1);
     {
         let mut next = pin!(played.read(9_000));
         assert!(futures_util::poll!(next.as_mut()).is_pending());
