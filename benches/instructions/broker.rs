@@ -9,7 +9,7 @@ use lapin::{
 use revoker::{
     broker::{
         AmqpDelivery, HistoryKeys, Publisher, Queues, SettlementTargets,
-        seams::{ChannelLedger, Frame, Receipt, Received, read_metadata},
+        seams::{ChannelLedger, Frame, Receipt, Received, Settle, read_metadata},
     },
     domain::Lane,
     ports::{Clock, Source, SystemClock},
@@ -60,10 +60,8 @@ impl Backlog {
         let mut frames = std::mem::take(&mut self.frames);
         self.ledger.flush(&mut frames);
         for frame in frames.drain(..) {
-            match frame {
-                Frame::Ack { tag, multiple } => self.in_flight -= self.ack(tag, multiple),
-                Frame::Requeue { .. } | Frame::DeadLetter { .. } => panic!("a job was given back"),
-            }
+            assert_eq!(frame.settle, Settle::Ack, "a job was given back");
+            self.in_flight -= self.ack(frame.tag, frame.multiple);
         }
         self.frames = frames;
     }

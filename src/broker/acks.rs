@@ -9,39 +9,28 @@ use std::collections::VecDeque;
 /// The first tag of a channel (AMQP 0-9-1).
 const FIRST_TAG: u64 = 1;
 
-/// How a delivery was settled.
+/// How a delivery is settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Settle {
-    /// The job is done, or stored in another queue.
+pub enum Settle {
+    /// `basic.ack`: the job is done, or stored in another queue.
     Ack,
-    /// It returns to its queue.
+    /// `basic.nack` with requeue. RabbitMQ 4.3 does not count it towards the delivery limit, unlike `basic.reject`, a
+    /// closed channel and a lost connection. Earlier versions count all four.
     Requeue,
-    /// The broker dead-letters it by the arguments of its queue.
+    /// `basic.nack` without requeue: the queue's own dead-lettering takes the message. In a queue without one the
+    /// message is lost.
     DeadLetter,
 }
 
 /// A frame to the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Frame {
-    /// `basic.ack`.
-    Ack {
-        /// The delivery.
-        tag: u64,
-        /// Whether it acks everything below as well.
-        multiple: bool,
-    },
-    /// `basic.nack` with requeue. RabbitMQ 4.3 does not count it towards the delivery limit, unlike `basic.reject`, a
-    /// closed channel and a lost connection. Earlier versions count all four.
-    Requeue {
-        /// The delivery.
-        tag: u64,
-    },
-    /// `basic.nack` without requeue: the queue's own dead-lettering takes the message. In a queue without one the
-    /// message is lost.
-    DeadLetter {
-        /// The delivery.
-        tag: u64,
-    },
+pub struct Frame {
+    /// The delivery.
+    pub tag: u64,
+    /// How it is settled.
+    pub settle: Settle,
+    /// Whether it settles everything below as well. Only an ack does.
+    pub multiple: bool,
 }
 
 /// The deliveries of one channel from the lowest unsettled one on.
@@ -106,7 +95,8 @@ impl Acks {
         self.unflushed.is_empty()
     }
 
-    /// Appends the frames for all settlements since the last flush.
+    /// Appends the frames for all settlements since the last flush, nacks first: an ack with `multiple` past them would
+    /// ack deliveries that are to be requeued or dead-lettered.
     pub(super) fn flush(&mut self, frames: &mut Vec<Frame>) {
         if self.is_flushed() {
             return;
@@ -116,21 +106,13 @@ impl Acks {
             self.low += 1;
         }
         self.unflushed.sort_unstable_by_key(|(tag, _)| *tag);
-        // Nacks first: an ack with `multiple` past them would ack deliveries that are to be requeued or
-        // dead-lettered.
-        frames.extend(self.unflushed.iter().filter_map(|(tag, settle)| match settle {
-            Settle::Ack => None,
-            Settle::Requeue => Some(Frame::Requeue { tag: *tag }),
-            Settle::DeadLetter => Some(Frame::DeadLetter { tag: *tag }),
-        }));
-        self.unflushed.retain(|(_, settle)| *settle == Settle::Ack);
+        let frame = |(tag, settle): (u64, Settle)| Frame { tag, settle, multiple: false };
+        frames.extend(self.unflushed.extract_if(.., |(_, how)| *how != Settle::Ack).map(frame));
         let below = self.unflushed.partition_point(|(tag, _)| *tag < self.low);
-        if let Some((mark, _)) = self.unflushed[..below].last() {
-            frames.push(Frame::Ack { tag: *mark, multiple: below > 1 });
+        if let Some((tag, settle)) = self.unflushed[..below].last().copied() {
+            frames.push(Frame { tag, settle, multiple: below > 1 });
         }
-        let above = self.unflushed[below..].iter();
-        frames.extend(above.map(|(tag, _)| Frame::Ack { tag: *tag, multiple: false }));
-        self.unflushed.clear();
+        frames.extend(self.unflushed.drain(..).skip(below).map(frame));
     }
 }
 

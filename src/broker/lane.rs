@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    acks::Frame,
+    acks::{Frame, Settle},
     connection::Connection,
     delivery::{AmqpDelivery, SettlementTargets},
     headers,
@@ -201,23 +201,17 @@ impl LaneChannel {
         }
     }
 
-    /// Writes the frames, nacks before acks: an ack with `multiple` past them would ack deliveries that are to be
-    /// requeued or dead-lettered.
+    /// Writes the frames: the nacks, then the acks.
     async fn send_frames(&self, frames: &[Frame]) -> lapin::Result<()> {
-        let nack = |tag: u64, requeue| {
-            self.channel.basic_nack(tag, BasicNackOptions { requeue, multiple: false })
-        };
-        let nacks = frames.iter().filter_map(|frame| match frame {
-            Frame::Requeue { tag } => Some(nack(*tag, true)),
-            Frame::DeadLetter { tag } => Some(nack(*tag, false)),
-            Frame::Ack { .. } => None,
+        let acks = frames.partition_point(|frame| frame.settle != Settle::Ack);
+        let (nacks, acks) = frames.split_at(acks);
+        let nacks = nacks.iter().map(|frame| {
+            let requeue = frame.settle == Settle::Requeue;
+            self.channel.basic_nack(frame.tag, BasicNackOptions { requeue, multiple: false })
         });
         try_join_all(nacks).await?;
-        let acks = frames.iter().filter_map(|frame| match frame {
-            Frame::Ack { tag, multiple } => {
-                Some(self.channel.basic_ack(*tag, BasicAckOptions { multiple: *multiple }))
-            }
-            Frame::Requeue { .. } | Frame::DeadLetter { .. } => None,
+        let acks = acks.iter().map(|Frame { tag, multiple, .. }| {
+            self.channel.basic_ack(*tag, BasicAckOptions { multiple: *multiple })
         });
         try_join_all(acks).await?;
         Ok(())

@@ -74,7 +74,7 @@ pub use topology::TopologyError;
 /// The parts of sessions and publishing that need no socket, for tests that play the broker.
 pub mod seams {
     pub use super::{
-        acks::Frame,
+        acks::{Frame, Settle},
         headers::{Received, read as read_metadata},
         publisher::PublishRequest,
         receipt::{ChannelLedger, Receipt},

@@ -197,6 +197,6 @@ mod tests {
         assert_eq!(late.ack(), Settled::Abandoned);
         let mut frames = Vec::new();
         ledger.flush(&mut frames);
-        assert_eq!(frames, [Frame::Requeue { tag: 1 }]);
+        assert_eq!(frames, [Frame { tag: 1, settle: Settle::Requeue, multiple: false }]);
     }
 }

@@ -19,7 +19,11 @@ fn flush(acks: &mut Acks) -> Vec<Frame> {
 }
 
 const fn ack(tag: u64, multiple: bool) -> Frame {
-    Frame::Ack { tag, multiple }
+    Frame { tag, settle: Settle::Ack, multiple }
+}
+
+const fn nack(tag: u64, settle: Settle) -> Frame {
+    Frame { tag, settle, multiple: false }
 }
 
 #[test]
@@ -49,7 +53,7 @@ fn a_requeue_goes_before_the_ack_that_passes_it() {
     acks.settle(1, Settle::Ack);
     acks.settle(2, Settle::Requeue);
     acks.settle(3, Settle::Ack);
-    assert_eq!(flush(&mut acks), [Frame::Requeue { tag: 2 }, ack(3, true)]);
+    assert_eq!(flush(&mut acks), [nack(2, Settle::Requeue), ack(3, true)]);
 }
 
 #[test]
@@ -58,7 +62,7 @@ fn a_dead_letter_of_the_broker_goes_before_the_ack_that_passes_it() {
     acks.settle(1, Settle::Ack);
     acks.settle(2, Settle::DeadLetter);
     acks.settle(3, Settle::Ack);
-    assert_eq!(flush(&mut acks), [Frame::DeadLetter { tag: 2 }, ack(3, true)]);
+    assert_eq!(flush(&mut acks), [nack(2, Settle::DeadLetter), ack(3, true)]);
 }
 
 #[test]
@@ -66,7 +70,7 @@ fn the_tag_of_a_multiple_is_one_that_the_broker_still_holds() {
     let mut acks = acks(3);
     acks.settle(1, Settle::Ack);
     acks.settle(2, Settle::Requeue);
-    assert_eq!(flush(&mut acks), [Frame::Requeue { tag: 2 }, ack(1, false)]);
+    assert_eq!(flush(&mut acks), [nack(2, Settle::Requeue), ack(1, false)]);
 }
 
 /// One that is set aside for minutes, under a window that has grown large meanwhile.
@@ -86,7 +90,7 @@ fn a_delivery_that_is_kept_keeps_none_above_it_from_being_told_once() {
     acks.settle(1, Settle::Ack);
     assert_eq!(flush(&mut acks), [ack(1, false)]);
     assert_eq!((acks.in_flight(), acks.delivered_so_far()), (0, MANY));
-    assert!(acks.delivered(MANY + 1), "the tags go on");
+    assert!(acks.delivered(MANY + 1), "the tags continue");
 }
 
 #[test]
@@ -101,11 +105,7 @@ fn a_settlement_counts_once() {
 
 /// What RabbitMQ does with a frame (`rabbit_channel`, `collect_acks`).
 fn broker(unacked: &mut BTreeSet<u64>, frame: Frame) -> Vec<(u64, Settle)> {
-    let (tag, multiple, settle) = match frame {
-        Frame::Ack { tag, multiple } => (tag, multiple, Settle::Ack),
-        Frame::Requeue { tag } => (tag, false, Settle::Requeue),
-        Frame::DeadLetter { tag } => (tag, false, Settle::DeadLetter),
-    };
+    let Frame { tag, settle, multiple } = frame;
     assert!(unacked.contains(&tag), "unknown delivery tag {tag}: the channel would close");
     let taken: Vec<u64> =
         unacked.iter().copied().filter(|t| *t == tag || (multiple && *t < tag)).collect();

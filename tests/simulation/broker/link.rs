@@ -44,16 +44,12 @@ impl Link {
     /// a fault of whoever sent it.
     pub fn told(&mut self, lane: Lane, frame: Frame) -> Result<Vec<(Number, Message)>, String> {
         let unacked = &mut self.0.get_mut(lane).unacked;
-        let (tag, multiple) = match frame {
-            Frame::Ack { tag, multiple } => (tag, multiple),
-            Frame::Requeue { tag } | Frame::DeadLetter { tag } => (tag, false),
-        };
-        let Some(one) = unacked.remove(&tag) else {
+        let Some(one) = unacked.remove(&frame.tag) else {
             return Err(format!("the broker was told of a tag that is not in flight: {frame:?}"));
         };
         let mut settled = Vec::new();
-        if multiple {
-            let above = unacked.split_off(&tag);
+        if frame.multiple {
+            let above = unacked.split_off(&frame.tag);
             settled.extend(std::mem::replace(unacked, above).into_values());
         }
         settled.push(one);

@@ -14,7 +14,10 @@ use std::{
 
 use lapin::types::ShortString;
 use revoker::{
-    broker::{OutgoingMessage, Queues, seams::Frame},
+    broker::{
+        OutgoingMessage, Queues,
+        seams::{Frame, Settle},
+    },
     domain::{History, Lane, PerLane},
 };
 use tokio::{
@@ -179,14 +182,14 @@ impl Broker {
             Err(fault) => witness.violated(fault),
             Ok(settled) => {
                 for (number, mut message) in settled {
-                    witness.told(number, frame);
-                    match frame {
-                        Frame::Ack { .. } => {}
-                        Frame::Requeue { .. } => {
+                    witness.told(number, frame.settle);
+                    match frame.settle {
+                        Settle::Ack => {}
+                        Settle::Requeue => {
                             message.redelivered = true;
                             state.lanes.get_mut(lane).push_front(message);
                         }
-                        Frame::DeadLetter { .. } => state.dead.push(message),
+                        Settle::DeadLetter => state.dead.push(message),
                     }
                 }
             }

@@ -1,6 +1,6 @@
 //! What the broker is told, and what it keeps: nothing is acked that is not proved or safe elsewhere.
 
-use revoker::broker::{OutgoingMessage, seams::Frame};
+use revoker::broker::{OutgoingMessage, seams::Settle};
 
 use super::{LifeNumber, Number, Witness, record::Decided};
 use crate::broker::Message;
@@ -35,11 +35,11 @@ impl Witness {
     }
 
     /// The broker learns that a delivery is settled: acked, given back, or left to its own dead-lettering.
-    pub fn told(&self, number: Number, frame: Frame) {
-        let how = match frame {
-            Frame::Ack { .. } => "acked",
-            Frame::Requeue { .. } => "requeued",
-            Frame::DeadLetter { .. } => "dead-lettered",
+    pub fn told(&self, number: Number, settle: Settle) {
+        let how = match settle {
+            Settle::Ack => "acked",
+            Settle::Requeue => "requeued",
+            Settle::DeadLetter => "dead-lettered",
         };
         self.note(|| format!("{number}: the broker is told: {how}"));
         let declared = self.plan.worker.declared;
@@ -47,16 +47,16 @@ impl Witness {
         state.count("delivery", how);
         let record = state.record(number);
         let decided = record.decided.map(|(decided, _)| decided);
-        let (allowed, ends) = match (decided, frame) {
-            (Some(Decided::Done(_)), Frame::Ack { .. }) => (true, true),
-            (Some(Decided::Dead(_)), Frame::Ack { .. }) => (record.stored, true),
-            (Some(Decided::Dead(_)), Frame::DeadLetter { .. }) => {
+        let (allowed, ends) = match (decided, settle) {
+            (Some(Decided::Done(_)), Settle::Ack) => (true, true),
+            (Some(Decided::Dead(_)), Settle::Ack) => (record.stored, true),
+            (Some(Decided::Dead(_)), Settle::DeadLetter) => {
                 (record.unpublishable && declared, true)
             }
-            (Some(Decided::Parked), Frame::Ack { .. }) => (record.stored, false),
-            (Some(Decided::Requeued) | None, Frame::Requeue { .. }) => (true, false),
-            (Some(_), Frame::Requeue { .. }) => (record.given_up, false),
-            (_, Frame::Ack { .. } | Frame::DeadLetter { .. }) => (false, false),
+            (Some(Decided::Parked), Settle::Ack) => (record.stored, false),
+            (Some(Decided::Requeued) | None, Settle::Requeue) => (true, false),
+            (Some(_), Settle::Requeue) => (record.given_up, false),
+            (_, Settle::Ack | Settle::DeadLetter) => (false, false),
         };
         if ends {
             let job = record.job;
