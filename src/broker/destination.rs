@@ -1,10 +1,7 @@
 //! Publishes to one queue on a channel of its own. A failure of this queue or channel delays no message to another
 //! queue.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::Arc;
 
 use tokio::{
     sync::{mpsc, watch},
@@ -30,7 +27,7 @@ use crate::{
 };
 
 /// The size of a batch. A batch ends when its last confirm has come, so a small one leaves the broker idle meanwhile.
-const BATCH: BatchLimits = BatchLimits { messages: 512, bytes: 1024 * 1024 };
+pub(super) const BATCH: BatchLimits = BatchLimits { messages: 512, bytes: 1024 * 1024 };
 
 /// Messages taken from the inbox. Further ones wait there.
 const TAKEN_IN: usize = 512;
@@ -59,8 +56,6 @@ pub(super) struct PublishContext {
     pub(super) queues: Arc<Queues>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) health: Arc<PublishHealth>,
-    /// Messages to any queue that the broker has confirmed.
-    pub(super) confirmed: AtomicU64,
 }
 
 /// The messages for one queue. It ends when its inbox is closed and every message is confirmed, refused or given up.
@@ -85,20 +80,18 @@ impl Destination {
         shared: Arc<PublishContext>,
         inbox: mpsc::Receiver<PublishRequest>,
         shared_connection: watch::Receiver<SharedConnection>,
+        pending: Pending<PublishRequest>,
     ) -> Self {
-        let confirm_timeout = ConfirmTimeout::new(shared.settings.confirm_timeout);
-        let (pending, backoff) = (Pending::new(BATCH), RETRY.start());
-        let dedicated = DedicatedChannel::new(&shared.settings);
         Self {
+            channel: None,
+            dedicated: DedicatedChannel::new(&shared.settings),
+            confirm_timeout: ConfirmTimeout::new(shared.settings.confirm_timeout),
+            backoff: RETRY.start(),
             name,
             shared,
             inbox,
             shared_connection,
-            channel: None,
-            dedicated,
             pending,
-            confirm_timeout,
-            backoff,
         }
     }
 
@@ -113,7 +106,7 @@ impl Destination {
                 }
             }
             self.take_in();
-            let needs_dedicated = self.pending.needs_dedicated(self.confirmed());
+            let needs_dedicated = self.pending.needs_dedicated();
             let connected = if needs_dedicated {
                 self.connected_dedicated().await
             } else {
@@ -175,7 +168,7 @@ impl Destination {
         }
         let is_gone = published.results.contains(&PublishResult::Returned);
         let used = if is_dedicated { ConnectionUse::Dedicated } else { ConnectionUse::Shared };
-        let applied = self.pending.apply(batch, published, used, self.confirmed());
+        let applied = self.pending.apply(batch, published, used);
         let next = Self::respond(applied);
         if is_gone && self.shared.settings.declare {
             // The queue was deleted. If it can't be declared, the next try is returned again.
@@ -188,7 +181,7 @@ impl Destination {
     /// come again, and each would be one more copy.
     fn take_out(&mut self) -> (Vec<PendingMessage<PublishRequest>>, Vec<OutgoingMessage>) {
         self.pending.retain(PublishRequest::is_awaited);
-        let mut batch = self.pending.next(self.confirmed());
+        let mut batch = self.pending.next();
         let mut messages = Vec::with_capacity(batch.len());
         batch.retain(|entry| {
             let message = entry.message.take();
@@ -210,9 +203,6 @@ impl Destination {
                 PublishResult::Unknown if silent => metrics::Published::TimedOut,
                 PublishResult::Unknown => continue,
             };
-            if *result == PublishResult::Confirmed {
-                self.shared.confirmed.fetch_add(1, Ordering::Relaxed);
-            }
             if let Some(target) = message.target {
                 self.shared.metrics.published(target, counted);
             }
@@ -236,7 +226,7 @@ impl Destination {
         match self.dedicated.take().await {
             Ok(channel) => Some(channel),
             Err(unreachable) => {
-                self.pending.put_off(self.confirmed());
+                self.pending.put_off();
                 self.failed(unreachable.to_string());
                 self.wait().await;
                 None
@@ -299,11 +289,6 @@ impl Destination {
     fn failed(&mut self, why: String) {
         let messages = self.unpublished();
         self.shared.health.failed(&self.name, why, messages);
-    }
-
-    /// The number of confirmed messages, of any queue.
-    fn confirmed(&self) -> u64 {
-        self.shared.confirmed.load(Ordering::Relaxed)
     }
 
     fn is_closed(&self) -> bool {

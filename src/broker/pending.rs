@@ -9,7 +9,13 @@
 //! If the broker closes the connection, the refused message may belong to any queue. Such a failure counts only against a
 //! message that was alone on its connection.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use super::{
     batch::{Interruption, PublishResult, PublishedBatch},
@@ -43,6 +49,8 @@ pub(super) struct Pending<M> {
     came: u64,
     /// The size of the largest message confirmed since a message last broke a channel.
     proven: usize,
+    /// Counts the messages that the broker has confirmed, to this queue or another.
+    confirmed: Arc<AtomicU64>,
 }
 
 /// A message that waits or is on its way.
@@ -93,9 +101,9 @@ pub(super) enum NextStep {
 }
 
 impl<M> Pending<M> {
-    /// Nothing waits yet.
-    pub(super) const fn new(limits: BatchLimits) -> Self {
-        Self { entries: VecDeque::new(), limits, came: 0, proven: 0 }
+    /// Nothing waits yet. `confirmed` is shared by all queues of a publisher.
+    pub(super) const fn new(limits: BatchLimits, confirmed: Arc<AtomicU64>) -> Self {
+        Self { entries: VecDeque::new(), limits, came: 0, proven: 0, confirmed }
     }
 
     /// Adds a message whose body has `size` bytes.
@@ -134,31 +142,31 @@ impl<M> Pending<M> {
         entries.into_iter().map(|entry| entry.message).collect()
     }
 
-    /// Takes out the next batch. `confirmed` counts the messages to any queue that the broker has confirmed. A
-    /// message that broke its channel alone waits until others have passed, if there are any.
-    pub(super) fn next(&mut self, confirmed: u64) -> Vec<PendingMessage<M>> {
-        match self.due(confirmed) {
+    /// Takes out the next batch. A message that broke its channel alone waits until others have passed, if there are
+    /// any.
+    pub(super) fn next(&mut self) -> Vec<PendingMessage<M>> {
+        match self.due() {
             Some(suspect) => self.entries.remove(suspect).into_iter().collect(),
             None => self.first(self.window()),
         }
     }
 
     /// Whether the next batch needs a dedicated connection.
-    pub(super) fn needs_dedicated(&self, confirmed: u64) -> bool {
-        self.due(confirmed)
-            .and_then(|place| self.entries.get(place))
-            .is_some_and(|due| due.dedicated)
+    pub(super) fn needs_dedicated(&self) -> bool {
+        self.due().and_then(|place| self.entries.get(place)).is_some_and(|due| due.dedicated)
     }
 
     /// Delays the messages that need a dedicated connection, while none can be opened.
-    pub(super) fn put_off(&mut self, confirmed: u64) {
+    pub(super) fn put_off(&mut self) {
+        let confirmed = self.confirmed();
         for entry in self.entries.iter_mut().filter(|entry| entry.dedicated) {
             entry.tried_at = Some(confirmed);
         }
     }
 
     /// The index of the suspected message to send next, if one is due.
-    fn due(&self, confirmed: u64) -> Option<usize> {
+    fn due(&self) -> Option<usize> {
+        let confirmed = self.confirmed();
         let others_wait = self.entries.iter().any(|entry| !entry.suspect);
         let is_due = |entry: &PendingMessage<M>| {
             entry.suspect && (!others_wait || entry.tried_at.is_none_or(|at| at < confirmed))
@@ -173,7 +181,6 @@ impl<M> Pending<M> {
         batch: Vec<PendingMessage<M>>,
         published: PublishedBatch,
         used: ConnectionUse,
-        confirmed: u64,
     ) -> Applied<M> {
         let alone = batch.len() == 1;
         let mut applied =
@@ -183,6 +190,7 @@ impl<M> Pending<M> {
             match result {
                 PublishResult::Confirmed => {
                     self.proven = self.proven.max(entry.size);
+                    self.confirmed.fetch_add(1, Ordering::Relaxed);
                     applied.confirmed.push(entry.message);
                 }
                 PublishResult::Unknown => unknown.push(entry),
@@ -200,7 +208,7 @@ impl<M> Pending<M> {
             {
                 let alone =
                     alone && (blame == MessageBlame::Message || used == ConnectionUse::Dedicated);
-                self.broke(unknown, alone, blame, &why, confirmed, &mut applied)
+                self.broke(unknown, alone, blame, &why, &mut applied)
             }
             (Some(interruption), _) => {
                 self.put_back(unknown);
@@ -219,9 +227,9 @@ impl<M> Pending<M> {
         alone: bool,
         blame: MessageBlame,
         why: &str,
-        confirmed: u64,
         applied: &mut Applied<M>,
     ) -> NextStep {
+        let confirmed = self.confirmed();
         // What passed before may be refused now: an operator may have lowered the limit.
         self.proven = 0;
         for entry in &mut unknown {
@@ -250,6 +258,10 @@ impl<M> Pending<M> {
         }
         self.put_back(unknown);
         next
+    }
+
+    fn confirmed(&self) -> u64 {
+        self.confirmed.load(Ordering::Relaxed)
     }
 
     /// Puts messages back to the front, in order.

@@ -43,14 +43,6 @@ pub struct Producer {
     health: PublishHealth,
 }
 
-/// The jobs of one call.
-struct EnqueueBatch<J> {
-    pending: Pending<J>,
-    /// How many are confirmed so far.
-    confirmed: u64,
-    refused: Vec<(J, Unpublishable)>,
-}
-
 impl Producer {
     /// A producer that is not connected yet.
     #[must_use]
@@ -83,27 +75,27 @@ impl Producer {
         jobs: &mut Vec<J>,
         given_up: impl Future<Output = ()>,
     ) -> Vec<(J, Unpublishable)> {
-        let mut pending = Pending::new(BatchLimits::ONE_CALLER);
+        let mut pending = Pending::new(BatchLimits::ONE_CALLER, Arc::default());
         for job in mem::take(jobs) {
             let size = job.as_ref().len();
             pending.push(job, size);
         }
-        let mut sending = EnqueueBatch { pending, confirmed: 0, refused: Vec::new() };
+        let mut refused = Vec::new();
         let queue = self.queues.lane(lane).clone();
         // Dropping the work instead would lose which jobs were confirmed.
         let given_up = given_up.shared();
-        while !sending.pending.is_empty() && given_up.peek().is_none() {
-            match self.attempt(&queue, &mut sending, given_up.clone()).await {
+        while !pending.is_empty() && given_up.peek().is_none() {
+            match self.attempt(&queue, &mut pending, &mut refused, given_up.clone()).await {
                 NextStep::Continue => {
                     self.backoff.reset();
                     self.health.cleared(queue.as_str());
                 }
                 NextStep::Reopen(why) => {
-                    self.health.failed(queue.as_str(), why, sending.pending.len());
+                    self.health.failed(queue.as_str(), why, pending.len());
                     self.channel.close().await;
                 }
                 NextStep::Wait(why) => {
-                    self.health.failed(queue.as_str(), why, sending.pending.len());
+                    self.health.failed(queue.as_str(), why, pending.len());
                     self.channel.close().await;
                     tokio::select! {
                         biased;
@@ -113,8 +105,8 @@ impl Producer {
                 }
             }
         }
-        *jobs = sending.pending.into_messages();
-        sending.refused
+        *jobs = pending.into_messages();
+        refused
     }
 
     /// Closes the connection.
@@ -126,7 +118,8 @@ impl Producer {
     async fn attempt<J: AsRef<[u8]>>(
         &mut self,
         queue: &ShortString,
-        sending: &mut EnqueueBatch<J>,
+        pending: &mut Pending<J>,
+        refused: &mut Vec<(J, Unpublishable)>,
         given_up: impl Future<Output = ()> + Clone,
     ) -> NextStep {
         let connected = tokio::select! {
@@ -138,7 +131,7 @@ impl Producer {
             Ok(channel) => channel,
             Err(unreachable) => return NextStep::Wait(unreachable.to_string()),
         };
-        let batch = sending.pending.next(sending.confirmed);
+        let batch = pending.next();
         let properties = headers::of_job(SystemClock.now());
         let jobs = batch.iter().map(|PendingMessage { message, .. }| OutgoingRef {
             queue,
@@ -158,10 +151,8 @@ impl Producer {
             let _ = topology::ensure(&channel.connection, &self.queues, true).await;
         }
         self.channel.put_back(channel);
-        let applied =
-            sending.pending.apply(batch, published, ConnectionUse::Dedicated, sending.confirmed);
-        sending.confirmed += applied.confirmed.len() as u64;
-        sending.refused.extend(applied.unpublishable);
+        let applied = pending.apply(batch, published, ConnectionUse::Dedicated);
+        refused.extend(applied.unpublishable);
         applied.next
     }
 }

@@ -4,11 +4,7 @@
 //! Each queue has a channel with one owner. Two owners could swap confirms. On a channel for several queues, one
 //! queue that does not confirm would delay the others, as would one message that breaks the channel.
 
-use std::{
-    pin::pin,
-    sync::{Arc, atomic::AtomicU64},
-    time::Duration,
-};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use futures_util::{Stream, StreamExt as _, future::join_all};
 use lapin::Event;
@@ -22,7 +18,8 @@ use super::{
     channel_failure::ChannelFailure,
     connect::{Connector, Purpose},
     connection::Connection,
-    destination::{Destination, PublishContext, RETRY, SharedConnection},
+    destination::{BATCH, Destination, PublishContext, RETRY, SharedConnection},
+    pending::Pending,
     publish_health::PublishHealth,
     publisher::Publisher,
     queues::Queues,
@@ -58,14 +55,16 @@ impl Publishing {
         let (shared_connection, _) =
             watch::channel(SharedConnection::Down("connecting to the broker".to_owned()));
         let connector = Connector::new(Arc::clone(&settings));
-        let confirmed = AtomicU64::new(0);
-        let shared = Arc::new(PublishContext { settings, queues, metrics, health, confirmed });
+        let shared = Arc::new(PublishContext { settings, queues, metrics, health });
         let names = shared.queues.all_retry().chain([shared.queues.dead()]);
+        let confirmed = Arc::default();
         let destinations = names
             .zip(by_queue.into_iter().chain([others]))
             .map(|(name, inbox)| {
                 let shared = Arc::clone(&shared);
-                Destination::new(name.to_string(), shared, inbox, shared_connection.subscribe())
+                let pending = Pending::new(BATCH, Arc::clone(&confirmed));
+                let connection = shared_connection.subscribe();
+                Destination::new(name.to_string(), shared, inbox, connection, pending)
             })
             .collect();
         (Self { connector, shared, destinations, shared_connection }, publisher)
@@ -132,7 +131,7 @@ async fn until_ended(
             _ = check.tick() => None,
         };
         match event {
-            // A channel may have failed: its destination opens another, and the connection goes on.
+            // A channel may have failed: its destination opens another, and the connection stays open.
             Some(Event::Error(error)) if !connection.status().connected() => {
                 return ChannelFailure::of(&error).why;
             }

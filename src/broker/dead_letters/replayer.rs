@@ -83,8 +83,7 @@ impl Replayer {
     /// Publishes the next part of the batch once.
     async fn attempt(&mut self, channel: &ConfirmChannel, batch: &mut ReplayBatch) -> NextStep {
         let (ReplayBatch { jobs, pending, confirmed }, queues) = (batch, &self.queues);
-        let count = confirmed.iter().filter(|confirmed| **confirmed).count() as u64;
-        let entries = pending.next(count);
+        let entries = pending.next();
         let frame_max = channel.frame_max();
         let outgoing = entries.iter().map(|PendingMessage { message: place, .. }| {
             let FreshJob { lane, body, properties } = &jobs[*place];
@@ -101,7 +100,7 @@ impl Replayer {
             let queue = queues.lane(jobs[entry.message].lane);
             result.refusal().map(|refusal| format!("queue {queue}: {refusal}"))
         });
-        let applied = pending.apply(entries, published, ConnectionUse::Dedicated, count);
+        let applied = pending.apply(entries, published, ConnectionUse::Dedicated);
         for place in applied.confirmed {
             confirmed[place] = true;
             *self.replayed.get_mut(jobs[place].lane) += 1;
@@ -184,7 +183,7 @@ impl ReplayBatch {
             FreshJob { lane, body, properties: headers::of_replayed(&original) }
         });
         let jobs: Vec<_> = jobs.collect();
-        let mut pending = Pending::new(BatchLimits::ONE_CALLER);
+        let mut pending = Pending::new(BatchLimits::ONE_CALLER, Arc::default());
         for (place, job) in jobs.iter().enumerate() {
             pending.push(place, job.body.len());
         }

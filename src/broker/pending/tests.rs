@@ -71,7 +71,7 @@ struct Outcome {
 }
 
 fn pending(sizes: &[usize]) -> Pending<u32> {
-    let mut pending = Pending::new(LIMITS);
+    let mut pending = Pending::new(LIMITS, Arc::default());
     for (message, size) in (0..).zip(sizes) {
         pending.push(message, *size);
     }
@@ -85,14 +85,10 @@ fn run(pending: &mut Pending<u32>, broker: &mut Broker, batches: usize) -> Outco
         if pending.is_empty() {
             break;
         }
-        let confirmed = outcome.confirmed.len() as u64;
-        let batch = pending.next(confirmed);
+        let batch = pending.next();
         assert!(!batch.is_empty(), "something waits, and nothing goes");
         let published = broker.publish(&batch);
-        let now =
-            published.results.iter().filter(|result| **result == PublishResult::Confirmed).count()
-                as u64;
-        let applied = pending.apply(batch, published, ConnectionUse::Dedicated, confirmed + now);
+        let applied = pending.apply(batch, published, ConnectionUse::Dedicated);
         outcome.confirmed.extend(applied.confirmed);
         outcome.unpublishable.extend(applied.unpublishable.iter().map(|(message, _)| message));
         outcome.waits += usize::from(matches!(applied.next, NextStep::Wait(_)));
@@ -116,14 +112,14 @@ fn the_only_message_that_is_too_large_is_found_and_no_other_is_stored_twice() {
 fn others_pass_between_the_two_tries_of_a_message_that_breaks_its_channel() {
     let mut pending = pending(&[900, 100, 100]);
     let mut broker = Broker::refusing(500);
-    let first = pending.next(0);
+    let first = pending.next();
     assert_eq!(first.len(), 1, "nothing of its size was confirmed");
     let published = broker.publish(&first);
     assert_eq!(
-        pending.apply(first, published, ConnectionUse::Dedicated, 0).next,
+        pending.apply(first, published, ConnectionUse::Dedicated).next,
         NextStep::Reopen("406 too large".to_owned())
     );
-    let second = pending.next(0);
+    let second = pending.next();
     assert!(second.iter().all(|entry| entry.message != 0), "{second:?}");
 }
 
@@ -169,13 +165,16 @@ fn a_message_over_which_the_broker_fails_is_found_while_others_pass() {
 #[test]
 fn a_message_is_not_condemned_for_one_of_another_queue_that_breaks_their_connection() {
     let mut broker = Broker::poisoned(&[0], MessageBlame::Perhaps);
-    let mut queues = [Pending::new(LIMITS), Pending::new(LIMITS)];
+    let counter = Arc::new(AtomicU64::new(0));
+    let queue = || Pending::new(LIMITS, Arc::clone(&counter));
+    let mut queues = [queue(), queue()];
     queues[0].push(0, 100);
     queues[1].push(1, 100);
     let (mut confirmed, mut unpublishable, mut shared_breaks) = (Vec::new(), Vec::new(), 0);
-    for passed in 1..20 {
-        let dedicated = queues.each_ref().map(|pending| pending.needs_dedicated(passed));
-        let batches = queues.each_mut().map(|pending| pending.next(passed));
+    for _ in 1..20 {
+        counter.fetch_add(1, Ordering::Relaxed);
+        let dedicated = queues.each_ref().map(|pending| pending.needs_dedicated());
+        let batches = queues.each_mut().map(|pending| pending.next());
         let breaks =
             |place: usize| !dedicated[place] && batches[place].iter().any(|e| e.message == 0);
         let is_broken = breaks(0) || breaks(1);
@@ -193,7 +192,7 @@ fn a_message_is_not_condemned_for_one_of_another_queue_that_breaks_their_connect
                 }
             };
             let used = if dedicated { ConnectionUse::Dedicated } else { ConnectionUse::Shared };
-            let applied = pending.apply(batch, published, used, passed);
+            let applied = pending.apply(batch, published, used);
             confirmed.extend(applied.confirmed);
             unpublishable.extend(applied.unpublishable.into_iter().map(|(message, _)| message));
         }
@@ -206,27 +205,27 @@ fn a_message_is_not_condemned_for_one_of_another_queue_that_breaks_their_connect
 fn others_go_first_while_there_is_no_connection_apart() {
     let mut pending = pending(&[100]);
     let broken = ChannelFailure { why: "541".to_owned(), blame: MessageBlame::Perhaps };
-    let batch = pending.next(0);
+    let batch = pending.next();
     let interruption = Some(Interruption::ChannelFailure(broken));
     let published =
         PublishedBatch { results: vec![PublishResult::Unknown], interruption, late: false };
-    pending.apply(batch, published, ConnectionUse::Shared, 0);
+    pending.apply(batch, published, ConnectionUse::Shared);
     pending.push(1, 100);
-    assert!(pending.needs_dedicated(0));
-    pending.put_off(0);
-    assert!(!pending.needs_dedicated(0));
-    let next: Vec<u32> = pending.next(0).into_iter().map(|entry| entry.message).collect();
+    assert!(pending.needs_dedicated());
+    pending.put_off();
+    assert!(!pending.needs_dedicated());
+    let next: Vec<u32> = pending.next().into_iter().map(|entry| entry.message).collect();
     assert_eq!(next, [1]);
-    assert!(pending.needs_dedicated(0), "nothing else waits");
+    assert!(pending.needs_dedicated(), "nothing else waits");
 }
 
 #[test]
 fn a_lost_connection_makes_no_suspect_and_what_was_confirmed_is_not_sent_again() {
     let mut pending = pending(&[100; 4]);
-    let alone = pending.next(0);
+    let alone = pending.next();
     let published = Broker::default().publish(&alone);
-    pending.apply(alone, published, ConnectionUse::Dedicated, 0);
-    let batch = pending.next(1);
+    pending.apply(alone, published, ConnectionUse::Dedicated);
+    let batch = pending.next();
     assert_eq!(batch.len(), 3);
     let results = vec![PublishResult::Confirmed, PublishResult::Unknown, PublishResult::Confirmed];
     let interruption =
@@ -236,11 +235,10 @@ fn a_lost_connection_makes_no_suspect_and_what_was_confirmed_is_not_sent_again()
         batch,
         PublishedBatch { results, interruption, late: false },
         ConnectionUse::Dedicated,
-        1,
     );
     assert_eq!(applied.next, NextStep::Wait("reset".to_owned()));
     assert_eq!(applied.confirmed.len(), 2);
-    let again: Vec<u32> = pending.next(3).into_iter().map(|entry| entry.message).collect();
+    let again: Vec<u32> = pending.next().into_iter().map(|entry| entry.message).collect();
     assert_eq!(again, [unconfirmed]);
 }
 
@@ -248,9 +246,9 @@ fn a_lost_connection_makes_no_suspect_and_what_was_confirmed_is_not_sent_again()
 fn a_refusal_of_the_queue_is_no_fault_of_the_message() {
     let mut pending = pending(&[100]);
     for result in [PublishResult::Nacked, PublishResult::Returned] {
-        let batch = pending.next(0);
+        let batch = pending.next();
         let published = PublishedBatch { results: vec![result], interruption: None, late: false };
-        let applied = pending.apply(batch, published, ConnectionUse::Dedicated, 0);
+        let applied = pending.apply(batch, published, ConnectionUse::Dedicated);
         assert_eq!(applied.next, NextStep::Wait(result.refusal().unwrap().to_owned()));
         assert_eq!(pending.len(), 1);
     }
@@ -261,7 +259,7 @@ fn a_batch_is_bounded_by_messages_and_by_bytes() {
     for (sizes, expected) in [(vec![1; 20], 8), (vec![300; 20], 3), (vec![5000; 2], 1)] {
         let mut pending = pending(&sizes);
         pending.proven = usize::MAX;
-        assert_eq!(pending.next(0).len(), expected, "{sizes:?}");
+        assert_eq!(pending.next().len(), expected, "{sizes:?}");
     }
 }
 
@@ -317,10 +315,10 @@ proptest! {
     #[test]
     fn what_is_left_is_in_its_order(sizes in proptest::collection::vec(1usize..400, 1..30)) {
         let mut pending = pending(&sizes);
-        let batch = pending.next(0);
+        let batch = pending.next();
         let results = vec![PublishResult::Unknown; batch.len()];
         let interruption = Some(Interruption::GivenUp);
-        pending.apply(batch, PublishedBatch { results, interruption, late: false }, ConnectionUse::Dedicated, 0);
+        pending.apply(batch, PublishedBatch { results, interruption, late: false }, ConnectionUse::Dedicated);
         let left = pending.into_messages();
         prop_assert_eq!(left, (0..).take(sizes.len()).collect::<Vec<u32>>());
     }
