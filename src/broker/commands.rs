@@ -34,7 +34,6 @@ pub(super) struct DeliverySender {
 
 impl ConsumerControl {
     /// Returns the worker's end, and what each lane gets.
-    #[must_use]
     pub(super) fn new(
         deliveries: mpsc::Sender<AmqpDelivery>,
     ) -> (Self, LaneCommands, DeliverySender) {

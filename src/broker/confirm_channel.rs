@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use lapin::{Channel, options::ConfirmSelectOptions};
-use thiserror::Error;
 
 use super::{
     cause::fault,
@@ -11,19 +10,8 @@ use super::{
     connection::{CLOSE_TIMEOUT, Connection, REPLY_SUCCESS},
     queues::Queues,
     settings::BrokerSettings,
-    topology::{self, TopologyError},
+    topology::{self, PrepareError},
 };
-
-/// Why nothing can be published.
-#[derive(Debug, Error)]
-pub enum PrepareError {
-    /// No broker could be reached.
-    #[error(transparent)]
-    Unreachable(#[from] Unreachable),
-    /// A queue is not as it must be.
-    #[error(transparent)]
-    Topology(#[from] TopologyError),
-}
 
 /// A channel in confirm mode, and its connection.
 #[derive(Debug)]
@@ -98,7 +86,7 @@ impl DedicatedChannel {
         let connection = Box::pin(self.connector.connect(Purpose::Publish)).await?;
         ConfirmChannel::open(Arc::new(connection), &self.settings)
             .await
-            .map_err(|fault| Unreachable { host: "the broker".to_owned(), fault })
+            .map_err(|fault| Unreachable(format!("the broker: {fault}")))
     }
 
     /// Keeps a channel for the next batch.

@@ -32,15 +32,10 @@ pub(super) struct Connector {
     metrics: Option<Arc<Metrics>>,
 }
 
-/// Why no connection could be made. The texts name a host and the fault, never a password.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{host}: {fault}")]
-pub struct Unreachable {
-    /// The host and port of the last one tried.
-    pub host: String,
-    /// The fault.
-    pub fault: String,
-}
+/// Why no connection could be made or used. The text names a host and the fault, never a password.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub struct Unreachable(pub(super) String);
 
 /// The purpose of a connection, part of its name in the broker's lists.
 #[derive(Debug, Clone, Copy)]
@@ -73,8 +68,7 @@ impl Connector {
 
     /// Tries every host in order. Fails with the fault of the last one.
     pub(super) async fn connect(&mut self, purpose: Purpose) -> Result<Connection, Unreachable> {
-        let mut last =
-            Unreachable { host: "broker.url".to_owned(), fault: "it names no host".to_owned() };
+        let mut last = Unreachable("broker.url: it names no host".to_owned());
         for (url, names) in self.settings.urls.iter().zip(&mut self.names) {
             let account =
                 Account::new(Arc::clone(&self.budget), matches!(purpose, Purpose::Consume(_)));
@@ -95,10 +89,8 @@ async fn connect_to(
     handle: StreamHandle,
     purpose: Purpose,
 ) -> Result<Connection, Unreachable> {
-    let (mut uri, target) = parse(url).ok_or_else(|| Unreachable {
-        host: "broker.url".to_owned(),
-        fault: "it is not an AMQP URL".to_owned(),
-    })?;
+    let (mut uri, target) =
+        parse(url).ok_or_else(|| Unreachable("broker.url: it is not an AMQP URL".to_owned()))?;
     let heartbeat = u16::try_from(settings.heartbeat.as_secs()).unwrap_or(u16::MAX);
     uri.query.heartbeat = Some(heartbeat);
     // Without a frame size lapin would reserve its buffers twice: first small ones, which it then enlarges by writing
@@ -112,7 +104,7 @@ async fn connect_to(
         let connection = handshake(uri, stream, &handle, purpose, deadline).await?;
         Ok(Connection::new(connection, handle))
     };
-    connected.await.map_err(|fault| Unreachable { host: target.to_string(), fault })
+    connected.await.map_err(|fault: String| Unreachable(format!("{target}: {fault}")))
 }
 
 /// Parses a URL to what lapin needs and the address to connect to. lapin takes an IPv6 address for `localhost`.

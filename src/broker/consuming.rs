@@ -25,23 +25,18 @@ enum LaneState {
     Stopping(SystemTime),
 }
 
-/// The states of both lanes.
+/// Whether each lane consumes.
 #[derive(Debug)]
-pub(super) struct LaneStates {
+pub struct Consuming {
     states: watch::Sender<PerLane<LaneState>>,
     metrics: Arc<Metrics>,
 }
 
-impl LaneStates {
+impl Consuming {
     /// No lane consumes yet.
     pub(super) fn new(metrics: Arc<Metrics>) -> Self {
         let connecting = |_| LaneState::No("connecting to the broker".to_owned());
         Self { states: watch::Sender::new(PerLane::from_fn(connecting)), metrics }
-    }
-
-    /// The report for `/readyz`.
-    pub(super) fn report(&self) -> Consuming {
-        Consuming(self.states.subscribe())
     }
 
     /// Records that a lane consumes.
@@ -81,13 +76,9 @@ impl LaneStates {
     }
 }
 
-/// Whether the worker consumes, for `/readyz`.
-#[derive(Debug)]
-pub struct Consuming(watch::Receiver<PerLane<LaneState>>);
-
 impl Report for Consuming {
     fn condition(&self) -> Condition {
-        let PerLane { interactive, bulk } = &*self.0.borrow();
+        let PerLane { interactive, bulk } = &*self.states.borrow();
         match (interactive, bulk) {
             (LaneState::Stopping(since), _) | (_, LaneState::Stopping(since)) => {
                 Condition::Waiting {
@@ -113,7 +104,7 @@ impl Report for Consuming {
 
 fn only_one(lane: Lane, cause: &str) -> Condition {
     let other = lane.other();
-    let reason = format!("the {lane} lane does not consume: {cause}; the {other} lane goes on");
+    let reason = format!("the {lane} lane does not consume: {cause}; the {other} lane continues");
     Condition::NotReady { reason }
 }
 
@@ -122,16 +113,16 @@ mod tests {
     use super::*;
     use crate::metrics::Build;
 
-    fn lanes() -> LaneStates {
-        LaneStates::new(Arc::new(Metrics::new(Build { version: "1", revision: "r" }).unwrap()))
+    fn lanes() -> Consuming {
+        Consuming::new(Arc::new(Metrics::new(Build { version: "1", revision: "r" }).unwrap()))
     }
 
-    fn connected(lanes: &LaneStates) -> bool {
+    fn connected(lanes: &Consuming) -> bool {
         lanes.metrics.render().unwrap().contains("\nrevoker_broker_connected 1\n")
     }
 
-    fn reason(lanes: &LaneStates) -> String {
-        match lanes.report().condition() {
+    fn reason(lanes: &Consuming) -> String {
+        match lanes.condition() {
             Condition::NotReady { reason } | Condition::Waiting { reason, .. } => reason,
             Condition::Ready => "ready".to_owned(),
         }
@@ -156,7 +147,7 @@ mod tests {
         lanes.fails(Lane::Bulk, "541 INTERNAL_ERROR");
         assert_eq!(
             reason(&lanes),
-            "the bulk lane does not consume: 541 INTERNAL_ERROR; the interactive lane goes on"
+            "the bulk lane does not consume: 541 INTERNAL_ERROR; the interactive lane continues"
         );
         lanes.fails(Lane::Interactive, "connection refused");
         assert_eq!(

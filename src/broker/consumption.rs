@@ -17,12 +17,8 @@ const COMMAND_LIMIT: Duration = Duration::from_secs(10);
 /// The consumer and the acker of a lane.
 #[derive(Debug)]
 pub(super) struct Consumption {
-    lane: Lane,
     channel: Arc<LaneChannel>,
-    prefetch: u16,
-    targets: Arc<SettlementTargets>,
     tasks: JoinSet<LaneTask>,
-    consuming: bool,
     /// Whether the last consumer may still bring deliveries.
     pumping: bool,
 }
@@ -44,15 +40,8 @@ impl Consumption {
         prefetch: u16,
         targets: Arc<SettlementTargets>,
     ) -> lapin::Result<Self> {
-        Ok(Self {
-            lane,
-            channel: Arc::new(LaneChannel::open(connection, lane).await?),
-            prefetch,
-            targets,
-            tasks: JoinSet::new(),
-            consuming: false,
-            pumping: false,
-        })
+        let channel = LaneChannel::open(connection, lane, prefetch, targets).await?;
+        Ok(Self { channel: Arc::new(channel), tasks: JoinSet::new(), pumping: false })
     }
 
     /// The lane's channel.
@@ -73,35 +62,26 @@ impl Consumption {
         wanted: Demand,
         intake: Option<&DeliverySender>,
     ) -> Result<(), SessionBreak> {
-        if self.consuming && wanted != Demand::All {
+        if self.channel.is_consuming() && wanted != Demand::All {
             in_time(connection, self.channel.cancel()).await?.map_err(SessionBreak::Failed)?;
-            self.consuming = false;
         } else if let Some(intake) = intake
             && self.waits_for_room(wanted)
-            && self.has_room()
+            && !self.pumping
+            && self.channel.has_room()
         {
-            let queue = self.targets.queues.lane(self.lane);
-            let consuming = self.channel.consume(queue, self.prefetch);
+            let consuming = self.channel.consume();
             let consumer = in_time(connection, consuming).await?.map_err(SessionBreak::Failed)?;
-            let (channel, targets) = (Arc::clone(&self.channel), Arc::clone(&self.targets));
-            let deliveries = intake.deliveries.clone();
-            self.tasks.spawn(async move {
-                LaneTask::Pump(channel.pump(consumer, targets, deliveries).await)
-            });
-            (self.consuming, self.pumping) = (true, true);
+            let (channel, deliveries) = (Arc::clone(&self.channel), intake.deliveries.clone());
+            self.tasks
+                .spawn(async move { LaneTask::Pump(channel.pump(consumer, deliveries).await) });
+            self.pumping = true;
         }
         Ok(())
     }
 
     /// Whether only a lack of room stops it from consuming.
     pub(super) fn waits_for_room(&self, wanted: Demand) -> bool {
-        wanted == Demand::All && !self.consuming
-    }
-
-    /// Whether a consumer may start. The stopped one must have ended with few jobs left, or pause after pause would
-    /// pile up jobs.
-    fn has_room(&self) -> bool {
-        !self.pumping && has_room(self.channel.in_flight(), self.prefetch)
+        wanted == Demand::All && !self.channel.is_consuming()
     }
 
     /// Fetches the single wanted job, if there is one. The demand stays until the worker changes it, so the queue of
@@ -116,11 +96,10 @@ impl Consumption {
             return Ok(FetchAnswer::NotNow);
         };
         let waits = deliveries.capacity() < deliveries.max_capacity();
-        if wanted != Demand::One || self.consuming || self.pumping || waits {
+        if wanted != Demand::One || self.channel.is_consuming() || self.pumping || waits {
             return Ok(FetchAnswer::NotNow);
         }
-        let fetching = self.channel.fetch(self.targets.queues.lane(self.lane), &self.targets);
-        match in_time(connection, fetching).await?? {
+        match in_time(connection, self.channel.fetch()).await?? {
             None => Ok(FetchAnswer::None),
             Some(delivery) => {
                 // If the receiver is gone, the dropped delivery is requeued.
@@ -133,7 +112,7 @@ impl Consumption {
     /// Waits until a task ends. Fails if that ends the session.
     pub(super) async fn next_end(&mut self) -> Result<(), SessionBreak> {
         match self.tasks.join_next().await {
-            Some(Ok(LaneTask::Pump(SessionBreak::Cancelled))) if !self.consuming => {
+            Some(Ok(LaneTask::Pump(SessionBreak::Cancelled))) if !self.channel.is_consuming() => {
                 self.pumping = false;
                 Ok(())
             }
@@ -147,7 +126,7 @@ impl Consumption {
 
     /// Waits until the broker has read everything that was sent.
     pub(super) async fn until_read(&self, connection: &Connection) {
-        let _ = in_time(connection, self.channel.until_read(self.prefetch)).await;
+        let _ = in_time(connection, self.channel.until_read()).await;
     }
 
     /// Ends the tasks.
@@ -162,22 +141,4 @@ async fn in_time<T>(
     command: impl Future<Output = T>,
 ) -> Result<T, SessionBreak> {
     connection.answer_read(COMMAND_LIMIT, command).await.map_err(SessionBreak::Silent)
-}
-
-/// Whether a lane with this many jobs in flight may consume again.
-const fn has_room(in_flight: usize, prefetch: u16) -> bool {
-    in_flight <= prefetch as usize / 2
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_lane_consumes_again_when_it_holds_half_a_prefetch_at_most() {
-        for (in_flight, room) in [(0, true), (8, true), (9, false), (16, false)] {
-            assert_eq!(has_room(in_flight, 16), room, "{in_flight}");
-        }
-        assert!(has_room(0, 1), "a prefetch of one");
-    }
 }

@@ -20,11 +20,7 @@ pub enum QueueCheck {
     Faulty(String),
 }
 
-/// Inspects every queue of the worker.
-///
-/// # Errors
-///
-/// A text if the broker cannot be reached.
+/// Inspects every queue of the worker. Fails if the broker cannot be reached.
 pub async fn inspect(settings: &Arc<BrokerSettings>) -> Result<Vec<(String, QueueCheck)>, String> {
     let mut connector = Connector::new(Arc::clone(settings));
     let connection = connector.connect(Purpose::Check).await.map_err(|error| error.to_string())?;

@@ -37,6 +37,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct LaneChannel {
     lane: Lane,
+    prefetch: u16,
+    targets: Arc<SettlementTargets>,
     channel: Channel,
     stream: StreamHandle,
     ledger: Arc<ChannelLedger>,
@@ -47,11 +49,17 @@ pub(super) struct LaneChannel {
 
 impl LaneChannel {
     /// Opens the channel.
-    pub(super) async fn open(connection: &Connection, lane: Lane) -> lapin::Result<Self> {
-        let channel = connection.create_channel().await?;
+    pub(super) async fn open(
+        connection: &Connection,
+        lane: Lane,
+        prefetch: u16,
+        targets: Arc<SettlementTargets>,
+    ) -> lapin::Result<Self> {
         Ok(Self {
             lane,
-            channel,
+            prefetch,
+            targets,
+            channel: connection.create_channel().await?,
             stream: connection.stream().clone(),
             ledger: Arc::default(),
             consumptions: AtomicU64::new(0),
@@ -59,20 +67,22 @@ impl LaneChannel {
         })
     }
 
+    /// The lane's queue.
+    pub(super) fn queue(&self) -> &ShortString {
+        self.targets.queues.lane(self.lane)
+    }
+
     /// Starts a consumer.
-    pub(super) async fn consume(
-        &self,
-        queue: &ShortString,
-        prefetch: u16,
-    ) -> lapin::Result<Consumer> {
-        self.channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
+    pub(super) async fn consume(&self) -> lapin::Result<Consumer> {
+        self.channel.basic_qos(self.prefetch, BasicQosOptions::default()).await?;
         let options = BasicConsumeOptions::default();
         // Each consumer gets a new tag: RabbitMQ 3.10 crashes the connection when a tag is reused on a channel with
         // unsettled deliveries of its former consumer.
         self.consumptions.fetch_add(1, Ordering::Relaxed);
         let tag = self.consumer_tag();
         let arguments = FieldTable::default();
-        let consumer = self.channel.basic_consume(queue.clone(), tag, options, arguments).await?;
+        let queue = self.queue().clone();
+        let consumer = self.channel.basic_consume(queue, tag, options, arguments).await?;
         self.consuming.store(true, Ordering::Relaxed);
         Ok(consumer)
     }
@@ -85,41 +95,36 @@ impl LaneChannel {
 
     /// Waits until the broker has read everything sent on this channel, above all acks. It answers in order, and this
     /// question changes nothing.
-    pub(super) async fn until_read(&self, prefetch: u16) -> lapin::Result<()> {
-        self.channel.basic_qos(prefetch, BasicQosOptions::default()).await
+    pub(super) async fn until_read(&self) -> lapin::Result<()> {
+        self.channel.basic_qos(self.prefetch, BasicQosOptions::default()).await
     }
 
     /// Fetches one job, if there is one.
-    pub(super) async fn fetch(
-        &self,
-        queue: &ShortString,
-        targets: &Arc<SettlementTargets>,
-    ) -> Result<Option<AmqpDelivery>, SessionBreak> {
-        let options = BasicGetOptions::default();
-        let got = self.channel.basic_get(queue.clone(), options).await;
-        match got.map_err(SessionBreak::Failed)? {
-            None => Ok(None),
-            Some(message) => {
-                self.receive(message.delivery, targets).map(Some).ok_or(SessionBreak::OutOfOrder)
-            }
-        }
+    pub(super) async fn fetch(&self) -> Result<Option<AmqpDelivery>, SessionBreak> {
+        let got = self.channel.basic_get(self.queue().clone(), BasicGetOptions::default()).await;
+        let message = got.map_err(SessionBreak::Failed)?;
+        message.map(|message| self.receive(message.delivery)).transpose()
     }
 
-    /// The number of unsettled deliveries.
-    pub(super) fn in_flight(&self) -> usize {
-        self.ledger.in_flight()
+    /// Whether a stopped consumer may start again: few jobs are left, or pause after pause would pile up jobs.
+    pub(super) fn has_room(&self) -> bool {
+        has_room(self.ledger.in_flight(), self.prefetch)
+    }
+
+    /// Whether a consumer is active.
+    pub(super) fn is_consuming(&self) -> bool {
+        self.consuming.load(Ordering::Relaxed)
     }
 
     /// The number of the active consumer, if there is one.
     pub(super) fn consumption(&self) -> Option<u64> {
-        let consuming = self.consuming.load(Ordering::Relaxed);
-        consuming.then(|| self.consumptions.load(Ordering::Relaxed))
+        self.is_consuming().then(|| self.consumptions.load(Ordering::Relaxed))
     }
 
     /// How the consumer is served now, with `waiting` jobs in the queue.
     pub(super) fn serving(&self, waiting: Option<u32>) -> Serving {
         Serving {
-            consuming: self.consuming.load(Ordering::Relaxed),
+            consuming: self.is_consuming(),
             waiting,
             in_flight: self.ledger.in_flight(),
             delivered: self.ledger.delivered_so_far(),
@@ -140,37 +145,31 @@ impl LaneChannel {
     pub(super) async fn pump(
         &self,
         mut consumer: Consumer,
-        targets: Arc<SettlementTargets>,
         intake: mpsc::Sender<AmqpDelivery>,
     ) -> SessionBreak {
         while let Some(next) = consumer.next().await {
-            let delivery = match next {
-                Ok(delivery) => delivery,
-                Err(error) => return SessionBreak::Failed(error),
-            };
-            let Some(delivery) = self.receive(delivery, &targets) else {
-                return SessionBreak::OutOfOrder;
-            };
-            if intake.send(delivery).await.is_err() {
-                return SessionBreak::Closed;
+            let received = next.map_err(SessionBreak::Failed);
+            match received.and_then(|delivery| self.receive(delivery)) {
+                Err(broken) => return broken,
+                Ok(delivery) => {
+                    if intake.send(delivery).await.is_err() {
+                        return SessionBreak::Closed;
+                    }
+                }
             }
         }
         // The stream gives no reason: the consumer was cancelled, by the broker or by the worker.
         SessionBreak::Cancelled
     }
 
-    /// Takes a delivery. Returns `None` if its tag is out of order: later acks would apply to other jobs. Only a new
-    /// channel starts a new count.
-    fn receive(
-        &self,
-        delivery: Delivery,
-        targets: &Arc<SettlementTargets>,
-    ) -> Option<AmqpDelivery> {
+    /// Takes a delivery. Fails if its tag is out of order: later acks would apply to other jobs. Only a new channel
+    /// starts a new count.
+    fn receive(&self, delivery: Delivery) -> Result<AmqpDelivery, SessionBreak> {
         let Delivery { delivery_tag, redelivered, properties, data, .. } = delivery;
         // First, so that its bytes are released whatever happens.
         let charge = self.stream.claim(self.channel.id(), delivery_tag);
         if !self.ledger.delivered(delivery_tag) {
-            return None;
+            return Err(SessionBreak::OutOfOrder);
         }
         let receipt = Receipt::new(delivery_tag, Arc::clone(&self.ledger));
         let now = SystemClock.now();
@@ -180,9 +179,9 @@ impl LaneChannel {
             lane: self.lane,
             redelivered,
         };
+        let targets = Arc::clone(&self.targets);
         let metadata = headers::read(received, &targets.queues, &targets.history_keys, now);
-        let targets = Arc::clone(targets);
-        Some(AmqpDelivery::new(metadata, data, properties, receipt, targets).charged(charge))
+        Ok(AmqpDelivery::new(metadata, data, properties, receipt, targets).charged(charge))
     }
 
     /// Sends settlements to the broker, many at a time, until `closing`; then the rest.
@@ -215,5 +214,23 @@ impl LaneChannel {
         });
         try_join_all(acks).await?;
         Ok(())
+    }
+}
+
+/// Whether a lane with this many jobs in flight may consume again.
+const fn has_room(in_flight: usize, prefetch: u16) -> bool {
+    in_flight <= prefetch as usize / 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_consumes_again_when_it_holds_half_a_prefetch_at_most() {
+        for (in_flight, room) in [(0, true), (8, true), (9, false), (16, false)] {
+            assert_eq!(has_room(in_flight, 16), room, "{in_flight}");
+        }
+        assert!(has_room(0, 1), "a prefetch of one");
     }
 }

@@ -14,21 +14,20 @@ use super::{
     advice::{Suspicion, advised},
     commands::{DeliverySender, LaneCommands},
     connect::{Connector, Purpose},
-    consuming::LaneStates,
+    consuming::Consuming,
     delivery::SettlementTargets,
     depths::Depths,
     one_job::Sessions,
     reconnect::{ReconnectDelay, STABLE},
-    session::{Session, SessionRefused},
+    session::Session,
     session_end::SessionEnd,
     settings::BrokerSettings,
     stream::Budget,
-    topology::TopologyError,
+    topology::{PrepareError, TopologyError},
 };
 use crate::{
     domain::Lane,
     metrics::{Metrics, SessionEndReason},
-    ports::Consumers,
 };
 
 /// What both lanes share.
@@ -40,7 +39,7 @@ pub(super) struct SessionContext {
     pub(super) targets: Arc<SettlementTargets>,
     pub(super) metrics: Arc<Metrics>,
     /// Whether each lane consumes.
-    pub(super) lanes: Arc<LaneStates>,
+    pub(super) lanes: Arc<Consuming>,
     /// Where each lane is asked for one job.
     pub(super) sessions: Sessions,
     /// Whether any lane ever consumed.
@@ -84,11 +83,6 @@ impl LaneSessions {
         }
     }
 
-    /// Reports to `consumers` how many consumers the lane has.
-    pub(super) fn count_for(&mut self, consumers: Arc<dyn Consumers>) {
-        self.depths.consumers = Some(consumers);
-    }
-
     /// Runs sessions until no job is wanted any more. Fails with [`TopologyError::Differs`] if a queue has other
     /// arguments and no lane ever consumed: a fault of the configuration. Found later, it is retried like any other.
     pub(super) async fn run(mut self) -> Result<(), TopologyError> {
@@ -100,7 +94,7 @@ impl LaneSessions {
             };
             let ended = match began {
                 Ok(session) => self.consume(session, intake).await,
-                Err(SessionRefused::Topology(error @ TopologyError::Differs { .. }))
+                Err(PrepareError::Topology(error @ TopologyError::Differs { .. }))
                     if self.is_first() =>
                 {
                     return Err(error);
@@ -124,10 +118,8 @@ impl LaneSessions {
         !self.shared.begun.load(Ordering::Acquire)
     }
 
-    async fn begin(&mut self) -> Result<Session, SessionRefused> {
-        let connecting = self.connector.connect(Purpose::Consume(self.lane)).await;
-        let connection = connecting
-            .map_err(|unreachable| SessionRefused::Unreachable(unreachable.to_string()))?;
+    async fn begin(&mut self) -> Result<Session, PrepareError> {
+        let connection = self.connector.connect(Purpose::Consume(self.lane)).await?;
         let SessionContext { settings, targets, .. } = self.shared.clone();
         Session::begin(connection, self.lane, settings, targets, self.is_first()).await
     }

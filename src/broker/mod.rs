@@ -46,10 +46,8 @@ mod supervise;
 mod topology;
 mod wait;
 
-pub use commands::ConsumerControl;
-pub use confirm_channel::PrepareError;
-pub use connect::Unreachable;
-pub use consuming::Consuming;
+pub(crate) use commands::ConsumerControl;
+pub(crate) use consuming::Consuming;
 pub(crate) use dead_letters::{
     ActionError, BatchAction, BatchRun, BrowseError, BrowseProgress, BrowseStep, BrowseSummary,
     BrowsedMessage, DeadLetterQueue, Discard, MessageDetails, MessageIdentity, Replayer,
@@ -59,17 +57,17 @@ pub use delivery::{AmqpDelivery, SettlementTargets};
 #[cfg(any(test, fuzzing))]
 pub use headers::invariants as header_invariants;
 pub use history_keys::{HistoryKeyFault, HistoryKeys};
-pub use inspect::{QueueCheck, inspect};
-pub use producer::Producer;
+pub(crate) use inspect::{QueueCheck, inspect};
+pub(crate) use producer::Producer;
 pub use publish_health::PublishHealth;
 pub use publisher::{OutgoingMessage, Publisher};
-pub use publishing::Publishing;
+pub(crate) use publishing::Publishing;
 pub use queues::Queues;
-pub use settings::BrokerSettings;
+pub(crate) use settings::BrokerSettings;
 #[cfg(any(test, fuzzing))]
 pub use stream::invariants as stream_invariants;
-pub use supervise::{AmqpSource, Supervisor};
-pub use topology::TopologyError;
+pub(crate) use supervise::{AmqpSource, Supervisor};
+pub(crate) use topology::{PrepareError, TopologyError};
 
 /// The parts of sessions and publishing that need no socket, for tests that play the broker.
 pub mod seams {

@@ -8,14 +8,14 @@ use tokio::time::sleep;
 
 use super::{
     batch::{self, ConfirmWait, Interruption, OutgoingRef, PublishResult},
-    confirm_channel::{DedicatedChannel, PrepareError},
+    confirm_channel::DedicatedChannel,
     confirm_timeout::ConfirmTimeout,
     headers,
     pending::{BatchLimits, ConnectionUse, NextStep, Pending, PendingMessage},
     publish_health::PublishHealth,
     queues::Queues,
     settings::BrokerSettings,
-    topology,
+    topology::{self, PrepareError},
 };
 use crate::{
     domain::{Backoff, Lane, Schedule},
@@ -45,7 +45,6 @@ pub struct Producer {
 
 impl Producer {
     /// A producer that is not connected yet.
-    #[must_use]
     pub fn new(settings: Arc<BrokerSettings>) -> Self {
         Self {
             queues: Queues::new(&settings.queue, &settings.park),
@@ -58,10 +57,6 @@ impl Producer {
     }
 
     /// Connects, and declares the queues or checks that they exist.
-    ///
-    /// # Errors
-    ///
-    /// The broker cannot be reached, or a queue is missing or has other arguments.
     pub async fn prepare(&mut self) -> Result<(), PrepareError> {
         self.channel.prepare(&self.queues).await
     }

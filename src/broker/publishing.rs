@@ -44,7 +44,6 @@ pub struct Publishing {
 
 impl Publishing {
     /// Returns the task and its first handle.
-    #[must_use]
     pub fn new(
         settings: Arc<BrokerSettings>,
         queues: Arc<Queues>,

@@ -2,7 +2,6 @@
 
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
-use thiserror::Error;
 use tokio::{
     sync::mpsc,
     time::{MissedTickBehavior, interval, sleep},
@@ -11,6 +10,7 @@ use tokio::{
 use super::{
     cause::CloseCause,
     commands::{DeliverySender, LaneCommands},
+    connect::Unreachable,
     connection::{CLOSE_TIMEOUT, Connection},
     connection_errors::ConnectionErrors,
     consumption::Consumption,
@@ -19,7 +19,7 @@ use super::{
     one_job::{self, Question},
     session_end::{LaneQueue, SessionBreak, SessionEnd},
     settings::BrokerSettings,
-    topology::{self, TopologyError},
+    topology::{self, PrepareError, TopologyError},
     wait::ConnectionState,
 };
 use crate::{domain::Lane, metrics::SessionEndReason, ports::Demand};
@@ -31,24 +31,11 @@ pub(super) const LINGER: Duration = Duration::from_millis(100);
 /// How often a lane checks for room to consume again.
 const CHECK_EVERY: Duration = Duration::from_millis(500);
 
-/// Why no session began.
-#[derive(Debug, Error)]
-pub(super) enum SessionRefused {
-    /// The broker cannot be reached, or does not answer.
-    #[error("{0}")]
-    Unreachable(String),
-    /// A queue is not as it must be.
-    #[error(transparent)]
-    Topology(#[from] TopologyError),
-}
-
 /// A session of one lane.
 pub(super) struct Session {
-    lane: Lane,
     connection: Connection,
     errors: ConnectionErrors,
     settings: Arc<BrokerSettings>,
-    targets: Arc<SettlementTargets>,
     consumption: Consumption,
 }
 
@@ -61,7 +48,7 @@ impl Session {
         settings: Arc<BrokerSettings>,
         targets: Arc<SettlementTargets>,
         first: bool,
-    ) -> Result<Self, SessionRefused> {
+    ) -> Result<Self, PrepareError> {
         let mut errors = ConnectionErrors::of(&connection);
         let prepared = async {
             let queues = &targets.queues;
@@ -71,24 +58,18 @@ impl Session {
             }
             Consumption::open(&connection, lane, settings.prefetch, Arc::clone(&targets))
                 .await
-                .map_err(|error| SessionRefused::Unreachable(CloseCause::of(&error).to_string()))
+                .map_err(unreachable)
         };
         let prepared = connection
             .answer(settings.connect_timeout, prepared)
             .await
-            .unwrap_or_else(|silent| Err(SessionRefused::Unreachable(silent.to_string())));
+            .unwrap_or_else(|silent| Err(Unreachable(silent.to_string()).into()));
         match prepared {
-            Ok(consumption) => {
-                Ok(Self { lane, connection, errors, settings, targets, consumption })
-            }
-            Err(differs @ SessionRefused::Topology(TopologyError::Differs { .. })) => Err(differs),
+            Ok(consumption) => Ok(Self { connection, errors, settings, consumption }),
+            Err(differs @ PrepareError::Topology(TopologyError::Differs { .. })) => Err(differs),
             Err(refused) if !connection.status().connected() => {
-                match errors.behind(connection.status()).await {
-                    Some(error) => {
-                        Err(SessionRefused::Unreachable(CloseCause::of(&error).to_string()))
-                    }
-                    None => Err(refused),
-                }
+                let behind = errors.behind(connection.status()).await;
+                Err(behind.map_or(refused, unreachable))
             }
             Err(refused) => Err(refused),
         }
@@ -108,7 +89,7 @@ impl Session {
         self.consumption.channel().lose();
         let lane_queue = LaneQueue {
             connection: &self.connection,
-            queue: self.targets.queues.lane(self.lane),
+            queue: self.consumption.channel().queue(),
             declare: self.settings.declare,
         };
         let end = SessionEnd::of(broken, &mut self.errors, &lane_queue).await;
@@ -164,4 +145,8 @@ impl Session {
         self.connection.close_within(CLOSE_TIMEOUT).await;
         self.consumption.end().await;
     }
+}
+
+fn unreachable(error: lapin::Error) -> PrepareError {
+    Unreachable(CloseCause::of(&error).to_string()).into()
 }

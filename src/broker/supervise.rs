@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     commands::{ConsumerControl, DeliverySender, LaneCommands},
-    consuming::{Consuming, LaneStates},
+    consuming::Consuming,
     delivery::{AmqpDelivery, SettlementTargets},
     depths::{Depths, Samplers},
     lane_sessions::{LaneSessions, SessionContext},
@@ -20,7 +20,7 @@ use super::{
     topology::TopologyError,
 };
 use crate::{
-    domain::{Lane, PerLane},
+    domain::PerLane,
     metrics::Metrics,
     ports::{Consumers, Source},
 };
@@ -43,61 +43,41 @@ impl Source for AmqpSource {
 /// The task that keeps a session of each lane alive.
 pub struct Supervisor {
     lanes: PerLane<LaneSessions>,
-    stalls: PerLane<watch::Receiver<bool>>,
+    /// Whether each lane's connection is not read, because `broker.in_flight_bytes` is used up.
+    pub stalls: PerLane<watch::Receiver<bool>>,
     one_job: OneJob,
 }
 
 impl Supervisor {
-    /// Returns the task, its deliveries, its commands, and its report.
-    #[must_use]
+    /// Returns the task, its deliveries, its commands, and its report. It tells `consumers` how many each lane has.
     pub fn new(
         settings: Arc<BrokerSettings>,
         targets: Arc<SettlementTargets>,
         metrics: Arc<Metrics>,
-    ) -> (Self, AmqpSource, ConsumerControl, Consuming) {
+        consumers: Option<&Arc<dyn Consumers>>,
+    ) -> (Self, AmqpSource, ConsumerControl, Arc<Consuming>) {
         let (deliveries, source) = mpsc::channel(INTAKE);
         let (control, commands, intake) = ConsumerControl::new(deliveries);
-        let lanes = Arc::new(LaneStates::new(Arc::clone(&metrics)));
-        let consuming = lanes.report();
+        let consuming = Arc::new(Consuming::new(Arc::clone(&metrics)));
         let sessions = Sessions::default();
         let shared = SessionContext {
             settings,
             targets,
             metrics,
-            lanes,
+            lanes: Arc::clone(&consuming),
             sessions: sessions.clone(),
             begun: Arc::default(),
         };
         let budgets = budgets(&shared.settings, &shared.metrics);
         let supervisor = Self {
-            lanes: of_both(&shared, &budgets, &intake, &commands),
+            lanes: of_both(&shared, &budgets, &intake, &commands, consumers),
             stalls: PerLane::from_fn(|lane| budgets.get(lane).stalls()),
             one_job: OneJob::new(sessions, commands),
         };
         (supervisor, AmqpSource(source), control, consuming)
     }
 
-    /// Reports to `consumers` how many consumers each lane has.
-    #[must_use]
-    pub fn counting_for(mut self, consumers: &Arc<dyn Consumers>) -> Self {
-        for lane in Lane::ALL {
-            self.lanes.get_mut(lane).count_for(Arc::clone(consumers));
-        }
-        self
-    }
-
-    /// Whether each lane's connection is not read, because `broker.in_flight_bytes` is used up.
-    #[must_use]
-    pub fn stalls(&self) -> PerLane<watch::Receiver<bool>> {
-        self.stalls.clone()
-    }
-
-    /// Runs sessions until no job is wanted any more.
-    ///
-    /// # Errors
-    ///
-    /// [`TopologyError::Differs`] if a queue has other arguments and no lane has consumed yet: then the
-    /// configuration is wrong. After that, this error is retried like any other.
+    /// Runs the sessions of both lanes ([`LaneSessions::run`]) until no job is wanted any more.
     pub async fn run(self) -> Result<(), TopologyError> {
         let PerLane { interactive, bulk } = self.lanes;
         let lanes = async { tokio::try_join!(interactive.run(), bulk.run()).map(|_| ()) };
@@ -117,6 +97,7 @@ fn of_both(
     budgets: &PerLane<Arc<Budget>>,
     intake: &DeliverySender,
     commands: &LaneCommands,
+    consumers: Option<&Arc<dyn Consumers>>,
 ) -> PerLane<LaneSessions> {
     let samplers = Samplers::default();
     PerLane::from_fn(|lane| {
@@ -125,7 +106,7 @@ fn of_both(
             queues: Arc::clone(&shared.targets.queues),
             metrics: Arc::clone(&shared.metrics),
             samplers: samplers.clone(),
-            consumers: None,
+            consumers: consumers.cloned(),
         };
         let (budget, shared) = (Arc::clone(budgets.get(lane)), shared.clone());
         LaneSessions::new(lane, shared, budget, depths, intake.clone(), commands.clone())

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::{
     cause::{CloseCause, fault},
+    connect::Unreachable,
     connection::Connection,
     queues::Queues,
     wait::NoAnswer,
@@ -59,6 +60,17 @@ pub enum TopologyError {
         /// What the broker or the network said.
         fault: String,
     },
+}
+
+/// Why a connection cannot be used.
+#[derive(Debug, Error)]
+pub enum PrepareError {
+    /// The broker cannot be reached, or does not answer.
+    #[error(transparent)]
+    Unreachable(#[from] Unreachable),
+    /// A queue is not as it must be.
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
 }
 
 /// Declares every queue, or checks that it exists. It never deletes or changes anything. A fault of one lane's queues

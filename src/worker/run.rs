@@ -88,23 +88,21 @@ async fn start(config: &Config, spans: Spans) -> Result<RunningWorker, WorkerErr
     let history_keys = Arc::new(history_keys.map_err(WorkerError::HistoryKeys)?);
     let reloaded = engine::note_reloaded(&flow);
     let health = Arc::new(PublishHealth::default());
-    let (consumer, publishing) = connect(config, &metrics, &health, &history_keys);
-    let (mut supervisor, source, control, consuming) = consumer;
-    if flow.shares_rate() {
-        let flow: Arc<dyn Consumers> = Arc::new(Arc::clone(&flow));
-        supervisor = supervisor.counting_for(&flow);
-    }
+    let consumers: Arc<dyn Consumers> = Arc::new(Arc::clone(&flow));
+    let consumers = flow.shares_rate().then_some(&consumers);
+    let (consumer, publishing) = connect(config, &metrics, &health, &history_keys, consumers);
+    let (supervisor, source, control, consuming) = consumer;
 
     let secrets = ReloadableSecrets { credentials, verifying, history_keys };
     let close_admin = CancellationToken::new();
     let parts: admin::ReadinessParts = vec![
-        ("consumer", Arc::new(consuming)),
+        ("consumer", consuming),
         ("publisher", Arc::clone(&health) as _),
         ("flow", flow_state),
     ];
     let serving =
         engine::serve_admin(config.admin.listen, &metrics, parts, close_admin.clone()).await?;
-    let stalls = supervisor.stalls();
+    let stalls = supervisor.stalls.clone();
     Ok(RunningWorker {
         signals,
         stop,
@@ -126,13 +124,14 @@ async fn start(config: &Config, spans: Spans) -> Result<RunningWorker, WorkerErr
     })
 }
 
-type Consumer = (Supervisor, AmqpSource, ConsumerControl, Consuming);
+type Consumer = (Supervisor, AmqpSource, ConsumerControl, Arc<Consuming>);
 
 fn connect(
     config: &Config,
     metrics: &Arc<Metrics>,
     health: &Arc<PublishHealth>,
     history_keys: &Arc<HistoryKeys>,
+    consumers: Option<&Arc<dyn Consumers>>,
 ) -> (Consumer, Publishing) {
     let prefetch = engine::prefetch(config);
     let settings = Arc::new(broker::BrokerSettings { prefetch, ..config.broker.clone() });
@@ -146,7 +145,7 @@ fn connect(
     let declared = settings.declare;
     let (health, history_keys) = (Arc::clone(health), Arc::clone(history_keys));
     let targets = Arc::new(SettlementTargets { queues, publisher, health, declared, history_keys });
-    (Supervisor::new(settings, targets, Arc::clone(metrics)), publishing)
+    (Supervisor::new(settings, targets, Arc::clone(metrics), consumers), publishing)
 }
 
 /// Starts no calls while too many jobs wait to be published: each call could add one.

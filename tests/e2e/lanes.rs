@@ -62,7 +62,7 @@ async fn a_deleted_queue_stops_its_own_lane_alone() {
         &[
             "the bulk lane does not consume: queue revocations.bulk does not exist, and broker.declare is false",
             "whoever provisions the queues has to declare it",
-            "the interactive lane goes on",
+            "the interactive lane continues",
         ],
     )
     .await;
@@ -86,7 +86,7 @@ async fn a_deleted_queue_stops_its_own_lane_alone() {
     assert!(causes[0].starts_with("queue revocations.bulk was deleted"), "{causes:?}");
 }
 
-/// The worker's rights on one lane's queue are withdrawn, and its connection is closed: the other lane goes on,
+/// The worker's rights on one lane's queue are withdrawn, and its connection is closed: the other lane continues,
 /// also in a worker that begins then.
 async fn withdrawn_rights_stop_one_lane(lane: &str, queue: &str, other: &str, granted: &str) {
     let stage = Stage::new().await;
@@ -98,7 +98,7 @@ async fn withdrawn_rights_stop_one_lane(lane: &str, queue: &str, other: &str, gr
     let words = [
         refused.as_str(),
         "(reply code 403); check the user, its password and its rights",
-        "lane goes on",
+        "lane continues",
     ];
     until_told(&worker, &words).await;
     goes_on(&stage, &worker, &endpoint, other, 0).await;
@@ -203,7 +203,7 @@ async fn a_lane_whose_deliveries_break_its_connection_does_not_stop_the_other() 
 
     let suspected =
         "soon after revocations.bulk is consumed: one of its first messages may be the cause";
-    let words = ["the bulk lane does not consume", suspected, "the interactive lane goes on"];
+    let words = ["the bulk lane does not consume", suspected, "the interactive lane continues"];
     let said = until_told(&worker, &words).await;
     let lines = worker.said("consuming").len() + worker.said("not consuming").len();
     relay.cut_often(relay.cuts() + 3).await;

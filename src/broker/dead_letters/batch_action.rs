@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::{message::BrowsedMessage, queue::BrowseError};
-use crate::broker::{confirm_channel::PrepareError, topology::TopologyError};
+use crate::broker::topology::{PrepareError, TopologyError};
 
 /// What is done to a message before it is acked.
 pub trait BatchAction {

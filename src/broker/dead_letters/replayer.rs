@@ -14,12 +14,13 @@ use super::{
 use crate::{
     broker::{
         batch::{self, BLOCKED, Interruption, OutgoingRef, PublishResult},
-        confirm_channel::{ConfirmChannel, DedicatedChannel, PrepareError},
+        confirm_channel::{ConfirmChannel, DedicatedChannel},
         confirm_timeout::ConfirmTimeout,
         headers,
         pending::{BatchLimits, ConnectionUse, NextStep, Pending, PendingMessage},
         queues::Queues,
         settings::BrokerSettings,
+        topology::PrepareError,
     },
     domain::{Lane, PerLane},
 };

@@ -29,7 +29,7 @@ pub(crate) enum Malformed {
     #[error("it ends in the middle of a field")]
     Short,
     /// Bytes follow its last field.
-    #[error("it goes on behind its last field")]
+    #[error("it has bytes behind its last field")]
     Long,
     /// Its table has unreadable entries.
     #[error("its table cannot be read")]

@@ -175,7 +175,7 @@ fn a_content_header_that_is_too_large_without_headers_ends_the_stream() {
         let payload = [&[0; 12][..], &flags.to_be_bytes(), &properties].concat();
         read(&frame(2, &payload), Cuts::new(0, 100))
     };
-    for (flags, fault) in [(0, "goes on behind its last field"), (1 << 13, "of 10050 bytes")] {
+    for (flags, fault) in [(0, "has bytes behind its last field"), (1 << 13, "of 10050 bytes")] {
         let (got, error) = large(flags);
         assert_eq!(got, b"");
         assert!(error.as_ref().is_some_and(|error| error.contains(fault)), "{error:?}");
