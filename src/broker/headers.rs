@@ -16,7 +16,10 @@ use std::time::{Duration, SystemTime};
 
 use lapin::{
     BasicProperties,
-    types::{AMQPValue, FieldTable, ShortString},
+    types::{
+        AMQPValue, FieldTable, ShortString,
+        generation::{GenResult, gen_value},
+    },
 };
 
 pub(super) use self::fit::fit;
@@ -50,8 +53,11 @@ const TRACESTATE: &str = "tracestate";
 /// Copied first, so that a trace survives when other headers are left out.
 const TRACE_HEADERS: [&str; 2] = [TRACEPARENT, TRACESTATE];
 
-/// Never copied, in upper or lower case.
-const DROPPED_HEADERS: [&str; 5] = ["cc", "bcc", "x-death", "x-delivery-count", "x-acquired-count"];
+/// Headers in which the broker counts earlier deliveries. RabbitMQ 4.3 counts them apart from failures.
+pub(super) const DELIVERY_COUNTS: [&str; 2] = ["x-acquired-count", "x-delivery-count"];
+
+/// Never copied, in upper or lower case. Neither are [`DELIVERY_COUNTS`].
+const DROPPED_HEADERS: [&str; 3] = ["cc", "bcc", "x-death"];
 
 /// Prefixes that are never copied.
 const DROPPED_PREFIXES: [&str; 3] = ["x-first-death-", "x-last-death-", name::PREFIX];
@@ -258,34 +264,18 @@ fn in_order_of_worth(headers: &FieldTable) -> impl Iterator<Item = (&ShortString
 /// Whether a header may be copied to another queue.
 pub(super) fn is_copied(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    !DROPPED_HEADERS.contains(&name.as_str())
+    !DROPPED_HEADERS.iter().chain(&DELIVERY_COUNTS).any(|dropped| name == *dropped)
         && !DROPPED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// The size of a header on the wire in bytes: length and name, type, value.
 fn size(name: &ShortString, value: &AMQPValue) -> usize {
-    2 + name.as_str().len() + value_size(value)
+    octets(gen_value(value)(Vec::new().into())).saturating_add(1 + name.as_str().len())
 }
 
-fn value_size(value: &AMQPValue) -> usize {
-    const LENGTH: usize = 4;
-    match value {
-        AMQPValue::Void => 0,
-        AMQPValue::Boolean(_) | AMQPValue::ShortShortInt(_) | AMQPValue::ShortShortUInt(_) => 1,
-        AMQPValue::ShortInt(_) | AMQPValue::ShortUInt(_) => 2,
-        AMQPValue::LongInt(_) | AMQPValue::LongUInt(_) | AMQPValue::Float(_) => 4,
-        AMQPValue::DecimalValue(_) => 5,
-        AMQPValue::LongLongInt(_) | AMQPValue::Double(_) | AMQPValue::Timestamp(_) => 8,
-        AMQPValue::ShortString(text) => 1 + text.as_str().len(),
-        AMQPValue::LongString(text) => LENGTH + text.len(),
-        AMQPValue::ByteArray(bytes) => LENGTH + bytes.len(),
-        AMQPValue::FieldArray(array) => {
-            LENGTH + array.as_slice().iter().map(|value| 1 + value_size(value)).sum::<usize>()
-        }
-        AMQPValue::FieldTable(table) => {
-            LENGTH + table.into_iter().map(|(name, value)| size(name, value)).sum::<usize>()
-        }
-    }
+/// The size of what was encoded, in bytes. Writing to memory cannot fail. What cannot be encoded fits nowhere.
+fn octets(encoded: GenResult<Vec<u8>>) -> usize {
+    encoded.map_or(usize::MAX, |encoded| encoded.into_inner().0.len())
 }
 
 /// The headers of a message, whose contents are not trusted.
@@ -298,7 +288,6 @@ impl<'a> Headers<'a> {
         self.0?.inner().get(name)
     }
 
-    /// A header as text.
     pub(super) fn text(self, name: &str) -> Option<&'a str> {
         match self.get(name)? {
             AMQPValue::LongString(text) => std::str::from_utf8(text.as_bytes()).ok(),
@@ -330,7 +319,6 @@ impl<'a> Headers<'a> {
         })
     }
 
-    /// A header as a time.
     pub(super) fn time(self, name: &str) -> Option<SystemTime> {
         match self.get(name)? {
             AMQPValue::Timestamp(seconds) => at(*seconds),

@@ -3,8 +3,7 @@
 use lapin::{BasicProperties, types::FieldTable};
 use sha2::{Digest, Sha256};
 
-/// Headers in which the broker counts deliveries.
-const COUNTED_BY_THE_BROKER: [&str; 2] = ["x-delivery-count", "x-acquired-count"];
+use crate::broker::headers::DELIVERY_COUNTS;
 
 /// Bytes of the digest that are kept: enough that no two messages of a queue share them by chance.
 const KEPT_BYTES: usize = 16;
@@ -18,14 +17,13 @@ const KEPT_BYTES: usize = 16;
 pub struct MessageIdentity([u8; KEPT_BYTES]);
 
 impl MessageIdentity {
-    /// Computes the digest.
     pub(super) fn of(properties: &BasicProperties, body: &[u8]) -> Self {
         let mut digest = Sha256::new();
         digest.update(body.len().to_be_bytes());
         digest.update(body);
         // The broker adds headers to a message that had none, so missing and empty headers count as the same.
         let headers = properties.headers().iter().flat_map(FieldTable::inner);
-        let kept = headers.filter(|(name, _)| !COUNTED_BY_THE_BROKER.contains(&name.as_str()));
+        let kept = headers.filter(|(name, _)| !DELIVERY_COUNTS.contains(&name.as_str()));
         let kept: std::collections::BTreeMap<_, _> =
             kept.map(|(name, value)| (name.clone(), value.clone())).collect();
         let written = properties.clone().with_headers(kept.into());

@@ -8,10 +8,7 @@
 
 use lapin::BasicProperties;
 
-use crate::broker::headers::Headers;
-
-/// Headers that count earlier deliveries. RabbitMQ 4.3 counts them apart from failures.
-const DELIVERY_COUNTS: [&str; 2] = ["x-acquired-count", "x-delivery-count"];
+use crate::broker::headers::{DELIVERY_COUNTS, Headers};
 
 /// The most runs that are noted. A queue has one for each time that dead letters were added between two browses.
 /// Only forged counts can make more; then the order stays as it is.
@@ -34,7 +31,6 @@ pub(super) struct ReturnOrder {
 }
 
 impl ReturnOrder {
-    /// Notes the next message.
     pub(super) fn note(&mut self, tag: u64, properties: &BasicProperties) {
         let headers = Headers(properties.headers().as_ref());
         let times = DELIVERY_COUNTS.into_iter().find_map(|name| headers.count(name)).unwrap_or(0);
