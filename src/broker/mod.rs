@@ -49,9 +49,14 @@ mod wait;
 pub(crate) use commands::ConsumerControl;
 pub(crate) use consuming::Consuming;
 pub(crate) use dead_letters::{
-    ActionError, BatchAction, BatchRun, BrowseError, BrowseProgress, BrowseStep, BrowseSummary,
-    BrowsedMessage, DeadLetterQueue, Discard, MessageDetails, MessageIdentity, Replayer,
-    SelectedSet,
+    batch_action::{ActionError, BatchAction, Discard},
+    batch_run::BatchRun,
+    details::MessageDetails,
+    identity::MessageIdentity,
+    message::BrowsedMessage,
+    queue::{BrowseError, BrowseProgress, BrowseStep, BrowseSummary, DeadLetterQueue},
+    replayer::Replayer,
+    selected_set::SelectedSet,
 };
 pub use delivery::{AmqpDelivery, SettlementTargets};
 #[cfg(any(test, fuzzing))]

@@ -14,7 +14,12 @@ use super::{
     message::MessageTag,
     queue::{ANSWER_LIMIT, BrowseError, LONG_ANSWER_LIMIT, asked},
 };
-use crate::broker::{connection::Connection, session::LINGER, topology};
+use crate::broker::{
+    acks::{Frame, Settle},
+    connection::Connection,
+    session::LINGER,
+    topology,
+};
 
 /// The longest wait for the broker to process acks and returned messages, apart from [`MESSAGES_PER_SECOND`].
 const CLOSE_LIMIT: Duration = Duration::from_secs(60);
@@ -50,7 +55,6 @@ struct AckChannel {
     held: u64,
     /// Every message up to this delivery tag is acked.
     acked_up_to: u64,
-    /// Messages that were acked.
     acked: u64,
 }
 
@@ -122,7 +126,7 @@ impl<'a> AckSession<'a> {
             owner.held = owner.held.saturating_sub(messages.len() as u64);
             owner.acked += messages.len() as u64;
             let channel = &owner.channel;
-            acking.extend(frames.into_iter().map(|Ack { tag, multiple }| {
+            acking.extend(frames.into_iter().map(|Frame { tag, multiple, .. }| {
                 let channel = channel.clone();
                 async move { channel.basic_ack(tag, BasicAckOptions { multiple }).await }
             }));
@@ -214,26 +218,20 @@ async fn returned(connection: &Connection, asking: &Channel, queue: &ShortString
     }
 }
 
-/// A `basic.ack`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Ack {
-    tag: u64,
-    /// Whether it acks everything below as well.
-    multiple: bool,
-}
-
 /// The fewest acks for exactly these messages of one channel, on which everything up to `all_up_to` is acked.
 /// Behind a gap each is acked alone, because unacked messages may be anywhere above it.
-fn acks(all_up_to: &mut u64, messages: &[MessageTag]) -> Vec<Ack> {
+fn acks(all_up_to: &mut u64, messages: &[MessageTag]) -> Vec<Frame> {
     let in_a_row =
         (*all_up_to + 1..).zip(messages).take_while(|(next, tag)| *next == tag.delivery).count();
     let (row, rest) = messages.split_at(in_a_row);
+    let ack =
+        |tag: &MessageTag, multiple| Frame { tag: tag.delivery, settle: Settle::Ack, multiple };
     let mut frames = Vec::new();
     if let Some(tag) = row.last() {
         *all_up_to = tag.delivery;
-        frames.push(Ack { tag: tag.delivery, multiple: row.len() > 1 });
+        frames.push(ack(tag, row.len() > 1));
     }
-    frames.extend(rest.iter().map(|tag| Ack { tag: tag.delivery, multiple: false }));
+    frames.extend(rest.iter().map(|tag| ack(tag, false)));
     frames
 }
 

@@ -7,7 +7,6 @@ use crate::broker::topology::{PrepareError, TopologyError};
 
 /// What is done to a message before it is acked.
 pub trait BatchAction {
-    /// The most messages of a batch.
     const BATCH: usize;
 
     /// Whether the action cannot be applied to this message, so that it stays in the queue.
@@ -19,7 +18,6 @@ pub trait BatchAction {
     async fn apply(&mut self, batch: Vec<BrowsedMessage>) -> Result<BatchResult, PrepareError>;
 }
 
-/// The result of a batch.
 #[derive(Debug)]
 pub struct BatchResult {
     /// For each message, whether it is done and can be acked.

@@ -12,7 +12,6 @@ pub(super) struct BatchBudget {
 }
 
 impl BatchBudget {
-    /// A budget of `most` messages.
     pub(super) const fn new(most: usize) -> Self {
         Self { most, messages: 0, bytes: 0 }
     }
@@ -28,7 +27,6 @@ impl BatchBudget {
         reserves
     }
 
-    /// The bytes of the waiting messages.
     pub(super) const fn bytes(&self) -> usize {
         self.bytes
     }

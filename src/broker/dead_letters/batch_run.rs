@@ -16,8 +16,7 @@ use super::{
     browse::{Browse, BrowseMode},
     identity::MessageIdentity,
     message::BrowsedMessage,
-    progress::{BrowseProgress, BrowseStep},
-    queue::{BrowseError, DeadLetterQueue},
+    queue::{BrowseError, BrowseProgress, BrowseStep, DeadLetterQueue},
     selected_set::{Membership, SelectedSet},
     throttle::Throttle,
 };
@@ -48,7 +47,6 @@ const RETRY: Schedule = Schedule {
 pub struct BatchRun<A> {
     /// The messages, and which of them are done.
     pub selected: SelectedSet<MessageIdentity>,
-    /// The action.
     pub action: A,
     /// The messages that the action refused in the latest round.
     pub refused: u64,
@@ -218,12 +216,12 @@ impl<A: BatchAction> ActionRound<'_, A> {
 
     /// Processes one batch of at most `most` messages, and acks those that are done.
     async fn process_batch(&mut self, most: usize) -> Result<(), ActionError> {
-        let (mut batch, mut letters, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let (mut batch, mut keys, mut bytes) = (Vec::new(), Vec::new(), 0);
         while batch.len() < most && bytes < BATCH_BYTES {
             let Some((identity, message)) = self.waiting.pop_front() else { break };
             self.budget.release(message.size());
             bytes += message.size();
-            letters.push((message.tag(), identity));
+            keys.push((message.tag(), identity));
             batch.push(message);
         }
         if batch.is_empty() {
@@ -231,8 +229,8 @@ impl<A: BatchAction> ActionRound<'_, A> {
         }
         self.run.throttle.spend(batch.len());
         let (BatchResult { done, refused }, held) = self.apply(batch).await?;
-        let done = letters.into_iter().zip(done).filter(|(_, done)| *done);
-        let (tags, identities): (Vec<_>, Vec<_>) = done.map(|(letter, _)| letter).unzip();
+        let done = keys.into_iter().zip(done).filter(|(_, done)| *done);
+        let (tags, identities): (Vec<_>, Vec<_>) = done.map(|(key, _)| key).unzip();
         // Before the ack: a message that returns because its ack was lost must not be processed again.
         for identity in &identities {
             self.run.selected.mark_done(identity);

@@ -110,7 +110,6 @@ impl<'a> Browse<'a> {
         self.found.ready.max(self.seen.saturating_add(self.left()))
     }
 
-    /// Messages seen so far.
     pub(super) const fn seen(&self) -> u32 {
         self.seen
     }

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::{
+    message::texts_of,
     reader::{DeadLetterReader, deaths},
     redaction::Redaction,
 };
@@ -109,20 +110,8 @@ fn properties_of(
     properties: &BasicProperties,
     redaction: &Redaction<'_>,
 ) -> Vec<(&'static str, String)> {
-    let texts = [
-        ("content_type", properties.content_type()),
-        ("content_encoding", properties.content_encoding()),
-        ("message_id", properties.message_id()),
-        ("correlation_id", properties.correlation_id()),
-        ("reply_to", properties.reply_to()),
-        ("expiration", properties.expiration()),
-        ("type", properties.kind()),
-        ("user_id", properties.user_id()),
-        ("app_id", properties.app_id()),
-    ];
-    let texts = texts.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
-    let mut set: Vec<_> =
-        texts.map(|(name, value)| (name, redaction.id(value.as_str(), MAX_CHARS))).collect();
+    let texts = texts_of(properties).filter(|(name, _)| *name != "cluster_id");
+    let mut set: Vec<_> = texts.map(|(name, text)| (name, redaction.id(text, MAX_CHARS))).collect();
     for (name, number) in
         [("delivery_mode", properties.delivery_mode()), ("priority", properties.priority())]
     {

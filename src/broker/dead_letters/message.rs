@@ -20,7 +20,6 @@ const DEEPEST: usize = 32;
 /// Identifies a message within its browse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct MessageTag {
-    /// The index of its channel.
     pub(super) channel: usize,
     /// Its delivery tag on that channel.
     pub(super) delivery: u64,
@@ -77,7 +76,6 @@ impl BrowsedMessage {
         &self.body
     }
 
-    /// An estimate of its memory, in bytes.
     pub(super) fn size(&self) -> usize {
         self.body.len() + weight_of(&self.properties)
     }
@@ -93,21 +91,26 @@ impl BrowsedMessage {
     }
 }
 
+/// The properties that are texts, by name.
+pub(super) fn texts_of(properties: &BasicProperties) -> impl Iterator<Item = (&'static str, &str)> {
+    let texts = [
+        ("content_type", properties.content_type()),
+        ("content_encoding", properties.content_encoding()),
+        ("message_id", properties.message_id()),
+        ("correlation_id", properties.correlation_id()),
+        ("reply_to", properties.reply_to()),
+        ("expiration", properties.expiration()),
+        ("type", properties.kind()),
+        ("user_id", properties.user_id()),
+        ("app_id", properties.app_id()),
+        ("cluster_id", properties.cluster_id()),
+    ];
+    texts.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?.as_str())))
+}
+
 /// An estimate of the memory of properties, in bytes.
 fn weight_of(properties: &BasicProperties) -> usize {
-    let texts = [
-        properties.content_type(),
-        properties.content_encoding(),
-        properties.correlation_id(),
-        properties.reply_to(),
-        properties.expiration(),
-        properties.message_id(),
-        properties.kind(),
-        properties.user_id(),
-        properties.app_id(),
-        properties.cluster_id(),
-    ];
-    let texts = texts.into_iter().flatten().map(|text| BESIDES_A_TEXT + text.as_str().len());
+    let texts = texts_of(properties).map(|(_, text)| BESIDES_A_TEXT + text.len());
     let headers = properties.headers().as_ref().map_or(0, |headers| weight_of_table(headers, 0));
     size_of::<BasicProperties>() + texts.sum::<usize>() + headers
 }

@@ -6,29 +6,18 @@
 //! browse that holds a part moves that part to the end. `basic.get` with nacks does so with every message.
 
 mod ack_session;
-mod batch_action;
+pub(super) mod batch_action;
 mod batch_budget;
-mod batch_run;
+pub(super) mod batch_run;
 mod browse;
-mod details;
-mod identity;
-mod message;
-mod progress;
-mod queue;
+pub(super) mod details;
+pub(super) mod identity;
+pub(super) mod message;
+pub(super) mod queue;
 mod reader;
 mod redaction;
-mod replayer;
+pub(super) mod replayer;
 mod return_order;
-mod selected_set;
+pub(super) mod selected_set;
 mod throttle;
 mod window;
-
-pub use batch_action::{ActionError, BatchAction, Discard};
-pub use batch_run::BatchRun;
-pub use details::MessageDetails;
-pub use identity::MessageIdentity;
-pub use message::BrowsedMessage;
-pub use progress::{BrowseProgress, BrowseStep};
-pub use queue::{BrowseError, BrowseSummary, DeadLetterQueue};
-pub use replayer::Replayer;
-pub use selected_set::SelectedSet;

@@ -1,6 +1,6 @@
-//! The dead-letter queue, and the errors of browsing it.
+//! The dead-letter queue, how far a command is with it, and the errors of browsing it.
 
-use std::{sync::Arc, time::Duration};
+use std::{cell::Cell, sync::Arc, time::Duration};
 
 use lapin::types::ShortString;
 use serde::Serialize;
@@ -9,7 +9,6 @@ use thiserror::Error;
 use super::{
     browse::{Browse, BrowseMode},
     message::BrowsedMessage,
-    progress::{BrowseProgress, BrowseStep},
     reader::DeadLetterReader,
 };
 use crate::{
@@ -46,12 +45,31 @@ pub struct DeadLetterQueue {
 /// What a browse has read.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct BrowseSummary {
-    /// Messages that were read.
     pub looked_at: u32,
     /// Messages that were ready at the start, and that others received.
     pub held_by_others: u32,
     /// Other consumers of the queue. Messages that they held before are not counted.
     pub other_consumers: u32,
+}
+
+/// How far a command is. The command's display reads it while the work continues in the same task.
+#[derive(Debug, Default)]
+pub struct BrowseProgress {
+    pub done: Cell<u64>,
+    pub total: Cell<u64>,
+    pub step: Cell<BrowseStep>,
+}
+
+/// A step during which `done` may stand still.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum BrowseStep {
+    /// Messages are being done.
+    #[default]
+    Working,
+    /// The queue is read, this far.
+    Reading { seen: u32, expected: u32 },
+    /// The broker requeues the messages.
+    Returning,
 }
 
 /// Why the queue cannot be browsed.
@@ -101,7 +119,6 @@ impl DeadLetterQueue {
         }
     }
 
-    /// The queue's name.
     pub fn name(&self) -> &str {
         self.name.as_str()
     }

@@ -82,7 +82,6 @@ fn death(entry: &FieldTable) -> Death<'_> {
 }
 
 impl DeadLetterReader {
-    /// Reads one dead letter.
     pub(super) fn read(&self, properties: &BasicProperties, body: &[u8]) -> StoredLetter {
         let written = Headers(properties.headers().as_ref());
         let death = deaths(written).next();

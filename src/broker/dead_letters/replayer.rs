@@ -112,8 +112,8 @@ impl Replayer {
             self.refused.why = refusal.why;
         }
         if unknown > unpublishable {
-            let letters = unknown - unpublishable;
-            warn!(letters, "messages may be replayed twice: their confirms are missing");
+            let messages = unknown - unpublishable;
+            warn!(messages, "messages may be replayed twice: their confirms are missing");
         }
         match applied.next {
             NextStep::Wait(_) if gave_up => NextStep::Wait(BLOCKED.to_owned()),
@@ -122,7 +122,6 @@ impl Replayer {
         }
     }
 
-    /// Closes the connection.
     pub async fn disconnect(&mut self) {
         self.channel.close().await;
     }

@@ -54,7 +54,6 @@ impl<K: Ord> SelectedSet<K> {
         if before < seen.len() - done { Membership::Left } else { Membership::Done }
     }
 
-    /// Notes that a message is done.
     pub(super) fn mark_done(&mut self, key: &K) {
         let equal = self.equal(key);
         let equal = &mut self.done[equal];
@@ -72,12 +71,10 @@ impl<K: Ord> SelectedSet<K> {
         first..first + same
     }
 
-    /// The number of messages still to do.
     pub const fn left(&self) -> u64 {
         self.keys.len() as u64 - self.finished
     }
 
-    /// The number of messages that are done.
     pub const fn finished(&self) -> u64 {
         self.finished
     }

@@ -63,7 +63,6 @@ impl ReadPlan {
 /// The consumers of a browse, in the order in which they were added. The last ones are open: they receive messages.
 #[derive(Debug)]
 pub(super) struct Windows {
-    /// The most messages of each.
     prefetch: u16,
     /// The messages that each holds.
     held: Vec<u32>,
@@ -77,12 +76,10 @@ impl Windows {
         Self { prefetch, held: Vec::new(), ended: 0 }
     }
 
-    /// Adds an open window.
     pub(super) fn add(&mut self) {
         self.held.push(0);
     }
 
-    /// Ends all open windows.
     pub(super) const fn end(&mut self) {
         self.ended = self.held.len();
     }
