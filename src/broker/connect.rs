@@ -42,7 +42,6 @@ pub struct Unreachable(pub(super) String);
 pub(super) enum Purpose {
     /// Consumes a lane and acks.
     Consume(Lane),
-    /// Publishes.
     Publish,
     /// Checks the queues, and changes nothing.
     Check,
@@ -98,8 +97,7 @@ async fn connect_to(
     let frame_max = *uri.query.frame_max.get_or_insert(DEFAULT_FRAME_MAX);
     let deadline = Deadline::after(settings.connect_timeout);
     let connected = async {
-        let opened = stream::open(settings, &target, names, deadline).await;
-        let transport = opened.map_err(|error| error.to_string())?;
+        let transport = stream::open(settings, &target, names, deadline).await?;
         let stream = Stream::new(transport, Negotiated { frame_max, heartbeat }, handle.clone());
         let connection = handshake(uri, stream, &handle, purpose, deadline).await?;
         Ok(Connection::new(connection, handle))

@@ -12,7 +12,7 @@ use tokio::time::{timeout, timeout_at};
 use super::{
     cause::CloseCause,
     connect::Purpose,
-    stream::{Deadline, LapinRuntime, Stream, StreamEnd, StreamHandle},
+    stream::{Deadline, Stream, StreamEnd, StreamHandle, lapin_runtime},
 };
 
 /// After the stream has ended, lapin may report what the broker said before. It does so within this time.
@@ -39,8 +39,7 @@ pub(super) async fn handshake(
         let spent = || lapin::Error::from(io::Error::from(io::ErrorKind::NotConnected));
         stream.map(AsyncTcpStream::Plain).ok_or_else(spent)
     };
-    let runtime = LapinRuntime::current().into();
-    let shaking = lapin::Connection::connector(uri, runtime, connect, properties(purpose));
+    let shaking = lapin::Connection::connector(uri, lapin_runtime(), connect, properties(purpose));
     let mut shaking = std::pin::pin!(shaking);
     let ended = async {
         tokio::select! {
@@ -61,7 +60,7 @@ pub(super) async fn handshake(
             }
             _ => HUNG_UP.to_owned(),
         }),
-        Err(_) => Err(deadline.missed("the broker").to_string()),
+        Err(_) => Err(deadline.missed("the broker")),
     }
 }
 

@@ -16,11 +16,7 @@ pub(super) struct Alarm {
 }
 
 impl Alarm {
-    /// An unset alarm on the current runtime.
-    ///
-    /// # Panics
-    ///
-    /// Outside a runtime.
+    /// An unset alarm on the current runtime. Panics outside of one.
     pub(super) fn new() -> Self {
         Self { runtime: runtime::Handle::current(), set: None }
     }

@@ -44,12 +44,10 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// A budget of `limit` bytes.
     pub(crate) fn new(limit: u64) -> Arc<Self> {
         Arc::new(Self { limit, ..Self::default() })
     }
 
-    /// The bytes in flight.
     pub(crate) fn in_flight(&self) -> u64 {
         self.used().bytes
     }

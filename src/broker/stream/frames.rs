@@ -32,34 +32,19 @@ const HEADER: u8 = 2;
 const BODY: u8 = 3;
 const HEARTBEAT: u8 = 8;
 
-/// A heartbeat frame.
 pub(super) const SIGN_OF_LIFE: [u8; AROUND] = [HEARTBEAT, 0, 0, 0, 0, 0, 0, END];
 
 /// Why bytes are not a stream of frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(crate) enum FrameFault {
-    /// A frame of an unknown type.
     #[error("the peer sent a frame of type {0}: it may not speak AMQP 0-9-1, or speaks TLS")]
     Type(u8),
-    /// A frame larger than negotiated.
     #[error("the broker sent a frame of {size} bytes, and frame_max of this connection is {limit}")]
-    TooLarge {
-        /// Its size in bytes.
-        size: u64,
-        /// The negotiated limit in bytes.
-        limit: usize,
-    },
-    /// A frame without its end byte.
+    TooLarge { size: u64, limit: usize },
     #[error("the broker sent a frame that does not end where it says")]
     NoEnd,
-    /// A frame with an unreadable payload.
     #[error("the broker sent {what} that cannot be read: {fault}")]
-    Payload {
-        /// The kind of frame.
-        what: &'static str,
-        /// The fault.
-        fault: Malformed,
-    },
+    Payload { what: &'static str, fault: Malformed },
 }
 
 /// What follows the passed bytes.

@@ -25,13 +25,10 @@ use crate::{
 /// How a stream ended.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(crate) enum StreamEnd {
-    /// The peer closed it.
     #[error("the broker closed the connection")]
     Closed,
-    /// Reading or writing failed, for this reason.
     #[error("{0}")]
     Failed(String),
-    /// We ended it.
     #[error("the connection was given up")]
     GivenUp,
 }
@@ -143,7 +140,6 @@ impl StreamHandle {
         *self.0.deadline.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes the reader.
     pub(super) fn wake(&self) {
         self.0.reader.wake();
     }

@@ -25,13 +25,10 @@ pub(super) struct Mended {
 /// Why a payload is not what its frame says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(crate) enum Malformed {
-    /// It ends too early.
     #[error("it ends in the middle of a field")]
     Short,
-    /// Bytes follow its last field.
     #[error("it has bytes behind its last field")]
     Long,
-    /// Its table has unreadable entries.
     #[error("its table cannot be read")]
     Table,
 }
@@ -41,11 +38,9 @@ pub(crate) enum Malformed {
 enum WireField {
     /// This many bytes of any value.
     Bytes(usize),
-    /// A short string.
     Short,
     /// A long string of any bytes.
     Long,
-    /// A table.
     Table,
 }
 
@@ -100,7 +95,6 @@ pub(super) const fn is_mended(class: u16, method: u16) -> bool {
     arguments(class, method).is_some()
 }
 
-/// Repairs a method.
 pub(super) fn method(payload: &mut [u8]) -> Result<Mended, Malformed> {
     let mut cursor = Cursor::new(payload, Mended::default());
     let (class, method) = (cursor.u16()?, cursor.u16()?);

@@ -15,11 +15,9 @@ pub(super) enum Notice {
     Closing(CloseCause),
     /// The negotiation of limits. See [`tune`].
     Tune,
-    /// Nothing of interest.
     Nothing,
 }
 
-/// Reads a method.
 pub(super) fn notice(payload: &[u8]) -> Notice {
     match payload {
         [0, 10, 0, 30, ..] => Notice::Tune,
@@ -47,7 +45,6 @@ fn closing(arguments: &[u8]) -> Option<CloseCause> {
     })
 }
 
-/// The negotiated values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Negotiated {
     /// The largest frame, in bytes; 0 for no limit.

@@ -32,15 +32,13 @@ pub(super) use self::{
     io::Stream,
     methods::{DEFAULT_FRAME_MAX, Negotiated},
     resolver::Resolver,
-    runtime::LapinRuntime,
+    runtime::lapin_runtime,
     socket::BrokerAddress,
-    tls::TlsFault,
 };
 
 use std::{sync::Arc, time::Duration};
 
 use rustls::ClientConfig;
-use thiserror::Error;
 use tokio::{
     net::TcpStream,
     time::{Instant, timeout_at},
@@ -53,35 +51,9 @@ use super::settings::BrokerSettings;
 /// The transport: TCP alone, or TLS on it.
 pub(super) type Transport = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
-/// Why no stream to a host was opened.
-#[derive(Debug, Error)]
-pub(super) enum StreamError {
-    /// The host's name has no address.
-    #[error("the host's name cannot be resolved: {0}")]
-    Name(std::io::Error),
-    /// No address accepted the connection; each with its reason.
-    #[error("{0}")]
-    Tcp(String),
-    /// The TLS handshake failed.
-    #[error("TLS: {0}")]
-    Handshake(std::io::Error),
-    /// TLS could not be set up.
-    #[error(transparent)]
-    Tls(#[from] TlsFault),
-    /// The time limit was exceeded.
-    #[error("no connection within {}: no answer from {during}", humantime::format_duration(*.limit))]
-    TooLong {
-        /// What did not answer.
-        during: &'static str,
-        /// The time limit of the whole connection.
-        limit: Duration,
-    },
-}
-
 /// The deadline of one connection, over all of its steps.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadline {
-    /// The end of the time.
     pub(super) at: Instant,
     limit: Duration,
 }
@@ -92,36 +64,32 @@ impl Deadline {
         Self { at: Instant::now() + limit, limit }
     }
 
-    /// The error for a missed deadline.
-    pub(super) const fn missed(self, during: &'static str) -> StreamError {
-        StreamError::TooLong { during, limit: self.limit }
+    /// The text for a missed deadline, when `during` did not answer.
+    pub(super) fn missed(self, during: &str) -> String {
+        let limit = humantime::format_duration(self.limit);
+        format!("no connection within {limit}: no answer from {during}")
     }
 
     /// Awaits one step within the deadline.
-    ///
-    /// # Errors
-    ///
-    /// [`StreamError::TooLong`].
-    async fn wait<T>(
-        self,
-        during: &'static str,
-        step: impl Future<Output = T>,
-    ) -> Result<T, StreamError> {
+    async fn wait<T>(self, during: &str, step: impl Future<Output = T>) -> Result<T, String> {
         timeout_at(self.at, step).await.map_err(|_| self.missed(during))
     }
 }
 
-/// Connects to a host, with TLS if its scheme says so.
+/// Connects to a host, with TLS if its scheme says so. Fails with what went wrong, as a text for the operator.
 pub(super) async fn open(
     settings: &BrokerSettings,
     target: &BrokerAddress,
     names: &mut Resolver,
     deadline: Deadline,
-) -> Result<Transport, StreamError> {
+) -> Result<Transport, String> {
     // First, so that an unreadable certificate costs the broker no connection.
     let tls = if target.tls { Some(tls::config(settings)?) } else { None };
     let asking = names.addresses(&target.host, target.port);
-    let addresses = deadline.wait("the resolver", asking).await?.map_err(StreamError::Name)?;
+    let addresses = deadline
+        .wait("the resolver", asking)
+        .await?
+        .map_err(|error| format!("the host's name cannot be resolved: {error}"))?;
     let socket = socket::connect(&addresses, deadline).await?;
     Ok(match tls {
         None => Either::Left(socket),
@@ -135,8 +103,8 @@ async fn shake_hands(
     config: Arc<ClientConfig>,
     target: &BrokerAddress,
     socket: TcpStream,
-) -> Result<TlsStream<TcpStream>, StreamError> {
+) -> Result<TlsStream<TcpStream>, String> {
     let name = tls::server_name(&target.host)?;
     let connector = tokio_rustls::TlsConnector::from(config);
-    connector.connect(name, socket).await.map_err(StreamError::Handshake)
+    connector.connect(name, socket).await.map_err(|error| format!("TLS: {error}"))
 }

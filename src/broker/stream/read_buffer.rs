@@ -26,7 +26,6 @@ impl ReadBuffer {
         count
     }
 
-    /// Whether any byte may pass.
     pub(super) const fn is_ready(&self) -> bool {
         self.begin < self.ready
     }
@@ -46,7 +45,6 @@ impl ReadBuffer {
         self.ready += count;
     }
 
-    /// Appends bytes that wait for more.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
@@ -58,7 +56,6 @@ impl ReadBuffer {
         edit(&mut self.bytes)
     }
 
-    /// Drops everything.
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.bytes.shrink_to(KEPT);

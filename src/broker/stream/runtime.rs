@@ -6,52 +6,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_rs::{
-    Tokio,
-    traits::{Executor, Reactor, RuntimeKit},
-    util::Task,
-};
+use async_rs::{Runtime, Tokio, traits::Reactor, util::RuntimeParts};
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_util::Stream as Items;
 
 use super::io::Stream;
 
-/// Tasks and timers are tokio's. It cannot connect: lapin gets a connected stream.
+/// The current tokio runtime for lapin.
+pub(crate) fn lapin_runtime() -> Runtime<RuntimeParts<Tokio, StreamReactor>> {
+    let tokio = Tokio::current();
+    Runtime::new(RuntimeParts::new(tokio.clone(), StreamReactor(tokio)))
+}
+
+/// Timers are tokio's. It cannot connect: lapin gets a connected stream.
 #[derive(Debug, Clone)]
-pub(crate) struct LapinRuntime(Tokio);
+pub(crate) struct StreamReactor(Tokio);
 
-impl LapinRuntime {
-    /// The current tokio runtime.
-    pub(crate) fn current() -> Self {
-        Self(Tokio::current())
-    }
-}
-
-impl RuntimeKit for LapinRuntime {}
-
-impl Executor for LapinRuntime {
-    type Task<T: Send + 'static> = <Tokio as Executor>::Task<T>;
-
-    fn block_on<T, F: Future<Output = T>>(&self, future: F) -> T {
-        self.0.block_on(future)
-    }
-
-    fn spawn<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
-        &self,
-        future: F,
-    ) -> Task<Self::Task<T>> {
-        self.0.spawn(future)
-    }
-
-    fn spawn_blocking<T: Send + 'static, F: FnOnce() -> T + Send + 'static>(
-        &self,
-        work: F,
-    ) -> Task<Self::Task<T>> {
-        self.0.spawn_blocking(work)
-    }
-}
-
-impl Reactor for LapinRuntime {
+impl Reactor for StreamReactor {
     type TcpStream = Stream;
     type Sleep = <Tokio as Reactor>::Sleep;
 

@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Deadline, StreamError};
+use super::Deadline;
 
 /// TCP keepalive. AMQP heartbeats find a dead peer sooner, but not while the stream is not read.
 const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
@@ -31,7 +31,7 @@ pub(crate) struct BrokerAddress {
 pub(crate) async fn connect(
     addresses: &[SocketAddr],
     deadline: Deadline,
-) -> Result<TcpStream, StreamError> {
+) -> Result<TcpStream, String> {
     let mut faults = Vec::new();
     for (index, address) in addresses.iter().enumerate() {
         let left = deadline.at.saturating_duration_since(Instant::now());
@@ -43,14 +43,14 @@ pub(crate) async fn connect(
             Err(_) => faults.push((address, "no answer".to_owned())),
         }
     }
-    Err(StreamError::Tcp(match faults.as_slice() {
+    Err(match faults.as_slice() {
         [(_, fault)] => fault.clone(),
         faults => {
             let told: Vec<_> =
                 faults.iter().map(|(address, fault)| format!("{address}: {fault}")).collect();
             told.join("; ")
         }
-    }))
+    })
 }
 
 async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {

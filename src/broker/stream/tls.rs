@@ -7,35 +7,12 @@ use rustls_pki_types::{
     CertificateDer, PrivateKeyDer, ServerName,
     pem::{self, PemObject},
 };
-use thiserror::Error;
 
 use crate::broker::settings::BrokerSettings;
 
-/// Why TLS could not be set up.
-#[derive(Debug, Error)]
-pub(crate) enum TlsFault {
-    /// A file is unreadable or not PEM.
-    #[error("{key}: {path} holds no readable PEM")]
-    Pem {
-        /// The key that names the file.
-        key: &'static str,
-        /// The file.
-        path: String,
-    },
-    /// There is no trusted authority.
-    #[error("the system's certificate authorities cannot be read; set broker.ca_file")]
-    SystemRoots,
-    /// The certificate and key are unusable.
-    #[error("the certificate and key do not make a TLS identity ({0})")]
-    Unusable(rustls::Error),
-    /// The host cannot be in a certificate.
-    #[error("the host is no name that a certificate could be for")]
-    Host,
-}
-
 /// The TLS configuration of the client. Its files are read for each connection: certificates are rotated while the
 /// worker runs.
-pub(crate) fn config(settings: &BrokerSettings) -> Result<Arc<ClientConfig>, TlsFault> {
+pub(crate) fn config(settings: &BrokerSettings) -> Result<Arc<ClientConfig>, String> {
     let roots = match &settings.ca_file {
         // A configured authority replaces the system's: an image may have none.
         Some(path) => from_file("broker.ca_file", path)?,
@@ -43,7 +20,7 @@ pub(crate) fn config(settings: &BrokerSettings) -> Result<Arc<ClientConfig>, Tls
     };
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(TlsFault::Unusable)?
+        .map_err(unusable)?
         .with_root_certificates(roots);
     let identity = settings.client_certificate_file.as_ref().zip(settings.client_key_file.as_ref());
     let config = match identity {
@@ -52,22 +29,28 @@ pub(crate) fn config(settings: &BrokerSettings) -> Result<Arc<ClientConfig>, Tls
             let chain = certificates("broker.client_certificate_file", certificate)?;
             let key = PrivateKeyDer::from_pem_file(key)
                 .map_err(|_| fault("broker.client_key_file", key))?;
-            config.with_client_auth_cert(chain, key).map_err(TlsFault::Unusable)?
+            config.with_client_auth_cert(chain, key).map_err(unusable)?
         }
     };
     Ok(Arc::new(config))
 }
 
 /// The name that the broker's certificate must be for.
-pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>, TlsFault> {
-    ServerName::try_from(host.to_owned()).map_err(|_| TlsFault::Host)
+pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>, String> {
+    ServerName::try_from(host.to_owned())
+        .map_err(|_| "the host is no name that a certificate could be for".to_owned())
 }
 
-fn fault(key: &'static str, path: &Path) -> TlsFault {
-    TlsFault::Pem { key, path: path.display().to_string() }
+/// The text for a file that is unreadable or not PEM. `key` is the setting that names it.
+fn fault(key: &str, path: &Path) -> String {
+    format!("{key}: {} holds no readable PEM", path.display())
 }
 
-fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFault> {
+fn unusable(error: rustls::Error) -> String {
+    format!("the certificate and key do not make a TLS identity ({error})")
+}
+
+fn certificates(key: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let read = |path| CertificateDer::pem_file_iter(path)?.collect::<Result<Vec<_>, pem::Error>>();
     match read(path) {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
@@ -75,15 +58,20 @@ fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'st
     }
 }
 
-fn from_file(key: &'static str, path: &Path) -> Result<RootCertStore, TlsFault> {
+fn from_file(key: &str, path: &Path) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(certificates(key, path)?);
     if roots.is_empty() { Err(fault(key, path)) } else { Ok(roots) }
 }
 
 /// Unreadable certificates are skipped: systems contain odd ones.
-fn from_system() -> Result<RootCertStore, TlsFault> {
+fn from_system() -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() { Err(TlsFault::SystemRoots) } else { Ok(roots) }
+    if roots.is_empty() {
+        return Err(
+            "the system's certificate authorities cannot be read; set broker.ca_file".to_owned()
+        );
+    }
+    Ok(roots)
 }

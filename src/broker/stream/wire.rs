@@ -16,7 +16,6 @@ use super::{
     handle::{StreamEnd, StreamHandle},
 };
 
-/// A source of bytes.
 pub(super) trait ByteSource {
     /// Reads into `buffer`; `Ok(0)` is the end.
     fn receive(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
@@ -25,7 +24,6 @@ pub(super) trait ByteSource {
     fn rest(&mut self, cx: &mut Context<'_>, until: Option<Instant>) -> Poll<io::Result<()>>;
 }
 
-/// A transport that can be ended from outside.
 #[derive(Debug)]
 pub(super) struct EndableTransport<T> {
     transport: T,
@@ -34,7 +32,6 @@ pub(super) struct EndableTransport<T> {
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> EndableTransport<T> {
-    /// The transport, ended by that handle.
     pub(super) fn new(transport: T, handle: StreamHandle) -> Self {
         Self { transport, handle, alarm: Alarm::new() }
     }
@@ -48,7 +45,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> EndableTransport<T> {
         Poll::Ready(done.inspect_err(|error| self.failed(error)))
     }
 
-    /// Records a failure.
     pub(super) fn failed(&self, error: &io::Error) {
         if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) {
             self.handle.note(StreamEnd::Failed(error.to_string()));

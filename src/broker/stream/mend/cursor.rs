@@ -22,12 +22,10 @@ impl<'a> Cursor<'a> {
         Self { bytes, at: 0, mended }
     }
 
-    /// Skips `count` bytes.
     pub(super) fn skip(&mut self, count: usize) -> Result<Range<usize>, Malformed> {
         self.passed(self.bytes.len(), count).ok_or(Malformed::Short)
     }
 
-    /// Reads a number of 16 bits.
     pub(super) fn u16(&mut self) -> Result<u16, Malformed> {
         self.within(self.bytes.len()).map(u16::from_be_bytes).ok_or(Malformed::Short)
     }
@@ -72,7 +70,6 @@ impl<'a> Cursor<'a> {
             .map(|length| usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX))
     }
 
-    /// Repairs a text.
     pub(super) fn text(&mut self, place: Range<usize>) {
         self.mended.text |= mend_text(&mut self.bytes[place]);
     }
