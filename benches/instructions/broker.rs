@@ -91,7 +91,7 @@ impl Backlog {
         let metadata =
             read_metadata(received, &self.targets.queues, &self.targets.history_keys, now);
         let receipt = Receipt::new(self.delivered, Arc::clone(&self.ledger));
-        AmqpDelivery::new(metadata, body, properties, receipt, Arc::clone(&self.targets))
+        AmqpDelivery::new(metadata, body, properties, receipt, Arc::clone(&self.targets), None)
     }
 }
 

@@ -34,10 +34,9 @@ pub(super) enum Suspicion {
     Strong,
 }
 
-/// Whether a message may be behind this error.
 pub(super) fn suspicion(error: &lapin::Error) -> Suspicion {
-    let said = match error.kind() {
-        ErrorKind::ProtocolError(said) => said,
+    let reply = match error.kind() {
+        ErrorKind::ProtocolError(reply) => reply,
         ErrorKind::ParsingError(_) => return Suspicion::Strong,
         ErrorKind::IOError(error)
             if error
@@ -48,7 +47,7 @@ pub(super) fn suspicion(error: &lapin::Error) -> Suspicion {
         }
         _ => return Suspicion::Some,
     };
-    match said.kind() {
+    match reply.kind() {
         AMQPErrorKind::Soft(_) | AMQPErrorKind::Hard(AMQPHardError::CONNECTIONFORCED) => {
             Suspicion::None
         }
@@ -76,18 +75,18 @@ mod tests {
 
     #[test]
     fn what_one_side_could_not_read_may_be_a_message() {
-        let said =
+        let reply =
             |kind: AMQPErrorKind| ErrorKind::ProtocolError(AMQPError::new(kind, "".into())).into();
         for (error, suspected) in [
-            (said(AMQPHardError::FRAMEERROR.into()), Suspicion::Strong),
-            (said(AMQPHardError::INTERNALERROR.into()), Suspicion::Some),
+            (reply(AMQPHardError::FRAMEERROR.into()), Suspicion::Strong),
+            (reply(AMQPHardError::INTERNALERROR.into()), Suspicion::Some),
             (ErrorKind::IOError(Arc::new(io::Error::other("cut"))).into(), Suspicion::Some),
             (
                 ErrorKind::IOError(Arc::new(io::Error::other(FrameFault::NoEnd))).into(),
                 Suspicion::Strong,
             ),
-            (said(AMQPHardError::CONNECTIONFORCED.into()), Suspicion::None),
-            (said(AMQPSoftError::PRECONDITIONFAILED.into()), Suspicion::None),
+            (reply(AMQPHardError::CONNECTIONFORCED.into()), Suspicion::None),
+            (reply(AMQPSoftError::PRECONDITIONFAILED.into()), Suspicion::None),
         ] {
             assert_eq!(suspicion(&error), suspected, "{error}");
         }

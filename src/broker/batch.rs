@@ -20,7 +20,6 @@ use super::{
     confirm_timeout::ConfirmTimeout, connection::Connection, wait::NoAnswer,
 };
 
-/// A message to be sent.
 #[derive(Debug)]
 pub(super) struct OutgoingRef<'a> {
     pub(super) queue: &'a ShortString,
@@ -28,7 +27,6 @@ pub(super) struct OutgoingRef<'a> {
     pub(super) properties: BasicProperties,
 }
 
-/// The result of publishing one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PublishResult {
     /// The queue stored it.
@@ -58,15 +56,12 @@ pub(super) enum Interruption {
     /// The channel or its connection ended.
     #[error("{}", .0.why)]
     ChannelFailure(ChannelFailure),
-    /// No confirm came in time.
     #[error("{UNCONFIRMED}")]
     Silent,
-    /// The caller gave up.
     #[error("given up")]
     GivenUp,
 }
 
-/// The result of a batch.
 #[derive(Debug)]
 pub(super) struct PublishedBatch {
     /// The result of each message, in order.
@@ -83,35 +78,14 @@ const UNCONFIRMED: &str = "the broker does not confirm";
 /// The reason while no confirm can come.
 pub(super) const BLOCKED: &str = "the broker blocks publishing";
 
-/// How the next confirm is awaited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ConfirmWait {
-    /// It is not late yet.
-    InTime,
-    /// The broker blocks the connection. The time-out stands still.
-    Blocked,
-    /// It is late.
-    Late,
-}
-
-impl ConfirmWait {
-    /// The problem, if there is one.
-    pub(super) const fn problem(self) -> Option<&'static str> {
-        match self {
-            Self::InTime => None,
-            Self::Blocked => Some(BLOCKED),
-            Self::Late => Some(UNCONFIRMED),
-        }
-    }
-}
-
-/// Publishes messages, mandatory, and awaits each confirm within `confirm_timeout`. `waits` is called with the state
-/// of the wait until the next confirm comes.
+/// Publishes messages, mandatory, and awaits each confirm within `confirm_timeout`. Until the next
+/// confirm comes, `waits` is told the problem, if there is one. While the broker blocks the connection, the time-out
+/// stands still.
 pub(super) async fn publish<'a>(
     to: &ConfirmChannel,
     messages: impl Iterator<Item = OutgoingRef<'a>> + Clone,
     confirm_timeout: &mut ConfirmTimeout,
-    waits: &impl Fn(ConfirmWait),
+    waits: &impl Fn(Option<&'static str>),
     given_up: impl Future<Output = ()>,
 ) -> PublishedBatch {
     let ConfirmChannel { connection, channel } = to;
@@ -165,16 +139,16 @@ async fn wait<F: Future<Output = lapin::Result<Confirmation>>>(
     connection: &Connection,
     channel: &Channel,
     confirm_timeout: &ConfirmTimeout,
-    waits: &impl Fn(ConfirmWait),
+    waits: &impl Fn(Option<&'static str>),
     mut answer: Pin<&mut MaybeDone<F>>,
 ) -> Result<bool, Interruption> {
-    let told = |wait| move |blocked| waits(if blocked { ConfirmWait::Blocked } else { wait });
+    let told = |problem| move |blocked| waits(if blocked { Some(BLOCKED) } else { problem });
     let timeout = confirm_timeout.timeout();
-    match connection.confirm(timeout, answer.as_mut(), told(ConfirmWait::InTime)).await {
+    match connection.confirm(timeout, answer.as_mut(), told(None)).await {
         Err(NoAnswer::TooLong) => {}
         ended => return ended.map_err(gone).and_then(|()| outcome(answer)).map(|()| true),
     }
-    let late = told(ConfirmWait::Late);
+    let late = told(Some(UNCONFIRMED));
     late(false);
     // The answer to this comes after all that was published: the broker has read it, and works.
     let asking = channel.basic_qos(0, BasicQosOptions::default());
@@ -274,7 +248,6 @@ fn results<'a>(
     results
 }
 
-/// Whether this message was returned.
 fn is_the_same(message: &OutgoingRef<'_>, back: &BasicReturnMessage) -> bool {
     message.body == back.delivery.data && message.properties == back.delivery.properties
 }

@@ -4,7 +4,6 @@ use std::fmt;
 
 use lapin::ErrorKind;
 
-/// The text for a lost connection.
 pub(super) const GONE: &str = "the connection is gone";
 
 /// A cause, as the broker, the client library or the network reported it.
@@ -25,16 +24,14 @@ impl fmt::Display for CloseCause {
 }
 
 impl CloseCause {
-    /// A cause without a reply code.
     pub(super) fn from_text(text: impl Into<String>) -> Self {
         Self { code: None, text: text.into() }
     }
 
-    /// The cause in an error of lapin.
     pub(super) fn of(error: &lapin::Error) -> Self {
         match error.kind() {
-            ErrorKind::ProtocolError(said) => {
-                Self { code: Some(said.get_id()), text: said.get_message().to_string() }
+            ErrorKind::ProtocolError(reply) => {
+                Self { code: Some(reply.get_id()), text: reply.get_message().to_string() }
             }
             ErrorKind::IOError(error) => Self::from_text(error.to_string()),
             ErrorKind::MissingHeartbeatError => Self::from_text("the broker's heartbeats stopped"),

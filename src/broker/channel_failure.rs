@@ -12,7 +12,6 @@ use super::cause::fault;
 pub(super) struct ChannelFailure {
     /// The broker's reply code and text, or what the network or the library said.
     pub(super) why: String,
-    /// Whether a message can be the cause.
     pub(super) blame: MessageBlame,
 }
 
@@ -28,11 +27,10 @@ pub(super) enum MessageBlame {
 }
 
 impl ChannelFailure {
-    /// The failure that an error reports.
     pub(super) fn of(error: &lapin::Error) -> Self {
         match error.kind() {
-            ErrorKind::ProtocolError(said) => {
-                Self { why: words(said), blame: MessageBlame::of(said.kind()) }
+            ErrorKind::ProtocolError(reply) => {
+                Self { why: words(reply), blame: MessageBlame::of(reply.kind()) }
             }
             _ => Self::by_nobody(fault(error)),
         }
@@ -65,9 +63,9 @@ impl MessageBlame {
 
 /// The broker's reply code and text. For a failure over a frame only the error's name is kept: RabbitMQ appends the
 /// frame's first bytes, which may be a token.
-fn words(said: &AMQPError) -> String {
-    let (code, text) = (said.get_id(), said.get_message().as_str());
-    let text = match said.kind() {
+fn words(reply: &AMQPError) -> String {
+    let (code, text) = (reply.get_id(), reply.get_message().as_str());
+    let text = match reply.kind() {
         AMQPErrorKind::Soft(_) | AMQPErrorKind::Hard(AMQPHardError::CONNECTIONFORCED) => text,
         AMQPErrorKind::Hard(_) => text.split(" - ").next().unwrap_or_default(),
     };

@@ -70,7 +70,6 @@ pub(super) struct DedicatedChannel {
 }
 
 impl DedicatedChannel {
-    /// One that is not connected yet.
     pub(super) fn new(settings: &Arc<BrokerSettings>) -> Self {
         let connector = Connector::new(Arc::clone(settings));
         Self { connector, settings: Arc::clone(settings), idle: None }
@@ -89,7 +88,6 @@ impl DedicatedChannel {
             .map_err(|fault| Unreachable(format!("the broker: {fault}")))
     }
 
-    /// Keeps a channel for the next batch.
     pub(super) fn put_back(&mut self, channel: ConfirmChannel) {
         self.idle = Some(channel);
     }

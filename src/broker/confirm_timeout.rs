@@ -22,7 +22,6 @@ pub(super) struct ConfirmTimeout {
 }
 
 impl ConfirmTimeout {
-    /// Begins with the configured time-out.
     pub(super) const fn new(confirm_timeout: Duration) -> Self {
         Self { normal: confirm_timeout, timeout: confirm_timeout }
     }

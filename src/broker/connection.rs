@@ -24,12 +24,10 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// The connection over the stream of that handle.
     pub(super) const fn new(inner: lapin::Connection, stream: StreamHandle) -> Self {
         Self { inner, stream }
     }
 
-    /// The stream under it.
     pub(super) const fn stream(&self) -> &StreamHandle {
         &self.stream
     }

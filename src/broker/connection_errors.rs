@@ -97,8 +97,8 @@ impl ConnectionErrors {
 fn is_unasked(error: &lapin::Error) -> bool {
     matches!(
         error.kind(),
-        ErrorKind::ProtocolError(said)
-            if *said.kind() == AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED)
+        ErrorKind::ProtocolError(reply)
+            if *reply.kind() == AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED)
     )
 }
 

@@ -14,7 +14,6 @@ use crate::{
     ports::{Clock, Condition, Report, SystemClock},
 };
 
-/// One lane's state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum LaneState {
     /// It consumes, or a pause stops it from consuming.
@@ -39,7 +38,6 @@ impl Consuming {
         Self { states: watch::Sender::new(PerLane::from_fn(connecting)), metrics }
     }
 
-    /// Records that a lane consumes.
     pub(super) fn consumes(&self, lane: Lane) {
         self.set(lane, LaneState::Yes(Instant::now()));
         info!(lane = lane.as_str(), "consuming");
@@ -52,7 +50,6 @@ impl Consuming {
         }
     }
 
-    /// Records that a lane stops with the worker.
     pub(super) fn stops(&self, lane: Lane) {
         self.set(lane, LaneState::Stopping(SystemClock.now()));
     }

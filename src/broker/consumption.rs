@@ -44,7 +44,6 @@ impl Consumption {
         Ok(Self { channel: Arc::new(channel), tasks: JoinSet::new(), pumping: false })
     }
 
-    /// The lane's channel.
     pub(super) const fn channel(&self) -> &Arc<LaneChannel> {
         &self.channel
     }
@@ -118,7 +117,7 @@ impl Consumption {
             }
             Some(Ok(LaneTask::Pump(broken) | LaneTask::Acker(broken))) => Err(broken),
             // A panic. The session is rebuilt, and nothing is lost.
-            Some(Err(_)) => Err(SessionBreak::Panicked),
+            Some(Err(_)) => Err(SessionBreak::Broken("a task of the session panicked")),
             // The acker lives as long as the session.
             None => std::future::pending().await,
         }
@@ -129,7 +128,6 @@ impl Consumption {
         let _ = in_time(connection, self.channel.until_read()).await;
     }
 
-    /// Ends the tasks.
     pub(super) async fn end(&mut self) {
         self.tasks.shutdown().await;
     }

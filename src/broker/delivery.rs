@@ -41,7 +41,7 @@ pub struct AmqpDelivery {
     message: Box<AmqpMessage>,
     receipt: Receipt,
     targets: Arc<SettlementTargets>,
-    /// Its share of the bytes in flight, released with the delivery or with the message made of it.
+    /// Released with the delivery or with the message made of it.
     charge: Option<Charge>,
 }
 
@@ -59,7 +59,7 @@ impl fmt::Debug for AmqpDelivery {
 }
 
 impl AmqpDelivery {
-    /// A delivery as it came, without a charge.
+    /// A delivery as it came. `charge` is its share of the bytes in flight.
     #[must_use]
     pub fn new(
         metadata: MessageMetadata,
@@ -67,21 +67,15 @@ impl AmqpDelivery {
         properties: BasicProperties,
         receipt: Receipt,
         targets: Arc<SettlementTargets>,
+        charge: Option<Charge>,
     ) -> Self {
         let message = Box::new(AmqpMessage { metadata, body, properties });
-        Self { message, receipt, targets, charge: None }
-    }
-
-    /// Adds its share of the bytes in flight.
-    #[must_use]
-    pub fn charged(mut self, charge: Charge) -> Self {
-        self.charge = Some(charge);
-        self
+        Self { message, receipt, targets, charge }
     }
 
     /// Returns the message that moves the job to another queue, or `None` if it moves nowhere. Takes the body, the
     /// headers and their charge.
-    fn letter(&mut self, outcome: &Outcome, history: &History) -> Option<OutgoingMessage> {
+    fn move_out(&mut self, outcome: &Outcome, history: &History) -> Option<OutgoingMessage> {
         let lane = self.message.metadata.lane;
         let AmqpMessage { body, properties, .. } = &mut *self.message;
         let (target, queue, properties) = match outcome {
@@ -107,13 +101,7 @@ impl AmqpDelivery {
         };
         let (queue, body) = (queue.clone(), mem::take(body));
         self.message.properties = BasicProperties::default();
-        Some(OutgoingMessage {
-            target: Some(target),
-            queue,
-            body,
-            properties,
-            charge: self.charge.take(),
-        })
+        Some(OutgoingMessage { target, queue, body, properties, charge: self.charge.take() })
     }
 
     /// Settles a delivery whose message the broker refuses. A dead letter is left to the lane's own dead-lettering,
@@ -147,10 +135,10 @@ impl Delivery for AmqpDelivery {
         if matches!(outcome, Outcome::Done(_)) {
             return self.receipt.ack();
         }
-        let Some(letter) = self.letter(outcome, history) else { return self.receipt.requeue() };
-        let (lost, queue) = (self.receipt.lost(), letter.queue.clone());
+        let Some(message) = self.move_out(outcome, history) else { return self.receipt.requeue() };
+        let (lost, queue) = (self.receipt.lost(), message.queue.clone());
         // Boxed: nearly all jobs need no message, and take no room for this.
-        let publishing = Box::pin(self.targets.publisher.publish(letter));
+        let publishing = Box::pin(self.targets.publisher.publish(message));
         tokio::select! {
             biased;
             // The ack would have no effect, and the job comes again: one message is enough.

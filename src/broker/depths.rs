@@ -30,7 +30,6 @@ use crate::{
     ports::Consumers,
 };
 
-/// The interval of the samples.
 const EVERY: Duration = Duration::from_secs(2);
 
 /// The limit of one sample. The next one uses another channel.
@@ -72,11 +71,8 @@ impl Drop for Sampler<'_> {
 #[derive(Debug)]
 pub(super) struct Depths {
     pub(super) lane: Lane,
-    /// The family of queues.
     pub(super) queues: Arc<Queues>,
-    /// Receives the figures.
     pub(super) metrics: Arc<Metrics>,
-    /// The other samplers.
     pub(super) samplers: Samplers,
     /// Receives the number of the lane's consumers, where replicas share a rate.
     pub(super) consumers: Option<Arc<dyn Consumers>>,
@@ -163,7 +159,6 @@ pub(super) struct DepthProbe<'a> {
 }
 
 impl<'a> DepthProbe<'a> {
-    /// Asks over this connection.
     pub(super) const fn on(connection: &'a Connection) -> Self {
         Self { connection, channel: None }
     }

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::{
-    batch::{self, ConfirmWait, Interruption, OutgoingRef, PublishResult, PublishedBatch},
+    batch::{self, BLOCKED, Interruption, OutgoingRef, PublishResult, PublishedBatch},
     confirm_channel::{ConfirmChannel, DedicatedChannel},
     confirm_timeout::ConfirmTimeout,
     connection::Connection,
@@ -43,7 +43,6 @@ pub(super) const RETRY: Schedule = Schedule {
 /// The publishing connection that all queues share.
 #[derive(Debug, Clone)]
 pub(super) enum SharedConnection {
-    /// It is open.
     Up(Arc<Connection>),
     /// It is lost, for this reason.
     Down(String),
@@ -74,7 +73,6 @@ pub(super) struct Destination {
 }
 
 impl Destination {
-    /// A destination without a channel.
     pub(super) fn new(
         name: String,
         shared: Arc<PublishContext>,
@@ -150,9 +148,9 @@ impl Destination {
             });
         let (shared, queue, inbox) = (&self.shared, &self.name, &self.inbox);
         let waiting = batch.len() + self.pending.len();
-        let waits = |how: ConfirmWait| {
-            shared.metrics.broker_blocked(how == ConfirmWait::Blocked);
-            if let Some(problem) = how.problem() {
+        let waits = |problem: Option<&str>| {
+            shared.metrics.broker_blocked(problem == Some(BLOCKED));
+            if let Some(problem) = problem {
                 shared.health.failed(queue, problem.to_owned(), waiting + inbox.len());
             }
         };
@@ -192,7 +190,6 @@ impl Destination {
         (batch, messages)
     }
 
-    /// Counts the results of a batch.
     fn count(&self, messages: &[OutgoingMessage], published: &PublishedBatch) {
         let silent = published.interruption == Some(Interruption::Silent);
         for (message, result) in messages.iter().zip(&published.results) {
@@ -203,9 +200,7 @@ impl Destination {
                 PublishResult::Unknown if silent => metrics::Published::TimedOut,
                 PublishResult::Unknown => continue,
             };
-            if let Some(target) = message.target {
-                self.shared.metrics.published(target, counted);
-            }
+            self.shared.metrics.published(message.target, counted);
         }
     }
 
@@ -295,7 +290,6 @@ impl Destination {
         self.pending.is_empty() && self.inbox.is_closed() && self.inbox.is_empty()
     }
 
-    /// Waits for the next try.
     async fn wait(&mut self) {
         sleep(self.backoff.next(crate::ports::jitter())).await;
     }

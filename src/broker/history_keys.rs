@@ -47,7 +47,6 @@ pub enum HistoryKeyFault {
     NotPrintable(usize),
 }
 
-/// One key.
 struct HistoryKey {
     text: SecretString,
     mac: hmac::Key,

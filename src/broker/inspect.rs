@@ -14,7 +14,6 @@ use super::{
 pub enum QueueCheck {
     /// It is correct, with this many ready messages.
     Fits(u32),
-    /// It does not exist.
     Missing,
     /// It is wrong, or could not be inspected.
     Faulty(String),

@@ -48,7 +48,6 @@ pub(super) struct LaneChannel {
 }
 
 impl LaneChannel {
-    /// Opens the channel.
     pub(super) async fn open(
         connection: &Connection,
         lane: Lane,
@@ -67,12 +66,10 @@ impl LaneChannel {
         })
     }
 
-    /// The lane's queue.
     pub(super) fn queue(&self) -> &ShortString {
         self.targets.queues.lane(self.lane)
     }
 
-    /// Starts a consumer.
     pub(super) async fn consume(&self) -> lapin::Result<Consumer> {
         self.channel.basic_qos(self.prefetch, BasicQosOptions::default()).await?;
         let options = BasicConsumeOptions::default();
@@ -99,7 +96,6 @@ impl LaneChannel {
         self.channel.basic_qos(self.prefetch, BasicQosOptions::default()).await
     }
 
-    /// Fetches one job, if there is one.
     pub(super) async fn fetch(&self) -> Result<Option<AmqpDelivery>, SessionBreak> {
         let got = self.channel.basic_get(self.queue().clone(), BasicGetOptions::default()).await;
         let message = got.map_err(SessionBreak::Failed)?;
@@ -169,7 +165,7 @@ impl LaneChannel {
         // First, so that its bytes are released whatever happens.
         let charge = self.stream.claim(self.channel.id(), delivery_tag);
         if !self.ledger.delivered(delivery_tag) {
-            return Err(SessionBreak::OutOfOrder);
+            return Err(SessionBreak::Broken("a delivery came with a tag out of order"));
         }
         let receipt = Receipt::new(delivery_tag, Arc::clone(&self.ledger));
         let now = SystemClock.now();
@@ -181,7 +177,7 @@ impl LaneChannel {
         };
         let targets = Arc::clone(&self.targets);
         let metadata = headers::read(received, &targets.queues, &targets.history_keys, now);
-        Ok(AmqpDelivery::new(metadata, data, properties, receipt, targets).charged(charge))
+        Ok(AmqpDelivery::new(metadata, data, properties, receipt, targets, Some(charge)))
     }
 
     /// Sends settlements to the broker, many at a time, until `closing`; then the rest.

@@ -35,10 +35,8 @@ use crate::{
 pub(super) struct SessionContext {
     /// How the broker is reached and used.
     pub(super) settings: Arc<BrokerSettings>,
-    /// What settles deliveries.
     pub(super) targets: Arc<SettlementTargets>,
     pub(super) metrics: Arc<Metrics>,
-    /// Whether each lane consumes.
     pub(super) lanes: Arc<Consuming>,
     /// Where each lane is asked for one job.
     pub(super) sessions: Sessions,

@@ -123,7 +123,6 @@ impl Sessions {
     }
 }
 
-/// The task that asks.
 #[derive(Debug)]
 pub(super) struct OneJob {
     sessions: Sessions,

@@ -26,10 +26,8 @@ use crate::ports::Unpublishable;
 /// A message that broke this many channels alone is unpublishable.
 const MOST_BREAKS: u32 = 2;
 
-/// The bounds of a batch.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BatchLimits {
-    /// The most messages.
     pub(super) messages: usize,
     /// The most bytes of bodies. A single message may exceed it.
     pub(super) bytes: usize,
@@ -78,21 +76,17 @@ pub(super) enum ConnectionUse {
     Shared,
 }
 
-/// The result of a batch.
 #[derive(Debug)]
 pub(super) struct Applied<M> {
-    /// Stored in the queue.
     pub(super) confirmed: Vec<M>,
     /// Never to be published again, with the reason.
     pub(super) unpublishable: Vec<(M, Unpublishable)>,
-    /// What to do next.
     pub(super) next: NextStep,
 }
 
 /// What to do after a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum NextStep {
-    /// Use the same channel.
     Continue,
     /// Open another channel at once: a message broke this one, for this reason.
     Reopen(String),
@@ -120,12 +114,10 @@ impl<M> Pending<M> {
         self.came += 1;
     }
 
-    /// The number of waiting messages.
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether no message waits.
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

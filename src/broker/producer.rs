@@ -7,7 +7,7 @@ use lapin::types::ShortString;
 use tokio::time::sleep;
 
 use super::{
-    batch::{self, ConfirmWait, Interruption, OutgoingRef, PublishResult},
+    batch::{self, Interruption, OutgoingRef, PublishResult},
     confirm_channel::DedicatedChannel,
     confirm_timeout::ConfirmTimeout,
     headers,
@@ -22,7 +22,6 @@ use crate::{
     ports::{Clock, SystemClock, Unpublishable},
 };
 
-/// The delays between tries.
 const RETRY: Schedule = Schedule {
     initial: Duration::from_millis(100),
     multiplier: 2.0,
@@ -44,7 +43,6 @@ pub struct Producer {
 }
 
 impl Producer {
-    /// A producer that is not connected yet.
     pub fn new(settings: Arc<BrokerSettings>) -> Self {
         Self {
             queues: Queues::new(&settings.queue, &settings.park),
@@ -104,12 +102,10 @@ impl Producer {
         refused
     }
 
-    /// Closes the connection.
     pub async fn close(mut self) {
         self.channel.close().await;
     }
 
-    /// Publishes one batch.
     async fn attempt<J: AsRef<[u8]>>(
         &mut self,
         queue: &ShortString,
@@ -134,8 +130,8 @@ impl Producer {
             properties: properties.clone(),
         });
         let sent = batch.len();
-        let waits = |how: ConfirmWait| {
-            if let Some(problem) = how.problem() {
+        let waits = |problem: Option<&str>| {
+            if let Some(problem) = problem {
                 self.health.failed(queue.as_str(), problem.to_owned(), sent);
             }
         };

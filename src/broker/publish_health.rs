@@ -57,7 +57,7 @@ impl PublishHealth {
         }
         let mut state = self.state();
         if state.stuck.get(queue).is_none_or(|before| before.why != why) {
-            warn!(queue, reason = %why, letters = messages, "messages wait: they cannot be published");
+            warn!(queue, reason = %why, messages, "messages wait: they cannot be published");
         }
         state.stuck.insert(queue.to_owned(), StuckQueue { why, messages });
         self.note(&state);

@@ -7,7 +7,6 @@ use std::{
 };
 
 use lapin::{BasicProperties, types::ShortString};
-use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
 use super::stream::Charge;
@@ -18,8 +17,8 @@ const INBOX: usize = 256;
 
 /// A message to be published to one of our queues.
 pub struct OutgoingMessage {
-    /// Which kind of queue, for the metric; `None` for a producer's job, which is not counted.
-    pub target: Option<Target>,
+    /// Which kind of queue, for the metric.
+    pub target: Target,
     /// The queue.
     pub queue: ShortString,
     /// The body, byte for byte as it came.
@@ -39,13 +38,11 @@ impl fmt::Debug for OutgoingMessage {
 }
 
 /// Why a message was not published.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotPublished {
     /// The publisher is closed.
-    #[error("the publisher is closed")]
     Closed,
     /// The broker accepts other messages, but not this one.
-    #[error("the broker refuses it: {}", .0.why)]
     Unpublishable(Unpublishable),
 }
 
@@ -56,15 +53,14 @@ pub enum NotPublished {
 /// message out.
 #[derive(Debug)]
 pub struct PublishRequest {
-    slot: Arc<LetterSlot>,
+    slot: Arc<MessageSlot>,
     size: usize,
     published: ConfirmSender,
 }
 
 /// The message, unless a batch has taken it out or the sender gave up.
-type LetterSlot = Mutex<Option<OutgoingMessage>>;
+type MessageSlot = Mutex<Option<OutgoingMessage>>;
 
-/// Carries the result to the sender.
 type ConfirmSender = oneshot::Sender<Result<(), Unpublishable>>;
 
 impl PublishRequest {
@@ -102,14 +98,14 @@ impl PublishRequest {
     }
 }
 
-fn slot(slot: &LetterSlot) -> MutexGuard<'_, Option<OutgoingMessage>> {
+fn slot(slot: &MessageSlot) -> MutexGuard<'_, Option<OutgoingMessage>> {
     // Nothing panics between taking and putting.
     slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The sender's side of a request. Dropped, it gives the message up.
 struct ConfirmReceiver {
-    slot: Arc<LetterSlot>,
+    slot: Arc<MessageSlot>,
     outcome: oneshot::Receiver<Result<(), Unpublishable>>,
 }
 
@@ -122,7 +118,6 @@ impl Drop for ConfirmReceiver {
     }
 }
 
-/// Returns the two sides of a request.
 fn new_request(message: OutgoingMessage) -> (PublishRequest, ConfirmReceiver) {
     let size = message.body.len();
     let (published, outcome) = oneshot::channel();

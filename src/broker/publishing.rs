@@ -69,7 +69,6 @@ impl Publishing {
         (Self { connector, shared, destinations, shared_connection }, publisher)
     }
 
-    /// Runs the task.
     pub async fn run(self) {
         let Self { connector, shared, destinations, shared_connection } = self;
         let publishing = join_all(destinations.into_iter().map(Destination::run));

@@ -18,7 +18,6 @@ pub(super) const STABLE: Duration = Duration::from_secs(10);
 /// This many short sessions in a row are flapping.
 const FLAPPING: u32 = 3;
 
-/// The delay of one lane.
 #[derive(Debug)]
 pub(super) struct ReconnectDelay {
     backoff: Backoff,

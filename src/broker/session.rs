@@ -17,7 +17,7 @@ use super::{
     delivery::SettlementTargets,
     depths::Depths,
     one_job::{self, Question},
-    session_end::{LaneQueue, SessionBreak, SessionEnd},
+    session_end::{SessionBreak, SessionEnd},
     settings::BrokerSettings,
     topology::{self, PrepareError, TopologyError},
     wait::ConnectionState,
@@ -31,7 +31,6 @@ pub(super) const LINGER: Duration = Duration::from_millis(100);
 /// How often a lane checks for room to consume again.
 const CHECK_EVERY: Duration = Duration::from_millis(500);
 
-/// A session of one lane.
 pub(super) struct Session {
     connection: Connection,
     errors: ConnectionErrors,
@@ -87,12 +86,10 @@ impl Session {
         self.consumption.settle_until(commands.close.clone());
         let Err(broken) = self.watch(intake, commands, questions, depths).await;
         self.consumption.channel().lose();
-        let lane_queue = LaneQueue {
-            connection: &self.connection,
-            queue: self.consumption.channel().queue(),
-            declare: self.settings.declare,
-        };
-        let end = SessionEnd::of(broken, &mut self.errors, &lane_queue).await;
+        let (connection, queue) = (&self.connection, self.consumption.channel().queue());
+        let end =
+            SessionEnd::of(broken, &mut self.errors, connection, queue, self.settings.declare)
+                .await;
         self.close(end.reason).await;
         end
     }

@@ -34,20 +34,16 @@ pub(super) enum SessionBreak {
     Failed(lapin::Error),
     /// The deliveries ended, and the worker had not asked for it.
     Cancelled,
-    /// The broker did not answer.
     Silent(NoAnswer),
     /// Jobs wait, and the broker delivers none.
     Starving,
-    /// A delivery's tag was out of order: acks would hit other jobs.
-    OutOfOrder,
-    /// A task of the session panicked.
-    Panicked,
+    /// The worker failed, in this way.
+    Broken(&'static str),
 }
 
 /// The end of a session, for the metric and the log.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct SessionEnd {
-    /// The metric's label.
     pub(super) reason: SessionEndReason,
     /// The cause, in the words of the broker or of the client library.
     pub(super) cause: String,
@@ -60,13 +56,13 @@ impl SessionEnd {
         Self { reason, cause: cause.into(), suspicion: Suspicion::None }
     }
 
-    /// Finds the cause.
     pub(super) async fn of(
         broken: SessionBreak,
         errors: &mut ConnectionErrors,
-        lane_queue: &LaneQueue<'_>,
+        connection: &Connection,
+        queue: &ShortString,
+        declare: bool,
     ) -> Self {
-        let LaneQueue { connection, queue, .. } = lane_queue;
         let status = connection.status();
         match broken {
             SessionBreak::Closed => Self::new(SessionEndReason::Shutdown, "the worker stopped"),
@@ -80,19 +76,14 @@ impl SessionEnd {
                 Self::new(SessionEndReason::ConnectionLost, NO_ANSWER)
             }
             SessionBreak::Cancelled => {
-                Self::new(SessionEndReason::ConsumerCancelled, lane_queue.why_cancelled().await)
+                let why = why_cancelled(connection, queue, declare).await;
+                Self::new(SessionEndReason::ConsumerCancelled, why)
             }
             SessionBreak::Starving => Self::new(
                 SessionEndReason::ConsumerCancelled,
                 format!("jobs wait in {queue}, and the broker delivers none"),
             ),
-            SessionBreak::OutOfOrder => Self::new(
-                SessionEndReason::ChannelClosed,
-                "a delivery came with a tag out of order",
-            ),
-            SessionBreak::Panicked => {
-                Self::new(SessionEndReason::ChannelClosed, "a task of the session panicked")
-            }
+            SessionBreak::Broken(how) => Self::new(SessionEndReason::ChannelClosed, how),
         }
     }
 
@@ -122,48 +113,36 @@ impl SessionEnd {
     }
 }
 
-/// The queue of an ended session.
-#[derive(Debug)]
-pub(super) struct LaneQueue<'a> {
-    /// The connection, which may be gone.
-    pub(super) connection: &'a Connection,
-    /// The queue that was consumed.
-    pub(super) queue: &'a ShortString,
-    /// Whether the worker declares the queue.
-    pub(super) declare: bool,
+/// Explains a cancelled consumer: the broker gives no reason, so the queue is checked.
+async fn why_cancelled(connection: &Connection, queue: &ShortString, declare: bool) -> String {
+    match timeout(ASKED_FOR, presence(connection, queue)).await {
+        Ok(Err(TopologyError::Missing { .. })) if declare => {
+            format!("queue {queue} was deleted; it is declared again by itself")
+        }
+        Ok(Err(TopologyError::Missing { .. })) => {
+            format!("queue {queue} was deleted, and broker.declare is false")
+        }
+        Ok(Ok(_)) => format!(
+            "the broker cancelled the consumer of {queue}: the queue moved, or a delivery was held \
+             for longer than the broker's consumer_timeout"
+        ),
+        Ok(Err(_)) | Err(_) => format!("the broker cancelled the consumer of {queue}"),
+    }
 }
 
-impl LaneQueue<'_> {
-    /// Explains a cancelled consumer: the broker gives no reason, so the queue is checked.
-    async fn why_cancelled(&self) -> String {
-        let queue = self.queue;
-        match timeout(ASKED_FOR, self.presence()).await {
-            Ok(Err(TopologyError::Missing { .. })) if self.declare => {
-                format!("queue {queue} was deleted; it is declared again by itself")
-            }
-            Ok(Err(TopologyError::Missing { .. })) => {
-                format!("queue {queue} was deleted, and broker.declare is false")
-            }
-            Ok(Ok(_)) => format!(
-                "the broker cancelled the consumer of {queue}: the queue moved, or a delivery was held \
-                 for longer than the broker's consumer_timeout"
-            ),
-            Ok(Err(_)) | Err(_) => format!("the broker cancelled the consumer of {queue}"),
+/// Asks whether the queue exists. RabbitMQ 4.3 cancels the consumers of a deleted queue before the queue is gone,
+/// so an existing queue is asked about again for a while.
+async fn presence(
+    connection: &Connection,
+    queue: &ShortString,
+) -> Result<topology::Occupancy, TopologyError> {
+    let settled = Instant::now() + SETTLES_WITHIN;
+    loop {
+        let answer = topology::occupancy(connection, queue, topology::ANSWER_LIMIT).await;
+        let missing = matches!(answer, Err(TopologyError::Missing { .. }));
+        if missing || Instant::now() >= settled || !connection.status().connected() {
+            return answer;
         }
-    }
-
-    /// Asks whether the queue exists. RabbitMQ 4.3 cancels the consumers of a deleted queue before the queue is gone,
-    /// so an existing queue is asked about again for a while.
-    async fn presence(&self) -> Result<topology::Occupancy, TopologyError> {
-        let settled = Instant::now() + SETTLES_WITHIN;
-        loop {
-            let answer =
-                topology::occupancy(self.connection, self.queue, topology::ANSWER_LIMIT).await;
-            let missing = matches!(answer, Err(TopologyError::Missing { .. }));
-            if missing || Instant::now() >= settled || !self.connection.status().connected() {
-                return answer;
-            }
-            sleep(ASK_AGAIN).await;
-        }
+        sleep(ASK_AGAIN).await;
     }
 }

@@ -15,11 +15,9 @@ pub(super) const SAMPLES_UNSERVED: u32 = 10 * SAMPLES;
 /// How a consumer is served at one moment.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Serving {
-    /// Whether the lane consumes.
     pub(super) consuming: bool,
     /// Jobs in its queue; `None` if the broker did not answer.
     pub(super) waiting: Option<u32>,
-    /// Unsettled deliveries.
     pub(super) in_flight: usize,
     /// Deliveries in this session.
     pub(super) delivered: u64,

@@ -33,33 +33,19 @@ pub enum TopologyError {
          broker.queue"
     )]
     Differs {
-        /// The queue.
         queue: String,
         /// The difference, in the broker's words.
         difference: String,
     },
     /// A queue does not exist, and `broker.declare` is false.
     #[error("queue {queue} does not exist, and broker.declare is false")]
-    Missing {
-        /// The queue.
-        queue: String,
-    },
+    Missing { queue: String },
     /// The user lacks a permission.
     #[error("queue {queue}: {fault}")]
-    Refused {
-        /// The queue.
-        queue: String,
-        /// What the broker said.
-        fault: String,
-    },
+    Refused { queue: String, fault: String },
     /// Anything else: the connection broke.
     #[error("queue {queue}: {fault}")]
-    Failed {
-        /// The queue.
-        queue: String,
-        /// What the broker or the network said.
-        fault: String,
-    },
+    Failed { queue: String, fault: String },
 }
 
 /// Why a connection cannot be used.
@@ -218,13 +204,13 @@ impl TopologyError {
     fn of(queue: &ShortString, error: &lapin::Error) -> Self {
         let queue = queue.to_string();
         let kind = match error.kind() {
-            ErrorKind::ProtocolError(said) => Some(said.kind()),
+            ErrorKind::ProtocolError(reply) => Some(reply.kind()),
             _ => None,
         };
         match kind {
             Some(AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED)) => {
-                let said = fault(error);
-                let difference = said.strip_prefix("PRECONDITION_FAILED - ").unwrap_or(&said);
+                let reply = fault(error);
+                let difference = reply.strip_prefix("PRECONDITION_FAILED - ").unwrap_or(&reply);
                 Self::Differs { queue, difference: difference.to_owned() }
             }
             Some(AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND)) => Self::Missing { queue },

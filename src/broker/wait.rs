@@ -29,16 +29,13 @@ pub(super) enum ConnectionState {
 /// Why a wait ended without an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(super) enum NoAnswer {
-    /// The connection is lost.
     #[error("{GONE}")]
     Gone,
-    /// The limit is over.
     #[error("{NO_ANSWER}")]
     TooLong,
 }
 
 impl Connection {
-    /// The present state.
     pub(super) fn state(&self) -> ConnectionState {
         let status = self.status();
         // While it closes, the broker's answer to the close is still to come.

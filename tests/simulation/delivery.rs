@@ -66,7 +66,8 @@ impl SimDelivery {
         let health = Arc::clone(&life.health);
         let targets =
             Arc::new(SettlementTargets { queues, publisher, health, declared, history_keys });
-        let inner = AmqpDelivery::new(metadata, message.body.clone(), properties, receipt, targets);
+        let inner =
+            AmqpDelivery::new(metadata, message.body.clone(), properties, receipt, targets, None);
         Self { life: Arc::clone(life), ticket, message, inner, posted }
     }
 

@@ -6,7 +6,7 @@ use super::*;
 
 fn message(body: &str) -> OutgoingMessage {
     OutgoingMessage {
-        target: None,
+        target: Target::Retry,
         queue: "q".into(),
         body: body.into(),
         properties: BasicProperties::default(),
