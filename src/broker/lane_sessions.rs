@@ -16,7 +16,7 @@ use super::{
     connect::{Connector, Purpose},
     consuming::Consuming,
     delivery::SettlementTargets,
-    depths::Depths,
+    depths::{Depths, Samplers},
     one_job::Sessions,
     reconnect::{ReconnectDelay, STABLE},
     session::Session,
@@ -28,6 +28,7 @@ use super::{
 use crate::{
     domain::Lane,
     metrics::{Metrics, SessionEndReason},
+    ports::Consumers,
 };
 
 /// What both lanes share.
@@ -42,6 +43,9 @@ pub(super) struct SessionContext {
     pub(super) sessions: Sessions,
     /// Whether any lane ever consumed.
     pub(super) begun: Arc<AtomicBool>,
+    pub(super) samplers: Samplers,
+    /// Receives the number of each lane's consumers, where replicas share a rate.
+    pub(super) consumers: Option<Arc<dyn Consumers>>,
 }
 
 /// The task that keeps one lane's session alive.
@@ -64,11 +68,17 @@ impl LaneSessions {
         lane: Lane,
         shared: SessionContext,
         budget: Arc<Budget>,
-        depths: Depths,
         intake: DeliverySender,
         commands: LaneCommands,
     ) -> Self {
         let (settings, metrics) = (Arc::clone(&shared.settings), Arc::clone(&shared.metrics));
+        let depths = Depths {
+            lane,
+            queues: Arc::clone(&shared.targets.queues),
+            metrics: Arc::clone(&metrics),
+            samplers: shared.samplers.clone(),
+            consumers: shared.consumers.clone(),
+        };
         Self {
             lane,
             connector: Connector::consuming(settings, budget, Some(metrics)),

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    commands::{ConsumerControl, DeliverySender, LaneCommands},
+    commands::ConsumerControl,
     consuming::Consuming,
     delivery::{AmqpDelivery, SettlementTargets},
-    depths::{Depths, Samplers},
+    depths::Samplers,
     lane_sessions::{LaneSessions, SessionContext},
     one_job::{OneJob, Sessions},
     settings::BrokerSettings,
@@ -54,7 +54,7 @@ impl Supervisor {
         settings: Arc<BrokerSettings>,
         targets: Arc<SettlementTargets>,
         metrics: Arc<Metrics>,
-        consumers: Option<&Arc<dyn Consumers>>,
+        consumers: Option<Arc<dyn Consumers>>,
     ) -> (Self, AmqpSource, ConsumerControl, Arc<Consuming>) {
         let (deliveries, source) = mpsc::channel(INTAKE);
         let (control, commands, intake) = ConsumerControl::new(deliveries);
@@ -67,10 +67,15 @@ impl Supervisor {
             lanes: Arc::clone(&consuming),
             sessions: sessions.clone(),
             begun: Arc::default(),
+            samplers: Samplers::default(),
+            consumers,
         };
         let budgets = budgets(&shared.settings, &shared.metrics);
         let supervisor = Self {
-            lanes: of_both(&shared, &budgets, &intake, &commands, consumers),
+            lanes: PerLane::from_fn(|lane| {
+                let budget = Arc::clone(budgets.get(lane));
+                LaneSessions::new(lane, shared.clone(), budget, intake.clone(), commands.clone())
+            }),
             stalls: PerLane::from_fn(|lane| budgets.get(lane).stalls()),
             one_job: OneJob::new(sessions, commands),
         };
@@ -90,27 +95,6 @@ impl Supervisor {
             ended = asking => ended,
         }
     }
-}
-
-fn of_both(
-    shared: &SessionContext,
-    budgets: &PerLane<Arc<Budget>>,
-    intake: &DeliverySender,
-    commands: &LaneCommands,
-    consumers: Option<&Arc<dyn Consumers>>,
-) -> PerLane<LaneSessions> {
-    let samplers = Samplers::default();
-    PerLane::from_fn(|lane| {
-        let depths = Depths {
-            lane,
-            queues: Arc::clone(&shared.targets.queues),
-            metrics: Arc::clone(&shared.metrics),
-            samplers: samplers.clone(),
-            consumers: consumers.cloned(),
-        };
-        let (budget, shared) = (Arc::clone(budgets.get(lane)), shared.clone());
-        LaneSessions::new(lane, shared, budget, depths, intake.clone(), commands.clone())
-    })
 }
 
 /// Half of the bytes in flight for each lane: one lane's bytes must not stop the other.

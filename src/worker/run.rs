@@ -89,7 +89,7 @@ async fn start(config: &Config, spans: Spans) -> Result<RunningWorker, WorkerErr
     let reloaded = engine::note_reloaded(&flow);
     let health = Arc::new(PublishHealth::default());
     let consumers: Arc<dyn Consumers> = Arc::new(Arc::clone(&flow));
-    let consumers = flow.shares_rate().then_some(&consumers);
+    let consumers = flow.shares_rate().then_some(consumers);
     let (consumer, publishing) = connect(config, &metrics, &health, &history_keys, consumers);
     let (supervisor, source, control, consuming) = consumer;
 
@@ -131,7 +131,7 @@ fn connect(
     metrics: &Arc<Metrics>,
     health: &Arc<PublishHealth>,
     history_keys: &Arc<HistoryKeys>,
-    consumers: Option<&Arc<dyn Consumers>>,
+    consumers: Option<Arc<dyn Consumers>>,
 ) -> (Consumer, Publishing) {
     let prefetch = engine::prefetch(config);
     let settings = Arc::new(broker::BrokerSettings { prefetch, ..config.broker.clone() });
