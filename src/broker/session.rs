@@ -57,7 +57,7 @@ impl Session {
             }
             Consumption::open(&connection, lane, settings.prefetch, Arc::clone(&targets))
                 .await
-                .map_err(unreachable)
+                .map_err(|error| unreachable(&error))
         };
         let prepared = connection
             .answer(settings.connect_timeout, prepared)
@@ -68,7 +68,7 @@ impl Session {
             Err(differs @ PrepareError::Topology(TopologyError::Differs { .. })) => Err(differs),
             Err(refused) if !connection.status().connected() => {
                 let behind = errors.behind(connection.status()).await;
-                Err(behind.map_or(refused, unreachable))
+                Err(behind.map_or(refused, |error| unreachable(&error)))
             }
             Err(refused) => Err(refused),
         }
@@ -144,6 +144,6 @@ impl Session {
     }
 }
 
-fn unreachable(error: lapin::Error) -> PrepareError {
-    Unreachable(CloseCause::of(&error).to_string()).into()
+fn unreachable(error: &lapin::Error) -> PrepareError {
+    Unreachable(CloseCause::of(error).to_string()).into()
 }

@@ -173,8 +173,8 @@ fn a_message_is_not_condemned_for_one_of_another_queue_that_breaks_their_connect
     let (mut confirmed, mut unpublishable, mut shared_breaks) = (Vec::new(), Vec::new(), 0);
     for _ in 1..20 {
         counter.fetch_add(1, Ordering::Relaxed);
-        let dedicated = queues.each_ref().map(|pending| pending.needs_dedicated());
-        let batches = queues.each_mut().map(|pending| pending.next());
+        let dedicated = queues.each_ref().map(Pending::needs_dedicated);
+        let batches = queues.each_mut().map(Pending::next);
         let breaks =
             |place: usize| !dedicated[place] && batches[place].iter().any(|e| e.message == 0);
         let is_broken = breaks(0) || breaks(1);

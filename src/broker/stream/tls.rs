@@ -20,7 +20,7 @@ pub(crate) fn config(settings: &BrokerSettings) -> Result<Arc<ClientConfig>, Str
     };
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(unusable)?
+        .map_err(|error| unusable(&error))?
         .with_root_certificates(roots);
     let identity = settings.client_certificate_file.as_ref().zip(settings.client_key_file.as_ref());
     let config = match identity {
@@ -29,7 +29,7 @@ pub(crate) fn config(settings: &BrokerSettings) -> Result<Arc<ClientConfig>, Str
             let chain = certificates("broker.client_certificate_file", certificate)?;
             let key = PrivateKeyDer::from_pem_file(key)
                 .map_err(|_| fault("broker.client_key_file", key))?;
-            config.with_client_auth_cert(chain, key).map_err(unusable)?
+            config.with_client_auth_cert(chain, key).map_err(|error| unusable(&error))?
         }
     };
     Ok(Arc::new(config))
@@ -46,7 +46,7 @@ fn fault(key: &str, path: &Path) -> String {
     format!("{key}: {} holds no readable PEM", path.display())
 }
 
-fn unusable(error: rustls::Error) -> String {
+fn unusable(error: &rustls::Error) -> String {
     format!("the certificate and key do not make a TLS identity ({error})")
 }
 
