@@ -77,6 +77,12 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Whether a call was made.
+    #[must_use]
+    pub const fn is_of_a_call(&self) -> bool {
+        !matches!(self, Self::Transient(Failure { blame: Blame::Access, .. }))
+    }
+
     /// The label of the attempt in the metric of calls.
     #[must_use]
     pub const fn label(&self) -> ResultLabel {
@@ -135,4 +141,6 @@ pub enum Blame {
     Job,
     /// The job's client: the endpoint refuses its secret or its rights.
     Client,
+    /// The client's access token: it cannot be had, so no call was made.
+    Access,
 }

@@ -16,8 +16,10 @@ use futures_util::{
 };
 use secrecy::SecretString;
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::time::Instant;
 
+use super::basic::bearer;
 use crate::domain::{Blame, Failure, ResultLabel};
 
 /// A token without a lifetime is used for so long.
@@ -96,7 +98,9 @@ fn lasts(fetched: &Shared<BoxFuture<'static, Fetched>>) -> bool {
 #[derive(Deserialize)]
 struct TokenAnswer {
     access_token: String,
-    expires_in: Option<f64>,
+    token_type: Option<String>,
+    /// A number; some servers write it as a text.
+    expires_in: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -109,12 +113,17 @@ struct TokenError {
 pub(super) fn read(is_success: bool, http_status: u16, body: &[u8]) -> Option<Fetched> {
     if is_success {
         let answer: TokenAnswer = serde_json::from_slice(body).ok()?;
-        let asked = answer.expires_in.map_or(LIFETIME, |seconds| {
-            Duration::try_from_secs_f64(seconds).unwrap_or_default().min(LONGEST)
+        let is_bearer = answer.token_type.is_none_or(|of| of.eq_ignore_ascii_case("bearer"));
+        // Without its header, a call would be that of nobody.
+        let token = SecretString::from(answer.access_token);
+        bearer(&token).filter(|_| is_bearer)?;
+        let seconds = |life: Value| life.as_f64().or_else(|| life.as_str()?.parse().ok());
+        let asked = answer.expires_in.and_then(seconds).map_or(LIFETIME, |seconds| {
+            Duration::try_from_secs_f64(seconds.min(LONGEST.as_secs_f64())).unwrap_or_default()
         });
         let margin = MARGIN.min(asked / 4);
         let until = Instant::now() + asked.saturating_sub(margin);
-        return Some(Ok(AccessToken { token: Arc::new(answer.access_token.into()), until }));
+        return Some(Ok(AccessToken { token: Arc::new(token), until }));
     }
     let TokenError { error } = serde_json::from_slice(body).ok()?;
     let refuses = [
@@ -131,7 +140,7 @@ pub(super) fn read(is_success: bool, http_status: u16, body: &[u8]) -> Option<Fe
         ambiguous: false,
         http_status: Some(http_status),
         retry_after: None,
-        blame: Blame::Client,
+        blame: Blame::Access,
     }))
 }
 
@@ -195,14 +204,48 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_gives_a_token_or_blames_the_client_or_proves_nothing() {
+    fn an_answer_gives_a_token_or_refuses_it_or_proves_nothing() {
         let blame = |body: &str| {
             read(false, 401, body.as_bytes()).map(|fetched| fetched.err().unwrap().blame)
         };
-        assert_eq!(blame(r#"{"error":"invalid_client"}"#), Some(Blame::Client));
+        assert_eq!(blame(r#"{"error":"invalid_client"}"#), Some(Blame::Access));
         assert_eq!(blame(r#"{"error":"temporarily_unavailable"}"#), None);
         assert_eq!(blame("<html>"), None);
         assert!(read(true, 200, b"{}").is_none());
         assert!(read(true, 200, b"<html>").is_none());
+        // Of another type, or not to be written into a header.
+        for unfit in [
+            r#"{"access_token":"a","token_type":"DPoP"}"#,
+            r#"{"access_token":""}"#,
+            r#"{"access_token":"a b"}"#,
+            r#"{"access_token":"a\r\nX: y"}"#,
+            r#"{"access_token":7}"#,
+            r#"{"access_token":"a","access_token":"b"}"#,
+        ] {
+            assert!(read(true, 200, unfit.as_bytes()).is_none(), "{unfit}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_life_is_a_number_or_a_text_and_no_longer_than_a_day() {
+        let lasts = |life: &str| {
+            let body =
+                format!(r#"{{"access_token":"a","token_type":"bearer","expires_in":{life}}}"#);
+            let token = read(true, 200, body.as_bytes()).unwrap().ok().unwrap();
+            (token.until - Instant::now()).as_secs()
+        };
+        for (life, seconds) in [
+            ("3600", 3570),
+            ("\"3600\"", 3570),
+            ("40", 30),
+            ("0", 0),
+            ("-1", 0),
+            ("1e300", 24 * 3600 - 30),
+            ("\"NaN\"", 24 * 3600 - 30),
+            ("\"soon\"", 270),
+            ("null", 270),
+        ] {
+            assert_eq!(lasts(life), seconds, "{life}");
+        }
     }
 }

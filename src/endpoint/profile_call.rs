@@ -150,7 +150,7 @@ impl ProfileCaller {
             client_id: job.client_id.as_deref(),
             client_secret: secret.filter(|_| by_fields).map(ExposeSecret::expose_secret),
             username: job.username.as_deref(),
-            audience: Some(&job.audience),
+            audience: Some(&*job.audience).filter(|audience| !audience.is_empty()),
             token_type_hint: self.token_type_hint.as_deref(),
         }
     }

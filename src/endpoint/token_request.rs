@@ -23,7 +23,7 @@ use super::{
     transport,
 };
 use crate::{
-    domain::{Failure, Redactor, ResultLabel, Verdict},
+    domain::{Blame, Failure, Redactor, ResultLabel, Verdict},
     ports::{Clock as _, SystemClock},
 };
 
@@ -72,7 +72,8 @@ impl TokenRequest {
         }))
     }
 
-    /// Asks for a token, within the time of one call. A failure is never ambiguous: the token to revoke was not sent.
+    /// Asks for a token, within the time of one call. A failure is never ambiguous, and
+    /// that of the client's access alone: no call to revoke was made.
     pub(super) async fn send(self: Arc<Self>, id: String, secret: Arc<SecretString>) -> Fetched {
         let pair = basic::pair(&id, &secret, self.encoding);
         let mut request = Request::new(Full::new(self.body.clone()));
@@ -97,7 +98,7 @@ impl TokenRequest {
                 })
             }
         };
-        fetched.map_err(|failure| Failure { ambiguous: false, ..failure })
+        fetched.map_err(|failure| Failure { ambiguous: false, blame: Blame::Access, ..failure })
     }
 }
 

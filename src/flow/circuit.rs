@@ -51,6 +51,8 @@ named! {
         NothingRevoked = "nothing was revoked since the client's secret was read",
         /// The endpoint refused the client several times in a row.
         Refused = "the endpoint refuses the client: its secret or its rights are wrong",
+        /// The client got no access token several times in a row.
+        NoAccess = "the client gets no access token: check endpoint.auth.token_url and its secret",
     }
 }
 

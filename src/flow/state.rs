@@ -232,7 +232,9 @@ impl DispatcherState {
             {
                 Sample::Overload { after: took }
             }
-            CallOutcome::Refused | CallOutcome::Failed { .. } => Sample::Unknown,
+            CallOutcome::Refused | CallOutcome::NoAccess | CallOutcome::Failed { .. } => {
+                Sample::Unknown
+            }
         };
         self.leave(call, sample);
         if outcome.is_answer() {

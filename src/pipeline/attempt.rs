@@ -80,7 +80,9 @@ impl<'a> OngoingCall<'a> {
         self.context.end_call(result.as_ref().ok());
         let verdict = result?;
         self.context.inherit(shared, pipeline.settings.policy.retry.hold, || pipeline.clock.now());
-        pipeline.metrics.called(verdict.label(), self.began.elapsed());
+        if verdict.is_of_a_call() {
+            pipeline.metrics.called(verdict.label(), self.began.elapsed());
+        }
         let others_answered = self.permit.others_answered();
         self.permit.finish(pipeline.call_outcome(&verdict));
         Ok(AnsweredCall { verdict, unverified, others_answered })
@@ -216,6 +218,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
                 CallOutcome::Rejected
             }
             Verdict::Transient(Failure { blame: Blame::Client, .. }) => CallOutcome::Refused,
+            Verdict::Transient(Failure { blame: Blame::Access, .. }) => CallOutcome::NoAccess,
             Verdict::Transient(failure) => CallOutcome::Failed {
                 overload: is_overload(failure),
                 busy: failure.label == ResultLabel::Http429,

@@ -135,9 +135,12 @@ impl JobContext {
         self.in_call = true;
     }
 
-    /// Ends the call. `None` means that no call was made: the attempt does not count.
+    /// Ends the call. `None` means that no call can be made. An attempt without a call does not count.
     pub(super) fn end_call(&mut self, verdict: Option<&Verdict>) {
         self.in_call = false;
+        if !verdict.is_some_and(Verdict::is_of_a_call) {
+            self.history.attempts -= 1;
+        }
         match verdict {
             Some(Verdict::Transient(_)) => self.fails(),
             Some(
@@ -148,8 +151,8 @@ impl JobContext {
                 | Verdict::Rejected(_)
                 | Verdict::Verified
                 | Verdict::StillActive(_),
-            ) => {}
-            None => self.history.attempts -= 1,
+            )
+            | None => {}
         }
     }
 

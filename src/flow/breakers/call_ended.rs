@@ -34,7 +34,12 @@ impl Breakers {
         match outcome {
             CallOutcome::Revoked => self.answered(key, true, role, now),
             CallOutcome::Rejected => self.answered(key, false, role, now),
-            CallOutcome::Refused => self.refused(key, role, now),
+            CallOutcome::Refused => self.refused(key, PauseCause::Refused, role, now),
+            // Whether the endpoint works is not known.
+            CallOutcome::NoAccess if role == CallRole::WorkerProbe => {
+                self.probe_failed(key, role, now)
+            }
+            CallOutcome::NoAccess => self.refused(key, PauseCause::NoAccess, role, now),
             // It says nothing about other jobs, not even as a probe.
             CallOutcome::Failed { job_fault: true, .. } => self.probe_failed(key, role, now),
             CallOutcome::Failed { retry_after, .. } => {
@@ -75,7 +80,7 @@ impl Breakers {
         self.client(key).rejected(now);
         let cause = self.client(key).circuit.pause().map(|pause| pause.cause);
         let stalled = match cause {
-            None | Some(PauseCause::Failures | PauseCause::Refused) => {
+            None | Some(PauseCause::Failures | PauseCause::Refused | PauseCause::NoAccess) => {
                 // Its failures and refusals are over, but its rejections may now be too many.
                 self.resume(key);
                 self.too_many_rejections(key)
@@ -89,19 +94,29 @@ impl Breakers {
         BreakerChanges { resumed, stalled, own_since: None }
     }
 
-    /// Notes that the endpoint refused the client. The endpoint works, so this ends a pause of the worker. Several
-    /// refusals in a row pause the client, also if it is the only one.
-    fn refused(&mut self, key: ClientKey, role: CallRole, now: Instant) -> BreakerChanges {
-        self.streak = FailureStreak::default();
-        let resumed = self.worker.resume().is_some();
+    /// Notes that the endpoint refused the client, or that the client got no access token. Several of these in a row
+    /// pause the client, also if it is the only one. A refusal shows that the endpoint works, so it ends a pause of
+    /// the worker.
+    fn refused(
+        &mut self,
+        key: ClientKey,
+        cause: PauseCause,
+        role: CallRole,
+        now: Instant,
+    ) -> BreakerChanges {
+        let answered = cause == PauseCause::Refused;
+        if answered {
+            self.streak = FailureStreak::default();
+        }
+        let resumed = answered && self.worker.resume().is_some();
         let client = self.client(key);
         client.refused();
         let too_many = client.refusals >= REFUSALS;
         let stalled = match client.circuit.pause().map(|pause| pause.cause) {
-            None => too_many && self.pause_client(key, PauseCause::Refused, now),
+            None => too_many && self.pause_client(key, cause, now),
             Some(PauseCause::Failures) if too_many => {
                 self.resume(key);
-                self.pause_client(key, PauseCause::Refused, now)
+                self.pause_client(key, cause, now)
             }
             Some(_) => {
                 role != CallRole::Regular

@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::flow::call_outcome::CallOutcome;
 
-use CallOutcome::{Refused, Rejected, Revoked};
+use CallOutcome::{NoAccess, Refused, Rejected, Revoked};
 
 mod scenarios;
 
@@ -56,6 +56,20 @@ fn a_refused_client_is_named_and_resumes_with_a_new_secret() {
     breakers.renew(A);
     assert_eq!(breakers.take_changes(), [(A, None)]);
     assert_eq!(breakers.may_start(A, now), Some(CallRole::Regular));
+}
+
+/// It is paused alone: other clients may still have tokens.
+#[test]
+fn a_client_without_an_access_token_stops_no_other() {
+    let now = Instant::now();
+    let mut breakers = guarded();
+    answer_all(&mut breakers, NoAccess, now);
+    let [(key, Some(paused))] = breakers.take_changes()[..] else { panic!("one is paused") };
+    assert_eq!((key, paused.pause.cause), (A, PauseCause::NoAccess));
+    assert!(breakers.pause().is_none(), "the worker itself is not");
+    assert_eq!(breakers.may_start(B, now), Some(CallRole::Regular));
+    breakers.call_ended((A, CallRole::ClientProbe, 9), SECOND, &Revoked, false, now + SECOND);
+    assert_eq!(breakers.may_start(A, now + SECOND), Some(CallRole::Regular));
 }
 
 fn guarded() -> Breakers {

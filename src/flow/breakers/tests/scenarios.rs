@@ -175,6 +175,22 @@ const SCENARIOS: &[Scenario] = &[
             Running(1),
         ],
     },
+    Scenario {
+        sentence: "A client without an access token says nothing about the endpoint: no pause begins or ends by it.",
+        after_rejections: None,
+        steps: &[
+            Call(0, FAILED),
+            Call(0, FAILED),
+            Call(0, NoAccess),
+            Running(0),
+            Call(0, FAILED),
+            Still(0),
+            Probe(1, NoAccess),
+            Still(2),
+            Probe(3, Revoked),
+            Running(3),
+        ],
+    },
 ];
 
 #[test]
