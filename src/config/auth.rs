@@ -69,7 +69,7 @@ pub(super) fn read(
     secrets: SecretNeed,
 ) -> AuthSettings {
     let method = reader
-        .optional(keys.method, value::choice(&AuthMethod::ALL))
+        .optional(keys.method, value::choice(AuthMethod::ALL))
         .unwrap_or_else(|| profile.auth());
     fits_profile(reader, keys, profile, method);
     let basic_encoding =
@@ -129,10 +129,9 @@ fn fits_profile(reader: &mut ConfigReader, keys: &AuthKeys, profile: &Profile, m
         let what = format!("does not fit the profile {name}: no field of it is the secret");
         Problem::new(what, "choose \"post\"")
     });
-    let adds_fields = matches!(method, AuthMethod::Post | AuthMethod::PrivateKeyJwt);
-    reader.require(&[keys.method], !adds_fields || profile.takes_fields(), || {
-        let what = format!("does not fit the profile {name}: its calls have no body");
-        Problem::new(what, "choose another one")
+    reader.require(&[keys.method], profile.names_token(method), || {
+        let what = format!("does not fit the profile {name}: its calls would not name the token");
+        Problem::new(what, "remove it")
     });
 }
 

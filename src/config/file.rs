@@ -1,8 +1,7 @@
 //! Files that the configuration is in or points to.
 
 use std::{
-    fs::File,
-    io::{self, ErrorKind, Read},
+    io::{self, ErrorKind},
     path::Path,
 };
 
@@ -10,28 +9,16 @@ use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer, pem::PemObject};
 use secrecy::SecretString;
 
 use super::faults::Problem;
-
-/// No file of a configuration is larger, in bytes: a path to a device or a log must not fill the memory.
-const MAX_BYTES: u64 = 1024 * 1024;
+use crate::endpoint::{MAX_FILE_BYTES, read_file};
 
 /// A path as it is printed: on one line, whatever it holds.
 pub(super) fn shown(path: &Path) -> String {
     path.to_string_lossy().escape_debug().to_string()
 }
 
-/// Reads a whole file of at most [`MAX_BYTES`].
+/// Reads a whole file of at most [`MAX_FILE_BYTES`].
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Problem> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(|error| unreadable(&error))?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(Problem::new(
-            format!("has more than {MAX_BYTES} bytes"),
-            "check that the path is the right one",
-        ));
-    }
-    Ok(bytes)
+    read_file(path).map_err(|error| unreadable(&error))
 }
 
 /// Reads a file that holds one secret, without the newline that editors end a file with.
@@ -70,6 +57,10 @@ fn unreadable(error: &io::Error) -> Problem {
         ErrorKind::PermissionDenied => {
             Problem::new("may not be read by this user", "grant the permission to read it")
         }
+        ErrorKind::FileTooLarge => Problem::new(
+            format!("has more than {MAX_FILE_BYTES} bytes"),
+            "check that the path is the right one",
+        ),
         ErrorKind::IsADirectory => Problem::new("is a directory", "give the path of a file"),
         _ => Problem::new(format!("cannot be read: {error}"), "check the path"),
     }

@@ -13,6 +13,7 @@ use super::{
     key::ConfigKey,
     value::ConfigValue,
 };
+use crate::domain::LineStarts;
 
 /// Names configuration files, and so is no key itself.
 const FILES_VARIABLE: &str = "REVOKER_CONFIG";
@@ -171,26 +172,5 @@ fn convert(value: DeValue<'_>) -> ConfigValue {
         }
         DeValue::Datetime(_) => ConfigValue::Other("a date"),
         DeValue::Table(_) => ConfigValue::Table,
-    }
-}
-
-/// Where the lines of a text begin, in bytes.
-struct LineStarts(Vec<usize>);
-
-impl LineStarts {
-    fn of(text: &[u8]) -> Self {
-        let after_breaks = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
-        Self(std::iter::once(0).chain(after_breaks.map(|(at, _)| at + 1)).collect())
-    }
-
-    /// The line of a byte, counted from 1.
-    fn line(&self, byte: usize) -> usize {
-        self.0.partition_point(|start| *start <= byte)
-    }
-
-    /// The column of a byte, in bytes, counted from 1.
-    fn column(&self, byte: usize) -> usize {
-        let start = self.0.get(self.line(byte).saturating_sub(1)).copied().unwrap_or_default();
-        byte - start + 1
     }
 }

@@ -31,7 +31,7 @@ pub(super) fn read(reader: &mut ConfigReader) -> Arc<Profile> {
             String::from_utf8(bytes).map_err(|_| Problem::new("is not UTF-8", "save it as UTF-8"))
         });
         let text = text.map_err(|problem| reader.refuse(PROFILE_FILE, of_file(problem))).ok()?;
-        let parsed = Profile::parse(&text).map(Arc::new).map_err(|faults| {
+        let parsed = Profile::parse_own(&text).map(Arc::new).map_err(|faults| {
             for fault in faults {
                 let shown = file::shown(&path);
                 let problem = Problem::new(
@@ -41,12 +41,7 @@ pub(super) fn read(reader: &mut ConfigReader) -> Arc<Profile> {
                 reader.refuse(PROFILE_FILE, problem);
             }
         });
-        let profile = parsed.ok()?;
-        if builtin(&profile.name).is_some() {
-            let what = "names a file whose profile has the name of a built-in one";
-            reader.refuse(PROFILE_FILE, Problem::new(what, "choose another name"));
-        }
-        Some(profile)
+        parsed.ok()
     });
     from_file.or_else(|| builtin(named)).unwrap_or_else(default)
 }

@@ -13,6 +13,7 @@ mod job;
 mod judge;
 mod key;
 mod lane;
+mod line_starts;
 mod message_metadata;
 mod named;
 mod outcome;
@@ -41,6 +42,7 @@ pub use job::{
 pub use judge::{AttemptContext, Decision, GonePolicy, Policy, judge, judge_failed_check};
 pub use key::JobKey;
 pub use lane::{Lane, PerLane};
+pub use line_starts::LineStarts;
 pub use message_metadata::{JobId, MessageMetadata};
 pub(crate) use named::named;
 pub use outcome::{Completion, DeadLetter, Outcome, Reason};

@@ -14,7 +14,7 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use tracing::warn;
 
-use super::client::ClientError;
+use super::{bounded_file::read_file, client::ClientError};
 
 /// The files of a certificate and its key, in PEM.
 #[derive(Debug, Clone)]
@@ -88,13 +88,14 @@ impl CertificateFiles {
 
     fn read(&self) -> Result<Arc<CertifiedKey>, ClientError> {
         let broken = |path: &Path| ClientError::ClientCertificate { path: path.to_owned() };
-        let certificates = CertificateDer::pem_file_iter(&self.certificate)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        let pem = |path: &Path| read_file(path).map_err(|_| broken(path));
+        let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem(&self.certificate)?)
+            .collect::<Result<_, _>>()
             .map_err(|_| broken(&self.certificate))?;
         if certificates.is_empty() {
             return Err(broken(&self.certificate));
         }
-        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|_| broken(&self.key))?;
+        let key = PrivateKeyDer::from_pem_slice(&pem(&self.key)?).map_err(|_| broken(&self.key))?;
         let key = any_supported_type(&key).map_err(|_| broken(&self.key))?;
         let certified = CertifiedKey::new(certificates, key);
         match certified.keys_match() {
@@ -108,41 +109,77 @@ impl CertificateFiles {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use tokio::io::AsyncWriteExt as _;
 
-    fn write(files: &CertificateFiles) -> Vec<u8> {
-        let key = rcgen::KeyPair::generate().unwrap();
-        let params = rcgen::CertificateParams::new(["client".to_owned()]).unwrap();
-        let certificate = params.self_signed(&key).unwrap();
-        std::fs::write(&files.key, key.serialize_pem()).unwrap();
-        std::fs::write(&files.certificate, certificate.pem()).unwrap();
-        certificate.der().to_vec()
+    use super::*;
+    use crate::{
+        domain::Verdict,
+        endpoint::testing::{self, Pki, Server, job, read_request, success},
+        ports::Endpoint as _,
+    };
+
+    fn files(folder: &Path) -> CertificateFiles {
+        CertificateFiles { certificate: folder.join("cert.pem"), key: folder.join("key.pem") }
+    }
+
+    /// Gives a file a time of change that it never had.
+    fn touch(file: &Path, seconds: u64) {
+        let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+        std::fs::File::options().append(true).open(file).unwrap().set_modified(at).unwrap();
     }
 
     #[test]
     fn a_changed_certificate_is_presented_and_a_broken_one_is_not() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
-        let files = CertificateFiles { certificate: path("cert.pem"), key: path("key.pem") };
+        let (folder, pki) = (tempfile::tempdir().unwrap(), Pki::new("localhost"));
+        let files = files(folder.path());
         assert!(FreshCertificate::load(&files).is_err());
-        let first = write(&files);
+        let first = pki.write_client(&files);
         let fresh = FreshCertificate::load(&files).unwrap();
         let shown = || fresh.current().cert[0].to_vec();
-        let touch = |seconds| {
-            let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
-            std::fs::File::options()
-                .append(true)
-                .open(&files.key)
-                .unwrap()
-                .set_modified(at)
-                .unwrap();
-        };
         assert_eq!(shown(), first);
-        let second = write(&files);
-        touch(1_000_000_000);
+        let second = pki.write_client(&files);
+        touch(&files.key, 1_000_000_000);
         assert_eq!(shown(), second);
-        std::fs::write(&files.key, "half of a key").unwrap();
-        touch(1_000_000_001);
-        assert_eq!(shown(), second, "the old one stays in force");
+        for (number, broken) in
+            ["half of a key", "", &"x".repeat(2 * 1024 * 1024)].iter().enumerate()
+        {
+            std::fs::write(&files.key, broken).unwrap();
+            touch(&files.key, 1_000_000_001 + number as u64);
+            assert_eq!(shown(), second, "the old one stays in force");
+        }
+    }
+
+    /// A resumed session would show the server the certificate of its first handshake.
+    #[tokio::test]
+    async fn a_new_connection_shows_the_server_the_new_certificate() {
+        let (folder, pki) = (tempfile::tempdir().unwrap(), Pki::new("localhost"));
+        let files = files(folder.path());
+        let first = pki.write_client(&files);
+        let (tell, mut shown) = tokio::sync::mpsc::unbounded_channel();
+        let acceptor = pki.demanding_acceptor();
+        let server = Server::start(move |stream| {
+            let (acceptor, tell) = (acceptor.clone(), tell.clone());
+            async move {
+                let mut stream = acceptor.accept(stream).await.unwrap();
+                let certificates = stream.get_ref().1.peer_certificates().unwrap();
+                tell.send(certificates[0].to_vec()).unwrap();
+                read_request(&mut stream).await.unwrap();
+                let last = success().replacen("\r\n", "\r\nconnection: close\r\n", 1);
+                stream.write_all(last.as_bytes()).await.unwrap();
+                stream.shutdown().await.unwrap();
+            }
+        })
+        .await;
+        let url = format!("https://localhost:{}/revoke", server.addr.port());
+        let mut settings = testing::settings(&url);
+        settings.ca_file = Some(pki.ca_file());
+        settings.auth.client_certificate = Some(files.clone());
+        let endpoint = testing::endpoint(&settings);
+        assert_eq!(endpoint.revoke(&job(), None).await.unwrap(), Verdict::Revoked);
+        assert_eq!(shown.recv().await.unwrap(), first);
+        let second = pki.write_client(&files);
+        touch(&files.key, 1_000_000_000);
+        assert_eq!(endpoint.revoke(&job(), None).await.unwrap(), Verdict::Revoked);
+        assert_eq!(shown.recv().await.unwrap(), second);
     }
 }

@@ -15,6 +15,7 @@ use secrecy::SecretString;
 use serde::Serialize;
 use thiserror::Error;
 
+use super::bounded_file::read_file;
 use crate::domain::to_hex;
 
 /// How long an assertion is valid, in seconds: long enough for a call and clocks that differ a little.
@@ -124,8 +125,9 @@ impl Signer {
     /// [`KeyError`].
     pub fn load(settings: &JwtSettings) -> Result<Arc<Self>, KeyError> {
         let path = &settings.key_file;
-        let der =
-            PrivatePkcs8KeyDer::from_pem_file(path).map_err(|_| KeyError::File(path.clone()))?;
+        let unreadable = || KeyError::File(path.clone());
+        let pem = read_file(path).map_err(|_| unreadable())?;
+        let der = PrivatePkcs8KeyDer::from_pem_slice(&pem).map_err(|_| unreadable())?;
         let der = der.secret_pkcs8_der();
         let random = SystemRandom::new();
         let rsa = |encoding: &'static dyn RsaEncoding| {

@@ -6,6 +6,7 @@
 
 mod access_tokens;
 mod basic;
+mod bounded_file;
 mod classify;
 mod client;
 mod client_certificate;
@@ -33,6 +34,7 @@ mod token_request;
 mod transport;
 mod verify;
 
+pub use bounded_file::{MAX_FILE_BYTES, read_file};
 #[cfg(any(test, fuzzing))]
 pub use classify::invariants as answer_invariants;
 pub use client::ClientError;

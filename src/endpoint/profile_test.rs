@@ -1,10 +1,11 @@
 //! Finds a profile by its name or its file, and judges an answer by it without a call.
 
-use std::{fs::File, io::Read as _, sync::Arc, time::SystemTime};
+use std::{io, path::Path, sync::Arc, time::SystemTime};
 
 use http::{HeaderMap, StatusCode};
 
 use super::{
+    bounded_file::read_file,
     classify::{ClassifyContext, HttpResponse, ResponseBody, classify, is_fixed},
     http::MAX_ANSWER_BYTES,
     profile::{self, Profile},
@@ -43,9 +44,6 @@ pub fn test_profile(profile: &Profile, status: StatusCode, body: &[u8]) -> Profi
     }
 }
 
-/// The largest file of a profile, in bytes.
-const MAX_FILE_BYTES: u64 = 1024 * 1024;
-
 /// Finds a built-in profile by its name, or reads the file of another one. Blocks on the file system.
 ///
 /// # Errors
@@ -55,11 +53,16 @@ pub fn find_profile(name: &str) -> Result<Arc<Profile>, String> {
     if let Some(profile) = profile::builtin(name) {
         return Ok(profile);
     }
-    let mut text = String::new();
-    File::open(name).and_then(|file| file.take(MAX_FILE_BYTES).read_to_string(&mut text)).map_err(
-        |error| format!("{name} is neither a built-in profile nor a file of one: {error}"),
-    )?;
-    Profile::parse(&text).map(Arc::new).map_err(|faults| {
+    let text = read_file(Path::new(name)).and_then(|bytes| {
+        String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    });
+    let text = text.map_err(|error| {
+        format!(
+            "{name} is neither a built-in profile nor a file that can be read ({error}): \
+             `revoker profile list` lists the built-in ones"
+        )
+    })?;
+    Profile::parse_own(&text).map(Arc::new).map_err(|faults| {
         let lines: Vec<_> =
             faults.iter().map(|fault| format!("{name}:{}: {}", fault.line, fault.what)).collect();
         lines.join("\n")

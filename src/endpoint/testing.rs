@@ -14,8 +14,11 @@ use std::{
     time::Duration,
 };
 
-use rustls::ServerConfig;
-use rustls_pki_types::PrivateKeyDer;
+use rustls::{
+    RootCertStore, ServerConfig,
+    server::{NoClientAuth, WebPkiClientVerifier, danger::ClientCertVerifier},
+};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
     net::{TcpListener, TcpStream},
@@ -24,8 +27,8 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    ALIGNET, AuthMethod, AuthSettings, CredentialSettings, Credentials, HttpEndpoint, SecretSource,
-    Settings, builtin,
+    ALIGNET, AuthMethod, AuthSettings, CertificateFiles, CredentialSettings, Credentials,
+    HttpEndpoint, SecretSource, Settings, builtin,
 };
 use crate::domain::{Job, JobDefaults};
 
@@ -148,7 +151,10 @@ pub(super) async fn read_request(
 /// A private authority and a server certificate by it.
 pub(super) struct Pki {
     folder: tempfile::TempDir,
-    server: ServerConfig,
+    issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
+    authority: CertificateDer<'static>,
+    certificate: CertificateDer<'static>,
+    key: rcgen::KeyPair,
 }
 
 impl Pki {
@@ -159,33 +165,58 @@ impl Pki {
         ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let ca_certificate = ca.self_signed(&ca_key).unwrap();
         let issuer = rcgen::Issuer::new(ca, ca_key);
-
-        let key = rcgen::KeyPair::generate().unwrap();
-        let certificate = rcgen::CertificateParams::new([host.to_owned()])
-            .unwrap()
-            .signed_by(&key, &issuer)
-            .unwrap();
+        let (key, certificate) = issued(&issuer, host);
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("ca.pem"), ca_certificate.pem()).unwrap();
-        let mut server =
-            ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-                .with_safe_default_protocol_versions()
-                .unwrap()
-                .with_no_client_auth()
-                .with_single_cert(
-                    vec![certificate.der().clone()],
-                    PrivateKeyDer::Pkcs8(key.serialize_der().into()),
-                )
-                .unwrap();
-        server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Self { folder, server }
+        let certificate = certificate.der().clone();
+        Self { folder, issuer, authority: ca_certificate.der().clone(), certificate, key }
     }
 
     pub(super) fn ca_file(&self) -> PathBuf {
         self.folder.path().join("ca.pem")
     }
 
-    pub(super) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(Arc::new(self.server.clone()))
+    /// Writes a client's certificate and key; returns the certificate.
+    pub(super) fn write_client(&self, files: &CertificateFiles) -> Vec<u8> {
+        let (key, certificate) = issued(&self.issuer, "client");
+        std::fs::write(&files.key, key.serialize_pem()).unwrap();
+        std::fs::write(&files.certificate, certificate.pem()).unwrap();
+        certificate.der().to_vec()
     }
+
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        self.accepting(Arc::new(NoClientAuth))
+    }
+
+    /// It demands a client's certificate by the same authority.
+    pub(super) fn demanding_acceptor(&self) -> TlsAcceptor {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.authority.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        self.accepting(verifier.build().unwrap())
+    }
+
+    fn accepting(&self, clients: Arc<dyn ClientCertVerifier>) -> TlsAcceptor {
+        let key = PrivateKeyDer::Pkcs8(self.key.serialize_der().into());
+        let mut server =
+            ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_client_cert_verifier(clients)
+                .with_single_cert(vec![self.certificate.clone()], key)
+                .unwrap();
+        server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        TlsAcceptor::from(Arc::new(server))
+    }
+}
+
+fn issued(
+    issuer: &rcgen::Issuer<'static, rcgen::KeyPair>,
+    name: &str,
+) -> (rcgen::KeyPair, rcgen::Certificate) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new([name.to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, issuer).unwrap();
+    (key, certificate)
 }

@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use rustls::{ClientConfig, RootCertStore, client::Resumption, crypto::ring};
 use rustls_pki_types::{
     CertificateDer,
     pem::{self, PemObject},
@@ -10,7 +10,10 @@ use rustls_pki_types::{
 use secrecy::ExposeSecret;
 use url::Url;
 
-use super::{client::ClientError, client_certificate::FreshCertificate, settings::Settings};
+use super::{
+    bounded_file::read_file, client::ClientError, client_certificate::FreshCertificate,
+    settings::Settings,
+};
 
 /// Makes `ring` the crypto provider of every TLS connection of the process. If a provider is installed
 /// already, this does nothing.
@@ -34,7 +37,13 @@ pub(super) fn config(settings: &Settings) -> Result<ClientConfig, ClientError> {
         .with_root_certificates(roots);
     let mut config = match &settings.auth.client_certificate {
         None => config.with_no_client_auth(),
-        Some(files) => config.with_client_cert_resolver(Arc::new(FreshCertificate::load(files)?)),
+        Some(files) => {
+            let fresh = FreshCertificate::load(files)?;
+            let mut config = config.with_client_cert_resolver(Arc::new(fresh));
+            // A resumed session would keep the certificate of its first handshake, although its file changed.
+            config.resumption = Resumption::disabled();
+            config
+        }
     };
     config.alpn_protocols = if settings.http2 {
         vec![b"h2".to_vec(), b"http/1.1".to_vec()]
@@ -54,7 +63,7 @@ fn speaks_tls(settings: &Settings) -> bool {
 }
 
 fn from_file(path: &Path) -> Result<RootCertStore, ClientError> {
-    let pem = std::fs::read(path)
+    let pem = read_file(path)
         .map_err(|source| ClientError::CaUnreadable { path: path.to_owned(), source })?;
     let certificates = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<Vec<_>, pem::Error>>()

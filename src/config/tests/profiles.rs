@@ -129,6 +129,10 @@ fn settings_that_do_not_fit_a_profile_are_faults_that_name_it() {
             "[endpoint]\nprofile = \"slack\"\n[endpoint.auth]\nmethod = \"post\"".to_owned(),
             "endpoint.auth.method (worker.toml:4): does not fit the profile slack",
         ),
+        (
+            "[endpoint]\nprofile = \"slack\"\n[endpoint.auth]\nmethod = \"none\"".to_owned(),
+            "endpoint.auth.method (worker.toml:4): does not fit the profile slack: its calls would not name the token",
+        ),
     ] {
         let found = faults(&file);
         assert!(found.iter().any(|fault| fault.starts_with(expected)), "{file}: {found:?}");
@@ -146,11 +150,11 @@ fn a_profile_in_a_file_is_checked_and_its_faults_are_named_with_their_lines() {
     let renamed = sound.replace("name = \"rfc7009\"", "name = \"ours\"");
     assert_eq!(load(&renamed).unwrap().endpoint.profile.name, "ours");
     let fault = |profile: &str| load(profile).unwrap_err().to_string();
-    assert!(fault(sound).contains("has the name of a built-in one"));
+    assert!(fault(sound).contains("the name is of a built-in profile"));
     let faulty = renamed.replacen("\"$token\"", "\"x$token\"", 1);
     let line = faulty.lines().position(|line| line.contains("x$token")).unwrap() + 1;
     let found = fault(&faulty);
-    assert!(found.contains(&format!("profile.toml:{line}: a field holds a $")), "{found}");
+    assert!(found.contains(&format!("profile.toml:{line}: a field has a $")), "{found}");
     let both = format!(
         "[endpoint]\nprofile = \"rfc7009\"\nprofile_file = \"{}\"",
         folder.path("profile.toml")

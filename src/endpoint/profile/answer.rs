@@ -1,9 +1,12 @@
 //! How a profile judges an answer: the first rule that fits decides.
 
 use http::StatusCode;
-use serde::Deserialize;
 
-use super::{AnswerBody, Profile, body::Found};
+use super::{
+    AnswerBody, Profile,
+    body::Found,
+    terms::{AnswerKind, BodyKind},
+};
 use crate::{
     domain::{Blame, Failure, Redactor, Rejection, ResultLabel, Verdict, cut},
     endpoint::message,
@@ -39,14 +42,6 @@ pub enum StatusPattern {
     Class(u16),
 }
 
-/// What a body is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BodyKind {
-    Empty,
-    JsonObject,
-}
-
 /// A condition on the value at a place. `null` counts as absent.
 #[derive(Debug)]
 pub struct PlaceCondition {
@@ -68,19 +63,6 @@ pub enum Scalar {
     Text(String),
     Integer(i64),
     Bool(bool),
-}
-
-/// What follows from an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AnswerKind {
-    Revoked,
-    Acknowledged,
-    Accepted,
-    Gone,
-    Rejected,
-    Misconfigured,
-    Transient,
 }
 
 impl StatusPattern {

@@ -31,7 +31,7 @@ struct PointerNode {
 /// Why a JSON pointer is no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PointerFault {
-    /// It does not begin with a slash, or a tilde in it escapes nothing.
+    /// It does not begin with a slash, a tilde in it escapes nothing, or it has too many keys.
     Syntax,
     /// Another pointer leads through its place, or it leads through another one's.
     Nested,
@@ -65,6 +65,9 @@ impl PointerTree {
     }
 }
 
+/// The most keys of a pointer: the tree is walked and dropped by recursion.
+const MOST_KEYS: usize = 16;
+
 /// The keys of a JSON pointer to a place inside an object.
 pub fn pointer_keys(pointer: &str) -> Option<Vec<String>> {
     let keys = pointer.strip_prefix('/')?.split('/').map(|key| {
@@ -72,7 +75,7 @@ pub fn pointer_keys(pointer: &str) -> Option<Vec<String>> {
         let escapes = key.matches("~0").count() + key.matches("~1").count();
         (tildes == escapes).then(|| key.replace("~1", "/").replace("~0", "~"))
     });
-    keys.collect()
+    keys.take(MOST_KEYS + 1).collect::<Option<Vec<_>>>().filter(|keys| keys.len() <= MOST_KEYS)
 }
 
 /// What a body is, as far as a profile's rules tell.

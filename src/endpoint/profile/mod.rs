@@ -8,10 +8,9 @@ mod answer;
 mod body;
 mod builtin;
 mod check;
-mod fault;
-mod file;
 #[cfg(any(test, fuzzing))]
 pub mod invariants;
+mod reader;
 mod request;
 mod server_side;
 mod terms;
@@ -23,18 +22,18 @@ use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
 use crate::domain::MAX_TEXT_CHARS;
 
 pub use builtin::{BUILTIN, builtin};
-pub use fault::ProfileFault;
+pub use reader::ProfileFault;
 pub use server_side::{SampleAnswer, SampleOf, ServedCall};
 pub use terms::{AuthMethod, Kills, Proof, Repeat};
 
 pub(super) use answer::{AnswerRule, TextContext};
 pub(super) use body::{AnswerBody, PointerTree};
-pub(super) use request::{
-    BodyForm, CallValues, FieldValue, RequestTemplate, Segment, UrlSource, is_segment,
-};
+pub(super) use request::{CallValues, FieldValue, RequestTemplate, Segment, UrlSource, is_segment};
 
 /// The name of the default profile. Its calls and its answers are hand-written for speed.
 pub const ALIGNET: &str = "alignet";
+
+use terms::BodyForm;
 
 /// The longest secret of most profiles, in characters: some are signed texts themselves.
 const LONGEST_SECRET: usize = 8192;
@@ -149,9 +148,9 @@ impl Profile {
         AnswerBody::read(body, &self.pointers)
     }
 
-    /// Whether a call has a body that fields can be added to.
+    /// Whether a call that proves its client by `method` names the token.
     #[must_use]
-    pub fn takes_fields(&self) -> bool {
-        self.request.body != BodyForm::None
+    pub fn names_token(&self, method: AuthMethod) -> bool {
+        method == AuthMethod::SelfBearer || self.request.uses(&FieldValue::Token)
     }
 }

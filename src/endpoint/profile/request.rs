@@ -1,10 +1,10 @@
 //! What a profile sends: the template of a request, and its body for one call.
 
 use http::{HeaderMap, Method};
-use serde::{Deserialize, ser::SerializeMap as _};
+use serde::ser::SerializeMap as _;
 use url::{Url, form_urlencoded};
 
-use super::AuthMethod;
+use super::{AuthMethod, terms::BodyForm};
 
 /// What is sent for each token.
 #[derive(Debug)]
@@ -36,15 +36,6 @@ pub enum Segment {
     Literal(String),
     /// Of the job: neither a token nor a secret.
     Value(FieldValue),
-}
-
-/// The form of the body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BodyForm {
-    Form,
-    Json,
-    None,
 }
 
 /// The value of a field: a text of the profile, or one whole value of the call.

@@ -7,8 +7,9 @@ use serde_json::{Map, Value};
 use url::form_urlencoded;
 
 use super::{
-    AuthMethod, BodyForm, FieldValue, Profile, Repeat,
-    answer::{AnswerKind, AnswerRule, BodyKind, Condition, Scalar, StatusPattern},
+    AuthMethod, FieldValue, Profile, Repeat,
+    answer::{AnswerRule, Condition, Scalar, StatusPattern},
+    terms::{AnswerKind, BodyForm, BodyKind},
 };
 
 /// A call, as a server of the profile reads it. Not `Debug`: it holds the token and the secret.

@@ -1,7 +1,5 @@
 //! The words of a profile.
 
-use serde::Deserialize;
-
 /// Declares an enum of words, each with its name in files.
 macro_rules! words {
     ($(
@@ -9,12 +7,15 @@ macro_rules! words {
         $word:ident { $($(#[$of:meta])* $variant:ident = $name:literal,)+ }
     )+) => {$(
         $(#[$about])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum $word {
-            $($(#[$of])* #[serde(rename = $name)] $variant,)+
+            $($(#[$of])* $variant,)+
         }
 
         impl $word {
+            /// Every word by its name.
+            pub const ALL: &[(&str, Self)] = &[$(($name, Self::$variant),)+];
+
             /// The name in files and metrics.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
@@ -84,21 +85,45 @@ words! {
         /// By the certificate of the connection: RFC 8705.
         Mtls = "mtls",
     }
+
+    /// What follows from an answer.
+    AnswerKind {
+        Revoked = "revoked",
+        Acknowledged = "acknowledged",
+        Accepted = "accepted",
+        Gone = "gone",
+        Rejected = "rejected",
+        Misconfigured = "misconfigured",
+        Transient = "transient",
+    }
+}
+
+/// The form of a body that is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyForm {
+    Form,
+    Json,
+    /// There is none.
+    None,
+}
+
+impl BodyForm {
+    pub const ALL: &[(&str, Self)] =
+        &[("form", Self::Form), ("json", Self::Json), ("none", Self::None)];
+}
+
+/// What the body of an answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyKind {
+    Empty,
+    JsonObject,
+}
+
+impl BodyKind {
+    pub const ALL: &[(&str, Self)] = &[("empty", Self::Empty), ("json_object", Self::JsonObject)];
 }
 
 impl AuthMethod {
-    /// Every method by its name.
-    pub const ALL: [(&'static str, Self); 8] = [
-        ("fields", Self::Fields),
-        ("basic", Self::Basic),
-        ("post", Self::Post),
-        ("none", Self::None),
-        ("self", Self::SelfBearer),
-        ("bearer", Self::Bearer),
-        ("private_key_jwt", Self::PrivateKeyJwt),
-        ("mtls", Self::Mtls),
-    ];
-
     /// Whether a client needs a secret.
     #[must_use]
     pub const fn needs_secret(self) -> bool {

@@ -37,6 +37,10 @@ fn a_segment_stays_one_segment_and_the_rest_of_the_url_as_it_is() {
         url(Some("shop/../x?y#%2e")).unwrap(),
         "https://api.github.com/applications/shop%2F..%2Fx%3Fy%23%252e/token"
     );
+    assert_eq!(
+        url(Some("a\\..\\b")).unwrap(),
+        "https://api.github.com/applications/a%5C..%5Cb/token"
+    );
     for none in [None, Some(""), Some("."), Some(".."), Some("a\nb")] {
         assert_eq!(url(none), None, "{none:?}");
     }
