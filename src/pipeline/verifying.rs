@@ -1,7 +1,7 @@
 //! Checks of a token's state, before and after a call. Each takes a permit, as a call does: it counts against the limit and
 //! the rate, and waits in a pause. But it says nothing about the revoke endpoint, so its end is not reported to the flow.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::time::sleep;
 use tracing::{info, warn};
@@ -22,13 +22,17 @@ use crate::{
     ports::{Clock, Endpoint},
 };
 
+/// So many checks in a row have no answer before the log says so. It says so once, until one is answered: a line for each
+/// change would be a line for each check of an endpoint that answers every second one.
+const FAILING_AFTER: u64 = 20;
+
 /// What the checks of all jobs have shown.
 #[derive(Debug, Default)]
 pub struct ChecksSeen {
     /// How many were answered. A job whose checks fail is given up only while others are answered.
     answered: AtomicU64,
-    /// Whether the last one failed. The log has one line when checks begin to fail, and one when they no longer do.
-    failing: AtomicBool,
+    /// How many failed since then.
+    failed_in_a_row: AtomicU64,
 }
 
 impl ChecksSeen {
@@ -40,12 +44,12 @@ impl ChecksSeen {
         match state {
             Ok(_) => {
                 self.answered.fetch_add(1, Ordering::Relaxed);
-                if self.failing.swap(false, Ordering::Relaxed) {
+                if self.failed_in_a_row.swap(0, Ordering::Relaxed) >= FAILING_AFTER {
                     info!("the introspection endpoint answers again");
                 }
             }
             Err(failure) => {
-                if !self.failing.swap(true, Ordering::Relaxed) {
+                if self.failed_in_a_row.fetch_add(1, Ordering::Relaxed) + 1 == FAILING_AFTER {
                     let http_status = failure.http_status;
                     warn!(
                         result = %failure.label,
