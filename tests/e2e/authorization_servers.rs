@@ -8,3 +8,4 @@ mod leaking;
 mod refusing;
 mod revoking;
 mod surviving;
+mod verifying;

@@ -59,5 +59,6 @@ mod sweep_files;
 mod sweep_outages;
 mod sweeping;
 mod traces;
+mod verifying;
 mod waiting;
 mod wrong_secret;

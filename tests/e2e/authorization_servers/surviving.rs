@@ -6,18 +6,18 @@ use crate::harness::{
 };
 
 /// One such way.
-struct Way {
-    kind: Kind,
+pub(super) struct Way {
+    pub(super) kind: Kind,
     /// Whom the worker calls for. The token belongs to [`Client::basic`].
     caller: Client,
     /// What stands before the token in the job.
-    before: &'static str,
+    pub(super) before: &'static str,
     /// The hint, in place of the profile's.
     hint: Option<&'static str>,
 }
 
 /// All of them.
-fn ways() -> Vec<Way> {
+pub(super) fn ways() -> Vec<Way> {
     let way = |kind, caller| Way { kind, caller, before: "", hint: None };
     vec![
         // A confidential client revokes the token of another.
@@ -36,7 +36,7 @@ fn ways() -> Vec<Way> {
 
 impl Way {
     /// A worker that goes this way.
-    fn launch(&self, stage: &Stage, server: &AuthorizationServer) -> Launch {
+    pub(super) fn launch(&self, stage: &Stage, server: &AuthorizationServer) -> Launch {
         let launch = stage.launch("run").revoking_at(server, &self.caller);
         let launch = launch.set("admin.listen", "127.0.0.1:0");
         match self.hint {
@@ -46,12 +46,12 @@ impl Way {
     }
 
     /// A job for the token.
-    fn job(&self, token: &str) -> Message {
+    pub(super) fn job(&self, token: &str) -> Message {
         Message::job(&format!("{}{token}", self.before))
     }
 
     /// What is told of it when a test fails.
-    fn told(&self) -> String {
+    pub(super) fn told(&self) -> String {
         format!("{:?} by {} with hint {:?}", self.kind, self.caller.id, self.hint)
     }
 }

@@ -278,8 +278,9 @@ fn any_entry() -> impl Strategy<Value = JournalRecord> {
     ];
     let ambiguity =
         prop_oneof![Just(None), Just(Some(Ambiguity::Attempt)), Just(Some(Ambiguity::Redelivered))];
-    (1..30u64, kind, ambiguity)
-        .prop_map(|(line, kind, ambiguity)| entry(line, kind, history(ambiguity)))
+    (1..30u64, kind, ambiguity, any::<bool>()).prop_map(|(line, kind, ambiguity, verified)| {
+        entry(line, kind, History { verified, ..history(ambiguity) })
+    })
 }
 
 fn any_record() -> impl Strategy<Value = JournalRecord> {

@@ -100,6 +100,17 @@ impl Launch {
         }
     }
 
+    /// Has tokens checked by introspection of that server.
+    #[must_use]
+    pub fn verifying_at(self, server: &AuthorizationServer, when: &str) -> Self {
+        let watcher = Client::watcher();
+        self.set("verify.when", when)
+            .set("verify.url", server.introspection_url())
+            .set("verify.auth.client_id", watcher.id)
+            .set("verify.auth.client_secret", &watcher.secret)
+            .set("verify.auth.basic_encoding", server.kind.basic().name())
+    }
+
     /// A machine that is busy must not be a fault that no test has asked for: each of these, run out, is one more
     /// call.
     fn unhurried_calls(self) -> Self {
