@@ -159,7 +159,7 @@ async fn a_body_is_not_read_and_an_endless_head_is_refused() {
     let (mut sent, chunk) = (0, [b'x'; 1024]);
     while endless.write_all(&chunk).await.is_ok() {
         sent += chunk.len();
-        assert!(sent < 64 * 1024 * 1024, "the server goes on reading");
+        assert!(sent < 64 * 1024 * 1024, "the server continues reading");
     }
 }
 

@@ -12,7 +12,7 @@ const ADVICE: [(&str, &str); 4] = [
     ("ACCESS_REFUSED", "check the user, its password and its rights"),
     ("NOT_ALLOWED", "check the virtual host and the user's right to it"),
     ("CONNECTION_FORCED", "the worker connects again by itself"),
-    ("broker.declare is false", "whoever provisions the queues has to declare it"),
+    ("broker.declare is false", "the owner of the queues has to declare it"),
 ];
 
 /// Returns the cause with advice, where there is any.

@@ -36,7 +36,7 @@ impl CloseCause {
             ErrorKind::IOError(error) => Self::from_text(error.to_string()),
             ErrorKind::MissingHeartbeatError => Self::from_text("the broker's heartbeats stopped"),
             ErrorKind::ParsingError(_) => Self::from_text(format!(
-                "the client library cannot read what the broker sent: {error}"
+                "the client library cannot read the broker's data: {error}"
             )),
             ErrorKind::InvalidConnectionState(_) | ErrorKind::InvalidChannelState(..) => {
                 Self::from_text(GONE)

@@ -186,8 +186,8 @@ impl LaneSessions {
         if self.suspect {
             let queue = self.shared.targets.queues.lane(self.lane);
             return format!(
-                "{cause}; again and again, soon after {queue} is consumed: one of its first messages may be \
-                 the cause (see RevokerSessionsFlapping in the runbook)"
+                "{cause}; repeatedly, soon after {queue} is consumed: one of its first messages \
+                 may be the cause (see RevokerSessionsFlapping in the runbook)"
             );
         }
         cause

@@ -118,8 +118,8 @@ impl Report for PublishHealth {
             .collect();
         if *unpublishable > 0 {
             reasons.push(format!(
-                "{unpublishable} jobs stay in flight, because what is to be published of them is refused; the \
-                 latest for {why_unpublishable}"
+                "{unpublishable} jobs stay in flight, because the broker refuses their messages; \
+                 the latest for {why_unpublishable}"
             ));
         }
         if reasons.is_empty() {
@@ -173,8 +173,8 @@ mod tests {
         health.failed("dead", "not confirmed".to_owned(), MAX_STUCK - 1);
         let mut unpublishable = vec![health.keep_in_flight("dead", &refusal)];
         health.cleared("dead");
-        let reason = "1 jobs stay in flight, because what is to be published of them is refused; \
-                      the latest for queue dead: 406 too large"
+        let reason = "1 jobs stay in flight, because the broker refuses their messages; the \
+                      latest for queue dead: 406 too large"
             .to_owned();
         assert_eq!(health.condition(), Condition::NotReady { reason });
         assert!(!*full.borrow());

@@ -51,9 +51,9 @@ pub async fn run(args: CheckArgs, config: Config) -> Exit {
 fn profile(config: &Config) -> Vec<CheckRow> {
     let profile = &config.endpoint.profile;
     let proof = match profile.proof {
-        Proof::Said => "a success is \"revoked\": the answer speaks of the token",
+        Proof::Said => "a success is \"revoked\": the answer is about the token",
         Proof::Acknowledged => {
-            "a success is \"acknowledged\": the answer does not speak of the token"
+            "a success is \"acknowledged\": the answer does not mention the token"
         }
         Proof::Accepted => "a success is \"accepted\": it happens later",
     };

@@ -76,7 +76,7 @@ async fn ask(address: SocketAddr) -> io::Result<Readiness> {
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
     stream.take(MAX_ANSWER_BYTES).read_to_end(&mut answer).await?;
-    parse(&answer).ok_or_else(|| io::Error::other("what answered is no revoker"))
+    parse(&answer).ok_or_else(|| io::Error::other("the answer is not from a worker"))
 }
 
 /// Parses the readiness out of an HTTP answer. The status is ignored, because the body says the same and more.

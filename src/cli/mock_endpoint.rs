@@ -29,8 +29,8 @@ pub(super) async fn run(args: MockEndpointArgs) -> Exit {
 async fn serve(args: &MockEndpointArgs) -> Result<(), Failure> {
     let script = args.script()?;
     // Before the address is printed: the process that waits for it may send a signal at once.
-    let mut signals = StopSignals::listen()
-        .map_err(|error| Failure::at("signals cannot be listened for", &error))?;
+    let mut signals =
+        StopSignals::listen().map_err(|error| Failure::at("signals cannot be handled", &error))?;
     let endpoint = MockEndpoint::start(script, args.listen)
         .await
         .map_err(|error| Failure::at(format!("cannot listen on {}", args.listen), &error))?;

@@ -154,7 +154,7 @@ fn what_follows(verdict: &Verdict) -> String {
             "The job is done: the answer says that this token is revoked.".to_owned()
         }
         Verdict::Acknowledged => {
-            "The job is done as acknowledged: the answer does not speak of this token.".to_owned()
+            "The job is done as acknowledged: the answer does not mention this token.".to_owned()
         }
         Verdict::Accepted => "The job is done as accepted: it will happen later.".to_owned(),
         Verdict::Gone(answer) => format!(
@@ -163,7 +163,7 @@ fn what_follows(verdict: &Verdict) -> String {
         ),
         Verdict::Rejected(answer) => format!("The job is dead-lettered. {}", said(answer)),
         Verdict::Transient(Failure { ambiguous, .. }) => {
-            let doubt = if *ambiguous { "; the token may be revoked all the same" } else { "" };
+            let doubt = if *ambiguous { "; the token may be revoked nevertheless" } else { "" };
             format!("The job is retried{doubt}.")
         }
         // No answer of the revoke endpoint says so.

@@ -96,7 +96,7 @@ fn look_for_oddities(reader: &mut ConfigReader, settings: &BrokerSettings, encry
     reader.look_for_strays("broker.queue", &settings.queue);
     reader.expect(&[HEARTBEAT_KEY], settings.heartbeat <= PATIENT, || {
         Problem::new(
-            "is long: a connection that breaks without a word is noticed after twice as long",
+            "is long: a connection that breaks silently is noticed after twice as long",
             "lower it unless the unit is meant",
         )
     });
@@ -173,7 +173,7 @@ fn queue(value: &ConfigValue) -> Result<String, Problem> {
     if name.starts_with(RESERVED) {
         return Err(Problem::new(
             format!("begins with \"{RESERVED}\""),
-            "choose another name: the broker refuses to declare such",
+            "choose another name: the broker refuses to declare it",
         ));
     }
     Ok(name)

@@ -54,11 +54,12 @@ fn add_default(
 ) {
     if let Some(id) = client_id {
         if clients.insert(id.to_owned(), secret.source).is_some() {
-            let what = format!("is given for a client that stands in {TABLE} as well");
+            let what = format!("is given for a client that is in {TABLE} as well");
             reader.refuse(&secret.key, Problem::new(what, "keep one of the two"));
         }
     } else if !reader.is_partial() && !reader.has_fault_within(&ConfigKey::from(CLIENT_ID)) {
-        let problem = Problem::new("is the secret of nobody", format!("set {CLIENT_ID} as well"));
+        let problem =
+            Problem::new("is given without a client id", format!("set {CLIENT_ID} as well"));
         reader.refuse(&secret.key, problem);
     }
 }

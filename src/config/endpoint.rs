@@ -177,7 +177,7 @@ pub(super) fn address(value: &ConfigValue) -> Result<Url, Problem> {
     if url.fragment().is_some() {
         return Err(Problem::new(
             "holds a fragment",
-            "remove # and what follows: it is never sent",
+            "remove # and the text after it: it is never sent",
         ));
     }
     if !url.username().is_empty() || url.password().is_some() {
@@ -216,7 +216,7 @@ fn header(value: &ConfigValue) -> Result<String, Problem> {
     if text.is_ascii() && HeaderValue::from_str(&text).is_ok() {
         Ok(text)
     } else {
-        Err(Problem::new("cannot stand in a header", "use ASCII characters only"))
+        Err(Problem::new("is invalid in a header", "use ASCII characters only"))
     }
 }
 

@@ -81,7 +81,7 @@ pub(super) fn read(reader: &mut ConfigReader) -> Settings {
     });
     reader.expect(&[BULK_MIN_SHARE], settings.bulk_min_share <= HALF, || {
         Problem::new(
-            "puts sweeps before logouts: the interactive lane gets what is left while both wait",
+            "puts sweeps before logouts: the interactive lane gets the rest while both wait",
             "choose at most 0.5",
         )
     });

@@ -151,7 +151,7 @@ fn syntax_faults(
         }
         let problem = Problem::new(
             format!("is not valid TOML: {} (column {})", error.message(), lines.column(start)),
-            "correct the line; strings stand in double quotes",
+            "correct the line; strings are in double quotes",
         );
         faults.push((line, ConfigFault::new(None, Some(origin(line).to_string()), problem)));
     }

@@ -86,8 +86,8 @@ pub(super) fn shutdown(reader: &mut ConfigReader, timeout: Duration) -> Shutdown
     let grace = reader.required(GRACE, value::duration(SOME_TIME));
     reader.expect(&[GRACE, TIMEOUT], grace >= timeout, || {
         Problem::new(
-            "lets no call finish that takes as long as it may: the job comes again, and its token may be \
-             revoked already",
+            "does not fit: a call may take longer than the grace, its job is delivered again, and \
+             its token may be revoked already",
             format!("choose {GRACE} at least as long as {TIMEOUT}"),
         )
     });

@@ -54,7 +54,7 @@ pub(super) fn read(reader: &mut ConfigReader) -> RetryPolicy {
     let returns = policy.park.first().is_none_or(|first| *first <= policy.give_up_after);
     reader.expect(&[GIVE_UP_AFTER, PARK], !parks || returns, || {
         Problem::new(
-            "is odd: a job that was parked is given up after one attempt more",
+            "is unusual: a parked job is given up after one more attempt",
             format!("choose {GIVE_UP_AFTER} longer than the first stay of {PARK}"),
         )
     });
@@ -72,7 +72,7 @@ fn stays(value: &ConfigValue) -> Result<Vec<Duration>, Problem> {
     if stays.iter().any(|stay| stay.subsec_nanos() % 1_000_000 != 0) {
         return Err(Problem::new(
             "is finer than a millisecond",
-            "round it: the broker counts those",
+            "round it: the broker counts milliseconds",
         ));
     }
     if !stays.is_sorted_by(|earlier, later| earlier < later) {

@@ -167,7 +167,10 @@ pub(super) fn duration(
         let duration = text.and_then(|text| humantime::parse_duration(text).ok());
         // No setting here is counted in months, and minutes are one key away.
         if duration.is_some() && text.is_some_and(|text| text.contains('M')) {
-            return Err(Problem::new("is in months: that is what M means", "write m for minutes"));
+            return Err(Problem::new(
+                "is in months, because M means months",
+                "write m for minutes",
+            ));
         }
         let duration = duration.ok_or_else(|| {
             Problem::new(
@@ -231,10 +234,7 @@ pub(super) fn choice<T: Copy>(
         let chosen = choices.iter().find(|(name, _)| word == Some(*name));
         chosen.map(|(_, choice)| *choice).ok_or_else(|| {
             let names: Vec<_> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
-            Problem::new(
-                "is none of the words that it may be",
-                format!("choose {}", names.join(", ")),
-            )
+            Problem::new("is not an allowed value", format!("choose {}", names.join(", ")))
         })
     }
 }

@@ -137,7 +137,7 @@ pub enum InvalidJob {
     #[error("the body is not a JSON object")]
     NotAnObject,
     /// Not JSON.
-    #[error("the body is not valid JSON: it goes wrong at line {line}, column {column}")]
+    #[error("the body is not valid JSON: the error is at line {line}, column {column}")]
     Syntax {
         /// Counted from 1.
         line: usize,
@@ -148,7 +148,7 @@ pub enum InvalidJob {
     #[error("the body is cut short: the JSON object does not end")]
     CutShort,
     /// The same field twice.
-    #[error("a field of the job stands twice (line {line}, column {column})")]
+    #[error("a field of the job occurs twice (line {line}, column {column})")]
     Duplicate {
         /// Counted from 1.
         line: usize,
@@ -168,7 +168,7 @@ pub enum InvalidJob {
     #[error("the field {0} has {1} characters, the limit is {2}")]
     TooLong(&'static str, usize, usize),
     /// A field whose value cannot stand where the endpoint wants it: the field, the place.
-    #[error("the field {0} cannot stand in {1}")]
+    #[error("the field {0} is invalid in {1}")]
     Unfit(&'static str, &'static str),
     /// An `action` other than `revoke`.
     #[error("the field action is not \"revoke\"")]

@@ -97,7 +97,7 @@ impl fmt::Display for Stray {
             Self::Control => "holds a control character",
             Self::Blank => "begins or ends with a blank",
             Self::Invisible => "holds an invisible character",
-            Self::Quotes => "stands in quotes",
+            Self::Quotes => "is in quotes",
         })
     }
 }

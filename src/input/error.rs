@@ -18,7 +18,7 @@ pub enum InputOpenError {
     /// An error of the system or of the decompressor.
     #[error("cannot be read")]
     Io(#[from] io::Error),
-    #[error("its name does not tell the format; say it: --format ndjson, csv or text")]
+    #[error("its name does not show the format; give --format ndjson, csv or text")]
     UnknownFormat,
     #[error("--column and --delimiter are for CSV, and it is read as {0}; say --format csv")]
     NoColumns(InputFormat),
@@ -37,7 +37,7 @@ pub enum InputOpenError {
     #[error("it holds no jobs: it is empty, or has nothing but blank lines or a header row")]
     NoRecord,
     /// No line could become a job with this value.
-    #[error("what was given to fill in is no part of a job: {0}")]
+    #[error("the value for missing fields is invalid: {0}")]
     FieldDefault(InvalidJob),
 }
 
@@ -92,9 +92,9 @@ pub enum Refusal {
     /// A quote made one record of lines that look like records. It is not closed properly, or the record is
     /// too long or too wide, or one of its lines could be a row.
     #[error(
-        "a quote that opens on line {opened} runs on to line {last_line}: {} lines behind it were not \
-         read as jobs; close the quote on its line, or, if these lines belong to the field, write it on \
-         one line",
+        "a quote that opens on line {opened} extends to line {last_line}: {} lines behind it were \
+         not read as jobs; close the quote on its line, or, if these lines belong to the field, \
+         write it on one line",
         self.swallowed()
     )]
     Swallowed { opened: u64, last_line: u64 },
@@ -109,7 +109,7 @@ pub enum Refusal {
          below it are refused: split the file here"
     )]
     OtherHeaderRow,
-    #[error("it stands below another header row, on line {line}; split the file there")]
+    #[error("it is below another header row, on line {line}; split the file there")]
     OtherColumns { line: u64 },
     #[error(
         "it is the header row of a CSV file, and the file is read as one token a line; the lines below it \
@@ -117,8 +117,8 @@ pub enum Refusal {
     )]
     TableHeader,
     #[error(
-        "it stands below the header row of a CSV file, on line {line}, and the file is read as one token a \
-         line; say --format csv, or split the file there"
+        "it is below the header row of a CSV file, on line {line}, and the file is read as one \
+         token a line; say --format csv, or split the file there"
     )]
     TableRow { line: u64 },
     #[error("the field {0} is not UTF-8")]
@@ -128,14 +128,12 @@ pub enum Refusal {
     )]
     ControlCharacter(&'static str),
     #[error(
-        "the token begins or ends with {0}; take it away, for the endpoint would get it as well"
+        "the token begins or ends with {0}; remove it, because it would be sent to the endpoint"
     )]
     Surrounded(&'static str),
-    #[error(
-        "quotes stand around the token; take them away, for the endpoint would get them as well"
-    )]
+    #[error("quotes surround the token; remove them, because they would be sent to the endpoint")]
     Quoted,
-    #[error("the token holds {0}, which nobody sees and no token has")]
+    #[error("the token contains {0}, which is invisible and never part of a token")]
     Invisible(&'static str),
 }
 

@@ -49,7 +49,7 @@ fn next<R: BufRead>(member: GzDecoder<R>) -> io::Result<Option<GzDecoder<R>>> {
     }
     Err(io::Error::new(
         ErrorKind::InvalidData,
-        "something that is not gzip stands behind the gzip data; get the whole file, or cut it off",
+        "other data follows the gzip data; get the whole file, or remove that data",
     ))
 }
 

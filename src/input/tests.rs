@@ -64,7 +64,7 @@ fn ndjson_goes_on_byte_for_byte() {
         lines(&[
             (1, "{\"refresh_token\" : \"a\", \"note\":1}"),
             (3, "{\"refresh_token\":\"b\"}"),
-            (4, "the body is not valid JSON: it goes wrong at line 1, column 2"),
+            (4, "the body is not valid JSON: the error is at line 1, column 2"),
             (5, "="),
         ])
     );
@@ -244,7 +244,7 @@ fn fills_stand_in_for_what_is_missing() {
                 2,
                 r#"{"x":[ 1 ],"refresh_token":"b","audience":"aud","client_id":"own","expires_at":"2030-01-01T00:00:00Z"}"#
             ),
-            (3, "a field of the job stands twice (line 1, column 47)"),
+            (3, "a field of the job occurs twice (line 1, column 47)"),
             (4, &InvalidJob::NotAString("refresh_token", "a number").to_string()),
             (5, &InvalidJob::NotAnObject.to_string()),
             (6, &InvalidJob::Missing("refresh_token").to_string()),

@@ -44,7 +44,7 @@ pub fn init(level: LevelFilter, format: LogFormat) -> io::Result<LogGuard> {
         LogFormat::Json => LineFormat::Json,
         LogFormat::Auto | LogFormat::Text => LineFormat::Text { colours },
     };
-    let report_loss = |lines| tracing::warn!(lines, "log lines were lost: nobody was reading them");
+    let report_loss = |lines| tracing::warn!(lines, "log lines were lost: no reader");
     let (writer, guard) = writer::start(terminal::SharedTerminal(stderr), report_loss)?;
     subscriber(level, format, move || writer.clone()).try_init().map_err(io::Error::other)?;
     Ok(guard)

@@ -68,7 +68,7 @@ impl Metrics {
         let registry = Registry::new();
         let table = Table::register(&registry)?;
         let labels = [("version", build.version), ("revision", build.revision)];
-        info(&registry, "build_info", "Which build this is; always 1.", labels)?;
+        info(&registry, "build_info", "The build of the worker; always 1.", labels)?;
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         let build = (build.version.to_owned(), build.revision.to_owned());
@@ -87,7 +87,7 @@ impl Metrics {
     ///
     /// The library's, if it was named before.
     pub fn endpoint(&self, profile: &str, proof: &str) -> Result<(), Error> {
-        let help = "Which profile the endpoint has, and what its success is worth; always 1.";
+        let help = "The endpoint's profile, and the proof that its success gives; always 1.";
         info(&self.registry, "endpoint_info", help, [("profile", profile), ("proof", proof)])
     }
 

@@ -271,7 +271,7 @@ impl JobContext {
         if self.in_call {
             self.history.ambiguity = Some(Ambiguity::Attempt);
         }
-        let detail = "a fault inside the worker ended this job; its log tells where".to_owned();
+        let detail = "a fault inside the worker ended this job; its log shows the place".to_owned();
         self.dead(Reason::InternalError, detail, now)
     }
 

@@ -41,7 +41,7 @@ pub enum InitError {
     #[error("the HTTP client for spans cannot be set up")]
     Client(#[source] reqwest::Error),
     /// A variable of the environment is wrong.
-    #[error("spans cannot be exported; look at the variables OTEL_EXPORTER_OTLP_*")]
+    #[error("spans cannot be exported; check the variables OTEL_EXPORTER_OTLP_*")]
     Exporter(#[source] ExporterBuildError),
 }
 

@@ -27,9 +27,9 @@ pub enum InputFault {
     #[error("the input")]
     Read(#[from] ReadError),
     /// A bug.
-    #[error("the input cannot be swept any further; nothing was called of what comes next")]
+    #[error("the rest of the input cannot be swept, and was not called")]
     Order(#[from] NotAscending),
-    #[error("the input was changed while it was swept; what was done so far stands in the journal")]
+    #[error("the input was changed while it was swept; the journal has the results so far")]
     Changed,
     #[error("the thread that reads the input cannot be started")]
     Thread(#[source] io::Error),

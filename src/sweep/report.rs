@@ -54,11 +54,11 @@ pub enum ResumeHint {
 impl fmt::Display for ResumeHint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::SameCommand => "The same command goes on.",
-            Self::SameInput => "With the same input, the same command with --force goes on.",
+            Self::SameCommand => "The same command continues.",
+            Self::SameInput => "With the same input, the same command with --force continues.",
             Self::MendedInput => {
-                "The input has to be mended first: until then, this command ends at the same place. \
-                 After that, it goes on with --force."
+                "The input must be repaired first: until then, this command ends at the same \
+                 place. After that, it continues with --force."
             }
         })
     }

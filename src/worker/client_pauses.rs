@@ -76,8 +76,8 @@ impl ClientPauses {
             endpoint,
             list,
             replay,
-            "client paused: check its secret and the environment; `list` shows what was rejected, `replay` sends it \
-             back once the cause is removed"
+            "client paused: check its secret and the environment; `list` shows the rejected jobs, \
+             `replay` sends them back once the cause is removed"
         );
     }
 
@@ -95,8 +95,8 @@ impl ClientPauses {
         let id = self.id(pause.client);
         let commands = self.commands(&id, pause).map_or_else(Vec::new, |commands| {
             vec![
-                ("Lists what was rejected", commands.list),
-                ("Sends it back, once the cause is removed", commands.replay),
+                ("Lists the rejected jobs", commands.list),
+                ("Sends them back, once the cause is removed", commands.replay),
             ]
         });
         PausedClient {

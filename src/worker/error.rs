@@ -27,7 +27,7 @@ pub enum WorkerError {
     Metrics(#[from] prometheus::Error),
     #[error("the admin address {address} cannot be bound")]
     Admin { address: SocketAddr, source: io::Error },
-    #[error("signals cannot be listened for")]
+    #[error("signals cannot be handled")]
     Signals(#[source] io::Error),
 }
 

@@ -188,7 +188,7 @@ impl RunningWorker {
         let end = tokio::select! {
             () = stopping => WorkerEnd::InOrder,
             () = signals.next() => {
-                warn!("ended at once by a second signal: what was in flight is delivered again");
+                warn!("ended at once by a second signal: jobs in flight are delivered again");
                 WorkerEnd::Early
             }
         };
@@ -219,7 +219,7 @@ async fn stop_in_order(
     tokio::select! {
         _ = &mut working => {}
         () = sleep(grace) => {
-            warn!("the grace is over: what is still in flight goes back");
+            warn!("the grace is over: jobs still in flight are requeued");
             stop.cut_off();
             if timeout(CLOSE_TIMEOUT, &mut working).await.is_err() {
                 working.abort();

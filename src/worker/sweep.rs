@@ -200,7 +200,7 @@ async fn leave(
         () = sleep(grace) => {}
     }
     warn!(
-        "the grace is over: what is still in flight may have been revoked, and is called again later"
+        "the grace is over: tokens of calls in flight may be revoked, and are called again later"
     );
     stop.cut_off();
     working.await

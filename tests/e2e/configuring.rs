@@ -182,7 +182,7 @@ async fn characters_around_a_secret_are_told() {
 
     for (content, words) in [
         (format!(" {secret}\n"), "begins or ends with a blank"),
-        (format!("\"{secret}\""), "stands in quotes"),
+        (format!("\"{secret}\""), "is in quotes"),
     ] {
         std::fs::write(&file, content).unwrap();
         let (check, _) = launch("check").run().await;

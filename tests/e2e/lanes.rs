@@ -61,7 +61,7 @@ async fn a_deleted_queue_stops_its_own_lane_alone() {
         &worker,
         &[
             "the bulk lane does not consume: queue revocations.bulk does not exist, and broker.declare is false",
-            "whoever provisions the queues has to declare it",
+            "the owner of the queues has to declare it",
             "the interactive lane continues",
         ],
     )

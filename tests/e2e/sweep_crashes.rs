@@ -78,7 +78,11 @@ async fn a_sweep_survives_five_kills() {
         match entry["outcome"].as_str().unwrap() {
             "revoked" => assert!(told.contains(&token), "line {line}: revoked without proof"),
             "failed" if reason == Some("rejected") => {
-                assert!(condemned(&token), "line {line}: its token was revoked, and nobody knows");
+                assert!(
+                    condemned(&token),
+                    "line {line}: its token was revoked, and the journal \
+                                            does not show it"
+                );
                 rejected += 1;
             }
             "failed" => {

@@ -204,12 +204,12 @@ impl Running {
             world.witness.cut_off(*number);
             self.stop.cut_off();
             if !ends(&mut self.working, GOODBYE).await {
-                world.witness.violated("the pipeline was cut off, and goes on".to_owned());
+                world.witness.violated("the pipeline was cut off, and continues".to_owned());
             }
         }
         close.cancel();
         if !ends(&mut self.consuming, GOODBYE).await {
-            world.witness.violated("the session was closed, and goes on".to_owned());
+            world.witness.violated("the session was closed, and continues".to_owned());
         }
     }
 }

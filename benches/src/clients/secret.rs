@@ -110,8 +110,8 @@ async fn by_sweep(stage: &Stage) -> Fallible<Row> {
         return Ok(Row::skipped(name, KEY));
     }
     let rejected = place.backend.records().len() as u64;
-    // The sentence ends so: "... goes on: COMMAND . Where the tokens ...".
-    let command = said.split_once("goes on: ").and_then(|(_, rest)| rest.split_once(" . "));
+    // The sentence ends like this: "... continues: COMMAND . If the tokens ...".
+    let command = said.split_once("continues: ").and_then(|(_, rest)| rest.split_once(" . "));
     let (command, _) = command.ok_or_else(|| format!("no command is printed: {said}"))?;
     fs::write(place.secret("shop"), SECRET)?;
     let again = shell(stage, &place, command, None).await?;

@@ -46,9 +46,9 @@ pub enum ActionError {
     Browse(#[from] BrowseError),
     #[error(transparent)]
     Replay(#[from] PrepareError),
-    #[error("{0}: the dead letters that it did not take stay where they are")]
+    #[error("{0}: the dead letters that it did not accept stay in the queue")]
     Refused(String),
-    #[error("interrupted: the rest stays where it is, and the same command continues with it")]
+    #[error("interrupted: the rest stays in the queue, and the same command continues with it")]
     Interrupted,
 }
 

@@ -134,8 +134,8 @@ impl Change {
         let missing = run.selected.left().saturating_sub(run.refused);
         if missing > 0 && !self.dry_run {
             return Err(Failure::new(format!(
-                "{} not found again: another consumer has taken or holds them; the same command continues with what \
-                 is there",
+                "{} not found again: another consumer has taken or holds them; the same command \
+                 continues with the rest",
                 several(missing, "dead letter")
             )));
         }

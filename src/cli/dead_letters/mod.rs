@@ -71,7 +71,7 @@ struct CommandContext {
 pub async fn run(args: DeadLettersArgs, config: Config) -> Exit {
     let mut signals = match StopSignals::listen() {
         Ok(signals) => signals,
-        Err(error) => return Failure::at("signals cannot be listened for", &error).log(),
+        Err(error) => return Failure::at("signals cannot be handled", &error).log(),
     };
     let settings = Arc::new(config.broker);
     let stop = CancellationToken::new();

@@ -48,7 +48,7 @@ enum EnqueueFailure {
     Read(String, #[source] ReadError),
     #[error("the broker does not take jobs")]
     Prepare(#[from] PrepareError),
-    #[error("the system does not give what is needed")]
+    #[error("the system reports an error")]
     System(#[from] io::Error),
     #[error(transparent)]
     Places(#[from] SameFile),
@@ -162,7 +162,7 @@ async fn interrupts(
     give_up: &CancellationToken,
 ) -> Infallible {
     signals.next().await;
-    warn!("interrupted: what was sent gets a moment to be confirmed; a second signal ends that");
+    warn!("interrupted: waiting for the confirms of sent jobs; a second signal ends the wait");
     stop.cancel();
     tokio::select! {
         () = signals.next() => {}

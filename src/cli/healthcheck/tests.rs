@@ -100,11 +100,11 @@ async fn a_stranger_is_not_healthy() {
         "",
     ] {
         let address = server(answer.as_bytes(), true);
-        let text = format!("no answer from {address}: what answered is no revoker\n");
+        let text = format!("no answer from {address}: the answer is not from a worker\n");
         assert_eq!(check(&args(&[]), address).await, (text, false), "{answer}");
     }
     let endless = server(&ENDLESS, false);
-    assert!(check(&args(&[]), endless).await.0.ends_with("what answered is no revoker\n"));
+    assert!(check(&args(&[]), endless).await.0.ends_with("the answer is not from a worker\n"));
 }
 
 #[tokio::test]

@@ -35,7 +35,7 @@ const FAILED: &str = ".failed.ndjson";
 #[command(after_help = "\
 Examples:
   revoker --config config/production.toml sweep --dry-run leak.csv
-      Checks every line and prints what is left to do. Makes no calls, writes nothing.
+      Checks every line and prints the remaining work. Makes no calls, writes nothing.
   revoker --config config/production.toml sweep --client-id shop --report report.json leak.csv
       Revokes all tokens. After an interruption, the same command resumes.
   revoker --config config/production.toml sweep --retry-failed leak.csv

@@ -87,8 +87,8 @@ impl RevocationGuard {
         let arguments = iter::once("revoker".into()).chain(env::args_os().skip(1));
         let command = resume_command(arguments, options);
         Some(format!(
-            "{}. Once that is corrected, this command{input} retries what was rejected and continues: {command} . \
-             Where the tokens are dead already, add --expect-dead.",
+            "{}. Once that is corrected, this command{input} retries the rejected lines and \
+             continues: {command} . If the tokens are already invalid, add --expect-dead.",
             self.claim(&names.join(", "))
         ))
     }

@@ -64,7 +64,7 @@ fn incomplete_credentials_are_refused() {
         ("[credentials.clients]", "credentials: names no client secret"),
         (
             "credentials.client_secret = 's'",
-            "credentials.client_secret (worker.toml:1): is the secret of nobody",
+            "credentials.client_secret (worker.toml:1): is given without a client id",
         ),
         (
             "credentials.client_id = 'a'",
@@ -95,7 +95,7 @@ fn incomplete_credentials_are_refused() {
         ),
         (
             "[credentials]\nclient_id = 'a'\nclient_secret = 's'\nclients.a.client_secret = 't'",
-            "credentials.client_secret (worker.toml:3): is given for a client that stands in",
+            "credentials.client_secret (worker.toml:3): is given for a client that is in",
         ),
         (
             "credentials.clients.a.client_secret_file = '/nowhere/secret'",
@@ -118,7 +118,7 @@ fn incomplete_credentials_are_refused() {
     folder.write("secret", "s");
     let fault =
         only_fault(&format!("credentials.client_secret_file = '{}'", folder.path("secret")));
-    assert!(fault.starts_with("credentials.client_secret_file (worker.toml:1): is the secret of"));
+    assert!(fault.starts_with("credentials.client_secret_file (worker.toml:1): is given without"));
     let long = "x".repeat(101);
     let fault = only_fault(&format!("credentials.clients.a.client_secret = '{long}'"));
     assert!(fault.contains("has more than 100 characters"), "{fault}");
@@ -183,7 +183,7 @@ fn what_no_secret_and_no_id_can_hold_is_refused_where_it_stands() {
 #[test]
 fn odd_ids_are_warnings() {
     for (id, words) in
-        [("a ", "begins or ends with a blank"), ("'a'", "stands in quotes"), ("a\u{a0}", "blank")]
+        [("a ", "begins or ends with a blank"), ("'a'", "is in quotes"), ("a\u{a0}", "blank")]
     {
         let config =
             load_alone(&format!("credentials.clients.\"{id}\".client_secret = ' s '")).unwrap();

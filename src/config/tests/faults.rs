@@ -20,7 +20,7 @@ fn assert_refused(key: &str, value: &str, words: &str) {
 
 #[test]
 fn a_scope_that_is_no_word_and_an_age_of_nothing_are_refused() {
-    assert_refused("flow.rate_scope", "'cluster'", "is none of the words");
+    assert_refused("flow.rate_scope", "'cluster'", "is not an allowed value");
     assert_refused("endpoint.connection_max_age", "'0s'", "is out of bounds");
 }
 
@@ -36,7 +36,7 @@ fn wrong_values_are_refused_with_their_line() {
         ("broker.queue", "\"a\\u0007b\"", "control character"),
         ("broker.queue", "\"\\uFEFFa\"", "holds a byte order mark"),
         ("broker.url", "\"\\uFEFFamqp://rabbit\"", "holds a byte order mark"),
-        ("broker.url", "\"'amqp://a.example,amqp://b.example'\"", "stands in quotes"),
+        ("broker.url", "\"'amqp://a.example,amqp://b.example'\"", "is in quotes"),
         ("broker.connect_timeout", "'2m'", "choose a value from 1ms to 1m"),
         ("broker.confirm_timeout", "'10m'", "choose a value from 1s to 1m"),
         ("broker.declare", "'yes'", "is a string, not a boolean; write it like true or false"),
@@ -70,11 +70,11 @@ fn wrong_values_are_refused_with_their_line() {
         ("endpoint.url", "'https://:pw@host/revoke'", "holds a user name or password"),
         ("endpoint.url", "'https://ho st/'", "holds a blank"),
         ("endpoint.url", "'https://host/revoke#part'", "holds a fragment"),
-        ("endpoint.url", "\"'https://host/revoke'\"", "stands in quotes"),
+        ("endpoint.url", "\"'https://host/revoke'\"", "is in quotes"),
         ("endpoint.url", "\"\\u200Bhttps://host/revoke\"", "holds an invisible character"),
         ("endpoint.proxy", "\"\\uFEFFhttp://proxy:3128\"", "holds a byte order mark"),
         ("endpoint.timeout", "'15000s'", "choose a value from 1ms to 10m"),
-        ("endpoint.timeout", "'15M'", "is in months: that is what M means; write m for minutes"),
+        ("endpoint.timeout", "'15M'", "is in months, because M means months; write m for minutes"),
         ("endpoint.audience", "\"a\\nb\"", "holds a line break"),
         (
             "endpoint.url",
@@ -83,7 +83,7 @@ fn wrong_values_are_refused_with_their_line() {
         ),
         ("endpoint.url", "'http://127.0.0.1.example/'", "plain HTTP to a host other than this one"),
         ("endpoint.api_version", "1618440906", "is a number, not a string"),
-        ("endpoint.api_version", "'né'", "cannot stand in a header"),
+        ("endpoint.api_version", "'né'", "is invalid in a header"),
         ("endpoint.audience", "''", "is empty"),
         ("endpoint.proxy", "'socks5://proxy:1080'", "is neither http:// nor https://"),
         ("endpoint.connect_timeout", "'16s'", ""),
@@ -121,7 +121,7 @@ fn wrong_values_are_refused_with_their_line() {
         ("admin.listen", "9464", "is a number, not a string"),
         ("log.level", "'INFO'", "choose \"error\", \"warn\", \"info\", \"debug\", \"trace\""),
         ("log.format", "'xml'", "choose \"auto\", \"text\", \"json\""),
-        ("log.level", "2020-01-01", "is none of the words"),
+        ("log.level", "2020-01-01", "is not an allowed value"),
     ] {
         assert_refused(key, value, words);
     }

@@ -50,7 +50,10 @@ fn what_is_missing_or_does_not_fit_is_named() {
     let checker = |more: &str| format!("{SECTION}when = \"after\"\n{CHECKER}{more}");
     for (file, expected) in [
         ("[verify]\nwhen = \"after\"".to_owned(), "verify.when (worker.toml:2): needs verify.url"),
-        ("[verify]\nwhen = \"always\"".to_owned(), "verify.when (worker.toml:2): is none of"),
+        (
+            "[verify]\nwhen = \"always\"".to_owned(),
+            "verify.when (worker.toml:2): is not an allowed value",
+        ),
         (format!("{SECTION}when = \"after\""), "verify.auth.client_id: is missing"),
         (
             format!("{SECTION}[verify.auth]\nclient_id = \"watcher\""),

@@ -9,9 +9,9 @@ fn what_works_but_is_odd_is_a_warning() {
     for (file, words) in [
         (
             "retry.give_up_after = '61s'\nretry.park = ['2m']",
-            "retry.give_up_after (worker.toml:1): is odd",
+            "retry.give_up_after (worker.toml:1): is unusual",
         ),
-        ("retry.park = ['2days']", "retry.park (worker.toml:1): is odd"),
+        ("retry.park = ['2days']", "retry.park (worker.toml:1): is unusual"),
         (
             "endpoint.timeout = '15ms'\nendpoint.connect_timeout = '15ms'",
             "endpoint.timeout (worker.toml:1): is short",
@@ -21,8 +21,8 @@ fn what_works_but_is_odd_is_a_warning() {
             "endpoint.connect_timeout (worker.toml:1): is short",
         ),
         ("broker.connect_timeout = '999ms'", "broker.connect_timeout (worker.toml:1): is short"),
-        ("endpoint.timeout = '30s'", "endpoint.timeout (worker.toml:1): lets no call finish"),
-        ("shutdown.grace = '14s'", "shutdown.grace (worker.toml:1): lets no call finish"),
+        ("endpoint.timeout = '30s'", "endpoint.timeout (worker.toml:1): does not fit: a call"),
+        ("shutdown.grace = '14s'", "shutdown.grace (worker.toml:1): does not fit: a call"),
         (
             "shutdown.grace = '20000s'",
             "shutdown.grace (worker.toml:1): is longer than a job may be in flight",
@@ -40,7 +40,7 @@ fn what_works_but_is_odd_is_a_warning() {
         ),
         (
             "endpoint.audience = '\"https://api.example\"'",
-            "endpoint.audience (worker.toml:1): stands in quotes",
+            "endpoint.audience (worker.toml:1): is in quotes",
         ),
         (
             "endpoint.locale = ' es_PE'",

@@ -87,7 +87,7 @@ fn profile(
     let answers: Vec<_> =
         rules.filter_map(|rule| answer::read(faults, &mut pointers, rule, guard)).collect();
     let places = pointers.len() <= MOST_PLACES;
-    faults.require(0..0, places, format!("the rules look at more than {MOST_PLACES} places"));
+    faults.require(0..0, places, format!("the rules use more than {MOST_PLACES} places"));
     let (repeat, proof) = (repeat?, proof?);
     if answers.len() == all {
         agree(faults, &answers, &proof, &repeat);

@@ -100,7 +100,7 @@ fn answer_all(breakers: &mut Breakers, outcome: CallOutcome, now: Instant) -> u3
 fn a_client_for_which_nothing_was_ever_revoked_is_paused_after_its_first_rejections() {
     let (mut breakers, now) = (guarded(), Instant::now());
     breakers.know(2);
-    assert_eq!(answer_all(&mut breakers, Rejected, now), 5, "no more than that could be condemned");
+    assert_eq!(answer_all(&mut breakers, Rejected, now), 5, "no more than that could be rejected");
     let told = breakers.pauses().next().unwrap();
     assert_eq!((told.client, told.pause.cause), (A, PauseCause::NothingRevoked));
     assert_eq!(told.rejected_since, Some(now));

@@ -38,23 +38,23 @@ pub enum JournalOpenError {
     Open(#[source] io::Error),
     #[error("cannot be written")]
     Write(#[source] io::Error),
-    #[error("another sweep is at work on it")]
+    #[error("another sweep is using it")]
     Locked,
     #[error(transparent)]
     Recover(#[from] RecoverError),
     #[error(
-        "it is of calls to {journal}, not to {now}; use another --journal for another endpoint"
+        "it records calls to {journal}, not to {now}; use another --journal for another endpoint"
     )]
     OtherEndpoint { journal: String, now: String },
     #[error(
-        "the input has changed since the sweep began, so its lines may not be the ones that the journal \
-         speaks of; with --force, what is known to be revoked is not called again, and all other lines \
-         are taken up"
+        "the input has changed since the sweep began, so its lines may not match the journal; \
+         with --force, tokens that are known to be revoked are not called again, and all other \
+         lines are processed"
     )]
     OtherInput,
     #[error(
-        "it was there before, and nobody can say whether standard input is the same; with --force, what \
-         is known to be revoked is not called again, and all other lines are taken up"
+        "it existed before, and standard input may have changed; with --force, tokens that are \
+         known to be revoked are not called again, and all other lines are processed"
     )]
     UnknownInput,
     #[error(
@@ -70,9 +70,10 @@ pub enum JournalOpenError {
     },
     /// The former version counted line feeds alone.
     #[error(
-        "an earlier version wrote it, which did not count the carriage returns that end lines in this \
-         input: several lines had one number, and nobody can say which of them have ended; with --force, \
-         what is known to be revoked is not called again, and all other lines are taken up"
+        "an earlier version wrote it, which did not count the carriage returns that end lines in \
+         this input: several lines had one number, and it is unknown which of them have ended; \
+         with --force, tokens that are known to be revoked are not called again, and all other \
+         lines are processed"
     )]
     OtherNumbers,
     #[error("the input")]

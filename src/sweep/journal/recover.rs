@@ -35,13 +35,13 @@ pub enum RecoverError {
     #[error("is not a journal of a sweep; choose another --journal")]
     Stranger,
     #[error(
-        "has the form of version {0}, and this program knows versions up to {VERSION}; use the version that \
-         wrote it"
+        "has the format of version {0}, and this program knows versions up to {VERSION}; use the \
+         version that wrote it"
     )]
     Version(u32),
     #[error(
-        "line {line} is damaged, and not by a crash, for what follows it was written later; restore \
-         the file, or move it away to begin again, which may call tokens that are revoked already"
+        "line {line} is damaged, and not by a crash, because later lines exist; restore the file, \
+         or move it away to begin again, which may call tokens that are revoked already"
     )]
     Damaged {
         /// Of the journal, from 1.

@@ -45,7 +45,7 @@ struct WriteRequest {
 
 /// The journal cannot be written any more, and some records may be lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("the journal can be written no more")]
+#[error("the journal cannot be written any more")]
 pub struct JournalLost;
 
 #[derive(Debug, Error)]

@@ -95,7 +95,7 @@ impl SecretReloader {
     /// Says which secret is in force while this fault lasts.
     fn meanwhile(&self, fault: &CredentialFault) -> &'static str {
         match &fault.client_id {
-            _ if !fault.is_wrong() => "it is in force as it is",
+            _ if !fault.is_wrong() => "it is used unchanged",
             Some(client_id) if self.secrets.credentials.secret(client_id).is_none() => {
                 "it had none before, so its jobs cannot be called"
             }

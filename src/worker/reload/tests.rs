@@ -107,7 +107,7 @@ async fn a_secret_that_is_odd_is_told_once_and_in_force() {
     assert_eq!(report.faults.len(), 1);
     let said = &report.faults[0];
     assert!(
-        said.contains(": stands in quotes; ") && said.ends_with("; it is in force as it is"),
+        said.contains(": is in quotes; ") && said.ends_with("; it is used unchanged"),
         "{said}"
     );
     assert_eq!(secret(&credentials).as_deref(), Some("\"hunter2-new\""));

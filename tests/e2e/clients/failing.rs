@@ -41,7 +41,7 @@ async fn one_client_that_fails_is_paused_alone(failure: Answer, timeout: &str) {
         endpoint.told(AnswerKind::Revoked).iter().all(|token| !is_broken(token)),
         "it failed until now"
     );
-    assert!(worker.said("paused").is_empty(), "the worker goes on");
+    assert!(worker.said("paused").is_empty(), "the worker continues");
 
     mended.open();
     let metrics = worker.until_processed("revoked", 3 * JOBS).await;

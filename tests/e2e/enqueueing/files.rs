@@ -127,7 +127,8 @@ async fn refused_lines_are_listed_and_duplicates_dropped() {
     assert_eq!(
         listed,
         [
-            json!({ "line": 2, "reason": "the body is not valid JSON: it goes wrong at line 1, column 1" }),
+            json!({ "line": 2, "reason": "the body is not valid JSON: the error is at line 1, \
+                                          column 1" }),
             json!({ "line": 3, "reason": "the field refresh_token is an array, not a string" }),
             json!({ "line": 7, "reason": "the line has more than 65536 bytes" }),
         ]

@@ -26,7 +26,7 @@ async fn a_dry_run_of_a_file_that_breaks_off_tells_what_stands_before() {
     let row = said.lines().find(|line| line.trim_start().starts_with("to be called"));
     assert!(row.is_some_and(|row| row.ends_with(" 300")), "{said}");
     assert!(said.contains("cannot be read from line 301 on"), "{said}");
-    assert!(run.stderr().contains("not gzip stands behind the gzip data"), "{}", run.stderr());
+    assert!(run.stderr().contains("other data follows the gzip data"), "{}", run.stderr());
     let (run, status) = swept.launch(&endpoint).arg("--dry-run").arg("--json").run().await;
     assert_eq!(status.code(), Some(1), "{}", run.stderr());
     let told = printed(&run);
@@ -53,7 +53,7 @@ async fn packed_data_that_is_broken_is_not_promised_to_go_on() {
     for (content, said) in [
         (
             [&whole[..], b"<html>moved</html>"].concat(),
-            "not gzip stands behind the gzip data; get the whole file",
+            "other data follows the gzip data; get the whole file",
         ),
         (whole[..whole.len() / 2].to_vec(), "the gzip data is cut short"),
     ] {
@@ -64,8 +64,8 @@ async fn packed_data_that_is_broken_is_not_promised_to_go_on() {
         assert_eq!(status.code(), Some(1), "{}", run.stderr());
         assert!(run.stderr().contains(said), "no {said} in {}", run.stderr());
         let report = run.stdout();
-        assert!(report.contains("not finished") && report.contains("has to be mended"), "{report}");
-        assert!(!report.contains("same command goes on"), "{report}");
+        assert!(report.contains("not finished") && report.contains("must be repaired"), "{report}");
+        assert!(!report.contains("same command continues"), "{report}");
         let revoked = swept.lines_with("revoked").len();
         assert_eq!(endpoint.count(), revoked);
         assert!((100..=3_000).contains(&revoked), "{revoked}");

@@ -27,7 +27,7 @@ async fn two_files_that_were_joined_are_told_and_only_tokens_are_called() {
         "line 4: it is a header row",
         "line 5: the token begins or ends with a no-break space",
         "line 6: the token begins or ends with a zero-width space",
-        "line 7: quotes stand around the token",
+        "line 7: quotes surround the token",
     ] {
         assert!(said.contains(sentence), "no {sentence:?} in {said}");
     }
@@ -63,7 +63,7 @@ async fn lines_behind_a_stray_quote_are_told() {
     let endpoint = Endpoint::willing().await;
     let swept = Swept::new("leak.csv", csv);
     let launch = swept.launch(&endpoint);
-    let quote = format!("a quote that opens on line 3 runs on to line {}", SWALLOWED + 3);
+    let quote = format!("a quote that opens on line 3 extends to line {}", SWALLOWED + 3);
     let count = format!("lines behind a stray quote, none of them read as a job: {SWALLOWED}\n");
     let (run, status) = launch.clone().arg("--dry-run").run().await;
     assert_eq!(status.code(), Some(3), "{}", run.stderr());
@@ -96,7 +96,7 @@ async fn rows_between_two_stray_quotes_are_told() {
     let endpoint = Endpoint::willing().await;
     let swept = Swept::new("leak.csv", csv);
     let launch = swept.launch(&endpoint);
-    let quote = "a quote that opens on line 3 runs on to line 6: 3 lines behind it";
+    let quote = "a quote that opens on line 3 extends to line 6: 3 lines behind it";
     let (run, status) = launch.clone().arg("--dry-run").run().await;
     assert_eq!(status.code(), Some(3), "{}", run.stderr());
     let said = run.stdout();

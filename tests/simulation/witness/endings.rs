@@ -133,15 +133,15 @@ impl Record {
                 (self.calls == 0 || self.refused, "a client called unknown after a call"),
             ],
             Reason::Rejected => vec![
-                (rejected, "condemned without the endpoint's word"),
-                (!doubtful, "condemned without a word of the attempt that may have worked"),
+                (rejected, "dead-lettered without the endpoint's answer"),
+                (!doubtful, "dead-lettered without the ambiguity of an earlier attempt"),
             ],
             Reason::RejectedAfterAmbiguity => {
                 let presumed = policy.presume_revoked_after_ambiguity && self.may_have_worked;
                 vec![
-                    (rejected, "condemned without the endpoint's word"),
+                    (rejected, "dead-lettered without the endpoint's answer"),
                     (history.ambiguity.is_some(), "its ambiguity is not told"),
-                    (!presumed, "condemned though it is to be presumed revoked"),
+                    (!presumed, "dead-lettered although it is presumed revoked"),
                 ]
             }
             Reason::Exhausted => vec![

@@ -87,7 +87,8 @@ fn proves_enough(
             faults.require(is.span(), is_success, "a success needs a status of 2xx, and no other");
         }
         AnswerKind::Gone | AnswerKind::Rejected => {
-            let what = "a status alone condemns no job: add json, or set after_rejections as a guard against surges";
+            let what = "a status alone rejects no job: add json, or set after_rejections as a \
+                        guard against surges";
             faults.require(is.span(), may_condemn, what);
         }
         AnswerKind::Misconfigured | AnswerKind::Transient => {}

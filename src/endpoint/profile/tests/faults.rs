@@ -89,7 +89,7 @@ const CASES: &[(&str, &str, usize, &str)] = &[
         "json = { \"/error\" = [\"invalid_token\"] }\nis = \"gone\"\ncode = \"/error\"",
         "is = \"gone\"",
         19,
-        "a status alone condemns no job",
+        "a status alone rejects no job",
     ),
     ("\"/error\" = [\"invalid_token\"]", "\"error\" = [\"invalid_token\"]", 19, "no JSON pointer"),
     ("\"/error\" = [\"invalid_token\"]", "\"/error\" = []", 19, "no condition"),

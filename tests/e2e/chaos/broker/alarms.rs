@@ -44,7 +44,7 @@ async fn an_alarm(fault: &'static str, raise: &[&str], lift: &[&str]) {
     case.until_settled(&[&worker]).await;
     let timed_out = worker.metrics().await.publishes("dead_letter", "timed_out");
     assert_eq!(timed_out, 0, "the deadline of a confirm ran on");
-    case.close([worker], Evidence::of(waiting, "letters blocked"), 0).await;
+    case.close([worker], Evidence::of(waiting, "dead letters blocked"), 0).await;
 }
 
 /// More memory in use than the node may have.

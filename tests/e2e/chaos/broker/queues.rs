@@ -36,7 +36,7 @@ async fn dead_letter_queue_gone() {
     case.publish_all().await;
     case.until_settled(&[&worker]).await;
     let returned = worker.metrics().await.publishes("dead_letter", "returned");
-    case.close([worker], Evidence::of(returned, "letters returned"), 0).await;
+    case.close([worker], Evidence::of(returned, "dead letters returned"), 0).await;
 }
 
 /// The dead-letter queue refuses by policy: verdicts wait in memory until there is room.
@@ -56,5 +56,5 @@ async fn dead_letter_queue_full() {
         .await;
     let refused = metrics.publishes("dead_letter", "nacked");
     case.stage.host.node().ctl(&["clear_policy", "-p", &name, "full"]).await;
-    case.close([worker], Evidence::of(refused, "letters refused"), 0).await;
+    case.close([worker], Evidence::of(refused, "dead letters refused"), 0).await;
 }

@@ -81,7 +81,7 @@ impl EndpointFault {
                 metrics.calls(self.result) >= AFTER_FAILURES
             })
             .await;
-        Evidence::of(met.calls(self.result), &format!("calls that came to `{}`", self.result))
+        Evidence::of(met.calls(self.result), &format!("calls that ended as `{}`", self.result))
             .and(pauses, "failed probes")
     }
 }

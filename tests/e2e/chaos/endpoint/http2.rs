@@ -63,7 +63,7 @@ async fn goaway() {
     assert!(connections > sent_away, "{connections} connections, {sent_away} of them sent away");
     let evidence = Evidence::of(sent_away, "connections sent away")
         .and(fired.load(Ordering::SeqCst), "calls that asked for it")
-        .and(worker.metrics().await.calls("reset"), "calls that came to `reset`");
+        .and(worker.metrics().await.calls("reset"), "calls that ended as `reset`");
     let bound = case.in_flight_at(times);
     case.close([worker], evidence, bound).await;
 }
@@ -85,6 +85,6 @@ async fn refused_streams() {
     let counted = metrics.sum("endpoint_calls_total");
     assert_eq!(counted, case.endpoint.count(), "attempts that nobody counted");
     let evidence = Evidence::of(fired.load(Ordering::SeqCst), "streams refused")
-        .and(metrics.calls("reset"), "calls that came to `reset`");
+        .and(metrics.calls("reset"), "calls that ended as `reset`");
     case.close([worker], evidence, 0).await;
 }

@@ -55,7 +55,7 @@ async fn a_wish(fault: &'static str, wish: &'static str, most: &str, least: Dura
         assert!(again >= least, "{fault}: called again after {again:?}");
     }
     let evidence = Evidence::of(UNAVAILABLE, "calls answered 503")
-        .and(told.len(), "jobs that came again, none too early");
+        .and(told.len(), "jobs that returned, none too early");
     case.close([worker], evidence, 0).await;
 }
 

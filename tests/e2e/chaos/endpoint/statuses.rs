@@ -100,7 +100,7 @@ async fn redirects_to_another_host() {
     let redirected = rounds * REDIRECTS.len();
     worker.until_metrics("the redirects", |metrics| metrics.calls("http_3xx") == redirected).await;
     let evidence = REDIRECTS.iter().zip(&*told).fold(
-        Evidence::of(redirected, "calls that came to `http_3xx`"),
+        Evidence::of(redirected, "calls that ended as `http_3xx`"),
         |evidence, (status, told)| {
             evidence.and(told.load(Ordering::SeqCst), &format!("of them by {status}"))
         },

@@ -22,6 +22,6 @@ async fn all_are_rejected() {
     let worker = case.ready().await;
     let metrics = worker.until_processed("dead_lettered", jobs).await;
     assert_eq!(case.endpoint.count(), jobs, "a rejected job was called again");
-    let evidence = Evidence::of(metrics.calls("rejected"), "calls that came to `rejected`");
+    let evidence = Evidence::of(metrics.calls("rejected"), "calls that ended as `rejected`");
     case.close([worker], evidence, 0).await;
 }

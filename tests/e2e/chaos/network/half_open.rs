@@ -39,8 +39,8 @@ async fn the_broker_falls_silent() {
     // A busy machine may be silent for as long by itself, so the bound is set at the end.
     case.until_settled(&[&worker]).await;
     let lost = worker.metrics().await.sessions("connection_lost");
-    let evidence = Evidence::of(lost, "sessions ended for want of a heartbeat")
-        .and(relay.swallowed(), "bytes lost without a word");
+    let evidence = Evidence::of(lost, "sessions ended without a heartbeat")
+        .and(relay.swallowed(), "bytes lost silently");
     let bound = case.in_flight_of(lost);
     case.close([worker], evidence, bound).await;
 }
@@ -61,12 +61,12 @@ async fn the_broker_never_greets() {
     relay.swallow_new(true);
     let worker = case.start();
     let metrics = worker
-        .until_metrics("connections in vain", |metrics| metrics.sessions("connect_failed") >= 2)
+        .until_metrics("failed connections", |metrics| metrics.sessions("connect_failed") >= 2)
         .await;
     relay.swallow_new(false);
     worker.until_ready().await;
-    let evidence = Evidence::of(metrics.sessions("connect_failed"), "connections in vain")
-        .and(relay.swallowed(), "bytes lost without a word");
+    let evidence = Evidence::of(metrics.sessions("connect_failed"), "failed connections")
+        .and(relay.swallowed(), "bytes lost silently");
     case.close([worker], evidence, 0).await;
 }
 
@@ -97,8 +97,8 @@ async fn the_endpoint_falls_silent() {
     // As above: whatever ran out of time may have been revoked, and is called again.
     case.until_settled(&[&worker]).await;
     let lost = worker.metrics().await.calls("timeout");
-    let evidence = Evidence::of(lost, "calls that came to `timeout`")
-        .and(relay.swallowed(), "bytes lost without a word");
+    let evidence = Evidence::of(lost, "calls that ended as `timeout`")
+        .and(relay.swallowed(), "bytes lost silently");
     let bound = case.in_flight_at(times);
     case.close([worker], evidence, bound).await;
 }

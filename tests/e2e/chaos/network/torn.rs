@@ -66,5 +66,5 @@ async fn calls_are_reset_under_way() {
     case.script.release();
     let broken = worker.metrics().await.calls("reset");
     let bound = case.in_flight_at(times);
-    case.close([worker], Evidence::of(broken, "calls that came to `reset`"), bound).await;
+    case.close([worker], Evidence::of(broken, "calls that ended as `reset`"), bound).await;
 }

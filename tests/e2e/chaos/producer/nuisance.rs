@@ -65,9 +65,9 @@ impl Nuisance {
             // The audit finds each of them in a dead letter with this reason, or fails.
             Class::Invalid => {
                 assert_eq!(called, 0, "what is no job was called for");
-                Evidence::of(count, "of them taken, none of them called for")
+                Evidence::of(count, "of them taken, none of them called")
             }
-            Class::Job => Evidence::of(called, "of them called for with their tokens"),
+            Class::Job => Evidence::of(called, "of them called with their tokens"),
         }
     }
 

@@ -41,6 +41,6 @@ async fn all_kinds_together() {
     assert!(sessions.iter().all(|ended_by| metrics.sessions(ended_by) == 0), "a session ended");
     let evidence = Evidence::of(kinds, "kinds of messages")
         .and(invalid, "of them no jobs")
-        .and(kinds * each - invalid, "of them jobs all the same");
+        .and(kinds * each - invalid, "of them valid jobs");
     case.close([worker], evidence, 0).await;
 }

@@ -70,7 +70,7 @@ async fn killed_between_the_answer_and_the_ack() {
     let fault = "killed between the endpoint's answer and the ack";
     let (case, next, seen) = killed_before_the_acks(fault, answered).await;
     let bound = case.in_flight_at(1);
-    case.close([next], Evidence::of(seen, "verdicts told and not acked"), bound).await;
+    case.close([next], Evidence::of(seen, "verdicts received and not acked"), bound).await;
 }
 
 /// The dead letter is stored and its job is redelivered: there are two dead letters, and no job without one.
@@ -83,5 +83,5 @@ async fn killed_between_the_confirm_and_the_ack() {
     let fault = "killed between the dead letter's confirm and the ack";
     let (case, next, seen) = killed_before_the_acks(fault, confirmed).await;
     let bound = case.in_flight_at(1);
-    case.close([next], Evidence::of(seen, "letters confirmed and not acked"), bound).await;
+    case.close([next], Evidence::of(seen, "dead letters confirmed and not acked"), bound).await;
 }

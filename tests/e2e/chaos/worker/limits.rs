@@ -49,7 +49,7 @@ async fn memory_limit_hit() {
     drop(worker);
     let next = case.ready().await;
     let bound = case.in_flight_at(1);
-    case.close([next], Evidence::of(1, "abort for want of memory"), bound).await;
+    case.close([next], Evidence::of(1, "abort without memory"), bound).await;
 }
 
 /// No more sockets than a quarter of the calls need: the rest fail before they are sent and are tried

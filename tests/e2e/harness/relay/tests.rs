@@ -43,7 +43,7 @@ async fn a_relay_stalls() {
     accepted.write_all(b"67").await.unwrap();
     let mut back = [0; 2];
     client.read_exact(&mut back).await.unwrap();
-    assert_eq!(&back, b"67", "the other direction goes on");
+    assert_eq!(&back, b"67", "the other direction continues");
     client.shutdown().await.unwrap();
     let mut arrived = Vec::new();
     accepted.read_to_end(&mut arrived).await.unwrap();
