@@ -1,5 +1,5 @@
-//! What holds of everything that comes from outside, one function for each reader. The targets in
-//! `fuzz/` call them with whatever libFuzzer makes up; they panic where something does not hold.
+//! The invariants of all input from outside, with one function for each reader. The targets in `fuzz/` call them with
+//! the inputs of libFuzzer. They panic if an invariant is violated.
 
 use crate::{broker, config, domain, endpoint};
 
@@ -18,22 +18,22 @@ pub fn profile(bytes: &[u8]) {
     endpoint::profile_invariants::hold_file(bytes);
 }
 
-/// Reads bytes as a profile and, behind a line `---`, an answer: its status in the first line, then the body.
+/// Reads bytes as a profile and, after a line `---`, an answer: its status in the first line, then the body.
 pub fn profile_answer(bytes: &[u8]) {
     endpoint::profile_invariants::hold_answer(bytes);
 }
 
-/// Reads bytes as the properties of a message on the wire, behind one byte of circumstances.
+/// Reads bytes as the properties of a message on the wire, after one byte that selects the context.
 pub fn headers(bytes: &[u8]) {
     broker::header_invariants::hold(bytes);
 }
 
-/// Reads bytes as what a broker sends, behind one byte that says how they are cut.
+/// Reads bytes as a broker's stream, after one byte that selects how they are split.
 pub fn stream(bytes: &[u8]) {
     broker::stream_invariants::hold(bytes);
 }
 
-/// Reads bytes as a configuration: a file, and behind a line `---` the variables of the environment.
+/// Reads bytes as a configuration: a file and, after a line `---`, the environment variables.
 pub fn configuration(bytes: &[u8]) {
     config::invariants::hold(bytes);
 }

@@ -1,4 +1,4 @@
-//! The broker's side without a socket: deliveries out of memory, acks counted.
+//! A broker in memory, without a socket: it delivers jobs and counts acks.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -21,8 +21,8 @@ pub const PREFETCH: usize = 256;
 /// The client of each job.
 pub const CLIENT_ID: &str = "yhaPE3jtHXHMKUZBBFr9QS1x1FaXxr";
 
-/// As many jobs as were asked for, as a session would deliver them. It hears the acks itself, whenever no
-/// more may be delivered: an acker's timer would go by the time that the machine takes.
+/// The requested number of jobs, delivered like a session. It reads the acks itself when the prefetch is used up,
+/// because an acker's timer would depend on the machine's speed.
 pub struct Backlog {
     left: usize,
     delivered: u64,
@@ -66,7 +66,7 @@ impl Backlog {
         self.frames = frames;
     }
 
-    /// How many deliveries a frame acks.
+    /// The number of deliveries that a frame acks.
     fn ack(&mut self, tag: u64, multiple: bool) -> usize {
         let above = usize::try_from(tag - self.mark).expect("a small number");
         if above > self.acked.len() {
@@ -98,7 +98,7 @@ impl Backlog {
 impl Source for Backlog {
     type Delivery = AmqpDelivery;
 
-    /// Ends when everything was delivered and acked.
+    /// Returns `None` once all jobs are delivered and acked.
     async fn next(&mut self) -> Option<AmqpDelivery> {
         loop {
             if self.left > 0 && self.in_flight < PREFETCH {
@@ -115,7 +115,7 @@ impl Source for Backlog {
     }
 }
 
-/// A body of the size that the endpoint's own page shows.
+/// A body of the size in the endpoint's documentation.
 fn body(number: u64) -> Vec<u8> {
     format!(
         r#"{{"action":"revoke","username":"commerce@email.com","refresh_token":"OqLWq5BoSm3ZHbfaY_D3J_XuKB1TOdrHl{number:010}","client_id":"{CLIENT_ID}"}}"#

@@ -14,7 +14,7 @@ const REVOKED: &[u8] = br#"{"action":"revoke","success":true,"revoke":{"meta":{"
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// An endpoint of that profile which revokes every token at once.
+/// An endpoint of that profile that revokes every token at once.
 pub fn unconnected(profile: &str) -> Unconnected {
     install_crypto_provider();
     let (method, answer) = match profile {

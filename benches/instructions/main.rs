@@ -1,10 +1,9 @@
-//! Jobs through the worker, from the bytes of their messages to their acks, for a count of its
-//! instructions by `scripts/instructions`: everything but sockets, TLS and HTTP.
+//! Jobs through the worker, from the bytes of their messages to their acks, for a count of its instructions by
+//! `scripts/instructions`: all parts except sockets, TLS and HTTP.
 //!
-//! One thread, fixed seeds, and nothing that waits for a time or goes by one: two runs execute nearly the
-//! same instructions. What is left are the seeds of the standard library's hash maps, and where timers
-//! stand that never fire. Time is not paused as in tests, for that would take another build of the whole
-//! worker than the release.
+//! It uses one thread, fixed seeds and no timers that fire, so two runs execute nearly the same instructions. The
+//! remaining differences are the seeds of the standard library's hash maps and the positions of unused timers. Time is
+//! not paused as in tests, because that would need another build than the release.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a count of what did not work is no count")]
 
@@ -38,7 +37,7 @@ fn main() {
     runtime.block_on(work(&profile, jobs));
 }
 
-/// Does so many jobs; returns when all of them are acked.
+/// Runs this many jobs. Returns when all of them are acked.
 async fn work(profile: &str, jobs: usize) {
     let build = Build { version: "0", revision: "0" };
     let metrics = Arc::new(Metrics::new(build).expect("the table is sound"));
@@ -65,7 +64,7 @@ fn flow_settings() -> flow::Settings {
     flow::Settings {
         concurrency_min: 1,
         concurrency_max: CONCURRENCY,
-        // It goes by the time that calls take.
+        // The adaptive limit would depend on the duration of calls.
         adaptive: false,
         rate: None,
         rate_scope: flow::RateScope::Replica,
@@ -107,7 +106,7 @@ fn pipeline_settings() -> pipeline::Settings {
         },
         verify: VerifyPolicy::default(),
         remember: Duration::from_secs(600),
-        // Fewer than there are jobs: what is remembered neither grows nor is the map rebuilt for it.
+        // Fewer than the jobs, so that the memory of tokens reaches a constant size.
         remember_capacity: 500,
     }
 }

@@ -1,5 +1,4 @@
-//! An endpoint with latency: how close does the worker come to the bound of its concurrency limit, and how does it
-//! compare with the plain worker?
+//! An endpoint with latency: compares the worker with the bound of its concurrency limit, and with the plain worker.
 
 use std::time::Duration;
 
@@ -26,7 +25,7 @@ const AIM_OF_BOUND: f64 = 0.95;
 const AIM_RATE: f64 = 1.0;
 const AIM_RSS: f64 = 1.3;
 
-/// How many jobs, and whether they are measured as often as everything else.
+/// The number of jobs, and whether they are measured repeatedly.
 #[derive(Debug)]
 pub struct Size {
     jobs: u32,
@@ -39,14 +38,14 @@ pub const SHORT: Size = Size { jobs: 30_000, is_repeated: true };
 /// A backlog of minutes.
 pub const LONG: Size = Size { jobs: 1_000_000, is_repeated: false };
 
-/// Who does the work.
+/// The program that does the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Side {
     Worker,
     PlainWorker,
 }
 
-/// The drains of one side with so many calls at a time.
+/// The drains of one side with this many calls at a time.
 struct Runs {
     at_a_time: u32,
     side: Side,
@@ -113,7 +112,7 @@ impl Side {
 }
 
 impl Runs {
-    /// The most that so many calls at a time can do, in jobs per second.
+    /// The most jobs per second with this many parallel calls.
     fn bound(&self) -> f64 {
         f64::from(self.at_a_time) / LATENCY.as_secs_f64()
     }
@@ -147,7 +146,7 @@ fn report(jobs: u32, runs: &[Runs]) -> String {
     format!("### A call of {latency} ms, {jobs} jobs\n\n{table}\n{verdicts}")
 }
 
-/// The worker with so many calls at a time beside the plain worker.
+/// The worker with this many calls at a time beside the plain worker.
 fn verdict(ours: &Runs, plain: &Runs) -> String {
     let times = |figure: fn(&Drain) -> f64| ours.median(figure) / plain.median(figure);
     let (rate, whole) = (times(|drain| drain.middle.throughput), times(|drain| drain.whole));

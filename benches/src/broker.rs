@@ -1,4 +1,4 @@
-//! The private node, where there is one: a broker that was given is not ours to kill.
+//! The private node, if there is one: a given broker is not killed.
 
 use std::{env, fs, path::Path, process::Command, time::Duration};
 
@@ -22,7 +22,7 @@ pub fn cpu() -> Option<Duration> {
 ///
 /// # Errors
 ///
-/// What `scripts/broker` says.
+/// The error of `scripts/broker`.
 pub async fn kill() -> Fallible<()> {
     run("kill").await
 }
@@ -31,7 +31,7 @@ pub async fn kill() -> Fallible<()> {
 ///
 /// # Errors
 ///
-/// What `scripts/broker` says.
+/// The error of `scripts/broker`.
 pub async fn restart() -> Fallible<()> {
     run("restart").await
 }

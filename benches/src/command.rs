@@ -1,4 +1,4 @@
-//! A command that runs to its end, and what it took.
+//! A command that runs to its end, and its resources.
 
 use std::{
     env,
@@ -14,7 +14,7 @@ use super::{Fallible, broker, usage::Usage, worker::variable};
 /// The poll interval of the usage, because an ended process reports nothing.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// What a command took.
+/// The resources of a command.
 #[derive(Debug, Clone, Copy)]
 pub struct Taken {
     /// From its start to its end.

@@ -11,7 +11,7 @@ use super::{
     window::{Snapshot, Window},
 };
 
-/// The first and the last of each hundred jobs between which is measured.
+/// The percentage of jobs at which the measurement starts and ends.
 const FROM: u32 = 10;
 const TO: u32 = 95;
 
@@ -21,14 +21,14 @@ const LIMIT: Duration = Duration::from_secs(600);
 /// The jobs per second of a whole drain, from the first answer to the last, and the figures of its middle.
 #[derive(Debug, Clone, Copy)]
 pub struct Drain {
-    /// With the start, in which the limit rises, and the last jobs.
+    /// The rate with the start, in which the limit rises, and with the last jobs.
     pub whole: f64,
     /// Without them.
     pub middle: Window,
 }
 
 /// Measures while `process` drains the lanes of `scene`, in which `jobs` waited. Returns when all of them have been
-/// called for.
+/// called.
 ///
 /// # Errors
 ///
@@ -41,7 +41,7 @@ pub async fn drain(process: &mut impl Measured, scene: &Scene, jobs: u32) -> Fal
 ///
 /// # Errors
 ///
-/// Those of [`drain`].
+/// The errors of [`drain`].
 pub async fn whole_drain(process: &mut impl Measured, scene: &Scene, jobs: u32) -> Fallible<Drain> {
     let share = |percent: u32| u64::from(jobs) * u64::from(percent) / 100;
     let ledger = scene.ledger();

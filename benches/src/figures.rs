@@ -1,8 +1,8 @@
-//! From measurements to figures.
+//! Computes figures from measurements.
 
 use std::time::Duration;
 
-/// A count as a number to reckon with.
+/// A count as a floating-point number.
 #[allow(clippy::cast_precision_loss, reason = "no run counts to 2^53")]
 pub fn number(count: u64) -> f64 {
     count as f64

@@ -19,7 +19,7 @@ const LINES: u32 = 1_000_000;
 /// The bytes of a file that is one hole: a line that never ends.
 const HOLE_BYTES: u64 = 1 << 30;
 
-/// The exit code of a file that is none of jobs.
+/// The exit code of a file that contains no jobs.
 const REFUSED: i32 = 2;
 
 /// The aim, in jobs per second into the queue.

@@ -1,4 +1,4 @@
-//! A backlog ten times as long, and ten times again: do the cost of a job and the memory stay the same?
+//! Backlogs of growing length: measures whether the cost of a job and the memory stay the same.
 
 use revoker::{domain::Lane, mock_endpoint::Script};
 
@@ -13,7 +13,7 @@ use super::{
 /// The backlogs.
 const BACKLOGS: [u32; 3] = [10_000, 100_000, 1_000_000];
 
-/// Measures each once, for the longest takes minutes, and reports.
+/// Measures each once, because the longest takes minutes, and reports.
 ///
 /// # Errors
 ///

@@ -18,7 +18,7 @@ const PERSISTENT: u8 = 2;
 /// AMQP's reply code for an orderly close.
 const REPLY_SUCCESS: u16 = 200;
 
-/// Jobs on their way that are not confirmed yet: enough to keep the broker busy.
+/// Unconfirmed jobs: enough to keep the broker busy.
 const UNCONFIRMED: usize = 1000;
 
 /// The delays in the retry queues, as configured for the worker.
@@ -37,7 +37,7 @@ impl Jobs {
     ///
     /// # Errors
     ///
-    /// The broker's.
+    /// The error of the broker.
     pub async fn declare(url: &str, base: &str, park: &[Duration]) -> Fallible<Self> {
         let connection = Connection::connect(url, ConnectionProperties::default()).await?;
         let channel = connection.create_channel().await?;
@@ -49,11 +49,11 @@ impl Jobs {
         Ok(Self { connection, channel, queues })
     }
 
-    /// Publishes a job as a producer should, persistent and mandatory; the confirm comes later.
+    /// Publishes a job, persistent and mandatory like a correct producer. The confirm comes later.
     ///
     /// # Errors
     ///
-    /// The broker's.
+    /// The error of the broker.
     pub async fn publish(&self, lane: Lane, token: &str) -> Fallible<PublisherConfirm> {
         let body = serde_json::json!({ "refresh_token": token }).to_string();
         self.send(lane, token, &body).await
@@ -63,7 +63,7 @@ impl Jobs {
     ///
     /// # Errors
     ///
-    /// The broker's.
+    /// The error of the broker.
     pub async fn publish_for(
         &self,
         lane: Lane,
@@ -93,7 +93,7 @@ impl Jobs {
     ///
     /// # Errors
     ///
-    /// The broker's; it may also have refused one.
+    /// The error of the broker. It may also have refused a job.
     pub async fn fill(&self, lane: Lane, tokens: &[String]) -> Fallible<()> {
         for batch in tokens.chunks(UNCONFIRMED) {
             let mut confirms = Vec::with_capacity(batch.len());
@@ -114,7 +114,7 @@ impl Jobs {
     ///
     /// # Errors
     ///
-    /// The broker's.
+    /// The error of the broker.
     pub async fn dead(&self) -> Fallible<u32> {
         Ok(self.declared(self.queues.dead().clone()).await?.message_count())
     }
@@ -123,7 +123,7 @@ impl Jobs {
     ///
     /// # Errors
     ///
-    /// The broker's.
+    /// The error of the broker.
     pub async fn consumers(&self, lane: Lane) -> Fallible<u32> {
         Ok(self.declared(self.queues.lane(lane).clone()).await?.consumer_count())
     }
@@ -133,11 +133,11 @@ impl Jobs {
         Ok(self.channel.queue_declare(queue, passive, FieldTable::default()).await?)
     }
 
-    /// Deletes the queues with all that is left in them.
+    /// Deletes the queues with all remaining messages.
     ///
     /// # Errors
     ///
-    /// The broker's.
+    /// The error of the broker.
     pub async fn delete(self) -> Fallible<()> {
         for (queue, _) in self.queues.all() {
             self.channel.queue_delete(queue, QueueDeleteOptions::default()).await?;
@@ -151,7 +151,7 @@ impl Jobs {
 ///
 /// # Errors
 ///
-/// The broker's; it may also have refused a job.
+/// The error of the broker. It may also have refused a job.
 pub async fn confirmed(confirms: impl IntoIterator<Item = PublisherConfirm>) -> Fallible<()> {
     for confirm in confirms {
         if confirm.await? != Confirmation::Ack(None) {

@@ -1,8 +1,7 @@
-//! Logouts behind a sweep: how long does a logout take while bulk jobs by the ten thousand stand in front, and how
-//! long without them?
+//! Logouts behind a sweep: measures the time of a logout with and without ten thousands of bulk jobs before it.
 //!
-//! The logouts come one by one at a steady pace, whether or not the ones before are done: a client that
-//! waits would hide the times in which the worker is slow.
+//! The logouts come one by one at a steady pace, whether or not earlier ones are done: a client that waits would hide
+//! the times in which the worker is slow.
 
 use std::time::{Duration, Instant};
 
@@ -22,23 +21,23 @@ use super::{
 /// How long a call takes.
 const LATENCY: Duration = Duration::from_millis(50);
 
-/// Bulk jobs in front of the logouts.
+/// Bulk jobs before the logouts.
 const SWEEP: u32 = 50_000;
 
 /// Bulk jobs that are called before the first logout, so that the sweep is under way by then.
 const START: u32 = 2000;
 
-/// How long that may take.
+/// The time limit of that.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// Logouts, and the time between two of them.
 const LOGOUTS: u32 = 200;
 const PACE: Duration = Duration::from_millis(40);
 
-/// The aim: so many times the call.
+/// The aim: this many times the call.
 const AIM_CALLS: f64 = 3.0;
 
-/// What one repetition showed.
+/// The results of one repetition.
 #[derive(Debug)]
 struct Run {
     /// From publish to revoked, in milliseconds.
@@ -47,7 +46,7 @@ struct Run {
     worst: f64,
     /// From the first logout to the last one's answer, both lanes.
     window: Window,
-    /// Bulk jobs that were still to be called at the end.
+    /// Bulk jobs that were not called yet at the end.
     left: f64,
     /// The limit at the end.
     limit: f64,

@@ -1,8 +1,8 @@
-//! From publish to revoked, at a share of what the worker can do: how long does a job take when others are in the queue?
+//! From publish to revoked, at a share of the worker's highest rate: measures the time of a job with others in the
+//! queue.
 //!
-//! Open loop: jobs are published when they are due, whether or not those before are done, and timed from when they were
-//! due, not from when the publisher got round to them. A publisher that waits would hide the times in which the worker is
-//! slow.
+//! Open loop: jobs are published when they are due, whether or not earlier ones are done. They are timed from their due
+//! time, not from their publish. A publisher that waits would hide the times in which the worker is slow.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ use super::{
     worker::Worker,
 };
 
-/// Jobs that are published as fast as they are confirmed, to find the most that gets through.
+/// Jobs that are published as fast as they are confirmed, to find the highest rate.
 const FLOOD: u32 = 40_000;
 
 /// The shares of it, in percent.
@@ -31,7 +31,7 @@ const TIME: Duration = Duration::from_secs(6);
 /// How long the last jobs may take.
 const END_LIMIT: Duration = Duration::from_secs(60);
 
-/// What one repetition showed at one share.
+/// The results of one repetition at one share.
 #[derive(Debug)]
 struct Run {
     p50: f64,
@@ -102,7 +102,7 @@ async fn run(stage: &Stage, rate: f64) -> Fallible<Run> {
     })
 }
 
-/// Publishes at this rate for so long; when each job was due.
+/// Publishes at this rate for this time. Returns the due time of each job.
 async fn publish(scene: &Scene, rate: f64, time: Duration) -> Fallible<Vec<Instant>> {
     let (mut due, mut confirms) = (Vec::new(), Vec::new());
     let began = Instant::now();

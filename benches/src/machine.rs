@@ -1,10 +1,10 @@
-//! Where and with what it was measured: figures without it mean nothing.
+//! Describes the machine and the versions of a measurement: figures without these are worthless.
 
 use std::{env, fs, process::Command, time::SystemTime};
 
 use super::{options::Options, table::Table};
 
-/// What stands where the system does not tell.
+/// The text for unknown values.
 const UNKNOWN: &str = "unknown";
 
 /// Bytes in a GiB, in KiB as `/proc/meminfo` counts.
@@ -42,7 +42,7 @@ fn revision() -> String {
     if changed { format!("{commit} with changes") } else { commit }
 }
 
-/// The private node's version; a broker that was given keeps its own to itself.
+/// The private node's version. The version of a given broker is unknown.
 fn broker() -> String {
     match env::var("REVOKER_TEST_BROKER_DIR") {
         Ok(dir) => output("scripts/broker", &["version", &dir]),
@@ -65,7 +65,7 @@ fn word(text: &str, index: usize) -> String {
     text.split_whitespace().nth(index).unwrap_or(UNKNOWN).to_owned()
 }
 
-/// What a command prints; [`UNKNOWN`] if it fails.
+/// The output of a command; [`UNKNOWN`] if it fails.
 fn output(command: &str, arguments: &[&str]) -> String {
     let output = Command::new(command).args(arguments).output().ok();
     let output = output.filter(|output| output.status.success());

@@ -1,7 +1,7 @@
-//! What the worker can do: its release binary, measured between a real RabbitMQ and a mock for the endpoint.
+//! Measures the worker's release binary between a real RabbitMQ and a mock endpoint.
 //!
-//! One module per question, each with the numbers that make the question; the rest sets the stage. A harness that
-//! repeats a function for nanoseconds would be of no use here: what is measured is a process among others, for seconds.
+//! One module per question, each with its parameters; the other modules set up the environment. A micro-benchmark
+//! harness is of no use here, because processes are measured for seconds.
 //!
 //! `scripts/bench` builds, starts the broker and runs this. Tables go to standard output, progress to standard error.
 
@@ -38,7 +38,7 @@ use clap::Parser;
 use options::{Bench, Options};
 use scene::Stage;
 
-/// Nothing here is told apart by its error: whatever fails ends the run with one sentence.
+/// Errors are not distinguished here: any error ends the run with one sentence.
 type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 #[tokio::main]

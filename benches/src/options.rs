@@ -1,10 +1,10 @@
-//! What to measure, and for how long.
+//! The options of the benches.
 
 use std::{path::PathBuf, time::Duration};
 
 use clap::ValueEnum;
 
-/// Measures what the worker can do and prints tables in Markdown.
+/// Measures the worker and prints tables in Markdown.
 #[derive(Debug, clap::Parser)]
 #[command(after_help = "Example:\n  scripts/bench --only saturation --scale 0.2 --repetitions 1")]
 pub struct Options {
@@ -43,15 +43,15 @@ pub struct Options {
 pub enum Bench {
     /// An endpoint that answers at once, beside three references
     Speed,
-    /// An endpoint that takes its time, with many calls at a time, beside the plain worker
+    /// An endpoint with latency, with many parallel calls, beside the plain worker
     Bound,
-    /// From publish to revoked, at a share of the most
+    /// From publish to revoked, at a share of the highest rate
     Latency,
     /// Backlogs of growing length
     Growth,
     /// An endpoint that rejects everything
     Rejected,
-    /// An endpoint that answers 429 beyond so many calls at a time
+    /// An endpoint that answers 429 beyond a number of parallel calls
     Saturation,
     /// Logouts behind a sweep
     Lanes,
@@ -72,7 +72,7 @@ const REFERENCES: [Bench; 5] =
     [Bench::Speed, Bench::Bound, Bench::Rejected, Bench::Sweep, Bench::Long];
 
 impl Options {
-    /// What is to be measured, in order.
+    /// The selected benches, in order.
     pub fn benches(&self) -> Vec<Bench> {
         let only = if self.references { &REFERENCES[..] } else { &self.only };
         let wanted = |bench: &Bench| only.is_empty() || only.contains(bench);
@@ -84,7 +84,7 @@ impl Options {
         self.row.is_empty() || self.row.contains(&letter)
     }
 
-    /// So many jobs or calls, in a smaller run fewer, and at least one.
+    /// The number of jobs or calls, scaled down in a smaller run, but at least one.
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -94,7 +94,7 @@ impl Options {
         ((f64::from(count) * self.scale) as u32).max(1)
     }
 
-    /// So long, in a smaller run shorter.
+    /// The time, scaled down in a smaller run.
     pub fn scaled_time(&self, time: Duration) -> Duration {
         time.mul_f64(self.scale)
     }

@@ -14,7 +14,7 @@ use super::{
     usage::{Measured, Usage},
 };
 
-/// How long it may take to consume.
+/// The limit of the wait until it consumes.
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// The time between two checks of that.
@@ -25,7 +25,7 @@ const POLL: Duration = Duration::from_millis(20);
 pub struct Plain(Child);
 
 impl Plain {
-    /// Starts it for so many jobs of a lane, and returns once it consumes.
+    /// Starts it for this many jobs of a lane, and returns once it consumes.
     ///
     /// # Errors
     ///
@@ -63,7 +63,7 @@ impl Measured for Plain {
 
 impl Drop for Plain {
     fn drop(&mut self) {
-        // It may have ended by itself, which is what is wanted.
+        // It may have ended by itself, which is fine.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

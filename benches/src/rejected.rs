@@ -28,7 +28,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 ///
-/// What keeps it from being measured; also a job that is not in the dead-letter queue in the end.
+/// The measurement fails, or a job is not in the dead-letter queue at the end.
 pub async fn measure(stage: &Stage) -> Fallible<String> {
     let mut windows = Vec::new();
     for repetition in 1..=stage.options.repetitions {

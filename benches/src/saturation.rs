@@ -1,5 +1,5 @@
-//! An endpoint that handles so many calls at a time and answers 429 beyond: how close does the
-//! adaptive limit come to the best fixed limit?
+//! An endpoint that handles a number of parallel calls and answers 429 beyond it: compares the adaptive limit with the
+//! best fixed limit.
 
 use std::time::Duration;
 
@@ -18,20 +18,20 @@ use super::{
 /// Calls at a time that the endpoint handles.
 pub const CAPACITY: usize = 40;
 
-/// How long a call takes, and up to how much longer.
+/// The least latency of a call, and the largest random addition.
 const LATENCY: Duration = Duration::from_millis(20);
 const LATENCY_JITTER: Duration = Duration::from_millis(30);
 
 /// The fixed limits to compare with.
 const FIXED: [usize; 5] = [10, 20, 40, 80, 160];
 
-/// So many calls are the start; what comes after them is measured.
+/// The number of calls at the start. Later calls are measured.
 const START: u32 = 2000;
 
 /// How long the start may take: a worker that pauses is measured as well.
 const START_LIMIT: Duration = Duration::from_secs(10);
 
-/// How long is measured.
+/// The measured time.
 const WINDOW: Duration = Duration::from_secs(7);
 
 /// The aims: at least this share of the best fixed limit's throughput, and at most this share of 429.
@@ -43,22 +43,22 @@ const AIM_THROTTLED: f64 = 0.02;
 pub enum Setting {
     /// The default.
     Adaptive,
-    /// So many calls at a time.
+    /// A fixed number of parallel calls.
     Fixed(usize),
 }
 
-/// What one repetition showed.
+/// The results of one repetition.
 #[derive(Debug)]
 pub struct Run {
     /// After the start.
     pub window: Window,
-    /// How often the start was answered 429.
+    /// The number of 429 answers during the start.
     throttled_at_start: f64,
-    /// Seconds that the start took.
+    /// The duration of the start, in seconds.
     start: f64,
-    /// How often the worker took it for an outage, in all.
+    /// The number of pauses of the worker in total.
     pauses: f64,
-    /// Jobs that were parked, in all.
+    /// The number of parked jobs in total.
     parked: f64,
     /// The limit at the end.
     limit: f64,
@@ -110,7 +110,7 @@ pub async fn run(stage: &Stage, setting: Setting) -> Fallible<Run> {
 
     let began = Instant::now();
     let started = ledger.until(|totals| totals.calls >= start_calls.into());
-    // One that does not get that far is paused, or as slow as its limit.
+    // A worker that does not get that far is paused, or as slow as its limit.
     let _ = timeout(START_LIMIT, started).await;
     let start = began.elapsed();
     let before = Snapshot::take(ledger, &mut worker)?;
@@ -129,7 +129,7 @@ pub async fn run(stage: &Stage, setting: Setting) -> Fallible<Run> {
     })
 }
 
-/// More jobs than the endpoint can take in this time, so that the lane does not run empty.
+/// More jobs than the endpoint can handle in this time, so that the lane does not run empty.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -158,7 +158,7 @@ impl Setting {
     }
 }
 
-/// How much is revoked per second.
+/// The tokens revoked per second.
 fn throughput(runs: &[Run]) -> f64 {
     median_of(runs, |run| run.window.throughput)
 }
@@ -210,7 +210,7 @@ fn report(stage: &Stage, runs: &[(Setting, Vec<Run>)]) -> String {
     )
 }
 
-/// What was aimed at, and whether it is reached.
+/// The aim, and whether it is met.
 fn judge(of_best: f64, throttled: f64) -> String {
     format!(
         "Adaptive: {:.1} % of the best fixed limit (aim: at least {:.0} %, {}), and {:.2} % of 429 after the start \

@@ -20,16 +20,16 @@ use super::{
     worker::Worker,
 };
 
-/// How long a job may take to be revoked, once it is looked for.
+/// The limit of waiting for a job to be revoked.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// The poll interval. The ledger provides the measured times.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// What all measurements share.
+/// The shared parts of all measurements.
 #[derive(Debug)]
 pub struct Stage {
-    /// What to measure.
+    /// The options of the benches.
     pub options: Options,
     scenes: AtomicU32,
 }
@@ -40,11 +40,11 @@ impl Stage {
         Self { options, scenes: AtomicU32::new(0) }
     }
 
-    /// Queues and an endpoint that plays `script`; no worker yet.
+    /// Sets up queues and an endpoint with `script`, but no worker.
     ///
     /// # Errors
     ///
-    /// The broker's, or that no port is free.
+    /// The error of the broker, or no port is free.
     pub async fn set(&self, script: Script) -> Fallible<Scene> {
         let queue = self.family();
         let jobs = Jobs::declare(&self.options.broker, &queue, &PARK).await?;
@@ -53,7 +53,7 @@ impl Stage {
         Ok(Scene { queue, jobs, endpoint })
     }
 
-    /// A name for queues that nobody has used.
+    /// A new name for a family of queues.
     pub fn family(&self) -> String {
         let number = self.scenes.fetch_add(1, Ordering::Relaxed);
         format!("revoker-bench-{}-{number}", process::id())
@@ -70,7 +70,7 @@ impl Stage {
         Worker::start(&self.options.worker, &all).await
     }
 
-    /// What the worker's binary needs on a scene, in whatever command.
+    /// The settings that every command of the worker's binary needs on a scene.
     pub fn settings(&self, scene: &Scene) -> Vec<(&'static str, String)> {
         let park = PARK.map(|stay| humantime::format_duration(stay).to_string()).join(",");
         vec![
@@ -95,16 +95,16 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// What the endpoint has seen and done.
+    /// The ledger of the endpoint.
     pub fn ledger(&self) -> &Ledger {
         self.endpoint.ledger()
     }
 
-    /// When the endpoint's answer to the job of this token left.
+    /// The time at which the endpoint's answer to the job of this token left.
     ///
     /// # Errors
     ///
-    /// None does within [`LIMIT`].
+    /// No answer leaves within [`LIMIT`].
     pub async fn proved(&self, token: &str) -> Fallible<Instant> {
         let token = Fingerprint::of(token);
         let proved = async {
@@ -118,21 +118,21 @@ impl Scene {
         Ok(timeout(LIMIT, proved).await.map_err(|_| "a job is not revoked")?)
     }
 
-    /// The name that all its queues begin with.
+    /// The base name of its queues.
     pub fn family(&self) -> &str {
         &self.queue
     }
 
-    /// Where the endpoint is.
+    /// The URL of the endpoint.
     pub fn url(&self) -> String {
         self.endpoint.url()
     }
 
-    /// Fills a lane with so many jobs.
+    /// Fills a lane with this many jobs.
     ///
     /// # Errors
     ///
-    /// The broker's.
+    /// The error of the broker.
     pub async fn fill(&self, lane: Lane, count: u32) -> Fallible<()> {
         let tokens: Vec<String> = (0..count).map(|number| format!("{lane}-{number}")).collect();
         self.jobs.fill(lane, &tokens).await
@@ -142,7 +142,7 @@ impl Scene {
     ///
     /// # Errors
     ///
-    /// The broker's.
+    /// The error of the broker.
     pub async fn strike(self, worker: Worker) -> Fallible<()> {
         drop(worker);
         self.clear().await
@@ -152,7 +152,7 @@ impl Scene {
     ///
     /// # Errors
     ///
-    /// The broker's.
+    /// The error of the broker.
     pub async fn clear(self) -> Fallible<()> {
         self.endpoint.stop().await;
         self.jobs.delete().await

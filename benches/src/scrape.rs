@@ -9,11 +9,11 @@ use tokio::{
 
 use super::Fallible;
 
-/// Asks for a page, and wants 200.
+/// Requests a page, and expects status 200.
 ///
 /// # Errors
 ///
-/// Nobody listens there, or the answer is another one.
+/// No server listens there, or the answer has another status.
 pub async fn page(admin: SocketAddr, path: &str) -> Fallible<String> {
     let mut stream = TcpStream::connect(admin).await?;
     // HTTP/1.0: the answer is neither chunked nor followed by another one.
@@ -27,8 +27,8 @@ pub async fn page(admin: SocketAddr, path: &str) -> Fallible<String> {
     }
 }
 
-/// The sum of `revoker_<name>` over all series that carry `label`, written as `name="value"`; an empty
-/// one is carried by all.
+/// The sum of `revoker_<name>` over all series that carry `label`, written as `name="value"`; an empty label matches
+/// all series.
 pub fn sum(metrics: &str, name: &str, label: &str) -> f64 {
     let carrying = samples(metrics, name).filter(|(series, _)| series.contains(label));
     carrying.map(|(_, value)| value).sum()

@@ -1,6 +1,6 @@
-//! An endpoint that answers at once: what does a job cost, and how much of it does the worker itself cause?
+//! An endpoint that answers at once: measures the cost of a job, and the worker's own part of it.
 //!
-//! Three reference programs run separately: the bare HTTP client and the bare consumer, which do half of the work each,
+//! Three reference programs run separately: the bare HTTP client and the bare consumer, which each do half of the work,
 //! and a plain worker, which does both without guarantees.
 
 use std::time::Duration;
@@ -23,19 +23,19 @@ const JOBS: u32 = 60_000;
 /// Calls at a time, or deliveries in flight, of the references: the worker's own limit.
 const AT_A_TIME: u32 = 256;
 
-/// A call in so many is slow, and so slow.
+/// The share of slow calls, and their latency.
 const STRAGGLERS: f64 = 0.001;
 const STRAGGLER: Duration = Duration::from_secs(10);
 
-/// The aims: so many times the CPU time of client and consumer together, and of the plain worker.
+/// The aims: this many times the CPU time of client and consumer together, and of the plain worker.
 const AIM_OF_LIMIT: f64 = 1.25;
 const AIM_OF_PLAIN: f64 = 0.85;
 
-/// The aims: so many times the rate and the memory of the plain worker.
+/// The aims: this many times the rate and the memory of the plain worker.
 const AIM_RATE: f64 = 1.25;
 const AIM_RSS: f64 = 1.3;
 
-/// Who does the work.
+/// The program that does the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Side {
     Worker,
@@ -111,7 +111,7 @@ async fn reference(name: &str, arguments: &[&str], jobs: u32) -> Fallible<Window
     Ok(Window::of_command(&taken, jobs))
 }
 
-/// Who calls has called for every job, and once.
+/// Checks that each job was called exactly once, if this side makes calls.
 fn check(scene: &Scene, side: Side, jobs: u32) -> Fallible<()> {
     let calls = scene.ledger().totals().calls;
     let wanted = if side == Side::BareConsumer { 0 } else { u64::from(jobs) };

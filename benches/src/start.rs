@@ -1,4 +1,4 @@
-//! How soon is the first job revoked: after a start, and after the broker was away?
+//! Measures the time to the first revoked job, after a start and after an outage of the broker.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use super::{
 /// How long the broker may take to come back.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// How often to try whether it has.
+/// The interval of checking this.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Measures both, and reports.

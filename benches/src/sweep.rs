@@ -1,4 +1,4 @@
-//! A sweep of a file beside the bare HTTP client, which makes as many calls and nothing else.
+//! A sweep of a file beside the bare HTTP client, which makes the same number of calls and does nothing else.
 
 use std::{
     fs::File,
@@ -69,7 +69,7 @@ fn window(who: &str, taken: &Taken, calls: u32) -> Fallible<Window> {
 ///
 /// # Errors
 ///
-/// The file's.
+/// The error of the file.
 pub fn write(path: &Path, name: &str, lines: u32) -> Fallible<()> {
     let mut file = BufWriter::new(File::create(path)?);
     for number in 0..lines {

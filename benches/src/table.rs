@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A table: the first column is text, the others are figures and stand to the right.
+/// A table: the first column is text, the others are figures, aligned to the right.
 #[derive(Debug)]
 pub struct Table {
     rows: Vec<Vec<String>>,

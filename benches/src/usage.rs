@@ -1,18 +1,18 @@
-//! What a process has used, as Linux counts it in `/proc`.
+//! The resources that a process has used, as Linux counts them in `/proc`.
 
 use std::{fs, time::Duration};
 
 use super::Fallible;
 
-/// Ticks per second of the times in `/proc/<pid>/stat`: `USER_HZ`, which Linux keeps at 100 for whoever
-/// reads it, whatever the kernel's own clock is (proc(5)).
+/// Ticks per second of the times in `/proc/<pid>/stat`: `USER_HZ`, which is 100 on Linux, independent of the kernel's
+/// own clock (proc(5)).
 const TICKS_PER_SECOND: u32 = 100;
 
-/// Where the times stand in `/proc/<pid>/stat`, counted after the command's name (proc(5), 14 and 15).
+/// The positions of the times in `/proc/<pid>/stat`, counted after the command's name (proc(5), 14 and 15).
 const USER_TIME: usize = 11;
 const SYSTEM_TIME: usize = 12;
 
-/// What a process has used since its start.
+/// The resources that a process has used since its start.
 #[derive(Debug, Clone, Copy)]
 pub struct Usage {
     /// CPU time of all its threads, in user and kernel mode.
@@ -23,7 +23,7 @@ pub struct Usage {
 
 /// A process that is measured.
 pub trait Measured {
-    /// What it has used so far.
+    /// The resources that it has used so far.
     ///
     /// # Errors
     ///
@@ -32,14 +32,14 @@ pub trait Measured {
 }
 
 impl Usage {
-    /// Of a process that runs.
+    /// The usage of a running process.
     ///
     /// # Errors
     ///
-    /// There is none of that number, or this is no Linux.
+    /// There is no such process, or the system is not Linux.
     pub fn of(pid: u32) -> Fallible<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        // The name may hold spaces and parentheses of its own.
+        // The name may contain spaces and parentheses.
         let (_, fields) = stat.rsplit_once(") ").ok_or("/proc/<pid>/stat has no name")?;
         let fields: Vec<&str> = fields.split(' ').collect();
         let ticks = |index: usize| -> Fallible<u32> {

@@ -11,7 +11,7 @@ use super::{
     usage::{Measured, Usage},
 };
 
-/// CPU time is per so many jobs.
+/// The number of jobs that CPU time is given for.
 const JOBS: f64 = 10_000.0;
 
 const KIB_PER_MIB: f64 = 1024.0;
@@ -77,7 +77,7 @@ impl Window {
         }
     }
 
-    /// Of a command that ended so many jobs, its start and end included.
+    /// The figures of a command that processed this many jobs, its start and end included.
     pub fn of_command(taken: &Taken, jobs: u32) -> Self {
         Self {
             throughput: f64::from(jobs) / taken.time.as_secs_f64(),

@@ -26,7 +26,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// Lines of its log that a failure shows.
 const SHOWN_LINES: usize = 5;
 
-/// A running worker. Dropped, it is killed: what it leaves undone is deleted with its queues.
+/// A running worker. On drop it is killed, and its remaining jobs are deleted with its queues.
 #[derive(Debug)]
 pub struct Worker {
     child: Child,
@@ -72,7 +72,7 @@ impl Worker {
         Err(format!("the worker does not get ready; its last words:\n{}", self.last_words()).into())
     }
 
-    /// Where its admin pages are: it logs the address it was given.
+    /// The address of its admin pages, from its log.
     fn announced(&self) -> Option<SocketAddr> {
         let lines = self.log_lines();
         let line = lines.iter().find(|line| line["message"] == "admin listening")?;
@@ -84,11 +84,11 @@ impl Worker {
         log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
-    /// Its metrics, which must tell of nothing but work: no job given up, no session lost.
+    /// Its metrics. They must show no job given up and no session lost.
     ///
     /// # Errors
     ///
-    /// They tell of more, or the worker has ended or does not answer.
+    /// The metrics show such a fault, or the worker has ended or does not answer.
     pub async fn metrics(&mut self) -> Fallible<String> {
         self.check()?;
         let metrics = scrape::page(self.admin, "/metrics").await?;
@@ -107,7 +107,7 @@ impl Worker {
         .into())
     }
 
-    /// How often it has paused so far, by its log.
+    /// The number of its pauses so far, from its log.
     pub fn pauses(&self) -> usize {
         self.log_lines().iter().filter(|line| line["message"] == "paused").count()
     }
@@ -120,7 +120,7 @@ impl Worker {
         }
     }
 
-    /// When its log said something that begins so.
+    /// The times of its log lines whose message begins with this.
     pub fn said(&self, message: &str) -> Vec<SystemTime> {
         let lines = self.log_lines();
         let said = lines.iter().filter(|line| begins(line, message));
@@ -128,7 +128,7 @@ impl Worker {
             .collect()
     }
 
-    /// A field of the first line of its log that begins so.
+    /// A field of the first log line whose message begins with this.
     pub fn word(&self, message: &str, field: &str) -> Option<String> {
         let lines = self.log_lines();
         let line = lines.iter().find(|line| begins(line, message))?;
@@ -161,7 +161,7 @@ impl Measured for Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // It may have ended by itself, which is what is wanted.
+        // It may have ended by itself, which is fine.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! What an operator asks the worker: metrics, probes, a page. Read-only, without payloads.
+//! The admin server: metrics, probes and the status page. It is read-only and shows no payloads.
 //!
 //! | path | answer |
 //! | --- | --- |

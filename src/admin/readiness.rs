@@ -1,4 +1,4 @@
-//! Whether the worker as a whole is ready, from what its parts say.
+//! The readiness of the whole worker, from the conditions of its parts.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,13 @@ use crate::{
     ports::{Condition, PausedClient, PausedClients},
 };
 
-/// How ready something is, the worst last.
+/// The readiness of the worker or of a part. The worst state comes last.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReadinessState {
     #[default]
     Ready,
-    /// It waits on purpose and is well.
+    /// It waits on purpose and is healthy.
     Waiting,
     NotReady,
 }
@@ -33,17 +33,17 @@ impl ReadinessState {
 /// The answer of `/readyz`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Readiness {
-    /// Whether the worker may be counted on.
+    /// Whether the worker is ready.
     pub ready: bool,
     pub state: ReadinessState,
     pub parts: BTreeMap<String, PartReadiness>,
 }
 
-/// One part's share of the answer.
+/// The readiness of one part.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartReadiness {
     pub state: ReadinessState,
-    /// Why, unless it is ready.
+    /// The cause, unless it is ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Since when it waits, as RFC 3339.
@@ -80,8 +80,8 @@ const fn is_zero(count: &usize) -> bool {
 }
 
 impl Readiness {
-    /// The worker is as ready as its worst part. To wait on purpose is to be ready: restarting or
-    /// bypassing the worker would change nothing.
+    /// The worker is as ready as its worst part. A part that waits on purpose counts as ready: a restart of the worker
+    /// would change nothing.
     pub fn of<'a>(parts: impl IntoIterator<Item = (&'a str, Condition, PausedClients)>) -> Self {
         let parts: BTreeMap<_, _> = parts
             .into_iter()

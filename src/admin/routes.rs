@@ -34,7 +34,7 @@ struct Admin {
     status: Arc<StatusPage>,
 }
 
-/// The paths. Everything else is 404, every method but GET and HEAD 405; no request's body is read.
+/// The paths. Any other path gets 404, and any method besides GET and HEAD gets 405. No request body is read.
 pub fn routes(metrics: Arc<Metrics>, parts: ReadinessParts, status: Arc<StatusPage>) -> Router {
     Router::new()
         .route("/", get(page))
@@ -45,7 +45,7 @@ pub fn routes(metrics: Arc<Metrics>, parts: ReadinessParts, status: Arc<StatusPa
         .with_state(Arc::new(Admin { metrics, parts, status }))
 }
 
-/// With every page for a browser: what it is is what it says, and nobody keeps or learns of it.
+/// Headers of every page for a browser. They forbid type sniffing, caching, framing and referrers.
 const GUARDED: [(HeaderName, &str); 4] = [
     (CONTENT_SECURITY_POLICY, status::CONTENT_SECURITY_POLICY),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),

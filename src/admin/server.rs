@@ -35,11 +35,11 @@ const MAX_REQUEST_BYTES: usize = 16 * 1024;
 /// immediate retry would only use CPU time.
 const ACCEPT_RETRY: Duration = Duration::from_secs(1);
 
-/// How long answers under way may take once the worker shuts down.
+/// The time for open connections to finish once the worker shuts down.
 const CLOSING_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Serves metrics, probes and the page on `listener` until `shutdown`, then ends what is under way. Nothing that
-/// goes wrong here ends the worker.
+/// Serves metrics, probes and the page on `listener` until `shutdown`, then finishes the open connections. An error
+/// here never ends the worker.
 pub async fn serve(
     listener: TcpListener,
     metrics: Arc<Metrics>,
@@ -56,7 +56,7 @@ pub async fn serve(
                 .keep_alive(false)
                 .max_buf_size(MAX_REQUEST_BYTES)
                 .serve_connection(TokioIo::new(stream), service.clone());
-            // However it ends, it is the scraper who knows and cares.
+            // The result is dropped: the scraper sees how the connection ended.
             connections.spawn(async { drop(timeout(CONNECTION_TIMEOUT, connection).await) });
         }
     };

@@ -19,7 +19,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// A part that says what it was last told to.
+/// A part that reports the condition that the test set last.
 struct TestPart(Mutex<Condition>);
 
 impl TestPart {
@@ -64,7 +64,7 @@ impl AdminServer {
         Self { address, shutdown, task }
     }
 
-    /// A connection on which nothing but `head` was sent.
+    /// A connection on which only `head` was sent.
     async fn connect(&self, head: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(head.as_bytes()).await.unwrap();

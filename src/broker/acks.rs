@@ -1,4 +1,4 @@
-//! Records which deliveries of one channel are settled, and tells the broker with the fewest frames.
+//! Records which deliveries of one channel are settled, and builds the fewest frames that report them to the broker.
 //!
 //! An ack with `multiple` settles everything up to its tag, so it goes up to the mark below which every delivery is
 //! settled. Deliveries above the mark are acked singly. The tag of a `multiple` must itself be unsettled: for an

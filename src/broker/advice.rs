@@ -1,4 +1,4 @@
-//! What an operator can do about a cause, and whether a message may be behind it.
+//! Advice for an operator about a cause, and whether a message may be the cause.
 
 use lapin::{
     ErrorKind,
@@ -26,11 +26,11 @@ pub(super) fn advised(cause: String) -> String {
 /// Whether a lane's message may have ended its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Suspicion {
-    /// No: something else did.
+    /// No: it has another cause.
     None,
     /// Unknown.
     Some,
-    /// Likely: one side could not read what the other sent.
+    /// Likely: one side could not read the other's frames.
     Strong,
 }
 

@@ -1,5 +1,5 @@
 //! Publishes one batch of messages on one channel: sends all of them, then awaits their confirms. Each confirm that
-//! came counts, however the wait ends.
+//! came counts, even if the wait fails.
 
 use std::{future::poll_fn, pin::Pin, task::Poll};
 
@@ -78,9 +78,8 @@ const UNCONFIRMED: &str = "the broker does not confirm";
 /// The reason while no confirm can come.
 pub(super) const BLOCKED: &str = "the broker blocks publishing";
 
-/// Publishes messages, mandatory, and awaits each confirm within `confirm_timeout`. Until the next
-/// confirm comes, `waits` is told the problem, if there is one. While the broker blocks the connection, the time-out
-/// stands still.
+/// Publishes messages, mandatory, and awaits each confirm within `confirm_timeout`. Until the next confirm comes,
+/// `waits` gets the problem, if there is one. While the broker blocks the connection, the time-out stands still.
 pub(super) async fn publish<'a>(
     to: &ConfirmChannel,
     messages: impl Iterator<Item = OutgoingRef<'a>> + Clone,
@@ -150,7 +149,7 @@ async fn wait<F: Future<Output = lapin::Result<Confirmation>>>(
     }
     let late = told(Some(UNCONFIRMED));
     late(false);
-    // The answer to this comes after all that was published: the broker has read it, and works.
+    // The broker answers this after it has read all published messages. So an answer shows that it works.
     let asking = channel.basic_qos(0, BasicQosOptions::default());
     tokio::select! {
         biased;
@@ -208,7 +207,7 @@ fn collect<F: Future<Output = lapin::Result<Confirmation>>>(
 }
 
 /// The result of each message. A nack belongs to its message. A return belongs to the message that was returned,
-/// whichever confirm reports it. A return that matches no message counts for every message of its queue.
+/// whichever confirm reports it. A return that matches no message counts against every message of its queue.
 fn results<'a>(
     messages: impl Iterator<Item = OutgoingRef<'a>>,
     (confirmations, mut returned): (Vec<Option<Confirmation>>, Vec<BasicReturnMessage>),

@@ -10,7 +10,7 @@ use super::cause::fault;
 /// Why a channel ended before all of its confirms came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ChannelFailure {
-    /// The broker's reply code and text, or what the network or the library said.
+    /// The broker's reply code and text, or the error of the network or the library.
     pub(super) why: String,
     pub(super) blame: MessageBlame,
 }
@@ -18,11 +18,11 @@ pub(super) struct ChannelFailure {
 /// Whether a message can be the cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MessageBlame {
-    /// None can: the network failed, an operator closed the connection, or a permission is missing.
+    /// No message: the network failed, an operator closed the connection, or a permission is missing.
     Nobody,
-    /// One is: the broker closes a channel with this reply code because of a message.
+    /// A message: the broker closes a channel with this reply code because of a message.
     Message,
-    /// One may be: the broker failed while it processed messages.
+    /// Possibly a message: the broker failed while it processed messages.
     Perhaps,
 }
 
@@ -43,7 +43,7 @@ impl ChannelFailure {
 }
 
 impl MessageBlame {
-    /// Whom a reply code blames. A missing permission or queue affects every message.
+    /// The blame for a reply code. A missing permission or queue affects every message.
     const fn of(code: &AMQPErrorKind) -> Self {
         match code {
             // For a publish: beyond `max_message_size`, or a property that the broker refuses.

@@ -1,4 +1,4 @@
-//! The commands to the consuming side: how many jobs are wanted, and when to close.
+//! The commands to the consuming side: the demand for jobs, and the order to close.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::delivery::AmqpDelivery;
 use crate::ports::Demand;
 
-/// The worker's end: commands both lanes.
+/// The worker's end, which commands both lanes.
 #[derive(Debug, Clone)]
 pub struct ConsumerControl {
     wanted: watch::Sender<Demand>,
@@ -16,11 +16,11 @@ pub struct ConsumerControl {
     close: CancellationToken,
 }
 
-/// A lane's end: receives the commands.
+/// A lane's end, which receives the commands.
 #[derive(Debug, Clone)]
 pub(super) struct LaneCommands {
     wanted: watch::Receiver<Demand>,
-    /// Cancelled once everything in flight is settled: the lane tells the broker and closes.
+    /// Cancelled once all deliveries in flight are settled: the lane sends the settlements and closes.
     pub(super) close: CancellationToken,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct DeliverySender {
 }
 
 impl ConsumerControl {
-    /// Returns the worker's end, and what each lane gets.
+    /// Returns the worker's end and each lane's end.
     pub(super) fn new(
         deliveries: mpsc::Sender<AmqpDelivery>,
     ) -> (Self, LaneCommands, DeliverySender) {
@@ -61,7 +61,7 @@ impl ConsumerControl {
         self.stopped.cancelled().await;
     }
 
-    /// Call it once everything in flight is settled: the lanes tell the broker and close.
+    /// Call it once all deliveries in flight are settled: the lanes send the settlements and close.
     pub fn close(&self) {
         self.want(Demand::Never);
         self.close.cancel();

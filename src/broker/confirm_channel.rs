@@ -21,7 +21,7 @@ pub(super) struct ConfirmChannel {
 }
 
 impl ConfirmChannel {
-    /// Opens a channel. Fails with what the broker or the network said.
+    /// Opens a channel. Fails with the error of the broker or the network.
     pub(super) async fn open(
         connection: Arc<Connection>,
         settings: &BrokerSettings,

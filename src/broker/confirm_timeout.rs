@@ -1,4 +1,4 @@
-//! How long a confirm is awaited, and when a channel without confirms is given up.
+//! The time-out of confirms, and the limit after which a channel without confirms is given up.
 //!
 //! Giving up a channel costs copies: an unconfirmed message is published again and may be stored already. So a late
 //! confirm is awaited as long as the broker answers on its channel. Each channel that is given up doubles the next

@@ -32,7 +32,7 @@ pub(super) struct Connector {
     metrics: Option<Arc<Metrics>>,
 }
 
-/// Why no connection could be made or used. The text names a host and the fault, never a password.
+/// The error of connecting. The text names a host and the fault, never a password.
 #[derive(Debug, Error)]
 #[error("{0}")]
 pub struct Unreachable(pub(super) String);
@@ -105,7 +105,7 @@ async fn connect_to(
     connected.await.map_err(|fault: String| Unreachable(format!("{target}: {fault}")))
 }
 
-/// Parses a URL to what lapin needs and the address to connect to. lapin takes an IPv6 address for `localhost`.
+/// Parses a URL into lapin's URI and the address to connect to. lapin takes an IPv6 address for `localhost`.
 fn parse(url: &SecretString) -> Option<(AMQPUri, BrokerAddress)> {
     let uri: AMQPUri = url.expose_secret().parse().ok()?;
     let url = Url::parse(url.expose_secret()).ok()?;

@@ -7,7 +7,7 @@ use super::stream::StreamHandle;
 /// AMQP's reply code for an orderly close.
 pub(super) const REPLY_SUCCESS: u16 = 200;
 
-/// The limit of closing a connection on which nothing is awaited any more.
+/// The time limit of closing a connection on which no answer is awaited.
 pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The stream ends this long after its connection is closed, even if the broker does not answer.

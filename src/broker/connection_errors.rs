@@ -16,7 +16,7 @@ use tokio::time::timeout;
 /// lapin announces an error within milliseconds of the first command that fails.
 const ANNOUNCED_WITHIN: Duration = Duration::from_secs(1);
 
-/// Whether the error says only that something else had ended before.
+/// Whether the error is only a consequence of an earlier end.
 pub(super) fn is_aftermath(error: &lapin::Error) -> bool {
     matches!(
         error.kind(),
@@ -52,8 +52,8 @@ impl ConnectionErrors {
         }
     }
 
-    /// Returns the error behind a failed command, if it is announced within [`ANNOUNCED_WITHIN`]: what ended the
-    /// connection or, if that is alive, the channel.
+    /// Returns the error behind a failed command, if it is announced within [`ANNOUNCED_WITHIN`]. This is the error
+    /// that ended the connection or, if that is open, the channel.
     pub(super) async fn behind(&mut self, status: &ConnectionStatus) -> Option<lapin::Error> {
         let announced = async {
             loop {

@@ -1,4 +1,4 @@
-//! Whether each lane consumes, for `/readyz`, the log, the metric and the other lane.
+//! The state of each lane's consumer, for `/readyz`, the log, the metric and the other lane.
 
 use std::{
     sync::Arc,
@@ -64,7 +64,7 @@ impl Consuming {
         self.states.send_if_modified(|states| {
             let changed = *states.get(lane) != state;
             *states.get_mut(lane) = state;
-            // Here, where changes are serialized.
+            // The metric is set here, because changes are serialized here.
             let both =
                 Lane::ALL.into_iter().all(|lane| matches!(states.get(lane), LaneState::Yes(_)));
             self.metrics.broker_connected(both);

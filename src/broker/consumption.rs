@@ -26,9 +26,9 @@ pub(super) struct Consumption {
 /// A task that ended, with the reason.
 #[derive(Debug)]
 enum LaneTask {
-    /// Passed deliveries on.
+    /// The task that passes deliveries on.
     Pump(SessionBreak),
-    /// Sent settlements to the broker.
+    /// The task that sends settlements to the broker.
     Acker(SessionBreak),
 }
 
@@ -84,7 +84,7 @@ impl Consumption {
     }
 
     /// Fetches the single wanted job, if there is one. The demand stays until the worker changes it, so the queue of
-    /// deliveries must be empty: a job there is the one.
+    /// deliveries must be empty: a job in it is already the wanted one.
     pub(super) async fn fetch(
         &self,
         connection: &Connection,
@@ -123,7 +123,7 @@ impl Consumption {
         }
     }
 
-    /// Waits until the broker has read everything that was sent.
+    /// Waits until the broker has read all sent frames.
     pub(super) async fn until_read(&self, connection: &Connection) {
         let _ = in_time(connection, self.channel.until_read()).await;
     }

@@ -1,7 +1,8 @@
 //! Counts the consumers of a lane, for replicas that share a rate.
 //!
-//! The depths are sampled every two seconds, one queue after the other. That is too seldom here: a replica with an
-//! old count must not call, and one slow queue would delay the count. So each lane asks on its own, more often.
+//! The depths are sampled every two seconds, one queue after the other. That is too seldom here: a replica with an old
+//! count must not call, and one slow queue would delay the count. So each lane counts its own consumers, at a shorter
+//! interval.
 
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use crate::{
     ports::{ANSWERED_WITHIN, Consumers},
 };
 
-/// The interval of the question. A count stays fresh although several answers in a row are lost.
+/// The interval of counting. A count stays fresh even if several answers in a row are lost.
 const EVERY: Duration = Duration::from_millis(500);
 
 /// Reports the consumer as absent when the session ends.

@@ -20,14 +20,14 @@ use crate::{
     ports::{Delivery, Settled, Unpublishable},
 };
 
-/// What settles deliveries besides acks.
+/// The targets and settings for settling deliveries besides acks.
 #[derive(Debug, Clone)]
 pub struct SettlementTargets {
     /// The queues of the worker.
     pub queues: Arc<Queues>,
     /// Publishes to them.
     pub publisher: Publisher,
-    /// Counts what cannot be published.
+    /// Counts the messages that cannot be published.
     pub health: Arc<PublishHealth>,
     /// Whether the worker declares the lanes, so that their own dead-lettering is known to lose nothing.
     pub declared: bool,
@@ -59,7 +59,7 @@ impl fmt::Debug for AmqpDelivery {
 }
 
 impl AmqpDelivery {
-    /// A delivery as it came. `charge` is its share of the bytes in flight.
+    /// A new delivery. `charge` is its share of the bytes in flight.
     #[must_use]
     pub fn new(
         metadata: MessageMetadata,
@@ -106,7 +106,7 @@ impl AmqpDelivery {
 
     /// Settles a delivery whose message the broker refuses. A dead letter is left to the lane's own dead-lettering,
     /// which keeps the job without a reason. Any other job stays in flight until its session ends or it is in flight
-    /// for too long. A lane that somebody else declared may drop rejected messages, and a job to be parked was not
+    /// for too long. A lane that another user declared may drop rejected messages, and a job to be parked was not
     /// rejected.
     async fn unpublishable(self, refusal: Unpublishable, is_dead: bool, queue: &str) -> Settled {
         if is_dead && self.targets.declared {

@@ -1,5 +1,5 @@
-//! Samples the depth of the queues by passive declares, whose counts do not lag. It also finds a consumer that gets
-//! nothing although jobs wait.
+//! Samples the depth of the queues by passive declares, whose counts do not lag. It also detects a consumer without
+//! deliveries although jobs wait.
 //!
 //! Each lane's session samples its own queue. One session alone samples the shared queues and that of a lane without
 //! a session.

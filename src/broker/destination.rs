@@ -48,7 +48,7 @@ pub(super) enum SharedConnection {
     Down(String),
 }
 
-/// What all destinations share.
+/// The state that all destinations share.
 #[derive(Debug)]
 pub(super) struct PublishContext {
     pub(super) settings: Arc<BrokerSettings>,
@@ -93,7 +93,7 @@ impl Destination {
         }
     }
 
-    /// Publishes what arrives until nothing more can arrive.
+    /// Publishes messages until the inbox is closed and empty.
     pub(super) async fn run(mut self) {
         loop {
             if self.unpublished() == 0 {
@@ -154,7 +154,7 @@ impl Destination {
                 shared.health.failed(queue, problem.to_owned(), waiting + inbox.len());
             }
         };
-        // Nobody gives a batch up: one sender may have gone, but the others have not.
+        // A batch is never given up: one sender may be gone while others still wait.
         let forever = std::future::pending();
         let published =
             batch::publish(channel, outgoing, &mut self.confirm_timeout, &waits, forever).await;

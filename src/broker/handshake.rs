@@ -15,7 +15,7 @@ use super::{
     stream::{Deadline, Stream, StreamEnd, StreamHandle, lapin_runtime},
 };
 
-/// After the stream has ended, lapin may report what the broker said before. It does so within this time.
+/// After the stream has ended, lapin may still report an earlier error of the broker. It does so within this time.
 const LAST_ERROR_WITHIN: Duration = Duration::from_secs(1);
 
 /// The text for a broker that ended the connection in the handshake.

@@ -1,6 +1,6 @@
 //! The properties of messages: read into a [`MessageMetadata`], and written when a job moves to another queue.
 //!
-//! Only listed properties are copied, because others do harm:
+//! Only listed properties are copied, because others are harmful:
 //!
 //! - An inherited `expiration` makes the broker delete a dead letter.
 //! - `CC` and `BCC` route a message to other queues.
@@ -227,12 +227,12 @@ fn properties(original: &BasicProperties, headers: FieldTable) -> BasicPropertie
     copy
 }
 
-/// The copied headers of the producer, and a header of ours if some were left out for their size.
+/// The copied headers of the producer, and our marker header if some were left out for their size.
 fn copied(original: &BasicProperties) -> FieldTable {
     let mut copy = FieldTable::default();
     let Some(original) = original.headers().as_ref() else { return copy };
     let mut room = MAX_COPIED_BYTES;
-    // The stream sets this if the headers were larger than a frame. A producer may set it too, which harms nobody.
+    // The stream sets this if the headers were larger than a frame. A producer may set it too, which does no harm.
     let mut left_out = original.inner().get(HEADERS_DROPPED) == Some(&AMQPValue::Boolean(true));
     for (name, value) in in_order_of_worth(original) {
         match room.checked_sub(size(name, value)) {
@@ -273,7 +273,8 @@ fn size(name: &ShortString, value: &AMQPValue) -> usize {
     octets(gen_value(value)(Vec::new().into())).saturating_add(1 + name.as_str().len())
 }
 
-/// The size of what was encoded, in bytes. Writing to memory cannot fail. What cannot be encoded fits nowhere.
+/// The size of what was encoded, in bytes. Writing to memory cannot fail. Properties that cannot be encoded fit
+/// nowhere.
 fn octets(encoded: GenResult<Vec<u8>>) -> usize {
     encoded.map_or(usize::MAX, |encoded| encoded.into_inner().0.len())
 }

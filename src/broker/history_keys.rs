@@ -27,7 +27,7 @@ const MAX_KEYS: usize = 8;
 /// The most bytes read from a file, so that an endless file does not fill the memory.
 const MAX_FILE_BYTES: usize = MAX_KEYS * (MAX_KEY_CHARS + 2);
 
-/// Why a file holds no usable keys. No text repeats a key.
+/// The error of a file without usable keys. No text repeats a key.
 #[derive(Debug, Error)]
 pub enum HistoryKeyFault {
     /// It cannot be read.

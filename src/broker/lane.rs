@@ -102,7 +102,8 @@ impl LaneChannel {
         message.map(|message| self.receive(message.delivery)).transpose()
     }
 
-    /// Whether a stopped consumer may start again: few jobs are left, or pause after pause would pile up jobs.
+    /// Whether a stopped consumer may start again: few jobs must be left. Otherwise repeated pauses would accumulate
+    /// jobs.
     pub(super) fn has_room(&self) -> bool {
         has_room(self.ledger.in_flight(), self.prefetch)
     }
@@ -162,7 +163,7 @@ impl LaneChannel {
     /// starts a new count.
     fn receive(&self, delivery: Delivery) -> Result<AmqpDelivery, SessionBreak> {
         let Delivery { delivery_tag, redelivered, properties, data, .. } = delivery;
-        // First, so that its bytes are released whatever happens.
+        // First, so that its bytes are released in any case.
         let charge = self.stream.claim(self.channel.id(), delivery_tag);
         if !self.ledger.delivered(delivery_tag) {
             return Err(SessionBreak::Broken("a delivery came with a tag out of order"));

@@ -31,15 +31,15 @@ use crate::{
     ports::Consumers,
 };
 
-/// What both lanes share.
+/// The state that both lanes share.
 #[derive(Debug, Clone)]
 pub(super) struct SessionContext {
-    /// How the broker is reached and used.
+    /// The settings of the broker connection.
     pub(super) settings: Arc<BrokerSettings>,
     pub(super) targets: Arc<SettlementTargets>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) lanes: Arc<Consuming>,
-    /// Where each lane is asked for one job.
+    /// The sessions that are asked for one job.
     pub(super) sessions: Sessions,
     /// Whether any lane ever consumed.
     pub(super) begun: Arc<AtomicBool>,
@@ -58,7 +58,7 @@ pub(super) struct LaneSessions {
     intake: Option<DeliverySender>,
     commands: LaneCommands,
     reconnect: ReconnectDelay,
-    /// Whether its messages may be what breaks its sessions.
+    /// Whether its messages may break its sessions.
     suspect: bool,
 }
 
@@ -92,7 +92,7 @@ impl LaneSessions {
     }
 
     /// Runs sessions until no job is wanted any more. Fails with [`TopologyError::Differs`] if a queue has other
-    /// arguments and no lane ever consumed: a fault of the configuration. Found later, it is retried like any other.
+    /// arguments and no lane ever consumed: a fault of the configuration. A later such error is retried like any other.
     pub(super) async fn run(mut self) -> Result<(), TopologyError> {
         let mut commands = self.commands.clone();
         while let Some(intake) = self.intake.clone() {
@@ -177,7 +177,7 @@ impl LaneSessions {
     fn judge(&mut self, end: &SessionEnd) -> String {
         let suspected = match end.suspicion {
             Suspicion::None => false,
-            // A cause that ends both lanes is not in one lane's messages.
+            // A cause that ends both lanes is not a message of one lane.
             Suspicion::Some => self.shared.lanes.has_consumed_for(self.lane.other(), STABLE),
             Suspicion::Strong => true,
         };

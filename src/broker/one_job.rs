@@ -1,7 +1,7 @@
 //! Fetches the single job that a probe wants, from one lane at a time.
 //!
-//! One task asks the lanes' sessions one after the other, so there are never two such jobs, although each lane has
-//! its own connection. A lane without a job or a session leaves its turn to the other.
+//! Each lane has its own connection. One task asks the lanes' sessions one after the other, so there are never two such
+//! jobs. A lane without a job or a session passes its turn to the other.
 
 use std::{
     pin::pin,
@@ -33,7 +33,7 @@ pub(super) enum FetchAnswer {
     Job,
     /// Its queue is empty.
     None,
-    /// A job may be there already, or none is wanted any more: nobody else is asked now.
+    /// A job may be there already, or none is wanted any more: the other lane is not asked now.
     NotNow,
 }
 
@@ -69,7 +69,7 @@ pub(super) async fn answer<E>(
     stalls: impl Fn() -> bool,
     fetching: impl Future<Output = Result<FetchAnswer, E>>,
 ) -> Result<(), E> {
-    // Before the broker is asked.
+    // This check comes before the request to the broker.
     if stalls() {
         give(question, FetchAnswer::None);
         return Ok(());

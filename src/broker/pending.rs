@@ -1,10 +1,10 @@
-//! The messages that wait for one queue, the next batch, and which message breaks its channel.
+//! The messages that wait for one queue, the next batch, and the search for a message that breaks its channel.
 //!
-//! A broker that refuses a message by closing the channel names no message. What it stored of the same batch may stay
-//! unconfirmed and be stored twice. Brokers refuse a message for its size, so a message larger than all confirmed
-//! ones goes alone. If a channel still breaks, each unconfirmed message of the batch goes alone. A message that
-//! breaks its channel alone, twice, is unpublishable; others go between its two tries. The order is kept as long as
-//! no message is refused.
+//! A broker that refuses a message by closing the channel names no message. Other messages of the batch may be stored
+//! without a confirm, and are then stored twice. Brokers refuse a message for its size, so a message larger than all
+//! confirmed ones goes alone. If a channel still breaks, each unconfirmed message of the batch goes alone. A message
+//! that breaks its channel alone, twice, is unpublishable; others go between its two tries. The order is kept as long
+//! as no message is refused.
 //!
 //! If the broker closes the connection, the refused message may belong to any queue. Such a failure counts only against a
 //! message that was alone on its connection.
@@ -67,7 +67,7 @@ pub(super) struct PendingMessage<M> {
     tried_at: Option<u64>,
 }
 
-/// Who uses the connection of a batch.
+/// The users of a batch's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ConnectionUse {
     /// This batch alone.
@@ -84,7 +84,7 @@ pub(super) struct Applied<M> {
     pub(super) next: NextStep,
 }
 
-/// What to do after a batch.
+/// The next step after a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum NextStep {
     Continue,
@@ -95,7 +95,7 @@ pub(super) enum NextStep {
 }
 
 impl<M> Pending<M> {
-    /// Nothing waits yet. `confirmed` is shared by all queues of a publisher.
+    /// An empty list of messages. `confirmed` is shared by all queues of a publisher.
     pub(super) const fn new(limits: BatchLimits, confirmed: Arc<AtomicU64>) -> Self {
         Self { entries: VecDeque::new(), limits, came: 0, proven: 0, confirmed }
     }
@@ -187,7 +187,7 @@ impl<M> Pending<M> {
                 }
                 PublishResult::Unknown => unknown.push(entry),
                 PublishResult::Nacked | PublishResult::Returned => {
-                    // The message did not break the channel. It goes behind the others, which may pass.
+                    // The message did not break the channel. It goes behind the others, which may be accepted.
                     (entry.suspect, entry.dedicated) = (false, false);
                     self.entries.push_back(entry);
                     refused = refused.max(result.refusal());
@@ -222,7 +222,7 @@ impl<M> Pending<M> {
         applied: &mut Applied<M>,
     ) -> NextStep {
         let confirmed = self.confirmed();
-        // What passed before may be refused now: an operator may have lowered the limit.
+        // A size that was accepted before may be refused now: an operator may have lowered the limit.
         self.proven = 0;
         for entry in &mut unknown {
             entry.suspect = true;

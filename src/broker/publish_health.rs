@@ -1,4 +1,4 @@
-//! Counts what cannot be published, for `/readyz`, for the log, and to stop new calls meanwhile.
+//! Counts messages that cannot be published: for `/readyz`, for the log, and to stop new calls meanwhile.
 
 use std::{
     collections::BTreeMap,
@@ -14,7 +14,7 @@ use crate::ports::{Condition, Report, Unpublishable};
 /// applies to messages that can never be published.
 const MAX_STUCK: usize = 64;
 
-/// Which messages cannot be published, and why.
+/// The messages that cannot be published, and the reasons.
 #[derive(Debug, Default)]
 pub struct PublishHealth {
     state: Mutex<Unpublished>,
@@ -27,7 +27,7 @@ struct Unpublished {
     stuck: BTreeMap<String, StuckQueue>,
     /// The number of messages that can never be published.
     unpublishable: usize,
-    /// Why the latest of these cannot.
+    /// The reason for the latest of these.
     why_unpublishable: String,
 }
 

@@ -17,7 +17,7 @@ const INBOX: usize = 256;
 
 /// A message to be published to one of our queues.
 pub struct OutgoingMessage {
-    /// Which kind of queue, for the metric.
+    /// The kind of queue, for the metric.
     pub target: Target,
     /// The queue.
     pub queue: ShortString,
@@ -37,7 +37,7 @@ impl fmt::Debug for OutgoingMessage {
     }
 }
 
-/// Why a message was not published.
+/// The error of publishing a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotPublished {
     /// The publisher is closed.

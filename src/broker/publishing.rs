@@ -1,8 +1,8 @@
 //! Publishes dead letters and parked jobs on a connection of its own. It retries until each is confirmed or refused.
 //! A failed publish never repeats the call to the endpoint.
 //!
-//! Each queue has a channel with one owner. Two owners could swap confirms. On a channel for several queues, one
-//! queue that does not confirm would delay the others, as would one message that breaks the channel.
+//! Each queue has a channel with one owner. Two owners could swap confirms. On a channel for several queues, one queue
+//! without confirms would delay the others. So would one message that breaks the channel.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -83,7 +83,7 @@ impl Publishing {
     }
 }
 
-/// Keeps a connection open, and tells the destinations which one, or why there is none.
+/// Keeps a connection open, and sends its state to the destinations.
 async fn keep_connected(
     mut connector: Connector,
     shared: &PublishContext,
@@ -108,7 +108,7 @@ async fn keep_connected(
                 why
             }
         };
-        // Sent after each try, so that each destination reports what waits by now.
+        // Sent after each try, so that each destination reports its waiting messages.
         shared_connection.send_replace(SharedConnection::Down(why));
         sleep(backoff.next(crate::ports::jitter())).await;
     }

@@ -150,7 +150,7 @@ mod tests {
 
     use super::*;
 
-    /// A channel with so many deliveries, all of them done.
+    /// A channel with this many deliveries, all of them acked.
     fn settled(deliveries: u64) -> Arc<ChannelLedger> {
         let ledger = Arc::new(ChannelLedger::default());
         for tag in 1..=deliveries {

@@ -1,4 +1,4 @@
-//! The delay before a lane's next session, by how long its sessions last.
+//! The delay before a lane's next session, from the durations of its sessions.
 
 use std::time::Duration;
 

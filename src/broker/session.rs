@@ -74,8 +74,8 @@ impl Session {
         }
     }
 
-    /// Runs the session: passes deliveries to `intake` and settlements to the broker until something ends it. It
-    /// drops `intake` once no job is wanted any more, so that the receiver ends.
+    /// Runs the session: passes deliveries to `intake` and settlements to the broker until the session ends. It drops
+    /// `intake` once no job is wanted any more, so that the receiver ends.
     pub(super) async fn run(
         mut self,
         intake: DeliverySender,
@@ -94,7 +94,7 @@ impl Session {
         end
     }
 
-    /// Follows commands and answers questions until something ends the session.
+    /// Follows commands and answers questions until the session ends.
     async fn watch(
         &mut self,
         intake: DeliverySender,

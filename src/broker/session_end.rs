@@ -25,19 +25,19 @@ const SETTLES_WITHIN: Duration = Duration::from_millis(500);
 /// The interval of that question.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 
-/// What ended a session.
+/// The cause of a session's end.
 #[derive(Debug)]
 pub(super) enum SessionBreak {
     /// The worker stopped, and all settlements are sent.
     Closed,
-    /// A consumer, an acker or a command got this error, or lapin announced it.
+    /// A consumer, an acker or a command failed, or lapin announced this error.
     Failed(lapin::Error),
     /// The deliveries ended, and the worker had not asked for it.
     Cancelled,
     Silent(NoAnswer),
     /// Jobs wait, and the broker delivers none.
     Starving,
-    /// The worker failed, in this way.
+    /// The worker failed, for this reason.
     Broken(&'static str),
 }
 
@@ -47,7 +47,7 @@ pub(super) struct SessionEnd {
     pub(super) reason: SessionEndReason,
     /// The cause, in the words of the broker or of the client library.
     pub(super) cause: String,
-    /// Whether a message may be behind it.
+    /// Whether a message may be the cause.
     pub(super) suspicion: Suspicion,
 }
 
@@ -97,7 +97,7 @@ impl SessionEnd {
         } else {
             SessionEndReason::ConnectionLost
         };
-        // The stream knows more about its failure than lapin.
+        // The stream reports its failure more precisely than lapin.
         let by_stream =
             (unexplained || error.is_io_error()).then(|| connection.stream().cause()).flatten();
         let cause = by_stream.unwrap_or_else(|| CloseCause::of(error));
@@ -130,8 +130,8 @@ async fn why_cancelled(connection: &Connection, queue: &ShortString, declare: bo
     }
 }
 
-/// Asks whether the queue exists. RabbitMQ 4.3 cancels the consumers of a deleted queue before the queue is gone,
-/// so an existing queue is asked about again for a while.
+/// Asks whether the queue exists. RabbitMQ 4.3 cancels the consumers of a deleted queue before the queue is gone. So an
+/// existing queue is checked again for a while.
 async fn presence(
     connection: &Connection,
     queue: &ShortString,

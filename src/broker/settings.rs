@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 
-/// How the broker is reached and used.
+/// The settings of the broker connection.
 #[derive(Debug, Clone)]
 pub struct BrokerSettings {
     /// URLs (`amqp://` or `amqps://`) with their passwords, tried in order.

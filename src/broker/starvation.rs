@@ -1,15 +1,15 @@
 //! Finds a consumer that starves: jobs wait in its queue, none is in flight, and none is delivered.
 //!
-//! The broker takes the worker for busy, or has forgotten it, and reports nothing. This was seen with RabbitMQ 3.10.8
-//! after a cluster had lost its majority and regained it. With nothing in flight, not even `consumer_timeout` ends
-//! such a session. A new session is served, or learns why not.
+//! The broker takes the worker for busy, or has forgotten it, and reports no error. This was seen with RabbitMQ 3.10.8
+//! after a cluster had lost its majority and regained it. With nothing in flight, not even `consumer_timeout` ends such
+//! a session. A new session is served, or reports a cause.
 
-/// This many samples in a row must agree, at least a minute's worth. A served consumer gets a job within
-/// milliseconds. But a queue without a majority serves nobody, and sessions should wait for it.
+/// This many samples in a row must agree, at least a minute's worth. A served consumer gets a job within milliseconds.
+/// But a queue without a majority serves no consumer, and sessions should wait for it.
 pub(super) const SAMPLES: u32 = 30;
 
-/// The number for a session without any delivery. A new session may do no better, for example where a foreign queue
-/// serves one consumer at a time.
+/// The number for a session without any delivery. A new session may get no delivery either, for example where a foreign
+/// queue serves one consumer at a time.
 pub(super) const SAMPLES_UNSERVED: u32 = 10 * SAMPLES;
 
 /// How a consumer is served at one moment.

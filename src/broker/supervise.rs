@@ -25,7 +25,7 @@ use crate::{
     ports::{Consumers, Source},
 };
 
-/// Deliveries between the sessions and the pipeline. The prefetch bounds those behind.
+/// Deliveries between the sessions and the pipeline. The prefetch bounds the deliveries behind it.
 const INTAKE: usize = 64;
 
 /// The deliveries of all sessions of both lanes.
@@ -49,7 +49,8 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// Returns the task, its deliveries, its commands, and its report. It tells `consumers` how many each lane has.
+    /// Returns the task, its deliveries, its commands, and its report. It reports each lane's number of consumers to
+    /// `consumers`.
     pub fn new(
         settings: Arc<BrokerSettings>,
         targets: Arc<SettlementTargets>,

@@ -1,4 +1,4 @@
-//! Declares the queues, checks them, and asks about them.
+//! Declares the queues, checks them, and reads their counts.
 
 use std::time::Duration;
 
@@ -20,10 +20,10 @@ use super::{
 };
 use crate::domain::Lane;
 
-/// The limit of a question about one queue.
+/// The time limit of a request about one queue.
 pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
-/// Why the queues are wrong.
+/// The fault of a queue.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TopologyError {
     /// A queue exists with other arguments.
@@ -48,13 +48,13 @@ pub enum TopologyError {
     Failed { queue: String, fault: String },
 }
 
-/// Why a connection cannot be used.
+/// The error of an unusable connection.
 #[derive(Debug, Error)]
 pub enum PrepareError {
     /// The broker cannot be reached, or does not answer.
     #[error(transparent)]
     Unreachable(#[from] Unreachable),
-    /// A queue is not as it must be.
+    /// A queue is missing or has other arguments.
     #[error(transparent)]
     Topology(#[from] TopologyError),
 }
@@ -118,8 +118,8 @@ pub(super) async fn compare_lane(
 
 /// Like [`ensure`], for a user that publishes and may lack permissions on the queues.
 ///
-/// Since 4.2.7 and 4.3.1 RabbitMQ answers about a queue only to users with a permission on it. So a refusal proves
-/// nothing. The messages to a missing queue are returned.
+/// Since 4.2.7 and 4.3.1, RabbitMQ shows a queue only to users with a permission on it. So a refusal proves nothing.
+/// The messages to a missing queue are returned.
 pub(super) async fn ensure_for_publishing(
     connection: &Connection,
     queues: &Queues,

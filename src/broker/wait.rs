@@ -13,12 +13,12 @@ use super::{cause::GONE, connect::NO_ANSWER, connection::Connection};
 /// The time between two checks of the connection.
 const CHECK_EVERY: Duration = Duration::from_millis(100);
 
-/// What can be expected of a connection.
+/// The state of a connection, as it affects answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ConnectionState {
     /// The broker answers.
     Up,
-    /// The broker answers, but does not read what is published.
+    /// The broker answers, but does not read published messages.
     Blocked,
     /// The worker does not read: too many delivered bytes are in flight. Answers wait behind them.
     Stalled,
@@ -26,7 +26,7 @@ pub(super) enum ConnectionState {
     Gone,
 }
 
-/// Why a wait ended without an answer.
+/// The error of a wait without an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(super) enum NoAnswer {
     #[error("{GONE}")]
@@ -69,7 +69,7 @@ impl Connection {
     }
 
     /// Awaits a publish and its confirm, up to `limit`. Neither can proceed while the broker blocks the connection:
-    /// such time does not count, and `blocked` is told.
+    /// such time does not count. `blocked` gets whether the connection is blocked.
     pub(super) async fn confirm<T>(
         &self,
         limit: Duration,
@@ -118,7 +118,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(10);
     const DAY: Duration = Duration::from_secs(86_400);
 
-    /// Waits for what never comes, on a connection that is `state`; after how long, and with what.
+    /// Awaits an answer that never comes, on a connection in `state`. Returns the elapsed time and the error.
     async fn in_vain(state: ConnectionState) -> (Duration, Result<(), NoAnswer>) {
         let began = Instant::now();
         let ended = wait(|| state, LIMIT, pending(), |_| true).await;

@@ -14,7 +14,7 @@ use crate::{
     endpoint::{self, CredentialFault, Credentials, Proof},
 };
 
-/// What was checked, one of the states below, and the detail.
+/// The subject of a check, its state (one of those below) and the detail.
 type CheckRow = (String, &'static str, String);
 
 const OK: &str = "ok";
@@ -25,7 +25,7 @@ const FAULT: &str = "FAULT";
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  revoker --config config/production.toml check")]
 pub struct CheckArgs {
-    /// A file with a live token: introspection must call it active. Its answer "inactive" proves nothing otherwise
+    /// A file with a live token: introspection must report it as active. Otherwise its answer "inactive" proves nothing
     #[arg(long, value_name = "FILE")]
     live_token_file: Option<PathBuf>,
 }
@@ -47,7 +47,7 @@ pub async fn run(args: CheckArgs, config: Config) -> Exit {
     output::exit_code(output::print(&table(&rows)), exit)
 }
 
-/// What a success of the endpoint is worth, and what of a job its calls do not name.
+/// What a success of the endpoint proves, and which job fields its calls omit.
 fn profile(config: &Config) -> Vec<CheckRow> {
     let profile = &config.endpoint.profile;
     let proof = match profile.proof {

@@ -1,4 +1,4 @@
-//! How commands end: their exit codes, and why one failed.
+//! The exit codes and the failures of commands.
 
 use std::{
     error::Error,
@@ -18,7 +18,7 @@ use crate::{
     worker::{SweepError, WorkerError},
 };
 
-/// How a command ended. The numbers are documented in `docs/cli.md`.
+/// The exit code of a command, as documented in `docs/cli.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Exit {
     /// Everything was done.
@@ -47,7 +47,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command did not finish. The text contains no token.
+/// The failure of a command. The text contains no token.
 #[derive(Debug)]
 pub(super) struct Failure {
     text: String,

@@ -40,7 +40,7 @@ pub struct HealthcheckArgs {
     timeout: Duration,
 }
 
-/// Asks the worker and prints its answer. `default_address` is where the worker is configured to listen.
+/// Asks the worker and prints its answer. `default_address` is the worker's configured address.
 pub async fn run(args: HealthcheckArgs, default_address: SocketAddr) -> Exit {
     let (text, ready) = check(&args, default_address).await;
     match output::print(&text) {
@@ -60,7 +60,7 @@ async fn check(args: &HealthcheckArgs, default_address: SocketAddr) -> (String, 
     }
 }
 
-/// Returns the address to connect to. Nobody can connect to the unspecified address, on which a worker may listen.
+/// Returns the address to connect to. A worker may listen on the unspecified address, which is no valid destination.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),

@@ -1,4 +1,4 @@
-//! What `sweep` and `enqueue` share: the options of a file of jobs, its warnings, the command that resumes.
+//! Parts that `sweep` and `enqueue` share: the options of a file of jobs, its warnings, and the command that resumes.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -86,7 +86,7 @@ pub(super) fn rate(text: &str, least: f64, unit: &str) -> Result<f64, String> {
     }
 }
 
-/// Logs what the summary says of the lines: a script may read the summary, or nobody.
+/// Logs the summary's warnings about lines, because the summary may be read by a script or not at all.
 pub(super) fn warn_of_lines(expired: Option<String>, remarks: &Remarks) {
     if let Some(expired) = expired {
         warn!("{expired}");

@@ -111,7 +111,7 @@ async fn run_worker(config: Config) -> Exit {
     }
 }
 
-/// Prints what is wrong with a command line, or the help or version that it asks for.
+/// Prints the errors of a command line, or the requested help or version.
 fn print_clap(answer: &clap::Error) -> Exit {
     let printed = answer.print();
     if answer.use_stderr() {
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
     use crate::worker::DeadLetterCommands;
 
-    /// clap finds some faults of a command line only when it is used.
+    /// clap detects some faults of the definitions only at runtime.
     #[test]
     fn every_command_line_is_sound() {
         Cli::command().debug_assert();
@@ -197,7 +197,7 @@ mod tests {
         check(&Cli::command());
     }
 
-    /// Whatever its client is called, a suggested command is a valid command after a shell has split it.
+    /// A suggested command is valid after a shell has split it, for any client id.
     #[test]
     fn suggested_commands_survive_a_shell_and_are_commands() {
         let since = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_999);

@@ -1,8 +1,8 @@
 //! Standard output, written in one place for all commands.
 //!
 //! A failed write is a failure of the command: a report that is redirected to a full disk must not look complete. A
-//! closed reader is no failure. It took what it wanted, as `head` does, so the command ends silently with the exit
-//! code of its work.
+//! closed reader is no failure. A reader such as `head` has enough, so the command ends silently with the exit code of
+//! its work.
 
 use std::io::{self, BufRead as _, ErrorKind, Write};
 

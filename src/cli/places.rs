@@ -28,8 +28,8 @@ pub struct SameFile {
     second: &'static str,
 }
 
-/// Checks that files of different roles are different files, whatever path or link names them. Devices and pipes
-/// are not compared, because nothing in them is overwritten.
+/// Checks that files of different roles are different files, also through links. Devices and pipes are not compared,
+/// because nothing in them is overwritten.
 pub fn check(places: &[CommandFile<'_>]) -> Result<(), SameFile> {
     let known: Vec<_> = places.iter().map(|(role, path)| (*role, path, identity(path))).collect();
     for (nth, &(second, path, ref identity)) in known.iter().enumerate() {

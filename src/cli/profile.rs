@@ -32,7 +32,7 @@ pub(super) struct ProfileArgs {
 
 #[derive(Debug, clap::Subcommand)]
 enum ProfileCommand {
-    /// List the built-in profiles, and what their success is worth
+    /// List the built-in profiles, and the proof that their success gives
     #[command(after_help = "Example:\n  revoker profile list")]
     List,
     /// Print the file of a built-in profile
@@ -48,7 +48,7 @@ enum ProfileCommand {
         #[arg(value_name = "FILE")]
         file: String,
     },
-    /// Judge an answer, its body on standard input: which rule fits, and what follows
+    /// Judge an answer, its body on standard input: print the matching rule and the verdict
     #[command(after_help = "Example:\n  revoker profile test rfc7009 --status 400 < body.json")]
     Test {
         /// A built-in profile, or a file

@@ -21,7 +21,7 @@ const REDRAW: Duration = Duration::from_millis(200);
 /// The time between two lines where there is no terminal.
 const BETWEEN_LINES: Duration = Duration::from_secs(2);
 
-/// The longest wait for an update when the display ends. An update takes longer only if nobody reads the terminal.
+/// The longest wait for an update when the display ends. An update takes longer only if the terminal is not read.
 const LAST_UPDATE: Duration = Duration::from_millis(100);
 
 /// The bar of a file of known length, and the spinner of a pipe.
@@ -57,8 +57,8 @@ impl ProgressDisplay {
 
     /// Shows `position` of `total` and `message` on the bar, or writes `line`.
     ///
-    /// Another thread draws, because a terminal that nobody reads blocks the thread, and the command must still
-    /// obey signals. While an update is under way, further ones are skipped.
+    /// Another thread draws, because an unread terminal blocks the thread, and the command must still obey signals.
+    /// While an update is under way, further ones are skipped.
     pub(super) fn show(
         &mut self,
         position: u64,
@@ -81,7 +81,7 @@ impl ProgressDisplay {
                 }
                 bar.set_position(position);
             } else {
-                // A closed standard error needs no progress.
+                // A closed standard error is no failure.
                 drop(writeln!(io::stderr(), "{line}"));
             }
             drop(ended);
@@ -95,7 +95,7 @@ impl ProgressDisplay {
 
 impl Drop for ProgressDisplay {
     fn drop(&mut self) {
-        // A later update would overwrite what the command prints next.
+        // A later update would overwrite the command's next output.
         let last = self.update.as_ref().map(|update| update.recv_timeout(LAST_UPDATE));
         if let Some((bar, _)) = &self.bar
             && last != Some(Err(RecvTimeoutError::Timeout))

@@ -11,7 +11,7 @@ use std::{
 /// Read and write for the owner, nothing for others.
 pub(super) const OWNER_ONLY: u32 = 0o600;
 
-/// What a new file allows, before the process' mask.
+/// The mode of an ordinary new file, before the umask.
 pub(super) const ORDINARY: u32 = 0o666;
 
 /// A file that has another name until it is complete.
@@ -62,7 +62,7 @@ impl WholeFile {
 impl Drop for WholeFile {
     fn drop(&mut self) {
         if !self.kept {
-            // There is nobody to report an error to.
+            // An error here cannot be reported.
             let _ = fs::remove_file(&self.partial);
         }
     }

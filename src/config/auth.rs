@@ -1,4 +1,4 @@
-//! How a client proves itself: the sections `endpoint.auth` and `verify.auth`.
+//! The sections `endpoint.auth` and `verify.auth`: client authentication.
 
 use std::path::PathBuf;
 
@@ -51,16 +51,16 @@ macro_rules! auth_keys {
     };
 }
 
-/// Of the client that revokes.
+/// The keys of the client that revokes.
 pub(super) const ENDPOINT: AuthKeys = auth_keys!("endpoint.auth");
 
-/// Of the client that checks tokens.
+/// The settings of the client that checks tokens.
 pub(super) const VERIFY: AuthKeys = auth_keys!("verify.auth");
 
 const ENCODINGS: [(&str, BasicEncoding); 2] =
     [("form", BasicEncoding::Form), ("raw", BasicEncoding::Raw)];
 
-/// Reads how a client proves itself to `url`. `secrets` says whether its files are needed here.
+/// Reads the method by which a client authenticates to `url`. `secrets` says whether its files are needed here.
 pub(super) fn read(
     reader: &mut ConfigReader,
     keys: &AuthKeys,
@@ -159,7 +159,7 @@ fn jwt(
     key_file.map(|key_file| JwtSettings { key_file, key_id, algorithm, audience })
 }
 
-/// The path of a private key. Where no call is made, it may be out of reach.
+/// The path of a private key. A command without calls may be unable to read it.
 fn key(reader: &mut ConfigReader, key: &str, secrets: SecretNeed) -> Option<PathBuf> {
     match secrets {
         SecretNeed::Needed => reader.file(key, file::private_key),
@@ -185,7 +185,7 @@ fn certificate(
     certificate.zip(key).map(|(certificate, key)| CertificateFiles { certificate, key })
 }
 
-/// Names the one client that needs no secret, where calls name a client.
+/// Sets the one client that needs no secret, if calls name a client.
 pub(super) fn name_client(
     reader: &mut ConfigReader,
     settings: &mut Settings,

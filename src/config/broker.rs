@@ -19,24 +19,24 @@ use super::{
 /// In bytes: AMQP allows a queue's name 255, and ours get suffixes.
 const MAX_QUEUE_NAME: usize = 200;
 
-/// Names that the broker keeps for itself begin so.
+/// The prefix of names that the broker reserves.
 const RESERVED: &str = "amq.";
 
-/// The protocol counts the heartbeat in whole seconds, 16 bits wide.
+/// AMQP transmits the heartbeat as a 16-bit number of seconds.
 const HEARTBEAT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 
-/// The longest heartbeat that is not odd.
+/// A longer heartbeat gives a warning.
 const PATIENT: Duration = Duration::from_secs(300);
 
-/// How long a confirm may take. A shorter limit makes more copies of a live token than the documents state. At
-/// a longer one, a channel that confirms nothing is still in use when its jobs are handed back.
+/// How long a confirm may take. A shorter limit makes more copies of a live token than the documentation states. With a
+/// longer one, a channel without confirms is still in use when its jobs are requeued.
 const CONFIRM: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60);
 
 const CONNECT_TIMEOUT: &str = "broker.connect_timeout";
 const HEARTBEAT_KEY: &str = "broker.heartbeat";
 const CA_FILE: &str = "broker.ca_file";
 
-/// Less would be used up by the jobs of an ordinary prefetch.
+/// The jobs of an ordinary prefetch would use up a smaller budget.
 const IN_FLIGHT: RangeInclusive<ByteSize> = ByteSize::mib(1)..=ByteSize::gib(64);
 
 const CERTIFICATE: &str = "broker.client_certificate_file";
@@ -91,7 +91,7 @@ pub(super) fn read(
     settings
 }
 
-/// What works, but hardly as it was meant. `encrypted`: whether TLS protects any of the URLs.
+/// Warns about valid settings that are probably a mistake. `encrypted` says whether TLS protects any of the URLs.
 fn look_for_oddities(reader: &mut ConfigReader, settings: &BrokerSettings, encrypted: bool) {
     reader.look_for_strays("broker.queue", &settings.queue);
     reader.expect(&[HEARTBEAT_KEY], settings.heartbeat <= PATIENT, || {

@@ -1,4 +1,4 @@
-//! Whether a broker's URL means what its author meant.
+//! Checks a broker's URL against misinterpretation by the client library.
 //!
 //! The client library reads URLs leniently. It connects to `localhost` if there is no host name, and a `/`
 //! or `#` in a password ends the host for it. URLs that it would misread are refused here.
@@ -9,14 +9,14 @@ use url::Url;
 
 use super::{endpoint::is_loopback, faults::Problem};
 
-/// What stands between us and the broker.
+/// The protection of the connection to the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LinkSecurity {
     /// TLS.
     Encrypted,
-    /// Nothing, but it does not leave the machine.
+    /// No encryption, but the traffic stays on this machine.
     Loopback,
-    /// Nothing.
+    /// No encryption.
     Plain,
 }
 
@@ -24,21 +24,21 @@ pub(super) enum LinkSecurity {
 const FORM: &str = "write it like amqps://user:password@host:5671/vhost; in names and password, write \
                     %2F for /, %3F for ?, %23 for #, %40 for @, %2C for a comma";
 
-/// Parameters that have keys of their own here, and the keys.
+/// URL parameters that have a configuration key of their own, and these keys.
 const OWN_KEYS: [(&str, &str); 2] =
     [("heartbeat", "broker.heartbeat"), ("connection_timeout", "broker.connect_timeout")];
 
 /// Parameters that the client library reads.
 const PARAMETERS: [&str; 3] = ["auth_mechanism", "channel_max", "frame_max"];
 
-/// Bytes of the largest frame, from AMQP's own floor: what a dead letter brings along is made to fit. The client
-/// library reserves memory for 64 of the largest.
+/// The largest frame in bytes, at least AMQP's minimum. The headers of a dead letter are cut to fit. The client library
+/// reserves memory for 64 of the largest.
 const FRAME_MAX: RangeInclusive<u32> = 4_096..=1_048_576;
 
 /// Channels of one connection. Each lane has one, and so has each inspection of the queues.
 const CHANNEL_MAX: RangeInclusive<u32> = 16..=65_535;
 
-/// What the client library can log in by.
+/// The authentication mechanisms of the client library.
 const MECHANISMS: [&str; 5] = ["plain", "external", "amqplain", "anonymous", "rabbit-cr-demo"];
 
 pub(super) fn check(text: &str) -> Result<LinkSecurity, Problem> {
@@ -46,7 +46,7 @@ pub(super) fn check(text: &str) -> Result<LinkSecurity, Problem> {
     if text.is_empty() {
         return fault("holds an empty URL");
     }
-    // The parser would drop line breaks and tabs in silence.
+    // The parser would silently drop line breaks and tabs.
     if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return fault("holds a blank");
     }
@@ -61,7 +61,7 @@ pub(super) fn check(text: &str) -> Result<LinkSecurity, Problem> {
     if url.fragment().is_some() || url.path().contains('@') {
         return fault("holds an unescaped /, ? or # before its host");
     }
-    // A lone slash asks for the virtual host with the empty name, which nobody has.
+    // A lone slash asks for the virtual host with the empty name, which no broker has by default.
     if url.path() == "/" || url.path().matches('/').count() > 1 {
         return fault(
             "names no virtual host that could exist: leave the last / out or write /%2F for the default",
@@ -88,7 +88,7 @@ fn parameters(url: &Url) -> Result<(), Problem> {
             let known = PARAMETERS.join(", ");
             return Err(Problem::new("holds an unknown parameter", format!("choose of {known}")));
         }
-        // Of two the library takes the first.
+        // The library uses the first of two values.
         if url.query_pairs().filter(|(other, _)| *other == name).count() > 1 {
             return Err(Problem::new(format!("holds the parameter {name} twice"), "remove one"));
         }
@@ -106,13 +106,13 @@ fn parameters(url: &Url) -> Result<(), Problem> {
     Ok(())
 }
 
-/// `None` if it is a number within these bounds; else what it may be.
+/// Returns `None` for a number within the bounds, or a text with the allowed range.
 fn within(value: &str, bounds: RangeInclusive<u32>) -> Option<String> {
     let fits = value.parse().is_ok_and(|number: u32| bounds.contains(&number));
     (!fits).then(|| format!("a number from {} to {}", bounds.start(), bounds.end()))
 }
 
-/// Whether a part of a URL is UTF-8 once its percent escapes are taken back.
+/// Whether a part of a URL is UTF-8 after percent-decoding.
 fn is_utf8(part: &str) -> bool {
     let mut bytes = Vec::with_capacity(part.len());
     let mut rest = part.as_bytes();

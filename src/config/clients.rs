@@ -1,7 +1,7 @@
 //! The table `credentials.clients`: client ids, each with a secret.
 //!
-//! It cannot be set by the environment: ids are case sensitive and may hold anything, and the names of
-//! variables are neither.
+//! It cannot be set by the environment: ids are case sensitive and may contain any character. Variable names cannot
+//! express that.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,7 @@ use super::{
     value::{self, ConfigValue},
 };
 
-/// Where the table stands.
+/// The key of the table.
 pub(super) const TABLE: &str = "credentials.clients";
 
 /// Whether secrets are available where the configuration is read.
@@ -102,7 +102,7 @@ fn client(
     secret.map(|secret| secret.source)
 }
 
-/// A client's secret, checked, and kept as it was given: its file is read again later.
+/// A client's secret, checked. A path is kept as a path, because its file is read again later.
 pub(super) fn client_secret(
     reader: &mut ConfigReader,
     key: impl Into<ConfigKey>,
@@ -114,7 +114,7 @@ pub(super) fn client_secret(
         return Some(secret);
     }
     let value = reader.secret_value(&secret)?;
-    // What is merely odd is told when the secrets are loaded, those of a folder among them.
+    // Warnings are reported when all secrets are loaded, including those of a folder.
     if let Err(problem) = check(value.expose_secret(), secret_max) {
         let in_file = matches!(secret.source, SecretSource::File(_));
         reader.refuse(&secret.key, if in_file { of_file(problem) } else { problem });
@@ -122,7 +122,7 @@ pub(super) fn client_secret(
     Some(secret)
 }
 
-/// Whether the endpoint can take a secret or an id.
+/// Checks that the endpoint can accept a secret or an id.
 fn check(text: &str, max: usize) -> Result<(), Problem> {
     if text.chars().count() > max {
         let what = format!("has more than {max} characters, the endpoint's limit");

@@ -1,4 +1,4 @@
-//! The section `credentials`: on whose behalf the endpoint is called.
+//! The section `credentials`: the clients of the calls.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -64,7 +64,7 @@ fn add_default(
     }
 }
 
-/// Without a secret no call can ever be made, so its absence is better told at once.
+/// Without a secret no call can be made, so its absence is reported at the start.
 fn check_presence(
     reader: &mut ConfigReader,
     settings: &CredentialSettings,
@@ -73,7 +73,7 @@ fn check_presence(
     if let Some(directory) = &settings.directory {
         check_directory(reader, directory, settings.clients.is_empty());
     }
-    // What was given and is at fault is not absent.
+    // A faulty setting is not a missing one.
     let faulty = reader.has_fault_within(&ConfigKey::from("credentials"));
     let none = settings.clients.is_empty() && settings.directory.is_none();
     if none && client_id.is_none() && !faulty {
@@ -121,8 +121,8 @@ fn check_directory(reader: &mut ConfigReader, directory: &Path, alone: bool) {
     }
 }
 
-/// Whether a folder has a secret for a client. An id that is no plain file name leads nowhere, least of
-/// all out of the folder.
+/// Whether a folder has a secret for a client. An id that is not a plain file name has no file. So no id leads out of
+/// the folder.
 fn has_file(directory: &Path, id: &str) -> bool {
     let plain = Path::new(id).file_name().is_some_and(|name| name == id);
     plain && file::read_secret(&directory.join(id)).is_ok()

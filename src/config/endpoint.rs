@@ -26,7 +26,7 @@ use super::{
 pub(super) const URL: &str = "endpoint.url";
 const CA_FILE: &str = "endpoint.ca_file";
 pub(super) const AUDIENCE: &str = "endpoint.audience";
-/// A shorter life costs more handshakes than it saves.
+/// A shorter age costs too many handshakes.
 const AGE: RangeInclusive<Duration> = Duration::from_secs(1)..=value::LONGEST;
 
 const CONNECT_TIMEOUT: &str = "endpoint.connect_timeout";
@@ -35,13 +35,13 @@ pub(super) const PRESUME: &str = "endpoint.presume_revoked_after_ambiguity";
 
 pub(super) struct EndpointSection {
     pub(super) settings: Settings,
-    /// Of jobs that name none.
+    /// The audience of jobs without one.
     pub(super) audience: Arc<str>,
     pub(super) presume_revoked_after_ambiguity: bool,
     pub(super) gone: GonePolicy,
 }
 
-/// What becomes of a job whose token does not exist any more.
+/// The policy for a job whose token does not exist any more.
 const GONE: [(&str, GonePolicy); 2] =
     [("settle", GonePolicy::Settle), ("dead_letter", GonePolicy::DeadLetter)];
 
@@ -108,7 +108,7 @@ pub(super) fn read(
     }
 }
 
-/// What works, but hardly as it was meant.
+/// Warns about valid settings that are probably a mistake.
 fn look_for_oddities(
     reader: &mut ConfigReader,
     settings: &Settings,
@@ -122,7 +122,7 @@ fn look_for_oddities(
         )
     });
     let connects = settings.connect_timeout >= QUICK;
-    // A whole call that is short is a warning by itself, and no connecting may take longer.
+    // A short `endpoint.timeout` has a warning of its own, and connecting cannot take longer than it.
     reader.expect(&[CONNECT_TIMEOUT], connects || settings.timeout < QUICK, || {
         Problem::new(
             "is short: an endpoint that is slow to answer is never connected to",
@@ -199,7 +199,7 @@ fn proxy(reader: &mut ConfigReader) -> Option<SecretString> {
 fn web_url(text: &str) -> Result<Url, Problem> {
     let fault = |what| Err(Problem::new(what, "write it like https://host/path"));
     value::without_strays(text)?;
-    // The parser would drop line breaks and tabs in silence.
+    // The parser would silently drop line breaks and tabs.
     if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return fault("holds a blank");
     }
@@ -212,7 +212,7 @@ fn web_url(text: &str) -> Result<Url, Problem> {
 
 fn header(value: &ConfigValue) -> Result<String, Problem> {
     let text = value::text(value)?;
-    // The type itself would let bytes beyond ASCII pass, which servers read as they like.
+    // `HeaderValue` accepts bytes beyond ASCII, which servers interpret differently.
     if text.is_ascii() && HeaderValue::from_str(&text).is_ok() {
         Ok(text)
     } else {
@@ -224,7 +224,7 @@ pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
-        // In a URL of AMQP an address is a name.
+        // In an AMQP URL, an address counts as a name.
         Some(Host::Domain(name)) => {
             let address = name.parse::<Ipv4Addr>();
             name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|ip| ip.is_loopback())

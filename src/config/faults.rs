@@ -1,14 +1,14 @@
-//! What is wrong with a configuration, all of it at once.
+//! The faults of a configuration, collected in one pass.
 
 use std::fmt;
 
-/// What is wrong with a value and what to do, without its place. Never repeats the value: whoever pastes
-/// a secret into the wrong key must not find it in a log.
+/// A fault of a value and its remedy, without the place. It never repeats the value: a secret in the wrong key must not
+/// reach a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Problem {
     /// Continues a sentence that began with the key: "is not a duration".
     pub(super) what: String,
-    /// An order: "write it with a unit".
+    /// An instruction: "write it with a unit".
     pub(super) remedy: String,
 }
 
@@ -18,7 +18,7 @@ impl Problem {
     }
 }
 
-/// One thing that is wrong.
+/// One fault of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ConfigFault {
     key: Option<String>,
@@ -35,19 +35,19 @@ impl ConfigFault {
 
 #[cfg(test)]
 impl ConfigFault {
-    /// Returns the key, for instance `broker.url`, if the fault is of one key.
+    /// Returns the key, for instance `broker.url`, if the fault concerns one key.
     pub(super) fn key(&self) -> Option<&str> {
         self.key.as_deref()
     }
 
-    /// Returns where the value is set: `file:line`, or an environment variable.
+    /// Returns the place of the value: `file:line`, or an environment variable.
     pub(super) fn place(&self) -> Option<&str> {
         self.place.as_deref()
     }
 }
 
 impl fmt::Display for ConfigFault {
-    /// One line: key, place, what is wrong, what to do.
+    /// Writes one line: key, place, fault, remedy.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.key, &self.place) {
             (Some(key), Some(place)) => write!(f, "{key} ({place}): ")?,
@@ -58,8 +58,7 @@ impl fmt::Display for ConfigFault {
     }
 }
 
-/// Everything that is wrong with a configuration. Shown as one line per fault; holds no value of any
-/// key.
+/// All faults of a configuration. It is displayed as one line per fault, and contains no value of any key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigFaults(Vec<ConfigFault>);
 

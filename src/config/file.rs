@@ -1,4 +1,4 @@
-//! Files that the configuration is in or points to.
+//! Reads the configuration files and the files that they name.
 
 use std::{
     io::{self, ErrorKind},
@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use super::faults::Problem;
 use crate::endpoint::{MAX_FILE_BYTES, read_file};
 
-/// A path as it is printed: on one line, whatever it holds.
+/// A path for output, on one line, with control characters escaped.
 pub(super) fn shown(path: &Path) -> String {
     path.to_string_lossy().escape_debug().to_string()
 }
@@ -21,7 +21,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Problem> {
     read_file(path).map_err(|error| unreadable(&error))
 }
 
-/// Reads a file that holds one secret, without the newline that editors end a file with.
+/// Reads a file that holds one secret, without one trailing newline.
 pub(super) fn read_secret(path: &Path) -> Result<SecretString, Problem> {
     let text = String::from_utf8(read(path)?)
         .map_err(|_| Problem::new("is not UTF-8", "store the secret as plain text"))?;
@@ -34,7 +34,7 @@ pub(super) fn read_secret(path: &Path) -> Result<SecretString, Problem> {
     Ok(SecretString::from(secret))
 }
 
-/// Holds at least one certificate.
+/// Checks that a file contains at least one certificate.
 pub(super) fn certificates(pem: &[u8]) -> Result<(), Problem> {
     match CertificateDer::pem_slice_iter(pem).next() {
         Some(Ok(_)) => Ok(()),

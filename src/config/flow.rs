@@ -10,19 +10,19 @@ use super::{
     value::{self, SOME_TIME},
 };
 
-/// As many calls at a time as one host has ports for.
+/// The number of parallel calls, at most the number of ports of one host.
 const CONCURRENCY: RangeInclusive<usize> = 1..=65_535;
 
-/// Calls per second. Slower, a job would not get its turn in the time that one may be in flight; faster,
-/// the rate limits nothing.
+/// Calls per second. At a lower rate, a job could not start within the time that it may be in flight. A higher rate has
+/// no effect.
 const RATE: RangeInclusive<f64> = 0.01..=1_000_000.0;
 
 const SHARE: RangeInclusive<f64> = 0.0..=1.0;
 
-/// The longest wait between probes that is not odd.
+/// A longer wait between probes gives a warning.
 const SELDOM: Duration = Duration::from_secs(3600);
 
-/// The largest share of the lane that nobody waits for that is not odd.
+/// A larger minimum share of the bulk lane gives a warning.
 const HALF: f64 = 0.5;
 
 const SCOPES: [(&str, RateScope); 2] =

@@ -1,4 +1,4 @@
-//! What holds of every configuration, sound or not: for property tests and for `fuzz/`.
+//! The invariants of every configuration, valid or not, for property tests and for `fuzz/`.
 
 use std::{collections::BTreeSet, path::Path, sync::Arc};
 
@@ -10,30 +10,30 @@ use super::{
 };
 use crate::broker::Queues;
 
-/// Stands in an input wherever a secret may stand.
+/// The placeholder for a secret in an input.
 const PLACE: &str = "SECRET";
 
-/// The secret that takes its place: in no text of ours, and the same after a URL was normalized.
+/// The secret that replaces it. It occurs in no text of ours, and URL normalization does not change it.
 const CANARY: &str = "zqcanary7wvxk";
 
-/// Between the file and the variables of the environment.
+/// Separates the file from the environment variables.
 const DIVIDER: &str = "\n---\n";
 
-/// A client, for what is read need not be one.
+/// A client, because the input may have none.
 const CLIENT: &str =
     "credentials.client_id = 'client'\ncredentials.client_secret = 'of the client'";
 
-/// No queue's name is longer (AMQP 0-9-1), in bytes.
+/// The longest queue name in bytes (AMQP 0-9-1).
 const MAX_NAME_BYTES: usize = 255;
 
-/// Loads a configuration, and holds what came of it against what was given.
+/// Loads a configuration, and compares the result with the input.
 ///
 /// # Panics
 ///
-/// Where something does not hold.
+/// If an invariant is violated.
 pub fn hold(input: &[u8]) {
     let input = String::from_utf8_lossy(input).replace(PLACE, CANARY);
-    // Whatever it names is opened, and a device may never come to an end.
+    // Named files are opened, and reading a device may never end.
     if ["/dev", "/proc", "/sys"].iter().any(|devices| input.contains(devices)) {
         return;
     }
@@ -46,7 +46,7 @@ pub fn hold(input: &[u8]) {
         ConfigLayer::parse(file, &|line| ValueOrigin::File(Arc::clone(&file_name), line)),
         ConfigLayer::environment(variables.map(|(name, value)| (name.into(), value.into()))),
     ];
-    // Keys are shown: a secret that is one is nobody's fault but its author's.
+    // Keys are shown in faults, so an input with the canary as a key is skipped.
     let mut keys = layers.iter().flat_map(|layer| layer.entries.keys());
     if keys.any(|key| key.to_string().to_lowercase().contains(CANARY)) {
         return;
@@ -73,7 +73,7 @@ pub(super) fn is_secret(key: &str) -> bool {
     ["broker.url", "endpoint.proxy"].contains(&key) || key.ends_with("client_secret")
 }
 
-/// Whether an entry holds the canary in no place but a secret's.
+/// Whether an entry contains the canary only in the value of a secret.
 fn holds_it_rightly((key, entry): (&ConfigKey, &LayerEntry)) -> bool {
     is_secret(&key.to_string()) || !holds_it(&entry.value)
 }
@@ -90,7 +90,7 @@ fn holds_it(value: &ConfigValue) -> bool {
     }
 }
 
-/// What loads without a fault is what the other parts rely on.
+/// Checks the guarantees that other modules expect of a valid configuration.
 fn hold_of_sound(config: &Config) {
     let flow = &config.flow;
     assert!(1 <= flow.concurrency_min && flow.concurrency_min <= flow.concurrency_max);

@@ -2,15 +2,16 @@
 
 use std::fmt;
 
-/// What the variables of the environment begin with.
+/// The prefix of the environment variables.
 pub(super) const PREFIX: &str = "REVOKER_";
 
-/// Between two levels of a key in the name of a variable. One underscore would not do: keys hold them.
+/// Separates two levels of a key in a variable's name. A single underscore is not enough, because keys contain
+/// underscores.
 const LEVEL: &str = "__";
 
-/// Where a setting stands: `broker.url`.
+/// The key of a setting, such as `broker.url`.
 ///
-/// Kept as segments, because a client id is a segment too and may itself hold dots.
+/// Kept as segments, because a client id is a segment too and may contain dots.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ConfigKey(Vec<String>);
 
@@ -20,7 +21,7 @@ impl ConfigKey {
         Self(Vec::new())
     }
 
-    /// The key that a variable of the environment sets; `None` if the name is none of ours.
+    /// The key that an environment variable sets; `None` for a variable without our prefix.
     ///
     /// A name that is not in upper case sets no key. It is returned as an unknown key of one segment, so
     /// that it is reported.
@@ -80,7 +81,7 @@ impl From<&Self> for ConfigKey {
 }
 
 impl fmt::Display for ConfigKey {
-    /// As one would write it in TOML; what could break the line or drive the terminal is escaped.
+    /// Writes the key in TOML syntax, with control characters escaped.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (level, segment) in self.0.iter().enumerate() {
             if level > 0 {

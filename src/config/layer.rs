@@ -1,4 +1,4 @@
-//! One source of settings, flattened: every key with its value and where it stood.
+//! One source of settings, flattened: every key with its value and its origin.
 
 use std::{collections::BTreeMap, ffi::OsString, fmt, path::Path, sync::Arc};
 
@@ -15,17 +15,17 @@ use super::{
 };
 use crate::domain::LineStarts;
 
-/// Names configuration files, and so is no key itself.
+/// Lists the configuration files, so it sets no key.
 const FILES_VARIABLE: &str = "REVOKER_CONFIG";
 
-/// Where a value stood.
+/// The origin of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ValueOrigin {
-    /// In the defaults that are compiled in.
+    /// The compiled-in defaults.
     Default,
-    /// In a file, at a line counted from 1.
+    /// A file, at a line counted from 1.
     File(Arc<Path>, usize),
-    /// In the environment, in the variable of this name.
+    /// The environment variable of this name.
     Variable(String),
 }
 
@@ -39,13 +39,13 @@ impl fmt::Display for ValueOrigin {
     }
 }
 
-/// A value and where it stood. Not `Debug`: it may be a secret.
+/// A value and its origin. Not `Debug`: it may be a secret.
 pub(super) struct LayerEntry {
     pub(super) value: ConfigValue,
     pub(super) origin: ValueOrigin,
 }
 
-/// All that one source sets.
+/// All settings of one source.
 #[derive(Default)]
 pub(super) struct ConfigLayer {
     pub(super) entries: BTreeMap<ConfigKey, LayerEntry>,
@@ -54,7 +54,7 @@ pub(super) struct ConfigLayer {
 }
 
 impl ConfigLayer {
-    /// Reads the defaults that are compiled in.
+    /// Reads the compiled-in defaults.
     pub(super) fn defaults(text: &str) -> Self {
         Self::parse(text, &|_| ValueOrigin::Default)
     }
@@ -79,7 +79,7 @@ impl ConfigLayer {
         }
     }
 
-    /// Takes what is ours from the environment.
+    /// Reads our variables from the environment.
     pub(super) fn environment(variables: impl Iterator<Item = (OsString, OsString)>) -> Self {
         let mut layer = Self::default();
         for (name, value) in variables {
@@ -101,13 +101,13 @@ impl ConfigLayer {
         layer
     }
 
-    /// Reads a document in the form of TOML; `origin` says where a line of it stands.
+    /// Reads a document in the form of TOML; `origin` returns the origin of a line.
     pub(super) fn parse(text: &str, origin: &dyn Fn(usize) -> ValueOrigin) -> Self {
         let (table, errors) = DeTable::parse_recoverable(text);
         let lines = LineStarts::of(text.as_bytes());
         let mut layer = Self { faults: syntax_faults(&errors, &lines, origin), ..Self::default() };
-        // What was recovered out of a broken document is guesswork, and a piece of a secret may pass
-        // for a key in it: nothing of it is looked at.
+        // Settings recovered from a broken document are unreliable, and a part of a secret may look like a key. So they
+        // are ignored.
         if layer.faults.is_empty() {
             let at = |byte| origin(lines.line(byte));
             layer.flatten(&ConfigKey::root(), table.into_inner(), &at);
@@ -134,9 +134,8 @@ impl ConfigLayer {
     }
 }
 
-/// One fault per line: the parser stumbles on after its first error, and what it says next of the same
-/// line is noise. Its message names what it expected; its `Display` would quote the line, and so maybe a
-/// secret.
+/// One fault per line: after the first error, further errors of the same line are consequences. The parser's message
+/// names the expected syntax. Its `Display` would quote the line, which may contain a secret.
 fn syntax_faults(
     errors: &[toml::de::Error],
     lines: &LineStarts,

@@ -1,8 +1,8 @@
-//! Composes the settings of all parts, checks all of them, reports every fault at once.
+//! Combines the settings of all parts, checks them, and reports all faults at once.
 //!
-//! Built-in defaults, then files in their order, then the environment: the later ones win, key by key.
-//! The defaults are a file too (`config/default.toml`, compiled in), so that no default stands anywhere
-//! else and every key is documented in one place.
+//! The sources are the built-in defaults, then the files in order, then the environment. For each key, the last source
+//! wins. The defaults are a file too (`config/default.toml`, compiled in), so every key has its default and
+//! documentation in one place.
 
 mod auth;
 mod broker;
@@ -45,7 +45,7 @@ pub use self::{
 /// Every key with its default, its unit and its reason.
 const DEFAULTS: &str = include_str!("../../config/default.toml");
 
-/// More remembered tokens than this are a wrong unit: they would not fit into memory.
+/// The most remembered tokens. More would not fit into memory, so a larger number is a mistake.
 const MAX_REMEMBERED: usize = 100_000_000;
 
 /// The settings of all parts, checked.
@@ -54,7 +54,7 @@ pub struct Config {
     pub broker: crate::broker::BrokerSettings,
     pub endpoint: crate::endpoint::Settings,
     pub credentials: crate::endpoint::CredentialSettings,
-    /// How tokens are checked; `None` without an introspection endpoint.
+    /// The settings of the checks of tokens; `None` without an introspection endpoint.
     pub verify: Option<crate::endpoint::VerifySettings>,
     pub flow: crate::flow::Settings,
     pub pipeline: pipeline::Settings,
@@ -62,7 +62,7 @@ pub struct Config {
     pub log: LogSettings,
     pub shutdown: ShutdownSettings,
     pub process: ProcessSettings,
-    /// The files that it was read from, in their order.
+    /// The configuration files, in order.
     pub files: Vec<PathBuf>,
     /// Warnings about valid but unusual settings, one sentence each, to be logged once.
     pub warnings: Vec<String>,
@@ -102,7 +102,7 @@ impl Config {
         let mut flow = flow::read(reader);
         let retry = retry::read(reader);
         let endpoint = endpoint::read(reader, flow.concurrency_max, needs.client_secrets);
-        // A profile that condemns by a status alone has a guard of its own.
+        // A profile that rejects by a status alone has a guard of its own.
         let guard = endpoint.settings.profile.after_rejections;
         flow.pause.after_rejections = flow.pause.after_rejections.or(guard);
         let client_secrets = if endpoint.settings.auth.method.needs_secret() {
@@ -159,17 +159,17 @@ impl Config {
     }
 }
 
-/// Which secrets a command needs. Those that it does not need may be absent, and their files are not opened.
+/// The secrets that a command needs. Other secrets may be absent, and their files are not opened.
 #[derive(Debug, Clone, Copy)]
 pub struct Needs {
-    /// Of the clients.
+    /// The secrets of the clients.
     client_secrets: SecretNeed,
-    /// Of the history of parked jobs.
+    /// The keys of parked jobs' histories.
     history_keys: SecretNeed,
 }
 
 impl Needs {
-    /// A worker.
+    /// The needs of a worker.
     pub const ALL: Self =
         Self { client_secrets: SecretNeed::Needed, history_keys: SecretNeed::Needed };
     /// A command that takes no jobs from a broker.
@@ -179,7 +179,7 @@ impl Needs {
         Self { client_secrets: SecretNeed::Unneeded, history_keys: SecretNeed::Unneeded };
 }
 
-/// Presuming rests on what a parked job says of its past, and without a key its producer can write that.
+/// The presumption relies on a parked job's history. Without a key, a producer can forge that history.
 fn require_history_key(reader: &mut ConfigReader, holds: bool) {
     reader.require(&[endpoint::PRESUME, broker::HISTORY_KEY_FILE], holds, || {
         Problem::new(

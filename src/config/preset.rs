@@ -1,4 +1,4 @@
-//! What the vendor's three environments preset.
+//! The presets of the vendor's three environments.
 
 use url::Url;
 
@@ -20,8 +20,7 @@ impl Preset {
 pub(super) const DEVELOPMENT: Preset =
     Preset { url: "https://auth.wip.alignet.io/revoke", audience: "https://api.dev.alignet.io" };
 
-/// The vendor's pre-production environment. No audience is documented for it: that of development is
-/// the one for everything but production.
+/// The vendor's pre-production environment. Its audience is not documented, so it uses the audience of development.
 const PRE_PRODUCTION: Preset =
     Preset { url: "https://auth.pp.alignet.io/revoke", audience: DEVELOPMENT.audience };
 

@@ -1,4 +1,4 @@
-//! The endpoint's profile, and how a client proves itself to it.
+//! The endpoint's profile and its client authentication.
 
 use std::sync::Arc;
 
@@ -18,7 +18,8 @@ const PROFILE: &str = "endpoint.profile";
 const PROFILE_FILE: &str = "endpoint.profile_file";
 const HINT: &str = "endpoint.token_type_hint";
 
-/// Reads the profile. The default one takes the place of a faulty one; nobody will see it, for the load fails.
+/// Reads the profile. A faulty profile is replaced by the default one. The load fails anyway, so the replacement is
+/// never used.
 pub(super) fn read(reader: &mut ConfigReader) -> Arc<Profile> {
     let path = reader.optional(PROFILE_FILE, value::path);
     let named = reader.required_or(PROFILE, name, ALIGNET);
@@ -62,7 +63,7 @@ fn name(value: &ConfigValue) -> Result<&'static str, Problem> {
     })
 }
 
-/// Whether somebody has set a key.
+/// Whether a file or variable sets a key.
 pub(super) fn is_set(reader: &ConfigReader, key: &str) -> bool {
     reader.find(&ConfigKey::from(key)).is_some_and(|entry| entry.origin != ValueOrigin::Default)
 }

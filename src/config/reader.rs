@@ -1,8 +1,8 @@
-//! Reads settings out of layers, key by key.
+//! Reads settings from layers, key by key.
 //!
-//! A reader never stops at a fault: it records it and returns a placeholder, so that one load reports
-//! everything. It also remembers which keys it was asked for; a key that nobody asked for is unknown.
-//! Deriving the reading with serde was turned down: it stops at the first fault and quotes values.
+//! A reader never stops at a fault. It records the fault and returns a placeholder, so that one load reports all
+//! faults. It also records the keys that are read. A key that is never read is unknown. We turned down serde's derived
+//! readers, because they stop at the first fault and quote values.
 
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -17,21 +17,21 @@ use super::{
     value::{self, ConfigValue},
 };
 
-/// The layers of a load, and what has come of reading them so far.
+/// The layers of a load, and the results so far.
 pub(super) struct ConfigReader {
-    /// The later ones win.
+    /// A later layer overrides an earlier one.
     layers: Vec<ConfigLayer>,
     known: BTreeSet<ConfigKey>,
     faulty: BTreeSet<ConfigKey>,
     faults: Vec<ConfigFault>,
     warnings: Vec<String>,
-    /// Whether a source could not be read. Nobody can say then what is missing or how settings go
-    /// together, so no such fault is reported.
+    /// Whether a source could not be read. Then missing settings and contradictions are unknown, and such faults are
+    /// not reported.
     partial: bool,
 }
 
 impl ConfigReader {
-    /// A reader of layers, the later ones winning.
+    /// A reader of layers. Later layers override earlier ones.
     pub(super) fn new(layers: impl IntoIterator<Item = ConfigLayer>) -> Self {
         let mut layers: Vec<ConfigLayer> = layers.into_iter().collect();
         let faults: Vec<ConfigFault> =
@@ -46,7 +46,7 @@ impl ConfigReader {
         }
     }
 
-    /// A setting that may be left out. `None` as well if it is at fault.
+    /// Reads an optional setting. Returns `None` if it is absent or faulty.
     pub(super) fn optional<T>(
         &mut self,
         key: impl Into<ConfigKey>,
@@ -58,8 +58,8 @@ impl ConfigReader {
         parsed.map_err(|problem| self.refuse(&key, problem)).ok()
     }
 
-    /// A setting that has a default. `placeholder` takes the place of a faulty one; nobody will see it,
-    /// for the load fails.
+    /// Reads a setting with a default. `placeholder` replaces a faulty one. The load fails anyway, so the placeholder
+    /// is never used.
     pub(super) fn required_or<T>(
         &mut self,
         key: &str,
@@ -80,7 +80,7 @@ impl ConfigReader {
         self.required_or(key, parse, T::default())
     }
 
-    /// The path of a file whose content passes `check`.
+    /// Reads the path of a file, and checks its content with `check`.
     pub(super) fn file(
         &mut self,
         key: &str,
@@ -96,27 +96,26 @@ impl ConfigReader {
         }
     }
 
-    /// Demands something of settings taken together. Nothing is said where one of them is at fault by
-    /// itself: the demand would only repeat it.
+    /// Requires a condition on several settings. If one of them is faulty by itself, no further fault is recorded.
     pub(super) fn require(&mut self, keys: &[&str], holds: bool, problem: impl Fn() -> Problem) {
         if let Some(key) = self.breaks(keys, holds) {
             self.refuse(&key, problem());
         }
     }
 
-    /// The key that breaks a demand on some keys, if it is broken and none of them is at fault by itself.
+    /// The key to blame for a violated condition; `None` if it holds or one of the keys is faulty by itself.
     fn breaks(&self, keys: &[&str], holds: bool) -> Option<ConfigKey> {
         let keys: Vec<ConfigKey> = keys.iter().copied().map(ConfigKey::from).collect();
         if holds || self.partial || keys.iter().any(|key| self.faulty.contains(key)) {
             return None;
         }
-        // The one that somebody has set is the one to look at, not the default that it collides with.
+        // The fault names a key that the operator has set, not a default that conflicts with it.
         let chosen =
             |key: &&ConfigKey| self.find(key).is_some_and(|e| e.origin != ValueOrigin::Default);
         keys.iter().find(chosen).or(keys.first()).cloned()
     }
 
-    /// Notes a fault of a key that may or may not be set.
+    /// Records a fault of a key, whether it is set or not.
     pub(super) fn refuse(&mut self, key: impl Into<ConfigKey>, problem: Problem) {
         let key = key.into();
         let fault = self.fault(&key, problem);
@@ -135,52 +134,52 @@ impl ConfigReader {
         self.warnings.push(warning.into());
     }
 
-    /// Notes that a setting works but is odd, in the words of a fault.
+    /// Records a warning about one setting, in the form of a fault.
     pub(super) fn odd(&mut self, key: impl Into<ConfigKey>, problem: Problem) {
         let fault = self.fault(&key.into(), problem);
         self.warnings.push(fault.to_string());
     }
 
-    /// Notes that settings taken together are odd. Nothing is said where one of them is at fault.
+    /// Records a warning about several settings, unless one of them is faulty.
     pub(super) fn expect(&mut self, keys: &[&str], holds: bool, problem: impl Fn() -> Problem) {
         if let Some(key) = self.breaks(keys, holds) {
             self.odd(&key, problem());
         }
     }
 
-    /// Notes characters that do not belong to a text, where these are merely odd.
+    /// Records a warning about suspicious characters in a text.
     pub(super) fn look_for_strays(&mut self, key: impl Into<ConfigKey>, text: &str) {
         if let Some(stray) = Stray::of(text).filter(|stray| !stray.is_wrong()) {
             self.odd(key, Problem::new(stray.to_string(), stray.remedy()));
         }
     }
 
-    /// Whether a source could not be read, so that nothing can be said of what is absent.
+    /// Whether a source could not be read, so that missing settings are unknown.
     pub(super) const fn is_partial(&self) -> bool {
         self.partial
     }
 
-    /// Whether a fault of this key or of one below it was noted.
+    /// Whether a fault of this key, or of one below it, was recorded.
     pub(super) fn has_fault_within(&self, key: &ConfigKey) -> bool {
         self.faulty.iter().any(|faulty| faulty.is_within(key))
     }
 
-    /// Takes a key for known without reading it.
+    /// Marks a key as known without reading it.
     pub(super) fn knows(&mut self, key: impl Into<ConfigKey>) {
         self.known.insert(key.into());
     }
 
-    /// What the last layer that sets a key says.
+    /// The entry of the last layer that sets a key.
     pub(super) fn find(&self, key: &ConfigKey) -> Option<&LayerEntry> {
         self.layers.iter().rev().find_map(|layer| layer.entries.get(key))
     }
 
-    /// The layers, the winning ones first.
+    /// The layers, the last one first.
     pub(super) fn layers(&self) -> impl Iterator<Item = &ConfigLayer> {
         self.layers.iter().rev()
     }
 
-    /// All keys that were asked for.
+    /// All keys that were read.
     #[cfg(test)]
     pub(super) const fn known(&self) -> &BTreeSet<ConfigKey> {
         &self.known
@@ -195,7 +194,7 @@ impl ConfigReader {
     }
 }
 
-/// What is wrong with a file, said of the key that names it.
+/// Turns a fault of a file into a fault of the key that names it.
 pub(super) fn of_file(problem: Problem) -> Problem {
     Problem { what: format!("names a file that {}", problem.what), ..problem }
 }

@@ -10,7 +10,7 @@ use super::{
     value::{self, ConfigValue, LONGEST, SHORTEST, WHILE_IN_FLIGHT},
 };
 
-/// `x-message-ttl` is counted in milliseconds, and beyond 31 bits of them brokers differ.
+/// The range of `x-message-ttl`: brokers differ for more than 31 bits of milliseconds.
 const STAY: RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_secs(24 * 86_400);
 

@@ -12,15 +12,15 @@ use super::{
     value,
 };
 
-/// A secret as it was given.
+/// A secret in its configured form.
 pub(super) struct Secret {
-    /// The key that gave it: `x` or `x_file`.
+    /// The key that sets it: `x` or `x_file`.
     pub(super) key: ConfigKey,
     pub(super) source: SecretSource,
 }
 
 impl ConfigReader {
-    /// A secret, whichever way the last layer that has it gives it. Its file is not opened.
+    /// Reads a secret from the last layer that sets `x` or `x_file`. The file is not opened.
     pub(super) fn secret(&mut self, key: impl Into<ConfigKey>) -> Option<Secret> {
         let plain = key.into();
         let in_file = plain.in_file();
@@ -46,7 +46,7 @@ impl ConfigReader {
         source.map(|source| Secret { key, source })
     }
 
-    /// The value of a secret, out of its file if need be.
+    /// The value of a secret, read from its file if necessary.
     pub(super) fn secret_value(&mut self, secret: &Secret) -> Option<SecretString> {
         match &secret.source {
             SecretSource::Value(value) => Some(value.clone()),

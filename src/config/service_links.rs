@@ -1,8 +1,8 @@
 //! Variables of the environment that Kubernetes sets for the services of a namespace.
 //!
-//! For a service called `revoker` they begin as ours do: `REVOKER_PORT=tcp://10.0.0.1:9464`,
-//! `REVOKER_SERVICE_HOST`, `REVOKER_PORT_9464_TCP_ADDR`. Docker's links look the same. They are refused like
-//! every other unknown variable, but the remedy is not that of a typing error.
+//! For a service called `revoker` they have our prefix: `REVOKER_PORT=tcp://10.0.0.1:9464`, `REVOKER_SERVICE_HOST`,
+//! `REVOKER_PORT_9464_TCP_ADDR`. Docker's links look the same. They are refused like every other unknown variable, but
+//! the remedy is not that of a typing error.
 
 use super::{
     faults::{ConfigFault, Problem},
@@ -10,10 +10,10 @@ use super::{
     value::ConfigValue,
 };
 
-/// The variable that says most to whoever reads the fault.
+/// The variable that a fault names first.
 const CLEAREST: &str = "REVOKER_PORT";
 
-/// What a link's value begins with.
+/// The schemes of a link's value.
 const SCHEMES: [&str; 3] = ["tcp://", "udp://", "sctp://"];
 
 /// Whether a variable is a link to a service.

@@ -1,4 +1,4 @@
-//! The configuration as its users meet it: files and variables in, settings or faults out.
+//! Tests of the configuration: files and variables in, settings or faults out.
 
 mod credentials;
 mod defaults;
@@ -59,12 +59,12 @@ fn variables<'a>(
     pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect()
 }
 
-/// The lines of the faults, their files by name alone.
+/// The lines of the faults, with file names instead of paths.
 fn lines(faults: &ConfigFaults) -> Vec<String> {
     faults.iter().map(|fault| file_names(&fault.to_string())).collect()
 }
 
-/// Cuts folders off: `(/tmp/x/worker.toml:3)` becomes `(worker.toml:3)`.
+/// Removes folders: `(/tmp/x/worker.toml:3)` becomes `(worker.toml:3)`.
 fn file_names(line: &str) -> String {
     let cut = |word: &str| match word.rfind('/') {
         Some(slash) if word.contains(".toml") => {

@@ -1,4 +1,4 @@
-//! Keys that nobody reads: misspelt ones, most often.
+//! Unknown keys: mostly misspelt ones.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ pub(super) fn faults(
     let is_fine = |key: &ConfigKey, value: &ConfigValue| {
         known.contains(key)
             || reported.contains(key)
-            // A section with nothing but its header.
+            // A section that has only its header.
             || matches!(value, ConfigValue::Table) && is_section(key)
     };
     let unknown = layer.entries.iter().filter(|(key, entry)| !is_fine(key, &entry.value));

@@ -1,7 +1,7 @@
-//! What a setting may be: from a raw value to a typed one.
+//! Converts raw values to typed settings.
 //!
-//! Every reader here is a function from [`ConfigValue`] to a typed value or a [`Problem`]; those with bounds
-//! take them and return such a function.
+//! Every reader here is a function from [`ConfigValue`] to a typed value or a [`Problem`]. A reader with bounds takes
+//! them and returns such a function.
 
 use std::{fmt::Display, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
@@ -15,7 +15,7 @@ use super::faults::Problem;
 /// overflowing.
 pub(super) const LONGEST: Duration = Duration::from_secs(31_557_600);
 
-/// The shortest duration that is not none.
+/// The shortest duration above zero.
 pub(super) const SHORTEST: Duration = Duration::from_millis(1);
 
 /// Durations of steps between a job's delivery and its settlement. A step that lasts longer than a job may be in
@@ -25,16 +25,16 @@ pub(super) const WHILE_IN_FLIGHT: RangeInclusive<Duration> = SHORTEST..=MAX_IN_F
 /// The time to connect: longer than this, a server that does not answer is down.
 pub(super) const CONNECTING: RangeInclusive<Duration> = SHORTEST..=Duration::from_secs(60);
 
-/// A limit below this cuts off what a busy network still completes, or the unit is not the intended one.
+/// A limit below this aborts calls that a busy network would complete, or it has a wrong unit.
 pub(super) const QUICK: Duration = Duration::from_secs(1);
 
-/// Any duration but none.
+/// Any duration above zero.
 pub(super) const SOME_TIME: RangeInclusive<Duration> = SHORTEST..=LONGEST;
 
-/// A value before anybody has asked what it should be. Not `Debug`: it may be a secret.
+/// An unchecked value. Not `Debug`: it may be a secret.
 #[derive(PartialEq)]
 pub(super) enum ConfigValue {
-    /// Of a variable of the environment: whoever reads it says of which type it is.
+    /// A value of an environment variable. Its reader determines the type.
     Raw(String),
     Text(String),
     Integer(i64),
@@ -43,7 +43,7 @@ pub(super) enum ConfigValue {
     List(Vec<ConfigValue>),
     /// A table without entries; others are flattened.
     Table,
-    /// What no setting is, in words.
+    /// A type that no setting has, as a text.
     Other(&'static str),
 }
 
@@ -76,8 +76,8 @@ impl ConfigValue {
     }
 }
 
-/// A string that is not empty. Control characters and byte order marks are refused: what is read here
-/// ends up in queue names, headers and logs.
+/// A string that is not empty. Control characters and byte order marks are refused: these texts become queue names,
+/// headers and log lines.
 pub(super) fn text(value: &ConfigValue) -> Result<String, Problem> {
     let text = string(value)?;
     match Stray::of(text).filter(|stray| stray.is_wrong()) {
@@ -95,10 +95,10 @@ pub(super) fn string(value: &ConfigValue) -> Result<&str, Problem> {
     }
 }
 
-/// Refuses what an author of a URL cannot have meant, and what a parser would call no URL at all.
+/// Refuses a URL with characters that are there by mistake.
 pub(super) fn without_strays(url: &str) -> Result<(), Problem> {
     match Stray::of(url) {
-        // Of these the parsers of URLs say more.
+        // The URL parsers report these more precisely.
         None | Some(Stray::Blank | Stray::LineBreak | Stray::Control) => Ok(()),
         Some(stray) => Err(Problem::new(stray.to_string(), "remove it")),
     }
@@ -141,7 +141,7 @@ pub(super) fn number(bounds: RangeInclusive<f64>) -> impl Fn(&ConfigValue) -> Re
     move |value| {
         let number = match value {
             ConfigValue::Float(number) => Some(*number),
-            // Out of the exact range of a float lies nothing that any bounds allow.
+            // All bounds are within the exact range of a float.
             ConfigValue::Integer(number) => {
                 i32::try_from(*number).map_or(Some(f64::INFINITY), |n| Some(n.into()))
             }
@@ -149,7 +149,7 @@ pub(super) fn number(bounds: RangeInclusive<f64>) -> impl Fn(&ConfigValue) -> Re
             _ => None,
         };
         let number = number.ok_or_else(|| value.is_not("a number", "0.5"))?;
-        // NaN lies within no bounds.
+        // NaN is within no bounds.
         if bounds.contains(&number) {
             Ok(number)
         } else {
@@ -165,7 +165,7 @@ pub(super) fn duration(
     move |value| {
         let text = value.word();
         let duration = text.and_then(|text| humantime::parse_duration(text).ok());
-        // No setting here is counted in months, and minutes are one key away.
+        // No setting uses months (`M`), and `m` for minutes was probably meant.
         if duration.is_some() && text.is_some_and(|text| text.contains('M')) {
             return Err(Problem::new(
                 "is in months, because M means months",
@@ -203,7 +203,7 @@ pub(super) fn size(
     }
 }
 
-/// A list; in the environment, its items are divided by commas.
+/// A list. In the environment, commas separate its items.
 pub(super) fn list<T>(
     item: impl Fn(&ConfigValue) -> Result<T, Problem>,
 ) -> impl Fn(&ConfigValue) -> Result<Vec<T>, Problem> {

@@ -1,4 +1,4 @@
-//! The section `verify`: whether, and how, the state of tokens is checked.
+//! The section `verify`: the checks of tokens' states.
 
 use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
@@ -39,14 +39,14 @@ const WHENS: [(&str, VerifyWhen); 4] = [
     ("before_and_after", VerifyWhen::BeforeAndAfter),
 ];
 
-/// What the section holds.
+/// The settings of the section.
 pub(super) struct VerifySection {
     pub(super) policy: VerifyPolicy,
     /// `None` without a URL.
     pub(super) settings: Option<VerifySettings>,
 }
 
-/// Reads the section. The introspection endpoint is reached as the revoke endpoint is.
+/// Reads the section. The introspection endpoint uses the same connection settings as the revoke endpoint.
 pub(super) fn read(
     reader: &mut ConfigReader,
     endpoint: &Settings,
@@ -125,7 +125,7 @@ fn settings(
     Some(VerifySettings { endpoint, client_id: id.into(), credentials })
 }
 
-/// What works, but hardly as it was meant.
+/// Warns about valid settings that are probably a mistake.
 fn look_for_oddities(reader: &mut ConfigReader, policy: &VerifyPolicy, endpoint: &Settings) {
     let unused = policy.when == VerifyWhen::Never && is_set(reader, URL);
     reader.expect(&[URL, WHEN], !unused, || {

@@ -46,7 +46,7 @@ pub struct Backoff {
 impl Backoff {
     /// The next wait. `jitter` is evenly distributed from 0 to 1.
     pub fn next(&mut self, jitter: f64) -> Duration {
-        // `None` would mean that the elapsed limit is over; there is none.
+        // `None` would mean that the elapsed limit is over, but there is no such limit.
         let wait = self.waits.next_backoff().unwrap_or(self.schedule.max);
         let spread = self.schedule.jitter * (2.0 * jitter.clamp(0.0, 1.0) - 1.0);
         wait.mul_f64((1.0 + spread).max(0.0)).min(self.schedule.max)

@@ -26,7 +26,7 @@ impl fmt::Display for ErrorChain<'_> {
         let mut last = String::new();
         for cause in self.causes() {
             let text = cause.to_string();
-            // Some libraries print what they wrap, and it would stand here twice.
+            // Some libraries print the error that they wrap. Without this check it would appear twice.
             if text != last {
                 f.write_str(if last.is_empty() { "" } else { ": " })?;
                 f.write_str(&text)?;

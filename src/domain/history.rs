@@ -1,4 +1,4 @@
-//! What has happened to a job so far, over all known deliveries.
+//! The history of a job over all known deliveries.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,7 +13,7 @@ named! {
         /// The broker delivered the job before, and the end of that delivery is unknown. This also marks jobs
         /// that only waited, so it proves less than [`Ambiguity::Attempt`].
         Redelivered = "redelivered",
-        /// An attempt of ours failed after the request began to go out.
+        /// Our attempt failed after a part of the request was sent.
         Attempt = "attempt",
     }
 }
@@ -28,7 +28,7 @@ pub struct History {
     pub attempts: u32,
     /// How many stays in a retry queue there were.
     pub stays: u32,
-    /// When the first attempt failed: its own, or that of a job that it followed.
+    /// When the first attempt failed: its own attempt, or the attempt of a duplicate that it followed.
     pub first_failed_at: Option<SystemTime>,
     /// The result of the last failed attempt.
     pub last_error: Option<ResultLabel>,

@@ -121,10 +121,11 @@ impl Job {
     }
 }
 
-/// Why a body is not a job. The texts name the fault and its position, never the content: it may be a token.
+/// The fault of a body that is not a job. The texts name the fault and its position, never the content, which may be a
+/// token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum InvalidJob {
-    /// Nothing to read.
+    /// The body is empty.
     #[error("the body is empty; a job is one JSON object")]
     Empty,
     /// Over [`MAX_BODY_BYTES`].
@@ -161,13 +162,13 @@ pub enum InvalidJob {
     /// A field that must be a string is something else.
     #[error("the field {0} is {1}, not a string")]
     NotAString(&'static str, &'static str),
-    /// A field that must not be empty is.
+    /// A required text that is empty.
     #[error("the field {0} is empty")]
     Blank(&'static str),
     /// A field over its limit: the field, its length, the limit.
     #[error("the field {0} has {1} characters, the limit is {2}")]
     TooLong(&'static str, usize, usize),
-    /// A field whose value cannot stand where the endpoint wants it: the field, the place.
+    /// A field whose value is invalid in its place of the request: the field, the place.
     #[error("the field {0} is invalid in {1}")]
     Unfit(&'static str, &'static str),
     /// An `action` other than `revoke`.

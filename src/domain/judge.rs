@@ -1,4 +1,4 @@
-//! From a verdict to what the job does next. A pure decision: the pipeline acts on it.
+//! Decides the next step of a job from a verdict. The decision is pure: the pipeline carries it out.
 
 use std::time::{Duration, SystemTime};
 
@@ -19,20 +19,20 @@ pub struct Policy {
     pub presume_revoked_after_ambiguity: bool,
     /// Whether the endpoint may reject the second of two calls for one token because the first one worked.
     pub rejects_repeats: bool,
-    /// What becomes of a job whose token does not exist any more.
+    /// The policy for a job whose token does not exist any more.
     pub gone: GonePolicy,
 }
 
-/// What becomes of a job whose token does not exist any more.
+/// The policy for a job whose token does not exist any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GonePolicy {
     /// It is done.
     Settle,
-    /// It is dead-lettered, so that somebody looks at it.
+    /// It is dead-lettered for an operator to inspect.
     DeadLetter,
 }
 
-/// What a decision needs to know besides the verdict, the history and the policy.
+/// The context of a decision, besides the verdict, the history and the policy.
 #[derive(Debug, Clone, Copy)]
 pub struct AttemptContext {
     /// The time of day.
@@ -45,7 +45,7 @@ pub struct AttemptContext {
     pub fingerprint: Fingerprint,
 }
 
-/// What a job does after an attempt.
+/// The next step of a job after an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// This delivery ends.
@@ -57,7 +57,7 @@ pub enum Decision {
     },
 }
 
-/// Decides what the job does after this verdict, and records the verdict in the job's history.
+/// Decides the job's next step after this verdict, and records the verdict in the job's history.
 #[must_use]
 pub fn judge(
     verdict: Verdict,
@@ -82,8 +82,8 @@ pub fn judge(
     }
 }
 
-/// The one place in which an acknowledgement becomes an outcome: it proves less than a revocation, until the
-/// token is seen to be dead.
+/// The only conversion of an acknowledgement to an outcome. An acknowledgement proves less than a revocation, unless a
+/// check shows that the token is dead.
 const fn acknowledged() -> Outcome {
     Outcome::Done(Completion::Acknowledged)
 }
@@ -104,7 +104,7 @@ fn gone(
 }
 
 /// Decides what the job does after a check of its token that failed, and records that in the job's history. As after a
-/// call: it waits, is parked, and is given up only where others are checked.
+/// call, the job waits, is parked, and is given up only while other jobs are checked.
 #[must_use]
 pub fn judge_failed_check(
     failure: &Failure,
@@ -129,7 +129,7 @@ pub fn judge_failed_check(
 fn still_active(answer: ResultLabel, history: &mut History, context: AttemptContext) -> Outcome {
     history.first_failed_at.get_or_insert(context.now);
     history.last_error = Some(answer);
-    // No call of ours explains it: the token survived all of them.
+    // No call of ours explains the rejection: the token survived all of them.
     history.ambiguity = None;
     let attempts = history.attempts;
     Outcome::DeadLettered(DeadLetter {
@@ -175,7 +175,7 @@ fn rejected(
     dead(reason, detail, rejection, context)
 }
 
-/// What the endpoint said, in a few words.
+/// A short text of the endpoint's answer.
 fn said(answer: &Rejection) -> String {
     let text = answer.message.as_deref().unwrap_or("it gave no text");
     match answer.code.as_str() {

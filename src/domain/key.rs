@@ -1,4 +1,4 @@
-//! The key that two jobs share if they are the same call.
+//! The key that identifies jobs with the same call.
 
 use std::fmt;
 

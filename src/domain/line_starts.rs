@@ -1,4 +1,4 @@
-/// Where the lines of a text begin, in bytes.
+/// The byte positions at which the lines of a text begin.
 #[derive(Debug)]
 pub struct LineStarts(Vec<usize>);
 

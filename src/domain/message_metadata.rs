@@ -42,7 +42,7 @@ impl JobId {
         let redactor = job.redactor();
         let id = metadata.message_id.as_deref();
         let id = id.filter(|id| !id.is_empty() && !redactor.concerns(id));
-        // A secret with a blank in it appears only on one line.
+        // A secret with a blank can appear only after the text is put on one line.
         let line = id.map(|id| Redactor::default().clean(id));
         match line.filter(|line| !redactor.shows(line)) {
             Some(line) => Self(cut(&line, MAX_ID_CHARS)),
@@ -100,8 +100,8 @@ mod tests {
         assert_eq!(id(None), "ba7816bf8f01");
     }
 
-    /// Each id tells something of the token or of the client's secret: a part, an encoded form, or a secret
-    /// that contains the id.
+    /// Each id reveals a part of the token or of the client's secret: a part, an encoded form, or a secret that
+    /// contains the id.
     #[test]
     fn an_id_that_shares_a_part_with_a_secret_of_the_job_is_a_fingerprint() {
         let body = br#"{"refresh_token":"qX7+Vb/9zTkLw4Rj","client_secret":"hunter2-hunter2"}"#;

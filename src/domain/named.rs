@@ -1,7 +1,7 @@
 //! Enums whose values have names.
 
 /// Declares an enum with the name of each value beside it. Metrics, headers, journals, logs and the command line use
-/// these names, so each stands once.
+/// these names, so each name is written once.
 macro_rules! named {
     (
         $(#[$about:meta])*

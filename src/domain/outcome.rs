@@ -18,11 +18,11 @@ pub enum Outcome {
 }
 
 named! {
-    /// How a job ends well.
+    /// The ways in which a job is done.
     pub enum Completion {
         /// The endpoint revoked the token.
         Revoked = "revoked",
-        /// The endpoint took the request, and said nothing of this token.
+        /// The endpoint accepted the request, without a statement about this token.
         Acknowledged = "acknowledged",
         /// The endpoint will revoke the token later.
         Accepted = "accepted",
@@ -39,7 +39,7 @@ named! {
 }
 
 impl Completion {
-    /// Whether the endpoint's own answer to this job ended it.
+    /// Whether the endpoint's own answer ended this job.
     #[must_use]
     pub const fn is_answered(self) -> bool {
         match self {
@@ -64,14 +64,14 @@ named! {
         Exhausted = "exhausted",
         /// A fault of this worker.
         InternalError = "internal_error",
-        /// The token does not exist any more, and the operator wants to know.
+        /// The token does not exist any more, and the operator wants such jobs dead-lettered.
         Gone = "gone",
         /// The token is still active after the endpoint answered.
         StillActive = "still_active",
     }
 }
 
-/// What a dead letter says about its job, besides the job and its history.
+/// The content of a dead letter, besides the job and its history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
     /// Why the job is dead-lettered.

@@ -70,7 +70,7 @@ mod tests {
         tokio::time::Instant::now().into_std()
     }
 
-    /// How many calls start within `time`, each as soon as it may.
+    /// The number of calls that start within `time`, each at the earliest moment.
     async fn started(limiter: &mut Rate, time: Duration) -> f64 {
         let began = now();
         let mut started = 0.0;

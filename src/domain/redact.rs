@@ -1,9 +1,9 @@
 //! Keeps a job's own secrets out of foreign texts.
 //!
-//! An endpoint may echo what it was sent, and a producer may use the token as the message id. Neither may
-//! reach a log line or a header of ours. An echo may be encoded, escaped or cut. So the search is not for
-//! whole secrets, but for every run of characters that a text shares with a form of a secret. A list of whole
-//! forms was turned down, because it cannot contain every cut.
+//! An endpoint may echo a request, and a producer may use the token as the message id. Neither may reach a log line or
+//! a header of ours. An echo may be encoded, escaped or cut. So the search finds every run of characters that a text
+//! shares with a form of a secret, not only whole secrets. A list of whole forms was turned down, because it cannot
+//! contain every cut.
 //!
 //! Replacing every long string was turned down as well: operators need request ids and codes to ask the
 //! vendor about a failure. So some encodings pass; docs/queues.md lists them.
@@ -127,7 +127,7 @@ impl<'a> Redactor<'a> {
         if self.secrets().next().is_none() {
             return ControlFlow::Continue(());
         }
-        // No reading keeps every character.
+        // This search is separate because no reading keeps every character.
         for whole in self.wholes() {
             for (at, _) in text.match_indices(whole) {
                 tell(at, at + whole.len())?;

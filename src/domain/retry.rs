@@ -1,4 +1,4 @@
-//! When a failed job waits in flight, when it is parked, and when it is given up.
+//! Decides whether a failed job waits in flight, is parked or is given up.
 
 use std::time::{Duration, SystemTime};
 
@@ -20,7 +20,7 @@ pub struct RetryPolicy {
     pub retry_after_max: Duration,
 }
 
-/// What a failed job does next.
+/// The next step of a failed job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
     /// It waits in flight for its next attempt.
@@ -34,22 +34,22 @@ pub enum Retry {
 impl RetryPolicy {
     /// How long a job has been failing, of which `in_flight` in this delivery. Neither counts pauses.
     ///
-    /// Stays count. A job that returns from a stay past its hold gets one attempt, then its next stay.
-    /// A job that was parked early, for lack of room, returns with what is left of its hold.
+    /// Stays count. A job that returns from a stay past its hold gets one attempt, then its next stay. A job that was
+    /// parked early, for lack of room, returns with its remaining hold.
     #[must_use]
     pub fn failing_for(&self, history: &History, now: SystemTime, in_flight: Duration) -> Duration {
         // The wall clock can be stepped, so it counts only where no other clock saw the whole time.
         if history.first_failed_at.is_none() || history.stays == 0 {
             return in_flight;
         }
-        // No age: the clock was stepped back to before the first failure. A journal keeps that time,
-        // so without this the job would get a whole hold at each return until the clock catches up.
+        // No age: the clock was stepped back to before the first failure. A journal keeps that time. Without this, the
+        // job would get a whole hold at each return until the clock catches up.
         history.age(now).unwrap_or(self.hold).max(in_flight)
     }
 
-    /// What a job does after an attempt that failed at `now`. It has been failing in this delivery for
-    /// `in_flight`. `others_answered` says whether the endpoint answered another job since the attempt
-    /// began. Otherwise the endpoint may be down, and in an outage no job is given up.
+    /// Decides a job's next step after an attempt that failed at `now`. It has been failing in this delivery for
+    /// `in_flight`. `others_answered` says whether the endpoint answered another job since the attempt began. Otherwise
+    /// the endpoint may be down, and in an outage no job is given up.
     #[must_use]
     pub fn after_failure(
         &self,
@@ -187,10 +187,10 @@ mod tests {
             (5, 30 * HOUR, 6 * HOUR, second, Retry::GiveUp),
             (5, 30 * HOUR, 6 * HOUR + second, second, Retry::Park),
             (5, 30 * HOUR, almost_all, second, Retry::Wait),
-            // The hold is over by what no pause has interrupted.
+            // The uninterrupted time alone exceeds the hold.
             (5, 30 * HOUR, almost_all, 60 * second, Retry::Park),
             (0, 30 * HOUR, 30 * HOUR, second, Retry::Wait),
-            // More than there can have been, as after a step of the clock.
+            // More pauses than possible, as after a step of the clock.
             (5, 30 * HOUR, 400 * HOUR, second, Retry::Wait),
         ];
         for (stays, ago, paused, in_flight, expected) in cases {

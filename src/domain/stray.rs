@@ -8,19 +8,19 @@ use std::fmt;
 /// A kind of character that does not belong to a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stray {
-    /// Of a file that was saved as "UTF-8 with BOM".
+    /// A byte order mark, from a file saved as "UTF-8 with BOM".
     ByteOrderMark,
-    /// Of a file in another encoding, or of a fixed width.
+    /// A NUL, from a file in another encoding or with fixed-width fields.
     Nul,
-    /// Of a file with more than one line, or of a value that was encoded with its line's end.
+    /// A line break, from a file with several lines or a value encoded with its newline.
     LineBreak,
     /// A tab, an escape sequence.
     Control,
-    /// A space around it, also one that is no plain space.
+    /// A space at either end, of any kind.
     Blank,
-    /// Zero-width characters, as web pages and chats put them into what is copied.
+    /// Zero-width characters, which web pages and chats add to copied text.
     Invisible,
-    /// Quotes around it, as configuration files and shells want them and secret files do not.
+    /// Quotes around it, which configuration files and shells need, but secret files do not.
     Quotes,
 }
 
@@ -32,7 +32,7 @@ const INVISIBLE: [char; 9] = [
     '\u{ad}',
 ];
 
-/// What opens a quotation and what closes it.
+/// Opening and closing quotes.
 const QUOTES: [(char, char); 7] = [
     ('"', '"'),
     ('\'', '\''),
@@ -76,7 +76,7 @@ impl Stray {
         matches!(self, Self::ByteOrderMark | Self::Nul | Self::LineBreak | Self::Control)
     }
 
-    /// What to do about it.
+    /// The remedy, as an instruction.
     #[must_use]
     pub const fn remedy(self) -> &'static str {
         if self.is_wrong() {

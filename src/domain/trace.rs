@@ -1,7 +1,7 @@
 //! The trace of a job, as its producer sent it by the rules of W3C Trace Context.
 //!
-//! Both values go to the endpoint and into the log. So only what the rules allow passes, and neither value
-//! is longer than they allow.
+//! Both values go to the endpoint and into the log. So only valid values pass, and neither is longer than the rules
+//! allow.
 
 use std::ops::Range;
 

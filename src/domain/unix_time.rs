@@ -24,13 +24,13 @@ pub const PLAUSIBLE_SECONDS: RangeInclusive<u64> = 946_684_800..=253_402_300_799
 named! {
     /// The unit of a number since the Unix epoch.
     pub enum TimeUnit {
-        /// As AMQP's timestamps and `expires_at` are defined.
+        /// The unit of AMQP's timestamps and of `expires_at`.
         Seconds = "seconds",
-        /// As JavaScript and Java count.
+        /// The unit of JavaScript and Java.
         Milliseconds = "milliseconds",
-        /// As many databases count.
+        /// The unit of many databases.
         Microseconds = "microseconds",
-        /// As Go counts.
+        /// The unit of Go.
         Nanoseconds = "nanoseconds",
     }
 }

@@ -9,7 +9,7 @@ named! {
     pub enum ResultLabel {
         /// The endpoint revoked the token.
         Revoked = "revoked",
-        /// The endpoint took the request, and its answer does not speak of this token.
+        /// The endpoint accepted the request, but its answer does not mention this token.
         Acknowledged = "acknowledged",
         /// The endpoint will revoke the token later.
         Accepted = "accepted",
@@ -25,15 +25,15 @@ named! {
         Tls = "tls",
         /// No complete response in time.
         Timeout = "timeout",
-        /// The connection broke after the request began to go out.
+        /// The connection broke after a part of the request was sent.
         Reset = "reset",
         /// A redirect: never followed, never read.
         Http3xx = "http_3xx",
-        /// 408.
+        /// Status 408.
         Http408 = "http_408",
-        /// 429.
+        /// Status 429.
         Http429 = "http_429",
-        /// Any 5xx.
+        /// Any status 5xx.
         Http5xx = "http_5xx",
         /// Any other response that is not the endpoint's own.
         Http4xx = "http_4xx",
@@ -59,7 +59,7 @@ impl ResultLabel {
 pub enum Verdict {
     /// The answer says that this token is revoked.
     Revoked,
-    /// The endpoint took the request. Its answer does not speak of this token, so it proves less than
+    /// The endpoint accepted the request. Its answer does not mention this token, so it proves less than
     /// [`Verdict::Revoked`].
     Acknowledged,
     /// The endpoint will revoke the token later.
@@ -70,7 +70,7 @@ pub enum Verdict {
     Rejected(Rejection),
     /// The token was checked, and is dead.
     Verified,
-    /// The token was checked, and is still active although the endpoint answered like this.
+    /// The token was checked, and is still active despite this answer.
     StillActive(ResultLabel),
     /// Nothing is proved: the job is retried.
     Transient(Failure),
@@ -98,21 +98,21 @@ impl Verdict {
     }
 }
 
-/// What the endpoint says of a job that it does not do.
+/// The endpoint's answer to a job that it does not carry out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
     /// The endpoint's code; empty if it gave none.
     pub code: String,
     /// The endpoint's text, redacted and cut; `None` if it gave none.
     pub message: Option<String>,
-    /// The HTTP status that came with it.
+    /// The HTTP status of the answer.
     pub http_status: u16,
 }
 
-/// An attempt that proves nothing.
+/// A failed attempt, which proves nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failure {
-    /// What happened.
+    /// The kind of failure.
     pub label: ResultLabel,
     /// Whether the call may have revoked the token nevertheless.
     pub ambiguous: bool,
@@ -120,7 +120,7 @@ pub struct Failure {
     pub http_status: Option<u16>,
     /// The `Retry-After` of the response, as sent.
     pub retry_after: Option<Duration>,
-    /// Where the cause lies.
+    /// The origin of the failure.
     pub blame: Blame,
 }
 
@@ -132,7 +132,7 @@ impl Failure {
     }
 }
 
-/// Where the cause of a failure lies.
+/// The origin of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Blame {
     /// The network, a gateway or the endpoint as a whole.

@@ -1,8 +1,8 @@
-//! Whether a token is dead: what the answers of an introspection endpoint (RFC 7662) prove, beside those of the revoke
-//! endpoint. A pure decision: the pipeline acts on it.
+//! Decides whether a token is dead, from the answers of an introspection endpoint (RFC 7662) and of the revoke
+//! endpoint. The decision is pure: the pipeline carries it out.
 //!
-//! "Inactive" alone proves little. A server may say it of every refresh token, or of the tokens of other clients. So it
-//! counts only if the same asker saw the same token active before, or if the operator vouches for the server.
+//! "Inactive" alone proves little. A server may give this answer for every refresh token, or for tokens of other
+//! clients. So it counts only if the same client saw the token active before, or if the operator trusts the server.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub enum VerifyWhen {
     Never,
     /// After a rejection that an earlier call may explain.
     Ambiguous,
-    /// After each answer by which the job would end well.
+    /// After each answer that would complete the job.
     After,
     /// Before the call as well, so that "inactive" proves something afterwards.
     BeforeAndAfter,
@@ -26,7 +26,7 @@ pub enum VerifyWhen {
 pub struct VerifyPolicy {
     /// When tokens are checked.
     pub when: VerifyWhen,
-    /// Whether "inactive" proves that a token is dead, although nobody saw it active before.
+    /// Whether "inactive" proves that a token is dead, although it was not seen active before.
     pub trusts_inactive: bool,
     /// How long after the answer the check is made.
     pub delay: Duration,
@@ -42,19 +42,19 @@ impl Default for VerifyPolicy {
     }
 }
 
-/// What introspection says of a token.
+/// The state of a token according to introspection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenState {
     /// It can be used.
     Active,
-    /// It cannot be used; or the server does not know it, or does not tell us.
+    /// It cannot be used, or the server does not know it, or does not disclose its state.
     Inactive,
 }
 
-/// What one delivery has seen of its token.
+/// The observations of a token during one delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Sightings {
-    /// Whether the token was looked at before the call, or a look at it failed.
+    /// Whether the token was checked before the call, or such a check failed.
     pub looked_before: bool,
     /// Whether the token was seen active.
     pub active: bool,
@@ -77,7 +77,7 @@ named! {
 }
 
 impl VerifyPolicy {
-    /// Whether the token is looked at before it is called.
+    /// Whether the token is checked before the call.
     #[must_use]
     pub fn looks_before(&self, sightings: &Sightings) -> bool {
         self.when == VerifyWhen::BeforeAndAfter && !sightings.looked_before

@@ -1,7 +1,7 @@
-//! Access tokens for calls with a bearer, got with a client's own credentials: RFC 6749, section 4.4.
+//! Access tokens for calls with a bearer token, fetched with a client's own credentials: RFC 6749, section 4.4.
 //!
-//! A token is kept until it nears its end. One request fetches it for all calls that wait for it: they share one
-//! future, which whoever polls it drives on, so no lock is held meanwhile and no task is left behind.
+//! A token is kept until shortly before its expiry. One request fetches it for all waiting calls. They share one
+//! future, so no lock is held meanwhile and no detached task runs.
 
 use std::{
     collections::HashMap,
@@ -22,19 +22,19 @@ use tokio::time::Instant;
 use super::basic::bearer;
 use crate::domain::{Blame, Failure, ResultLabel};
 
-/// A token without a lifetime is used for so long.
+/// The time for which a token without a lifetime is used.
 const LIFETIME: Duration = Duration::from_secs(300);
 
-/// A token is replaced so long before its end, and no later than after this part of its life.
+/// A token is replaced this long before its expiry. For a short lifetime, the margin is a quarter of it.
 const MARGIN: Duration = Duration::from_secs(30);
 
-/// The longest life that is believed.
+/// The longest accepted lifetime.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A token, or why there is none.
+/// A token, or the failure of fetching it.
 pub(super) type Fetched = Result<AccessToken, Failure>;
 
-/// A token and its end.
+/// A token and its expiry.
 #[derive(Clone)]
 pub(super) struct AccessToken {
     pub(super) token: Arc<SecretString>,
@@ -52,7 +52,7 @@ impl fmt::Debug for AccessTokens {
 }
 
 impl AccessTokens {
-    /// The token of a client. `fetch` gets one if there is none, or none that lasts.
+    /// Returns the token of a client. `fetch` gets a new one if there is no valid one.
     pub(super) async fn of<F>(&self, client_id: &str, fetch: impl FnOnce() -> F) -> Fetched
     where
         F: Future<Output = Fetched> + Send + 'static,
@@ -69,7 +69,7 @@ impl AccessTokens {
         fetching.await
     }
 
-    /// Forgets the token of a client, which the endpoint refused.
+    /// Forgets the token of a client after the endpoint refused it.
     pub(super) fn forget(&self, client_id: &str, refused: &Arc<SecretString>) {
         let mut tokens = self.tokens();
         let is_refused = tokens.get(client_id).and_then(Shared::peek).is_some_and(|fetched| {
@@ -86,7 +86,7 @@ impl AccessTokens {
     }
 }
 
-/// Whether a token is being fetched, or lasts. A failure does not: the next call tries again.
+/// Whether a token is being fetched or is still valid. After a failure, the next call fetches again.
 fn lasts(fetched: &Shared<BoxFuture<'static, Fetched>>) -> bool {
     match fetched.peek() {
         None => true,
@@ -108,8 +108,7 @@ struct TokenError {
     error: String,
 }
 
-/// What an answer of the token endpoint gives, short of the statuses that speak for themselves. `None` if it proves
-/// nothing.
+/// Reads an answer of the token endpoint, except for statuses that are always failures. `None` if it proves nothing.
 pub(super) fn read(is_success: bool, http_status: u16, body: &[u8]) -> Option<Fetched> {
     if is_success {
         let answer: TokenAnswer = serde_json::from_slice(body).ok()?;

@@ -22,7 +22,7 @@ pub(super) fn header(pair: &SecretString) -> Option<HeaderValue> {
     sensitive(&format!("Basic {}", pair.expose_secret()))
 }
 
-/// The header of a bearer; `None` if the token cannot stand in a header.
+/// The header of a bearer token; `None` if a header cannot contain the token.
 pub(super) fn bearer(token: &SecretString) -> Option<HeaderValue> {
     let token = token.expose_secret();
     let fits = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
@@ -33,7 +33,7 @@ fn in_a_form(text: &str) -> String {
     form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
-/// No log of a library shows it, and HTTP/2 does not index it.
+/// Marks a value as sensitive: libraries do not log it, and HTTP/2 does not index it.
 fn sensitive(value: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(value).ok()?;
     value.set_sensitive(true);

@@ -1,8 +1,8 @@
-//! From an HTTP response to a verdict: one pure function. The first row that fits decides.
+//! Classifies an HTTP response into a verdict, in one pure function. The first matching row decides.
 //!
 //! Only the endpoint's own answer can end a job: an envelope of the default profile, or a rule of another one. Any
-//! other response proves nothing, whatever its status: gateways, proxies and captive portals respond in the
-//! endpoint's place. The job is then retried. The rows for statuses come first, and no profile can change them.
+//! other response proves nothing, with any status: gateways, proxies and captive portals respond in the endpoint's
+//! place. The job is then retried. The rows for statuses come first, and no profile can change them.
 
 use std::time::SystemTime;
 
@@ -27,17 +27,17 @@ pub(super) struct HttpResponse<'a> {
 /// The result of reading the body.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum ResponseBody<'a> {
-    /// It was not read: the body of a redirect says nothing.
+    /// It was not read: the body of a redirect is irrelevant.
     Unread,
     /// The whole body.
     Whole(&'a [u8]),
     /// It exceeds the cap.
     TooLarge,
-    /// It broke off.
+    /// It is incomplete.
     Broken(Breakage),
 }
 
-/// How a body broke off.
+/// The cause of an incomplete body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Breakage {
     /// The time of the call ran out.
@@ -46,20 +46,20 @@ pub(super) enum Breakage {
     Reset,
 }
 
-/// What classification needs besides the response.
+/// The context of classification, besides the response.
 #[derive(Debug)]
 pub(super) struct ClassifyContext<'a> {
-    /// The profile that judges; `None` for the default one.
+    /// The profile whose rules apply; `None` for the default one.
     pub(super) profile: Option<&'a Profile>,
     /// The locale of the message to keep.
     pub(super) locale: &'a str,
-    /// Redacts what was sent, which the endpoint may echo.
+    /// Redacts the sent secrets, which the endpoint may echo.
     pub(super) redactor: Redactor<'a>,
     /// When the response came.
     pub(super) now: SystemTime,
 }
 
-/// Whether a status is a transport failure whatever the body says. No profile can change that.
+/// Whether a status is a transport failure with any body. No profile can change that.
 pub(super) const fn is_fixed(status: u16) -> bool {
     matches!(status, 300..=399 | 408 | 429 | 500..=599)
 }
@@ -92,13 +92,15 @@ pub(super) fn classify(answer: &HttpResponse<'_>, context: &ClassifyContext<'_>)
         body => Answered::read(body, context.profile),
     };
     match status {
-        // "See other" can mean that the server has done what was asked.
+        // "See other" can mean that the server has carried out the request.
         300..=399 => {
             transport_failure(ResultLabel::Http3xx, answer.status == StatusCode::SEE_OTHER)
         }
         408 => transport_failure(ResultLabel::Http408, true),
         429 => transport_failure(ResultLabel::Http429, false),
-        500..=599 if answered.condemns(status) => transient(ResultLabel::Http5xx, true, Blame::Job),
+        500..=599 if answered.rejects_job(status) => {
+            transient(ResultLabel::Http5xx, true, Blame::Job)
+        }
         500..=599 => transport_failure(ResultLabel::Http5xx, true),
         _ => answered.judge(answer.status, context).unwrap_or_else(|| {
             if answer.status.is_success() {
@@ -110,7 +112,7 @@ pub(super) fn classify(answer: &HttpResponse<'_>, context: &ClassifyContext<'_>)
     }
 }
 
-/// A body, read as the profile has it.
+/// A body, read by the rules of the profile.
 enum Answered<'a> {
     Alignet(Envelope<'a>),
     Profile(&'a Profile, AnswerBody<'a>),
@@ -128,15 +130,15 @@ impl<'a> Answered<'a> {
         }
     }
 
-    /// Whether it is the endpoint's own rejection, whatever its status.
-    fn condemns(&self, status: u16) -> bool {
+    /// Whether the body is the endpoint's own rejection, with any status.
+    fn rejects_job(&self, status: u16) -> bool {
         match self {
             Self::Alignet(envelope) => matches!(envelope, Envelope::Refusal(_)),
-            Self::Profile(profile, body) => profile.condemns(status, body),
+            Self::Profile(profile, body) => profile.rejects_job(status, body),
         }
     }
 
-    /// The verdict of the endpoint itself; `None` if it is not the endpoint that speaks.
+    /// The verdict of the endpoint itself; `None` if the answer is not the endpoint's own.
     fn judge(self, status: StatusCode, context: &ClassifyContext<'_>) -> Option<Verdict> {
         let http_status = status.as_u16();
         let envelope = match self {

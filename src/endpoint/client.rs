@@ -19,7 +19,7 @@ use super::{connector::Connector, settings::Settings};
 /// The endpoint's header for the version of its interface.
 const API_VERSION: HeaderName = HeaderName::from_static("alg-api-version");
 
-/// How the worker names itself.
+/// The `User-Agent` of the worker.
 pub(super) const AGENT: HeaderValue =
     HeaderValue::from_static(concat!("revoker/", env!("CARGO_PKG_VERSION")));
 
@@ -27,17 +27,17 @@ pub(super) const AGENT: HeaderValue =
 /// httpd). A call on a connection that the server just closes is ambiguous, which costs more than a handshake.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// How often an HTTP/2 connection is pinged. It survives the time-outs of its calls, so without pings a dead
-/// one would time out every call until the kernel gives it up.
+/// How often an HTTP/2 connection is pinged. It survives the time-outs of its calls. Without pings, every call on a
+/// dead one would time out until the kernel gives it up.
 const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long the reply to a ping may take.
 const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A client with its pool of connections. It follows no redirect, and repeats no request that began to go out.
+/// A client with its pool of connections. It follows no redirect, and repeats no request of which a part was sent.
 pub(super) type HttpClient = Client<Connector, Full<Bytes>>;
 
-/// Why the client cannot be built. No text repeats a secret.
+/// The error of building the client. No text repeats a secret.
 #[derive(Debug, Error)]
 pub enum ClientError {
     /// The file cannot be read.
@@ -45,7 +45,7 @@ pub enum ClientError {
     CaUnreadable {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
     /// The file is broken.
@@ -65,7 +65,7 @@ pub enum ClientError {
     CaRefused {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         source: rustls::Error,
     },
     /// The system has no certificate authorities.
@@ -113,7 +113,7 @@ pub(super) fn build(settings: &Settings, connector: Connector) -> HttpClient {
     builder.build(connector)
 }
 
-/// The endpoint's URL as the calls carry it.
+/// The endpoint's URL as the calls send it.
 ///
 /// # Errors
 ///

@@ -19,7 +19,7 @@ use super::{bounded_file::read_file, client::ClientError};
 /// The files of a certificate and its key, in PEM.
 #[derive(Debug, Clone)]
 pub struct CertificateFiles {
-    /// The certificate, and those between it and its authority.
+    /// The certificate, with the intermediate certificates.
     pub certificate: PathBuf,
     /// Its private key: PKCS #8, not encrypted.
     pub key: PathBuf,
@@ -54,8 +54,8 @@ impl FreshCertificate {
         Ok(Self { files: files.clone(), current: Mutex::new(Loaded { key, changed }) })
     }
 
-    /// The certificate in force. A handshake is rare, so it looks at the files each time; what cannot be read
-    /// leaves the old one in force.
+    /// The current certificate. A handshake is rare, so each one checks the files. If they cannot be read, the former
+    /// certificate stays.
     fn current(&self) -> Arc<CertifiedKey> {
         let changed = self.files.changed();
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,6 +1,6 @@
 //! The pool of HTTP clients. Each has its own connections and is replaced when it is old.
 //!
-//! A pooled connection has an idle limit but no age limit. Under steady load it would live for ever, and never see a
+//! A pooled connection has an idle limit but no age limit. Under steady load it would be kept forever, and never use a
 //! changed DNS entry or a new backend. A replaced client is dropped: its idle connections close at once, the others
 //! after their call. Checking the age of each connection would be exact, but would cost more per call. There are
 //! several clients, so that not all connections are opened anew at once.
@@ -40,7 +40,7 @@ pub struct ClientPool {
 
 /// A slot with one client at a time.
 struct ClientSlot {
-    /// How many calls are under way.
+    /// How many calls are in flight.
     calls: AtomicUsize,
     current: Mutex<AgingClient>,
 }
@@ -78,12 +78,12 @@ impl ClientPool {
         Ok(Self { settings: settings.clone(), connector, clock, slots })
     }
 
-    /// What all clients connect with.
+    /// The connector of all clients.
     pub fn connector(&self) -> &Connector {
         &self.connector
     }
 
-    /// The first client with the fewest calls under way. Calls that come one at a time share one connection; many are
+    /// The first client with the fewest calls in flight. Calls that come one at a time share one connection; many are
     /// spread over all clients.
     pub fn take(&self) -> BorrowedClient<'_> {
         let calls = |slot: &&ClientSlot| slot.calls.load(Ordering::Relaxed);

@@ -34,7 +34,7 @@ use super::{
     tls,
 };
 
-/// A connection that carries nothing for so long is probed by the kernel. Many networks drop connections in silence.
+/// The kernel probes a connection that is idle for this long. Many networks silently drop connections.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// How many probes stay unanswered before the kernel gives up the connection.
@@ -106,13 +106,13 @@ impl Connector {
         proxy.intercept.basic_auth().cloned()
     }
 
-    /// Connects to the host of `to`. The one error that is told apart is TLS's, by its type.
+    /// Connects to the host of `to`. A TLS error is distinguished by its type.
     pub(super) async fn connect(&self, to: Uri) -> Result<Stream, BoxError> {
         timeout(self.0.limit, self.0.connect(to)).await.map_err(|_| ConnectTimeout)?
     }
 }
 
-/// The proxy at `url`. It is checked here, because the library takes what it cannot read for no proxy.
+/// The proxy at `url`. It is checked here, because the library treats an unreadable URL as no proxy.
 fn intercept(url: &str, endpoint: &Url) -> Result<Intercept, ClientError> {
     let url = Url::parse(url).map_err(|_| ClientError::Proxy)?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
@@ -181,7 +181,7 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// A connection that HTTP can be spoken on.
+/// A connection for HTTP.
 pub struct Stream {
     bytes: MaybeHttpsStream<Hop>,
     /// Whether a proxy reads the calls, which then have the whole URL in their first line.

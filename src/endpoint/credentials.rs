@@ -1,4 +1,4 @@
-//! The client secrets, which may be changed under way.
+//! The client secrets, which may change while the worker runs.
 
 use std::{
     collections::HashMap,
@@ -39,14 +39,14 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
-/// What a reload changed.
+/// The changes of a reload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reloaded {
     /// Clients with a secret now.
     pub clients: usize,
-    /// Those whose secret is new or another one than before.
+    /// Clients whose secret is new or changed.
     pub renewed: Vec<ClientKey>,
-    /// Those whose secret was withdrawn.
+    /// Clients whose secret was withdrawn.
     pub withdrawn: Vec<ClientKey>,
 }
 
@@ -83,7 +83,7 @@ impl Credentials {
         }
     }
 
-    /// What was odd about secrets and client ids when they were loaded.
+    /// The warnings about secrets and client ids from the first load.
     #[must_use]
     pub fn oddities(&self) -> &[CredentialFault] {
         &self.odd
@@ -118,7 +118,7 @@ impl Credentials {
         self.known.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether any secret comes from a file, and may therefore change under way.
+    /// Whether any secret comes from a file, and may therefore change while the worker runs.
     #[must_use]
     pub fn watches_files(&self) -> bool {
         let from_file = |source| matches!(source, &SecretSource::File(_));
@@ -156,11 +156,11 @@ fn same(old: Option<&Arc<SecretString>>, new: &SecretString) -> bool {
     old.is_some_and(|old| old.expose_secret() == new.expose_secret())
 }
 
-/// What one reading of all the sources found.
+/// The result of reading all sources once.
 #[derive(Default)]
 struct Found {
     secrets: Secrets,
-    /// Oddities among them.
+    /// Faults and warnings.
     faults: Vec<CredentialFault>,
 }
 
@@ -191,7 +191,7 @@ impl Found {
         };
         for (path, client_id) in files {
             match client_id {
-                // The table is the nearer word.
+                // The table takes precedence over the directory.
                 Some(id) if settings.clients.contains_key(&id) => {}
                 Some(id) => match Stray::of(&id) {
                     Some(stray) if stray.is_wrong() => {
@@ -226,8 +226,7 @@ impl Found {
         self.faults.push(CredentialFault { client_id, path, kind });
     }
 
-    /// Carries over the old secrets of what could not be read: of one client, or of all that a folder
-    /// may have held.
+    /// Keeps the old secrets of unreadable sources: of one client, or of all clients of a folder.
     fn keep_unreadable(&mut self, old: &Secrets) {
         let everyone = self.faults.iter().any(|fault| fault.client_id.is_none());
         for (id, secret) in old {

@@ -62,7 +62,7 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// The field `success`. The endpoint's page shows a boolean, its sibling pages a string.
+/// The field `success`. The endpoint's documentation shows a boolean, related endpoints a string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SuccessField {
     Absent,

@@ -176,7 +176,7 @@ impl HttpEndpoint {
     }
 }
 
-/// What the response and the log lines need to know of a call.
+/// The data of a call for reading its response and for log lines.
 pub(super) struct CallInfo<'a> {
     pub(super) redactor: Redactor<'a>,
     pub(super) trace: Option<&'a TraceContext>,
@@ -225,7 +225,7 @@ impl Endpoint for HttpEndpoint {
     }
 }
 
-/// Sends one request, and judges what comes of it.
+/// Sends one request, and judges its answer.
 pub(super) trait Exchange: Sync {
     /// One call, within its time limit.
     fn exchange(
@@ -253,7 +253,7 @@ impl Exchange for HttpEndpoint {
     }
 }
 
-/// Runs one step of a call, unless the time of the whole call runs out. A call has one timer for all its steps.
+/// Runs one step of a call, within the time limit of the whole call. A call has one timer for all its steps.
 pub(super) async fn within<T, E: Into<CallError>>(
     limit: Pin<&mut Sleep>,
     step: impl Future<Output = Result<T, E>>,
@@ -279,7 +279,7 @@ pub(super) async fn read<'a>(
     loop {
         let next = async { response.frame().await.transpose() };
         match within(limit.as_mut(), next).await {
-            // Trailers say nothing here.
+            // Trailers are ignored.
             Ok(Some(frame)) => match frame.data_ref() {
                 Some(chunk) if buffer.len() + chunk.len() > MAX_ANSWER_BYTES => {
                     return ResponseBody::TooLarge;

@@ -51,20 +51,20 @@ impl JwtAlgorithm {
     }
 }
 
-/// What assertions are signed with.
+/// The settings for signing assertions.
 #[derive(Debug, Clone)]
 pub struct JwtSettings {
     /// The private key: PEM, PKCS #8, not encrypted.
     pub key_file: PathBuf,
     /// The key's id, if the server needs it.
     pub key_id: Option<String>,
-    /// How it signs.
+    /// The signature algorithm.
     pub algorithm: JwtAlgorithm,
-    /// Who the assertion is for.
+    /// The audience of the assertion.
     pub audience: String,
 }
 
-/// Why a key cannot sign. No text repeats anything of it.
+/// The error of a key that cannot sign. No text repeats a part of it.
 #[derive(Debug, Error)]
 pub enum KeyError {
     /// The file cannot be read, or holds something else.
@@ -154,7 +154,7 @@ impl Signer {
         Ok(Arc::new(Self { key: key.map_err(wrong)?, settings: settings.clone(), random }))
     }
 
-    /// An assertion of a client, with an id that no other one has. `None` if the system has no random numbers.
+    /// An assertion of a client, with a unique id. `None` if the system has no random numbers.
     pub fn assertion(&self, client_id: &str, now: SystemTime) -> Option<SecretString> {
         let mut jti = [0; 16];
         self.random.fill(&mut jti).ok()?;

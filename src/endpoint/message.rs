@@ -9,8 +9,8 @@ use crate::domain::{Redactor, cut};
 /// The longest text that is kept, in characters.
 pub(super) const MAX_MESSAGE_CHARS: usize = 240;
 
-/// The longest text that is searched for secrets, in characters. What follows is visible only if nearly
-/// everything before it is redacted, and then it is too short to reveal a secret.
+/// The longest text that is searched for secrets, in characters. Later text is visible only if nearly all text before
+/// it is redacted, and then it is too short to reveal a secret.
 pub(super) const MAX_SEARCHED_CHARS: usize = 1024;
 
 #[derive(Deserialize)]

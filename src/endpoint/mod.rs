@@ -23,7 +23,7 @@ mod profile_test;
 mod reach;
 mod request;
 mod retry_after;
-/// For the count of instructions, which takes jobs through the worker without sockets.
+/// Used by the count of instructions, which processes jobs without sockets.
 pub mod seams;
 mod settings;
 mod shape;

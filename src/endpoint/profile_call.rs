@@ -23,7 +23,7 @@ use crate::{
     ports::{Clock as _, SystemClock, UnknownClient},
 };
 
-/// What the calls of a profile are made from.
+/// Makes the calls of a profile.
 pub struct ProfileCaller {
     profile: Arc<Profile>,
     auth: AuthSettings,
@@ -37,21 +37,21 @@ pub struct ProfileCaller {
     access_tokens: AccessTokens,
 }
 
-/// Who a call is made for.
+/// The client of a call, and its secret.
 struct Account<'a> {
     client_id: Option<&'a str>,
     secret: Option<Arc<SecretString>>,
 }
 
-/// How one call proves its client.
+/// The authentication of one call.
 #[derive(Default)]
 struct Proof {
     header: Option<HeaderValue>,
-    /// Added to the body.
+    /// Fields that are added to the body.
     fields: Vec<(&'static str, SecretString)>,
-    /// Of the client's access, if it is a bearer.
+    /// The access token, if the method is a bearer token.
     access_token: Option<Arc<SecretString>>,
-    /// Not to be shown in any text.
+    /// Secrets that no text may show.
     secrets: Vec<Arc<SecretString>>,
 }
 
@@ -94,7 +94,7 @@ impl ProfileCaller {
         &self.profile
     }
 
-    /// The client of a job; the clients that need no secret are one.
+    /// The number of a job's client. Clients that need no secret share one number.
     pub fn admit(&self, job: &Job) -> Result<ClientKey, UnknownClient> {
         let method = self.auth.method;
         let key = match job.client_id.as_deref() {
@@ -105,8 +105,8 @@ impl ProfileCaller {
             Some(id) if method.needs_secret() => {
                 self.credentials.key(id).ok_or(UnknownClient::NoSecret)?
             }
-            // The key and the certificate are those of one client. An unknown one would be refused, and these
-            // refusals would pause the known one.
+            // The key and the certificate belong to one client. The endpoint would refuse any other client, and these
+            // refusals would pause the configured one.
             Some(id) if self.auth.client_id.as_deref() == Some(id) => ClientKey::default(),
             Some(_) => return Err(UnknownClient::NoSecret),
         };
@@ -124,7 +124,7 @@ impl ProfileCaller {
         Ok(key)
     }
 
-    /// The URL of one call. `None` if a value of the job fits in no path.
+    /// The URL of one call. `None` if a value of the job is invalid in a path.
     fn uri(&self, values: &CallValues<'_>) -> Option<Uri> {
         match &self.uri {
             Some(uri) => Some(uri.clone()),
@@ -155,7 +155,7 @@ impl ProfileCaller {
         }
     }
 
-    /// What proves the client in one call. An error is why it cannot be had now: nothing was sent.
+    /// Returns the authentication of one call. On an error, the call was not sent.
     async fn prove(&self, job: &Job, account: &Account<'_>) -> Result<Proof, Failure> {
         let id = account.client_id.unwrap_or_default();
         let mut proof = Proof::default();
@@ -218,7 +218,7 @@ impl HttpEndpoint {
         let fields: Vec<_> =
             proof.fields.iter().map(|(name, value)| (*name, value.expose_secret())).collect();
         let (Some(uri), Ok(body)) = (caller.uri(&values), template.body(&values, &fields)) else {
-            // A job was admitted only if both can be written. If not, nothing was sent.
+            // An admitted job always has a valid URL and body. Otherwise nothing was sent.
             return Ok(Verdict::Transient(NOT_SENT));
         };
         let mut request = self.request(body, trace);
@@ -233,7 +233,7 @@ impl HttpEndpoint {
         let call = CallInfo { redactor: Redactor::new(own), trace };
         let verdict = connection.exchange(request, call).await;
         if let (ResultLabel::Misconfigured, Some(token)) = (verdict.label(), &proof.access_token) {
-            // It may have been withdrawn before its end: the next attempt gets another one.
+            // The access token may have been withdrawn before its expiry: the next attempt fetches another one.
             caller.access_tokens.forget(account.client_id.unwrap_or_default(), token);
         }
         Ok(verdict)

@@ -12,13 +12,13 @@ use super::{
 };
 use crate::domain::{Redactor, Verdict};
 
-/// What a profile makes of an answer.
+/// The verdict of a profile on an answer.
 #[derive(Debug)]
 pub struct ProfileTest {
-    /// The rule that fits: its number from 1, and its line in the profile's file. `None` if none fits, or if the
-    /// status decides before any rule.
+    /// The matching rule: its number from 1, and its line in the profile's file. `None` if no rule matches, or if the
+    /// status decides first.
     pub rule: Option<(usize, usize)>,
-    /// What follows.
+    /// The resulting verdict.
     pub verdict: Verdict,
 }
 
@@ -48,7 +48,7 @@ pub fn test_profile(profile: &Profile, status: StatusCode, body: &[u8]) -> Profi
 ///
 /// # Errors
 ///
-/// What is wrong, each fault of a file on a line of its own.
+/// A text with one fault of the file per line.
 pub fn find_profile(name: &str) -> Result<Arc<Profile>, String> {
     if let Some(profile) = profile::builtin(name) {
         return Ok(profile);

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::domain::ResultLabel;
 
-/// Why the endpoint was not reached.
+/// The error of reaching the endpoint.
 #[derive(Debug, Error)]
 pub enum ReachError {
     /// The client cannot be built.

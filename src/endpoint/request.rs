@@ -25,7 +25,7 @@ struct RequestFields<'a> {
 ///
 /// # Errors
 ///
-/// None in practice: strings always serialize.
+/// Never in practice, because strings always serialize.
 pub(super) fn body(
     job: &Job,
     client_id: &str,

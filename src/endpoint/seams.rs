@@ -30,7 +30,7 @@ impl Unconnected {
 
 impl Exchange for Unconnected {
     async fn exchange(&self, request: Request<Full<Bytes>>, call: CallInfo<'_>) -> Verdict {
-        // As a call would, so that others begin meanwhile.
+        // Yields like a call, so that others begin meanwhile.
         tokio::task::yield_now().await;
         drop(request);
         let (status, headers) = (StatusCode::OK, &HeaderMap::new());

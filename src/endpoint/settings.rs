@@ -12,14 +12,14 @@ use super::{
 };
 use crate::domain::MAX_TEXT_CHARS;
 
-/// How the endpoint is called.
+/// The settings of the endpoint's calls.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The revoke endpoint. HTTPS, or plain HTTP to loopback where that was allowed.
+    /// The revoke endpoint. HTTPS, or plain HTTP to loopback if that is allowed.
     pub url: Url,
-    /// How a token is put into a request, and how an answer is judged.
+    /// The format of requests and the rules for answers.
     pub profile: Arc<Profile>,
-    /// How a client proves itself.
+    /// The settings of client authentication.
     pub auth: AuthSettings,
     /// Replaces the profile's hint of the token's type.
     pub token_type_hint: Option<String>,
@@ -43,27 +43,27 @@ pub struct Settings {
     pub max_concurrency: usize,
 }
 
-/// How a client proves itself.
+/// The settings of client authentication.
 #[derive(Debug, Clone)]
 pub struct AuthSettings {
-    /// The profile's, or another one.
+    /// The method of the profile, or another one.
     pub method: AuthMethod,
-    /// Of id and secret, for [`AuthMethod::Basic`].
+    /// The encoding of id and secret, for [`AuthMethod::Basic`].
     pub basic_encoding: BasicEncoding,
-    /// The one client that needs no secret, where calls name a client.
+    /// The one client that needs no secret, if calls name a client.
     pub client_id: Option<String>,
-    /// Where [`AuthMethod::Bearer`] gets its tokens.
+    /// The token endpoint of [`AuthMethod::Bearer`].
     pub token_url: Option<Url>,
-    /// The scope that they are asked for.
+    /// The scope of the requested tokens.
     pub scope: Option<String>,
-    /// What [`AuthMethod::PrivateKeyJwt`] signs with.
+    /// The settings of [`AuthMethod::PrivateKeyJwt`].
     pub jwt: Option<JwtSettings>,
-    /// The client's own certificate, for [`AuthMethod::Mtls`] and wherever a server asks for one.
+    /// The client's own certificate, for [`AuthMethod::Mtls`] and for any server that asks for one.
     pub client_certificate: Option<CertificateFiles>,
 }
 
 impl AuthSettings {
-    /// Proof by this method, with all else as it is by default.
+    /// Authentication by this method, with defaults for all other settings.
     #[must_use]
     pub const fn by(method: AuthMethod) -> Self {
         Self {
@@ -81,14 +81,13 @@ impl AuthSettings {
 /// How id and secret are encoded before they are joined and written in base64. Real servers refuse one or the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BasicEncoding {
-    /// As values of a form: RFC 6749, section 2.3.1.
+    /// Encoded as form values: RFC 6749, section 2.3.1.
     Form,
-    /// Not at all.
+    /// None.
     Raw,
 }
 
-/// Where the client secrets come from. A client named in several places takes the first that has it:
-/// the table, then the directory.
+/// The sources of client secrets. For a client in both sources, the table takes precedence over the directory.
 #[derive(Debug, Clone)]
 pub struct CredentialSettings {
     /// Client id to secret, the default client included.

@@ -1,5 +1,4 @@
-//! What the tests of this module share: settings, credentials, jobs, and servers on loopback that
-//! answer, lie or hang up.
+//! Shared test code of this module: settings, credentials, jobs, and servers on loopback.
 
 use std::{
     collections::BTreeMap,
@@ -158,7 +157,7 @@ pub(super) struct Pki {
 }
 
 impl Pki {
-    /// A certificate for `host`.
+    /// A private authority, and its certificate for `host`.
     pub(super) fn new(host: &str) -> Self {
         let ca_key = rcgen::KeyPair::generate().unwrap();
         let mut ca = rcgen::CertificateParams::default();

@@ -27,7 +27,7 @@ use crate::{
     ports::{Clock as _, SystemClock},
 };
 
-/// What access tokens are asked for with.
+/// The settings of requests for access tokens.
 pub(super) struct TokenRequest {
     clients: Arc<ClientPool>,
     uri: Uri,
@@ -117,7 +117,7 @@ fn judge(answer: &HttpResponse<'_>) -> Fetched {
             ClassifyContext { profile: None, locale: "", redactor: Redactor::new([]), now };
         match classify(&HttpResponse { body, ..*answer }, &context) {
             Verdict::Transient(failure) => Err(failure),
-            // Without a body, nobody speaks.
+            // Without a complete body, the answer proves nothing.
             _ => Err(Failure::unanswered(ResultLabel::Unrecognized, false)),
         }
     })

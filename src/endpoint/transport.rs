@@ -1,6 +1,6 @@
-//! From an error of the HTTP client to a failure: was the request sent?
+//! Converts errors of the HTTP client to failures, and decides whether the request was sent.
 //!
-//! The client has one error type for all failures, so the chain of its sources shows what happened.
+//! The client has one error type for all failures, so the chain of its sources identifies the failure.
 
 use std::{error::Error, io};
 
@@ -10,7 +10,7 @@ use thiserror::Error;
 use super::classify::Breakage;
 use crate::domain::{ErrorChain, Failure, ResultLabel};
 
-/// Why a call has no response, or only the beginning of one.
+/// The error of a call without a complete response.
 #[derive(Debug, Error)]
 pub(super) enum CallError {
     /// `endpoint.timeout` is over.
@@ -39,7 +39,7 @@ pub(super) fn failure(error: &CallError) -> Failure {
     Failure::unanswered(label, true)
 }
 
-/// How a call broke off after its request began to go out.
+/// The breakage of a call after a part of its request was sent.
 pub(super) fn breakage(error: &CallError) -> Breakage {
     let ran_out = |cause: &(dyn Error + 'static)| {
         cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_timeout)
@@ -54,8 +54,8 @@ pub(super) fn breakage(error: &CallError) -> Breakage {
     }
 }
 
-/// Whether connecting failed in TLS or before. A peer that hangs up in the handshake shows as an early end of the
-/// stream, and only the handshake reads at that stage.
+/// Whether connecting failed in TLS or before. A peer that hangs up in the handshake causes an early end of the stream.
+/// Only the handshake reads at that stage.
 pub(super) fn connect_label(error: &(dyn Error + 'static)) -> ResultLabel {
     let broke_in_tls = ErrorChain(error).causes().any(|cause| {
         cause.is::<rustls::Error>()

@@ -1,11 +1,11 @@
-//! The circuit breakers: whether the calls of one client are paused, or all calls.
+//! The circuit breakers, which pause the calls of one client or all calls.
 //!
 //! The client is the unit of failure. If the calls of one client fail while the endpoint answers others,
 //! that client alone is paused and probed. If the failures span several clients, or there is only one, the
 //! worker pauses as a whole. A pause ends when a probe, or an earlier call, is answered.
 //!
-//! This file answers questions about the pauses; `call_ended` decides when one begins and ends. A call is
-//! known only by its client and its outcome. Time is an argument.
+//! This file answers questions about the pauses; `call_ended` decides when one begins and ends. The breakers see only
+//! the client and the outcome of a call. Time is an argument.
 
 mod call_ended;
 
@@ -56,13 +56,13 @@ struct FailureStreak {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CallRole {
-    /// One of many.
+    /// A regular call.
     Regular,
     ClientProbe,
     WorkerProbe,
 }
 
-/// What the end of a call changes.
+/// The changes at the end of a call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct BreakerChanges {
     /// The worker resumes.

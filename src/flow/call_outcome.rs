@@ -5,7 +5,7 @@ use std::time::Duration;
 /// The outcome of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallOutcome {
-    /// The endpoint did what was asked: it revoked the token, or took the request.
+    /// The endpoint revoked the token, or acknowledged the request.
     Revoked,
     /// The endpoint rejected the job, or does not know its token.
     Rejected,

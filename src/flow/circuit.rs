@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::domain::{ClientKey, named};
 
-/// Which calls may be made.
+/// The phase, which determines the permitted calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// All calls, within the limits.

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::circuit::{CircuitBreaker, ClientPause};
 use crate::domain::ClientKey;
 
-/// At least this many calls of a client have to fail in a row, or hang, before the cause can be the client.
+/// The client can be the cause only if at least this many of its calls fail in a row, or hang.
 const OWN: u32 = 4;
 
 /// The cause is the client if, meanwhile, the calls of others were answered this many times as often as they failed.
@@ -50,19 +50,19 @@ pub(super) struct ClientState {
     pub(super) refusals: u32,
     /// Whether anything was revoked for it since its secret was read, or the guard was lifted.
     pub(super) proved: bool,
-    /// Where its failures began.
+    /// The origin of its failures.
     failing: FailureOrigin,
     /// When the first of its rejections came.
     rejected_since: Option<Instant>,
-    /// How many calls are under way.
+    /// How many calls are in flight.
     running: u32,
-    /// Since when it has calls under way without an answer, and how many answers all clients had had by then.
+    /// Since when it has calls in flight without an answer, and how many answers all clients had had by then.
     silent_since: Option<(Instant, u64)>,
     /// The average latency of its answers.
     latency: Duration,
 }
 
-/// Where the failures of a client began.
+/// The origin of a client's failures.
 #[derive(Debug, Clone, Copy, Default)]
 struct FailureOrigin {
     /// The number of the first call that failed.
@@ -167,8 +167,8 @@ impl ClientState {
         (now.saturating_duration_since(since) > usual).then_some(since)
     }
 
-    /// Whether one more call could exceed the `most` rejections that are allowed before the first revocation. Each
-    /// call under way may end as a rejection. Zero allows any number.
+    /// Whether one more call could exceed the `most` rejections that are allowed before the first revocation. Each call
+    /// in flight may end as a rejection. Zero allows any number.
     pub(super) const fn is_at_risk(&self, most: u32) -> bool {
         most > 0 && !self.proved && self.rejections.saturating_add(self.running) >= most
     }

@@ -1,4 +1,4 @@
-//! The dispatcher decides which call may start now, for which lane and client.
+//! The dispatcher, which decides when a call may start, and for which lane and client.
 //!
 //! It takes everything that a call needs at once: no pause, room under the limit, a start of the rate. The job gets
 //! one [`Permit`]. A semaphore would suffice for the limit alone, but its queue knows neither lanes nor clients. Jobs
@@ -76,7 +76,7 @@ impl Dispatcher {
         }
     }
 
-    /// Starts the calls whose time has come: a probe, or the next one that the rate allows. Ends with `shutdown`.
+    /// Starts calls that become due: a probe, or the next call that the rate allows. Ends with `shutdown`.
     pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
         loop {
             let wake_at = self.state().wake_at;
@@ -128,8 +128,8 @@ impl Dispatcher {
         }
     }
 
-    /// Sets the listener that hears of each client that is paused (with its pause) or resumes (`None`). Only the first
-    /// one is kept. It runs under the lock, so it must neither wait nor call the dispatcher.
+    /// Sets the listener that is called for each client that is paused (with its pause) or resumes (`None`). Only the
+    /// first one is kept. It runs under the lock, so it must neither wait nor call the dispatcher.
     pub fn tell_of_clients(
         &self,
         listener: impl Fn(ClientKey, Option<&ClientPause>) + Send + Sync + 'static,
@@ -181,7 +181,7 @@ impl Dispatcher {
         self.state().pauses.within(client, last, Instant::now())
     }
 
-    /// How many calls may be under way now, without stragglers.
+    /// How many calls may be in flight now, without stragglers.
     #[must_use]
     pub fn limit(&self) -> usize {
         self.state().limit.current()
@@ -193,7 +193,7 @@ impl Dispatcher {
         self.state().limit_state()
     }
 
-    /// Holds all starts, or releases them. Calls under way go on.
+    /// Holds all starts, or releases them. Running calls continue.
     pub fn hold(self: &Arc<Self>, held: bool) {
         let mut state = self.state();
         state.held = held;
@@ -253,7 +253,7 @@ impl Dispatcher {
         self.publish(state, now);
     }
 
-    /// Takes everything that a call needs, or nothing.
+    /// Reserves all resources of a call, or none.
     fn begin(
         self: &Arc<Self>,
         state: &mut DispatcherState,

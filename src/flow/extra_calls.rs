@@ -48,7 +48,7 @@ impl ExtraCalls {
         }
     }
 
-    /// How many calls may be under way above `limit` at `now`.
+    /// How many calls may be in flight above `limit` at `now`.
     pub(super) fn beyond(&self, limit: usize, now: Instant) -> usize {
         let one_more = self.next(limit).is_some_and(|next| next <= now);
         if one_more { MOST } else { self.running }

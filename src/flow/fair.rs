@@ -1,14 +1,14 @@
 //! The waiting jobs of one lane, by client.
 //!
-//! The next job belongs to the client with the fewest calls under way; among equals, to the client that was
-//! served longest ago. So while several clients wait, none holds more than its share of the places. Calls that
-//! hang count for the client that made them. A client alone gets every place.
+//! The next job belongs to the client with the fewest calls in flight; among equals, to the client that was served
+//! longest ago. So while several clients wait, none holds more than its share of the places. Calls that hang count for
+//! the client that made them. A client alone gets every place.
 
 use std::collections::VecDeque;
 
 use crate::domain::ClientKey;
 
-/// The waiting jobs. Of a job only its client is known.
+/// The waiting jobs. Only the client of a job is known.
 #[derive(Debug)]
 pub(super) struct FairQueue<T> {
     /// Indexed by the client's key.
@@ -132,7 +132,7 @@ mod tests {
         queue
     }
 
-    /// Serves the next job; its call goes on.
+    /// Serves the next job; its call keeps running.
     fn serve(queue: &mut FairQueue<u32>) -> Option<ClientKey> {
         let key = queue.next(|_| true)?;
         queue.started(key);

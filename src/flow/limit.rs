@@ -15,11 +15,11 @@
 //! A call that hangs while others are answered (a *straggler*) does not count against the limit, as long as
 //! such calls are few. See `stragglers`.
 //!
-//! Two known designs were turned down. Vector's adaptive request concurrency treats each overload response
-//! as congestion, so one backend of ten that answers 503 keeps the limit at the floor. It also averages all
-//! latencies, so one call that hangs lowers the limit for everyone. TCP Vegas and the gradient limiters
-//! compare with the minimum or the long-term latency. So they never accept that an endpoint is slower from
-//! now on, or they follow the queue that they build themselves without end.
+//! Two known designs were turned down. Vector's adaptive request concurrency treats each overload response as
+//! congestion. So one backend of ten that answers 503 keeps the limit at the floor. It also averages all latencies, so
+//! one call that hangs lowers the limit for everyone. TCP Vegas and the gradient limiters compare with the minimum or
+//! the long-term latency. So they never accept that an endpoint is slower from now on, or they follow the queue that
+//! they build themselves without end.
 //!
 //! Pure: no clock, no lock, no I/O. The caller measures and locks.
 
@@ -61,10 +61,10 @@ const LEAP: usize = DECREASE;
 /// A round with more overload responses than usual may last this many times as long before the limit grows.
 const SUSPECT_ROUNDS: usize = 3;
 
-/// What the end of a call shows of the endpoint's load.
+/// The effect of a call on the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sample {
-    /// The endpoint answered, whatever the answer was.
+    /// The endpoint answered, with any answer.
     Answered {
         /// From the start of the call to the end of the answer.
         latency: Duration,
@@ -138,9 +138,9 @@ struct LimitRound {
     started: usize,
     /// How they ended so far.
     tally: CallTally,
-    /// The most calls under way when one of its calls began, without stragglers.
+    /// The most calls in flight when one of its calls began, without stragglers.
     peak: usize,
-    /// Whether the calls under way reached the limit.
+    /// Whether the calls in flight reached the limit.
     reached: bool,
 }
 
@@ -172,7 +172,7 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// The limit: how many calls may be under way, without stragglers.
+    /// The limit: how many calls may be in flight, without stragglers.
     pub(super) const fn current(&self) -> usize {
         self.current
     }
@@ -192,7 +192,7 @@ impl ConcurrencyLimit {
         self.max
     }
 
-    /// How many calls may be under way, stragglers included: never more than the ceiling.
+    /// How many calls may be in flight, stragglers included: never more than the ceiling.
     pub(super) fn allowed(&self) -> usize {
         self.current.saturating_add(self.stragglers.count()).min(self.max)
     }
@@ -202,13 +202,13 @@ impl ConcurrencyLimit {
         self.next
     }
 
-    /// How many calls under way are stragglers.
+    /// How many calls in flight are stragglers.
     pub(super) const fn stragglers(&self) -> usize {
         self.stragglers.count()
     }
 
-    /// Notes that a call starts; `running` calls are under way, this one included. Returns the number of the call,
-    /// to be passed back at its end.
+    /// Notes that a call starts; `running` calls are in flight, this one included. Returns the number of the call, to
+    /// be passed back at its end.
     pub(super) fn started(&mut self, running: usize) -> u64 {
         if self.adaptive {
             self.stragglers.began(running);
@@ -264,8 +264,8 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// Starts again after a pause: from the floor, in fast start. Everything learned is forgotten, because another
-    /// endpoint may have come back.
+    /// Starts again after a pause: from the floor, in fast start. Everything learned is forgotten, because a different
+    /// server may have come back.
     pub(super) fn resume(&mut self) {
         let mut latencies = std::mem::take(&mut self.latencies);
         latencies.clear();

@@ -13,7 +13,7 @@ const EVERY: Duration = Duration::from_secs(60);
 /// The limit and its reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LimitState {
-    /// How many calls may be under way.
+    /// The limit of concurrent calls.
     pub limit: usize,
     /// The ceiling of the limit.
     pub ceiling: usize,

@@ -3,11 +3,11 @@
 //! [`Dispatcher`] joins the parts. Each part decides one thing:
 //!
 //! - `breakers`: whether a client, or the worker, is paused
-//! - `limit`: how many calls may be under way
-//! - `extra_calls`: how many more, while the first calls of a low limit hang
-//! - `domain::Rate`: how many calls may start per second; `fleet`: which share of that belongs to this replica
-//! - `lanes` and `fair`: which lane and which client is next
-//! - `pauses`: how long calls were paused
+//! - `limit`: the limit of concurrent calls
+//! - `extra_calls`: calls above a low limit while its first calls hang
+//! - `domain::Rate`: the limit of starts per second; `fleet`: this replica's share of it
+//! - `lanes` and `fair`: the choice of the next lane and client
+//! - `pauses`: the history of pauses
 
 mod breakers;
 mod call_outcome;

@@ -156,7 +156,7 @@ mod tests {
         let mut pauses = Pauses::new(start);
         let (mut now, mut real) = (start, Duration::ZERO);
         for n in 0..1_000_u64 {
-            // The second of each ten follows closely upon the first.
+            // The second pause of each ten comes shortly after the first.
             now += seconds(if n % 10 == 1 { 1 } else { 100 });
             pauses.worker(true, now);
             now += seconds(10);

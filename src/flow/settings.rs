@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// How many calls may start, and when.
+/// The settings of the limits of calls.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// The floor of the limit of concurrent calls, at least 1.
@@ -17,7 +17,7 @@ pub struct Settings {
     pub rate_scope: RateScope,
     /// The bulk lane's minimum share of the starts while both lanes wait, from 0 to 1.
     pub bulk_min_share: f64,
-    /// When to pause.
+    /// The conditions of pauses.
     pub pause: PauseSettings,
 }
 
@@ -41,11 +41,11 @@ pub enum RateScope {
     /// None: each replica has the whole rate.
     #[default]
     Replica,
-    /// All replicas that consume the same queues, by what the broker counts.
+    /// All replicas that consume the same queues, as counted by the broker.
     Fleet,
 }
 
-/// When to pause, and how to probe.
+/// The conditions of pauses, and the intervals of probes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PauseSettings {
     /// A pause begins after this many failed calls in a row, without an answer in between.

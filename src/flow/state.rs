@@ -32,7 +32,7 @@ const LONG: Duration = Duration::from_secs(60);
 /// A job of a paused client waits elsewhere for at most this long.
 const LONGEST_ASIDE: Duration = Duration::from_secs(300);
 
-/// The waiting jobs, the calls under way, and what limits them.
+/// The waiting jobs, the running calls, and their limits.
 #[derive(Debug)]
 pub(super) struct DispatcherState {
     pub(super) limit: ConcurrencyLimit,
@@ -144,7 +144,7 @@ impl DispatcherState {
         let pause = self.breakers.stalled(client)?;
         let long = now.saturating_duration_since(pause.since) >= LONG;
         let room = if long { STALLED_ROOM_LATER } else { STALLED_ROOM };
-        // As long as the pause has lasted so far. With less, jobs of a broken client would return again and again.
+        // The wait equals the pause so far. With a shorter wait, jobs of a broken client would return repeatedly.
         let wait = now.saturating_duration_since(pause.since).min(LONGEST_ASIDE);
         Some((room, wait.max(pause.next_probe.saturating_duration_since(now))))
     }
@@ -158,14 +158,14 @@ impl DispatcherState {
         if self.running < allowed || self.running < allowed + self.extra.beyond(allowed, now) {
             return true;
         }
-        // A time in the past means that all extra calls are under way: waking for it would never end.
+        // A time in the past means that all extra calls are in flight: waking for it would never end.
         if let Some(at) = self.extra.next(allowed).filter(|at| *at > now) {
             self.wake(at);
         }
         false
     }
 
-    /// Takes everything that a call needs, or nothing. The caller has checked that there is room.
+    /// Reserves all resources of a call, or none. The caller has checked that there is room.
     pub(super) fn begin(
         &mut self,
         lane: Lane,

@@ -2,8 +2,8 @@
 
 use thiserror::Error;
 
-/// Checks the numbers of lines. Journal, report and resume commands rest on them: two lines with one number
-/// would count as one, and a token would stay alive unnoticed.
+/// Checks the numbers of lines. Journal, report and resume commands depend on them. Two lines with one number would
+/// count as one, and a token would stay valid unnoticed.
 #[derive(Debug, Clone, Default)]
 pub struct Ascending(u64);
 

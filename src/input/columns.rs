@@ -9,13 +9,13 @@ named! {
     /// The character between the columns of a CSV file.
     #[derive(Default)]
     pub enum Delimiter {
-        /// As spreadsheets write where the comma is the decimal separator.
+        /// The delimiter of spreadsheets in countries with a decimal comma.
         Semicolon = "semicolon",
-        /// As in `.tsv` files.
+        /// The delimiter of `.tsv` files.
         Tab = "tab",
-        /// As some databases write.
+        /// The delimiter of some databases.
         Bar = "bar",
-        /// As in RFC 4180. It is last, because it also occurs in the text of other files.
+        /// The delimiter of RFC 4180. It is last, because it also occurs in the text of other files.
         #[default]
         Comma = "comma",
     }
@@ -102,7 +102,7 @@ impl Columns {
         self.0.is_empty()
     }
 
-    /// Returns how the columns change the meaning of a file, in a normal form; `None` if they do not.
+    /// Returns the columns in a normal form, for comparing journals; `None` if no column differs.
     pub fn meaning(&self) -> Option<String> {
         let changed = self.0.iter().filter(|column| column.name != column.field.as_str());
         let mut changed: Vec<_> =

@@ -1,7 +1,7 @@
 //! Splits a CSV file into records (RFC 4180). A record longer than a job may be is skipped, not held.
 //!
-//! This uses `csv-core`, the parser of the crate `csv`, without the crate's reader. That reader holds a
-//! record of any length, and a quote that is never closed makes one record of the rest of the file.
+//! This uses `csv-core`, the parser of the crate `csv`, without the crate's reader. That reader holds a record of any
+//! length, and an unclosed quote makes one record of the rest of the file.
 
 mod tracker;
 
@@ -82,7 +82,7 @@ impl<R: BufRead> CsvRecords<R> {
                 &mut self.content[bytes..],
                 &mut self.ends[fields..],
             );
-            // Of `\r\n` only the first byte ends the record; the other is skipped with the next record.
+            // Only the first byte of `\r\n` ends the record; the other is skipped with the next record.
             self.tracker.pass(&input[..read]);
             if front.is_empty() {
                 self.reader.consume(read);

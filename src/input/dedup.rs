@@ -24,8 +24,8 @@ impl Deduplicator {
     }
 }
 
-/// Two jobs are the same if they ask for the same call and have the same expiry. A job without an expiry must
-/// not be dropped for an expired one: nobody would make the call.
+/// Two jobs are the same if they ask for the same call and have the same expiry. If a job without an expiry were
+/// dropped for an expired one, no call would be made.
 fn hash(job: &Job) -> [u8; KEPT_BYTES] {
     let key = job.key().to_bytes();
     let hash = match job.expires_at.and_then(|at| at.duration_since(UNIX_EPOCH).ok()) {

@@ -61,7 +61,7 @@ impl FieldFiller {
         }
         let Object(mut fields) = serde_json::from_slice(body).ok()?;
         for (name, fill) in &self.0 {
-            // In place: a field that occurs twice must stay so, and be refused for it.
+            // In place, so that a field that occurs twice is kept and refused.
             match fields.iter_mut().find(|(field, _)| field == name) {
                 Some((_, value)) if value.get() == NULL => *value = fill,
                 Some(_) => {}
@@ -74,12 +74,12 @@ impl FieldFiller {
     }
 }
 
-/// The least job, to check the defaults with.
+/// The smallest job, for checking the defaults.
 const PROBE: &[u8] = br#"{"refresh_token":"t"}"#;
 
 const NULL: &str = "null";
 
-/// A first guess at the bytes that the defaults need.
+/// The initial capacity for the defaults, in bytes.
 const ROOM: usize = 128;
 
 /// The fields of a JSON object, in their order and with their original values.

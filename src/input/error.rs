@@ -8,7 +8,7 @@ use crate::domain::{InvalidJob, MAX_BODY_BYTES};
 
 use super::{csv::MAX_FIELDS, format::InputFormat, header::HeaderFault, sniff::NotText};
 
-/// Why a file cannot be opened.
+/// The error of opening a file.
 #[derive(Debug, Error)]
 pub enum InputOpenError {
     #[error("there is no such file")]
@@ -51,7 +51,7 @@ impl InputOpenError {
     }
 }
 
-/// Why the rest of a file cannot be read.
+/// The error of reading the rest of a file.
 #[derive(Debug, Error)]
 #[error("cannot be read from line {line} on")]
 pub struct ReadError {
@@ -74,7 +74,7 @@ pub(super) fn is_of_the_content(error: &io::Error) -> bool {
     matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof)
 }
 
-/// Why a line is no job.
+/// The refusal of a line that is no job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Refusal {
     /// The worker's own rules refuse it.

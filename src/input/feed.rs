@@ -125,7 +125,7 @@ impl FeedShared {
     }
 }
 
-/// Marks the end however the thread ends. A panic must not look like the end of the file.
+/// Marks the end even if the thread panics. A panic must not look like the end of the file.
 struct FeedEnd<'a>(&'a FeedShared);
 
 impl Drop for FeedEnd<'_> {
@@ -155,7 +155,7 @@ mod tests {
         Feed::start(input::open(&path, &Options::default()).unwrap()).unwrap()
     }
 
-    /// Everything comes, in order, and never more at once than may wait.
+    /// All lines come in order, and the number of waiting lines is bounded.
     #[tokio::test]
     async fn every_line_comes_in_order() {
         let count = 10 * MAX_LINES as u64 + 7;
@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(total, 100);
     }
 
-    /// A line that came is there before the next one is: standard input may say nothing for hours.
+    /// A line is available before the next one is read, because standard input may be idle for hours.
     #[tokio::test]
     async fn a_line_does_not_wait_for_the_next() {
         let folder = tempfile::tempdir().unwrap();
@@ -227,7 +227,7 @@ mod tests {
         assert!(feed.next().await.unwrap().is_empty());
     }
 
-    /// A fault comes after the lines before it.
+    /// An error comes after the lines before it.
     #[tokio::test]
     async fn a_fault_comes_behind_the_last_line() {
         let mut file = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -243,7 +243,7 @@ mod tests {
         assert!(feed.next().await.unwrap().is_empty());
     }
 
-    /// A thread that panics is not taken for the end of the file.
+    /// A panicking thread does not look like the end of the file.
     #[tokio::test]
     async fn a_reader_that_fails_is_a_fault() {
         let shared = Arc::<FeedShared>::default();

@@ -29,8 +29,8 @@ impl<'a> JobFields<'a> {
             return Ok(());
         }
         let cell = std::str::from_utf8(cell).map_err(|_| Refusal::NotUtf8(field.as_str()))?;
-        // JSON can escape them. In a cell they mean that tabs divide the columns, or that a quote was not
-        // closed: the endpoint would reject such a token.
+        // JSON can escape them. In a cell they show that tabs separate the columns, or that a quote was not closed. The
+        // endpoint would reject such a token.
         if cell.contains(char::is_control) {
             return Err(Refusal::ControlCharacter(field.as_str()));
         }

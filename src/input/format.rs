@@ -16,7 +16,7 @@ named! {
     }
 }
 
-/// The extensions of compressed files; the format's extension stands before them.
+/// The extensions of compressed files, which follow the format's extension.
 const COMPRESSIONS: [&str; 3] = ["gz", "zst", "zstd"];
 
 impl InputFormat {

@@ -1,7 +1,7 @@
 //! Reads gzip (RFC 1952) with any number of members, each followed by any number of zeros.
 //!
-//! The decoder of `flate2` for many members takes the padding of a tape or a block device for a broken
-//! header. `gzip` itself reads to the end.
+//! The decoder of `flate2` for many members reports the padding of a tape or a block device as a broken header. `gzip`
+//! itself reads to the end.
 
 use std::io::{self, BufRead, ErrorKind, Read};
 
@@ -80,7 +80,7 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    /// Reads data that comes in pieces of so many bytes.
+    /// Reads data in pieces of `piece` bytes.
     fn read_by(raw: &[u8], piece: usize) -> io::Result<String> {
         let mut text = String::new();
         let raw = BufReader::with_capacity(piece, raw);
@@ -129,13 +129,13 @@ mod tests {
             assert_eq!(read(&raw[..cut]).unwrap_err().kind(), ErrorKind::UnexpectedEof, "{cut}");
         }
         let mut changed = raw.clone();
-        // The checksum stands in front of the length.
+        // The checksum precedes the length.
         let checksum = changed.len() - 8;
         changed[checksum] ^= 1;
         assert!(read(&changed).unwrap_err().to_string().contains("broken"));
     }
 
-    /// Whoever reads once more after an error or the end gets no content.
+    /// Another read after an error or the end returns no content.
     #[test]
     fn the_end_stays_the_end() {
         let raw = [&member("one")[..], b"junk"].concat();

@@ -1,4 +1,4 @@
-//! The header row of a CSV file: which column holds which field.
+//! The header row of a CSV file, which assigns fields to columns.
 
 use thiserror::Error;
 
@@ -10,7 +10,7 @@ use super::{
 /// The error of a header row. No text repeats it: in a file without a header it is the first token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum HeaderFault {
-    /// As spreadsheets write in some countries.
+    /// A file of a spreadsheet with another delimiter.
     #[error(
         "its columns are divided by {by}s, not {not}s; say so with --delimiter {by}, or save it as \
          {not}-separated CSV"
@@ -46,9 +46,9 @@ pub(super) struct CsvHeader {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CsvRow {
     Job,
-    /// The same header again, as where two files were joined.
+    /// The same header again, for instance after joining two files.
     Header,
-    /// Another header: the rows below it have other columns.
+    /// A different header: the rows below it have other columns.
     OtherHeader,
 }
 
@@ -81,7 +81,7 @@ impl CsvHeader {
         &self.columns
     }
 
-    /// Returns what a row is that is as wide as the header. A header has a column's name in place of the token.
+    /// Returns the kind of a row with as many cells as the header. A header has a column's name in place of the token.
     pub(super) fn tell<'a>(&self, cells: impl Iterator<Item = &'a [u8]> + Clone) -> CsvRow {
         let mut at_token = self.columns.iter().zip(cells.clone());
         let token = at_token.find(|(column, _)| **column == Some(JobField::RefreshToken));

@@ -1,7 +1,7 @@
 //! Counts line ends: a line feed, a carriage return, or both in this order.
 //!
-//! Editors count this way, so the number in a report leads to the line. By line feeds alone, all records of a
-//! file with carriage returns would have one number.
+//! Editors count this way, so a number in a report identifies the line in an editor. If only line feeds counted, all
+//! records of a file with carriage returns would have one number.
 
 pub(super) const NEWLINE: u8 = b'\n';
 pub(super) const RETURN: u8 = b'\r';

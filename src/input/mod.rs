@@ -143,7 +143,7 @@ pub enum LineKind {
 
 #[derive(Debug)]
 pub struct InputJob {
-    /// The body as it goes on a queue.
+    /// The body of the queue message.
     pub body: SecretSlice<u8>,
     pub job: Job,
 }

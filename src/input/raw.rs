@@ -128,8 +128,8 @@ mod tests {
     }
 
     proptest! {
-        /// However the bytes come, nothing is lost. The lines are those of the standard library, to which
-        /// a carriage return alone is no end.
+        /// Lines do not depend on the sizes of reads. They equal the standard library's lines, except at carriage
+        /// returns alone.
         #[test]
         fn lines_do_not_depend_on_the_buffer(text in "[ab\r\n]{0,60}", buffer in 1..9usize) {
             let ends = text.replace("\r\n", "\n").replace('\r', "\n");

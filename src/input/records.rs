@@ -23,7 +23,7 @@ pub(super) enum InputRecords {
 /// One token a line.
 pub(super) struct Tokens {
     lines: RawLines<Text>,
-    /// The line of a header row with several columns, which the lines below it belong to.
+    /// The line of a header row with several columns, to which the lines below it belong.
     table: Option<u64>,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct InputRecord {
     pub(super) last_line: u64,
     /// Whether a byte order mark, which was left out, precedes it.
     pub(super) marked: bool,
-    /// The JSON of a job, or why there is none.
+    /// The JSON of a job, or the refusal of the line.
     pub(super) body: Result<Vec<u8>, Refusal>,
 }
 
@@ -129,7 +129,7 @@ fn first_line(beginning: &[u8]) -> &[u8] {
     beginning.split(|byte| matches!(*byte, NEWLINE | RETURN)).next().unwrap_or_default()
 }
 
-/// Whether the first line names the token's field: each line would pass for a token, and the endpoint would
+/// Whether the first line names the token's field. Then each line would be read as a token, and the endpoint would
 /// reject all of them.
 fn names_the_token(beginning: &[u8]) -> bool {
     let name = JobField::RefreshToken.as_str().as_bytes();

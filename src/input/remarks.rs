@@ -98,7 +98,7 @@ impl Remarks {
     }
 }
 
-/// One sentence a line on what a person might overlook.
+/// Writes one sentence per line about facts that a reader might overlook.
 impl fmt::Display for Remarks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (swallowed, quoted) = (self.swallowed_lines, self.lines_inside_quotes);

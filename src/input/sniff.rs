@@ -11,7 +11,7 @@ const ZSTD: &[u8] = &[0x28, 0xB5, 0x2F, 0xFD];
 /// Skippable zstd frames begin with one of sixteen such marks (RFC 8878, 3.1.2); pzstd writes one first.
 const ZSTD_SKIPPABLE: &[u8] = &[0x2A, 0x4D, 0x18];
 
-/// The first bytes of files that are often taken for text.
+/// The first bytes of binary files that are often mistaken for text.
 const FOREIGN: [(&[u8], NotText); 5] = [
     (&[0xFF, 0xFE], NotText::Utf16),
     (&[0xFE, 0xFF], NotText::Utf16),
@@ -20,7 +20,7 @@ const FOREIGN: [(&[u8], NotText); 5] = [
     (&[0xFD, b'7', b'z', b'X', b'Z', 0], NotText::Compressed("xz")),
 ];
 
-/// Why a file is no text.
+/// The error of a file that is no text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum NotText {
     /// Some programs call it "Unicode text".

@@ -70,7 +70,7 @@ pub fn has_lone_returns(path: &Path) -> Result<bool, InputOpenError> {
     let mut after_return = false;
     loop {
         let part = match text.fill_buf() {
-            // No earlier run has read further.
+            // No earlier run read past this error.
             Err(error) if is_of_the_content(&error) => return Ok(false),
             part => part?,
         };

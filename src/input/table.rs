@@ -12,15 +12,15 @@ use super::{
     source::Text,
 };
 
-/// The maximum number of lines of a record: no cell of a job is that long. A quote that only the next stray
-/// one closes would hide all lines between, and not all of them need be rows.
+/// The maximum number of lines of a record: no cell of a job is that long. If only the next stray quote closes a quote,
+/// all lines between would be hidden, and some may not look like rows.
 const MAX_LINES: u64 = 100;
 
 pub(super) struct CsvTable {
     records: CsvRecords<Text>,
     /// `None` for an empty file.
     header: Option<CsvHeader>,
-    /// The line of another header row, which the rows below it belong to.
+    /// The line of another header row, to which the rows below it belong.
     other_header: Option<u64>,
 }
 
@@ -122,7 +122,7 @@ fn told(fault: Refusal, row: Extent) -> Refusal {
     }
 }
 
-/// Whether a row is only `sep=` and the delimiter, which tells a spreadsheet of it.
+/// Whether a row is only `sep=` and the delimiter, a hint for spreadsheets.
 fn tells_the_delimiter(records: &CsvRecords<Text>, row: Extent) -> bool {
     let mut cells = records.fields(row);
     cells.next() == Some(b"sep=") && cells.next() == Some(b"") && cells.next().is_none()

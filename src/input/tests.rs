@@ -8,7 +8,7 @@ use crate::domain::{ExpiryFault, InvalidJob, MAX_BODY_BYTES, TimeUnit};
 mod joined;
 mod odd;
 
-/// A file of this name and content, opened, and the folder that holds it.
+/// Opens a file of this name and content. Returns the lines and the file's folder.
 fn open_file(
     name: &str,
     content: &[u8],
@@ -114,7 +114,7 @@ fn csv_is_read_as_spreadsheets_write_it() {
     );
 }
 
-/// A quote that nobody closes must not look like the end of the file.
+/// An unclosed quote must not look like the end of the file.
 #[test]
 fn what_an_open_quote_swallows_is_told() {
     let swallowed = "more,tokens\n".repeat(MAX_BODY_BYTES / 8);
@@ -134,7 +134,7 @@ fn compressed_files_are_read_as_they_are() {
     let expected = lines(&[(1, r#"{"refresh_token":"a"}"#), (2, r#"{"refresh_token":"b"}"#)]);
     let members = [gzip("a\n"), gzip("b\n")].concat();
     assert_eq!(read("leak.txt.gz", &members), expected);
-    // Some transports unpack and keep the name, some the other way round.
+    // Some transports decompress a file and keep its name, others compress it and keep its name.
     assert_eq!(read("leak.txt", &members), expected);
     assert_eq!(read("leak.txt.gz", "a\nb\n"), expected);
     assert_eq!(read("leak.txt.zst", [zstd("a\n"), zstd("b")].concat()), expected);
@@ -142,7 +142,7 @@ fn compressed_files_are_read_as_they_are() {
     assert_eq!(read("leak.csv.zst", marked), lines(&[(2, r#"{"refresh_token":"a"}"#)]));
 }
 
-/// What came before the fault is there; the fault says from where on lines are missing.
+/// Lines before the error are returned. The error names the first missing line.
 #[test]
 fn a_file_that_is_cut_short_is_read_up_to_there() {
     let tokens = |range: Range<u32>| {
@@ -299,7 +299,7 @@ fn a_fill_that_no_job_may_have_is_refused_at_once() {
     }
 }
 
-/// Jobs that will be the same call once the worker fills in its own defaults are the same here.
+/// Jobs are duplicates if the worker's defaults make them the same call.
 #[test]
 fn defaults_decide_what_is_a_duplicate_and_stay_out_of_the_job() {
     let defaults = JobDefaults {
@@ -330,7 +330,7 @@ fn lines_can_be_skipped() {
         assert_eq!(lines.skip_before(from).unwrap(), skipped, "from {from}");
         let rest: Vec<InputLine> = lines.map(Result::unwrap).collect();
         assert_eq!(rest[0].number, first, "from {from}");
-        // What is skipped is not known: its duplicate is a job.
+        // A skipped line is not remembered, so its duplicate is a job.
         assert!(matches!(rest[0].kind, LineKind::Job(_)), "from {from}");
         assert!(matches!(rest.last().unwrap().kind, LineKind::Duplicate), "from {from}");
     }

@@ -101,8 +101,7 @@ mod tests {
     }
 
     proptest! {
-        /// Every text of the characters that RFC 6749 allows in a token is one, unless a space or a pair
-        /// of quotes stands around it.
+        /// Every text of the characters that RFC 6749 allows is a valid token, unless spaces or quotes surround it.
         #[test]
         fn the_tokens_of_the_standard_pass(token in "[!#-&(-_a-~][ -~]{0,40}[!#-&(-_a-~]") {
             prop_assert_eq!(check(&token), Ok(()));

@@ -172,11 +172,11 @@ mod tests {
         assert_eq!(read(&raw).unwrap(), "one two");
     }
 
-    /// Memory is asked for by the file: in a window, or in a frame that is said to be all of one piece.
+    /// A file determines the memory: by the window, or by the size of a single-segment frame.
     #[test]
     fn a_window_is_bounded() {
         let magic = [0x28, 0xB5, 0x2F, 0xFD];
-        // 2 to the power of 10 and of what stands in the upper five bits.
+        // The window is 2 to the power of 10 plus the upper five bits.
         let window = |exponent: u8| [&magic[..], &[0, (exponent - 10) << 3]].concat();
         let in_one_piece = [&magic[..], &[0b1110_0000], &(MAX_WINDOW + 1).to_le_bytes()].concat();
         for raw in [window(28), window(41), in_one_piece] {
@@ -186,7 +186,7 @@ mod tests {
         assert_eq!(read(&window(27)).unwrap_err().kind(), ErrorKind::UnexpectedEof, "it may be so");
     }
 
-    /// A disk that fails is no fault of the file.
+    /// An error of the disk is not an error of the file.
     #[test]
     fn the_systems_own_fault_stays_its_own() {
         struct Failing;

@@ -22,8 +22,8 @@ use crate::config::LogFormat;
 pub use terminal::{TerminalShare, share_terminal};
 pub use writer::LogGuard;
 
-/// The level of other crates, whatever level is configured: they print what they handle, and here they handle live
-/// credentials. lapin prints frames with their bodies at trace, amq-protocol the broker's URI, h2 and hyper headers.
+/// The level of other crates, for any configured level. They print their data, and here this includes live credentials.
+/// lapin prints frames with their bodies at trace, amq-protocol the broker's URI, h2 and hyper headers.
 const OTHERS: LevelFilter = LevelFilter::INFO;
 
 /// Crates that print payloads or credentials at [`OTHERS`] too, such as lapin returned messages at warn. Each is off as a

@@ -2,7 +2,7 @@ use super::*;
 use std::sync::{Arc, Mutex};
 use tracing::subscriber::with_default;
 
-/// What a writer was given.
+/// The bytes that a writer got.
 #[derive(Clone, Default)]
 struct Captured(Arc<Mutex<Vec<u8>>>);
 
@@ -16,7 +16,7 @@ impl io::Write for Captured {
     }
 }
 
-/// What `act` logs.
+/// The log of `act`.
 fn logged(level: LevelFilter, format: LineFormat, act: impl FnOnce()) -> String {
     let captured = Captured::default();
     let writer = captured.clone();
@@ -36,7 +36,7 @@ macro_rules! log_as {
     )+}};
 }
 
-/// At which levels lines came through.
+/// The levels of the logged lines.
 fn levels(log: &str) -> Vec<&str> {
     log.lines().map(|line| line.split("as ").nth(1).unwrap().split(' ').next().unwrap()).collect()
 }
@@ -124,7 +124,7 @@ fn a_panic_is_logged_without_what_it_said() {
     let me = thread::current().id();
     let previous = Arc::new(panic::take_hook());
     let others = Arc::clone(&previous);
-    // Tests run side by side: the others' panics keep their own report.
+    // Tests run in parallel, so panics of other tests keep their report.
     panic::set_hook(Box::new(move |panic| {
         if thread::current().id() == me { log_panic(panic) } else { others(panic) }
     }));

@@ -62,10 +62,10 @@ macro_rules! labels {
 }
 
 labels! {
-    /// How a job ended.
+    /// The outcome of a job.
     pub enum Processed = "outcome" {
         Revoked = "revoked",
-        /// The endpoint took the request, and said nothing of this token.
+        /// The endpoint accepted the request, without a statement about this token.
         Acknowledged = "acknowledged",
         /// The endpoint will revoke the token later.
         Accepted = "accepted",
@@ -79,7 +79,7 @@ labels! {
         DeadLettered = "dead_lettered",
     }
 
-    /// How a delivery ended without ending its job.
+    /// The end of a delivery that did not end its job.
     pub enum Deferral = "how" {
         Parked = "parked",
         Requeued = "handed_back",
@@ -95,12 +95,12 @@ labels! {
 
     /// Whether the endpoint itself answered a call.
     pub(super) enum Answer = "outcome" {
-        /// The endpoint answered the job, whatever it said.
+        /// The endpoint answered the job, with any answer.
         Answered = "answered",
         Failed = "failed",
     }
 
-    /// What a job in flight is doing.
+    /// The state of a job in flight.
     pub enum JobState = "state" {
         /// It waits for a permit.
         Waiting = "waiting",
@@ -110,7 +110,7 @@ labels! {
         Settling = "settling",
     }
 
-    /// What ended a session with the broker.
+    /// The cause of the end of a session with the broker.
     pub enum SessionEndReason = "ended_by" {
         ConnectFailed = "connect_failed",
         ConnectionLost = "connection_lost",
@@ -120,7 +120,7 @@ labels! {
         Shutdown = "shutdown",
     }
 
-    /// Where a published message goes.
+    /// The kind of queue that a message is published to.
     pub enum Target = "target" {
         DeadLetter = "dead_letter",
         Retry = "retry",
@@ -130,26 +130,26 @@ labels! {
     pub enum Published = "outcome" {
         Confirmed = "confirmed",
         Nacked = "nacked",
-        /// There was no queue for it.
+        /// The queue does not exist.
         Returned = "returned",
         TimedOut = "timed_out",
     }
 
     /// The part of a message that the client library could not have read.
     pub enum Mending = "what" {
-        /// Text that was no UTF-8.
+        /// Text that is not UTF-8.
         Text = "text",
-        /// Tables or arrays that were nested too deep.
+        /// Tables or arrays that are nested too deep.
         Nesting = "nesting",
-        /// Headers that were larger than a frame.
+        /// Headers that are larger than a frame.
         Size = "size",
     }
 
-    /// Which queue's depth.
+    /// The queue of a depth.
     pub enum Depth = "queue" {
         Interactive = "interactive",
         Bulk = "bulk",
-        /// All retry queues' together.
+        /// All retry queues together.
         Parked = "parked",
         Dead = "dead",
     }

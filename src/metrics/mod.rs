@@ -63,7 +63,7 @@ impl Metrics {
     ///
     /// # Errors
     ///
-    /// The library's, if a declaration is invalid: a mistake in the table.
+    /// The library's error, if a declaration is invalid: a mistake in the table.
     pub fn new(build: Build<'_>) -> Result<Self, Error> {
         let registry = Registry::new();
         let table = Table::register(&registry)?;
@@ -81,11 +81,11 @@ impl Metrics {
         (&self.build.0, &self.build.1)
     }
 
-    /// Names the endpoint's profile, and what its success is worth. Once only.
+    /// Sets the endpoint's profile and the proof that its success gives. It can be set only once.
     ///
     /// # Errors
     ///
-    /// The library's, if it was named before.
+    /// The library's error, if it was set before.
     pub fn endpoint(&self, profile: &str, proof: &str) -> Result<(), Error> {
         let help = "The endpoint's profile, and the proof that its success gives; always 1.";
         info(&self.registry, "endpoint_info", help, [("profile", profile), ("proof", proof)])
@@ -213,11 +213,11 @@ impl Metrics {
         self.hooks.write().unwrap_or_else(PoisonError::into_inner).push(Arc::new(hook));
     }
 
-    /// Everything in Prometheus' text format, [`CONTENT_TYPE`].
+    /// All metrics in Prometheus' text format, [`CONTENT_TYPE`].
     ///
     /// # Errors
     ///
-    /// The library's, if a metric cannot be encoded.
+    /// The library's error, if a metric cannot be encoded.
     pub fn render(&self) -> Result<String, Error> {
         // A copy: a hook may panic or add another hook, so no lock is held while it runs.
         let hooks = self.hooks.read().unwrap_or_else(PoisonError::into_inner).clone();
@@ -228,7 +228,7 @@ impl Metrics {
     }
 }
 
-/// Declares a gauge that is 1: its labels are what it tells.
+/// Declares a gauge that is 1 and has its information in labels.
 fn info(
     registry: &Registry,
     name: &str,

@@ -15,17 +15,17 @@ pub type LabelCounts<L> = Vec<(L, u64)>;
 pub struct Snapshot {
     /// Jobs that ended, over both lanes.
     pub processed: LabelCounts<Processed>,
-    /// Jobs that the endpoint's answer ended well, by lane: revoked, acknowledged, accepted or gone.
+    /// Jobs that ended with a success of the endpoint, by lane: revoked, acknowledged, accepted or gone.
     pub done: PerLane<u64>,
     /// Dead letters since the start, over both lanes.
     pub failed: LabelCounts<Reason>,
-    /// Calls by what they came to.
+    /// Calls by result.
     pub calls: LabelCounts<ResultLabel>,
     /// Jobs in flight.
     pub in_flight: LabelCounts<JobState>,
     /// Messages ready in the queues, as last sampled.
     pub queues: LabelCounts<Depth>,
-    /// How many calls may be under way at a time.
+    /// The limit of concurrent calls.
     pub concurrency_limit: u64,
 }
 

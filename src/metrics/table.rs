@@ -52,7 +52,7 @@ macro_rules! table {
 }
 
 table! {
-    /// Jobs that ended, by how.
+    /// Jobs that ended, by outcome.
     processed: IntCounter<(Lane, Processed)> = "revocations_processed_total";
 
     /// Dead letters, by reason.
@@ -64,59 +64,58 @@ table! {
     /// Deliveries that were left without ending their job.
     deferrals: IntCounter<(Lane, Deferral)> = "deferrals_total";
 
-    /// Calls of the revoke endpoint, by what they came to.
+    /// Calls of the revoke endpoint, by result.
     calls: IntCounter<ResultLabel> = "endpoint_calls_total";
 
     /// Seconds that a call took, by whether the endpoint itself answered.
     call_duration: Histogram<Answer> = "endpoint_call_duration_seconds" in CALL_SECONDS;
 
-    /// Checks of a token after an answer of the revoke endpoint, by what they proved; and those of any kind that failed.
+    /// Checks of a token after an answer of the revoke endpoint, by result; and failed checks of any kind.
     checks: IntCounter<CheckResult> = "verifications_total";
 
-    /// Seconds from a job's timestamp, which its producer set, until the endpoint revoked its token, acknowledged or
-    /// accepted the request, or knew the token no more.
+    /// Seconds from a job's timestamp, which its producer set, until the endpoint's success: revoked, acknowledged,
+    /// accepted or gone.
     age: Histogram<Lane> = "revocation_age_seconds" in AGE_SECONDS;
 
-    /// Of the same jobs, those whose message has no timestamp that could be their age: none, zero, or one in the
-    /// future.
+    /// The same jobs whose message has no usable timestamp: none, zero, or one in the future.
     without_age: IntCounter<Lane> = "revocations_without_age_total";
 
-    /// Dead letters whose message has no timestamp that could be their age, by reason.
+    /// Dead letters whose message has no usable timestamp, by reason.
     failed_without_age: IntCounter<(Lane, Reason)> = "revocations_failed_without_age_total";
 
     /// Calls made for a job until it ended.
     attempts: Histogram<()> = "job_attempts" in ATTEMPTS;
 
-    /// Jobs in flight, by what they are doing.
+    /// Jobs in flight, by state.
     in_flight: IntGauge<JobState> = "jobs_in_flight";
 
-    /// Seconds that the oldest job in flight has been there; 0 if there is none.
+    /// The age of the oldest job in flight in seconds; 0 if there is none.
     oldest: Gauge<()> = "oldest_job_in_flight_seconds";
 
-    /// How many calls may be under way at a time, for now.
+    /// The current limit of concurrent calls.
     concurrency_limit: IntGauge<()> = "concurrency_limit";
 
-    /// 1 while calls are paused because nothing answers.
+    /// 1 while all calls are paused.
     paused: IntGauge<()> = "paused";
     /// Clients whose calls are paused while others are served, or that are all paused.
     clients_paused: IntGauge<()> = "clients_paused";
 
-    /// Deliveries that the client library could not have read, and what of them was repaired.
+    /// Deliveries that were repaired for the client library, by the repaired part.
     mended: IntCounter<Mending> = "messages_mended_total";
 
-    /// Bytes of the messages in flight, and of those on their way to it.
+    /// Bytes of the messages in flight, and of those being delivered.
     in_flight_bytes: IntGauge<()> = "in_flight_bytes";
 
     /// 1 while both lanes are consumed from the broker.
     broker_connected: IntGauge<()> = "broker_connected";
 
-    /// 1 while the broker takes no messages from us, because it is short of memory or disk.
+    /// 1 while the broker blocks our publishing, because it is short of memory or disk.
     broker_blocked: IntGauge<()> = "broker_blocked";
 
-    /// Sessions with the broker that ended, of either lane, by what ended them.
+    /// Ended sessions with the broker, of both lanes, by cause.
     sessions: IntCounter<SessionEndReason> = "broker_sessions_total";
 
-    /// Messages that we published, by where to and what the broker made of them.
+    /// Messages that we published, by target and result.
     publishes: IntCounter<(Target, Published)> = "broker_publishes_total";
 
     /// Messages ready in a queue, as last sampled. The same from every replica: use max, not sum.

@@ -26,12 +26,12 @@ fn value(metrics: &Metrics, series: &str) -> String {
     found.unwrap_or_else(|| panic!("no series {series} in\n{text}")).1.to_owned()
 }
 
-/// Does something with every value of a label.
+/// Calls `act` for every value of a label.
 fn each<L: Label>(act: impl FnMut(L)) {
     L::ALL.iter().copied().for_each(act);
 }
 
-/// Everything that can happen, with every label.
+/// Records every event, with every label.
 fn use_everything(metrics: &Arc<Metrics>) {
     let now = SystemTime::now();
     let second = Duration::from_secs(1);

@@ -87,7 +87,7 @@ fn text<'a>(script: &Script, call: &RevokeCall, text: &'a str) -> std::borrow::C
     }
 }
 
-/// The profile's own answer. One that it does not know is a bare 400.
+/// The profile's own answer, or a bare 400 if the profile has none.
 fn sample(profile: &Profile, of: SampleOf) -> Response {
     let Some(sample) = profile.sample(of) else { return StatusCode::BAD_REQUEST.into_response() };
     let status = StatusCode::from_u16(sample.status).unwrap_or(StatusCode::BAD_REQUEST);

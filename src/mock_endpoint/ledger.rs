@@ -1,5 +1,4 @@
-//! Counts what the mock has seen and done, to be compared with the queue. It knows tokens only by their
-//! fingerprints.
+//! Counts the mock's calls and results, for comparison with the queue. It knows tokens only by their fingerprints.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -23,7 +22,7 @@ pub struct LedgerTotals {
     pub calls: u64,
     /// Calls that revoked their token.
     pub revoked: u64,
-    /// Of these, the calls whose connection was reset before the answer. They count as faults too.
+    /// The number of these calls whose connection was reset before the answer. They count as faults too.
     pub revoked_unanswered: u64,
     /// Calls that were answered `01`.
     pub rejected: u64,
@@ -38,9 +37,9 @@ pub struct LedgerTotals {
 /// Counts of one token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct TokenTotals {
-    /// Calls that named it.
+    /// Calls with this token.
     pub calls: u32,
-    /// Calls that revoked it.
+    /// Calls that revoked this token.
     pub revoked: u32,
     /// Calls that were answered `01`.
     pub rejected: u32,
@@ -74,11 +73,11 @@ struct LedgerCounts {
     proofs: HashMap<Fingerprint, Instant>,
 }
 
-/// A call under way. It is dropped when the call ends.
+/// A call in flight. It is dropped when the call ends.
 #[derive(Debug)]
 pub(super) struct OpenCall<'a> {
     ledger: &'a Ledger,
-    /// The number of calls under way, this one included.
+    /// The number of calls in flight, this one included.
     pub(super) parallel: usize,
     /// The number of the call, from 1.
     pub(super) number: u64,
@@ -103,13 +102,13 @@ impl Ledger {
         self.counts().tokens.get(&token).copied().unwrap_or_default()
     }
 
-    /// Returns when the first answer left that says that the token is revoked.
+    /// Returns the time of the first answer that reports the token as revoked.
     #[must_use]
     pub fn proved_at(&self, token: Fingerprint) -> Option<Instant> {
         self.counts().proofs.get(&token).copied()
     }
 
-    /// Returns the counts of every token that was seen.
+    /// Returns the counts of every token.
     #[must_use]
     pub fn tokens(&self) -> BTreeMap<Fingerprint, TokenTotals> {
         // Copied under the lock, sorted outside of it: calls do not wait for the sorting.
@@ -189,7 +188,7 @@ impl Ledger {
         result
     }
 
-    /// Records that an answer leaves which says that this token is revoked.
+    /// Records that an answer reports this token as revoked.
     pub(super) fn prove(&self, token: Fingerprint) {
         self.counts().proofs.entry(token).or_insert_with(Instant::now);
     }

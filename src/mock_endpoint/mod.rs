@@ -1,7 +1,7 @@
 //! A scripted mock of the revoke endpoint, for demos and tests.
 //!
 //! It answers in the vendor's envelope, or fails as its [`Script`] says. Its [`Ledger`] counts the calls for each
-//! token, to be compared with the queue. Tests start it in their own process as [`MockEndpoint`].
+//! token, for comparison with the queue. Tests start it in their own process as [`MockEndpoint`].
 
 mod answer;
 mod connection;

@@ -8,10 +8,10 @@ use tokio::time::Instant;
 
 use super::script::CannedAnswer;
 
-/// When the outage begins, and how long it lasts.
+/// The start and the duration of the outage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MockOutage {
-    /// The number of calls before it. So the outage is in the middle of the work, however fast that is.
+    /// The number of calls before it. So the outage is in the middle of the work at any speed.
     pub after: u64,
     /// Its length, from the first call in it.
     pub lasts: Duration,

@@ -1,4 +1,4 @@
-//! Plans what the mock does with a call. The same seed gives the same plan.
+//! Plans the mock's behaviour for a call. The same seed gives the same plan.
 //!
 //! Random numbers depend on the seed, the token and the number of its calls. They do not depend on the order of
 //! the calls, so a run with hundreds of parallel calls can be repeated. Another Rust release or another version of
@@ -102,11 +102,11 @@ pub(super) enum ResetPoint {
     After,
 }
 
-/// What the random numbers decide for one call.
+/// The random choices for one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct CallPlan {
     pub(super) delay: Duration,
-    /// Where its connection is reset, if it is.
+    /// The point at which its connection is reset, if it is.
     pub(super) fault: Option<ResetPoint>,
     pub(super) reject: bool,
 }
@@ -140,7 +140,7 @@ impl Script {
                 .is_some_and(|secret| secret.expose_secret() == client_secret)
     }
 
-    /// Returns the profile that is played, unless it is the default one.
+    /// Returns the profile of the mock; `None` for the default one.
     pub(super) fn other_profile(&self) -> Option<&Profile> {
         self.profile.as_deref().filter(|profile| !profile.is_alignet())
     }

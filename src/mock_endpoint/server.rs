@@ -93,7 +93,7 @@ impl MockEndpoint {
         &self.ledger
     }
 
-    /// Stops listening, resets the calls under way and waits until all connections are closed.
+    /// Stops listening, resets the calls in flight and waits until all connections are closed.
     pub async fn stop(mut self) {
         self.stop.cancel();
         if tokio::time::timeout(STOP_GRACE, &mut self.server).await.is_err() {
@@ -175,7 +175,7 @@ fn wanted(script: &Script, call: &RevokeCall, plan: &CallPlan) -> CallResult {
     }
 }
 
-/// Why a call is rejected: for its client, its token, or because the token was revoked before.
+/// Returns the cause of a rejection: the client, the token, or an earlier revocation.
 fn rejection(script: &Script, call: &RevokeCall, wanted: CallResult) -> SampleOf {
     if !script.accepts_client(&call.client_id, &call.client_secret) {
         SampleOf::Refusal

@@ -14,11 +14,11 @@ use crate::{
     ports::{Clock, Delivery, Endpoint, Settled, Unpublishable},
 };
 
-/// What accounting needs of a message, which its settlement consumes.
+/// The data of a message for accounting. The settlement consumes the message itself.
 #[derive(Debug)]
 pub(super) struct MessageSummary {
     published_at: Option<SystemTime>,
-    /// For a dead letter alone: no other log line needs it.
+    /// Set only for a dead letter: no other log line needs it.
     job_id: Option<JobId>,
 }
 

@@ -21,7 +21,7 @@ use crate::{
     spans::CallSpan,
 };
 
-/// A call under way.
+/// A call in flight.
 ///
 /// It begins and ends for the leader, the job, the span and the permit together. Dropped before its end,
 /// it leaves the leader and the job marked as in a call: the token may be revoked.
@@ -42,9 +42,9 @@ struct AnsweredCall {
     others_answered: bool,
 }
 
-/// What a job does next.
+/// The next step of a job.
 pub(super) enum NextStep {
-    /// What the decision says.
+    /// The decision.
     Decided(Decision),
     /// Its next call.
     Now,
@@ -207,7 +207,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         }
     }
 
-    /// What a verdict tells the flow, which knows neither verdicts nor HTTP.
+    /// Converts a verdict for the flow, which knows neither verdicts nor HTTP.
     fn call_outcome(&self, verdict: &Verdict) -> CallOutcome {
         match verdict {
             Verdict::Revoked | Verdict::Verified | Verdict::Acknowledged | Verdict::Accepted => {

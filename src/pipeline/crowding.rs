@@ -1,9 +1,8 @@
 //! Makes room in a lane whose next message exceeds the bytes in flight.
 //!
-//! While such a lane stalls, its connection is not read, and RabbitMQ closes it after 30 seconds. The
-//! session would take with it what is known of its jobs: their attempts, and since when they fail. The
-//! same jobs would return to the head of their queue, and would never be parked or given up. So jobs that
-//! wait leave the lane before that.
+//! While such a lane stalls, its connection is not read, and RabbitMQ closes it after 30 seconds. Then the history of
+//! its jobs would be lost: their attempts, and the start of their failures. The same jobs would return to the head of
+//! their queue, and would never be parked or given up. So jobs that wait leave the lane before that.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -160,7 +159,7 @@ mod tests {
         pass(GRACE + moment).await;
         assert_eq!(evicted(&mut places), 1, "another stall begins anew");
         assert_eq!(evicted(&mut others), 0);
-        // Though it stalls still.
+        // The lane still stalls.
         drop(stalls);
         making_room.await;
     }

@@ -1,4 +1,4 @@
-//! One call for all jobs in flight that ask for the same.
+//! Makes one call for all jobs in flight with the same key.
 //!
 //! The endpoint may not be idempotent: the second of two calls for one token may be rejected because the
 //! first one worked. So the first job with a key becomes the leader and makes the call. The others follow

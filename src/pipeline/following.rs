@@ -29,9 +29,9 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
 
     /// Waits for the verdict on another job's call for the same token.
     async fn follow(&self, follower: Follower, job: &Job, context: &mut JobContext) -> Outcome {
-        // A follower stays when draining starts. The verdict may be under way, and a second call for the
-        // same token could be rejected because of it. A leader that only waits leaves at once, and then
-        // its followers lead and leave one after the other.
+        // A follower stays when draining starts. The verdict may arrive soon, and a second call for the same token
+        // could be rejected because of it. A leader that only waits leaves at once, and then its followers lead and
+        // leave one after the other.
         //
         // A follower takes a place among the jobs that wait: copies of one stuck token must not fill the
         // lane.
@@ -54,7 +54,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
                 self.call_until_decided(job, context, leader).await
             }
             Err(evicted) => {
-                // The other job's call may be under way.
+                // The other job's call may be in flight.
                 context.suspect(Some(Ambiguity::Redelivered));
                 if evicted && !self.stop.is_draining() {
                     self.set_aside(context, Duration::ZERO)
@@ -70,7 +70,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         let attempt = self.attempt_context(job, context, false);
         match judge(verdict, &mut context.history, &self.settings.policy, attempt) {
             Decision::Finish(outcome) => outcome,
-            // The endpoint's answer is never waited out. If that changes, the job is delivered again.
+            // After the endpoint's own answer, no job waits. If that changes, the job is delivered again.
             Decision::Wait { .. } => Outcome::Requeued,
         }
     }

@@ -1,4 +1,4 @@
-//! What the pipeline knows about one delivery in flight.
+//! The context of one delivery in flight.
 
 use std::{
     sync::Arc,
@@ -28,7 +28,7 @@ pub const MAX_IN_FLIGHT: Duration = Duration::from_secs(600);
 pub(super) struct JobContext {
     /// The lane of its queue.
     pub(super) lane: Lane,
-    /// What happened to the job so far.
+    /// The history of the job.
     pub(super) history: History,
     /// The trace of the job.
     pub(super) trace: Option<TraceContext>,
@@ -44,7 +44,7 @@ pub(super) struct JobContext {
     pub(super) leave_by: Instant,
     /// The job's client, once the body was read.
     pub(super) client: ClientKey,
-    /// What was seen of the token in this delivery.
+    /// The observations of the token in this delivery.
     pub(super) sightings: Sightings,
     /// The verdict that a check has to confirm.
     unverified: Option<Box<Unverified>>,
@@ -60,7 +60,7 @@ pub(super) struct JobContext {
 #[derive(Debug)]
 pub(super) struct Unverified {
     pub(super) verdict: Verdict,
-    /// The job's before the verdict.
+    /// The ambiguity of the job before the verdict.
     pub(super) ambiguity: Option<Ambiguity>,
 }
 
@@ -171,7 +171,7 @@ impl JobContext {
         self.unverified.is_some()
     }
 
-    /// The verdict that a check has to confirm, to be confirmed or kept again.
+    /// Takes the verdict that a check has to confirm. The caller confirms it or keeps it again.
     pub(super) const fn take_unverified(&mut self) -> Option<Box<Unverified>> {
         self.unverified.take()
     }
@@ -186,9 +186,9 @@ impl JobContext {
         self.failing_since.get_or_insert_with(Instant::now);
     }
 
-    /// Adopts what the attempts of duplicates showed. The start of their failures goes into the history:
-    /// otherwise the job would return from its stay with a whole hold. It is no earlier than `hold` ago,
-    /// because a job is given up by its own age.
+    /// Adopts the shared history of duplicates. The start of their failures goes into the history: otherwise the job
+    /// would return from its stay with a whole hold. It is no earlier than `hold` ago, because a job is given up by its
+    /// own age.
     pub(super) fn inherit(
         &mut self,
         shared: SharedHistory,
@@ -260,7 +260,7 @@ impl JobContext {
         self.dead(reason, unknown.to_string(), now)
     }
 
-    /// The outcome where the worker stops at once. This job, or the one that it follows, may be in a call.
+    /// The outcome if the worker stops at once. This job, or the one that it follows, may be in a call.
     pub(super) fn cut_off(&mut self) -> Outcome {
         self.suspect(Some(if self.in_call { Ambiguity::Attempt } else { Ambiguity::Redelivered }));
         Outcome::Requeued

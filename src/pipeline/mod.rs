@@ -42,19 +42,19 @@ use crate::{
     spans::Spans,
 };
 
-/// A settlement may take at least this long, however long its job was in flight before.
+/// A settlement may take at least this long, for any time that its job was in flight before.
 const SETTLE_AT_LEAST: Duration = Duration::from_secs(60);
 
 /// The parts that every job passes through.
 #[derive(Debug)]
 pub struct Pipeline<E, C> {
-    /// How jobs are read and judged.
+    /// The settings of reading and judging jobs.
     pub settings: Settings,
     /// The revoke endpoint.
     pub endpoint: E,
     /// The time of day.
     pub clock: C,
-    /// Which jobs are the same call.
+    /// Finds jobs with the same call.
     pub duplicates: Arc<Duplicates>,
     /// Room for jobs that wait between attempts.
     pub backing_off: BackingOff,
@@ -62,11 +62,11 @@ pub struct Pipeline<E, C> {
     pub flow: Arc<Dispatcher>,
     /// The counters.
     pub metrics: Arc<Metrics>,
-    /// What the checks of all jobs have shown.
+    /// The counts of the checks of all jobs.
     pub checks: ChecksSeen,
     /// The spans of jobs and calls.
     pub spans: Spans,
-    /// When jobs have to leave.
+    /// The steps of stopping.
     pub stop: Stop,
 }
 
@@ -155,7 +155,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         context: &mut JobContext,
     ) -> Settled {
         context.state.switch(JobState::Settling);
-        // A queue may take no messages for longer than the broker leaves a delivery with its consumer.
+        // A queue may block publishing for longer than the broker's limit for an unsettled delivery.
         let overdue = async {
             let leave_by = context.leave_by.max(Instant::now() + SETTLE_AT_LEAST);
             tokio::time::sleep_until(leave_by).await;

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use crate::domain::{JobDefaults, Policy, VerifyPolicy};
 
-/// How jobs are read, judged and remembered.
+/// The settings of reading, judging and remembering jobs.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The values of fields that a job leaves out.
     pub defaults: JobDefaults,
     /// When to wait, park, give up and presume.
     pub policy: Policy,
-    /// When tokens are checked, and what that proves.
+    /// The rules of checks of tokens.
     pub verify: VerifyPolicy,
     /// How long a revoked token is remembered. Its duplicates are settled without a call.
     pub remember: Duration,

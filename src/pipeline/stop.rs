@@ -10,7 +10,7 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Requeues the jobs that only wait. Calls and settlements go on.
+    /// Requeues the jobs that only wait. Calls and settlements continue.
     pub fn start_draining(&self) {
         self.drain.cancel();
     }

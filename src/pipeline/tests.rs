@@ -1,4 +1,4 @@
-//! The chain by itself: a source, an endpoint and settlements made of channels, on a paused clock.
+//! Tests of the pipeline with a mock source, endpoint and settlements, on a paused clock.
 
 use std::{
     collections::VecDeque,
@@ -29,13 +29,13 @@ mod sharing;
 mod stopping;
 mod verifying;
 
-/// A settlement as it came out.
+/// A settlement of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Out {
     Done,
     Dead(Reason, History),
     Parked(Duration, History),
-    /// With what is known of whether the token may be revoked.
+    /// Requeued, with the ambiguity of the job.
     Requeued(Option<Ambiguity>),
     Dropped,
 }
@@ -97,14 +97,14 @@ impl Source for TestSource {
 enum Answer {
     Verdict(Verdict),
     Panic,
-    /// Waits until the gate opens, then answers.
+    /// Answers once the gate is open.
     Gated(Verdict),
 }
 
 struct TestEndpoint {
     answers: Mutex<VecDeque<Answer>>,
     calls: Mutex<Vec<Instant>>,
-    /// What introspection says, in order.
+    /// The answers of introspection, in order.
     states: Mutex<VecDeque<Result<TokenState, Failure>>>,
     gate: Semaphore,
     unknown: bool,
@@ -283,13 +283,13 @@ impl Bench {
         assert!(self.deliveries.as_ref().unwrap().send(delivery).is_ok());
     }
 
-    /// A job for a token of its own.
+    /// Delivers a job with a new token.
     fn deliver(&self) {
         let number = self.delivered.fetch_add(1, Ordering::Relaxed);
         self.deliver_with(&format!(r#"{{"refresh_token":"t{number}"}}"#), |_| {});
     }
 
-    /// One more job for the same token.
+    /// Delivers another job for the same token.
     fn deliver_same(&self) {
         self.deliver_with(r#"{"refresh_token":"same"}"#, |_| {});
     }
@@ -309,7 +309,7 @@ impl Bench {
         calls.windows(2).map(|pair| (pair[1] - pair[0]).as_millis()).collect()
     }
 
-    /// Ends the source, waits for the chain to run empty, and holds the books against each other.
+    /// Ends the source, waits until no job is in flight, and checks that the metrics agree.
     async fn end(mut self) -> String {
         self.deliveries = None;
         self.running.await.unwrap();

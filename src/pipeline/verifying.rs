@@ -1,5 +1,6 @@
-//! Checks of a token's state, before and after a call. Each takes a permit, as a call does: it counts against the limit and
-//! the rate, and waits in a pause. But it says nothing about the revoke endpoint, so its end is not reported to the flow.
+//! Checks of a token's state, before and after a call. Each takes a permit, as a call does: it counts against the limit
+//! and the rate, and waits in a pause. But it is no evidence about the revoke endpoint, so its end is not reported to
+//! the flow.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,11 +23,11 @@ use crate::{
     ports::{Clock, Endpoint},
 };
 
-/// So many checks in a row have no answer before the log says so. It says so once, until one is answered: a line for each
-/// change would be a line for each check of an endpoint that answers every second one.
+/// This many checks in a row have no answer before the log says so. It says so once, until one is answered: a line for
+/// each change would be a line for each check of an endpoint that answers every second one.
 const FAILING_AFTER: u64 = 20;
 
-/// What the checks of all jobs have shown.
+/// The counts of the checks of all jobs.
 #[derive(Debug, Default)]
 pub struct ChecksSeen {
     /// How many were answered. A job whose checks fail is given up only while others are answered.
@@ -63,7 +64,7 @@ impl ChecksSeen {
 }
 
 impl<E: Endpoint, C: Clock> Pipeline<E, C> {
-    /// Whether a check has to confirm this verdict before anybody is told of it.
+    /// Whether a check has to confirm this verdict before it is reported.
     pub(super) fn checks_after(
         &self,
         verdict: &Verdict,
@@ -83,8 +84,8 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         context.has_unverified() || self.settings.verify.looks_before(&context.sightings)
     }
 
-    /// Waits for the operator's delay before a check. The job keeps its place in flight: evicted, it would be called
-    /// again and again, and never be checked. Returns an outcome if it has to leave.
+    /// Waits for the operator's delay before a check. The job keeps its place in flight. After an eviction it would be
+    /// called repeatedly, and never be checked. Returns an outcome if it has to leave.
     pub(super) async fn wait_for_check(&self, context: &mut JobContext) -> Option<Outcome> {
         let delay = self.settings.verify.delay;
         if delay.is_zero() {
@@ -116,7 +117,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
             self.metrics.checked(CheckResult::Failed);
         }
         match (context.take_unverified(), state) {
-            // A failed look delays no revocation. It costs the proof.
+            // A failed check before the call does not delay the revocation, but the proof is lost.
             (None, state) => {
                 context.sightings.looked_before = true;
                 context.sightings.active = state == Ok(TokenState::Active);
@@ -138,7 +139,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         }
     }
 
-    /// Judges a verdict by the state of the token, and tells the followers of what stands.
+    /// Judges a verdict by the state of the token, and sends the confirmed verdict to the followers.
     fn conclude(
         &self,
         state: TokenState,

@@ -1,4 +1,4 @@
-//! How long a job waits in flight, and how it leaves before it has a verdict.
+//! The limits of waiting in flight, and the end of a delivery without a verdict.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use crate::{
     ports::{Clock, Endpoint},
 };
 
-/// Where replicas share a rate, a job waits no longer than this for a call in a pause. With a shorter
-/// time, jobs that arrive while the consumers start or stop would be requeued again and again.
+/// If replicas share a rate, a job waits no longer than this for a call in a pause. With a shorter time, jobs that
+/// arrive while the consumers start or stop would be requeued again and again.
 const IN_PAUSE_SHARING: Duration = Duration::from_secs(1);
 
 impl<E: Endpoint, C: Clock> Pipeline<E, C> {
@@ -37,8 +37,8 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         }
     }
 
-    /// How long a job may wait for a call in a pause. Where replicas share a rate it makes room at once.
-    /// Otherwise its lane could not consume again after the pause, and would get no share.
+    /// How long a job may wait for a call in a pause. If replicas share a rate, it makes room at once. Otherwise its
+    /// lane could not consume again after the pause, and would get no share.
     pub(super) fn longest_wait_in_pause(&self) -> Duration {
         let hold = self.settings.policy.retry.hold;
         if self.flow.shares_rate() { hold.min(IN_PAUSE_SHARING) } else { hold }
@@ -75,8 +75,8 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         }
     }
 
-    /// Ends the delivery without a verdict. Requeued, the job loses what this delivery learned. So it is
-    /// parked if an attempt may have worked, or if it has failed in a crowded lane.
+    /// Ends the delivery without a verdict. A requeued job loses the history of this delivery. So it is parked if an
+    /// attempt may have worked, or if it has failed in a crowded lane.
     pub(super) fn leave(&self, context: &mut JobContext) -> Outcome {
         let may_have_worked = context.history.ambiguity == Some(Ambiguity::Attempt);
         let crowded_out =

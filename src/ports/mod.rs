@@ -1,4 +1,4 @@
-//! The traits between the parts: a source of jobs, their settlement, the endpoint, the clock.
+//! The traits between the modules: a source of jobs, their settlement, the endpoint, the clock.
 
 mod jitter;
 mod paused_client;
@@ -33,7 +33,7 @@ pub trait Source: Send {
 /// How many jobs are wanted of the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Demand {
-    /// As many as may be in flight.
+    /// As many jobs as the limit of jobs in flight allows.
     All,
     /// One, for a probe, with nothing in flight.
     One,
@@ -61,7 +61,7 @@ pub trait Delivery: Send + Sync + 'static {
     /// The metadata of the message.
     fn metadata(&self) -> &MessageMetadata;
 
-    /// Reads the job. `defaults` stand in for what it leaves out.
+    /// Reads the job. `defaults` replace the fields that it leaves out.
     ///
     /// # Errors
     ///
@@ -73,15 +73,14 @@ pub trait Delivery: Send + Sync + 'static {
     fn lost(&self) -> CancellationToken;
 
     /// Settles the delivery. Returns when that is done or has become impossible. A dead letter or a parked job is
-    /// confirmed by its queue before its source is acked, however long that takes. `history` is what happened
-    /// to the job, this delivery included.
+    /// confirmed by its queue before its delivery is acked, however long that takes. `history` includes this delivery.
     fn settle(self, outcome: &Outcome, history: &History) -> impl Future<Output = Settled> + Send;
 }
 
-/// How a settlement ended.
+/// The result of a settlement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settled {
-    /// As the outcome asks.
+    /// The delivery is settled by the outcome.
     Done,
     /// Its dead letter cannot be published, so the broker itself dead-letters the job.
     LeftToBroker(Unpublishable),
@@ -134,7 +133,7 @@ pub trait Endpoint: Send + Sync + 'static {
     }
 }
 
-/// Why no call can be made for a job.
+/// The reason that no call can be made for a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UnknownClient {
     /// The job names a client that is not configured.
@@ -143,7 +142,7 @@ pub enum UnknownClient {
     /// Neither the job nor the configuration names a client.
     #[error("the job names no client_id and credentials.client_id is not set")]
     NotNamed,
-    /// A field of the job cannot stand where the endpoint wants it.
+    /// A field of the job is invalid in its place of the request.
     #[error(transparent)]
     Invalid(#[from] InvalidJob),
 }
@@ -165,7 +164,7 @@ impl Clock for SystemClock {
 }
 
 impl SystemClock {
-    /// The time of day at `instant`, past or future, by what the clock shows now.
+    /// The time of day at `instant`, past or future, as computed from the current time.
     #[must_use]
     pub fn at(self, instant: Instant) -> SystemTime {
         let now = Instant::now();
@@ -197,7 +196,7 @@ pub enum Condition {
     Ready,
     /// It waits on purpose and is healthy.
     Waiting {
-        /// Why, in a few words.
+        /// The cause, in a few words.
         reason: String,
         /// Since when.
         since: SystemTime,
@@ -206,7 +205,7 @@ pub enum Condition {
     },
     /// It cannot work.
     NotReady {
-        /// Why, in a few words, without secrets.
+        /// The cause, in a few words and without secrets.
         reason: String,
     },
 }

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 pub struct PausedClient {
     /// The client's id.
     pub id: String,
-    /// Why, in a few words.
+    /// The cause, in a few words.
     pub reason: String,
     /// Since when.
     pub since: SystemTime,

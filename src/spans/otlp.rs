@@ -34,13 +34,13 @@ const DISABLED: &str = "OTEL_SDK_DISABLED";
 /// The time limit for the last spans when the worker ends.
 const LAST: Duration = Duration::from_secs(5);
 
-/// Why spans cannot be exported.
+/// The error of starting the export.
 #[derive(Debug, Error)]
 pub enum InitError {
     /// The client cannot be built.
     #[error("the HTTP client for spans cannot be set up")]
     Client(#[source] reqwest::Error),
-    /// A variable of the environment is wrong.
+    /// An environment variable is wrong.
     #[error("spans cannot be exported; check the variables OTEL_EXPORTER_OTLP_*")]
     Exporter(#[source] ExporterBuildError),
 }
@@ -103,7 +103,7 @@ pub struct Spans(Option<Arc<Export>>);
 struct Export {
     tracer: SdkTracer,
     queues: PerLane<String>,
-    /// Of the endpoint.
+    /// The address of the endpoint.
     address: String,
     port: u16,
 }

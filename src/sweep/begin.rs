@@ -23,13 +23,13 @@ use crate::input::{self, Delimiter, Feed, InputLines, Options, STDIN};
 pub struct SweepSettings {
     /// The file, or [`STDIN`].
     pub input: PathBuf,
-    /// `None` if there is no path for it: then the sweep cannot begin.
+    /// The path of the journal. Without one, the sweep cannot begin.
     pub journal: Option<PathBuf>,
     pub options: Options,
     pub endpoint: String,
-    /// Resume with a journal of another input.
+    /// Whether to resume with a journal of another input.
     pub force: bool,
-    /// Try failed lines again.
+    /// Whether to retry failed lines.
     pub retry_failed: bool,
     /// The maximum number of jobs in flight.
     pub capacity: usize,
@@ -50,7 +50,7 @@ pub struct OpenedSweep {
     pub resumed: bool,
 }
 
-/// Why a sweep cannot begin.
+/// The error of beginning a sweep.
 #[derive(Debug, Error)]
 pub enum BeginError {
     #[error("{}", input.display())]
@@ -133,7 +133,7 @@ fn input_fault(settings: &SweepSettings, source: input::InputOpenError) -> Begin
     BeginError::Input { input: settings.input.clone(), source }
 }
 
-/// Returns the journal's header, and how to read the input again; a pipe cannot be.
+/// Returns the journal's header, and the input if it can be read again.
 pub(super) fn header(
     settings: &SweepSettings,
 ) -> Result<(JournalHeader, Option<Rereadable>), BeginError> {

@@ -35,7 +35,7 @@ struct Latencies {
 }
 
 impl Calls {
-    /// Counts from zero. Fails only if the histogram cannot have so many digits.
+    /// Counts from zero. Fails only if the histogram does not support the number of digits.
     pub fn new() -> Result<Self, CreationError> {
         let latencies = Latencies { micros: Histogram::new(DIGITS)?, longest: Duration::ZERO };
         Ok(Self { by_result: Default::default(), latencies: Mutex::new(latencies) })

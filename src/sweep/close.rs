@@ -38,7 +38,7 @@ pub async fn close(
     journal.write(&[record]).await.is_ok() && finished
 }
 
-/// Reads the journal from its file: the report rests on what is on disk.
+/// Reads the journal from its file, so that the report shows the state on disk.
 pub fn read_back(journal: &Path) -> Result<JournalState, RecoverError> {
     // The first line was on disk before anything else.
     recover(BufReader::new(File::open(journal)?))?.state.ok_or(RecoverError::Damaged { line: 1 })

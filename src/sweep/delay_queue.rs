@@ -105,7 +105,7 @@ impl RereadPause {
         self.0
     }
 
-    /// Starts the pause after a read that took so long.
+    /// Starts the pause after a read of this duration.
     pub fn read(&mut self, took: Duration) {
         self.0 = Some(Instant::now() + took * REST);
     }

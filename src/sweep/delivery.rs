@@ -16,22 +16,22 @@ use crate::{
     ports::{Clock, Delivery, Settled, SystemClock},
 };
 
-/// What each delivery returns to the source, once.
+/// The message that each delivery sends to the source, once.
 pub enum DeliveryEnd {
-    /// It is settled, or will not be in this run.
+    /// It is settled, or stays unsettled in this run.
     Over,
     /// The job is delayed.
     Again(ParkedJob),
 }
 
-/// What all deliveries share.
+/// The parts that all deliveries share.
 #[derive(Clone)]
 pub struct SweepTargets {
     pub journal: Journal,
     pub counters: Arc<SweepCounters>,
     /// It has room for every delivery in flight.
     pub back: mpsc::Sender<DeliveryEnd>,
-    /// Keep delayed jobs in memory, as the input cannot be read again.
+    /// Whether delayed jobs stay in memory, because the input cannot be read again.
     pub keep: bool,
 }
 
@@ -53,7 +53,7 @@ impl fmt::Debug for LineDelivery {
 impl LineDelivery {
     pub const fn new(job: SweepJob, targets: SweepTargets) -> Self {
         let metadata = MessageMetadata {
-            // Nobody waits for a single job of a sweep.
+            // A sweep belongs to the bulk lane: no person waits for a single job.
             lane: Lane::Bulk,
             message_id: None,
             published_at: None,
@@ -86,7 +86,7 @@ impl LineDelivery {
         }
     }
 
-    /// Tells the source, which waits for every delivery.
+    /// Notifies the source, which waits for every delivery.
     fn tell(&mut self, back: DeliveryEnd) {
         self.in_flight = false;
         // Without the source there is no sweep.

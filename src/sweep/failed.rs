@@ -10,7 +10,7 @@ use std::{
 
 use super::journal::{EntryKind, JournalRecord};
 
-/// As that of the journal.
+/// The mode of the file, as for the journal.
 const MODE: u32 = 0o600;
 
 /// Offset and length of an entry in the journal, in bytes.
@@ -36,7 +36,7 @@ pub fn list_at(
         match list(journal, path) {
             Ok(()) => {
                 for former in &places[n + 1..] {
-                    // The folder may belong to somebody else by now.
+                    // The folder may belong to another user by now.
                     let _ = remove(former);
                 }
                 return Ok(FailedList { path: path.clone(), refused });
@@ -63,7 +63,7 @@ fn list(journal: &Path, path: &Path) -> io::Result<()> {
         list.write_all(&entry)?;
     }
     list.flush()?;
-    // In one step: nobody reads half a list, and a link of this name is replaced, not followed.
+    // One step, so that no reader sees half a list. A link of this name is replaced, not followed.
     fs::rename(unfinished, path)
 }
 

@@ -28,7 +28,7 @@ pub struct Loaded {
 
 type LoadResult = (BlockReader, Result<Option<Loaded>, LoadError>);
 
-/// Why there are no more jobs.
+/// The error that ends loading.
 #[derive(Debug, Error)]
 pub enum LoadError {
     #[error(transparent)]

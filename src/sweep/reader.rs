@@ -1,7 +1,7 @@
 //! Reads blocks of jobs: all lines in order, or delayed jobs again.
 //!
-//! A delayed job is read from its file again. An offset for each line would be faster, but means nothing in a
-//! compressed file. A token that waits for an hour should not be in memory that long.
+//! A delayed job is read from its file again. An offset for each line would be faster, but a compressed file does not
+//! support it. A token that waits for an hour should not be in memory that long.
 
 use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc};
 
@@ -19,7 +19,7 @@ use crate::{
     ports::{Clock, SystemClock},
 };
 
-/// Why the rest of the input cannot be swept.
+/// The error that ends reading.
 #[derive(Debug, Error)]
 pub enum InputFault {
     #[error("the input cannot be opened again")]
@@ -92,7 +92,7 @@ impl BlockReader {
             Self::Again(_, wanted) if wanted.is_empty() => Ok(None),
             Self::Again(file, wanted) => {
                 let jobs = find(file.read().await?, wanted).await?;
-                // Only now: this also finds a change during the read.
+                // The check comes after the read, so that it also finds a change during the read.
                 file.check()?;
                 Ok(Some(again(jobs)))
             }

@@ -25,7 +25,7 @@ pub struct SweepReport {
     pub journal: String,
     /// `None` if no line failed, or the list could not be written.
     pub failed_lines: Option<String>,
-    /// The URL.
+    /// The URL of the endpoint.
     pub endpoint: String,
     /// Whether every line has ended.
     pub finished: bool,
@@ -35,17 +35,17 @@ pub struct SweepReport {
     pub open: u64,
     /// The share of the input that was read, from 0 to 1; `None` if its size is unknown.
     pub read: Option<f64>,
-    /// How to resume; `None` if the sweep is finished.
+    /// The hint for resuming; `None` if the sweep is finished.
     pub goes_on: Option<ResumeHint>,
     pub this_run: RunReport,
 }
 
-/// How to resume a sweep.
+/// The hint for resuming a sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ResumeHint {
     SameCommand,
-    /// With `--force`: nobody knows whether a pipe has the same content.
+    /// With `--force`, because the content of a pipe may differ.
     SameInput,
     /// With `--force`, once the input can be read: another run would end at the same line.
     MendedInput,
@@ -129,7 +129,7 @@ fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S
     serializer.serialize_f64(duration.as_secs_f64())
 }
 
-/// For a person.
+/// Writes the text for a person.
 impl fmt::Display for SweepReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", heading(&self.input, self.finished))?;
@@ -206,7 +206,7 @@ pub struct ReportSources<'a> {
     pub journal: &'a Path,
     /// `None` if the list could not be written.
     pub failed_lines: Option<&'a Path>,
-    /// As read back.
+    /// The journal's state, as read back.
     pub state: &'a JournalState,
     /// The share of the input that was read.
     pub read: Option<f64>,

@@ -20,7 +20,7 @@ pub struct SweepJob {
     pub history: History,
     /// An earlier run may have called it without recording the outcome.
     pub in_doubt: bool,
-    /// The journal knew its outcome, and says now that it may be called again.
+    /// The journal has its outcome, and now records that it may be called again.
     pub reopened: bool,
 }
 
@@ -39,7 +39,7 @@ pub struct Block {
     pub jobs: Vec<SweepJob>,
 }
 
-/// What the journal knows of the lines.
+/// The state of the lines from the journal.
 #[derive(Debug, Clone)]
 pub struct Scan {
     state: Arc<JournalState>,

@@ -66,7 +66,7 @@ impl SweepControl {
         self.stop.cancel();
     }
 
-    /// Returns how the source ended, if it has, once.
+    /// Returns the end of the source, if it has ended. Returns it only once.
     pub fn take_end(&self) -> Option<SourceEnd> {
         self.end.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -84,16 +84,16 @@ pub struct FileSource {
     in_flight: usize,
     capacity: usize,
     demand: watch::Receiver<Demand>,
-    /// Until then, no further job is given out for a probe.
+    /// The time before which no further job is delivered for a probe.
     next_probe: Option<Instant>,
     stop: CancellationToken,
-    /// Why the rest of the lines cannot be read. The lines before are swept all the same.
+    /// The error of reading the rest of the lines. Earlier lines are still swept.
     unreadable: Option<LoadError>,
     end: Arc<Mutex<Option<SourceEnd>>>,
 }
 
 impl FileSource {
-    /// At most `capacity` jobs are in flight. `file` is `None` if the input cannot be read again.
+    /// At most `capacity` jobs are in flight. `file` is The input, if it can be read again.
     pub fn new(
         feed: Feed,
         scan: Scan,
@@ -130,7 +130,7 @@ impl FileSource {
         (source, control)
     }
 
-    /// Whether a job may be given out now.
+    /// Whether a job may be delivered now.
     fn wanted(&self) -> bool {
         match *self.demand.borrow() {
             Demand::All => self.in_flight < self.capacity,

@@ -1,4 +1,4 @@
-//! What a sweep would do: checks every line, calls nothing, writes nothing.
+//! A dry run of a sweep: checks every line, without calls and without writing.
 
 use std::{fmt, path::PathBuf, time::SystemTime};
 
@@ -23,7 +23,7 @@ pub struct Survey {
     /// Without blank lines.
     pub lines: u64,
     pub to_call: u64,
-    /// Those of them that may have been called already.
+    /// Jobs among them that may have been called already.
     pub in_doubt: u64,
     /// Jobs whose token has expired: they would end without a call.
     pub expired: u64,
@@ -36,11 +36,11 @@ pub struct Survey {
     pub remarks: Remarks,
     /// Lines that have ended, by the journal.
     pub ended_before: u64,
-    /// Those of them that failed and would not be tried again.
+    /// Lines among them that failed and would not be retried.
     pub failed_before: u64,
-    /// Those of them that expired, and were not called.
+    /// Lines among them that expired, and were not called.
     pub expired_before: u64,
-    /// Those of them that are jobs, without repeated ones.
+    /// Lines among them that are jobs, without repeated ones.
     #[serde(skip)]
     jobs_before: u64,
     /// Whether the input was read to its end.
@@ -52,7 +52,7 @@ pub struct Survey {
 
 #[derive(Debug, Serialize)]
 pub struct RefusedLine {
-    /// From 1.
+    /// The line number, from 1.
     pub line: u64,
     /// Without any content of the line.
     pub detail: String,
@@ -150,7 +150,7 @@ impl Survey {
     }
 }
 
-/// For a person.
+/// Writes the text for a person.
 impl fmt::Display for Survey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}: nothing was called, nothing was written", self.input)?;

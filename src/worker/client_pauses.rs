@@ -47,7 +47,7 @@ impl ClientPauses {
         }
     }
 
-    /// Returns the audience of jobs that name none, and the URL that is called.
+    /// Returns the default audience of jobs, and the endpoint's URL.
     pub fn environment(&self) -> (&str, &str) {
         (&self.audience, &self.endpoint)
     }
@@ -81,7 +81,7 @@ impl ClientPauses {
         );
     }
 
-    /// Returns the commands that replay what was rejected before the pause.
+    /// Returns the commands that replay the jobs that were rejected before the pause.
     fn commands(&self, id: &str, pause: &ClientPause) -> Option<DeadLetterCommands> {
         let files = self.files.as_deref()?;
         let for_rejections =

@@ -1,5 +1,5 @@
-//! The engine that a worker and a sweep share: everything between a source of jobs and the endpoint, wired
-//! together from the configuration.
+//! The engine that a worker and a sweep share: all parts between a source of jobs and the endpoint, assembled from the
+//! configuration.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -26,7 +26,7 @@ use crate::{
 pub struct Engine<E> {
     pub metrics: Arc<Metrics>,
     pub credentials: Arc<Credentials>,
-    /// Of the client that checks tokens.
+    /// The settings of the client that checks tokens.
     pub verifying: Option<Arc<Credentials>>,
     pub flow: Arc<Dispatcher>,
     pub client_pauses: Arc<ClientPauses>,
@@ -41,7 +41,7 @@ impl<E> Engine<E> {
     }
 }
 
-/// Returns how many jobs of each lane may be in flight.
+/// Returns the most jobs in flight of each lane.
 pub fn prefetch(config: &Config) -> u16 {
     config.flow.prefetch(config.broker.prefetch)
 }
@@ -88,7 +88,7 @@ pub fn assemble<E: Endpoint>(
     Ok(Engine { metrics, credentials, verifying, flow, client_pauses, pipeline, stop })
 }
 
-/// Reads secrets, and logs what is odd about them.
+/// Reads secrets, and logs warnings about them.
 fn load(settings: &CredentialSettings) -> Result<Arc<Credentials>, WorkerError> {
     let credentials = Credentials::load(settings).map_err(WorkerError::Credentials)?;
     for odd in credentials.oddities() {
@@ -111,7 +111,7 @@ fn with_checks(
     Ok((endpoint.with_introspection(introspection), Some(credentials)))
 }
 
-/// Returns a function that tells the flow which clients' secrets changed.
+/// Returns a function that reports changed client secrets to the flow.
 pub fn note_reloaded(flow: &Arc<Dispatcher>) -> impl Fn(&Reloaded) + Send + Sync + use<> {
     let flow = Arc::clone(flow);
     move |reloaded| {
@@ -119,7 +119,7 @@ pub fn note_reloaded(flow: &Arc<Dispatcher>) -> impl Fn(&Reloaded) + Send + Sync
     }
 }
 
-/// Asks a source for as many jobs as the flow wants.
+/// Forwards the flow's demand for jobs to a source.
 pub async fn forward_demand(flow: Arc<Dispatcher>, want: impl Fn(Demand)) {
     let mut status = flow.status();
     loop {

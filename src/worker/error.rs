@@ -1,4 +1,4 @@
-//! Why a worker cannot start or go on.
+//! The errors that keep a worker from starting or continuing.
 
 use std::{error::Error, io, net::SocketAddr};
 

@@ -1,4 +1,4 @@
-//! The worker: its parts wired together, started, run and stopped in order.
+//! The worker: its parts are assembled, started, run and stopped in order.
 //!
 //! A sweep is the same engine on a file, so it takes its parts from here too.
 

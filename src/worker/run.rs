@@ -33,12 +33,12 @@ use crate::{
 /// The longest wait for the broker in each step of the stop.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How a worker ended that had started.
+/// The end of a worker that had started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WorkerEnd {
     /// A signal stopped it, and every step of the stop was taken.
     InOrder,
-    /// A second signal or a failed part ended it. The broker delivers again what was in flight.
+    /// A second signal or a failed part ended it. The broker delivers the jobs in flight again.
     Early,
 }
 
@@ -54,7 +54,7 @@ pub async fn run(config: &Config) -> Result<WorkerEnd, WorkerError> {
         Ok(running) => running.until_ended(config.shutdown.grace).await,
         Err(fault) => Err(fault),
     };
-    // Before the spans are exported, which takes seconds with a collector that hangs.
+    // The error is logged before the spans are exported, because a hanging collector takes seconds.
     let ended = ended.inspect_err(tell);
     exporting.end().await;
     ended
@@ -72,7 +72,7 @@ struct RunningWorker {
     supervising: JoinHandle<Result<(), TopologyError>>,
     publishing: JoinHandle<()>,
     working: JoinHandle<()>,
-    /// The tasks that only wait for events. They are aborted after all else has ended.
+    /// The tasks that only wait for events. They are aborted after all other tasks have ended.
     background: [JoinHandle<()>; 5],
     serving: JoinHandle<()>,
     close_admin: CancellationToken,
@@ -162,8 +162,8 @@ impl RunningWorker {
         tokio::select! {
             () = self.signals.next() => {}
             ended = &mut self.supervising => return supervisor_ended(ended),
-            // These two end with the supervisor, and may be seen to end first. Only the supervisor's result
-            // tells a fault of configuration from a failure.
+            // These two end with the supervisor, and their end may be noticed first. Only the supervisor's result
+            // distinguishes a configuration fault from a failure.
             ended = &mut self.working => return match ended {
                 Err(panic) => Ok(part_ended("the pipeline", Some(&panic))),
                 Ok(()) => supervisor_ended(self.supervising.await),
@@ -247,7 +247,7 @@ fn supervisor_ended(
     }
 }
 
-/// Logs that a part ended which must not. No job is lost: the broker delivers again what was in flight.
+/// Logs the unexpected end of a part. No job is lost: the broker delivers the jobs in flight again.
 fn part_ended(part: &str, panic: Option<&JoinError>) -> WorkerEnd {
     error!(part, panicked = panic.is_some(), "a part of the worker ended");
     WorkerEnd::Early

@@ -41,7 +41,7 @@ pub struct RunningSweep {
     began: Instant,
     working: JoinHandle<()>,
     writing: JoinHandle<Result<Arc<File>, WriteError>>,
-    /// These only wait for the others, and are aborted last.
+    /// Tasks that only wait for the others, and are aborted last.
     helpers: [JoinHandle<()>; 3],
     serving: Option<JoinHandle<()>>,
     close_admin: CancellationToken,
@@ -135,7 +135,7 @@ impl RunningSweep {
         let worked = tokio::select! {
             worked = &mut self.working => worked,
             () = lost.cancelled() => {
-                // No verdict can be kept any more: calls would be made for nothing.
+                // No verdict can be recorded any more, so further calls are useless.
                 self.stop.cut_off();
                 (&mut self.working).await
             }
@@ -152,7 +152,7 @@ impl RunningSweep {
         };
         tokio::select! {
             ended = self.wind_up(worked) => ended.map(Some),
-            // The disk may hang.
+            // The journal's disk may hang.
             () = signals.next() => Ok(None),
         }
     }
@@ -164,7 +164,7 @@ impl RunningSweep {
             sweep::close(&self.journal, &self.counters, end.as_ref(), self.started_before).await;
         for helper in self.helpers {
             helper.abort();
-            // It was aborted.
+            // The task was aborted.
             let _ = helper.await;
         }
         self.close_admin.cancel();
@@ -172,7 +172,7 @@ impl RunningSweep {
             // A failed admin server is no failure of the sweep.
             let _ = serving.await;
         }
-        // The writer ends once nobody can send it anything.
+        // The writer ends once all senders are dropped.
         drop(self.journal);
         let written = self.writing.await?;
         worked?;
@@ -186,7 +186,8 @@ impl RunningSweep {
     }
 }
 
-/// Leaves in order: no new jobs; what waits is put back; what is called is finished and noted, within the grace.
+/// Stops in order: no new jobs start, waiting jobs are requeued, and calls in flight are finished and recorded within
+/// the grace.
 async fn leave(
     control: &SweepControl,
     stop: &Stop,

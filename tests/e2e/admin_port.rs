@@ -16,7 +16,7 @@ const STANDING: u32 = 100;
 /// Jobs that must be revoked meanwhile.
 const JOBS: usize = 20;
 
-/// The bytes that a connection sends before it becomes silent, one kind after the other.
+/// The kinds of bytes that a connection sends before it becomes silent.
 fn sayings() -> Vec<Vec<u8>> {
     let texts = [
         "GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n".to_owned(),
@@ -45,7 +45,7 @@ async fn stand(admin: SocketAddr, saying: Vec<u8>, connected: Arc<Semaphore>) {
     // Reset in the end: ten thousand orderly closes would use up the machine's ports.
     let _ = stream.set_zero_linger();
     if stream.writable().await.is_ok() {
-        // As much as the kernel takes; one that was cut off already has said enough.
+        // Sends as much as the kernel accepts. A connection that was cut off has sent enough.
         let _ = stream.try_write(&saying);
     }
     connected.add_permits(1);

@@ -2,8 +2,7 @@
 
 use crate::harness::{Answer, DEAD, Endpoint, INTERACTIVE, Launch, Message, Stage, token};
 
-/// Hangs on the first call for a token and rejects every later one, as an endpoint would that had
-/// revoked it the first time.
+/// Hangs on the first call for a token and rejects every later one, like an endpoint that revoked it at the first call.
 async fn hangs_then_rejects() -> Endpoint {
     Endpoint::start(|call| match call.nth {
         1 => Answer::Never,
@@ -56,8 +55,8 @@ async fn a_time_out_followed_by_01_is_presumed_revoked_by_choice() {
     assert_eq!(stage.amqp.depth(DEAD).await.unwrap().ready, 0);
 }
 
-/// A worker that dies during a call leaves the same ambiguity. The next worker knows only the broker's flag, which
-/// is not enough to presume the token revoked, whatever the setting.
+/// A worker that dies during a call leaves the same ambiguity. The next worker knows only the broker's flag. With any
+/// setting, that is not enough to presume the token revoked.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redelivered_job_that_is_rejected_is_never_presumed_revoked() {
     let stage = Stage::new().await;

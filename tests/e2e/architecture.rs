@@ -176,7 +176,7 @@ fn imports_run_one_way() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// The list grants nothing that the code does not need.
+/// The list allows no import that the code does not need.
 #[test]
 fn every_allowed_import_occurs() {
     let imported = imported();
@@ -221,7 +221,7 @@ fn standard_output_is_written_in_one_place() {
     let products = |path: &String| !path.ends_with("tests.rs") && !path.contains("/tests/");
     for (path, source) in sources().into_iter().filter(|(path, _)| products(path)) {
         for way in ["stdout()", "println!(", " print!("] {
-            // Standard error is for logs, which nothing may wait for.
+            // Standard error is for logs, and no work may wait for it.
             let used = source.replace("eprintln!(", "").contains(way);
             if used && !PLACES.contains(&path.as_str()) {
                 faults.push(format!("src/{path} has {way}"));

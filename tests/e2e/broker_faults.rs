@@ -13,8 +13,8 @@ use crate::harness::{
     worker::field,
 };
 
-/// Without a broker at the start the worker runs, is not ready, says why, and retries for ever. It logs the change,
-/// not each try. When the broker is up, it consumes.
+/// Without a broker at the start, the worker runs, is not ready, reports the cause, and keeps retrying. It logs the
+/// change, not each try. When the broker is up, it consumes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_absent_at_the_start_is_waited_for() {
     let stage = Stage::new().await;
@@ -43,7 +43,7 @@ async fn a_broker_absent_at_the_start_is_waited_for() {
     worker.until_ready().await;
     worker.until_processed("revoked", 1).await;
     assert_eq!(worker.metrics().await.value("broker_connected"), 1);
-    // The log is written by a thread of its own: it is whole when the worker has ended.
+    // A separate thread writes the log: it is complete when the worker has ended.
     worker.signal("TERM");
     worker.exit().await;
     let refused = worker.said("not consuming");
@@ -54,13 +54,13 @@ async fn a_broker_absent_at_the_start_is_waited_for() {
     assert!(refused.iter().all(|line| field(line, "cause").unwrap().contains(&address)));
 }
 
-/// What a fault does to the worker's session while calls are in flight.
+/// Injects a fault into the worker's session while calls are in flight.
 async fn survives(fault: impl AsyncFnOnce(&mut Stage, &Relay), ended_by: &str) {
     const JOBS: usize = 10;
     let mut stage = Stage::new().await;
     let gate = Gate::default();
     let held = gate.clone();
-    // The first calls hang until the fault is over; the endpoint then says that it had revoked them.
+    // The first calls hang until the fault is over. Then the endpoint answers that it revoked them.
     let endpoint = Endpoint::start(move |call| match call.nth {
         1 => Answer::revoked().after(&held),
         _ => Answer::rejected(),
@@ -196,7 +196,7 @@ async fn other_arguments_met_later_make_the_worker_not_ready() {
 }
 
 /// With `broker.declare = false` the worker declares nothing. It names absent queues and waits for them, and uses
-/// existing ones whatever their arguments.
+/// existing ones with any arguments.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topology_of_somebody_elses_is_only_looked_for() {
     let stage = Stage::new().await;

@@ -1,5 +1,5 @@
-//! One client, one token or a few calls hardly affect the others. The tests assert the order of calls and endings, not
-//! their times.
+//! Tests that one client, one token or a few calls hardly affect the others. They assert the order of calls and
+//! endings, not their times.
 
 mod failing;
 mod hanging;

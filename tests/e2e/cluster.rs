@@ -1,6 +1,6 @@
 //! Three workers on a cluster of three nodes, with a steady producer: nodes and workers die, and no job is lost.
 //!
-//! It takes a minute and all of the machine, so it runs by itself: `make test-cluster`.
+//! It takes a minute and the whole machine, so it runs separately: `make test-cluster`.
 
 use std::{
     collections::BTreeSet,
@@ -23,15 +23,14 @@ const QUEUES: [&str; 3] = [INTERACTIVE, BULK, DEAD];
 const PREFETCH: usize = 32;
 /// Calls a second of one worker: few, so that jobs are in flight and waiting at every fault.
 const RATE: usize = 100;
-/// Calls from one fault to the next, so that each strikes workers that are at work.
+/// Calls from one fault to the next, so that each fault hits working workers.
 const BETWEEN: usize = 500;
 
 /// `broker.heartbeat` of the workers, the default.
 const HEARTBEAT: Duration = Duration::from_secs(10);
-/// The longest time without a revocation while a majority of the nodes is up. A node that dies closes
-/// its connections, the others elect a leader at once, and a worker tries the next host at once: all of
-/// it together is a fraction of a second. A worker that takes two heartbeats, the time to notice a
-/// silent peer, has not used these signals.
+/// The longest time without a revocation while a majority of the nodes is up. A node that dies closes its connections,
+/// the others elect a leader at once, and a worker tries the next host at once: together this takes a fraction of a
+/// second. A worker that takes two heartbeats, the time to notice a silent peer, has not used these signals.
 const LONGEST_GAP: Duration = HEARTBEAT.saturating_mul(2);
 
 /// The leader of a queue dies, then a worker, then the node returns; then the majority dies and returns. Nothing is
@@ -51,7 +50,7 @@ async fn three_workers_outlive_the_nodes_of_a_cluster() {
     run.went_on().await;
 
     run.begin("a worker is killed");
-    // One that has lost no connection yet: it holds the most.
+    // A worker that has lost no connection yet: it has the most jobs in flight.
     run.workers.remove((leader + 1) % WORKERS).kill().await;
     run.went_on().await;
 
@@ -63,7 +62,7 @@ async fn three_workers_outlive_the_nodes_of_a_cluster() {
     run.begin("two nodes of the three are killed, and come back");
     let lost = [next, next + 1];
     join_all(lost.map(|place| cluster.node(place).kill())).await;
-    // Jobs wait, and nobody is given any.
+    // Jobs wait, and none is delivered.
     for worker in &run.workers {
         worker
             .until_metrics("nothing in flight", |metrics| metrics.sum("jobs_in_flight") == 0)
@@ -76,7 +75,7 @@ async fn three_workers_outlive_the_nodes_of_a_cluster() {
     run.end(&cluster).await;
 }
 
-/// The workers at work.
+/// A run with its workers.
 struct Run {
     endpoint: Arc<Endpoint>,
     feed: Feed,
@@ -84,7 +83,7 @@ struct Run {
     stretches: Vec<Stretch>,
 }
 
-/// A stretch of the run, from one fault on.
+/// A section of the run, from one fault on.
 struct Stretch {
     fault: &'static str,
     began: Instant,
@@ -118,7 +117,7 @@ impl Run {
         self.stretches.push(Stretch { fault, began: Instant::now(), ended: None });
     }
 
-    /// Ends the stretch once the work has gone on for a while.
+    /// Ends the section once the work has continued for a while.
     async fn went_on(&mut self) {
         self.endpoint.until_count(self.endpoint.count() + BETWEEN).await;
         self.stretches.last_mut().unwrap().ended = Some(Instant::now());
@@ -139,7 +138,7 @@ impl Run {
             })
             .await;
         cluster.host.until_acked(&QUEUES).await;
-        // Those of the worker that was killed.
+        // The sessions of the killed worker.
         let mut lost_sessions = 2;
         for worker in self.workers {
             let metrics =
@@ -167,7 +166,7 @@ impl Run {
         }
     }
 
-    /// The longest time between two revocations that lies in each stretch, at least in part.
+    /// The longest time between two revocations that overlaps each section.
     fn gaps(&self) -> Vec<(&'static str, Duration)> {
         let calls = self.endpoint.calls();
         let revoked = calls.iter().filter(|call| call.said == Some(AnswerKind::Revoked));
@@ -182,7 +181,7 @@ impl Run {
     }
 }
 
-/// Prints what was measured, as docs/scaling.md shows it.
+/// Prints the measurements in the form of docs/scaling.md.
 fn publish(fed: &Fed, repeated: usize, lost_sessions: usize, gaps: &[(&str, Duration)]) {
     println!("\n{} jobs, all revoked; {repeated} calls made twice", fed.confirmed);
     println!("{} jobs sent again by their producer, {lost_sessions} sessions lost\n", fed.again);

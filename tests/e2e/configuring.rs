@@ -1,4 +1,4 @@
-//! An invalid configuration is refused as a whole, before anything happens.
+//! An invalid configuration is refused as a whole, before any action.
 
 use crate::harness::{Launch, canary};
 
@@ -74,7 +74,7 @@ async fn presuming_without_a_key_is_refused() {
         }
         assert_eq!(said.lines().count(), 1, "{said}");
     }
-    // What takes no jobs from a broker has its own record of what it called.
+    // A sweep takes no jobs from a broker, and has its own record of calls.
     let (worker, status) = presuming("sweep")
         .arg("--dry-run")
         .arg("--format")
@@ -107,8 +107,8 @@ async fn a_history_key_that_is_too_short_is_refused() {
     }
 }
 
-/// A secret's file that is not there is a fault of the configuration, named by its key: the path is
-/// not repeated, since a secret may have been put where its path belongs.
+/// A missing secret file is a configuration fault that names the key. The path is not repeated, because it may be a
+/// misplaced secret.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_secret_file_is_reported() {
     let (worker, status) = Launch::bare("run")
@@ -120,8 +120,7 @@ async fn a_missing_secret_file_is_reported() {
     assert!(worker.stderr().contains("credentials.client_secret_file"), "{}", worker.stderr());
 }
 
-/// A pod gets variables for a service called like the worker. Exit code 2 alone would make people search
-/// for a typing error.
+/// A pod gets variables for a service with the worker's name. Exit code 2 alone would suggest a typing error.
 #[tokio::test(flavor = "multi_thread")]
 async fn links_of_kubernetes_are_refused_with_the_switch_that_turns_them_off() {
     for subcommand in ["run", "check", "healthcheck", "enqueue"] {
@@ -143,8 +142,8 @@ async fn links_of_kubernetes_are_refused_with_the_switch_that_turns_them_off() {
     }
 }
 
-/// A secret with invisible characters around it is as wrong as another secret. Every command that makes calls refuses
-/// impossible characters and warns of odd ones, and `check` shows them in a row.
+/// A secret with invisible characters around it is wrong. Every command that makes calls refuses impossible characters
+/// and warns of suspicious ones, and `check` shows them in a row.
 #[tokio::test(flavor = "multi_thread")]
 async fn characters_around_a_secret_are_told() {
     use crate::harness::{Endpoint, Swept};
@@ -210,7 +209,7 @@ async fn usage_is_explained() {
     }
 }
 
-/// A secret from a file works like one that is given, its trailing newline dropped.
+/// A secret from a file works like a given one, without its trailing newline.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_is_read_from_its_file() {
     use crate::harness::{Answer, Endpoint, INTERACTIVE, Message, Stage, stage::CLIENT, token};

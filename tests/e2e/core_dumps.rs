@@ -43,8 +43,8 @@ async fn crashed_worker(signal: &str, change: impl Fn(Launch) -> Launch) -> (boo
     (dumped, files_with(folder.path(), &token(1)))
 }
 
-/// However it crashes, and though the machine would write one. (The standard library has a handler for
-/// SIGSEGV and SIGBUS, which takes the first one that is merely sent.)
+/// No crash leaves a dump, although the machine would write one. (The standard library's handler for SIGSEGV and SIGBUS
+/// consumes the first one that is merely sent.)
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_crashes_leaves_no_core_dump() {
     for signal in ["ABRT", "ILL", "TRAP"] {
@@ -61,7 +61,7 @@ async fn a_core_dump_can_be_had_by_the_switch() {
         dumped,
         "there is none: does this machine allow any (ulimit -Hc, kernel.core_pattern)?"
     );
-    // Elsewhere it was given to a program, or stands in another folder.
+    // Otherwise the dump goes to a program or to another folder.
     let pattern = fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap();
     let in_folder = !pattern.starts_with(['|', '/', '@']);
     assert!(!in_folder || files == 1, "{files} files hold the token");

@@ -37,10 +37,9 @@ const FAULTS: [Fault; 13] = {
     ]
 };
 
-/// Five thousand jobs in both lanes through ten SIGKILLs of the worker and three restarts of the
-/// broker, against an endpoint that rejects every seventh token, and every second call for a token
-/// that it revoked. In the end each token was revoked or is in a dead letter, and the calls made twice
-/// are no more than the jobs in flight at each fault.
+/// Five thousand jobs in both lanes survive ten SIGKILLs of the worker and three restarts of the broker. The endpoint
+/// rejects every seventh token, and every second call for a revoked token. In the end each token is revoked or in a
+/// dead letter. Repeated calls do not exceed the jobs in flight at each fault.
 #[tokio::test(flavor = "multi_thread")]
 async fn five_thousand_jobs_survive_ten_kills_and_three_broker_restarts() {
     const JOBS: usize = 5_000;
@@ -122,8 +121,8 @@ async fn five_thousand_jobs_survive_ten_kills_and_three_broker_restarts() {
     );
 }
 
-/// A job that hangs, first of a thousand quick ones: the acks of the others do not wait for it, and
-/// none of them covers it. When the worker is killed, exactly that job comes back.
+/// A hanging job precedes a thousand quick ones. The acks of the others do not wait for it, and none of them covers it.
+/// When the worker is killed, exactly that job returns.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_straggler_among_a_thousand_quick_jobs_alone_comes_back() {
     const QUICK: usize = 1_000;
@@ -157,7 +156,7 @@ async fn a_straggler_among_a_thousand_quick_jobs_alone_comes_back() {
 async fn nothing_is_acked_before_it_is_settled() {
     const JOBS: usize = 600;
     let stage = Stage::new().await;
-    // Every third call is held for good.
+    // Every third call is held permanently.
     let endpoint = Endpoint::start(|call| {
         let n: usize = call.token.rsplit('-').next().unwrap().parse().unwrap();
         if n.is_multiple_of(3) { Answer::Never } else { Answer::revoked() }

@@ -33,7 +33,7 @@ impl Stage {
     }
 }
 
-/// A dead letter as a worker publishes it: of job `n`, one minute old.
+/// A dead letter of job `n`, as a worker publishes it, one minute old.
 fn dead(n: usize, reason: &str) -> Message {
     let lane = if n.is_multiple_of(2) { "interactive" } else { "bulk" };
     Message::job(&token(n))
@@ -63,7 +63,7 @@ fn json(action: &Worker) -> Value {
     serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{error}: {stdout}"))
 }
 
-/// The ids of the letters in a list.
+/// The ids of the messages in a list.
 fn shown(listing: &Value) -> Vec<&str> {
     listing["letters"]
         .as_array()

@@ -32,7 +32,7 @@ async fn a_deleted_dead_letter_queue_is_declared_again() {
 async fn a_dead_letter_queue_that_stays_away_is_waited_for() {
     let stage = Stage::new().await;
     let endpoint = Endpoint::start(|_| Answer::rejected()).await;
-    // The first run makes the topology that the second one only looks for.
+    // The first run declares the queues that the second one only checks.
     stage.run(&endpoint).ready().await.stop().await;
     let worker = stage.run(&endpoint).set("broker.declare", false).ready().await;
     stage.amqp.delete(DEAD).await;
@@ -102,8 +102,8 @@ async fn a_full_dead_letter_queue_stops_consuming_and_loses_nothing() {
     assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
 }
 
-/// A memory alarm blocks whoever publishes. The confirm deadline stands still, the connection is not
-/// given up, `/readyz` says why, and the dead letter is there once the alarm is over, exactly once.
+/// A memory alarm blocks publishing connections. The confirm time-out stands still, the connection is kept, and
+/// `/readyz` reports the cause. After the alarm, the dead letter is there exactly once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_memory_alarm_is_waited_out() {
     let broker = OwnBroker::start("", None).await;
@@ -132,8 +132,8 @@ async fn a_memory_alarm_is_waited_out() {
     let passed = blocked.value(oldest) + 4;
     let waited =
         worker.until_metrics("the deadline to pass", |now| now.value(oldest) >= passed).await;
-    // A broker that is slow to block, or to confirm in the end, lets it run out, and a letter of which
-    // nothing is known is published once more.
+    // If the broker is slow to block or to confirm, the time-out expires. Then a message with an unknown result is
+    // published once more.
     let timed_out = |metrics: &Scrape| metrics.publishes("dead_letter", "timed_out");
     assert_eq!(timed_out(&waited), timed_out(&blocked), "the deadline ran on");
     broker.node().ctl(&["set_vm_memory_high_watermark", "absolute", "1GB"]).await;

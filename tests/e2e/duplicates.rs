@@ -20,7 +20,7 @@ async fn once(gates: &Gates) -> Endpoint {
     .await
 }
 
-/// A hundred at once, all in flight before the call ends; and one that comes after it.
+/// A hundred jobs are in flight before the call ends, and one comes after it.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_token_queued_a_hundred_times_is_one_call() {
     const COPIES: usize = 100;
@@ -53,7 +53,7 @@ async fn one_token_queued_a_hundred_times_is_one_call() {
     }
 }
 
-/// Another audience or user is another call; and what was revoked is forgotten with the process.
+/// Another audience or user is another call. The memory of revoked tokens ends with the process.
 #[tokio::test(flavor = "multi_thread")]
 async fn another_user_is_another_call_and_a_restart_forgets() {
     let stage = Stage::new().await;
@@ -134,8 +134,8 @@ async fn a_logout_lends_its_lane_to_the_sweeps_call() {
     let endpoint = once(&gates).await;
     let worker = stage
         .run(&endpoint)
-        // A delivery is counted before its job stands in line: with one thread, whatever came later
-        // and is done with tells that everything before it stands there.
+        // A delivery is counted before its job joins the queue. With one thread, a later finished job proves that all
+        // earlier jobs have joined.
         .on_one_thread()
         .set("flow.concurrency.max", 1)
         .set("flow.bulk_min_share", "0")

@@ -5,8 +5,8 @@ use crate::harness::{
     web::Page,
 };
 
-/// A broker and an endpoint, each with an authority of its own, and a broker that asks for a client
-/// certificate: with all of it configured a job is revoked; with any of it wrong no connection is made.
+/// A broker and an endpoint, each with an authority of its own, and a broker that asks for a client certificate: with
+/// all of it configured a job is revoked; with any of it wrong, no connection is made.
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_to_both_sides_with_private_authorities() {
     let (ours, theirs) = (Authority::new(), Authority::new());
@@ -43,7 +43,8 @@ async fn tls_to_both_sides_with_private_authorities() {
     assert_eq!(endpoint.count(), 1);
     assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 1);
 
-    // Another authority's broker: not ready, and told why. Then one that has no certificate to show.
+    // A broker of another authority: the worker is not ready and reports the cause. Then a worker without a client
+    // certificate.
     let strangers = launch.clone().set("broker.ca_file", theirs.ca_file().display());
     let anonymous = stage
         .run(&endpoint)
@@ -53,7 +54,7 @@ async fn tls_to_both_sides_with_private_authorities() {
         let worker = launch.start();
         let refused = "refused connections";
         worker.until_metrics(refused, |metrics| metrics.sum("broker_sessions_total") >= 2).await;
-        // Who is sent away without a certificate may see the connection end before the reason comes.
+        // A client without a certificate may see the connection end before the alert.
         let told = |page: &Page| {
             let reason = page.body.to_lowercase();
             page.status == 503 && (reason.contains("certificate") || reason.contains("tls"))
@@ -80,7 +81,7 @@ async fn an_endpoint_with_another_name_is_refused() {
     assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 1);
 }
 
-/// An endpoint of a private authority that nobody configured is not trusted by default.
+/// An endpoint of a private authority that is not configured is not trusted.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_private_authority_is_not_trusted_unasked() {
     let stage = Stage::new().await;

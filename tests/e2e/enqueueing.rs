@@ -1,4 +1,4 @@
-//! `revoker enqueue`: a producer for people and scripts.
+//! Tests of `revoker enqueue`, a producer for people and scripts.
 
 mod files;
 mod interrupting;
@@ -28,7 +28,7 @@ impl Input {
         stage.enqueue().folder(self.folder.path()).arg("--json").arg(self.name)
     }
 
-    /// Where refused lines are listed.
+    /// The path of the list of refused lines.
     fn refused_file(&self) -> PathBuf {
         self.folder.path().join(format!("{}.refused.ndjson", self.name))
     }
@@ -52,8 +52,7 @@ fn ndjson(tokens: impl IntoIterator<Item = usize>) -> Vec<u8> {
     lines.join(&b'\n')
 }
 
-/// Lines from a file go to the bulk lane unless told otherwise, in order, persistent and confirmed,
-/// and the count at the end says how many.
+/// Lines of a file go to the bulk lane by default, in order, persistent and confirmed. The final count matches.
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_from_a_file_are_published() {
     let stage = Stage::new().await;
@@ -72,7 +71,7 @@ async fn jobs_from_a_file_are_published() {
     }
 }
 
-/// From standard input, to the lane that was asked for, and from there to the endpoint.
+/// Jobs from standard input go to the requested lane, and from there to the endpoint.
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_from_standard_input_reach_the_endpoint() {
     let stage = Stage::new().await;
@@ -88,8 +87,7 @@ async fn jobs_from_standard_input_reach_the_endpoint() {
     worker.stop().await;
 }
 
-/// Where no queue may be declared and none is there, nothing is counted as published, and the exit
-/// says so.
+/// If no queue exists and none may be declared, no job counts as published, and the exit code shows that.
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_that_no_queue_takes_are_not_counted_as_published() {
     let stage = Stage::new().await;

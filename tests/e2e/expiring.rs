@@ -1,4 +1,4 @@
-//! Tokens that have expired by their producer's claim, and dates that only seem to say so.
+//! Tests of tokens that have expired according to their producer, and of invalid dates.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,10 +11,10 @@ use crate::harness::{
 /// How far clocks may differ, as docs/jobs.md states.
 const ALLOWED_SKEW: Duration = Duration::from_secs(60);
 
-/// Further from the present than a test may take, and well within the allowed skew.
+/// A time longer than a test takes, and well within the allowed skew.
 const MARGIN: Duration = Duration::from_secs(30);
 
-/// Values of `expires_at` that are no time, and a word of the error.
+/// Values of `expires_at` that are no valid time, each with a word of its error.
 const NO_MOMENTS: [(&str, &str); 6] = [
     ("0", "is 0"),
     ("-1", "negative"),
@@ -51,7 +51,7 @@ async fn what_can_be_no_expiry_is_a_dead_letter_that_names_the_unit() {
     }
     let letters = stage.amqp.take(DEAD, u32::try_from(NO_MOMENTS.len()).unwrap()).await;
     for (n, (expires_at, words)) in NO_MOMENTS.into_iter().enumerate() {
-        // Jobs are dealt with side by side: their dead letters come in any order.
+        // Jobs are processed in parallel, so their dead letters come in any order.
         let letter = letters.iter().find(|letter| letter.token() == token(n)).unwrap();
         assert_eq!(letter.reason(), "invalid_job", "{expires_at}");
         let detail = letter.text("x-revoker-detail").unwrap();
@@ -176,7 +176,7 @@ async fn what_an_earlier_journal_calls_expired_is_judged_again() {
     let (_, status) = swept.launch(&endpoint).run().await;
     assert_eq!(status.code(), Some(3));
     assert_eq!(endpoint.count(), 2);
-    // As that version wrote it; the token of line 4 it never called.
+    // The format of that version. It never called the token of line 4.
     let former = |line: &str| {
         let mut record: Value = serde_json::from_str(line).unwrap();
         match record["line"].as_u64() {

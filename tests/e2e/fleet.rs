@@ -118,14 +118,14 @@ async fn a_paused_replica_with_its_prefetch_full_gets_its_share_back() {
     })
     .await;
     stage.amqp.declare_family().await;
-    // With room in one lane, that one's share would be enough to empty the other.
+    // With room in one lane, that lane's share would be enough to empty the other lane.
     for (lane, queue) in [INTERACTIVE, BULK].into_iter().enumerate() {
         let jobs = (0..JOBS).filter(|n| n % 2 == lane).map(|n| Message::job(&token(n)));
         stage.amqp.publish_all(queue, jobs).await;
     }
     let worker = sharing(stage.run(&endpoint))
         .set("broker.prefetch", PREFETCH)
-        // Longer than the test waits: these jobs must leave for the sake of the share.
+        // Longer than the test waits: these jobs must leave so that the replica gets its share.
         .set("retry.hold", "10m")
         .set("flow.pause.after_failures", 2)
         .set("flow.pause.probe_initial", "5s")

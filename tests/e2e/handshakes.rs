@@ -18,10 +18,10 @@ use tokio::{
 use crate::harness::{BULK, Endpoint, Message, Stage, token};
 
 /// The broker closes the connection at each step of the handshake, as a stopping broker does. The worker tries again at
-/// once, whatever the time-out.
+/// once, with any time-out.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_hangs_up_in_the_handshake_is_tried_again() {
-    /// Frames of the broker's that the first connections get: none; its start; that and its tuning.
+    /// The number of broker frames that the first connections get: none, its start, its start and tuning.
     const FRAMES: [usize; 3] = [0, 1, 2];
     let stage = Stage::new().await;
     let endpoint = Endpoint::willing().await;
@@ -53,8 +53,8 @@ async fn a_broker_that_hangs_up_in_the_handshake_is_tried_again() {
     serving.abort();
 }
 
-/// Passes on what goes to the broker, and so many frames that come from it, or all; then it hangs up, and
-/// waits for the other side to do so.
+/// Passes on all data to the broker, and this many frames from it, or all. Then it hangs up, and waits for the other
+/// side to do so.
 async fn pass_on(
     mut client: TcpStream,
     broker: SocketAddr,

@@ -1,5 +1,5 @@
-//! A message's content cannot steer the worker: no property or header of a producer
-//! redirects, hides, copies or expires the messages that the worker publishes about it.
+//! Tests that a message's content cannot control the worker. No property or header of a producer redirects, hides,
+//! copies or expires the messages that the worker publishes about it.
 
 use lapin::types::{AMQPValue, FieldTable};
 
@@ -13,7 +13,7 @@ use crate::harness::{
 
 /// The retry queue that the workers here use.
 const RETRY: &str = "revocations.retry.interactive.1s";
-/// A queue that a steered message would be copied to.
+/// A queue that a hostile message would be copied to.
 const TRAP: &str = "trap";
 /// The queue for copies that expire in the trap before a test reads it.
 const SPRUNG: &str = "trap.sprung";
@@ -22,7 +22,7 @@ const EXPIRATION: &str = "3000";
 /// The count of deliveries that they claim.
 const FORGED_DELIVERY_COUNT: i64 = 7;
 
-/// What the broker would have written if the message had been through `queue` already.
+/// The header that the broker would write if the message had been in `queue` before.
 fn death(queue: &str) -> AMQPValue {
     AMQPValue::FieldTable(table([
         ("queue", text(queue)),
@@ -67,9 +67,8 @@ fn assert_disarmed(letter: &StoredMessage) {
     }
 }
 
-/// Publishes the hostile message, and takes the copy that the broker made for the producer, as it was
-/// asked to: the fault is real. What is found in the trap from here on is a copy of something that the
-/// worker published.
+/// Publishes the hostile message, and takes the copy that the broker made for the producer, so the attack works. Any
+/// later message in the trap is a copy of a message that the worker published.
 async fn spring_the_trap(stage: &Stage) {
     stage.amqp.declare(SPRUNG, FieldTable::default()).await;
     stage.amqp.declare(TRAP, expiring_into(SPRUNG)).await;
@@ -83,14 +82,14 @@ async fn spring_the_trap(stage: &Stage) {
     .await;
 }
 
-/// Asserts that nothing that the worker published was copied.
+/// Asserts that no message of the worker was copied.
 async fn assert_nothing_in_the_trap(stage: &Stage) {
     for queue in [TRAP, SPRUNG] {
         assert_eq!(stage.amqp.depth(queue).await.unwrap().ready, 0, "{queue} holds a copy");
     }
 }
 
-/// The arguments of a queue whose messages go to another one as they expire.
+/// The arguments of a queue whose expired messages go to another queue.
 fn expiring_into(queue: &str) -> FieldTable {
     table([("x-dead-letter-exchange", text("")), ("x-dead-letter-routing-key", text(queue))])
 }
@@ -122,7 +121,7 @@ async fn a_hostile_message_becomes_an_ordinary_dead_letter() {
     for name in ["x-death", "x-first-death-queue", "x-first-death-reason"] {
         assert_eq!(letters[0].header(name), None, "{name}");
     }
-    // The broker writes this one itself, for each message that it hands out.
+    // The broker writes this header itself for each delivery.
     assert_ne!(letters[0].int("x-delivery-count"), Some(FORGED_DELIVERY_COUNT));
     assert_eq!(letters[0].reason(), "rejected");
     assert_eq!(letters[0].int("x-revoker-attempts"), Some(1));
@@ -176,7 +175,7 @@ async fn a_parked_hostile_message_is_disarmed() {
     assert_eq!(stage.amqp.after_consumers(INTERACTIVE).await, 0);
 }
 
-/// A history that would exhaust the job, excuse its rejection, or name its reason, with an invented MAC.
+/// A history that would exhaust the job, explain its rejection, or set its reason, with a forged MAC.
 fn forged(token: &str) -> Message {
     Message::job(token)
         .header("x-revoker-attempts", AMQPValue::LongInt(1_000_000))
@@ -204,7 +203,7 @@ async fn a_forged_history_is_ignored() {
     })
     .await;
     let worker = stage.run(&endpoint).presuming().set("retry.hold", "100ms").ready().await;
-    // A job whose past is real, to steal from.
+    // A job with a real history, which is then copied.
     stage.amqp.publish(INTERACTIVE, Message::job(&token(0)).id("stolen")).await;
     let parked = r#"deferrals_total{how="parked",lane="interactive"}"#;
     worker.until_metrics("a stay", |metrics| metrics.value(parked) >= 1).await;
@@ -264,7 +263,7 @@ async fn take_parked(stage: &Stage) -> StoredMessage {
     .await
 }
 
-/// With the key, a worker believes the history that another worker wrote: the ambiguous attempt excuses the rejection.
+/// With the key, a worker accepts the history of another worker: the ambiguous attempt explains the rejection.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_history_is_believed_by_its_mac() {
     let stage = Stage::new().await;
@@ -309,7 +308,7 @@ async fn without_a_key_a_forged_history_costs_its_producer_a_dead_letter() {
     assert_eq!(letters[0].reason(), "rejected_after_ambiguity");
 
     stage.amqp.publish(INTERACTIVE, out_of_retry(forged(&failing))).await;
-    // Given up while others are answered.
+    // The job is given up while others are answered.
     let mut others = 1;
     let exhausted = loop {
         others += 1;

@@ -1,5 +1,5 @@
-//! A fault of one lane's connection does not stop the other lane, and the operator learns the lane, the cause and what
-//! to do.
+//! Tests that a fault of one lane's connection does not stop the other lane, and that the operator learns the lane, the
+//! cause and the remedy.
 
 use serde_json::Value;
 
@@ -11,13 +11,13 @@ use crate::harness::{
 /// Jobs of the lane that continues.
 const JOBS: usize = 200;
 
-/// What `/readyz` says of the consumer.
+/// The text of `/readyz` about the consumer.
 fn reason(page: &Page) -> String {
     let body: Value = serde_json::from_str(&page.body).unwrap();
     body["parts"]["consumer"]["reason"].as_str().unwrap_or_default().to_owned()
 }
 
-/// Waits until `/readyz` says no, in these words.
+/// Waits until `/readyz` reports not ready with these words.
 async fn until_told(worker: &Worker, words: &[&str]) -> String {
     let told =
         |page: &Page| page.status == 503 && words.iter().all(|word| reason(page).contains(word));
@@ -46,7 +46,7 @@ async fn goes_on(stage: &Stage, worker: &Worker, endpoint: &Endpoint, queue: &st
     }
 }
 
-/// A lane's queue is deleted where somebody else declares them: the other lane does not notice.
+/// A lane's queue is deleted, and the worker does not declare queues: the other lane is not affected.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_queue_stops_its_own_lane_alone() {
     let stage = Stage::new().await;
@@ -127,8 +127,8 @@ async fn rights_that_the_interactive_lane_lacks_do_not_stop_sweeps() {
     withdrawn_rights_stop_one_lane("interactive", INTERACTIVE, BULK, granted).await;
 }
 
-/// The operator closes every connection, and says why: `/readyz` and the log say it too. New connections are
-/// not answered, so that the worker cannot be ready again before the test has checked.
+/// The operator closes every connection with a reason: `/readyz` and the log report it. New connections are not
+/// answered, so that the worker cannot be ready again before the test has checked.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_reason_of_a_close_is_told() {
     let mut stage = Stage::new().await;
@@ -149,7 +149,7 @@ async fn the_reason_of_a_close_is_told() {
     worker.kill().await;
 }
 
-/// The same in a pause, when there is no consumer that could be told.
+/// The same in a pause, without a consumer.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_reason_of_a_close_is_told_without_a_consumer() {
     const FEW: usize = 10;

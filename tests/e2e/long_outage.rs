@@ -1,4 +1,4 @@
-//! Time in a pause counts towards nothing, also across a retry queue and a restart.
+//! Tests that time in a pause is not counted, also across a retry queue and a restart.
 
 use std::{
     sync::{
@@ -10,10 +10,10 @@ use std::{
 
 use crate::harness::{Answer, DEAD, Endpoint, Gate, INTERACTIVE, Message, Stage, token};
 
-/// Longer than a worker needs to start and to pause again, however slow the machine is.
+/// Longer than a worker needs to start and to pause again, even on a slow machine.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(6);
 
-/// Failed probes of the first worker: so many intervals take longer than that.
+/// Failed probes of the first worker. Their intervals take longer than that.
 const PROBES: usize = 16;
 const PROBE_MAX: Duration = Duration::from_millis(500);
 
@@ -21,11 +21,11 @@ const PROBE_MAX: Duration = Duration::from_millis(500);
 #[derive(Clone, Default)]
 struct Script {
     back: Arc<AtomicBool>,
-    /// Others that were answered.
+    /// The number of other answered calls.
     answered: Arc<AtomicUsize>,
     /// Its call began while others are answered.
     held: Gate,
-    /// It may fail.
+    /// The job may fail now.
     released: Gate,
 }
 

@@ -89,7 +89,7 @@ async fn every_counter_exists_at_zero_before_the_first_job() {
     })
     .await;
     let worker = stage.run(&endpoint).ready().await;
-    // It is ready a moment before this is counted.
+    // The worker is ready a moment before the metric shows it.
     let connected = |metrics: &Scrape| metrics.value("broker_connected") == 1;
     let before = worker.until_metrics("the connection", connected).await;
     for counter in counters() {
@@ -115,7 +115,7 @@ async fn every_counter_exists_at_zero_before_the_first_job() {
 
     stage.amqp.publish(INTERACTIVE, Message::job(&token(1)).id("one")).await;
     stage.amqp.publish(INTERACTIVE, Message::job(&token(2)).id("two")).await;
-    // The last thing that is counted of a job.
+    // The last metric of a job.
     let counted = |metrics: &Scrape| metrics.value("job_attempts_count") == 2;
     let after = worker.until_metrics("both jobs in the books", counted).await;
     assert_eq!((after.processed("dead_lettered"), after.processed("revoked")), (1, 1));
@@ -125,8 +125,8 @@ async fn every_counter_exists_at_zero_before_the_first_job() {
     worker.stop().await;
 }
 
-/// The age of a job is what its timestamp makes it, in whatever unit its producer counts. Where there is none,
-/// or one that nothing can have been sent at, the job is counted as one without an age.
+/// A job's age follows from its timestamp in any unit. Without a plausible timestamp, the job is counted as one without
+/// an age.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_without_a_usable_timestamp_is_counted_as_one_without_an_age() {
     let stage = Stage::new().await;
@@ -142,7 +142,7 @@ async fn a_job_without_a_usable_timestamp_is_counted_as_one_without_an_age() {
         Some(seconds - hour),
         Some(1_000 * (seconds - hour)),
         Some(1_000_000 * (seconds - hour)),
-        // By a clock that is ahead of ours by less than clocks may differ.
+        // A timestamp of a clock that is ahead of ours, within the allowed skew.
         Some(seconds + 30),
     ];
     let none = [Some(seconds + hour), Some(1_000 * (seconds + hour)), Some(0), Some(7), None];
@@ -225,7 +225,7 @@ async fn only_a_job_that_ends_badly_is_logged() {
     worker.until_processed("revoked", GOOD).await;
     worker.until_processed("dead_lettered", 1).await;
     worker.until_log_lines("job dead-lettered", 1).await;
-    // The log is written by a thread of its own: it is whole when the worker has ended.
+    // A separate thread writes the log: it is complete when the worker has ended.
     worker.signal("TERM");
     worker.exit().await;
 

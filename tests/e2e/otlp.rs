@@ -1,4 +1,4 @@
-//! Spans as a collector gets them: of a build with the feature `otlp`.
+//! Tests of the spans that a collector gets, in a build with the feature `otlp`.
 
 use std::sync::{Arc, Mutex};
 
@@ -74,7 +74,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
-/// What lies at a path of fields, wherever it stands.
+/// All values at a path of fields.
 fn at(bytes: &[u8], path: &[u64]) -> Vec<Vec<u8>> {
     let Some((first, rest)) = path.split_first() else { return vec![bytes.to_vec()] };
     let inner = fields(bytes).into_iter().filter(|(number, _)| number == first);
@@ -121,14 +121,14 @@ async fn a_collector_gets_a_span_of_each_delivery_and_of_each_call() {
     stage.amqp.publish(INTERACTIVE, traced).await;
     stage.amqp.publish(INTERACTIVE, Message::job(&token(2))).await;
     worker.until_processed("revoked", 2).await;
-    // What is left is sent before it ends.
+    // The remaining spans are sent before it ends.
     worker.stop().await;
 
     let sent = sent.lock().unwrap().concat();
     for canary in [crate::harness::canary::TOKEN, crate::harness::canary::SECRET] {
         assert!(!sent.windows(canary.len()).any(|part| part == canary.as_bytes()));
     }
-    // Messages one behind the other are one message.
+    // Concatenated messages are one message.
     let resource: Vec<_> = at(&sent, &[1, 1, 1]).iter().map(|pair| attribute(pair)).collect();
     for (key, value) in [("service.name", "revoker"), ("deployment.environment.name", "test")] {
         assert!(resource.contains(&(key.to_owned(), value.to_owned())), "{resource:?}");
@@ -166,7 +166,7 @@ async fn a_collector_gets_a_span_of_each_delivery_and_of_each_call() {
     assert_eq!(again.unwrap().attribute("revoker.result"), Some("revoked"));
 }
 
-/// A collector that is away costs spans, and nothing else.
+/// An unreachable collector costs only spans.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collector_that_is_away_disturbs_no_job() {
     const JOBS: usize = 200;

@@ -1,8 +1,8 @@
-//! A long backlog and an endpoint that is away for a while. Nothing is dead-lettered, almost nothing is
-//! parked, the endpoint gets only probes, and in the end every token is revoked.
+//! Tests of a long backlog and a temporary outage of the endpoint. No job is dead-lettered, almost none is parked, the
+//! endpoint gets only probes, and in the end every token is revoked.
 //!
-//! With `REVOKER_FULL` set the outage lasts a minute under the worker's own defaults. Otherwise hold,
-//! probes and outage are scaled down alike, so that every run passes through all that a long one does.
+//! With `REVOKER_FULL` set the outage lasts a minute under the worker's own defaults. Otherwise hold, probes and outage
+//! are scaled down alike, so that a short run covers the same events.
 
 use std::{
     collections::BTreeSet,
@@ -20,18 +20,18 @@ use crate::harness::{
 };
 
 const JOBS: usize = 20_000;
-/// Every so many jobs one is of the interactive lane.
+/// One job in this many belongs to the interactive lane.
 const INTERACTIVE_EVERY: usize = 10;
-/// The outage begins after so many calls: a debug build takes about a second for them.
+/// The outage begins after this many calls: a debug build takes about a second for them.
 const BEFORE: usize = 1_500;
 const PREFETCH: usize = 64;
 const CONCURRENCY: usize = 32;
 const AFTER_FAILURES: usize = 20;
-/// Failed calls until the pause is on: the row itself, and what is under way when it is full. No answer from
-/// before the outage breaks the row: the calls that are under way when it comes fail with the others.
+/// Failed calls until the pause begins: the consecutive failures, and the calls in flight at their end. Calls in flight
+/// at the start of the outage fail too, so no answer interrupts the failures.
 const BEFORE_THE_PAUSE: usize = AFTER_FAILURES + CONCURRENCY;
 
-/// What the endpoint does while it is away.
+/// The endpoint's behaviour during the outage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
     Refused,
@@ -41,10 +41,10 @@ enum Fault {
 }
 
 impl Fault {
-    /// What a call meets that gets through to the endpoint all the same.
+    /// The answer to a call that still reaches the endpoint.
     fn answer(self) -> Answer {
         match self {
-            // Behind a port that refuses, only calls that were under way are still read.
+            // If the port refuses connections, only calls in flight are still read.
             Self::Refused => Answer::Reset,
             Self::Hanging => Answer::Never,
             Self::Unavailable => Answer::status(503),
@@ -63,8 +63,8 @@ impl Fault {
     }
 }
 
-/// Scaled down, so that the outage is longer than all of it; but no call may run out of time on a machine
-/// that stands still for a while: past `give_up_after` a job must not fail once the endpoint is back.
+/// Scaled down, so that the outage exceeds all of these times. But no call may time out on a slow machine: after
+/// `give_up_after`, a job must not fail once the endpoint is back.
 const OTHERS: Others = &[
     ("retry.give_up_after", "2s"),
     ("retry.initial", "25ms"),
@@ -81,9 +81,9 @@ const HANGING: Others = &[
     ("endpoint.connect_timeout", "20s"),
 ];
 
-/// As the worker comes, but for what must be shorter than an outage of a minute.
+/// The worker's defaults, except for times that must be shorter than an outage of a minute.
 const AS_IT_COMES: Others = &[("retry.give_up_after", "30s")];
-/// With the worker's own time limits as well, where these are what shows the outage.
+/// With the worker's default time limits too, for an outage that shows only as time-outs.
 const HANGING_AS_IT_COMES: Others = &[
     ("retry.give_up_after", "30s"),
     ("endpoint.timeout", "15s"),
@@ -93,21 +93,21 @@ const HANGING_AS_IT_COMES: Others = &[
 /// Keys and their values.
 type Others = &'static [(&'static str, &'static str)];
 
-/// How long things take in a run.
+/// The times of a run.
 struct Terms {
     hold: Duration,
     probe_initial: Duration,
     probe_max: Duration,
     lasts: Lasts,
-    /// Whatever else is not as it comes, so that the outage is longer than all of it.
+    /// Further settings that make times shorter than the outage.
     others: Others,
 }
 
-/// When an outage is over.
+/// The end of an outage.
 enum Lasts {
-    /// When so many probes have failed.
+    /// After this many failed probes.
     Probes(usize),
-    /// When so much time has passed.
+    /// After this time.
     Time(Duration),
 }
 
@@ -116,7 +116,7 @@ impl Terms {
         let hangs = fault == Fault::Hanging;
         if env::var_os("REVOKER_FULL").is_some() {
             Self {
-                // No longer than the limit behind which a job is given up.
+                // No longer than `give_up_after`.
                 hold: Duration::from_secs(30),
                 probe_initial: Duration::from_secs(1),
                 probe_max: Duration::from_secs(30),
@@ -128,7 +128,7 @@ impl Terms {
                 hold: Duration::from_secs(2),
                 probe_initial: Duration::from_millis(100),
                 probe_max: Duration::from_secs(1),
-                // A probe of one that hangs takes the whole time limit.
+                // A hanging probe takes the whole time limit.
                 lasts: Lasts::Probes(if hangs { 2 } else { 9 }),
                 others: if hangs { HANGING } else { OTHERS },
             }
@@ -147,7 +147,7 @@ impl Terms {
         self.others.iter().fold(launch, |launch, (key, value)| launch.set(key, value))
     }
 
-    /// The time before the last of so many probes begins, at least.
+    /// The least time until the last of this many probes begins.
     fn least(&self, probes: usize) -> Duration {
         let intervals = std::iter::successors(Some(self.probe_initial), |interval| {
             Some((*interval * 2).min(self.probe_max))
@@ -163,11 +163,11 @@ impl Terms {
     }
 }
 
-/// An endpoint that can be away, and the way to it.
+/// An endpoint with an outage, and the relay to it.
 struct Away {
     fault: Fault,
     on: Arc<AtomicBool>,
-    /// Calls beyond [`BEFORE`] wait here for the outage: it must not come when all is done.
+    /// Calls after [`BEFORE`] wait here for the outage, so that it begins before all jobs are done.
     begun: Gate,
     endpoint: Endpoint,
     way: Relay,
@@ -220,7 +220,7 @@ async fn a_backlog_outlasts(fault: Fault) {
         .set("flow.pause.after_failures", AFTER_FAILURES);
     let worker = terms.set(launch).ready().await;
 
-    // Every call that may be made at a time is under way, so there will be no other before the outage.
+    // All permitted calls are in flight, so no other call starts before the outage.
     away.endpoint.until_count(BEFORE + CONCURRENCY).await;
     let (began, calls_before) = (Instant::now(), away.endpoint.count());
     away.begin().await;
@@ -233,10 +233,10 @@ async fn a_backlog_outlasts(fault: Fault) {
     let probes = worker.said("paused again").len();
     let lasted = began.elapsed();
     assert_eq!(during.value("paused"), 1, "{}", during.summary());
-    // What was under way may have been cut off by it; the probes have met the fault itself.
+    // The outage may have cut off calls in flight. The probes got the fault itself.
     assert!(failed > AFTER_FAILURES, "{}", during.summary());
     if fault != Fault::Refused {
-        // What was under way meets the fault itself, as it is not cut off.
+        // Calls in flight get the fault itself, because they are not cut off.
         assert!(during.calls(fault.result()) > AFTER_FAILURES, "{}", during.summary());
     }
     assert!(during.calls(fault.result()) >= ended_probes.max(1), "{}", during.summary());
@@ -269,19 +269,19 @@ async fn a_backlog_outlasts(fault: Fault) {
     }
 }
 
-/// Nobody listens where the endpoint was.
+/// No server listens on the endpoint's address.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backlog_outlasts_refused_connections() {
     a_backlog_outlasts(Fault::Refused).await;
 }
 
-/// The endpoint takes every request, and answers none.
+/// The endpoint reads every request, and answers none.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backlog_outlasts_an_endpoint_that_hangs() {
     a_backlog_outlasts(Fault::Hanging).await;
 }
 
-/// A gateway says that the endpoint is away.
+/// A gateway reports that the endpoint is unavailable.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backlog_outlasts_a_gateway_that_answers_503() {
     a_backlog_outlasts(Fault::Unavailable).await;

@@ -6,12 +6,12 @@ use serde_json::json;
 
 use crate::harness::{DEAD, Endpoint, Launch, Message, Stage, Swept, token};
 
-/// With an option that each of these has.
+/// The launch without and with `--json`.
 fn in_both_forms(launch: Launch) -> [Launch; 2] {
     [launch.clone(), launch.arg("--json")]
 }
 
-/// Every command whose result goes to standard output, each sound, with the exit code that it has then.
+/// Every command whose result goes to standard output, with its normal exit code.
 async fn commands(stage: &Stage, endpoint: &Endpoint, swept: &Swept) -> Vec<(Launch, i32)> {
     stage.amqp.declare_family().await;
     stage.amqp.publish(DEAD, Message::job(&token(1)).id("job-1")).await;
@@ -46,8 +46,7 @@ async fn commands(stage: &Stage, endpoint: &Endpoint, swept: &Swept) -> Vec<(Lau
     commands
 }
 
-/// A full disk takes nothing: that is exit 1 with a sentence, in every command and both forms. What was to
-/// be done is done all the same.
+/// On a full disk, every command in both forms exits with 1 and an error message. Its work is done nevertheless.
 #[tokio::test(flavor = "multi_thread")]
 async fn output_that_cannot_be_written_is_a_failure() {
     let stage = Stage::new().await;
@@ -68,7 +67,7 @@ async fn output_that_cannot_be_written_is_a_failure() {
     assert_eq!(enqueued.len(), 4 * 3, "each run of enqueue has published its three jobs");
 }
 
-/// A script must not take a lost summary for lost jobs.
+/// A script must be able to distinguish a lost summary from lost jobs.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_summary_of_published_jobs_is_told_apart() {
     let stage = Stage::new().await;
@@ -95,7 +94,7 @@ async fn a_reader_that_goes_away_is_no_failure() {
     let pipe = folder.path().join("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let pipe = pipe.display();
-    // Opened for both, so that nobody waits; then for writing; then the only reader is gone.
+    // Opened for both directions, so that no side waits; then for writing; then the only reader is closed.
     let nobody_reads = format!("exec 3<>{pipe} && exec >{pipe} && exec 3<&-");
     for (launch, code) in commands(&stage, &endpoint, &swept).await {
         let (run, status) = launch.clone().after(&nobody_reads).run().await;
@@ -107,7 +106,7 @@ async fn a_reader_that_goes_away_is_no_failure() {
             run.stderr()
         );
     }
-    // The pipe is one into which nobody can write.
+    // The pipe has no reader, so a write fails.
     let probe = format!("{nobody_reads}; trap '' PIPE; echo word");
     let written = Command::new("sh").args(["-c", &probe]).output().unwrap();
     assert!(!written.status.success(), "somebody reads");

@@ -21,8 +21,8 @@ fn pausing_soon(launch: Launch) -> Launch {
         .set("flow.pause.probe_max", "400ms")
 }
 
-/// While nothing is answered `/readyz` says yes, and that the flow waits, why and since when; the
-/// metric and the log agree, and each change of the phase is one line.
+/// While calls get no answer, `/readyz` reports ready, and that the flow waits, with cause and start. The metric and
+/// the log agree, and each change of the phase is one line.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pause_is_shown_and_the_worker_stays_ready() {
     let stage = Stage::new().await;
@@ -36,7 +36,7 @@ async fn a_pause_is_shown_and_the_worker_stays_ready() {
     let worker = pausing_soon(stage.run(&endpoint))
         // A cancelled consumer counts as long as it has unacked deliveries.
         .set("retry.hold", "1s")
-        // A worker that stood still until the next probe would tell of the probe alone.
+        // If the worker were delayed until the next probe, it would report only the probe.
         .set("flow.pause.probe_initial", "1s")
         .set("flow.pause.probe_max", "1s")
         .ready()
@@ -61,7 +61,7 @@ async fn a_pause_is_shown_and_the_worker_stays_ready() {
     let since = part["since"].as_str().unwrap();
     let format = &time::format_description::well_known::Rfc3339;
     let since = time::OffsetDateTime::parse(since, format).unwrap();
-    // To the second.
+    // Precise to the second.
     assert!(since >= published.replace_nanosecond(0).unwrap(), "paused since {since}");
     assert!(since <= time::OffsetDateTime::now_utc(), "paused since {since}");
     assert_eq!(worker.metrics().await.value("paused"), 1);
@@ -125,7 +125,7 @@ async fn a_poison_job_cannot_prolong_a_pause(poison: fn() -> Answer, probe_max: 
     assert!(metrics.calls("http_5xx") >= 1 && failed > 5, "the outage happened");
     let parked = r#"deferrals_total{how="parked",lane="interactive"}"#;
     worker.until_metrics("the poison job's stay", |metrics| metrics.value(parked) >= 1).await;
-    // By its first stay alone, or it would have been the one that ended the pause.
+    // The first stay made room. Otherwise the poison job would have ended the pause.
     assert!(!endpoint.told(AnswerKind::Revoked).contains(&token(0)));
     stage.host.until_acked(&[BULK]).await;
     worker.stop().await;
@@ -146,8 +146,8 @@ async fn a_job_that_is_always_reset_does_not_prolong_a_pause() {
     a_poison_job_cannot_prolong_a_pause(|| Answer::Reset, "400ms").await;
 }
 
-/// Probes further apart than the hold: between two of them the poison job has waited for too long, and
-/// goes. It must not come back as the next probe for ever.
+/// Probes are further apart than the hold. Between two of them the poison job exceeds its hold, and is parked. It must
+/// not return as the next probe again and again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_poison_job_does_not_return_as_every_probe() {
     a_poison_job_cannot_prolong_a_pause(|| Answer::status(500), "3s").await;

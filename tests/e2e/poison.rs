@@ -13,13 +13,13 @@ use kinds::{Kind, all};
 const HEALTHY: usize = 1_000;
 
 impl Stage {
-    /// A producer that writes what no client library would.
+    /// A producer of messages that no client library can write.
     async fn raw(&self) -> Raw {
         Raw::connect(&self.host.test_url()).await
     }
 }
 
-/// What a worker counts of the deliveries that were mended.
+/// The counts of repaired deliveries.
 async fn mended(worker: &Worker) -> [usize; 3] {
     let metrics = worker.metrics().await;
     ["text", "nesting", "size"]

@@ -25,7 +25,7 @@ fn refused() -> Answer {
     Answer::body("application/json", r#"{"error":"invalid_client"}"#).with_status(401)
 }
 
-/// A job is one call as RFC 7009 wants it. An empty 200 is an acknowledgement and never counts as revoked.
+/// A job is one call by RFC 7009. An empty 200 is an acknowledgement and never counts as revoked.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_200_of_an_oauth_server_is_an_acknowledgement() {
     let stage = Stage::new().await;
@@ -61,7 +61,7 @@ async fn an_empty_200_of_an_oauth_server_is_an_acknowledgement() {
     assert_eq!(stage.amqp.after_consumers(DEAD).await, 0);
 }
 
-/// A wrong secret pauses its client and condemns no job. Once it is right, all jobs end, without a restart.
+/// A wrong secret pauses its client and dead-letters no job. Once it is right, all jobs end, without a restart.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_secret_dead_letters_nothing_and_all_jobs_end_once_it_is_right() {
     const JOBS: usize = 200;
@@ -104,8 +104,8 @@ async fn a_wrong_secret_dead_letters_nothing_and_all_jobs_end_once_it_is_right()
     assert_eq!(stage.amqp.after_consumers(DEAD).await, 0);
 }
 
-/// What the server says of a token is kept: a rejection as a dead letter with the server's code, and a token that
-/// does not exist any more as the operator wants it.
+/// The server's answer is kept: a rejection as a dead letter with the server's code, and a missing token by the
+/// operator's policy.
 #[tokio::test(flavor = "multi_thread")]
 async fn rejected_and_gone_keep_what_the_server_said() {
     let stage = Stage::new().await;

@@ -25,8 +25,8 @@ fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
-/// `01` makes a job a dead letter after exactly one call. Its dead letter has the body byte for byte, the
-/// properties that may be copied, the producer's own headers, and every header of its history.
+/// `01` makes a job a dead letter after exactly one call. Its dead letter has the unchanged body, the copied
+/// properties, the producer's headers, and every header of its history.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rejected_job_is_dead_lettered_after_one_call_with_every_header() {
     let stage = Stage::new().await;
@@ -96,7 +96,7 @@ async fn a_rejected_job_is_dead_lettered_after_one_call_with_every_header() {
     assert_eq!(stage.amqp.after_consumers(BULK).await, 0);
 }
 
-/// Bodies that are no job, each with what is wrong about it.
+/// Bodies that are no job, each with its fault.
 fn malformed() -> Vec<(&'static str, Vec<u8>)> {
     let job =
         |fields: &str| format!("{{\"refresh_token\":\"{}\",{fields}}}", token(0)).into_bytes();
@@ -158,8 +158,8 @@ fn malformed() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// Whatever is no job is a dead letter with its body untouched and a detail that names the fault and
-/// quotes nothing; no call is made, and the job behind it goes on. A job at the size limit is a job.
+/// A body that is no job becomes a dead letter with the unchanged body. Its detail names the fault and quotes nothing.
+/// No call is made, and the next job continues. A job at the size limit is valid.
 #[tokio::test(flavor = "multi_thread")]
 async fn malformed_bodies_are_dead_lettered_and_the_next_job_goes_on() {
     let stage = Stage::new().await;
@@ -189,7 +189,7 @@ async fn malformed_bodies_are_dead_lettered_and_the_next_job_goes_on() {
         canary::assert_clean(name, detail.as_bytes());
         assert!(!detail.contains("xxxx"), "{name} quotes the content: {detail}");
     }
-    // A letter is in its queue before it is counted.
+    // A message is in its queue before it is counted.
     let metrics = worker.until_processed("dead_lettered", malformed.len()).await;
     let series = r#"revocations_failed_total{lane="interactive",reason="invalid_job"}"#;
     assert_eq!(metrics.value(series), malformed.len());

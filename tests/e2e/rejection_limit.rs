@@ -48,7 +48,7 @@ async fn a_wrong_secret_dead_letters_a_few_dozen_jobs() {
         })
         .await;
     stage.host.until_acked(&[BULK]).await;
-    // The log is written by a thread of its own: it is whole when the worker has ended.
+    // A separate thread writes the log: it is complete when the worker has ended.
     worker.signal("TERM");
     assert_eq!(worker.exit().await.code(), Some(0), "{}", worker.stderr());
     let probes = worker.said("paused again").len();

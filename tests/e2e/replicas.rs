@@ -40,7 +40,7 @@ async fn a_killed_replica_loses_nothing() {
         stage.amqp.publish_all(queue, jobs).await;
     }
     let (first, second) = (launch.start(), launch.start());
-    // All that either may make at a time: each waits for the answers to its calls.
+    // All permitted calls of both: each worker waits for its answers.
     endpoint.until_count(BEFORE + 2 * CONCURRENCY).await;
     first.kill().await;
     gate.open();

@@ -1,5 +1,5 @@
-//! Every response that is not the endpoint's own answer is a transport failure. The worker retries the job in
-//! memory, then parks it, and does not give it up while nobody is answered.
+//! Every response that is not the endpoint's own answer is a transport failure. The worker retries the job in memory,
+//! then parks it, and does not give it up while no job is answered.
 
 use std::time::Duration;
 
@@ -208,7 +208,7 @@ async fn a_job_that_fails_while_others_are_answered_is_given_up_as_exhausted() {
         .ready()
         .await;
     stage.amqp.publish(INTERACTIVE, Message::job(&failing)).await;
-    // Others are answered all the while.
+    // Other jobs are answered meanwhile.
     let mut others = 0;
     while stage.amqp.depth(DEAD).await.unwrap().ready == 0 {
         others += 1;
@@ -231,8 +231,8 @@ async fn a_job_that_fails_while_others_are_answered_is_given_up_as_exhausted() {
     worker.stop().await;
 }
 
-/// The same job past the same limit while nobody is answered: the worker does not give it up. It retries the
-/// job long after, and revokes it when the endpoint recovers.
+/// The same job past the same limit while no job is answered: the worker does not give it up. It retries the job long
+/// after, and revokes it when the endpoint recovers.
 #[tokio::test(flavor = "multi_thread")]
 async fn in_an_outage_nothing_is_given_up() {
     let stage = Stage::new().await;

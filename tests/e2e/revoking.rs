@@ -9,8 +9,8 @@ use crate::harness::{
     token,
 };
 
-/// A job of each lane becomes one call as the endpoint's documentation wants it, is counted as revoked
-/// in its lane, and is gone from its queue, also after the worker is.
+/// A job of each lane becomes one call in the documented form, and is counted as revoked in its lane. It is gone from
+/// its queue, also after the worker has stopped.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_is_revoked() {
     let stage = Stage::new().await;
@@ -80,7 +80,7 @@ async fn a_200_that_is_html_is_never_counted_as_revoked() {
 async fn nothing_but_html_revokes_nothing() {
     let stage = Stage::new().await;
     let endpoint = Endpoint::start(|_| Answer::html()).await;
-    // However slow the calls are, it is not parked.
+    // Even with slow calls, the job is not parked.
     let worker = stage.run(&endpoint).set("retry.hold", "10m").ready().await;
     stage.amqp.publish(INTERACTIVE, Message::job(&token(1))).await;
     endpoint.until_count(5).await;
@@ -122,7 +122,7 @@ async fn two_workers_share_a_queue() {
         stage.run(&endpoint).set("broker.prefetch", 8).set("flow.concurrency.max", CONCURRENCY);
     let workers = [launch.ready().await, launch.ready().await];
     stage.amqp.publish_all(BULK, (0..JOBS).map(|n| Message::job(&token(n)))).await;
-    // Each makes all the calls that it may before any is answered.
+    // Each worker makes all permitted calls before any is answered.
     endpoint.until_count(workers.len() * CONCURRENCY).await;
     gate.open();
     endpoint.until_count(JOBS).await;

@@ -17,7 +17,7 @@ fn secret(n: usize) -> String {
     format!("{}-{n}", canary::SECRET)
 }
 
-/// A file with the client's secret, replaced in one step as those who rotate secrets do.
+/// A file with the client's secret, which is replaced in one step.
 struct SecretFile(TempDir);
 
 impl SecretFile {
@@ -110,7 +110,7 @@ async fn a_pause_for_rejections_ends_with_the_right_secret() {
     let launch = from_file(stage.run(&endpoint), &file.path())
         .set("flow.concurrency.max", 2)
         .set("flow.pause.after_rejections", 5)
-        // Each wait is twice the one before: however long the new secret takes, jobs are left for it.
+        // Each wait is twice the one before, so that jobs are left when the new secret arrives.
         .set("flow.pause.probe_initial", "100ms")
         .set("flow.pause.probe_max", "10m");
     stage.amqp.declare_family().await;
@@ -132,8 +132,8 @@ async fn a_pause_for_rejections_ends_with_the_right_secret() {
     assert_eq!(stage.amqp.take_all(DEAD).await.len(), dead);
 }
 
-/// The key of the history headers, rotated as the documentation says: the new one behind the old one, then
-/// before it, then alone. A job parked meanwhile keeps its whole history.
+/// The rotation of the history key, as documented: the new key after the old one, then before it, then alone. A job
+/// parked meanwhile keeps its whole history.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotated_history_key_forgets_no_parked_job() {
     let stage = Stage::new().await;

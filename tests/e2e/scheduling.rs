@@ -1,5 +1,5 @@
-//! Which call starts next: logouts before a sweep, a minimum share for the sweep, and at most the configured
-//! rate. The tests assert the order of the calls, not their times.
+//! Tests of the next call: logouts before a sweep, a minimum share for the sweep, and at most the configured rate. The
+//! tests assert the order of the calls, not their times.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ async fn holding(gates: &Gates) -> Endpoint {
     Endpoint::start(move |call| Answer::revoked().after(&gates.of(&call.token))).await
 }
 
-/// So many calls at a time; and what is counted as delivered waits in its lane.
+/// This many parallel calls. Jobs that are counted as delivered wait in their lane.
 fn fixed(launch: Launch, concurrency: usize) -> Launch {
     launch
         .on_one_thread()
@@ -103,19 +103,19 @@ async fn a_sweep_keeps_its_share_of_the_starts() {
     worker.stop().await;
 }
 
-/// As many calls as the rate allows since the jobs were published, by the endpoint's own times, which
-/// are later than the starts; and logouts go first, whoever waits for the rate.
+/// The endpoint's times, which are later than the starts, show no more calls than the rate allows. Logouts go first
+/// among jobs that wait for the rate.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_rate_is_kept_and_logouts_go_first() {
     const RATE: u32 = 20;
-    // For half a minute, so that some wait whenever the logouts come.
+    // Enough for half a minute, so that some wait when the logouts come.
     const BULK_JOBS: usize = 600;
     const LOGOUTS: usize = 10;
     // Enough to see the rate by.
     const CALLS: usize = 70;
     let stage = Stage::new().await;
     let endpoint = Endpoint::willing().await;
-    // One at a time: the calls arrive in the order of their starts, and the rate is what they wait for.
+    // One at a time: the calls arrive in the order of their starts, and they wait for the rate.
     let launch = fixed(stage.run(&endpoint), 1)
         .set("broker.prefetch", BULK_JOBS)
         .set("flow.rate", RATE)

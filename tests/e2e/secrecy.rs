@@ -8,8 +8,7 @@ use crate::harness::{
     endpoint::AnswerKind, message::text, token, worker::field,
 };
 
-/// Answers with all that it was sent, head and body, in the rejection's text and in every other place
-/// that an answer has.
+/// Echoes the whole request, head and body, in the rejection's text and in every other part of the answer.
 fn echo(call: &Call) -> Answer {
     let sent = format!("{} {}", call.request.head, String::from_utf8_lossy(&call.request.body));
     let in_headers = |status| Answer::Http {
@@ -35,9 +34,9 @@ fn echo(call: &Call) -> Answer {
     }
 }
 
-/// At `log.level = "trace"`, in a build without a cap at compile time: an endpoint that echoes what it
-/// was sent, jobs that carry secrets where none belong, bodies that are no jobs, and dead letters that
-/// the broker returns. No output, metric, probe or header of ours holds a token or a secret.
+/// At `log.level = "trace"`, in a build without a cap at compile time: an endpoint that echoes requests, jobs with
+/// misplaced secrets, bodies that are no jobs, and dead letters that the broker returns. No output, metric, probe or
+/// header of ours holds a token or a secret.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_canary_shows_at_trace() {
     let stage = Stage::new().await;
@@ -90,8 +89,8 @@ fn forms_of(value: &str) -> Vec<String> {
     canary::forms(value).into_iter().chain(cut).collect()
 }
 
-/// An endpoint that echoes the token and the secret in every encoding, escaped and cut: neither the dead
-/// letters nor the log hold one of them, and the rest of what it said is kept.
+/// An endpoint that echoes the token and the secret in every encoding, escaped and cut: neither the dead letters nor
+/// the log contain one of them, and the rest of the answer is kept.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_echo_in_any_form_is_redacted() {
     let stage = Stage::new().await;
@@ -119,7 +118,7 @@ async fn an_echo_in_any_form_is_redacted() {
     worker.stop().await;
 }
 
-/// A body that is no job, in which nobody can find the token that its producer wrote into the ids as well.
+/// A body that is no job, so that the token is unknown. Its producer also wrote the token into the ids.
 fn unreadable(n: usize) -> Vec<(&'static str, Vec<u8>)> {
     let job = serde_json::json!({ "refresh_token": token(n) }).to_string();
     let escaped = canary::escaped(&token(n));
@@ -148,8 +147,8 @@ fn base64_of(text: &str) -> String {
     canary::base64_inside(text.as_bytes(), 0)
 }
 
-/// Such a message is shown by fingerprints alone, in the log and by every command that looks at dead letters;
-/// and it is found by its id all the same.
+/// Such a message is shown only by fingerprints, in the log and by every command for dead letters. Its id still finds
+/// it.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_ids_of_what_is_no_job_are_shown_as_fingerprints() {
     let stage = Stage::new().await;
@@ -176,7 +175,7 @@ async fn the_ids_of_what_is_no_job_are_shown_as_fingerprints() {
     assert_eq!(endpoint.count(), 0);
     stage.amqp.until_ready(DEAD, count).await;
 
-    // The harness searches what they print.
+    // The harness searches their output.
     let (list, _) = stage.launch("dead-letters").arg("list").arg("--json").run().await;
     let listing: serde_json::Value = serde_json::from_str(&list.stdout()).unwrap();
     let id = listing["letters"][0]["id"].as_str().unwrap().to_owned();
@@ -235,7 +234,7 @@ async fn an_id_that_tells_of_the_token_is_not_shown() {
     worker.stop().await;
 }
 
-/// The headers that we write. What the producer put into its own is the producer's.
+/// Checks our own headers. The producer's headers are not our responsibility.
 fn assert_own_headers_clean(letter: &StoredMessage) {
     for name in letter.header_names().iter().filter(|name| name.starts_with("x-revoker-")) {
         let shown = format!("{:?}", letter.header(name).unwrap());
@@ -246,7 +245,7 @@ fn assert_own_headers_clean(letter: &StoredMessage) {
     }
 }
 
-/// A broken configuration is reported without the secrets that stand beside the faults.
+/// A faulty configuration is reported without the secrets beside the faults.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_canary_shows_in_a_report_of_faults() {
     let faulty = crate::harness::Launch::bare("run")

@@ -39,8 +39,8 @@ async fn with_calls_held_open(grace: &str) -> Held {
     Held { stage, endpoint, gate, launch, worker }
 }
 
-/// The calls in flight end in their own time and are settled; the jobs that only waited are back in the
-/// queue before that. The next worker finds those, and no token is ever called twice.
+/// The calls in flight end in their own time and are settled; the jobs that only waited are back in the queue before
+/// that. The next worker gets those, and no token is called twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_drains_and_calls_nothing_twice() {
     let Held { stage, endpoint, gate, launch, worker } = with_calls_held_open("10m").await;

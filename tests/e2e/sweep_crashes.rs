@@ -1,5 +1,5 @@
-//! A sweep that is killed, damaged, duplicated or misled: what the journal proves is not called again,
-//! what may have been called is known as such, and nothing is lost.
+//! Tests of a sweep that is killed, runs twice, or has a damaged journal or a changed input. Proved tokens are not
+//! called again, possible calls are marked as ambiguous, and no line is lost.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +12,7 @@ use std::{
 
 use crate::harness::{Answer, AnswerKind, Endpoint, Gate, Swept, swept::text, token};
 
-/// Revokes a token once, and answers `01` from then on; tokens of the condemned it rejects at once.
+/// Revokes a token once, and answers `01` from then on. It rejects `condemned` tokens at the first call.
 async fn unforgiving(condemned: impl Fn(&str) -> bool + Send + Sync + 'static) -> Endpoint {
     Endpoint::start(move |call| match call.nth {
         1 if !condemned(&call.token) => Answer::revoked(),
@@ -21,9 +21,9 @@ async fn unforgiving(condemned: impl Fn(&str) -> bool + Send + Sync + 'static) -
     .await
 }
 
-/// Three thousand lines through five SIGKILLs, each at a count of calls, from which on none is answered
-/// before it. In the end every line has one ending; no token that the journal had proved revoked was called
-/// again; and where a killed call had revoked a token, the `01` of its repetition is told from a true one.
+/// Three thousand lines through five SIGKILLs, each at a count of calls, from which on none is answered before it. In
+/// the end every line has one ending; no token that the journal had proved revoked was called again; and if a killed
+/// call had revoked a token, the `01` of its repetition is marked as ambiguous.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sweep_survives_five_kills() {
     const LINES: usize = 3_000;
@@ -33,7 +33,7 @@ async fn a_sweep_survives_five_kills() {
     let (calls, answered) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
     let most = Arc::clone(&answered);
     let endpoint = Endpoint::start(move |call| {
-        // What a call does to its token, it does without an answer as well.
+        // A call revokes its token even without an answer.
         if calls.fetch_add(1, Ordering::SeqCst) >= most.load(Ordering::SeqCst) {
             return Answer::Never;
         }
@@ -100,8 +100,8 @@ async fn a_sweep_survives_five_kills() {
     assert_eq!(swept.failed().len(), rejected + ambiguous);
 }
 
-/// Killed while it wrote: the torn last line is dropped, and its job called again with that doubt. Damage
-/// elsewhere is no crash's doing, and is named.
+/// After a kill during a write, the torn last line is dropped, and its job is called again as ambiguous. Damage
+/// elsewhere is not caused by a crash, and is reported.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_torn_last_line_is_dropped_and_damage_elsewhere_is_named() {
     let endpoint = unforgiving(|_| false).await;
@@ -112,7 +112,7 @@ async fn a_torn_last_line_is_dropped_and_damage_elsewhere_is_named() {
     let whole = fs::read_to_string(swept.journal()).unwrap();
     let lines: Vec<&str> = whole.lines().collect();
 
-    // Cut off amid the last entry, as a kill leaves it, and with it all that was written later.
+    // The journal is cut off in the middle of the last entry, as a kill leaves it.
     let last = lines.iter().rposition(|line| line.contains("\"line\"")).unwrap();
     let torn = lines[..last].join("\n") + "\n" + &lines[last][..40];
     fs::write(swept.journal(), torn).unwrap();
@@ -135,8 +135,8 @@ async fn a_torn_last_line_is_dropped_and_damage_elsewhere_is_named() {
     assert_eq!(fs::read_to_string(swept.journal()).unwrap(), garbled, "it was touched");
 }
 
-/// The lines of a changed file are not those that the journal speaks of. By force the sweep goes on: by
-/// its key each token that was revoked is known on whatever line it stands now.
+/// The lines of a changed file do not match the journal. With force the sweep continues: each revoked token is
+/// recognized by its key on any line.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_input_is_noticed_and_swept_by_force_alone() {
     let endpoint = unforgiving(|_| false).await;
@@ -161,7 +161,7 @@ async fn a_changed_input_is_noticed_and_swept_by_force_alone() {
     assert_eq!(status.code(), Some(0), "it is the sweep's input now: {}", run.stderr());
 }
 
-/// What was revoked at one endpoint is not revoked at another one, whatever is forced.
+/// A token revoked at one endpoint is not revoked at another one, even with force.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_journal_of_another_endpoint_is_refused() {
     let (first, second) = (Endpoint::willing().await, Endpoint::willing().await);
@@ -181,7 +181,7 @@ async fn a_journal_of_another_endpoint_is_refused() {
     assert!(run.stderr().contains("client_id"), "{}", run.stderr());
 }
 
-/// Two at once would each call what the other has in flight.
+/// Two sweeps at once would each call lines that the other has in flight.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_sweeps_at_once_are_refused() {
     let gate = Gate::default();
@@ -199,8 +199,8 @@ async fn two_sweeps_at_once_are_refused() {
     assert_eq!(endpoint.count(), 5);
 }
 
-/// The disk is full amid the sweep: it ends with a clear word, claims nothing that is not on disk, and
-/// goes on when there is room.
+/// The disk is full during the sweep. It ends with a clear error, claims only what is on disk, and continues when there
+/// is room.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_ends_the_sweep_and_loses_nothing() {
     const LINES: usize = 2_000;
@@ -220,7 +220,7 @@ async fn a_full_disk_ends_the_sweep_and_loses_nothing() {
 
     let (run, _) = launch.run().await;
     assert!(run.stdout().contains("every line has ended"), "{}", run.stdout());
-    // The answers to the last calls of the first sweep found nobody: a first call has revoked all the same.
+    // The answers to the first sweep's last calls were lost, but these calls revoked their tokens.
     let called: BTreeSet<String> = endpoint.calls().into_iter().map(|call| call.token).collect();
     assert_eq!(called.len(), LINES);
     for line in noted {

@@ -1,4 +1,4 @@
-//! Files as people have them, swept: lines, records, calls and the report agree.
+//! Tests of sweeps of realistic files: lines, records, calls and the report agree.
 
 mod lines;
 mod outputs;
@@ -17,7 +17,7 @@ fn rows(lines: usize, end: impl Fn(usize) -> &'static str) -> String {
     format!("refresh_token,note{}", rows.collect::<String>())
 }
 
-/// What a run printed as JSON.
+/// The JSON output of a run.
 fn printed(run: &Worker) -> Value {
     serde_json::from_str(&run.stdout())
         .unwrap_or_else(|error| panic!("{error} in {:?}; {}", run.stdout(), run.stderr()))

@@ -1,4 +1,4 @@
-//! Sweeps during outages, and sweeps that are stopped: no waiting job fails.
+//! Tests of sweeps during outages, and of stopped sweeps: no waiting job fails.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,8 +13,8 @@ fn impatient(launch: Launch) -> Launch {
         .set("retry.hold", "300ms")
 }
 
-/// The endpoint is away amid the sweep: it pauses, hands back what waits, probes, and goes on by itself.
-/// Every token is revoked in the end, and nothing failed.
+/// The endpoint has an outage during the sweep. The sweep pauses, requeues waiting jobs, probes, and continues by
+/// itself. Every token is revoked in the end, and no line failed.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_is_waited_out() {
     const LINES: usize = 2_000;
@@ -43,8 +43,8 @@ async fn an_outage_is_waited_out() {
     assert!(endpoint.count() > LINES + 20, "the outage did not happen");
 }
 
-/// A token whose calls fail is parked and comes back with its history, while the others go on.
-/// A rejection after that is told from one without an ambiguous call before.
+/// A token whose calls fail is parked and returns with its history, while the others continue. A later rejection is
+/// distinguished from one without an ambiguous call.
 #[tokio::test(flavor = "multi_thread")]
 async fn parked_jobs_come_back() {
     let endpoint = Endpoint::start(|call| {
@@ -72,15 +72,15 @@ async fn parked_jobs_come_back() {
     assert_eq!(endpoint.count(), 8 + 2 * 10);
 }
 
-/// Asked to stop, it finishes its calls, notes them, and says that it is not done; the next run calls the
-/// rest, nothing twice, and doubts nothing.
+/// After SIGTERM, it finishes and records its calls, and reports that it is incomplete. The next run calls the rest,
+/// calls nothing twice, and has no ambiguous lines.
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_finishes_what_is_called_and_the_next_run_goes_on() {
     const LINES: usize = 100;
     const CALLING: usize = 10;
     let gate = Gate::default();
     let held = gate.clone();
-    // What is not called in the first run is condemned, so that any doubt would show.
+    // Tokens that are not called in the first run are rejected, so that any ambiguity would show.
     let endpoint = Endpoint::start(move |_| {
         if held.is_open() { Answer::rejected() } else { Answer::revoked().after(&held) }
     })
@@ -117,7 +117,7 @@ async fn sigterm_finishes_what_is_called_and_the_next_run_goes_on() {
     assert!(failed.values().all(|reason| reason == "rejected"), "doubt without a reason");
 }
 
-/// A second signal does not wait: the calls in flight are in doubt from then on, and are made again.
+/// A second signal does not wait: the calls in flight are ambiguous, and are made again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_sigterm_ends_at_once_and_leaves_doubt() {
     const CALLING: usize = 5;

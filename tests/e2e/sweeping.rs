@@ -10,13 +10,12 @@ use crate::harness::{
     token,
 };
 
-/// Nothing in these tests listens there: who needs a broker fails.
+/// No broker listens there, so a command that needs one fails.
 fn without_broker(launch: Launch) -> Launch {
     launch.set("broker.url", "amqp://guest:guest@127.0.0.1:1/%2f")
 }
 
-/// Every token is revoked once; the journal and the report say so; the same command finds nothing left
-/// to do.
+/// Every token is revoked once, as the journal and the report show. The same command finds nothing left to do.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_token_of_a_file_is_revoked_and_a_second_run_calls_nothing() {
     const LINES: usize = 3_000;
@@ -37,8 +36,8 @@ async fn every_token_of_a_file_is_revoked_and_a_second_run_calls_nothing() {
     assert!(second.stdout().contains("every line has ended"), "{}", second.stdout());
 }
 
-/// One line of each kind and many of some: every line that is not blank has exactly one ending, the list
-/// of failed lines names each failure, and the report adds up.
+/// One line of each kind and many of some: every non-blank line has exactly one ending, the list of failed lines names
+/// each failure, and the counts of the report agree.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_books_of_a_mixed_file_balance() {
     const PLAIN: usize = 200;
@@ -93,8 +92,8 @@ async fn the_books_of_a_mixed_file_balance() {
     assert!(printed["this_run"]["latency_seconds"]["p99"].as_f64().unwrap() > 0.0);
 }
 
-/// As a spreadsheet writes it: a byte order mark, CRLF, quoted fields, other columns; what the lines lack
-/// is filled in. Compressed, the same file is the same.
+/// A file of a spreadsheet: a byte order mark, CRLF, quoted fields, other columns. Missing fields are filled in. The
+/// compressed file gives the same result.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_spreadsheets_csv_is_swept_also_compressed() {
     let rows = (1..=3).map(|n| format!("\"{}\",\"Ms. \"\"{n}\"\"\"\r\n", token(n)));
@@ -119,7 +118,7 @@ async fn a_spreadsheets_csv_is_swept_also_compressed() {
     }
 }
 
-/// What is no list of tokens is refused before anything is called or written.
+/// A file that is no list of tokens is refused before any call or write.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_swept_is_refused_at_once() {
     let semicolons = format!("refresh_token;who\n{};ann\n", token(1));
@@ -158,7 +157,7 @@ async fn what_cannot_be_swept_is_refused_at_once() {
     assert_eq!(endpoint.count(), 0);
 }
 
-/// A download that broke off: what can be read of it is swept, and the rest is missed by name.
+/// A truncated download: the readable part is swept, and the missing rest is reported.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_ends_too_early_is_swept_as_far_as_it_goes() {
     let mut whole = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -181,8 +180,7 @@ async fn a_file_that_ends_too_early_is_swept_as_far_as_it_goes() {
     assert_eq!(endpoint.count(), 5_000, "a token was called twice");
 }
 
-/// A file without a line is most likely another one than was meant: "every line has ended" would be a
-/// lie to whoever waits for tokens to die.
+/// A file without a line is probably the wrong file: "every line has ended" would be misleading.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_input_without_a_line_is_refused() {
     let endpoint = Endpoint::willing().await;
@@ -199,8 +197,7 @@ async fn an_input_without_a_line_is_refused() {
     }
 }
 
-/// A look calls nothing and writes nothing, and tells the truth of what would be done, by the journal as
-/// well.
+/// A dry run calls nothing and writes nothing. Its report matches the sweep, with the journal as well.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_only_looks() {
     let endpoint = Endpoint::willing().await;
@@ -228,7 +225,7 @@ async fn a_dry_run_only_looks() {
     assert_eq!(endpoint.count(), 2);
 }
 
-/// Standard input has no name to call a journal after, and cannot be known again.
+/// Standard input has no name for a journal, and cannot be recognized again.
 #[tokio::test(flavor = "multi_thread")]
 async fn standard_input_needs_a_journal_and_goes_on_by_force_alone() {
     let endpoint = Endpoint::willing().await;
@@ -257,8 +254,8 @@ async fn standard_input_needs_a_journal_and_goes_on_by_force_alone() {
     assert_eq!(endpoint.of(&token(4)).len(), 1);
 }
 
-/// Failed lines stay failed until they are asked for; then they are called again, and the list of them
-/// goes away with the last.
+/// Failed lines stay failed until a retry is requested. Then they are called again, and the list is removed with the
+/// last one.
 #[tokio::test(flavor = "multi_thread")]
 async fn failed_lines_are_swept_again_when_asked_for() {
     let endpoint = Endpoint::start(|call| match call.nth {
@@ -285,7 +282,7 @@ async fn failed_lines_are_swept_again_when_asked_for() {
     assert_eq!(status.code(), Some(0));
 }
 
-/// Metrics and probes are there when asked for.
+/// Metrics and probes are served if requested.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_admin_pages_are_served_when_asked_for() {
     let gate = crate::harness::Gate::default();
@@ -303,9 +300,8 @@ async fn the_admin_pages_are_served_when_asked_for() {
     assert_eq!(run.exit().await.code(), Some(0), "{}", run.stderr());
 }
 
-/// Everything that could make a token show, at the most talkative level: an endpoint that echoes what it
-/// was sent, lines that are no jobs, secrets where none belong. The harness searches both streams and
-/// every file that is left behind.
+/// Everything that could expose a token, at the most verbose level: an endpoint that echoes requests, lines that are no
+/// jobs, and misplaced secrets. The harness searches both streams and every file that is left behind.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_canary_shows_in_any_output() {
     let endpoint = Endpoint::start(|call: &Call| {

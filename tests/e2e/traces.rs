@@ -13,10 +13,10 @@ const TRACE_ID: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const STATE: &str = "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE";
 
-/// The headers of a trace as a call carried them.
+/// The trace headers of a call.
 type Carried = (Option<String>, Option<String>);
 
-/// What the calls for each token carried, in their order.
+/// The trace headers of each token's calls, in order.
 #[derive(Clone, Default)]
 struct Seen(Arc<Mutex<BTreeMap<String, Vec<Carried>>>>);
 
@@ -41,7 +41,7 @@ fn traced(n: usize, parent: &str, state: &str) -> Message {
 /// job.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trace_is_in_every_call_and_log_line_and_survives_parking() {
-    // The second call that breaks ends the hold. On a machine that stands still the first one may.
+    // The second call that breaks ends the hold. On a slow machine, the first one may.
     const BROKEN: usize = 2;
     let stage = Stage::new().await;
     let seen = Seen::default();
@@ -66,7 +66,7 @@ async fn a_trace_is_in_every_call_and_log_line_and_survives_parking() {
     assert_eq!(letter.text("tracestate").as_deref(), Some(STATE));
 
     worker.until_log_lines("job ended", 1).await;
-    // The log is written by a thread of its own: it is whole when the worker has ended.
+    // A separate thread writes the log: it is complete when the worker has ended.
     worker.signal("TERM");
     worker.exit().await;
     for (message, count) in
@@ -80,8 +80,8 @@ async fn a_trace_is_in_every_call_and_log_line_and_survives_parking() {
     }
 }
 
-/// What a stranger may put into these headers, and what of it goes on to the endpoint: a malformed or
-/// huge value is dropped and harms nothing, and so is one that shows the token.
+/// Forged headers, and the values that reach the endpoint: a malformed or huge value is dropped without harm, and so is
+/// one that shows the token.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_what_is_sound_and_shows_no_token_reaches_the_endpoint() {
     let huge = format!("a={}", "x".repeat(100_000));

@@ -32,7 +32,7 @@ fn is_watcher(call: &Call) -> bool {
     call.request.header("authorization") == Some(&format!("Basic {pair}"))
 }
 
-/// Introspection that calls a token active until so many of its checks were made.
+/// Introspection that calls a token active until this many of its checks were made.
 async fn active_for(checks: usize) -> Endpoint {
     Endpoint::start(move |call| {
         assert_eq!(call.request.form().len(), 1, "the token alone is sent");
@@ -58,7 +58,8 @@ fn checks(result: &str) -> String {
     format!("verifications_total{{result=\"{result}\"}}")
 }
 
-/// The metrics once so many jobs have ended. They are read again: one page can be older in one series than in another.
+/// The metrics once this many jobs have ended. They are read again: one page can be older in one series than in
+/// another.
 async fn ended(worker: &Worker, outcome: &str, count: usize) -> Scrape {
     worker.until_processed(outcome, count).await;
     worker.metrics().await

@@ -91,8 +91,8 @@ async fn jobs_that_back_off_leave_half_of_the_prefetch_to_others() {
     worker.stop().await;
 }
 
-/// 429 with `Retry-After`, in seconds or as a date: the job waits for that long, and nobody else does,
-/// while a third one is to wait for longer than the test does.
+/// 429 with `Retry-After`, in seconds or as a date: only this job waits for that long, while a third one has to wait
+/// for longer than the test.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_429_with_retry_after_delays_its_job_alone() {
     const OTHERS: usize = 50;
@@ -132,8 +132,7 @@ async fn a_429_with_retry_after_delays_its_job_alone() {
     worker.stop().await;
 }
 
-/// 503 with `Retry-After` for everybody: the first probe of the pause that follows waits for that
-/// long, whichever job it is.
+/// 503 with `Retry-After` for all jobs: the first probe of the following pause waits for that long, for any job.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_503_with_retry_after_delays_the_first_probe() {
     const AFTER_FAILURES: usize = 3;
@@ -161,7 +160,7 @@ async fn a_503_with_retry_after_delays_the_first_probe() {
         .ready()
         .await;
 
-    // Those that are asked to wait stand behind all others from then on.
+    // Jobs with a `Retry-After` wait behind all others from then on.
     let series = r#"deliveries_total{lane="bulk",redelivered="false"}"#;
     worker.until_metrics("all jobs in the lane", |metrics| metrics.value(series) == JOBS).await;
     all_wait.open();
@@ -171,12 +170,12 @@ async fn a_503_with_retry_after_delays_the_first_probe() {
     let calls = endpoint.calls();
     let waited = calls[AFTER_FAILURES].arrived - calls[AFTER_FAILURES - 1].arrived;
     assert!(waited >= Duration::from_secs(2), "the first probe came after {waited:?}");
-    // It was a job that had not been asked to wait by itself.
+    // The probe was a job without its own `Retry-After`.
     assert!(calls[..AFTER_FAILURES].iter().all(|call| call.token != calls[AFTER_FAILURES].token));
     worker.stop().await;
 }
 
-/// `Retry-After` of a day is clamped to the limit, and logged once, however often it comes.
+/// `Retry-After` of a day is clamped to the limit, and logged only once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retry_after_of_a_day_is_clamped_and_logged_once() {
     const JOBS: usize = 5;
@@ -200,13 +199,13 @@ async fn a_retry_after_of_a_day_is_clamped_and_logged_once() {
     worker.stop().await;
 }
 
-/// A token that dies while its job is parked needs no call when it comes back. The job is called at once,
-/// and parked when another one takes its place among those that back off, whatever the time is then.
+/// A token that dies while its job is parked needs no call when it comes back. The job is called at once, and parked
+/// when another one takes its place among the jobs that back off.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_expires_in_a_retry_queue_is_not_called_for() {
     const LIFE: Duration = Duration::from_secs(10);
     const STAY: Duration = Duration::from_secs(11);
-    // How far clocks may differ, as docs/jobs.md states: for so long a token that has expired is called for.
+    // The allowed clock skew of docs/jobs.md: an expired token is still called within this time.
     const ALLOWED_SKEW: Duration = Duration::from_secs(60);
     let stage = Stage::new().await;
     let endpoint = Endpoint::start(|_| Answer::status(429)).await;

@@ -41,7 +41,7 @@ impl Secret {
         self.0.path().join(CLIENT)
     }
 
-    /// In one step, as those who rotate secrets do.
+    /// Replaces the file in one step, like a secret rotation.
     fn write(&self, secret: &str) {
         let next = self.0.path().join(".next");
         fs::write(&next, secret).unwrap();
@@ -52,7 +52,7 @@ impl Secret {
         self.write(canary::SECRET);
     }
 
-    /// Has a command read it, with the guard as it is by default.
+    /// Makes a command read it, with the default guard.
     fn given_to(&self, launch: Launch) -> Launch {
         launch
             .unset("credentials.client_secret")
@@ -61,7 +61,7 @@ impl Secret {
     }
 }
 
-/// An endpoint that rejects whatever comes with another secret than the right one.
+/// An endpoint that rejects every call with a wrong secret.
 async fn endpoint() -> Endpoint {
     Endpoint::start(|call| {
         let right = call.request.json()["client_secret"] == canary::SECRET;
@@ -70,15 +70,15 @@ async fn endpoint() -> Endpoint {
     .await
 }
 
-/// The words of a printed command behind the program's name.
+/// The arguments of a printed command.
 fn arguments(command: &str) -> Vec<String> {
     let mut words = shlex::split(command).unwrap();
     assert_eq!(words.remove(0), "revoker", "{command}");
     words
 }
 
-/// Through the queue: few jobs are rejected, log, page and `/readyz` name the client, and the command that the log
-/// prints replays the rejected jobs once the secret is corrected.
+/// Through the queue: few jobs are rejected, and log, page and `/readyz` name the client. The command in the log
+/// replays the rejected jobs once the secret is corrected.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_secret_dead_letters_at_most_a_hundred_and_the_printed_commands_bring_all_to_an_end()
  {
@@ -133,7 +133,7 @@ async fn a_wrong_secret_dead_letters_at_most_a_hundred_and_the_printed_commands_
     worker.stop().await;
 }
 
-/// One revoked token proves the secret: however many are rejected afterwards, nothing pauses.
+/// One revoked token proves the secret: any number of later rejections causes no pause.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_success_ends_the_guard() {
     let stage = Stage::new().await;

@@ -1,4 +1,4 @@
-//! Many schedules, on all cores, and what is said of them.
+//! Runs many schedules on all cores, and reports the results.
 
 use std::{
     fmt::Write as _,
@@ -11,8 +11,8 @@ use std::{
 
 use crate::{mutants::Mutant, schedule::play, witness::Tally, world::lock};
 
-/// Plays the schedules of so many seeds from the first on. The tally of all, or the report of the
-/// failed one with the lowest seed.
+/// Runs the schedules of this many seeds from the first on. Returns the tally of all, or the report of the failed one
+/// with the lowest seed.
 pub fn run(first: u64, schedules: u64) -> Result<Tally, String> {
     let next = AtomicU64::new(0);
     let failed = Mutex::new(None::<u64>);
@@ -43,7 +43,7 @@ pub fn run(first: u64, schedules: u64) -> Result<Tally, String> {
     }
 }
 
-/// How many schedules a mutant survives; `None` if it survives all of them.
+/// The number of schedules that a mutant survives; `None` if it survives all of them.
 pub fn survived(mutant: Mutant, first: u64, schedules: u64) -> Option<(u64, String)> {
     (0..schedules).find_map(|offset| {
         let report = play(first.wrapping_add(offset), Some(mutant), false);
@@ -58,7 +58,7 @@ pub fn add(all: &mut Tally, more: Tally) {
     }
 }
 
-/// A failed schedule once more, told line by line.
+/// Runs a failed schedule again, and returns its events line by line.
 fn story(seed: u64) -> String {
     let report = play(seed, None, true);
     let mut story = format!("the schedule of seed {seed} breaks a rule\n");

@@ -1,4 +1,4 @@
-//! The wall clock of a schedule: it runs with virtual time, and somebody may step it.
+//! The wall clock of a schedule: it runs with virtual time, and faults may step it.
 
 use std::{
     sync::{
@@ -11,7 +11,7 @@ use std::{
 use revoker::ports::Clock;
 use tokio::time::Instant;
 
-/// Where every schedule begins, in Unix seconds. Late enough to step back from.
+/// The start of every schedule, in Unix seconds, late enough to step back.
 const BEGINS: u64 = 1_700_000_000;
 
 /// The wall clock.
@@ -36,14 +36,14 @@ impl WallClock {
         self.began.elapsed()
     }
 
-    /// Somebody sets the clock.
+    /// Steps the clock.
     pub fn step(&self, seconds: i64) {
         let stepped = self.shows.load(Ordering::Relaxed).saturating_add_signed(seconds);
         self.shows.store(stepped, Ordering::Relaxed);
         self.stepped.store(true, Ordering::Relaxed);
     }
 
-    /// Whether somebody has set the clock.
+    /// Whether the clock was stepped.
     pub fn was_stepped(&self) -> bool {
         self.stepped.load(Ordering::Relaxed)
     }

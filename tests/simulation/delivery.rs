@@ -1,4 +1,4 @@
-//! Deliveries: the worker's own type with its own receipt, watched from outside.
+//! Deliveries: the worker's own type with its own receipt, observed by the witness.
 
 use std::{mem, sync::Arc, time::Duration};
 
@@ -23,7 +23,7 @@ use crate::{
 /// A lost session is mostly followed by the next one within this time.
 const RECOVERY: Duration = Duration::from_millis(300);
 
-/// Where a delivery stands in its session.
+/// The identity of a delivery in its session.
 pub struct Ticket {
     pub number: Number,
     pub lane: Lane,
@@ -37,7 +37,7 @@ pub struct SimDelivery {
     ticket: Ticket,
     message: Message,
     inner: AmqpDelivery,
-    /// Its letter: each delivery has a publisher of its own, so that the letter is known by it.
+    /// Its message to publish: each delivery has its own publisher, which identifies the message.
     posted: mpsc::Receiver<PublishRequest>,
 }
 
@@ -71,7 +71,7 @@ impl SimDelivery {
         Self { life: Arc::clone(life), ticket, message, inner, posted }
     }
 
-    /// What a broken worker does when a settlement is decided; `Some` if that is all it does.
+    /// The behaviour of a mutant at a settlement; `Some` if it replaces the settlement.
     async fn sabotage(&self, outcome: &Outcome) -> Option<Settled> {
         let Ticket { tag, ref ledger, .. } = self.ticket;
         let done = matches!(outcome, Outcome::Done(_));
@@ -86,7 +86,7 @@ impl SimDelivery {
                 None
             }
             Mutant::AcksAcrossSessions if done && self.inner.lost().is_cancelled() => {
-                // As a channel does that is recovered under the hands of those who use it.
+                // Like a channel that is recovered while it is in use.
                 sleep(RECOVERY).await;
                 let present = self.life.present_ledger(self.ticket.lane)?;
                 Some(Receipt::new(tag, present).ack())
@@ -124,7 +124,7 @@ impl Delivery for SimDelivery {
         let watched = witness.settling(self.ticket.number, outcome, history);
         life.world.dice.dawdle().await;
         if let Some(settled) = self.sabotage(outcome).await {
-            // Its own receipt would give it back.
+            // Its own receipt would requeue it.
             mem::forget(self.inner);
             return watched.settled(settled);
         }

@@ -1,4 +1,4 @@
-//! All chance of a schedule, out of its seed.
+//! All random choices of a schedule, from its seed.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -7,7 +7,7 @@ use std::{
 
 use fastrand::Rng;
 
-/// Draws the same in the same order for the same seed.
+/// A random number generator with the same sequence for the same seed.
 pub struct Dice(Mutex<Rng>);
 
 impl Dice {
@@ -24,12 +24,12 @@ impl Dice {
         self.draw(|rng| rng.usize(least..=most))
     }
 
-    /// True once in so many times.
+    /// True once in this many times.
     pub fn one_in(&self, times: usize) -> bool {
         self.between(1, times) == 1
     }
 
-    /// True in so many of a hundred times.
+    /// True in `share` per cent of cases.
     pub fn percent(&self, share: usize) -> bool {
         self.between(1, 100) <= share
     }
@@ -50,8 +50,7 @@ impl Dice {
         from[self.between(0, from.len() - 1)].clone()
     }
 
-    /// Lets others go first, for a few turns or for a few milliseconds: this is what orders the tasks
-    /// of each schedule in another way.
+    /// Yields to other tasks, for a few turns or a few milliseconds. This varies the order of tasks between schedules.
     pub async fn dawdle(&self) {
         match self.between(0, 7) {
             0..4 => {}

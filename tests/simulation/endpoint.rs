@@ -16,14 +16,14 @@ use crate::{
     world::Condition,
 };
 
-/// The endpoint as one worker reaches it.
+/// The endpoint, as one worker calls it.
 pub struct SimEndpoint(pub Arc<Life>);
 
-/// What breaks a worker on purpose.
+/// The payload of an intended panic.
 struct OnPurpose;
 
 impl SimEndpoint {
-    /// Which client the flow takes it for.
+    /// The client that the flow of a mutant uses instead.
     fn mistaken(&self, client: ClientKey) -> ClientKey {
         match self.0.world.mutant {
             Some(Mutant::TakesAllClientsForOne) => ClientKey::default(),
@@ -41,14 +41,14 @@ impl SimEndpoint {
         plan::client(client, withdrawn).ok_or(UnknownClient::NoSecret)
     }
 
-    /// What the job's call shows; the worker may die meanwhile, and the endpoint not notice.
+    /// Makes the job's call. The worker may die meanwhile, unnoticed by the endpoint.
     async fn call(&self, number: Number, reply: Reply) -> Verdict {
         let Life { world, .. } = &*self.0;
         let mut call = Call { life: &self.0, number, reply: Some(reply) };
         world.dice.dawdle().await;
         sleep(reply.after / 2).await;
         if world.bad_luck(30) {
-            // Where it matters most: while an answer is on its way.
+            // The most critical moment: an answer is in transit.
             self.0.severed.notify_one();
         }
         sleep(reply.after / 2).await;
@@ -73,13 +73,13 @@ impl SimEndpoint {
             }
             Says::Panic => {
                 world.witness.called(number, None);
-                // Past the hook: nobody needs to read of it.
+                // Without the panic hook, because an intended panic is no log line.
                 std::panic::resume_unwind(Box::new(OnPurpose))
             }
         }
     }
 
-    /// What a broken worker takes a failure for.
+    /// The verdict that a mutant derives from a failure.
     fn misread(&self, failure: Failure) -> Verdict {
         let unrecognized = failure.label == ResultLabel::Unrecognized;
         match self.0.world.mutant {
@@ -130,7 +130,7 @@ impl Endpoint for SimEndpoint {
     }
 }
 
-/// A call under way; dropped before its end it is one whose answer nobody heard.
+/// A call in progress. If it is dropped before its end, its answer is lost.
 struct Call<'a> {
     life: &'a Life,
     number: Number,

@@ -1,5 +1,4 @@
-//! One life of a worker: its parts wired together as `revoker run` wires them, started, killed, or
-//! stopped in order.
+//! One life of a worker: its parts are assembled as in `revoker run`, started, killed, or stopped in order.
 
 use std::{
     collections::BTreeSet,
@@ -40,17 +39,17 @@ use crate::{
 /// Deliveries between a session and the pipeline.
 const INTAKE: usize = 64;
 
-/// A part that was told to end does so within this time.
+/// The time limit for a part to end.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// What all parts of one worker share, and what the world sees of it.
+/// The shared state of one worker's parts, and its observable state.
 pub struct Life {
     pub world: Arc<World>,
     pub number: LifeNumber,
     pub wanted: watch::Sender<Demand>,
-    /// Cancelled when nothing is delivered any more.
+    /// Cancelled once no more jobs are delivered.
     pub stopped: CancellationToken,
-    /// Everything in flight is settled: the broker is told, and the session ends.
+    /// Cancelled once all jobs in flight are settled: the acks are sent, and the session ends.
     pub close: CancellationToken,
     /// The consuming connection breaks.
     pub severed: Notify,
@@ -72,9 +71,9 @@ impl Life {
         lock(&self.session).as_ref().map(|(_, ledgers)| Arc::clone(ledgers.get(lane)))
     }
 
-    /// Sends a letter to the publishing connection.
+    /// Sends a message to the publishing connection.
     pub fn send(&self, letter: Outgoing) {
-        // With the connection gone for good the letter is dropped, and its delivery goes back.
+        // If the connection has ended, the message is dropped, and its delivery is requeued.
         let _ = self.letters.send(letter);
     }
 
@@ -82,13 +81,13 @@ impl Life {
         *self.flow.status().borrow()
     }
 
-    /// Whether it was killed: nothing that it still does reaches the world.
+    /// Whether it was killed: its later actions have no effect.
     pub fn is_dead(&self) -> bool {
         self.dead.load(Ordering::Relaxed)
     }
 }
 
-/// A worker under way.
+/// A running worker.
 pub struct Running {
     pub life: Arc<Life>,
     stop: Stop,
@@ -147,7 +146,7 @@ impl Running {
         }
     }
 
-    /// SIGKILL: from now on nothing that it does reaches anybody.
+    /// SIGKILL: its later actions have no effect.
     pub fn kill(mut self) {
         let Life { world, number, .. } = &*self.life;
         world.witness.books_hold(*number, &self.metrics, false);
@@ -158,7 +157,7 @@ impl Running {
         self.working.abort();
         self.guiding.abort_all();
         if let Some((link, ledgers)) = lock(&self.life.session).take() {
-            // Its tasks are told as well, or they would wait in vain until the schedule ends.
+            // Its tasks are stopped as well. Otherwise they would wait until the schedule ends.
             for lane in Lane::ALL {
                 ledgers.get(lane).lose();
             }
@@ -166,7 +165,7 @@ impl Running {
         }
     }
 
-    /// SIGTERM, and a second one after so long where somebody is in a hurry.
+    /// SIGTERM, and a second one after `second`, if set.
     pub async fn terminate(mut self, second: Option<Duration>) {
         let hurry = async {
             match second {
@@ -189,8 +188,8 @@ impl Running {
         }
     }
 
-    /// The order of `revoker run`: no new jobs; what waits goes back; what is called and settled is
-    /// finished, within the grace; the rest goes back; then the acks.
+    /// Stops in the order of `revoker run`. No new jobs arrive, and waiting jobs are requeued. Calls and settlements
+    /// finish within the grace, the rest is requeued, and the acks are sent.
     async fn leave(&mut self) {
         let life = Arc::clone(&self.life);
         let Life { world, number, wanted, stopped, close, .. } = &*life;
@@ -259,7 +258,7 @@ async fn hold_calls(health: Arc<PublishHealth>, flow: Arc<Dispatcher>) {
     }
 }
 
-/// Tells the witness who is paused.
+/// Reports the paused clients to the witness.
 async fn watch_pauses(life: Arc<Life>) {
     let mut status = life.flow.status();
     while status.changed().await.is_ok() {
@@ -273,7 +272,7 @@ async fn watch_pauses(life: Arc<Life>) {
     }
 }
 
-/// Asks for as many jobs as the flow wants.
+/// Forwards the flow's demand for jobs.
 async fn take_in(life: Arc<Life>) {
     let mut status = life.flow.status();
     while status.changed().await.is_ok() {

@@ -1,11 +1,9 @@
-//! A worker in a world of its own: pipeline, flow and settlements as they are, and around them a
-//! broker, an endpoint, producers and a clock that exist in memory alone. Faults are drawn at random
-//! from a seed, time is virtual, and one thread does everything, so a seed is one schedule, always the
-//! same. Every schedule is held against the rules of `witness`.
+//! Simulates a worker. Pipeline, flow and settlements are real. The broker, the endpoint, producers and the clock exist
+//! only in memory. Faults are random from a seed, time is virtual, and one thread runs all tasks. So a seed always
+//! gives the same schedule. Every schedule is checked against the rules of `witness`.
 //!
-//! `REVOKER_SEED` is the first seed and `REVOKER_SCHEDULES` the number of schedules, each with the next
-//! seed. Without them a short cut is played: always the same seeds, then as many that nobody played
-//! before.
+//! `REVOKER_SEED` is the first seed and `REVOKER_SCHEDULES` the number of schedules, each with the next seed. Without
+//! them, a short run uses fixed seeds, then as many new random ones.
 
 #![allow(
     clippy::expect_used,
@@ -33,19 +31,19 @@ use mutants::Mutant;
 use schedule::play;
 use witness::Tally;
 
-/// The first of the seeds that are always the same.
+/// The first of the fixed seeds.
 const FIXED_SEED: u64 = 1;
 
-/// Schedules of the short cut, from each of its two seeds.
+/// Schedules of the short run, from each of its two first seeds.
 const SHORT_CUT: u64 = 200;
 
-/// Schedules within which every mutant is caught, and everything has happened that schedules bring.
+/// The number of schedules within which every mutant is detected and every expected event has happened.
 const ENOUGH: u64 = 2000;
 
 /// Characters that are shown of the rule that a mutant breaks.
 const SHOWN: usize = 90;
 
-/// What schedules bring.
+/// The events that schedules must contain.
 const HAPPENS: [(&str, &[&str]); 7] = [
     (
         "call",
@@ -102,7 +100,7 @@ const HAPPENS: [(&str, &[&str]); 7] = [
     ("worker", &["started", "killed", "terminated", "cut off", "books compared"]),
 ];
 
-/// A number out of the environment.
+/// A number from an environment variable.
 fn given(name: &str) -> Option<u64> {
     let text = env::var(name).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is not a number")))
@@ -116,7 +114,7 @@ fn campaign(first: u64, schedules: u64) -> Tally {
     tally
 }
 
-/// What schedules bring, and these did not.
+/// The expected events that did not happen.
 fn missing(tally: &Tally) -> Vec<(&'static str, &'static str)> {
     let all = HAPPENS.into_iter().flat_map(|(kind, all)| all.iter().map(move |what| (kind, *what)));
     all.filter(|what| !tally.contains_key(what)).collect()
@@ -136,7 +134,7 @@ fn no_schedule_breaks_a_rule() {
     }
 }
 
-/// Faults that never strike prove nothing: plays on until all of them have, for some are rare.
+/// Faults that never happen prove nothing. So this runs schedules until all have happened, because some are rare.
 fn everything_happens(mut tally: Tally) {
     let mut next = FIXED_SEED + SHORT_CUT;
     while !missing(&tally).is_empty() && next < FIXED_SEED + ENOUGH {

@@ -1,52 +1,51 @@
-//! Broken workers: each breaks one promise, where a port or the wiring lets it. A simulation that does
-//! not catch them proves nothing.
+//! Mutants: broken workers that each violate one guarantee. A simulation that does not detect them proves nothing.
 
-/// What is broken.
+/// The kinds of mutants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mutant {
     /// Acks a dead letter or a parked job before its queue has confirmed it.
     AcksBeforeConfirm,
-    /// Forgets to tell the broker that a job is done.
+    /// Does not report a finished job to the broker.
     LosesSettlements,
-    /// Acks the next delivery beside its own.
+    /// Acks the next delivery in addition to its own.
     AcksTheNeighbour,
-    /// Acks in the present session what came in a lost one.
+    /// Acks deliveries of a lost session in the present one.
     AcksAcrossSessions,
-    /// Says that a settlement took place whatever became of it.
+    /// Reports every settlement as done, with any result.
     MisreportsSettlements,
-    /// Takes a dead letter for confirmed that was never published.
+    /// Treats a dead letter as confirmed that was never published.
     TakesSilenceForConfirm,
-    /// Leaves to the broker what it cannot publish, in lanes that somebody else has declared.
+    /// Leaves unpublishable messages to the broker, in lanes that another user declared.
     TrustsForeignLanes,
-    /// Forgets in a retry queue that an attempt may have worked.
+    /// Loses the ambiguity of a parked job.
     ForgetsAmbiguity,
-    /// Believes a past without looking at its MAC.
+    /// Accepts a history without checking its MAC.
     BelievesStrangers,
-    /// Takes any 2xx for a success.
+    /// Treats any 2xx as a success.
     TakesAFailureForSuccess,
-    /// Takes an answer without an envelope for a rejection.
+    /// Treats an answer without an envelope as a rejection.
     TakesAFailureForRejection,
-    /// Does not hear `Retry-After`.
+    /// Ignores `Retry-After`.
     IgnoresRetryAfter,
-    /// Makes one call more at a time than it may.
+    /// Exceeds the limit by one call.
     ExceedsTheLimit,
     /// Remembers no revoked token.
     ForgetsDuplicates,
-    /// Tries in flight what has failed for longer than the hold.
+    /// Retries a job in flight that has failed for longer than the hold.
     OutstaysTheHold,
-    /// Its clock is slow, so it calls for tokens that have died.
+    /// Has a slow clock, so it calls for expired tokens.
     ReadsASlowClock,
     /// Does not notice that a session is lost.
     MissesLostSessions,
-    /// Ends without waiting for what is in flight.
+    /// Ends without waiting for jobs in flight.
     LeavesTooSoon,
-    /// Forgets in a retry queue how long calls were paused, and so counts a pause as failing.
+    /// Loses the pauses of a parked job, and so counts a pause as failing.
     CountsAPauseAsFailing,
-    /// Takes all clients for one, and pauses all of them for it.
+    /// Treats all clients as one, and pauses all of them.
     TakesAllClientsForOne,
-    /// Takes two clients for one, so that the jobs of one stand before those of the other.
+    /// Treats two clients as one, so that one client's jobs delay the other's.
     LetsOneClientHoldAllPlaces,
-    /// Mistakes each second job of a client for one of another, and probes the same client again.
+    /// Assigns each second job of a client to another client, and so probes the same client again.
     ProbesTheSameClientAgain,
 }
 

@@ -17,24 +17,24 @@ use crate::{
     world::{Condition, World},
 };
 
-/// Once nothing goes wrong any more, one message after the other ends within the longest stay and this. All
-/// of them may take longer: in a pause for rejections each is a probe of its own.
+/// Once no more faults happen, the next message must end within the longest stay and this time. All messages together
+/// may take longer: in a pause for rejections, each is a separate probe.
 const PATIENCE: Duration = Duration::from_secs(3600);
 
-/// How often somebody looks whether it has.
+/// The interval of checking this.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// A worker is started again within this time.
 const DOWNTIME: Duration = Duration::from_secs(20);
 
-/// What happens to a worker.
+/// A fault of a worker.
 enum Blow {
     Sever,
     Kill,
     Terminate(Option<Duration>),
 }
 
-/// Plays the schedule of a seed, on a clock of its own that runs as fast as the work is done.
+/// Runs the schedule of a seed, with virtual time.
 pub fn play(seed: u64, mutant: Option<Mutant>, recording: bool) -> Report {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -71,16 +71,16 @@ async fn run(world: &Arc<World>) {
     world.becomes_calm();
 
     until_idle(world, &mut around).await;
-    // Without their senders the replicas stop in order, and for good.
+    // Once their senders are dropped, the replicas stop in order.
     drop(blows);
     while let Some(ended) = replicas.join_next().await {
         ended.expect("no worker panics");
     }
 }
 
-/// Waits until every job is published and nothing is left of any but dead letters.
+/// Waits until every job is published and only dead letters are left.
 async fn until_idle(world: &World, around: &mut JoinSet<()>) {
-    // All but the broker's own task end by themselves.
+    // All tasks except the broker's end by themselves.
     while around.len() > 1 {
         around.join_next().await.expect("a task").expect("no producer panics");
     }
@@ -97,11 +97,11 @@ async fn until_idle(world: &World, around: &mut JoinSet<()>) {
     }
 }
 
-/// Publishes one job at its time, and once more where its producer saw no confirm.
+/// Publishes one job at its time, and again if its producer got no confirm.
 async fn produce(world: Arc<World>, number: usize) {
     let job = &world.plan.jobs[number];
     sleep(job.at).await;
-    // Without a key a worker has to believe where a message claims to come from.
+    // Without a key, a worker accepts the claimed origin of a message.
     let keyed = world.plan.worker.history_keys.are_given();
     let from = world.broker.retry_queue(job.lane).filter(|_| keyed);
     let message = Message::new(number, job, world.clock.now(), forged(from));
@@ -119,7 +119,7 @@ async fn inject_faults(world: &World, began: Instant, blows: &[mpsc::UnboundedSe
     for timed in &world.plan.faults {
         sleep_until(began + timed.at).await;
         let blow = |worker: usize, blow| {
-            // A worker that nobody keeps alive any more feels nothing.
+            // A worker that is no longer supervised gets no faults.
             let _ = blows[worker].send(blow);
         };
         world.witness.note(|| format!("{:?}", timed.fault));
@@ -143,7 +143,7 @@ async fn inject_faults(world: &World, began: Instant, blows: &[mpsc::UnboundedSe
     }
 }
 
-/// One worker after the other, until nobody deals blows any more.
+/// Runs one worker after the other, until the faults end.
 async fn keep_alive(world: Arc<World>, mut blows: mpsc::UnboundedReceiver<Blow>) {
     loop {
         sleep(world.dice.up_to(DOWNTIME)).await;

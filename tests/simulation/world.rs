@@ -1,4 +1,4 @@
-//! What all parts of a schedule share.
+//! The shared state of a schedule.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +15,7 @@ use crate::{
     broker::Broker, clock::WallClock, dice::Dice, mutants::Mutant, plan::Plan, witness::Witness,
 };
 
-/// Everything outside the workers.
+/// All parts outside the workers.
 pub struct World {
     pub plan: Arc<Plan>,
     pub dice: Dice,
@@ -29,7 +29,7 @@ pub struct World {
     calm: AtomicBool,
 }
 
-/// What is the matter for a while.
+/// A temporary fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Condition {
     DeadRefuses,
@@ -44,7 +44,7 @@ impl World {
         let plan = Arc::new(plan);
         let clock = Arc::new(WallClock::new());
         Arc::new(Self {
-            // Another stream than the plan's: a mutant that draws otherwise has the same plan.
+            // A separate stream from the plan's, so that a mutant with other draws has the same plan.
             dice: Dice::new(!plan.seed),
             mutant,
             broker: Broker::new(&plan.worker.pipeline.policy.retry.park),
@@ -61,18 +61,18 @@ impl World {
         self.mutant == Some(mutant)
     }
 
-    /// From now on nothing goes wrong any more.
+    /// Ends all faults.
     pub fn becomes_calm(&self) {
         self.calm.store(true, Ordering::Relaxed);
         self.witness.note(|| "calm".to_owned());
     }
 
-    /// Something goes wrong, once in so many times; never in the calm.
+    /// Whether a random fault happens, once in `one_in` times; never after the faults have ended.
     pub fn bad_luck(&self, one_in: usize) -> bool {
         !self.calm.load(Ordering::Relaxed) && self.dice.one_in(one_in)
     }
 
-    /// Something is the matter from now on, for a while.
+    /// Starts a temporary fault.
     pub fn set(&self, condition: Condition, a_while: Duration) {
         let until = Instant::now() + a_while;
         lock(&self.conditions).insert(condition, until);
@@ -86,7 +86,7 @@ impl World {
         self.witness.count("fault", fault);
     }
 
-    /// When it ends, if it is the matter now.
+    /// The end of a fault, if it is active.
     pub fn until(&self, condition: Condition) -> Option<Instant> {
         if self.calm.load(Ordering::Relaxed) {
             return None;
@@ -98,14 +98,14 @@ impl World {
         self.until(condition).is_some()
     }
 
-    /// The endpoint is asked to revoke a token: whether it does. Not idempotent: it does so once.
+    /// Revokes a token; returns whether it did. A token is revoked only once.
     pub fn revokes(&self, token: usize) -> bool {
         let known = self.plan.tokens[token];
         known && !std::mem::replace(&mut lock(&self.revoked)[token], true)
     }
 }
 
-/// A lock that a panic on purpose, in a call, may have poisoned.
+/// Locks a mutex that an intended panic in a call may have poisoned.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! The bare HTTP client: the same calls, and nothing but the calls. No worker can be faster.
+//! The bare HTTP client, which makes only the calls. No worker can be faster.
 //!
 //! usage: `bare-client URL CALLS AT_A_TIME`
 
@@ -15,7 +15,7 @@ use reqwest::{Client, Method, Request, Url};
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-/// What all callers share.
+/// The state that all callers share.
 struct Calls {
     client: Client,
     url: Url,
@@ -55,7 +55,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
 }
 
 impl Calls {
-    /// Makes one call after the other, as long as there are any.
+    /// Makes calls one after the other, until none is left.
     async fn make(self: Arc<Self>) -> Result<(), Box<dyn Error + Send + Sync>> {
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);

@@ -1,5 +1,5 @@
-//! The bare consumer: takes deliveries and acks them, many with one ack, and calls nobody. No worker can take its jobs
-//! for less.
+//! The bare consumer: takes deliveries and acks them, many with one ack, without calls. No worker can consume its jobs
+//! at a lower cost.
 //!
 //! usage: `bare-consumer BROKER_URL QUEUE DELIVERIES`
 
@@ -12,7 +12,7 @@ use lapin::{
     types::FieldTable,
 };
 
-/// Deliveries in flight, as many as the plain worker takes.
+/// Deliveries in flight, the same number as for the plain worker.
 const PREFETCH: u16 = 512;
 
 /// Deliveries to one ack.

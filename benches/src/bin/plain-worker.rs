@@ -1,9 +1,9 @@
-//! A plain worker without guarantees: consume, call, ack each. It has no retries, no metrics and no dead letters, and any
-//! failure ends it. What it does is as cheap as these libraries let it be: nothing is copied or parsed twice.
+//! A plain worker without guarantees: consume, call, ack each. It has no retries, no metrics and no dead letters, and
+//! any failure ends it. Its cost is the minimum with these libraries: it copies and parses nothing twice.
 //!
 //! usage: `plain-worker BROKER_URL QUEUE ENDPOINT_URL JOBS AT_A_TIME`
 //!
-//! Twice as many deliveries are in flight as calls are under way, so that a call can begin as soon as another ends.
+//! Deliveries in flight are twice the calls in flight, so that a call can begin as soon as another ends.
 
 use std::{env, error::Error, sync::Arc};
 
@@ -26,13 +26,13 @@ use tokio::{
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// What all jobs share.
+/// The state that all jobs share.
 struct Endpoint {
     client: Client,
     url: Url,
 }
 
-/// A job, as far as it is needed here.
+/// The fields of a job that are needed here.
 #[derive(Deserialize)]
 struct Job<'a> {
     refresh_token: &'a str,
@@ -48,7 +48,7 @@ struct Call<'a> {
     client_secret: &'static str,
 }
 
-/// The vendor's envelope, as far as it is needed here.
+/// The fields of the vendor's envelope that are needed here.
 #[derive(Deserialize)]
 struct Answer<'a> {
     #[serde(borrow)]

@@ -1,7 +1,7 @@
 //! A mock for the endpoint whose behaviour is a function of the call, and can change while it runs.
 //!
-//! The product's own mock plays one script for everybody. Here clients are treated differently, shares of calls
-//! fail at random, capacities change, and calls hang.
+//! The product's own mock has one script for all clients. Here clients are treated differently, shares of calls fail at
+//! random, capacities change, and calls hang.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -29,7 +29,7 @@ const REVOKED: &str = r#"{"action":"revoke","success":true,"revoke":{"meta":{"st
 const REJECTED: &str = r#"{"action":"revoke","success":false,"revoke":{"meta":{"status":{"code":"01","message_ilgn":[{"locale":"es_PE","value":"Refresh Token no encontrado"}]}}}}"#;
 const PAGE: &str = "<html><body>not now</body></html>";
 
-/// A call, as far as the behaviour depends on it.
+/// The parts of a call that determine the behaviour.
 #[derive(Debug)]
 pub struct Call<'a> {
     /// The client's id.
@@ -40,11 +40,11 @@ pub struct Call<'a> {
     pub token: &'a str,
     /// Counted from 1 since the behaviour was set.
     pub number: u64,
-    /// Calls under way, this one included.
+    /// Calls in flight, this one included.
     pub parallel: usize,
 }
 
-/// What becomes of a call.
+/// The reaction to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {
     /// `00`.
@@ -59,7 +59,7 @@ pub enum Act {
     Hang,
 }
 
-/// How the mock behaves: what becomes of a call, and after how long.
+/// The behaviour of the mock: the reaction to a call, and its delay.
 pub type Behaviour = Box<dyn Fn(&Call<'_>) -> (Act, Duration) + Send + Sync>;
 
 /// A call that was made.
@@ -69,16 +69,16 @@ pub struct Record {
     pub client: String,
     /// The refresh token.
     pub token: String,
-    /// What became of it.
+    /// The reaction to it.
     pub act: Act,
-    /// When the request had come.
+    /// The time at which the request had arrived.
     pub began: Instant,
     /// When the answer left; `None` while it is under way.
     pub ended: Option<Instant>,
 }
 
 impl Record {
-    /// When the token was said to be revoked.
+    /// The time at which the token was reported as revoked.
     pub fn revoked(&self) -> Option<Instant> {
         self.ended.filter(|_| self.act == Act::Revoke)
     }
@@ -132,13 +132,13 @@ impl Backend {
         format!("http://{}/revoke", self.addr)
     }
 
-    /// Behaves differently from the next call on. Calls under way end as they began.
+    /// Changes the behaviour from the next call on. Running calls keep theirs.
     pub fn behave(&self, behaviour: Behaviour) {
         *self.shared.behaviour.write().unwrap_or_else(PoisonError::into_inner) = behaviour;
         self.shared.number.store(0, Ordering::Relaxed);
     }
 
-    /// How many tokens were said to be revoked.
+    /// The number of tokens that were reported as revoked.
     pub fn revoked(&self) -> u64 {
         self.shared.revoked.load(Ordering::Relaxed)
     }
@@ -148,7 +148,7 @@ impl Backend {
         self.shared.records()
     }
 
-    /// Waits until a condition holds; whether it did within `limit`.
+    /// Waits until a condition holds. Returns whether it did within `limit`.
     pub async fn until(&self, limit: Duration, holds: impl Fn(&Self) -> bool) -> bool {
         let held = async {
             while !holds(self) {
@@ -158,7 +158,7 @@ impl Backend {
         timeout(limit, held).await.is_ok()
     }
 
-    /// Waits until so many tokens were said to be revoked.
+    /// Waits until this many tokens were reported as revoked.
     ///
     /// # Errors
     ///
@@ -171,7 +171,7 @@ impl Backend {
         Err(format!("{so_far} of {count} were revoked in {} s", limit.as_secs()).into())
     }
 
-    /// The moment at which the system's clock said this.
+    /// The instant of this system time.
     pub fn moment(&self, time: SystemTime) -> Instant {
         let (instant, system) = self.started;
         match time.duration_since(system) {
@@ -226,7 +226,7 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     }
 }
 
-/// A call under way.
+/// A call in flight.
 struct Parallel<'a> {
     shared: &'a Shared,
     number: usize,
@@ -245,7 +245,7 @@ impl Drop for Parallel<'_> {
 }
 
 impl Shared {
-    /// Notes a call; what becomes of it, after how long, and its place in the records.
+    /// Records a call. Returns the reaction, its delay, and the index of the record.
     fn begin(&self, body: &[u8], parallel: usize) -> (Act, Duration, usize) {
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
         let text = |field: &str| body[field].as_str().unwrap_or_default();

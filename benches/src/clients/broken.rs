@@ -1,5 +1,5 @@
-//! Scenario b: one client of ten always fails. Do the other nine keep their rate, and are its own jobs done soon after
-//! it recovers?
+//! Scenario b: one client of ten always fails. Measures the rate of the other nine, and the time until its own jobs are
+//! done after it recovers.
 
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,7 @@ const TIMEOUT: &str = "5s";
 /// The time before the window.
 const BEFORE: Duration = Duration::from_secs(20);
 
-/// What is measured.
+/// The measured time.
 const WINDOW: Duration = Duration::from_secs(10);
 
 /// Jobs of each healthy client, and of the broken one: more, and as many as the broken client can have left.
@@ -44,7 +44,7 @@ const PROBE_MAX: Duration = Duration::from_secs(5);
 /// The aim: this part of the others' rate.
 const AIM: f64 = 0.95;
 
-/// How the broken client fails.
+/// The failures of the broken client.
 const KINDS: [(&str, Option<Act>); 4] = [
     ("answers", None),
     ("answered 429", Some(Act::Reply(429))),
@@ -52,7 +52,7 @@ const KINDS: [(&str, Option<Act>); 4] = [
     ("hanging", Some(Act::Hang)),
 ];
 
-/// What a run showed.
+/// The results of a run.
 #[derive(Debug)]
 struct Run {
     /// Tokens of the others revoked per second.
@@ -117,7 +117,7 @@ async fn run(stage: &Stage, act: Option<Act>) -> Fallible<Run> {
     Ok(Run { rate, first, last })
 }
 
-/// When the broken client's tokens were revoked.
+/// The times at which the broken client's tokens were revoked.
 fn answered(backend: &Backend) -> impl Iterator<Item = Instant> + use<> {
     let records = backend.records();
     let of_broken = records.iter().filter(|record| record.client == BROKEN);
@@ -156,8 +156,7 @@ fn aim_of_first() -> Duration {
     PROBE_MAX + LATENCY
 }
 
-/// How soon all of its jobs may be done: after that, one stay in a retry queue, and then its jobs at its fair share of
-/// the places while the others wait as well.
+/// How soon all of its jobs may be done: one more stay in a retry queue, then its jobs at its fair share of the places.
 fn aim_of_last() -> Duration {
     let places = PLACES / u32::try_from(CLIENTS.len()).unwrap_or(u32::MAX);
     aim_of_first() + PARK[PARK.len() - 1] + LATENCY * JOBS_OF_BROKEN.div_ceil(places)

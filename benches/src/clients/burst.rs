@@ -23,7 +23,7 @@ const SETTINGS: [(u32, u32); 2] = [(256, 512), (1000, 2048)];
 /// How long a burst may take.
 const LIMIT: Duration = Duration::from_secs(90);
 
-/// The aim: so many times the plain worker's time.
+/// The aim: this many times the plain worker's time.
 const AIM: f64 = 1.1;
 
 /// Measures all bursts with both workers alternately, and reports.

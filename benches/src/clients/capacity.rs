@@ -1,4 +1,4 @@
-//! Scenarios c and d: an endpoint that bears so many calls at a time and answers 429 beyond, always the same or not.
+//! Scenarios c and d: an endpoint with a constant or changing capacity of parallel calls, which answers 429 beyond it.
 
 use std::{
     sync::{
@@ -27,7 +27,7 @@ use super::{
 const AIM_OF_BEST: f64 = 0.95;
 const AIM_THROTTLED: f64 = 0.02;
 
-/// The capacity before and after, and in between.
+/// The high capacity, before and after the low one.
 const HIGH: usize = 200;
 const LOW: usize = 20;
 
@@ -44,7 +44,7 @@ const JOBS: u32 = 52_000;
 const AIM_SETTLED: Duration = Duration::from_secs(5);
 const AIM_BETWEEN: f64 = 0.05;
 
-/// Settled is a limit that uses this part of what the capacity can do.
+/// A settled limit uses this part of the capacity.
 const USED: f64 = 0.9;
 
 /// Scenario c: the table of the bench `saturation`, its adaptive and its best fixed limit alone.
@@ -136,7 +136,7 @@ fn refused(call: &Record) -> bool {
     call.act == Act::Reply(429)
 }
 
-/// Calls per second that so many at a time can make.
+/// The most calls per second with this many in parallel.
 fn bound(capacity: usize) -> f64 {
     f64::from(u32::try_from(capacity).unwrap_or(u32::MAX)) / LATENCY.as_secs_f64()
 }

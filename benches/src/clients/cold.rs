@@ -25,7 +25,7 @@ const LATENCY: Duration = Duration::from_millis(50);
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// The aims: the first of the others begins within this time, and all are done before the first call that hangs is
-/// given up. Otherwise a single early answer hides that nobody is served after it.
+/// given up. Otherwise a single early answer would hide that no later job is served.
 const AIM: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -42,7 +42,7 @@ pub async fn measure(stage: &Stage) -> Fallible<Vec<Row>> {
     ])
 }
 
-/// The ten of `client` stand in front in the queue.
+/// The ten jobs of `client` come first in the queue.
 async fn cold(stage: &Stage, client: &str, name: &str) -> Fallible<Row> {
     let place = Place::set(stage, &["shop", "another"], hanging_tokens()).await?;
     let hanging = (0..HANGING).map(|number| (client, format!("hang-{number}")));
@@ -55,7 +55,7 @@ async fn cold(stage: &Stage, client: &str, name: &str) -> Fallible<Row> {
     Ok(row)
 }
 
-/// Whichever ten calls come first after the probe that ended the pause.
+/// The first ten calls after the probe that ended the pause.
 async fn resumed(stage: &Stage) -> Fallible<Row> {
     let down: Behaviour = Box::new(|_| (Act::Reply(502), Duration::ZERO));
     let place = Place::set(stage, &["shop", "another"], down).await?;

@@ -1,4 +1,4 @@
-//! Scenario f: copies of one token whose call hangs stand before healthy logouts.
+//! Scenario f: copies of one token whose call hangs precede healthy logouts.
 
 use std::{
     collections::HashMap,
@@ -92,7 +92,7 @@ pub async fn measure(stage: &Stage) -> Fallible<Vec<Row>> {
     )])
 }
 
-/// Publishes the healthy logouts at a steady pace; when each was.
+/// Publishes the healthy logouts at a steady pace. Returns the time of each.
 async fn publish(place: &Place) -> Fallible<HashMap<String, Instant>> {
     let mut due = interval(PACE);
     due.set_missed_tick_behavior(MissedTickBehavior::Burst);

@@ -1,5 +1,5 @@
-//! Scenario l: a crowd of one client's bulk jobs, then a few of another in the same lane. How long do these take from
-//! when they are in flight?
+//! Scenario l: many bulk jobs of one client, then a few of another in the same lane. Measures the time of these few
+//! from their delivery.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use super::{
     place::{Place, tokens},
 };
 
-/// Jobs of the crowd in front of the few and behind them: as many as half a minute needs.
+/// Jobs of the crowd before the few and after them: enough for half a minute.
 const IN_FRONT: u32 = 100_000;
 const BEHIND: u32 = 20_000;
 
@@ -71,8 +71,8 @@ fn is_few(call: &Record) -> bool {
     call.client == "few" && call.revoked().is_some()
 }
 
-/// From when a job was in flight to its answer, in milliseconds. The broker delivers in the queue's order, and no more
-/// than the prefetch before acks; so a job was not in flight before all but as many of those in front were answered.
+/// The time from a job's delivery to its answer, in milliseconds. The broker delivers in order, and at most the
+/// prefetch before acks. So a job was in flight only after all earlier jobs, except one prefetch, were answered.
 fn p99(records: &[Record], in_front: usize) -> f64 {
     let mut ended: Vec<Instant> = records.iter().filter_map(Record::revoked).collect();
     ended.sort_unstable();

@@ -22,10 +22,10 @@ const LATENCY: Duration = Duration::from_millis(20);
 const REPLICAS: usize = 3;
 const ADDED: usize = 2;
 
-/// How long each number of replicas lasts: as long as they have to be back at the rate, and a window.
+/// The duration of each number of replicas: the time to return to the rate, and a window.
 const PHASE: Duration = Duration::from_secs(15);
 
-/// No stretch of this length sees more calls than the rate allows.
+/// No window of this length has more calls than the rate allows.
 const WINDOW: Duration = Duration::from_secs(5);
 
 /// More jobs than the rate allows in all phases.

@@ -1,16 +1,16 @@
-//! As much of HTTP/1.1 as a mock needs: requests with a length, answers with a length, connections that stay open.
+//! The part of HTTP/1.1 that a mock needs: requests and answers with a length, on persistent connections.
 //!
-//! A server library would do, but none lets a call be reset without an answer.
+//! No server library can reset a call without an answer.
 
 use tokio::{
     io::{self, AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
 
-/// Larger requests are no calls of ours.
+/// The largest request, in bytes: our calls are smaller.
 const MOST_BYTES: usize = 64 * 1024;
 
-/// What is read at a time.
+/// The bytes of one read.
 const READ_BYTES: usize = 4096;
 
 /// A client's connection.
@@ -32,7 +32,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// The socket's, or the request is too large.
+    /// The error of the socket, or the request is too large.
     pub async fn request(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
             if let Some((head, length)) = head(&self.read)
@@ -55,7 +55,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// The socket's.
+    /// The error of the socket.
     pub async fn answer(&mut self, status: u16, body: &str) -> io::Result<()> {
         let kind = if body.starts_with('{') { "application/json" } else { "text/html" };
         let length = body.len();

@@ -1,8 +1,8 @@
-//! Many clients, partial failures, bursts and outages: does one bad thing slow the rest down, and does full speed come
-//! at once?
+//! Many clients, partial failures, bursts and outages. Measures whether one fault slows other jobs down, and the time
+//! to full speed.
 //!
-//! One module per scenario or pair of scenarios, each with the numbers that make it. Figures are ratios within one run
-//! or times in calls, for the machine differs from day to day. Every scenario is measured once.
+//! One module per scenario or pair of scenarios, each with its parameters. Figures are ratios within one run or times
+//! in calls, because the machine's speed varies. Every scenario is measured once.
 
 mod backend;
 mod broken;
@@ -28,17 +28,17 @@ use super::{
     worker::variable,
 };
 
-/// Why something could not be measured.
+/// The error of a measurement.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// What a scenario showed in one variant.
+/// The result of a scenario in one variant.
 #[derive(Debug)]
 pub struct Row {
-    /// What was measured.
+    /// The scenario, in words.
     pub scenario: String,
-    /// What is aimed at.
+    /// The aim.
     pub aim: String,
-    /// What was found.
+    /// The measured figure.
     pub figure: String,
     /// Whether the aim is met; `None` if it was not measured.
     pub met: Option<bool>,
@@ -56,18 +56,18 @@ impl Row {
         Self { scenario, aim: String::new(), figure, met: None }
     }
 
-    /// Whether a worker did not start for want of this setting.
+    /// Whether a worker did not start because it does not know this setting.
     pub fn is_unknown_key(error: &Failure, key: &str) -> bool {
         let error = error.to_string();
         error.contains(key) || error.contains(&variable(key))
     }
 }
 
-/// Measures all scenarios, and reports. A scenario that breaks off is a row as well.
+/// Measures all scenarios, and reports. A failed scenario is a row as well.
 ///
 /// # Errors
 ///
-/// None.
+/// No connection.
 pub async fn measure(stage: &Stage) -> Fallible<String> {
     let mut table = Table::new(["scenario", "aim", "figure", "verdict"]);
     for letter in 'a'..='m' {

@@ -1,5 +1,5 @@
-//! Scenario j: jobs are published when they are due, at a share of the most. How long does a job take, beside the plain
-//! worker at the same rates?
+//! Scenario j: jobs are published when they are due, at a share of the highest rate. Measures the time of a job,
+//! compared with the plain worker at the same rates.
 
 use std::{
     collections::HashMap,
@@ -21,7 +21,7 @@ use super::{
     place::{Place, tokens},
 };
 
-/// Jobs that are published as fast as the broker takes them, to find the most that gets through.
+/// Jobs that are published as fast as the broker accepts them, to find the highest rate.
 const FLOOD: u32 = 30_000;
 
 /// The shares of it, in percent.
@@ -36,17 +36,17 @@ const AT_A_TIME: u32 = 256;
 /// How long the last jobs may take.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// The aim: so many times the plain worker's p99.
+/// The aim: this many times the plain worker's p99.
 const AIM: f64 = 1.2;
 
-/// Who does the work.
+/// The program that does the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Side {
     Worker,
     Plain,
 }
 
-/// Percentiles from when a job was due to its answer, in milliseconds.
+/// Percentiles of the time from a job's due time to its answer, in milliseconds.
 #[derive(Debug, Clone, Copy)]
 struct Run {
     p50: f64,
@@ -107,7 +107,7 @@ async fn run(stage: &Stage, side: Side, rate: f64) -> Fallible<Run> {
     Ok(run)
 }
 
-/// Publishes at this rate for so long; when each job was due, by its token.
+/// Publishes at this rate for this time. Returns the due time of each job, by its token.
 async fn publish(place: &Place, rate: f64, time: Duration) -> Fallible<HashMap<String, Instant>> {
     let (mut due, mut confirms) = (HashMap::new(), Vec::new());
     let began = Instant::now();

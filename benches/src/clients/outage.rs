@@ -54,7 +54,7 @@ pub async fn measure(stage: &Stage) -> Fallible<Vec<Row>> {
         return Err("the worker does not pause".into());
     }
     let paused = Instant::now();
-    // The first logouts come before the end of the outage, which the second probe meets.
+    // The first logouts come before the end of the outage, which the second probe detects.
     let logouts = publish(&place, || {
         if paused.elapsed() >= Duration::from_secs(2) {
             place.backend.behave(Box::new(|_| (Act::Revoke, LATENCY)));
@@ -89,7 +89,7 @@ pub async fn measure(stage: &Stage) -> Fallible<Vec<Row>> {
     )])
 }
 
-/// Publishes the logouts at a steady pace; when each was. Calls `tick` before each.
+/// Publishes the logouts at a steady pace. Calls `tick` before each. Returns the time of each.
 async fn publish(place: &Place, tick: impl Fn()) -> Fallible<HashMap<String, Instant>> {
     let mut due = interval(PACE);
     due.set_missed_tick_behavior(MissedTickBehavior::Burst);

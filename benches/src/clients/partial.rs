@@ -1,4 +1,4 @@
-//! Scenario a: a share of calls fails at random, whatever the load. The limit must not fall for that.
+//! Scenario a: a share of calls fails at random under any load. The limit must not fall for that.
 
 use std::time::{Duration, Instant};
 
@@ -17,14 +17,14 @@ use super::{
 /// The shares, in percent.
 const SHARES: [u64; 3] = [2, 10, 30];
 
-/// The aim: this part of what the share leaves of the undisturbed rate.
+/// The aim: this part of the undisturbed rate, less the failing share.
 const AIM: f64 = 0.9;
 
-/// How calls fail.
+/// The failures of calls.
 const KINDS: [(&str, Act); 3] =
     [("429", Act::Reply(429)), ("503", Act::Reply(503)), ("resets", Act::Reset)];
 
-/// A latency: how long calls take, how long the climb is given, how long is measured, and the jobs for both.
+/// A setting: the latency of calls, the time for the limit to grow, the measured time, and the jobs for both.
 #[derive(Debug, Clone, Copy)]
 struct Setting {
     latency: Duration,
@@ -71,7 +71,7 @@ pub async fn measure(stage: &Stage) -> Fallible<Vec<Row>> {
                 rates.push(run(stage, setting, kind, share).await?);
             }
         }
-        // What else the machine does can only make it less.
+        // Other load of the machine can only lower it.
         let undisturbed = rates[0].max(rates[rates.len() - 1]);
         let of_kinds = rates[1..].chunks(SHARES.len());
         rows.extend(
@@ -84,7 +84,7 @@ pub async fn measure(stage: &Stage) -> Fallible<Vec<Row>> {
     Ok(rows)
 }
 
-/// What is revoked per second after the climb.
+/// The tokens revoked per second after the limit has grown.
 async fn run(
     stage: &Stage,
     setting: Setting,
@@ -114,7 +114,7 @@ async fn run(
 
 fn behaviour(latency: Duration, kind: Option<(&'static str, Act)>, share: u64) -> Behaviour {
     Box::new(move |call| match kind {
-        // A limit of the gateway's refuses at once; what stands behind it fails when its time is over.
+        // A gateway's limit refuses at once; a backend fails after its latency.
         Some((_, Act::Reply(429))) if chance(call.number) < share => {
             (Act::Reply(429), Duration::ZERO)
         }
@@ -125,7 +125,7 @@ fn behaviour(latency: Duration, kind: Option<(&'static str, Act)>, share: u64) -
 
 /// A pseudo-random number below 100, the same in each run.
 const fn chance(number: u64) -> u64 {
-    // Two rounds of the finalizer of SplitMix64: neighbours have nothing in common.
+    // Two rounds of the finalizer of SplitMix64: neighbouring numbers are independent.
     let mixed = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     (mixed ^ (mixed >> 31)) % 100

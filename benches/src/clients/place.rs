@@ -24,7 +24,7 @@ use super::{
 /// The secret of every client.
 pub const SECRET: &str = "secret-of-the-bench";
 
-/// The stays in a retry queue: short, for a scenario lasts less than a minute.
+/// The stays in a retry queue: short, because a scenario lasts less than a minute.
 pub const PARK: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 
 /// Queues, an endpoint, and clients with secrets.
@@ -40,11 +40,11 @@ pub struct Place {
 }
 
 impl Place {
-    /// Queues, an endpoint that behaves so, and these clients; no worker yet.
+    /// Sets up queues, an endpoint with this behaviour, and these clients, but no worker.
     ///
     /// # Errors
     ///
-    /// The broker's, or no port is free.
+    /// The error of the broker, or no port is free.
     pub async fn set(stage: &Stage, clients: &[&str], behaviour: Behaviour) -> Fallible<Self> {
         let family = stage.family();
         let secrets = tempfile::tempdir()?;
@@ -68,7 +68,7 @@ impl Place {
         Worker::start(&stage.options.worker, &all).await
     }
 
-    /// Starts a plain worker for so many jobs of a lane.
+    /// Starts a plain worker for this many jobs of a lane.
     ///
     /// # Errors
     ///
@@ -82,7 +82,7 @@ impl Place {
         self.secrets.path().join(client)
     }
 
-    /// What the worker's binary needs, in whatever command.
+    /// The settings that every command of the worker's binary needs.
     pub fn settings(&self) -> Vec<(&'static str, String)> {
         let park = PARK.map(|stay| humantime::format_duration(stay).to_string()).join(",");
         vec![
@@ -95,11 +95,11 @@ impl Place {
         ]
     }
 
-    /// Publishes jobs, each with its client and token, as fast as the broker takes them.
+    /// Publishes jobs, each with its client and token, as fast as the broker accepts them.
     ///
     /// # Errors
     ///
-    /// The broker's; it may also have refused one.
+    /// The error of the broker. It may also have refused a job.
     pub async fn publish(
         &self,
         lane: Lane,
@@ -116,7 +116,7 @@ impl Place {
     ///
     /// # Errors
     ///
-    /// The broker's.
+    /// The error of the broker.
     pub async fn strike(self, workers: impl IntoIterator<Item = Worker>) -> Fallible<()> {
         workers.into_iter().for_each(drop);
         self.jobs.delete().await

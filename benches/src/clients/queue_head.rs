@@ -1,4 +1,4 @@
-//! Scenario e: a thousand jobs of a broken client stand before fifty of a healthy one.
+//! Scenario e: a thousand jobs of a broken client precede fifty of a healthy one.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,7 +12,7 @@ use super::{
     place::{Place, tokens},
 };
 
-/// Jobs of the broken client, in front, and of the healthy one, behind.
+/// Jobs of the broken client, first, and of the healthy one, after them.
 const BROKEN_JOBS: u32 = 1000;
 const HEALTHY_JOBS: u32 = 50;
 
@@ -25,7 +25,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// The aim: fewer probes of the broken client than this before the healthy jobs are done.
 const AIM: usize = 3;
 
-/// How the broken client's calls fail; a call that hangs is given up after 15 s.
+/// The failures of the broken client's calls. A hanging call is given up after 15 s.
 const KINDS: [(&str, Act); 2] =
     [("502 to every call", Act::Reply(502)), ("time-outs of 15 s", Act::Hang)];
 

@@ -1,10 +1,10 @@
-//! Rates within a stretch of time, from the records of calls.
+//! Rates within a period, from the records of calls.
 
 use std::time::{Duration, Instant};
 
 use super::{super::figures::number, backend::Record};
 
-/// Tokens revoked per second from `from` on, of the records that `of` wants.
+/// Tokens revoked per second from `from` on, of the records that `of` selects.
 pub fn revoked(
     records: &[Record],
     from: Instant,
@@ -16,7 +16,7 @@ pub fn revoked(
     number(count.count() as u64) / time.as_secs_f64()
 }
 
-/// The share of calls begun from `from` on that `of` tells.
+/// The share of calls begun from `from` on that `of` selects.
 pub fn share(
     records: &[Record],
     from: Instant,
@@ -29,7 +29,7 @@ pub fn share(
     number(told as u64) / number(begun.len() as u64)
 }
 
-/// Tokens revoked in each second from `from` on, of the records that `of` wants, to search for a cause.
+/// Tokens revoked in each second from `from` on, of the records that `of` selects, for a diagnosis.
 pub fn course(records: &[Record], from: Instant, of: impl Fn(&Record) -> bool) -> Vec<u32> {
     let mut course = Vec::new();
     for record in records.iter().filter(|record| of(record)) {

@@ -1,5 +1,5 @@
-//! Scenario m: a wrong secret in front of a backlog, through the queue and by `sweep`. How many jobs does it
-//! reject, and do the printed commands replay them?
+//! Scenario m: a wrong secret with a backlog, through the queue and by `sweep`. Counts the rejected jobs, and tests
+//! that the printed commands replay them.
 
 use std::{
     collections::HashSet,
@@ -36,19 +36,19 @@ const AFTER_PAUSE: Duration = Duration::from_secs(5);
 /// How long everything may take after the secret is corrected.
 const LIMIT: Duration = Duration::from_secs(40);
 
-/// The aim: at most so many rejected jobs.
+/// The aim: at most this many rejected jobs.
 const AIM: u64 = 100;
 
 /// The exit code of a sweep that stops because nothing is revoked.
 const NOTHING_REVOKED: i32 = 4;
 
-/// The exit code of a configuration that is not understood.
+/// The exit code of an invalid configuration.
 const WRONG_CONFIGURATION: i32 = 2;
 
 /// The setting of the guard; a worker that does not know it is not measured.
 const KEY: &str = "flow.guard.first_rejections";
 
-/// Measures both ways, and reports.
+/// Measures both variants, and reports.
 ///
 /// # Errors
 ///
@@ -144,7 +144,7 @@ fn revoked(backend: &Backend) -> usize {
     revoked.map(|call| &call.token).collect::<HashSet<_>>().len()
 }
 
-/// The first line of what a command printed, or the last one of what it logged.
+/// The first line of a command's output, or the last one of its log.
 fn said(output: &Output) -> String {
     let (out, err) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -170,7 +170,7 @@ async fn shell(
     Ok(output)
 }
 
-/// A folder in which the binary has the name that commands are printed with.
+/// A folder in which the binary has the name of the printed commands.
 fn named_revoker(worker: &Path) -> Fallible<TempDir> {
     let folder = tempfile::tempdir()?;
     symlink(worker.canonicalize()?, folder.path().join("revoker"))?;

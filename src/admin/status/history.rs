@@ -36,7 +36,7 @@ impl StatusHistory {
         }
     }
 
-    /// Whether it is enough for a line: a worker that has just started has one sample.
+    /// Whether there are enough samples for a line. A worker that has just started has one.
     pub fn has_lines(&self) -> bool {
         self.0.len() > 1
     }
@@ -96,7 +96,7 @@ fn number(count: u64) -> f64 {
     count as f64
 }
 
-/// Jobs that the endpoint's answer ended well, over both lanes.
+/// Jobs of both lanes that ended with a success of the endpoint.
 pub fn done(snapshot: &Snapshot) -> u64 {
     Lane::ALL.into_iter().map(|lane| *snapshot.done.get(lane)).sum()
 }

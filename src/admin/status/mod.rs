@@ -42,7 +42,7 @@ impl StatusPage {
         Self { metrics, history: Mutex::default() }
     }
 
-    /// Samples the metrics now and then; never ends.
+    /// Samples the metrics at a fixed interval. Never returns.
     pub async fn watch(&self) {
         let mut every = interval(history::EVERY);
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -53,7 +53,7 @@ impl StatusPage {
         }
     }
 
-    /// The page, with what the parts say of themselves, of paused clients, and of the limit of parallel calls.
+    /// The page, from the parts' reports, the paused clients and the limit of parallel calls.
     pub fn page(
         &self,
         parts: &[(&str, Condition)],
@@ -63,7 +63,7 @@ impl StatusPage {
         let history = self.history();
         let (now, at) = (self.metrics.snapshot(), SystemClock.now());
         let errors = errors(&history, &now);
-        // The class that was met last tells best what is wrong; a rejection is an answer.
+        // The latest class describes the present fault best. A rejection is no fault.
         let unanswered = errors.iter().filter(|(result, ..)| *result != ResultLabel::Rejected);
         let trouble = unanswered.min_by_key(|(_, _, ago)| *ago).map(|(result, ..)| *result);
         page::render(&page::View {
@@ -80,7 +80,7 @@ impl StatusPage {
     }
 
     fn history(&self) -> MutexGuard<'_, StatusHistory> {
-        // Samples in a row; a panic leaves one more or one less.
+        // A panic leaves a consistent list: one sample more or less.
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

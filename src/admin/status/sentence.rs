@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use super::text;
 use crate::{domain::ResultLabel, ports::Condition};
 
-/// A time of day older than this is of another day.
+/// A time of day older than this belongs to another day.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Describes the parts' conditions in one sentence: a part that is not ready first, then a part that waits.
@@ -65,7 +65,7 @@ pub(super) fn moment(at: SystemTime, now: SystemTime) -> String {
     format!("{date}{hour:02}:{minute:02}:{second:02} UTC")
 }
 
-/// What a class of results means, for a person.
+/// The meaning of a result class, as a sentence.
 pub const fn meaning(result: ResultLabel) -> &'static str {
     match result {
         ResultLabel::Revoked => "revoked",

@@ -9,10 +9,9 @@ const HEIGHT: f64 = 40.0;
 /// Room above and below the line, so that its stroke is not cut.
 const MARGIN: f64 = 2.0;
 
-/// Draws `values`, the newest at the right, zero at the bottom. `what` is its text for those who do not
-/// see it.
+/// Draws `values`, the newest at the right, zero at the bottom. `what` is the alternative text.
 pub fn draw(what: &str, values: &[f64]) -> String {
-    // A single one is a level, and no slope down to nothing.
+    // A single value is drawn as a level line.
     let values = if let &[only] = values { &[only, only] } else { values };
     let highest = values.iter().copied().fold(0.0, f64::max);
     let scale = if highest > 0.0 { (HEIGHT - 2.0 * MARGIN) / highest } else { 0.0 };

@@ -18,7 +18,7 @@ pub fn count(count: u64) -> String {
     text
 }
 
-/// `34` or `2.8`: a level or a rate, with a fraction only where there is one that matters.
+/// `34` or `2.8`: a level or a rate, with a fraction only for small numbers.
 pub fn number(value: f64) -> String {
     #[allow(
         clippy::cast_possible_truncation,

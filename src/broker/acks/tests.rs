@@ -73,7 +73,7 @@ fn the_tag_of_a_multiple_is_one_that_the_broker_still_holds() {
     assert_eq!(flush(&mut acks), [nack(2, Settle::Requeue), ack(1, false)]);
 }
 
-/// One that is set aside for minutes, under a window that has grown large meanwhile.
+/// One delivery stays unsettled for minutes, while many later ones are settled.
 #[test]
 fn a_delivery_that_is_kept_keeps_none_above_it_from_being_told_once() {
     const MANY: u64 = 1_000;
@@ -103,7 +103,7 @@ fn a_settlement_counts_once() {
     assert!(!acks.delivered(7), "a gap in the tags is refused");
 }
 
-/// What RabbitMQ does with a frame (`rabbit_channel`, `collect_acks`).
+/// Settles deliveries as RabbitMQ does for a frame (`rabbit_channel`, `collect_acks`).
 fn broker(unacked: &mut BTreeSet<u64>, frame: Frame) -> Vec<(u64, Settle)> {
     let Frame { tag, settle, multiple } = frame;
     assert!(unacked.contains(&tag), "unknown delivery tag {tag}: the channel would close");
@@ -119,8 +119,8 @@ fn broker(unacked: &mut BTreeSet<u64>, frame: Frame) -> Vec<(u64, Settle)> {
 }
 
 proptest! {
-    /// Whatever the order of deliveries, settlements and flushes: the broker learns of each delivery
-    /// exactly what became of it, and never of one in flight.
+    /// In any order of deliveries, settlements and flushes, the broker gets each delivery's settlement exactly once. It
+    /// gets none for a delivery in flight.
     #[test]
     fn the_broker_learns_exactly_what_was_settled(
         steps in proptest::collection::vec((0u8..5, any::<prop::sample::Index>()), 1..300)

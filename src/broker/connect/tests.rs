@@ -8,10 +8,10 @@ use tokio::{
 use super::*;
 use crate::broker::handshake::HUNG_UP;
 
-/// What a client says first.
+/// The first bytes that a client sends.
 const GREETING: &[u8] = b"AMQP\x00\x00\x09\x01";
 
-/// A connector whose broker is played by the test.
+/// A connector, and the listener that plays its broker.
 async fn connector(connect_timeout: Duration) -> (Connector, TcpListener) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let url = format!("amqp://guest:guest@{}/%2f", listener.local_addr().unwrap());
@@ -47,7 +47,7 @@ async fn fault_of(connector: &mut Connector) -> String {
     error.to_string().split_once(": ").expect("a host and its fault").1.to_owned()
 }
 
-/// lapin waits for such a broker for as long as the network does; the connector ends its stream.
+/// lapin would wait for such a broker until the network fails. The connector ends the stream.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_says_nothing_is_left_at_the_deadline() {
     let (mut connector, listener) = connector(Duration::from_millis(200)).await;
@@ -58,7 +58,7 @@ async fn a_broker_that_says_nothing_is_left_at_the_deadline() {
     }
 }
 
-/// Wherever in the handshake: with half of a frame, or with none.
+/// The broker hangs up after half of a frame, or after none.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_hangs_up_is_told_at_once_and_the_next_try_is_a_new_one() {
     let (mut connector, listener) = connector(Duration::from_secs(3600)).await;
@@ -75,7 +75,7 @@ async fn a_broker_that_hangs_up_is_told_at_once_and_the_next_try_is_a_new_one() 
 async fn a_broker_that_is_not_there_is_told_in_the_words_of_the_system() {
     let (mut connector, listener) = connector(Duration::from_secs(3600)).await;
     drop(listener);
-    // lapin could lose the word of such a failure, once in many thousand times.
+    // lapin could miss such a failure, once in many thousand times.
     for _ in 0..100 {
         let fault = fault_of(&mut connector).await;
         assert!(fault.contains("refused"), "{fault}");

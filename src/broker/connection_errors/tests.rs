@@ -1,4 +1,4 @@
-//! Causes are found whichever command meets an end first.
+//! Tests that find the cause, for each command that can fail first.
 
 use futures_util::stream;
 use lapin::{
@@ -32,13 +32,13 @@ fn invalid() -> lapin::Error {
     ErrorKind::InvalidChannelState(ChannelState::Closing, "basic.ack").into()
 }
 
-/// Announces these, and nothing after them.
+/// Announces these errors, and no others.
 fn announced(errors: impl IntoIterator<Item = lapin::Error>) -> ConnectionErrors {
     let events: Vec<Event> = errors.into_iter().map(Event::Error).collect();
     ConnectionErrors::among(stream::iter(events).chain(stream::pending()))
 }
 
-/// Of a connection that is not there.
+/// The status of a closed connection.
 fn gone() -> ConnectionStatus {
     ConnectionStatus::default()
 }

@@ -30,10 +30,10 @@ const MESSAGES_PER_SECOND: u64 = 1_000;
 /// The longest wait for one channel's messages to be requeued. Then the next channel is closed anyway.
 const RETURN_LIMIT: Duration = Duration::from_secs(20);
 
-/// The pause between two questions whether they are requeued.
+/// The interval of asking whether they are requeued.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
 
-/// Nacks that are sent together. The broker is the slower side, and buffers what it has not processed.
+/// Nacks that are sent together. The broker is the slower side, and buffers unprocessed frames.
 const NACKS_AT_ONCE: usize = 1024;
 
 /// Holds the messages of a browse on its channels. If it is dropped, the broker requeues all unacked messages;
@@ -41,9 +41,9 @@ const NACKS_AT_ONCE: usize = 1024;
 #[derive(Debug)]
 pub(super) struct AckSession<'a> {
     connection: &'a Connection,
-    /// In the order in which they got messages.
+    /// The channels, in the order in which they received messages.
     channels: Vec<AckChannel>,
-    /// The last of them.
+    /// The latest channel, which receives messages.
     latest: Channel,
     queue: &'a ShortString,
 }
@@ -51,7 +51,7 @@ pub(super) struct AckSession<'a> {
 #[derive(Debug)]
 struct AckChannel {
     channel: Channel,
-    /// Messages that arrived and were not acked.
+    /// The number of messages that arrived and were not acked.
     held: u64,
     /// Every message up to this delivery tag is acked.
     acked_up_to: u64,
@@ -175,7 +175,7 @@ impl<'a> AckSession<'a> {
             if !join_all(handled).await.is_empty() {
                 sleep(LINGER).await;
             }
-            // Without this channel the others are closed all the same.
+            // Without this channel, the others are still closed.
             let asking = asked(connection, RETURN_LIMIT, connection.create_channel()).await.ok();
             for AckChannel { channel, held, .. } in channels {
                 let asking = asking.as_ref().filter(|_| held > 0);
@@ -188,7 +188,7 @@ impl<'a> AckSession<'a> {
                 let closed = channel.close(200, "done".into()).await.is_ok();
                 // The messages of a channel that failed are requeued already.
                 if let (true, Some(asking), Some(Some(before))) = (closed, asking, before) {
-                    // The next one is closed in any case: a new consumer of somebody else would hide this end.
+                    // The next channel is closed in any case: another client's new consumer would hide this end.
                     let _ =
                         timeout(RETURN_LIMIT, returned(connection, asking, queue, before)).await;
                 }
@@ -211,7 +211,7 @@ async fn consumers(connection: &Connection, asking: &Channel, queue: &ShortStrin
     }
 }
 
-/// Waits until the queue has fewer than `before` consumers: it requeues what one held in the same step.
+/// Waits until the queue has fewer than `before` consumers: it requeues a consumer's messages in the same step.
 async fn returned(connection: &Connection, asking: &Channel, queue: &ShortString, before: u32) {
     while consumers(connection, asking, queue).await.is_some_and(|now| now >= before) {
         sleep(ASK_AGAIN).await;

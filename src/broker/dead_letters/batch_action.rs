@@ -5,7 +5,7 @@ use thiserror::Error;
 use super::{message::BrowsedMessage, queue::BrowseError};
 use crate::broker::topology::{PrepareError, TopologyError};
 
-/// What is done to a message before it is acked.
+/// An action on messages. Each message is acked after its action.
 pub trait BatchAction {
     const BATCH: usize;
 
@@ -14,7 +14,7 @@ pub trait BatchAction {
         false
     }
 
-    /// Processes a batch. On an error, nothing is known of any message.
+    /// Processes a batch. On an error, the result of each message is unknown.
     async fn apply(&mut self, batch: Vec<BrowsedMessage>) -> Result<BatchResult, PrepareError>;
 }
 
@@ -22,7 +22,7 @@ pub trait BatchAction {
 pub struct BatchResult {
     /// For each message, whether it is done and can be acked.
     pub(super) done: Vec<bool>,
-    /// Why the others are not; `None` if they can never be.
+    /// Why the other messages are not done; `None` if they can never be.
     pub(super) refused: Option<String>,
 }
 
@@ -39,7 +39,7 @@ impl BatchAction for Discard {
     }
 }
 
-/// Why an action did not finish.
+/// The error of an action.
 #[derive(Debug, Error)]
 pub enum ActionError {
     #[error(transparent)]

@@ -1,5 +1,5 @@
-//! Applies an action, such as a replay, to selected dead letters, in rounds. Each round browses the whole queue,
-//! finds the messages still to do, processes as many as it has time for, and requeues the rest.
+//! Applies an action, such as a replay, to selected dead letters, in rounds. Each round browses the whole queue and
+//! finds the messages still to do. It processes as many as it has time for, and requeues the rest.
 //!
 //! A single browse would not do: the broker requeues messages that are held for too long (`consumer_timeout`, 30
 //! minutes by default). The last round finds nothing left. That proves that the acks arrived: a quorum queue can
@@ -42,7 +42,7 @@ const RETRY: Schedule = Schedule {
     jitter: 0.5,
 };
 
-/// An action on selected messages, and what it has done so far.
+/// An action on selected messages, and its results so far.
 #[derive(Debug)]
 pub struct BatchRun<A> {
     /// The messages, and which of them are done.
@@ -156,7 +156,7 @@ struct ActionRound<'a, A> {
 }
 
 impl<A: BatchAction> ActionRound<'_, A> {
-    /// Reads the queue, and meanwhile processes what needs no wait: the broker must not wait for the reader.
+    /// Reads the queue, and meanwhile processes messages that need no wait: the broker must not wait for the reader.
     /// Messages beyond the budget, and those behind a long batch, are left to the next round.
     async fn read(&mut self, stop: &CancellationToken) -> Result<(), ActionError> {
         let mut seen = self.run.selected.none_seen();
@@ -257,7 +257,7 @@ impl<A: BatchAction> ActionRound<'_, A> {
             return Ok((result?, Ok(())));
         }
         self.reads = false;
-        // Messages that still arrive are taken out of the way, and must not wait for these bytes.
+        // Messages that still arrive are read meanwhile. They must not wait for these bytes.
         drop(charges);
         let (held, result) = tokio::join!(self.browse.hold(), applying);
         Ok((result?, held))

@@ -35,20 +35,20 @@ const QUIET: Duration = Duration::from_secs(5);
 /// The pause between two questions to a busy queue.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 
-/// What happens to the messages of a browse.
+/// The handling of a browse's messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BrowseMode {
-    /// All are requeued.
+    /// All messages are requeued.
     ReadOnly,
-    /// Some are acked while others still arrive.
+    /// Some messages are acked while others still arrive.
     Ack,
 }
 
-/// The broker's answer once it has handed over all that it hands to us.
+/// The broker's answer once it has delivered all messages that it delivers to us.
 struct Handover {
     /// Consumers besides ours.
     others: u32,
-    /// Messages that it has not handed over.
+    /// Messages that the broker has not delivered.
     left: u32,
 }
 
@@ -62,7 +62,7 @@ pub(super) struct Browse<'a> {
     reader: &'a Arc<DeadLetterReader>,
     plan: ReadPlan,
     windows: Windows,
-    /// Those that receive messages.
+    /// The consumers that receive messages.
     consumers: Vec<Consumer>,
     /// The index of the consumer whose messages come next.
     current: usize,
@@ -104,8 +104,8 @@ impl<'a> Browse<'a> {
         Ok(browse)
     }
 
-    /// Messages in the queue, as far as known: those seen, and those that the broker last counted as ready.
-    /// A busy broker may count none where there are some.
+    /// Messages in the queue, as far as known: those seen, and those that the broker last counted as ready. A busy
+    /// broker may report 0 although messages wait.
     pub(super) fn expected(&self) -> u32 {
         self.found.ready.max(self.seen.saturating_add(self.left()))
     }
@@ -114,7 +114,8 @@ impl<'a> Browse<'a> {
         self.seen
     }
 
-    /// Messages that were ready and were not seen. After the last message: those that others received.
+    /// Messages that were ready and were not seen. After the last message, this counts the messages that others
+    /// received.
     pub(super) fn missed(&self) -> u32 {
         self.found.ready.saturating_sub(self.seen).max(self.left())
     }
@@ -187,8 +188,8 @@ impl<'a> Browse<'a> {
             LONG_ANSWER_LIMIT,
             cancel(self.session.channel(), &tags),
         );
-        // Unread messages are held as well. The answer arrives behind them, and they use up the bytes in flight,
-        // so they have to be taken out of the way.
+        // Unread messages are held as well. The answer arrives behind them, and they use up the bytes in flight, so
+        // they are read first.
         let (stream, channel) = (self.session.connection().stream(), self.session.channel().id());
         let mut unread = 0;
         let mut take_away = |delivery: Delivery| {
@@ -222,8 +223,8 @@ impl<'a> Browse<'a> {
         Box::pin(self.session.close()).await;
     }
 
-    /// A message that has arrived. Before the handover only the current consumer's: all messages of the next
-    /// consumer follow it in the queue.
+    /// A message that has arrived. Before the handover, only the current consumer's messages count: those of the next
+    /// consumer follow in the queue.
     fn arrived(&mut self) -> Result<Option<BrowsedMessage>, BrowseError> {
         while let Some(consumer) = self.consumers.get_mut(self.current) {
             if let Some(next) = consumer.next().now_or_never() {
@@ -314,8 +315,8 @@ async fn cancel(channel: &Channel, consumers: &[ShortString]) -> lapin::Result<(
     try_join_all(cancelling).await.map(|_| ())
 }
 
-/// Waits until the broker has delivered all that it delivers to `ours` consumers, and all of it has arrived. First
-/// the queue answers behind its deliveries, then the channel.
+/// Waits until all messages that the broker delivers to `ours` consumers have arrived. First the queue answers behind
+/// its deliveries, then the channel.
 async fn handover(
     connection: &Connection,
     channel: Channel,

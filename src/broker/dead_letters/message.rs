@@ -14,7 +14,7 @@ use crate::{broker::stream::Charge, domain::StoredLetter};
 /// Memory of a property, header or value besides its text, in bytes: places in maps, pointers, lengths.
 const BESIDES_A_TEXT: usize = 96;
 
-/// Nested tables are measured down to this depth. The stream lets nothing deeper through.
+/// Nested tables are measured down to this depth. The stream passes no deeper table.
 const DEEPEST: usize = 32;
 
 /// Identifies a message within its browse.
@@ -56,7 +56,7 @@ impl BrowsedMessage {
         self.tag
     }
 
-    /// The reason for the dead letter, and the job's details from headers and body.
+    /// Why the job is a dead letter, and its details from headers and body.
     pub fn letter(&self) -> StoredLetter {
         self.reader.read(&self.properties, &self.body)
     }
@@ -66,7 +66,7 @@ impl BrowsedMessage {
         self.reader.details(&self.properties, &self.body)
     }
 
-    /// A digest that tells it from all other messages, in every browse.
+    /// A digest that identifies this message in every browse.
     pub fn identity(&self) -> MessageIdentity {
         MessageIdentity::of(&self.properties, &self.body)
     }

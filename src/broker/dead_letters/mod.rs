@@ -1,9 +1,9 @@
 //! The dead-letter queue as commands see it: browse all messages, then replay or discard some of them.
 //!
-//! A browse holds every message of the queue unacked until its end. Then it closes the channel, and the broker
-//! requeues what was not acked. A quorum queue keeps its order this way, even if the process is killed. This
-//! works only if all of its messages were held: a requeued message goes behind those that were requeued before. A
-//! browse that holds a part moves that part to the end. `basic.get` with nacks does so with every message.
+//! A browse holds every message of the queue unacked until its end. Then it closes the channel, and the broker requeues
+//! the unacked messages. A quorum queue keeps its order this way, even if the process is killed. This works only if all
+//! of its messages were held: a requeued message goes behind those that were requeued before. A browse that holds a
+//! part moves that part to the end. `basic.get` with nacks does so with every message.
 
 mod ack_session;
 pub(super) mod batch_action;

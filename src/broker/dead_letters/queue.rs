@@ -1,4 +1,4 @@
-//! The dead-letter queue, how far a command is with it, and the errors of browsing it.
+//! The dead-letter queue, the progress of a command, and the errors of browsing it.
 
 use std::{cell::Cell, sync::Arc, time::Duration};
 
@@ -42,17 +42,17 @@ pub struct DeadLetterQueue {
     reader: Arc<DeadLetterReader>,
 }
 
-/// What a browse has read.
+/// The counts of a browse.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct BrowseSummary {
     pub looked_at: u32,
-    /// Messages that were ready at the start, and that others received.
+    /// Messages that were ready at the start and went to other consumers.
     pub held_by_others: u32,
     /// Other consumers of the queue. Messages that they held before are not counted.
     pub other_consumers: u32,
 }
 
-/// How far a command is. The command's display reads it while the work continues in the same task.
+/// The progress of a command. The command's display reads it while the work continues in the same task.
 #[derive(Debug, Default)]
 pub struct BrowseProgress {
     pub done: Cell<u64>,
@@ -63,16 +63,16 @@ pub struct BrowseProgress {
 /// A step during which `done` may stand still.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum BrowseStep {
-    /// Messages are being done.
+    /// Messages are processed.
     #[default]
     Working,
-    /// The queue is read, this far.
+    /// The queue is read.
     Reading { seen: u32, expected: u32 },
     /// The broker requeues the messages.
     Returning,
 }
 
-/// Why the queue cannot be browsed.
+/// The error of browsing the queue.
 #[derive(Debug, Error)]
 pub enum BrowseError {
     #[error(transparent)]
@@ -167,7 +167,7 @@ impl DeadLetterQueue {
     }
 }
 
-/// Awaits the broker's answer, up to `limit`. Fails with what the broker or the network said.
+/// Awaits the broker's answer, up to `limit`. Fails with the error of the broker or the network.
 pub(super) async fn asked<T>(
     connection: &Connection,
     limit: Duration,

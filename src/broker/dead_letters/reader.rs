@@ -1,6 +1,6 @@
-//! Reads a dead letter's headers and body. Any producer can forge them, so every text is put on one line,
-//! cut, and searched for the job's secrets before it reaches a terminal. If the body is no job, texts that no
-//! worker writes are not shown at all.
+//! Reads a dead letter's headers and body. Any producer can forge them. So every text is put on one line, cut, and
+//! searched for the job's secrets before it reaches a terminal. If the body is no job, only texts that a worker writes
+//! are shown.
 
 #[cfg(test)]
 mod tests;
@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// The most characters of a detail: several times what a worker writes.
+/// The most characters of a detail: several times the length that a worker writes.
 const MAX_DETAIL_CHARS: usize = 500;
 
 /// The most characters of any other text.
@@ -180,7 +180,7 @@ fn why(stated: &str, detail: &str, redaction: &Redaction<'_>) -> (DeadReason, St
     (DeadReason::Other, redaction.text(&format!("{stated}: {detail}"), MAX_DETAIL_CHARS))
 }
 
-/// The same for a body that is no job. The fault is found anew, because the header may repeat a secret that
+/// The same for a body that is no job. The fault comes from the body, because the header may repeat a secret that
 /// cannot be searched for.
 fn why_no_job(stated: &str, fault: InvalidJob, redaction: &Redaction<'_>) -> (DeadReason, String) {
     match Reason::from_name(stated) {

@@ -1,4 +1,4 @@
-//! Which texts of a dead letter a command may show.
+//! Decides which texts of a dead letter a command may show.
 
 use crate::domain::{Fingerprint, Job, Redactor, cut};
 
@@ -19,8 +19,8 @@ const HARMLESS: [&str; 13] = [
     "base64",
 ];
 
-/// Hides what could be a secret of the job. Without a job nobody knows the token: the body may be compressed,
-/// encoded or too large to read. So no text that came with such a body is shown.
+/// Hides possible secrets of the job. Without a job the token is unknown: the body may be compressed, encoded or too
+/// large to read. So no text that came with such a body is shown.
 pub(super) struct Redaction<'a>(Option<Redactor<'a>>);
 
 impl<'a> Redaction<'a> {

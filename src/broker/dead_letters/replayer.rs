@@ -25,7 +25,7 @@ use crate::{
     domain::{Lane, PerLane},
 };
 
-/// The most refused messages: a broker that refuses more refuses everything.
+/// The most refused messages: a broker that refuses more than that refuses every message.
 const MOST_REFUSED: usize = 10_000;
 
 /// The longest that the broker may block publishing: messages are held meanwhile, and must not reach the
@@ -170,7 +170,7 @@ struct FreshJob {
 
 struct ReplayBatch {
     jobs: Vec<FreshJob>,
-    /// The indexes of those that are not confirmed.
+    /// The indexes of the unconfirmed jobs.
     pending: Pending<usize>,
     confirmed: Vec<bool>,
 }

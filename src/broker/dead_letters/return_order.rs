@@ -1,10 +1,10 @@
 //! The order in which messages are requeued.
 //!
 //! The broker delivers requeued messages before those that were never delivered, and puts a requeued message behind
-//! those that were requeued before. If a command is killed while it holds a part of the queue, that part ends up
-//! behind the rest. But the broker counts the deliveries of each message. In a queue that is in order, no
-//! message was delivered more often than one before it. So the next browse that holds all messages finds out
-//! which part is misplaced, and requeues it first.
+//! those that were requeued before. If a command is killed while it holds a part of the queue, that part ends up behind
+//! the rest. But the broker counts the deliveries of each message. In a queue that is in order, no message was
+//! delivered more often than one before it. So the next browse that holds all messages finds the misplaced part, and
+//! requeues it first.
 
 use lapin::BasicProperties;
 
@@ -135,13 +135,13 @@ mod tests {
             self.returned.extend(letters.into_iter().map(|(letter, times)| (letter, times + 1)));
         }
 
-        /// A browse that is killed when it holds `held` messages.
+        /// Simulates a browse that is killed when it holds `held` messages.
         fn killed(&mut self, held: usize) {
             let held = self.hand_out(held);
             self.take_back(held);
         }
 
-        /// A browse that reads the whole queue. It is killed after `steps` messages were requeued in order.
+        /// Simulates a browse of the whole queue that is killed after it requeued `steps` messages in order.
         fn whole(&mut self, steps: usize) {
             let held = self.hand_out(usize::MAX);
             let mut order = ReturnOrder::default();
@@ -156,8 +156,8 @@ mod tests {
     }
 
     proptest! {
-        /// However often commands were killed, and with however many messages held, the next complete browse
-        /// puts the queue in order. One that is killed while it does so is included.
+        /// After any number of killed commands, the next complete browse puts the queue in order. A command may be
+        /// killed while it requeues.
         #[test]
         fn the_next_browse_puts_the_queue_in_order(
             history in proptest::collection::vec((0..5_usize, 0..30_usize, 0..20_usize), 0..8)

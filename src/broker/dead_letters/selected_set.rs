@@ -1,4 +1,4 @@
-//! The messages that an action is about. The set is fixed before the action starts: it contains neither later dead
+//! The messages that an action processes. The set is fixed before the action starts: it contains neither later dead
 //! letters, nor a message that was replayed and dead-lettered again.
 
 use std::ops::Range;
@@ -13,12 +13,12 @@ pub struct SelectedSet<K> {
     finished: u64,
 }
 
-/// What a message is to the action.
+/// The membership of a message in the selection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Membership {
-    /// It is still to do.
+    /// It is selected and not done.
     Left,
-    /// It is done, and returned because the broker did not get its ack.
+    /// It is done, and the broker delivered it again because its ack was lost.
     Done,
     /// It is not selected.
     NotSelected,
@@ -40,7 +40,7 @@ impl<K: Ord> SelectedSet<K> {
         SeenMessages(vec![false; self.keys.len()])
     }
 
-    /// What the next message of a browse is to the action.
+    /// Returns the membership of the next message of a browse.
     pub(super) fn membership(&self, seen: &mut SeenMessages, key: &K) -> Membership {
         let equal = self.equal(key);
         let done = self.done[equal.clone()].partition_point(|done| *done);
@@ -50,7 +50,7 @@ impl<K: Ord> SelectedSet<K> {
             None => return Membership::NotSelected,
             Some(next) => *next = true,
         }
-        // Those still to do come first among equal ones. At worst one is done that returned.
+        // Among equal messages, those still to do come first. At worst a returned message is processed again.
         if before < seen.len() - done { Membership::Left } else { Membership::Done }
     }
 
@@ -86,7 +86,7 @@ mod tests {
 
     use super::*;
 
-    /// What the letters of one browse are.
+    /// The membership of each message of one browse.
     fn browse(selected: &SelectedSet<char>, letters: &str) -> Vec<Membership> {
         let mut seen = selected.none_seen();
         letters.chars().map(|letter| selected.membership(&mut seen, &letter)).collect()
@@ -102,7 +102,7 @@ mod tests {
         let mut selected = select("acba");
         assert_eq!(browse(&selected, "abacda"), [Left, Left, Left, Left, NotSelected, NotSelected]);
         selected.mark_done(&'a');
-        // One twin is done: of three that are seen, one is to do, one came back, one is new.
+        // One of two equal messages is done. Of three seen, one is to do, one returned, and one is new.
         assert_eq!(browse(&selected, "aaab"), [Left, Done, NotSelected, Left]);
         selected.mark_done(&'a');
         selected.mark_done(&'a');
@@ -115,8 +115,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever returns or arrives between browses, the action ends, and each selected letter is done once
-        /// at most.
+        /// Messages may return or arrive between browses. The action still ends, and processes each selected message at
+        /// most once.
         #[test]
         fn replaying_ends(start in "[ab]{0,8}", arrivals in proptest::collection::vec("[abc]{0,4}", 0..6)) {
             let mut selected = select(&start);

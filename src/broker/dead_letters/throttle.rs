@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::domain::Rate;
 
-/// Limits the size of the next batch to what a rate allows.
+/// Limits the size of the next batch by a rate.
 #[derive(Debug)]
 pub(super) struct Throttle {
     /// The rate, and its messages per second; `None` for no limit.
@@ -72,7 +72,7 @@ mod tests {
 
     const BATCH: usize = 128;
 
-    /// How long it takes to publish so many at that rate.
+    /// The time to publish this many messages at this rate.
     async fn taken(rate: Option<f64>, letters: usize) -> Duration {
         let mut throttle = Throttle::new(rate, BATCH);
         let start = Instant::now();

@@ -1,9 +1,8 @@
 //! Which consumers read the queue, and how many messages each of them holds.
 //!
 //! Every message stays held until the end, so one consumer follows the other: each holds as many messages as its
-//! prefetch. A single consumer is not enough, because a prefetch is a 16-bit number. All consumers at once would
-//! not do either: the broker reads what it delivers into memory (measured: 2 GB for 300,000 messages of 700
-//! bytes).
+//! prefetch. A single consumer is not enough, because a prefetch is a 16-bit number. All consumers at once would not do
+//! either: the broker reads the delivered messages into memory (measured: 2 GB for 300,000 messages of 700 bytes).
 //!
 //! In mode `Ack`, each consumer of a long queue has its own channel (`AckSession::add_channel` says why). When the
 //! connection is lost, the broker requeues several channels in any order. So a killed command may leave the
@@ -12,7 +11,7 @@
 /// The most messages that one consumer can hold. A quorum queue reads "unlimited" as 2000.
 const MAX_PREFETCH: u16 = u16::MAX;
 
-/// A queue of at most this many messages is read at once: it keeps its order whatever happens.
+/// A queue of at most this many messages is read at once: it keeps its order in every case.
 const AT_ONCE: u32 = 100_000;
 
 /// Messages of one window in a longer queue, if that makes few enough windows.

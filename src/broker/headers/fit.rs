@@ -19,7 +19,7 @@ const FRAME: usize = 8;
 /// The bytes of a content header before its properties: class, weight and body size.
 const BEFORE_PROPERTIES: usize = 12;
 
-/// The bytes reserved for what the broker adds after the delay in a retry queue: `x-death` and related headers with
+/// The bytes reserved for the broker's additions after the delay in a retry queue: `x-death` and related headers with
 /// queue names. A message beyond the frame would break every consumer's connection.
 const ADDED_BY_THE_BROKER: usize = 1536;
 
@@ -85,16 +85,16 @@ mod tests {
     };
     use crate::domain::{DeadLetter, Fingerprint, History, Lane, Reason};
 
-    /// The least that AMQP lets two sides negotiate.
+    /// The smallest frame size that two peers may negotiate.
     const LEAST: u32 = 4096;
 
-    /// The octets of the whole frame once the broker has added its own, counted apart from `fit`.
+    /// The bytes of the whole frame with the broker's additions, counted independently of `fit`.
     fn frame(properties: &BasicProperties) -> usize {
         let payload = 2 + 2 + 8 + wire_size(properties);
         1 + 2 + 4 + payload + 1 + ADDED_BY_THE_BROKER
     }
 
-    /// What RabbitMQ adds to a parked job whose queues have the longest names there are.
+    /// Uses the additions of RabbitMQ to a parked job whose queues have the longest possible names.
     #[test]
     fn the_room_that_is_left_is_enough_for_the_deaths_of_a_parked_job() {
         let queue = "q".repeat(255);
@@ -186,8 +186,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a producer sends along, and however small the frames: the copy fits, and has all of our own
-        /// headers.
+        /// For any producer headers and any frame size, the copy fits and has all of our own headers.
         #[test]
         fn every_dead_letter_fits(
             lengths in proptest::collection::vec(0usize..3000, 0..12),

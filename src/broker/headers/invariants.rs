@@ -1,4 +1,4 @@
-//! What holds of every message's properties: for property tests and for `fuzz/`.
+//! The invariants of every message's properties, for property tests and for `fuzz/`.
 
 use std::{fmt::Debug, sync::LazyLock};
 
@@ -7,19 +7,19 @@ use lapin::protocol::basic::parse_properties;
 use super::*;
 use crate::domain::{Fingerprint, Reason};
 
-/// Headers of ours take no more than this beside what is copied, in bytes.
+/// The most bytes of our own headers, besides the copied ones.
 const MAX_OWN_BYTES: usize = 1024;
 
-/// What our own headers begin with.
+/// The prefix of our own headers.
 const OURS: &str = "x-revoker-";
 
-/// The stays that the worker of these invariants has retry queues for.
+/// The delays of the retry queues in these invariants.
 const STAYS: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(60)];
 
 /// The body of every message of these invariants.
 const BODY: &[u8] = br#"{"refresh_token":"token"}"#;
 
-/// The keys of a worker that has some. Nobody who makes up a message knows them.
+/// The keys of a worker with history keys. The author of a forged message does not know them.
 static KEYS: LazyLock<HistoryKeys> =
     LazyLock::new(|| match HistoryKeys::from_text(b"a-key-that-nobody-else-can-know-1234567890") {
         Ok(keys) => keys,
@@ -29,12 +29,12 @@ static KEYS: LazyLock<HistoryKeys> =
 /// The time of day in these invariants, in Unix seconds.
 const NOW: u64 = 1_700_000_000;
 
-/// Reads properties as they came over the wire. The first byte says in which lane they came, and whether the worker has
-/// keys. It also says whether the broker reports a stay in one of our retry queues.
+/// Reads properties in wire format. The first byte selects the lane, whether the worker has keys, and whether the
+/// broker reports a stay in one of our retry queues.
 ///
 /// # Panics
 ///
-/// Where something does not hold.
+/// If an invariant is violated.
 pub fn hold(bytes: &[u8]) {
     let Some((circumstances, wire)) = bytes.split_first() else { return };
     let Ok((_, properties)) = parse_properties(wire) else { return };
@@ -48,11 +48,11 @@ pub fn hold(bytes: &[u8]) {
     hold_of(&properties, lane, &queues, if circumstances & 4 == 0 { &none } else { &KEYS });
 }
 
-/// Reads properties, sends them on, and reads them again.
+/// Reads properties, copies them to another queue, and reads them again.
 ///
 /// # Panics
 ///
-/// Where something does not hold.
+/// If an invariant is violated.
 pub fn hold_of(properties: &BasicProperties, lane: Lane, queues: &Queues, keys: &HistoryKeys) {
     let read = |properties: &BasicProperties, lane, body: &[u8]| {
         read(Received { properties, body, lane, redelivered: true }, queues, keys, now())
@@ -69,7 +69,7 @@ pub fn hold_of(properties: &BasicProperties, lane: Lane, queues: &Queues, keys: 
     let expected = History { stays: history.stays.min(MAX_COUNT), ..history };
     assert_eq!(read(&back, lane, BODY).history, expected);
     if keys.are_given() {
-        // The MAC is enough, and it is that of this job in this lane alone.
+        // The MAC proves the history, for this job in this lane only.
         assert_eq!(read(&parked, lane, BODY).history, expected);
         let other_lane = Lane::ALL[usize::from(lane == Lane::ALL[0])];
         assert_eq!(read(&back, other_lane, BODY).history, History::default());
@@ -86,18 +86,18 @@ pub fn hold_of(properties: &BasicProperties, lane: Lane, queues: &Queues, keys: 
     };
     let dead = of_dead_letter(properties, lane, &letter, &history);
     hold_of_copy(&dead, properties);
-    // A stranger to whoever reads it next, and nothing is lost by copying it again.
+    // The next reader does not trust the history, and a second copy loses nothing.
     assert_eq!(read(&dead, lane, BODY).history, History::default());
     let again = of_parked(&dead, BODY, lane, &history, queues, keys);
     assert_eq!(shown(&strangers(&again)), shown(&strangers(&dead)));
 }
 
-/// For comparisons: a float that is no number equals nothing, itself included.
+/// The debug text, for comparisons: a NaN does not equal itself.
 fn shown(value: &impl Debug) -> String {
     format!("{value:?}")
 }
 
-/// What is read is within bounds, and no stranger's headers are believed.
+/// The read metadata is within bounds, and forged headers are ignored.
 fn hold_of_metadata(
     metadata: &MessageMetadata,
     properties: &BasicProperties,
@@ -106,7 +106,7 @@ fn hold_of_metadata(
 ) {
     let headers = Headers(properties.headers().as_ref());
     let came_out = headers.text("x-first-death-queue").is_some_and(|queue| queues.is_retry(queue));
-    // With keys, wherever it claims to come from.
+    // With keys, the claimed origin does not count.
     let ours = came_out && !keys.are_given();
     let history = metadata.history;
     assert!(ours || history == History::default(), "a stranger is believed: {history:?}");
@@ -114,7 +114,7 @@ fn hold_of_metadata(
     assert_eq!(ours, history.stays > 0);
     assert!(history.first_failed_at.is_none_or(|first| first <= now()));
     if let Some(trace) = &metadata.trace {
-        // Of a later version the ids are read, and written as the version that is spoken here.
+        // The ids of a later version are read, and written as the supported version.
         let ids =
             |value: &str| value.split('-').skip(1).take(2).map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(headers.text("traceparent").map(ids), Some(ids(trace.traceparent())));
@@ -122,7 +122,7 @@ fn hold_of_metadata(
     }
 }
 
-/// What is sent on does no harm, and is no larger than a frame bears.
+/// A copy has no harmful property and fits into a frame.
 fn hold_of_copy(copy: &BasicProperties, original: &BasicProperties) {
     assert_eq!(copy.content_type(), original.content_type());
     assert_eq!(copy.content_encoding(), original.content_encoding());
@@ -145,7 +145,7 @@ fn hold_of_copy(copy: &BasicProperties, original: &BasicProperties) {
     assert!(bytes <= MAX_COPIED_BYTES + MAX_OWN_BYTES, "{bytes} bytes of headers");
 }
 
-/// The headers that are not ours.
+/// The producer's headers.
 fn strangers(properties: &BasicProperties) -> Vec<(ShortString, AMQPValue)> {
     let headers = properties.headers().clone().unwrap_or_default();
     let strangers = headers.inner().iter().filter(|(name, _)| !name.as_str().starts_with(OURS));

@@ -1,9 +1,8 @@
 //! The MAC over a parked job and its history: `x-revoker-mac`.
 //!
-//! HMAC-SHA256 over everything that decides whether the history is believed: the lane's queue, the message id, the
-//! body and each history header. Without the key, nobody can make or change a history, or move one to another job,
-//! lane or worker. A reader of a retry queue can republish a signed message: its claims were true when they were
-//! signed.
+//! HMAC-SHA256 over everything that the history depends on: the lane's queue, the message id, the body and each history
+//! header. Without the key, a history cannot be forged, changed, or moved to another job, lane or worker. A reader of a
+//! retry queue can republish a signed message: its claims were true when they were signed.
 //!
 //! The timestamp is not signed. A broker may set it on any published message
 //! (`message_interceptors.incoming.set_header_timestamp`), and no decision depends on it.

@@ -1,4 +1,4 @@
-//! The names of our own headers. docs/queues.md says what each of them holds.
+//! The names of our own headers. docs/queues.md documents each of them.
 
 pub(crate) const PREFIX: &str = "x-revoker-";
 pub(crate) const REASON: &str = "x-revoker-reason";

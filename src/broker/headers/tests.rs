@@ -35,12 +35,12 @@ fn history() -> History {
     }
 }
 
-/// What a worker without keys parks.
+/// The properties that a worker without keys gives a parked job.
 fn parked(original: &BasicProperties, lane: Lane, history: &History) -> BasicProperties {
     of_parked(original, BODY, lane, history, &queues(), &HistoryKeys::none())
 }
 
-/// The history that a worker without keys believes.
+/// The history that a worker without keys accepts.
 fn believed(properties: &BasicProperties) -> History {
     let received = Received { properties, body: BODY, lane: Lane::Bulk, redelivered: false };
     read(received, &queues(), &HistoryKeys::none(), now()).history
@@ -50,7 +50,7 @@ fn keys() -> HistoryKeys {
     HistoryKeys::from_text(KEY).unwrap()
 }
 
-/// What the broker adds when a retry queue's time is up.
+/// The properties after the broker has dead-lettered the job from a retry queue.
 fn out_of(queue: &str, parked: &BasicProperties) -> BasicProperties {
     invariants::out_of(&short(queue), parked)
 }
@@ -67,7 +67,7 @@ fn a_parked_jobs_history_survives_its_stay() {
     assert_eq!(believed(&back), history());
 }
 
-/// As an older version parked it, and as a producer may make it up.
+/// An older version set no pause. A producer may forge an absurd one.
 #[test]
 fn a_pause_that_is_not_told_or_makes_no_sense_is_none() {
     let parked = parked(&BasicProperties::default(), Lane::Bulk, &history());
@@ -121,7 +121,7 @@ fn what_is_believed_is_clamped() {
     );
 }
 
-/// Producers count in seconds, as AMQP has it, or in something finer, or set nothing.
+/// Producers use seconds, as AMQP demands, or a finer unit, or set no timestamp.
 #[test]
 fn a_timestamp_is_read_in_its_own_unit_and_travels_as_it_is() {
     let seconds = Duration::from_secs(1_700_000_000);

@@ -1,4 +1,4 @@
-//! Whose turn it is, and that there are never two at once.
+//! Tests of the turns, and that two lanes never fetch at once.
 
 use std::{
     collections::VecDeque,
@@ -15,7 +15,7 @@ use super::*;
 use crate::broker::commands::ConsumerControl;
 use Lane::{Bulk, Interactive};
 
-/// Both lanes' sessions as the asking task meets them, and what they were asked.
+/// Mock sessions of both lanes, and the questions that they got.
 struct Scene {
     control: ConsumerControl,
     sessions: Sessions,
@@ -25,7 +25,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// Both without a session, with one job wanted.
+    /// A scene without sessions, with one wanted job.
     fn new() -> Self {
         let (control, commands, _) = ConsumerControl::new(mpsc::channel(1).0);
         control.want(Demand::One);
@@ -36,7 +36,7 @@ impl Scene {
         Self { control, sessions, asked, asking, tasks }
     }
 
-    /// A session that gives these answers, then ends with a question unanswered.
+    /// Adds a session that gives these answers, then ends without an answer.
     fn session(&mut self, lane: Lane, answers: impl IntoIterator<Item = FetchAnswer>) {
         let mut answers: VecDeque<FetchAnswer> = answers.into_iter().collect();
         let (mut questions, asking) = (self.sessions.register(lane), self.asking.clone());
@@ -49,7 +49,7 @@ impl Scene {
         });
     }
 
-    /// Who is asked next.
+    /// The lane that is asked next.
     async fn next(&mut self) -> Lane {
         self.asked.recv().await.unwrap()
     }
@@ -62,7 +62,7 @@ impl Scene {
         order
     }
 
-    /// Says that so many are wanted, and lets that be heard.
+    /// Sets the demand, and lets the task read it.
     async fn want(&self, wanted: Demand) {
         self.control.want(wanted);
         tokio::task::yield_now().await;
@@ -105,7 +105,7 @@ async fn a_lane_without_a_session_leaves_its_turn_to_the_other() {
     let mut scene = Scene::new();
     scene.session(Bulk, [FetchAnswer::Job; 2]);
     assert_eq!(scene.order().await, [Bulk, Bulk]);
-    // One whose session ends over the question leaves it as well.
+    // A lane whose session ends before its answer passes its turn as well.
     scene.session(Interactive, []);
     assert_eq!(scene.order().await, [Interactive, Bulk]);
 }
@@ -148,11 +148,11 @@ async fn nobody_is_asked_when_none_is_wanted_and_it_ends_when_none_ever_is() {
     advance(10 * ASK_EVERY).await;
     assert!(scene.asked.try_recv().is_err());
     scene.want(Demand::Never).await;
-    // The task that asks was the first.
+    // The asking task ends first.
     assert!(scene.tasks.join_next().await.is_some());
 }
 
-/// The lane's session is at a command whose answer waits behind what is not read.
+/// The lane's session awaits an answer that waits behind unread deliveries.
 #[tokio::test(start_paused = true)]
 async fn a_lane_that_stalls_over_a_command_leaves_its_turns_to_the_other() {
     let mut scene = Scene::new();

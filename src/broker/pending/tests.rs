@@ -4,19 +4,19 @@ use super::*;
 
 const LIMITS: BatchLimits = BatchLimits { messages: 8, bytes: 1000 };
 
-/// The broker, as far as a publisher of one queue can tell.
+/// A mock broker, as a publisher of one queue sees it.
 #[derive(Default)]
 struct Broker {
     /// Messages with a larger body break their channel.
     largest: Option<usize>,
-    /// Messages that break it whatever their size.
+    /// Messages of any size that break their channel.
     poison: Vec<u32>,
-    /// What such a break is.
+    /// The blame that such a break reports.
     blame: Option<MessageBlame>,
     /// The number of messages of a batch that are confirmed before it breaks its channel. The others before the
     /// refused message are stored, but not confirmed.
     confirms: usize,
-    /// What it stores, each copy.
+    /// The stored messages, each copy.
     stored: Vec<u32>,
 }
 
@@ -62,7 +62,7 @@ impl Broker {
     }
 }
 
-/// What became of messages of these sizes, each named by its place.
+/// The results of messages, each named by its index.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Outcome {
     confirmed: Vec<u32>,
@@ -78,7 +78,7 @@ fn pending(sizes: &[usize]) -> Pending<u32> {
     pending
 }
 
-/// Publishes all; gives up after so many batches.
+/// Publishes all messages, or gives up after this number of batches.
 fn run(pending: &mut Pending<u32>, broker: &mut Broker, batches: usize) -> Outcome {
     let mut outcome = Outcome::default();
     for _ in 0..batches {
@@ -142,7 +142,7 @@ fn a_lowered_limit_is_found_out_and_what_it_still_lets_pass_is_stored_twice_at_m
     assert_eq!([0, 1, 2, 4].map(|message| broker.copies(message)), [1, 1, 2, 1]);
 }
 
-/// Whoever fails over everything condemns nothing.
+/// A broker that fails on every message proves nothing against one.
 #[test]
 fn a_broker_that_fails_over_everything_condemns_no_message() {
     let mut broker = Broker::poisoned(&[0, 1, 2, 3], MessageBlame::Perhaps);
@@ -283,7 +283,7 @@ proptest! {
         }
     }
 
-    /// The same where nothing tells the culprits beforehand: each break costs the others one copy at most.
+    /// The same with refused messages of any size: each break costs the other messages at most one copy.
     #[test]
     fn culprits_of_any_size_are_found_and_a_break_costs_one_copy_at_most(
         poison in proptest::collection::btree_set(0u32..30, 0..4),
@@ -301,7 +301,7 @@ proptest! {
         }
     }
 
-    /// Where nothing is refused, all go out in the order in which they came.
+    /// Without refusals, messages are published in the order of their arrival.
     #[test]
     fn the_order_is_kept_where_nothing_is_refused(
         sizes in proptest::collection::vec(1usize..400, 1..60),
@@ -311,7 +311,7 @@ proptest! {
         prop_assert_eq!(broker.stored, (0..).take(sizes.len()).collect::<Vec<u32>>());
     }
 
-    /// Messages that were left come out in the order in which they came.
+    /// The remaining messages come out in the order of their arrival.
     #[test]
     fn what_is_left_is_in_its_order(sizes in proptest::collection::vec(1usize..400, 1..30)) {
         let mut pending = pending(&sizes);

@@ -8,7 +8,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::handle::StreamHandle;
 
-/// The alarm of one stream. Dropped, it wakes nobody.
+/// The alarm of one stream. A dropped alarm wakes no reader.
 #[derive(Debug)]
 pub(super) struct Alarm {
     runtime: runtime::Handle,
@@ -57,7 +57,7 @@ mod tests {
         }
     }
 
-    /// When the reader is woken within an hour, if an alarm is used so.
+    /// The times at which the reader is woken within an hour.
     async fn woken(
         work: impl FnOnce(Alarm, &StreamHandle, Instant) -> Option<Alarm>,
     ) -> Vec<Duration> {

@@ -1,4 +1,4 @@
-//! The budget of bytes in flight: how many delivered bytes are held, and how many may be.
+//! The budget of bytes in flight: the delivered bytes that are held, and their limit.
 //!
 //! A prefetch counts messages, which may be as large as the broker allows. So each delivery is charged when lapin
 //! gets it, until its holder drops it. While the budget is used up, the stream reads no further, and messages wait in
@@ -135,7 +135,7 @@ impl Account {
     }
 
     /// Charges a delivery. Returns `false` if it must wait for other deliveries of this connection. Without others it
-    /// passes, whatever its size.
+    /// passes with any size.
     pub(super) fn charge(&self, delivered: Delivered, cost: u64) -> bool {
         let mut charges = self.charges();
         let fits = !charges.closed && self.budget.take(cost, charges.bytes == 0);
@@ -161,8 +161,8 @@ impl Account {
 
     /// Drops the unclaimed charges of a closed channel.
     ///
-    /// lapin still delivers what it has of them. So in a lane they count until the stream ends, or as much again
-    /// would be admitted meanwhile. Elsewhere the connection stays open, and nobody else would drop them.
+    /// lapin still delivers what it has of them. So in a lane they count until the stream ends, or as much again would
+    /// be admitted meanwhile. Other connections stay open, and their charges are dropped here.
     pub(super) fn channel_closed(&self, channel: u16) {
         if !self.of_lane {
             self.drop_unclaimed(Some(channel));
@@ -174,7 +174,7 @@ impl Account {
         self.drop_unclaimed(None);
     }
 
-    /// Drops those of one channel, or with `None` all, and charges nothing any more.
+    /// Drops the unclaimed charges of one channel. With `None`, it drops all and stops charging.
     fn drop_unclaimed(&self, channel: Option<u16>) {
         let mut lost = 0_u64;
         let mut charges = self.charges();

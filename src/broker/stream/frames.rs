@@ -1,6 +1,6 @@
 //! Finds the frames in the bytes read, and repairs them before lapin gets them.
 //!
-//! A body passes by its length alone. Every other frame passes as a whole, because bytes that lapin has cannot be
+//! Only the length of a body is checked. Every other frame passes as a whole, because bytes that lapin has cannot be
 //! changed. So the rest of a buffer may be the beginning of a frame.
 
 use thiserror::Error;
@@ -47,7 +47,7 @@ pub(crate) enum FrameFault {
     Payload { what: &'static str, fault: Malformed },
 }
 
-/// What follows the passed bytes.
+/// The state of the bytes after the passed ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ScanResult {
     /// A frame that needs at least this many bytes.
@@ -82,7 +82,7 @@ struct IncomingMessage {
 }
 
 impl Scanner {
-    /// The start of a stream. `ours` is what we would negotiate.
+    /// The start of a stream. `ours` are our limits for the negotiation.
     pub(super) const fn new(ours: Negotiated, handle: StreamHandle) -> Self {
         Self { negotiated: ours, opaque: 0, ends: false, fresh: true, coming: None, handle }
     }
@@ -102,7 +102,7 @@ impl Scanner {
         usize::try_from(limit).unwrap_or(usize::MAX)
     }
 
-    /// Scans the bytes behind the passed ones. Returns how many may pass, and what follows.
+    /// Scans the bytes behind the passed ones. Returns how many may pass, and the state after them.
     pub(super) fn scan(&mut self, bytes: &mut [u8]) -> (usize, ScanResult) {
         let mut passed = 0;
         let next = loop {
@@ -142,7 +142,7 @@ impl Scanner {
             }
         }
         let Some(&[kind, channel @ .., l0, l1, l2, l3]) = bytes.first_chunk::<HEAD>() else {
-            // Detected by its first byte: it may begin anything.
+            // A bad frame is detected by its first byte.
             return Err(match bytes.first() {
                 Some(&kind) if !is_known(kind) => ScanResult::Fault(FrameFault::Type(kind)),
                 _ => ScanResult::Needs(HEAD),

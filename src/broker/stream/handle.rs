@@ -1,4 +1,4 @@
-//! The handle of a stream: ends it from outside, says how it ended, and accounts for what it reads.
+//! The handle of a stream: ends it from outside, reports its end, and accounts for its bytes.
 
 use std::{
     sync::{
@@ -135,7 +135,7 @@ impl StreamHandle {
         self.0.account.close();
     }
 
-    /// When the stream must end, if it was told to.
+    /// The time at which the stream must end, if one is set.
     pub(super) fn deadline(&self) -> Option<Instant> {
         *self.0.deadline.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! What holds of everything that a broker could send: for property tests and for `fuzz/`.
+//! The invariants of all bytes that a broker could send, for property tests and for `fuzz/`.
 
 #![allow(clippy::panic, reason = "an invariant that does not hold ends the test")]
 
@@ -20,10 +20,10 @@ use super::{
 };
 use crate::broker::headers::name::HEADERS_DROPPED;
 
-/// What we would agree on: a low limit, so that it is met.
+/// Our limits for the negotiation. The low frame size is reached in tests.
 const OURS: Negotiated = Negotiated { frame_max: 8192, heartbeat: 10 };
 
-/// How the bytes are cut on their way: by the peer and the network, and by the room that lapin has.
+/// The sizes of reads: as the peer and the network split the bytes, and as lapin's buffer has room.
 #[derive(Debug, Clone, Copy)]
 pub struct Cuts {
     state: u32,
@@ -31,20 +31,20 @@ pub struct Cuts {
 }
 
 impl Cuts {
-    /// Cuts that follow from a seed, into pieces of at most that size.
+    /// Cuts from a seed, into pieces of at most `most` bytes.
     #[must_use]
     pub const fn new(seed: u8, most: usize) -> Self {
         Self { state: seed as u32 + 1, most }
     }
 
     fn next(&mut self) -> usize {
-        // A linear congruence: what matters is that it is the same every time.
+        // A linear congruential generator: only reproducibility matters.
         self.state = self.state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         1 + usize::try_from(self.state >> 8).unwrap_or(0) % self.most
     }
 }
 
-/// A broker that sends these bytes, and is gone then.
+/// A broker that sends these bytes and closes the connection.
 struct ScriptedSource<'a> {
     rest: &'a [u8],
     cuts: Cuts,
@@ -69,7 +69,7 @@ impl ByteSource for ScriptedSource<'_> {
     }
 }
 
-/// All that lapin gets of what a broker sends, and the error that ends it, if one does.
+/// Returns the bytes that lapin gets, and the error that ends the stream, if there is one.
 #[must_use]
 pub fn read(sent: &[u8], cuts: Cuts) -> (Vec<u8>, Option<String>) {
     let mut reader = StreamReader::new(OURS, StreamHandle::default());
@@ -89,12 +89,12 @@ pub fn read(sent: &[u8], cuts: Cuts) -> (Vec<u8>, Option<String>) {
     }
 }
 
-/// Reads bytes as what a broker sends. The first byte says how they are split. It also says whether the others are raw,
-/// or payloads of frames: then each follows its kind and two bytes of length.
+/// Reads bytes as a broker's stream. The first byte selects how they are split, and whether the others are raw or
+/// payloads of frames. A payload follows its kind and two bytes of length.
 ///
 /// # Panics
 ///
-/// Where something does not hold.
+/// If an invariant is violated.
 pub fn hold(bytes: &[u8]) {
     let Some((&how, bytes)) = bytes.split_first() else { return };
     if how & 1 == 0 {
@@ -145,7 +145,7 @@ fn hold_of(sent: &[u8], how: u8) {
     }
 }
 
-/// The next frame of what lapin gets, without its payload where that is not all there.
+/// The next frame that lapin gets. An incomplete payload is `None`.
 fn next<'a>(got: &mut &'a [u8]) -> Option<(u8, Option<&'a [u8]>)> {
     if got.is_empty() {
         return None;
@@ -167,13 +167,13 @@ fn hold_of_method(payload: &[u8]) {
     assert!(read || !known, "lapin cannot read {payload:?}");
 }
 
-/// lapin reads it, and within its bounds: what is nested deeper would be read by a deeper recursion.
+/// lapin reads the header, and its nesting is bounded, because lapin reads nested tables by recursion.
 fn hold_of_header(payload: &[u8]) {
     let read = payload.get(12..).map(parse_properties);
     assert!(read.is_some_and(|read| read.is_ok_and(|(rest, _)| rest.is_empty())));
 }
 
-/// Nothing is changed but a byte that is no text, the type of a table or an array, and a limit of the connection.
+/// The only changes are bytes that are not text, types of tables or arrays, and limits of the connection.
 fn hold_of_changes(sent: &[u8], got: &[u8]) {
     assert!(sent.len() >= got.len());
     let mut rest = got;

@@ -27,7 +27,7 @@ impl<T> fmt::Debug for Stream<T> {
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Stream<T> {
-    /// The stream over a transport that is connected. `ours` is what we would negotiate.
+    /// A stream over a connected transport. `ours` are our limits for the negotiation.
     pub(crate) fn new(transport: T, ours: Negotiated, handle: StreamHandle) -> Self {
         let reader = StreamReader::new(ours, handle.clone());
         Self { wire: EndableTransport::new(transport, handle), reader }
@@ -48,7 +48,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> futures_io::AsyncRead for Stream<T> {
         read
     }
 
-    /// Fills the first part alone: what is read is contiguous then. lapin offers the rest with its next read.
+    /// Fills only the first buffer, so that the bytes are contiguous. lapin offers the rest with its next read.
     fn poll_read_vectored(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -1,8 +1,7 @@
 //! Repairs the payload of a frame for lapin: in place, at the same length.
 //!
-//! RabbitMQ passes on short strings that are not UTF-8, and tables nested to any depth. lapin takes the first for the
-//! end of the connection, and reads the second by recursion, which can abort the process. Valid bytes stay as they
-//! are.
+//! RabbitMQ passes on short strings that are not UTF-8, and tables nested to any depth. lapin closes the connection
+//! over such strings. It reads nested tables by recursion, which can abort the process. Valid bytes stay as they are.
 
 mod cursor;
 mod table;
@@ -11,7 +10,7 @@ use thiserror::Error;
 
 use self::cursor::Cursor;
 
-/// What was repaired.
+/// The kinds of repairs in a payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Mended {
     /// A short string was not UTF-8: each wrong byte became `?`.
@@ -22,7 +21,7 @@ pub(super) struct Mended {
     pub(super) size: bool,
 }
 
-/// Why a payload is not what its frame says.
+/// The fault of an unreadable payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(crate) enum Malformed {
     #[error("it ends in the middle of a field")]

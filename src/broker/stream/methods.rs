@@ -1,8 +1,8 @@
-//! Reads what the stream needs from methods. The methods were checked before.
+//! Reads the fields of methods that the stream needs. The methods were checked before.
 
 use crate::broker::cause::CloseCause;
 
-/// What a method means to the stream.
+/// The effect of a method on the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Notice {
     /// A message with this delivery tag follows.
@@ -59,8 +59,8 @@ pub(crate) const DEFAULT_FRAME_MAX: u32 = 131_072;
 /// The largest frame that the operator may choose: lapin reserves memory for 64 frames of each connection.
 const MOST_FRAME_MAX: u32 = 1_048_576;
 
-/// Lowers the frame size that the broker offers, and returns what it and lapin will negotiate: the lower of two
-/// limits, where 0 is none.
+/// Lowers the frame size that the broker offers, and returns the values that it and lapin will negotiate: the lower of
+/// two limits, where 0 is none.
 ///
 /// lapin's memory for frames is beside `broker.in_flight_bytes`. So a frame above RabbitMQ's default needs the
 /// operator's setting; the broker's limit alone is not enough.

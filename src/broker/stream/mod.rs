@@ -1,8 +1,8 @@
 //! The byte stream under lapin: it connects, and passes the bytes that lapin reads and writes.
 //!
-//! lapin takes any stream through a runtime of ours. So one deadline covers names, TCP, TLS and AMQP, and a
-//! connection can be ended from outside at any time. The stream repairs what lapin cannot read, and bounds the bytes
-//! that lapin gets.
+//! lapin takes any stream through a runtime of ours. So one deadline covers names, TCP, TLS and AMQP, and a connection
+//! can be ended from outside at any time. The stream repairs frames that lapin cannot read, and bounds the bytes that
+//! lapin gets.
 //!
 //! A fork of lapin would have to follow it, and a proxy would copy every body.
 
@@ -76,7 +76,7 @@ impl Deadline {
     }
 }
 
-/// Connects to a host, with TLS if its scheme says so. Fails with what went wrong, as a text for the operator.
+/// Connects to a host, with TLS if its scheme says so. Fails with a text for the operator.
 pub(super) async fn open(
     settings: &BrokerSettings,
     target: &BrokerAddress,

@@ -1,8 +1,8 @@
 //! Cuts a content header that is larger than a frame may be.
 //!
-//! RabbitMQ splits bodies by the frame size, but never a content header. A header grows by what the broker adds, or
-//! comes from a producer with larger frames. lapin takes such a frame for the end of the connection. So its headers
-//! are replaced by one of ours that says so.
+//! RabbitMQ splits bodies by the frame size, but never a content header. A header grows by the broker's additions, or
+//! comes from a producer with larger frames. lapin closes the connection over such a frame. So its headers are replaced
+//! by our marker header.
 
 use super::{
     frames::{AROUND, FrameFault, HEAD},
@@ -19,12 +19,12 @@ const BEFORE_HEADERS: usize = BEFORE_PROPERTIES + 2 * 256 + 4;
 /// The flags of content type, content encoding and headers.
 const FLAGS: [u16; 3] = [1 << 15, 1 << 14, 1 << 13];
 
-/// What to do with the start of such a frame.
+/// The next step for the start of such a frame.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Cut {
     /// At least this many bytes are needed.
     Needs(usize),
-    /// It is cut. Some bytes that are not read yet must be left out.
+    /// It is cut. Some unread bytes must be skipped.
     Done {
         /// Their number. They come next.
         left_out: usize,

@@ -3,7 +3,7 @@
 /// The capacity that is kept; more is released once the buffer is empty.
 const KEPT: usize = 64 * 1024;
 
-/// A queue of bytes: first those that may pass, then those that wait for more.
+/// A queue of bytes: first the bytes that may pass, then the bytes that wait for more.
 #[derive(Debug, Default)]
 pub(super) struct ReadBuffer {
     bytes: Vec<u8>,
@@ -14,7 +14,7 @@ pub(super) struct ReadBuffer {
 }
 
 impl ReadBuffer {
-    /// Passes on what may pass. Returns the number of bytes.
+    /// Copies bytes that may pass to `out`. Returns their number.
     pub(super) fn hand_on(&mut self, out: &mut [u8]) -> usize {
         let ready = &self.bytes[self.begin..self.ready];
         let count = ready.len().min(out.len());

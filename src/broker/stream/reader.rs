@@ -1,7 +1,7 @@
 //! Reads the broker's bytes for lapin, as far as they may pass.
 //!
-//! The transport is read into lapin's buffer and scanned there. Bytes that may not pass yet are moved out: the start
-//! of a frame, or what follows a message that must wait.
+//! The transport is read into lapin's buffer and scanned there. Bytes that may not pass yet are moved out: the start of
+//! a frame, or the bytes after a message that must wait.
 
 use std::{
     io,
@@ -20,7 +20,7 @@ use super::{
     wire::ByteSource,
 };
 
-/// A smaller start of a frame is copied and read on together with what follows. Of a larger one only the rest is
+/// A smaller start of a frame is copied, and the following bytes are read behind it. For a larger one, only the rest is
 /// read.
 const SMALL: usize = 4096;
 
@@ -36,7 +36,7 @@ pub(super) struct StreamReader {
     scanner: Scanner,
     handle: StreamHandle,
     held: ReadBuffer,
-    /// What follows the bytes that may pass.
+    /// The state of the bytes after the ones that may pass.
     next: ScanResult,
     /// The number of next bytes to leave out.
     left_out: usize,
@@ -49,7 +49,7 @@ pub(super) struct StreamReader {
 }
 
 impl StreamReader {
-    /// The reading side of a new stream. `ours` is what we would negotiate.
+    /// The reading side of a new stream. `ours` are our limits for the negotiation.
     pub(super) fn new(ours: Negotiated, handle: StreamHandle) -> Self {
         Self {
             scanner: Scanner::new(ours, handle.clone()),

@@ -27,7 +27,7 @@ pub(crate) struct BrokerAddress {
 }
 
 /// Connects to the first address that answers. Each gets an equal share of the remaining time, so that a silent one
-/// does not use it up. Fails with what each address answered.
+/// does not use it up. Fails with the error of each address.
 pub(crate) async fn connect(
     addresses: &[SocketAddr],
     deadline: Deadline,

@@ -20,7 +20,7 @@ pub(super) trait ByteSource {
     /// Reads into `buffer`; `Ok(0)` is the end.
     fn receive(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
 
-    /// Waits without reading until that time, or with `None` until it is ended from outside.
+    /// Waits without reading until that time. With `None`, it waits until the stream is ended from outside.
     fn rest(&mut self, cx: &mut Context<'_>, until: Option<Instant>) -> Poll<io::Result<()>>;
 }
 
@@ -78,7 +78,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> ByteSource for EndableTransport<T> {
         let mut into = ReadBuf::new(buffer);
         if self.with(|transport| transport.poll_read(cx, &mut into))?.is_pending() {
             self.handle.watch(cx.waker());
-            // It may have been told to end since the first check.
+            // The handle may have ended it since the first check.
             return match self.ring(None) {
                 Poll::Ready(Err(given_up)) => Poll::Ready(Err(given_up)),
                 _ => Poll::Pending,

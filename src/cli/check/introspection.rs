@@ -1,4 +1,4 @@
-//! The rows of the introspection endpoint. With a live token they say whether its answers can prove anything.
+//! The rows of the introspection endpoint. With a live token, they show whether its answers prove anything.
 
 use std::{fs::File, io::Read as _, path::Path, sync::Arc};
 
@@ -14,7 +14,7 @@ use crate::{
 
 const WHAT: &str = "introspection";
 
-/// No token is longer, in bytes.
+/// The longest token file, in bytes.
 const LONGEST: u64 = 64 * 1024;
 
 /// Reaches the introspection endpoint, and asks it for the token in the file.
@@ -64,7 +64,7 @@ async fn ask(settings: &VerifySettings, path: &Path) -> CheckRow {
     }
 }
 
-/// Reads the token, without the newline that editors end a file with.
+/// Reads the token, without one trailing newline.
 fn read(path: &Path) -> Result<SecretString, String> {
     let mut text = String::new();
     File::open(path)

@@ -25,7 +25,7 @@ pub(super) struct ChangeArgs {
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
 
-    /// Print what would be done, and change nothing
+    /// Print the planned changes, and change nothing
     #[arg(long)]
     pub(super) dry_run: bool,
 
@@ -34,7 +34,7 @@ pub(super) struct ChangeArgs {
     json: bool,
 }
 
-/// What was selected: the first part of every summary.
+/// The selection: the first part of every summary.
 #[derive(Debug, Serialize)]
 pub(super) struct Change {
     queue: String,
@@ -47,11 +47,11 @@ pub(super) struct Change {
     json: bool,
 }
 
-/// What a command says of its work.
+/// The parts of a command's report.
 pub(super) struct ChangeReport<'a, T> {
     /// The second part of the JSON.
     pub(super) json: T,
-    /// What was done: "replayed".
+    /// The action in the past tense: "replayed".
     pub(super) verb: &'a str,
     /// The end of the first line.
     pub(super) rest: String,

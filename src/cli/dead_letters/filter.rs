@@ -1,4 +1,4 @@
-//! Which dead letters a command selects.
+//! Selects the dead letters of a command.
 
 use std::time::{Duration, SystemTime};
 

@@ -82,7 +82,7 @@ async fn print_part(text: &mut String) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A list in one of its forms, as far as it is not printed yet.
+/// The part of a list that is not printed yet, in one of the forms.
 enum Listing {
     Json(JsonList),
     Page { rows: Vec<LetterRow>, table: LetterTable, text: String },
@@ -145,7 +145,7 @@ impl Listing {
     }
 }
 
-/// The counts, and what they do not contain.
+/// The counts, and notes about messages that they do not contain.
 fn page_head(queue: &str, browse: BrowseSummary, counts: &ReasonCounts) -> String {
     let (letters, matching) = (u64::from(browse.looked_at), counts.total());
     let mut head = format!("{queue}: {}", several(letters, "dead letter"));
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
     use crate::cli::dead_letters::testing::{letter, now};
 
-    /// A page about so many letters that were read, of which so many fit and some are shown.
+    /// A page after a browse: `fit` messages match, and `shown` of them are listed.
     fn page(seen: BrowseSummary, fit: usize, shown: usize) -> String {
         let mut listing = Listing::page();
         let mut counts = ReasonCounts::default();

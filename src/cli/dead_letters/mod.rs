@@ -58,11 +58,11 @@ enum DeadLettersCommand {
     Discard(discard::DiscardArgs),
 }
 
-/// What every command works with.
+/// The context of every command.
 struct CommandContext {
     queue: DeadLetterQueue,
     settings: Arc<broker::BrokerSettings>,
-    /// Cancelled by the first signal: the command finishes what is under way, and starts nothing more.
+    /// Cancelled by the first signal: the command finishes the current step, and starts no other.
     stop: CancellationToken,
     now: SystemTime,
 }

@@ -1,4 +1,4 @@
-//! Reads every dead letter once, and shows the progress. All of them stay in the queue.
+//! Reads every dead letter once, and shows the progress. All messages stay in the queue.
 
 use std::{fmt::Write as _, pin::pin};
 
@@ -13,7 +13,7 @@ use crate::{
 
 const TEMPLATE: &str = "{msg} {wide_bar} {pos} of {len}, {eta} left";
 
-/// Awaits `work` and shows its progress meanwhile. `doing` says what it does: "replaying".
+/// Awaits `work` and shows its progress meanwhile. `doing` names the work: "replaying".
 pub(super) async fn show_while<T>(
     doing: &'static str,
     progress: &BrowseProgress,
@@ -31,7 +31,7 @@ pub(super) async fn show_while<T>(
     }
 }
 
-/// The step, if it has a text.
+/// The text of a step; `None` if it has none.
 fn text(step: BrowseStep) -> Option<String> {
     match step {
         BrowseStep::Working => None,

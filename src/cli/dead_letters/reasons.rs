@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use crate::domain::DeadReason;
 
-/// A count with its noun: `1 letter`, `2 letters`.
+/// A count with its noun: `1 message`, `2 messages`.
 pub(super) fn several(count: u64, noun: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {noun}{plural}")
@@ -53,8 +53,8 @@ mod tests {
 
     #[test]
     fn a_noun_agrees_with_its_number() {
-        let words = [0, 1, 2].map(|count| several(count, "letter"));
-        assert_eq!(words, ["0 letters", "1 letter", "2 letters"]);
+        let words = [0, 1, 2].map(|count| several(count, "message"));
+        assert_eq!(words, ["0 messages", "1 message", "2 messages"]);
     }
 
     #[test]

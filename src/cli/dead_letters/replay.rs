@@ -109,7 +109,7 @@ pub(super) async fn run(args: &ReplayArgs, context: &mut CommandContext) -> Resu
 }
 
 impl ReplayCounts {
-    /// The messages that were left out; `refusal` is what the broker said of the latest that it refused.
+    /// The messages that were left out. `refusal` is the broker's text for the latest refused one.
     fn notes(&self, refusal: &str) -> String {
         let mut notes = String::new();
         // Writing to a string cannot fail.

@@ -77,7 +77,7 @@ pub(super) async fn run(args: &ShowArgs, context: &mut CommandContext) -> Result
     Ok(Exit::Done)
 }
 
-/// A line for each thing that is known of a dead letter.
+/// A line for each known field of a dead letter.
 fn page((letter, details): &(StoredLetter, MessageDetails), now: SystemTime) -> String {
     let mut page = format!("{}\n", letter.id);
     let mut line = |name: &str, value: Option<String>| {

@@ -13,7 +13,7 @@ use crate::{
 pub struct EnqueueCounts {
     /// Confirmed by the queue, or valid in a dry run.
     pub enqueued: u64,
-    /// Those of them whose token has expired: the worker makes no call for them.
+    /// Jobs among them whose token has expired: the worker makes no call for them.
     pub expired: u64,
     pub refused: u64,
     /// Dropped: an earlier line asks for the same call.

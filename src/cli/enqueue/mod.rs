@@ -33,7 +33,7 @@ use counts::{EnqueueCounts, ResumeCommand};
 use publishing::EnqueueRun;
 use sink::JobSink;
 
-/// After the first signal, the time for the broker to confirm what was sent.
+/// After the first signal, the time for the broker to confirm the sent jobs.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Stands for the worker's default audience, which this command does not know. A job without an audience is
@@ -98,7 +98,7 @@ pub async fn run(args: EnqueueArgs, config: Config) -> Exit {
     let printed = output::print(&count.report(&args, result.is_ok(), resume.as_ref()));
     warn_of_lines(count.expiry(), &count.remarks);
     if printed.is_err() && !args.dry_run {
-        // Taken for a failure to publish, this would make somebody publish everything twice.
+        // If this were reported as a failure to publish, an operator might publish every job twice.
         let EnqueueCounts { enqueued, refused, next_line, .. } = count;
         warn!(enqueued, refused, "the summary is lost; every line before {next_line} is finished");
     }
@@ -155,7 +155,7 @@ async fn enqueue(
     }
 }
 
-/// The first signal stops. The second one, or the end of the grace, gives up what is not confirmed.
+/// The first signal stops. The second one, or the end of the grace, gives up the unconfirmed jobs.
 async fn interrupts(
     mut signals: StopSignals,
     stop: &CancellationToken,

@@ -22,7 +22,7 @@ pub struct EnqueueRun<'a> {
     pub sink: &'a mut JobSink,
     /// Updated after each step.
     pub counts: &'a watch::Sender<EnqueueCounts>,
-    /// Once cancelled, nothing more is sent. The broker may still confirm what was sent.
+    /// Once cancelled, nothing more is sent. The broker may still confirm the sent jobs.
     pub stop: &'a CancellationToken,
     /// Once cancelled, confirms are not waited for.
     pub give_up: &'a CancellationToken,

@@ -1,4 +1,4 @@
-//! Where `revoker enqueue` sends jobs: a lane of the broker, or nowhere.
+//! The sink of `revoker enqueue`: a lane of the broker, or nothing in a dry run.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ impl JobSink {
         Ok(Self::Lane { lane: args.lane, producer, rate: args.rate.and_then(Rate::per_second) })
     }
 
-    /// Waits until a job may be sent; returns how many may be, at most `most`.
+    /// Waits until a job may be sent. Returns the number of jobs that may be sent, at most `most`.
     pub async fn permits(&mut self, most: usize) -> usize {
         let Self::Lane { rate: Some(rate), .. } = self else { return most };
         if most == 0 {
@@ -42,8 +42,8 @@ impl JobSink {
         1 + (1..most).take_while(|_| rate.take(Instant::now().into_std()).is_ok()).count()
     }
 
-    /// Publishes jobs until all are confirmed or `given_up` completes. The unconfirmed ones stay in `jobs`.
-    /// Returns those that the broker refuses.
+    /// Publishes jobs until all are confirmed or `given_up` completes. The unconfirmed ones stay in `jobs`. Returns the
+    /// jobs that the broker refuses.
     pub async fn publish<J: AsRef<[u8]>>(
         &mut self,
         jobs: &mut Vec<J>,
@@ -91,7 +91,7 @@ mod tests {
         JobSink::Lane { lane: Lane::Bulk, producer, rate: rate.and_then(Rate::per_second) }
     }
 
-    /// The time that so many permits take, asked for in lots of a batch.
+    /// The time to get this many permits, in batches.
     async fn time_of(mut outlet: JobSink, mut permits: usize) -> Duration {
         let began = Instant::now();
         while permits > 0 {

@@ -26,7 +26,7 @@ impl Report for TestPart {
     }
 }
 
-/// What the check says of a worker whose broker is in this condition.
+/// The check's text and result for a worker whose broker is in this condition.
 async fn check_worker(condition: Condition) -> (String, bool) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let listen = SocketAddr::from(([0, 0, 0, 0], listener.local_addr().unwrap().port()));
@@ -41,16 +41,16 @@ async fn check_worker(condition: Condition) -> (String, bool) {
     said
 }
 
-/// More than an answer may hold.
+/// More bytes than the limit of an answer.
 static ENDLESS: [u8; 256 * 1024] = [b'x'; 256 * 1024];
 
-/// A server that sends these bytes to whoever connects, and then waits until the other side leaves.
+/// A server that sends these bytes to each client, and then waits until the client closes the connection.
 fn server(answer: &'static [u8], then_close: bool) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        // The other side may leave before it has all.
+        // The client may close the connection before it has read everything.
         drop(stream.write_all(answer));
         if then_close {
             drop(stream.shutdown(std::net::Shutdown::Write));

@@ -11,7 +11,7 @@ use crate::{
     mock_endpoint::{CannedAnswer, MockOutage, Script},
 };
 
-/// The page of `--html`: what a captive portal or a broken gateway shows.
+/// The page of `--html`, as a captive portal or a broken gateway shows it.
 const HTML: &str = "<!DOCTYPE html><html><body><h1>Mantenimiento</h1></body></html>\n";
 
 /// Run a scripted mock of the revoke endpoint, for demos and tests
@@ -100,7 +100,7 @@ fn client(pair: &SecretString) -> Result<(String, SecretString), Failure> {
     }
 }
 
-/// Accepts every value, because clap prints what a parser refuses.
+/// Accepts every value, because clap prints a refused value.
 #[allow(clippy::unnecessary_wraps, reason = "clap's parsers return a result")]
 fn secret(value: &str) -> Result<SecretString, std::convert::Infallible> {
     Ok(value.into())

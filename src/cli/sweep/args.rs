@@ -78,7 +78,7 @@ pub struct SweepArgs {
     #[arg(long)]
     expect_dead: bool,
 
-    /// Check every line and print what is left to do; call nothing, write nothing
+    /// Check every line and print the remaining work; call nothing, write nothing
     #[arg(long)]
     pub dry_run: bool,
 
@@ -102,7 +102,7 @@ impl SweepArgs {
         if self.expect_dead {
             config.flow.pause.first_rejections = 0;
         }
-        // Nobody counts the replicas of a sweep.
+        // The replicas of a sweep are not counted.
         config.flow.rate_scope = RateScope::Replica;
         if let Some(concurrency) = self.concurrency {
             config.flow.concurrency_max = concurrency.get();
@@ -166,7 +166,7 @@ fn behind(path: &Path, suffix: &str) -> PathBuf {
 /// The least rate, as for flow.rate.
 const LEAST_RATE: f64 = 0.01;
 
-/// The endpoint that the journal is of: calls by another profile mean something else.
+/// The endpoint of the journal, with its profile: another profile gives the results another meaning.
 fn called(config: &Config) -> String {
     let (url, profile) = (endpoint_url(config), &config.endpoint.profile);
     if profile.is_alignet() { url } else { format!("{url} (profile {})", profile.name) }

@@ -1,4 +1,4 @@
-//! The files that a sweep leaves: the list of failed lines, and the report.
+//! The output files of a sweep: the list of failed lines, and the report.
 
 use std::{
     io,
@@ -16,8 +16,8 @@ use crate::{
     worker::{SweepEnd, SweepError},
 };
 
-/// Reads the journal back, lists the failed lines, and writes the report file if one was asked for. Returns
-/// the report, and an error for each file that cannot be written: the others are written all the same.
+/// Reads the journal back, lists the failed lines, and writes the report file if one was asked for. Returns the report,
+/// and an error for each file that cannot be written: the others are still written.
 pub(super) async fn report(
     args: &SweepArgs,
     ended: &SweepEnd,

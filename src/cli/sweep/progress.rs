@@ -74,7 +74,7 @@ fn done_otherwise(counts: &LineCounts) -> String {
     parts.concat()
 }
 
-/// Shown only if there are expired lines, which nobody expects.
+/// Shown only if there are expired lines, which are rare.
 fn expired(counts: &LineCounts) -> String {
     match counts.ended(Completion::Expired) {
         0 => String::new(),
@@ -82,7 +82,7 @@ fn expired(counts: &LineCounts) -> String {
     }
 }
 
-/// Returns up to which byte of the file lines have ended. The file is read far ahead of that.
+/// Returns the byte position up to which the file's lines have ended. Reading is far ahead of it.
 fn position(read: u64, ended: &LineCounts, seen: u64) -> u64 {
     let ended = u128::from(ended.all().min(seen));
     let position = u128::from(read) * ended / u128::from(seen.max(1));

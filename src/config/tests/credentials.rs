@@ -1,4 +1,4 @@
-//! On whose behalf, and by which secret.
+//! Tests of clients and their secrets.
 
 use secrecy::ExposeSecret;
 
@@ -47,7 +47,7 @@ fn the_default_client_may_have_its_secret_in_the_table_or_the_directory() {
     let directory = format!("credentials.directory = '{}'", folder.0.path().display());
     let config = load_alone(&format!("credentials.client_id = 'a'\n{directory}")).unwrap();
     assert_eq!(config.credentials.directory.as_deref(), Some(folder.0.path()));
-    // An id leads nowhere but into the folder.
+    // An id cannot lead out of the folder.
     for id in ["b", "../a", "./a", "..", "x/../a"] {
         let fault = only_fault(&format!("credentials.client_id = '{id}'\n{directory}"));
         assert!(
@@ -126,7 +126,7 @@ fn incomplete_credentials_are_refused() {
     assert!(fault.contains("has more than 100 characters"), "{fault}");
 }
 
-/// Each would be rejected for every job: as wrong as a wrong secret, and unseen.
+/// The endpoint would reject every job with such a secret or id, and the cause is invisible.
 #[test]
 fn what_no_secret_and_no_id_can_hold_is_refused_where_it_stands() {
     let folder = Folder::new();
@@ -165,7 +165,7 @@ fn what_no_secret_and_no_id_can_hold_is_refused_where_it_stands() {
         assert!(fault.starts_with(begin), "{file}: {fault}");
         assert!(!fault.contains("hunter"), "{fault}");
     }
-    // Of the environment, as `echo | base64` leaves it.
+    // Values of the environment, as `echo | base64` produces them.
     for (key, value) in [
         ("CLIENT_SECRET", "hunter2\n"),
         ("CLIENT_ID", "\u{feff}merchant"),
@@ -179,7 +179,8 @@ fn what_no_secret_and_no_id_can_hold_is_refused_where_it_stands() {
     }
 }
 
-/// A client id with a blank or in quotes may be right: it is a warning. Of a secret, whoever loads it tells.
+/// A client id with a blank or in quotes may be right, so it is a warning. Warnings about secrets come when they are
+/// loaded.
 #[test]
 fn odd_ids_are_warnings() {
     for (id, words) in

@@ -1,4 +1,4 @@
-//! The documented defaults are the defaults, all of them.
+//! Tests that all documented defaults are in force.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use tracing::Level;
 use super::*;
 use crate::{config::key::ConfigKey, flow::RateScope};
 
-/// `config/default.toml` with the keys that are commented out put in force.
+/// `config/default.toml` with its commented keys uncommented.
 fn uncommented() -> String {
     let key = |line: &str| {
         let (name, _) = line.split_once(" = ")?;
@@ -28,7 +28,7 @@ fn every_key_is_documented_and_no_other() {
     let mut reader = ConfigReader::new([layer]);
     Config::read(&mut reader, Needs::NONE);
     let known = reader.known();
-    // What lies above others is a table, not a setting.
+    // A key with keys below it is a table, not a setting.
     let above = |key: &ConfigKey| known.iter().any(|other| other != key && other.is_within(key));
     let known: BTreeSet<ConfigKey> = known.iter().filter(|key| !above(key)).cloned().collect();
     assert_eq!(documented, known);
@@ -36,7 +36,7 @@ fn every_key_is_documented_and_no_other() {
 
 #[test]
 fn what_is_commented_out_is_a_valid_example() {
-    // Their files do not exist here, and some things are given in two ways.
+    // The named files do not exist here, and some settings have two forms.
     let folder = Folder::new();
     let faults = Config::load(
         Needs::NONE,

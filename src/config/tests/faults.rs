@@ -1,4 +1,4 @@
-//! What is refused, and in which words.
+//! Tests of refused settings and the texts of their faults.
 
 use std::fmt::Write as _;
 
@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Loads one setting (`section.key` and its value in TOML), and expects exactly one fault: of this key,
-/// on its line, with these words.
+/// Loads one setting (`section.key` and its value in TOML), and expects exactly one fault: for this key, on its line,
+/// with this text.
 fn assert_refused(key: &str, value: &str, words: &str) {
     let faults = match load(&format!("# a comment\n{key} = {value}\n")) {
         Ok(config) => panic!("{key} = {value} was accepted: {config:?}"),
@@ -128,8 +128,7 @@ fn wrong_values_are_refused_with_their_line() {
     assert_refused("broker.queue", &format!("'{}'", "q".repeat(201)), "more than 200 bytes");
 }
 
-/// Every duration with its least and greatest value in milliseconds, and what must be set beside it to
-/// reach them.
+/// Every duration with its least and greatest value in milliseconds, and the other settings needed to reach them.
 const DURATIONS: [(&str, u64, u64, &str); 15] = [
     ("broker.heartbeat", 1_000, 3_600_000, ""),
     ("broker.connect_timeout", 1, 60_000, ""),
@@ -148,7 +147,7 @@ const DURATIONS: [(&str, u64, u64, &str); 15] = [
     ("retry.park", 100, 24 * 86_400_000, ""),
 ];
 
-/// As long as a job may be in flight.
+/// The time that a job may be in flight, in milliseconds.
 const IN_FLIGHT: u64 = 600_000;
 const YEAR: u64 = 31_557_600_000;
 
@@ -286,7 +285,7 @@ fn presuming_needs_a_key_where_jobs_come_from_a_broker() {
     assert!(faulty[0].starts_with("broker.history_key_file (worker.toml:2): "), "{}", faulty[0]);
     assert!(faulty[0].contains("fewer than 32 characters in line 1"), "{}", faulty[0]);
 
-    // A sweep has a journal of its own, and a tool presumes nothing: neither opens the file.
+    // A sweep has a journal, and a tool makes no presumption: neither opens the file.
     let files =
         [folder.write("alone.toml", presuming), folder.write("absent.toml", with("absent"))];
     for file in files {
@@ -295,8 +294,8 @@ fn presuming_needs_a_key_where_jobs_come_from_a_broker() {
         assert!(Config::load(Needs::NONE, file, variables(&[])).is_ok());
     }
 }
-/// Kubernetes sets variables for a service called `revoker`, and these begin as ours do. They are one fault,
-/// which names what has to be set. Other variables keep their faults, and no value is shown.
+/// Kubernetes sets variables with our prefix for a service called `revoker`. They are one fault, which names the
+/// necessary setting. Other variables keep their faults, and no value is shown.
 #[test]
 fn links_of_kubernetes_are_one_fault_that_names_the_switch() {
     let links = [
@@ -328,7 +327,7 @@ fn links_of_kubernetes_are_one_fault_that_names_the_switch() {
     assert!(ours[0].starts_with("REVOKER_PORT: is an unknown variable"), "{ours:?}");
 }
 
-/// Lines that set keys there are, to what they may or may not be, and variables behind them.
+/// Lines that set existing keys to valid or invalid values, and variables after them.
 fn near_file() -> impl Strategy<Value = String> {
     let key = prop::sample::select(vec![
         "broker.url",
@@ -377,7 +376,7 @@ fn near_file() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    // Each case is a whole load; more of them find nothing new and take long.
+    // Each case is a whole load, so more cases would take long.
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]

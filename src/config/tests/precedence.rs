@@ -1,4 +1,4 @@
-//! Who wins.
+//! Tests of the precedence of sources.
 
 use secrecy::ExposeSecret;
 

@@ -1,4 +1,4 @@
-//! Profiles of endpoints, and how a client proves itself.
+//! Tests of endpoint profiles and of client authentication.
 
 use super::*;
 use crate::endpoint::{AuthMethod, BasicEncoding};
@@ -42,7 +42,7 @@ fn a_client_without_a_secret_needs_none() {
     assert_eq!(config.endpoint.auth.client_id.as_deref(), Some("app"));
 }
 
-/// Some servers take a signed text for a secret.
+/// Some servers use a signed text as a secret.
 #[test]
 fn a_secret_may_be_longer_than_that_of_the_default_profile() {
     let secret = "s".repeat(400);

@@ -1,11 +1,11 @@
-//! Values are never shown: not in faults, and secrets not in what is loaded either.
+//! Tests that faults show no values, and that loaded settings show no secrets.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::config::{invariants::is_secret, key::ConfigKey};
 
-/// Every key that a reader knows, as the defaults document them.
+/// Every known key, as the defaults document them.
 fn keys() -> Vec<ConfigKey> {
     let mut reader = ConfigReader::new([ConfigLayer::defaults(DEFAULTS)]);
     Config::read(&mut reader, Needs::NONE);
@@ -13,7 +13,7 @@ fn keys() -> Vec<ConfigKey> {
     keys.cloned().chain([ConfigKey::from("credentials.clients.some.client_secret")]).collect()
 }
 
-/// Shapes that a pasted secret may take around itself.
+/// Forms of a line that contains a pasted secret.
 const SHAPES: [&str; 12] = [
     "{}",
     " {} ",

@@ -1,10 +1,10 @@
-//! Files as they come: missing, broken, from another system.
+//! Tests of missing files, broken files and files of other systems.
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 
 use super::*;
 
-/// The faults of loading these bytes as the only file, without any client.
+/// Loads these bytes as the only file, without any client, and returns the faults.
 fn faults_of(content: &[u8]) -> Vec<String> {
     let folder = Folder::new();
     lines(

@@ -8,7 +8,7 @@ use crate::{
 
 const RFC7009: &str = "[endpoint]\nprofile = \"rfc7009\"\nurl = \"https://auth.example/revoke\"\n";
 
-/// The first lines of a sound section.
+/// The first lines of a valid section.
 const SECTION: &str = "[verify]\nurl = \"https://auth.example/introspect\"\n";
 
 const CHECKER: &str = "[verify.auth]\nclient_id = \"watcher\"\nclient_secret = \"hunter2\"\n";

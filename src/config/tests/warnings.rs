@@ -1,4 +1,4 @@
-//! What works but is odd, and in which words it is told.
+//! Tests of warnings and their texts.
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 

@@ -1,8 +1,8 @@
 //! When a token expires, according to its producer.
 //!
-//! A job whose token has expired ends without a call. So a wrong time would leave a live token valid, and
-//! report it as expired. A value that cannot be the expiry of a live token therefore makes the job invalid:
-//! its dead letter says what is wrong.
+//! A job whose token has expired ends without a call. So a wrong time would leave a live token valid, and report it as
+//! expired. A value that cannot be the expiry of a live token therefore makes the job invalid: its dead letter states
+//! the fault.
 
 use std::time::{Duration, SystemTime};
 
@@ -18,7 +18,7 @@ use crate::domain::{
 /// Why the field `expires_at` is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ExpiryFault {
-    /// "Never" for some servers, an unset value for others.
+    /// Zero: some servers write it for "never", others for an unset value.
     #[error("is 0, which is no moment; leave it out for a token that does not expire")]
     Zero,
     /// -1 for "never", or a zero date that was turned into a number.
@@ -186,7 +186,7 @@ mod tests {
         assert_eq!(read(&Value::Null), Ok(None));
     }
 
-    /// Beyond the last year by its offset: the sum with the skew must not overflow either.
+    /// The offset moves the date beyond year 9999. The sum with the clock skew must not overflow either.
     #[test]
     fn the_latest_dates_do_no_harm() {
         for text in

@@ -1,12 +1,11 @@
-//! What holds of every body, sound or not: for property tests and for `fuzz/`.
+//! The invariants of every body, valid or not, for property tests and for `fuzz/`.
 
 use std::{collections::BTreeSet, sync::LazyLock};
 
 use super::*;
 use crate::domain::{History, JobId, Lane, MessageMetadata, TimeUnit, to_hex};
 
-/// Every text that a fault can have, its digits left out: lengths and places are all that a fault takes
-/// from a body.
+/// Every text of a fault, without digits: a fault contains only lengths and positions of the body.
 static TEXTS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     let fields = ["refresh_token", "audience", "username", "client_id", "expires_at", "action"];
     let of_field = |field| {
@@ -47,7 +46,7 @@ static TEXTS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     all.map(|fault| without_digits(&fault.to_string())).collect()
 });
 
-/// Reads a body as a job, and holds what came of it against the body.
+/// Reads a body as a job, and compares the result with the body.
 pub fn hold(body: &[u8]) {
     let defaults = JobDefaults {
         audience: "its audience".into(),
@@ -66,7 +65,7 @@ pub fn hold(body: &[u8]) {
     }
 }
 
-/// A fault names itself and its place, and repeats nothing.
+/// A fault names its kind and its position, and repeats no content.
 fn hold_of_fault(fault: InvalidJob, body: &[u8]) {
     let text = fault.to_string();
     assert!(TEXTS.contains(&without_digits(&text)), "{text}");
@@ -81,14 +80,14 @@ fn hold_of_fault(fault: InvalidJob, body: &[u8]) {
     }
 }
 
-/// The id of what is no job is shown as a fingerprint, whatever it is.
+/// If the body is no job, any message id is shown as its fingerprint.
 fn hold_of_id(body: &[u8]) {
     let Some(Ok(id)) = body.get(..12).map(std::str::from_utf8) else { return };
     let shown = JobId::of_invalid(&metadata(id));
     assert_eq!(shown.as_str(), Fingerprint::of(id).to_string());
 }
 
-/// A job holds what its body says, by another reader's word, and shows none of it.
+/// A job has the values that another JSON reader finds, and its debug output shows none of them.
 fn hold_of_job(job: &Job, body: &[u8], defaults: &JobDefaults) {
     let token = job.token.expose_secret();
     assert!(body.len() <= MAX_BODY_BYTES);
@@ -100,7 +99,7 @@ fn hold_of_job(job: &Job, body: &[u8], defaults: &JobDefaults) {
     for id in [token.to_owned(), format!("logout of {token}")].into_iter().chain(encoded) {
         assert_eq!(JobId::of(&metadata(&id), job).as_str(), job.fingerprint.to_string());
     }
-    // The other reader refuses more: what is skipped here may be no value there.
+    // The other reader is stricter about fields that are skipped here.
     let Ok(json) = serde_json::from_slice::<Value>(body) else { return };
     let text = |name: &str| json[name].as_str();
     assert_eq!(text("refresh_token"), Some(token));
@@ -123,7 +122,7 @@ fn hold_of_copy(job: &Job, defaults: &JobDefaults) {
     });
     match Job::parse(copy.to_string().as_bytes(), defaults) {
         Ok(copy) => assert!(copy.key() == job.key() && copy.fingerprint == job.fingerprint),
-        // The only text without a limit of its own may be longer as it is escaped.
+        // The only text without a limit may be longer after escaping.
         Err(fault) => assert!(matches!(fault, InvalidJob::TooLarge(_)), "{fault}"),
     }
 }

@@ -41,7 +41,7 @@ fn the_endpoints_whole_request_body_is_a_job() {
     assert!(job.carried_client_secret.is_some());
 }
 
-/// Some programs write it in front of whatever they write: a file with one is read, and so is a body.
+/// Some programs write a byte order mark first. A file with one is accepted, and so is a body.
 #[test]
 fn a_byte_order_mark_in_front_is_no_part_of_a_body() {
     assert_eq!(parse("\u{feff} {\"refresh_token\":\"abc\"}").unwrap().token.expose_secret(), "abc");
@@ -148,7 +148,7 @@ fn debug_shows_no_token() {
     assert!(!format!("{job:?}").contains("canary"));
 }
 
-/// Objects made of a job's fields, with values that do or do not fit.
+/// Objects of a job's fields, with valid and invalid values.
 fn near_job() -> impl Strategy<Value = String> {
     let field = prop::sample::select(vec![
         "refresh_token",

@@ -171,7 +171,7 @@ fn what_is_gone_is_done_or_a_dead_letter_as_the_operator_wants_it() {
     assert_eq!(history.last_error, Some(ResultLabel::Gone));
 }
 
-/// Where the second call for a token is not rejected, an earlier call explains no rejection.
+/// If the endpoint does not reject repeated calls, an earlier call explains no rejection.
 #[test]
 fn a_rejection_stays_a_rejection_where_repeats_are_not_rejected() {
     let policy = Policy { rejects_repeats: false, ..policy(true) };

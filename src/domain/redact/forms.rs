@@ -93,9 +93,9 @@ fn plain_run(length: usize, most: usize) -> usize {
 
 /// Every form of a secret. `most` characters in a row of a plain form always reveal something.
 ///
-/// The forms are: plain, with and without punctuation and escapes; hex; base64 of either alphabet at every
-/// position of a group; decimal bytes. Hex and base64 are also computed of the secret as encoded in a URL form
-/// (basic authentication) or in a JSON string (a call).
+/// The forms are: plain, with and without punctuation and escapes; hex; base64 of either alphabet at every position of
+/// a group; decimal bytes. Hex and base64 are also computed of the secret in a URL form (basic authentication) or in a
+/// JSON string (a call).
 pub(super) fn of(secret: &str, most: usize) -> Vec<Form> {
     let trimmed = Some(secret.trim()).filter(|trimmed| *trimmed != secret);
     let mut forms = Vec::new();

@@ -27,13 +27,13 @@ impl ReadText {
         Self { text: text.to_owned(), shortest, readings: readings.collect() }
     }
 
-    /// The same, taken from the thread's last text if it is this one.
+    /// The same readings, from the thread's cache if the text equals the last one.
     pub(super) fn of(text: &str, shortest: usize) -> Self {
         let last = LAST.take().filter(|last| last.text == text && last.shortest == shortest);
         last.unwrap_or_else(|| Self::new(text, shortest))
     }
 
-    /// Keeps it for the next search. To be called for a text only in which no secret was found.
+    /// Keeps it for the next search. Call it only for a text without any found secret.
     pub(super) fn remember(self) {
         if self.text.len() <= MOST_KEPT {
             LAST.set(Some(self));

@@ -94,7 +94,7 @@ pub(super) fn bare(glyphs: &[Glyph]) -> Vec<Glyph> {
     glyphs.iter().filter(|glyph| glyph.c.is_alphanumeric()).copied().collect()
 }
 
-/// All letters in lower case, without invisible characters. The way leads through upper case, because `ß`
+/// All letters in lower case, without invisible characters. The text is converted to upper case first, because `ß`
 /// becomes `SS` there.
 fn fold(glyphs: &[Glyph]) -> Vec<Glyph> {
     let mut folded = Vec::with_capacity(glyphs.len());

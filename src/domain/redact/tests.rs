@@ -10,7 +10,7 @@ use proptest::{prelude::*, sample::select};
 
 use super::*;
 
-/// With every sort of character that an encoding changes.
+/// A token with every kind of character that an encoding changes.
 const TOKEN: &str = "qX7+Vb/9zT\"k&Lw\\4%Rj=Hñm_2-Zp";
 
 fn clean(secrets: &[&str], text: &str) -> String {
@@ -43,7 +43,7 @@ fn percent(c: char) -> String {
     })
 }
 
-/// Writes that keep one piece for each character: a cut lies between two of them.
+/// Encodings of single characters: a cut lies between two of them.
 const BY_CHARACTER: [Encoding; 14] = [
     ("as it is", |text| characters(text, String::from)),
     ("upper case", |text| characters(text, |c| c.to_uppercase().collect())),
@@ -77,7 +77,7 @@ const BY_CHARACTER: [Encoding; 14] = [
     ("HTML, hex", |text| characters(text, |c| format!("&#x{:X};", u32::from(c)))),
 ];
 
-/// Writes of the whole: a cut lies anywhere.
+/// Encodings of the whole text: a cut may lie anywhere.
 const WHOLE: [Encoding; 7] = [
     ("hex", |text| vec![hex(text, "")]),
     ("hex, upper case", |text| vec![hex(text, "").to_uppercase()]),
@@ -98,7 +98,7 @@ fn html(text: &str) -> String {
     escapes.iter().fold(text.to_owned(), |text, (c, name)| text.replace(c, name))
 }
 
-/// Letters and digits alone: what of an encoded secret no line break and no other alphabet changes.
+/// The letters and digits of a text. Line breaks and other alphabets do not change them.
 fn bare(text: &str) -> Vec<char> {
     let bare = text.chars().filter(char::is_ascii_alphanumeric);
     bare.map(|c| c.to_ascii_lowercase()).collect()
@@ -140,7 +140,7 @@ fn every_form_of_a_secret_is_replaced_and_the_text_around_it_stays() {
             "{how}"
         );
     }
-    // Of what stands around it in one group of base64, a character or two may be left.
+    // One or two characters of the same base64 group may be left.
     for encoded in [STANDARD.encode(&of_the_client), URL_SAFE_NO_PAD.encode(&of_the_client)] {
         let shown = clean(&[TOKEN], &format!("Basic {encoded}"));
         assert!(shown.starts_with("Basic Y2xpZW50O[redacted]"), "{shown}");
@@ -207,7 +207,7 @@ fn a_part_of_a_secret_in_any_form_concerns_it() {
 
 #[test]
 fn a_long_secret_and_a_long_text_take_little() {
-    // A text and a secret that repeat themselves share a run at every place.
+    // A repetitive text and a repetitive secret share a run at every position.
     let secret = "ab".repeat(8 * 1024);
     let text = "ab".repeat(32 * 1024);
     assert_eq!(clean(&[&secret], &text), REDACTED);
@@ -264,7 +264,7 @@ proptest! {
         let pieces = write(&token);
         let from = from.min(pieces.len() - RUN);
         let cut = &pieces[from..(from + length).min(pieces.len())];
-        // What ends in an escape makes another text of what follows.
+        // An escape at the end of `before` would change the following text.
         let before = before.trim_end_matches(|c: char| c.is_ascii_alphanumeric());
         let text = format!("{before} {}: no such token", cut.concat());
         assert_no_run(&clean(&[&token], &text), cut, how);
@@ -281,7 +281,7 @@ proptest! {
         let from = from.min(encoded.len() / 2);
         let cut = &encoded[from..(from + length).min(encoded.len())];
         let shown = clean(&[&token], &format!("no such token: {cut} !"));
-        // Only where the secret begins at a group does base64 of the whole show what base64 of it alone does.
+        // Base64 of the whole contains base64 of the secret only if the secret begins at a group.
         if how.starts_with("base64") && before.len() % 3 != 0 {
             prop_assert!(shown.contains(REDACTED) || cut.len() < 40, "{shown}");
         } else {

@@ -131,7 +131,7 @@ proptest! {
             prop_assert!(state.len() <= MAX_STATE_CHARS);
             let values = [trace.traceparent(), state];
             prop_assert!(values.iter().all(|v| v.bytes().all(|b| matches!(b, b'\t' | b' '..=b'~'))));
-            // Whoever reads it next reads the same.
+            // The next reader gets the same trace.
             prop_assert_eq!(
                 TraceContext::parse(trace.traceparent(), trace.tracestate()), Some(trace.clone())
             );

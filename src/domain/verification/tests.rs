@@ -83,7 +83,7 @@ fn an_active_token_confirms_a_rejection() {
     assert_eq!(judged, (CheckResult::Active, Some(still_active)));
 }
 
-/// The same asker saw it active: "inactive" after the next call is a proof.
+/// The same client saw it active, so "inactive" after the next call is a proof.
 #[test]
 fn a_token_that_survived_once_and_then_did_not_is_verified() {
     let mut sightings = Sightings::default();

@@ -1,8 +1,8 @@
-//! Bodies that are envelopes of the default profile, or nearly.
+//! Generators of valid and almost valid envelopes of the default profile.
 
 use proptest::prelude::*;
 
-/// An envelope with every field right, or one or more of them not.
+/// An envelope whose fields are all valid, or with one or more invalid ones.
 pub(in crate::endpoint) fn near_envelope() -> impl Strategy<Value = String> {
     let mostly = |right: &'static str| {
         prop_oneof![
@@ -17,7 +17,7 @@ pub(in crate::endpoint) fn near_envelope() -> impl Strategy<Value = String> {
     })
 }
 
-/// Objects made of the envelope's keys, in whatever order, number and depth.
+/// Objects of the envelope's keys, in any order, number and depth.
 pub(in crate::endpoint) fn shuffled_envelope() -> impl Strategy<Value = String> {
     let key = prop::sample::select(vec!["action", "success", "revoke", "meta", "status", "code"]);
     let leaf =

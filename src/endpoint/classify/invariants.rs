@@ -1,4 +1,4 @@
-//! What holds of every answer and the verdict on it: for property tests and for `fuzz/`.
+//! The invariants of every answer and its verdict, for property tests and for `fuzz/`.
 
 use http::{HeaderName, HeaderValue};
 use secrecy::SecretString;
@@ -9,11 +9,11 @@ use super::{
     *,
 };
 
-/// What the call sent, and an answer may echo.
+/// The secrets of the call, which an answer may echo.
 pub const SECRETS: [&str; 2] = ["canary-token", "canary-secret"];
 
-/// Judges an answer. The first line has its status, and how its body ended if it is not complete. Then come
-/// its headers, an empty line and the body.
+/// Judges an answer. The first line has the status, and the cause of an incomplete body. Then come its headers, an
+/// empty line and the body.
 pub fn hold(answer: &[u8]) {
     let split = answer.windows(2).position(|pair| pair == b"\n\n");
     let (head, body) = split.map_or((answer, &b""[..]), |at| (&answer[..at], &answer[at + 2..]));
@@ -42,10 +42,10 @@ pub fn hold(answer: &[u8]) {
     }
 }
 
-/// The verdict claims no more than the answer says.
+/// The verdict claims no more than the answer proves.
 fn hold_of(answer: &HttpResponse<'_>) {
     let (says, may_say): (Word, fn(Word, Word) -> bool) = match answer.body {
-        // Where the other reader cannot read, it is no witness.
+        // A body that the other reader cannot read is not compared.
         ResponseBody::Whole(body) => match word(body) {
             Some(word) => (word, |word, wanted| word == wanted),
             None => (Word::Nothing, |_, _| true),
@@ -79,7 +79,7 @@ fn hold_of(answer: &HttpResponse<'_>) {
     }
 }
 
-/// The text of a rejection is one short line without anything that the call sent.
+/// The text of a rejection is one short line without the call's secrets.
 fn hold_of_message(message: &str) {
     assert!(message.chars().count() <= MAX_MESSAGE_CHARS, "{message}");
     assert!(!message.chars().any(char::is_control), "{message}");
@@ -92,7 +92,7 @@ fn hold_of_message(message: &str) {
     }
 }
 
-/// A failure says what the status says, and doubts wherever the call may have worked.
+/// A failure matches the status, and is ambiguous if the call may have worked.
 fn hold_of_failure(failure: &Failure, status: StatusCode) {
     let ambiguous = match failure.label {
         ResultLabel::Timeout
@@ -110,8 +110,7 @@ fn hold_of_failure(failure: &Failure, status: StatusCode) {
     assert!(failure.blame == Blame::Transport || status.is_server_error());
 }
 
-/// Written anew, with no key twice and nothing that readers disagree on, the verdict says exactly what
-/// the answer says.
+/// For a rewritten body without duplicate keys, where all readers agree, the verdict matches the answer exactly.
 fn hold_of_rewritten(answer: &HttpResponse<'_>, body: &[u8]) {
     let Ok(json) = serde_json::from_slice::<Value>(body) else { return };
     let body = json.to_string();
@@ -129,12 +128,12 @@ fn hold_of_rewritten(answer: &HttpResponse<'_>, body: &[u8]) {
     assert!(expected.map_or(!own_word, |expected| label == expected), "{label} of {body}");
 }
 
-/// Whether a status is a transport failure whatever its body says.
+/// Whether a status is a transport failure with any body.
 fn speaks_for_itself(status: StatusCode) -> bool {
     matches!(status.as_u16(), 300..=399 | 408 | 429 | 500..=599)
 }
 
-/// What a body says.
+/// The meaning of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Word {
     Success,
@@ -142,8 +141,8 @@ enum Word {
     Nothing,
 }
 
-/// What a body says by another reader's word; `None` for what it cannot read, and for a key that stands
-/// twice it takes the last.
+/// The meaning of a body according to another JSON reader; `None` if that cannot read it. Of duplicate keys it uses the
+/// last.
 fn word(body: &[u8]) -> Option<Word> {
     let json = serde_json::from_slice::<Value>(body).ok()?;
     let (code, success) = (&json["revoke"]["meta"]["status"]["code"], &json["success"]);
@@ -156,7 +155,7 @@ fn word(body: &[u8]) -> Option<Word> {
     })
 }
 
-/// Whether a body is proof of a revocation, by another reader's word.
+/// Whether a body proves a revocation, according to another JSON reader.
 #[cfg(test)]
 #[must_use]
 pub fn proves(body: &str) -> bool {

@@ -305,7 +305,7 @@ fn a_rejection_keeps_its_text_without_what_we_sent() {
         message(r#"[{"locale":"es_PE","value":"canary-token con canary-secret"}]"#),
         rejected(400, Some("[redacted] con [redacted]"))
     );
-    // A weird text is no text, and no reason to doubt the code beside it.
+    // An invalid text is ignored, and the code beside it still counts.
     for weird in ["7", "[[]]", "{}", "null", r#"{"value":"a","value":"b"}"#] {
         assert_eq!(message(weird), rejected(400, None), "{weird}");
     }

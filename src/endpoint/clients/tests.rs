@@ -22,7 +22,7 @@ use crate::{
 
 const AGE: Duration = Duration::from_secs(60);
 
-/// A clock that stands still until it is put forward.
+/// A clock that a test moves forward.
 #[derive(Clone)]
 struct ManualClock {
     start: Instant,
@@ -106,12 +106,12 @@ async fn a_call_under_way_ends_well_and_its_old_connection_with_it() {
     let old = start();
     let old_connection = begins.recv().await.unwrap();
     hands.forward(AGE);
-    // One for each of the other clients, then the one whose old client has a call under way.
+    // One call for each of the other clients, then one for the slot whose old client is still calling.
     let others: Vec<_> = (0..CLIENTS).map(|_| start()).collect();
     for _ in 0..CLIENTS {
         assert_ne!(begins.recv().await.unwrap(), old_connection);
     }
-    // Of those who wait, the first one is woken.
+    // This wakes the first waiting call.
     answer.notify_one();
     old.await.unwrap();
     assert_eq!(ends.recv().await.unwrap(), old_connection);
@@ -123,7 +123,7 @@ async fn a_call_under_way_ends_well_and_its_old_connection_with_it() {
     }
 }
 
-/// A relay whose address stays and whose target does not: what a changed DNS entry is to a client.
+/// The relay keeps its address and changes its target, like a changed DNS entry.
 #[tokio::test]
 async fn the_new_address_is_met_after_connection_max_age() {
     let (old, new) = (Server::start(answer_all).await, Server::start(answer_all).await);

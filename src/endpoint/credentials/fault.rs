@@ -1,4 +1,4 @@
-//! What can be wrong with a secret. No text repeats one.
+//! The faults of secrets. No text repeats a secret.
 
 use std::{
     fmt, io,
@@ -9,19 +9,19 @@ use thiserror::Error;
 
 use crate::domain::Stray;
 
-/// One secret, or one folder of them, that cannot be used, or is odd.
+/// A fault or a warning about one secret, or about one folder of secrets.
 #[derive(Debug)]
 pub struct CredentialFault {
-    /// The client whose secret it is; `None` for a folder, or a file in it that names nobody.
+    /// The client of the secret; `None` for a folder, or for a file whose name is no client id.
     pub client_id: Option<String>,
-    /// The file or folder; `None` for a secret that stands in the configuration.
+    /// The file or folder; `None` for a secret in the configuration.
     pub path: Option<PathBuf>,
-    /// What is wrong.
+    /// The kind of fault.
     pub kind: FaultKind,
 }
 
 impl CredentialFault {
-    /// Whether the secret cannot be used. One that is odd is in force all the same.
+    /// Whether the secret cannot be used. A secret with a warning is used.
     #[must_use]
     pub const fn is_wrong(&self) -> bool {
         match &self.kind {
@@ -54,7 +54,7 @@ impl std::error::Error for CredentialFault {
     }
 }
 
-/// What is wrong with a secret or a folder of them.
+/// The faults of a secret or of a folder of secrets.
 #[derive(Debug, Error)]
 pub enum FaultKind {
     /// It cannot be read.
@@ -63,16 +63,16 @@ pub enum FaultKind {
     /// It is not text.
     #[error("is not UTF-8")]
     NotUtf8,
-    /// Nothing is in it.
+    /// It is empty.
     #[error("is empty")]
     Empty,
-    /// Longer than the endpoint takes.
+    /// It is longer than the endpoint's limit.
     #[error("has more than {0} characters, the endpoint's limit")]
     TooLong(usize),
-    /// Characters in it that do not belong there.
+    /// It has characters that are there by mistake.
     #[error("{0}; {remedy}", remedy = .0.remedy())]
     Stray(Stray),
-    /// The same of the name of a file, which is a client id.
+    /// The same in the name of a file, which is a client id.
     #[error("its file's name {0}; {remedy}", remedy = .0.remedy())]
     Name(Stray),
     /// A file whose name can be no client id.

@@ -33,7 +33,7 @@ pub(super) fn read(path: &Path, max: usize) -> Result<SecretString, FaultKind> {
     check(SecretString::from(text), max)
 }
 
-/// Whether the endpoint can take it.
+/// Checks that the endpoint can accept the secret.
 pub(super) fn check(secret: SecretString, max: usize) -> Result<SecretString, FaultKind> {
     match secret.expose_secret().chars().count() {
         0 => Err(FaultKind::Empty),
@@ -45,8 +45,8 @@ pub(super) fn check(secret: SecretString, max: usize) -> Result<SecretString, Fa
     }
 }
 
-/// The files of a folder with the client ids that they are named by. What begins with a dot is passed
-/// over, and so are folders: Kubernetes mounts keep both beside the links to the secrets.
+/// The files of a folder, with the client ids that are their names. Names with a leading dot and folders are skipped:
+/// Kubernetes mounts keep both beside the links to the secrets.
 pub(super) fn list(folder: &Path) -> Result<Vec<(PathBuf, Option<String>)>, CredentialFault> {
     let fault = |error: io::Error| CredentialFault::of_path(folder, FaultKind::Unreadable(error));
     let mut files = Vec::new();
@@ -58,7 +58,7 @@ pub(super) fn list(folder: &Path) -> Result<Vec<(PathBuf, Option<String>)>, Cred
         }
         files.push((path, name.into_string().ok()));
     }
-    // The order of a folder is the file system's; that of the faults should not be.
+    // A folder has no defined order, so sorting makes the order of faults stable.
     files.sort();
     Ok(files)
 }

@@ -138,7 +138,7 @@ fn what_no_secret_can_hold_is_a_fault_and_what_is_odd_is_told() {
     ));
     assert!(odd[1].starts_with("the secret of client \"f-quotes\" in /f-quotes: is in quotes; "));
     assert!(odd[2].contains(": its file's name begins or ends with a blank; "), "{}", odd[2]);
-    // They are in force as they are.
+    // Secrets with warnings are used unchanged.
     assert_eq!(secret(&credentials, "e-blank").as_deref(), Some(" hunter2 "));
     assert_eq!(secret(&credentials, "g\u{a0}").as_deref(), Some("hunter2"));
     let (_, again) = credentials.reload();

@@ -23,7 +23,7 @@ async fn call(endpoint: &HttpEndpoint) -> Verdict {
     endpoint.revoke(&job(), None).await.unwrap()
 }
 
-/// The answer of one raw server that reads the request and then writes `answer` and hangs up.
+/// The verdict on a raw server that reads the request, writes `answer` and hangs up.
 async fn answered(answer: impl Into<Vec<u8>>) -> Verdict {
     let answer: Arc<[u8]> = answer.into().into();
     let server = Server::start(move |mut stream| {
@@ -50,7 +50,7 @@ fn transport_failure(label: ResultLabel, ambiguous: bool, http_status: Option<u1
     })
 }
 
-/// An address where nobody listens.
+/// An address on which no server listens.
 async fn deserted() -> Url {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     format!("http://{}/revoke", listener.local_addr().unwrap()).parse().unwrap()
@@ -222,7 +222,7 @@ async fn answers_that_lie_or_break_off_prove_nothing() {
 
 #[tokio::test]
 async fn a_compressed_success_is_not_unpacked() {
-    // What `testing::success` answers, by gzip.
+    // The answer of `testing::success`, compressed with gzip.
     const GZIP: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xabVJL.\xc9\xcc\xcfS\xb2R*J-\xcb\xcfNU\xd2Q*.MNN-.V\xb2*)*M\xd5\x81\x89[U+\xe5\xa6\x96$\x82\xe8\xe2\x92\xc4\x92\xd2b\x10+9?\x05(\xa3d`\xa0T\x0b\x04\x00\xc7\xd0\xbbnM\x00\x00\x00";
     let head =
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\n\r\n";
@@ -233,7 +233,7 @@ async fn a_compressed_success_is_not_unpacked() {
 #[tokio::test]
 async fn a_body_without_end_is_read_up_to_the_cap_only() {
     const CHUNK: usize = 1024;
-    // What the two sockets may hold between them, on top of what was read.
+    // The most bytes that the buffers of both sockets can hold.
     const BUFFERS: usize = 16 * 1024 * 1024;
     let (written, mut total) = mpsc::channel(1);
     let server = Server::start(move |mut stream| {

@@ -1,4 +1,4 @@
-//! How a profile judges an answer: the first rule that fits decides.
+//! Judges an answer by the rules of a profile: the first matching rule decides.
 
 use http::StatusCode;
 
@@ -18,15 +18,15 @@ pub const MAX_CODE_CHARS: usize = 100;
 /// One rule.
 #[derive(Debug)]
 pub struct AnswerRule {
-    /// Where it stands in its file, counted from 1.
+    /// Its line in the file, counted from 1.
     pub line: usize,
-    /// It fits one of these; all if there are none.
+    /// The allowed statuses; empty for any status.
     pub status: Vec<StatusPattern>,
-    /// It fits one of these; any if there are none.
+    /// The allowed kinds of body; empty for any kind.
     pub body: Vec<BodyKind>,
     /// All of them must hold.
     pub json: Vec<PlaceCondition>,
-    /// What follows.
+    /// The resulting verdict.
     pub is: AnswerKind,
     /// The place of the endpoint's code.
     pub code: Option<usize>,
@@ -38,7 +38,7 @@ pub struct AnswerRule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StatusPattern {
     Code(u16),
-    /// All of a hundred: 2 for 2xx.
+    /// A class of statuses: 2 for 2xx.
     Class(u16),
 }
 
@@ -117,7 +117,7 @@ impl AnswerRule {
             && self.json.iter().all(|of| of.condition.holds(body.at(of.place)))
     }
 
-    /// What the endpoint says of a job that it does not do. Its texts are redacted before they are cut.
+    /// The rejection in an answer. Its texts are redacted before they are cut.
     fn rejection(
         &self,
         status: u16,
@@ -143,7 +143,7 @@ impl AnswerRule {
     }
 }
 
-/// What the texts of an answer are read with.
+/// The context for reading the texts of an answer.
 pub struct TextContext<'a> {
     pub locale: &'a str,
     pub redactor: &'a Redactor<'a>,
@@ -159,8 +159,8 @@ impl Profile {
         (1..).zip(&self.answers).find(|(_, rule)| rule.fits(status, body))
     }
 
-    /// Whether an answer condemns its job whatever its status. A 5xx that does is the fault of the job alone.
-    pub(in crate::endpoint) fn condemns(&self, status: u16, body: &AnswerBody<'_>) -> bool {
+    /// Whether an answer rejects its job with any status. A 5xx that does so is a failure of this job alone.
+    pub(in crate::endpoint) fn rejects_job(&self, status: u16, body: &AnswerBody<'_>) -> bool {
         let fits = self.first_fit(status, body);
         fits.is_some_and(|(_, rule)| matches!(rule.is, AnswerKind::Rejected | AnswerKind::Gone))
     }

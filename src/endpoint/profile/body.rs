@@ -1,7 +1,7 @@
-//! Reads the places of a JSON body that a profile's rules look at.
+//! Reads the values of a JSON body that a profile's rules use.
 //!
-//! Only these places are kept, so a body costs no more memory than it has. A key on the way to one of them that
-//! occurs twice invalidates the whole body: two different codes in one answer prove nothing.
+//! Only these values are kept, so the memory is bounded by the body's size. A key on the way to one of them that occurs
+//! twice invalidates the whole body: two different codes in one answer prove nothing.
 
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::endpoint::shape::Shape;
 
-/// The places in a body, as a tree of keys. Arrays are not looked into.
+/// The places in a body, as a tree of keys. Arrays are not searched.
 #[derive(Debug, Default)]
 pub struct PointerTree {
     root: PointerNode,
@@ -28,12 +28,12 @@ struct PointerNode {
     place: Option<usize>,
 }
 
-/// Why a JSON pointer is no place.
+/// The fault of a JSON pointer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PointerFault {
     /// It does not begin with a slash, a tilde in it escapes nothing, or it has too many keys.
     Syntax,
-    /// Another pointer leads through its place, or it leads through another one's.
+    /// One pointer is a prefix of another.
     Nested,
 }
 
@@ -78,14 +78,14 @@ pub fn pointer_keys(pointer: &str) -> Option<Vec<String>> {
     keys.take(MOST_KEYS + 1).collect::<Option<Vec<_>>>().filter(|keys| keys.len() <= MOST_KEYS)
 }
 
-/// What a body is, as far as a profile's rules tell.
+/// A body, as a profile's rules see it.
 #[derive(Debug)]
 pub enum AnswerBody<'a> {
-    /// Nothing but blanks.
+    /// An empty or blank body.
     Empty,
     /// A JSON object, with the values at the tree's places.
     Object(Vec<Found<'a>>),
-    /// Anything else, and what was not read to its end.
+    /// Any other body, or an incomplete one.
     Other,
 }
 

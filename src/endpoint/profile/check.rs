@@ -12,7 +12,7 @@ use super::{
     terms::AnswerKind,
 };
 
-/// A longer token does not fit into the body of a job.
+/// The longest token limit of a profile: a longer token does not fit into the body of a job.
 const LONGEST_TOKEN: u32 = 32 * 1024;
 
 /// The longest token of a profile that does not say: signed texts are rarely longer.
@@ -24,7 +24,7 @@ const LONGEST_NAME: usize = 40;
 /// The most rejections in a row that a guard lets pass.
 const LARGEST_GUARD: u32 = 1000;
 
-/// The most rules, and the most places that they look at.
+/// The most rules, and the most places that they use.
 const MOST_RULES: usize = 64;
 const MOST_PLACES: usize = 64;
 
@@ -122,7 +122,7 @@ fn checked_name(
     name
 }
 
-/// What the rules prove is what the profile says of them.
+/// Checks that the rules match the profile's statements about them.
 fn agree(
     faults: &mut Faults,
     rules: &[AnswerRule],

@@ -1,4 +1,4 @@
-//! What holds of every file of a profile, and of every answer under every profile: for property tests and for `fuzz/`.
+//! The invariants of every profile file, and of every answer under every profile, for property tests and for `fuzz/`.
 
 use std::sync::Arc;
 
@@ -20,13 +20,13 @@ use crate::{
     },
 };
 
-/// What separates a profile from an answer.
+/// The separator between a profile and an answer.
 const SEPARATOR: &str = "\n---\n";
 
 /// The token and the secret of a call.
 const SECRETS: [&str; 2] = ["canary-token", "canary-secret"];
 
-/// Reads bytes as the file of a profile. A sound one puts a token nowhere but into one field.
+/// Reads bytes as the file of a profile. A valid profile puts a token into exactly one field.
 pub fn hold_file(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     match Profile::parse(&text) {
@@ -71,7 +71,7 @@ fn hold_of_request(profile: &Profile) {
 }
 
 /// Reads bytes as a profile and an answer: a status in the first line behind the separator, then the body. Without a
-/// sound profile, a built-in one judges.
+/// valid profile, a built-in one is used.
 pub fn hold_answer(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let (file, answer) = text.split_once(SEPARATOR).unwrap_or(("", &text));

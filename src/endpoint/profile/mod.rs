@@ -1,8 +1,8 @@
 //! Endpoint profiles: how a token is put into a request, and how an answer is judged.
 //!
 //! A profile is data, written in TOML ([`Profile::parse`]). There is no template language: a placeholder is a whole
-//! value or nothing, and a serializer encodes it. Templates were turned down, because they let content build a URL, a
-//! header or JSON by concatenation: that is how tokens get into URLs and requests get split.
+//! value or nothing, and a serializer encodes it. Templates were turned down, because they concatenate values into a
+//! URL, a header or JSON. Then tokens can leak into URLs, and requests can be split.
 
 mod answer;
 mod body;
@@ -38,26 +38,26 @@ use terms::BodyForm;
 /// The longest secret of most profiles, in characters: some are signed texts themselves.
 const LONGEST_SECRET: usize = 8192;
 
-/// How the tokens of one kind of endpoint are revoked.
+/// The request and the rules for answers of one kind of endpoint.
 #[derive(Debug)]
 pub struct Profile {
     /// Its name, for people and metrics.
     pub name: String,
     /// The longest token, in characters.
     pub token_max: usize,
-    /// What the endpoint answers to the second revocation of a token.
+    /// The endpoint's answer to the second revocation of a token.
     pub repeat: Repeat,
-    /// What its success is worth.
+    /// The proof that a success gives.
     pub proof: Proof,
-    /// What dies with the token.
+    /// The tokens that are revoked together.
     pub kills: Kills,
     /// Pauses a client after this many rejections in a row; `None` to leave that to the operator.
     pub after_rejections: Option<u32>,
-    /// What is sent.
+    /// The template of the request.
     pub(super) request: RequestTemplate,
-    /// How an answer is judged: the first rule that fits decides.
+    /// The rules for answers: the first matching rule decides.
     pub(super) answers: Vec<AnswerRule>,
-    /// The places in a body that the rules look at.
+    /// The places in a body that the rules use.
     pub(super) pointers: PointerTree,
 }
 
@@ -80,13 +80,13 @@ impl Profile {
         if self.is_alignet() { MAX_TEXT_CHARS } else { LONGEST_SECRET }
     }
 
-    /// How a client proves itself, unless the configuration says otherwise.
+    /// The default method of client authentication.
     #[must_use]
     pub const fn auth(&self) -> AuthMethod {
         self.request.auth
     }
 
-    /// The URL that is called, unless the configuration says otherwise; `None` if it must.
+    /// The default URL; `None` if the configuration must set it.
     #[must_use]
     pub const fn url(&self) -> Option<&url::Url> {
         match &self.request.url {
@@ -107,7 +107,7 @@ impl Profile {
         self.request.uses(&FieldValue::Username)
     }
 
-    /// Whether a call that proves its client by `method` names it.
+    /// Whether a call names its client if it authenticates by `method`.
     #[must_use]
     pub fn names_client(&self, method: AuthMethod) -> bool {
         self.request.uses(&FieldValue::ClientId)
@@ -115,8 +115,8 @@ impl Profile {
             || method == AuthMethod::PrivateKeyJwt
     }
 
-    /// Whether the body gets the client's id, although the profile has no field for it: a client without a secret is
-    /// known by nothing else.
+    /// Whether the body gets the client's id, although the profile has no field for it. Only the id identifies a client
+    /// without a secret.
     pub(super) fn adds_client_id(&self, method: AuthMethod) -> bool {
         match method {
             AuthMethod::None => self.auth() != AuthMethod::None,
@@ -143,7 +143,7 @@ impl Profile {
         headers
     }
 
-    /// A body, as far as the rules look into it.
+    /// Reads the values of a body that the rules use.
     pub(super) fn read<'a>(&self, body: &'a [u8]) -> AnswerBody<'a> {
         AnswerBody::read(body, &self.pointers)
     }

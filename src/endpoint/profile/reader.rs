@@ -14,9 +14,9 @@ use crate::domain::LineStarts;
 /// One fault of the file of a profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProfileFault {
-    /// Where it stands, counted from 1.
+    /// The line, counted from 1.
     pub line: usize,
-    /// What is wrong, and what to do.
+    /// The fault and its remedy.
     pub what: String,
 }
 

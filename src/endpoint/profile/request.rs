@@ -1,4 +1,4 @@
-//! What a profile sends: the template of a request, and its body for one call.
+//! The template of a request, and its body for one call.
 
 use http::{HeaderMap, Method};
 use serde::ser::SerializeMap as _;
@@ -6,12 +6,12 @@ use url::{Url, form_urlencoded};
 
 use super::{AuthMethod, terms::BodyForm};
 
-/// What is sent for each token.
+/// The template of the request for a token.
 #[derive(Debug)]
 pub struct RequestTemplate {
     pub(in crate::endpoint) method: Method,
     pub(in crate::endpoint) url: UrlSource,
-    /// Added to the URL, each as one segment.
+    /// Segments that are appended to the URL.
     pub(in crate::endpoint) path: Vec<Segment>,
     pub(in crate::endpoint) body: BodyForm,
     pub(in crate::endpoint) auth: AuthMethod,
@@ -21,7 +21,7 @@ pub struct RequestTemplate {
     pub(in crate::endpoint) token_type_hint: Option<String>,
 }
 
-/// Where the URL comes from.
+/// The source of the URL.
 #[derive(Debug)]
 pub enum UrlSource {
     /// The configuration.
@@ -34,7 +34,7 @@ pub enum UrlSource {
 #[derive(Debug)]
 pub enum Segment {
     Literal(String),
-    /// Of the job: neither a token nor a secret.
+    /// A value of the job, but no token and no secret.
     Value(FieldValue),
 }
 
@@ -55,7 +55,7 @@ pub enum FieldValue {
 pub struct CallValues<'a> {
     pub token: &'a str,
     pub client_id: Option<&'a str>,
-    /// Present where the client proves itself by fields of the profile.
+    /// Present if the client authenticates by fields of the profile.
     pub client_secret: Option<&'a str>,
     pub username: Option<&'a str>,
     pub audience: Option<&'a str>,
@@ -86,7 +86,7 @@ impl FieldValue {
         }
     }
 
-    /// The field of a job that it comes from.
+    /// The field of a job that holds the value.
     pub const fn job_field(&self) -> &'static str {
         match self {
             Self::ClientId => "client_id",
@@ -110,7 +110,7 @@ impl RequestTemplate {
     ///
     /// # Errors
     ///
-    /// None in practice: strings always serialize.
+    /// Never in practice, because strings always serialize.
     pub fn body(
         &self,
         values: &CallValues<'_>,
@@ -141,7 +141,7 @@ impl RequestTemplate {
         }
     }
 
-    /// The URL of one call: `base`, with the profile's path. `None` if a segment of it is none.
+    /// The URL of one call: `base` with the profile's path. `None` if a value is no valid segment.
     pub fn url(&self, base: &Url, values: &CallValues<'_>) -> Option<Url> {
         let mut url = base.clone();
         if self.path.is_empty() {
@@ -167,7 +167,7 @@ impl Segment {
     }
 }
 
-/// Whether a text is one segment of a path: the parser of URLs drops the others, so that the path would change.
+/// Whether a text is one valid segment of a path. The URL parser would drop `.` and `..`, which changes the path.
 pub fn is_segment(text: &str) -> bool {
     !matches!(text, "" | "." | "..") && !text.contains(['\t', '\n', '\r'])
 }

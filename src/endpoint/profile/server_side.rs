@@ -1,4 +1,4 @@
-//! The server's side of a profile, for the mock endpoint: reads calls, and writes answers out of the rules.
+//! The server's side of a profile, for the mock endpoint: reads calls, and builds answers from the rules.
 
 use std::collections::HashMap;
 
@@ -31,16 +31,16 @@ pub struct SampleAnswer {
     pub body: String,
 }
 
-/// What an answer is for.
+/// The situation of a sample answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SampleOf {
     /// The first revocation of a token.
     Success,
-    /// The second one.
+    /// The second revocation of a token.
     Repeat,
-    /// A token that the server does not take.
+    /// A token that the server rejects.
     Rejection,
-    /// A client that it does not know.
+    /// A client that the server does not know.
     Refusal,
 }
 
@@ -84,7 +84,7 @@ impl Profile {
         }
     }
 
-    /// An answer that fits the first rule of this kind; `None` if the profile has no such rule.
+    /// An answer that matches the first rule of this kind; `None` if the profile has no such rule.
     #[must_use]
     pub fn sample(&self, of: SampleOf) -> Option<SampleAnswer> {
         let kinds: &[AnswerKind] = match of {
@@ -104,7 +104,7 @@ impl Profile {
     }
 }
 
-/// Id and secret, both decoded as values of a form: most pairs are the same without that.
+/// Id and secret, decoded as form values. Most pairs do not change by that.
 fn basic_pair(base64: &str) -> Option<(String, String)> {
     let pair = String::from_utf8(BASE64_STANDARD.decode(base64).ok()?).ok()?;
     let decoded = |text: &str| {
@@ -116,7 +116,7 @@ fn basic_pair(base64: &str) -> Option<(String, String)> {
 }
 
 impl AnswerRule {
-    /// An answer that this rule fits.
+    /// An answer that matches this rule.
     pub(super) fn sample(&self) -> SampleAnswer {
         let status = match self.status.first() {
             None => {
@@ -169,7 +169,7 @@ fn put(json: &mut Map<String, Value>, keys: &[String], value: Value) {
 mod tests {
     use crate::endpoint::profile::{BUILTIN, builtin};
 
-    /// Each rule of each built-in profile can fit: its own sample does, and no earlier rule takes that away.
+    /// Each rule of each built-in profile can match: its own sample matches it and no earlier rule.
     #[test]
     fn a_sample_of_a_rule_fits_that_rule_first() {
         for (name, _) in BUILTIN {

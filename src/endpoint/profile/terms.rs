@@ -28,29 +28,29 @@ macro_rules! words {
 }
 
 words! {
-    /// What an endpoint answers to the second revocation of a token.
+    /// An endpoint's answer to the second revocation of a token.
     Repeat {
-        /// The same as to the first.
+        /// The same answer as to the first.
         Revoked = "revoked",
-        /// That the token does not exist any more.
+        /// The answer that the token does not exist any more.
         Gone = "gone",
         /// A rejection.
         Rejected = "rejected",
-        /// That it will happen later.
+        /// The answer that the token will be revoked later.
         Accepted = "accepted",
     }
 
-    /// What a success of an endpoint is worth.
+    /// The proof that a success of an endpoint gives.
     Proof {
-        /// The answer speaks of this token.
+        /// The answer is about this token.
         Said = "said",
-        /// It does not.
+        /// The answer only acknowledges the request.
         Acknowledged = "acknowledged",
-        /// It happens later.
+        /// The revocation happens later.
         Accepted = "accepted",
     }
 
-    /// What dies with a token.
+    /// The tokens that are revoked with one token.
     Kills {
         /// The token alone.
         Token = "token",
@@ -62,31 +62,31 @@ words! {
         ClientUser = "client_user",
         /// Every token of its user.
         User = "user",
-        /// Nobody knows.
+        /// Unknown.
         Unknown = "unknown",
     }
 
-    /// How a client proves itself to an endpoint.
+    /// The method of client authentication.
     AuthMethod {
-        /// By fields of the profile.
+        /// Fields of the profile.
         Fields = "fields",
-        /// By the header of RFC 7617.
+        /// The header of RFC 7617.
         Basic = "basic",
-        /// By the fields `client_id` and `client_secret`.
+        /// The fields `client_id` and `client_secret`.
         Post = "post",
-        /// Not at all.
+        /// None.
         None = "none",
-        /// By the token itself, as a bearer.
+        /// The token itself, as a bearer token.
         SelfBearer = "self",
-        /// By an access token, got with the client's credentials.
+        /// An access token, fetched with the client's credentials.
         Bearer = "bearer",
-        /// By a signed JWT: RFC 7523.
+        /// A signed JWT: RFC 7523.
         PrivateKeyJwt = "private_key_jwt",
-        /// By the certificate of the connection: RFC 8705.
+        /// The certificate of the connection: RFC 8705.
         Mtls = "mtls",
     }
 
-    /// What follows from an answer.
+    /// The kinds of verdicts on an answer.
     AnswerKind {
         Revoked = "revoked",
         Acknowledged = "acknowledged",

@@ -1,4 +1,4 @@
-//! The built-in profiles against the answers of their servers, and what holds of every profile.
+//! Tests of the built-in profiles against answers of their servers, and of the invariants of every profile.
 
 mod alignet;
 mod answers;

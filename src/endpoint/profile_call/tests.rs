@@ -1,4 +1,4 @@
-//! What a server sees of each method of authentication, and who is let through.
+//! Tests of the requests of each authentication method, and of admission.
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +19,8 @@ use crate::{
 
 type Seen = Arc<Mutex<Vec<(String, String)>>>;
 
-/// A server that keeps the requests: their heads and bodies. It answers those to `/token` by `token`, others by `other`.
+/// A server that keeps the heads and bodies of requests. It answers requests to `/token` with `token`, and others with
+/// `other`.
 async fn server(token: &'static str, other: &'static str) -> (Server, Seen) {
     let seen = Seen::default();
     let kept = Arc::clone(&seen);

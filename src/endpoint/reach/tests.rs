@@ -34,7 +34,7 @@ async fn tls_is_reached_with_the_right_authority_only_and_nothing_is_sent_throug
             let shaken = acceptor.accept(stream).await;
             let agreed = shaken.is_ok();
             if let Ok(mut stream) = shaken {
-                // The client leaves without a farewell, which rustls reports as an error.
+                // The client closes the connection without `close_notify`, which rustls reports as an error.
                 let _ = stream.read_to_end(&mut sent).await;
             }
             seen.send((agreed, sent)).await.unwrap();

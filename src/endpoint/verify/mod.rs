@@ -1,6 +1,6 @@
-//! Introspection by RFC 7662: the state of a token, asked for by a client of its own.
+//! Introspection by RFC 7662: the state of a token, requested by a separate client.
 //!
-//! It is one more profile with one more endpoint, so a check has the limits, the authentication and the redaction of a
+//! It is another profile with another endpoint. So a check has the limits, the authentication and the redaction of a
 //! call. A token is never checked by using it: a refresh mints new tokens.
 
 use std::{
@@ -16,12 +16,12 @@ use crate::{
     ports::Endpoint,
 };
 
-/// How tokens are checked.
+/// The settings of the checks of tokens.
 #[derive(Debug, Clone)]
 pub struct VerifySettings {
     /// The introspection endpoint.
     pub endpoint: Settings,
-    /// The client that asks.
+    /// The client of the checks.
     pub client_id: Arc<str>,
     /// Its secret.
     pub credentials: CredentialSettings,
@@ -64,7 +64,7 @@ impl Introspection {
         Ok(Self { endpoint, client_id: Arc::clone(&settings.client_id) })
     }
 
-    /// The state of a token that no job names.
+    /// Returns the state of a token without a job.
     ///
     /// # Errors
     ///
@@ -106,7 +106,7 @@ impl Introspection {
             Ok(Verdict::Acknowledged) => Ok(TokenState::Active),
             Ok(Verdict::Gone(_)) => Ok(TokenState::Inactive),
             Ok(Verdict::Transient(failure)) => Err(Failure { ambiguous: false, ..failure }),
-            // The profile says nothing else.
+            // The profile has no other verdicts.
             Ok(_) => Err(failure(ResultLabel::Unrecognized, Blame::Transport)),
             Err(_) => Err(failure(ResultLabel::Misconfigured, Blame::Client)),
         }

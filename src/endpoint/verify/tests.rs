@@ -81,7 +81,7 @@ async fn an_answer_without_end_says_nothing() {
     assert_eq!(state(json(200, &long)).await, Err(ResultLabel::Unrecognized));
 }
 
-/// A token that no job names is asked for in the same way.
+/// A token without a job is checked in the same way.
 #[tokio::test]
 async fn a_live_token_of_the_operator_is_asked_for() {
     let server = MockServer::start().await;

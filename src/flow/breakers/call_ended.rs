@@ -1,4 +1,4 @@
-//! What the end of a call means for the pauses.
+//! Starts and ends pauses at the end of a call.
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ use crate::{
 };
 
 impl Breakers {
-    /// Notes that a call ended, and decides what that pauses or resumes. `busy`: the server refused the call
-    /// because other calls of ours keep it busy, which says nothing about the endpoint as a whole.
+    /// Records the end of a call, and decides which pauses start or end. `busy`: the server refused the call because
+    /// other calls of ours keep it busy, which says nothing about the endpoint as a whole.
     pub(in crate::flow) fn call_ended(
         &mut self,
         (key, role, number): (ClientKey, CallRole, u64),
@@ -40,7 +40,7 @@ impl Breakers {
                 self.probe_failed(key, role, now)
             }
             CallOutcome::NoAccess => self.refused(key, PauseCause::NoAccess, role, now),
-            // It says nothing about other jobs, not even as a probe.
+            // Such a failure proves nothing about other jobs, even from a probe.
             CallOutcome::Failed { job_fault: true, .. } => self.probe_failed(key, role, now),
             CallOutcome::Failed { retry_after, .. } => {
                 let not_before = retry_after.map(|asked| now + asked);

@@ -44,7 +44,7 @@ fn a_probe_that_was_never_called_leaves_its_turn_to_the_next() {
     assert_eq!(breakers.may_start(A, start + SECOND), Some(role), "at once");
 }
 
-/// The only client is paused for itself, so that it is named, until its secret is new.
+/// The only client gets a pause of its own, so that it is named, until its secret is renewed.
 #[test]
 fn a_refused_client_is_named_and_resumes_with_a_new_secret() {
     let now = Instant::now();
@@ -82,7 +82,7 @@ fn guarded() -> Breakers {
     })
 }
 
-/// Starts calls of A until no more may start, and lets all be answered.
+/// Starts calls of A until no more may start, and ends all of them with `outcome`.
 fn answer_all(breakers: &mut Breakers, outcome: CallOutcome, now: Instant) -> u32 {
     let mut calls = 0;
     while let Some(role) = breakers.may_start(A, now) {
@@ -182,7 +182,7 @@ fn fail_until_paused(breakers: &mut Breakers, key: ClientKey, now: Instant) {
     }
 }
 
-/// No call of it can be made any more, so no probe could end its pause.
+/// The client can make no call any more, so no probe could end its pause.
 #[test]
 fn a_client_whose_secret_is_withdrawn_in_its_pause_stops_nobody() {
     let (mut breakers, now) = (guarded(), Instant::now());
@@ -195,7 +195,7 @@ fn a_client_whose_secret_is_withdrawn_in_its_pause_stops_nobody() {
     assert_eq!(breakers.may_start(B, now), Some(CallRole::Regular));
 }
 
-/// Without a pause of their own nothing would start and nothing would be probed.
+/// Without a pause for rejections, no call and no probe would start.
 #[test]
 fn rejections_that_become_too_many_in_a_pause_for_failures_pause_for_themselves() {
     let (mut breakers, now) = (guarded(), Instant::now());

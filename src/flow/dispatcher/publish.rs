@@ -1,4 +1,4 @@
-//! What the dispatcher publishes after each change.
+//! Publishes the dispatcher's state after each change.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ use crate::{
     ports::Demand,
 };
 
-/// Hears of clients that are paused or resume.
+/// Is called for each client that is paused or resumes.
 pub(super) struct PauseListener(pub(super) Box<OnPause>);
 
 type OnPause = dyn Fn(ClientKey, Option<&ClientPause>) + Send + Sync;
@@ -27,7 +27,7 @@ impl fmt::Debug for PauseListener {
 }
 
 impl Dispatcher {
-    /// Publishes what changed: the metrics, the status, and the pauses.
+    /// Publishes the changed metrics, status and pauses.
     pub(super) fn publish(&self, state: &mut DispatcherState, now: Instant) {
         let phase = state.breakers.phase(now);
         if let Some(at) = state.breakers.next_probe(now) {

@@ -95,7 +95,7 @@ async fn whoever_stops_waiting_takes_no_permit_along() {
     assert!(granted.as_mut().now_or_never().is_none());
     drop(gone);
     drop(running);
-    // Granted and dropped before it was looked at.
+    // A permit that is granted and dropped before it is used.
     drop(granted);
     assert!(start(&dispatcher, Lane::Bulk).now_or_never().is_some());
 }
@@ -180,7 +180,7 @@ async fn with_nothing_in_flight_a_probe_is_asked_for() {
     let probe = start(&dispatcher, Lane::Interactive).await;
     status.changed().await.unwrap();
     assert_eq!(status.borrow_and_update().demand, Demand::None, "it has come");
-    // It turned out to need no call: the next one is asked for.
+    // The job needs no call, so the next job is requested.
     drop(probe);
     status.changed().await.unwrap();
     assert_eq!(status.borrow_and_update().demand, Demand::One);
@@ -196,7 +196,7 @@ async fn one_overshoot_of_what_the_server_can_take_stops_nothing() {
         start(&dispatcher, Lane::Bulk).await.finish(BUSY);
     }
     assert_eq!(dispatcher.status().borrow().phase, Phase::Running);
-    // With nothing else under way, they are failures like any other.
+    // Without other running calls, they count as ordinary failures.
     under_way.finish(CallOutcome::Revoked);
     for _ in 0..2 {
         start(&dispatcher, Lane::Bulk).await.finish(BUSY);
@@ -223,7 +223,7 @@ async fn those_who_wait_for_a_pause_are_woken_in_the_order_of_coming() {
     for number in 0..20 {
         assert_eq!(order.recv().await, Some(number));
     }
-    // In the pause nobody waits for it.
+    // During the pause, the status is ready at once.
     assert!(dispatcher.not_running().now_or_never().is_some());
 }
 
@@ -271,7 +271,7 @@ async fn calls_that_hang_at_the_start_let_others_begin_within_a_second() {
     assert!(start(&dispatcher, Lane::Interactive).now_or_never().is_some(), "nor do they later");
 }
 
-/// Otherwise the clock would stand still: it moves when there is nothing to do.
+/// The paused clock advances only when all tasks are idle.
 #[tokio::test(start_paused = true)]
 async fn many_calls_that_hang_at_a_low_limit_do_not_keep_the_worker_busy() {
     let dispatcher = running(&Settings { adaptive: true, ..settings(256) });

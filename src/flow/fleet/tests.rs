@@ -4,7 +4,7 @@ use super::*;
 
 const EVERY: Duration = Duration::from_millis(500);
 
-/// Tells a count on both lanes from `from` on for `time`, as a worker that asks does; returns when that is over.
+/// Reports a count on both lanes from `from` on for `time`, at a worker's interval. Returns the end.
 fn counted(fleet: &mut Fleet, from: Instant, time: Duration, consumers: u32) -> Instant {
     let mut at = from;
     while at < from + time {
@@ -16,7 +16,7 @@ fn counted(fleet: &mut Fleet, from: Instant, time: Duration, consumers: u32) -> 
     at
 }
 
-/// A replica among so many, with its share; and the time.
+/// A replica among this many, with a settled share, and the time.
 fn settled(consumers: u32) -> (Fleet, Instant) {
     let mut fleet = Fleet::default();
     let now = counted(&mut fleet, Instant::now(), SETTLED + EVERY, consumers);
@@ -105,7 +105,7 @@ async fn each_lanes_consumers_divide_half_of_the_rate() {
     assert_share(&fleet, now, 0.25);
 }
 
-/// Replicas and what the broker knows of them, in steps of a tenth of a second.
+/// Replicas and the broker's counts, in steps of a tenth of a second.
 struct Model {
     now: Instant,
     replicas: Vec<Replica>,
@@ -116,12 +116,12 @@ struct Replica {
     fleet: Fleet,
     /// Lanes on which the broker counts it.
     counted: BTreeSet<Lane>,
-    /// Lanes on which it believes that it consumes.
+    /// Lanes on which the replica assumes that it consumes.
     believes: BTreeSet<Lane>,
-    /// Cut off from the broker: it learns nothing, not even that it is not counted any more.
+    /// Whether it is cut off from the broker: it does not learn that it is no longer counted.
     cut_off: bool,
     killed: bool,
-    /// When it asks next, and what it has asked for: when, the lane, the count, and when the answer comes.
+    /// The time of its next request, and its pending requests: time, lane, count, and time of the answer.
     asks: Instant,
     answers: Vec<(Instant, Lane, u32, Instant)>,
 }
@@ -145,7 +145,7 @@ impl Model {
             self.change(index);
             self.ask(index);
         }
-        // What has been killed and what nobody counts any more is gone.
+        // Killed replicas that are no longer counted are removed.
         self.replicas.retain(|replica| !replica.killed || !replica.counted.is_empty());
     }
 
@@ -164,7 +164,7 @@ impl Model {
             }
             22..24 => replica.cut_off = true,
             24..26 => replica.killed = true,
-            // The broker notices what has gone, sooner or later.
+            // The broker eventually notices a lost replica.
             26..126 if replica.cut_off || replica.killed => replica.counted.clear(),
             126..136 if replica.cut_off && replica.counted.is_empty() => {
                 for lane in Lane::ALL {
@@ -178,7 +178,7 @@ impl Model {
         }
     }
 
-    /// Asks, now and then late; some answers are lost, others late, some tell nothing.
+    /// Requests a count, sometimes late. Some answers are lost, late or empty.
     fn ask(&mut self, index: usize) {
         let now = self.now;
         let counts =
@@ -215,7 +215,7 @@ impl Model {
     }
 }
 
-/// Whoever comes, dies, pauses, resumes, or is cut off without noticing.
+/// Replicas start, die, pause, resume, or are cut off without noticing.
 #[tokio::test(start_paused = true)]
 async fn the_shares_never_add_up_to_more_than_the_rate() {
     let mut highest = 0.0_f64;

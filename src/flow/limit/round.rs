@@ -62,7 +62,7 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// By how much the limit grows after a good round.
+    /// The increase of the limit after a good round.
     fn step(&self) -> usize {
         if self.starting {
             return self.current;

@@ -23,31 +23,31 @@ pub const STRAGGLER: u64 = 10 * SECOND;
 pub struct Phase {
     /// How long it lasts.
     pub seconds: u64,
-    /// An unloaded call takes from the first to the second, evenly spread.
+    /// The shortest and the longest unloaded call, in milliseconds, evenly distributed.
     latency_ms: [u64; 2],
-    /// Latency as a whole wanders up and down by this many per cent, with each second.
+    /// All latencies vary up and down by this many per cent, with each second.
     #[serde(default)]
     wander_percent: u64,
-    /// So many calls are handled in parallel.
+    /// The number of calls that are handled in parallel.
     capacity: Option<u64>,
-    /// What becomes of the calls beyond.
+    /// The handling of calls beyond the capacity.
     #[serde(default)]
     beyond: Beyond,
-    /// So many calls in a hundred end in overload, whatever the load, after as long as a call takes.
+    /// The percentage of calls that end in overload under any load, after the duration of a call.
     #[serde(default)]
     noise_percent: u64,
     /// The same, at once.
     #[serde(default)]
     quick_noise_percent: u64,
-    /// One call in so many takes ten seconds, and no part of the capacity.
+    /// One call in this many takes ten seconds, and uses no capacity.
     straggler_one_in: Option<u64>,
-    /// No more jobs than this are there at a time; without it, an endless backlog.
+    /// The most jobs at a time; `None` for an endless backlog.
     demand: Option<usize>,
-    /// What must hold in it.
+    /// The expectations of the phase.
     pub expect: Expect,
 }
 
-/// What becomes of calls beyond the capacity.
+/// The handling of calls beyond the capacity.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Beyond {
@@ -58,7 +58,7 @@ enum Beyond {
     Queue,
 }
 
-/// What must hold from the settling of a phase to its end.
+/// The expectations from the settling of a phase to its end.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expect {
@@ -67,9 +67,9 @@ pub struct Expect {
     pub after_ms: u64,
     /// The least and the greatest limit in all of that time.
     pub limit: [usize; 2],
-    /// Down to this the limit goes at some time of the phase, settled or not.
+    /// The limit falls at least to this at some time of the phase, settled or not.
     pub dips_to: Option<usize>,
-    /// The fixed limit that does best here, and nearly whose throughput is due.
+    /// The best fixed limit of the phase: nearly its throughput is expected.
     pub best_fixed: Option<usize>,
 }
 
@@ -88,7 +88,7 @@ pub struct Seen {
     pub slowest: Duration,
 }
 
-/// A call under way, ordered by its end.
+/// A call in flight, ordered by its end.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Call {
     ends: u64,
@@ -97,7 +97,7 @@ struct Call {
     kind: Kind,
 }
 
-/// What the endpoint does with a call.
+/// The endpoint's result of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Refused,
@@ -106,7 +106,7 @@ enum Kind {
     Straggling,
 }
 
-/// Plays the phases one after another and tells what was seen in each.
+/// Simulates the phases in order, and returns the measurements of each.
 pub fn play(phases: &[Phase], mut limit: ConcurrencyLimit, rng_seed: u64) -> Vec<Seen> {
     let mut rng = Rng::with_seed(rng_seed);
     let mut under_way = BinaryHeap::<Reverse<Call>>::new();
@@ -158,7 +158,7 @@ impl Seen {
 }
 
 impl Phase {
-    /// Whether one seed gives the same as any other.
+    /// Whether the result is the same for every seed.
     pub const fn is_certain(&self) -> bool {
         let [least, most] = self.latency_ms;
         least == most
@@ -172,7 +172,7 @@ impl Phase {
         self.straggler_one_in.is_some()
     }
 
-    /// Whether calls end in overload whatever the load.
+    /// Whether calls end in overload under any load.
     pub const fn has_noise(&self) -> bool {
         self.noise_percent + self.quick_noise_percent > 0
     }
@@ -182,7 +182,7 @@ impl Phase {
         matches!(self.beyond, Beyond::Refuse) && self.capacity.is_some()
     }
 
-    /// What becomes of a call while `served` are handled, and the time that it takes.
+    /// The result and the duration of a call while `served` calls are handled.
     fn receives(&self, served: &mut u64, now: u64, rng: &mut Rng) -> (Kind, u64) {
         if self.has_refusals() && self.capacity.is_some_and(|capacity| *served >= capacity) {
             return (Kind::Refused, REFUSAL);

@@ -10,13 +10,13 @@
 
 use std::collections::VecDeque;
 
-/// A call hangs once this many answers, times the calls under way at its start, and [`ONE_IN`] more, came after it.
+/// A call hangs once this many answers, times the calls in flight at its start, and [`ONE_IN`] more, came after it.
 const TIMES: usize = 3;
 
 /// At most one in this many answered calls may become a straggler.
 const ONE_IN: usize = 100;
 
-/// The stragglers among the calls under way.
+/// The stragglers among the calls in flight.
 #[derive(Debug, Default)]
 pub(super) struct Stragglers {
     /// How many there are.
@@ -39,7 +39,7 @@ struct TrackedCall {
 }
 
 impl Stragglers {
-    /// How many calls under way are stragglers.
+    /// How many calls in flight are stragglers.
     pub(super) const fn count(&self) -> usize {
         self.count
     }

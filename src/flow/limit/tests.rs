@@ -8,13 +8,13 @@ use super::{
 
 mod properties;
 
-/// So often is a scenario played in which chance has a part.
+/// The number of seeds for a scenario with random parts.
 const SEEDS: u64 = 3;
 
-/// Of what the best fixed limit gets done, in per cent.
+/// The least throughput, in per cent of the best fixed limit's.
 const LEAST_THROUGHPUT: u64 = 90;
 
-/// Of all calls, in per cent.
+/// The most refused calls, in per cent of all calls.
 const MOST_REFUSED: u64 = 2;
 
 #[derive(Debug, Deserialize)]
@@ -55,7 +55,7 @@ fn scenarios() {
 }
 
 impl Scenario {
-    /// Prints what was measured, and tells what is not as it should be.
+    /// Prints the measurements, and returns the violated expectations.
     fn run(&self, seed: u64) -> Vec<String> {
         println!("{} (seed {seed})", self.story);
         let phases =
@@ -150,7 +150,7 @@ fn refuse(limit: &mut ConcurrencyLimit) {
     }
 }
 
-/// Answers until the lower limit on trial has proved right.
+/// Answers calls until the trial confirms the lower limit.
 fn prove(limit: &mut ConcurrencyLimit) {
     while limit.trial.is_some() {
         for number in fill(limit) {
@@ -159,7 +159,7 @@ fn prove(limit: &mut ConcurrencyLimit) {
     }
 }
 
-/// A limit out of fast start, that was refused at `at`.
+/// A limit after fast start that met an overload at `at`.
 fn refused(at: usize) -> ConcurrencyLimit {
     let mut limit = ConcurrencyLimit::new(1, 10_000, true);
     grow(&mut limit, at);
@@ -217,7 +217,7 @@ fn what_was_too_much_is_neared_by_halves_then_met_and_passed_one_by_one() {
         let before = limit.current();
         steps.push(round(&mut limit) - before);
     }
-    // Tenths of itself, while that is less than half of the way.
+    // The limit grows by a tenth, while that is less than half of the distance.
     assert_eq!(steps[..6], [26, 29, 31, 35, 38, 42][..], "{steps:?}");
     assert_eq!(steps[6..], [23, 12, 6, 3, 1, 1, 1, 1, 1][..], "{steps:?}");
 }
@@ -247,7 +247,7 @@ fn a_failure_that_is_no_evidence_of_load_changes_nothing() {
     assert_eq!(limit.current(), 64);
 }
 
-/// As many calls as the limit allows begin together, and each is answered after that long.
+/// Starts as many calls as the limit allows, and answers each after this latency.
 fn answer_all(limit: &mut ConcurrencyLimit, latency: Duration) {
     let numbers: Vec<_> = (1..=limit.current()).map(|running| limit.started(running)).collect();
     for number in numbers {
@@ -255,8 +255,8 @@ fn answer_all(limit: &mut ConcurrencyLimit, latency: Duration) {
     }
 }
 
-/// A doubling opens as many connections, which may take a while: a round that is slow for that does not end fast
-/// start. A second one does.
+/// A doubling opens as many connections, which may take a while. So one slow round does not end fast start, but a
+/// second one does.
 #[test]
 fn one_slow_round_does_not_end_fast_start() {
     const USUAL: Duration = Duration::from_millis(50);
@@ -350,7 +350,7 @@ fn overload_as_frequent_under_a_lower_limit_undoes_the_decrease() {
     let mut limit = ConcurrencyLimit::new(1, 1000, true);
     grow(&mut limit, 512);
     let mut lowered = false;
-    // One call in four, from now on.
+    // From now on, one call in four is overloaded.
     for _ in 0..20 {
         for (index, number) in fill(&mut limit).into_iter().enumerate() {
             let refused = Sample::Overload { after: CALL };

@@ -1,4 +1,4 @@
-//! The trial of a lower limit: does it make overload responses rarer?
+//! The trial of a lower limit, which tests whether overload responses become rarer.
 //!
 //! If the limit exceeds the endpoint's capacity, a lower one ends the overload responses, or at least costs
 //! no throughput. Otherwise the limit is not their cause: the old limit returns, and their share becomes the
@@ -101,7 +101,7 @@ impl Trial {
 }
 
 impl ConcurrencyLimit {
-    /// The tally in which the call with this number counts, while a trial runs.
+    /// The tally that counts the call with this number, while a trial runs.
     pub(super) fn tried(&mut self, number: u64) -> Option<&mut CallTally> {
         let decreased = self.decreased;
         let trial = self.trial.as_mut()?;

@@ -6,7 +6,7 @@ use super::*;
 
 type Found = (u64, u64, Option<Vec<String>>);
 
-/// Every record of a text that comes in pieces of so many bytes.
+/// Every record of a text that is read in pieces of `buffer` bytes.
 fn extents(text: &[u8], buffer: usize) -> Vec<(Extent, Vec<String>)> {
     let mut csv = CsvRecords::new(BufReader::with_capacity(buffer, text), b',');
     let mut found = Vec::new();
@@ -47,7 +47,7 @@ fn records_know_their_lines() {
     }
 }
 
-/// As an editor counts them: a carriage return alone ends a line as well, in quotes and outside.
+/// A carriage return alone ends a line, in quotes and outside, as in editors.
 #[test]
 fn a_carriage_return_alone_ends_a_line() {
     for buffer in [1, 2, 3, 5, 64] {
@@ -96,7 +96,7 @@ fn an_endless_field_is_not_held() {
     assert_eq!(csv.next().unwrap(), None);
 }
 
-/// The line of the quote that is not closed as it should be, for each record.
+/// Compares the line of the stray quote of each record.
 #[test]
 fn a_stray_quote_is_known_by_its_line() {
     let cases: [(&str, &[Option<u64>]); 11] = [
@@ -105,12 +105,12 @@ fn a_stray_quote_is_known_by_its_line() {
         ("\"a\n\"", &[None]),
         ("\"a\n", &[Some(1)]),
         ("\"", &[Some(1)]),
-        // It runs up to the quote that opens the next field.
+        // The record ends at the quote that opens the next field.
         ("a,\"oops\nb,x\nc,\"y\"\nd,e\n", &[Some(1), None]),
         ("a,\"b\",\"oops\rc,\"d\"\re,f", &[Some(1), None]),
         ("\"a\" ,b\nc,d", &[None, None]),
         ("a,\"oops\nb,x\nc,\" y\"\n", &[Some(1)]),
-        // Inside a field that does not begin with one, a quote is content.
+        // A quote inside an unquoted field is content.
         ("a\"b,c\"\nd, \"e\"\n", &[None, None]),
         ("\"a\"\"\n\"\"b\"\n\"c\"\n", &[None, None]),
     ];

@@ -1,7 +1,7 @@
 //! Tracks lines and quotes beside the CSV parser, which reports neither.
 //!
-//! The parser reads a quote that is never closed up to the end of the file, and takes text after a closing
-//! quote for content. Both mostly mean a stray quote that has swallowed lines.
+//! The parser reads an unclosed quote up to the end of the file, and treats text after a closing quote as content. Both
+//! mostly mean a stray quote that has swallowed lines.
 
 use super::super::line_ends::{LineEnds, NEWLINE, RETURN};
 

@@ -1,14 +1,14 @@
-//! Files that were joined from others.
+//! Tests of files that were joined from others.
 
 use super::*;
 
-/// The number of every line, and whether a byte order mark stands in front of it.
+/// The number of every line, and whether a byte order mark precedes it.
 fn marks(name: &str, content: &str) -> Vec<(u64, bool)> {
     let (_folder, lines) = open_file(name, content.as_bytes(), &Options::default());
     lines.unwrap().map(Result::unwrap).map(|line| (line.number, line.marked)).collect()
 }
 
-/// A byte order mark in front of a line is left out, as it is in front of the file, and told.
+/// A byte order mark at the beginning of a line is removed and reported, like the one at the beginning of the file.
 #[test]
 fn a_byte_order_mark_in_the_middle_is_left_out_and_told() {
     for (name, content, marked) in [
@@ -29,7 +29,7 @@ fn a_byte_order_mark_in_the_middle_is_left_out_and_told() {
     }
 }
 
-/// Where the first file did not end with a line end, two tokens stand on one line: it can be no token.
+/// If the first file has no final line end, two tokens are on one line, which is no valid token.
 #[test]
 fn two_tokens_that_run_into_each_other_are_refused() {
     let invisible = Refusal::Invisible("a byte order mark").to_string();
@@ -40,7 +40,7 @@ fn two_tokens_that_run_into_each_other_are_refused() {
     assert_eq!(read("a.csv", "refresh_token\na\u{feff}refresh_token\n")[0], (2, invisible));
 }
 
-/// A header row that stands there once more would be called as a token of its own name.
+/// A repeated header row would be called as if its name were a token.
 #[test]
 fn a_second_header_row_is_refused_as_a_line() {
     let header = Refusal::HeaderRow.to_string();
@@ -69,8 +69,7 @@ fn a_second_header_row_is_refused_as_a_line() {
     assert_eq!(read("a.ndjson", r#"{"refresh_token":"refresh_token"}"#), lines(&[(1, &header)]));
 }
 
-/// Below a header row with other columns, nobody can say which column is which: a user's name would be
-/// called as a token.
+/// Below a header row with other columns, the columns are unknown: a user's name might be called as a token.
 #[test]
 fn rows_below_another_header_row_are_refused() {
     let csv = "refresh_token,username\na,u\nusername,refresh_token\nv,b\n\nw,c\n\

@@ -1,4 +1,4 @@
-//! Files as other people and programs make them.
+//! Tests of unusual files of other people and programs.
 
 use proptest::prelude::*;
 
@@ -18,7 +18,7 @@ fn a_carriage_return_ends_a_line() {
     assert_eq!(numbers("a.ndjson", ndjson), [1, 2, 3]);
 }
 
-/// Whether a carriage return stands alone is found wherever the pieces of a file are cut.
+/// A carriage return alone is found, wherever the reads split the file.
 #[test]
 fn a_lone_carriage_return_is_found() {
     let folder = tempfile::tempdir().unwrap();
@@ -30,20 +30,20 @@ fn a_lone_carriage_return_is_found() {
     let crlf = "token\r\n".repeat(40_000);
     assert!(!lone("") && !lone("a\n") && !lone("a\r\n") && !lone(&crlf));
     assert!(lone("\r") && lone("a\rb") && lone("\r\r\n"));
-    // Some piece ends between the two.
+    // One read ends between the two bytes.
     assert!(!lone(&format!("x{crlf}")) && !lone(&format!("xy{crlf}")));
     for before in 0..7 {
         let shift = "x".repeat(before);
         assert!(lone(&format!("{shift}{crlf}\r{crlf}")), "{before}");
         assert!(lone(&format!("{shift}{crlf}\r")), "{before}");
     }
-    // What nobody could read has given no line a number.
+    // Unreadable content has given no line a number.
     std::fs::write(&path, &gzip(&crlf)[..200]).unwrap();
     assert!(!has_lone_returns(&path).unwrap());
     assert!(matches!(has_lone_returns(Path::new("/nowhere")), Err(InputOpenError::NotThere)));
 }
 
-/// What stands around a token would go to the endpoint with it.
+/// Characters around a token would be sent to the endpoint with it.
 #[test]
 fn what_is_put_around_a_token_is_refused_in_every_format() {
     let cases = [
@@ -66,12 +66,12 @@ fn what_is_put_around_a_token_is_refused_in_every_format() {
     }
 }
 
-/// A quote that is closed only by the next stray one would have the rows between vanish.
+/// If only the next stray quote closes a quote, the rows between would be lost.
 #[test]
 fn rows_that_a_stray_quote_swallows_are_told() {
     let swallowed = |opened, last_line| Refusal::Swallowed { opened, last_line }.to_string();
     let rows = |count: usize| "b,\n".repeat(count);
-    // Up to the quote that opens a later field, up to the end of the file, on one line alone.
+    // Stray quotes that end at the quote of a later field, at the end of the file, or on the same line.
     assert_eq!(
         read("a.csv", "refresh_token,x\na,\"oops\nb,\nc,\"y\"\nd,\n"),
         lines(&[(2, &swallowed(2, 4)), (5, r#"{"refresh_token":"d"}"#)])
@@ -87,23 +87,22 @@ fn rows_that_a_stray_quote_swallows_are_told() {
             (3, r#"{"refresh_token":"c"}"#)
         ])
     );
-    // Sound by itself, and no line of it is a row: two quotes, one of them a hundred lines below the other.
+    // A valid record whose lines are no rows: two quotes, a hundred lines apart.
     let long = |lines: usize| format!("refresh_token,x\na,\"{}\"\nc,\n", "b\n".repeat(lines));
     assert_eq!(read("a.csv", long(99)).len(), 2);
     assert_eq!(read("a.csv", long(99))[0].1, r#"{"refresh_token":"a"}"#);
     assert_eq!(read("a.csv", long(100))[0], (2, swallowed(2, 102)));
-    // And too wide.
+    // The record also has too many fields.
     assert_eq!(read("a.csv", "refresh_token,x\n1,\"2\n3\",4\na,\n")[0], (2, swallowed(2, 3)));
 }
 
-/// A stray quote that the next stray one closes makes a sound record, of which the rows inside would
-/// vanish without a word.
+/// Two stray quotes make a valid record. The rows inside it would be lost silently.
 #[test]
 fn rows_between_two_stray_quotes_are_told() {
     let job = |token: &str| format!("{{\"refresh_token\":\"{token}\"}}");
     let swallowed = |opened, last_line| Refusal::Swallowed { opened, last_line }.to_string();
     let (first, last) = (job("t1"), job("t6"));
-    // Rows between the two lines, or no more than the second of them; the last column, or one before it.
+    // Rows between the two lines, or only the second line; in the last column, or in an earlier one.
     for (header, quoted, last_line) in [
         ("refresh_token,note", "t2,\"\nt3,x\nt4,x\nt5,\"", 6),
         ("refresh_token,note", "t2,\"\r\nt5,\"\r", 4),
@@ -112,7 +111,7 @@ fn rows_between_two_stray_quotes_are_told() {
         ("note,refresh_token", "\"x,t2\nx,t3\n\",t5", 5),
         // Rows of the same file may be quoted.
         ("refresh_token,note", "t2,\"\nt3,\"\"\nt4,x\nt5,\"", 6),
-        // Lines of another kind stand between them as well.
+        // Other lines are between them as well.
         ("refresh_token,note", "t2,\"\n\n\nt3,x\nremark\nt5,\"", 8),
     ] {
         let (token_first, columns) = (!header.starts_with("note"), header.split(',').count());
@@ -130,7 +129,7 @@ fn rows_between_two_stray_quotes_are_told() {
             "{quoted:?}"
         );
     }
-    // One column: each line is a row, and none is a token with a line end in it.
+    // With one column, each line is a row, and no token contains a line end.
     assert_eq!(
         read("a.csv", "refresh_token\n\"t2\nt3\nt4\"\nt6\n"),
         lines(&[(2, &swallowed(2, 4)), (5, &last)])
@@ -152,7 +151,7 @@ fn a_note_over_lines_is_no_row() {
     }
 }
 
-/// As many as in the worst file that was seen.
+/// The number of lines of the worst file in practice.
 #[test]
 fn a_quote_that_swallows_a_file_is_told_with_its_lines() {
     let rest = "token-of-a-user,user@example.com\r\n".repeat(99_002);
@@ -193,14 +192,14 @@ fn columns_and_delimiters_of_other_peoples_making_are_read_when_told() {
         let content = "sep=;\nrefresh_token;leaked token;Mail\nhash;a,b;u\nhash;\"c;d\";u\n";
         let content = content.replace("a,b", "a.b").replace(';', &byte.to_string());
         let read = read_with("leak.csv", content, &csv_options(&columns, delimiter));
-        // A tab inside a field is no part of a token, whatever quotes it.
+        // A tab inside a field is no part of a token, even in quotes.
         let second = match delimiter {
             Some(Delimiter::Tab) => Refusal::ControlCharacter("refresh_token").to_string(),
             _ => job(&format!("c{byte}d")),
         };
         assert_eq!(read, lines(&[(3, &job("a.b")), (4, &second)]), "{byte}");
     }
-    // What is said of columns says that there are some.
+    // Options about columns imply that the file has columns.
     let tabs = csv_options(&[], Some(Delimiter::Tab));
     assert_eq!(read_with("leak.tsv", "refresh_token\tx\na\t\n", &tabs).len(), 1);
     let folder_and_lines = open_file("leak.txt", b"a\n", &tabs);
@@ -209,7 +208,7 @@ fn columns_and_delimiters_of_other_peoples_making_are_read_when_told() {
     assert!(matches!(open_file("a.csv", b"a\n", &twice).1, Err(InputOpenError::Columns(_))));
 }
 
-/// A second header row is one by the names that were given as well.
+/// A second header row is also recognized by the given names.
 #[test]
 fn a_second_header_row_is_known_by_the_given_names() {
     let options = csv_options(&["refresh_token=token"], None);
@@ -218,7 +217,7 @@ fn a_second_header_row_is_known_by_the_given_names() {
     assert_eq!(read.len(), 3);
 }
 
-/// What a file can ask for in memory or depth has a bound: lines of JSON, too, with fields to fill in.
+/// Memory and nesting depth are bounded for any file, also for JSON lines with defaults to fill in.
 #[test]
 fn deep_json_is_refused() {
     let deep = |depth: usize| {
@@ -234,8 +233,7 @@ fn deep_json_is_refused() {
 }
 
 proptest! {
-    /// Whatever stands in a file, its lines are read to the end, and their numbers grow strictly and are
-    /// those of an editor.
+    /// Any file is read to its end. The line numbers grow strictly and match those of an editor.
     #[test]
     fn numbers_grow_strictly_whatever_stands_in_a_file(
         name in proptest::sample::select(vec!["a.csv", "a.txt", "a.ndjson"]),

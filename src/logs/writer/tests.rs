@@ -31,7 +31,7 @@ fn every_line_arrives_before_the_guard_is_gone() {
 #[test]
 fn a_pipe_that_nobody_reads_stops_nobody_and_the_lost_lines_are_counted() {
     let (mut writer, guard, mut read, losses) = piped();
-    // More than the pipe, the batch being written and the queue hold together.
+    // More than the combined capacity of the pipe, the current batch and the queue.
     let sent = 3 * CAPACITY / LINE.len();
     for _ in 0..sent {
         writer.write_all(LINE).unwrap();

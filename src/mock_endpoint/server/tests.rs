@@ -7,7 +7,7 @@ use crate::mock_endpoint::{MockOutage, script::CannedAnswer};
 
 async fn start(script: Script) -> (MockEndpoint, Client) {
     let endpoint = MockEndpoint::start(script, "127.0.0.1:0".parse().unwrap()).await.unwrap();
-    // The client wants a provider of TLS even for plain HTTP; the system's roots it can do without.
+    // The client needs a TLS provider even for plain HTTP, but no system roots.
     crate::endpoint::install_crypto_provider();
     let client = Client::builder().no_proxy().tls_certs_only([]).retry(reqwest::retry::never());
     (endpoint, client.build().unwrap())
@@ -208,7 +208,7 @@ async fn beyond_the_limit_calls_are_throttled_and_stopping_resets_those_under_wa
             tokio::spawn(async move { client.post(url).body(body).send().await })
         })
         .collect();
-    // What a call does to its token it does on arrival, long before it answers.
+    // The token is revoked when the call arrives, long before the answer.
     endpoint.ledger().until(|totals| totals.revoked == 2).await;
 
     let answer = post(&endpoint, &client, "third").await.unwrap();

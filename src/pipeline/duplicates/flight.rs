@@ -7,7 +7,7 @@ use tokio::{sync::oneshot, time::Instant};
 use super::FollowerOutcome;
 use crate::domain::{Ambiguity, Failure, Lane, PerLane};
 
-/// What the attempts of all jobs with one key have shown so far, short of a verdict.
+/// The shared history of all jobs with one key, before a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SharedHistory {
     /// Whether, and why, the token may already be revoked.
@@ -33,7 +33,7 @@ impl SharedHistory {
 /// One call with its leader and its followers.
 pub(super) struct Flight {
     pub(super) history: SharedHistory,
-    /// Tells a leader of the bulk lane, once, that an interactive follower has joined.
+    /// Notifies a leader of the bulk lane, once, that an interactive follower has joined.
     promotion: Option<oneshot::Sender<()>>,
     /// The followers by their ticket, the longest waiting first.
     waiting: PerLane<BTreeMap<u64, oneshot::Sender<FollowerOutcome>>>,
@@ -90,7 +90,7 @@ impl Flight {
         })
     }
 
-    /// All followers, to be told the verdict.
+    /// All followers, which get the verdict.
     pub(super) fn disband(self) -> impl Iterator<Item = oneshot::Sender<FollowerOutcome>> {
         let PerLane { interactive, bulk } = self.waiting;
         interactive.into_values().chain(bulk.into_values())

@@ -68,7 +68,7 @@ impl Leader {
         wait(Lane::Interactive).await
     }
 
-    /// What the attempts of all jobs with this key have shown so far.
+    /// The shared history of all jobs with this key.
     #[must_use]
     pub fn shared_history(&self) -> SharedHistory {
         let state = self.duplicates.state();
@@ -82,7 +82,7 @@ impl Leader {
         }
     }
 
-    /// Ends the call without telling anybody: its verdict has yet to be confirmed. Unless the endpoint rejected it, the
+    /// Ends the call without reporting its verdict, which a check has to confirm. Unless the endpoint rejected it, the
     /// token may be revoked if this job leaves.
     pub fn await_check(&mut self, verdict: &Verdict) -> SharedHistory {
         if self.phase == LeaderPhase::Calling && matches!(verdict, Verdict::Rejected(_)) {
@@ -91,7 +91,7 @@ impl Leader {
         self.shared_history()
     }
 
-    /// Notes that the token was seen active: no call before has revoked it.
+    /// Records that the token was seen active: no earlier call has revoked it.
     pub fn seen_active(&self) {
         if let Some(flight) = self.duplicates.state().flights.get_mut(&self.key) {
             flight.history.ambiguity = None;

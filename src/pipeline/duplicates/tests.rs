@@ -1,4 +1,4 @@
-//! Each rule by its name, on a paused clock.
+//! Tests of each rule, on a paused clock.
 
 mod interleavings;
 mod threads;
@@ -29,7 +29,7 @@ impl DuplicateRole {
         leader
     }
 
-    /// Its wait, not begun.
+    /// The wait of a follower, not started.
     fn follower(self) -> Pin<Box<dyn Future<Output = FollowerOutcome> + Send>> {
         let Self::Follower(follower) = self else { panic!("not a follower: {self:?}") };
         Box::pin(follower.outcome())
@@ -67,7 +67,7 @@ fn call(leader: &mut Leader, verdict: &Verdict) -> SharedHistory {
     leader.end_call(Some(verdict))
 }
 
-/// Nothing is kept but the memory.
+/// Whether only the memory of recent keys is left.
 fn nothing_in_flight(duplicates: &Duplicates) -> bool {
     duplicates.state().flights.is_empty()
 }
@@ -151,7 +151,7 @@ async fn the_oldest_are_forgotten_first_and_no_more_is_kept_than_the_capacity() 
 #[tokio::test(start_paused = true)]
 async fn a_key_revoked_again_outlives_its_outdated_place() {
     let mut recent = Recent::new(REMEMBER, CAPACITY);
-    // More of one age than leave at once, the one that comes again last.
+    // More keys of one age than are dropped at once. The last one occurs again.
     for number in 0..CAPACITY {
         recent.insert(key(number), Instant::now());
     }

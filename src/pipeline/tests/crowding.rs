@@ -1,14 +1,14 @@
-//! A lane whose source stalls, because of the bytes that it has in flight.
+//! Tests of a lane whose source stalls because of its bytes in flight.
 
 use tokio::sync::watch;
 
 use super::*;
 use crate::domain::PerLane;
 
-/// RabbitMQ closes a connection that is not read for so long.
+/// The time after which RabbitMQ closes a connection that is not read.
 const CLOSED_AFTER: Duration = Duration::from_secs(30);
 
-/// Says whether the interactive lane stalls, until it is dropped.
+/// Sets whether the interactive lane stalls, until it is dropped.
 fn stall(bench: &Bench) -> watch::Sender<bool> {
     let (stalls, interactive) = watch::channel(true);
     let pipeline = Arc::clone(&bench.pipeline);
@@ -40,7 +40,7 @@ async fn what_waits_for_its_turn_leaves_while_its_lane_stalls_and_takes_its_hist
     let mut bench = bench_with(answers, 1, false);
     bench.deliver();
     bench.until_called(1).await;
-    // This one takes the only place. The first, and one that never had a turn, wait for theirs.
+    // This job takes the only place. The first job and a new one wait.
     bench.deliver();
     bench.until_called(2).await;
     bench.deliver();

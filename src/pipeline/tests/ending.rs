@@ -50,7 +50,7 @@ async fn an_expired_token_is_not_called_also_after_a_wait() {
     let mut bench = bench([Answer::Verdict(transient(false))]);
     bench.deliver_with(r#"{"refresh_token":"t","expires_at":999999940}"#, |_| {});
     assert_eq!(bench.next().await, Out::Done);
-    // Good at its first attempt, dead when its wait is over.
+    // The token is valid at the first attempt, and expired after the wait.
     bench.deliver_with(r#"{"refresh_token":"t","expires_at":999999940.1}"#, |_| {});
     assert_eq!(bench.next().await, Out::Done);
     let metrics = bench.end().await;
@@ -58,8 +58,8 @@ async fn an_expired_token_is_not_called_also_after_a_wait() {
     assert!(metrics.contains(r#"revoker_endpoint_calls_total{result="timeout"} 1"#));
 }
 
-/// A job's age depends on its producer's clock. The job has no age if that clock is too far ahead, or if there
-/// is no timestamp. It is then counted as a job without an age, whatever its outcome.
+/// A job's age depends on its producer's clock. The job has no age if that clock is too far ahead, or if there is no
+/// timestamp. It is then counted as a job without an age, with any outcome.
 #[tokio::test(start_paused = true)]
 async fn a_job_has_an_age_or_is_counted_as_one_without() {
     let now = TestClock(Instant::now()).now();

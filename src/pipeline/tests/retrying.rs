@@ -56,8 +56,8 @@ async fn a_job_that_was_parked_before_the_hold_has_the_rest_of_it() {
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Pauses the worker for a day, or lets it run. A job that was parked half an hour before comes back from that day and
-/// fails once more, while another is answered. Half an hour is half of what ends it.
+/// Pauses the worker for a day, or lets it run. A job that was parked half an hour before returns after that day and
+/// fails once more, while another job is answered. Half an hour is half of its limit.
 async fn a_parked_job_fails_after_a_day(paused: bool) -> Out {
     let answers = [Answer::Gated(transient(false))];
     let answered = [Verdict::Revoked, Verdict::Revoked].map(Answer::Verdict);
@@ -117,7 +117,7 @@ async fn a_job_that_fails_all_day_while_others_are_answered_is_given_up() {
     assert!(matches!(out, Out::Dead(Reason::Exhausted, _)), "{out:?}");
 }
 
-/// What happened before this process was started is not known, so it ends no job.
+/// The time before the start of this process is unknown, so it ends no job.
 #[tokio::test(start_paused = true)]
 async fn a_stay_that_no_worker_has_seen_ends_no_job() {
     let answers = [Answer::Gated(transient(false)), Answer::Verdict(Verdict::Revoked)];
@@ -147,7 +147,7 @@ async fn time_in_a_pause_takes_nothing_off_the_hold() {
     let failures = (0..9).map(|_| Answer::Verdict(transient(false)));
     let mut bench = bench(failures.chain([Answer::Verdict(Verdict::Revoked)]));
     bench.deliver();
-    // On the paused clock.
+    // This sleep uses the paused clock.
     tokio::time::sleep(STAY * 4).await;
     assert_eq!(bench.gaps().len(), 7);
     bench.pipeline.flow.hold(true);

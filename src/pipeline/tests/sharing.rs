@@ -30,7 +30,7 @@ async fn one_token_a_hundred_times_is_one_call_also_while_draining() {
     for _ in 0..100 {
         assert_eq!(bench.next().await, Out::Done);
     }
-    // Long after the first has left: it is remembered.
+    // The first job has ended, but its key is remembered.
     bench.deliver_same();
     assert_eq!(bench.next().await, Out::Done);
     let metrics = bench.end().await;
@@ -60,7 +60,7 @@ async fn followers_of_a_token_that_fails_are_parked_after_one_attempt_each() {
     }
     assert!(began.elapsed() < HOLD * 2);
     assert!(pasts[1..].iter().all(|past| past.attempts == 1), "{pasts:?}");
-    // Back from its stay, the token has failed for the hold, whoever made the attempts.
+    // After the stay, the token has failed for the whole hold, counting all jobs' attempts.
     bench.deliver_with(r#"{"refresh_token":"t"}"#, |back| back.metadata.history = pasts[4]);
     let Out::Parked(_, history) = bench.next().await else { panic!("not parked") };
     assert_eq!((history.stays, history.attempts), (2, 2));
@@ -72,7 +72,7 @@ async fn a_job_whose_leader_panicked_calls_for_itself_and_knows_of_the_ambiguity
     let mut bench = bench([Answer::Panic, Answer::Verdict(rejected())]);
     bench.pipeline.flow.hold(true);
     (0..2).for_each(|_| bench.deliver_same());
-    // Both have entered before the first is called.
+    // Both jobs have entered before the first call.
     for _ in 0..10 {
         tokio::task::yield_now().await;
     }

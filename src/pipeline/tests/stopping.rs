@@ -1,4 +1,4 @@
-//! What goes back to the source.
+//! Tests of the jobs that return to the source.
 
 use super::*;
 

@@ -23,7 +23,7 @@ fn checking(
 }
 
 impl Bench {
-    /// Ends it; every answer and every state must have been used. Returns the counts of the checks that are not zero.
+    /// Ends it. Every answer and every state must have been used. Returns the counts of the checks that are not zero.
     async fn checks(self) -> Vec<(&'static str, usize)> {
         let pipeline = Arc::clone(&self.pipeline);
         let text = self.end().await;
@@ -179,7 +179,7 @@ async fn an_active_token_confirms_an_ambiguous_rejection() {
     assert_eq!(bench.checks().await, [("active", 1)]);
 }
 
-/// A stop lets an answered call be checked, and no call begin after it.
+/// During a stop, an answered call is still checked, and no further call begins.
 #[tokio::test(start_paused = true)]
 async fn a_stop_finishes_the_check_of_an_answered_call() {
     for (state, expected) in
@@ -201,7 +201,7 @@ async fn a_stop_finishes_the_check_of_an_answered_call() {
 async fn a_token_that_expires_before_its_check_keeps_its_answer() {
     let verify = VerifyPolicy { delay: STAY, ..policy(VerifyWhen::After) };
     let mut bench = checking(verify, [Verdict::Revoked], [INACTIVE]);
-    // Five seconds are left, with the skew that clocks may have.
+    // Five seconds are left, including the allowed clock skew.
     bench.deliver_with(r#"{"refresh_token":"t","expires_at":999999945}"#, |_| {});
     assert_eq!(bench.next().await, Out::Done);
     let text = bench.end().await;
@@ -211,7 +211,7 @@ async fn a_token_that_expires_before_its_check_keeps_its_answer() {
     );
 }
 
-/// Followers hear of a call only when it was checked: with the verdict that stands.
+/// Followers get the verdict of a call only after its check.
 #[tokio::test(start_paused = true)]
 async fn followers_share_the_checked_verdict() {
     let mut bench = checking(policy(VerifyWhen::After), [], [ACTIVE, ACTIVE]);
@@ -228,7 +228,7 @@ async fn followers_share_the_checked_verdict() {
     bench.checks().await;
 }
 
-/// A check takes a permit: with one at a time, no call begins while a check is under way, and the other way round.
+/// A check takes a permit: with one at a time, no call begins during a check, and no check during a call.
 #[tokio::test(start_paused = true)]
 async fn checks_and_calls_share_the_permits() {
     let verdicts = std::iter::repeat_n(Verdict::Revoked, 5);

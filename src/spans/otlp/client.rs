@@ -1,7 +1,7 @@
-//! The way to the collector: one HTTP client, on the worker's runtime.
+//! The HTTP client for the collector, on the worker's runtime.
 //!
-//! The exporter runs on a thread of its own, which knows no runtime; each request is made on ours and
-//! waited for there.
+//! The exporter runs on a thread without a runtime. So each request runs on the worker's runtime, and the thread waits
+//! for it.
 
 use std::time::Duration;
 

@@ -14,13 +14,13 @@ use crate::domain::{
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "EntryFields<'static>")]
 pub struct JournalEntry {
-    /// From 1.
+    /// The line number, from 1.
     pub line: u64,
     /// `None` for a line that is no job.
     pub key: Option<JobKey>,
     pub kind: EntryKind,
     pub history: History,
-    /// To the millisecond.
+    /// The time, to the millisecond.
     pub at: SystemTime,
 }
 
@@ -30,7 +30,7 @@ pub enum EntryKind {
     Ended(Completion),
     /// An earlier line asks for the same job, and its outcome is that of this line.
     Repeated,
-    /// As a dead letter.
+    /// The line failed, with the details of a dead letter.
     Failed(LineFailure),
     Parked,
     HandedBack,
@@ -44,9 +44,9 @@ pub struct LineFailure {
     pub detail: String,
     /// The endpoint's code.
     pub code: Option<String>,
-    /// Of the last response.
+    /// The HTTP status of the last response.
     pub http_status: Option<u16>,
-    /// Of the token; `None` for a line that is no job.
+    /// The fingerprint of the token; `None` for a line that is no job.
     pub fingerprint: Option<String>,
 }
 
@@ -82,7 +82,7 @@ impl JournalEntry {
         Self { line, key: None, kind: EntryKind::Failed(failed), history: History::default(), at }
     }
 
-    /// The entry of a job that was announced as called again, and was not.
+    /// The entry of a job that was reopened and not called.
     pub fn put_back(line: u64, key: JobKey, history: History, at: SystemTime) -> Self {
         Self { line, key: Some(key), kind: EntryKind::HandedBack, history, at }.dated()
     }
@@ -106,7 +106,7 @@ const FAILED: &str = "failed";
 const PARKED: &str = "parked";
 const HANDED_BACK: &str = "handed_back";
 
-/// What proved more than the endpoint's answer.
+/// The proof beyond the endpoint's answer.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum EntryProof {

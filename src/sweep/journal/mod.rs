@@ -1,12 +1,11 @@
 //! The journal of a sweep, in place of a queue.
 //!
-//! It has one entry for each line that ended or is delayed, and marks of how far lines were started. An entry
-//! is on disk before its job is settled. A mark is on disk before any of its lines may be called. So for each
-//! line the journal tells whether it is finished, was not called, or may have been called.
+//! It has one entry for each line that ended or is delayed, and marks of the last started line. An entry is on disk
+//! before its job is settled. A mark is on disk before any of its lines may be called. So for each line, the journal
+//! shows whether it is finished, was not called, or may have been called.
 //!
-//! Records are appended in batches, and each batch is synced before the next: entries that came during a sync
-//! share the next one. A database would be one more thing to install, and nobody could read it with `jq`
-//! during an incident.
+//! Records are appended in batches, and each batch is synced before the next: entries that come during a sync share the
+//! next one. A database would be one more dependency, and could not be read with `jq` during an incident.
 
 mod entry;
 mod open;

@@ -31,7 +31,7 @@ pub struct OpenedJournal {
     pub resumed: bool,
 }
 
-/// Why a journal cannot be opened.
+/// The error of opening a journal.
 #[derive(Debug, Error)]
 pub enum JournalOpenError {
     #[error("cannot be opened; --journal gives it another place")]
@@ -63,9 +63,9 @@ pub enum JournalOpenError {
     )]
     OtherSetting {
         name: String,
-        /// Or "not set".
+        /// The value, or "not set".
         before: String,
-        /// Or "not set".
+        /// The value, or "not set".
         now: String,
     },
     /// The former version counted line feeds alone.
@@ -99,10 +99,10 @@ impl JournalOpenError {
 /// Decides whether a sweep may resume with a journal.
 pub struct ResumeCheck<'a> {
     pub header: &'a JournalHeader,
-    /// Resume with a journal of another input.
+    /// Whether to resume with a journal of another input.
     pub force: bool,
-    /// Whether a carriage return alone ends a line of the input. It reads the whole input, so it is asked
-    /// only for a journal that did not count such lines.
+    /// Whether a carriage return alone ends a line of the input. It reads the whole input, so it is called only for a
+    /// journal that did not count such lines.
     pub has_lone_returns: &'a dyn Fn() -> Result<bool, input::InputOpenError>,
 }
 
@@ -151,17 +151,17 @@ pub fn inspect(
     Ok(Some(state))
 }
 
-/// How a sweep resumes with a journal.
+/// The mode of resuming with a journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ResumeMode {
-    /// The lines are those of the journal.
+    /// The same input: the line numbers of the journal are valid.
     On,
-    /// The input is another one, or its lines have other numbers.
+    /// Another input, or other line numbers.
     Anew,
 }
 
 impl ResumeCheck<'_> {
-    /// Decides how the sweep resumes with a journal that has this header.
+    /// Decides the mode of resuming with a journal that has this header.
     fn check(&self, journal: &JournalHeader) -> Result<ResumeMode, JournalOpenError> {
         let now = self.header;
         if journal.endpoint != now.endpoint {
@@ -216,8 +216,8 @@ impl OpenedJournal {
             self.file.write_all(&line)?;
             self.length += line.len() as u64;
         }
-        // Also with nothing to write: after a power cut the end of the journal may be only in the cache, and
-        // the next batch will claim that it is on disk.
+        // Also with nothing to write: after a power cut the end of the journal may be only in the cache. The next batch
+        // will claim that it is on disk.
         self.file.sync_all()
     }
 }

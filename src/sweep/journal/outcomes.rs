@@ -14,7 +14,7 @@ pub enum LineOutcome {
     Ended(Completion),
     /// An earlier line asks for the same job.
     Repeated,
-    /// If it is ambiguous, the token may be revoked all the same.
+    /// With an ambiguity, the token may be revoked nevertheless.
     Failed(Reason, Option<Ambiguity>),
 }
 

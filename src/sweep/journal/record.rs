@@ -1,7 +1,7 @@
 //! The lines of a journal.
 //!
-//! A journal is NDJSON, so that a person can read it and `jq` can count it. Each field occurs in one kind of
-//! record only, which tells them apart.
+//! A journal is NDJSON, so that a person can read it and `jq` can count it. Each field occurs in one kind of record
+//! only, which identifies the kind.
 
 use std::{collections::BTreeMap, time::SystemTime};
 
@@ -48,9 +48,9 @@ pub struct JournalHeader {
     pub(super) version: u32,
     /// `None` for standard input.
     pub input: Option<InputId>,
-    /// The URL.
+    /// The URL of the endpoint.
     pub endpoint: String,
-    /// Those that decide what the lines mean, by name.
+    /// The settings that determine the jobs of the lines, by name.
     pub settings: BTreeMap<String, String>,
 }
 
@@ -82,9 +82,9 @@ impl JournalHeader {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InputId {
-    /// Of the bytes on disk, in hex.
+    /// The SHA-256 of the bytes on disk, in hex.
     pub sha256: String,
-    /// In bytes.
+    /// The size in bytes.
     pub size: u64,
 }
 
@@ -179,7 +179,7 @@ mod tests {
             Some(JournalRecord::Entry(entry)) => (entry.history.paused, entry.history.parked_at),
             other => panic!("{other:?}"),
         };
-        // As older versions wrote every entry.
+        // Older versions wrote every entry like this.
         let never = written(&entry(Duration::ZERO));
         assert!(!never.contains("paused_ms"), "{never}");
         assert_eq!(paused(&never), (Duration::ZERO, Some(at)));

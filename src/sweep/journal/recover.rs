@@ -1,9 +1,9 @@
 //! Reads a journal back, also after a crash or a power cut.
 //!
 //! Only the last batch can be incomplete: each batch is on disk before the next one begins. The first record of the
-//! next one says so. So an unreadable line after all synced bytes is the incomplete end. It is cut off with everything after
-//! it: no settlement had returned, and its lines may have been called. An unreadable line before that is damage that no
-//! crash explains. It is an error, since the line may have proved that a token was revoked.
+//! next batch confirms that. So an unreadable line after all synced bytes is the incomplete end. It is cut off with
+//! everything after it: no settlement had returned, and its lines may have been called. An unreadable line before that
+//! is damage that no crash explains. It is an error, since the line may have proved that a token was revoked.
 
 use std::io::{self, BufRead, Read as _};
 
@@ -26,12 +26,12 @@ pub struct Recovered {
     pub torn: bool,
 }
 
-/// Why a journal cannot be read back.
+/// The error of reading a journal back.
 #[derive(Debug, Error)]
 pub enum RecoverError {
     #[error("cannot be read")]
     Io(#[from] io::Error),
-    /// Another file, which must not be overwritten.
+    /// The file is no journal, and must not be overwritten.
     #[error("is not a journal of a sweep; choose another --journal")]
     Stranger,
     #[error(
@@ -44,7 +44,7 @@ pub enum RecoverError {
          or move it away to begin again, which may call tokens that are revoked already"
     )]
     Damaged {
-        /// Of the journal, from 1.
+        /// The line of the journal, from 1.
         line: u64,
     },
 }
@@ -116,7 +116,7 @@ impl<R: BufRead> RecordReader<R> {
     }
 }
 
-/// Returns the version of a header, whatever its other fields are.
+/// Returns the version of a header, with any other fields.
 fn version(header: &[u8]) -> Option<u32> {
     let header: serde_json::Value = serde_json::from_slice(header).ok()?;
     header.get("revoker_journal")?.as_u64()?.try_into().ok()

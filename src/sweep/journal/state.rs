@@ -1,4 +1,4 @@
-//! The state of each line of the input, as the journal tells it.
+//! The state of each line of the input, according to the journal.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ pub struct OpenLine {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LineState {
     Fresh,
-    /// It may have been called, and nothing else is known.
+    /// It may have been called, and its result is unknown.
     InDoubt,
     Open(OpenLine),
     Ended(LineOutcome),
@@ -159,7 +159,7 @@ impl JournalState {
     /// Starts with another input: the lines of the former one mean nothing, but its proofs stay.
     pub(super) fn begin_again(&mut self, header: JournalHeader) {
         let doubtful = self.outcomes.iter().any(|outcome| outcome.ambiguity().is_some());
-        // Lines with the same number hid each other's doubts.
+        // Lines with the same number had a common entry, so all of them are in doubt.
         let renumbered = self.header.counts_line_feeds() && !header.counts_line_feeds();
         self.all_in_doubt |= !self.finished || doubtful || renumbered;
         self.header = header;

@@ -50,7 +50,7 @@ pub struct JournalLost;
 
 #[derive(Debug, Error)]
 pub enum WriteError {
-    /// Mostly a full disk.
+    /// An I/O error, mostly a full disk.
     #[error("the journal cannot be written")]
     Io(#[from] io::Error),
     /// A bug.
@@ -59,7 +59,7 @@ pub enum WriteError {
 }
 
 impl Journal {
-    /// Writes the records in order; returns once they are on disk. If they may not be, it fails.
+    /// Writes the records in order, and returns once they are on disk. Fails if they may not be on disk.
     pub async fn write(&self, records: &[JournalRecord]) -> Result<(), JournalLost> {
         let lines = JournalRecord::lines(records);
         let (synced, done) = oneshot::channel();
@@ -113,8 +113,8 @@ impl JournalWriter {
 
     /// Writes until every [`Journal`] is dropped; returns the file, which is still locked.
     ///
-    /// The first error ends it: after a failed sync nobody knows what is on disk, and a second sync may
-    /// succeed without having written anything.
+    /// The first error ends it. After a failed sync the state on disk is unknown, and a second sync may succeed without
+    /// writing the data.
     pub async fn run(mut self) -> Result<Arc<File>, WriteError> {
         while let Some(first) = self.requests.recv().await {
             let WriteBatch { lines, waiting } = self.gather(first).await;
@@ -160,8 +160,7 @@ impl JournalWriter {
         let written = spawn_blocking(move || {
             let mut end = &*file;
             end.write_all(&lines).and_then(|()| end.sync_data()).inspect_err(|_| {
-                // Half a batch would look like a torn end, so none is better. If this fails too, recovery
-                // copes with it.
+                // Half a batch would look like a torn end, so it is removed. If this fails too, recovery removes it.
                 let _ = end.set_len(length);
             })
         });

@@ -1,5 +1,4 @@
-//! The source by itself: real files and a real journal, settlements by hand, on a clock that can be
-//! paused.
+//! Tests of the source with real files and a real journal, mock settlements, and a paused clock where needed.
 
 use std::{collections::BTreeMap, fs, path::PathBuf, time::SystemTime};
 
@@ -50,7 +49,7 @@ fn settings(folder: &TempDir, capacity: usize) -> SweepSettings {
     }
 }
 
-/// A folder with one token on each of so many lines.
+/// A folder with a file of this many lines, one token each.
 fn tokens(lines: usize) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let content: Vec<String> = (1..=lines).map(|line| format!("t{line}\n")).collect();
@@ -76,12 +75,12 @@ impl Bench {
         self.source.next().await.unwrap()
     }
 
-    /// Whether the source has a job to give out at this moment.
+    /// Whether the source has no job to deliver at this moment.
     fn is_idle(&mut self) -> bool {
         self.source.next().now_or_never().is_none()
     }
 
-    /// The end of the run; the folder to go on with, and what its journal says.
+    /// Ends the run. Returns the folder, the journal's state, and whether every line has ended.
     async fn end(mut self) -> (TempDir, JournalState, bool) {
         assert!(self.source.next().await.is_none());
         let end = self.control.take_end();
@@ -139,7 +138,7 @@ async fn every_line_is_given_out_once_and_then_the_source_ends() {
     assert_eq!(state.outcomes().iter().count(), LINES);
 }
 
-/// The mark of a job is on disk before anybody holds the job, so a kill at any moment leaves it in doubt.
+/// The mark of a job is on disk before the job is delivered, so a kill at any moment leaves it in doubt.
 #[tokio::test]
 async fn a_job_is_marked_before_it_is_given_out() {
     let mut bench = of_lines(3, 64);
@@ -168,7 +167,7 @@ async fn the_flow_is_obeyed() {
     bench.control.want(Demand::One);
     let probe = bench.next().await;
     assert!(bench.is_idle(), "one was wanted");
-    // It ended without a call, and one is still wanted.
+    // The job ended without a call, and a job is still wanted.
     tokio::time::advance(PROBE_EVERY).await;
     let second = bench.next().await;
     assert!(bench.is_idle());
@@ -208,7 +207,7 @@ async fn a_parked_job_comes_back_after_its_delay_with_its_history_and_from_its_f
     assert!(finished);
 }
 
-/// Where the input cannot be read again, its jobs are kept.
+/// If the input cannot be read again, its jobs are kept in memory.
 #[tokio::test(start_paused = true)]
 async fn a_parked_job_of_a_pipe_comes_back_as_well() {
     let folder = tempfile::tempdir().unwrap();
@@ -227,7 +226,7 @@ async fn a_parked_job_of_a_pipe_comes_back_as_well() {
     assert!(bench.end().await.2);
 }
 
-/// What is put off comes in time although the file is still being read.
+/// Delayed jobs return on time, even while the file is still being read.
 #[tokio::test(start_paused = true)]
 async fn jobs_come_back_amid_the_others() {
     let mut bench = of_lines(20_000, 3);

@@ -12,7 +12,7 @@ use crate::{
 
 const NOTHING: [(&str, &str); 0] = [];
 
-/// A flow with so many clients, `client-0` and on, whose guard allows one rejection.
+/// A flow with this many clients, from `client-0` on, whose guard allows one rejection.
 fn flow_of(clients: usize, files: Option<Vec<PathBuf>>) -> (Arc<Dispatcher>, FlowState) {
     let mut config = Config::load(Needs::NONE, &[], NOTHING).unwrap();
     config.flow.pause.first_rejections = 1;

@@ -1,4 +1,4 @@
-//! Reads the secrets again, and reports what changed.
+//! Reads the secrets again, and reports the changes.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -18,11 +18,11 @@ pub(super) struct SecretReloader {
     faulty: bool,
 }
 
-/// What one read changed. No text holds a secret.
+/// The changes of one read. No text contains a secret.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ReloadReport {
     pub(super) replaced: Option<Reloaded>,
-    /// Whether the secret of the client that checks tokens is another one.
+    /// Whether the secret of the client that checks tokens has changed.
     pub(super) verifying: bool,
     /// The number of history keys, if they changed.
     pub(super) history_keys: Option<usize>,
@@ -34,7 +34,7 @@ pub(super) struct ReloadReport {
 
 impl SecretReloader {
     pub(super) fn new(secrets: ReloadableSecrets) -> Self {
-        // The engine reports these at the start.
+        // The engine has reported these at the start.
         let of_clients = std::iter::once(&secrets.credentials).chain(&secrets.verifying);
         let odd = of_clients.flat_map(|credentials| credentials.oddities());
         let reported = odd.map(ToString::to_string).collect();
@@ -92,7 +92,7 @@ impl SecretReloader {
         report
     }
 
-    /// Says which secret is in force while this fault lasts.
+    /// Returns a text about the secret that is used while this fault lasts.
     fn meanwhile(&self, fault: &CredentialFault) -> &'static str {
         match &fault.client_id {
             _ if !fault.is_wrong() => "it is used unchanged",

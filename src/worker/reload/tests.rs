@@ -11,7 +11,7 @@ use crate::{
     endpoint::{CredentialSettings, Reloaded},
 };
 
-/// A folder with one secret, that of the client `shop`.
+/// A folder with the secret of the client `shop`.
 fn folder() -> (TempDir, Arc<Credentials>) {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("shop"), "hunter2-old").unwrap();
@@ -112,7 +112,7 @@ async fn a_secret_that_is_odd_is_told_once_and_in_force() {
     );
     assert_eq!(secret(&credentials).as_deref(), Some("\"hunter2-new\""));
     assert_eq!(reloader.read().await, ReloadReport::default(), "reported before");
-    // At a start with it, whoever starts tells it.
+    // A fault that exists at the start is reported by the start itself.
     let again = CredentialSettings {
         directory: Some(folder.path().to_owned()),
         ..CredentialSettings::default()

@@ -1,4 +1,4 @@
-//! When the secrets are read again.
+//! The trigger for reading the secrets again.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
-//! What the servers answer to plain requests: the facts that the tests of the worker rest on, and the test of the harness.
+//! The servers' answers to plain requests. The tests of the worker rely on these facts, and they also test the harness.
 
 use crate::harness::authorization_server::{AuthorizationServer, Client, Kind};
 
-/// What differs from one server to the next.
+/// The differences between the servers.
 struct Facts {
     /// A request without any client.
     no_client: (u16, &'static str),
@@ -10,13 +10,13 @@ struct Facts {
     empty_token: (u16, &'static str),
     /// Two tokens in one request.
     two_tokens: (u16, &'static str),
-    /// A hint that nobody knows.
+    /// An unknown hint.
     unknown_hint: (u16, &'static str),
     /// Whether a refresh token survives its revocation with the hint `access_token`.
     survives_wrong_hint: bool,
     /// A confidential client revokes the token of another.
     of_another: (u16, &'static str),
-    /// A public client does.
+    /// A public client revokes the token of another.
     of_another_by_public: (u16, &'static str),
     /// A secret of `: + % /` in the encoding of Basic that the server does not read.
     other_encoding: (u16, &'static str),
@@ -74,7 +74,7 @@ impl AuthorizationServer {
     }
 }
 
-/// A live token dies, and says nothing else the second time; an unknown one looks the same.
+/// A live token dies. The second revocation and an unknown token get the same answer.
 async fn revoking(server: &AuthorizationServer, facts: &Facts) {
     for client in [Client::basic(), Client::post(), Client::public(), Client::odd()] {
         let token = server.mint(&client).await;
@@ -110,7 +110,7 @@ async fn refusals(server: &AuthorizationServer, facts: &Facts) {
     assert_eq!(server.told(&client, &twice).await, owned(facts.two_tokens));
 }
 
-/// The ways to a 200 that leaves the token alive.
+/// The requests whose 200 leaves the token alive.
 async fn surviving(server: &AuthorizationServer, facts: &Facts) {
     let client = Client::basic();
     let token = server.mint(&client).await;
@@ -130,7 +130,7 @@ async fn surviving(server: &AuthorizationServer, facts: &Facts) {
     assert_eq!(server.told(&client, &hinted).await, owned(facts.unknown_hint));
 }
 
-/// Assertions: a good one, one for somebody else, and one that was used before.
+/// Assertions: a valid one, one for another audience, and one that was used before.
 async fn assertions(server: &AuthorizationServer) {
     let refused = (if server.kind == Kind::Node { 401 } else { 400 }, "invalid_client");
     let client = Client::signing();
@@ -176,7 +176,7 @@ async fn authlib_answers_as_known() {
     answers_as_known(Kind::Authlib).await;
 }
 
-/// Where refresh tokens rotate, revoking the old one kills its successor at one server and not at the other.
+/// With rotating refresh tokens, revoking the old token kills its successor at only one server.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs scripts/authorization-servers"]
 async fn a_rotated_token_takes_its_successor_along_at_one_server_only() {

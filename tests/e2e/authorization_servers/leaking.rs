@@ -1,5 +1,5 @@
-//! Ten thousand leaked tokens of one server, swept and enqueued, with faults between. In the end the server itself says
-//! of each that it is dead, and the counts balance.
+//! Ten thousand leaked tokens of one server, swept and enqueued, with faults between. In the end the server itself
+//! reports each token as dead, and the counts balance.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use crate::harness::{
 /// Half of them are swept, the others are enqueued.
 const TOKENS: usize = 10_000;
 
-/// Calls by way of the relay, in place of the server's own address.
+/// Sends calls through the relay, in place of the server's own address.
 fn by_way_of(relay: &Relay, launch: Launch, server: &AuthorizationServer) -> Launch {
     let mut url: Url = server.revocation_url();
     url.set_port(Some(relay.address().port())).unwrap();
@@ -24,7 +24,7 @@ fn by_way_of(relay: &Relay, launch: Launch, server: &AuthorizationServer) -> Lau
         .set("flow.pause.probe_max", "200ms")
 }
 
-/// Resets every connection, refuses all for as long as it takes until the worker pauses, and lets it go on.
+/// Resets every connection, refuses new ones until the worker pauses, then accepts them again.
 async fn break_the_line(relay: &mut Relay, worker: &Worker) {
     relay.reset();
     relay.closed().await;
@@ -35,7 +35,7 @@ async fn break_the_line(relay: &mut Relay, worker: &Worker) {
     assert!(metrics.calls("connect") > 0, "no connection was refused");
 }
 
-/// The queue: the line breaks, the worker is killed, and the line of the next worker breaks as well.
+/// The queue: the network fails, the worker is killed, and the network of the next worker fails as well.
 async fn revoke_from_the_queue(server: &AuthorizationServer, client: &Client, tokens: &[String]) {
     let (stage, mut relay) = (Stage::new().await, Relay::open(server.address()).await);
     let launch = stage.launch("run").revoking_at(server, client);
@@ -58,7 +58,7 @@ async fn revoke_from_the_queue(server: &AuthorizationServer, client: &Client, to
     break_the_line(&mut relay, &worker).await;
     stage.host.until_acked(&[BULK]).await;
     let metrics = worker.metrics().await;
-    // What the killed worker had in flight is called again.
+    // The jobs that the killed worker had in flight are called again.
     let done = before + metrics.processed("acknowledged");
     assert!(done >= tokens.len(), "only {done} jobs ended");
     assert_eq!(metrics.processed("dead_lettered"), 0);
@@ -69,7 +69,7 @@ async fn revoke_from_the_queue(server: &AuthorizationServer, client: &Client, to
     worker.stop().await;
 }
 
-/// The file: the line breaks, the sweep is killed, and the next one finishes.
+/// The file: the network fails, the sweep is killed, and the next one finishes.
 async fn sweep(server: &AuthorizationServer, client: &Client, tokens: &[String]) {
     let mut relay = Relay::open(server.address()).await;
     let swept = Swept::new("tokens.txt", tokens.join("\n"));

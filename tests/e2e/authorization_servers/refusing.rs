@@ -1,4 +1,5 @@
-//! Servers that refuse the client: nothing is dead-lettered, and the right secret ends it without a restart.
+//! Tests of servers that refuse the client: no job is dead-lettered, and the right secret ends the pause without a
+//! restart.
 
 use std::fs;
 
@@ -9,7 +10,7 @@ use crate::harness::{
 
 const JOBS: usize = 100;
 
-/// Publishes live tokens, waits for the pause, and mends what is wrong: then all are dead, and no job was lost to it.
+/// Publishes live tokens, waits for the pause, and corrects the client. Then all tokens are dead, and no job was lost.
 async fn waits_until_mended(kind: Kind, client: Client, wrong: &Client) {
     let (stage, server) = (Stage::new().await, AuthorizationServer::start(kind).await);
     let folder = tempfile::tempdir().unwrap();
@@ -91,7 +92,7 @@ async fn the_other_encoding_of_basic_is_a_wrong_secret() {
 
         let worker = launch.ready().await;
         let dead = stage.amqp.depth(DEAD).await.unwrap().ready as usize;
-        // The guard's, and those of the probes.
+        // The dead letters of the guard and of the probes.
         assert_eq!(dead > 0, kind == Kind::Node, "{kind:?}: {dead} dead letters");
         worker.until_processed("acknowledged", tokens.len() - dead).await;
         assert_eq!(server.count_live(&client, &tokens).await, dead, "{kind:?}");

@@ -1,4 +1,4 @@
-//! The worker revokes at each server: the server itself says that the tokens are dead.
+//! The worker revokes at each server, and the server itself reports the tokens as dead.
 
 use crate::harness::{
     DEAD, INTERACTIVE, Message, Stage,
@@ -9,14 +9,14 @@ use crate::harness::{
 const TOKENS: usize = 5;
 
 /// Live tokens, the same ones again, and unknown ones: the server acknowledges all of them, and the live ones are dead.
-/// Nothing is called revoked, because such an answer does not speak of the token.
+/// No job counts as revoked, because such an answer does not mention the token.
 async fn revokes_for(server: &AuthorizationServer, client: &Client) {
     let stage = Stage::new().await;
     let worker = stage
         .launch("run")
         .revoking_at(server, client)
         .set("admin.listen", "127.0.0.1:0")
-        // The second revocation is to be a call.
+        // The second revocation must be a call.
         .set("duplicates.remember", "0s")
         .ready()
         .await;

@@ -1,33 +1,33 @@
-//! The ways to a 200 that leaves the token alive. None of them may end as revoked.
+//! Tests of requests whose 200 leaves the token alive. None of them may end as revoked.
 
 use crate::harness::{
     INTERACTIVE, Launch, Message, Stage,
     authorization_server::{AuthorizationServer, Client, Kind},
 };
 
-/// One such way.
+/// One such request.
 pub(super) struct Way {
     pub(super) kind: Kind,
-    /// Whom the worker calls for. The token belongs to [`Client::basic`].
+    /// The client of the worker. The token belongs to [`Client::basic`].
     caller: Client,
-    /// What stands before the token in the job.
+    /// The text before the token in the job.
     pub(super) before: &'static str,
-    /// The hint, in place of the profile's.
+    /// The hint that replaces the profile's.
     hint: Option<&'static str>,
 }
 
-/// All of them.
+/// All clients.
 pub(super) fn ways() -> Vec<Way> {
     let way = |kind, caller| Way { kind, caller, before: "", hint: None };
     vec![
         // A confidential client revokes the token of another.
         way(Kind::Django, Client::other()),
-        // A public client does.
+        // A public client revokes the token of another.
         way(Kind::Node, Client::other_public()),
         way(Kind::Django, Client::other_public()),
-        // The hint is wrong, and the server believes it.
+        // The hint is wrong, and the server uses it.
         Way { hint: Some("access_token"), ..way(Kind::Authlib, Client::basic()) },
-        // A stray space makes an unknown token of it.
+        // A stray space makes it an unknown token.
         Way { before: " ", ..way(Kind::Node, Client::basic()) },
         Way { before: " ", ..way(Kind::Django, Client::basic()) },
         Way { before: " ", ..way(Kind::Authlib, Client::basic()) },
@@ -35,7 +35,7 @@ pub(super) fn ways() -> Vec<Way> {
 }
 
 impl Way {
-    /// A worker that goes this way.
+    /// A worker that makes this request.
     pub(super) fn launch(&self, stage: &Stage, server: &AuthorizationServer) -> Launch {
         let launch = stage.launch("run").revoking_at(server, &self.caller);
         let launch = launch.set("admin.listen", "127.0.0.1:0");
@@ -50,7 +50,7 @@ impl Way {
         Message::job(&format!("{}{token}", self.before))
     }
 
-    /// What is told of it when a test fails.
+    /// The description for a failed test.
     pub(super) fn told(&self) -> String {
         format!("{:?} by {} with hint {:?}", self.kind, self.caller.id, self.hint)
     }
@@ -71,7 +71,7 @@ async fn a_200_that_leaves_the_token_alive_is_only_acknowledged() {
     }
 }
 
-/// The old one of two rotated tokens is revoked, and the new one goes on.
+/// The old one of two rotated tokens is revoked, and the new one stays valid.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs scripts/authorization-servers"]
 async fn a_rotated_token_is_only_acknowledged() {

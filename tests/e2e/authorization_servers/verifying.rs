@@ -19,7 +19,8 @@ fn checks(result: &str) -> String {
     format!("verifications_total{{result=\"{result}\"}}")
 }
 
-/// The metrics once so many jobs have ended. They are read again: one page can be older in one series than in another.
+/// The metrics once this many jobs have ended. They are read again: one page can be older in one series than in
+/// another.
 async fn ended(worker: &Worker, outcome: &str, count: usize) -> Scrape {
     worker.until_processed(outcome, count).await;
     worker.metrics().await

@@ -1,4 +1,4 @@
-//! The delivery limit: what RabbitMQ counts towards it, and that ours is above what it sets by itself.
+//! Tests of the delivery limit: what RabbitMQ counts, and that our limit is above its default.
 
 use lapin::{
     Channel,
@@ -18,7 +18,7 @@ use crate::harness::{
 /// The limit of RabbitMQ 4 where a queue has none.
 const DEFAULT: usize = 20;
 
-/// How a consumer gives a message back.
+/// The ways in which a consumer returns a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     Nack,
@@ -67,8 +67,8 @@ async fn give_back(stage: &Stage, queue: &str, way: Way) {
     other.close().await;
 }
 
-/// Up to 4.2 RabbitMQ counts every delivery that was not acked; 4.3 does not count `basic.nack`, which is how the
-/// worker hands jobs back.
+/// Up to 4.2, RabbitMQ counts every delivery that was not acked. 4.3 does not count `basic.nack`, with which the worker
+/// requeues jobs.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_counts_towards_the_delivery_limit() {
     const LIMIT: usize = 2;
@@ -89,7 +89,7 @@ async fn what_counts_towards_the_delivery_limit() {
     }
 }
 
-/// Hands out the one message of a queue so many times, each of which counts.
+/// Delivers the one message of a queue this many times. Each delivery counts.
 async fn deliver(stage: &Stage, queue: &str, times: usize) {
     let channel = stage.amqp.channel().await;
     for _ in 0..times {
@@ -98,8 +98,7 @@ async fn deliver(stage: &Stage, queue: &str, times: usize) {
     }
 }
 
-/// RabbitMQ 4 drops a message after twenty deliveries that failed, where nobody sets another limit. Every queue of ours
-/// does.
+/// RabbitMQ 4 drops a message after twenty failed deliveries, unless the queue sets a limit. Every queue of ours does.
 #[tokio::test(flavor = "multi_thread")]
 async fn our_queues_outlast_the_default_delivery_limit() {
     const OTHERS: &str = "without-a-limit";

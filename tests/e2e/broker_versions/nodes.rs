@@ -1,11 +1,11 @@
-//! The nodes that the tests themselves run on.
+//! Tests of the nodes that all tests run on.
 
 use std::{fs, process::Command};
 
 use crate::harness::{Stage, node};
 
-/// A node keeps to the data of its own version: data of another major version, or of a newer one, is refused with a
-/// sentence, before anything is written to it or starts.
+/// A node refuses data of another major version, or of a newer one, with an error. It neither starts nor writes to the
+/// data.
 #[test]
 fn data_of_another_version_is_refused() {
     for version in ["2.8.7", "99.0.0"] {
@@ -19,7 +19,7 @@ fn data_of_another_version_is_refused() {
     }
 }
 
-/// On RabbitMQ 4 every test runs with the features denied that RabbitMQ means to take away, so none of them is needed.
+/// On RabbitMQ 4 every test runs with deprecated features denied, so none of them is needed.
 #[tokio::test(flavor = "multi_thread")]
 async fn deprecated_features_are_denied() {
     let stage = Stage::new().await;

@@ -1,5 +1,5 @@
-//! The rights at the broker that docs/deployment.md gives. Since 4.2.7 and 4.3.1 RabbitMQ tells of a queue only to
-//! users with some right on it; 4.2.6 and 4.3.0 told those alone who may configure it.
+//! Tests of the broker permissions in docs/deployment.md. Since 4.2.7 and 4.3.1, RabbitMQ shows a queue only to users
+//! with a permission on it. 4.2.6 and 4.3.0 show it only to users who may configure it.
 
 use std::iter;
 
@@ -12,7 +12,7 @@ use crate::harness::{
 /// The worker's user.
 const USER: &str = "worker";
 
-/// Whom RabbitMQ keeps from a passive declaration unless they may configure the queue.
+/// The versions that allow a passive declaration only to users who may configure the queue.
 const CONFIGURE_TO_ASK: [[u32; 3]; 2] = [[4, 2, 6], [4, 3, 0]];
 
 /// Gives the worker's user these rights: to configure, to write, to read.
@@ -50,7 +50,7 @@ async fn the_rights_of_the_readme_suffice() {
     works(&stage, true).await;
 }
 
-/// A worker that finds its queues declared by somebody else.
+/// A worker whose queues are declared by another user.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_rights_of_the_readme_suffice_without_declaring() {
     let stage = Stage::new().await;

@@ -10,7 +10,7 @@ use crate::harness::{
 /// The folder of `scripts/rabbitmq` with the RabbitMQ to begin with.
 const FROM: &str = "BROKER_UPGRADE_FROM";
 
-/// A node is upgraded between two lives of the worker. What waits is called for, what was parked comes back with its
+/// A node is upgraded between two lives of the worker. Waiting jobs are called, the parked job returns with its
 /// history, and the dead letter is still there.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs two RabbitMQ: make test-brokers"]

@@ -24,7 +24,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// The queues that the workers park in: the harness gives them one delay.
 const PARKED: [&str; 2] = ["revocations.retry.interactive.1s", "revocations.retry.bulk.1s"];
 
-/// A running case: everything but its fault.
+/// A running case, apart from its fault.
 pub struct Case {
     pub stage: Stage,
     pub endpoint: Endpoint,
@@ -165,12 +165,12 @@ impl Case {
         self.endpoint.until_count(self.part(share) + self.plan.concurrency).await;
     }
 
-    /// Waits until all jobs published so far are accounted for; `workers` are those that live.
+    /// Waits until all jobs published so far are accounted for. `workers` are the running ones.
     pub async fn until_settled(&self, workers: &[&Worker]) {
         self.until_accounted(workers).await;
     }
 
-    /// Waits until so many jobs are ready in the lanes.
+    /// Waits until this many jobs are ready in the lanes.
     pub async fn until_waiting(&self, count: usize) {
         eventually(&format!("{count} jobs to wait"), async || {
             let mut ready = 0;
@@ -210,7 +210,7 @@ impl Case {
         self.in_flight_of(2 * faults)
     }
 
-    /// The bound of duplicate calls after the loss of so many sessions, each of one lane.
+    /// The bound of duplicate calls after the loss of this many sessions, each of one lane.
     pub fn in_flight_of(&self, sessions: usize) -> usize {
         self.plan.prefetch * sessions
     }
@@ -261,8 +261,8 @@ impl Case {
         row.write();
     }
 
-    /// Waits until nothing is in flight and every job has ended. It fails only when nothing changes any more,
-    /// because a long backlog on a busy machine takes its time.
+    /// Waits until nothing is in flight and every job has ended. It fails only when the progress stops, because a long
+    /// backlog on a busy machine takes long.
     async fn until_accounted(&self, workers: &[&Worker]) {
         let (mut seen, mut since) = (None, Instant::now());
         loop {
@@ -284,7 +284,7 @@ impl Case {
     }
 
     fn is_accounted(&self, dead: usize) -> bool {
-        // A job called twice may be a dead letter as well, beyond those that must be.
+        // A job called twice may also become a dead letter, beyond the expected ones.
         let beyond = dead.saturating_sub(self.expected.dead_letters());
         let revoked: BTreeSet<String> = self.endpoint.told(AnswerKind::Revoked);
         self.expected.unrevoked(&revoked) <= beyond
@@ -310,10 +310,10 @@ impl Case {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Progress {
     calls: usize,
-    /// In the lanes and parked.
+    /// Messages in the lanes and retry queues.
     waiting: u32,
     in_flight: usize,
-    /// With those that were moved to the audit.
+    /// Dead letters, including those moved to the audit.
     dead: usize,
 }
 

@@ -1,4 +1,4 @@
-//! The settings as `config/default.toml` documents them: a key that is added there is covered here.
+//! The settings as documented in `config/default.toml`, so that tests also cover new keys.
 
 use toml::{Table, Value};
 
@@ -8,7 +8,7 @@ const DEFAULTS: &str = include_str!("../../../config/default.toml");
 /// A documented setting.
 #[derive(Debug, Clone)]
 pub struct Setting {
-    /// Such as `broker.url`.
+    /// The key, such as `broker.url`.
     pub key: String,
     /// Its default, or its example if it has none.
     pub value: Value,
@@ -64,7 +64,7 @@ fn flatten(above: &str, table: Table, found: &mut Vec<(String, Value)>) {
     }
 }
 
-/// The file with the settings in force that it comments out.
+/// The file with its commented settings uncommented.
 fn uncommented() -> String {
     let is_setting = |line: &&str| {
         line.split_once(" = ").is_some_and(|(name, _)| {
@@ -75,7 +75,7 @@ fn uncommented() -> String {
     DEFAULTS.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// The walk sees the settings: those with a default, without one, and of every level.
+/// The parser finds settings with a default, without one, and of every level.
 #[test]
 fn every_setting_is_found() {
     let all = Setting::all();

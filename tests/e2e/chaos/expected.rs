@@ -10,10 +10,9 @@ pub const BROKER_DROPPED: &str = "broker_dropped";
 /// How a job must end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// Revoked by the endpoint; or, if it was called again after a lost answer, a dead letter that says
-    /// so.
+    /// Revoked by the endpoint, or a dead letter with the ambiguity if it was called again after a lost answer.
     Revoked,
-    /// In a dead letter with one of these reasons.
+    /// A dead letter with one of these reasons.
     Dead(&'static [&'static str]),
 }
 

@@ -1,4 +1,4 @@
-//! The fault and the size of a case, before anything is started.
+//! The fault and the size of a case, before its start.
 
 use super::{Case, EndpointScript, seed};
 use crate::harness::{Endpoint, Stage};
@@ -16,7 +16,7 @@ pub enum Area {
 }
 
 impl Area {
-    /// The published word.
+    /// The name in the published table.
     pub fn name(self) -> &'static str {
         match self {
             Self::Worker => "worker",

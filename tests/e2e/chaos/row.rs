@@ -11,14 +11,14 @@ use super::Area;
 pub struct Evidence(String);
 
 impl Evidence {
-    /// So many of something, such as `12 kills`.
+    /// A count with its name, such as `12 kills`.
     #[track_caller]
     pub fn of(count: usize, what: &str) -> Self {
         assert!(count > 0, "the fault did not happen: no {what}");
         Self(format!("{count} {what}"))
     }
 
-    /// And so many of something else.
+    /// Adds another count with its name.
     #[must_use]
     #[track_caller]
     pub fn and(self, count: usize, what: &str) -> Self {

@@ -1,4 +1,4 @@
-//! What the endpoint answers for each token when no fault interferes.
+//! The endpoint's answer for each token, without a fault.
 
 use std::{
     collections::HashSet,
@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::seed::mix;
 use crate::harness::{Answer, Call, Gate, wait::HANG_GUARD};
 
-/// One token in so many is always rejected.
+/// One token in this many is always rejected.
 const REJECTED_ONE_IN: u64 = 7;
 
 /// The script of the endpoint. It rejects some tokens at every call. It revokes the others once and rejects
@@ -65,8 +65,8 @@ impl EndpointScript {
         }
     }
 
-    /// Answers so many calls in all and holds the others, so that work is left when a slow fault begins.
-    /// Answers the calls that it held before.
+    /// Answers this many calls in all and holds the others, so that work is left when a slow fault begins. Answers the
+    /// calls that it held before.
     pub fn hold_after(&self, calls: usize) {
         self.hold_from(|_| calls);
     }
@@ -86,7 +86,7 @@ impl EndpointScript {
     fn hold_from(&self, from: impl FnOnce(usize) -> usize) {
         let mut state = self.lock();
         let from = from(state.calls);
-        // In one step, or all of the work might pass in between.
+        // In one step. Otherwise all of the work might pass in between.
         let before = state.held.replace((from, Gate::default()));
         self.0.waiting.send_replace(0);
         if let Some((_, gate)) = before {

@@ -14,7 +14,8 @@ fn mixed() -> impl Iterator<Item = crate::harness::Message> {
     (0..3 * JOBS).map(move |n| job(clients[n % 3], n))
 }
 
-/// The others are done while it fails, and it is named; its own jobs wait, and are done once it recovers.
+/// The other clients' jobs are done while it fails, and reports name it. Its own jobs wait, and are done once it
+/// recovers.
 async fn one_client_that_fails_is_paused_alone(failure: Answer, timeout: &str) {
     let clients = Clients::new().await;
     let mended = Gate::default();
@@ -73,7 +74,7 @@ async fn one_client_whose_calls_always_hang_is_paused_alone() {
     one_client_that_fails_is_paused_alone(Answer::Never, "1s").await;
 }
 
-/// A thousand jobs of the broken client stand before fifty of a healthy one, in one queue.
+/// A thousand jobs of the broken client precede fifty of a healthy one in the same queue.
 async fn fifty_behind_a_thousand(failure: Answer, timeout: &str) {
     const MOST_AT_A_TIME: usize = 8;
     let clients = Clients::new().await;
@@ -99,7 +100,7 @@ async fn fifty_behind_a_thousand(failure: Answer, timeout: &str) {
         .await;
     worker.until_processed("revoked", 50).await;
     let failed = endpoint.count() - 50;
-    // Those that end the trust, those under way meanwhile, and two probes.
+    // The calls that lead to the pause, the calls in flight meanwhile, and two probes.
     assert!(
         (20..=20 + MOST_AT_A_TIME + 2).contains(&failed),
         "{failed} calls of the broken client"
@@ -118,7 +119,7 @@ async fn fifty_jobs_behind_a_thousand_that_hang_are_done_before_the_third_probe(
     fifty_behind_a_thousand(Answer::Never, "1s").await;
 }
 
-/// Where the failures span the clients it is the endpoint that fails: the worker pauses as a whole.
+/// Failures of several clients are failures of the endpoint: the worker pauses as a whole.
 #[tokio::test(flavor = "multi_thread")]
 async fn failures_of_several_clients_pause_the_worker() {
     let clients = Clients::new().await;
@@ -141,7 +142,7 @@ async fn failures_of_several_clients_pause_the_worker() {
     assert!(failed >= 20, "the outage happened: {failed} calls failed");
 }
 
-/// A tenth of all calls is refused with 429, whatever is done: yielding does not help, so the limit rises.
+/// A tenth of all calls is refused with 429 under any limit. A lower limit does not help, so the limit rises.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_share_of_overload_responses_does_not_hold_the_limit_down() {
     const MOST_AT_A_TIME: usize = 32;

@@ -25,7 +25,7 @@ fn opened() -> Gate {
     gate
 }
 
-/// Six hundred copies of one token whose call hangs stand before two hundred logouts, in one lane.
+/// Six hundred copies of one token whose call hangs precede two hundred logouts in one lane.
 #[tokio::test(flavor = "multi_thread")]
 async fn copies_of_one_hanging_token_do_not_block_the_lane() {
     const COPIES: usize = 600;
@@ -51,7 +51,7 @@ async fn copies_of_one_hanging_token_do_not_block_the_lane() {
     assert_eq!(endpoint.of(&token(0)).len(), 1, "none of the copies was called for");
 }
 
-/// Ten calls hang from the first moment on, at the lowest limit: the others begin all the same.
+/// Ten calls hang from the start, at the lowest limit. The others start nevertheless.
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_calls_that_hang_at_a_cold_start_hold_up_nobody() {
     let clients = Clients::new().await;
@@ -72,7 +72,7 @@ async fn ten_calls_that_hang_at_a_cold_start_hold_up_nobody() {
     assert_eq!(endpoint.count(), 30, "each was called once");
 }
 
-/// The same as the first calls after a pause.
+/// The same with the first calls after a pause.
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_calls_that_hang_after_a_pause_hold_up_nobody() {
     let clients = Clients::new().await;
@@ -82,7 +82,7 @@ async fn ten_calls_that_hang_after_a_pause_hold_up_nobody() {
     let worker = clients.launch(&endpoint).set("retry.hold", "2s").ready().await;
     stage.amqp.publish_all(BULK, (100..130).map(|n| job(HEALTHY[n % 2], n))).await;
     worker.until_log_lines("paused again", 2).await;
-    // The intake is closed: these wait in their queue until the pause has ended.
+    // The consumers are stopped: these jobs wait in their queue until the pause has ended.
     stage.amqp.publish_all(INTERACTIVE, (0..10).map(|n| job(HEALTHY[0], n))).await;
     stage.amqp.publish_all(INTERACTIVE, (10..20).map(|n| job(HEALTHY[1], n))).await;
     mended.open();

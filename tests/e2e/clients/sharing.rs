@@ -33,7 +33,7 @@ async fn a_backlog_of_one_client_does_not_stand_before_another_once_both_are_in_
     stage.amqp.publish_all(BULK, (MANY..MANY + FEW).map(|n| job(HEALTHY[1], n))).await;
     let worker = clients
         .launch(&endpoint)
-        // What is counted as delivered waits for its turn.
+        // Jobs that are counted as delivered wait for their turn.
         .on_one_thread()
         .set("flow.concurrency.adaptive", false)
         .set("flow.concurrency.max", PLACES)
@@ -48,8 +48,8 @@ async fn a_backlog_of_one_client_does_not_stand_before_another_once_both_are_in_
     assert!(last < PLACES + 2 * FEW + PLACES, "the last of the twenty was call {last}");
 }
 
-/// After an outage bulk jobs fill their lane and hold every place. Logouts are taken in all the same, and theirs
-/// are the next calls.
+/// After an outage bulk jobs fill their lane and hold every place. Logouts are delivered nevertheless, and their calls
+/// are next.
 #[tokio::test(flavor = "multi_thread")]
 async fn logouts_after_an_outage_do_not_wait_behind_the_bulk_jobs_in_flight() {
     const BULK_JOBS: usize = 200;
@@ -76,7 +76,7 @@ async fn logouts_after_an_outage_do_not_wait_behind_the_bulk_jobs_in_flight() {
         .launch(&endpoint)
         .on_one_thread()
         .set("broker.prefetch", BULK_JOBS)
-        // The bulk lane's own share of the starts is another matter.
+        // The bulk lane's minimum share would disturb this test.
         .set("flow.bulk_min_share", 0)
         .set("flow.concurrency.adaptive", false)
         .set("flow.concurrency.max", PLACES)
@@ -90,7 +90,7 @@ async fn logouts_after_an_outage_do_not_wait_behind_the_bulk_jobs_in_flight() {
     assert!(failed >= 20, "the outage happened: {failed} calls failed");
     mended.open();
     worker.until_log_lines("running again", 1).await;
-    // Not before: one of them could be a probe that fails, and would be parked.
+    // Published only now: earlier, one of them could be a failing probe and be parked.
     let logouts = (1_000..1_000 + LOGOUTS).map(|n| job(HEALTHY[0], n));
     stage.amqp.publish_all(INTERACTIVE, logouts).await;
     worker.until_metrics("the logouts to be in flight", delivered("interactive", LOGOUTS)).await;
@@ -103,7 +103,7 @@ async fn logouts_after_an_outage_do_not_wait_behind_the_bulk_jobs_in_flight() {
         before <= 1 + PLACES,
         "{before} bulk calls went first: the probe, and what held the places"
     );
-    // What starts together arrives in any order.
+    // Calls that start together arrive in any order.
     let next = order[failed + before..].iter().take(LOGOUTS + PLACES - 1);
     let logouts = next.filter(|n| **n >= 1_000).count();
     assert_eq!(logouts, LOGOUTS, "bulk calls went between the logouts");

@@ -13,8 +13,8 @@ const LETTERS: usize = 2000;
 /// The bytes of each body.
 const BODY: usize = 10_000;
 
-/// While the broker blocks publishing, the replay stops reading and holds its letters. The reading connection is not
-/// lost, and each letter is replayed once after the block.
+/// While the broker blocks publishing, the replay stops reading and holds its messages. The reading connection is not
+/// lost, and each message is replayed once after the block.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replay_holds_its_letters_during_a_memory_alarm() {
     // Sooner than by default, the broker closes a connection that is not read.
@@ -35,7 +35,7 @@ async fn a_replay_holds_its_letters_during_a_memory_alarm() {
     })
     .await;
     let replay = stage.dead_letters("replay").start();
-    // It has chosen its letters, and publishes.
+    // The replay has selected its messages, and publishes.
     eventually("the connection to be blocked", async || {
         let states = "[State || Pid <- rabbit_networking:connections(), \
                       {state, State} <- rabbit_reader:info(Pid, [state])].";
@@ -43,7 +43,7 @@ async fn a_replay_holds_its_letters_during_a_memory_alarm() {
         if states.contains("blocked") { Ok(()) } else { Err(states) }
     })
     .await;
-    // The queue's own count of consumers holds those that were cancelled and keep letters.
+    // The queue's own count of consumers holds those that were cancelled and keep messages.
     let consumers = format!(
         r#"{{ok, Queue}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"{}">>, queue, <<"{DEAD}">>)),
             length(rabbit_amqqueue:consumers(Queue))."#,
@@ -51,7 +51,7 @@ async fn a_replay_holds_its_letters_during_a_memory_alarm() {
     );
     eventually("the reading to be ended with its letters held", async || {
         let before = broker.node().ctl(&["eval", &consumers]).await;
-        // A connection that is lost gives its letters back.
+        // A connection that is lost gives its messages back.
         let ready = stage.amqp.depth(DEAD).await.unwrap().ready as usize;
         let after = broker.node().ctl(&["eval", &consumers]).await;
         let is_held = before == "0" && ready < LETTERS && after == "0";

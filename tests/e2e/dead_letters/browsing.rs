@@ -1,4 +1,4 @@
-//! `list` and `show`: they print what died, and leave everything as it was.
+//! Tests of `list` and `show`: they print dead letters, and change nothing.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::harness::{
     token,
 };
 
-/// The list has the counts, a row for each letter, and filters. Afterwards every letter is in its place, with its
+/// The list has the counts, a row for each message, and filters. Afterwards every message is in its place, with its
 /// body, properties and headers.
 #[tokio::test(flavor = "multi_thread")]
 async fn letters_are_listed_and_stay_as_they_were() {
@@ -40,7 +40,7 @@ async fn letters_are_listed_and_stay_as_they_were() {
     assert_eq!(lines[2].split_whitespace().collect::<Vec<_>>(), ["exhausted", "2"]);
     assert_eq!(lines[3].split_whitespace().collect::<Vec<_>>(), ["other", "1"]);
     assert!(lines[5].starts_with("AGE "), "{page}");
-    // The minutes go on while the list is made.
+    // The minutes may change while the list is made.
     let age: Vec<&str> = lines[6].split_whitespace().take(2).collect();
     let minutes: u32 = age[1].strip_suffix('m').and_then(|minutes| minutes.parse().ok()).unwrap();
     assert!(age[0] == "2h" && (5..10).contains(&minutes), "{page}");
@@ -116,7 +116,7 @@ async fn a_message_that_the_broker_dropped_is_listed_with_its_reason() {
     assert!(show.stdout().contains("expired in revocations, 1 time(s)"), "{}", show.stdout());
 }
 
-/// `show` finds a letter by its job id or fingerprint, and prints everything except its secrets.
+/// `show` finds a message by its job id or fingerprint, and prints everything except its secrets.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_letter_is_shown_whole_but_for_its_secrets() {
     let stage = Stage::new().await;
@@ -236,7 +236,7 @@ async fn a_missing_queue_is_an_error_and_an_empty_one_is_not() {
     assert!(list.stderr().contains("127.0.0.1:1"), "{}", list.stderr());
 }
 
-/// While one command holds the letters, a second one sees none, and says why.
+/// While one command holds the messages, a second one sees none, and says why.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_command_says_that_another_holds_letters() {
     let stage = Stage::new().await;
@@ -263,7 +263,7 @@ async fn a_second_command_says_that_another_holds_letters() {
     assert_eq!(tokens(&letters), (0..500).map(token).collect::<Vec<_>>());
 }
 
-/// Ready letters that only another consumer can receive are counted.
+/// Ready messages that only another consumer can receive are counted.
 #[tokio::test(flavor = "multi_thread")]
 async fn letters_for_another_consumer_are_counted() {
     let stage = Stage::new().await;

@@ -1,4 +1,4 @@
-//! `discard`: only the selected letters are discarded.
+//! `discard`: only the selected messages are discarded.
 
 use super::{dead, json, tokens};
 use crate::harness::{DEAD, Launch, Stage, token};
@@ -61,7 +61,7 @@ async fn a_person_has_to_type_the_number() {
     assert_eq!(tokens(&stage.amqp.take(DEAD, 6).await), others());
 }
 
-/// A limit selects the oldest letters.
+/// A limit selects the oldest messages.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_takes_the_oldest() {
     let stage = Stage::new().await;

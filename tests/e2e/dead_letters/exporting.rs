@@ -71,7 +71,7 @@ async fn another_file_is_not_overwritten() {
     fs::write(&file, "precious").unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
 
-    // The queue is not there yet, so this one fails midway.
+    // The queue does not exist yet, so this command fails midway.
     let (_, status) = stage.dead_letters("export").arg(file.display()).arg("--force").run().await;
     assert_eq!(status.code(), Some(1));
     stage.publish_dead([dead(0, "exhausted")]).await;

@@ -1,4 +1,4 @@
-//! Commands that are killed, interrupted or disconnected: no letter is lost, no other letter is touched, and the rest
+//! Commands that are killed, interrupted or disconnected: no message is lost, no other message is touched, and the rest
 //! keeps its order.
 
 use std::collections::BTreeSet;
@@ -10,18 +10,18 @@ use crate::harness::{
     token,
 };
 
-/// Letters that a killed replay may leave both in their lane and in the dead-letter queue.
+/// Messages that a killed replay may leave both in their lane and in the dead-letter queue.
 const REPLAY_BATCH: usize = 128;
 
-/// The letters and the rate of a replay that is ended midway: it would take longer than any wait of a test.
+/// The messages and the rate of a replay that is ended midway: it would take longer than any wait of a test.
 const LONG_REPLAY: (usize, usize) = (1_000, 8);
 
 fn all(count: usize) -> Vec<String> {
     (0..count).map(token).collect()
 }
 
-/// The command is killed twice while it reads. The second time, every letter was requeued once before: there, a
-/// browse of a part would rotate the queue.
+/// The command is killed twice while it reads. The second time, every message was requeued once before: there, a browse
+/// of a part would rotate the queue.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_list_leaves_every_letter_in_order() {
     const LETTERS: u32 = 1_000;
@@ -46,7 +46,7 @@ async fn a_killed_list_leaves_every_letter_in_order() {
     assert_eq!(tokens(&stage.amqp.take_all(DEAD).await), all(LETTERS as usize));
 }
 
-/// Letters of several consumers are all read in order, and return in order, also when the command is killed.
+/// Messages of several consumers are all read in order, and return in order, also when the command is killed.
 #[tokio::test(flavor = "multi_thread")]
 async fn more_letters_than_one_consumer_can_hold_stay_in_order() {
     const LETTERS: u32 = 66_000;
@@ -70,7 +70,7 @@ async fn more_letters_than_one_consumer_can_hold_stay_in_order() {
     assert!(numbers.eq((0..LETTERS).map(|n| n.to_string())), "out of order");
 }
 
-/// After a killed replay, each letter is in its lane or still dead, few are both, and the rest is in order.
+/// After a killed replay, each message is in its lane or still dead, few are both, and the rest is in order.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_replay_loses_nothing() {
     const LETTERS: usize = LONG_REPLAY.0;
@@ -94,14 +94,14 @@ async fn a_killed_replay_loses_nothing() {
     assert_eq!(back, all(back.len()), "the oldest first, each once");
 }
 
-/// After a discard that was killed while it sent acks, only selected letters are gone.
+/// After a discard that was killed while it sent acks, only selected messages are gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_discard_takes_nothing_else() {
     const LETTERS: usize = 2_000;
     let stage = Stage::new().await;
     let reason = |n: usize| if n.is_multiple_of(2) { "exhausted" } else { "rejected" };
     stage.publish_dead((0..LETTERS).map(|n| dead(n, reason(n)))).await;
-    // Every second letter is acked by itself: a thousand frames, of which this lets some through.
+    // Every second message is acked by itself: a thousand frames, of which this lets some through.
     let stall = Stall { to_target: Some(10_000), from_target: None };
     let relay = Relay::open_until(stage.broker_address(), stall).await;
     let discard = stage
@@ -124,7 +124,7 @@ async fn a_killed_discard_takes_nothing_else() {
     assert!((LETTERS / 2 + 1..LETTERS).contains(&left.len()), "{} are left", left.len());
 }
 
-/// The first signal ends a replay in order: the letters that it reports are in the lane once, and the rest is still
+/// The first signal ends a replay in order: the messages that it reports are in the lane once, and the rest is still
 /// dead.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_replay_reports_what_it_did() {
@@ -148,14 +148,14 @@ async fn an_interrupted_replay_reports_what_it_did() {
     let left = tokens(&stage.amqp.take(DEAD, u32::try_from(LETTERS - replayed).unwrap()).await);
     assert_eq!(left, all(LETTERS)[replayed..]);
 
-    // A second go takes the rest.
+    // A second replay sends the rest.
     stage.publish_dead((replayed..LETTERS).map(|n| dead(n, "exhausted"))).await;
     let (replay, status) = stage.dead_letters("replay").arg("--to-lane").arg("bulk").run().await;
     assert_eq!(status.code(), Some(0), "{}", replay.stderr());
     assert_eq!(tokens(&stage.amqp.take_all(BULK).await), all(LETTERS)[replayed..]);
 }
 
-/// The replay reconnects and continues with the rest. Here every connection stalls after a part of the letters, until
+/// The replay reconnects and continues with the rest. Here every connection stalls after a part of the messages, until
 /// it is reset.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replay_survives_the_loss_of_its_connections() {
@@ -172,7 +172,7 @@ async fn a_replay_survives_the_loss_of_its_connections() {
             status = replay.exit() => break status,
             () = way.stalled_often(losses + 1) => {
                 losses += 1;
-                // A look made before the broker has the letters back would miss them.
+                // A browse that starts before the broker has requeued the messages would miss them.
                 way.hold();
                 way.reset();
                 stage.amqp.after_consumers(DEAD).await;

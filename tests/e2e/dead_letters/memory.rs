@@ -1,20 +1,20 @@
-//! No command uses more memory than a small pod has, whatever the number and size of the letters.
+//! No command uses more memory than a small pod has, for any number and size of messages.
 
 use std::{fs, path::Path};
 
 use super::{Launch, dead, json, tokens};
 use crate::harness::{BULK, DEAD, Message, Stage, token};
 
-/// Letters that are published together.
+/// Messages that are published together.
 const PART: usize = 10_000;
 
 /// The memory bound of a command, in KiB, for a queue of any length.
 const LIMIT: usize = 96 * 1024;
 
-/// The memory bound for a queue of megabytes: it leaves no room for the letters.
+/// The memory bound for a queue of megabytes: it leaves no room for the messages.
 const SHORT_LIMIT: usize = 64 * 1024;
 
-/// The id of a letter. An id with more digits of its token would be shown as the token's fingerprint.
+/// The id of a message. An id with more digits of its token would be shown as the token's fingerprint.
 fn id(n: usize) -> String {
     format!("job-{n:x}")
 }
@@ -33,7 +33,7 @@ async fn publish_dead(stage: &Stage, count: usize, bytes: usize) {
     }
 }
 
-/// Runs a command that must succeed within `limit` KiB, and returns what it printed.
+/// Runs a command that must succeed within `limit` KiB, and returns its output.
 async fn within(limit: usize, what: &str, action: Launch) -> String {
     let (action, status, peak) = action.run_metered().await;
     assert_eq!(status.code(), Some(0), "{what}: {}", action.stderr());
@@ -42,7 +42,7 @@ async fn within(limit: usize, what: &str, action: Launch) -> String {
     action.stdout()
 }
 
-/// Runs every command on a queue of `count` letters.
+/// Runs every command on a queue of `count` messages.
 async fn every_action(stage: &Stage, folder: &Path, count: usize, limit: usize) {
     let half = count / 2;
     let page = within(limit, "list", stage.dead_letters("list")).await;
@@ -75,7 +75,7 @@ async fn every_action(stage: &Stage, folder: &Path, count: usize, limit: usize) 
     assert!(tokens(&replayed).into_iter().eq(expected), "the oldest first, each once");
 }
 
-/// Letters of 120 MB in total are listed, exported, replayed and discarded.
+/// Messages of 120 MB in total are listed, exported, replayed and discarded.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_command_keeps_the_letters_that_it_has_processed() {
     const LETTERS: usize = 20_000;

@@ -1,4 +1,4 @@
-//! `replay`: letters return to their lanes as fresh jobs.
+//! `replay`: messages return to their lanes as fresh jobs.
 
 use std::sync::{
     Arc,
@@ -120,7 +120,7 @@ async fn a_replayed_job_is_a_fresh_one() {
         .header("x-death", AMQPValue::FieldArray(Vec::new().into()))
         .header("x-revoker-replays", AMQPValue::LongInt(4));
     stage.publish_dead([letter.clone()]).await;
-    // The broker obeyed CC when the test laid the letter there.
+    // The broker obeyed CC when the test published the message.
     assert_eq!(stage.amqp.take(INTERACTIVE, 1).await.len(), 1);
     let (replay, status) = stage.dead_letters("replay").run().await;
     assert_eq!(status.code(), Some(0), "{}", replay.stderr());
@@ -190,7 +190,7 @@ async fn only_matching_letters_are_replayed() {
     assert_eq!(tokens(&stage.amqp.take(DEAD, 4).await), left);
 }
 
-/// A lane refuses messages: the letters stay dead letters, and the command says so.
+/// A lane refuses messages: the messages stay dead letters, and the command says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lane_that_refuses_messages_loses_none() {
     const LETTERS: usize = 5;

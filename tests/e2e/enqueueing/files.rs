@@ -1,4 +1,4 @@
-//! Files as people have them: every format, compressed or not, with lines that are no jobs.
+//! Tests of realistic files: every format, compressed or not, with lines that are no jobs.
 
 use std::{collections::BTreeSet, fs, io::Write as _, os::unix::fs::PermissionsExt as _};
 
@@ -19,7 +19,7 @@ fn zstd(content: &str) -> Vec<u8> {
     compress_to_vec(content.as_bytes(), CompressionLevel::Fastest)
 }
 
-/// Publishes a file that must be taken whole; returns its jobs by token.
+/// Publishes a file that must be accepted completely. Returns its jobs by token.
 async fn published(
     stage: &Stage,
     name: &'static str,
@@ -39,7 +39,7 @@ fn tokens(letters: &[StoredMessage]) -> Vec<String> {
     letters.iter().map(StoredMessage::token).collect()
 }
 
-/// The same three tokens in every form, one of them with what a spreadsheet has to quote.
+/// The same three tokens in every format, one of them with characters that CSV has to quote.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_format_is_read() {
     let stage = Stage::new().await;
@@ -69,7 +69,7 @@ async fn every_format_is_read() {
     }
 }
 
-/// What lines lack is filled in, and nothing else is changed.
+/// Missing fields are filled in, and nothing else changes.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_lines_lack_is_filled_in() {
     let stage = Stage::new().await;
@@ -97,8 +97,8 @@ async fn what_lines_lack_is_filled_in() {
     assert_eq!(bodies, [filled(0, "shop", "me@example.com"), filled(1, "own", "own")]);
 }
 
-/// What is no job is listed by line and reason and does not reach the queue; what stands there twice
-/// reaches it once.
+/// A line that is no job is listed with its number and reason, and is not published. A duplicate line is published
+/// once.
 #[tokio::test(flavor = "multi_thread")]
 async fn refused_lines_are_listed_and_duplicates_dropped() {
     let stage = Stage::new().await;
@@ -137,7 +137,7 @@ async fn refused_lines_are_listed_and_duplicates_dropped() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
-/// Of standard input, refused lines are listed in the working directory.
+/// Refused lines of standard input are listed in the working directory.
 #[tokio::test(flavor = "multi_thread")]
 async fn refused_lines_of_standard_input_are_listed_too() {
     let stage = Stage::new().await;
@@ -153,14 +153,14 @@ async fn refused_lines_of_standard_input_are_listed_too() {
     assert_eq!(tokens(&stage.amqp.take(BULK, 1).await), [token(0)]);
 }
 
-/// Where the list cannot be written, as in a container whose files are read-only, every refused line is
-/// logged in its place, and all jobs are published.
+/// If the list cannot be written, as in a read-only container, every refused line is logged instead, and all jobs are
+/// published.
 #[tokio::test(flavor = "multi_thread")]
 async fn refused_lines_that_cannot_be_listed_are_logged() {
     let stage = Stage::new().await;
     let content = format!("{}\n{}", token(0), "\t\u{1}\n".repeat(50));
     let input = Input::new("tokens.txt", content);
-    // A folder of that name is in the way for everybody, root included.
+    // A folder of that name prevents the file for every user, including root.
     fs::create_dir(input.refused_file()).unwrap();
     let (enqueue, status) = input.enqueue(&stage).run().await;
     assert_eq!(status.code(), Some(3), "{}", enqueue.stderr());
@@ -172,8 +172,7 @@ async fn refused_lines_that_cannot_be_listed_are_logged() {
     assert_eq!(tokens(&stage.amqp.take(BULK, 1).await), [token(0)]);
 }
 
-/// A file that is plainly something else is refused at once, with a sentence that says what to do, and
-/// without a word of its content.
+/// A file of another kind is refused at once. The error names the remedy, and no content of the file.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_of_another_kind_is_refused_whole() {
     let stage = Stage::new().await;
@@ -219,7 +218,7 @@ async fn a_file_of_another_kind_is_refused_whole() {
     assert_eq!(stage.amqp.depth(BULK).await, None, "it was declared");
 }
 
-/// A file that breaks off: what could be read is published, and the command that goes on is said.
+/// A truncated file: the readable jobs are published, and the command for the rest is printed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_breaks_off_is_published_up_to_there() {
     let stage = Stage::new().await;

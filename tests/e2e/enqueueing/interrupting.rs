@@ -1,4 +1,5 @@
-//! It is stopped, killed, cut off or left without its queue, and goes on; and the books balance.
+//! Tests of an enqueue that is interrupted, killed, disconnected, or loses its queue. It continues, and its counts
+//! balance.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,28 +15,28 @@ const JOBS: u32 = 4000;
 /// Jobs per second, so that few go out at once.
 const RATE: u32 = 2000;
 
-/// The same, to count with.
+/// The same number as `usize`.
 const ALL: usize = JOBS as usize;
 
-/// The most that go out before their confirms are awaited.
+/// The most jobs that are sent before their confirms are awaited.
 const BATCH: usize = 2048;
 
 /// How often a connection at full speed is cut.
 const CUTS: usize = 3;
 
-/// Bytes between two cuts: a fraction of what the whole file takes on its way.
+/// Bytes between two cuts: a fraction of the whole file's bytes.
 const BETWEEN_CUTS: usize = 50_000;
 
-/// More than go out at once at that rate.
+/// More jobs than are sent at once at that rate.
 const ON_THE_WAY: usize = RATE as usize / 10;
 
-/// Bytes after which it is in the middle: many jobs are confirmed by then, and many are still to come.
+/// The bytes at the middle of the file: many jobs are confirmed by then, and many are left.
 const MIDDLE: usize = 200_000;
 
 /// How long it waits for confirms after the first signal.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// The stage, a way to its broker that can be held and cut, and a file whose enqueueing is under way.
+/// A stage, a relay to its broker that can hold and cut, and a file that is being enqueued.
 struct Scene {
     stage: Stage,
     relay: Relay,
@@ -58,12 +59,12 @@ impl Scene {
         self.input
             .enqueue(&self.stage)
             .set("broker.url", self.stage.url_by(&self.relay))
-            // As long as it may be: a test takes its time over what it does while the relay holds.
+            // The longest allowed, because a test may need long while the relay holds.
             .set("broker.confirm_timeout", "60s")
             .set("broker.heartbeat", "10m")
     }
 
-    /// Starts it, and has the relay hold it in the middle, with jobs on their way.
+    /// Starts it, and holds the relay in the middle of the file, with unconfirmed jobs.
     async fn held_in_the_middle(&self) -> Worker {
         self.relay.hold_after(MIDDLE);
         let enqueue = self.launch().arg("--rate").arg(RATE).start();
@@ -71,7 +72,7 @@ impl Scene {
         enqueue
     }
 
-    /// Publishes the rest, from `line` on, as the interrupted command said; returns how many.
+    /// Publishes the rest from `line` on, as the interrupted command suggested. Returns the number of jobs.
     async fn go_on(&self, line: u64) -> u64 {
         let launch = self.input.enqueue(&self.stage).arg("--from-line").arg(line);
         let (enqueue, status) = launch.run().await;
@@ -95,7 +96,7 @@ impl Scene {
     }
 }
 
-/// The first signal; returns when that was, once it was heard.
+/// Sends the first signal. Returns the time, once the signal is handled.
 async fn interrupted(enqueue: &Worker, signal: &str) -> Instant {
     let signalled = Instant::now();
     enqueue.signal(signal);
@@ -106,7 +107,7 @@ async fn interrupted(enqueue: &Worker, signal: &str) -> Instant {
     signalled
 }
 
-/// The line that its last words say to go on from, and the command for that.
+/// The line to resume from and the command for it, from the last output.
 fn last_words(enqueue: &Worker) -> (u64, String) {
     let summary = summary(enqueue);
     assert_eq!(summary["finished"], false);
@@ -114,8 +115,8 @@ fn last_words(enqueue: &Worker) -> (u64, String) {
     (summary["next_line"].as_u64().unwrap(), command)
 }
 
-/// A signal while the broker confirms nothing: it waits for a moment, says the command that goes on,
-/// and every job before that line is in the queue. The books of both runs balance.
+/// A signal while the broker confirms nothing. The command waits for a moment and prints the command that resumes, and
+/// every job before that line is in the queue. The counts of both runs balance.
 #[tokio::test(flavor = "multi_thread")]
 async fn interrupted_it_says_how_to_go_on() {
     let mut scene = Scene::new().await;
@@ -126,7 +127,7 @@ async fn interrupted_it_says_how_to_go_on() {
     enqueue.signal("INT");
     let status = enqueue.exit().await;
     assert_eq!(status.code(), Some(1), "{}", enqueue.stderr());
-    // What was on its way is lost with the connection.
+    // Jobs in flight are lost with the connection.
     scene.relay.close();
 
     let (line, command) = last_words(&enqueue);
@@ -145,8 +146,8 @@ async fn interrupted_it_says_how_to_go_on() {
     assert!(twice <= ON_THE_WAY, "{twice} jobs were published twice");
 }
 
-/// A signal while the broker confirms: it ends by itself as soon as what was sent is confirmed, and not
-/// one job is published twice, unless that took longer than it waits.
+/// A signal while the broker confirms. The command ends as soon as all sent jobs are confirmed. It publishes no job
+/// twice, unless the confirms take longer than its grace.
 #[tokio::test(flavor = "multi_thread")]
 async fn interrupted_in_peace_it_leaves_nothing_open() {
     let scene = Scene::new().await;
@@ -167,8 +168,8 @@ async fn interrupted_in_peace_it_leaves_nothing_open() {
     }
 }
 
-/// Lines that end with carriage returns, as a spreadsheet on a Mac writes them, are lines to go on from:
-/// none is passed over that was not published.
+/// Lines that end with carriage returns, like those of a spreadsheet on a Mac, can be resumed from. No unpublished line
+/// is skipped.
 #[tokio::test(flavor = "multi_thread")]
 async fn lines_that_end_with_a_carriage_return_are_gone_on_with() {
     let rows: Vec<String> = (0..ALL).map(token).collect();
@@ -192,7 +193,7 @@ async fn lines_that_end_with_a_carriage_return_are_gone_on_with() {
     scene.all_published().await;
 }
 
-/// SIGKILL: the last line of progress says from where to go on, and a few jobs are published twice.
+/// After SIGKILL, the last progress line names the line to resume from, and a few jobs are published twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_it_goes_on_from_its_last_progress() {
     let scene = Scene::new().await;
@@ -215,8 +216,8 @@ async fn killed_it_goes_on_from_its_last_progress() {
     scene.all_published().await;
 }
 
-/// The connection is cut in the middle: it connects again and goes on behind the last confirm, without
-/// a gap, and with no more duplicates than were on their way.
+/// The connection is cut in the middle. The command reconnects and continues after the last confirm, without a gap.
+/// Duplicates do not exceed the unconfirmed jobs.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_connection_leaves_no_gap() {
     let scene = Scene::new().await;
@@ -231,7 +232,7 @@ async fn a_lost_connection_leaves_no_gap() {
     assert!(twice <= ON_THE_WAY, "{twice} jobs were published twice");
 }
 
-/// Without a rate there are thousands on their way as the connection is cut, again and again.
+/// Without a rate, thousands of jobs are unconfirmed at each cut of the connection.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_is_lost_at_full_speed_leaves_no_gap() {
     let scene = Scene::new().await;
@@ -252,8 +253,8 @@ async fn a_connection_that_is_lost_at_full_speed_leaves_no_gap() {
     assert!(twice <= CUTS * BATCH, "{twice} jobs were published twice");
 }
 
-/// The queue is deleted in the middle: what is returned is not counted, the queue is declared again,
-/// and every job that comes after is in it.
+/// The queue is deleted in the middle. Returned jobs are not counted, the queue is declared again, and every later job
+/// is in it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_that_is_deleted_is_declared_again() {
     let scene = Scene::new().await;
@@ -266,7 +267,7 @@ async fn a_queue_that_is_deleted_is_declared_again() {
     assert_eq!(counts(&enqueue), [u64::from(JOBS), u64::from(JOBS), 0, 0]);
     let letters = scene.stage.amqp.take_all(BULK).await;
     let kept: BTreeSet<String> = letters.iter().map(StoredMessage::token).collect();
-    // What was returned is published again behind its neighbours: the first in the queue need not be the lowest.
+    // Returned jobs are published again behind others, so the first job in the queue may not be the lowest.
     let first = (0..ALL).find(|n| kept.contains(&token(*n))).unwrap();
     assert_eq!(kept, (first..ALL).map(token).collect(), "a gap behind the deletion");
 }

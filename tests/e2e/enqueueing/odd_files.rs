@@ -1,4 +1,4 @@
-//! Files of other people's making: lines, records, jobs and the summary agree.
+//! Tests of unusual files: lines, records, jobs and the summary agree.
 
 use serde_json::json;
 
@@ -9,9 +9,8 @@ fn tokens(letters: &[StoredMessage]) -> Vec<String> {
     letters.iter().map(StoredMessage::token).collect()
 }
 
-/// The worst of a file that was put together by hand: two exports with their header rows and byte order
-/// marks, tokens with something around them, a quote that is not closed. A look says where, and what is a
-/// job is published.
+/// A file that was joined by hand: two exports with header rows and byte order marks, tokens with extra characters, and
+/// an unclosed quote. A dry run reports the lines, and the valid jobs are published.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_with_joined_files_is_told_and_the_rest_is_published() {
     let stage = Stage::new().await;
@@ -60,7 +59,7 @@ async fn what_is_wrong_with_joined_files_is_told_and_the_rest_is_published() {
     assert_eq!(tokens(&stage.amqp.take(BULK, 2).await), [token(0), token(2)]);
 }
 
-/// Jobs as lines of JSON, joined: a byte order mark in front of a line is left out of the job.
+/// Joined JSON lines: a byte order mark before a line is left out of the job.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_byte_order_mark_does_not_reach_the_queue() {
     let stage = Stage::new().await;
@@ -76,7 +75,7 @@ async fn a_byte_order_mark_does_not_reach_the_queue() {
     );
 }
 
-/// Columns and delimiters as they are, when they are told.
+/// Tests of the options for columns and delimiters.
 #[tokio::test(flavor = "multi_thread")]
 async fn columns_and_delimiters_are_what_is_said() {
     let stage = Stage::new().await;
@@ -104,8 +103,8 @@ async fn columns_and_delimiters_are_what_is_said() {
     }
 }
 
-/// A file without a line is most likely another one than was meant, and so is what a query finds nothing
-/// for: nothing is published, and the exit code says so.
+/// A file without a line is probably the wrong file or an empty query result. Nothing is published, and the exit code
+/// shows that.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_input_without_a_line_is_refused() {
     let stage = Stage::new().await;
@@ -126,7 +125,7 @@ async fn an_input_without_a_line_is_refused() {
     assert_eq!(stage.amqp.depth(BULK).await, None, "it was declared");
 }
 
-/// The list of refused lines would be written into the input, or delete it: nothing is published then.
+/// If the list of refused lines would overwrite or delete the input, nothing is published.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_list_of_refused_lines_is_never_the_input() {
     let stage = Stage::new().await;

@@ -29,14 +29,14 @@ use super::{
 /// The explicit limit of every queue of the product.
 const DELIVERY_LIMIT: i64 = 1_000_000;
 
-/// A node that does not answer within this time is left for the next one, or asked again.
+/// If a node does not answer within this time, the next one is tried, or this one again.
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 
-/// A quorum queue that does not answer the broker within this time counts as empty and unused: a depth
-/// of nothing is believed only where it came sooner.
+/// A quorum queue that does not answer the broker within this time counts as empty and unused: an empty answer is
+/// accepted only if it came sooner.
 const QUEUE_LIMIT: Duration = Duration::from_millis(250);
 
-/// What a passive declare tells of a queue. It does not lag, unlike the broker's statistics.
+/// The result of a passive declare. It does not lag, unlike the broker's statistics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Depth {
     /// Ready messages; unacked ones are not counted.
@@ -44,7 +44,7 @@ pub struct Depth {
     pub consumers: u32,
 }
 
-/// A connection with one confirming channel; whatever may close a channel gets one of its own.
+/// A connection with one channel in confirm mode. Operations that may close a channel use a separate one.
 pub struct Amqp {
     connection: Connection,
     publishing: Channel,
@@ -61,8 +61,7 @@ impl Amqp {
         let connecting = async {
             loop {
                 for url in urls {
-                    // A node that dies in the middle may leave lapin's promise unkept for ever; cancelling
-                    // a connect half-way is safe.
+                    // If a node dies meanwhile, lapin's future may never complete. Cancelling a connect is safe.
                     if let Ok(Ok(amqp)) = timeout(CONNECT_LIMIT, Self::try_connect(url)).await {
                         return amqp;
                     }
@@ -80,24 +79,24 @@ impl Amqp {
         Ok(Self { connection, publishing })
     }
 
-    /// Publishes to a queue and waits for the confirm; whether the broker took it.
+    /// Publishes to a queue and waits for the confirm. Returns whether the broker accepted it.
     pub async fn offer(&self, queue: &str, message: &Message) -> bool {
         let confirm = self.send(queue, message).await.unwrap().await.unwrap();
         matches!(confirm, Confirmation::Ack(None))
     }
 
-    /// Publishes to a queue; the broker must take it.
+    /// Publishes to a queue. The broker must accept it.
     pub async fn publish(&self, queue: &str, message: Message) {
         assert!(self.offer(queue, &message).await, "{queue} did not take a message");
     }
 
-    /// Publishes many; the broker must take all of them.
+    /// Publishes messages. The broker must accept all of them.
     pub async fn publish_all(&self, queue: &str, messages: impl IntoIterator<Item = Message>) {
         let messages = messages.into_iter().map(|message| (queue, message)).collect();
         assert!(self.try_publish_all(messages).await.unwrap(), "{queue} did not take a message");
     }
 
-    /// Publishes each to its queue; whether the broker took all of them.
+    /// Publishes each to its queue. Returns whether the broker accepted all of them.
     pub async fn try_publish_all(&self, messages: Vec<(&str, Message)>) -> lapin::Result<bool> {
         let mut confirms = Vec::new();
         for (queue, message) in messages {
@@ -130,7 +129,7 @@ impl Amqp {
         let _ = channel.close(200, "done".into()).await;
     }
 
-    /// Declares the lanes and the dead-letter queue with the arguments that producers are told to use.
+    /// Declares the lanes and the dead-letter queue with the documented arguments for producers.
     pub async fn declare_family(&self) {
         self.declare(DEAD, quorum()).await;
         for lane in [INTERACTIVE, BULK] {
@@ -164,13 +163,12 @@ impl Amqp {
         }
     }
 
-    /// Waits until exactly so many messages wait in a queue.
+    /// Waits until exactly this many messages wait in a queue.
     pub async fn until_ready(&self, queue: &str, count: u32) {
         self.until_depth(queue, &format!("hold {count}"), |depth| depth.ready == count).await;
     }
 
-    /// Waits until nobody consumes a queue any more, so that unacked messages are back in it; returns
-    /// its depth.
+    /// Waits until a queue has no consumer, so that unacked messages are back in it. Returns its depth.
     pub async fn after_consumers(&self, queue: &str) -> u32 {
         self.until_depth(queue, "lose its consumers", |depth| depth.consumers == 0).await.ready
     }
@@ -220,7 +218,7 @@ impl Amqp {
         letters
     }
 
-    /// Consumes a queue and holds one message, for as long as what is returned lives.
+    /// Consumes a queue and holds one message, until the returned value is dropped.
     pub async fn hold_one(&self, queue: &str) -> impl Sized + use<> {
         let channel = self.channel().await;
         channel.basic_qos(1, BasicQosOptions::default()).await.unwrap();
@@ -233,7 +231,7 @@ impl Amqp {
         (channel, consumer, held)
     }
 
-    /// Waits until a queue holds exactly so many messages, then takes them.
+    /// Waits until a queue holds exactly this many messages, then takes them.
     pub async fn take(&self, queue: &str, count: u32) -> Vec<StoredMessage> {
         self.until_ready(queue, count).await;
         self.take_all(queue).await
@@ -264,7 +262,7 @@ impl Amqp {
         self.connection.close(200, "done".into()).await.unwrap();
     }
 
-    /// A channel of its own, for what the other methods do not do.
+    /// A separate channel, for operations without a method here.
     pub async fn channel(&self) -> Channel {
         self.connection.create_channel().await.unwrap()
     }

@@ -23,7 +23,7 @@ const WORKER: &str = "worker";
 /// Virtual hosts made at a time: each call of `rabbitmqctl` costs a second of CPU.
 const BATCH: usize = 8;
 
-/// A node, and the virtual hosts on it that nobody has used yet.
+/// A node, and its unused virtual hosts.
 pub struct Broker {
     node: Node,
     made: AtomicUsize,
@@ -124,15 +124,14 @@ impl VirtualHost {
         &self.broker.node
     }
 
-    /// Waits until these queues are empty and nothing is unacked: the broker has read every ack.
-    /// A worker that is stopped earlier may lose its last ones with its connection where it or the broker is
-    /// slow, and their jobs come back.
+    /// Waits until these queues are empty and nothing is unacked: the broker has read every ack. If a worker is stopped
+    /// earlier, its last acks may be lost with its connection, and their jobs return.
     pub async fn until_acked(&self, queues: &[&str]) {
         self.until_stored(queues, "be acked", |count| count == 0).await;
     }
 
-    /// Waits until the broker has so many messages of these queues, unacked ones included. It
-    /// asks the queues' leaders, as the broker's statistics lag; a queue that does not exist has none.
+    /// Waits until the broker has this many messages of these queues, unacked ones included. It asks the queues'
+    /// leaders, as the broker's statistics lag; a queue that does not exist has none.
     pub async fn until_stored(
         &self,
         queues: &[&str],
@@ -160,7 +159,7 @@ impl VirtualHost {
         .await;
     }
 
-    /// Makes the broker forget every consumer of these queues, and tell nobody. Returns how many.
+    /// Makes the broker forget every consumer of these queues without a notice. Returns their number.
     pub async fn forget_consumers(&self, queues: &[&str]) -> usize {
         let names: Vec<String> = queues.iter().map(|queue| format!("<<\"{queue}\">>")).collect();
         let expression = format!(
@@ -193,9 +192,9 @@ impl VirtualHost {
         self.with_connection(purpose, crash).await;
     }
 
-    /// Evaluates an expression about the one connection, `Pid`, that the worker has for this purpose. A connection
-    /// that closes is listed for a while beside the next one, and does not count. It is evaluated once: a connection
-    /// that ends before it has answered is none to be closed again, for that would be the next one.
+    /// Evaluates an expression about the one connection, `Pid`, that the worker has for this purpose. A connection that
+    /// closes is listed for a while beside the next one, and does not count. It is evaluated only once: after a
+    /// connection has ended, a second evaluation would hit the next one.
     async fn with_connection(&self, purpose: &str, expression: &str) {
         let found = format!(
             r#"Of = fun(Pid) ->
@@ -216,7 +215,7 @@ impl VirtualHost {
         .await;
     }
 
-    /// Lets the worker do what it likes with the queues of this pattern alone.
+    /// Grants the worker all permissions on the queues of this pattern only.
     pub async fn grant(&self, queues: &str) {
         let exchange = format!(r"{queues}|^amq\.default$");
         let rights = ["set_permissions", "-p", &self.name, WORKER, queues, &exchange, queues];
@@ -242,7 +241,7 @@ impl VirtualHost {
         self.test_url_by(self.node())
     }
 
-    /// The same by way of another node of its cluster.
+    /// The same through another node of its cluster.
     pub fn test_url_by(&self, node: &Node) -> String {
         self.locate(node.url()).into()
     }
@@ -252,7 +251,7 @@ impl VirtualHost {
         self.worker_url_by(self.node())
     }
 
-    /// The same by way of another node of its cluster.
+    /// The same through another node of its cluster.
     pub fn worker_url_by(&self, node: &Node) -> Url {
         self.for_worker(node.url())
     }
@@ -277,29 +276,27 @@ impl VirtualHost {
     }
 }
 
-/// Who holds this may start nodes of its own: those of two tests at once would starve each other.
+/// Only the holder of this guard may start separate nodes: nodes of two tests would slow each other down.
 pub(super) async fn turn() -> AsyncGuard<'static, ()> {
     static TURN: AsyncMutex<()> = AsyncMutex::const_new(());
     TURN.lock().await
 }
 
-/// A node that one test may harm: its own, of which only one exists at a time, as a second one would
-/// starve both; or one that is lent.
+/// A node that one test may damage: its own node, of which only one exists at a time, or a lent one.
 pub struct OwnBroker {
     broker: Arc<Broker>,
     _turn: Option<AsyncGuard<'static, ()>>,
 }
 
 impl OwnBroker {
-    /// Starts one with extra configuration, in the form of `rabbitmq.conf`, and perhaps with TLS.
+    /// Starts a node with extra configuration in the format of `rabbitmq.conf`, optionally with TLS.
     pub async fn start(conf: &str, tls: Option<[String; 3]>) -> Self {
         let turn = turn().await;
         let broker = Self::launch(conf, tls).await;
         Self { broker, _turn: Some(turn) }
     }
 
-    /// One that tests harm in turn, and leave as they found it: a start takes longer than most of what is
-    /// done to it.
+    /// A shared node that one test at a time damages and restores, because a start takes longer than most tests.
     pub async fn lent() -> LentBroker {
         static LENT: AsyncMutex<Option<OwnBroker>> = AsyncMutex::const_new(None);
         let mut place = LENT.lock().await;
@@ -330,13 +327,13 @@ impl OwnBroker {
         self.broker.virtual_host().await
     }
 
-    /// The node, to be harmed.
+    /// The node, which the test may damage.
     pub fn node(&self) -> &Node {
         &self.broker.node
     }
 }
 
-/// A node that is lent. A test that fails may leave it in any state, and so does not give it back.
+/// A lent node. A failed test may leave it in any state, and does not return it.
 pub struct LentBroker {
     place: AsyncGuard<'static, Option<OwnBroker>>,
     broker: Option<OwnBroker>,

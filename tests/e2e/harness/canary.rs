@@ -13,16 +13,16 @@ pub const SECRET: &str = "cAn4ry+Sec/7LmP4wB1";
 /// The worker's password at the broker.
 pub const PASSWORD: &str = "cAn4ry+Pwd/3KfW8rD5";
 
-/// The key of the history headers, of the workers that have one.
+/// The key of the history headers, for workers with a key.
 pub const HISTORY_KEY: &str = "cAn4ry+Key/6ZtX5nG9Jd8RqW3cVy7LbT1kF4h";
 
-/// Characters of a canary that a cut leaves: each such piece of one tells enough to be found.
+/// The length of a piece of a canary that a cut leaves. Each such piece must be found.
 const CUT: usize = 12;
 
 /// A file with the history key.
 pub fn history_key_file() -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("history-keys");
-    // Whoever reads it meanwhile finds it whole: it is put in its place in one step.
+    // The file is replaced in one step, so that a concurrent reader finds it complete.
     let unfinished = path.with_extension(std::process::id().to_string());
     std::fs::write(&unfinished, HISTORY_KEY).unwrap();
     std::fs::rename(&unfinished, &path).unwrap();
@@ -54,19 +54,19 @@ fn find(text: &[u8], part: &[u8]) -> Option<usize> {
     text.windows(part.len()).position(|window| window == part)
 }
 
-/// The pieces that a cut leaves of a canary that is shown as it is.
+/// The pieces that a cut leaves of a plain canary.
 fn cuts(canary: &str) -> Vec<String> {
     (0..=canary.len() - CUT).map(|from| canary[from..from + CUT].to_owned()).collect()
 }
 
-/// The ways in which a secret stands in the header `Authorization` behind its client's id, where it is encoded as a value
-/// of a form first. Where it is not, it is one of [`forms`].
+/// The forms of a form-encoded secret after its client's id in the header `Authorization`. An unencoded secret is one
+/// of [`forms`].
 fn in_a_header(canary: &str) -> impl Iterator<Item = String> {
     let in_a_form = canary.replace('+', "%2B").replace('/', "%2F");
     (0..3).map(move |alignment| base64_inside(in_a_form.as_bytes(), alignment))
 }
 
-/// Each character of a canary, written in another way.
+/// Each character of a canary, in another encoding.
 fn each(canary: &str, write: impl Fn(char) -> String) -> String {
     canary.chars().map(write).collect()
 }
@@ -76,8 +76,8 @@ pub fn escaped(text: &str) -> String {
     each(text, |c| format!("\\u{:04x}", u32::from(c)))
 }
 
-/// The ways in which bytes show: as they are, in another case, in hex, in base64, as a list of numbers, in a
-/// URL, in HTML, in JSON.
+/// The forms in which bytes may be shown: plain, in another case, in hex, in base64, as a list of numbers, in a URL, in
+/// HTML, in JSON.
 pub fn forms(canary: &str) -> Vec<String> {
     let bytes = canary.as_bytes();
     let hex = bytes.iter().fold(String::new(), |mut hex, byte| {
@@ -147,7 +147,7 @@ fn every_form_of_a_canary_is_found() {
     assert_clean("a test", b"fingerprint ba7816bf8f01, reason rejected");
 }
 
-/// Known answers for the base64 forms, which no other code here would contradict.
+/// Known answers for the base64 forms, which no other code checks.
 #[test]
 fn base64_forms_are_what_an_encoder_prints() {
     // base64 of "abcdef", "?abcdef" and "??abcdef": YWJjZGVm, P2FiY2RlZg==, Pz9hYmNkZWY=

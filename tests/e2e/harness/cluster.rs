@@ -16,7 +16,7 @@ pub const NODES: usize = 3;
 
 /// The cluster. Only one exists at a time, and no other node of a test's own beside it.
 pub struct Cluster {
-    /// The later ones before the first, which is dropped last: its epmd is theirs.
+    /// The later nodes are dropped before the first one, because they use its epmd.
     later: Vec<Node>,
     first: Arc<Broker>,
     pub host: Arc<VirtualHost>,
@@ -38,7 +38,7 @@ impl Cluster {
         Self { later, first, host, _turn: turn }
     }
 
-    /// A node, by its place.
+    /// A node, by its index.
     pub fn node(&self, place: usize) -> &Node {
         self.nodes().nth(place % NODES).unwrap()
     }
@@ -53,7 +53,7 @@ impl Cluster {
         (0..NODES).map(move |step| self.node(place + step))
     }
 
-    /// The `broker.url` of a worker that knows every node, and tries that of `place` first.
+    /// The `broker.url` of a worker with every node, that of `place` first.
     pub fn worker_urls(&self, place: usize) -> String {
         let urls = self.nodes_from(place).map(|node| self.host.worker_url_by(node).to_string());
         urls.collect::<Vec<_>>().join(",")
@@ -64,7 +64,7 @@ impl Cluster {
         self.nodes_from(place).map(|node| self.host.test_url_by(node)).collect()
     }
 
-    /// Asks the node of place `by` where the leader of a queue is, until it is on another than `not`.
+    /// Asks the node with index `by` for the leader of a queue, until it is not on the node `not`.
     pub async fn leader(&self, by: usize, queue: &str, not: Option<usize>) -> usize {
         eventually(&format!("a leader of {queue}"), async || {
             let said = self.list(by, "leader").await;
@@ -76,7 +76,7 @@ impl Cluster {
         .await
     }
 
-    /// Asks the node of place `by`, until every queue has all of its members up.
+    /// Asks the node with index `by`, until all members of every queue are up.
     pub async fn until_whole(&self, by: usize) {
         eventually("every member of every queue", async || {
             let said = self.list(by, "online").await;
@@ -86,7 +86,7 @@ impl Cluster {
         .await;
     }
 
-    /// A column of `list_queues`, behind the queue's name.
+    /// A column of `list_queues`, after the queue's name.
     async fn list(&self, by: usize, column: &str) -> String {
         let host = self.host.name();
         let arguments = ["-q", "list_queues", "-p", host, "--no-table-headers", "name", column];

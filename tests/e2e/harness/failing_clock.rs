@@ -8,30 +8,30 @@ use tempfile::TempDir;
 
 use super::{Launch, preload};
 
-/// The clock of the processes that are launched with it.
+/// The clock of processes that are launched with it.
 pub struct FailingClock(TempDir);
 
 impl FailingClock {
-    /// One that works so far.
+    /// A clock that works until [`Self::fail`].
     pub fn new() -> Self {
         let clock = Self(tempfile::tempdir().unwrap());
         preload::build("clock.c", &clock.path("clock.so"));
         clock
     }
 
-    /// `launch`, with this clock, which gives the time of day for so many more times once it is to fail.
-    pub fn steer(&self, launch: Launch, after: usize) -> Launch {
+    /// Returns `launch` with this clock. Once it is to fail, it still gives the time of day `after` times.
+    pub fn control(&self, launch: Launch, after: usize) -> Launch {
         preload::preloaded(launch, &self.path("clock.so"))
             .environment("FAILING_CLOCK", self.path("fail").display())
             .environment("FAILING_CLOCK_AFTER", after)
     }
 
-    /// It is to fail.
+    /// Makes the clock fail.
     pub fn fail(&self) {
         fs::write(self.path("fail"), "").unwrap();
     }
 
-    /// Whether somebody met the failure that was ordered.
+    /// Whether the failure has happened.
     pub fn has_failed(&self) -> bool {
         !self.path("fail").exists()
     }

@@ -10,29 +10,29 @@ use tokio_util::sync::CancellationToken;
 
 use super::{BULK, Endpoint, INTERACTIVE, Message, amqp::Amqp, token};
 
-/// Jobs that it keeps ahead of the endpoint's calls.
+/// The number of jobs ahead of the endpoint's calls.
 pub const AHEAD: usize = 400;
 /// Jobs sent before their confirms are awaited.
 const BATCH: usize = 50;
 
-/// The producer at work.
+/// The running producer.
 pub struct Feed {
     enough: CancellationToken,
     confirmed: Arc<AtomicUsize>,
     feeding: JoinHandle<Fed>,
 }
 
-/// What it sent.
+/// The counts of sent jobs.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Fed {
     /// Jobs that were confirmed: the tokens from 0 to below this.
     pub confirmed: usize,
-    /// Jobs sent once more, because a refusal or a lost connection left one of their batch unconfirmed.
+    /// Jobs that were sent again, because a refusal or a lost connection left one of their batch unconfirmed.
     pub again: usize,
 }
 
 impl Feed {
-    /// Begins, by way of the first of `urls` that answers. The queues must be there.
+    /// Starts with the first of `urls` that answers. The queues must exist.
     pub fn start(urls: Vec<String>, endpoint: Arc<Endpoint>) -> Self {
         let enough = CancellationToken::new();
         let confirmed = Arc::new(AtomicUsize::new(0));
@@ -45,7 +45,7 @@ impl Feed {
         self.confirmed.load(Ordering::SeqCst)
     }
 
-    /// Ends it, when what it has begun is confirmed.
+    /// Ends it, after its current batch is confirmed.
     pub async fn end(self) -> Fed {
         self.enough.cancel();
         self.feeding.await.unwrap()
@@ -68,7 +68,7 @@ async fn feed(
         }
         let batch = fed.confirmed..fed.confirmed + BATCH;
         let job = |n| ([INTERACTIVE, BULK][n % 2], Message::job(&token(n)));
-        // A node that lost its way to the leader refuses, one that dies says nothing.
+        // A node without a leader refuses messages, and a dying node does not answer.
         while !matches!(amqp.try_publish_all(batch.clone().map(job).collect()).await, Ok(true)) {
             fed.again += BATCH;
             amqp = Amqp::connect_any(&urls).await;

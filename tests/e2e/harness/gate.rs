@@ -7,12 +7,12 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-/// Shut when made, opened once, for everybody.
+/// A gate that is closed at first, and opened once for all tasks.
 #[derive(Debug, Clone, Default)]
 pub struct Gate(CancellationToken);
 
 impl Gate {
-    /// Lets everybody through, now and later.
+    /// Lets all tasks pass, now and later.
     pub fn open(&self) {
         self.0.cancel();
     }
@@ -33,7 +33,7 @@ impl Gate {
 pub struct Gates(Arc<Mutex<HashMap<String, Gate>>>);
 
 impl Gates {
-    /// The gate of a token, whoever asks for it first.
+    /// The gate of a token, created at the first use.
     pub fn of(&self, token: &str) -> Gate {
         let mut gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         gates.entry(token.to_owned()).or_default().clone()

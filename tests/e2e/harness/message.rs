@@ -1,4 +1,4 @@
-//! A message as a producer makes it.
+//! A message as a producer publishes it.
 
 use lapin::{
     BasicProperties,

@@ -19,15 +19,14 @@ pub struct Node {
     _owned: Option<Owned>,
 }
 
-/// A node that this process started. A shell waits for the end of its standard input, then stops the
-/// node and deletes its folder: also when the tests are interrupted, or end without running any
-/// destructor, as those of statics never are.
+/// A node that this process started. A shell waits for the end of its standard input, then stops the node and deletes
+/// its folder. This also works if the tests are interrupted, or end without running destructors, as for statics.
 struct Owned {
     stopper: Child,
 }
 
 impl Owned {
-    /// Of the node in `dir`, which may be started from now on.
+    /// The owner of the node in `dir`, which may be started afterwards.
     fn of(dir: &Path) -> Self {
         let stopper = Command::new("sh")
             .args(["-c", r#"trap "" INT TERM HUP; read -r _; "$0" stop "$1"; rm -rf "$1""#])
@@ -48,7 +47,7 @@ impl Drop for Owned {
 }
 
 impl Node {
-    /// A node that somebody else started and will stop.
+    /// A node that another process started and will stop.
     pub fn running(dir: PathBuf, url: String) -> Self {
         Self { dir, url, _owned: None }
     }
@@ -72,8 +71,8 @@ impl Node {
         Self { dir, url, _owned: Some(owned) }
     }
 
-    /// Starts a node of the RabbitMQ in `packages`, a folder of `scripts/rabbitmq`. A restart takes the one
-    /// that all other nodes are of.
+    /// Starts a node of the RabbitMQ in `packages`, a folder of `scripts/rabbitmq`. A restart uses the RabbitMQ of all
+    /// other nodes.
     pub fn start_of(packages: &OsStr) -> Self {
         let dir = folder();
         let owned = Owned::of(&dir);
@@ -119,12 +118,12 @@ impl Node {
         self.run("restart", &[]).await;
     }
 
-    /// Runs `rabbitmqctl`; returns what it printed.
+    /// Runs `rabbitmqctl`. Returns its output.
     pub async fn ctl(&self, arguments: &[&str]) -> String {
         self.run("ctl", arguments).await
     }
 
-    /// The version that the running node tells: major, minor and patch.
+    /// The version that the running node reports: major, minor and patch.
     pub async fn version(&self) -> [u32; 3] {
         let told = self.run("version", &[]).await;
         let parts: Vec<u32> = told.split('.').filter_map(|part| part.parse().ok()).collect();
@@ -149,7 +148,7 @@ pub fn script() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/broker")
 }
 
-/// Runs `scripts/broker`; fails with what it said.
+/// Runs `scripts/broker`, and fails with its output.
 fn broker(action: &str, dir: &Path, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> String {
     broker_of(None, action, dir, arguments)
 }
@@ -168,7 +167,7 @@ fn broker_of(
     }
     let deadline = Instant::now() + HANG_GUARD;
     let mut output = command.output().unwrap();
-    // A node that is busy may be too slow to shake hands with `rabbitmqctl`, which then gives up at once.
+    // A busy node may be too slow for the handshake with `rabbitmqctl`, which then fails at once.
     let asks = action == "ctl" || action == "version";
     while asks && output.status.code() == Some(UNREACHED) && Instant::now() < deadline {
         output = command.output().unwrap();

@@ -1,5 +1,4 @@
-//! A server with TLS 1.0. Current libraries no longer support it, so the server answers with the few bytes that such a
-//! server would send.
+//! A server with TLS 1.0. Current libraries no longer support it, so this server sends the bytes of such a server.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -22,7 +21,7 @@ const HANDSHAKE: u8 = 22;
 /// The version octets of TLS 1.0 and TLS 1.1.
 const VERSIONS: [[u8; 2]; 2] = [[3, 1], [3, 2]];
 
-/// What it says to a client that can do better.
+/// The answer to a client with newer versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OldAnswer {
     /// The alert `protocol_version`, RFC 5246, section 7.2.2.
@@ -61,7 +60,7 @@ impl Drop for OldTls {
 }
 
 impl OldTls {
-    /// Answers every hello in this way, in the name of both versions in turn.
+    /// Gives this answer to every hello, for both versions in turn.
     pub async fn start(answer: OldAnswer) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -75,7 +74,7 @@ impl OldTls {
         Self { address, hellos, serving }
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -96,6 +95,6 @@ async fn refuse(mut stream: TcpStream, answer: OldAnswer, hellos: Arc<AtomicUsiz
     }
     let nth = hellos.fetch_add(1, Ordering::SeqCst);
     let _ = stream.write_all(&answer.record(VERSIONS[nth % VERSIONS.len()])).await;
-    // Whatever the client says to that; closed with something unread, it would see a reset.
+    // Reads the client's remaining bytes, because closing with unread data would send a reset.
     let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
 }

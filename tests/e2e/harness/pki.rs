@@ -13,7 +13,7 @@ use tokio_rustls::rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
 };
 
-/// A certificate authority that nobody else knows.
+/// A certificate authority for a test.
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     folder: TempDir,
@@ -43,7 +43,7 @@ impl Authority {
         Identity { certificate, key: key.serialize_pem() }
     }
 
-    /// An identity for these names that was good for two years, long ago.
+    /// An identity for these names that expired long ago.
     pub fn expired(&self, names: &[&str]) -> Identity {
         let mut params = server_params(names);
         params.not_before = rcgen::date_time_ymd(2014, 1, 1);
@@ -71,7 +71,7 @@ impl Authority {
     }
 }
 
-/// What a server and a client may show.
+/// The parameters of a certificate for servers and clients.
 fn server_params(names: &[&str]) -> CertificateParams {
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
     let mut params = CertificateParams::new(names).unwrap();
@@ -81,14 +81,14 @@ fn server_params(names: &[&str]) -> CertificateParams {
 }
 
 impl Identity {
-    /// One for these names that vouches for itself.
+    /// A self-signed identity for these names.
     pub fn self_signed(names: &[&str]) -> Self {
         let key = KeyPair::generate().unwrap();
         let certificate = server_params(names).self_signed(&key).unwrap().pem();
         Self { certificate, key: key.serialize_pem() }
     }
 
-    /// What a server needs to show it.
+    /// The server configuration with this identity.
     pub fn server(&self) -> ServerConfig {
         let chain = CertificateDer::pem_slice_iter(self.certificate.as_bytes());
         let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).unwrap();

@@ -1,11 +1,11 @@
-//! Small preloaded libraries, for faults that nothing else can cause.
+//! Small preloaded libraries, for faults that have no other way.
 
 use std::{path::Path, process::Command};
 
 use super::Launch;
 
-/// Builds the library from a source beside this file into `library`. Wherever the tests can be linked this
-/// works, for the linker's compiler builds it.
+/// Builds the library from a source beside this file into `library`. The linker's compiler builds it, so this works if
+/// the tests can be linked.
 pub fn build(source: &str, library: &Path) {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/harness").join(source);
     let built = Command::new("cc")
@@ -17,7 +17,7 @@ pub fn build(source: &str, library: &Path) {
     assert!(built.success(), "{} does not compile: {built}", source.display());
 }
 
-/// `launch` with the library in front.
+/// Returns `launch` with the library preloaded.
 pub fn preloaded(launch: Launch, library: &Path) -> Launch {
     launch.environment("LD_PRELOAD", library.display())
 }

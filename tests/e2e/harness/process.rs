@@ -1,4 +1,4 @@
-//! A process of the product whose whole output is kept, and searched for canaries when it is over.
+//! A process of the product. Its whole output is kept, and searched for canaries at its end.
 
 use std::{
     fs,
@@ -51,7 +51,7 @@ impl Output {
         self.0.changed.notify_all();
     }
 
-    /// Waits until somebody wants to hear.
+    /// Waits until the output is read again.
     fn heard(&self) {
         let ignored = self.0.ignored.lock().unwrap_or_else(PoisonError::into_inner);
         drop(self.0.changed.wait_while(ignored, |ignored| *ignored));
@@ -73,7 +73,7 @@ impl Output {
 }
 
 impl Process {
-    /// Starts `command`; `input` is what it reads from standard input.
+    /// Starts `command` with `input` as its standard input.
     pub fn start(name: &str, command: &mut Command, input: Option<Vec<u8>>) -> Self {
         let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
         let mut child: Child = command
@@ -83,8 +83,8 @@ impl Process {
             .spawn()
             .unwrap_or_else(|error| panic!("{name} does not start: {error}"));
         if let (Some(input), Some(mut stdin)) = (input, child.stdin.take()) {
-            // Small inputs only: this would block once the pipe is full and nobody reads. Whoever needs no
-            // input may have ended before it came.
+            // Small inputs only: this would block once the pipe is full. A process that needs no input may have ended
+            // before.
             if let Err(error) = std::io::Write::write_all(&mut stdin, &input) {
                 assert_eq!(error.kind(), ErrorKind::BrokenPipe, "{name} takes no input: {error}");
             }
@@ -98,7 +98,7 @@ impl Process {
         let (tell, ended) = watch::channel(None);
         let keeper = std::thread::spawn(move || {
             let status = child.wait().expect("our own child can be waited for");
-            // The output must be whole before anybody hears of the end.
+            // The output must be complete before the end is reported.
             for thread in reading {
                 thread.join().expect("reading does not panic");
             }
@@ -107,32 +107,32 @@ impl Process {
         Self { name: name.to_owned(), pid, stdout, stderr, ended, keeper: Some(keeper) }
     }
 
-    /// Its number, which `/proc` knows it by.
+    /// Its process id.
     pub fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// What it has printed to standard output so far.
+    /// Its standard output so far.
     pub fn stdout(&self) -> String {
         self.stdout.text()
     }
 
-    /// What it has printed to standard error so far.
+    /// Its standard error so far.
     pub fn stderr(&self) -> String {
         self.stderr.text()
     }
 
-    /// Reads nothing of what it prints to standard error any more: the pipe fills, and then blocks.
+    /// Stops reading its standard error: the pipe fills, and then blocks.
     pub fn ignore_stderr(&self) {
         self.stderr.ignore(true);
     }
 
-    /// Reads on.
+    /// Continues reading.
     pub fn hear_stderr(&self) {
         self.stderr.ignore(false);
     }
 
-    /// The port on loopback that it listens on, by what the system knows.
+    /// The address on loopback on which it listens, from `/proc`.
     pub fn listening(&self) -> Option<SocketAddr> {
         const LISTENS: &str = "0A";
         let files = fs::read_dir(format!("/proc/{}/fd", self.pid)).ok()?;
@@ -150,15 +150,14 @@ impl Process {
         Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port?)))
     }
 
-    /// Sends a signal, named as `kill` names it. A process that is over gets none: its pid may be
-    /// another's by now.
+    /// Sends a signal, named as `kill` names it. An ended process gets none, because its pid may be reused.
     pub fn signal(&self, signal: &str) {
         if self.exited().is_none() {
             let _ = Command::new("kill").args(["-s", signal, &self.pid.to_string()]).status();
         }
     }
 
-    /// The most memory that it has had resident so far, in KiB.
+    /// Its peak resident memory so far, in KiB.
     pub fn peak_memory(&self) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap();
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -166,7 +165,7 @@ impl Process {
         peak.expect("Linux tells the peak of a process that runs")
     }
 
-    /// How it ended, if it has.
+    /// Its exit status, if it has ended.
     pub fn exited(&self) -> Option<ExitStatus> {
         *self.ended.borrow()
     }
@@ -179,7 +178,7 @@ impl Process {
         self.exited().expect("the keeper tells before it ends")
     }
 
-    /// Waits for its end for as long as it goes on printing.
+    /// Waits for its end for as long as it prints.
     pub async fn exit_in_its_time(&self) -> ExitStatus {
         let printed = || self.stdout.length() + self.stderr.length();
         loop {

@@ -1,4 +1,4 @@
-//! Protobuf by hand, as far as a test needs it: numbers and bytes, by the numbers of their fields.
+//! A minimal Protobuf reader: numbers and bytes, by field number.
 
 /// The value of a field.
 #[derive(Debug, Clone, PartialEq, Eq)]

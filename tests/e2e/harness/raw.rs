@@ -1,4 +1,4 @@
-//! A producer that writes its frames by itself: messages that the tests' client library would not write.
+//! A producer that writes raw frames, for messages that the client library cannot write.
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -15,7 +15,7 @@ const END: u8 = 0xCE;
 const FRAME_MAX: u32 = 131_072;
 const MOST_PAYLOAD: usize = FRAME_MAX as usize - AROUND;
 
-/// What is around the payload of a frame.
+/// The bytes around the payload of a frame.
 const AROUND: usize = 8;
 
 /// The properties of a message, as they are on the wire.
@@ -96,12 +96,12 @@ impl Raw {
         raw
     }
 
-    /// Publishes to a queue; the broker must take it.
+    /// Publishes to a queue. The broker must accept it.
     pub async fn publish(&mut self, queue: &str, properties: &Properties, body: &[u8]) {
         self.publish_by("", queue.as_bytes(), properties, body).await;
     }
 
-    /// Publishes to an exchange; the broker must take it.
+    /// Publishes to an exchange. The broker must accept it.
     pub async fn publish_by(
         &mut self,
         exchange: &str,
@@ -115,11 +115,11 @@ impl Raw {
         for part in body.chunks(MOST_PAYLOAD) {
             self.frame(BODY, 1, part).await;
         }
-        // basic.ack; a basic.nack or the end of the channel is waited for in vain, and told.
+        // Waits for basic.ack, and fails on basic.nack or the end of the channel.
         self.until(60, 80).await;
     }
 
-    /// Takes one message out of a queue and gives it back; returns the size of the frame with its properties.
+    /// Takes one message out of a queue and requeues it. Returns the size of the frame with its properties.
     pub async fn hand_back(&mut self, queue: &str) -> usize {
         let get = [&[0, 0][..], &short(queue.as_bytes()), &[0]].concat();
         self.method(1, 60, 70, &get).await;
@@ -132,7 +132,7 @@ impl Raw {
         }
         let (tag, requeue) = (&got[4..12], 2);
         self.method(1, 60, 120, &[tag, &[requeue]].concat()).await;
-        // Any answer tells that it was read.
+        // Any answer shows that it was read.
         self.method(1, 60, 10, &[0, 0, 0, 0, 0, 0, 0]).await;
         self.until(60, 11).await;
         header.len() + AROUND
@@ -150,7 +150,7 @@ impl Raw {
         self.socket.write_all(&frame).await.unwrap();
     }
 
-    /// Waits for a method of the broker's; any other is none that a test expects.
+    /// Waits for a method of the broker, and fails on any other.
     async fn until(&mut self, class: u8, method: u8) -> Vec<u8> {
         let (kind, payload) = self.read().await;
         let found = (payload[1], payload[3]);

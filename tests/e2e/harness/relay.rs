@@ -30,13 +30,12 @@ use passage::Passage;
 pub struct Relay {
     address: SocketAddr,
     passage: Passage,
-    /// Bound, and never listening: nobody else is given the port while the relay is shut, neither to
-    /// listen on nor to call from.
+    /// A bound socket that never listens: it reserves the port while the relay is closed.
     _port: TcpSocket,
     serving: Option<(CancellationToken, JoinHandle<()>)>,
 }
 
-/// How many bytes of each connection are passed on, before the relay falls silent and holds it open.
+/// The bytes of each connection that are passed on before the relay stalls and holds it open.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Stall {
     /// From the product.
@@ -66,17 +65,17 @@ impl Relay {
         Self::shut_at((Ipv4Addr::LOCALHOST, 0).into(), target)
     }
 
-    /// The same at an address of this machine's own; with port 0 at one that is free.
+    /// The same at an address of this machine. Port 0 selects a free port.
     pub fn shut_at(address: SocketAddr, target: SocketAddr) -> Self {
         let port = TcpSocket::new_v4().unwrap();
-        // As the listeners have it: only then they may share the port.
+        // The listeners have this option too. Without it they could not share the port.
         port.set_reuseaddr(true).unwrap();
         port.bind(address).unwrap();
         let address = port.local_addr().unwrap();
         Self { address, passage: Passage::to(target), _port: port, serving: None }
     }
 
-    /// Listens and relays so much of each connection.
+    /// Listens and relays this part of each connection.
     pub async fn open_until(target: SocketAddr, stall: Stall) -> Self {
         let mut relay = Self::shut(target);
         relay.passage.stall = stall;
@@ -122,7 +121,7 @@ impl Relay {
         self.serving = Some((closing, serving));
     }
 
-    /// Leads connections made from now on to another target.
+    /// Relays connections made from now on to another target.
     pub fn lead_to(&self, target: SocketAddr) {
         self.passage.target.send_replace(target);
     }
@@ -132,31 +131,29 @@ impl Relay {
         self.passage.resets.send_modify(|count| *count += 1);
     }
 
-    /// Lets nothing through any more, in either direction; connections stay.
+    /// Holds all data in both directions. Connections stay open.
     pub fn hold(&self) {
         self.passage.held.send_replace(Held::All);
     }
 
-    /// The same for those connections alone that named themselves so as they began: the worker tells the
-    /// broker what each of its connections is for.
+    /// The same only for connections with this name. The worker sends each connection's purpose to the broker.
     pub fn hold_named(&self, name: &'static str) {
         self.passage.held.send_replace(Held::Named(name));
     }
 
-    /// Holds everything as soon as so many octets more have come from the product; the rest of what it
-    /// sent then is held as well.
+    /// Holds all data once this many further octets have come from the product. Its later data is held as well.
     pub fn hold_after(&self, octets: usize) {
         self.passage.until_held.send_replace(Some(octets));
     }
 
-    /// Waits until that has come about.
+    /// Waits until the data is held.
     pub async fn held(&self) {
         let mut held = self.passage.held.subscribe();
         let held = tokio::time::timeout(HANG_GUARD, held.wait_for(|held| *held == Held::All)).await;
         assert!(held.is_ok(), "nothing was held");
     }
 
-    /// Lets through what was held, and everything after it.
+    /// Passes on the held data and everything after it.
     pub fn release(&self) {
         self.passage.held.send_replace(Held::None);
     }
@@ -167,7 +164,7 @@ impl Relay {
         self.passage.confirmed_up_to.send_replace(Some(tag));
     }
 
-    /// Waits until the product was told that the tags up to this one are confirmed on some channel.
+    /// Waits until the product got confirms up to this tag on some channel.
     pub async fn confirmed(&self, tag: u64) {
         let mut confirmed = self.passage.confirmed.subscribe();
         let confirmed =
@@ -175,7 +172,7 @@ impl Relay {
         assert!(confirmed.is_ok(), "{tag} was not confirmed");
     }
 
-    /// Waits until the broker has confirmed that tag on some channel, and the product was not told.
+    /// Waits until the broker has confirmed that tag on some channel, and the confirm is withheld.
     pub async fn withheld(&self, tag: u64) {
         let mut withheld = self.passage.withheld.subscribe();
         let withheld =
@@ -197,8 +194,8 @@ impl Relay {
         self.passage.confirmed_up_to.send_replace(None);
     }
 
-    /// Loses whatever is sent over the connections there are, their ends included; neither side is told.
-    /// New ones are relayed.
+    /// Drops all data of the present connections, including their closes, without a notice. New connections are
+    /// relayed.
     pub fn swallow(&self) {
         self.passage.holes.send_modify(|count| *count += 1);
     }
@@ -213,7 +210,7 @@ impl Relay {
         *self.passage.swallowed.borrow()
     }
 
-    /// Cuts the next AMQP frame of this type that goes this way in two, and resets its connection.
+    /// Cuts the next AMQP frame of this type in this direction in two, and resets its connection.
     pub fn tear(&self, way: Way, frame: Frame) {
         self.passage.torn.send_replace(None);
         self.passage.tearing.send_replace(Some((way, frame)));
@@ -226,13 +223,12 @@ impl Relay {
         torn.expect("nothing was torn").unwrap().expect("just seen")
     }
 
-    /// Cuts each connection that named itself so as it began, whenever it is brought a piece of a message's
-    /// body; `None` cuts no more.
+    /// Cuts each connection of this name at each piece of a message's body that is delivered to it. `None` stops that.
     pub fn cut_deliveries_of(&self, name: Option<&'static str>) {
         self.passage.cutting.send_replace(name);
     }
 
-    /// Waits until so many connections were cut as they were brought something.
+    /// Waits until this many connections were cut at a delivery.
     pub async fn cut_often(&self, times: usize) {
         let mut cuts = self.passage.cuts.subscribe();
         let often = cuts.wait_for(|count| *count >= times);
@@ -240,17 +236,17 @@ impl Relay {
         assert!(often, "less than {times} were cut");
     }
 
-    /// How many connections were cut as they were brought something.
+    /// The number of connections that were cut at a delivery.
     pub fn cuts(&self) -> usize {
         *self.passage.cuts.borrow()
     }
 
-    /// Garbles each connection from where the product sends this text.
+    /// Corrupts each connection after this text of the product.
     pub fn garble_behind(&self, text: &str) {
         self.passage.garbling.send_replace(Some(text.to_owned()));
     }
 
-    /// Waits until so many connections were garbled.
+    /// Waits until this many connections were corrupted.
     pub async fn garbled_often(&self, times: usize) {
         let mut garbled = self.passage.garbled.subscribe();
         let often = garbled.wait_for(|count| *count >= times);
@@ -263,7 +259,7 @@ impl Relay {
         self.stalled_often(1).await;
     }
 
-    /// Waits until so many were, one after the other or at once.
+    /// Waits until this many connections were stalled, in sequence or at once.
     pub async fn stalled_often(&self, times: usize) {
         let mut stalled = self.passage.stalled.subscribe();
         let often = stalled.wait_for(|count| *count >= times);
@@ -271,12 +267,12 @@ impl Relay {
         assert!(stalled, "less than {times} were stalled");
     }
 
-    /// What has run over its line.
+    /// The counts of its line.
     pub fn carried(&self) -> &Carried {
         &self.passage.carried
     }
 
-    /// Resets every connection and refuses new ones, as soon as its task comes to it.
+    /// Makes its task reset every connection and refuse new ones.
     pub fn close(&mut self) {
         if let Some((closing, _)) = &self.serving {
             closing.cancel();

@@ -1,7 +1,7 @@
 //! Host names that a test controls: the product calls the system's resolver, and a small preloaded library answers for
 //! the names of the test.
 //!
-//! `/etc/hosts` and a server of names would need rights and a machine of the test's own.
+//! `/etc/hosts` or a DNS server would need permissions and a separate machine.
 
 use std::{fs, net::IpAddr, path::PathBuf};
 
@@ -9,27 +9,27 @@ use tempfile::TempDir;
 
 use super::{Launch, preload};
 
-/// What a name comes to.
+/// The result of resolving a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Name {
     /// This address.
     Is(IpAddr),
     /// There is no such name.
     Unknown,
-    /// No server of names answers, and the resolver has given up.
+    /// No DNS server answers, and the resolver has given up.
     Failing,
-    /// No server of names answers, and the resolver still waits.
+    /// No DNS server answers, and the resolver still waits.
     Hanging,
 }
 
-/// One name, and what it comes to for the processes that are launched with it.
+/// One name and its result, for the processes that are launched with it.
 pub struct Resolver {
     name: &'static str,
     folder: TempDir,
 }
 
 impl Resolver {
-    /// Builds the library; `name` comes to `what`.
+    /// Builds the library. `name` has the result `what`.
     pub fn new(name: &'static str, what: Name) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let resolver = Self { name, folder };
@@ -38,24 +38,24 @@ impl Resolver {
         resolver
     }
 
-    /// From now on the name comes to `what`.
+    /// Changes the result of the name to `what`.
     pub fn now(&self, what: Name) {
         let answer = answer(what);
         let next = self.path("next");
         fs::write(&next, format!("{} {answer}\n", self.name)).unwrap();
-        // In one step: a look-up must never find half a file.
+        // In one step, so that no look-up reads half a file.
         fs::rename(next, self.path("names")).unwrap();
     }
 
-    /// How many look-ups so far met this.
+    /// The number of look-ups with this result so far.
     pub fn met(&self, what: Name) -> usize {
         let lookups = fs::read_to_string(self.path("lookups")).unwrap_or_default();
         let line = format!("{} {}", self.name, answer(what));
         lookups.lines().filter(|lookup| **lookup == line).count()
     }
 
-    /// `launch`, steered by this.
-    pub fn steer(&self, launch: Launch) -> Launch {
+    /// Returns `launch` with this resolver.
+    pub fn control(&self, launch: Launch) -> Launch {
         preload::preloaded(launch, &self.path("resolver.so"))
             .environment("STEERED_NAMES", self.path("names").display())
             .environment("STEERED_LOOKUPS", self.path("lookups").display())

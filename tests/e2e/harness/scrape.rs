@@ -32,7 +32,7 @@ impl Scrape {
         whole(*value.unwrap_or_else(|| panic!("no series revoker_{series} in\n{}", self.text)))
     }
 
-    /// What is not zero, for the report of a hang.
+    /// The series that are not zero, for the report of a hang.
     pub fn summary(&self) -> String {
         let ours = self.samples.iter().filter(|(name, _)| name.starts_with("revoker_"));
         let told = ours.filter(|(name, value)| **value != 0.0 && !name.contains("_bucket"));
@@ -65,19 +65,19 @@ impl Scrape {
             .sum()
     }
 
-    /// The calls that came to `result`.
+    /// The number of calls with this result.
     #[track_caller]
     pub fn calls(&self, result: &str) -> usize {
         self.value(&format!("endpoint_calls_total{{result=\"{result}\"}}"))
     }
 
-    /// The consuming sessions that ended this way.
+    /// The number of consuming sessions with this end.
     #[track_caller]
     pub fn sessions(&self, ended_by: &str) -> usize {
         self.value(&format!("broker_sessions_total{{ended_by=\"{ended_by}\"}}"))
     }
 
-    /// The publishes to `target` that came to `outcome`.
+    /// The number of publishes to `target` with this outcome.
     #[track_caller]
     pub fn publishes(&self, target: &str, outcome: &str) -> usize {
         self.value(&format!("broker_publishes_total{{outcome=\"{outcome}\",target=\"{target}\"}}"))
@@ -92,7 +92,7 @@ fn canonical(series: &str) -> String {
     format!("{name}{{{}}}", labels.join(","))
 }
 
-/// A sample as a count; what is below zero or no number counts as nothing.
+/// A sample as a count. A negative value or NaN counts as 0.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

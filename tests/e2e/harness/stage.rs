@@ -17,7 +17,7 @@ pub const CLIENT: &str = "client-of-the-tests";
 /// The audience that the workers name.
 pub const AUDIENCE: &str = "https://api.test.example";
 
-/// The surroundings. It is made before the workers, so it is dropped after them.
+/// The environment. It is made before the workers, so it is dropped after them.
 pub struct Stage {
     pub host: Arc<VirtualHost>,
     pub amqp: Amqp,
@@ -34,7 +34,7 @@ impl Stage {
         Self::on(broker.virtual_host().await).await
     }
 
-    /// On a cluster, by way of the first node that answers, from `place` on.
+    /// On a cluster, through the first node that answers, from `place` on.
     pub async fn clustered(cluster: &Cluster, place: usize) -> Self {
         let amqp = Amqp::connect_any(&cluster.test_urls(place)).await;
         Self { host: cluster.host.clone(), amqp }
@@ -45,7 +45,7 @@ impl Stage {
         Self { host: Arc::new(host), amqp }
     }
 
-    /// A new connection in place of one that the test had the broker end.
+    /// Replaces a connection that the broker closed for the test.
     pub async fn reconnect(&mut self) {
         self.amqp = Amqp::connect(&self.host.test_url()).await;
     }
@@ -55,15 +55,14 @@ impl Stage {
         self.host.worker_url().socket_addrs(|| None).unwrap()[0]
     }
 
-    /// The worker's URL of the broker by way of `relay`.
+    /// The worker's URL of the broker through `relay`.
     pub fn url_by(&self, relay: &Relay) -> Url {
         let mut url = self.host.worker_url();
         url.set_port(Some(relay.address().port())).unwrap();
         url
     }
 
-    /// `revoker run` against this virtual host and `endpoint`: few retry queues and no chance in the
-    /// waits, the rest as it comes.
+    /// `revoker run` against this virtual host and `endpoint`: few retry queues, no jitter, and defaults otherwise.
     pub fn run(&self, endpoint: &Endpoint) -> Launch {
         unhurried(self.launch("run")).calling(endpoint).set("admin.listen", "127.0.0.1:0")
     }
@@ -73,16 +72,16 @@ impl Stage {
         unhurried(self.launch("enqueue"))
     }
 
-    /// A subcommand that needs the broker alone.
+    /// A subcommand that needs only the broker.
     pub fn launch(&self, subcommand: &str) -> Launch {
         Launch::bare(subcommand).set("broker.url", self.host.worker_url()).set("log.format", "json")
     }
 }
 
-/// A machine that is busy must not be a fault that no test has asked for.
+/// Long time-outs, so that a busy machine does not cause unwanted faults.
 fn unhurried(launch: Launch) -> Launch {
     launch
-        // It goes on with a connection that takes longer, and gives it up after a few of these.
+        // A late confirm is awaited further, and its channel is given up after several of these time-outs.
         .set("broker.connect_timeout", "20s")
         .set("broker.confirm_timeout", "60s")
         .set("broker.heartbeat", "60s")

@@ -82,7 +82,7 @@ impl StoredMessage {
         }
     }
 
-    /// Why it is dead.
+    /// Its reason for the dead letter.
     #[track_caller]
     pub fn reason(&self) -> String {
         self.text("x-revoker-reason").expect("a dead letter of ours has a reason")

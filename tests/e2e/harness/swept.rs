@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::{Endpoint, Launch, canary, eventually, token};
 
-/// A file in a folder of its own. Dropped, whatever was written beside it is searched for canaries.
+/// A file in its own folder. On drop, all files in the folder are searched for canaries.
 pub struct Swept {
     folder: TempDir,
     name: String,
@@ -25,12 +25,12 @@ impl Swept {
         swept
     }
 
-    /// A file with a token on each of so many lines; the token of line `n` is `token(n)`.
+    /// A file with a token on each of this many lines; the token of line `n` is `token(n)`.
     pub fn tokens(lines: usize) -> Self {
         Self::new("tokens.txt", text(1..=lines))
     }
 
-    /// Writes something else into it.
+    /// Replaces its content.
     pub fn write(&self, content: impl AsRef<[u8]>) {
         fs::write(self.input(), content).unwrap();
     }
@@ -61,7 +61,7 @@ impl Swept {
         entries.map(|entry| (line(&entry), entry)).collect()
     }
 
-    /// The lines that ended like this by their last entry.
+    /// The lines whose last entry has this outcome.
     pub fn lines_with(&self, outcome: &str) -> Vec<usize> {
         let entries = self.entries().into_iter();
         entries.filter(|(_, entry)| entry["outcome"] == outcome).map(|(line, _)| line).collect()

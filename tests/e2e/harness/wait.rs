@@ -1,9 +1,9 @@
-//! Waiting for conditions that can only be polled, such as a queue's depth or a metric.
+//! Waits for conditions that can only be polled, such as a queue's depth or a metric.
 
 use std::time::{Duration, Instant};
 
-/// No wait is meant to last this long: past it a test says what it saw and fails. It decides nothing
-/// else, so it is generous enough for a machine that is busy with other things.
+/// The limit after which a wait fails and reports the last state. It has no other effect, so it is long enough for a
+/// busy machine.
 pub const HANG_GUARD: Duration = Duration::from_secs(120);
 
 /// The time between two polls.

@@ -19,7 +19,7 @@ pub use launch::Launch;
 /// A running `revoker`. It derefs to its process.
 pub struct Worker {
     process: Process,
-    /// Kept: a log of thousands of lines is not read again for each page.
+    /// Cached, because a log of thousands of lines is slow to search.
     admin: OnceCell<SocketAddr>,
 }
 
@@ -32,7 +32,7 @@ impl Deref for Worker {
 }
 
 impl Worker {
-    /// SIGKILL, and the proof that it was what ended the worker.
+    /// Sends SIGKILL, and asserts that the signal ended the worker.
     pub async fn kill(self) {
         use std::os::unix::process::ExitStatusExt as _;
         self.signal("KILL");
@@ -40,15 +40,14 @@ impl Worker {
         assert_eq!(status.signal(), Some(9), "the worker ended by itself: {status}");
     }
 
-    /// SIGTERM, then its end, which must be an orderly one.
+    /// Sends SIGTERM, and asserts an orderly end.
     pub async fn stop(self) {
         self.signal("TERM");
         let status = self.exit().await;
         assert_eq!(status.code(), Some(0), "{}", self.stderr());
     }
 
-    /// Where its admin pages are: it logs the address it was given, or where its log is out of reach, the
-    /// system tells.
+    /// The address of its admin pages, from its log or, without a log, from the system.
     pub async fn admin(&self) -> SocketAddr {
         let find = || {
             eventually("the admin address", async || {
@@ -68,12 +67,12 @@ impl Worker {
             .await
     }
 
-    /// Waits until `/readyz` says yes.
+    /// Waits until `/readyz` reports ready.
     pub async fn until_ready(&self) {
         self.until_page("/readyz", "to be ready", |page| page.status == 200).await;
     }
 
-    /// Waits until `/readyz` says no; returns its reason.
+    /// Waits until `/readyz` reports not ready. Returns the reason.
     pub async fn until_unready(&self) -> String {
         self.until_page("/readyz", "to be not ready", |page| page.status == 503).await.body
     }
@@ -106,8 +105,8 @@ impl Worker {
         .await
     }
 
-    /// Waits until so many deliveries ended with this outcome. A long backlog on a busy machine may take
-    /// its time: it hangs when no more of them end.
+    /// Waits until this many deliveries ended with this outcome. It fails only if no more deliveries end, because a
+    /// long backlog may take long on a busy machine.
     pub async fn until_processed(&self, outcome: &str, count: usize) -> Scrape {
         let mut ended = 0;
         loop {
@@ -123,7 +122,7 @@ impl Worker {
         }
     }
 
-    /// Waits until its log holds so many lines that begin with `message`; returns them.
+    /// Waits until its log holds this many lines that begin with `message`; returns them.
     pub async fn until_log_lines(&self, message: &str, count: usize) -> Vec<Value> {
         eventually(&format!("{count} log lines of {message:?}"), async || {
             let lines = self.said(message);
@@ -156,7 +155,7 @@ impl Worker {
     }
 }
 
-/// A field of a log line, wherever the format nests it.
+/// A field of a log line, at any nesting of the format.
 pub fn field<'a>(line: &'a Value, name: &str) -> Option<&'a str> {
     line.get(name).or_else(|| line.get("fields")?.get(name))?.as_str()
 }

@@ -1,14 +1,14 @@
-//! The same messages among the dead letters: every command goes over them.
+//! The same messages among the dead letters: every command processes them.
 
 use serde_json::Value;
 
 use super::kinds::all;
 use crate::harness::{DEAD, Launch, Message, Stage, Worker, message::text, token};
 
-/// Letters that any client can read.
+/// Messages that any client can read.
 const HEALTHY: usize = 20;
 
-/// Lays every kind among healthy dead letters.
+/// Publishes every kind among healthy dead letters.
 async fn bury(stage: &Stage) -> usize {
     stage.amqp.declare_family().await;
     let mut raw = stage.raw().await;
@@ -25,7 +25,7 @@ fn launch(stage: &Stage, action: &str) -> Launch {
     stage.launch("dead-letters").arg(action).set("broker.heartbeat", "60s")
 }
 
-/// Runs an action that must succeed, and returns what it printed.
+/// Runs an action that must succeed, and returns its output.
 async fn run(launch: &Launch) -> Worker {
     let (action, status) = launch.run().await;
     assert_eq!(status.code(), Some(0), "{}", action.stderr());

@@ -8,12 +8,12 @@ use crate::harness::{
 /// Routes by keys that begin with a lane's name.
 pub const EXCHANGE: &str = "poison";
 
-/// No UTF-8: what a client of AMQP 1.0 makes of a UUID.
+/// Not UTF-8: a UUID as a client of AMQP 1.0 writes it.
 pub const NO_TEXT: &[u8] = b"id-\xff\xfe\x80-\xc3";
-/// The same, mended.
+/// The same after the repair.
 pub const MENDED: &str = "id-???-?";
 
-/// So deep are tables and arrays nested.
+/// The nesting depth of tables and arrays.
 const DEEP: usize = 1_000;
 
 /// Bits of the properties that are short strings.
@@ -28,7 +28,7 @@ pub struct Kind {
     pub name: &'static str,
     properties: Properties,
     routing_key: &'static [u8],
-    /// Whether it has text that is none.
+    /// Whether it has a text that is not UTF-8.
     pub text: bool,
     /// Whether it is nested too deep.
     pub nesting: bool,
@@ -47,7 +47,7 @@ impl Kind {
         Self { text: false, nesting: true, ..kind }
     }
 
-    /// Publishes one into a lane, by way of [`EXCHANGE`].
+    /// Publishes one into a lane through [`EXCHANGE`].
     pub async fn publish(&self, raw: &mut Raw, queue: &str, body: &[u8]) {
         let lane = if queue == INTERACTIVE { "interactive" } else { "bulk" };
         let routing_key = [lane.as_bytes(), b".", self.routing_key].concat();
@@ -59,7 +59,7 @@ impl Kind {
         raw.publish(queue, &self.properties, body).await;
     }
 
-    /// Whether a dead letter is one of this kind, and shows how it was mended.
+    /// Whether a dead letter is one of this kind, and shows the repair.
     pub fn is_mended_in(&self, letter: &StoredMessage) -> bool {
         let is = |text: &Option<lapin::types::ShortString>, expected: &str| {
             text.as_ref().is_some_and(|text| text.as_str() == expected)
@@ -91,7 +91,7 @@ fn array(values: &[u8]) -> Vec<u8> {
     [b"A", &long(values)[..]].concat()
 }
 
-/// So many of these around nothing.
+/// This many nested levels of `around`.
 fn deep(around: impl Fn(usize, &[u8]) -> Vec<u8>) -> Vec<u8> {
     let nested = (0..DEEP).fold(b"V".to_vec(), |inner, level| around(level, &inner));
     entry(b"deep", &nested)

@@ -1,4 +1,4 @@
-//! Messages that are larger than what holds them: headers beyond a frame, bodies beyond the memory.
+//! Tests of oversized messages: headers beyond a frame, bodies beyond the memory.
 
 use super::{kinds::entry, mended};
 use crate::harness::{
@@ -11,7 +11,7 @@ use crate::harness::{
 /// The largest frame, by the broker's default.
 const FRAME_MAX: usize = 131_072;
 
-/// A message whose headers fill the frame grows beyond it by what the broker adds at a redelivery. Then they are
+/// A message whose headers fill the frame exceeds it at a redelivery, because the broker adds headers. Then they are
 /// left out, and the job is done.
 #[tokio::test(flavor = "multi_thread")]
 async fn headers_that_grow_beyond_the_frame_are_left_out() {
@@ -58,7 +58,7 @@ async fn large_bodies_are_held_within_a_bound_of_bytes() {
         raw.publish(INTERACTIVE, &properties, &vec![b'x'; BODY]).await;
         stage.amqp.publish(INTERACTIVE, Message::job(&token(n))).await;
     }
-    // One of them is larger than all that may be in flight.
+    // One of them is larger than the bound of bytes in flight.
     raw.publish(INTERACTIVE, &Properties::of_a_job(), &vec![b'x'; 3 * BODY]).await;
 
     let worker = stage.run(&endpoint).set("broker.in_flight_bytes", "32MiB").ready().await;
@@ -69,7 +69,7 @@ async fn large_bodies_are_held_within_a_bound_of_bytes() {
     worker
         .until_metrics("no bytes in flight", |metrics| metrics.value("in_flight_bytes") == 0)
         .await;
-    // Each body in flight is there twice while it is published, beside what a worker takes by itself.
+    // Each body in flight is in memory twice while it is published, besides the worker's own memory.
     let peak = worker.peak_memory() * 1024;
     println!("peak: {} MiB for {} MiB in all", peak / MIB, (BODIES + 3) * BODY / MIB);
     assert!(peak < 2 * BOUND.max(3 * BODY) + 96 * MIB, "{} MiB were held", peak / MIB);
@@ -78,7 +78,7 @@ async fn large_bodies_are_held_within_a_bound_of_bytes() {
 }
 
 /// Jobs whose calls fail use up a lane's bytes in flight, so that its connection is not read. They are parked with
-/// what is known of them, long before their hold, and the job behind them is done.
+/// their history, long before their hold, and the job behind them is done.
 #[tokio::test(flavor = "multi_thread")]
 async fn failing_jobs_that_use_up_the_bytes_in_flight_are_parked_and_the_next_is_done() {
     // Three of these use up a lane's half of the bound.

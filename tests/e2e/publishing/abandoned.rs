@@ -1,4 +1,4 @@
-//! Letters whose session is lost before they are published: their jobs come again, so the letters are dropped.
+//! Messages whose session is lost before they are published: their jobs are redelivered, so the messages are dropped.
 //! They are not published later, and their bytes are not kept.
 
 use std::collections::BTreeMap;
@@ -11,8 +11,8 @@ use crate::harness::{
 /// The connection that consumes the jobs of these tests.
 const CONSUMER: &str = "consume interactive";
 
-/// A worker whose dead letters are published and never confirmed: one batch stays on its way, and all other
-/// letters wait behind it.
+/// A worker whose dead letters are published and never confirmed: one batch stays unconfirmed, and all other messages
+/// wait behind it.
 struct Scene {
     stage: Stage,
     relay: Relay,
@@ -39,13 +39,13 @@ impl Scene {
         scene
     }
 
-    /// Waits until so many jobs have letters that wait.
+    /// Waits until this many jobs have messages that wait.
     async fn until_settling(&self, jobs: usize) {
         let settling = |now: &Scrape| now.value(r#"jobs_in_flight{state="settling"}"#) == jobs;
         self.worker.until_metrics("letters to wait", settling).await;
     }
 
-    /// Loses the session that consumes; returns once the next one has brought so many deliveries.
+    /// Ends the consuming session. Returns once the next one has this many deliveries.
     async fn lose_session(&mut self, deliveries: usize) {
         let before = self.worker.metrics().await.sum("deliveries_total");
         self.stage.host.close_connection(CONSUMER, "maintenance").await;
@@ -57,8 +57,8 @@ impl Scene {
     }
 }
 
-/// The sessions that deliver the jobs are lost again and again while no letter gets through. The letters of a
-/// lost session are not published: each job has one dead letter, and those of the batch on its way two.
+/// The sessions that deliver the jobs are lost again and again while no message gets through. The messages of a lost
+/// session are not published: each job has one dead letter, and those of the unconfirmed batch have two.
 #[tokio::test(flavor = "multi_thread")]
 async fn letters_of_a_lost_session_are_not_published() {
     const JOBS: usize = 20;
@@ -85,7 +85,7 @@ async fn letters_of_a_lost_session_are_not_published() {
 /// The same with large bodies: the worker's memory does not grow with the sessions that it loses.
 #[tokio::test(flavor = "multi_thread")]
 async fn letters_of_a_lost_session_take_no_memory() {
-    /// All of them, and one that is on its way, fit in what one lane may have in flight.
+    /// All jobs, and one being published, fit into the bytes in flight of one lane.
     const JOBS: usize = 3;
     const BODY: usize = 8_000_000;
     const LOSSES: usize = 8;
@@ -99,7 +99,7 @@ async fn letters_of_a_lost_session_take_no_memory() {
         scene.lose_session(JOBS).await;
         scene.until_settling(JOBS).await;
     }
-    // The batch on its way is charged for as long as it is there, and so is what was delivered since.
+    // The unconfirmed batch stays charged, and so do later deliveries.
     let in_flight = |now: &Scrape| now.value("in_flight_bytes") >= (JOBS + 1) * BODY;
     scene.worker.until_metrics("the batch to count", in_flight).await;
     let grown = (scene.worker.peak_memory() - before) * 1024;

@@ -1,5 +1,4 @@
-//! Confirms that come late, or not at all, or to a connection that is lost: what is published again, and
-//! what is not.
+//! Tests of confirms that are late or missing, or whose connection is lost, and of the repeated publishes.
 
 use std::{collections::BTreeMap, fs};
 
@@ -18,7 +17,7 @@ const LATE_LIMIT: usize = 10;
 /// The first job: their tokens, and so their dead letters, are of one size.
 const FIRST: usize = 100;
 
-/// Of a batch that is cut short so many are confirmed.
+/// The number of confirmed messages of an interrupted batch.
 const CONFIRMED: usize = 12;
 
 /// How often each token is among these messages.
@@ -30,8 +29,7 @@ fn copies(letters: Vec<StoredMessage>) -> BTreeMap<String, usize> {
     copies
 }
 
-/// Has the broker close the connection that publishes: whatever it said before has arrived by then, as a
-/// reset would not let it.
+/// Makes the broker close the publishing connection. Unlike after a reset, its earlier frames arrive.
 async fn lose_publishing(stage: &Stage) {
     let expression = format!(
         r#"length([ok = rabbit_networking:close_connection(Pid, <<"maintenance">>)
@@ -45,9 +43,9 @@ async fn lose_publishing(stage: &Stage) {
     assert_eq!(stage.host.node().ctl(&["eval", &expression]).await, "1", "no connection was lost");
 }
 
-/// Lets confirms through until the message with the last tag is on its way, and its confirm does not reach the
-/// product; returns the tag up to which they do. How many messages go together depends on how many wait when a batch
-/// begins, and the next batch begins once all of the last one are confirmed.
+/// Lets confirms through until the message with the last tag is on its way, and its confirm does not reach the product;
+/// returns the tag up to which they do. The size of a batch is the number of messages that wait at its start. The next
+/// batch begins once all of the last one are confirmed.
 async fn until_last_is_on_its_way(relay: &Relay, mut confirmed: u64, last: u64) -> u64 {
     loop {
         relay.withheld(confirmed + 1).await;
@@ -113,8 +111,8 @@ impl Scene {
         scene
     }
 
-    /// Waits until the late confirms are told of, and then for some time of the worker's own clock; returns
-    /// how many seconds the oldest job has been in flight.
+    /// Waits until late confirms are reported, and then for some time of the worker's own clock. Returns the age of the
+    /// oldest job in flight, in seconds.
     async fn late_for(&self, seconds: usize) -> usize {
         let late =
             |page: &Page| page.status == 503 && page.body.contains("the broker does not confirm");
@@ -147,7 +145,7 @@ async fn confirms_that_are_late_make_no_copies() {
     let waited = scene.late_for(2 * TIMEOUT).await;
     let (copies, metrics) = scene.released().await;
     let timed_out = metrics.publishes("dead_letter", "timed_out");
-    // Where the machine is so slow that the channel was given up, that is counted.
+    // If the machine is so slow that the channel is given up, that is counted.
     let given_up = usize::from(waited >= LATE_LIMIT * TIMEOUT);
     assert!(timed_out <= given_up * LETTERS, "{timed_out} published again after {waited} s");
     let stored: usize = copies.values().sum();
@@ -183,8 +181,8 @@ async fn confirms_that_never_come_make_a_bounded_number_of_copies() {
     assert!((3..=4).contains(most), "{copies:?}");
 }
 
-/// The connection is lost with a part of the confirms in: what was confirmed is not published again, and
-/// the rest once.
+/// The connection is lost with a part of the confirms in: confirmed messages are not published again, and the rest is
+/// published once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_connection_leaves_what_was_confirmed_alone() {
     let scene = Scene::in_one_batch("60s").await;

@@ -1,5 +1,5 @@
-//! A message over which the broker closes the connection that all queues share: the worker
-//! finds it, and suspects no message of another queue.
+//! A message that makes the broker close the shared connection: the worker finds it, and suspects no message of another
+//! queue.
 
 use std::collections::BTreeMap;
 

@@ -97,8 +97,8 @@ fn refusals(worker: &Worker, message: &str) -> Vec<Value> {
     lines
 }
 
-/// Of 41 dead letters the broker refuses one for its size, by closing the channel. The 40 are stored once,
-/// and the one is kept by the lane's own dead-lettering, which does not ask for its size; the log says why.
+/// The broker refuses one of 41 dead letters for its size, by closing the channel. The other 40 are stored once. The
+/// lane's own dead-lettering keeps that one, because it has no size limit, and the log reports the cause.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_dead_letter_that_can_never_be_published_is_left_to_the_broker() {
     let lowered = Lowered::lent().await;
@@ -134,16 +134,15 @@ async fn one_dead_letter_that_can_never_be_published_is_left_to_the_broker() {
     lowered.restore().await;
 }
 
-/// In lanes that somebody else declared, what is rejected may be dropped. So the one dead letter stays in
-/// flight alone, `/readyz` says so, and the others go on, those that come later as well. It goes back to
-/// its lane when the worker stops.
+/// In lanes that another user declared, rejected messages may be dropped. So the one dead letter stays in flight,
+/// `/readyz` reports it, and all other jobs continue. It goes back to its lane when the worker stops.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_dead_letter_that_can_never_be_published_stays_in_flight_in_lanes_of_somebody_elses() {
     const LATER: usize = 10;
     let lowered = Lowered::lent().await;
     let stage = Stage::own(&lowered.broker).await;
     let (endpoint, gate) = rejecting_together().await;
-    // The first run makes the topology that the second one only looks for.
+    // The first run declares the queues that the second one only checks.
     stage.run(&endpoint).ready().await.stop().await;
     stage.amqp.publish_all(INTERACTIVE, (0..JOBS).map(job)).await;
     lowered.set(&LIMIT.to_string()).await;
@@ -200,8 +199,8 @@ async fn a_job_that_can_never_be_parked_becomes_no_dead_letter() {
     lowered.restore().await;
 }
 
-/// Where frames are small, the producer's headers leave no room for ours: they stay behind, and the dead
-/// letter says so. A parked job's history goes with it all the same.
+/// With small frames, the producer's headers leave no room for ours. They are left out, and the dead letter records
+/// that. A parked job's history is still kept.
 #[tokio::test(flavor = "multi_thread")]
 async fn headers_that_do_not_fit_the_frame_stay_behind() {
     // The least that RabbitMQ agrees to, from 4.1 on.
@@ -229,7 +228,7 @@ async fn headers_that_do_not_fit_the_frame_stay_behind() {
 
     worker.until_processed("revoked", JOBS - 1).await;
     let metrics = worker.until_processed("dead_lettered", 1).await;
-    // Where the first failure is judged late, it is past the hold as well, and the job has a second stay.
+    // If the first failure is judged late, it is past the hold as well, and the job has a second stay.
     let stays = metrics.value(r#"deferrals_total{how="parked",lane="interactive"}"#);
     assert!(stays >= JOBS, "{stays} stays");
     assert_eq!(metrics.publishes("retry", "confirmed"), stays, "a stay was published twice");

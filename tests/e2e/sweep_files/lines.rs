@@ -1,4 +1,4 @@
-//! Whatever ends the lines of a swept file: each has its own record under its own number.
+//! Tests of line ends in swept files: each line has its own record under its own number.
 
 use std::{
     collections::BTreeSet,
@@ -26,9 +26,9 @@ async fn answering(most: &Arc<AtomicUsize>) -> Endpoint {
     .await
 }
 
-/// A spreadsheet on a Mac ends lines with a carriage return, and one stray carriage return in a file of
-/// CRLF is enough for records to share a line feed. A sweep of such a file that is killed goes on with
-/// every line that was not called, and each line has its own ending under its own number.
+/// A spreadsheet on a Mac ends lines with a carriage return. In a file of CRLF, one stray carriage return is enough for
+/// records to share a line feed. After a kill, the sweep of such a file continues with every line that was not called.
+/// Each line has its own ending under its own number.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_sweep_of_lines_that_end_with_a_carriage_return_calls_every_token() {
     const LINES: usize = 400;
@@ -57,7 +57,7 @@ async fn a_killed_sweep_of_lines_that_end_with_a_carriage_return_calls_every_tok
         );
         let entries: Vec<usize> = swept.entries().into_keys().collect();
         assert_eq!(entries, (2..=LINES + 1).collect::<Vec<_>>(), "{name}");
-        // Whose call was cut off is answered `01` now, and is told from a token that was rejected.
+        // A token whose call was cut off gets `01` now, and is distinguished from a rejected token.
         let failed = swept.failed();
         assert_eq!(swept.lines_with("revoked").len() + failed.len(), LINES, "{name}");
         let told = endpoint.told(AnswerKind::Revoked);
@@ -67,8 +67,7 @@ async fn a_killed_sweep_of_lines_that_end_with_a_carriage_return_calls_every_tok
     }
 }
 
-/// A line that is rejected stands in the report and in the list of failed lines under the number that an
-/// editor shows, whatever ends the lines.
+/// The report and the list of failed lines number a rejected line as an editor does, with any line ends.
 #[tokio::test(flavor = "multi_thread")]
 async fn rejections_are_listed_whatever_ends_the_lines() {
     for end in ["\n", "\r\n", "\r"] {
@@ -88,8 +87,8 @@ async fn rejections_are_listed_whatever_ends_the_lines() {
     }
 }
 
-/// A journal of the form that counted line feeds: its sweep goes on where the numbers mean the same, and
-/// is refused where a carriage return ends a line by itself. By force, the keys tell what is revoked.
+/// A journal of the version that counted only line feeds. Its sweep continues if the numbers agree, and is refused if a
+/// carriage return alone ends a line. With force, the keys identify revoked tokens.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_earlier_journal_is_gone_on_with_rightly_or_refused() {
     for (end, refused) in [("\r\n", false), ("\r", true)] {

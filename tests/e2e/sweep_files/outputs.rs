@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::printed;
 use crate::harness::{Answer, Endpoint, Launch, Swept, swept::text};
 
-/// The report, the journal or the list of failed lines in place of the input, or of each other, would take the
-/// only record of what is left to do: nothing is begun then.
+/// If an output path equals the input or another output, the only record of the remaining work would be lost. So the
+/// sweep does not start.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_output_is_written_over_another_file_of_the_sweep() {
     let endpoint = Endpoint::willing().await;
@@ -43,7 +43,7 @@ async fn no_output_is_written_over_another_file_of_the_sweep() {
 
 /// Gives a command a folder that it cannot write to, as a file on read-only media has.
 fn on_read_only_media(launch: Launch, folder: &Path) -> Launch {
-    // The mount is in a namespace of its own: nobody else sees it, and it ends with the process.
+    // The mount is in a namespace of its own: no other process sees it, and it ends with the process.
     let folder = folder.display();
     launch.after(&format!(
         "[ \"$MOUNTED\" ] || MOUNTED=1 exec unshare --mount --map-root-user sh -c \
@@ -52,8 +52,8 @@ fn on_read_only_media(launch: Launch, folder: &Path) -> Launch {
     ))
 }
 
-/// The file lies on read-only media, journal and report elsewhere: the failed lines are listed beside the
-/// journal, and the report is printed and written.
+/// The file is on read-only media, journal and report are elsewhere: the failed lines are listed beside the journal,
+/// and the report is printed and written.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_on_read_only_media_is_swept_with_a_journal_elsewhere() {
     let endpoint = Endpoint::start(|call| {
@@ -64,7 +64,7 @@ async fn a_file_on_read_only_media_is_swept_with_a_journal_elsewhere() {
     let elsewhere = tempfile::tempdir().unwrap();
     let (journal, report) = (elsewhere.path().join("j"), elsewhere.path().join("report.json"));
     let read_only = |launch: Launch| on_read_only_media(launch, swept.input().parent().unwrap());
-    // Printed at once, while nothing was called yet.
+    // Printed at once, before the first call.
     let (run, status) = read_only(swept.launch(&endpoint)).run().await;
     assert_eq!(status.code(), Some(1), "{}", run.stderr());
     let said = run.stderr();
@@ -85,7 +85,7 @@ async fn a_file_on_read_only_media_is_swept_with_a_journal_elsewhere() {
     assert_eq!(fs::read_dir(swept.input().parent().unwrap()).unwrap().count(), 1);
 }
 
-/// Where nothing fails there is nothing to list, on read-only media as well.
+/// Without failures no list is written, also on read-only media.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sweep_without_failures_needs_no_list() {
     let endpoint = Endpoint::willing().await;
@@ -98,11 +98,11 @@ async fn a_sweep_without_failures_needs_no_list() {
     assert!(!run.stderr().contains("cannot be written"), "{}", run.stderr());
 }
 
-/// What cannot be written at the end keeps nothing else from being said, and is a failure.
+/// If one output cannot be written at the end, the others are still written, and the exit code is a failure.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_report_is_printed_and_written_whatever_else_fails() {
     let endpoint = Endpoint::start(|_| Answer::rejected()).await;
-    // A folder of that name is in the way for everybody, root included.
+    // A folder of that name prevents the file for every user, including root.
     let swept = Swept::new("tokens.txt", text(1..=3));
     let list = swept.beside("tokens.txt.failed.ndjson");
     fs::create_dir(&list).unwrap();

@@ -1,4 +1,4 @@
-//! Swept files that are compressed, and broken off.
+//! Tests of compressed and truncated files.
 
 use std::io::Write as _;
 
@@ -14,7 +14,7 @@ fn gzip(content: &str) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// What stands before the place where a file breaks off is surveyed, and told before the fault.
+/// The part before the truncation is surveyed, and reported before the fault.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_of_a_file_that_breaks_off_tells_what_stands_before() {
     let endpoint = Endpoint::willing().await;
@@ -45,8 +45,8 @@ async fn zeros_behind_packed_data_are_no_fault() {
     assert_eq!(swept.lines_with("revoked"), (1..=600).collect::<Vec<_>>());
 }
 
-/// Behind packed data stands something else, or its end is missing: what could be read is swept, and
-/// nothing promises that the same command goes on. With the file mended, it does by force.
+/// Other data follows the compressed data, or its end is missing. The readable part is swept, and no resume command is
+/// promised. After the file is repaired, the sweep continues with force.
 #[tokio::test(flavor = "multi_thread")]
 async fn packed_data_that_is_broken_is_not_promised_to_go_on() {
     let whole = gzip(&text(1..=3_000));
@@ -70,7 +70,7 @@ async fn packed_data_that_is_broken_is_not_promised_to_go_on() {
         assert_eq!(endpoint.count(), revoked);
         assert!((100..=3_000).contains(&revoked), "{revoked}");
 
-        // It does end at the same place.
+        // The second run ends at the same place.
         let (run, status) = launch.run().await;
         assert_eq!(status.code(), Some(1), "{}", run.stderr());
         assert_eq!(endpoint.count(), revoked);

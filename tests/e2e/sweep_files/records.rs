@@ -1,10 +1,10 @@
-//! Records of swept files as people have them: joined files, stray quotes, other columns.
+//! Tests of records of realistic files: joined files, stray quotes, other columns.
 
 use super::{printed, rows, tokens};
 use crate::harness::{Answer, AnswerKind, Endpoint, Swept, token};
 
-/// Two exports that were joined: the second brings its byte order mark and its header row, and some tokens
-/// what people put around them. A look says where, nothing of it is called, and the rest is.
+/// Two joined exports: the second has a byte order mark and a header row, and some tokens have extra characters. A dry
+/// run reports the lines. They are not called, and the rest is.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_files_that_were_joined_are_told_and_only_tokens_are_called() {
     let first = format!("\u{feff}refresh_token,note\r\n{},\r\n {},\r\n", token(1), token(2));
@@ -52,8 +52,8 @@ async fn two_files_that_were_joined_are_told_and_only_tokens_are_called() {
     assert_eq!(printed(&run)["lines"]["invalid_job"], 5);
 }
 
-/// A quote that nobody closes makes one record of the rest of a file. Whoever looks, sweeps or reads the
-/// list of failed lines is told how many lines that are, and from where.
+/// An unclosed quote makes one record of the rest of a file. The dry run, the sweep and the list of failed lines report
+/// the number of these lines and the first one.
 #[tokio::test(flavor = "multi_thread")]
 async fn lines_behind_a_stray_quote_are_told() {
     const SWALLOWED: usize = 99_002;
@@ -78,8 +78,8 @@ async fn lines_behind_a_stray_quote_are_told() {
     assert_eq!(endpoint.told(AnswerKind::Revoked), tokens([0]));
 }
 
-/// A stray quote that the next stray one closes makes one sound record of several rows: it is refused, and
-/// whoever looks or sweeps is told of the rows. A note over lines is a job, and the log names it.
+/// A stray quote that the next stray one closes makes one sound record of several rows: it is refused, and the dry run
+/// and the sweep report the rows. A note over several lines is a job, and the log reports it.
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_between_two_stray_quotes_are_told() {
     let t = token;
@@ -114,7 +114,7 @@ async fn rows_between_two_stray_quotes_are_told() {
     assert!(log.contains("1 records run over several lines") && log.contains("line 8"), "{log}");
 }
 
-/// A file of other people's making. The same file with another column is other jobs, so the journal is of
+/// A file with other columns. The same file with another column option has different jobs, so the journal belongs to
 /// another sweep.
 #[tokio::test(flavor = "multi_thread")]
 async fn columns_and_delimiters_are_what_is_said() {

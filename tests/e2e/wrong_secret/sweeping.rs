@@ -10,8 +10,8 @@ fn command_of(log: &str) -> Vec<String> {
     arguments(behind.split_once(" . ").expect(log).0)
 }
 
-/// Few tokens are rejected, the sweep ends in order, and the command that it prints brings all to their end once the
-/// secret is mended.
+/// Few tokens are rejected, the sweep ends in order, and the printed command finishes all lines once the secret is
+/// corrected.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_secret_ends_a_sweep_and_the_printed_command_brings_all_to_an_end() {
     let (secret, endpoint, swept) = (Secret::wrong(), endpoint().await, Swept::tokens(JOBS));
@@ -44,7 +44,7 @@ async fn a_wrong_secret_ends_a_sweep_and_the_printed_command_brings_all_to_an_en
     assert!(swept.failed().is_empty());
 }
 
-/// From a pipe: the journal goes on with the same input once more.
+/// From a pipe: the journal resumes with the same input.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_secret_ends_a_sweep_of_a_pipe_and_the_printed_command_goes_on() {
     let (secret, endpoint, swept) = (Secret::wrong(), endpoint().await, Swept::new("unused", ""));
@@ -83,7 +83,7 @@ async fn a_list_of_dead_tokens_is_swept_with_expect_dead() {
     assert_eq!(swept.failed().len(), LINES);
 }
 
-/// At a terminal somebody is asked: a yes goes on to the end, anything else ends the sweep.
+/// At a terminal the sweep asks: "yes" continues to the end, any other answer ends the sweep.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_at_the_terminal_decides_whether_a_sweep_goes_on() {
     const LINES: usize = 300;

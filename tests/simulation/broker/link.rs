@@ -1,4 +1,4 @@
-//! A consuming connection as the broker sees it: what it delivered on it, and was not told of yet.
+//! A consuming connection from the broker's side: its deliveries that are not settled yet.
 
 use std::collections::BTreeMap;
 
@@ -40,8 +40,8 @@ impl Link {
         channel.delivered
     }
 
-    /// Takes what a frame settles. A tag that is not in flight closes the channel of a real broker: it is
-    /// a fault of whoever sent it.
+    /// Removes the deliveries that a frame settles. A tag that is not in flight would close the channel of a real
+    /// broker, so it is a fault of the sender.
     pub fn told(&mut self, lane: Lane, frame: Frame) -> Result<Vec<(Number, Message)>, String> {
         let unacked = &mut self.0.get_mut(lane).unacked;
         let Some(one) = unacked.remove(&frame.tag) else {
@@ -56,8 +56,8 @@ impl Link {
         Ok(settled)
     }
 
-    /// Everything in flight, the latest first: put to the front of its queue one by one, it stands there
-    /// in the order in which it was delivered.
+    /// All deliveries in flight, the latest first. Requeued one by one at the front, they keep the order of their
+    /// delivery.
     pub fn unacked_last_first(self) -> impl Iterator<Item = (Lane, Number, Message)> {
         let PerLane { interactive, bulk } = self.0;
         let of = |lane, channel: Channel| {

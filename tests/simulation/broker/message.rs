@@ -15,7 +15,7 @@ use crate::plan::JobPlan;
 
 const AMBIGUITY: &str = "x-revoker-ambiguity";
 
-/// A message, and what is known of it apart from its content.
+/// A message, with its metadata.
 #[derive(Clone)]
 pub struct Message {
     /// The job, by its number in the plan.
@@ -29,7 +29,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// A job as its producer publishes it; one that forges a past writes these headers.
+    /// A job as its producer publishes it, with forged headers if its plan says so.
     pub fn new(number: usize, job: &JobPlan, published: SystemTime, forged: FieldTable) -> Self {
         let properties = BasicProperties::default().with_message_id(format!("job-{number}").into());
         Self {
@@ -42,7 +42,7 @@ impl Message {
         }
     }
 
-    /// The message that a worker's letter becomes.
+    /// The message that a worker publishes for this one.
     pub fn copied(&self, letter: &OutgoingMessage, parked: Option<History>) -> Self {
         Self {
             body: letter.body.clone(),
@@ -53,7 +53,7 @@ impl Message {
         }
     }
 
-    /// The stay in a retry queue is over: the broker says where the message was.
+    /// Ends the stay in a retry queue: the broker records the queue of the stay.
     pub fn come_back(&mut self, from: Option<&ShortString>, forgetful: bool) {
         let mut headers = self.properties.headers().clone().unwrap_or_default();
         if let Some(queue) = from {
@@ -67,8 +67,7 @@ impl Message {
         self.properties = self.properties.clone().with_headers(headers);
     }
 
-    /// The properties of one delivery, which carries its number as its trace: the calls made for it
-    /// carry the same.
+    /// The properties of one delivery. Its trace is its number, so its calls carry the number too.
     pub fn traced(&self, trace: &str) -> BasicProperties {
         let mut headers = self.properties.headers().clone().unwrap_or_default();
         headers.insert("traceparent".into(), text(trace));
@@ -76,8 +75,7 @@ impl Message {
     }
 }
 
-/// What a stranger writes to pass for a job that was called before. `from`: the retry queue that it
-/// claims to come out of, with a MAC that it makes up.
+/// The headers of a forged history. `from` is the claimed retry queue, and the MAC is forged.
 pub fn forged(from: Option<&ShortString>) -> FieldTable {
     let mut headers = FieldTable::default();
     headers.insert(AMBIGUITY.into(), text(Ambiguity::Attempt.as_str()));

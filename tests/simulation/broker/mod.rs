@@ -1,5 +1,5 @@
-//! The broker, as far as a worker can tell: queues that keep what is not acked, retry queues whose time
-//! runs out, sessions that end without notice.
+//! The broker, as a worker sees it: queues that keep unacked messages, retry queues with delays, and sessions that end
+//! without notice.
 
 mod link;
 mod message;
@@ -36,13 +36,13 @@ use crate::{
 };
 use link::Link;
 
-/// The queues are named after it.
+/// The base name of the queues.
 const FAMILY: &str = "q";
 
 /// The broker.
 pub struct Broker {
     pub queues: Arc<Queues>,
-    /// The delays that there are retry queues for.
+    /// The delays of the retry queues.
     stays: Vec<Duration>,
     state: Mutex<State>,
     arrived: Notify,
@@ -70,18 +70,18 @@ impl Broker {
         }
     }
 
-    /// A retry queue of a lane, as anybody can name it.
+    /// The name of a retry queue of a lane, which any producer can know.
     pub fn retry_queue(&self, lane: Lane) -> Option<&ShortString> {
         self.stays.first().and_then(|stay| self.queues.retry(lane, *stay))
     }
 
-    /// A producer's message.
+    /// Publishes a producer's message.
     pub fn publish(&self, lane: Lane, message: Message) {
         self.state().lanes.get_mut(lane).push_back(message);
         self.arrived.notify_waiters();
     }
 
-    /// Whether nothing is left of any job but dead letters.
+    /// Whether only dead letters are left.
     pub fn is_idle(&self) -> bool {
         let state = self.state();
         Lane::ALL.into_iter().all(|lane| state.lanes.get(lane).is_empty())
@@ -98,14 +98,14 @@ impl Broker {
         !self.state().lanes.get(lane).is_empty()
     }
 
-    /// Which stay a retry queue is for; `None` for the dead-letter queue.
+    /// The stay of a retry queue; `None` for the dead-letter queue.
     pub fn stay_of(&self, letter: &OutgoingMessage) -> Option<(Lane, Duration)> {
         let of = |lane| self.stays.iter().map(move |stay| (lane, *stay));
         let mut all = Lane::ALL.into_iter().flat_map(of);
         all.find(|(lane, stay)| self.queues.retry(*lane, *stay) == Some(&letter.queue))
     }
 
-    /// A queue takes a letter that a worker made of `from`.
+    /// Stores a message that a worker made of `from` in its queue.
     pub fn store(&self, letter: &OutgoingMessage, from: &Message, parked: Option<History>) {
         let copy = from.copied(letter, parked);
         let mut state = self.state();
@@ -120,7 +120,7 @@ impl Broker {
         }
     }
 
-    /// Brings parked messages back to their lanes, each at its time, for ever.
+    /// Returns parked messages to their lanes, each at its time. Never ends.
     pub async fn run_stays(&self, forgetful: bool) {
         loop {
             let next = self.state().parked.first_key_value().map(|((at, _), _)| *at);
@@ -173,7 +173,7 @@ impl Broker {
         Some((tag, number, message))
     }
 
-    /// A worker tells what it settled.
+    /// Applies a worker's settlement frame.
     pub fn told(&self, link: LinkNumber, lane: Lane, frame: Frame, witness: &Witness) {
         let mut state = self.state();
         let state = &mut *state;
@@ -197,8 +197,8 @@ impl Broker {
         self.arrived.notify_waiters();
     }
 
-    /// A consuming connection ends, orderly or not: what is not acked goes back to where it stood.
-    /// Returns the deliveries that were still in flight.
+    /// Ends a consuming connection, in order or not. Unacked messages return to their positions. Returns the deliveries
+    /// that were still in flight.
     pub fn close(&self, link: LinkNumber) -> Vec<Number> {
         let mut state = self.state();
         let state = &mut *state;

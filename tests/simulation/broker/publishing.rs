@@ -1,5 +1,5 @@
-//! The publishing connection of one worker: it loses confirms, meets queues that refuse, is blocked and
-//! breaks, and publishes again until a queue has said yes.
+//! The publishing connection of one worker. It loses confirms, gets refusals, is blocked and breaks, and publishes
+//! again until a queue confirms.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -20,25 +20,25 @@ use crate::{
     world::{Condition, World},
 };
 
-/// What the health is told of: all queues alike.
+/// The queue name in reports to the publish health, the same for all queues.
 const QUEUES: &str = "all";
 
-/// Letters that go out before their confirms are awaited.
+/// Messages that go out before their confirms are awaited.
 const BATCH: usize = 4;
 
 /// The waits between tries, from the first to the longest.
 const WAITS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(2)];
 
-/// A letter, and the delivery that it was made of.
+/// A message to publish, and its delivery.
 pub struct Outgoing {
     pub posted: PublishRequest,
     pub number: Number,
     pub message: Message,
-    /// The history with which it goes to a retry queue.
+    /// The history of the message in a retry queue.
     pub parked: Option<History>,
 }
 
-/// Publishes what comes until nothing more can come.
+/// Publishes messages until all senders are gone.
 pub async fn publish(
     world: Arc<World>,
     health: Arc<PublishHealth>,
@@ -62,7 +62,7 @@ pub async fn publish(
             wait = WAITS[0];
             continue;
         };
-        // What nobody waits for any more is dropped, as the worker drops it.
+        // Messages without a waiting sender are dropped, as in the worker.
         waiting.retain(|outgoing| outgoing.posted.is_awaited());
         health.failed(QUEUES, why.to_owned(), waiting.len());
         sleep(wait).await;
@@ -70,7 +70,7 @@ pub async fn publish(
     }
 }
 
-/// Sends a batch and awaits its confirms; what was not confirmed is put back.
+/// Sends a batch and awaits its confirms. Unconfirmed messages are put back.
 async fn batch(world: &World, waiting: &mut VecDeque<Outgoing>) -> Result<(), &'static str> {
     let batch: Vec<(Outgoing, OutgoingMessage)> = waiting
         .drain(..waiting.len().min(BATCH))
@@ -88,7 +88,7 @@ async fn batch(world: &World, waiting: &mut VecDeque<Outgoing>) -> Result<(), &'
         return Err("the broker is gone");
     }
     if world.bad_luck(12) {
-        // The connection breaks: some letters stand in their queues, and nobody will ever say so.
+        // The connection breaks: some messages are stored without a confirm.
         for (outgoing, letter) in batch.into_iter().rev() {
             if world.dice.one_in(2) {
                 world.witness.count("letter", "confirm lost");
@@ -109,7 +109,7 @@ async fn batch(world: &World, waiting: &mut VecDeque<Outgoing>) -> Result<(), &'
             continue;
         }
         if world.bad_luck(40) {
-            // The broker takes the others, and never this one.
+            // The broker accepts the others, but never this one.
             world.witness.unpublishable(outgoing.number);
             let refusal =
                 Unpublishable { size: letter.body.len(), why: "it is too large".to_owned() };
@@ -119,7 +119,7 @@ async fn batch(world: &World, waiting: &mut VecDeque<Outgoing>) -> Result<(), &'
         if !world.is(Mutant::TakesSilenceForConfirm) {
             store(world, &outgoing, &letter);
         }
-        // Whoever waited may have gone: the letter stands all the same.
+        // The sender may be gone: the message is stored nevertheless.
         outgoing.posted.respond(Ok(()));
     }
     refused

@@ -1,5 +1,5 @@
-//! The consuming side of one worker: sessions one after the other, each with the worker's own ledgers
-//! of settlements and a broker that may vanish at any moment.
+//! The consuming side of one worker: sessions one after the other, each with the worker's own ledgers of settlements
+//! and a broker that may disappear at any moment.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,13 +24,13 @@ use crate::{
 /// The longest waits between tries to connect: the first one, and one of the later.
 const RECONNECT: [Duration; 2] = [Duration::from_millis(150), Duration::from_secs(3)];
 
-/// How long a worker may not notice that its connection is gone.
+/// The longest time until a worker notices a lost connection.
 const HALF_OPEN: Duration = Duration::from_secs(5);
 
-/// How long a frame may be on its way.
+/// The longest transit time of a frame.
 const FLIGHT: Duration = Duration::from_millis(20);
 
-/// How often empty queues are asked for the one job that is wanted.
+/// The interval of fetching the one wanted job from empty queues.
 const FETCH_EVERY: Duration = Duration::from_millis(500);
 
 /// Brings deliveries to `intake` and settlements to the broker, session after session, until no job is
@@ -81,7 +81,7 @@ impl<'a> Session<'a> {
         Self { life, link, ledgers }
     }
 
-    /// Ends when everything is told after the worker said that it leaves.
+    /// Ends once the worker is closing and all its settlements are sent.
     async fn run(&self, intake: &mut Option<mpsc::Sender<SimDelivery>>) {
         let ackers = join(self.acker(Lane::Interactive), self.acker(Lane::Bulk));
         tokio::select! {
@@ -91,15 +91,15 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The worker is told of the end, and the broker of everything before it.
+    /// An orderly close: the worker learns of the end, and the broker gets all earlier settlements.
     fn closes(&self) {
         self.lose();
         let left = self.life.world.broker.close(self.link);
         self.life.world.witness.session_ended(self.life.number, &left, true);
     }
 
-    /// The broker delivers again what is in flight, mostly before the worker learns of the loss: on a
-    /// half-open connection it goes on for a while, and settles what is no longer its own.
+    /// The broker delivers the jobs in flight again, mostly before the worker notices the loss. On a half-open
+    /// connection the worker continues for a while, and settles deliveries of the lost session.
     async fn breaks(&self, intake: &mut Option<mpsc::Sender<SimDelivery>>) {
         let world = &self.life.world;
         let lost = world.broker.close(self.link);
@@ -121,7 +121,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Tells the broker what is settled; a session that ends meanwhile loses what is on its way.
+    /// Sends settlements to the broker. If the session ends meanwhile, frames in transit are lost.
     async fn acker(&self, lane: Lane) {
         let (world, ledger) = (&self.life.world, self.ledgers.get(lane));
         let mut frames = Vec::new();
@@ -153,7 +153,7 @@ impl<'a> Session<'a> {
             let arrival = world.broker.arrival();
             let wanted = *orders.borrow_and_update();
             if consuming != (wanted == Demand::All) && (consuming || self.has_room()) {
-                // What the broker sent before it heard of a cancelled consumer still comes.
+                // Deliveries that the broker sent before the cancel still arrive.
                 if consuming {
                     self.pass_on(intake.as_ref(), prefetch).await;
                 }
@@ -188,7 +188,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Delivers one job, if there is any: whether it did.
+    /// Delivers one job, if there is one. Returns whether it did.
     async fn pass_on(&self, intake: Option<&mpsc::Sender<SimDelivery>>, prefetch: usize) -> bool {
         let Some(intake) = intake else { return false };
         let (life, world) = (self.life, &self.life.world);
@@ -206,7 +206,7 @@ impl<'a> Session<'a> {
                     world.witness.violated(format!("the ledger took tag {tag} for out of order"));
                 }
                 let ticket = Ticket { number, lane, tag, ledger };
-                // A worker that takes no more gives back what is dropped.
+                // If the worker accepts no more jobs, the dropped delivery is requeued.
                 let _ = intake.send(SimDelivery::new(life, ticket, message)).await;
                 return true;
             }
@@ -223,7 +223,7 @@ impl<'a> Session<'a> {
         Lane::ALL.into_iter().any(|lane| self.life.world.broker.has_messages(lane))
     }
 
-    /// Whether time alone may change what can be delivered.
+    /// Whether further deliveries only need time.
     fn waits_for_room(&self, wanted: Demand) -> bool {
         match wanted {
             Demand::All => !self.has_room(),
@@ -233,7 +233,7 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Whether nothing waits there already.
+/// Whether no delivery waits there.
 fn is_empty(intake: Option<&mpsc::Sender<SimDelivery>>) -> bool {
     intake.is_some_and(|intake| intake.capacity() == intake.max_capacity())
 }

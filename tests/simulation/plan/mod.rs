@@ -1,4 +1,4 @@
-//! What a schedule is made of, all of it drawn before it begins.
+//! The plan of a schedule, drawn before it begins.
 
 mod mode;
 mod settings;
@@ -14,13 +14,13 @@ pub use timed_fault::{Fault, TimedFault};
 
 use crate::dice::Dice;
 
-/// A client whose secret is withdrawn now and then.
+/// A client whose secret is sometimes withdrawn.
 const ROTATING: &str = "rotating";
 
 /// A client whose calls may all fail while those of others are answered.
 const UNLUCKY: &str = "unlucky";
 
-/// A client that nobody configured.
+/// A client without a configured secret.
 const STRANGER: &str = "stranger";
 
 /// One schedule.
@@ -29,14 +29,14 @@ pub struct Plan {
     pub worker: WorkerPlan,
     pub replicas: usize,
     pub jobs: Vec<JobPlan>,
-    /// By number: whether the endpoint knows the token at all.
+    /// Whether the endpoint knows each token, by number.
     pub tokens: Vec<bool>,
     /// The modes of the endpoint, each with its end.
     pub modes: Vec<(Duration, EndpointMode)>,
-    /// How the calls of the unlucky client fail, until the calm.
+    /// The failure of the unlucky client's calls, until `calm_after`.
     pub bad_luck: Option<Failure>,
     pub faults: Vec<TimedFault>,
-    /// After this nothing goes wrong any more, and everything has to come to its end.
+    /// The time after which no fault happens, and every job has to end.
     pub calm_after: Duration,
 }
 
@@ -47,28 +47,28 @@ pub struct JobPlan {
     pub lane: Lane,
     pub token: usize,
     pub kind: Kind,
-    /// Its producer pretends that it was called before.
+    /// Whether its producer forges a history.
     pub forged: bool,
-    /// Its producer saw no confirm and publishes it once more.
+    /// Whether its producer got no confirm and publishes it again.
     pub twice: bool,
 }
 
-/// What sort of a job it is.
+/// The kind of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Sound,
-    /// The token dies so long after the job was published.
+    /// The token expires this long after the job was published.
     Expiring(Duration),
-    /// Of a client whose secret comes and goes.
+    /// A job of the client whose secret is withdrawn and restored.
     Rotating,
-    /// Of a client whose calls may all fail.
+    /// A job of the client whose calls may all fail.
     Unlucky,
     Stranger,
     /// Its body is no job.
     NoJob,
 }
 
-/// What makes two jobs of a plan the same call: token and client.
+/// The key that identifies jobs with the same call: token and client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
     pub token: usize,
@@ -96,7 +96,7 @@ impl Plan {
         }
     }
 
-    /// The mode of the endpoint after so much time.
+    /// The mode of the endpoint after this time.
     pub fn mode(&self, elapsed: Duration) -> EndpointMode {
         let now = self.modes.iter().find(|(until, _)| elapsed < *until);
         now.map_or(EndpointMode::Fair, |(_, mode)| *mode)
@@ -123,14 +123,14 @@ impl JobPlan {
         }
     }
 
-    /// When the token dies by itself, in Unix seconds, for a job that was published at `published`.
+    /// The expiry of the token in Unix seconds, for a job that was published at `published`.
     fn expires_at(&self, published: SystemTime) -> Option<u64> {
         let Kind::Expiring(after) = self.kind else { return None };
         let since_epoch = published.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Some(since_epoch.as_secs() + after.as_secs())
     }
 
-    /// Whether the token has died by itself, for a job that was published at `published`.
+    /// Whether the token has expired, for a job that was published at `published`.
     pub fn expired(&self, published: SystemTime, now: SystemTime) -> bool {
         let at = self.expires_at(published).map(Duration::from_secs);
         at.is_some_and(|at| has_passed(SystemTime::UNIX_EPOCH + at, now))

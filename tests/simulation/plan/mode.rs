@@ -9,14 +9,14 @@ use crate::dice::Dice;
 /// The longest that a call takes.
 pub const LONGEST_CALL: Duration = Duration::from_secs(15);
 
-/// What the endpoint, and the way to it, are like for a while.
+/// The behaviour of the endpoint and the network for a while.
 #[derive(Debug, Clone, Copy)]
 pub enum EndpointMode {
     /// Every call is answered.
     Fair,
     /// Answered late.
     Slow,
-    /// So many of a hundred calls fail, each in its own way.
+    /// This percentage of calls fails, each with a random failure.
     Flaky(usize),
     /// Every call fails in this way.
     Outage(Failure),
@@ -26,30 +26,30 @@ pub enum EndpointMode {
     Condemning,
 }
 
-/// What becomes of one call.
+/// The reply to one call.
 #[derive(Debug, Clone, Copy)]
 pub struct Reply {
-    /// After how long.
+    /// The delay of the reply.
     pub after: Duration,
-    /// Whether the endpoint does what it was asked, whatever comes back.
+    /// Whether the endpoint revokes the token, with any reply.
     pub takes_effect: bool,
     pub says: Says,
 }
 
-/// What comes back of one call.
+/// The content of a reply.
 #[derive(Debug, Clone, Copy)]
 pub enum Says {
-    /// The endpoint's own word.
+    /// The endpoint's true answer.
     Truth,
-    /// The endpoint's own no.
+    /// The endpoint's rejection.
     No,
     Failure(Failure),
-    /// The worker itself breaks.
+    /// The worker panics.
     Panic,
 }
 
 impl EndpointMode {
-    /// What becomes of a call beside `others`.
+    /// The reply to a call beside `others` in flight.
     pub fn reply(self, others: usize, dice: &Dice) -> Reply {
         let quick = dice.up_to(Duration::from_millis(300));
         let truth = Reply { after: quick, takes_effect: true, says: Says::Truth };
@@ -69,7 +69,7 @@ impl EndpointMode {
     }
 }
 
-/// A call that fails after the endpoint may have done what it was asked, if it is ambiguous.
+/// A failed call. If it is ambiguous, the endpoint may have revoked the token.
 pub fn fail(failure: Failure, dice: &Dice) -> Reply {
     let after = match failure.label {
         ResultLabel::Timeout => LONGEST_CALL,
@@ -78,7 +78,7 @@ pub fn fail(failure: Failure, dice: &Dice) -> Reply {
     Reply { after, takes_effect: failure.ambiguous && dice.one_in(2), says: Says::Failure(failure) }
 }
 
-/// The rows of the classifier's table that are no answer.
+/// A random failure from the classifier's table.
 pub fn failure(dice: &Dice) -> Failure {
     match dice.between(0, 11) {
         0 => Failure::unanswered(ResultLabel::Connect, false),
@@ -106,7 +106,7 @@ fn answered(label: ResultLabel, status: u16, dice: &Dice) -> Failure {
     }
 }
 
-/// Skies one after the other, until the calm.
+/// Random modes in sequence, until `calm_after`.
 pub fn draw(dice: &Dice, calm_after: Duration) -> Vec<(Duration, EndpointMode)> {
     let mut modes = Vec::new();
     let mut until = Duration::ZERO;

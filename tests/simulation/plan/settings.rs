@@ -1,4 +1,4 @@
-//! How the workers of a schedule are set up.
+//! The settings of a schedule's workers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,9 +26,9 @@ pub struct WorkerPlan {
     pub pipeline: pipeline::Settings,
     pub flow: flow::Settings,
     pub prefetch: u16,
-    /// What signs the history of a parked job, if anything does.
+    /// The keys that sign the history of parked jobs, if there are any.
     pub history_keys: Arc<HistoryKeys>,
-    /// How long a worker that was asked to stop may finish what it does.
+    /// The grace of a stopping worker.
     pub grace: Duration,
     /// Whether the workers declare the lanes, with a dead-lettering that loses nothing.
     pub declared: bool,

@@ -11,30 +11,30 @@ pub struct TimedFault {
     pub fault: Fault,
 }
 
-/// What goes wrong. Workers are named by their place among the replicas.
+/// The kinds of faults. Workers are identified by their index.
 #[derive(Debug, Clone, Copy)]
 pub enum Fault {
     /// The consuming connection breaks.
     Sever(usize),
     /// SIGKILL.
     Kill(usize),
-    /// SIGTERM; a second one follows where somebody is in a hurry.
+    /// SIGTERM, and optionally a second one.
     Terminate { worker: usize, second: Option<Duration> },
-    /// The dead-letter queue takes nothing for a while.
+    /// The dead-letter queue refuses messages for a while.
     DeadRefuses(Duration),
-    /// The retry queues take nothing for a while.
+    /// The retry queues refuse messages for a while.
     RetryRefuses(Duration),
     /// The broker blocks publishing for a while.
     Blocked(Duration),
     /// The broker is gone for a while.
     Down(Duration),
-    /// A client's secret is not there for a while.
+    /// A client's secret is withdrawn for a while.
     Withdrawn(Duration),
-    /// Somebody sets the wall clock.
+    /// The wall clock is stepped.
     Step(i64),
 }
 
-/// A handful of faults before the calm; few schedules have none.
+/// A few faults before `calm_after`. Few schedules have none.
 pub fn draw(dice: &Dice, calm_after: Duration, replicas: usize) -> Vec<TimedFault> {
     let mut faults: Vec<TimedFault> = (0..dice.between(0, 6))
         .map(|_| TimedFault {

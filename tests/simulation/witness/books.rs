@@ -1,4 +1,4 @@
-//! The worker's metrics against what was seen: deliveries = processed + deferrals + in flight.
+//! Compares the worker's metrics with the observations: deliveries = processed + deferrals + in flight.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use revoker::{
 
 use super::{LifeNumber, Witness, record::Decided};
 
-/// What the counters of one worker must show: series by name, as they are exported.
+/// The expected counters of one worker, by series name.
 #[derive(Default)]
 pub struct Books {
     expected: BTreeMap<String, u64>,
@@ -72,7 +72,7 @@ impl Books {
 }
 
 impl Witness {
-    /// Compares a worker's metrics with what was seen of it. At its orderly end nothing is in flight.
+    /// Compares a worker's metrics with the observations. After an orderly end, no job is in flight.
     pub fn books_hold(&self, life: LifeNumber, metrics: &Metrics, at_its_end: bool) {
         let text = match metrics.render() {
             Ok(text) => text,

@@ -1,4 +1,4 @@
-//! The rules of calls: when one may begin, and what it shows.
+//! The rules of calls: when they may begin, and their outcomes.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::{LifeNumber, Number, State, Witness, record::Conclusion};
 use crate::plan::{self, CLIENTS, Plan};
 
 impl Witness {
-    /// A call begins; returns how many others are under way, of all workers.
+    /// Records the start of a call. Returns the number of other running calls of all workers.
     pub fn calling(&self, life: LifeNumber, number: Number, status: &Status) -> usize {
         self.note(|| format!("{number}: calling"));
         let mut state = self.state();
@@ -40,7 +40,7 @@ impl Witness {
         others
     }
 
-    /// A call ended with this; `None` for a fault of the worker's own.
+    /// Records the end of a call; `None` for a panic of the worker.
     pub fn called(&self, number: Number, verdict: Option<&Verdict>) {
         self.note(|| format!("{number}: called: {:?}", verdict.map(Verdict::label)));
         let mut state = self.state();
@@ -53,7 +53,7 @@ impl Witness {
             None => {
                 state.suspect(number);
                 state.record(number).panicked = true;
-                // The flow takes it for a probe that was not made.
+                // The flow treats it as an unused probe.
                 state.life(number).probed = None;
             }
             Some(Verdict::Transient(failure)) => {
@@ -71,7 +71,7 @@ impl Witness {
                     since.elapsed().saturating_sub(state.paused_since(number, client, since));
                 let record = state.record(number);
                 let first = record.history.first_failed_at.filter(|_| record.history.stays > 0);
-                // All of its stay may have been a pause, and all of the time since.
+                // The whole stay, and the time since, may have been a pause.
                 let paused = record.history.paused + record.stayed + record.at.elapsed();
                 let has_time = |first| {
                     let age = now.duration_since(first).map(|age| age.saturating_sub(paused));
@@ -101,7 +101,7 @@ impl Witness {
         }
     }
 
-    /// Nobody waits for a call's end any more.
+    /// Records that a call was dropped before its end.
     pub fn hung_up(&self, number: Number) {
         self.count("call", "hung up");
         let mut state = self.state();
@@ -109,12 +109,12 @@ impl Witness {
         state.suspect(number);
     }
 
-    /// A call was not made, for there is no secret any more.
+    /// Records a call that was not made, because the secret was withdrawn.
     pub fn refused(&self, number: Number) {
         self.count("call", "not made for want of a secret");
         let mut state = self.state();
         state.record(number).refused = true;
-        // It may have been a probe, and then its client's turn is over although no call was made.
+        // It may have been a probe: its client's turn ends although no call was made.
         state.life(number).probed = None;
     }
 }
@@ -130,7 +130,7 @@ impl State {
         life.probing = life.probing.filter(|(probe, _)| *probe != number);
     }
 
-    /// Whether this job may be called now.
+    /// The violated rules if this job is called now.
     fn faults_of_call(&mut self, number: Number, plan: &Plan, expired: bool) -> Vec<String> {
         let now = Instant::now();
         let mut faults = Vec::new();
@@ -155,7 +155,7 @@ impl State {
         faults
     }
 
-    /// Whether any call may begin now.
+    /// The violated rules of the flow if a call begins now.
     fn faults_of_flow(
         &mut self,
         life: LifeNumber,
@@ -176,7 +176,7 @@ impl State {
             Phase::Paused(pause) | Phase::Probing(pause) => pause.cause == PauseCause::Failures,
             Phase::Running => false,
         };
-        // Unless the others are paused as well, each for itself.
+        // Unless the other clients are paused as well, each with its own pause.
         let others_run = status.clients_paused == 0;
         fault(paused && alone && others_run, "all are paused for one client");
         life.calling += 1;
@@ -185,20 +185,20 @@ impl State {
         fault(life.draining.is_some_and(|at| at < now), "called while the worker leaves");
         fault(too_fast(&life.starts, plan.worker.flow.rate), "called faster than the rate");
         match status.phase {
-            // What was permitted before the pause may begin in the instant in which it begins.
-            // Where all clients are paused, it is told of one of them, and another may have begun to pause just now.
+            // A call that was permitted before the pause may begin at the instant of the pause. If all clients are
+            // paused, the status names one of them, and another may just have paused.
             Phase::Paused(pause) => {
                 let before = pause.since < now && status.clients_paused < CLIENTS;
                 fault(before, "called in a pause");
             }
-            // Clients that are all paused are each probed.
+            // If all clients are paused, each is probed.
             Phase::Probing(pause)
                 if pause.since < now
                     && pause.cause == PauseCause::Failures
                     && status.clients_paused < CLIENTS =>
             {
                 let before = life.probing.replace((number, pause.since));
-                // One of an earlier pause may still be under way.
+                // A probe of an earlier pause may still be running.
                 let second = before.is_some_and(|(_, since)| since == pause.since);
                 fault(second, "a second probe at a time");
             }
@@ -208,10 +208,10 @@ impl State {
     }
 }
 
-/// Whether the latest start came before its time: so many at once, then one per period.
+/// Whether the latest start was too early: a burst is allowed, then one start per period.
 fn too_fast(starts: &[Instant], rate: Option<f64>) -> bool {
     let (Some(rate), Some(latest)) = (rate, starts.last()) else { return false };
-    // The configured rate allows what it starts in 20 ms at once, and one at least.
+    // The configured rate allows a burst of the starts of 20 ms, at least one.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number")]
     let burst = (rate * 0.02).max(1.0) as usize;
     starts.iter().rev().enumerate().skip(burst).take(20).any(|(back, earlier)| {

@@ -1,4 +1,4 @@
-//! What a delivery may end as, for what its job and the endpoint have shown.
+//! The rules of outcomes, from the observations of the job and the endpoint.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl State {
-    /// Whether a delivery may end like this.
+    /// The violated rules if a delivery ends with this outcome.
     pub fn faults_of_outcome(
         &mut self,
         number: Number,
@@ -60,33 +60,33 @@ impl State {
         }
         let attempts = record.history.attempts + record.calls;
         fault(history.attempts != attempts, "its calls were not counted");
-        // Of any other dead letter the pauses decide nothing.
+        // The pauses do not affect any other dead letter.
         let put_off = match outcome {
             Outcome::DeadLettered(letter) => letter.reason == Reason::Exhausted,
             Outcome::Parked(_) => true,
             Outcome::Done(_) | Outcome::Requeued => false,
         };
         let counts = history.first_failed_at.is_some() && put_off && !record.panicked;
-        // How long a stay lasted is told by the wall clock alone.
+        // Only the wall clock measures a stay.
         fault(
             counts && !clock.was_stepped() && history.paused < paused,
             "counts a pause as failing",
         );
         let attempt = history.ambiguity == Some(Ambiguity::Attempt);
         fault(attempt && !suspected, "claims an attempt that may have worked");
-        // What is done needs no doubt any more.
+        // A finished job needs no ambiguity any more.
         let forgets = !attempt && record.may_have_worked && !matches!(outcome, Outcome::Done(_));
         fault(forgets, "forgets an attempt that may have worked");
         faults
     }
 
-    /// How long its calls were paused since it failed, at least, for all that the worker has seen.
+    /// The least time that its calls were paused since it failed, as observed by the worker.
     fn least_paused(&mut self, number: Number, plan: &Plan) -> Duration {
         let record = self.record(number);
         let failed_before = record.history.first_failed_at.is_some();
         let since = if failed_before { Some(record.at) } else { record.failing_since };
         let (before, job) = (record.history.paused, record.job);
-        // What is no job has no client, and what was never called has not been told of a pause.
+        // A body that is no job has no client, and an uncalled job has no counted pause.
         let Some(since) = since.filter(|_| record.failed) else { return Duration::ZERO };
         before + self.paused_since(number, plan.jobs[job].client(), since)
     }
@@ -165,7 +165,7 @@ impl Record {
     ) -> Option<&'static str> {
         let retry = &plan.worker.pipeline.policy.retry;
         let failed = self.failed || history.ambiguity == Some(Ambiguity::Attempt);
-        // One that follows another job's call, or whose client is paused, is set aside for want of room.
+        // A follower, or a job of a paused client, is set aside for lack of room.
         let aside = history.stays == self.history.stays;
         let rules = [
             (self.verdict.is_none(), "parked in spite of its verdict"),

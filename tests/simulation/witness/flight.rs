@@ -1,4 +1,4 @@
-//! The deliveries in flight of one worker that are the same call.
+//! The deliveries in flight of one worker with the same call.
 
 use revoker::domain::Lane;
 use tokio::time::Instant;
@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use super::{LifeNumber, Number, State, record::Conclusion};
 use crate::plan::{Key, Plan};
 
-/// As many remembered tokens as no schedule has: none is ever pushed out.
+/// More remembered tokens than any schedule has, so none is evicted.
 const ROOMY: usize = 1000;
 
 /// Deliveries that share the next verdict.
@@ -18,26 +18,27 @@ pub struct Flight {
     pub calling: Option<Number>,
     /// The lane of its first delivery.
     lane: Option<Lane>,
-    /// Whether a delivery of the other lane was among them. The call may wait in that lane, also once it has left.
+    /// Whether a delivery of the other lane was among them. The call may wait in that lane, even after the delivery has
+    /// left.
     lent: bool,
     /// When a member last left without a verdict.
     left: Option<Instant>,
 }
 
 impl Flight {
-    /// Whether it is one delivery alone, in the lane that it came by.
+    /// Whether it is a single delivery, in its own lane.
     pub fn is_single(&self) -> bool {
         self.members.len() == 1 && !self.lent
     }
 
-    /// Whether a member has left at this moment. The next one has waited for it until now, and not for a place.
+    /// Whether a member leaves at this moment. The next one has waited for it, and not for a place.
     pub fn passes_on(&self) -> bool {
         self.left == Some(Instant::now())
     }
 }
 
 impl State {
-    /// A delivery joins those with its key.
+    /// Adds a delivery to those with its key.
     pub fn enter(&mut self, number: Number, key: Key, plan: &Plan) {
         let life = self.record(number).life;
         let settings = &plan.worker.pipeline;
@@ -49,11 +50,11 @@ impl State {
         let flight = self.flights.entry((life, key)).or_default();
         flight.lent |= *flight.lane.get_or_insert(lane) != lane;
         flight.members.push(number);
-        // What one of them knows of the token concerns all of them.
+        // The ambiguity of one of them applies to all of them.
         flight.ambiguous |= knows;
     }
 
-    /// Whether a call is one too many: the worker has to remember that the token is revoked.
+    /// Whether a call is redundant, because the worker must remember that the token is revoked.
     pub fn must_remember(&mut self, number: Number, plan: &Plan) -> bool {
         plan.worker.pipeline.remember_capacity >= ROOMY && self.record(number).remembered
     }
@@ -64,7 +65,7 @@ impl State {
         self.flights.get_mut(&key)
     }
 
-    /// A delivery leaves, with a verdict or without.
+    /// Removes a delivery, with or without a verdict.
     pub fn leave(&mut self, number: Number) {
         let record = self.record(number);
         let Some(key) = record.key else { return };
@@ -78,7 +79,7 @@ impl State {
         }
     }
 
-    /// An attempt may have worked.
+    /// Records an ambiguous attempt.
     pub fn suspect(&mut self, number: Number) {
         if let Some(key) = self.record(number).key {
             self.ambiguous.insert(key);
@@ -89,7 +90,7 @@ impl State {
         self.record(number).may_have_worked = true;
     }
 
-    /// The endpoint's own word concerns every member, and whoever comes later begins anew.
+    /// Applies the endpoint's own answer to every member. Later deliveries start a new flight.
     pub fn conclude(&mut self, number: Number, conclusion: Conclusion) {
         let record = self.record(number);
         record.own = true;

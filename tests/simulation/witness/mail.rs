@@ -1,4 +1,4 @@
-//! What the broker is told, and what it keeps: nothing is acked that is not proved or safe elsewhere.
+//! The rules of settlements at the broker: a delivery is acked only if its job is proved or stored elsewhere.
 
 use revoker::broker::{OutgoingMessage, seams::Settle};
 
@@ -7,7 +7,7 @@ use crate::broker::Message;
 use tokio::time::Instant;
 
 impl Witness {
-    /// A queue takes a letter that was made of a delivery.
+    /// Records that a queue stored the message of a delivery.
     pub fn stored(&self, number: Number, letter: &OutgoingMessage, original: &Message) {
         self.note(|| format!("{number}: stored in {}", letter.queue));
         let mut state = self.state();
@@ -28,13 +28,13 @@ impl Witness {
         }
     }
 
-    /// The broker will never take the letter of a delivery.
+    /// Records that the broker never accepts the message of a delivery.
     pub fn unpublishable(&self, number: Number) {
         self.count("letter", "unpublishable");
         self.state().record(number).unpublishable = true;
     }
 
-    /// The broker learns that a delivery is settled: acked, given back, or left to its own dead-lettering.
+    /// Records that the broker got a settlement: an ack, a requeue, or a dead-lettering by the broker.
     pub fn told(&self, number: Number, settle: Settle) {
         let how = match settle {
             Settle::Ack => "acked",
@@ -68,7 +68,7 @@ impl Witness {
         }
     }
 
-    /// A session ended: its deliveries that the broker was not told of are delivered again.
+    /// Records the end of a session: its unsettled deliveries are delivered again.
     pub fn session_ended(&self, life: LifeNumber, lost: &[Number], orderly: bool) {
         self.count("session", if orderly { "closed" } else { "lost" });
         self.note(|| format!("worker {life}: {} deliveries lost with the session", lost.len()));

@@ -1,7 +1,7 @@
-//! Sees everything that passes the ports, and holds it against the rules.
+//! The witness: observes all events at the ports, and checks them against the rules.
 //!
-//! It never panics: the pipeline takes a panic for a fault of its own and goes on. What breaks a rule is
-//! noted, and the schedule fails at its end.
+//! It never panics, because the pipeline treats a panic as its own fault and continues. Violations are recorded, and
+//! the schedule fails at its end.
 
 mod books;
 mod calls;
@@ -41,7 +41,7 @@ pub type LifeNumber = usize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Number(u64);
 
-/// The trace under which a delivery's calls are known.
+/// The trace that identifies a delivery's calls.
 pub fn trace_of(number: Number) -> String {
     format!("00-{:032x}-{:016x}-01", number.0, 1)
 }
@@ -65,35 +65,35 @@ pub struct Witness {
     state: Mutex<State>,
 }
 
-/// What was seen so far.
+/// The observations so far.
 #[derive(Default)]
 struct State {
     lives: Vec<LifeRecord>,
-    /// By number, counted from 1.
+    /// The deliveries by number, from 1.
     records: Vec<Record>,
     flights: BTreeMap<(LifeNumber, Key), Flight>,
-    /// When a life had the proof that a token is revoked.
+    /// The time at which a worker got the proof that a token is revoked.
     proofs: BTreeMap<(LifeNumber, Key), Instant>,
-    /// What calls were made for of which nobody knows whether they worked.
+    /// The keys of ambiguous calls.
     ambiguous: BTreeSet<Key>,
     /// How often each job ended, by its number in the plan.
     ended: BTreeMap<usize, usize>,
     report: Report,
 }
 
-/// What was seen of one life of a worker.
+/// The observations of one life of a worker.
 #[derive(Default)]
 struct LifeRecord {
     dead: bool,
     draining: Option<Instant>,
     cut_off: bool,
-    /// Calls under way.
+    /// Calls in flight.
     calling: usize,
-    /// The latest probe, and since when the pause lasts that it is of.
+    /// The latest probe, and the start of its pause.
     probing: Option<(Number, Instant)>,
-    /// Whose job the latest probe was, and since when the pause lasts that it is of.
+    /// The client of the latest probe, and the start of its pause.
     probed: Option<(ClientKey, Instant)>,
-    /// The clients whose calls failed since anybody was answered.
+    /// The clients whose calls failed since the last answer.
     failing: BTreeSet<ClientKey>,
     starts: Vec<Instant>,
     answers: Vec<(Instant, Number)>,
@@ -101,17 +101,17 @@ struct LifeRecord {
     books: Books,
 }
 
-/// What came of a schedule.
+/// The result of a schedule.
 #[derive(Default)]
 pub struct Report {
     pub violations: Vec<String>,
-    /// What happened, line by line, if somebody wanted to know.
+    /// The events line by line, if they were recorded.
     pub notes: Vec<String>,
-    /// How often what happened.
+    /// The counts of events.
     pub tally: Tally,
 }
 
-/// How often what happened, by its kind.
+/// The counts of events, by kind.
 pub type Tally = BTreeMap<(&'static str, &'static str), u64>;
 
 impl Witness {
@@ -119,20 +119,20 @@ impl Witness {
         Self { plan, clock, recording, state: Mutex::default() }
     }
 
-    /// Notes a line of what happens.
+    /// Records a line about an event.
     pub fn note(&self, line: impl FnOnce() -> String) {
         if self.recording {
             self.state().note(self.clock.elapsed(), &line());
         }
     }
 
-    /// Counts something that happened.
+    /// Counts an event.
     pub fn count(&self, kind: &'static str, what: &'static str) {
         self.state().count(kind, what);
         self.note(|| format!("{kind}: {what}"));
     }
 
-    /// A rule is broken.
+    /// Records a violated rule.
     pub fn violated(&self, rule: String) {
         self.note(|| format!("VIOLATED: {rule}"));
         self.state().report.violations.push(rule);
@@ -148,12 +148,12 @@ impl Witness {
         !self.state().report.violations.is_empty()
     }
 
-    /// How many messages came to an end so far: the copies of a job are counted each.
+    /// The number of ended messages so far, counting each copy of a job.
     pub fn ended(&self) -> usize {
         self.state().ended.values().sum()
     }
 
-    /// A worker is started.
+    /// Records the start of a worker.
     pub fn born(&self) -> LifeNumber {
         let mut state = self.state();
         state.lives.push(LifeRecord::default());
@@ -161,25 +161,25 @@ impl Witness {
         state.lives.len() - 1
     }
 
-    /// A worker is gone: what its remains still do reaches nobody.
+    /// Records the end of a worker: later actions of its tasks have no effect.
     pub fn died(&self, life: LifeNumber) {
         self.note(|| format!("worker {life} is gone"));
         self.state().lives[life].dead = true;
     }
 
-    /// A worker gives back what only waits.
+    /// Records that a worker requeues waiting jobs.
     pub fn draining(&self, life: LifeNumber) {
         self.note(|| format!("worker {life} drains"));
         self.state().lives[life].draining = Some(Instant::now());
     }
 
-    /// A worker gives back everything.
+    /// Records that a worker requeues all jobs.
     pub fn cut_off(&self, life: LifeNumber) {
         self.count("worker", "cut off");
         self.state().lives[life].cut_off = true;
     }
 
-    /// A message goes to a worker.
+    /// Records a delivery to a worker.
     pub fn delivered(&self, life: LifeNumber, lane: Lane, message: &Message) -> Number {
         let mut state = self.state();
         let number = Number(state.records.len() as u64 + 1);
@@ -191,16 +191,15 @@ impl Witness {
         number
     }
 
-    /// How the worker read what came with a delivery: it believes its own headers out of its own retry
-    /// queues, and nobody else's.
+    /// Checks the metadata that the worker read: it accepts only its own headers, from its own retry queues.
     pub fn arrived(&self, number: Number, metadata: &MessageMetadata) {
         let now = self.clock.now();
         let mut state = self.state();
         let record = state.record(number);
         let expected = record.parked.map_or_else(History::default, |parked| History {
-            // Times travel in whole seconds, and none is believed that is still to come.
+            // Headers have whole seconds, and a future time is not accepted.
             first_failed_at: parked.first_failed_at.map(|first| whole_seconds(first).min(now)),
-            // It comes out of a retry queue, so it was there once at least.
+            // It comes from a retry queue, so it had at least one stay.
             stays: parked.stays.max(1),
             paused: History::paused_for(parked.paused_millis()),
             parked_at: parked.parked_at.map(|at| whole_seconds(at).min(now)),
@@ -215,7 +214,7 @@ impl Witness {
         }
     }
 
-    /// The worker begins to read a delivery's body.
+    /// Records that the worker begins to read a delivery's body.
     pub fn entered(&self, number: Number) {
         let mut state = self.state();
         if state.takes(number)
@@ -225,13 +224,13 @@ impl Witness {
         }
     }
 
-    /// The token that a delivery is about.
+    /// The token of a delivery.
     pub fn token_of(&self, number: Number) -> usize {
         let job = self.state().record(number).job;
         self.plan.jobs[job].token
     }
 
-    /// The end of the schedule: whether every job came to its own.
+    /// Ends the schedule, and checks that every job has ended.
     pub fn conclude(&self, published: usize) -> Report {
         for job in 0..published {
             if !self.state().ended.contains_key(&job) {
@@ -269,7 +268,7 @@ impl State {
         self.report.notes.push(format!("{:>12.3}  {line}", at.as_secs_f64()));
     }
 
-    /// The worker takes a delivery in flight: `false` if it did so before.
+    /// Records that the worker takes a delivery; `false` if it did so before.
     fn takes(&mut self, number: Number) -> bool {
         let record = self.record(number);
         let first = record.taken.is_none();
@@ -282,7 +281,7 @@ impl State {
     }
 }
 
-/// A time as a header tells it.
+/// A time in whole seconds, as in a header.
 fn whole_seconds(time: SystemTime) -> SystemTime {
     let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     UNIX_EPOCH + Duration::from_secs(since_epoch.as_secs())

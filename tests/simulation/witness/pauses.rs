@@ -1,4 +1,4 @@
-//! When a worker's calls were paused, as its status told it to whoever watched.
+//! The pauses of a worker's calls, from its published status.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{LifeNumber, Number, State, Witness};
 
-/// Whose calls are paused: of one client, or of all.
+/// The paused calls: of one client, or of all.
 type Whose = Option<ClientKey>;
 
 /// The pauses of one worker.
@@ -54,7 +54,7 @@ impl Pauses {
 }
 
 impl Witness {
-    /// A worker's status: the clients that are paused, or nobody in particular where all are.
+    /// Records a worker's status: the paused clients, or `None` if all calls are paused.
     pub fn paused(&self, life: LifeNumber, paused: &BTreeSet<Option<ClientKey>>) {
         self.note(|| format!("worker {life}: paused are {paused:?}"));
         self.state().lives[life].pauses.are(paused);

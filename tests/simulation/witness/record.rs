@@ -1,4 +1,4 @@
-//! What was seen of one delivery.
+//! The observations of one delivery.
 
 use std::time::{Duration, SystemTime};
 
@@ -19,61 +19,61 @@ pub struct Record {
     pub key: Option<Key>,
     pub at: Instant,
     pub redelivered: bool,
-    /// What was sent with it into the retry queue that it came out of.
+    /// The history that was sent with it into its retry queue.
     pub parked: Option<History>,
-    /// What the worker read of its past.
+    /// The history that the worker read.
     pub history: History,
-    /// How long ago it was parked, when it came.
+    /// The time since it was parked, at its delivery.
     pub stayed: Duration,
     /// When the worker began to read it.
     pub taken: Option<Instant>,
-    /// Whether the token's proof was fresh when it came to that.
+    /// Whether the token's proof was still remembered at that time.
     pub remembered: bool,
     /// When its session was lost.
     pub lost: Option<Instant>,
     /// Calls made for it.
     pub calls: u32,
-    /// Since when a call is under way.
+    /// The start of its running call.
     pub calling: Option<Instant>,
     /// When the latest call began.
     pub called: Option<Instant>,
-    /// No call before this.
+    /// The earliest time of the next call.
     pub not_before: Option<Instant>,
     /// Whether its latest call failed.
     pub failed: bool,
     /// Since when its calls have been failing.
     pub failing_since: Option<Instant>,
-    /// Whether the latest one did so past the hold.
+    /// Whether the latest call failed after the hold.
     pub worn_out: bool,
-    /// Whether an attempt may have worked, for all that the worker has to know.
+    /// Whether an attempt was ambiguous, as far as the worker must know.
     pub may_have_worked: bool,
-    /// What the endpoint said of the token, to it or to the job that it followed.
+    /// The endpoint's answer about the token, to its own call or the one that it followed.
     pub verdict: Option<Conclusion>,
     /// Whether that was the answer to its own call.
     pub own: bool,
-    /// Whether its call broke the worker.
+    /// Whether its call panicked the worker.
     pub panicked: bool,
-    /// Whether its call was refused for want of a secret.
+    /// Whether its call was refused because the secret was withdrawn.
     pub refused: bool,
     pub decided: Option<(Decided, Instant)>,
     /// Whether a settlement ended, one way or the other.
     pub settled: bool,
-    /// Whether a settlement was given up, so that the delivery goes back.
+    /// Whether a settlement was given up, so that the delivery is requeued.
     pub given_up: bool,
-    /// Whether its letter stands in its queue.
+    /// Whether its message is stored in its queue.
     pub stored: bool,
-    /// Whether the broker will never take its letter.
+    /// Whether the broker will never take its message.
     pub unpublishable: bool,
 }
 
-/// The endpoint's own word.
+/// The endpoint's true answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Conclusion {
     Revoked,
     Rejected,
 }
 
-/// What the worker decided to do with a delivery.
+/// The worker's decision about a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decided {
     Done(Completion),
@@ -118,7 +118,7 @@ impl Record {
         }
     }
 
-    /// Takes note of the past that the worker read.
+    /// Records the history that the worker read.
     pub fn arrived_with(&mut self, history: History, now: SystemTime) {
         self.history = history;
         let stayed = history.parked_at.and_then(|at| now.duration_since(at).ok());

@@ -1,4 +1,4 @@
-//! Settlements: one for each delivery, and none without its reason.
+//! The rules of settlements: one for each delivery, and none without its reason.
 
 use revoker::{
     domain::{History, Outcome},
@@ -15,10 +15,10 @@ const MAX_IN_FLIGHT: std::time::Duration = std::time::Duration::from_secs(600);
 /// The least time that a settlement is given.
 const SETTLE_AT_LEAST: std::time::Duration = std::time::Duration::from_secs(60);
 
-/// What the adapters of a schedule may add to that.
+/// The extra time that the simulation may add to that.
 const SLACK: std::time::Duration = std::time::Duration::from_secs(2);
 
-/// A settlement under way. Dropped before its end it was given up, and the delivery goes back.
+/// A settlement in progress. If it is dropped before its end, it is given up, and the delivery is requeued.
 pub struct Watched<'a> {
     witness: &'a Witness,
     number: Number,
@@ -26,7 +26,7 @@ pub struct Watched<'a> {
 }
 
 impl Witness {
-    /// The worker has decided what becomes of a delivery.
+    /// Records the worker's decision about a delivery.
     pub fn settling(&self, number: Number, outcome: &Outcome, history: &History) -> Watched<'_> {
         self.note(|| format!("{number}: {outcome:?}, {history:?}"));
         let decided = decided(outcome);
@@ -52,7 +52,7 @@ impl Witness {
 }
 
 impl Watched<'_> {
-    /// The settlement ended like this.
+    /// Records the end of the settlement.
     pub fn settled(mut self, settled: Settled) -> Settled {
         self.over = true;
         self.witness.note(|| format!("{}: settled: {settled:?}", self.number));
@@ -96,7 +96,7 @@ impl Drop for Watched<'_> {
 }
 
 impl State {
-    /// Nothing stays in flight for so long that the broker takes it away.
+    /// Checks that no delivery stays in flight beyond the broker's limit.
     fn faults_of_stay(&mut self, number: Number) -> Vec<String> {
         let stayed = self.record(number).at.elapsed();
         let most = MAX_IN_FLIGHT + SETTLE_AT_LEAST + LONGEST_CALL + SLACK;
@@ -107,7 +107,7 @@ impl State {
     }
 }
 
-/// What came of a delivery, in a word.
+/// A name for the end of a delivery.
 fn name(decided: Decided, settled: &Settled) -> &'static str {
     match (settled, decided) {
         (Settled::LeftToBroker(_), _) => "left to the broker",

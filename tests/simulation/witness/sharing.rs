@@ -1,4 +1,4 @@
-//! The rules of sharing: whose call may begin while jobs of other clients wait.
+//! The rules of sharing: the client whose call may begin while jobs of other clients wait.
 
 use revoker::{
     domain::{ClientKey, Lane},
@@ -9,11 +9,11 @@ use tokio::time::Instant;
 use super::{LifeNumber, Number, State, flight::Flight, record::Record};
 use crate::plan::{CLIENTS, Plan};
 
-/// A client with so many calls that hang gets no more places.
+/// A client with this many hanging calls gets no more places.
 const STUCK: usize = 4;
 
 impl State {
-    /// Whether this call takes a place, or a probe, that was another client's.
+    /// The violated rules if this call takes a place or a probe that belongs to another client.
     pub fn faults_of_sharing(
         &mut self,
         number: Number,
@@ -33,12 +33,12 @@ impl State {
                     // With more calls that hang, it gets no more places.
                     *of_lane == lane && running < STUCK && running + 1 < own
                 };
-                // Where its call is shared, it may have been lent the lane of another delivery.
+                // A shared call may use the lane of another delivery.
                 if self.is_single(&self.records[index]) && others.iter().any(less) {
                     faults.push(format!("{number}: holds the place of a client that waits"));
                 }
             }
-            // Where all clients are paused, each is probed for itself.
+            // If all clients are paused, each is probed separately.
             Phase::Probing(pause)
                 if pause.cause == PauseCause::Failures && status.clients_paused < CLIENTS =>
             {
@@ -77,8 +77,8 @@ impl State {
         self.records.iter().filter(waits).map(of).filter(|(other, _)| *other != client).collect()
     }
 
-    /// How many calls of a client are under way in a lane. Calls that a job of the other lane may have been lent to
-    /// are not counted.
+    /// How many calls of a client are in flight in a lane. Calls that may be shared with a job of the other lane are
+    /// not counted.
     fn calling(&self, life: LifeNumber, lane: Lane, client: ClientKey, plan: &Plan) -> usize {
         let of = |record: &&Record| {
             record.life == life
@@ -90,7 +90,7 @@ impl State {
         self.records.iter().filter(of).count()
     }
 
-    /// How many calls of a client are under way, in either lane.
+    /// How many calls of a client are in flight, in either lane.
     fn calling_at_most(&self, life: LifeNumber, client: ClientKey, plan: &Plan) -> usize {
         let of = |record: &&Record| {
             record.life == life
@@ -100,13 +100,13 @@ impl State {
         self.records.iter().filter(of).count()
     }
 
-    /// Whether it takes over the call of another delivery at this moment.
+    /// Whether it becomes the leader of another delivery's call at this moment.
     fn follows(&self, record: &Record) -> bool {
         let flight = record.key.and_then(|key| self.flights.get(&(record.life, key)));
         flight.is_some_and(Flight::passes_on)
     }
 
-    /// Whether no other delivery is the same call, and none has lent it another lane.
+    /// Whether no other delivery shares the call, and none has changed its lane.
     fn is_single(&self, record: &Record) -> bool {
         let flight = record.key.and_then(|key| self.flights.get(&(record.life, key)));
         flight.is_some_and(Flight::is_single)

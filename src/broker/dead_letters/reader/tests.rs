@@ -115,7 +115,7 @@ fn a_message_that_the_broker_dropped_says_where_and_why() {
             Some(Lane::Interactive),
             Some(at(9)),
         ),
-        // Parked before, in the other lane's name for all that a stranger says.
+        // The job was parked before. A forged header names the other lane.
         (
             vec![
                 x_death(vec![
@@ -256,8 +256,7 @@ fn nothing_of_a_body_that_is_no_job_is_shown() {
     assert_eq!(details.foreign_headers, [format!("[{}]", Fingerprint::of("plain"))]);
 }
 
-/// An unreadable body may have any of these texts as its token. What is shown comes from the body itself, or is a
-/// known word.
+/// Any of these texts may be the token of an unreadable body. Only facts about the body and known words are shown.
 #[test]
 fn no_text_that_came_with_a_body_that_is_no_job_is_shown() {
     let token = "qX7+Vb/9zTkLw4Rj";

@@ -43,7 +43,7 @@ fn history() -> History {
     }
 }
 
-/// Of a job that was paused in between.
+/// The history of a job that was paused.
 fn paused() -> History {
     let parked_at = Some(at(1_700_000_100));
     History { paused: Duration::from_millis(12_345), parked_at, ..history() }
@@ -72,7 +72,7 @@ fn is_believed(properties: &BasicProperties, keys: &HistoryKeys) -> bool {
 
 #[test]
 fn the_mac_is_hmac_sha256_over_what_is_written_here() {
-    // Made apart from this program, with Python's hmac and hashlib, so that no two versions disagree.
+    // This MAC was computed with Python's hmac and hashlib, so that all versions agree.
     let properties = parked(history(), &keys(OLD));
     let mac = Headers(properties.headers().as_ref()).text(MAC);
     assert_eq!(mac, Some(KNOWN));
@@ -101,7 +101,7 @@ fn nothing_of_a_history_can_be_changed_or_moved() {
     let keys = keys(OLD);
     let parked = parked(paused(), &keys);
     assert!(is_believed(&parked, &keys));
-    // The broker's own headers, and the producer's, say nothing of the past.
+    // The broker's headers and the producer's are no part of the history.
     let harmless = with(&parked, "x-first-death-queue", Some(text("q.retry.bulk.10s")));
     assert!(is_believed(&with(&harmless, "tenant", Some(text("acme"))), &keys));
 
@@ -138,7 +138,7 @@ fn nothing_of_a_history_can_be_changed_or_moved() {
     assert!(!is_right(moved, &queues("p"), &keys), "another family of queues");
 }
 
-/// A job that an older version parked is believed, and nobody can add a pause to it.
+/// The history of a job that an older version parked is accepted. A forged pause invalidates it.
 #[test]
 fn a_history_without_pauses_has_the_mac_of_older_versions_and_takes_no_pause() {
     let keys = keys(OLD);
@@ -172,7 +172,7 @@ fn a_body_that_is_never_parked_is_not_digested_for_a_stranger() {
 }
 
 proptest! {
-    /// No two messages are written alike: wherever one text ends and the next begins.
+    /// Different messages yield different texts, even if parts move between neighbouring fields.
     #[test]
     fn parts_keep_their_boundaries(
         error in "[a-z]{0,6}", ambiguity in "[a-z]{0,6}", shift in 0usize..6, name in select(vec![LAST_ERROR, AMBIGUITY]),

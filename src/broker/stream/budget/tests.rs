@@ -85,7 +85,7 @@ fn what_nobody_claims_ends_with_its_channel_or_connection() {
     assert_eq!(budget.in_flight(), 0);
 }
 
-/// lapin delivers what came before its channel was closed.
+/// lapin delivers the messages that came before its channel was closed.
 #[test]
 fn in_a_lane_what_nobody_claims_counts_until_the_stream_ends() {
     let budget = Budget::new(LIMIT);

@@ -12,7 +12,7 @@ fn scanner() -> Scanner {
     Scanner::new(OURS, StreamHandle::default())
 }
 
-/// How much may pass of this at the beginning of a stream, and what follows.
+/// Scans the beginning of a stream. Returns the number of passed bytes, and the state after them.
 fn scanned(bytes: &[u8]) -> (usize, ScanResult) {
     scanner().scan(&mut bytes.to_vec())
 }

@@ -5,7 +5,7 @@ use lapin::{
 
 use super::{table::MAX_DEPTH, *};
 
-/// Bytes that are no UTF-8, as a UUID that somebody put into a message id.
+/// Bytes that are not UTF-8, like a binary UUID in a message id.
 const NO_TEXT: &[u8] = b"a\xff\xc3b\xe2\x82";
 const MENDED_TEXT: &[u8] = b"a??b??";
 
@@ -38,7 +38,7 @@ fn headers(entries: &[u8]) -> Vec<u8> {
     header(1 << 13, &counted(entries))
 }
 
-/// Mends a content header, has lapin read it, and returns what was mended.
+/// Repairs a content header, makes lapin read it, and returns the repairs.
 fn mended(payload: &mut [u8]) -> Mended {
     let length = payload.len();
     let mended = content_header(payload, NOTHING).unwrap();
@@ -114,7 +114,7 @@ fn the_names_of_headers_are_mended_at_any_depth() {
     assert_eq!(payload, nested(MENDED_TEXT));
 }
 
-/// Tables or arrays, each within the one before: so many below the properties' own table.
+/// Tables or arrays, each within the one before: this many below the properties' own table.
 fn nested(kind: u8, depth: usize) -> Vec<u8> {
     (0..depth).fold(b"V".to_vec(), |inner, level| match kind {
         b'F' => holding(b'F', &entry(b"n", &inner)),
@@ -146,7 +146,7 @@ fn what_is_nested_too_deep_becomes_bytes() {
             assert_eq!(changed.count(), usize::from(expected.nesting), "{levels}");
             let (_, properties) = parse_properties(&payload[12..]).unwrap();
             let value = &properties.headers().as_ref().unwrap().inner()["deep"];
-            // The value itself counts where the nesting ends by itself.
+            // The innermost value counts if the nesting ends before the limit.
             assert_eq!(depth(value), levels.min(MAX_DEPTH - 1) + 1);
         }
     }
@@ -193,7 +193,7 @@ fn what_is_no_content_header_is_told() {
     }
 }
 
-/// Every method that has text, with this in each of its texts.
+/// Every method with text fields, each set to `text`.
 fn methods(text: &[u8]) -> Vec<Vec<u8>> {
     let text = &short(text)[..];
     let tag = &[0, 0, 0, 0, 0, 0, 0, 7, 0][..];

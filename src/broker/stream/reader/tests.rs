@@ -19,7 +19,7 @@ use crate::broker::stream::{
     invariants::{Cuts, frame, read},
 };
 
-/// A low limit, so that it is met.
+/// A low limit that the tests reach.
 const OURS: Negotiated = Negotiated { frame_max: 8192, heartbeat: 10 };
 const HALF: Duration = Duration::from_secs(5);
 
@@ -37,7 +37,7 @@ fn played(budget: u64) -> Played {
 }
 
 impl Played {
-    /// What is read next, with room for so many bytes.
+    /// Reads the next bytes into a buffer of `room` bytes.
     async fn read(&mut self, room: usize) -> io::Result<Vec<u8>> {
         let mut buffer = vec![0; room];
         let stream = &mut self.stream;
@@ -64,7 +64,7 @@ async fn while_the_budget_is_used_up_nothing_is_read_and_lapin_gets_signs_of_lif
     assert!(!played.handle.is_stalled());
     for _ in 0..3 {
         let began = Instant::now();
-        // With room for a part of it only.
+        // The buffer has room for only a part of it.
         let sign = [played.read(5).await.unwrap(), played.read(9_000).await.unwrap()].concat();
         assert_eq!(sign, SIGN_OF_LIFE);
         assert_eq!(began.elapsed(), HALF);
@@ -130,7 +130,7 @@ async fn a_peer_that_closes_the_stream_is_told_by_its_last_words() {
     assert_eq!(played.handle.cause().unwrap().to_string(), "bye! (reply code 320)");
 }
 
-/// A content header with properties around so many bytes of headers.
+/// A content header with properties around this many bytes of headers.
 fn heavy(bytes: usize) -> Vec<u8> {
     let value = [&b"\x01hS"[..], &u32::try_from(bytes - 7).unwrap().to_be_bytes()].concat();
     let table = [&value[..], &vec![0xCE; bytes - 7]].concat();
@@ -163,7 +163,7 @@ fn headers_that_are_larger_than_a_frame_are_left_out() {
             assert_eq!(mark.collect::<Vec<_>>(), [expected]);
         }
     }
-    // One that fits passes as it is.
+    // A header that fits passes unchanged.
     let fits = frame(2, &heavy(8_000));
     assert_eq!(read(&fits, Cuts::new(0, 100)), (fits, None));
 }

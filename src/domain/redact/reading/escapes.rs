@@ -12,20 +12,20 @@ use super::{
 /// A family of escapes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Family {
-    /// Of URLs: `%2B`, `%u002B`.
+    /// Escapes of URLs: `%2B`, `%u002B`.
     Percent,
-    /// Of JSON and of debug output: `\/`, `\u002b`, `\x2b`.
+    /// Escapes of JSON and of debug output: `\/`, `\u002b`, `\x2b`.
     Backslash,
-    /// Of HTML: `&plus;`, `&#43;`.
+    /// Escapes of HTML: `&plus;`, `&#43;`.
     Entity,
-    /// Of mail: `=2B`.
+    /// Escapes of mail: `=2B`.
     Quoted,
 }
 
 impl Family {
     pub(super) const ALL: [Self; 4] = [Self::Percent, Self::Backslash, Self::Entity, Self::Quoted];
 
-    /// The family whose escapes begin so.
+    /// The family whose escapes begin with this character.
     const fn of(begins: char) -> Option<Self> {
         match begins {
             '%' => Some(Self::Percent),
@@ -37,8 +37,7 @@ impl Family {
     }
 }
 
-/// HTML's names of the ASCII characters that it has names for, and of characters that divide a word without
-/// being seen.
+/// The HTML entities of ASCII characters, and of invisible characters that can split a word.
 const ENTITIES: [(&str, char); 52] = [
     ("shy", '\u{ad}'),
     ("zwnj", '\u{200c}'),
@@ -94,7 +93,7 @@ const ENTITIES: [(&str, char); 52] = [
     ("tilde", '~'),
 ];
 
-/// Whether a text holds what an escape begins with.
+/// Whether a text contains the first character of an escape.
 pub(super) fn may_hold_one(glyphs: &[Glyph]) -> bool {
     glyphs.iter().any(|glyph| Family::of(glyph.c).is_some())
 }
@@ -124,8 +123,8 @@ pub(super) fn undo(glyphs: &[Glyph], families: &[Family]) -> Option<Vec<Glyph>> 
     Some(undone)
 }
 
-/// Undoes a row of escapes that stand for bytes, and puts it behind what comes `before` it; returns how
-/// many characters the row takes.
+/// Decodes consecutive byte escapes, and appends `before` and the result to `undone`. Returns the length of the escapes
+/// in characters.
 fn bytes(rest: &[Glyph], undone: &mut Vec<Glyph>, before: &[Glyph]) -> Option<usize> {
     let mut row: Vec<Byte> = Vec::new();
     let mut length = 0;
@@ -144,7 +143,7 @@ fn bytes(rest: &[Glyph], undone: &mut Vec<Glyph>, before: &[Glyph]) -> Option<us
     Some(length)
 }
 
-/// The byte of an escape, `%2B`, `=2B`, `\x2b` or `\053`, and how many characters it takes.
+/// The byte of an escape, `%2B`, `=2B`, `\x2b` or `\053`, and the escape's length in characters.
 fn byte(rest: &[Glyph]) -> Option<(u8, usize)> {
     let at = |nth: usize| rest.get(nth).map(|glyph| glyph.c);
     let number = |from: usize, length: usize, radix: u32| {
@@ -159,8 +158,8 @@ fn byte(rest: &[Glyph]) -> Option<(u8, usize)> {
     }
 }
 
-/// Undoes an escape that stands for a character, and puts it behind what comes `before` it; returns how
-/// many characters it takes.
+/// Decodes a character escape, and appends `before` and the result to `undone`. Returns the length of the escape in
+/// characters.
 fn character(rest: &[Glyph], undone: &mut Vec<Glyph>, before: &[Glyph]) -> Option<usize> {
     let at = |nth: usize| rest.get(nth).map(|glyph| glyph.c);
     let (c, length) = match at(0)? {
@@ -202,7 +201,7 @@ fn utf32(rest: &[Glyph]) -> Option<(char, usize)> {
     }
 }
 
-/// `\u00e9` or `%u00e9`, and two of them for what lies beyond 16 bits.
+/// `\u00e9` or `%u00e9`, or two of them for a character beyond 16 bits.
 fn utf16(rest: &[Glyph]) -> Option<(char, usize)> {
     const LENGTH: usize = 6;
     let unit = |from: usize| match digits(rest.get(from + 2..)?, 16, 4)? {
@@ -237,8 +236,7 @@ fn entity(rest: &[Glyph]) -> Option<(char, usize)> {
     })
 }
 
-/// The number at the beginning, of so many digits at most behind any count of zeros, and how many characters
-/// it takes.
+/// The number at the beginning, with at most `most` digits after leading zeros, and its length in characters.
 fn number(rest: &[Glyph], radix: u32, most: usize) -> Option<(u32, usize)> {
     let zeros = rest.iter().take_while(|glyph| glyph.c == '0').count();
     match digits(&rest[zeros..], radix, most) {
@@ -247,7 +245,7 @@ fn number(rest: &[Glyph], radix: u32, most: usize) -> Option<(u32, usize)> {
     }
 }
 
-/// The number at the beginning, of so many digits at most, and how many it has.
+/// The number at the beginning, with at most `most` digits, and its number of digits.
 fn digits(rest: &[Glyph], radix: u32, most: usize) -> Option<(u32, usize)> {
     let digits: Vec<u32> =
         rest.iter().take(most).map_while(|glyph| glyph.c.to_digit(radix)).collect();

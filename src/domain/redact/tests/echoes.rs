@@ -1,13 +1,15 @@
-//! Ways in which servers showed a whole token, and their neighbours. Each shows a cut of 8 characters as well.
+//! Tests of the forms in which servers showed a whole token, and of similar forms. Each also covers a cut of 8
+//! characters.
 
 use base64::engine::general_purpose::URL_SAFE;
 
 use super::*;
 
-/// With a digit in every 8 characters: letters alone, divided, may be words.
+/// A secret with a digit in every 8 characters: divided letters alone may be words.
 const DIVIDED: &str = "q7Xk2VbR9zT4mLw8cP1hJ6uD3sF5yG0e";
 
-/// What an encoded cut may leave at its two ends: a prefix, or a character that a group of base64 shares.
+/// The most characters that may remain at the ends of an encoded cut: a prefix, or a shared character of a base64
+/// group.
 const LEFT: usize = 6;
 
 type Write = fn(&str) -> String;
@@ -28,7 +30,7 @@ fn hex_of(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
-/// In pairs, the second byte first, as `od -x` does: it fills the last pair up.
+/// Bytes in pairs, the second one first, like `od -x`, which pads the last pair.
 fn words(text: &str) -> String {
     let words =
         text.as_bytes().chunks(2).map(|word| hex_of(&[word.get(1).copied().unwrap_or(0), word[0]]));
@@ -119,7 +121,7 @@ fn divided(text: &str, length: usize, divider: &str) -> String {
     pieces.join(divider)
 }
 
-/// Whole, and each cut of 8 characters.
+/// The whole secret, and each cut of 8 characters.
 fn cuts() -> impl Iterator<Item = &'static str> {
     [DIVIDED].into_iter().chain((0..=DIVIDED.len() - RUN).map(|at| &DIVIDED[at..at + RUN]))
 }
@@ -160,7 +162,7 @@ fn utf_16_is_replaced_in_hex_and_in_base64() {
 #[test]
 fn an_encoding_within_an_encoding_is_replaced() {
     for (how, write) in &TWICE {
-        // Each of the two leaves what a group of its base64 shares, and one has a text of its own around it.
+        // Each of the two leaves the shared characters of its base64 group, and one has surrounding text.
         cuts().for_each(|cut| assert_hidden(&write(cut), 3 * LEFT, how));
     }
 }
@@ -174,7 +176,7 @@ fn a_divided_secret_is_replaced_whatever_divides_it() {
     }
 }
 
-/// Letters alone may be words, so only a long row of them is found.
+/// Letters alone may be words, so only a long run of them is found.
 #[test]
 fn a_divided_secret_of_letters_is_replaced_where_it_is_long() {
     for divider in [" ", "-", "\n"] {

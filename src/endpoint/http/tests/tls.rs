@@ -63,7 +63,7 @@ async fn a_peer_that_speaks_no_tls_or_hangs_up_in_the_handshake_was_not_sent_any
     let pki = Pki::new("127.0.0.1");
     for greeting in ["SSH-2.0-OpenSSH_9.6\r\n", ""] {
         let server = Server::start(move |mut stream| async move {
-            // Takes the client's greeting, so that hanging up ends the stream and does not reset it.
+            // Reads the client's first bytes, so that hanging up ends the stream without a reset.
             let mut hello = [0; 4096];
             assert!(stream.read(&mut hello).await.unwrap() > 0);
             stream.write_all(greeting.as_bytes()).await.unwrap();
@@ -93,7 +93,7 @@ async fn a_handshake_that_hangs_is_a_connect_time_out() {
     assert_eq!(server.connections(), 1);
 }
 
-/// A proxy that reads the head of one CONNECT, answers it so, and then is the endpoint with TLS.
+/// A proxy that reads the head of one CONNECT, sends `answer`, and then acts as the endpoint with TLS.
 async fn tunnel(answer: &'static str, pki: &Pki) -> (Server, mpsc::Receiver<String>) {
     let (seen, heads) = mpsc::channel(1);
     let acceptor = pki.acceptor();
@@ -176,11 +176,10 @@ async fn http_2_is_spoken_where_it_is_enabled_and_shares_a_connection() {
     assert_eq!(server.connections(), 1);
 }
 
-/// HTTP/2 lets a server say why it hangs up. It may say what it was sent, and the error of the client
-/// repeats that.
+/// An HTTP/2 server can send a reason when it closes. It may echo the request there, and the client's error repeats it.
 #[tokio::test]
 async fn a_goaway_that_echoes_the_token_does_not_show_it_in_the_log() {
-    /// Section 6.8 of RFC 9113: no stream was taken up, and the error is an internal one.
+    /// Section 6.8 of RFC 9113: no stream was processed, and the error code is internal.
     const GOAWAY: [u8; 17] = [0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
     /// Section 6.5: nothing is set.
     const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];

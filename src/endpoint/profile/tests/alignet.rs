@@ -1,4 +1,4 @@
-//! The default profile in TOML judges every answer as its hand-written twin does, and so proves the language.
+//! Tests that the default profile in TOML judges every answer like the hand-written code.
 
 use http::HeaderMap;
 use proptest::prelude::*;

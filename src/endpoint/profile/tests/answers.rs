@@ -1,4 +1,4 @@
-//! The answers of real servers, as they were seen, read in a server's source or documented.
+//! Tests with answers of real servers, as observed, read in source code or documented.
 
 use super::*;
 use crate::{domain::ResultLabel, endpoint::test_profile};
@@ -70,7 +70,7 @@ const ANSWERS: &[(&str, u16, &str, &str)] = &[
     ("rfc7009", 404, "", "http_4xx"),
     ("rfc7009", 405, "", "http_4xx"),
     ("rfc7009", 405, HTML, "http_4xx"),
-    // An error inside of a 200, and what no server of OAuth answers.
+    // An error inside a 200, and answers that no OAuth server gives.
     ("rfc7009", 200, r#"{"error":"temporarily_unavailable"}"#, "unrecognized"),
     ("rfc7009", 200, HTML, "unrecognized"),
     ("rfc7009", 200, "[]", "unrecognized"),

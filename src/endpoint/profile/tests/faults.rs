@@ -1,4 +1,4 @@
-//! Each fault of a file, with its line.
+//! Tests of each fault of a file, with its line.
 
 use super::*;
 

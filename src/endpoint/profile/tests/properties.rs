@@ -1,11 +1,11 @@
-//! What holds of every file and every answer.
+//! Property tests of every file and every answer.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::endpoint::profile::invariants::{hold_answer, hold_file};
 
-/// A built-in file, or one with a line lost, doubled or replaced by another one's.
+/// A built-in file, or one with a line removed, repeated or replaced by a line of another file.
 fn near_profile() -> impl Strategy<Value = String> {
     let file = prop::sample::select(BUILTIN.map(|(_, file)| file).to_vec());
     (file.clone(), file, any::<prop::sample::Index>(), 0..4_u8).prop_map(

@@ -1,4 +1,4 @@
-//! What a profile sends.
+//! Tests of the requests of a profile.
 
 use super::*;
 
@@ -49,7 +49,7 @@ fn a_segment_stays_one_segment_and_the_rest_of_the_url_as_it_is() {
     assert_eq!(url.unwrap().as_str(), "https://h.example/base/applications/c/token?q=1");
 }
 
-/// The default profile's file says what its hand-written calls send.
+/// The default profile's file describes the same fields as its hand-written calls.
 #[test]
 fn the_default_profile_sends_the_fields_of_its_file() {
     let job = crate::endpoint::testing::job();

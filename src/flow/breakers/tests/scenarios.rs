@@ -1,12 +1,12 @@
-//! Scenarios as data: what calls show, second by second, and the phase that follows.
+//! Scenarios as data: the outcomes of calls by the second, and the resulting phases.
 
 use super::*;
 
-/// What happens, and when, in seconds since the start.
+/// A step of a scenario. Times are in seconds since the start.
 enum Step {
-    /// A call that was under way showed this.
+    /// A running call ends with this outcome.
     Call(u64, CallOutcome),
-    /// The probe may start; it does, and shows this.
+    /// The probe starts, and ends with this outcome.
     Probe(u64, CallOutcome),
     /// No call may start.
     Still(u64),

@@ -45,7 +45,7 @@ async fn while_nobody_else_is_answered_a_backlog_is_not_parked_without_end() {
     let mut sent_away = 0;
     while dispatcher.status().borrow().demand == Demand::All {
         let wait = Box::pin(start_of(&dispatcher, Lane::Bulk, BROKEN));
-        // Dropped, one that waits no longer does, but is only forgotten when its turn comes.
+        // A dropped waiter no longer waits, but is removed only at its turn.
         if let Some(sent) = wait.now_or_never() {
             assert!(sent.is_none());
         }
@@ -94,16 +94,16 @@ async fn a_pause_of_one_client_is_told_of_that_client_and_one_of_the_worker_of_a
     assert_eq!((paused(CLIENT), paused(BROKEN)), (0, 0));
 }
 
-/// How the calls of the first of ten clients end.
+/// The outcomes of the first client's calls.
 #[derive(Debug, Clone, Copy)]
 enum Broken {
-    /// Like those of the others.
+    /// Successes, like the other clients' calls.
     Not,
-    /// With 429, at once.
+    /// Status 429, without delay.
     Refused,
-    /// With 502, at once.
+    /// Status 502, without delay.
     Failing,
-    /// With a time-out, after so long.
+    /// A time-out after this time.
     Hanging,
 }
 
@@ -166,7 +166,7 @@ async fn rate_of_the_others(broken: Broken, (from, until): (u64, u64)) -> f64 {
     count(answered) / count(until - from)
 }
 
-/// Push-backs of one client are that client's: the limit is what it is without it.
+/// Overload responses to one client do not change the limit.
 #[tokio::test(start_paused = true)]
 async fn one_client_that_is_broken_costs_the_others_next_to_nothing() {
     let whole = rate_of_the_others(Broken::Not, (10, 40)).await;

@@ -2,12 +2,12 @@
 
 use super::*;
 
-/// One replica of those that keep ten calls a second together.
+/// A replica of a fleet that shares ten calls a second.
 fn of_fleet() -> Arc<Dispatcher> {
     running(&Settings { rate: Some(10.0), rate_scope: RateScope::Fleet, ..settings(8) })
 }
 
-/// Tells that so many replicas consume both lanes, for as long as it takes to get a share.
+/// Reports this number of replicas on both lanes, until the share is settled.
 async fn settle(dispatcher: &Arc<Dispatcher>, replicas: u32) {
     for _ in 0..20 {
         for lane in Lane::ALL {

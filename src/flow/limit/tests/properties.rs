@@ -22,7 +22,7 @@ fn step() -> impl Strategy<Value = Step> {
     ];
     prop_oneof![
         40 => (1..1200_usize).prop_map(Step::CallRole),
-        // Mostly of the last calls to start, and of some that never did.
+        // Mostly the latest calls end, and sometimes calls that never started.
         40 => (0..50_u64, sample).prop_map(|(back, sample)| Step::End(back, sample)),
         1 => Just(Step::Resume),
     ]

@@ -1,4 +1,4 @@
-//! Whatever jobs do in whatever order, held against the rules written down plainly.
+//! Property tests: random orders of events, compared with a simple model of the rules.
 
 use std::collections::BTreeMap;
 
@@ -15,17 +15,17 @@ enum Step {
         lane: Lane,
         ambiguity: Option<Ambiguity>,
     },
-    /// Some leader's call shows this.
+    /// The call of a leader ends with this verdict.
     Call {
         who: usize,
         shown: Shown,
     },
-    /// Some job leaves: a leader, or a follower whether or not it was answered.
+    /// A job leaves: a leader, or a follower with or without an answer.
     Leave {
         who: usize,
         in_call: bool,
     },
-    /// Some follower looks for its answer.
+    /// A follower polls for its answer.
     Look {
         who: usize,
     },
@@ -39,7 +39,7 @@ enum Shown {
     NotCalled,
 }
 
-/// What a follower is to be told once it looks.
+/// The answer that a follower must get when it polls.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Due {
     Nothing,
@@ -53,7 +53,7 @@ enum Party {
     Follower(Pin<Box<dyn Future<Output = FollowerOutcome> + Send>>),
 }
 
-/// What is true of one key by the rules alone.
+/// The state of one key by the rules.
 #[derive(Default)]
 struct Model {
     leader: Option<usize>,
@@ -66,7 +66,7 @@ struct World {
     duplicates: Arc<Duplicates>,
     remembers: bool,
     models: [Model; KEYS],
-    /// By number: the job's key and what it is.
+    /// The jobs by number, each with its key and role.
     parties: BTreeMap<usize, (usize, Party)>,
     due: BTreeMap<usize, Due>,
     entered: usize,
@@ -206,7 +206,7 @@ impl World {
         self.due.remove(&number);
     }
 
-    /// Every leader leaves, each follower looks: none may be left waiting.
+    /// Lets every leader leave and every follower poll: no job may be left waiting.
     fn end(mut self) {
         while !self.parties.is_empty() {
             for number in self.due.keys().copied().collect::<Vec<_>>() {

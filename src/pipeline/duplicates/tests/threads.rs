@@ -1,4 +1,4 @@
-//! The same from many threads at once, where a follower can leave while it is being made leader.
+//! Tests with many threads: a follower can leave while it becomes the leader.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,9 +9,9 @@ use super::*;
 
 const KEYS: usize = 40;
 const JOBS_OF_A_KEY: usize = 100;
-/// Of so many followers one leaves as soon as the leads begin to change hands.
+/// One follower in this many leaves once leaders begin to change.
 const ONE_LEAVES_OF: usize = 3;
-/// So many leaders leave without a verdict before one has it: fewer than there are that stay.
+/// The number of leaders that leave without a verdict before one gets it. More jobs than that stay.
 const LEADS_BEFORE_THE_VERDICT: usize = 20;
 
 #[derive(Default)]
@@ -58,7 +58,7 @@ async fn seen_from_many_threads_one_leads_and_nobody_is_left_waiting() {
             if job % ONE_LEAVES_OF == 0 {
                 let begin = begin.clone();
                 jobs.spawn(async move {
-                    // Should it be made leader in this moment, it drops the lead.
+                    // If it becomes the leader at this moment, it drops the lead.
                     drop(begin.run_until_cancelled(follower.outcome()).await);
                 });
             } else {

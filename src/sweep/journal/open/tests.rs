@@ -10,7 +10,7 @@ use crate::{
     sweep::journal::{EntryKind, InputId, JournalEntry, LineOutcome, LineState},
 };
 
-/// A sweep of an input in which no carriage return stands alone.
+/// A sweep of an input without lone carriage returns.
 fn sweep(header: &JournalHeader, force: bool) -> ResumeCheck<'_> {
     ResumeCheck { header, force, has_lone_returns: &|| Ok(false) }
 }
@@ -104,7 +104,7 @@ fn a_torn_header_is_written_anew() {
     assert!(folder.open(&header()).unwrap().resumed);
 }
 
-/// What would be made of each other header, and that nothing is written where it is refused.
+/// The result for each differing header. A refused journal is not written to.
 #[test]
 fn a_journal_of_something_else_is_refused() {
     let folder = Folder::new();
@@ -209,7 +209,7 @@ fn a_journal_that_counted_line_feeds_is_gone_on_with_where_that_is_the_same() {
     assert_eq!(opened.state.line_state(9), LineState::InDoubt, "and so it is after a restart");
 }
 
-/// The same, with an input that cannot be read: nothing is said of the journal then.
+/// The same with an unreadable input: the error is not about the journal.
 #[test]
 fn an_input_that_cannot_be_read_is_no_fault_of_the_journal() {
     let folder = Folder::new();

@@ -64,7 +64,7 @@ fn history(ambiguity: Option<Ambiguity>) -> History {
     }
 }
 
-/// A journal as its writer leaves it: each batch says first what is on disk.
+/// A journal as its writer leaves it: each batch begins with the offset of the synced bytes.
 fn written(batches: &[Vec<JournalRecord>]) -> Vec<u8> {
     let mut bytes = Vec::new();
     JournalRecord::Header(header(7)).write(&mut bytes);
@@ -75,7 +75,7 @@ fn written(batches: &[Vec<JournalRecord>]) -> Vec<u8> {
     bytes
 }
 
-/// What the records lead to, one by one.
+/// The state after adding the records one by one.
 fn state_of(records: &[JournalRecord]) -> JournalState {
     let mut state = JournalState::new(header(7));
     for record in records {
@@ -137,8 +137,8 @@ fn an_orderly_end_says_which_lines_were_not_called() {
     assert_eq!(state.started(), 40);
 }
 
-/// Lines of the input before mean nothing in the next one; what was revoked is known by its key. Whether
-/// anything is in doubt depends on how the sweep before ended.
+/// Line numbers of the former input are invalid for the next one. Revoked jobs are identified by their keys. The end of
+/// the former sweep decides whether lines are in doubt.
 #[test]
 fn another_input_begins_again_with_what_is_proved() {
     let finished = JournalRecord::Finished(at());
@@ -203,7 +203,7 @@ fn damage_before_the_end_is_named_and_not_worked_around() {
     let batches = [vec![JournalRecord::Started(9)], vec![revoked(1), revoked(2)], vec![revoked(3)]];
     let text = String::from_utf8(written(&batches)).unwrap();
     let lines: Vec<&str> = text.lines().collect();
-    // Every line of the batches that a later one says are on disk.
+    // Every line of the batches that a later one confirms as synced.
     for damaged in 1..=5 {
         for garbage in ["", "garbage", "{}", &lines[damaged][1..]] {
             let mut changed = lines.clone();
@@ -216,7 +216,7 @@ fn damage_before_the_end_is_named_and_not_worked_around() {
     }
 }
 
-/// An entry of a line that nobody was allowed to call.
+/// An entry of a line that is not marked as started.
 #[test]
 fn a_record_that_cannot_follow_is_damage() {
     let batches = [vec![JournalRecord::Started(9)], vec![revoked(10)], vec![revoked(1)]];
@@ -251,7 +251,7 @@ fn a_journal_that_had_only_just_begun_begins_again() {
     }
 }
 
-/// Longer than any record of ours: it must not be held in memory as a whole.
+/// The line is longer than any valid record. It must not be read into memory as a whole.
 #[test]
 fn an_endless_line_is_no_record() {
     let mut bytes = written(&[vec![JournalRecord::Started(1)]]);
@@ -293,7 +293,7 @@ fn any_record() -> impl Strategy<Value = JournalRecord> {
     ]
 }
 
-/// Every input begins with a mark, as no line may have an entry before it was marked.
+/// Every input begins with a mark, because a line may have an entry only after its mark.
 fn any_batches() -> impl Strategy<Value = Vec<Vec<JournalRecord>>> {
     vec(vec(any_record(), 1..5), 0..8).prop_map(|batches| {
         let mark = |record: JournalRecord| match record {
@@ -307,7 +307,7 @@ fn any_batches() -> impl Strategy<Value = Vec<Vec<JournalRecord>>> {
 }
 
 proptest! {
-    /// Wherever the writing stopped, what is read back is the state that the whole lines lead to.
+    /// Writing may stop at any byte. The recovered state is the state of the complete lines.
     #[test]
     fn any_prefix_recovers_to_a_prefix_of_the_state(batches in any_batches(), cut in 0.0..=1.0) {
         let bytes = written(&batches);
@@ -332,7 +332,7 @@ proptest! {
         prop_assert_eq!(state, state_of(&all[..lines - 1]));
     }
 
-    /// Whatever stands behind what is known to be on disk, nothing before it is lost.
+    /// Any bytes may follow the synced ones. No synced record is lost.
     #[test]
     fn any_torn_end_leaves_what_is_on_disk(
         batches in any_batches(), end in vec(any::<u8>(), 1..200),

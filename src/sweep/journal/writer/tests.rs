@@ -28,14 +28,14 @@ fn state(path: &Path) -> JournalState {
     recover(BufReader::new(File::open(path).unwrap())).unwrap().state.unwrap()
 }
 
-/// What was awaited stands in the file, and as many as wait share a batch.
+/// Awaited records are in the file, and waiting requests share a batch.
 #[tokio::test]
 async fn a_write_that_returns_is_in_the_file_and_many_share_a_batch() {
     const ENTRIES: u64 = 500;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
     let (writer, journal) = begin(&path);
-    // All of them wait before the writer begins.
+    // All requests wait before the writer begins.
     let first = tokio::spawn({
         let journal = journal.clone();
         async move { journal.write(&[JournalRecord::Started(ENTRIES)]).await }
@@ -82,7 +82,7 @@ async fn the_file_stays_locked_until_nobody_needs_it() {
     assert!(other.try_lock().is_ok());
 }
 
-/// A disk that is full: whoever waits hears that nothing was kept, and so does everybody after.
+/// On a full disk, each waiting request fails, and so does every later one.
 #[tokio::test]
 async fn a_full_disk_loses_what_waits_and_says_so() {
     let file = OpenOptions::new().write(true).open("/dev/full").unwrap();

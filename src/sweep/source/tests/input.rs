@@ -15,7 +15,7 @@ async fn an_input_that_changes_under_the_sweep_ends_it() {
     }
 }
 
-/// An input without a line is most likely another one than was meant.
+/// An input without a line is probably the wrong file.
 #[test]
 fn an_input_without_a_line_is_refused_and_leaves_no_journal() {
     let folder = tokens(0);
@@ -24,7 +24,7 @@ fn an_input_without_a_line_is_refused_and_leaves_no_journal() {
     assert!(!journal(&folder).exists());
 }
 
-/// What is no file and has no journal of its own is told from what is not there at all.
+/// A pipe without a journal and a missing input have different errors.
 #[test]
 fn an_input_that_is_not_there_is_no_pipe() {
     let folder = tokens(1);
@@ -49,7 +49,7 @@ fn an_input_that_is_not_there_is_no_pipe() {
     }
 }
 
-/// To the journal two lines of one number are one line: nothing of such a block is written or given out.
+/// The journal treats two lines of one number as one. So no part of such a block is written or delivered.
 #[test]
 fn a_block_whose_lines_are_not_in_order_is_refused() {
     let state = JournalState::new(header(&settings(&tokens(1), 1)).unwrap().0);
@@ -65,13 +65,13 @@ fn a_block_whose_lines_are_not_in_order_is_refused() {
     assert_eq!(counters.counts().read, 2);
 }
 
-/// The journal's settings, so that a run with other ones is noticed.
+/// The journal records the settings, so that a run with different ones is detected.
 #[test]
 fn the_settings_that_make_jobs_of_lines_are_in_the_header() {
     let folder = tokens(1);
     let mut settings = settings(&folder, 1);
     settings.options.field_defaults.username = Some("u".to_owned());
-    // Said, and no other than what goes without saying.
+    // Options that equal the defaults.
     settings.options.columns = vec!["refresh_token=Refresh_Token".parse().unwrap()].into();
     settings.options.delimiter = Some(Delimiter::Comma);
     settings.options.defaults.audience = "a".into();
@@ -82,7 +82,7 @@ fn the_settings_that_make_jobs_of_lines_are_in_the_header() {
     assert_eq!(header.settings, expected);
 }
 
-/// The same file with another column or delimiter is other jobs.
+/// The same file with another column or delimiter has different jobs.
 #[test]
 fn columns_and_delimiter_are_in_the_header_where_they_change_the_jobs() {
     let folder = tokens(1);

@@ -1,4 +1,4 @@
-//! What a resumed sweep calls again.
+//! Tests of the lines that a resumed sweep calls again.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! The broker runs out of memory or disk: it reads nothing more from whoever publishes.
+//! The broker runs out of memory or disk: it reads no more from publishing connections.
 
 use std::time::{Duration, Instant};
 
@@ -7,11 +7,10 @@ use crate::{
     harness::{Stage, broker::OwnBroker, eventually, scrape::Scrape},
 };
 
-/// `broker.confirm_timeout`, no lower than what a busy machine needs to confirm a letter.
+/// `broker.confirm_timeout`, long enough for a busy machine to confirm a message.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Raises an alarm in the middle of the work, and lifts it when letters have waited for longer than a confirm
-/// may take.
+/// Raises an alarm during the work, and clears it when messages have waited for longer than the confirm time-out.
 async fn an_alarm(fault: &'static str, raise: &[&str], lift: &[&str]) {
     let node = OwnBroker::lent().await;
     let plan = Plan::new(Area::Broker, fault).jobs(2_000);

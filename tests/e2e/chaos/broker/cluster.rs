@@ -8,9 +8,9 @@ use crate::{
     harness::{INTERACTIVE, Stage, Worker, cluster::Cluster},
 };
 
-/// A worker in the middle of its work, connected to the node that leads the queues, whose place is told.
+/// A working worker, connected to the node that leads the queues. Returns the index of that node.
 async fn in_the_middle(fault: &'static str, cluster: &Cluster) -> (Case, Worker, usize) {
-    // A large prefetch, so that some jobs in flight are rejected whatever the seed.
+    // A large prefetch, so that some jobs in flight are rejected with any seed.
     let plan = Plan::new(Area::Broker, fault).jobs(2_000).prefetch(64);
     let mut case =
         plan.begin_on(Stage::clustered(cluster, 0).await, crate::chaos::without_fault).await;
@@ -43,7 +43,7 @@ async fn leader_lost() {
     until_over(case, worker, lost).await;
 }
 
-/// The two other nodes die: the one that is left leads on, and may not store anything. Then they are back.
+/// The two other nodes die. The remaining node stays leader, but cannot store messages. Then they return.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a cluster of its own: make chaos runs it"]
 async fn majority_lost() {
@@ -66,7 +66,7 @@ async fn majority_lost() {
     cluster.until_whole(leader).await;
     case.stage = Stage::clustered(&cluster, leader).await;
     case.until_settled(&[&worker]).await;
-    // Acks that had no majority may be lost with it, and with every session as ever.
+    // Acks without a majority may be lost, and so may acks of every lost session.
     let sessions = ["connection_lost", "channel_closed", "consumer_cancelled"];
     let now = worker.metrics().await;
     let lost: usize = sessions.iter().map(|ended_by| now.sessions(ended_by)).sum();

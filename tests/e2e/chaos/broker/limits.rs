@@ -1,4 +1,4 @@
-//! The broker drops messages by itself: they are in the dead-letter queue, without a word of ours.
+//! The broker drops messages by itself: they are in the dead-letter queue, without our headers.
 
 use crate::{
     chaos::{Area, BROKER_DROPPED, Ending, EndpointScript, Evidence, Plan},

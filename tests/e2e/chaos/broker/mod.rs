@@ -1,7 +1,7 @@
-//! The broker goes away, ends a session, refuses, or runs out of a resource.
+//! The broker disappears, ends a session, refuses messages, or runs out of a resource.
 //!
-//! Faults of a whole node are for a node that these cases harm in turn; its restarts and alarms take
-//! seconds each, so `make chaos` alone runs those.
+//! Faults of a whole node use a separate node, one case at a time. Restarts and alarms take seconds each, so only `make
+//! chaos` runs these cases.
 
 mod alarms;
 mod cluster;

@@ -1,4 +1,4 @@
-//! Queues go away, or take nothing more.
+//! Queues are deleted, or accept no more messages.
 
 use super::sessions::until_over;
 use crate::{
@@ -6,8 +6,8 @@ use crate::{
     harness::{BULK, DEAD, INTERACTIVE},
 };
 
-/// Every queue of the family is deleted under a worker that has settled what there was. It declares them
-/// again, and the producer goes on.
+/// Every queue of the family is deleted after the worker has settled all jobs. The worker declares them again, and the
+/// producer continues.
 #[tokio::test(flavor = "multi_thread")]
 async fn queue_deleted() {
     let mut case = Plan::new(Area::Broker, "queue deleted").begin().await;

@@ -1,4 +1,4 @@
-//! The broker goes away under load, and comes back with what it had on disk.
+//! The broker disappears under load, and returns with its data on disk.
 
 use super::sessions::until_over;
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     harness::{Stage, Worker, broker::OwnBroker},
 };
 
-/// A worker in the middle of its work, on a node that may be harmed.
+/// A working worker, on a node that the case may damage.
 async fn in_the_middle(fault: &'static str, node: &OwnBroker) -> (Case, Worker) {
     let plan = Plan::new(Area::Broker, fault).jobs(2_000);
     let mut case = plan.begin_on(Stage::own(node).await, crate::chaos::without_fault).await;
@@ -17,8 +17,7 @@ async fn in_the_middle(fault: &'static str, node: &OwnBroker) -> (Case, Worker) 
     (case, worker)
 }
 
-/// The broker is back: so are the test's own connection, and the endpoint's answers to calls that are from
-/// before.
+/// Waits until the broker is back, reconnects the test, and releases the answers of earlier calls.
 async fn back_again(mut case: Case, worker: Worker) {
     case.stage.reconnect().await;
     let lost = "connection_lost";

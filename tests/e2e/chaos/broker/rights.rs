@@ -1,4 +1,4 @@
-//! The worker is not let in for a while.
+//! The broker refuses the worker's login for a while.
 
 use crate::{
     chaos::{Area, Case, Evidence, Plan, without_fault},
@@ -8,8 +8,8 @@ use crate::{
 /// The worker's user at the broker.
 const USER: &str = "worker";
 
-/// Locks the worker out in the middle of its work, has its connections closed, as a broker does not do by
-/// itself, and lets it in again after some tries.
+/// Locks the worker out during its work and closes its connections, because a broker does not do that by itself.
+/// Restores access after some tries.
 async fn locked_out(mut case: Case, lock: &[&str], unlock: &[&str]) {
     const TRIES: usize = 3;
     case.hold_at(0.3);
@@ -30,7 +30,7 @@ async fn locked_out(mut case: Case, lock: &[&str], unlock: &[&str]) {
     case.close([worker], refused, bound).await;
 }
 
-/// The user may do nothing in the virtual host, then may again.
+/// The user loses all permissions in the virtual host, then regains them.
 #[tokio::test(flavor = "multi_thread")]
 async fn permissions_revoked() {
     let case = Plan::new(Area::Broker, "permissions revoked").begin().await;
@@ -40,7 +40,7 @@ async fn permissions_revoked() {
     locked_out(case, &lock, &unlock).await;
 }
 
-/// The password is another one, then the old one again.
+/// The password is changed, then changed back.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a node of its own: make chaos runs it"]
 async fn password_changed() {

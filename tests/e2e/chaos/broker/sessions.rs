@@ -1,4 +1,4 @@
-//! The broker ends what the worker has open, or is not there yet.
+//! The broker closes the worker's connections or channels, or is absent at the start.
 
 use crate::{
     chaos::{Area, Case, EndpointScript, Evidence, Plan},
@@ -8,7 +8,7 @@ use crate::{
     },
 };
 
-/// Nobody listens where the broker will be.
+/// No server listens on the broker's address at first.
 #[tokio::test(flavor = "multi_thread")]
 async fn absent_at_start() {
     const TRIES: usize = 4;
@@ -25,7 +25,7 @@ async fn absent_at_start() {
     case.close([worker], Evidence::of(tries, "connections refused"), 0).await;
 }
 
-/// The broker's operator closes every connection while calls are under way, three times.
+/// The broker's operator closes every connection while calls are in flight, three times.
 #[tokio::test(flavor = "multi_thread")]
 async fn all_connections_closed() {
     let mut case = Plan::new(Area::Broker, "all connections closed").begin().await;
@@ -47,7 +47,7 @@ async fn all_connections_closed() {
     until_over(case, worker, "connection_lost").await;
 }
 
-/// A lane goes away under its consumer, and is there again; the other one is busy.
+/// A lane's queue is deleted under its consumer and declared again, while the other lane is busy.
 #[tokio::test(flavor = "multi_thread")]
 async fn consumer_cancelled() {
     let mut case = Plan::new(Area::Broker, "consumer cancelled").begin().await;
@@ -67,8 +67,8 @@ async fn consumer_cancelled() {
     until_over(case, worker, "consumer_cancelled").await;
 }
 
-/// The broker forgets both consumers and tells nobody, as it did where a cluster had lost its majority for a
-/// while: jobs wait, and none is delivered. The worker finds that out by itself.
+/// The broker forgets both consumers without a notice, as after a cluster's temporary loss of its majority. Jobs wait,
+/// and none is delivered. The worker detects that by itself.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a minute of waiting: make chaos runs it"]
 async fn consumers_forgotten() {
@@ -80,21 +80,21 @@ async fn consumers_forgotten() {
     assert_eq!(forgotten, 2);
     case.publish_all().await;
     case.until_settled(&[&worker]).await;
-    // Each lane finds out by itself. A lane that is served again is left alone. Nothing was in flight.
+    // Each lane detects it by itself. A lane that is served again keeps its session. No job was in flight.
     assert_eq!(worker.metrics().await.sessions("consumer_cancelled"), 2);
     let evidence = Evidence::of(forgotten, "consumers forgotten");
     case.close([worker], evidence, 0).await;
 }
 
-/// How a session ends over an ack that comes too late: RabbitMQ closes its channel, or, from 4.3 on, cancels
-/// the consumer and leaves the channel open.
+/// The end of a session over a late ack: RabbitMQ closes its channel, or, from 4.3 on, cancels the consumer and leaves
+/// the channel open.
 const TIMED_OUT: [&str; 2] = ["channel_closed", "consumer_cancelled"];
 
-/// A call takes longer than the broker leaves a delivery with a consumer: it ends the consumer, and every
-/// job in flight goes back to its queue.
+/// A call takes longer than the broker's limit for an unacked delivery. The broker ends the consumer, and requeues
+/// every job in flight.
 ///
-/// In a few per cent of cases RabbitMQ 4.3 forgets its timer, where the queue was busy in the very millisecond
-/// in which it ran out. It remembers when the queue is next told something; here nothing else would tell it.
+/// In a few per cent of cases, RabbitMQ 4.3 loses its timer: the queue was busy in the millisecond of its expiry. The
+/// next command to the queue restores it, so the test sends one.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a node of its own: make chaos runs it"]
 async fn ack_timed_out() {

@@ -1,4 +1,4 @@
-//! Every documented key: missing, of the wrong type, out of range, misspelt.
+//! Tests of every documented key: missing, of the wrong type, out of range, misspelt.
 
 use std::time::Instant;
 
@@ -13,11 +13,11 @@ use crate::{
 
 /// Processes at a time.
 const AT_A_TIME: usize = 4;
-/// Where nobody listens: what can be configured is not reached, and that is not the question.
+/// Addresses without a server, because these tests reach neither broker nor endpoint.
 const NOBODY: [(&str, &str); 2] =
     [("endpoint.url", "\"http://127.0.0.1:1/revoke\""), ("broker.url", "\"amqp://127.0.0.1:1\"")];
 
-/// Runs each launch, and holds that it is refused with these words.
+/// Runs each launch, and asserts that it is refused with these words.
 async fn all_are_refused(launches: Vec<(Launch, Vec<String>)>) -> usize {
     let count = launches.len();
     stream::iter(launches)
@@ -29,7 +29,7 @@ async fn all_are_refused(launches: Vec<(Launch, Vec<String>)>) -> usize {
     count
 }
 
-/// A value of another type than the setting's own; one that has a canary where it can.
+/// A value of another type than the setting's, with a canary if possible.
 fn of_another_type(value: &Value) -> Value {
     match value {
         Value::String(_) => Value::Integer(7),
@@ -91,7 +91,7 @@ async fn misspelt() {
         let line = format!("{wrong} = \"{}\"\n", canary::SECRET);
         let words = vec![wrong.clone(), format!("the nearest known one is {}", setting.key)];
         launches.push((check.with(&setting.key, &line), words));
-        // Ids are case sensitive, so what lies below one cannot be set by the environment.
+        // Ids are case sensitive, so the environment cannot set keys below them.
         if !setting.key.starts_with("credentials.clients.") {
             let launch = check.with("nothing.toml", "").set(&wrong, canary::SECRET);
             launches.push((launch, vec![variable(&wrong), variable(&setting.key)]));
@@ -112,7 +112,7 @@ fn variable(key: &str) -> String {
     format!("REVOKER_{}", key.to_uppercase().replace('.', "__"))
 }
 
-/// Without any one of them the default is in force; only a client has none.
+/// A missing key has its default; only the client has none.
 #[tokio::test(flavor = "multi_thread")]
 async fn missing() {
     let (began, check) = (Instant::now(), Check::new());

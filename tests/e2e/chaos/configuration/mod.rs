@@ -1,4 +1,4 @@
-//! What is wrong in a configuration is told before anything is touched, and secrets change under load.
+//! Configuration faults are reported before any action, and secrets change under load.
 
 mod keys;
 mod rotated;
@@ -11,7 +11,7 @@ use crate::{
     harness::{Launch, Worker, canary, resolver::Name, resolver::Resolver},
 };
 
-/// The host of the default endpoint. No test looks for it outside of this machine.
+/// The host of the default endpoint. No test resolves it outside of this machine.
 const DEFAULT_ENDPOINT: &str = "auth.wip.alignet.io";
 
 /// Leaves the row of a case that has no jobs.
@@ -48,10 +48,10 @@ impl Check {
 
     /// With neither a client nor a file.
     fn bare(&self) -> Launch {
-        self.resolver.steer(Launch::bare("check"))
+        self.resolver.control(Launch::bare("check"))
     }
 
-    /// With a client in one file, and this one, which wins over it.
+    /// With a client in one file, and this second file, which overrides it.
     fn with(&self, name: &str, file: &str) -> Launch {
         let write = |name: &str, content: &str| {
             let path = self.folder.path().join(name);
@@ -67,8 +67,8 @@ impl Check {
     }
 }
 
-/// Holds that a configuration was refused, with these words among others. That no secret is among them
-/// is held when the process is dropped.
+/// Asserts that a configuration was refused with these words. The drop of the process asserts that no secret is
+/// printed.
 fn assert_refused((worker, status): &(Worker, ExitStatus), words: &[&str]) {
     let said = worker.stderr();
     assert_eq!(status.code(), Some(2), "{words:?}: {said}");

@@ -22,9 +22,9 @@ fn generation(shown: &serde_json::Value) -> Option<usize> {
     shown.as_str()?.strip_prefix(canary::SECRET)?.strip_prefix('-')?.parse().ok()
 }
 
-/// Rotated as one should: the file is replaced in one step, and the old secret goes when the worker has said
-/// that it has the new one. All calls that it may make are under way at that moment and have shown the old
-/// one, so whatever it calls afterwards has to show the new one. No job is rejected for its secret.
+/// The rotation replaces the file in one step, and withdraws the old secret once the worker has logged the new one. At
+/// that moment, all permitted calls are in flight with the old secret. So every later call must use the new one. No job
+/// is rejected for its secret.
 #[tokio::test(flavor = "multi_thread")]
 async fn secrets_rotated_under_load() {
     let (jobs, rotations) = sized((900, 4), (20_000, 40));

@@ -13,8 +13,8 @@ use crate::{
     harness::canary,
 };
 
-/// A path for each way in which a secret cannot be had: nothing there, a folder, nothing in it, a mere
-/// newline, no text, no end, a link to nothing and one to itself.
+/// A path for each unreadable secret: a missing file, a folder, an empty file, a single newline, binary data, an
+/// endless file, a dangling link, and a link to itself.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let path = |name: &str| folder.join(name);
     fs::write(path("empty"), "").unwrap();
@@ -26,8 +26,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     names.iter().map(|name| path(name)).chain(["/dev/zero".into()]).collect()
 }
 
-/// Each of them for each key that takes a file with a secret: refused, with its key, and with nothing of
-/// what the file holds.
+/// Tests each path with each key for a secret file. The fault names the key, and nothing of the file's content.
 #[tokio::test(flavor = "multi_thread")]
 async fn that_cannot_be_read() {
     let (began, check) = (Instant::now(), Check::new());

@@ -1,4 +1,4 @@
-//! Bodies with status 200 that are no envelope, or one that says nothing known.
+//! Bodies with status 200 that are no envelope, or an envelope with unknown content.
 
 use super::EndpointFault;
 use crate::harness::Answer;

@@ -1,4 +1,4 @@
-//! The endpoint fails one client, or a few calls, and answers the others.
+//! The endpoint fails the calls of one client, or a few calls, and answers the others.
 
 use std::fs;
 
@@ -23,7 +23,7 @@ fn is_broken(call: &Call) -> bool {
     call.request.json()["client_id"] == BROKEN
 }
 
-/// A case with both clients. Calls for which `fails` holds come to `failure` until the gate opens.
+/// A case with both clients. Calls for which `fails` returns true get `failure` until the gate opens.
 async fn begin(
     plan: Plan,
     fails: fn(&Call) -> bool,
@@ -49,7 +49,7 @@ async fn begin(
     (case, folder)
 }
 
-/// Publishes so many jobs of a client, with tokens from `first` on.
+/// Publishes this many jobs of a client, with tokens from `first` on.
 async fn publish(case: &mut Case, client: &str, first: usize, count: usize) {
     for n in first..first + count {
         let body = json!({ "refresh_token": token(n), "client_id": client });
@@ -58,13 +58,13 @@ async fn publish(case: &mut Case, client: &str, first: usize, count: usize) {
     }
 }
 
-/// How many verdicts there are.
+/// The number of verdicts.
 fn verdicts(endpoint: &Endpoint) -> usize {
     use crate::harness::AnswerKind;
     endpoint.told(AnswerKind::Revoked).len() + endpoint.told(AnswerKind::Rejected).len()
 }
 
-/// The broken client's jobs stand before those of the healthy one, which are done all the same.
+/// The broken client's jobs precede those of the healthy one, which are done nevertheless.
 async fn the_other_is_served(fault: &'static str, failure: Answer, timeout: &str) {
     let (failing, healthy) = (sized(200, 1_000), 50);
     let mended = Gate::default();
@@ -88,7 +88,7 @@ async fn the_other_is_served(fault: &'static str, failure: Answer, timeout: &str
     mended.open();
     let evidence = Evidence::of(failed, "failed calls before the other client was done")
         .and(pauses, "pauses of the client");
-    // A call that is cut short by its limit may have worked.
+    // A call that exceeds its time limit may have revoked its token.
     let bound = case.in_flight_at(1);
     case.close([worker], evidence, bound).await;
 }
@@ -113,7 +113,7 @@ fn is_among_the_first(call: &Call) -> bool {
     (0..10).map(token).any(|token| token == call.token)
 }
 
-/// The first ten calls hang until everybody else is served.
+/// The first ten calls hang until all other jobs are done.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_calls_hang() {
     let jobs = sized(200, 5_000);
@@ -140,7 +140,7 @@ async fn the_first_calls_hang() {
     case.close([worker], Evidence::of(hung, "tokens whose calls hung"), bound).await;
 }
 
-/// Copies of one token whose call hangs stand before the other jobs.
+/// Copies of one token whose call hangs precede the other jobs.
 #[tokio::test(flavor = "multi_thread")]
 async fn copies_of_a_token_whose_call_hangs() {
     let (copies, others) = (600, sized(200, 5_000));

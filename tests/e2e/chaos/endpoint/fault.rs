@@ -18,7 +18,7 @@ const PROBES: usize = 3;
 /// One kind of fault.
 #[derive(Debug, Clone, Copy)]
 pub struct EndpointFault {
-    /// In the words of the published table.
+    /// The name in the published table.
     pub fault: &'static str,
     /// The answer to a call.
     pub answer: fn(&Call) -> Answer,
@@ -67,7 +67,7 @@ impl EndpointFault {
             self.until_paused(&worker).await.and(switch.calls(), "calls during the fault");
         check(&worker).await;
         switch.turn_off();
-        // A call that the case's own settings cut short may have worked.
+        // A call that exceeds the case's own time limit may have revoked its token.
         let bound = case.in_flight_at(1);
         case.close([worker], evidence, bound).await;
     }
@@ -122,8 +122,7 @@ impl FaultSwitch {
     }
 }
 
-/// Starts a worker and waits until `fault` has made it pause; for faults outside of the scripted
-/// endpoint.
+/// Starts a worker and waits until `fault` has made it pause; for faults outside the scripted endpoint.
 pub async fn from_the_start(case: &mut Case, fault: EndpointFault) -> (Worker, Evidence) {
     let worker = case.ready().await;
     let evidence = fault.until_paused(&worker).await;

@@ -11,11 +11,11 @@ use crate::{
     harness::{Answer, Endpoint, Stage, pki::Authority},
 };
 
-/// Of so many calls one meets the fault.
+/// One call in this many gets the fault.
 const ONE_OF: usize = 10;
 
-/// A case over HTTP/2 in which `fault` is the answer to one call of [`ONE_OF`], so many times; returns
-/// what counts them.
+/// A case over HTTP/2 in which `fault` is the answer to one call of [`ONE_OF`], this many times; returns the counter of
+/// these calls.
 async fn over_http2(
     name: &'static str,
     fault: fn() -> Answer,
@@ -48,8 +48,7 @@ async fn over_http2(
     (case, authority, fired)
 }
 
-/// The connection is ended under all of its calls. What was under way may have worked, and is called
-/// again.
+/// The connection is closed with all of its calls. Their tokens may be revoked, and are called again.
 #[tokio::test(flavor = "multi_thread")]
 async fn goaway() {
     let times = sized(10, 100);
@@ -57,7 +56,7 @@ async fn goaway() {
         over_http2("HTTP/2: GOAWAY under way", || Answer::GoAway, times).await;
     let worker = case.ready().await;
     worker.until_metrics("broken calls", |metrics| metrics.calls("reset") >= times).await;
-    // What was broken is called again, on a connection that is made for it.
+    // Failed calls are made again, on a new connection.
     case.until_settled(&[&worker]).await;
     let (connections, sent_away) = (case.endpoint.connections(), case.endpoint.sent_away());
     assert!(connections > sent_away, "{connections} connections, {sent_away} of them sent away");
@@ -68,8 +67,7 @@ async fn goaway() {
     case.close([worker], evidence, bound).await;
 }
 
-/// Streams are refused untouched. The calls are made again, by the worker and nobody below it: each
-/// attempt is counted.
+/// Streams are refused unprocessed. The worker itself repeats the calls, not a library, so each attempt is counted.
 #[tokio::test(flavor = "multi_thread")]
 async fn refused_streams() {
     let times = sized(25, 400);

@@ -1,11 +1,11 @@
-//! Bodies that are meant to fill the worker's memory.
+//! Bodies that try to fill the worker's memory.
 
 use std::cell::RefCell;
 
 use super::EndpointFault;
 use crate::harness::{Answer, Worker, endpoint::GZIP_BOMB};
 
-/// How much the peak of the worker's memory may grow by the fault, in KiB: less than one bomb unpacked.
+/// The most growth of the worker's peak memory by the fault, in KiB: less than one decompressed bomb.
 const GROWTH: usize = 32 << 10;
 
 pub const ENDLESS: EndpointFault =
@@ -13,7 +13,7 @@ pub const ENDLESS: EndpointFault =
 pub const BOMB: EndpointFault =
     EndpointFault { fault: "gzip bomb", answer: |_| Answer::gzip_bomb(), result: "unrecognized" };
 
-/// The fault is outlasted, and the worker's memory stays about what it was.
+/// Runs the fault until it ends, and asserts that the worker's memory stays bounded.
 async fn memory_is_bounded(fault: EndpointFault) {
     let peaks = RefCell::new(Vec::new());
     let check = async |worker: &Worker| peaks.borrow_mut().push(worker.peak_memory());

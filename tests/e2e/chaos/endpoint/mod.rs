@@ -1,4 +1,4 @@
-//! The endpoint is away, answers nonsense, or is another server: transport failures that end.
+//! The endpoint is unreachable, answers nonsense, or is another server: transport failures that end.
 
 mod bodies;
 mod clients;

@@ -1,4 +1,4 @@
-//! What the endpoint wishes for with `Retry-After`, and what it gets.
+//! Tests of requested and resulting delays of `Retry-After`.
 
 use std::{
     collections::BTreeMap,
@@ -19,8 +19,7 @@ use crate::{
 const UNAVAILABLE: usize = 20;
 const PREFETCH: usize = 4 * UNAVAILABLE;
 
-/// The first calls are answered 503 with `wish`; none of their jobs comes back before `least`, at a limit
-/// of `most`.
+/// The first calls are answered 503 with `wish`. None of their jobs returns before `least`, with the limit `most`.
 async fn a_wish(fault: &'static str, wish: &'static str, most: &str, least: Duration) {
     let told: Arc<Mutex<BTreeMap<String, Instant>>> = Arc::default();
     let (tell, calls) = (told.clone(), AtomicUsize::new(0));
@@ -32,7 +31,7 @@ async fn a_wish(fault: &'static str, wish: &'static str, most: &str, least: Dura
                 if calls.fetch_add(1, Ordering::SeqCst) >= UNAVAILABLE {
                     return script.answer(call);
                 }
-                // Whoever comes again among the first, on a slow machine, was told before.
+                // On a slow machine, one of the first jobs may be called again: its first answer counts.
                 tell.lock().unwrap().entry(call.token.clone()).or_insert_with(Instant::now);
                 Answer::status(503).with_header("retry-after", &wish)
             })
@@ -65,13 +64,13 @@ async fn five_seconds() {
     a_wish("503 with `Retry-After: 5`", "5", "5m", Duration::from_secs(5)).await;
 }
 
-/// Cut to the limit.
+/// A delay of a day is cut to the limit.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_day() {
     a_wish("503 with `Retry-After: 86400`", "86400", "2s", Duration::from_secs(2)).await;
 }
 
-/// Ignored: were it taken for anything long, the case would hang.
+/// An invalid value is ignored. If it counted as a long delay, the case would hang.
 #[tokio::test(flavor = "multi_thread")]
 async fn nonsense() {
     a_wish("503 with a `Retry-After` of nonsense", "-1e9 soon", "10m", Duration::ZERO).await;

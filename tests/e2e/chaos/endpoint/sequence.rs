@@ -23,7 +23,7 @@ use crate::{
 const FAULTS: [EndpointFault; 9] =
     [UNAUTHORIZED, FORBIDDEN, UNAVAILABLE, EMPTY, HTML, UNKNOWN, ENDLESS, BOMB, RESETS];
 
-/// Each fault lasts for so many calls, and the next follows at once.
+/// Each fault lasts for a number of calls, and the next follows at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_fault_after_the_other() {
     let (jobs, each) = sized((300, 12), (5_000, 200));

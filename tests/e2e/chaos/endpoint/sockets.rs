@@ -1,4 +1,4 @@
-//! Connections that are refused, reset, or lead nowhere.
+//! Connections that are refused, reset, or get no answer.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::{
 
 /// The limit of a call where calls are meant to exceed it.
 const TIMEOUT: &str = "4s";
-/// Between two bytes of an answer that takes longer than that: it has some three hundred.
+/// The pause between two bytes of an answer. With some three hundred bytes, it exceeds the limit.
 const PAUSE: Duration = Duration::from_millis(100);
 
 const REFUSED: EndpointFault =

@@ -1,4 +1,4 @@
-//! Statuses without an envelope: a gateway speaks, not the endpoint.
+//! Statuses without an envelope, as a gateway sends them.
 
 use std::sync::{
     Arc,
@@ -11,7 +11,7 @@ use crate::{
     harness::{Answer, AnswerKind, Endpoint, Stage},
 };
 
-/// Statuses that say where else to go.
+/// Statuses of redirects.
 const REDIRECTS: [u16; 4] = [301, 302, 307, 308];
 
 pub const UNAUTHORIZED: EndpointFault =
@@ -39,8 +39,7 @@ async fn unavailable() {
     UNAVAILABLE.outlast().await;
 }
 
-/// Nine of ten calls are too many, for as long as the storm lasts. It stops nobody: the limit falls, and
-/// what is let through goes on.
+/// Nine of ten calls get 429 during the fault. No job stops: the limit falls, and permitted calls continue.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_of_429() {
     let (jobs, refusals) = sized((300, 100), (5_000, 5_000));
@@ -72,7 +71,7 @@ async fn a_storm_of_429() {
     case.close([worker], evidence, 0).await;
 }
 
-/// Redirects of all kinds to a host that would be glad to have the token.
+/// Redirects of all kinds to a host that would steal the token.
 #[tokio::test(flavor = "multi_thread")]
 async fn redirects_to_another_host() {
     let other = Endpoint::willing().await;

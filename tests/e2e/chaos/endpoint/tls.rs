@@ -1,4 +1,4 @@
-//! A server that cannot prove to be the endpoint, or speaks an old TLS, gets no token.
+//! A server with a wrong certificate, or with an old TLS version, gets no token.
 
 use std::net::SocketAddr;
 

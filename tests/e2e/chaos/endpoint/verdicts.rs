@@ -5,7 +5,7 @@ use crate::{
     harness::{Answer, BULK, Endpoint, INTERACTIVE, Message, Stage, token},
 };
 
-/// `01` for every job: each is called for once, and is in a dead letter that says so.
+/// `01` for every job: each is called once and becomes a dead letter with this reason.
 #[tokio::test(flavor = "multi_thread")]
 async fn all_are_rejected() {
     let jobs = sized(300, 10_000);

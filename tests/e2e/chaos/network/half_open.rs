@@ -1,4 +1,4 @@
-//! Connections that are dead and do not say so: a firewall forgot them, a machine lost its power.
+//! Dead connections without a close, as after a firewall's time-out or a power loss.
 
 use super::{broker_by, endpoint_by};
 use crate::{
@@ -6,8 +6,7 @@ use crate::{
     harness::{BULK, INTERACTIVE, relay::Relay},
 };
 
-/// What was open to the broker falls silent for good. The heartbeats are missed, on both sides, and the
-/// worker connects anew.
+/// All connections to the broker fall silent permanently. Both sides miss heartbeats, and the worker reconnects.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_broker_falls_silent() {
     let (jobs, times) = sized((400, 1), (10_000, 10));
@@ -30,7 +29,7 @@ async fn the_broker_falls_silent() {
             })
             .await;
     }
-    // What the dead session holds comes again once the broker has missed its heartbeats as well.
+    // The jobs of the dead session return once the broker has missed heartbeats as well.
     case.until_settled(&[&worker]).await;
     for queue in [INTERACTIVE, BULK] {
         let amqp = &case.stage.amqp;
@@ -45,8 +44,8 @@ async fn the_broker_falls_silent() {
     case.close([worker], evidence, bound).await;
 }
 
-/// Whoever takes the connection never says a word, and vanishes for good. The worker must not go on
-/// waiting for that one when others would be answered.
+/// The server accepts the connection and never answers. The worker must give it up, because other connections would be
+/// answered.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_broker_never_greets() {
     let mut case = Plan::new(Area::Network, "broker: silent from the start, and gone")
@@ -55,7 +54,7 @@ async fn the_broker_never_greets() {
         .await;
     let relay = Relay::open(case.stage.broker_address()).await;
     broker_by(&mut case, &relay);
-    // Long enough for a broker that is there, on a machine that is busy.
+    // Long enough for a working broker on a busy machine.
     case.launch = case.launch.set("broker.connect_timeout", "2s");
     case.publish_all().await;
     relay.swallow_new(true);
@@ -70,8 +69,7 @@ async fn the_broker_never_greets() {
     case.close([worker], evidence, 0).await;
 }
 
-/// What was open to the endpoint falls silent for good. Its calls run out of time, and what comes after
-/// them goes over new connections.
+/// All connections to the endpoint fall silent permanently. Their calls time out, and later calls use new connections.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_endpoint_falls_silent() {
     let (jobs, times) = sized((400, 1), (10_000, 10));
@@ -87,14 +85,14 @@ async fn the_endpoint_falls_silent() {
         case.endpoint.until_count(share * time + case.calls_at_a_time()).await;
         let before = worker.metrics().await.calls("timeout");
         relay.swallow();
-        // The answers that waited come, and go into the hole.
+        // The held answers are sent, and are lost.
         case.script.hold_after(share * (time + 1));
         worker
             .until_metrics("calls without an answer", |metrics| metrics.calls("timeout") > before)
             .await;
     }
     case.script.release();
-    // As above: whatever ran out of time may have been revoked, and is called again.
+    // Tokens of timed-out calls may be revoked, and are called again.
     case.until_settled(&[&worker]).await;
     let lost = worker.metrics().await.calls("timeout");
     let evidence = Evidence::of(lost, "calls that ended as `timeout`")

@@ -1,4 +1,4 @@
-//! Lines that carry everything, and badly.
+//! Slow or bad networks that lose no data.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::{
     harness::relay::{Carried, Line, Relay},
 };
 
-/// Both ways, to the broker and to the endpoint, over such a line: slow, and nothing else.
+/// Runs the connections to the broker and to the endpoint over such a network.
 async fn over(fault: &'static str, jobs: usize, line: Line, fired: impl Fn(&Carried) -> Evidence) {
     let mut case = Plan::new(Area::Network, fault).jobs(jobs).begin().await;
     let line = Line { seed: case.chance.u64(..), ..line };
@@ -21,7 +21,7 @@ async fn over(fault: &'static str, jobs: usize, line: Line, fired: impl Fn(&Carr
     case.until_called_for(1.0).await;
     let metrics = worker.metrics().await;
     assert_eq!(metrics.sessions("connection_lost"), 0, "a slow line was taken for a dead one");
-    // To the endpoint: there is no more traffic of this kind to come than what the audit waits for.
+    // To the endpoint: there is no more traffic of this kind than the audit waits for.
     let evidence = fired(to_endpoint.carried());
     let _ = fired(to_broker.carried());
     case.close([worker], evidence, 0).await;

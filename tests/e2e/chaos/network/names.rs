@@ -1,4 +1,4 @@
-//! Host names that come to nothing for a while, and to another address afterwards.
+//! Host names that do not resolve for a while, and resolve to another address later.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -13,12 +13,12 @@ use crate::{
 };
 
 /// The name of the host in question.
-const NAME: &str = "steered.revoker.test";
+const NAME: &str = "controlled.revoker.test";
 /// Two addresses of this machine, one before the change and one after it.
 const BEFORE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const AFTER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 
-/// A way at each of the addresses, with one port; the second is shut.
+/// A relay at each of the addresses, with the same port. The second one is closed.
 async fn ways(target: SocketAddr) -> [Relay; 2] {
     let first = Relay::open(target).await;
     let port = first.address().port();
@@ -33,7 +33,7 @@ fn endpoint_by_name(case: &mut Case, port: u16, resolver: &Resolver) {
         .set("endpoint.allow_plain_http", true)
         .set("endpoint.connect_timeout", "2s")
         .set("retry.max", "200ms");
-    case.launch = resolver.steer(launch);
+    case.launch = resolver.control(launch);
 }
 
 fn broker_by_name(case: &mut Case, port: u16, resolver: &Resolver) {
@@ -41,10 +41,10 @@ fn broker_by_name(case: &mut Case, port: u16, resolver: &Resolver) {
     url.set_host(Some(NAME)).unwrap();
     url.set_port(Some(port)).unwrap();
     let launch = case.launch.clone().set("broker.url", url).set("broker.connect_timeout", "2s");
-    case.launch = resolver.steer(launch);
+    case.launch = resolver.control(launch);
 }
 
-/// Waits until a look-up has met this since the last time.
+/// Waits for a new look-up with this result.
 async fn until_met(resolver: &Resolver, what: Name) -> usize {
     crate::harness::eventually("a look-up", async || match resolver.met(what) {
         0 => Err(format!("none that met {what:?}")),
@@ -73,8 +73,8 @@ async fn begun(fault: &'static str) -> Case {
     Plan::new(Area::Network, fault).jobs(sized(300, 5_000)).begin().await
 }
 
-/// A host moves in the midst of the work: its address refuses, its name is not known, then not answered
-/// for, and then it is another address. `failures` counts the tries in vain.
+/// A host moves during the work: its address refuses connections, its name is unknown, then the resolver does not
+/// answer, and then the address changes. `failures` counts the failed tries.
 async fn moves(
     mut case: Case,
     [mut first, mut second]: [Relay; 2],
@@ -107,7 +107,7 @@ async fn moves(
     assert!(second.carried().octets() > 0, "nothing went to the new address");
 }
 
-/// Waits for a look-up that met the new address; what all of them met.
+/// Waits for a look-up of the new address. Returns the counts of all results.
 async fn moved(resolver: &Resolver, worker: &Worker) -> Evidence {
     let after = until_met(resolver, Name::Is(AFTER)).await;
     assert!(worker.exited().is_none(), "the worker ended");

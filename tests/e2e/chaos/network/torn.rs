@@ -1,4 +1,4 @@
-//! Connections that are reset in the middle of what they carry.
+//! Connections that are reset in the middle of a message.
 
 use super::{broker_by, endpoint_by};
 use crate::{
@@ -18,7 +18,7 @@ async fn reset_in_the_middle_of_a_frame() {
     let mut case = Plan::new(Area::Network, "broker: reset in mid-frame").jobs(jobs).begin().await;
     let relay = Relay::open(case.stage.broker_address()).await;
     broker_by(&mut case, &relay);
-    // As long as it may be: a publisher that noticed each loss by this alone would hang.
+    // The longest allowed: a publisher that detects a loss only by this time-out would hang.
     case.launch = case.launch.set("broker.confirm_timeout", "60s");
     let times = rounds * FRAMES.len();
     let share = case.part(1.0) / (times + 1);
@@ -27,7 +27,7 @@ async fn reset_in_the_middle_of_a_frame() {
     let worker = case.ready().await;
     let mut cut = 0;
     for (way, frame) in FRAMES.iter().cycle().take(times) {
-        // Each in its own share of the work, or there may be nothing left to tear.
+        // Each cut has its own share of the work, so that messages are left to cut.
         case.endpoint.until_count(share * (cut + 1) + case.calls_at_a_time()).await;
         relay.tear(*way, *frame);
         case.script.hold_after(share * (cut + 2));
@@ -43,7 +43,7 @@ async fn reset_in_the_middle_of_a_frame() {
     case.close([worker], evidence, bound).await;
 }
 
-/// All connections to the endpoint at once, again and again, each time while answers are on their way.
+/// All connections to the endpoint are reset at once, repeatedly, while answers are in flight.
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_are_reset_under_way() {
     let (jobs, times) = sized((400, 4), (10_000, 60));
@@ -56,7 +56,7 @@ async fn calls_are_reset_under_way() {
     case.publish_all().await;
     let worker = case.ready().await;
     for _ in 0..times {
-        // From here on a call is under way, until the next share is let through.
+        // From here on a call is in flight, until the next share is released.
         case.script.until_held().await;
         let before = worker.metrics().await.calls("reset");
         relay.reset();

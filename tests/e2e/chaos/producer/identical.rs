@@ -1,4 +1,4 @@
-//! One token, again and again.
+//! Many jobs with the same token.
 
 use crate::{
     chaos::{Area, Ending, Evidence, Plan, plan::without_fault, sized},
@@ -8,7 +8,7 @@ use crate::{
 /// Messages that are published before their confirms are awaited.
 const AT_A_TIME: usize = 5_000;
 
-/// A producer in a loop: one call, and every other job is known to be a duplicate of it.
+/// A producer in a loop: one call, and every other job is a duplicate of it.
 #[tokio::test(flavor = "multi_thread")]
 async fn identical_tokens() {
     let (jobs, fault) =
@@ -23,7 +23,7 @@ async fn identical_tokens() {
             .collect();
         case.stage.amqp.publish_all(lane, messages).await;
     }
-    // However long it takes to work them off.
+    // Duplicates are remembered for longer than the case takes.
     case.launch = case.launch.set("duplicates.remember", "1d");
     let worker = case.ready().await;
     let metrics = worker.until_processed("duplicate", jobs - 1).await;

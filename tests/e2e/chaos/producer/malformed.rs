@@ -1,6 +1,6 @@
 //! Bodies that are no job.
 
-use super::{Class, Nuisance, nuisance::plain};
+use super::{BadJob, Class, bad_job::plain};
 use crate::{chaos::sized, harness::Message};
 
 /// Bytes of the largest body here.
@@ -10,8 +10,8 @@ const DEEP: usize = 100_000;
 /// Levels that are as many as a body that is parsed can have.
 const DEEPEST_PARSED: usize = 30_000;
 
-const fn invalid(fault: &'static str, message: fn(&str) -> Message) -> Nuisance {
-    Nuisance { fault, token: plain, message, class: Class::Invalid }
+const fn invalid(fault: &'static str, message: fn(&str) -> Message) -> BadJob {
+    BadJob { fault, token: plain, message, class: Class::Invalid }
 }
 
 /// An object with the token and this beside it.
@@ -23,7 +23,7 @@ fn nested(levels: usize) -> Vec<u8> {
     [b"{\"refresh_token\":".as_slice(), &b"[".repeat(levels), &b"]".repeat(levels), b"}"].concat()
 }
 
-pub const MALFORMED: [Nuisance; 8] = [
+pub const MALFORMED: [BadJob; 8] = [
     invalid("empty body", |_| Message::new("")),
     invalid("NUL bytes", |token| Message::new(format!("\0{token}\0"))),
     invalid("bad UTF-8", |token| {
@@ -47,7 +47,7 @@ pub const MALFORMED: [Nuisance; 8] = [
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "long: part of make chaos"]
 async fn bodies() {
-    for nuisance in MALFORMED {
-        nuisance.run(sized(10, 50)).await;
+    for bad_job in MALFORMED {
+        bad_job.run(sized(10, 50)).await;
     }
 }

@@ -1,6 +1,6 @@
 //! All kinds of unusual messages at once, for one worker.
 
-use super::{Class, malformed::MALFORMED, steering::STEERING, tokens::CONTROL_CHARACTERS};
+use super::{Class, control::CONTROL, malformed::MALFORMED, tokens::CONTROL_CHARACTERS};
 use crate::{
     chaos::{Area, Evidence, Plan, plan::without_fault, sized},
     harness::Stage,
@@ -11,19 +11,19 @@ async fn all_kinds_together() {
     let each = sized(4, 40);
     let plan = Plan::new(Area::Producer, "all of these together").jobs(sized(200, 5_000));
     let mut case = plan.begin_on(Stage::new().await, without_fault).await;
-    let all = || MALFORMED.iter().chain(&STEERING).chain([&CONTROL_CHARACTERS]);
+    let all = || MALFORMED.iter().chain(&CONTROL).chain([&CONTROL_CHARACTERS]);
     let kinds = all().count();
     let good = case.part(1.0) / kinds;
-    for (nth, nuisance) in all().enumerate() {
-        nuisance.mix_in(&mut case, nth * each, each, good).await;
+    for (nth, bad_job) in all().enumerate() {
+        bad_job.mix_in(&mut case, nth * each, each, good).await;
     }
     case.publish_all().await;
-    let invalid = all().filter(|nuisance| nuisance.class == Class::Invalid).count() * each;
+    let invalid = all().filter(|bad_job| bad_job.class == Class::Invalid).count() * each;
     let calls = case.part(1.0) + kinds * each - invalid;
     let worker = case.ready().await;
     case.endpoint.until_count(calls).await;
-    for (nth, nuisance) in all().enumerate() {
-        let _ = nuisance.fired(&case, nth * each, each);
+    for (nth, bad_job) in all().enumerate() {
+        let _ = bad_job.fired(&case, nth * each, each);
     }
     let metrics = worker
         .until_metrics("every body that is no job", |metrics| {

@@ -1,13 +1,13 @@
 //! Tokens that are valid and look as if they were not.
 
-use super::{Class, Nuisance};
+use super::{BadJob, Class};
 use crate::harness::Message;
 
-/// What would end a line, a string or a header, drive a terminal, or vanish when trimmed.
+/// Characters that would end a line, a string or a header, control a terminal, or be trimmed.
 const CONTROLS: &str = " \0\u{1}\t\r\nx-evil: 1\r\n\u{1b}[2J\u{7f}\u{85}\u{2028}\u{202e}\"\\' ";
 
-/// Called for byte for byte as it was sent.
-pub const CONTROL_CHARACTERS: Nuisance = Nuisance {
+/// The call contains the token byte for byte.
+pub const CONTROL_CHARACTERS: BadJob = BadJob {
     fault: "control characters in tokens",
     token: |token| format!("{CONTROLS}{token}{CONTROLS}"),
     message: Message::job,

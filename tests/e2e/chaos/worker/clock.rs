@@ -7,25 +7,25 @@ use crate::{
     harness::{Worker, eventually},
 };
 
-/// Where distributions put libfaketime.
+/// The paths of libfaketime in distributions.
 const LIBRARIES: [&str; 3] = [
     "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
     "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
     "/usr/lib64/faketime/libfaketime.so.1",
 ];
 const HOUR: u64 = 3600;
-/// Jobs that come late, enough for some of them to be revoked, whatever the seed.
+/// Jobs that come late, enough for some of them to be revoked with any seed.
 const LATE: usize = 40;
 
-/// Sets the clock of whoever reads `file`, in one step.
+/// Sets the clock of the processes that read `file`, in one step.
 fn step(file: &Path, to: &str) {
     let written = file.with_extension("new");
     fs::write(&written, to).unwrap();
     fs::rename(written, file).unwrap();
 }
 
-/// Steps while a third of the jobs is under way, and waits until the worker says that it has revoked
-/// something at an hour that fulfils `condition`, in seconds ahead of ours.
+/// Steps the clock during a third of the jobs. Waits until the worker's time of the last revocation fulfils
+/// `condition`, in seconds ahead of our clock.
 async fn revoked_after(
     case: &mut Case,
     worker: &Worker,
@@ -66,7 +66,7 @@ async fn clock_stepped_by_an_hour() {
         .environment("LD_PRELOAD", library)
         .environment("FAKETIME_TIMESTAMP_FILE", file.display())
         .environment("FAKETIME_NO_CACHE", 1)
-        // What a step does: the clock that waits go by runs on.
+        // A step changes only the wall clock. The monotonic clock of waits continues.
         .environment("FAKETIME_DONT_FAKE_MONOTONIC", 1);
     let worker = case.ready().await;
     let ours = |ahead: i64| ahead.abs() < half;

@@ -5,7 +5,7 @@ use crate::{
     harness::{Worker, endpoint::Entry, relay::Relay, scrape::Scrape},
 };
 
-/// Killed again and again, at moments that are drawn: another one takes its place each time.
+/// The worker is killed repeatedly, at random moments. Another worker replaces it each time.
 #[tokio::test(flavor = "multi_thread")]
 async fn sigkill_at_random() {
     let (jobs, kills) = sized((2_000, 5), (100_000, 200));
@@ -14,7 +14,7 @@ async fn sigkill_at_random() {
     case.publish_all().await;
     let mut worker = case.ready().await;
     for kill in 1..=kills {
-        // Somewhere in this kill's share of the work; the last share is left for the survivor.
+        // A random moment in this kill's share of the work. The last share is left for the survivor.
         let share = jobs / (kills + 1);
         let at = share * (kill - 1) + case.chance.usize(1..share);
         case.endpoint.until_count(at).await;
@@ -25,18 +25,17 @@ async fn sigkill_at_random() {
     case.close([worker], Evidence::of(kills, "kills"), bound).await;
 }
 
-/// The connection whose acks are held, by the end of the name that the worker gives it. With the space: every
-/// client of the protocol speaks of a `consumer_cancel_notify`.
+/// The connection whose acks are held, by the end of the name that the worker gives it. The space distinguishes it from
+/// `consumer_cancel_notify`, which every client sends.
 const CONSUMING: &str = " consume";
 
-/// A worker has calls in flight, and a relay holds only its acks. The calls are answered, and when `shown`
-/// returns, the worker is killed. Returns the case, the
-/// worker that goes on, and how many jobs were in that state.
+/// A worker has calls in flight, and a relay holds only its acks. The calls are answered, and when `shown` returns, the
+/// worker is killed. Returns the case, the next worker, and the number of jobs in that state.
 async fn killed_before_the_acks(
     fault: &'static str,
     shown: impl AsyncFn(&Case, &Worker) -> usize,
 ) -> (Case, Worker, usize) {
-    // Enough for some of them to be rejected, whatever the seed.
+    // Enough for some of them to be rejected with any seed.
     const CALLS: usize = 64;
     let plan = Plan::new(Area::Worker, fault).prefetch(CALLS).concurrency(CALLS);
     let mut case = plan.begin().await;
@@ -50,7 +49,7 @@ async fn killed_before_the_acks(
     case.script.release();
     let seen = shown(&case, &worker).await;
     worker.kill().await;
-    // Not released: what the dead worker had sent must never arrive.
+    // Reset, not released: acks of the dead worker must never arrive.
     relay.reset();
     relay.release();
     case.launch = case.launch.set("broker.url", case.stage.host.worker_url());

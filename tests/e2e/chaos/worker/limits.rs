@@ -1,4 +1,4 @@
-//! The system gives the worker no more of something.
+//! The worker reaches a limit of the system.
 
 use std::{fs, os::unix::process::ExitStatusExt as _, process::Command};
 
@@ -7,7 +7,7 @@ use crate::{
     harness::{INTERACTIVE, Message, Worker, scrape::Scrape, token},
 };
 
-/// A limit of a process that runs, as `prlimit` names it.
+/// Sets a limit of a running process, as `prlimit` names it.
 fn limit(worker: &Worker, resource: &str, to: impl std::fmt::Display) {
     let pid = worker.pid().to_string();
     let status = Command::new("prlimit")
@@ -24,15 +24,15 @@ fn address_space(worker: &Worker) -> usize {
     1024 * line.trim().trim_end_matches(" kB").parse::<usize>().unwrap()
 }
 
-/// No more memory, and then messages that need some: it aborts in the middle of its work, as any program
-/// does that the system refuses memory. The next one has more, and finishes.
+/// No more memory is available, and further messages need some. The worker aborts, as any program without memory does.
+/// The next worker has more memory, and finishes.
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_limit_hit() {
     const HEAVY: usize = 8;
     const HEAVY_BYTES: usize = 4 * 1024 * 1024;
     const SIGABRT: i32 = 6;
     let mut case = Plan::new(Area::Worker, "memory limit hit").jobs(1_000).begin().await;
-    // Otherwise the allocator has reserved space beforehand, and the limit is far away.
+    // Otherwise the allocator reserves space early, and the limit is not reached.
     case.launch = case.launch.environment("MALLOC_ARENA_MAX", 1);
     case.publish_all().await;
     let worker = case.ready().await;
@@ -52,16 +52,16 @@ async fn memory_limit_hit() {
     case.close([next], Evidence::of(1, "abort without memory"), bound).await;
 }
 
-/// No more sockets than a quarter of the calls need: the rest fail before they are sent and are tried
-/// again, and the work goes on over those that there are.
+/// Only a quarter of the calls can have a socket. The others fail before they are sent and are retried, and the work
+/// continues over the available sockets.
 #[tokio::test(flavor = "multi_thread")]
 async fn descriptor_limit_hit() {
     let mut case = Plan::new(Area::Worker, "descriptor limit hit").begin().await;
-    // Else /proc/PID/fd is closed to whoever runs this and is not root.
+    // Otherwise /proc/PID/fd is unreadable for a test that does not run as root.
     case.launch = case.launch.set("log.level", "debug").set("process.core_dumps", true);
     case.hold_at(0.0);
     let worker = case.ready().await;
-    // The connection for letters is made beside the other, and must have its socket as well.
+    // The publishing connection is opened separately, and needs a socket as well.
     let ending = Ending::Dead(&["invalid_job"]);
     case.publish_own(INTERACTIVE, Message::new(""), &token(1_000), ending).await;
     let confirmed = |metrics: &Scrape| metrics.publishes("dead_letter", "confirmed");
@@ -70,8 +70,8 @@ async fn descriptor_limit_hit() {
     let limited = open + case.calls_at_a_time() / 4;
     limit(&worker, "nofile", format!("{limited}:"));
     case.publish_all().await;
-    // As many calls as it may make, and none of them is answered: there is no socket for the rest. Its
-    // metrics would need one as well.
+    // The calls use up all sockets, and none is answered, so the other calls have no socket. The metrics would need one
+    // as well.
     worker.until_log_lines("a call got no answer", 1).await;
     case.script.release();
     case.until_called_for(0.5).await;

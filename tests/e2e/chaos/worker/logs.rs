@@ -1,13 +1,13 @@
-//! Nobody takes the worker's log: it goes on without.
+//! The worker's log is not read: the worker continues without it.
 
 use std::fs;
 
 use crate::chaos::{Area, Evidence, Plan, sized};
 
-/// What a pipe of the system holds, in bytes: a process that writes more to it without a reader is blocked.
+/// The capacity of a pipe in bytes. A process that writes more without a reader is blocked.
 const PIPE: usize = 64 * 1024;
 
-/// Whoever reads the log stops reading.
+/// The reader of the log stops reading.
 #[tokio::test(flavor = "multi_thread")]
 async fn log_pipe_blocked() {
     let plan = Plan::new(Area::Worker, "log pipe blocked").jobs(sized(1_000, 5_000));
@@ -34,7 +34,7 @@ async fn log_disk_full() {
     const FULL: &str = "/dev/full";
     let mut case = Plan::new(Area::Worker, "log disk full").begin().await;
     case.launch = case.launch.set("log.level", "trace").after(&format!("exec 2>{FULL}"));
-    // Else /proc/PID/fd is closed to whoever runs this and is not root.
+    // Otherwise /proc/PID/fd is unreadable for a test that does not run as root.
     case.launch = case.launch.set("process.core_dumps", true);
     case.publish_all().await;
     let worker = case.ready().await;

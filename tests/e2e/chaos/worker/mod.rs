@@ -1,4 +1,4 @@
-//! The worker dies, stands still, runs out of something, or is stopped.
+//! The worker is killed, is suspended, runs out of a resource, or is stopped.
 
 mod clock;
 mod killed;

@@ -1,4 +1,4 @@
-//! The worker's own code fails.
+//! The worker's own code panics.
 
 use crate::{
     chaos::{Area, Case, Ending, Evidence, Plan},
@@ -7,15 +7,15 @@ use crate::{
     },
 };
 
-/// Whoever takes a delivery from the broker asks for the time of day once; then its job may.
+/// The session reads the time once per delivery. After that, the job may read it.
 const BY_THE_SESSION: usize = 1;
 
-/// Starts a worker with held calls and no other job in flight. Its clock fails after so many readings; nothing
-/// else reads the time of day.
+/// Starts a worker with held calls and no other job in flight. Its clock fails after this many readings. No other code
+/// reads the time of day.
 async fn with_calls_held(fault: &'static str, after: usize) -> (Case, Worker, FailingClock) {
     let clock = FailingClock::new();
     let mut case = Plan::new(Area::Worker, fault).begin().await;
-    case.launch = clock.steer(case.launch, after);
+    case.launch = clock.control(case.launch, after);
     case.hold_at(0.5);
     let worker = case.ready().await;
     let calling = case.calls_at_a_time();
@@ -36,7 +36,7 @@ async fn go_on(mut case: Case, worker: Worker, clock: FailingClock, bound: usize
     case.close([worker], Evidence::of(panics, "panics in the log"), bound).await;
 }
 
-/// In one job: that job becomes a dead letter, and no other is affected.
+/// A panic in one job: that job becomes a dead letter, and no other is affected.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_in_one_job() {
     const REASON: &str = "internal_error";
@@ -44,7 +44,7 @@ async fn a_panic_in_one_job() {
     let dead = case.stage.amqp.depth(DEAD).await.map_or(0, |depth| depth.ready);
     clock.fail();
     let victim = token(usize::MAX);
-    // Far from its end; but a job whose token has one looks at the clock before its call.
+    // The expiry is far away, but a job with an expiry reads the clock before its call.
     let job = serde_json::json!({ "refresh_token": victim, "expires_at": 4_000_000_000_u64 });
     let job = Message::new(job.to_string());
     case.publish_own(INTERACTIVE, job, &victim, Ending::Dead(&[REASON])).await;
@@ -53,13 +53,13 @@ async fn a_panic_in_one_job() {
     go_on(case, worker, clock, 0).await;
 }
 
-/// In the session with the broker: the session is rebuilt, and the jobs in flight are redelivered.
+/// A panic in the session with the broker: the session is rebuilt, and the jobs in flight are redelivered.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_in_the_session() {
     let (mut case, worker, clock) = with_calls_held("a panic in the session", 0).await;
     clock.fail();
     case.publish(1).await;
-    // Not by the metrics yet: whoever serves them asks for the time of day as well.
+    // Not the metrics, because serving them also reads the time of day.
     worker.until_log_lines("a panic", 1).await;
     let lost = "channel_closed";
     worker.until_metrics(lost, |metrics| metrics.sessions(lost) > 0).await;

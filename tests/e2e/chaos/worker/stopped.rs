@@ -1,12 +1,12 @@
-//! Stopped for a while, or for good.
+//! The worker is suspended, or stopped.
 
 use crate::{
     chaos::{Area, Case, Evidence, Plan, sized},
     harness::{BULK, INTERACTIVE, Worker},
 };
 
-/// Stopped by SIGSTOP until the broker has given its session up, then let go on: it must not ack by the
-/// tags of a session that is over.
+/// The worker is suspended by SIGSTOP until the broker has ended its session, then resumed. It must not ack by the tags
+/// of the ended session.
 #[tokio::test(flavor = "multi_thread")]
 async fn sigstop_past_two_heartbeats() {
     let mut case = Plan::new(Area::Worker, "SIGSTOP past two heartbeats").jobs(1_000).begin().await;
@@ -32,7 +32,7 @@ async fn sigstop_past_two_heartbeats() {
     case.close([worker], Evidence::of(lost, "sessions ended by connection_lost"), bound).await;
 }
 
-/// A worker with all its calls held open, which was told to stop.
+/// A worker with all its calls held open, after SIGTERM.
 async fn with_slow_calls(fault: &'static str) -> (Case, Worker) {
     let mut case = Plan::new(Area::Worker, fault).begin().await;
     case.hold_at(0.3);
@@ -41,7 +41,7 @@ async fn with_slow_calls(fault: &'static str) -> (Case, Worker) {
     let worker = case.ready().await;
     case.until_held_at(0.3).await;
     worker.signal("TERM");
-    // What only waits is handed back before the calls end.
+    // Waiting jobs are requeued before the calls end.
     case.until_waiting(case.part(1.0) - case.endpoint.count()).await;
     assert!(worker.exited().is_none(), "it did not wait for its calls");
     (case, worker)
@@ -73,7 +73,7 @@ async fn two_sigterms() {
     case.close([next], Evidence::of(calls, "calls cut off by the second signal"), bound).await;
 }
 
-/// Three workers, each replaced in turn while the others go on.
+/// Three workers, each replaced in turn while the others continue.
 #[tokio::test(flavor = "multi_thread")]
 async fn rolling_restart_of_three() {
     let plan = Plan::new(Area::Worker, "rolling restart of three").jobs(sized(1_500, 5_000));

@@ -28,20 +28,20 @@ const ASSERTION_LASTS: u64 = 60;
 pub struct Client {
     /// Its id.
     pub id: &'static str,
-    /// How it proves itself.
+    /// The method of authentication.
     pub method: Method,
     /// Its secret; empty if it has none.
     pub secret: String,
 }
 
-/// How a client proves itself.
+/// The settings of client authentication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
     /// The `Authorization` header.
     Basic,
     /// Fields of the form.
     Post,
-    /// Not at all.
+    /// None.
     None,
     /// A signed assertion.
     PrivateKeyJwt,
@@ -65,12 +65,12 @@ impl Client {
         Self::with("basic-client", Method::Basic)
     }
 
-    /// Another one with Basic.
+    /// Another client with Basic.
     pub fn other() -> Self {
         Self::with("other-client", Method::Basic)
     }
 
-    /// With Basic and a secret whose characters mean something in a URL or in Basic.
+    /// With Basic and a secret with special characters of URLs and of Basic.
     pub fn odd() -> Self {
         let secret = format!("{}: %/+", canary::SECRET);
         Self { secret, ..Self::with("odd-client", Method::Basic) }
@@ -86,7 +86,7 @@ impl Client {
         Self { secret: String::new(), ..Self::with("public-client", Method::None) }
     }
 
-    /// Another one without a secret.
+    /// Another client without a secret.
     pub fn other_public() -> Self {
         Self { id: "other-public-client", ..Self::public() }
     }
@@ -101,7 +101,7 @@ impl Client {
         Self::with("watching-client", Method::Basic)
     }
 
-    /// All of them.
+    /// All clients.
     pub fn all() -> [Self; 8] {
         [
             Self::basic(),
@@ -129,7 +129,7 @@ impl Client {
         Self { id, method, secret: canary::SECRET.to_owned() }
     }
 
-    /// What the servers are told of it.
+    /// The client's registration for the servers.
     pub(super) fn registration(&self) -> Value {
         let mut registration = json!({ "id": self.id, "method": self.method.name() });
         if !self.secret.is_empty() {
@@ -141,7 +141,7 @@ impl Client {
         registration
     }
 
-    /// What it adds to a request for `url`.
+    /// The authentication of a request for `url`.
     pub(super) fn proof(&self, basic: Basic, url: &Url) -> Proof {
         match self.method {
             Method::Basic => Proof::header(basic.header(self.id, &self.secret)),

@@ -1,4 +1,4 @@
-//! How a refresh token is minted: by the password grant, or by an authorization code with PKCE as a browser would.
+//! Mints refresh tokens: by the password grant, or by an authorization code with PKCE, like a browser.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use url::Url;
 
 use super::{AuthorizationServer, Client, Response, requests};
 
-/// Where the browser is sent with the code. Nobody listens there.
+/// The redirect URL for the code. No server listens there.
 const CALLBACK: &str = "http://127.0.0.1/callback";
 /// The secret of PKCE.
 const VERIFIER: &str = "of-the-tests-of-the-tests-of-the-tests-of-the-tests";
@@ -44,7 +44,7 @@ fn refresh_token(response: &Response) -> String {
     response.json()["refresh_token"].as_str().expect("a refresh token").to_owned()
 }
 
-/// Follows redirects, keeps cookies and sends the forms that it is shown.
+/// Follows redirects, keeps cookies and submits forms.
 struct Browser<'a> {
     server: &'a AuthorizationServer,
     cookies: BTreeMap<String, String>,
@@ -95,7 +95,7 @@ impl Browser<'_> {
     }
 }
 
-/// The request that sends the form of a page: any name and any password, and yes.
+/// The request that submits the form of a page, with any name and password, and consent.
 fn filled_in(here: &Url, page: &Response) -> Request<Full<Bytes>> {
     let attribute = |before: &str| {
         let (_, rest) = page.body.split_once(before)?;

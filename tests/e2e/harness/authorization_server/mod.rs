@@ -19,7 +19,7 @@ use process::ServerProcess;
 pub use requests::{Basic, Response};
 use requests::{HttpClient, Proof};
 
-/// Requests at a time where a test makes many.
+/// Parallel requests of tests that make many.
 const AT_A_TIME: usize = 8;
 
 /// The servers.
@@ -43,7 +43,7 @@ impl Kind {
         }
     }
 
-    /// How it reads the pair of Basic.
+    /// The encoding of Basic that it reads.
     pub const fn basic(self) -> Basic {
         match self {
             Self::Node | Self::Django => Basic::Form,
@@ -62,12 +62,12 @@ pub struct AuthorizationServer {
 }
 
 impl AuthorizationServer {
-    /// Starts one that leaves a refresh token as it is when it is used.
+    /// Starts a server that keeps a refresh token when it is used.
     pub async fn start(kind: Kind) -> Self {
         Self::configured(kind, false).await
     }
 
-    /// Starts one that replaces a refresh token when it is used.
+    /// Starts a server that replaces a refresh token when it is used.
     pub async fn rotating(kind: Kind) -> Self {
         Self::configured(kind, true).await
     }
@@ -85,7 +85,7 @@ impl AuthorizationServer {
         Self { kind, address, http: requests::client(), _process: process }
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -111,7 +111,7 @@ impl AuthorizationServer {
         url
     }
 
-    /// Sends a form in the name of a client that proves itself as the server wants it.
+    /// Sends a form for a client, authenticated as the server expects.
     pub async fn post(&self, url: Url, client: &Client, fields: &[(&str, &str)]) -> Response {
         self.post_with(self.kind.basic(), url, client, fields).await
     }
@@ -151,13 +151,13 @@ impl AuthorizationServer {
         }
     }
 
-    /// So many new refresh tokens of the client.
+    /// This many new refresh tokens of the client.
     pub async fn mint_all(&self, client: &Client, count: usize) -> Vec<String> {
         let minting = (0..count).map(|_| self.mint(client));
         stream::iter(minting).buffer_unordered(AT_A_TIME).collect().await
     }
 
-    /// Whether a refresh token can still be used, by using it. Without rotation that leaves it as it is.
+    /// Whether a refresh token can still be used, by using it. Without rotation, the token does not change.
     pub async fn accepts(&self, owner: &Client, token: &str) -> bool {
         self.refresh(owner, token).await.is_some()
     }
@@ -182,8 +182,8 @@ impl AuthorizationServer {
         response.json()["active"].as_bool().expect("introspection always says so")
     }
 
-    /// How many of these tokens are alive by the server's own word: introspection, or where that knows no refresh
-    /// tokens, their use.
+    /// The number of live tokens according to the server: by introspection or, if that does not support refresh tokens,
+    /// by using them.
     pub async fn count_live(&self, owner: &Client, tokens: &[String]) -> usize {
         let watcher = Client::watcher();
         let asking = tokens.iter().map(async |token| match self.kind {

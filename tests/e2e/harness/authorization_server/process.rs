@@ -1,4 +1,4 @@
-//! The process of a server. It ends when its standard input does, so none outlives the tests, whatever ends them.
+//! The process of a server. It ends when its standard input is closed, so none outlives the tests, even after a crash.
 
 use std::{
     io::{self, BufRead as _, BufReader, Write as _},

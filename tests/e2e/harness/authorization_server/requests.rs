@@ -20,12 +20,12 @@ pub(super) type HttpClient = Client<HttpConnector, Full<Bytes>>;
 /// The type of every body.
 const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 
-/// How the pair of Basic is written.
+/// The encoding of the pair of Basic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Basic {
-    /// Both parts form-encoded, as RFC 6749 2.3.1 wants it.
+    /// Both parts form-encoded, as RFC 6749 2.3.1 requires.
     Form,
-    /// As they are.
+    /// Not encoded.
     Raw,
 }
 
@@ -57,7 +57,7 @@ impl Basic {
     }
 }
 
-/// How a request proves whose it is.
+/// The authentication of a request.
 #[derive(Default)]
 pub(super) struct Proof {
     header: Option<String>,

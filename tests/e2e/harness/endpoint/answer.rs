@@ -4,21 +4,21 @@ use std::{io::Write as _, sync::LazyLock, time::Duration};
 
 use crate::harness::Gate;
 
-/// Bytes that [`Answer::gzip_bomb`] unpacks to. Packed it is within what a client may read.
+/// Bytes that [`Answer::gzip_bomb`] unpacks to. Compressed it is within the limit of a client.
 pub const GZIP_BOMB: usize = 48 << 20;
 
-/// What an answer means in the endpoint's own terms.
+/// The meaning of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AnswerKind {
     /// `success` true with code `00`.
     Revoked,
     /// Code `01`.
     Rejected,
-    /// Anything that proves nothing.
+    /// An answer that proves nothing.
     Nothing,
 }
 
-/// What to do with a call.
+/// The reaction to a call.
 #[derive(Debug, Clone)]
 pub enum Answer {
     /// An HTTP answer, whole.
@@ -31,15 +31,15 @@ pub enum Answer {
     },
     /// The request is read, then the connection is reset.
     Reset,
-    /// The request is read, and nothing ever comes back.
+    /// The request is read, and no answer follows.
     Never,
-    /// The answer, an HTTP one, a byte at a time with this pause between.
+    /// The HTTP answer, one byte at a time with this pause between.
     Drip(Duration, Box<Answer>),
     /// A success whose body never ends.
     Endless,
-    /// The stream is refused as if it had never been looked at: RFC 9113, section 8.7. HTTP/2 alone.
+    /// The stream is refused unprocessed: RFC 9113, section 8.7. HTTP/2 only.
     Refuse,
-    /// The whole connection is ended with an error, other streams with it: section 6.8. HTTP/2 alone.
+    /// The whole connection is closed with an error, including other streams: section 6.8. HTTP/2 only.
     GoAway,
     /// The answer, once the gate is open.
     After(Gate, Box<Answer>),
@@ -78,7 +78,7 @@ impl Answer {
         Self::Http { said: AnswerKind::Nothing, status, headers: Vec::new(), body: Vec::new() }
     }
 
-    /// A gateway's page where an envelope should be.
+    /// A gateway's page in place of an envelope.
     pub fn html() -> Self {
         let headers = vec![("content-type", "text/html".to_owned())];
         let body =
@@ -117,7 +117,7 @@ impl Answer {
         Self::Drip(pause, Box::new(self))
     }
 
-    /// A success that a client which unpacks it has no memory for.
+    /// A compressed success that is too large for memory once decompressed.
     pub fn gzip_bomb() -> Self {
         static PACKED: LazyLock<Vec<u8>> = LazyLock::new(|| {
             let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());

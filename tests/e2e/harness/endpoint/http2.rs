@@ -1,5 +1,5 @@
-//! HTTP/2, by the library that clients use as well: streams that are refused, and connections that are
-//! sent away with all of their streams.
+//! HTTP/2, by the library that clients use as well: with refused streams, and connections that are closed with all of
+//! their streams.
 
 use std::{
     io,
@@ -73,7 +73,7 @@ async fn answer(
             })?;
         }
         Answer::Refuse => respond.send_reset(Reason::REFUSED_STREAM),
-        // Others may have asked for the same: once is enough.
+        // Other streams may have requested it too: once is enough.
         Answer::GoAway => drop(send_away.try_send(())),
         other => unreachable!("no answer of HTTP/2: {other:?}"),
     }

@@ -17,10 +17,10 @@ use crate::harness::wait::HANG_GUARD;
 pub struct Entry {
     /// The token of its body; empty if there is none.
     pub token: String,
-    /// When its last byte had been read.
+    /// The time at which its last byte was read.
     pub arrived: Instant,
-    /// What it was told, once the socket had taken the answer but for its last byte: whoever has heard it
-    /// whole finds it here. One that nobody hears any more may be here as well.
+    /// The meaning of the answer, set before its last byte is sent. So every answer that a client received is here, and
+    /// perhaps one that no client received.
     pub said: Option<AnswerKind>,
 }
 
@@ -28,13 +28,13 @@ pub struct Entry {
 #[derive(Debug, Default)]
 pub struct Ledger {
     entries: Mutex<Vec<Entry>>,
-    /// Calls by token: counted anew at each arrival, a backlog of thousands would stall the endpoint.
+    /// Calls by token: counting all calls at each arrival would be too slow for thousands of jobs.
     calls: Mutex<HashMap<String, usize>>,
     changed: Notify,
 }
 
 impl Ledger {
-    /// Notes an arrival; returns its place and the count of calls for its token, this one included.
+    /// Records an arrival. Returns its index and the number of calls for its token, this one included.
     pub(super) fn arrived(&self, token: &str) -> (usize, usize) {
         let mut entries = self.lock();
         entries.push(Entry { token: token.to_owned(), arrived: Instant::now(), said: None });
@@ -50,7 +50,7 @@ impl Ledger {
         (place, nth)
     }
 
-    /// Notes what a call is told; nothing, if the answer could not be handed over after all.
+    /// Records the answer to a call; `None` if it could not be sent.
     pub(super) fn answered(&self, place: usize, said: Option<AnswerKind>) {
         self.lock()[place].said = said;
         self.changed.notify_waiters();
@@ -71,14 +71,14 @@ impl Ledger {
         self.lock().iter().filter(|entry| entry.token == token).cloned().collect()
     }
 
-    /// The tokens that were told `said` at least once.
+    /// The tokens that got the answer `said` at least once.
     pub fn told(&self, said: AnswerKind) -> BTreeSet<String> {
         let entries = self.lock();
         let told = entries.iter().filter(|entry| entry.said == Some(said));
         told.map(|entry| entry.token.clone()).collect()
     }
 
-    /// Waits until so many calls have arrived.
+    /// Waits until this many calls have arrived.
     pub async fn until_count(&self, count: usize) {
         self.until(&format!("{count} calls"), |entries| entries.len() >= count).await;
     }

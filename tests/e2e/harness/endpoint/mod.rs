@@ -1,5 +1,4 @@
-//! A scripted revoke endpoint on loopback. A script sees each call and says what to do with it; a
-//! ledger keeps what was seen.
+//! A scripted revoke endpoint on loopback. A script decides the answer to each call, and a ledger records all calls.
 
 mod answer;
 mod http2;
@@ -93,7 +92,7 @@ impl Endpoint {
         Self::start_tls(tls, script).await
     }
 
-    /// Revokes whatever it is asked to.
+    /// Revokes every token.
     pub async fn willing() -> Self {
         Self::start(|_| Answer::revoked()).await
     }
@@ -113,7 +112,7 @@ impl Endpoint {
         &self.url
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -123,7 +122,7 @@ impl Endpoint {
         self.inner.connections.load(Ordering::SeqCst)
     }
 
-    /// How many of them were ended by [`Answer::GoAway`].
+    /// The number of connections that [`Answer::GoAway`] closed.
     pub fn sent_away(&self) -> usize {
         self.inner.sent_away.load(Ordering::SeqCst)
     }

@@ -1,4 +1,4 @@
-//! HTTP/1.1 by hand over plain or TLS sockets: a library would not reset, hang or lie on request.
+//! A hand-written HTTP/1.1 server over plain or TLS sockets, because a library cannot reset, hang or send invalid data.
 
 use std::{collections::BTreeMap, fmt::Write as _, io, time::Duration};
 
@@ -9,7 +9,7 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-/// No request of the worker is longer, in bytes.
+/// The longest request of the worker, in bytes.
 const MAX_REQUEST: usize = 1 << 20;
 
 /// A connection, plain or TLS.
@@ -124,7 +124,7 @@ pub async fn drip(
     wire.flush().await
 }
 
-/// Writes a body in chunks until the peer has had enough.
+/// Writes a body in chunks until the peer closes the connection.
 pub async fn flood(wire: &mut impl Wire) -> io::Result<()> {
     wire.write_all(b"HTTP/1.1 200 Scripted\r\ntransfer-encoding: chunked\r\n\r\n").await?;
     let chunk = [&b"4000\r\n"[..], &[b' '; 0x4000], b"\r\n"].concat();

@@ -1,4 +1,4 @@
-//! Confirms of a broker that are withheld on their way to the product.
+//! Withholds confirms of a broker from the product.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ const ACK: [u8; 4] = [0, 60, 0, 80];
 /// Class and method of `channel.close-ok`.
 const CLOSE_OK: [u8; 4] = [0, 20, 0, 41];
 
-/// What a broker says on one connection, from its first octet.
+/// The broker's bytes on one connection, from its first octet.
 #[derive(Debug, Default)]
 pub struct Confirms {
     partial: Vec<u8>,
@@ -26,8 +26,8 @@ pub struct Confirms {
 }
 
 impl Confirms {
-    /// Goes over the next octets; returns what is to be passed on of all that came. With a tag, nothing
-    /// beyond it is confirmed on any channel.
+    /// Scans the next octets, and returns the octets to pass on. With a tag, confirms beyond it are withheld on every
+    /// channel.
     pub fn pass(&mut self, octets: &[u8], up_to: Option<u64>) -> Vec<u8> {
         self.partial.extend_from_slice(octets);
         let mut out = Vec::new();
@@ -37,7 +37,7 @@ impl Confirms {
         out
     }
 
-    /// What is to be passed on now of all that was withheld.
+    /// The withheld octets that may be passed on now.
     pub fn release(&mut self, up_to: Option<u64>) -> Vec<u8> {
         let mut out = Vec::new();
         for (_, frame) in std::mem::take(&mut self.withheld) {
@@ -63,7 +63,7 @@ impl Confirms {
             }
             (None, _) => {
                 if method(&frame) == Some(CLOSE_OK) {
-                    // No broker confirms anything behind it.
+                    // A broker sends no confirm after it.
                     let closed = channel(&frame);
                     self.withheld.retain(|(channel, _)| *channel != closed);
                     self.passed.remove(&closed);
@@ -124,8 +124,8 @@ fn with_tag(ack: &[u8], tag: u64) -> Vec<u8> {
     frame
 }
 
-/// However the stream is divided: confirms up to the tag pass, one for many is cut down to it, all else
-/// passes, and what was withheld comes with the release.
+/// For any division of the stream: confirms up to the tag pass, a multiple confirm is reduced to it, other frames pass,
+/// and withheld confirms come with the release.
 #[test]
 fn confirms_are_withheld_from_a_tag_on() {
     let ack = |channel: u8, tag: u8, multiple: u8| {

@@ -43,7 +43,7 @@ async fn relay(mut client: TcpStream, passage: Passage) {
     let target = *passage.target.borrow();
     let Ok(mut server) = TcpStream::connect(target).await else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
-    // However this ends before the orderly end of both directions, both sides see a reset.
+    // Unless both directions end in order, both sides see a reset.
     let _ = (client.set_zero_linger(), server.set_zero_linger());
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = server.split();
@@ -52,7 +52,7 @@ async fn relay(mut client: TcpStream, passage: Passage) {
     let from_target = Direction { way: Way::FromTarget, passage, greeting, holes: from_holes };
     tokio::select! {
         biased;
-        // First: what is held when the connection is reset is lost, also if it is released at once.
+        // Checked first: data that is held at a reset is lost, even if it is released at once.
         _ = resets.changed() => {}
         _ = async {
             tokio::try_join!(
@@ -72,7 +72,7 @@ struct Direction<'a> {
 }
 
 impl Direction<'_> {
-    /// Passes it on to its end, or so many bytes and nothing more.
+    /// Passes on all data, or only this many bytes.
     async fn pass(
         mut self,
         mut from: impl AsyncRead + Unpin,
@@ -140,24 +140,24 @@ impl Direction<'_> {
             self.passage.tell(confirms);
         }
         self.passage.stalled.send_modify(|count| *count += 1);
-        // The end of the connection is passed on all the same.
+        // The end of the connection is still passed on.
         while from.read(&mut chunk).await? > 0 {}
         to.shutdown().await
     }
 
-    /// The type of frame to be torn this way.
+    /// The type of frame to cut in this direction.
     fn wanted(&self) -> Option<Frame> {
         let tearing = *self.passage.tearing.borrow();
         tearing.filter(|(way, _)| *way == self.way).map(|(_, frame)| frame)
     }
 
-    /// Whether a body is to cut this connection.
+    /// Whether a body cuts this connection.
     fn is_cut(&self) -> bool {
         let cutting = *self.passage.cutting.borrow();
         self.way == Way::FromTarget && cutting.is_some_and(|name| self.greeting.says(name))
     }
 
-    /// Reads what comes, and tells nobody; not even that it has ended.
+    /// Reads and drops all data, and does not pass on the end.
     async fn lose(&self, mut from: impl AsyncRead + Unpin) -> io::Result<()> {
         let mut chunk = vec![0; 16 * 1024];
         while let Ok(read @ 1..) = from.read(&mut chunk).await {

@@ -1,13 +1,13 @@
-//! Where the frames of AMQP begin and end in a stream, so that a relay can cut one in two.
+//! Finds the frames of AMQP in a stream, so that a relay can cut one in two.
 
 /// Octets of a frame before its payload: type, channel, size.
 const HEAD: usize = 7;
 /// Octets after it.
 const END: usize = 1;
-/// What a client sends before its first frame: `AMQP` and a version.
+/// The client's bytes before its first frame: `AMQP` and a version.
 const GREETING: usize = 8;
 
-/// A type of frame that carries something of a job.
+/// A type of frame with data of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Frame {
     /// A method: an ack, for instance.
@@ -19,9 +19,9 @@ pub enum Frame {
 /// A frame that was cut, in octets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Torn {
-    /// Of these the first were passed on.
+    /// The number of octets that were passed on.
     pub passed: usize,
-    /// So long it was.
+    /// The length of the frame.
     pub length: usize,
 }
 
@@ -36,18 +36,18 @@ pub struct Frames {
 }
 
 impl Frames {
-    /// What a client says.
+    /// The direction from a client.
     pub fn of_client() -> Self {
         Self { greeting: GREETING, ..Self::default() }
     }
 
-    /// What a broker says.
+    /// The direction from a broker.
     pub fn of_broker() -> Self {
         Self::default()
     }
 
-    /// Goes over the next octets. If the middle of a frame of type `wanted` lies among them: how many
-    /// of them come before it, and the frame.
+    /// Scans the next octets. If they contain the middle of a frame of type `wanted`, returns the number of octets
+    /// before it, and the frame.
     pub fn middle(&mut self, octets: &[u8], wanted: Option<Frame>) -> Option<(usize, Torn)> {
         for (at, octet) in octets.iter().enumerate() {
             if self.greeting > 0 {
@@ -77,7 +77,7 @@ impl Frames {
     }
 }
 
-/// However the stream is divided, the frame that is wanted is found, and in its middle.
+/// For any division of the stream, the middle of the wanted frame is found.
 #[test]
 fn the_middle_of_a_frame_is_found() {
     let method = [1, 0, 1, 0, 0, 0, 4, 9, 9, 9, 9, 0xCE];

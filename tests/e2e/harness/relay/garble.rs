@@ -1,16 +1,15 @@
-//! Garbles what a connection carries, from a piece of text on: the broker then fails over that message.
+//! Corrupts the data of a connection after a text, so that the broker fails over that message.
 
 /// One direction of one connection.
 #[derive(Default)]
 pub struct Garble {
-    /// The last octets that passed: the text may come in two pieces.
+    /// The last octets, because the text may be split.
     tail: Vec<u8>,
     began: bool,
 }
 
 impl Garble {
-    /// Zeroes what stands behind the first occurrence of the text, here and in all that comes. Says whether it
-    /// begins here.
+    /// Zeroes all octets after the first occurrence of the text. Returns whether the text ends in this chunk.
     pub fn pass(&mut self, chunk: &mut [u8], text: &str) -> bool {
         if self.began {
             chunk.fill(0);

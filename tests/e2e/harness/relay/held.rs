@@ -2,14 +2,14 @@
 
 use std::sync::{Mutex, PoisonError};
 
-/// Which connections' bytes stay where they are.
+/// The connections whose bytes are held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Held {
-    /// None.
+    /// No connection.
     None,
-    /// All of them.
+    /// All clients.
     All,
-    /// Those whose first words hold these.
+    /// Connections whose first bytes contain this name.
     Named(&'static str),
 }
 
@@ -23,7 +23,7 @@ impl Held {
     }
 }
 
-/// The first words of a connection from the product.
+/// The first bytes of a connection from the product.
 #[derive(Debug, Default)]
 pub struct Greeting(Mutex<Vec<u8>>);
 

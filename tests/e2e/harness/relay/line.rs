@@ -17,18 +17,17 @@ use tokio::{
 /// The faults of a line; by default it has none.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Line {
-    /// Octets that travel together at most.
+    /// The most octets of one write.
     pub slice: Option<usize>,
     /// Octets per second in each direction.
     pub rate: Option<u32>,
-    /// How long what was read waits at least, and what chance may add. Whatever comes meanwhile waits
-    /// behind it.
+    /// The least delay of data, and the largest random addition. Later data waits behind it.
     pub latency: Option<(Duration, Duration)>,
-    /// Where chance begins.
+    /// The seed of the random numbers.
     pub seed: u64,
 }
 
-/// What has run over a line so far, all connections together: the proof that its faults were real.
+/// The counts of a line over all connections, as proof that its faults happened.
 #[derive(Debug, Clone, Default)]
 pub struct Carried(Arc<Counts>);
 
@@ -52,12 +51,12 @@ impl Carried {
         self.0.writes.load(Ordering::SeqCst)
     }
 
-    /// The most octets that travelled together.
+    /// The most octets of one write.
     pub fn largest(&self) -> usize {
         self.0.largest.load(Ordering::SeqCst)
     }
 
-    /// How often something was made to wait, for its latency or for the rate.
+    /// The number of waits, for the latency or for the rate.
     pub fn waited(&self) -> usize {
         self.0.waited.load(Ordering::SeqCst)
     }

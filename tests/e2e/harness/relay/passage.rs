@@ -1,4 +1,4 @@
-//! What the relay does to its connections: set by a test, obeyed by each connection.
+//! The settings of a relay: a test sets them, and each connection obeys them.
 
 use std::net::SocketAddr;
 
@@ -6,16 +6,16 @@ use tokio::sync::watch;
 
 use super::{Carried, Frame, Line, Stall, Torn, Way, confirms::Confirms, held::Held};
 
-/// What every connection needs.
+/// The shared state of all connections.
 #[derive(Clone)]
 pub(super) struct Passage {
     pub(super) target: watch::Sender<SocketAddr>,
-    /// Counts the resets: a connection ends when the count moves on.
+    /// The number of resets: a connection ends when it increases.
     pub(super) resets: watch::Sender<usize>,
     pub(super) held: watch::Sender<Held>,
     /// Octets from the product that may still pass before everything is held.
     pub(super) until_held: watch::Sender<Option<usize>>,
-    /// Counts the holes: what a connection carries is lost when the count moves on.
+    /// The number of losses: the data of a connection is lost when it increases.
     pub(super) holes: watch::Sender<usize>,
     pub(super) swallows_new: watch::Sender<bool>,
     pub(super) swallowed: watch::Sender<usize>,
@@ -67,7 +67,7 @@ impl Passage {
         }
     }
 
-    /// Tells how far confirms were passed on and withheld.
+    /// Publishes the tags up to which confirms were passed on and withheld.
     pub(super) fn tell(&self, confirms: &Confirms) {
         let (confirmed, withheld) = (confirms.highest_passed(), confirms.highest());
         self.confirmed.send_modify(|before| *before = confirmed.max(*before));

@@ -1,4 +1,4 @@
-//! The faults of a relay are real.
+//! Tests that the faults of a relay happen.
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -7,7 +7,7 @@ use tokio::{
 
 use super::*;
 
-/// The faults are real: an open connection sees a reset, and a closed port refuses.
+/// An open connection gets a reset, and a closed port refuses connections.
 #[tokio::test]
 async fn a_relay_resets_and_refuses() {
     use std::io::ErrorKind;
@@ -30,7 +30,7 @@ async fn a_relay_resets_and_refuses() {
     .await;
 }
 
-/// A stalled connection is open, and nothing comes through.
+/// A stalled connection is open, and no data passes.
 #[tokio::test]
 async fn a_relay_stalls() {
     let server = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -50,7 +50,7 @@ async fn a_relay_stalls() {
     assert_eq!(arrived, b"123");
 }
 
-/// What is held comes when it is released, and not before.
+/// Held data arrives after the release, and not before.
 #[tokio::test]
 async fn a_relay_holds_and_releases() {
     let server = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -67,7 +67,7 @@ async fn a_relay_holds_and_releases() {
     assert_eq!(accepted.read_u8().await.unwrap(), b'b');
 }
 
-/// So many octets pass, and what comes with the one too many is held with it.
+/// This many octets pass, and a write that exceeds them is held as a whole.
 #[tokio::test]
 async fn a_relay_holds_by_itself() {
     let (relay, mut client, mut accepted) = connected(Relay::open).await;
@@ -91,7 +91,7 @@ async fn connected(relay: impl AsyncFnOnce(SocketAddr) -> Relay) -> (Relay, TcpS
     (relay, client, accepted)
 }
 
-/// What goes into a hole is gone, and nobody is told; what connects afterwards is relayed.
+/// Swallowed data is lost without a notice. Later connections are relayed.
 #[tokio::test]
 async fn a_relay_swallows() {
     let server = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -135,18 +135,18 @@ async fn a_relay_slices() {
     .await;
 }
 
-/// What has a frame of the wanted type cut sees half of it and then a reset.
+/// The receiver of a cut frame gets half of it, and then a reset.
 #[tokio::test]
 async fn a_relay_tears_a_frame() {
     let (relay, client, mut accepted) = connected(Relay::open).await;
     relay.tear(Way::FromTarget, Frame::Body);
     accepted.write_all(&[3, 0, 1, 0, 0, 0, 4, 1, 2, 3, 4, 0xCE]).await.unwrap();
     assert_eq!(relay.torn().await, Torn { passed: 9, length: 12 });
-    // A reset may overtake what came before it.
+    // A reset may overtake earlier data.
     assert!(matches!(client.peek(&mut [0; 12]).await, Err(_) | Ok(0..=9)));
 }
 
-/// Connections made from then on lead elsewhere.
+/// Later connections go to the new target.
 #[tokio::test]
 async fn a_relay_is_led_elsewhere() {
     let other = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -158,7 +158,7 @@ async fn a_relay_is_led_elsewhere() {
     assert_eq!(accepted.read_u8().await.unwrap(), b'a');
 }
 
-/// A connection is held by the words that it began with, and another one goes on.
+/// A connection is held by its first bytes, and another one continues.
 #[tokio::test]
 async fn a_relay_holds_one_connection_by_its_first_words() {
     let server = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -182,7 +182,7 @@ async fn a_relay_holds_one_connection_by_its_first_words() {
     assert!(ends[0].1.read_u8().await.is_err(), "what was held came out of a reset connection");
 }
 
-/// A connection is cut by what it is brought, if it named itself so; another one goes on.
+/// A connection with this name is cut at a delivery, and another one continues.
 #[tokio::test]
 async fn a_relay_cuts_one_connection_at_each_body() {
     let server = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();

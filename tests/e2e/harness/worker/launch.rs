@@ -1,4 +1,4 @@
-//! What a `revoker` is started with.
+//! The command line and the environment of a `revoker` process.
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +18,7 @@ use crate::harness::{
     stage::{AUDIENCE, CLIENT},
 };
 
-/// What is started: a subcommand with its arguments and its environment, and nothing of ours besides.
+/// A subcommand with its arguments and its environment.
 #[derive(Debug, Clone)]
 pub struct Launch {
     name: String,
@@ -31,8 +31,8 @@ pub struct Launch {
     meter: Option<PathBuf>,
 }
 
-/// Runs a command, and writes the most memory that it had resident, in KiB, to a file. The system tells that of a
-/// process that is over, to its parent alone.
+/// Runs a command, and writes its peak resident memory, in KiB, to a file. The system reports it only to the parent of
+/// an ended process.
 const METER: &str = "import resource, subprocess, sys; \
     status = subprocess.run(sys.argv[2:]).returncode; \
     open(sys.argv[1], 'w').write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)); \
@@ -60,7 +60,7 @@ impl Launch {
         self
     }
 
-    /// Calls `endpoint`: one delay for all stays and no chance in the waits, the rest as it comes.
+    /// Calls `endpoint`: one delay for all stays, no jitter, and defaults otherwise.
     #[must_use]
     pub fn calling(self, endpoint: &Endpoint) -> Self {
         self.unhurried_calls()
@@ -68,16 +68,16 @@ impl Launch {
             .set("endpoint.audience", AUDIENCE)
             .set("credentials.client_id", CLIENT)
             .set("credentials.client_secret", canary::SECRET)
-            // The limit grows with its calls, and calls that a test holds never end; failures
-            // on purpose must not pause the worker. Tests of the flow undo this.
+            // An adaptive limit would not grow while a test holds calls, and intended failures must not pause the
+            // worker. Tests of the flow undo this.
             .set("flow.concurrency.adaptive", "false")
             .set("flow.pause.after_failures", "1000000")
-            // Nor do rejections on purpose mean a wrong secret, and calls that a test holds before any success are
-            // not to end at fifty. Tests of the guard take this back.
+            // Intended rejections must not trigger the guard, and held calls must not stop at fifty. Tests of the guard
+            // undo this.
             .set("flow.guard.first_rejections", 0)
     }
 
-    /// Revokes at a real server by RFC 7009, in the name of `client`.
+    /// Revokes at a real server by RFC 7009, for `client`.
     #[must_use]
     pub fn revoking_at(self, server: &AuthorizationServer, client: &Client) -> Self {
         let launch = self
@@ -111,8 +111,7 @@ impl Launch {
             .set("verify.auth.basic_encoding", server.kind.basic().name())
     }
 
-    /// A machine that is busy must not be a fault that no test has asked for: each of these, run out, is one more
-    /// call.
+    /// Long time-outs, so that a busy machine does not cause unwanted calls.
     fn unhurried_calls(self) -> Self {
         self.set("endpoint.connect_timeout", "60s")
             .set("endpoint.timeout", "10m")
@@ -121,27 +120,26 @@ impl Launch {
             .set("retry.park", "1s")
     }
 
-    /// Gives it the key of the history headers, and has it take a rejection after an attempt that may have
-    /// worked for success.
+    /// Sets the key of the history headers, and presumes success for a rejection after an ambiguous attempt.
     #[must_use]
     pub fn presuming(self) -> Self {
         self.with_history_key().set("endpoint.presume_revoked_after_ambiguity", true)
     }
 
-    /// Gives it the key of the history headers.
+    /// Sets the key of the history headers.
     #[must_use]
     pub fn with_history_key(self) -> Self {
         self.set("broker.history_key_file", canary::history_key_file().display())
     }
 
-    /// Does all of its work on one thread. A delivery is counted before it joins its lane, and other
-    /// threads could be between the two; so every delivery in the metrics has joined.
+    /// Runs it on one thread. A delivery is counted before it joins its lane, and other threads could be between the
+    /// two; so every delivery in the metrics has joined.
     #[must_use]
     pub fn on_one_thread(self) -> Self {
         self.environment("TOKIO_WORKER_THREADS", 1)
     }
 
-    /// Takes a key back.
+    /// Removes a key.
     #[must_use]
     pub fn unset(mut self, key: &str) -> Self {
         self.environment.remove(&variable(key));
@@ -155,17 +153,17 @@ impl Launch {
         self
     }
 
-    /// What it reads from standard input.
+    /// Sets its standard input.
     #[must_use]
     pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.input = Some(input.into());
         self
     }
 
-    /// Lets no file of its grow beyond so many blocks of 512 bytes: what a full disk is to it.
+    /// Limits its files to this many blocks of 512 bytes, like a full disk.
     #[must_use]
     pub fn largest_file(self, blocks: usize) -> Self {
-        // Without the trap, the system would end it with a signal in place of an error.
+        // Without the trap, the system would kill it with a signal in place of an error.
         self.after(&format!("trap '' XFSZ; ulimit -f {blocks}"))
     }
 
@@ -190,8 +188,7 @@ impl Launch {
         self
     }
 
-    /// Gives it a terminal for all three of its streams; the input is typed there, and the output of
-    /// both kinds comes out of standard output.
+    /// Runs it on a terminal. The input is typed there, and both outputs go to standard output.
     #[must_use]
     pub fn on_terminal(mut self) -> Self {
         self.on_terminal = true;
@@ -252,8 +249,7 @@ impl Launch {
         (worker, status)
     }
 
-    /// Runs it to its end, and says as well how much memory it had resident at most, in KiB. It may take as long
-    /// as it goes on printing.
+    /// Runs it to its end, and also returns its peak resident memory in KiB. It may run for as long as it prints.
     pub async fn run_metered(mut self) -> (Worker, ExitStatus, usize) {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("peak");

@@ -19,8 +19,8 @@ pub enum Class {
 
 /// One kind of such messages.
 #[derive(Debug, Clone, Copy)]
-pub struct Nuisance {
-    /// In the words of the published table.
+pub struct BadJob {
+    /// The name in the published table.
     pub fault: &'static str,
     /// Derives the token of the message from an ordinary token.
     pub token: fn(&str) -> String,
@@ -29,7 +29,7 @@ pub struct Nuisance {
     pub class: Class,
 }
 
-impl Nuisance {
+impl BadJob {
     /// Runs a case with `count` of them among ordinary jobs.
     pub async fn run(self, count: usize) {
         let plan = Plan::new(Area::Producer, self.fault).jobs(sized(100, 3_000));
