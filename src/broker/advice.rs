@@ -67,14 +67,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_can_be_done_is_told_where_something_can() {
+    fn advice_is_added_to_causes_that_have_some() {
         let refused = advised("ACCESS_REFUSED - read access refused".to_owned());
         assert!(refused.ends_with("; check the user, its password and its rights"), "{refused}");
         assert_eq!(advised("INTERNAL_ERROR".to_owned()), "INTERNAL_ERROR");
     }
 
     #[test]
-    fn what_one_side_could_not_read_may_be_a_message() {
+    fn an_unreadable_frame_may_be_a_message() {
         let reply =
             |kind: AMQPErrorKind| ErrorKind::ProtocolError(AMQPError::new(kind, "".into())).into();
         for (error, suspected) in [

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_left_samples_everything() {
+    fn the_remaining_session_samples_all_queues() {
         let samplers = Samplers::default();
         let (interactive, bulk) = (samplers.enter(Lane::Interactive), samplers.enter(Lane::Bulk));
         drop(interactive);

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_set_aside_is_told_and_fills_nothing_unless_there_are_many() {
+    fn a_message_set_aside_is_reported_and_only_many_stop_calls() {
         let health = Arc::new(PublishHealth::default());
         let full = health.full();
         let refusal = Unpublishable { size: 9, why: "406 too large".to_owned() };

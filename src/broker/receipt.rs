@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn at_closing_nothing_waits_and_what_is_settled_comes_before_the_last_time() {
+    async fn a_flush_at_closing_is_immediate_and_settlements_come_before_the_last_one() {
         let (ledger, closing) = (settled(1), CancellationToken::new());
         closing.cancel();
         let began = Instant::now();
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_nobody_settled_goes_back_and_in_a_lost_session_nothing_does() {
+    async fn an_unsettled_delivery_is_requeued_but_not_in_a_lost_session() {
         let ledger = Arc::new(ChannelLedger::default());
         let receipt = |tag| {
             assert!(ledger.delivered(tag));

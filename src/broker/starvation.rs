@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_consumer_that_gets_nothing_of_what_waits_starves() {
+    fn a_consumer_without_deliveries_starves_while_jobs_wait() {
         assert_eq!(
             samples_needed(|_| STARVING),
             Some(SAMPLES + 1),
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_served_or_busy_or_paused_or_has_nothing_to_wait_for_does_not() {
+    fn a_served_busy_paused_or_idle_consumer_does_not_starve() {
         assert_eq!(samples_needed(|number| Serving { delivered: number.into(), ..STARVING }), None);
         assert_eq!(samples_needed(|_| Serving { in_flight: 1, ..STARVING }), None);
         assert_eq!(samples_needed(|_| Serving { consuming: false, ..STARVING }), None);
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_told_counts_neither_way() {
+    fn a_sample_without_an_answer_changes_nothing() {
         let waiting = |number: u32| (!number.is_multiple_of(2)).then_some(5);
         assert_eq!(
             samples_needed(|number| Serving { waiting: waiting(number), ..STARVING }),

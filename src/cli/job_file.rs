@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_rate_is_refused() {
+    fn an_invalid_rate_is_refused() {
         for text in ["0", "-1", "inf", "nan", "fast", ""] {
             assert!(rate(text, 0.01, "calls").is_err(), "{text}");
         }

@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_taken_is_a_failure_also_behind_a_buffer() {
+    fn a_failed_write_is_a_failure_also_behind_a_buffer() {
         for text in ["all\n", "no line end"] {
             let mut output = LineWriter::new(FailingOutput(ErrorKind::StorageFull));
             assert!(write(&mut output, text).is_err(), "{text}");

@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_the_same_by_whatever_path_or_link() {
+    fn a_file_is_the_same_by_any_path_or_link() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         fs::create_dir(at("inner")).unwrap();
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_overwritten_is_not_compared() {
+    fn a_special_file_is_not_compared() {
         let null = Path::new("/dev/null");
         assert!(!same(null, null));
         let nowhere = Path::new("/nowhere/file");

@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_list_has_every_profile_with_what_it_proves() {
+    fn the_list_has_every_profile_with_its_proof() {
         let list = list();
         assert_eq!(list.lines().count(), BUILTIN.len() + 1);
         let rfc7009 = list.lines().find(|line| line.starts_with("rfc7009")).unwrap();

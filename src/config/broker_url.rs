@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn good_urls_and_what_protects_them() {
+    fn good_urls_and_their_protection() {
         for (url, link) in [
             ("amqp://guest:guest@127.0.0.1:5672/%2f", LinkSecurity::Loopback),
             ("amqp://127.9.9.9", LinkSecurity::Loopback),

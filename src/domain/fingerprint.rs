@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_is_read_again_and_nothing_else_is() {
+    fn a_shown_fingerprint_is_read_again_and_no_other_text_is() {
         assert_eq!(Fingerprint::parse("ba7816bf8f01"), Some(Fingerprint::of("abc")));
         for other in [
             "",

@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_sent_to_the_endpoint_makes_no_other_call() {
+    fn fields_that_are_not_sent_make_no_other_call() {
         let plain = key(r#"{"refresh_token":"t"}"#);
         for same in [
             r#"{"refresh_token":"t","audience":"a","expires_at":1000000007}"#,

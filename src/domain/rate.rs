@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_rate_is_none() {
+    fn an_invalid_rate_is_none() {
         assert!(Rate::per_second(0.0).is_none());
         assert!(Rate::per_second(-1.0).is_none());
         assert!(Rate::per_second(f64::NAN).is_none());

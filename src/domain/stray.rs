@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_belong_to_a_text_is_found() {
+    fn stray_characters_of_a_text_are_found() {
         for (text, stray) in [
             ("", None),
             ("s3cret", None),
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printable_is_odd_and_the_rest_is_wrong() {
+    fn printable_strays_are_suspicious_and_the_others_are_wrong() {
         let wrong = ["\u{feff}a", "a\0", "a\n", "\ta"];
         assert!(wrong.iter().all(|text| Stray::of(text).unwrap().is_wrong()));
         let odd = [" a", "a\u{a0}", "\u{200b}a", "\"a\""];

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_failure_is_not_kept_and_a_call_that_is_cut_off_stops_nobody() {
+    async fn a_failure_is_not_kept_and_a_cut_off_call_stops_no_other() {
         let tokens = AccessTokens::default();
         let fails = || async { Err(Failure::unanswered(ResultLabel::Timeout, false)) };
         assert!(tokens.of("shop", fails).await.is_err());

@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_may_not_be_served_holds_up_nobody() {
+    fn a_client_that_may_not_be_served_delays_no_other() {
         let mut queue = filled(&[(A, 2), (B, 2)]);
         assert_eq!(queue.next(|key| key != A), Some(B));
         assert_eq!(queue.next(|_| false), None);

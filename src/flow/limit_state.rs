@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_limit_that_goes_up_and_down_all_the_time_is_told_of_once_a_minute() {
+    async fn a_limit_that_alternates_is_logged_once_a_minute() {
         let restless =
             |other| move |at: u64| if at.is_multiple_of(2) { LimitReason::Overload } else { other };
         assert_eq!(lines(restless(LimitReason::Ceiling), 200), [0, 60, 120, 180]);

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn pauses_of_worker_and_client_count_and_what_both_cover_counts_once() {
+    async fn pauses_of_worker_and_client_count_and_overlaps_count_once() {
         let start = Instant::now();
         let at = |after| start + seconds(after);
         let mut pauses = Pauses::new(start);
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_told_twice_changes_nothing() {
+    async fn a_repeated_report_changes_nothing() {
         let start = Instant::now();
         let mut pauses = Pauses::new(start);
         for paused in [false, true, true, false, false] {

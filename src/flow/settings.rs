@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_prefetch_is_at_most_what_the_rate_starts_in_a_minute() {
+    fn the_prefetch_is_at_most_the_starts_of_a_minute() {
         let pause = PauseSettings {
             after_failures: 20,
             probe_initial: Duration::from_secs(1),

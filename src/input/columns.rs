@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_stands_in_place_of_a_fields_own_name() {
+    fn a_given_column_replaces_the_fields_own_name() {
         let columns = columns(&["refresh_token=token", "username=client_id"]);
         assert_eq!(columns.field(b" TOKEN\xc2\xa0"), Some(JobField::RefreshToken));
         assert_eq!(columns.field(b"refresh_token"), None);
@@ -201,14 +201,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_twice_is_refused() {
+    fn a_field_or_column_given_twice_is_refused() {
         assert!(columns(&["refresh_token=a", "refresh_token=b"]).check().is_err());
         assert!(columns(&["username=a", "client_id=A"]).check().is_err());
         assert!(columns(&["username=a", "client_id=b"]).check().is_ok());
     }
 
     #[test]
-    fn the_meaning_is_what_is_changed() {
+    fn the_meaning_contains_only_changed_columns() {
         assert_eq!(columns(&[]).meaning(), None);
         assert_eq!(columns(&["refresh_token=Refresh_Token"]).meaning(), None);
         let (one, other) =

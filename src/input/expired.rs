@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_whole_input_that_has_expired_is_told_as_suspicious() {
+    fn a_whole_input_that_has_expired_is_reported_as_suspicious() {
         let said = |count, jobs| of_expired(count, jobs);
         assert_eq!(said(0, 7), None);
         assert_eq!(said(0, 0), None);

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_behind_it_and_is_no_gzip_is_an_error() {
+    fn other_data_after_the_gzip_data_is_an_error() {
         for junk in [&b"junk"[..], b"\0\0junk", b"\x1f", b"\x1f\x8bjunk", b"\x28\xb5\x2f\xfd"] {
             let error = read(&[&member("one")[..], junk].concat()).unwrap_err();
             assert!(error.to_string().contains("gzip data"), "{error}");
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_short_or_changed_is_an_error() {
+    fn truncated_or_changed_data_is_an_error() {
         let raw = member(&"0123456789abcdefghij".repeat(1000));
         for cut in [3, raw.len() / 2, raw.len() - 1] {
             assert_eq!(read(&raw[..cut]).unwrap_err().kind(), ErrorKind::UnexpectedEof, "{cut}");

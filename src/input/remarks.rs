@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_out_of_the_ordinary_is_counted_and_placed() {
+    fn unusual_lines_are_counted_and_located() {
         assert_eq!(line(1, 1, false, LineKind::Duplicate).remark(), None);
         let swallowed = Refusal::Swallowed { opened: 7, last_line: 99 };
         let lines = [

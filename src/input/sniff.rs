@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_named() {
+    fn a_file_that_is_no_text_is_named() {
         let cases: [(&[u8], Result<(), NotText>); 8] = [
             (b"", Ok(())),
             (b"\xEF\xBB\xBFrefresh_token\r\n", Ok(())),

@@ -56,7 +56,7 @@ fn lines(expected: &[(u64, &str)]) -> Vec<(u64, String)> {
 }
 
 #[test]
-fn ndjson_goes_on_byte_for_byte() {
+fn ndjson_is_passed_on_byte_for_byte() {
     let content = "{\"refresh_token\" : \"a\", \"note\":1}\n\n  {\"refresh_token\":\"b\"}\r\n\
                    no job\n{\"refresh_token\":\"a\"}";
     assert_eq!(
@@ -116,7 +116,7 @@ fn csv_is_read_as_spreadsheets_write_it() {
 
 /// An unclosed quote must not look like the end of the file.
 #[test]
-fn what_an_open_quote_swallows_is_told() {
+fn lines_in_an_open_quote_are_reported() {
     let swallowed = "more,tokens\n".repeat(MAX_BODY_BYTES / 8);
     let content = format!("refresh_token,note\na,\nb,\"oops\n{swallowed}");
     let last_line = 3 + (MAX_BODY_BYTES / 8) as u64;
@@ -191,7 +191,7 @@ fn a_file_without_a_line_is_refused() {
 }
 
 #[test]
-fn a_file_that_is_not_what_it_should_be_is_refused_whole() {
+fn a_file_of_another_kind_is_refused_whole() {
     assert!(matches!(fault("leak.dat", "a"), InputOpenError::UnknownFormat));
     assert!(matches!(fault("a.txt", b"\x7fELF\x02\0"), InputOpenError::NotText(NotText::Binary)));
     assert!(matches!(fault("a.csv", b"PK\x03\x04\x14"), InputOpenError::NotText(NotText::Zip)));
@@ -221,7 +221,7 @@ fn a_file_that_is_not_what_it_should_be_is_refused_whole() {
 }
 
 #[test]
-fn fills_stand_in_for_what_is_missing() {
+fn defaults_replace_missing_fields() {
     let field_defaults = FieldDefaults {
         audience: Some("aud".to_owned()),
         client_id: Some("shop".to_owned()),
@@ -301,7 +301,7 @@ fn a_fill_that_no_job_may_have_is_refused_at_once() {
 
 /// Jobs are duplicates if the worker's defaults make them the same call.
 #[test]
-fn defaults_decide_what_is_a_duplicate_and_stay_out_of_the_job() {
+fn defaults_decide_about_duplicates_and_stay_out_of_the_job() {
     let defaults = JobDefaults {
         audience: "aud".into(),
         client_id: Some("shop".into()),
@@ -352,7 +352,7 @@ fn nothing_shows_a_token() {
 }
 
 #[test]
-fn progress_is_told_in_bytes_of_the_file() {
+fn progress_is_reported_in_bytes_of_the_file() {
     let content = gzip("a\nb\n");
     let (_folder, lines) = open_file("a.txt.gz", &content, &Options::default());
     let mut lines = lines.unwrap();

@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_stands_around_a_token_is_named() {
+    fn characters_around_a_token_are_named() {
         let cases = [
             (" t", Refusal::Surrounded("a space")),
             ("t ", Refusal::Surrounded("a space")),
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_a_token_is_one() {
+    fn a_valid_token_is_accepted() {
         for token in
             ["t", "a b", "\"t", "t'", "t\"u\"", "\"", "ÿ", "a\u{a0}b", "=t=", "\"t'", "-t."]
         {

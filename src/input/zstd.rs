@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_short_or_changed_is_an_error() {
+    fn truncated_or_changed_data_is_an_error() {
         let raw = frame(&"0123456789abcdefghij".repeat(1000));
         for cut in 1..raw.len() {
             let error = read(&raw[..cut]).unwrap_err();

@@ -120,7 +120,7 @@ fn text_is_coloured_only_where_colours_are_wanted() {
 }
 
 #[test]
-fn a_panic_is_logged_without_what_it_said() {
+fn a_panic_is_logged_without_its_message() {
     let me = thread::current().id();
     let previous = Arc::new(panic::take_hook());
     let others = Arc::clone(&previous);

@@ -71,7 +71,7 @@ mod tests {
     use crate::metrics::Build;
 
     #[test]
-    fn it_tells_what_was_counted_over_both_lanes() {
+    fn it_sums_the_counts_of_both_lanes() {
         let metrics = Arc::new(Metrics::new(Build { version: "1", revision: "r" }).unwrap());
         metrics.processed(Lane::Interactive, Processed::Revoked);
         metrics.processed(Lane::Bulk, Processed::Revoked);

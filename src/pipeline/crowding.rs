@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_waits_for_its_turn_leaves_last() {
+    async fn jobs_that_wait_for_a_permit_leave_last() {
         let backing_off = BackingOff::new(ROOM);
         let (_stalls, stalled) = watch::channel(true);
         let making_room = backing_off.make_room(Lane::Bulk, stalled);

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_kept_is_counted_and_no_more_leave_at_once_than_a_block() {
+    async fn kept_jobs_are_counted_and_at_most_a_block_leaves_at_once() {
         let mut delayed = DelayQueue::default();
         let now = Instant::now();
         let jobs = AT_ONCE as u64 + 1;

@@ -198,7 +198,7 @@ async fn other_arguments_met_later_make_the_worker_not_ready() {
 /// With `broker.declare = false` the worker declares nothing. It names absent queues and waits for them, and uses
 /// existing ones with any arguments.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_topology_of_somebody_elses_is_only_looked_for() {
+async fn a_foreign_topology_is_only_checked() {
     let stage = Stage::new().await;
     let endpoint = Endpoint::willing().await;
     let parked = ["interactive", "bulk"].map(|lane| format!("revocations.retry.{lane}.1s"));

@@ -145,7 +145,7 @@ async fn links_of_kubernetes_are_refused_with_the_switch_that_turns_them_off() {
 /// A secret with invisible characters around it is wrong. Every command that makes calls refuses impossible characters
 /// and warns of suspicious ones, and `check` shows them in a row.
 #[tokio::test(flavor = "multi_thread")]
-async fn characters_around_a_secret_are_told() {
+async fn characters_around_a_secret_are_reported() {
     use crate::harness::{Endpoint, Swept};
 
     let endpoint = Endpoint::willing().await;

@@ -41,7 +41,7 @@ fn summary(worker: &Worker) -> Value {
 
 /// A live token does not count as expired: the job becomes a dead letter that names the unit.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_can_be_no_expiry_is_a_dead_letter_that_names_the_unit() {
+async fn an_invalid_expiry_is_a_dead_letter_that_names_the_unit() {
     let stage = Stage::new().await;
     let endpoint = Endpoint::willing().await;
     let worker = stage.run(&endpoint).ready().await;
@@ -166,7 +166,7 @@ async fn expired_lines_are_taken_up_when_the_dates_are_mended() {
 /// The earlier version accepted 0, a lifetime or milliseconds as an expiry, and its journal marks live tokens as
 /// expired. The current rules judge those lines again.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_earlier_journal_calls_expired_is_judged_again() {
+async fn expired_lines_of_an_earlier_journal_are_judged_again() {
     let endpoint = Endpoint::willing().await;
     let year_ago = unix(SystemTime::now() - Duration::from_secs(365 * 86_400));
     let lines =
@@ -211,7 +211,7 @@ async fn what_an_earlier_journal_calls_expired_is_judged_again() {
 
 /// `enqueue` counts expired jobs separately: the worker settles them without a call.
 #[tokio::test(flavor = "multi_thread")]
-async fn enqueue_counts_what_has_expired_by_itself() {
+async fn enqueue_counts_expired_jobs_separately() {
     let stage = Stage::new().await;
     let folder = tempfile::tempdir().unwrap();
     let lines = [job(1, &json!("2020-01-01T00:00:00Z")), job(2, &json!(4_000_000_000_u64))];

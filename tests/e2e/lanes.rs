@@ -130,7 +130,7 @@ async fn rights_that_the_interactive_lane_lacks_do_not_stop_sweeps() {
 /// The operator closes every connection with a reason: `/readyz` and the log report it. New connections are not
 /// answered, so that the worker cannot be ready again before the test has checked.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_reason_of_a_close_is_told() {
+async fn the_reason_of_a_close_is_reported() {
     let mut stage = Stage::new().await;
     let endpoint = Endpoint::willing().await;
     let relay = Relay::open(stage.broker_address()).await;
@@ -151,7 +151,7 @@ async fn the_reason_of_a_close_is_told() {
 
 /// The same in a pause, without a consumer.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_reason_of_a_close_is_told_without_a_consumer() {
+async fn the_reason_of_a_close_is_reported_without_a_consumer() {
     const FEW: usize = 10;
     let stage = Stage::new().await;
     let (endpoint, recovered) = Endpoint::failing(Answer::revoked).await;
@@ -171,7 +171,7 @@ async fn the_reason_of_a_close_is_told_without_a_consumer() {
 
 /// A fault inside the broker ends one lane's connection with 541.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_internal_error_of_the_broker_is_told_and_stops_one_lane_alone() {
+async fn an_internal_error_of_the_broker_is_reported_and_stops_one_lane_alone() {
     let stage = Stage::new().await;
     let endpoint = Endpoint::willing().await;
     let worker = stage.run(&endpoint).ready().await;

@@ -69,7 +69,7 @@ async fn output_that_cannot_be_written_is_a_failure() {
 
 /// A script must be able to distinguish a lost summary from lost jobs.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_summary_of_published_jobs_is_told_apart() {
+async fn a_lost_summary_of_published_jobs_is_distinguished() {
     let stage = Stage::new().await;
     let swept = Swept::tokens(3);
     let launch = stage.enqueue().arg(swept.input().display()).after("exec >/dev/full");

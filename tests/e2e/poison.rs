@@ -29,7 +29,7 @@ async fn mended(worker: &Worker) -> [usize; 3] {
 /// Every kind in both lanes, among 2,000 healthy jobs: all are done, each is called once, no session is lost. Half of
 /// the poison jobs are rejected, and their dead letters have the changed values.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_lapin_cannot_read_is_done_like_any_other_job() {
+async fn messages_that_lapin_cannot_read_are_processed_like_others() {
     let stage = Stage::new().await;
     stage.amqp.declare_family().await;
     stage.amqp.bind_all(kinds::EXCHANGE, &[(INTERACTIVE, "interactive.#"), (BULK, "bulk.#")]).await;

@@ -107,7 +107,7 @@ async fn a_wrong_secret_dead_letters_nothing_and_all_jobs_end_once_it_is_right()
 /// The server's answer is kept: a rejection as a dead letter with the server's code, and a missing token by the
 /// operator's policy.
 #[tokio::test(flavor = "multi_thread")]
-async fn rejected_and_gone_keep_what_the_server_said() {
+async fn rejected_and_gone_keep_the_servers_answer() {
     let stage = Stage::new().await;
     let endpoint = Endpoint::start(|call| {
         let error = |error: &str| {

@@ -161,7 +161,7 @@ fn malformed() -> Vec<(&'static str, Vec<u8>)> {
 /// A body that is no job becomes a dead letter with the unchanged body. Its detail names the fault and quotes nothing.
 /// No call is made, and the next job continues. A job at the size limit is valid.
 #[tokio::test(flavor = "multi_thread")]
-async fn malformed_bodies_are_dead_lettered_and_the_next_job_goes_on() {
+async fn malformed_bodies_are_dead_lettered_and_the_next_job_continues() {
     let stage = Stage::new().await;
     let endpoint = Endpoint::willing().await;
     let worker = stage.run(&endpoint).set("log.level", "trace").ready().await;

@@ -150,7 +150,7 @@ fn base64_of(text: &str) -> String {
 /// Such a message is shown only by fingerprints, in the log and by every command for dead letters. Its id still finds
 /// it.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_ids_of_what_is_no_job_are_shown_as_fingerprints() {
+async fn the_ids_of_messages_without_a_job_are_shown_as_fingerprints() {
     let stage = Stage::new().await;
     let endpoint = Endpoint::willing().await;
     let worker = stage.run(&endpoint).set("log.level", "trace").ready().await;

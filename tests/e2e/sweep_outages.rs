@@ -75,7 +75,7 @@ async fn parked_jobs_come_back() {
 /// After SIGTERM, it finishes and records its calls, and reports that it is incomplete. The next run calls the rest,
 /// calls nothing twice, and has no ambiguous lines.
 #[tokio::test(flavor = "multi_thread")]
-async fn sigterm_finishes_what_is_called_and_the_next_run_goes_on() {
+async fn sigterm_finishes_calls_and_the_next_run_continues() {
     const LINES: usize = 100;
     const CALLING: usize = 10;
     let gate = Gate::default();

@@ -120,7 +120,7 @@ async fn a_spreadsheets_csv_is_swept_also_compressed() {
 
 /// A file that is no list of tokens is refused before any call or write.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_swept_is_refused_at_once() {
+async fn an_unusable_input_is_refused_at_once() {
     let semicolons = format!("refresh_token;who\n{};ann\n", token(1));
     let cases: [(&str, &[u8], &str); 4] = [
         ("leak.csv", semicolons.as_bytes(), "semicolon"),
@@ -227,7 +227,7 @@ async fn a_dry_run_only_looks() {
 
 /// Standard input has no name for a journal, and cannot be recognized again.
 #[tokio::test(flavor = "multi_thread")]
-async fn standard_input_needs_a_journal_and_goes_on_by_force_alone() {
+async fn standard_input_needs_a_journal_and_resumes_only_by_force() {
     let endpoint = Endpoint::willing().await;
     let swept = Swept::new("unused", "");
     let launch = |tokens: std::ops::RangeInclusive<usize>| {

@@ -83,7 +83,7 @@ async fn a_trace_is_in_every_call_and_log_line_and_survives_parking() {
 /// Forged headers, and the values that reach the endpoint: a malformed or huge value is dropped without harm, and so is
 /// one that shows the token.
 #[tokio::test(flavor = "multi_thread")]
-async fn only_what_is_sound_and_shows_no_token_reaches_the_endpoint() {
+async fn only_valid_traces_without_a_token_reach_the_endpoint() {
     let huge = format!("a={}", "x".repeat(100_000));
     let showing = format!("a={}", token(6));
     let parent = Some(PARENT);

@@ -14,7 +14,7 @@ fn status() -> (Arc<Metrics>, StatusPage) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_page_tells_what_goes_on_and_went_wrong() {
+async fn the_page_shows_the_state_and_the_faults() {
     let (metrics, status) = status();
     let looking = async {
         tokio::time::sleep(history::EVERY / 2).await;
@@ -72,7 +72,7 @@ fn words_from_outside_are_text_and_no_markup() {
 }
 
 #[test]
-fn a_paused_client_is_told_escaped_with_its_commands() {
+fn a_paused_client_is_shown_escaped_with_its_commands() {
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(38_520);
     let client = PausedClient {
         id: "<b>shop</b>".to_owned(),

@@ -75,7 +75,7 @@ fn the_tag_of_a_multiple_is_one_that_the_broker_still_holds() {
 
 /// One delivery stays unsettled for minutes, while many later ones are settled.
 #[test]
-fn a_delivery_that_is_kept_keeps_none_above_it_from_being_told_once() {
+fn an_unsettled_delivery_does_not_delay_the_acks_above_it() {
     const MANY: u64 = 1_000;
     let mut acks = acks(MANY);
     for first in (2..=MANY).step_by(9) {
@@ -122,7 +122,7 @@ proptest! {
     /// In any order of deliveries, settlements and flushes, the broker gets each delivery's settlement exactly once. It
     /// gets none for a delivery in flight.
     #[test]
-    fn the_broker_learns_exactly_what_was_settled(
+    fn the_broker_gets_each_settlement_exactly_once(
         steps in proptest::collection::vec((0u8..5, any::<prop::sample::Index>()), 1..300)
     ) {
         let mut acks = Acks::default();

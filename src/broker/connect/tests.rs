@@ -60,7 +60,7 @@ async fn a_broker_that_says_nothing_is_left_at_the_deadline() {
 
 /// The broker hangs up after half of a frame, or after none.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broker_that_hangs_up_is_told_at_once_and_the_next_try_is_a_new_one() {
+async fn a_broker_that_hangs_up_is_reported_at_once_and_the_next_try_is_a_new_one() {
     let (mut connector, listener) = connector(Duration::from_secs(3600)).await;
     for said in [&[][..], b"\x01\x00\x00"] {
         let hang_up = async {
@@ -72,7 +72,7 @@ async fn a_broker_that_hangs_up_is_told_at_once_and_the_next_try_is_a_new_one() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broker_that_is_not_there_is_told_in_the_words_of_the_system() {
+async fn an_absent_broker_is_reported_with_the_error_of_the_system() {
     let (mut connector, listener) = connector(Duration::from_secs(3600)).await;
     drop(listener);
     // lapin could miss such a failure, once in many thousand times.
@@ -83,7 +83,7 @@ async fn a_broker_that_is_not_there_is_told_in_the_words_of_the_system() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_nobody_waits_for_any_more_is_ended() {
+async fn an_abandoned_connection_is_ended() {
     let (mut connector, listener) = connector(Duration::from_secs(3600)).await;
     let mut client = tokio::select! {
         fault = fault_of(&mut connector) => panic!("{fault}"),

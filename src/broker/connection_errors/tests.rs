@@ -52,7 +52,7 @@ async fn an_error_that_tells_its_cause_is_the_cause() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_ack_that_is_told_nothing_gets_what_ended_the_connection() {
+async fn a_failed_ack_gets_the_cause_that_ended_the_connection() {
     let mut errors = announced([missing(), timed_out(), forced()]);
     assert_eq!(errors.cause_of(invalid(), &gone()).await, forced());
 }
@@ -64,7 +64,7 @@ async fn a_channel_that_was_closed_unasked_is_the_cause_where_nothing_else_is() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_nobody_announces_is_waited_for_a_moment_only() {
+async fn the_wait_for_an_unannounced_cause_is_short() {
     let began = Instant::now();
     assert_eq!(announced([missing()]).cause_of(invalid(), &gone()).await, invalid());
     assert_eq!(began.elapsed(), ANNOUNCED_WITHIN);

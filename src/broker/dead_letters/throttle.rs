@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn without_a_wait_only_what_the_rate_permits_may_go() {
+    async fn without_a_wait_only_permitted_messages_are_sent() {
         assert_eq!(Throttle::new(None, BATCH).permitted_now(1_000_000), BATCH);
         let mut throttle = Throttle::new(Some(10.0), BATCH);
         assert_eq!(throttle.permitted_now(5), 1);

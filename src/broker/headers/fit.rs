@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_is_left_as_it_is() {
+    fn fitting_properties_stay_unchanged() {
         let properties =
             of_dead_letter(&original(&[("a", 9)]), Lane::Bulk, &letter("why"), &History::default());
         assert_eq!(fit(&properties, LEAST), properties);

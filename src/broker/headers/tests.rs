@@ -69,7 +69,7 @@ fn a_parked_jobs_history_survives_its_stay() {
 
 /// An older version set no pause. A producer may forge an absurd one.
 #[test]
-fn a_pause_that_is_not_told_or_makes_no_sense_is_none() {
+fn a_missing_or_invalid_pause_counts_as_none() {
     let parked = parked(&BasicProperties::default(), Lane::Bulk, &history());
     let back = out_of("q.retry.bulk.10s", &parked);
     let told = |value: Option<AMQPValue>| {
@@ -95,7 +95,7 @@ fn a_strangers_headers_are_not_believed() {
 }
 
 #[test]
-fn what_is_believed_is_clamped() {
+fn an_accepted_history_is_clamped() {
     let wild = with(&[
         ("x-first-death-queue", text("q.retry.bulk.10s")),
         (ATTEMPTS, AMQPValue::LongLongInt(i64::MAX)),

@@ -21,7 +21,7 @@ fn a_file_holds_keys_one_a_line_and_the_first_signs() {
 }
 
 #[test]
-fn what_is_no_key_is_refused_with_its_line_and_not_repeated() {
+fn an_invalid_key_is_refused_with_its_line_and_not_repeated() {
     let many = format!("{KEY}\n").repeat(MAX_KEYS + 1);
     let long = "x".repeat(MAX_KEY_CHARS + 1);
     for (text, words) in [

@@ -111,7 +111,7 @@ async fn a_lane_without_a_session_leaves_its_turn_to_the_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_else_is_asked_while_one_may_have_a_job() {
+async fn the_other_lane_is_not_asked_while_one_may_have_a_job() {
     let mut scene = Scene::new();
     scene.session(Interactive, [FetchAnswer::NotNow; 3]);
     scene.session(Bulk, [FetchAnswer::Job; 9]);
@@ -140,7 +140,7 @@ async fn while_one_is_still_wanted_the_next_is_asked_for_after_a_while() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_is_asked_when_none_is_wanted_and_it_ends_when_none_ever_is() {
+async fn no_lane_is_asked_without_demand_and_the_task_ends_when_none_is_wanted_any_more() {
     let mut scene = Scene::new();
     scene.session(Interactive, [FetchAnswer::None; 9]);
     assert_eq!(scene.next().await, Interactive);

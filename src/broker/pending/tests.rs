@@ -124,7 +124,7 @@ fn others_pass_between_the_two_tries_of_a_message_that_breaks_its_channel() {
 }
 
 #[test]
-fn a_lowered_limit_is_found_out_and_what_it_still_lets_pass_is_stored_twice_at_most() {
+fn a_lowered_limit_is_detected_and_accepted_messages_are_stored_twice_at_most() {
     let mut broker = Broker { confirms: 2, ..Broker::refusing(1000) };
     let mut pending = pending(&[800; 8]);
     assert_eq!(run(&mut pending, &mut broker, 10).confirmed.len(), 8);
@@ -220,7 +220,7 @@ fn others_go_first_while_there_is_no_connection_apart() {
 }
 
 #[test]
-fn a_lost_connection_makes_no_suspect_and_what_was_confirmed_is_not_sent_again() {
+fn a_lost_connection_makes_no_suspect_and_confirmed_messages_are_not_sent_again() {
     let mut pending = pending(&[100; 4]);
     let alone = pending.next();
     let published = Broker::default().publish(&alone);
@@ -268,7 +268,7 @@ proptest! {
     /// twice, because a message larger than all confirmed ones goes alone. Sizes, order and the number of confirms
     /// before a channel breaks are random.
     #[test]
-    fn what_is_too_large_is_found_and_the_others_are_stored_once(
+    fn too_large_messages_are_found_and_the_others_are_stored_once(
         sizes in proptest::collection::vec(1usize..400, 1..40),
         largest in 1usize..400,
         confirms in 0usize..8,
@@ -313,7 +313,7 @@ proptest! {
 
     /// The remaining messages come out in the order of their arrival.
     #[test]
-    fn what_is_left_is_in_its_order(sizes in proptest::collection::vec(1usize..400, 1..30)) {
+    fn the_remaining_messages_keep_their_order(sizes in proptest::collection::vec(1usize..400, 1..30)) {
         let mut pending = pending(&sizes);
         let batch = pending.next();
         let results = vec![PublishResult::Unknown; batch.len()];

@@ -54,7 +54,7 @@ async fn a_letter_whose_sender_goes_while_it_is_on_its_way_is_not_put_back() {
 }
 
 #[tokio::test]
-async fn a_sender_that_waits_is_told_what_became_of_its_letter() {
+async fn a_waiting_sender_gets_the_result_of_its_message() {
     let (publisher, mut inbox) = Publisher::pair();
     let refusal = Unpublishable { size: 4, why: "406 too large".to_owned() };
     for outcome in [Ok(()), Err(refusal)] {

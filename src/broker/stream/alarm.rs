@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_alarm_that_is_dropped_wakes_nobody() {
+    async fn a_dropped_alarm_wakes_no_reader() {
         let woken = woken(|mut alarm, stream, now| {
             alarm.set(now + MINUTE, stream);
             None

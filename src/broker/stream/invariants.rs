@@ -199,7 +199,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_sent_is_readable_or_ends_the_stream(
+        fn any_sent_bytes_are_readable_or_end_the_stream(
             bytes in prop::collection::vec(any::<u8>(), 0..2048),
         ) {
             hold(&bytes);
@@ -207,7 +207,7 @@ mod tests {
 
         /// Bodies of any size, with heartbeats between them.
         #[test]
-        fn what_is_sound_passes_as_it_is(
+        fn valid_frames_pass_unchanged(
             sizes in prop::collection::vec(0..8000_usize, 0..20),
             how in any::<u8>(),
         ) {

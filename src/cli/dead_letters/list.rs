@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_says_what_it_leaves_out() {
+    fn the_page_shows_the_number_of_omitted_rows() {
         assert_eq!(page(seen(0), 0, 0), "q.dead: 0 dead letters\n");
         let whole = page(seen(1), 1, 50);
         assert!(

@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_line_says_what_is_done_and_how_far() {
+    fn a_plain_line_shows_the_work_and_its_progress() {
         assert_eq!(line("replaying", 3, 10, BrowseStep::Working), "replaying: 3 of 10");
         let reading = BrowseStep::Reading { seen: 20, expected: 30 };
         assert_eq!(

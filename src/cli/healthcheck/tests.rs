@@ -84,7 +84,7 @@ async fn a_worker_that_is_not_ready_is_not_healthy_and_says_why() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_not_healthy() {
+async fn an_absent_worker_is_not_healthy() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (text, ready) = check(&args(&[]), free).await;
     assert!(!ready);

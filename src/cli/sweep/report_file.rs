@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_regular_file_is_written_itself() {
+    fn a_special_file_is_written_in_place() {
         write(Path::new("/dev/null"), "report").unwrap();
         assert!(!fs::metadata("/dev/null").unwrap().is_file());
         assert!(write(Path::new("/dev/full"), "report").is_err());

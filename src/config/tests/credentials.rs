@@ -128,7 +128,7 @@ fn incomplete_credentials_are_refused() {
 
 /// The endpoint would reject every job with such a secret or id, and the cause is invisible.
 #[test]
-fn what_no_secret_and_no_id_can_hold_is_refused_where_it_stands() {
+fn impossible_characters_of_secrets_and_ids_are_refused() {
     let folder = Folder::new();
     folder.write("bom", "\u{feff}hunter2\n");
     folder.write("lines", "hunter2\nhunter3\n");
@@ -225,7 +225,7 @@ fn an_empty_directory_is_a_warning() {
 }
 
 #[test]
-fn what_makes_no_calls_needs_no_secrets() {
+fn a_command_without_calls_needs_no_secrets() {
     let folder = Folder::new();
     let file =
         "[credentials]\nclient_id = 'a'\nclient_secret_file = '/nowhere'\ndirectory = '/nowhere'";

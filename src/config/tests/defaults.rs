@@ -35,7 +35,7 @@ fn every_key_is_documented_and_no_other() {
 }
 
 #[test]
-fn what_is_commented_out_is_a_valid_example() {
+fn a_commented_setting_is_a_valid_example() {
     // The named files do not exist here, and some settings have two forms.
     let folder = Folder::new();
     let faults = Config::load(

@@ -241,7 +241,7 @@ fn a_fault_of_one_setting_is_not_repeated_by_its_neighbours() {
 }
 
 #[test]
-fn settings_that_do_not_go_together_are_reported_where_somebody_set_them() {
+fn contradictory_settings_are_reported_at_the_key_that_is_set() {
     for (file, begin) in [
         (
             "endpoint.connect_timeout = '20s'",

@@ -85,7 +85,7 @@ fn canary_keys(faults: &ConfigFaults, canary: &str) -> bool {
 }
 
 #[test]
-fn what_is_loaded_shows_no_secret() {
+fn loaded_settings_show_no_secret() {
     let folder = Folder::new();
     folder.write("secret", "canary-3\n");
     let config = load(&format!(

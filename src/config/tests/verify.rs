@@ -46,7 +46,7 @@ fn the_client_that_checks_is_one_of_its_own() {
 }
 
 #[test]
-fn what_is_missing_or_does_not_fit_is_named() {
+fn missing_and_contradictory_settings_are_named() {
     let checker = |more: &str| format!("{SECTION}when = \"after\"\n{CHECKER}{more}");
     for (file, expected) in [
         ("[verify]\nwhen = \"after\"".to_owned(), "verify.when (worker.toml:2): needs verify.url"),
@@ -110,7 +110,7 @@ fn a_command_that_makes_no_calls_needs_no_secret_of_the_checks() {
 }
 
 #[test]
-fn what_settles_nothing_is_a_warning() {
+fn a_setting_without_effect_is_a_warning() {
     let later = "[endpoint]\nprofile_file = ";
     let folder = Folder::new();
     let profile = crate::endpoint::BUILTIN[1].1.replace("name = \"rfc7009\"", "name = \"later\"");

@@ -5,7 +5,7 @@ use rcgen::{CertifiedKey, generate_simple_self_signed};
 use super::*;
 
 #[test]
-fn what_works_but_is_odd_is_a_warning() {
+fn a_valid_but_unusual_setting_is_a_warning() {
     for (file, words) in [
         (
             "retry.give_up_after = '61s'\nretry.park = ['2m']",

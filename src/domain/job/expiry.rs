@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_no_expiry_of_a_token_is_refused_with_its_unit() {
+    fn an_invalid_expiry_of_a_token_is_refused_with_its_unit() {
         for (value, expected) in [
             (json!(0), ExpiryFault::Zero),
             (json!(0.0), ExpiryFault::Zero),
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sentence_names_the_unit_and_what_to_write() {
+    fn the_sentence_names_the_unit_and_the_remedy() {
         for (value, words) in [
             (json!(0), ["is 0", "leave it out"]),
             (json!(3600), ["lifetime", "Unix seconds"]),

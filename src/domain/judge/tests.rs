@@ -58,7 +58,7 @@ fn a_success_finishes_the_job() {
 }
 
 #[test]
-fn a_rejection_is_dead_lettered_and_says_what_the_endpoint_said() {
+fn a_rejection_is_dead_lettered_with_the_endpoints_answer() {
     let mut history = history(None);
     let letter = dead(judge(rejection(), &mut history, &policy(true), context()));
     assert_eq!(letter.reason, Reason::Rejected);
@@ -145,7 +145,7 @@ fn a_job_is_given_up_only_while_others_are_answered() {
 }
 
 #[test]
-fn what_a_server_took_is_done_and_says_no_more_than_it_proves() {
+fn an_accepted_request_is_done_and_claims_no_more_than_it_proves() {
     for (verdict, completion) in [
         (Verdict::Acknowledged, Completion::Acknowledged),
         (Verdict::Accepted, Completion::Accepted),
@@ -156,7 +156,7 @@ fn what_a_server_took_is_done_and_says_no_more_than_it_proves() {
 }
 
 #[test]
-fn what_is_gone_is_done_or_a_dead_letter_as_the_operator_wants_it() {
+fn a_gone_token_is_done_or_a_dead_letter_by_the_policy() {
     let gone = || Verdict::Gone(Rejection { code: String::new(), message: None, http_status: 404 });
     let judged = judge(gone(), &mut history(Some(Ambiguity::Attempt)), &policy(false), context());
     assert_eq!(judged, Decision::Finish(Outcome::Done(Completion::Gone)));

@@ -10,7 +10,7 @@ fn state(value: &str) -> Option<String> {
 }
 
 #[test]
-fn a_sound_traceparent_goes_on_as_it_came() {
+fn a_valid_traceparent_is_passed_on_unchanged() {
     for sound in [PARENT, "00-00000000000000000000000000000001-0000000000000001-00"] {
         assert_eq!(TraceContext::parse(sound, None).unwrap().traceparent(), sound);
     }
@@ -56,7 +56,7 @@ fn a_malformed_traceparent_is_dropped() {
 }
 
 #[test]
-fn a_sound_tracestate_goes_on_as_it_came() {
+fn a_valid_tracestate_is_passed_on_unchanged() {
     let longest = format!("a={}", "x".repeat(MAX_MEMBER_CHARS));
     let most = (0..MAX_STATE_MEMBERS).map(|n| format!("k{n}=v")).collect::<Vec<_>>().join(",");
     for sound in [
@@ -101,7 +101,7 @@ fn a_malformed_or_huge_tracestate_is_dropped_alone() {
 }
 
 #[test]
-fn what_shows_a_secret_is_left_out() {
+fn parts_that_show_a_secret_are_left_out() {
     let trace = TraceContext::parse(PARENT, Some("a=secret")).unwrap();
     let without = |secret: &str| trace.clone().without(|part| part.contains(secret));
     assert_eq!(without("else"), Some(trace.clone()));
@@ -116,7 +116,7 @@ fn what_shows_a_secret_is_left_out() {
 
 proptest! {
     #[test]
-    fn whatever_goes_on_is_short_and_fits_a_header(
+    fn a_passed_on_trace_is_short_and_fits_a_header(
         parent in "(00|01|ff|\\PC{2})-[0-9a-fg]{30,33}-[0-9a-f]{15,17}-(01|\\PC{0,3})",
         state in "([a-z0-9@]{0,4}=?\\PC{0,12},?){0,40}",
     ) {

@@ -56,7 +56,7 @@ fn rejected(status: u16, message: Option<&str>) -> Verdict {
 }
 
 #[test]
-fn a_status_that_speaks_for_itself_is_a_transport_failure_whatever_the_body_says() {
+fn a_fixed_status_is_a_transport_failure_with_any_body() {
     use ResultLabel::{Http3xx, Http5xx, Http408, Http429};
     let rows = [
         (300, Http3xx, false),
@@ -196,7 +196,7 @@ fn half_an_envelope_is_still_the_endpoints_and_contradicts_itself() {
 }
 
 #[test]
-fn what_is_no_envelope_is_unrecognized_in_a_2xx_and_http_4xx_elsewhere() {
+fn a_body_that_is_no_envelope_is_unrecognized_in_a_2xx_and_http_4xx_elsewhere() {
     let deep = format!("{{\"x\":{}", "[".repeat(100_000));
     let deep_revoke = format!(r#"{{"success":true,"revoke":{}"#, r#"{"meta":"#.repeat(10_000));
     let cut = &OK[..OK.len() - 1];
@@ -257,7 +257,7 @@ fn bytes_that_are_no_text_make_no_envelope() {
 }
 
 #[test]
-fn what_the_endpoint_adds_one_day_is_ignored() {
+fn unknown_fields_of_the_endpoint_are_ignored() {
     let body = r#"{"id":1,"id":2,"action":"revoke","success":true,"revoke":{"meta":{"trace":[1],"status":{"code":"00","hint":{"code":"01"}}}}}"#;
     assert_eq!(verdict(200, body), Verdict::Revoked);
 }
@@ -294,7 +294,7 @@ fn a_wait_is_taken_from_429_and_503_only() {
 }
 
 #[test]
-fn a_rejection_keeps_its_text_without_what_we_sent() {
+fn a_rejection_keeps_its_text_without_our_secrets() {
     let message = |json: &str| {
         let body = format!(
             r#"{{"success":false,"revoke":{{"meta":{{"status":{{"code":"01","message_ilgn":{json}}}}}}}}}"#

@@ -85,7 +85,7 @@ fn every_fault_is_reported_at_once_with_its_path_and_without_content() {
 }
 
 #[test]
-fn what_no_secret_can_hold_is_a_fault_and_what_is_odd_is_told() {
+fn impossible_characters_are_a_fault_and_suspicious_ones_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     for (name, content) in [
         ("a-bom", "\u{feff}hunter2"),
@@ -178,7 +178,7 @@ fn the_table_wins_over_the_folder() {
 }
 
 #[test]
-fn a_reload_takes_what_is_new_and_withdraws_what_is_gone() {
+fn a_reload_takes_new_secrets_and_withdraws_removed_ones() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);
     for name in ["same", "rotated", "gone"] {
@@ -200,7 +200,7 @@ fn a_reload_takes_what_is_new_and_withdraws_what_is_gone() {
 }
 
 #[test]
-fn a_reload_keeps_the_old_secret_of_what_cannot_be_read() {
+fn a_reload_keeps_the_old_secret_of_an_unreadable_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);
     for name in ["emptied", "rotated"] {

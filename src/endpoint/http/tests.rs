@@ -100,7 +100,7 @@ async fn the_request_is_the_vendors_sample_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn what_must_be_escaped_arrives_as_it_was_and_a_missing_username_is_left_out() {
+async fn escaped_values_arrive_unchanged_and_a_missing_username_is_left_out() {
     let server = MockServer::start().await;
     Mock::given(any()).respond_with(ResponseTemplate::new(503)).mount(&server).await;
     let body = r#"{"refresh_token":"a\"b\\\u0000ñ\n ","client_id":"shop"}"#;
@@ -281,7 +281,7 @@ async fn a_redirect_is_neither_followed_nor_read() {
 }
 
 #[tokio::test]
-async fn an_echo_of_what_was_sent_is_redacted() {
+async fn an_echo_of_the_request_is_redacted() {
     let server = MockServer::start().await;
     Mock::given(any())
         .respond_with(|request: &wiremock::Request| {

@@ -55,7 +55,7 @@ async fn tls_is_reached_with_the_right_authority_only_and_nothing_is_sent_throug
 }
 
 #[tokio::test]
-async fn what_cannot_be_reached_is_told_without_the_url() {
+async fn an_unreachable_endpoint_is_reported_without_the_url() {
     // RFC 6761 keeps the name from ever being resolved.
     let error = reach(&settings("http://revoker.invalid/hunter2")).await.unwrap_err();
     assert!(matches!(error, ReachError::Unreachable { label: ResultLabel::Connect, .. }));
@@ -64,7 +64,7 @@ async fn what_cannot_be_reached_is_told_without_the_url() {
 }
 
 #[tokio::test]
-async fn a_broken_setting_is_told_apart() {
+async fn a_faulty_setting_is_distinguished() {
     let mut settings = settings("http://127.0.0.1:1/revoke");
     settings.proxy = Some("nowhere".into());
     assert!(matches!(reach(&settings).await, Err(ReachError::Client(ClientError::Proxy))));

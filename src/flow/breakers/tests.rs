@@ -184,7 +184,7 @@ fn fail_until_paused(breakers: &mut Breakers, key: ClientKey, now: Instant) {
 
 /// The client can make no call any more, so no probe could end its pause.
 #[test]
-fn a_client_whose_secret_is_withdrawn_in_its_pause_stops_nobody() {
+fn a_client_whose_secret_is_withdrawn_in_its_pause_stops_no_other() {
     let (mut breakers, now) = (guarded(), Instant::now());
     breakers.know(2);
     fail_until_paused(&mut breakers, A, now);

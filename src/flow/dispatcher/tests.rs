@@ -86,7 +86,7 @@ async fn a_freed_permit_goes_to_a_waiting_interactive_job_first() {
 }
 
 #[tokio::test]
-async fn whoever_stops_waiting_takes_no_permit_along() {
+async fn a_job_that_stops_waiting_keeps_no_permit() {
     let dispatcher = dispatcher(&settings(1));
     let running = start(&dispatcher, Lane::Bulk).await;
     let mut gone = Box::pin(start(&dispatcher, Lane::Bulk));
@@ -187,7 +187,7 @@ async fn with_nothing_in_flight_a_probe_is_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_overshoot_of_what_the_server_can_take_stops_nothing() {
+async fn one_overshoot_of_the_capacity_pauses_no_calls() {
     const BUSY: CallOutcome =
         CallOutcome::Failed { overload: true, busy: true, job_fault: false, retry_after: None };
     let dispatcher = running(&settings(8));
@@ -290,7 +290,7 @@ async fn many_calls_that_hang_at_a_low_limit_do_not_keep_the_worker_busy() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_limit_says_why_it_is_what_it_is() {
+async fn the_limit_has_a_reason() {
     let fixed = running(&settings(8));
     assert_eq!(fixed.limit_state().to_string(), "fixed at 8");
     let adaptive = running(&Settings { adaptive: true, ..settings(8) });

@@ -75,7 +75,7 @@ async fn a_queue_too_busy_to_tell_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_replica_that_is_told_nothing_has_no_share_and_begins_anew() {
+async fn a_replica_without_counts_has_no_share_and_begins_anew() {
     let (mut fleet, now) = settled(2);
     let silent = now + GOOD_FOR;
     assert_share(&fleet, silent, 0.0);

@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nobody_is_answered_nobody_is_one() {
+    fn without_answers_no_call_is_a_straggler() {
         let mut calls = Calls::default();
         calls.hang();
         calls.end(10 * ONE_IN, false);
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn of_what_has_ended_nothing_is_kept() {
+    fn ended_calls_are_not_kept() {
         let mut calls = Calls::default();
         for _ in 0..3 {
             calls.hang();

@@ -209,7 +209,7 @@ fn a_decrease_and_a_round_that_does_not_reach_the_limit_end_the_calm() {
 }
 
 #[test]
-fn what_was_too_much_is_neared_by_halves_then_met_and_passed_one_by_one() {
+fn an_overloaded_limit_is_approached_by_halves_then_one_by_one() {
     let mut limit = refused(512);
     grow(&mut limit, 256 + CALM_ROUNDS);
     let mut steps = Vec::new();

@@ -67,7 +67,7 @@ fn a_carriage_return_alone_ends_a_line() {
 }
 
 #[test]
-fn what_is_too_long_is_skipped_to_the_end_of_its_record() {
+fn a_too_long_record_is_skipped_to_its_end() {
     let most = "x".repeat(MAX_BODY_BYTES);
     let wide = ",".repeat(MAX_FIELDS);
     let text = format!("a\n{most}y\nb\n{wide}\nc\n\"{most}\n{most}\"\nd\n\"never\nclosed{most}");
@@ -143,7 +143,7 @@ fn a_byte_order_mark_in_front_of_a_record_is_no_part_of_it() {
 }
 
 #[test]
-fn fields_are_divided_by_what_is_said() {
+fn fields_are_split_at_the_given_delimiter() {
     let mut csv = CsvRecords::new(&b"a;b,c;\"d;e\"\n"[..], b';');
     let extent = csv.next().unwrap().unwrap();
     assert_eq!(csv.fields(extent).collect::<Vec<_>>(), [&b"a"[..], b"b,c", b"d;e"]);

@@ -10,7 +10,7 @@ fn marks(name: &str, content: &str) -> Vec<(u64, bool)> {
 
 /// A byte order mark at the beginning of a line is removed and reported, like the one at the beginning of the file.
 #[test]
-fn a_byte_order_mark_in_the_middle_is_left_out_and_told() {
+fn a_byte_order_mark_in_the_middle_is_left_out_and_reported() {
     for (name, content, marked) in [
         ("a.txt", "\u{feff}a\n\u{feff}b\nc\n", vec![(1, false), (2, true), (3, false)]),
         ("a.txt", "a\n\u{feff}\u{feff}b", vec![(1, false), (2, true)]),

@@ -45,7 +45,7 @@ fn a_lone_carriage_return_is_found() {
 
 /// Characters around a token would be sent to the endpoint with it.
 #[test]
-fn what_is_put_around_a_token_is_refused_in_every_format() {
+fn characters_around_a_token_are_refused_in_every_format() {
     let cases = [
         ("t ", Refusal::Surrounded("a space")),
         ("\u{a0}t", Refusal::Surrounded("a no-break space")),
@@ -68,7 +68,7 @@ fn what_is_put_around_a_token_is_refused_in_every_format() {
 
 /// If only the next stray quote closes a quote, the rows between would be lost.
 #[test]
-fn rows_that_a_stray_quote_swallows_are_told() {
+fn rows_in_a_stray_quote_are_reported() {
     let swallowed = |opened, last_line| Refusal::Swallowed { opened, last_line }.to_string();
     let rows = |count: usize| "b,\n".repeat(count);
     // Stray quotes that end at the quote of a later field, at the end of the file, or on the same line.
@@ -98,7 +98,7 @@ fn rows_that_a_stray_quote_swallows_are_told() {
 
 /// Two stray quotes make a valid record. The rows inside it would be lost silently.
 #[test]
-fn rows_between_two_stray_quotes_are_told() {
+fn rows_between_two_stray_quotes_are_reported() {
     let job = |token: &str| format!("{{\"refresh_token\":\"{token}\"}}");
     let swallowed = |opened, last_line| Refusal::Swallowed { opened, last_line }.to_string();
     let (first, last) = (job("t1"), job("t6"));
@@ -153,7 +153,7 @@ fn a_note_over_lines_is_no_row() {
 
 /// The number of lines of the worst file in practice.
 #[test]
-fn a_quote_that_swallows_a_file_is_told_with_its_lines() {
+fn a_quote_over_a_whole_file_is_reported_with_its_lines() {
     let rest = "token-of-a-user,user@example.com\r\n".repeat(99_002);
     let content = format!("refresh_token,username\r\nfirst,u\r\n\"second,u\r\n{rest}");
     let read = read("leak.csv", content);
@@ -180,7 +180,7 @@ fn csv_options(columns: &[&str], delimiter: Option<Delimiter>) -> Options {
 }
 
 #[test]
-fn columns_and_delimiters_of_other_peoples_making_are_read_when_told() {
+fn other_columns_and_delimiters_are_read_by_options() {
     let job = |token: &str| format!("{{\"refresh_token\":\"{token}\",\"username\":\"u\"}}");
     let columns = ["refresh_token=Leaked Token", "username=mail"];
     for (delimiter, byte) in [
@@ -235,7 +235,7 @@ fn deep_json_is_refused() {
 proptest! {
     /// Any file is read to its end. The line numbers grow strictly and match those of an editor.
     #[test]
-    fn numbers_grow_strictly_whatever_stands_in_a_file(
+    fn numbers_grow_strictly_in_any_file(
         name in proptest::sample::select(vec!["a.csv", "a.txt", "a.ndjson"]),
         content in "(a|,|\"|\r|\n|\u{feff}| |\\{|\\}|\"refresh_token\"|refresh_token|\\{\"refresh_token\":\"t\"\\}){0,40}",
     ) {

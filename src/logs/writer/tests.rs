@@ -29,7 +29,7 @@ fn every_line_arrives_before_the_guard_is_gone() {
 }
 
 #[test]
-fn a_pipe_that_nobody_reads_stops_nobody_and_the_lost_lines_are_counted() {
+fn an_unread_pipe_blocks_no_writer_and_lost_lines_are_counted() {
     let (mut writer, guard, mut read, losses) = piped();
     // More than the combined capacity of the pipe, the current batch and the queue.
     let sent = 3 * CAPACITY / LINE.len();
@@ -49,7 +49,7 @@ fn a_pipe_that_nobody_reads_stops_nobody_and_the_lost_lines_are_counted() {
 }
 
 #[test]
-fn a_pipe_that_nobody_reads_does_not_keep_the_process_from_ending() {
+fn an_unread_pipe_does_not_keep_the_process_from_ending() {
     let (mut writer, guard, read, _losses) = piped();
     for _ in 0..1024 {
         writer.write_all(LINE).unwrap();

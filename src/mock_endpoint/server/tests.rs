@@ -87,7 +87,7 @@ async fn a_revocation_whose_answer_is_lost_is_no_proof() {
 }
 
 #[tokio::test]
-async fn the_ledger_is_told_by_fingerprint() {
+async fn the_ledger_is_shown_by_fingerprint() {
     let (endpoint, client) = start(Script::default()).await;
     call(&endpoint, &client, "abc").await;
     call(&endpoint, &client, "abc").await;
@@ -115,7 +115,7 @@ async fn the_ledger_is_told_by_fingerprint() {
 }
 
 #[tokio::test]
-async fn what_is_no_call_is_answered_400() {
+async fn a_body_that_is_no_call_is_answered_400() {
     let (endpoint, client) = start(Script::default()).await;
     for body in ["", "{", "[]", r#"{"action":"revoke"}"#, r#"{"action":"x","refresh_token":"t"}"#] {
         let answer = client.post(endpoint.url()).body(body).send().await.unwrap();
@@ -180,7 +180,7 @@ async fn a_canned_answer_comes_in_place_of_the_envelope() {
 }
 
 #[tokio::test]
-async fn messages_echo_what_was_sent_only_where_asked() {
+async fn messages_echo_the_request_only_on_demand() {
     for echo in [false, true] {
         let (endpoint, client) = start(Script { echo, ..Script::default() }).await;
         for _ in 0..2 {

@@ -103,7 +103,7 @@ async fn other_keys_are_called_beside() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_revoked_is_a_duplicate_until_it_is_too_old() {
+async fn a_revoked_token_is_a_duplicate_until_it_is_too_old() {
     let duplicates = duplicates();
     call(&mut enter(&duplicates, Lane::Bulk).leader(), &Verdict::Revoked);
     let nearly = Duration::from_millis(599_999);
@@ -180,7 +180,7 @@ async fn a_memory_of_no_size_or_no_time_remembers_nothing_and_still_coalesces() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rejection_is_the_verdict_of_the_followers_with_what_is_known_of_the_token() {
+async fn a_rejection_is_the_verdict_of_the_followers_with_the_ambiguity() {
     let duplicates = duplicates();
     let mut leader = enter(&duplicates, Lane::Bulk).leader();
     let waiting = enter(&duplicates, Lane::Interactive).follower();
@@ -193,7 +193,7 @@ async fn a_rejection_is_the_verdict_of_the_followers_with_what_is_known_of_the_t
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_follower_knows_of_the_token_counts_for_the_leader() {
+async fn the_ambiguity_of_a_follower_counts_for_the_leader() {
     let duplicates = duplicates();
     let mut leader = enter(&duplicates, Lane::Bulk).leader();
     let redelivered = duplicates.enter(key("t"), Lane::Bulk, Some(Ambiguity::Redelivered));
@@ -220,7 +220,7 @@ async fn a_leader_that_leaves_is_succeeded_by_the_longest_waiting_interactive_on
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_successor_inherits_what_the_attempts_before_it_showed() {
+async fn a_successor_inherits_the_shared_history() {
     let duplicates = duplicates();
     let mut leader = enter(&duplicates, Lane::Bulk).leader();
     let waiting = enter(&duplicates, Lane::Bulk).follower();
@@ -335,7 +335,7 @@ async fn a_follower_that_leaves_is_not_succeeded_to() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_was_answered_long_ago_takes_nobody_of_a_later_call_along() {
+async fn an_answered_follower_does_not_affect_a_later_call() {
     let duplicates = duplicates();
     let mut leader = enter(&duplicates, Lane::Bulk).leader();
     let answered = enter(&duplicates, Lane::Bulk).follower();

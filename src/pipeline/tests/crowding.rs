@@ -20,7 +20,7 @@ fn stall(bench: &Bench) -> watch::Sender<bool> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_has_failed_is_parked_with_its_history_while_its_lane_stalls() {
+async fn a_failed_job_is_parked_with_its_history_while_its_lane_stalls() {
     let answers = [transient(false), transient(true), transient(false), transient(false)];
     let mut bench = bench(answers.map(Answer::Verdict));
     let _stalls = stall(&bench);
@@ -35,7 +35,7 @@ async fn what_has_failed_is_parked_with_its_history_while_its_lane_stalls() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_waits_for_its_turn_leaves_while_its_lane_stalls_and_takes_its_history_along() {
+async fn a_waiting_job_leaves_with_its_history_while_its_lane_stalls() {
     let answers = [Answer::Verdict(transient(false)), Answer::Gated(Verdict::Revoked)];
     let mut bench = bench_with(answers, 1, false);
     bench.deliver();

@@ -161,7 +161,7 @@ async fn time_in_a_pause_takes_nothing_off_the_hold() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_ends_no_job_and_hands_back_what_waits_past_the_hold() {
+async fn an_outage_ends_no_job_and_parks_jobs_after_the_hold() {
     let mut bench = bench((0..200).map(|_| Answer::Verdict(transient(false))));
     let clock = CancellationToken::new();
     let flow = tokio::spawn(Arc::clone(&bench.pipeline.flow).run(clock.clone()));

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn draining_hands_back_what_waits_and_finishes_what_is_called() {
+async fn draining_requeues_waiting_jobs_and_finishes_calls() {
     let answers = [Answer::Verdict(transient(false)), Answer::Gated(Verdict::Revoked)];
     let mut bench = bench_with(answers, 1, false);
     bench.deliver(); // Fails and waits.
@@ -51,7 +51,7 @@ async fn a_job_in_flight_for_ten_minutes_is_requeued() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_waits_when_its_session_is_lost_is_not_called_any_more() {
+async fn a_job_that_waits_when_its_session_is_lost_is_not_called() {
     let mut bench = bench([]);
     bench.pipeline.flow.hold(true);
     let lost = CancellationToken::new();

@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_is_told_only_where_there_was_one_and_lasts_no_longer_than_any_may() {
+    fn a_pause_is_written_only_if_there_was_one_and_is_bounded() {
         let at = parse_rfc3339("2026-03-01T12:00:00.25Z").unwrap();
         let entry = |paused| {
             let history = History { attempts: 3, stays: 1, paused, ..History::default() };
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_record_is_none() {
+    fn an_invalid_record_is_none() {
         let strangers = [
             "",
             "{}",

@@ -38,7 +38,7 @@ fn faults<const N: usize>(faults: [String; N]) -> ReloadReport {
 }
 
 #[tokio::test]
-async fn each_change_is_told_once() {
+async fn each_change_is_reported_once() {
     let (folder, credentials) = folder();
     let file = |name: &str| folder.path().join(name);
     let mut reloader = SecretReloader::new(Arc::clone(&credentials).into());
@@ -62,7 +62,7 @@ async fn each_change_is_told_once() {
 }
 
 #[tokio::test]
-async fn each_fault_is_told_as_it_comes_up_and_the_old_secret_stays_in_force() {
+async fn each_fault_is_reported_once_and_the_old_secret_stays_in_force() {
     let (folder, credentials) = folder();
     let folder = folder.path();
     let file = |name: &str| folder.join(name);
@@ -95,7 +95,7 @@ async fn each_fault_is_told_as_it_comes_up_and_the_old_secret_stays_in_force() {
 }
 
 #[tokio::test]
-async fn a_secret_that_is_odd_is_told_once_and_in_force() {
+async fn a_suspicious_secret_is_reported_once_and_used() {
     let (folder, credentials) = folder();
     let mut reloader = SecretReloader::new(Arc::clone(&credentials).into());
     fs::write(folder.path().join("shop"), "\"hunter2-new\"").unwrap();
@@ -124,7 +124,7 @@ async fn a_secret_that_is_odd_is_told_once_and_in_force() {
 }
 
 #[tokio::test]
-async fn changed_history_keys_are_told_once_and_a_fault_keeps_the_old_ones() {
+async fn changed_history_keys_are_reported_once_and_a_fault_keeps_the_old_ones() {
     let (folder, credentials) = folder();
     let path = folder.path().join(".history-keys");
     let (old, new) = ("hunter2-old".repeat(3), "hunter2-new".repeat(3));
@@ -160,7 +160,7 @@ async fn changed_history_keys_are_told_once_and_a_fault_keeps_the_old_ones() {
 
 /// The client that checks tokens has a secret of its own.
 #[tokio::test]
-async fn a_changed_secret_of_the_checks_is_told_once_and_a_fault_keeps_the_old_one() {
+async fn a_changed_secret_of_the_checks_is_reported_once_and_a_fault_keeps_the_old_one() {
     let ((_clients, credentials), (folder, verifying)) = (folder(), folder());
     let secrets =
         ReloadableSecrets { verifying: Some(Arc::clone(&verifying)), ..credentials.into() };

@@ -193,7 +193,7 @@ async fn a_rotated_token_takes_its_successor_along_at_one_server_only() {
 /// Tokens that are minted in a row, half of which are revoked.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs scripts/authorization-servers"]
-async fn many_tokens_are_told_apart() {
+async fn many_tokens_are_distinguished() {
     const TOKENS: usize = 40;
     for kind in [Kind::Node, Kind::Django, Kind::Authlib] {
         let (server, client) = (AuthorizationServer::start(kind).await, Client::basic());

@@ -70,7 +70,7 @@ async fn give_back(stage: &Stage, queue: &str, way: Way) {
 /// Up to 4.2, RabbitMQ counts every delivery that was not acked. 4.3 does not count `basic.nack`, with which the worker
 /// requeues jobs.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_counts_towards_the_delivery_limit() {
+async fn deliveries_that_count_towards_the_delivery_limit() {
     const LIMIT: usize = 2;
     let stage = Stage::new().await;
     let version = stage.host.node().version().await;

@@ -53,7 +53,7 @@ async fn copies_of_one_hanging_token_do_not_block_the_lane() {
 
 /// Ten calls hang from the start, at the lowest limit. The others start nevertheless.
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_calls_that_hang_at_a_cold_start_hold_up_nobody() {
+async fn ten_calls_that_hang_at_a_cold_start_delay_no_other() {
     let clients = Clients::new().await;
     let gate = Gate::default();
     let endpoint = hanging_below(10, &gate, &opened()).await;
@@ -74,7 +74,7 @@ async fn ten_calls_that_hang_at_a_cold_start_hold_up_nobody() {
 
 /// The same with the first calls after a pause.
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_calls_that_hang_after_a_pause_hold_up_nobody() {
+async fn ten_calls_that_hang_after_a_pause_delay_no_other() {
     let clients = Clients::new().await;
     let (gate, mended) = (Gate::default(), Gate::default());
     let endpoint = hanging_below(10, &gate, &mended).await;

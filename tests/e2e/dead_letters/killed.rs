@@ -127,7 +127,7 @@ async fn a_killed_discard_takes_nothing_else() {
 /// The first signal ends a replay in order: the messages that it reports are in the lane once, and the rest is still
 /// dead.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_interrupted_replay_reports_what_it_did() {
+async fn an_interrupted_replay_reports_its_results() {
     const LETTERS: usize = LONG_REPLAY.0;
     let stage = Stage::new().await;
     stage.publish_dead((0..LETTERS).map(|n| dead(n, "exhausted"))).await;

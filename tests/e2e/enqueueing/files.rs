@@ -71,7 +71,7 @@ async fn every_format_is_read() {
 
 /// Missing fields are filled in, and nothing else changes.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_lines_lack_is_filled_in() {
+async fn missing_fields_are_filled_in() {
     let stage = Stage::new().await;
     let input = Input::new(
         "leak.csv",

@@ -171,7 +171,7 @@ async fn interrupted_in_peace_it_leaves_nothing_open() {
 /// Lines that end with carriage returns, like those of a spreadsheet on a Mac, can be resumed from. No unpublished line
 /// is skipped.
 #[tokio::test(flavor = "multi_thread")]
-async fn lines_that_end_with_a_carriage_return_are_gone_on_with() {
+async fn lines_that_end_with_a_carriage_return_are_resumed() {
     let rows: Vec<String> = (0..ALL).map(token).collect();
     let file = format!("refresh_token\r{}", rows.join("\r"));
     let scene = Scene::of(Input::new("leak.csv", file)).await;
@@ -195,7 +195,7 @@ async fn lines_that_end_with_a_carriage_return_are_gone_on_with() {
 
 /// After SIGKILL, the last progress line names the line to resume from, and a few jobs are published twice.
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_it_goes_on_from_its_last_progress() {
+async fn after_a_kill_it_resumes_from_its_last_progress() {
     let scene = Scene::new().await;
     let enqueue = scene.held_in_the_middle().await;
     let line = eventually("a line of progress", async || {

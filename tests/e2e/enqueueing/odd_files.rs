@@ -12,7 +12,7 @@ fn tokens(letters: &[StoredMessage]) -> Vec<String> {
 /// A file that was joined by hand: two exports with header rows and byte order marks, tokens with extra characters, and
 /// an unclosed quote. A dry run reports the lines, and the valid jobs are published.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_with_joined_files_is_told_and_the_rest_is_published() {
+async fn faults_of_joined_files_are_reported_and_the_rest_is_published() {
     let stage = Stage::new().await;
     let content = format!(
         "refresh_token,note\r\n{},\"of two\r\nlines\"\r\n\u{feff}refresh_token,note\r\n {},\r\n{},\r\n\
@@ -77,7 +77,7 @@ async fn a_byte_order_mark_does_not_reach_the_queue() {
 
 /// Tests of the options for columns and delimiters.
 #[tokio::test(flavor = "multi_thread")]
-async fn columns_and_delimiters_are_what_is_said() {
+async fn columns_and_delimiters_follow_the_options() {
     let stage = Stage::new().await;
     let content = format!("id\tleaked\tmail\n{}\t{}\tann\n", token(7), token(0));
     let input = Input::new("export.tsv", content);

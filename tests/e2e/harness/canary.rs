@@ -149,7 +149,7 @@ fn every_form_of_a_canary_is_found() {
 
 /// Known answers for the base64 forms, which no other code checks.
 #[test]
-fn base64_forms_are_what_an_encoder_prints() {
+fn base64_forms_match_an_encoder() {
     // base64 of "abcdef", "?abcdef" and "??abcdef": YWJjZGVm, P2FiY2RlZg==, Pz9hYmNkZWY=
     assert_eq!(base64_inside(b"abcdef", 0), "YWJjZGVm");
     assert_eq!(base64_inside(b"abcdef", 1), "FiY2RlZ");

@@ -184,7 +184,7 @@ async fn confirms_that_never_come_make_a_bounded_number_of_copies() {
 /// The connection is lost with a part of the confirms in: confirmed messages are not published again, and the rest is
 /// published once.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_connection_leaves_what_was_confirmed_alone() {
+async fn a_lost_connection_leaves_confirmed_messages_alone() {
     let scene = Scene::in_one_batch("60s").await;
     // A half of the batch on its way, however many it has.
     let confirmed = (scene.confirmed + 1 + LETTERS as u64) / 2;

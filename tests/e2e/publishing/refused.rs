@@ -137,7 +137,7 @@ async fn one_dead_letter_that_can_never_be_published_is_left_to_the_broker() {
 /// In lanes that another user declared, rejected messages may be dropped. So the one dead letter stays in flight,
 /// `/readyz` reports it, and all other jobs continue. It goes back to its lane when the worker stops.
 #[tokio::test(flavor = "multi_thread")]
-async fn one_dead_letter_that_can_never_be_published_stays_in_flight_in_lanes_of_somebody_elses() {
+async fn one_dead_letter_that_can_never_be_published_stays_in_flight_in_foreign_lanes() {
     const LATER: usize = 10;
     let lowered = Lowered::lent().await;
     let stage = Stage::own(&lowered.broker).await;

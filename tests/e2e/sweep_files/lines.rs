@@ -69,7 +69,7 @@ async fn a_killed_sweep_of_lines_that_end_with_a_carriage_return_calls_every_tok
 
 /// The report and the list of failed lines number a rejected line as an editor does, with any line ends.
 #[tokio::test(flavor = "multi_thread")]
-async fn rejections_are_listed_whatever_ends_the_lines() {
+async fn rejections_are_listed_with_any_line_ends() {
     for end in ["\n", "\r\n", "\r"] {
         let rejects = |token: &str| token.ends_with('7');
         let endpoint = Endpoint::start(move |call| {
@@ -90,7 +90,7 @@ async fn rejections_are_listed_whatever_ends_the_lines() {
 /// A journal of the version that counted only line feeds. Its sweep continues if the numbers agree, and is refused if a
 /// carriage return alone ends a line. With force, the keys identify revoked tokens.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_earlier_journal_is_gone_on_with_rightly_or_refused() {
+async fn an_earlier_journal_is_resumed_correctly_or_refused() {
     for (end, refused) in [("\r\n", false), ("\r", true)] {
         let endpoint = Endpoint::willing().await;
         let swept = Swept::new("leak.csv", rows(20, |_| end));

@@ -100,7 +100,7 @@ async fn a_sweep_without_failures_needs_no_list() {
 
 /// If one output cannot be written at the end, the others are still written, and the exit code is a failure.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_report_is_printed_and_written_whatever_else_fails() {
+async fn the_report_is_printed_and_written_if_other_outputs_fail() {
     let endpoint = Endpoint::start(|_| Answer::rejected()).await;
     // A folder of that name prevents the file for every user, including root.
     let swept = Swept::new("tokens.txt", text(1..=3));

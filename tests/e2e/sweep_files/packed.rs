@@ -16,7 +16,7 @@ fn gzip(content: &str) -> Vec<u8> {
 
 /// The part before the truncation is surveyed, and reported before the fault.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dry_run_of_a_file_that_breaks_off_tells_what_stands_before() {
+async fn a_dry_run_of_a_truncated_file_reports_the_part_before() {
     let endpoint = Endpoint::willing().await;
     let junk = [&gzip(&text(1..=300))[..], b"<html>moved</html>"].concat();
     let swept = Swept::new("leak.txt.gz", junk);

@@ -6,7 +6,7 @@ use crate::harness::{Answer, AnswerKind, Endpoint, Swept, token};
 /// Two joined exports: the second has a byte order mark and a header row, and some tokens have extra characters. A dry
 /// run reports the lines. They are not called, and the rest is.
 #[tokio::test(flavor = "multi_thread")]
-async fn two_files_that_were_joined_are_told_and_only_tokens_are_called() {
+async fn joined_files_are_reported_and_only_tokens_are_called() {
     let first = format!("\u{feff}refresh_token,note\r\n{},\r\n {},\r\n", token(1), token(2));
     let second = format!(
         "\u{feff}refresh_token,note\r\n{}\u{a0},\r\n\u{200b}{},\r\n'{}',\r\n{},\r\n",
@@ -55,7 +55,7 @@ async fn two_files_that_were_joined_are_told_and_only_tokens_are_called() {
 /// An unclosed quote makes one record of the rest of a file. The dry run, the sweep and the list of failed lines report
 /// the number of these lines and the first one.
 #[tokio::test(flavor = "multi_thread")]
-async fn lines_behind_a_stray_quote_are_told() {
+async fn lines_after_a_stray_quote_are_reported() {
     const SWALLOWED: usize = 99_002;
     let rest = rows(SWALLOWED, |_| "\r\n");
     let (_, rest) = rest.split_once("\r\n").unwrap();
@@ -81,7 +81,7 @@ async fn lines_behind_a_stray_quote_are_told() {
 /// A stray quote that the next stray one closes makes one sound record of several rows: it is refused, and the dry run
 /// and the sweep report the rows. A note over several lines is a job, and the log reports it.
 #[tokio::test(flavor = "multi_thread")]
-async fn rows_between_two_stray_quotes_are_told() {
+async fn rows_between_two_stray_quotes_are_reported() {
     let t = token;
     let csv = format!(
         "refresh_token,note\n{},ok\n{},\"\n{},x\n{},x\n{},\"\n{},ok\n{},\"two\nlines\"\n",
@@ -117,7 +117,7 @@ async fn rows_between_two_stray_quotes_are_told() {
 /// A file with other columns. The same file with another column option has different jobs, so the journal belongs to
 /// another sweep.
 #[tokio::test(flavor = "multi_thread")]
-async fn columns_and_delimiters_are_what_is_said() {
+async fn columns_and_delimiters_follow_the_options() {
     let row = |n: usize| format!("{};\"{}\";user{n}\r\n", token(100 + n), token(n));
     let rows: String = (1..=20).map(row).collect();
     let swept = Swept::new("export.csv", format!("sep=;\r\nId;Token;Mail\r\n{rows}"));

@@ -46,7 +46,7 @@ async fn a_wrong_secret_ends_a_sweep_and_the_printed_command_brings_all_to_an_en
 
 /// From a pipe: the journal resumes with the same input.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_secret_ends_a_sweep_of_a_pipe_and_the_printed_command_goes_on() {
+async fn a_wrong_secret_ends_a_sweep_of_a_pipe_and_the_printed_command_resumes() {
     let (secret, endpoint, swept) = (Secret::wrong(), endpoint().await, Swept::new("unused", ""));
     let input = crate::harness::swept::text(1..=200);
     let launch = secret.given_to(sweep(&endpoint)).input(input.clone());
@@ -85,7 +85,7 @@ async fn a_list_of_dead_tokens_is_swept_with_expect_dead() {
 
 /// At a terminal the sweep asks: "yes" continues to the end, any other answer ends the sweep.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_at_the_terminal_decides_whether_a_sweep_goes_on() {
+async fn a_person_at_the_terminal_decides_whether_a_sweep_continues() {
     const LINES: usize = 300;
     for (answer, code) in [("y\n", 3), ("\n", NOTHING_REVOKED)] {
         let calls = Arc::<AtomicUsize>::default();

@@ -71,7 +71,7 @@ fn is_believed(properties: &BasicProperties, keys: &HistoryKeys) -> bool {
 }
 
 #[test]
-fn the_mac_is_hmac_sha256_over_what_is_written_here() {
+fn the_mac_is_hmac_sha256_over_this_text() {
     // This MAC was computed with Python's hmac and hashlib, so that all versions agree.
     let properties = parked(history(), &keys(OLD));
     let mac = Headers(properties.headers().as_ref()).text(MAC);

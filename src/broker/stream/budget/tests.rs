@@ -20,7 +20,7 @@ impl std::task::Wake for Woken {
 }
 
 #[test]
-fn what_does_not_fit_waits_until_something_ends() {
+fn a_delivery_that_does_not_fit_waits_for_another_to_end() {
     let budget = Budget::new(LIMIT);
     let account = Account::new(Arc::clone(&budget), false);
     let woken = Arc::new(Woken::default());
@@ -67,7 +67,7 @@ fn a_charge_lasts_as_long_as_its_claim() {
 }
 
 #[test]
-fn what_nobody_claims_ends_with_its_channel_or_connection() {
+fn unclaimed_charges_end_with_their_channel_or_connection() {
     let budget = Budget::new(LIMIT);
     let account = Account::new(Arc::clone(&budget), false);
     for channel in 1..=3 {
@@ -87,7 +87,7 @@ fn what_nobody_claims_ends_with_its_channel_or_connection() {
 
 /// lapin delivers the messages that came before its channel was closed.
 #[test]
-fn in_a_lane_what_nobody_claims_counts_until_the_stream_ends() {
+fn unclaimed_charges_of_a_lane_count_until_the_stream_ends() {
     let budget = Budget::new(LIMIT);
     let account = Account::new(Arc::clone(&budget), true);
     assert!(account.charge(delivered(1, 1), 60));
@@ -125,7 +125,7 @@ fn a_budget_tells_whether_any_of_its_streams_is_not_read() {
 }
 
 #[test]
-fn large_headers_count_for_what_they_are_in_memory() {
+fn large_headers_count_by_their_size_in_memory() {
     assert_eq!(cost(100, 1_000), 1_100);
     assert_eq!(cost(PLAIN_HEADERS, 0), 1_024);
     assert!(cost(128 * 1024, 0) > 6 * 1024 * 1024);

@@ -44,7 +44,7 @@ fn a_frame_passes_once_it_is_whole_and_a_body_as_it_comes() {
 }
 
 #[test]
-fn what_is_no_stream_of_frames_is_told_behind_what_is() {
+fn an_invalid_frame_is_reported_after_the_valid_ones() {
     let sound = SIGN_OF_LIFE;
     let endless = |kind| {
         let mut frame = frame(kind, &[0, 60, 0, 80]);
@@ -77,7 +77,7 @@ fn a_broker_of_another_version_may_say_so() {
 }
 
 #[test]
-fn the_limit_of_a_frame_is_what_was_agreed_on() {
+fn the_limit_of_a_frame_is_the_negotiated_one() {
     let mut scanner = scanner();
     assert_eq!(scanner.limit(), 131_072);
     let limits = [&[7, 255][..], &10_000_u32.to_be_bytes(), &[0, 60]].concat();
@@ -107,7 +107,7 @@ fn a_message_that_does_not_fit_the_budget_waits_before_its_content_header() {
 }
 
 #[test]
-fn a_channel_that_is_closed_gives_back_what_came_on_it() {
+fn a_closed_channel_releases_its_charges() {
     let budget = Budget::new(1_000);
     let account = Account::new(Arc::clone(&budget), false);
     let mut scanner = Scanner::new(OURS, StreamHandle::new(account, None));

@@ -53,7 +53,7 @@ const NESTING: Mended = Mended { text: false, nesting: true, size: false };
 const NOTHING: Mended = Mended { text: false, nesting: false, size: false };
 
 #[test]
-fn what_is_sound_stays_as_it_is() {
+fn valid_payloads_stay_unchanged() {
     let values: [&[u8]; 19] = [
         b"V",
         b"t\x02",
@@ -134,7 +134,7 @@ fn depth(value: &AMQPValue) -> usize {
 }
 
 #[test]
-fn what_is_nested_too_deep_becomes_bytes() {
+fn a_table_that_is_nested_too_deep_becomes_bytes() {
     for kind in [b'F', b'A', b'?'] {
         for (levels, expected) in
             [(MAX_DEPTH - 1, NOTHING), (MAX_DEPTH, NESTING), (17, NESTING), (5_000, NESTING)]
@@ -153,7 +153,7 @@ fn what_is_nested_too_deep_becomes_bytes() {
 }
 
 #[test]
-fn what_cannot_be_read_inside_of_the_headers_becomes_bytes() {
+fn unreadable_values_in_headers_become_bytes() {
     let values: [&[u8]; 6] = [b"", b"?", b"I\0", b"S\0\0\0\x09", b"F\xff\xff\xff\xff", b"A\0\0\0"];
     for value in values {
         for (kind, entries) in [(b'F', entry(b"n", value)), (b'A', [b"V", value].concat())] {
@@ -176,7 +176,7 @@ fn what_cannot_be_read_inside_of_the_headers_becomes_bytes() {
 }
 
 #[test]
-fn what_is_no_content_header_is_told() {
+fn an_invalid_content_header_is_reported() {
     let cases = [
         (vec![0, 60, 0], Malformed::Short),
         (header(1 << 15, b""), Malformed::Short),

@@ -9,7 +9,7 @@ fn tuning(frame_max: u32, heartbeat: u16) -> Vec<u8> {
 }
 
 #[test]
-fn deliveries_are_told_by_their_tags() {
+fn deliveries_are_identified_by_their_tags() {
     let tag = 7_u64.to_be_bytes();
     let deliver = [&[0, 60, 0, 60, 3][..], b"tag", &tag, &[0, 0, 0]].concat();
     let got = [&[0, 60, 0, 71][..], &tag, &[0, 0, 0, 0, 0, 0, 0]].concat();

@@ -109,7 +109,7 @@ async fn a_stream_that_waits_for_its_peer_can_be_ended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_ends_the_stream_is_kept() {
+async fn the_cause_of_the_streams_end_is_kept() {
     let mut played = played(1_000);
     played.broker.write_all(b"HTTP/1.1 400 Bad Request").await.unwrap();
     let error = played.read(9_000).await.unwrap_err();
@@ -119,7 +119,7 @@ async fn what_ends_the_stream_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_closes_the_stream_is_told_by_its_last_words() {
+async fn a_closing_peer_is_reported_with_its_last_reason() {
     let mut played = played(1_000);
     let text = [&[1, 64, 4][..], b"bye!", &[0; 4]].concat();
     played.broker.write_all(&frame(1, &[&[0, 10, 0, 50][..], &text].concat())).await.unwrap();

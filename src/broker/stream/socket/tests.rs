@@ -32,7 +32,7 @@ async fn a_silent_address_uses_up_its_share_and_the_next_one_is_tried() {
 }
 
 #[tokio::test]
-async fn what_each_address_said_is_told() {
+async fn the_error_of_each_address_is_reported() {
     let (silent, _queue) = silent().await;
     let gone = listening(Ipv4Addr::LOCALHOST).await.local_addr().unwrap();
     let deadline = || Deadline::after(Duration::from_millis(300));

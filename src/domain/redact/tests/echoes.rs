@@ -145,12 +145,12 @@ fn assert_all_hidden(forms: &[(&str, Write)]) {
 }
 
 #[test]
-fn dumps_of_numbers_are_replaced_whatever_stands_before_each_number() {
+fn dumps_of_numbers_are_replaced_with_any_prefix() {
     assert_all_hidden(&NUMBERS);
 }
 
 #[test]
-fn references_to_characters_are_replaced_whatever_their_length() {
+fn character_references_of_any_length_are_replaced() {
     assert_all_hidden(&REFERENCES);
 }
 
@@ -168,7 +168,7 @@ fn an_encoding_within_an_encoding_is_replaced() {
 }
 
 #[test]
-fn a_divided_secret_is_replaced_whatever_divides_it() {
+fn a_divided_secret_is_replaced_with_any_separator() {
     for divider in DIVIDERS {
         for length in 1..RUN {
             cuts().for_each(|cut| assert_hidden(&divided(cut, length, divider), 0, divider));

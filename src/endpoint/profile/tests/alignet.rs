@@ -31,7 +31,7 @@ fn agree(status: u16, body: &[u8]) {
 }
 
 #[test]
-fn the_two_agree_on_what_is_odd() {
+fn the_two_agree_on_unusual_answers() {
     let ok = r#"{"action":"revoke","success":true,"revoke":{"meta":{"status":{"code":"00"}}}}"#;
     let message = |message: &str| {
         format!(

@@ -214,7 +214,7 @@ fn every_rule_judges_an_answer_of_the_table() {
 }
 
 #[test]
-fn code_and_text_of_an_answer_are_kept_without_what_we_sent() {
+fn code_and_text_of_an_answer_are_kept_without_our_secrets() {
     let keycloak = builtin("keycloak").unwrap();
     let body = r#"{"error":"invalid_request","error_description":"no canary-token\nhere"}"#;
     let Some(Verdict::Rejected(said)) = judge(&keycloak, 400, body) else { panic!("not rejected") };

@@ -35,7 +35,7 @@ async fn most_jobs_of_a_paused_client_wait_elsewhere() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_nobody_else_is_answered_a_backlog_is_not_parked_without_end() {
+async fn while_no_other_client_is_answered_parking_is_bounded() {
     let dispatcher = running(&settings(8));
     dispatcher.know(2);
     for _ in 0..2 {
@@ -68,7 +68,7 @@ async fn a_failure_of_the_next_client_pauses_the_worker() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_of_one_client_is_told_of_that_client_and_one_of_the_worker_of_all() {
+async fn a_pause_of_one_client_is_reported_for_it_and_one_of_the_worker_for_all() {
     let minute = Duration::from_secs(60);
     let dispatcher = running(&settings(8));
     tokio::time::advance(minute).await;

@@ -41,7 +41,7 @@ async fn follow(follower: Follower, verdict: Verdict, seen: Arc<Seen>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn seen_from_many_threads_one_leads_and_nobody_is_left_waiting() {
+async fn with_many_threads_one_job_leads_and_none_is_left_waiting() {
     let duplicates = Arc::new(Duplicates::new(REMEMBER, KEYS));
     let begin = CancellationToken::new();
     let mut jobs = JoinSet::new();

@@ -159,7 +159,7 @@ fn a_file_of_something_else_is_left_as_it_was() {
 }
 
 #[test]
-fn what_is_not_there_is_looked_at_without_being_made() {
+fn a_missing_journal_is_inspected_without_being_created() {
     let folder = Folder::new();
     assert!(inspect(&folder.journal(), &sweep(&header(), false)).unwrap().is_none());
     assert!(!folder.journal().exists());
@@ -168,7 +168,7 @@ fn what_is_not_there_is_looked_at_without_being_made() {
 /// A journal of the earlier version, which counted only line feeds. Its line numbers are still right unless a
 /// carriage return alone ends a line.
 #[test]
-fn a_journal_that_counted_line_feeds_is_gone_on_with_where_that_is_the_same() {
+fn a_journal_that_counted_line_feeds_is_resumed_if_the_numbers_agree() {
     let folder = Folder::new();
     drop(folder.open(&header()).unwrap());
     folder.append(&[

@@ -140,7 +140,7 @@ fn an_orderly_end_says_which_lines_were_not_called() {
 /// Line numbers of the former input are invalid for the next one. Revoked jobs are identified by their keys. The end of
 /// the former sweep decides whether lines are in doubt.
 #[test]
-fn another_input_begins_again_with_what_is_proved() {
+fn another_input_begins_again_with_the_proofs() {
     let finished = JournalRecord::Finished(at());
     let cases = [
         (
@@ -224,7 +224,7 @@ fn a_record_that_cannot_follow_is_damage() {
 }
 
 #[test]
-fn what_is_no_journal_is_left_alone() {
+fn a_file_that_is_no_journal_is_left_alone() {
     let cases: [(&[u8], &str); 5] = [
         (b"{\"refresh_token\":\"t\"}\n", "a file of jobs"),
         (b"token", "a token"),
@@ -334,7 +334,7 @@ proptest! {
 
     /// Any bytes may follow the synced ones. No synced record is lost.
     #[test]
-    fn any_torn_end_leaves_what_is_on_disk(
+    fn any_torn_end_leaves_the_synced_records(
         batches in any_batches(), end in vec(any::<u8>(), 1..200),
     ) {
         let bytes = written(&batches);

@@ -68,7 +68,7 @@ async fn a_write_that_returns_is_in_the_file_and_many_share_a_batch() {
 }
 
 #[tokio::test]
-async fn the_file_stays_locked_until_nobody_needs_it() {
+async fn the_file_stays_locked_until_it_is_dropped() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
     let (writer, journal) = begin(&path);
@@ -84,7 +84,7 @@ async fn the_file_stays_locked_until_nobody_needs_it() {
 
 /// On a full disk, each waiting request fails, and so does every later one.
 #[tokio::test]
-async fn a_full_disk_loses_what_waits_and_says_so() {
+async fn a_full_disk_fails_waiting_and_later_requests() {
     let file = OpenOptions::new().write(true).open("/dev/full").unwrap();
     let (writer, journal) = JournalWriter::new(file, 0);
     let health = journal.health();

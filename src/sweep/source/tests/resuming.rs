@@ -29,7 +29,7 @@ async fn an_orderly_stop_leaves_no_doubt() {
 /// Jobs were requeued and not delivered again before the stop. The journal had marked them as possibly called, and
 /// removes that mark.
 #[tokio::test(start_paused = true)]
-async fn what_was_not_called_again_is_put_back() {
+async fn reopened_jobs_that_were_not_called_are_put_back() {
     let mut bench = of_lines(3, 3);
     for _ in 0..3 {
         park(bench.next().await, HOUR).await;
@@ -49,7 +49,7 @@ async fn what_was_not_called_again_is_put_back() {
 /// After a kill, the delivered jobs may have been called. They stay marked so until they end, even after an
 /// orderly stop.
 #[tokio::test]
-async fn what_a_killed_run_had_marked_is_redelivered() {
+async fn marked_lines_of_a_killed_run_are_redelivered() {
     let mut first = of_lines(3, 3);
     revoke(first.next().await).await;
     drop((first.next().await, first.next().await));
@@ -116,7 +116,7 @@ async fn failed_lines_are_taken_up_again_when_asked_for() {
 /// The second line has a token that the journal proves revoked. Its expiry differs, so the reader of the file
 /// does not drop it as a duplicate.
 #[tokio::test]
-async fn what_the_journal_proves_is_not_called_on_another_line_either() {
+async fn a_proved_token_is_not_called_on_another_line() {
     let folder = tempfile::tempdir().unwrap();
     let input = folder.path().join("tokens.txt");
     let lines =
