@@ -1,11 +1,8 @@
 //! Checks of tokens at each server: what its introspection proves, and what becomes of a token that a 200 leaves alive.
 
-use lapin::types::AMQPValue;
-
 use crate::harness::{
     DEAD, INTERACTIVE, Launch, Message, Stage, Worker,
     authorization_server::{AuthorizationServer, Client, Kind},
-    message::text,
     scrape::Scrape,
 };
 
@@ -119,36 +116,6 @@ async fn a_rotated_token_is_only_acknowledged_when_checked() {
     assert_eq!((metrics.processed("revoked"), metrics.value(&checks("untrusted"))), (0, 1));
     assert!(server.accepts(&client, &new).await);
     worker.stop().await;
-}
-
-/// Authlib rejects the token of another client. After an attempt that may have worked, a trusted check says which it is.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs scripts/authorization-servers"]
-async fn an_ambiguous_rejection_is_settled_by_the_state_of_the_token() {
-    for alive in [false, true] {
-        let (stage, server) = (Stage::new().await, AuthorizationServer::start(Kind::Authlib).await);
-        let owner = Client::basic();
-        let token = server.mint(&owner).await;
-        if !alive {
-            assert_eq!(server.revoke(&owner, &token).await.status, 200);
-        }
-        let launch = launch(&stage, &server, &Client::other(), "ambiguous");
-        let worker = launch.set("verify.trusts_inactive", true).ready().await;
-        let job = Message::job(&token)
-            .header("x-revoker-parked", AMQPValue::LongInt(1))
-            .header("x-revoker-ambiguity", text("attempt"));
-        stage.amqp.publish(INTERACTIVE, job).await;
-        if alive {
-            let letter = stage.amqp.take(DEAD, 1).await.remove(0);
-            assert_eq!(letter.reason(), "rejected");
-        } else {
-            ended(&worker, "revoked", 1).await;
-        }
-        let metrics = worker.metrics().await;
-        assert_eq!(metrics.calls("rejected"), 1, "the rejection happened");
-        assert_eq!(metrics.sum("verifications_total"), 1);
-        worker.stop().await;
-    }
 }
 
 /// `check` with a live token: a server whose introspection knows no refresh tokens is a fault.
