@@ -54,7 +54,7 @@ macro_rules! auth_keys {
 /// The keys of the client that revokes.
 pub(super) const ENDPOINT: AuthKeys = auth_keys!("endpoint.auth");
 
-/// The settings of the client that checks tokens.
+/// The keys of the client that checks tokens.
 pub(super) const VERIFY: AuthKeys = auth_keys!("verify.auth");
 
 const ENCODINGS: [(&str, BasicEncoding); 2] =

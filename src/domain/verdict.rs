@@ -141,6 +141,6 @@ pub enum Blame {
     Job,
     /// The job's client: the endpoint refuses its secret or its rights.
     Client,
-    /// The client's access token: it cannot be had, so no call was made.
+    /// The client's access token: it is not available, so no call was made.
     Access,
 }

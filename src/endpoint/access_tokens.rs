@@ -99,7 +99,7 @@ fn lasts(fetched: &Shared<BoxFuture<'static, Fetched>>) -> bool {
 struct TokenAnswer {
     access_token: String,
     token_type: Option<String>,
-    /// A number; some servers write it as a text.
+    /// A number. Some servers write it as a string.
     expires_in: Option<Value>,
 }
 
@@ -113,7 +113,7 @@ pub(super) fn read(is_success: bool, http_status: u16, body: &[u8]) -> Option<Fe
     if is_success {
         let answer: TokenAnswer = serde_json::from_slice(body).ok()?;
         let is_bearer = answer.token_type.is_none_or(|of| of.eq_ignore_ascii_case("bearer"));
-        // Without its header, a call would be that of nobody.
+        // Without its header, a call would have no client.
         let token = SecretString::from(answer.access_token);
         bearer(&token).filter(|_| is_bearer)?;
         let seconds = |life: Value| life.as_f64().or_else(|| life.as_str()?.parse().ok());
@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(blame("<html>"), None);
         assert!(read(true, 200, b"{}").is_none());
         assert!(read(true, 200, b"<html>").is_none());
-        // Of another type, or not to be written into a header.
+        // A token of another type, or one that is invalid in a header.
         for unfit in [
             r#"{"access_token":"a","token_type":"DPoP"}"#,
             r#"{"access_token":""}"#,

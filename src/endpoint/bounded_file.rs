@@ -6,14 +6,14 @@ use std::{
     path::Path,
 };
 
-/// No such file is larger, in bytes: a path to a device or a log must not fill the memory.
+/// The largest such file, in bytes. A path to a device or a log must not fill the memory.
 pub const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// Reads a whole file of at most [`MAX_FILE_BYTES`].
 ///
 /// # Errors
 ///
-/// Those of the system; [`io::ErrorKind::FileTooLarge`] for a larger file.
+/// The error of the system; [`io::ErrorKind::FileTooLarge`] for a larger file.
 pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;

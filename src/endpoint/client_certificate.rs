@@ -122,7 +122,7 @@ mod tests {
         CertificateFiles { certificate: folder.join("cert.pem"), key: folder.join("key.pem") }
     }
 
-    /// Gives a file a time of change that it never had.
+    /// Sets a modification time that the file never had.
     fn touch(file: &Path, seconds: u64) {
         let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
         std::fs::File::options().append(true).open(file).unwrap().set_modified(at).unwrap();

@@ -83,7 +83,7 @@ impl AuthSettings {
 pub enum BasicEncoding {
     /// Encoded as form values: RFC 6749, section 2.3.1.
     Form,
-    /// None.
+    /// No encoding.
     Raw,
 }
 

@@ -187,7 +187,7 @@ impl Pki {
         self.accepting(Arc::new(NoClientAuth))
     }
 
-    /// It demands a client's certificate by the same authority.
+    /// It requires a client certificate of the same authority.
     pub(super) fn demanding_acceptor(&self) -> TlsAcceptor {
         let mut roots = RootCertStore::empty();
         roots.add(self.authority.clone()).unwrap();

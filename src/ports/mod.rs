@@ -73,7 +73,7 @@ pub trait Delivery: Send + Sync + 'static {
     fn lost(&self) -> CancellationToken;
 
     /// Settles the delivery. Returns when that is done or has become impossible. A dead letter or a parked job is
-    /// confirmed by its queue before its delivery is acked, however long that takes. `history` includes this delivery.
+    /// confirmed by its queue before its delivery is acked, even if that takes long. `history` includes this delivery.
     fn settle(self, outcome: &Outcome, history: &History) -> impl Future<Output = Settled> + Send;
 }
 

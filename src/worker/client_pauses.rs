@@ -53,7 +53,7 @@ impl ClientPauses {
     }
 
     pub fn id(&self, client: ClientKey) -> String {
-        // Where calls need no secret, there is one client, whatever secrets there are.
+        // If calls need no secret, there is exactly one client.
         let one = self.without_secret.clone();
         one.or_else(|| self.credentials.client_id(client)).unwrap_or_default()
     }

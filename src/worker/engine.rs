@@ -26,7 +26,7 @@ use crate::{
 pub struct Engine<E> {
     pub metrics: Arc<Metrics>,
     pub credentials: Arc<Credentials>,
-    /// The settings of the client that checks tokens.
+    /// The credentials of the client that checks tokens.
     pub verifying: Option<Arc<Credentials>>,
     pub flow: Arc<Dispatcher>,
     pub client_pauses: Arc<ClientPauses>,

@@ -22,7 +22,7 @@ use trigger::ReloadTrigger;
 #[derive(Debug, Clone)]
 pub struct ReloadableSecrets {
     pub credentials: Arc<Credentials>,
-    /// The settings of the client that checks tokens.
+    /// The credentials of the client that checks tokens.
     pub verifying: Option<Arc<Credentials>>,
     pub history_keys: Arc<HistoryKeys>,
 }

@@ -1,4 +1,4 @@
-//! Checks of tokens by introspection: what they prove, what they cost, and what becomes of a job without one. The real
+//! Tests of the checks of tokens by introspection: their proof, their cost, and jobs without an answer. The real
 //! authorization servers have tests of their own.
 
 use std::{
@@ -16,7 +16,7 @@ use crate::harness::{
     scrape::Scrape, token, worker::field,
 };
 
-/// The client that checks.
+/// The client of the checks.
 const WATCHER: &str = "watcher";
 
 /// A token of the job, as introspection shows it.
@@ -25,14 +25,14 @@ fn state(active: bool) -> Answer {
     Answer::body("application/json", body.to_string())
 }
 
-/// Whether a call proves the client that checks.
+/// Whether a call authenticates the client of the checks.
 fn is_watcher(call: &Call) -> bool {
     let secret = canary::SECRET.replace('+', "%2B").replace('/', "%2F");
     let pair = BASE64_STANDARD.encode(format!("{WATCHER}:{secret}"));
     call.request.header("authorization") == Some(&format!("Basic {pair}"))
 }
 
-/// Introspection that calls a token active until this many of its checks were made.
+/// Introspection that reports a token as active until this many checks were made.
 async fn active_for(checks: usize) -> Endpoint {
     Endpoint::start(move |call| {
         assert_eq!(call.request.form().len(), 1, "the token alone is sent");
@@ -41,7 +41,7 @@ async fn active_for(checks: usize) -> Endpoint {
     .await
 }
 
-/// Has tokens checked there.
+/// Configures checks of tokens at that endpoint.
 fn checked_by(launch: Launch, introspection: &Endpoint, when: &str) -> Launch {
     launch
         .set("verify.when", when)
@@ -58,14 +58,13 @@ fn checks(result: &str) -> String {
     format!("verifications_total{{result=\"{result}\"}}")
 }
 
-/// The metrics once this many jobs have ended. They are read again: one page can be older in one series than in
-/// another.
+/// The metrics once this many jobs have ended. They are read again, because the series of one page may differ in age.
 async fn ended(worker: &Worker, outcome: &str, count: usize) -> Scrape {
     worker.until_processed(outcome, count).await;
     worker.metrics().await
 }
 
-/// Active before and inactive after is a proof: the job is revoked, and the log says by what.
+/// Active before and inactive after is a proof: the job is revoked, and the log names the proof.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_acknowledged_token_that_was_active_and_is_not_any_more_is_revoked() {
     let stage = Stage::new().await;
@@ -82,7 +81,7 @@ async fn an_acknowledged_token_that_was_active_and_is_not_any_more_is_revoked() 
     worker.stop().await;
 }
 
-/// "Inactive" of a token that nobody saw active proves nothing, unless the operator trusts the server.
+/// "Inactive" without an active state before proves nothing, unless the operator trusts the server.
 #[tokio::test(flavor = "multi_thread")]
 async fn inactive_alone_proves_nothing_unless_it_is_trusted() {
     for (trusts, outcome, result) in
@@ -101,7 +100,7 @@ async fn inactive_alone_proves_nothing_unless_it_is_trusted() {
     }
 }
 
-/// A token that survives is revoked once more. Then its job is a dead letter that says so.
+/// A token that survives is revoked once more. Then its job becomes a dead letter with this reason.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_survives_is_revoked_once_more_and_then_a_dead_letter() {
     let stage = Stage::new().await;
@@ -120,7 +119,7 @@ async fn a_token_that_survives_is_revoked_once_more_and_then_a_dead_letter() {
     worker.stop().await;
 }
 
-/// The default profile: a call whose answer is lost, and a rejection of the next one. A trusted check settles it.
+/// The default profile: the answer to a call is lost, and the next call is rejected. A trusted check settles the job.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trusted_check_settles_an_ambiguous_rejection() {
     for (active, expected) in [(false, None), (true, Some("rejected"))] {
@@ -230,7 +229,7 @@ async fn a_journal_keeps_what_a_check_proved() {
     canary::assert_clean("the journal", &fs::read(swept.journal()).unwrap());
 }
 
-/// `check` asks for a token that is known to be alive: an endpoint that calls it inactive is a fault.
+/// `check` checks a token that is known to be alive: an endpoint that reports it as inactive is a fault.
 #[tokio::test(flavor = "multi_thread")]
 async fn check_tells_whether_a_live_token_is_called_active() {
     let (stage, endpoint) = (Stage::new().await, Endpoint::willing().await);

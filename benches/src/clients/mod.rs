@@ -67,7 +67,7 @@ impl Row {
 ///
 /// # Errors
 ///
-/// No connection.
+/// None: a failed scenario is a row of the table.
 pub async fn measure(stage: &Stage) -> Fallible<String> {
     let mut table = Table::new(["scenario", "aim", "figure", "verdict"]);
     for letter in 'a'..='m' {

@@ -15,7 +15,7 @@ use super::{
 /// The longest token limit of a profile: a longer token does not fit into the body of a job.
 const LONGEST_TOKEN: u32 = 32 * 1024;
 
-/// The longest token of a profile that does not say: signed texts are rarely longer.
+/// The longest token of a profile without a limit: signed texts are rarely longer.
 const USUAL_TOKEN: u32 = 8192;
 
 /// The longest name, in characters.

@@ -84,7 +84,7 @@ pub fn hold_answer(bytes: &[u8]) {
     }
 }
 
-/// The verdict is what the first rule says that fits, by another reader's word.
+/// The verdict matches the first matching rule, according to another reader.
 fn hold_of(profile: &Profile, status: StatusCode, body: &str) {
     let verdict = judged(profile, status, body);
     hold_of_texts(&verdict);
@@ -111,7 +111,7 @@ fn judged(profile: &Profile, status: StatusCode, body: &str) -> Verdict {
     classify(&HttpResponse { status, headers: &HeaderMap::new(), body }, &context)
 }
 
-/// Texts of the endpoint are short, on one line, and without what the call sent.
+/// Texts of the endpoint are short, on one line, and without the call's secrets.
 fn hold_of_texts(verdict: &Verdict) {
     let (Verdict::Gone(said) | Verdict::Rejected(said)) = verdict else { return };
     for text in said.message.iter().chain([&said.code]) {
@@ -121,7 +121,7 @@ fn hold_of_texts(verdict: &Verdict) {
     }
 }
 
-/// What follows from an answer: its body is a JSON value, or empty.
+/// Judges a sample answer. Its body is a JSON value, or empty.
 fn expected(profile: &Profile, status: StatusCode, json: Option<&Value>) -> ResultLabel {
     match status.as_u16() {
         300..=399 => return ResultLabel::Http3xx,

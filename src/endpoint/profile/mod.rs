@@ -148,7 +148,7 @@ impl Profile {
         AnswerBody::read(body, &self.pointers)
     }
 
-    /// Whether a call that proves its client by `method` names the token.
+    /// Whether a call names the token if it authenticates by `method`.
     #[must_use]
     pub fn names_token(&self, method: AuthMethod) -> bool {
         method == AuthMethod::SelfBearer || self.request.uses(&FieldValue::Token)

@@ -45,7 +45,7 @@ impl Faults {
     }
 }
 
-/// One table of the file. A key that nobody asks for is unknown.
+/// One table of the file. A key that is never read is unknown.
 pub struct Section<'a> {
     pub span: Range<usize>,
     entries: DeTable<'a>,
@@ -53,7 +53,7 @@ pub struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    /// The whole file. What is not TOML is a fault, one for each line.
+    /// The whole file. Invalid TOML gives one fault per line.
     pub fn file(text: &'a str) -> (Self, Faults) {
         let (table, errors) = DeTable::parse_recoverable(text);
         let mut faults = Faults { lines: LineStarts::of(text.as_bytes()), found: Vec::new() };
@@ -79,7 +79,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The value of a key, if it is there and what is `wanted`.
+    /// The value of a key, if it exists and has the `wanted` type.
     pub fn get<T>(
         &mut self,
         faults: &mut Faults,
@@ -152,7 +152,7 @@ impl<'a> Section<'a> {
         self.entries.into_iter().map(|(key, value)| (key.into_inner().into_owned(), value))
     }
 
-    /// Ends the reading: what is left is unknown.
+    /// Ends the reading: the remaining keys are unknown.
     pub fn finish(self, faults: &mut Faults) {
         for (key, _) in self.entries {
             let known = self.known.join(", ");

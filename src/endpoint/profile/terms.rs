@@ -112,7 +112,7 @@ impl BodyForm {
         &[("form", Self::Form), ("json", Self::Json), ("none", Self::None)];
 }
 
-/// What the body of an answer is.
+/// The kind of an answer's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyKind {
     Empty,

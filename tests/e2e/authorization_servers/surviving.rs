@@ -16,7 +16,7 @@ pub(super) struct Way {
     hint: Option<&'static str>,
 }
 
-/// All clients.
+/// All of these requests.
 pub(super) fn ways() -> Vec<Way> {
     let way = |kind, caller| Way { kind, caller, before: "", hint: None };
     vec![

@@ -1,4 +1,5 @@
-//! Checks of tokens at each server: what its introspection proves, and what becomes of a token that a 200 leaves alive.
+//! Tests of the checks of tokens at each server: the proof by its introspection, and the job of a token that a 200
+//! leaves alive.
 
 use crate::harness::{
     DEAD, INTERACTIVE, Launch, Message, Stage, Worker,
@@ -16,8 +17,7 @@ fn checks(result: &str) -> String {
     format!("verifications_total{{result=\"{result}\"}}")
 }
 
-/// The metrics once this many jobs have ended. They are read again: one page can be older in one series than in
-/// another.
+/// The metrics once this many jobs have ended. They are read again, because the series of one page may differ in age.
 async fn ended(worker: &Worker, outcome: &str, count: usize) -> Scrape {
     worker.until_processed(outcome, count).await;
     worker.metrics().await
@@ -55,8 +55,8 @@ async fn ends(kind: Kind, when: &str, trusts: bool, outcome: &str, result: &str)
     worker.stop().await;
 }
 
-/// A token that was active and is not any more is revoked, where the server tells. "Inactive" of a token that nobody saw
-/// active leaves it acknowledged, unless the operator trusts the server.
+/// A token that was active and is inactive afterwards is revoked, if the server discloses states. "Inactive" without an
+/// active state before leaves it acknowledged, unless the operator trusts the server.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs scripts/authorization-servers"]
 async fn each_mode_says_revoked_only_where_it_is_proved() {
@@ -71,7 +71,8 @@ async fn each_mode_says_revoked_only_where_it_is_proved() {
     }
 }
 
-/// Each way to a 200 that leaves the token alive: acknowledged where introspection does not tell, else a dead letter.
+/// Each request whose 200 leaves the token alive: acknowledged if introspection does not disclose the state, otherwise
+/// a dead letter.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs scripts/authorization-servers"]
 async fn a_200_that_leaves_the_token_alive_never_ends_as_revoked() {
@@ -88,7 +89,7 @@ async fn survives(way: &Way, when: &str) {
     let worker = way.launch(&stage, &server).verifying_at(&server, when).ready().await;
     stage.amqp.publish(INTERACTIVE, way.job(&token)).await;
     let told = format!("{} with {when}", way.told());
-    // With a stray space, the token of the job is one that nobody knows.
+    // With a stray space, the token of the job is unknown.
     let metrics = if tells(way.kind) && way.before.is_empty() {
         let letter = stage.amqp.take(DEAD, 1).await.remove(0);
         assert_eq!(letter.reason(), "still_active", "{told}");
@@ -118,7 +119,7 @@ async fn a_rotated_token_is_only_acknowledged_when_checked() {
     worker.stop().await;
 }
 
-/// `check` with a live token: a server whose introspection knows no refresh tokens is a fault.
+/// `check` with a live token: a server whose introspection does not support refresh tokens is a fault.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs scripts/authorization-servers"]
 async fn check_finds_the_server_that_calls_live_tokens_inactive() {

@@ -66,7 +66,7 @@ pub struct Record {
     pub unpublishable: bool,
 }
 
-/// The endpoint's true answer.
+/// The endpoint's own answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Conclusion {
     Revoked,

@@ -1,4 +1,4 @@
-//! The rules of how a profile judges an answer.
+//! Checks the rules of a profile for answers.
 
 use std::ops::Range;
 
@@ -72,7 +72,7 @@ pub(super) fn read(
     Some(AnswerRule { line, status, body, json, is: kind, code, detail })
 }
 
-/// A status alone neither settles nor condemns a job, and a success is a 2xx.
+/// A status alone neither settles nor rejects a job, and a success is a 2xx.
 fn proves_enough(
     faults: &mut Faults,
     is: &Spanned<AnswerKind>,

@@ -1,4 +1,4 @@
-//! The rules of what a profile sends.
+//! Checks the request of a profile.
 
 use std::ops::Range;
 
@@ -19,7 +19,7 @@ use crate::endpoint::profile::{
     terms::BodyForm,
 };
 
-/// Headers that are ours alone, or would change how the answer is read.
+/// Headers that a profile cannot set, because the worker sets them or they would change the reading of the answer.
 const OUR_HEADERS: [HeaderName; 14] = [
     AUTHORIZATION,
     PROXY_AUTHORIZATION,

@@ -5,7 +5,7 @@ use crate::{domain::ResultLabel, endpoint::test_profile};
 
 const HTML: &str = "<html><body>Not Found</body></html>";
 
-/// What each profile makes of an answer: the result label. `http_4xx` and `unrecognized` mean that no rule fits.
+/// The result label of each profile for an answer. `http_4xx` and `unrecognized` mean that no rule matches.
 const ANSWERS: &[(&str, u16, &str, &str)] = &[
     // node-oidc-provider and django-oauth-toolkit: live, the same again, unknown, an unknown hint, a token with a space
     // before it, another client's token. Keycloak, Hydra, Spring, Zitadel, Duende, WSO2, Connect2id, WorkOS, Auth0, Okta,
@@ -38,7 +38,7 @@ const ANSWERS: &[(&str, u16, &str, &str)] = &[
     // RFC 6749, and Doorkeeper: a wrong client and another client's token alike.
     ("rfc7009", 400, r#"{"error":"unauthorized_client"}"#, "misconfigured"),
     ("rfc7009", 403, r#"{"error":"unauthorized_client"}"#, "misconfigured"),
-    // A gateway that wants a client, and the answer to an access token of ours that is over.
+    // A gateway that requires a client, and the answer to our expired access token.
     ("rfc7009", 401, "", "misconfigured"),
     ("rfc7009", 401, HTML, "misconfigured"),
     ("rfc7009", 401, r#"{"error":"invalid_token"}"#, "misconfigured"),

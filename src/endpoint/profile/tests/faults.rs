@@ -32,7 +32,7 @@ fn faults(text: &str) -> Vec<String> {
     faults.iter().map(ToString::to_string).collect()
 }
 
-/// A text of the sound file, what stands in its place, the line of the fault, and a part of what is said.
+/// A text of the valid file, its replacement, the line of the fault, and a part of the fault's text.
 const CASES: &[(&str, &str, usize, &str)] = &[
     ("name = \"made-up\"", "name = \"Made Up\"", 1, "the name must be 1 to 40"),
     (
@@ -154,7 +154,7 @@ fn a_profile_of_ones_own_has_a_name_of_its_own_and_may_be_of_windows() {
     assert_eq!(Profile::parse_own(&windows).unwrap().token_max, 8192);
 }
 
-/// The tree of places is walked by recursion, so a pointer has an end.
+/// The tree of places is walked by recursion, so the depth of a pointer is bounded.
 #[test]
 fn a_pointer_of_a_hundred_thousand_keys_is_a_fault() {
     let deep = format!("\"{}\" = [\"x\"]", "/a".repeat(100_000));

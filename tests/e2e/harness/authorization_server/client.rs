@@ -34,7 +34,7 @@ pub struct Client {
     pub secret: String,
 }
 
-/// The settings of client authentication.
+/// The method of client authentication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
     /// The `Authorization` header.

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 pub enum Held {
     /// No connection.
     None,
-    /// All clients.
+    /// All connections.
     All,
     /// Connections whose first bytes contain this name.
     Named(&'static str),

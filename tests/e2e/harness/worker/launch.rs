@@ -100,7 +100,7 @@ impl Launch {
         }
     }
 
-    /// Has tokens checked by introspection of that server.
+    /// Configures checks of tokens by introspection of that server.
     #[must_use]
     pub fn verifying_at(self, server: &AuthorizationServer, when: &str) -> Self {
         let watcher = Client::watcher();
