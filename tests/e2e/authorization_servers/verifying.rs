@@ -2,7 +2,7 @@
 //! leaves alive.
 
 use crate::harness::{
-    DEAD, INTERACTIVE, Launch, Message, Stage, Worker,
+    Answer, DEAD, Endpoint, INTERACTIVE, Launch, Message, Stage, Worker,
     authorization_server::{AuthorizationServer, Client, Kind},
     scrape::Scrape,
 };
@@ -117,6 +117,42 @@ async fn a_rotated_token_is_only_acknowledged_when_checked() {
     assert_eq!((metrics.processed("revoked"), metrics.value(&checks("untrusted"))), (0, 1));
     assert!(server.accepts(&client, &new).await);
     worker.stop().await;
+}
+
+/// At the default profile a repeated call is rejected. After a call whose answer was lost, the state of the token says
+/// whether that call has worked.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs scripts/authorization-servers"]
+async fn an_ambiguous_rejection_is_settled_by_the_state_of_the_token() {
+    for kind in KINDS.into_iter().filter(|kind| tells(*kind)) {
+        for alive in [false, true] {
+            let (stage, server) = (Stage::new().await, AuthorizationServer::start(kind).await);
+            let owner = Client::basic();
+            let token = server.mint(&owner).await;
+            if !alive {
+                assert_eq!(server.revoke(&owner, &token).await.status, 200);
+            }
+            let endpoint = Endpoint::start(|call| match call.nth {
+                1 => Answer::status(503),
+                _ => Answer::rejected(),
+            })
+            .await;
+            let launch = stage.run(&endpoint).verifying_at(&server, "ambiguous");
+            let worker = launch.set("verify.trusts_inactive", true).ready().await;
+            stage.amqp.publish(INTERACTIVE, Message::job(&token)).await;
+            let metrics = if alive {
+                let letter = stage.amqp.take(DEAD, 1).await.remove(0);
+                assert_eq!(letter.reason(), "rejected", "{kind:?}");
+                ended(&worker, "dead_lettered", 1).await
+            } else {
+                ended(&worker, "revoked", 1).await
+            };
+            assert_eq!((metrics.calls("http_5xx"), metrics.calls("rejected")), (1, 1), "{kind:?}");
+            assert_eq!(metrics.sum("verifications_total"), 1, "{kind:?}");
+            assert_eq!(server.accepts(&owner, &token).await, alive, "{kind:?}");
+            worker.stop().await;
+        }
+    }
 }
 
 /// `check` with a live token: a server whose introspection does not support refresh tokens is a fault.
