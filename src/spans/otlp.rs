@@ -214,7 +214,11 @@ impl CallSpan {
         let Some(mut span) = self.0 else { return };
         if let Some(verdict) = verdict {
             let status = match verdict {
-                Verdict::Revoked | Verdict::Acknowledged | Verdict::Accepted => None,
+                Verdict::Revoked
+                | Verdict::Acknowledged
+                | Verdict::Accepted
+                | Verdict::Verified
+                | Verdict::StillActive(_) => None,
                 Verdict::Gone(answer) | Verdict::Rejected(answer) => Some(answer.http_status),
                 Verdict::Transient(failure) => failure.http_status,
             };
