@@ -80,7 +80,8 @@ impl Verdict {
     /// Whether a call was made.
     #[must_use]
     pub const fn is_of_a_call(&self) -> bool {
-        !matches!(self, Self::Transient(Failure { blame: Blame::Access, .. }))
+        let Self::Transient(Failure { blame, .. }) = self else { return true };
+        !matches!(blame, Blame::Access | Blame::TokenEndpoint)
     }
 
     /// The label of the attempt in the metric of calls.
@@ -141,6 +142,8 @@ pub enum Blame {
     Job,
     /// The job's client: the endpoint refuses its secret or its rights.
     Client,
-    /// The client's access token: it is not available, so no call was made.
+    /// The client's access token: it is refused, so no call was made.
     Access,
+    /// The token endpoint as a whole: it gave no access token, so no call was made.
+    TokenEndpoint,
 }

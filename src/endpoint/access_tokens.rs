@@ -1,11 +1,13 @@
 //! Access tokens for calls with a bearer token, fetched with a client's own credentials: RFC 6749, section 4.4.
 //!
-//! A token is kept until shortly before its expiry. One request fetches it for all waiting calls. They share one
-//! future, so no lock is held meanwhile and no detached task runs.
+//! One request fetches a token for all waiting calls. They share one future, so no lock is held meanwhile and no detached
+//! task runs. Shortly before a token expires, one call renews it, and the others still use the old one. If the renewal
+//! fails, the old token is used until its expiry.
 
 use std::{
     collections::HashMap,
     fmt,
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -14,7 +16,7 @@ use futures_util::{
     FutureExt as _,
     future::{BoxFuture, Shared},
 };
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -25,25 +27,40 @@ use crate::domain::{Blame, Failure, ResultLabel};
 /// The time for which a token without a lifetime is used.
 const LIFETIME: Duration = Duration::from_secs(300);
 
-/// A token is replaced this long before its expiry. For a short lifetime, the margin is a quarter of it.
+/// A token is renewed this long before its expiry. For a short lifetime, the margin is a quarter of it.
 const MARGIN: Duration = Duration::from_secs(30);
 
 /// The longest accepted lifetime.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// The wait after a failed renewal, while the old token is valid.
+const RENEW_AGAIN: Duration = Duration::from_secs(5);
+
 /// A token, or the failure of fetching it.
 pub(super) type Fetched = Result<AccessToken, Failure>;
+
+type Fetching = Shared<BoxFuture<'static, Fetched>>;
 
 /// A token and its expiry.
 #[derive(Clone)]
 pub(super) struct AccessToken {
     pub(super) token: Arc<SecretString>,
+    renew_from: Instant,
     until: Instant,
 }
 
 /// The tokens of all clients.
 #[derive(Default)]
-pub(super) struct AccessTokens(Mutex<HashMap<String, Shared<BoxFuture<'static, Fetched>>>>);
+pub(super) struct AccessTokens(Mutex<HashMap<String, ClientAccess>>);
+
+/// The token of one client.
+struct ClientAccess {
+    /// The secret that the token was fetched with. A new secret needs a new token.
+    secret: Arc<SecretString>,
+    /// The last token, which may have expired.
+    token: Option<AccessToken>,
+    fetching: Option<Fetching>,
+}
 
 impl fmt::Debug for AccessTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -52,46 +69,98 @@ impl fmt::Debug for AccessTokens {
 }
 
 impl AccessTokens {
-    /// Returns the token of a client. `fetch` gets a new one if there is no valid one.
-    pub(super) async fn of<F>(&self, client_id: &str, fetch: impl FnOnce() -> F) -> Fetched
+    /// Returns the token of a client with this secret. `fetch` gets a new one if there is no valid one.
+    pub(super) async fn of<F>(
+        &self,
+        client_id: &str,
+        secret: &Arc<SecretString>,
+        fetch: impl FnOnce() -> F,
+    ) -> Fetched
     where
         F: Future<Output = Fetched> + Send + 'static,
     {
-        let fetching = {
+        let (fetching, old) = {
             let mut tokens = self.tokens();
-            let known = tokens.get(client_id).filter(|fetched| lasts(fetched));
-            known.cloned().unwrap_or_else(|| {
-                let fetching = fetch().boxed().shared();
-                tokens.insert(client_id.to_owned(), fetching.clone());
-                fetching
-            })
+            let access = access(&mut tokens, client_id, secret);
+            let old = access.token.clone().filter(AccessToken::lasts);
+            let renewed_by_others = access.fetching.as_ref().is_some_and(is_driven);
+            match old {
+                Some(old) if renewed_by_others || Instant::now() < old.renew_from => {
+                    return Ok(old);
+                }
+                old => (access.fetching.get_or_insert_with(|| shared(fetch())).clone(), old),
+            }
         };
-        fetching.await
+        let fetched = fetching.clone().await;
+        self.ended(client_id, &fetching, &fetched);
+        fetched.or_else(|failure| old.filter(AccessToken::lasts).ok_or(failure))
     }
 
     /// Forgets the token of a client after the endpoint refused it.
     pub(super) fn forget(&self, client_id: &str, refused: &Arc<SecretString>) {
-        let mut tokens = self.tokens();
-        let is_refused = tokens.get(client_id).and_then(Shared::peek).is_some_and(|fetched| {
-            fetched.as_ref().is_ok_and(|known| Arc::ptr_eq(&known.token, refused))
-        });
-        if is_refused {
-            tokens.remove(client_id);
+        if let Some(access) = self.tokens().get_mut(client_id) {
+            access.token.take_if(|known| Arc::ptr_eq(&known.token, refused));
         }
     }
 
-    fn tokens(&self) -> MutexGuard<'_, HashMap<String, Shared<BoxFuture<'static, Fetched>>>> {
-        // A poisoned lock is usable: each entry is replaced whole.
+    /// Keeps the fetched token. Only the first of the waiting calls does. After a failure the next call fetches again,
+    /// or a later one while the old token is valid.
+    fn ended(&self, client_id: &str, fetching: &Fetching, fetched: &Fetched) {
+        let mut tokens = self.tokens();
+        let Some(access) = tokens.get_mut(client_id) else { return };
+        if access.fetching.take_if(|known| known.ptr_eq(fetching)).is_none() {
+            return;
+        }
+        match (fetched, &mut access.token) {
+            (Ok(token), known) => *known = Some(token.clone()),
+            (Err(_), Some(old)) => old.renew_from = Instant::now() + RENEW_AGAIN,
+            (Err(_), None) => {}
+        }
+    }
+
+    fn tokens(&self) -> MutexGuard<'_, HashMap<String, ClientAccess>> {
+        // A poisoned lock is usable: each field is replaced whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether a token is being fetched or is still valid. After a failure, the next call fetches again.
-fn lasts(fetched: &Shared<BoxFuture<'static, Fetched>>) -> bool {
-    match fetched.peek() {
-        None => true,
-        Some(Ok(token)) => Instant::now() < token.until,
-        Some(Err(_)) => false,
+/// Returns the entry of a client: a new one after a change of its secret.
+fn access<'a>(
+    tokens: &'a mut HashMap<String, ClientAccess>,
+    client_id: &str,
+    secret: &Arc<SecretString>,
+) -> &'a mut ClientAccess {
+    let new = || ClientAccess { secret: Arc::clone(secret), token: None, fetching: None };
+    let access = tokens.entry(client_id.to_owned()).or_insert_with(new);
+    // Each reload makes new pointers to the same secrets.
+    if access.secret.expose_secret() != secret.expose_secret() {
+        *access = new();
+    }
+    access
+}
+
+/// A request for many calls. A panic in it becomes a failure. Otherwise each call that polls the request would panic.
+fn shared(fetch: impl Future<Output = Fetched> + Send + 'static) -> Fetching {
+    let panicked =
+        Failure { blame: Blame::Access, ..Failure::unanswered(ResultLabel::Connect, false) };
+    let fetched = AssertUnwindSafe(fetch).catch_unwind();
+    fetched.map(move |ended| ended.unwrap_or(Err(panicked))).boxed().shared()
+}
+
+/// Whether a call waits for this request, and so polls it.
+fn is_driven(fetching: &Fetching) -> bool {
+    fetching.strong_count() > Some(1)
+}
+
+impl AccessToken {
+    /// A token with this lifetime, which was requested at `began`.
+    fn new(token: SecretString, began: Instant, life: Duration) -> Self {
+        let until = began + life;
+        Self { token: Arc::new(token), renew_from: until - MARGIN.min(life / 4), until }
+    }
+
+    fn lasts(&self) -> bool {
+        Instant::now() < self.until
     }
 }
 
@@ -108,8 +177,14 @@ struct TokenError {
     error: String,
 }
 
-/// Reads an answer of the token endpoint, except for statuses that are always failures. `None` if it proves nothing.
-pub(super) fn read(is_success: bool, http_status: u16, body: &[u8]) -> Option<Fetched> {
+/// Reads an answer of the token endpoint, except for statuses that are always failures. `None` if it proves nothing. The
+/// lifetime of a token starts at `began`, the time of the request.
+pub(super) fn read(
+    is_success: bool,
+    http_status: u16,
+    body: &[u8],
+    began: Instant,
+) -> Option<Fetched> {
     if is_success {
         let answer: TokenAnswer = serde_json::from_slice(body).ok()?;
         let is_bearer = answer.token_type.is_none_or(|of| of.eq_ignore_ascii_case("bearer"));
@@ -120,9 +195,7 @@ pub(super) fn read(is_success: bool, http_status: u16, body: &[u8]) -> Option<Fe
         let asked = answer.expires_in.and_then(seconds).map_or(LIFETIME, |seconds| {
             Duration::try_from_secs_f64(seconds.min(LONGEST.as_secs_f64())).unwrap_or_default()
         });
-        let margin = MARGIN.min(asked / 4);
-        let until = Instant::now() + asked.saturating_sub(margin);
-        return Some(Ok(AccessToken { token: Arc::new(token), until }));
+        return Some(Ok(AccessToken::new(token, began, asked)));
     }
     let TokenError { error } = serde_json::from_slice(body).ok()?;
     let refuses = [
@@ -144,107 +217,4 @@ pub(super) fn read(is_success: bool, http_status: u16, body: &[u8]) -> Option<Fe
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use futures_util::future::join_all;
-    use secrecy::ExposeSecret as _;
-
-    use super::*;
-
-    fn answer(expires_in: u64) -> Fetched {
-        let body =
-            format!(r#"{{"access_token":"a","token_type":"Bearer","expires_in":{expires_in}}}"#);
-        read(true, 200, body.as_bytes()).unwrap()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn one_request_serves_all_that_wait_and_lasts_until_it_nears_its_end() {
-        let (tokens, asked) = (AccessTokens::default(), AtomicUsize::new(0));
-        let get = || {
-            tokens.of("shop", || {
-                asked.fetch_add(1, Ordering::Relaxed);
-                async {
-                    tokio::task::yield_now().await;
-                    answer(100)
-                }
-            })
-        };
-        for fetched in join_all((0..10).map(|_| get())).await {
-            assert_eq!(fetched.ok().unwrap().token.expose_secret(), "a");
-        }
-        assert_eq!(asked.load(Ordering::Relaxed), 1);
-        tokio::time::advance(Duration::from_millis(74_999)).await;
-        let token = get().await.ok().unwrap().token;
-        assert_eq!(asked.load(Ordering::Relaxed), 1);
-        tokio::time::advance(Duration::from_millis(1)).await;
-        let renewed = get().await.ok().unwrap().token;
-        assert_eq!(asked.load(Ordering::Relaxed), 2);
-        tokens.forget("shop", &token);
-        drop(get().await);
-        assert_eq!(asked.load(Ordering::Relaxed), 2, "another one than the refused");
-        tokens.forget("shop", &renewed);
-        drop(get().await);
-        assert_eq!(asked.load(Ordering::Relaxed), 3);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_failure_is_not_kept_and_a_cut_off_call_stops_no_other() {
-        let tokens = AccessTokens::default();
-        let fails = || async { Err(Failure::unanswered(ResultLabel::Timeout, false)) };
-        assert!(tokens.of("shop", fails).await.is_err());
-        let mut cut = Box::pin(tokens.of("shop", || async {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            answer(100)
-        }));
-        assert!((&mut cut).now_or_never().is_none());
-        drop(cut);
-        assert!(tokens.of("shop", fails).await.is_ok(), "it takes the request over");
-    }
-
-    #[test]
-    fn an_answer_gives_a_token_or_refuses_it_or_proves_nothing() {
-        let blame = |body: &str| {
-            read(false, 401, body.as_bytes()).map(|fetched| fetched.err().unwrap().blame)
-        };
-        assert_eq!(blame(r#"{"error":"invalid_client"}"#), Some(Blame::Access));
-        assert_eq!(blame(r#"{"error":"temporarily_unavailable"}"#), None);
-        assert_eq!(blame("<html>"), None);
-        assert!(read(true, 200, b"{}").is_none());
-        assert!(read(true, 200, b"<html>").is_none());
-        // A token of another type, or one that is invalid in a header.
-        for unfit in [
-            r#"{"access_token":"a","token_type":"DPoP"}"#,
-            r#"{"access_token":""}"#,
-            r#"{"access_token":"a b"}"#,
-            r#"{"access_token":"a\r\nX: y"}"#,
-            r#"{"access_token":7}"#,
-            r#"{"access_token":"a","access_token":"b"}"#,
-        ] {
-            assert!(read(true, 200, unfit.as_bytes()).is_none(), "{unfit}");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_life_is_a_number_or_a_text_and_no_longer_than_a_day() {
-        let lasts = |life: &str| {
-            let body =
-                format!(r#"{{"access_token":"a","token_type":"bearer","expires_in":{life}}}"#);
-            let token = read(true, 200, body.as_bytes()).unwrap().ok().unwrap();
-            (token.until - Instant::now()).as_secs()
-        };
-        for (life, seconds) in [
-            ("3600", 3570),
-            ("\"3600\"", 3570),
-            ("40", 30),
-            ("0", 0),
-            ("-1", 0),
-            ("1e300", 24 * 3600 - 30),
-            ("\"NaN\"", 24 * 3600 - 30),
-            ("\"soon\"", 270),
-            ("null", 270),
-        ] {
-            assert_eq!(lasts(life), seconds, "{life}");
-        }
-    }
-}
+mod tests;

@@ -195,7 +195,7 @@ impl ProfileCaller {
     async fn access_token(&self, id: &str, secret: &Arc<SecretString>) -> Fetched {
         let Some(request) = &self.token_request else { return Err(NOT_SENT) };
         let fetch = || Arc::clone(request).send(id.to_owned(), Arc::clone(secret));
-        self.access_tokens.of(id, fetch).await
+        self.access_tokens.of(id, secret, fetch).await
     }
 }
 

@@ -1,6 +1,13 @@
 //! Asks a token endpoint for an access token, with the client's own credentials.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{
@@ -9,7 +16,8 @@ use http::{
 };
 use http_body_util::Full;
 use secrecy::SecretString;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
+use tracing::{info, warn};
 use url::form_urlencoded;
 
 use super::{
@@ -27,6 +35,9 @@ use crate::{
     ports::{Clock as _, SystemClock},
 };
 
+/// The log tells after this many failed requests in a row that the token endpoint does not answer.
+const FAILING_AFTER: u32 = 3;
+
 /// The settings of requests for access tokens.
 pub(super) struct TokenRequest {
     clients: Arc<ClientPool>,
@@ -35,6 +46,8 @@ pub(super) struct TokenRequest {
     body: Bytes,
     timeout: Duration,
     encoding: BasicEncoding,
+    /// How many requests had no answer since the last that had one.
+    failed_in_a_row: AtomicU32,
 }
 
 impl TokenRequest {
@@ -69,12 +82,14 @@ impl TokenRequest {
             body: body.finish().into(),
             timeout: settings.timeout,
             encoding: settings.auth.basic_encoding,
+            failed_in_a_row: AtomicU32::new(0),
         }))
     }
 
-    /// Asks for a token, within the time of one call. A failure is never ambiguous, and
-    /// that of the client's access alone: no call to revoke was made.
+    /// Asks for a token, within the time of one call. A failure is never ambiguous: no call to revoke was made. A refusal
+    /// concerns the client alone, any other failure the token endpoint.
     pub(super) async fn send(self: Arc<Self>, id: String, secret: Arc<SecretString>) -> Fetched {
+        let began = Instant::now();
         let pair = basic::pair(&id, &secret, self.encoding);
         let mut request = Request::new(Full::new(self.body.clone()));
         *request.method_mut() = Method::POST;
@@ -91,23 +106,47 @@ impl TokenRequest {
             Ok(mut response) => {
                 let mut buffer = Vec::new();
                 let body = read(&mut response, limit, &mut buffer, &call).await;
-                judge(&HttpResponse {
-                    status: response.status(),
-                    headers: response.headers(),
-                    body,
-                })
+                let (status, headers) = (response.status(), response.headers());
+                judge(&HttpResponse { status, headers, body }, began)
             }
         };
-        fetched.map_err(|failure| Failure { ambiguous: false, blame: Blame::Access, ..failure })
+        let fetched = fetched.map_err(|failure| {
+            let is_refusal = failure.label == ResultLabel::Misconfigured;
+            let blame = if is_refusal { Blame::Access } else { Blame::TokenEndpoint };
+            Failure { ambiguous: false, blame, ..failure }
+        });
+        self.note(&fetched);
+        fetched
+    }
+
+    /// Logs once that the token endpoint does not answer, and once that it does again.
+    fn note(&self, fetched: &Fetched) {
+        match fetched {
+            Err(Failure { blame: Blame::TokenEndpoint, label, http_status, .. }) => {
+                if self.failed_in_a_row.fetch_add(1, Ordering::Relaxed) + 1 == FAILING_AFTER {
+                    warn!(
+                        result = %label,
+                        http_status,
+                        "the token endpoint gives no access tokens: jobs wait until it does"
+                    );
+                }
+            }
+            _ => {
+                if self.failed_in_a_row.swap(0, Ordering::Relaxed) >= FAILING_AFTER {
+                    info!("the token endpoint answers again");
+                }
+            }
+        }
     }
 }
 
-fn judge(answer: &HttpResponse<'_>) -> Fetched {
+fn judge(answer: &HttpResponse<'_>, began: Instant) -> Fetched {
     let status = answer.status.as_u16();
     let (said, body) = match answer.body {
-        ResponseBody::Whole(body) if !is_fixed(status) => {
-            (access_tokens::read(answer.status.is_success(), status, body), ResponseBody::Unread)
-        }
+        ResponseBody::Whole(body) if !is_fixed(status) => (
+            access_tokens::read(answer.status.is_success(), status, body, began),
+            ResponseBody::Unread,
+        ),
         ResponseBody::Broken(breakage) => (None, ResponseBody::Broken(breakage)),
         _ => (None, ResponseBody::Unread),
     };

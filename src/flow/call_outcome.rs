@@ -11,9 +11,9 @@ pub enum CallOutcome {
     Rejected,
     /// The endpoint answered, and refuses the client: its secret or its rights are wrong.
     Refused,
-    /// The client gets no access token, so no call was made. This says nothing about the endpoint.
+    /// The client is refused an access token, so no call was made. This says nothing about the endpoint.
     NoAccess,
-    /// The endpoint itself did not answer.
+    /// The endpoint itself did not answer, or the one that gives access tokens.
     Failed {
         /// Whether there are too many calls at a time: the limit should fall.
         overload: bool,

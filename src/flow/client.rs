@@ -48,6 +48,8 @@ pub(super) struct ClientState {
     pub(super) rejections: u32,
     /// How many calls were refused since the last other answer.
     pub(super) refusals: u32,
+    /// When it was last counted that it got no access token.
+    lacked_access: Option<Instant>,
     /// Whether anything was revoked for it since its secret was read, or the guard was lifted.
     pub(super) proved: bool,
     /// The origin of its failures.
@@ -120,6 +122,15 @@ impl ClientState {
         (self.failures, self.failing_since, self.not_before) = (0, None, None);
         self.silent_since = None;
         self.refusals = self.refusals.saturating_add(1);
+    }
+
+    /// Notes that it got no access token. False if that is known: the calls that wait for one token fail by one answer.
+    pub(super) fn lacks_access(&mut self, began: Instant, now: Instant) -> bool {
+        if self.lacked_access.is_some_and(|last| began < last) {
+            return false;
+        }
+        self.lacked_access = Some(now);
+        true
     }
 
     /// Notes a new secret: the rejections of the old one are forgotten.

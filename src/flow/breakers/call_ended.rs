@@ -34,12 +34,16 @@ impl Breakers {
         match outcome {
             CallOutcome::Revoked => self.answered(key, true, role, now),
             CallOutcome::Rejected => self.answered(key, false, role, now),
-            CallOutcome::Refused => self.refused(key, PauseCause::Refused, role, now),
+            CallOutcome::Refused => self.refused(key, PauseCause::Refused, true, role, now),
             // Whether the endpoint works is not known.
             CallOutcome::NoAccess if role == CallRole::WorkerProbe => {
                 self.probe_failed(key, role, now)
             }
-            CallOutcome::NoAccess => self.refused(key, PauseCause::NoAccess, role, now),
+            CallOutcome::NoAccess => {
+                let began = now.checked_sub(took).unwrap_or(now);
+                let counts = self.client(key).lacks_access(began, now);
+                self.refused(key, PauseCause::NoAccess, counts, role, now)
+            }
             // Such a failure proves nothing about other jobs, even from a probe.
             CallOutcome::Failed { job_fault: true, .. } => self.probe_failed(key, role, now),
             CallOutcome::Failed { retry_after, .. } => {
@@ -96,11 +100,12 @@ impl Breakers {
 
     /// Notes that the endpoint refused the client, or that the client got no access token. Several of these in a row
     /// pause the client, also if it is the only one. A refusal shows that the endpoint works, so it ends a pause of
-    /// the worker.
+    /// the worker. `counts`: it is not known from another call.
     fn refused(
         &mut self,
         key: ClientKey,
         cause: PauseCause,
+        counts: bool,
         role: CallRole,
         now: Instant,
     ) -> BreakerChanges {
@@ -110,7 +115,9 @@ impl Breakers {
         }
         let resumed = answered && self.worker.resume().is_some();
         let client = self.client(key);
-        client.refused();
+        if counts {
+            client.refused();
+        }
         let too_many = client.refusals >= REFUSALS;
         let stalled = match client.circuit.pause().map(|pause| pause.cause) {
             None => too_many && self.pause_client(key, cause, now),

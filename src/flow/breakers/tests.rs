@@ -72,6 +72,22 @@ fn a_client_without_an_access_token_stops_no_other() {
     assert_eq!(breakers.may_start(A, now + SECOND), Some(CallRole::Regular));
 }
 
+/// They wait for one token, and are refused it by one answer.
+#[test]
+fn calls_that_lack_the_same_access_token_count_once() {
+    let (mut breakers, start) = (guarded(), Instant::now());
+    for round in 1..=3 {
+        assert_eq!(breakers.may_start(A, start), Some(CallRole::Regular), "{round} is too few");
+        let now = start + SECOND * round;
+        for _ in 0..9 {
+            breakers.started(A, CallRole::Regular, now - SECOND);
+            breakers.call_ended((A, CallRole::Regular, 0), SECOND, &NoAccess, false, now);
+        }
+    }
+    let cause = breakers.pauses().next().map(|told| told.pause.cause);
+    assert_eq!(cause, Some(PauseCause::NoAccess));
+}
+
 fn guarded() -> Breakers {
     Breakers::new(PauseSettings {
         after_failures: 3,
