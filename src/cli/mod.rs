@@ -205,7 +205,7 @@ mod tests {
             ["shop", "-x", "a b", "it's", "$HOME", "`id`", "a;b", "\"", "\\", "ñandú", "#1", "!x"]
         {
             let files = ["config/production.toml".into(), "with blank.toml".into()];
-            let commands = DeadLetterCommands::new(&files, client, since);
+            let commands = DeadLetterCommands::new(&files, Some(client), since);
             for command in [&commands.list, &commands.replay] {
                 let out = std::process::Command::new("sh")
                     .args(["-c", &format!("printf '%s\\0' {command}")])
@@ -218,7 +218,7 @@ mod tests {
             }
         }
         assert_eq!(
-            DeadLetterCommands::new(&[], "shop", since).replay,
+            DeadLetterCommands::new(&[], Some("shop"), since).replay,
             "revoker dead-letters replay --reason rejected --reason rejected_after_ambiguity --client-id shop \
              --since 2023-11-14T22:13:20Z --include-rejected"
         );

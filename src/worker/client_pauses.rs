@@ -20,6 +20,9 @@ pub use commands::{DeadLetterCommands, shell_command};
 /// The most paused clients that are named; the others are counted.
 const NAMED: usize = 10;
 
+/// What the one client of a profile is called that names none, and whose calls need no secret.
+const EVERY_JOB: &str = "(every job)";
+
 /// How far the wall clock and the dead letters' time stamps may differ.
 const MARGIN: Duration = Duration::from_secs(1);
 
@@ -27,7 +30,9 @@ const MARGIN: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct ClientPauses {
     credentials: Arc<Credentials>,
-    /// The one client that needs no secret.
+    /// Whether calls need no secret. There is one client then, whatever secrets there are.
+    is_one: bool,
+    /// The id of that client, unless the calls name none.
     without_secret: Option<String>,
     audience: String,
     endpoint: String,
@@ -38,9 +43,12 @@ pub struct ClientPauses {
 impl ClientPauses {
     /// `has_dead_letters` says whether rejected jobs become dead letters in a queue.
     pub fn new(config: &Config, credentials: Arc<Credentials>, has_dead_letters: bool) -> Self {
+        let auth = &config.endpoint.auth;
+        let is_named = config.endpoint.profile.names_client(auth.method);
         Self {
             credentials,
-            without_secret: config.endpoint.auth.client_id.clone(),
+            is_one: !auth.method.needs_secret(),
+            without_secret: auth.client_id.clone().filter(|_| is_named),
             audience: config.pipeline.defaults.audience.to_string(),
             endpoint: endpoint_url(config),
             files: has_dead_letters.then(|| config.files.clone()),
@@ -52,10 +60,16 @@ impl ClientPauses {
         (&self.audience, &self.endpoint)
     }
 
+    /// The client's id, or what stands for it in a text.
     pub fn id(&self, client: ClientKey) -> String {
-        // If calls need no secret, there is exactly one client.
-        let one = self.without_secret.clone();
-        one.or_else(|| self.credentials.client_id(client)).unwrap_or_default()
+        self.known_id(client).unwrap_or_else(|| EVERY_JOB.to_owned())
+    }
+
+    fn known_id(&self, client: ClientKey) -> Option<String> {
+        if self.is_one {
+            return self.without_secret.clone();
+        }
+        self.credentials.client_id(client)
     }
 
     /// Logs one line for a client that is paused or resumes.
@@ -66,7 +80,7 @@ impl ClientPauses {
         };
         let reason = pause.pause.cause.as_str();
         let (audience, endpoint) = self.environment();
-        let Some(DeadLetterCommands { list, replay }) = self.commands(&id, pause) else {
+        let Some(DeadLetterCommands { list, replay }) = self.commands(pause) else {
             return warn!(client = id, reason, audience, endpoint, "client paused");
         };
         warn!(
@@ -82,18 +96,20 @@ impl ClientPauses {
     }
 
     /// Returns the commands that replay the jobs that were rejected before the pause.
-    fn commands(&self, id: &str, pause: &ClientPause) -> Option<DeadLetterCommands> {
+    fn commands(&self, pause: &ClientPause) -> Option<DeadLetterCommands> {
         let files = self.files.as_deref()?;
         let for_rejections =
             matches!(pause.pause.cause, PauseCause::Rejections | PauseCause::NothingRevoked);
         let since = pause.rejected_since.filter(|_| for_rejections)?;
         let since = SystemClock.at(since);
-        Some(DeadLetterCommands::new(files, id, since.checked_sub(MARGIN).unwrap_or(since)))
+        let id = self.known_id(pause.client);
+        let since = since.checked_sub(MARGIN).unwrap_or(since);
+        Some(DeadLetterCommands::new(files, id.as_deref(), since))
     }
 
     fn describe(&self, pause: &ClientPause) -> PausedClient {
         let id = self.id(pause.client);
-        let commands = self.commands(&id, pause).map_or_else(Vec::new, |commands| {
+        let commands = self.commands(pause).map_or_else(Vec::new, |commands| {
             vec![
                 ("Lists the rejected jobs", commands.list),
                 ("Sends them back, once the cause is removed", commands.replay),

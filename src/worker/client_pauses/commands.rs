@@ -11,8 +11,8 @@ pub struct DeadLetterCommands {
 }
 
 impl DeadLetterCommands {
-    /// The commands for the rejected jobs of `client` since then, with the worker's own configuration `files`.
-    pub fn new(files: &[PathBuf], client: &str, since: SystemTime) -> Self {
+    /// The commands for the rejected jobs of `client`, or of all, since then, with the worker's own configuration `files`.
+    pub fn new(files: &[PathBuf], client: Option<&str>, since: SystemTime) -> Self {
         let command = |action: &str| {
             let mut words = vec!["revoker".to_owned()];
             for file in files {
@@ -23,11 +23,13 @@ impl DeadLetterCommands {
             for reason in [Reason::Rejected, Reason::RejectedAfterAmbiguity] {
                 words.extend(["--reason".to_owned(), reason.as_str().to_owned()]);
             }
-            if client.starts_with('-') {
+            match client {
                 // As a word of its own, it would be read as an option.
-                words.push(format!("--client-id={client}"));
-            } else {
-                words.extend(["--client-id".to_owned(), client.to_owned()]);
+                Some(client) if client.starts_with('-') => {
+                    words.push(format!("--client-id={client}"));
+                }
+                Some(client) => words.extend(["--client-id".to_owned(), client.to_owned()]),
+                None => {}
             }
             if let Some(since) = rfc3339(since) {
                 words.extend(["--since".to_owned(), since]);

@@ -14,7 +14,14 @@ const NOTHING: [(&str, &str); 0] = [];
 
 /// A flow with this many clients, from `client-0` on, whose guard allows one rejection.
 fn flow_of(clients: usize, files: Option<Vec<PathBuf>>) -> (Arc<Dispatcher>, FlowState) {
-    let mut config = Config::load(Needs::NONE, &[], NOTHING).unwrap();
+    flow_by(Config::load(Needs::NONE, &[], NOTHING).unwrap(), clients, files)
+}
+
+fn flow_by(
+    mut config: Config,
+    clients: usize,
+    files: Option<Vec<PathBuf>>,
+) -> (Arc<Dispatcher>, FlowState) {
     config.flow.pause.first_rejections = 1;
     let secret = || SecretSource::Value(SecretString::from("s3cret"));
     let ids = (0..clients).map(|n| (format!("client-{n:02}"), secret()));
@@ -66,6 +73,22 @@ async fn a_worker_whose_every_client_is_paused_is_paused() {
     let Condition::Waiting { reason, .. } = state.condition() else { panic!() };
     assert_eq!(reason, "paused: nothing was revoked since the client's secret was read");
     assert_eq!(state.paused_clients().named[0].id, "client-00");
+}
+
+/// Whatever secrets and ids are configured: its calls name nobody.
+#[tokio::test]
+async fn the_one_client_of_a_profile_that_names_none_stands_for_every_job() {
+    let google = ("REVOKER_ENDPOINT__PROFILE", "google");
+    for id in [None, Some(("REVOKER_CREDENTIALS__CLIENT_ID", "shop"))] {
+        let config = Config::load(Needs::NONE, &[], [Some(google), id].into_iter().flatten());
+        let (flow, state) = flow_by(config.unwrap(), 1, Some(Vec::new()));
+        reject(&flow, 0..1).await;
+        let client = state.paused_clients().named.remove(0);
+        assert_eq!((client.id.as_str(), client.commands.len()), ("(every job)", 2));
+        for (_, command) in client.commands {
+            assert!(command.contains("--since ") && !command.contains("client-id"), "{command}");
+        }
+    }
 }
 
 #[tokio::test]
