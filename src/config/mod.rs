@@ -102,9 +102,12 @@ impl Config {
         let mut flow = flow::read(reader);
         let retry = retry::read(reader);
         let endpoint = endpoint::read(reader, flow.concurrency_max, needs.client_secrets);
-        // A profile that rejects by a status alone has a guard of its own.
-        let guard = endpoint.settings.profile.after_rejections;
-        flow.pause.after_rejections = flow.pause.after_rejections.or(guard);
+        // The guard of a profile also applies before the first success. Rejections may be caused by a setting of ours.
+        if let Some(guard) = endpoint.settings.profile.after_rejections {
+            let pause = &mut flow.pause;
+            let most = *pause.after_rejections.get_or_insert(guard);
+            pause.first_rejections = pause.first_rejections.min(most);
+        }
         let client_secrets = if endpoint.settings.auth.method.needs_secret() {
             needs.client_secrets
         } else {

@@ -100,7 +100,11 @@ impl SweepArgs {
     pub fn apply(&self, config: &mut Config) {
         config.flow.rate = self.rate.or(config.flow.rate);
         if self.expect_dead {
-            config.flow.pause.first_rejections = 0;
+            let guard = config.endpoint.profile.after_rejections;
+            let pause = &mut config.flow.pause;
+            pause.first_rejections = 0;
+            // Another one than the profile's is the operator's.
+            pause.after_rejections.take_if(|most| Some(*most) == guard);
         }
         // The replicas of a sweep are not counted.
         config.flow.rate_scope = RateScope::Replica;
@@ -187,6 +191,20 @@ mod tests {
     fn args(arguments: &[&str]) -> SweepArgs {
         let arguments = std::iter::once(&"sweep").chain(arguments);
         CommandLine::try_parse_from(arguments).unwrap().args
+    }
+
+    #[test]
+    fn a_list_of_dead_tokens_lifts_the_guards_but_not_the_operators_own() {
+        let guards = |own: Option<(&str, &str)>| {
+            let profile = ("REVOKER_ENDPOINT__PROFILE", "slack");
+            let variables = [Some(profile), own].into_iter().flatten();
+            let mut config = Config::load(crate::config::Needs::NONE, &[], variables).unwrap();
+            args(&["--expect-dead"]).apply(&mut config);
+            (config.flow.pause.first_rejections, config.flow.pause.after_rejections)
+        };
+        assert_eq!(guards(None), (0, None));
+        let own = ("REVOKER_FLOW__PAUSE__AFTER_REJECTIONS", "7");
+        assert_eq!(guards(Some(own)), (0, Some(7)));
     }
 
     #[test]

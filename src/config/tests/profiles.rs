@@ -22,10 +22,25 @@ fn a_profile_brings_its_url_its_method_and_its_longest_token() {
     assert_eq!(config.endpoint.auth.method, AuthMethod::Basic);
     assert_eq!(config.endpoint.auth.basic_encoding, BasicEncoding::Raw);
     assert_eq!(config.pipeline.policy.gone, crate::domain::GonePolicy::DeadLetter);
-    let slack = load("[endpoint]\nprofile = \"slack\"").unwrap();
-    assert_eq!(slack.flow.pause.after_rejections, Some(20), "the guard of the profile");
-    let own = load("[endpoint]\nprofile = \"slack\"\n[flow.pause]\nafter_rejections = 7").unwrap();
-    assert_eq!(own.flow.pause.after_rejections, Some(7));
+}
+
+/// Where nothing was revoked yet, it is the stricter of two guards: that one bounds how many jobs may be condemned.
+#[test]
+fn the_guard_of_a_profile_holds_unless_another_is_set() {
+    let guards = |profile: &str, flow: &str| {
+        let url = if profile == "rfc7009" { "url = \"https://auth.example/revoke\"" } else { "" };
+        let file = format!("[endpoint]\nprofile = \"{profile}\"\n{url}\n[flow]\n{flow}");
+        let pause = load(&file).unwrap().flow.pause;
+        (pause.after_rejections, pause.first_rejections)
+    };
+    assert_eq!(guards("alignet", ""), (None, 50));
+    assert_eq!(guards("alignet", "pause.after_rejections = 7"), (Some(7), 50));
+    for profile in ["rfc7009", "slack"] {
+        assert_eq!(guards(profile, ""), (Some(20), 20));
+        assert_eq!(guards(profile, "pause.after_rejections = 7"), (Some(7), 7));
+        assert_eq!(guards(profile, "pause.after_rejections = 900"), (Some(900), 50));
+        assert_eq!(guards(profile, "guard.first_rejections = 0"), (Some(20), 0));
+    }
 }
 
 #[test]
