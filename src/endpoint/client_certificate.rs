@@ -3,8 +3,7 @@
 use std::{
     fmt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
-    time::SystemTime,
+    sync::Arc,
 };
 
 use rustls::{
@@ -12,9 +11,8 @@ use rustls::{
     sign::CertifiedKey,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
-use tracing::warn;
 
-use super::{bounded_file::read_file, client::ClientError};
+use super::{bounded_file::read_file, client::ClientError, fresh_files::FreshFiles};
 
 /// The files of a certificate and its key, in PEM.
 #[derive(Debug, Clone)]
@@ -26,15 +24,8 @@ pub struct CertificateFiles {
 }
 
 /// Presents the certificate in each handshake that asks for one.
-pub(super) struct FreshCertificate {
-    files: CertificateFiles,
-    current: Mutex<Loaded>,
-}
-
-struct Loaded {
-    key: Arc<CertifiedKey>,
-    changed: [Option<SystemTime>; 2],
-}
+#[derive(Clone)]
+pub(super) struct FreshCertificate(Arc<FreshFiles<CertifiedKey>>);
 
 impl fmt::Debug for FreshCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -49,30 +40,20 @@ impl FreshCertificate {
     ///
     /// [`ClientError::ClientCertificate`].
     pub(super) fn load(files: &CertificateFiles) -> Result<Self, ClientError> {
-        let changed = files.changed();
-        let key = files.read()?;
-        Ok(Self { files: files.clone(), current: Mutex::new(Loaded { key, changed }) })
+        let paths = vec![files.certificate.clone(), files.key.clone()];
+        let files = files.clone();
+        FreshFiles::load("client certificate", paths, move || files.read()).map(Self)
     }
 
-    /// The current certificate. A handshake is rare, so each one checks the files. If they cannot be read, the former
-    /// certificate stays.
-    fn current(&self) -> Arc<CertifiedKey> {
-        let changed = self.files.changed();
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if current.changed != changed {
-            match self.files.read() {
-                Ok(key) => current.key = key,
-                Err(error) => warn!(%error, "the old client certificate stays in force"),
-            }
-            current.changed = changed;
-        }
-        Arc::clone(&current.key)
+    /// Checks the files before a handshake. If they cannot be read, the former certificate stays.
+    pub(super) async fn refresh(&self) {
+        self.0.refresh().await;
     }
 }
 
 impl ResolvesClientCert for FreshCertificate {
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        Some(self.current())
+        Some(self.0.current())
     }
 
     fn has_certs(&self) -> bool {
@@ -81,12 +62,7 @@ impl ResolvesClientCert for FreshCertificate {
 }
 
 impl CertificateFiles {
-    fn changed(&self) -> [Option<SystemTime>; 2] {
-        let at = |path: &Path| std::fs::metadata(path).and_then(|file| file.modified()).ok();
-        [at(&self.certificate), at(&self.key)]
-    }
-
-    fn read(&self) -> Result<Arc<CertifiedKey>, ClientError> {
+    fn read(&self) -> Result<CertifiedKey, ClientError> {
         let broken = |path: &Path| ClientError::ClientCertificate { path: path.to_owned() };
         let pem = |path: &Path| read_file(path).map_err(|_| broken(path));
         let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem(&self.certificate)?)
@@ -102,13 +78,15 @@ impl CertificateFiles {
             Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch)) => {
                 Err(broken(&self.key))
             }
-            _ => Ok(Arc::new(certified)),
+            _ => Ok(certified),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use tokio::io::AsyncWriteExt as _;
 
     use super::*;
@@ -128,24 +106,27 @@ mod tests {
         std::fs::File::options().append(true).open(file).unwrap().set_modified(at).unwrap();
     }
 
-    #[test]
-    fn a_changed_certificate_is_presented_and_a_broken_one_is_not() {
+    #[tokio::test]
+    async fn a_changed_certificate_is_presented_and_a_broken_one_is_not() {
         let (folder, pki) = (tempfile::tempdir().unwrap(), Pki::new("localhost"));
         let files = files(folder.path());
         assert!(FreshCertificate::load(&files).is_err());
         let first = pki.write_client(&files);
         let fresh = FreshCertificate::load(&files).unwrap();
-        let shown = || fresh.current().cert[0].to_vec();
-        assert_eq!(shown(), first);
+        let shown = async || {
+            fresh.refresh().await;
+            fresh.0.current().cert[0].to_vec()
+        };
+        assert_eq!(shown().await, first);
         let second = pki.write_client(&files);
         touch(&files.key, 1_000_000_000);
-        assert_eq!(shown(), second);
+        assert_eq!(shown().await, second);
         for (number, broken) in
             ["half of a key", "", &"x".repeat(2 * 1024 * 1024)].iter().enumerate()
         {
             std::fs::write(&files.key, broken).unwrap();
             touch(&files.key, 1_000_000_001 + number as u64);
-            assert_eq!(shown(), second, "the old one stays in force");
+            assert_eq!(shown().await, second, "the old one stays in force");
         }
     }
 

@@ -30,6 +30,7 @@ use url::Url;
 
 use super::{
     client::{AGENT, ClientError},
+    client_certificate::FreshCertificate,
     settings::Settings,
     tls,
 };
@@ -55,6 +56,7 @@ pub struct Connector(Arc<Route>);
 struct Route {
     tcp: HttpConnector,
     tls: Arc<ClientConfig>,
+    certificate: Option<FreshCertificate>,
     proxy: Option<Proxy>,
     limit: Duration,
 }
@@ -77,7 +79,8 @@ impl Connector {
     ///
     /// [`ClientError`] names the setting that is wrong.
     pub(super) fn new(settings: &Settings) -> Result<Self, ClientError> {
-        let tls = Arc::new(tls::config(settings)?);
+        let (tls, certificate) = tls::config(settings)?;
+        let tls = Arc::new(tls);
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -97,7 +100,7 @@ impl Connector {
                 })
             }
         };
-        Ok(Self(Arc::new(Route { tcp, tls, proxy, limit: settings.connect_timeout })))
+        Ok(Self(Arc::new(Route { tcp, tls, certificate, proxy, limit: settings.connect_timeout })))
     }
 
     /// The value of `Proxy-Authorization` in each call: a proxy that relays plain HTTP reads it there.
@@ -126,6 +129,9 @@ fn intercept(url: &str, endpoint: &Url) -> Result<Intercept, ClientError> {
 impl Route {
     async fn connect(&self, to: Uri) -> Result<Stream, BoxError> {
         let is_tls = to.scheme() == Some(&Scheme::HTTPS);
+        if let Some(certificate) = &self.certificate {
+            certificate.refresh().await;
+        }
         let hop = match &self.proxy {
             None => Hop::Http(self.tcp.clone().call(to.clone()).await?),
             Some(proxy) if is_tls => proxy.tunnel(to.clone()).await?,

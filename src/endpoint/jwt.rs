@@ -15,7 +15,7 @@ use secrecy::SecretString;
 use serde::Serialize;
 use thiserror::Error;
 
-use super::bounded_file::read_file;
+use super::{bounded_file::read_file, client::ClientError, fresh_files::FreshFiles};
 use crate::domain::to_hex;
 
 /// How long an assertion is valid, in seconds: long enough for a call and clocks that differ a little.
@@ -82,7 +82,7 @@ pub enum KeyError {
 
 /// Signs assertions.
 pub struct Signer {
-    key: SigningKey,
+    key: Arc<FreshFiles<SigningKey>>,
     settings: JwtSettings,
     random: SystemRandom,
 }
@@ -122,36 +122,17 @@ impl Signer {
     ///
     /// # Errors
     ///
-    /// [`KeyError`].
-    pub fn load(settings: &JwtSettings) -> Result<Arc<Self>, KeyError> {
-        let path = &settings.key_file;
-        let unreadable = || KeyError::File(path.clone());
-        let pem = read_file(path).map_err(|_| unreadable())?;
-        let der = PrivatePkcs8KeyDer::from_pem_slice(&pem).map_err(|_| unreadable())?;
-        let der = der.secret_pkcs8_der();
-        let random = SystemRandom::new();
-        let rsa = |encoding: &'static dyn RsaEncoding| {
-            RsaKeyPair::from_pkcs8(der).map(|key| SigningKey::Rsa(key, encoding))
-        };
-        let key = match settings.algorithm {
-            JwtAlgorithm::Rs256 => rsa(&RSA_PKCS1_SHA256),
-            JwtAlgorithm::Ps256 => rsa(&RSA_PSS_SHA256),
-            JwtAlgorithm::Es256 => {
-                EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der, &random)
-                    .map(SigningKey::Ecdsa)
-            }
-            JwtAlgorithm::Es384 => {
-                EcdsaKeyPair::from_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, der, &random)
-                    .map(SigningKey::Ecdsa)
-            }
-            // Other programs write the older form, without the public key.
-            JwtAlgorithm::EdDsa => {
-                Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map(SigningKey::Ed25519)
-            }
-        };
-        let wrong =
-            |_| KeyError::Algorithm { path: path.clone(), algorithm: settings.algorithm.name() };
-        Ok(Arc::new(Self { key: key.map_err(wrong)?, settings: settings.clone(), random }))
+    /// [`ClientError::Key`].
+    pub fn load(settings: &JwtSettings) -> Result<Self, ClientError> {
+        let (paths, read) = (vec![settings.key_file.clone()], settings.clone());
+        let read = move || Ok(SigningKey::read(&read)?);
+        let key = FreshFiles::load("key of endpoint.auth.key_file", paths, read)?;
+        Ok(Self { key, settings: settings.clone(), random: SystemRandom::new() })
+    }
+
+    /// Looks whether the key's file has changed. What cannot be read leaves the old key in force.
+    pub async fn refresh(&self) {
+        self.key.refresh().await;
     }
 
     /// An assertion of a client, with a unique id. `None` if the system has no random numbers.
@@ -174,7 +155,7 @@ impl Signer {
     }
 
     fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
-        match &self.key {
+        match &*self.key.current() {
             SigningKey::Rsa(key, encoding) => {
                 let mut signature = vec![0; key.public().modulus_len()];
                 key.sign(*encoding, &self.random, message, &mut signature).ok()?;
@@ -185,6 +166,39 @@ impl Signer {
             }
             SigningKey::Ed25519(key) => Some(key.sign(message).as_ref().to_vec()),
         }
+    }
+}
+
+impl SigningKey {
+    fn read(settings: &JwtSettings) -> Result<Self, KeyError> {
+        let path = &settings.key_file;
+        let unreadable = || KeyError::File(path.clone());
+        let pem = read_file(path).map_err(|_| unreadable())?;
+        let der = PrivatePkcs8KeyDer::from_pem_slice(&pem).map_err(|_| unreadable())?;
+        let der = der.secret_pkcs8_der();
+        let random = SystemRandom::new();
+        let rsa = |encoding: &'static dyn RsaEncoding| {
+            RsaKeyPair::from_pkcs8(der).map(|key| Self::Rsa(key, encoding))
+        };
+        let key = match settings.algorithm {
+            JwtAlgorithm::Rs256 => rsa(&RSA_PKCS1_SHA256),
+            JwtAlgorithm::Ps256 => rsa(&RSA_PSS_SHA256),
+            JwtAlgorithm::Es256 => {
+                EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der, &random)
+                    .map(Self::Ecdsa)
+            }
+            JwtAlgorithm::Es384 => {
+                EcdsaKeyPair::from_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, der, &random)
+                    .map(Self::Ecdsa)
+            }
+            // Other programs write the older form, without the public key.
+            JwtAlgorithm::EdDsa => {
+                Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map(Self::Ed25519)
+            }
+        };
+        let wrong =
+            |_| KeyError::Algorithm { path: path.clone(), algorithm: settings.algorithm.name() };
+        key.map_err(wrong)
     }
 }
 
@@ -199,7 +213,7 @@ mod tests {
 
     use super::*;
 
-    fn signer(algorithm: JwtAlgorithm, pem: &str) -> Result<Arc<Signer>, KeyError> {
+    fn signer(algorithm: JwtAlgorithm, pem: &str) -> Result<Signer, ClientError> {
         let folder = tempfile::tempdir().unwrap();
         let key_file = folder.path().join("key.pem");
         std::fs::write(&key_file, pem).unwrap();
@@ -223,7 +237,7 @@ mod tests {
             let assertion = signer.assertion("shop", now).unwrap();
             let text = assertion.expose_secret();
             let (message, signature) = text.rsplit_once('.').unwrap();
-            let public = match &signer.key {
+            let public = match &*signer.key.current() {
                 SigningKey::Ecdsa(key) => key.public_key().as_ref().to_vec(),
                 SigningKey::Ed25519(key) => key.public_key().as_ref().to_vec(),
                 SigningKey::Rsa(..) => panic!("not made here"),
@@ -247,10 +261,43 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn a_changed_key_signs_and_a_broken_one_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let key_file = folder.path().join("key.pem");
+        // Each time, the file has a time of change that it never had.
+        let write = |text: &str, second: u64| {
+            std::fs::write(&key_file, text).unwrap();
+            let at = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
+            std::fs::File::options().append(true).open(&key_file).unwrap().set_modified(at)
+        };
+        write(&pem(&rcgen::PKCS_ED25519), 1).unwrap();
+        let audience = "https://issuer.example".to_owned();
+        let algorithm = JwtAlgorithm::EdDsa;
+        let settings =
+            JwtSettings { key_file: key_file.clone(), key_id: None, algorithm, audience };
+        let signer = Signer::load(&settings).unwrap();
+        // The same key signs the same text in the same way.
+        let first = signer.sign(b"text").unwrap();
+        write(&pem(&rcgen::PKCS_ED25519), 2).unwrap();
+        signer.refresh().await;
+        let second = signer.sign(b"text").unwrap();
+        assert_ne!(first, second);
+        write("half of a key", 3).unwrap();
+        signer.refresh().await;
+        assert_eq!(signer.sign(b"text").unwrap(), second, "the old one stays in force");
+    }
+
     #[test]
     fn a_key_that_cannot_sign_is_refused() {
         let wrong = signer(JwtAlgorithm::Rs256, &pem(&rcgen::PKCS_ED25519)).unwrap_err();
-        assert!(matches!(wrong, KeyError::Algorithm { algorithm: "RS256", .. }), "{wrong}");
-        assert!(matches!(signer(JwtAlgorithm::EdDsa, "x").unwrap_err(), KeyError::File(_)));
+        assert!(
+            matches!(wrong, ClientError::Key(KeyError::Algorithm { algorithm: "RS256", .. })),
+            "{wrong}"
+        );
+        assert!(matches!(
+            signer(JwtAlgorithm::EdDsa, "x").unwrap_err(),
+            ClientError::Key(KeyError::File(_))
+        ));
     }
 }

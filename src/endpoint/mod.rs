@@ -14,6 +14,7 @@ mod clients;
 mod connector;
 mod credentials;
 mod envelope;
+mod fresh_files;
 mod http;
 mod jwt;
 mod message;

@@ -32,7 +32,7 @@ pub struct ProfileCaller {
     uri: Option<Uri>,
     token_type_hint: Option<String>,
     credentials: Arc<Credentials>,
-    signer: Option<Arc<Signer>>,
+    signer: Option<Signer>,
     token_request: Option<Arc<TokenRequest>>,
     access_tokens: AccessTokens,
 }
@@ -177,9 +177,9 @@ impl ProfileCaller {
                 proof.secrets.push(token);
             }
             (AuthMethod::PrivateKeyJwt, _) => {
-                let signer = self.signer.as_ref();
-                let assertion = signer.and_then(|signer| signer.assertion(id, SystemClock.now()));
-                let assertion = assertion.ok_or(NOT_SENT)?;
+                let signer = self.signer.as_ref().ok_or(NOT_SENT)?;
+                signer.refresh().await;
+                let assertion = signer.assertion(id, SystemClock.now()).ok_or(NOT_SENT)?;
                 proof.secrets.push(Arc::new(assertion.clone()));
                 proof.fields.push(("client_assertion_type", ASSERTION_TYPE.into()));
                 proof.fields.push(("client_assertion", assertion));

@@ -24,8 +24,11 @@ pub fn install_crypto_provider() {
 
 /// The TLS configuration of the client: `ca_file` or the system's roots, with or without HTTP/2.
 ///
-/// The system's roots are not loaded for plain HTTP: a machine may have none.
-pub(super) fn config(settings: &Settings) -> Result<ClientConfig, ClientError> {
+/// The system's roots are not loaded for plain HTTP: a machine may have none. Also returns the client's own certificate,
+/// to be refreshed before a handshake.
+pub(super) fn config(
+    settings: &Settings,
+) -> Result<(ClientConfig, Option<FreshCertificate>), ClientError> {
     let roots = match &settings.ca_file {
         Some(path) => from_file(path)?,
         None if speaks_tls(settings) => from_system()?,
@@ -35,10 +38,11 @@ pub(super) fn config(settings: &Settings) -> Result<ClientConfig, ClientError> {
         .with_safe_default_protocol_versions()
         .map_err(ClientError::Tls)?
         .with_root_certificates(roots);
-    let mut config = match &settings.auth.client_certificate {
+    let certificate =
+        settings.auth.client_certificate.as_ref().map(FreshCertificate::load).transpose()?;
+    let mut config = match certificate.clone() {
         None => config.with_no_client_auth(),
-        Some(files) => {
-            let fresh = FreshCertificate::load(files)?;
+        Some(fresh) => {
             let mut config = config.with_client_cert_resolver(Arc::new(fresh));
             // A resumed session would keep the certificate of its first handshake, although its file changed.
             config.resumption = Resumption::disabled();
@@ -50,7 +54,7 @@ pub(super) fn config(settings: &Settings) -> Result<ClientConfig, ClientError> {
     } else {
         vec![b"http/1.1".to_vec()]
     };
-    Ok(config)
+    Ok((config, certificate))
 }
 
 /// Whether a call passes through TLS, to the endpoint or to the proxy.

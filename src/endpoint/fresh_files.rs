@@ -1,0 +1,133 @@
+//! What is read from files, and again when they change. Nobody waits for a file system that hangs, and it takes one
+//! thread alone.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use tokio::{task::spawn_blocking, time::timeout};
+use tracing::warn;
+
+use super::client::ClientError;
+use crate::domain::ErrorChain;
+
+/// A call waits no longer for a look at the files.
+const LOOK_AT_MOST: Duration = Duration::from_secs(1);
+
+type Read<T> = dyn Fn() -> Result<T, ClientError> + Send + Sync;
+
+/// A value that is read from files.
+pub(super) struct FreshFiles<T> {
+    /// What it is, for the log.
+    what: &'static str,
+    paths: Vec<PathBuf>,
+    read: Box<Read<T>>,
+    current: Mutex<Loaded<T>>,
+    /// Held by the one who looks at the files.
+    looking: Arc<tokio::sync::Mutex<()>>,
+}
+
+struct Loaded<T> {
+    value: Arc<T>,
+    changed: Vec<Option<SystemTime>>,
+}
+
+impl<T: Send + Sync + 'static> FreshFiles<T> {
+    /// Reads the files. Blocks on the file system.
+    ///
+    /// # Errors
+    ///
+    /// Those of `read`.
+    pub(super) fn load(
+        what: &'static str,
+        paths: Vec<PathBuf>,
+        read: impl Fn() -> Result<T, ClientError> + Send + Sync + 'static,
+    ) -> Result<Arc<Self>, ClientError> {
+        let changed = changed(&paths);
+        let current = Mutex::new(Loaded { value: Arc::new(read()?), changed });
+        let looking = Arc::default();
+        Ok(Arc::new(Self { what, paths, read: Box::new(read), current, looking }))
+    }
+
+    /// The value in force.
+    pub(super) fn current(&self) -> Arc<T> {
+        Arc::clone(&self.loaded().value)
+    }
+
+    /// Looks whether the files have changed, unless another call does. What cannot be read leaves the old value in
+    /// force.
+    pub(super) async fn refresh(self: &Arc<Self>) {
+        let Ok(alone) = Arc::clone(&self.looking).try_lock_owned() else { return };
+        let fresh = Arc::clone(self);
+        let look = spawn_blocking(move || {
+            fresh.look();
+            drop(alone);
+        });
+        // Too late for this call, it is in time for a later one.
+        let _ = timeout(LOOK_AT_MOST, look).await;
+    }
+
+    fn look(&self) {
+        let changed = changed(&self.paths);
+        if self.loaded().changed == changed {
+            return;
+        }
+        let read = (self.read)();
+        let mut current = self.loaded();
+        current.changed = changed;
+        match read {
+            Ok(value) => current.value = Arc::new(value),
+            Err(error) => warn!("the old {} stays in force: {}", self.what, ErrorChain(&error)),
+        }
+    }
+
+    fn loaded(&self) -> MutexGuard<'_, Loaded<T>> {
+        // A poisoned lock is usable: each field is replaced whole.
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn changed(paths: &[PathBuf]) -> Vec<Option<SystemTime>> {
+    let at = |path| std::fs::metadata(path).and_then(|file| file.modified()).ok();
+    paths.iter().map(at).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    /// Each reading but the first hangs until it is told to go on.
+    #[tokio::test]
+    async fn a_file_system_that_hangs_takes_one_thread_and_no_later_call_waits() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let ((tell, began), (go, hangs)) = (channel(), channel::<()>());
+        let ends = Mutex::new((tell, hangs));
+        let reads = Mutex::new(0);
+        let fresh = FreshFiles::load("file", vec![path.clone()], move || {
+            let mut reads = reads.lock().unwrap();
+            *reads += 1;
+            if *reads > 1 {
+                let (tell, hangs) = &*ends.lock().unwrap();
+                tell.send(()).unwrap();
+                hangs.recv().unwrap();
+            }
+            Ok(*reads)
+        });
+        let fresh = fresh.ok().unwrap();
+        std::fs::write(&path, "x").unwrap();
+        assert!(fresh.refresh().now_or_never().is_none(), "it looks");
+        began.recv().unwrap();
+        assert!(fresh.refresh().now_or_never().is_some(), "another call looks");
+        assert_eq!(*fresh.current(), 1, "the old one is in force");
+        go.send(()).unwrap();
+        drop(fresh.looking.lock().await);
+        assert_eq!(*fresh.current(), 2);
+    }
+}
