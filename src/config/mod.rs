@@ -125,6 +125,7 @@ impl Config {
             require_history_key(reader, !presumes || broker.history_key_file.is_some());
         }
         let shutdown = process::shutdown(reader, endpoint.settings.timeout);
+        verify::fit_into_grace(reader, &verify.policy, endpoint.settings.timeout, shutdown.grace);
         let profile = Arc::clone(&endpoint.settings.profile);
         Self {
             broker,

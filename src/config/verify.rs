@@ -30,7 +30,8 @@ const CLIENT_SECRET: &str = "verify.auth.client_secret";
 
 /// All checks of one delivery have to fit into the ten minutes that it may be in flight.
 const DELAYS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(60);
-const ATTEMPTS: RangeInclusive<u32> = 1..=5;
+/// Not one: a single sight may be of a server that revokes a moment later.
+const ATTEMPTS: RangeInclusive<u32> = 2..=5;
 
 const WHENS: [(&str, VerifyWhen); 4] = [
     ("never", VerifyWhen::Never),
@@ -56,7 +57,7 @@ pub(super) fn read(
         when: reader.required_or(WHEN, value::choice(&WHENS), VerifyWhen::Never),
         trusts_inactive: reader.required(TRUSTS_INACTIVE, value::flag),
         delay: reader.required(DELAY, value::duration(DELAYS)),
-        attempts: reader.required_or("verify.attempts", value::count(ATTEMPTS), 1),
+        attempts: reader.required_or("verify.attempts", value::count(ATTEMPTS), 2),
     };
     let url = url(reader, policy.when);
     let settings = settings(reader, endpoint, url, secrets);
@@ -145,5 +146,25 @@ fn look_for_oddities(reader: &mut ConfigReader, policy: &VerifyPolicy, endpoint:
     reader.expect(&[DELAY, WHEN], !(is_later && at_once), || {
         let what = format!("is zero, while the profile {} revokes later", endpoint.profile.name);
         Problem::new(what, "give the endpoint time, or each job ends as still_active")
+    });
+}
+
+/// Looks whether a stop leaves time for the delay and the check after it.
+pub(super) fn fit_into_grace(
+    reader: &mut ConfigReader,
+    policy: &VerifyPolicy,
+    timeout: Duration,
+    grace: Duration,
+) {
+    let needed = policy.delay.saturating_add(timeout);
+    let fits = policy.when == VerifyWhen::Never || policy.delay.is_zero() || needed <= grace;
+    reader.expect(&[DELAY, "shutdown.grace"], fits, || {
+        Problem::new(
+            "lets a stop finish no check that takes as long as it may: its job comes again, and is called again",
+            format!(
+                "choose shutdown.grace at least as long as {DELAY} and endpoint.timeout together: {}",
+                humantime::format_duration(needed)
+            ),
+        )
     });
 }

@@ -104,7 +104,8 @@ fn gone(
 }
 
 /// Decides what the job does after a check of its token that failed, and records that in the job's history. As after a
-/// call, the job waits, is parked, and is given up only while other jobs are checked.
+/// call, the job waits, is parked, and is given up only while other jobs are checked. Its age may be the time of an
+/// outage, so it is also given up only after a whole hold of such checks in this delivery.
 #[must_use]
 pub fn judge_failed_check(
     failure: &Failure,
@@ -114,6 +115,9 @@ pub fn judge_failed_check(
 ) -> Decision {
     let decision = failed(failure, history, policy, context);
     match decision {
+        Decision::Finish(Outcome::DeadLettered(_)) if context.failing_for < policy.retry.hold => {
+            Decision::Wait { at_least: asked_wait(failure, policy) }
+        }
         Decision::Finish(Outcome::DeadLettered(letter)) => {
             let detail = format!(
                 "the endpoint answered, and nobody knows whether the token is dead: no check was answered while others \
@@ -131,11 +135,11 @@ fn still_active(answer: ResultLabel, history: &mut History, context: AttemptCont
     history.last_error = Some(answer);
     // No call of ours explains the rejection: the token survived all of them.
     history.ambiguity = None;
-    let attempts = history.attempts;
+    // No count: a job that followed another one's calls made none.
     Outcome::DeadLettered(DeadLetter {
         reason: Reason::StillActive,
         detail: format!(
-            "introspection calls the token active after {attempts} calls, of which the last one ended as {answer}"
+            "introspection calls the token active after each call, of which the last one ended as {answer}"
         ),
         code: None,
         http_status: None,
@@ -195,6 +199,11 @@ fn dead(reason: Reason, detail: String, answer: Rejection, context: AttemptConte
     })
 }
 
+/// How long the server asks to wait, within the operator's limit.
+fn asked_wait(failure: &Failure, policy: &Policy) -> Duration {
+    failure.retry_after.unwrap_or_default().min(policy.retry.retry_after_max)
+}
+
 fn failed(
     failure: &Failure,
     history: &mut History,
@@ -203,7 +212,7 @@ fn failed(
 ) -> Decision {
     let AttemptContext { now, failing_for, others_answered, fingerprint } = context;
     history.failed(failure, now);
-    let at_least = failure.retry_after.unwrap_or_default().min(policy.retry.retry_after_max);
+    let at_least = asked_wait(failure, policy);
     match policy.retry.after_failure(history, now, failing_for, others_answered) {
         Retry::Wait => Decision::Wait { at_least },
         Retry::Park => Decision::Finish(Outcome::Parked(policy.retry.park(history, at_least, now))),

@@ -92,7 +92,7 @@ fn missing_and_contradictory_settings_are_named() {
             "verify.url (worker.toml:2): is plain HTTP",
         ),
         ("[verify]\ndelay = \"61s\"".to_owned(), "verify.delay (worker.toml:2): is "),
-        ("[verify]\nattempts = 0".to_owned(), "verify.attempts (worker.toml:2): is "),
+        ("[verify]\nattempts = 1".to_owned(), "verify.attempts (worker.toml:2): is "),
         ("[verify]\nattempts = 6".to_owned(), "verify.attempts (worker.toml:2): is "),
         ("[verify]\nattempt = 2".to_owned(), "verify.attempt (worker.toml:2): is an unknown key"),
     ] {
@@ -128,6 +128,10 @@ fn a_setting_without_effect_is_a_warning() {
                 "{later}{path:?}\nurl = \"https://auth.example/\"\n{SECTION}when = \"after\"\n{CHECKER}"
             ),
             "is zero, while the profile later revokes later",
+        ),
+        (
+            format!("{SECTION}when = \"after\"\ndelay = \"6s\"\n{CHECKER}"),
+            "verify.delay (worker.toml:4): lets a stop finish no check",
         ),
     ] {
         let warnings = load(&file).unwrap_or_else(|faults| panic!("{faults}")).warnings;

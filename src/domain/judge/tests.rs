@@ -180,3 +180,38 @@ fn a_rejection_stays_a_rejection_where_repeats_are_not_rejected() {
         assert_eq!(dead(judged).reason, Reason::Rejected);
     }
 }
+
+/// An outage of introspection may have lasted for longer than the job may fail.
+#[test]
+fn a_job_is_given_up_only_after_a_whole_hold_of_failed_checks() {
+    let failure = Failure::unanswered(ResultLabel::Connect, false);
+    let old = History {
+        first_failed_at: context().now.checked_sub(100 * MINUTE),
+        stays: 9,
+        ..history(None)
+    };
+    let wait = Decision::Wait { at_least: Duration::ZERO };
+    for (failing_for, expected) in [(Duration::ZERO, Some(wait)), (MINUTE, None)] {
+        let context = AttemptContext { failing_for, ..context() };
+        let decision = judge_failed_check(&failure, &mut old.clone(), &policy(false), context);
+        match expected {
+            Some(expected) => assert_eq!(decision, expected),
+            None => assert_eq!(dead(decision).reason, Reason::Exhausted),
+        }
+    }
+    let alone = AttemptContext { others_answered: false, ..context() };
+    let decision = judge_failed_check(&failure, &mut old.clone(), &policy(false), alone);
+    assert!(matches!(decision, Decision::Finish(Outcome::Parked(_))), "{decision:?}");
+}
+
+/// A job that followed another one's calls made none of its own.
+#[test]
+fn a_letter_of_a_token_that_is_still_active_counts_no_calls() {
+    let mut history = History::default();
+    let verdict = Verdict::StillActive(ResultLabel::Acknowledged);
+    let letter = dead(judge(verdict, &mut history, &policy(false), context()));
+    assert_eq!(
+        letter.detail,
+        "introspection calls the token active after each call, of which the last one ended as acknowledged"
+    );
+}
