@@ -9,7 +9,7 @@ use http::StatusCode;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{Pipeline, duplicates::Leader, job_context::JobContext};
+use super::{Pipeline, duplicates::Leader, job_context::JobContext, verifying::end_by_answer};
 use crate::{
     domain::{
         AttemptContext, Blame, Completion, Decision, Failure, Job, Outcome, ResultLabel, Verdict,
@@ -99,50 +99,52 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
     ) -> Outcome {
         let hold = self.settings.policy.retry.hold;
         context.inherit(leader.shared_history(), hold, || self.clock.now());
-        loop {
+        let outcome = loop {
             context.state.switch(JobState::Waiting);
             if self.has_expired(job, context) {
-                return Outcome::Done(Completion::Expired);
+                break Outcome::Done(Completion::Expired);
             }
             let admission = leader.in_lane(|lane| self.flow.start(lane, context.client));
             let longest = self.longest_wait_in_pause();
             let permit = match self.unless_leaving(context, longest, admission).await {
                 Some(Admission::Granted(permit)) => permit,
-                Some(Admission::WaitElsewhere(wait)) => return self.set_aside(context, wait),
-                None => return self.leave(context),
+                Some(Admission::WaitElsewhere(wait)) => break self.set_aside(context, wait),
+                None => break self.leave(context),
             };
             let is_probe = permit.is_probe();
             if self.has_expired(job, context) {
-                return Outcome::Done(Completion::Expired);
+                break Outcome::Done(Completion::Expired);
             }
-            let step = if self.awaits_check(context) {
+            let checks = self.checks_with(context, is_probe);
+            let step = if checks {
                 // Boxed: few jobs are checked, and all would move this future with them.
                 Box::pin(self.check(job, context, &mut leader, permit)).await
             } else {
                 match self.attempt(job, context, &mut leader, permit).await {
                     Ok(step) => step,
-                    Err(unknown) => return context.unknown_client(unknown, self.clock.now()),
+                    Err(unknown) => break context.unknown_client(unknown, self.clock.now()),
                 }
             };
             let wait = match step {
-                NextStep::Decided(Decision::Finish(outcome)) => return outcome,
+                NextStep::Decided(Decision::Finish(outcome)) => break outcome,
                 // The next probe is another job's, if possible of another client.
-                NextStep::Decided(Decision::Wait { at_least }) if is_probe => {
-                    return self.park(context, at_least);
+                NextStep::Decided(Decision::Wait { at_least }) if is_probe && !checks => {
+                    break self.park(context, at_least);
                 }
                 NextStep::Decided(Decision::Wait { at_least }) => {
                     context.next_wait(&self.settings.policy.retry.schedule).max(at_least)
                 }
                 NextStep::Now => continue,
                 NextStep::Check => match self.wait_for_check(context).await {
-                    Some(outcome) => return outcome,
+                    Some(outcome) => break outcome,
                     None => continue,
                 },
             };
             if let Some(outcome) = self.back_off(context, wait).await {
-                return outcome;
+                break outcome;
             }
-        }
+        };
+        end_by_answer(outcome, context, &mut leader)
     }
 
     /// Makes one call and decides what the job does next.
@@ -168,9 +170,12 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         Ok(NextStep::Decided(decision))
     }
 
-    /// Whether the token has expired. An answer that was given before still counts.
+    /// Whether the token has expired. An answer that was given before still counts, and so does a token that was seen
+    /// active after a call.
     fn has_expired(&self, job: &Job, context: &JobContext) -> bool {
-        !context.has_unverified() && job.expired(|| self.clock.now())
+        !context.has_unverified()
+            && context.sightings.survived == 0
+            && job.expired(|| self.clock.now())
     }
 
     pub(super) fn attempt_context(

@@ -62,6 +62,8 @@ pub(super) struct Unverified {
     pub(super) verdict: Verdict,
     /// The ambiguity of the job before the verdict.
     pub(super) ambiguity: Option<Ambiguity>,
+    /// Whether a check had no answer.
+    failed: bool,
 }
 
 /// The pauses of a job that had failed before this delivery.
@@ -163,7 +165,7 @@ impl JobContext {
         if !matches!(verdict, Verdict::Rejected(_)) {
             self.suspect(Some(Ambiguity::Attempt));
         }
-        self.unverified = Some(Box::new(Unverified { verdict, ambiguity }));
+        self.unverified = Some(Box::new(Unverified { verdict, ambiguity, failed: false }));
     }
 
     /// Whether a check has to confirm a verdict.
@@ -177,8 +179,29 @@ impl JobContext {
     }
 
     /// Keeps a verdict whose check failed.
-    pub(super) fn keep_unverified(&mut self, unverified: Box<Unverified>) {
-        self.unverified = Some(unverified);
+    pub(super) fn keep_unverified(&mut self, unverified: Unverified) {
+        self.unverified = Some(Box::new(Unverified { failed: true, ..unverified }));
+    }
+
+    /// Whether the job stays for its check where the worker stops.
+    pub(super) fn stays_for_check(&self) -> bool {
+        self.unverified.as_ref().is_some_and(|kept| !kept.failed || !self.is_final(&kept.verdict))
+    }
+
+    /// The verdict that a check has to confirm, if it can end the job without one.
+    pub(super) fn take_final_answer(&mut self) -> Option<Box<Unverified>> {
+        let kept = self.unverified.take()?;
+        if self.is_final(&kept.verdict) {
+            return Some(kept);
+        }
+        self.unverified = Some(kept);
+        None
+    }
+
+    /// Whether a verdict can end the job without a check: the answer speaks of this token, and the token survived no such
+    /// answer before.
+    const fn is_final(&self, verdict: &Verdict) -> bool {
+        matches!(verdict, Verdict::Revoked) && self.sightings.survived == 0
     }
 
     /// Notes that the job is failing from now on, if it is not yet.

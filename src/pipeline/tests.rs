@@ -28,6 +28,7 @@ mod retrying;
 mod sharing;
 mod stopping;
 mod verifying;
+mod verifying_late;
 
 /// A settlement of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +107,8 @@ struct TestEndpoint {
     calls: Mutex<Vec<Instant>>,
     /// The answers of introspection, in order.
     states: Mutex<VecDeque<Result<TokenState, Failure>>>,
+    /// How many checks to come wait until the gate opens.
+    hanging_checks: AtomicUsize,
     gate: Semaphore,
     unknown: bool,
     began: AtomicUsize,
@@ -139,6 +142,10 @@ impl Endpoint for TestEndpoint {
         _job: &Job,
         _trace: Option<&TraceContext>,
     ) -> Result<TokenState, Failure> {
+        let hangs = |left: usize| left.checked_sub(1);
+        if self.hanging_checks.fetch_update(Ordering::SeqCst, Ordering::SeqCst, hangs).is_ok() {
+            let _open = self.gate.acquire().await.unwrap();
+        }
         self.states.lock().unwrap().pop_front().expect("a state for each check")
     }
 }
@@ -237,6 +244,7 @@ fn bench_of(
             answers: Mutex::new(answers.into_iter().collect()),
             calls: Mutex::default(),
             states: Mutex::default(),
+            hanging_checks: AtomicUsize::new(0),
             gate: Semaphore::new(0),
             unknown,
             began: AtomicUsize::new(0),

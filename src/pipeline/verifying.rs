@@ -1,10 +1,17 @@
 //! Checks of a token's state, before and after a call. Each takes a permit, as a call does: it counts against the limit
-//! and the rate, and waits in a pause. But it is no evidence about the revoke endpoint, so its end is not reported to
-//! the flow.
+//! and the rate. But it is no evidence about the revoke endpoint, so its end is not reported to the flow, and it is no
+//! probe.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    pin::pin,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use super::{
@@ -15,8 +22,8 @@ use super::{
 };
 use crate::{
     domain::{
-        CheckResult, Failure, Job, Outcome, TokenState, Verdict, VerifyWhen, judge,
-        judge_failed_check,
+        Ambiguity, CheckResult, Completion, Failure, Job, Outcome, ResultLabel, TokenState,
+        Verdict, VerifyWhen, judge, judge_failed_check,
     },
     flow::Permit,
     metrics::JobState,
@@ -27,6 +34,12 @@ use crate::{
 /// each change would be a line for each check of an endpoint that answers every second one.
 const FAILING_AFTER: u64 = 20;
 
+/// After this many checks in a row without an answer, one is made at a time, until one is answered.
+const ONE_AT_A_TIME_AFTER: u64 = 5;
+
+/// A check holds its permit no longer than this, and a check before the call takes no longer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// The counts of the checks of all jobs.
 #[derive(Debug, Default)]
 pub struct ChecksSeen {
@@ -34,11 +47,45 @@ pub struct ChecksSeen {
     answered: AtomicU64,
     /// How many failed since then.
     failed_in_a_row: AtomicU64,
+    /// How many are under way.
+    running: AtomicUsize,
+    last_failure: Mutex<Option<Failure>>,
+}
+
+/// A check under way.
+struct RunningCheck<'a>(&'a ChecksSeen);
+
+impl Drop for RunningCheck<'_> {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl ChecksSeen {
     fn answered(&self) -> u64 {
         self.answered.load(Ordering::Relaxed)
+    }
+
+    /// Whether one more check may be made. While they fail, there is one at a time.
+    fn has_room(&self) -> bool {
+        self.has_room_beside(self.running.load(Ordering::Relaxed))
+    }
+
+    fn has_room_beside(&self, others: usize) -> bool {
+        others == 0 || self.failed_in_a_row.load(Ordering::Relaxed) < ONE_AT_A_TIME_AFTER
+    }
+
+    /// Begins a check; `None` without room.
+    fn begin(&self) -> Option<RunningCheck<'_>> {
+        let others = self.running.fetch_add(1, Ordering::Relaxed);
+        let running = RunningCheck(self);
+        self.has_room_beside(others).then_some(running)
+    }
+
+    /// How the last check without an answer ended.
+    fn last_failure(&self) -> Failure {
+        let last = *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner);
+        last.unwrap_or(Failure::unanswered(ResultLabel::Timeout, false))
     }
 
     fn note(&self, state: &Result<TokenState, Failure>) {
@@ -50,6 +97,7 @@ impl ChecksSeen {
                 }
             }
             Err(failure) => {
+                *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(*failure);
                 if self.failed_in_a_row.fetch_add(1, Ordering::Relaxed) + 1 == FAILING_AFTER {
                     let http_status = failure.http_status;
                     warn!(
@@ -61,6 +109,22 @@ impl ChecksSeen {
             }
         }
     }
+}
+
+/// The end of a job that leaves before its check. An answer "revoked" counts without one. In another call, the endpoint
+/// could reject the token because it is revoked.
+pub(super) fn end_by_answer(
+    outcome: Outcome,
+    context: &mut JobContext,
+    leader: &mut Leader,
+) -> Outcome {
+    if matches!(outcome, Outcome::Done(_)) {
+        return outcome;
+    }
+    let Some(said) = context.take_final_answer() else { return outcome };
+    context.history.ambiguity = said.ambiguity;
+    leader.end_call(Some(&said.verdict));
+    Outcome::Done(Completion::Revoked)
 }
 
 impl<E: Endpoint, C: Clock> Pipeline<E, C> {
@@ -75,13 +139,24 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         if policy.when == VerifyWhen::Never {
             return false;
         }
+        // A token that was seen active after a call may have died since.
+        let survived = (context.sightings.survived > 0).then_some(Ambiguity::Attempt);
         let ambiguity = context.history.ambiguity.max(leader.shared_history().ambiguity);
-        policy.checks_after(verdict, ambiguity)
+        policy.checks_after(verdict, ambiguity.max(survived))
     }
 
-    /// Whether the job's next permit is for a check.
-    pub(super) fn awaits_check(&self, context: &JobContext) -> bool {
-        context.has_unverified() || self.settings.verify.looks_before(&context.sightings)
+    /// Whether the job's permit is for a check. A probe has to be a call, and while checks fail, a call is not delayed by
+    /// one. Without a check before the call, only the proof is lost.
+    pub(super) fn checks_with(&self, context: &mut JobContext, is_probe: bool) -> bool {
+        if context.has_unverified() {
+            return true;
+        }
+        if !self.settings.verify.looks_before(&context.sightings) {
+            return false;
+        }
+        let looks = !is_probe && self.checks.has_room();
+        context.sightings.looked_before = !looks;
+        looks
     }
 
     /// Waits for the operator's delay before a check. The job keeps its place in flight. After an eviction it would be
@@ -107,36 +182,73 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         leader: &mut Leader,
         permit: Permit,
     ) -> NextStep {
+        let Some(running) = self.checks.begin() else {
+            drop(permit);
+            return self.unanswered(self.checks.last_failure(), false, job, context);
+        };
         context.state.switch(JobState::Calling);
         let answered = self.checks.answered();
-        let state = self.endpoint.introspect(job, context.trace.as_ref()).await;
+        let state = self.ask(job, context, permit).await;
+        drop(running);
         let others_answered = self.checks.answered() != answered;
         self.checks.note(&state);
+        let state = match state {
+            Ok(state) => state,
+            Err(failure) => {
+                self.metrics.checked(CheckResult::Failed);
+                return self.unanswered(failure, others_answered, job, context);
+            }
+        };
+        if let Some(unverified) = context.take_unverified() {
+            return self.conclude(state, *unverified, job, context, leader);
+        }
+        context.sightings.looked_before = true;
+        context.sightings.active = state == TokenState::Active;
+        NextStep::Now
+    }
+
+    /// Asks for the state of the token. If that takes long, a check before the call is given up, and a check after it
+    /// continues without its permit. The permit of a probe goes to the next job at once.
+    async fn ask(
+        &self,
+        job: &Job,
+        context: &JobContext,
+        permit: Permit,
+    ) -> Result<TokenState, Failure> {
+        let permit = (!permit.is_probe()).then_some(permit);
+        let mut asking = pin!(self.endpoint.introspect(job, context.trace.as_ref()));
+        if let Ok(state) = timeout(PATIENCE, asking.as_mut()).await {
+            return state;
+        }
+        if !context.has_unverified() {
+            return Err(Failure::unanswered(ResultLabel::Timeout, false));
+        }
         drop(permit);
-        if state.is_err() {
-            self.metrics.checked(CheckResult::Failed);
-        }
-        match (context.take_unverified(), state) {
+        asking.await
+    }
+
+    /// Decides what a job does whose check has no answer.
+    fn unanswered(
+        &self,
+        failure: Failure,
+        others_answered: bool,
+        job: &Job,
+        context: &mut JobContext,
+    ) -> NextStep {
+        let Some(unverified) = context.take_unverified() else {
             // A failed check before the call does not delay the revocation, but the proof is lost.
-            (None, state) => {
-                context.sightings.looked_before = true;
-                context.sightings.active = state == Ok(TokenState::Active);
-                NextStep::Now
-            }
-            (Some(unverified), Ok(state)) => {
-                self.conclude(state, *unverified, job, context, leader)
-            }
-            (Some(unverified), Err(failure)) => {
-                let taken = !matches!(unverified.verdict, Verdict::Rejected(_));
-                let failure = Failure { ambiguous: taken, ..failure };
-                context.keep_unverified(unverified);
-                context.fails();
-                self.count_pauses(context);
-                let attempt = self.attempt_context(job, context, others_answered);
-                let (history, policy) = (&mut context.history, &self.settings.policy);
-                NextStep::Decided(judge_failed_check(&failure, history, policy, attempt))
-            }
-        }
+            context.sightings.looked_before = true;
+            return NextStep::Now;
+        };
+        let survived = context.sightings.survived > 0;
+        let ambiguous = survived || !matches!(unverified.verdict, Verdict::Rejected(_));
+        let failure = Failure { ambiguous, ..failure };
+        context.keep_unverified(*unverified);
+        context.fails();
+        self.count_pauses(context);
+        let attempt = self.attempt_context(job, context, others_answered);
+        let (history, policy) = (&mut context.history, &self.settings.policy);
+        NextStep::Decided(judge_failed_check(&failure, history, policy, attempt))
     }
 
     /// Judges a verdict by the state of the token, and sends the confirmed verdict to the followers.
@@ -148,15 +260,15 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         context: &mut JobContext,
         leader: &mut Leader,
     ) -> NextStep {
-        let Unverified { verdict, ambiguity } = unverified;
+        let Unverified { verdict, ambiguity, .. } = unverified;
         let (result, verdict) = self.settings.verify.judge(state, verdict, &mut context.sightings);
         self.metrics.checked(result);
-        let Some(verdict) = verdict else { return NextStep::Now };
         context.history.ambiguity = ambiguity;
         if result == CheckResult::Active {
             leader.seen_active();
             context.history.ambiguity = None;
         }
+        let Some(verdict) = verdict else { return NextStep::Now };
         let shared = leader.end_call(Some(&verdict));
         context.inherit(shared, self.settings.policy.retry.hold, || self.clock.now());
         let attempt = self.attempt_context(job, context, true);

@@ -24,7 +24,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         wait: impl Future<Output = T>,
     ) -> Option<T> {
         // An answered call is finished with its check, within the grace of the stop.
-        let leaves = !context.has_unverified();
+        let leaves = !context.stays_for_check();
         if leaves && self.stop.is_draining() || context.lost.is_cancelled() {
             return None;
         }

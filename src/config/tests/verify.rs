@@ -131,7 +131,7 @@ fn a_setting_without_effect_is_a_warning() {
         ),
         (
             format!("{SECTION}when = \"after\"\ndelay = \"6s\"\n{CHECKER}"),
-            "verify.delay (worker.toml:4): lets a stop finish no check",
+            "lets a stop finish no check",
         ),
     ] {
         let warnings = load(&file).unwrap_or_else(|faults| panic!("{faults}")).warnings;

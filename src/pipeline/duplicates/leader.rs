@@ -92,7 +92,10 @@ impl Leader {
     }
 
     /// Records that the token was seen active: no earlier call has revoked it.
-    pub fn seen_active(&self) {
+    pub fn seen_active(&mut self) {
+        if self.phase == LeaderPhase::Calling {
+            self.phase = LeaderPhase::Waiting;
+        }
         if let Some(flight) = self.duplicates.state().flights.get_mut(&self.key) {
             flight.history.ambiguity = None;
         }
