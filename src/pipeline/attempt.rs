@@ -213,7 +213,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
     }
 
     /// Converts a verdict for the flow, which knows neither verdicts nor HTTP.
-    fn call_outcome(&self, verdict: &Verdict) -> CallOutcome {
+    pub(super) fn call_outcome(&self, verdict: &Verdict) -> CallOutcome {
         match verdict {
             Verdict::Revoked | Verdict::Verified | Verdict::Acknowledged | Verdict::Accepted => {
                 CallOutcome::Revoked
@@ -225,8 +225,9 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
             Verdict::Transient(Failure { blame: Blame::Client, .. }) => CallOutcome::Refused,
             Verdict::Transient(Failure { blame: Blame::Access, .. }) => CallOutcome::NoAccess,
             Verdict::Transient(failure) => CallOutcome::Failed {
-                overload: is_overload(failure),
-                busy: failure.label == ResultLabel::Http429,
+                // The load of the token endpoint does not bound the calls of the other one.
+                overload: verdict.is_of_a_call() && is_overload(failure),
+                busy: verdict.is_of_a_call() && failure.label == ResultLabel::Http429,
                 job_fault: failure.blame == Blame::Job,
                 retry_after: failure.retry_after.map(|asked| {
                     let most = self.settings.policy.retry.retry_after_max;

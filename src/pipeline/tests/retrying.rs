@@ -1,6 +1,7 @@
 //! When a job that fails waits, is parked, or is given up.
 
 use super::*;
+use crate::{domain::Blame, flow::CallOutcome};
 
 #[tokio::test(start_paused = true)]
 async fn a_transport_failure_is_retried_with_growing_waits() {
@@ -178,4 +179,17 @@ async fn an_outage_ends_no_job_and_parks_jobs_after_the_hold() {
     bench.end().await;
     clock.cancel();
     flow.await.unwrap();
+}
+
+/// Too many requests for access tokens say nothing about the number of calls that the revoke endpoint bears.
+#[tokio::test(start_paused = true)]
+async fn a_busy_token_endpoint_lowers_no_limit() {
+    let bench = bench([]);
+    for (blame, expected) in [(Blame::Transport, true), (Blame::TokenEndpoint, false)] {
+        let failure = Failure { blame, ..Failure::unanswered(ResultLabel::Http429, false) };
+        let outcome = bench.pipeline.call_outcome(&Verdict::Transient(failure));
+        let CallOutcome::Failed { overload, busy, .. } = outcome else { panic!("{outcome:?}") };
+        assert_eq!((overload, busy), (expected, expected), "{blame:?}");
+    }
+    bench.end().await;
 }
