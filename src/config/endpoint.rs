@@ -70,13 +70,6 @@ pub(super) fn read(
         max_concurrency,
         profile,
     };
-    let fits = settings.connect_timeout <= settings.timeout;
-    reader.require(&[TIMEOUT, CONNECT_TIMEOUT], fits, || {
-        Problem::new(
-            "does not fit: the time of a whole call is shorter than that of its connecting",
-            format!("choose {TIMEOUT} at least as long as {CONNECT_TIMEOUT}"),
-        )
-    });
     let audience = reader.optional(AUDIENCE, value::text);
     for (key, text) in [
         ("endpoint.api_version", Some(&settings.api_version)),
@@ -87,11 +80,33 @@ pub(super) fn read(
             reader.look_for_strays(key, text);
         }
     }
+    fit_times(reader, &settings);
     look_for_oddities(reader, &settings, preset, audience.is_some());
+    let preset_audience = if settings.profile.is_alignet() { preset.audience } else { "" };
+    EndpointSection {
+        audience: audience.map_or_else(|| preset_audience.into(), Arc::from),
+        presume_revoked_after_ambiguity: presumes(reader, &settings.profile),
+        gone: reader.required_or("endpoint.gone", value::choice(&GONE), GonePolicy::Settle),
+        settings,
+    }
+}
+
+/// Refuses a call that may end before its connection is there.
+fn fit_times(reader: &mut ConfigReader, settings: &Settings) {
+    let fits = settings.connect_timeout <= settings.timeout;
+    reader.require(&[TIMEOUT, CONNECT_TIMEOUT], fits, || {
+        Problem::new(
+            "does not fit: the time of a whole call is shorter than that of its connecting",
+            format!("choose {TIMEOUT} at least as long as {CONNECT_TIMEOUT}"),
+        )
+    });
+}
+
+/// Reads whether a rejection after an ambiguous call counts as revoked.
+fn presumes(reader: &mut ConfigReader, profile: &Profile) -> bool {
     let presumes = reader.required(PRESUME, value::flag);
-    let may_presume = settings.profile.rejects_repeats();
-    reader.require(&[PRESUME], !presumes || may_presume, || {
-        let name = &settings.profile.name;
+    reader.require(&[PRESUME], !presumes || profile.rejects_repeats(), || {
+        let name = &profile.name;
         Problem::new(
             format!(
                 "does not fit the profile {name}: it does not reject the second call for a token"
@@ -99,13 +114,7 @@ pub(super) fn read(
             "remove it",
         )
     });
-    let preset_audience = if settings.profile.is_alignet() { preset.audience } else { "" };
-    EndpointSection {
-        audience: audience.map_or_else(|| preset_audience.into(), Arc::from),
-        presume_revoked_after_ambiguity: presumes,
-        gone: reader.required_or("endpoint.gone", value::choice(&GONE), GonePolicy::Settle),
-        settings,
-    }
+    presumes
 }
 
 /// Warns about valid settings that are probably a mistake.

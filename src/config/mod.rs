@@ -28,10 +28,12 @@ mod unknown;
 mod value;
 mod verify;
 
-use std::{ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
+use std::{ffi::OsString, ops::RangeInclusive, path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
     domain::{JobDefaults, Policy},
+    endpoint::Profile,
+    flow::PauseSettings,
     pipeline,
 };
 
@@ -44,6 +46,11 @@ pub use self::{
 
 /// Every key with its default, its unit and its reason.
 const DEFAULTS: &str = include_str!("../../config/default.toml");
+
+const REMEMBER: &str = "duplicates.remember";
+const CAPACITY: &str = "duplicates.capacity";
+
+const REMEMBERED: RangeInclusive<Duration> = Duration::ZERO..=value::LONGEST;
 
 /// The most remembered tokens. More would not fit into memory, so a larger number is a mistake.
 const MAX_REMEMBERED: usize = 100_000_000;
@@ -102,12 +109,7 @@ impl Config {
         let mut flow = flow::read(reader);
         let retry = retry::read(reader);
         let endpoint = endpoint::read(reader, flow.concurrency_max, needs.client_secrets);
-        // The guard of a profile also applies before the first success. Rejections may be caused by a setting of ours.
-        if let Some(guard) = endpoint.settings.profile.after_rejections {
-            let pause = &mut flow.pause;
-            let most = *pause.after_rejections.get_or_insert(guard);
-            pause.first_rejections = pause.first_rejections.min(most);
-        }
+        guard_by_profile(&mut flow.pause, &endpoint.settings.profile);
         let client_secrets = if endpoint.settings.auth.method.needs_secret() {
             needs.client_secrets
         } else {
@@ -146,12 +148,8 @@ impl Config {
                     gone: endpoint.gone,
                 },
                 verify: verify.policy,
-                remember: reader.required(
-                    "duplicates.remember",
-                    value::duration(Duration::ZERO..=value::LONGEST),
-                ),
-                remember_capacity: reader
-                    .required("duplicates.capacity", value::count(0..=MAX_REMEMBERED)),
+                remember: reader.required(REMEMBER, value::duration(REMEMBERED)),
+                remember_capacity: reader.required(CAPACITY, value::count(0..=MAX_REMEMBERED)),
             },
             admin: process::admin(reader),
             log: process::log(reader),
@@ -181,6 +179,14 @@ impl Needs {
     /// A command that makes no calls to the endpoint.
     pub const NONE: Self =
         Self { client_secrets: SecretNeed::Unneeded, history_keys: SecretNeed::Unneeded };
+}
+
+/// Applies the guard of a profile, also before the first success: rejections may be caused by a setting of ours.
+fn guard_by_profile(pause: &mut PauseSettings, profile: &Profile) {
+    if let Some(guard) = profile.after_rejections {
+        let most = *pause.after_rejections.get_or_insert(guard);
+        pause.first_rejections = pause.first_rejections.min(most);
+    }
 }
 
 /// The presumption relies on a parked job's history. Without a key, a producer can forge that history.

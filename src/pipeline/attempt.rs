@@ -120,26 +120,22 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
                 // Boxed: few jobs are checked, and all would move this future with them.
                 Box::pin(self.check(job, context, &mut leader, permit)).await
             } else {
-                match self.attempt(job, context, &mut leader, permit).await {
-                    Ok(step) => step,
-                    Err(unknown) => break context.unknown_client(unknown, self.clock.now()),
-                }
+                self.attempt(job, context, &mut leader, permit).await
             };
-            let wait = match step {
+            let at_least = match step {
                 NextStep::Decided(Decision::Finish(outcome)) => break outcome,
-                // The next probe is another job's, if possible of another client.
-                NextStep::Decided(Decision::Wait { at_least }) if is_probe && !checks => {
-                    break self.park(context, at_least);
-                }
-                NextStep::Decided(Decision::Wait { at_least }) => {
-                    context.next_wait(&self.settings.policy.retry.schedule).max(at_least)
-                }
+                NextStep::Decided(Decision::Wait { at_least }) => at_least,
                 NextStep::Now => continue,
                 NextStep::Check => match self.wait_for_check(context).await {
                     Some(outcome) => break outcome,
                     None => continue,
                 },
             };
+            if is_probe && !checks {
+                // The next probe is another job's, if possible of another client.
+                break self.park(context, at_least);
+            }
+            let wait = context.next_wait(&self.settings.policy.retry.schedule).max(at_least);
             if let Some(outcome) = self.back_off(context, wait).await {
                 break outcome;
             }
@@ -154,20 +150,26 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         context: &mut JobContext,
         leader: &mut Leader,
         permit: Permit,
-    ) -> Result<NextStep, UnknownClient> {
+    ) -> NextStep {
         let call = OngoingCall::begin(leader, context, permit);
         let own_trace = call.span.context();
         let trace = own_trace.as_ref().or(call.context.trace.as_ref());
         let result = self.endpoint.revoke(job, trace).await;
-        let AnsweredCall { verdict, unverified, others_answered } = call.end(result, self)?;
+        let AnsweredCall { verdict, unverified, others_answered } = match call.end(result, self) {
+            Ok(answered) => answered,
+            Err(unknown) => {
+                let outcome = context.unknown_client(unknown, self.clock.now());
+                return NextStep::Decided(Decision::Finish(outcome));
+            }
+        };
         if unverified {
             context.await_check(verdict);
-            return Ok(NextStep::Check);
+            return NextStep::Check;
         }
         self.count_pauses(context);
         let attempt = self.attempt_context(job, context, others_answered);
         let decision = judge(verdict, &mut context.history, &self.settings.policy, attempt);
-        Ok(NextStep::Decided(decision))
+        NextStep::Decided(decision)
     }
 
     /// Whether the token has expired. An answer that was given before still counts, and so does a token that was seen

@@ -1,5 +1,7 @@
 //! The counts of `revoker enqueue`, and its summary.
 
+use std::path::PathBuf;
+
 use serde_json::json;
 
 use super::args::EnqueueArgs;
@@ -59,22 +61,7 @@ impl EnqueueCounts {
     ) -> String {
         let refused_file = (self.refused > 0 && self.listed).then(|| args.refused_file());
         if args.json {
-            let report = json!({
-                "lane": args.lane.as_str(),
-                "dry_run": args.dry_run,
-                "finished": finished,
-                "read": self.read(),
-                "enqueued": self.enqueued,
-                "expired": self.expired,
-                "refused": self.refused,
-                "duplicates": self.duplicates,
-                "skipped": self.skipped,
-                "next_line": self.next_line,
-                "remarks": self.remarks,
-                "go_on": resume.map(|resume| &resume.command),
-                "refused_file": refused_file.map(|path| path.display().to_string()),
-            });
-            return format!("{report}\n");
+            return self.json_report(args, finished, resume, refused_file);
         }
         let Self { enqueued, refused, duplicates, skipped, next_line, .. } = self;
         let (lane, read) = (args.lane, self.read());
@@ -102,6 +89,31 @@ impl EnqueueCounts {
              {read} lines read, {refused} refused, {duplicates} duplicates, {skipped} skipped\n\
              {kinds}{remarks}{listed}{rest}{expired}"
         )
+    }
+
+    fn json_report(
+        &self,
+        args: &EnqueueArgs,
+        finished: bool,
+        resume: Option<&ResumeCommand>,
+        refused_file: Option<PathBuf>,
+    ) -> String {
+        let report = json!({
+            "lane": args.lane.as_str(),
+            "dry_run": args.dry_run,
+            "finished": finished,
+            "read": self.read(),
+            "enqueued": self.enqueued,
+            "expired": self.expired,
+            "refused": self.refused,
+            "duplicates": self.duplicates,
+            "skipped": self.skipped,
+            "next_line": self.next_line,
+            "remarks": self.remarks,
+            "go_on": resume.map(|resume| &resume.command),
+            "refused_file": refused_file.map(|path| path.display().to_string()),
+        });
+        format!("{report}\n")
     }
 
     pub fn expiry(&self) -> Option<String> {
