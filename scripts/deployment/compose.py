@@ -90,7 +90,8 @@ def of_environment(name, service, known):
         if variable.startswith("REVOKER_") and str(value).startswith("/run/secrets/"):
             if Path(value).name not in service.get("secrets", []):
                 yield f"{value} is not mounted"
-    options = (ROOT / "src/cli/mock_endpoint/args.rs").read_text()
+    sources = ["src/cli/mock_endpoint/args.rs", "src/mock_endpoint/script.rs"]
+    options = "".join((ROOT / source).read_text() for source in sources)
     for option in re.findall(r"--([a-z-]+)=", " ".join(service.get("command", []))):
         if not re.search(rf"\b{option.replace('-', '_')}: ", options):
             yield f"--{option} is no option of {service['command'][0]}"
