@@ -11,7 +11,7 @@ use lapin::protocol::{basic::parse_properties, parse_class};
 use tokio::time::Instant;
 
 use super::{
-    frames::{AROUND, HEAD, SIGN_OF_LIFE},
+    frames::{AROUND, HEAD},
     handle::StreamHandle,
     mend,
     methods::Negotiated,
@@ -195,7 +195,7 @@ fn hold_of_changes(sent: &[u8], got: &[u8]) {
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{super::frames::SIGN_OF_LIFE, *};
 
     proptest! {
         #[test]
