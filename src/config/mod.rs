@@ -108,23 +108,22 @@ impl Config {
     fn read(reader: &mut ConfigReader, needs: Needs) -> Self {
         let mut flow = flow::read(reader);
         let retry = retry::read(reader);
-        let endpoint = endpoint::read(reader, flow.concurrency_max, needs.client_secrets);
+        let mut endpoint = endpoint::read(reader, flow.concurrency_max, needs.client_secrets);
         guard_by_profile(&mut flow.pause, &endpoint.settings.profile);
         let client_secrets = if endpoint.settings.auth.method.needs_secret() {
             needs.client_secrets
         } else {
             SecretNeed::Unneeded
         };
-        let credentials =
-            credentials::read(reader, client_secrets, endpoint.settings.profile.secret_max());
-        let mut endpoint = endpoint;
+        let secret_max = endpoint.settings.profile.secret_max();
+        let credentials = credentials::read(reader, client_secrets, secret_max);
         auth::name_client(reader, &mut endpoint.settings, credentials.client_id.as_deref(), needs);
         let verify = verify::read(reader, &endpoint.settings, needs.client_secrets);
         let park = retry.park.clone();
         let broker = broker::read(reader, flow.concurrency_max, park, needs.history_keys);
-        if needs.history_keys == SecretNeed::Needed {
-            let presumes = endpoint.presume_revoked_after_ambiguity;
-            require_history_key(reader, !presumes || broker.history_key_file.is_some());
+        let presumes = endpoint.presume_revoked_after_ambiguity;
+        if presumes && needs.history_keys == SecretNeed::Needed {
+            require_history_key(reader, broker.history_key_file.is_some());
         }
         let shutdown = process::shutdown(reader, endpoint.settings.timeout);
         verify::fit_into_grace(reader, &verify.policy, endpoint.settings.timeout, shutdown.grace);
