@@ -32,6 +32,8 @@ pub(super) struct FreshFiles<T> {
 struct Loaded<T> {
     value: Arc<T>,
     changed: Vec<Option<SystemTime>>,
+    /// The times of change of files that could not be read, which were reported.
+    broken: Option<Vec<Option<SystemTime>>>,
 }
 
 impl<T: Send + Sync + 'static> FreshFiles<T> {
@@ -46,7 +48,7 @@ impl<T: Send + Sync + 'static> FreshFiles<T> {
         read: impl Fn() -> Result<T, ClientError> + Send + Sync + 'static,
     ) -> Result<Arc<Self>, ClientError> {
         let changed = changed(&paths);
-        let current = Mutex::new(Loaded { value: Arc::new(read()?), changed });
+        let current = Mutex::new(Loaded { value: Arc::new(read()?), changed, broken: None });
         let looking = Arc::default();
         Ok(Arc::new(Self { what, paths, read: Box::new(read), current, looking }))
     }
@@ -76,10 +78,14 @@ impl<T: Send + Sync + 'static> FreshFiles<T> {
         }
         let read = (self.read)();
         let mut current = self.loaded();
-        current.changed = changed;
         match read {
-            Ok(value) => current.value = Arc::new(value),
-            Err(error) => warn!("the old {} stays in force: {}", self.what, ErrorChain(&error)),
+            Ok(value) => *current = Loaded { value: Arc::new(value), changed, broken: None },
+            // A file that is half written may be whole later at the same time of change, so it is read again.
+            Err(_) if current.broken.as_ref() == Some(&changed) => {}
+            Err(error) => {
+                warn!("the old {} stays in force: {}", self.what, ErrorChain(&error));
+                current.broken = Some(changed);
+            }
         }
     }
 
@@ -101,6 +107,31 @@ mod tests {
     use futures_util::FutureExt as _;
 
     use super::*;
+
+    /// The rest of a file that is read half-written may come without a new time of change.
+    #[tokio::test]
+    async fn a_broken_file_is_read_again_without_a_new_time_of_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let reads = Mutex::new(0);
+        let fresh = FreshFiles::load("file", vec![path.clone()], move || {
+            let mut reads = reads.lock().unwrap();
+            *reads += 1;
+            if *reads == 2 {
+                Err(ClientError::CaEmpty { path: PathBuf::new() })
+            } else {
+                Ok(*reads)
+            }
+        });
+        let fresh = fresh.ok().unwrap();
+        std::fs::write(&path, "x").unwrap();
+        fresh.look();
+        assert_eq!(*fresh.current(), 1);
+        fresh.look();
+        assert_eq!(*fresh.current(), 3);
+        fresh.look();
+        assert_eq!(*fresh.current(), 3, "it is not read again");
+    }
 
     /// Each reading but the first hangs until it is told to go on.
     #[tokio::test]

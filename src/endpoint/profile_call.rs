@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderValue, Uri, header::AUTHORIZATION};
+use http::{HeaderValue, StatusCode, Uri, header::AUTHORIZATION};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -232,12 +232,19 @@ impl HttpEndpoint {
         let own = own.chain(proof.secrets.iter().map(|secret| &**secret));
         let call = CallInfo { redactor: Redactor::new(own), trace };
         let verdict = connection.exchange(request, call).await;
-        if let (ResultLabel::Misconfigured, Some(token)) = (verdict.label(), &proof.access_token) {
+        if let (true, Some(token)) = (refuses_client(&verdict), &proof.access_token) {
             // The access token may have been withdrawn before its expiry: the next attempt fetches another one.
             caller.access_tokens.forget(account.client_id.unwrap_or_default(), token);
         }
         Ok(verdict)
     }
+}
+
+/// Whether an answer refuses our client. Some profiles have no rule for a 401.
+fn refuses_client(verdict: &Verdict) -> bool {
+    let Verdict::Transient(failure) = verdict else { return false };
+    failure.label == ResultLabel::Misconfigured
+        || failure.http_status == Some(StatusCode::UNAUTHORIZED.as_u16())
 }
 
 #[cfg(test)]

@@ -163,7 +163,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
             }
         };
         if unverified {
-            context.await_check(verdict);
+            context.await_check(verdict, self.checks.answered());
             return NextStep::Check;
         }
         self.count_pauses(context);

@@ -47,7 +47,8 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         match ended {
             Ok(FollowerOutcome::Revoked) => Outcome::Done(Completion::Duplicate),
             Ok(FollowerOutcome::Answered(verdict, ambiguity)) => {
-                context.suspect(ambiguity);
+                // It holds this job's own ambiguity too, unless the token was seen active since.
+                context.history.ambiguity = ambiguity;
                 self.answered(verdict, job, context)
             }
             Ok(FollowerOutcome::Lead(leader)) => {

@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::duplicates::SharedHistory;
 use crate::{
     domain::{
-        Ambiguity, Backoff, ClientKey, DeadLetter, History, InvalidJob, Job, Lane, MessageMetadata,
-        Outcome, Reason, RetryPolicy, Schedule, Sightings, TraceContext, Verdict,
+        Ambiguity, Backoff, ClientKey, Completion, DeadLetter, History, InvalidJob, Job, Lane,
+        MessageMetadata, Outcome, Reason, RetryPolicy, Schedule, Sightings, TraceContext, Verdict,
     },
     metrics::{InState, JobState, Metrics},
     ports::{Clock, UnknownClient, jitter},
@@ -64,6 +64,8 @@ pub(super) struct Unverified {
     pub(super) ambiguity: Option<Ambiguity>,
     /// Whether a check had no answer.
     failed: bool,
+    /// The number of answered checks of all jobs, when this verdict's last check failed, or when the verdict came.
+    pub(super) answered: u64,
 }
 
 /// The pauses of a job that had failed before this delivery.
@@ -160,12 +162,13 @@ impl JobContext {
 
     /// Keeps a verdict until the token was checked. If the job leaves before that, its next call may be rejected because
     /// this one worked.
-    pub(super) fn await_check(&mut self, verdict: Verdict) {
+    pub(super) fn await_check(&mut self, verdict: Verdict, answered: u64) {
         let ambiguity = self.history.ambiguity;
         if !matches!(verdict, Verdict::Rejected(_)) {
             self.suspect(Some(Ambiguity::Attempt));
         }
-        self.unverified = Some(Box::new(Unverified { verdict, ambiguity, failed: false }));
+        self.unverified =
+            Some(Box::new(Unverified { verdict, ambiguity, failed: false, answered }));
     }
 
     /// Whether a check has to confirm a verdict.
@@ -179,19 +182,19 @@ impl JobContext {
     }
 
     /// Keeps a verdict whose check failed.
-    pub(super) fn keep_unverified(&mut self, unverified: Unverified) {
-        self.unverified = Some(Box::new(Unverified { failed: true, ..unverified }));
+    pub(super) fn keep_unverified(&mut self, unverified: Unverified, answered: u64) {
+        self.unverified = Some(Box::new(Unverified { failed: true, answered, ..unverified }));
     }
 
     /// Whether the job stays for its check where the worker stops.
     pub(super) fn stays_for_check(&self) -> bool {
-        self.unverified.as_ref().is_some_and(|kept| !kept.failed || !self.is_final(&kept.verdict))
+        self.unverified.as_ref().is_some_and(|kept| !kept.failed || !self.is_final(kept))
     }
 
     /// The verdict that a check has to confirm, if it can end the job without one.
     pub(super) fn take_final_answer(&mut self) -> Option<Box<Unverified>> {
         let kept = self.unverified.take()?;
-        if self.is_final(&kept.verdict) {
+        if self.is_final(&kept) {
             return Some(kept);
         }
         self.unverified = Some(kept);
@@ -199,9 +202,11 @@ impl JobContext {
     }
 
     /// Whether a verdict can end the job without a check: the answer speaks of this token, and the token survived no such
-    /// answer before.
-    const fn is_final(&self, verdict: &Verdict) -> bool {
-        matches!(verdict, Verdict::Revoked) && self.sightings.survived == 0
+    /// answer before. Another delivery or a duplicate may have seen that, and it leaves an ambiguity.
+    const fn is_final(&self, kept: &Unverified) -> bool {
+        matches!(kept.verdict, Verdict::Revoked)
+            && kept.ambiguity.is_none()
+            && self.sightings.survived == 0
     }
 
     /// Notes that the job is failing from now on, if it is not yet.
@@ -285,6 +290,9 @@ impl JobContext {
 
     /// The outcome if the worker stops at once. This job, or the one that it follows, may be in a call.
     pub(super) fn cut_off(&mut self) -> Outcome {
+        if self.take_final_answer().is_some() {
+            return Outcome::Done(Completion::Revoked);
+        }
         self.suspect(Some(if self.in_call { Ambiguity::Attempt } else { Ambiguity::Redelivered }));
         Outcome::Requeued
     }

@@ -62,7 +62,7 @@ impl Drop for RunningCheck<'_> {
 }
 
 impl ChecksSeen {
-    fn answered(&self) -> u64 {
+    pub(super) fn answered(&self) -> u64 {
         self.answered.load(Ordering::Relaxed)
     }
 
@@ -184,19 +184,17 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
     ) -> NextStep {
         let Some(running) = self.checks.begin() else {
             drop(permit);
-            return self.unanswered(self.checks.last_failure(), false, job, context);
+            return self.unanswered(self.checks.last_failure(), job, context);
         };
         context.state.switch(JobState::Calling);
-        let answered = self.checks.answered();
         let state = self.ask(job, context, permit).await;
         drop(running);
-        let others_answered = self.checks.answered() != answered;
         self.checks.note(&state);
         let state = match state {
             Ok(state) => state,
             Err(failure) => {
                 self.metrics.checked(CheckResult::Failed);
-                return self.unanswered(failure, others_answered, job, context);
+                return self.unanswered(failure, job, context);
             }
         };
         if let Some(unverified) = context.take_unverified() {
@@ -227,14 +225,9 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         asking.await
     }
 
-    /// Decides what a job does whose check has no answer.
-    fn unanswered(
-        &self,
-        failure: Failure,
-        others_answered: bool,
-        job: &Job,
-        context: &mut JobContext,
-    ) -> NextStep {
+    /// Decides what a job does whose check has no answer. Others were answered if one was since the last such check. An
+    /// endpoint that cannot handle one token answers at once, so few others are answered during the check itself.
+    fn unanswered(&self, failure: Failure, job: &Job, context: &mut JobContext) -> NextStep {
         let Some(unverified) = context.take_unverified() else {
             // A failed check before the call does not delay the revocation, but the proof is lost.
             context.sightings.looked_before = true;
@@ -243,7 +236,9 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         let survived = context.sightings.survived > 0;
         let ambiguous = survived || !matches!(unverified.verdict, Verdict::Rejected(_));
         let failure = Failure { ambiguous, ..failure };
-        context.keep_unverified(*unverified);
+        let answered = self.checks.answered();
+        let others_answered = answered != unverified.answered;
+        context.keep_unverified(*unverified, answered);
         context.fails();
         self.count_pauses(context);
         let attempt = self.attempt_context(job, context, others_answered);

@@ -202,3 +202,18 @@ fn a_client_that_is_no_segment_of_a_path_is_an_invalid_job() {
     let unfit = UnknownClient::Invalid(InvalidJob::Unfit("client_id", place));
     assert_eq!(endpoint.admit(&job.unwrap()), Err(unfit));
 }
+
+/// Profiles may have no rule for the 401 of an access token that was withdrawn.
+#[test]
+fn a_401_refuses_the_client_with_and_without_a_rule() {
+    for (label, status, expected) in [
+        (ResultLabel::Misconfigured, 400, true),
+        (ResultLabel::Http4xx, 401, true),
+        (ResultLabel::Http4xx, 404, false),
+        (ResultLabel::Http5xx, 503, false),
+    ] {
+        let failure = Failure { http_status: Some(status), ..Failure::unanswered(label, false) };
+        assert_eq!(refuses_client(&Verdict::Transient(failure)), expected, "{label} {status}");
+    }
+    assert!(!refuses_client(&Verdict::Acknowledged));
+}

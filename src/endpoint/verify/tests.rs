@@ -64,6 +64,8 @@ async fn only_a_boolean_of_the_endpoint_says_whether_a_token_is_active() {
         (400, r#"{"error":"invalid_request"}"#, Err(Http4xx)),
         (400, r#"{"error":"invalid_client"}"#, Err(Misconfigured)),
         (401, r#"{"error":"invalid_client"}"#, Err(Misconfigured)),
+        (401, r#"{"error":"invalid_token"}"#, Err(Misconfigured)),
+        (401, "", Err(Misconfigured)),
         (403, "", Err(Http4xx)),
         (404, "<html>", Err(Http4xx)),
         (302, "", Err(Http3xx)),

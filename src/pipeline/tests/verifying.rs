@@ -180,6 +180,28 @@ async fn an_active_token_confirms_an_ambiguous_rejection() {
     assert_eq!(bench.checks().await, [("active", 1)]);
 }
 
+/// The follower had an ambiguous call in an earlier delivery. The check of the leader's token disproves that as well.
+#[tokio::test(start_paused = true)]
+async fn an_active_token_confirms_a_rejection_for_followers_too() {
+    let mut settings = Settings { verify: policy(VerifyWhen::Ambiguous), ..settings() };
+    settings.policy.presume_revoked_after_ambiguity = true;
+    let mut bench = bench_of([Answer::Gated(rejected())], 8, false, settings);
+    bench.pipeline.endpoint.states.lock().unwrap().push_back(ACTIVE);
+    bench.deliver_same();
+    bench.until_called(1).await;
+    bench.deliver_with(r#"{"refresh_token":"same"}"#, |back| {
+        back.metadata.history =
+            History { ambiguity: Some(Ambiguity::Attempt), stays: 1, ..History::default() };
+    });
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    bench.pipeline.endpoint.gate.add_permits(1);
+    for _ in 0..2 {
+        let Out::Dead(reason, history) = bench.next().await else { panic!("not dead") };
+        assert_eq!((reason, history.ambiguity), (Reason::Rejected, None));
+    }
+    assert_eq!(bench.checks().await, [("active", 1)]);
+}
+
 /// During a stop, an answered call is still checked, and no further call begins. A token that was seen active is not ambiguous.
 #[tokio::test(start_paused = true)]
 async fn a_stop_finishes_the_check_of_an_answered_call() {

@@ -101,6 +101,72 @@ async fn an_answer_does_not_count_after_the_token_survived_one() {
     bench.end().await;
 }
 
+/// In an earlier delivery, the token may have survived an answer "revoked". So the answer to this one needs its check.
+#[tokio::test(start_paused = true)]
+async fn after_an_ambiguous_delivery_an_answer_does_not_count_without_a_check() {
+    let states = std::iter::repeat_n(FAILED, 100);
+    let mut bench = checking(policy(VerifyWhen::After), [Verdict::Revoked], states);
+    bench.deliver_with(r#"{"refresh_token":"t"}"#, |back| {
+        back.metadata.history =
+            History { ambiguity: Some(Ambiguity::Attempt), stays: 1, ..History::default() };
+    });
+    let Out::Parked(_, history) = bench.next().await else { panic!("not parked") };
+    assert_eq!(history.ambiguity, Some(Ambiguity::Attempt));
+    bench.end().await;
+}
+
+/// The endpoint answers all checks but those of one token, and these at once: hardly another one ends meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_job_whose_checks_fail_is_given_up_while_others_are_checked_in_between() {
+    let verdicts = std::iter::repeat_n(Verdict::Acknowledged, 100);
+    let settings = Settings { verify: policy(VerifyWhen::After), ..settings() };
+    let mut bench = bench_of(verdicts.map(Answer::Verdict), 8, false, settings);
+    let state = |bench: &Bench, state| {
+        bench.pipeline.endpoint.states.lock().unwrap().push_back(state);
+    };
+    bench.hang(1);
+    let first = bench.pipeline.clock.now().checked_sub(HOLD * 100);
+    bench.deliver_with(r#"{"refresh_token":"t"}"#, |back| {
+        back.metadata.history = History { first_failed_at: first, stays: 9, ..History::default() };
+    });
+    bench.until_hanging().await;
+    let mut open = Some(());
+    let ended = loop {
+        state(&bench, INACTIVE);
+        bench.deliver();
+        match bench.next().await {
+            Out::Done => {}
+            ended => break ended,
+        }
+        state(&bench, FAILED);
+        if open.take().is_some() {
+            bench.pipeline.endpoint.gate.add_permits(1);
+        }
+        while !bench.pipeline.endpoint.states.lock().unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let Out::Dead(reason, _) = ended else { panic!("{ended:?}") };
+    assert_eq!(reason, Reason::Exhausted);
+}
+
+/// The check outlives the grace of a stop. In another call, the endpoint would reject the token.
+#[tokio::test(start_paused = true)]
+async fn a_cut_off_during_a_check_keeps_the_answer_revoked() {
+    for (verdict, expected) in [
+        (Verdict::Revoked, Out::Done),
+        (Verdict::Acknowledged, Out::Requeued(Some(Ambiguity::Attempt))),
+    ] {
+        let mut bench = checking(policy(VerifyWhen::After), [verdict], []);
+        bench.hang(1);
+        bench.deliver();
+        bench.until_called(1).await;
+        bench.until_hanging().await;
+        bench.pipeline.stop.cut_off();
+        assert_eq!(bench.next().await, expected);
+    }
+}
+
 /// It survived a call, and may have died of it a moment later: the rejection is checked.
 #[tokio::test(start_paused = true)]
 async fn a_rejection_after_a_token_was_seen_active_is_checked() {
