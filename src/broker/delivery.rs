@@ -141,7 +141,7 @@ impl Delivery for AmqpDelivery {
         let publishing = Box::pin(self.targets.publisher.publish(message));
         tokio::select! {
             biased;
-            // The ack would have no effect, and the job comes again: one message is enough.
+            // The ack would have no effect, and the job is delivered again: one message is enough.
             () = lost.cancelled() => Settled::Abandoned,
             published = publishing => match published {
                 Ok(()) => self.receipt.ack(),

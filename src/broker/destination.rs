@@ -176,7 +176,7 @@ impl Destination {
     }
 
     /// Takes out the next batch and its messages. Messages that their senders have given up are left out: their jobs
-    /// come again, and each would be one more copy.
+    /// are delivered again, and each message would be one more copy.
     fn take_out(&mut self) -> (Vec<PendingMessage<PublishRequest>>, Vec<OutgoingMessage>) {
         self.pending.retain(PublishRequest::is_awaited);
         let mut batch = self.pending.next();

@@ -93,7 +93,7 @@ impl PublishRequest {
 
     /// Passes the result to the sender, if it still waits.
     pub fn respond(self, outcome: Result<(), Unpublishable>) {
-        // A sender that is gone needs no result: either the message is stored, or its delivery comes again.
+        // A sender that is gone needs no result: either the message is stored, or the job is delivered again.
         let _ = self.published.send(outcome);
     }
 }

@@ -25,12 +25,12 @@ const FAULT: &str = "FAULT";
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  revoker --config config/production.toml check")]
 pub struct CheckArgs {
-    /// A file with a live token: introspection must report it as active. Otherwise its answer "inactive" proves nothing
+    /// A file with a live token, to test introspection. If the server calls it inactive, "inactive" proves nothing
     #[arg(long, value_name = "FILE")]
     live_token_file: Option<PathBuf>,
 }
 
-/// Prints a table of all checks. The exit is that of wrong usage if one of them fails.
+/// Prints a table of all checks. If one of them fails, the exit code is that of wrong usage.
 pub async fn run(args: CheckArgs, config: Config) -> Exit {
     let mut rows = vec![row("configuration", OK, "every key is valid")];
     rows.extend(config.warnings.iter().map(|warning| row("configuration", NOTE, warning)));
@@ -47,7 +47,7 @@ pub async fn run(args: CheckArgs, config: Config) -> Exit {
     output::exit_code(output::print(&table(&rows)), exit)
 }
 
-/// What a success of the endpoint proves, and which job fields its calls omit.
+/// The proof that a success of the endpoint gives, and the job fields that its calls omit.
 fn profile(config: &Config) -> Vec<CheckRow> {
     let profile = &config.endpoint.profile;
     let proof = match profile.proof {

@@ -14,10 +14,10 @@ use crate::{
     endpoint::{BUILTIN, Profile, builtin, find_profile, test_profile},
 };
 
-/// The longest body that is read from standard input, in bytes: more than a call reads.
+/// The longest body that is read from standard input, in bytes. A call reads less.
 const MAX_BODY_BYTES: u64 = 1024 * 1024;
 
-/// Show, check and test endpoint profiles; nothing is called
+/// Show, check and test endpoint profiles, without calls
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -32,29 +32,29 @@ pub(super) struct ProfileArgs {
 
 #[derive(Debug, clap::Subcommand)]
 enum ProfileCommand {
-    /// List the built-in profiles, and the proof that their success gives
+    /// List the built-in profiles, and what a success of each proves
     #[command(after_help = "Example:\n  revoker profile list")]
     List,
     /// Print the file of a built-in profile
     #[command(after_help = "Example:\n  revoker profile show rfc7009")]
     Show {
-        /// Its name
+        /// The name of a built-in profile
         name: String,
     },
-    /// Check the file of a profile; print every fault with its line
+    /// Check the file of a profile, and print every fault with its line
     #[command(after_help = "Example:\n  revoker profile check ours.toml")]
     Check {
-        /// The file
+        /// The file of the profile
         #[arg(value_name = "FILE")]
         file: String,
     },
-    /// Judge an answer, its body on standard input: print the matching rule and the verdict
+    /// Print the matching rule and the verdict for an answer. Standard input is the body of the answer
     #[command(after_help = "Example:\n  revoker profile test rfc7009 --status 400 < body.json")]
     Test {
         /// A built-in profile, or a file
         #[arg(value_name = "NAME|FILE")]
         profile: String,
-        /// The status of the answer
+        /// The HTTP status of the answer
         #[arg(long, value_parser = clap::value_parser!(u16).range(100..=599))]
         status: u16,
     },
@@ -166,7 +166,7 @@ fn what_follows(verdict: &Verdict) -> String {
             let doubt = if *ambiguous { "; the token may be revoked nevertheless" } else { "" };
             format!("The job is retried{doubt}.")
         }
-        // No answer of the revoke endpoint says so.
+        // No answer of the revoke endpoint gives these verdicts.
         Verdict::Verified | Verdict::StillActive(_) => "A check of the token decided.".to_owned(),
     }
 }

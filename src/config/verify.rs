@@ -30,7 +30,7 @@ const CLIENT_SECRET: &str = "verify.auth.client_secret";
 
 /// All checks of one delivery have to fit into the ten minutes that it may be in flight.
 const DELAYS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(60);
-/// Not one: a single sight may be of a server that revokes a moment later.
+/// Not one: after a single call, the server may not have revoked the token yet.
 const ATTEMPTS: RangeInclusive<u32> = 2..=5;
 
 const WHENS: [(&str, VerifyWhen); 4] = [

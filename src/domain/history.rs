@@ -21,12 +21,12 @@ named! {
 /// The proof of a token that a check found dead, in logs.
 pub const VERIFIED: &str = "verified";
 
-/// A job's history. Our headers carry it through a stay in a retry queue.
+/// A job's history. Our headers carry it through a retry queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct History {
     /// How many calls are known to have been made.
     pub attempts: u32,
-    /// How many stays in a retry queue there were.
+    /// How often the job was in a retry queue.
     pub stays: u32,
     /// When the first attempt failed: its own attempt, or the attempt of a duplicate that it followed.
     pub first_failed_at: Option<SystemTime>,

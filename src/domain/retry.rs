@@ -9,9 +9,9 @@ use super::{backoff::Schedule, history::History};
 pub struct RetryPolicy {
     /// The waits between attempts of a job in flight.
     pub schedule: Schedule,
-    /// A job that has failed for this long is parked. Stays in retry queues count, pauses do not.
+    /// A job that has failed for this long is parked. Time in retry queues counts, pauses do not.
     pub hold: Duration,
-    /// The stays in a retry queue: the first, the second, and so on; the last one repeats.
+    /// The delays in retry queues: the first, the second, and so on; the last one repeats.
     pub park: Vec<Duration>,
     /// A job that has failed for this long is given up, if the endpoint answers other jobs. Pauses do
     /// not count.
@@ -34,8 +34,8 @@ pub enum Retry {
 impl RetryPolicy {
     /// How long a job has been failing, of which `in_flight` in this delivery. Neither counts pauses.
     ///
-    /// Stays count. A job that returns from a stay past its hold gets one attempt, then its next stay. A job that was
-    /// parked early, for lack of room, returns with its remaining hold.
+    /// Time in retry queues counts. A job that returns after its hold gets one attempt, then it is parked again. A job
+    /// that was parked early, for lack of room, returns with its remaining hold.
     #[must_use]
     pub fn failing_for(&self, history: &History, now: SystemTime, in_flight: Duration) -> Duration {
         // The wall clock can be stepped, so it counts only where no other clock saw the whole time.
@@ -76,7 +76,7 @@ impl RetryPolicy {
         next.max(self.set_aside(history, at_least, now))
     }
 
-    /// The delay of a stay for another reason than the job's own failure: it is not counted in the
+    /// The delay in a retry queue for another reason than the job's own failure. It is not counted in the
     /// history. The delay is the shortest one of at least `wait`, or else the longest there is.
     pub fn set_aside(&self, history: &mut History, wait: Duration, now: SystemTime) -> Duration {
         history.parked_at = Some(now);
@@ -84,7 +84,7 @@ impl RetryPolicy {
         long_enough.copied().unwrap_or_default()
     }
 
-    /// The delay of the stay after `stays` earlier ones.
+    /// The delay in a retry queue after `stays` earlier ones.
     #[must_use]
     pub fn stay(&self, stays: u32) -> Duration {
         let last = self.park.len().saturating_sub(1);

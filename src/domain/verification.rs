@@ -96,7 +96,7 @@ impl VerifyPolicy {
     }
 
     /// The result of a check after this verdict, and the verdict that follows; `None` if the token has to be revoked
-    /// once more. A rejection of a token that survived nothing before is confirmed by its being active.
+    /// once more. If the token is active and survived no earlier call, a rejection is confirmed.
     #[must_use]
     pub fn judge(
         &self,

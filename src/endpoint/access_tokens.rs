@@ -1,8 +1,8 @@
 //! Access tokens for calls with a bearer token, fetched with a client's own credentials: RFC 6749, section 4.4.
 //!
-//! One request fetches a token for all waiting calls. They share one future, so no lock is held meanwhile and no detached
-//! task runs. Shortly before a token expires, one call renews it, and the others still use the old one. If the renewal
-//! fails, the old token is used until its expiry.
+//! One request fetches a token for all waiting calls. They share one future, so no lock is held meanwhile and no
+//! detached task runs. Shortly before a token expires, one call renews it, and the others still use the old one. If the
+//! renewal fails, the old token is used until its expiry.
 
 use std::{
     collections::HashMap,
@@ -103,8 +103,8 @@ impl AccessTokens {
         }
     }
 
-    /// Keeps the fetched token. Only the first of the waiting calls does. After a failure the next call fetches again,
-    /// or a later one while the old token is valid.
+    /// Stores the fetched token, for the first of the waiting calls. After a failure, the next call fetches again.
+    /// While the old token is valid, it does so only after a wait.
     fn ended(&self, client_id: &str, fetching: &Fetching, fetched: &Fetched) {
         let mut tokens = self.tokens();
         let Some(access) = tokens.get_mut(client_id) else { return };
@@ -177,8 +177,8 @@ struct TokenError {
     error: String,
 }
 
-/// Reads an answer of the token endpoint, except for statuses that are always failures. `None` if it proves nothing. The
-/// lifetime of a token starts at `began`, the time of the request.
+/// Reads an answer of the token endpoint, except for statuses that are always failures. `None` if it proves nothing.
+/// The lifetime of a token starts at `began`, the time of the request.
 pub(super) fn read(
     is_success: bool,
     http_status: u16,

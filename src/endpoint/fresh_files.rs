@@ -1,5 +1,5 @@
-//! What is read from files, and again when they change. Nobody waits for a file system that hangs, and it takes one
-//! thread alone.
+//! Values that are read from files, and read again when the files change. If the file system hangs, calls do not wait
+//! for it, and only one thread is blocked.
 
 use std::{
     path::PathBuf,
@@ -13,19 +13,19 @@ use tracing::warn;
 use super::client::ClientError;
 use crate::domain::ErrorChain;
 
-/// A call waits no longer for a look at the files.
+/// The longest time that a call waits for a check of the files.
 const LOOK_AT_MOST: Duration = Duration::from_secs(1);
 
 type Read<T> = dyn Fn() -> Result<T, ClientError> + Send + Sync;
 
 /// A value that is read from files.
 pub(super) struct FreshFiles<T> {
-    /// What it is, for the log.
+    /// The name of the value, for the log.
     what: &'static str,
     paths: Vec<PathBuf>,
     read: Box<Read<T>>,
     current: Mutex<Loaded<T>>,
-    /// Held by the one who looks at the files.
+    /// Held while the files are checked.
     looking: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -58,8 +58,8 @@ impl<T: Send + Sync + 'static> FreshFiles<T> {
         Arc::clone(&self.loaded().value)
     }
 
-    /// Looks whether the files have changed, unless another call does. What cannot be read leaves the old value in
-    /// force.
+    /// Reads the files again if they have changed, unless another call does so now. If they cannot be read, the old
+    /// value stays in force.
     pub(super) async fn refresh(self: &Arc<Self>) {
         let Ok(alone) = Arc::clone(&self.looking).try_lock_owned() else { return };
         let fresh = Arc::clone(self);
@@ -67,7 +67,7 @@ impl<T: Send + Sync + 'static> FreshFiles<T> {
             fresh.look();
             drop(alone);
         });
-        // Too late for this call, it is in time for a later one.
+        // After the time-out, the check continues for later calls.
         let _ = timeout(LOOK_AT_MOST, look).await;
     }
 

@@ -130,7 +130,7 @@ impl Signer {
         Ok(Self { key, settings: settings.clone(), random: SystemRandom::new() })
     }
 
-    /// Looks whether the key's file has changed. What cannot be read leaves the old key in force.
+    /// Reads the key's file again if it has changed. If it cannot be read, the old key stays in force.
     pub async fn refresh(&self) {
         self.key.refresh().await;
     }

@@ -2,7 +2,8 @@
 //!
 //! [`HttpEndpoint`] (`http`) writes the body (`request`), sends it with a client from `clients`, `client`, `connector`
 //! and `tls`, and reads the response up to a cap. `classify` judges a response, with `envelope`, `message` and
-//! `retry_after`. `verify` asks an introspection endpoint for the state of a token. `transport` judges a call without a response.
+//! `retry_after`. `verify` asks an introspection endpoint for the state of a token. `transport` judges a call without a
+//! response.
 
 mod access_tokens;
 mod basic;

@@ -24,8 +24,8 @@ pub fn install_crypto_provider() {
 
 /// The TLS configuration of the client: `ca_file` or the system's roots, with or without HTTP/2.
 ///
-/// The system's roots are not loaded for plain HTTP: a machine may have none. Also returns the client's own certificate,
-/// to be refreshed before a handshake.
+/// The system's roots are not loaded for plain HTTP: a machine may have none. Also returns the client's own
+/// certificate, to be refreshed before a handshake.
 pub(super) fn config(
     settings: &Settings,
 ) -> Result<(ClientConfig, Option<FreshCertificate>), ClientError> {

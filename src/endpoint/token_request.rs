@@ -35,7 +35,7 @@ use crate::{
     ports::{Clock as _, SystemClock},
 };
 
-/// The log tells after this many failed requests in a row that the token endpoint does not answer.
+/// After this many failed requests in a row, the log says that the token endpoint does not answer.
 const FAILING_AFTER: u32 = 3;
 
 /// The settings of requests for access tokens.
@@ -46,7 +46,7 @@ pub(super) struct TokenRequest {
     body: Bytes,
     timeout: Duration,
     encoding: BasicEncoding,
-    /// How many requests had no answer since the last that had one.
+    /// How many requests had no answer since the last answered one.
     failed_in_a_row: AtomicU32,
 }
 
@@ -86,8 +86,8 @@ impl TokenRequest {
         }))
     }
 
-    /// Asks for a token, within the time of one call. A failure is never ambiguous: no call to revoke was made. A refusal
-    /// concerns the client alone, any other failure the token endpoint.
+    /// Requests a token, within the time of one call. A failure is never ambiguous, because no revoke call was made. A
+    /// refusal is a fault of the client alone. Any other failure is a fault of the token endpoint.
     pub(super) async fn send(self: Arc<Self>, id: String, secret: Arc<SecretString>) -> Fetched {
         let began = Instant::now();
         let pair = basic::pair(&id, &secret, self.encoding);

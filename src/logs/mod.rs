@@ -26,9 +26,9 @@ pub use writer::LogGuard;
 /// lapin prints frames with their bodies at trace, amq-protocol the broker's URI, h2 and hyper headers.
 const OTHERS: LevelFilter = LevelFilter::INFO;
 
-/// Crates that print payloads or credentials at [`OTHERS`] too, such as lapin returned messages at warn. Each is off as a
-/// whole, because a target is the path of a private module, which any release may rename. No error is lost: it reaches us
-/// as a value too, and we log it once per change of state.
+/// Crates that print payloads or credentials at [`OTHERS`] too, such as lapin returned messages at warn. Each is off as
+/// a whole, because a target is the path of a private module, which any release may rename. No error is lost: it
+/// reaches us as a value too, and we log it once per change of state.
 const SILENCED: [&str; 2] = ["lapin", "amq_protocol"];
 
 /// Sends log lines to standard error: ours up to `level`, and those of other crates up to info, except for

@@ -20,8 +20,8 @@ use crate::domain::{Lane, PerLane};
 /// A lane is crowded after it stalls for this long. Before that, jobs that end usually free enough bytes.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// After this time jobs that wait for a permit leave as well. They are requeued and come again, so this
-/// is as late as the connection allows.
+/// After this time, jobs that wait for a permit leave as well. They are requeued and delivered again, so this time is
+/// as long as the connection allows.
 const LAST_RESORT: Duration = Duration::from_secs(10);
 
 /// While the stall lasts, twice as many jobs leave each time. So a lane of many small jobs makes room for

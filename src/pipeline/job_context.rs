@@ -186,7 +186,7 @@ impl JobContext {
         self.unverified = Some(Box::new(Unverified { failed: true, answered, ..unverified }));
     }
 
-    /// Whether the job stays for its check where the worker stops.
+    /// Whether the job waits for its check when the worker stops.
     pub(super) fn stays_for_check(&self) -> bool {
         self.unverified.as_ref().is_some_and(|kept| !kept.failed || !self.is_final(kept))
     }
@@ -214,9 +214,9 @@ impl JobContext {
         self.failing_since.get_or_insert_with(Instant::now);
     }
 
-    /// Adopts the shared history of duplicates. The start of their failures goes into the history: otherwise the job
-    /// would return from its stay with a whole hold. It is no earlier than `hold` ago, because a job is given up by its
-    /// own age.
+    /// Adopts the shared history of duplicates, with the start of their failures. Otherwise the job would return from a
+    /// retry queue with a whole hold. The start is no earlier than `hold` ago, because a job is given up by its own
+    /// age.
     pub(super) fn inherit(
         &mut self,
         shared: SharedHistory,
@@ -247,8 +247,8 @@ impl JobContext {
     /// Counts the pauses since the job began to fail. `paused_within` returns how long the calls of a
     /// client were paused within the given last time.
     ///
-    /// No single clock or process sees the whole life of a parked job. So its pauses are written down when
-    /// it is parked, and those since then are counted when it returns.
+    /// No single clock or process covers the whole time of a parked job. So its pauses are recorded when it is parked,
+    /// and later pauses are counted when it returns.
     pub(super) fn count_pauses(&mut self, paused_within: impl Fn(ClientKey, Duration) -> Duration) {
         let in_flight = self.failing_since.map(|since| since.elapsed());
         if let Some(last) = in_flight {
@@ -262,7 +262,7 @@ impl JobContext {
         }
     }
 
-    /// Since when the job has been failing, its stays included.
+    /// Since when the job has been failing, with its time in retry queues.
     pub(super) fn failing_since(&self, retry: &RetryPolicy, now: SystemTime) -> Instant {
         let failing_for = retry.failing_for(&self.history, now, self.failing_for());
         let now = Instant::now();

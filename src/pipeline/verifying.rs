@@ -30,14 +30,14 @@ use crate::{
     ports::{Clock, Endpoint},
 };
 
-/// This many checks in a row have no answer before the log says so. It says so once, until one is answered: a line for
-/// each change would be a line for each check of an endpoint that answers every second one.
+/// After this many checks in a row without an answer, the log says so, once until one is answered. With one line for
+/// each change, an endpoint that answers every second check would cause a line for each check.
 const FAILING_AFTER: u64 = 20;
 
 /// After this many checks in a row without an answer, one is made at a time, until one is answered.
 const ONE_AT_A_TIME_AFTER: u64 = 5;
 
-/// A check holds its permit no longer than this, and a check before the call takes no longer.
+/// The longest time that a check holds its permit, and the longest time of a check before the call.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The counts of the checks of all jobs.
@@ -66,7 +66,7 @@ impl ChecksSeen {
         self.answered.load(Ordering::Relaxed)
     }
 
-    /// Whether one more check may be made. While they fail, there is one at a time.
+    /// Whether one more check may be made. While checks fail, there is one at a time.
     fn has_room(&self) -> bool {
         self.has_room_beside(self.running.load(Ordering::Relaxed))
     }
@@ -82,7 +82,7 @@ impl ChecksSeen {
         self.has_room_beside(others).then_some(running)
     }
 
-    /// How the last check without an answer ended.
+    /// The failure of the last check without an answer.
     fn last_failure(&self) -> Failure {
         let last = *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner);
         last.unwrap_or(Failure::unanswered(ResultLabel::Timeout, false))
@@ -145,8 +145,8 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         policy.checks_after(verdict, ambiguity.max(survived))
     }
 
-    /// Whether the job's permit is for a check. A probe has to be a call, and while checks fail, a call is not delayed by
-    /// one. Without a check before the call, only the proof is lost.
+    /// Whether the job's permit is for a check. A probe has to be a call. While checks fail, a call is not
+    /// delayed by one: without a check before the call, only the proof is lost.
     pub(super) fn checks_with(&self, context: &mut JobContext, is_probe: bool) -> bool {
         if context.has_unverified() {
             return true;
@@ -159,8 +159,8 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         looks
     }
 
-    /// Waits for the operator's delay before a check. The job keeps its place in flight. After an eviction it would be
-    /// called repeatedly, and never be checked. Returns an outcome if it has to leave.
+    /// Waits for the operator's delay before a check. The job keeps its place in flight: if it left, it would be called
+    /// repeatedly and never checked. Returns an outcome if it has to leave.
     pub(super) async fn wait_for_check(&self, context: &mut JobContext) -> Option<Outcome> {
         let delay = self.settings.verify.delay;
         if delay.is_zero() {
@@ -205,7 +205,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         NextStep::Now
     }
 
-    /// Asks for the state of the token. If that takes long, a check before the call is given up, and a check after it
+    /// Requests the state of the token. After [`PATIENCE`], a check before the call is given up, and a check after it
     /// continues without its permit. The permit of a probe goes to the next job at once.
     async fn ask(
         &self,

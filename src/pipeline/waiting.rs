@@ -89,7 +89,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         }
     }
 
-    /// Sends the job to its next stay in a retry queue, of at least `wait`.
+    /// Sends the job to its next retry queue, with a delay of at least `wait`.
     pub(super) fn park(&self, context: &mut JobContext, wait: Duration) -> Outcome {
         self.count_pauses(context);
         let now = self.clock.now();

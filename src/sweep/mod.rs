@@ -1,8 +1,8 @@
 //! Sweeps: jobs from a file in place of a queue, and a journal in place of its acks.
 //!
-//! A sweep uses the worker's pipeline. [`source::FileSource`] is its source, and a settlement is an entry in the [`journal`].
-//! This module replaces the broker. Parked and requeued jobs wait in the `delay_queue`. The prefetch bounds the jobs in
-//! flight. A job that may have been called before a crash is flagged as redelivered.
+//! A sweep uses the worker's pipeline. [`source::FileSource`] is its source, and a settlement is an entry in the
+//! [`journal`]. This module replaces the broker. Parked and requeued jobs wait in the `delay_queue`. The prefetch
+//! bounds the jobs in flight. A job that may have been called before a crash is flagged as redelivered.
 //!
 //! The data flow: [`begin`] opens input and journal. `scan` turns lines into blocks of jobs. `loader` marks them in the
 //! journal, and `source` delivers them. `delivery` records their outcome, and [`close`] ends the journal.

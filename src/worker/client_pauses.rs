@@ -20,7 +20,7 @@ pub use commands::{DeadLetterCommands, shell_command};
 /// The most paused clients that are named; the others are counted.
 const NAMED: usize = 10;
 
-/// What the one client of a profile is called that names none, and whose calls need no secret.
+/// The name of the only client, for a profile whose calls name no client and need no secret.
 const EVERY_JOB: &str = "(every job)";
 
 /// How far the wall clock and the dead letters' time stamps may differ.

@@ -42,8 +42,8 @@ pub enum WorkerEnd {
     Early,
 }
 
-/// Runs the worker until a signal stops it. Logs the error if it cannot start, or if the queues differ from the configured
-/// ones.
+/// Runs the worker until a signal stops it. Logs the error if it cannot start, or if the queues differ from the
+/// configured ones.
 pub async fn run(config: &Config) -> Result<WorkerEnd, WorkerError> {
     let queues = Queues::new(&config.broker.queue, &[]);
     let queues = PerLane::from_fn(|lane| queues.lane(lane).to_string());

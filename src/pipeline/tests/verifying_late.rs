@@ -190,7 +190,7 @@ async fn a_token_that_was_seen_active_after_its_end_is_not_expired() {
     assert!(done(&text, "revoked"), "{text}");
 }
 
-/// A probe that looked first would prove nothing of the revoke endpoint.
+/// A probe that checked first would prove nothing about the revoke endpoint.
 #[tokio::test(start_paused = true)]
 async fn a_probe_is_a_call_and_no_look() {
     let mut bench = checking(policy(VerifyWhen::BeforeAndAfter), [Verdict::Revoked], [INACTIVE]);
@@ -253,7 +253,7 @@ async fn a_check_that_hangs_gives_its_permit_back() {
     assert_eq!(bench.checks().await, [("untrusted", 2)]);
 }
 
-/// Five looks in a row had no answer. The next job tries one, and no job waits for that.
+/// Five checks before calls had no answer in a row. The next job tries one, and no other job waits for that.
 #[tokio::test(start_paused = true)]
 async fn while_checks_fail_there_is_one_at_a_time() {
     let verdicts = std::iter::repeat_n(rejected(), 7);

@@ -75,7 +75,7 @@ async fn a_worker_whose_every_client_is_paused_is_paused() {
     assert_eq!(state.paused_clients().named[0].id, "client-00");
 }
 
-/// Whatever secrets and ids are configured: its calls name nobody.
+/// Its calls name no client, with any configured secrets and ids.
 #[tokio::test]
 async fn the_one_client_of_a_profile_that_names_none_stands_for_every_job() {
     let google = ("REVOKER_ENDPOINT__PROFILE", "google");
