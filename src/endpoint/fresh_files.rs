@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(*fresh.current(), 3, "it is not read again");
     }
 
-    /// Each reading but the first hangs until it is told to go on.
+    /// Each reading but the first hangs until the test releases it.
     #[tokio::test]
     async fn a_file_system_that_hangs_takes_one_thread_and_no_later_call_waits() {
         let folder = tempfile::tempdir().unwrap();

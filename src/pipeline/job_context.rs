@@ -160,8 +160,8 @@ impl JobContext {
         }
     }
 
-    /// Keeps a verdict until the token was checked. If the job leaves before that, its next call may be rejected because
-    /// this one worked.
+    /// Keeps a verdict until the token was checked. If the job leaves before that, its next call may be rejected
+    /// because this one worked. `answered` is the number of answered checks of all jobs so far.
     pub(super) fn await_check(&mut self, verdict: Verdict, answered: u64) {
         let ambiguity = self.history.ambiguity;
         if !matches!(verdict, Verdict::Rejected(_)) {
@@ -201,8 +201,8 @@ impl JobContext {
         None
     }
 
-    /// Whether a verdict can end the job without a check: the answer speaks of this token, and the token survived no such
-    /// answer before. Another delivery or a duplicate may have seen that, and it leaves an ambiguity.
+    /// Whether a verdict can end the job without a check: the answer is about this token, and no check found the token
+    /// active after such an answer. A check in another delivery, or of a duplicate, leaves an ambiguity.
     const fn is_final(&self, kept: &Unverified) -> bool {
         matches!(kept.verdict, Verdict::Revoked)
             && kept.ambiguity.is_none()

@@ -225,8 +225,8 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         asking.await
     }
 
-    /// Decides what a job does whose check has no answer. Others were answered if one was since the last such check. An
-    /// endpoint that cannot handle one token answers at once, so few others are answered during the check itself.
+    /// Decides what a job does after a check without an answer. Checks of other jobs count as answered since the last
+    /// failed check of this job. A check that fails at once overlaps with hardly any other.
     fn unanswered(&self, failure: Failure, job: &Job, context: &mut JobContext) -> NextStep {
         let Some(unverified) = context.take_unverified() else {
             // A failed check before the call does not delay the revocation, but the proof is lost.

@@ -202,7 +202,8 @@ async fn an_active_token_confirms_a_rejection_for_followers_too() {
     assert_eq!(bench.checks().await, [("active", 1)]);
 }
 
-/// During a stop, an answered call is still checked, and no further call begins. A token that was seen active is not ambiguous.
+/// During a stop, an answered call is still checked, and no further call begins. A token that was seen active is not
+/// ambiguous.
 #[tokio::test(start_paused = true)]
 async fn a_stop_finishes_the_check_of_an_answered_call() {
     for (state, expected) in [(INACTIVE, Out::Done), (ACTIVE, Out::Requeued(None))] {
