@@ -16,6 +16,9 @@ RUN mkdir src benches/src \
     && touch src/lib.rs \
     && cargo build --profile "$PROFILE" --locked \
     && rm -r src
+# The repository is not part of the context, so the revision comes as an argument: scripts/image gives it.
+ARG REVOKER_REVISION
+COPY build.rs ./
 COPY config config
 COPY src src
 # Cargo compares times, and the files copied are older than the empty crate just built.

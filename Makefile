@@ -52,11 +52,8 @@ packages: ## build the Debian package and the archive of the binary, in target/p
 	@scripts/release/deb
 	@scripts/release/archive
 
-check-packages: ## install, upgrade and remove the Debian package in root folders of their own
-	@scripts/install packages
-	@scripts/release/binary >/dev/null
-	@scripts/check-deb target/packages/revoker
-	@scripts/check-install target/packages/revoker
+check-packages: ## check the Debian package and the image in root folders of their own; BINARY= spares a build
+	@scripts/check-packages $(BINARY)
 
 image: ## build the image revoker:local with docker or buildah
 	@scripts/image
@@ -74,10 +71,11 @@ lint: ## run clippy, warnings as errors
 doc: ## build the documentation of the code, target/doc/revoker
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 
-pictures: ## take the pictures of the status page again; takes some minutes
+pictures: ## take the pictures of the status page and of a report again; takes some minutes
 	@scripts/install test
 	cargo build --locked
 	@scripts/pictures
+	@scripts/report-pictures
 
 clean: ## delete build results and the files of the scripts
 	cargo clean

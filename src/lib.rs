@@ -4,7 +4,7 @@
 //! loses a job, never says "revoked" without proof, and never shows a token.
 //!
 //! Data flows one way: delivery, job, attempts, outcome, settlement. So do imports:
-//! `domain <- metrics, ports <- flow | endpoint | broker | spans | input <- sweep, pipeline <- config, admin <- logs, worker, mock_endpoint <- cli`.
+//! `domain <- metrics, ports, report <- flow | endpoint | broker | spans | input <- sweep, pipeline <- config, admin <- logs, worker, mock_endpoint <- cli`.
 
 mod admin;
 pub mod broker;
@@ -21,6 +21,7 @@ pub mod metrics;
 pub mod mock_endpoint;
 pub mod pipeline;
 pub mod ports;
+mod report;
 pub mod spans;
 mod sweep;
 mod worker;

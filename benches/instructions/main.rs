@@ -16,7 +16,7 @@ use revoker::{
     domain::{GonePolicy, JobDefaults, Policy, RetryPolicy, Schedule, VerifyPolicy},
     flow::{self, Dispatcher, PauseSettings},
     metrics::{Build, Metrics},
-    pipeline::{self, BackingOff, ChecksSeen, Duplicates, Pipeline, Stop},
+    pipeline::{self, BackingOff, ChecksSeen, Duplicates, FailureLog, Pipeline, Stop},
     ports::SystemClock,
     spans::Spans,
 };
@@ -52,8 +52,10 @@ async fn work(profile: &str, jobs: usize) {
         flow: Arc::clone(&flow),
         metrics,
         checks: ChecksSeen::default(),
+        failures: Arc::new(FailureLog::default()),
         spans: Spans::none(),
         stop: Stop::default(),
+        has_dead_letters: true,
     });
     let flowing = tokio::spawn(flow.run(CancellationToken::new()));
     pipeline.run(Backlog::new(jobs)).await;
@@ -75,6 +77,7 @@ fn flow_settings() -> flow::Settings {
             probe_max: Duration::from_secs(30),
             after_rejections: None,
             first_rejections: 0,
+            expected_rejections: 0,
         },
     }
 }
@@ -108,5 +111,6 @@ fn pipeline_settings() -> pipeline::Settings {
         remember: Duration::from_secs(600),
         // Fewer than the jobs, so that the memory of tokens reaches a constant size.
         remember_capacity: 500,
+        records: revoker::pipeline::RecordSettings::default(),
     }
 }

@@ -8,7 +8,10 @@ use lapin::{
     options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions},
     types::{FieldTable, ShortString},
 };
-use revoker::{broker::Queues, domain::Lane};
+use revoker::{
+    broker::Queues,
+    domain::{Fingerprint, Lane},
+};
 
 use super::Fallible;
 
@@ -23,6 +26,11 @@ const UNCONFIRMED: usize = 1000;
 
 /// The delays in the retry queues, as configured for the worker.
 pub const PARK: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(60)];
+
+/// The queue of outcome events beside the family of `base`.
+pub fn outcomes_of(base: &str) -> String {
+    format!("{base}.outcomes")
+}
 
 /// A family of queues of their own, to be deleted at the end.
 #[derive(Debug)]
@@ -42,7 +50,7 @@ impl Jobs {
         let connection = Connection::connect(url, ConnectionProperties::default()).await?;
         let channel = connection.create_channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        let queues = Queues::new(base, park);
+        let queues = Queues::new(base, park).with_outcomes(Some(&outcomes_of(base)));
         for (queue, arguments) in queues.all() {
             channel.queue_declare(queue, QueueDeclareOptions::durable(), arguments).await?;
         }
@@ -79,7 +87,7 @@ impl Jobs {
         let properties = BasicProperties::default()
             .with_content_type("application/json".into())
             .with_delivery_mode(PERSISTENT)
-            .with_message_id(token.into())
+            .with_message_id(format!("logout-{}", Fingerprint::of(token)).into())
             .with_timestamp(sent_at);
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         let queue = self.queues.lane(lane).clone();
@@ -108,6 +116,18 @@ impl Jobs {
     /// The name of a lane's queue.
     pub fn queue(&self, lane: Lane) -> &str {
         self.queues.lane(lane).as_str()
+    }
+
+    /// How many outcome events there are.
+    ///
+    /// # Errors
+    ///
+    /// The error of the broker.
+    pub async fn events(&self) -> Fallible<u32> {
+        match self.queues.outcomes() {
+            Some(queue) => Ok(self.declared(queue.clone()).await?.message_count()),
+            None => Ok(0),
+        }
     }
 
     /// How many dead letters there are.

@@ -10,6 +10,7 @@ mod broker;
 mod clients;
 mod command;
 mod drain;
+mod events;
 mod figures;
 mod files;
 mod growth;
@@ -63,6 +64,7 @@ async fn measure(options: Options) -> Fallible<()> {
             Bench::Bound => bound::measure(&stage, &bound::SHORT).await?,
             Bench::Latency => latency::measure(&stage).await?,
             Bench::Growth => growth::measure(&stage).await?,
+            Bench::Events => events::measure(&stage).await?,
             Bench::Rejected => rejected::measure(&stage).await?,
             Bench::Saturation => saturation::measure(&stage).await?,
             Bench::Lanes => lanes::measure(&stage).await?,

@@ -51,6 +51,8 @@ pub enum Bench {
     Growth,
     /// An endpoint that rejects everything
     Rejected,
+    /// Jobs with an outcome event each, beside jobs without
+    Events,
     /// An endpoint that answers 429 beyond a number of parallel calls
     Saturation,
     /// Logouts behind a sweep

@@ -2,6 +2,8 @@
 //
 //     echo "a-refresh-token" | node producer.mjs
 //
+// Start a worker once before this: it declares the queues. Until then each job comes back as unroutable.
+//
 // REVOKER_QUEUE: `revocations` for logouts, which is the default, or `revocations.bulk` for sweeps.
 
 import { randomUUID } from "node:crypto";

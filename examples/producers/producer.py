@@ -2,6 +2,8 @@
 
     echo "a-refresh-token" | python producer.py
 
+Start a worker once before this: it declares the queues. Until then each job comes back as unroutable.
+
 REVOKER_QUEUE: `revocations` for logouts, which is the default, or `revocations.bulk` for sweeps.
 """
 

@@ -205,12 +205,13 @@ class Stage:
         text = "".join(lines[json.loads(line)["line"] - 1] for line in refused)
         subprocess.run(publish, input=text, text=True, check=True)
 
-    def jobs(self, count, unknown_each):
-        """Yields `count` new jobs; one in `unknown_each` is unknown to the endpoint."""
+    def jobs(self, count, unknown_each, clients=(None,)):
+        """Yields `count` new jobs, of these clients in turn; one in `unknown_each` is unknown to the endpoint."""
         self._jobs += count
         for number in range(self._jobs - count, self._jobs):
             kind = "stage-" if number % unknown_each else "unknown-"
-            yield f'{{"refresh_token":"{kind}{number}"}}'
+            job = {"refresh_token": f"{kind}{number}", "client_id": clients[number % len(clients)]}
+            yield json.dumps({key: value for key, value in job.items() if value})
 
     def metrics(self):
         """The worker's metrics now, as text."""

@@ -11,9 +11,12 @@ mod readiness;
 mod routes;
 mod server;
 mod status;
+mod subject;
 #[cfg(test)]
 mod tests;
 
 pub use readiness::{Readiness, ReadinessState};
 pub use routes::ReadinessParts;
 pub use server::serve;
+pub use status::text;
+pub use subject::Subject;

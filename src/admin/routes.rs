@@ -13,7 +13,7 @@ use axum::{
         },
     },
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{MethodRouter, get},
 };
 
 use super::{
@@ -34,15 +34,29 @@ struct Admin {
     status: Arc<StatusPage>,
 }
 
+/// The paths with their handlers. `docs/schemas/openapi.json` describes them.
+fn paths() -> [(&'static str, MethodRouter<Arc<Admin>>); 5] {
+    [
+        ("/", get(page)),
+        ("/style.css", get(style)),
+        ("/metrics", get(scrape)),
+        ("/livez", get(livez)),
+        ("/readyz", get(readyz)),
+    ]
+}
+
 /// The paths. Any other path gets 404, and any method besides GET and HEAD gets 405. No request body is read.
 pub fn routes(metrics: Arc<Metrics>, parts: ReadinessParts, status: Arc<StatusPage>) -> Router {
-    Router::new()
-        .route("/", get(page))
-        .route("/style.css", get(style))
-        .route("/metrics", get(scrape))
-        .route("/livez", get(livez))
-        .route("/readyz", get(readyz))
-        .with_state(Arc::new(Admin { metrics, parts, status }))
+    let routes = paths()
+        .into_iter()
+        .fold(Router::new(), |routes, (path, handler)| routes.route(path, handler));
+    routes.with_state(Arc::new(Admin { metrics, parts, status }))
+}
+
+/// The names of the paths.
+#[cfg(test)]
+pub(super) fn path_names() -> Vec<&'static str> {
+    paths().into_iter().map(|(path, _)| path).collect()
 }
 
 /// Headers of every page for a browser. They forbid type sniffing, caching, framing and referrers.

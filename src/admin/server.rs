@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     routes::{ReadinessParts, routes},
     status::StatusPage,
+    subject::Subject,
 };
 use crate::metrics::Metrics;
 
@@ -44,9 +45,10 @@ pub async fn serve(
     listener: TcpListener,
     metrics: Arc<Metrics>,
     parts: ReadinessParts,
+    subject: Subject,
     shutdown: CancellationToken,
 ) {
-    let status = Arc::new(StatusPage::new(Arc::clone(&metrics)));
+    let status = Arc::new(StatusPage::new(Arc::clone(&metrics), subject, address(&listener)));
     let service = TowerToHyperService::new(routes(metrics, parts, Arc::clone(&status)));
     let mut connections = JoinSet::new();
     let accepting = async {
@@ -70,6 +72,11 @@ pub async fn serve(
         timeout(CLOSING_TIMEOUT, async { while connections.join_next().await.is_some() {} }).await,
     );
     connections.shutdown().await;
+}
+
+/// The address that it listens on, as Prometheus names an instance.
+fn address(listener: &TcpListener) -> String {
+    listener.local_addr().map_or_else(|_| "unknown".to_owned(), |address| address.to_string())
 }
 
 /// The next connection, once there is room for it.

@@ -19,6 +19,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+mod openapi;
+
 /// A part that reports the condition that the test set last.
 struct TestPart(Mutex<Condition>);
 
@@ -47,6 +49,10 @@ fn not_ready() -> Condition {
     Condition::NotReady { reason: "connecting".to_owned() }
 }
 
+fn subject() -> Subject {
+    Subject::new("https://auth.example".to_owned(), "alignet".to_owned())
+}
+
 /// A server on a loopback port of its own.
 struct AdminServer {
     address: SocketAddr,
@@ -60,7 +66,7 @@ impl AdminServer {
         let address = listener.local_addr().unwrap();
         let metrics = Arc::new(Metrics::new(Build { version: "1", revision: "r" }).unwrap());
         let shutdown = CancellationToken::new();
-        let task = tokio::spawn(serve(listener, metrics, parts, shutdown.clone()));
+        let task = tokio::spawn(serve(listener, metrics, parts, subject(), shutdown.clone()));
         Self { address, shutdown, task }
     }
 

@@ -17,6 +17,10 @@ const ADVICE: [(&str, &str); 4] = [
 
 /// Returns the cause with advice, where there is any.
 pub(super) fn advised(cause: String) -> String {
+    // A text that names the setting to change is advice enough.
+    if cause.contains("broker.url") {
+        return cause;
+    }
     match ADVICE.iter().find(|(word, _)| cause.contains(word)) {
         Some((_, advice)) => format!("{cause}; {advice}"),
         None => cause,

@@ -1,23 +1,30 @@
 //! Publishes one batch of messages on one channel: sends all of them, then awaits their confirms. Each confirm that
 //! came counts, even if the wait fails.
 
-use std::{future::poll_fn, pin::Pin, task::Poll};
+mod results;
+
+use std::{
+    pin::Pin,
+    task::{Context, Waker},
+};
 
 use futures_util::{
-    FutureExt as _,
+    FutureExt as _, TryFutureExt as _,
     future::{MaybeDone, maybe_done},
 };
 use lapin::{
     BasicProperties, Channel, Confirmation,
-    message::BasicReturnMessage,
     options::{BasicPublishOptions, BasicQosOptions},
     types::ShortString,
 };
 use thiserror::Error;
 
 use super::{
-    channel_failure::ChannelFailure, confirm_channel::ConfirmChannel,
-    confirm_timeout::ConfirmTimeout, connection::Connection, wait::NoAnswer,
+    channel_failure::{ChannelFailure, why_ended},
+    confirm_channel::ConfirmChannel,
+    confirm_timeout::ConfirmTimeout,
+    connection::Connection,
+    wait::NoAnswer,
 };
 
 #[derive(Debug)]
@@ -90,9 +97,10 @@ pub(super) async fn publish<'a>(
     let ConfirmChannel { connection, channel } = to;
     let mut answers: Vec<_> =
         messages.clone().map(|message| Box::pin(maybe_done(send(channel, message)))).collect();
-    hand_over(&mut answers).await;
+    hand_over(connection, &mut answers);
     let mut late = false;
     let waiting = async {
+        // In order, so that the time-out counts from one confirm to the next: a slow broker makes progress.
         for answer in &mut answers {
             let timely = wait(connection, channel, confirm_timeout, waits, answer.as_mut()).await?;
             late |= !timely;
@@ -106,7 +114,7 @@ pub(super) async fn publish<'a>(
     };
     late |= interruption == Some(Interruption::Silent);
     let published =
-        PublishedBatch { results: results(messages, collect(&mut answers)), interruption, late };
+        PublishedBatch { results: results::of(messages, &mut answers), interruption, late };
     confirm_timeout.note(&published);
     published
 }
@@ -114,22 +122,28 @@ pub(super) async fn publish<'a>(
 type PendingConfirm<F> = Pin<Box<MaybeDone<F>>>;
 
 /// Sends one message and awaits its confirm. The first poll queues its frames.
-async fn send(channel: &Channel, message: OutgoingRef<'_>) -> lapin::Result<Confirmation> {
+///
+/// Not an `async fn`, which would keep a second copy of the message.
+fn send(
+    channel: &Channel,
+    message: OutgoingRef<'_>,
+) -> impl Future<Output = lapin::Result<Confirmation>> {
     let OutgoingRef { queue, body, properties } = message;
     let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
     let exchange = ShortString::default();
-    channel.basic_publish(exchange, queue.clone(), options, body, properties).await?.await
+    channel.basic_publish(exchange, queue.clone(), options, body, properties).try_flatten()
 }
 
 /// Polls each once, in order. Waiting until each is written would cost two thread switches per message.
-async fn hand_over<F: Future>(answers: &mut [PendingConfirm<F>]) {
-    poll_fn(|context| {
-        for answer in &mut *answers {
-            let _ = answer.as_mut().poll(context);
-        }
-        Poll::Ready(())
-    })
-    .await;
+///
+/// Each is polled again by [`wait`], so the waker does nothing. Otherwise the library would wake this task once for each
+/// message that it has written.
+fn hand_over<F: Future>(connection: &Connection, answers: &mut [PendingConfirm<F>]) {
+    let _written_together = connection.stream().hold_writes();
+    let mut context = Context::from_waker(Waker::noop());
+    for answer in answers {
+        let _ = answer.as_mut().poll(&mut context);
+    }
 }
 
 /// Waits for one confirm, and returns whether it came in time. A late confirm is awaited further: publishing the
@@ -141,11 +155,18 @@ async fn wait<F: Future<Output = lapin::Result<Confirmation>>>(
     waits: &impl Fn(Option<&'static str>),
     mut answer: Pin<&mut MaybeDone<F>>,
 ) -> Result<bool, Interruption> {
+    let gone = |silent| gone(silent, connection, channel);
+    let failed =
+        |error: &_| Interruption::ChannelFailure(ChannelFailure::on(channel, connection, error));
+    // Most confirms have come by now, and need no timer.
+    if answer.as_mut().now_or_never().is_some() {
+        return outcome(answer, failed).map(|()| true);
+    }
     let told = |problem| move |blocked| waits(if blocked { Some(BLOCKED) } else { problem });
     let timeout = confirm_timeout.timeout();
     match connection.confirm(timeout, answer.as_mut(), told(None)).await {
         Err(NoAnswer::TooLong) => {}
-        ended => return ended.map_err(gone).and_then(|()| outcome(answer)).map(|()| true),
+        ended => return ended.map_err(gone).and_then(|()| outcome(answer, failed)).map(|()| true),
     }
     let late = told(Some(UNCONFIRMED));
     late(false);
@@ -153,20 +174,21 @@ async fn wait<F: Future<Output = lapin::Result<Confirmation>>>(
     let asking = channel.basic_qos(0, BasicQosOptions::default());
     tokio::select! {
         biased;
-        () = answer.as_mut() => return outcome(answer).map(|()| false),
+        () = answer.as_mut() => return outcome(answer, failed).map(|()| false),
         asked = connection.confirm(timeout, asking, late) => {
-            asked.map_err(gone)?.map_err(|error| Interruption::ChannelFailure(ChannelFailure::of(&error)))?;
+            asked.map_err(gone)?.map_err(|error| failed(&error))?;
         }
     }
     let left = confirm_timeout.limit().saturating_sub(timeout);
     connection.confirm(left, answer.as_mut(), late).await.map_err(gone)?;
-    outcome(answer).map(|()| false)
+    outcome(answer, failed).map(|()| false)
 }
 
-fn gone(silent: NoAnswer) -> Interruption {
+fn gone(silent: NoAnswer, connection: &Connection, channel: &Channel) -> Interruption {
     match silent {
         NoAnswer::Gone => {
-            Interruption::ChannelFailure(ChannelFailure::by_nobody(silent.to_string()))
+            let why = why_ended(connection, Some(channel.id()));
+            Interruption::ChannelFailure(ChannelFailure::by_nobody(why))
         }
         NoAnswer::TooLong => Interruption::Silent,
     }
@@ -175,189 +197,10 @@ fn gone(silent: NoAnswer) -> Interruption {
 /// Fails if the confirm is an error, which ended the channel.
 fn outcome<F: Future<Output = lapin::Result<Confirmation>>>(
     answer: Pin<&mut MaybeDone<F>>,
+    failed: impl Fn(&lapin::Error) -> Interruption,
 ) -> Result<(), Interruption> {
     match answer.output_mut() {
-        Some(Err(error)) => Err(Interruption::ChannelFailure(ChannelFailure::of(error))),
+        Some(Err(error)) => Err(failed(error)),
         _ => Ok(()),
-    }
-}
-
-/// The confirms that came, and every returned message. Nothing is awaited.
-fn collect<F: Future<Output = lapin::Result<Confirmation>>>(
-    answers: &mut [PendingConfirm<F>],
-) -> (Vec<Option<Confirmation>>, Vec<BasicReturnMessage>) {
-    let take = |answer: &mut PendingConfirm<F>| {
-        answer.as_mut().now_or_never()?;
-        answer.as_mut().take_output()?.ok()
-    };
-    let mut pending = Vec::new();
-    let mut taken = Vec::with_capacity(answers.len());
-    for answer in answers {
-        let confirmation = take(answer);
-        if confirmation.is_none() && !matches!(**answer, MaybeDone::Gone) {
-            pending.push(answer);
-        }
-        taken.push(confirmation);
-    }
-    // A return is reported on the next confirm that completes, at the latest on its own. That confirm may have
-    // completed after it was checked.
-    let returned = pending.into_iter().filter_map(|answer| take(answer)?.take_message());
-    let returned = returned.collect();
-    (taken, returned)
-}
-
-/// The result of each message. A nack belongs to its message. A return belongs to the message that was returned,
-/// whichever confirm reports it. A return that matches no message counts against every message of its queue.
-fn results<'a>(
-    messages: impl Iterator<Item = OutgoingRef<'a>>,
-    (confirmations, mut returned): (Vec<Option<Confirmation>>, Vec<BasicReturnMessage>),
-) -> Vec<PublishResult> {
-    let mut results = Vec::with_capacity(confirmations.len());
-    for confirmation in confirmations {
-        results.push(match &confirmation {
-            None => PublishResult::Unknown,
-            Some(Confirmation::Nack(_)) => PublishResult::Nacked,
-            Some(Confirmation::Ack(_) | Confirmation::NotRequested) => PublishResult::Confirmed,
-        });
-        returned.extend(confirmation.and_then(Confirmation::take_message));
-    }
-    if returned.is_empty() {
-        return results;
-    }
-    let messages: Vec<_> = messages.collect();
-    for back in returned {
-        let is_for_its_queue =
-            |message: &OutgoingRef<'_>| *message.queue == back.delivery.routing_key;
-        // Equal messages are interchangeable.
-        let own = messages.iter().zip(&mut results).find(|(message, result)| {
-            **result != PublishResult::Returned
-                && is_for_its_queue(message)
-                && is_the_same(message, &back)
-        });
-        if let Some((_, result)) = own {
-            *result = PublishResult::Returned;
-            continue;
-        }
-        for (message, result) in messages.iter().zip(&mut results) {
-            if is_for_its_queue(message) && *result != PublishResult::Unknown {
-                *result = PublishResult::Returned;
-            }
-        }
-    }
-    results
-}
-
-fn is_the_same(message: &OutgoingRef<'_>, back: &BasicReturnMessage) -> bool {
-    message.body == back.delivery.data && message.properties == back.delivery.properties
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{cell::Cell, future::ready, rc::Rc};
-
-    use lapin::message::Delivery;
-
-    use super::*;
-
-    fn returned(queue: &str, body: &str) -> BasicReturnMessage {
-        let delivery = Delivery::mock(0, "".into(), queue.into(), false, body.into());
-        BasicReturnMessage { delivery, reply_code: 312, reply_text: "NO_ROUTE".into() }
-    }
-
-    fn results_of<const N: usize>(
-        messages: [(&str, &str); N],
-        answers: (Vec<Option<Confirmation>>, Vec<BasicReturnMessage>),
-    ) -> Vec<PublishResult> {
-        let queues = messages.map(|(queue, _)| ShortString::from(queue));
-        let outgoing = queues.iter().zip(messages).map(|(queue, (_, body))| OutgoingRef {
-            queue,
-            body: body.as_bytes(),
-            properties: BasicProperties::default(),
-        });
-        results(outgoing, answers)
-    }
-
-    #[test]
-    fn a_return_counts_for_its_message_whichever_confirm_reports_it() {
-        let messages = [("dead", "a"), ("retry", "b"), ("dead", "b"), ("dead", "c")];
-        let confirmations = vec![
-            Some(Confirmation::Ack(None)),
-            Some(Confirmation::Ack(Some(returned("dead", "b")))),
-            Some(Confirmation::Ack(None)),
-            None,
-        ];
-        let results = results_of(messages, (confirmations, Vec::new()));
-        assert_eq!(
-            results,
-            [
-                PublishResult::Confirmed,
-                PublishResult::Confirmed,
-                PublishResult::Returned,
-                PublishResult::Unknown
-            ]
-        );
-    }
-
-    #[test]
-    fn of_messages_that_are_the_same_as_many_count_as_came_back() {
-        let ack = || Some(Confirmation::Ack(None));
-        let back = || vec![returned("dead", "a"), returned("dead", "a")];
-        let results = results_of([("dead", "a"); 3], (vec![ack(), ack(), ack()], back()));
-        assert_eq!(results.iter().filter(|result| **result == PublishResult::Returned).count(), 2);
-    }
-
-    #[test]
-    fn a_return_of_an_unknown_message_counts_for_its_queue() {
-        let messages = [("dead", "a"), ("retry", "b"), ("dead", "c")];
-        let confirmations = vec![
-            Some(Confirmation::Ack(None)),
-            Some(Confirmation::Ack(None)),
-            Some(Confirmation::Nack(None)),
-        ];
-        let results = results_of(messages, (confirmations, vec![returned("dead", "other")]));
-        assert_eq!(
-            results,
-            [PublishResult::Returned, PublishResult::Confirmed, PublishResult::Returned]
-        );
-    }
-
-    #[test]
-    fn a_nack_counts_for_its_message_alone() {
-        let confirmations =
-            vec![Some(Confirmation::Nack(None)), Some(Confirmation::Ack(None)), None];
-        let results = results_of([("dead", "a"); 3], (confirmations, Vec::new()));
-        assert_eq!(
-            results,
-            [PublishResult::Nacked, PublishResult::Confirmed, PublishResult::Unknown]
-        );
-    }
-
-    /// The library completes the first confirm, which carries the return, after it was asked for. It completes the
-    /// second one, of the returned message, before it is asked for.
-    #[test]
-    fn a_return_on_a_confirm_that_completes_meanwhile_is_not_missed() {
-        type Boxed = Pin<Box<dyn Future<Output = lapin::Result<Confirmation>>>>;
-        let completed = Rc::new(Cell::new(false));
-        let seen = Rc::clone(&completed);
-        let first = poll_fn(move |_| {
-            if seen.get() {
-                Poll::Ready(Ok(Confirmation::Ack(Some(returned("dead", "b")))))
-            } else {
-                Poll::Pending
-            }
-        });
-        let second = poll_fn(move |_| {
-            completed.set(true);
-            Poll::Ready(Ok(Confirmation::Ack(None)))
-        });
-        let both: [Boxed; 3] =
-            [Box::pin(first), Box::pin(second), Box::pin(ready(Ok(Confirmation::Nack(None))))];
-        let mut answers: Vec<_> = both.into_iter().map(|one| Box::pin(maybe_done(one))).collect();
-        let messages = [("dead", "a"), ("dead", "b"), ("dead", "c")];
-        let results = results_of(messages, collect(&mut answers));
-        assert_eq!(
-            results,
-            [PublishResult::Unknown, PublishResult::Returned, PublishResult::Nacked]
-        );
     }
 }

@@ -1,11 +1,16 @@
 //! Why a publishing channel ended, and whether a message can be the cause.
 
 use lapin::{
-    ErrorKind,
+    Channel, ErrorKind,
     protocol::{AMQPError, AMQPErrorKind, AMQPHardError, AMQPSoftError},
+    types::ShortString,
 };
 
-use super::cause::fault;
+use super::{
+    cause::{CloseCause, GONE, fault},
+    connection::Connection,
+    connection_errors::is_aftermath,
+};
 
 /// Why a channel ended before all of its confirms came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +39,15 @@ impl ChannelFailure {
             }
             _ => Self::by_nobody(fault(error)),
         }
+    }
+
+    /// The failure of this channel. Where the library only reports that it has ended, the stream knows the broker's
+    /// words; whether a message is the cause is not known then.
+    pub(super) fn on(channel: &Channel, connection: &Connection, error: &lapin::Error) -> Self {
+        if is_aftermath(error) || error.is_io_error() {
+            return Self::by_nobody(why_ended(connection, Some(channel.id())));
+        }
+        Self::of(error)
     }
 
     /// A failure that no message can have caused.
@@ -66,10 +80,27 @@ impl MessageBlame {
 fn words(reply: &AMQPError) -> String {
     let (code, text) = (reply.get_id(), reply.get_message().as_str());
     let text = match reply.kind() {
-        AMQPErrorKind::Soft(_) | AMQPErrorKind::Hard(AMQPHardError::CONNECTIONFORCED) => text,
+        AMQPErrorKind::Soft(_)
+        | AMQPErrorKind::Hard(AMQPHardError::CONNECTIONFORCED | AMQPHardError::NOTALLOWED) => text,
         AMQPErrorKind::Hard(_) => text.split(" - ").next().unwrap_or_default(),
     };
     format!("{code} {text}")
+}
+
+/// Why a publishing connection or one of its channels ended, in the words of the broker or the network.
+pub(super) fn why_ended(connection: &Connection, channel: Option<u16>) -> String {
+    let stream = connection.stream();
+    let of_channel = channel.and_then(|channel| stream.channel_cause(channel));
+    of_channel.or_else(|| stream.cause()).map_or_else(|| GONE.to_owned(), |cause| told(&cause))
+}
+
+/// A cause as [`words`].
+fn told(cause: &CloseCause) -> String {
+    let reply = cause.code.and_then(|code| {
+        let text = ShortString::try_new(cause.text.clone()).ok()?;
+        AMQPError::from_id(code, text)
+    });
+    reply.map_or_else(|| cause.to_string(), |reply| words(&reply))
 }
 
 #[cfg(test)]
@@ -95,6 +126,18 @@ mod tests {
         for ((broken, why), blame) in cases.into_iter().zip(suspicions) {
             assert_eq!(broken, ChannelFailure { why, blame });
         }
+    }
+
+    #[test]
+    fn the_words_that_the_stream_has_read_are_told_like_those_of_the_library() {
+        for (code, text, words) in [
+            (403, "ACCESS_REFUSED - write refused", "403 ACCESS_REFUSED - write refused"),
+            (530, "NOT_ALLOWED - vhost x not found", "530 NOT_ALLOWED - vhost x not found"),
+            (501, "FRAME_ERROR - octets = <<\"{\\\"refresh\">>", "501 FRAME_ERROR"),
+        ] {
+            assert_eq!(told(&CloseCause { code: Some(code), text: text.to_owned() }), words);
+        }
+        assert_eq!(told(&CloseCause::from_text("reset")), "reset");
     }
 
     #[test]

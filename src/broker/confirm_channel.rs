@@ -5,12 +5,14 @@ use std::sync::Arc;
 use lapin::{Channel, options::ConfirmSelectOptions};
 
 use super::{
-    cause::fault,
+    channel_failure::{ChannelFailure, why_ended},
     connect::{Connector, Purpose, Unreachable},
     connection::{CLOSE_TIMEOUT, Connection, REPLY_SUCCESS},
+    connection_errors::is_aftermath,
     queues::Queues,
     settings::BrokerSettings,
     topology::{self, PrepareError},
+    wait::NoAnswer,
 };
 
 /// A channel in confirm mode, and its connection.
@@ -32,9 +34,12 @@ impl ConfirmChannel {
             Ok(channel)
         };
         let opened = connection.answer(settings.connect_timeout, opened).await;
-        match opened.map_err(|silent| silent.to_string())? {
-            Ok(channel) => Ok(Self { connection, channel }),
-            Err(error) => Err(fault(&error)),
+        match opened {
+            Ok(Ok(channel)) => Ok(Self { connection, channel }),
+            Err(NoAnswer::TooLong) => Err(NoAnswer::TooLong.to_string()),
+            Err(NoAnswer::Gone) => Err(why_ended(&connection, None)),
+            Ok(Err(error)) if is_aftermath(&error) => Err(why_ended(&connection, None)),
+            Ok(Err(error)) => Err(ChannelFailure::of(&error).why),
         }
     }
 

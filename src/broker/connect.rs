@@ -9,6 +9,7 @@ use url::{Host, Url};
 
 use super::{
     connection::Connection,
+    explain::{self, Login},
     handshake::handshake,
     settings::BrokerSettings,
     stream::{
@@ -16,7 +17,7 @@ use super::{
         Stream, StreamHandle,
     },
 };
-use crate::{domain::Lane, metrics::Metrics};
+use crate::{domain::Lane, metrics::Metrics, ports::host_name};
 
 /// The text for a broker that accepted a connection and does not answer.
 pub(super) const NO_ANSWER: &str = "the broker does not answer";
@@ -96,17 +97,28 @@ async fn connect_to(
     // zeros. That makes 8 MiB of each connection resident. Memory reserved at once becomes resident as it is used.
     let frame_max = *uri.query.frame_max.get_or_insert(DEFAULT_FRAME_MAX);
     let deadline = Deadline::after(settings.connect_timeout);
+    let (user, vhost) = (uri.authority.userinfo.username.clone(), uri.vhost.clone());
     let connected = async {
         let transport = stream::open(settings, &target, names, deadline).await?;
         let stream = Stream::new(transport, Negotiated { frame_max, heartbeat }, handle.clone());
-        let connection = handshake(uri, stream, &handle, purpose, deadline).await?;
+        let connection =
+            handshake(uri, stream, &handle, name(settings.command, purpose), deadline).await?;
         Ok(Connection::new(connection, handle))
     };
-    connected.await.map_err(|fault: String| Unreachable(format!("{target}: {fault}")))
+    connected.await.map_err(|fault: String| {
+        let login = Login { user: &user, vhost: &vhost };
+        Unreachable(format!("{target}: {}", explain::sentence(&fault, &target, login)))
+    })
+}
+
+/// Returns the connection's name in the broker's lists. Host and process tell replicas apart.
+fn name(command: &str, purpose: Purpose) -> String {
+    let (version, host, process) = (env!("CARGO_PKG_VERSION"), host_name(), std::process::id());
+    format!("revoker {version} {command} {purpose} on {host} (process {process})")
 }
 
 /// Parses a URL into lapin's URI and the address to connect to. lapin takes an IPv6 address for `localhost`.
-fn parse(url: &SecretString) -> Option<(AMQPUri, BrokerAddress)> {
+pub(super) fn parse(url: &SecretString) -> Option<(AMQPUri, BrokerAddress)> {
     let uri: AMQPUri = url.expose_secret().parse().ok()?;
     let url = Url::parse(url.expose_secret()).ok()?;
     let host = match url.host()? {
@@ -123,8 +135,8 @@ impl fmt::Display for Purpose {
         match self {
             Self::Consume(lane) => write!(f, "consume {lane}"),
             Self::Publish => f.write_str("publish"),
-            Self::Check => f.write_str("check"),
-            Self::DeadLetters => f.write_str("dead-letters"),
+            Self::Check => f.write_str("inspect"),
+            Self::DeadLetters => f.write_str("read"),
         }
     }
 }

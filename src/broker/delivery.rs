@@ -2,12 +2,13 @@
 
 use std::{fmt, mem, sync::Arc};
 
-use lapin::BasicProperties;
+use lapin::{BasicProperties, types::ShortString};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     headers,
     history_keys::HistoryKeys,
+    outcome_event::{self, JobIdentity},
     publish_health::PublishHealth,
     publisher::{NotPublished, OutgoingMessage, Publisher},
     queues::Queues,
@@ -15,7 +16,7 @@ use super::{
     stream::Charge,
 };
 use crate::{
-    domain::{History, InvalidJob, Job, JobDefaults, MessageMetadata, Outcome},
+    domain::{History, InvalidJob, Job, JobDefaults, JobRecord, MessageMetadata, Outcome},
     metrics::Target,
     ports::{Delivery, Settled, Unpublishable},
 };
@@ -29,9 +30,10 @@ pub struct SettlementTargets {
     pub publisher: Publisher,
     /// Counts the messages that cannot be published.
     pub health: Arc<PublishHealth>,
-    /// Whether the worker declares the lanes, so that their own dead-lettering is known to lose nothing.
+    /// Whether the lane and the dead-letter queue are known to have the worker's arguments, so that the lane's own
+    /// dead-lettering loses nothing. A session determines it at its start.
     pub declared: bool,
-    /// The keys that sign and verify the history of parked jobs.
+    /// The keys that sign and verify the history of parked jobs and dead letters.
     pub history_keys: Arc<HistoryKeys>,
 }
 
@@ -43,6 +45,16 @@ pub struct AmqpDelivery {
     targets: Arc<SettlementTargets>,
     /// Released with the delivery or with the message made of it.
     charge: Option<Charge>,
+}
+
+/// Why a message is not stored.
+enum NotStored {
+    /// The session of the delivery was lost first.
+    Lost,
+    /// The publisher is closed.
+    Closed,
+    /// The broker never accepts this message in this queue.
+    Refused(Unpublishable, ShortString),
 }
 
 /// The delivered message.
@@ -75,7 +87,7 @@ impl AmqpDelivery {
 
     /// Returns the message that moves the job to another queue, or `None` if it moves nowhere. Takes the body, the
     /// headers and their charge.
-    fn move_out(&mut self, outcome: &Outcome, history: &History) -> Option<OutgoingMessage> {
+    fn move_out(&mut self, outcome: &Outcome, history: &History) -> Option<Box<OutgoingMessage>> {
         let lane = self.message.metadata.lane;
         let AmqpMessage { body, properties, .. } = &mut *self.message;
         let (target, queue, properties) = match outcome {
@@ -83,7 +95,15 @@ impl AmqpDelivery {
             Outcome::DeadLettered(letter) => (
                 Target::DeadLetter,
                 self.targets.queues.dead(),
-                headers::of_dead_letter(properties, lane, letter, history),
+                headers::of_dead_letter(
+                    properties,
+                    body,
+                    lane,
+                    letter,
+                    history,
+                    &self.targets.queues,
+                    &self.targets.history_keys,
+                ),
             ),
             Outcome::Parked(delay) => (
                 Target::Retry,
@@ -101,7 +121,43 @@ impl AmqpDelivery {
         };
         let (queue, body) = (queue.clone(), mem::take(body));
         self.message.properties = BasicProperties::default();
-        Some(OutgoingMessage { target, queue, body, properties, charge: self.charge.take() })
+        let charge = self.charge.take();
+        Some(Box::new(OutgoingMessage { target, queue, body, properties, charge }))
+    }
+
+    /// Publishes a message and waits for its confirm.
+    async fn store(&self, message: Box<OutgoingMessage>) -> Result<(), NotStored> {
+        let (lost, queue) = (self.receipt.lost(), message.queue.clone());
+        // Boxed: most jobs need no message, and take no room for this.
+        let publishing = Box::pin(self.targets.publisher.publish(message));
+        tokio::select! {
+            biased;
+            // The ack would have no effect, and the job is delivered again: one message is enough.
+            () = lost.cancelled() => Err(NotStored::Lost),
+            published = publishing => published.map_err(|failure| match failure {
+                NotPublished::Closed => NotStored::Closed,
+                NotPublished::Unpublishable(refusal) => NotStored::Refused(refusal, queue),
+            }),
+        }
+    }
+
+    /// Settles a delivery whose message is not stored.
+    async fn without(self, not_stored: NotStored, is_dead: bool) -> Settled {
+        match not_stored {
+            NotStored::Lost => Settled::Abandoned,
+            NotStored::Closed => self.receipt.requeue(),
+            NotStored::Refused(refusal, queue) => {
+                self.unpublishable(refusal, is_dead, queue.as_str()).await
+            }
+        }
+    }
+
+    /// Returns the message with the outcome event of the job, or `None` without a queue for events.
+    fn event(&self, record: &JobRecord) -> Option<Box<OutgoingMessage>> {
+        let queue = self.targets.queues.outcomes()?;
+        let AmqpMessage { metadata, body, .. } = &*self.message;
+        let job = JobIdentity { message_id: metadata.message_id.as_deref(), body };
+        Some(outcome_event::message(record, job, queue, self.targets.queues.family()))
     }
 
     /// Settles a delivery whose message the broker refuses. A dead letter is left to the lane's own dead-lettering,
@@ -131,26 +187,27 @@ impl Delivery for AmqpDelivery {
         self.receipt.lost()
     }
 
-    async fn settle(mut self, outcome: &Outcome, history: &History) -> Settled {
+    async fn settle(
+        mut self,
+        outcome: &Outcome,
+        history: &History,
+        event: Option<&JobRecord>,
+    ) -> Settled {
+        if let Some(event) = event.and_then(|record| self.event(record))
+            && let Err(not_stored) = self.store(event).await
+        {
+            return Box::pin(self.without(not_stored, false)).await;
+        }
         if matches!(outcome, Outcome::Done(_)) {
             return self.receipt.ack();
         }
         let Some(message) = self.move_out(outcome, history) else { return self.receipt.requeue() };
-        let (lost, queue) = (self.receipt.lost(), message.queue.clone());
-        // Boxed: nearly all jobs need no message, and take no room for this.
-        let publishing = Box::pin(self.targets.publisher.publish(message));
-        tokio::select! {
-            biased;
-            // The ack would have no effect, and the job is delivered again: one message is enough.
-            () = lost.cancelled() => Settled::Abandoned,
-            published = publishing => match published {
-                Ok(()) => self.receipt.ack(),
-                Err(NotPublished::Closed) => self.receipt.requeue(),
-                Err(NotPublished::Unpublishable(refusal)) => {
-                    let is_dead = matches!(outcome, Outcome::DeadLettered(_));
-                    Box::pin(self.unpublishable(refusal, is_dead, queue.as_str())).await
-                }
-            },
+        match self.store(message).await {
+            Ok(()) => self.receipt.ack(),
+            Err(not_stored) => {
+                let is_dead = matches!(outcome, Outcome::DeadLettered(_));
+                Box::pin(self.without(not_stored, is_dead)).await
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Publishes to one queue on a channel of its own. A failure of this queue or channel delays no message to another
 //! queue.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, watch},
@@ -9,6 +9,7 @@ use tokio::{
 };
 
 use super::{
+    advice::advised,
     batch::{self, BLOCKED, Interruption, OutgoingRef, PublishResult, PublishedBatch},
     confirm_channel::{ConfirmChannel, DedicatedChannel},
     confirm_timeout::ConfirmTimeout,
@@ -29,14 +30,22 @@ use crate::{
 /// The size of a batch. A batch ends when its last confirm has come, so a small one leaves the broker idle meanwhile.
 pub(super) const BATCH: BatchLimits = BatchLimits { messages: 512, bytes: 1024 * 1024 };
 
+/// Fewer new messages than this wait for more.
+const FEW: usize = 64;
+
+/// They wait while more come within [`GATHER_STEP`], this many times at most. A batch costs as many thread switches for one
+/// message as for many.
+const GATHER_STEPS: usize = 4;
+const GATHER_STEP: Duration = Duration::from_millis(1);
+
 /// Messages taken from the inbox. Further ones wait there.
 const TAKEN_IN: usize = 512;
 
 /// The delays between tries. They are short: the broker is near, and jobs wait in flight.
 pub(super) const RETRY: Schedule = Schedule {
-    initial: std::time::Duration::from_millis(100),
+    initial: Duration::from_millis(100),
     multiplier: 2.0,
-    max: std::time::Duration::from_secs(2),
+    max: Duration::from_secs(2),
     jitter: 0.5,
 };
 
@@ -96,12 +105,18 @@ impl Destination {
     /// Publishes messages until the inbox is closed and empty.
     pub(super) async fn run(mut self) {
         loop {
-            if self.unpublished() == 0 {
+            let waiting = self.unpublished();
+            // Messages that are left of a batch have waited.
+            let all_are_new = self.pending.is_empty();
+            if waiting == 0 {
                 self.shared.health.cleared(&self.name);
                 match self.inbox.recv().await {
                     Some(request) => self.keep(request),
                     None => return,
                 }
+            }
+            if all_are_new {
+                gather(&self.inbox).await;
             }
             self.take_in();
             let needs_dedicated = self.pending.needs_dedicated();
@@ -121,11 +136,11 @@ impl Destination {
                     self.channel = Some(channel);
                 }
                 NextStep::Reopen(why) => {
-                    self.failed(why);
+                    self.failed(advised(why));
                     channel.close(&self.shared.settings).await;
                 }
                 NextStep::Wait(why) => {
-                    self.failed(why);
+                    self.failed(advised(why));
                     channel.close(&self.shared.settings).await;
                     self.wait().await;
                 }
@@ -140,12 +155,11 @@ impl Destination {
             return NextStep::Continue;
         }
         let frame_max = channel.frame_max();
-        let outgoing =
-            messages.iter().map(|OutgoingMessage { queue, body, properties, .. }| OutgoingRef {
-                queue,
-                body,
-                properties: headers::fit(properties, frame_max),
-            });
+        let outgoing = messages.iter().map(|message| OutgoingRef {
+            queue: &message.queue,
+            body: &message.body,
+            properties: headers::fit(&message.properties, frame_max),
+        });
         let (shared, queue, inbox) = (&self.shared, &self.name, &self.inbox);
         let waiting = batch.len() + self.pending.len();
         let waits = |problem: Option<&str>| {
@@ -168,16 +182,21 @@ impl Destination {
         let used = if is_dedicated { ConnectionUse::Dedicated } else { ConnectionUse::Shared };
         let applied = self.pending.apply(batch, published, used);
         let next = Self::respond(applied);
-        if is_gone && self.shared.settings.declare {
+        let declare = self.shared.settings.declare;
+        if is_gone && declare.makes_missing() {
             // The queue was deleted. If it can't be declared, the next try is returned again.
-            let _ = topology::ensure(&channel.connection, &self.shared.queues, true).await;
+            let _ = topology::ensure(&channel.connection, &self.shared.queues, declare).await;
         }
         next
     }
 
     /// Takes out the next batch and its messages. Messages that their senders have given up are left out: their jobs
     /// are delivered again, and each message would be one more copy.
-    fn take_out(&mut self) -> (Vec<PendingMessage<PublishRequest>>, Vec<OutgoingMessage>) {
+    #[allow(
+        clippy::vec_box,
+        reason = "a message has half a KiB, and goes back if it is not confirmed"
+    )]
+    fn take_out(&mut self) -> (Vec<PendingMessage<PublishRequest>>, Vec<Box<OutgoingMessage>>) {
         self.pending.retain(PublishRequest::is_awaited);
         let mut batch = self.pending.next();
         let mut messages = Vec::with_capacity(batch.len());
@@ -190,7 +209,7 @@ impl Destination {
         (batch, messages)
     }
 
-    fn count(&self, messages: &[OutgoingMessage], published: &PublishedBatch) {
+    fn count(&self, messages: &[Box<OutgoingMessage>], published: &PublishedBatch) {
         let silent = published.interruption == Some(Interruption::Silent);
         for (message, result) in messages.iter().zip(&published.results) {
             let counted = match result {
@@ -222,7 +241,7 @@ impl Destination {
             Ok(channel) => Some(channel),
             Err(unreachable) => {
                 self.pending.put_off();
-                self.failed(unreachable.to_string());
+                self.failed(advised(unreachable.to_string()));
                 self.wait().await;
                 None
             }
@@ -243,7 +262,7 @@ impl Destination {
                 match ConfirmChannel::open(connection, &self.shared.settings).await {
                     Ok(channel) => return Some(channel),
                     Err(why) => {
-                        self.failed(why);
+                        self.failed(advised(why));
                         self.wait().await;
                     }
                 }
@@ -292,5 +311,56 @@ impl Destination {
 
     async fn wait(&mut self) {
         sleep(self.backoff.next(crate::ports::jitter())).await;
+    }
+}
+
+/// Waits while more messages come, so that they go together.
+async fn gather<T>(inbox: &mpsc::Receiver<T>) {
+    for _ in 0..GATHER_STEPS {
+        let came = inbox.len();
+        if came >= FEW {
+            return;
+        }
+        sleep(GATHER_STEP).await;
+        if inbox.len() == came {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// How long messages are gathered that come one by one after `interval`, beside the `first` ones.
+    async fn gathered(first: usize, interval: Duration) -> Duration {
+        let (sender, inbox) = mpsc::channel(FEW + first);
+        for _ in 0..first {
+            sender.try_send(()).unwrap();
+        }
+        let began = Instant::now();
+        let coming = async {
+            loop {
+                sleep(interval).await;
+                sender.send(()).await.unwrap();
+            }
+        };
+        tokio::select! {
+            biased;
+            () = coming => unreachable!("it never ends"),
+            () = gather(&inbox) => began.elapsed(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn messages_gather_for_four_steps_at_most_and_alone_for_one() {
+        const HOUR: Duration = Duration::from_secs(3600);
+        assert_eq!(gathered(0, HOUR).await, GATHER_STEP);
+        assert_eq!(gathered(FEW, HOUR).await, Duration::ZERO);
+        assert_eq!(gathered(FEW - 1, GATHER_STEP).await, GATHER_STEP);
+        assert_eq!(gathered(FEW - 3, GATHER_STEP).await, GATHER_STEP * 3);
+        assert_eq!(gathered(0, GATHER_STEP).await, GATHER_STEP * 4);
     }
 }

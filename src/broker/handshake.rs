@@ -11,7 +11,6 @@ use tokio::time::{timeout, timeout_at};
 
 use super::{
     cause::CloseCause,
-    connect::Purpose,
     stream::{Deadline, Stream, StreamEnd, StreamHandle, lapin_runtime},
 };
 
@@ -27,7 +26,7 @@ pub(super) async fn handshake(
     uri: AMQPUri,
     stream: Stream,
     handle: &StreamHandle,
-    purpose: Purpose,
+    name: String,
     deadline: Deadline,
 ) -> Result<lapin::Connection, String> {
     // On any failure, lapin's thread must end too.
@@ -39,7 +38,7 @@ pub(super) async fn handshake(
         let spent = || lapin::Error::from(io::Error::from(io::ErrorKind::NotConnected));
         stream.map(AsyncTcpStream::Plain).ok_or_else(spent)
     };
-    let shaking = lapin::Connection::connector(uri, lapin_runtime(), connect, properties(purpose));
+    let shaking = lapin::Connection::connector(uri, lapin_runtime(), connect, properties(name));
     let mut shaking = std::pin::pin!(shaking);
     let ended = async {
         tokio::select! {
@@ -53,10 +52,10 @@ pub(super) async fn handshake(
             abandoned.keep();
             Ok(connection)
         }
-        Ok(Some(Err(error))) if !error.is_io_error() => Err(CloseCause::of(&error).text),
+        Ok(Some(Err(error))) if !error.is_io_error() => Err(CloseCause::of(&error).to_string()),
         Ok(_) => Err(match handle.cause() {
             Some(cause) if handle.end() != Some(StreamEnd::Closed) || cause.code.is_some() => {
-                cause.text
+                cause.to_string()
             }
             _ => HUNG_UP.to_owned(),
         }),
@@ -82,7 +81,6 @@ impl Drop for AbandonOnDrop<'_> {
     }
 }
 
-fn properties(purpose: Purpose) -> ConnectionProperties {
-    let name = format!("revoker {} {purpose}", env!("CARGO_PKG_VERSION"));
+fn properties(name: String) -> ConnectionProperties {
     ConnectionProperties::default().with_connection_name(name.into())
 }

@@ -11,6 +11,7 @@
 mod fit;
 mod mac;
 pub(super) mod name;
+mod reader;
 
 use std::time::{Duration, SystemTime};
 
@@ -22,18 +23,18 @@ use lapin::{
     },
 };
 
-pub(super) use self::fit::fit;
 use self::name::{
     AMBIGUITY, AMBIGUOUS, ATTEMPTS, CODE, DEAD_AT, DETAIL, FINGERPRINT, FIRST_FAILED_AT,
     HEADERS_DROPPED, HTTP_STATUS, LANE, LAST_ERROR, MAC, PARKED, PARKED_AT, PAUSED_MS, REASON,
     REPLAYS,
 };
+pub(super) use self::{fit::fit, reader::Headers};
 use super::{
     history_keys::HistoryKeys,
     queues::{Queues, short},
 };
 use crate::domain::{
-    Ambiguity, DeadLetter, History, Lane, MessageMetadata, ResultLabel, TraceContext,
+    Ambiguity, DeadLetter, History, Lane, MessageMetadata, TraceContext,
     timestamp as timestamp_of_producer,
 };
 
@@ -81,6 +82,9 @@ pub struct Received<'a> {
 /// - without keys: if the message came out of one of our retry queues. A producer can forge that, so the
 ///   configuration refuses to presume anything without a key.
 ///
+/// A replayed job has only the ambiguity of its dead letter. With keys it is used if its MAC is right. Without keys it
+/// is used in any message that counts replays, because it only changes the label of a rejection.
+///
 /// All other history headers are ignored.
 #[must_use]
 pub fn read(
@@ -90,13 +94,24 @@ pub fn read(
     now: SystemTime,
 ) -> MessageMetadata {
     let headers = Headers(received.properties.headers().as_ref());
-    let believed = if keys.are_given() {
+    let parked = if keys.are_given() {
         mac::is_right(received, queues, keys)
     } else {
         headers.text("x-first-death-queue").is_some_and(|queue| queues.is_retry(queue))
     };
-    let metadata = metadata(received.properties, received.lane, received.redelivered);
-    if believed { MessageMetadata { history: headers.history(now), ..metadata } } else { metadata }
+    let history = if parked {
+        headers.history(now)
+    } else if headers.is_replayed()
+        && (!keys.are_given() || mac::is_right_of_replay(received, queues, keys))
+    {
+        History { ambiguity: headers.ambiguity(), ..History::default() }
+    } else {
+        History::default()
+    };
+    MessageMetadata {
+        history,
+        ..metadata(received.properties, received.lane, received.redelivered)
+    }
 }
 
 /// Reads the metadata of a message without its history.
@@ -118,12 +133,15 @@ pub(super) fn metadata(
     }
 }
 
-/// The properties of a dead letter.
+/// The properties of a dead letter. With keys, its ambiguity is signed for a replay.
 pub(super) fn of_dead_letter(
     original: &BasicProperties,
+    body: &[u8],
     lane: Lane,
     letter: &DeadLetter,
     history: &History,
+    queues: &Queues,
+    keys: &HistoryKeys,
 ) -> BasicProperties {
     let mut headers = copied(original);
     put_history(&mut headers, lane, history);
@@ -144,7 +162,13 @@ pub(super) fn of_dead_letter(
     if let Some(fingerprint) = letter.fingerprint {
         put(FINGERPRINT, text(&fingerprint.to_string()));
     }
-    properties(original, headers)
+    let dead = properties(original, headers);
+    if history.ambiguity.is_none() {
+        return dead;
+    }
+    let letter = Received { properties: &dead, body, lane, redelivered: false };
+    let mac = mac::of_dead_letter(letter, queues, keys);
+    with_mac(dead, mac)
 }
 
 /// The properties of a parked job. With keys, its history is signed.
@@ -162,20 +186,32 @@ pub(super) fn of_parked(
     if let Some(at) = history.parked_at {
         headers.insert(short(PARKED_AT), timestamp(at));
     }
-    let mut properties = properties(original, headers.clone());
-    let parked = Received { properties: &properties, body, lane, redelivered: false };
-    if let Some(mac) = mac::of(parked, queues, keys) {
-        headers.insert(short(MAC), text(&mac));
-        properties = properties.with_headers(headers);
-    }
-    properties
+    let parked = properties(original, headers);
+    let job = Received { properties: &parked, body, lane, redelivered: false };
+    let mac = mac::of(job, queues, keys);
+    with_mac(parked, mac)
 }
 
-/// The properties of a replayed dead letter: a new job with a count of replays.
+fn with_mac(properties: BasicProperties, mac: Option<String>) -> BasicProperties {
+    let Some(mac) = mac else { return properties };
+    let mut headers = properties.headers().clone().unwrap_or_default();
+    headers.insert(short(MAC), text(&mac));
+    properties.with_headers(headers)
+}
+
+/// The properties of a replayed dead letter: a new job with a count of replays. Of its history it keeps only the
+/// ambiguity: a rejection must not count as that of a token that was never called.
 pub(super) fn of_replayed(original: &BasicProperties) -> BasicProperties {
     let mut headers = copied(original);
-    let before = Headers(original.headers().as_ref()).count(REPLAYS).unwrap_or(0);
+    let written = Headers(original.headers().as_ref());
+    let before = written.count(REPLAYS).unwrap_or(0);
     headers.insert(short(REPLAYS), count(before + 1));
+    if let Some(ambiguity) = written.ambiguity() {
+        put_ambiguity(&mut headers, Some(ambiguity));
+        if let Some(mac) = mac::to_replay(written) {
+            headers.insert(short(MAC), text(mac));
+        }
+    }
     properties(original, headers)
 }
 
@@ -185,6 +221,16 @@ pub(super) fn of_job(sent_at: SystemTime) -> BasicProperties {
         .with_content_type("application/json".into())
         .with_delivery_mode(PERSISTENT)
         .with_timestamp(unix_seconds(sent_at))
+}
+
+/// The properties of an outcome event.
+pub(super) fn of_event(id: &str, kind: &str, at: SystemTime) -> BasicProperties {
+    BasicProperties::default()
+        .with_content_type("application/cloudevents+json".into())
+        .with_delivery_mode(PERSISTENT)
+        .with_message_id(short(id))
+        .with_type(short(kind))
+        .with_timestamp(unix_seconds(at))
 }
 
 fn put_history(headers: &mut FieldTable, lane: Lane, history: &History) {
@@ -200,8 +246,12 @@ fn put_history(headers: &mut FieldTable, lane: Lane, history: &History) {
     if let Some(error) = history.last_error {
         headers.insert(short(LAST_ERROR), text(error.as_str()));
     }
-    headers.insert(short(AMBIGUOUS), AMQPValue::Boolean(history.ambiguity.is_some()));
-    if let Some(ambiguity) = history.ambiguity {
+    put_ambiguity(headers, history.ambiguity);
+}
+
+fn put_ambiguity(headers: &mut FieldTable, ambiguity: Option<Ambiguity>) {
+    headers.insert(short(AMBIGUOUS), AMQPValue::Boolean(ambiguity.is_some()));
+    if let Some(ambiguity) = ambiguity {
         headers.insert(short(AMBIGUITY), text(ambiguity.as_str()));
     }
 }
@@ -277,69 +327,6 @@ fn size(name: &ShortString, value: &AMQPValue) -> usize {
 /// nowhere.
 fn octets(encoded: GenResult<Vec<u8>>) -> usize {
     encoded.map_or(usize::MAX, |encoded| encoded.into_inner().0.len())
-}
-
-/// The headers of a message, whose contents are not trusted.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Headers<'a>(pub Option<&'a FieldTable>);
-
-impl<'a> Headers<'a> {
-    /// The header of that name, of any type.
-    pub(super) fn get(self, name: &str) -> Option<&'a AMQPValue> {
-        self.0?.inner().get(name)
-    }
-
-    pub(super) fn text(self, name: &str) -> Option<&'a str> {
-        match self.get(name)? {
-            AMQPValue::LongString(text) => std::str::from_utf8(text.as_bytes()).ok(),
-            AMQPValue::ShortString(text) => Some(text.as_str()),
-            _ => None,
-        }
-    }
-
-    /// A header as a number, clamped to [`MAX_COUNT`].
-    pub(super) fn count(self, name: &str) -> Option<u32> {
-        u32::try_from(self.integer(name)?.clamp(0, MAX_COUNT.into())).ok()
-    }
-
-    /// A header as milliseconds; `None` if negative.
-    pub(super) fn millis(self, name: &str) -> Option<u64> {
-        u64::try_from(self.integer(name)?).ok()
-    }
-
-    fn integer(self, name: &str) -> Option<i64> {
-        Some(match self.get(name)? {
-            AMQPValue::ShortShortInt(value) => i64::from(*value),
-            AMQPValue::ShortShortUInt(value) => i64::from(*value),
-            AMQPValue::ShortInt(value) => i64::from(*value),
-            AMQPValue::ShortUInt(value) => i64::from(*value),
-            AMQPValue::LongInt(value) => i64::from(*value),
-            AMQPValue::LongUInt(value) => i64::from(*value),
-            AMQPValue::LongLongInt(value) => *value,
-            _ => return None,
-        })
-    }
-
-    pub(super) fn time(self, name: &str) -> Option<SystemTime> {
-        match self.get(name)? {
-            AMQPValue::Timestamp(seconds) => at(*seconds),
-            _ => None,
-        }
-    }
-
-    fn history(self, now: SystemTime) -> History {
-        History {
-            attempts: self.count(ATTEMPTS).unwrap_or(0),
-            stays: self.count(PARKED).unwrap_or(0).max(1),
-            // A first failure in the future would prevent giving up the job.
-            first_failed_at: self.time(FIRST_FAILED_AT).map(|first| first.min(now)),
-            last_error: self.text(LAST_ERROR).and_then(ResultLabel::from_name),
-            ambiguity: self.text(AMBIGUITY).and_then(Ambiguity::from_name),
-            paused: self.millis(PAUSED_MS).map(History::paused_for).unwrap_or_default(),
-            parked_at: self.time(PARKED_AT).map(|at| at.min(now)),
-            verified: false,
-        }
-    }
 }
 
 fn text(value: &str) -> AMQPValue {

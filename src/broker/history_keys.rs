@@ -1,4 +1,4 @@
-//! The keys that sign the history of parked jobs. They may change while the worker runs.
+//! The keys that sign the history of parked jobs and dead letters. They may change while the worker runs.
 //!
 //! A file holds one key per line. The first signs, and all of them verify. So a new key can be given to all
 //! workers before one signs with it. An old key must stay until the last job that it signed is back.

@@ -8,7 +8,10 @@ use std::{
     },
 };
 
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep, sleep_until},
+};
 
 use super::{
     advice::{Suspicion, advised},
@@ -60,6 +63,8 @@ pub(super) struct LaneSessions {
     reconnect: ReconnectDelay,
     /// Whether its messages may break its sessions.
     suspect: bool,
+    /// Whether the lane ever consumed.
+    has_begun: bool,
 }
 
 impl LaneSessions {
@@ -88,6 +93,7 @@ impl LaneSessions {
             commands,
             reconnect: ReconnectDelay::default(),
             suspect: false,
+            has_begun: false,
         }
     }
 
@@ -129,11 +135,14 @@ impl LaneSessions {
     async fn begin(&mut self) -> Result<Session, PrepareError> {
         let connection = self.connector.connect(Purpose::Consume(self.lane)).await?;
         let SessionContext { settings, targets, .. } = self.shared.clone();
-        Session::begin(connection, self.lane, settings, targets, self.is_first()).await
+        let first_of_lane = !self.has_begun;
+        Session::begin(connection, self.lane, settings, targets, self.is_first(), first_of_lane)
+            .await
     }
 
     async fn consume(&mut self, session: Session, intake: DeliverySender) -> SessionEndReason {
         self.shared.begun.store(true, Ordering::Release);
+        self.has_begun = true;
         let began = Instant::now();
         let end = self.run_session(session, intake, began).await;
         self.reconnect.record(began.elapsed(), end.suspicion != Suspicion::None);
@@ -150,17 +159,23 @@ impl LaneSessions {
         intake: DeliverySender,
         began: Instant,
     ) -> SessionEnd {
-        // A flapping session must last before the lane counts as consuming.
-        if !self.suspect {
-            self.shared.lanes.consumes(self.lane);
-        }
+        let started = Notify::new();
+        let mut is_started = false;
         let questions = self.shared.sessions.register(self.lane);
-        let running = session.run(intake, self.commands.clone(), questions, &self.depths);
+        let running = session.run(intake, self.commands.clone(), questions, &self.depths, &started);
         let mut running = pin!(running);
         let mut commands = self.commands.clone();
         loop {
             tokio::select! {
                 end = &mut running => return end,
+                () = started.notified(), if !is_started => {
+                    is_started = true;
+                    // A flapping session must last before the lane counts as consuming. A lane that stops says so
+                    // already.
+                    if !self.suspect && self.intake.is_some() {
+                        self.shared.lanes.consumes(self.lane);
+                    }
+                }
                 () = sleep_until(began + STABLE), if self.suspect => {
                     self.suspect = false;
                     self.shared.lanes.consumes(self.lane);

@@ -22,6 +22,7 @@ mod dead_letters;
 mod delivery;
 mod depths;
 mod destination;
+mod explain;
 mod handshake;
 mod headers;
 mod history_keys;
@@ -29,17 +30,23 @@ mod inspect;
 mod lane;
 mod lane_sessions;
 mod one_job;
+mod outcome_event;
 mod pending;
 mod producer;
+mod provisioning;
 mod publish_health;
+#[cfg(test)]
+mod published_schemas;
 mod publisher;
 mod publishing;
 mod queues;
 mod receipt;
 mod reconnect;
+mod rights;
 mod session;
 mod session_end;
 mod settings;
+mod shown;
 mod starvation;
 mod stream;
 mod supervise;
@@ -62,17 +69,20 @@ pub use delivery::{AmqpDelivery, SettlementTargets};
 #[cfg(any(test, fuzzing))]
 pub use headers::invariants as header_invariants;
 pub use history_keys::{HistoryKeyFault, HistoryKeys};
-pub(crate) use inspect::{QueueCheck, inspect};
+pub(crate) use inspect::{QueueCheck, Right, RightCheck, inspect};
+
 pub(crate) use producer::Producer;
+pub(crate) use provisioning::{ProvisionedQueue, Provisioning};
 pub use publish_health::PublishHealth;
 pub use publisher::{OutgoingMessage, Publisher};
 pub(crate) use publishing::Publishing;
 pub use queues::Queues;
-pub(crate) use settings::BrokerSettings;
+pub(crate) use settings::{BrokerSettings, Declare};
+pub(crate) use shown::{arguments_of, grant, shown_urls};
 #[cfg(any(test, fuzzing))]
 pub use stream::invariants as stream_invariants;
 pub(crate) use supervise::{AmqpSource, Supervisor};
-pub(crate) use topology::{PrepareError, TopologyError};
+pub(crate) use topology::{PrepareError, TopologyError, Unlike};
 
 /// The parts of sessions and publishing that need no socket, for tests that play the broker.
 pub mod seams {

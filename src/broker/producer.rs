@@ -137,9 +137,12 @@ impl Producer {
         };
         let published =
             batch::publish(&channel, jobs, &mut self.confirm_timeout, &waits, given_up).await;
-        if published.results.contains(&PublishResult::Returned) && self.settings.declare {
+        if published.results.contains(&PublishResult::Returned)
+            && self.settings.declare.makes_missing()
+        {
             // The queue was deleted. If it cannot be declared, the next batch is returned again.
-            let _ = topology::ensure(&channel.connection, &self.queues, true).await;
+            let declare = self.settings.declare;
+            let _ = topology::ensure(&channel.connection, &self.queues, declare).await;
         }
         self.channel.put_back(channel);
         let applied = pending.apply(batch, published, ConnectionUse::Dedicated);

@@ -15,7 +15,7 @@ use crate::{metrics::Target, ports::Unpublishable};
 /// Messages that wait for the task of one queue. Further senders wait.
 const INBOX: usize = 256;
 
-/// A message to be published to one of our queues.
+/// A message to be published to one of our queues. It is large, so it is passed in a box.
 pub struct OutgoingMessage {
     /// The kind of queue, for the metric.
     pub target: Target,
@@ -59,7 +59,7 @@ pub struct PublishRequest {
 }
 
 /// The message, unless a batch has taken it out or the sender gave up.
-type MessageSlot = Mutex<Option<OutgoingMessage>>;
+type MessageSlot = Mutex<Option<Box<OutgoingMessage>>>;
 
 type ConfirmSender = oneshot::Sender<Result<(), Unpublishable>>;
 
@@ -78,12 +78,12 @@ impl PublishRequest {
 
     /// Takes the message out to send it. Returns `None` if the sender has given up.
     #[must_use]
-    pub fn take(&self) -> Option<OutgoingMessage> {
+    pub fn take(&self) -> Option<Box<OutgoingMessage>> {
         slot(&self.slot).take()
     }
 
     /// Puts back a message that has to be sent again. Drops it if the sender has given up.
-    pub fn put_back(&self, message: OutgoingMessage) {
+    pub fn put_back(&self, message: Box<OutgoingMessage>) {
         let mut slot = slot(&self.slot);
         // Checked under the lock: the sender closes its side before it empties the slot.
         if self.is_awaited() {
@@ -98,7 +98,7 @@ impl PublishRequest {
     }
 }
 
-fn slot(slot: &MessageSlot) -> MutexGuard<'_, Option<OutgoingMessage>> {
+fn slot(slot: &MessageSlot) -> MutexGuard<'_, Option<Box<OutgoingMessage>>> {
     // Nothing panics between taking and putting.
     slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -118,7 +118,7 @@ impl Drop for ConfirmReceiver {
     }
 }
 
-fn new_request(message: OutgoingMessage) -> (PublishRequest, ConfirmReceiver) {
+fn new_request(message: Box<OutgoingMessage>) -> (PublishRequest, ConfirmReceiver) {
     let size = message.body.len();
     let (published, outcome) = oneshot::channel();
     let slot = Arc::new(Mutex::new(Some(message)));
@@ -162,7 +162,7 @@ impl Publisher {
     /// # Errors
     ///
     /// `NotPublished`.
-    pub async fn publish(&self, message: OutgoingMessage) -> Result<(), NotPublished> {
+    pub async fn publish(&self, message: Box<OutgoingMessage>) -> Result<(), NotPublished> {
         let inbox = self.by_queue.get(&message.queue).unwrap_or(&self.others);
         let (request, mut awaited) = new_request(message);
         inbox.send(request).await.map_err(|_| NotPublished::Closed)?;

@@ -12,10 +12,11 @@ use tokio::{
     sync::watch,
     time::{Instant, interval, sleep},
 };
+use tracing::{info, warn};
 
 use super::{
-    cause::GONE,
-    channel_failure::ChannelFailure,
+    advice::advised,
+    channel_failure::why_ended,
     connect::{Connector, Purpose},
     connection::Connection,
     destination::{BATCH, Destination, PublishContext, RETRY, SharedConnection},
@@ -50,20 +51,22 @@ impl Publishing {
         metrics: Arc<Metrics>,
         health: Arc<PublishHealth>,
     ) -> (Self, Publisher) {
-        let (publisher, by_queue, others) = Publisher::routed(queues.all_retry());
+        let routed = || queues.all_retry().chain(queues.outcomes());
+        let (publisher, by_queue, others) = Publisher::routed(routed());
         let (shared_connection, _) =
             watch::channel(SharedConnection::Down("connecting to the broker".to_owned()));
         let connector = Connector::new(Arc::clone(&settings));
+        let names: Vec<_> = routed().chain([queues.dead()]).map(ToString::to_string).collect();
         let shared = Arc::new(PublishContext { settings, queues, metrics, health });
-        let names = shared.queues.all_retry().chain([shared.queues.dead()]);
         let confirmed = Arc::default();
         let destinations = names
+            .into_iter()
             .zip(by_queue.into_iter().chain([others]))
             .map(|(name, inbox)| {
                 let shared = Arc::clone(&shared);
                 let pending = Pending::new(BATCH, Arc::clone(&confirmed));
                 let connection = shared_connection.subscribe();
-                Destination::new(name.to_string(), shared, inbox, connection, pending)
+                Destination::new(name, shared, inbox, connection, pending)
             })
             .collect();
         (Self { connector, shared, destinations, shared_connection }, publisher)
@@ -90,24 +93,38 @@ async fn keep_connected(
     shared_connection: &watch::Sender<SharedConnection>,
 ) -> std::convert::Infallible {
     let mut backoff = RETRY.start();
+    let (mut told, mut is_refused) = (None, false);
     loop {
         let why = match connector.connect(Purpose::Publish).await {
-            Err(unreachable) => unreachable.to_string(),
+            Err(unreachable) => {
+                is_refused = true;
+                unreachable.to_string()
+            }
             Ok(connection) => {
                 let (connection, began) = (Arc::new(connection), Instant::now());
                 let events = connection.events_listener();
+                // A connection that breaks again and again is told once.
+                if std::mem::take(&mut is_refused) {
+                    info!("connected for publishing");
+                }
                 shared_connection.send_replace(SharedConnection::Up(Arc::clone(&connection)));
                 let why = until_ended(&connection, events, &shared.metrics).await;
                 shared.metrics.broker_blocked(false);
-                shared_connection.send_replace(SharedConnection::Down(why.clone()));
+                shared_connection.send_replace(SharedConnection::Down(advised(why.clone())));
                 connection.close_within(shared.settings.connect_timeout).await;
                 // A connection that ends at once would otherwise be made again without a delay, forever.
                 if began.elapsed() >= STABLE {
                     backoff.reset();
+                    told = None;
                 }
                 why
             }
         };
+        let why = advised(why);
+        if told.as_ref() != Some(&why) {
+            warn!(cause = why, "not connected for publishing");
+            told = Some(why.clone());
+        }
         // Sent after each try, so that each destination reports its waiting messages.
         shared_connection.send_replace(SharedConnection::Down(why));
         sleep(backoff.next(crate::ports::jitter())).await;
@@ -130,14 +147,14 @@ async fn until_ended(
         };
         match event {
             // A channel may have failed: its destination opens another, and the connection stays open.
-            Some(Event::Error(error)) if !connection.status().connected() => {
-                return ChannelFailure::of(&error).why;
+            Some(Event::Error(_)) if !connection.status().connected() => {
+                return why_ended(connection, None);
             }
             Some(Event::ConnectionBlocked(_)) => metrics.broker_blocked(true),
             Some(Event::ConnectionUnblocked) => metrics.broker_blocked(false),
             Some(_) => {}
             None if connection.status().connected() => {}
-            None => return GONE.to_owned(),
+            None => return why_ended(connection, None),
         }
     }
 }

@@ -18,6 +18,7 @@ pub struct Queues {
     retry: PerLane<Vec<(Duration, ShortString)>>,
     retry_prefix: String,
     dead: ShortString,
+    outcomes: Option<ShortString>,
 }
 
 impl Queues {
@@ -36,7 +37,26 @@ impl Queues {
             retry,
             retry_prefix,
             dead: short(&format!("{base}.dead")),
+            outcomes: None,
         }
+    }
+
+    /// The same with a queue for outcome events, if there is one.
+    #[must_use]
+    pub fn with_outcomes(self, queue: Option<&str>) -> Self {
+        Self { outcomes: queue.map(short), ..self }
+    }
+
+    /// The name after which the queues are named.
+    #[must_use]
+    pub fn family(&self) -> &str {
+        self.lanes.interactive.as_str()
+    }
+
+    /// The queue for outcome events.
+    #[must_use]
+    pub const fn outcomes(&self) -> Option<&ShortString> {
+        self.outcomes.as_ref()
     }
 
     /// The lane's queue.
@@ -78,12 +98,12 @@ impl Queues {
     #[must_use]
     pub fn all(&self) -> Vec<(ShortString, FieldTable)> {
         let lanes = Lane::ALL.into_iter().flat_map(|lane| self.own(lane));
-        [self.dead_with_arguments()].into_iter().chain(lanes).collect()
+        self.records().chain(lanes).collect()
     }
 
     /// The queues that a lane needs, with their arguments. Targets of dead-lettering come first.
     pub(super) fn needed_by(&self, lane: Lane) -> Vec<(ShortString, FieldTable)> {
-        [self.dead_with_arguments()].into_iter().chain(self.own(lane)).collect()
+        self.records().chain(self.own(lane)).collect()
     }
 
     /// The queues of a lane alone, with their arguments.
@@ -100,8 +120,12 @@ impl Queues {
         [own].into_iter().chain(retry).collect()
     }
 
-    fn dead_with_arguments(&self) -> (ShortString, FieldTable) {
-        (self.dead.clone(), quorum())
+    /// The queues for what jobs leave behind, with their arguments: dead letters and outcome events.
+    fn records(&self) -> impl Iterator<Item = (ShortString, FieldTable)> {
+        [Some(&self.dead), self.outcomes()]
+            .into_iter()
+            .flatten()
+            .map(|queue| (queue.clone(), quorum()))
     }
 }
 
@@ -181,6 +205,21 @@ mod tests {
         assert_eq!(retry(90).as_deref(), Some("q.retry.bulk.1m30s"));
         assert_eq!(retry(100).as_deref(), Some("q.retry.bulk.1m30s"));
         assert_eq!(retry(1).as_deref(), Some("q.retry.bulk.10s"));
+    }
+
+    #[test]
+    fn the_queue_of_events_is_needed_by_both_lanes_and_has_the_arguments_of_the_dead_letter_queue()
+    {
+        let queues = Queues::new("q", &PARK).with_outcomes(Some("events"));
+        for lane in Lane::ALL {
+            let needed = queues.needed_by(lane);
+            let arguments = |of: &str| {
+                needed.iter().find(|(name, _)| name.as_str() == of).map(|(_, with)| with.clone())
+            };
+            assert_eq!(arguments("events"), arguments("q.dead"));
+            assert!(arguments("events").is_some());
+        }
+        assert!(Queues::new("q", &PARK).outcomes().is_none());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
-    sync::mpsc,
+    sync::{Notify, mpsc},
     time::{MissedTickBehavior, interval, sleep},
 };
 
@@ -18,7 +18,7 @@ use super::{
     depths::Depths,
     one_job::{self, Question},
     session_end::{SessionBreak, SessionEnd},
-    settings::BrokerSettings,
+    settings::{BrokerSettings, Declare},
     topology::{self, PrepareError, TopologyError},
     wait::ConnectionState,
 };
@@ -40,22 +40,31 @@ pub(super) struct Session {
 
 impl Session {
     /// Declares or checks the lane's queues and opens the lane. It does not consume yet. If no lane ever consumed
-    /// (`first`), wrong arguments of the other lane's queues are refused as well.
+    /// (`first`), wrong arguments of the other lane's queues are refused as well. The first session of a lane
+    /// (`first_of_lane`) warns of queues that may have other arguments.
     pub(super) async fn begin(
         connection: Connection,
         lane: Lane,
         settings: Arc<BrokerSettings>,
         targets: Arc<SettlementTargets>,
         first: bool,
+        first_of_lane: bool,
     ) -> Result<Self, PrepareError> {
         let mut errors = ConnectionErrors::of(&connection);
         let prepared = async {
             let queues = &targets.queues;
-            topology::ensure_lane(&connection, queues, lane, settings.declare).await?;
-            if first && settings.declare {
+            let ensured =
+                topology::ensure_lane(&connection, queues, lane, settings.declare).await?;
+            if first && settings.declare == Declare::All {
                 topology::compare_lane(&connection, queues, lane.other()).await?;
             }
-            Consumption::open(&connection, lane, settings.prefetch, Arc::clone(&targets))
+            if first_of_lane {
+                ensured.warn();
+            }
+            // What another user may declare anew between two sessions is trusted for one session only.
+            let declared = ensured.keeps_dropped;
+            let targets = Arc::new(SettlementTargets { declared, ..(*targets).clone() });
+            Consumption::open(&connection, lane, settings.prefetch, targets)
                 .await
                 .map_err(|error| unreachable(&error))
         };
@@ -75,16 +84,18 @@ impl Session {
     }
 
     /// Runs the session: passes deliveries to `intake` and settlements to the broker until the session ends. It drops
-    /// `intake` once no job is wanted any more, so that the receiver ends.
+    /// `intake` once no job is wanted any more, so that the receiver ends. `started` is notified when the broker has
+    /// accepted the consumer, or none is wanted.
     pub(super) async fn run(
         mut self,
         intake: DeliverySender,
         commands: LaneCommands,
         questions: mpsc::Receiver<Question>,
         depths: &Depths,
+        started: &Notify,
     ) -> SessionEnd {
         self.consumption.settle_until(commands.close.clone());
-        let Err(broken) = self.watch(intake, commands, questions, depths).await;
+        let Err(broken) = self.watch(intake, commands, questions, depths, started).await;
         self.consumption.channel().lose();
         let (connection, queue) = (&self.connection, self.consumption.channel().queue());
         let end =
@@ -101,6 +112,7 @@ impl Session {
         mut commands: LaneCommands,
         mut questions: mpsc::Receiver<Question>,
         depths: &Depths,
+        started: &Notify,
     ) -> Result<Infallible, SessionBreak> {
         let Self { connection, errors, consumption, .. } = self;
         let connection = &*connection;
@@ -114,6 +126,7 @@ impl Session {
             let wanted = commands.wanted();
             let following = consumption.follow(connection, wanted, intake.as_ref());
             one_job::yielding_turns(&mut questions, stalls, following).await?;
+            started.notify_one();
             if wanted == Demand::Never {
                 intake = None;
             }

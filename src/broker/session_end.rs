@@ -11,6 +11,7 @@ use super::{
     connect::NO_ANSWER,
     connection::Connection,
     connection_errors::{ConnectionErrors, is_aftermath},
+    settings::Declare,
     topology::{self, TopologyError},
     wait::NoAnswer,
 };
@@ -61,7 +62,7 @@ impl SessionEnd {
         errors: &mut ConnectionErrors,
         connection: &Connection,
         queue: &ShortString,
-        declare: bool,
+        declare: Declare,
     ) -> Self {
         let status = connection.status();
         match broken {
@@ -114,9 +115,9 @@ impl SessionEnd {
 }
 
 /// Explains a cancelled consumer: the broker gives no reason, so the queue is checked.
-async fn why_cancelled(connection: &Connection, queue: &ShortString, declare: bool) -> String {
+async fn why_cancelled(connection: &Connection, queue: &ShortString, declare: Declare) -> String {
     match timeout(ASKED_FOR, presence(connection, queue)).await {
-        Ok(Err(TopologyError::Missing { .. })) if declare => {
+        Ok(Err(TopologyError::Missing { .. })) if declare.makes_missing() => {
             format!("queue {queue} was deleted; it is declared again by itself")
         }
         Ok(Err(TopologyError::Missing { .. })) => {

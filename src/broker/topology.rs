@@ -10,12 +10,14 @@ use lapin::{
 };
 use thiserror::Error;
 use tokio::time::timeout;
+use tracing::warn;
 
 use super::{
     cause::{CloseCause, fault},
     connect::Unreachable,
     connection::Connection,
     queues::Queues,
+    settings::Declare,
     wait::NoAnswer,
 };
 use crate::domain::Lane;
@@ -30,7 +32,7 @@ pub enum TopologyError {
     #[error(
         "queue {queue} exists with other arguments ({difference}). Either let it run empty, delete it \
          and start again, so that it is declared anew; or give the worker queues of its own with \
-         broker.queue"
+         broker.queue; or use it as it is with broker.declare = false"
     )]
     Differs {
         queue: String,
@@ -59,16 +61,67 @@ pub enum PrepareError {
     Topology(#[from] TopologyError),
 }
 
-/// Declares every queue, or checks that it exists. It never deletes or changes anything. A fault of one lane's queues
-/// does not stop the other's. Fails with the first queue that is wrong.
+/// What is known of the queues of a lane.
+#[derive(Debug)]
+pub(super) struct EnsuredLane {
+    /// Whether lane and dead-letter queue are known to have our arguments. Then a message that the lane itself
+    /// dead-letters is not lost.
+    pub(super) keeps_dropped: bool,
+    /// The queues that are used although they are not known to have our arguments, each with the reason.
+    unlike: Vec<(ShortString, Unlike)>,
+}
+
+/// Why an existing queue is not known to have our arguments. In the broker's words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unlike {
+    /// It has others: the difference.
+    Differs(String),
+    /// Only a user who may declare the queue can compare them: the refusal.
+    Unknown(String),
+}
+
+impl TopologyError {
+    /// Why the queue, if it exists, is not known to have our arguments. `None` for a fault that says nothing of them.
+    pub(super) fn unlike(&self) -> Option<Unlike> {
+        match self {
+            Self::Differs { difference, .. } => Some(Unlike::Differs(difference.clone())),
+            Self::Refused { fault, .. } => Some(Unlike::Unknown(fault.clone())),
+            Self::Missing { .. } | Self::Failed { .. } => None,
+        }
+    }
+}
+
+impl EnsuredLane {
+    /// Warns of each queue that may have other arguments.
+    pub(super) fn warn(&self) {
+        for (queue, unlike) in &self.unlike {
+            let queue = queue.as_str();
+            match unlike {
+                Unlike::Differs(difference) => warn!(
+                    queue,
+                    difference,
+                    "the queue exists with other arguments, and is used as it is, because broker.declare is \"missing\""
+                ),
+                Unlike::Unknown(refusal) => warn!(
+                    queue,
+                    refusal,
+                    "the queue exists, and is used as it is: this user may not declare it, so its arguments are unknown"
+                ),
+            }
+        }
+    }
+}
+
+/// Declares the queues that `declare` says, and checks that the others exist. It never deletes or changes anything. A
+/// fault of one lane's queues does not stop the other's. Fails with the first queue that is wrong.
 pub(super) async fn ensure(
     connection: &Connection,
     queues: &Queues,
-    declare: bool,
+    declare: Declare,
 ) -> Result<(), TopologyError> {
     let interactive = ensure_lane(connection, queues, Lane::Interactive, declare).await;
     let bulk = ensure_lane(connection, queues, Lane::Bulk, declare).await;
-    interactive.and(bulk)
+    interactive.and(bulk).map(|_| ())
 }
 
 /// Does the same for the queues that one lane needs.
@@ -76,25 +129,91 @@ pub(super) async fn ensure_lane(
     connection: &Connection,
     queues: &Queues,
     lane: Lane,
-    declare: bool,
-) -> Result<(), TopologyError> {
-    let mut channel = None;
+    declare: Declare,
+) -> Result<EnsuredLane, TopologyError> {
+    let mut asking = Asking { connection, channel: None };
+    let mut ensured = EnsuredLane { keeps_dropped: true, unlike: Vec::new() };
     for (queue, arguments) in queues.needed_by(lane) {
-        let ensured = async {
-            let open = match channel.take() {
-                Some(channel) => channel,
-                None => connection.create_channel().await?,
-            };
-            if declare {
-                self::declare(&open, &queue, arguments).await?;
-            } else {
-                passive_declare(&open, &queue).await?;
-            }
+        let unlike = match declare {
+            Declare::All => asking.declare(&queue, arguments).await.map(|()| None)?,
+            Declare::Missing => asking.declare_if_missing(&queue, arguments).await?,
+            Declare::Never => asking.presence(&queue).await.map(|()| None)?,
+        };
+        let is_known = declare != Declare::Never && unlike.is_none();
+        if queue == *queues.lane(lane) || queue == *queues.dead() {
+            ensured.keeps_dropped &= is_known;
+        }
+        ensured.unlike.extend(unlike.map(|unlike| (queue, unlike)));
+    }
+    Ok(ensured)
+}
+
+/// Asks about one queue after the other on one channel, as long as no error closes it.
+struct Asking<'a> {
+    connection: &'a Connection,
+    channel: Option<Channel>,
+}
+
+impl Asking<'_> {
+    /// Declares a queue. Fails with [`TopologyError::Differs`] if it exists with other arguments.
+    async fn declare(
+        &mut self,
+        queue: &ShortString,
+        arguments: FieldTable,
+    ) -> Result<(), TopologyError> {
+        let channel = self.channel.take();
+        let declared = async {
+            let open = self.open(channel).await?;
+            declare(&open, queue, arguments).await?;
             Ok(open)
         };
-        channel = Some(in_time(connection, ANSWER_LIMIT, &queue, ensured).await?);
+        self.channel = Some(in_time(self.connection, ANSWER_LIMIT, queue, declared).await?);
+        Ok(())
     }
-    Ok(())
+
+    /// Checks that a queue exists.
+    async fn presence(&mut self, queue: &ShortString) -> Result<(), TopologyError> {
+        let channel = self.channel.take();
+        let found = async {
+            let open = self.open(channel).await?;
+            passive_declare(&open, queue).await?;
+            Ok(open)
+        };
+        self.channel = Some(in_time(self.connection, ANSWER_LIMIT, queue, found).await?);
+        Ok(())
+    }
+
+    /// Declares a queue that does not exist. Returns why an existing one is not known to have these arguments. The broker
+    /// compares them and changes nothing.
+    ///
+    /// It does not ask for presence first: another user could declare the queue between the question and the
+    /// declaration.
+    async fn declare_if_missing(
+        &mut self,
+        queue: &ShortString,
+        arguments: FieldTable,
+    ) -> Result<Option<Unlike>, TopologyError> {
+        let fault = match self.declare(queue, arguments).await {
+            Ok(()) => return Ok(None),
+            Err(fault) => fault,
+        };
+        let Some(unlike) = fault.unlike() else { return Err(fault) };
+        match self.presence(queue).await {
+            Ok(()) => Ok(Some(unlike)),
+            // It does not exist, and this user may not declare it.
+            Err(TopologyError::Missing { .. }) if matches!(unlike, Unlike::Unknown(_)) => {
+                Err(fault)
+            }
+            Err(failed) => Err(failed),
+        }
+    }
+
+    async fn open(&self, channel: Option<Channel>) -> lapin::Result<Channel> {
+        match channel {
+            Some(channel) => Ok(channel),
+            None => self.connection.create_channel().await,
+        }
+    }
 }
 
 /// Compares the arguments of a lane's queues with the required ones, as far as the broker answers. Fails with
@@ -123,16 +242,16 @@ pub(super) async fn compare_lane(
 pub(super) async fn ensure_for_publishing(
     connection: &Connection,
     queues: &Queues,
-    declare: bool,
+    declare: Declare,
 ) -> Result<(), TopologyError> {
     match ensure(connection, queues, declare).await {
-        Err(TopologyError::Refused { .. }) if !declare => Ok(()),
+        Err(TopologyError::Refused { .. }) if declare != Declare::All => Ok(()),
         ensured => ensured,
     }
 }
 
 /// Awaits an answer about a queue. No answer in time is an error too.
-async fn in_time<T>(
+pub(super) async fn in_time<T>(
     connection: &Connection,
     limit: Duration,
     queue: &ShortString,

@@ -1,50 +1,100 @@
-//! `revoker check`: checks the configuration, the broker and the endpoint's TLS. It changes nothing.
+//! `revoker check`: prints what is in force, and checks what a worker needs. Only `--with-token` changes anything.
 
+mod broker_side;
+mod in_force;
 mod introspection;
+mod revocation;
+mod row;
+mod token_file;
 
-use std::{path::PathBuf, sync::Arc};
+use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Exit, output};
+use self::row::{CheckRow, FAULT, NOTE, OK, Report, row};
+use super::{
+    Exit,
+    output::{self, OutputArgs},
+};
 use crate::{
-    broker::{self, QueueCheck},
     config::Config,
     domain::ErrorChain,
-    endpoint::{self, CredentialFault, Credentials, Proof},
+    endpoint::{self, CredentialFault, Credentials, Destination, Proof},
 };
 
-/// The subject of a check, its state (one of those below) and the detail.
-type CheckRow = (String, &'static str, String);
-
-const OK: &str = "ok";
-const NOTE: &str = "note";
-const FAULT: &str = "FAULT";
-
-/// Check the configuration, the broker and the endpoint's TLS; change nothing
+/// Print what is in force, and check configuration, rights at the broker, and the endpoint's TLS
+///
+/// Stores nothing and touches no message. With --with-token, it revokes one token.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  revoker --config config/production.toml check")]
+#[command(after_help = "\
+Examples:
+  revoker --config config/production.toml check
+  revoker --config config/production.toml check --output json
+  revoker --config config/production.toml check --with-token token.txt
+      Revokes the token in the file, which has to be live and of no further use.
+
+Exit codes: 0 no fault; 2 at least one FAULT, or wrong usage or configuration.")]
 pub struct CheckArgs {
     /// A file with a live token, to test introspection. If the server calls it inactive, "inactive" proves nothing
     #[arg(long, value_name = "FILE")]
     live_token_file: Option<PathBuf>,
+
+    /// A file with a live throw-away token, which is REVOKED. This tests secret, path and answer of the endpoint,
+    /// and introspection where verify.url is set
+    #[arg(long, value_name = "FILE", conflicts_with = "live_token_file")]
+    with_token: Option<PathBuf>,
+
+    /// The client of the throw-away token, in place of the default client
+    #[arg(long, value_name = "ID", requires = "with_token")]
+    client_id: Option<String>,
+
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 /// Prints a table of all checks. If one of them fails, the exit code is that of wrong usage.
 pub async fn run(args: CheckArgs, config: Config) -> Exit {
     let mut rows = vec![row("configuration", OK, "every key is valid")];
     rows.extend(config.warnings.iter().map(|warning| row("configuration", NOTE, warning)));
+    rows.extend(in_force::rows(&config));
     rows.extend(profile(&config));
     rows.extend(credentials(&config));
-    rows.push(match endpoint::reach(&config.endpoint).await {
-        Ok(()) => row("endpoint", OK, "reached; nothing was sent"),
-        Err(error) => row("endpoint", FAULT, &ErrorChain(&error).to_string()),
-    });
-    rows.extend(introspection::rows(&config, args.live_token_file.as_deref()).await);
-    rows.extend(queues(&config).await);
-    let fault = rows.iter().any(|(_, state, _)| *state == FAULT);
-    let exit = if fault { Exit::Usage } else { Exit::Done };
-    output::exit_code(output::print(&table(&rows)), exit)
+    rows.extend(endpoints(&config).await);
+    let token = args.with_token.as_deref();
+    let live = args.live_token_file.as_deref().or(token.filter(|_| config.verify.is_some()));
+    rows.extend(introspection::rows(&config, live).await);
+    if let Some(file) = token {
+        let revoked = revocation::rows(&config, file, args.client_id.as_deref()).await;
+        let is_done = revoked.iter().all(|row| row.state != FAULT);
+        rows.extend(revoked);
+        if is_done && let Some(settings) = &config.verify {
+            rows.push(introspection::after(settings, file).await);
+        }
+    }
+    rows.extend(broker_side::rows(&config).await);
+    let report = Report::new(rows);
+    let exit = if report.ok { Exit::Done } else { Exit::Usage };
+    let text = if args.output.is_json() {
+        output::json(&report)
+    } else {
+        report.table(output::text_style())
+    };
+    output::exit_code(output::print(&text), exit)
+}
+
+/// Reaches the revoke endpoint and, for bearer tokens, the token endpoint.
+async fn endpoints(config: &Config) -> Vec<CheckRow> {
+    let settings = &config.endpoint;
+    let revoke = Some(("endpoint", Destination::revoke(settings)));
+    let token = Destination::token(settings).map(|to| ("token endpoint", to));
+    let mut rows = Vec::new();
+    for (what, to) in revoke.into_iter().chain(token) {
+        rows.push(match endpoint::reach(settings, to).await {
+            Ok(()) => row(what, OK, "reached; nothing was sent"),
+            Err(error) => row(what, FAULT, &ErrorChain(&error).to_string()),
+        });
+    }
+    rows
 }
 
 /// The proof that a success of the endpoint gives, and the job fields that its calls omit.
@@ -72,41 +122,11 @@ fn credentials(config: &Config) -> Vec<CheckRow> {
     };
     match Credentials::load(&config.credentials) {
         Ok(credentials) => {
-            let mut all = vec![row("credentials", OK, "every secret can be read")];
+            let mut all = vec![in_force::clients(config, &credentials)];
+            all.push(row("credentials", OK, "every secret can be read"));
             all.extend(rows(NOTE, credentials.oddities()));
             all
         }
         Err(faults) => rows(FAULT, &faults),
     }
-}
-
-async fn queues(config: &Config) -> Vec<CheckRow> {
-    let settings = Arc::new(config.broker.clone());
-    let found = match broker::inspect(&settings).await {
-        Ok(found) => found,
-        Err(error) => return vec![row("broker", FAULT, &error)],
-    };
-    let mut rows = vec![row("broker", OK, "reached")];
-    rows.extend(found.into_iter().map(|(queue, found)| {
-        let what = format!("queue {queue}");
-        match found {
-            QueueCheck::Fits(ready) => row(&what, OK, &format!("{ready} messages ready")),
-            QueueCheck::Missing if settings.declare => {
-                row(&what, NOTE, "not there yet; the worker will declare it")
-            }
-            QueueCheck::Missing => row(&what, FAULT, "not there, and broker.declare is false"),
-            QueueCheck::Faulty(fault) => row(&what, FAULT, &fault),
-        }
-    }));
-    rows
-}
-
-fn row(what: &str, state: &'static str, detail: &str) -> CheckRow {
-    (what.to_owned(), state, detail.to_owned())
-}
-
-fn table(rows: &[CheckRow]) -> String {
-    let width = rows.iter().map(|(what, ..)| what.chars().count()).max().unwrap_or_default();
-    let line = |(what, state, detail): &CheckRow| format!("{what:<width$}  {state:<5}  {detail}\n");
-    rows.iter().map(line).collect()
 }

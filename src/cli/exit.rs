@@ -14,7 +14,7 @@ use super::{output::OutputError, places::SameFile};
 use crate::{
     broker::{ActionError, BrowseError, PrepareError, TopologyError},
     domain::ErrorChain,
-    sweep::BeginError,
+    sweep::{BeginError, LookupError},
     worker::{SweepError, WorkerError},
 };
 
@@ -110,6 +110,7 @@ failures! {
     OutputError, |_| false;
     PrepareError, is_topology;
     SameFile, |_| true;
+    LookupError<OutputError>, LookupError::is_usage;
     SweepError, |_| false;
     WorkerError, WorkerError::is_usage;
     io::Error, |_| false;

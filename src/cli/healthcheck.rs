@@ -3,20 +3,22 @@
 #[cfg(test)]
 mod tests;
 
-use std::{
-    fmt::Write as _,
-    io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    time::Duration,
-};
+use std::{fmt::Write as _, io, net::SocketAddr, time::Duration};
 
+use serde::Serialize;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
     time::timeout,
 };
 
-use super::{Exit, fail, output};
+use super::{
+    Exit,
+    admin_client::reachable,
+    fail,
+    output::{self, OutputArgs},
+    text_style::TextStyle,
+};
 use crate::{
     admin::{Readiness, ReadinessState},
     domain::Redactor,
@@ -29,7 +31,9 @@ const MAX_ANSWER_BYTES: u64 = 64 * 1024;
 ///
 /// Exits 0 if it is ready or waits on purpose, 1 if it is not ready or cannot be reached.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = "Example:\n  revoker healthcheck --timeout 2s")]
+#[command(
+    after_help = "Example:\n  revoker healthcheck --timeout 2s\n  revoker healthcheck --output json"
+)]
 pub struct HealthcheckArgs {
     /// The worker's admin address, in place of admin.listen
     #[arg(long, value_name = "IP:PORT")]
@@ -38,11 +42,24 @@ pub struct HealthcheckArgs {
     /// How long to wait for the answer
     #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = humantime::parse_duration)]
     timeout: Duration,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// The result as JSON: the worker's readiness, or why it did not answer.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Health {
+    Answered(Readiness),
+    Silent { ready: bool, state: &'static str, error: String },
 }
 
 /// Asks the worker and prints its answer. `default_address` is the worker's configured address.
 pub async fn run(args: HealthcheckArgs, default_address: SocketAddr) -> Exit {
-    let (text, ready) = check(&args, default_address).await;
+    let health = check(&args, default_address).await;
+    let ready = health.is_ready();
+    let text = if args.output.is_json() { output::json(&health) } else { health.text() };
     match output::print(&text) {
         Err(failure) => fail(&failure),
         Ok(()) if ready => Exit::Done,
@@ -50,24 +67,30 @@ pub async fn run(args: HealthcheckArgs, default_address: SocketAddr) -> Exit {
     }
 }
 
-/// Returns the text to print, and whether the worker is ready.
-async fn check(args: &HealthcheckArgs, default_address: SocketAddr) -> (String, bool) {
+async fn check(args: &HealthcheckArgs, default_address: SocketAddr) -> Health {
     let address = reachable(args.address.unwrap_or(default_address));
     let late = |_| Err(io::Error::other("not within the time limit"));
     match timeout(args.timeout, ask(address)).await.unwrap_or_else(late) {
-        Ok(readiness) => (describe(&readiness), readiness.ready),
-        Err(error) => (format!("no answer from {address}: {error}\n"), false),
+        Ok(readiness) => Health::Answered(readiness),
+        Err(error) => Health::Silent {
+            ready: false,
+            state: "no_answer",
+            error: format!("no answer from {address}: {error}"),
+        },
     }
 }
 
-/// Returns the address to connect to. A worker may listen on the unspecified address, which is no valid destination.
-fn reachable(listen: SocketAddr) -> SocketAddr {
-    let ip = match listen.ip() {
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, listen.port())
+impl Health {
+    fn is_ready(&self) -> bool {
+        matches!(self, Self::Answered(readiness) if readiness.ready)
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Answered(readiness) => describe(readiness, output::text_style()),
+            Self::Silent { error, .. } => format!("{error}\n"),
+        }
+    }
 }
 
 async fn ask(address: SocketAddr) -> io::Result<Readiness> {
@@ -86,8 +109,8 @@ fn parse(answer: &[u8]) -> Option<Readiness> {
 }
 
 /// Returns the state, and a line for each part that is not ready.
-fn describe(readiness: &Readiness) -> String {
-    let mut text = format!("{}\n", readiness.state.as_str());
+fn describe(readiness: &Readiness, style: TextStyle) -> String {
+    let mut text = format!("{}\n", style.state(readiness.state.as_str()));
     let one_line = Redactor::default();
     for (name, part) in &readiness.parts {
         if part.state == ReadinessState::Ready {

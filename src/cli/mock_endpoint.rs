@@ -47,7 +47,7 @@ async fn serve(args: &MockEndpointArgs) -> Result<(), Failure> {
 /// Writes the address to a file. A script that waits for the file must not read half of it.
 fn write_address(path: &Path, addr: SocketAddr) -> io::Result<()> {
     let mut file = WholeFile::create(path, ORDINARY)?;
-    file.write(&format!("{addr}\n"))?;
+    file.write(format!("{addr}\n"))?;
     file.keep(true)
 }
 

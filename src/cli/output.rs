@@ -4,17 +4,64 @@
 //! closed reader is no failure. A reader such as `head` has enough, so the command ends silently with the exit code of
 //! its work.
 
-use std::io::{self, BufRead as _, ErrorKind, Write};
+use std::io::{self, BufRead as _, ErrorKind, IsTerminal as _, Write};
 
+use anstream::{AutoStream, ColorChoice};
+use clap::ValueEnum;
 use serde::Serialize;
 use thiserror::Error;
 use tokio::io::AsyncWriteExt as _;
 
-use super::exit::{Exit, Failure};
+use super::{
+    exit::{Exit, Failure},
+    text_style::TextStyle,
+};
+
+/// The form of a result.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum OutputForm {
+    /// Text for people.
+    #[default]
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+/// The option that chooses the form of a result, the same for every command that prints one.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub struct OutputArgs {
+    /// Print the result in this form
+    #[arg(long, value_enum, value_name = "FORM", default_value_t)]
+    output: OutputForm,
+
+    /// The short form of --output json
+    #[arg(long, conflicts_with = "output")]
+    json: bool,
+}
+
+impl OutputArgs {
+    /// Whether the result is printed as JSON.
+    pub const fn is_json(self) -> bool {
+        self.json || matches!(self.output, OutputForm::Json)
+    }
+}
 
 #[derive(Debug, Error)]
 #[error("standard output cannot be written")]
 pub struct OutputError(#[source] io::Error);
+
+/// How standard output shows text. `NO_COLOR`, `CLICOLOR` and `TERM` count unless `--color` decides.
+pub fn text_style() -> TextStyle {
+    let stdout = io::stdout();
+    let colours = AutoStream::choice(&stdout) != ColorChoice::Never;
+    let width = terminal_size::terminal_size_of(&stdout).map(|(width, _)| width.0.into());
+    TextStyle { colours, width }
+}
+
+/// Whether standard output is a terminal.
+pub fn is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
 
 /// Writes a whole text to standard output.
 pub fn print(text: &str) -> Result<(), OutputError> {

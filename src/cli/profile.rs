@@ -7,10 +7,15 @@ use std::{
 };
 
 use http::StatusCode;
+use serde_json::{Value, json};
 
-use super::{Exit, output};
+use super::{
+    Exit,
+    output::{self, OutputArgs},
+    text_style::TextStyle,
+};
 use crate::{
-    domain::{Failure, Rejection, Verdict},
+    domain::{ErrorChain, Failure, Rejection, Verdict},
     endpoint::{BUILTIN, Profile, builtin, find_profile, test_profile},
 };
 
@@ -34,12 +39,18 @@ pub(super) struct ProfileArgs {
 enum ProfileCommand {
     /// List the built-in profiles, and what a success of each proves
     #[command(after_help = "Example:\n  revoker profile list")]
-    List,
+    List {
+        #[command(flatten)]
+        output: OutputArgs,
+    },
     /// Print the file of a built-in profile
     #[command(after_help = "Example:\n  revoker profile show rfc7009")]
     Show {
         /// The name of a built-in profile
         name: String,
+
+        #[command(flatten)]
+        output: OutputArgs,
     },
     /// Check the file of a profile, and print every fault with its line
     #[command(after_help = "Example:\n  revoker profile check ours.toml")]
@@ -47,6 +58,9 @@ enum ProfileCommand {
         /// The file of the profile
         #[arg(value_name = "FILE")]
         file: String,
+
+        #[command(flatten)]
+        output: OutputArgs,
     },
     /// Print the matching rule and the verdict for an answer. Standard input is the body of the answer
     #[command(after_help = "Example:\n  revoker profile test rfc7009 --status 400 < body.json")]
@@ -57,27 +71,58 @@ enum ProfileCommand {
         /// The HTTP status of the answer
         #[arg(long, value_parser = clap::value_parser!(u16).range(100..=599))]
         status: u16,
+
+        #[command(flatten)]
+        output: OutputArgs,
     },
 }
 
 pub(super) fn run(args: &ProfileArgs) -> Exit {
-    let result = match &args.command {
-        ProfileCommand::List => Ok(list()),
-        ProfileCommand::Show { name } => show(name),
-        ProfileCommand::Check { file } => {
-            find_profile(file).map(|profile| format!("{file}: sound\n{}", summary(&profile)))
-        }
-        ProfileCommand::Test { profile, status } => {
-            find_profile(profile).and_then(|profile| test(&profile, *status))
-        }
-    };
-    match result {
+    match result(&args.command) {
         Ok(text) => match output::print(&text) {
             Ok(()) => Exit::Done,
-            Err(error) => refuse(&error.to_string(), Exit::Failed),
+            Err(error) => refuse(&ErrorChain(&error).to_string(), Exit::Failed),
         },
         Err(fault) => refuse(&fault, Exit::Usage),
     }
+}
+
+fn result(command: &ProfileCommand) -> Result<String, String> {
+    let in_form = |output: &OutputArgs, text: String, value: Value| {
+        if output.is_json() { output::json(&value) } else { text }
+    };
+    Ok(match command {
+        ProfileCommand::List { output } => {
+            let all = profiles().map(|profile| facts(&profile)).collect();
+            in_form(output, list(output::text_style()), all)
+        }
+        ProfileCommand::Show { name, output } => {
+            let file = show(name)?;
+            let value = toml::from_str(&file).map_err(|error| error.to_string())?;
+            in_form(output, file, value)
+        }
+        ProfileCommand::Check { file, output } => {
+            let profile = find_profile(file)?;
+            in_form(output, format!("{file}: sound\n{}", summary(&profile)), facts(&profile))
+        }
+        ProfileCommand::Test { profile, status, output } => {
+            let (text, value) = test(&*find_profile(profile)?, *status)?;
+            in_form(output, text, value)
+        }
+    })
+}
+
+/// What a row of the list says, for scripts.
+fn facts(profile: &Profile) -> Value {
+    json!({
+        "name": profile.name,
+        "proof": profile.proof.as_str(),
+        "repeat": profile.repeat.as_str(),
+        "scope": profile.kills.as_str(),
+        "auth": profile.auth().as_str(),
+        "url": profile.url().map(url::Url::as_str),
+        "token_max": profile.token_max,
+    })
 }
 
 fn refuse(text: &str, exit: Exit) -> Exit {
@@ -90,7 +135,7 @@ fn profiles() -> impl Iterator<Item = Arc<Profile>> {
     BUILTIN.into_iter().filter_map(|(name, _)| builtin(name))
 }
 
-fn list() -> String {
+fn list(style: TextStyle) -> String {
     let heading = ["profile", "proof", "repeat", "scope", "auth", "url"].map(str::to_owned);
     let rows = std::iter::once(heading).chain(profiles().map(|profile| {
         let url = profile.url().map_or("endpoint.url", |url| url.as_str());
@@ -105,9 +150,10 @@ fn list() -> String {
         words.map(str::to_owned)
     }));
     rows.fold(String::new(), |mut text, [name, proof, repeat, scope, auth, url]| {
+        let row = format!("{name:<16}  {proof:<12}  {repeat:<8}  {scope:<11}  {auth:<6}  {url}");
+        let row = if text.is_empty() { style.heading(&row) } else { style.row(&row) };
         // Writing to a string does not fail.
-        let _ =
-            writeln!(text, "{name:<16}  {proof:<12}  {repeat:<8}  {scope:<11}  {auth:<6}  {url}");
+        let _ = writeln!(text, "{row}");
         text
     })
 }
@@ -130,7 +176,8 @@ fn summary(profile: &Profile) -> String {
     )
 }
 
-fn test(profile: &Profile, status: u16) -> Result<String, String> {
+/// Returns the judgement as text and for scripts.
+fn test(profile: &Profile, status: u16) -> Result<(String, Value), String> {
     let mut body = Vec::new();
     let read = io::stdin().take(MAX_BODY_BYTES).read_to_end(&mut body);
     read.map_err(|error| format!("standard input cannot be read: {error}"))?;
@@ -140,7 +187,14 @@ fn test(profile: &Profile, status: u16) -> Result<String, String> {
         Some((number, line)) => format!("rule {number} (line {line})"),
         None => "no rule".to_owned(),
     };
-    Ok(format!("{rule}: {}\n{}\n", tested.verdict.label(), what_follows(&tested.verdict)))
+    let (label, follows) = (tested.verdict.label(), what_follows(&tested.verdict));
+    let value = json!({
+        "rule": tested.rule.map(|(number, _)| number),
+        "line": tested.rule.map(|(_, line)| line),
+        "result": label.to_string(),
+        "follows": follows,
+    });
+    Ok((format!("{rule}: {label}\n{follows}\n"), value))
 }
 
 fn what_follows(verdict: &Verdict) -> String {
@@ -177,11 +231,34 @@ mod tests {
 
     #[test]
     fn the_list_has_every_profile_with_its_proof() {
-        let list = list();
+        let list = list(TextStyle::default());
         assert_eq!(list.lines().count(), BUILTIN.len() + 1);
         let rfc7009 = list.lines().find(|line| line.starts_with("rfc7009")).unwrap();
         let words: Vec<_> = rfc7009.split_whitespace().collect();
         assert_eq!(words[1..], ["acknowledged", "revoked", "unknown", "basic", "endpoint.url"]);
+    }
+
+    /// Every form says the same.
+    #[test]
+    fn each_list_and_file_is_json_for_scripts() {
+        use clap::Parser as _;
+
+        #[derive(clap::Parser)]
+        struct CommandLine {
+            #[command(flatten)]
+            args: ProfileArgs,
+        }
+        let json = |line: &[&str]| -> Value {
+            let line = [&["profile"], line, &["--output", "json"]].concat();
+            let args = CommandLine::parse_from(line).args;
+            serde_json::from_str(&result(&args.command).unwrap()).unwrap()
+        };
+        let list = json(&["list"]);
+        assert_eq!(list.as_array().unwrap().len(), BUILTIN.len());
+        assert_eq!(list[0]["name"], BUILTIN[0].0);
+        let (name, _) = BUILTIN[1];
+        assert_eq!(json(&["show", name])["name"], name);
+        assert_eq!(json(&["check", name])["name"], name);
     }
 
     #[test]

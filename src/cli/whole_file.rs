@@ -35,8 +35,8 @@ impl WholeFile {
         Ok(Self { path: path.to_owned(), partial, file: BufWriter::new(file), kept: false })
     }
 
-    pub(super) fn write(&mut self, text: &str) -> io::Result<()> {
-        self.file.write_all(text.as_bytes())
+    pub(super) fn write(&mut self, content: impl AsRef<[u8]>) -> io::Result<()> {
+        self.file.write_all(content.as_ref())
     }
 
     pub(super) fn set_permissions(&self, permissions: Permissions) -> io::Result<()> {

@@ -68,9 +68,11 @@ pub(super) fn read(
     url: &Url,
     secrets: SecretNeed,
 ) -> AuthSettings {
-    let method = reader
-        .optional(keys.method, value::choice(AuthMethod::ALL))
-        .unwrap_or_else(|| profile.auth());
+    let method = reader.optional(keys.method, value::choice(AuthMethod::ALL));
+    if method.is_none() {
+        reader.derive(keys.method, Some(profile.auth().as_str().to_owned()), "the profile");
+    }
+    let method = method.unwrap_or_else(|| profile.auth());
     fits_profile(reader, keys, profile, method);
     let basic_encoding =
         reader.required_or(keys.basic_encoding, value::choice(&ENCODINGS), BasicEncoding::Form);
@@ -80,7 +82,7 @@ pub(super) fn read(
         // Read with the credentials.
         client_id: None,
         token_url: token_url(reader, keys),
-        scope: reader.optional(keys.scope, value::text),
+        scope: reader.optional(keys.scope, value::text()),
         jwt: jwt(reader, keys, url, secrets),
         client_certificate: certificate(reader, keys, secrets),
     };
@@ -136,7 +138,7 @@ fn fits_profile(reader: &mut ConfigReader, keys: &AuthKeys, profile: &Profile, m
 }
 
 fn token_url(reader: &mut ConfigReader, keys: &AuthKeys) -> Option<Url> {
-    let url = reader.optional(keys.token_url, address)?;
+    let url = reader.optional(keys.token_url, address())?;
     let fits = url.scheme() == "https" || is_loopback(&url);
     reader.require(&[keys.token_url], fits, || {
         Problem::new("is plain HTTP to a host other than this one", "use https://")
@@ -151,10 +153,10 @@ fn jwt(
     secrets: SecretNeed,
 ) -> Option<JwtSettings> {
     let key_file = key(reader, keys.key_file, secrets);
-    let key_id = reader.optional(keys.key_id, value::text);
+    let key_id = reader.optional(keys.key_id, value::text());
     let algorithm =
         reader.required_or(keys.algorithm, value::choice(&JwtAlgorithm::ALL), JwtAlgorithm::Rs256);
-    let audience = reader.optional(keys.audience, value::text);
+    let audience = reader.optional(keys.audience, value::text());
     let audience = audience.unwrap_or_else(|| url.to_string());
     key_file.map(|key_file| JwtSettings { key_file, key_id, algorithm, audience })
 }
@@ -163,7 +165,7 @@ fn jwt(
 fn key(reader: &mut ConfigReader, key: &str, secrets: SecretNeed) -> Option<PathBuf> {
     match secrets {
         SecretNeed::Needed => reader.file(key, file::private_key),
-        SecretNeed::Unneeded => reader.optional(key, value::path),
+        SecretNeed::Unneeded => reader.optional(key, value::path()),
     }
 }
 

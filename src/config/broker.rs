@@ -5,15 +5,18 @@ use std::{ops::RangeInclusive, time::Duration};
 use bytesize::ByteSize;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::broker::{BrokerSettings, HistoryKeyFault, HistoryKeys};
+use crate::broker::{BrokerSettings, Declare, HistoryKeyFault, HistoryKeys};
 
 use super::{
     broker_url::{self, LinkSecurity},
     clients::SecretNeed,
     faults::Problem,
     file,
+    form::{Kind, SecretForm},
+    key::ConfigKey,
     reader::ConfigReader,
-    value::{self, CONNECTING, ConfigValue, QUICK},
+    shown,
+    value::{self, CONNECTING, QUICK},
 };
 
 /// In bytes: AMQP allows a queue's name 255, and ours get suffixes.
@@ -31,6 +34,10 @@ const PATIENT: Duration = Duration::from_secs(300);
 /// How long a confirm may take. A shorter limit makes more copies of a live token than the documentation states. With a
 /// longer one, a channel without confirms is still in use when its jobs are requeued.
 const CONFIRM: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60);
+
+const URL: &str = "broker.url";
+/// The name of the family of queues.
+pub(super) const QUEUE: &str = "broker.queue";
 
 const CONNECT_TIMEOUT: &str = "broker.connect_timeout";
 const HEARTBEAT_KEY: &str = "broker.heartbeat";
@@ -56,20 +63,23 @@ pub(super) fn read(
 ) -> BrokerSettings {
     let (urls, encrypted) = urls(reader);
     let settings = BrokerSettings {
+        // Each command sets its own name.
+        command: "revoker",
         urls,
         ca_file: reader.file(CA_FILE, file::certificates),
         client_certificate_file: reader.file(CERTIFICATE, file::certificates),
         client_key_file: reader.file(KEY, file::private_key),
-        queue: reader.required("broker.queue", queue),
-        declare: reader.required("broker.declare", value::flag),
+        queue: reader.required(QUEUE, value::text().and(queue_name)),
+        outcomes: None,
+        declare: reader.required_or("broker.declare", declare(), Declare::All),
         prefetch: reader.required("broker.prefetch", value::count(1..=u16::MAX)),
         in_flight_bytes: reader.required("broker.in_flight_bytes", value::size(IN_FLIGHT)).as_u64(),
-        heartbeat: reader.required(HEARTBEAT_KEY, heartbeat),
+        heartbeat: reader.required(HEARTBEAT_KEY, value::duration(HEARTBEAT).and(whole_seconds)),
         connect_timeout: reader.required(CONNECT_TIMEOUT, value::duration(CONNECTING)),
         confirm_timeout: reader.required("broker.confirm_timeout", value::duration(CONFIRM)),
         history_key_file: match secrets {
             SecretNeed::Needed => reader.file(HISTORY_KEY_FILE, history_keys),
-            SecretNeed::Unneeded => reader.optional(HISTORY_KEY_FILE, value::path),
+            SecretNeed::Unneeded => reader.optional(HISTORY_KEY_FILE, value::path()),
         },
         park,
     };
@@ -117,11 +127,15 @@ fn look_for_oddities(reader: &mut ConfigReader, settings: &BrokerSettings, encry
 
 /// The URLs, and whether TLS protects any of them.
 fn urls(reader: &mut ConfigReader) -> (Vec<SecretString>, bool) {
-    let list = reader.secret("broker.url").and_then(|secret| {
+    let list = reader.secret(URL, SecretForm::BrokerUrls).and_then(|secret| {
         let list = reader.secret_value(&secret)?;
         Some((secret, list))
     });
     let Some((secret, list)) = list else { return (Vec::new(), false) };
+    if secret.key != ConfigKey::from(URL) {
+        let shown = shown::secret(SecretForm::BrokerUrls, list.expose_secret());
+        reader.derive(URL, Some(shown), format!("the file of {}", secret.key));
+    }
     if let Err(problem) = value::without_strays(list.expose_secret()) {
         reader.refuse(&secret.key, problem);
         return (Vec::new(), false);
@@ -162,8 +176,11 @@ fn history_keys(text: &[u8]) -> Result<(), Problem> {
     })
 }
 
-fn queue(value: &ConfigValue) -> Result<String, Problem> {
-    let name = value::text(value)?;
+fn declare() -> Kind<Declare> {
+    value::flag_or([Declare::Never, Declare::All], ("missing", Declare::Missing))
+}
+
+pub(super) fn queue_name(name: String) -> Result<String, Problem> {
     if name.len() > MAX_QUEUE_NAME {
         return Err(Problem::new(
             format!("has more than {MAX_QUEUE_NAME} bytes"),
@@ -179,8 +196,7 @@ fn queue(value: &ConfigValue) -> Result<String, Problem> {
     Ok(name)
 }
 
-fn heartbeat(value: &ConfigValue) -> Result<Duration, Problem> {
-    let heartbeat = value::duration(HEARTBEAT)(value)?;
+fn whole_seconds(heartbeat: Duration) -> Result<Duration, Problem> {
     if heartbeat.subsec_nanos() != 0 {
         return Err(Problem::new("is no whole number of seconds", "round it, like \"10s\""));
     }

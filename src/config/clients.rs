@@ -14,6 +14,7 @@ use crate::{
 
 use super::{
     faults::Problem,
+    form::{Form, Kind, SecretForm},
     key::ConfigKey,
     layer::ValueOrigin,
     reader::{ConfigReader, of_file},
@@ -39,7 +40,7 @@ pub(super) fn read(
     secret_max: usize,
 ) -> BTreeMap<String, SecretSource> {
     let top = ConfigKey::from(TABLE);
-    reader.optional(&top, |value| table(value, "write a section [credentials.clients.\"id\"]"));
+    reader.optional(&top, table(Form::Entries, "write a section [credentials.clients.\"id\"]"));
     refuse_variables(reader, &top);
     let ids: BTreeSet<String> = reader
         .layers()
@@ -50,7 +51,7 @@ pub(super) fn read(
     ids.into_iter()
         .filter_map(|id| {
             let key = top.child(&id);
-            match client_id(&ConfigValue::Text(id.clone())) {
+            match client_id().parse(&ConfigValue::Text(id.clone())) {
                 Ok(id) => reader.look_for_strays(&key, &id),
                 Err(problem) => reader.refuse(&key, problem),
             }
@@ -75,11 +76,11 @@ fn refuse_variables(reader: &mut ConfigReader, top: &ConfigKey) {
     }
 }
 
-fn table(value: &ConfigValue, remedy: &str) -> Result<(), Problem> {
-    match value {
+fn table(form: Form, remedy: &'static str) -> Kind<()> {
+    Kind::new(form, move |value| match value {
         ConfigValue::Table => Ok(()),
         _ => Err(Problem::new("is not a table", remedy)),
-    }
+    })
 }
 
 const fn is_variable(origin: &ValueOrigin) -> bool {
@@ -93,7 +94,7 @@ fn client(
     secret_max: usize,
 ) -> Option<SecretSource> {
     let secret_key = key.child("client_secret");
-    reader.optional(key, |value| table(value, "write { client_secret_file = \"path\" }"));
+    reader.optional(key, table(Form::Table, "write { client_secret_file = \"path\" }"));
     let secret = client_secret(reader, &secret_key, secrets, secret_max);
     if secret.is_none() && !reader.is_partial() && !reader.has_fault_within(key) {
         let remedy = format!("set {secret_key} or {}", secret_key.in_file());
@@ -109,7 +110,7 @@ pub(super) fn client_secret(
     secrets: SecretNeed,
     secret_max: usize,
 ) -> Option<Secret> {
-    let secret = reader.secret(key)?;
+    let secret = reader.secret(key, SecretForm::Hidden)?;
     if secrets == SecretNeed::Unneeded {
         return Some(secret);
     }
@@ -135,7 +136,9 @@ fn check(text: &str, max: usize) -> Result<(), Problem> {
 }
 
 /// An id that the endpoint accepts.
-pub(super) fn client_id(value: &ConfigValue) -> Result<String, Problem> {
-    let id = value::string(value)?;
-    check(id, MAX_TEXT_CHARS).map(|()| id.to_owned())
+pub(super) fn client_id() -> Kind<String> {
+    Kind::new(Form::Text, |value| {
+        let id = value::string(value)?;
+        check(id, MAX_TEXT_CHARS).map(|()| id.to_owned())
+    })
 }

@@ -29,12 +29,12 @@ pub(super) fn read(
     secrets: SecretNeed,
     secret_max: usize,
 ) -> CredentialsSection {
-    let client_id = reader.optional(CLIENT_ID, client_id);
+    let client_id = reader.optional(CLIENT_ID, client_id());
     if let Some(id) = &client_id {
         reader.look_for_strays(CLIENT_ID, id);
     }
     let default = client_secret(reader, CLIENT_SECRET, secrets, secret_max);
-    let directory = reader.optional(DIRECTORY, value::path);
+    let directory = reader.optional(DIRECTORY, value::path());
     let mut clients = clients::read(reader, secrets, secret_max);
     if let Some(secret) = default {
         add_default(reader, &mut clients, client_id.as_deref(), secret);

@@ -17,14 +17,16 @@ use super::{
     clients::SecretNeed,
     faults::Problem,
     file,
+    form::{Form, Kind, SecretForm},
     preset::{self, Preset},
     profile,
     reader::ConfigReader,
-    value::{self, CONNECTING, ConfigValue, QUICK, WHILE_IN_FLIGHT},
+    value::{self, CONNECTING, QUICK, WHILE_IN_FLIGHT},
 };
 
 pub(super) const URL: &str = "endpoint.url";
 const CA_FILE: &str = "endpoint.ca_file";
+const ENVIRONMENT: &str = "endpoint.environment";
 pub(super) const AUDIENCE: &str = "endpoint.audience";
 /// A shorter age costs too many handshakes.
 const AGE: RangeInclusive<Duration> = Duration::from_secs(1)..=value::LONGEST;
@@ -51,7 +53,7 @@ pub(super) fn read(
     secrets: SecretNeed,
 ) -> EndpointSection {
     let environment = value::choice(&preset::ENVIRONMENTS);
-    let preset = reader.required_or("endpoint.environment", environment, &preset::DEVELOPMENT);
+    let preset = reader.required_or(ENVIRONMENT, environment, &preset::DEVELOPMENT);
     let profile = profile::read(reader);
     profile::refuse_others(reader, &profile);
     let url = endpoint_url(reader, preset, &profile);
@@ -59,18 +61,18 @@ pub(super) fn read(
         auth: auth::read(reader, &auth::ENDPOINT, &profile, &url, secrets),
         url,
         token_type_hint: profile::hint(reader, &profile),
-        api_version: reader.required("endpoint.api_version", header),
+        api_version: reader.required("endpoint.api_version", value::text().and(header)),
         connect_timeout: reader.required(CONNECT_TIMEOUT, value::duration(CONNECTING)),
         timeout: reader.required(TIMEOUT, value::duration(WHILE_IN_FLIGHT)),
         connection_max_age: reader.required("endpoint.connection_max_age", value::duration(AGE)),
         ca_file: reader.file(CA_FILE, file::certificates),
         proxy: proxy(reader),
-        http2: reader.required("endpoint.http2", value::flag),
-        locale: reader.required("endpoint.locale", value::text),
+        http2: reader.required("endpoint.http2", value::flag()),
+        locale: reader.required("endpoint.locale", value::text()),
         max_concurrency,
         profile,
     };
-    let audience = reader.optional(AUDIENCE, value::text);
+    let audience = reader.optional(AUDIENCE, value::text());
     for (key, text) in [
         ("endpoint.api_version", Some(&settings.api_version)),
         ("endpoint.locale", Some(&settings.locale)),
@@ -83,6 +85,9 @@ pub(super) fn read(
     fit_times(reader, &settings);
     look_for_oddities(reader, &settings, preset, audience.is_some());
     let preset_audience = if settings.profile.is_alignet() { preset.audience } else { "" };
+    if audience.is_none() && !preset_audience.is_empty() {
+        reader.derive(AUDIENCE, Some(preset_audience.to_owned()), ENVIRONMENT);
+    }
     EndpointSection {
         audience: audience.map_or_else(|| preset_audience.into(), Arc::from),
         presume_revoked_after_ambiguity: presumes(reader, &settings.profile),
@@ -104,7 +109,7 @@ fn fit_times(reader: &mut ConfigReader, settings: &Settings) {
 
 /// Reads whether a rejection after an ambiguous call counts as revoked.
 fn presumes(reader: &mut ConfigReader, profile: &Profile) -> bool {
-    let presumes = reader.required(PRESUME, value::flag);
+    let presumes = reader.required(PRESUME, value::flag());
     reader.require(&[PRESUME], !presumes || profile.rejects_repeats(), || {
         let name = &profile.name;
         Problem::new(
@@ -157,8 +162,8 @@ fn look_for_oddities(
 }
 
 fn endpoint_url(reader: &mut ConfigReader, preset: &Preset, profile: &Profile) -> Url {
-    let allowed = reader.required("endpoint.allow_plain_http", value::flag);
-    let configured = reader.optional(URL, address);
+    let allowed = reader.required("endpoint.allow_plain_http", value::flag());
+    let configured = reader.optional(URL, address());
     let known = configured.is_some() || profile.is_alignet() || profile.url().is_some();
     reader.require(&[URL], known, || {
         Problem::new(
@@ -166,6 +171,14 @@ fn endpoint_url(reader: &mut ConfigReader, preset: &Preset, profile: &Profile) -
             "set it to the URL of the server's revocation endpoint",
         )
     });
+    if configured.is_none() {
+        let (url, from) = match profile.url() {
+            Some(url) => (Some(url.clone()), "the profile"),
+            None if profile.is_alignet() => (Some(preset.url()), ENVIRONMENT),
+            None => (None, "the profile"),
+        };
+        reader.derive(URL, url.map(String::from), from);
+    }
     let url = configured.or_else(|| profile.url().cloned()).unwrap_or_else(|| preset.url());
     if url.scheme() == "http" && !is_loopback(&url) {
         if allowed {
@@ -181,8 +194,11 @@ fn endpoint_url(reader: &mut ConfigReader, preset: &Preset, profile: &Profile) -
     url
 }
 
-pub(super) fn address(value: &ConfigValue) -> Result<Url, Problem> {
-    let url = web_url(value::string(value)?)?;
+pub(super) fn address() -> Kind<Url> {
+    Kind::new(Form::Url, |value| without_extras(web_url(value::string(value)?)?))
+}
+
+fn without_extras(url: Url) -> Result<Url, Problem> {
     if url.fragment().is_some() {
         return Err(Problem::new(
             "holds a fragment",
@@ -199,7 +215,7 @@ pub(super) fn address(value: &ConfigValue) -> Result<Url, Problem> {
 }
 
 fn proxy(reader: &mut ConfigReader) -> Option<SecretString> {
-    let secret = reader.secret("endpoint.proxy")?;
+    let secret = reader.secret("endpoint.proxy", SecretForm::WebUrl)?;
     let value = reader.secret_value(&secret)?;
     web_url(value.expose_secret()).map_err(|problem| reader.refuse(&secret.key, problem)).ok()?;
     Some(value)
@@ -219,8 +235,7 @@ fn web_url(text: &str) -> Result<Url, Problem> {
     }
 }
 
-fn header(value: &ConfigValue) -> Result<String, Problem> {
-    let text = value::text(value)?;
+fn header(text: String) -> Result<String, Problem> {
     // `HeaderValue` accepts bytes beyond ASCII, which servers interpret differently.
     if text.is_ascii() && HeaderValue::from_str(&text).is_ok() {
         Ok(text)

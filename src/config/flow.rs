@@ -35,12 +35,14 @@ const MIN: &str = "flow.concurrency.min";
 const MAX: &str = "flow.concurrency.max";
 const PROBE_INITIAL: &str = "flow.pause.probe_initial";
 const PROBE_MAX: &str = "flow.pause.probe_max";
+pub(super) const AFTER_REJECTIONS: &str = "flow.pause.after_rejections";
+pub(super) const FIRST_REJECTIONS: &str = "flow.guard.first_rejections";
 
 pub(super) fn read(reader: &mut ConfigReader) -> Settings {
     let settings = Settings {
         concurrency_min: reader.required(MIN, value::count(CONCURRENCY)),
         concurrency_max: reader.required(MAX, value::count(CONCURRENCY)),
-        adaptive: reader.required("flow.concurrency.adaptive", value::flag),
+        adaptive: reader.required("flow.concurrency.adaptive", value::flag()),
         rate: reader.optional(RATE_KEY, value::number(RATE)),
         rate_scope: reader.required(RATE_SCOPE, value::choice(&SCOPES)),
         bulk_min_share: reader.required(BULK_MIN_SHARE, value::number(SHARE)),
@@ -49,10 +51,9 @@ pub(super) fn read(reader: &mut ConfigReader) -> Settings {
                 .required("flow.pause.after_failures", value::count(1..=u32::MAX)),
             probe_initial: reader.required(PROBE_INITIAL, value::duration(SOME_TIME)),
             probe_max: reader.required(PROBE_MAX, value::duration(SOME_TIME)),
-            after_rejections: reader
-                .optional("flow.pause.after_rejections", value::count(1..=u32::MAX)),
-            first_rejections: reader
-                .required("flow.guard.first_rejections", value::count(0..=u32::MAX)),
+            after_rejections: reader.optional(AFTER_REJECTIONS, value::count(1..=u32::MAX)),
+            first_rejections: reader.required(FIRST_REJECTIONS, value::count(0..=u32::MAX)),
+            expected_rejections: 0,
         },
     };
     let useful = settings.rate.is_some() || settings.rate_scope == RateScope::Replica;

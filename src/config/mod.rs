@@ -7,23 +7,31 @@
 mod auth;
 mod broker;
 mod broker_url;
+mod catalogue;
 mod clients;
 mod credentials;
+mod documentation;
 mod endpoint;
 mod faults;
 mod file;
 mod flow;
+mod form;
+mod in_force;
 #[cfg(any(test, fuzzing))]
 pub mod invariants;
 mod key;
 mod layer;
+mod outcomes;
 mod preset;
 mod process;
 mod profile;
 mod reader;
 mod retry;
+mod schema;
 mod secret;
 mod service_links;
+mod shown;
+mod starter;
 mod unknown;
 mod value;
 mod verify;
@@ -41,7 +49,10 @@ use self::{clients::SecretNeed, faults::Problem, layer::ConfigLayer, reader::Con
 
 pub use self::{
     faults::ConfigFaults,
+    in_force::{SettingInForce, SettingOrigin, SettingsInForce},
     process::{AdminSettings, LogFormat, LogSettings, ProcessSettings, ShutdownSettings},
+    schema::schema,
+    starter::starter,
 };
 
 /// Every key with its default, its unit and its reason.
@@ -90,12 +101,7 @@ impl Config {
         N: Into<OsString>,
         V: Into<OsString>,
     {
-        let variables = environment.into_iter().map(|(name, value)| (name.into(), value.into()));
-        let mut reader = ConfigReader::new(
-            std::iter::once(ConfigLayer::defaults(DEFAULTS))
-                .chain(files.iter().map(|path| ConfigLayer::file(path)))
-                .chain(std::iter::once(ConfigLayer::environment(variables))),
-        );
+        let mut reader = reader(files, environment);
         let config = Self::read(&mut reader, needs);
         let (faults, warnings) = reader.finish();
         if faults.is_empty() {
@@ -109,7 +115,7 @@ impl Config {
         let mut flow = flow::read(reader);
         let retry = retry::read(reader);
         let mut endpoint = endpoint::read(reader, flow.concurrency_max, needs.client_secrets);
-        guard_by_profile(&mut flow.pause, &endpoint.settings.profile);
+        guard_by_profile(reader, &mut flow.pause, &endpoint.settings.profile);
         let client_secrets = if endpoint.settings.auth.method.needs_secret() {
             needs.client_secrets
         } else {
@@ -120,7 +126,7 @@ impl Config {
         auth::name_client(reader, &mut endpoint.settings, credentials.client_id.as_deref(), needs);
         let verify = verify::read(reader, &endpoint.settings, needs.client_secrets);
         let park = retry.park.clone();
-        let broker = broker::read(reader, flow.concurrency_max, park, needs.history_keys);
+        let mut broker = broker::read(reader, flow.concurrency_max, park, needs.history_keys);
         let presumes = endpoint.presume_revoked_after_ambiguity;
         if presumes && needs.history_keys == SecretNeed::Needed {
             require_history_key(reader, broker.history_key_file.is_some());
@@ -128,6 +134,8 @@ impl Config {
         let shutdown = process::shutdown(reader, endpoint.settings.timeout);
         verify::fit_into_grace(reader, &verify.policy, endpoint.settings.timeout, shutdown.grace);
         let profile = Arc::clone(&endpoint.settings.profile);
+        let (outcomes, records) = outcomes::read(reader, &broker.queue, &endpoint.settings);
+        broker.outcomes = outcomes;
         Self {
             broker,
             endpoint: endpoint.settings,
@@ -149,6 +157,7 @@ impl Config {
                 verify: verify.policy,
                 remember: reader.required(REMEMBER, value::duration(REMEMBERED)),
                 remember_capacity: reader.required(CAPACITY, value::count(0..=MAX_REMEMBERED)),
+                records,
             },
             admin: process::admin(reader),
             log: process::log(reader),
@@ -158,6 +167,20 @@ impl Config {
             warnings: Vec::new(),
         }
     }
+}
+
+/// A reader of the defaults, the files and the variables.
+fn reader<N, V>(files: &[PathBuf], environment: impl IntoIterator<Item = (N, V)>) -> ConfigReader
+where
+    N: Into<OsString>,
+    V: Into<OsString>,
+{
+    let variables = environment.into_iter().map(|(name, value)| (name.into(), value.into()));
+    ConfigReader::new(
+        std::iter::once(ConfigLayer::defaults(DEFAULTS))
+            .chain(files.iter().map(|path| ConfigLayer::file(path)))
+            .chain(std::iter::once(ConfigLayer::environment(variables))),
+    )
 }
 
 /// The secrets that a command needs. Other secrets may be absent, and their files are not opened.
@@ -181,10 +204,15 @@ impl Needs {
 }
 
 /// Applies the guard of a profile, also before the first success: rejections may be caused by a setting of ours.
-fn guard_by_profile(pause: &mut PauseSettings, profile: &Profile) {
-    if let Some(guard) = profile.after_rejections {
-        let most = *pause.after_rejections.get_or_insert(guard);
-        pause.first_rejections = pause.first_rejections.min(most);
+fn guard_by_profile(reader: &mut ConfigReader, pause: &mut PauseSettings, profile: &Profile) {
+    let Some(guard) = profile.after_rejections else { return };
+    if pause.after_rejections.is_none() {
+        reader.derive(flow::AFTER_REJECTIONS, Some(guard.to_string()), "the profile");
+    }
+    let most = *pause.after_rejections.get_or_insert(guard);
+    if pause.first_rejections > most {
+        reader.derive(flow::FIRST_REJECTIONS, Some(most.to_string()), flow::AFTER_REJECTIONS);
+        pause.first_rejections = most;
     }
 }
 

@@ -67,7 +67,7 @@ const FORMATS: [(&str, LogFormat); 3] =
 
 pub(super) fn admin(reader: &mut ConfigReader) -> AdminSettings {
     let placeholder = (Ipv4Addr::LOCALHOST, 0).into();
-    AdminSettings { listen: reader.required_or("admin.listen", value::address, placeholder) }
+    AdminSettings { listen: reader.required_or("admin.listen", value::address(), placeholder) }
 }
 
 pub(super) fn log(reader: &mut ConfigReader) -> LogSettings {
@@ -78,7 +78,7 @@ pub(super) fn log(reader: &mut ConfigReader) -> LogSettings {
 }
 
 pub(super) fn process(reader: &mut ConfigReader) -> ProcessSettings {
-    ProcessSettings { core_dumps: reader.required("process.core_dumps", value::flag) }
+    ProcessSettings { core_dumps: reader.required("process.core_dumps", value::flag()) }
 }
 
 /// `timeout`: how long a call may take.
@@ -107,7 +107,8 @@ mod tests {
 
     #[test]
     fn log_formats_go_by_their_names() {
-        let format = |name: &str| value::choice(&FORMATS)(&ConfigValue::Text(name.to_owned()));
+        let format =
+            |name: &str| value::choice(&FORMATS).parse(&ConfigValue::Text(name.to_owned()));
         assert_eq!(format("auto"), Ok(LogFormat::Auto));
         assert_eq!(format("text"), Ok(LogFormat::Text));
         assert_eq!(format("json"), Ok(LogFormat::Json));

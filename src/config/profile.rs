@@ -8,10 +8,11 @@ use super::{
     endpoint::AUDIENCE,
     faults::Problem,
     file,
+    form::{Form, Kind},
     key::ConfigKey,
     layer::ValueOrigin,
     reader::{ConfigReader, of_file},
-    value::{self, ConfigValue},
+    value,
 };
 
 const PROFILE: &str = "endpoint.profile";
@@ -21,8 +22,8 @@ const HINT: &str = "endpoint.token_type_hint";
 /// Reads the profile. A faulty profile is replaced by the default one. The load fails anyway, so the replacement is
 /// never used.
 pub(super) fn read(reader: &mut ConfigReader) -> Arc<Profile> {
-    let path = reader.optional(PROFILE_FILE, value::path);
-    let named = reader.required_or(PROFILE, name, ALIGNET);
+    let path = reader.optional(PROFILE_FILE, value::path());
+    let named = reader.required_or(PROFILE, name(), ALIGNET);
     let both = path.is_some() && is_set(reader, PROFILE);
     reader.require(&[PROFILE_FILE], !both, || {
         Problem::new(format!("is given beside {PROFILE}"), "keep one of the two")
@@ -52,14 +53,16 @@ fn default() -> Arc<Profile> {
     builtin(ALIGNET).expect("the default profile is sound")
 }
 
-fn name(value: &ConfigValue) -> Result<&'static str, Problem> {
-    let given = value::string(value)?;
-    BUILTIN.iter().find(|(name, _)| *name == given).map(|(name, _)| *name).ok_or_else(|| {
-        let names: Vec<_> = BUILTIN.iter().map(|(name, _)| format!("\"{name}\"")).collect();
-        Problem::new(
-            "is no built-in profile",
-            format!("choose {}, or set {PROFILE_FILE}", names.join(", ")),
-        )
+fn name() -> Kind<&'static str> {
+    Kind::new(Form::Choice(BUILTIN.iter().map(|(name, _)| *name).collect()), |value| {
+        let given = value::string(value)?;
+        BUILTIN.iter().find(|(name, _)| *name == given).map(|(name, _)| *name).ok_or_else(|| {
+            let names: Vec<_> = BUILTIN.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+            Problem::new(
+                "is no built-in profile",
+                format!("choose {}, or set {PROFILE_FILE}", names.join(", ")),
+            )
+        })
     })
 }
 
@@ -100,7 +103,7 @@ pub(super) fn refuse_others(reader: &mut ConfigReader, profile: &Profile) {
 
 /// Reads the hint of the token's type.
 pub(super) fn hint(reader: &mut ConfigReader, profile: &Profile) -> Option<String> {
-    let hint = reader.optional(HINT, value::text);
+    let hint = reader.optional(HINT, value::text());
     reader.require(&[HINT], hint.is_none() || profile.takes_hint(), || {
         Problem::new(
             format!("does not fit the profile {}: it sends no hint", profile.name),

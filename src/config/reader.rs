@@ -4,25 +4,40 @@
 //! faults. It also records the keys that are read. A key that is never read is unknown. We turned down serde's derived
 //! readers, because they stop at the first fault and quote values.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use crate::domain::Stray;
 
 use super::{
     faults::{ConfigFault, Problem},
     file,
+    form::{Form, Kind},
     key::ConfigKey,
     layer::{ConfigLayer, LayerEntry, ValueOrigin},
-    unknown,
-    value::{self, ConfigValue},
+    unknown, value,
 };
+
+/// A value in force that no layer sets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Derived {
+    /// As it may be shown; `None` if the setting counts as not set.
+    pub(super) value: Option<String>,
+    /// What it comes from: another setting, or the profile.
+    pub(super) from: String,
+}
 
 /// The layers of a load, and the results so far.
 pub(super) struct ConfigReader {
     /// A later layer overrides an earlier one.
     layers: Vec<ConfigLayer>,
-    known: BTreeSet<ConfigKey>,
+    /// The keys that were read, each with the form of its value.
+    known: BTreeMap<ConfigKey, Form>,
     faulty: BTreeSet<ConfigKey>,
+    /// Settings whose value in force is not the one that a layer sets.
+    derived: BTreeMap<ConfigKey, Derived>,
     faults: Vec<ConfigFault>,
     warnings: Vec<String>,
     /// Whether a source could not be read. Then missing settings and contradictions are unknown, and such faults are
@@ -38,8 +53,9 @@ impl ConfigReader {
             layers.iter_mut().flat_map(|layer| std::mem::take(&mut layer.faults)).collect();
         Self {
             layers,
-            known: BTreeSet::new(),
+            known: BTreeMap::new(),
             faulty: BTreeSet::new(),
+            derived: BTreeMap::new(),
             partial: !faults.is_empty(),
             faults,
             warnings: Vec::new(),
@@ -47,37 +63,34 @@ impl ConfigReader {
     }
 
     /// Reads an optional setting. Returns `None` if it is absent or faulty.
-    pub(super) fn optional<T>(
+    #[allow(clippy::needless_pass_by_value, reason = "a kind is made for one reading")]
+    pub(super) fn optional<T: 'static>(
         &mut self,
         key: impl Into<ConfigKey>,
-        parse: impl Fn(&ConfigValue) -> Result<T, Problem>,
+        kind: Kind<T>,
     ) -> Option<T> {
         let key = key.into();
-        self.known.insert(key.clone());
-        let parsed = parse(&self.find(&key)?.value);
+        self.knows(&key, kind.form().clone());
+        let parsed = kind.parse(&self.find(&key)?.value);
         parsed.map_err(|problem| self.refuse(&key, problem)).ok()
     }
 
     /// Reads a setting with a default. `placeholder` replaces a faulty one. The load fails anyway, so the placeholder
     /// is never used.
-    pub(super) fn required_or<T>(
+    pub(super) fn required_or<T: 'static>(
         &mut self,
         key: &str,
-        parse: impl Fn(&ConfigValue) -> Result<T, Problem>,
+        kind: Kind<T>,
         placeholder: T,
     ) -> T {
-        let value = self.optional(key, parse);
+        let value = self.optional(key, kind);
         self.require(&[key], value.is_some(), || Problem::new("is missing", "set it"));
         value.unwrap_or(placeholder)
     }
 
     /// [`ConfigReader::required_or`] with the type's own default as the placeholder.
-    pub(super) fn required<T: Default>(
-        &mut self,
-        key: &str,
-        parse: impl Fn(&ConfigValue) -> Result<T, Problem>,
-    ) -> T {
-        self.required_or(key, parse, T::default())
+    pub(super) fn required<T: Default + 'static>(&mut self, key: &str, kind: Kind<T>) -> T {
+        self.required_or(key, kind, T::default())
     }
 
     /// Reads the path of a file, and checks its content with `check`.
@@ -86,7 +99,7 @@ impl ConfigReader {
         key: &str,
         check: impl Fn(&[u8]) -> Result<(), Problem>,
     ) -> Option<PathBuf> {
-        let path = self.optional(key, value::path)?;
+        let path = self.optional(key, value::path())?;
         match file::read(&path).and_then(|content| check(&content)) {
             Ok(()) => Some(path),
             Err(problem) => {
@@ -164,9 +177,9 @@ impl ConfigReader {
         self.faulty.iter().any(|faulty| faulty.is_within(key))
     }
 
-    /// Marks a key as known without reading it.
-    pub(super) fn knows(&mut self, key: impl Into<ConfigKey>) {
-        self.known.insert(key.into());
+    /// Marks a key as known, with the form of its value, without reading it.
+    pub(super) fn knows(&mut self, key: impl Into<ConfigKey>, form: Form) {
+        self.known.insert(key.into(), form);
     }
 
     /// The entry of the last layer that sets a key.
@@ -174,14 +187,33 @@ impl ConfigReader {
         self.layers.iter().rev().find_map(|layer| layer.entries.get(key))
     }
 
+    /// Records that a setting has a value which no layer sets, for people who want to see what is in force.
+    pub(super) fn derive(
+        &mut self,
+        key: impl Into<ConfigKey>,
+        value: Option<String>,
+        from: impl Into<String>,
+    ) {
+        self.derived.insert(key.into(), Derived { value, from: from.into() });
+    }
+
+    /// The value in force of a setting, if no layer sets it.
+    pub(super) fn derived(&self, key: &ConfigKey) -> Option<&Derived> {
+        self.derived.get(key)
+    }
+
+    /// Whether a fault of this key was recorded.
+    pub(super) fn is_faulty(&self, key: &ConfigKey) -> bool {
+        self.faulty.contains(key)
+    }
+
     /// The layers, the last one first.
     pub(super) fn layers(&self) -> impl Iterator<Item = &ConfigLayer> {
         self.layers.iter().rev()
     }
 
-    /// All keys that were read.
-    #[cfg(test)]
-    pub(super) const fn known(&self) -> &BTreeSet<ConfigKey> {
+    /// All keys that were read, each with its form.
+    pub(super) const fn known(&self) -> &BTreeMap<ConfigKey, Form> {
         &self.known
     }
 

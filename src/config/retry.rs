@@ -7,7 +7,7 @@ use crate::domain::{RetryPolicy, Schedule};
 use super::{
     faults::Problem,
     reader::ConfigReader,
-    value::{self, ConfigValue, LONGEST, SHORTEST, WHILE_IN_FLIGHT},
+    value::{self, LONGEST, SHORTEST, WHILE_IN_FLIGHT},
 };
 
 /// The range of `x-message-ttl`: brokers differ for more than 31 bits of milliseconds.
@@ -33,7 +33,7 @@ pub(super) fn read(reader: &mut ConfigReader) -> RetryPolicy {
             jitter: reader.required("retry.jitter", value::number(JITTER)),
         },
         hold: reader.required(HOLD, value::duration(WHILE_IN_FLIGHT)),
-        park: reader.required(PARK, stays),
+        park: reader.required(PARK, value::list(value::duration(STAY)).and(stays)),
         give_up_after: reader.required(GIVE_UP_AFTER, value::duration(SHORTEST..=LONGEST)),
         retry_after_max: reader.required("retry.retry_after_max", value::duration(WHILE_IN_FLIGHT)),
     };
@@ -61,8 +61,7 @@ pub(super) fn read(reader: &mut ConfigReader) -> RetryPolicy {
     policy
 }
 
-fn stays(value: &ConfigValue) -> Result<Vec<Duration>, Problem> {
-    let stays = value::list(value::duration(STAY))(value)?;
+fn stays(stays: Vec<Duration>) -> Result<Vec<Duration>, Problem> {
     if stays.is_empty() {
         return Err(Problem::new(
             "is empty",

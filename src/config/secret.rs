@@ -7,8 +7,10 @@ use crate::endpoint::SecretSource;
 use super::{
     faults::Problem,
     file,
+    form::{Form, Kind, SecretForm},
     key::ConfigKey,
     reader::{ConfigReader, of_file},
+    shown::HIDDEN,
     value,
 };
 
@@ -21,11 +23,11 @@ pub(super) struct Secret {
 
 impl ConfigReader {
     /// Reads a secret from the last layer that sets `x` or `x_file`. The file is not opened.
-    pub(super) fn secret(&mut self, key: impl Into<ConfigKey>) -> Option<Secret> {
+    pub(super) fn secret(&mut self, key: impl Into<ConfigKey>, form: SecretForm) -> Option<Secret> {
         let plain = key.into();
         let in_file = plain.in_file();
-        self.knows(&plain);
-        self.knows(&in_file);
+        self.knows(&plain, Form::Secret(form));
+        self.knows(&in_file, Form::Path);
         let (has_plain, has_file) = self.layers().find_map(|layer| {
             let has = |key| layer.entries.contains_key(key);
             Some((has(&plain), has(&in_file))).filter(|(plain, file)| *plain || *file)
@@ -36,10 +38,13 @@ impl ConfigReader {
             return None;
         }
         let (key, source) = if has_file {
-            let path = self.optional(&in_file, value::path).map(SecretSource::File);
+            self.derive(&plain, Some(HIDDEN.to_owned()), format!("the file of {in_file}"));
+            let path = self.optional(&in_file, value::path()).map(SecretSource::File);
             (in_file, path)
         } else {
-            let secret = |value: &value::ConfigValue| value::string(value).map(SecretString::from);
+            self.derive(&in_file, None, plain.to_string());
+            let secret =
+                Kind::new(Form::Secret(form), |value| value::string(value).map(SecretString::from));
             let secret = self.optional(&plain, secret).map(SecretSource::Value);
             (plain, secret)
         };

@@ -1,5 +1,7 @@
 //! Tests of the configuration: files and variables in, settings or faults out.
 
+mod agreement;
+mod contradictions;
 mod credentials;
 mod defaults;
 mod faults;
@@ -7,6 +9,7 @@ mod precedence;
 mod profiles;
 mod secrets;
 mod sources;
+mod starting;
 mod verify;
 mod warnings;
 

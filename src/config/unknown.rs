@@ -1,9 +1,10 @@
 //! Unknown keys: mostly misspelt ones.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     faults::{ConfigFault, Problem},
+    form::Form,
     key::ConfigKey,
     layer::{ConfigLayer, LayerEntry, ValueOrigin},
     service_links,
@@ -18,14 +19,14 @@ const SAME_SECTION: f64 = 0.1;
 /// services.
 pub(super) fn faults(
     layer: &ConfigLayer,
-    known: &BTreeSet<ConfigKey>,
+    known: &BTreeMap<ConfigKey, Form>,
     reported: &BTreeSet<ConfigKey>,
 ) -> Vec<ConfigFault> {
     let is_section =
-        |key: &ConfigKey| known.iter().any(|other| other != key && other.is_within(key));
-    let settings: Vec<&ConfigKey> = known.iter().filter(|key| !is_section(key)).collect();
+        |key: &ConfigKey| known.keys().any(|other| other != key && other.is_within(key));
+    let settings: Vec<&ConfigKey> = known.keys().filter(|key| !is_section(key)).collect();
     let is_fine = |key: &ConfigKey, value: &ConfigValue| {
-        known.contains(key)
+        known.contains_key(key)
             || reported.contains(key)
             // A section that has only its header.
             || matches!(value, ConfigValue::Table) && is_section(key)

@@ -1,7 +1,6 @@
 //! Converts raw values to typed settings.
 //!
-//! Every reader here is a function from [`ConfigValue`] to a typed value or a [`Problem`]. A reader with bounds takes
-//! them and returns such a function.
+//! Every function here returns a [`Kind`]: the form of a setting, and its conversion to a typed value or a [`Problem`].
 
 use std::{fmt::Display, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
@@ -9,7 +8,10 @@ use bytesize::ByteSize;
 
 use crate::{domain::Stray, pipeline::MAX_IN_FLIGHT};
 
-use super::faults::Problem;
+use super::{
+    faults::Problem,
+    form::{Form, Kind},
+};
 
 /// The longest duration that makes sense anywhere. It also keeps sums with points in time from
 /// overflowing.
@@ -78,12 +80,14 @@ impl ConfigValue {
 
 /// A string that is not empty. Control characters and byte order marks are refused: these texts become queue names,
 /// headers and log lines.
-pub(super) fn text(value: &ConfigValue) -> Result<String, Problem> {
-    let text = string(value)?;
-    match Stray::of(text).filter(|stray| stray.is_wrong()) {
-        Some(stray) => Err(Problem::new(stray.to_string(), "remove it")),
-        None => Ok(text.to_owned()),
-    }
+pub(super) fn text() -> Kind<String> {
+    Kind::new(Form::Text, |value| {
+        let text = string(value)?;
+        match Stray::of(text).filter(|stray| stray.is_wrong()) {
+            Some(stray) => Err(Problem::new(stray.to_string(), "remove it")),
+            None => Ok(text.to_owned()),
+        }
+    })
 }
 
 /// A string that is not empty.
@@ -105,26 +109,47 @@ pub(super) fn without_strays(url: &str) -> Result<(), Problem> {
 }
 
 /// A path; relative ones start at the working directory.
-pub(super) fn path(value: &ConfigValue) -> Result<PathBuf, Problem> {
-    string(value).map(PathBuf::from)
+pub(super) fn path() -> Kind<PathBuf> {
+    Kind::new(Form::Path, |value| string(value).map(PathBuf::from))
 }
 
 /// `true` or `false`.
-pub(super) fn flag(value: &ConfigValue) -> Result<bool, Problem> {
-    match value {
+pub(super) fn flag() -> Kind<bool> {
+    Kind::new(Form::Flag, |value| match value {
         ConfigValue::Flag(flag) => Ok(*flag),
         ConfigValue::Raw(text) if text == "true" => Ok(true),
         ConfigValue::Raw(text) if text == "false" => Ok(false),
         other => Err(other.is_not("a boolean", "true or false")),
-    }
+    })
+}
+
+/// `false` or `true`, each with its meaning, or one word.
+pub(super) fn flag_or<T: Copy + 'static>(
+    [no, yes]: [T; 2],
+    (word, other): (&'static str, T),
+) -> Kind<T> {
+    let flag = flag();
+    Kind::new(Form::FlagOr(word), move |value| match flag.parse(value) {
+        Ok(true) => Ok(yes),
+        Ok(false) => Ok(no),
+        Err(_) if value.word() == Some(word) => Ok(other),
+        Err(_) => {
+            let remedy = format!("choose true, false or \"{word}\"");
+            Err(Problem::new("is not an allowed value", remedy))
+        }
+    })
 }
 
 /// A whole number within `bounds`.
-pub(super) fn count<T>(bounds: RangeInclusive<T>) -> impl Fn(&ConfigValue) -> Result<T, Problem>
+pub(super) fn count<T>(bounds: RangeInclusive<T>) -> Kind<T>
 where
-    T: TryFrom<i64> + PartialOrd + Display,
+    T: TryFrom<i64> + Copy + PartialOrd + Display + 'static,
+    u64: TryFrom<T>,
 {
-    move |value| {
+    // The bounds of all settings are numbers of 64 bits.
+    let bound = |bound: &T| u64::try_from(*bound).unwrap_or(u64::MAX);
+    let form = Form::Count(bound(bounds.start())..=bound(bounds.end()));
+    Kind::new(form, move |value| {
         let number = match value {
             ConfigValue::Integer(number) => Some(*number),
             ConfigValue::Raw(text) => text.parse::<i64>().ok(),
@@ -133,12 +158,12 @@ where
         let number = number.ok_or_else(|| value.is_not("a whole number", "100"))?;
         let number = T::try_from(number).ok().filter(|number| bounds.contains(number));
         number.ok_or_else(|| out_of_bounds(bounds.start(), bounds.end()))
-    }
+    })
 }
 
 /// A number within `bounds`, with or without a fraction.
-pub(super) fn number(bounds: RangeInclusive<f64>) -> impl Fn(&ConfigValue) -> Result<f64, Problem> {
-    move |value| {
+pub(super) fn number(bounds: RangeInclusive<f64>) -> Kind<f64> {
+    Kind::new(Form::Number(bounds.clone()), move |value| {
         let number = match value {
             ConfigValue::Float(number) => Some(*number),
             // All bounds are within the exact range of a float.
@@ -155,14 +180,12 @@ pub(super) fn number(bounds: RangeInclusive<f64>) -> impl Fn(&ConfigValue) -> Re
         } else {
             Err(out_of_bounds(bounds.start(), bounds.end()))
         }
-    }
+    })
 }
 
 /// A duration with its unit, within `bounds`.
-pub(super) fn duration(
-    bounds: RangeInclusive<Duration>,
-) -> impl Fn(&ConfigValue) -> Result<Duration, Problem> {
-    move |value| {
+pub(super) fn duration(bounds: RangeInclusive<Duration>) -> Kind<Duration> {
+    Kind::new(Form::Duration(bounds.clone()), move |value| {
         let text = value.word();
         let duration = text.and_then(|text| humantime::parse_duration(text).ok());
         // No setting uses months (`M`), and `m` for minutes was probably meant.
@@ -183,14 +206,12 @@ pub(super) fn duration(
             return Err(out_of_bounds(&shown(bounds.start()), &shown(bounds.end())));
         }
         Ok(duration)
-    }
+    })
 }
 
 /// A number of bytes with its unit, within `bounds`.
-pub(super) fn size(
-    bounds: RangeInclusive<ByteSize>,
-) -> impl Fn(&ConfigValue) -> Result<ByteSize, Problem> {
-    move |value| {
+pub(super) fn size(bounds: RangeInclusive<ByteSize>) -> Kind<ByteSize> {
+    Kind::new(Form::Size(bounds.clone()), move |value| {
         let size = value.word().and_then(|text| text.parse::<ByteSize>().ok());
         let size = size.ok_or_else(|| {
             Problem::new("is not a number of bytes", "write a number and its unit, like \"64MiB\"")
@@ -200,20 +221,19 @@ pub(super) fn size(
         } else {
             Err(out_of_bounds(bounds.start(), bounds.end()))
         }
-    }
+    })
 }
 
 /// A list. In the environment, commas separate its items.
-pub(super) fn list<T>(
-    item: impl Fn(&ConfigValue) -> Result<T, Problem>,
-) -> impl Fn(&ConfigValue) -> Result<Vec<T>, Problem> {
+pub(super) fn list<T: 'static>(item: Kind<T>) -> Kind<Vec<T>> {
+    let form = Form::List(Box::new(item.form().clone()));
     let numbered = move |(index, value): (usize, &ConfigValue)| {
-        item(value).map_err(|problem| Problem {
+        item.parse(value).map_err(|problem| Problem {
             what: format!("item {} {}", index + 1, problem.what),
             ..problem
         })
     };
-    move |value| match value {
+    Kind::new(form, move |value| match value {
         ConfigValue::List(items) => items.iter().enumerate().map(&numbered).collect(),
         ConfigValue::Raw(text) => text
             .split(',')
@@ -222,30 +242,31 @@ pub(super) fn list<T>(
             .map(|(index, value)| numbered((index, &value)))
             .collect(),
         other => Err(other.is_not("a list", "[\"first\", \"second\"]")),
-    }
+    })
 }
 
 /// One of a few words.
-pub(super) fn choice<T: Copy>(
-    choices: &'static [(&'static str, T)],
-) -> impl Fn(&ConfigValue) -> Result<T, Problem> {
-    move |value| {
+pub(super) fn choice<T: Copy + 'static>(choices: &'static [(&'static str, T)]) -> Kind<T> {
+    let words = choices.iter().map(|(word, _)| *word).collect();
+    Kind::new(Form::Choice(words), move |value| {
         let word = value.word();
         let chosen = choices.iter().find(|(name, _)| word == Some(*name));
         chosen.map(|(_, choice)| *choice).ok_or_else(|| {
             let names: Vec<_> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
             Problem::new("is not an allowed value", format!("choose {}", names.join(", ")))
         })
-    }
+    })
 }
 
 /// An address and port to listen on.
-pub(super) fn address(value: &ConfigValue) -> Result<SocketAddr, Problem> {
-    string(value)?.parse().map_err(|_| {
-        Problem::new(
-            "is not an IP address with a port",
-            "write it like \"127.0.0.1:9464\" or \"[::1]:9464\"; host names are not looked up",
-        )
+pub(super) fn address() -> Kind<SocketAddr> {
+    Kind::new(Form::Address, |value| {
+        string(value)?.parse().map_err(|_| {
+            Problem::new(
+                "is not an IP address with a port",
+                "write it like \"127.0.0.1:9464\" or \"[::1]:9464\"; host names are not looked up",
+            )
+        })
     })
 }
 

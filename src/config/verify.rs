@@ -55,7 +55,7 @@ pub(super) fn read(
 ) -> VerifySection {
     let policy = VerifyPolicy {
         when: reader.required_or(WHEN, value::choice(&WHENS), VerifyWhen::Never),
-        trusts_inactive: reader.required(TRUSTS_INACTIVE, value::flag),
+        trusts_inactive: reader.required(TRUSTS_INACTIVE, value::flag()),
         delay: reader.required(DELAY, value::duration(DELAYS)),
         attempts: reader.required_or("verify.attempts", value::count(ATTEMPTS), 2),
     };
@@ -66,7 +66,7 @@ pub(super) fn read(
 }
 
 fn url(reader: &mut ConfigReader, when: VerifyWhen) -> Option<Url> {
-    let url = reader.optional(URL, address);
+    let url = reader.optional(URL, address());
     let checks = when != VerifyWhen::Never;
     reader.require(&[WHEN, URL], url.is_some() || !checks, || {
         Problem::new(
@@ -96,7 +96,7 @@ fn settings(
         let what = "is no proof of a client, and a server tells the state of tokens only to a client that it knows";
         Problem::new(what, "choose \"basic\", \"post\", \"bearer\", \"private_key_jwt\" or \"mtls\"")
     });
-    let id = reader.optional(CLIENT_ID, client_id);
+    let id = reader.optional(CLIENT_ID, client_id());
     let secret = client_secret(reader, CLIENT_SECRET, secrets, profile.secret_max());
     let has_secret =
         is_set(reader, CLIENT_SECRET) || is_set(reader, "verify.auth.client_secret_file");

@@ -130,6 +130,27 @@ pub fn judge_failed_check(
     }
 }
 
+/// Decides what the job does if its check was not made because too many checks fail, and records in the job's history
+/// that it waits. As a failed check of its own, this parks the job after a whole hold. But it proves nothing about the
+/// job, so it neither gives the job up nor sets its last error. `ambiguous`: an earlier call may have worked.
+#[must_use]
+pub fn judge_postponed_check(
+    ambiguous: bool,
+    history: &mut History,
+    policy: &Policy,
+    context: AttemptContext,
+) -> Decision {
+    let AttemptContext { now, failing_for, .. } = context;
+    history.first_failed_at.get_or_insert(now);
+    if ambiguous {
+        history.ambiguity = Some(Ambiguity::Attempt);
+    }
+    if policy.retry.failing_for(history, now, failing_for) < policy.retry.hold {
+        return Decision::Wait { at_least: Duration::ZERO };
+    }
+    Decision::Finish(Outcome::Parked(policy.retry.park(history, Duration::ZERO, now)))
+}
+
 fn still_active(answer: ResultLabel, history: &mut History, context: AttemptContext) -> Outcome {
     history.first_failed_at.get_or_insert(context.now);
     history.last_error = Some(answer);

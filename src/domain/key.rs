@@ -33,7 +33,7 @@ impl JobKey {
                 None => digest.update([0]),
                 Some(part) => {
                     digest.update([1]);
-                    digest.update(part.len().to_be_bytes());
+                    digest.update((part.len() as u64).to_be_bytes());
                     digest.update(part);
                 }
             }

@@ -71,6 +71,14 @@ named! {
     }
 }
 
+impl Reason {
+    /// Whether the endpoint rejected the job, so that the same call would get the same answer.
+    #[must_use]
+    pub const fn is_rejection(self) -> bool {
+        matches!(self, Self::Rejected | Self::RejectedAfterAmbiguity)
+    }
+}
+
 /// The content of a dead letter, besides the job and its history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {

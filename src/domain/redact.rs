@@ -12,6 +12,8 @@
 //! revoked job needs no search.
 
 mod forms;
+mod ordinary;
+mod pairs;
 mod read_text;
 mod reading;
 mod runs;
@@ -59,7 +61,7 @@ impl<'a> Redactor<'a> {
         Self { secrets, more_secrets: given.collect(), ..Self::default() }
     }
 
-    fn secrets(&self) -> impl Iterator<Item = &'a SecretString> {
+    fn secrets(&self) -> impl Iterator<Item = &'a SecretString> + Clone {
         self.secrets.iter().flatten().chain(&self.more_secrets).copied()
     }
 
@@ -102,9 +104,14 @@ impl<'a> Redactor<'a> {
     /// shorter secret. It also does if the id is a part of the secret.
     #[must_use]
     pub fn concerns(&self, id: &str) -> bool {
+        let secrets = self.secrets().map(SecretString::expose_secret);
+        self.shows(id) || !ordinary::shows_nothing(id, &secrets) && self.is_found_in(id)
+    }
+
+    /// The whole search of an id.
+    fn is_found_in(&self, id: &str) -> bool {
         let found = |_, _| ControlFlow::Break(());
-        self.shows(id)
-            || self.search(id, &self.forms_of_an_id, RUN_OF_AN_ID, &mut { found }).is_break()
+        self.search(id, &self.forms_of_an_id, RUN_OF_AN_ID, &mut { found }).is_break()
     }
 
     /// Whether `text` contains a secret as it is, or is a part of one. A cheap check for every job.

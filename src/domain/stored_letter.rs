@@ -44,6 +44,12 @@ impl DeadReason {
         }
     }
 
+    /// Whether the endpoint rejected the job, so that the same call would get the same answer.
+    #[must_use]
+    pub const fn is_rejection(self) -> bool {
+        matches!(self, Self::Stated(reason) if reason.is_rejection())
+    }
+
     /// The reason with this name, as [`DeadReason::as_str`] spells it.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::named::named;
+use super::{failure_class::FailureClass, named::named};
 
 named! {
     /// The result of one attempt: the label `result` of the metric of calls.
@@ -115,10 +115,14 @@ pub struct Rejection {
 pub struct Failure {
     /// The kind of failure.
     pub label: ResultLabel,
+    /// What was wrong, more closely.
+    pub class: FailureClass,
     /// Whether the call may have revoked the token nevertheless.
     pub ambiguous: bool,
     /// The HTTP status, if there was a response.
     pub http_status: Option<u16>,
+    /// The size of the body in bytes, as far as it was read.
+    pub size: Option<usize>,
     /// The `Retry-After` of the response, as sent.
     pub retry_after: Option<Duration>,
     /// The origin of the failure.
@@ -129,7 +133,15 @@ impl Failure {
     /// A failure without a response.
     #[must_use]
     pub const fn unanswered(label: ResultLabel, ambiguous: bool) -> Self {
-        Self { label, ambiguous, http_status: None, retry_after: None, blame: Blame::Transport }
+        Self {
+            label,
+            class: FailureClass::of_label(label),
+            ambiguous,
+            http_status: None,
+            size: None,
+            retry_after: None,
+            blame: Blame::Transport,
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::basic::bearer;
-use crate::domain::{Blame, Failure, ResultLabel};
+use crate::domain::{Blame, Failure, FailureClass, ResultLabel, without_mark};
 
 /// The time for which a token without a lifetime is used.
 const LIFETIME: Duration = Duration::from_secs(300);
@@ -141,8 +141,11 @@ fn access<'a>(
 
 /// A request for many calls. A panic in it becomes a failure. Otherwise each call that polls the request would panic.
 fn shared(fetch: impl Future<Output = Fetched> + Send + 'static) -> Fetching {
-    let panicked =
-        Failure { blame: Blame::Access, ..Failure::unanswered(ResultLabel::Connect, false) };
+    let panicked = Failure {
+        class: FailureClass::NotSent,
+        blame: Blame::Access,
+        ..Failure::unanswered(ResultLabel::Connect, false)
+    };
     let fetched = AssertUnwindSafe(fetch).catch_unwind();
     fetched.map(move |ended| ended.unwrap_or(Err(panicked))).boxed().shared()
 }
@@ -178,13 +181,15 @@ struct TokenError {
 }
 
 /// Reads an answer of the token endpoint, except for statuses that are always failures. `None` if it proves nothing.
-/// The lifetime of a token starts at `began`, the time of the request.
+/// The lifetime of a token starts at `began`, the time of the request. A byte order mark before the JSON is ignored.
 pub(super) fn read(
     is_success: bool,
     http_status: u16,
     body: &[u8],
     began: Instant,
 ) -> Option<Fetched> {
+    let size = Some(body.len());
+    let body = without_mark(body);
     if is_success {
         let answer: TokenAnswer = serde_json::from_slice(body).ok()?;
         let is_bearer = answer.token_type.is_none_or(|of| of.eq_ignore_ascii_case("bearer"));
@@ -208,11 +213,10 @@ pub(super) fn read(
         "access_denied",
     ];
     refuses.contains(&error.as_str()).then_some(Err(Failure {
-        label: ResultLabel::Misconfigured,
-        ambiguous: false,
         http_status: Some(http_status),
-        retry_after: None,
+        size,
         blame: Blame::Access,
+        ..Failure::unanswered(ResultLabel::Misconfigured, false)
     }))
 }
 

@@ -12,9 +12,9 @@ use super::{
     envelope::{CODE_ERROR, Envelope},
     message,
     profile::{AnswerBody, Profile, TextContext},
-    retry_after,
+    retry_after, unread,
 };
-use crate::domain::{Blame, Failure, Redactor, Rejection, ResultLabel, Verdict};
+use crate::domain::{Blame, Failure, FailureClass, Redactor, Rejection, ResultLabel, Verdict};
 
 /// The response of a call.
 #[derive(Debug, Clone, Copy)]
@@ -72,10 +72,14 @@ pub(super) fn classify(answer: &HttpResponse<'_>, context: &ClassifyContext<'_>)
             .then(|| retry_after::read(answer.headers, context.now))
             .flatten();
     let transient = |label, ambiguous, blame| {
+        let (class, size) = class_of(answer, context.profile);
+        let http_status = Some(status);
         Verdict::Transient(Failure {
             label,
+            class,
             ambiguous,
-            http_status: Some(status),
+            http_status,
+            size,
             retry_after,
             blame,
         })
@@ -102,7 +106,7 @@ pub(super) fn classify(answer: &HttpResponse<'_>, context: &ClassifyContext<'_>)
             transient(ResultLabel::Http5xx, true, Blame::Job)
         }
         500..=599 => transport_failure(ResultLabel::Http5xx, true),
-        _ => answered.judge(answer.status, context).unwrap_or_else(|| {
+        _ => answered.judge(answer, context).unwrap_or_else(|| {
             if answer.status.is_success() {
                 transport_failure(ResultLabel::Unrecognized, true)
             } else {
@@ -139,25 +143,21 @@ impl<'a> Answered<'a> {
     }
 
     /// The verdict of the endpoint itself; `None` if the answer is not the endpoint's own.
-    fn judge(self, status: StatusCode, context: &ClassifyContext<'_>) -> Option<Verdict> {
+    fn judge(self, answer: &HttpResponse<'_>, context: &ClassifyContext<'_>) -> Option<Verdict> {
+        let status = answer.status;
         let http_status = status.as_u16();
         let envelope = match self {
             Self::Alignet(envelope) => envelope,
             Self::Profile(profile, body) => {
                 let texts = TextContext { locale: context.locale, redactor: &context.redactor };
-                return profile.judge(status, &body, &texts);
+                return profile.judge(answer, &body, &texts);
             }
         };
         match envelope {
             Envelope::Missing => None,
             Envelope::Success if status.is_success() => Some(Verdict::Revoked),
-            Envelope::Success | Envelope::Contradiction => Some(Verdict::Transient(Failure {
-                label: ResultLabel::Unrecognized,
-                ambiguous: true,
-                http_status: Some(http_status),
-                retry_after: None,
-                blame: Blame::Transport,
-            })),
+            Envelope::Success => Some(contradiction(answer, FailureClass::Contradiction)),
+            Envelope::Contradiction(class) => Some(contradiction(answer, class)),
             Envelope::Refusal(messages) => Some(Verdict::Rejected(Rejection {
                 code: CODE_ERROR.to_owned(),
                 message: messages.and_then(|m| message::pick(m, context.locale, &context.redactor)),
@@ -165,6 +165,33 @@ impl<'a> Answered<'a> {
             })),
         }
     }
+}
+
+/// The verdict on an envelope that proves nothing.
+fn contradiction(answer: &HttpResponse<'_>, class: FailureClass) -> Verdict {
+    Verdict::Transient(Failure {
+        class,
+        http_status: Some(answer.status.as_u16()),
+        size: unread::look(answer).1,
+        ..Failure::unanswered(ResultLabel::Unrecognized, true)
+    })
+}
+
+/// Why a response proves nothing, and the size of its body.
+#[cold]
+fn class_of(answer: &HttpResponse<'_>, profile: Option<&Profile>) -> (FailureClass, Option<usize>) {
+    let (class, size) = unread::look(answer);
+    let is_fixed = is_fixed(answer.status.as_u16());
+    let class = match (class, answer.body, profile) {
+        (FailureClass::StatusOnly, ResponseBody::Whole(body), None) if !is_fixed => {
+            Envelope::class_of_object(body)
+        }
+        (FailureClass::StatusOnly, ResponseBody::Whole(body), Some(profile)) if !is_fixed => {
+            profile.class_of_object(body)
+        }
+        (class, ..) => class,
+    };
+    (class, size)
 }
 
 #[cfg(test)]

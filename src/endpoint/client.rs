@@ -84,10 +84,12 @@ pub enum ClientError {
     #[error("endpoint.api_version: not a value that an HTTP header can carry")]
     ApiVersion,
     /// The client's own certificate or its key cannot be used.
-    #[error("endpoint.auth: {} cannot be used for the client's certificate", path.display())]
+    #[error("{}: {fault}", path.display())]
     ClientCertificate {
         /// The file.
         path: PathBuf,
+        /// What is wrong with it, and the cure.
+        fault: &'static str,
     },
     /// The key that signs assertions cannot be used.
     #[error("endpoint.auth.key_file")]

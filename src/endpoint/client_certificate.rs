@@ -14,6 +14,14 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 
 use super::{bounded_file::read_file, client::ClientError, fresh_files::FreshFiles};
 
+const UNREADABLE: &str = "the file cannot be read: check its path and its permissions";
+const NO_CERTIFICATE: &str =
+    "no certificate in the PEM form is in the file of client_certificate_file";
+const NO_KEY: &str = "no usable private key is in the file of client_key_file: convert it with `openssl pkcs8 -topk8 \
+                      -nocrypt`";
+const OTHER_KEY: &str = "the key in this file does not belong to the certificate: give both files of one pair in \
+                         client_certificate_file and client_key_file";
+
 /// The files of a certificate and its key, in PEM.
 #[derive(Debug, Clone)]
 pub struct CertificateFiles {
@@ -63,20 +71,22 @@ impl ResolvesClientCert for FreshCertificate {
 
 impl CertificateFiles {
     fn read(&self) -> Result<CertifiedKey, ClientError> {
-        let broken = |path: &Path| ClientError::ClientCertificate { path: path.to_owned() };
-        let pem = |path: &Path| read_file(path).map_err(|_| broken(path));
+        let broken =
+            |path: &Path, fault| ClientError::ClientCertificate { path: path.to_owned(), fault };
+        let pem = |path: &Path| read_file(path).map_err(|_| broken(path, UNREADABLE));
         let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem(&self.certificate)?)
             .collect::<Result<_, _>>()
-            .map_err(|_| broken(&self.certificate))?;
+            .map_err(|_| broken(&self.certificate, NO_CERTIFICATE))?;
         if certificates.is_empty() {
-            return Err(broken(&self.certificate));
+            return Err(broken(&self.certificate, NO_CERTIFICATE));
         }
-        let key = PrivateKeyDer::from_pem_slice(&pem(&self.key)?).map_err(|_| broken(&self.key))?;
-        let key = any_supported_type(&key).map_err(|_| broken(&self.key))?;
+        let key = PrivateKeyDer::from_pem_slice(&pem(&self.key)?)
+            .map_err(|_| broken(&self.key, NO_KEY))?;
+        let key = any_supported_type(&key).map_err(|_| broken(&self.key, NO_KEY))?;
         let certified = CertifiedKey::new(certificates, key);
         match certified.keys_match() {
             Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch)) => {
-                Err(broken(&self.key))
+                Err(broken(&self.key, OTHER_KEY))
             }
             _ => Ok(certified),
         }

@@ -70,7 +70,7 @@ struct Proxy {
 /// Connecting took too long.
 #[derive(Debug, Error)]
 #[error("no connection in time")]
-struct ConnectTimeout;
+pub(super) struct ConnectTimeout;
 
 impl Connector {
     /// The connector of these settings. Nothing connects yet.

@@ -108,6 +108,14 @@ impl Credentials {
         self.known().keys.iter().find(|(_, known)| **known == key).map(|(id, _)| id.clone())
     }
 
+    /// The ids of the clients with a secret, sorted.
+    #[must_use]
+    pub fn ids(&self) -> Vec<String> {
+        let mut ids: Vec<String> = self.known().secrets.keys().map(ToString::to_string).collect();
+        ids.sort_unstable();
+        ids
+    }
+
     /// How many clients have a secret.
     #[must_use]
     pub fn clients(&self) -> usize {

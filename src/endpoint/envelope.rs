@@ -3,7 +3,8 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::shape::Shape;
+use super::{shape::Shape, unread};
+use crate::domain::{FailureClass, without_mark};
 
 /// The only action, in requests and responses alike.
 pub(super) const ACTION: &str = "revoke";
@@ -23,18 +24,26 @@ pub(super) enum Envelope<'a> {
     Success,
     /// Code `01` and `success` not true, with its raw messages.
     Refusal(Option<&'a RawValue>),
-    /// An envelope that contradicts itself, has an unknown code, or lacks fields.
-    Contradiction,
+    /// An envelope that contradicts itself, has an unknown code, or lacks fields: the class says which.
+    Contradiction(FailureClass),
 }
 
 impl<'a> Envelope<'a> {
-    /// Reads a whole body. The reader bounds the depth of nesting.
+    /// Reads a whole body. The reader bounds the depth of nesting. A byte order mark before the JSON is ignored.
     pub(super) fn read(body: &'a [u8]) -> Self {
-        let fields = std::str::from_utf8(body)
+        let fields = std::str::from_utf8(without_mark(body))
             .ok()
-            .and_then(|text| serde_json::from_str::<Shape<'_, EnvelopeFields<'_>>>(text).ok())
+            .and_then(|text| parse(text).ok())
             .and_then(Shape::object);
         fields.map_or(Self::Missing, Self::judge)
+    }
+
+    /// The class of a JSON object that is no envelope.
+    #[cold]
+    pub(super) fn class_of_object(body: &[u8]) -> FailureClass {
+        let refused =
+            std::str::from_utf8(without_mark(body)).ok().and_then(|text| parse(text).err());
+        refused.map_or(FailureClass::MissingFields, |error| unread::of_refused(&error))
     }
 
     fn judge(fields: EnvelopeFields<'a>) -> Self {
@@ -50,15 +59,31 @@ impl<'a> Envelope<'a> {
         };
         match (SuccessField::of(&fields.success), &status.code) {
             (SuccessField::Absent, Shape::Absent) => Self::Missing,
-            _ if !consistent => Self::Contradiction,
+            _ if !consistent => Self::Contradiction(FailureClass::Contradiction),
             (SuccessField::True, code) if code.text() == Some(CODE_SUCCESS) => Self::Success,
             (SuccessField::False | SuccessField::Absent, code)
                 if code.text() == Some(CODE_ERROR) =>
             {
                 Self::Refusal(status.message_ilgn)
             }
-            _ => Self::Contradiction,
+            (success, code) => Self::Contradiction(odd(success, code)),
         }
+    }
+}
+
+fn parse(text: &str) -> serde_json::Result<Shape<'_, EnvelopeFields<'_>>> {
+    serde_json::from_str(text)
+}
+
+/// Why an envelope proves nothing.
+fn odd(success: SuccessField, code: &Shape<'_>) -> FailureClass {
+    match (success, code) {
+        (SuccessField::Odd, _) => FailureClass::OddSuccess,
+        (_, Shape::Absent) => FailureClass::MissingFields,
+        (_, code) if [Some(CODE_SUCCESS), Some(CODE_ERROR)].contains(&code.text()) => {
+            FailureClass::Contradiction
+        }
+        _ => FailureClass::UnknownCode,
     }
 }
 

@@ -20,7 +20,7 @@ use super::{
     client::{self, ClientError},
     clients::{AgeClock, ClientPool},
     credentials::Credentials,
-    profile_call::ProfileCaller,
+    profile_call::{NOT_SENT, ProfileCaller},
     request,
     settings::Settings,
     transport::{self, CallError},
@@ -145,7 +145,7 @@ impl HttpEndpoint {
         let (client_id, secret) = self.account(job)?;
         let Ok(body) = request::body(job, client_id, &secret) else {
             // Strings always serialize. If one does not, nothing was sent.
-            return Ok(Verdict::Transient(Failure::unanswered(ResultLabel::Connect, false)));
+            return Ok(Verdict::Transient(NOT_SENT));
         };
         let username = job.username.clone().map(SecretString::from);
         let own = [&job.token, &*secret].into_iter().chain(&username);

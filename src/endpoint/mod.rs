@@ -3,7 +3,7 @@
 //! [`HttpEndpoint`] (`http`) writes the body (`request`), sends it with a client from `clients`, `client`, `connector`
 //! and `tls`, and reads the response up to a cap. `classify` judges a response, with `envelope`, `message` and
 //! `retry_after`. `verify` asks an introspection endpoint for the state of a token. `transport` judges a call without a
-//! response.
+//! response. `unread` names what could not be read.
 
 mod access_tokens;
 mod basic;
@@ -34,6 +34,7 @@ mod testing;
 mod tls;
 mod token_request;
 mod transport;
+mod unread;
 mod verify;
 
 pub use bounded_file::{MAX_FILE_BYTES, read_file};
@@ -51,7 +52,7 @@ pub use profile::{
     SampleOf, ServedCall, builtin,
 };
 pub use profile_test::{ProfileTest, find_profile, test_profile};
-pub use reach::{ReachError, reach};
+pub use reach::{Destination, ReachError, reach};
 pub use settings::{AuthSettings, BasicEncoding, CredentialSettings, SecretSource, Settings};
 pub use tls::install_crypto_provider;
 pub use verify::{Introspection, VerifySettings, introspection_profile};

@@ -19,7 +19,10 @@ use super::{
     token_request::TokenRequest,
 };
 use crate::{
-    domain::{ClientKey, Failure, InvalidJob, Job, Redactor, ResultLabel, TraceContext, Verdict},
+    domain::{
+        ClientKey, Failure, FailureClass, InvalidJob, Job, Redactor, ResultLabel, TraceContext,
+        Verdict,
+    },
     ports::{Clock as _, SystemClock, UnknownClient},
 };
 
@@ -59,7 +62,8 @@ struct Proof {
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// Nothing was sent.
-const NOT_SENT: Failure = Failure::unanswered(ResultLabel::Connect, false);
+pub(super) const NOT_SENT: Failure =
+    Failure { class: FailureClass::NotSent, ..Failure::unanswered(ResultLabel::Connect, false) };
 
 impl ProfileCaller {
     /// `None` for the default profile.
@@ -98,9 +102,7 @@ impl ProfileCaller {
     pub fn admit(&self, job: &Job) -> Result<ClientKey, UnknownClient> {
         let method = self.auth.method;
         let key = match job.client_id.as_deref() {
-            _ if !method.needs_secret() && !self.profile.names_client(method) => {
-                ClientKey::default()
-            }
+            _ if self.profile.takes_any_client(method) => ClientKey::default(),
             None => return Err(UnknownClient::NotNamed),
             Some(id) if method.needs_secret() => {
                 self.credentials.key(id).ok_or(UnknownClient::NoSecret)?

@@ -28,14 +28,14 @@ use super::{
     clients::ClientPool,
     http::{CallInfo, read, within},
     settings::{BasicEncoding, Settings},
-    transport,
+    transport, unread,
 };
 use crate::{
-    domain::{Blame, Failure, Redactor, ResultLabel, Verdict},
+    domain::{Blame, Failure, FailureClass, Redactor, ResultLabel, Symptom, Verdict},
     ports::{Clock as _, SystemClock},
 };
 
-/// After this many failed requests in a row, the log says that the token endpoint does not answer.
+/// After this many failed requests in a row, the log says that the token endpoint gives no access tokens.
 const FAILING_AFTER: u32 = 3;
 
 /// The settings of requests for access tokens.
@@ -119,12 +119,13 @@ impl TokenRequest {
         fetched
     }
 
-    /// Logs once that the token endpoint does not answer, and once that it does again.
+    /// Logs once that the token endpoint gives no access tokens, and once that it does again.
     fn note(&self, fetched: &Fetched) {
         match fetched {
-            Err(Failure { blame: Blame::TokenEndpoint, label, http_status, .. }) => {
+            Err(failure @ Failure { blame: Blame::TokenEndpoint, label, http_status, .. }) => {
                 if self.failed_in_a_row.fetch_add(1, Ordering::Relaxed) + 1 == FAILING_AFTER {
                     warn!(
+                        cause = %Symptom::of(failure),
                         result = %label,
                         http_status,
                         "the token endpoint gives no access tokens: jobs wait until it does"
@@ -154,10 +155,19 @@ fn judge(answer: &HttpResponse<'_>, began: Instant) -> Fetched {
         let now = SystemClock.now();
         let context =
             ClassifyContext { profile: None, locale: "", redactor: Redactor::new([]), now };
-        match classify(&HttpResponse { body, ..*answer }, &context) {
-            Verdict::Transient(failure) => Err(failure),
+        let failure = match classify(&HttpResponse { body, ..*answer }, &context) {
+            Verdict::Transient(failure) => failure,
             // Without a complete body, the answer proves nothing.
-            _ => Err(Failure::unanswered(ResultLabel::Unrecognized, false)),
-        }
+            _ => Failure::unanswered(ResultLabel::Unrecognized, false),
+        };
+        let (class, size) = unread::look(answer);
+        let class = match class {
+            // An error code that is none of the client's, or an object without a usable token.
+            FailureClass::StatusOnly if is_fixed(status) => class,
+            FailureClass::StatusOnly if answer.status.is_success() => FailureClass::MissingFields,
+            FailureClass::StatusOnly => FailureClass::UnknownCode,
+            class => class,
+        };
+        Err(Failure { class, size, ..failure })
     })
 }

@@ -12,11 +12,12 @@ mod call_ended;
 use tokio::time::Instant;
 
 use super::{
+    call_outcome::CallOutcome,
     circuit::{CircuitBreaker, ClientPause, Pause, PauseCause, Phase},
     client::{CallTotals, ClientState},
     settings::PauseSettings,
 };
-use crate::domain::ClientKey;
+use crate::domain::{ClientKey, Symptom};
 
 /// How many jobs of paused clients may be parked between two probes, while no other client is answered.
 /// Parking them makes other clients' jobs visible behind them. The bound keeps an outage of everything from
@@ -157,6 +158,21 @@ impl Breakers {
     /// gets no more places. Otherwise its calls would take all places before the first one times out.
     pub(super) fn stuck_since(&self, key: ClientKey, now: Instant) -> Option<Instant> {
         self.at(key)?.stuck_since(&self.totals, now)
+    }
+
+    /// Keeps the symptom of a failed call for the pauses that it can explain. A failure of one job explains none.
+    pub(super) fn note(&mut self, key: ClientKey, outcome: &CallOutcome, symptom: Symptom) {
+        match outcome {
+            CallOutcome::Failed { job_fault: false, .. } => {
+                self.worker.note(symptom);
+                self.client(key).circuit.note(symptom);
+            }
+            CallOutcome::Refused | CallOutcome::NoAccess => self.client(key).circuit.note(symptom),
+            CallOutcome::Revoked
+            | CallOutcome::Rejected
+            | CallOutcome::RejectedAsExpected
+            | CallOutcome::Failed { .. } => {}
+        }
     }
 
     /// Whether a probe of the worker or of any client is due.

@@ -9,6 +9,9 @@ pub enum CallOutcome {
     Revoked,
     /// The endpoint rejected the job, or does not know its token.
     Rejected,
+    /// The same, of a token that an earlier call may have revoked. That is expected after a kill or lost answers, and
+    /// says nothing about the client's secret.
+    RejectedAsExpected,
     /// The endpoint answered, and refuses the client: its secret or its rights are wrong.
     Refused,
     /// The client is refused an access token, so no call was made. This says nothing about the endpoint.
@@ -31,6 +34,6 @@ impl CallOutcome {
     /// Whether the endpoint answered a job. A refused client proves nothing about jobs.
     #[must_use]
     pub const fn is_answer(&self) -> bool {
-        matches!(self, Self::Revoked | Self::Rejected)
+        matches!(self, Self::Revoked | Self::Rejected | Self::RejectedAsExpected)
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::domain::{ClientKey, named};
+use crate::domain::{ClientKey, Symptom, named};
 
 /// The phase, which determines the permitted calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,23 @@ pub struct Pause {
     pub cause: PauseCause,
     /// When the next probe may start.
     pub next_probe: Instant,
+    /// The symptom of the last call that failed, where failures are the cause.
+    pub symptom: Option<Symptom>,
+}
+
+impl Pause {
+    /// Why calls are paused, as a sentence for a person.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match (self.cause, self.symptom) {
+            (PauseCause::Failures, Some(symptom)) => symptom.to_string(),
+            (
+                PauseCause::Refused | PauseCause::NoAccess,
+                Some(Symptom { http_status: Some(status), .. }),
+            ) => format!("{} (last HTTP status {status})", self.cause),
+            (cause, _) => cause.to_string(),
+        }
+    }
 }
 
 /// The pause of one client.
@@ -44,7 +61,7 @@ named! {
     /// Why calls are paused.
     pub enum PauseCause {
         /// `flow.pause.after_failures` calls in a row failed, with no answer between.
-        Failures = "the endpoint does not answer",
+        Failures = "calls fail",
         /// `flow.pause.after_rejections` jobs in a row were rejected, with none revoked between.
         Rejections = "the endpoint rejects every job",
         /// The first `flow.guard.first_rejections` answers since the client's secret was read were rejections.
@@ -62,11 +79,13 @@ pub(super) struct CircuitBreaker {
     phase: Phase,
     interval: Duration,
     probe_runs: bool,
+    /// The symptom of the last failed call.
+    symptom: Option<Symptom>,
 }
 
 impl Default for CircuitBreaker {
     fn default() -> Self {
-        Self { phase: Phase::Running, interval: Duration::ZERO, probe_runs: false }
+        Self { phase: Phase::Running, interval: Duration::ZERO, probe_runs: false, symptom: None }
     }
 }
 
@@ -113,8 +132,16 @@ impl CircuitBreaker {
     ) {
         self.interval = interval;
         let next_probe = (now + interval).max(not_before.unwrap_or(now));
-        self.phase = Phase::Paused(Pause { since: now, cause, next_probe });
+        self.phase = Phase::Paused(Pause { since: now, cause, next_probe, symptom: self.symptom });
         self.probe_runs = false;
+    }
+
+    /// Keeps the symptom of a failed call. The last one explains the pause.
+    pub(super) const fn note(&mut self, symptom: Symptom) {
+        self.symptom = Some(symptom);
+        if let Phase::Paused(pause) | Phase::Probing(pause) = &mut self.phase {
+            pause.symptom = Some(symptom);
+        }
     }
 
     /// Notes that the probe failed. The next one is due after twice the interval, at most `longest`.

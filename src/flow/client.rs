@@ -46,6 +46,8 @@ pub(super) struct ClientState {
     pub(super) not_before: Option<Instant>,
     /// How many calls were rejected since the last revocation.
     pub(super) rejections: u32,
+    /// How many calls were rejected as expected since then. They are not among the others.
+    expected_rejections: u32,
     /// How many calls were refused since the last other answer.
     pub(super) refusals: u32,
     /// When it was last counted that it got no access token.
@@ -109,12 +111,23 @@ impl ClientState {
     /// Notes a revocation: its secret is right.
     pub(super) const fn revoked(&mut self) {
         (self.rejections, self.rejected_since, self.proved) = (0, None, true);
+        self.expected_rejections = 0;
     }
 
     /// Notes a rejection.
     pub(super) fn rejected(&mut self, now: Instant) {
         self.rejections = self.rejections.saturating_add(1);
         self.rejected_since.get_or_insert(now);
+    }
+
+    /// Notes a rejection that is expected. More than `most` of them are no longer: only so many calls can have been in
+    /// flight at a kill, and a wrong secret must not reject jobs without a bound.
+    pub(super) fn rejected_as_expected(&mut self, most: u32, now: Instant) {
+        if self.expected_rejections < most {
+            self.expected_rejections += 1;
+        } else {
+            self.rejected(now);
+        }
     }
 
     /// Notes that the endpoint refused it. That is an answer, so its calls neither fail nor hang.

@@ -34,7 +34,7 @@ use super::{
     status::Status,
 };
 use crate::{
-    domain::{ClientKey, Lane},
+    domain::{ClientKey, Lane, Symptom},
     metrics::Metrics,
     ports::Consumers,
 };
@@ -264,6 +264,11 @@ impl Dispatcher {
         let call = state.begin(lane, client, now)?;
         let mark = self.answers.load(Ordering::Relaxed);
         Some(Permit::new(Arc::clone(self), call, mark))
+    }
+
+    /// Keeps the symptom of a failed call, which is about to end, for the text of a pause.
+    pub(super) fn note(&self, call: &PermittedCall, outcome: &CallOutcome, symptom: Symptom) {
+        self.state().breakers.note(call.client, outcome, symptom);
     }
 
     /// Ends a call; `None` if it was not made or its outcome is unknown.

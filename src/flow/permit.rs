@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{breakers::CallRole, call_outcome::CallOutcome, dispatcher::Dispatcher};
-use crate::domain::{ClientKey, Lane};
+use crate::domain::{ClientKey, Lane, Symptom};
 
 /// The end of the wait for a permit.
 #[derive(Debug)]
@@ -42,6 +42,14 @@ impl Permit {
     /// Ends the call and reports its outcome to the flow.
     pub fn finish(mut self, outcome: CallOutcome) {
         if let Some(dispatcher) = self.dispatcher.take() {
+            dispatcher.end(&self.call, Some(outcome));
+        }
+    }
+
+    /// Like [`Permit::finish`], for a failed call. The symptom explains a pause to people.
+    pub fn fail(mut self, outcome: CallOutcome, symptom: Symptom) {
+        if let Some(dispatcher) = self.dispatcher.take() {
+            dispatcher.note(&self.call, &outcome, symptom);
             dispatcher.end(&self.call, Some(outcome));
         }
     }

@@ -59,6 +59,9 @@ pub struct PauseSettings {
     /// A pause begins after this many rejections of a client, if nothing was revoked for it since its secret was
     /// read. 0: off.
     pub first_rejections: u32,
+    /// This many rejections of tokens that an earlier call may have revoked do not count. 0 for a worker: its broker
+    /// delivers jobs again that only waited, so that few of these rejections would be expected.
+    pub expected_rejections: u32,
 }
 
 #[cfg(test)]
@@ -73,6 +76,7 @@ mod tests {
             probe_max: Duration::from_secs(30),
             after_rejections: None,
             first_rejections: 0,
+            expected_rejections: 0,
         };
         let prefetch = |rate| {
             Settings {

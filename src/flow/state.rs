@@ -224,7 +224,9 @@ impl DispatcherState {
     pub(super) fn ended(&mut self, call: &PermittedCall, outcome: &CallOutcome, now: Instant) {
         let took = now.saturating_duration_since(call.began);
         let sample = match outcome {
-            CallOutcome::Revoked | CallOutcome::Rejected => Sample::Answered { latency: took },
+            CallOutcome::Revoked | CallOutcome::Rejected | CallOutcome::RejectedAsExpected => {
+                Sample::Answered { latency: took }
+            }
             // Failures of one client alone, and its probes, say nothing about the endpoint.
             CallOutcome::Failed { overload: true, .. }
                 if call.role != CallRole::ClientProbe

@@ -3,10 +3,7 @@
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::{
-    circuit::{Pause, Phase},
-    dispatcher::Dispatcher,
-};
+use super::{circuit::Phase, dispatcher::Dispatcher};
 use crate::ports::{Condition, Demand, SystemClock};
 
 /// The status of the flow.
@@ -33,12 +30,12 @@ impl Status {
     pub(super) fn log_since(&self, before: &Self) {
         match (before.phase, self.phase) {
             (Phase::Running, Phase::Paused(pause) | Phase::Probing(pause)) => {
-                warn!(reason = pause.cause.as_str(), "paused");
+                warn!(reason = pause.reason(), "paused");
             }
             (Phase::Paused(_), Phase::Probing(_)) => info!("probing"),
             (Phase::Probing(_), Phase::Paused(pause)) => {
                 let next = pause.next_probe.saturating_duration_since(Instant::now());
-                info!(next_probe_in = ?next, "paused again: the probe failed");
+                info!(next_probe_in = ?next, reason = pause.reason(), "paused again: the probe failed");
             }
             (Phase::Paused(pause) | Phase::Probing(pause), Phase::Running) => {
                 info!(paused_for = ?pause.since.elapsed(), "running again");
@@ -53,16 +50,16 @@ impl Dispatcher {
     #[must_use]
     pub fn condition(&self) -> Condition {
         let phase = self.status().borrow().phase;
-        let (state, Pause { since, cause, next_probe }) = match phase {
+        let (state, pause) = match phase {
             Phase::Running => return Condition::Ready,
             Phase::Paused(pause) => ("paused", pause),
             Phase::Probing(pause) => ("probing", pause),
         };
         Condition::Waiting {
-            reason: format!("{state}: {cause}"),
-            since: SystemClock.at(since),
+            reason: format!("{state}: {}", pause.reason()),
+            since: SystemClock.at(pause.since),
             // A probe that is due waits for a job.
-            until: Some(SystemClock.at(next_probe.max(Instant::now()))),
+            until: Some(SystemClock.at(pause.next_probe.max(Instant::now()))),
         }
     }
 }

@@ -124,7 +124,8 @@ pub enum Refusal {
     #[error("the field {0} is not UTF-8")]
     NotUtf8(&'static str),
     #[error(
-        "the field {0} holds a control character, such as a tab; write it as NDJSON if it must"
+        "the field {0} holds a control character, such as a tab; remove it, or write the line as NDJSON \
+         if it belongs to the field"
     )]
     ControlCharacter(&'static str),
     #[error(

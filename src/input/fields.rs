@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer as _};
 use serde_json::Number;
 
-use super::error::Refusal;
+use super::{error::Refusal, token};
 use crate::domain::named;
 
 named! {
@@ -18,6 +18,9 @@ named! {
     }
 }
 
+/// A cell that holds one of them is refused for the lines that it may hide.
+const LINE_ENDS: [char; 2] = ['\n', '\r'];
+
 /// The fields of a job; an empty cell counts as left out.
 #[derive(Debug, Default)]
 pub(super) struct JobFields<'a>([Option<FieldValue<'a>>; JobField::ALL.len()]);
@@ -29,6 +32,10 @@ impl<'a> JobFields<'a> {
             return Ok(());
         }
         let cell = std::str::from_utf8(cell).map_err(|_| Refusal::NotUtf8(field.as_str()))?;
+        // First: the advice for a tab around a token is that for a blank, and a blank must not make a token too long.
+        if field == JobField::RefreshToken && !cell.contains(LINE_ENDS) {
+            token::check_ends(cell)?;
+        }
         // JSON can escape them. In a cell they show that tabs separate the columns, or that a quote was not closed. The
         // endpoint would reject such a token.
         if cell.contains(char::is_control) {

@@ -61,7 +61,7 @@ pub use self::{
     feed::Feed,
     format::InputFormat,
     options::Options,
-    remarks::{Remark, Remarks},
+    remarks::{Remark, Remarks, named},
     source::{STDIN, check as check_path, has_lone_returns},
 };
 
@@ -137,7 +137,7 @@ pub struct InputLine {
 pub enum LineKind {
     Job(InputJob),
     /// An earlier line asks for the same call, with the same expiry.
-    Duplicate,
+    Duplicate(Job),
     Refused(Refusal),
 }
 
@@ -204,7 +204,7 @@ impl InputLines {
             Err(refusal) => return LineKind::Refused(refusal),
         };
         if !self.dedup.insert(&job) {
-            return LineKind::Duplicate;
+            return LineKind::Duplicate(job);
         }
         LineKind::Job(InputJob { body: body.into(), job })
     }

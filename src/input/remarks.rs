@@ -25,7 +25,7 @@ impl InputLine {
         let Self { number, last_line, marked, kind } = self;
         let refusal = match kind {
             LineKind::Refused(refusal) => Some(*refusal),
-            LineKind::Job(_) | LineKind::Duplicate => None,
+            LineKind::Job(_) | LineKind::Duplicate(_) => None,
         };
         let inside_quotes = match refusal {
             None => last_line.saturating_sub(*number),
@@ -130,7 +130,7 @@ fn name(lines: &mut Vec<u64>, line: u64) {
 }
 
 /// Lists the first lines, and the number of the others.
-fn named(first: &[u64], all: u64) -> String {
+pub fn named(first: &[u64], all: u64) -> String {
     let lines: Vec<String> = first.iter().map(u64::to_string).collect();
     let lines = lines.join(", ");
     match all.saturating_sub(first.len() as u64) {
@@ -142,21 +142,27 @@ fn named(first: &[u64], all: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{Job, JobDefaults};
 
     fn line(number: u64, last_line: u64, marked: bool, kind: LineKind) -> InputLine {
         InputLine { number, last_line, marked, kind }
     }
 
+    fn duplicate() -> LineKind {
+        let job = Job::parse(br#"{"refresh_token":"t"}"#, &JobDefaults::default());
+        LineKind::Duplicate(job.unwrap())
+    }
+
     #[test]
     fn unusual_lines_are_counted_and_located() {
-        assert_eq!(line(1, 1, false, LineKind::Duplicate).remark(), None);
+        assert_eq!(line(1, 1, false, duplicate()).remark(), None);
         let swallowed = Refusal::Swallowed { opened: 7, last_line: 99 };
         let lines = [
-            line(2, 4, false, LineKind::Duplicate),
+            line(2, 4, false, duplicate()),
             line(5, 5, false, LineKind::Refused(Refusal::Quoted)),
             line(6, 6, true, LineKind::Refused(Refusal::Surrounded("a space"))),
             line(7, 99, false, LineKind::Refused(swallowed)),
-            line(100, 100, true, LineKind::Duplicate),
+            line(100, 100, true, duplicate()),
         ];
         let mut remarks = Remarks::default();
         assert_eq!(remarks.to_string(), "");
@@ -180,7 +186,7 @@ mod tests {
     fn places_are_named_up_to_a_bound() {
         let mut remarks = Remarks::default();
         for number in 1..=NAMED as u64 + 2 {
-            let line = line(number, number, true, LineKind::Duplicate);
+            let line = line(number, number, true, duplicate());
             remarks.add(line.remark().unwrap());
         }
         assert!(remarks.to_string().ends_with(", 20 and 2 more\n"), "{remarks}");

@@ -26,7 +26,7 @@ fn read_with(name: &str, content: impl AsRef<[u8]>, options: &Options) -> Vec<(u
     let (_folder, lines) = open_file(name, content.as_ref(), options);
     let shown = |kind| match kind {
         LineKind::Job(entry) => String::from_utf8(entry.body.expose_secret().to_vec()).unwrap(),
-        LineKind::Duplicate => "=".to_owned(),
+        LineKind::Duplicate(_) => "=".to_owned(),
         LineKind::Refused(refusal) => refusal.to_string(),
     };
     lines.unwrap().map(Result::unwrap).map(|line| (line.number, shown(line.kind))).collect()
@@ -332,7 +332,7 @@ fn lines_can_be_skipped() {
         assert_eq!(rest[0].number, first, "from {from}");
         // A skipped line is not remembered, so its duplicate is a job.
         assert!(matches!(rest[0].kind, LineKind::Job(_)), "from {from}");
-        assert!(matches!(rest.last().unwrap().kind, LineKind::Duplicate), "from {from}");
+        assert!(matches!(rest.last().unwrap().kind, LineKind::Duplicate(_)), "from {from}");
     }
     let (_folder, lines) = open_file("a.csv", csv.as_bytes(), &Options::default());
     let mut lines = lines.unwrap();

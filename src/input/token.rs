@@ -32,7 +32,8 @@ pub(super) const fn invisible(c: char) -> Option<&'static str> {
     }
 }
 
-pub(super) fn check(token: &str) -> Result<(), Refusal> {
+/// Checks the first and the last character: whatever is around a token would be sent with it.
+pub(super) fn check_ends(token: &str) -> Result<(), Refusal> {
     let mut chars = token.chars();
     let (first, last) = (chars.next(), chars.next_back());
     if let Some(blank) = first.into_iter().chain(last).find_map(blank) {
@@ -41,6 +42,11 @@ pub(super) fn check(token: &str) -> Result<(), Refusal> {
     if first.zip(last).is_some_and(|ends| QUOTES.contains(&ends)) {
         return Err(Refusal::Quoted);
     }
+    Ok(())
+}
+
+pub(super) fn check(token: &str) -> Result<(), Refusal> {
+    check_ends(token)?;
     if token.eq_ignore_ascii_case(JobField::RefreshToken.as_str()) {
         return Err(Refusal::HeaderRow);
     }
@@ -51,6 +57,7 @@ pub(super) fn check(token: &str) -> Result<(), Refusal> {
 fn blank(c: char) -> Option<&'static str> {
     match c {
         ' ' => Some("a space"),
+        '\t' => Some("a tab"),
         '\u{a0}' | '\u{202f}' | '\u{2007}' => Some("a no-break space"),
         c if c.is_whitespace() => Some("a blank"),
         c => invisible(c),
@@ -72,7 +79,8 @@ mod tests {
             ("t\u{a0}", Refusal::Surrounded("a no-break space")),
             ("\u{2003}t", Refusal::Surrounded("a blank")),
             ("t\u{3000}", Refusal::Surrounded("a blank")),
-            ("\tt", Refusal::Surrounded("a blank")),
+            ("\tt", Refusal::Surrounded("a tab")),
+            ("t\u{b}", Refusal::Surrounded("a blank")),
             ("\u{200b}t", Refusal::Surrounded("a zero-width space")),
             ("t\u{feff}", Refusal::Surrounded("a byte order mark")),
             ("t\u{feff}u", Refusal::Invisible("a byte order mark")),

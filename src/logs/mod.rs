@@ -6,12 +6,12 @@ mod tests;
 mod writer;
 
 use std::{
-    env,
     io::{self, IsTerminal as _},
     panic::{self, PanicHookInfo},
     thread,
 };
 
+use anstream::{AutoStream, ColorChoice};
 use tracing::{Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
     Layer as _, filter::Targets, fmt::MakeWriter, layer::SubscriberExt as _,
@@ -31,19 +31,24 @@ const OTHERS: LevelFilter = LevelFilter::INFO;
 /// reaches us as a value too, and we log it once per change of state.
 const SILENCED: [&str; 2] = ["lapin", "amq_protocol"];
 
+/// The reader of the log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogReader {
+    /// The reader of a worker's log: the configured format counts.
+    Operator,
+    /// The person who gave a command: text on a terminal, whatever format is configured.
+    Person,
+}
+
 /// Sends log lines to standard error: ours up to `level`, and those of other crates up to info, except for
 /// silenced crates. The lines are written until the guard is dropped. Its drop waits a moment for the
 /// last lines. Fails if the writing thread cannot be started, or the logs are set up already.
-pub fn init(level: LevelFilter, format: LogFormat) -> io::Result<LogGuard> {
+pub fn init(level: LevelFilter, format: LogFormat, reader: LogReader) -> io::Result<LogGuard> {
     let stderr = io::stderr();
     let terminal = stderr.is_terminal();
-    // https://no-color.org: set and not empty.
-    let colours = terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let format = match format {
-        LogFormat::Auto if !terminal => LineFormat::Json,
-        LogFormat::Json => LineFormat::Json,
-        LogFormat::Auto | LogFormat::Text => LineFormat::Text { colours },
-    };
+    // By `--color`, else by NO_COLOR and the terminal.
+    let colours = AutoStream::choice(&stderr) != ColorChoice::Never;
+    let format = LineFormat::of(format, reader, terminal, colours);
     let report_loss = |lines| tracing::warn!(lines, "log lines were lost: no reader");
     let (writer, guard) = writer::start(terminal::SharedTerminal(stderr), report_loss)?;
     subscriber(level, format, move || writer.clone()).try_init().map_err(io::Error::other)?;
@@ -51,10 +56,27 @@ pub fn init(level: LevelFilter, format: LogFormat) -> io::Result<LogGuard> {
 }
 
 /// The format of the lines, after `auto` is decided.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LineFormat {
-    Text { colours: bool },
+    Text {
+        colours: bool,
+    },
+    /// Text without time and module, for a person who watches a command.
+    Brief {
+        colours: bool,
+    },
     Json,
+}
+
+impl LineFormat {
+    const fn of(format: LogFormat, reader: LogReader, terminal: bool, colours: bool) -> Self {
+        match (reader, format) {
+            (LogReader::Person, _) if terminal => Self::Brief { colours },
+            (_, LogFormat::Auto) if !terminal => Self::Json,
+            (_, LogFormat::Json) => Self::Json,
+            (_, LogFormat::Auto | LogFormat::Text) => Self::Text { colours },
+        }
+    }
 }
 
 fn subscriber<W>(
@@ -69,6 +91,9 @@ where
     let lines = tracing_subscriber::fmt::layer().log_internal_errors(false).with_writer(writer);
     let lines = match format {
         LineFormat::Text { colours } => lines.with_ansi(colours).boxed(),
+        LineFormat::Brief { colours } => {
+            lines.without_time().with_target(false).with_ansi(colours).boxed()
+        }
         LineFormat::Json => {
             lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
         }

@@ -111,6 +111,25 @@ fn json_lines_are_flat() {
 }
 
 #[test]
+fn a_command_on_a_terminal_prints_text_whatever_is_configured() {
+    let colours = true;
+    for configured in [LogFormat::Auto, LogFormat::Text, LogFormat::Json] {
+        let of_command = LineFormat::of(configured, LogReader::Person, true, colours);
+        assert_eq!(of_command, LineFormat::Brief { colours }, "{configured:?}");
+    }
+    let worker =
+        |configured, terminal| LineFormat::of(configured, LogReader::Operator, terminal, terminal);
+    assert_eq!(worker(LogFormat::Json, true), LineFormat::Json);
+    assert_eq!(worker(LogFormat::Auto, true), LineFormat::Text { colours });
+    assert_eq!(worker(LogFormat::Auto, false), LineFormat::Json);
+    let piped = LineFormat::of(LogFormat::Text, LogReader::Person, false, false);
+    assert_eq!(piped, LineFormat::Text { colours: false }, "a pipe gets what is configured");
+    let brief = LineFormat::Brief { colours: false };
+    let log = logged(LevelFilter::INFO, brief, || tracing::warn!(line = 3, "refused"));
+    assert_eq!(log, " WARN refused line=3\n");
+}
+
+#[test]
 fn text_is_coloured_only_where_colours_are_wanted() {
     let log = |colours| {
         logged(LevelFilter::INFO, LineFormat::Text { colours }, || tracing::info!("hello"))

@@ -124,6 +124,8 @@ labels! {
     pub enum Target = "target" {
         DeadLetter = "dead_letter",
         Retry = "retry",
+        /// The queue of outcome events.
+        Outcome = "outcome",
     }
 
     /// The result of a publish.

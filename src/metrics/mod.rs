@@ -3,6 +3,7 @@
 //! Other modules use [`Metrics`] alone: one method for each event. The names are in `table`, the values of
 //! the labels in `labels`.
 
+mod dead_letter_groups;
 mod family;
 mod in_state;
 mod labels;
@@ -13,16 +14,18 @@ mod tests;
 
 use std::{
     fmt,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::{Duration, SystemTime},
 };
 
 use prometheus::{Error, IntGauge, Opts, Registry, TextEncoder};
 
 use crate::domain::{CheckResult, Lane, Reason, ResultLabel};
+use dead_letter_groups::DeadLetterGroups;
 use labels::{Answer, Redelivered};
 use table::Table;
 
+pub use dead_letter_groups::DeadLetterGroup;
 pub use in_state::InState;
 pub use labels::{
     Deferral, Depth, JobState, Label, Mending, Processed, Published, SessionEndReason, Target,
@@ -49,6 +52,7 @@ pub struct Metrics {
     registry: Registry,
     table: Table,
     build: (String, String),
+    dead_letters: Mutex<DeadLetterGroups>,
     hooks: RwLock<Vec<Hook>>,
 }
 
@@ -72,7 +76,13 @@ impl Metrics {
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         let build = (build.version.to_owned(), build.revision.to_owned());
-        Ok(Self { registry, table, build, hooks: RwLock::default() })
+        Ok(Self {
+            registry,
+            table,
+            build,
+            dead_letters: Mutex::default(),
+            hooks: RwLock::default(),
+        })
     }
 
     /// The version and the revision of this build.
@@ -104,6 +114,22 @@ impl Metrics {
     /// Counts a dead letter, which [`Metrics::processed`] counts as well.
     pub fn failed(&self, lane: Lane, reason: Reason) {
         self.table.failed.of((lane, reason)).inc();
+    }
+
+    /// Counts a dead letter in its group, for the status page. The texts hold no secret.
+    pub fn dead_letter(&self, reason: Reason, client: Option<&str>, detail: &str) {
+        self.groups().add(reason, client, detail);
+    }
+
+    /// The groups of dead letters since the start, the largest first. Their number is bounded.
+    #[must_use]
+    pub fn dead_letter_groups(&self) -> Vec<DeadLetterGroup> {
+        self.groups().all()
+    }
+
+    fn groups(&self) -> MutexGuard<'_, DeadLetterGroups> {
+        // Counts are consistent after a panic: one more or less.
+        self.dead_letters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts a delivery that did not end its job.

@@ -77,10 +77,13 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
             }
             Outcome::DeadLettered(letter) => {
                 self.metrics.failed(lane, letter.reason);
+                self.metrics.dead_letter(letter.reason, shown_client(context), &letter.detail);
                 if summary.age(letter.dead_at).is_none() {
                     self.metrics.failed_without_age(lane, letter.reason);
                 }
-                log_dead_letter(summary, context, letter, refusal);
+                if self.has_dead_letters {
+                    log_dead_letter(summary, context, letter, refusal);
+                }
                 Processed::DeadLettered
             }
             Outcome::Parked(_) | Outcome::Requeued => return,
@@ -106,6 +109,16 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         }
     }
 }
+
+/// The client of the job, as a person may see it: a producer may write anything there.
+fn shown_client(context: &JobContext) -> Option<&str> {
+    let job = context.job.as_ref()?;
+    let client = job.client_id.as_deref()?;
+    Some(if job.redactor().concerns(client) { REDACTED } else { client })
+}
+
+/// Stands for a client id that shows a part of the job's token.
+const REDACTED: &str = "[redacted]";
 
 /// Writes the one log line of a dead-lettered job. `refusal` says why its dead letter could not be published.
 fn log_dead_letter(

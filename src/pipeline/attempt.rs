@@ -12,12 +12,12 @@ use tracing::warn;
 use super::{Pipeline, duplicates::Leader, job_context::JobContext, verifying::end_by_answer};
 use crate::{
     domain::{
-        AttemptContext, Blame, Completion, Decision, Failure, Job, Outcome, ResultLabel, Verdict,
-        judge,
+        AttemptContext, Blame, Completion, Decision, Failure, Job, Outcome, ResultLabel, Symptom,
+        Verdict, judge,
     },
     flow::{Admission, CallOutcome, Permit},
     metrics::JobState,
-    ports::{Clock, Endpoint, UnknownClient},
+    ports::{Clock, Endpoint, UnknownClient, jitter},
     spans::CallSpan,
 };
 
@@ -50,6 +50,18 @@ pub(super) enum NextStep {
     Now,
     /// A check of its token, after the operator's delay.
     Check,
+    /// A check of its token, once there is room.
+    Postponed,
+}
+
+/// The end of a wait between attempts.
+enum WaitEnd {
+    /// The time is over.
+    Over,
+    /// Another job needs the place.
+    Evicted,
+    /// Checks are answered again.
+    Woken,
 }
 
 impl<'a> OngoingCall<'a> {
@@ -84,7 +96,21 @@ impl<'a> OngoingCall<'a> {
             pipeline.metrics.called(verdict.label(), self.began.elapsed());
         }
         let others_answered = self.permit.others_answered();
-        self.permit.finish(pipeline.call_outcome(&verdict));
+        // Of the attempts before this one: a rejection adds none. Only some endpoints reject a revoked token, and a
+        // presumption ends the job without a dead letter.
+        let policy = &pipeline.settings.policy;
+        let explains_rejection = self.context.history.ambiguity.is_some()
+            && policy.rejects_repeats
+            && !policy.presume_revoked_after_ambiguity;
+        let outcome = pipeline.call_outcome(&verdict, explains_rejection);
+        match &verdict {
+            Verdict::Transient(failure) => {
+                let symptom = Symptom::of(failure);
+                pipeline.failures.note(symptom, failure);
+                self.permit.fail(outcome, symptom);
+            }
+            _ => self.permit.finish(outcome),
+        }
         Ok(AnsweredCall { verdict, unverified, others_answered })
     }
 }
@@ -99,48 +125,64 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
     ) -> Outcome {
         let hold = self.settings.policy.retry.hold;
         context.inherit(leader.shared_history(), hold, || self.clock.now());
+        let schedule = &self.settings.policy.retry.schedule;
         let outcome = loop {
-            context.state.switch(JobState::Waiting);
-            if self.has_expired(job, context) {
-                break Outcome::Done(Completion::Expired);
-            }
-            let admission = leader.in_lane(|lane| self.flow.start(lane, context.client));
-            let longest = self.longest_wait_in_pause();
-            let permit = match self.unless_leaving(context, longest, admission).await {
-                Some(Admission::Granted(permit)) => permit,
-                Some(Admission::WaitElsewhere(wait)) => break self.set_aside(context, wait),
-                None => break self.leave(context),
-            };
-            let is_probe = permit.is_probe();
-            if self.has_expired(job, context) {
-                break Outcome::Done(Completion::Expired);
-            }
-            let checks = self.checks_with(context, is_probe);
-            let step = if checks {
-                // Boxed: few jobs are checked, and all would move this future with them.
-                Box::pin(self.check(job, context, &mut leader, permit)).await
-            } else {
-                self.attempt(job, context, &mut leader, permit).await
-            };
-            let at_least = match step {
+            let wait = match self.next_step(job, context, &mut leader).await {
                 NextStep::Decided(Decision::Finish(outcome)) => break outcome,
-                NextStep::Decided(Decision::Wait { at_least }) => at_least,
+                NextStep::Decided(Decision::Wait { at_least }) => {
+                    context.next_wait(schedule).max(at_least)
+                }
+                NextStep::Postponed => schedule.start().next(jitter()),
                 NextStep::Now => continue,
                 NextStep::Check => match self.wait_for_check(context).await {
                     Some(outcome) => break outcome,
                     None => continue,
                 },
             };
-            if is_probe && !checks {
-                // The next probe is another job's, if possible of another client.
-                break self.park(context, at_least);
-            }
-            let wait = context.next_wait(&self.settings.policy.retry.schedule).max(at_least);
             if let Some(outcome) = self.back_off(context, wait).await {
                 break outcome;
             }
         };
         end_by_answer(outcome, context, &mut leader)
+    }
+
+    /// Waits for a permit, and makes a call or a check with it.
+    async fn next_step(
+        &self,
+        job: &Job,
+        context: &mut JobContext,
+        leader: &mut Leader,
+    ) -> NextStep {
+        let finish = |outcome| NextStep::Decided(Decision::Finish(outcome));
+        context.state.switch(JobState::Waiting);
+        if self.has_expired(job, context) {
+            return finish(Outcome::Done(Completion::Expired));
+        }
+        if let Some(step) = self.without_room(job, context) {
+            return step;
+        }
+        let admission = leader.in_lane(|lane| self.flow.start(lane, context.client));
+        let longest = self.longest_wait_in_pause();
+        let permit = match self.unless_leaving(context, longest, admission).await {
+            Some(Admission::Granted(permit)) => permit,
+            Some(Admission::WaitElsewhere(wait)) => return finish(self.set_aside(context, wait)),
+            None => return finish(self.leave(context)),
+        };
+        let is_probe = permit.is_probe();
+        if self.has_expired(job, context) {
+            return finish(Outcome::Done(Completion::Expired));
+        }
+        if self.checks_with(context, is_probe) {
+            // Boxed: few jobs are checked, and all would move this future with them.
+            return Box::pin(self.check(job, context, leader, permit)).await;
+        }
+        match self.attempt(job, context, leader, permit).await {
+            // The next probe is another job's, if possible of another client.
+            NextStep::Decided(Decision::Wait { at_least }) if is_probe => {
+                finish(self.park(context, at_least))
+            }
+            step => step,
+        }
     }
 
     /// Makes one call and decides what the job does next.
@@ -199,27 +241,35 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         context.state.switch(JobState::BackingOff);
         let failing_since = context.failing_since(&self.settings.policy.retry, self.clock.now());
         let mut place = self.backing_off.enter(context.lane, failing_since);
+        let wakes_after = context.wakes_after();
         let waiting = async {
             tokio::select! {
                 biased;
-                () = tokio::time::sleep(wait) => true,
-                () = place.evicted() => false,
+                () = tokio::time::sleep(wait) => WaitEnd::Over,
+                () = place.evicted() => WaitEnd::Evicted,
+                () = self.checks.recovery(wakes_after) => WaitEnd::Woken,
             }
         };
         let hold = self.settings.policy.retry.hold;
         match self.unless_leaving(context, hold, waiting).await {
             None => Some(self.leave(context)),
-            Some(true) => None,
-            Some(false) => Some(self.park(context, wait)),
+            Some(WaitEnd::Over) => None,
+            Some(WaitEnd::Evicted) => Some(self.park(context, wait)),
+            Some(WaitEnd::Woken) => {
+                context.reset_waits();
+                None
+            }
         }
     }
 
     /// Converts a verdict for the flow, which knows neither verdicts nor HTTP.
-    pub(super) fn call_outcome(&self, verdict: &Verdict) -> CallOutcome {
+    /// `is_expected`: an earlier attempt may have revoked the token, so that the endpoint rejects it.
+    pub(super) fn call_outcome(&self, verdict: &Verdict, is_expected: bool) -> CallOutcome {
         match verdict {
             Verdict::Revoked | Verdict::Verified | Verdict::Acknowledged | Verdict::Accepted => {
                 CallOutcome::Revoked
             }
+            Verdict::Rejected(_) if is_expected => CallOutcome::RejectedAsExpected,
             // With a wrong secret or environment, every token is unknown.
             Verdict::Rejected(_) | Verdict::Gone(_) | Verdict::StillActive(_) => {
                 CallOutcome::Rejected

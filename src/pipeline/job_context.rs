@@ -8,7 +8,7 @@ use std::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::duplicates::SharedHistory;
+use super::{duplicates::SharedHistory, verifying::WakesAfter};
 use crate::{
     domain::{
         Ambiguity, Backoff, ClientKey, Completion, DeadLetter, History, InvalidJob, Job, Lane,
@@ -66,6 +66,8 @@ pub(super) struct Unverified {
     failed: bool,
     /// The number of answered checks of all jobs, when this verdict's last check failed, or when the verdict came.
     pub(super) answered: u64,
+    /// What ends the wait for the next check early.
+    wakes_after: WakesAfter,
 }
 
 /// The pauses of a job that had failed before this delivery.
@@ -167,8 +169,9 @@ impl JobContext {
         if !matches!(verdict, Verdict::Rejected(_)) {
             self.suspect(Some(Ambiguity::Attempt));
         }
-        self.unverified =
-            Some(Box::new(Unverified { verdict, ambiguity, failed: false, answered }));
+        let wakes_after = WakesAfter::default();
+        let unverified = Unverified { verdict, ambiguity, failed: false, answered, wakes_after };
+        self.unverified = Some(Box::new(unverified));
     }
 
     /// Whether a check has to confirm a verdict.
@@ -181,9 +184,25 @@ impl JobContext {
         self.unverified.take()
     }
 
-    /// Keeps a verdict whose check failed.
-    pub(super) fn keep_unverified(&mut self, unverified: Unverified, answered: u64) {
-        self.unverified = Some(Box::new(Unverified { failed: true, answered, ..unverified }));
+    /// Keeps a verdict whose check failed, or was not made.
+    pub(super) fn keep_unverified(
+        &mut self,
+        mut unverified: Box<Unverified>,
+        wakes_after: WakesAfter,
+    ) {
+        unverified.failed = true;
+        unverified.wakes_after = wakes_after;
+        self.unverified = Some(unverified);
+    }
+
+    /// The number of answered checks of all jobs before the wait for this check.
+    pub(super) fn answered_before(&self) -> Option<u64> {
+        self.unverified.as_ref().map(|kept| kept.answered)
+    }
+
+    /// What ends the wait for the next check early.
+    pub(super) fn wakes_after(&self) -> WakesAfter {
+        self.unverified.as_ref().map(|kept| kept.wakes_after).unwrap_or_default()
     }
 
     /// Whether the job waits for its check when the worker stops.
@@ -267,6 +286,11 @@ impl JobContext {
         let failing_for = retry.failing_for(&self.history, now, self.failing_for());
         let now = Instant::now();
         now.checked_sub(failing_for).unwrap_or(now)
+    }
+
+    /// Starts the waits between attempts again at the first one.
+    pub(super) fn reset_waits(&mut self) {
+        self.backoff = None;
     }
 
     /// The wait before the next attempt.

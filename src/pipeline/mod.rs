@@ -8,9 +8,11 @@ mod attempt;
 mod backing_off;
 mod crowding;
 mod duplicates;
+mod failure_log;
 mod following;
 mod in_flight;
 mod job_context;
+mod recording;
 mod settings;
 mod stop;
 #[cfg(test)]
@@ -27,15 +29,17 @@ use tokio_util::task::TaskTracker;
 use accounting::MessageSummary;
 pub use backing_off::BackingOff;
 pub use duplicates::Duplicates;
+pub use failure_log::FailureLog;
 use in_flight::InFlightJobs;
 use job_context::JobContext;
 pub use job_context::MAX_IN_FLIGHT;
+pub use recording::RecordSettings;
 pub use settings::Settings;
 pub use stop::Stop;
 pub use verifying::ChecksSeen;
 
 use crate::{
-    domain::{Job, Outcome},
+    domain::{Job, JobRecord, Outcome},
     flow::Dispatcher,
     metrics::{JobState, Metrics},
     ports::{Clock, Delivery, Endpoint, Settled, Source},
@@ -44,6 +48,10 @@ use crate::{
 
 /// A settlement may take at least this long, for any time that its job was in flight before.
 const SETTLE_AT_LEAST: Duration = Duration::from_secs(60);
+
+/// The time for the confirm of an outcome event after the cut-off. Without it, a stopping worker would give back jobs that
+/// have ended, and the next worker would call them again.
+const CONFIRM_AT_CUT_OFF: Duration = Duration::from_secs(1);
 
 /// The parts that every job passes through.
 #[derive(Debug)]
@@ -64,10 +72,14 @@ pub struct Pipeline<E, C> {
     pub metrics: Arc<Metrics>,
     /// The counts of the checks of all jobs.
     pub checks: ChecksSeen,
+    /// Logs failed calls.
+    pub failures: Arc<FailureLog>,
     /// The spans of jobs and calls.
     pub spans: Spans,
     /// The steps of stopping.
     pub stop: Stop,
+    /// Whether failed jobs become dead letters of a queue, each with a log line. The journal of a sweep lists its own.
+    pub has_dead_letters: bool,
 }
 
 impl<E: Endpoint, C: Clock> Pipeline<E, C> {
@@ -100,8 +112,12 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
             self.note_requeue(&mut context);
         }
         let summary = MessageSummary::of(&delivery, &context, &outcome);
-        let settled = self.settle(delivery, &outcome, &mut context).await;
+        let record = self.record(&delivery, &context, &outcome);
+        let settled = self.settle(delivery, &outcome, &mut context, record.as_deref()).await;
         self.account(&summary, &context, &outcome, &settled);
+        if let Some(record) = record {
+            self.log_record(&record, &settled);
+        }
         context.span.end(&outcome, &settled);
     }
 
@@ -153,18 +169,26 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         delivery: impl Delivery,
         outcome: &Outcome,
         context: &mut JobContext,
+        record: Option<&JobRecord>,
     ) -> Settled {
+        let event = record.filter(|_| self.settings.records.events);
         context.state.switch(JobState::Settling);
         // A queue may block publishing for longer than the broker's limit for an unsettled delivery.
         let overdue = async {
             let leave_by = context.leave_by.max(Instant::now() + SETTLE_AT_LEAST);
             tokio::time::sleep_until(leave_by).await;
         };
+        let cut_off = async {
+            self.stop.cut().await;
+            if event.is_some() {
+                tokio::time::sleep(CONFIRM_AT_CUT_OFF).await;
+            }
+        };
         tokio::select! {
             biased;
-            settled = delivery.settle(outcome, &context.history) => settled,
+            settled = delivery.settle(outcome, &context.history, event) => settled,
             // A delivery that is dropped without a settlement is requeued.
-            () = self.stop.cut() => Settled::Requeued,
+            () = cut_off => Settled::Requeued,
             () = overdue => Settled::Requeued,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::RecordSettings;
 use crate::domain::{JobDefaults, Policy, VerifyPolicy};
 
 /// The settings of reading, judging and remembering jobs.
@@ -17,4 +18,6 @@ pub struct Settings {
     pub remember: Duration,
     /// How many revoked tokens are remembered at most.
     pub remember_capacity: usize,
+    /// Which records of ended jobs are made.
+    pub records: RecordSettings,
 }

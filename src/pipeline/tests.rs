@@ -24,11 +24,13 @@ use crate::{
 
 mod crowding;
 mod ending;
+mod recording;
 mod retrying;
 mod sharing;
 mod stopping;
 mod verifying;
 mod verifying_late;
+mod verifying_outage;
 
 /// A settlement of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +47,7 @@ struct TestDelivery {
     metadata: MessageMetadata,
     body: Vec<u8>,
     out: Option<mpsc::UnboundedSender<Out>>,
+    events: Arc<Mutex<Vec<JobRecord>>>,
     stuck: bool,
     lost: CancellationToken,
 }
@@ -62,7 +65,13 @@ impl Delivery for TestDelivery {
         self.lost.clone()
     }
 
-    async fn settle(mut self, outcome: &Outcome, history: &History) -> Settled {
+    async fn settle(
+        mut self,
+        outcome: &Outcome,
+        history: &History,
+        event: Option<&JobRecord>,
+    ) -> Settled {
+        self.events.lock().unwrap().extend(event.cloned());
         if self.stuck {
             std::future::pending::<()>().await;
         }
@@ -109,6 +118,10 @@ struct TestEndpoint {
     states: Mutex<VecDeque<Result<TokenState, Failure>>>,
     /// How many checks to come wait until the gate opens.
     hanging_checks: AtomicUsize,
+    /// How many checks are under way.
+    checking: AtomicUsize,
+    /// The most checks that were under way at once.
+    most_checks: AtomicUsize,
     gate: Semaphore,
     unknown: bool,
     began: AtomicUsize,
@@ -142,10 +155,15 @@ impl Endpoint for TestEndpoint {
         _job: &Job,
         _trace: Option<&TraceContext>,
     ) -> Result<TokenState, Failure> {
+        let checking = self.checking.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most_checks.fetch_max(checking, Ordering::SeqCst);
+        // Others begin meanwhile.
+        tokio::task::yield_now().await;
         let hangs = |left: usize| left.checked_sub(1);
         if self.hanging_checks.fetch_update(Ordering::SeqCst, Ordering::SeqCst, hangs).is_ok() {
             let _open = self.gate.acquire().await.unwrap();
         }
+        self.checking.fetch_sub(1, Ordering::SeqCst);
         self.states.lock().unwrap().pop_front().expect("a state for each check")
     }
 }
@@ -165,6 +183,8 @@ struct Bench {
     running: tokio::task::JoinHandle<()>,
     out: mpsc::UnboundedReceiver<Out>,
     send_out: mpsc::UnboundedSender<Out>,
+    /// The events of all deliveries.
+    events: Arc<Mutex<Vec<JobRecord>>>,
     delivered: AtomicUsize,
 }
 
@@ -200,6 +220,7 @@ fn settings() -> Settings {
         verify: VerifyPolicy::default(),
         remember: HOLD * 10,
         remember_capacity: 10,
+        records: RecordSettings::default(),
     }
 }
 
@@ -235,6 +256,7 @@ fn bench_of(
             probe_max: Duration::from_secs(30),
             after_rejections: None,
             first_rejections: 0,
+            expected_rejections: 0,
         },
     };
     let flow = Dispatcher::new(&flow, Arc::clone(&metrics));
@@ -245,6 +267,8 @@ fn bench_of(
             calls: Mutex::default(),
             states: Mutex::default(),
             hanging_checks: AtomicUsize::new(0),
+            checking: AtomicUsize::new(0),
+            most_checks: AtomicUsize::new(0),
             gate: Semaphore::new(0),
             unknown,
             began: AtomicUsize::new(0),
@@ -253,10 +277,12 @@ fn bench_of(
         duplicates: Arc::new(Duplicates::new(HOLD, 10)),
         backing_off: BackingOff::new(128),
         checks: ChecksSeen::default(),
+        failures: Arc::new(FailureLog::default()),
         spans: Spans::none(),
         flow: Arc::new(flow),
         metrics,
         stop: Stop::default(),
+        has_dead_letters: true,
     });
     let (deliveries, source) = mpsc::unbounded_channel();
     let (send_out, out) = mpsc::unbounded_channel();
@@ -267,6 +293,7 @@ fn bench_of(
         running,
         out,
         send_out,
+        events: Arc::default(),
         delivered: AtomicUsize::new(0),
     }
 }
@@ -284,6 +311,7 @@ impl Bench {
             },
             body: body.as_bytes().to_vec(),
             out: Some(self.send_out.clone()),
+            events: Arc::clone(&self.events),
             stuck: false,
             lost: CancellationToken::new(),
         };

@@ -4,14 +4,14 @@
 
 use std::{
     pin::pin,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
     time::Duration,
 };
 
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 use tracing::{info, warn};
 
 use super::{
@@ -22,8 +22,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Ambiguity, CheckResult, Completion, Failure, Job, Outcome, ResultLabel, TokenState,
-        Verdict, VerifyWhen, judge, judge_failed_check,
+        Ambiguity, CheckResult, Completion, Decision, Failure, Job, Outcome, ResultLabel, Symptom,
+        TokenState, Verdict, VerifyWhen, judge, judge_failed_check, judge_postponed_check,
     },
     flow::Permit,
     metrics::JobState,
@@ -41,6 +41,8 @@ const ONE_AT_A_TIME_AFTER: u64 = 5;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The counts of the checks of all jobs.
+///
+/// There is one count for all clients, because all checks ask the same endpoint, as the same client of its own.
 #[derive(Debug, Default)]
 pub struct ChecksSeen {
     /// How many were answered. A job whose checks fail is given up only while others are answered.
@@ -49,11 +51,19 @@ pub struct ChecksSeen {
     failed_in_a_row: AtomicU64,
     /// How many are under way.
     running: AtomicUsize,
-    last_failure: Mutex<Option<Failure>>,
+    /// How often a check was answered after so many failures that checks were made one at a time.
+    recoveries: watch::Sender<u64>,
 }
 
 /// A check under way.
 struct RunningCheck<'a>(&'a ChecksSeen);
+
+/// Which recovery of the introspection endpoint ends the wait of a job for its next check.
+///
+/// A job is not woken if its check failed although others had been answered before. Such a failure may be its own, and
+/// would end the waits of many such jobs again and again.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct WakesAfter(Option<u64>);
 
 impl Drop for RunningCheck<'_> {
     fn drop(&mut self) {
@@ -82,28 +92,42 @@ impl ChecksSeen {
         self.has_room_beside(others).then_some(running)
     }
 
-    /// The failure of the last check without an answer.
-    fn last_failure(&self) -> Failure {
-        let last = *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner);
-        last.unwrap_or(Failure::unanswered(ResultLabel::Timeout, false))
+    /// The next recovery ends the wait.
+    fn next_recovery(&self) -> WakesAfter {
+        WakesAfter(Some(*self.recoveries.borrow()))
+    }
+
+    /// Waits for that recovery.
+    pub(super) async fn recovery(&self, WakesAfter(seen): WakesAfter) {
+        let Some(seen) = seen else { return std::future::pending().await };
+        // Boxed: few jobs wait for one, and all would move this future with them.
+        Box::pin(async {
+            // The sender is dropped only with these counts, which this borrow keeps alive.
+            let _ = self.recoveries.subscribe().wait_for(|recoveries| *recoveries != seen).await;
+        })
+        .await;
     }
 
     fn note(&self, state: &Result<TokenState, Failure>) {
         match state {
             Ok(_) => {
                 self.answered.fetch_add(1, Ordering::Relaxed);
-                if self.failed_in_a_row.swap(0, Ordering::Relaxed) >= FAILING_AFTER {
+                let failed = self.failed_in_a_row.swap(0, Ordering::Relaxed);
+                if failed >= ONE_AT_A_TIME_AFTER {
+                    self.recoveries.send_modify(|recoveries| *recoveries += 1);
+                }
+                if failed >= FAILING_AFTER {
                     info!("the introspection endpoint answers again");
                 }
             }
             Err(failure) => {
-                *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(*failure);
                 if self.failed_in_a_row.fetch_add(1, Ordering::Relaxed) + 1 == FAILING_AFTER {
                     let http_status = failure.http_status;
                     warn!(
+                        cause = %Symptom::of_check(failure),
                         result = %failure.label,
                         http_status,
-                        "the introspection endpoint gives no answer: jobs wait until it does"
+                        "checks of tokens fail: jobs wait until one is answered"
                     );
                 }
             }
@@ -125,6 +149,17 @@ pub(super) fn end_by_answer(
     context.history.ambiguity = said.ambiguity;
     leader.end_call(Some(&said.verdict));
     Outcome::Done(Completion::Revoked)
+}
+
+/// Continues without a check before the call. It must not delay the revocation, but the proof is lost.
+const fn skip_look(context: &mut JobContext) -> NextStep {
+    context.sightings.looked_before = true;
+    NextStep::Now
+}
+
+/// Whether the next call may be rejected because an earlier one worked.
+const fn may_have_worked(unverified: &Unverified, context: &JobContext) -> bool {
+    context.sightings.survived > 0 || !matches!(unverified.verdict, Verdict::Rejected(_))
 }
 
 impl<E: Endpoint, C: Clock> Pipeline<E, C> {
@@ -182,19 +217,26 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         leader: &mut Leader,
         permit: Permit,
     ) -> NextStep {
+        let mut wakes_after = self.checks.next_recovery();
         let Some(running) = self.checks.begin() else {
             drop(permit);
-            return self.unanswered(self.checks.last_failure(), job, context);
+            return self.postpone(wakes_after, job, context);
         };
+        if context.answered_before() != Some(self.checks.answered()) {
+            wakes_after = WakesAfter::default();
+        }
         context.state.switch(JobState::Calling);
         let state = self.ask(job, context, permit).await;
         drop(running);
         self.checks.note(&state);
+        if let Err(failure) = &state {
+            self.failures.note(Symptom::of_check(failure), failure);
+        }
         let state = match state {
             Ok(state) => state,
             Err(failure) => {
                 self.metrics.checked(CheckResult::Failed);
-                return self.unanswered(failure, job, context);
+                return self.unanswered(failure, wakes_after, job, context);
             }
         };
         if let Some(unverified) = context.take_unverified() {
@@ -227,23 +269,54 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
 
     /// Decides what a job does after a check without an answer. Checks of other jobs count as answered since the last
     /// failed check of this job. A check that fails at once overlaps with hardly any other.
-    fn unanswered(&self, failure: Failure, job: &Job, context: &mut JobContext) -> NextStep {
-        let Some(unverified) = context.take_unverified() else {
-            // A failed check before the call does not delay the revocation, but the proof is lost.
-            context.sightings.looked_before = true;
-            return NextStep::Now;
+    fn unanswered(
+        &self,
+        failure: Failure,
+        wakes_after: WakesAfter,
+        job: &Job,
+        context: &mut JobContext,
+    ) -> NextStep {
+        let Some(mut unverified) = context.take_unverified() else {
+            return skip_look(context);
         };
-        let survived = context.sightings.survived > 0;
-        let ambiguous = survived || !matches!(unverified.verdict, Verdict::Rejected(_));
-        let failure = Failure { ambiguous, ..failure };
+        let failure = Failure { ambiguous: may_have_worked(&unverified, context), ..failure };
         let answered = self.checks.answered();
         let others_answered = answered != unverified.answered;
-        context.keep_unverified(*unverified, answered);
+        unverified.answered = answered;
+        context.keep_unverified(unverified, wakes_after);
         context.fails();
         self.count_pauses(context);
         let attempt = self.attempt_context(job, context, others_answered);
         let (history, policy) = (&mut context.history, &self.settings.policy);
         NextStep::Decided(judge_failed_check(&failure, history, policy, attempt))
+    }
+
+    /// Postpones the check of a job that waits for one, while there is no room. Without it, each such job would
+    /// take a permit and a start of the rate to find that out.
+    pub(super) fn without_room(&self, job: &Job, context: &mut JobContext) -> Option<NextStep> {
+        if !context.has_unverified() {
+            return None;
+        }
+        let wakes_after = self.checks.next_recovery();
+        (!self.checks.has_room()).then(|| self.postpone(wakes_after, job, context))
+    }
+
+    /// Decides what a job does whose check was not made, for lack of room. That is no failure of the job: its next wait
+    /// is not longer, and it is not given up. It is parked after a whole hold without an answer.
+    fn postpone(&self, wakes_after: WakesAfter, job: &Job, context: &mut JobContext) -> NextStep {
+        let Some(unverified) = context.take_unverified() else {
+            return skip_look(context);
+        };
+        let ambiguous = may_have_worked(&unverified, context);
+        context.keep_unverified(unverified, wakes_after);
+        context.fails();
+        self.count_pauses(context);
+        let attempt = self.attempt_context(job, context, false);
+        let (history, policy) = (&mut context.history, &self.settings.policy);
+        match judge_postponed_check(ambiguous, history, policy, attempt) {
+            Decision::Wait { .. } => NextStep::Postponed,
+            finish @ Decision::Finish(_) => NextStep::Decided(finish),
+        }
     }
 
     /// Judges a verdict by the state of the token, and sends the confirmed verdict to the followers.

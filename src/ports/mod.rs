@@ -1,7 +1,9 @@
 //! The traits between the modules: a source of jobs, their settlement, the endpoint, the clock.
 
+mod host;
 mod jitter;
 mod paused_client;
+mod sweep_share;
 
 use std::{
     fmt,
@@ -14,12 +16,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{
-    ClientKey, Failure, History, InvalidJob, Job, JobDefaults, Lane, MessageMetadata, Outcome,
-    ResultLabel, TokenState, TraceContext, Verdict,
+    ClientKey, Failure, History, InvalidJob, Job, JobDefaults, JobRecord, Lane, MessageMetadata,
+    Outcome, ResultLabel, TokenState, TraceContext, Verdict,
 };
 
+pub use host::host_name;
 pub use jitter::jitter;
 pub use paused_client::{PausedClient, PausedClients};
+pub use sweep_share::SweepShare;
 
 /// A source of deliveries.
 pub trait Source: Send {
@@ -74,7 +78,13 @@ pub trait Delivery: Send + Sync + 'static {
 
     /// Settles the delivery. Returns when that is done or has become impossible. A dead letter or a parked job is
     /// confirmed by its queue before its delivery is acked, even if that takes long. `history` includes this delivery.
-    fn settle(self, outcome: &Outcome, history: &History) -> impl Future<Output = Settled> + Send;
+    /// `event` is the record of a job that ends: where events are wanted, it is stored before anything else happens.
+    fn settle(
+        self,
+        outcome: &Outcome,
+        history: &History,
+        event: Option<&JobRecord>,
+    ) -> impl Future<Output = Settled> + Send;
 }
 
 /// The result of a settlement.

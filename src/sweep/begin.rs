@@ -10,14 +10,17 @@ use std::{
 use thiserror::Error;
 
 use super::{
-    counters::{LineCounts, SweepCounters},
+    counters::{SweepCounters, count_lines},
     identity::identify,
     journal::{self, Journal, JournalHeader, JournalWriter, OpenedJournal},
     reader::Rereadable,
     scan::Scan,
     source::{FileSource, SweepControl},
 };
-use crate::input::{self, Delimiter, Feed, InputLines, Options, STDIN};
+use crate::{
+    domain::TokenHash,
+    input::{self, Delimiter, Feed, InputLines, Options, STDIN},
+};
 
 #[derive(Debug, Clone)]
 pub struct SweepSettings {
@@ -31,6 +34,8 @@ pub struct SweepSettings {
     pub force: bool,
     /// Whether to retry failed lines.
     pub retry_failed: bool,
+    /// How the journal names tokens.
+    pub token_hash: TokenHash,
     /// The maximum number of jobs in flight.
     pub capacity: usize,
 }
@@ -102,12 +107,17 @@ pub fn begin(settings: &SweepSettings) -> Result<OpenedSweep, BeginError> {
     let OpenedJournal { file: journal_file, length, state, resumed } =
         journal::open(journal, &sweep).map_err(|source| BeginError::journal(journal, source))?;
     let (writer, journal) = JournalWriter::new(journal_file, length);
-    let counters = Arc::new(SweepCounters::new(LineCounts::of(state.outcomes())));
+    let counters = Arc::new(SweepCounters::new(count_lines(state.outcomes())));
     let started_before = state.started();
     let progress = lines.progress();
     let (source, control) = FileSource::new(
         Feed::start(lines).map_err(BeginError::Thread)?,
-        Scan::new(Arc::new(state), Arc::clone(&counters), settings.retry_failed),
+        Scan::new(
+            Arc::new(state),
+            Arc::clone(&counters),
+            settings.retry_failed,
+            settings.token_hash,
+        ),
         file,
         journal.clone(),
         Arc::clone(&counters),

@@ -1,6 +1,12 @@
 //! Ends a run in its journal, and reads the journal back.
 
-use std::{fs::File, io::BufReader, path::Path};
+use std::{
+    fs::File,
+    io::{self, BufReader, Read},
+    path::Path,
+};
+
+use sha2::{Digest as _, Sha256};
 
 use super::{
     counters::SweepCounters,
@@ -8,7 +14,10 @@ use super::{
     loader::LoadError,
     source::SourceEnd,
 };
-use crate::ports::{Clock, SystemClock};
+use crate::{
+    domain::to_hex,
+    ports::{Clock, SystemClock},
+};
 
 /// Writes the last record of a run, once nothing is in flight. It says that every line has ended, or after which line
 /// no call was made. Without it, all marked lines may have been called. Returns whether every line has ended.
@@ -38,8 +47,36 @@ pub async fn close(
     journal.write(&[record]).await.is_ok() && finished
 }
 
+/// A journal as it is on disk.
+#[derive(Debug)]
+pub struct ReadBack {
+    pub state: JournalState,
+    /// The SHA-256 of the file, in hex.
+    pub sha256: String,
+}
+
 /// Reads the journal from its file, so that the report shows the state on disk.
-pub fn read_back(journal: &Path) -> Result<JournalState, RecoverError> {
+pub fn read_back(journal: &Path) -> Result<ReadBack, RecoverError> {
+    let mut file = HashedFile { file: File::open(journal)?, digest: Sha256::new() };
+    let recovered = recover(BufReader::with_capacity(READ_BYTES, &mut file))?;
     // The first line was on disk before anything else.
-    recover(BufReader::new(File::open(journal)?))?.state.ok_or(RecoverError::Damaged { line: 1 })
+    let state = recovered.state.ok_or(RecoverError::Damaged { line: 1 })?;
+    Ok(ReadBack { state, sha256: to_hex(&file.digest.finalize()) })
+}
+
+/// The bytes that are read at once.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Hashes what is read, so that the hash is that of the bytes that the report is made from.
+struct HashedFile {
+    file: File,
+    digest: Sha256,
+}
+
+impl Read for HashedFile {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.digest.update(&buffer[..read]);
+        Ok(read)
+    }
 }

@@ -2,61 +2,28 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::journal::{LineOutcome, LineOutcomes};
-use crate::{
-    domain::{Completion, Reason},
-    input::{InputLine, Remarks},
+use super::{
+    failures::FailureLog,
+    journal::{LineOutcome, LineOutcomes},
 };
+use crate::input::{InputLine, Remarks};
 
 /// The number of lines by outcome.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LineCounts {
-    ended: [u64; Completion::ALL.len()],
-    repeated: u64,
-    failed: [u64; Reason::ALL.len()],
-}
+pub use crate::report::EndCounts as LineCounts;
 
-impl LineCounts {
-    pub fn of(outcomes: &LineOutcomes) -> Self {
-        let mut counts = Self::default();
-        outcomes.iter().for_each(|outcome| *counts.place(outcome) += 1);
-        counts
-    }
-
-    pub const fn ended(&self, ending: Completion) -> u64 {
-        self.ended[ending as usize]
-    }
-
-    pub const fn repeated(&self) -> u64 {
-        self.repeated
-    }
-
-    pub const fn failed_for(&self, reason: Reason) -> u64 {
-        self.failed[reason as usize]
-    }
-
-    pub fn failed(&self) -> u64 {
-        self.failed.iter().sum()
-    }
-
-    /// The number of lines that have ended.
-    pub fn all(&self) -> u64 {
-        self.ended.iter().sum::<u64>() + self.repeated + self.failed()
-    }
-
-    fn place(&mut self, outcome: LineOutcome) -> &mut u64 {
-        match outcome {
-            LineOutcome::Ended(ending) => &mut self.ended[ending as usize],
-            LineOutcome::Repeated => &mut self.repeated,
-            LineOutcome::Failed(reason, _) => &mut self.failed[reason as usize],
-        }
-    }
+/// Counts all outcomes of a journal.
+pub fn count_lines(outcomes: &LineOutcomes) -> LineCounts {
+    let mut counts = LineCounts::default();
+    counts.extend(outcomes.iter().map(LineOutcome::end));
+    counts
 }
 
 #[derive(Debug, Clone, Default)]
 pub struct SweepCounts {
     /// Lines that have ended, in all runs.
     pub lines: LineCounts,
+    /// Lines that have ended in this run.
+    pub lines_now: LineCounts,
     pub remarks: Remarks,
     /// Calls of this run, without the first call of each job.
     pub retries: u64,
@@ -78,13 +45,13 @@ impl SweepCounts {
     }
 
     pub(super) fn ended(&mut self, outcome: LineOutcome) {
-        *self.lines.place(outcome) += 1;
+        self.lines.add(outcome.end());
+        self.lines_now.add(outcome.end());
     }
 
     /// Takes back the count of a line that is tried again.
     pub(super) fn reopened(&mut self, outcome: LineOutcome) {
-        let place = self.lines.place(outcome);
-        *place = place.saturating_sub(1);
+        self.lines.take_back(outcome.end());
     }
 
     /// Counts the calls of a delivery. The job had `before` calls.
@@ -96,12 +63,17 @@ impl SweepCounts {
 
 /// The counts of a running sweep, shared by its parts.
 #[derive(Debug, Default)]
-pub struct SweepCounters(Mutex<SweepCounts>);
+pub struct SweepCounters {
+    counts: Mutex<SweepCounts>,
+    /// The failed lines of this run.
+    pub failures: FailureLog,
+}
 
 impl SweepCounters {
     /// Starts from the counts of earlier runs.
     pub fn new(lines: LineCounts) -> Self {
-        Self(Mutex::new(SweepCounts { lines, ..SweepCounts::default() }))
+        let counts = Mutex::new(SweepCounts { lines, ..SweepCounts::default() });
+        Self { counts, failures: FailureLog::default() }
     }
 
     pub fn counts(&self) -> SweepCounts {
@@ -110,6 +82,6 @@ impl SweepCounters {
 
     pub(super) fn lock(&self) -> MutexGuard<'_, SweepCounts> {
         // Counters are always consistent, so poison does not matter.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,11 +8,13 @@ use tokio_util::sync::CancellationToken;
 use super::{
     counters::SweepCounters,
     delay_queue::ParkedJob,
-    journal::{Journal, JournalEntry, JournalRecord, LineOutcome},
+    journal::{Journal, JournalEntry, JournalRecord, LineJob, LineOutcome},
     scan::SweepJob,
 };
 use crate::{
-    domain::{History, InvalidJob, Job, JobDefaults, Lane, MessageMetadata, Outcome},
+    domain::{
+        History, InvalidJob, Job, JobDefaults, JobRecord, Lane, MessageMetadata, Outcome, TokenHash,
+    },
     ports::{Clock, Delivery, Settled, SystemClock},
 };
 
@@ -33,6 +35,8 @@ pub struct SweepTargets {
     pub back: mpsc::Sender<DeliveryEnd>,
     /// Whether delayed jobs stay in memory, because the input cannot be read again.
     pub keep: bool,
+    /// How entries name tokens.
+    pub token_hash: TokenHash,
 }
 
 pub struct LineDelivery {
@@ -81,7 +85,7 @@ impl LineDelivery {
         let before = self.metadata.history.attempts;
         let mut counts = self.targets.counters.lock();
         counts.called(attempts.saturating_sub(before), before);
-        if let Some(outcome) = LineOutcome::of(&entry.kind, entry.history.ambiguity) {
+        if let Some(outcome) = LineOutcome::of(entry) {
             counts.ended(outcome);
         }
     }
@@ -108,15 +112,25 @@ impl Delivery for LineDelivery {
         self.targets.journal.lost()
     }
 
-    async fn settle(mut self, outcome: &Outcome, history: &History) -> Settled {
+    /// The journal is the record, so there is no event.
+    async fn settle(
+        mut self,
+        outcome: &Outcome,
+        history: &History,
+        _: Option<&JobRecord>,
+    ) -> Settled {
         let now = SystemClock.now();
-        let entry = JournalEntry::of(self.job.line, self.job.key, outcome, history, now);
+        let job = LineJob::of(&self.job.job, self.targets.token_hash);
+        let entry = JournalEntry::of(self.job.line, job, outcome, history, now);
         let entry = JournalRecord::Entry(entry);
         if self.targets.journal.write(std::slice::from_ref(&entry)).await.is_err() {
             return Settled::Abandoned;
         }
         if let JournalRecord::Entry(entry) = &entry {
             self.count(entry);
+        }
+        if let Outcome::DeadLettered(letter) = outcome {
+            self.targets.counters.failures.failed(self.job.line, letter.reason, &letter.detail);
         }
         match self.parked(outcome, *history) {
             None => {

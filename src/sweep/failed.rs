@@ -124,7 +124,7 @@ mod tests {
     use super::*;
     use crate::{
         domain::Completion,
-        sweep::journal::{JournalEntry, JournalHeader},
+        sweep::journal::{JournalEntry, JournalHeader, LineJob},
     };
 
     fn refused(line: u64, detail: &str) -> JournalRecord {
@@ -133,7 +133,12 @@ mod tests {
 
     fn done(line: u64) -> JournalRecord {
         let kind = EntryKind::Ended(Completion::Revoked);
-        JournalRecord::Entry(JournalEntry::without_a_call(line, None, kind, SystemTime::UNIX_EPOCH))
+        JournalRecord::Entry(JournalEntry::without_a_call(
+            line,
+            LineJob::any(),
+            kind,
+            SystemTime::UNIX_EPOCH,
+        ))
     }
 
     #[test]

@@ -5,17 +5,17 @@ use std::{sync::Arc, time::SystemTime};
 use super::{
     counters::SweepCounters,
     journal::{
-        EntryKind, JournalEntry, JournalRecord, JournalState, LineOutcome, LineState, OpenLine,
+        EntryKind, JournalEntry, JournalRecord, JournalState, LineJob, LineOutcome, LineState,
+        OpenLine,
     },
 };
 use crate::{
-    domain::{Completion, History, Job, JobKey},
+    domain::{History, Job, Reason, TokenHash},
     input::{Ascending, InputJob, InputLine, LineKind, NotAscending},
 };
 
 pub struct SweepJob {
     pub line: u64,
-    pub key: JobKey,
     pub job: Arc<Job>,
     pub history: History,
     /// An earlier run may have called it without recording the outcome.
@@ -27,7 +27,7 @@ pub struct SweepJob {
 impl SweepJob {
     /// A delayed job of this run.
     pub fn again(line: u64, job: Arc<Job>, history: History) -> Self {
-        Self { line, key: job.key(), job, history, in_doubt: false, reopened: true }
+        Self { line, job, history, in_doubt: false, reopened: true }
     }
 }
 
@@ -45,12 +45,23 @@ pub struct Scan {
     state: Arc<JournalState>,
     counters: Arc<SweepCounters>,
     retry_failed: bool,
+    /// How entries name tokens.
+    token_hash: TokenHash,
     numbers: Ascending,
 }
 
 impl Scan {
-    pub fn new(state: Arc<JournalState>, counters: Arc<SweepCounters>, retry_failed: bool) -> Self {
-        Self { state, counters, retry_failed, numbers: Ascending::default() }
+    pub fn new(
+        state: Arc<JournalState>,
+        counters: Arc<SweepCounters>,
+        retry_failed: bool,
+        token_hash: TokenHash,
+    ) -> Self {
+        Self { state, counters, retry_failed, token_hash, numbers: Ascending::default() }
+    }
+
+    pub const fn token_hash(&self) -> TokenHash {
+        self.token_hash
     }
 
     /// Returns the block of the next lines of the input. One mark covers all of them: a block costs one sync,
@@ -81,23 +92,26 @@ impl Scan {
             if reopened {
                 again.push(number);
             }
-            let without_a_call = |key, kind| JournalEntry::without_a_call(number, key, kind, now);
+            let hash = self.token_hash;
+            let without_a_call = |job: &Job, kind| {
+                JournalEntry::without_a_call(number, LineJob::of(job, hash), kind, now)
+            };
             let entry = match kind {
                 LineKind::Job(InputJob { job, .. }) => {
-                    let key = job.key();
-                    if !self.state.proves(&key) {
+                    let Some(end) = self.state.known_end(&job.key()) else {
                         let job = Arc::new(job);
-                        jobs.push(SweepJob { line: number, key, job, history, in_doubt, reopened });
+                        jobs.push(SweepJob { line: number, job, history, in_doubt, reopened });
                         continue;
-                    }
-                    without_a_call(Some(key), EntryKind::Ended(Completion::Duplicate))
+                    };
+                    without_a_call(&job, EntryKind::Ended(end))
                 }
-                LineKind::Duplicate => without_a_call(None, EntryKind::Repeated),
+                LineKind::Duplicate(job) => without_a_call(&job, EntryKind::Repeated),
                 LineKind::Refused(refusal) => {
+                    self.counters.failures.failed(number, Reason::InvalidJob, refusal);
                     JournalEntry::refused(number, refusal.to_string(), now)
                 }
             };
-            if let Some(outcome) = LineOutcome::of(&entry.kind, None) {
+            if let Some(outcome) = LineOutcome::of(&entry) {
                 self.counters.lock().ended(outcome);
             }
             entries.push(JournalRecord::Entry(entry));

@@ -17,7 +17,7 @@ use super::{
     counters::SweepCounters,
     delay_queue::{DelayQueue, DueJobs, RereadPause},
     delivery::{DeliveryEnd, LineDelivery, SweepTargets},
-    journal::{Journal, JournalEntry, JournalLost, JournalRecord},
+    journal::{Journal, JournalEntry, JournalLost, JournalRecord, LineJob},
     loader::{LoadError, Loaded, Loader},
     reader::{BlockReader, InputFault, Rereadable},
     scan::{Scan, SweepJob},
@@ -93,7 +93,7 @@ pub struct FileSource {
 }
 
 impl FileSource {
-    /// At most `capacity` jobs are in flight. `file` is The input, if it can be read again.
+    /// At most `capacity` jobs are in flight. `file` is the input, if it can be read again.
     pub fn new(
         feed: Feed,
         scan: Scan,
@@ -109,6 +109,7 @@ impl FileSource {
         let control =
             SweepControl { demand: wanted, stop: CancellationToken::new(), end: Arc::default() };
         let keep = file.is_none();
+        let token_hash = scan.token_hash();
         let lines = BlockReader::Lines { feed, scan, file: file.clone() };
         let source = Self {
             lines: Loader::new(lines),
@@ -117,7 +118,7 @@ impl FileSource {
             delayed: DelayQueue::default(),
             pace: RereadPause::default(),
             file,
-            targets: SweepTargets { journal, counters, back, keep },
+            targets: SweepTargets { journal, counters, back, keep, token_hash },
             backs,
             in_flight: 0,
             capacity,
@@ -242,12 +243,13 @@ impl FileSource {
             }
         }
         let at = SystemClock.now();
+        let hash = self.targets.token_hash;
         let reopened = self.ready.drain(..).filter(|job| job.reopened);
         let entries: Vec<JournalRecord> = reopened
-            .map(|SweepJob { line, key, history, in_doubt, .. }| {
+            .map(|SweepJob { line, job, history, in_doubt, .. }| {
                 JournalRecord::Entry(JournalEntry::put_back(
                     line,
-                    key,
+                    LineJob::of(&job, hash),
                     history.redelivered(in_doubt),
                     at,
                 ))

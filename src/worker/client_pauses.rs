@@ -4,7 +4,7 @@
 
 mod commands;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use tracing::{info, warn};
 
@@ -19,6 +19,9 @@ pub use commands::{DeadLetterCommands, shell_command};
 
 /// The most paused clients that are named; the others are counted.
 const NAMED: usize = 10;
+
+/// The most causes of pauses in one sentence.
+const CAUSES: usize = 5;
 
 /// The name of the only client, for a profile whose calls name no client and need no secret.
 const EVERY_JOB: &str = "(every job)";
@@ -78,7 +81,7 @@ impl ClientPauses {
         let Some(pause) = pause else {
             return info!(client = id, "client running again");
         };
-        let reason = pause.pause.cause.as_str();
+        let reason = pause.pause.reason();
         let (audience, endpoint) = self.environment();
         let Some(DeadLetterCommands { list, replay }) = self.commands(pause) else {
             return warn!(client = id, reason, audience, endpoint, "client paused");
@@ -117,7 +120,7 @@ impl ClientPauses {
         });
         PausedClient {
             id,
-            reason: pause.pause.cause.as_str().to_owned(),
+            reason: pause.pause.reason(),
             since: SystemClock.at(pause.pause.since),
             next_probe: SystemClock.at(pause.pause.next_probe),
             audience: self.audience.clone(),
@@ -138,9 +141,10 @@ impl ClientPauses {
             [only] => format!("client {} is", self.id(only.client)),
             several => format!("{} clients are", several.len()),
         };
-        let mut causes: Vec<&str> = pauses.iter().map(|pause| pause.pause.cause.as_str()).collect();
-        causes.sort_unstable();
-        causes.dedup();
+        let causes: BTreeSet<String> = pauses.iter().map(|pause| pause.pause.reason()).collect();
+        let more = causes.len().saturating_sub(CAUSES);
+        let mut causes: Vec<String> = causes.into_iter().take(CAUSES).collect();
+        causes.extend((more > 0).then(|| format!("and {more} other causes")));
         Condition::Waiting {
             reason: format!("running, but {who} paused: {}", causes.join("; ")),
             since: SystemClock.at(since),

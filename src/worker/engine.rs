@@ -18,13 +18,15 @@ use crate::{
     endpoint::{CredentialSettings, Credentials, HttpEndpoint, Introspection, Reloaded},
     flow::Dispatcher,
     metrics::{Build, Metrics},
-    pipeline::{BackingOff, ChecksSeen, Duplicates, Pipeline, Stop},
+    pipeline::{BackingOff, ChecksSeen, Duplicates, FailureLog, Pipeline, Stop},
     ports::{Demand, Endpoint, SystemClock},
     spans::Spans,
 };
 
 pub struct Engine<E> {
     pub metrics: Arc<Metrics>,
+    /// For the status page.
+    pub subject: admin::Subject,
     pub credentials: Arc<Credentials>,
     /// The credentials of the client that checks tokens.
     pub verifying: Option<Arc<Credentials>>,
@@ -54,13 +56,14 @@ pub fn assemble<E: Endpoint>(
     has_dead_letters: bool,
     wrap: impl FnOnce(HttpEndpoint) -> E,
 ) -> Result<Engine<E>, WorkerError> {
-    let revision = option_env!("REVOKER_REVISION").unwrap_or("unknown");
-    let build = Build { version: env!("CARGO_PKG_VERSION"), revision };
+    // `build.rs` sets the revision.
+    let build = Build { version: env!("CARGO_PKG_VERSION"), revision: env!("REVOKER_REVISION") };
     let metrics = Arc::new(Metrics::new(build)?);
     let profile = &config.endpoint.profile;
     metrics.endpoint(&profile.name, profile.proof.as_str())?;
-    let credentials = load(&config.credentials)?;
-    let endpoint = HttpEndpoint::new(&config.endpoint, Arc::clone(&credentials))?;
+    let origin = config.endpoint.url.origin().ascii_serialization();
+    let subject = admin::Subject::new(origin, profile.name.clone());
+    let (endpoint, credentials) = endpoint(config)?;
     let (endpoint, verifying) = with_checks(endpoint, config)?;
     let endpoint = wrap(endpoint);
     let flow = Arc::new(Dispatcher::new(&config.flow, Arc::clone(&metrics)));
@@ -82,10 +85,18 @@ pub fn assemble<E: Endpoint>(
         flow: Arc::clone(&flow),
         metrics: Arc::clone(&metrics),
         checks: ChecksSeen::default(),
+        failures: Arc::new(FailureLog::default()),
         spans,
         stop: stop.clone(),
+        has_dead_letters,
     });
-    Ok(Engine { metrics, credentials, verifying, flow, client_pauses, pipeline, stop })
+    Ok(Engine { metrics, subject, credentials, verifying, flow, client_pauses, pipeline, stop })
+}
+
+/// Builds the configured endpoint with the secrets of its clients. Connects to nothing.
+pub fn endpoint(config: &Config) -> Result<(HttpEndpoint, Arc<Credentials>), WorkerError> {
+    let credentials = load(&config.credentials)?;
+    Ok((HttpEndpoint::new(&config.endpoint, Arc::clone(&credentials))?, credentials))
 }
 
 /// Reads secrets, and logs warnings about them.
@@ -130,16 +141,22 @@ pub async fn forward_demand(flow: Arc<Dispatcher>, want: impl Fn(Demand)) {
     }
 }
 
+/// Logs how many calls failed, until it is aborted.
+pub async fn tell_failures(failures: Arc<FailureLog>) {
+    failures.tell_counts().await;
+}
+
 /// Serves metrics and probes at `address` until `shutdown`.
 pub async fn serve_admin(
     address: SocketAddr,
     metrics: &Arc<Metrics>,
     parts: admin::ReadinessParts,
+    subject: admin::Subject,
     shutdown: CancellationToken,
 ) -> Result<JoinHandle<()>, WorkerError> {
     let refused = |source| WorkerError::Admin { address, source };
     let listener = TcpListener::bind(address).await.map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?;
     info!(%address, "admin listening");
-    Ok(tokio::spawn(admin::serve(listener, Arc::clone(metrics), parts, shutdown)))
+    Ok(tokio::spawn(admin::serve(listener, Arc::clone(metrics), parts, subject, shutdown)))
 }

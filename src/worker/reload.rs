@@ -1,8 +1,8 @@
 //! Reloads rotated secrets without a restart: the clients' secrets, and the keys of the history headers.
 //!
-//! Every secret is read again at an interval and on SIGHUP. Comparing the content finds every change, and the
-//! files are small. Modification times miss a swapped link, which is how Kubernetes replaces a mounted
-//! secret. File notifications do not work on every network file system.
+//! Every secret is read again at an interval, on SIGUSR1, and on SIGHUP where [`Hangup`](super::hangup::Hangup) says so. Comparing the
+//! content finds every change, and the files are small. Modification times miss a swapped link, which is how
+//! Kubernetes replaces a mounted secret. File notifications do not work on every network file system.
 
 mod report;
 mod trigger;
@@ -16,6 +16,7 @@ use crate::{
     endpoint::{Credentials, Reloaded},
 };
 use report::SecretReloader;
+pub use trigger::ReloadSignals;
 use trigger::ReloadTrigger;
 
 /// The secrets that may change while the program runs.
@@ -35,17 +36,17 @@ impl From<Arc<Credentials>> for ReloadableSecrets {
 }
 
 /// Reloads the secrets until `shutdown`, and calls `changed` for each change of a client's secret. It logs each
-/// change, and each fault once. The handler of SIGHUP is set by this call, not by the first poll: without a
-/// handler, the signal ends the process.
+/// change, and each fault once.
 pub fn keep_fresh(
     secrets: ReloadableSecrets,
+    signals: ReloadSignals,
     changed: impl Fn(&Reloaded) + Send + Sync,
     shutdown: CancellationToken,
 ) -> impl Future<Output = ()> + Send {
     let ReloadableSecrets { credentials, verifying, history_keys } = &secrets;
     let mut of_clients = std::iter::once(credentials).chain(verifying);
     let files = of_clients.any(|of| of.watches_files()) || history_keys.path().is_some();
-    let mut trigger = ReloadTrigger::new(files);
+    let mut trigger = ReloadTrigger::new(files, signals);
     let mut reloader = SecretReloader::new(secrets);
     async move {
         let reloading = async {

@@ -12,7 +12,8 @@ use tracing::{error, info, warn};
 use super::{
     engine::{self, Engine},
     error::WorkerError,
-    reload::{self, ReloadableSecrets},
+    hangup::Hangup,
+    reload::{self, ReloadSignals, ReloadableSecrets},
     stop_signals::StopSignals,
 };
 use crate::{
@@ -25,7 +26,7 @@ use crate::{
     domain::{ErrorChain, PerLane},
     flow::Dispatcher,
     metrics::Metrics,
-    pipeline::Stop,
+    pipeline::{FailureLog, Stop},
     ports::{Consumers, Demand},
     spans::{self, Spans},
 };
@@ -73,16 +74,19 @@ struct RunningWorker {
     publishing: JoinHandle<()>,
     working: JoinHandle<()>,
     /// The tasks that only wait for events. They are aborted after all other tasks have ended.
-    background: [JoinHandle<()>; 5],
+    background: [JoinHandle<()>; 6],
+    failures: Arc<FailureLog>,
     serving: JoinHandle<()>,
     close_admin: CancellationToken,
 }
 
 async fn start(config: &Config, spans: Spans) -> Result<RunningWorker, WorkerError> {
-    let signals = StopSignals::listen().map_err(WorkerError::Signals)?;
+    let hangup = Hangup::of_worker();
+    let signals = StopSignals::with(hangup).map_err(WorkerError::Signals)?;
+    let reload_signals = ReloadSignals::listen(hangup);
     let engine = engine::assemble(config, spans, true, |endpoint| endpoint)?;
     let flow_state = engine.flow_state();
-    let Engine { metrics, credentials, verifying, flow, pipeline, stop, .. } = engine;
+    let Engine { metrics, subject, credentials, verifying, flow, pipeline, stop, .. } = engine;
 
     let history_keys = HistoryKeys::load(config.broker.history_key_file.as_deref());
     let history_keys = Arc::new(history_keys.map_err(WorkerError::HistoryKeys)?);
@@ -101,7 +105,8 @@ async fn start(config: &Config, spans: Spans) -> Result<RunningWorker, WorkerErr
         ("flow", flow_state),
     ];
     let serving =
-        engine::serve_admin(config.admin.listen, &metrics, parts, close_admin.clone()).await?;
+        engine::serve_admin(config.admin.listen, &metrics, parts, subject, close_admin.clone())
+            .await?;
     let stalls = supervisor.stalls.clone();
     Ok(RunningWorker {
         signals,
@@ -109,15 +114,22 @@ async fn start(config: &Config, spans: Spans) -> Result<RunningWorker, WorkerErr
         control: control.clone(),
         supervising: tokio::spawn(supervisor.run()),
         publishing: tokio::spawn(publishing.run()),
+        failures: Arc::clone(&pipeline.failures),
         working: tokio::spawn(Arc::clone(&pipeline).run(source)),
         background: [
+            tokio::spawn(engine::tell_failures(Arc::clone(&pipeline.failures))),
             tokio::spawn(hold_while_full(health, Arc::clone(&flow))),
             tokio::spawn(engine::forward_demand(Arc::clone(&flow), move |demand| {
                 control.want(demand);
             })),
             tokio::spawn(async move { pipeline.make_room(stalls).await }),
             tokio::spawn(flow.run(close_admin.clone())),
-            tokio::spawn(reload::keep_fresh(secrets, reloaded, close_admin.clone())),
+            tokio::spawn(reload::keep_fresh(
+                secrets,
+                reload_signals,
+                reloaded,
+                close_admin.clone(),
+            )),
         ],
         serving,
         close_admin,
@@ -135,14 +147,14 @@ fn connect(
 ) -> (Consumer, Publishing) {
     let prefetch = engine::prefetch(config);
     let settings = Arc::new(broker::BrokerSettings { prefetch, ..config.broker.clone() });
-    let queues = Arc::new(Queues::new(&settings.queue, &settings.park));
+    let queues = Arc::new(settings.queues());
     let (publishing, publisher) = Publishing::new(
         Arc::clone(&settings),
         Arc::clone(&queues),
         Arc::clone(metrics),
         Arc::clone(health),
     );
-    let declared = settings.declare;
+    let declared = settings.declare == broker::Declare::All;
     let (health, history_keys) = (Arc::clone(health), Arc::clone(history_keys));
     let targets = Arc::new(SettlementTargets { queues, publisher, health, declared, history_keys });
     (Supervisor::new(settings, targets, Arc::clone(metrics), consumers), publishing)
@@ -195,10 +207,13 @@ impl RunningWorker {
         for task in self.background {
             task.abort();
         }
+        self.failures.tell_rest();
         // Last, so that the probes answer until the end.
         self.close_admin.cancel();
         let _ = self.serving.await;
-        info!("stopped");
+        info!(
+            "stopped: the jobs that are left stay in their queues, and the next start takes them"
+        );
         Ok(end)
     }
 }

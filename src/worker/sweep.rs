@@ -16,17 +16,17 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
-    engine::{Engine, forward_demand, note_reloaded, serve_admin},
+    engine::{Engine, forward_demand, note_reloaded, serve_admin, tell_failures},
     error::WorkerError,
-    reload::{ReloadableSecrets, keep_fresh},
+    reload::{ReloadSignals, ReloadableSecrets, keep_fresh},
     stop_signals::StopSignals,
 };
 use crate::{
     admin, input,
-    pipeline::Stop,
+    pipeline::{FailureLog, Stop},
     ports::Endpoint,
     sweep::{
-        self, LoadError, OpenedSweep, SourceEnd, SweepControl, SweepCounters,
+        self, LoadError, OpenedSweep, SourceEnd, SweepControl, SweepCounters, SweepPace,
         journal::{Journal, WriteError},
     },
 };
@@ -42,7 +42,8 @@ pub struct RunningSweep {
     working: JoinHandle<()>,
     writing: JoinHandle<Result<Arc<File>, WriteError>>,
     /// Tasks that only wait for the others, and are aborted last.
-    helpers: [JoinHandle<()>; 3],
+    helpers: [JoinHandle<()>; 4],
+    failures: Arc<FailureLog>,
     serving: Option<JoinHandle<()>>,
     close_admin: CancellationToken,
 }
@@ -77,9 +78,11 @@ impl RunningSweep {
         engine: Engine<E>,
         opened: OpenedSweep,
         admin: Option<SocketAddr>,
+        reload_signals: ReloadSignals,
     ) -> Result<Self, WorkerError> {
         let flow_state = engine.flow_state();
-        let Engine { metrics, credentials, verifying, flow, pipeline, stop, .. } = engine;
+        let Engine { metrics, mut subject, credentials, verifying, flow, pipeline, stop, .. } =
+            engine;
         let secrets = ReloadableSecrets { verifying, ..credentials.into() };
         let reloaded = note_reloaded(&flow);
         let OpenedSweep {
@@ -98,14 +101,18 @@ impl RunningSweep {
             Some(address) => {
                 let parts: admin::ReadinessParts =
                     vec![("journal", Arc::new(journal.health())), ("flow", flow_state)];
-                Some(serve_admin(address, &metrics, parts, close_admin.clone()).await?)
+                let pace = SweepPace::new(progress.clone(), Arc::clone(&counters));
+                subject.sweep = Some(Box::new(move || pace.now()));
+                Some(serve_admin(address, &metrics, parts, subject, close_admin.clone()).await?)
             }
         };
         let demanding = control.clone();
+        let failures = Arc::clone(&pipeline.failures);
         let helpers = [
+            tokio::spawn(tell_failures(Arc::clone(&failures))),
             tokio::spawn(forward_demand(Arc::clone(&flow), move |demand| demanding.want(demand))),
             tokio::spawn(flow.run(close_admin.clone())),
-            tokio::spawn(keep_fresh(secrets, reloaded, close_admin.clone())),
+            tokio::spawn(keep_fresh(secrets, reload_signals, reloaded, close_admin.clone())),
         ];
         Ok(Self {
             stop,
@@ -118,6 +125,7 @@ impl RunningSweep {
             working: tokio::spawn(pipeline.run(source)),
             writing: tokio::spawn(writer.run()),
             helpers,
+            failures,
             serving,
             close_admin,
         })
@@ -167,6 +175,7 @@ impl RunningSweep {
             // The task was aborted.
             let _ = helper.await;
         }
+        self.failures.tell_rest();
         self.close_admin.cancel();
         if let Some(serving) = self.serving {
             // A failed admin server is no failure of the sweep.

@@ -235,3 +235,67 @@ async fn a_secret_is_read_from_its_file() {
     worker.until_processed("revoked", 1).await;
     worker.stop().await;
 }
+
+/// `config init` writes a file that another command reads, and overwrites nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_to_start_from_is_written_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("revoker.toml");
+    let init =
+        || Launch::bare("config").arg("init").arg("--profile").arg("twitch").arg(path.display());
+    let (worker, status) = init().run().await;
+    assert_eq!(status.code(), Some(0), "{}", worker.stderr());
+    let written = std::fs::read_to_string(&path).unwrap();
+
+    let (worker, status) = init().run().await;
+    assert_eq!(status.code(), Some(2));
+    assert!(worker.stderr().contains("exists already"), "{}", worker.stderr());
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), written);
+
+    let (worker, status) = Launch::bare("check").arg("--config").arg(path.display()).run().await;
+    assert_eq!(status.code(), Some(2), "a blank is left");
+    let line = written.lines().position(|line| line == "client_id = \"\"").unwrap() + 1;
+    let named = format!("credentials.client_id ({}:{line}): is empty", path.display());
+    assert!(worker.stderr().contains(&named), "{}", worker.stderr());
+}
+
+/// `config print` names values and origins, hides every secret, and goes on at a fault.
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_in_force_are_printed_without_secrets() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("worker.toml");
+    std::fs::write(&path, "[broker]\nqueue = \"jobs\"\n").unwrap();
+    let secret = folder.path().join("url");
+    let password = canary::PASSWORD.replace('/', "%2F");
+    std::fs::write(&secret, format!("amqps://u:{password}@rabbit.example")).unwrap();
+    let print = || {
+        Launch::bare("config")
+            .arg("print")
+            .arg("--config")
+            .arg(path.display())
+            .set("broker.url_file", secret.display())
+            .set("credentials.client_id", "client")
+            .set("credentials.client_secret", canary::SECRET)
+            .set("log.level", "debug")
+    };
+    let (worker, status) = print().run().await;
+    assert_eq!(status.code(), Some(0), "{}", worker.stderr());
+    let rows = worker.stdout();
+    let row = |key: &str| rows.lines().find(|row| row.split(' ').next() == Some(key));
+    assert!(row("broker.queue").unwrap().ends_with("worker.toml:2"), "{rows}");
+    assert!(row("log.level").unwrap().ends_with("REVOKER_LOG__LEVEL"), "{rows}");
+    assert!(row("credentials.client_secret").unwrap().contains("\"***\""), "{rows}");
+    assert_eq!(row("broker.prefetch"), None, "{rows}");
+
+    let (worker, status) =
+        print().arg("--effective").arg("--json").set("retry.jitter", "7").run().await;
+    assert_eq!(status.code(), Some(2));
+    assert!(worker.stderr().contains("retry.jitter (REVOKER_RETRY__JITTER): is out of bounds"));
+    let printed: serde_json::Value = serde_json::from_str(&worker.stdout()).unwrap();
+    let settings = printed["settings"].as_array().unwrap();
+    let setting = |key: &str| settings.iter().find(|setting| setting["key"] == key).unwrap();
+    assert_eq!(setting("broker.url")["value"], "amqps://u:***@rabbit.example");
+    assert_eq!(setting("broker.prefetch")["origin"], "default");
+    assert_eq!(setting("retry.jitter")["faulty"], true);
+    assert_eq!(printed["faults"].as_array().unwrap().len(), 1);
+}

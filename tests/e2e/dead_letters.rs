@@ -4,6 +4,7 @@ mod blocked;
 mod browsing;
 mod discarding;
 mod exporting;
+mod in_a_terminal;
 mod killed;
 mod memory;
 mod replaying;

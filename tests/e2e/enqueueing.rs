@@ -114,3 +114,23 @@ async fn a_dry_run_changes_nothing() {
     assert!(!input.refused_file().exists());
     assert_eq!(stage.amqp.depth(BULK).await, None, "it was declared");
 }
+
+/// A dry run writes no list of the refused lines, so its JSON has all of them. The text says how to get them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_names_every_refused_line() {
+    let stage = Stage::new().await;
+    let input = Input::new("jobs.ndjson", [&ndjson(0..1)[..], &b"\nno job".repeat(12)].concat());
+    let path = input.folder.path().join(input.name);
+    let launch = stage.enqueue().arg("--dry-run").arg(path.display());
+    let (enqueue, status) = launch.clone().run().await;
+    assert_eq!(status.code(), Some(3), "{}", enqueue.stderr());
+    let sentence = "the log names the first 10 refused lines; --json lists all of them\n";
+    assert!(enqueue.stdout().contains(sentence), "{}", enqueue.stdout());
+    let (enqueue, status) = launch.arg("--json").run().await;
+    assert_eq!(status.code(), Some(3), "{}", enqueue.stderr());
+    let summary = summary(&enqueue);
+    let refused = summary["refused_lines"].as_array().unwrap();
+    assert!(refused.iter().map(|line| line["line"].as_u64().unwrap()).eq(2..=13), "{summary}");
+    assert!(refused[0]["reason"].as_str().unwrap().contains("not valid JSON"), "{summary}");
+    assert_eq!(summary["refused"], 12);
+}

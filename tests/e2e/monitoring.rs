@@ -7,8 +7,8 @@ use std::{
 };
 
 use crate::harness::{
-    Answer, DEAD, Endpoint, INTERACTIVE, Message, Stage, message::text, scrape::Scrape, token,
-    worker::field,
+    Answer, DEAD, Endpoint, INTERACTIVE, Message, Stage, canary, message::text, scrape::Scrape,
+    stage::CLIENT, token, worker::field,
 };
 
 const LANES: [&str; 2] = ["bulk", "interactive"];
@@ -252,4 +252,45 @@ async fn healthcheck_asks_the_worker() {
     worker.kill().await;
     let (asked, status) = ask.run().await;
     assert_eq!(status.code(), Some(1), "{}", asked.stderr());
+}
+
+/// The page names the process and what it calls, and the causes of dead letters. A client id is whatever a producer
+/// wrote: one that is a token is not shown.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_groups_dead_letters_by_cause_and_shows_no_token() {
+    const REJECTED: usize = 30;
+    let stage = Stage::new().await;
+    let endpoint = Endpoint::start(|_| Answer::rejected()).await;
+    let worker = stage.run(&endpoint).ready().await;
+    let of_client = |n: usize, client: &str| {
+        Message::new(
+            serde_json::json!({ "refresh_token": token(n), "client_id": client }).to_string(),
+        )
+    };
+    let stranger = of_client(1, "<b>stranger</b>");
+    let leaking = of_client(2, &token(2));
+    stage.amqp.publish_all(INTERACTIVE, [stranger, leaking]).await;
+    stage.amqp.publish_all(INTERACTIVE, (0..REJECTED).map(|n| Message::job(&token(10 + n)))).await;
+    worker.until_processed("dead_lettered", REJECTED + 2).await;
+    let page = worker.until_page("/", "to tell of the rejections", |page| {
+        page.body.contains("Running, but ") && page.body.contains(" answers were rejections.")
+    });
+    let page = page.await.body;
+    canary::assert_clean("the status page", page.as_bytes());
+    let host = Command::new("uname").arg("-n").output().unwrap().stdout;
+    let host = String::from_utf8(host).unwrap().trim().to_owned();
+    let origin = endpoint.url().rsplit_once('/').unwrap().0.to_owned();
+    for told in [
+        format!("<dt>Host</dt><dd>{host}, process {}</dd>", worker.pid()),
+        format!("<dt>Instance</dt><dd>{}</dd>", worker.admin().await),
+        format!("<dt>Endpoint</dt><dd>{origin}</dd>"),
+        "<dt>Profile</dt><dd>alignet</dd>".to_owned(),
+        format!("<code>rejected</code> · {CLIENT}<br>"),
+        format!("<td>{REJECTED}</td>"),
+        "<code>unknown_client</code> · &lt;b&gt;stranger&lt;/b&gt;<br>".to_owned(),
+        "<code>unknown_client</code> · [redacted]<br>".to_owned(),
+    ] {
+        assert!(page.contains(&told), "no {told} in {page}");
+    }
+    worker.stop().await;
 }

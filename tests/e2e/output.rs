@@ -4,11 +4,16 @@ use std::{fs, process::Command};
 
 use serde_json::json;
 
-use crate::harness::{DEAD, Endpoint, Launch, Message, Stage, Swept, token};
+use crate::harness::{DEAD, Endpoint, Launch, Message, Stage, Swept, Terminal, token};
 
 /// The launch without and with `--json`.
 fn in_both_forms(launch: Launch) -> [Launch; 2] {
     [launch.clone(), launch.arg("--json")]
+}
+
+/// The launch with each name of the form.
+fn in_every_form(launch: &Launch) -> [Launch; 3] {
+    [launch.clone(), launch.clone().arg("--json"), launch.clone().arg("--output").arg("json")]
 }
 
 /// Every command whose result goes to standard output, with its normal exit code.
@@ -33,10 +38,15 @@ async fn commands(stage: &Stage, endpoint: &Endpoint, swept: &Swept) -> Vec<(Lau
     let mut commands: Vec<(Launch, i32)> =
         of_both_forms.into_iter().flat_map(in_both_forms).map(|launch| (launch, 0)).collect();
     let check = stage.launch("check").calling(endpoint);
-    commands.push((check.clone(), 0));
+    commands.extend(in_every_form(&check).map(|check| (check, 0)));
     // Nothing listens there, nor behind the next one.
     commands.push((check.set("broker.url", "amqp://127.0.0.1:1"), 2));
-    commands.push((stage.launch("healthcheck").arg("--address").arg("127.0.0.1:1"), 1));
+    let health = stage.launch("healthcheck").arg("--address").arg("127.0.0.1:1");
+    commands.extend(in_every_form(&health).map(|health| (health, 1)));
+    for arguments in [&["list"][..], &["show", "slack"], &["check", "slack"]] {
+        let profile = arguments.iter().fold(Launch::bare("profile"), Launch::arg);
+        commands.extend(in_every_form(&profile).map(|profile| (profile, 0)));
+    }
     for option in ["--help", "--version"] {
         commands.push((Launch::bare(option), 0));
     }
@@ -111,4 +121,60 @@ async fn a_reader_that_goes_away_is_no_failure() {
     let written = Command::new("sh").args(["-c", &probe]).output().unwrap();
     assert!(!written.status.success(), "somebody reads");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+/// A pipe gets no escapes. `--color always` gives it some, and `--color never` and `NO_COLOR` take them from a terminal.
+#[tokio::test(flavor = "multi_thread")]
+async fn colours_are_for_terminals_unless_they_are_asked_for() {
+    const ESCAPE: char = '\u{1b}';
+    let stage = Stage::new().await;
+    let endpoint = Endpoint::willing().await;
+    let swept = Swept::tokens(3);
+    for (launch, code) in commands(&stage, &endpoint, &swept).await {
+        let (run, status) = launch.run().await;
+        assert_eq!(status.code(), Some(code), "{launch:?}: {}", run.stderr());
+        let escapes = run.stdout().contains(ESCAPE) || run.stderr().contains(ESCAPE);
+        assert!(!escapes, "{launch:?}: {} {}", run.stdout(), run.stderr());
+    }
+    let check = stage.launch("check").calling(&endpoint);
+    let always = check.clone().arg("--color").arg("always");
+    let (run, _) = always.clone().run().await;
+    assert!(run.stdout().contains("\u{1b}[32mok   \u{1b}[0m"), "{:?}", run.stdout());
+    let (run, status) = always.set("broker.url", "amqp://127.0.0.1:1").run().await;
+    assert_eq!(status.code(), Some(2));
+    assert!(run.stdout().contains("\u{1b}[31mFAULT\u{1b}[0m"), "{:?}", run.stdout());
+
+    let (run, _) = check.clone().on_terminal().run().await;
+    assert!(run.stdout().contains(ESCAPE), "a terminal has colours: {}", run.stdout());
+    let (run, _) = check.clone().on_terminal().environment("NO_COLOR", 1).run().await;
+    assert!(run.stdout().contains("ok") && !run.stdout().contains(ESCAPE), "{}", run.stdout());
+    let (run, _) = check.on_terminal().arg("--color=never").run().await;
+    assert!(run.stdout().contains("ok") && !run.stdout().contains(ESCAPE), "{}", run.stdout());
+    for (launch, coloured) in [("--help", true), ("--nonsense", true), ("--version", false)] {
+        let (run, _) = Launch::bare(launch).arg("--color").arg("always").run().await;
+        let all = run.stdout() + &run.stderr();
+        assert_eq!(all.contains(ESCAPE), coloured, "{launch}: {all:?}");
+        let (run, _) = Launch::bare(launch).arg("--color").arg("never").on_terminal().run().await;
+        assert!(!run.stdout().contains(ESCAPE), "{launch}: {}", run.stdout());
+    }
+}
+
+/// On a terminal each row of a table is one line, and sentences keep their column.
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_fit_the_columns_of_a_terminal() {
+    let stage = Stage::new().await;
+    stage.amqp.declare_family().await;
+    let letters = (0..3).map(|n| {
+        let id = format!("job-{n}-{}", "x".repeat(60));
+        Message::job(&token(n)).id(&id)
+    });
+    stage.amqp.publish_all(DEAD, letters).await;
+    let list = stage.launch("dead-letters").arg("list");
+    let terminal = Terminal::start(&list, (72, 24));
+    let screen = terminal.until(&["ended with"]).await;
+    let rows: Vec<_> = screen.lines().filter(|line| line.contains("broker_dropped")).collect();
+    assert_eq!(rows.iter().filter(|row| row.ends_with('…')).count(), 3, "{screen}");
+    let (piped, _) = list.run().await;
+    assert!(piped.stdout().lines().any(|line| line.chars().count() > 72), "{}", piped.stdout());
+    assert_eq!(terminal.ended().await, 0);
 }

@@ -3,10 +3,9 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use lapin::types::AMQPValue;
-use sha2::{Digest as _, Sha256};
 
 use crate::harness::{
-    Answer, BULK, DEAD, Endpoint, INTERACTIVE, Message, Stage, StoredMessage, canary,
+    Answer, BULK, DEAD, Endpoint, INTERACTIVE, Message, Stage, StoredMessage, canary, fingerprint,
     message::text, token,
 };
 
@@ -14,12 +13,6 @@ use crate::harness::{
 const MAX_BODY: usize = 64 * 1024;
 
 const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-
-fn fingerprint(token: &str) -> String {
-    let digest: Vec<String> =
-        Sha256::digest(token).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    digest.concat()
-}
 
 fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()

@@ -4,8 +4,8 @@
 use std::io::Write as _;
 
 use crate::harness::{
-    Answer, BULK, Call, DEAD, Endpoint, INTERACTIVE, Launch, Message, Stage, StoredMessage, canary,
-    endpoint::AnswerKind, message::text, token, worker::field,
+    Answer, BULK, Call, DEAD, Endpoint, INTERACTIVE, Launch, Message, OUTCOMES, Stage,
+    StoredMessage, canary, endpoint::AnswerKind, message::text, token, worker::field,
 };
 
 /// Echoes the whole request, head and body, in the rejection's text and in every other part of the answer.
@@ -34,6 +34,20 @@ fn echo(call: &Call) -> Answer {
     }
 }
 
+/// A worker that records each job that ends, as an event and in the log, at the most verbose level.
+fn recording_all(stage: &Stage, endpoint: &Endpoint) -> Launch {
+    let launch = stage.run(endpoint).set("log.level", "trace").set("log.successes", true);
+    launch.set("outcomes.queue", OUTCOMES).set("outcomes.token_hash", "full")
+}
+
+/// Takes this many outcome events, and searches them for canaries.
+async fn assert_events_clean(stage: &Stage, count: u32) {
+    for event in stage.amqp.take(OUTCOMES, count).await {
+        canary::assert_clean("an outcome event", &event.body);
+        canary::assert_clean("its properties", format!("{:?}", event.properties).as_bytes());
+    }
+}
+
 /// At `log.level = "trace"`, in a build without a cap at compile time: an endpoint that echoes requests, jobs with
 /// misplaced secrets, bodies that are no jobs, and dead letters that the broker returns. No output, metric, probe or
 /// header of ours holds a token or a secret.
@@ -41,7 +55,7 @@ fn echo(call: &Call) -> Answer {
 async fn no_canary_shows_at_trace() {
     let stage = Stage::new().await;
     let endpoint = Endpoint::start(echo).await;
-    let worker = stage.run(&endpoint).set("log.level", "trace").ready().await;
+    let worker = recording_all(&stage, &endpoint).ready().await;
     stage.amqp.delete(DEAD).await;
 
     let body = serde_json::json!({
@@ -75,6 +89,7 @@ async fn no_canary_shows_at_trace() {
     }
     assert!(!worker.stderr().is_empty());
     letters.iter().for_each(assert_own_headers_clean);
+    assert_events_clean(&stage, 5).await;
     canary::assert_clean("/metrics", metrics.text.as_bytes());
     for path in ["/readyz", "/livez", "/nothing"] {
         canary::assert_clean(path, worker.page(path).await.body.as_bytes());
@@ -101,11 +116,12 @@ async fn an_echo_in_any_form_is_redacted() {
         Answer::rejected_with(&format!("no such token <{token}> of the client <{secret}>"))
     })
     .await;
-    let worker = stage.run(&endpoint).set("log.level", "trace").ready().await;
+    let worker = recording_all(&stage, &endpoint).ready().await;
     stage.amqp.publish_all(BULK, (0..jobs).map(|n| Message::job(&token(n)))).await;
 
     let letters = stage.amqp.take(DEAD, u32::try_from(jobs).unwrap()).await;
     let metrics = worker.until_processed("dead_lettered", jobs).await;
+    assert_events_clean(&stage, u32::try_from(jobs).unwrap()).await;
     assert_eq!(metrics.calls("rejected"), jobs);
     for letter in &letters {
         assert_own_headers_clean(letter);

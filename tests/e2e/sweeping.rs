@@ -225,6 +225,41 @@ async fn a_dry_run_only_looks() {
     assert_eq!(endpoint.count(), 2);
 }
 
+/// No call is made for a job of a client without a secret, nor for a line that is no job. A dry run says so beforehand,
+/// and its numbers match the sweep.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_foresees_every_line_that_fails_without_a_call() {
+    const REFUSED: usize = 25;
+    let endpoint = Endpoint::willing().await;
+    let stranger = format!("{{\"refresh_token\":\"{}\",\"client_id\":\"stranger\"}}", token(2));
+    let lines = [format!("{{\"refresh_token\":\"{}\"}}", token(1)), stranger];
+    let refused = vec!["no job".to_owned(); REFUSED];
+    let swept = Swept::new("leak.ndjson", [&lines[..], &refused[..]].concat().join("\n"));
+    let launch = swept.launch(&endpoint).arg("--dry-run");
+    let (run, status) = launch.clone().run().await;
+    assert_eq!(status.code(), Some(3), "{}", run.stderr());
+    assert!(run.stdout().contains("which would fail: line 2\n"), "{}", run.stdout());
+    assert!(run.stdout().contains("and 5 more, which --json lists too\n"), "{}", run.stdout());
+
+    let (run, status) = launch.arg("--json").run().await;
+    assert_eq!(status.code(), Some(3), "{}", run.stderr());
+    let told: Value = serde_json::from_str(&run.stdout()).unwrap();
+    assert_eq!([&told["to_call"], &told["unknown_client"], &told["refused"]], [1, 1, REFUSED]);
+    assert_eq!(told["unknown_client_lines"], serde_json::json!([2]));
+    let numbers = told["refused_lines"].as_array().unwrap().iter().map(|line| &line["line"]);
+    assert!(numbers.map(|line| line.as_u64().unwrap()).eq(3..28), "{told}");
+    assert_eq!(endpoint.count(), 0);
+
+    let (run, status) = swept.launch(&endpoint).arg("--json").run().await;
+    assert_eq!(status.code(), Some(3), "{}", run.stderr());
+    let told: Value = serde_json::from_str(&run.stdout()).unwrap();
+    let lines = &told["lines"];
+    assert_eq!(
+        [&lines["revoked"], &lines["unknown_client"], &lines["invalid_job"]],
+        [1, 1, REFUSED]
+    );
+}
+
 /// Standard input has no name for a journal, and cannot be recognized again.
 #[tokio::test(flavor = "multi_thread")]
 async fn standard_input_needs_a_journal_and_resumes_only_by_force() {
@@ -296,6 +331,9 @@ async fn the_admin_pages_are_served_when_asked_for() {
     assert_eq!(metrics.value(r#"deliveries_total{lane="bulk",redelivered="false"}"#), 3);
     assert_eq!(metrics.value(r#"jobs_in_flight{state="calling"}"#), 3);
     assert!(run.page("/readyz").await.body.contains("\"journal\""));
+    let page = run.page("/").await.body;
+    assert!(page.contains("class=\"sweep\">Sweep: 0 % of the file, 0 lines ended."), "{page}");
+    assert!(page.contains("Failed lines by cause"), "{page}");
     gate.open();
     assert_eq!(run.exit().await.code(), Some(0), "{}", run.stderr());
 }

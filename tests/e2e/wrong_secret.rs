@@ -2,19 +2,20 @@
 //! commands that it prints replay the jobs that were rejected before.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
 use tempfile::TempDir;
 
 use crate::harness::{
-    Answer, AnswerKind, BULK, DEAD, Endpoint, Launch, Message, Stage, Swept, canary, stage::CLIENT,
-    swept::sweep, token, worker::field,
+    Answer, AnswerKind, BULK, DEAD, Endpoint, Gate, Launch, Message, Stage, Swept, canary,
+    stage::CLIENT, swept::sweep, token, worker::field,
 };
 
 mod sweeping;

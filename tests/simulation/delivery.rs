@@ -7,7 +7,7 @@ use revoker::{
         AmqpDelivery, HistoryKeys, Publisher, SettlementTargets,
         seams::{ChannelLedger, PublishRequest, Receipt, Received, read_metadata},
     },
-    domain::{History, InvalidJob, Job, JobDefaults, Lane, MessageMetadata, Outcome},
+    domain::{History, InvalidJob, Job, JobDefaults, JobRecord, Lane, MessageMetadata, Outcome},
     ports::{Delivery, Settled, Source},
 };
 use tokio::{sync::mpsc, time::sleep};
@@ -81,6 +81,10 @@ impl SimDelivery {
                 let _ = Receipt::new(tag, Arc::clone(ledger)).ack();
                 None
             }
+            Mutant::AcksBeforeItsEvent if done && !self.inner.lost().is_cancelled() => {
+                let _ = Receipt::new(tag, Arc::clone(ledger)).ack();
+                None
+            }
             Mutant::AcksTheNeighbour if done => {
                 let _ = Receipt::new(tag + 1, Arc::clone(ledger)).ack();
                 None
@@ -114,7 +118,12 @@ impl Delivery for SimDelivery {
         }
     }
 
-    async fn settle(mut self, outcome: &Outcome, history: &History) -> Settled {
+    async fn settle(
+        mut self,
+        outcome: &Outcome,
+        history: &History,
+        event: Option<&JobRecord>,
+    ) -> Settled {
         let life = Arc::clone(&self.life);
         let witness = &life.world.witness;
         let parks = matches!(outcome, Outcome::Parked(_));
@@ -128,7 +137,7 @@ impl Delivery for SimDelivery {
             mem::forget(self.inner);
             return watched.settled(settled);
         }
-        let settling = self.inner.settle(outcome, history);
+        let settling = self.inner.settle(outcome, history, event);
         tokio::pin!(settling);
         let settled = loop {
             tokio::select! {

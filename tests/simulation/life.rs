@@ -14,7 +14,7 @@ use revoker::{
     domain::{Lane, PerLane},
     flow::{self, Dispatcher, Phase, Status},
     metrics::{Build, Metrics},
-    pipeline::{BackingOff, ChecksSeen, Duplicates, Pipeline, Stop},
+    pipeline::{BackingOff, ChecksSeen, Duplicates, FailureLog, Pipeline, Stop},
     ports::Demand,
     spans::Spans,
 };
@@ -244,8 +244,10 @@ fn pipeline(
         flow: Arc::clone(&life.flow),
         metrics: Arc::clone(metrics),
         checks: ChecksSeen::default(),
+        failures: Arc::new(FailureLog::default()),
         spans: Spans::none(),
         stop,
+        has_dead_letters: true,
     }
 }
 

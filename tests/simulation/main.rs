@@ -63,7 +63,17 @@ const HAPPENS: [(&str, &[&str]); 7] = [
         ],
     ),
     ("delivery", &["delivered", "acked", "requeued", "dead-lettered"]),
-    ("letter", &["stored", "refused", "unpublishable", "confirm lost"]),
+    (
+        "letter",
+        &[
+            "stored",
+            "refused",
+            "unpublishable",
+            "confirm lost",
+            "event stored",
+            "event unpublishable",
+        ],
+    ),
     ("session", &["closed", "lost", "half open"]),
     (
         "settlement",

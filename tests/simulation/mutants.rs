@@ -5,6 +5,8 @@
 pub enum Mutant {
     /// Acks a dead letter or a parked job before its queue has confirmed it.
     AcksBeforeConfirm,
+    /// Acks a job that is done before its outcome event is confirmed.
+    AcksBeforeItsEvent,
     /// Does not report a finished job to the broker.
     LosesSettlements,
     /// Acks the next delivery in addition to its own.
@@ -50,8 +52,9 @@ pub enum Mutant {
 }
 
 impl Mutant {
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::AcksBeforeConfirm,
+        Self::AcksBeforeItsEvent,
         Self::LosesSettlements,
         Self::AcksTheNeighbour,
         Self::AcksAcrossSessions,

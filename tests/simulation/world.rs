@@ -47,7 +47,7 @@ impl World {
             // A separate stream from the plan's, so that a mutant with other draws has the same plan.
             dice: Dice::new(!plan.seed),
             mutant,
-            broker: Broker::new(&plan.worker.pipeline.policy.retry.park),
+            broker: Broker::new(&plan.worker.pipeline),
             witness: Witness::new(Arc::clone(&plan), Arc::clone(&clock), recording),
             revoked: Mutex::new(vec![false; plan.tokens.len()]),
             conditions: Mutex::default(),

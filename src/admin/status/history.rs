@@ -105,6 +105,12 @@ pub fn calls(snapshot: &Snapshot, result: ResultLabel) -> u64 {
     of(&snapshot.calls, result)
 }
 
+/// Calls that the endpoint answered.
+pub fn answers(snapshot: &Snapshot) -> u64 {
+    let answered = snapshot.calls.iter().filter(|(result, _)| result.is_answer());
+    answered.map(|(_, count)| count).sum()
+}
+
 /// Calls that proved nothing.
 pub fn failed_calls(snapshot: &Snapshot) -> u64 {
     let failed = snapshot.calls.iter().filter(|(result, _)| !result.is_answer());

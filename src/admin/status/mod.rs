@@ -3,11 +3,14 @@
 //! The page shows the metrics of `/metrics` and the conditions of `/readyz`. It shows classes of errors and
 //! never a payload. It is read-only.
 
+mod causes;
+mod head;
 mod history;
 mod page;
+mod rejections;
 mod sentence;
 mod sparkline;
-mod text;
+pub mod text;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -17,12 +20,14 @@ use std::{
 use maud::Markup;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::subject::Subject;
 use crate::{
     domain::{ResultLabel, rfc3339},
     metrics::{Metrics, Snapshot},
     ports::{Clock, Condition, PausedClients, SystemClock},
 };
 use history::StatusHistory;
+use rejections::Rejections;
 
 pub const STYLE: &str = include_str!("style.css");
 
@@ -34,12 +39,15 @@ pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self';
 #[derive(Debug)]
 pub struct StatusPage {
     metrics: Arc<Metrics>,
+    subject: Subject,
+    /// The address of this page.
+    instance: String,
     history: Mutex<StatusHistory>,
 }
 
 impl StatusPage {
-    pub fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics, history: Mutex::default() }
+    pub fn new(metrics: Arc<Metrics>, subject: Subject, instance: String) -> Self {
+        Self { metrics, subject, instance, history: Mutex::default() }
     }
 
     /// Samples the metrics at a fixed interval. Never returns.
@@ -63,11 +71,13 @@ impl StatusPage {
         let history = self.history();
         let (now, at) = (self.metrics.snapshot(), SystemClock.now());
         let errors = errors(&history, &now);
-        // The latest class describes the present fault best. A rejection is no fault.
-        let unanswered = errors.iter().filter(|(result, ..)| *result != ResultLabel::Rejected);
-        let trouble = unanswered.min_by_key(|(_, _, ago)| *ago).map(|(result, ..)| *result);
+        let rejections = Rejections::of(&history);
         page::render(&page::View {
-            sentence: sentence::compose(parts, trouble, at),
+            sentence: sentence::compose(parts, rejections, at),
+            subject: &self.subject,
+            instance: &self.instance,
+            rejections,
+            causes: self.metrics.dead_letter_groups(),
             now,
             history: &history,
             errors,

@@ -5,13 +5,16 @@ use std::time::{Duration, SystemTime};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::{
+    causes, head,
     history::{self, StatusHistory},
+    rejections::Rejections,
     sentence::{meaning, moment, next_probe},
     sparkline, text,
 };
 use crate::{
+    admin::subject::Subject,
     domain::{Lane, ResultLabel},
-    metrics::{Label, LabelCounts, Snapshot},
+    metrics::{DeadLetterGroup, Label, LabelCounts, Snapshot},
     ports::{PausedClient, PausedClients},
 };
 
@@ -21,6 +24,11 @@ const REFRESH_SECONDS: u64 = history::EVERY.as_secs();
 pub struct View<'a> {
     /// The class in the style sheet, and the state in one sentence.
     pub sentence: (&'static str, String),
+    pub subject: &'a Subject,
+    pub instance: &'a str,
+    pub rejections: Rejections,
+    /// The groups of dead letters, the largest first.
+    pub causes: Vec<DeadLetterGroup>,
     pub now: Snapshot,
     pub history: &'a StatusHistory,
     /// The classes of failed calls in the last minutes: result, number, and time since the last.
@@ -42,17 +50,19 @@ pub fn render(view: &View<'_>) -> Markup {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta http-equiv="refresh" content=(REFRESH_SECONDS);
-                title { "Revoker: " (words) }
+                title { "Revoker on " (view.subject.host) ": " (words) }
                 link rel="stylesheet" href="style.css";
             }
             body {
                 header {
                     h1 { "Revoker" }
                     p class={ "state " (tone) } { (words) }
+                    (head::render(view.subject, view.instance))
                 }
                 main {
                     @for clients in view.clients { (paused_clients(clients, view.clock)) }
                     (numbers(view))
+                    (rejections(view))
                     (tables(view))
                 }
                 footer {
@@ -137,6 +147,21 @@ fn charts(view: &View<'_>) -> Markup {
     }
 }
 
+/// The share of rejections, and what it means.
+fn rejections(view: &View<'_>) -> Markup {
+    let (rejections, span) = (view.rejections, view.history.span());
+    html! {
+        @if rejections.answers > 0 {
+            section class={ "note" @if rejections.are_odd() { " waiting" } } {
+                p {
+                    strong { (rejections) } " (" (rejections.percent()) ", within " (text::duration(span)) "). "
+                    (rejections.meaning())
+                }
+            }
+        }
+    }
+}
+
 fn tables(view: &View<'_>) -> Markup {
     let View { now, errors, .. } = view;
     html! {
@@ -145,6 +170,7 @@ fn tables(view: &View<'_>) -> Markup {
             (table("Queues", &now.queues))
             (table("Jobs that ended", &now.processed))
             (table("Dead letters by reason", &now.failed))
+            (causes::render(&view.causes, view.subject.sweep.is_some()))
             section class="wide" {
                 h2 { "Recent failed calls" }
                 @if errors.is_empty() {

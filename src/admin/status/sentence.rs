@@ -4,17 +4,44 @@ use std::time::{Duration, SystemTime};
 
 use time::OffsetDateTime;
 
-use super::text;
-use crate::{domain::ResultLabel, ports::Condition};
+use super::{rejections::Rejections, text};
+use crate::{
+    admin::readiness::{PartReadiness, Readiness, ReadinessState},
+    domain::{ResultLabel, parse_rfc3339},
+    ports::Condition,
+};
+
+impl Readiness {
+    /// The worker's state in one sentence, as on its status page.
+    pub fn sentence(&self, now: SystemTime) -> String {
+        let parts: Vec<_> =
+            self.parts.iter().map(|(name, part)| (name.as_str(), condition(part))).collect();
+        compose(&parts, Rejections::default(), now).1
+    }
+}
+
+fn condition(part: &PartReadiness) -> Condition {
+    let time = |text: &Option<String>| text.as_deref().and_then(parse_rfc3339);
+    let reason = part.reason.clone().unwrap_or_default();
+    match part.state {
+        ReadinessState::Ready => Condition::Ready,
+        ReadinessState::NotReady => Condition::NotReady { reason },
+        ReadinessState::Waiting => Condition::Waiting {
+            reason,
+            since: time(&part.since).unwrap_or(SystemTime::UNIX_EPOCH),
+            until: time(&part.until),
+        },
+    }
+}
 
 /// A time of day older than this belongs to another day.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Describes the parts' conditions in one sentence: a part that is not ready first, then a part that waits.
-/// `trouble` is the most recent cause of failed calls. Returns the class in the style sheet, and the sentence.
+/// Many rejections are odd, even if every part works. Returns the class in the style sheet, and the sentence.
 pub fn compose(
     parts: &[(&str, Condition)],
-    trouble: Option<ResultLabel>,
+    rejections: Rejections,
     now: SystemTime,
 ) -> (&'static str, String) {
     let ill = parts.iter().find_map(|(name, condition)| match condition {
@@ -23,26 +50,17 @@ pub fn compose(
     });
     let waiting = parts.iter().find_map(|(_, condition)| match condition {
         Condition::Waiting { reason, since, until } => {
-            Some(("waiting", wait(reason, *since, *until, trouble, now)))
+            Some(("waiting", wait(reason, *since, *until, now)))
         }
         _ => None,
     });
-    ill.or(waiting).unwrap_or_else(|| ("well", "Running.".to_owned()))
+    let odd = || rejections.are_odd().then(|| ("waiting", format!("Running, but {rejections}.")));
+    ill.or(waiting).or_else(odd).unwrap_or_else(|| ("well", "Running.".to_owned()))
 }
 
-fn wait(
-    reason: &str,
-    since: SystemTime,
-    until: Option<SystemTime>,
-    trouble: Option<ResultLabel>,
-    now: SystemTime,
-) -> String {
+fn wait(reason: &str, since: SystemTime, until: Option<SystemTime>, now: SystemTime) -> String {
     let (state, cause) = reason.split_once(": ").unwrap_or((reason, ""));
-    let why = match (cause, trouble.map(meaning)) {
-        ("", _) => String::new(),
-        (cause, None) => format!(" because {cause}"),
-        (cause, Some(trouble)) => format!(" because {cause} (recently: {trouble})"),
-    };
+    let why = if cause.is_empty() { String::new() } else { format!(" because {cause}") };
     let next = next_probe(until, now);
     format!("{} since {}{why}{next}.", text::capitalized(state), moment(since, now))
 }
@@ -96,45 +114,68 @@ mod tests {
     }
 
     fn paused(until: Option<SystemTime>) -> Condition {
-        let reason = "paused: the endpoint does not answer".to_owned();
+        let reason = "paused: the endpoint does not answer: the connection is refused".to_owned();
         Condition::Waiting { reason, since: at(38_520), until }
+    }
+
+    /// What `/readyz` says makes the sentence of the page.
+    #[test]
+    fn a_readiness_has_the_sentence_of_its_parts() {
+        let part = ("flow", paused(Some(at(38_612))), crate::ports::PausedClients::default());
+        let readiness = Readiness::of([part]);
+        let sent: Readiness =
+            serde_json::from_str(&serde_json::to_string(&readiness).unwrap()).unwrap();
+        assert_eq!(
+            sent.sentence(at(38_600)),
+            "Paused since 10:42:00 UTC because the endpoint does not answer: the connection is refused, \
+             next probe in 12 s."
+        );
+        assert_eq!(Readiness::of([]).sentence(at(0)), "Running.");
     }
 
     #[test]
     fn each_state_is_one_sentence() {
         let broken = Condition::NotReady { reason: "connection refused".to_owned() };
-        let connect = Some(ResultLabel::Connect);
         let stopping = Condition::Waiting {
             reason: "shutting down".to_owned(),
             since: at(38_520),
             until: None,
         };
-        for (parts, trouble, tone, words) in [
-            (vec![("flow", Condition::Ready)], connect, "well", "Running."),
+        for (parts, tone, words) in [
+            (vec![("flow", Condition::Ready)], "well", "Running."),
             (
                 vec![("flow", paused(Some(at(38_612))))],
-                connect,
                 "waiting",
-                "Paused since 10:42:00 UTC because the endpoint does not answer (recently: the \
-                 endpoint refuses connections or is not found), next probe in 12 s.",
+                "Paused since 10:42:00 UTC because the endpoint does not answer: the connection is \
+                 refused, next probe in 12 s.",
             ),
             (
                 vec![("flow", paused(Some(at(38_599))))],
-                None,
                 "waiting",
-                "Paused since 10:42:00 UTC because the endpoint does not answer, a probe is due now.",
+                "Paused since 10:42:00 UTC because the endpoint does not answer: the connection is \
+                 refused, a probe is due now.",
             ),
-            (vec![("consumer", stopping)], connect, "waiting", "Shutting down since 10:42:00 UTC."),
+            (vec![("consumer", stopping)], "waiting", "Shutting down since 10:42:00 UTC."),
             (
                 vec![("flow", paused(None)), ("consumer", broken)],
-                connect,
                 "ill",
                 "Not ready: consumer: connection refused.",
             ),
         ] {
-            let sentence = compose(&parts, trouble, at(38_600));
+            let sentence = compose(&parts, Rejections::default(), at(38_600));
             assert_eq!((sentence.0, sentence.1.as_str()), (tone, words));
         }
+    }
+
+    #[test]
+    fn many_rejections_are_told_unless_there_is_something_worse() {
+        let many = Rejections { rejected: 500, answers: 800 };
+        let words = "Running, but 500 of the last 800 answers were rejections.".to_owned();
+        assert_eq!(compose(&[], many, at(1)), ("waiting", words));
+        let parts = [("flow", paused(None))];
+        assert!(compose(&parts, many, at(38_600)).1.starts_with("Paused since"));
+        let few = Rejections { rejected: 8, answers: 800 };
+        assert_eq!(compose(&[], few, at(1)), ("well", "Running.".to_owned()));
     }
 
     #[test]

@@ -10,7 +10,10 @@ use crate::{
 fn status() -> (Arc<Metrics>, StatusPage) {
     let build = Build { version: "1.2.3", revision: "abc" };
     let metrics = Arc::new(Metrics::new(build).unwrap());
-    (metrics.clone(), StatusPage::new(metrics))
+    let mut subject = Subject::new("https://auth.example".to_owned(), "alignet".to_owned());
+    subject.host = "worker-1".to_owned();
+    subject.process = 7;
+    (metrics.clone(), StatusPage::new(metrics, subject, "10.0.0.9:9464".to_owned()))
 }
 
 #[tokio::test(start_paused = true)]
@@ -22,9 +25,12 @@ async fn the_page_shows_the_state_and_the_faults() {
         metrics.processed(Lane::Bulk, Processed::DeadLettered);
         metrics.failed(Lane::Bulk, Reason::UnknownClient);
         metrics.called(ResultLabel::Connect, Duration::ZERO);
+        (0..30).for_each(|_| metrics.called(ResultLabel::Revoked, Duration::ZERO));
+        (0..50).for_each(|_| metrics.called(ResultLabel::Rejected, Duration::ZERO));
+        metrics.dead_letter(Reason::UnknownClient, Some("<i>shop"), "no secret & nothing");
         tokio::time::sleep(history::EVERY).await;
         let since = SystemTime::now();
-        let reason = "paused: the endpoint does not answer".to_owned();
+        let reason = "paused: the endpoint does not answer: no connection".to_owned();
         let until = Some(since + Duration::from_secs(3600));
         let parts = [("flow", Condition::Waiting { reason, since, until })];
         status.page(&parts, &[], Some("climbing, at 12 of 256")).into_string()
@@ -36,8 +42,18 @@ async fn the_page_shows_the_state_and_the_faults() {
     for told in [
         "<!DOCTYPE html>",
         "class=\"state waiting\">Paused since ",
-        " because the endpoint does not answer (recently: the endpoint refuses connections or is not \
-         found), next probe in 59 min.",
+        " because the endpoint does not answer: no connection, next probe in 59 min.",
+        "<title>Revoker on worker-1: Paused since ",
+        "<dt>Host</dt><dd>worker-1, process 7</dd>",
+        "<dt>Instance</dt><dd>10.0.0.9:9464</dd>",
+        "<dt>Endpoint</dt><dd>https://auth.example</dd>",
+        "<dt>Profile</dt><dd>alignet</dd>",
+        "<dt>Running for</dt><dd>7 s</dd>",
+        "class=\"note waiting\"><p><strong>50 of the last 80 answers were rejections</strong> (62.5 %, within 5 s). \
+         The endpoint does not know these tokens for their client.",
+        "<h2>Dead letters by cause, since the start</h2>",
+        "<code>unknown_client</code> · &lt;i&gt;shop<br><span class=\"hint\">no secret &amp; nothing</span></th>\
+         <td>1</td>",
         "<h2>Now, and the last 5 s</h2>",
         "<figcaption>Done per second</figcaption><p class=\"value\">10</p>",
         "<figcaption>Concurrency limit</figcaption><p class=\"value\">0</p><p class=\"hint\">climbing, at 12 \

@@ -1,18 +1,19 @@
 //! The channels that hold unacked messages: they ack them, or return them to the queue.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use futures_util::future::{join_all, try_join_all};
 use lapin::{
     Channel,
-    options::{BasicAckOptions, BasicNackOptions, BasicQosOptions},
+    options::{BasicAckOptions, BasicQosOptions},
     types::ShortString,
 };
 use tokio::time::{sleep, timeout};
 
 use super::{
     message::MessageTag,
-    queue::{ANSWER_LIMIT, BrowseError, LONG_ANSWER_LIMIT, asked},
+    queue::{ANSWER_LIMIT, BrowseError, asked},
+    requeue::Requeue,
 };
 use crate::broker::{
     acks::{Frame, Settle},
@@ -32,9 +33,6 @@ const RETURN_LIMIT: Duration = Duration::from_secs(20);
 
 /// The interval of asking whether they are requeued.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
-
-/// Nacks that are sent together. The broker is the slower side, and buffers unprocessed frames.
-const NACKS_AT_ONCE: usize = 1024;
 
 /// Holds the messages of a browse on its channels. If it is dropped, the broker requeues all unacked messages;
 /// those of several channels may change places then.
@@ -136,30 +134,11 @@ impl<'a> AckSession<'a> {
     }
 
     /// Returns messages of the first channel before all others, in this order. No consumer may receive any more.
-    pub(super) async fn return_first(&self, mut messages: impl Iterator<Item = u64>) {
-        let Some(AckChannel { channel, .. }) = self.channels.first() else { return };
-        loop {
-            let some: Vec<u64> = messages.by_ref().take(NACKS_AT_ONCE).collect();
-            if some.is_empty() {
-                return;
-            }
-            let options = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
-            let nacks = some.into_iter().map(|tag| channel.basic_nack(tag, options));
-            let done = async {
-                asked(self.connection, ANSWER_LIMIT, try_join_all(nacks)).await?;
-                // The answer follows the nacks: the channel has processed all of them.
-                asked(
-                    self.connection,
-                    LONG_ANSWER_LIMIT,
-                    channel.basic_qos(0, BasicQosOptions::default()),
-                )
-                .await
-            };
-            // The others return with the rest, and the next browse puts them in order.
-            if done.await.is_err() {
-                return;
-            }
-        }
+    pub(super) async fn return_first(&self, tags: impl Iterator<Item = RangeInclusive<u64>>) {
+        let Self { connection, channels, queue, .. } = self;
+        let Some(AckChannel { channel, .. }) = channels.first() else { return };
+        // On an error the others return with the rest, and the next browse puts them in order.
+        let _ = Requeue { connection, channel, queue }.in_order(tags).await;
     }
 
     /// Closes the channels one after the other, so that unacked messages keep their order. Returns when the broker

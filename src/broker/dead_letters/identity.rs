@@ -33,6 +33,12 @@ impl MessageIdentity {
         kept.copy_from_slice(&digest.finalize()[..KEPT_BYTES]);
         Self(kept)
     }
+
+    /// An identity of no message, for tests of commands.
+    #[cfg(test)]
+    pub const fn for_tests(n: u8) -> Self {
+        Self([n; KEPT_BYTES])
+    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ pub(super) mod queue;
 mod reader;
 mod redaction;
 pub(super) mod replayer;
+mod requeue;
 mod return_order;
 pub(super) mod selected_set;
 mod throttle;

@@ -85,8 +85,8 @@ pub enum BrowseError {
     #[error("queue {0} was deleted while it was read")]
     Deleted(String),
     #[error(
-        "the connection was lost while the dead letters were read ({0}). No dead letter is lost. If the queue has more \
-         than 65,000, some of them may be out of order until the next command reads the queue. Run the command again"
+        "the connection was lost while the messages were read ({0}). No message is lost. If the queue has more than \
+         65,000, some of them may be out of order until the next command reads the queue. Run the command again"
     )]
     Lost(String),
 }
@@ -117,6 +117,11 @@ impl DeadLetterQueue {
             name: queues.dead().clone(),
             reader: Arc::new(DeadLetterReader { queues, defaults }),
         }
+    }
+
+    /// The queue of outcome events with this name, to be browsed in the same way.
+    pub fn of_outcomes(settings: &Arc<BrokerSettings>, name: &str) -> Self {
+        Self { name: name.into(), ..Self::new(settings, JobDefaults::default()) }
     }
 
     pub fn name(&self) -> &str {

@@ -6,6 +6,8 @@
 //! delivered more often than one before it. So the next browse that holds all messages finds the misplaced part, and
 //! requeues it first.
 
+use std::ops::RangeInclusive;
+
 use lapin::BasicProperties;
 
 use crate::broker::headers::{DELIVERY_COUNTS, Headers};
@@ -43,9 +45,9 @@ impl ReturnOrder {
         }
     }
 
-    /// The tags to requeue before all others, in this order. The rest follows in the order of its tags. Empty for
-    /// a queue that is in order.
-    pub(super) fn ahead(mut self) -> impl Iterator<Item = u64> {
+    /// The ranges of tags to requeue before all others, in this order. The rest follows in the order of its tags.
+    /// Empty for a queue that is in order.
+    pub(super) fn ahead(mut self) -> impl Iterator<Item = RangeInclusive<u64>> {
         if self.unknown {
             self.runs.clear();
         }
@@ -55,7 +57,7 @@ impl ReturnOrder {
         let in_order =
             sorted.iter().zip(sorted.iter().skip(1)).rposition(|(a, b)| a.first > b.first);
         sorted.truncate(in_order.map_or(0, |last| last + 1));
-        sorted.into_iter().flat_map(|run| run.first..=run.last)
+        sorted.into_iter().map(|run| run.first..=run.last)
     }
 }
 
@@ -79,7 +81,7 @@ mod tests {
     fn ahead(times: &[u32]) -> Vec<u64> {
         let mut order = ReturnOrder::default();
         (1..).zip(times).for_each(|(tag, times)| order.note(tag, &handed_out(*times)));
-        order.ahead().collect()
+        order.ahead().flatten().collect()
     }
 
     #[test]
@@ -147,7 +149,7 @@ mod tests {
             let mut order = ReturnOrder::default();
             (1..).zip(&held).for_each(|(tag, (_, times))| order.note(tag, &handed_out(*times)));
             let mut rest: Vec<Option<_>> = held.into_iter().map(Some).collect();
-            for tag in order.ahead().take(steps) {
+            for tag in order.ahead().flatten().take(steps) {
                 let letter = rest[usize::try_from(tag).unwrap() - 1].take();
                 self.take_back(letter);
             }

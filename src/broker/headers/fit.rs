@@ -29,6 +29,10 @@ pub(crate) fn fit(properties: &BasicProperties, frame_max: u32) -> BasicProperti
     let frame_max = usize::try_from(frame_max).unwrap_or(usize::MAX);
     let most = frame_max.saturating_sub(FRAME + BEFORE_PROPERTIES + ADDED_BY_THE_BROKER);
     let fitting = properties.clone();
+    // Only headers can be left out. The other properties are at most six short strings.
+    if fitting.headers().is_none() {
+        return fitting;
+    }
     if wire_size(&fitting) <= most {
         return fitting;
     }
@@ -79,9 +83,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::broker::headers::{
-        name::{AMBIGUITY, ATTEMPTS, REASON},
-        of_dead_letter,
+    use crate::broker::{
+        headers::{
+            name::{AMBIGUITY, ATTEMPTS, REASON},
+            of_dead_letter,
+        },
+        history_keys::HistoryKeys,
+        queues::Queues,
     };
     use crate::domain::{DeadLetter, Fingerprint, History, Lane, Reason};
 
@@ -137,6 +145,11 @@ mod tests {
         }
     }
 
+    fn dead(original: &BasicProperties, letter: &DeadLetter) -> BasicProperties {
+        let (queues, keys) = (Queues::new("q", &[]), HistoryKeys::none());
+        of_dead_letter(original, b"{}", Lane::Bulk, letter, &History::default(), &queues, &keys)
+    }
+
     fn original(headers: &[(&str, usize)]) -> BasicProperties {
         let mut table = FieldTable::default();
         for (name, length) in headers {
@@ -151,16 +164,14 @@ mod tests {
 
     #[test]
     fn fitting_properties_stay_unchanged() {
-        let properties =
-            of_dead_letter(&original(&[("a", 9)]), Lane::Bulk, &letter("why"), &History::default());
+        let properties = dead(&original(&[("a", 9)]), &letter("why"));
         assert_eq!(fit(&properties, LEAST), properties);
     }
 
     #[test]
     fn the_producers_headers_go_first_and_those_of_a_trace_last() {
         let headers = [("a", 9), ("b", 2500), ("traceparent", 55), ("c", 9)];
-        let properties =
-            of_dead_letter(&original(&headers), Lane::Bulk, &letter("why"), &History::default());
+        let properties = dead(&original(&headers), &letter("why"));
         let fitting = fit(&properties, LEAST);
         assert!(frame(&fitting) <= LEAST as usize);
         for name in ["traceparent", "a", "c", REASON, DETAIL, ATTEMPTS, HEADERS_DROPPED] {
@@ -172,14 +183,9 @@ mod tests {
     #[test]
     fn the_detail_is_cut_where_nothing_else_is_left_to_drop() {
         let long: ShortString = "i".repeat(255).into();
-        let properties = of_dead_letter(
-            &original(&[]),
-            Lane::Bulk,
-            &letter(&"ñ".repeat(4000)),
-            &History::default(),
-        )
-        .with_message_id(long.clone())
-        .with_correlation_id(long);
+        let properties = dead(&original(&[]), &letter(&"ñ".repeat(4000)))
+            .with_message_id(long.clone())
+            .with_correlation_id(long);
         let fitting = fit(&properties, LEAST);
         assert!((LEAST as usize - 1..=LEAST as usize).contains(&frame(&fitting)));
         assert!(has(&fitting, REASON) && !has(&fitting, HEADERS_DROPPED));
@@ -199,7 +205,7 @@ mod tests {
                 names.iter().map(String::as_str).zip(lengths).collect();
             let id: ShortString = "i".repeat(id).into();
             let original = original(&headers).with_message_id(id.clone()).with_type(id);
-            let properties = of_dead_letter(&original, Lane::Bulk, &letter(&"d".repeat(detail)), &History::default());
+            let properties = dead(&original, &letter(&"d".repeat(detail)));
             let fitting = fit(&properties, frame_max);
             prop_assert!(frame(&fitting) <= frame_max as usize);
             for (name, _) in &properties.headers().clone().unwrap_or_default() {

@@ -1,4 +1,4 @@
-//! The MAC over a parked job and its history: `x-revoker-mac`.
+//! The MAC over a job and its history: `x-revoker-mac`, of a parked job and of a dead letter.
 //!
 //! HMAC-SHA256 over everything that the history depends on: the lane's queue, the message id, the body and each history
 //! header. Without the key, a history cannot be forged, changed, or moved to another job, lane or worker. A reader of a
@@ -8,6 +8,9 @@
 //! (`message_interceptors.incoming.set_header_timestamp`), and no decision depends on it.
 //!
 //! The headers of pauses are signed only if present. So jobs parked before these headers existed keep their MAC.
+//!
+//! The MAC of a dead letter covers what a replay carries over: its ambiguity, for this message id and body in any lane of
+//! the queue family. The worker signs it, so `dead-letters replay` needs no key and cannot sign a forged dead letter.
 //!
 //! The body is signed as its digest, so a signed text is a few hundred bytes long.
 
@@ -23,7 +26,7 @@ use super::{
 };
 use crate::{
     broker::{history_keys::HistoryKeys, queues::Queues},
-    domain::{MAX_BODY_BYTES, from_hex, to_hex},
+    domain::{Lane, MAX_BODY_BYTES, from_hex, to_hex},
 };
 
 /// The prefix of a MAC: the version of its format.
@@ -32,25 +35,82 @@ const VERSION: &str = "v2:";
 /// The prefix of a signed text, so that a key with a second use signs nothing of ours.
 const PURPOSE: &[u8] = b"revoker history v2";
 
+/// The same two for the ambiguity that a replay carries over.
+const REPLAY_VERSION: &str = "r1:";
+const REPLAY_PURPOSE: &[u8] = b"revoker replay v1";
+
 /// The bytes of a MAC.
 const MAC_BYTES: usize = 32;
 
 /// The MAC of a parked job; `None` without keys.
 pub(super) fn of(parked: Received<'_>, queues: &Queues, keys: &HistoryKeys) -> Option<String> {
-    let tag = keys.sign(&message(parked, queues))?;
-    Some(format!("{VERSION}{}", to_hex(tag.as_ref())))
+    signed(VERSION, &message(parked, queues), keys)
 }
 
-/// Whether a message carries the right MAC for one of these keys.
+/// The MAC of a dead letter, for its replay; `None` without keys.
+pub(super) fn of_dead_letter(
+    dead: Received<'_>,
+    queues: &Queues,
+    keys: &HistoryKeys,
+) -> Option<String> {
+    signed(REPLAY_VERSION, &replay_message(dead, queues), keys)
+}
+
+fn signed(version: &str, message: &[u8], keys: &HistoryKeys) -> Option<String> {
+    Some(format!("{version}{}", to_hex(keys.sign(message)?.as_ref())))
+}
+
+/// Whether a message carries the right MAC of a parked job for one of these keys.
 pub(super) fn is_right(received: Received<'_>, queues: &Queues, keys: &HistoryKeys) -> bool {
-    let headers = Headers(received.properties.headers().as_ref());
-    let Some(mac) = headers.text(MAC).and_then(parse) else { return false };
-    // A larger body is no job and is never parked: it is not digested.
-    received.body.len() <= MAX_BODY_BYTES && keys.verify(&message(received, queues), &mac)
+    verified(VERSION, received, keys, || message(received, queues))
 }
 
-fn parse(text: &str) -> Option<[u8; MAC_BYTES]> {
-    from_hex(text.strip_prefix(VERSION)?)
+/// Whether a replayed job carries the right MAC of its dead letter for one of these keys.
+pub(super) fn is_right_of_replay(
+    received: Received<'_>,
+    queues: &Queues,
+    keys: &HistoryKeys,
+) -> bool {
+    verified(REPLAY_VERSION, received, keys, || replay_message(received, queues))
+}
+
+fn verified(
+    version: &str,
+    received: Received<'_>,
+    keys: &HistoryKeys,
+    message: impl FnOnce() -> Vec<u8>,
+) -> bool {
+    let headers = Headers(received.properties.headers().as_ref());
+    let mac = headers.text(MAC).and_then(|mac| parse(version, mac));
+    // A larger body is no job and has no history: it is not digested.
+    mac.is_some_and(|mac| received.body.len() <= MAX_BODY_BYTES && keys.verify(&message(), &mac))
+}
+
+/// The MAC in the headers of a dead letter, for its replay. Other texts are not copied.
+pub(super) fn to_replay(dead: Headers<'_>) -> Option<&str> {
+    dead.text(MAC).filter(|mac| parse(REPLAY_VERSION, mac).is_some())
+}
+
+fn parse(version: &str, text: &str) -> Option<[u8; MAC_BYTES]> {
+    from_hex(text.strip_prefix(version)?)
+}
+
+/// The text to sign of a dead letter or a replayed job, built as that of [`message`].
+fn replay_message(received: Received<'_>, queues: &Queues) -> Vec<u8> {
+    let Received { properties, body, .. } = received;
+    let id = properties.message_id().as_ref().map(ShortString::as_str);
+    let ambiguity = Headers(properties.headers().as_ref()).text(AMBIGUITY);
+    let mut message = REPLAY_PURPOSE.to_vec();
+    for part in [
+        // The name of the family. `replay` may change the lane.
+        Some(queues.lane(Lane::Interactive).as_str().as_bytes()),
+        id.map(str::as_bytes),
+        Some(Sha256::digest(body).as_slice()),
+        ambiguity.map(str::as_bytes),
+    ] {
+        append(&mut message, part);
+    }
+    message
 }
 
 /// The text to sign. Each part follows its length, and an absent part differs from an empty one, so no two messages

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::{Fingerprint, Reason};
+use crate::domain::{Fingerprint, Reason, ResultLabel};
 
 const KEY: &[u8] = b"0123456789abcdef0123456789abcdef";
 const BODY: &[u8] = br#"{"refresh_token":"abc"}"#;
@@ -44,6 +44,19 @@ fn parked(original: &BasicProperties, lane: Lane, history: &History) -> BasicPro
 fn believed(properties: &BasicProperties) -> History {
     let received = Received { properties, body: BODY, lane: Lane::Bulk, redelivered: false };
     read(received, &queues(), &HistoryKeys::none(), now()).history
+}
+
+/// The properties that a worker gives a dead letter of the bulk lane.
+fn dead(original: &BasicProperties, reason: Reason, keys: &HistoryKeys) -> BasicProperties {
+    let letter = DeadLetter {
+        reason,
+        detail: "the endpoint answered 01".to_owned(),
+        code: Some("01".to_owned()),
+        http_status: Some(200),
+        fingerprint: Some(Fingerprint::of("abc")),
+        dead_at: now(),
+    };
+    of_dead_letter(original, BODY, Lane::Bulk, &letter, &history(), &queues(), keys)
 }
 
 fn keys() -> HistoryKeys {
@@ -214,31 +227,69 @@ fn a_count_of_replays_is_kept_within_bounds() {
 
 #[test]
 fn a_replayed_job_starts_afresh_and_counts_its_replays() {
-    let dead = of_dead_letter(
-        &with(&[("tenant", text("acme")), (REPLAYS, AMQPValue::LongInt(2))])
-            .with_message_id("id-1".into())
-            .with_timestamp(7),
-        Lane::Bulk,
-        &DeadLetter {
-            reason: Reason::Exhausted,
-            detail: "d".to_owned(),
-            code: None,
-            http_status: None,
-            fingerprint: None,
-            dead_at: now(),
-        },
-        &history(),
-    )
-    .with_expiration("100".into());
+    let original = with(&[("tenant", text("acme")), (REPLAYS, AMQPValue::LongInt(2))])
+        .with_message_id("id-1".into())
+        .with_timestamp(7);
+    let dead =
+        dead(&original, Reason::Exhausted, &HistoryKeys::none()).with_expiration("100".into());
     let back = of_replayed(&dead);
-    assert_eq!(names(&back), ["tenant", REPLAYS]);
+    assert_eq!(names(&back), ["tenant", AMBIGUITY, AMBIGUOUS, REPLAYS]);
     assert_eq!(Headers(back.headers().as_ref()).count(REPLAYS), Some(3));
     assert_eq!(back.message_id().as_ref().map(ShortString::as_str), Some("id-1"));
     assert_eq!((back.timestamp(), back.delivery_mode()), (&Some(7), &Some(PERSISTENT)));
     assert_eq!(back.expiration(), &None);
-    assert_eq!(believed(&back), History::default());
+    let known = History { ambiguity: Some(Ambiguity::Attempt), ..History::default() };
+    assert_eq!(believed(&back), known);
     let again = of_replayed(&with(&[(REPLAYS, AMQPValue::LongLongInt(i64::MAX))]));
     assert_eq!(Headers(again.headers().as_ref()).count(REPLAYS), Some(MAX_COUNT));
+}
+
+/// With keys, a replayed job keeps the ambiguity that a worker signed, in any lane. Nobody else can add or change one.
+#[test]
+fn a_replayed_job_keeps_only_a_signed_ambiguity_where_workers_have_keys() {
+    let original = BasicProperties::default().with_message_id("id-1".into());
+    let read_by = |properties: &BasicProperties, body: &[u8], base: &str| {
+        let queues = Queues::new(base, &[Duration::from_secs(10)]);
+        Lane::ALL.map(|lane| {
+            let received = Received { properties, body, lane, redelivered: false };
+            read(received, &queues, &keys(), now()).history
+        })
+    };
+    let signed = of_replayed(&dead(&original, Reason::Exhausted, &keys()));
+    assert_eq!(names(&signed), [AMBIGUITY, AMBIGUOUS, MAC, REPLAYS]);
+    let known = History { ambiguity: Some(Ambiguity::Attempt), ..History::default() };
+    assert_eq!(read_by(&signed, BODY, "q"), [known; 2]);
+
+    let none = [History::default(); 2];
+    assert_eq!(read_by(&signed, br#"{"refresh_token":"abd"}"#, "q"), none, "another job");
+    assert_eq!(read_by(&signed, BODY, "p"), none, "another family of queues");
+    assert_eq!(read_by(&signed.clone().with_message_id("id-2".into()), BODY, "q"), none);
+    let mut changed = signed.headers().clone().unwrap();
+    changed.insert(short(AMBIGUITY), text("redelivered"));
+    assert_eq!(read_by(&signed.clone().with_headers(changed), BODY, "q"), none);
+    // The MACs of a parked job and of a dead letter do not stand for each other.
+    let unsigned = dead(&original, Reason::Exhausted, &HistoryKeys::none());
+    let parked = of_parked(&original, BODY, Lane::Bulk, &history(), &queues(), &keys());
+    for forged in [of_replayed(&unsigned), of_replayed(&parked)] {
+        assert_eq!(names(&forged), [AMBIGUITY, AMBIGUOUS, REPLAYS]);
+        assert_eq!(read_by(&forged, BODY, "q"), none);
+    }
+}
+
+#[test]
+fn a_dead_letter_without_an_ambiguity_is_not_signed_and_replays_none() {
+    let letter = DeadLetter {
+        reason: Reason::Rejected,
+        detail: String::new(),
+        code: None,
+        http_status: None,
+        fingerprint: None,
+        dead_at: now(),
+    };
+    let (original, history) = (BasicProperties::default(), History::default());
+    let dead = of_dead_letter(&original, BODY, Lane::Bulk, &letter, &history, &queues(), &keys());
+    assert!(!names(&dead).contains(&MAC.to_owned()));
+    assert_eq!(names(&of_replayed(&dead)), [REPLAYS]);
 }
 
 #[test]
@@ -256,15 +307,8 @@ fn headers_beyond_the_limit_are_left_out_and_the_trace_is_not() {
 
 #[test]
 fn a_dead_letter_says_why() {
-    let letter = DeadLetter {
-        reason: Reason::RejectedAfterAmbiguity,
-        detail: "the endpoint answered 01".to_owned(),
-        code: Some("01".to_owned()),
-        http_status: Some(200),
-        fingerprint: Some(Fingerprint::of("abc")),
-        dead_at: now(),
-    };
-    let properties = of_dead_letter(&BasicProperties::default(), Lane::Bulk, &letter, &history());
+    let properties =
+        dead(&BasicProperties::default(), Reason::RejectedAfterAmbiguity, &HistoryKeys::none());
     let headers = properties.headers().clone().unwrap();
     let expected: &[(&str, AMQPValue)] = &[
         ("x-revoker-reason", text("rejected_after_ambiguity")),

@@ -4,14 +4,14 @@ use futures_util::FutureExt as _;
 
 use super::*;
 
-fn message(body: &str) -> OutgoingMessage {
-    OutgoingMessage {
+fn message(body: &str) -> Box<OutgoingMessage> {
+    Box::new(OutgoingMessage {
         target: Target::Retry,
         queue: "q".into(),
         body: body.into(),
         properties: BasicProperties::default(),
         charge: None,
-    }
+    })
 }
 
 fn body(request: &PublishRequest) -> Option<Vec<u8>> {

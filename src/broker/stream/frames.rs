@@ -188,7 +188,11 @@ impl Scanner {
                     Some(IncomingMessage { delivered: Delivered { channel, tag }, mended });
             }
             Notice::OtherContent => self.coming = None,
-            Notice::ChannelClosed => self.handle.account().channel_closed(channel),
+            Notice::ChannelOpened => self.handle.channel_opened(channel),
+            Notice::ChannelClosed(cause) => {
+                self.handle.account().channel_closed(channel);
+                self.handle.channel_closed_by_broker(channel, cause);
+            }
             Notice::Closing(cause) => self.handle.closed_by_broker(cause),
             Notice::Tune => {
                 self.negotiated =

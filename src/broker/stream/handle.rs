@@ -1,8 +1,9 @@
 //! The handle of a stream: ends it from outside, reports its end, and accounts for its bytes.
 
 use std::{
+    collections::BTreeMap,
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     task::Waker,
@@ -47,8 +48,12 @@ struct StreamState {
     reader: AtomicWaker,
     /// The broker's reason for closing the connection.
     close_cause: OnceLock<CloseCause>,
+    /// The broker's reasons for closing channels. A channel's number is used again.
+    channel_causes: Mutex<BTreeMap<u16, CloseCause>>,
     /// Whether the stream is not read because too many delivered bytes are held.
     stalled: AtomicBool,
+    /// Held while a batch of frames is handed over.
+    writing: Mutex<()>,
 }
 
 impl StreamHandle {
@@ -104,9 +109,36 @@ impl StreamHandle {
         self.0.stalled.load(Ordering::Relaxed)
     }
 
+    /// Makes lapin's thread wait before it encodes frames, until the guard is dropped. Frames that are handed over
+    /// meanwhile are written together. Otherwise the thread would be woken for each frame, and would write it alone.
+    pub(crate) fn hold_writes(&self) -> MutexGuard<'_, ()> {
+        self.0.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Records the broker's reason for closing the connection. The first one counts.
     pub(super) fn closed_by_broker(&self, cause: CloseCause) {
         let _ = self.0.close_cause.set(cause);
+    }
+
+    /// Why the broker closed the channel with this number, if it did.
+    pub(crate) fn channel_cause(&self, channel: u16) -> Option<CloseCause> {
+        self.channel_causes().get(&channel).cloned()
+    }
+
+    /// Forgets why the predecessor of a channel was closed.
+    pub(super) fn channel_opened(&self, channel: u16) {
+        self.channel_causes().remove(&channel);
+    }
+
+    /// Records the broker's reason for closing a channel, if it gave one.
+    pub(super) fn channel_closed_by_broker(&self, channel: u16, cause: Option<CloseCause>) {
+        if let Some(cause) = cause {
+            self.channel_causes().insert(channel, cause);
+        }
+    }
+
+    fn channel_causes(&self) -> MutexGuard<'_, BTreeMap<u16, CloseCause>> {
+        self.0.channel_causes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The charges of the messages that are read.

@@ -78,11 +78,91 @@ impl<T: AsyncRead + AsyncWrite + Unpin> futures_io::AsyncWrite for Stream<T> {
         self.wire.with(|transport| transport.poll_write_vectored(cx, parts))
     }
 
+    /// lapin calls this before it encodes the frames that wait.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.wire.await_hand_over();
         self.wire.with(|transport| transport.poll_flush(cx))
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.wire.with(|transport| transport.poll_shutdown(cx))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicBool, Ordering},
+            mpsc,
+        },
+        task::Waker,
+        thread,
+    };
+
+    use futures_io::AsyncWrite as _;
+    use tokio::io::ReadBuf;
+
+    use super::*;
+
+    /// A transport that tells whether it was flushed.
+    struct Flushed(Arc<AtomicBool>);
+
+    impl AsyncRead for Flushed {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Flushed {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.0.store(true, Ordering::SeqCst);
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_written_while_frames_are_handed_over() {
+        /// Enough for another thread to flush, if nothing stops it.
+        const TURNS: usize = 10_000;
+        const OURS: Negotiated = Negotiated { frame_max: 0, heartbeat: 10 };
+        let handle = StreamHandle::default();
+        let flushed = Arc::new(AtomicBool::new(false));
+        let transport = Flushed(Arc::clone(&flushed));
+        let mut stream = Stream::new(transport, OURS, handle.clone());
+        let (begins, begun) = mpsc::channel();
+        thread::scope(|threads| {
+            let held = handle.hold_writes();
+            let flushing = threads.spawn(move || {
+                begins.send(()).unwrap();
+                let mut cx = Context::from_waker(Waker::noop());
+                assert!(Pin::new(&mut stream).poll_flush(&mut cx).is_ready());
+            });
+            begun.recv().unwrap();
+            for _ in 0..TURNS {
+                thread::yield_now();
+                assert!(!flushed.load(Ordering::SeqCst));
+            }
+            drop(held);
+            flushing.join().unwrap();
+        });
+        assert!(flushed.load(Ordering::SeqCst));
     }
 }

@@ -9,8 +9,10 @@ pub(super) enum Notice {
     Delivery(u64),
     /// A message follows that is no delivery.
     OtherContent,
-    /// The channel is closed, by either side.
-    ChannelClosed,
+    /// The channel is opened: what was known of its predecessor is void.
+    ChannelOpened,
+    /// The channel is closed, for the broker's reason if it closed it.
+    ChannelClosed(Option<CloseCause>),
     /// The broker closes the connection, for this reason.
     Closing(CloseCause),
     /// The negotiation of limits. See [`tune`].
@@ -22,7 +24,9 @@ pub(super) fn notice(payload: &[u8]) -> Notice {
     match payload {
         [0, 10, 0, 30, ..] => Notice::Tune,
         [0, 10, 0, 50, code @ ..] => closing(code).map_or(Notice::Nothing, Notice::Closing),
-        [0, 20, 0, 40 | 41, ..] => Notice::ChannelClosed,
+        [0, 20, 0, 11, ..] => Notice::ChannelOpened,
+        [0, 20, 0, 40, code @ ..] => Notice::ChannelClosed(closing(code)),
+        [0, 20, 0, 41, ..] => Notice::ChannelClosed(None),
         [0, 60, 0, 50, ..] => Notice::OtherContent,
         [0, 60, 0, 60, consumer, rest @ ..] => delivery(rest.get(usize::from(*consumer)..)),
         [0, 60, 0, 71, rest @ ..] => delivery(Some(rest)),

@@ -46,7 +46,8 @@ use tokio::{
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
-use super::settings::BrokerSettings;
+use super::{explain, settings::BrokerSettings};
+use crate::domain::Peer;
 
 /// The transport: TCP alone, or TLS on it.
 pub(super) type Transport = Either<TcpStream, Box<TlsStream<TcpStream>>>;
@@ -83,28 +84,27 @@ pub(super) async fn open(
     names: &mut Resolver,
     deadline: Deadline,
 ) -> Result<Transport, String> {
+    let peer = &explain::peer(settings, target);
     // First, so that an unreadable certificate costs the broker no connection.
     let tls = if target.tls { Some(tls::config(settings)?) } else { None };
     let asking = names.addresses(&target.host, target.port);
-    let addresses = deadline
-        .wait("the resolver", asking)
-        .await?
-        .map_err(|error| format!("the host's name cannot be resolved: {error}"))?;
-    let socket = socket::connect(&addresses, deadline).await?;
+    let addresses =
+        deadline.wait("the resolver", asking).await?.map_err(|error| peer.unresolved(error))?;
+    let socket = socket::connect(&addresses, deadline, peer).await?;
     Ok(match tls {
         None => Either::Left(socket),
         Some(config) => Either::Right(Box::new(
-            deadline.wait("the TLS handshake", shake_hands(config, target, socket)).await??,
+            deadline.wait("the TLS handshake", shake_hands(config, peer, socket)).await??,
         )),
     })
 }
 
 async fn shake_hands(
     config: Arc<ClientConfig>,
-    target: &BrokerAddress,
+    peer: &Peer<'_>,
     socket: TcpStream,
 ) -> Result<TlsStream<TcpStream>, String> {
-    let name = tls::server_name(&target.host)?;
+    let name = tls::server_name(peer.host)?;
     let connector = tokio_rustls::TlsConnector::from(config);
-    connector.connect(name, socket).await.map_err(|error| format!("TLS: {error}"))
+    connector.connect(name, socket).await.map_err(|error| format!("TLS: {}", peer.fault(&error)))
 }

@@ -9,6 +9,7 @@ use tokio::{
 };
 
 use super::Deadline;
+use crate::domain::Peer;
 
 /// TCP keepalive. AMQP heartbeats find a dead peer sooner, but not while the stream is not read.
 const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
@@ -31,6 +32,7 @@ pub(crate) struct BrokerAddress {
 pub(crate) async fn connect(
     addresses: &[SocketAddr],
     deadline: Deadline,
+    peer: &Peer<'_>,
 ) -> Result<TcpStream, String> {
     let mut faults = Vec::new();
     for (index, address) in addresses.iter().enumerate() {
@@ -38,7 +40,7 @@ pub(crate) async fn connect(
         let others = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
         match timeout(left / others, connect_to(*address)).await {
             Ok(Ok(socket)) => return Ok(socket),
-            Ok(Err(error)) => faults.push((address, error.to_string())),
+            Ok(Err(error)) => faults.push((address, peer.fault(&error))),
             Err(_) if addresses.len() == 1 => return Err(deadline.missed("the host")),
             Err(_) => faults.push((address, "no answer".to_owned())),
         }

@@ -10,6 +10,10 @@ use rustls_pki_types::{
 
 use crate::broker::settings::BrokerSettings;
 
+/// The text for two files that are no pair.
+const OTHER_KEY: &str = "the key of broker.client_key_file does not belong to the certificate of \
+                         broker.client_certificate_file: give both files of one pair";
+
 /// The TLS configuration of the client. Its files are read for each connection: certificates are rotated while the
 /// worker runs.
 pub(crate) fn config(settings: &BrokerSettings) -> Result<Arc<ClientConfig>, String> {
@@ -29,7 +33,12 @@ pub(crate) fn config(settings: &BrokerSettings) -> Result<Arc<ClientConfig>, Str
             let chain = certificates("broker.client_certificate_file", certificate)?;
             let key = PrivateKeyDer::from_pem_file(key)
                 .map_err(|_| fault("broker.client_key_file", key))?;
-            config.with_client_auth_cert(chain, key).map_err(|error| unusable(&error))?
+            config.with_client_auth_cert(chain, key).map_err(|error| match error {
+                rustls::Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch) => {
+                    OTHER_KEY.to_owned()
+                }
+                error => unusable(&error),
+            })?
         }
     };
     Ok(Arc::new(config))
@@ -43,7 +52,7 @@ pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>, String> {
 
 /// The text for a file that is unreadable or not PEM. `key` is the setting that names it.
 fn fault(key: &str, path: &Path) -> String {
-    format!("{key}: {} holds no readable PEM", path.display())
+    format!("{key}: {} holds no readable PEM: check that it is the right file", path.display())
 }
 
 fn unusable(error: &rustls::Error) -> String {

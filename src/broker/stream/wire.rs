@@ -45,6 +45,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> EndableTransport<T> {
         Poll::Ready(done.inspect_err(|error| self.failed(error)))
     }
 
+    /// Blocks lapin's thread while a batch of frames is handed over. That takes no longer than making the frames.
+    pub(super) fn await_hand_over(&self) {
+        drop(self.handle.hold_writes());
+    }
+
     pub(super) fn failed(&self, error: &io::Error) {
         if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) {
             self.handle.note(StreamEnd::Failed(error.to_string()));

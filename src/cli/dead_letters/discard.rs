@@ -6,11 +6,11 @@ use serde::Serialize;
 
 use super::{
     CommandContext,
-    change::{Change, ChangeArgs, ChangeReport},
+    change::{Carried, Change, ChangeArgs, ChangeReport},
     reading::unless_stopped,
 };
 use crate::{
-    broker::{BatchRun, Discard},
+    broker::{BatchRun, Discard, MessageIdentity, SelectedSet},
     cli::{
         exit::{Exit, Failure},
         output,
@@ -35,7 +35,7 @@ pub(super) struct DiscardArgs {
 }
 
 #[derive(Debug, Serialize)]
-struct DiscardCounts {
+pub(super) struct DiscardCounts {
     discarded: u64,
     left: u64,
 }
@@ -48,11 +48,22 @@ pub(super) async fn run(args: &DiscardArgs, context: &mut CommandContext) -> Res
              --dry-run to see what would be discarded",
         ));
     }
-    let (change, selected) = Change::select(&args.change, context, |_| true).await?;
-    let mut run = BatchRun::new(selected, Discard, None);
+    let (change, selected) = Change::select(&args.change, context, |_, _| true).await?;
     if asks && change.is_due() && !confirmed(&change, context).await? {
         return Err(Failure::new("interrupted: that is not the number, nothing was discarded"));
     }
+    let carried = carry_out(&change, selected, context).await;
+    change.finish(carried)?;
+    Ok(Exit::Done)
+}
+
+/// Discards the selected dead letters, if that is due.
+pub(super) async fn carry_out(
+    change: &Change,
+    selected: SelectedSet<MessageIdentity>,
+    context: &mut CommandContext,
+) -> Carried<Discard, DiscardCounts> {
+    let mut run = BatchRun::new(selected, Discard, None);
     let ended = change.apply(context, "discarding", &mut run).await;
     let (discarded, left) = (run.selected.finished(), run.selected.left());
     let report = ChangeReport {
@@ -61,8 +72,7 @@ pub(super) async fn run(args: &DiscardArgs, context: &mut CommandContext) -> Res
         rest: format!(", {left} left"),
         notes: String::new(),
     };
-    change.finish(&run, ended, &report)?;
-    Ok(Exit::Done)
+    Carried { run, ended, report }
 }
 
 /// Asks for the number of selected messages, and returns whether it was typed.
@@ -79,7 +89,8 @@ async fn confirmed(change: &Change, context: &CommandContext) -> Result<bool, Fa
     .await
 }
 
-fn confirms(answer: &str, count: u64) -> bool {
+/// Whether a typed answer is the number itself.
+pub(super) fn confirms(answer: &str, count: u64) -> bool {
     answer.trim() == count.to_string()
 }
 

@@ -1,40 +1,13 @@
 //! Selects the dead letters of a command.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::{
-    cli::job_file,
-    domain::{DeadReason, Lane, Reason, StoredLetter, parse_rfc3339},
+    cli::{job_file, moment::Moment},
+    domain::{DeadReason, Lane, StoredLetter},
 };
-
-/// A point in time as it was typed: a duration before the current time, or a date and time.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Moment {
-    Ago(Duration),
-    At(SystemTime),
-}
-
-impl Moment {
-    /// Parses a duration, like `2h`, or RFC 3339.
-    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
-        if let Ok(ago) = humantime::parse_duration(text) {
-            return Ok(Self::Ago(ago));
-        }
-        parse_rfc3339(text).map(Self::At).ok_or(
-            "expected a time ago, like 2h or 30m, or a date and time, like 2025-03-01T04:00:00Z",
-        )
-    }
-
-    /// The point in time, given the current time. The earliest is 1970.
-    pub(super) fn resolve(self, now: SystemTime) -> SystemTime {
-        match self {
-            Self::Ago(ago) => now.checked_sub(ago).unwrap_or(SystemTime::UNIX_EPOCH),
-            Self::At(at) => at,
-        }
-    }
-}
 
 /// The dead letters that a command selects: all, or those that match every given option
 #[derive(Debug, clap::Args)]
@@ -71,9 +44,9 @@ fn reason() -> impl TypedValueParser<Value = DeadReason> {
 }
 
 impl FilterArgs {
-    /// Whether the options name the reason `rejected`.
-    pub(super) fn names_rejected(&self) -> bool {
-        self.reason.contains(&DeadReason::Stated(Reason::Rejected))
+    /// The first reason among the options that is a rejection by the endpoint.
+    pub(super) fn named_rejection(&self) -> Option<DeadReason> {
+        self.reason.iter().copied().find(|reason| reason.is_rejection())
     }
 
     /// Whether a dead letter matches every option. A field that it lacks matches no option.
@@ -94,10 +67,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::{
-        cli::dead_letters::testing::{letter, now},
-        domain::rfc3339,
-    };
+    use crate::cli::dead_letters::testing::{letter, now};
 
     #[derive(Debug, Parser)]
     struct Line {
@@ -141,6 +111,23 @@ mod tests {
     }
 
     #[test]
+    fn both_rejections_are_named_as_such() {
+        for (options, expected) in [
+            ("", None),
+            ("--reason exhausted --reason broker_dropped", None),
+            ("--reason rejected", Some("rejected")),
+            (
+                "--reason exhausted --reason rejected_after_ambiguity",
+                Some("rejected_after_ambiguity"),
+            ),
+        ] {
+            let words = std::iter::once("list").chain(options.split_whitespace());
+            let named = Line::parse_from(words).filter.named_rejection();
+            assert_eq!(named.map(DeadReason::as_str), expected, "{options}");
+        }
+    }
+
+    #[test]
     fn a_field_that_a_letter_lacks_matches_no_option() {
         let silent = StoredLetter {
             reason: DeadReason::BrokerDropped,
@@ -170,26 +157,6 @@ mod tests {
             let words = std::iter::once("list").chain(options.split_whitespace());
             let refusal = Line::try_parse_from(words).unwrap_err().to_string();
             assert!(refusal.contains(expected), "{refusal}");
-        }
-    }
-
-    #[test]
-    fn a_moment_is_a_time_ago_or_a_time_by_the_clock() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-        let cases = [
-            ("2h", Some("2023-11-14T20:13:20Z")),
-            ("1d 1s", Some("2023-11-13T22:13:19Z")),
-            ("0s", Some("2023-11-14T22:13:20Z")),
-            ("100000000y", None),
-            ("2023-11-14T22:13:20Z", Some("2023-11-14T22:13:20Z")),
-            ("2023-11-14T23:13:20+01:00", Some("2023-11-14T22:13:20Z")),
-            ("yesterday", None),
-            ("2023-11-14", None),
-            ("", None),
-        ];
-        for (text, expected) in cases {
-            let resolved = Moment::parse(text).ok().map(|moment| moment.resolve(now));
-            assert_eq!(resolved.and_then(rfc3339).as_deref(), expected, "{text}");
         }
     }
 }

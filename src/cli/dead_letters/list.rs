@@ -15,7 +15,8 @@ use crate::{
     broker::BrowseSummary,
     cli::{
         exit::{Exit, Failure},
-        output,
+        output::{self, OutputArgs},
+        text_style::TextStyle,
     },
     domain::StoredLetter,
 };
@@ -36,25 +37,27 @@ const PIECE: usize = 64 * 1024;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  \
                         revoker dead-letters list --reason exhausted --lane interactive --since 2h\n  \
-                        revoker dead-letters list --json | jq -r '.letters[].fingerprint'")]
+                        revoker dead-letters list --output json | jq -r '.letters[].fingerprint'")]
 pub(super) struct ListArgs {
     #[command(flatten)]
     filter: FilterArgs,
 
-    /// Show at most N; all that match are counted. By default 50 in the table, all with --json
+    /// Show at most N; all that match are counted. By default 50 in the table, all with --output json
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
 
-    /// Print JSON instead of the table
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 pub(super) async fn run(args: &ListArgs, context: &mut CommandContext) -> Result<Exit, Failure> {
     let name = context.queue.name().to_owned();
-    let limit = args.limit.unwrap_or(if args.json { usize::MAX } else { SHOWN }) as u64;
-    let mut listing =
-        if args.json { Listing::Json(JsonList::new(&name)?) } else { Listing::page() };
+    let limit = args.limit.unwrap_or(if args.output.is_json() { usize::MAX } else { SHOWN }) as u64;
+    let mut listing = if args.output.is_json() {
+        Listing::Json(JsonList::new(&name)?)
+    } else {
+        Listing::page(output::text_style())
+    };
     let mut counts = ReasonCounts::default();
     let (now, stop) = (context.now, context.stop.clone());
     let browse = read_all(context, async |message| {
@@ -89,8 +92,8 @@ enum Listing {
 }
 
 impl Listing {
-    fn page() -> Self {
-        Self::Page { rows: Vec::new(), table: LetterTable::default(), text: String::new() }
+    fn page(style: TextStyle) -> Self {
+        Self::Page { rows: Vec::new(), table: LetterTable::new(style), text: String::new() }
     }
 
     fn add(&mut self, letter: &StoredLetter, now: SystemTime) -> Result<(), Failure> {
@@ -163,7 +166,7 @@ mod tests {
 
     /// A page after a browse: `fit` messages match, and `shown` of them are listed.
     fn page(seen: BrowseSummary, fit: usize, shown: usize) -> String {
-        let mut listing = Listing::page();
+        let mut listing = Listing::page(TextStyle::default());
         let mut counts = ReasonCounts::default();
         for n in 0..fit {
             counts.add(letter().reason);

@@ -1,5 +1,6 @@
-//! `revoker dead-letters`: lists, shows, replays, exports and discards dead letters. One file per command.
+//! `revoker dead-letters`: lists, browses, shows, replays, exports and discards dead letters. One file or folder per command.
 
+mod browse;
 mod change;
 mod discard;
 mod export;
@@ -8,7 +9,7 @@ mod filter;
 mod letter_json;
 mod list;
 mod list_json;
-mod reading;
+pub(super) mod reading;
 mod reasons;
 mod replay;
 mod show;
@@ -24,7 +25,7 @@ use tracing::warn;
 
 use super::{
     exit::{Exit, Failure},
-    output,
+    output::{self, OutputArgs},
 };
 use crate::{
     broker::{self, DeadLetterQueue},
@@ -32,8 +33,9 @@ use crate::{
     ports::{Clock, SystemClock},
     worker::StopSignals,
 };
+use reading::Display;
 
-/// List, show, replay, export or discard dead letters
+/// List, browse, show, replay, export or discard dead letters
 ///
 /// While a command reads, it holds all messages of the queue: metrics and a second command see an empty queue.
 /// This takes seconds. Then the command returns the remaining messages in order, even if it fails. Tokens are
@@ -52,10 +54,25 @@ pub struct DeadLettersArgs {
 #[derive(Debug, clap::Subcommand)]
 enum DeadLettersCommand {
     List(list::ListArgs),
+    Browse(browse::BrowseArgs),
     Show(show::ShowArgs),
     Replay(replay::ReplayArgs),
     Export(export::ExportArgs),
     Discard(discard::DiscardArgs),
+}
+
+impl DeadLettersArgs {
+    /// The command's name, for the names of its connections.
+    pub const fn name(&self) -> &'static str {
+        match &self.command {
+            DeadLettersCommand::List(_) => "dead-letters list",
+            DeadLettersCommand::Browse(_) => "dead-letters browse",
+            DeadLettersCommand::Show(_) => "dead-letters show",
+            DeadLettersCommand::Replay(_) => "dead-letters replay",
+            DeadLettersCommand::Export(_) => "dead-letters export",
+            DeadLettersCommand::Discard(_) => "dead-letters discard",
+        }
+    }
 }
 
 /// The context of every command.
@@ -65,6 +82,7 @@ struct CommandContext {
     /// Cancelled by the first signal: the command finishes the current step, and starts no other.
     stop: CancellationToken,
     now: SystemTime,
+    display: Display,
 }
 
 /// Runs a command. The first signal ends it in order, the second one at once.
@@ -80,6 +98,7 @@ pub async fn run(args: DeadLettersArgs, config: Config) -> Exit {
         settings,
         stop: stop.clone(),
         now: SystemClock.now(),
+        display: Display::Bar,
     };
     let running = run_command(args.command, context);
     tokio::pin!(running);
@@ -99,6 +118,7 @@ pub async fn run(args: DeadLettersArgs, config: Config) -> Exit {
 async fn run_command(command: DeadLettersCommand, mut context: CommandContext) -> Exit {
     let ended = match command {
         DeadLettersCommand::List(args) => list::run(&args, &mut context).await,
+        DeadLettersCommand::Browse(args) => browse::run(args, &mut context).await,
         DeadLettersCommand::Show(args) => show::run(&args, &mut context).await,
         DeadLettersCommand::Replay(args) => replay::run(&args, &mut context).await,
         DeadLettersCommand::Export(args) => export::run(&args, &mut context).await,
@@ -110,10 +130,10 @@ async fn run_command(command: DeadLettersCommand, mut context: CommandContext) -
 
 /// Prints a result: as a JSON document, or as the text.
 fn report(
-    json: bool,
+    form: OutputArgs,
     result: &impl Serialize,
     text: impl FnOnce() -> String,
 ) -> Result<(), Failure> {
-    let text = if json { serde_json::to_string_pretty(result)? + "\n" } else { text() };
+    let text = if form.is_json() { serde_json::to_string_pretty(result)? + "\n" } else { text() };
     Ok(output::print(&text)?)
 }

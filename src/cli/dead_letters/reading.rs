@@ -1,20 +1,56 @@
 //! Reads every dead letter once, and shows the progress. All messages stay in the queue.
 
-use std::{fmt::Write as _, pin::pin};
+use std::{
+    fmt::Write as _,
+    pin::{Pin, pin},
+    time::Duration,
+};
 
-use tokio::time::timeout_at;
+use ratatui::{crossterm::event::KeyCode, widgets::Paragraph};
+use tokio::time::{sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::{CommandContext, reasons::several};
 use crate::{
     broker::{BrowseProgress, BrowseStep, BrowseSummary, BrowsedMessage},
-    cli::{exit::Failure, progress::ProgressDisplay},
+    cli::{
+        exit::Failure,
+        progress::ProgressDisplay,
+        screen::{Screen, ScreenEvent},
+    },
 };
+
+/// The time between two frames of a screen.
+const REDRAW: Duration = Duration::from_millis(200);
 
 const TEMPLATE: &str = "{msg} {wide_bar} {pos} of {len}, {eta} left";
 
+/// Where a command shows its progress.
+pub(super) enum Display {
+    /// On standard error.
+    Bar,
+    /// In a terminal that the command draws on. Esc cancels the work, and so does what ends the command.
+    Screen(Box<Screen>),
+}
+
+/// Awaits `work` and shows its progress on `display` meanwhile. A key may cancel `stop`.
+pub(super) async fn show_on<T>(
+    display: &mut Display,
+    stop: &CancellationToken,
+    doing: &'static str,
+    progress: &BrowseProgress,
+    work: impl Future<Output = T>,
+) -> T {
+    // Pinned once: otherwise the future contains it twice.
+    let work = pin!(work);
+    match display {
+        Display::Bar => show_while(doing, progress, work).await,
+        Display::Screen(screen) => show_on_screen(screen, stop, doing, progress, work).await,
+    }
+}
+
 /// Awaits `work` and shows its progress meanwhile. `doing` names the work: "replaying".
-pub(super) async fn show_while<T>(
+pub(in crate::cli) async fn show_while<T>(
     doing: &'static str,
     progress: &BrowseProgress,
     work: impl Future<Output = T>,
@@ -31,6 +67,31 @@ pub(super) async fn show_while<T>(
     }
 }
 
+async fn show_on_screen<T>(
+    screen: &mut Screen,
+    stop: &CancellationToken,
+    doing: &'static str,
+    progress: &BrowseProgress,
+    mut work: Pin<&mut impl Future<Output = T>>,
+) -> T {
+    loop {
+        let line = line(doing, progress.done.get(), progress.total.get(), progress.step.get());
+        let words = format!("{line}\n\nEsc interrupts.");
+        // The work goes on where a terminal fails: its next use tells.
+        let _ = screen.draw(|frame| frame.render_widget(Paragraph::new(words), frame.area()));
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            event = screen.event() => {
+                if matches!(event, ScreenEvent::Stop | ScreenEvent::Key(KeyCode::Esc)) {
+                    stop.cancel();
+                }
+            }
+            () = sleep(REDRAW) => {}
+        }
+    }
+}
+
 /// The text of a step; `None` if it has none.
 fn text(step: BrowseStep) -> Option<String> {
     match step {
@@ -38,7 +99,7 @@ fn text(step: BrowseStep) -> Option<String> {
         BrowseStep::Reading { seen, expected } => {
             Some(format!("{seen} of {expected} dead letters read"))
         }
-        BrowseStep::Returning => Some("returning the dead letters".to_owned()),
+        BrowseStep::Returning => Some("returning the messages".to_owned()),
     }
 }
 
@@ -57,8 +118,10 @@ pub(super) async fn read_all(
     each: impl AsyncFnMut(&BrowsedMessage) -> Result<(), Failure>,
 ) -> Result<BrowseSummary, Failure> {
     let progress = BrowseProgress::default();
-    let reading = show_while("reading", &progress, context.queue.read_all(&progress, each));
-    unless_stopped(&context.stop, reading).await
+    let CommandContext { queue, display, stop, .. } = context;
+    let reading = queue.read_all(&progress, each);
+    let reading = show_on(display, stop, "reading", &progress, reading);
+    unless_stopped(stop, reading).await
 }
 
 /// Awaits `reading`, or returns a failure at the first signal.

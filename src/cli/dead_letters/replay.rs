@@ -6,25 +6,25 @@ use serde::Serialize;
 
 use super::{
     CommandContext,
-    change::{Change, ChangeArgs, ChangeReport},
+    change::{Carried, Change, ChangeArgs, ChangeReport},
 };
 use crate::{
-    broker::{BatchRun, Replayer},
+    broker::{BatchRun, BrowsedMessage, MessageIdentity, Replayer, SelectedSet},
     cli::{
         exit::{Exit, Failure},
         job_file,
     },
-    domain::{DeadReason, Lane, PerLane, Rate, Reason},
+    domain::{Lane, PerLane, Rate, StoredLetter},
 };
 
 /// Send dead letters back to their lanes, as fresh jobs
 ///
 /// Each job is published and confirmed before its dead letter is removed. The selection is fixed at the start: a
 /// job that is dead-lettered again meanwhile is not replayed again. A replayed job starts with no attempts. Its
-/// header x-revoker-replays counts its replays.
+/// header x-revoker-replays counts its replays. If an earlier call may have revoked its token, it keeps that fact.
 ///
 /// Without --include-rejected, dead letters that the endpoint rejected stay in the queue (exit code 3): the same
-/// call would get the same answer.
+/// call would get the same answer. This includes those rejected after an ambiguous call.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example, after a missing client secret was configured:\n  \
                         revoker dead-letters replay --reason unknown_client --client-id shop --dry-run\n  \
@@ -33,21 +33,25 @@ pub(super) struct ReplayArgs {
     #[command(flatten)]
     change: ChangeArgs,
 
+    #[command(flatten)]
+    options: ReplayOptions,
+}
+
+// How dead letters are replayed.
+#[derive(Debug, clap::Args)]
+pub(super) struct ReplayOptions {
     /// Send all to this lane; by default each goes back to its own lane, or to bulk if that is unknown
     #[arg(long, value_name = "LANE", value_parser = job_file::lane())]
-    to_lane: Option<Lane>,
+    pub(super) to_lane: Option<Lane>,
 
     /// Send at most this many a second, such as 20 or 0.5
     #[arg(long, value_name = "PER SECOND", value_parser = rate)]
-    rate: Option<f64>,
+    pub(super) rate: Option<f64>,
 
     /// Also replay dead letters that the endpoint rejected
     #[arg(long)]
-    include_rejected: bool,
+    pub(super) include_rejected: bool,
 }
-
-/// The reason of those that the endpoint itself rejected.
-const REJECTED: DeadReason = DeadReason::Stated(Reason::Rejected);
 
 fn rate(text: &str) -> Result<f64, String> {
     match text.parse() {
@@ -57,7 +61,7 @@ fn rate(text: &str) -> Result<f64, String> {
 }
 
 #[derive(Debug, Serialize)]
-struct ReplayCounts {
+pub(super) struct ReplayCounts {
     replayed: u64,
     interactive: u64,
     bulk: u64,
@@ -66,46 +70,82 @@ struct ReplayCounts {
     refused_by_broker: u64,
 }
 
+/// Dead letters that are selected for a replay.
+pub(super) struct ReplaySelection {
+    pub(super) change: Change,
+    selected: SelectedSet<MessageIdentity>,
+    pub(super) rejected_left_out: u64,
+}
+
 pub(super) async fn run(args: &ReplayArgs, context: &mut CommandContext) -> Result<Exit, Failure> {
-    if args.change.filter.names_rejected() && !args.include_rejected {
-        return Err(Failure::usage(
-            "--reason rejected selects dead letters that the endpoint rejected, and the same call would get the same \
-             answer; give --include-rejected if something has changed since",
-        ));
+    let ReplayArgs { change, options } = args;
+    if let Some(reason) = change.filter.named_rejection().filter(|_| !options.include_rejected) {
+        return Err(Failure::usage(format!(
+            "--reason {reason} selects dead letters that the endpoint rejected, and the same call would get the same \
+             answer; give --include-rejected if something has changed since"
+        )));
     }
-    let mut rejected_left_out = 0;
-    let (change, selected) = Change::select(&args.change, context, |letter| {
-        let left_out = letter.reason == REJECTED && !args.include_rejected;
-        rejected_left_out += u64::from(left_out);
-        !left_out
-    })
-    .await?;
-    let replayer = Replayer::new(&context.settings, args.to_lane);
-    let mut run = BatchRun::new(selected, replayer, args.rate);
-    if change.is_due() {
-        run.action.prepare().await?;
-    }
-    let ended = change.apply(context, "replaying", &mut run).await;
-    run.action.disconnect().await;
-    let PerLane { interactive, bulk } = *run.action.replayed();
-    let left = run.selected.left();
-    let counts = ReplayCounts {
-        replayed: run.selected.finished(),
-        interactive,
-        bulk,
-        left,
-        rejected_left_out,
-        refused_by_broker: run.refused,
-    };
-    let report = ChangeReport {
-        verb: "replayed",
-        rest: format!(": {interactive} into interactive, {bulk} into bulk; {left} left"),
-        notes: counts.notes(run.action.refusal()),
-        json: counts,
-    };
-    change.finish(&run, ended, &report)?;
-    let all = rejected_left_out + run.refused == 0;
+    let selection = ReplaySelection::select(change, options, context, |_, _| true).await?;
+    let (change, carried) = selection.carry_out(options, context).await?;
+    let all = carried.report.json.rejected_left_out + carried.run.refused == 0;
+    change.finish(carried)?;
     Ok(if all { Exit::Done } else { Exit::Partly })
+}
+
+impl ReplaySelection {
+    /// Selects the dead letters that match the options and `choose`. Rejected ones are left out unless the options
+    /// include them.
+    pub(super) async fn select(
+        args: &ChangeArgs,
+        options: &ReplayOptions,
+        context: &mut CommandContext,
+        mut choose: impl FnMut(&BrowsedMessage, &StoredLetter) -> bool,
+    ) -> Result<Self, Failure> {
+        let mut rejected_left_out = 0;
+        let (change, selected) = Change::select(args, context, |message, letter| {
+            if !choose(message, letter) {
+                return false;
+            }
+            let left_out = letter.reason.is_rejection() && !options.include_rejected;
+            rejected_left_out += u64::from(left_out);
+            !left_out
+        })
+        .await?;
+        Ok(Self { change, selected, rejected_left_out })
+    }
+
+    /// Replays the selected dead letters, if that is due.
+    pub(super) async fn carry_out(
+        self,
+        options: &ReplayOptions,
+        context: &mut CommandContext,
+    ) -> Result<(Change, Carried<Replayer, ReplayCounts>), Failure> {
+        let Self { change, selected, rejected_left_out } = self;
+        let replayer = Replayer::new(&context.settings, options.to_lane);
+        let mut run = BatchRun::new(selected, replayer, options.rate);
+        if change.is_due() {
+            run.action.prepare().await?;
+        }
+        let ended = change.apply(context, "replaying", &mut run).await;
+        run.action.disconnect().await;
+        let PerLane { interactive, bulk } = *run.action.replayed();
+        let left = run.selected.left();
+        let counts = ReplayCounts {
+            replayed: run.selected.finished(),
+            interactive,
+            bulk,
+            left,
+            rejected_left_out,
+            refused_by_broker: run.refused,
+        };
+        let report = ChangeReport {
+            verb: "replayed",
+            rest: format!(": {interactive} into interactive, {bulk} into bulk; {left} left"),
+            notes: counts.notes(run.action.refusal()),
+            json: counts,
+        };
+        Ok((change, Carried { run, ended, report }))
+    }
 }
 
 impl ReplayCounts {

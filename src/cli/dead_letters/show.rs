@@ -13,7 +13,10 @@ use super::{
 };
 use crate::{
     broker::MessageDetails,
-    cli::exit::{Exit, Failure},
+    cli::{
+        exit::{Exit, Failure},
+        output::OutputArgs,
+    },
     domain::{Ambiguity, Lane, StoredLetter, rfc3339},
 };
 
@@ -26,15 +29,14 @@ const SHOWN: usize = 20;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  \
                         revoker dead-letters show logout-7\n  \
-                        revoker dead-letters show ba7816bf8f01 --json")]
+                        revoker dead-letters show ba7816bf8f01 --output json")]
 pub(super) struct ShowArgs {
     /// A job id or a fingerprint, as list shows them
     #[arg(value_name = "ID|FINGERPRINT")]
     name: String,
 
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 #[derive(Serialize)]
@@ -69,8 +71,9 @@ pub(super) async fn run(args: &ShowArgs, context: &mut CommandContext) -> Result
     }
     let json =
         found.iter().map(|(letter, details)| DetailsJson { letter: LetterJson(letter), details });
-    report(args.json, &json.collect::<Vec<_>>(), || {
-        let mut pages: Vec<_> = found.iter().map(|found| page(found, context.now)).collect();
+    report(args.output, &json.collect::<Vec<_>>(), || {
+        let mut pages: Vec<_> =
+            found.iter().map(|(letter, details)| page((letter, details), context.now)).collect();
         pages.extend((more > 0).then(|| format!("... and {more} more have that name\n")));
         pages.join("\n")
     })?;
@@ -78,7 +81,7 @@ pub(super) async fn run(args: &ShowArgs, context: &mut CommandContext) -> Result
 }
 
 /// A line for each known field of a dead letter.
-fn page((letter, details): &(StoredLetter, MessageDetails), now: SystemTime) -> String {
+pub(super) fn page((letter, details): (&StoredLetter, &MessageDetails), now: SystemTime) -> String {
     let mut page = format!("{}\n", letter.id);
     let mut line = |name: &str, value: Option<String>| {
         if let Some(value) = value {
@@ -148,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_letter_has_a_line_for_each_known_field() {
-        let page = page(&(letter(), details()), now());
+        let page = page((&letter(), &details()), now());
         assert_eq!(
             page,
             "logout-7\n  \
@@ -174,7 +177,7 @@ mod tests {
             deaths: vec!["expired in q, 1 time(s)".to_owned()],
             ..details()
         };
-        let page = page(&(StoredLetter { is_job: false, ..letter() }, opaque), now());
+        let page = page((&StoredLetter { is_job: false, ..letter() }, &opaque), now());
         assert!(
             page.contains("body                    23 bytes, not shown: it is no job\n"),
             "{page}"

@@ -2,10 +2,16 @@
 
 use std::{
     fmt::Write as _,
+    iter,
     time::{Duration, SystemTime},
 };
 
-use crate::domain::{Lane, StoredLetter, cut};
+use unicode_width::UnicodeWidthStr as _;
+
+use crate::{
+    cli::text_style::TextStyle,
+    domain::{Lane, StoredLetter, cut},
+};
 
 const HEAD: [&str; 7] = ["AGE", "REASON", "CODE", "LANE", "FINGERPRINT", "JOB ID", "DETAIL"];
 
@@ -38,12 +44,19 @@ impl LetterRow {
 
 /// A table that is printed in parts. The first part determines the widths of the columns.
 #[derive(Debug, Default)]
-pub(super) struct LetterTable(Option<[usize; HEAD.len()]>);
+pub(super) struct LetterTable {
+    widths: Option<[usize; HEAD.len()]>,
+    style: TextStyle,
+}
 
 impl LetterTable {
+    pub(super) const fn new(style: TextStyle) -> Self {
+        Self { widths: None, style }
+    }
+
     /// Whether a part was rendered.
     pub(super) const fn is_begun(&self) -> bool {
-        self.0.is_some()
+        self.widths.is_some()
     }
 
     /// Adds rows to a text. The column names come before the first ones.
@@ -51,24 +64,28 @@ impl LetterTable {
         if rows.is_empty() {
             return;
         }
-        let head = self.0.is_none().then(|| LetterRow(HEAD.map(str::to_owned)));
+        let head = self.widths.is_none().then(|| LetterRow(HEAD.map(str::to_owned)));
         let lines = || head.iter().chain(rows);
-        let widths = *self.0.get_or_insert_with(|| {
+        let widths = *self.widths.get_or_insert_with(|| {
             let mut widths = [0; HEAD.len()];
             for LetterRow(cells) in lines() {
                 for (width, cell) in widths.iter_mut().zip(cells) {
-                    *width = cell.chars().count().max(*width);
+                    *width = cell.width().max(*width);
                 }
             }
             widths
         });
-        for LetterRow(cells) in lines() {
+        for (n, LetterRow(cells)) in lines().enumerate() {
             let mut line = String::new();
             for (cell, width) in cells.iter().zip(widths) {
-                // Writing to a string cannot fail.
-                let _ = write!(line, "{cell:width$}  ");
+                line.push_str(cell);
+                line.extend(iter::repeat_n(' ', (width + 2).saturating_sub(cell.width())));
             }
-            let _ = writeln!(text, "{}", line.trim_end());
+            let line = line.trim_end();
+            let is_head = n == 0 && head.is_some();
+            let line = if is_head { self.style.heading(line) } else { self.style.row(line) };
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{line}");
         }
     }
 }

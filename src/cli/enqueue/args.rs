@@ -3,11 +3,16 @@
 use std::{ffi::OsString, num::NonZeroU64, path::PathBuf};
 
 use crate::{
-    cli::job_file::{self, JobFileArgs},
+    cli::{
+        job_file::{self, JobFileArgs},
+        output::OutputArgs,
+    },
     domain::Lane,
 };
 
 const REFUSED: &str = ".refused.ndjson";
+
+const SUMMARY: &str = ".summary.txt";
 
 /// Publish the jobs of a file, each confirmed by its queue.
 ///
@@ -51,13 +56,12 @@ pub struct EnqueueArgs {
     #[arg(long, value_name = "N", value_parser = |text: &str| job_file::rate(text, LEAST_RATE, "jobs"))]
     pub rate: Option<f64>,
 
-    /// Check every line, publish nothing, write nothing
+    /// Check every line, publish nothing, write nothing. With --json, every refused line is listed
     #[arg(long)]
     pub dry_run: bool,
 
-    /// Print the summary as one JSON object
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 impl EnqueueArgs {
@@ -71,12 +75,21 @@ impl EnqueueArgs {
 
     /// Returns the path of the list of refused lines: beside the file, or in the working directory.
     pub fn refused_file(&self) -> PathBuf {
+        self.beside(REFUSED)
+    }
+
+    /// Returns the path of a summary that cannot be printed.
+    pub fn summary_file(&self) -> PathBuf {
+        self.beside(SUMMARY)
+    }
+
+    fn beside(&self, suffix: &str) -> PathBuf {
         let mut name = if self.input.is_stdin() {
             OsString::from("stdin")
         } else {
             self.input.file.clone().into()
         };
-        name.push(REFUSED);
+        name.push(suffix);
         name.into()
     }
 }

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::args::EnqueueArgs;
+use super::{args::EnqueueArgs, refused::LOGGED};
 use crate::{
-    cli::progress::FileCounts,
+    cli::{output, progress::FileCounts},
     input::{Remarks, of_expired},
 };
 
@@ -59,15 +59,21 @@ impl EnqueueCounts {
         finished: bool,
         resume: Option<&ResumeCommand>,
     ) -> String {
-        let refused_file = (self.refused > 0 && self.listed).then(|| args.refused_file());
-        if args.json {
-            return self.json_report(args, finished, resume, refused_file);
+        if args.output.is_json() {
+            return output::json(&self.json_report(args, finished, resume));
         }
         let Self { enqueued, refused, duplicates, skipped, next_line, .. } = self;
         let (lane, read) = (args.lane, self.read());
         let what = if args.dry_run { "would be enqueued" } else { "enqueued" };
-        let listed = refused_file
-            .map_or_else(String::new, |path| format!("refused lines: {}\n", path.display()));
+        let listed = match self.refused_file(args) {
+            Some(path) => format!("refused lines: {}\n", path.display()),
+            None if args.dry_run && *refused > LOGGED as u64 => {
+                format!(
+                    "the log names the first {LOGGED} refused lines; --json lists all of them\n"
+                )
+            }
+            None => String::new(),
+        };
         let rest = resume.map_or_else(String::new, |ResumeCommand { command, needs_repair }| {
             let how = match (needs_repair, args.input.is_stdin()) {
                 (true, _) => "repair the rest of the file, and resume with",
@@ -91,14 +97,19 @@ impl EnqueueCounts {
         )
     }
 
-    fn json_report(
+    /// The path of the list of refused lines, if there is one.
+    fn refused_file(&self, args: &EnqueueArgs) -> Option<PathBuf> {
+        (self.refused > 0 && self.listed).then(|| args.refused_file())
+    }
+
+    /// Returns the summary as an object.
+    pub fn json_report(
         &self,
         args: &EnqueueArgs,
         finished: bool,
         resume: Option<&ResumeCommand>,
-        refused_file: Option<PathBuf>,
-    ) -> String {
-        let report = json!({
+    ) -> Value {
+        json!({
             "lane": args.lane.as_str(),
             "dry_run": args.dry_run,
             "finished": finished,
@@ -111,9 +122,8 @@ impl EnqueueCounts {
             "next_line": self.next_line,
             "remarks": self.remarks,
             "go_on": resume.map(|resume| &resume.command),
-            "refused_file": refused_file.map(|path| path.display().to_string()),
-        });
-        format!("{report}\n")
+            "refused_file": self.refused_file(args).map(|path| path.display().to_string()),
+        })
     }
 
     pub fn expiry(&self) -> Option<String> {

@@ -16,9 +16,11 @@ use tracing::{error, warn};
 use super::{
     exit::{Exit, is_topology},
     job_file::{resume_command, warn_of_lines},
+    json_list::JsonList,
     output,
     places::{self, SameFile},
     progress::show_file,
+    whole_file::{OWNER_ONLY, WholeFile},
 };
 use crate::{
     broker::{self, PrepareError},
@@ -83,7 +85,10 @@ pub async fn run(args: EnqueueArgs, config: Config) -> Exit {
         ..EnqueueCounts::default()
     });
     let token_max = config.pipeline.defaults.token_max;
-    let result = enqueue(&args, token_max, Arc::new(config.broker), &counts).await;
+    // A dry run writes no file, so its output lists the refused lines.
+    let is_listed = args.dry_run && args.output.is_json();
+    let mut list = is_listed.then(|| JsonList::new("refused_lines"));
+    let result = enqueue(&args, token_max, Arc::new(config.broker), &counts, list.as_mut()).await;
     let count = counts.borrow().clone();
     let resume = match &result {
         Err(failure) if failure.ends_midway() && !args.dry_run => Some(ResumeCommand {
@@ -95,7 +100,17 @@ pub async fn run(args: EnqueueArgs, config: Config) -> Exit {
         }),
         _ => None,
     };
-    let printed = output::print(&count.report(&args, result.is_ok(), resume.as_ref()));
+    let (summary, printed) = if let Some(list) = list {
+        let summary = count.json_report(&args, result.is_ok(), resume.as_ref());
+        (output::json(&summary), list.end(&summary))
+    } else {
+        let summary = count.report(&args, result.is_ok(), resume.as_ref());
+        let printed = output::print(&summary);
+        (summary, printed)
+    };
+    if printed.is_err() && resume.is_some() {
+        keep_summary(&args, &summary);
+    }
     warn_of_lines(count.expiry(), &count.remarks);
     if printed.is_err() && !args.dry_run {
         // If this were reported as a failure to publish, an operator might publish every job twice.
@@ -113,11 +128,27 @@ pub async fn run(args: EnqueueArgs, config: Config) -> Exit {
     output::exit_code(printed, code)
 }
 
+/// Writes the summary of an interrupted run to a file. Its terminal may be closed, and only the summary says where to
+/// resume.
+fn keep_summary(args: &EnqueueArgs, summary: &str) {
+    let path = args.summary_file();
+    let kept = WholeFile::create(&path, OWNER_ONLY).and_then(|mut file| {
+        file.write(summary)?;
+        file.keep(true)
+    });
+    let path = path.display();
+    match kept {
+        Ok(()) => warn!("the summary could not be printed; it is in {path}"),
+        Err(error) => warn!("the summary could not be printed, nor written to {path}: {error}"),
+    }
+}
+
 async fn enqueue(
     args: &EnqueueArgs,
     token_max: usize,
     settings: Arc<broker::BrokerSettings>,
     counts: &watch::Sender<EnqueueCounts>,
+    printed: Option<&mut JsonList>,
 ) -> Result<(), EnqueueFailure> {
     let list = args.refused_file();
     places::check(&[("the input", &args.input.file), ("the list of refused lines", &list)])?;
@@ -138,6 +169,7 @@ async fn enqueue(
             args,
             feed: Feed::start(lines)?,
             sink: &mut sink,
+            printed,
             counts,
             stop: &stop,
             give_up: &give_up,

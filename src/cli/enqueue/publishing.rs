@@ -12,6 +12,7 @@ use super::{
     EnqueueFailure, args::EnqueueArgs, counts::EnqueueCounts, refused::RefusedLines, sink::JobSink,
 };
 use crate::{
+    cli::json_list::JsonList,
     input::{Feed, InputJob, InputLine, LineKind, Refusal, Remark},
     ports::{Clock, SystemClock},
 };
@@ -20,6 +21,8 @@ pub struct EnqueueRun<'a> {
     pub args: &'a EnqueueArgs,
     pub feed: Feed,
     pub sink: &'a mut JobSink,
+    /// The list of refused lines in the output of a dry run.
+    pub printed: Option<&'a mut JsonList>,
     /// Updated after each step.
     pub counts: &'a watch::Sender<EnqueueCounts>,
     /// Once cancelled, nothing more is sent. The broker may still confirm the sent jobs.
@@ -53,7 +56,7 @@ impl AsRef<[u8]> for NumberedJob {
 impl EnqueueRun<'_> {
     pub async fn run(mut self) -> Result<(), EnqueueFailure> {
         let mut refusals = match self.args {
-            EnqueueArgs { dry_run: true, .. } => RefusedLines::logged(),
+            EnqueueArgs { dry_run: true, .. } => RefusedLines::logged(self.printed.take()),
             args => RefusedLines::listed(args.refused_file(), args.from_line.get() > 1),
         };
         let mut lines = VecDeque::new();
@@ -86,7 +89,7 @@ impl EnqueueRun<'_> {
     async fn publish(
         &mut self,
         mut step: EnqueueStep,
-        refusals: &mut RefusedLines,
+        refusals: &mut RefusedLines<'_>,
     ) -> Result<(), EnqueueFailure> {
         let mut count = self.counts.borrow().clone();
         let expired = |jobs: &[NumberedJob]| jobs.iter().filter(|job| job.expired).count() as u64;
@@ -136,7 +139,7 @@ impl EnqueueStep {
                     }
                 }
                 LineKind::Refused(refusal) => step.refused.push((line.number, refusal)),
-                LineKind::Duplicate => step.duplicates.push(line.number),
+                LineKind::Duplicate(_) => step.duplicates.push(line.number),
             }
         }
         step

@@ -1,4 +1,4 @@
-//! The list of refused lines, and their log lines: line number and reason, never content.
+//! The list of refused lines, in a file or in the output, and their log lines: line number and reason, never content.
 
 use std::{
     fmt::Display,
@@ -8,27 +8,28 @@ use std::{
     path::PathBuf,
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tracing::{error, warn};
 
-use crate::sweep::remove_list;
+use crate::{cli::json_list::JsonList, sweep::remove_list};
 
 /// Only the owner may read it: even without tokens it names the files that hold some.
 const MODE: u32 = 0o600;
 
 /// The maximum number of refused lines in the log; a file of the wrong kind has millions.
-const LOGGED: usize = 10;
+pub const LOGGED: usize = 10;
 
-#[derive(Debug)]
-pub struct RefusedLines {
+pub struct RefusedLines<'a> {
     list: Option<RefusedList>,
+    /// The list of a dry run.
+    printed: Option<&'a mut JsonList>,
     log: usize,
 }
 
-impl RefusedLines {
-    /// Logs the first refused lines, without a list.
-    pub fn logged() -> Self {
-        Self { list: None, log: LOGGED }
+impl<'a> RefusedLines<'a> {
+    /// Logs the first refused lines, and adds each to the output if there is a list. Writes no file.
+    pub fn logged(printed: Option<&'a mut JsonList>) -> Self {
+        Self { list: None, printed, log: LOGGED }
     }
 
     /// Lists refused lines in a file, and logs the first of them.
@@ -37,7 +38,7 @@ impl RefusedLines {
     pub fn listed(path: PathBuf, resumes: bool) -> Self {
         let list = RefusedList { path, file: None };
         let outdated = if resumes { Ok(()) } else { remove_list(&list.path) };
-        let mut refusals = Self { list: Some(list), log: LOGGED };
+        let mut refusals = Self { list: Some(list), printed: None, log: LOGGED };
         if let Err(error) = outdated {
             refusals.give_list_up(&error);
         }
@@ -54,6 +55,9 @@ impl RefusedLines {
             self.give_list_up(&error);
         }
         for (line, refusal) in refused {
+            if let Some(printed) = &mut self.printed {
+                printed.add(&item(*line, refusal));
+            }
             if self.log > 0 {
                 self.log -= 1;
                 warn!(line, reason = %refusal, "refused");
@@ -69,6 +73,10 @@ impl RefusedLines {
             self.log = usize::MAX;
         }
     }
+}
+
+fn item(line: u64, refusal: &impl Display) -> Value {
+    json!({ "line": line, "reason": refusal.to_string() })
 }
 
 #[derive(Debug)]
@@ -91,7 +99,7 @@ impl RefusedList {
             }
         };
         for (line, refusal) in refused {
-            writeln!(file, "{}", json!({ "line": line, "reason": refusal.to_string() }))?;
+            writeln!(file, "{}", item(*line, refusal))?;
         }
         // A counted line must be in the list, also after a SIGKILL.
         file.flush()

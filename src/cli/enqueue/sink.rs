@@ -70,15 +70,18 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::broker::Declare;
 
     fn lane(rate: Option<f64>) -> JobSink {
         let settings = BrokerSettings {
+            command: "enqueue",
             urls: Vec::new(),
             ca_file: None,
             client_certificate_file: None,
             client_key_file: None,
             queue: "revocations".to_owned(),
-            declare: true,
+            outcomes: None,
+            declare: Declare::All,
             prefetch: 1,
             in_flight_bytes: 1,
             heartbeat: Duration::from_secs(10),

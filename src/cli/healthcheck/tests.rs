@@ -18,6 +18,12 @@ fn args(line: &[&str]) -> HealthcheckArgs {
     TestCommand::parse_from([&["healthcheck"], line].concat()).args
 }
 
+/// The text that is printed, and whether the worker is ready.
+async fn told(args: &HealthcheckArgs, address: SocketAddr) -> (String, bool) {
+    let health = check(args, address).await;
+    (health.text(), health.is_ready())
+}
+
 struct TestPart(Condition);
 
 impl Report for TestPart {
@@ -34,8 +40,9 @@ async fn check_worker(condition: Condition) -> (String, bool) {
     let part: Arc<dyn Report> = Arc::new(TestPart(condition));
     let shutdown = CancellationToken::new();
     let parts = vec![("broker", part)];
-    let server = tokio::spawn(admin::serve(listener, metrics, parts, shutdown.clone()));
-    let said = check(&args(&[]), listen).await;
+    let subject = admin::Subject::new("https://auth.example".to_owned(), "alignet".to_owned());
+    let server = tokio::spawn(admin::serve(listener, metrics, parts, subject, shutdown.clone()));
+    let said = told(&args(&[]), listen).await;
     shutdown.cancel();
     server.await.unwrap();
     said
@@ -86,9 +93,25 @@ async fn a_worker_that_is_not_ready_is_not_healthy_and_says_why() {
 #[tokio::test]
 async fn an_absent_worker_is_not_healthy() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let (text, ready) = check(&args(&[]), free).await;
+    let (text, ready) = told(&args(&[]), free).await;
     assert!(!ready);
     assert!(text.starts_with(&format!("no answer from {free}: ")), "{text}");
+}
+
+/// A script gets the same in JSON, whether or not there is a worker.
+#[tokio::test]
+async fn the_json_says_whether_a_worker_is_ready_and_why_there_is_no_answer() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let health = check(&args(&["--output", "json"]), free).await;
+    let told: serde_json::Value = serde_json::from_str(&output::json(&health)).unwrap();
+    assert_eq!((&told["ready"], &told["state"]), (&false.into(), &"no_answer".into()));
+    assert!(told["error"].as_str().unwrap().contains(&free.to_string()), "{told}");
+    let answered = Health::Answered(Readiness {
+        ready: true,
+        state: ReadinessState::Ready,
+        parts: std::collections::BTreeMap::default(),
+    });
+    assert_eq!(output::json(&answered), "{\"ready\":true,\"state\":\"ready\",\"parts\":{}}\n");
 }
 
 #[tokio::test]
@@ -101,17 +124,17 @@ async fn a_stranger_is_not_healthy() {
     ] {
         let address = server(answer.as_bytes(), true);
         let text = format!("no answer from {address}: the answer is not from a worker\n");
-        assert_eq!(check(&args(&[]), address).await, (text, false), "{answer}");
+        assert_eq!(told(&args(&[]), address).await, (text, false), "{answer}");
     }
     let endless = server(&ENDLESS, false);
-    assert!(check(&args(&[]), endless).await.0.ends_with("the answer is not from a worker\n"));
+    assert!(told(&args(&[]), endless).await.0.ends_with("the answer is not from a worker\n"));
 }
 
 #[tokio::test]
 async fn a_server_that_does_not_answer_is_not_waited_for() {
     let address = server(b"HTTP/1.1 200 OK\r\n", false);
     let start = Instant::now();
-    let (text, ready) = check(&args(&["--timeout", "50ms"]), address).await;
+    let (text, ready) = told(&args(&["--timeout", "50ms"]), address).await;
     assert!(start.elapsed() >= Duration::from_millis(50));
     assert_eq!(text, format!("no answer from {address}: not within the time limit\n"));
     assert!(!ready);
@@ -121,7 +144,7 @@ async fn a_server_that_does_not_answer_is_not_waited_for() {
 async fn an_address_on_the_command_line_comes_first() {
     let address = server(b"", true);
     let line = ["--address", &address.to_string()];
-    assert!(check(&args(&line), ([127, 0, 0, 1], 1).into()).await.0.contains(&address.to_string()));
+    assert!(told(&args(&line), ([127, 0, 0, 1], 1).into()).await.0.contains(&address.to_string()));
 }
 
 #[test]

@@ -7,12 +7,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+use super::lookup::LookupArgs;
 use crate::{
     cli::{
         job_file::{self, JobFileArgs},
+        output::OutputArgs,
         places::{self, CommandFile, SameFile},
+        report_file::ReportFileArgs,
     },
     config::Config,
+    domain::TokenHash,
     flow::RateScope,
     sweep,
     worker::endpoint_url,
@@ -21,6 +27,11 @@ use crate::{
 const JOURNAL: &str = ".journal.ndjson";
 
 const FAILED: &str = ".failed.ndjson";
+
+#[derive(Debug, clap::Subcommand)]
+pub enum SweepCommand {
+    Lookup(Box<LookupArgs>),
+}
 
 /// Revoke the tokens of a file without a broker: a journal replaces the queue.
 ///
@@ -31,6 +42,7 @@ const FAILED: &str = ".failed.ndjson";
 /// FILE.journal.ndjson records the outcome of each line. The same command resumes an
 /// interrupted or crashed sweep. It makes no call for a token that the journal proves revoked.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 #[command(after_help = "\
 Examples:
@@ -42,6 +54,8 @@ Examples:
       Retries the failed lines, which leak.csv.failed.ndjson lists.
   revoker sweep --delimiter semicolon --column refresh_token=token export.csv
       Reads a file with other columns: the column token holds the tokens.
+  revoker sweep lookup --journal leak.csv.journal.ndjson < asked.txt
+      Prints what became of each token in asked.txt. leak.csv is not needed.
   gpg -d leak.txt.gpg | revoker sweep --format text --journal leak.journal.ndjson -
       An interrupted sweep of standard input resumes only with --force, because it may not be the same input.
 
@@ -50,6 +64,9 @@ Exit codes: 0 every line has ended without a failure; 1 interrupted or failed, a
 revoked for a client whose first answers were all rejections (flow.guard.first_rejections): check its secret \
 and the environment, and it prints how to resume.")]
 pub struct SweepArgs {
+    #[command(subcommand)]
+    pub command: Option<SweepCommand>,
+
     #[command(flatten)]
     pub input: JobFileArgs,
 
@@ -78,7 +95,13 @@ pub struct SweepArgs {
     #[arg(long)]
     expect_dead: bool,
 
-    /// Check every line and print the remaining work; call nothing, write nothing
+    /// How the journal names tokens: by their fingerprint (short), also by their whole SHA-256 (full), or not at all
+    /// (none), in which case `sweep lookup` needs their client, audience and user
+    #[arg(long, value_name = "HASH", value_parser = token_hash(), default_value = "short")]
+    token_hash: TokenHash,
+
+    /// Check every line and print the remaining work; call nothing, write nothing. With --json, every refused line is
+    /// listed
     #[arg(long)]
     pub dry_run: bool,
 
@@ -86,13 +109,11 @@ pub struct SweepArgs {
     #[arg(long, value_name = "ADDRESS")]
     pub admin: Option<SocketAddr>,
 
-    /// Also write the report to this file, as JSON
-    #[arg(long, value_name = "FILE")]
-    pub report: Option<PathBuf>,
+    #[command(flatten)]
+    pub report: ReportFileArgs,
 
-    /// Print the report as JSON
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 impl SweepArgs {
@@ -116,6 +137,9 @@ impl SweepArgs {
             let in_flight = u16::try_from(concurrency.get().saturating_mul(2)).unwrap_or(u16::MAX);
             config.broker.prefetch = config.broker.prefetch.max(in_flight);
         }
+        // After a kill, the lines whose calls were in flight are rejected first.
+        config.flow.pause.expected_rejections =
+            u32::try_from(config.flow.concurrency_max).unwrap_or(u32::MAX);
     }
 
     pub fn settings(&self, config: &Config, capacity: usize) -> sweep::SweepSettings {
@@ -126,6 +150,7 @@ impl SweepArgs {
             endpoint: called(config),
             force: self.force,
             retry_failed: self.retry_failed,
+            token_hash: self.token_hash,
             capacity,
         }
     }
@@ -146,12 +171,13 @@ impl SweepArgs {
 
     pub fn check_places(&self) -> Result<(), SameFile> {
         let (journal, failed) = (self.journal(), self.failed_lines());
+        let signatures = self.report.signatures();
         let lists = failed.iter().map(|path| ("the list of failed lines", path.as_path()));
         let places: Vec<CommandFile<'_>> = [("the input", self.input.file.as_path())]
             .into_iter()
             .chain(journal.as_deref().map(|path| ("the journal", path)))
             .chain(lists)
-            .chain(self.report.as_deref().map(|path| ("the report", path)))
+            .chain(self.report.places(&signatures))
             .collect();
         places::check(&places)
     }
@@ -159,6 +185,11 @@ impl SweepArgs {
     fn beside(&self, suffix: &str) -> PathBuf {
         behind(&self.input.file, suffix)
     }
+}
+
+fn token_hash() -> impl TypedValueParser<Value = TokenHash> {
+    let names = PossibleValuesParser::new(TokenHash::ALL.map(TokenHash::as_str));
+    names.try_map(|name| TokenHash::from_name(&name).ok_or("no hash has that name"))
 }
 
 fn behind(path: &Path, suffix: &str) -> PathBuf {

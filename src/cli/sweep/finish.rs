@@ -1,7 +1,6 @@
 //! The output files of a sweep: the list of failed lines, and the report.
 
 use std::{
-    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -9,9 +8,16 @@ use std::{
 use tokio::task::spawn_blocking;
 use tracing::warn;
 
-use super::{SweepArgs, report_file};
+use super::SweepArgs;
 use crate::{
-    cli::{exit::Failure, output},
+    cli::{
+        exit::Failure,
+        output,
+        report_file::{origin, unwritable},
+    },
+    config::Config,
+    ports::{Clock, SystemClock},
+    report::SigningKey,
     sweep::{self, BeginError, Calls, FailedList, ReportSources, RunReport, SweepReport},
     worker::{SweepEnd, SweepError},
 };
@@ -20,18 +26,20 @@ use crate::{
 /// and an error for each file that cannot be written: the others are still written.
 pub(super) async fn report(
     args: &SweepArgs,
+    config: &Config,
+    key: Option<SigningKey>,
     ended: &SweepEnd,
     calls: &Arc<Calls>,
 ) -> Result<(SweepReport, Vec<Failure>), Failure> {
-    let this_run = RunReport::of(ended.took, calls, ended.counters.counts());
+    let this_run = RunReport::of(SystemClock.now(), ended.took, calls, ended.counters.counts());
     let (input, read, finished) = (args.input.file.clone(), ended.read, ended.finished);
     let input_is_broken =
         matches!(&ended.result, Err(SweepError::Load(fault)) if fault.is_of_the_input());
     let journal = args.journal().ok_or(BeginError::NoJournal)?;
     let places = args.failed_lines();
-    let file = args.report.clone();
+    let (files, profile) = (args.report.clone(), config.endpoint.profile.name.clone());
     spawn_blocking(move || {
-        let state = sweep::read_back(&journal)
+        let read_back = sweep::read_back(&journal)
             .map_err(|fault| Failure::at(format!("the journal {}", journal.display()), &fault))?;
         let mut faults = Vec::new();
         let failed_lines = list_failed(&journal, &places, &mut faults);
@@ -39,16 +47,14 @@ pub(super) async fn report(
             input: &input,
             journal: &journal,
             failed_lines: failed_lines.as_deref(),
-            state: &state,
+            read_back: &read_back,
+            profile: &profile,
             read,
             finished,
             input_is_broken,
         };
-        let report = SweepReport::new(&sources, this_run);
-        if let Some(file) = file {
-            let written = report_file::write(&file, &output::json(&report));
-            faults.extend(written.err().map(|error| unwritable(&file, &error)));
-        }
+        let report = SweepReport::new(&sources, this_run, origin(key.as_ref()));
+        faults.extend(files.write(&output::json(&report), &report.document(), key.as_ref()));
         Ok((report, faults))
     })
     .await?
@@ -69,8 +75,4 @@ fn list_failed(journal: &Path, places: &[PathBuf], faults: &mut Vec<Failure>) ->
             None
         }
     }
-}
-
-fn unwritable(path: &Path, error: &io::Error) -> Failure {
-    Failure::at(format!("{} cannot be written", path.display()), error)
 }

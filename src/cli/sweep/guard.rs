@@ -96,7 +96,7 @@ impl RevocationGuard {
     fn claim(&self, clients: &str) -> String {
         let (audience, endpoint) = self.pauses.environment();
         format!(
-            "nothing has been revoked for client {clients}: check its secret and the environment (audience \
+            "this run revoked nothing for client {clients}: check its secret and the environment (audience \
              {audience}, endpoint {endpoint})"
         )
     }

@@ -1,10 +1,11 @@
 //! `revoker sweep`: revokes the tokens of a file, with a journal in place of a queue.
 
 mod args;
+mod dry_run;
 mod finish;
 mod guard;
+pub(super) mod lookup;
 mod progress;
-mod report_file;
 
 use std::{fmt::Display, sync::Arc};
 
@@ -22,10 +23,10 @@ use crate::{
     config::Config,
     spans::Spans,
     sweep::{self, Calls, CountedEndpoint, OpenedSweep, SweepReport},
-    worker::{self, RunningSweep, StopSignals, WorkerError},
+    worker::{self, Hangup, ReloadSignals, RunningSweep, StopSignals, WorkerError},
 };
 
-pub use args::SweepArgs;
+pub use args::{SweepArgs, SweepCommand};
 use guard::RevocationGuard;
 use progress::SweepProgress;
 
@@ -33,29 +34,19 @@ pub async fn run(args: SweepArgs, mut config: Config) -> Exit {
     args.apply(&mut config);
     let ended = match args.check_places() {
         Err(fault) => Err(fault.into()),
-        Ok(()) if args.dry_run => dry_run(&args, &config).await,
+        Ok(()) if args.dry_run => dry_run::dry_run(&args, &config).await,
         Ok(()) => sweep(&args, &config).await,
     };
     ended.unwrap_or_else(|failure| failure.log())
 }
 
-/// Prints a survey of input and journal. Exits with 3 if lines are refused, as the sweep would.
-async fn dry_run(args: &SweepArgs, config: &Config) -> Result<Exit, Failure> {
-    let settings = args.settings(config, 1);
-    let survey = spawn_blocking(move || sweep::survey(&settings)).await??;
-    let printed = print(args, &survey);
-    warn_of_lines(survey.expiry(), &survey.remarks);
-    printed?;
-    if let Some(fault) = survey.fault {
-        return Err(Failure::at("the input", &fault));
-    }
-    Ok(if survey.refused > 0 { Exit::Partly } else { Exit::Done })
-}
-
 async fn sweep(args: &SweepArgs, config: &Config) -> Result<Exit, Failure> {
+    let key = args.report.key()?;
     let capacity = usize::from(worker::prefetch(config));
     let settings = args.settings(config, capacity);
     let mut signals = StopSignals::listen().map_err(WorkerError::Signals)?;
+    // SIGHUP never makes a sweep reload.
+    let reload_signals = ReloadSignals::listen(Hangup::Stops);
     let calls =
         Arc::new(Calls::new().map_err(|error| Failure::at("the calls cannot be timed", &error))?);
     let counted = Arc::clone(&calls);
@@ -72,7 +63,7 @@ async fn sweep(args: &SweepArgs, config: &Config) -> Result<Exit, Failure> {
     announce(&opened);
     let (file, counters) = (opened.progress.clone(), Arc::clone(&opened.counters));
     let progress = SweepProgress { file, counters, flow };
-    let running = RunningSweep::start(engine, opened, args.admin).await?;
+    let running = RunningSweep::start(engine, opened, args.admin, reload_signals).await?;
     let stopping = CancellationToken::new();
     let ended = tokio::select! {
         ended = running.until_ended(signals, &stopping, config.shutdown.grace) => ended?,
@@ -84,7 +75,8 @@ async fn sweep(args: &SweepArgs, config: &Config) -> Result<Exit, Failure> {
         );
         return Ok(Exit::Failed);
     };
-    let (report, faults) = finish::report(args, &ended, &calls).await?;
+    let (report, faults) = finish::report(args, config, key, &ended, &calls).await?;
+    warn_of_failures(ended.counters.failures.untold(), report.failed_lines.as_deref());
     let printed = print(args, &report);
     warn_of_lines(report.expiry(), &report.this_run.remarks);
     let faults: Vec<Failure> =
@@ -110,8 +102,17 @@ fn announce(opened: &OpenedSweep) {
     }
 }
 
+/// Tells how many lines failed after the first few, and where they are listed.
+fn warn_of_failures(untold: u64, list: Option<&str>) {
+    if untold > 0 {
+        let list = list.map_or_else(String::new, |list| format!("; {list} lists all of them"));
+        let lines = if untold == 1 { "line" } else { "lines" };
+        warn!("{untold} more {lines} failed{list}");
+    }
+}
+
 fn print(args: &SweepArgs, result: &(impl Serialize + Display)) -> Result<(), Failure> {
-    let text = if args.json { output::json(result) } else { result.to_string() };
+    let text = if args.output.is_json() { output::json(result) } else { result.to_string() };
     Ok(output::print(&text)?)
 }
 

@@ -10,7 +10,7 @@ use crate::{
     domain::Completion,
     flow::{Dispatcher, Phase},
     input::ReadProgress,
-    sweep::{LineCounts, SweepCounters, SweepCounts},
+    sweep::{LineCounts, SweepCounters, SweepCounts, ended_position},
 };
 
 pub(super) struct SweepProgress {
@@ -60,7 +60,7 @@ impl SweepProgress {
                 if paused { ", paused" } else { "" },
             ),
             detail: format!("{} lines ended, {delayed} jobs put off", counts.all()),
-            position: Some(position(self.file.read(), &counts, read)),
+            position: Some(ended_position(self.file.read(), &counts, read)),
         }
     }
 }
@@ -79,31 +79,5 @@ fn expired(counts: &LineCounts) -> String {
     match counts.ended(Completion::Expired) {
         0 => String::new(),
         expired => format!("{expired} expired, "),
-    }
-}
-
-/// Returns the byte position up to which the file's lines have ended. Reading is far ahead of it.
-fn position(read: u64, ended: &LineCounts, seen: u64) -> u64 {
-    let ended = u128::from(ended.all().min(seen));
-    let position = u128::from(read) * ended / u128::from(seen.max(1));
-    u64::try_from(position).unwrap_or(read)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sweep::journal::{LineOutcome, LineOutcomes};
-
-    #[test]
-    fn a_file_that_was_read_is_not_done() {
-        let mut outcomes = LineOutcomes::default();
-        for line in 1..=25 {
-            outcomes.replace(line, Some(LineOutcome::Repeated));
-        }
-        let ended = LineCounts::of(&outcomes);
-        assert_eq!(position(1000, &ended, 100), 250);
-        assert_eq!(position(1000, &ended, 25), 1000);
-        assert_eq!(position(10, &ended, 1), 10, "most of them ended in a run before");
-        assert_eq!(position(0, &ended, 0), 0);
     }
 }

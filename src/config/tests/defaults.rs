@@ -6,17 +6,19 @@ use secrecy::ExposeSecret;
 use tracing::Level;
 
 use super::*;
-use crate::{config::key::ConfigKey, flow::RateScope};
+use crate::{
+    broker::Declare,
+    config::{documentation::key_name, key::ConfigKey},
+    domain::TokenHash,
+    flow::RateScope,
+};
 
 /// `config/default.toml` with its commented keys uncommented.
 fn uncommented() -> String {
-    let key = |line: &str| {
-        let (name, _) = line.split_once(" = ")?;
-        let is_name = name.chars().all(|c| c.is_ascii_lowercase() || matches!(c, '_' | '-' | '.'));
-        is_name.then(|| line.to_owned())
+    let line = |line: &'static str| match line.strip_prefix("# ") {
+        Some(commented) if key_name(commented).is_some() => commented,
+        _ => line,
     };
-    let line =
-        |line: &str| line.strip_prefix("# ").and_then(key).unwrap_or_else(|| line.to_owned());
     DEFAULTS.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
@@ -29,8 +31,8 @@ fn every_key_is_documented_and_no_other() {
     Config::read(&mut reader, Needs::NONE);
     let known = reader.known();
     // A key with keys below it is a table, not a setting.
-    let above = |key: &ConfigKey| known.iter().any(|other| other != key && other.is_within(key));
-    let known: BTreeSet<ConfigKey> = known.iter().filter(|key| !above(key)).cloned().collect();
+    let above = |key: &ConfigKey| known.keys().any(|other| other != key && other.is_within(key));
+    let known: BTreeSet<ConfigKey> = known.keys().filter(|key| !above(key)).cloned().collect();
     assert_eq!(documented, known);
 }
 
@@ -67,13 +69,16 @@ fn the_defaults_are_those_that_users_rely_on() {
     assert_eq!(urls, ["amqp://guest:guest@127.0.0.1:5672/%2f"]);
     assert_eq!(
         (broker.queue.as_str(), broker.declare, broker.prefetch),
-        ("revocations", true, 512)
+        ("revocations", Declare::All, 512)
     );
     assert_eq!(broker.in_flight_bytes, 64 * 1024 * 1024);
     assert_eq!(broker.heartbeat, seconds(10));
     assert_eq!(broker.connect_timeout, seconds(10));
     assert_eq!(broker.confirm_timeout, seconds(10));
     assert_eq!(broker.ca_file, None);
+    assert_eq!(broker.outcomes, None);
+    let records = &config.pipeline.records;
+    assert_eq!((records.events, records.log, records.token_hash), (false, false, TokenHash::Short));
 
     let endpoint = &config.endpoint;
     assert_eq!(endpoint.url.as_str(), "https://auth.wip.alignet.io/revoke");

@@ -25,21 +25,48 @@ fn a_scope_that_is_no_word_and_an_age_of_nothing_are_refused() {
 }
 
 #[test]
+fn a_name_that_no_queue_can_have_is_refused() {
+    for (key, value, words) in [
+        ("broker.queue", "''", "is empty"),
+        ("broker.queue", "'amq.revocations'", "begins with \"amq.\""),
+        ("broker.queue", "\"a\\u0007b\"", "control character"),
+        ("broker.queue", "\"\\uFEFFa\"", "holds a byte order mark"),
+    ] {
+        assert_refused(key, value, words);
+    }
+}
+
+#[test]
+fn a_queue_of_events_that_would_take_or_give_jobs_is_refused() {
+    for (key, value, words) in [
+        ("outcomes.queue", "'amq.outcomes'", "begins with \"amq.\""),
+        ("outcomes.queue", "'revocations'", "would be taken for a job"),
+        (
+            "outcomes.queue",
+            "'revocations.dead'",
+            "choose another name, like \"revocations.outcomes\"",
+        ),
+        ("outcomes.queue", "'revocations.retry.bulk.7h'", "would be taken for a job"),
+        ("outcomes.token_hash", "'md5'", "is not an allowed value"),
+        ("log.successes", "'yes'", "is a string, not a boolean"),
+    ] {
+        assert_refused(key, value, words);
+    }
+}
+
+#[test]
 fn wrong_values_are_refused_with_their_line() {
     for (key, value, words) in [
         ("broker.url", "5", "is a number, not a string"),
         ("broker.url", "''", "is empty"),
         ("broker.url", "'http://rabbit'", "neither amqp:// nor amqps://"),
         ("broker.url", "'amqp://a.example,,amqp://b.example'", "empty URL (URL 2 of the list)"),
-        ("broker.queue", "''", "is empty"),
-        ("broker.queue", "'amq.revocations'", "begins with \"amq.\""),
-        ("broker.queue", "\"a\\u0007b\"", "control character"),
-        ("broker.queue", "\"\\uFEFFa\"", "holds a byte order mark"),
         ("broker.url", "\"\\uFEFFamqp://rabbit\"", "holds a byte order mark"),
         ("broker.url", "\"'amqp://a.example,amqp://b.example'\"", "is in quotes"),
         ("broker.connect_timeout", "'2m'", "choose a value from 1ms to 1m"),
         ("broker.confirm_timeout", "'10m'", "choose a value from 1s to 1m"),
-        ("broker.declare", "'yes'", "is a string, not a boolean; write it like true or false"),
+        ("broker.declare", "'yes'", "is not an allowed value; choose true, false or \"missing\""),
+        ("process.core_dumps", "'yes'", "is a string, not a boolean; write it like true or false"),
         ("broker.prefetch", "0", "choose a value from 1 to 65535"),
         ("broker.prefetch", "65536", "choose a value from 1 to 65535"),
         ("broker.prefetch", "-1", "choose a value from 1 to 65535"),
@@ -240,60 +267,6 @@ fn a_fault_of_one_setting_is_not_repeated_by_its_neighbours() {
     assert_eq!(lines(&faults).len(), 1, "{faults}");
 }
 
-#[test]
-fn contradictory_settings_are_reported_at_the_key_that_is_set() {
-    for (file, begin) in [
-        (
-            "endpoint.connect_timeout = '20s'",
-            "endpoint.connect_timeout (worker.toml:1): does not fit",
-        ),
-        ("endpoint.timeout = '2s'", "endpoint.timeout (worker.toml:1): does not fit"),
-        (
-            "flow.concurrency.max = 5\nflow.concurrency.min = 6",
-            "flow.concurrency.min (worker.toml:2)",
-        ),
-        ("retry.max = '100ms'", "retry.max (worker.toml:1): does not fit"),
-        ("retry.give_up_after = '30s'", "retry.give_up_after (worker.toml:1): does not fit"),
-        (
-            "retry.give_up_after = '2m'\nretry.hold = '3m'",
-            "retry.give_up_after (worker.toml:1): does not fit",
-        ),
-    ] {
-        let faults = lines(&load(file).unwrap_err());
-        assert_eq!(faults.len(), 1, "{faults:#?}");
-        assert!(faults[0].starts_with(begin), "{}", faults[0]);
-    }
-}
-
-#[test]
-fn presuming_needs_a_key_where_jobs_come_from_a_broker() {
-    let presuming = "endpoint.presume_revoked_after_ambiguity = true\n";
-    let folder = Folder::new();
-    folder.write("keys", "0123456789abcdef0123456789abcdef\n");
-    folder.write("short", "0123456789abcdef0123456789abcde\n");
-    let with =
-        |name: &str| format!("{presuming}broker.history_key_file = '{}'\n", folder.path(name));
-
-    let config = load(&with("keys")).unwrap();
-    assert!(config.pipeline.policy.presume_revoked_after_ambiguity);
-    assert!(config.broker.history_key_file.is_some());
-    let refused = lines(&load(presuming).unwrap_err());
-    assert_eq!(refused.len(), 1, "{refused:#?}");
-    assert!(refused[0].contains("make a key with `openssl rand -hex 32`"), "{}", refused[0]);
-    let faulty = lines(&load(&with("short")).unwrap_err());
-    assert_eq!(faulty.len(), 1, "{faulty:#?}");
-    assert!(faulty[0].starts_with("broker.history_key_file (worker.toml:2): "), "{}", faulty[0]);
-    assert!(faulty[0].contains("fewer than 32 characters in line 1"), "{}", faulty[0]);
-
-    // A sweep has a journal, and a tool makes no presumption: neither opens the file.
-    let files =
-        [folder.write("alone.toml", presuming), folder.write("absent.toml", with("absent"))];
-    for file in files {
-        let file = &[file];
-        assert!(Config::load(Needs::CALLS, file, variables(&CLIENT)).is_ok());
-        assert!(Config::load(Needs::NONE, file, variables(&[])).is_ok());
-    }
-}
 /// Kubernetes sets variables with our prefix for a service called `revoker`. They are one fault, which names the
 /// necessary setting. Other variables keep their faults, and no value is shown.
 #[test]

@@ -3,6 +3,7 @@
 use secrecy::ExposeSecret;
 
 use super::*;
+use crate::broker::Declare;
 
 #[test]
 fn defaults_then_files_in_order_then_environment() {
@@ -41,7 +42,7 @@ fn the_environment_speaks_every_type() {
         ],
     )
     .unwrap();
-    assert!(!config.broker.declare);
+    assert_eq!(config.broker.declare, Declare::Never);
     assert_eq!(config.broker.prefetch, 1024);
     assert_eq!(config.broker.park, [1, 2, 180].map(Duration::from_secs));
     assert!(config.pipeline.policy.retry.schedule.jitter.abs() < f64::EPSILON);

@@ -9,7 +9,7 @@ use crate::config::{invariants::is_secret, key::ConfigKey};
 fn keys() -> Vec<ConfigKey> {
     let mut reader = ConfigReader::new([ConfigLayer::defaults(DEFAULTS)]);
     Config::read(&mut reader, Needs::NONE);
-    let keys = reader.known().iter().filter(|key| **key != ConfigKey::from("credentials.clients"));
+    let keys = reader.known().keys().filter(|key| **key != ConfigKey::from("credentials.clients"));
     keys.cloned().chain([ConfigKey::from("credentials.clients.some.client_secret")]).collect()
 }
 

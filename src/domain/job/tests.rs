@@ -5,6 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::TimeUnit;
 
+mod schema;
+
 fn defaults() -> JobDefaults {
     JobDefaults {
         audience: "https://api.example".into(),

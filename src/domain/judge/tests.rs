@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::{backoff::Schedule, verdict::Blame};
+use crate::domain::backoff::Schedule;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -93,11 +93,9 @@ fn a_rejection_after_ambiguity_is_presumed_revoked_only_by_choice_and_only_after
 fn a_failure_waits_as_long_as_the_server_asks_within_bounds() {
     let failure = |retry_after| {
         Verdict::Transient(Failure {
-            label: ResultLabel::Http429,
-            ambiguous: false,
             http_status: Some(429),
             retry_after,
-            blame: Blame::Transport,
+            ..Failure::unanswered(ResultLabel::Http429, false)
         })
     };
     for (asked, at_least) in
@@ -214,4 +212,22 @@ fn a_letter_of_a_token_that_is_still_active_counts_no_calls() {
         letter.detail,
         "introspection calls the token active after each call, of which the last one ended as acknowledged"
     );
+}
+
+#[test]
+fn a_postponed_check_waits_and_is_parked_but_gives_nothing_up_and_names_no_error() {
+    let first_failed_at = context().now.checked_sub(100 * MINUTE);
+    for (failing_for, stays, parks) in
+        [(Duration::ZERO, 0, false), (MINUTE, 0, true), (Duration::ZERO, 9, true)]
+    {
+        let mut history = History { stays, first_failed_at, ..history(None) };
+        let context = AttemptContext { failing_for, ..context() };
+        let judged = judge_postponed_check(true, &mut history, &policy(false), context);
+        let parked = matches!(judged, Decision::Finish(Outcome::Parked(_)));
+        assert_eq!(
+            (parked, judged == Decision::Wait { at_least: Duration::ZERO }),
+            (parks, !parks)
+        );
+        assert_eq!((history.last_error, history.ambiguity), (None, Some(Ambiguity::Attempt)));
+    }
 }

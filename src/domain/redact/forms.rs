@@ -1,5 +1,7 @@
 //! The forms in which an echo may show a secret.
 
+use std::{fmt::Write as _, sync::OnceLock};
+
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use url::form_urlencoded;
 
@@ -10,10 +12,10 @@ use super::{
 use crate::domain::hex::to_hex;
 
 /// This many characters in a row of an encoded form reveal something of the secret.
-const RUN: usize = 8;
+pub(super) const ENCODED_RUN: usize = 8;
 
 /// A shorter encoded form would also occur in unrelated texts.
-const LEAST: usize = 6;
+pub(super) const LEAST: usize = 6;
 
 /// The bytes in one group of base64. The encoding of a secret depends on its position in a group.
 const GROUP: usize = 3;
@@ -27,16 +29,20 @@ pub(super) struct Form {
     pub(super) characters: Vec<char>,
     /// This many of them in a row reveal something.
     pub(super) run: usize,
-    /// The hash of each such run, in order.
-    pub(super) hashes: Vec<u64>,
+    /// The hash of each such run, in order. Computed for the first text that may share one.
+    hashes: OnceLock<Vec<u64>>,
     /// Which runs count; all of them if this is empty.
     counts: Vec<bool>,
 }
 
 impl Form {
     fn new(is_bare: bool, characters: Vec<char>, run: usize) -> Self {
-        let hashes = hashes(characters.iter().copied(), run);
-        Self { is_bare, characters, run, hashes, counts: Vec::new() }
+        Self { is_bare, characters, run, hashes: OnceLock::new(), counts: Vec::new() }
+    }
+
+    /// The hash of each run, in order.
+    pub(super) fn hashes(&self) -> &[u64] {
+        self.hashes.get_or_init(|| hashes(self.characters.iter().copied(), self.run))
     }
 
     /// Whether the run with this index counts.
@@ -51,12 +57,10 @@ impl Form {
 
     /// `None` if it is too short to be distinguished from unrelated text.
     fn encoded(encoded: &str) -> Option<Self> {
-        let characters: Vec<char> = encoded
-            .chars()
-            .filter(char::is_ascii_alphanumeric)
-            .map(|c| c.to_ascii_lowercase())
-            .collect();
-        let run = RUN.min(characters.len());
+        let mut characters = Vec::with_capacity(encoded.len());
+        let bare = encoded.chars().filter(char::is_ascii_alphanumeric);
+        characters.extend(bare.map(|c| c.to_ascii_lowercase()));
+        let run = ENCODED_RUN.min(characters.len());
         (run >= LEAST).then(|| Self::new(true, characters, run))
     }
 }
@@ -86,7 +90,7 @@ fn spread(secret: &str, glyphs: &[Glyph], most: usize) -> impl Iterator<Item = F
 }
 
 /// How many characters in a row reveal something of a secret of that length: half of a short one.
-fn plain_run(length: usize, most: usize) -> usize {
+pub(super) fn plain_run(length: usize, most: usize) -> usize {
     const SHORT: usize = 4;
     if length <= SHORT { length } else { length.div_ceil(2).clamp(SHORT, most) }
 }
@@ -118,13 +122,18 @@ pub(super) fn of(secret: &str, most: usize) -> Vec<Form> {
     forms
 }
 
-fn decimal(bytes: &[u8]) -> String {
-    bytes.iter().map(u8::to_string).collect()
+pub(super) fn decimal(bytes: &[u8]) -> String {
+    let mut digits = String::with_capacity(bytes.len() * 3);
+    for byte in bytes {
+        // Writing to memory cannot fail.
+        let _ = write!(digits, "{byte}");
+    }
+    digits
 }
 
 /// The characters of a base64 text that `bytes` alone determine, if they begin `at` bytes after a multiple of
 /// three.
-fn base64_inside(bytes: &[u8], at: usize) -> String {
+pub(super) fn base64_inside(bytes: &[u8], at: usize) -> String {
     const BITS: usize = 6;
     let behind = [&[0; GROUP][..at], bytes].concat();
     let encoded = STANDARD_NO_PAD.encode(&behind);

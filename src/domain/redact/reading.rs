@@ -1,7 +1,7 @@
 //! The readings of a text: without escapes, decoded, and with all letters in one case.
 
 mod bytes;
-mod decoded;
+pub(super) mod decoded;
 mod escapes;
 mod marks;
 
@@ -13,6 +13,12 @@ pub(super) struct Glyph {
     pub(super) c: char,
     pub(super) from: usize,
     pub(super) to: usize,
+}
+
+impl From<Glyph> for char {
+    fn from(glyph: Glyph) -> Self {
+        glyph.c
+    }
 }
 
 /// How many levels of nested escapes are undone. A secret is read in the same way, so this bounds only the
@@ -38,8 +44,9 @@ pub(super) fn ways_to_read(text: &str, shortest: usize) -> impl Iterator<Item = 
     let readings = readings(text);
     let last = readings.last().cloned().unwrap_or_default();
     let unmarked = marks::remove(&last);
-    let decoded = decoded::all(&last)
-        .chain(unmarked.iter().flat_map(|text| decoded::all(text)).collect::<Vec<_>>());
+    let decoded =
+        [&last].into_iter().chain(&unmarked).flat_map(|text| decoded::all(text, shortest));
+    let decoded: Vec<_> = decoded.collect();
     let plain: Vec<Vec<Glyph>> =
         readings.iter().chain(&unmarked).map(|glyphs| fold(glyphs)).collect();
     let mut bare: Vec<Vec<Glyph>> = readings
@@ -50,7 +57,7 @@ pub(super) fn ways_to_read(text: &str, shortest: usize) -> impl Iterator<Item = 
         .map(|glyphs| bare(&fold(glyphs)))
         .collect();
     bare.dedup_by(|one, other| one.iter().map(|glyph| glyph.c).eq(other.iter().map(|g| g.c)));
-    let decoded = decoded.map(|glyphs| fold(&glyphs));
+    let decoded = decoded.into_iter().map(|glyphs| fold(&glyphs));
     let decoded = decoded.filter(move |glyphs| decoded::may_be_text(glyphs, shortest));
     let plain = plain.into_iter().map(|glyphs| Reading { is_bare: false, glyphs });
     let bare_ones = bare.into_iter().map(|glyphs| Reading { is_bare: true, glyphs });
@@ -69,15 +76,25 @@ pub(super) fn of_a_secret(secret: &str) -> impl Iterator<Item = Vec<Glyph>> {
     readings.into_iter().take(1).chain(last).map(|glyphs| fold(&glyphs))
 }
 
+/// A text as it is.
+fn plain_glyphs(text: &str) -> Vec<Glyph> {
+    text.char_indices().map(|(at, c)| Glyph { c, from: at, to: at + c.len_utf8() }).collect()
+}
+
+/// A text without tags and prefixes of numbers; `None` if it has none.
+pub(super) fn unmarked(text: &str) -> Option<String> {
+    let unmarked = marks::remove(&plain_glyphs(text))?;
+    Some(unmarked.iter().map(|glyph| glyph.c).collect())
+}
+
 /// A text as it is, then with escapes undone. Each round and each family of escapes gives one reading, because
 /// a part of a secret may look like an escape. The last reading has no escapes left.
 fn readings(text: &str) -> Vec<Vec<Glyph>> {
-    let glyphs: Vec<Glyph> =
-        text.char_indices().map(|(at, c)| Glyph { c, from: at, to: at + c.len_utf8() }).collect();
-    let mut readings = vec![glyphs.clone()];
+    let glyphs = plain_glyphs(text);
     if !escapes::may_hold_one(&glyphs) {
-        return readings;
+        return vec![glyphs];
     }
+    let mut readings = vec![glyphs.clone()];
     for families in FAMILIES {
         let mut before = glyphs.clone();
         for _ in 0..MOST_ROUNDS {
@@ -94,16 +111,19 @@ pub(super) fn bare(glyphs: &[Glyph]) -> Vec<Glyph> {
     glyphs.iter().filter(|glyph| glyph.c.is_alphanumeric()).copied().collect()
 }
 
-/// All letters in lower case, without invisible characters. The text is converted to upper case first, because `ß`
-/// becomes `SS` there.
+/// A character in lower case. It is converted to upper case first, because `ß` becomes `SS` there.
+fn other_case(c: char) -> impl Iterator<Item = char> {
+    c.to_uppercase().flat_map(char::to_lowercase)
+}
+
+/// All letters in lower case, without invisible characters.
 fn fold(glyphs: &[Glyph]) -> Vec<Glyph> {
     let mut folded = Vec::with_capacity(glyphs.len());
     for glyph in glyphs.iter().filter(|glyph| !is_invisible(glyph.c)) {
         if glyph.c.is_ascii() {
             folded.push(Glyph { c: glyph.c.to_ascii_lowercase(), ..*glyph });
         } else {
-            let lower = glyph.c.to_uppercase().flat_map(char::to_lowercase);
-            folded.extend(lower.map(|c| Glyph { c, ..*glyph }));
+            folded.extend(other_case(glyph.c).map(|c| Glyph { c, ..*glyph }));
         }
     }
     folded

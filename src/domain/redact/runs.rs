@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::{forms::Form, reading::Glyph};
+use super::{forms::Form, pairs::Pairs, reading::Glyph};
 
 /// The factor of the hashes. It is large and odd, so that similar characters spread.
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -34,6 +34,7 @@ pub(super) fn hashes(characters: impl Iterator<Item = char> + Clone, run: usize)
 /// One reading of a text, with its hashed runs.
 pub(super) struct Runs {
     glyphs: Vec<Glyph>,
+    pairs: Pairs,
     /// One table for each length of runs.
     tables: Vec<(usize, RunTable)>,
 }
@@ -77,8 +78,9 @@ fn filter_bit(hash: u64) -> usize {
 }
 
 impl Runs {
-    pub(super) const fn new(glyphs: Vec<Glyph>) -> Self {
-        Self { glyphs, tables: Vec::new() }
+    pub(super) fn new(glyphs: Vec<Glyph>) -> Self {
+        let pairs = Pairs::of(glyphs.iter().map(|glyph| glyph.c));
+        Self { glyphs, pairs, tables: Vec::new() }
     }
 
     /// Calls `tell` with the byte range of each run that the text shares with a form.
@@ -87,15 +89,16 @@ impl Runs {
         form: &Form,
         tell: &mut impl FnMut(usize, usize) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        if form.run == 0 || self.glyphs.len() < form.run {
+        let is_short = form.run == 0 || self.glyphs.len() < form.run;
+        if is_short || !self.pairs.may_share(form.characters.iter().copied(), form.run) {
             return ControlFlow::Continue(());
         }
         let nth = self.table(form.run);
-        let Self { glyphs, tables } = self;
+        let Self { glyphs, tables, .. } = self;
         let table = &tables[nth].1;
         // A run that repeats in both, as in "aaaa", is reported once.
         let mut told = vec![false; table.places.len()];
-        let rows = form.hashes.iter().zip(form.characters.windows(form.run)).enumerate();
+        let rows = form.hashes().iter().zip(form.characters.windows(form.run)).enumerate();
         for (_, (hash, characters)) in rows.filter(|(nth, _)| form.counts(*nth)) {
             for candidate in table.candidates(*hash) {
                 let place = table.places[candidate].1;

@@ -143,6 +143,8 @@ fn an_answer_gives_a_token_or_refuses_it_or_proves_nothing() {
         read(false, 401, body.as_bytes(), now).map(|fetched| fetched.err().unwrap().blame)
     };
     assert_eq!(blame(r#"{"error":"invalid_client"}"#), Some(Blame::Access));
+    assert_eq!(blame("\u{feff}{\"error\":\"invalid_client\"}"), Some(Blame::Access), "a mark");
+    assert!(read(true, 200, "\u{feff}{\"access_token\":\"a\"}".as_bytes(), now).unwrap().is_ok());
     assert_eq!(blame(r#"{"error":"temporarily_unavailable"}"#), None);
     assert_eq!(blame("<html>"), None);
     assert!(read(true, 200, b"{}", now).is_none());

@@ -2,17 +2,20 @@
 
 use proptest::prelude::*;
 
-/// An envelope whose fields are all valid, or with one or more invalid ones.
+/// An envelope whose fields are all valid, or with one or more invalid ones, sometimes behind a byte order mark.
 pub(in crate::endpoint) fn near_envelope() -> impl Strategy<Value = String> {
     let mostly = |right: &'static str| {
         prop_oneof![
             3 => Just(right),
-            1 => prop::sample::select(vec!["true", "\"true\"", "false", "null", "\"01\"", "0", "[]"]),
+            1 => prop::sample::select(vec!["true", "\"true\"", "false", "null", "\"01\"", "\"True\"", "1", "0", "[]"]),
         ]
     };
-    (mostly("\"revoke\""), mostly("true"), mostly("\"00\"")).prop_map(|(action, success, code)| {
+    let mark =
+        prop_oneof![4 => Just(""), 1 => prop::sample::select(vec!["\u{feff}", "\u{feff}\u{feff}"])];
+    let fields = (mostly("\"revoke\""), mostly("true"), mostly("\"00\""));
+    (mark, fields).prop_map(|(mark, (action, success, code))| {
         format!(
-            r#"{{"action":{action},"success":{success},"revoke":{{"meta":{{"status":{{"code":{code}}}}}}}}}"#
+            r#"{mark}{{"action":{action},"success":{success},"revoke":{{"meta":{{"status":{{"code":{code}}}}}}}}}"#
         )
     })
 }

@@ -8,6 +8,7 @@ use super::{
     super::{envelope::ACTION, message::MAX_MESSAGE_CHARS},
     *,
 };
+use crate::domain::without_mark;
 
 /// The secrets of the call, which an answer may echo.
 pub const SECRETS: [&str; 2] = ["canary-token", "canary-secret"];
@@ -73,6 +74,7 @@ fn hold_of(answer: &HttpResponse<'_>) {
         }
         Verdict::Transient(failure) => {
             hold_of_failure(&failure, answer.status);
+            hold_of_class(&failure, answer, says);
             let job_fault = failure.blame == Blame::Job;
             assert!(!job_fault || may_say(says, Word::Refusal), "blamed without its own word");
         }
@@ -110,9 +112,31 @@ fn hold_of_failure(failure: &Failure, status: StatusCode) {
     assert!(failure.blame == Blame::Transport || status.is_server_error());
 }
 
+/// The class fits the part of the response that came, and claims no sound answer.
+fn hold_of_class(failure: &Failure, answer: &HttpResponse<'_>, says: Word) {
+    let class = failure.class;
+    assert!(class.is_answered(), "{class} of a response");
+    let by_part = match answer.body {
+        ResponseBody::Unread => Some(FailureClass::Redirect),
+        ResponseBody::TooLarge => Some(FailureClass::LongBody),
+        ResponseBody::Broken(Breakage::Timeout) => Some(FailureClass::SlowBody),
+        ResponseBody::Broken(Breakage::Reset) => Some(FailureClass::CutResponse),
+        ResponseBody::Whole(_) => None,
+    };
+    assert!(by_part.is_none_or(|part| part == class), "{class} of {:?}", answer.body);
+    if let ResponseBody::Whole(body) = answer.body {
+        assert_eq!(failure.size, Some(body.len()));
+        let blank = body.trim_ascii().is_empty();
+        assert_eq!(class == FailureClass::EmptyBody, blank, "{class}");
+        let own = says != Word::Nothing && !speaks_for_itself(answer.status);
+        let sound = [FailureClass::Contradiction, FailureClass::DuplicateKey];
+        assert!(!own || sound.contains(&class), "{class} of an own answer");
+    }
+}
+
 /// For a rewritten body without duplicate keys, where all readers agree, the verdict matches the answer exactly.
 fn hold_of_rewritten(answer: &HttpResponse<'_>, body: &[u8]) {
-    let Ok(json) = serde_json::from_slice::<Value>(body) else { return };
+    let Ok(json) = serde_json::from_slice::<Value>(without_mark(body)) else { return };
     let body = json.to_string();
     let answer = HttpResponse { body: ResponseBody::Whole(body.as_bytes()), ..*answer };
     hold_of(&answer);
@@ -141,10 +165,10 @@ enum Word {
     Nothing,
 }
 
-/// The meaning of a body according to another JSON reader; `None` if that cannot read it. Of duplicate keys it uses the
-/// last.
+/// The meaning of a body according to another JSON reader; `None` if that cannot read it. One byte order mark before it
+/// is ignored. Of duplicate keys it uses the last.
 fn word(body: &[u8]) -> Option<Word> {
-    let json = serde_json::from_slice::<Value>(body).ok()?;
+    let json = serde_json::from_slice::<Value>(without_mark(body)).ok()?;
     let (code, success) = (&json["revoke"]["meta"]["status"]["code"], &json["success"]);
     let ours = json["action"].is_null() || json["action"] == ACTION;
     let refused = success.is_null() || *success == false || success == "false";

@@ -9,12 +9,23 @@ use super::{
     invariants::{SECRETS, hold, proves},
     *,
 };
+use crate::endpoint::testing::without_class;
+
+mod classes;
 
 const OK: &str = r#"{"action":"revoke","success":true,"revoke":{"meta":{"status":{"code":"00","message_ilgn":[{"locale":"es_PE","value":"Refresh Token eliminado"}]}}}}"#;
 const NO: &str = r#"{"action":"revoke","success":false,"revoke":{"meta":{"status":{"code":"01","message_ilgn":[{"locale":"es_PE","value":"No existe"}]}}}}"#;
 const HTML: &str = "<html><body>Bad gateway</body></html>";
 
 fn verdict_on(status: u16, retry_after: Option<&'static str>, body: ResponseBody<'_>) -> Verdict {
+    without_class(verdict_with_class(status, retry_after, body))
+}
+
+fn verdict_with_class(
+    status: u16,
+    retry_after: Option<&'static str>,
+    body: ResponseBody<'_>,
+) -> Verdict {
     let mut headers = HeaderMap::new();
     if let Some(value) = retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from_static(value));
@@ -39,11 +50,8 @@ fn verdict(status: u16, body: &str) -> Verdict {
 
 fn transport_failure(label: ResultLabel, ambiguous: bool, status: u16) -> Verdict {
     Verdict::Transient(Failure {
-        label,
-        ambiguous,
         http_status: Some(status),
-        retry_after: None,
-        blame: Blame::Transport,
+        ..Failure::unanswered(label, ambiguous)
     })
 }
 
@@ -221,7 +229,9 @@ fn a_body_that_is_no_envelope_is_unrecognized_in_a_2xx_and_http_4xx_elsewhere() 
         r#"{"success":true,"revoke":{"meta":{"status":{"code":"00","code":"01"}}}}"#,
         r#"{"success":false,"revoke":{"meta":{"status":{"code":"01"}}},"revoke":{}}"#,
         r#"{"success":true,"revoke":{"meta":{"status":{"code":"00"}}},}"#,
-        "\u{feff}{\"success\":true,\"revoke\":{\"meta\":{\"status\":{\"code\":\"00\"}}}}",
+        "\u{feff}",
+        "\u{feff}\u{feff}{\"success\":true,\"revoke\":{\"meta\":{\"status\":{\"code\":\"00\"}}}}",
+        " \u{feff}{\"success\":true,\"revoke\":{\"meta\":{\"status\":{\"code\":\"00\"}}}}",
         cut,
         &trailing,
         &twice,
@@ -245,6 +255,15 @@ fn a_body_that_is_no_envelope_is_unrecognized_in_a_2xx_and_http_4xx_elsewhere() 
     let too_large = |status| verdict_on(status, None, ResponseBody::TooLarge);
     assert_eq!(too_large(200), transport_failure(ResultLabel::Unrecognized, true, 200));
     assert_eq!(too_large(404), transport_failure(ResultLabel::Http4xx, false, 404));
+}
+
+#[test]
+fn a_byte_order_mark_before_an_envelope_is_ignored() {
+    let marked = |body: &str| format!("\u{feff}{body}");
+    assert_eq!(verdict(200, &marked(OK)), Verdict::Revoked);
+    assert_eq!(verdict(404, &marked(NO)), rejected(404, Some("No existe")));
+    let Verdict::Transient(failure) = verdict(500, &marked(NO)) else { panic!("5xx") };
+    assert_eq!(failure.blame, Blame::Job);
 }
 
 #[test]

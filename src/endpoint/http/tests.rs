@@ -10,23 +10,24 @@ use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 
 use super::*;
 use crate::{
-    domain::{Blame, ClientKey, JobDefaults, Rejection},
+    domain::{ClientKey, FailureClass, JobDefaults, Rejection},
     endpoint::testing::{
         CLIENT_ID, CLIENT_SECRET, Server, TOKEN, credentials, endpoint, job, read_request,
-        settings, success,
+        settings, success, without_class,
     },
 };
 
+mod classes;
 mod tls;
 
 async fn call(endpoint: &HttpEndpoint) -> Verdict {
-    endpoint.revoke(&job(), None).await.unwrap()
+    without_class(endpoint.revoke(&job(), None).await.unwrap())
 }
 
-/// The verdict on a raw server that reads the request, writes `answer` and hangs up.
-async fn answered(answer: impl Into<Vec<u8>>) -> Verdict {
+/// A raw server that reads the request, writes `answer` and hangs up.
+async fn answering(answer: impl Into<Vec<u8>>) -> Server {
     let answer: Arc<[u8]> = answer.into().into();
-    let server = Server::start(move |mut stream| {
+    Server::start(move |mut stream| {
         let answer = Arc::clone(&answer);
         async move {
             read_request(&mut stream).await.unwrap();
@@ -34,20 +35,19 @@ async fn answered(answer: impl Into<Vec<u8>>) -> Verdict {
             let _ = stream.write_all(&answer).await;
         }
     })
-    .await;
+    .await
+}
+
+/// The verdict on such a server.
+async fn answered(answer: impl Into<Vec<u8>>) -> Verdict {
+    let server = answering(answer).await;
     let verdict = call(&endpoint(&settings(&server.url()))).await;
     assert_eq!(server.connections(), 1);
     verdict
 }
 
 fn transport_failure(label: ResultLabel, ambiguous: bool, http_status: Option<u16>) -> Verdict {
-    Verdict::Transient(Failure {
-        label,
-        ambiguous,
-        http_status,
-        retry_after: None,
-        blame: Blame::Transport,
-    })
+    Verdict::Transient(Failure { http_status, ..Failure::unanswered(label, ambiguous) })
 }
 
 /// An address on which no server listens.

@@ -1,15 +1,13 @@
 //! Judges an answer by the rules of a profile: the first matching rule decides.
 
-use http::StatusCode;
-
 use super::{
     AnswerBody, Profile,
     body::Found,
     terms::{AnswerKind, BodyKind},
 };
 use crate::{
-    domain::{Blame, Failure, Redactor, Rejection, ResultLabel, Verdict, cut},
-    endpoint::message,
+    domain::{Blame, Failure, FailureClass, Redactor, Rejection, ResultLabel, Verdict, cut},
+    endpoint::{classify::HttpResponse, message, unread},
 };
 
 /// The longest code that is kept, in characters.
@@ -168,16 +166,16 @@ impl Profile {
     /// The verdict of the first rule that fits; `None` if none does.
     pub(in crate::endpoint) fn judge(
         &self,
-        status: StatusCode,
+        answer: &HttpResponse<'_>,
         body: &AnswerBody<'_>,
         context: &TextContext<'_>,
     ) -> Option<Verdict> {
-        let status = status.as_u16();
+        let status = answer.status.as_u16();
         let (_, rule) = self.first_fit(status, body)?;
-        let transient = |label, ambiguous, blame| {
-            let retry_after = None;
-            let http_status = Some(status);
-            Verdict::Transient(Failure { label, ambiguous, http_status, retry_after, blame })
+        let transient = |label, class, ambiguous, blame| {
+            let (http_status, size) = (Some(status), unread::look(answer).1);
+            let failure = Failure::unanswered(label, ambiguous);
+            Verdict::Transient(Failure { class, http_status, size, blame, ..failure })
         };
         Some(match rule.is {
             AnswerKind::Revoked => Verdict::Revoked,
@@ -185,10 +183,18 @@ impl Profile {
             AnswerKind::Accepted => Verdict::Accepted,
             AnswerKind::Gone => Verdict::Gone(rule.rejection(status, body, context)),
             AnswerKind::Rejected => Verdict::Rejected(rule.rejection(status, body, context)),
-            AnswerKind::Misconfigured => {
-                transient(ResultLabel::Misconfigured, false, Blame::Client)
-            }
-            AnswerKind::Transient => transient(ResultLabel::Unrecognized, true, Blame::Transport),
+            AnswerKind::Misconfigured => transient(
+                ResultLabel::Misconfigured,
+                FailureClass::ClientRefused,
+                false,
+                Blame::Client,
+            ),
+            AnswerKind::Transient => transient(
+                ResultLabel::Unrecognized,
+                FailureClass::Inconclusive,
+                true,
+                Blame::Transport,
+            ),
         })
     }
 }

@@ -11,7 +11,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::endpoint::shape::Shape;
+use crate::{domain::without_mark, endpoint::shape::Shape};
 
 /// The places in a body, as a tree of keys. Arrays are not searched.
 #[derive(Debug, Default)]
@@ -111,33 +111,47 @@ impl Found<'_> {
 }
 
 impl<'a> AnswerBody<'a> {
-    /// Reads a whole body.
+    /// Reads a whole body. A byte order mark before JSON is ignored; a mark alone is no empty body.
     pub fn read(body: &'a [u8], tree: &PointerTree) -> Self {
         if body.trim_ascii().is_empty() {
             return Self::Empty;
         }
-        let read = std::str::from_utf8(body).ok().and_then(|text| {
-            let mut raw = vec![None; tree.len()];
-            let mut json = serde_json::Deserializer::from_str(text);
-            let is_object =
-                NodeSeed { node: &tree.root, raw: &mut raw }.deserialize(&mut json).ok()?;
-            json.end().ok()?;
-            if !is_object {
-                return None;
-            }
-            raw.into_iter().zip(&tree.strict).map(|(raw, strict)| found(raw, *strict)).collect()
-        });
-        read.map_or(Self::Other, Self::Object)
+        match object(body, tree) {
+            Some(Ok(Some(found))) => Self::Object(found),
+            _ => Self::Other,
+        }
+    }
+
+    /// The error of reading a body as a JSON object; `None` without one.
+    pub fn refused(body: &'a [u8], tree: &PointerTree) -> Option<serde_json::Error> {
+        object(body, tree)?.err()
     }
 }
 
-/// The value of a place; `None` if it must be sound and is not.
-fn found(raw: Option<&RawValue>, strict: bool) -> Option<Found<'_>> {
+/// The values of a JSON object. `None` if the body is no text, `Ok(None)` if it is another JSON value.
+fn object<'a>(
+    body: &'a [u8],
+    tree: &PointerTree,
+) -> Option<serde_json::Result<Option<Vec<Found<'a>>>>> {
+    let text = std::str::from_utf8(without_mark(body)).ok()?;
+    let mut raw = vec![None; tree.len()];
+    let mut json = serde_json::Deserializer::from_str(text);
+    let is_object = NodeSeed { node: &tree.root, raw: &mut raw }
+        .deserialize(&mut json)
+        .and_then(|is_object| json.end().map(|()| is_object));
+    Some(is_object.and_then(|is_object| {
+        let found = || raw.into_iter().zip(&tree.strict).map(|(raw, strict)| found(raw, *strict));
+        is_object.then(|| found().collect()).transpose()
+    }))
+}
+
+/// The value of a place. Fails if it must be sound and is not.
+fn found(raw: Option<&RawValue>, strict: bool) -> serde_json::Result<Found<'_>> {
     let value = match raw {
-        Some(raw) if strict => serde_json::from_str(raw.get()).ok()?,
+        Some(raw) if strict => serde_json::from_str(raw.get())?,
         _ => Shape::Absent,
     };
-    Some(Found { value, raw })
+    Ok(Found { value, raw })
 }
 
 /// Reads the value at a node. Returns whether it is an object.

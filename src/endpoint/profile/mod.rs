@@ -19,7 +19,8 @@ mod tests;
 
 use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
 
-use crate::domain::MAX_TEXT_CHARS;
+use super::unread;
+use crate::domain::{FailureClass, MAX_TEXT_CHARS};
 
 pub use builtin::{BUILTIN, builtin};
 pub use reader::ProfileFault;
@@ -115,6 +116,12 @@ impl Profile {
             || method == AuthMethod::PrivateKeyJwt
     }
 
+    /// Whether the profile takes any client that a job names, because a call with this `method` names none.
+    #[must_use]
+    pub fn takes_any_client(&self, method: AuthMethod) -> bool {
+        !method.needs_secret() && !self.names_client(method)
+    }
+
     /// Whether the body gets the client's id, although the profile has no field for it. Only the id identifies a client
     /// without a secret.
     pub(super) fn adds_client_id(&self, method: AuthMethod) -> bool {
@@ -146,6 +153,15 @@ impl Profile {
     /// Reads the values of a body that the rules use.
     pub(super) fn read<'a>(&self, body: &'a [u8]) -> AnswerBody<'a> {
         AnswerBody::read(body, &self.pointers)
+    }
+
+    /// The class of a JSON object that no rule matches.
+    #[cold]
+    pub(super) fn class_of_object(&self, body: &[u8]) -> FailureClass {
+        match AnswerBody::refused(body, &self.pointers) {
+            Some(error) => unread::of_refused(&error),
+            None => FailureClass::NoRule,
+        }
     }
 
     /// Whether a call names the token if it authenticates by `method`.

@@ -10,14 +10,22 @@ use http::StatusCode;
 use secrecy::SecretString;
 
 use super::{answer::TextContext, *};
-use crate::domain::{Redactor, Verdict};
+use crate::{
+    domain::{Redactor, Verdict},
+    endpoint::classify::{HttpResponse, ResponseBody},
+};
 
 /// The verdict of a profile on an answer, by its rules alone.
 fn judge(profile: &Profile, status: u16, body: &str) -> Option<Verdict> {
     let secrets = ["canary-token", "canary-secret"].map(SecretString::from);
     let redactor = Redactor::new(&secrets);
     let texts = TextContext { locale: "es_PE", redactor: &redactor };
-    profile.judge(StatusCode::from_u16(status).unwrap(), &profile.read(body.as_bytes()), &texts)
+    let answer = HttpResponse {
+        status: StatusCode::from_u16(status).unwrap(),
+        headers: &HeaderMap::new(),
+        body: ResponseBody::Whole(body.as_bytes()),
+    };
+    profile.judge(&answer, &profile.read(body.as_bytes()), &texts)
 }
 
 #[test]

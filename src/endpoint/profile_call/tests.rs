@@ -153,18 +153,21 @@ async fn without_a_bearer_nothing_is_sent_and_nothing_is_in_doubt() {
     let busy = "HTTP/1.1 503 No\r\nretry-after: 7\r\ncontent-length: 0\r\n\r\n";
     let html = "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n<html>";
     let unfit = "HTTP/1.1 200 OK\r\ncontent-length: 22\r\n\r\n{\"access_token\":\"a b\"}";
-    for (answer, label, blame) in [
-        (no, ResultLabel::Misconfigured, Blame::Access),
-        (busy, ResultLabel::Http5xx, Blame::TokenEndpoint),
-        (html, ResultLabel::Unrecognized, Blame::TokenEndpoint),
-        (unfit, ResultLabel::Unrecognized, Blame::TokenEndpoint),
+    let code = "HTTP/1.1 400 No\r\ncontent-length: 16\r\n\r\n{\"error\":\"slow\"}";
+    for (answer, label, blame, class) in [
+        (no, ResultLabel::Misconfigured, Blame::Access, FailureClass::ClientRefused),
+        (busy, ResultLabel::Http5xx, Blame::TokenEndpoint, FailureClass::EmptyBody),
+        (html, ResultLabel::Unrecognized, Blame::TokenEndpoint, FailureClass::Html),
+        (unfit, ResultLabel::Unrecognized, Blame::TokenEndpoint, FailureClass::MissingFields),
+        (code, ResultLabel::Http4xx, Blame::TokenEndpoint, FailureClass::UnknownCode),
     ] {
         let (server, seen) = server(answer, EMPTY).await;
         let mut settings = settings(&server.url(), "rfc7009", AuthMethod::Bearer);
         settings.auth.token_url = Some(format!("http://{}/token", server.addr).parse().unwrap());
         let verdict = testing::endpoint(&settings).revoke(&job(), None).await.unwrap();
         let Verdict::Transient(failure) = verdict else { panic!("{verdict:?}") };
-        assert_eq!((failure.label, failure.ambiguous), (label, false));
+        assert_eq!((failure.label, failure.ambiguous, failure.class), (label, false, class));
+        assert!(failure.size.is_some());
         assert_eq!(failure.blame, blame, "a refusal concerns the client alone");
         assert!(!Verdict::Transient(failure).is_of_a_call(), "no call to revoke was made");
         assert_eq!(failure.retry_after.map(|wait| wait.as_secs()), (answer == busy).then_some(7));

@@ -51,6 +51,7 @@ async fn only_a_boolean_of_the_endpoint_says_whether_a_token_is_active() {
     for (status, body, expected) in [
         (200, r#"{"active":true,"client_id":"shop","exp":1700000000}"#, Ok(TokenState::Active)),
         (200, r#"{"active": false}"#, Ok(TokenState::Inactive)),
+        (200, "\u{feff}{\"active\":false}", Ok(TokenState::Inactive)),
         (200, r#"{"active":"true"}"#, Err(Unrecognized)),
         (200, r#"{"active":null}"#, Err(Unrecognized)),
         (200, r#"{"active":1}"#, Err(Unrecognized)),

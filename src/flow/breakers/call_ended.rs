@@ -33,7 +33,15 @@ impl Breakers {
         }
         match outcome {
             CallOutcome::Revoked => self.answered(key, true, role, now),
-            CallOutcome::Rejected => self.answered(key, false, role, now),
+            CallOutcome::Rejected => {
+                self.client(key).rejected(now);
+                self.answered(key, false, role, now)
+            }
+            CallOutcome::RejectedAsExpected => {
+                let most = self.settings.expected_rejections;
+                self.client(key).rejected_as_expected(most, now);
+                self.answered(key, false, role, now)
+            }
             CallOutcome::Refused => self.refused(key, PauseCause::Refused, true, role, now),
             // Whether the endpoint works is not known.
             CallOutcome::NoAccess if role == CallRole::WorkerProbe => {
@@ -81,7 +89,6 @@ impl Breakers {
             self.resume(key);
             return BreakerChanges { resumed, ..BreakerChanges::default() };
         }
-        self.client(key).rejected(now);
         let cause = self.client(key).circuit.pause().map(|pause| pause.cause);
         let stalled = match cause {
             None | Some(PauseCause::Failures | PauseCause::Refused | PauseCause::NoAccess) => {

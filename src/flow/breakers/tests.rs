@@ -1,9 +1,12 @@
 use std::time::Duration;
 
 use super::*;
-use crate::flow::call_outcome::CallOutcome;
+use crate::{
+    domain::{Failure, FailureClass, ResultLabel},
+    flow::call_outcome::CallOutcome,
+};
 
-use CallOutcome::{NoAccess, Refused, Rejected, Revoked};
+use CallOutcome::{NoAccess, Refused, Rejected, RejectedAsExpected, Revoked};
 
 mod scenarios;
 
@@ -35,6 +38,7 @@ fn a_probe_that_was_never_called_leaves_its_turn_to_the_next() {
         probe_max: SECOND,
         after_rejections: None,
         first_rejections: 0,
+        expected_rejections: 0,
     });
     breakers.started(A, CallRole::Regular, start);
     breakers.call_ended((A, CallRole::Regular, 0), Duration::ZERO, &FAILED, false, start);
@@ -95,6 +99,7 @@ fn guarded() -> Breakers {
         probe_max: SECOND * 4,
         after_rejections: None,
         first_rejections: 5,
+        expected_rejections: 10,
     })
 }
 
@@ -124,6 +129,32 @@ fn a_client_for_which_nothing_was_ever_revoked_is_paused_after_its_first_rejecti
     breakers.renew(A);
     assert_eq!(breakers.paused(), 0, "a new secret begins anew");
     assert_eq!(breakers.may_start(A, now), Some(CallRole::Regular));
+}
+
+/// Such a rejection says that the endpoint works, and nothing about the secret. Only as many as calls may have been in
+/// flight are expected.
+#[test]
+fn expected_rejections_end_a_pause_for_failures_and_pause_no_client_up_to_their_bound() {
+    let (mut breakers, now) = (guarded(), Instant::now());
+    breakers.know(2);
+    for _ in 0..2 {
+        assert_eq!(answer_all(&mut breakers, RejectedAsExpected, now), 5);
+    }
+    assert_eq!(breakers.paused(), 0);
+    fail_until_paused(&mut breakers, A, now);
+    let due = now + SECOND;
+    breakers.started(A, CallRole::ClientProbe, due);
+    breakers.call_ended(
+        (A, CallRole::ClientProbe, 0),
+        Duration::ZERO,
+        &RejectedAsExpected,
+        false,
+        due,
+    );
+    assert_eq!(breakers.paused(), 0, "the endpoint answers");
+    assert_eq!(answer_all(&mut breakers, RejectedAsExpected, due), 4, "the eleventh counted");
+    let causes: Vec<PauseCause> = breakers.pauses().map(|pause| pause.pause.cause).collect();
+    assert_eq!(causes, [PauseCause::NothingRevoked]);
 }
 
 #[test]
@@ -247,4 +278,54 @@ fn a_probe_starts_beside_earlier_calls_that_hang() {
     }
     assert!(breakers.stalled(A).is_some());
     assert_eq!(breakers.may_start(A, later + SECOND), Some(CallRole::ClientProbe));
+}
+
+/// A symptom of this class.
+fn symptom(class: FailureClass, http_status: Option<u16>) -> Symptom {
+    let failure = Failure::unanswered(ResultLabel::Reset, true);
+    Symptom::of(&Failure { class, http_status, ..failure })
+}
+
+#[test]
+fn a_pause_tells_the_symptom_of_the_last_failure_that_it_is_for() {
+    let now = Instant::now();
+    let mut breakers = Breakers::new(PauseSettings {
+        after_failures: 2,
+        probe_initial: SECOND,
+        probe_max: SECOND,
+        after_rejections: None,
+        first_rejections: 0,
+        expected_rejections: 0,
+    });
+    let fails = |breakers: &mut Breakers, outcome: CallOutcome, class, status| {
+        let role = breakers.may_start(A, now + SECOND).unwrap();
+        breakers.started(A, role, now);
+        breakers.note(A, &outcome, symptom(class, status));
+        breakers.call_ended((A, role, 0), Duration::ZERO, &outcome, false, now);
+    };
+    let reason = |breakers: &Breakers| breakers.pause().map(|pause| pause.reason());
+    fails(&mut breakers, FAILED, FailureClass::ConnectionLost, None);
+    fails(&mut breakers, JOB_FAULT, FailureClass::StatusOnly, Some(500));
+    assert_eq!(reason(&breakers), None, "too few failures");
+    fails(&mut breakers, FAILED, FailureClass::ConnectionLost, None);
+    let silent = "the endpoint does not answer: the connection breaks before a response";
+    assert_eq!(reason(&breakers).as_deref(), Some(silent));
+    fails(&mut breakers, FAILED, FailureClass::Html, Some(502));
+    let html = "the endpoint answers with HTTP status 502: an HTML page";
+    assert_eq!(reason(&breakers).as_deref(), Some(html), "the probe's");
+    fails(&mut breakers, JOB_FAULT, FailureClass::StatusOnly, Some(500));
+    assert_eq!(reason(&breakers).as_deref(), Some(html), "a fault of one job explains nothing");
+}
+
+#[test]
+fn the_pause_of_a_refused_client_tells_the_status() {
+    let now = Instant::now();
+    let mut breakers = guarded();
+    breakers.note(A, &Refused, symptom(FailureClass::ClientRefused, Some(401)));
+    answer_all(&mut breakers, Refused, now);
+    let [(_, Some(paused))] = breakers.take_changes()[..] else { panic!("one is paused") };
+    assert_eq!(
+        paused.pause.reason(),
+        "the endpoint refuses the client: its secret or its rights are wrong (last HTTP status 401)"
+    );
 }

@@ -29,6 +29,7 @@ fn settings(limit: usize) -> Settings {
             probe_max: Duration::from_secs(4),
             after_rejections: None,
             first_rejections: 0,
+            expected_rejections: 0,
         },
     }
 }

@@ -208,6 +208,40 @@ fn other_columns_and_delimiters_are_read_by_options() {
     assert!(matches!(open_file("a.csv", b"a\n", &twice).1, Err(InputOpenError::Columns(_))));
 }
 
+/// What is around a token has to be removed, also a tab. A tab inside shows columns, and line ends may hide rows.
+#[test]
+fn a_tab_around_a_token_is_refused_like_any_blank() {
+    let kinds = |name: &str, content: &str| -> Vec<_> {
+        let (_folder, lines) = open_file(name, content.as_bytes(), &Options::default());
+        let kinds = lines.unwrap().map(|line| match line.unwrap().kind {
+            LineKind::Refused(refusal) => refusal.label(),
+            _ => "job",
+        });
+        kinds.collect()
+    };
+    let cells = ["\ta", "a\t", " a\t", "\u{b}a", "a\u{85}", "\t\"a\"", "'a\tb'"];
+    for cell in cells {
+        assert_eq!(kinds("a.txt", &format!("t\n{cell}\n")), ["job", "odd_token"], "{cell:?}");
+        let cell = cell.replace('"', "\"\"");
+        let csv = format!("refresh_token,x\n\"{cell}\",\n");
+        assert_eq!(kinds("a.csv", &csv), ["odd_token"], "{cell:?}");
+    }
+    assert_eq!(kinds("a.txt", "a\tb\n"), ["bad_text"]);
+    assert_eq!(kinds("a.csv", "refresh_token,username\na,\tu\n"), ["bad_text"]);
+    assert_eq!(kinds("a.csv", "refresh_token,x\n\"a\n\",\n"), ["stray_quote"]);
+    let read = read("a.txt", "a\t\n");
+    assert!(read[0].1.contains("ends with a tab; remove it"), "{read:?}");
+}
+
+#[test]
+fn a_blank_around_a_token_counts_before_its_length() {
+    let longest = "t".repeat(JobDefaults::default().token_max);
+    let read = read("a.txt", format!("{longest}\n{longest} \n{longest}t\n"));
+    assert!(read[0].1.starts_with('{'), "{}", read[0].1);
+    assert_eq!(read[1].1, Refusal::Surrounded("a space").to_string());
+    assert!(read[2].1.contains("characters, the limit is"), "{}", read[2].1);
+}
+
 /// A second header row is also recognized by the given names.
 #[test]
 fn a_second_header_row_is_known_by_the_given_names() {

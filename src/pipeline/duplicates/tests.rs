@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use tokio::time::advance;
 
 use super::*;
-use crate::domain::{Blame, Failure, Job, JobDefaults, Rejection, ResultLabel, Verdict};
+use crate::domain::{Failure, Job, JobDefaults, Rejection, ResultLabel, Verdict};
 
 const REMEMBER: Duration = Duration::from_secs(600);
 const CAPACITY: usize = 8;
@@ -52,13 +52,7 @@ fn rejection() -> Rejection {
 }
 
 fn failure(ambiguous: bool) -> Verdict {
-    Verdict::Transient(Failure {
-        label: ResultLabel::Timeout,
-        ambiguous,
-        http_status: None,
-        retry_after: None,
-        blame: Blame::Transport,
-    })
+    Verdict::Transient(Failure::unanswered(ResultLabel::Timeout, ambiguous))
 }
 
 /// Makes the leader's call.

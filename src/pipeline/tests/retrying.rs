@@ -187,7 +187,7 @@ async fn a_busy_token_endpoint_lowers_no_limit() {
     let bench = bench([]);
     for (blame, expected) in [(Blame::Transport, true), (Blame::TokenEndpoint, false)] {
         let failure = Failure { blame, ..Failure::unanswered(ResultLabel::Http429, false) };
-        let outcome = bench.pipeline.call_outcome(&Verdict::Transient(failure));
+        let outcome = bench.pipeline.call_outcome(&Verdict::Transient(failure), false);
         let CallOutcome::Failed { overload, busy, .. } = outcome else { panic!("{outcome:?}") };
         assert_eq!((overload, busy), (expected, expected), "{blame:?}");
     }

@@ -7,11 +7,11 @@ use super::{
 use crate::{domain::VerifyWhen, flow::CallOutcome};
 
 impl Bench {
-    fn hang(&self, checks: usize) {
+    pub(super) fn hang(&self, checks: usize) {
         self.pipeline.endpoint.hanging_checks.store(checks, Ordering::SeqCst);
     }
 
-    async fn until_hanging(&self) {
+    pub(super) async fn until_hanging(&self) {
         while self.pipeline.endpoint.hanging_checks.load(Ordering::SeqCst) > 0 {
             tokio::task::yield_now().await;
         }
@@ -251,53 +251,4 @@ async fn a_check_that_hangs_gives_its_permit_back() {
         assert_eq!(bench.next().await, Out::Done);
     }
     assert_eq!(bench.checks().await, [("untrusted", 2)]);
-}
-
-/// Five checks before calls had no answer in a row. The next job tries one, and no other job waits for that.
-#[tokio::test(start_paused = true)]
-async fn while_checks_fail_there_is_one_at_a_time() {
-    let verdicts = std::iter::repeat_n(rejected(), 7);
-    let settings = Settings { verify: policy(VerifyWhen::BeforeAndAfter), ..settings() };
-    let mut bench = bench_of(verdicts.map(Answer::Verdict), 8, false, settings);
-    let states = std::iter::repeat_n(FAILED, 5);
-    bench.pipeline.endpoint.states.lock().unwrap().extend(states);
-    for _ in 0..5 {
-        bench.deliver();
-        assert!(matches!(bench.next().await, Out::Dead(Reason::Rejected, _)));
-    }
-    bench.hang(1);
-    bench.deliver();
-    bench.until_hanging().await;
-    let hanging = Instant::now();
-    bench.deliver();
-    assert!(matches!(bench.next().await, Out::Dead(Reason::Rejected, _)));
-    assert_eq!(hanging.elapsed(), Duration::ZERO, "it was not looked at");
-    assert!(matches!(bench.next().await, Out::Dead(Reason::Rejected, _)));
-    assert_eq!(hanging.elapsed(), Duration::from_secs(5));
-    assert_eq!(bench.checks().await, [("failed", 6)]);
-}
-
-/// The check that is not made counts as one without an answer: the job waits, and is checked later.
-#[tokio::test(start_paused = true)]
-async fn a_job_that_is_not_checked_now_is_checked_later() {
-    let verdicts = [Verdict::Revoked, Verdict::Revoked];
-    let settings = Settings { verify: policy(VerifyWhen::After), ..settings() };
-    let mut bench = bench_of(verdicts.map(Answer::Verdict), 8, false, settings);
-    let states = std::iter::repeat_n(FAILED, 5).chain([INACTIVE, INACTIVE]);
-    bench.pipeline.endpoint.states.lock().unwrap().extend(states);
-    bench.deliver();
-    // Checks fail at 0, 250, 750, 1750 and 3750 ms. The next one is made at 7750 ms.
-    tokio::time::sleep(Duration::from_secs(4)).await;
-    bench.hang(1);
-    tokio::time::sleep(Duration::from_secs(4)).await;
-    bench.until_hanging().await;
-    bench.deliver();
-    bench.until_called(2).await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(bench.pipeline.endpoint.states.lock().unwrap().len(), 2, "a check beside another");
-    bench.pipeline.endpoint.gate.add_permits(1);
-    for _ in 0..2 {
-        assert_eq!(bench.next().await, Out::Done);
-    }
-    assert_eq!(bench.checks().await, [("untrusted", 2), ("failed", 5)]);
 }

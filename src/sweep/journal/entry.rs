@@ -7,7 +7,8 @@ use thiserror::Error;
 
 use super::record::time_text;
 use crate::domain::{
-    Ambiguity, Completion, History, JobKey, Outcome, Reason, ResultLabel, parse_rfc3339,
+    Ambiguity, Completion, History, Job, JobKey, Outcome, Proof, Reason, ResultLabel, TokenHash,
+    TokenName, parse_rfc3339,
 };
 
 /// The outcome of a line.
@@ -18,6 +19,8 @@ pub struct JournalEntry {
     pub line: u64,
     /// `None` for a line that is no job.
     pub key: Option<JobKey>,
+    /// Empty for a line that is no job, and if tokens must not be named.
+    pub token: TokenName,
     pub kind: EntryKind,
     pub history: History,
     /// The time, to the millisecond.
@@ -46,15 +49,33 @@ pub struct LineFailure {
     pub code: Option<String>,
     /// The HTTP status of the last response.
     pub http_status: Option<u16>,
-    /// The fingerprint of the token; `None` for a line that is no job.
-    pub fingerprint: Option<String>,
+}
+
+/// The job of a line, as its entry names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LineJob {
+    pub key: JobKey,
+    pub token: TokenName,
+}
+
+impl LineJob {
+    pub fn of(job: &Job, hash: TokenHash) -> Self {
+        Self { key: job.key(), token: TokenName::of(job, hash) }
+    }
+
+    /// A job for tests in which it does not matter.
+    #[cfg(test)]
+    pub fn any() -> Self {
+        let job = Job::parse(br#"{"refresh_token":"t"}"#, &crate::domain::JobDefaults::default());
+        Self::of(&job.unwrap(), TokenHash::Short)
+    }
 }
 
 impl JournalEntry {
     /// The entry of a settled job.
     pub fn of(
         line: u64,
-        key: JobKey,
+        job: LineJob,
         outcome: &Outcome,
         history: &History,
         at: SystemTime,
@@ -66,25 +87,26 @@ impl JournalEntry {
                 detail: letter.detail.clone(),
                 code: letter.code.clone(),
                 http_status: letter.http_status,
-                fingerprint: letter.fingerprint.map(|shown| shown.to_string()),
             }),
             Outcome::Parked(_) => EntryKind::Parked,
             Outcome::Requeued => EntryKind::HandedBack,
         };
-        Self { line, key: Some(key), kind, history: *history, at }.dated()
+        Self { line, key: Some(job.key), token: job.token, kind, history: *history, at }.dated()
     }
 
     /// The entry of a line that is no job.
     pub fn refused(line: u64, detail: String, at: SystemTime) -> Self {
         let reason = Reason::InvalidJob;
-        let failed =
-            LineFailure { reason, detail, code: None, http_status: None, fingerprint: None };
-        Self { line, key: None, kind: EntryKind::Failed(failed), history: History::default(), at }
+        let failed = LineFailure { reason, detail, code: None, http_status: None };
+        let kind = EntryKind::Failed(failed);
+        let token = TokenName::default();
+        Self { line, key: None, token, kind, history: History::default(), at }
     }
 
     /// The entry of a job that was reopened and not called.
-    pub fn put_back(line: u64, key: JobKey, history: History, at: SystemTime) -> Self {
-        Self { line, key: Some(key), kind: EntryKind::HandedBack, history, at }.dated()
+    pub fn put_back(line: u64, job: LineJob, history: History, at: SystemTime) -> Self {
+        let LineJob { key, token } = job;
+        Self { line, key: Some(key), token, kind: EntryKind::HandedBack, history, at }.dated()
     }
 
     /// Sets the start of the delay: pauses count from then on.
@@ -95,8 +117,19 @@ impl JournalEntry {
     }
 
     /// The entry of a line whose job another line or an earlier sweep has done.
-    pub fn without_a_call(line: u64, key: Option<JobKey>, kind: EntryKind, at: SystemTime) -> Self {
-        Self { line, key, kind, history: History::default(), at }
+    pub fn without_a_call(line: u64, job: LineJob, kind: EntryKind, at: SystemTime) -> Self {
+        let LineJob { key, token } = job;
+        Self { line, key: Some(key), token, kind, history: History::default(), at }
+    }
+
+    /// What proves that the token is dead, according to this entry; `None` if the line has not ended, or if its
+    /// outcome is that of an earlier line.
+    pub const fn proof(&self) -> Option<Proof> {
+        match &self.kind {
+            EntryKind::Ended(ending) => Some(Proof::of_completion(*ending, self.history.verified)),
+            EntryKind::Failed(_) => Some(Proof::Nothing),
+            EntryKind::Repeated | EntryKind::Parked | EntryKind::HandedBack => None,
+        }
     }
 }
 
@@ -144,6 +177,8 @@ struct EntryFields<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fingerprint: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    token_sha256: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     detail: Option<Cow<'a, str>>,
     at: String,
 }
@@ -177,7 +212,8 @@ impl<'a> From<&'a JournalEntry> for EntryFields<'a> {
             last_error,
             ambiguity,
             proof: verified.then_some(EntryProof::Verified),
-            fingerprint: failed.and_then(|failed| failed.fingerprint.as_deref()).map(Cow::from),
+            fingerprint: entry.token.fingerprint.as_deref().map(Cow::from),
+            token_sha256: entry.token.token_sha256.as_deref().map(Cow::from),
             detail: failed.map(|failed| failed.detail.as_str().into()),
             at: time_text(entry.at),
         }
@@ -212,7 +248,6 @@ impl TryFrom<EntryFields<'_>> for JournalEntry {
                 detail: fields.detail.unwrap_or_default().into_owned(),
                 code: fields.code.map(Cow::into_owned),
                 http_status: fields.http_status,
-                fingerprint: fields.fingerprint.map(Cow::into_owned),
             }),
             (REPEATED, None) => EntryKind::Repeated,
             (PARKED, None) => EntryKind::Parked,
@@ -225,6 +260,10 @@ impl TryFrom<EntryFields<'_>> for JournalEntry {
         Ok(Self {
             line: fields.line,
             key: known(fields.key.as_deref(), JobKey::from_hex)?,
+            token: TokenName {
+                fingerprint: fields.fingerprint.map(Cow::into_owned),
+                token_sha256: fields.token_sha256.map(Cow::into_owned),
+            },
             kind,
             history: History {
                 attempts: fields.attempts,

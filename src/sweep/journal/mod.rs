@@ -15,10 +15,10 @@ mod recover;
 mod state;
 mod writer;
 
-pub use entry::{EntryKind, JournalEntry};
+pub use entry::{EntryKind, JournalEntry, LineJob};
 pub use open::{JournalOpenError, OpenedJournal, ResumeCheck, inspect, open};
 pub use outcomes::{LineOutcome, LineOutcomes};
 pub use record::{InputId, JournalHeader, JournalRecord};
-pub use recover::{RecoverError, recover};
+pub use recover::{RecoverError, header, recover, walk};
 pub use state::{JournalState, LineState, OpenLine};
 pub use writer::{Journal, JournalLost, JournalWriter, WriteError};

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::entry::EntryKind;
-use crate::domain::{Ambiguity, Completion, Reason};
+use super::entry::{EntryKind, JournalEntry};
+use crate::{
+    domain::{Ambiguity, Completion, Reason},
+    report::End,
+};
 
 /// The number of lines in a block. A damaged journal may name any line: it then takes one block, not all
 /// memory up to that line.
@@ -12,6 +15,8 @@ const BLOCK: u64 = 4096;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LineOutcome {
     Ended(Completion),
+    /// It is revoked, and a check found the token dead.
+    Verified,
     /// An earlier line asks for the same job.
     Repeated,
     /// With an ambiguity, the token may be revoked nevertheless.
@@ -20,12 +25,23 @@ pub enum LineOutcome {
 
 impl LineOutcome {
     /// Returns the outcome of an entry; `None` if the line is delayed.
-    pub const fn of(kind: &EntryKind, ambiguity: Option<Ambiguity>) -> Option<Self> {
-        match kind {
+    pub const fn of(entry: &JournalEntry) -> Option<Self> {
+        match &entry.kind {
+            EntryKind::Ended(Completion::Revoked) if entry.history.verified => Some(Self::Verified),
             EntryKind::Ended(ending) => Some(Self::Ended(*ending)),
             EntryKind::Repeated => Some(Self::Repeated),
-            EntryKind::Failed(failed) => Some(Self::Failed(failed.reason, ambiguity)),
+            EntryKind::Failed(failed) => Some(Self::Failed(failed.reason, entry.history.ambiguity)),
             EntryKind::Parked | EntryKind::HandedBack => None,
+        }
+    }
+
+    /// The same, as reports count it.
+    pub const fn end(self) -> End {
+        match self {
+            Self::Ended(ending) => End::Done(ending),
+            Self::Verified => End::Verified,
+            Self::Repeated => End::Repeated,
+            Self::Failed(reason, _) => End::Failed(reason),
         }
     }
 }

@@ -129,7 +129,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::domain::{History, Job, JobDefaults, Outcome};
+    use crate::{
+        domain::{History, Job, JobDefaults, Outcome, TokenHash},
+        sweep::journal::LineJob,
+    };
 
     fn written(record: &JournalRecord) -> String {
         let mut line = Vec::new();
@@ -173,7 +176,13 @@ mod tests {
             let history = History { attempts: 3, stays: 1, paused, ..History::default() };
             let job = Job::parse(br#"{"refresh_token":"t"}"#, &JobDefaults::default()).unwrap();
             let parked = Outcome::Parked(Duration::ZERO);
-            JournalRecord::Entry(JournalEntry::of(7, job.key(), &parked, &history, at))
+            JournalRecord::Entry(JournalEntry::of(
+                7,
+                LineJob::of(&job, TokenHash::Short),
+                &parked,
+                &history,
+                at,
+            ))
         };
         let paused = |line: &str| match JournalRecord::read(line.trim_end().as_bytes()) {
             Some(JournalRecord::Entry(entry)) => (entry.history.paused, entry.history.parked_at),

@@ -10,7 +10,7 @@ use std::io::{self, BufRead, Read as _};
 use thiserror::Error;
 
 use super::{
-    record::{BEGINNING, JournalRecord, LINE_FEEDS, VERSION},
+    record::{BEGINNING, JournalHeader, JournalRecord, LINE_FEEDS, VERSION},
     state::JournalState,
 };
 
@@ -51,11 +51,41 @@ pub enum RecoverError {
 
 /// Reads all records. Changes nothing.
 pub fn recover(journal: impl BufRead) -> Result<Recovered, RecoverError> {
+    let mut state: Option<JournalState> = None;
+    let Walked { whole, torn } = walk(journal, |record| match (&mut state, record) {
+        (Some(state), record) => state.add(&record),
+        (None, JournalRecord::Header(header)) => {
+            state = Some(JournalState::new(header));
+            true
+        }
+        (None, _) => false,
+    })?;
+    if let Some(state) = &mut state {
+        state.index();
+    }
+    Ok(Recovered { state, whole, torn })
+}
+
+/// The end of a walk over a journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Walked {
+    /// The bytes up to the torn end.
+    pub whole: u64,
+    pub torn: bool,
+}
+
+/// Passes each record to `take`, the header first, up to a torn end. `take` returns whether the record can follow those
+/// before it. Changes nothing.
+pub fn walk(
+    journal: impl BufRead,
+    mut take: impl FnMut(JournalRecord) -> bool,
+) -> Result<Walked, RecoverError> {
     let mut reader = RecordReader { journal, number: 0, offset: 0 };
     let mut line = Vec::new();
-    let Some(mut state) = reader.first(&mut line)? else {
-        return Ok(Recovered { state: None, whole: 0, torn: reader.offset > 0 });
+    let Some(header) = reader.first(&mut line)? else {
+        return Ok(Walked { whole: 0, torn: reader.offset > 0 });
     };
+    take(JournalRecord::Header(header));
     let mut torn = None;
     loop {
         let (number, offset) = (reader.number, reader.offset);
@@ -64,17 +94,25 @@ pub fn recover(journal: impl BufRead) -> Result<Recovered, RecoverError> {
         }
         let record = line.strip_suffix(b"\n").and_then(JournalRecord::read);
         match (torn, record) {
-            (None, Some(record)) if state.add(&record) => {}
-            (None, _) => torn = Some((number + 1, offset)),
             (Some((line, torn)), Some(JournalRecord::Synced(synced))) if synced > torn => {
                 return Err(RecoverError::Damaged { line });
             }
             (Some(_), _) => {}
+            (None, Some(record)) => {
+                if !take(record) {
+                    torn = Some((number + 1, offset));
+                }
+            }
+            (None, None) => torn = Some((number + 1, offset)),
         }
     }
-    state.index();
     let whole = torn.map_or(reader.offset, |(_, offset)| offset);
-    Ok(Recovered { state: Some(state), whole, torn: torn.is_some() })
+    Ok(Walked { whole, torn: torn.is_some() })
+}
+
+/// Reads the header of a journal; `None` if it is incomplete.
+pub fn header(journal: impl BufRead) -> Result<Option<JournalHeader>, RecoverError> {
+    RecordReader { journal, number: 0, offset: 0 }.first(&mut Vec::new())
 }
 
 struct RecordReader<R> {
@@ -96,7 +134,7 @@ impl<R: BufRead> RecordReader<R> {
     }
 
     /// Reads the header; `None` if it is incomplete.
-    fn first(&mut self, line: &mut Vec<u8>) -> Result<Option<JournalState>, RecoverError> {
+    fn first(&mut self, line: &mut Vec<u8>) -> Result<Option<JournalHeader>, RecoverError> {
         let whole = self.next(line)? && line.ends_with(b"\n");
         let seen = line.len().min(BEGINNING.len());
         if line[..seen] != BEGINNING[..seen] {
@@ -110,7 +148,7 @@ impl<R: BufRead> RecordReader<R> {
             return Err(RecoverError::Version(version));
         }
         match JournalRecord::read(line.trim_ascii_end()) {
-            Some(JournalRecord::Header(header)) => Ok(Some(JournalState::new(header))),
+            Some(JournalRecord::Header(header)) => Ok(Some(header)),
             _ => Err(RecoverError::Damaged { line: self.number }),
         }
     }

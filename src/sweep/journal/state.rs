@@ -1,13 +1,16 @@
 //! The state of each line of the input, according to the journal.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::SystemTime};
 
 use super::{
     entry::{EntryKind, JournalEntry},
     outcomes::{LineOutcome, LineOutcomes},
     record::{JournalHeader, JournalRecord},
 };
-use crate::domain::{Ambiguity, Completion, History, JobKey};
+use crate::{
+    domain::{Ambiguity, Completion, History, JobKey},
+    report::Timeline,
+};
 
 /// The state after all records of a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,9 +19,12 @@ pub struct JournalState {
     started: u64,
     outcomes: LineOutcomes,
     open: BTreeMap<u64, OpenLine>,
-    /// Sorted by [`JournalState::index`] after the last record.
-    proved: Vec<JobKey>,
-    finished: bool,
+    /// The revoked jobs, and whether the endpoint proved that. Sorted by [`JournalState::index`] after the last record.
+    revoked: Vec<(JobKey, bool)>,
+    /// When every line had ended.
+    finished: Option<SystemTime>,
+    /// When the lines ended, also those that were tried again.
+    timeline: Timeline,
     /// Jobs of an earlier input may have been called, and their lines in this input are unknown.
     all_in_doubt: bool,
 }
@@ -54,8 +60,9 @@ impl JournalState {
             started: 0,
             outcomes: LineOutcomes::new(),
             open: BTreeMap::new(),
-            proved: Vec::new(),
-            finished: false,
+            revoked: Vec::new(),
+            finished: None,
+            timeline: Timeline::new(),
             all_in_doubt: false,
         }
     }
@@ -71,6 +78,15 @@ impl JournalState {
 
     pub const fn outcomes(&self) -> &LineOutcomes {
         &self.outcomes
+    }
+
+    /// When every line had ended; `None` if not every line has.
+    pub const fn finished(&self) -> Option<SystemTime> {
+        self.finished
+    }
+
+    pub const fn timeline(&self) -> &Timeline {
+        &self.timeline
     }
 
     pub fn line_state(&self, line: u64) -> LineState {
@@ -90,7 +106,7 @@ impl JournalState {
         self.outcomes.get(line).filter(|outcome| match outcome {
             LineOutcome::Failed(..) => !retry_failed,
             LineOutcome::Ended(Completion::Expired) => !self.header.takes_any_expiry(),
-            LineOutcome::Ended(_) | LineOutcome::Repeated => true,
+            LineOutcome::Ended(_) | LineOutcome::Verified | LineOutcome::Repeated => true,
         })
     }
 
@@ -99,9 +115,12 @@ impl JournalState {
         self.open.len() as u64
     }
 
-    /// Whether a job with this key was revoked, on any line of any input.
-    pub fn proves(&self, key: &JobKey) -> bool {
-        self.proved.binary_search(key).is_ok()
+    /// The end of a job with this key that was revoked before, on any line of any input. A job that is only presumed
+    /// to be revoked proves no other one.
+    pub fn known_end(&self, key: &JobKey) -> Option<Completion> {
+        let place = self.revoked.binary_search_by_key(key, |(key, _)| *key).ok()?;
+        let is_proved = self.revoked[place].1;
+        Some(if is_proved { Completion::Duplicate } else { Completion::PresumedRevoked })
     }
 
     /// Adds the next record; `false` if it cannot follow the records before it.
@@ -112,27 +131,33 @@ impl JournalState {
             JournalRecord::Again(lines) => lines.iter().for_each(|line| self.reopen(*line)),
             JournalRecord::Entry(entry) => return self.enter(entry),
             JournalRecord::Header(header) => self.begin_again(header.clone()),
-            JournalRecord::Finished(_) => self.finished = true,
+            JournalRecord::Finished(at) => self.finished = Some(*at),
         }
         true
     }
 
     /// Must follow the last record.
     pub(super) fn index(&mut self) {
-        self.proved.sort_unstable();
-        self.proved.dedup();
+        // The proof of a job comes before its presumption, and stays.
+        self.revoked.sort_unstable_by_key(|(key, is_proved)| (*key, !is_proved));
+        self.revoked.dedup_by_key(|(key, _)| *key);
     }
 
     fn enter(&mut self, entry: &JournalEntry) -> bool {
         if entry.line > self.started {
             return false;
         }
-        if let (EntryKind::Ended(Completion::Revoked | Completion::PresumedRevoked), Some(key)) =
-            (&entry.kind, entry.key)
-        {
-            self.proved.push(key);
+        match (&entry.kind, entry.key) {
+            (EntryKind::Ended(Completion::Revoked), Some(key)) => self.revoked.push((key, true)),
+            (EntryKind::Ended(Completion::PresumedRevoked), Some(key)) => {
+                self.revoked.push((key, false));
+            }
+            _ => {}
         }
-        let outcome = LineOutcome::of(&entry.kind, entry.history.ambiguity);
+        let outcome = LineOutcome::of(entry);
+        if let Some(outcome) = outcome {
+            self.timeline.add(entry.at, matches!(outcome, LineOutcome::Failed(..)));
+        }
         self.outcomes.replace(entry.line, outcome);
         match outcome {
             Some(_) => self.open.remove(&entry.line),
@@ -153,7 +178,7 @@ impl JournalState {
             in_doubt: true,
         });
         open.in_doubt = true;
-        self.finished = false;
+        self.finished = None;
     }
 
     /// Starts with another input: the lines of the former one mean nothing, but its proofs stay.
@@ -161,12 +186,13 @@ impl JournalState {
         let doubtful = self.outcomes.iter().any(|outcome| outcome.ambiguity().is_some());
         // Lines with the same number had a common entry, so all of them are in doubt.
         let renumbered = self.header.counts_line_feeds() && !header.counts_line_feeds();
-        self.all_in_doubt |= !self.finished || doubtful || renumbered;
+        self.all_in_doubt |= self.finished.is_none() || doubtful || renumbered;
         self.header = header;
         self.started = 0;
         self.outcomes = LineOutcomes::new();
         self.open.clear();
-        self.finished = false;
+        self.finished = None;
+        self.timeline = Timeline::new();
     }
 }
 
@@ -174,7 +200,7 @@ impl LineOutcome {
     const fn ambiguity(self) -> Option<Ambiguity> {
         match self {
             Self::Failed(_, ambiguity) => ambiguity,
-            Self::Ended(_) | Self::Repeated => None,
+            Self::Ended(_) | Self::Verified | Self::Repeated => None,
         }
     }
 }

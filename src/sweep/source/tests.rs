@@ -10,7 +10,8 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::{
     domain::{
-        Ambiguity, Completion, DeadLetter, History, JobDefaults, MessageMetadata, Outcome, Reason,
+        Ambiguity, Completion, DeadLetter, History, Job, JobDefaults, MessageMetadata, Outcome,
+        Reason, TokenHash,
     },
     input::{Column, Delimiter, InputFormat, InputLine, LineKind, Options},
     ports::{Delivery, Settled},
@@ -45,6 +46,7 @@ fn settings(folder: &TempDir, capacity: usize) -> SweepSettings {
         endpoint: "https://e".to_owned(),
         force: false,
         retry_failed: false,
+        token_hash: TokenHash::Short,
         capacity,
     }
 }
@@ -88,14 +90,14 @@ impl Bench {
             close(&self.journal, &self.counters, end.as_ref(), self.started_before).await;
         drop((self.source, self.journal));
         self.writing.await.unwrap();
-        let state = read_back(&self.folder.path().join("journal")).unwrap();
+        let state = read_back(&self.folder.path().join("journal")).unwrap().state;
         (self.folder, state, finished)
     }
 }
 
 async fn revoke(delivery: LineDelivery) {
     let history = History { attempts: 1, ..History::default() };
-    let settled = delivery.settle(&Outcome::Done(Completion::Revoked), &history).await;
+    let settled = delivery.settle(&Outcome::Done(Completion::Revoked), &history, None).await;
     assert_eq!(settled, Settled::Done);
 }
 
@@ -106,7 +108,7 @@ async fn park(delivery: LineDelivery, delay: Duration) {
         ambiguity: Some(Ambiguity::Attempt),
         ..History::default()
     };
-    assert_eq!(delivery.settle(&Outcome::Parked(delay), &history).await, Settled::Done);
+    assert_eq!(delivery.settle(&Outcome::Parked(delay), &history, None).await, Settled::Done);
 }
 
 fn token(delivery: &LineDelivery) -> String {
@@ -143,7 +145,7 @@ async fn every_line_is_given_out_once_and_then_the_source_ends() {
 async fn a_job_is_marked_before_it_is_given_out() {
     let mut bench = of_lines(3, 64);
     let first = bench.next().await;
-    let state = read_back(&journal(&bench.folder)).unwrap();
+    let state = read_back(&journal(&bench.folder)).unwrap().state;
     assert_eq!(state.line_state(1), LineState::InDoubt);
     drop(first);
 }
@@ -195,7 +197,8 @@ async fn a_parked_job_comes_back_after_its_delay_with_its_history_and_from_its_f
     assert_eq!((history.attempts, history.stays), (3, 1));
     assert_eq!(history.ambiguity, Some(Ambiguity::Attempt));
     assert!(!redelivered);
-    let LineState::Open(noted) = read_back(&journal(&bench.folder)).unwrap().line_state(1) else {
+    let LineState::Open(noted) = read_back(&journal(&bench.folder)).unwrap().state.line_state(1)
+    else {
         panic!("line 1 has not ended")
     };
     assert!(noted.in_doubt, "killed now, it may have been called again");
@@ -249,7 +252,7 @@ async fn a_job_that_is_handed_back_is_given_out_again() {
     let mut bench = of_lines(1, 3);
     let delivery = bench.next().await;
     let history = History { attempts: 2, ..History::default() };
-    assert_eq!(delivery.settle(&Outcome::Requeued, &history).await, Settled::Requeued);
+    assert_eq!(delivery.settle(&Outcome::Requeued, &history, None).await, Settled::Requeued);
     let again = bench.next().await;
     assert_eq!(again.metadata().history, history);
     revoke(again).await;

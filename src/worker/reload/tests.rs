@@ -9,6 +9,7 @@ use crate::{
     broker::HistoryKeys,
     domain::ClientKey,
     endpoint::{CredentialSettings, Reloaded},
+    worker::hangup::Hangup,
 };
 
 /// A folder with the secret of the client `shop`.
@@ -181,8 +182,12 @@ async fn a_changed_secret_of_the_checks_is_reported_once_and_a_fault_keeps_the_o
 async fn a_changed_file_is_taken_up_until_the_shutdown() {
     let (folder, credentials) = folder();
     let shutdown = CancellationToken::new();
-    let keeping =
-        tokio::spawn(keep_fresh(Arc::clone(&credentials).into(), |_| {}, shutdown.clone()));
+    let keeping = tokio::spawn(keep_fresh(
+        Arc::clone(&credentials).into(),
+        ReloadSignals::listen(Hangup::Ignored),
+        |_| {},
+        shutdown.clone(),
+    ));
     fs::write(folder.path().join("shop"), "hunter2-new").unwrap();
     let began = Instant::now();
     while secret(&credentials).as_deref() != Some("hunter2-new") {

@@ -10,11 +10,12 @@ use fastrand::Rng;
 use super::{
     Ending, EndpointScript, Evidence, Plan,
     expected::{ExpectedEndings, REJECTED},
+    recorded::RecordedEndings,
     row::Row,
 };
 use crate::harness::{
-    AnswerKind, BULK, DEAD, Endpoint, INTERACTIVE, Launch, Message, Stage, StoredMessage, Worker,
-    canary, eventually, scrape::Scrape, token, wait::HANG_GUARD,
+    AnswerKind, BULK, DEAD, Endpoint, INTERACTIVE, Launch, Message, OUTCOMES, Stage, StoredMessage,
+    Worker, canary, eventually, scrape::Scrape, token, wait::HANG_GUARD,
 };
 
 /// Jobs that are published before their confirms are awaited.
@@ -38,6 +39,7 @@ pub struct Case {
     expected: ExpectedEndings,
     published: usize,
     letters: Vec<StoredMessage>,
+    events: Vec<StoredMessage>,
     series: Option<Vec<String>>,
     redelivered: BTreeMap<u32, usize>,
     began: Instant,
@@ -55,6 +57,8 @@ impl Case {
             .run(&endpoint)
             .set("broker.prefetch", plan.prefetch)
             .set("flow.concurrency.max", plan.concurrency)
+            // Every case has events, so that every fault meets them.
+            .set("outcomes.queue", OUTCOMES)
             // Long time-outs: on a busy machine each one that expires would repeat a call.
             .set("endpoint.connect_timeout", "60s")
             .set("endpoint.timeout", "10m");
@@ -68,6 +72,7 @@ impl Case {
             expected: ExpectedEndings::default(),
             published: 0,
             letters: Vec::new(),
+            events: Vec::new(),
             series: None,
             redelivered: BTreeMap::new(),
             began: Instant::now(),
@@ -189,6 +194,13 @@ impl Case {
         }
     }
 
+    /// Does the same with the outcome events.
+    pub async fn save_events(&mut self) {
+        if let Some(depth) = self.stage.amqp.depth(OUTCOMES).await {
+            self.events.extend(self.stage.amqp.drain(OUTCOMES, depth.ready).await);
+        }
+    }
+
     /// The number of jobs that is `share` of the planned jobs.
     #[allow(
         clippy::cast_possible_truncation,
@@ -239,6 +251,8 @@ impl Case {
         }
         self.save_letters().await;
         let letters = std::mem::take(&mut self.letters);
+        self.save_events().await;
+        RecordedEndings::read(&self.events).audit(&self.expected, &letters);
         let calls = self.endpoint.calls();
         let audit = self.expected.audit(&calls, &letters);
         for (what, twice) in [("calls", audit.calls_twice), ("letters", audit.letters_twice)] {

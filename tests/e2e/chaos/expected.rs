@@ -49,6 +49,11 @@ impl ExpectedEndings {
         self.allowed.push(reason);
     }
 
+    /// The ids and the tokens of all jobs.
+    pub fn jobs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.jobs.iter().map(|(id, (token, _))| (id.as_str(), token.as_str()))
+    }
+
     /// The number of jobs.
     pub fn len(&self) -> usize {
         self.jobs.len()

@@ -12,6 +12,7 @@ mod case;
 mod documented;
 mod expected;
 mod plan;
+mod recorded;
 mod row;
 mod script;
 mod seed;

@@ -1,7 +1,7 @@
 //! The fault and the size of a case, before its start.
 
 use super::{Case, EndpointScript, seed};
-use crate::harness::{Endpoint, Stage};
+use crate::harness::{Endpoint, OUTCOMES, Stage, amqp::quorum};
 
 /// A group of rows in the published table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +82,7 @@ impl Plan {
         let script = EndpointScript::new(chance.u64(..));
         let endpoint = endpoint(script.clone()).await;
         stage.amqp.declare_family().await;
+        stage.amqp.declare(OUTCOMES, quorum()).await;
         Case::new(self, stage, endpoint, script, chance)
     }
 }

@@ -92,3 +92,35 @@ async fn another_file_is_not_overwritten() {
         assert_eq!(export.stdout(), "", "{wrong}");
     }
 }
+
+/// Runs a command with a root file system that cannot be written. Where the machine forbids that, no file of it can.
+const READ_ONLY: &str = r#"
+user=$(test "$(id -u)" = 0 || echo --map-root-user)
+if unshare $user --mount true 2>/dev/null; then
+  exec unshare $user --mount sh -c 'mount -o remount,bind,ro / && cd / && ! touch /probe 2>/dev/null && exec "$0" "$@"' "$0" "$@"
+fi
+trap '' XFSZ; ulimit -f 0"#;
+
+/// Without tokens, an export to standard output needs no file: it works in a container with a read-only root.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_to_standard_output_has_no_tokens_and_needs_no_file() {
+    let stage = Stage::new().await;
+    let no_job = Message::new("no job");
+    stage.publish_dead([dead(0, "exhausted"), dead(1, "rejected"), no_job]).await;
+    let export = stage.dead_letters("export").arg("-");
+    let (run, status) = export.clone().after(READ_ONLY).run().await;
+    assert_eq!(status.code(), Some(3), "one was no job: {}", run.stderr());
+    let lines = run.stdout();
+    canary::assert_clean("an export to standard output", lines.as_bytes());
+    assert_eq!(lines.lines().count(), 2, "{lines}");
+    for line in lines.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(line.get("refresh_token").is_none(), "{line}");
+    }
+    let said = run.stderr();
+    assert!(said.contains("written to standard output, without tokens"), "{said}");
+
+    let (run, status) = export.arg("--reveal").run().await;
+    assert_eq!(status.code(), Some(2), "{}", run.stderr());
+    assert!(run.stdout().is_empty() && run.stderr().contains("name a file"), "{}", run.stderr());
+}

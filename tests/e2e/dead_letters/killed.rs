@@ -70,6 +70,30 @@ async fn more_letters_than_one_consumer_can_hold_stay_in_order() {
     assert!(numbers.eq((0..LETTERS).map(|n| n.to_string())), "out of order");
 }
 
+/// A consumer that ends puts what it held behind the rest. The next command returns that part first, and it is far more
+/// than the nacks whose order the broker keeps by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_list_restores_the_order_of_many_letters() {
+    const LETTERS: u32 = 400;
+    const HELD: u16 = 250;
+    let stage = Stage::new().await;
+    stage.publish_dead((0..LETTERS as usize).map(|n| dead(n, "exhausted"))).await;
+    let list = || async {
+        let (list, status) = stage.dead_letters("list").run().await;
+        assert_eq!(status.code(), Some(0), "{}", list.stderr());
+        stage.amqp.until_ready(DEAD, LETTERS).await;
+    };
+    // From now on, every message was requeued once.
+    list().await;
+    drop(stage.amqp.hold(DEAD, HELD).await);
+    stage.amqp.until_ready(DEAD, LETTERS).await;
+    list().await;
+    let letters = tokens(&stage.amqp.take_all(DEAD).await);
+    let misplaced =
+        letters.iter().zip(all(LETTERS as usize)).position(|(one, other)| *one != other);
+    assert_eq!((letters.len(), misplaced), (LETTERS as usize, None), "out of order");
+}
+
 /// After a killed replay, each message is in its lane or still dead, few are both, and the rest is in order.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_replay_loses_nothing() {

@@ -69,6 +69,49 @@ async fn rejected_jobs_are_replayed_on_request_and_revoked() {
     }
 }
 
+/// A call whose answer was lost may have revoked the token. Its rejection is left out like any other. If it is replayed,
+/// with or without a history key, the next rejection again says that the token may be revoked.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replayed_ambiguity_stays_an_ambiguity() {
+    for keyed in [false, true] {
+        let stage = Stage::new().await;
+        let endpoint = Endpoint::start(|call| match call.nth {
+            1 => Answer::Reset,
+            _ => Answer::rejected(),
+        })
+        .await;
+        let launch = stage.run(&endpoint);
+        let worker = if keyed { launch.with_history_key() } else { launch }.ready().await;
+        stage.amqp.publish(INTERACTIVE, Message::job(&token(1)).id("job-1")).await;
+        worker.until_processed("dead_lettered", 1).await;
+        stage.amqp.until_ready(DEAD, 1).await;
+
+        let (replay, status) = stage.dead_letters("replay").arg("--json").run().await;
+        assert_eq!(status.code(), Some(3), "{}", replay.stderr());
+        let summary = json(&replay);
+        assert_eq!((&summary["selected"], &summary["rejected_left_out"]), (&0.into(), &1.into()));
+        let named = stage.dead_letters("replay").arg("--reason").arg("rejected_after_ambiguity");
+        let (replay, status) = named.clone().run().await;
+        assert_eq!(status.code(), Some(2));
+        assert!(replay.stderr().contains("--include-rejected"), "{}", replay.stderr());
+        assert_eq!(endpoint.count(), 2, "it was replayed");
+
+        // Another lane makes no difference.
+        let (replay, status) =
+            named.arg("--include-rejected").arg("--to-lane").arg("bulk").run().await;
+        assert_eq!(status.code(), Some(0), "{}", replay.stderr());
+        worker.until_processed("dead_lettered", 2).await;
+        let letter = stage.amqp.take(DEAD, 1).await.remove(0);
+        assert_eq!(endpoint.count(), 3);
+        assert_eq!(letter.reason(), "rejected_after_ambiguity", "keyed: {keyed}");
+        assert_eq!(letter.text("x-revoker-ambiguity").as_deref(), Some("attempt"));
+        assert_eq!(letter.int("x-revoker-attempts"), Some(1), "its attempts began afresh");
+        assert_eq!(letter.int("x-revoker-replays"), Some(1));
+        assert_eq!(letter.text("x-revoker-mac").is_some(), keyed);
+        worker.stop().await;
+    }
+}
+
 /// A job that dies again during the replay is not replayed again, and its dead letter counts the replay.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_dies_again_is_not_replayed_again() {
@@ -127,7 +170,12 @@ async fn a_replayed_job_is_a_fresh_one() {
 
     let back = stage.amqp.take(BULK, 1).await.remove(0);
     assert_eq!(back.body, letter.body);
-    assert_eq!(names(&back), ["tenant", "x-revoker-replays"]);
+    // An earlier call may have revoked the token: a later rejection must not count as that of an unknown token.
+    assert_eq!(
+        names(&back),
+        ["tenant", "x-revoker-ambiguity", "x-revoker-ambiguous", "x-revoker-replays"]
+    );
+    assert_eq!(back.text("x-revoker-ambiguity").as_deref(), Some("attempt"));
     assert_eq!(back.int("x-revoker-replays"), Some(5));
     let kept = &back.properties;
     assert_eq!(kept.message_id().as_ref().unwrap().as_str(), "job-1");

@@ -220,14 +220,22 @@ impl Amqp {
 
     /// Consumes a queue and holds one message, until the returned value is dropped.
     pub async fn hold_one(&self, queue: &str) -> impl Sized + use<> {
+        self.hold(queue, 1).await
+    }
+
+    /// Consumes a queue and holds its first `count` messages, until the returned value is dropped.
+    pub async fn hold(&self, queue: &str, count: u16) -> impl Sized + use<> {
         let channel = self.channel().await;
-        channel.basic_qos(1, BasicQosOptions::default()).await.unwrap();
+        channel.basic_qos(count, BasicQosOptions::default()).await.unwrap();
         let options = BasicConsumeOptions::default();
         let mut consumer = channel
             .basic_consume(queue.into(), "".into(), options, FieldTable::default())
             .await
             .unwrap();
-        let held = consumer.next().await.unwrap().unwrap();
+        let mut held = Vec::new();
+        for _ in 0..count {
+            held.push(consumer.next().await.unwrap().unwrap());
+        }
         (channel, consumer, held)
     }
 

@@ -296,6 +296,13 @@ impl OwnBroker {
         Self { broker, _turn: Some(turn) }
     }
 
+    /// Starts a node with the management plugin.
+    pub async fn managed() -> Self {
+        let turn = turn().await;
+        let node = tokio::task::spawn_blocking(Node::managed).await.unwrap();
+        Self { broker: Arc::new(Broker::on(node)), _turn: Some(turn) }
+    }
+
     /// A shared node that one test at a time damages and restores, because a start takes longer than most tests.
     pub async fn lent() -> LentBroker {
         static LENT: AsyncMutex<Option<OwnBroker>> = AsyncMutex::const_new(None);

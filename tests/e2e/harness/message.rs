@@ -4,6 +4,7 @@ use lapin::{
     BasicProperties,
     types::{AMQPValue, FieldTable, LongString, ShortString},
 };
+use sha2::{Digest as _, Sha256};
 
 /// A body, its properties and its headers.
 #[derive(Debug, Clone)]
@@ -77,4 +78,9 @@ pub fn table<const N: usize>(entries: [(&str, AMQPValue); N]) -> FieldTable {
         table.insert(ShortString::from(name), value);
     }
     table
+}
+
+/// The fingerprint of a token: the first 12 hex digits of its SHA-256.
+pub fn fingerprint(token: &str) -> String {
+    revoker::domain::to_hex(&Sha256::digest(token)[..6])
 }

@@ -26,6 +26,7 @@ pub mod scrape;
 pub mod stage;
 pub mod stored_message;
 pub mod swept;
+pub mod terminal;
 pub mod wait;
 pub mod web;
 pub mod worker;
@@ -33,10 +34,11 @@ pub mod worker;
 pub use canary::token;
 pub use endpoint::{Answer, AnswerKind, Call, Endpoint};
 pub use gate::{Gate, Gates};
-pub use message::Message;
+pub use message::{Message, fingerprint};
 pub use stage::Stage;
 pub use stored_message::StoredMessage;
 pub use swept::Swept;
+pub use terminal::Terminal;
 pub use wait::eventually;
 pub use worker::{Launch, Worker};
 
@@ -46,3 +48,5 @@ pub const INTERACTIVE: &str = "revocations";
 pub const BULK: &str = "revocations.bulk";
 /// The dead-letter queue.
 pub const DEAD: &str = "revocations.dead";
+/// The queue of outcome events, where a test wants them.
+pub const OUTCOMES: &str = "revocations.outcomes";

@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsStr,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Instant,
@@ -66,6 +67,18 @@ impl Node {
                 std::fs::write(dir.join("tls").join(name), pem).unwrap();
             }
         }
+        Self::start_in(dir)
+    }
+
+    /// Starts a node with the management plugin.
+    pub fn managed() -> Self {
+        let dir = folder();
+        std::fs::write(dir.join("enabled_plugins"), "[rabbitmq_management].\n").unwrap();
+        Self::start_in(dir)
+    }
+
+    /// Starts a node with what its folder holds.
+    fn start_in(dir: PathBuf) -> Self {
         let owned = Owned::of(&dir);
         let url = broker("start", &dir, [""; 0]);
         Self { dir, url, _owned: Some(owned) }
@@ -106,6 +119,11 @@ impl Node {
     /// The URL of the TLS listener.
     pub fn tls_url(&self) -> String {
         std::fs::read_to_string(self.dir.join("tls_url")).unwrap().trim().to_owned()
+    }
+
+    /// The address of the management plugin.
+    pub fn management(&self) -> SocketAddr {
+        std::fs::read_to_string(self.dir.join("management")).unwrap().trim().parse().unwrap()
     }
 
     /// SIGKILL; its data stays.

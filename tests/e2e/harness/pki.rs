@@ -88,6 +88,15 @@ impl Identity {
         Self { certificate, key: key.serialize_pem() }
     }
 
+    /// A self-signed identity for these names that is marked as an authority's.
+    pub fn of_an_authority(names: &[&str]) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = server_params(names);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = params.self_signed(&key).unwrap().pem();
+        Self { certificate, key: key.serialize_pem() }
+    }
+
     /// The server configuration with this identity.
     pub fn server(&self) -> ServerConfig {
         let chain = CertificateDer::pem_slice_iter(self.certificate.as_bytes());

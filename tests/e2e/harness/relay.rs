@@ -26,6 +26,10 @@ use held::Held;
 pub use line::{Carried, Line};
 use passage::Passage;
 
+/// The end of the name of the worker's consuming connections. The space distinguishes it from `consumer_cancel_notify`,
+/// which every client sends.
+pub const CONSUMING: &str = " consume";
+
 /// A port that leads to a target while the relay is open.
 pub struct Relay {
     address: SocketAddr,

@@ -7,10 +7,11 @@ use tokio::{
     net::TcpStream,
 };
 
-/// An answer: its status and its body.
+/// An answer: its status, its type and its body.
 #[derive(Debug, Clone)]
 pub struct Page {
     pub status: u16,
+    pub content_type: String,
     pub body: String,
 }
 
@@ -24,5 +25,7 @@ pub async fn get(address: SocketAddr, path: &str) -> io::Result<Page> {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
     let status = status.ok_or_else(|| io::Error::other(format!("no status in {head:?}")))?;
-    Ok(Page { status, body: body.to_owned() })
+    let content_type = head.lines().find_map(|line| line.strip_prefix("content-type: "));
+    let content_type = content_type.unwrap_or_default().to_owned();
+    Ok(Page { status, content_type, body: body.to_owned() })
 }

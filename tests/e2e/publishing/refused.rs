@@ -2,10 +2,12 @@
 
 use std::{collections::BTreeSet, fs};
 
+use lapin::types::FieldTable;
 use serde_json::Value;
 
 use crate::harness::{
     Answer, BULK, DEAD, Endpoint, Gate, INTERACTIVE, Message, Stage, StoredMessage, Worker,
+    amqp::{dead_lettering, quorum},
     broker::{LentBroker, OwnBroker},
     message::text,
     scrape::Scrape,
@@ -102,13 +104,23 @@ fn refusals(worker: &Worker, message: &str) -> Vec<Value> {
 /// lane's own dead-lettering keeps that one, because it has no size limit, and the log reports the cause.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_dead_letter_that_can_never_be_published_is_left_to_the_broker() {
+    is_left_to_the_broker("true").await;
+}
+
+/// A worker that declares only missing queues knows that existing lanes are like its own, by declaring them again.
+#[tokio::test(flavor = "multi_thread")]
+async fn existing_lanes_with_the_right_arguments_are_trusted() {
+    is_left_to_the_broker("missing").await;
+}
+
+async fn is_left_to_the_broker(declare: &str) {
     let lowered = Lowered::lent().await;
     let stage = Stage::own(&lowered.broker).await;
     stage.amqp.declare_family().await;
     stage.amqp.publish_all(INTERACTIVE, (0..JOBS).map(job)).await;
     lowered.set(&LIMIT.to_string()).await;
     let (endpoint, gate) = rejecting_together().await;
-    let worker = stage.run(&endpoint).ready().await;
+    let worker = stage.run(&endpoint).set("broker.declare", declare).ready().await;
     endpoint.until_count(JOBS).await;
     gate.open();
 
@@ -141,16 +153,44 @@ async fn one_dead_letter_that_can_never_be_published_is_left_to_the_broker() {
 /// `/readyz` reports it, and all other jobs continue. It goes back to its lane when the worker stops.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_dead_letter_that_can_never_be_published_stays_in_flight_in_foreign_lanes() {
-    const LATER: usize = 10;
     let lowered = Lowered::lent().await;
     let stage = Stage::own(&lowered.broker).await;
-    let (endpoint, gate) = rejecting_together().await;
     // The first run declares the queues that the second one only checks.
+    let endpoint = Endpoint::willing().await;
     stage.run(&endpoint).ready().await.stop().await;
+    stays_in_flight(lowered, stage, "false").await;
+}
+
+/// A worker that declares only missing queues found the lane, which drops rejected messages.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_existing_lane_with_other_arguments_is_not_trusted() {
+    let lowered = Lowered::lent().await;
+    let stage = Stage::own(&lowered.broker).await;
+    stage.amqp.declare(INTERACTIVE, quorum()).await;
+    stays_in_flight(lowered, stage, "missing").await;
+}
+
+/// It found the dead-letter queue, which might drop what a lane dead-letters.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lane_before_a_foreign_dead_letter_queue_is_not_trusted() {
+    let lowered = Lowered::lent().await;
+    let stage = Stage::own(&lowered.broker).await;
+    stage.amqp.declare(DEAD, FieldTable::default()).await;
+    stage.amqp.declare(INTERACTIVE, dead_lettering(DEAD)).await;
+    stays_in_flight(lowered, stage, "missing").await;
+}
+
+async fn stays_in_flight(lowered: Lowered, stage: Stage, declare: &str) {
+    const LATER: usize = 10;
+    let (endpoint, gate) = rejecting_together().await;
     stage.amqp.publish_all(INTERACTIVE, (0..JOBS).map(job)).await;
     lowered.set(&LIMIT.to_string()).await;
-    let worker =
-        stage.run(&endpoint).set("broker.declare", false).set("shutdown.grace", "1s").ready().await;
+    let worker = stage
+        .run(&endpoint)
+        .set("broker.declare", declare)
+        .set("shutdown.grace", "1s")
+        .ready()
+        .await;
     endpoint.until_count(JOBS).await;
     gate.open();
 

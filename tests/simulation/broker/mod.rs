@@ -19,6 +19,7 @@ use revoker::{
         seams::{Frame, Settle},
     },
     domain::{History, Lane, PerLane},
+    pipeline,
 };
 use tokio::{
     sync::{Notify, futures::Notified},
@@ -38,6 +39,9 @@ use link::Link;
 
 /// The base name of the queues.
 const FAMILY: &str = "q";
+
+/// The queue of outcome events.
+const EVENTS: &str = "events";
 
 /// The broker.
 pub struct Broker {
@@ -60,10 +64,12 @@ struct State {
 }
 
 impl Broker {
-    pub fn new(stays: &[Duration]) -> Self {
+    pub fn new(settings: &pipeline::Settings) -> Self {
+        let stays = &settings.policy.retry.park;
+        let events = settings.records.events.then_some(EVENTS);
         Self {
-            queues: Arc::new(Queues::new(FAMILY, stays)),
-            stays: stays.to_vec(),
+            queues: Arc::new(Queues::new(FAMILY, stays).with_outcomes(events)),
+            stays: stays.clone(),
             state: Mutex::default(),
             arrived: Notify::new(),
             parked: Notify::new(),
@@ -96,6 +102,11 @@ impl Broker {
 
     pub fn has_messages(&self, lane: Lane) -> bool {
         !self.state().lanes.get(lane).is_empty()
+    }
+
+    /// Whether a message is an outcome event.
+    pub fn is_event(&self, letter: &OutgoingMessage) -> bool {
+        self.queues.outcomes() == Some(&letter.queue)
     }
 
     /// The stay of a retry queue; `None` for the dead-letter queue.

@@ -72,7 +72,7 @@ pub async fn publish(
 
 /// Sends a batch and awaits its confirms. Unconfirmed messages are put back.
 async fn batch(world: &World, waiting: &mut VecDeque<Outgoing>) -> Result<(), &'static str> {
-    let batch: Vec<(Outgoing, OutgoingMessage)> = waiting
+    let batch: Vec<(Outgoing, Box<OutgoingMessage>)> = waiting
         .drain(..waiting.len().min(BATCH))
         .filter_map(|outgoing| outgoing.posted.take().map(|letter| (outgoing, letter)))
         .collect();
@@ -110,7 +110,7 @@ async fn batch(world: &World, waiting: &mut VecDeque<Outgoing>) -> Result<(), &'
         }
         if world.bad_luck(40) {
             // The broker accepts the others, but never this one.
-            world.witness.unpublishable(outgoing.number);
+            world.witness.unpublishable(outgoing.number, world.broker.is_event(&letter));
             let refusal =
                 Unpublishable { size: letter.body.len(), why: "it is too large".to_owned() };
             outgoing.posted.respond(Err(refusal));
@@ -135,6 +135,9 @@ fn refuses(world: &World, letter: &OutgoingMessage) -> bool {
 }
 
 fn store(world: &World, outgoing: &Outgoing, letter: &OutgoingMessage) {
+    if world.broker.is_event(letter) {
+        return world.witness.recorded(outgoing.number, letter);
+    }
     world.witness.stored(outgoing.number, letter, &outgoing.message);
     world.broker.store(letter, &outgoing.message, outgoing.parked);
 }

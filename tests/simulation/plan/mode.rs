@@ -97,12 +97,11 @@ pub fn failure(dice: &Dice) -> Failure {
 fn answered(label: ResultLabel, status: u16, dice: &Dice) -> Failure {
     let wishes = [None, Some(0), Some(1), Some(30), Some(86_400)];
     let may_wish = matches!(status, 429 | 503);
+    let ambiguous = matches!(label, ResultLabel::Http5xx | ResultLabel::Unrecognized);
     Failure {
-        label,
-        ambiguous: matches!(label, ResultLabel::Http5xx | ResultLabel::Unrecognized),
         http_status: Some(status),
         retry_after: may_wish.then(|| dice.pick(&wishes)).flatten().map(Duration::from_secs),
-        blame: Blame::Transport,
+        ..Failure::unanswered(label, ambiguous)
     }
 }
 

@@ -6,7 +6,7 @@ use revoker::{
     broker::HistoryKeys,
     domain::{GonePolicy, JobDefaults, Policy, RetryPolicy, Schedule, VerifyPolicy},
     flow::{self, PauseSettings},
-    pipeline,
+    pipeline::{self, RecordSettings},
 };
 
 use crate::dice::Dice;
@@ -91,6 +91,7 @@ fn pipeline(dice: &Dice) -> pipeline::Settings {
         verify: VerifyPolicy::default(),
         remember: seconds(dice.pick(&[0, 10, 600])),
         remember_capacity: dice.pick(&[1, 1000]),
+        records: RecordSettings { events: dice.one_in(2), ..RecordSettings::default() },
     }
 }
 
@@ -108,6 +109,7 @@ fn flow(dice: &Dice) -> flow::Settings {
             probe_max: seconds(dice.pick(&[5, 30])),
             after_rejections: dice.one_in(5).then(|| dice.pick(&[1, 3])),
             first_rejections: 0,
+            expected_rejections: 4,
         },
     }
 }

@@ -1,6 +1,7 @@
 //! The rules of settlements at the broker: a delivery is acked only if its job is proved or stored elsewhere.
 
 use revoker::broker::{OutgoingMessage, seams::Settle};
+use serde_json::Value;
 
 use super::{LifeNumber, Number, Witness, record::Decided};
 use crate::broker::Message;
@@ -28,10 +29,28 @@ impl Witness {
         }
     }
 
+    /// Records that the queue of outcome events stored the event of a delivery.
+    pub fn recorded(&self, number: Number, event: &OutgoingMessage) {
+        self.note(|| format!("{number}: its event is stored"));
+        let body: Value = serde_json::from_slice(&event.body).unwrap_or_default();
+        let outcome = body["data"]["outcome"].as_str().map(str::to_owned);
+        let mut state = self.state();
+        state.count("letter", "event stored");
+        let record = state.record(number);
+        let decided = record.decided.map(|(decided, _)| decided);
+        let expected = decided.and_then(Decided::event);
+        let fits = outcome.is_some() && outcome.as_deref() == expected;
+        record.recorded = outcome;
+        drop(state);
+        if !fits {
+            self.violated(format!("{number}: {decided:?}, and its event says {body}"));
+        }
+    }
+
     /// Records that the broker never accepts the message of a delivery.
-    pub fn unpublishable(&self, number: Number) {
-        self.count("letter", "unpublishable");
-        self.state().record(number).unpublishable = true;
+    pub fn unpublishable(&self, number: Number, is_event: bool) {
+        self.count("letter", if is_event { "event unpublishable" } else { "unpublishable" });
+        self.state().record(number).unpublishable |= !is_event;
     }
 
     /// Records that the broker got a settlement: an ack, a requeue, or a dead-lettering by the broker.
@@ -58,11 +77,16 @@ impl Witness {
             (Some(_), Settle::Requeue) => (record.given_up, false),
             (_, Settle::Ack | Settle::DeadLetter) => (false, false),
         };
+        let unrecorded =
+            ends && self.plan.worker.pipeline.records.events && record.recorded.is_none();
         if ends {
             let job = record.job;
             *state.ended.entry(job).or_default() += 1;
         }
         drop(state);
+        if unrecorded {
+            self.violated(format!("{number}: {how} without its event"));
+        }
         if !allowed {
             self.violated(format!("{number}: {how} though it was decided as {decided:?}"));
         }

@@ -62,6 +62,8 @@ pub struct Record {
     pub given_up: bool,
     /// Whether its message is stored in its queue.
     pub stored: bool,
+    /// The outcome in its stored event.
+    pub recorded: Option<String>,
     /// Whether the broker will never take its message.
     pub unpublishable: bool,
 }
@@ -80,6 +82,17 @@ pub enum Decided {
     Dead(Reason),
     Parked,
     Requeued,
+}
+
+impl Decided {
+    /// The name of the outcome in an event; `None` if the job goes on.
+    pub const fn event(self) -> Option<&'static str> {
+        match self {
+            Self::Done(completion) => Some(completion.as_str()),
+            Self::Dead(_) => Some("dead_lettered"),
+            Self::Parked | Self::Requeued => None,
+        }
+    }
 }
 
 impl Record {
@@ -114,6 +127,7 @@ impl Record {
             settled: false,
             given_up: false,
             stored: false,
+            recorded: None,
             unpublishable: false,
         }
     }

@@ -3,7 +3,10 @@ use std::time::Duration;
 use lapin::types::ShortString;
 
 use super::*;
-use crate::{broker::headers::of_dead_letter, domain};
+use crate::{
+    broker::{headers::of_dead_letter, history_keys::HistoryKeys},
+    domain,
+};
 
 const BODY: &[u8] = br#"{"refresh_token":"abc","client_id":"shop"}"#;
 
@@ -73,7 +76,9 @@ fn headers_of_a_worker_are_read_again() {
     let original = with(&[("x-revoker-replays", AMQPValue::LongInt(2))])
         .with_message_id("logout-7".into())
         .with_timestamp(1_000_000_050);
-    let letter = reader().read(&of_dead_letter(&original, Lane::Bulk, &written, &history), BODY);
+    let (queues, keys) = (Queues::new("q", &[]), HistoryKeys::none());
+    let dead = of_dead_letter(&original, BODY, Lane::Bulk, &written, &history, &queues, &keys);
+    let letter = reader().read(&dead, BODY);
     assert_eq!(letter.id.as_str(), "logout-7");
     let expected = StoredLetter {
         reason: DeadReason::Stated(Reason::RejectedAfterAmbiguity),

@@ -18,8 +18,9 @@ fn deliveries_are_identified_by_their_tags() {
     assert_eq!(notice(&got), Notice::Delivery(7));
     assert_eq!(notice(&returned), Notice::OtherContent);
     assert_eq!(notice(&deliver[..9]), Notice::OtherContent);
-    assert_eq!(notice(&[0, 20, 0, 40, 0, 0]), Notice::ChannelClosed);
-    assert_eq!(notice(&[0, 20, 0, 41]), Notice::ChannelClosed);
+    assert_eq!(notice(&[0, 20, 0, 11, 0, 0, 0, 0]), Notice::ChannelOpened);
+    assert_eq!(notice(&[0, 20, 0, 40, 0, 0]), Notice::ChannelClosed(None));
+    assert_eq!(notice(&[0, 20, 0, 41]), Notice::ChannelClosed(None));
     assert_eq!(notice(&[0, 60, 0, 80]), Notice::Nothing);
     assert_eq!(notice(&[]), Notice::Nothing);
 }
@@ -32,6 +33,11 @@ fn the_brokers_own_words_are_kept() {
     let Notice::Closing(cause) = notice(&close) else { panic!("it is not told") };
     assert_eq!(cause.to_string(), "CONNECTION_FORCED - close_all_connections (reply code 320)");
     assert_eq!(notice(&close[..20]), Notice::Nothing);
+    let text = b"ACCESS_REFUSED - no";
+    let length = u8::try_from(text.len()).unwrap();
+    let close = [&[0, 20, 0, 40, 1, 147, length][..], text, &[0; 4]].concat();
+    let Notice::ChannelClosed(Some(cause)) = notice(&close) else { panic!("it is not told") };
+    assert_eq!(cause.to_string(), "ACCESS_REFUSED - no (reply code 403)");
 }
 
 #[test]

@@ -6,26 +6,110 @@
 use super::{
     Glyph,
     bytes::{Byte, characters},
+    fold, is_invisible, other_case,
 };
 
-/// Every text that this one may encode. The start of an encoding is unknown, so each position in a group of
-/// characters is tried.
-pub(super) fn all(text: &[Glyph]) -> impl Iterator<Item = Vec<Glyph>> + use<> {
+/// Every text that this one may encode, if it can hold a run of `shortest` characters.
+pub(in crate::domain::redact) fn all(text: &[Glyph], shortest: usize) -> Vec<Vec<Glyph>> {
+    let mut texts = Texts { shortest, values: Vec::with_capacity(text.len()), found: Vec::new() };
+    decode(text, &mut texts);
+    texts.found
+}
+
+/// Whether every text that this ASCII text may encode, as found by [`all`], is harmless. It costs less than the search.
+/// `is_harmless` gets the characters of each in one case.
+pub(in crate::domain::redact) fn are_harmless(
+    text: &[u8],
+    shortest: usize,
+    is_harmless: impl Fn(&[char]) -> bool,
+) -> bool {
+    let values = Vec::with_capacity(text.len());
+    let mut check = Check { shortest, values, is_harmless, so_far: true };
+    decode(text, &mut check);
+    check.so_far
+}
+
+/// A decoded byte, and the characters that encode it.
+#[derive(Debug, Clone, Copy)]
+struct Decoded<G> {
+    value: u8,
+    first: G,
+    last: G,
+}
+
+/// Takes the rows of bytes that a text may encode.
+trait Rows<G> {
+    fn add(&mut self, row: impl Iterator<Item = Decoded<G>> + Clone);
+}
+
+/// Decodes a text in every way. The start of an encoding is unknown, so each position in a group of characters is tried.
+fn decode<G: Copy + Into<char>>(text: &[G], rows: &mut impl Rows<G>) {
     let sextets = digits(text, sextet);
     let nibbles = digits(text, |c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()));
-    let mut rows: Vec<Vec<Byte>> = (0..4).map(|begins| base64(&sextets, begins)).collect();
-    for begins in 0..2 {
-        let bytes = hex(&nibbles, begins);
-        // Dumps of 16-bit words show the second byte first.
-        rows.extend((0..2).map(|begins| swapped(&bytes, begins)));
-        rows.push(bytes);
+    for begins in 0..4 {
+        rows.add(base64(&sextets, begins));
     }
-    rows.extend([2, 8, 10].map(|radix| numbers(text, radix)));
-    rows.into_iter().map(|row| {
-        let mut decoded = Vec::with_capacity(row.len());
-        characters(&row, &mut decoded);
-        decoded
-    })
+    for begins in 0..2 {
+        let bytes = || hex(&nibbles, begins);
+        rows.add(bytes());
+        // Dumps of 16-bit words show the second byte first.
+        for begins in 0..2 {
+            rows.add(swapped(bytes().skip(begins)));
+        }
+    }
+    for radix in [2, 8, 10] {
+        rows.add(numbers(text, radix));
+    }
+}
+
+/// The rows of bytes that are texts.
+struct Texts {
+    shortest: usize,
+    found: Vec<Vec<Glyph>>,
+    /// The bytes of a row. Most rows of an id are no text, and need no memory of their own.
+    values: Vec<u8>,
+}
+
+impl Rows<Glyph> for Texts {
+    fn add(&mut self, row: impl Iterator<Item = Decoded<Glyph>> + Clone) {
+        if becomes_text(row.clone().map(|byte| byte.value), self.shortest, &mut self.values) {
+            self.found.push(text_of(row.map(placed)));
+        }
+    }
+}
+
+/// A byte with its place in the text.
+const fn placed(byte: Decoded<Glyph>) -> Byte {
+    Byte { value: byte.value, from: byte.first.from, to: byte.last.to }
+}
+
+fn text_of(row: impl Iterator<Item = Byte>) -> Vec<Glyph> {
+    let row: Vec<Byte> = row.collect();
+    let mut text = Vec::with_capacity(row.len());
+    characters(&row, &mut text);
+    text
+}
+
+/// Whether each row that is a text is harmless.
+struct Check<F> {
+    shortest: usize,
+    values: Vec<u8>,
+    is_harmless: F,
+    so_far: bool,
+}
+
+impl<F: Fn(&[char]) -> bool> Rows<u8> for Check<F> {
+    fn add(&mut self, row: impl Iterator<Item = Decoded<u8>> + Clone) {
+        if !self.so_far {
+            return;
+        }
+        if becomes_text(row.map(|byte| byte.value), self.shortest, &mut self.values) {
+            // Only the search needs the places.
+            let row = self.values.iter().map(|value| Byte { value: *value, from: 0, to: 0 });
+            let text: Vec<char> = fold(&text_of(row)).iter().map(|glyph| glyph.c).collect();
+            self.so_far = (self.is_harmless)(&text);
+        }
+    }
 }
 
 /// Whether the text has `shortest` printable ASCII characters in a row. Decoded prose mostly has not, and then
@@ -35,11 +119,80 @@ pub(super) fn may_be_text(decoded: &[Glyph], shortest: usize) -> bool {
     seen.is_some_and(|longest| longest >= shortest)
 }
 
-/// The value and position of each character that is a digit of the encoding; others are skipped.
-fn digits(text: &[Glyph], digit_of: impl Fn(char) -> Option<u8>) -> Vec<Byte> {
-    let digit =
-        |glyph: &Glyph| Some(Byte { value: digit_of(glyph.c)?, from: glyph.from, to: glyph.to });
-    text.iter().filter_map(digit).collect()
+/// Whether [`may_be_text`] is true of these bytes, once they are characters in one case. "No" is certain. A bound
+/// excludes most rows; only the others are kept in `values`.
+fn becomes_text(
+    row: impl Iterator<Item = u8> + Clone,
+    shortest: usize,
+    values: &mut Vec<u8>,
+) -> bool {
+    if most_in_a_row(row.clone()) < shortest {
+        return false;
+    }
+    values.clear();
+    values.extend(row);
+    may_become_text(values, shortest)
+}
+
+/// The same of bytes in memory.
+fn may_become_text(values: &[u8], shortest: usize) -> bool {
+    let (mut longest, mut length) = (0, 0);
+    let mut add = |c: char| {
+        match c {
+            ' '..='~' => length += 1,
+            _ if is_invisible(c) => {}
+            // The only letter of Latin-1 that is ASCII in the other case.
+            'ß' => length += 2,
+            '\0'..='\u{ff}' => length = 0,
+            _ => {
+                for c in other_case(c) {
+                    length = if matches!(c, ' '..='~') { length + 1 } else { 0 };
+                    longest = longest.max(length);
+                }
+            }
+        }
+        longest = longest.max(length);
+    };
+    for chunk in values.utf8_chunks() {
+        chunk.valid().chars().for_each(&mut add);
+        chunk.invalid().iter().for_each(|byte| add(char::from(*byte)));
+    }
+    longest >= shortest
+}
+
+/// An upper bound of the printable ASCII characters in a row that these bytes become, without reading them as UTF-8.
+fn most_in_a_row(row: impl Iterator<Item = u8>) -> usize {
+    let (mut longest, mut length, mut last) = (0, 0, 0);
+    for value in row {
+        match value {
+            b' '..=b'~' => length += 1,
+            // Invisible.
+            0 => {}
+            value if may_become_ascii(value) => length += MOST_OF_ONE,
+            // May continue such a character.
+            0x80..=0xbf if last >= 0x80 => {}
+            _ => length = 0,
+        }
+        last = value;
+        longest = longest.max(length);
+    }
+    longest
+}
+
+/// The most ASCII characters that another one becomes in the other case: `ﬃ`.
+const MOST_OF_ONE: usize = 3;
+
+/// Whether a byte beyond ASCII may be, or begin, a character that is ASCII in the other case, or that is invisible. The
+/// first two are such characters of Latin-1, the others begin them in UTF-8.
+const fn may_become_ascii(byte: u8) -> bool {
+    matches!(byte, 0xad | 0xdf | 0xc2..=0xc5 | 0xc7 | 0xcd | 0xe1 | 0xe2 | 0xef)
+}
+
+/// The value of each character that is a digit of the encoding; others are skipped.
+fn digits<G: Copy + Into<char>>(text: &[G], digit_of: impl Fn(char) -> Option<u8>) -> Vec<(u8, G)> {
+    let mut digits = Vec::with_capacity(text.len());
+    digits.extend(text.iter().filter_map(|c| Some((digit_of((*c).into())?, *c))));
+    digits
 }
 
 /// The value of a digit of base64, of either alphabet.
@@ -55,50 +208,134 @@ fn sextet(c: char) -> Option<u8> {
     })
 }
 
-fn base64(sextets: &[Byte], begins: usize) -> Vec<Byte> {
-    let groups = sextets.get(begins..).unwrap_or_default().chunks(4);
-    groups
-        .flat_map(|group| {
-            group.windows(2).enumerate().map(|(nth, pair)| {
-                let shift = 2 * (nth + 1);
-                let value = pair[0].value << shift | pair[1].value >> (6 - shift);
-                Byte { value, from: pair[0].from, to: pair[1].to }
-            })
-        })
-        .collect()
+fn base64<G: Copy>(sextets: &[(u8, G)], begins: usize) -> impl Iterator<Item = Decoded<G>> + Clone {
+    let pairs = sextets.get(begins..).unwrap_or_default().windows(2).enumerate();
+    // A group of four digits encodes three bytes.
+    pairs.filter(|(nth, _)| nth % 4 != 3).map(|(nth, pair)| {
+        let ((high, first), (low, last)) = (pair[0], pair[1]);
+        let shift = 2 * (nth % 4 + 1);
+        Decoded { value: high << shift | low >> (6 - shift), first, last }
+    })
 }
 
-fn hex(nibbles: &[Byte], begins: usize) -> Vec<Byte> {
+fn hex<G: Copy>(nibbles: &[(u8, G)], begins: usize) -> impl Iterator<Item = Decoded<G>> + Clone {
     let pairs = nibbles.get(begins..).unwrap_or_default().chunks_exact(2);
-    pairs
-        .map(|pair| Byte {
-            value: pair[0].value << 4 | pair[1].value,
-            from: pair[0].from,
-            to: pair[1].to,
-        })
-        .collect()
+    pairs.map(|pair| {
+        let ((high, first), (low, last)) = (pair[0], pair[1]);
+        Decoded { value: high << 4 | low, first, last }
+    })
 }
 
 /// Each two bytes in the other order. Both keep the position of the pair.
-fn swapped(bytes: &[Byte], begins: usize) -> Vec<Byte> {
-    let pairs = bytes.get(begins..).unwrap_or_default().chunks_exact(2);
-    pairs
-        .flat_map(|pair| {
-            let (from, to) = (pair[0].from, pair[1].to);
-            [pair[1].value, pair[0].value].map(|value| Byte { value, from, to })
-        })
-        .collect()
+fn swapped<G: Copy>(
+    bytes: impl Iterator<Item = Decoded<G>> + Clone,
+) -> impl Iterator<Item = Decoded<G>> + Clone {
+    let seconds = bytes.clone().skip(1).step_by(2);
+    bytes.step_by(2).zip(seconds).flat_map(|(one, other)| {
+        let (first, last) = (one.first, other.last);
+        [other.value, one.value].map(|value| Decoded { value, first, last })
+    })
 }
 
 /// The numbers of a text that are bytes in this radix. Words between them are skipped.
-fn numbers(text: &[Glyph], radix: u32) -> Vec<Byte> {
-    let words = text.split(|glyph| !glyph.c.is_ascii_alphanumeric());
-    let number = |word: &[Glyph]| {
-        let number = word.iter().try_fold(0_u32, |high, glyph| {
-            high.checked_mul(radix)?.checked_add(glyph.c.to_digit(radix)?)
+fn numbers<G: Copy + Into<char>>(
+    text: &[G],
+    radix: u32,
+) -> impl Iterator<Item = Decoded<G>> + Clone {
+    let words = text.split(|c| !Into::<char>::into(*c).is_ascii_alphanumeric());
+    let number = move |word: &[G]| {
+        let number = word.iter().try_fold(0_u32, |high, c| {
+            high.checked_mul(radix)?.checked_add(Into::<char>::into(*c).to_digit(radix)?)
         })?;
-        let (first, last) = (word.first()?, word.last()?);
-        Some(Byte { value: u8::try_from(number).ok()?, from: first.from, to: last.to })
+        let (first, last) = (*word.first()?, *word.last()?);
+        Some(Decoded { value: u8::try_from(number).ok()?, first, last })
     };
-    words.filter_map(number).collect()
+    words.filter_map(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::redact::reading::plain_glyphs;
+
+    fn is_kept(values: &[u8], shortest: usize) -> bool {
+        becomes_text(values.iter().copied(), shortest, &mut Vec::new())
+    }
+
+    fn is_text(values: &[u8], shortest: usize) -> bool {
+        let row: Vec<Byte> =
+            values.iter().map(|value| Byte { value: *value, from: 0, to: 0 }).collect();
+        let mut decoded = Vec::new();
+        characters(&row, &mut decoded);
+        may_be_text(&fold(&decoded), shortest)
+    }
+
+    proptest! {
+        /// A check that excludes too much would let an encoded secret pass.
+        #[test]
+        fn bytes_that_become_text_are_not_excluded(
+            texts in prop::collection::vec(
+                prop_oneof![
+                    any::<u8>().prop_map(|byte| vec![byte]),
+                    "[ -~]{1,3}".prop_map(String::into_bytes),
+                    "[ſKßﬀ-ﬆİǰ\u{ad}\u{200b}\0é]".prop_map(String::into_bytes),
+                    any::<char>().prop_map(|c| c.to_string().into_bytes()),
+                ],
+                0..16,
+            ),
+            shortest in 1_usize..8,
+        ) {
+            let values = texts.concat();
+            if is_text(&values, shortest) {
+                prop_assert!(is_kept(&values, shortest), "{values:x?}");
+            }
+        }
+    }
+
+    proptest! {
+        /// Ids are checked without places first.
+        #[test]
+        fn each_text_that_is_decoded_is_seen(
+            text in "[0-9a-zA-Z_.:-]{0,48}|([0-9]{2,3}[.:-]){6,9}",
+            shortest in 1_usize..8,
+        ) {
+            let seen = RefCell::new(Vec::new());
+            let chars = |glyphs: &[Glyph]| -> String { glyphs.iter().map(|glyph| glyph.c).collect() };
+            let all_are = are_harmless(text.as_bytes(), shortest, |decoded| {
+                seen.borrow_mut().push(String::from_iter(decoded));
+                true
+            });
+            prop_assert!(all_are);
+            let found = all(&plain_glyphs(&text), shortest);
+            let found: Vec<String> = found.iter().map(|glyphs| chars(&fold(glyphs))).collect();
+            prop_assert_eq!(seen.into_inner(), found);
+        }
+    }
+
+    /// Each character that is ASCII in the other case, or in Latin-1.
+    #[test]
+    fn no_character_that_becomes_ascii_is_excluded() {
+        for c in '\0'..=char::MAX {
+            let text = c.to_string();
+            if is_text(text.as_bytes(), 1) {
+                assert!(is_kept(text.as_bytes(), 1), "{c:?}");
+            }
+        }
+        for byte in 0..=u8::MAX {
+            if is_text(&[byte], 1) {
+                assert!(is_kept(&[byte], 1), "{byte:x}");
+            }
+        }
+    }
+
+    #[test]
+    fn most_bytes_of_an_id_are_no_text() {
+        let bytes = [0x0a, 0xf7, 0x65, 0x19, 0x16, 0xcd, 0x43, 0xdd, 0x84, 0x48, 0xeb, 0x21];
+        assert!(!is_kept(&bytes, 6));
+        assert!(is_kept(&bytes, 1));
+    }
 }

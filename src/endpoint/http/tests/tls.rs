@@ -50,11 +50,14 @@ async fn an_unknown_authority_is_refused_before_anything_is_sent() {
 }
 
 #[tokio::test]
-async fn a_certificate_for_another_host_is_refused() {
+async fn a_certificate_for_another_host_is_refused_and_named_as_the_cause() {
     let pki = Pki::new("elsewhere.example");
     let (server, _agreements) = tls_server(pki.acceptor()).await;
     let settings = secure(&server, &pki);
-    assert_eq!(call(&endpoint(&settings)).await, transport_failure(ResultLabel::Tls, false, None));
+    let verdict = endpoint(&settings).revoke(&job(), None).await.unwrap();
+    let Verdict::Transient(failure) = &verdict else { panic!("{verdict:?}") };
+    assert_eq!(failure.class, FailureClass::Certificate);
+    assert_eq!(without_class(verdict), transport_failure(ResultLabel::Tls, false, None));
     assert_eq!(server.connections(), 1);
 }
 

@@ -13,6 +13,10 @@ const ANSWERS: &[(&str, u16, &str, &str)] = &[
     ("rfc7009", 200, "", "acknowledged"),
     // Authlib, Doorkeeper, authentik, Discord. Doorkeeper: also without a token. Authlib: also where the token lives on.
     ("rfc7009", 200, "{}", "acknowledged"),
+    // No server is known for these: a byte order mark before JSON is ignored, and a mark alone is no empty body.
+    ("rfc7009", 200, "\u{feff}{}", "acknowledged"),
+    ("rfc7009", 200, "\u{feff}", "unrecognized"),
+    ("rfc7009", 400, "\u{feff}{\"error\":\"invalid_token\"}", "gone"),
     // Zoom.
     ("rfc7009", 200, r#"{"status":"success"}"#, "acknowledged"),
     // Reddit.

@@ -203,6 +203,7 @@ fn scenarios() {
             probe_max: SECOND * 4,
             after_rejections: *after_rejections,
             first_rejections: 0,
+            expected_rejections: 0,
         });
         for (number, step) in steps.iter().enumerate() {
             let place = format!("{sentence} (step {number})");

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     domain::Completion,
-    sweep::journal::{EntryKind, InputId, JournalEntry, LineOutcome, LineState},
+    sweep::journal::{EntryKind, InputId, JournalEntry, LineJob, LineOutcome, LineState},
 };
 
 /// A sweep of an input without lone carriage returns.
@@ -50,7 +50,12 @@ fn header() -> JournalHeader {
 
 fn revoked(line: u64) -> JournalRecord {
     let kind = EntryKind::Ended(Completion::Revoked);
-    JournalRecord::Entry(JournalEntry::without_a_call(line, None, kind, SystemTime::UNIX_EPOCH))
+    JournalRecord::Entry(JournalEntry::without_a_call(
+        line,
+        LineJob::any(),
+        kind,
+        SystemTime::UNIX_EPOCH,
+    ))
 }
 
 #[test]

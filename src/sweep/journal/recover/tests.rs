@@ -7,7 +7,9 @@ use proptest::{collection::vec, prelude::*};
 
 use super::*;
 use crate::{
-    domain::{Ambiguity, Completion, History, Job, JobDefaults, JobKey, Reason, ResultLabel},
+    domain::{
+        Ambiguity, Completion, History, Job, JobDefaults, JobKey, Reason, ResultLabel, TokenName,
+    },
     sweep::journal::{
         EntryKind, InputId, JournalEntry, JournalHeader, LineOutcome, LineState, OpenLine,
         entry::LineFailure,
@@ -29,7 +31,14 @@ fn at() -> SystemTime {
 }
 
 fn entry(line: u64, kind: EntryKind, history: History) -> JournalRecord {
-    JournalRecord::Entry(JournalEntry { line, key: Some(key(line)), kind, history, at: at() })
+    JournalRecord::Entry(JournalEntry {
+        line,
+        key: Some(key(line)),
+        token: TokenName { fingerprint: Some("ba7816bf8f01".to_owned()), token_sha256: None },
+        kind,
+        history,
+        at: at(),
+    })
 }
 
 fn revoked(line: u64) -> JournalRecord {
@@ -46,7 +55,6 @@ fn failed(line: u64, ambiguity: Option<Ambiguity>) -> JournalRecord {
         detail: "the endpoint answered 01: \"no\"".to_owned(),
         code: Some("01".to_owned()),
         http_status: Some(200),
-        fingerprint: Some("ba7816bf8f01".to_owned()),
     };
     entry(line, EntryKind::Failed(failed), History { attempts: 2, ambiguity, ..History::default() })
 }
@@ -122,9 +130,24 @@ fn each_line_stands_as_its_last_records_say() {
     for (line, line_state) in cases {
         assert_eq!(state.line_state(line), line_state, "line {line}");
     }
-    assert!([1, 8, 9].iter().all(|line| state.proves(&key(*line))));
-    assert!([2, 3, 4, 10].iter().all(|line| !state.proves(&key(*line))));
+    assert!([1, 8, 9].iter().all(|line| state.known_end(&key(*line)).is_some()));
+    assert!([2, 3, 4, 10].iter().all(|line| state.known_end(&key(*line)).is_none()));
     assert_eq!(state.open(), 4);
+}
+
+/// A rejection after a lost answer proves nothing, so it proves no other line either.
+#[test]
+fn a_presumed_end_gives_other_lines_no_proof() {
+    let presumed = |line| entry(line, EntryKind::Ended(Completion::PresumedRevoked), history(None));
+    let mut again = revoked(3);
+    let JournalRecord::Entry(JournalEntry { key: of_line_2, .. }) = presumed(2) else { panic!() };
+    if let JournalRecord::Entry(entry) = &mut again {
+        entry.key = of_line_2;
+    }
+    let batches = [vec![JournalRecord::Started(9), presumed(1), presumed(2), again, presumed(2)]];
+    let state = recovered(&written(&batches)).state.unwrap();
+    assert_eq!(state.known_end(&key(1)), Some(Completion::PresumedRevoked));
+    assert_eq!(state.known_end(&key(2)), Some(Completion::Duplicate), "line 3 proves it");
 }
 
 #[test]
@@ -162,7 +185,8 @@ fn another_input_begins_again_with_the_proofs() {
         let batches = [before, vec![JournalRecord::Header(header(9))]];
         let state = recovered(&written(&batches)).state.unwrap();
         assert_eq!(state.header(), &header(9));
-        assert!(state.proves(&key(1)) && !state.proves(&key(2)));
+        assert_eq!(state.known_end(&key(1)), Some(Completion::Duplicate));
+        assert_eq!(state.known_end(&key(2)), None);
         assert_eq!(
             (state.line_state(1), state.line_state(2)),
             (line_state, line_state),
@@ -273,7 +297,6 @@ fn any_entry() -> impl Strategy<Value = JournalRecord> {
             detail,
             code: None,
             http_status: None,
-            fingerprint: None,
         })),
     ];
     let ambiguity =

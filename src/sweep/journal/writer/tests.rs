@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     domain::Completion,
     sweep::journal::{
-        EntryKind, JournalEntry, JournalHeader, JournalState, LineOutcome, LineState,
+        EntryKind, JournalEntry, JournalHeader, JournalState, LineJob, LineOutcome, LineState,
         OpenedJournal, ResumeCheck, open, recover,
     },
 };
@@ -21,7 +21,12 @@ fn begin(path: &Path) -> (JournalWriter, Journal) {
 
 fn revoked(line: u64) -> JournalRecord {
     let kind = EntryKind::Ended(Completion::Revoked);
-    JournalRecord::Entry(JournalEntry::without_a_call(line, None, kind, SystemTime::UNIX_EPOCH))
+    JournalRecord::Entry(JournalEntry::without_a_call(
+        line,
+        LineJob::any(),
+        kind,
+        SystemTime::UNIX_EPOCH,
+    ))
 }
 
 fn state(path: &Path) -> JournalState {

@@ -54,9 +54,11 @@ fn an_input_that_is_not_there_is_no_pipe() {
 fn a_block_whose_lines_are_not_in_order_is_refused() {
     let state = JournalState::new(header(&settings(&tokens(1), 1)).unwrap().0);
     let counters = Arc::<SweepCounters>::default();
-    let mut scan = Scan::new(Arc::new(state), Arc::clone(&counters), false);
-    let line =
-        |number| InputLine { number, last_line: number, marked: false, kind: LineKind::Duplicate };
+    let mut scan = Scan::new(Arc::new(state), Arc::clone(&counters), false, TokenHash::Short);
+    let line = |number| {
+        let job = Job::parse(br#"{"refresh_token":"t"}"#, &JobDefaults::default()).unwrap();
+        InputLine { number, last_line: number, marked: false, kind: LineKind::Duplicate(job) }
+    };
     let now = SystemTime::UNIX_EPOCH;
     assert_eq!(scan.block(vec![line(1), line(2)], now).unwrap().records.len(), 3);
     let fault = scan.block(vec![line(3), line(3)], now).err().unwrap();

@@ -86,7 +86,7 @@ async fn failed_lines_are_taken_up_again_when_asked_for() {
         dead_at: SystemTime::UNIX_EPOCH,
     };
     let history = History { ambiguity: Some(Ambiguity::Attempt), ..History::default() };
-    first.next().await.settle(&Outcome::DeadLettered(letter), &history).await;
+    first.next().await.settle(&Outcome::DeadLettered(letter), &history, None).await;
     revoke(first.next().await).await;
     let (folder, state, finished) = first.end().await;
     assert!(finished, "a failure is an end");

@@ -51,7 +51,7 @@ async fn latency_with_jitter() {
 #[tokio::test(flavor = "multi_thread")]
 async fn throttled() {
     let line = Line { rate: Some(32 * 1024), ..Line::default() };
-    over("32 KiB/s per connection", sized(300, 6_000), line, |carried| {
+    over("32 KiB/s per connection", sized(300, 3_000), line, |carried| {
         Evidence::of(carried.waited(), "pieces held up on the way to and from the endpoint")
     })
     .await;

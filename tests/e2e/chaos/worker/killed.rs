@@ -2,7 +2,12 @@
 
 use crate::{
     chaos::{Area, Case, Evidence, Plan, sized},
-    harness::{Worker, endpoint::Entry, relay::Relay, scrape::Scrape},
+    harness::{
+        Worker,
+        endpoint::Entry,
+        relay::{CONSUMING, Relay},
+        scrape::Scrape,
+    },
 };
 
 /// The worker is killed repeatedly, at random moments. Another worker replaces it each time.
@@ -24,10 +29,6 @@ async fn sigkill_at_random() {
     let bound = case.in_flight_at(kills);
     case.close([worker], Evidence::of(kills, "kills"), bound).await;
 }
-
-/// The connection whose acks are held, by the end of the name that the worker gives it. The space distinguishes it from
-/// `consumer_cancel_notify`, which every client sends.
-const CONSUMING: &str = " consume";
 
 /// A worker has calls in flight, and a relay holds only its acks. The calls are answered, and when `shown` returns, the
 /// worker is killed. Returns the case, the next worker, and the number of jobs in that state.
@@ -83,4 +84,17 @@ async fn killed_between_the_confirm_and_the_ack() {
     let (case, next, seen) = killed_before_the_acks(fault, confirmed).await;
     let bound = case.in_flight_at(1);
     case.close([next], Evidence::of(seen, "dead letters confirmed and not acked"), bound).await;
+}
+
+/// The outcome event is stored and its job is redelivered: the job has another event, with the same id if it ends the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_between_the_event_and_the_ack() {
+    let confirmed = async |_: &Case, worker: &Worker| {
+        let confirmed = |metrics: &Scrape| metrics.publishes("outcome", "confirmed");
+        confirmed(&worker.until_metrics("confirms", |metrics| confirmed(metrics) > 0).await)
+    };
+    let fault = "killed between the outcome event's confirm and the ack";
+    let (case, next, seen) = killed_before_the_acks(fault, confirmed).await;
+    let bound = case.in_flight_at(1);
+    case.close([next], Evidence::of(seen, "events confirmed and not acked"), bound).await;
 }

@@ -28,6 +28,7 @@ pub struct Launch {
     prelude: Option<String>,
     folder: Option<PathBuf>,
     on_terminal: bool,
+    on_closing_terminal: bool,
     meter: Option<PathBuf>,
 }
 
@@ -37,6 +38,28 @@ const METER: &str = "import resource, subprocess, sys; \
     status = subprocess.run(sys.argv[2:]).returncode; \
     open(sys.argv[1], 'w').write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)); \
     sys.exit(status)";
+
+/// Runs a command as the leader of a session on a pseudo-terminal, and prints what it writes there. SIGUSR1 closes the
+/// terminal. A shell then sends a second SIGHUP, and so does this. SIGTERM is passed on.
+const CLOSING_TERMINAL: &str = "
+import os, pty, signal, sys
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execvp(sys.argv[1], sys.argv[1:])
+class Close(Exception): pass
+def close(*_): raise Close
+signal.signal(signal.SIGUSR1, close)
+signal.signal(signal.SIGTERM, lambda *_: os.kill(pid, signal.SIGTERM))
+try:
+    while chunk := os.read(terminal, 65536):
+        os.write(1, chunk)
+except (OSError, Close):
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+os.close(terminal)
+os.kill(pid, signal.SIGHUP)
+os.write(1, b'[the terminal is closed]')
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+";
 
 impl Launch {
     /// A subcommand without any configuration.
@@ -49,6 +72,7 @@ impl Launch {
             prelude: None,
             folder: None,
             on_terminal: false,
+            on_closing_terminal: false,
             meter: None,
         }
     }
@@ -195,6 +219,26 @@ impl Launch {
         self
     }
 
+    /// The words with which a shell starts it, alone with its own environment.
+    pub fn shell_words(&self) -> String {
+        let quoted = |word: &str| format!("'{}'", word.replace('\'', "'\\''"));
+        let variables = self.environment.iter().map(|(name, value)| format!("{name}={value}"));
+        let kept = "TERM=\"$TERM\" LC_ALL=C.UTF-8".to_owned();
+        let words = variables.map(|variable| quoted(&variable)).chain([kept]);
+        let command = std::iter::once(env!("CARGO_BIN_EXE_revoker"));
+        let command = command.chain(self.arguments.iter().map(String::as_str)).map(quoted);
+        let words: Vec<String> = words.chain(command).collect();
+        format!("env -i {}", words.join(" "))
+    }
+
+    /// Runs it on a terminal that SIGUSR1 closes. Both outputs go to standard output, unless [`Launch::after`] sends them
+    /// to a file.
+    #[must_use]
+    pub fn on_closing_terminal(mut self) -> Self {
+        self.on_closing_terminal = true;
+        self
+    }
+
     /// Starts it.
     pub fn start(&self) -> Worker {
         let binary = env!("CARGO_BIN_EXE_revoker");
@@ -203,6 +247,15 @@ impl Launch {
             _ if self.meter.is_some() => {
                 let mut command = Command::new("python3");
                 command.args(["-c", METER]).args(&self.meter).arg(binary).args(&self.arguments);
+                command
+            }
+            _ if self.on_closing_terminal => {
+                let prelude = self.prelude.as_deref().unwrap_or(":");
+                let script = format!("{prelude}; exec \"$0\" \"$@\"");
+                let mut command = Command::new("python3");
+                command.args(["-c", CLOSING_TERMINAL, "sh", "-c", &script, binary]);
+                command.args(&self.arguments);
+                environment.insert("TERM".to_owned(), "xterm".to_owned());
                 command
             }
             (true, _) => {
