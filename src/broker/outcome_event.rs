@@ -3,6 +3,8 @@
 //! An event is confirmed before its job is acked. So a crash between the two repeats it, and the id lets readers
 //! count it once: it is made from the message and the outcome.
 
+use std::fmt;
+
 use lapin::types::ShortString;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -35,7 +37,7 @@ pub(super) struct JobIdentity<'a> {
 struct CloudEvent<'a> {
     specversion: &'static str,
     id: &'a str,
-    source: String,
+    source: fmt::Arguments<'a>,
     #[serde(rename = "type")]
     kind: &'static str,
     time: String,
@@ -54,7 +56,7 @@ pub(super) fn message(
     let event = CloudEvent {
         specversion: "1.0",
         id: &id,
-        source: format!("revoker/{family}"),
+        source: format_args!("revoker/{family}"),
         kind: EVENT_TYPE,
         time: record.settled_at_text(),
         datacontenttype: "application/json",

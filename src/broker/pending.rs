@@ -175,8 +175,10 @@ impl<M> Pending<M> {
         used: ConnectionUse,
     ) -> Applied<M> {
         let alone = batch.len() == 1;
+        // Mostly all are confirmed.
+        let confirmed = Vec::with_capacity(batch.len());
         let mut applied =
-            Applied { confirmed: Vec::new(), unpublishable: Vec::new(), next: NextStep::Continue };
+            Applied { confirmed, unpublishable: Vec::new(), next: NextStep::Continue };
         let (mut unknown, mut refused) = (Vec::new(), None);
         for (mut entry, result) in batch.into_iter().zip(published.results) {
             match result {

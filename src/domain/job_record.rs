@@ -5,7 +5,11 @@ use std::{sync::Arc, time::SystemTime};
 use serde::{Serialize, Serializer};
 
 use super::{
-    lane::Lane, outcome::Reason, proof::Proof, rfc3339::rfc3339_millis, token_name::TokenName,
+    lane::Lane,
+    outcome::Reason,
+    proof::Proof,
+    rfc3339::{has_rfc3339, rfc3339_millis},
+    token_name::TokenName,
 };
 
 /// What is known of a job that ended. It holds no token and no secret.
@@ -82,7 +86,7 @@ fn time<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Err
 /// Whether there is no time, or one that RFC 3339 cannot hold: a producer may send any number.
 #[allow(clippy::ref_option, reason = "serde passes the field by reference")]
 fn has_no_text(given: &Option<SystemTime>) -> bool {
-    given.and_then(rfc3339_millis).is_none()
+    !given.is_some_and(has_rfc3339)
 }
 
 #[allow(clippy::ref_option, reason = "serde passes the field by reference")]

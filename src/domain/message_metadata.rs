@@ -38,12 +38,15 @@ impl JobId {
         let redactor = job.redactor();
         let id = metadata.message_id.as_deref();
         let id = id.filter(|id| !id.is_empty() && !redactor.concerns(id));
-        // A secret with a blank can appear only after the text is put on one line.
-        let line = id.map(|id| id.replace(char::is_control, " "));
-        match line.filter(|line| !redactor.shows(line)) {
-            Some(line) => Self(cut(&line, MAX_ID_CHARS)),
-            None => Self(job.fingerprint.to_string()),
-        }
+        let line = id.and_then(|id| {
+            if !id.contains(char::is_control) {
+                return Some(cut(id, MAX_ID_CHARS));
+            }
+            // A secret with a blank can appear only after the text is put on one line.
+            let line = id.replace(char::is_control, " ");
+            (!redactor.shows(&line)).then(|| cut(&line, MAX_ID_CHARS))
+        });
+        Self(line.unwrap_or_else(|| job.fingerprint.to_string()))
     }
 
     /// The id of a message whose body is not a job: the fingerprint of the producer's message id. That id may be
@@ -60,6 +63,12 @@ impl JobId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn into_string(self) -> String {
+        self.0
     }
 }
 

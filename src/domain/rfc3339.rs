@@ -18,6 +18,12 @@ pub fn rfc3339_millis(time: SystemTime) -> Option<String> {
     date.replace_millisecond(date.millisecond()).ok()?.format(&Rfc3339).ok()
 }
 
+/// Whether the format can hold a time. It costs less than the text.
+#[must_use]
+pub fn has_rfc3339(time: SystemTime) -> bool {
+    date(time).is_some_and(|date| (0..=9999).contains(&date.year()))
+}
+
 /// The time that an RFC 3339 text names; `None` for any other text.
 #[must_use]
 pub fn parse_rfc3339(text: &str) -> Option<SystemTime> {
@@ -44,6 +50,7 @@ mod tests {
             let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
             let shown = at.and_then(rfc3339);
             assert_eq!(shown.is_some(), seconds <= 253_402_300_799, "{seconds}");
+            assert_eq!(at.is_some_and(has_rfc3339), shown.is_some(), "{seconds}");
         }
     }
 

@@ -44,11 +44,11 @@ fn recorded_id(metadata: &MessageMetadata, job: Option<&Job>, hash: TokenHash) -
     let hides = hash == TokenHash::Omitted;
     let Some(job) = job else {
         // It is a hash of the message id, which may be the token.
-        return (!hides).then(|| JobId::of_invalid(metadata).to_string());
+        return (!hides).then(|| JobId::of_invalid(metadata).into_string());
     };
-    let id = JobId::of(metadata, job).to_string();
-    let shows = id.to_ascii_lowercase().contains(&job.fingerprint.to_string());
-    (!hides || !shows).then_some(id)
+    let id = JobId::of(metadata, job).into_string();
+    let shows = || id.to_ascii_lowercase().contains(&job.fingerprint.to_string());
+    (!hides || !shows()).then_some(id)
 }
 
 /// The client of the job. The name of a client that is not configured is the producer's text, which may hold the token.

@@ -18,7 +18,7 @@ pub(super) const ENCODED_RUN: usize = 8;
 pub(super) const LEAST: usize = 6;
 
 /// The bytes in one group of base64. The encoding of a secret depends on its position in a group.
-const GROUP: usize = 3;
+pub(super) const GROUP: usize = 3;
 
 /// This many letters and digits in a row always reveal something: more than two ordinary words.
 const LONG_RUN: usize = 16;

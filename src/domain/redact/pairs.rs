@@ -22,17 +22,20 @@ impl Pairs {
         pairs
     }
 
-    /// Whether the text may share a run of this length with `characters`. "No" is certain.
-    pub(super) fn may_share(&self, characters: impl Iterator<Item = char>, run: usize) -> bool {
-        let (mut last, mut in_a_row) = (None, 1);
-        for c in characters {
-            let Some(last) = last.replace(c) else { continue };
-            in_a_row = if self.has(last, c) { in_a_row + 1 } else { 1 };
-            if in_a_row >= run {
-                return true;
-            }
+    /// Whether the text may share a run with `length` characters, which `at` gives by their index. "No" is certain.
+    pub(super) fn may_share(&self, length: usize, at: impl Fn(usize) -> char, run: usize) -> bool {
+        if run <= 1 || length < run {
+            return run <= 1;
         }
-        run <= 1
+        let is_shared = |nth| self.has(at(nth), at(nth + 1));
+        let pairs = run - 1;
+        // Each run contains one of these pairs.
+        (0..length - 1).step_by(pairs).filter(|nth| is_shared(*nth)).any(|nth| {
+            let before = (0..nth).rev().take(pairs).take_while(|nth| is_shared(*nth)).count();
+            let behind =
+                (nth + 1..length - 1).take(pairs).take_while(|nth| is_shared(*nth)).count();
+            before + 1 + behind >= pairs
+        })
     }
 
     const fn has(&self, first: char, second: char) -> bool {
@@ -56,8 +59,13 @@ mod tests {
     #[test]
     fn pairs_exclude_a_text_that_shares_no_run() {
         let pairs = Pairs::of("0af7651916cd43dd".chars());
-        let may_share = |text: &str| pairs.may_share(text.chars(), 4);
-        assert!(may_share("xx5191xx"));
+        let may_share = |text: &str| {
+            let text: Vec<char> = text.chars().collect();
+            pairs.may_share(text.len(), |nth| text[nth], 4)
+        };
+        for shared in ["xx5191xx", "5191", "xxxxx5191"] {
+            assert!(may_share(shared), "{shared:?}");
+        }
         for other in ["", "a", "xx519", "0af 651 6cx"] {
             assert!(!may_share(other), "{other:?}");
         }
@@ -71,8 +79,8 @@ mod tests {
         ) {
             let run = shared.chars().count();
             let pairs = Pairs::of(format!("{before}{shared}{behind}").chars());
-            let text = format!("{other}{shared}{before}");
-            prop_assert!(pairs.may_share(text.chars(), run));
+            let text: Vec<char> = format!("{other}{shared}{before}").chars().collect();
+            prop_assert!(pairs.may_share(text.len(), |nth| text[nth], run));
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{
 
 /// Every text that this one may encode, if it can hold a run of `shortest` characters.
 pub(in crate::domain::redact) fn all(text: &[Glyph], shortest: usize) -> Vec<Vec<Glyph>> {
-    let mut texts = Texts { shortest, values: Vec::with_capacity(text.len()), found: Vec::new() };
+    let mut texts = Texts { shortest, values: Vec::new(), found: Vec::new() };
     decode(text, &mut texts);
     texts.found
 }
@@ -23,8 +23,7 @@ pub(in crate::domain::redact) fn are_harmless(
     shortest: usize,
     is_harmless: impl Fn(&[char]) -> bool,
 ) -> bool {
-    let values = Vec::with_capacity(text.len());
-    let mut check = Check { shortest, values, is_harmless, so_far: true };
+    let mut check = Check { shortest, values: Vec::new(), is_harmless, so_far: true };
     decode(text, &mut check);
     check.so_far
 }
@@ -44,13 +43,15 @@ trait Rows<G> {
 
 /// Decodes a text in every way. The start of an encoding is unknown, so each position in a group of characters is tried.
 fn decode<G: Copy + Into<char>>(text: &[G], rows: &mut impl Rows<G>) {
-    let sextets = digits(text, sextet);
-    let nibbles = digits(text, |c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()));
+    let mut digits = Vec::with_capacity(text.len());
+    digits.extend(digits_of(text, sextet));
     for begins in 0..4 {
-        rows.add(base64(&sextets, begins));
+        rows.add(base64(&digits, begins));
     }
+    digits.clear();
+    digits.extend(digits_of(text, nibble));
     for begins in 0..2 {
-        let bytes = || hex(&nibbles, begins);
+        let bytes = || hex(&digits, begins);
         rows.add(bytes());
         // Dumps of 16-bit words show the second byte first.
         for begins in 0..2 {
@@ -161,52 +162,112 @@ fn may_become_text(values: &[u8], shortest: usize) -> bool {
 }
 
 /// An upper bound of the printable ASCII characters in a row that these bytes become, without reading them as UTF-8.
+///
+/// The bytes are nearly random. So each step looks up what to do, because a processor would guess every third branch
+/// wrongly.
 fn most_in_a_row(row: impl Iterator<Item = u8>) -> usize {
-    let (mut longest, mut length, mut last) = (0, 0, 0);
+    let (mut longest, mut length, mut last) = (0, 0, Place::Other);
     for value in row {
-        match value {
-            b' '..=b'~' => length += 1,
-            // Invisible.
-            0 => {}
-            value if may_become_ascii(value) => length += MOST_OF_ONE,
-            // May continue such a character.
-            0x80..=0xbf if last >= 0x80 => {}
-            _ => length = 0,
-        }
-        last = value;
+        let step = STEPS[usize::from(value)];
+        let (adds, goes_on) = step.behind[last as usize];
+        length = (length + usize::from(adds)) * usize::from(goes_on);
         longest = longest.max(length);
+        last = step.place;
     }
     longest
 }
 
-/// The most ASCII characters that another one becomes in the other case: `ﬃ`.
-const MOST_OF_ONE: usize = 3;
-
-/// Whether a byte beyond ASCII may be, or begin, a character that is ASCII in the other case, or that is invisible. The
-/// first two are such characters of Latin-1, the others begin them in UTF-8.
-const fn may_become_ascii(byte: u8) -> bool {
-    matches!(byte, 0xad | 0xdf | 0xc2..=0xc5 | 0xc7 | 0xcd | 0xe1 | 0xe2 | 0xef)
+/// What a byte is for the bytes behind it.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    /// It begins no character.
+    Other,
+    /// It may begin a character, or continue one.
+    InCharacter,
+    /// It may begin a character that is ASCII in the other case, or that is invisible.
+    BeginsAscii,
 }
 
+/// A byte in a row.
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    /// What it is for the bytes behind it.
+    place: Place,
+    /// How many characters it adds, and whether the row goes on (1) or ends (0), by the place of the byte before.
+    behind: [(u8, u8); 3],
+}
+
+const STEPS: [Step; 256] = {
+    let mut steps = [step(0); 256];
+    let mut byte: u8 = 0;
+    while byte < u8::MAX {
+        byte += 1;
+        steps[byte as usize] = step(byte);
+    }
+    steps
+};
+
+const fn step(byte: u8) -> Step {
+    const ENDS: (u8, u8) = (0, 0);
+    const GOES_ON: (u8, u8) = (0, 1);
+    match byte {
+        b' '..=b'~' => Step { place: Place::Other, behind: [(1, 1); 3] },
+        // Invisible.
+        0 => Step { place: Place::Other, behind: [GOES_ON; 3] },
+        1..0x80 => Step { place: Place::Other, behind: [ENDS; 3] },
+        0x80..0xc0 => {
+            // In Latin-1, 0xad is invisible.
+            let alone = if byte == 0xad { GOES_ON } else { ENDS };
+            Step { place: Place::InCharacter, behind: [alone, GOES_ON, (MOST_OF_ONE, 1)] }
+        }
+        // `ß` in Latin-1.
+        0xdf => Step { place: Place::InCharacter, behind: [(2, 1); 3] },
+        0xc2..=0xc5 | 0xc7 | 0xcd | 0xe1 | 0xe2 | 0xef => {
+            Step { place: Place::BeginsAscii, behind: [GOES_ON; 3] }
+        }
+        _ => Step { place: Place::InCharacter, behind: [ENDS; 3] },
+    }
+}
+
+/// The most ASCII characters that another one becomes in the other case: `ﬃ`.
+const MOST_OF_ONE: u8 = 3;
+
 /// The value of each character that is a digit of the encoding; others are skipped.
-fn digits<G: Copy + Into<char>>(text: &[G], digit_of: impl Fn(char) -> Option<u8>) -> Vec<(u8, G)> {
-    let mut digits = Vec::with_capacity(text.len());
-    digits.extend(text.iter().filter_map(|c| Some((digit_of((*c).into())?, *c))));
-    digits
+fn digits_of<G: Copy + Into<char>>(
+    text: &[G],
+    digit: impl Fn(char) -> Option<u8>,
+) -> impl Iterator<Item = (u8, G)> {
+    text.iter().filter_map(move |c| Some((digit((*c).into())?, *c)))
+}
+
+/// The value of a digit of hex.
+fn nibble(c: char) -> Option<u8> {
+    c.to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
 /// The value of a digit of base64, of either alphabet.
 fn sextet(c: char) -> Option<u8> {
-    let byte = u8::try_from(c).ok()?;
-    Some(match byte {
-        b'A'..=b'Z' => byte - b'A',
-        b'a'..=b'z' => byte - b'a' + 26,
-        b'0'..=b'9' => byte - b'0' + 52,
-        b'+' | b'-' => 62,
-        b'/' | b'_' => 63,
-        _ => return None,
-    })
+    let sextet = *SEXTETS.get(c as usize)?;
+    (sextet < 64).then_some(sextet)
 }
+
+/// The sextet of each ASCII character that is one.
+const SEXTETS: [u8; 128] = {
+    let mut sextets = [u8::MAX; 128];
+    let mut byte: u8 = 0;
+    while byte < 128 {
+        sextets[byte as usize] = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            _ => u8::MAX,
+        };
+        byte += 1;
+    }
+    sextets
+};
 
 fn base64<G: Copy>(sextets: &[(u8, G)], begins: usize) -> impl Iterator<Item = Decoded<G>> + Clone {
     let pairs = sextets.get(begins..).unwrap_or_default().windows(2).enumerate();
