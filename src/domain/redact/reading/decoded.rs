@@ -38,6 +38,9 @@ struct Decoded<G> {
 
 /// Takes the rows of bytes that a text may encode.
 trait Rows<G> {
+    /// Only texts with this many printable ASCII characters in a row are wanted.
+    fn shortest(&self) -> usize;
+
     fn add(&mut self, row: impl Iterator<Item = Decoded<G>> + Clone);
 }
 
@@ -58,8 +61,10 @@ fn decode<G: Copy + Into<char>>(text: &[G], rows: &mut impl Rows<G>) {
             rows.add(swapped(bytes().skip(begins)));
         }
     }
-    for radix in [2, 8, 10] {
-        rows.add(numbers(text, radix));
+    if count_numbers(text) * MOST_OF_A_BYTE >= rows.shortest() {
+        for radix in [2, 8, 10] {
+            rows.add(numbers(text, radix));
+        }
     }
 }
 
@@ -72,6 +77,10 @@ struct Texts {
 }
 
 impl Rows<Glyph> for Texts {
+    fn shortest(&self) -> usize {
+        self.shortest
+    }
+
     fn add(&mut self, row: impl Iterator<Item = Decoded<Glyph>> + Clone) {
         if becomes_text(row.clone().map(|byte| byte.value), self.shortest, &mut self.values) {
             self.found.push(text_of(row.map(placed)));
@@ -100,6 +109,10 @@ struct Check<F> {
 }
 
 impl<F: Fn(&[char]) -> bool> Rows<u8> for Check<F> {
+    fn shortest(&self) -> usize {
+        self.shortest
+    }
+
     fn add(&mut self, row: impl Iterator<Item = Decoded<u8>> + Clone) {
         if !self.so_far {
             return;
@@ -232,6 +245,9 @@ const fn step(byte: u8) -> Step {
 /// The most ASCII characters that another one becomes in the other case: `ﬃ`.
 const MOST_OF_ONE: u8 = 3;
 
+/// The most that one byte becomes: `ß` in Latin-1.
+const MOST_OF_A_BYTE: usize = 2;
+
 /// The value of each character that is a digit of the encoding; others are skipped.
 fn digits_of<G: Copy + Into<char>>(
     text: &[G],
@@ -298,12 +314,22 @@ fn swapped<G: Copy>(
     })
 }
 
-/// The numbers of a text that are bytes in this radix. Words between them are skipped.
+/// The words of a text, between other characters than letters and digits.
+fn words<G: Copy + Into<char>>(text: &[G]) -> impl Iterator<Item = &[G]> + Clone {
+    text.split(|c| !Into::<char>::into(*c).is_ascii_alphanumeric())
+}
+
+/// How many words of a text are numbers. Most ids have none or one, and are no lists of bytes.
+fn count_numbers<G: Copy + Into<char>>(text: &[G]) -> usize {
+    let is_digit = |c: &G| Into::<char>::into(*c).is_ascii_digit();
+    words(text).filter(|word| !word.is_empty() && word.iter().all(is_digit)).count()
+}
+
+/// The numbers of a text that are bytes in this radix. Other words are skipped.
 fn numbers<G: Copy + Into<char>>(
     text: &[G],
     radix: u32,
 ) -> impl Iterator<Item = Decoded<G>> + Clone {
-    let words = text.split(|c| !Into::<char>::into(*c).is_ascii_alphanumeric());
     let number = move |word: &[G]| {
         let number = word.iter().try_fold(0_u32, |high, c| {
             high.checked_mul(radix)?.checked_add(Into::<char>::into(*c).to_digit(radix)?)
@@ -311,7 +337,7 @@ fn numbers<G: Copy + Into<char>>(
         let (first, last) = (*word.first()?, *word.last()?);
         Some(Decoded { value: u8::try_from(number).ok()?, first, last })
     };
-    words.filter_map(number)
+    words(text).filter_map(number)
 }
 
 #[cfg(test)]
