@@ -30,13 +30,11 @@ use crate::{
 /// The size of a batch. A batch ends when its last confirm has come, so a small one leaves the broker idle meanwhile.
 pub(super) const BATCH: BatchLimits = BatchLimits { messages: 512, bytes: 1024 * 1024 };
 
-/// Fewer new messages than this wait for more.
+/// Fewer new messages than this wait for more, because a batch costs as many thread switches for one message as for many.
 const FEW: usize = 64;
 
-/// They wait while more come within [`GATHER_STEP`], this many times at most. A batch costs as many thread switches for one
-/// message as for many.
-const GATHER_STEPS: usize = 4;
-const GATHER_STEP: Duration = Duration::from_millis(1);
+/// How long they wait. A settlement waits as long for others before it is flushed.
+const GATHER: Duration = Duration::from_millis(4);
 
 /// Messages taken from the inbox. Further ones wait there.
 const TAKEN_IN: usize = 512;
@@ -314,17 +312,10 @@ impl Destination {
     }
 }
 
-/// Waits while more messages come, so that they go together.
+/// Lets more messages come if there are few, so that they go together.
 async fn gather<T>(inbox: &mpsc::Receiver<T>) {
-    for _ in 0..GATHER_STEPS {
-        let came = inbox.len();
-        if came >= FEW {
-            return;
-        }
-        sleep(GATHER_STEP).await;
-        if inbox.len() == came {
-            return;
-        }
+    if inbox.len() < FEW {
+        sleep(GATHER).await;
     }
 }
 
@@ -334,33 +325,14 @@ mod tests {
 
     use super::*;
 
-    /// How long messages are gathered that come one by one after `interval`, beside the `first` ones.
-    async fn gathered(first: usize, interval: Duration) -> Duration {
-        let (sender, inbox) = mpsc::channel(FEW + first);
-        for _ in 0..first {
-            sender.try_send(()).unwrap();
-        }
-        let began = Instant::now();
-        let coming = async {
-            loop {
-                sleep(interval).await;
-                sender.send(()).await.unwrap();
-            }
-        };
-        tokio::select! {
-            biased;
-            () = coming => unreachable!("it never ends"),
-            () = gather(&inbox) => began.elapsed(),
-        }
-    }
-
     #[tokio::test(start_paused = true)]
-    async fn messages_gather_for_four_steps_at_most_and_alone_for_one() {
-        const HOUR: Duration = Duration::from_secs(3600);
-        assert_eq!(gathered(0, HOUR).await, GATHER_STEP);
-        assert_eq!(gathered(FEW, HOUR).await, Duration::ZERO);
-        assert_eq!(gathered(FEW - 1, GATHER_STEP).await, GATHER_STEP);
-        assert_eq!(gathered(FEW - 3, GATHER_STEP).await, GATHER_STEP * 3);
-        assert_eq!(gathered(0, GATHER_STEP).await, GATHER_STEP * 4);
+    async fn a_few_messages_wait_a_moment_for_more_and_many_do_not() {
+        for (messages, wait) in [(0, GATHER), (FEW - 1, GATHER), (FEW, Duration::ZERO)] {
+            let (sender, inbox) = mpsc::channel(FEW);
+            (0..messages).for_each(|_| sender.try_send(()).unwrap());
+            let began = Instant::now();
+            gather(&inbox).await;
+            assert_eq!(began.elapsed(), wait, "{messages}");
+        }
     }
 }
