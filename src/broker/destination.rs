@@ -30,7 +30,8 @@ use crate::{
 /// The size of a batch. A batch ends when its last confirm has come, so a small one leaves the broker idle meanwhile.
 pub(super) const BATCH: BatchLimits = BatchLimits { messages: 512, bytes: 1024 * 1024 };
 
-/// Fewer new messages than this wait for more, because a batch costs as many thread switches for one message as for many.
+/// Fewer messages than this in the inbox wait for more, because a batch costs as many thread switches for one message as for
+/// many.
 const FEW: usize = 64;
 
 /// How long they wait. A settlement waits as long for others before it is flushed.

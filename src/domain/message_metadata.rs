@@ -42,9 +42,9 @@ impl JobId {
             if !id.contains(char::is_control) {
                 return Some(cut(id, MAX_ID_CHARS));
             }
-            // A secret with a blank can appear only after the text is put on one line.
+            // A part of a secret with a blank can appear only after the text is put on one line.
             let line = id.replace(char::is_control, " ");
-            (!redactor.shows(&line)).then(|| cut(&line, MAX_ID_CHARS))
+            (!redactor.concerns(&line)).then(|| cut(&line, MAX_ID_CHARS))
         });
         Self(line.unwrap_or_else(|| job.fingerprint.to_string()))
     }
@@ -103,6 +103,15 @@ mod tests {
         assert_eq!(id(Some("id of abc")), "ba7816bf8f01");
         assert_eq!(id(Some("")), "ba7816bf8f01");
         assert_eq!(id(None), "ba7816bf8f01");
+    }
+
+    #[test]
+    fn an_id_that_shows_a_part_of_a_secret_once_it_is_on_one_line_is_a_fingerprint() {
+        let body = br#"{"refresh_token":"aaaa bbbb"}"#;
+        let job = Job::parse(body, &JobDefaults::default()).unwrap();
+        let id = |message_id| JobId::of(&metadata(Some(message_id)), &job).to_string();
+        assert_eq!(id("x-aaa\nbb"), job.fingerprint.to_string());
+        assert_eq!(id("x-a\nb"), "x-a b");
     }
 
     /// Each id reveals a part of the token or of the client's secret: a part, an encoded form, or a secret that

@@ -96,15 +96,17 @@ impl Worker {
         Scrape::parse(self.page("/metrics").await.body)
     }
 
-    /// Waits until the metrics fulfil `condition`, and returns those of a moment later. The worker counts on while it
-    /// writes the page: a job that ends meanwhile may be counted in the last lines, and its call missing in the first.
+    /// Waits until the metrics fulfil `condition`, and returns those of a moment later, if they still do. The worker counts
+    /// on while it writes the page: a job that ends meanwhile may be counted in the last lines, and its call missing in
+    /// the first.
     pub async fn until_metrics(&self, what: &str, condition: impl Fn(&Scrape) -> bool) -> Scrape {
-        eventually(what, async || {
+        let scrape = eventually(what, async || {
             let scrape = self.metrics().await;
-            if condition(&scrape) { Ok(()) } else { Err(scrape.summary()) }
+            if condition(&scrape) { Ok(scrape) } else { Err(scrape.summary()) }
         })
         .await;
-        self.metrics().await
+        let later = self.metrics().await;
+        if condition(&later) { later } else { scrape }
     }
 
     /// Waits until this many deliveries ended with this outcome. It fails only if no more deliveries end, because a
