@@ -84,7 +84,7 @@ async fn an_existing_classic_queue_is_consumed_without_declaring_it() {
     assert_eq!(stage.amqp.take(DEAD, 1).await[0].reason(), "rejected");
 }
 
-/// Whoever publishes before the queues exist is told so, and the job is nowhere.
+/// A producer that publishes before the queues exist gets an error, and no queue has the job.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_producer_before_the_first_run_is_told_that_its_job_is_unroutable() {
     let stage = Stage::new().await;
