@@ -9,6 +9,7 @@ mod connect_fault;
 mod error_chain;
 mod failure_class;
 mod fingerprint;
+mod grouped;
 mod hex;
 mod history;
 mod job;
@@ -42,6 +43,7 @@ pub use connect_fault::Peer;
 pub use error_chain::ErrorChain;
 pub use failure_class::FailureClass;
 pub use fingerprint::Fingerprint;
+pub use grouped::grouped;
 pub use hex::{from_hex, to_hex};
 pub use history::{Ambiguity, History, VERIFIED};
 #[cfg(any(test, fuzzing))]

@@ -59,16 +59,3 @@ pub struct Document<'a> {
     pub notes: Vec<String>,
     pub origin: &'a Origin,
 }
-
-/// `18,796`.
-pub fn count(count: u64) -> String {
-    let digits = count.to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
-    for (n, digit) in digits.chars().enumerate() {
-        if n > 0 && (digits.len() - n).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}

@@ -7,14 +7,14 @@ use serde::{Serialize, Serializer};
 use super::{
     count_rows::CountRows,
     counts::EndCounts,
-    document::{Document, Row, Table, Tone, count},
+    document::{Document, Row, Table, Tone},
     events::EventBook,
     html::span,
     origin::Origin,
     remains::{Remaining, proofs, remaining},
     timeline::Timeline,
 };
-use crate::domain::{Completion, Proof, Reason, rfc3339};
+use crate::domain::{Completion, Proof, Reason, grouped, rfc3339};
 
 /// Where the events came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -137,7 +137,7 @@ impl EventsReport {
             unread => {
                 format!(
                     "Incomplete: {} could not be read. Of the others: {}",
-                    count(unread),
+                    grouped(unread),
                     self.ends()
                 )
             }
@@ -151,12 +151,12 @@ impl EventsReport {
             return "No job ended in this time.".to_owned();
         }
         match all - proved {
-            0 => format!("{} {jobs} ended, and every token is proved dead.", count(all)),
+            0 => format!("{} {jobs} ended, and every token is proved dead.", grouped(all)),
             open => format!(
                 "{} {jobs} ended. Proved dead: {}. Not proved: {}.",
-                count(all),
-                count(proved),
-                count(open)
+                grouped(all),
+                grouped(proved),
+                grouped(open)
             ),
         }
     }
@@ -170,13 +170,13 @@ impl EventsReport {
         if unreadable > 0 {
             notes.push(format!(
                 "Texts that are no outcome events, and do not count: {}.",
-                count(unreadable)
+                grouped(unreadable)
             ));
         }
         if held_by_others > 0 {
             notes.push(format!(
                 "Messages that another consumer of the queue held, so that they are not in this report: {}.",
-                count(held_by_others)
+                grouped(held_by_others)
             ));
         }
         notes
@@ -243,7 +243,7 @@ impl EventsReport {
             ("Time between them", span),
             ("Endpoint", Some(joined(&self.endpoints))),
             ("Profile", Some(joined(&self.profiles))),
-            ("Events read", Some(count(self.events.counted))),
+            ("Events read", Some(grouped(self.events.counted))),
             ("Signing key", self.origin.signed_by.map(|key| key.to_string())),
         ];
         let facts = facts.into_iter().filter_map(|(name, value)| Some((name, value?)));

@@ -7,11 +7,11 @@ use std::time::{Duration, SystemTime};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::{
-    document::{Document, Row, Table, Tone, count},
+    document::{Document, Row, Table, Tone},
     origin::Origin,
     timeline::{Step, Timeline},
 };
-use crate::domain::rfc3339;
+use crate::domain::{grouped, rfc3339};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -50,7 +50,7 @@ pub fn page(document: &Document<'_>) -> String {
                         @for Row { label, count: number, hint } in tiles {
                             div {
                                 dt { (label) }
-                                dd { (count(*number)) }
+                                dd { (grouped(*number)) }
                                 @if let Some(hint) = hint { dd class="hint" { (hint) } }
                             }
                         }
@@ -97,7 +97,7 @@ fn section(Table { title, about, rows }: &Table) -> Markup {
                             (label)
                             @if let Some(hint) = hint { span class="hint" { (hint) } }
                         }
-                        td { (count(*number)) }
+                        td { (grouped(*number)) }
                     }
                 }
             }
@@ -118,7 +118,7 @@ fn chart(timeline: &Timeline) -> Markup {
             figure {
                 figcaption {
                     span class="key done" { "done" } " " span class="key failed" { "failed" }
-                    " · a bar is " (step) ", the highest " (count(highest))
+                    " · a bar is " (step) ", the highest " (grouped(highest))
                 }
                 svg viewBox={ "0 0 " (steps.len()) " " (HEIGHT) } preserveAspectRatio="none" role="img"
                     aria-label={ "Jobs that ended, from " (shown(first)) " to " (shown(last)) } {

@@ -21,7 +21,7 @@ mod timeline;
 
 pub use count_rows::CountRows;
 pub use counts::{End, EndCounts};
-pub use document::{Document, Row, Table, Tone, count};
+pub use document::{Document, Row, Table, Tone};
 pub use events::EventBook;
 pub use events_report::{EventsReport, EventsSource, ProofCounts};
 pub use html::{page, span};

@@ -5,9 +5,9 @@ use super::{
     report::{Percentiles, RunReport, SweepReport, shown},
 };
 use crate::{
-    domain::{Completion, Reason, rfc3339},
+    domain::{Completion, Reason, grouped, rfc3339},
     input::STDIN,
-    report::{Document, Remaining, Row, Table, Tone, count, proofs, span},
+    report::{Document, Remaining, Row, Table, Tone, proofs, span},
 };
 
 impl SweepReport {
@@ -77,8 +77,8 @@ impl SweepReport {
             (0, true) => format!("{ended} Every token is proved dead."),
             (open, _) => format!(
                 "{ended} Proved dead: {}. Not proved: {}.",
-                count(self.lines.proved()),
-                count(open)
+                grouped(self.lines.proved()),
+                grouped(open)
             ),
         }
     }
@@ -129,7 +129,10 @@ impl SweepReport {
         let facts = [
             ("Input", Some(self.input.clone())),
             ("SHA-256 of the input", id.map(|InputId { sha256, .. }| sha256.clone())),
-            ("Size of the input", id.map(|InputId { size, .. }| format!("{} bytes", count(*size)))),
+            (
+                "Size of the input",
+                id.map(|InputId { size, .. }| format!("{} bytes", grouped(*size))),
+            ),
             ("Journal", Some(self.journal.clone())),
             ("SHA-256 of the journal", Some(self.journal_sha256.clone())),
             ("List of failed lines", self.failed_lines.clone()),

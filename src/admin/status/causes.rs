@@ -3,7 +3,10 @@
 use maud::{Markup, html};
 
 use super::text;
-use crate::metrics::{DeadLetterGroup, Label as _};
+use crate::{
+    domain::grouped,
+    metrics::{DeadLetterGroup, Label as _},
+};
 
 /// The most groups on the page.
 const SHOWN: usize = 12;
@@ -21,7 +24,7 @@ pub fn render(groups: &[DeadLetterGroup], is_sweep: bool) -> Markup {
                 table {
                     @for group in groups.iter().take(SHOWN) { (row(group)) }
                 }
-                @if more > 0 { p class="hint" { "and " (text::count(more)) " with other causes" } }
+                @if more > 0 { p class="hint" { "and " (grouped(more)) " with other causes" } }
             }
         }
     }
@@ -36,7 +39,7 @@ fn row(DeadLetterGroup { reason, client, detail, count, ago }: &DeadLetterGroup)
                 br;
                 span class="hint" { (detail.as_deref().unwrap_or("other details and clients")) }
             }
-            td { (text::count(*count)) }
+            td { (grouped(*count)) }
             td class="hint" { "last " (text::duration(*ago)) " ago" }
         }
     }

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::text;
-use crate::{admin::subject::Subject, ports::SweepShare};
+use crate::{admin::subject::Subject, domain::grouped, ports::SweepShare};
 
 pub fn render(subject: &Subject, instance: &str) -> Markup {
     let facts = [
@@ -31,7 +31,7 @@ fn progress(SweepShare { ended, share, left }: &SweepShare) -> String {
         share.map_or_else(String::new, |share| format!("{:.0} % of the file, ", share * 100.0));
     let left =
         left.map_or_else(String::new, |left| format!(", about {} left", text::duration(left)));
-    format!("Sweep: {share}{} lines ended{left}.", text::count(*ended))
+    format!("Sweep: {share}{} lines ended{left}.", grouped(*ended))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     admin::subject::Subject,
-    domain::{Lane, ResultLabel},
+    domain::{Lane, ResultLabel, grouped},
     metrics::{DeadLetterGroup, Label, LabelCounts, Snapshot},
     ports::{PausedClient, PausedClients},
 };
@@ -82,9 +82,9 @@ fn numbers(view: &View<'_>) -> Markup {
     let interactive = history.rate_now(|snapshot| *snapshot.done.get(Lane::Interactive));
     let tiles = [
         ("Of these interactive, per second", text::number(interactive)),
-        ("Jobs in flight", text::count(history::in_flight(now))),
-        ("Done since the start", text::count(history::done(now))),
-        ("Dead letters since the start", text::count(history::dead_lettered(now))),
+        ("Jobs in flight", grouped(history::in_flight(now))),
+        ("Done since the start", grouped(history::done(now))),
+        ("Dead letters since the start", grouped(history::dead_lettered(now))),
     ];
     html! {
         section {
@@ -119,13 +119,13 @@ fn charts(view: &View<'_>) -> Markup {
         ),
         (
             "Waiting in the queues",
-            text::count(history::backlog(now)),
+            grouped(history::backlog(now)),
             history.levels(history::backlog),
             None,
         ),
         (
             "Concurrency limit",
-            text::count(now.concurrency_limit),
+            grouped(now.concurrency_limit),
             history.levels(|snapshot| snapshot.concurrency_limit),
             *limit,
         ),
@@ -180,7 +180,7 @@ fn tables(view: &View<'_>) -> Markup {
                         @for (result, count, ago) in errors {
                             tr {
                                 th scope="row" { code { (result.as_str()) } ": " (meaning(*result)) }
-                                td { (text::count(*count)) }
+                                td { (grouped(*count)) }
                                 td class="hint" { "last " (text::duration(*ago)) " ago" }
                             }
                         }
@@ -199,7 +199,7 @@ fn table<L: Label>(title: &str, counts: &LabelCounts<L>) -> Markup {
                 @for (label, count) in counts {
                     tr class=[(*count == 0).then_some("none")] {
                         th scope="row" { (label.value().replace('_', " ")) }
-                        td { (text::count(*count)) }
+                        td { (grouped(*count)) }
                     }
                 }
             }
@@ -217,7 +217,7 @@ pub(super) fn paused_clients(
             section class="clients" {
                 h2 { "Paused clients" }
                 @for client in named { (paused_client(client, now)) }
-                @if *more > 0 { p class="hint" { "and " (text::count(*more as u64)) " more" } }
+                @if *more > 0 { p class="hint" { "and " (grouped(*more as u64)) " more" } }
             }
         }
     }

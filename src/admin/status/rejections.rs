@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use super::{
-    history::{self, StatusHistory},
-    text,
+use super::history::{self, StatusHistory};
+use crate::{
+    domain::{ResultLabel, grouped},
+    metrics::Snapshot,
 };
-use crate::{domain::ResultLabel, metrics::Snapshot};
 
 /// Fewer rejections are never odd.
 const LEAST: u64 = 20;
@@ -54,7 +54,7 @@ impl Rejections {
 /// As in `500 of the last 800 answers were rejections`.
 impl fmt::Display for Rejections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (rejected, answers) = (text::count(self.rejected), text::count(self.answers));
+        let (rejected, answers) = (grouped(self.rejected), grouped(self.answers));
         write!(f, "{rejected} of the last {answers} answers were rejections")
     }
 }

@@ -2,21 +2,10 @@
 
 use std::time::Duration;
 
+use crate::domain::grouped;
+
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
-
-/// `18,796`.
-pub fn count(count: u64) -> String {
-    let digits = count.to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
-    for (n, digit) in digits.chars().enumerate() {
-        if n > 0 && (digits.len() - n).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
 
 /// `34` or `2.8`: a level or a rate, with a fraction only for small numbers.
 pub fn number(value: f64) -> String {
@@ -26,7 +15,7 @@ pub fn number(value: f64) -> String {
         reason = "a float counts exactly far beyond any number of jobs"
     )]
     match value {
-        _ if value.fract() == 0.0 => count(value as u64),
+        _ if value.fract() == 0.0 => grouped(value as u64),
         _ if value < 10.0 => format!("{value:.1}"),
         _ => format!("{value:.0}"),
     }
@@ -52,7 +41,6 @@ mod tests {
 
     #[test]
     fn numbers_and_times_are_short() {
-        assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([0.25, 9.94, 10.4].map(number), ["0.2", "9.9", "10"]);
         assert_eq!([0.0, 10_735.0, 2.84, 51.7].map(number), ["0", "10,735", "2.8", "52"]);
         let texts = [0, 119, 120, 7_199, 7_200].map(|s| duration(Duration::from_secs(s)));

@@ -15,9 +15,8 @@ use super::{
     state::{Browser, Listed, OpenGroup},
 };
 use crate::{
-    admin::text,
     cli::dead_letters::{reasons::several, show, table::age},
-    domain::Lane,
+    domain::{Lane, grouped},
 };
 
 const BOLD: Style = Style::new().add_modifier(Modifier::BOLD);
@@ -66,7 +65,7 @@ impl Browser {
                 } else {
                     String::new()
                 };
-                format!("{all} › {reason}: {}{first}", text::count(open.count))
+                format!("{all} › {reason}: {}{first}", grouped(open.count))
             }
             None => format!("{all} in {}", several(groups, "group")),
         }
@@ -123,7 +122,7 @@ impl Group {
         let ago = |at| age(now.duration_since(at).unwrap_or_default());
         [
             mark(self.is_marked).to_owned(),
-            format!("{:>9}", text::count(self.count)),
+            format!("{:>9}", grouped(self.count)),
             self.key.reason.to_string(),
             client.to_owned(),
             self.oldest.map_or_else(|| NOTHING.to_owned(), ago),
