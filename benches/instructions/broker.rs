@@ -6,10 +6,12 @@ use lapin::{
     BasicProperties,
     types::{AMQPValue, FieldTable},
 };
+use tokio::sync::mpsc;
+
 use revoker::{
     broker::{
         AmqpDelivery, HistoryKeys, Publisher, Queues, SettlementTargets,
-        seams::{ChannelLedger, Frame, Receipt, Received, Settle, read_metadata},
+        seams::{ChannelLedger, Frame, PublishRequest, Receipt, Received, Settle, read_metadata},
     },
     domain::Lane,
     ports::{Clock, Source, SystemClock},
@@ -21,6 +23,11 @@ pub const PREFETCH: usize = 256;
 /// The client of each job.
 pub const CLIENT_ID: &str = "yhaPE3jtHXHMKUZBBFr9QS1x1FaXxr";
 
+/// A number with digits as in a random one. Rows of zeros would make ids that seem to show a part of the token.
+fn spread(number: u64) -> u128 {
+    u128::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
+}
+
 /// The requested number of jobs, delivered like a session. It reads the acks itself when the prefetch is used up,
 /// because an acker's timer would depend on the machine's speed.
 pub struct Backlog {
@@ -28,6 +35,8 @@ pub struct Backlog {
     delivered: u64,
     ledger: Arc<ChannelLedger>,
     targets: Arc<SettlementTargets>,
+    /// The outcome events to be confirmed.
+    events: mpsc::Receiver<PublishRequest>,
     frames: Vec<Frame>,
     /// Whether each delivery above `mark` was acked, in their order.
     acked: VecDeque<bool>,
@@ -37,22 +46,30 @@ pub struct Backlog {
 
 impl Backlog {
     pub fn new(jobs: usize) -> Self {
-        let (publisher, _) = Publisher::pair();
+        let (publisher, events) = Publisher::pair();
         Self {
             left: jobs,
             delivered: 0,
             ledger: Arc::default(),
             targets: Arc::new(SettlementTargets {
-                queues: Arc::new(Queues::new("q", &[])),
+                queues: Arc::new(Queues::new("q", &[]).with_outcomes(Some("q.outcomes"))),
                 publisher,
                 health: Arc::default(),
                 declared: true,
                 history_keys: Arc::new(HistoryKeys::none()),
             }),
+            events,
             frames: Vec::new(),
             acked: VecDeque::new(),
             mark: 0,
             in_flight: 0,
+        }
+    }
+
+    fn confirm_events(&mut self) {
+        while let Ok(event) = self.events.try_recv() {
+            assert!(event.take().is_some(), "the job was settled without its event");
+            event.respond(Ok(()));
         }
     }
 
@@ -104,6 +121,7 @@ impl Source for Backlog {
             if self.left > 0 && self.in_flight < PREFETCH {
                 return Some(self.deliver());
             }
+            self.confirm_events();
             self.hear_acks();
             if self.left == 0 && self.in_flight == 0 {
                 return None;
@@ -117,15 +135,16 @@ impl Source for Backlog {
 
 /// A body of the size in the endpoint's documentation.
 fn body(number: u64) -> Vec<u8> {
+    let end = spread(number) % 10_000_000_000;
     format!(
-        r#"{{"action":"revoke","username":"commerce@email.com","refresh_token":"OqLWq5BoSm3ZHbfaY_D3J_XuKB1TOdrHl{number:010}","client_id":"{CLIENT_ID}"}}"#
+        r#"{{"action":"revoke","username":"commerce@email.com","refresh_token":"OqLWq5BoSm3ZHbfaY_D3J_XuKB1TOdrHl{end:010}","client_id":"{CLIENT_ID}"}}"#
     )
     .into_bytes()
 }
 
 fn properties(number: u64) -> BasicProperties {
     let mut headers = FieldTable::default();
-    let trace = format!("00-{number:032x}-00f067aa0ba902b7-01");
+    let trace = format!("00-{:032x}-00f067aa0ba902b7-01", spread(number));
     headers.insert("traceparent".into(), AMQPValue::LongString(trace.as_bytes().into()));
     BasicProperties::default()
         .with_content_type("application/json".into())

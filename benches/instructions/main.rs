@@ -14,9 +14,12 @@ use std::{env, sync::Arc, time::Duration};
 
 use revoker::{
     domain::{GonePolicy, JobDefaults, Policy, RetryPolicy, Schedule, VerifyPolicy},
+    endpoint::ALIGNET,
     flow::{self, Dispatcher, PauseSettings},
     metrics::{Build, Metrics},
-    pipeline::{self, BackingOff, ChecksSeen, Duplicates, FailureLog, Pipeline, Stop},
+    pipeline::{
+        self, BackingOff, ChecksSeen, Duplicates, FailureLog, Pipeline, RecordSettings, Stop,
+    },
     ports::SystemClock,
     spans::Spans,
 };
@@ -27,7 +30,10 @@ use broker::Backlog;
 /// Calls at a time.
 const CONCURRENCY: usize = 64;
 
-/// usage: instructions PROFILE JOBS
+/// Stands for the default profile with an outcome event for each job.
+const EVENTS: &str = "events";
+
+/// usage: instructions PROFILE|events JOBS
 fn main() {
     let mut arguments = env::args().skip(1);
     let profile = arguments.next().expect("a profile");
@@ -42,7 +48,9 @@ async fn work(profile: &str, jobs: usize) {
     let build = Build { version: "0", revision: "0" };
     let metrics = Arc::new(Metrics::new(build).expect("the table is sound"));
     let flow = Arc::new(Dispatcher::new(&flow_settings(), Arc::clone(&metrics)));
-    let settings = pipeline_settings();
+    let has_events = profile == EVENTS;
+    let profile = if has_events { ALIGNET } else { profile };
+    let settings = pipeline_settings(has_events);
     let pipeline = Arc::new(Pipeline {
         duplicates: Arc::new(Duplicates::new(settings.remember, settings.remember_capacity)),
         settings,
@@ -82,7 +90,7 @@ fn flow_settings() -> flow::Settings {
     }
 }
 
-fn pipeline_settings() -> pipeline::Settings {
+fn pipeline_settings(has_events: bool) -> pipeline::Settings {
     let retry = RetryPolicy {
         schedule: Schedule {
             initial: Duration::from_millis(250),
@@ -111,6 +119,11 @@ fn pipeline_settings() -> pipeline::Settings {
         remember: Duration::from_secs(600),
         // Fewer than the jobs, so that the memory of tokens reaches a constant size.
         remember_capacity: 500,
-        records: revoker::pipeline::RecordSettings::default(),
+        records: RecordSettings {
+            events: has_events,
+            profile: ALIGNET.into(),
+            endpoint: "http://127.0.0.1:9".into(),
+            ..RecordSettings::default()
+        },
     }
 }
