@@ -9,14 +9,15 @@ use super::{
     headers,
     history_keys::HistoryKeys,
     outcome_event::{self, JobIdentity},
+    outgoing::{OutgoingMessage, OutgoingProperties},
     publish_health::PublishHealth,
-    publisher::{NotPublished, OutgoingMessage, Publisher},
+    publisher::{NotPublished, Publisher},
     queues::Queues,
     receipt::Receipt,
     stream::Charge,
 };
 use crate::{
-    domain::{History, InvalidJob, Job, JobDefaults, JobRecord, MessageMetadata, Outcome},
+    domain::{History, InvalidJob, Job, JobDefaults, JobRecord, Lane, MessageMetadata, Outcome},
     metrics::Target,
     ports::{Delivery, Settled, Unpublishable},
 };
@@ -53,8 +54,8 @@ enum NotStored {
     Lost,
     /// The publisher is closed.
     Closed,
-    /// The broker never accepts this message in this queue.
-    Refused(Unpublishable, ShortString),
+    /// The broker never accepts this message in its queue.
+    Refused(Unpublishable),
 }
 
 /// The delivered message.
@@ -87,73 +88,62 @@ impl AmqpDelivery {
 
     /// Returns the message that moves the job to another queue, or `None` if it moves nowhere. Takes the body, the
     /// headers and their charge.
-    fn move_out(&mut self, outcome: &Outcome, history: &History) -> Option<Box<OutgoingMessage>> {
+    fn move_out(&mut self, outcome: &Outcome, history: &History) -> Option<OutgoingMessage> {
         let lane = self.message.metadata.lane;
         let AmqpMessage { body, properties, .. } = &mut *self.message;
-        let (target, queue, properties) = match outcome {
+        let SettlementTargets { queues, history_keys, .. } = &*self.targets;
+        let queue = queue_of(queues, lane, outcome)?.clone();
+        let (target, properties) = match outcome {
             Outcome::Done(_) | Outcome::Requeued => return None,
-            Outcome::DeadLettered(letter) => (
-                Target::DeadLetter,
-                self.targets.queues.dead(),
-                headers::of_dead_letter(
+            Outcome::DeadLettered(letter) => {
+                let of_letter = headers::of_dead_letter(
                     properties,
                     body,
                     lane,
                     letter,
                     history,
-                    &self.targets.queues,
-                    &self.targets.history_keys,
-                ),
-            ),
-            Outcome::Parked(delay) => (
+                    queues,
+                    history_keys,
+                );
+                (Target::DeadLetter, of_letter)
+            }
+            Outcome::Parked(_) => (
                 Target::Retry,
-                // `None` without any retry queue: the configuration refuses an empty list, so the job is requeued.
-                self.targets.queues.retry(lane, *delay)?,
-                headers::of_parked(
-                    properties,
-                    body,
-                    lane,
-                    history,
-                    &self.targets.queues,
-                    &self.targets.history_keys,
-                ),
+                headers::of_parked(properties, body, lane, history, queues, history_keys),
             ),
         };
-        let (queue, body) = (queue.clone(), mem::take(body));
+        let body = mem::take(body);
         self.message.properties = BasicProperties::default();
+        let properties = OutgoingProperties::Copied(Box::new(properties));
         let charge = self.charge.take();
-        Some(Box::new(OutgoingMessage { target, queue, body, properties, charge }))
+        Some(OutgoingMessage { target, queue, body, properties, charge })
     }
 
     /// Publishes a message and waits for its confirm.
-    async fn store(&self, message: Box<OutgoingMessage>) -> Result<(), NotStored> {
-        let (lost, queue) = (self.receipt.lost(), message.queue.clone());
-        // Boxed: most jobs need no message, and take no room for this.
-        let publishing = Box::pin(self.targets.publisher.publish(message));
+    async fn store(&self, message: OutgoingMessage) -> Result<(), NotStored> {
         tokio::select! {
             biased;
             // The ack would have no effect, and the job is delivered again: one message is enough.
-            () = lost.cancelled() => Err(NotStored::Lost),
-            published = publishing => published.map_err(|failure| match failure {
+            () = self.receipt.is_lost() => Err(NotStored::Lost),
+            published = self.targets.publisher.publish(message) => published.map_err(|failure| match failure {
                 NotPublished::Closed => NotStored::Closed,
-                NotPublished::Unpublishable(refusal) => NotStored::Refused(refusal, queue),
+                NotPublished::Unpublishable(refusal) => NotStored::Refused(refusal),
             }),
         }
     }
 
-    /// Settles a delivery whose message is not stored.
-    async fn without(self, not_stored: NotStored, is_dead: bool) -> Settled {
+    /// Settles a delivery whose message is not stored. `moves_by` is the outcome that the message brings about; an event
+    /// brings about none.
+    async fn without(self, not_stored: NotStored, moves_by: Option<&Outcome>) -> Settled {
         match not_stored {
             NotStored::Lost => Settled::Abandoned,
             NotStored::Closed => self.receipt.requeue(),
-            NotStored::Refused(refusal, queue) => {
-                self.unpublishable(refusal, is_dead, queue.as_str()).await
-            }
+            NotStored::Refused(refusal) => self.unpublishable(refusal, moves_by).await,
         }
     }
 
     /// Returns the message with the outcome event of the job, or `None` without a queue for events.
-    fn event(&self, record: &JobRecord) -> Option<Box<OutgoingMessage>> {
+    fn event(&self, record: &JobRecord) -> Option<OutgoingMessage> {
         let queue = self.targets.queues.outcomes()?;
         let AmqpMessage { metadata, body, .. } = &*self.message;
         let job = JobIdentity { message_id: metadata.message_id.as_deref(), body };
@@ -164,13 +154,27 @@ impl AmqpDelivery {
     /// which keeps the job without a reason. Any other job stays in flight until its session ends or it is in flight
     /// for too long. A lane that another user declared may drop rejected messages, and a job to be parked was not
     /// rejected.
-    async fn unpublishable(self, refusal: Unpublishable, is_dead: bool, queue: &str) -> Settled {
+    async fn unpublishable(self, refusal: Unpublishable, moves_by: Option<&Outcome>) -> Settled {
+        let is_dead = matches!(moves_by, Some(Outcome::DeadLettered(_)));
         if is_dead && self.targets.declared {
             return self.receipt.leave_to_broker(refusal);
         }
+        let (queues, lane) = (&self.targets.queues, self.message.metadata.lane);
+        let queue = moves_by.map_or(queues.outcomes(), |outcome| queue_of(queues, lane, outcome));
+        let queue = queue.map(ShortString::as_str).unwrap_or_default();
         let _aside = self.targets.health.keep_in_flight(queue, &refusal);
-        self.receipt.lost().cancelled().await;
+        self.receipt.is_lost().await;
         Settled::Abandoned
+    }
+}
+
+/// The queue that an outcome moves a job of this lane to. `None` for an outcome that moves it nowhere, and without any
+/// retry queue: the configuration refuses an empty list, so such a job is requeued.
+fn queue_of<'a>(queues: &'a Queues, lane: Lane, outcome: &Outcome) -> Option<&'a ShortString> {
+    match outcome {
+        Outcome::Done(_) | Outcome::Requeued => None,
+        Outcome::DeadLettered(_) => Some(queues.dead()),
+        Outcome::Parked(delay) => queues.retry(lane, *delay),
     }
 }
 
@@ -196,7 +200,7 @@ impl Delivery for AmqpDelivery {
         if let Some(event) = event.and_then(|record| self.event(record))
             && let Err(not_stored) = self.store(event).await
         {
-            return Box::pin(self.without(not_stored, false)).await;
+            return Box::pin(self.without(not_stored, None)).await;
         }
         if matches!(outcome, Outcome::Done(_)) {
             return self.receipt.ack();
@@ -204,10 +208,7 @@ impl Delivery for AmqpDelivery {
         let Some(message) = self.move_out(outcome, history) else { return self.receipt.requeue() };
         match self.store(message).await {
             Ok(()) => self.receipt.ack(),
-            Err(not_stored) => {
-                let is_dead = matches!(outcome, Outcome::DeadLettered(_));
-                Box::pin(self.without(not_stored, is_dead)).await
-            }
+            Err(not_stored) => Box::pin(self.without(not_stored, Some(outcome))).await,
         }
     }
 }

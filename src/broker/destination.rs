@@ -15,9 +15,10 @@ use super::{
     confirm_timeout::ConfirmTimeout,
     connection::Connection,
     headers,
+    outgoing::OutgoingMessage,
     pending::{Applied, BatchLimits, ConnectionUse, NextStep, Pending, PendingMessage},
     publish_health::PublishHealth,
-    publisher::{OutgoingMessage, PublishRequest},
+    publisher::PublishRequest,
     queues::Queues,
     settings::BrokerSettings,
     topology,
@@ -157,7 +158,7 @@ impl Destination {
         let outgoing = messages.iter().map(|message| OutgoingRef {
             queue: &message.queue,
             body: &message.body,
-            properties: headers::fit(&message.properties, frame_max),
+            properties: headers::fit(message.properties(), frame_max),
         });
         let (shared, queue, inbox) = (&self.shared, &self.name, &self.inbox);
         let waiting = batch.len() + self.pending.len();
@@ -191,12 +192,7 @@ impl Destination {
 
     /// Takes out the next batch and its messages. Messages that their senders have given up are left out: their jobs
     /// are delivered again, and each message would be one more copy.
-    #[allow(
-        clippy::vec_box,
-        reason = "a message has half a KiB, and goes back if it is not confirmed"
-    )]
-    fn take_out(&mut self) -> (Vec<PendingMessage<PublishRequest>>, Vec<Box<OutgoingMessage>>) {
-        self.pending.retain(PublishRequest::is_awaited);
+    fn take_out(&mut self) -> (Vec<PendingMessage<PublishRequest>>, Vec<OutgoingMessage>) {
         let mut batch = self.pending.next();
         let mut messages = Vec::with_capacity(batch.len());
         batch.retain(|entry| {
@@ -208,7 +204,7 @@ impl Destination {
         (batch, messages)
     }
 
-    fn count(&self, messages: &[Box<OutgoingMessage>], published: &PublishedBatch) {
+    fn count(&self, messages: &[OutgoingMessage], published: &PublishedBatch) {
         let silent = published.interruption == Some(Interruption::Silent);
         for (message, result) in messages.iter().zip(&published.results) {
             let counted = match result {

@@ -3,26 +3,46 @@
 //! An event is confirmed before its job is acked. So a crash between the two repeats it, and the id lets readers
 //! count it once: it is made from the message and the outcome.
 
-use std::fmt;
+use std::{fmt, time::SystemTime};
 
 use lapin::types::ShortString;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-use super::{headers, publisher::OutgoingMessage};
+use super::outgoing::{OutgoingMessage, OutgoingProperties};
 use crate::{
-    domain::{JobRecord, Reason, to_hex},
+    domain::{JobRecord, Reason, Rfc3339Text},
     metrics::Target,
 };
 
 /// The type of the event.
-const EVENT_TYPE: &str = "revoker.job.settled.v1";
+pub(super) const EVENT_TYPE: &str = "revoker.job.settled.v1";
 
 /// Most events have fewer bytes.
 const USUAL_SIZE: usize = 768;
 
-/// The bytes of an event's id.
-const ID_BYTES: usize = 16;
+/// The id of an event, shown as 32 hex digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct EventId(u128);
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl Serialize for EventId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The properties of the message of an event, as far as they differ from event to event.
+#[derive(Debug)]
+pub(super) struct EventProperties {
+    pub(super) id: EventId,
+    pub(super) settled_at: SystemTime,
+}
 
 /// What tells a job from others.
 #[derive(Debug, Clone, Copy)]
@@ -36,11 +56,11 @@ pub(super) struct JobIdentity<'a> {
 #[derive(Serialize)]
 struct CloudEvent<'a> {
     specversion: &'static str,
-    id: &'a str,
+    id: EventId,
     source: fmt::Arguments<'a>,
     #[serde(rename = "type")]
     kind: &'static str,
-    time: String,
+    time: Rfc3339Text,
     datacontenttype: &'static str,
     data: &'a JobRecord,
 }
@@ -51,11 +71,11 @@ pub(super) fn message(
     job: JobIdentity<'_>,
     queue: &ShortString,
     family: &str,
-) -> Box<OutgoingMessage> {
+) -> OutgoingMessage {
     let id = id(record, job);
     let event = CloudEvent {
         specversion: "1.0",
-        id: &id,
+        id,
         source: format_args!("revoker/{family}"),
         kind: EVENT_TYPE,
         time: record.settled_at_text(),
@@ -65,9 +85,10 @@ pub(super) fn message(
     let mut body = Vec::with_capacity(USUAL_SIZE);
     // Writing texts and numbers to memory cannot fail.
     let _ = serde_json::to_writer(&mut body, &event);
-    let properties = headers::of_event(&id, EVENT_TYPE, record.settled_at);
+    let event = EventProperties { id, settled_at: record.settled_at };
+    let properties = OutgoingProperties::Event(event);
     let (target, queue) = (Target::Outcome, queue.clone());
-    Box::new(OutgoingMessage { target, queue, body, properties, charge: None })
+    OutgoingMessage { target, queue, body, properties, charge: None }
 }
 
 /// The id of an event: equal for each repeat, and different for another job or another outcome. Each part is hashed after
@@ -76,19 +97,21 @@ pub(super) fn message(
 /// Where the record must not show a hash of the token, the id is made of the job's id: message id and body may hold the
 /// token, and a reader could confirm a token that he guesses. Without a job's id, nothing identifies the job, and the id
 /// is random.
-fn id(record: &JobRecord, job: JobIdentity<'_>) -> String {
+fn id(record: &JobRecord, job: JobIdentity<'_>) -> EventId {
     let reason = record.reason.map(Reason::as_str).unwrap_or_default();
     let identity: [&[u8]; 2] = match (record.hides_token, &record.job_id) {
         (false, _) => [job.message_id.unwrap_or_default().as_bytes(), job.body],
         (true, Some(id)) => [id.as_bytes(), b""],
-        (true, None) => return format!("{:032x}", fastrand::u128(..)),
+        (true, None) => return EventId(fastrand::u128(..)),
     };
     let mut digest = Sha256::new();
     for part in identity.into_iter().chain([record.outcome.as_bytes(), reason.as_bytes()]) {
         digest.update(part.len().to_be_bytes());
         digest.update(part);
     }
-    to_hex(&digest.finalize()[..ID_BYTES])
+    let digest: [u8; 32] = digest.finalize().into();
+    let (first, _) = digest.split_first_chunk().unwrap_or((&[0; 16], &[]));
+    EventId(u128::from_be_bytes(*first))
 }
 
 #[cfg(test)]
@@ -100,11 +123,12 @@ mod tests {
     use super::*;
     use crate::{
         broker::queues::short,
-        domain::{Lane, Proof, TokenName},
+        domain::{Fingerprint, Lane, Proof, TokenName},
     };
 
     fn record(outcome: &'static str, reason: Option<Reason>) -> JobRecord {
-        let token = TokenName { fingerprint: Some("ba7816bf8f01".to_owned()), token_sha256: None };
+        let token =
+            TokenName { fingerprint: Fingerprint::parse("ba7816bf8f01"), token_sha256: None };
         JobRecord {
             job_id: Some("logout-7".to_owned()),
             token,
@@ -158,10 +182,11 @@ mod tests {
                 },
             })
         );
-        let content_type = sent.properties.content_type().clone().unwrap();
+        let properties = sent.properties();
+        let content_type = properties.content_type().clone().unwrap();
         assert_eq!(content_type.as_str(), "application/cloudevents+json");
-        assert_eq!(sent.properties.message_id().clone().unwrap().as_str(), id);
-        assert_eq!(*sent.properties.delivery_mode(), Some(2));
+        assert_eq!(properties.message_id().clone().unwrap().as_str(), id);
+        assert_eq!(*properties.delivery_mode(), Some(2));
     }
 
     #[test]

@@ -302,7 +302,7 @@ fn records() -> [JobRecord; 2] {
     let some = || Some("x".to_owned());
     let most = JobRecord {
         job_id: some(),
-        token: TokenName { fingerprint: some(), token_sha256: some() },
+        token: TokenName { fingerprint: Some(Fingerprint::of("token")), token_sha256: some() },
         reason: Some(Reason::Gone),
         detail: some(),
         code: some(),

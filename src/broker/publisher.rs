@@ -2,40 +2,20 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use lapin::{BasicProperties, types::ShortString};
-use tokio::sync::{mpsc, oneshot};
+use lapin::types::ShortString;
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    oneshot,
+};
 
-use super::stream::Charge;
-use crate::{metrics::Target, ports::Unpublishable};
+use super::outgoing::OutgoingMessage;
+use crate::ports::Unpublishable;
 
 /// Messages that wait for the task of one queue. Further senders wait.
 const INBOX: usize = 256;
-
-/// A message to be published to one of our queues. It is large, so it is passed in a box.
-pub struct OutgoingMessage {
-    /// The kind of queue, for the metric.
-    pub target: Target,
-    /// The queue.
-    pub queue: ShortString,
-    /// The body, byte for byte as it came.
-    pub body: Vec<u8>,
-    /// The properties.
-    pub properties: BasicProperties,
-    /// Its share of the bytes in flight, released with the message.
-    pub charge: Option<Charge>,
-}
-
-impl fmt::Debug for OutgoingMessage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OutgoingMessage")
-            .field("queue", &self.queue.as_str())
-            .finish_non_exhaustive()
-    }
-}
 
 /// The error of publishing a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +39,7 @@ pub struct PublishRequest {
 }
 
 /// The message, unless a batch has taken it out or the sender gave up.
-type MessageSlot = Mutex<Option<Box<OutgoingMessage>>>;
+type MessageSlot = Mutex<Option<OutgoingMessage>>;
 
 type ConfirmSender = oneshot::Sender<Result<(), Unpublishable>>;
 
@@ -78,12 +58,12 @@ impl PublishRequest {
 
     /// Takes the message out to send it. Returns `None` if the sender has given up.
     #[must_use]
-    pub fn take(&self) -> Option<Box<OutgoingMessage>> {
+    pub fn take(&self) -> Option<OutgoingMessage> {
         slot(&self.slot).take()
     }
 
     /// Puts back a message that has to be sent again. Drops it if the sender has given up.
-    pub fn put_back(&self, message: Box<OutgoingMessage>) {
+    pub fn put_back(&self, message: OutgoingMessage) {
         let mut slot = slot(&self.slot);
         // Checked under the lock: the sender closes its side before it empties the slot.
         if self.is_awaited() {
@@ -98,7 +78,7 @@ impl PublishRequest {
     }
 }
 
-fn slot(slot: &MessageSlot) -> MutexGuard<'_, Option<Box<OutgoingMessage>>> {
+fn slot(slot: &MessageSlot) -> MutexGuard<'_, Option<OutgoingMessage>> {
     // Nothing panics between taking and putting.
     slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -118,7 +98,7 @@ impl Drop for ConfirmReceiver {
     }
 }
 
-fn new_request(message: Box<OutgoingMessage>) -> (PublishRequest, ConfirmReceiver) {
+fn new_request(message: OutgoingMessage) -> (PublishRequest, ConfirmReceiver) {
     let size = message.body.len();
     let (published, outcome) = oneshot::channel();
     let slot = Arc::new(Mutex::new(Some(message)));
@@ -162,10 +142,17 @@ impl Publisher {
     /// # Errors
     ///
     /// `NotPublished`.
-    pub async fn publish(&self, message: Box<OutgoingMessage>) -> Result<(), NotPublished> {
+    pub async fn publish(&self, message: OutgoingMessage) -> Result<(), NotPublished> {
         let inbox = self.by_queue.get(&message.queue).unwrap_or(&self.others);
         let (request, mut awaited) = new_request(message);
-        inbox.send(request).await.map_err(|_| NotPublished::Closed)?;
+        match inbox.try_send(request) {
+            Ok(()) => {}
+            // Boxed: mostly there is room, and most jobs need no message.
+            Err(TrySendError::Full(request)) => {
+                Box::pin(inbox.send(request)).await.map_err(|_| NotPublished::Closed)?;
+            }
+            Err(TrySendError::Closed(_)) => return Err(NotPublished::Closed),
+        }
         let outcome = (&mut awaited.outcome).await.map_err(|_| NotPublished::Closed)?;
         outcome.map_err(NotPublished::Unpublishable)
     }

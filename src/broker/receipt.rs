@@ -125,6 +125,11 @@ impl Receipt {
         self.ledger.lost.clone()
     }
 
+    /// Returns once the session is lost.
+    pub(super) async fn is_lost(&self) {
+        self.ledger.lost.cancelled().await;
+    }
+
     fn settle(&mut self, settle: Settle, settled: Settled) -> Settled {
         self.settled = true;
         if self.ledger.lost.is_cancelled() {

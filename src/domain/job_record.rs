@@ -8,7 +8,7 @@ use super::{
     lane::Lane,
     outcome::Reason,
     proof::Proof,
-    rfc3339::{has_rfc3339, rfc3339_millis},
+    rfc3339::{Rfc3339Text, has_rfc3339, rfc3339_text},
     token_name::TokenName,
 };
 
@@ -64,23 +64,21 @@ pub struct JobRecord {
     pub hides_token: bool,
 }
 
-/// The last time that the format can hold, for a clock that is beyond it.
-const LAST_TIME: &str = "9999-12-31T23:59:59.999Z";
-
-fn text(time: SystemTime) -> String {
-    rfc3339_millis(time).unwrap_or_else(|| LAST_TIME.to_owned())
+fn text(time: SystemTime) -> Rfc3339Text {
+    // The clock may be beyond the format.
+    rfc3339_text(time).unwrap_or(Rfc3339Text::LAST)
 }
 
 impl JobRecord {
     /// When the outcome was known, as RFC 3339 text with milliseconds.
     #[must_use]
-    pub fn settled_at_text(&self) -> String {
+    pub fn settled_at_text(&self) -> Rfc3339Text {
         text(self.settled_at)
     }
 }
 
 fn time<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&text(*time))
+    text(*time).serialize(serializer)
 }
 
 /// Whether there is no time, or one that RFC 3339 cannot hold: a producer may send any number.
@@ -94,7 +92,7 @@ fn time_if_given<S: Serializer>(
     given: &Option<SystemTime>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    match given.and_then(rfc3339_millis) {
+    match given.and_then(rfc3339_text) {
         Some(text) => serializer.serialize_some(&text),
         None => serializer.serialize_none(),
     }
@@ -155,7 +153,7 @@ mod tests {
         let odd =
             JobRecord { settled_at: at.unwrap(), requested_at: at, ..record(TokenName::default()) };
         let written: serde_json::Value = serde_json::to_value(odd).unwrap();
-        assert_eq!(written["settled_at"], LAST_TIME);
+        assert_eq!(written["settled_at"], *Rfc3339Text::LAST);
         assert_eq!(written.get("requested_at"), None, "the schema knows no null");
     }
 }

@@ -1,8 +1,53 @@
 //! Times as RFC 3339 text, in UTC.
 
-use std::time::SystemTime;
+use std::{fmt, ops::Deref, time::SystemTime};
 
+use serde::{Serialize, Serializer};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+/// The bytes of the longest text: `9999-12-31T23:59:59.999Z`.
+const LONGEST: usize = 24;
+
+/// A time as RFC 3339 text, without memory of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rfc3339Text {
+    bytes: [u8; LONGEST],
+    length: usize,
+}
+
+impl Rfc3339Text {
+    /// The last time that the format can hold, to the millisecond.
+    pub const LAST: Self = Self { bytes: *b"9999-12-31T23:59:59.999Z", length: LONGEST };
+
+    fn of(date: OffsetDateTime) -> Option<Self> {
+        let mut bytes = [0; LONGEST];
+        let mut rest = bytes.as_mut_slice();
+        date.format_into(&mut rest, &Rfc3339).ok()?;
+        let length = LONGEST - rest.len();
+        Some(Self { bytes, length })
+    }
+}
+
+impl Deref for Rfc3339Text {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        // The format has only ASCII characters.
+        str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Rfc3339Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
+    }
+}
+
+impl Serialize for Rfc3339Text {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self)
+    }
+}
 
 /// The time in whole seconds, as people and JSON get it. `None` beyond the year 9999, which the
 /// format cannot hold: a message header may claim any time.
@@ -14,8 +59,14 @@ pub fn rfc3339(time: SystemTime) -> Option<String> {
 /// The time in milliseconds, as a journal keeps it. `None` beyond the year 9999.
 #[must_use]
 pub fn rfc3339_millis(time: SystemTime) -> Option<String> {
+    rfc3339_text(time).map(|text| text.to_string())
+}
+
+/// The same without memory of its own.
+#[must_use]
+pub fn rfc3339_text(time: SystemTime) -> Option<Rfc3339Text> {
     let date = date(time)?;
-    date.replace_millisecond(date.millisecond()).ok()?.format(&Rfc3339).ok()
+    Rfc3339Text::of(date.replace_millisecond(date.millisecond()).ok()?)
 }
 
 /// Whether the format can hold a time. It costs less than the text.

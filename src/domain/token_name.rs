@@ -4,7 +4,7 @@ use secrecy::ExposeSecret;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{hex, job::Job, named::named};
+use super::{fingerprint::Fingerprint, hex, job::Job, named::named};
 
 named! {
     /// How a record names the token.
@@ -25,7 +25,7 @@ named! {
 pub struct TokenName {
     /// The first 12 hex digits of the token's SHA-256.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub fingerprint: Option<String>,
+    pub fingerprint: Option<Fingerprint>,
     /// The SHA-256 of the token, 64 hex digits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_sha256: Option<String>,
@@ -35,7 +35,7 @@ impl TokenName {
     /// The name of the job's token.
     #[must_use]
     pub fn of(job: &Job, hash: TokenHash) -> Self {
-        let fingerprint = Some(job.fingerprint.to_string());
+        let fingerprint = Some(job.fingerprint);
         match hash {
             TokenHash::Omitted => Self::default(),
             TokenHash::Short => Self { fingerprint, token_sha256: None },
@@ -57,7 +57,7 @@ mod tests {
     fn a_token_is_named_by_as_much_of_its_hash_as_the_operator_chose() {
         let job = Job::parse(br#"{"refresh_token":"abc"}"#, &JobDefaults::default()).unwrap();
         let short = TokenName::of(&job, TokenHash::Short);
-        assert_eq!(short.fingerprint.as_deref(), Some("ba7816bf8f01"));
+        assert_eq!(short.fingerprint, Fingerprint::parse("ba7816bf8f01"));
         assert_eq!(short.token_sha256, None);
         let full = TokenName::of(&job, TokenHash::Full);
         assert_eq!(full.fingerprint, short.fingerprint);

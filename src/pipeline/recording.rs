@@ -110,7 +110,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
         }
         info!(
             job_id = record.job_id,
-            fingerprint = record.token.fingerprint,
+            fingerprint = record.token.fingerprint.map(tracing::field::display),
             token_sha256 = record.token.token_sha256,
             lane = %record.lane,
             outcome = record.outcome,
@@ -120,7 +120,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
             http_status = record.http_status,
             attempts = record.attempts,
             requested_at = record.requested_at.and_then(rfc3339_millis),
-            settled_at = record.settled_at_text(),
+            settled_at = &*record.settled_at_text(),
             profile = &*record.profile,
             endpoint = &*record.endpoint,
             client_id = record.client_id.as_deref(),

@@ -1,6 +1,6 @@
 //! The results of a batch: what the confirms and the returned messages tell of each message.
 
-use futures_util::{FutureExt as _, future::MaybeDone};
+use futures_util::FutureExt as _;
 use lapin::{Confirmation, message::BasicReturnMessage};
 
 use super::{OutgoingRef, PendingConfirm, PublishResult};
@@ -17,24 +17,37 @@ pub(super) fn of<'a, F: Future<Output = lapin::Result<Confirmation>>>(
 fn collect<F: Future<Output = lapin::Result<Confirmation>>>(
     answers: &mut [PendingConfirm<F>],
 ) -> Collected {
-    let take = |answer: &mut PendingConfirm<F>| {
-        answer.as_mut().now_or_never()?;
-        answer.as_mut().take_output()?.ok()
-    };
     let mut pending = Vec::new();
     let mut collected = Collected::with_capacity(answers.len());
     for answer in answers {
-        let confirmation = take(answer);
-        if confirmation.is_none() && !matches!(**answer, MaybeDone::Gone) {
+        let has_come = answer.as_mut().now_or_never().is_some();
+        collected.add(confirmation(answer));
+        if !has_come {
             pending.push(answer);
         }
-        collected.add(confirmation);
     }
     // A return is reported on the next confirm that completes, at the latest on its own. That confirm may have
     // completed after it was checked.
-    let returned = pending.into_iter().filter_map(|answer| take(answer)?.take_message());
-    collected.returned.extend(returned);
+    for answer in pending {
+        let _ = answer.as_mut().now_or_never();
+        collected.returned.extend(confirmation(answer).and_then(returned_with));
+    }
     collected
+}
+
+/// The confirm, if it has come. It stays where it is, because answers are large.
+fn confirmation<F: Future<Output = lapin::Result<Confirmation>>>(
+    answer: &mut PendingConfirm<F>,
+) -> Option<&mut Confirmation> {
+    answer.as_mut().output_mut()?.as_mut().ok()
+}
+
+/// Takes the returned message that a confirm reports.
+const fn returned_with(confirmation: &mut Confirmation) -> Option<BasicReturnMessage> {
+    match confirmation {
+        Confirmation::Ack(returned) | Confirmation::Nack(returned) => returned.take(),
+        Confirmation::NotRequested => None,
+    }
 }
 
 /// What the confirms of a batch tell.
@@ -50,13 +63,13 @@ impl Collected {
     }
 
     /// Adds what the next confirm tells, if it came.
-    fn add(&mut self, confirmation: Option<Confirmation>) {
+    fn add(&mut self, confirmation: Option<&mut Confirmation>) {
         self.results.push(match &confirmation {
             None => PublishResult::Unknown,
             Some(Confirmation::Nack(_)) => PublishResult::Nacked,
             Some(Confirmation::Ack(_) | Confirmation::NotRequested) => PublishResult::Confirmed,
         });
-        self.returned.extend(confirmation.and_then(Confirmation::take_message));
+        self.returned.extend(confirmation.and_then(returned_with));
     }
 }
 
@@ -119,8 +132,8 @@ mod tests {
     /// What these confirms tell.
     fn collected(confirmations: Vec<Option<Confirmation>>) -> Collected {
         let mut collected = Collected::default();
-        for confirmation in confirmations {
-            collected.add(confirmation);
+        for mut confirmation in confirmations {
+            collected.add(confirmation.as_mut());
         }
         collected
     }

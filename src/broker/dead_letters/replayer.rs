@@ -1,6 +1,6 @@
 //! Publishing dead letters to their lanes again.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::HashSet, sync::Arc, time::Duration};
 
 use lapin::BasicProperties;
 use sha2::{Digest as _, Sha256};
@@ -88,7 +88,7 @@ impl Replayer {
         let frame_max = channel.frame_max();
         let outgoing = entries.iter().map(|PendingMessage { message: place, .. }| {
             let FreshJob { lane, body, properties } = &jobs[*place];
-            let properties = headers::fit(properties, frame_max);
+            let properties = headers::fit(Cow::Borrowed(properties), frame_max);
             OutgoingRef { queue: queues.lane(*lane), body, properties }
         });
         let given_up = sleep(BLOCKED_LIMIT);

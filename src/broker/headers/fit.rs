@@ -1,5 +1,7 @@
 //! Fits a message's properties into one frame: the broker closes the connection over a larger content header.
 
+use std::borrow::Cow;
+
 use lapin::{
     BasicProperties,
     protocol::basic::gen_properties,
@@ -25,10 +27,10 @@ const ADDED_BY_THE_BROKER: usize = 1536;
 
 /// Fits properties into a frame of `frame_max` bytes. It leaves out the producer's headers, those of a trace last,
 /// and then cuts the detail of a dead letter.
-pub(crate) fn fit(properties: &BasicProperties, frame_max: u32) -> BasicProperties {
+pub(crate) fn fit(properties: Cow<'_, BasicProperties>, frame_max: u32) -> BasicProperties {
     let frame_max = usize::try_from(frame_max).unwrap_or(usize::MAX);
     let most = frame_max.saturating_sub(FRAME + BEFORE_PROPERTIES + ADDED_BY_THE_BROKER);
-    let fitting = properties.clone();
+    let fitting = properties.into_owned();
     // Only headers can be left out. The other properties are at most six short strings.
     if fitting.headers().is_none() {
         return fitting;
@@ -36,7 +38,7 @@ pub(crate) fn fit(properties: &BasicProperties, frame_max: u32) -> BasicProperti
     if wire_size(&fitting) <= most {
         return fitting;
     }
-    let all = properties.headers().clone().unwrap_or_default();
+    let all = fitting.headers().clone().unwrap_or_default();
     let mut kept: FieldTable = all
         .inner()
         .iter()
@@ -165,14 +167,14 @@ mod tests {
     #[test]
     fn fitting_properties_stay_unchanged() {
         let properties = dead(&original(&[("a", 9)]), &letter("why"));
-        assert_eq!(fit(&properties, LEAST), properties);
+        assert_eq!(fit(Cow::Borrowed(&properties), LEAST), properties);
     }
 
     #[test]
     fn the_producers_headers_go_first_and_those_of_a_trace_last() {
         let headers = [("a", 9), ("b", 2500), ("traceparent", 55), ("c", 9)];
         let properties = dead(&original(&headers), &letter("why"));
-        let fitting = fit(&properties, LEAST);
+        let fitting = fit(Cow::Borrowed(&properties), LEAST);
         assert!(frame(&fitting) <= LEAST as usize);
         for name in ["traceparent", "a", "c", REASON, DETAIL, ATTEMPTS, HEADERS_DROPPED] {
             assert!(has(&fitting, name), "{name}");
@@ -186,7 +188,7 @@ mod tests {
         let properties = dead(&original(&[]), &letter(&"ñ".repeat(4000)))
             .with_message_id(long.clone())
             .with_correlation_id(long);
-        let fitting = fit(&properties, LEAST);
+        let fitting = fit(Cow::Borrowed(&properties), LEAST);
         assert!((LEAST as usize - 1..=LEAST as usize).contains(&frame(&fitting)));
         assert!(has(&fitting, REASON) && !has(&fitting, HEADERS_DROPPED));
     }
@@ -206,7 +208,7 @@ mod tests {
             let id: ShortString = "i".repeat(id).into();
             let original = original(&headers).with_message_id(id.clone()).with_type(id);
             let properties = dead(&original, &letter(&"d".repeat(detail)));
-            let fitting = fit(&properties, frame_max);
+            let fitting = fit(Cow::Borrowed(&properties), frame_max);
             prop_assert!(frame(&fitting) <= frame_max as usize);
             for (name, _) in &properties.headers().clone().unwrap_or_default() {
                 prop_assert!(is_copied(name.as_str()) || has(&fitting, name.as_str()), "{}", name);

@@ -1,17 +1,19 @@
 use std::pin::Pin;
 
 use futures_util::FutureExt as _;
+use lapin::BasicProperties;
 
 use super::*;
+use crate::{broker::outgoing::OutgoingProperties, metrics::Target};
 
-fn message(body: &str) -> Box<OutgoingMessage> {
-    Box::new(OutgoingMessage {
+fn message(body: &str) -> OutgoingMessage {
+    OutgoingMessage {
         target: Target::Retry,
         queue: "q".into(),
         body: body.into(),
-        properties: BasicProperties::default(),
+        properties: OutgoingProperties::Copied(BasicProperties::default().into()),
         charge: None,
-    })
+    }
 }
 
 fn body(request: &PublishRequest) -> Option<Vec<u8>> {

@@ -1,7 +1,7 @@
 //! The records of jobs that ended.
 
 use super::*;
-use crate::domain::{Proof, TokenHash, TokenName};
+use crate::domain::{Fingerprint, Proof, TokenHash, TokenName};
 
 fn recorded(token_hash: TokenHash) -> Settings {
     let records = RecordSettings {
@@ -57,7 +57,7 @@ async fn each_end_of_a_job_is_recorded_with_its_proof() {
     );
     let revoked = &events[0];
     assert_eq!(revoked.job_id.as_deref(), Some("logout-7"));
-    assert_eq!(revoked.token.fingerprint.as_deref(), Some("ba7816bf8f01"));
+    assert_eq!(revoked.token.fingerprint, Fingerprint::parse("ba7816bf8f01"));
     assert_eq!((revoked.attempts, revoked.client_id.as_deref()), (1, Some("c")));
     let dead = &events[2];
     assert_eq!((dead.code.as_deref(), dead.http_status), (Some("01"), Some(200)));

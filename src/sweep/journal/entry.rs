@@ -7,8 +7,8 @@ use thiserror::Error;
 
 use super::record::time_text;
 use crate::domain::{
-    Ambiguity, Completion, History, Job, JobKey, Outcome, Proof, Reason, ResultLabel, TokenHash,
-    TokenName, parse_rfc3339,
+    Ambiguity, Completion, Fingerprint, History, Job, JobKey, Outcome, Proof, Reason, ResultLabel,
+    TokenHash, TokenName, parse_rfc3339,
 };
 
 /// The outcome of a line.
@@ -212,7 +212,7 @@ impl<'a> From<&'a JournalEntry> for EntryFields<'a> {
             last_error,
             ambiguity,
             proof: verified.then_some(EntryProof::Verified),
-            fingerprint: entry.token.fingerprint.as_deref().map(Cow::from),
+            fingerprint: entry.token.fingerprint.map(|shown| shown.to_string().into()),
             token_sha256: entry.token.token_sha256.as_deref().map(Cow::from),
             detail: failed.map(|failed| failed.detail.as_str().into()),
             at: time_text(entry.at),
@@ -261,7 +261,7 @@ impl TryFrom<EntryFields<'_>> for JournalEntry {
             line: fields.line,
             key: known(fields.key.as_deref(), JobKey::from_hex)?,
             token: TokenName {
-                fingerprint: fields.fingerprint.map(Cow::into_owned),
+                fingerprint: fields.fingerprint.as_deref().and_then(Fingerprint::parse),
                 token_sha256: fields.token_sha256.map(Cow::into_owned),
             },
             kind,

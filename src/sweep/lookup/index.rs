@@ -135,7 +135,7 @@ impl Index {
     /// The tokens that an entry may be about, and how they were recognised.
     fn places(&self, entry: &JournalEntry) -> Option<(Vec<usize>, MatchedBy)> {
         let name = &entry.token;
-        let Some(fingerprint) = name.fingerprint.as_deref().and_then(Fingerprint::parse) else {
+        let Some(fingerprint) = name.fingerprint else {
             return Some((vec![*self.by_key.get(&entry.key?)?], MatchedBy::Key));
         };
         let places = self.by_fingerprint.get(&fingerprint)?;

@@ -46,7 +46,7 @@ impl Message {
     pub fn copied(&self, letter: &OutgoingMessage, parked: Option<History>) -> Self {
         Self {
             body: letter.body.clone(),
-            properties: letter.properties.clone(),
+            properties: letter.properties().into_owned(),
             redelivered: false,
             parked,
             ..self.clone()

@@ -72,7 +72,7 @@ pub async fn publish(
 
 /// Sends a batch and awaits its confirms. Unconfirmed messages are put back.
 async fn batch(world: &World, waiting: &mut VecDeque<Outgoing>) -> Result<(), &'static str> {
-    let batch: Vec<(Outgoing, Box<OutgoingMessage>)> = waiting
+    let batch: Vec<(Outgoing, OutgoingMessage)> = waiting
         .drain(..waiting.len().min(BATCH))
         .filter_map(|outgoing| outgoing.posted.take().map(|letter| (outgoing, letter)))
         .collect();

@@ -24,8 +24,9 @@ impl Witness {
             self.violated(format!("{number}: the body was changed on its way to another queue"));
         }
         let id = original.properties.message_id();
-        if letter.properties.message_id() != id || letter.properties.expiration().is_some() {
-            self.violated(format!("{number}: properties of its letter: {:?}", letter.properties));
+        let properties = letter.properties();
+        if properties.message_id() != id || properties.expiration().is_some() {
+            self.violated(format!("{number}: properties of its letter: {properties:?}"));
         }
     }
 

@@ -8,7 +8,8 @@ use proptest::{collection::vec, prelude::*};
 use super::*;
 use crate::{
     domain::{
-        Ambiguity, Completion, History, Job, JobDefaults, JobKey, Reason, ResultLabel, TokenName,
+        Ambiguity, Completion, Fingerprint, History, Job, JobDefaults, JobKey, Reason, ResultLabel,
+        TokenName,
     },
     sweep::journal::{
         EntryKind, InputId, JournalEntry, JournalHeader, LineOutcome, LineState, OpenLine,
@@ -34,7 +35,7 @@ fn entry(line: u64, kind: EntryKind, history: History) -> JournalRecord {
     JournalRecord::Entry(JournalEntry {
         line,
         key: Some(key(line)),
-        token: TokenName { fingerprint: Some("ba7816bf8f01".to_owned()), token_sha256: None },
+        token: TokenName { fingerprint: Some(Fingerprint::of("abc")), token_sha256: None },
         kind,
         history,
         at: at(),

@@ -1,0 +1,50 @@
+//! A message to be published to one of our queues.
+
+use std::{borrow::Cow, fmt};
+
+use lapin::{BasicProperties, types::ShortString};
+
+use super::{headers, outcome_event::EventProperties, stream::Charge};
+use crate::metrics::Target;
+
+/// A message to be published to one of our queues.
+pub struct OutgoingMessage {
+    /// The kind of queue, for the metric.
+    pub target: Target,
+    /// The queue.
+    pub queue: ShortString,
+    /// The body, byte for byte as it came.
+    pub body: Vec<u8>,
+    pub(super) properties: OutgoingProperties,
+    /// Its share of the bytes in flight, released with the message.
+    pub charge: Option<Charge>,
+}
+
+/// The properties of a message. It keeps them until it is confirmed, and each try sends them. They are large, so they are
+/// made for each try where that is possible.
+#[derive(Debug)]
+pub(super) enum OutgoingProperties {
+    /// Those of a delivery, with our headers.
+    Copied(Box<BasicProperties>),
+    /// Those of an outcome event.
+    Event(EventProperties),
+}
+
+impl OutgoingMessage {
+    /// The properties.
+    #[must_use]
+    pub fn properties(&self) -> Cow<'_, BasicProperties> {
+        match &self.properties {
+            OutgoingProperties::Copied(properties) => Cow::Borrowed(&**properties),
+            OutgoingProperties::Event(event) => Cow::Owned(headers::of_event(event)),
+        }
+    }
+}
+
+impl fmt::Debug for OutgoingMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OutgoingMessage")
+            .field("queue", &self.queue.as_str())
+            .finish_non_exhaustive()
+    }
+}
