@@ -1,24 +1,17 @@
 //! Whether decoded bytes become a text that may hold a part of a secret. Most rows of an id do not, and need no search.
 
-use crate::domain::redact::reading::{is_invisible, other_case};
+use crate::domain::redact::reading::{bytes::each_character, is_invisible, other_case};
 
-/// Whether [`may_be_text`](super::may_be_text) is true of these bytes, once they are characters in one case. "No" is certain. A bound
-/// excludes most rows; only the others are kept in `values`.
-pub(super) fn becomes_text(
-    row: impl Iterator<Item = u8> + Clone,
-    shortest: usize,
-    values: &mut Vec<u8>,
-) -> bool {
-    if most_in_a_row(row.clone()) < shortest {
-        return false;
-    }
-    values.clear();
-    values.extend(row);
-    may_become_text(values, shortest)
+/// Whether [`may_be_text`](super::may_be_text) is true of these bytes, once they are characters in one case. "No" is certain.
+pub(super) fn becomes_text(row: &[u8], shortest: usize) -> bool {
+    // A bound excludes most rows; only the others are read.
+    row.len() * MOST_OF_A_BYTE >= shortest
+        && most_in_a_row(row) >= shortest
+        && may_become_text(row, shortest)
 }
 
-/// The same of bytes in memory.
-fn may_become_text(values: &[u8], shortest: usize) -> bool {
+/// The same for a row that the bound does not exclude.
+fn may_become_text(row: &[u8], shortest: usize) -> bool {
     let (mut longest, mut length) = (0, 0);
     let mut add = |c: char| {
         match c {
@@ -36,10 +29,7 @@ fn may_become_text(values: &[u8], shortest: usize) -> bool {
         }
         longest = longest.max(length);
     };
-    for chunk in values.utf8_chunks() {
-        chunk.valid().chars().for_each(&mut add);
-        chunk.invalid().iter().for_each(|byte| add(char::from(*byte)));
-    }
+    each_character(row, |c, _| add(c));
     longest >= shortest
 }
 
@@ -47,10 +37,10 @@ fn may_become_text(values: &[u8], shortest: usize) -> bool {
 ///
 /// The bytes are nearly random. So each step looks up what to do, because a processor would guess every third branch
 /// wrongly.
-fn most_in_a_row(row: impl Iterator<Item = u8>) -> usize {
+fn most_in_a_row(row: &[u8]) -> usize {
     let (mut longest, mut length, mut last) = (0, 0, Place::Other);
     for value in row {
-        let step = STEPS[usize::from(value)];
+        let step = &STEPS[usize::from(*value)];
         let (adds, goes_on) = step.behind[last as usize];
         length = (length + usize::from(adds)) * usize::from(goes_on);
         longest = longest.max(length);
