@@ -82,3 +82,32 @@ pub(super) fn hex<'a>(nibbles: &[u8], row: &'a mut [u8]) -> &'a mut [u8] {
     }
     row
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+    use super::*;
+    use crate::domain::hex::to_hex;
+
+    #[test]
+    fn what_is_encoded_is_decoded() {
+        for length in 0..8 {
+            let bytes: Vec<u8> = (0..=u8::MAX).rev().step_by(31).take(length).collect();
+            let texts = [URL_SAFE_NO_PAD.encode(&bytes), to_hex(&bytes)];
+            let [mut digits, mut row] = [[0; 16]; 2];
+            assert_eq!(
+                base64(digits_of(texts[0].as_bytes(), &SEXTETS, &mut digits), &mut row),
+                bytes
+            );
+            assert_eq!(hex(digits_of(texts[1].as_bytes(), &NIBBLES, &mut digits), &mut row), bytes);
+        }
+    }
+
+    #[test]
+    fn other_characters_are_skipped() {
+        let mut digits = [0; 6];
+        assert_eq!(digits_of(b"0.g\xff:F", &NIBBLES, &mut digits), [0, 15]);
+        assert_eq!(positions(b"0.g\xff:F", &NIBBLES), [0, 5]);
+    }
+}
