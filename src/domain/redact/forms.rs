@@ -1,6 +1,6 @@
 //! The forms in which an echo may show a secret.
 
-use std::{fmt::Write as _, sync::OnceLock};
+use std::sync::OnceLock;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use url::form_urlencoded;
@@ -118,17 +118,17 @@ pub(super) fn of(secret: &str, most: usize) -> Vec<Form> {
         forms.extend(Form::encoded(&to_hex(bytes)));
         forms.extend((0..GROUP).filter_map(|at| Form::encoded(&base64_inside(bytes, at))));
     }
-    forms.extend(Form::encoded(&decimal(secret.as_bytes())));
+    forms.extend(Form::encoded(&decimal(secret.as_bytes()).collect::<String>()));
     forms
 }
 
-pub(super) fn decimal(bytes: &[u8]) -> String {
-    let mut digits = String::with_capacity(bytes.len() * 3);
-    for byte in bytes {
-        // Writing to memory cannot fail.
-        let _ = write!(digits, "{byte}");
-    }
-    digits
+/// The digits of these bytes as decimal numbers.
+pub(super) fn decimal(bytes: &[u8]) -> impl Iterator<Item = char> {
+    bytes.iter().flat_map(|byte| {
+        let digits = [byte / 100, byte / 10 % 10, byte % 10];
+        let leading_zeros = usize::from(*byte < 100) + usize::from(*byte < 10);
+        digits.into_iter().skip(leading_zeros).map(|digit| char::from(b'0' + digit))
+    })
 }
 
 /// The characters of a base64 text that `bytes` alone determine, if they begin `at` bytes after a multiple of

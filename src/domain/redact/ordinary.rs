@@ -10,7 +10,7 @@ use url::form_urlencoded;
 use super::{
     RUN_OF_AN_ID,
     forms::{ENCODED_RUN, GROUP, LEAST as LEAST_ENCODED, decimal, plain_run},
-    pairs::Pairs,
+    pairs::{Pairs, may_hold_run},
     reading::{decoded, unmarked},
 };
 
@@ -24,47 +24,55 @@ pub(super) fn shows_nothing<'a>(
 ) -> bool {
     let shortest = secrets.clone().map(|secret| plain_run(secret.len(), RUN_OF_AN_ID)).min();
     let Some(shortest) = shortest.map(|run| run.min(RUN_OF_AN_ID)) else { return true };
-    if shortest < 2 || !is_ordinary(id) {
+    if shortest < 2 || !is_ordinary(id) || !secrets.clone().all(is_ordinary_secret) {
         return false;
     }
-    let secrets: Option<Vec<Secret<'_>>> = secrets.clone().map(Secret::of).collect();
-    let Some(secrets) = secrets else { return false };
+    let share_nothing = |text: &Text| secrets.clone().all(|secret| shares_nothing(secret, text));
     let reads_harmless = |id: &str| {
-        let is_harmless = |text: &[char]| share_nothing(&text.iter().copied(), &secrets);
-        share_nothing(&id.bytes().map(lower), &secrets)
-            && decoded::are_harmless(id.as_bytes(), shortest, is_harmless)
+        share_nothing(&Text::of(id.bytes().map(lower)))
+            && decoded::are_harmless(id.as_bytes(), shortest, |text| {
+                share_nothing(&Text::of(text.iter().copied()))
+            })
     };
     reads_harmless(id) && (!has_prefix(id) || unmarked(id).is_none_or(|id| reads_harmless(&id)))
 }
 
-/// Whether these secrets share no run with a text, as it is and as its letters and digits. The text is in lower case.
-fn share_nothing(text: &(impl Iterator<Item = char> + Clone), secrets: &[Secret<'_>]) -> bool {
-    let bare = || text.clone().filter(|c| c.is_alphanumeric());
-    let plain = Pairs::of(text.clone());
-    let bare = Bare { pairs: Pairs::of(bare()), digits: most_digits(bare()) };
-    secrets.iter().all(|secret| secret.shares_nothing(&plain, &bare))
-}
-
-/// The letters and digits of a text.
-struct Bare {
+/// A text in lower case, read in two ways: as it is, and as its letters and digits.
+struct Text {
+    /// The pairs of both readings. A second set would cost more than the few pairs that one reading lacks.
     pairs: Pairs,
-    /// The most digits in a row.
+    /// The most digits in a row, of the letters and digits.
     digits: usize,
 }
 
-fn most_digits(text: impl Iterator<Item = char>) -> usize {
-    let counted = text.scan(0, |length, c| {
-        *length = if c.is_ascii_digit() { *length + 1 } else { 0 };
-        Some(*length)
-    });
-    counted.max().unwrap_or_default()
+impl Text {
+    fn of(text: impl Iterator<Item = char>) -> Self {
+        let mut read = Self { pairs: Pairs::none(), digits: 0 };
+        // The letter or digit before other characters.
+        let (mut last, mut before_others, mut digits) = (None, None, 0);
+        for c in text {
+            let before = last.replace(c);
+            if let Some(before) = before {
+                read.pairs.add(before, c);
+            }
+            if c.is_alphanumeric() {
+                if let Some(before) = before_others.take() {
+                    read.pairs.add(before, c);
+                }
+                digits = if c.is_ascii_digit() { digits + 1 } else { 0 };
+                read.digits = read.digits.max(digits);
+            } else if before_others.is_none() {
+                before_others = before;
+            }
+        }
+        read
+    }
 }
 
 /// Whether an id has only characters that escape no others. Then its readings that are not decoded are the id as it is, the
 /// id without prefixes of numbers, and the letters and digits of both.
 fn is_ordinary(id: &str) -> bool {
-    id.len() <= LONGEST
-        && id.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.' | b':'))
+    id.len() <= LONGEST && all_are(id.as_bytes(), |c| is_kept_in_a_form(c) || c == b':')
 }
 
 /// Whether an id may have a prefix of a number, such as `0x`. One in ten UUIDs has.
@@ -74,55 +82,54 @@ fn has_prefix(id: &str) -> bool {
         .any(|two| two[0] == b'0' && matches!(two[1], b'x' | b'X' | b'o' | b'O' | b'b' | b'B'))
 }
 
-/// A secret that has only characters that neither escape others nor need an escape in JSON. So its only readings are the
-/// secret as it is, and its letters and digits.
-struct Secret<'a> {
-    plain: &'a [u8],
-    bare: Vec<u8>,
-    /// The secret in a URL form, if it differs.
-    in_a_form: Option<String>,
+/// Whether all bytes have a property. Without a branch for each byte, because an id is random.
+fn all_are(bytes: &[u8], property: impl Fn(u8) -> bool) -> bool {
+    bytes.iter().fold(true, |all, c| all & property(*c))
 }
 
-impl<'a> Secret<'a> {
-    /// `None` for a secret with other characters. Base64 may end with `=`.
-    fn of(secret: &'a str) -> Option<Self> {
-        let plain = secret.as_bytes();
-        // Without a branch for each character, because a token is random.
-        let is_kept = plain.iter().fold(true, |all, c| all & is_kept_in_a_form(*c));
-        let others = b"+/:@|~";
-        let is_ordinary = is_kept
-            || secret
-                .trim_end_matches('=')
-                .bytes()
-                .all(|c| is_kept_in_a_form(c) || others.contains(&c));
-        is_ordinary.then(|| Self {
-            plain,
-            bare: plain.iter().copied().filter(u8::is_ascii_alphanumeric).collect(),
-            in_a_form: (!is_kept).then(|| form_urlencoded::byte_serialize(plain).collect()),
-        })
-    }
+/// Whether a secret has only characters that neither escape others nor need an escape in JSON. Then its only readings
+/// are the secret as it is, and its letters and digits. Base64 may end with `=`.
+fn is_ordinary_secret(secret: &str) -> bool {
+    let is_ordinary = |c| is_kept_in_a_form(c) || b"+/:@|~".contains(&c);
+    is_kept(secret) || secret.trim_end_matches('=').bytes().all(is_ordinary)
+}
 
-    /// Whether no form of the secret shares a run with a text. The forms are those of [`forms::of`](super::forms::of).
-    fn shares_nothing(&self, plain: &Pairs, bare: &Bare) -> bool {
-        let run_of_digits = encoded_run(self.plain.len() * 2);
-        let shares_digits =
-            || may_share(&bare.pairs, decimal(self.plain).as_bytes(), run_of_digits);
-        let shares_encoded = |bytes| encodings_may_share(&bare.pairs, bytes);
-        !(may_share(plain, self.plain, plain_run(self.plain.len(), RUN_OF_AN_ID))
-            || may_share(&bare.pairs, &self.bare, RUN_OF_AN_ID)
-            || bare.digits >= run_of_digits && shares_digits()
-            || shares_encoded(self.plain)
-            || self.in_a_form.as_ref().is_some_and(|text| shares_encoded(text.as_bytes())))
-    }
+/// Whether a secret is the same in a URL form.
+fn is_kept(secret: &str) -> bool {
+    all_are(secret.as_bytes(), is_kept_in_a_form)
+}
+
+/// Whether no form of an ordinary secret shares a run with a text. The forms are those of [`forms::of`](super::forms::of).
+fn shares_nothing(secret: &str, text: &Text) -> bool {
+    let (plain, pairs) = (secret.as_bytes(), &text.pairs);
+    let run_of_digits = encoded_run(plain.len() * 2);
+    let shares_in_a_form = || {
+        let in_a_form: String = form_urlencoded::byte_serialize(plain).collect();
+        encodings_may_share(pairs, in_a_form.as_bytes())
+    };
+    !(plain_may_share(pairs, plain)
+        || text.digits >= run_of_digits && pairs.may_share_in_order(decimal(plain), run_of_digits)
+        || encodings_may_share(pairs, plain)
+        || !is_kept(secret) && shares_in_a_form())
+}
+
+/// Whether a text may share a run with a secret as it is, or with its letters and digits.
+fn plain_may_share(text: &Pairs, plain: &[u8]) -> bool {
+    let run = plain_run(plain.len(), RUN_OF_AN_ID);
+    let pair = |nth| [lower(plain[nth]), lower(plain[nth + 1])];
+    // One check excludes both: it takes each pair with another character as shared.
+    let may_be_shared = |nth: usize| {
+        text.has(pair(nth))
+            || !(plain[nth].is_ascii_alphanumeric() && plain[nth + 1].is_ascii_alphanumeric())
+    };
+    let bare = || plain.iter().filter(|c| c.is_ascii_alphanumeric()).map(|c| lower(*c));
+    may_hold_run(plain.len(), may_be_shared, run)
+        && (text.may_share(plain.len(), pair, run) || text.may_share_in_order(bare(), RUN_OF_AN_ID))
 }
 
 /// Whether a URL form shows this character as it is.
 const fn is_kept_in_a_form(c: u8) -> bool {
     c.is_ascii_alphanumeric() | matches!(c, b'-' | b'_' | b'.')
-}
-
-fn may_share(text: &Pairs, form: &[u8], run: usize) -> bool {
-    text.may_share(form.len(), |nth| lower(form[nth]), run)
 }
 
 /// An ASCII character without regard to case.
@@ -132,19 +139,22 @@ const fn lower(byte: u8) -> char {
 
 fn encodings_may_share(text: &Pairs, bytes: &[u8]) -> bool {
     let hex_digits = bytes.len() * 2;
-    text.may_share(hex_digits, |nth| hex_digit(bytes, nth), encoded_run(hex_digits))
-        || (0..GROUP).any(|at| base64_may_share(text, bytes, at))
+    let is_bare = !bytes.contains(&b'~');
+    text.may_share(hex_digits, |nth| hex_pair(bytes, nth), encoded_run(hex_digits))
+        || (0..GROUP).any(|at| base64_may_share(text, bytes, at, is_bare))
 }
 
-fn base64_may_share(text: &Pairs, bytes: &[u8], at: usize) -> bool {
+/// `is_bare` says that the encoding has only letters and digits.
+fn base64_may_share(text: &Pairs, bytes: &[u8], at: usize, is_bare: bool) -> bool {
     let skipped = base64_skips(at);
     let length = (bytes.len() * 8 - skipped) / BITS_OF_BASE64;
-    let character = |nth| base64_character(bytes, skipped + BITS_OF_BASE64 * nth);
-    if !bytes.contains(&b'~') {
-        return text.may_share(length, character, encoded_run(length));
+    let pair = |nth| base64_pair(bytes, skipped + BITS_OF_BASE64 * nth);
+    if is_bare {
+        return text.may_share(length, pair, encoded_run(length));
     }
-    let bare: Vec<char> = (0..length).map(character).filter(char::is_ascii_alphanumeric).collect();
-    text.may_share(bare.len(), |nth| bare[nth], encoded_run(bare.len()))
+    let all = (0..length).map(|nth| base64_character(bytes, skipped + BITS_OF_BASE64 * nth));
+    let bare: Vec<char> = all.filter(char::is_ascii_alphanumeric).collect();
+    text.may_share(bare.len(), |nth| [bare[nth], bare[nth + 1]], encoded_run(bare.len()))
 }
 
 /// The least run of an encoded form with at least this many characters.
@@ -152,11 +162,12 @@ fn encoded_run(characters: usize) -> usize {
     characters.clamp(LEAST_ENCODED, ENCODED_RUN)
 }
 
-/// The digit with this index of the bytes in hex.
-fn hex_digit(bytes: &[u8], nth: usize) -> char {
+/// The two digits that begin with this index of the bytes in hex.
+fn hex_pair(bytes: &[u8], nth: usize) -> [char; 2] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let byte = bytes[nth / 2];
-    char::from(DIGITS[usize::from(if nth.is_multiple_of(2) { byte >> 4 } else { byte & 15 })])
+    let two = if nth.is_multiple_of(2) { byte } else { byte << 4 | bytes[nth / 2 + 1] >> 4 };
+    [two >> 4, two & 15].map(|digit| char::from(DIGITS[usize::from(digit)]))
 }
 
 /// The bits of a character of base64.
@@ -167,16 +178,27 @@ const fn base64_skips(at: usize) -> usize {
     (at * 8).div_ceil(BITS_OF_BASE64) * BITS_OF_BASE64 - at * 8
 }
 
-/// The character of base64 that these bytes have at this bit, in lower case. Of the characters of an ordinary secret, only
-/// `~` has one that is neither letter nor digit.
+/// The characters of base64 in lower case. Of the characters of an ordinary secret, only `~` has one that is neither letter
+/// nor digit.
+const BASE64: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz0123456789++";
+
+/// The character of base64 that these bytes have at this bit.
 fn base64_character(bytes: &[u8], bit: usize) -> char {
-    let (byte, shift) = (bit / 8, 16 - BITS_OF_BASE64 - bit % 8);
-    let two = u16::from_be_bytes([bytes[byte], bytes.get(byte + 1).copied().unwrap_or_default()]);
-    match (two >> shift & 63) as u8 {
-        letter @ 0..52 => char::from(b'a' + letter % 26),
-        digit @ 52..62 => char::from(b'0' + digit - 52),
-        _ => '+',
-    }
+    base64_pair(bytes, bit)[0]
+}
+
+/// The two characters of base64 that these bytes have from this bit.
+fn base64_pair(bytes: &[u8], bit: usize) -> [char; 2] {
+    let bytes = bytes.get(bit / 8..).unwrap_or_default();
+    let three = match bytes {
+        [one, two, three, ..] => [0, *one, *two, *three],
+        [one, two] => [0, *one, *two, 0],
+        [one] => [0, *one, 0, 0],
+        [] => [0; 4],
+    };
+    let three = u32::from_be_bytes(three);
+    let two = three >> (24 - 2 * BITS_OF_BASE64 - bit % 8);
+    [two >> BITS_OF_BASE64, two].map(|sextet| char::from(BASE64[(sextet & 63) as usize]))
 }
 
 #[cfg(test)]
@@ -220,8 +242,11 @@ mod tests {
                     .collect();
                 assert_eq!(encoded, bare(&base64_inside(bytes, at)), "{secret} {at}");
             }
-            let hex: String = (0..bytes.len() * 2).map(|nth| hex_digit(bytes, nth)).collect();
+            let hex: String = (0..bytes.len()).flat_map(|nth| hex_pair(bytes, nth * 2)).collect();
             assert_eq!(hex, to_hex(bytes));
+            let hex: String =
+                (1..bytes.len()).flat_map(|nth| hex_pair(bytes, nth * 2 - 1)).collect();
+            assert_eq!(hex, to_hex(bytes)[1..bytes.len() * 2 - 1]);
         }
     }
 

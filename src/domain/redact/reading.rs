@@ -119,14 +119,19 @@ fn other_case(c: char) -> impl Iterator<Item = char> {
 /// All letters in lower case, without invisible characters.
 fn fold(glyphs: &[Glyph]) -> Vec<Glyph> {
     let mut folded = Vec::with_capacity(glyphs.len());
-    for glyph in glyphs.iter().filter(|glyph| !is_invisible(glyph.c)) {
-        if glyph.c.is_ascii() {
-            folded.push(Glyph { c: glyph.c.to_ascii_lowercase(), ..*glyph });
-        } else {
-            folded.extend(other_case(glyph.c).map(|c| Glyph { c, ..*glyph }));
-        }
+    for glyph in glyphs {
+        fold_one(glyph.c, |c| folded.push(Glyph { c, ..*glyph }));
     }
     folded
+}
+
+/// Calls `push` with what becomes of a character there.
+fn fold_one(c: char, mut push: impl FnMut(char)) {
+    match c {
+        _ if is_invisible(c) => {}
+        '\0'..='\x7f' => push(c.to_ascii_lowercase()),
+        _ => other_case(c).for_each(push),
+    }
 }
 
 /// Soft hyphen, zero-width characters, byte order mark; and NUL, which UTF-16 puts between ASCII characters.

@@ -90,8 +90,8 @@ impl Runs {
         tell: &mut impl FnMut(usize, usize) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let is_short = form.run == 0 || self.glyphs.len() < form.run;
-        let at = |nth: usize| form.characters[nth];
-        if is_short || !self.pairs.may_share(form.characters.len(), at, form.run) {
+        let pair = |nth: usize| [form.characters[nth], form.characters[nth + 1]];
+        if is_short || !self.pairs.may_share(form.characters.len(), pair, form.run) {
             return ControlFlow::Continue(());
         }
         let nth = self.table(form.run);

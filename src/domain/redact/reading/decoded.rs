@@ -4,130 +4,132 @@
 //! encodings are found; three are not.
 
 mod becoming_text;
+mod digits;
+
+use std::ops::ControlFlow;
 
 use becoming_text::{MOST_OF_A_BYTE, becomes_text};
+use digits::{NIBBLES, SEXTETS, Table, base64, digits_of, hex, positions};
 
 use super::{
     Glyph,
-    bytes::{Byte, characters},
-    fold,
+    bytes::{Byte, characters, each_character},
+    fold_one,
 };
 
 /// Every text that this one may encode, if it can hold a run of `shortest` characters.
 pub(in crate::domain::redact) fn all(text: &[Glyph], shortest: usize) -> Vec<Vec<Glyph>> {
-    let mut texts = Texts { shortest, values: Vec::new(), found: Vec::new() };
-    decode(text, &mut texts);
-    texts.found
+    let mut found = Vec::new();
+    // No encoding has characters beyond ASCII.
+    let ascii: Vec<u8> =
+        text.iter().map(|glyph| u8::try_from(glyph.c).unwrap_or(u8::MAX)).collect();
+    let _: ControlFlow<()> = decode(&ascii, shortest, &mut |row, places| {
+        let row = row.iter().zip(places()).map(|(value, (first, last))| Byte {
+            value: *value,
+            from: text[first].from,
+            to: text[last].to,
+        });
+        let row: Vec<Byte> = row.collect();
+        let mut decoded = Vec::with_capacity(row.len());
+        characters(&row, &mut decoded);
+        found.push(decoded);
+        ControlFlow::Continue(())
+    });
+    found
 }
 
-/// Whether every text that this ASCII text may encode, as found by [`all`], is harmless. It costs less than the search.
-/// `is_harmless` gets the characters of each in one case.
+/// Whether every text that this ASCII text may encode, as found by [`all`], is harmless. It costs less than the search,
+/// because only the search needs the places. `is_harmless` gets the characters of each in one case.
 pub(in crate::domain::redact) fn are_harmless(
     text: &[u8],
     shortest: usize,
     is_harmless: impl Fn(&[char]) -> bool,
 ) -> bool {
-    let mut check = Check { shortest, values: Vec::new(), is_harmless, so_far: true };
-    decode(text, &mut check);
-    check.so_far
+    let decoded = decode(text, shortest, &mut |row, _| {
+        let mut decoded = Vec::with_capacity(row.len());
+        each_character(row, |c, _| fold_one(c, |c| decoded.push(c)));
+        if is_harmless(&decoded) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    decoded.is_continue()
 }
 
-/// A decoded byte, and the characters that encode it.
-#[derive(Debug, Clone, Copy)]
-struct Decoded<G> {
-    value: u8,
-    first: G,
-    last: G,
-}
+/// The indexes of the first and the last character that encode a byte.
+type Place = (usize, usize);
 
-/// Takes the rows of bytes that a text may encode.
-trait Rows<G> {
-    /// Only texts with this many printable ASCII characters in a row are wanted.
-    fn shortest(&self) -> usize;
-
-    fn add(&mut self, row: impl Iterator<Item = Decoded<G>> + Clone);
-}
+/// A longer text needs memory of its own to be decoded. Ids are shorter.
+const SHORT: usize = 128;
 
 /// Decodes a text in every way. The start of an encoding is unknown, so each position in a group of characters is tried.
-fn decode<G: Copy + Into<char>>(text: &[G], rows: &mut impl Rows<G>) {
-    let mut digits = Vec::with_capacity(text.len());
-    digits.extend(digits_of(text, sextet));
+/// Calls `found` with each row of bytes that becomes a text, and with what gives their places.
+fn decode(
+    text: &[u8],
+    shortest: usize,
+    found: &mut impl FnMut(&[u8], &dyn Fn() -> Vec<Place>) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    let mut short = [0; 2 * SHORT];
+    let mut long = Vec::new();
+    let memory = if text.len() <= SHORT {
+        &mut short[..2 * text.len()]
+    } else {
+        long.resize(2 * text.len(), 0);
+        &mut long[..]
+    };
+    let (digits, row) = memory.split_at_mut(text.len());
+    let mut add = |row: &[u8], places: &dyn Fn() -> Vec<Place>| {
+        if becomes_text(row, shortest) { found(row, places) } else { ControlFlow::Continue(()) }
+    };
+
+    let sextets = digits_of(text, &SEXTETS, digits);
     for begins in 0..4 {
-        rows.add(base64(&digits, begins));
+        let row = base64(behind(sextets, begins), row);
+        // A group of four digits encodes three bytes.
+        let first = |byte: usize| begins + byte / 3 * 4 + byte % 3;
+        add(row, &|| places(text, &SEXTETS, row.len(), |byte| (first(byte), first(byte) + 1)))?;
     }
-    digits.clear();
-    digits.extend(digits_of(text, nibble));
+    let nibbles = digits_of(text, &NIBBLES, digits);
     for begins in 0..2 {
-        let bytes = || hex(&digits, begins);
-        rows.add(bytes());
-        // Dumps of 16-bit words show the second byte first.
-        for begins in 0..2 {
-            rows.add(swapped(bytes().skip(begins)));
+        let bytes = hex(behind(nibbles, begins), row);
+        let first = |byte: usize| begins + byte * 2;
+        add(bytes, &|| places(text, &NIBBLES, bytes.len(), |byte| (first(byte), first(byte) + 1)))?;
+        // Dumps of 16-bit words show the second byte first. Both keep the position of the pair.
+        for begins in [begins, begins + 2] {
+            let words = swapped(hex(behind(nibbles, begins), row));
+            let first = |byte: usize| begins + byte / 2 * 4;
+            add(words, &|| {
+                places(text, &NIBBLES, words.len(), |byte| (first(byte), first(byte) + 3))
+            })?;
         }
     }
-    if count_numbers(text) * MOST_OF_A_BYTE >= rows.shortest() {
+    if count_numbers(text) * MOST_OF_A_BYTE >= shortest {
         for radix in [2, 8, 10] {
-            rows.add(numbers(text, radix));
+            let mut count = 0;
+            for (place, (value, _)) in row.iter_mut().zip(numbers(text, radix)) {
+                *place = value;
+                count += 1;
+            }
+            add(&row[..count], &|| numbers(text, radix).map(|(_, place)| place).collect())?;
         }
     }
+    ControlFlow::Continue(())
 }
 
-/// The rows of bytes that are texts.
-struct Texts {
-    shortest: usize,
-    found: Vec<Vec<Glyph>>,
-    /// The bytes of a row. Most rows of an id are no text, and need no memory of their own.
-    values: Vec<u8>,
+fn behind(digits: &[u8], begins: usize) -> &[u8] {
+    digits.get(begins..).unwrap_or_default()
 }
 
-impl Rows<Glyph> for Texts {
-    fn shortest(&self) -> usize {
-        self.shortest
-    }
-
-    fn add(&mut self, row: impl Iterator<Item = Decoded<Glyph>> + Clone) {
-        if becomes_text(row.clone().map(|byte| byte.value), self.shortest, &mut self.values) {
-            self.found.push(text_of(row.map(placed)));
-        }
-    }
-}
-
-/// A byte with its place in the text.
-const fn placed(byte: Decoded<Glyph>) -> Byte {
-    Byte { value: byte.value, from: byte.first.from, to: byte.last.to }
-}
-
-fn text_of(row: impl Iterator<Item = Byte>) -> Vec<Glyph> {
-    let row: Vec<Byte> = row.collect();
-    let mut text = Vec::with_capacity(row.len());
-    characters(&row, &mut text);
-    text
-}
-
-/// Whether each row that is a text is harmless.
-struct Check<F> {
-    shortest: usize,
-    values: Vec<u8>,
-    is_harmless: F,
-    so_far: bool,
-}
-
-impl<F: Fn(&[char]) -> bool> Rows<u8> for Check<F> {
-    fn shortest(&self) -> usize {
-        self.shortest
-    }
-
-    fn add(&mut self, row: impl Iterator<Item = Decoded<u8>> + Clone) {
-        if !self.so_far {
-            return;
-        }
-        if becomes_text(row.map(|byte| byte.value), self.shortest, &mut self.values) {
-            // Only the search needs the places.
-            let row = self.values.iter().map(|value| Byte { value: *value, from: 0, to: 0 });
-            let text: Vec<char> = fold(&text_of(row)).iter().map(|glyph| glyph.c).collect();
-            self.so_far = (self.is_harmless)(&text);
-        }
-    }
+/// The place of each byte of a row, by the first and the last digit that encode the byte.
+fn places(
+    text: &[u8],
+    table: &Table,
+    bytes: usize,
+    digits: impl Fn(usize) -> (usize, usize),
+) -> Vec<Place> {
+    let positions = positions(text, table);
+    let place = |byte| {
+        let (first, last) = digits(byte);
+        (positions[first], positions[last])
+    };
+    (0..bytes).map(place).collect()
 }
 
 /// Whether the text has `shortest` printable ASCII characters in a row. Decoded prose mostly has not, and then
@@ -137,96 +139,38 @@ pub(super) fn may_be_text(decoded: &[Glyph], shortest: usize) -> bool {
     seen.is_some_and(|longest| longest >= shortest)
 }
 
-/// The value of each character that is a digit of the encoding; others are skipped.
-fn digits_of<G: Copy + Into<char>>(
-    text: &[G],
-    digit: impl Fn(char) -> Option<u8>,
-) -> impl Iterator<Item = (u8, G)> {
-    text.iter().filter_map(move |c| Some((digit((*c).into())?, *c)))
+/// Each two bytes in the other order.
+fn swapped(bytes: &mut [u8]) -> &[u8] {
+    let whole = bytes.len() / 2 * 2;
+    let words = &mut bytes[..whole];
+    words.chunks_exact_mut(2).for_each(<[u8]>::reverse);
+    words
 }
 
-/// The value of a digit of hex.
-fn nibble(c: char) -> Option<u8> {
-    c.to_digit(16).and_then(|digit| u8::try_from(digit).ok())
-}
-
-/// The value of a digit of base64, of either alphabet.
-fn sextet(c: char) -> Option<u8> {
-    let sextet = *SEXTETS.get(c as usize)?;
-    (sextet < 64).then_some(sextet)
-}
-
-/// The sextet of each ASCII character that is one.
-const SEXTETS: [u8; 128] = {
-    let mut sextets = [u8::MAX; 128];
-    let mut byte: u8 = 0;
-    while byte < 128 {
-        sextets[byte as usize] = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
-            _ => u8::MAX,
-        };
-        byte += 1;
-    }
-    sextets
-};
-
-fn base64<G: Copy>(sextets: &[(u8, G)], begins: usize) -> impl Iterator<Item = Decoded<G>> + Clone {
-    let pairs = sextets.get(begins..).unwrap_or_default().windows(2).enumerate();
-    // A group of four digits encodes three bytes.
-    pairs.filter(|(nth, _)| nth % 4 != 3).map(|(nth, pair)| {
-        let ((high, first), (low, last)) = (pair[0], pair[1]);
-        let shift = 2 * (nth % 4 + 1);
-        Decoded { value: high << shift | low >> (6 - shift), first, last }
+/// The words of a text with their indexes, between other characters than letters and digits.
+fn words(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let mut next = 0;
+    text.split(|c| !c.is_ascii_alphanumeric()).map(move |word| {
+        let begins = next;
+        next += word.len() + 1;
+        (begins, word)
     })
-}
-
-fn hex<G: Copy>(nibbles: &[(u8, G)], begins: usize) -> impl Iterator<Item = Decoded<G>> + Clone {
-    let pairs = nibbles.get(begins..).unwrap_or_default().chunks_exact(2);
-    pairs.map(|pair| {
-        let ((high, first), (low, last)) = (pair[0], pair[1]);
-        Decoded { value: high << 4 | low, first, last }
-    })
-}
-
-/// Each two bytes in the other order. Both keep the position of the pair.
-fn swapped<G: Copy>(
-    bytes: impl Iterator<Item = Decoded<G>> + Clone,
-) -> impl Iterator<Item = Decoded<G>> + Clone {
-    let seconds = bytes.clone().skip(1).step_by(2);
-    bytes.step_by(2).zip(seconds).flat_map(|(one, other)| {
-        let (first, last) = (one.first, other.last);
-        [other.value, one.value].map(|value| Decoded { value, first, last })
-    })
-}
-
-/// The words of a text, between other characters than letters and digits.
-fn words<G: Copy + Into<char>>(text: &[G]) -> impl Iterator<Item = &[G]> + Clone {
-    text.split(|c| !Into::<char>::into(*c).is_ascii_alphanumeric())
 }
 
 /// How many words of a text are numbers. Most ids have none or one, and are no lists of bytes.
-fn count_numbers<G: Copy + Into<char>>(text: &[G]) -> usize {
-    let is_digit = |c: &G| Into::<char>::into(*c).is_ascii_digit();
-    words(text).filter(|word| !word.is_empty() && word.iter().all(is_digit)).count()
+fn count_numbers(text: &[u8]) -> usize {
+    words(text).filter(|(_, word)| !word.is_empty() && word.iter().all(u8::is_ascii_digit)).count()
 }
 
-/// The numbers of a text that are bytes in this radix. Other words are skipped.
-fn numbers<G: Copy + Into<char>>(
-    text: &[G],
-    radix: u32,
-) -> impl Iterator<Item = Decoded<G>> + Clone {
-    let number = move |word: &[G]| {
+/// The numbers of a text that are bytes in this radix, with their places. Other words are skipped.
+fn numbers(text: &[u8], radix: u32) -> impl Iterator<Item = (u8, Place)> {
+    words(text).filter_map(move |(begins, word)| {
         let number = word.iter().try_fold(0_u32, |high, c| {
-            high.checked_mul(radix)?.checked_add(Into::<char>::into(*c).to_digit(radix)?)
+            high.checked_mul(radix)?.checked_add(char::from(*c).to_digit(radix)?)
         })?;
-        let (first, last) = (*word.first()?, *word.last()?);
-        Some(Decoded { value: u8::try_from(number).ok()?, first, last })
-    };
-    words(text).filter_map(number)
+        let last = begins + word.len().checked_sub(1)?;
+        Some((u8::try_from(number).ok()?, (begins, last)))
+    })
 }
 
 #[cfg(test)]
@@ -236,10 +180,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::redact::reading::plain_glyphs;
+    use crate::domain::redact::reading::{fold, plain_glyphs};
 
     fn is_kept(values: &[u8], shortest: usize) -> bool {
-        becomes_text(values.iter().copied(), shortest, &mut Vec::new())
+        becomes_text(values, shortest)
     }
 
     fn is_text(values: &[u8], shortest: usize) -> bool {

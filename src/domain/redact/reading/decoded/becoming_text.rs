@@ -1,24 +1,17 @@
 //! Whether decoded bytes become a text that may hold a part of a secret. Most rows of an id do not, and need no search.
 
-use crate::domain::redact::reading::{is_invisible, other_case};
+use crate::domain::redact::reading::{bytes::each_character, is_invisible, other_case};
 
-/// Whether [`may_be_text`](super::may_be_text) is true of these bytes, once they are characters in one case. "No" is certain. A bound
-/// excludes most rows; only the others are kept in `values`.
-pub(super) fn becomes_text(
-    row: impl Iterator<Item = u8> + Clone,
-    shortest: usize,
-    values: &mut Vec<u8>,
-) -> bool {
-    if most_in_a_row(row.clone()) < shortest {
-        return false;
-    }
-    values.clear();
-    values.extend(row);
-    may_become_text(values, shortest)
+/// Whether [`may_be_text`](super::may_be_text) is true of these bytes, once they are characters in one case. "No" is certain.
+pub(super) fn becomes_text(row: &[u8], shortest: usize) -> bool {
+    // A bound excludes most rows; only the others are read.
+    row.len() * MOST_OF_A_BYTE >= shortest
+        && most_in_a_row(row) >= shortest
+        && may_become_text(row, shortest)
 }
 
-/// The same of bytes in memory.
-fn may_become_text(values: &[u8], shortest: usize) -> bool {
+/// The same for a row that the bound does not exclude.
+fn may_become_text(row: &[u8], shortest: usize) -> bool {
     let (mut longest, mut length) = (0, 0);
     let mut add = |c: char| {
         match c {
@@ -36,10 +29,7 @@ fn may_become_text(values: &[u8], shortest: usize) -> bool {
         }
         longest = longest.max(length);
     };
-    for chunk in values.utf8_chunks() {
-        chunk.valid().chars().for_each(&mut add);
-        chunk.invalid().iter().for_each(|byte| add(char::from(*byte)));
-    }
+    each_character(row, |c, _| add(c));
     longest >= shortest
 }
 
@@ -47,12 +37,11 @@ fn may_become_text(values: &[u8], shortest: usize) -> bool {
 ///
 /// The bytes are nearly random. So each step looks up what to do, because a processor would guess every third branch
 /// wrongly.
-fn most_in_a_row(row: impl Iterator<Item = u8>) -> usize {
+fn most_in_a_row(row: &[u8]) -> usize {
     let (mut longest, mut length, mut last) = (0, 0, Place::Other);
     for value in row {
-        let step = STEPS[usize::from(value)];
-        let (adds, goes_on) = step.behind[last as usize];
-        length = (length + usize::from(adds)) * usize::from(goes_on);
+        let step = &STEPS[usize::from(*value)][last as usize];
+        length = (length + usize::from(step.adds)) * usize::from(step.goes_on);
         longest = longest.max(length);
         last = step.place;
     }
@@ -70,45 +59,50 @@ enum Place {
     BeginsAscii,
 }
 
-/// A byte in a row.
+/// What a byte does to a row. A power of two as its size makes an index cheaper.
 #[derive(Debug, Clone, Copy)]
+#[repr(align(4))]
 struct Step {
-    /// What it is for the bytes behind it.
+    /// How many characters it adds.
+    adds: u8,
+    /// Whether the row goes on (1) or ends (0).
+    goes_on: u8,
+    /// What the byte is for the bytes behind it.
     place: Place,
-    /// How many characters it adds, and whether the row goes on (1) or ends (0), by the place of the byte before.
-    behind: [(u8, u8); 3],
 }
 
-const STEPS: [Step; 256] = {
-    let mut steps = [step(0); 256];
+/// The steps of each byte, by the place of the byte before.
+static STEPS: [[Step; 3]; 256] = {
+    let mut all = [steps(0); 256];
     let mut byte: u8 = 0;
     while byte < u8::MAX {
         byte += 1;
-        steps[byte as usize] = step(byte);
+        all[byte as usize] = steps(byte);
     }
-    steps
+    all
 };
 
-const fn step(byte: u8) -> Step {
-    const ENDS: (u8, u8) = (0, 0);
-    const GOES_ON: (u8, u8) = (0, 1);
-    match byte {
-        b' '..=b'~' => Step { place: Place::Other, behind: [(1, 1); 3] },
-        // Invisible.
-        0 => Step { place: Place::Other, behind: [GOES_ON; 3] },
-        1..0x80 => Step { place: Place::Other, behind: [ENDS; 3] },
-        0x80..0xc0 => {
-            // In Latin-1, 0xad is invisible.
-            let alone = if byte == 0xad { GOES_ON } else { ENDS };
-            Step { place: Place::InCharacter, behind: [alone, GOES_ON, (MOST_OF_ONE, 1)] }
-        }
+const fn steps(byte: u8) -> [Step; 3] {
+    [step(Place::Other, byte), step(Place::InCharacter, byte), step(Place::BeginsAscii, byte)]
+}
+
+const fn step(before: Place, byte: u8) -> Step {
+    let place = match byte {
+        0..0x80 => Place::Other,
+        0xc2..=0xc5 | 0xc7 | 0xcd | 0xe1 | 0xe2 | 0xef => Place::BeginsAscii,
+        _ => Place::InCharacter,
+    };
+    let (adds, goes_on) = match (byte, before) {
+        (b' '..=b'~', _) => (1, 1),
         // `ß` in Latin-1.
-        0xdf => Step { place: Place::InCharacter, behind: [(2, 1); 3] },
-        0xc2..=0xc5 | 0xc7 | 0xcd | 0xe1 | 0xe2 | 0xef => {
-            Step { place: Place::BeginsAscii, behind: [GOES_ON; 3] }
-        }
-        _ => Step { place: Place::InCharacter, behind: [ENDS; 3] },
-    }
+        (0xdf, _) => (2, 1),
+        (0x80..0xc0, Place::BeginsAscii) => (MOST_OF_ONE, 1),
+        // NUL, and 0xad in Latin-1, are invisible.
+        (0 | 0xad, _) | (0x80..0xc0, Place::InCharacter) => (0, 1),
+        _ if matches!(place, Place::BeginsAscii) => (0, 1),
+        _ => (0, 0),
+    };
+    Step { adds, goes_on, place }
 }
 
 /// The most ASCII characters that another one becomes in the other case: `ﬃ`.
