@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::outgoing::{OutgoingMessage, OutgoingProperties};
 use crate::{
-    domain::{JobRecord, Reason, Rfc3339Text},
+    domain::{JobRecord, Reason, Rfc3339Text, write_hex},
     metrics::Target,
 };
 
@@ -21,19 +21,22 @@ pub(super) const EVENT_TYPE: &str = "revoker.job.settled.v1";
 /// Most events have fewer bytes.
 const USUAL_SIZE: usize = 768;
 
-/// The id of an event, shown as 32 hex digits.
+/// The bytes of an event's id.
+const ID_BYTES: usize = 16;
+
+/// The id of an event, shown as hex.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct EventId(u128);
+pub(super) struct EventId([u8; ID_BYTES]);
 
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
+        f.write_str(write_hex(&self.0, &mut [0; 2 * ID_BYTES]))
     }
 }
 
 impl Serialize for EventId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(write_hex(&self.0, &mut [0; 2 * ID_BYTES]))
     }
 }
 
@@ -102,16 +105,16 @@ fn id(record: &JobRecord, job: JobIdentity<'_>) -> EventId {
     let identity: [&[u8]; 2] = match (record.hides_token, &record.job_id) {
         (false, _) => [job.message_id.unwrap_or_default().as_bytes(), job.body],
         (true, Some(id)) => [id.as_bytes(), b""],
-        (true, None) => return EventId(fastrand::u128(..)),
+        (true, None) => return EventId(fastrand::u128(..).to_be_bytes()),
     };
     let mut digest = Sha256::new();
     for part in identity.into_iter().chain([record.outcome.as_bytes(), reason.as_bytes()]) {
         digest.update(part.len().to_be_bytes());
         digest.update(part);
     }
-    let digest: [u8; 32] = digest.finalize().into();
-    let (first, _) = digest.split_first_chunk().unwrap_or((&[0; 16], &[]));
-    EventId(u128::from_be_bytes(*first))
+    let mut shown = [0; ID_BYTES];
+    shown.copy_from_slice(&digest.finalize()[..ID_BYTES]);
+    EventId(shown)
 }
 
 #[cfg(test)]

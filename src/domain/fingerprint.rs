@@ -34,14 +34,13 @@ impl Fingerprint {
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value = self.0.iter().fold(0, |high, byte| high << 8 | u64::from(*byte));
-        write!(f, "{value:0digits$x}", digits = 2 * SHOWN_BYTES)
+        f.write_str(hex::write_hex(&self.0, &mut [0; 2 * SHOWN_BYTES]))
     }
 }
 
 impl Serialize for Fingerprint {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(hex::write_hex(&self.0, &mut [0; 2 * SHOWN_BYTES]))
     }
 }
 

@@ -14,6 +14,17 @@ pub fn to_hex(bytes: &[u8]) -> String {
     hex
 }
 
+/// The same, written to `text`, which has room for two digits of each byte.
+#[must_use]
+pub fn write_hex<'a>(bytes: &[u8], text: &'a mut [u8]) -> &'a str {
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 0xf)];
+    }
+    // Digits are ASCII.
+    str::from_utf8(text).unwrap_or_default()
+}
+
 /// Reads exactly `N` bytes from hex of either case; `None` for any other text.
 #[must_use]
 pub fn from_hex<const N: usize>(hex: &str) -> Option<[u8; N]> {
@@ -35,6 +46,7 @@ mod tests {
     #[test]
     fn hex_of_either_case_is_read_and_lower_case_is_written() {
         assert_eq!(to_hex(&[0x00, 0x9a, 0xff]), "009aff");
+        assert_eq!(write_hex(&[0x00, 0x9a, 0xff], &mut [0; 6]), "009aff");
         assert_eq!(from_hex("009aFF"), Some([0x00, 0x9a, 0xff]));
         for other in ["", "009af", "009aff0", "009agf", "é9aff"] {
             assert_eq!(from_hex::<3>(other), None, "{other}");

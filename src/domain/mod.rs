@@ -44,7 +44,7 @@ pub use error_chain::ErrorChain;
 pub use failure_class::FailureClass;
 pub use fingerprint::Fingerprint;
 pub use grouped::grouped;
-pub use hex::{from_hex, to_hex};
+pub use hex::{from_hex, to_hex, write_hex};
 pub use history::{Ambiguity, History, VERIFIED};
 #[cfg(any(test, fuzzing))]
 pub use job::invariants as job_invariants;
