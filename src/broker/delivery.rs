@@ -124,7 +124,7 @@ impl AmqpDelivery {
         tokio::select! {
             biased;
             // The ack would have no effect, and the job is delivered again: one message is enough.
-            () = self.receipt.is_lost() => Err(NotStored::Lost),
+            () = self.receipt.until_lost() => Err(NotStored::Lost),
             published = self.targets.publisher.publish(message) => published.map_err(|failure| match failure {
                 NotPublished::Closed => NotStored::Closed,
                 NotPublished::Unpublishable(refusal) => NotStored::Refused(refusal),
@@ -132,13 +132,13 @@ impl AmqpDelivery {
         }
     }
 
-    /// Settles a delivery whose message is not stored. `moves_by` is the outcome that the message brings about; an event
-    /// brings about none.
-    async fn without(self, not_stored: NotStored, moves_by: Option<&Outcome>) -> Settled {
+    /// Settles a delivery whose message is not stored. `outcome` is that of a message that moves the job; `None` for an
+    /// event.
+    async fn without(self, not_stored: NotStored, outcome: Option<&Outcome>) -> Settled {
         match not_stored {
             NotStored::Lost => Settled::Abandoned,
             NotStored::Closed => self.receipt.requeue(),
-            NotStored::Refused(refusal) => self.unpublishable(refusal, moves_by).await,
+            NotStored::Refused(refusal) => self.unpublishable(refusal, outcome).await,
         }
     }
 
@@ -154,16 +154,16 @@ impl AmqpDelivery {
     /// which keeps the job without a reason. Any other job stays in flight until its session ends or it is in flight
     /// for too long. A lane that another user declared may drop rejected messages, and a job to be parked was not
     /// rejected.
-    async fn unpublishable(self, refusal: Unpublishable, moves_by: Option<&Outcome>) -> Settled {
-        let is_dead = matches!(moves_by, Some(Outcome::DeadLettered(_)));
+    async fn unpublishable(self, refusal: Unpublishable, outcome: Option<&Outcome>) -> Settled {
+        let is_dead = matches!(outcome, Some(Outcome::DeadLettered(_)));
         if is_dead && self.targets.declared {
             return self.receipt.leave_to_broker(refusal);
         }
         let (queues, lane) = (&self.targets.queues, self.message.metadata.lane);
-        let queue = moves_by.map_or(queues.outcomes(), |outcome| queue_of(queues, lane, outcome));
+        let queue = outcome.map_or(queues.outcomes(), |outcome| queue_of(queues, lane, outcome));
         let queue = queue.map(ShortString::as_str).unwrap_or_default();
         let _aside = self.targets.health.keep_in_flight(queue, &refusal);
-        self.receipt.is_lost().await;
+        self.receipt.until_lost().await;
         Settled::Abandoned
     }
 }

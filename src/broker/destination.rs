@@ -277,7 +277,10 @@ impl Destination {
 
     fn keep(&mut self, request: PublishRequest) {
         let size = request.size();
-        self.pending.push(request, size);
+        // A message that its sender has given up while it was in the inbox needs no place in a batch.
+        if request.is_awaited() {
+            self.pending.push(request, size);
+        }
     }
 
     fn take_in(&mut self) {

@@ -31,7 +31,6 @@ use self::name::{
 pub(super) use self::{fit::fit, reader::Headers};
 use super::{
     history_keys::HistoryKeys,
-    outcome_event::{EVENT_TYPE, EventProperties},
     queues::{Queues, short},
 };
 use crate::domain::{
@@ -225,13 +224,13 @@ pub(super) fn of_job(sent_at: SystemTime) -> BasicProperties {
 }
 
 /// The properties of an outcome event.
-pub(super) fn of_event(event: &EventProperties) -> BasicProperties {
+pub(super) fn of_event(id: &str, kind: &str, at: SystemTime) -> BasicProperties {
     BasicProperties::default()
         .with_content_type("application/cloudevents+json".into())
         .with_delivery_mode(PERSISTENT)
-        .with_message_id(short(&event.id.to_string()))
-        .with_type(short(EVENT_TYPE))
-        .with_timestamp(unix_seconds(event.settled_at))
+        .with_message_id(short(id))
+        .with_type(short(kind))
+        .with_timestamp(unix_seconds(at))
 }
 
 fn put_history(headers: &mut FieldTable, lane: Lane, history: &History) {

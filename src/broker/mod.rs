@@ -22,6 +22,7 @@ mod dead_letters;
 mod delivery;
 mod depths;
 mod destination;
+mod event_properties;
 mod explain;
 mod handshake;
 mod headers;

@@ -3,49 +3,23 @@
 //! An event is confirmed before its job is acked. So a crash between the two repeats it, and the id lets readers
 //! count it once: it is made from the message and the outcome.
 
-use std::{fmt, time::SystemTime};
+use std::fmt;
 
 use lapin::types::ShortString;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::outgoing::{OutgoingMessage, OutgoingProperties};
+use super::{
+    event_properties::{EVENT_TYPE, EventId, EventProperties},
+    outgoing::{OutgoingMessage, OutgoingProperties},
+};
 use crate::{
-    domain::{JobRecord, Reason, Rfc3339Text, write_hex},
+    domain::{JobRecord, Reason, Rfc3339Text},
     metrics::Target,
 };
 
-/// The type of the event.
-pub(super) const EVENT_TYPE: &str = "revoker.job.settled.v1";
-
 /// Most events have fewer bytes.
 const USUAL_SIZE: usize = 768;
-
-/// The bytes of an event's id.
-const ID_BYTES: usize = 16;
-
-/// The id of an event, shown as hex.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct EventId([u8; ID_BYTES]);
-
-impl fmt::Display for EventId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(write_hex(&self.0, &mut [0; 2 * ID_BYTES]))
-    }
-}
-
-impl Serialize for EventId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(write_hex(&self.0, &mut [0; 2 * ID_BYTES]))
-    }
-}
-
-/// The properties of the message of an event, as far as they differ from event to event.
-#[derive(Debug)]
-pub(super) struct EventProperties {
-    pub(super) id: EventId,
-    pub(super) settled_at: SystemTime,
-}
 
 /// What tells a job from others.
 #[derive(Debug, Clone, Copy)]
@@ -105,16 +79,14 @@ fn id(record: &JobRecord, job: JobIdentity<'_>) -> EventId {
     let identity: [&[u8]; 2] = match (record.hides_token, &record.job_id) {
         (false, _) => [job.message_id.unwrap_or_default().as_bytes(), job.body],
         (true, Some(id)) => [id.as_bytes(), b""],
-        (true, None) => return EventId(fastrand::u128(..).to_be_bytes()),
+        (true, None) => return EventId::random(),
     };
     let mut digest = Sha256::new();
     for part in identity.into_iter().chain([record.outcome.as_bytes(), reason.as_bytes()]) {
         digest.update(part.len().to_be_bytes());
         digest.update(part);
     }
-    let mut shown = [0; ID_BYTES];
-    shown.copy_from_slice(&digest.finalize()[..ID_BYTES]);
-    EventId(shown)
+    EventId::of(&digest.finalize().into())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt};
 
 use lapin::{BasicProperties, types::ShortString};
 
-use super::{headers, outcome_event::EventProperties, stream::Charge};
+use super::{event_properties::EventProperties, stream::Charge};
 use crate::metrics::Target;
 
 /// A message to be published to one of our queues.
@@ -13,15 +13,15 @@ pub struct OutgoingMessage {
     pub target: Target,
     /// The queue.
     pub queue: ShortString,
-    /// The body, byte for byte as it came.
+    /// The body. That of a job is byte for byte as it came.
     pub body: Vec<u8>,
     pub(super) properties: OutgoingProperties,
     /// Its share of the bytes in flight, released with the message.
     pub charge: Option<Charge>,
 }
 
-/// The properties of a message. It keeps them until it is confirmed, and each try sends them. They are large, so they are
-/// made for each try where that is possible.
+/// Where the properties of a message come from. Each try to publish it needs them. Those of an event are made for each try,
+/// because they are large.
 #[derive(Debug)]
 pub(super) enum OutgoingProperties {
     /// Those of a delivery, with our headers.
@@ -36,7 +36,7 @@ impl OutgoingMessage {
     pub fn properties(&self) -> Cow<'_, BasicProperties> {
         match &self.properties {
             OutgoingProperties::Copied(properties) => Cow::Borrowed(&**properties),
-            OutgoingProperties::Event(event) => Cow::Owned(headers::of_event(event)),
+            OutgoingProperties::Event(event) => Cow::Owned(event.whole()),
         }
     }
 }

@@ -147,7 +147,7 @@ impl Publisher {
         let (request, mut awaited) = new_request(message);
         match inbox.try_send(request) {
             Ok(()) => {}
-            // Boxed: mostly there is room, and most jobs need no message.
+            // Boxed: the inbox is rarely full, and this future would make that of every job larger.
             Err(TrySendError::Full(request)) => {
                 Box::pin(inbox.send(request)).await.map_err(|_| NotPublished::Closed)?;
             }

@@ -126,7 +126,7 @@ impl Receipt {
     }
 
     /// Returns once the session is lost.
-    pub(super) async fn is_lost(&self) {
+    pub(super) async fn until_lost(&self) {
         self.ledger.lost.cancelled().await;
     }
 

@@ -14,7 +14,7 @@ pub fn to_hex(bytes: &[u8]) -> String {
     hex
 }
 
-/// The same, written to `text`, which has room for two digits of each byte.
+/// The same, written to `text`, which has exactly two bytes for each of `bytes`.
 #[must_use]
 pub fn write_hex<'a>(bytes: &[u8], text: &'a mut [u8]) -> &'a str {
     for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {

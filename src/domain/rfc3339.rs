@@ -9,7 +9,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 const LONGEST: usize = 24;
 
 /// A time as RFC 3339 text, without memory of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Rfc3339Text {
     bytes: [u8; LONGEST],
     length: usize,
@@ -40,6 +40,12 @@ impl Deref for Rfc3339Text {
 impl fmt::Display for Rfc3339Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self)
+    }
+}
+
+impl fmt::Debug for Rfc3339Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -1,9 +1,9 @@
 //! A quick check of ordinary ids, such as UUIDs: most of them show nothing of a secret.
 //!
 //! The whole search prepares every form of a secret and every reading of a text. For the id of each recorded job, that
-//! would cost more than the rest of its record. Here, the forms of a secret are computed character by character, and only
-//! where a run may be shared: one pair of neighbouring characters in each run. "Nothing" is certain. Otherwise, and for
-//! ids and secrets with unusual characters, the whole search decides.
+//! would cost more than the rest of its record. Here, the forms of a secret are computed character by character, and most
+//! of them only where a run may be shared: one pair of neighbouring characters in each run. "Nothing" is certain.
+//! Otherwise, and for ids and secrets with unusual characters, the whole search decides.
 
 use url::form_urlencoded;
 
@@ -39,7 +39,7 @@ pub(super) fn shows_nothing<'a>(
 
 /// A text in lower case, read in two ways: as it is, and as its letters and digits.
 struct Text {
-    /// The pairs of both readings. A second set would cost more than the few pairs that one reading lacks.
+    /// The pairs of both readings. One set excludes slightly less than two sets would, and costs half.
     pairs: Pairs,
     /// The most digits in a row, of the letters and digits.
     digits: usize,
@@ -48,7 +48,7 @@ struct Text {
 impl Text {
     fn of(text: impl Iterator<Item = char>) -> Self {
         let mut read = Self { pairs: Pairs::none(), digits: 0 };
-        // The letter or digit before other characters.
+        // `before_others` is the character before the latest row of characters that are neither letters nor digits.
         let (mut last, mut before_others, mut digits) = (None, None, 0);
         for c in text {
             let before = last.replace(c);
@@ -117,7 +117,8 @@ fn shares_nothing(secret: &str, text: &Text) -> bool {
 fn plain_may_share(text: &Pairs, plain: &[u8]) -> bool {
     let run = plain_run(plain.len(), RUN_OF_AN_ID);
     let pair = |nth| [lower(plain[nth]), lower(plain[nth + 1])];
-    // One check excludes both: it takes each pair with another character as shared.
+    // One check excludes both: it takes each pair with another character as shared. So a run of letters and digits is a
+    // row of at least as many pairs, and `run` is no longer than such a run.
     let may_be_shared = |nth: usize| {
         text.has(pair(nth))
             || !(plain[nth].is_ascii_alphanumeric() && plain[nth + 1].is_ascii_alphanumeric())
@@ -241,6 +242,12 @@ mod tests {
                     .filter(char::is_ascii_alphanumeric)
                     .collect();
                 assert_eq!(encoded, bare(&base64_inside(bytes, at)), "{secret} {at}");
+                for bit in
+                    (base64_skips(at)..(bytes.len() * 8).saturating_sub(11)).step_by(BITS_OF_BASE64)
+                {
+                    let pair = [bit, bit + BITS_OF_BASE64].map(|bit| base64_character(bytes, bit));
+                    assert_eq!(base64_pair(bytes, bit), pair, "{secret} {bit}");
+                }
             }
             let hex: String = (0..bytes.len()).flat_map(|nth| hex_pair(bytes, nth * 2)).collect();
             assert_eq!(hex, to_hex(bytes));

@@ -261,6 +261,7 @@ impl TryFrom<EntryFields<'_>> for JournalEntry {
             line: fields.line,
             key: known(fields.key.as_deref(), JobKey::from_hex)?,
             token: TokenName {
+                // Any other text names no token; the key still does.
                 fingerprint: fields.fingerprint.as_deref().and_then(Fingerprint::parse),
                 token_sha256: fields.token_sha256.map(Cow::into_owned),
             },

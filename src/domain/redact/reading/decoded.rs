@@ -91,7 +91,7 @@ fn decode(
         let bytes = hex(behind(nibbles, begins), row);
         let first = |byte: usize| begins + byte * 2;
         add(bytes, &|| places(text, &NIBBLES, bytes.len(), |byte| (first(byte), first(byte) + 1)))?;
-        // Dumps of 16-bit words show the second byte first. Both keep the position of the pair.
+        // Dumps of 16-bit words show the second byte first. Both bytes get the place of the whole word.
         for begins in [begins, begins + 2] {
             let words = swapped(hex(behind(nibbles, begins), row));
             let first = |byte: usize| begins + byte / 2 * 4;
@@ -250,6 +250,12 @@ mod tests {
                 assert!(is_kept(&[byte], 1), "{byte:x}");
             }
         }
+    }
+
+    #[test]
+    fn words_of_16_bits_are_read_in_the_other_order() {
+        assert_eq!(swapped(&mut [1, 2, 3, 4]), [2, 1, 4, 3]);
+        assert_eq!(swapped(&mut [1, 2, 3]), [2, 1], "half a word is left out");
     }
 
     #[test]

@@ -59,7 +59,7 @@ enum Place {
     BeginsAscii,
 }
 
-/// What a byte does to a row. A power of two as its size makes an index cheaper.
+/// What a byte does to a row. With a size of four bytes, one load reads all of it.
 #[derive(Debug, Clone, Copy)]
 #[repr(align(4))]
 struct Step {

@@ -1,11 +1,11 @@
 //! The digits of base64 and hex, and the bytes that they encode.
 //!
-//! Each id is decoded for a check that is mostly all that its search costs. So these loops write into slices.
+//! Decoding is most of the cost of searching an id. So these loops write into slices.
 
-/// The value of each byte that is a digit of an encoding, and [`NONE`].
+/// The value of each byte that is a digit of an encoding, [`NONE`] for any other byte.
 pub(super) type Table = [u8; 256];
 
-/// The value of other bytes.
+/// The value of a byte that is no digit.
 const NONE: u8 = u8::MAX;
 
 /// The digits of base64, of either alphabet.
@@ -55,7 +55,7 @@ pub(super) fn positions(text: &[u8], table: &Table) -> Vec<usize> {
     text.iter().enumerate().filter(is_digit).map(|(at, _)| at).collect()
 }
 
-/// Writes the bytes that digits of base64 encode to the begin of `row`. A rest of digits gives the bytes that are whole.
+/// Writes the bytes that digits of base64 encode to the beginning of `row`. Bits that make no whole byte are dropped.
 pub(super) fn base64<'a>(sextets: &[u8], row: &'a mut [u8]) -> &'a [u8] {
     let bytes = sextets.len() * 3 / 4;
     let row = &mut row[..bytes];
@@ -74,7 +74,7 @@ pub(super) fn base64<'a>(sextets: &[u8], row: &'a mut [u8]) -> &'a [u8] {
     row
 }
 
-/// Writes the bytes that digits of hex encode to the begin of `row`.
+/// Writes the bytes that digits of hex encode to the beginning of `row`.
 pub(super) fn hex<'a>(nibbles: &[u8], row: &'a mut [u8]) -> &'a mut [u8] {
     let row = &mut row[..nibbles.len() / 2];
     for (byte, pair) in row.iter_mut().zip(nibbles.chunks_exact(2)) {
@@ -101,6 +101,23 @@ mod tests {
                 bytes
             );
             assert_eq!(hex(digits_of(texts[1].as_bytes(), &NIBBLES, &mut digits), &mut row), bytes);
+        }
+    }
+
+    /// Each byte of base64 needs the digits that hold its bits, wherever the group begins.
+    #[test]
+    fn a_row_may_begin_at_any_digit() {
+        let sextets: Vec<u8> = (0..64).rev().step_by(5).collect();
+        let bits: Vec<u8> = sextets
+            .iter()
+            .flat_map(|sextet| (0..6).rev().map(move |bit| sextet >> bit & 1))
+            .collect();
+        for begins in 0..4 {
+            let mut row = [0; 16];
+            let bytes = bits[begins * 6..].chunks_exact(8);
+            let naive: Vec<u8> =
+                bytes.map(|byte| byte.iter().fold(0, |high, bit| high << 1 | bit)).collect();
+            assert_eq!(base64(&sextets[begins..], &mut row), naive, "{begins}");
         }
     }
 
