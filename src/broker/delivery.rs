@@ -58,6 +58,15 @@ enum NotStored {
     Refused(Unpublishable),
 }
 
+impl From<NotPublished> for NotStored {
+    fn from(failure: NotPublished) -> Self {
+        match failure {
+            NotPublished::Closed => Self::Closed,
+            NotPublished::Unpublishable(refusal) => Self::Refused(refusal),
+        }
+    }
+}
+
 /// The delivered message.
 struct AmqpMessage {
     metadata: MessageMetadata,
@@ -125,10 +134,7 @@ impl AmqpDelivery {
             biased;
             // The ack would have no effect, and the job is delivered again: one message is enough.
             () = self.receipt.until_lost() => Err(NotStored::Lost),
-            published = self.targets.publisher.publish(message) => published.map_err(|failure| match failure {
-                NotPublished::Closed => NotStored::Closed,
-                NotPublished::Unpublishable(refusal) => NotStored::Refused(refusal),
-            }),
+            published = self.targets.publisher.publish(message) => published.map_err(NotStored::from),
         }
     }
 

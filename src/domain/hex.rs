@@ -5,17 +5,13 @@ const DIGITS: &[u8; 16] = b"0123456789abcdef";
 /// The bytes as lower-case hex, two digits each.
 #[must_use]
 pub fn to_hex(bytes: &[u8]) -> String {
-    let mut hex = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        // One at a time: an array of both is moved through memory.
-        hex.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        hex.push(char::from(DIGITS[usize::from(byte & 0xf)]));
-    }
-    hex
+    let mut text = vec![0; 2 * bytes.len()];
+    write_hex(bytes, &mut text);
+    // Digits are ASCII.
+    String::from_utf8(text).unwrap_or_default()
 }
 
 /// The same, written to `text`, which has exactly two bytes for each of `bytes`.
-#[must_use]
 pub fn write_hex<'a>(bytes: &[u8], text: &'a mut [u8]) -> &'a str {
     for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
         pair[0] = DIGITS[usize::from(byte >> 4)];

@@ -8,7 +8,7 @@ use super::{
     lane::Lane,
     outcome::Reason,
     proof::Proof,
-    rfc3339::{Rfc3339Text, has_rfc3339, rfc3339_text},
+    rfc3339::{Rfc3339Text, has_rfc3339, rfc3339_millis},
     token_name::TokenName,
 };
 
@@ -66,7 +66,7 @@ pub struct JobRecord {
 
 fn text(time: SystemTime) -> Rfc3339Text {
     // The clock may be beyond the format.
-    rfc3339_text(time).unwrap_or(Rfc3339Text::LAST)
+    rfc3339_millis(time).unwrap_or(Rfc3339Text::LAST)
 }
 
 impl JobRecord {
@@ -92,7 +92,7 @@ fn time_if_given<S: Serializer>(
     given: &Option<SystemTime>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    match given.and_then(rfc3339_text) {
+    match given.and_then(rfc3339_millis) {
         Some(text) => serializer.serialize_some(&text),
         None => serializer.serialize_none(),
     }

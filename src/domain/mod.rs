@@ -65,7 +65,7 @@ pub use proof::Proof;
 pub use rate::Rate;
 pub use redact::{Redactor, cut};
 pub use retry::{Retry, RetryPolicy};
-pub use rfc3339::{Rfc3339Text, parse_rfc3339, rfc3339, rfc3339_millis, rfc3339_text};
+pub use rfc3339::{Rfc3339Text, parse_rfc3339, rfc3339, rfc3339_millis};
 pub use stored_letter::{DeadReason, StoredLetter};
 pub use stray::Stray;
 pub use symptom::{CallTarget, Symptom};

@@ -8,8 +8,8 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 /// The bytes of the longest text: `9999-12-31T23:59:59.999Z`.
 const LONGEST: usize = 24;
 
-/// A time as RFC 3339 text, without memory of its own.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// A time as RFC 3339 text, without memory of its own. By default it is empty.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Rfc3339Text {
     bytes: [u8; LONGEST],
     length: usize,
@@ -64,13 +64,7 @@ pub fn rfc3339(time: SystemTime) -> Option<String> {
 
 /// The time in milliseconds, as a journal keeps it. `None` beyond the year 9999.
 #[must_use]
-pub fn rfc3339_millis(time: SystemTime) -> Option<String> {
-    rfc3339_text(time).map(|text| text.to_string())
-}
-
-/// The same without memory of its own.
-#[must_use]
-pub fn rfc3339_text(time: SystemTime) -> Option<Rfc3339Text> {
+pub fn rfc3339_millis(time: SystemTime) -> Option<Rfc3339Text> {
     let date = date(time)?;
     Rfc3339Text::of(date.replace_millisecond(date.millisecond()).ok()?)
 }

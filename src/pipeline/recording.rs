@@ -119,7 +119,7 @@ impl<E: Endpoint, C: Clock> Pipeline<E, C> {
             code = record.code,
             http_status = record.http_status,
             attempts = record.attempts,
-            requested_at = record.requested_at.and_then(rfc3339_millis),
+            requested_at = record.requested_at.and_then(rfc3339_millis).as_deref(),
             settled_at = &*record.settled_at_text(),
             profile = &*record.profile,
             endpoint = &*record.endpoint,

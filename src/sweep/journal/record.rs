@@ -121,7 +121,7 @@ fn read_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SystemTime, D
 
 /// Returns a time in RFC 3339, to the millisecond. Only dates after the year 9999 have no such text.
 pub(super) fn time_text(at: SystemTime) -> String {
-    rfc3339_millis(at).unwrap_or_default()
+    rfc3339_millis(at).unwrap_or_default().to_string()
 }
 
 #[cfg(test)]
