@@ -21,8 +21,7 @@ pub struct OutgoingMessage {
 }
 
 /// Where the properties of a message come from. Each try to publish it needs them. Those of an event are made for each try,
-/// because they are large.
-#[derive(Debug)]
+/// because they are large. Without `Debug`: a producer may use the token as the message id.
 pub(super) enum OutgoingProperties {
     /// Those of a delivery, with our headers.
     Copied(Box<BasicProperties>),
