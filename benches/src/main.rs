@@ -14,6 +14,7 @@ mod events;
 mod figures;
 mod files;
 mod growth;
+mod https;
 mod jobs;
 mod lanes;
 mod latency;

@@ -123,6 +123,11 @@ impl Scene {
         &self.queue
     }
 
+    /// The address of the endpoint.
+    pub fn endpoint(&self) -> SocketAddr {
+        self.endpoint.addr()
+    }
+
     /// The URL of the endpoint.
     pub fn url(&self) -> String {
         self.endpoint.url()
