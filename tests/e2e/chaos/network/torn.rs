@@ -47,7 +47,8 @@ async fn reset_in_the_middle_of_a_frame() {
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_are_reset_under_way() {
     let (jobs, times) = sized((400, 4), (10_000, 60));
-    let share = jobs / (times + 1);
+    // Half of an equal share: the retries after a reset are calls too, and may be answered before the next hold.
+    let share = jobs / (2 * (times + 1));
     let mut case =
         Plan::new(Area::Network, "endpoint: all connections reset").jobs(jobs).begin().await;
     let relay = Relay::open(case.endpoint.address()).await;

@@ -41,8 +41,17 @@ async fn with_slow_calls(fault: &'static str) -> (Case, Worker) {
     let worker = case.ready().await;
     case.until_held_at(0.3).await;
     worker.signal("TERM");
-    // Waiting jobs are requeued before the calls end.
-    case.until_waiting(case.part(1.0) - case.endpoint.count()).await;
+    // A second signal that comes before the first one is handled would be one with it.
+    worker.until_logged("shutting down").await;
+    // Waiting jobs are requeued before the calls end, and answered ones are acked. So only the held calls are in flight.
+    let waiting = case.part(1.0) - case.endpoint.count();
+    case.until_waiting(waiting).await;
+    let left = waiting + case.calls_at_a_time();
+    let lanes = [INTERACTIVE, BULK];
+    case.stage
+        .host
+        .until_stored(&lanes, "hold the jobs without an answer", |now| now == left)
+        .await;
     assert!(worker.exited().is_none(), "it did not wait for its calls");
     (case, worker)
 }
