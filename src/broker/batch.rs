@@ -27,7 +27,7 @@ use super::{
     wait::NoAnswer,
 };
 
-#[derive(Debug)]
+/// Without `Debug`, which would print the token.
 pub(super) struct OutgoingRef<'a> {
     pub(super) queue: &'a ShortString,
     pub(super) body: &'a [u8],

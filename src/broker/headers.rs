@@ -13,7 +13,10 @@ mod mac;
 pub(super) mod name;
 mod reader;
 
-use std::time::{Duration, SystemTime};
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 use lapin::{
     BasicProperties,
@@ -64,7 +67,7 @@ const DROPPED_HEADERS: [&str; 3] = ["cc", "bcc", "x-death"];
 const DROPPED_PREFIXES: [&str; 3] = ["x-first-death-", "x-last-death-", name::PREFIX];
 
 /// A message as it came from a queue.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Received<'a> {
     /// Its properties.
     pub properties: &'a BasicProperties,
@@ -74,6 +77,16 @@ pub struct Received<'a> {
     pub lane: Lane,
     /// Whether the broker delivered it before.
     pub redelivered: bool,
+}
+
+impl fmt::Debug for Received<'_> {
+    /// Without body and properties: both may hold the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Received")
+            .field("lane", &self.lane)
+            .field("redelivered", &self.redelivered)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Reads the metadata of a message. Its history headers are used, within bounds:

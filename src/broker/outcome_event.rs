@@ -21,8 +21,8 @@ use crate::{
 /// Most events have fewer bytes.
 const USUAL_SIZE: usize = 768;
 
-/// What tells a job from others.
-#[derive(Debug, Clone, Copy)]
+/// What tells a job from others. Without `Debug`, which would print the token.
+#[derive(Clone, Copy)]
 pub(super) struct JobIdentity<'a> {
     /// The producer's id.
     pub(super) message_id: Option<&'a str>,

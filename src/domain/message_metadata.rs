@@ -11,7 +11,7 @@ use super::{
 const MAX_ID_CHARS: usize = 128;
 
 /// The metadata of one delivery: everything except the body.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct MessageMetadata {
     /// The lane of its queue.
     pub lane: Lane,
@@ -25,6 +25,17 @@ pub struct MessageMetadata {
     pub trace: Option<TraceContext>,
     /// The history in our own headers.
     pub history: History,
+}
+
+impl fmt::Debug for MessageMetadata {
+    /// Without the producer's texts: a producer may use the token as the message id.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MessageMetadata")
+            .field("lane", &self.lane)
+            .field("redelivered", &self.redelivered)
+            .field("history", &self.history)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The id under which a job appears in logs and tables.

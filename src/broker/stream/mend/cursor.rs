@@ -7,8 +7,7 @@ use super::{Malformed, Mended};
 /// Replaces a byte that is not text.
 const NO_TEXT: u8 = b'?';
 
-/// A position in a payload, and the repairs before it.
-#[derive(Debug)]
+/// A position in a payload, and the repairs before it. Without `Debug`, which would print the payload.
 pub(super) struct Cursor<'a> {
     pub(super) bytes: &'a mut [u8],
     /// At most the length.
