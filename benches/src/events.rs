@@ -1,6 +1,6 @@
 //! The cost of outcome events: the worker without and with them, at an endpoint that answers at once, and at two that take
-//! as long as one nearby and one over a wide network. Calls use HTTPS, as in use. Plain HTTP to an endpoint on the same
-//! machine is measured for comparison: without encryption a job costs less, so an event weighs more.
+//! as long as one nearby and one over a wide network. Each is called over HTTPS, as in production, and over plain HTTP, as an
+//! endpoint or a proxy on the same machine.
 
 use std::{fmt, time::Duration};
 
@@ -13,7 +13,7 @@ use super::{
     figures::median_of,
     https::HttpsFront,
     jobs::outcomes_of,
-    scene::Stage,
+    scene::{Scene, Stage},
     table::{Table, met},
     window::{HEADS_WITH_BROKER, Window},
 };
@@ -28,20 +28,9 @@ const AIM: f64 = 1.5;
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// The endpoints that are measured.
-const ENDPOINTS: [Endpoint; 4] = [
-    Endpoint { scheme: Scheme::Https, latency: Duration::ZERO },
-    Endpoint { scheme: Scheme::Https, latency: Duration::from_millis(10) },
-    Endpoint { scheme: Scheme::Https, latency: Duration::from_millis(50) },
-    Endpoint { scheme: Scheme::Http, latency: Duration::ZERO },
-];
-
-/// How an endpoint is called, and how long it takes to answer.
-#[derive(Debug, Clone, Copy)]
-struct Endpoint {
-    scheme: Scheme,
-    latency: Duration,
-}
+/// The latencies of a call.
+const LATENCIES: [Duration; 3] =
+    [Duration::ZERO, Duration::from_millis(10), Duration::from_millis(50)];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scheme {
@@ -49,80 +38,107 @@ enum Scheme {
     Http,
 }
 
-impl fmt::Display for Endpoint {
+impl fmt::Display for Scheme {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = match self.scheme {
-            Scheme::Https => "HTTPS",
-            Scheme::Http => "HTTP",
-        };
-        write!(f, "{scheme}, {} ms", self.latency.as_millis())
+        f.write_str(match self {
+            Self::Https => "HTTPS",
+            Self::Http => "HTTP",
+        })
     }
+}
+
+/// One endpoint, and its windows without and with events.
+struct Case {
+    scheme: Scheme,
+    latency: Duration,
+    windows: [Vec<Window>; 2],
 }
 
 /// Measures all alternately, and reports.
 ///
 /// # Errors
 ///
-/// The measurement fails, or a job has no event.
+/// The measurement fails, or a job has no event or more than one call.
 pub async fn measure(stage: &Stage) -> Fallible<String> {
-    let mut table = Table::new(["a call takes", "events"].into_iter().chain(HEADS_WITH_BROKER));
-    let mut verdicts = Vec::new();
-    for endpoint in ENDPOINTS {
-        let [without, with] = compare(stage, endpoint).await?;
-        for (events, windows) in [("no", &without), ("yes", &with)] {
-            let row = [endpoint.to_string(), events.to_owned()];
+    let mut cases: Vec<Case> = [Scheme::Https, Scheme::Http]
+        .into_iter()
+        .flat_map(|scheme| {
+            LATENCIES.map(|latency| Case { scheme, latency, windows: [vec![], vec![]] })
+        })
+        .collect();
+    for repetition in 1..=stage.options.repetitions {
+        for Case { scheme, latency, windows } in &mut cases {
+            for (events, windows) in [false, true].into_iter().zip(windows) {
+                let window = run(stage, *scheme, *latency, events).await?;
+                eprintln!(
+                    "{scheme}, {} ms, events: {events}, repetition {repetition}: {:.0}/s, {:.3} CPU s per 10,000",
+                    latency.as_millis(),
+                    window.throughput,
+                    window.cpu
+                );
+                windows.push(window);
+            }
+        }
+    }
+    let mut table =
+        Table::new(["endpoint", "a call takes", "events"].into_iter().chain(HEADS_WITH_BROKER));
+    for Case { scheme, latency, windows } in &cases {
+        for (events, windows) in ["no", "yes"].into_iter().zip(windows) {
+            let latency = format!("{} ms", latency.as_millis());
+            let row = [scheme.to_string(), latency, events.to_owned()];
             table.row(row.into_iter().chain(Window::cells_with_broker(windows)));
         }
-        verdicts.push(verdict(endpoint, &without, &with));
     }
     let jobs = stage.options.scaled(JOBS);
+    let verdicts: Vec<_> = cases.iter().map(Case::verdict).collect();
     let verdicts = verdicts.join("\n");
     Ok(format!("### Outcome events\n\n{jobs} jobs.\n\n{table}\n{verdicts}\n"))
 }
 
-/// One sentence on what events cost at an endpoint.
-fn verdict(endpoint: Endpoint, without: &[Window], with: &[Window]) -> String {
-    let ratio = |figure: fn(&Window) -> f64| median_of(with, figure) / median_of(without, figure);
-    let cpu = ratio(|window| window.cpu);
-    let rate = ratio(|window| window.throughput);
-    let aim = match endpoint.scheme {
-        Scheme::Https => format!("aim: at most {AIM}, {}", met(cpu <= AIM)),
-        Scheme::Http => "for comparison, without an aim".to_owned(),
-    };
-    format!(
-        "- {endpoint}: {cpu:.2} times the CPU time of a job without an event ({aim}), and {rate:.2} times the rate."
-    )
+impl Case {
+    /// One sentence on what events cost here.
+    fn verdict(&self) -> String {
+        let Self { scheme, latency, windows: [without, with] } = self;
+        let ratio =
+            |figure: fn(&Window) -> f64| median_of(with, figure) / median_of(without, figure);
+        let cpu = ratio(|window| window.cpu);
+        let rate = ratio(|window| window.throughput);
+        format!(
+            "- {scheme}, {} ms: {cpu:.2} times the CPU time of a job without an event (aim: at most {AIM}, {}), and \
+             {rate:.2} times the rate.",
+            latency.as_millis(),
+            met(cpu <= AIM),
+        )
+    }
 }
 
-/// The windows without and with events.
-async fn compare(stage: &Stage, endpoint: Endpoint) -> Fallible<[Vec<Window>; 2]> {
-    let mut windows = [Vec::new(), Vec::new()];
-    for repetition in 1..=stage.options.repetitions {
-        for (events, windows) in [false, true].into_iter().zip(&mut windows) {
-            let window = run(stage, endpoint, events).await?;
-            eprintln!(
-                "events ({events}), {endpoint}, repetition {repetition}: {:.0}/s, {:.3} CPU s per 10,000",
-                window.throughput, window.cpu
-            );
-            windows.push(window);
+async fn run(stage: &Stage, scheme: Scheme, latency: Duration, events: bool) -> Fallible<Window> {
+    let scene = stage.set(Script { latency, ..Script::default() }).await?;
+    scene.fill(Lane::Bulk, stage.options.scaled(JOBS)).await?;
+    let mut settings = Vec::new();
+    settings.extend(events.then(|| ("outcomes.queue", outcomes_of(scene.family()))));
+    match scheme {
+        Scheme::Http => drained(stage, scene, &settings, events).await,
+        Scheme::Https => {
+            let front = HttpsFront::before(&scene).await?;
+            settings.extend(front.settings()?);
+            tokio::select! {
+                window = drained(stage, scene, &settings, events) => window,
+                error = front.serve() => Err(error.into()),
+            }
         }
     }
-    Ok(windows)
 }
 
-async fn run(stage: &Stage, endpoint: Endpoint, events: bool) -> Fallible<Window> {
+/// The figures of the worker with these settings. Each job must have one call, and one event if there are events.
+async fn drained(
+    stage: &Stage,
+    scene: Scene,
+    settings: &[(&str, String)],
+    events: bool,
+) -> Fallible<Window> {
     let jobs = stage.options.scaled(JOBS);
-    let Endpoint { scheme, latency } = endpoint;
-    let scene = stage.set(Script { latency, ..Script::default() }).await?;
-    scene.fill(Lane::Bulk, jobs).await?;
-    let front = match scheme {
-        Scheme::Https => Some(HttpsFront::before(scene.endpoint()).await?),
-        Scheme::Http => None,
-    };
-    let mut settings = Vec::new();
-    settings.extend(front.iter().flat_map(HttpsFront::settings));
-    settings.extend(events.then(|| ("outcomes.queue", outcomes_of(scene.family()))));
-    let mut worker = stage.start(&scene, &settings).await?;
+    let mut worker = stage.start(&scene, settings).await?;
     let window = drain(&mut worker, &scene, jobs).await?;
     let began = Instant::now();
     while events && scene.jobs.events().await? < jobs {
@@ -131,6 +147,10 @@ async fn run(stage: &Stage, endpoint: Endpoint, events: bool) -> Fallible<Window
         }
         sleep(POLL_INTERVAL).await;
     }
+    let totals = scene.ledger().totals();
     scene.strike(worker).await?;
+    if totals.calls != u64::from(jobs) || totals.revoked != totals.calls {
+        return Err(format!("{jobs} jobs had {totals:?}: some calls failed").into());
+    }
     Ok(window)
 }

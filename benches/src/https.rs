@@ -1,5 +1,5 @@
-//! HTTPS in front of the mock endpoint, which speaks plain HTTP. The worker sends a token over plain HTTP only to its own
-//! machine, unless it is told otherwise; so a job in use costs it encryption too.
+//! HTTPS in front of the mock endpoint, which speaks plain HTTP. In production the worker calls over HTTPS: it sends tokens
+//! over plain HTTP only to its own machine, unless it is told otherwise.
 
 use std::{
     io,
@@ -11,7 +11,7 @@ use tempfile::NamedTempFile;
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
-    task::{JoinHandle, JoinSet},
+    task::JoinSet,
 };
 use tokio_rustls::{
     TlsAcceptor,
@@ -21,23 +21,23 @@ use tokio_rustls::{
     },
 };
 
-use super::Fallible;
+use super::{Fallible, scene::Scene};
 
-/// A server that decrypts each connection and passes its bytes to the endpoint. On drop it ends, with its connections.
-#[derive(Debug)]
+/// A server that decrypts each connection and passes its bytes to the endpoint.
 pub struct HttpsFront {
-    addr: SocketAddr,
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
     certificate: NamedTempFile,
-    serving: JoinHandle<io::Error>,
+    endpoint: SocketAddr,
 }
 
 impl HttpsFront {
-    /// Starts one for the endpoint at this address.
+    /// A server in front of the scene's endpoint. It listens, and serves nobody before [`HttpsFront::serve`].
     ///
     /// # Errors
     ///
     /// No certificate can be made, or no port is free.
-    pub async fn before(endpoint: SocketAddr) -> Fallible<Self> {
+    pub async fn before(scene: &Scene) -> Fallible<Self> {
         let made = rcgen::generate_simple_self_signed([Ipv4Addr::LOCALHOST.to_string()])?;
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
         let config = ServerConfig::builder()
@@ -46,43 +46,39 @@ impl HttpsFront {
         let certificate = NamedTempFile::new()?;
         std::fs::write(certificate.path(), made.cert.pem())?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let addr = listener.local_addr()?;
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        let serving = tokio::spawn(serve(listener, acceptor, endpoint));
-        Ok(Self { addr, certificate, serving })
+        Ok(Self { listener, acceptor, certificate, endpoint: scene.endpoint() })
     }
 
     /// The worker's settings to call the endpoint through it.
-    pub fn settings(&self) -> [(&'static str, String); 2] {
-        [
-            ("endpoint.url", format!("https://{}/revoke", self.addr)),
+    ///
+    /// # Errors
+    ///
+    /// Its address cannot be told.
+    pub fn settings(&self) -> Fallible<[(&'static str, String); 2]> {
+        Ok([
+            ("endpoint.url", format!("https://{}/revoke", self.listener.local_addr()?)),
             ("endpoint.ca_file", self.certificate.path().display().to_string()),
-        ]
+        ])
+    }
+
+    /// Serves until it fails to accept a connection, and returns that error. Dropped, it ends all connections.
+    pub async fn serve(&self) -> io::Error {
+        let mut connections = JoinSet::new();
+        loop {
+            let client = match self.listener.accept().await {
+                Ok((client, _)) => client,
+                Err(error) => return error,
+            };
+            let (acceptor, endpoint) = (self.acceptor.clone(), self.endpoint);
+            // A call on a connection that fails is repeated, and the measurement fails for that.
+            connections.spawn(async move { relay(client, &acceptor, endpoint).await.ok() });
+            while connections.try_join_next().is_some() {}
+        }
     }
 }
 
-impl Drop for HttpsFront {
-    fn drop(&mut self) {
-        self.serving.abort();
-    }
-}
-
-/// Accepts connections until accepting fails.
-async fn serve(listener: TcpListener, acceptor: TlsAcceptor, endpoint: SocketAddr) -> io::Error {
-    let mut connections = JoinSet::new();
-    loop {
-        let client = match listener.accept().await {
-            Ok((client, _)) => client,
-            Err(error) => return error,
-        };
-        let acceptor = acceptor.clone();
-        // The worker reports a connection that fails; the measurement then fails or shows it.
-        connections.spawn(async move { relay(client, &acceptor, endpoint).await.ok() });
-        while connections.try_join_next().is_some() {}
-    }
-}
-
-/// Passes the bytes of one connection in both directions until one side closes.
+/// Passes the bytes of one connection in both directions until both sides have closed it, or one fails.
 async fn relay(client: TcpStream, acceptor: &TlsAcceptor, endpoint: SocketAddr) -> io::Result<()> {
     client.set_nodelay(true)?;
     let mut client = acceptor.accept(client).await?;
