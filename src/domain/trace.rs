@@ -3,7 +3,7 @@
 //! Both values go to the endpoint and into the log. So only valid values pass, and neither is longer than the rules
 //! allow.
 
-use std::ops::Range;
+use std::{fmt, ops::Range};
 
 /// The supported version of `traceparent`.
 const VERSION: &str = "00";
@@ -25,11 +25,18 @@ const MAX_STATE_MEMBERS: usize = 32;
 const MAX_MEMBER_CHARS: usize = 256;
 
 /// A valid `traceparent`, with its `tracestate` if that is valid as well.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct TraceContext {
     /// Inline, because each job with a trace copies it. The rules allow ASCII characters only.
     parent: [u8; PARENT_CHARS],
     state: Option<String>,
+}
+
+impl fmt::Debug for TraceContext {
+    /// Without the producer's texts: they may show the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TraceContext").finish_non_exhaustive()
+    }
 }
 
 impl TraceContext {

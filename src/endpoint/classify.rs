@@ -16,8 +16,8 @@ use super::{
 };
 use crate::domain::{Blame, Failure, FailureClass, Redactor, Rejection, ResultLabel, Verdict};
 
-/// The response of a call.
-#[derive(Debug, Clone, Copy)]
+/// The response of a call. Without `Debug`: it may repeat the token and the client's secret.
+#[derive(Clone, Copy)]
 pub(super) struct HttpResponse<'a> {
     pub(super) status: StatusCode,
     pub(super) headers: &'a HeaderMap,
@@ -25,7 +25,7 @@ pub(super) struct HttpResponse<'a> {
 }
 
 /// The result of reading the body.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(super) enum ResponseBody<'a> {
     /// It was not read: the body of a redirect is irrelevant.
     Unread,

@@ -15,8 +15,7 @@ const CODE_SUCCESS: &str = "00";
 /// The endpoint's code for an error, the only one.
 pub(super) const CODE_ERROR: &str = "01";
 
-/// The meaning of a body.
-#[derive(Debug)]
+/// The meaning of a body. Without `Debug`: a message may repeat the token and the client's secret.
 pub(super) enum Envelope<'a> {
     /// Not an envelope: not JSON, not an object, a duplicate key, or neither `success` nor a code.
     Missing,

@@ -13,7 +13,8 @@ use serde::{
 };
 
 /// The value of a field. An object is read as `T`, strictly: only there can reading fail.
-#[derive(Debug, Default)]
+/// Without `Debug`: an answer may repeat the token and the client's secret.
+#[derive(Default)]
 pub(super) enum Shape<'a, T = IgnoredAny> {
     /// Absent or `null`.
     #[default]

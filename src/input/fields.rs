@@ -21,8 +21,8 @@ named! {
 /// A cell that holds one of them is refused for the lines that it may hide.
 const LINE_ENDS: [char; 2] = ['\n', '\r'];
 
-/// The fields of a job; an empty cell counts as left out.
-#[derive(Debug, Default)]
+/// The fields of a job; an empty cell counts as left out. Without `Debug`, which would print the token.
+#[derive(Default)]
 pub(super) struct JobFields<'a>([Option<FieldValue<'a>>; JobField::ALL.len()]);
 
 impl<'a> JobFields<'a> {
@@ -58,7 +58,7 @@ impl<'a> JobFields<'a> {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 #[serde(untagged)]
 pub(super) enum FieldValue<'a> {
     /// Unix seconds.

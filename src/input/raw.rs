@@ -8,8 +8,7 @@ use crate::domain::MAX_BODY_BYTES;
 
 use super::line_ends::{NEWLINE, RETURN};
 
-/// Splits at line feeds, carriage returns, and both in this order.
-#[derive(Debug)]
+/// Splits at line feeds, carriage returns, and both in this order. Without `Debug`, which would print a line.
 pub(super) struct RawLines<R> {
     reader: R,
     number: u64,

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::domain::{Ambiguity, History, ResultLabel};
 
-/// The headers of a message, whose contents are not trusted.
-#[derive(Debug, Clone, Copy)]
+/// The headers of a message, whose contents are not trusted. Without `Debug`: their values may be secret.
+#[derive(Clone, Copy)]
 pub(in crate::broker) struct Headers<'a>(pub Option<&'a FieldTable>);
 
 impl<'a> Headers<'a> {

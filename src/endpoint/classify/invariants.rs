@@ -123,7 +123,7 @@ fn hold_of_class(failure: &Failure, answer: &HttpResponse<'_>, says: Word) {
         ResponseBody::Broken(Breakage::Reset) => Some(FailureClass::CutResponse),
         ResponseBody::Whole(_) => None,
     };
-    assert!(by_part.is_none_or(|part| part == class), "{class} of {:?}", answer.body);
+    assert!(by_part.is_none_or(|part| part == class), "{class} where {by_part:?} came");
     if let ResponseBody::Whole(body) = answer.body {
         assert_eq!(failure.size, Some(body.len()));
         let blank = body.trim_ascii().is_empty();

@@ -78,8 +78,7 @@ pub fn pointer_keys(pointer: &str) -> Option<Vec<String>> {
     keys.take(MOST_KEYS + 1).collect::<Option<Vec<_>>>().filter(|keys| keys.len() <= MOST_KEYS)
 }
 
-/// A body, as a profile's rules see it.
-#[derive(Debug)]
+/// A body, as a profile's rules see it. Without `Debug`: it may repeat the token and the client's secret.
 pub enum AnswerBody<'a> {
     /// An empty or blank body.
     Empty,
@@ -90,7 +89,7 @@ pub enum AnswerBody<'a> {
 }
 
 /// The value at a place.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Found<'a> {
     /// `Absent` where the value need not be sound.
     pub(in crate::endpoint) value: Shape<'a>,
