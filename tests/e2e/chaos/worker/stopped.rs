@@ -41,7 +41,7 @@ async fn with_slow_calls(fault: &'static str) -> (Case, Worker) {
     let worker = case.ready().await;
     case.until_held_at(0.3).await;
     worker.signal("TERM");
-    // A second signal that comes before the first one is handled would be one with it.
+    // The system merges a second signal with one that is still pending.
     worker.until_logged("shutting down").await;
     // Waiting jobs are requeued before the calls end, and answered ones are acked. So only the held calls are in flight.
     let waiting = case.part(1.0) - case.endpoint.count();
@@ -75,7 +75,9 @@ async fn two_sigterms() {
     let (mut case, worker) = with_slow_calls("two SIGTERMs").await;
     let calls = case.calls_at_a_time();
     worker.signal("TERM");
-    worker.exit().await;
+    let status = worker.exit().await;
+    assert_eq!(status.code(), Some(1), "{}", worker.stderr());
+    assert_eq!(worker.said("ended at once by a second signal").len(), 1, "{}", worker.stderr());
     case.script.release();
     let next = case.ready().await;
     let bound = case.calls_at_a_time();
