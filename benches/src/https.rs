@@ -71,7 +71,7 @@ impl HttpsFront {
                 Err(error) => return error,
             };
             let (acceptor, endpoint) = (self.acceptor.clone(), self.endpoint);
-            // A call on a connection that fails is repeated, and the measurement fails for that.
+            // A call on a connection that fails is counted by the worker, and the measurement fails for that.
             connections.spawn(async move { relay(client, &acceptor, endpoint).await.ok() });
             while connections.try_join_next().is_some() {}
         }
