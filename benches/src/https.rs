@@ -62,7 +62,7 @@ impl HttpsFront {
         ])
     }
 
-    /// Serves until it fails to accept a connection, and returns that error. Dropped, it ends all connections.
+    /// Serves until it fails to accept a connection, and returns that error. If the future is dropped, all connections end.
     pub async fn serve(&self) -> io::Error {
         let mut connections = JoinSet::new();
         loop {

@@ -117,6 +117,17 @@ mod tests {
     }
 
     #[test]
+    fn debug_output_shows_no_text_of_the_producer() {
+        let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let trace = TraceContext::parse(parent, Some("shop=a-token"));
+        assert_eq!(trace.as_ref().and_then(TraceContext::tracestate), Some("shop=a-token"));
+        let metadata = MessageMetadata { trace, ..metadata(Some("a-token")) };
+        let shown = format!("{metadata:?}{:?}", metadata.trace);
+        assert!(shown.contains("Bulk"), "{shown}");
+        assert!(!shown.contains("a-token") && !shown.contains("0af7651916cd43dd"), "{shown}");
+    }
+
+    #[test]
     fn an_id_that_shows_a_part_of_a_secret_once_it_is_on_one_line_is_a_fingerprint() {
         let body = br#"{"refresh_token":"aaaa bbbb"}"#;
         let job = Job::parse(body, &JobDefaults::default()).unwrap();

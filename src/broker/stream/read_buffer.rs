@@ -1,11 +1,10 @@
 //! Bytes that were read and not passed on yet.
 
-use std::fmt;
-
 /// The capacity that is kept; more is released once the buffer is empty.
 const KEPT: usize = 64 * 1024;
 
-/// A queue of bytes: first the bytes that may pass, then the bytes that wait for more.
+/// A queue of bytes: first the bytes that may pass, then the bytes that wait for more. Without `Debug`, which would print
+/// tokens.
 #[derive(Default)]
 pub(super) struct ReadBuffer {
     bytes: Vec<u8>,
@@ -13,16 +12,6 @@ pub(super) struct ReadBuffer {
     begin: usize,
     /// The end of the bytes that may pass.
     ready: usize,
-}
-
-impl fmt::Debug for ReadBuffer {
-    /// Without the bytes: they hold tokens.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReadBuffer")
-            .field("begin", &self.begin)
-            .field("ready", &self.ready)
-            .finish_non_exhaustive()
-    }
 }
 
 impl ReadBuffer {

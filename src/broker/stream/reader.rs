@@ -50,10 +50,7 @@ pub(super) struct StreamReader {
 impl fmt::Debug for StreamReader {
     /// Without the bytes of frames: they hold tokens.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StreamReader")
-            .field("scanner", &self.scanner)
-            .field("held", &self.held)
-            .finish_non_exhaustive()
+        f.debug_struct("StreamReader").field("scanner", &self.scanner).finish_non_exhaustive()
     }
 }
 
