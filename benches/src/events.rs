@@ -4,7 +4,10 @@
 
 use std::{fmt, time::Duration};
 
-use revoker::{domain::Lane, mock_endpoint::Script};
+use revoker::{
+    domain::{Fingerprint, Lane},
+    mock_endpoint::Script,
+};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
@@ -114,9 +117,16 @@ impl Case {
     }
 }
 
+/// A token of 48 characters: authorization servers issue tokens of about this length. The search of a job's id for parts of
+/// its token depends on it.
+fn token(number: u32) -> String {
+    (0..4).map(|part| Fingerprint::of(&format!("{number}-{part}")).to_string()).collect()
+}
+
 async fn run(stage: &Stage, scheme: Scheme, latency: Duration, events: bool) -> Fallible<Window> {
     let scene = stage.set(Script { latency, ..Script::default() }).await?;
-    scene.fill(Lane::Bulk, stage.options.scaled(JOBS)).await?;
+    let tokens: Vec<_> = (0..stage.options.scaled(JOBS)).map(token).collect();
+    scene.jobs.fill(Lane::Bulk, &tokens).await?;
     let mut settings = Vec::new();
     settings.extend(events.then(|| ("outcomes.queue", outcomes_of(scene.family()))));
     match scheme {
