@@ -55,9 +55,10 @@ async fn consumer_cancelled() {
     case.publish(20).await;
     let worker = case.ready().await;
     case.until_settled(&[&worker]).await;
-    for (before, queue) in [INTERACTIVE, BULK].into_iter().enumerate() {
-        case.stage.amqp.delete(queue).await;
+    for queue in [INTERACTIVE, BULK] {
         let cancelled = "consumer_cancelled";
+        let before = worker.metrics().await.sessions(cancelled);
+        case.stage.amqp.delete(queue).await;
         worker.until_metrics(cancelled, |metrics| metrics.sessions(cancelled) > before).await;
         case.stage.amqp.until_depth(queue, "be consumed", |depth| depth.consumers == 1).await;
         let half = case.part(0.4);
